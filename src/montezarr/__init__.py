@@ -1,0 +1,40 @@
+"""Monte Carlo sample paths of stochastic processes, larger than memory."""
+
+from importlib.metadata import version as _version
+
+from montezarr.dataset import simulate
+from montezarr.draws import Draws
+from montezarr.errors import (
+    ArgumentTypeError,
+    ArgumentValueError,
+    ConfigError,
+    MemoryBudgetError,
+    MissingDependencyError,
+    MontezarrError,
+    MontezarrWarning,
+    ReplayError,
+    SamplerError,
+    StoreError,
+    StoreExistsError,
+    StoreMismatchError,
+    StoreNotFoundError,
+)
+from montezarr.grid import TimeGrid
+from montezarr.lazy import Plan
+from montezarr.processes import (
+    BrownianMotion,
+    Diffusion,
+    Fit,
+    GeometricBrownianMotion,
+    Heston,
+    MarkovChain,
+    OrnsteinUhlenbeck,
+    PoissonProcess,
+    Process,
+    RandomWalk,
+)
+from montezarr.replay import plan, replay
+from montezarr.schemes import EulerMaruyama, Milstein, Scheme
+from montezarr.seeding import generate_path_seeds
+
+__version__ = _version("montezarr")

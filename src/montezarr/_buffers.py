@@ -1,0 +1,68 @@
+"""Large arrays on recycled memory.
+
+A fresh 64 MiB array costs as much time in page faults as the draws that fill it, and page faults
+serialise threads. Arrays made here give their memory back when the last view of them is gone, and
+the next array of the same size takes it, warm.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+MINIMUM_BYTES = 1 << 20
+"""Smaller arrays come from the allocator, which recycles them by itself."""
+
+IDLE_LIMIT = len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else 3
+"""Buffers that may wait for their next use: one per core, and one on its way."""
+
+_idle: list[NDArray[np.uint8]] = []
+_lock = threading.Lock()
+
+
+class _Lease:
+    """Owner of a piece of memory, for as long as an array refers to it."""
+
+    __slots__ = ("__array_interface__", "_memory")
+
+    def __init__(self, memory: NDArray[np.uint8], shape: tuple[int, ...], dtype: np.dtype[Any]):
+        self._memory = memory
+        self.__array_interface__ = {
+            "version": 3,
+            "shape": shape,
+            "typestr": dtype.str,
+            "data": memory.__array_interface__["data"],
+        }
+
+    def __del__(self) -> None:
+        # No lock: a garbage collection may run this inside `empty`, in the thread that holds it.
+        # Appending to a list is atomic, and one buffer too many for a moment is harmless.
+        if len(_idle) < IDLE_LIMIT:
+            _idle.append(self._memory)
+
+
+def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """Return an uninitialised array like `numpy.empty`, on recycled memory where it is large."""
+    kind = np.dtype(dtype)
+    size = math.prod(shape) * kind.itemsize
+    if size < MINIMUM_BYTES:
+        return np.empty(shape, kind)
+    with _lock:
+        match = next((i for i, memory in enumerate(_idle) if memory.nbytes == size), None)
+        if match is not None:
+            memory = _idle.pop(match)
+        else:
+            # Runs of another chunk size are over: their memory would never be asked for again.
+            _idle.clear()
+            memory = np.empty(size, np.uint8)
+    return np.asarray(_Lease(memory, shape, kind))
+
+
+def release() -> None:
+    """Give all idle memory back to the operating system."""
+    _idle.clear()

@@ -1,0 +1,23 @@
+"""The backend of an active Dask Client."""
+
+from __future__ import annotations
+
+import sys
+
+from montezarr.backends._base import Backend
+
+
+def active_client() -> Backend | None:
+    """Return the backend of the current Client, or None where there is none."""
+    # A Client exists only where distributed is imported, which costs half a second.
+    distributed = sys.modules.get("distributed")
+    if distributed is None:
+        return None
+    try:
+        client = distributed.default_client()
+    except ValueError:
+        return None
+    threads = sum(client.nthreads().values())
+    return Backend(
+        "dask", max(threads, 1), f"active Client at {client.scheduler.address}", client.get_executor
+    )

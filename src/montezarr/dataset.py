@@ -1,0 +1,185 @@
+"""`simulate`: the run as an xarray Dataset."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from montezarr import lazy
+from montezarr._checks import (
+    MAX_INDEX,
+    check_bool,
+    check_choice,
+    check_int,
+    type_error,
+    value_error,
+)
+from montezarr.backends import active
+from montezarr.initial import per_path
+from montezarr.recipe import recipe_of
+from montezarr.sampling import EVENT_TIME
+from montezarr.sampling.adapt import bind, choose_kind
+from montezarr.sampling.arguments import check_dtype, check_keep, check_labels
+from montezarr.seeding import BLOCK, as_root_seed
+
+ATTRIBUTE = "montezarr"
+"""Name of the Dataset attribute that holds the recipe as JSON."""
+
+
+def simulate(
+    process: Any,
+    n_paths: int,
+    T: int | None = None,
+    x0: Any = None,
+    *,
+    dt: float | None = None,
+    times: Any = None,
+    seed: Any = None,
+    dtype: Any = None,
+    chunks: int | None = None,
+    keep: Any = None,
+    labels: Sequence[str | int] | None = None,
+    on_nonfinite: str = "raise",
+    legacy_global_rng: bool = False,
+    **options: Any,
+) -> xr.Dataset:
+    """Return the paths of a process as a lazy Dataset; nothing is drawn until it is computed.
+
+    Path i is a function of the process, the grid, its x0, the seed, the dtype and i: not of
+    n_paths, chunks, scheduler or order.
+
+    Parameters
+    ----------
+    process : object
+        The first of these that it offers is used: ``sample(draws, grid, x0)`` as the built-in
+        processes; ``sample_paths(n, T, x0, rng)``; ``sample_path(T, x0, rng)`` or with ``seed``;
+        being a function with a parameter ``rng`` or ``seed`` (and ``T`` and ``x0`` if it likes).
+        All but the first kind are tried on the first path (or block) at the call.
+    n_paths : int
+        Number of paths, from 1 to 2**63 - 1.
+    T : int, optional
+        Number of steps, up to 2**32; a path has T+1 states. None with `times`, or for a function
+        that fixes the length itself.
+    x0 : scalar, label, mapping by variable, or array (n_paths,), optional
+        Initial state, of all paths or of each one; a Dask array stays lazy. The default is the
+        process's own.
+    dt : float, optional
+        Step length, > 0; 1 by default.
+    times : array (T+1,), optional
+        An increasing grid in place of T and dt.
+    seed : int, sequence of int, SeedSequence or None
+        Root entropy; None draws 128 fresh bits. The recipe records it.
+    dtype : str or dtype, optional
+        float64 or float32 for real states, an integer type for counts and labels; the process's
+        own by default. Paths of different dtypes have different draws.
+    chunks : int, optional
+        Paths per chunk, rounded up to whole blocks of 1024.
+    keep : int or sequence of int, optional
+        Times to keep: every `keep`-th and the first, or these positions of the grid, increasing;
+        negative ones count from the end. What is dropped is simulated and never stored.
+    labels : sequence, optional
+        All labels of a sampler that returns labels and offers no ``state_space.states``.
+    on_nonfinite : {"raise", "keep"}
+        Whether NaN and infinities are an error.
+    legacy_global_rng : bool
+        Run a ``sample_path`` that draws from the global ``np.random`` state, seeded for each path
+        and restored after.
+    **options
+        Further keyword arguments for the sampler.
+
+    Returns
+    -------
+    Dataset
+        One variable (path, time) per component (``x`` where there is one), the coordinate
+        ``time`` (T+1,), and the recipe as JSON in ``attrs["montezarr"]``.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        For arguments out of these terms.
+    MemoryBudgetError
+        If one chunk cannot fit into memory.
+    SamplerError
+        If the sampler fails on its first path.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> gbm = mz.GeometricBrownianMotion(mu=0.05, sigma=0.2)
+    >>> ds = mz.simulate(gbm, n_paths=10**8, T=252, x0=100.0, dt=1 / 252, seed=42)
+    >>> ds.sizes["path"], ds.sizes["time"]
+    (100000000, 253)
+    """
+    kind = choose_kind(process, check_bool("legacy_global_rng", legacy_global_rng))
+    count = check_int("n_paths", n_paths, minimum=1, maximum=MAX_INDEX)
+    root = as_root_seed(seed)
+    choice = check_choice("on_nonfinite", on_nonfinite, ("raise", "keep"))
+    digest, own_x0 = per_path(process, x0, count)
+    sampling = bind(
+        process,
+        kind=kind,
+        T=T,
+        dt=dt,
+        times=times,
+        x0=x0,
+        per_path=own_x0 is not None,
+        first_x0=None if own_x0 is None else np.asarray(own_x0[..., :BLOCK]),
+        seed=root,
+        dtype=check_dtype(dtype),
+        labels=check_labels(labels),
+        options=options,
+    )
+    kept = check_keep(keep, sampling.grid.T)
+    sampling = replace(sampling, keep=kept, on_nonfinite=choice)  # type: ignore[arg-type]
+    recipe = recipe_of(sampling, digest)
+    path_bytes = sampling.n_times * len(sampling.variables) * sampling.dtype.itemsize
+    chunk = lazy.choose_chunk(count, path_bytes, chunks, active().workers)
+    return to_dataset(lazy.Run(sampling, count, chunk, recipe, own_x0))
+
+
+def to_dataset(run: lazy.Run) -> xr.Dataset:
+    """Return a run as a Dataset."""
+    times = xr.Variable("time", run.sampling.times, {"axis": "T", "long_name": "time"})
+    arrays = lazy.arrays(run)
+    variables = {
+        variable.name: (("path", "time"), arrays[variable.name], variable_attributes(variable))
+        for variable in run.sampling.variables
+    }
+    return xr.Dataset(variables, {"time": times}, {ATTRIBUTE: json.dumps(dict(run.recipe))})
+
+
+def variable_attributes(variable: Any) -> dict[str, Any]:
+    """Return the CF attributes of a variable."""
+    if variable.name == EVENT_TIME:
+        return {"long_name": "time of the event"}
+    if variable.labels is None:
+        return {}
+    codes = np.arange(len(variable.labels), dtype=variable.dtype)
+    words = [str(label).replace(" ", "_") for label in variable.labels]
+    return {"flag_values": codes, "flag_meanings": " ".join(words)}
+
+
+def recipe_in(ds: Any) -> dict[str, Any]:
+    """Return the recipe that a Dataset carries.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If it is not a Dataset, or not one of montezarr.
+    """
+    if not isinstance(ds, (xr.Dataset, xr.DataArray)):
+        raise type_error("ds", "a Dataset from montezarr.simulate", ds)
+    text = ds.attrs.get(ATTRIBUTE)
+    if not isinstance(text, str):
+        raise value_error(
+            "ds",
+            f"a Dataset with attrs[{ATTRIBUTE!r}], as montezarr.simulate returns",
+            list(ds.attrs),
+        )
+    recipe: dict[str, Any] = json.loads(text)
+    return recipe

@@ -1,0 +1,314 @@
+"""Lazy Dask arrays of seed-indexed chunks: chunk policy, graph and plan."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import dask.array as da
+import numpy as np
+from numpy.typing import NDArray
+
+from montezarr._checks import check_int, value_error
+from montezarr.errors import MemoryBudgetError
+from montezarr.recipe import fingerprint
+from montezarr.sampling import Sampling, sample_range
+from montezarr.seeding import BLOCK
+
+MIB = 2**20
+MIN_CHUNK, MAX_CHUNK = 32 * MIB, 128 * MIB
+MAX_CHUNKS = 20_000
+CHUNKS_PER_WORKER = 8
+MAX_CHUNKS_HARD = 10**7
+"""A graph of more chunks than this costs gigabytes before anything runs."""
+
+WORKING_COPIES = 3
+"""Chunks' worth of memory that one worker uses at most: the chunk, and what is made of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A bound sampler with the number of its paths and their chunks.
+
+    Attributes
+    ----------
+    sampling : Sampling
+        What a worker runs.
+    n_paths : int
+        Number of paths.
+    chunk : int
+        Paths per chunk, whole blocks.
+    recipe : dict
+        What determines the values; see `montezarr.recipe`.
+    x0 : dask array (n_paths,) or (variables, n_paths), or None
+        Initial states, where they differ from path to path.
+    """
+
+    sampling: Sampling
+    n_paths: int
+    chunk: int
+    recipe: Mapping[str, Any] = field(hash=False)
+    x0: Any = field(default=None, hash=False, compare=False)
+
+    @property
+    def fingerprint(self) -> str:
+        """Fingerprint of the recipe."""
+        return fingerprint(self.recipe)
+
+    @property
+    def n_chunks(self) -> int:
+        """Number of chunks."""
+        return -(-self.n_paths // self.chunk)
+
+    @property
+    def path_bytes(self) -> int:
+        """Bytes of one path in memory."""
+        sampling = self.sampling
+        return sampling.n_times * len(sampling.variables) * sampling.dtype.itemsize
+
+    @property
+    def chunk_bytes(self) -> int:
+        """Bytes of one chunk in memory."""
+        return min(self.chunk, self.n_paths) * self.path_bytes
+
+    def range_of(self, chunk: int) -> tuple[int, int]:
+        """Return the paths start, stop of a chunk."""
+        return chunk * self.chunk, min((chunk + 1) * self.chunk, self.n_paths)
+
+
+def choose_chunk(n_paths: int, path_bytes: int, chunks: Any, workers: int) -> int:
+    """Return the paths per chunk: whole blocks, near what the caller asks for or by policy.
+
+    The policy aims at 32 to 128 MiB, at least 8 chunks per worker when there is that much work,
+    and at most about 20,000 chunks.
+
+    Raises
+    ------
+    MemoryBudgetError
+        If one chunk, or the number of chunks, is beyond any use; with the projected sizes.
+    """
+    block_bytes = BLOCK * path_bytes
+    if chunks is None or chunks == "auto":
+        smallest = max(1, MIN_CHUNK // block_bytes)
+        largest = max(1, MAX_CHUNK // block_bytes)
+        blocks = -(-n_paths // BLOCK)
+        for_workers = blocks // (CHUNKS_PER_WORKER * workers)
+        count = min(max(for_workers, smallest), max(1, 2 * MIN_CHUNK // block_bytes))
+        count = max(count, min(-(-blocks // MAX_CHUNKS), largest))
+    else:
+        asked = check_int("chunks", chunks, minimum=1, hint="It counts paths; None lets us choose.")
+        count = -(-min(asked, n_paths) // BLOCK)
+    limit = physical_memory()
+    if count * block_bytes > limit:
+        raise MemoryBudgetError(
+            f"chunks: expected a chunk that fits into memory, got {count * BLOCK:,} paths of"
+            f" {path_bytes:,} bytes = {show_bytes(count * block_bytes)}, with"
+            f" {show_bytes(limit)} in this machine. Take fewer steps, keep fewer times, or smaller"
+            " chunks."
+        )
+    n_chunks = -(-n_paths // (count * BLOCK))
+    if n_chunks > MAX_CHUNKS_HARD:
+        raise MemoryBudgetError(
+            f"n_paths: expected at most {MAX_CHUNKS_HARD:,} chunks, got {n_paths:,} paths ="
+            f" {n_chunks:,} chunks of {count * BLOCK:,}, {show_bytes(n_paths * path_bytes)} in"
+            " all. Take larger chunks or fewer paths."
+        )
+    return count * BLOCK
+
+
+def arrays(run: Run) -> dict[str, Any]:
+    """Return the lazy variables of a run by name, each a Dask array (path, time)."""
+    sampling = run.sampling
+    several = len(sampling.variables) > 1
+    paths = tuple(np.diff([*range(0, run.n_paths, run.chunk), run.n_paths]).tolist())
+    shape: tuple[Any, ...] = (paths, (sampling.n_times,))
+    if several:
+        shape = ((len(sampling.variables),), *shape)
+    task = _live[run.fingerprint] = _Task(sampling, run.chunk, run.n_paths, run)
+    options: dict[str, Any] = {
+        "dtype": sampling.dtype,
+        "meta": np.empty((0,) * len(shape), sampling.dtype),
+        "name": f"simulate-{sampling.name}-{run.fingerprint}-{run.n_paths}-{run.chunk}",
+        "chunks": shape,
+        "run": task,
+    }
+    if run.x0 is None:
+        base = da.map_blocks(_chunk, **options)
+    else:
+        x0 = run.x0.rechunk({-1: paths})
+        options["name"] += f"-{x0.name}"
+        # The dimension of the variables is there in both, that of the times is new.
+        base = da.map_blocks(_chunk_from, x0, new_axis=x0.ndim, **options)
+        if several and x0.ndim == 1:
+            raise value_error("x0", "one array per variable", x0)
+    if not several:
+        return {sampling.variables[0].name: base}
+    return {
+        variable.name: base[i].astype(variable.dtype)
+        for i, variable in enumerate(sampling.variables)
+    }
+
+
+class _Task:
+    """What a task carries: the sampling and how to find its range.
+
+    In the process that made the array it also keeps the `Run` alive, which `recall` finds.
+    """
+
+    __slots__ = ("__weakref__", "chunk", "n_paths", "run", "sampling")
+
+    def __init__(self, sampling: Sampling, chunk: int, n_paths: int, run: Run | None = None):
+        self.sampling, self.chunk, self.n_paths, self.run = sampling, chunk, n_paths, run
+
+    def __reduce__(self) -> Any:  # to a worker goes what it needs, not the run
+        return _Task, (self.sampling, self.chunk, self.n_paths)
+
+    def __dask_tokenize__(self) -> Any:  # the name of the array says it all already
+        return ("montezarr", self.sampling.name, self.chunk, self.n_paths)
+
+
+def _chunk(run: _Task, block_id: Any = None) -> NDArray[Any]:
+    """Return one chunk, (paths, times) or (variables, paths, times), as a view on rows."""
+    return _oriented(sample_range(run.sampling, *_range(run, block_id)))
+
+
+def _chunk_from(x0: NDArray[Any], run: _Task, block_id: Any = None) -> NDArray[Any]:
+    return _oriented(sample_range(run.sampling, *_range(run, block_id), x0))
+
+
+def _range(run: _Task, block_id: Any) -> tuple[int, int]:
+    start = block_id[-2] * run.chunk
+    return start, min(start + run.chunk, run.n_paths)
+
+
+def _oriented(rows: NDArray[Any]) -> NDArray[Any]:
+    return rows[0].T if len(rows) == 1 else rows.transpose(0, 2, 1)
+
+
+# --- which live run a Dataset belongs to -----------------------------------------------------
+
+_live: weakref.WeakValueDictionary[str, _Task] = weakref.WeakValueDictionary()
+
+
+def recall(key: str) -> Run | None:
+    """Return the run with this fingerprint, if an array of it is alive in this process."""
+    task = _live.get(key)
+    return None if task is None else task.run
+
+
+# --- plan ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a run will cost, known before it starts; printable.
+
+    Attributes
+    ----------
+    process, sampler : str
+        What is simulated, and through which interface.
+    paths, steps, times : int
+        Number of paths, simulated steps, and times in the result.
+    chunks, chunk_paths, chunk_bytes : int
+        Number of chunks, paths and bytes of one.
+    tasks : int
+        Dask tasks that draw the chunks.
+    total_bytes, store_bytes : int
+        Size of all paths in memory, and on disk as `write` stores them (4 bytes of checksum per
+        chunk and variable).
+    workers : int
+        Threads or cluster workers of the backend in force.
+    worker_bytes, peak_bytes : int
+        Peak memory of one worker and of all on this machine: chunk bytes times a factor of 3.
+    backend : str
+        Where it would run, and why.
+    """
+
+    process: str
+    sampler: str
+    paths: int
+    steps: int
+    times: int
+    chunks: int
+    chunk_paths: int
+    chunk_bytes: int
+    tasks: int
+    total_bytes: int
+    store_bytes: int
+    workers: int
+    worker_bytes: int
+    peak_bytes: int
+    backend: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plan as JSON."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    def __str__(self) -> str:
+        return "\n".join(
+            [
+                f"{self.process}: {self.paths:,} paths of {self.steps:,} steps,"
+                f" {self.times:,} times kept",
+                f"  sampler   {self.sampler}",
+                f"  chunks    {self.chunks:,} of {self.chunk_paths:,} paths,"
+                f" {show_bytes(self.chunk_bytes)} each, {self.tasks:,} tasks",
+                f"  backend   {self.backend}, {self.workers} workers",
+                f"  memory    {show_bytes(self.worker_bytes)} per worker,"
+                f" {show_bytes(self.peak_bytes)} at peak",
+                f"  all paths {show_bytes(self.total_bytes)},"
+                f" {show_bytes(self.store_bytes)} in a store",
+            ]
+        )
+
+
+def plan_of(run: Run, *, backend: str, workers: int, sampler: str) -> Plan:
+    """Return the plan of a run on a backend with that many workers."""
+    sampling = run.sampling
+    total = run.n_paths * run.path_bytes
+    stored = (
+        run.n_paths
+        * sampling.n_times
+        * sum(np.dtype(variable.dtype).itemsize for variable in sampling.variables)
+    )
+    per_worker = run.chunk_bytes * WORKING_COPIES
+    return Plan(
+        process=sampling.name,
+        sampler=sampler,
+        paths=run.n_paths,
+        steps=sampling.grid.T,
+        times=sampling.n_times,
+        chunks=run.n_chunks,
+        chunk_paths=run.chunk,
+        chunk_bytes=run.chunk_bytes,
+        tasks=run.n_chunks,
+        total_bytes=total,
+        # Every chunk file is whole, the last one padded.
+        store_bytes=run.n_chunks
+        * (run.chunk * stored // run.n_paths + 4 * len(sampling.variables)),
+        workers=workers,
+        worker_bytes=per_worker,
+        peak_bytes=per_worker * min(workers, run.n_chunks),
+        backend=backend,
+    )
+
+
+def show_bytes(count: float) -> str:
+    """Return a size with a binary unit."""
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB", "PiB"):
+        if abs(count) < 1024 or unit == "PiB":
+            return f"{count:,.0f} {unit}" if unit == "B" else f"{count:,.1f} {unit}"
+        count /= 1024
+    raise AssertionError
+
+
+def physical_memory() -> int:
+    """Return the bytes of memory of this machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def with_chunk(run: Run, chunk: int) -> Run:
+    """Return the same run in other chunks."""
+    return replace(run, chunk=chunk)

@@ -1,0 +1,70 @@
+"""Built-in processes; a new one is one file and one line here."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from montezarr._checks import value_error
+from montezarr.processes._base import (
+    HasBound,
+    HasLabels,
+    HasMean,
+    HasVariance,
+    Process,
+)
+from montezarr.processes._fit import Fit
+from montezarr.processes.brownian_motion import BrownianMotion
+from montezarr.processes.diffusion import Diffusion
+from montezarr.processes.geometric_brownian_motion import GeometricBrownianMotion
+from montezarr.processes.heston import Heston
+from montezarr.processes.markov_chain import MarkovChain
+from montezarr.processes.ornstein_uhlenbeck import OrnsteinUhlenbeck
+from montezarr.processes.poisson_process import PoissonProcess
+from montezarr.processes.random_walk import RandomWalk
+
+BUILT_IN: dict[str, type[Process]] = {
+    kind.__name__: kind
+    for kind in (
+        BrownianMotion,
+        Diffusion,
+        GeometricBrownianMotion,
+        Heston,
+        MarkovChain,
+        OrnsteinUhlenbeck,
+        PoissonProcess,
+        RandomWalk,
+    )
+}
+"""Every built-in process by name; configuration files and stores may name only these."""
+
+__all__ = [
+    "BUILT_IN",
+    "BrownianMotion",
+    "Diffusion",
+    "Fit",
+    "GeometricBrownianMotion",
+    "HasBound",
+    "HasLabels",
+    "HasMean",
+    "HasVariance",
+    "Heston",
+    "MarkovChain",
+    "OrnsteinUhlenbeck",
+    "PoissonProcess",
+    "Process",
+    "RandomWalk",
+    "process_from_dict",
+]
+
+
+def process_from_dict(data: Mapping[str, Any]) -> Process:
+    """Return the built-in process that its `to_dict` described.
+
+    Raises
+    ------
+    ArgumentValueError
+        If the name is not that of a built-in process, or a parameter is wrong.
+    """
+    name = data.get("name")
+    if name not in BUILT_IN:
+        raise value_error("name", f"one of {', '.join(BUILT_IN)}", name)
+    return BUILT_IN[name].from_dict(data)

@@ -1,0 +1,185 @@
+"""What a process is: an equation with its parameters, able to turn draws into paths."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from montezarr._checks import type_error, value_error
+from montezarr.draws import Draws
+from montezarr.errors import ArgumentValueError
+from montezarr.grid import TimeGrid
+
+Rows = NDArray[Any]
+"""States with the paths along the last axis: (T+1, n), or (variables, T+1, n) for several."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process(ABC):
+    """Base of the built-in processes: frozen dataclasses, validated once, JSON both ways.
+
+    A subclass is final, declares its parameters as fields, checks them in ``__post_init__`` and
+    implements `sample`. Export it in `montezarr.processes` and the conformance suite finds it.
+    """
+
+    dtypes: ClassVar[tuple[str, ...]] = ("float64", "float32")
+    """State dtypes that can be asked for, the default first."""
+
+    runs_user_code: ClassVar[bool] = False
+    """Whether `simulate` should try one path at the call, since functions of the user may fail."""
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Names of the components of the state; a single one is called x."""
+        return ("x",)
+
+    @abstractmethod
+    def sample(self, draws: Draws, grid: TimeGrid, x0: Rows) -> Rows:
+        """Return the paths that `draws` addresses, as rows with the paths contiguous.
+
+        Parameters
+        ----------
+        draws : Draws
+            Random numbers of n consecutive paths.
+        grid : TimeGrid
+            T+1 times.
+        x0 : array
+            Initial state, () or (n,) for one variable, (variables, 1 or n) for several.
+
+        Returns
+        -------
+        array (T+1, n) or (variables, T+1, n)
+        """
+
+    def default_x0(self) -> Any:
+        """Return the initial state where the caller gives none."""
+        return 0.0
+
+    def check_x0(self, x0: Any, dtype: str) -> Rows:
+        """Return a constant or per-path initial state as an array, or raise.
+
+        Raises
+        ------
+        ArgumentTypeError, ArgumentValueError
+            If it is not made of finite numbers, or not one per variable.
+        """
+        values = self.default_x0() if x0 is None else x0
+        names = self.variables
+        if len(names) == 1:
+            return check_state("x0", values, dtype)
+        if isinstance(values, Mapping):
+            if set(values) != set(names):
+                raise value_error("x0", f"one entry for each of {', '.join(names)}", values)
+            values = [values[name] for name in names]
+        if not isinstance(values, (list, tuple, np.ndarray)):
+            raise type_error("x0", f"a mapping or sequence over {', '.join(names)}", x0)
+        if len(values) != len(names):
+            raise value_error("x0", f"{len(names)} entries: {', '.join(names)}", x0)
+        parts = [check_state(f"x0[{k!r}]", v, dtype) for k, v in zip(names, values, strict=True)]
+        try:
+            stacked = np.stack(np.broadcast_arrays(*parts))
+        except ValueError as error:
+            raise value_error("x0", "entries of one length", x0) from error
+        return stacked.reshape(len(names), -1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the parameters as JSON: ``{"name": class name, parameter: value, ...}``."""
+        values = {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+        return {"name": type(self).__name__, **values}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Return the process that `to_dict` wrote.
+
+        Raises
+        ------
+        ArgumentValueError
+            If `data` is of another class, or lacks a parameter or has an unknown one.
+        """
+        values = dict(data)
+        name = values.pop("name", cls.__name__)
+        if name != cls.__name__:
+            raise value_error("name", repr(cls.__name__), name)
+        known = {field.name for field in fields(cls)}
+        if set(values) - known:
+            unknown = sorted(set(values) - known)
+            raise ArgumentValueError(
+                f"{cls.__name__}: unknown parameter {unknown[0]!r}. Known: {', '.join(sorted(known))}."
+            )
+        return cls(**values)
+
+    def set_field(self, name: str, value: Any) -> None:
+        """Store a checked parameter; only for ``__post_init__``, since instances are frozen."""
+        object.__setattr__(self, name, value)
+
+
+@runtime_checkable
+class HasMean(Protocol):
+    """A process whose mean E[X_t | X_0 = x0] is known."""
+
+    def mean(self, t: Any, x0: Any) -> Any:
+        """Return the mean at times `t` >= 0."""
+
+
+@runtime_checkable
+class HasVariance(Protocol):
+    """A process whose variance Var[X_t | X_0 = x0] is known."""
+
+    def variance(self, t: Any, x0: Any) -> Any:
+        """Return the variance at times `t` >= 0."""
+
+
+@runtime_checkable
+class HasBound(Protocol):
+    """A process that can tell, before it is sampled, how large its values can get.
+
+    The normal draws are bounded by construction (`NORMAL_BOUND`), so many processes can prove
+    that no path leaves the range of numbers; their paths need no test for infinities.
+    """
+
+    def bound(self, grid: TimeGrid, x0: float) -> float:
+        """Return a bound of |X| over the grid for initial states within [-x0, x0]."""
+
+
+@runtime_checkable
+class HasLabels(Protocol):
+    """A process whose states are labels, stored as their positions in `labels`."""
+
+    @property
+    def labels(self) -> tuple[str | int, ...]:
+        """The labels in the order of their codes."""
+
+
+NORMAL_BOUND = float(np.sqrt(2 * 53 * np.log(2)))
+"""No normal draw is larger: the smallest uniform number is 2**-53 (2**-33 in float32)."""
+
+
+def check_state(name: str, value: Any, dtype: str) -> Rows:
+    """Return a scalar, or an array with one entry per path, in `dtype`."""
+    expected = "a finite number, or a one-dimensional array with one per path"
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise value_error(name, expected, value) from error
+    if array.dtype.kind not in "iuf":
+        raise type_error(name, expected, value)
+    if array.ndim > 1 or array.size == 0 or not np.isfinite(array).all():
+        raise value_error(name, expected, value)
+    kind = np.dtype(dtype)
+    with np.errstate(over="ignore", invalid="ignore"):
+        out = array.astype(kind)
+    exact = kind.kind == "f" or bool((out == array).all())
+    if not exact or not np.isfinite(out).all():
+        raise value_error(name, f"{expected}, that fits into {dtype}", value)
+    return out
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value.item() if isinstance(value, np.generic) else value

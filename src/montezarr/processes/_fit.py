@@ -1,0 +1,54 @@
+"""The result of fitting a process to data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from montezarr._checks import check_array, value_error
+from montezarr.processes._base import Process
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """A fitted process with the standard errors of its parameters.
+
+    Attributes
+    ----------
+    process : Process
+        The process at the estimates.
+    standard_errors : dict
+        Asymptotic standard error of each parameter, under the parameter's name.
+    n : int
+        Number of transitions that the fit used.
+    """
+
+    process: Process
+    standard_errors: dict[str, Any]
+    n: int
+
+    def __str__(self) -> str:
+        lines = [f"{type(self.process).__name__}, {self.n} transitions"]
+        for name, error in self.standard_errors.items():
+            value = getattr(self.process, name)
+            if isinstance(error, float):
+                lines.append(f"  {name:<6} {value:.6g} ± {error:.2g}")
+            else:
+                lines.append(f"  {name}: {value} ± {error}")
+        return "\n".join(lines)
+
+
+def check_series(
+    name: str, values: Any, *, minimum: int, positive: bool = False
+) -> NDArray[np.float64]:
+    """Return a time series as a one-dimensional array of at least `minimum` finite numbers."""
+    series = check_array(name, values, ndim=1)
+    if len(series) < minimum:
+        raise value_error(name, f"at least {minimum} values", values)
+    if positive and not (series > 0).all():
+        worst = float(series.min())
+        raise value_error(name, "positive numbers only", worst)
+    return series

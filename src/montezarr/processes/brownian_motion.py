@@ -1,0 +1,72 @@
+"""Brownian motion with drift."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from montezarr._checks import check_real
+from montezarr.draws import Draws
+from montezarr.grid import TimeGrid
+from montezarr.processes._base import Process, Rows
+from montezarr.processes._gaussian import recursion_bound
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrownianMotion(Process):
+    r"""Brownian motion with drift, :math:`dX_t = \mu\,dt + \sigma\,dW_t`, sampled exactly.
+
+    Parameters
+    ----------
+    mu : float
+        Drift per unit of time.
+    sigma : float
+        Volatility per square root of a unit of time, at least 0.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        For a parameter that is not a finite number in its range.
+
+    References
+    ----------
+    Karatzas and Shreve, Brownian Motion and Stochastic Calculus, 1998, chapter 2,
+    doi:10.1007/978-1-4612-0949-2.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> mz.BrownianMotion(mu=0.5, sigma=2.0).variance(t=3.0)
+    12.0
+    """
+
+    mu: float = 0.0
+    sigma: float = 1.0
+
+    def __post_init__(self) -> None:
+        self.set_field("mu", check_real("mu", self.mu))
+        self.set_field("sigma", check_real("sigma", self.sigma, minimum=0.0))
+
+    def sample(self, draws: Draws, grid: TimeGrid, x0: Rows) -> Rows:
+        """Return paths of the exact transition; see `Process.sample`."""
+        return draws.gaussian_recursion(self._coefficients(grid), x0)
+
+    def bound(self, grid: TimeGrid, x0: float) -> float:
+        """Return a bound of |X|; see `HasBound`."""
+        return recursion_bound(self._coefficients(grid), x0)
+
+    def mean(self, t: Any, x0: Any = 0.0) -> Any:
+        """Return E[X_t] = x0 + mu t."""
+        return x0 + self.mu * t
+
+    def variance(self, t: Any, x0: Any = 0.0) -> Any:
+        """Return Var[X_t] = sigma**2 t."""
+        return self.sigma**2 * t + 0.0 * x0
+
+    def _coefficients(self, grid: TimeGrid) -> NDArray[np.float64]:
+        dt = grid.steps
+        return np.stack([np.ones_like(dt), self.mu * dt, self.sigma * np.sqrt(dt)])

@@ -1,0 +1,188 @@
+"""Any Itô equation, given by its drift and diffusion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self, final
+
+import numpy as np
+
+from montezarr._checks import check_array, check_callable, type_error, value_error
+from montezarr.draws import Draws
+from montezarr.errors import ArgumentValueError
+from montezarr.grid import TimeGrid
+from montezarr.processes._base import Process, Rows
+from montezarr.schemes import EulerMaruyama, Scheme
+from montezarr.schemes._base import Coefficient
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diffusion(Process):
+    r"""The Itô equation :math:`dX_t = a(t, X_t)\,dt + b(t, X_t)\,dW_t`, scalar or vector.
+
+    The functions get the time and the states of many paths at once and must work on arrays:
+    x has shape (n,), or (variables, n) for several variables.
+
+    Parameters
+    ----------
+    drift : function (t, x)
+        a, of the shape of x.
+    diffusion : function (t, x)
+        b, of the shape of x (one noise per variable), or a matrix (variables, noises, n).
+    scheme : Scheme
+        `EulerMaruyama` (default) or `Milstein`.
+    names : sequence of str
+        Names of the variables; ("x",) for a scalar equation.
+    correlation : array (noises, noises), optional
+        Correlation of the Brownian motions, positive semi-definite with ones on the diagonal.
+    noises : int, optional
+        Number of Brownian motions; as many as variables, or as `correlation` says.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        For arguments out of these terms; for functions that return another shape, at `simulate`.
+
+    References
+    ----------
+    Kloeden and Platen, Numerical Solution of Stochastic Differential Equations, 1992,
+    doi:10.1007/978-3-662-12616-5.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> cir = mz.Diffusion(
+    ...     drift=lambda t, x: 0.5 * (0.04 - x),
+    ...     diffusion=lambda t, x: 0.1 * abs(x) ** 0.5,
+    ...     scheme=mz.Milstein(),
+    ... )
+    >>> mz.simulate(cir, n_paths=100, T=12, dt=1 / 12, x0=0.04, seed=1).x.shape
+    (100, 13)
+    """
+
+    runs_user_code: ClassVar[bool] = True
+
+    drift: Coefficient
+    diffusion: Coefficient
+    scheme: Scheme = EulerMaruyama()
+    names: tuple[str, ...] = ("x",)
+    correlation: tuple[tuple[float, ...], ...] | None = None
+    noises: int | None = None
+
+    def __post_init__(self) -> None:
+        check_callable("drift", self.drift, "f(t, x)")
+        check_callable("diffusion", self.diffusion, "f(t, x)")
+        if not isinstance(self.scheme, Scheme):
+            raise type_error("scheme", "EulerMaruyama() or Milstein()", self.scheme)
+        self.set_field("names", _check_names(self.names))
+        count = len(self.names) if self.noises is None else self.noises
+        if self.correlation is not None:
+            matrix = check_array("correlation", self.correlation, ndim=2)
+            if self.noises is None:
+                count = len(matrix)
+            _check_correlation(matrix, count)
+            self.set_field("correlation", tuple(tuple(row) for row in matrix.tolist()))
+        if isinstance(count, bool) or not isinstance(count, int):
+            raise type_error("noises", "a positive integer", count)
+        if count < 1:
+            raise value_error("noises", "a positive integer", count)
+        self.set_field("noises", count)
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Names of the variables."""
+        return self.names
+
+    def default_x0(self) -> Any:
+        """Raise, since an equation alone has no natural start."""
+        raise value_error("x0", "an initial state, since a Diffusion has no default", None)
+
+    def sample(self, draws: Draws, grid: TimeGrid, x0: Rows) -> Rows:
+        """Return paths of the scheme; noise j draws from slot j. See `Process.sample`."""
+        scalar, noises = len(self.names) == 1, self.noises or 1
+        shape = (draws.n,) if scalar else (len(self.names), draws.n)
+        x = np.array(np.broadcast_to(x0, shape), draws.dtype)
+        rows = np.empty((len(self.names), grid.T + 1, draws.n), draws.dtype)
+        rows[:, 0] = x
+        factor = None if self.correlation is None else _root(np.array(self.correlation))
+        streams = [draws.rows("normal", grid.T, slot) for slot in range(noises)]
+        times, steps = grid.times.tolist(), grid.steps.tolist()
+        for k in range(grid.T):
+            z = np.stack([next(stream) for stream in streams])
+            if factor is not None:
+                z = (factor @ z).astype(z.dtype)
+            dw = z * float(np.sqrt(steps[k]))
+            if scalar and noises == 1:
+                dw = dw[0]
+            following = self.scheme.step(self.drift, self.diffusion, times[k], x, steps[k], dw)
+            if following.shape != shape:
+                raise ArgumentValueError(
+                    f"diffusion: expected one column per noise ({noises}), got a step of shape"
+                    f" {following.shape} for states {shape}."
+                )
+            rows[:, k + 1] = following
+            x = rows[0, k + 1] if scalar else rows[:, k + 1]
+        return rows[0] if scalar else rows
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what can be written: functions by name, which `from_dict` cannot read back."""
+        return {
+            "name": type(self).__name__,
+            "drift": _function_name(self.drift),
+            "diffusion": _function_name(self.diffusion),
+            "scheme": type(self.scheme).__name__,
+            "names": list(self.names),
+            "correlation": self.correlation,
+            "noises": self.noises,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Raise: a description is data, and never imports the functions that it names."""
+        raise ArgumentValueError(
+            "Diffusion: its functions are code, which is never loaded from a description."
+            " Build the same Diffusion again and pass it as `process`."
+        )
+
+
+def _function_name(function: Any) -> str:
+    module = getattr(function, "__module__", "?")
+    return f"{module}.{getattr(function, '__qualname__', type(function).__name__)}"
+
+
+def _check_names(names: Any) -> tuple[str, ...]:
+    if isinstance(names, str) or not isinstance(names, (tuple, list)):
+        raise type_error("names", "a sequence of names, such as ('x', 'y')", names)
+    for name in names:
+        if not isinstance(name, str) or not name.isidentifier() or name in ("path", "time"):
+            raise value_error("names", "identifiers other than 'path' and 'time'", name)
+    if not names or len(set(names)) != len(names):
+        raise value_error("names", "distinct names, at least one", names)
+    return tuple(names)
+
+
+def _check_correlation(matrix: Rows, count: int) -> None:
+    expected = f"a symmetric positive semi-definite matrix ({count}, {count}) with unit diagonal"
+    if matrix.shape != (count, count):
+        raise value_error("correlation", expected, matrix.tolist())
+    symmetric = np.abs(matrix - matrix.T).max() < 1e-12
+    if not symmetric or np.abs(np.diag(matrix) - 1).max() > 1e-12:
+        raise value_error("correlation", expected, matrix.tolist())
+    if np.linalg.eigvalsh(matrix).min() < -1e-10:
+        raise value_error("correlation", expected, matrix.tolist())
+
+
+def _root(matrix: Rows) -> Rows:
+    """Return a lower-triangular L with L L' = matrix, also for a semi-definite matrix."""
+    n = len(matrix)
+    root = np.zeros((n, n))
+    for i in range(n):
+        for j in range(i + 1):
+            rest = matrix[i, j] - root[i, :j] @ root[j, :j]
+            if i == j:
+                root[i, i] = np.sqrt(max(rest, 0.0))
+            elif root[j, j] > 1e-8:
+                root[i, j] = rest / root[j, j]
+    return root

@@ -1,0 +1,118 @@
+"""Geometric Brownian motion, the price process of Black, Scholes and Merton."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from montezarr._checks import check_real
+from montezarr.draws import Draws
+from montezarr.grid import TimeGrid
+from montezarr.processes._base import Process, Rows
+from montezarr.processes._fit import Fit, check_series
+from montezarr.processes._gaussian import recursion_bound
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeometricBrownianMotion(Process):
+    r"""Geometric Brownian motion, :math:`dX_t = \mu X_t\,dt + \sigma X_t\,dW_t`, sampled exactly.
+
+    .. math:: X_t = x_0 \exp\bigl((\mu - \tfrac12\sigma^2) t + \sigma W_t\bigr)
+
+    Parameters
+    ----------
+    mu : float
+        Growth rate of the mean, per unit of time.
+    sigma : float
+        Volatility of the logarithm per square root of a unit of time, at least 0.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        For a parameter that is not a finite number in its range.
+
+    References
+    ----------
+    Black and Scholes, "The pricing of options and corporate liabilities", 1973,
+    doi:10.1086/260062. Glasserman, Monte Carlo Methods in Financial Engineering, 2003, section
+    3.2.1, doi:10.1007/978-0-387-21617-1.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> round(mz.GeometricBrownianMotion(mu=0.05, sigma=0.2).mean(t=1.0, x0=100.0), 3)
+    105.127
+    """
+
+    mu: float
+    sigma: float
+
+    def __post_init__(self) -> None:
+        self.set_field("mu", check_real("mu", self.mu))
+        self.set_field("sigma", check_real("sigma", self.sigma, minimum=0.0))
+
+    @classmethod
+    def fit(cls, prices: Any, *, dt: float = 1.0) -> Fit:
+        r"""Return the maximum-likelihood fit to equally spaced prices.
+
+        With log-returns r: :math:`\hat\sigma^2 = \mathrm{var}(r)/dt` (divided by n) and
+        :math:`\hat\mu = \bar r/dt + \hat\sigma^2/2`; standard errors from the Fisher information,
+        :math:`\hat\sigma/\sqrt{2n}` and :math:`\sqrt{\hat\sigma^2/(n\,dt) + \hat\sigma^4/(2n)}`
+        (Campbell, Lo and MacKinlay, The Econometrics of Financial Markets, 1997, section 9.3.2).
+
+        Parameters
+        ----------
+        prices : array (n+1,)
+            Positive prices, oldest first; at least 3.
+        dt : float
+            Time between two prices.
+
+        Raises
+        ------
+        ArgumentTypeError, ArgumentValueError
+            If prices are fewer than 3, not positive or not finite, or dt is not positive.
+        """
+        series = check_series("prices", prices, minimum=3, positive=True)
+        step = check_real("dt", dt, above=0.0)
+        returns = np.diff(np.log(series))
+        n = len(returns)
+        sigma = float(returns.std() / np.sqrt(step))
+        mu = float(returns.mean() / step + sigma**2 / 2)
+        errors = {
+            "mu": float(np.sqrt(sigma**2 / (n * step) + sigma**4 / (2 * n))),
+            "sigma": sigma / float(np.sqrt(2 * n)),
+        }
+        return Fit(process=cls(mu=mu, sigma=sigma), standard_errors=errors, n=n)
+
+    def default_x0(self) -> float:
+        """Return 1.0."""
+        return 1.0
+
+    def sample(self, draws: Draws, grid: TimeGrid, x0: Rows) -> Rows:
+        """Return paths of the exact transition; see `Process.sample`.
+
+        The recursion runs in log(X/x0), which stays small, so float32 loses little.
+        """
+        return draws.gaussian_recursion(self._coefficients(grid), x0, exponential=True)
+
+    def bound(self, grid: TimeGrid, x0: float) -> float:
+        """Return a bound of |X|; see `HasBound`."""
+        with np.errstate(over="ignore"):
+            return float(x0 * np.exp(recursion_bound(self._coefficients(grid), 0.0)))
+
+    def mean(self, t: Any, x0: Any = 1.0) -> Any:
+        """Return E[X_t] = x0 exp(mu t)."""
+        return x0 * np.exp(self.mu * t)
+
+    def variance(self, t: Any, x0: Any = 1.0) -> Any:
+        """Return Var[X_t] = x0**2 exp(2 mu t) (exp(sigma**2 t) - 1)."""
+        return x0**2 * np.exp(2 * self.mu * t) * np.expm1(self.sigma**2 * t)
+
+    def _coefficients(self, grid: TimeGrid) -> NDArray[np.float64]:
+        dt = grid.steps
+        drift = (self.mu - 0.5 * self.sigma**2) * dt
+        return np.stack([np.ones_like(dt), drift, self.sigma * np.sqrt(dt)])

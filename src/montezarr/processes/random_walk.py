@@ -1,0 +1,68 @@
+"""The simple random walk on the integers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, final
+
+import numpy as np
+
+from montezarr._checks import check_real
+from montezarr.draws import Draws
+from montezarr.grid import TimeGrid
+from montezarr.processes._base import Process, Rows
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RandomWalk(Process):
+    r"""Simple random walk: each step is +1 with probability p, else -1. Exact.
+
+    Parameters
+    ----------
+    p : float
+        Probability of a step up, in [0, 1].
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If p is not a number in [0, 1].
+
+    References
+    ----------
+    Feller, An Introduction to Probability Theory and Its Applications I, 1968, chapter III.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> mz.RandomWalk(p=0.75).mean(t=10)
+    5.0
+    """
+
+    dtypes: ClassVar[tuple[str, ...]] = ("int64", "int32")
+
+    p: float = 0.5
+
+    def __post_init__(self) -> None:
+        self.set_field("p", check_real("p", self.p, minimum=0.0, maximum=1.0))
+
+    def default_x0(self) -> int:
+        """Return 0."""
+        return 0
+
+    def sample(self, draws: Draws, grid: TimeGrid, x0: Rows) -> Rows:
+        """Return paths, one step of the walk per step of the grid; see `Process.sample`."""
+        rows = draws.empty_rows(grid.T + 1, x0.dtype)
+        rows[0] = x0
+        for k, uniform in enumerate(draws.rows("uniform", grid.T)):
+            up = uniform < self.p
+            np.add(rows[k], np.where(up, 1, -1), out=rows[k + 1], casting="unsafe")
+        return rows
+
+    def mean(self, t: Any, x0: Any = 0) -> Any:
+        """Return E[X_t] = x0 + (2p - 1) t after t steps."""
+        return x0 + (2 * self.p - 1) * t
+
+    def variance(self, t: Any, x0: Any = 0) -> Any:
+        """Return Var[X_t] = 4p(1 - p) t after t steps."""
+        return 4 * self.p * (1 - self.p) * t + 0.0 * x0

@@ -1,0 +1,155 @@
+"""`replay` and `plan`: what a Dataset's recipe can tell, and one path of it again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from montezarr import lazy
+from montezarr._checks import MAX_INDEX, check_int
+from montezarr.backends import active
+from montezarr.dataset import recipe_in, simulate, variable_attributes
+from montezarr.errors import ReplayError, SamplerError
+from montezarr.processes import BUILT_IN, Process, process_from_dict
+from montezarr.recipe import fingerprint
+from montezarr.sampling import EVENT_TIME, KINDS, sample_range
+from montezarr.seeding import BLOCK, RootSeed
+
+
+def run_of(ds: Any, process: Any = None) -> lazy.Run:
+    """Return the run behind a Dataset: the live one, or one made anew from its recipe.
+
+    Raises
+    ------
+    ReplayError
+        If the sampler is neither alive in this process, nor built in, nor given as `process`; or
+        if the `process` given is another one.
+    """
+    recipe = recipe_in(ds)
+    live = lazy.recall(fingerprint(recipe))
+    if live is not None:
+        return live
+    described = recipe["process"]
+    target = process
+    if target is None:
+        if "code" in recipe or described.get("name") not in BUILT_IN:
+            raise ReplayError(
+                f"ds: its sampler {described.get('name')!r} is code of yours, which is not in this"
+                " process and is never loaded from a Dataset. Pass it as process=."
+            )
+        target = process_from_dict(described)
+    x0 = recipe["x0"]
+    if isinstance(x0, dict) and set(x0) == {"digest"}:
+        raise ReplayError("ds: each path has its own x0, which a recipe does not hold.")
+    grid = recipe["grid"]
+    names = [variable["name"] for variable in recipe["variables"]]
+    again = simulate(
+        target,
+        n_paths=max(1, ds.sizes.get("path", 1)),
+        T=grid.get("T"),
+        dt=grid.get("dt"),
+        times=grid.get("times"),
+        x0=x0,
+        seed=RootSeed.from_dict(recipe["seed"]),
+        dtype=recipe["variables"][0]["dtype"] if EVENT_TIME not in names else None,
+        keep=recipe.get("keep"),
+        on_nonfinite="keep",
+        labels=None if isinstance(target, Process) else recipe["variables"][0].get("labels"),
+        legacy_global_rng=recipe["sampler"] == "legacy",
+    )
+    run = lazy.recall(fingerprint(recipe_in(again)))
+    if run is None or run.fingerprint != fingerprint(recipe):
+        raise ReplayError("process: not the sampler that this Dataset was simulated with.")
+    return run
+
+
+def plan(ds: xr.Dataset) -> lazy.Plan:
+    """Return what computing all paths of `ds` will cost; nothing is simulated.
+
+    Parameters
+    ----------
+    ds : Dataset
+        From `simulate`.
+
+    Returns
+    -------
+    Plan
+        Paths, chunks, tasks, bytes, peak memory per worker, store size; printable.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError, ReplayError
+        If `ds` does not come from `simulate`.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> ds = mz.simulate(mz.BrownianMotion(), n_paths=10**6, T=99, seed=1)
+    >>> mz.plan(ds).total_bytes
+    800000000
+    """
+    run = run_of(ds)
+    backend = active()
+    return lazy.plan_of(
+        run,
+        backend=f"{backend.name} ({backend.reason})",
+        workers=backend.workers,
+        sampler=KINDS[run.sampling.kind],
+    )
+
+
+def replay(ds: xr.Dataset, path: int, *, process: Any = None) -> xr.Dataset:
+    """Draw one path again, alone, in a time that does not depend on its index.
+
+    Where the sampler raises, so does `replay`: the same exception, here, under your debugger.
+
+    Parameters
+    ----------
+    ds : Dataset
+        From `simulate`, computed or not, or read back.
+    path : int
+        Path index, >= 0. It may lie beyond the paths of `ds` where x0 is common.
+    process : object, optional
+        The sampler, where it is your own code and not alive in this process.
+
+    Returns
+    -------
+    Dataset
+        The path with dims (time,), equal to ``ds.isel(path=path)``, in memory.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If `path` is not an index, or `ds` does not come from `simulate`.
+    ReplayError
+        If the sampler is not at hand.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> ds = mz.simulate(mz.RandomWalk(), n_paths=10**9, T=4, seed=1)
+    >>> mz.replay(ds, 987_654_321).x.values
+    array([ 0, -1,  0, -1, -2])
+    """
+    index = check_int("path", path, maximum=MAX_INDEX - BLOCK)
+    run = run_of(ds, process)
+    sampling = run.sampling
+    x0 = None
+    if run.x0 is not None:
+        check_int("path", index, maximum=run.n_paths - 1)
+        x0 = np.asarray(run.x0[..., index : index + 1])
+    try:
+        rows = sample_range(replace(sampling, on_nonfinite="keep"), index, index + 1, x0)
+    except SamplerError as error:
+        if error.__cause__ is None:
+            raise
+        error.__cause__.add_note(str(error).partition("\n  original traceback")[0])
+        raise error.__cause__ from None
+    variables = {
+        variable.name: ("time", row[:, 0].astype(variable.dtype), variable_attributes(variable))
+        for variable, row in zip(sampling.variables, rows, strict=True)
+    }
+    return xr.Dataset(variables, {"time": ("time", sampling.times)}, {"path": index})

@@ -1,0 +1,155 @@
+"""What a worker runs: a sampler bound to grid, seed and types, from path range to rows."""
+
+from __future__ import annotations
+
+import traceback as tracebacks
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from montezarr import _buffers
+from montezarr._checks import show
+from montezarr.errors import SamplerError
+from montezarr.grid import TimeGrid
+from montezarr.seeding import BLOCK_PREFIX, RootSeed, describe_seed
+
+Rows = NDArray[Any]
+"""States of a range of paths: (variables, kept times, paths), the paths contiguous."""
+
+Kind = Literal["sample", "sample_paths", "sample_path", "rng", "seed", "legacy"]
+
+KINDS: dict[str, str] = {
+    "sample": "sample(draws, grid, x0), counter-based, whole ranges",
+    "sample_paths": "sample_paths(n, T, x0, rng), a block of paths at a time",
+    "sample_path": "sample_path(T, x0, rng), one path at a time",
+    "rng": "a function of a Generator, one path at a time",
+    "seed": "a function of an integer seed, one path at a time",
+    "legacy": "sample_path on the global np.random state, one path at a time",
+}
+
+EVENT_TIME = "event_time"
+"""Variable that holds the times of paths which bring their own, such as those of a queue."""
+
+SLICE = 4096
+"""Paths simulated at once where only some times are kept: what is dropped stays in the cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A component of the state: its name in the Dataset, its dtype, and its labels if any."""
+
+    name: str
+    dtype: str
+    labels: tuple[str | int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """A sampler with all that its paths depend on; the same value gives the same paths anywhere.
+
+    Attributes
+    ----------
+    target : object
+        The process or function.
+    kind : str
+        Which of its interfaces is used, a key of `KINDS`.
+    grid : TimeGrid
+        Times of the simulation.
+    seed : RootSeed
+        Root entropy.
+    variables : tuple of Variable
+        What the first path declared.
+    x0 : object
+        Initial state of every path, as the caller gave it; ignored where `rows` gets one per path.
+    keep : tuple of int or None
+        Positions of the grid that are kept, increasing; None keeps all.
+    on_nonfinite : {"raise", "keep"}
+        What to do about NaN and infinities.
+    options : dict
+        Further keyword arguments for the sampler.
+    """
+
+    target: Any
+    kind: Kind
+    grid: TimeGrid
+    seed: RootSeed
+    variables: tuple[Variable, ...]
+    x0: Any = None
+    keep: tuple[int, ...] | None = None
+    on_nonfinite: Literal["raise", "keep"] = "raise"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Name of the process or function, as it shows in task names and messages."""
+        if self.kind in ("rng", "seed"):
+            return str(getattr(self.target, "__name__", type(self.target).__name__))
+        return type(self.target).__name__
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype that holds every variable."""
+        return np.result_type(*(np.dtype(variable.dtype) for variable in self.variables))
+
+    @property
+    def n_times(self) -> int:
+        """Number of times in the result."""
+        return self.grid.T + 1 if self.keep is None else len(self.keep)
+
+    @property
+    def times(self) -> NDArray[np.float64]:
+        """The times in the result."""
+        times = self.grid.times
+        return times if self.keep is None else times[list(self.keep)]
+
+    def state_at_start(self, x0: Any, position: int) -> Any:
+        """Return the initial state of one path out of those of a range, or the common one."""
+        if x0 is None:
+            return self.x0
+        value = x0[..., position]
+        return value.item() if value.ndim == 0 else value
+
+    def thin(self, rows: Rows) -> Rows:
+        """Return the kept times of complete rows (..., T+1, n)."""
+        return rows if self.keep is None else rows[..., list(self.keep), :]
+
+    def new_rows(self, n: int) -> Rows:
+        """Return uninitialised rows for `n` paths."""
+        return _buffers.empty((len(self.variables), self.n_times, n), self.dtype)
+
+    def failure(self, path: int | None, x0: Any, message: str, error: Any = None) -> SamplerError:
+        """Return the error of a path, with what is needed to see it again."""
+        if path is None:
+            key, line = describe_seed(self.seed), "mz.replay(ds, path)"
+        elif self.kind == "sample_paths":
+            key = describe_seed(self.seed, BLOCK_PREFIX, path // 1024)
+            line = f"mz.replay(ds, {path})"
+        elif self.kind == "sample":
+            key, line = describe_seed(self.seed), f"mz.replay(ds, {path})"
+        else:
+            key, line = describe_seed(self.seed, path), f"mz.replay(ds, {path})"
+        context = {
+            "seed key": key,
+            "T": str(self.grid.T),
+            "x0": show(x0),
+            "parameters": show(describe(self.target), 300),
+            "replay": line,
+        }
+        text = "".join(tracebacks.format_exception(error)).rstrip() if error is not None else ""
+        where = "a range of paths" if path is None else f"path {path}"
+        return SamplerError(f"{self.name}: {where}: {message}", path, context, text)
+
+
+Draw = Callable[[Sampling, int, int, Any], Rows]
+"""From (sampling, start, stop, x0 per path or None) to rows; one per kind."""
+
+
+def describe(target: Any) -> Any:
+    """Return the parameters of a process for messages: its dict form, state or name."""
+    if hasattr(target, "to_dict"):
+        return target.to_dict()
+    state = getattr(target, "__dict__", None)
+    return {"name": type(target).__name__, **state} if state and not callable(target) else target

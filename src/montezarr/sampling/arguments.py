@@ -1,0 +1,56 @@
+"""Checks of the arguments of `simulate` that say what a path is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from montezarr._checks import check_choice, check_int, type_error, value_error
+
+DTYPES = ("float64", "float32", "int64", "int32", "int16", "int8", "uint8", "uint16", "uint32")
+
+
+def check_dtype(dtype: Any) -> str | None:
+    """Return the name of a state dtype."""
+    if dtype is None:
+        return None
+    try:
+        name = np.dtype(dtype).name
+    except TypeError as error:
+        raise type_error("dtype", f"one of {', '.join(DTYPES)}", dtype) from error
+    return check_choice("dtype", name, DTYPES)
+
+
+def check_labels(labels: Any) -> tuple[str | int, ...] | None:
+    """Return distinct labels as a tuple."""
+    if labels is None:
+        return None
+    expected = "a sequence of distinct str or int"
+    if isinstance(labels, str) or not isinstance(labels, (Sequence, np.ndarray)):
+        raise type_error("labels", expected, labels)
+    plain = tuple(item.item() if isinstance(item, np.generic) else item for item in labels)
+    for label in plain:
+        if isinstance(label, bool) or not isinstance(label, (str, int)):
+            raise type_error("labels", expected, label)
+    if not plain or len(set(plain)) != len(plain):
+        raise value_error("labels", expected, labels)
+    return plain
+
+
+def check_keep(keep: Any, T: int) -> tuple[int, ...] | None:
+    """Return the kept positions of a grid of T steps."""
+    if keep is None:
+        return None
+    expected = f"a positive step, or increasing positions of the grid from {-T - 1} to {T}"
+    if not isinstance(keep, (Sequence, np.ndarray)) or isinstance(keep, str):
+        step = check_int("keep", keep, minimum=1)
+        return tuple(range(0, T + 1, step))
+    positions = np.asarray(keep)
+    if positions.ndim != 1 or positions.size == 0 or positions.dtype.kind not in "iu":
+        raise type_error("keep", expected, keep)
+    absolute = np.where(positions < 0, positions + T + 1, positions)
+    if absolute.min() < 0 or absolute.max() > T or (np.diff(absolute) <= 0).any():
+        raise value_error("keep", expected, keep)
+    return tuple(int(position) for position in absolute)

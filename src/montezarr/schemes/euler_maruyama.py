@@ -1,0 +1,36 @@
+"""The Euler-Maruyama scheme."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+from montezarr.schemes._base import Coefficient, Rows, Scheme, apply_noise, evaluate
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EulerMaruyama(Scheme):
+    r"""Euler-Maruyama, :math:`Y_{k+1} = Y_k + a(t, Y_k)\,dt + b(t, Y_k)\,dW`.
+
+    Strong order 1/2 (1 where the diffusion does not depend on the state), weak order 1. Works
+    with any noise: diagonal, or a matrix of shape (variables, noises, n).
+
+    References
+    ----------
+    Maruyama, "Continuous Markov processes and stochastic equations", 1955,
+    doi:10.1007/BF02846028. Kloeden and Platen, Numerical Solution of Stochastic Differential
+    Equations, 1992, section 10.2, doi:10.1007/978-3-662-12616-5.
+    """
+
+    strong_order: ClassVar[float] = 0.5
+    weak_order: ClassVar[float] = 1.0
+
+    def step(
+        self, drift: Coefficient, diffusion: Coefficient, t: float, x: Rows, dt: float, dw: Rows
+    ) -> Rows:
+        """Return the state after one step; see `Scheme.step`."""
+        a = evaluate("drift", drift, t, x)
+        b = evaluate("diffusion", diffusion, t, x)
+        out: Rows = x + a * dt + apply_noise(b, dw)
+        return out
