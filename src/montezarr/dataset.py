@@ -178,7 +178,7 @@ def recipe_in(ds: Any) -> dict[str, Any]:
     if not isinstance(text, str):
         raise value_error(
             "ds",
-            f"a Dataset with attrs[{ATTRIBUTE!r}], as montezarr.simulate returns",
+            f"a Dataset of montezarr, with attrs[{ATTRIBUTE!r}]",
             list(ds.attrs),
         )
     recipe: dict[str, Any] = json.loads(text)

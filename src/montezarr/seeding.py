@@ -119,9 +119,9 @@ def as_root_seed(seed: Any) -> RootSeed:
     if isinstance(seed, RootSeed):
         return seed
     if isinstance(seed, np.random.SeedSequence):
-        entropy = seed.entropy
+        entropy: Any = seed.entropy
         is_sequence = not isinstance(entropy, Integral)
-        words = tuple(int(w) for w in (entropy if is_sequence else [entropy]))  # type: ignore[union-attr, list-item]
+        words = tuple(int(word) for word in (entropy if is_sequence else [entropy]))
         return RootSeed(words, is_sequence, tuple(int(k) for k in seed.spawn_key), seed.pool_size)
     if isinstance(seed, (np.random.Generator, np.random.BitGenerator, np.random.RandomState)):
         raise type_error(

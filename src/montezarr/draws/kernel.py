@@ -8,7 +8,7 @@ leaves fused multiply-add off unless ``fastmath`` asks for it, so each operation
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numba import njit, types
@@ -16,20 +16,18 @@ from numba.extending import intrinsic
 
 from montezarr.draws import reference as ref
 
-F = TypeVar("F", bound=Callable[..., Any])
+
+def _inline(function: Callable[..., Any]) -> Any:
+    return njit(inline="always", error_model="numpy")(function)
 
 
-def _inline(function: F) -> F:
-    return njit(inline="always", error_model="numpy")(function)  # type: ignore[no-any-return]
-
-
-def _compile(function: F) -> F:
+def _compile(function: Callable[..., Any]) -> Any:
     """Compile for threads, and keep the machine code on disk where a place can be written."""
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
     try:
-        return njit(cache=True, **options)(function)  # type: ignore[no-any-return]
+        return njit(cache=True, **options)(function)
     except RuntimeError:  # no writable cache directory, such as in a read-only container
-        return njit(**options)(function)  # type: ignore[no-any-return]
+        return njit(**options)(function)
 
 
 def _widest(context: Any) -> Any:
@@ -67,7 +65,8 @@ ln2h, ln2l = (f32(x) for x in ref.LN2_32)
 round32 = f32(ref.ROUND32)
 half32, one32, two32, four32 = f32(0.5), f32(1), f32(2), f32(4)
 scale32, centre32, scale24 = f32(2.0**-32), f32(2.0**-33), f32(2.0**-24)
-pi_half32, log2e32, low32, high32 = (f32(x) for x in (1.5707963267948966, 1.44269504088896341, -104, 89))  # fmt: skip
+pi_half32, log2e32 = f32(1.5707963267948966), f32(1.44269504088896341)
+low32, high32 = f32(-104), f32(89)
 
 
 @_inline

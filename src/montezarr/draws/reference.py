@@ -34,10 +34,22 @@ _WEYL = (0x9E3779B9, 0xBB67AE85)
 LOG64 = (6.666666666666735130e-01, 3.999999999940941908e-01, 2.857142874366239149e-01,
          2.222219843214978396e-01, 1.818357216161805012e-01, 1.531383769920937332e-01,
          1.479819860511658591e-01)  # fmt: skip
-SIN64 = (-1.66666666666666324348e-01, 8.33333333332248946124e-03, -1.98412698298579493134e-04,
-         2.75573137070700676789e-06, -2.50507602534068634195e-08, 1.58969099521155010221e-10)  # fmt: skip
-COS64 = (4.16666666666666019037e-02, -1.38888888888741095749e-03, 2.48015872894767294178e-05,
-         -2.75573143513906633035e-07, 2.08757232129817482790e-09, -1.13596475577881948265e-11)  # fmt: skip
+SIN64 = (
+    -1.66666666666666324348e-01,
+    8.33333333332248946124e-03,
+    -1.98412698298579493134e-04,
+    2.75573137070700676789e-06,
+    -2.50507602534068634195e-08,
+    1.58969099521155010221e-10,
+)
+COS64 = (
+    4.16666666666666019037e-02,
+    -1.38888888888741095749e-03,
+    2.48015872894767294178e-05,
+    -2.75573143513906633035e-07,
+    2.08757232129817482790e-09,
+    -1.13596475577881948265e-11,
+)
 EXP64 = (1.66666666666666019037e-01, -2.77777777770155933842e-03, 6.61375632143793436117e-05,
          -1.65339022054652515390e-06, 4.13813679705723846039e-08)  # fmt: skip
 LN2_64 = (6.93147180369123816490e-01, 1.90821492927058770002e-10)
@@ -98,7 +110,8 @@ def _neg_log64(u: Array) -> Array:
     odd = w * _polynomial(w, LOG64[1::2])
     even = z * _polynomial(w, LOG64[0::2])
     half = 0.5 * f * f
-    return ((half - (s * (half + (odd + even)) + k * LN2_64[1])) - f) - k * LN2_64[0]
+    out: Array = ((half - (s * (half + (odd + even)) + k * LN2_64[1])) - f) - k * LN2_64[0]
+    return out
 
 
 def _cos_sin64(turn: Array) -> tuple[Array, Array]:
@@ -136,7 +149,8 @@ def _neg_log32(u: Array) -> Array:
     even = z * _polynomial(w, LOG32[0::2])
     half = np.float32(0.5) * f * f
     ln2 = (np.float32(LN2_32[0]), np.float32(LN2_32[1]))
-    return ((half - (s * (half + (odd + even)) + k * ln2[1])) - f) - k * ln2[0]
+    out: Array = ((half - (s * (half + (odd + even)) + k * ln2[1])) - f) - k * ln2[0]
+    return out
 
 
 def _cos_sin32(turn: Array) -> tuple[Array, Array]:
@@ -169,7 +183,8 @@ def exp(x: Array) -> Array:
     half = n >> np.int64(1)  # two factors, since 2**n alone may be out of range
     first = ((half + np.int64(1023)) << np.int64(52)).view(np.float64)
     second = ((n - half + np.int64(1023)) << np.int64(52)).view(np.float64)
-    return y * first * second
+    out: Array = y * first * second
+    return out
 
 
 def _exp32(x: Array) -> Array:
@@ -181,7 +196,8 @@ def _exp32(x: Array) -> Array:
     half = n >> np.int32(1)
     first = ((half + np.int32(127)) << np.int32(23)).view(np.float32)
     second = ((n - half + np.int32(127)) << np.int32(23)).view(np.float32)
-    return y * first * second
+    out: Array = y * first * second
+    return out
 
 
 def group_of(kind: str, w: Array, dtype: np.dtype[Any]) -> Array:

@@ -109,7 +109,8 @@ class Process(ABC):
         if set(values) - known:
             unknown = sorted(set(values) - known)
             raise ArgumentValueError(
-                f"{cls.__name__}: unknown parameter {unknown[0]!r}. Known: {', '.join(sorted(known))}."
+                f"{cls.__name__}: unknown parameter {unknown[0]!r}."
+                f" Known: {', '.join(sorted(known))}."
             )
         return cls(**values)
 

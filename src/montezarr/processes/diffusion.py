@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self, final
 
 import numpy as np
@@ -66,7 +66,7 @@ class Diffusion(Process):
 
     drift: Coefficient
     diffusion: Coefficient
-    scheme: Scheme = EulerMaruyama()
+    scheme: Scheme = field(default_factory=EulerMaruyama)
     names: tuple[str, ...] = ("x",)
     correlation: tuple[tuple[float, ...], ...] | None = None
     noises: int | None = None
