@@ -2,6 +2,7 @@
 
 from importlib.metadata import version as _version
 
+from montezarr import accessor, plot
 from montezarr.dataset import simulate
 from montezarr.draws import Draws
 from montezarr.errors import (
@@ -36,5 +37,7 @@ from montezarr.processes import (
 from montezarr.replay import plan, replay
 from montezarr.schemes import EulerMaruyama, Milstein, Scheme
 from montezarr.seeding import generate_path_seeds
+from montezarr.store import open_store as open
+from montezarr.store import write
 
 __version__ = _version("montezarr")

@@ -137,8 +137,14 @@ def simulate(
     kept = check_keep(keep, sampling.grid.T)
     sampling = replace(sampling, keep=kept, on_nonfinite=choice)  # type: ignore[arg-type]
     recipe = recipe_of(sampling, digest)
-    path_bytes = sampling.n_times * len(sampling.variables) * sampling.dtype.itemsize
-    chunk = lazy.choose_chunk(count, path_bytes, chunks, active().workers)
+    state_bytes = len(sampling.variables) * sampling.dtype.itemsize
+    chunk = lazy.choose_chunk(
+        count,
+        sampling.n_times * state_bytes,
+        chunks,
+        active().workers,
+        work_bytes=(sampling.grid.T + 1) * state_bytes,
+    )
     return to_dataset(lazy.Run(sampling, count, chunk, recipe, own_x0))
 
 

@@ -60,14 +60,15 @@ class TimeGrid:
     def times(self) -> NDArray[np.float64]:
         """The T+1 times."""
         if self.given is not None:
-            return np.array(self.given)
-        return np.arange(self.T + 1) * float(self.dt or 0)
+            return np.array(self.given, dtype=np.float64)
+        return np.arange(self.T + 1, dtype=np.float64) * float(self.dt or 0)
 
     @property
     def steps(self) -> NDArray[np.float64]:
         """The T step lengths; those of an equally spaced grid are all exactly `dt`."""
         if self.given is not None:
-            return np.diff(np.array(self.given, np.float64)).astype(np.float64)
+            times = self.times
+            return np.subtract(times[1:], times[:-1], dtype=np.float64)
         return np.full(self.T, float(self.dt or 0))
 
     def to_dict(self) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -79,34 +79,39 @@ class Run:
         return chunk * self.chunk, min((chunk + 1) * self.chunk, self.n_paths)
 
 
-def choose_chunk(n_paths: int, path_bytes: int, chunks: Any, workers: int) -> int:
+def choose_chunk(
+    n_paths: int, path_bytes: int, chunks: Any, workers: int, *, work_bytes: int
+) -> int:
     """Return the paths per chunk: whole blocks, near what the caller asks for or by policy.
 
     The policy aims at 32 to 128 MiB, at least 8 chunks per worker when there is that much work,
-    and at most about 20,000 chunks.
+    and at most about 20,000 chunks. `work_bytes` are the bytes that one path takes while it is
+    simulated, of which `path_bytes` are kept: a chunk is measured by its work, so that a run that
+    keeps little still spreads over the workers.
 
     Raises
     ------
     MemoryBudgetError
         If one chunk, or the number of chunks, is beyond any use; with the projected sizes.
     """
-    block_bytes = BLOCK * path_bytes
-    if chunks is None or chunks == "auto":
-        smallest = max(1, MIN_CHUNK // block_bytes)
-        largest = max(1, MAX_CHUNK // block_bytes)
+    if chunks is None:
+        aim = BLOCK * work_bytes
+        smallest = max(1, MIN_CHUNK // aim)
+        largest = max(1, MAX_CHUNK // aim)
         blocks = -(-n_paths // BLOCK)
         for_workers = blocks // (CHUNKS_PER_WORKER * workers)
-        count = min(max(for_workers, smallest), max(1, 2 * MIN_CHUNK // block_bytes))
+        count = min(max(for_workers, smallest), max(1, 2 * MIN_CHUNK // aim))
         count = max(count, min(-(-blocks // MAX_CHUNKS), largest))
     else:
         asked = check_int("chunks", chunks, minimum=1, hint="It counts paths; None lets us choose.")
         count = -(-min(asked, n_paths) // BLOCK)
     limit = physical_memory()
-    if count * block_bytes > limit:
+    paths = min(count * BLOCK, n_paths)
+    if paths * path_bytes > limit:
         raise MemoryBudgetError(
-            f"chunks: expected a chunk that fits into memory, got {count * BLOCK:,} paths of"
-            f" {path_bytes:,} bytes = {show_bytes(count * block_bytes)}, with"
-            f" {show_bytes(limit)} in this machine. Take fewer steps, keep fewer times, or smaller"
+            f"chunks: expected a chunk that fits into memory, got {paths:,} paths of"
+            f" {path_bytes:,} bytes = {show_bytes(paths * path_bytes)}, with {show_bytes(limit)} in"
+            " this machine. Take fewer steps, keep fewer times, or smaller"
             " chunks."
         )
     n_chunks = -(-n_paths // (count * BLOCK))
@@ -127,11 +132,18 @@ def arrays(run: Run) -> dict[str, Any]:
     shape: tuple[Any, ...] = (paths, (sampling.n_times,))
     if several:
         shape = ((len(sampling.variables),), *shape)
-    task = _live[run.fingerprint] = _Task(sampling, run.chunk, run.n_paths, run)
+    name = f"simulate-{sampling.name}-{run.fingerprint}-{run.n_paths}-{run.chunk}"
+    if sampling.on_nonfinite != "raise":  # determines no value, so is not in the recipe
+        name += f"-{sampling.on_nonfinite}"
+    if run.x0 is not None:
+        name += f"-{run.x0.name}"
+    task = _Task(sampling, run.chunk, run.n_paths, run)
+    task = _by_name.setdefault(name, task)
+    _by_recipe[run.fingerprint] = task
     options: dict[str, Any] = {
         "dtype": sampling.dtype,
         "meta": np.empty((0,) * len(shape), sampling.dtype),
-        "name": f"simulate-{sampling.name}-{run.fingerprint}-{run.n_paths}-{run.chunk}",
+        "name": name,
         "chunks": shape,
         "run": task,
     }
@@ -139,7 +151,6 @@ def arrays(run: Run) -> dict[str, Any]:
         base = da.map_blocks(_chunk, **options)
     else:
         x0 = run.x0.rechunk({-1: paths})
-        options["name"] += f"-{x0.name}"
         # The dimension of the variables is there in both, that of the times is new.
         base = da.map_blocks(_chunk_from, x0, new_axis=x0.ndim, **options)
         if several and x0.ndim == 1:
@@ -190,13 +201,32 @@ def _oriented(rows: NDArray[Any]) -> NDArray[Any]:
 
 # --- which live run a Dataset belongs to -----------------------------------------------------
 
-_live: weakref.WeakValueDictionary[str, _Task] = weakref.WeakValueDictionary()
+_by_name: weakref.WeakValueDictionary[str, _Task] = weakref.WeakValueDictionary()
+_by_recipe: weakref.WeakValueDictionary[str, _Task] = weakref.WeakValueDictionary()
 
 
-def recall(key: str) -> Run | None:
-    """Return the run with this fingerprint, if an array of it is alive in this process."""
-    task = _live.get(key)
-    return None if task is None else task.run
+def recall(key: str, layers: Iterable[str] = (), n_paths: int | None = None) -> Run | None:
+    """Return the run that made an array of this process that is still alive, if there is one.
+
+    Parameters
+    ----------
+    key : str
+        Fingerprint of the recipe.
+    layers : iterable of str
+        Names of the layers in the graph of the array: they tell apart two runs of one recipe.
+    n_paths : int, optional
+        Number of paths of the run, where no layer is known.
+    """
+    for name in layers:
+        task = _by_name.get(name)
+        if task is not None and task.run is not None and task.run.fingerprint == key:
+            return task.run
+    task = _by_recipe.get(key)
+    if task is None or task.run is None:
+        return None
+    if n_paths is None or task.run.x0 is not None:
+        return task.run
+    return replace(task.run, n_paths=n_paths)
 
 
 # --- plan ------------------------------------------------------------------------------------
@@ -307,8 +337,3 @@ def show_bytes(count: float) -> str:
 def physical_memory() -> int:
     """Return the bytes of memory of this machine."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-def with_chunk(run: Run, chunk: int) -> Run:
-    """Return the same run in other chunks."""
-    return replace(run, chunk=chunk)

@@ -29,7 +29,12 @@ def run_of(ds: Any, process: Any = None) -> lazy.Run:
         if the `process` given is another one.
     """
     recipe = recipe_in(ds)
-    live = lazy.recall(fingerprint(recipe))
+    layers = [
+        name
+        for variable in getattr(ds, "data_vars", {}).values()
+        for name in getattr(getattr(variable.data, "dask", None), "layers", ())
+    ]
+    live = lazy.recall(fingerprint(recipe), layers, ds.sizes.get("path"))
     if live is not None:
         return live
     described = recipe["process"]
@@ -60,7 +65,7 @@ def run_of(ds: Any, process: Any = None) -> lazy.Run:
         labels=None if isinstance(target, Process) else recipe["variables"][0].get("labels"),
         legacy_global_rng=recipe["sampler"] == "legacy",
     )
-    run = lazy.recall(fingerprint(recipe_in(again)))
+    run = lazy.recall(fingerprint(recipe_in(again)), again[names[0]].data.dask.layers)
     if run is None or run.fingerprint != fingerprint(recipe):
         raise ReplayError("process: not the sampler that this Dataset was simulated with.")
     return run

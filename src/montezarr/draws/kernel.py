@@ -345,6 +345,26 @@ def _make_recursion(exponential: bool) -> tuple[Any, Any]:
 _RECURSION = {True: _make_recursion(True), False: _make_recursion(False)}
 
 
+def _words(k0, k1, path, group, slot, out):
+    _widest_vectors()
+    for j in range(len(path)):
+        w0, w1, w2, w3 = _philox(group[j], path[j], path[j] >> SHIFT, slot[j], k0, k1)
+        out[j, 0] = u32(w0)
+        out[j, 1] = u32(w1)
+        out[j, 2] = u32(w2)
+        out[j, 3] = u32(w3)
+
+
+_WORDS = _compile(_words)
+
+
+def fill_words(
+    key: tuple[int, int], path: ref.Array, group: ref.Array, slot: ref.Array, out: ref.Array
+) -> None:
+    """Do what `reference.fill_words` does, to the bit."""
+    _WORDS(u64(key[0]), u64(key[1]), path, group, slot, out)
+
+
 def fill(kind: str, key: tuple[int, int], start: int, step: int, slot: int, out: ref.Array) -> None:
     """Do what `reference.fill` does, to the bit."""
     loop = _FILL[kind][out.dtype == np.float32]

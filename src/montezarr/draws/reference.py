@@ -79,9 +79,15 @@ def philox4x32(counter: Array, key: Array, rounds: int = 10) -> Array:
 def words(key: tuple[int, int], start: int, n: int, group: int, slot: int) -> Array:
     """Return the words (4, n) of one step group for paths start ... start+n-1."""
     path = np.arange(n, dtype=np.uint64) + np.uint64(start)
-    counter = (np.uint64(group), path & _MASK, path >> _SHIFT, np.uint64(slot))
-    counter = np.stack(np.broadcast_arrays(*counter))
+    parts: tuple[Any, ...] = (np.uint64(group), path & _MASK, path >> _SHIFT, np.uint64(slot))
+    counter = np.stack(np.broadcast_arrays(*parts))
     return philox4x32(counter, np.array(key, np.uint64))
+
+
+def fill_words(key: tuple[int, int], path: Array, group: Array, slot: Array, out: Array) -> None:
+    """Fill the rows of `out` (n, 4) with the words at the addresses (path, group, slot), uint64."""
+    counter = np.stack([group, path & _MASK, path >> _SHIFT, slot])
+    out[:] = philox4x32(counter, np.array(key, np.uint64)).T
 
 
 def _polynomial(x: Array, coefficients: tuple[float, ...]) -> Array:

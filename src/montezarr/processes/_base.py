@@ -180,6 +180,14 @@ def check_state(name: str, value: Any, dtype: str) -> Rows:
     return out
 
 
+def check_reach(dtype: np.dtype[Any], low: float, high: float) -> None:
+    """Raise if integer states between `low` and `high` would wrap around in `dtype`."""
+    limits = np.iinfo(dtype)
+    if low < limits.min or high > limits.max:
+        expected = f"one that holds states from {low:.0f} to {high:.0f}"
+        raise value_error("dtype", expected, dtype.name)
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain(item) for item in value]

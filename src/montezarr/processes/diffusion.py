@@ -8,13 +8,13 @@ from typing import Any, ClassVar, Self, final
 
 import numpy as np
 
-from montezarr._checks import check_array, check_callable, type_error, value_error
+from montezarr._checks import check_array, check_callable, check_int, type_error, value_error
 from montezarr.draws import Draws
 from montezarr.errors import ArgumentValueError
 from montezarr.grid import TimeGrid
 from montezarr.processes._base import Process, Rows
 from montezarr.schemes import EulerMaruyama, Scheme
-from montezarr.schemes._base import Coefficient
+from montezarr.schemes._base import Coefficient, weighted_sum
 
 
 @final
@@ -30,7 +30,8 @@ class Diffusion(Process):
     drift : function (t, x)
         a, of the shape of x.
     diffusion : function (t, x)
-        b, of the shape of x (one noise per variable), or a matrix (variables, noises, n).
+        b, of the shape of x (one noise per variable), or a matrix (variables, noises, n), where n
+        may also be 1.
     scheme : Scheme
         `EulerMaruyama` (default) or `Milstein`.
     names : sequence of str
@@ -77,17 +78,14 @@ class Diffusion(Process):
         if not isinstance(self.scheme, Scheme):
             raise type_error("scheme", "EulerMaruyama() or Milstein()", self.scheme)
         self.set_field("names", _check_names(self.names))
-        count = len(self.names) if self.noises is None else self.noises
+        count = len(self.names)
+        if self.noises is not None:
+            count = check_int("noises", self.noises, minimum=1)
         if self.correlation is not None:
             matrix = check_array("correlation", self.correlation, ndim=2)
-            if self.noises is None:
-                count = len(matrix)
+            count = len(matrix) if self.noises is None else count
             _check_correlation(matrix, count)
             self.set_field("correlation", tuple(tuple(row) for row in matrix.tolist()))
-        if isinstance(count, bool) or not isinstance(count, int):
-            raise type_error("noises", "a positive integer", count)
-        if count < 1:
-            raise value_error("noises", "a positive integer", count)
         self.set_field("noises", count)
 
     @property
@@ -106,21 +104,22 @@ class Diffusion(Process):
         x = np.array(np.broadcast_to(x0, shape), draws.dtype)
         rows = np.empty((len(self.names), grid.T + 1, draws.n), draws.dtype)
         rows[:, 0] = x
-        factor = None if self.correlation is None else _root(np.array(self.correlation))
+        factor = None
+        if self.correlation is not None:
+            factor = list(enumerate(_root(np.array(self.correlation)).tolist()))
         streams = [draws.rows("normal", grid.T, slot) for slot in range(noises)]
         times, steps = grid.times.tolist(), grid.steps.tolist()
         for k in range(grid.T):
             z = np.stack([next(stream) for stream in streams])
             if factor is not None:
-                z = (factor @ z).astype(z.dtype)
+                z = np.stack([weighted_sum(row[: i + 1], z[: i + 1]) for i, row in factor])
             dw = z * float(np.sqrt(steps[k]))
             if scalar and noises == 1:
                 dw = dw[0]
             following = self.scheme.step(self.drift, self.diffusion, times[k], x, steps[k], dw)
             if following.shape != shape:
                 raise ArgumentValueError(
-                    f"diffusion: expected one column per noise ({noises}), got a step of shape"
-                    f" {following.shape} for states {shape}."
+                    f"scheme: expected a step of shape {shape}, got {following.shape}."
                 )
             rows[:, k + 1] = following
             x = rows[0, k + 1] if scalar else rows[:, k + 1]

@@ -39,7 +39,7 @@ class Heston(Process):
     theta : float
         Long-run variance, > 0.
     xi : float
-        Volatility of the variance, > 0.
+        Volatility of the variance, at least 1e-8; below that the terms with 1/xi lose all digits.
     rho : float
         Correlation of price and variance, in [-1, 1].
 
@@ -69,8 +69,10 @@ class Heston(Process):
 
     def __post_init__(self) -> None:
         self.set_field("mu", check_real("mu", self.mu))
-        for name in ("kappa", "theta", "xi"):
+        for name in ("kappa", "theta"):
             self.set_field(name, check_real(name, getattr(self, name), above=0.0))
+        hint = "A variance that does not move is a GeometricBrownianMotion."
+        self.set_field("xi", check_real("xi", self.xi, minimum=1e-8, hint=hint))
         self.set_field("rho", check_real("rho", self.rho, minimum=-1.0, maximum=1.0))
 
     @property
@@ -107,7 +109,8 @@ class Heston(Process):
         )
         for k, (normal, exponential, normal_s, dt) in enumerate(streams):
             v_next, log_s = self._step(v, log_s, normal, exponential, normal_s, dt)
-            np.multiply(rows[0, 0], np.exp(log_s), out=rows[0, k + 1], casting="same_kind")
+            with np.errstate(over="ignore"):  # infinities are a matter of on_nonfinite
+                np.multiply(rows[0, 0], np.exp(log_s), out=rows[0, k + 1], casting="same_kind")
             rows[1, k + 1] = v = v_next
         return rows
 
@@ -124,7 +127,6 @@ class Heston(Process):
         decay, gap = float(np.exp(-kappa * dt)), float(-np.expm1(-kappa * dt))
         mean = theta * gap + v * decay
         variance = v * (xi**2 * decay * gap / kappa) + theta * xi**2 * gap**2 / (2 * kappa)
-        psi = variance / mean**2
         # Coefficients of the log-price, with the integral of V by the trapezium (gamma = 1/2).
         slope = 0.5 * dt * (kappa * rho / xi - 0.5)
         k1, k2 = slope - rho / xi, slope + rho / xi
@@ -132,17 +134,19 @@ class Heston(Process):
         a_star = k2 + 0.5 * k4
         # The branch not taken may divide by zero or take a root of a negative number: harmless.
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            psi = variance / mean**2
             inverse = 2 / psi
             b2 = inverse - 1 + np.sqrt(inverse) * np.sqrt(inverse - 1)
             a = mean / (1 + b2)
             quadratic = a * (np.sqrt(b2) + normal) ** 2
             room = 1 - 2 * a_star * a
             k0_quadratic = -a_star * b2 * a / room + 0.5 * np.log(room)
-            p = (psi - 1) / (psi + 1)
-            beta = (1 - p) / mean
-            # u > p exactly where -log(1-u) > -log(1-p), and then v = log((1-p)/(1-u)) / beta.
-            tail = np.maximum(exponential + np.log1p(-p), 0.0) / beta
-            k0_tail = -np.log(p + beta * (1 - p) / (beta - a_star))
+            # q = 1-p = P(v > 0), written so that it does not cancel where p is nearly 1.
+            q = 2 / (psi + 1)
+            beta = q / mean
+            # u > p exactly where -log(1-u) > -log(q), and then v = log(q/(1-u)) / beta.
+            tail = np.maximum(exponential + np.log(q), 0.0) / beta
+            k0_tail = -np.log1p(q * a_star / (beta - a_star))
             few = psi <= PSI_SWITCH
             v_next = np.where(few, quadratic, tail)
             k0 = np.where(few, k0_quadratic, k0_tail) - (k1 + 0.5 * k3) * v

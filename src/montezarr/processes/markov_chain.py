@@ -63,11 +63,15 @@ class MarkovChain(Process):
         rows, columns = matrix.shape
         if rows != columns:
             raise value_error("transition", "a square matrix", matrix.shape)
-        if (matrix < 0).any() or (np.abs(matrix.sum(axis=1) - 1) > 1e-8).any():
+        sums = matrix.sum(axis=1, keepdims=True)
+        if (matrix < 0).any() or (np.abs(sums - 1) > 1e-8).any():
             raise value_error(
-                "transition", "rows of probabilities that sum to 1", matrix.sum(axis=1).tolist()
+                "transition", "rows of probabilities that sum to 1", sums.ravel().tolist()
             )
-        normal = matrix / matrix.sum(axis=1, keepdims=True)
+        # Rows that sum to 1 but for rounding stay as they are: what is normalised already must
+        # come back from `to_dict` with the same bits.
+        rounding = columns * np.finfo(np.float64).eps
+        normal = np.where(np.abs(sums - 1) > rounding, matrix / sums, matrix)
         self.set_field("transition", tuple(tuple(row) for row in normal.tolist()))
         self.set_field("states", _check_states(self.states, rows))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -12,7 +13,7 @@ from montezarr._checks import check_real
 from montezarr.draws import Draws
 from montezarr.errors import ArgumentValueError
 from montezarr.grid import TimeGrid
-from montezarr.processes._base import Process, Rows
+from montezarr.processes._base import Process, Rows, check_reach
 
 MAX_MEAN = 1e7
 """Largest expected count in one step: the table of probabilities grows with its square root."""
@@ -60,14 +61,18 @@ class PoissonProcess(Process):
 
     def sample(self, draws: Draws, grid: TimeGrid, x0: Rows) -> Rows:
         """Return paths of the exact transition; see `Process.sample`."""
+        means = self.rate * grid.steps
+        if (means > MAX_MEAN).any():
+            raise ArgumentValueError(
+                f"rate: expected rate * dt <= {MAX_MEAN:g}, got {means.max():g}."
+                " Take shorter steps."
+            )
+        check_reach(x0.dtype, int(x0.min()), int(x0.max()) + float((means + _reach(means)).sum()))
         rows = draws.empty_rows(grid.T + 1, x0.dtype)
         rows[0] = x0
-        tables: dict[float, tuple[int, NDArray[np.float64]]] = {}
         uniforms = draws.rows("uniform", grid.T)
-        for k, (dt, uniform) in enumerate(zip(grid.steps.tolist(), uniforms, strict=True)):
-            if dt not in tables:
-                tables[dt] = _distribution(self.rate * dt)
-            first, cdf = tables[dt]
+        for k, (mean, uniform) in enumerate(zip(means.tolist(), uniforms, strict=True)):
+            first, cdf = _distribution(mean)
             count = np.searchsorted(cdf, uniform, side="right")
             rows[k + 1] = rows[k] + (count + first).astype(x0.dtype)
         return rows
@@ -81,22 +86,27 @@ class PoissonProcess(Process):
         return self.rate * t + 0.0 * x0
 
 
+def _reach(mean: Any) -> Any:
+    """Return how far from the mean a count can come out: beyond, probability is below 2**-53."""
+    return 12 * np.sqrt(mean) + 40
+
+
+@lru_cache(maxsize=16)
 def _distribution(mean: float) -> tuple[int, NDArray[np.float64]]:
     """Return the first count and the distribution function from there on.
 
-    The table ends where the remaining probability is far below 2**-53, the resolution of a
-    uniform number, so that it holds every count that can come out.
+    The table holds every count that a uniform number of 53 bits can pick.
     """
-    if mean > MAX_MEAN:
-        raise ArgumentValueError(
-            f"rate: expected rate * dt <= {MAX_MEAN:g}, got {mean:g}. Take shorter steps."
-        )
-    mode = int(mean)
-    reach = int(12 * np.sqrt(mean) + 40)
+    mode, reach = int(mean), int(_reach(mean))
     first = max(0, mode - reach)
     counts = np.arange(first, mode + reach + 1)
     # Ratios to the mode's probability, outwards from it: no factorial, no overflow.
     up = np.cumprod(mean / counts[counts > mode])
     down = np.cumprod((counts[(counts > first) & (counts <= mode)] / mean)[::-1])[::-1]
     weights = np.concatenate([down, [1.0], up])
-    return first, np.cumsum(weights / weights.sum())[:-1]
+    weights /= weights.sum()
+    # The upper half from the far end, so that neither tail carries the rounding of a long sum.
+    below, above = np.cumsum(weights)[:-1], np.cumsum(weights[:0:-1])[::-1]
+    cdf = np.where(below < 0.5, below, 1 - above)
+    cdf.setflags(write=False)
+    return first, cdf

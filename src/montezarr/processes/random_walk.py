@@ -10,7 +10,7 @@ import numpy as np
 from montezarr._checks import check_real
 from montezarr.draws import Draws
 from montezarr.grid import TimeGrid
-from montezarr.processes._base import Process, Rows
+from montezarr.processes._base import Process, Rows, check_reach
 
 
 @final
@@ -52,6 +52,7 @@ class RandomWalk(Process):
 
     def sample(self, draws: Draws, grid: TimeGrid, x0: Rows) -> Rows:
         """Return paths, one step of the walk per step of the grid; see `Process.sample`."""
+        check_reach(x0.dtype, int(x0.min()) - grid.T, int(x0.max()) + grid.T)
         rows = draws.empty_rows(grid.T + 1, x0.dtype)
         rows[0] = x0
         for k, uniform in enumerate(draws.rows("uniform", grid.T)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -51,23 +51,54 @@ def evaluate(name: str, coefficient: Coefficient, t: float, x: Rows) -> Rows:
     value = np.asarray(coefficient(t, x))
     if value.dtype.kind not in "iuf":
         raise ArgumentValueError(f"{name}: expected numbers from f(t, x), got dtype {value.dtype}.")
-    matrix = name == "diffusion" and x.ndim == 2 and value.ndim == 3
-    shape = (value.shape[0], value.shape[2]) if matrix else value.shape
+    variables, whole = (x.shape[0] if x.ndim == 2 else 1), x.shape
+    shape: tuple[int, ...] = value.shape
+    if name == "diffusion" and value.ndim == 3:
+        shape, whole = (value.shape[0], value.shape[2]), (variables, x.shape[-1])
     try:
-        fits = np.broadcast_shapes(shape, x.shape) == x.shape
+        fits = np.broadcast_shapes(shape, whole) == whole
     except ValueError:
         fits = False
     if not fits:
-        expected = f"{x.shape}" + (f" or ({x.shape[0]}, noises, {x.shape[1]})" * (x.ndim == 2))
+        matrix = f" or ({variables}, noises, {x.shape[-1]})" * (name == "diffusion")
         raise ArgumentValueError(
-            f"{name}: expected shape {expected} from f(t, x), got {value.shape}."
+            f"{name}: expected shape {x.shape}{matrix} from f(t, x), got {value.shape}."
             " It must work on arrays of paths along the last axis."
         )
     return value
 
 
-def apply_noise(g: Rows, dw: Rows) -> Rows:
-    """Return diffusion times increments, for diagonal noise or a matrix (variables, noises, n)."""
-    if g.ndim == 3:
-        return np.einsum("dmn,mn->dn", np.broadcast_to(g, (*g.shape[:2], dw.shape[-1])), dw)
-    return g * dw
+def apply_noise(g: Rows, dw: Rows, x: Rows) -> Rows:
+    """Return diffusion times increments, for diagonal noise or a matrix (variables, noises, n).
+
+    Raises
+    ------
+    ArgumentValueError
+        If there are not as many increments as columns of the matrix, or as variables in `x`.
+    """
+    if g.ndim != 3:
+        if dw.shape != x.shape:
+            raise ArgumentValueError(
+                f"diffusion: expected a matrix (variables, noises, n) for increments {dw.shape} of"
+                f" states {x.shape}, got shape {g.shape}."
+            )
+        return g * dw
+    columns = np.atleast_2d(dw)
+    if g.shape[1] != len(columns):
+        raise ArgumentValueError(
+            f"diffusion: expected one column per noise ({len(columns)}), got shape {g.shape}."
+        )
+    total = weighted_sum(g.swapaxes(0, 1), columns)
+    return np.broadcast_to(total, np.atleast_2d(x).shape).reshape(x.shape)
+
+
+def weighted_sum(weights: Iterable[Any], rows: Iterable[Rows]) -> Rows:
+    """Return the sum of weight times row, term by term in this order.
+
+    A product by `einsum` or `@` adds in an order that depends on the number of columns, so the
+    last bits of a path would depend on the paths that are computed along with it.
+    """
+    total: Any = 0
+    for weight, row in zip(weights, rows, strict=True):
+        total = total + weight * row
+    return np.asarray(total)

@@ -32,5 +32,5 @@ class EulerMaruyama(Scheme):
         """Return the state after one step; see `Scheme.step`."""
         a = evaluate("drift", drift, t, x)
         b = evaluate("diffusion", diffusion, t, x)
-        out: Rows = x + a * dt + apply_noise(b, dw)
+        out: Rows = x + a * dt + apply_noise(b, dw, x)
         return out

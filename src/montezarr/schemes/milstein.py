@@ -9,7 +9,7 @@ import numpy as np
 
 from montezarr._checks import check_callable
 from montezarr.errors import ArgumentValueError
-from montezarr.schemes._base import Coefficient, Rows, Scheme, evaluate
+from montezarr.schemes._base import Coefficient, Rows, Scheme, apply_noise, evaluate
 
 
 @final
@@ -68,5 +68,5 @@ class Milstein(Scheme):
             root = float(np.sqrt(dt))
             support = evaluate("diffusion", diffusion, t, x + a * dt + b * root)
             correction = (support - b) * square * (0.5 / root)
-        out: Rows = x + a * dt + b * dw + correction
+        out: Rows = x + a * dt + apply_noise(b, dw, x) + correction
         return out

@@ -1,0 +1,64 @@
+"""``ds.mz``: the functions of montezarr as methods. It only forwards."""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+import xarray as xr
+
+from montezarr import plot as plots
+from montezarr.lazy import Plan
+from montezarr.replay import plan, replay
+from montezarr.store import write
+
+
+@final
+class PlotMethods:
+    """Pictures of a Dataset or DataArray; see `montezarr.plot`."""
+
+    def __init__(self, data: Any):
+        self._data = data
+
+    def fan(self, **options: Any) -> Any:
+        """Draw a fan chart; see `montezarr.plot.fan`."""
+        return plots.fan(self._data, **options)
+
+
+@final
+@xr.register_dataset_accessor("mz")
+class DatasetAccessor:
+    """``ds.mz``; see the functions of the same names."""
+
+    def __init__(self, ds: xr.Dataset):
+        self._ds = ds
+
+    def plan(self) -> Plan:
+        """Return what computing all paths will cost; see `montezarr.plan`."""
+        return plan(self._ds)
+
+    def replay(self, path: int, **options: Any) -> xr.Dataset:
+        """Draw one path again; see `montezarr.replay`."""
+        return replay(self._ds, path, **options)
+
+    def write(self, path: Any, **options: Any) -> xr.Dataset:
+        """Write all paths to a store; see `montezarr.write`."""
+        return write(self._ds, path, **options)
+
+    @property
+    def plot(self) -> PlotMethods:
+        """Pictures."""
+        return PlotMethods(self._ds)
+
+
+@final
+@xr.register_dataarray_accessor("mz")
+class DataArrayAccessor:
+    """``ds.x.mz``: pictures of one variable."""
+
+    def __init__(self, array: xr.DataArray):
+        self._array = array
+
+    @property
+    def plot(self) -> PlotMethods:
+        """Pictures."""
+        return PlotMethods(self._array)

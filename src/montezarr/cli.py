@@ -1,0 +1,97 @@
+"""The command ``montezarr``: results on standard output, progress and errors on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import click
+
+import montezarr
+from montezarr import job
+from montezarr.errors import MontezarrError
+from montezarr.job import Report
+from montezarr.progress import Progress
+from montezarr.replay import plan as plan_of
+
+BAD_INPUT, INTERRUPTED = 2, 130
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+
+
+@click.group()
+@click.version_option(montezarr.__version__, prog_name="montezarr")
+def cli() -> None:
+    """Monte Carlo sample paths of stochastic processes, larger than memory."""
+
+
+@cli.command()
+@click.argument("file", type=click.Path())
+@json_option
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+def run(file: str, as_json: bool, quiet: bool) -> None:
+    """Run the job in FILE (TOML): fit, simulate into a store, print the risk, draw the picture.
+
+    Run it again, and it goes on where it stopped, or reuses the store if that is complete.
+    """
+    prepared = job.prepare(job.load(file))
+    if not as_json and prepared.fit is not None:
+        click.echo(f"Fitted {prepared.fit}")
+    with Progress("simulate", enabled=not quiet) as progress:
+        report = job.execute(prepared, progress)
+    click.echo(json.dumps(report.to_dict(), indent=2) if as_json else _text(report))
+
+
+@cli.command()
+@click.argument("file", type=click.Path())
+@json_option
+def plan(file: str, as_json: bool) -> None:
+    """Say what the job in FILE would cost, and do nothing."""
+    costs = plan_of(job.prepare(job.load(file)).ds)
+    click.echo(json.dumps(costs.to_dict(), indent=2) if as_json else str(costs))
+
+
+def _text(report: Report) -> str:
+    if report.reused:
+        lines = [f"The store is complete and was reused: {report.store}"]
+    else:
+        lines = [f"{report.paths:,} paths written to {report.store}"]
+    if report.risk:
+        lines += ["", "Loss over the horizon, in percent of the initial value"]
+        lines += [f"  {'':<26}{'simulated':>12}{'± s.e.':>10}{'closed form':>14}"]
+    for i, risk in enumerate(report.risk):
+        exact = report.closed_form[i] if report.closed_form else None
+        for title, name in (
+            ("value at risk", "value_at_risk"),
+            ("expected shortfall", "expected_shortfall"),
+        ):
+            value, error = getattr(risk, name), getattr(risk, f"{name}_se")
+            known = "" if exact is None else f"{100 * getattr(exact, name):>13.3f} "
+            label = f"{title} {100 * risk.level:g} %"
+            lines.append(f"  {label:<26}{100 * value:>12.3f}{100 * error:>10.3f}{known}".rstrip())
+    if report.plot:
+        lines += ["", f"Fan chart: {report.plot}"]
+    lines.append(f"{report.seconds:.1f} s")
+    return "\n".join(lines)
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Run the command line: errors of the input in one line with exit status 2."""
+    try:
+        return cli.main(arguments, standalone_mode=False)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(BAD_INPUT)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("montezarr: interrupted; run the same command again to go on.", err=True)
+        sys.exit(INTERRUPTED)
+    except MontezarrError as error:
+        click.echo(f"montezarr: {error}", err=True)
+        sys.exit(BAD_INPUT)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+"""The configuration of a job: TOML, checked key by key, errors with file and line."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from montezarr._checks import show
+from montezarr.errors import ConfigError
+
+MAX_BYTES = 1 << 20
+"""A larger configuration file is a mistake, or an attack."""
+
+Types = tuple[type, ...]
+NUMBER: Types = (int, float)
+SCHEMA: dict[str, dict[str, Types]] = {
+    "data": {"file": (str,), "column": (str,), "per_year": NUMBER},
+    "process": {},  # the parameters depend on the process
+    "run": {
+        "n_paths": (int,),
+        "T": (int,),
+        "dt": (int, float, str),
+        "x0": (int, float, str),
+        "seed": (int, list),
+        "dtype": (str,),
+        "keep": (int, list),
+        "chunks": (int,),
+    },
+    "output": {
+        "store": (str,),
+        "plot": (str,),
+        "title": (str,),
+        "xlabel": (str,),
+        "ylabel": (str,),
+    },
+    "risk": {"levels": (list,)},
+}
+REQUIRED = (("process", "name"), ("run", "n_paths"), ("run", "T"), ("output", "store"))
+NAMES = {
+    str: "a string",
+    int: "an integer",
+    float: "a number",
+    list: "a list",
+    bool: "true or false",
+    dict: "a table",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A checked configuration: its file, its text, and a table per section."""
+
+    path: Path
+    text: str
+    sections: dict[str, dict[str, Any]]
+
+    def get(self, section: str, key: str, default: Any = None) -> Any:
+        """Return a value, or `default` where it is not given."""
+        return self.sections.get(section, {}).get(key, default)
+
+    def file(self, section: str, key: str) -> Path | None:
+        """Return a value that names a file, relative to the configuration's own folder."""
+        value = self.get(section, key)
+        return None if value is None else self.path.parent / value
+
+    def error(self, section: str, key: str | None, problem: str) -> ConfigError:
+        """Return the one-line error about a key."""
+        where = f"[{section}]" + (f" {key}" if key else "")
+        line = line_of(self.text, section, key)
+        return ConfigError(f"{self.path}:{line}: {where}: {problem}")
+
+
+def load(path: str | Path) -> Config:
+    """Return the configuration in a TOML file.
+
+    Raises
+    ------
+    ConfigError
+        For a missing file, text that is not TOML, an unknown or missing key, or a wrong type; one
+        line with file, line and key.
+    """
+    file = Path(path)
+    try:
+        if file.stat().st_size > MAX_BYTES:
+            raise ConfigError(f"{file}: expected at most {MAX_BYTES:,} bytes of TOML.")
+        text = file.read_bytes().decode()
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file}: expected TOML in UTF-8.") from error
+    try:
+        sections = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        match = re.search(r"line (\d+)", str(error))
+        line = f":{match.group(1)}" if match else ""
+        raise ConfigError(f"{file}{line}: not TOML: {error}.") from error
+    config = Config(file, text, sections)
+    _check(config)
+    return config
+
+
+def _check(config: Config) -> None:
+    for section, table in config.sections.items():
+        if section not in SCHEMA or not isinstance(table, dict):
+            raise config.error(section, None, f"unknown section. Known: {', '.join(SCHEMA)}.")
+        known = SCHEMA[section]
+        for key, value in table.items() if known else ():
+            if key not in known:
+                raise config.error(section, key, f"unknown key. Known: {', '.join(known)}.")
+            # In Python a bool is an int; in a configuration it is a mistake.
+            if not isinstance(value, known[key]) or isinstance(value, bool):
+                wanted = " or ".join(NAMES[kind] for kind in known[key])
+                raise config.error(section, key, f"expected {wanted}, got {show(value)}.")
+    for section, key in REQUIRED:
+        if config.get(section, key) is None:
+            raise config.error(section, key, "missing.")
+    if config.get("process", "fit", False) not in (True, False):
+        raise config.error("process", "fit", "expected true or false.")
+    if config.get("process", "fit", False) and not config.get("data", "file"):
+        raise config.error("data", "file", "missing, and [process] fit = true needs it.")
+
+
+def number_of(config: Config, section: str, key: str, default: float) -> float:
+    """Return a number that may be written as a fraction, such as "1/252"."""
+    value = config.get(section, key, default)
+    if not isinstance(value, str):
+        return float(value)
+    try:
+        return float(Fraction(value))
+    except (ValueError, ZeroDivisionError) as error:
+        raise config.error(
+            section, key, f'expected a number or a fraction such as "1/252", got {show(value)}.'
+        ) from error
+
+
+def line_of(text: str, section: str, key: str | None) -> int:
+    """Return the line of a key in TOML text, or of its section, or 1 where neither stands."""
+    current, found = "", 1
+    for number, raw in enumerate(text.splitlines(), start=1):
+        line = raw.strip()
+        header = re.match(r"\[+\s*([^\]]+?)\s*\]+", line)
+        if header:
+            current = header.group(1).strip("\"'")
+            if current == section:
+                found = number
+            continue
+        name = re.match(r"(?:[\"']?)([A-Za-z0-9_-]+)(?:[\"']?)\s*[.=]", line)
+        if key is not None and name and current == section and name.group(1) == key:
+            return number
+        if not current and name and name.group(1) == section:
+            found = number
+    return found

@@ -1,0 +1,201 @@
+"""A job: data, fit, simulation, store, risk, picture."""
+
+from __future__ import annotations
+
+import csv
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from montezarr import plot
+from montezarr._checks import show
+from montezarr.dataset import simulate
+from montezarr.errors import ArgumentTypeError, ArgumentValueError
+from montezarr.job.config import Config, number_of
+from montezarr.processes import BUILT_IN, Fit, GeometricBrownianMotion, Process
+from montezarr.risk import Risk, closed_form_risk, estimate_risk
+from montezarr.store import is_complete, write
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A job ready to run: nothing is simulated yet."""
+
+    config: Config
+    process: Process
+    fit: Fit | None
+    prices: NDArray[np.float64] | None
+    ds: xr.Dataset
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What a job found.
+
+    Attributes
+    ----------
+    process : dict
+        The process with its parameters.
+    fit : dict or None
+        Standard errors of the parameters and number of transitions, where it was fitted.
+    risk, closed_form : list of Risk
+        Estimates from the paths, and exact values where known, of the loss in units of x0.
+    reused : bool
+        Whether the store was complete already.
+    paths, seconds : int, float
+        Number of paths, and the time it all took.
+    store, plot : str
+        Where the paths and the picture are.
+    """
+
+    process: dict[str, Any]
+    fit: dict[str, Any] | None
+    risk: list[Risk]
+    closed_form: list[Risk]
+    reused: bool
+    paths: int
+    seconds: float
+    store: str
+    plot: str | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as JSON."""
+        return asdict(self)
+
+
+def prepare(config: Config) -> Prepared:
+    """Return a job with its process fitted and its Dataset made, lazily.
+
+    Raises
+    ------
+    ConfigError
+        For a value that the process, the fit or the simulation does not take.
+    """
+    prices = read_prices(config)
+    process, fit = _process(config, prices)
+    run = config.sections["run"]
+    x0 = run.get("x0")
+    if x0 == "last":
+        if prices is None:
+            raise config.error("run", "x0", '"last" needs [data] file.')
+        x0 = float(prices[-1])
+    arguments: dict[str, Any] = {
+        key: run[key] for key in ("n_paths", "T", "seed", "dtype", "keep", "chunks") if key in run
+    }
+    if "dt" in run:
+        arguments["dt"] = number_of(config, "run", "dt", 1.0)
+    try:
+        ds = simulate(process, x0=x0, **arguments)
+    except (ArgumentTypeError, ArgumentValueError) as error:
+        key, _, problem = str(error).partition(": ")
+        raise config.error("run", key, problem) from error
+    return Prepared(config=config, process=process, fit=fit, prices=prices, ds=ds)
+
+
+def execute(job: Prepared, on_progress: Callable[[int, int], None] | None = None) -> Report:
+    """Simulate what the store does not hold yet, estimate the risk, draw the picture."""
+    started = time.perf_counter()
+    config = job.config
+    target = config.file("output", "store")
+    assert target is not None  # load() has seen to it
+    reused = is_complete(job.ds, target)
+    stored = write(job.ds, target, on_progress=on_progress)
+    levels = config.get("risk", "levels", [])
+    risk: list[Risk] = []
+    exact: list[Risk] = []
+    if levels:
+        risk, exact = _risk(config, job.process, stored, levels)
+    picture = config.file("output", "plot")
+    if picture is not None:
+        _draw(config, job, stored, picture)
+    return Report(
+        process=job.process.to_dict(),
+        fit=None if job.fit is None else {"n": job.fit.n, **job.fit.standard_errors},
+        risk=risk,
+        closed_form=exact,
+        reused=reused,
+        paths=stored.sizes["path"],
+        seconds=time.perf_counter() - started,
+        store=str(target),
+        plot=None if picture is None else str(picture),
+    )
+
+
+def read_prices(config: Config) -> NDArray[np.float64] | None:
+    """Return the column of prices that [data] names, or None where there is no [data]."""
+    file = config.file("data", "file")
+    if file is None:
+        return None
+    column = config.get("data", "column", "close")
+    try:
+        with file.open(newline="") as handle:
+            reader = csv.DictReader(handle)
+            if column not in (reader.fieldnames or ()):
+                names = ", ".join(reader.fieldnames or ())
+                raise config.error("data", "column", f"{column!r} is not in {file}: {names}.")
+            values = []
+            for row in reader:
+                try:
+                    values.append(float(row[column]))
+                except (TypeError, ValueError):
+                    problem = f"{file}:{reader.line_num}: {show(row[column])} is no number."
+                    raise config.error("data", "file", problem) from None
+    except OSError as error:
+        raise config.error("data", "file", f"{file} cannot be read: {error.strerror}.") from error
+    return np.array(values)
+
+
+def _process(config: Config, prices: NDArray[np.float64] | None) -> tuple[Process, Fit | None]:
+    table = dict(config.sections["process"])
+    name, wanted = table.pop("name"), table.pop("fit", False)
+    if name not in BUILT_IN:
+        raise config.error("process", "name", f"{show(name)} is none of {', '.join(BUILT_IN)}.")
+    kind = BUILT_IN[name]
+    try:
+        if not wanted:
+            return kind.from_dict(table), None
+        if not hasattr(kind, "fit"):
+            raise config.error("process", "fit", f"{name} has no fit; give its parameters.")
+        if table:
+            raise config.error("process", next(iter(table)), "given, but fit = true finds it.")
+        fit = kind.fit(prices, dt=1 / number_of(config, "data", "per_year", 252))
+    except (TypeError, ArgumentValueError) as error:
+        key, _, problem = str(error).partition(": ")
+        known = key if key in table else None
+        raise config.error("process", known, problem if known else str(error)) from error
+    return fit.process, fit
+
+
+def _risk(
+    config: Config, process: Process, stored: xr.Dataset, levels: list[Any]
+) -> tuple[list[Risk], list[Risk]]:
+    if len(process.variables) != 1:
+        raise config.error("risk", "levels", "needs a process of one variable.")
+    values = stored["x"]
+    first, last = (values.isel(time=k).values.astype(np.float64) for k in (0, -1))
+    try:
+        estimates = estimate_risk(1 - last / first, levels)
+    except (ArgumentTypeError, ArgumentValueError) as error:
+        raise config.error("risk", "levels", str(error).partition(": ")[2]) from error
+    horizon = float(stored["time"][-1] - stored["time"][0])
+    if isinstance(process, GeometricBrownianMotion) and math.isfinite(horizon) and horizon > 0:
+        return estimates, closed_form_risk(process, horizon, levels)
+    return estimates, []
+
+
+def _draw(config: Config, job: Prepared, stored: xr.Dataset, picture: Path) -> None:
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    plot.save_fan(
+        stored[job.process.variables[0]],
+        picture,
+        title=config.get("output", "title"),
+        ylabel=config.get("output", "ylabel"),
+        xlabel=config.get("output", "xlabel", "time"),
+    )

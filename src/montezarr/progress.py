@@ -1,0 +1,81 @@
+"""Progress of a run: a bar in a terminal or notebook, plain lines in a log."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Any, TextIO
+
+from montezarr._optional import import_optional
+from montezarr.errors import MissingDependencyError
+
+EVERY = 5.0
+"""Seconds between two plain lines."""
+
+
+class Progress:
+    """Context manager that shows paths done, paths per second and time left; call it to report.
+
+    Parameters
+    ----------
+    label : str
+        What is being done.
+    enabled : bool
+        Whether to show anything.
+    stream : text file, optional
+        Where to; standard error by default.
+    """
+
+    def __init__(self, label: str, *, enabled: bool = True, stream: TextIO | None = None):
+        self.label, self.enabled = label, enabled
+        self.stream = stream if stream is not None else sys.stderr
+        self._bar: Any = None
+        self._started = self._shown = time.monotonic()
+        self._at_start: int | None = None
+
+    def __enter__(self) -> Progress:
+        self._started = self._shown = time.monotonic()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show that `done` of `total` paths are there."""
+        if not self.enabled:
+            return
+        if self._bar is None and self._at_start is None:
+            self._at_start = 0
+            self._bar = self._make_bar(total)
+        if self._bar is not None:
+            self._bar.update(done - self._bar.n)
+        elif time.monotonic() - self._shown >= EVERY or done == total:
+            self._shown = time.monotonic()
+            print(self.line(done, total, self._shown - self._started), file=self.stream, flush=True)
+
+    def line(self, done: int, total: int, elapsed: float) -> str:
+        """Return the plain line for `done` of `total` paths after `elapsed` seconds."""
+        rate = done / max(elapsed, 1e-9)
+        left = (total - done) / max(rate, 1e-9)
+        return (
+            f"{self.label}: {done:,} of {total:,} paths ({done / total:.0%}),"
+            f" {rate:,.0f} paths/s, {left:.0f} s left"
+        )
+
+    def _make_bar(self, total: int) -> Any:
+        if not self.stream.isatty():
+            return None
+        try:
+            tqdm = import_optional("tqdm.auto", extra="progress", purpose="A progress bar")
+        except MissingDependencyError:
+            return None
+        return tqdm.tqdm(
+            total=total, desc=self.label, unit="path", unit_scale=True, file=self.stream
+        )
