@@ -24,7 +24,8 @@ class Process(ABC):
     """Base of the built-in processes: frozen dataclasses, validated once, JSON both ways.
 
     A subclass is final, declares its parameters as fields, checks them in ``__post_init__`` and
-    implements `sample`. Export it in `montezarr.processes` and the conformance suite finds it.
+    implements `sample`. Export it in `montezarr.processes` and the conformance suite
+    (`montezarr.testing.ProcessTests`) finds it, and tests its `examples`.
     """
 
     dtypes: ClassVar[tuple[str, ...]] = ("float64", "float32")
@@ -37,6 +38,14 @@ class Process(ABC):
     def variables(self) -> tuple[str, ...]:
         """Names of the components of the state; a single one is called x."""
         return ("x",)
+
+    @classmethod
+    def examples(cls) -> tuple[Self, ...]:
+        """Return a few instances of everyday use, for the conformance suite to test.
+
+        Every process with a parameter that has no default says its own.
+        """
+        return (cls(),)
 
     @abstractmethod
     def sample(self, draws: Draws, grid: TimeGrid, x0: Rows) -> Rows:

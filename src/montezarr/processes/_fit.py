@@ -37,8 +37,14 @@ class Fit:
             if isinstance(error, float):
                 lines.append(f"  {name:<6} {value:.6g} ± {error:.2g}")
             else:
-                lines.append(f"  {name}: {value} ± {error}")
+                lines.append(f"  {name}")
+                lines += [_matrix_row(*pair) for pair in zip(value, error, strict=True)]
         return "\n".join(lines)
+
+
+def _matrix_row(values: Any, errors: Any) -> str:
+    cells = [f"{value:.4g} ± {error:.2g}" for value, error in zip(values, errors, strict=True)]
+    return "    " + "  ".join(f"{cell:<18}" for cell in cells).rstrip()
 
 
 def check_series(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,11 @@ class BrownianMotion(Process):
     def __post_init__(self) -> None:
         self.set_field("mu", check_real("mu", self.mu))
         self.set_field("sigma", check_real("sigma", self.sigma, minimum=0.0))
+
+    @classmethod
+    def examples(cls) -> tuple[Self, ...]:
+        """Return instances for tests; see `Process.examples`."""
+        return cls(), cls(mu=-0.3, sigma=2.0)
 
     def sample(self, draws: Draws, grid: TimeGrid, x0: Rows) -> Rows:
         """Return paths of the exact transition; see `Process.sample`."""

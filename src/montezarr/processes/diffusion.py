@@ -13,7 +13,7 @@ from montezarr.draws import Draws
 from montezarr.errors import ArgumentValueError
 from montezarr.grid import TimeGrid
 from montezarr.processes._base import Process, Rows
-from montezarr.schemes import EulerMaruyama, Scheme
+from montezarr.schemes import EulerMaruyama, Milstein, Scheme
 from montezarr.schemes._base import Coefficient, weighted_sum
 
 
@@ -44,7 +44,9 @@ class Diffusion(Process):
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        For arguments out of these terms; for functions that return another shape, at `simulate`.
+        For arguments out of these terms.
+    SamplerError
+        From `simulate`, for functions that fail or return another shape.
 
     References
     ----------
@@ -87,6 +89,15 @@ class Diffusion(Process):
             _check_correlation(matrix, count)
             self.set_field("correlation", tuple(tuple(row) for row in matrix.tolist()))
         self.set_field("noises", count)
+
+    @classmethod
+    def examples(cls) -> tuple[Self, ...]:
+        """Return instances for tests; see `Process.examples`."""
+        scalar = cls(drift=_pull, diffusion=_spread, scheme=Milstein())
+        pair = cls(
+            drift=_pull, diffusion=_spread, names=("x", "y"), correlation=((1.0, 0.5), (0.5, 1.0))
+        )
+        return scalar, pair
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -144,6 +155,14 @@ class Diffusion(Process):
             "Diffusion: its functions are code, which is never loaded from a description."
             " Build the same Diffusion again and pass it as `process`."
         )
+
+
+def _pull(t: float, x: Rows) -> Rows:
+    return 0.5 * (1.0 - x)
+
+
+def _spread(t: float, x: Rows) -> Rows:
+    return 0.2 * np.sqrt(np.abs(x))
 
 
 def _function_name(function: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +44,7 @@ class GeometricBrownianMotion(Process):
     Examples
     --------
     >>> import montezarr as mz
-    >>> round(mz.GeometricBrownianMotion(mu=0.05, sigma=0.2).mean(t=1.0, x0=100.0), 3)
+    >>> print(round(mz.GeometricBrownianMotion(mu=0.05, sigma=0.2).mean(t=1.0, x0=100.0), 3))
     105.127
     """
 
@@ -54,6 +54,11 @@ class GeometricBrownianMotion(Process):
     def __post_init__(self) -> None:
         self.set_field("mu", check_real("mu", self.mu))
         self.set_field("sigma", check_real("sigma", self.sigma, minimum=0.0))
+
+    @classmethod
+    def examples(cls) -> tuple[Self, ...]:
+        """Return instances for tests; see `Process.examples`."""
+        return cls(mu=0.05, sigma=0.2), cls(mu=-0.1, sigma=0.5)
 
     @classmethod
     def fit(cls, prices: Any, *, dt: float = 1.0) -> Fit:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, Self, final
 
 import numpy as np
 
@@ -74,6 +74,12 @@ class Heston(Process):
         hint = "A variance that does not move is a GeometricBrownianMotion."
         self.set_field("xi", check_real("xi", self.xi, minimum=1e-8, hint=hint))
         self.set_field("rho", check_real("rho", self.rho, minimum=-1.0, maximum=1.0))
+
+    @classmethod
+    def examples(cls) -> tuple[Self, ...]:
+        """Return instances for tests; see `Process.examples`."""
+        calm = cls(mu=0.03, kappa=2.0, theta=0.04, xi=0.3, rho=-0.7)
+        return calm, cls(mu=0.0, kappa=0.5, theta=0.04, xi=1.0, rho=-0.9)
 
     @property
     def variables(self) -> tuple[str, ...]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from functools import lru_cache
+from typing import Any, ClassVar, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,6 +82,12 @@ class MarkovChain(Process):
         return self.states if self.states is not None else tuple(range(len(self.transition)))
 
     @classmethod
+    def examples(cls) -> tuple[Self, ...]:
+        """Return instances for tests; see `Process.examples`."""
+        weather = cls(transition=((0.9, 0.1), (0.5, 0.5)), states=("calm", "storm"))
+        return weather, cls(transition=((0.2, 0.5, 0.3), (0.0, 0.7, 0.3), (0.0, 0.0, 1.0)))
+
+    @classmethod
     def fit(cls, path: Any, *, states: Sequence[str | int] | None = None) -> Fit:
         """Return the maximum-likelihood fit to an observed sequence of labels.
 
@@ -155,7 +162,7 @@ class MarkovChain(Process):
 
     def sample(self, draws: Draws, grid: TimeGrid, x0: Rows) -> Rows:
         """Return paths of codes; see `Process.sample`."""
-        accept, alias = _alias_tables(np.array(self.transition))
+        accept, alias = _alias_tables(self.transition)
         n_states = len(self.transition)
         flat_accept, flat_alias = accept.ravel(), alias.ravel()
         rows = draws.empty_rows(grid.T + 1, x0.dtype)
@@ -190,8 +197,12 @@ def _check_states(states: Any, count: int) -> tuple[str | int, ...] | None:
     return plain
 
 
-def _alias_tables(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+@lru_cache(maxsize=4)  # for a thousand states the tables cost more than a chunk of paths
+def _alias_tables(
+    transition: tuple[tuple[float, ...], ...],
+) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     """Return Walker's tables: keep column j with probability accept[i, j], else take alias."""
+    matrix = np.array(transition)
     n = len(matrix)
     accept, alias = np.ones((n, n)), np.tile(np.arange(n), (n, 1))
     for i, row in enumerate(matrix):
@@ -204,9 +215,8 @@ def _alias_tables(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDA
             scaled[more] -= 1 - scaled[less]
             if scaled[more] < 1:
                 small.append(large.pop())
-        # What is left over is 1 but for rounding, except for states that cannot be reached:
-        # with probability 0 they must never be kept.
-        for j in small + large:
-            if row[j] == 0:
-                accept[i, j], alias[i, j] = 0.0, int(np.argmax(row))
+        # What is left over has as much as it has columns, so each is 1 but for rounding and keeps
+        # its own column; a state of probability 0 is never among them.
+    for table in (accept, alias):
+        table.setflags(write=False)
     return accept, alias

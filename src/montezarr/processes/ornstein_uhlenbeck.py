@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +47,7 @@ class OrnsteinUhlenbeck(Process):
     Examples
     --------
     >>> import montezarr as mz
-    >>> mz.OrnsteinUhlenbeck(theta=2.0, mu=0.0, sigma=1.0).variance(t=float("inf"))
+    >>> print(mz.OrnsteinUhlenbeck(theta=2.0, mu=0.0, sigma=1.0).variance(t=float("inf")))
     0.25
     """
 
@@ -59,6 +59,11 @@ class OrnsteinUhlenbeck(Process):
         self.set_field("theta", check_real("theta", self.theta, above=0.0))
         self.set_field("mu", check_real("mu", self.mu))
         self.set_field("sigma", check_real("sigma", self.sigma, minimum=0.0))
+
+    @classmethod
+    def examples(cls) -> tuple[Self, ...]:
+        """Return instances for tests; see `Process.examples`."""
+        return cls(theta=0.5, mu=1.0, sigma=0.3), cls(theta=20.0, mu=0.0, sigma=1.0)
 
     @classmethod
     def fit(cls, values: Any, *, dt: float = 1.0) -> Fit:

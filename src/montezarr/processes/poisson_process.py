@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +54,11 @@ class PoissonProcess(Process):
 
     def __post_init__(self) -> None:
         self.set_field("rate", check_real("rate", self.rate, above=0.0))
+
+    @classmethod
+    def examples(cls) -> tuple[Self, ...]:
+        """Return instances for tests; see `Process.examples`."""
+        return cls(rate=3.0), cls(rate=5000.0)
 
     def default_x0(self) -> int:
         """Return 0."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Self, final
 
 import numpy as np
 
@@ -31,6 +31,7 @@ class RandomWalk(Process):
     References
     ----------
     Feller, An Introduction to Probability Theory and Its Applications I, 1968, chapter III.
+    Spitzer, Principles of Random Walk, 1976, doi:10.1007/978-1-4757-4229-9.
 
     Examples
     --------
@@ -45,6 +46,11 @@ class RandomWalk(Process):
 
     def __post_init__(self) -> None:
         self.set_field("p", check_real("p", self.p, minimum=0.0, maximum=1.0))
+
+    @classmethod
+    def examples(cls) -> tuple[Self, ...]:
+        """Return instances for tests; see `Process.examples`."""
+        return cls(), cls(p=0.3)
 
     def default_x0(self) -> int:
         """Return 0."""

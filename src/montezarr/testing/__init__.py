@@ -1,0 +1,15 @@
+"""Conformance suites that ship with the package: subclass one in a test module and run pytest.
+
+They need pytest and hypothesis: ``pip install "montezarr[test]"``.
+"""
+
+from montezarr._optional import import_optional
+
+_pytest = import_optional("pytest", extra="test", purpose="montezarr.testing")
+import_optional("hypothesis", extra="test", purpose="montezarr.testing")
+# Before its import, so that a failing assert in a suite shows its values as in any test module.
+_pytest.register_assert_rewrite("montezarr.testing.processes")
+
+from montezarr.testing.processes import ProcessTests  # noqa: E402 - after the registration
+
+__all__ = ["ProcessTests"]
