@@ -2,7 +2,8 @@
 
 from importlib.metadata import version as _version
 
-from montezarr import accessor, plot
+from montezarr import accessor as _accessor  # registers ds.mz
+from montezarr import plot
 from montezarr.dataset import simulate
 from montezarr.draws import Draws
 from montezarr.errors import (
@@ -41,3 +42,42 @@ from montezarr.store import open_store as open
 from montezarr.store import write
 
 __version__ = _version("montezarr")
+
+__all__ = [
+    "ArgumentTypeError",
+    "ArgumentValueError",
+    "BrownianMotion",
+    "ConfigError",
+    "Diffusion",
+    "Draws",
+    "EulerMaruyama",
+    "Fit",
+    "GeometricBrownianMotion",
+    "Heston",
+    "MarkovChain",
+    "MemoryBudgetError",
+    "Milstein",
+    "MissingDependencyError",
+    "MontezarrError",
+    "MontezarrWarning",
+    "OrnsteinUhlenbeck",
+    "Plan",
+    "PoissonProcess",
+    "Process",
+    "RandomWalk",
+    "ReplayError",
+    "SamplerError",
+    "Scheme",
+    "StoreError",
+    "StoreExistsError",
+    "StoreMismatchError",
+    "StoreNotFoundError",
+    "TimeGrid",
+    "generate_path_seeds",
+    "open",
+    "plan",
+    "plot",
+    "replay",
+    "simulate",
+    "write",
+]

@@ -18,9 +18,11 @@ from montezarr.draws import MAX_SLOT, MAX_STEPS, Draws
 
 __all__ = ["ORDERS", "stream"]
 
-ORDERS = ("path", "step", "interleaved")
 SIDE = 4
 """Steps and paths along the edge of a cell, which order "interleaved" emits as a whole."""
+# Extent by default, (paths, step groups): the inner one of common size, the outer one endless.
+BOX = {"path": (2**40, 2**8), "step": (2**12, MAX_STEPS), "interleaved": (2**12, MAX_STEPS)}
+ORDERS = tuple(BOX)
 PIECE = 1 << 16  # addresses made at a time, 1 MiB of words
 
 
@@ -28,8 +30,8 @@ def stream(
     seed: Any,
     order: str = "path",
     *,
-    paths: int = 2**20,
-    groups: int = 2**16,
+    paths: int | None = None,
+    groups: int | None = None,
     slots: int = 4,
     n_bytes: int | None = None,
 ) -> Iterator[bytes]:
@@ -37,7 +39,7 @@ def stream(
 
     Each address (path, step group, slot) gives the 16 bytes of its four words, in their order, as
     `Draws.words` returns them; a step group is two steps in float64 and four in float32. The box
-    holds ``16 * paths * groups * slots`` bytes, 4 TiB by default, and is never held in memory.
+    holds ``16 * paths * groups * slots`` bytes, of which one MiB is in memory at a time.
 
     Parameters
     ----------
@@ -48,7 +50,8 @@ def stream(
         group 0, then at step group 1. "interleaved": cells of 4 neighbouring paths at 4
         neighbouring step groups, cell after cell along the paths. Slots alternate fastest in all.
     paths, groups, slots : int
-        Extent of the box, from path 0, step group 0 and slot 0 on.
+        Extent of the box, from path 0, step group 0 and slot 0 on; by default 256 step groups of
+        endlessly many paths in order "path", else 4096 paths at endlessly many step groups.
     n_bytes : int, optional
         Stop after this many bytes; by default when the box is used up.
 
@@ -58,7 +61,8 @@ def stream(
         For an argument that is not accepted, here and not at the first item.
     """
     check_choice("order", order, ORDERS)
-    check_int("paths", paths, minimum=1)
+    paths = check_int("paths", BOX[order][0] if paths is None else paths, minimum=1)
+    groups = BOX[order][1] if groups is None else groups
     check_int("groups", groups, minimum=1, maximum=MAX_STEPS)
     check_int("slots", slots, minimum=1, maximum=MAX_SLOT + 1)
     # Rounded up to whole cells, the count of addresses must fit NumPy's index type.
@@ -86,6 +90,8 @@ def _pieces(draws: Draws, order: str, box: tuple[int, int, int], limit: int) -> 
             path, group, slot = path[inside], group[inside], digits[4][inside]
         else:
             (path, group, slot) = digits if order == "path" else (digits[1], digits[0], digits[2])
+        if not len(path):
+            continue
         out = np.empty((len(path), 4), np.uint32)
         module.fill_words(draws.key, path, group, slot, out)
         yield out.astype("<u4", copy=False).tobytes()[:limit]

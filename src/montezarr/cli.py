@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 import montezarr
+from montezarr import bits as bits_of
 from montezarr import job
 from montezarr.errors import MontezarrError
 from montezarr.job import Report
@@ -50,6 +51,24 @@ def plan(file: str, as_json: bool) -> None:
     """Say what the job in FILE would cost, and do nothing."""
     costs = plan_of(job.prepare(job.load(file)).ds)
     click.echo(json.dumps(costs.to_dict(), indent=2) if as_json else str(costs))
+
+
+@cli.command()
+@click.option("--seed", type=int, default=0, show_default=True, help="Root entropy.")
+@click.option("--order", type=click.Choice(bits_of.ORDERS), default="path", show_default=True)
+@click.option("--bytes", "n_bytes", type=int, help="Stop after so many; endless by default.")
+def bits(seed: int, order: str, n_bytes: int | None) -> None:
+    """Write the random words to standard output, 32 bits little-endian, for test batteries.
+
+    For example: montezarr bits --order step | RNG_test stdin32
+    """
+    out = sys.stdout.buffer
+    try:
+        for piece in bits_of.stream(seed, order, n_bytes=n_bytes):
+            out.write(piece)
+        out.flush()
+    except BrokenPipeError:  # the reader has seen enough
+        sys.stderr.close()
 
 
 def _text(report: Report) -> str:

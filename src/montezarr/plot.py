@@ -87,6 +87,11 @@ def fan(
     return ax
 
 
+def require() -> None:
+    """Raise MissingDependencyError, with the line that installs it, if matplotlib is absent."""
+    import_optional("matplotlib", extra="plot", purpose="A plot")
+
+
 def save_fan(data: Any, file: Any, **options: Any) -> None:
     """Draw `fan` into a PNG, PDF or SVG file, without a window and without pyplot's state."""
     figures = import_optional("matplotlib.figure", extra="plot", purpose="A plot")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from montezarr._checks import check_array, check_real, value_error
+from montezarr._checks import check_array, check_real, type_error, value_error
 from montezarr.processes import GeometricBrownianMotion
 
 MINIMUM_TAIL = 10
@@ -67,12 +67,8 @@ def estimate_risk(losses: Any, levels: Sequence[float]) -> list[Risk]:
     sample = np.sort(check_array("losses", losses, ndim=1))
     n = len(sample)
     out = []
-    for level in levels:
-        alpha = check_level(level)
-        rank = int(np.ceil(n * alpha)) - 1
-        if n - 1 - rank < MINIMUM_TAIL:
-            hint = f"{n:,} losses leave {n - 1 - rank} beyond it."
-            raise value_error("levels", f"at least {MINIMUM_TAIL} losses beyond", level, hint)
+    for alpha in check_levels(levels, n):
+        rank = _rank(n, alpha)
         spread = max(1, round(float(np.sqrt(n * alpha * (1 - alpha)))))
         low, high = max(rank - spread, 0), min(rank + spread, n - 1)
         quantile = float(sample[rank])
@@ -119,8 +115,7 @@ def closed_form_risk(
     normal = NormalDist()
     mean, deviation = (process.mu - process.sigma**2 / 2) * t, process.sigma * np.sqrt(t)
     out = []
-    for level in levels:
-        alpha = check_level(level)
+    for alpha in check_levels(levels):
         z = normal.inv_cdf(1 - alpha)
         below = normal.cdf(z - deviation) / (1 - alpha)
         out.append(
@@ -133,9 +128,22 @@ def closed_form_risk(
     return out
 
 
-def check_level(level: Any) -> float:
-    """Return a confidence level in (0, 1)."""
-    value = check_real("levels", level, above=0.0)
-    if value >= 1:
-        raise value_error("levels", "numbers in (0, 1)", level)
-    return value
+def check_levels(levels: Any, n: int | None = None) -> list[float]:
+    """Return confidence levels in (0, 1), each with at least 10 of `n` losses beyond it."""
+    if not isinstance(levels, (Sequence, np.ndarray)) or isinstance(levels, str):
+        raise type_error("levels", "a sequence of numbers in (0, 1)", levels)
+    out = []
+    for level in levels:
+        alpha = check_real("levels", level, above=0.0)
+        if alpha >= 1:
+            raise value_error("levels", "numbers in (0, 1)", level)
+        beyond = MINIMUM_TAIL if n is None else n - 1 - _rank(n, alpha)
+        if beyond < MINIMUM_TAIL:
+            hint = f"{n:,} losses leave {beyond} beyond it."
+            raise value_error("levels", f"at least {MINIMUM_TAIL} losses beyond", level, hint)
+        out.append(alpha)
+    return out
+
+
+def _rank(n: int, alpha: float) -> int:
+    return int(np.ceil(n * alpha)) - 1

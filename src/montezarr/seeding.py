@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from numbers import Integral
 from typing import Any
 
@@ -55,8 +56,7 @@ class RootSeed:
 
     def philox_key(self) -> tuple[int, int]:
         """Return the two 32-bit words that key the counter-based draws."""
-        low, high = self.sequence().generate_state(2, np.uint32)
-        return int(low), int(high)
+        return _philox_key(self)
 
     def path_sequence(self, path: int) -> np.random.SeedSequence:
         """Return the SeedSequence of path number `path`."""
@@ -96,6 +96,12 @@ class RootSeed:
             spawn_key=tuple(int(word) for word in data.get("spawn_key", [])),
             pool_size=int(data.get("pool_size", 4)),
         )
+
+
+@lru_cache(maxsize=64)
+def _philox_key(root: RootSeed) -> tuple[int, int]:
+    low, high = root.sequence().generate_state(2, np.uint32)
+    return int(low), int(high)
 
 
 def as_root_seed(seed: Any) -> RootSeed:
@@ -152,8 +158,9 @@ def generate_path_seeds(seed: Any, n_paths: int) -> list[int]:
     """Return one distinct 64-bit integer seed per path, for code outside montezarr.
 
     Seed i comes from the SeedSequence of path i, so the first n of a longer list are the list of
-    n. One 32-bit word per path, a common recipe, makes two of 1e5 paths equal with probability
-    69 %; with 64 bits that is 3e-10, and an equal one is drawn anew here, so never happens.
+    n. One 32-bit word per path, a common recipe, leaves 2**32 streams in all: two runs of 1e5
+    paths each then have about two in common, and no run can have more. With 64 bits that is
+    a chance of 5e-10. An equal seed within a run is drawn anew, so never happens.
 
     Parameters
     ----------

@@ -121,6 +121,9 @@ class Draws:
 
     def fill(self, kind: str, step: int, out: NDArray[Any], slot: int = 0) -> None:
         """Fill the rows of `out` (steps, n) with draws of `kind` from step `step` on, in place."""
+        check_choice("kind", kind, self.kinds)
+        check_int("step", step, maximum=MAX_STEPS - len(out))
+        check_int("slot", slot, maximum=MAX_SLOT)
         self._module.fill(kind, self.key, self.start, step, slot, out)
 
     def rows(self, kind: str, count: int, slot: int = 0) -> Iterator[NDArray[Any]]:
@@ -153,9 +156,11 @@ class Draws:
         slot : int
             Slot of the normal draws z.
         """
+        check_int("slot", slot, maximum=MAX_SLOT)
         dtype = np.dtype(self.dtype)
         out = self.empty_rows(coefficients.shape[1] + 1)
-        first = np.ascontiguousarray(np.broadcast_to(np.asarray(x0, dtype), (self.n,)))
+        # A copy, always writable: a read-only array would make Numba compile the loop once more.
+        first = np.array(np.broadcast_to(np.asarray(x0, dtype), (self.n,)))
         rows = np.ascontiguousarray(coefficients, dtype)
         self._module.gaussian_recursion(
             self.key, self.start, slot, rows, first, out, bool(exponential)
@@ -172,7 +177,6 @@ class Draws:
         return kernel
 
     def _rows(self, kind: str, steps: int | range, slot: int) -> NDArray[Any]:
-        check_int("slot", slot, maximum=MAX_SLOT)
         if isinstance(steps, range):
             if steps.step != 1:
                 raise value_error("steps", "a range with step 1", steps)

@@ -121,8 +121,8 @@ def _cos_sin64(turn):
 
 @_inline
 def _exp64(x):
-    x = x if x > -746.0 else -746.0
-    x = x if x < 710.0 else 710.0
+    x = -746.0 if x < -746.0 else x  # in this form, NaN stays NaN
+    x = 710.0 if x > 710.0 else x
     k = (x * 1.44269504088896338700e00 + ROUND) - ROUND
     high = x - k * LN2H
     low = k * LN2L
@@ -174,8 +174,8 @@ def _cos_sin32(word):
 
 @_inline
 def _exp32(x):
-    x = x if x > low32 else low32
-    x = x if x < high32 else high32
+    x = low32 if x < low32 else x
+    x = high32 if x > high32 else x
     k = (x * log2e32 + round32) - round32
     r = (x - k * ln2h) - k * ln2l
     y = one32 + (r + r * r * (e1 + r * (e2 + r * (e3 + r * (e4 + r * (e5 + r * e6))))))

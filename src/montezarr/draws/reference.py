@@ -185,7 +185,7 @@ def exp(x: Array) -> Array:
     t = r * r
     c = r - t * _polynomial(t, EXP64)
     y = 1.0 - ((low - (r * c) / (2.0 - c)) - high)
-    n = k.astype(np.int32).astype(np.int64)
+    n = np.fmax(k, -1076.0).astype(np.int32).astype(np.int64)  # NaN has no integer, but is in y
     half = n >> np.int64(1)  # two factors, since 2**n alone may be out of range
     first = ((half + np.int64(1023)) << np.int64(52)).view(np.float64)
     second = ((n - half + np.int64(1023)) << np.int64(52)).view(np.float64)
@@ -198,7 +198,7 @@ def _exp32(x: Array) -> Array:
     k = (x * np.float32(1.44269504088896341) + np.float32(ROUND32)) - np.float32(ROUND32)
     r = (x - k * np.float32(LN2_32[0])) - k * np.float32(LN2_32[1])
     y = np.float32(1) + (r + r * r * _polynomial(r, EXP32))
-    n = k.astype(np.int32)
+    n = np.fmax(k, np.float32(-150)).astype(np.int32)
     half = n >> np.int32(1)
     first = ((half + np.int32(127)) << np.int32(23)).view(np.float32)
     second = ((n - half + np.int32(127)) << np.int32(23)).view(np.float32)

@@ -20,7 +20,7 @@ from montezarr.dataset import simulate
 from montezarr.errors import ArgumentTypeError, ArgumentValueError
 from montezarr.job.config import Config, number_of
 from montezarr.processes import BUILT_IN, Fit, GeometricBrownianMotion, Process
-from montezarr.risk import Risk, closed_form_risk, estimate_risk
+from montezarr.risk import Risk, check_levels, closed_form_risk, estimate_risk
 from montezarr.store import is_complete, write
 
 
@@ -96,6 +96,7 @@ def prepare(config: Config) -> Prepared:
     except (ArgumentTypeError, ArgumentValueError) as error:
         key, _, problem = str(error).partition(": ")
         raise config.error("run", key, problem) from error
+    _check_outputs(config, process, ds)
     return Prepared(config=config, process=process, fit=fit, prices=prices, ds=ds)
 
 
@@ -108,10 +109,7 @@ def execute(job: Prepared, on_progress: Callable[[int, int], None] | None = None
     reused = is_complete(job.ds, target)
     stored = write(job.ds, target, on_progress=on_progress)
     levels = config.get("risk", "levels", [])
-    risk: list[Risk] = []
-    exact: list[Risk] = []
-    if levels:
-        risk, exact = _risk(config, job.process, stored, levels)
+    risk, exact = _risk(job.process, stored, levels) if levels else ([], [])
     picture = config.file("output", "plot")
     if picture is not None:
         _draw(config, job, stored, picture)
@@ -173,17 +171,23 @@ def _process(config: Config, prices: NDArray[np.float64] | None) -> tuple[Proces
     return fit.process, fit
 
 
-def _risk(
-    config: Config, process: Process, stored: xr.Dataset, levels: list[Any]
-) -> tuple[list[Risk], list[Risk]]:
-    if len(process.variables) != 1:
+def _check_outputs(config: Config, process: Process, ds: xr.Dataset) -> None:
+    """Raise now what would else be raised after the simulation."""
+    levels = config.get("risk", "levels", [])
+    if levels and len(process.variables) != 1:
         raise config.error("risk", "levels", "needs a process of one variable.")
-    values = stored["x"]
-    first, last = (values.isel(time=k).values.astype(np.float64) for k in (0, -1))
     try:
-        estimates = estimate_risk(1 - last / first, levels)
+        check_levels(levels, ds.sizes["path"])
     except (ArgumentTypeError, ArgumentValueError) as error:
         raise config.error("risk", "levels", str(error).partition(": ")[2]) from error
+    if config.file("output", "plot") is not None:
+        plot.require()
+
+
+def _risk(process: Process, stored: xr.Dataset, levels: list[Any]) -> tuple[list[Risk], list[Risk]]:
+    values = stored["x"]
+    first, last = (values.isel(time=k).values.astype(np.float64) for k in (0, -1))
+    estimates = estimate_risk(1 - last / first, levels)
     horizon = float(stored["time"][-1] - stored["time"][0])
     if isinstance(process, GeometricBrownianMotion) and math.isfinite(horizon) and horizon > 0:
         return estimates, closed_form_risk(process, horizon, levels)

@@ -122,7 +122,11 @@ class _ChunkWriter:
         stop = min(start + self.chunk, self.n_paths)
         if self.arrays is None:
             root = zarr.open_group(self.root, mode="r+")
-            self.arrays = [root[variable.name] for variable in self.sampling.variables]
+            # What is equal to the fill value is stored too: a file says that its chunk is done.
+            self.arrays = [
+                root[variable.name].with_config({"write_empty_chunks": True})  # type: ignore[union-attr]
+                for variable in self.sampling.variables
+            ]
         rows = sample_range(self.sampling, start, stop, x0)
         for row, array in zip(rows, self.arrays, strict=True):
             array[start:stop] = row.T.astype(array.dtype, copy=False)
