@@ -14,10 +14,16 @@ from montezarr.errors import ArgumentTypeError, ArgumentValueError
 
 MAX_INDEX = 2**63 - 1
 
+_NO_NUMBERS = (bool, np.bool_, np.timedelta64)
+"""What Python or NumPy count among the integers, and no one means as a number."""
+
 
 def show(value: object, limit: int = 80) -> str:
-    """Return a repr of `value` that fits into a message."""
-    text = repr(value)
+    """Return a repr of `value` that fits into a message, also of one that has none."""
+    try:
+        text = repr(value)
+    except Exception:  # an integer of over 4300 digits, or a class with a faulty __repr__
+        text = f"<{type(value).__name__}>"
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
@@ -41,7 +47,7 @@ def check_int(
     expected = f"an integer from {minimum} to {maximum}"
     if maximum == MAX_INDEX:
         expected = f"an integer >= {minimum}" + (" and < 2**63" if minimum >= 0 else "")
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral):
+    if isinstance(value, _NO_NUMBERS) or not isinstance(value, Integral):
         raise type_error(name, expected, value, hint)
     if not minimum <= int(value) <= maximum:
         raise value_error(name, expected, value, hint)
@@ -64,9 +70,12 @@ def check_real(
     expected = " ".join(["a finite number", " and ".join(bounds)]).strip()
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value[()]
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
+    if isinstance(value, _NO_NUMBERS) or not isinstance(value, Real):
         raise type_error(name, expected, value, hint)
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # an integer beyond the range of floats
+        number = math.inf
     inside = math.isfinite(number)
     inside = inside and (above is None or number > above)
     inside = inside and (minimum is None or number >= minimum)

@@ -20,8 +20,9 @@ from montezarr._checks import (
     value_error,
 )
 from montezarr.backends import active
-from montezarr.initial import per_path
-from montezarr.recipe import recipe_of
+from montezarr.initial import per_path, plain_scalars
+from montezarr.processes import Process
+from montezarr.recipe import FORMAT, RECIPE_KEYS, recipe_of
 from montezarr.sampling import EVENT_TIME
 from montezarr.sampling.adapt import bind, choose_kind
 from montezarr.sampling.arguments import check_dtype, check_keep, check_labels
@@ -119,7 +120,11 @@ def simulate(
     count = check_int("n_paths", n_paths, minimum=1, maximum=MAX_INDEX)
     root = as_root_seed(seed)
     choice = check_choice("on_nonfinite", on_nonfinite, ("raise", "keep"))
-    digest, own_x0 = per_path(process, x0, count)
+    lazy.check_steps(T)
+    x0 = plain_scalars(x0)
+    digest, own_x0, is_lazy = per_path(process, x0, count)
+    # Built-in processes need no trial, so that a lazy x0 is left alone here.
+    needs_first = not (is_lazy and isinstance(process, Process)) or process.runs_user_code
     sampling = bind(
         process,
         kind=kind,
@@ -128,14 +133,14 @@ def simulate(
         times=times,
         x0=x0,
         per_path=own_x0 is not None,
-        first_x0=None if own_x0 is None else np.asarray(own_x0[..., :BLOCK]),
+        first_x0=np.asarray(own_x0[..., :BLOCK]) if own_x0 is not None and needs_first else None,
         seed=root,
         dtype=check_dtype(dtype),
         labels=check_labels(labels),
+        on_nonfinite=choice,  # type: ignore[arg-type]
         options=options,
     )
-    kept = check_keep(keep, sampling.grid.T)
-    sampling = replace(sampling, keep=kept, on_nonfinite=choice)  # type: ignore[arg-type]
+    sampling = replace(sampling, keep=check_keep(keep, sampling.grid.T))
     recipe = recipe_of(sampling, digest)
     state_bytes = len(sampling.variables) * sampling.dtype.itemsize
     chunk = lazy.choose_chunk(
@@ -187,5 +192,14 @@ def recipe_in(ds: Any) -> dict[str, Any]:
             f"a Dataset of montezarr, with attrs[{ATTRIBUTE!r}]",
             list(ds.attrs),
         )
-    recipe: dict[str, Any] = json.loads(text)
+    try:
+        recipe = json.loads(text)
+    except ValueError as error:
+        raise value_error("ds", f"a recipe as JSON in attrs[{ATTRIBUTE!r}]", text) from error
+    if not isinstance(recipe, dict) or not recipe.keys() >= RECIPE_KEYS:
+        expected = f"a recipe with {', '.join(sorted(RECIPE_KEYS))} in attrs[{ATTRIBUTE!r}]"
+        raise value_error("ds", expected, text)
+    if recipe["format"] != FORMAT:
+        hint = "It was made by another version of montezarr."
+        raise value_error("ds", f"a recipe of format {FORMAT}", recipe["format"], hint)
     return recipe

@@ -6,13 +6,15 @@ import os
 import weakref
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 from typing import Any
 
 import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr._checks import check_int, value_error
+from montezarr._checks import check_int
+from montezarr.draws import MAX_STEPS
 from montezarr.errors import MemoryBudgetError
 from montezarr.recipe import fingerprint
 from montezarr.sampling import Sampling, sample_range
@@ -74,9 +76,36 @@ class Run:
         """Bytes of one chunk in memory."""
         return min(self.chunk, self.n_paths) * self.path_bytes
 
+    @property
+    def scratch_bytes(self) -> int:
+        """Bytes of the complete paths of which some times are kept, at one moment."""
+        sampling = self.sampling
+        if sampling.keep is None:
+            return 0
+        at_once = {"sample": sampling.slice_paths, "sample_paths": BLOCK}.get(sampling.kind, 1)
+        state_bytes = len(sampling.variables) * sampling.dtype.itemsize
+        return at_once * (sampling.grid.T + 1) * state_bytes
+
     def range_of(self, chunk: int) -> tuple[int, int]:
         """Return the paths start, stop of a chunk."""
         return chunk * self.chunk, min((chunk + 1) * self.chunk, self.n_paths)
+
+
+def check_steps(T: Any) -> None:
+    """Raise where a single path of that many steps cannot fit into memory.
+
+    Raises
+    ------
+    MemoryBudgetError
+        With the projected size.
+    """
+    steps = int(T) if isinstance(T, Integral) else 0
+    needed = 8 * (steps + 1)
+    if needed > physical_memory() and steps <= MAX_STEPS:
+        raise MemoryBudgetError(
+            f"T: expected a path that fits into memory, got {steps:,} steps ="
+            f" {show_bytes(needed)}, with {show_bytes(physical_memory())} in this machine."
+        )
 
 
 def choose_chunk(
@@ -101,7 +130,7 @@ def choose_chunk(
         blocks = -(-n_paths // BLOCK)
         for_workers = blocks // (CHUNKS_PER_WORKER * workers)
         count = min(max(for_workers, smallest), max(1, 2 * MIN_CHUNK // aim))
-        count = max(count, min(-(-blocks // MAX_CHUNKS), largest))
+        count = min(max(count, min(-(-blocks // MAX_CHUNKS), largest)), blocks)
     else:
         asked = check_int("chunks", chunks, minimum=1, hint="It counts paths; None lets us choose.")
         count = -(-min(asked, n_paths) // BLOCK)
@@ -151,10 +180,9 @@ def arrays(run: Run) -> dict[str, Any]:
         base = da.map_blocks(_chunk, **options)
     else:
         x0 = run.x0.rechunk({-1: paths})
-        # The dimension of the variables is there in both, that of the times is new.
-        base = da.map_blocks(_chunk_from, x0, new_axis=x0.ndim, **options)
-        if several and x0.ndim == 1:
-            raise value_error("x0", "one array per variable", x0)
+        # The dimension of the times is new, and that of the variables where x0 has none.
+        new_axis = [0, 2] if several and x0.ndim == 1 else [x0.ndim]
+        base = da.map_blocks(_chunk_from, x0, new_axis=new_axis, **options)
     if not several:
         return {sampling.variables[0].name: base}
     return {
@@ -252,7 +280,8 @@ class Plan:
     workers : int
         Threads or cluster workers of the backend in force.
     worker_bytes, peak_bytes : int
-        Peak memory of one worker and of all on this machine: chunk bytes times a factor of 3.
+        Peak memory of one worker and of all on this machine: 3 times the bytes of a chunk, and of
+        the complete paths that are in hand where only some times are kept.
     backend : str
         Where it would run, and why.
     """
@@ -303,7 +332,7 @@ def plan_of(run: Run, *, backend: str, workers: int, sampler: str) -> Plan:
         * sampling.n_times
         * sum(np.dtype(variable.dtype).itemsize for variable in sampling.variables)
     )
-    per_worker = run.chunk_bytes * WORKING_COPIES
+    per_worker = (run.chunk_bytes + run.scratch_bytes) * WORKING_COPIES
     return Plan(
         process=sampling.name,
         sampler=sampler,

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import copyreg
+import functools
 import hashlib
 import inspect
 import json
+import sys
 import types
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from montezarr.processes import Process
+from montezarr._checks import type_error
+from montezarr.processes import BUILT_IN, Process
 from montezarr.sampling import Sampling
-from montezarr.sampling.scalar import signature
+from montezarr.sampling.scalar import compiled_from, signature
 
 FORMAT = 1
 """Version of the recipe; a change of any draw or of any process's use of them raises it."""
+
+RECIPE_KEYS = {"format", "sampler", "process", "grid", "x0", "seed", "variables"}
+"""What every recipe holds."""
 
 
 def recipe_of(sampling: Sampling, x0_digest: str | None) -> dict[str, Any]:
@@ -31,7 +39,8 @@ def recipe_of(sampling: Sampling, x0_digest: str | None) -> dict[str, Any]:
         Digest of the initial states where they differ from path to path.
     """
     process = sampling.target
-    built_in = isinstance(process, Process) and not process.runs_user_code
+    # A subclass of the user's is code of the user's, also where it is made of fields alone.
+    built_in = type(process) is BUILT_IN.get(sampling.name) and not process.runs_user_code
     x0 = {"digest": x0_digest} if x0_digest is not None else _plain(sampling.x0)
     out: dict[str, Any] = {
         "format": FORMAT,
@@ -47,7 +56,7 @@ def recipe_of(sampling: Sampling, x0_digest: str | None) -> dict[str, Any]:
     if sampling.keep is not None:
         out["keep"] = list(sampling.keep)
     if sampling.options:
-        out["options"] = digest_of(dict(sampling.options))
+        out["options"] = digest_of(dict(sampling.options), "options")
     return out
 
 
@@ -57,15 +66,27 @@ def fingerprint(recipe: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def digest_of(value: Any) -> str:
+def digest_of(value: Any, name: str = "process") -> str:
     """Return a digest of a value and of the source code that it runs.
 
     Two functions with the same name and other source differ, which pickling by reference would not
     see. What a function refers to in its module is followed only through closures and defaults.
+    The classes of montezarr itself count by name: `FORMAT` stands for their code.
+
+    Raises
+    ------
+    ArgumentTypeError
+        If a part of the value cannot be told from another one, such as a lock or an open file.
     """
-    hasher = hashlib.sha256()
-    _feed(hasher, value, set())
-    return hasher.hexdigest()[:32]
+    try:
+        return _digest(value, frozenset())
+    except _Opaque as error:
+        raise type_error(
+            name,
+            "values that can be pickled, since a fingerprint covers all that a path depends on",
+            error.part,
+            "Leave it out in a __getstate__ if no path depends on it.",
+        ) from error
 
 
 def _variable(variable: Any) -> dict[str, Any]:
@@ -85,43 +106,51 @@ def _plain(x0: Any) -> Any:
         return [_plain(item) for item in x0]
     if x0 is None or isinstance(x0, (bool, int, float, str)):
         return x0
-    return {"digest": digest_of(x0)}
+    return {"digest": digest_of(x0, "x0")}
 
 
-def _feed(hasher: Any, value: Any, seen: set[int]) -> None:
-    """Hash `value` by structure: type first, so that 1, 1.0 and "1" differ."""
+class _Opaque(Exception):
+    def __init__(self, part: Any):
+        super().__init__(part)
+        self.part = part
+
+
+def _digest(value: Any, seen: frozenset[int]) -> str:
+    hasher = hashlib.sha256()
+    _feed(hasher, value, seen)
+    return hasher.hexdigest()[:32]
+
+
+def _feed(hasher: Any, value: Any, seen: frozenset[int]) -> None:
+    """Hash `value` by structure: type first, so that 1, 1.0 and "1" differ.
+
+    `seen` are the ids of the objects that `value` is a part of: a cycle is not followed again.
+    """
     hasher.update(f"\x00{type(value).__module__}.{type(value).__qualname__}\x00".encode())
     if value is None or isinstance(value, (bool, int, float, complex, str, bytes)):
         hasher.update(repr(value).encode())
+        return
+    if isinstance(value, type):
+        _feed_class(hasher, value, seen)
         return
     if id(value) in seen:
         return
     seen = seen | {id(value)}
     if isinstance(value, np.ndarray):
-        array = np.ascontiguousarray(value)
-        hasher.update(f"{array.dtype.str}{array.shape}".encode())
-        if array.dtype.kind == "O":
-            _feed(hasher, array.tolist(), seen)
-        else:
-            hasher.update(array.tobytes())
-    elif isinstance(value, Mapping):
-        for key in sorted(value, key=repr):
-            _feed(hasher, key, seen)
-            _feed(hasher, value[key], seen)
+        _feed_array(hasher, value, seen)
+    elif isinstance(value, (Mapping, set, frozenset)):
+        # In the order of the digests: that of a set, and of its repr, differs between processes.
+        items = value.items() if isinstance(value, Mapping) else value
+        hasher.update("".join(sorted(_digest(item, seen) for item in items)).encode())
     elif isinstance(value, (list, tuple)):
         for item in value:
             _feed(hasher, item, seen)
-    elif isinstance(value, (set, frozenset)):
-        for text in sorted(repr(item) for item in value):
-            hasher.update(text.encode())
     elif isinstance(value, types.ModuleType):
         hasher.update(value.__name__.encode())
-    elif isinstance(value, type):
-        _feed_class(hasher, value)
-    elif callable(value) and hasattr(getattr(value, "py_func", value), "__code__"):
-        _feed_function(hasher, getattr(value, "py_func", value), seen)
+    elif (function := _function_in(value)) is not None:
+        _feed_function(hasher, function, seen)
     elif is_dataclass(value):
-        _feed_class(hasher, type(value))
+        _feed_class(hasher, type(value), seen)
         for field in fields(value):
             hasher.update(field.name.encode())
             _feed(hasher, getattr(value, field.name), seen)
@@ -131,25 +160,80 @@ def _feed(hasher: Any, value: Any, seen: set[int]) -> None:
         _feed_object(hasher, value, seen)
 
 
-def _feed_object(hasher: Any, value: Any, seen: set[int]) -> None:
-    _feed_class(hasher, type(value))
-    reduced = value.__reduce_ex__(4)
-    # (function, arguments, state, ...): what pickling would store, walked instead of pickled.
+def _feed_array(hasher: Any, array: NDArray[Any], seen: frozenset[int]) -> None:
+    hasher.update(f"{array.dtype}{array.dtype.str}{array.shape}".encode())
+    if isinstance(array, np.ma.MaskedArray):
+        _feed(hasher, np.ma.getmaskarray(array), seen)
+        array = array.data
+    if array.dtype.hasobject or array.dtype.kind == "T":  # of which the bytes are addresses
+        _feed(hasher, array.tolist(), seen)
+    else:
+        hasher.update(np.ascontiguousarray(array).tobytes())
+
+
+def _feed_object(hasher: Any, value: Any, seen: frozenset[int]) -> None:
+    _feed_class(hasher, type(value), seen)
+    try:
+        reducer = copyreg.dispatch_table.get(type(value))
+        reduced = reducer(value) if reducer is not None else value.__reduce_ex__(4)
+    except Exception as error:
+        raise _Opaque(value) from error
+    # (function, arguments, state, items, pairs): what pickling would store, walked instead.
     if isinstance(reduced, str):
         hasher.update(reduced.encode())
         return
     for part in reduced[1:3]:
         _feed(hasher, part, seen)
+    for items in reduced[3:5]:
+        _feed(hasher, None if items is None else list(items), seen)
 
 
-def _feed_class(hasher: Any, kind: type) -> None:
+def _feed_class(hasher: Any, kind: type, seen: frozenset[int]) -> None:
     hasher.update(f"{kind.__module__}.{kind.__qualname__}".encode())
+    if id(kind) in seen:
+        return
+    seen = seen | {id(kind)}
     for parent in kind.__mro__:
-        if parent.__module__ != "builtins":
-            hasher.update(_source(parent).encode())
+        package = parent.__module__.partition(".")[0]
+        home = sys.modules.get(parent.__module__)
+        if package in _FOUNDATIONS and getattr(home, parent.__name__, None) is parent:
+            continue
+        source = _source(parent)
+        hasher.update(source.encode())
+        for name, member in sorted(vars(parent).items()):
+            function = _function_in(member)
+            # The source does not show what a class in a function takes from around it.
+            if function is not None and (not source or function.__closure__):
+                hasher.update(name.encode())
+                _feed_function(hasher, function, seen)
+            elif not name.startswith("__") and isinstance(member, _PLAIN):
+                hasher.update(name.encode())
+                _feed(hasher, member, seen)
 
 
-def _feed_function(hasher: Any, function: Any, seen: set[int]) -> None:
+_PLAIN = (bool, int, float, complex, str, bytes, tuple, np.ndarray)
+"""Types of class attributes that count; caches and registries, which change, do not."""
+
+
+_FOUNDATIONS = ("builtins", "abc", "collections", "enum", "typing", __name__.partition(".")[0])
+"""Packages of base classes whose code is not part of anyone's model."""
+
+
+def _function_in(value: Any) -> Any:
+    """Return the Python function that a function, method, property or cache runs, if any."""
+    if isinstance(value, (staticmethod, classmethod)):
+        value = value.__func__
+    elif isinstance(value, property):
+        value = value.fget
+    elif isinstance(value, functools.cached_property):
+        value = value.func
+    if isinstance(value, functools._lru_cache_wrapper):
+        value = value.__wrapped__
+    value = compiled_from(value)
+    return value if isinstance(value, (types.FunctionType, types.MethodType)) else None
+
+
+def _feed_function(hasher: Any, function: Any, seen: frozenset[int]) -> None:
     owner = getattr(function, "__self__", None)
     if owner is not None and not isinstance(owner, types.ModuleType):
         _feed(hasher, owner, seen)
@@ -159,11 +243,16 @@ def _feed_function(hasher: Any, function: Any, seen: set[int]) -> None:
     _feed(hasher, function.__defaults__, seen)
     _feed(hasher, function.__kwdefaults__, seen)
     for cell in function.__closure__ or ():
-        _feed(hasher, cell.cell_contents, seen)
+        try:
+            content = cell.cell_contents
+        except ValueError:  # empty: the name around the function is not bound yet
+            content = None
+        _feed(hasher, content, seen)
 
 
-def _feed_code(hasher: Any, code: types.CodeType, seen: set[int]) -> None:
+def _feed_code(hasher: Any, code: types.CodeType, seen: frozenset[int]) -> None:
     hasher.update(code.co_code)
+    _feed(hasher, code.co_names, seen)
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             _feed_code(hasher, constant, seen)

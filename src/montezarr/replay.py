@@ -12,7 +12,7 @@ from montezarr import lazy
 from montezarr._checks import MAX_INDEX, check_int
 from montezarr.backends import active
 from montezarr.dataset import recipe_in, simulate, variable_attributes
-from montezarr.errors import ReplayError, SamplerError
+from montezarr.errors import ReplayError
 from montezarr.processes import BUILT_IN, Process, process_from_dict
 from montezarr.recipe import fingerprint
 from montezarr.sampling import EVENT_TIME, KINDS, sample_range
@@ -48,21 +48,28 @@ def run_of(ds: Any, process: Any = None) -> lazy.Run:
         target = process_from_dict(described)
     x0 = recipe["x0"]
     if isinstance(x0, dict) and set(x0) == {"digest"}:
-        raise ReplayError("ds: each path has its own x0, which a recipe does not hold.")
-    grid = recipe["grid"]
-    names = [variable["name"] for variable in recipe["variables"]]
+        raise ReplayError("ds: its x0 is an array or object, which a recipe does not hold.")
+    if "options" in recipe:
+        raise ReplayError("ds: its sampler got options, which a recipe does not hold.")
+    grid, variables = recipe["grid"], recipe["variables"]
+    names = [variable["name"] for variable in variables]
+    plain = [v for v in variables if "labels" not in v and v["name"] != EVENT_TIME] or variables
+    dtypes = {variable["dtype"] for variable in plain}
     again = simulate(
         target,
         n_paths=max(1, ds.sizes.get("path", 1)),
         T=grid.get("T"),
-        dt=grid.get("dt"),
+        # A given dt would say that the times of the paths do not matter.
+        dt=None if EVENT_TIME in names else grid.get("dt"),
         times=grid.get("times"),
         x0=x0,
         seed=RootSeed.from_dict(recipe["seed"]),
-        dtype=recipe["variables"][0]["dtype"] if EVENT_TIME not in names else None,
+        dtype=dtypes.pop() if len(dtypes) == 1 else None,
         keep=recipe.get("keep"),
         on_nonfinite="keep",
-        labels=None if isinstance(target, Process) else recipe["variables"][0].get("labels"),
+        labels=None
+        if isinstance(target, Process)
+        else next((v["labels"] for v in variables if "labels" in v), None),
         legacy_global_rng=recipe["sampler"] == "legacy",
     )
     run = lazy.recall(fingerprint(recipe_in(again)), again[names[0]].data.dask.layers)
@@ -142,19 +149,21 @@ def replay(ds: xr.Dataset, path: int, *, process: Any = None) -> xr.Dataset:
     index = check_int("path", path, maximum=MAX_INDEX - BLOCK)
     run = run_of(ds, process)
     sampling = run.sampling
-    x0 = None
+    low, high, x0 = index, index + 1, None
     if run.x0 is not None:
         check_int("path", index, maximum=run.n_paths - 1)
-        x0 = np.asarray(run.x0[..., index : index + 1])
-    try:
-        rows = sample_range(replace(sampling, on_nonfinite="keep"), index, index + 1, x0)
-    except SamplerError as error:
-        if error.__cause__ is None:
-            raise
-        error.__cause__.add_note(str(error).partition("\n  original traceback")[0])
-        raise error.__cause__ from None
+        if sampling.kind == "sample_paths":  # whose paths may depend on the x0 of their whole block
+            low = index // BLOCK * BLOCK
+            high = min(low + BLOCK, run.n_paths)
+        x0 = np.asarray(run.x0[..., low:high])
+    bare = replace(sampling, on_nonfinite="keep", foreground=True)
+    rows = sample_range(bare, low, high, x0)
     variables = {
-        variable.name: ("time", row[:, 0].astype(variable.dtype), variable_attributes(variable))
+        variable.name: (
+            "time",
+            row[:, index - low].astype(variable.dtype),
+            variable_attributes(variable),
+        )
         for variable, row in zip(sampling.variables, rows, strict=True)
     }
     return xr.Dataset(variables, {"time": ("time", sampling.times)}, {"path": index})

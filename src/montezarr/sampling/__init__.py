@@ -8,12 +8,20 @@ import numpy as np
 
 from montezarr.errors import SamplerError
 from montezarr.sampling import batch, counter, scalar
-from montezarr.sampling._base import EVENT_TIME, KINDS, Draw, Rows, Sampling, Variable
+from montezarr.sampling._base import (
+    EVENT_TIME,
+    KINDS,
+    Draw,
+    Rows,
+    Sampling,
+    Variable,
+    annotate,
+    describe_error,
+)
 
 __all__ = ["EVENT_TIME", "KINDS", "Rows", "Sampling", "Variable", "sample_range"]
 
 _DRAW: dict[str, Draw] = {
-    "sample": counter.draw,
     "sample_paths": batch.draw,
     "sample_path": scalar.draw,
     "rng": scalar.draw,
@@ -39,23 +47,35 @@ def sample_range(sampling: Sampling, start: int, stop: int, x0: Any = None) -> R
     SamplerError
         With path index, seed key, T, x0, parameters and the original traceback.
     """
-    try:
+    if sampling.kind == "sample":
+        rows = _whole_range(sampling, start, stop, x0)
+    else:
         rows = _DRAW[sampling.kind](sampling, start, stop, x0)
-    except SamplerError as error:
-        if sampling.kind != "sample" or error.path is not None:
-            raise
-        path = counter.first_failing(sampling, start, stop, x0)
-        raise sampling.failure(path, _x0_of(sampling, x0, start, path), error.message) from None
-    except Exception as error:
-        if sampling.kind != "sample":
-            raise
-        path = counter.first_failing(sampling, start, stop, x0)
-        message = f"{type(error).__name__}: {error}"
-        context = _x0_of(sampling, x0, start, path)
-        raise sampling.failure(path, context, message, error) from error
     if sampling.on_nonfinite == "raise" and rows.dtype.kind == "f":
         _check_finite(sampling, rows, start, x0)
     return rows
+
+
+def _whole_range(sampling: Sampling, start: int, stop: int, x0: Any) -> Rows:
+    """Return the rows of a vectorised sampler; what fails is the lowest path that fails alone."""
+    error: BaseException | None = None
+    try:
+        return counter.draw(sampling, start, stop, x0)
+    except KeyboardInterrupt:
+        raise
+    except SamplerError as caught:
+        message = caught.message.partition(": a range of paths: ")[2] or caught.message
+    except BaseException as caught:  # also SystemExit, which would end a worker without a word
+        message, error = describe_error(caught), caught
+    path = counter.first_failing(sampling, start, stop, x0)
+    if path is not None and error is not None and stop - start > 1:
+        part = None if x0 is None else x0[..., path - start : path - start + 1]
+        return _whole_range(sampling, path, path + 1, part)  # raises what that path raises
+    failed = sampling.failure(path, _x0_of(sampling, x0, start, path), message, error)
+    if sampling.foreground and error is not None:
+        annotate(error, failed)
+        raise error
+    raise failed
 
 
 def _x0_of(sampling: Sampling, x0: Any, start: int, path: int | None) -> Any:

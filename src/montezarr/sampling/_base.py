@@ -14,6 +14,7 @@ from montezarr import _buffers
 from montezarr._checks import show
 from montezarr.errors import SamplerError
 from montezarr.grid import TimeGrid
+from montezarr.processes import Process
 from montezarr.seeding import BLOCK_PREFIX, RootSeed, describe_seed
 
 Rows = NDArray[Any]
@@ -35,6 +36,9 @@ EVENT_TIME = "event_time"
 
 SLICE = 4096
 """Paths simulated at once where only some times are kept: what is dropped stays in the cache."""
+
+SLICE_BYTES = 2**25
+"""Bytes that such a slice may take; long paths are simulated fewer at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,10 @@ class Sampling:
         Positions of the grid that are kept, increasing; None keeps all.
     on_nonfinite : {"raise", "keep"}
         What to do about NaN and infinities.
+    own_times : bool
+        Whether the grid is the one that the first path brought along, so all paths must have it.
+    foreground : bool
+        Whether an exception of the sampler goes through as it is, for a debugger, with a note.
     options : dict
         Further keyword arguments for the sampler.
     """
@@ -80,6 +88,8 @@ class Sampling:
     x0: Any = None
     keep: tuple[int, ...] | None = None
     on_nonfinite: Literal["raise", "keep"] = "raise"
+    own_times: bool = False
+    foreground: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -116,9 +126,35 @@ class Sampling:
         """Return the kept times of complete rows (..., T+1, n)."""
         return rows if self.keep is None else rows[..., list(self.keep), :]
 
+    @property
+    def slice_paths(self) -> int:
+        """Number of complete paths that are simulated at once where only some times are kept."""
+        path_bytes = (self.grid.T + 1) * len(self.variables) * self.dtype.itemsize
+        return max(1, min(SLICE, SLICE_BYTES // path_bytes))
+
     def new_rows(self, n: int) -> Rows:
         """Return uninitialised rows for `n` paths."""
         return _buffers.empty((len(self.variables), self.n_times, n), self.dtype)
+
+    def attempt(self, function: Callable[[], Any], path: int, x0: Any, where: str = "") -> Any:
+        """Return what the user's code returns, or raise the failure of a path.
+
+        Raises
+        ------
+        SamplerError
+            For any exception, also SystemExit, which would end a worker without a word.
+        """
+        try:
+            return function()
+        except (KeyboardInterrupt, SamplerError):
+            raise
+        except BaseException as error:
+            failed = self.failure(path, x0, where + describe_error(error), error)
+            if self.foreground:
+                annotate(error, failed)
+                raise
+        # Here, so that the cause does not hang on it: that may not be fit to be sent to a process.
+        raise failed
 
     def failure(self, path: int | None, x0: Any, message: str, error: Any = None) -> SamplerError:
         """Return the error of a path, with what is needed to see it again."""
@@ -139,6 +175,9 @@ class Sampling:
             "replay": line,
         }
         text = "".join(tracebacks.format_exception(error)).rstrip() if error is not None else ""
+        # A cluster replaces errors of over 10,000 characters by others.
+        text = text if len(text) <= 6000 else f"{text[:2000]}\n...\n{text[-4000:]}"
+        message = message if len(message) <= 1000 else message[:997] + "..."
         where = "a range of paths" if path is None else f"path {path}"
         return SamplerError(f"{self.name}: {where}: {message}", path, context, text)
 
@@ -149,7 +188,20 @@ Draw = Callable[[Sampling, int, int, Any], Rows]
 
 def describe(target: Any) -> Any:
     """Return the parameters of a process for messages: its dict form, state or name."""
-    if hasattr(target, "to_dict"):
+    if isinstance(target, Process):
         return target.to_dict()
     state = getattr(target, "__dict__", None)
     return {"name": type(target).__name__, **state} if state and not callable(target) else target
+
+
+def annotate(error: BaseException, failure: SamplerError) -> None:
+    """Note on an exception where it came from."""
+    error.add_note(str(failure).partition("\n  original traceback")[0])
+
+
+def describe_error(error: BaseException) -> str:
+    """Return an exception as one line, also one whose message cannot be had."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return type(error).__name__

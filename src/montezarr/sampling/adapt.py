@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+import pickle
+import random
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from montezarr._checks import check_array, show, type_error, value_error
-from montezarr.draws import Draws
-from montezarr.errors import ArgumentTypeError, ArgumentValueError, SamplerError
+from montezarr.errors import ArgumentTypeError
 from montezarr.grid import TimeGrid
 from montezarr.processes import HasLabels, Process
-from montezarr.sampling import counter, sample_range, scalar
-from montezarr.sampling._base import EVENT_TIME, KINDS, Kind, Sampling, Variable
+from montezarr.sampling import batch, counter, sample_range, scalar
+from montezarr.sampling._base import EVENT_TIME, KINDS, Kind, Rows, Sampling, Variable
 from montezarr.sampling.arguments import DTYPES
-from montezarr.sampling.convert import plain_numbers, unpack
+from montezarr.sampling.convert import plain_numbers
 from montezarr.seeding import BLOCK
 
 
@@ -73,11 +76,13 @@ def bind(
     seed: Any,
     dtype: str | None,
     labels: tuple[str | int, ...] | None,
+    on_nonfinite: Literal["raise", "keep"],
     options: Mapping[str, Any],
 ) -> Sampling:
     """Return `process` bound to its arguments, its variables as the first path declares them.
 
-    `first_x0` are the initial states of the first block where they differ (`per_path`).
+    `first_x0` are the initial states of the first block where they differ (`per_path`); None where
+    they are lazy and a process does not need them to be bound.
 
     Raises
     ------
@@ -86,25 +91,36 @@ def bind(
     SamplerError
         If the first path fails.
     """
-    if T is None and times is None and kind not in ("rng", "seed"):
+    free = T is None and times is None
+    if free and (kind not in ("rng", "seed") or scalar.accepts(process, "T", by_name=True)):
         raise value_error("T", "a number of steps, or times=", None)
-    grid = TimeGrid.of(0 if T is None and times is None else T, dt, times)
+    grid = TimeGrid.of(0 if free else T, dt, times)
     sampling = Sampling(
-        target=process,
+        target=_snapshot(process),
         kind=kind,
         grid=grid,
         seed=seed,
         variables=(),
-        x0=None if per_path else x0,
-        options=dict(options),
+        x0=None if per_path else _snapshot(x0),
+        on_nonfinite=on_nonfinite,
+        options=_snapshot(dict(options)),
     )
     if isinstance(process, Process):
         return _bind_process(sampling, process, dtype, labels, per_path, first_x0)
-    labels = labels if labels is not None else _offered_labels(process)
     if kind == "sample":
         return _bind_counter(sampling, dtype, first_x0)
-    free = T is None and times is None
-    return _bind_declared(sampling, dtype, labels, first_x0, free, dt is None and times is None)
+    free_times = dt is None and times is None
+    return _bind_declared(sampling, dtype, labels, first_x0, free, free_times)
+
+
+def _snapshot(value: Any) -> Any:
+    """Return a copy, so that what the caller does to a process later changes no path of a run."""
+    if isinstance(value, Process) or hasattr(scalar.compiled_from(value), "__code__"):
+        return value
+    try:
+        return copy.deepcopy(value)
+    except Exception:  # it holds a thing that cannot be copied
+        return value
 
 
 def _bind_process(
@@ -118,41 +134,38 @@ def _bind_process(
     if labels is not None:
         raise value_error("labels", "None, since the process has its own states", labels)
     if sampling.options:
-        unknown = next(iter(sampling.options))
-        raise ArgumentTypeError(f"{unknown}: simulate() takes no such argument.")
+        unknown, value = next(iter(sampling.options.items()))
+        raise ArgumentTypeError(f"{unknown}: expected no such argument, got {show(value)}.")
     chosen = dtype or process.dtypes[0]
     if chosen not in process.dtypes:
         raise value_error("dtype", f"one of {', '.join(process.dtypes)}", dtype)
     names = process.labels if isinstance(process, HasLabels) else None
     variables = tuple(Variable(name, chosen, names) for name in process.variables)
     bound = replace(sampling, variables=variables)
-    if not per_path:
-        process.check_x0(sampling.x0, chosen)
+    if not per_path or first_x0 is not None:
+        process.check_x0(first_x0 if per_path else sampling.x0, chosen)
     if process.runs_user_code:
-        _try_first(bound, first_x0, 2)
+        with _no_global_stream(bound):
+            _first_rows(bound, first_x0, 2)
     return bound
 
 
 def _bind_counter(sampling: Sampling, dtype: str | None, first_x0: Any) -> Sampling:
-    """Bind a `sample` of the user's: two paths tell the number of variables and the dtype."""
-    names = tuple(getattr(sampling.target, "variables", ("x",)))
-    variables = tuple(Variable(name, dtype or "float64") for name in names)
+    """Bind a `sample` of the user's: two paths tell the dtype."""
+    names = getattr(sampling.target, "variables", ("x",))
+    if isinstance(names, str) or not isinstance(names, (tuple, list)) or not names:
+        raise type_error("process", "variables to be a sequence of names", names)
+    variables = tuple(Variable(_variable_name(name), dtype or "float64") for name in names)
     trial = replace(sampling, variables=variables)
-    part = None if first_x0 is None else first_x0[..., :2]
-    draws = Draws(sampling.seed.philox_key(), 0, 2)
-    try:
-        value = np.asarray(
-            sampling.target.sample(
-                draws, sampling.grid, counter.state(trial, part), **sampling.options
-            )
-        )
-    except Exception as error:
-        raise trial.failure(0, sampling.x0, f"{type(error).__name__}: {error}", error) from error
+    with _no_global_stream(trial):
+        rows = _first_rows(trial, first_x0, 2)
+        count = rows.shape[-1]
+        part = None if first_x0 is None else first_x0[..., :count]
+        value = counter.raw(trial, 0, count, part)
+    _check_repeats(trial, rows, value.reshape(rows.shape).astype(rows.dtype))
     if dtype is None and value.dtype.name in DTYPES:
-        variables = tuple(Variable(name, value.dtype.name) for name in names)
-    bound = replace(sampling, variables=variables)
-    _try_first(bound, first_x0, 2)
-    return bound
+        variables = tuple(Variable(v.name, value.dtype.name) for v in variables)
+    return replace(trial, variables=variables)
 
 
 def _bind_declared(
@@ -163,67 +176,80 @@ def _bind_declared(
     free_length: bool,
     free_times: bool,
 ) -> Sampling:
-    try:
+    with _no_global_stream(sampling):
         states, times = _first(sampling, 0, first_x0)
-    except SamplerError:
-        raise
-    except Exception as error:
-        message = f"{type(error).__name__}: {error}"
-        x0 = sampling.state_at_start(first_x0, 0)
-        raise sampling.failure(0, x0, message, error) from error
-    grid = sampling.grid
-    length = len(next(iter(states.values())))
-    if free_length:
-        grid = TimeGrid(length - 1, grid.dt)
-    variables = [_declare(name, array, dtype, labels) for name, array in states.items()]
-    if times is not None and free_times and not np.array_equal(times, grid.times[: len(times)]):
-        # Times of its own: a grid where the next path has the same, else one variable more.
-        other = _first(sampling, 1, first_x0)[1]
-        if np.array_equal(times, other):
-            grid = TimeGrid.of(None, None, check_array("times", times, ndim=1))
-        else:
-            variables.append(Variable(EVENT_TIME, "float64"))
-    bound = replace(sampling, grid=grid, variables=tuple(variables))
-    _try_first(bound, first_x0, 1)
+        grid, own_times = sampling.grid, False
+        length = len(next(iter(states.values())))
+        if free_length:
+            grid = TimeGrid(length - 1, grid.dt)
+        explicit = labels is not None
+        chosen = labels if explicit else _offered_labels(sampling.target)
+        variables = [
+            _declare(sampling, name, array, dtype, chosen, explicit)
+            for name, array in states.items()
+        ]
+        if times is not None and free_times:
+            own_times = True
+            if not np.array_equal(times, grid.times[: len(times)]):
+                # A grid of its own where the next path has the same, else one variable more.
+                if np.array_equal(times, _first(sampling, 1, first_x0)[1]):
+                    grid = TimeGrid.of(None, None, check_array("times", times, ndim=1))
+                else:
+                    own_times = False
+                    variables.append(Variable(EVENT_TIME, "float64"))
+        bound = replace(sampling, grid=grid, variables=tuple(variables), own_times=own_times)
+        rows = _first_rows(bound, first_x0, BLOCK if sampling.kind == "sample_paths" else 1)
+    x0 = sampling.state_at_start(first_x0, 0)
+    _check_repeats(bound, scalar.arrange(bound, states, times, 0, x0)[..., None], rows[..., :1])
     return bound
 
 
 def _first(sampling: Sampling, path: int, first_x0: Any) -> tuple[dict[str, Any], Any]:
     """Return what the sampler itself returns for one path, unpacked."""
+    n = 0 if first_x0 is None else first_x0.shape[-1]
     if sampling.kind == "sample_paths":
-        x0 = sampling.x0 if first_x0 is None else first_x0
-        rng = sampling.seed.block_generator(0)
-        value = sampling.target.sample_paths(
-            BLOCK, sampling.grid.T, x0, rng=rng, **sampling.options
-        )
-        parts = value if isinstance(value, Mapping) else {"x": value}
-        arrays = {str(name): np.asarray(part) for name, part in parts.items()}
-        for array in arrays.values():
-            if array.ndim != 2 or len(array) != BLOCK:
-                raise ArgumentValueError(
-                    f"process: expected sample_paths to return ({BLOCK}, T+1), got {array.shape}."
-                )
-        return {name: array[path] for name, array in arrays.items()}, None
-    position = None if first_x0 is None else min(path, first_x0.shape[-1] - 1)
-    x0 = sampling.x0 if position is None else sampling.state_at_start(first_x0, position)
-    return unpack(scalar.caller(sampling)(path, x0))
+        states = batch.call(sampling, 0, batch.block_x0(sampling, first_x0, 0, n, 0))
+        return {name: array[path] for name, array in states.items()}, None
+    x0 = sampling.x0 if n == 0 else sampling.state_at_start(first_x0, min(path, n - 1))
+    return scalar.call(sampling, scalar.caller(sampling), path, x0)
 
 
-def _declare(name: str, array: Any, dtype: str | None, labels: Any) -> Variable:
+def _declare(
+    sampling: Sampling, name: str, array: Any, dtype: str | None, labels: Any, explicit: bool
+) -> Variable:
+    """Return the variable that the first path declares.
+
+    `explicit` labels came with labels=, and then also name the states of integer variables.
+    """
     numbers = plain_numbers(array)
-    if labels is not None and (numbers is None or not all(isinstance(x, int) for x in labels)):
-        return Variable(name, dtype if dtype and dtype[0] in "iu" else "int32", labels)
+    integers = labels is not None and all(isinstance(label, int) for label in labels)
+    mixed = labels is not None and any(isinstance(label, int) for label in labels)
+    may_be_codes = numbers is not None and numbers.dtype.kind in "iu" and mixed
+    if labels is not None and (numbers is None or (may_be_codes and (explicit or not integers))):
+        kind = dtype if dtype and dtype[0] in "iu" else "int32"
+        if len(labels) - 1 > np.iinfo(kind).max:
+            raise value_error("dtype", f"one that holds {len(labels)} codes", dtype)
+        return Variable(_variable_name(name), kind, labels)
     if numbers is None:
-        raise value_error(
-            "labels", "the labels of the states, since the path holds labels", None,
-            f"The first path holds {show(array.tolist()[:3])}. Pass labels=[...].",
-        )  # fmt: skip
-    declared = numbers.dtype.name if numbers.dtype.name in DTYPES else "float64"
-    if dtype is None:
-        return Variable(name, declared)
-    if not np.can_cast(declared, dtype, "same_kind"):
+        first = array.tolist()[:3]
+        if all(isinstance(state, (str, int)) for state in first):
+            raise value_error(
+                "labels", "the labels of the states, since the path holds labels", None,
+                f"The first path holds {show(first)}. Pass labels=[...].",
+            )  # fmt: skip
+        raise sampling.failure(0, sampling.x0, f"{name}: expected numbers, got {show(array)}.")
+    # What is no dtype of states is held by a wider one: uint64 by int64 as far as it fits.
+    wider = "int64" if numbers.dtype.kind == "u" else "float64"
+    declared = numbers.dtype.name if numbers.dtype.name in DTYPES else wider
+    if dtype is not None and not np.can_cast(declared, dtype, "same_kind"):
         raise value_error("dtype", f"one that holds {declared} states", dtype)
-    return Variable(name, dtype)
+    return Variable(_variable_name(name), dtype or declared)
+
+
+def _variable_name(name: Any) -> str:
+    if not isinstance(name, str) or not name or name in ("path", "time"):
+        raise value_error("process", "variables with names other than 'path' and 'time'", name)
+    return name
 
 
 def _offered_labels(process: Any) -> tuple[str | int, ...] | None:
@@ -235,6 +261,35 @@ def _offered_labels(process: Any) -> tuple[str | int, ...] | None:
     return plain if all(isinstance(s, (str, int)) for s in plain) else None
 
 
-def _try_first(sampling: Sampling, first_x0: Any, n: int) -> None:
+def _first_rows(sampling: Sampling, first_x0: Any, n: int) -> Rows:
+    """Return the rows of the first paths, drawn as a worker draws them."""
     count = n if first_x0 is None else min(n, first_x0.shape[-1])
-    sample_range(sampling, 0, count, None if first_x0 is None else first_x0[..., :count])
+    return sample_range(sampling, 0, count, None if first_x0 is None else first_x0[..., :count])
+
+
+def _check_repeats(sampling: Sampling, rows: Rows, again: Rows) -> None:
+    """Raise where one path came out in two ways: then no chunking gives the same numbers."""
+    if not np.array_equal(rows, again, equal_nan=rows.dtype.kind == "f"):
+        message = (
+            "returned two different paths from one and the same stream, so it keeps state from"
+            " call to call, or draws from elsewhere than the stream that it gets."
+        )
+        raise sampling.failure(0, sampling.x0, message)
+
+
+@contextmanager
+def _no_global_stream(sampling: Sampling) -> Iterator[None]:
+    """Raise where the sampler moves the global random state, which no seed of the run reaches."""
+    before = _random_states()
+    yield
+    if _random_states() != before:
+        message = (
+            "drew from the global state of np.random or random, which the seed does not reach, so"
+            " its paths could not be repeated. Draw from the rng that is passed, or run a"
+            " sample_path on np.random with legacy_global_rng=True."
+        )
+        raise sampling.failure(0, sampling.x0, message)
+
+
+def _random_states() -> tuple[Any, ...]:
+    return pickle.dumps(np.random.get_state(legacy=False)), random.getstate()

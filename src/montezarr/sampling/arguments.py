@@ -18,7 +18,7 @@ def check_dtype(dtype: Any) -> str | None:
         return None
     try:
         name = np.dtype(dtype).name
-    except TypeError as error:
+    except (TypeError, ValueError, SyntaxError) as error:  # by what NumPy fails to read
         raise type_error("dtype", f"one of {', '.join(DTYPES)}", dtype) from error
     return check_choice("dtype", name, DTYPES)
 
@@ -46,6 +46,8 @@ def check_keep(keep: Any, T: int) -> tuple[int, ...] | None:
     expected = f"a positive step, or increasing positions of the grid from {-T - 1} to {T}"
     if not isinstance(keep, (Sequence, np.ndarray)) or isinstance(keep, str):
         step = check_int("keep", keep, minimum=1)
+        if step == 1:
+            return None
         return tuple(range(0, T + 1, step))
     positions = np.asarray(keep)
     if positions.ndim != 1 or positions.size == 0 or positions.dtype.kind not in "iu":

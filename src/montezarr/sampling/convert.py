@@ -53,6 +53,23 @@ def plain_numbers(array: NDArray[Any]) -> NDArray[Any] | None:
     return None
 
 
+def cast(array: NDArray[Any], dtype: Any) -> NDArray[Any] | None:
+    """Return numbers in another dtype of their kind, or None where they are of another kind.
+
+    In a real dtype they are rounded, and infinite where too large; in an integer one they must fit.
+    """
+    kind = np.dtype(dtype)
+    if array.dtype == kind:
+        return array
+    if not np.can_cast(array.dtype, kind, "same_kind"):
+        return None
+    with np.errstate(over="ignore"):
+        out = array.astype(kind)
+    if kind.kind in "iu" and not ((out == array) & ((out < 0) == (array < 0))).all():
+        return None
+    return out
+
+
 def encode(
     sampling: Sampling, variable: Variable, array: NDArray[Any], path: int, x0: Any
 ) -> NDArray[Any]:
@@ -60,23 +77,43 @@ def encode(
     if variable.labels is not None:
         codes = {label: code for code, label in enumerate(variable.labels)}
         items = array.ravel().tolist()
-        for position, label in enumerate(items):
-            if label not in codes:
-                message = (
-                    f"label {show(label)} at step {position % array.shape[-1]} is none of"
-                    f" {show(variable.labels)}. Name all labels with labels=."
-                )
-                raise sampling.failure(path + position // array.shape[-1], x0, message)
-        coded = np.array([codes[label] for label in items], variable.dtype)
-        return coded.reshape(array.shape)
+        try:
+            coded = [codes[label] for label in items]
+        except (KeyError, TypeError):  # TypeError: not even hashable
+            position = next(k for k, label in enumerate(items) if not _is_key(label, codes))
+            row, step = divmod(position, array.shape[-1])  # a block holds a path per row
+            message = (
+                f"label {show(items[position])} at step {step} is none of"
+                f" {show(variable.labels)}. Name all labels with labels=."
+            )
+            raise sampling.failure(path + row, x0, message) from None
+        return np.array(coded, variable.dtype).reshape(array.shape)
     numbers = plain_numbers(array)
     if numbers is None:
         message = f"{variable.name}: expected numbers as in the first path, got {show(array)}."
         raise sampling.failure(path, x0, message)
-    if not np.can_cast(numbers.dtype, variable.dtype, "same_kind"):
+    converted = cast(numbers, variable.dtype)
+    if converted is None:
         message = (
             f"{variable.name}: expected {variable.dtype} as in the first path, got"
-            f" {numbers.dtype}. Pass dtype={str(numbers.dtype)!r}."
+            f" {numbers.dtype}{_span(numbers)}. Pass a dtype= that holds all states."
         )
         raise sampling.failure(path, x0, message)
-    return numbers.astype(variable.dtype, copy=False)
+    # Integers next to real variables share their array on the way to the Dataset.
+    if sampling.dtype.kind == "f" and converted.dtype.kind in "iu":
+        limit = 2 ** (np.finfo(sampling.dtype).nmant + 1)
+        if converted.max() > limit or converted.min() < -limit:
+            message = f"{variable.name}: expected integers within ±{limit}, got{_span(converted)}."
+            raise sampling.failure(path, x0, message)
+    return converted
+
+
+def _is_key(label: Any, codes: Mapping[Any, int]) -> bool:
+    try:
+        return label in codes
+    except TypeError:
+        return False
+
+
+def _span(numbers: NDArray[Any]) -> str:
+    return f" from {numbers.min()} to {numbers.max()}" if numbers.dtype.kind in "iu" else ""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from montezarr.draws import Draws
-from montezarr.errors import SamplerError
+from montezarr.grid import TimeGrid
 from montezarr.processes import HasBound, Process
-from montezarr.sampling._base import SLICE, Rows, Sampling
+from montezarr.sampling._base import Rows, Sampling
+from montezarr.sampling.convert import cast
 
 
 def draw(sampling: Sampling, start: int, stop: int, x0: Any) -> Rows:
@@ -17,8 +20,8 @@ def draw(sampling: Sampling, start: int, stop: int, x0: Any) -> Rows:
     if sampling.keep is None:
         return _complete(sampling, start, stop, x0)
     out = sampling.new_rows(stop - start)
-    for low in range(start, stop, SLICE):
-        high = min(low + SLICE, stop)
+    for low in range(start, stop, sampling.slice_paths):
+        high = min(low + sampling.slice_paths, stop)
         part = None if x0 is None else x0[..., low - start : high - start]
         rows = _complete(sampling, low, high, part)
         out[..., low - start : high - start] = sampling.thin(rows)
@@ -27,12 +30,18 @@ def draw(sampling: Sampling, start: int, stop: int, x0: Any) -> Rows:
 
 def stays_finite(sampling: Sampling, x0: Any) -> bool:
     """Return whether the process proves that no value can leave the range of numbers."""
-    if not isinstance(sampling.target, HasBound):
+    if not isinstance(sampling.target, Process):
         return False
-    dtype = sampling.dtype
-    initial = state(sampling, x0)
-    bound = sampling.target.bound(sampling.grid, float(np.abs(initial).max()))
-    return bool(bound < np.finfo(dtype).max)
+    reach = float(np.abs(state(sampling, x0)).max())
+    return _is_bounded(sampling.target, sampling.grid, reach, str(sampling.dtype))
+
+
+@lru_cache(maxsize=128)
+def _is_bounded(process: Process, grid: TimeGrid, reach: float, dtype: str) -> bool:
+    """Remember the answer: with one x0 it is the same for every chunk."""
+    if not isinstance(process, HasBound):
+        return False
+    return bool(process.bound(grid, reach) < float(np.finfo(dtype).max))
 
 
 def state(sampling: Sampling, x0: Any) -> Rows:
@@ -43,20 +52,25 @@ def state(sampling: Sampling, x0: Any) -> Rows:
     return np.asarray(0.0 if value is None else value, sampling.dtype)
 
 
-def _complete(sampling: Sampling, start: int, stop: int, x0: Any) -> Rows:
-    dtype = sampling.dtype
-    precision = "float32" if dtype == np.float32 else "float64"
+def raw(sampling: Sampling, start: int, stop: int, x0: Any) -> NDArray[Any]:
+    """Return what the sampler itself returns for paths start ... stop-1."""
+    precision = "float32" if sampling.dtype == np.float32 else "float64"
     draws = Draws(sampling.seed.philox_key(), start, stop - start, precision)
-    rows = np.asarray(
-        sampling.target.sample(draws, sampling.grid, state(sampling, x0), **sampling.options)
-    )
+    initial = state(sampling, x0)
+    return np.asarray(sampling.target.sample(draws, sampling.grid, initial, **sampling.options))
+
+
+def _complete(sampling: Sampling, start: int, stop: int, x0: Any) -> Rows:
+    rows = raw(sampling, start, stop, x0)
+    dtype = sampling.dtype
     shape = (sampling.grid.T + 1, stop - start)
     wanted = shape if len(sampling.variables) == 1 else (len(sampling.variables), *shape)
     if rows.shape not in (wanted, (1, *shape)):
         raise sampling.failure(None, x0, f"sample returned shape {rows.shape}, expected {wanted}.")
-    if not np.can_cast(rows.dtype, dtype, "same_kind"):
+    converted = cast(rows, dtype)
+    if converted is None:
         raise sampling.failure(None, x0, f"sample returned dtype {rows.dtype}, expected {dtype}.")
-    return rows.reshape(len(sampling.variables), *shape).astype(dtype, copy=False)
+    return converted.reshape(len(sampling.variables), *shape)
 
 
 def first_failing(sampling: Sampling, start: int, stop: int, x0: Any) -> int | None:
@@ -75,8 +89,8 @@ def _fails(sampling: Sampling, low: int, high: int, x0: Any, start: int) -> bool
     part = None if x0 is None else x0[..., low - start : high - start]
     try:
         _complete(sampling, low, high, part)
-    except SamplerError:
-        return True
-    except Exception:
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
         return True
     return False

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from montezarr.errors import ArgumentValueError, SamplerError
-from montezarr.sampling._base import EVENT_TIME, Rows, Sampling
+from montezarr._checks import show
+from montezarr.errors import ArgumentValueError
+from montezarr.sampling._base import EVENT_TIME, Rows, Sampling, describe_error
 from montezarr.sampling.convert import encode, unpack
 
 _global_state = threading.Lock()
@@ -19,32 +21,43 @@ _global_state = threading.Lock()
 def draw(sampling: Sampling, start: int, stop: int, x0: Any) -> Rows:
     """Return the rows of paths start ... stop-1."""
     out = sampling.new_rows(stop - start)
-    call = caller(sampling)
+    function = caller(sampling)
+    times = sampling.grid.times if sampling.own_times else None
     for path in range(start, stop):
         initial = sampling.state_at_start(x0, path - start)
-        out[..., path - start] = sampling.thin(_one(sampling, call, path, initial)[..., None])[
-            ..., 0
-        ]
+        states, own = call(sampling, function, path, initial)
+        if times is not None and (own is None or not np.array_equal(own, times)):
+            message = f"returned times {show(own)}, other ones than the first path."
+            raise sampling.failure(path, initial, message)
+        rows = arrange(sampling, states, own, path, initial)
+        out[..., path - start] = sampling.thin(rows[..., None])[..., 0]
     return out
 
 
-def _one(sampling: Sampling, call: Callable[[int, Any], Any], path: int, x0: Any) -> Rows:
+def call(
+    sampling: Sampling, function: Callable[[int, Any], Any], path: int, x0: Any
+) -> tuple[dict[str, NDArray[Any]], NDArray[Any] | None]:
+    """Return what the sampler returns for a path: its variables by name, and its times if any."""
+    value = sampling.attempt(lambda: function(path, x0), path, x0)
     try:
-        states, times = unpack(call(path, x0))
-    except (KeyboardInterrupt, SamplerError):
-        raise
-    except ArgumentValueError as error:
-        raise sampling.failure(path, x0, str(error), error) from error
-    except BaseException as error:  # also SystemExit, which would end a worker without a word
-        message = f"{type(error).__name__}: {error}"
-        raise sampling.failure(path, x0, message, error) from error
-    if any(variable.name == EVENT_TIME for variable in sampling.variables) and times is not None:
-        states[EVENT_TIME] = times
-    names = [variable.name for variable in sampling.variables]
+        return unpack(value)
+    except Exception as error:
+        reason = str(error) if isinstance(error, ArgumentValueError) else describe_error(error)
+        raise sampling.failure(path, x0, reason) from None
+
+
+def arrange(
+    sampling: Sampling, states: Mapping[str, Any], times: Any, path: int, x0: Any
+) -> NDArray[Any]:
+    """Return the variables of one path as rows (variables, T+1), labels as their codes."""
+    variables = sampling.variables
+    if any(variable.name == EVENT_TIME for variable in variables) and times is not None:
+        states = {**states, EVENT_TIME: times}
+    names = [variable.name for variable in variables]
     if set(states) != set(names):
         raise sampling.failure(path, x0, f"returned {sorted(states)}, expected {names}.")
     rows = np.empty((len(names), sampling.grid.T + 1), sampling.dtype)
-    for row, variable in zip(rows, sampling.variables, strict=True):
+    for row, variable in zip(rows, variables, strict=True):
         array = states[variable.name]
         if array.shape != row.shape:
             message = f"returned {array.size} states, expected T+1 = {row.size}."
@@ -77,28 +90,41 @@ def caller(sampling: Sampling) -> Callable[[int, Any], Any]:
                     np.random.set_state(before)
 
         return legacy
-    # By position, as compiled functions have it; T and x0 where the function asks for them.
-    parameters = [name for name in signature(target).parameters if name not in options]
     stream = seed.path_generator if sampling.kind == "rng" else seed.path_seed
+    parameters = [p for p in signature(target).parameters.values() if p.name not in options]
+    asked = [p for p in parameters if p.name in (sampling.kind, "T", "x0")]
+    # By position where that is possible, as compiled functions have it.
+    in_order = not options and [p.name for p in asked] == [p.name for p in parameters[: len(asked)]]
+    in_order = in_order and all(p.kind is not p.KEYWORD_ONLY for p in asked)
 
     def function(path: int, x0: Any) -> Any:
         values = {sampling.kind: stream(path), "T": T, "x0": x0}
-        chosen = {name: values[name] for name in parameters if name in values}
-        if options or list(chosen) != parameters:
-            return target(**chosen, **options)
-        return target(*chosen.values())
+        # Without an x0 the function's own default counts, if it has one.
+        given = [p.name for p in asked if values[p.name] is not None or p.default is p.empty]
+        if in_order and len(given) == len(asked):
+            return target(*(values[name] for name in given))
+        return target(**{name: values[name] for name in given}, **options)
 
     return function
 
 
+def compiled_from(function: Any) -> Any:
+    """Return the Python function that Numba compiled, or `function` itself."""
+    is_compiled = type(function).__module__.startswith("numba.")
+    return getattr(function, "py_func", function) if is_compiled else function
+
+
 def signature(function: Any) -> inspect.Signature:
     """Return the signature of a Python or Numba-compiled function."""
-    return inspect.signature(getattr(function, "py_func", function))
+    return inspect.signature(compiled_from(function))
 
 
 def accepts(function: Any, keyword: str, *, by_name: bool = False) -> bool:
     """Return whether a function takes `keyword`, by name or (unless `by_name`) through ``**``."""
-    parameters = signature(function).parameters
+    try:
+        parameters = signature(function).parameters
+    except (TypeError, ValueError):  # written in C, and without a signature
+        return False
     if keyword in parameters:
         return True
     kinds = [parameter.kind for parameter in parameters.values()]

@@ -1,0 +1,143 @@
+"""Print the speed table: each row both sides in the same run, with the ratio reached."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import dask
+import numpy as np
+
+import montezarr as mz
+from benchmarks import peers
+from benchmarks._measure import Row, best
+from benchmarks.peers import DT, MU, SIGMA, STEPS, STRIKE, X0
+from benchmarks.samplers import PythonGBM, VectorPath, one_path, one_vector_path
+from montezarr.processes import Process
+
+GBM = mz.GeometricBrownianMotion(mu=MU, sigma=SIGMA)
+PATHS = 800_000
+PYTHON_PATHS = 20_000
+
+
+def payoff_mean(dtype: str = "float64", chunks: int | None = None, n_paths: int = PATHS) -> float:
+    ds = mz.simulate(GBM, n_paths, STEPS, X0, dt=DT, seed=1, dtype=dtype, chunks=chunks)
+    payoff = (ds.x.isel(time=-1) - STRIKE).clip(min=0)
+    return float(payoff.mean("path").compute(scheduler="threads"))
+
+
+def bare(chunk: int, dtype: str = "float64", process: Process = GBM) -> float:
+    """The kernel alone in a thread pool, with the same payoff."""
+    grid, x0 = mz.TimeGrid.of(STEPS, DT), np.asarray(X0, dtype)
+
+    def task(start: int) -> float:
+        draws = mz.Draws.of(1, start=start, n=min(chunk, PATHS - start), dtype=dtype)
+        last = process.sample(draws, grid, x0)[-1]
+        return float(np.maximum(last - STRIKE, 0).sum(dtype=np.float64))
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return sum(pool.map(task, range(0, PATHS, chunk))) / PATHS
+
+
+def python_paths(sampler: object, workers: int) -> np.ndarray:
+    ds = mz.simulate(sampler, PYTHON_PATHS, STEPS, X0, seed=1, chunks=1024)
+    return ds.x.compute(scheduler="processes", num_workers=workers)
+
+
+def per_step(seconds: float) -> str:
+    return f"{seconds / PATHS / STEPS * 1e9:.2f} ns/step"
+
+
+def rows_of(dtype: str) -> list[Row]:
+    """Rows 1 and 2 in one precision; the peers have float64 alone."""
+    ours, pathwise, dask_random, numpy_one = best(
+        lambda: payoff_mean(dtype),
+        lambda: peers.payoff_mean_pathwise(PATHS),
+        lambda: peers.payoff_mean_dask_random(PATHS),
+        lambda: peers.payoff_mean_numpy(PATHS // 8),
+        rounds=3,
+    )
+    numpy_one *= 8
+    out = []
+    for name, seconds, wanted in (
+        ("pathwise-sde (Rust, all cores)", pathwise, 4.0),
+        ("dask.array.random + cumsum (threads)", dask_random, 4.0),
+        ("vectorised default_rng (one core)", numpy_one, 5.0),
+    ):
+        ratio = seconds / ours
+        out.append(
+            Row(
+                f"GBM {dtype}, simulate + reduce, against {name}",
+                f">= {wanted:g}",
+                ratio,
+                ratio >= wanted,
+                f"{per_step(ours)} against {per_step(seconds)}",
+            )
+        )
+    return out
+
+
+def precision_row() -> Row:
+    double, single = best(payoff_mean, lambda: payoff_mean("float32"))
+    ratio = double / single
+    details = f"{per_step(single)} against {per_step(double)}"
+    return Row("GBM float32 against our float64", ">= 1.8", ratio, ratio >= 1.8, details)
+
+
+def overhead_row(dtype: str, chunk: int) -> Row:
+    lazy, kernel = best(lambda: payoff_mean(dtype, chunk), lambda: bare(chunk, dtype))
+    ratio = lazy / kernel
+    details = f"{per_step(lazy)} against {per_step(kernel)}"
+    name = f"lazy pipeline against bare kernel, {dtype}, {chunk:,}-path chunks"
+    return Row(name, "<= 1.10", ratio, ratio <= 1.10, details)
+
+
+def python_rows() -> list[Row]:
+    out = []
+    for title, sampler, function in (
+        ("Python-loop", PythonGBM(), one_path),
+        ("few-call NumPy", VectorPath(), one_vector_path),
+    ):
+        ours, single, peer = best(
+            lambda s=sampler: python_paths(s, 2),
+            lambda s=sampler: python_paths(s, 1),
+            lambda f=function: peers.parallel_simulate_process_pool(f, PYTHON_PATHS, 1),
+            rounds=2,
+        )
+        details = f"{ours:.2f} s against {peer:.2f} s for {PYTHON_PATHS:,} paths"
+        name = f"{title} sample_path on processes against one future per path"
+        out.append(Row(name, ">= 3", peer / ours, peer / ours >= 3, details))
+        scaling = single / ours / 2
+        details = f"{single:.2f} s on 1 worker, {ours:.2f} s on 2"
+        name = f"{title} sample_path on processes, scaling on 2 cores"
+        out.append(Row(name, ">= 0.90", scaling, scaling >= 0.9, details))
+    return out
+
+
+def main() -> None:
+    dask.config.set(num_workers=os.cpu_count())
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()},"
+        f" NumPy {np.__version__}, {PATHS:,} paths of {STEPS} steps; best of several rounds\n"
+    )
+    print(f"{'':<62} {'ratio':>7}  {'wanted':<14} {'':<4}")
+    table: list[Row] = []
+    for make in (
+        lambda: rows_of("float64"),
+        lambda: rows_of("float32"),
+        lambda: [precision_row()],
+        lambda: [overhead_row(t, c) for t in ("float64", "float32") for c in (8192, 32768)],
+        python_rows,
+    ):
+        for row in make():
+            print(row, flush=True)
+            table.append(row)
+    if "--json" in sys.argv:
+        print(json.dumps([row.__dict__ for row in table], indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""Python samplers, importable by worker processes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from benchmarks.peers import DT, MU, SIGMA, STEPS, X0
+
+
+class PythonGBM:
+    """A path written as most people write their first one: a loop over the steps."""
+
+    def sample_path(self, T, x0, rng):
+        z = rng.standard_normal(T)
+        x = np.empty(T + 1)
+        x[0] = x0
+        a, b = (MU - SIGMA**2 / 2) * DT, SIGMA * np.sqrt(DT)
+        for k in range(T):
+            x[k + 1] = x[k] * np.exp(a + b * z[k])
+        return x
+
+
+def one_path(seed):
+    """The same path for an executor that hands out integer seeds."""
+    return PythonGBM().sample_path(STEPS, X0, np.random.default_rng(seed))
+
+
+class VectorPath:
+    """A path of a few NumPy calls: cheap, so that overhead shows."""
+
+    def sample_path(self, T, x0, rng):
+        steps = (MU - SIGMA**2 / 2) * DT + SIGMA * np.sqrt(DT) * rng.standard_normal(T)
+        return x0 * np.exp(np.concatenate([[0.0], np.cumsum(steps)]))
+
+
+def one_vector_path(seed):
+    """The same for integer seeds."""
+    return VectorPath().sample_path(STEPS, X0, np.random.default_rng(seed))

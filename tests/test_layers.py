@@ -1,0 +1,165 @@
+"""Data flows one way: what each module of the package may import, and how long it may be."""
+
+import ast
+import sys
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+import montezarr
+
+SOURCE = Path(montezarr.__file__).parent
+
+LEVELS = {
+    0: {"errors", "_checks", "_optional", "_buffers"},
+    1: {"seeding", "draws", "grid"},
+    2: {"processes", "schemes"},
+    3: {"sampling", "statistics"},
+    4: {"recipe"},
+    5: {"lazy", "initial"},
+    6: {"dataset", "replay", "backends"},
+    7: {"reduce", "stream", "store"},
+    8: {"engine", "plot", "progress", "dashboard", "bits", "risk", "job"},
+    9: {"accessor", "cli"},
+}
+"""Modules and packages by level, as docs/design.md describes them."""
+
+LEVEL_OF = {name: level for level, names in LEVELS.items() for name in names}
+
+ANY = {"__init__", "testing"}
+"""What may import everything: the public list, and the suites that test it."""
+
+USERS_OF_THE_PUBLIC_LIST = {"cli"}
+"""What stands outside, as a user does, and so may import ``montezarr`` itself."""
+
+PLACES = {
+    "dask": {"initial", "lazy"},
+    "xarray": {"initial"},
+    "numba": {"draws.kernel"},
+}
+"""Where the packages that are no part of the bottom come in first: at no level below these."""
+
+ONLY_IN = {
+    "zarr": {"store"},
+    "matplotlib": {"plot"},
+    "tqdm": {"progress"},
+    "click": {"cli"},
+    "numba": {"draws"},
+    "pytest": {"testing"},
+    "hypothesis": {"testing"},
+}
+"""Packages that one module or package of ours keeps to itself."""
+
+
+@cache
+def files():
+    """Return the path of every module by its name below montezarr; packages as ``x.__init__``."""
+    return {
+        ".".join(path.relative_to(SOURCE).with_suffix("").parts): path
+        for path in sorted(SOURCE.rglob("*.py"))
+    }
+
+
+def top(module):
+    return module.partition(".")[0]
+
+
+@cache
+def imports(module):
+    """Return the dotted names that a module imports, also inside functions and conditions."""
+    found = set()
+    for node in ast.walk(ast.parse(files()[module].read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} imports relatively"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_optional"):
+            found |= {arg.value for arg in node.args[:1] if isinstance(arg, ast.Constant)}
+    return frozenset(found)
+
+
+@cache
+def own_imports(module):
+    """Return the modules of this package that a module imports."""
+    targets = set()
+    for name in imports(module):
+        package, _, rest = name.partition(".")
+        if package != "montezarr":
+            continue
+        # The longest part of the name that is a file; what follows it is a name in that file.
+        parts = rest.split(".") if rest else []
+        while parts and not {".".join(parts), ".".join([*parts, "__init__"])} & files().keys():
+            parts.pop()
+        name = ".".join(parts)
+        targets.add(name if name in files() else ".".join([*parts, "__init__"]))
+    return frozenset(targets - {module})
+
+
+def users(package):
+    """Return the modules that import a package from elsewhere."""
+    return {module for module in files() if package in {top(name) for name in imports(module)}}
+
+
+@pytest.mark.parametrize("module", files())
+def test_a_module_imports_from_its_own_level_or_above(module):
+    name = top(module)
+    if name in ANY:
+        return
+    assert name in LEVEL_OF, (
+        f"montezarr.{module} has no level yet: add {name!r} to LEVELS in tests/test_layers.py and"
+        " to the table in docs/design.md"
+    )
+    outside = {"__init__"} if name in USERS_OF_THE_PUBLIC_LIST else set()
+    for target in sorted(own_imports(module) - outside):
+        assert top(target) not in ANY, f"montezarr.{module} imports montezarr.{target}"
+        assert LEVEL_OF[top(target)] <= LEVEL_OF[name], (
+            f"montezarr.{module} of level {LEVEL_OF[name]} imports montezarr.{target} of level"
+            f" {LEVEL_OF[top(target)]}"
+        )
+
+
+def test_no_two_modules_import_each_other_by_any_way():
+    graph = {module: own_imports(module) for module in files()}
+    try:
+        order = list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+    assert len(order) == len(files())
+
+
+def test_the_levels_name_what_there_is_or_what_is_to_come():
+    assert len(LEVEL_OF) == sum(len(names) for names in LEVELS.values())
+    there = {top(module) for module in files()} - ANY
+    assert there <= LEVEL_OF.keys()
+    to_come = {"statistics", "reduce", "stream", "engine", "dashboard"}
+    assert LEVEL_OF.keys() - there <= to_come
+
+
+@pytest.mark.parametrize("package", PLACES)
+def test_a_heavy_package_comes_in_where_the_design_says(package):
+    levels = {module: LEVEL_OF[top(module)] for module in users(package) if top(module) not in ANY}
+    lowest = min(levels.values())
+    assert {module for module, level in levels.items() if level == lowest} == PLACES[package]
+
+
+@pytest.mark.parametrize("package", ONLY_IN)
+def test_a_package_is_used_in_its_own_place_alone(package):
+    found = {top(module) for module in users(package)}
+    assert found == ONLY_IN[package]
+
+
+def test_all_packages_that_are_imported_are_declared_or_known():
+    known = {"numpy", "dask", "distributed", "xarray", *ONLY_IN}
+    imported = {top(name) for module in files() for name in imports(module)}
+    assert imported - sys.stdlib_module_names - {"montezarr"} <= known
+
+
+def test_modules_are_short():
+    lengths = {module: len(path.read_text().splitlines()) for module, path in files().items()}
+    too_long = {module: n for module, n in lengths.items() if n > 500}
+    assert not too_long
+    assert median(lengths.values()) <= 140
