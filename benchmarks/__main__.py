@@ -44,7 +44,8 @@ def bare(chunk: int, dtype: str = "float64", process: Process = GBM) -> float:
 
 def python_paths(sampler: object, workers: int) -> np.ndarray:
     ds = mz.simulate(sampler, PYTHON_PATHS, STEPS, X0, seed=1, chunks=1024)
-    return ds.x.compute(scheduler="processes", num_workers=workers)
+    # One chunk at a time to a worker: by default Dask hands out six, which leaves workers idle.
+    return ds.x.compute(scheduler="processes", num_workers=workers, chunksize=1)
 
 
 def per_step(seconds: float) -> str:

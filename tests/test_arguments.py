@@ -42,11 +42,13 @@ class BlocksWithoutStream:
         return np.zeros((n, T + 1))
 
 
-class OnlySome:
-    variables = ("x", 3)
-
+class Range:
     def sample(self, draws, grid, x0):
         return draws.normal(range(grid.T + 1))
+
+
+class OnlySome(Range):
+    variables = ("x", 3)
 
 
 def steps(rng, T):
@@ -63,7 +65,7 @@ SCOPE = {
         "BM": BM, "GBM": GBM, "HESTON": HESTON, "CHAIN": CHAIN, "CIR": CIR,
         "DS": mz.simulate(GBM, 10, 3, seed=1), "EACH": mz.simulate(BM, 3, 2, x0=np.ones(3), seed=1),
         "NoText": NoText, "PathWithoutStream": PathWithoutStream,
-        "BlocksWithoutStream": BlocksWithoutStream, "OnlySome": OnlySome,
+        "BlocksWithoutStream": BlocksWithoutStream, "OnlySome": OnlySome, "Range": Range,
         "steps": steps, "words": words,
         "np": np, "da": da, "xr": xr, "mz": mz, "nan": float("nan"), "inf": float("inf"),
         "estimate_risk": estimate_risk, "closed_form_risk": closed_form_risk, "stream": stream,
@@ -72,6 +74,12 @@ SCOPE = {
 }  # fmt: skip
 
 SIMULATE_ROWS = [
+    ("simulate(GBM, 10, 5, keep=6)", ValueError, "keep"),
+    ("Draws.of(1, n=5).gaussian_recursion(np.ones((2, 3)), 0.0)", ValueError, "coefficients"),
+    ("Draws.of(1, n=5).fill('normal', 0, np.empty((2, 9)))", ValueError, "out"),
+    ("Draws.of(1, n=5).fill('cauchy', 0, np.empty((2, 5)))", ValueError, "kind"),
+    ("CHAIN.distribution(-1, 'calm')", ValueError, "t"),
+    ("CHAIN.distribution(1.5, 'calm')", TypeError, "t"),
     # the process
     ("simulate(None, 10, 5)", TypeError, "process"),
     ("simulate(3, 10, 5)", TypeError, "process"),
@@ -221,6 +229,7 @@ SIMULATE_ROWS = [
     ("simulate(GBM, 10, 5, keep=np.array(3))", TypeError, "keep"),
     # labels, policy, options
     ("simulate(GBM, 10, 5, labels=['a'])", ValueError, "labels"),
+    ("simulate(Range(), 10, 5, labels=['a'])", ValueError, "labels"),
     ("simulate(words, 10)", ValueError, "labels"),
     ("simulate(words, 10, labels=[])", ValueError, "labels"),
     ("simulate(words, 10, labels=['a', 'a'])", ValueError, "labels"),

@@ -47,6 +47,7 @@ ONLY_IN = {
     "matplotlib": {"plot"},
     "tqdm": {"progress"},
     "click": {"cli"},
+    "psutil": {"lazy"},
     "numba": {"draws"},
     "pytest": {"testing"},
     "hypothesis": {"testing"},

@@ -70,6 +70,9 @@ class PathWalk:
         steps = self.scale * rng.standard_normal(T)
         return np.concatenate([[0.0], np.cumsum(steps)]) + (x0 or 0.0)
 
+    def draw(self, rng, T):
+        return self.sample_path(T, None, rng)
+
 
 class SeededWalk:
     """Kind 3, with an integer seed."""
@@ -222,7 +225,6 @@ USERS = (
 CASES = (*BUILT_IN, *USERS)
 
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-each_users_case = pytest.mark.parametrize("case", USERS, ids=lambda case: case.name)
 
 
 @cache
@@ -328,15 +330,18 @@ def test_the_order_in_which_chunks_are_computed_does_not_matter(case):
         assert_same(part, reference(case).isel(path=paths))
 
 
-@each_users_case
-def test_what_the_caller_does_to_a_process_later_changes_no_path(case):
-    process = PathWalk(0.5) if case.name == "path" else case.process
-    ds = replace(case, process=process).simulate()
-    if case.name == "path":
-        process.scale = 2.0
-        changed = mz.simulate(process, N_PATHS, case.T, dt=case.dt, seed=SEED)
-        assert not np.array_equal(changed.x[0], reference(case).x[0])
-    assert_same(ds.compute(scheduler="synchronous"), reference(case))
+@pytest.mark.parametrize("as_function", [False, True], ids=["object", "method"])
+def test_what_the_caller_does_to_a_process_later_changes_no_path(as_function):
+    model = PathWalk(0.5)
+    process = model.draw if as_function else model
+    ds = mz.simulate(process, 20, 5, seed=SEED)
+    model.scale = 2.0
+    changed = mz.simulate(process, 20, 5, seed=SEED)
+    assert changed.attrs != ds.attrs
+    expected = PathWalk(0.5).sample_path(5, None, np.random.default_rng(child_of(SEED, 7)))
+    np.testing.assert_array_equal(ds.x[7], expected)
+    np.testing.assert_array_equal(changed.x[7], 4.0 * expected)
+    np.testing.assert_array_equal(mz.simulate(PathWalk(0.5), 20, 5, seed=SEED).x[7], expected)
 
 
 def test_what_the_caller_does_to_x0_later_changes_no_path():
@@ -440,21 +445,6 @@ def test_a_block_of_paths_with_an_x0_each_does_not_depend_on_chunks_or_scheduler
 # --- other processes, other machines ---------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def cluster_client():
-    from distributed import Client, LocalCluster
-
-    cluster = LocalCluster(
-        n_workers=1,
-        threads_per_worker=2,
-        processes=True,
-        host="127.0.0.1",
-        dashboard_address="127.0.0.1:0",
-    )
-    with cluster, Client(cluster) as client:
-        yield client
-
-
 def names_together(cases):
     """Return the lazy variables of several runs under the names (case, variable)."""
     runs = {case.name: case.simulate(chunks=BLOCK) for case in cases}
@@ -473,10 +463,21 @@ def test_other_processes_draw_the_same_paths():
     assert_all_are_references(CASES, lazy, values)
 
 
-def test_cluster_workers_draw_the_same_paths(cluster_client):
-    lazy = names_together(CASES)
-    assert mz.plan(BUILT_IN[0].simulate()).backend.startswith("dask")
-    assert_all_are_references(CASES, lazy, dask.compute(*lazy.values()))
+def test_cluster_workers_draw_the_same_paths():
+    from distributed import Client, LocalCluster
+
+    cluster = LocalCluster(
+        n_workers=1,
+        threads_per_worker=2,
+        processes=True,
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",
+    )
+    with cluster, Client(cluster):
+        lazy = names_together(CASES)
+        assert mz.plan(BUILT_IN[0].simulate()).backend.startswith("dask (active Client at tcp://")
+        values = dask.compute(*lazy.values())
+    assert_all_are_references(CASES, lazy, values)
 
 
 def test_a_cluster_in_this_process_draws_the_same_paths():
@@ -484,7 +485,8 @@ def test_a_cluster_in_this_process_draws_the_same_paths():
 
     with Client(processes=False, n_workers=1, dashboard_address="127.0.0.1:0"):
         lazy = names_together(USERS)
-        assert_all_are_references(USERS, lazy, dask.compute(*lazy.values()))
+        values = dask.compute(*lazy.values())
+    assert_all_are_references(USERS, lazy, values)
 
 
 # --- nothing is computed before it is asked for ----------------------------------------------

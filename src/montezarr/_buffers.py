@@ -61,8 +61,3 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
             _idle.clear()
             memory = np.empty(size, np.uint8)
     return np.asarray(_Lease(memory, shape, kind))
-
-
-def release() -> None:
-    """Give all idle memory back to the operating system."""
-    _idle.clear()

@@ -60,12 +60,14 @@ def simulate(
         The first of these that it offers is used: ``sample(draws, grid, x0)`` as the built-in
         processes; ``sample_paths(n, T, x0, rng)``; ``sample_path(T, x0, rng)`` or with ``seed``;
         being a function with a parameter ``rng`` or ``seed`` (and ``T`` and ``x0`` if it likes).
-        All but the first kind are tried on the first path (or block) at the call.
+        An object of yours is copied as it is now. Code of yours is tried twice on the first path
+        (or block) at the call: where the two differ, or the global random state moves, it is
+        refused, since no seed reaches it.
     n_paths : int
         Number of paths, from 1 to 2**63 - 1.
     T : int, optional
         Number of steps, up to 2**32; a path has T+1 states. None with `times`, or for a function
-        that fixes the length itself.
+        without a parameter ``T``, which fixes the length itself.
     x0 : scalar, label, mapping by variable, or array (n_paths,), optional
         Initial state, of all paths or of each one; a Dask array stays lazy. The default is the
         process's own.
@@ -84,7 +86,8 @@ def simulate(
         Times to keep: every `keep`-th and the first, or these positions of the grid, increasing;
         negative ones count from the end. What is dropped is simulated and never stored.
     labels : sequence, optional
-        All labels of a sampler that returns labels and offers no ``state_space.states``.
+        All labels of a sampler that returns labels, where it offers no ``state_space.states``; or
+        of one that returns integers, to have them stored as codes.
     on_nonfinite : {"raise", "keep"}
         Whether NaN and infinities are an error.
     legacy_global_rng : bool
@@ -106,7 +109,7 @@ def simulate(
     MemoryBudgetError
         If one chunk cannot fit into memory.
     SamplerError
-        If the sampler fails on its first path.
+        If the sampler fails on its first path, or draws from elsewhere than its stream.
 
     Examples
     --------
@@ -125,6 +128,10 @@ def simulate(
     digest, own_x0, is_lazy = per_path(process, x0, count)
     # Built-in processes need no trial, so that a lazy x0 is left alone here.
     needs_first = not (is_lazy and isinstance(process, Process)) or process.runs_user_code
+    first_x0 = None
+    if own_x0 is not None and needs_first:
+        # What is in memory is not worth a way to a cluster.
+        first_x0 = own_x0[..., :BLOCK].compute(**({} if is_lazy else {"scheduler": "synchronous"}))
     sampling = bind(
         process,
         kind=kind,
@@ -133,7 +140,7 @@ def simulate(
         times=times,
         x0=x0,
         per_path=own_x0 is not None,
-        first_x0=np.asarray(own_x0[..., :BLOCK]) if own_x0 is not None and needs_first else None,
+        first_x0=first_x0,
         seed=root,
         dtype=check_dtype(dtype),
         labels=check_labels(labels),
@@ -143,12 +150,14 @@ def simulate(
     sampling = replace(sampling, keep=check_keep(keep, sampling.grid.T))
     recipe = recipe_of(sampling, digest)
     state_bytes = len(sampling.variables) * sampling.dtype.itemsize
+    backend = active()
     chunk = lazy.choose_chunk(
         count,
         sampling.n_times * state_bytes,
         chunks,
-        active().workers,
+        backend.workers,
         work_bytes=(sampling.grid.T + 1) * state_bytes,
+        local_workers=backend.workers if backend.is_local else 1,
     )
     return to_dataset(lazy.Run(sampling, count, chunk, recipe, own_x0))
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import weakref
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from numbers import Integral
+from pathlib import Path
 from typing import Any
 
 import dask.array as da
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 from montezarr._checks import check_int
@@ -28,7 +29,10 @@ MAX_CHUNKS_HARD = 10**7
 """A graph of more chunks than this costs gigabytes before anything runs."""
 
 WORKING_COPIES = 3
-"""Chunks' worth of memory that one worker uses at most: the chunk, and what is made of it."""
+"""Chunks' worth of memory that one worker takes to draw a chunk and to write it or reduce it.
+
+What else an expression makes of a chunk, and a sampler of the user's own, come on top.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,22 +105,29 @@ def check_steps(T: Any) -> None:
     """
     steps = int(T) if isinstance(T, Integral) else 0
     needed = 8 * (steps + 1)
-    if needed > physical_memory() and steps <= MAX_STEPS:
+    if needed > memory_limit() and steps <= MAX_STEPS:
         raise MemoryBudgetError(
             f"T: expected a path that fits into memory, got {steps:,} steps ="
-            f" {show_bytes(needed)}, with {show_bytes(physical_memory())} in this machine."
+            f" {show_bytes(needed)}, with {show_bytes(memory_limit())} to use."
         )
 
 
 def choose_chunk(
-    n_paths: int, path_bytes: int, chunks: Any, workers: int, *, work_bytes: int
+    n_paths: int,
+    path_bytes: int,
+    chunks: Any,
+    workers: int,
+    *,
+    work_bytes: int,
+    local_workers: int = 1,
 ) -> int:
     """Return the paths per chunk: whole blocks, near what the caller asks for or by policy.
 
     The policy aims at 32 to 128 MiB, at least 8 chunks per worker when there is that much work,
     and at most about 20,000 chunks. `work_bytes` are the bytes that one path takes while it is
     simulated, of which `path_bytes` are kept: a chunk is measured by its work, so that a run that
-    keeps little still spreads over the workers.
+    keeps little still spreads over the workers. `local_workers` of them share the memory of this
+    machine.
 
     Raises
     ------
@@ -134,16 +145,17 @@ def choose_chunk(
     else:
         asked = check_int("chunks", chunks, minimum=1, hint="It counts paths; None lets us choose.")
         count = -(-min(asked, n_paths) // BLOCK)
-    limit = physical_memory()
-    paths = min(count * BLOCK, n_paths)
-    if paths * path_bytes > limit:
-        raise MemoryBudgetError(
-            f"chunks: expected a chunk that fits into memory, got {paths:,} paths of"
-            f" {path_bytes:,} bytes = {show_bytes(paths * path_bytes)}, with {show_bytes(limit)} in"
-            " this machine. Take fewer steps, keep fewer times, or smaller"
-            " chunks."
-        )
+    limit = memory_limit()
     n_chunks = -(-n_paths // (count * BLOCK))
+    paths = min(count * BLOCK, n_paths)
+    at_once = WORKING_COPIES * min(local_workers, n_chunks)
+    if paths * path_bytes * at_once > limit:
+        raise MemoryBudgetError(
+            f"chunks: expected chunks that fit into memory, got {paths:,} paths of"
+            f" {path_bytes:,} bytes = {show_bytes(paths * path_bytes)}, {at_once} times at once,"
+            f" with {show_bytes(limit)} to use. Take fewer steps, keep fewer times, fewer workers"
+            " or smaller chunks."
+        )
     if n_chunks > MAX_CHUNKS_HARD:
         raise MemoryBudgetError(
             f"n_paths: expected at most {MAX_CHUNKS_HARD:,} chunks, got {n_paths:,} paths ="
@@ -363,6 +375,17 @@ def show_bytes(count: float) -> str:
     raise AssertionError
 
 
-def physical_memory() -> int:
-    """Return the bytes of memory of this machine."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+def memory_limit() -> int:
+    """Return the bytes of memory that this process may use: the machine's, or its control group's.
+
+    A container or batch job often gets less than the machine has.
+    """
+    total = int(psutil.virtual_memory().total)
+    for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            text = Path(file).read_text().strip()
+        except OSError:
+            continue
+        if text.isdigit():
+            total = min(total, int(text))
+    return total

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import copyreg
 import functools
 import hashlib
 import inspect
 import json
 import sys
+import textwrap
 import types
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -70,7 +72,8 @@ def digest_of(value: Any, name: str = "process") -> str:
     """Return a digest of a value and of the source code that it runs.
 
     Two functions with the same name and other source differ, which pickling by reference would not
-    see. What a function refers to in its module is followed only through closures and defaults.
+    see. What a function uses counts too: closures, defaults, and of its module's names those that
+    are numbers, text, arrays, containers, or functions and classes that are not a library's.
     The classes of montezarr itself count by name: `FORMAT` stands for their code.
 
     Raises
@@ -198,8 +201,8 @@ def _feed_class(hasher: Any, kind: type, seen: frozenset[int]) -> None:
         home = sys.modules.get(parent.__module__)
         if package in _FOUNDATIONS and getattr(home, parent.__name__, None) is parent:
             continue
-        source = _source(parent)
-        hasher.update(source.encode())
+        source = _tree(parent)
+        hasher.update((source or "").encode())
         for name, member in sorted(vars(parent).items()):
             function = _function_in(member)
             # The source does not show what a class in a function takes from around it.
@@ -238,8 +241,12 @@ def _feed_function(hasher: Any, function: Any, seen: frozenset[int]) -> None:
     if owner is not None and not isinstance(owner, types.ModuleType):
         _feed(hasher, owner, seen)
     hasher.update(f"{function.__qualname__}{list(signature(function).parameters)}".encode())
-    hasher.update(_source(function).encode())
-    _feed_code(hasher, function.__code__, seen)
+    tree = _tree(function)
+    if tree is not None:
+        hasher.update(tree.encode())
+    else:  # typed at a prompt, or several on one line: the bytecode stands for the source
+        _feed_code(hasher, function.__code__, seen)
+    _feed_globals(hasher, function, seen)
     _feed(hasher, function.__defaults__, seen)
     _feed(hasher, function.__kwdefaults__, seen)
     for cell in function.__closure__ or ():
@@ -248,6 +255,30 @@ def _feed_function(hasher: Any, function: Any, seen: frozenset[int]) -> None:
         except ValueError:  # empty: the name around the function is not bound yet
             content = None
         _feed(hasher, content, seen)
+
+
+def _feed_globals(hasher: Any, function: Any, seen: frozenset[int]) -> None:
+    """Hash what a function takes from its module: numbers, arrays, containers, code of the user."""
+    for name in sorted(_names(function.__code__)):
+        value = function.__globals__.get(name)
+        if isinstance(value, (*_PLAIN, list, dict, set, frozenset)) or _is_users(value):
+            hasher.update(name.encode())
+            _feed(hasher, value, seen)
+
+
+def _names(code: types.CodeType) -> set[str]:
+    nested = [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
+    return set(code.co_names).union(*(_names(constant) for constant in nested))
+
+
+def _is_users(value: Any) -> bool:
+    """Return whether a function or class is the user's own, not a library's."""
+    thing = value if isinstance(value, type) else _function_in(value)
+    package = (getattr(thing, "__module__", None) or "builtins").partition(".")[0]
+    if package in _FOUNDATIONS or package in sys.stdlib_module_names - {"__main__"}:
+        return False
+    file = getattr(sys.modules.get(package), "__file__", None) or ""
+    return "site-packages" not in file and "dist-packages" not in file
 
 
 def _feed_code(hasher: Any, code: types.CodeType, seen: frozenset[int]) -> None:
@@ -260,8 +291,17 @@ def _feed_code(hasher: Any, code: types.CodeType, seen: frozenset[int]) -> None:
             _feed(hasher, constant, seen)
 
 
-def _source(thing: Any) -> str:
+def _tree(thing: Any) -> str | None:
+    """Return the syntax tree of a function or class, without places, comments and blanks.
+
+    It is the same on every version of Python, which bytecode is not. Of a lambda, the tree is that
+    of the lambda and not of the line that it stands on.
+    """
     try:
-        return inspect.getsource(thing)
-    except (OSError, TypeError):  # typed at a prompt, or compiled: the bytecode stands for it
-        return ""
+        tree = ast.parse(textwrap.dedent(inspect.getsource(thing)))
+    except (OSError, TypeError, SyntaxError, ValueError):
+        return None
+    if getattr(thing, "__name__", "") == "<lambda>":
+        found = [node for node in ast.walk(tree) if isinstance(node, ast.Lambda)]
+        return ast.dump(found[0]) if len(found) == 1 else None
+    return ast.dump(tree)

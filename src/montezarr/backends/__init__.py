@@ -1,4 +1,4 @@
-"""Where runs execute: an active Client, else what Dask is configured to, else threads."""
+"""Where runs execute: an active Client, else threads, unless Dask is told to be synchronous."""
 
 from __future__ import annotations
 

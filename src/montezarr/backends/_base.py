@@ -25,12 +25,15 @@ class Backend:
         Why this one is in force.
     executor : function () -> Executor
         Makes an executor, a context manager.
+    is_local : bool
+        Whether its workers share the memory of this machine.
     """
 
     name: str
     workers: int
     reason: str
     executor: Callable[[], Executor]
+    is_local: bool = True
 
 
 def windowed(

@@ -17,7 +17,8 @@ def active_client() -> Backend | None:
         client = distributed.default_client()
     except ValueError:
         return None
+    if client.asynchronous:  # its calls would have to be awaited, in the loop that we stand in
+        return None
     threads = sum(client.nthreads().values())
-    return Backend(
-        "dask", max(threads, 1), f"active Client at {client.scheduler.address}", client.get_executor
-    )
+    reason = f"active Client at {client.scheduler.address}"
+    return Backend("dask", max(threads, 1), reason, client.get_executor, is_local=False)

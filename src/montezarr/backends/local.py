@@ -7,6 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any
 
+import dask
+
 from montezarr.backends._base import Backend
 
 
@@ -32,7 +34,7 @@ def cores() -> int:
 
 def threads(reason: str) -> Backend:
     """Return the backend of one thread per core."""
-    n = cores()
+    n = int(dask.config.get("num_workers", None) or cores())
     return Backend("threads", n, reason, lambda: ThreadPoolExecutor(n, "montezarr"))
 
 

@@ -124,6 +124,11 @@ class Draws:
         check_choice("kind", kind, self.kinds)
         check_int("step", step, maximum=MAX_STEPS - len(out))
         check_int("slot", slot, maximum=MAX_SLOT)
+        check_choice("kind", kind, self.kinds)
+        fits = out.ndim == 2 and out.shape[1] == self.n and out.dtype == self.dtype
+        if not fits or not out.flags.writeable or not out.flags.c_contiguous:
+            expected = f"a writable contiguous {self.dtype} array (steps, {self.n})"
+            raise value_error("out", expected, f"{out.dtype} {out.shape}")
         self._module.fill(kind, self.key, self.start, step, slot, out)
 
     def rows(self, kind: str, count: int, slot: int = 0) -> Iterator[NDArray[Any]]:
@@ -157,6 +162,9 @@ class Draws:
             Slot of the normal draws z.
         """
         check_int("slot", slot, maximum=MAX_SLOT)
+        coefficients = np.asarray(coefficients)
+        if coefficients.ndim != 2 or len(coefficients) != 3:
+            raise value_error("coefficients", "three rows (3, T)", coefficients.shape)
         dtype = np.dtype(self.dtype)
         out = self.empty_rows(coefficients.shape[1] + 1)
         # A copy, always writable: a read-only array would make Numba compile the loop once more.

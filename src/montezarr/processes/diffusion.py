@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self, final
 
 import numpy as np
 
+from montezarr import _buffers
 from montezarr._checks import check_array, check_callable, check_int, type_error, value_error
 from montezarr.draws import Draws
 from montezarr.errors import ArgumentValueError
@@ -113,7 +114,7 @@ class Diffusion(Process):
         scalar, noises = len(self.names) == 1, self.noises or 1
         shape = (draws.n,) if scalar else (len(self.names), draws.n)
         x = np.array(np.broadcast_to(x0, shape), draws.dtype)
-        rows = np.empty((len(self.names), grid.T + 1, draws.n), draws.dtype)
+        rows = _buffers.empty((len(self.names), grid.T + 1, draws.n), draws.dtype)
         rows[:, 0] = x
         factor = None
         if self.correlation is not None:

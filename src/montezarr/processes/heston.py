@@ -7,6 +7,7 @@ from typing import Any, Self, final
 
 import numpy as np
 
+from montezarr import _buffers
 from montezarr._checks import check_real, value_error
 from montezarr.draws import Draws
 from montezarr.grid import TimeGrid
@@ -102,7 +103,7 @@ class Heston(Process):
 
     def sample(self, draws: Draws, grid: TimeGrid, x0: Rows) -> Rows:
         """Return rows of s and v; slots 0 and 1 drive v, slot 2 drives s. See `Process.sample`."""
-        rows = np.stack([draws.empty_rows(grid.T + 1) for _ in range(2)])
+        rows = _buffers.empty((2, grid.T + 1, draws.n), draws.dtype)
         rows[:, 0] = x0
         v = rows[1, 0].astype(np.float64)
         log_s = np.zeros(draws.n)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self, final
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr._checks import check_array, show, type_error, value_error
+from montezarr._checks import check_array, check_int, show, type_error, value_error
 from montezarr.draws import Draws
 from montezarr.errors import ArgumentValueError
 from montezarr.grid import TimeGrid
@@ -176,7 +176,8 @@ class MarkovChain(Process):
         return rows
 
     def distribution(self, t: int, x0: str | int) -> NDArray[np.float64]:
-        """Return P(X_t = state) for every state, t steps after the state `x0`."""
+        """Return P(X_t = state) for every state, t >= 0 steps after the state `x0`."""
+        check_int("t", t)
         start = np.zeros(len(self.transition))
         start[int(self.check_x0(x0, "int64"))] = 1.0
         out: NDArray[np.float64] = start @ np.linalg.matrix_power(np.array(self.transition), t)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 
 from montezarr.errors import SamplerError
+from montezarr.processes import Process
 from montezarr.sampling import batch, counter, scalar
 from montezarr.sampling._base import (
     EVENT_TIME,
@@ -19,7 +23,7 @@ from montezarr.sampling._base import (
     describe_error,
 )
 
-__all__ = ["EVENT_TIME", "KINDS", "Rows", "Sampling", "Variable", "sample_range"]
+__all__ = ["EVENT_TIME", "KINDS", "Rows", "Sampling", "Variable", "own_copy", "sample_range"]
 
 _DRAW: dict[str, Draw] = {
     "sample_paths": batch.draw,
@@ -47,13 +51,28 @@ def sample_range(sampling: Sampling, start: int, stop: int, x0: Any = None) -> R
     SamplerError
         With path index, seed key, T, x0, parameters and the original traceback.
     """
+    # An object may keep its working state in itself, and threads would share it.
+    private = replace(sampling, target=own_copy(sampling.target))
     if sampling.kind == "sample":
-        rows = _whole_range(sampling, start, stop, x0)
+        rows = _whole_range(private, start, stop, x0)
     else:
-        rows = _DRAW[sampling.kind](sampling, start, stop, x0)
+        rows = _DRAW[sampling.kind](private, start, stop, x0)
     if sampling.on_nonfinite == "raise" and rows.dtype.kind == "f":
         _check_finite(sampling, rows, start, x0)
     return rows
+
+
+def own_copy(value: Any) -> Any:
+    """Return a copy of a user's object, which no one else changes; functions are left alone.
+
+    What cannot be copied is returned itself: it must not keep state of its own.
+    """
+    if isinstance(value, (Process, FunctionType)) or scalar.compiled_from(value) is not value:
+        return value
+    try:
+        return copy.deepcopy(value)
+    except Exception:  # it holds a thing that cannot be copied
+        return value
 
 
 def _whole_range(sampling: Sampling, start: int, stop: int, x0: Any) -> Rows:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import pickle
 import random
 from collections.abc import Iterator, Mapping
@@ -16,11 +15,14 @@ from montezarr._checks import check_array, show, type_error, value_error
 from montezarr.errors import ArgumentTypeError
 from montezarr.grid import TimeGrid
 from montezarr.processes import HasLabels, Process
-from montezarr.sampling import batch, counter, sample_range, scalar
+from montezarr.sampling import batch, counter, own_copy, sample_range, scalar
 from montezarr.sampling._base import EVENT_TIME, KINDS, Kind, Rows, Sampling, Variable
 from montezarr.sampling.arguments import DTYPES
 from montezarr.sampling.convert import plain_numbers
 from montezarr.seeding import BLOCK
+
+TRIAL_PATHS = 17
+"""Paths of the trial of a user's coefficients: as many as no model has variables or noises."""
 
 
 def choose_kind(process: Any, legacy_global_rng: bool) -> Kind:
@@ -96,31 +98,23 @@ def bind(
         raise value_error("T", "a number of steps, or times=", None)
     grid = TimeGrid.of(0 if free else T, dt, times)
     sampling = Sampling(
-        target=_snapshot(process),
+        target=own_copy(process),
         kind=kind,
         grid=grid,
         seed=seed,
         variables=(),
-        x0=None if per_path else _snapshot(x0),
+        x0=None if per_path else own_copy(x0),
         on_nonfinite=on_nonfinite,
-        options=_snapshot(dict(options)),
+        options=own_copy(dict(options)),
     )
     if isinstance(process, Process):
         return _bind_process(sampling, process, dtype, labels, per_path, first_x0)
     if kind == "sample":
+        if labels is not None:
+            raise value_error("labels", "None, since sample(draws, grid, x0) gives numbers", labels)
         return _bind_counter(sampling, dtype, first_x0)
     free_times = dt is None and times is None
     return _bind_declared(sampling, dtype, labels, first_x0, free, free_times)
-
-
-def _snapshot(value: Any) -> Any:
-    """Return a copy, so that what the caller does to a process later changes no path of a run."""
-    if isinstance(value, Process) or hasattr(scalar.compiled_from(value), "__code__"):
-        return value
-    try:
-        return copy.deepcopy(value)
-    except Exception:  # it holds a thing that cannot be copied
-        return value
 
 
 def _bind_process(
@@ -146,7 +140,8 @@ def _bind_process(
         process.check_x0(first_x0 if per_path else sampling.x0, chosen)
     if process.runs_user_code:
         with _no_global_stream(bound):
-            _first_rows(bound, first_x0, 2)
+            # More paths than variables and noises, so that no axis is taken for another.
+            _first_rows(bound, first_x0, TRIAL_PATHS)
     return bound
 
 

@@ -45,7 +45,7 @@ def check_keep(keep: Any, T: int) -> tuple[int, ...] | None:
         return None
     expected = f"a positive step, or increasing positions of the grid from {-T - 1} to {T}"
     if not isinstance(keep, (Sequence, np.ndarray)) or isinstance(keep, str):
-        step = check_int("keep", keep, minimum=1)
+        step = check_int("keep", keep, minimum=1, maximum=max(T, 1))
         if step == 1:
             return None
         return tuple(range(0, T + 1, step))

@@ -92,18 +92,22 @@ def caller(sampling: Sampling) -> Callable[[int, Any], Any]:
         return legacy
     stream = seed.path_generator if sampling.kind == "rng" else seed.path_seed
     parameters = [p for p in signature(target).parameters.values() if p.name not in options]
-    asked = [p for p in parameters if p.name in (sampling.kind, "T", "x0")]
+    offered = (sampling.kind, "T", "x0")
+    asked = [p for p in parameters if p.name in offered]
     # By position where that is possible, as compiled functions have it.
     in_order = not options and [p.name for p in asked] == [p.name for p in parameters[: len(asked)]]
     in_order = in_order and all(p.kind is not p.KEYWORD_ONLY for p in asked)
+    places = [offered.index(p.name) for p in asked]
+    # Without an x0 the function's own default counts, if it has one.
+    has_x0 = any(p.name == "x0" and p.default is not p.empty for p in asked)
 
     def function(path: int, x0: Any) -> Any:
-        values = {sampling.kind: stream(path), "T": T, "x0": x0}
-        # Without an x0 the function's own default counts, if it has one.
-        given = [p.name for p in asked if values[p.name] is not None or p.default is p.empty]
-        if in_order and len(given) == len(asked):
-            return target(*(values[name] for name in given))
-        return target(**{name: values[name] for name in given}, **options)
+        values = (stream(path), T, x0)
+        leave_out = 2 if x0 is None and has_x0 else None
+        if in_order and leave_out is None:
+            return target(*[values[place] for place in places])
+        given = {offered[place]: values[place] for place in places if place != leave_out}
+        return target(**given, **options)
 
     return function
 

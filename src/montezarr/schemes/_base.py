@@ -55,10 +55,9 @@ def evaluate(name: str, coefficient: Coefficient, t: float, x: Rows) -> Rows:
     shape: tuple[int, ...] = value.shape
     if name == "diffusion" and value.ndim == 3:
         shape, whole = (value.shape[0], value.shape[2]), (variables, x.shape[-1])
-    try:
-        fits = np.broadcast_shapes(shape, whole) == whole
-    except ValueError:
-        fits = False
+    # One number, or an axis for each of x: fewer axes could be meant for variables or for paths.
+    fits = not shape or len(shape) == len(whole)
+    fits = fits and all(got in (1, want) for got, want in zip(shape, whole, strict=False))
     if not fits:
         matrix = f" or ({variables}, noises, {x.shape[-1]})" * (name == "diffusion")
         raise ArgumentValueError(

@@ -1,0 +1,172 @@
+"""Code of the user's with state, globals and surroundings: what counts, and what must not."""
+
+import functools
+import json
+import subprocess
+import sys
+
+import dask
+import numpy as np
+import pytest
+
+import montezarr as mz
+
+SCALE = 1.0
+TABLE = {"drift": [0.0, 1.0]}
+
+
+def recipe(ds):
+    return json.loads(ds.attrs["montezarr"])
+
+
+class Blocks:
+    """Keeps its working memory in itself."""
+
+    def sample_paths(self, n, T, x0, rng):
+        self.buffer = np.zeros((n, T + 1))
+        for k in range(T):
+            self.buffer[:, k + 1] = 0.9 * self.buffer[:, k] + rng.standard_normal(n)
+        return self.buffer
+
+
+class Walk:
+    """Keeps its position in itself, one path after the other."""
+
+    def sample_path(self, T, x0, rng):
+        self.x = 0.0
+        out = [self.x]
+        for z in rng.standard_normal(T):
+            self.x += z
+            out.append(self.x)
+        return out
+
+    def path(self, rng, T):
+        return self.sample_path(T, None, rng)
+
+
+@pytest.mark.parametrize("sampler", [Blocks(), Walk(), Walk().path])
+def test_an_object_that_works_in_itself_is_not_shared_by_threads(sampler):
+    n_paths = 8192 if isinstance(sampler, Blocks) else 2048
+    ds = mz.simulate(sampler, n_paths=n_paths, T=30, seed=1, chunks=1024)
+    expected = ds.x.compute(scheduler="synchronous")
+    for _ in range(3):
+        found = ds.x.compute(scheduler="threads", num_workers=8)
+        assert np.array_equal(found, expected)
+
+
+def test_a_bound_method_is_copied_as_it_is_when_simulate_is_called():
+    class Model:
+        sigma = 1.0
+
+        def path(self, rng):
+            return self.sigma * rng.standard_normal(4)
+
+    model = Model()
+    ds = mz.simulate(model.path, n_paths=10, seed=1)
+    before = ds.x.values
+    model.sigma = 5.0
+    assert np.array_equal(ds.x.values, before)
+
+
+def scaled(rng):
+    return SCALE * rng.standard_normal(4)
+
+
+def looked_up(rng):
+    return TABLE["drift"][1] + rng.standard_normal(4)
+
+
+def helper(z):
+    return 2 * z
+
+
+def helped(rng):
+    return helper(rng.standard_normal(4))
+
+
+@pytest.mark.parametrize(
+    ("function", "name", "value"),
+    [
+        (scaled, "SCALE", 10.0),
+        (looked_up, "TABLE", {"drift": [0.0, 2.0]}),
+        (helped, "helper", lambda z: 3 * z),
+    ],
+)
+def test_what_a_function_takes_from_its_module_is_part_of_the_recipe(
+    monkeypatch, function, name, value
+):
+    before = recipe(mz.simulate(function, n_paths=5, seed=1))["code"]
+    assert recipe(mz.simulate(function, n_paths=5, seed=1))["code"] == before
+    monkeypatch.setattr(sys.modules[__name__], name, value)
+    assert recipe(mz.simulate(function, n_paths=5, seed=1))["code"] != before
+
+
+def test_a_lambda_is_itself_and_not_the_line_that_it_stands_on():
+    first = mz.simulate(lambda rng: rng.standard_normal(3), n_paths=100, seed=1)
+    second = mz.simulate(lambda rng: rng.standard_normal(3), n_paths=200, seed=1)  # another line
+    other = mz.simulate(lambda rng: rng.standard_normal(3) + 1, n_paths=100, seed=1)
+    assert recipe(first)["code"] == recipe(second)["code"] != recipe(other)["code"]
+
+
+def test_comments_and_blanks_of_a_function_do_not_count(tmp_path):
+    texts = [
+        "def f(rng):\n    return rng.standard_normal(3)\n",
+        "def f(rng):\n    # why\n\n    return rng.standard_normal( 3 )\n",
+        "def f(rng):\n    return rng.standard_normal(4)\n",
+    ]
+    codes = []
+    for number, text in enumerate(texts):
+        (tmp_path / f"model{number}.py").write_text(text)
+        script = (
+            "import sys, json; sys.path.insert(0, sys.argv[1])\n"
+            f"from model{number} import f\nimport montezarr as mz\n"
+            "f.__module__ = 'model'\n"
+            "print(json.loads(mz.simulate(f, 3, seed=1).attrs['montezarr'])['code'])\n"
+        )
+        command = [sys.executable, "-c", script, str(tmp_path)]
+        codes.append(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert codes[0] == codes[1] != codes[2]
+
+
+def test_a_partial_function_runs_and_its_arguments_count():
+    def sampler(rng, scale):
+        return scale * rng.standard_normal(3)
+
+    one, two = (
+        mz.simulate(functools.partial(sampler, scale=s), n_paths=4, seed=1) for s in (1.0, 2.0)
+    )
+    assert np.array_equal(2 * one.x.values, two.x.values)
+    assert recipe(one)["code"] != recipe(two)["code"]
+
+
+def test_coefficients_that_fit_two_paths_by_chance_are_refused():
+    with pytest.raises(mz.SamplerError, match="drift: expected shape"):
+        mz.simulate(
+            mz.Diffusion(
+                drift=lambda t, x: np.array([1.0, 2.0]),
+                diffusion=lambda t, x: np.ones_like(x),
+                names=("x", "y"),
+            ),
+            n_paths=2,
+            T=3,
+            x0={"x": 0.0, "y": 0.0},
+            seed=1,
+        )
+
+
+def test_a_run_that_cannot_fit_on_all_workers_is_refused_with_the_numbers(monkeypatch):
+    from montezarr import lazy
+
+    gbm = mz.GeometricBrownianMotion(mu=0.0, sigma=0.2)
+    monkeypatch.setattr(lazy, "memory_limit", lambda: 2**30)
+    with pytest.raises(mz.MemoryBudgetError, match=r"781\.\d MiB"):
+        mz.simulate(gbm, n_paths=10_000, T=100_000 - 1, seed=1)
+    assert mz.plan(mz.simulate(gbm, n_paths=10_000, T=10_000, seed=1)).peak_bytes <= 2**30
+
+
+def test_the_number_of_workers_that_dask_is_told_is_the_plans():
+    ds = mz.simulate(mz.BrownianMotion(), n_paths=10_000, T=10, seed=1)
+    with dask.config.set(num_workers=7):
+        assert mz.plan(ds).workers == 7
+    with dask.config.set(scheduler="synchronous"):
+        assert mz.plan(ds).workers == 1
