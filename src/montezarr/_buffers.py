@@ -18,8 +18,9 @@ from numpy.typing import DTypeLike, NDArray
 MINIMUM_BYTES = 1 << 20
 """Smaller arrays come from the allocator, which recycles them by itself."""
 
-IDLE_LIMIT = len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else 3
-"""Buffers that may wait for their next use: one per core, and one on its way."""
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+IDLE_LIMIT = 2 * CORES + 2
+"""Buffers that may wait for their next use: a scheduler holds about two chunks per core."""
 
 _idle: list[NDArray[np.uint8]] = []
 _lock = threading.Lock()
