@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import pickle
 import subprocess
 import sys
 
@@ -107,6 +108,7 @@ def test_progress_counts_paths_up_to_all(tmp_path):
     calls = []
     mz.write(gbm_paths(), tmp_path / "a.zarr", on_progress=lambda *pair: calls.append(pair))
     assert sorted(calls) == calls
+    assert calls[0] == (0, 5000)
     assert calls[-1] == (5000, 5000)
 
 
@@ -168,7 +170,6 @@ def test_a_failing_sampler_keeps_what_is_done(tmp_path):
         ({"dtype": "float32"}, "variables"),
         ({"keep": 5}, "keep"),
         ({"n_paths": 6000}, "n_paths"),
-        ({"chunks": 2048}, "chunk"),
         ({"times": np.arange(21.0), "T": None, "dt": None}, "grid"),
     ],
 )
@@ -178,6 +179,88 @@ def test_another_recipe_is_refused_and_the_store_is_left_alone(tmp_path, changes
     with pytest.raises(mz.StoreMismatchError, match=field):
         mz.write(gbm_paths(**changes), tmp_path / "a.zarr")
     assert files(tmp_path) == before
+
+
+def test_a_store_goes_on_in_its_own_chunks(tmp_path):
+    mz.write(gbm_paths(), tmp_path / "a.zarr")
+    before = files(tmp_path)
+    (tmp_path / "a.zarr/x/c/1/0").unlink()
+    mz.write(gbm_paths(chunks=4096), tmp_path / "a.zarr")
+    assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize("size", [0, 100])
+def test_a_cut_chunk_is_missing_and_drawn_again(tmp_path, size):
+    mz.write(gbm_paths(), tmp_path / "a.zarr")
+    before = files(tmp_path)
+    os.truncate(tmp_path / "a.zarr/x/c/1/0", size)
+    with pytest.raises(mz.StoreError, match="from 1,024"):
+        mz.open(tmp_path / "a.zarr")
+    mz.write(gbm_paths(), tmp_path / "a.zarr")
+    assert files(tmp_path) == before
+
+
+def test_times_that_were_never_filled_are_filled_when_the_run_goes_on(tmp_path):
+    mz.write(gbm_paths(), tmp_path / "a.zarr")
+    before = files(tmp_path)
+    (tmp_path / "a.zarr/time/c/0").unlink()
+    assert mz.write(gbm_paths(), tmp_path / "a.zarr").time[-1] == 1.0
+    assert files(tmp_path) == before
+
+
+def edit(root, change):
+    file = root / "zarr.json"
+    metadata = json.loads(file.read_text())
+    change(metadata["attributes"])
+    file.write_text(json.dumps(metadata))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda a: a["montezarr_store"].update(format=99),
+        lambda a: a["montezarr_store"].update(chunk=0),
+        lambda a: a["montezarr_store"].update(n_paths="many"),
+        lambda a: a["montezarr_store"].pop("chunk"),
+        lambda a: a.update(montezarr="[]"),
+        lambda a: a.update(montezarr="{}"),
+        lambda a: a.update(montezarr_store=3),
+    ],
+)
+def test_a_changed_root_is_refused_by_all_and_left_alone(tmp_path, change):
+    mz.write(gbm_paths(), tmp_path / "a.zarr")
+    edit(tmp_path / "a.zarr", change)
+    before = files(tmp_path)
+    with pytest.raises(mz.StoreError):
+        mz.open(tmp_path / "a.zarr")
+    with pytest.raises(mz.StoreError):
+        mz.write(gbm_paths(), tmp_path / "a.zarr")
+    assert files(tmp_path) == before
+
+
+def test_an_unpickled_dataset_plans_and_writes_like_the_original(tmp_path):
+    file = tmp_path / "ds.pickle"
+    file.write_bytes(pickle.dumps(gbm_paths()))
+    code = (
+        "import pickle, sys, montezarr as mz\n"
+        "ds = pickle.load(open(sys.argv[1], 'rb'))\n"
+        "print(mz.plan(ds).chunks)\n"
+        "mz.write(ds, sys.argv[2])\n"
+    )
+    command = [sys.executable, "-c", code, str(file), str(tmp_path / "p.zarr")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "5"
+    mz.write(gbm_paths(), tmp_path / "a.zarr")
+    assert files(tmp_path / "p.zarr") == files(tmp_path / "a.zarr")
+
+
+def test_another_process_is_not_taken_for_the_one_of_the_dataset(tmp_path):
+    with pytest.raises(mz.ReplayError):
+        mz.replay(gbm_paths(), 1, process=mz.BrownianMotion())
+    with pytest.raises(mz.ReplayError):
+        mz.write(gbm_paths(), tmp_path / "a.zarr", process=mz.BrownianMotion())
+    same = mz.GeometricBrownianMotion(mu=0.05, sigma=0.2)
+    assert np.array_equal(mz.replay(gbm_paths(), 1, process=same).x, gbm_paths().x[1])
 
 
 def test_changed_code_of_a_sampler_is_another_recipe(tmp_path):

@@ -107,7 +107,7 @@ def main(arguments: list[str] | None = None) -> Any:
     except (click.Abort, KeyboardInterrupt):
         click.echo("montezarr: interrupted; run the same command again to go on.", err=True)
         sys.exit(INTERRUPTED)
-    except MontezarrError as error:
+    except (MontezarrError, OSError) as error:
         click.echo(f"montezarr: {error}", err=True)
         sys.exit(BAD_INPUT)
 

@@ -12,6 +12,7 @@ from montezarr._checks import check_array, type_error, value_error
 from montezarr._optional import import_optional
 
 BANDS = (0.05, 0.25, 0.5, 0.75, 0.95)
+MAXIMUM_BYTES, MINIMUM_PATHS = 2**28, 10_000
 SAMPLES = 6
 """Single paths drawn over the fan, so that one sees how one of them goes."""
 
@@ -29,7 +30,8 @@ def fan(
 ) -> Any:
     """Draw a fan chart: bands between quantiles of the paths at each time, median and a few paths.
 
-    The quantiles are exact; the times shown are loaded into memory.
+    It shows the quantiles of the first paths, as many as fit into 256 MiB (at least 10,000): more
+    would move no line by its own width.
 
     Parameters
     ----------
@@ -64,7 +66,8 @@ def fan(
         pyplot = import_optional("matplotlib.pyplot", extra="plot", purpose="A plot")
         _, ax = pyplot.subplots(figsize=(8, 4.5), layout="constrained")
     times = array["time"].values
-    values = np.asarray(array.transpose("path", "time").values)
+    enough = max(MINIMUM_PATHS, MAXIMUM_BYTES // (array.sizes["time"] * array.dtype.itemsize))
+    values = np.asarray(array.isel(path=slice(enough)).transpose("path", "time").values)
     table = np.quantile(values, levels, axis=0)
     half = len(levels) // 2
     for i in range(half):

@@ -51,9 +51,10 @@ class Progress:
         """Show that `done` of `total` paths are there."""
         if not self.enabled:
             return
-        if self._bar is None and self._at_start is None:
-            self._at_start = 0
-            self._bar = self._make_bar(total)
+        if self._at_start is None:
+            # What the first call reports was there before: it tells nothing about the speed.
+            self._at_start = done
+            self._bar = self._make_bar(done, total)
         if self._bar is not None:
             self._bar.update(done - self._bar.n)
         elif time.monotonic() - self._shown >= EVERY or done == total:
@@ -62,20 +63,26 @@ class Progress:
 
     def line(self, done: int, total: int, elapsed: float) -> str:
         """Return the plain line for `done` of `total` paths after `elapsed` seconds."""
-        rate = done / max(elapsed, 1e-9)
+        rate = (done - (self._at_start or 0)) / max(elapsed, 1e-9)
         left = (total - done) / max(rate, 1e-9)
         return (
             f"{self.label}: {done:,} of {total:,} paths ({done / total:.0%}),"
             f" {rate:,.0f} paths/s, {left:.0f} s left"
         )
 
-    def _make_bar(self, total: int) -> Any:
-        if not self.stream.isatty():
+    def _make_bar(self, done: int, total: int) -> Any:
+        # A notebook's standard error is no terminal, and tqdm.auto draws a bar of its own there.
+        if not self.stream.isatty() and "ipykernel" not in sys.modules:
             return None
         try:
             tqdm = import_optional("tqdm.auto", extra="progress", purpose="A progress bar")
         except MissingDependencyError:
             return None
         return tqdm.tqdm(
-            total=total, desc=self.label, unit="path", unit_scale=True, file=self.stream
+            total=total,
+            initial=done,
+            desc=self.label,
+            unit="path",
+            unit_scale=True,
+            file=self.stream,
         )

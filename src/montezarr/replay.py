@@ -34,7 +34,11 @@ def run_of(ds: Any, process: Any = None) -> lazy.Run:
         for variable in getattr(ds, "data_vars", {}).values()
         for name in getattr(getattr(variable.data, "dask", None), "layers", ())
     ]
-    live = lazy.recall(fingerprint(recipe), layers, ds.sizes.get("path"))
+    live = (
+        None
+        if process is not None
+        else lazy.recall(fingerprint(recipe), layers, ds.sizes.get("path"))
+    )
     if live is not None:
         return live
     described = recipe["process"]
@@ -55,6 +59,9 @@ def run_of(ds: Any, process: Any = None) -> lazy.Run:
     names = [variable["name"] for variable in variables]
     plain = [v for v in variables if "labels" not in v and v["name"] != EVENT_TIME] or variables
     dtypes = {variable["dtype"] for variable in plain}
+    # As the arrays were made, so that they have the same names; data alone may hold anything.
+    simulated = [name for name in layers if name.startswith("simulate-")]
+    strict = bool(simulated) and not any("-keep" in name for name in simulated)
     again = simulate(
         target,
         n_paths=max(1, ds.sizes.get("path", 1)),
@@ -65,8 +72,9 @@ def run_of(ds: Any, process: Any = None) -> lazy.Run:
         x0=x0,
         seed=RootSeed.from_dict(recipe["seed"]),
         dtype=dtypes.pop() if len(dtypes) == 1 else None,
+        chunks=_chunk_of(ds),
         keep=recipe.get("keep"),
-        on_nonfinite="keep",
+        on_nonfinite="raise" if strict else "keep",
         labels=None
         if isinstance(target, Process)
         else next((v["labels"] for v in variables if "labels" in v), None),
@@ -76,6 +84,15 @@ def run_of(ds: Any, process: Any = None) -> lazy.Run:
     if run is None or run.fingerprint != fingerprint(recipe):
         raise ReplayError("process: not the sampler that this Dataset was simulated with.")
     return run
+
+
+def _chunk_of(ds: xr.Dataset) -> int | None:
+    """Return the paths per chunk of a lazy Dataset that came without its run, such as unpickled."""
+    for variable in ds.data_vars.values():
+        chunks = dict(zip(variable.dims, variable.chunks or (), strict=False)).get("path")
+        if chunks and chunks[0] % BLOCK == 0:
+            return int(chunks[0])
+    return None
 
 
 def plan(ds: xr.Dataset) -> lazy.Plan:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,13 @@ SCHEMA: dict[str, dict[str, Types]] = {
     },
     "risk": {"levels": (list,)},
 }
-REQUIRED = (("process", "name"), ("run", "n_paths"), ("run", "T"), ("output", "store"))
+REQUIRED = (
+    ("process", "name"),
+    ("run", "n_paths"),
+    ("run", "T"),
+    ("run", "seed"),  # without one, a second run would be another one and not go on
+    ("output", "store"),
+)
 NAMES = {
     str: "a string",
     int: "an integer",
@@ -120,6 +126,16 @@ def _check(config: Config) -> None:
             raise config.error(section, key, "missing.")
     if config.get("process", "fit", False) not in (True, False):
         raise config.error("process", "fit", "expected true or false.")
+    if not isinstance(config.get("process", "name"), str):
+        raise config.error("process", "name", "expected a string.")
+    per_year = config.get("data", "per_year", 252)
+    if not 0 < per_year < math.inf:
+        raise config.error("data", "per_year", f"expected a number > 0, got {per_year}.")
+    plot = config.get("output", "plot", "fan.png")
+    if Path(plot).suffix not in (".png", ".pdf", ".svg"):
+        raise config.error(
+            "output", "plot", f"expected a .png, .pdf or .svg file, got {show(plot)}."
+        )
     if config.get("process", "fit", False) and not config.get("data", "file"):
         raise config.error("data", "file", "missing, and [process] fit = true needs it.")
 
@@ -129,12 +145,17 @@ def number_of(config: Config, section: str, key: str, default: float) -> float:
     value = config.get(section, key, default)
     if not isinstance(value, str):
         return float(value)
+    # Not fractions.Fraction, which would build the integer 10**999999999 of "1e999999999".
+    parts = value.split("/")
     try:
-        return float(Fraction(value))
-    except (ValueError, ZeroDivisionError) as error:
+        number = float(parts[0]) / (float(parts[1]) if len(parts) == 2 else 1.0)
+    except (ValueError, ZeroDivisionError):
+        number = math.nan
+    if len(parts) > 2 or not math.isfinite(number):
         raise config.error(
             section, key, f'expected a number or a fraction such as "1/252", got {show(value)}.'
-        ) from error
+        )
+    return number
 
 
 def line_of(text: str, section: str, key: str | None) -> int:

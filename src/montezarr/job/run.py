@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 import time
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from montezarr import plot
 from montezarr._checks import show
-from montezarr.dataset import simulate
+from montezarr.dataset import ATTRIBUTE, simulate
 from montezarr.errors import ArgumentTypeError, ArgumentValueError
 from montezarr.job.config import Config, number_of
 from montezarr.processes import BUILT_IN, Fit, GeometricBrownianMotion, Process
@@ -96,7 +97,7 @@ def prepare(config: Config) -> Prepared:
     except (ArgumentTypeError, ArgumentValueError) as error:
         key, _, problem = str(error).partition(": ")
         raise config.error("run", key, problem) from error
-    _check_outputs(config, process, ds)
+    _check_outputs(config, process, ds, process.default_x0() if x0 is None else x0)
     return Prepared(config=config, process=process, fit=fit, prices=prices, ds=ds)
 
 
@@ -133,7 +134,7 @@ def read_prices(config: Config) -> NDArray[np.float64] | None:
         return None
     column = config.get("data", "column", "close")
     try:
-        with file.open(newline="") as handle:
+        with file.open(newline="", encoding="utf-8") as handle:
             reader = csv.DictReader(handle)
             if column not in (reader.fieldnames or ()):
                 names = ", ".join(reader.fieldnames or ())
@@ -141,10 +142,15 @@ def read_prices(config: Config) -> NDArray[np.float64] | None:
             values = []
             for row in reader:
                 try:
-                    values.append(float(row[column]))
+                    value = float(row[column])
                 except (TypeError, ValueError):
+                    value = math.nan
+                if not math.isfinite(value):
                     problem = f"{file}:{reader.line_num}: {show(row[column])} is no number."
-                    raise config.error("data", "file", problem) from None
+                    raise config.error("data", "file", problem)
+                values.append(value)
+    except UnicodeDecodeError as error:
+        raise config.error("data", "file", f"{file} is not text in UTF-8.") from error
     except OSError as error:
         raise config.error("data", "file", f"{file} cannot be read: {error.strerror}.") from error
     return np.array(values)
@@ -171,11 +177,20 @@ def _process(config: Config, prices: NDArray[np.float64] | None) -> tuple[Proces
     return fit.process, fit
 
 
-def _check_outputs(config: Config, process: Process, ds: xr.Dataset) -> None:
+def _check_outputs(config: Config, process: Process, ds: xr.Dataset, x0: Any) -> None:
     """Raise now what would else be raised after the simulation."""
     levels = config.get("risk", "levels", [])
-    if levels and len(process.variables) != 1:
-        raise config.error("risk", "levels", "needs a process of one variable.")
+    if levels:
+        if process.variables != ("x",) or ds["x"].dtype.kind != "f":
+            raise config.error("risk", "levels", "needs a process of one real variable.")
+        grid = json.loads(ds.attrs[ATTRIBUTE])["grid"]
+        ends = (
+            [0.0, grid["T"] * grid["dt"]] if "T" in grid else [grid["times"][0], grid["times"][-1]]
+        )
+        if [float(ds.time[0]), float(ds.time[-1])] != ends:
+            raise config.error("run", "keep", "drops the first or last time, which [risk] needs.")
+        if not x0 > 0:
+            raise config.error("run", "x0", "expected a value > 0, since [risk] is relative to it.")
     try:
         check_levels(levels, ds.sizes["path"])
     except (ArgumentTypeError, ArgumentValueError) as error:
@@ -185,8 +200,8 @@ def _check_outputs(config: Config, process: Process, ds: xr.Dataset) -> None:
 
 
 def _risk(process: Process, stored: xr.Dataset, levels: list[Any]) -> tuple[list[Risk], list[Risk]]:
-    values = stored["x"]
-    first, last = (values.isel(time=k).values.astype(np.float64) for k in (0, -1))
+    both = stored["x"].isel(time=[0, -1]).values.astype(np.float64)  # one pass over the store
+    first, last = both[:, 0], both[:, 1]
     estimates = estimate_risk(1 - last / first, levels)
     horizon = float(stored["time"][-1] - stored["time"][0])
     if isinstance(process, GeometricBrownianMotion) and math.isfinite(horizon) and horizon > 0:

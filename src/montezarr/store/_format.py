@@ -17,6 +17,8 @@ from montezarr._checks import type_error, value_error
 from montezarr.dataset import ATTRIBUTE, variable_attributes
 from montezarr.errors import StoreError, StoreExistsError, StoreNotFoundError
 from montezarr.lazy import Run
+from montezarr.recipe import RECIPE_KEYS
+from montezarr.seeding import BLOCK
 
 STORE_ATTRIBUTE = "montezarr_store"
 """Root attribute with the state of the store; the recipe stands beside it."""
@@ -42,7 +44,7 @@ def check_path(path: Any) -> Path:
         raise value_error("path", "the path of a directory", path)
     if "://" in text or "::" in text:
         raise value_error("path", "a local directory", path, "Remote stores are not written yet.")
-    return Path(text).absolute()
+    return Path(text).expanduser().absolute()
 
 
 def read_root(path: Path) -> dict[str, Any] | None:
@@ -60,9 +62,9 @@ def read_root(path: Path) -> dict[str, Any] | None:
     if not path.is_dir():
         raise StoreExistsError(f"path: expected a montezarr store or nothing, got a file: {path}.")
     try:
-        text = (path / "zarr.json").read_text()
+        text = (path / "zarr.json").read_text(encoding="utf-8")
     except FileNotFoundError:
-        if any(path.iterdir()):
+        if any(not entry.name.endswith(".partial") for entry in path.iterdir()):
             raise StoreExistsError(
                 f"path: expected a montezarr store or nothing, got a directory with other content:"
                 f" {path}. It is left as it is; choose another path."
@@ -70,12 +72,21 @@ def read_root(path: Path) -> dict[str, Any] | None:
         return None
     try:
         attributes = json.loads(text)["attributes"]
-        attributes[STORE_ATTRIBUTE]["status"], json.loads(attributes[ATTRIBUTE])
-    except (ValueError, KeyError, TypeError):
+        info, recipe = attributes[STORE_ATTRIBUTE], json.loads(attributes[ATTRIBUTE])
+        is_ours = info["status"] in (COMPLETE, INCOMPLETE) and recipe.keys() >= RECIPE_KEYS
+        sizes = [info["n_paths"], info["chunk"] // BLOCK]
+        is_ours = is_ours and all(isinstance(size, int) and size >= 1 for size in sizes)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        is_ours = False
+    if not is_ours:
         raise StoreExistsError(
             f"path: expected a montezarr store or nothing, got another Zarr group: {path}."
             " It is left as it is; choose another path."
-        ) from None
+        )
+    if info.get("format") != STORE_FORMAT:
+        raise StoreError(
+            f"path: expected store format {STORE_FORMAT}, got {info.get('format')}: {path}."
+        )
     out: dict[str, Any] = attributes
     return out
 
@@ -103,7 +114,9 @@ def create(path: Path, run: Run) -> None:
 def create_arrays(root: zarr.Group, run: Run) -> None:
     """Make the arrays that are not there yet."""
     times = run.sampling.times
-    if "time" not in root:
+    if "time" in root:
+        array = root["time"]
+    else:
         array = root.create_array(
             "time",
             shape=times.shape,
@@ -114,7 +127,8 @@ def create_arrays(root: zarr.Group, run: Run) -> None:
             attributes={"axis": "T", "long_name": "time"},
             config={"write_empty_chunks": True},
         )
-        array[:] = times
+    # Also when it was there: a run killed between making it and filling it left zeros.
+    array[:] = times  # type: ignore[index]
     for variable in run.sampling.variables:
         if variable.name in root:
             continue
@@ -134,18 +148,32 @@ def create_arrays(root: zarr.Group, run: Run) -> None:
         )
 
 
-def missing_chunks(path: Path, names: list[str], n_chunks: int) -> Iterator[int]:
-    """Yield the chunks of which a file is missing. A file that is there is whole.
+def missing_chunks(path: Path, sizes: Mapping[str, int], n_chunks: int) -> Iterator[int]:
+    """Yield the chunks of which a file is missing, or has not the size of a whole one.
 
-    The local store writes beside and renames, so a chunk is there complete or not at all.
+    The local store writes beside and renames, so a chunk is there complete or not at all; but a
+    power cut may leave a file whose bytes never reached the disk.
+
+    Parameters
+    ----------
+    sizes : mapping of str to int
+        Bytes of a chunk file of each array; exact, since nothing is compressed.
     """
-    present = [_present(path / name / "c") for name in names]
+    present = [_present(path / name / "c", size) for name, size in sizes.items()]
     for chunk in range(n_chunks):
         if not all(chunk in have for have in present):
             yield chunk
 
 
-def _present(directory: Path) -> set[int]:
+def chunk_sizes(root: zarr.Group, names: list[str]) -> dict[str, int]:
+    """Return the bytes of a chunk file of each array: its numbers, and 4 for the checksum."""
+    return {
+        name: int(np.prod(root[name].chunks)) * root[name].dtype.itemsize + 4  # type: ignore[union-attr]
+        for name in names
+    }
+
+
+def _present(directory: Path, size: int) -> set[int]:
     try:
         entries = list(os.scandir(directory))
     except FileNotFoundError:
@@ -153,8 +181,15 @@ def _present(directory: Path) -> set[int]:
     return {
         int(entry.name)
         for entry in entries
-        if entry.name.isdigit() and os.path.exists(os.path.join(entry.path, "0"))
+        if entry.name.isdigit() and _size(os.path.join(entry.path, "0")) == size
     }
+
+
+def _size(file: str) -> int:
+    try:
+        return os.stat(file).st_size
+    except OSError:
+        return -1
 
 
 def check_arrays(root: zarr.Group, names: list[str], path: Path) -> None:

@@ -48,11 +48,6 @@ def open_store(path: Any) -> xr.Dataset:
     if state is None:
         raise StoreNotFoundError(f"path: expected a montezarr store, got nothing at {target}.")
     info = state[_format.STORE_ATTRIBUTE]
-    if info.get("format") != _format.STORE_FORMAT:
-        raise StoreError(
-            f"path: expected store format {_format.STORE_FORMAT}, got {info.get('format')}:"
-            f" {target}."
-        )
     if info["status"] != _format.COMPLETE:
         raise StoreNotFoundError(
             f"path: expected a complete store, got one that is still being written: {target}."
@@ -65,9 +60,11 @@ def _as_dataset(target: Path, state: dict[str, Any]) -> xr.Dataset:
     recipe = json.loads(state[ATTRIBUTE])
     info = state[_format.STORE_ATTRIBUTE]
     names = [variable["name"] for variable in recipe["variables"]]
-    _format.check_arrays(zarr.open_group(target, mode="r"), [*names, "time"], target)
+    root = zarr.open_group(target, mode="r")
+    _format.check_arrays(root, [*names, "time"], target)
     n_chunks = -(-info["n_paths"] // info["chunk"])
-    lost = next(_format.missing_chunks(target, names, n_chunks), None)
+    sizes = _format.chunk_sizes(root, names)
+    lost = next(_format.missing_chunks(target, sizes, n_chunks), None)
     if lost is not None:
         raise StoreError(
             f"path: expected {n_chunks:,} chunks, got none for paths from {lost * info['chunk']:,}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def write(
     process : object, optional
         The sampler, where it is your own code and not alive in this process.
     on_progress : function (paths done, paths in all), optional
-        Called after each chunk, in the calling thread.
+        Called once before the first chunk and after each one, in the calling thread.
 
     Returns
     -------
@@ -60,7 +61,7 @@ def write(
     StoreExistsError
         If there is something at `path` that montezarr did not make.
     StoreMismatchError
-        If the store there holds another recipe, number of paths or chunk size.
+        If the store there holds another recipe or number of paths.
     StoreError
         If the disk has too little room; with the bytes needed.
     SamplerError
@@ -84,9 +85,12 @@ def write(
         _format.create(target, run)
     else:
         _check_same(state, run, target)
+        # The default chunk depends on the number of workers; a store goes on in its own.
+        run = replace(run, chunk=state[_format.STORE_ATTRIBUTE]["chunk"])
         _format.create_arrays(zarr.open_group(target, mode="r+"), run)
     names = [variable.name for variable in run.sampling.variables]
-    missing = list(_format.missing_chunks(target, names, run.n_chunks))
+    sizes = _format.chunk_sizes(zarr.open_group(target, mode="r"), names)
+    missing = list(_format.missing_chunks(target, sizes, run.n_chunks))
     if missing:
         _write_chunks(run, target, missing, on_progress)
     if missing or state is None or state[_format.STORE_ATTRIBUTE]["status"] != _format.COMPLETE:
@@ -140,6 +144,8 @@ def _write_chunks(run: Run, target: Path, missing: list[int], on_progress: Any) 
     writer.__dict__["__name__"] = f"write-{run.sampling.name}"
     sizes = [stop - start for start, stop in map(run.range_of, missing)]
     done = run.n_paths - sum(sizes)
+    if on_progress is not None:
+        on_progress(done, run.n_paths)  # where this run starts: what was there is not its work
     with backend.executor() as executor:
         for _, count in windowed(executor, writer, _items(run, missing), backend.workers):
             done += count
@@ -182,13 +188,11 @@ def _check_same(state: dict[str, Any], run: Run, target: Path) -> None:
             f" there, {wanted.get(field)!r} here, in {target}. Choose another path."
         )
     info = state[_format.STORE_ATTRIBUTE]
-    for field, value in (("n_paths", run.n_paths), ("chunk", run.chunk)):
-        if info[field] != value:
-            raise StoreMismatchError(
-                f"path: expected a store with {field} = {value:,}, got {info[field]:,}, in"
-                f" {target}. Choose another path, or pass the same "
-                + ("chunks= to simulate." if field == "chunk" else "n_paths.")
-            )
+    if info["n_paths"] != run.n_paths:
+        raise StoreMismatchError(
+            f"path: expected a store with n_paths = {run.n_paths:,}, got {info['n_paths']:,}, in"
+            f" {target}. Choose another path, or pass the same n_paths."
+        )
 
 
 def _check_room(target: Path, run: Run) -> None:
