@@ -14,8 +14,18 @@ import numpy as np
 import montezarr as mz
 from benchmarks import peers
 from benchmarks._measure import Row, best
-from benchmarks.peers import DT, MU, SIGMA, STEPS, STRIKE, X0
-from benchmarks.samplers import PythonGBM, VectorPath, one_path, one_vector_path
+from benchmarks.samplers import (
+    DT,
+    MU,
+    SIGMA,
+    STEPS,
+    STRIKE,
+    X0,
+    PythonGBM,
+    VectorPath,
+    one_path,
+    one_vector_path,
+)
 
 GBM = mz.GeometricBrownianMotion(mu=MU, sigma=SIGMA)
 PATHS = 800_000

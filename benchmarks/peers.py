@@ -10,8 +10,7 @@ from typing import Any
 import dask.array as da
 import numpy as np
 
-MU, SIGMA, X0, STRIKE, STEPS = 0.05, 0.2, 100.0, 105.0, 252
-DT = 1 / STEPS
+from benchmarks.samplers import DT, MU, SIGMA, STEPS, STRIKE, X0
 
 
 def payoff_mean_pathwise(n_paths: int) -> float:

@@ -622,7 +622,9 @@ def test_a_plan_adds_up():
     with dask.config.set(scheduler="synchronous"):
         plan = mz.plan(ds)
     chunk_bytes = 2048 * 21 * 2 * 4
+    assert 0 < plan.seconds_per_path < 1e-3
     assert plan.to_dict() == {
+        "seconds_per_path": plan.seconds_per_path,
         "process": "Heston",
         "sampler": "sample(draws, grid, x0), counter-based, whole ranges",
         "paths": 10_000,

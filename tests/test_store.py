@@ -99,17 +99,17 @@ def test_written_again_it_is_complete_and_nothing_is_simulated(tmp_path):
     mz.write(gbm_paths(), tmp_path / "a.zarr")
     before = files(tmp_path)
     calls = []
-    mz.write(gbm_paths(), tmp_path / "a.zarr", on_progress=lambda done, total: calls.append(done))
+    mz.write(gbm_paths(), tmp_path / "a.zarr", on_progress=lambda done, *rest: calls.append(done))
     assert calls == []
     assert files(tmp_path) == before
 
 
 def test_progress_counts_paths_up_to_all(tmp_path):
     calls = []
-    mz.write(gbm_paths(), tmp_path / "a.zarr", on_progress=lambda *pair: calls.append(pair))
+    mz.write(gbm_paths(), tmp_path / "a.zarr", on_progress=lambda *report: calls.append(report))
     assert sorted(calls) == calls
-    assert calls[0] == (0, 5000)
-    assert calls[-1] == (5000, 5000)
+    assert calls[0] == (0, 5000, 0)
+    assert calls[-1] == (5000, 5000, 0)
 
 
 def test_missing_chunks_are_drawn_again_to_the_same_bytes(tmp_path):
@@ -127,7 +127,7 @@ import os, sys
 import montezarr as mz
 gbm = mz.GeometricBrownianMotion(mu=0.05, sigma=0.2)
 ds = mz.simulate(gbm, n_paths=5000, T=20, x0=100.0, dt=0.05, seed=42, chunks=1024)
-mz.write(ds, sys.argv[1], on_progress=lambda done, total: done > 2000 and os.kill(os.getpid(), 9))
+mz.write(ds, sys.argv[1], on_progress=lambda done, *rest: done > 2000 and os.kill(os.getpid(), 9))
 """
 
 

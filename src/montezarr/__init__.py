@@ -1,83 +1,21 @@
 """Monte Carlo sample paths of stochastic processes, larger than memory."""
 
-from importlib.metadata import version as _version
+import os
+from typing import TYPE_CHECKING, Any
 
-from montezarr import accessor as _accessor  # registers ds.mz
-from montezarr import plot
-from montezarr.dataset import simulate
-from montezarr.draws import Draws
-from montezarr.errors import (
-    ArgumentTypeError,
-    ArgumentValueError,
-    ConfigError,
-    MemoryBudgetError,
-    MissingDependencyError,
-    MontezarrError,
-    MontezarrWarning,
-    ReplayError,
-    SamplerError,
-    StoreError,
-    StoreExistsError,
-    StoreMismatchError,
-    StoreNotFoundError,
-)
-from montezarr.grid import TimeGrid
-from montezarr.lazy import Plan
-from montezarr.processes import (
-    BrownianMotion,
-    Diffusion,
-    Fit,
-    GeometricBrownianMotion,
-    Heston,
-    MarkovChain,
-    OrnsteinUhlenbeck,
-    PoissonProcess,
-    Process,
-    RandomWalk,
-)
-from montezarr.replay import plan, replay
-from montezarr.schemes import EulerMaruyama, Milstein, Scheme
-from montezarr.seeding import generate_path_seeds
-from montezarr.store import open_store as open
-from montezarr.store import write
+if TYPE_CHECKING or "MONTEZARR_WORKER" not in os.environ:
+    from montezarr._public import *
+    from montezarr._public import __all__ as __all__
+    from montezarr._public import __version__ as __version__
+else:
+    # A worker process draws paths: xarray, Dask and Zarr would triple the time that it takes to
+    # start. Code of the user's that asks for them there still gets them.
+    def __getattr__(name: str) -> Any:
+        from importlib import import_module
+        from importlib.util import find_spec
 
-__version__ = _version("montezarr")
-
-__all__ = [
-    "ArgumentTypeError",
-    "ArgumentValueError",
-    "BrownianMotion",
-    "ConfigError",
-    "Diffusion",
-    "Draws",
-    "EulerMaruyama",
-    "Fit",
-    "GeometricBrownianMotion",
-    "Heston",
-    "MarkovChain",
-    "MemoryBudgetError",
-    "Milstein",
-    "MissingDependencyError",
-    "MontezarrError",
-    "MontezarrWarning",
-    "OrnsteinUhlenbeck",
-    "Plan",
-    "PoissonProcess",
-    "Process",
-    "RandomWalk",
-    "ReplayError",
-    "SamplerError",
-    "Scheme",
-    "StoreError",
-    "StoreExistsError",
-    "StoreMismatchError",
-    "StoreNotFoundError",
-    "TimeGrid",
-    "generate_path_seeds",
-    "open",
-    "plan",
-    "plot",
-    "replay",
-    "simulate",
-    "write",
-]
+        if name.startswith("_") or (name != "replay" and find_spec(f"montezarr.{name}")):
+            raise AttributeError(name)  # so that the import system looks for a module
+        public = import_module("montezarr._public")
+        globals().update({key: getattr(public, key) for key in public.__all__})
+        return getattr(public, name)

@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-import montezarr
+from montezarr import __version__, job
 from montezarr import bits as bits_of
-from montezarr import job
+from montezarr.bench.run import compare
 from montezarr.errors import MontezarrError
 from montezarr.job import Report
 from montezarr.progress import Progress
@@ -22,7 +22,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON f
 
 
 @click.group()
-@click.version_option(montezarr.__version__, prog_name="montezarr")
+@click.version_option(__version__, prog_name="montezarr")
 def cli() -> None:
     """Monte Carlo sample paths of stochastic processes, larger than memory."""
 
@@ -69,6 +69,16 @@ def bits(seed: int, order: str, n_bytes: int | None) -> None:
         out.flush()
     except BrokenPipeError:  # the reader has seen enough
         sys.stderr.close()
+
+
+@cli.command()
+@click.option("--n-jobs", type=int, default=-1, show_default=True, help="Workers; -1 is all cores.")
+@click.option("--backend", "names", multiple=True, help="Only this one; may be given again.")
+@json_option
+def bench(n_jobs: int, names: tuple[str, ...], as_json: bool) -> None:
+    """Measure every backend on this machine, and say which to use for what."""
+    result = compare(n_jobs, names, lambda name: click.echo(f"measuring {name} ...", err=True))
+    click.echo(result.to_json() if as_json else str(result))
 
 
 def _text(report: Report) -> str:

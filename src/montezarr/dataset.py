@@ -19,11 +19,11 @@ from montezarr._checks import (
     type_error,
     value_error,
 )
-from montezarr.backends import active
+from montezarr.backends import configured, cores
 from montezarr.initial import per_path, plain_scalars
 from montezarr.processes import Process
 from montezarr.recipe import FORMAT, RECIPE_KEYS, recipe_of
-from montezarr.sampling import EVENT_TIME
+from montezarr.sampling import EVENT_TIME, RETRIES
 from montezarr.sampling.adapt import bind, choose_kind
 from montezarr.sampling.arguments import check_dtype, check_keep, check_labels
 from montezarr.seeding import BLOCK, as_root_seed
@@ -45,7 +45,9 @@ def simulate(
     chunks: int | None = None,
     keep: Any = None,
     labels: Sequence[str | int] | None = None,
+    on_error: str = "raise",
     on_nonfinite: str = "raise",
+    retries: int = RETRIES,
     legacy_global_rng: bool = False,
     **options: Any,
 ) -> xr.Dataset:
@@ -88,8 +90,15 @@ def simulate(
     labels : sequence, optional
         All labels of a sampler that returns labels, where it offers no ``state_space.states``; or
         of one that returns integers, to have them stored as codes.
-    on_nonfinite : {"raise", "keep"}
-        Whether NaN and infinities are an error.
+    on_error : {"raise", "mask", "retry"}
+        What to do about a path on which the sampler fails. "mask" sets it to NaN, or in an integer
+        variable to the number in its attribute ``masked_value``; averages over the rest are then
+        biased if failing depends on the path. "retry" draws it again from the same stream, for
+        what may pass, such as a server that does not answer. The first path must not fail.
+    on_nonfinite : {"raise", "keep", "mask", "retry"}
+        The same for paths with NaN or infinities; "keep" lets them pass.
+    retries : int
+        How often a path is drawn again under "retry", until its failure is raised.
     legacy_global_rng : bool
         Run a ``sample_path`` that draws from the global ``np.random`` state, seeded for each path
         and restored after.
@@ -122,7 +131,9 @@ def simulate(
     kind = choose_kind(process, check_bool("legacy_global_rng", legacy_global_rng))
     count = check_int("n_paths", n_paths, minimum=1, maximum=MAX_INDEX)
     root = as_root_seed(seed)
-    choice = check_choice("on_nonfinite", on_nonfinite, ("raise", "keep"))
+    on_error = check_choice("on_error", on_error, ("raise", "mask", "retry"))
+    choice = check_choice("on_nonfinite", on_nonfinite, ("raise", "keep", "mask", "retry"))
+    again = check_int("retries", retries, maximum=1000)
     lazy.check_steps(T)
     x0 = plain_scalars(x0)
     digest, own_x0, is_lazy = per_path(process, x0, count)
@@ -144,20 +155,27 @@ def simulate(
         seed=root,
         dtype=check_dtype(dtype),
         labels=check_labels(labels),
-        on_nonfinite=choice,  # type: ignore[arg-type]
+        on_nonfinite="keep" if choice in ("keep", "mask") else "raise",
         options=options,
     )
-    sampling = replace(sampling, keep=check_keep(keep, sampling.grid.T))
+    sampling = replace(
+        sampling,
+        keep=check_keep(keep, sampling.grid.T),
+        on_error=on_error,  # type: ignore[arg-type]
+        on_nonfinite=choice,  # type: ignore[arg-type]
+        retries=again,
+    )
     recipe = recipe_of(sampling, digest)
     state_bytes = len(sampling.variables) * sampling.dtype.itemsize
-    backend = active()
+    backend = configured()
+    workers = cores() if backend is None else backend.workers
     chunk = lazy.choose_chunk(
         count,
         sampling.n_times * state_bytes,
         chunks,
-        backend.workers,
+        workers,
         work_bytes=(sampling.grid.T + 1) * state_bytes,
-        local_workers=backend.workers if backend.is_local else 1,
+        local_workers=workers if backend is None or backend.is_local else 1,
     )
     return to_dataset(lazy.Run(sampling, count, chunk, recipe, own_x0))
 
@@ -167,7 +185,11 @@ def to_dataset(run: lazy.Run) -> xr.Dataset:
     times = xr.Variable("time", run.sampling.times, {"axis": "T", "long_name": "time"})
     arrays = lazy.arrays(run)
     variables = {
-        variable.name: (("path", "time"), arrays[variable.name], variable_attributes(variable))
+        variable.name: (
+            ("path", "time"),
+            arrays[variable.name],
+            variable_attributes(variable) | masked_attribute(variable, run.sampling),
+        )
         for variable in run.sampling.variables
     }
     return xr.Dataset(variables, {"time": times}, {ATTRIBUTE: json.dumps(dict(run.recipe))})
@@ -182,6 +204,13 @@ def variable_attributes(variable: Any) -> dict[str, Any]:
     codes = np.arange(len(variable.labels), dtype=variable.dtype)
     words = [str(label).replace(" ", "_") for label in variable.labels]
     return {"flag_values": codes, "flag_meanings": " ".join(words)}
+
+
+def masked_attribute(variable: Any, sampling: Any) -> dict[str, Any]:
+    """Return the attribute that tells the number of masked paths, where it is not NaN."""
+    is_masked = "mask" in (sampling.on_error, sampling.on_nonfinite)
+    is_float = np.dtype(variable.dtype).kind == "f"
+    return {"masked_value": variable.masked} if is_masked and not is_float else {}
 
 
 def recipe_in(ds: Any) -> dict[str, Any]:

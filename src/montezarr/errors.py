@@ -8,6 +8,7 @@ __all__ = [
     "ArgumentTypeError",
     "ArgumentValueError",
     "ConfigError",
+    "MaskedPathsWarning",
     "MemoryBudgetError",
     "MissingDependencyError",
     "MontezarrError",
@@ -18,6 +19,8 @@ __all__ = [
     "StoreExistsError",
     "StoreMismatchError",
     "StoreNotFoundError",
+    "WorkerDied",
+    "WorkerTimeout",
 ]
 
 
@@ -43,6 +46,29 @@ class MemoryBudgetError(ArgumentValueError):
 
 class MissingDependencyError(MontezarrError, ImportError):
     """An optional package is absent; the message has the line that installs it."""
+
+
+class MaskedPathsWarning(MontezarrWarning):
+    """Some paths failed and were masked.
+
+    Attributes
+    ----------
+    paths : tuple of int
+        Their indices.
+    """
+
+    def __init__(self, paths: tuple[int, ...], reason: str, n_paths: int):
+        super().__init__(paths, reason, n_paths)
+        self.paths, self.reason, self.n_paths = paths, reason, n_paths
+
+    def __str__(self) -> str:
+        listed = ", ".join(str(path) for path in self.paths[:20])
+        more = f" and {len(self.paths) - 20:,} more" if len(self.paths) > 20 else ""
+        return (
+            f"{len(self.paths):,} of {self.n_paths:,} paths failed and are masked: paths"
+            f" {listed}{more}. The first: {self.reason} If failing depends on the path, averages"
+            " over the rest are biased towards the survivors."
+        )
 
 
 class ConfigError(MontezarrError, ValueError):
@@ -99,3 +125,60 @@ class SamplerError(MontezarrError, RuntimeError):
         if self.traceback:
             lines += ["  original traceback:", *(f"    {s}" for s in self.traceback.splitlines())]
         return "\n".join(lines)
+
+
+class WorkerDied(MontezarrError, RuntimeError):
+    """A worker process died on a task, and again on each attempt to repeat it.
+
+    Attributes
+    ----------
+    start, stop : int or None
+        The range of paths that it worked on, where that is known.
+    deaths : int
+        How often a worker died on it.
+    causes : tuple of str
+        How the workers ended, as far as that is known.
+    """
+
+    def __init__(
+        self,
+        deaths: int,
+        causes: tuple[str, ...] = (),
+        start: int | None = None,
+        stop: int | None = None,
+    ):
+        super().__init__(deaths, causes, start, stop)
+        self.deaths, self.causes, self.start, self.stop = deaths, causes, start, stop
+
+    def __str__(self) -> str:
+        known = self.start is not None and self.stop is not None
+        where = f"paths {self.start} to {self.stop - 1}" if known else "one task"  # type: ignore[operator]
+        how = f" ({'; '.join(self.causes)})" if self.causes else ""
+        return (
+            f"{where}: the worker died {self.deaths} times{how}, so it was given up. Draw these"
+            " paths with backend='synchronous' under a debugger, or use less memory per chunk."
+        )
+
+
+class WorkerTimeout(MontezarrError, TimeoutError):
+    """A task took longer than `timeout=`, and its worker was killed.
+
+    Attributes
+    ----------
+    start, stop : int or None
+        The range of paths that it worked on, where that is known.
+    timeout : float
+        Seconds that a task may take.
+    """
+
+    def __init__(self, timeout: float, start: int | None = None, stop: int | None = None):
+        super().__init__(timeout, start, stop)
+        self.timeout, self.start, self.stop = timeout, start, stop
+
+    def __str__(self) -> str:
+        known = self.start is not None and self.stop is not None
+        where = f"paths {self.start} to {self.stop - 1}" if known else "one task"  # type: ignore[operator]
+        return (
+            f"{where}: took longer than timeout = {self.timeout:g} s, and its worker was killed."
+            " Allow more time, take smaller batches, or look for a loop without end."
+        )

@@ -9,14 +9,17 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import dask.array as da
 import numpy as np
 import psutil
+from dask.delayed import delayed
 from numpy.typing import NDArray
 
 from montezarr._checks import check_int
 from montezarr.draws import MAX_STEPS
 from montezarr.errors import MemoryBudgetError
+from montezarr.processes import Process
 from montezarr.recipe import fingerprint
 from montezarr.sampling import Sampling, sample_range
 from montezarr.seeding import BLOCK
@@ -27,6 +30,9 @@ MAX_CHUNKS = 20_000
 CHUNKS_PER_WORKER = 8
 MAX_CHUNKS_HARD = 10**7
 """A graph of more chunks than this costs gigabytes before anything runs."""
+
+LARGE = 2**16
+"""Bytes of a pickled sampler above which it is no part of each task."""
 
 WORKING_COPIES = 3
 """Chunks' worth of memory that one worker takes to draw a chunk and to write it or reduce it.
@@ -173,20 +179,13 @@ def arrays(run: Run) -> dict[str, Any]:
     shape: tuple[Any, ...] = (paths, (sampling.n_times,))
     if several:
         shape = ((len(sampling.variables),), *shape)
-    name = f"simulate-{sampling.name}-{run.fingerprint}-{run.n_paths}-{run.chunk}"
-    if sampling.on_nonfinite != "raise":  # determines no value, so is not in the recipe
-        name += f"-{sampling.on_nonfinite}"
-    if run.x0 is not None:
-        name += f"-{run.x0.name}"
-    task = _Task(sampling, run.chunk, run.n_paths, run)
-    task = _by_name.setdefault(name, task)
-    _by_recipe[run.fingerprint] = task
+    name = name_of(run)
     options: dict[str, Any] = {
         "dtype": sampling.dtype,
         "meta": np.empty((0,) * len(shape), sampling.dtype),
         "name": name,
         "chunks": shape,
-        "run": task,
+        "run": _own_task(remember(run), name),
     }
     if run.x0 is None:
         base = da.map_blocks(_chunk, **options)
@@ -201,6 +200,40 @@ def arrays(run: Run) -> dict[str, Any]:
         variable.name: base[i].astype(variable.dtype)
         for i, variable in enumerate(sampling.variables)
     }
+
+
+def name_of(run: Run) -> str:
+    """Return the name of the array of a run: equal names mean equal values."""
+    sampling = run.sampling
+    name = f"simulate-{sampling.name}-{run.fingerprint}-{run.n_paths}-{run.chunk}"
+    # What to do about failures determines no value, so it is not in the recipe.
+    if sampling.on_error != "raise":
+        name += f"-on_error:{sampling.on_error}"
+    if sampling.on_nonfinite != "raise":
+        name += f"-on_nonfinite:{sampling.on_nonfinite}"
+    return name if run.x0 is None else f"{name}-{run.x0.name}"
+
+
+def remember(run: Run) -> _Task:
+    """Return the task of a run, which `recall` finds for as long as somebody keeps it."""
+    task = _Task(run.sampling, run.chunk, run.n_paths, run)
+    task = _by_name.setdefault(name_of(run), task)
+    _by_recipe[run.fingerprint] = task
+    return task
+
+
+def _own_task(task: _Task, name: str) -> Any:
+    """Return what chunks get as their run: a node of the graph of its own where it is large.
+
+    A cluster sends what is in a task with each task, but a node of the graph once to each worker.
+    """
+    if isinstance(task.sampling.target, Process) and not task.sampling.target.runs_user_code:
+        return task
+    try:
+        size = len(cloudpickle.dumps(task))
+    except Exception:  # threads need no pickling; where it is needed, that is an error there
+        return task
+    return delayed(task, name=f"recipe-{name}", traverse=False) if size > LARGE else task
 
 
 class _Task:
@@ -296,6 +329,8 @@ class Plan:
         the complete paths that are in hand where only some times are kept.
     backend : str
         Where it would run, and why.
+    seconds_per_path : float or None
+        Measured cost of a path on one core; None where the first paths fail.
     """
 
     process: str
@@ -313,10 +348,17 @@ class Plan:
     worker_bytes: int
     peak_bytes: int
     backend: str
+    seconds_per_path: float | None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as JSON."""
         return {name: getattr(self, name) for name in self.__slots__}
+
+    def _work(self) -> str:
+        if self.seconds_per_path is None:
+            return "not known: the first paths fail"
+        seconds = self.seconds_per_path * self.paths
+        return f"{self.seconds_per_path:.2g} s per path, {seconds:,.3g} s in all, on one core"
 
     def __str__(self) -> str:
         return "\n".join(
@@ -327,6 +369,7 @@ class Plan:
                 f"  chunks    {self.chunks:,} of {self.chunk_paths:,} paths,"
                 f" {show_bytes(self.chunk_bytes)} each, {self.tasks:,} tasks",
                 f"  backend   {self.backend}, {self.workers} workers",
+                f"  work      {self._work()}",
                 f"  memory    {show_bytes(self.worker_bytes)} per worker,"
                 f" {show_bytes(self.peak_bytes)} at peak",
                 f"  all paths {show_bytes(self.total_bytes)},"
@@ -335,7 +378,9 @@ class Plan:
         )
 
 
-def plan_of(run: Run, *, backend: str, workers: int, sampler: str) -> Plan:
+def plan_of(
+    run: Run, *, backend: str, workers: int, sampler: str, seconds_per_path: float | None = None
+) -> Plan:
     """Return the plan of a run on a backend with that many workers."""
     sampling = run.sampling
     total = run.n_paths * run.path_bytes
@@ -363,6 +408,7 @@ def plan_of(run: Run, *, backend: str, workers: int, sampler: str) -> Plan:
         worker_bytes=per_worker,
         peak_bytes=per_worker * min(workers, run.n_chunks),
         backend=backend,
+        seconds_per_path=seconds_per_path,
     )
 
 

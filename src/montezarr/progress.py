@@ -47,8 +47,8 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
 
-    def __call__(self, done: int, total: int) -> None:
-        """Show that `done` of `total` paths are there."""
+    def __call__(self, done: int, total: int, failed: int = 0) -> None:
+        """Show that `done` of `total` paths are there, of which `failed` have failed."""
         if not self.enabled:
             return
         if self._at_start is None:
@@ -56,18 +56,21 @@ class Progress:
             self._at_start = done
             self._bar = self._make_bar(done, total)
         if self._bar is not None:
+            if failed:
+                self._bar.set_postfix(failed=f"{failed:,}", refresh=False)
             self._bar.update(done - self._bar.n)
         elif time.monotonic() - self._shown >= EVERY or done == total:
             self._shown = time.monotonic()
-            print(self.line(done, total, self._shown - self._started), file=self.stream, flush=True)
+            line = self.line(done, total, self._shown - self._started, failed)
+            print(line, file=self.stream, flush=True)
 
-    def line(self, done: int, total: int, elapsed: float) -> str:
+    def line(self, done: int, total: int, elapsed: float, failed: int = 0) -> str:
         """Return the plain line for `done` of `total` paths after `elapsed` seconds."""
         rate = (done - (self._at_start or 0)) / max(elapsed, 1e-9)
         left = (total - done) / max(rate, 1e-9)
         return (
             f"{self.label}: {done:,} of {total:,} paths ({done / total:.0%}),"
-            f" {rate:,.0f} paths/s, {left:.0f} s left"
+            f" {rate:,.0f} paths/s, {left:.0f} s left" + (f", {failed:,} failed" if failed else "")
         )
 
     def _make_bar(self, done: int, total: int) -> Any:

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from dask.blockwise import Blockwise
 
-from montezarr import lazy
+from montezarr import cost, lazy
 from montezarr._checks import MAX_INDEX, check_int
-from montezarr.backends import active
-from montezarr.dataset import recipe_in, simulate, variable_attributes
+from montezarr.choice import backend_of
+from montezarr.dataset import ATTRIBUTE, recipe_in, simulate, variable_attributes
 from montezarr.errors import ReplayError
 from montezarr.processes import BUILT_IN, Process, process_from_dict
 from montezarr.recipe import fingerprint
@@ -61,7 +62,7 @@ def run_of(ds: Any, process: Any = None) -> lazy.Run:
     dtypes = {variable["dtype"] for variable in plain}
     # As the arrays were made, so that they have the same names; data alone may hold anything.
     simulated = [name for name in layers if name.startswith("simulate-")]
-    strict = bool(simulated) and not any("-keep" in name for name in simulated)
+    policies: dict[str, Any] = _policies(simulated[0]) if simulated else {"on_nonfinite": "keep"}
     again = simulate(
         target,
         n_paths=max(1, ds.sizes.get("path", 1)),
@@ -74,7 +75,7 @@ def run_of(ds: Any, process: Any = None) -> lazy.Run:
         dtype=dtypes.pop() if len(dtypes) == 1 else None,
         chunks=_chunk_of(ds),
         keep=recipe.get("keep"),
-        on_nonfinite="raise" if strict else "keep",
+        **policies,
         labels=None
         if isinstance(target, Process)
         else next((v["labels"] for v in variables if "labels" in v), None),
@@ -84,6 +85,36 @@ def run_of(ds: Any, process: Any = None) -> lazy.Run:
     if run is None or run.fingerprint != fingerprint(recipe):
         raise ReplayError("process: not the sampler that this Dataset was simulated with.")
     return run
+
+
+def is_untouched(ds: Any, run: lazy.Run) -> bool:
+    """Return whether `ds` holds just the arrays of a run, so that its data are what was drawn."""
+    arrays = lazy.arrays(run)
+    if not isinstance(ds, xr.Dataset) or set(ds.data_vars) != set(arrays):
+        return False
+    return all(
+        getattr(ds[name].data, "name", None) == array.name and ds[name].shape == array.shape
+        for name, array in arrays.items()
+    )
+
+
+def undrawn_run(ds: xr.Dataset) -> lazy.Run | None:
+    """Return the run whose lazy paths a Dataset holds as they are, or None where it has others."""
+    graphs = [getattr(variable.data, "dask", None) for variable in ds.data_vars.values()]
+    layers = [layer for graph in graphs for layer in getattr(graph, "layers", {}).values()]
+    if ATTRIBUTE not in ds.attrs or not any(isinstance(layer, Blockwise) for layer in layers):
+        return None
+    try:
+        run = run_of(ds)
+    except ReplayError:
+        return None
+    return run if is_untouched(ds, run) else None
+
+
+def _policies(name: str) -> dict[str, Any]:
+    """Return what the name of an array tells about failures; see `lazy.arrays`."""
+    parts = [part.split(":") for part in name.split("-") if ":" in part]
+    return {part[0]: part[1] for part in parts if part[0] in ("on_error", "on_nonfinite")}
 
 
 def _chunk_of(ds: xr.Dataset) -> int | None:
@@ -96,7 +127,9 @@ def _chunk_of(ds: xr.Dataset) -> int | None:
 
 
 def plan(ds: xr.Dataset) -> lazy.Plan:
-    """Return what computing all paths of `ds` will cost; nothing is simulated.
+    """Return what computing all paths of `ds` will cost, and where it would run.
+
+    The cost of a path is measured on the first few, for some hundredths of a second.
 
     Parameters
     ----------
@@ -121,10 +154,11 @@ def plan(ds: xr.Dataset) -> lazy.Plan:
     800000000
     """
     run = run_of(ds)
-    backend = active()
+    backend = backend_of(run)
     return lazy.plan_of(
         run,
-        backend=f"{backend.name} ({backend.reason})",
+        backend=str(backend),
+        seconds_per_path=cost.measure(run),
         workers=backend.workers,
         sampler=KINDS[run.sampling.kind],
     )
@@ -164,7 +198,11 @@ def replay(ds: xr.Dataset, path: int, *, process: Any = None) -> xr.Dataset:
     array([ 0, -1,  0, -1, -2])
     """
     index = check_int("path", path, maximum=MAX_INDEX - BLOCK)
-    run = run_of(ds, process)
+    return replay_run(run_of(ds, process), index)
+
+
+def replay_run(run: lazy.Run, index: int) -> xr.Dataset:
+    """Draw one path of a run again; see `replay`."""
     sampling = run.sampling
     low, high, x0 = index, index + 1, None
     if run.x0 is not None:
@@ -173,7 +211,7 @@ def replay(ds: xr.Dataset, path: int, *, process: Any = None) -> xr.Dataset:
             low = index // BLOCK * BLOCK
             high = min(low + BLOCK, run.n_paths)
         x0 = np.asarray(run.x0[..., low:high])
-    bare = replace(sampling, on_nonfinite="keep", foreground=True)
+    bare = replace(sampling, on_error="raise", on_nonfinite="keep", foreground=True)
     rows = sample_range(bare, low, high, x0)
     variables = {
         variable.name: (

@@ -1,26 +1,137 @@
-"""Where runs execute: an active Client, else threads, unless Dask is told to be synchronous."""
+"""Where runs execute: backends by name, the one in force, and the choice by measured cost."""
 
 from __future__ import annotations
 
-import dask
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
-from montezarr.backends._base import Backend, windowed
-from montezarr.backends.cluster import active_client
-from montezarr.backends.local import synchronous, threads
+from dask import config as dask_config
 
-__all__ = ["Backend", "active", "windowed"]
+from montezarr._checks import show, type_error, value_error
+from montezarr.backends._base import Backend, check_jobs, cores, in_force
+from montezarr.backends._window import windowed
+from montezarr.backends.dask import Dask, active_client
+from montezarr.backends.joblib import Joblib, JoblibMultiprocessing, JoblibThreading
+from montezarr.backends.multiprocessing import Multiprocessing
+from montezarr.backends.processes import Processes
+from montezarr.backends.ray import Ray
+from montezarr.backends.synchronous import Synchronous
+from montezarr.backends.threads import Threads
+from montezarr.errors import MontezarrError
+
+__all__ = [
+    "BACKENDS",
+    "Backend",
+    "active_client",
+    "backend",
+    "check_jobs",
+    "configured",
+    "cores",
+    "windowed",
+]
+
+BACKENDS: dict[str, type[Backend]] = {
+    kind.name: kind
+    for kind in (
+        Synchronous,
+        Threads,
+        Processes,
+        Multiprocessing,
+        Joblib,
+        JoblibMultiprocessing,
+        JoblibThreading,
+        Ray,
+        Dask,
+    )
+}
+"""Every backend by its name. A new one is one file and one line here."""
+
+_BY_ALIAS = {alias: kind for kind in BACKENDS.values() for alias in (kind.name, *kind.aliases)}
 
 
-def active() -> Backend:
-    """Return the backend in force."""
+def backend(name: Any = "auto", n_jobs: int = -1, **options: Any) -> Backend:
+    """Return a backend: in a ``with`` block, runs and lazy collections execute there.
+
+    Parameters
+    ----------
+    name : str, Client or Backend
+        ``"synchronous"``, ``"threads"``, ``"processes"`` (or ``"stdlib"``), ``"multiprocessing"``,
+        ``"joblib"`` (loky; also ``"joblib-threading"``, ``"joblib-multiprocessing"``), ``"ray"``,
+        ``"dask"``, the address of a scheduler (``"tcp://..."``), a Client of dask.distributed, or
+        ``"auto"``: an active Client if there is one, else threads. What knows its sampler (the
+        engine, `write`) chooses by that: see `auto` there.
+    n_jobs : int
+        Number of workers; -1 is one for each core that this process may use, -2 one less.
+    **options
+        ``timeout`` (seconds that a task may take, on backends of local processes), ``retries``
+        (after the death of a worker; 2 by default), and for ``"dask"`` ``address`` or ``client``.
+
+    Returns
+    -------
+    Backend
+        A context manager; workers start at its first task and are gone at its end.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        For another name, number or option.
+    MissingDependencyError
+        If the package that it needs is not installed, with the line that installs it.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> ds = mz.simulate(mz.RandomWalk(), n_paths=5000, T=10, seed=1)
+    >>> with mz.backend("threads", n_jobs=2):
+    ...     print(float(ds.x.isel(time=-1).mean("path").compute()))
+    -0.006
+    """
+    if isinstance(name, Backend):
+        return name
+    if callable(getattr(name, "get_executor", None)):
+        return Dask(n_jobs, client=name, **options)
+    expected = "one of 'auto', " + ", ".join(repr(key) for key in BACKENDS) + ", or an address"
+    if not isinstance(name, str):
+        raise type_error("backend", expected, name)
+    if "://" in name:
+        return Dask(n_jobs, address=name, **options)
+    if name == "auto":
+        client = active_client()
+        if client is not None:
+            return Dask(client=client, reason="auto: a Client is active", **options)
+        return Threads(n_jobs, reason="auto: no sampler is known here", **options)
+    kind = _BY_ALIAS.get(name)
+    if kind is None:
+        raise value_error("backend", expected, name)
+    try:
+        made = kind(n_jobs, **options)
+    except TypeError as error:
+        if isinstance(error, MontezarrError):
+            raise
+        unknown = ", ".join(sorted(options))
+        raise type_error("backend", f"options that {name!r} takes", unknown, str(error)) from error
+    made.check_installed()
+    return made
+
+
+def configured() -> Backend | None:
+    """Return the backend in force: of a with block, an active Client, or Dask's configuration.
+
+    None where nobody has said anything: then the sampler decides.
+    """
+    current = in_force()
+    if current is not None:
+        return current
     client = active_client()
     if client is not None:
-        return client
-    configured = dask.config.get("scheduler", None)
-    if isinstance(configured, str) and configured.lower() in (
-        "sync",
-        "synchronous",
-        "single-threaded",
-    ):
-        return synchronous(f"dask.config scheduler={configured!r}")
-    return threads("no Client is active")
+        return Dask(client=client, reason=f"active Client at {client.scheduler.address}")
+    scheduler = dask_config.get("scheduler", None)
+    workers = int(dask_config.get("num_workers", None) or -1)
+    if isinstance(scheduler, str) and scheduler.lower() in _BY_ALIAS:
+        reason = f"dask.config scheduler={show(scheduler)}"
+        return _BY_ALIAS[scheduler.lower()](workers, reason=reason)
+    if isinstance(scheduler, ThreadPoolExecutor):
+        return Threads(scheduler._max_workers, reason="dask.config scheduler is a pool of threads")
+    if workers != -1:
+        return Threads(workers, reason="dask.config num_workers")
+    return None

@@ -1,19 +1,68 @@
-"""Where tasks run: what every backend offers."""
+"""What every backend is: a place where tasks run, with two faces."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from dataclasses import dataclass
-from typing import Any
+import math
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ClassVar, Self
 
-WINDOW = 3
-"""Tasks in flight per worker: one that runs, and enough to follow that none waits."""
+import dask
+
+from montezarr._checks import check_int, check_real, value_error
+from montezarr._optional import import_optional
+from montezarr.backends._supervisor import Pool, Supervisor
+
+RETRIES = 2
+"""How often a task is repeated after its worker died: three deaths are no accident."""
 
 
-@dataclass(frozen=True, slots=True)
-class Backend:
-    """A place to run tasks.
+def cores() -> int:
+    """Return the processors that this process may use: its affinity, and its group's quota."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        limit = math.ceil(int(quota) / int(period))
+    except (OSError, ValueError):  # no control groups, or no limit ("max")
+        return count or 1
+    return max(1, min(count or 1, limit))
+
+
+def check_jobs(n_jobs: Any) -> int:
+    """Return a number of workers; -1 is all cores, -2 all but one, as in joblib.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If it is 0 or not an integer.
+    """
+    count = check_int("n_jobs", n_jobs, minimum=-(2**15), maximum=2**15)
+    if count == 0:
+        raise value_error("n_jobs", "a number of workers, or -1 for all cores", n_jobs)
+    return count if count > 0 else max(1, cores() + 1 + count)
+
+
+class Backend(ABC):
+    """A place where tasks run; as a context manager it is the one in force.
+
+    It has two faces: an `executor` for tasks that are handed out a few at a time, and a
+    `scheduler`, which is what Dask takes under that name for lazy collections.
+
+    Parameters
+    ----------
+    n_jobs : int
+        Number of workers; -1 is one for each core that this process may use.
+    timeout : float, optional
+        Seconds that a task may take until its worker is killed.
+    retries : int
+        How often a task is repeated after the death of its worker.
+    reason : str
+        Why this one is in force, for `plan`.
 
     Attributes
     ----------
@@ -21,42 +70,152 @@ class Backend:
         Name of the backend.
     workers : int
         Tasks that run at the same time.
-    reason : str
-        Why this one is in force.
-    executor : function () -> Executor
-        Makes an executor, a context manager.
+    in_processes : bool
+        Whether tasks run in other processes: their GIL, memory and global state are their own.
     is_local : bool
         Whether its workers share the memory of this machine.
     """
 
-    name: str
-    workers: int
-    reason: str
-    executor: Callable[[], Executor]
+    name: ClassVar[str]
+    aliases: ClassVar[tuple[str, ...]] = ()
+    requires: ClassVar[tuple[str, str] | None] = None
+    """The package that it needs, and the extra that installs it."""
+    in_processes: ClassVar[bool] = True
     is_local: bool = True
 
+    def __init__(
+        self,
+        n_jobs: int = -1,
+        *,
+        timeout: float | None = None,
+        retries: int = RETRIES,
+        reason: str = "asked for",
+    ):
+        self.workers = check_jobs(n_jobs)
+        self.timeout = None if timeout is None else check_real("timeout", timeout, above=0)
+        self.retries = check_int("retries", retries, maximum=1000)
+        self.reason = reason
+        self._executor: Executor | None = None
+        self._users = 0
+        self._configured: Any = None
 
-def windowed(
-    executor: Executor, function: Callable[..., Any], items: Iterable[Any], workers: int
-) -> Iterator[tuple[Any, Any]]:
-    """Yield (item, result) as tasks end, with a few tasks per worker in flight at any time.
+    @classmethod
+    def check_installed(cls) -> None:
+        """Raise unless the package that it needs is there.
 
-    A failing task stops the submission; what is queued is cancelled, what runs is waited for.
-    """
-    pending: dict[Future[Any], Any] = {}
-    source = iter(items)
-    try:
-        while True:
-            for item in source:
-                pending[executor.submit(function, item)] = item
-                if len(pending) >= WINDOW * workers:
-                    break
-            if not pending:
-                return
-            done, _ = wait(pending, return_when=FIRST_COMPLETED)
-            for future in done:
-                item = pending.pop(future)
-                yield item, future.result()
-    finally:
-        for future in pending:
-            future.cancel()
+        Raises
+        ------
+        MissingDependencyError
+            With the line that installs it.
+        """
+        if cls.requires is not None:
+            package, extra = cls.requires
+            import_optional(package, extra=extra, purpose=f"The backend {cls.name!r}")
+
+    @abstractmethod
+    def make_executor(self) -> Executor:
+        """Return a new executor."""
+
+    @property
+    def executor(self) -> Executor:
+        """The executor, while the backend runs."""
+        if self._executor is None:
+            raise RuntimeError(f"the backend {self.name!r} is not running: use it in a with block")
+        return self._executor
+
+    @property
+    def scheduler(self) -> Any:
+        """What Dask takes as ``scheduler=``, while the backend runs."""
+        return self.executor
+
+    def submit(self, function: Callable[[Any], Any], item: Any) -> Future[Any]:
+        """Start ``function(item)``; the function travels once per worker where that is possible."""
+        return self.executor.submit(function, item)
+
+    def is_death(self, error: BaseException) -> bool:
+        """Return whether an error other than `WorkerDied` says that the workers of a task died."""
+        return False
+
+    @contextmanager
+    def running(self) -> Iterator[Self]:
+        """Keep the backend running; only the outermost user starts and ends it."""
+        if self._users == 0:
+            self._executor = self.make_executor()
+        self._users += 1
+        try:
+            yield self
+        finally:
+            self._users -= 1
+            if self._users == 0:
+                self.stop()
+
+    def stop(self) -> None:
+        """End the workers when what runs has ended."""
+        executor, self._executor = self._executor, None
+        if executor is not None:
+            executor.shutdown(wait=True, cancel_futures=True)
+
+    def kill(self) -> None:
+        """End the workers at once, where they can be ended."""
+        if isinstance(self._executor, Supervisor):
+            self._executor.kill()
+
+    def __enter__(self) -> Self:
+        self._context = self.running()
+        self._context.__enter__()
+        self._configured = dask.config.set(scheduler=self.scheduler)
+        _in_force.append(self)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        _in_force.remove(self)
+        self._configured.__exit__(None, None, None)
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            self.kill()
+        self._context.__exit__(None, None, None)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.reason})"
+
+    def __repr__(self) -> str:
+        state = "running" if self._executor is not None else "not running"
+        return f"<montezarr backend {self.name!r}, {self.workers} workers, {state}>"
+
+
+class ProcessBackend(Backend):
+    """Base of the backends on local worker processes, which differ in their pool."""
+
+    @abstractmethod
+    def make_pool(self) -> Pool:
+        """Return the pool, not started yet."""
+
+    def make_executor(self) -> Executor:
+        """Return an executor that outlives the death of workers."""
+        return Supervisor(self.make_pool(), self.workers, self.timeout, self.retries)
+
+
+class ThreadBackend(Backend):
+    """Base of the backends inside this process, where a task cannot be ended."""
+
+    in_processes = False
+
+    def __init__(self, n_jobs: int = -1, *, timeout: float | None = None, **options: Any):
+        if timeout is not None:
+            raise value_error(
+                "timeout", f"None, since the backend {self.name!r} cannot end a task", timeout,
+                "Backends of processes can: processes, multiprocessing, joblib, ray.",
+            )  # fmt: skip
+        super().__init__(n_jobs, **options)
+
+
+_in_force: list[Backend] = []
+
+
+def in_force() -> Backend | None:
+    """Return the backend of the innermost with block, if there is one."""
+    return _in_force[-1] if _in_force else None

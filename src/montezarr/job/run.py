@@ -6,7 +6,6 @@ import csv
 import json
 import math
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from montezarr.errors import ArgumentTypeError, ArgumentValueError
 from montezarr.job.config import Config, number_of
 from montezarr.processes import BUILT_IN, Fit, GeometricBrownianMotion, Process
 from montezarr.risk import Risk, check_levels, closed_form_risk, estimate_risk
+from montezarr.runs import OnProgress
 from montezarr.store import is_complete, write
 
 
@@ -101,7 +101,7 @@ def prepare(config: Config) -> Prepared:
     return Prepared(config=config, process=process, fit=fit, prices=prices, ds=ds)
 
 
-def execute(job: Prepared, on_progress: Callable[[int, int], None] | None = None) -> Report:
+def execute(job: Prepared, on_progress: OnProgress | None = None) -> Report:
     """Simulate what the store does not hold yet, estimate the risk, draw the picture."""
     started = time.perf_counter()
     config = job.config

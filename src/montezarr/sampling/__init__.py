@@ -7,14 +7,13 @@ from dataclasses import replace
 from types import FunctionType
 from typing import Any
 
-import numpy as np
-
 from montezarr.errors import SamplerError
 from montezarr.processes import Process
-from montezarr.sampling import batch, counter, scalar
+from montezarr.sampling import batch, counter, policy, scalar
 from montezarr.sampling._base import (
     EVENT_TIME,
     KINDS,
+    RETRIES,
     Draw,
     Rows,
     Sampling,
@@ -22,8 +21,20 @@ from montezarr.sampling._base import (
     annotate,
     describe_error,
 )
+from montezarr.sampling.policy import Report
 
-__all__ = ["EVENT_TIME", "KINDS", "Rows", "Sampling", "Variable", "own_copy", "sample_range"]
+__all__ = [
+    "EVENT_TIME",
+    "KINDS",
+    "RETRIES",
+    "Report",
+    "Rows",
+    "Sampling",
+    "Variable",
+    "own_copy",
+    "sample_range",
+    "sample_reported",
+]
 
 _DRAW: dict[str, Draw] = {
     "sample_paths": batch.draw,
@@ -51,15 +62,25 @@ def sample_range(sampling: Sampling, start: int, stop: int, x0: Any = None) -> R
     SamplerError
         With path index, seed key, T, x0, parameters and the original traceback.
     """
+    return sample_reported(sampling, start, stop, x0)[0]
+
+
+def sample_reported(sampling: Sampling, start: int, stop: int, x0: Any) -> tuple[Rows, Report]:
+    """Return the rows as `sample_range` does, and which paths were masked or drawn again."""
     # An object may keep its working state in itself, and threads would share it.
     private = replace(sampling, target=own_copy(sampling.target))
+    rows, report = policy.draw(_draw, private, start, stop, x0)
+    if sampling.on_nonfinite != "keep" and rows.dtype.kind == "f":
+        if sampling.kind == "sample" and counter.stays_finite(sampling, x0):
+            return rows, report
+        report += policy.check_finite(_draw, private, rows, start, x0, report)
+    return rows, report
+
+
+def _draw(sampling: Sampling, start: int, stop: int, x0: Any) -> Rows:
     if sampling.kind == "sample":
-        rows = _whole_range(private, start, stop, x0)
-    else:
-        rows = _DRAW[sampling.kind](private, start, stop, x0)
-    if sampling.on_nonfinite == "raise" and rows.dtype.kind == "f":
-        _check_finite(sampling, rows, start, x0)
-    return rows
+        return _whole_range(sampling, start, stop, x0)
+    return _DRAW[sampling.kind](sampling, start, stop, x0)
 
 
 def own_copy(value: Any) -> Any:
@@ -99,20 +120,3 @@ def _whole_range(sampling: Sampling, start: int, stop: int, x0: Any) -> Rows:
 
 def _x0_of(sampling: Sampling, x0: Any, start: int, path: int | None) -> Any:
     return sampling.x0 if path is None else sampling.state_at_start(x0, path - start)
-
-
-def _check_finite(sampling: Sampling, rows: Rows, start: int, x0: Any) -> None:
-    if sampling.kind == "sample" and counter.stays_finite(sampling, x0):
-        return
-    if np.isfinite(rows).all():
-        return
-    bad = ~np.isfinite(rows)
-    position = int(bad.any(axis=(0, 1)).argmax())
-    variable, step = (int(index) for index in np.argwhere(bad[..., position])[0])
-    value = rows[variable, step, position]
-    name = sampling.variables[variable].name
-    message = (
-        f"{name} is {value} at time {sampling.times[step]:g}; {int(bad.any(axis=(0, 1)).sum())} of"
-        f" {rows.shape[-1]} paths in this chunk are not finite. on_nonfinite='keep' lets them pass."
-    )
-    raise sampling.failure(start + position, sampling.state_at_start(x0, position), message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import traceback as tracebacks
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -31,6 +32,12 @@ KINDS: dict[str, str] = {
     "legacy": "sample_path on the global np.random state, one path at a time",
 }
 
+OnError = Literal["raise", "mask", "retry"]
+OnNonfinite = Literal["raise", "keep", "mask", "retry"]
+
+RETRIES = 3
+"""How often a failing path is drawn again where the policy is to retry."""
+
 EVENT_TIME = "event_time"
 """Variable that holds the times of paths which bring their own, such as those of a queue."""
 
@@ -48,6 +55,16 @@ class Variable:
     name: str
     dtype: str
     labels: tuple[str | int, ...] | None = None
+
+    @property
+    def masked(self) -> float | int:
+        """What stands in the place of a masked path: NaN, or a number that is no state."""
+        kind = np.dtype(self.dtype)
+        if kind.kind == "f":
+            return math.nan
+        if kind.kind == "u":
+            return int(np.iinfo(kind).max)
+        return -1 if self.labels is not None else int(np.iinfo(kind).min)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +87,12 @@ class Sampling:
         Initial state of every path, as the caller gave it; ignored where `rows` gets one per path.
     keep : tuple of int or None
         Positions of the grid that are kept, increasing; None keeps all.
-    on_nonfinite : {"raise", "keep"}
+    on_error : {"raise", "mask", "retry"}
+        What to do about a path on which the sampler fails.
+    on_nonfinite : {"raise", "keep", "mask", "retry"}
         What to do about NaN and infinities.
+    retries : int
+        How often a path is drawn again, from the same stream, where the policy is "retry".
     own_times : bool
         Whether the grid is the one that the first path brought along, so all paths must have it.
     foreground : bool
@@ -87,7 +108,9 @@ class Sampling:
     variables: tuple[Variable, ...]
     x0: Any = None
     keep: tuple[int, ...] | None = None
-    on_nonfinite: Literal["raise", "keep"] = "raise"
+    on_error: OnError = "raise"
+    on_nonfinite: OnNonfinite = "raise"
+    retries: int = RETRIES
     own_times: bool = False
     foreground: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)

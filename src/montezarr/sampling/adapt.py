@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +16,15 @@ from montezarr.errors import ArgumentTypeError
 from montezarr.grid import TimeGrid
 from montezarr.processes import HasLabels, Process
 from montezarr.sampling import batch, counter, own_copy, sample_range, scalar
-from montezarr.sampling._base import EVENT_TIME, KINDS, Kind, Rows, Sampling, Variable
+from montezarr.sampling._base import (
+    EVENT_TIME,
+    KINDS,
+    Kind,
+    OnNonfinite,
+    Rows,
+    Sampling,
+    Variable,
+)
 from montezarr.sampling.arguments import DTYPES
 from montezarr.sampling.convert import plain_numbers
 from montezarr.seeding import BLOCK
@@ -78,7 +86,7 @@ def bind(
     seed: Any,
     dtype: str | None,
     labels: tuple[str | int, ...] | None,
-    on_nonfinite: Literal["raise", "keep"],
+    on_nonfinite: OnNonfinite,
     options: Mapping[str, Any],
 ) -> Sampling:
     """Return `process` bound to its arguments, its variables as the first path declares them.

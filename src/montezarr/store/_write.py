@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
 import zarr
 
 from montezarr import lazy
 from montezarr._checks import check_callable, value_error
-from montezarr.backends import active, windowed
+from montezarr.choice import backend_of
 from montezarr.dataset import ATTRIBUTE
 from montezarr.errors import StoreError, StoreMismatchError
 from montezarr.lazy import Run, show_bytes
-from montezarr.replay import run_of
-from montezarr.sampling import Sampling, sample_range
+from montezarr.replay import is_untouched, run_of
+from montezarr.runs import OnProgress, Tally, execute
+from montezarr.sampling import Rows, Sampling
+from montezarr.sampling.task import RangeTask
 from montezarr.store import _format
 from montezarr.store._open import open_store
 
@@ -30,7 +30,7 @@ def write(
     path: Any,
     *,
     process: Any = None,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> xr.Dataset:
     """Write all paths of `ds` to a Zarr store and return it opened; run again, it goes on.
 
@@ -46,7 +46,7 @@ def write(
         A local directory, made if need be.
     process : object, optional
         The sampler, where it is your own code and not alive in this process.
-    on_progress : function (paths done, paths in all), optional
+    on_progress : function (paths done, paths in all, paths that failed), optional
         Called once before the first chunk and after each one, in the calling thread.
 
     Returns
@@ -76,9 +76,15 @@ def write(
     """
     target = _format.check_path(path)
     if on_progress is not None:
-        check_callable("on_progress", on_progress, "(paths done, paths in all)")
+        check_callable("on_progress", on_progress, "(paths done, paths in all, paths that failed)")
     run = run_of(ds, process)
-    _check_untouched(ds, run)
+    if not is_untouched(ds, run):
+        raise value_error(
+            "ds",
+            "the Dataset as simulate returned it",
+            list(ds.variables),
+            "Choose times with simulate(keep=...); write derived data with its own to_zarr.",
+        )
     state = _format.read_root(target)
     if state is None:
         _check_room(target, run)
@@ -110,20 +116,21 @@ def is_complete(ds: xr.Dataset, path: Any) -> bool:
     return bool(state[_format.STORE_ATTRIBUTE]["status"] == _format.COMPLETE)
 
 
-class _ChunkWriter:
+class _ChunkWriter(RangeTask):
     """The task: simulate one chunk, write it to every variable; pickled without open files."""
 
-    def __init__(self, sampling: Sampling, chunk: int, n_paths: int, root: Path):
-        self.sampling, self.chunk, self.n_paths, self.root = sampling, chunk, n_paths, root
+    label = "write"
+
+    def __init__(self, sampling: Sampling, root: Path):
+        super().__init__(sampling)
+        self.root = root
         self.arrays: list[Any] | None = None
 
     def __reduce__(self) -> Any:
-        return _ChunkWriter, (self.sampling, self.chunk, self.n_paths, self.root)
+        return _ChunkWriter, (self.sampling, self.root)
 
-    def __call__(self, item: tuple[int, Any]) -> int:
-        chunk, x0 = item
-        start = chunk * self.chunk
-        stop = min(start + self.chunk, self.n_paths)
+    def finish(self, rows: Rows, start: int, stop: int) -> None:
+        """Write the chunk, and return nothing: it may be large."""
         if self.arrays is None:
             root = zarr.open_group(self.root, mode="r+")
             # What is equal to the fill value is stored too: a file says that its chunk is done.
@@ -131,49 +138,21 @@ class _ChunkWriter:
                 root[variable.name].with_config({"write_empty_chunks": True})  # type: ignore[union-attr]
                 for variable in self.sampling.variables
             ]
-        rows = sample_range(self.sampling, start, stop, x0)
         for row, array in zip(rows, self.arrays, strict=True):
             array[start:stop] = row.T.astype(array.dtype, copy=False)
-        return stop - start
 
 
 def _write_chunks(run: Run, target: Path, missing: list[int], on_progress: Any) -> None:
-    backend = active()
-    writer = _ChunkWriter(run.sampling, run.chunk, run.n_paths, target)
-    # Named for the dashboard, where tasks show under their function's name.
-    writer.__dict__["__name__"] = f"write-{run.sampling.name}"
-    sizes = [stop - start for start, stop in map(run.range_of, missing)]
-    done = run.n_paths - sum(sizes)
+    backend, writer, tally = backend_of(run), _ChunkWriter(run.sampling, target), Tally()
+    ranges = [run.range_of(chunk) for chunk in missing]
+    done = run.n_paths - sum(stop - start for start, stop in ranges)
     if on_progress is not None:
-        on_progress(done, run.n_paths)  # where this run starts: what was there is not its work
-    with backend.executor() as executor:
-        for _, count in windowed(executor, writer, _items(run, missing), backend.workers):
-            done += count
-            if on_progress is not None:
-                on_progress(done, run.n_paths)
-
-
-def _items(run: Run, missing: list[int]) -> Iterator[tuple[int, Any]]:
-    for chunk in missing:
-        start, stop = run.range_of(chunk)
-        yield chunk, None if run.x0 is None else np.asarray(run.x0[..., start:stop])
-
-
-def _check_untouched(ds: xr.Dataset, run: Run) -> None:
-    """Raise unless `ds` holds just the arrays of the run: what is stored is what was simulated."""
-    arrays = lazy.arrays(run)
-    same = isinstance(ds, xr.Dataset) and set(ds.data_vars) == set(arrays)
-    for name, array in arrays.items() if same else ():
-        data = ds[name].data
-        stored = getattr(data, "name", None) == array.name
-        same = same and stored and ds[name].shape == array.shape
-    if not same:
-        raise value_error(
-            "ds",
-            "the Dataset as simulate returned it",
-            list(ds.variables) if isinstance(ds, xr.Dataset) else ds,
-            "Choose times with simulate(keep=...); write derived data with its own to_zarr.",
-        )
+        on_progress(done, run.n_paths, 0)  # where this run starts: what was there is not its work
+    for start, stop, _ in execute(run, backend, writer, ranges, tally):
+        done += stop - start
+        if on_progress is not None:
+            on_progress(done, run.n_paths, len(tally.masked))
+    tally.warn(run.n_paths, stacklevel=4)
 
 
 def _check_same(state: dict[str, Any], run: Run, target: Path) -> None:

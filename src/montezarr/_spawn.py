@@ -1,0 +1,122 @@
+"""Start worker processes: fresh interpreters, one thread each, without running the user's script.
+
+Only the standard library is imported here, since every worker process imports this module.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.context import SpawnContext, SpawnProcess
+from types import ModuleType
+from typing import Any
+
+THREAD_LIMITS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+)
+"""Environment variables by which BLAS and Numba take the number of their threads."""
+
+_starting = threading.Lock()
+
+
+def worker_environment() -> dict[str, str]:
+    """Return what the environment of a worker has more than ours.
+
+    One process per core, each with as many BLAS threads as cores, would fight for them.
+    """
+    limits = {name: "1" for name in THREAD_LIMITS if name not in os.environ}
+    return {**limits, "MONTEZARR_WORKER": "1"}
+
+
+class _Process(SpawnProcess):
+    """A process that does not import the script which started it.
+
+    Functions of that script travel by value. So a script needs no ``if __name__ == "__main__"``,
+    and is not run once more in every worker.
+    """
+
+    def start(self) -> None:
+        """Start the interpreter."""
+        with _starting, _environment(worker_environment()), without_main():
+            super().start()
+
+
+class Context(SpawnContext):
+    """A spawn context that remembers the processes which it has made, so that they can be watched.
+
+    Attributes
+    ----------
+    made : list of Process
+        In order of their start.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: list[SpawnProcess] = []
+
+    def Process(self, *args: Any, **kwargs: Any) -> SpawnProcess:  # type: ignore[override]
+        """Return a new process, not started yet."""
+        process = _Process(*args, **kwargs)
+        self.made.append(process)
+        return process
+
+    def pids(self) -> list[int]:
+        """Return the ids of the processes that run."""
+        return [p.pid for p in self.made if p.pid is not None and p.exitcode is None]
+
+    def kill(self) -> None:
+        """Kill every process, at once, and wait until they are gone."""
+        for process in self.made:
+            if process.pid is not None and process.exitcode is None:
+                process.kill()
+        for process in self.made:
+            if process.pid is not None:
+                process.join()
+
+    def endings(self) -> list[str]:
+        """Return how processes ended that nobody told to end."""
+        codes = {p.exitcode for p in self.made if p.pid is not None and p.exitcode is not None}
+        return [describe_exit(code) for code in sorted(codes)]
+
+
+def describe_exit(code: int) -> str:
+    """Return in words how a process ended."""
+    if code == -9:
+        return "killed by SIGKILL, as the kernel does when memory runs out"
+    if code == -11:
+        return "segmentation fault"
+    return f"killed by signal {-code}" if code < 0 else f"exit status {code}"
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def without_main() -> Iterator[None]:
+    """Hide the script from what `multiprocessing` tells a child to import."""
+    main = sys.modules.get("__main__")
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        if main is not None:
+            sys.modules["__main__"] = main

@@ -1,0 +1,99 @@
+"""How tasks travel to worker processes: by cloudpickle, and what they share once per worker."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import os
+import shutil
+import tempfile
+from typing import Any
+
+import cloudpickle
+
+from montezarr._checks import show, type_error
+from montezarr.sampling import Sampling
+
+_numbers = itertools.count()
+
+
+class Shelf:
+    """The shared objects of a pool: bound samplers, each written to a file once.
+
+    A task carries the name of the file. A worker reads it when it first needs it, so a sampler of
+    50 MB does not travel with every task.
+    """
+
+    def __init__(self) -> None:
+        self._folder: str | None = None
+        self._known: dict[int, tuple[Sampling, str, Any]] = {}
+
+    def dumps(self, task: Any) -> tuple[bytes, dict[str, Any]]:
+        """Return a task as bytes, and where its shared objects are, by their keys.
+
+        Raises
+        ------
+        ArgumentTypeError
+            If the task, or the sampler in it, cannot be pickled; with the reason.
+        """
+        file = io.BytesIO()
+        pickler = _Pickler(file, self)
+        try:
+            pickler.dump(task)
+        except Exception as error:
+            raise _unfit(task, error) from error
+        return file.getvalue(), pickler.used
+
+    def place(self, sampling: Sampling) -> tuple[str, Any]:
+        """Return the key of a sampler and where it is, after it was put there."""
+        known = self._known.get(id(sampling))
+        if known is None:
+            try:
+                data = cloudpickle.dumps(sampling, protocol=5)
+            except Exception as error:
+                raise _unfit(sampling.target, error) from error
+            key = f"{os.getpid()}-{next(_numbers)}"
+            # The sampling itself is kept, so that its id is not given to another one.
+            self._known[id(sampling)] = known = (sampling, key, self.store(key, data))
+        return known[1], known[2]
+
+    def store(self, key: str, data: bytes) -> Any:
+        """Put the bytes of an object where workers find them, and return where."""
+        if self._folder is None:
+            self._folder = tempfile.mkdtemp(prefix="montezarr-")
+        path = os.path.join(self._folder, key)
+        with open(path, "wb") as file:
+            file.write(data)
+        return path
+
+    def clear(self) -> None:
+        """Forget all, and remove the files."""
+        self._known.clear()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no annotations
+    def __init__(self, file: Any, shelf: Shelf):
+        super().__init__(file, protocol=5)
+        self.shelf = shelf
+        self.used: dict[str, Any] = {}
+
+    def persistent_id(self, obj: Any) -> str | None:
+        """Return the key of what is shared; the rest is pickled in place."""
+        if not isinstance(obj, Sampling):
+            return None
+        key, place = self.shelf.place(obj)
+        self.used[key] = place
+        return key
+
+
+def _unfit(thing: Any, error: Exception) -> Exception:
+    return type_error(
+        "process",
+        "a sampler that can be pickled, as backends of processes need it",
+        thing,
+        f"{type(error).__name__}: {show(str(error), 300)}. Leave that part out in a __getstate__,"
+        " make it inside the sampler, or use the backend 'threads' or 'synchronous'.",
+    )

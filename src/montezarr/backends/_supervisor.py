@@ -1,0 +1,282 @@
+"""An Executor on worker processes that outlives their deaths, and ends tasks that hang."""
+
+from __future__ import annotations
+
+import atexit
+import queue
+import threading
+import time
+import weakref
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Executor, Future
+from typing import Any
+
+from montezarr import _worker
+from montezarr.backends._ship import Shelf
+from montezarr.errors import WorkerDied, WorkerTimeout
+
+
+class Pool(ABC):
+    """Worker processes of one kind, as the supervisor sees them. One file implements one kind."""
+
+    deaths: tuple[type[BaseException], ...] = ()
+    """What a future raises when its worker died, or the whole pool with it."""
+
+    shares_fate: bool = True
+    """Whether the death of one worker ends the pool, and all tasks that run in it."""
+
+    @abstractmethod
+    def submit(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
+        """Start a task; workers are started when they are first needed."""
+
+    @abstractmethod
+    def kill(self) -> tuple[str, ...]:
+        """Kill all workers at once, and say how they had ended; `submit` starts new ones."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End the workers, which have nothing to do."""
+
+    def stop(self, future: Future[Any]) -> None:
+        """Kill the worker of one task, where the others live on (`shares_fate` is False)."""
+        raise NotImplementedError
+
+    def shelf(self) -> Shelf:
+        """Return the place of shared objects."""
+        return Shelf()
+
+
+class _Task:
+    __slots__ = ("deadline", "deaths", "future", "inner", "payload", "shared")
+
+    def __init__(self, payload: bytes, shared: dict[str, Any]):
+        self.payload, self.shared = payload, shared
+        self.future: Future[Any] = Future()
+        self.inner: Future[Any] | None = None
+        self.deaths = 0
+        self.deadline = float("inf")
+
+
+class Supervisor(Executor):
+    """Runs tasks on a `Pool`, at most one per worker at a time.
+
+    When a worker dies, what ran in the pool is run again: each task alone, so that the one to
+    blame is known. One that dies with a worker more than `retries` times over gets `WorkerDied`.
+
+    All state belongs to one thread, which takes events from a queue.
+
+    Parameters
+    ----------
+    pool : Pool
+        The worker processes.
+    workers : int
+        Tasks at a time.
+    timeout : float or None
+        Seconds that a task may take, until its worker is killed and it gets `WorkerTimeout`.
+    retries : int
+        How often a task is repeated after the death of its worker.
+    """
+
+    def __init__(self, pool: Pool, workers: int, timeout: float | None, retries: int):
+        self._pool, self._max_workers = pool, workers  # Dask reads _max_workers
+        self._timeout, self._retries = timeout, retries
+        self._shelf = pool.shelf()
+        self._events: queue.SimpleQueue[tuple[str, Any, Any]] = queue.SimpleQueue()
+        self._waiting: deque[_Task] = deque()
+        self._suspects: deque[_Task] = deque()
+        self._running: dict[int, _Task] = {}
+        self._warm = timeout is None
+        self._state = "open"
+        self._causes: tuple[str, ...] = ()
+        self._thread = threading.Thread(target=self._run, name="montezarr-supervisor", daemon=True)
+        self._thread.start()
+        _alive.add(self)
+
+    # --- what callers see ---------------------------------------------------------------------
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Run ``fn(*args, **kwargs)`` in a worker process.
+
+        Raises
+        ------
+        ArgumentTypeError
+            If it cannot be pickled.
+        """
+        if self._state != "open":
+            raise RuntimeError("cannot submit to a backend that was closed")
+        task = _Task(*self._shelf.dumps((fn, args, kwargs)))
+        self._events.put(("submit", task, None))
+        return task.future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the workers when all tasks are done, or without those that have not begun."""
+        if self._state == "open":
+            self._state = "closing"
+            self._events.put(("close", cancel_futures, None))
+        if wait and threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def kill(self) -> None:
+        """End the workers at once; tasks that are not done are cancelled."""
+        self._state = "closing"
+        self._events.put(("kill", None, None))
+        self._thread.join()
+
+    # --- the thread ---------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            while self._state == "open" or self._waiting or self._suspects or self._running:
+                self._dispatch()
+                self._handle()
+        except BaseException as error:  # a fault of ours must not leave anyone waiting for ever
+            self._fail_all(error)
+            raise
+        finally:
+            try:
+                self._pool.close() if self._state != "killed" else self._pool.kill()
+            finally:
+                self._shelf.clear()
+                _alive.discard(self)
+
+    def _dispatch(self) -> None:
+        while self._suspects or self._waiting:
+            limit = 1 if self._suspects else self._max_workers
+            if len(self._running) >= limit:
+                return
+            task = (self._suspects or self._waiting).popleft()
+            # A task that starts again is running already, in the eyes of its future.
+            if not task.future.running() and not task.future.set_running_or_notify_cancel():
+                continue
+            self._start(task)
+
+    def _start(self, task: _Task) -> None:
+        self._running[id(task)] = task
+        try:
+            if not self._warm:  # the clock of a task must not run while its worker starts
+                first = [self._pool.submit(_worker.ready) for _ in range(self._max_workers)]
+                for future in first:
+                    future.result()
+                self._warm = True
+            inner = self._pool.submit(_worker.call, task.payload, task.shared)
+        except self._pool.deaths as error:
+            self._events.put(("done", task, _failed(error)))
+            return
+        task.inner = inner
+        if self._timeout is not None:
+            task.deadline = time.monotonic() + self._timeout
+        inner.add_done_callback(lambda done: self._events.put(("done", task, done)))
+
+    def _handle(self) -> None:
+        now = time.monotonic()
+        nearest = min((task.deadline for task in self._running.values()), default=float("inf"))
+        try:
+            wait = None if nearest == float("inf") else max(0.0, nearest - now)
+            name, subject, extra = self._events.get(timeout=wait)
+        except queue.Empty:
+            self._end_late()
+            return
+        if name == "submit":
+            self._waiting.append(subject)
+        elif name == "done":
+            # One that was started again has another future by now.
+            if id(subject) in self._running and subject.inner in (None, extra):
+                self._finish(subject, extra)
+        elif name == "kill":
+            self._state = "killed"
+            self._fail_all(None)
+        elif subject:  # close without what has not begun
+            for task in self._waiting:
+                task.future.cancel()
+            self._waiting.clear()
+
+    def _finish(self, task: _Task, inner: Future[Any]) -> None:
+        try:
+            data = inner.result()
+        except self._pool.deaths:
+            self._survive(task)
+            return
+        except CancelledError:
+            self._survive(task)
+            return
+        except BaseException as error:
+            self._end(task, error)
+            return
+        del self._running[id(task)]
+        try:
+            value = _worker.unpack(data)
+        except BaseException as error:
+            task.future.set_exception(error)
+        else:
+            task.future.set_result(value)
+
+    def _end(self, task: _Task, error: BaseException) -> None:
+        self._running.pop(id(task), None)
+        task.inner = None
+        task.future.set_exception(error)
+
+    def _survive(self, victim: _Task) -> None:
+        """Run again what was lost, each task alone, so that the next death tells whose it is."""
+        lost = list(self._running.values()) if self._pool.shares_fate else [victim]
+        causes = self._restart() if self._pool.shares_fate else ()
+        for task in lost:
+            self._running.pop(id(task), None)
+            task.inner = None
+            if len(lost) == 1:
+                task.deaths += 1
+                self._causes = tuple(dict.fromkeys((*self._causes, *causes)))
+        for task in reversed(lost):
+            if task.deaths > self._retries:
+                task.future.set_exception(WorkerDied(task.deaths, self._causes))
+            else:
+                self._suspects.appendleft(task)
+
+    def _end_late(self) -> None:
+        now = time.monotonic()
+        late = [task for task in self._running.values() if task.deadline <= now]
+        if not late:
+            return
+        innocent = []
+        if self._pool.shares_fate:
+            innocent = [task for task in self._running.values() if task.deadline > now]
+        for task in late:
+            if not self._pool.shares_fate and task.inner is not None:
+                self._pool.stop(task.inner)
+            self._end(task, WorkerTimeout(self._timeout or 0.0))
+        if self._pool.shares_fate:
+            self._restart()
+            for task in innocent:
+                self._running.pop(id(task))
+                task.inner = None
+            self._waiting.extendleft(reversed(innocent))
+
+    def _restart(self) -> tuple[str, ...]:
+        self._warm = self._timeout is None
+        return self._pool.kill()
+
+    def _fail_all(self, error: BaseException | None) -> None:
+        for task in (*self._running.values(), *self._suspects, *self._waiting):
+            task.inner = None
+            if not task.future.cancel() and not task.future.done():
+                task.future.set_exception(error or CancelledError())
+        self._running.clear()
+        self._suspects.clear()
+        self._waiting.clear()
+
+
+def _failed(error: BaseException) -> Future[Any]:
+    future: Future[Any] = Future()
+    future.set_exception(error)
+    return future
+
+
+_alive: weakref.WeakSet[Supervisor] = weakref.WeakSet()
+
+
+@atexit.register
+def _end_all() -> None:
+    """End the workers of backends that nobody closed."""
+    for supervisor in list(_alive):
+        supervisor.kill()

@@ -1,0 +1,122 @@
+"""Windowed submission: a few tasks per worker in flight, never a queue of all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from typing import Any
+
+from montezarr.backends._base import Backend
+from montezarr.errors import WorkerDied, WorkerTimeout
+
+WINDOW = 3
+"""Tasks in flight per worker: one that runs, and enough to follow that none waits."""
+
+Span = Callable[[Any], tuple[int, int]]
+"""From an item to its range of paths (start, stop)."""
+
+
+def windowed(
+    backend: Backend,
+    function: Callable[[Any], Any],
+    items: Iterable[Any],
+    span: Span,
+    *,
+    ordered: bool = False,
+    window: int | None = None,
+) -> Iterator[tuple[Any, Any]]:
+    """Yield (item, result) as tasks end, or in the order of the items.
+
+    When a task fails, no further one is submitted, what is queued behind it is cancelled, and what
+    is before it is waited for. So the error is always that of the first item that fails, on every
+    backend. On Ctrl-C, what runs is waited for; on a second one it is given up.
+
+    Parameters
+    ----------
+    backend : Backend
+        Where to run; it is running.
+    function : callable
+        What to run on each item.
+    items : iterable
+        What to run it on.
+    span : callable
+        Range of paths of an item.
+    ordered : bool
+        Whether results come in the order of the items; those that are early wait.
+    window : int, optional
+        Tasks in flight or waiting for their turn; by default a few per worker.
+
+    Raises
+    ------
+    WorkerDied, WorkerTimeout
+        With the range of paths.
+    Exception
+        What the function raised, of the first item that failed.
+    """
+    limit = WINDOW * backend.workers if window is None else max(1, window)
+    pending: dict[Future[Any], tuple[int, Any]] = {}
+    early: dict[int, tuple[Any, Any]] = {}
+    source = enumerate(items)
+    following = 0
+    try:
+        while True:
+            while len(pending) + len(early) < limit:
+                entry = next(source, None)
+                if entry is None:
+                    break
+                pending[backend.submit(function, entry[1])] = entry
+            if not pending:
+                return
+            done, _ = wait(pending, return_when=FIRST_COMPLETED)
+            for future in sorted(done, key=lambda f: pending[f][0]):
+                if future.exception() is not None:
+                    raise _first_failure(backend, pending, span)
+                number, item = pending.pop(future)
+                if not ordered:
+                    yield item, future.result()
+                    continue
+                early[number] = item, future.result()
+                while following in early:
+                    yield early.pop(following)
+                    following += 1
+    except KeyboardInterrupt:
+        _drain(backend, pending)
+        raise
+    finally:
+        for future in pending:
+            future.cancel()
+
+
+def _first_failure(
+    backend: Backend, pending: dict[Future[Any], tuple[int, Any]], span: Span
+) -> BaseException:
+    """Return the error of the first item that fails, once all before it have ended."""
+    failed = [future for future in pending if future.done() and future.exception() is not None]
+    lowest = min(pending[future][0] for future in failed)
+    for future, (number, _) in pending.items():
+        if number > lowest:
+            future.cancel()
+    before = [future for future, (number, _) in pending.items() if number < lowest]
+    wait(before)
+    failed += [future for future in before if future.exception() is not None]
+    first = min(failed, key=lambda future: pending[future][0])
+    error = first.exception()
+    assert error is not None
+    start, stop = span(pending[first][1])
+    if isinstance(error, WorkerDied):
+        return WorkerDied(error.deaths, error.causes, start, stop)
+    if isinstance(error, WorkerTimeout):
+        return WorkerTimeout(error.timeout, start, stop)
+    if backend.is_death(error):
+        return WorkerDied(backend.retries + 1, (), start, stop)
+    return error
+
+
+def _drain(backend: Backend, pending: dict[Future[Any], tuple[int, Any]]) -> None:
+    """Wait for what runs; a second Ctrl-C gives it up."""
+    running = [future for future in pending if not future.cancel()]
+    try:
+        wait(running)
+    except KeyboardInterrupt:
+        backend.kill()
+        raise

@@ -1,0 +1,208 @@
+"""The backend ``dask``: a Client that is there, an address, or a cluster of our own here."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import sys
+import uuid
+import warnings
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from contextlib import ExitStack
+from importlib.util import find_spec
+from typing import Any, final
+
+import dask
+
+from montezarr._checks import type_error, value_error
+from montezarr._spawn import without_main
+from montezarr.backends._base import RETRIES, Backend
+from montezarr.errors import MontezarrWarning
+
+PACKAGES = ("montezarr", "numpy")
+"""Packages of which another version on a worker may give other numbers."""
+
+DASHBOARD_PORT = 8787
+
+
+def active_client() -> Any:
+    """Return the Client that Dask would use, or None where there is none."""
+    # A Client exists only where distributed is imported, which costs half a second.
+    distributed = sys.modules.get("distributed")
+    if distributed is None:
+        return None
+    try:
+        client = distributed.default_client()
+    except ValueError:
+        return None
+    # The calls of an asynchronous one would have to be awaited, in the loop that we stand in.
+    return None if client.asynchronous else client
+
+
+@final
+class Dask(Backend):
+    """Workers of Dask, here or on a cluster.
+
+    Parameters
+    ----------
+    n_jobs : int
+        Workers of the cluster that is made where there is none; one thread each.
+    address : str, optional
+        Address of a scheduler, such as ``"tcp://10.0.0.1:8786"``.
+    client : Client, optional
+        A Client of yours; it is not closed.
+    """
+
+    name = "dask"
+    aliases = ("distributed",)
+
+    def __init__(
+        self,
+        n_jobs: int = -1,
+        *,
+        address: str | None = None,
+        client: Any = None,
+        timeout: float | None = None,
+        retries: int = RETRIES,
+        reason: str = "asked for",
+    ):
+        if timeout is not None:
+            raise value_error(
+                "timeout", "None, since a worker of Dask cannot end a task", timeout,
+                "Backends of local processes can: processes, multiprocessing, joblib, ray.",
+            )  # fmt: skip
+        if address is not None and not isinstance(address, str):
+            raise type_error("address", "the address of a scheduler, as text", address)
+        if client is not None and not callable(getattr(client, "get_executor", None)):
+            raise type_error("client", "a Client of dask.distributed", client)
+        self._given = client if client is not None or address is not None else active_client()
+        super().__init__(n_jobs, retries=retries, reason=reason)
+        self._address = address
+        self.is_local = self._given is None and address is None
+        self._stack = ExitStack()
+        self._shared: dict[int, tuple[Any, Any]] = {}
+        self.client: Any = None
+        if self._given is not None:
+            self._count(self._given)
+            if reason == "asked for":
+                self.reason = f"Client at {self._given.scheduler.address}"
+
+    def is_death(self, error: BaseException) -> bool:
+        """Return whether a task was given up because its workers died."""
+        return type(error).__name__ == "KilledWorker"
+
+    @property
+    def scheduler(self) -> Any:
+        """The name by which Dask finds the Client, which is the current one."""
+        return "distributed"
+
+    def make_executor(self) -> Executor:
+        """Return the executor of the Client; a cluster is started where there is none."""
+        from distributed import Client
+
+        if self._given is not None:
+            self.client = self._given
+        elif self._address is not None:
+            self.client = self._stack.enter_context(Client(self._address, set_as_default=False))
+        else:
+            self.client = self._stack.enter_context(self._own_cluster(Client))
+        self._count(self.client)
+        self._stack.enter_context(self.client.as_current())
+        check_versions(self.client)
+        executor: Executor = self.client.get_executor()
+        return executor
+
+    def __enter__(self) -> Dask:
+        super().__enter__()
+        if find_spec("bokeh") is None:
+            print('Dask dashboard: needs pip install "montezarr[dashboard]"', file=sys.stderr)
+        else:
+            print(f"Dask dashboard: {self.client.dashboard_link}", file=sys.stderr)
+        return self
+
+    def submit(self, function: Callable[[Any], Any], item: Any) -> Future[Any]:
+        """Start ``function(item)``; the function is a task of its own, which each worker gets once.
+
+        Not scattered: what is scattered is lost for good with the workers that hold it.
+        """
+        name = getattr(function, "__name__", type(function).__name__)
+        known = self._shared.get(id(function))
+        if known is None:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Sending large graph")
+                key = f"recipe-{name}-{uuid.uuid4().hex[:8]}"
+                shared = self.client.submit(_same, function, key=key, pure=False)
+            self._shared[id(function)] = known = (function, shared)
+        key = f"{name}-{uuid.uuid4().hex[:8]}"
+        submit: Any = self.executor.submit  # which takes what Client.submit takes
+        future: Future[Any] = submit(_apply, known[1], item, key=key)
+        return future
+
+    def stop(self) -> None:
+        """Let go of the Client, and end the cluster if it is ours."""
+        self._shared.clear()
+        executor, self._executor = self._executor, None
+        if executor is not None:
+            executor.shutdown(wait=False)
+        with self._stack:
+            self.client = None
+
+    def _own_cluster(self, client_class: Any) -> Any:
+        from distributed import LocalCluster
+
+        settings = {"distributed.scheduler.allowed-failures": self.retries}
+        with dask.config.set(settings), without_main():
+            cluster = self._stack.enter_context(
+                LocalCluster(
+                    n_workers=self.workers,
+                    silence_logs=logging.ERROR,  # what our errors and warnings do not say already
+                    threads_per_worker=1,
+                    host="127.0.0.1",  # the default dashboard would listen on every interface
+                    dashboard_address=f"127.0.0.1:{_free_port(DASHBOARD_PORT)}",
+                    worker_dashboard_address="127.0.0.1:0",
+                )
+            )
+        return client_class(cluster, set_as_default=False)
+
+    def _count(self, client: Any) -> None:
+        """Take the number of workers from a Client."""
+        self.workers = max(1, sum(client.nthreads().values()))
+
+
+def _free_port(wanted: int) -> int:
+    """Return the port, or 0 (any) where another program has it, which Dask would warn of."""
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError:
+            return 0
+    return wanted
+
+
+def check_versions(client: Any) -> None:
+    """Warn of workers that have other versions of what the numbers depend on, or none at all."""
+    versions = client.get_versions(packages=["montezarr"])
+    here = versions["client"]["packages"]
+    for address, worker in versions["workers"].items():
+        there = worker["packages"]
+        differing = [name for name in PACKAGES if there.get(name) != here.get(name)]
+        if differing:
+            listed = ", ".join(
+                f"{name} {there.get(name) or 'missing'} there, {here.get(name)} here"
+                for name in differing
+            )
+            warnings.warn(
+                f"the worker at {address} has other versions: {listed}. Numbers may differ, or"
+                " tasks fail: install the same versions on all machines.",
+                MontezarrWarning,
+                stacklevel=2,
+            )
+
+
+def _same(function: Any) -> Any:
+    return function
+
+
+def _apply(function: Callable[[Any], Any], item: Any) -> Any:
+    return function(item)

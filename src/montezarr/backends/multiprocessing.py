@@ -1,0 +1,168 @@
+"""The backend ``multiprocessing``: `multiprocessing.Pool`, whose children are watched.
+
+Left alone, a Pool replaces a child that died and waits for its task for ever
+(https://bugs.python.org/issue22393).
+"""
+
+from __future__ import annotations
+
+import multiprocessing.connection
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from multiprocessing import pool as pools
+from typing import Any, final
+
+from montezarr import _worker
+from montezarr._spawn import Context
+from montezarr.backends._base import ProcessBackend
+from montezarr.backends._supervisor import Pool
+
+
+class ChildDied(Exception):
+    """A child of a Pool ended, and its task with it."""
+
+
+class WatchedPool(Pool):
+    """A `multiprocessing.Pool` of any kind, given up as a whole when a child of it dies.
+
+    Parameters
+    ----------
+    workers : int
+        Number of children.
+    kind : class
+        `multiprocessing.pool.Pool`, or a subclass.
+    options : dict
+        Further arguments of it.
+    """
+
+    deaths = (ChildDied,)
+
+    def __init__(self, workers: int, kind: Any = pools.Pool, **options: Any):
+        self._workers, self._kind, self._options = workers, kind, options
+        self._context = Context()
+        self._pool: Any = None
+        self._pending: set[Future[Any]] = set()
+        self._wake: tuple[Any, Any] | None = None
+        self._watcher: threading.Thread | None = None
+        self._endings: tuple[str, ...] = ()
+
+    def submit(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
+        """Start a task."""
+        if self._pool is None:
+            self._open()
+        future: Future[Any] = Future()
+        self._pending.add(future)
+
+        def succeed(value: Any) -> None:
+            self._pending.discard(future)
+            if not future.done():
+                future.set_result(value)
+
+        def fail(error: BaseException) -> None:
+            self._pending.discard(future)
+            if not future.done():
+                future.set_exception(error)
+
+        self._pool.apply_async(function, args, callback=succeed, error_callback=fail)
+        return future
+
+    def kill(self) -> tuple[str, ...]:
+        """Kill all children."""
+        self._stop_watching()
+        pool, self._pool = self._pool, None
+        if pool is None:
+            return ()
+        endings = self._endings
+        _dismantle(pool, self._context)
+        self._pending.clear()
+        return endings
+
+    def close(self) -> None:
+        """End the children."""
+        self._stop_watching()
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.close()
+            pool.join()
+            pool.terminate()
+
+    def _open(self) -> None:
+        self._context, self._endings = Context(), ()
+        self._pool = self._kind(
+            self._workers,
+            initializer=_worker.set_up,
+            initargs=(os.getpid(),),
+            context=self._context,
+            **self._options,
+        )
+        self._wake = multiprocessing.Pipe(duplex=False)
+        sentinels = [child.sentinel for child in self._context.made]
+        self._watcher = threading.Thread(
+            target=self._watch, args=(sentinels, self._wake[0]), daemon=True
+        )
+        self._watcher.start()
+
+    def _watch(self, sentinels: list[Any], wake: Any) -> None:
+        """Wait for the end of a child that nobody asked for; then all that is pending is lost."""
+        ended = multiprocessing.connection.wait([*sentinels, wake])
+        if wake in ended:
+            return
+        first = [child for child in self._context.made if child.sentinel in ended]
+        for child in first:
+            child.join(1)
+        self._endings = tuple(self._context.endings())
+        for future in list(self._pending):
+            if not future.done():
+                future.set_exception(ChildDied(*self._endings))
+
+    def _stop_watching(self) -> None:
+        if self._wake is None or self._watcher is None:
+            return
+        reader, writer = self._wake
+        writer.send_bytes(b"stop")
+        self._watcher.join()
+        reader.close()
+        writer.close()
+        self._wake = self._watcher = None
+
+
+def _dismantle(pool: Any, context: Context) -> None:
+    """Take a Pool apart whose children died, perhaps with a lock in hand or in mid-message.
+
+    `Pool.terminate` would wait for that lock, or for the rest of that message, for ever. These
+    attributes of a Pool have been the same since Python 3.8.
+    """
+    handlers = (pool._worker_handler, pool._task_handler, pool._result_handler)
+    for handler in handlers:
+        handler._state = pools.TERMINATE
+    pool._change_notifier.put(None)
+    pool._worker_handler.join()  # so that it starts no new child
+    context.kill()
+    for lock in (pool._inqueue._rlock, pool._outqueue._wlock):
+        if lock is not None and not lock.acquire(block=False):
+            lock.release()  # on behalf of a child that is no more
+        elif lock is not None:
+            lock.release()
+    # Nobody reads the tasks, and nobody writes results: both handlers see the end of their pipe.
+    pool._inqueue._reader.close()
+    pool._taskqueue.put(None)
+    pool._task_handler.join(5)
+    pool._outqueue._writer.close()
+    pool._result_handler.join(5)
+    pool._inqueue._writer.close()
+    pool._outqueue._reader.close()
+    pool._terminate.cancel()
+    pool._state = pools.TERMINATE
+
+
+@final
+class Multiprocessing(ProcessBackend):
+    """Local processes in a `multiprocessing.Pool`."""
+
+    name = "multiprocessing"
+
+    def make_pool(self) -> Pool:
+        """Return the pool."""
+        return WatchedPool(self.workers)

@@ -1,0 +1,105 @@
+"""The backend ``ray``: tasks of Ray behind the Executor protocol.
+
+`ray.util.dask` is not imported: it needs pyarrow, and changes `dask.persist` for everyone.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, final
+
+import numpy as np
+
+from montezarr import _worker
+from montezarr._optional import import_optional
+from montezarr._spawn import worker_environment
+from montezarr.backends._base import ProcessBackend
+from montezarr.backends._ship import Shelf
+from montezarr.backends._supervisor import Pool
+
+
+class _RayShelf(Shelf):
+    """Keeps shared objects in Ray's object store, one copy per machine."""
+
+    def __init__(self, pool: _RayPool):
+        super().__init__()
+        self._pool = pool
+
+    def store(self, key: str, data: bytes) -> Any:
+        """Put the bytes into the store, as an array, which workers read without a copy."""
+        return self._pool.ray.put(np.frombuffer(data, np.uint8))
+
+
+class _RayPool(Pool):
+    shares_fate = False
+
+    def __init__(self, workers: int):
+        self.ray = import_optional("ray", extra="ray", purpose="The backend 'ray'")
+        exceptions = self.ray.exceptions
+        self.deaths = (exceptions.WorkerCrashedError, exceptions.OutOfMemoryError)
+        self._references: dict[Future[Any], Any] = {}
+        self._is_ours = not self.ray.is_initialized()
+        if self._is_ours:
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+            os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+            self.ray.init(
+                address="local",
+                num_cpus=workers,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                runtime_env={"env_vars": worker_environment()},
+                _node_ip_address="127.0.0.1",
+            )
+        # What is lost is repeated by the supervisor, as on every other backend.
+        self._remote = self.ray.remote(max_retries=0, num_cpus=1)(_worker.call_with)
+        self._ready = self.ray.remote(max_retries=0, num_cpus=1)(_worker.ready)
+
+    def submit(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
+        """Start a task."""
+        if not args:
+            future: Future[Any] = self._ready.remote().future()
+            return future
+        payload, shared = args
+        reference = self._remote.remote(function, payload, tuple(shared), *shared.values())
+        future = reference.future()
+        self._references[future] = reference
+        future.add_done_callback(lambda done: self._references.pop(done, None))
+        return future
+
+    def stop(self, future: Future[Any]) -> None:
+        """Kill the worker of a task."""
+        reference = self._references.pop(future, None)
+        if reference is not None:
+            self.ray.cancel(reference, force=True)
+
+    def kill(self) -> tuple[str, ...]:
+        """Kill the workers of all tasks."""
+        for future in list(self._references):
+            self.stop(future)
+        self.close()
+        return ()
+
+    def close(self) -> None:
+        """End Ray, if it was started here."""
+        if self._is_ours and self.ray.is_initialized():
+            self.ray.shutdown()
+
+    def shelf(self) -> Shelf:
+        """Return the place of shared objects."""
+        return _RayShelf(self)
+
+
+@final
+class Ray(ProcessBackend):
+    """Workers of Ray: those of a session that is there (`ray.init`), else of one of our own."""
+
+    name = "ray"
+    requires = ("ray", "ray")
+
+    def make_pool(self) -> Pool:
+        """Return the pool."""
+        return _RayPool(self.workers)

@@ -1,0 +1,120 @@
+"""`batches`: the paths of a Dataset, a part at a time, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import xarray as xr
+
+from montezarr._checks import check_int, type_error, value_error
+from montezarr.choice import backend_of
+from montezarr.errors import MemoryBudgetError
+from montezarr.lazy import Run, memory_limit, show_bytes
+from montezarr.replay import undrawn_run
+from montezarr.runs import Tally, execute, ranges_of
+from montezarr.sampling import Rows
+from montezarr.sampling.task import RangeTask
+from montezarr.seeding import BLOCK
+
+AHEAD = 2
+"""Batches in memory: the one that the caller has, and the next one."""
+
+
+def batches(ds: xr.Dataset, size: int) -> Iterator[xr.Dataset]:
+    """Yield the paths of a Dataset in memory, `size` at a time, in the order of their indices.
+
+    While the caller works on one batch, the next one is drawn. No more than about two are in
+    memory at any time, and every path is drawn once.
+
+    Parameters
+    ----------
+    ds : Dataset
+        From `simulate`, `open`, or derived from them, with a dimension ``path``.
+    size : int
+        Paths per batch, >= 1; the last one may be smaller.
+
+    Yields
+    ------
+    Dataset
+        ``ds.isel(path=slice(start, start + size))`` in memory; ``attrs["path_offset"]`` is start.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If `ds` is no Dataset with paths, or `size` no positive integer.
+    MemoryBudgetError
+        If two batches do not fit into memory.
+    SamplerError
+        If the sampler fails.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> ds = mz.simulate(mz.RandomWalk(), n_paths=10_000, T=10, seed=1)
+    >>> [part.sizes["path"] for part in mz.batches(ds, 4000)]
+    [4000, 4000, 2000]
+    """
+    if not isinstance(ds, xr.Dataset):
+        raise type_error("ds", "a Dataset", ds)
+    if "path" not in ds.dims:
+        raise value_error("ds", "a Dataset with a dimension path", list(ds.dims))
+    count = check_int("size", size, minimum=1)
+    n_paths = ds.sizes["path"]
+    needed = AHEAD * min(count, n_paths) * max(1, ds.nbytes // max(n_paths, 1))
+    if needed > memory_limit():
+        raise MemoryBudgetError(
+            f"size: expected two batches that fit into memory, got {show_bytes(needed)}, with"
+            f" {show_bytes(memory_limit())} to use. Take smaller batches."
+        )
+    run = undrawn_run(ds)
+    return _computed(ds, count) if run is None else _drawn(ds, run, count)
+
+
+def _computed(ds: xr.Dataset, size: int) -> Iterator[xr.Dataset]:
+    """Yield batches of anything lazy: the next one is computed in a thread meanwhile."""
+    starts = range(0, ds.sizes["path"], size)
+    with ThreadPoolExecutor(1, "montezarr-batches") as ahead:
+        following = None
+        for start in starts:
+            current = following or ahead.submit(_slice, ds, start, size)
+            after = start + size
+            following = ahead.submit(_slice, ds, after, size) if after in starts else None
+            yield current.result()
+
+
+def _slice(ds: xr.Dataset, start: int, size: int) -> xr.Dataset:
+    part = ds.isel(path=slice(start, start + size)).compute()
+    return part.assign_attrs(path_offset=start)
+
+
+def _drawn(ds: xr.Dataset, run: Run, size: int) -> Iterator[xr.Dataset]:
+    """Yield batches of a run, drawn in pieces on all workers, which need not end with a batch."""
+    backend, tally = backend_of(run), Tally()
+    piece = max(1, min(run.chunk, -(-size // backend.workers)))
+    if run.sampling.kind == "sample_paths":
+        piece = -(-piece // BLOCK) * BLOCK
+    window = max(1, AHEAD * size // piece)
+    ranges = ranges_of(0, run.n_paths, piece)
+    task = RangeTask(run.sampling)
+    start = filled = 0
+    batch = run.sampling.new_rows(min(size, run.n_paths))
+    for low, high, part in execute(run, backend, task, ranges, tally, ordered=True, window=window):
+        taken = 0
+        while taken < high - low:
+            count = min(high - low - taken, batch.shape[-1] - filled)
+            batch[..., filled : filled + count] = part[..., taken : taken + count]
+            taken, filled = taken + count, filled + count
+            if filled == batch.shape[-1]:
+                yield _dataset(ds, run, batch, start)
+                start, filled = start + filled, 0
+                batch = run.sampling.new_rows(min(size, run.n_paths - start))
+    tally.warn(run.n_paths)
+
+
+def _dataset(ds: xr.Dataset, run: Run, rows: Rows, start: int) -> xr.Dataset:
+    variables = {
+        v.name: (("path", "time"), row.T.astype(v.dtype, copy=False), ds[v.name].attrs)
+        for v, row in zip(run.sampling.variables, rows, strict=True)
+    }
+    return xr.Dataset(variables, ds.coords, {**ds.attrs, "path_offset": start})

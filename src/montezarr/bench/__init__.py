@@ -1,0 +1,1 @@
+"""`montezarr bench`: what each backend costs and gains on this machine."""

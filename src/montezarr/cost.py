@@ -1,0 +1,184 @@
+"""What a path costs, measured; and what follows from it: workers, batch size, backend or none."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from montezarr._checks import check_int, check_real
+from montezarr.backends import check_jobs
+from montezarr.errors import SamplerError
+from montezarr.lazy import Run
+from montezarr.sampling import sample_range
+from montezarr.seeding import BLOCK
+
+START_UP = 0.25
+"""Seconds until a first worker process draws; `montezarr bench` measures it on your machine."""
+
+TASK_OVERHEAD = 0.002
+"""Seconds that a task costs beside its paths, on the backends of local processes."""
+
+TASK_SECONDS = 0.2
+"""What a task should last: a hundred times its overhead."""
+
+TRIAL_SECONDS, TRIAL_PATHS = 0.02, 64
+"""A measurement ends with the first of the two."""
+
+
+def should_parallelize(
+    n_paths: int, n_jobs: int = -1, *, seconds_per_path: float, start_up: float = START_UP
+) -> bool:
+    """Return whether worker processes end sooner than one process alone.
+
+    Parameters
+    ----------
+    n_paths : int
+        Number of paths, >= 1.
+    n_jobs : int
+        Number of workers; -1 is one for each core.
+    seconds_per_path : float
+        Measured cost of a path on one core, >= 0: ``mz.plan(ds).seconds_per_path``.
+    start_up : float
+        Seconds until the workers draw, >= 0.
+
+    Returns
+    -------
+    bool
+        Whether ``start_up + work / n_jobs < work``.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        For arguments out of these terms.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> mz.should_parallelize(100, 4, seconds_per_path=1e-3)
+    False
+    >>> mz.should_parallelize(100_000, 4, seconds_per_path=1e-3)
+    True
+    """
+    return optimal_n_jobs(n_paths, n_jobs, seconds_per_path=seconds_per_path, start_up=start_up) > 1
+
+
+def optimal_n_jobs(
+    n_paths: int, n_jobs: int = -1, *, seconds_per_path: float, start_up: float = START_UP
+) -> int:
+    """Return the number of workers that ends soonest; 1 means without worker processes.
+
+    Parameters
+    ----------
+    n_paths : int
+        Number of paths, >= 1.
+    n_jobs : int
+        The most workers to consider; -1 is one for each core that this process may use.
+    seconds_per_path : float
+        Measured cost of a path on one core, >= 0.
+    start_up : float
+        Seconds until the workers draw, >= 0; all start at the same time.
+
+    Returns
+    -------
+    int
+        As many as there are paths for, at most `n_jobs`; or 1.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> mz.optimal_n_jobs(10**6, 8, seconds_per_path=1e-4)
+    8
+    """
+    count = check_int("n_paths", n_paths, minimum=1)
+    workers = min(check_jobs(n_jobs), count)
+    cost = check_real("seconds_per_path", seconds_per_path, minimum=0)
+    wait = check_real("start_up", start_up, minimum=0)
+    work = count * cost
+    return workers if wait + work / workers < work else 1
+
+
+def optimal_batch_size(n_paths: int, n_jobs: int = -1, *, seconds_per_path: float) -> int:
+    """Return the paths per task that keep workers busy and overhead small.
+
+    Small batches share uneven costs fairly, large ones cost less overhead. This takes as many paths
+    as make a task of 0.2 s; fewer where that leaves a worker less than 8 tasks, but not so few
+    that a task lasts less than 20 ms, ten times its overhead.
+
+    Parameters
+    ----------
+    n_paths : int
+        Number of paths, >= 1.
+    n_jobs : int
+        Number of workers; -1 is one for each core.
+    seconds_per_path : float
+        Measured cost of a path on one core, >= 0.
+
+    Returns
+    -------
+    int
+        From 1 to `n_paths`.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> mz.optimal_batch_size(20_000, 2, seconds_per_path=1e-3)
+    200
+    """
+    count = check_int("n_paths", n_paths, minimum=1)
+    workers = check_jobs(n_jobs)
+    cost = max(check_real("seconds_per_path", seconds_per_path, minimum=0), 1e-9)
+    for_balance = count / (8 * workers)
+    smallest = 10 * TASK_OVERHEAD / cost
+    size = min(TASK_SECONDS / cost, max(for_balance, smallest))
+    return max(1, min(math.floor(size), count))
+
+
+def measure(run: Run) -> float | None:
+    """Return the seconds that a path takes on one core, or None where the trial fails.
+
+    A few paths are drawn, for 20 ms or little more. The result is kept for the next question.
+    """
+    return _measured(_Key(run))
+
+
+class _Key:
+    """A run by its fingerprint, for the memory of `measure`."""
+
+    def __init__(self, run: Run):
+        self.run, self.fingerprint = run, run.fingerprint
+
+    def __hash__(self) -> int:
+        return hash(self.fingerprint)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Key) and self.fingerprint == other.fingerprint
+
+
+@lru_cache(maxsize=64)
+def _measured(key: _Key) -> float | None:
+    run = key.run
+    step = BLOCK if run.sampling.kind in ("sample", "sample_paths") else 1
+    step = min(step, run.n_paths)
+    limit = min(run.n_paths, max(TRIAL_PATHS, 2 * step))
+    sampling = replace(run.sampling, on_error="raise", on_nonfinite="keep")
+    try:
+        sample_range(sampling, 0, step, initial_states(run, 0, step))  # compilers, caches
+        started, done = time.perf_counter(), 0
+        while done < limit and time.perf_counter() - started < TRIAL_SECONDS:
+            stop = min(done + step, limit)
+            sample_range(sampling, done, stop, initial_states(run, done, stop))
+            done = stop
+    except SamplerError:
+        return None
+    key.run = None  # type: ignore[assignment]  # the memory must not keep its arrays
+    return (time.perf_counter() - started) / done
+
+
+def initial_states(run: Run, start: int, stop: int) -> Any:
+    """Return the initial states of a range of paths, or None where all have the same."""
+    return None if run.x0 is None else np.asarray(run.x0[..., start:stop])

@@ -1,0 +1,266 @@
+"""`MonteCarloEngine`: draw paths now, on any backend, and get them back in order."""
+
+from __future__ import annotations
+
+import time
+import warnings
+import weakref
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any, final
+
+import dask.array as da
+import xarray as xr
+from numpy.typing import NDArray
+
+from montezarr import cost, lazy
+from montezarr._checks import check_bool, check_int
+from montezarr.backends import Backend, backend
+from montezarr.choice import check_fits, choose
+from montezarr.dataset import simulate
+from montezarr.errors import MontezarrWarning, SamplerError
+from montezarr.lazy import Run
+from montezarr.progress import Progress
+from montezarr.replay import run_of
+from montezarr.result import SimulationResult
+from montezarr.runs import Tally, execute, ranges_of, with_replay
+from montezarr.sampling import RETRIES, scalar
+from montezarr.sampling.task import RangeTask
+from montezarr.seeding import BLOCK
+
+IN_MEMORY = 0.25
+"""Share of the memory up to which paths are drawn at once and kept."""
+
+TASK_BYTES = 32 * lazy.MIB
+"""Bytes of paths that a task of the engine returns at most."""
+
+
+@final
+class MonteCarloEngine:
+    """Draws the paths of a process on a backend.
+
+    Parameters
+    ----------
+    process : object
+        Anything that `simulate` takes. A ``sample_path`` that takes neither ``rng`` nor ``seed``
+        is run on the global ``np.random`` state, seeded for each path, with a warning.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> engine = mz.MonteCarloEngine(mz.RandomWalk())
+    >>> result = engine.simulate(1000, 10, seed=42)
+    >>> len(result), result.paths[0].states
+    (1000, array([ 0,  1,  0,  1,  0, -1, -2, -3, -2, -1,  0]))
+    """
+
+    def __init__(self, process: Any):
+        self.process = process
+        self.dataset: xr.Dataset | None = None
+        """Lazy Dataset of the latest `simulate`, for `montezarr.replay` of a path that failed."""
+
+    def simulate(
+        self,
+        n_paths: int,
+        T: int | None = None,
+        x0: Any = None,
+        *,
+        parallel: bool = False,
+        n_jobs: int = -1,
+        backend: Any = "auto",
+        seed: Any = None,
+        show_progress: bool = False,
+        batch_size: int | None = None,
+        dt: float | None = None,
+        times: Any = None,
+        dtype: Any = None,
+        labels: Sequence[str | int] | None = None,
+        on_error: str = "raise",
+        on_nonfinite: str = "raise",
+        retries: int = RETRIES,
+        timeout: float | None = None,
+        **kwargs: Any,
+    ) -> SimulationResult:
+        """Draw paths, and return them in the order of their indices.
+
+        The same arguments give the same bits on every backend, with any number of workers and any
+        batch size. Paths that fit into a quarter of the memory are drawn now and kept. A larger
+        result is lazy: its paths are drawn when they are asked for, as those of `simulate`.
+
+        Parameters
+        ----------
+        n_paths : int
+            Number of paths, >= 1.
+        T : int, optional
+            Number of steps; a path has T+1 states.
+        x0 : scalar, label, mapping or array (n_paths,), optional
+            Initial state, of all paths or of each one.
+        parallel : bool
+            False draws one path after the other in this thread, with the same bits.
+        n_jobs : int
+            Number of workers; -1 is one for each core that this process may use.
+        backend : str, Client or Backend
+            Where to run, see `montezarr.backend`. "auto" decides by the sampler and the measured
+            cost of a few paths; the metadata say what it chose and why.
+        seed : int, sequence of int, SeedSequence or None
+            Root entropy; None draws fresh entropy, which the metadata hold.
+        show_progress : bool
+            Show paths per second, time left and failures on standard error.
+        batch_size : int, optional
+            Paths per task; by default from their measured cost. Whole blocks of 1024 for a
+            ``sample_paths``.
+        dt, times, dtype, labels, on_error, on_nonfinite, retries
+            As in `simulate`. ``on_error="mask"`` sets failing paths to NaN, lists them in the
+            metadata, and warns.
+        timeout : float, optional
+            Seconds that a task may take until its worker is killed, on backends of processes.
+        **kwargs
+            Further arguments for the sampler.
+
+        Returns
+        -------
+        SimulationResult
+            With ``paths``, ``dataset``, ``metadata``.
+
+        Raises
+        ------
+        ArgumentTypeError, ArgumentValueError
+            For arguments out of these terms, also a sampler that a backend of processes needs to
+            pickle and cannot.
+        SamplerError
+            If the sampler fails: that of the lowest path that does, on every backend.
+        WorkerDied
+            If worker processes die on the same paths again and again.
+        WorkerTimeout
+            If a task takes longer than `timeout`.
+        MissingDependencyError
+            If the package of the backend is not installed.
+        """
+        in_parallel = check_bool("parallel", parallel)
+        show = check_bool("show_progress", show_progress)
+        size = None if batch_size is None else check_int("batch_size", batch_size, minimum=1)
+        self.dataset = simulate(
+            self.process, n_paths, T, x0, dt=dt, times=times, seed=seed, dtype=dtype, labels=labels,
+            on_error=on_error, on_nonfinite=on_nonfinite, retries=retries,
+            legacy_global_rng=self._is_legacy(), **kwargs,
+        )  # fmt: skip
+        run = run_of(self.dataset)
+        place = _place(run, in_parallel, backend, n_jobs, timeout)
+        metadata: dict[str, Any] = {
+            "process": run.recipe["process"],
+            "n_paths": run.n_paths,
+            "T": run.sampling.grid.T,
+            "seed": run.recipe["seed"],
+            "backend": place.name,
+            "reason": place.reason,
+            "n_jobs": place.workers,
+            "in_memory": run.n_paths * run.path_bytes <= IN_MEMORY * lazy.memory_limit(),
+        }
+        if not metadata["in_memory"]:
+            return SimulationResult(run, self.dataset, metadata)
+        size = _batch(run, place, size)
+        started, tally = time.perf_counter(), Tally()
+        with Progress("simulate", enabled=True) if show else nullcontext() as progress:
+            rows = _collect(run, place, size, tally, progress)
+        seconds = time.perf_counter() - started
+        metadata |= {
+            "batch_size": size,
+            "seconds": seconds,
+            "paths_per_second": run.n_paths / seconds,
+            "masked": dict(sorted(tally.masked.items())),
+            "retried": dict(sorted(tally.retried.items())),
+            "_arrays": {
+                variable.name: row.astype(variable.dtype, copy=False)
+                for variable, row in zip(run.sampling.variables, rows, strict=True)
+            },
+        }
+        dataset = _in_memory(run, self.dataset, metadata["_arrays"])
+        tally.warn(run.n_paths)
+        return SimulationResult(run, dataset, metadata)
+
+    def _is_legacy(self) -> bool:
+        """Return whether the process draws from the global state; warn of it."""
+        method = getattr(self.process, "sample_path", None)
+        other = any(hasattr(self.process, name) for name in ("sample", "sample_paths"))
+        if isinstance(self.process, type) or method is None or other:
+            return False
+        if scalar.accepts(method, "rng") or scalar.accepts(method, "seed"):
+            return False
+        warnings.warn(
+            f"{type(self.process).__name__}.sample_path takes neither rng nor seed, so it is taken"
+            " to draw from the global np.random state, which is seeded for each path. Give it a"
+            " parameter rng, and it runs faster, and on threads.",
+            MontezarrWarning,
+            stacklevel=3,
+        )
+        return True
+
+
+def _place(run: Run, parallel: bool, name: Any, n_jobs: int, timeout: float | None) -> Backend:
+    """Return the backend of a call."""
+    options = {} if timeout is None else {"timeout": timeout}
+    if not parallel:
+        return backend("synchronous", 1, reason="parallel=False", **options)
+    place = (
+        choose(run, n_jobs, **options)
+        if isinstance(name, str) and name == "auto"
+        else backend(name, n_jobs, **options)
+    )
+    check_fits(run, place)
+    return place
+
+
+def _batch(run: Run, place: Backend, asked: int | None) -> int:
+    """Return the paths per task."""
+    if run.sampling.kind == "sample_paths":
+        wanted = run.chunk if asked is None else asked
+        return min(-(-wanted // BLOCK) * BLOCK, -(-run.n_paths // BLOCK) * BLOCK)
+    if asked is not None:
+        return min(asked, run.n_paths)
+    largest = max(1, TASK_BYTES // run.path_bytes)
+    if run.sampling.kind == "sample":
+        return min(largest, run.chunk)
+    seconds = cost.measure(run)
+    if seconds is None:
+        return min(largest, BLOCK)
+    return min(
+        largest, cost.optimal_batch_size(run.n_paths, place.workers, seconds_per_path=seconds)
+    )
+
+
+def _collect(
+    run: Run, place: Backend, size: int, tally: Tally, progress: Progress | None
+) -> NDArray[Any]:
+    """Return the rows of all paths, (variables, times, paths)."""
+    sampling = run.sampling
+    rows = sampling.new_rows(run.n_paths)
+    done = 0
+    ranges = ranges_of(0, run.n_paths, size)
+    if progress is not None:
+        progress(0, run.n_paths)
+    try:
+        for start, stop, part in execute(run, place, RangeTask(sampling), ranges, tally):
+            rows[..., start:stop] = part
+            done += stop - start
+            if progress is not None:
+                progress(done, run.n_paths, len(tally.masked))
+    except SamplerError as error:
+        line = "mz.replay(engine.dataset, path)".replace("path", str(error.path))
+        raise with_replay(error, line) from None
+    return rows
+
+
+def _in_memory(run: Run, ds: xr.Dataset, arrays: dict[str, NDArray[Any]]) -> xr.Dataset:
+    """Return the lazy Dataset with its chunks in memory, under the same names."""
+    variables = {}
+    for name, rows in arrays.items():
+        source = ds[name]
+        data = da.from_array(rows.T, chunks=source.data.chunks, name=source.data.name)
+        variables[name] = (source.dims, data, source.attrs)
+        # So that `replay` and `write` still find the run when the lazy Dataset is gone.
+        weakref.finalize(rows, _let_go, lazy.remember(run))
+    return xr.Dataset(variables, ds.coords, ds.attrs)
+
+
+def _let_go(task: Any) -> None:
+    del task

@@ -1,0 +1,208 @@
+"""`SimulationResult` and `Path`: what the engine returns, a view on a Dataset."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, final, overload
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from montezarr._checks import check_int, value_error
+from montezarr.errors import MemoryBudgetError
+from montezarr.lazy import Run, memory_limit, show_bytes
+from montezarr.replay import replay_run
+from montezarr.sampling import EVENT_TIME
+
+State = int | float | str
+"""One state of a path: a number or a label."""
+
+ROW_BYTES = 40
+"""Bytes of a row of `to_dataframe`, about."""
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Path:
+    """One path.
+
+    Attributes
+    ----------
+    times : array (T+1,)
+        Times; those of its own events where a path brings them.
+    states : array (T+1,), or mapping from names to such arrays
+        States: numbers, or labels as an array of objects. A mapping for several variables.
+    """
+
+    times: NDArray[Any]
+    states: Any
+
+    def __len__(self) -> int:
+        """Return the number of times, T+1."""
+        return len(self.times)
+
+    def __getitem__(self, t: Any) -> Any:
+        """Return the state at a position of the grid; of each variable where there are several."""
+        if isinstance(self.states, Mapping):
+            return {name: states[t] for name, states in self.states.items()}
+        return self.states[t]
+
+
+class _Paths(Sequence[Path]):
+    """The paths of a result, made when they are asked for."""
+
+    def __init__(self, result: SimulationResult, span: range):
+        self._result, self._span = result, span
+
+    def __len__(self) -> int:
+        return len(self._span)
+
+    @overload
+    def __getitem__(self, index: int) -> Path: ...
+    @overload
+    def __getitem__(self, index: slice) -> _Paths: ...
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return _Paths(self._result, self._span[index])
+        return self._result._path(self._span[index])
+
+    def __iter__(self) -> Iterator[Path]:
+        yield from (self._result._path(index) for index in self._span)
+
+    def __repr__(self) -> str:
+        return f"<{len(self):,} paths>"
+
+
+@final
+class SimulationResult:
+    """The paths of a simulation, in the order of their indices.
+
+    Attributes
+    ----------
+    dataset : Dataset
+        As `simulate` returns it: lazy, in chunks; the paths are in memory if they were drawn.
+    metadata : dict
+        How they were made: process, seed, backend and why, workers, batch size, seconds, paths
+        per second, masked paths with reasons, repeated paths with attempts.
+    """
+
+    def __init__(self, run: Run, dataset: xr.Dataset, metadata: dict[str, Any]):
+        self._run, self.dataset, self.metadata = run, dataset, metadata
+        self._in_memory: dict[str, NDArray[Any]] = metadata.pop("_arrays", {})
+
+    @property
+    def paths(self) -> Sequence[Path]:
+        """The paths as a lazy sequence: one that is not in memory is drawn alone, at once."""
+        return _Paths(self, range(len(self)))
+
+    def __len__(self) -> int:
+        """Return the number of paths."""
+        return self._run.n_paths
+
+    def __repr__(self) -> str:
+        where = "in memory" if self._in_memory else "lazy"
+        name = self._run.sampling.name
+        return f"<montezarr.SimulationResult: {len(self):,} paths of {name}, {where}>"
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Return all paths as a table with one row for each path and time.
+
+        Returns
+        -------
+        DataFrame
+            Columns ``path_id``, ``t`` (position in the grid), ``time``, and ``state``, or one
+            column per variable where there are several.
+
+        Raises
+        ------
+        MemoryBudgetError
+            If the table would not fit into memory.
+        """
+        n_times = self._run.sampling.n_times
+        rows = len(self) * n_times
+        needed = rows * (ROW_BYTES + 8 * (len(self._run.sampling.variables) - 1))
+        if needed > memory_limit():
+            raise MemoryBudgetError(
+                f"to_dataframe: expected a table that fits into memory, got {rows:,} rows ="
+                f" {show_bytes(needed)}. Reduce .dataset, or take montezarr.batches of it."
+            )
+        values = {name: array.values.ravel() for name, array in self.dataset.data_vars.items()}
+        times = np.tile(self._run.sampling.times, len(self))
+        if EVENT_TIME in values:
+            times = values.pop(EVENT_TIME)
+        columns = {
+            "path_id": np.repeat(np.arange(len(self)), n_times),
+            "t": np.tile(np.arange(n_times), len(self)),
+            "time": times,
+        }
+        for name, states in values.items():
+            title = "state" if len(values) == 1 else str(name)
+            columns[title] = self._decode(str(name), states)
+        return pd.DataFrame(columns)
+
+    def state_distribution(self, t: int, variable: str | None = None) -> dict[State, float]:
+        """Return the share of paths in each state at one time; masked paths do not count.
+
+        Parameters
+        ----------
+        t : int
+            Position in the grid, from 0 to T; negative ones count from the end.
+        variable : str, optional
+            Which variable, where there are several.
+
+        Returns
+        -------
+        dict of state to float
+            Labels where there are labels, else numbers; sorted, the shares sum to 1.
+
+        Raises
+        ------
+        ArgumentTypeError, ArgumentValueError
+            If `t` is not in the grid, or there is no such variable.
+        """
+        last = self._run.sampling.n_times - 1
+        position = check_int("t", t, minimum=-last - 1, maximum=last)
+        names = [v.name for v in self._run.sampling.variables if v.name != EVENT_TIME]
+        if variable is None and len(names) == 1:
+            variable = names[0]
+        if variable not in names:
+            raise value_error("variable", f"one of {', '.join(names)}", variable)
+        spec = next(v for v in self._run.sampling.variables if v.name == variable)
+        counts: Counter[Any] = Counter()
+        size = max(self._run.chunk, 2**20 // self._run.chunk * self._run.chunk)
+        for low in range(0, len(self), size):
+            part = self.dataset[variable].isel(path=slice(low, low + size), time=position)
+            states, number = np.unique(part.values, return_counts=True)
+            for state, count in zip(states.tolist(), number.tolist(), strict=True):
+                if state == state and state != spec.masked:
+                    counts[state] += count
+        total = sum(counts.values())
+        labels = spec.labels
+        return {
+            (state if labels is None else labels[int(state)]): counts[state] / total
+            for state in sorted(counts)
+        }
+
+    def _path(self, index: int) -> Path:
+        if self._in_memory:
+            rows = {name: array[:, index] for name, array in self._in_memory.items()}
+        else:
+            alone = replay_run(self._run, index)
+            rows = {str(name): array.values for name, array in alone.data_vars.items()}
+        times = rows.pop(EVENT_TIME, self._run.sampling.times)
+        states = {name: self._decode(name, row) for name, row in rows.items()}
+        return Path(times, states if len(states) > 1 else next(iter(states.values())))
+
+    def _decode(self, name: str, codes: NDArray[Any]) -> NDArray[Any]:
+        """Return labels in place of their codes; None for masked ones."""
+        labels = next(v.labels for v in self._run.sampling.variables if v.name == name)
+        if labels is None:
+            return codes
+        table = np.array([*labels, None], dtype=object)
+        inside = (codes >= 0) & (codes < len(labels))
+        decoded: NDArray[Any] = table[np.where(inside, codes, len(labels))]
+        return decoded
