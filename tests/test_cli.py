@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -193,7 +194,8 @@ def test_bits_end_quietly_when_the_reader_has_seen_enough():
     assert done.stderr == ""
 
 
-def test_interrupted_it_ends_with_130_and_goes_on_later(job):
+@pytest.mark.parametrize(("name", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_interrupted_it_ends_with_130_and_goes_on_later(job, name, status):
     file = job(("n_paths = 20_000", "n_paths = 20_000_000"), ("keep = 21", "keep = 126"))
     code = (
         "import os, signal, sys\n"
@@ -201,18 +203,45 @@ def test_interrupted_it_ends_with_130_and_goes_on_later(job):
         "show = progress.Progress.__call__\n"
         "def stop(self, done, total, failed=0):\n"
         "    show(self, done, total, failed)\n"
-        "    if done > 300_000: os.kill(os.getpid(), signal.SIGINT)\n"
+        f"    if done > 300_000: os.kill(os.getpid(), signal.{name})\n"
         "progress.Progress.__call__ = stop\n"
         "cli.main(['run', sys.argv[1]])\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(file)], capture_output=True, text=True, check=False
     )
-    assert done.returncode == 130
+    assert done.returncode == status
+    assert "finishing what runs" in done.stderr
     assert "run the same command again to go on" in done.stderr
     chunks = len(os.listdir(file.parent / "paths.zarr/x/c"))
     assert 0 < chunks < 300
     assert not list(file.parent.rglob("*.partial"))
+
+
+def test_interrupted_twice_it_leaves_at_once(tmp_path):
+    code = (
+        "import os, signal, sys, threading, time\n"
+        "import montezarr as mz\n"
+        "from montezarr import cli\n"
+        "@cli.cli.command()\n"
+        "def hang():\n"
+        "    with mz.backend('processes', 1) as place:\n"
+        "        from montezarr.backends import windowed\n"
+        "        list(windowed(place, time.sleep, [30], lambda k: (0, 1)))\n"
+        "def press():\n"
+        "    for _ in range(2):\n"
+        "        time.sleep(1.5)\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "threading.Thread(target=press, daemon=True).start()\n"
+        "cli.main(['hang'])\n"
+    )
+    started = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 130
+    assert time.monotonic() - started < 15
+    assert done.stderr.strip() == "montezarr: finishing what runs; once more, to leave at once"
 
 
 def test_version_and_help():

@@ -21,7 +21,7 @@ LEVELS = {
     4: {"recipe"},
     5: {"lazy", "initial"},
     6: {"dataset", "replay", "backends", "cost", "choice"},
-    7: {"reduce", "stream", "store", "runs", "batches"},
+    7: {"reduce", "stream", "store", "runs", "batches", "held"},
     8: {"engine", "result", "bench", "plot", "progress", "dashboard", "bits", "risk", "job"},
     9: {"accessor", "cli"},
 }

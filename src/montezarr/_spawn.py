@@ -6,12 +6,12 @@ Only the standard library is imported here, since every worker process imports t
 from __future__ import annotations
 
 import os
-import sys
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import connection, spawn
 from multiprocessing.context import SpawnContext, SpawnProcess
-from types import ModuleType
 from typing import Any
 
 THREAD_LIMITS = (
@@ -45,8 +45,12 @@ class _Process(SpawnProcess):
 
     def start(self) -> None:
         """Start the interpreter."""
-        with _starting, _environment(worker_environment()), without_main():
-            super().start()
+        _mode.starts_worker = True
+        try:
+            with _starting, _environment(worker_environment()):
+                super().start()
+        finally:
+            _mode.starts_worker = False
 
 
 class Context(SpawnContext):
@@ -82,9 +86,17 @@ class Context(SpawnContext):
                 process.join()
 
     def endings(self) -> list[str]:
-        """Return how processes ended that nobody told to end."""
-        codes = {p.exitcode for p in self.made if p.pid is not None and p.exitcode is not None}
-        return [describe_exit(code) for code in sorted(codes)]
+        """Return how processes ended that nobody told to end, as soon as one of them has."""
+        started = [process for process in self.made if process.pid is not None]
+        connection.wait([process.sentinel for process in started], timeout=1)
+        codes = set()
+        for process in started:
+            if connection.wait([process.sentinel], timeout=0):
+                process.join(1)
+                codes.add(process.exitcode)
+        # A pool that breaks terminates the rest itself.
+        codes -= {None, -signal.SIGTERM}
+        return [describe_exit(code) for code in sorted(codes)]  # type: ignore[type-var, arg-type]
 
 
 def describe_exit(code: int) -> str:
@@ -111,12 +123,34 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
 
 
 @contextmanager
-def without_main() -> Iterator[None]:
-    """Hide the script from what `multiprocessing` tells a child to import."""
-    main = sys.modules.get("__main__")
-    sys.modules["__main__"] = ModuleType("__main__")
+def dask_workers_without_main() -> Iterator[None]:
+    """Keep the script from the workers of a cluster of ours, also from those that follow a death.
+
+    While this holds, it does so for every local cluster: functions of the script travel by value
+    there too.
+    """
+    global _clusters
+    _clusters += 1
     try:
         yield
     finally:
-        if main is not None:
-            sys.modules["__main__"] = main
+        _clusters -= 1
+
+
+_mode = threading.local()
+_clusters = 0
+_get_preparation_data = spawn.get_preparation_data
+
+
+def _preparation_data(name: str) -> dict[str, Any]:
+    """Return what a child process is told, without the script where that is ours to say."""
+    data: dict[str, Any] = _get_preparation_data(name)
+    if getattr(_mode, "starts_worker", False) or (_clusters and name.startswith("Dask Worker")):
+        data.pop("init_main_from_name", None)
+        data.pop("init_main_from_path", None)
+    return data
+
+
+# There is no setting for this. Hiding sys.modules["__main__"] instead, for the moment of the
+# start, makes pickling fail in other threads.
+spawn.get_preparation_data = _preparation_data

@@ -17,15 +17,15 @@ from montezarr.sampling import Rows
 from montezarr.sampling.task import RangeTask
 from montezarr.seeding import BLOCK
 
-AHEAD = 2
-"""Batches in memory: the one that the caller has, and the next one."""
+AT_ONCE = 3
+"""Batches in memory: the one that the caller has, the next one, and what is being drawn."""
 
 
 def batches(ds: xr.Dataset, size: int) -> Iterator[xr.Dataset]:
     """Yield the paths of a Dataset in memory, `size` at a time, in the order of their indices.
 
-    While the caller works on one batch, the next one is drawn. No more than about two are in
-    memory at any time, and every path is drawn once.
+    While the caller works on one batch, the next one is drawn. No more than about three are
+    in memory at any time, and every path is drawn once.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def batches(ds: xr.Dataset, size: int) -> Iterator[xr.Dataset]:
     ArgumentTypeError, ArgumentValueError
         If `ds` is no Dataset with paths, or `size` no positive integer.
     MemoryBudgetError
-        If two batches do not fit into memory.
+        If three batches do not fit into memory.
     SamplerError
         If the sampler fails.
 
@@ -61,10 +61,10 @@ def batches(ds: xr.Dataset, size: int) -> Iterator[xr.Dataset]:
         raise value_error("ds", "a Dataset with a dimension path", list(ds.dims))
     count = check_int("size", size, minimum=1)
     n_paths = ds.sizes["path"]
-    needed = AHEAD * min(count, n_paths) * max(1, ds.nbytes // max(n_paths, 1))
+    needed = AT_ONCE * min(count, n_paths) * max(1, ds.nbytes // max(n_paths, 1))
     if needed > memory_limit():
         raise MemoryBudgetError(
-            f"size: expected two batches that fit into memory, got {show_bytes(needed)}, with"
+            f"size: expected three batches that fit into memory, got {show_bytes(needed)}, with"
             f" {show_bytes(memory_limit())} to use. Take smaller batches."
         )
     run = undrawn_run(ds)
@@ -94,7 +94,7 @@ def _drawn(ds: xr.Dataset, run: Run, size: int) -> Iterator[xr.Dataset]:
     piece = max(1, min(run.chunk, -(-size // backend.workers)))
     if run.sampling.kind == "sample_paths":
         piece = -(-piece // BLOCK) * BLOCK
-    window = max(1, AHEAD * size // piece)
+    window = max(1, size // piece)
     ranges = ranges_of(0, run.n_paths, piece)
     task = RangeTask(run.sampling)
     start = filled = 0

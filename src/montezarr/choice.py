@@ -9,7 +9,12 @@ import cloudpickle
 
 from montezarr import cost
 from montezarr._checks import show, value_error
-from montezarr.backends import BACKENDS, Backend, active_client, check_jobs, configured
+from montezarr.backends import Backend, check_jobs, configured
+from montezarr.backends.dask import Dask, active_client
+from montezarr.backends.joblib import Joblib
+from montezarr.backends.processes import Processes
+from montezarr.backends.synchronous import Synchronous
+from montezarr.backends.threads import Threads
 from montezarr.lazy import Run
 from montezarr.sampling import KINDS
 
@@ -31,33 +36,31 @@ def choose(run: Run, n_jobs: int = -1, **options: Any) -> Backend:
 
     An active Client comes first. Samplers that release the GIL run on threads. Others are measured:
     where worker processes end sooner than one process alone, they run on joblib if that is
-    installed, else on processes.
+    installed, else on processes. With a timeout, only processes will do.
     """
     workers = check_jobs(n_jobs)
     client = active_client()
     if client is not None:
-        options.pop("timeout", None)
         reason = f"auto: active Client at {client.scheduler.address}"
-        return BACKENDS["dask"](client=client, reason=reason, **options)  # type: ignore[call-arg]
-    wants_processes = options.get("timeout") is not None
-    if _releases_gil(run) and not wants_processes:
-        return _local("threads", workers, f"auto: {KINDS[run.sampling.kind]} releases the GIL")
-    seconds = cost.measure(run)
-    each = "unknown" if seconds is None else f"{_duration(seconds)} a path"
-    work = None if seconds is None else seconds * run.n_paths
-    small = seconds is not None and not cost.should_parallelize(
-        run.n_paths, workers, seconds_per_path=seconds
-    )
-    if small and not wants_processes:
-        reason = f"auto: a loop in Python, {each}, {_duration(work or 0)} in all: too little"
-        return _local("synchronous", 1, reason + " for processes")
-    try:
-        cloudpickle.dumps(run.sampling)
-    except Exception as error:
-        reason = f"auto: a loop in Python, but it cannot be pickled ({show(str(error), 60)})"
-        return _local("synchronous", 1, reason)
-    name = "joblib" if find_spec("joblib") is not None else "processes"
-    return BACKENDS[name](workers, reason=f"auto: a loop in Python, {each}", **options)
+        return Dask(client=client, reason=reason, **options)
+    needs_processes = options.get("timeout") is not None
+    if _releases_gil(run) and not needs_processes:
+        return Threads(workers, reason=f"auto: {KINDS[run.sampling.kind]} releases the GIL")
+    reason = "auto: a loop in Python"
+    if not needs_processes:  # what needs a timeout may not come back from a trial here
+        seconds = cost.measure(run)
+        if seconds is not None:
+            work = seconds * run.n_paths
+            reason += f", {_duration(seconds)} a path"
+            if not cost.should_parallelize(run.n_paths, workers, seconds_per_path=seconds):
+                reason += f", {_duration(work)} in all: too little for processes"
+                return Synchronous(reason=reason)
+        try:
+            cloudpickle.dumps(run.sampling)
+        except Exception as error:
+            return Synchronous(reason=f"{reason}, but cannot be pickled ({show(str(error), 60)})")
+    kind = Joblib if find_spec("joblib") is not None else Processes
+    return kind(workers, reason=reason, **options)
 
 
 def check_fits(run: Run, backend: Backend) -> None:
@@ -73,10 +76,6 @@ def check_fits(run: Run, backend: Backend) -> None:
             "backend", "one of processes, or 'synchronous', for code on the global np.random state",
             backend.name, "Threads share that state.",
         )  # fmt: skip
-
-
-def _local(name: str, workers: int, reason: str) -> Backend:
-    return BACKENDS[name](workers, reason=reason)
 
 
 def _releases_gil(run: Run) -> bool:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
+import threading
 from typing import Any
 
 import click
 
 from montezarr import __version__, job
 from montezarr import bits as bits_of
+from montezarr.backends import end_all
 from montezarr.bench.run import compare
 from montezarr.errors import MontezarrError
 from montezarr.job import Report
@@ -105,8 +109,30 @@ def _text(report: Report) -> str:
     return "\n".join(lines)
 
 
+class _Stop:
+    """Handler of SIGINT and SIGTERM: the first lets what runs end, a second leaves at once."""
+
+    def __init__(self) -> None:
+        self.status = 0
+
+    def __call__(self, number: int, frame: Any) -> None:
+        if self.status:
+            ending = threading.Thread(target=end_all, daemon=True)
+            ending.start()
+            ending.join(1)
+            os._exit(128 + number)
+        self.status = 128 + number
+        # Not click.echo: this may come in the middle of another message.
+        os.write(2, b"\nmontezarr: finishing what runs; once more, to leave at once\n")
+        raise KeyboardInterrupt
+
+
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command line: errors of the input in one line with exit status 2."""
+    stop = _Stop()
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {n: signal.signal(n, stop) for n in (signal.SIGINT, signal.SIGTERM)}
     try:
         return cli.main(arguments, standalone_mode=False)
     except click.exceptions.Exit as done:
@@ -116,10 +142,13 @@ def main(arguments: list[str] | None = None) -> Any:
         sys.exit(BAD_INPUT)
     except (click.Abort, KeyboardInterrupt):
         click.echo("montezarr: interrupted; run the same command again to go on.", err=True)
-        sys.exit(INTERRUPTED)
+        sys.exit(stop.status or INTERRUPTED)
     except (MontezarrError, OSError) as error:
         click.echo(f"montezarr: {error}", err=True)
         sys.exit(BAD_INPUT)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 if __name__ == "__main__":

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from montezarr._checks import check_int, check_real
-from montezarr.backends import check_jobs
-from montezarr.errors import SamplerError
+from montezarr.backends import Backend, check_jobs
+from montezarr.errors import WorkerDied, WorkerTimeout
 from montezarr.lazy import Run
-from montezarr.sampling import sample_range
+from montezarr.sampling.task import trial
 from montezarr.seeding import BLOCK
 
 START_UP = 0.25
@@ -26,8 +24,11 @@ TASK_OVERHEAD = 0.002
 TASK_SECONDS = 0.2
 """What a task should last: a hundred times its overhead."""
 
-TRIAL_SECONDS, TRIAL_PATHS = 0.02, 64
-"""A measurement ends with the first of the two."""
+TRIAL_PATHS = 64
+"""Paths of a measurement, at most; fewer where they take long."""
+
+REMEMBERED = 64
+"""Measurements that are kept."""
 
 
 def should_parallelize(
@@ -138,45 +139,39 @@ def optimal_batch_size(n_paths: int, n_jobs: int = -1, *, seconds_per_path: floa
     return max(1, min(math.floor(size), count))
 
 
-def measure(run: Run) -> float | None:
+def measure(run: Run, place: Backend | None = None) -> float | None:
     """Return the seconds that a path takes on one core, or None where the trial fails.
 
     A few paths are drawn, for 20 ms or little more. The result is kept for the next question.
+
+    Parameters
+    ----------
+    place : Backend, optional
+        Where to draw them, if that is known: what they do to their worker, they do it there.
     """
-    return _measured(_Key(run))
+    known = _measured.get(run.fingerprint)
+    if known is None:
+        step = BLOCK if run.sampling.kind in ("sample", "sample_paths") else 1
+        step = min(step, run.n_paths)
+        limit = min(run.n_paths, max(TRIAL_PATHS, 2 * step))
+        sampling = replace(run.sampling, on_error="raise", on_nonfinite="keep")
+        item = sampling, step, limit, initial_states(run, 0, limit)
+        if place is None or not place.in_processes:
+            known = trial(item)
+        else:
+            with place.running():
+                try:
+                    known = place.submit(trial, item).result()
+                except (WorkerDied, WorkerTimeout):
+                    return None  # the run itself will meet that, and say where
+        if known is not None:
+            _measured[run.fingerprint] = known
+            while len(_measured) > REMEMBERED:
+                _measured.pop(next(iter(_measured)))
+    return known
 
 
-class _Key:
-    """A run by its fingerprint, for the memory of `measure`."""
-
-    def __init__(self, run: Run):
-        self.run, self.fingerprint = run, run.fingerprint
-
-    def __hash__(self) -> int:
-        return hash(self.fingerprint)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Key) and self.fingerprint == other.fingerprint
-
-
-@lru_cache(maxsize=64)
-def _measured(key: _Key) -> float | None:
-    run = key.run
-    step = BLOCK if run.sampling.kind in ("sample", "sample_paths") else 1
-    step = min(step, run.n_paths)
-    limit = min(run.n_paths, max(TRIAL_PATHS, 2 * step))
-    sampling = replace(run.sampling, on_error="raise", on_nonfinite="keep")
-    try:
-        sample_range(sampling, 0, step, initial_states(run, 0, step))  # compilers, caches
-        started, done = time.perf_counter(), 0
-        while done < limit and time.perf_counter() - started < TRIAL_SECONDS:
-            stop = min(done + step, limit)
-            sample_range(sampling, done, stop, initial_states(run, done, stop))
-            done = stop
-    except SamplerError:
-        return None
-    key.run = None  # type: ignore[assignment]  # the memory must not keep its arrays
-    return (time.perf_counter() - started) / done
+_measured: dict[str, float] = {}
 
 
 def initial_states(run: Run, start: int, stop: int) -> Any:

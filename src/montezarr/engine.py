@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import time
 import warnings
-import weakref
 from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any, final
 
-import dask.array as da
 import xarray as xr
-from numpy.typing import NDArray
 
 from montezarr import cost, lazy
 from montezarr._checks import check_bool, check_int
-from montezarr.backends import Backend, backend
+from montezarr.backends import Backend, backend, in_force
+from montezarr.backends.synchronous import Synchronous
 from montezarr.choice import check_fits, choose
 from montezarr.dataset import simulate
 from montezarr.errors import MontezarrWarning, SamplerError
+from montezarr.held import Held
 from montezarr.lazy import Run
 from montezarr.progress import Progress
 from montezarr.replay import run_of
@@ -100,8 +99,9 @@ class MonteCarloEngine:
         n_jobs : int
             Number of workers; -1 is one for each core that this process may use.
         backend : str, Client or Backend
-            Where to run, see `montezarr.backend`. "auto" decides by the sampler and the measured
-            cost of a few paths; the metadata say what it chose and why.
+            Where to run, see `montezarr.backend`. "auto" takes that of the ``with`` block around,
+            or decides by the sampler and the measured cost of a few paths; the metadata say what
+            it chose and why.
         seed : int, sequence of int, SeedSequence or None
             Root entropy; None draws fresh entropy, which the metadata hold.
         show_progress : bool
@@ -158,10 +158,13 @@ class MonteCarloEngine:
         }
         if not metadata["in_memory"]:
             return SimulationResult(run, self.dataset, metadata)
-        size = _batch(run, place, size)
         started, tally = time.perf_counter(), Tally()
-        with Progress("simulate", enabled=True) if show else nullcontext() as progress:
-            rows = _collect(run, place, size, tally, progress)
+        with (
+            place.running(),
+            Progress("simulate") if show else nullcontext() as progress,
+        ):
+            size = _batch(run, place, size)
+            held = _collect(run, place, size, tally, progress)
         seconds = time.perf_counter() - started
         metadata |= {
             "batch_size": size,
@@ -169,14 +172,9 @@ class MonteCarloEngine:
             "paths_per_second": run.n_paths / seconds,
             "masked": dict(sorted(tally.masked.items())),
             "retried": dict(sorted(tally.retried.items())),
-            "_arrays": {
-                variable.name: row.astype(variable.dtype, copy=False)
-                for variable, row in zip(run.sampling.variables, rows, strict=True)
-            },
         }
-        dataset = _in_memory(run, self.dataset, metadata["_arrays"])
         tally.warn(run.n_paths)
-        return SimulationResult(run, dataset, metadata)
+        return SimulationResult(run, held.dataset(self.dataset), metadata, held)
 
     def _is_legacy(self) -> bool:
         """Return whether the process draws from the global state; warn of it."""
@@ -198,14 +196,15 @@ class MonteCarloEngine:
 
 def _place(run: Run, parallel: bool, name: Any, n_jobs: int, timeout: float | None) -> Backend:
     """Return the backend of a call."""
-    options = {} if timeout is None else {"timeout": timeout}
+    options: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
     if not parallel:
-        return backend("synchronous", 1, reason="parallel=False", **options)
-    place = (
-        choose(run, n_jobs, **options)
-        if isinstance(name, str) and name == "auto"
-        else backend(name, n_jobs, **options)
-    )
+        return Synchronous(reason="parallel=False", **options)
+    if not isinstance(name, str) or name != "auto":
+        place = backend(name, n_jobs, **options)
+    elif (around := in_force()) is not None:  # a with block has said where
+        place = backend(around, **options)
+    else:
+        place = choose(run, n_jobs, **options)
     check_fits(run, place)
     return place
 
@@ -220,7 +219,7 @@ def _batch(run: Run, place: Backend, asked: int | None) -> int:
     largest = max(1, TASK_BYTES // run.path_bytes)
     if run.sampling.kind == "sample":
         return min(largest, run.chunk)
-    seconds = cost.measure(run)
+    seconds = cost.measure(run, place)
     if seconds is None:
         return min(largest, BLOCK)
     return min(
@@ -228,39 +227,20 @@ def _batch(run: Run, place: Backend, asked: int | None) -> int:
     )
 
 
-def _collect(
-    run: Run, place: Backend, size: int, tally: Tally, progress: Progress | None
-) -> NDArray[Any]:
-    """Return the rows of all paths, (variables, times, paths)."""
-    sampling = run.sampling
-    rows = sampling.new_rows(run.n_paths)
+def _collect(run: Run, place: Backend, size: int, tally: Tally, progress: Progress | None) -> Held:
+    """Draw all paths into memory."""
+    held = Held(run)
     done = 0
     ranges = ranges_of(0, run.n_paths, size)
     if progress is not None:
         progress(0, run.n_paths)
     try:
-        for start, stop, part in execute(run, place, RangeTask(sampling), ranges, tally):
-            rows[..., start:stop] = part
+        for start, stop, part in execute(run, place, RangeTask(run.sampling), ranges, tally):
+            held.put(start, part)
             done += stop - start
             if progress is not None:
                 progress(done, run.n_paths, len(tally.masked))
     except SamplerError as error:
         line = "mz.replay(engine.dataset, path)".replace("path", str(error.path))
         raise with_replay(error, line) from None
-    return rows
-
-
-def _in_memory(run: Run, ds: xr.Dataset, arrays: dict[str, NDArray[Any]]) -> xr.Dataset:
-    """Return the lazy Dataset with its chunks in memory, under the same names."""
-    variables = {}
-    for name, rows in arrays.items():
-        source = ds[name]
-        data = da.from_array(rows.T, chunks=source.data.chunks, name=source.data.name)
-        variables[name] = (source.dims, data, source.attrs)
-        # So that `replay` and `write` still find the run when the lazy Dataset is gone.
-        weakref.finalize(rows, _let_go, lazy.remember(run))
-    return xr.Dataset(variables, ds.coords, ds.attrs)
-
-
-def _let_go(task: Any) -> None:
-    del task
+    return held

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from montezarr._checks import check_int
 from montezarr.draws import MAX_STEPS
 from montezarr.errors import MemoryBudgetError
-from montezarr.processes import Process
 from montezarr.recipe import fingerprint
 from montezarr.sampling import Sampling, sample_range
 from montezarr.seeding import BLOCK
@@ -227,8 +226,6 @@ def _own_task(task: _Task, name: str) -> Any:
 
     A cluster sends what is in a task with each task, but a node of the graph once to each worker.
     """
-    if isinstance(task.sampling.target, Process) and not task.sampling.target.runs_user_code:
-        return task
     try:
         size = len(cloudpickle.dumps(task))
     except Exception:  # threads need no pickling; where it is needed, that is an error there

@@ -16,7 +16,7 @@ from montezarr.dataset import ATTRIBUTE, recipe_in, simulate, variable_attribute
 from montezarr.errors import ReplayError
 from montezarr.processes import BUILT_IN, Process, process_from_dict
 from montezarr.recipe import fingerprint
-from montezarr.sampling import EVENT_TIME, KINDS, sample_range
+from montezarr.sampling import EVENT_TIME, KINDS, Sampling, sample_range
 from montezarr.seeding import BLOCK, RootSeed
 
 
@@ -198,12 +198,13 @@ def replay(ds: xr.Dataset, path: int, *, process: Any = None) -> xr.Dataset:
     array([ 0, -1,  0, -1, -2])
     """
     index = check_int("path", path, maximum=MAX_INDEX - BLOCK)
-    return replay_run(run_of(ds, process), index)
+    run = run_of(ds, process)
+    bare = replace(run.sampling, on_error="raise", on_nonfinite="keep", foreground=True)
+    return replay_run(run, index, bare)
 
 
-def replay_run(run: lazy.Run, index: int) -> xr.Dataset:
-    """Draw one path of a run again; see `replay`."""
-    sampling = run.sampling
+def replay_run(run: lazy.Run, index: int, sampling: Sampling) -> xr.Dataset:
+    """Draw one path of a run again, under the policies of `sampling`; see `replay`."""
     low, high, x0 = index, index + 1, None
     if run.x0 is not None:
         check_int("path", index, maximum=run.n_paths - 1)
@@ -211,8 +212,7 @@ def replay_run(run: lazy.Run, index: int) -> xr.Dataset:
             low = index // BLOCK * BLOCK
             high = min(low + BLOCK, run.n_paths)
         x0 = np.asarray(run.x0[..., low:high])
-    bare = replace(sampling, on_error="raise", on_nonfinite="keep", foreground=True)
-    rows = sample_range(bare, low, high, x0)
+    rows = sample_range(sampling, low, high, x0)
     variables = {
         variable.name: (
             "time",

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from montezarr._checks import check_int, value_error
 from montezarr.errors import MemoryBudgetError
+from montezarr.held import Held
 from montezarr.lazy import Run, memory_limit, show_bytes
 from montezarr.replay import replay_run
 from montezarr.sampling import EVENT_TIME
@@ -90,9 +91,10 @@ class SimulationResult:
         per second, masked paths with reasons, repeated paths with attempts.
     """
 
-    def __init__(self, run: Run, dataset: xr.Dataset, metadata: dict[str, Any]):
-        self._run, self.dataset, self.metadata = run, dataset, metadata
-        self._in_memory: dict[str, NDArray[Any]] = metadata.pop("_arrays", {})
+    def __init__(
+        self, run: Run, dataset: xr.Dataset, metadata: dict[str, Any], held: Held | None = None
+    ):
+        self._run, self.dataset, self.metadata, self._held = run, dataset, metadata, held
 
     @property
     def paths(self) -> Sequence[Path]:
@@ -104,7 +106,7 @@ class SimulationResult:
         return self._run.n_paths
 
     def __repr__(self) -> str:
-        where = "in memory" if self._in_memory else "lazy"
+        where = "lazy" if self._held is None else "in memory"
         name = self._run.sampling.name
         return f"<montezarr.SimulationResult: {len(self):,} paths of {name}, {where}>"
 
@@ -176,10 +178,8 @@ class SimulationResult:
         size = max(self._run.chunk, 2**20 // self._run.chunk * self._run.chunk)
         for low in range(0, len(self), size):
             part = self.dataset[variable].isel(path=slice(low, low + size), time=position)
-            states, number = np.unique(part.values, return_counts=True)
-            for state, count in zip(states.tolist(), number.tolist(), strict=True):
-                if state == state and state != spec.masked:
-                    counts[state] += count
+            states, number = np.unique(self._unmasked(part.values, low, spec), return_counts=True)
+            counts.update(dict(zip(states.tolist(), number.tolist(), strict=True)))
         total = sum(counts.values())
         labels = spec.labels
         return {
@@ -187,11 +187,24 @@ class SimulationResult:
             for state in sorted(counts)
         }
 
+    def _unmasked(self, states: NDArray[Any], start: int, variable: Any) -> NDArray[Any]:
+        """Return the states of the paths from `start` on without those that are masked."""
+        if self._held is not None:
+            masked = np.array(list(self.metadata["masked"]), dtype=np.int64) - start
+            kept: NDArray[Any] = np.delete(states, masked[(masked >= 0) & (masked < len(states))])
+            return kept
+        sampling = self._run.sampling
+        if "mask" not in (sampling.on_error, sampling.on_nonfinite):
+            return states
+        is_real = (states == states) & (states != variable.masked)
+        unmasked: NDArray[Any] = states[is_real]
+        return unmasked
+
     def _path(self, index: int) -> Path:
-        if self._in_memory:
-            rows = {name: array[:, index] for name, array in self._in_memory.items()}
+        if self._held is not None:
+            rows = self._held.path(index)
         else:
-            alone = replay_run(self._run, index)
+            alone = replay_run(self._run, index, self._run.sampling)
             rows = {str(name): array.values for name, array in alone.data_vars.items()}
         times = rows.pop(EVENT_TIME, self._run.sampling.times)
         states = {name: self._decode(name, row) for name, row in rows.items()}

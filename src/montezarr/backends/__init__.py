@@ -9,6 +9,7 @@ from dask import config as dask_config
 
 from montezarr._checks import show, type_error, value_error
 from montezarr.backends._base import Backend, check_jobs, cores, in_force
+from montezarr.backends._supervisor import end_all
 from montezarr.backends._window import windowed
 from montezarr.backends.dask import Dask, active_client
 from montezarr.backends.joblib import Joblib, JoblibMultiprocessing, JoblibThreading
@@ -27,6 +28,8 @@ __all__ = [
     "check_jobs",
     "configured",
     "cores",
+    "end_all",
+    "in_force",
     "windowed",
 ]
 
@@ -87,6 +90,10 @@ def backend(name: Any = "auto", n_jobs: int = -1, **options: Any) -> Backend:
     -0.006
     """
     if isinstance(name, Backend):
+        if options:
+            raise value_error(
+                "backend", f"no {', '.join(options)} beside a Backend, which has its own", name
+            )
         return name
     if callable(getattr(name, "get_executor", None)):
         return Dask(n_jobs, client=name, **options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
@@ -13,6 +14,7 @@ from types import TracebackType
 from typing import Any, ClassVar, Self
 
 import dask
+from dask.local import get_async
 
 from montezarr._checks import check_int, check_real, value_error
 from montezarr._optional import import_optional
@@ -96,8 +98,9 @@ class Backend(ABC):
         self.retries = check_int("retries", retries, maximum=1000)
         self.reason = reason
         self._executor: Executor | None = None
+        self._lock = threading.RLock()
         self._users = 0
-        self._configured: Any = None
+        self._blocks: list[Any] = []
 
     @classmethod
     def check_installed(cls) -> None:
@@ -126,28 +129,32 @@ class Backend(ABC):
     @property
     def scheduler(self) -> Any:
         """What Dask takes as ``scheduler=``, while the backend runs."""
-        return self.executor
+        return Scheduler(self.executor, self.workers)
 
     def submit(self, function: Callable[[Any], Any], item: Any) -> Future[Any]:
         """Start ``function(item)``; the function travels once per worker where that is possible."""
         return self.executor.submit(function, item)
 
-    def is_death(self, error: BaseException) -> bool:
-        """Return whether an error other than `WorkerDied` says that the workers of a task died."""
-        return False
+    def deaths_of(self, error: BaseException) -> int:
+        """Return how many workers died on a task, where another error than `WorkerDied` says so."""
+        return 0
 
     @contextmanager
     def running(self) -> Iterator[Self]:
         """Keep the backend running; only the outermost user starts and ends it."""
-        if self._users == 0:
-            self._executor = self.make_executor()
-        self._users += 1
+        with self._lock:
+            if self._executor is None:  # also after a kill
+                self._executor, self._users = self.make_executor(), 0
+            self._users += 1
+            mine = self._executor
         try:
             yield self
         finally:
-            self._users -= 1
-            if self._users == 0:
-                self.stop()
+            with self._lock:
+                if self._executor is mine:  # else it was ended, and perhaps started again
+                    self._users -= 1
+                    if self._users == 0:
+                        self.stop()
 
     def stop(self) -> None:
         """End the workers when what runs has ended."""
@@ -156,15 +163,19 @@ class Backend(ABC):
             executor.shutdown(wait=True, cancel_futures=True)
 
     def kill(self) -> None:
-        """End the workers at once, where they can be ended."""
-        if isinstance(self._executor, Supervisor):
-            self._executor.kill()
+        """End the workers at once; threads, which cannot be ended, are left to themselves."""
+        executor, self._executor = self._executor, None
+        if isinstance(executor, Supervisor):
+            executor.kill()
+        elif executor is not None:
+            executor.shutdown(wait=False, cancel_futures=True)
 
     def __enter__(self) -> Self:
-        self._context = self.running()
-        self._context.__enter__()
-        self._configured = dask.config.set(scheduler=self.scheduler)
-        _in_force.append(self)
+        with self._lock:
+            block = self.running()
+            block.__enter__()
+            self._blocks.append(block)
+        _come_into_force(self)
         return self
 
     def __exit__(
@@ -173,11 +184,15 @@ class Backend(ABC):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        _in_force.remove(self)
-        self._configured.__exit__(None, None, None)
-        if kind is not None and issubclass(kind, KeyboardInterrupt):
-            self.kill()
-        self._context.__exit__(None, None, None)
+        _go_out_of_force(self)
+        with self._lock:
+            block = self._blocks.pop()
+            if not self._blocks:
+                if kind is not None and issubclass(kind, KeyboardInterrupt):
+                    self.kill()
+                # Also where an iterator that was left half way still counts as a user.
+                self.stop()
+            block.__exit__(None, None, None)
 
     def __str__(self) -> str:
         return f"{self.name} ({self.reason})"
@@ -213,9 +228,56 @@ class ThreadBackend(Backend):
         super().__init__(n_jobs, **options)
 
 
+class Scheduler:
+    """What Dask calls to compute a graph on an executor, and pickles as no more than a name."""
+
+    def __init__(self, executor: Executor, workers: int):
+        self._executor, self._workers = executor, workers
+
+    def __call__(self, dsk: Any, keys: Any, **options: Any) -> Any:
+        """Compute the keys of a graph."""
+        options.pop("num_workers", None)  # the block has said how many
+        return get_async(self._executor.submit, self._workers, dsk, keys, **options)
+
+    def __reduce__(self) -> Any:
+        # Dask's configuration, which holds this, travels to the workers of a new cluster.
+        return str, ("synchronous",)
+
+
 _in_force: list[Backend] = []
+_before: list[Any] = []
+_force = threading.Lock()
 
 
 def in_force() -> Backend | None:
     """Return the backend of the innermost with block, if there is one."""
     return _in_force[-1] if _in_force else None
+
+
+def _come_into_force(backend: Backend) -> None:
+    with _force:
+        if not _in_force:
+            _before[:] = [dask.config.get("scheduler", _NOTHING)]
+        _in_force.append(backend)
+        dask.config.set(scheduler=backend.scheduler)
+
+
+def _go_out_of_force(backend: Backend) -> None:
+    """Give Dask the scheduler of the block around this one, also if blocks end out of order."""
+    with _force:
+        last = max(i for i, entry in enumerate(_in_force) if entry is backend)
+        del _in_force[last]
+        running = [
+            entry
+            for entry in _in_force
+            if entry._executor is not None and (entry is not backend or len(entry._blocks) > 1)
+        ]
+        if running:
+            dask.config.set(scheduler=running[-1].scheduler)
+        elif _before[0] is _NOTHING:
+            dask.config.config.pop("scheduler", None)
+        else:
+            dask.config.set(scheduler=_before[0])
+
+
+_NOTHING = object()

@@ -7,11 +7,15 @@ import itertools
 import os
 import shutil
 import tempfile
+import threading
+import weakref
+from contextlib import suppress
 from typing import Any
 
 import cloudpickle
 
 from montezarr._checks import show, type_error
+from montezarr.errors import MontezarrError
 from montezarr.sampling import Sampling
 
 _numbers = itertools.count()
@@ -21,15 +25,18 @@ class Shelf:
     """The shared objects of a pool: bound samplers, each written to a file once.
 
     A task carries the name of the file. A worker reads it when it first needs it, so a sampler of
-    50 MB does not travel with every task.
+    50 MB does not travel with every task. The file goes when the sampler does.
     """
 
     def __init__(self) -> None:
         self._folder: str | None = None
-        self._known: dict[int, tuple[Sampling, str, Any]] = {}
+        self._known: dict[int, tuple[str, Any]] = {}
+        self._lock = threading.RLock()  # again by a finalizer, which may run at any time
 
-    def dumps(self, task: Any) -> tuple[bytes, dict[str, Any]]:
-        """Return a task as bytes, and where its shared objects are, by their keys.
+    def dumps(self, task: Any) -> tuple[bytes, dict[str, Any], list[Sampling]]:
+        """Return a task as bytes, where its shared objects are by their keys, and those objects.
+
+        They have to be kept until the task is done.
 
         Raises
         ------
@@ -40,22 +47,25 @@ class Shelf:
         pickler = _Pickler(file, self)
         try:
             pickler.dump(task)
+        except MontezarrError:
+            raise
         except Exception as error:
             raise _unfit(task, error) from error
-        return file.getvalue(), pickler.used
+        return file.getvalue(), pickler.used, pickler.kept
 
     def place(self, sampling: Sampling) -> tuple[str, Any]:
         """Return the key of a sampler and where it is, after it was put there."""
-        known = self._known.get(id(sampling))
-        if known is None:
-            try:
-                data = cloudpickle.dumps(sampling, protocol=5)
-            except Exception as error:
-                raise _unfit(sampling.target, error) from error
-            key = f"{os.getpid()}-{next(_numbers)}"
-            # The sampling itself is kept, so that its id is not given to another one.
-            self._known[id(sampling)] = known = (sampling, key, self.store(key, data))
-        return known[1], known[2]
+        with self._lock:
+            known = self._known.get(id(sampling))
+            if known is None:
+                try:
+                    data = cloudpickle.dumps(sampling, protocol=5)
+                except Exception as error:
+                    raise _unfit(sampling.target, error) from error
+                key = f"{os.getpid()}-{next(_numbers)}"
+                known = self._known[id(sampling)] = key, self.store(key, data)
+                weakref.finalize(sampling, self._forget, id(sampling))
+            return known
 
     def store(self, key: str, data: bytes) -> Any:
         """Put the bytes of an object where workers find them, and return where."""
@@ -66,12 +76,24 @@ class Shelf:
             file.write(data)
         return path
 
+    def remove(self, place: Any) -> None:
+        """Take away what `store` put there."""
+        with suppress(OSError):
+            os.unlink(place)
+
     def clear(self) -> None:
         """Forget all, and remove the files."""
-        self._known.clear()
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder = None
+        with self._lock:
+            self._known.clear()
+            if self._folder is not None:
+                shutil.rmtree(self._folder, ignore_errors=True)
+                self._folder = None
+
+    def _forget(self, identity: int) -> None:
+        with self._lock:
+            known = self._known.pop(identity, None)
+        if known is not None:
+            self.remove(known[1])
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no annotations
@@ -79,6 +101,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no annotati
         super().__init__(file, protocol=5)
         self.shelf = shelf
         self.used: dict[str, Any] = {}
+        self.kept: list[Sampling] = []
 
     def persistent_id(self, obj: Any) -> str | None:
         """Return the key of what is shared; the rest is pickled in place."""
@@ -86,6 +109,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no annotati
             return None
         key, place = self.shelf.place(obj)
         self.used[key] = place
+        self.kept.append(obj)
         return key
 
 

@@ -10,12 +10,16 @@ import weakref
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Executor, Future
+from concurrent.futures import CancelledError, Executor, Future, wait
+from concurrent.futures import process as _process  # noqa: F401  # registers its own end
 from typing import Any
 
 from montezarr import _worker
 from montezarr.backends._ship import Shelf
 from montezarr.errors import WorkerDied, WorkerTimeout
+
+WARM_UP = 60.0
+"""Seconds to wait for workers to start, before the clock of the first tasks runs."""
 
 
 class Pool(ABC):
@@ -31,9 +35,13 @@ class Pool(ABC):
     def submit(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
         """Start a task; workers are started when they are first needed."""
 
+    def endings(self) -> tuple[str, ...]:
+        """Return how a worker ended that just died, as far as that is known."""
+        return ()
+
     @abstractmethod
-    def kill(self) -> tuple[str, ...]:
-        """Kill all workers at once, and say how they had ended; `submit` starts new ones."""
+    def kill(self) -> None:
+        """Kill all workers at once; `submit` starts new ones."""
 
     @abstractmethod
     def close(self) -> None:
@@ -49,13 +57,14 @@ class Pool(ABC):
 
 
 class _Task:
-    __slots__ = ("deadline", "deaths", "future", "inner", "payload", "shared")
+    __slots__ = ("causes", "deadline", "deaths", "future", "inner", "kept", "payload", "shared")
 
-    def __init__(self, payload: bytes, shared: dict[str, Any]):
-        self.payload, self.shared = payload, shared
+    def __init__(self, payload: bytes, shared: dict[str, Any], kept: list[Any]):
+        self.payload, self.shared, self.kept = payload, shared, kept
         self.future: Future[Any] = Future()
         self.inner: Future[Any] | None = None
         self.deaths = 0
+        self.causes: list[str] = []
         self.deadline = float("inf")
 
 
@@ -88,8 +97,9 @@ class Supervisor(Executor):
         self._suspects: deque[_Task] = deque()
         self._running: dict[int, _Task] = {}
         self._warm = timeout is None
-        self._state = "open"
-        self._causes: tuple[str, ...] = ()
+        self._lock = threading.Lock()
+        self._refusal = ""
+        self._is_closing = self._is_killed = False
         self._thread = threading.Thread(target=self._run, name="montezarr-supervisor", daemon=True)
         self._thread.start()
         _alive.add(self)
@@ -104,39 +114,53 @@ class Supervisor(Executor):
         ArgumentTypeError
             If it cannot be pickled.
         """
-        if self._state != "open":
-            raise RuntimeError("cannot submit to a backend that was closed")
         task = _Task(*self._shelf.dumps((fn, args, kwargs)))
-        self._events.put(("submit", task, None))
+        with self._lock:  # so that nothing comes behind the event that ends the thread
+            if self._refusal:
+                raise RuntimeError(self._refusal)
+            self._events.put(("submit", task, None))
         return task.future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End the workers when all tasks are done, or without those that have not begun."""
-        if self._state == "open":
-            self._state = "closing"
-            self._events.put(("close", cancel_futures, None))
+        self._close("close", cancel_futures)
         if wait and threading.current_thread() is not self._thread:
             self._thread.join()
 
     def kill(self) -> None:
         """End the workers at once; tasks that are not done are cancelled."""
-        self._state = "closing"
-        self._events.put(("kill", None, None))
+        self._close("kill", None)
         self._thread.join()
+
+    def __reduce__(self) -> Any:
+        # Dask's configuration, which may hold this, travels to the workers of a new cluster.
+        return str, ("synchronous",)
+
+    def _close(self, event: str, subject: Any) -> None:
+        with self._lock:
+            if not self._refusal or event == "kill":
+                self._refusal = self._refusal or "cannot submit to a backend that was closed"
+                self._events.put((event, subject, None))
 
     # --- the thread ---------------------------------------------------------------------------
 
     def _run(self) -> None:
         try:
-            while self._state == "open" or self._waiting or self._suspects or self._running:
+            while not self._is_closing or self._waiting or self._suspects or self._running:
                 self._dispatch()
                 self._handle()
         except BaseException as error:  # a fault of ours must not leave anyone waiting for ever
+            with self._lock:
+                self._refusal = f"this backend has failed: {error!r}"
+            while not self._events.empty():
+                name, task, _ = self._events.get()
+                if name == "submit":
+                    self._waiting.append(task)
             self._fail_all(error)
-            raise
+            self._is_killed = True
         finally:
             try:
-                self._pool.close() if self._state != "killed" else self._pool.kill()
+                self._pool.kill() if self._is_killed else self._pool.close()
             finally:
                 self._shelf.clear()
                 _alive.discard(self)
@@ -157,8 +181,7 @@ class Supervisor(Executor):
         try:
             if not self._warm:  # the clock of a task must not run while its worker starts
                 first = [self._pool.submit(_worker.ready) for _ in range(self._max_workers)]
-                for future in first:
-                    future.result()
+                wait(first, timeout=WARM_UP)
                 self._warm = True
             inner = self._pool.submit(_worker.call, task.payload, task.shared)
         except self._pool.deaths as error:
@@ -173,8 +196,8 @@ class Supervisor(Executor):
         now = time.monotonic()
         nearest = min((task.deadline for task in self._running.values()), default=float("inf"))
         try:
-            wait = None if nearest == float("inf") else max(0.0, nearest - now)
-            name, subject, extra = self._events.get(timeout=wait)
+            left = None if nearest == float("inf") else max(0.0, nearest - now)
+            name, subject, extra = self._events.get(timeout=left)
         except queue.Empty:
             self._end_late()
             return
@@ -185,12 +208,14 @@ class Supervisor(Executor):
             if id(subject) in self._running and subject.inner in (None, extra):
                 self._finish(subject, extra)
         elif name == "kill":
-            self._state = "killed"
+            self._is_closing = self._is_killed = True
             self._fail_all(None)
-        elif subject:  # close without what has not begun
-            for task in self._waiting:
-                task.future.cancel()
-            self._waiting.clear()
+        else:
+            self._is_closing = True
+            if subject:  # without what has not begun
+                for task in self._waiting:
+                    _cancel(task.future)
+                self._waiting.clear()
 
     def _finish(self, task: _Task, inner: Future[Any]) -> None:
         try:
@@ -220,16 +245,18 @@ class Supervisor(Executor):
     def _survive(self, victim: _Task) -> None:
         """Run again what was lost, each task alone, so that the next death tells whose it is."""
         lost = list(self._running.values()) if self._pool.shares_fate else [victim]
-        causes = self._restart() if self._pool.shares_fate else ()
+        causes = self._pool.endings()
+        if self._pool.shares_fate:
+            self._restart()
         for task in lost:
             self._running.pop(id(task), None)
             task.inner = None
             if len(lost) == 1:
                 task.deaths += 1
-                self._causes = tuple(dict.fromkeys((*self._causes, *causes)))
+                task.causes += [cause for cause in causes if cause not in task.causes]
         for task in reversed(lost):
             if task.deaths > self._retries:
-                task.future.set_exception(WorkerDied(task.deaths, self._causes))
+                task.future.set_exception(WorkerDied(task.deaths, tuple(task.causes)))
             else:
                 self._suspects.appendleft(task)
 
@@ -252,18 +279,23 @@ class Supervisor(Executor):
                 task.inner = None
             self._waiting.extendleft(reversed(innocent))
 
-    def _restart(self) -> tuple[str, ...]:
+    def _restart(self) -> None:
         self._warm = self._timeout is None
-        return self._pool.kill()
+        self._pool.kill()
 
     def _fail_all(self, error: BaseException | None) -> None:
         for task in (*self._running.values(), *self._suspects, *self._waiting):
             task.inner = None
-            if not task.future.cancel() and not task.future.done():
+            if not _cancel(task.future) and not task.future.done():
                 task.future.set_exception(error or CancelledError())
         self._running.clear()
         self._suspects.clear()
         self._waiting.clear()
+
+
+def _cancel(future: Future[Any]) -> bool:
+    """Cancel a future that has not begun, and tell those who wait for it."""
+    return future.cancel() and not future.set_running_or_notify_cancel()
 
 
 def _failed(error: BaseException) -> Future[Any]:
@@ -275,8 +307,12 @@ def _failed(error: BaseException) -> Future[Any]:
 _alive: weakref.WeakSet[Supervisor] = weakref.WeakSet()
 
 
-@atexit.register
-def _end_all() -> None:
+def end_all() -> None:
     """End the workers of backends that nobody closed."""
     for supervisor in list(_alive):
         supervisor.kill()
+
+
+# At exit, executors of the standard library wait for their tasks, before `atexit` has its turn.
+# What is registered last is called first.
+getattr(threading, "_register_atexit", atexit.register)(end_all)

@@ -53,13 +53,14 @@ def windowed(
     Exception
         What the function raised, of the first item that failed.
     """
-    limit = WINDOW * backend.workers if window is None else max(1, window)
     pending: dict[Future[Any], tuple[int, Any]] = {}
     early: dict[int, tuple[Any, Any]] = {}
     source = enumerate(items)
     following = 0
     try:
         while True:
+            # Asked again each time: workers of a cluster come and go.
+            limit = WINDOW * backend.workers if window is None else max(1, window)
             while len(pending) + len(early) < limit:
                 entry = next(source, None)
                 if entry is None:
@@ -69,7 +70,15 @@ def windowed(
                 return
             done, _ = wait(pending, return_when=FIRST_COMPLETED)
             for future in sorted(done, key=lambda f: pending[f][0]):
-                if future.exception() is not None:
+                error = future.exception()
+                if error is not None and backend.deaths_of(error):
+                    # So may those beside the one that killed their worker: now each alone.
+                    wait(pending)
+                    repeated = backend.submit(function, pending[future][1])
+                    pending[repeated] = pending.pop(future)
+                    wait([repeated])
+                    future, error = repeated, repeated.exception()
+                if error is not None:
                     raise _first_failure(backend, pending, span)
                 number, item = pending.pop(future)
                 if not ordered:
@@ -107,8 +116,8 @@ def _first_failure(
         return WorkerDied(error.deaths, error.causes, start, stop)
     if isinstance(error, WorkerTimeout):
         return WorkerTimeout(error.timeout, start, stop)
-    if backend.is_death(error):
-        return WorkerDied(backend.retries + 1, (), start, stop)
+    if deaths := backend.deaths_of(error):
+        return WorkerDied(deaths, (), start, stop)
     return error
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import sys
+import time
 import uuid
 import warnings
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from typing import Any, final
 import dask
 
 from montezarr._checks import type_error, value_error
-from montezarr._spawn import without_main
+from montezarr._spawn import dask_workers_without_main
 from montezarr.backends._base import RETRIES, Backend
 from montezarr.errors import MontezarrWarning
 
@@ -24,6 +25,9 @@ PACKAGES = ("montezarr", "numpy")
 """Packages of which another version on a worker may give other numbers."""
 
 DASHBOARD_PORT = 8787
+
+RECOUNT = 5.0
+"""Seconds after which the workers of a cluster are counted again."""
 
 
 def active_client() -> Any:
@@ -83,19 +87,21 @@ class Dask(Backend):
         self._stack = ExitStack()
         self._shared: dict[int, tuple[Any, Any]] = {}
         self.client: Any = None
+        self._counted = 0.0
         if self._given is not None:
             self._count(self._given)
             if reason == "asked for":
                 self.reason = f"Client at {self._given.scheduler.address}"
 
-    def is_death(self, error: BaseException) -> bool:
-        """Return whether a task was given up because its workers died."""
-        return type(error).__name__ == "KilledWorker"
+    def deaths_of(self, error: BaseException) -> int:
+        """Return how many workers died on a task, as the scheduler counts."""
+        killed = type(error).__name__ == "KilledWorker"
+        return int(error.allowed_failures) + 1 if killed else 0  # type: ignore[attr-defined]
 
     @property
     def scheduler(self) -> Any:
-        """The name by which Dask finds the Client, which is the current one."""
-        return "distributed"
+        """The Client's own way to compute a graph, in any thread."""
+        return _ClientScheduler(self.client)
 
     def make_executor(self) -> Executor:
         """Return the executor of the Client; a cluster is started where there is none."""
@@ -106,11 +112,18 @@ class Dask(Backend):
         elif self._address is not None:
             self.client = self._stack.enter_context(Client(self._address, set_as_default=False))
         else:
-            self.client = self._stack.enter_context(self._own_cluster(Client))
-        self._count(self.client)
-        self._stack.enter_context(self.client.as_current())
-        check_versions(self.client)
-        executor: Executor = self.client.get_executor()
+            try:
+                self.client = self._stack.enter_context(self._own_cluster(Client))
+            except BaseException:
+                self._stack.close()
+                raise
+        try:
+            self._count(self.client)
+            check_versions(self.client)
+            executor: Executor = self.client.get_executor()
+        except BaseException:  # a warning of versions too may have been made an error
+            self._stack.close()
+            raise
         return executor
 
     def __enter__(self) -> Dask:
@@ -126,6 +139,8 @@ class Dask(Backend):
 
         Not scattered: what is scattered is lost for good with the workers that hold it.
         """
+        if time.monotonic() - self._counted > RECOUNT:  # workers come and go
+            self._count(self.client)
         name = getattr(function, "__name__", type(function).__name__)
         known = self._shared.get(id(function))
         if known is None:
@@ -148,11 +163,16 @@ class Dask(Backend):
         with self._stack:
             self.client = None
 
+    def kill(self) -> None:
+        """Let go of the Client; its workers cannot be ended in the middle of a task."""
+        self.stop()
+
     def _own_cluster(self, client_class: Any) -> Any:
         from distributed import LocalCluster
 
         settings = {"distributed.scheduler.allowed-failures": self.retries}
-        with dask.config.set(settings), without_main():
+        self._stack.enter_context(dask_workers_without_main())
+        with dask.config.set(settings):
             cluster = self._stack.enter_context(
                 LocalCluster(
                     n_workers=self.workers,
@@ -168,6 +188,7 @@ class Dask(Backend):
     def _count(self, client: Any) -> None:
         """Take the number of workers from a Client."""
         self.workers = max(1, sum(client.nthreads().values()))
+        self._counted = time.monotonic()
 
 
 def _free_port(wanted: int) -> int:
@@ -198,6 +219,20 @@ def check_versions(client: Any) -> None:
                 MontezarrWarning,
                 stacklevel=2,
             )
+
+
+class _ClientScheduler:
+    """What Dask calls to compute a graph on a Client, and pickles as no more than a name."""
+
+    def __init__(self, client: Any):
+        self._get = client.get
+
+    def __call__(self, dsk: Any, keys: Any, **options: Any) -> Any:
+        """Compute the keys of a graph."""
+        return self._get(dsk, keys, **options)
+
+    def __reduce__(self) -> Any:
+        return str, ("synchronous",)
 
 
 def _same(function: Any) -> Any:

@@ -40,12 +40,11 @@ class _LokyPool(Pool):
         future: Future[Any] = self._executor.submit(function, *args)
         return future
 
-    def kill(self) -> tuple[str, ...]:
+    def kill(self) -> None:
         """Kill all workers."""
         executor, self._executor = self._executor, None
         if executor is not None:
             executor.shutdown(wait=True, kill_workers=True)
-        return ()
 
     def close(self) -> None:
         """End the workers."""
@@ -69,14 +68,17 @@ class Joblib(ProcessBackend):
 
 @final
 class JoblibMultiprocessing(ProcessBackend):
-    """Local processes in the Pool of joblib's flavour "multiprocessing", spawned and watched."""
+    """Local processes in the Pool of joblib's flavour "multiprocessing", spawned and watched.
+
+    Its `MemmappingPool` would add files for large arguments, which our tasks do not have.
+    """
 
     name = "joblib-multiprocessing"
     requires = REQUIRES
 
     def make_pool(self) -> Pool:
         """Return the pool."""
-        return WatchedPool(self.workers, _joblib("pool").MemmappingPool)
+        return WatchedPool(self.workers, _joblib("pool").PicklingPool)
 
 
 @final

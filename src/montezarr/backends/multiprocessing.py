@@ -19,6 +19,9 @@ from montezarr._spawn import Context
 from montezarr.backends._base import ProcessBackend
 from montezarr.backends._supervisor import Pool
 
+LOCK_SECONDS = 0.3
+"""How long a lock may be held by anyone alive."""
+
 
 class ChildDied(Exception):
     """A child of a Pool ended, and its task with it."""
@@ -44,6 +47,8 @@ class WatchedPool(Pool):
         self._context = Context()
         self._pool: Any = None
         self._pending: set[Future[Any]] = set()
+        self._lock = threading.Lock()
+        self._is_broken = False
         self._wake: tuple[Any, Any] | None = None
         self._watcher: threading.Thread | None = None
         self._endings: tuple[str, ...] = ()
@@ -53,31 +58,33 @@ class WatchedPool(Pool):
         if self._pool is None:
             self._open()
         future: Future[Any] = Future()
-        self._pending.add(future)
+        with self._lock:
+            if self._is_broken:  # since a moment ago: nobody would watch over this task
+                raise ChildDied(*self._endings)
+            self._pending.add(future)
 
         def succeed(value: Any) -> None:
-            self._pending.discard(future)
-            if not future.done():
+            if self._take(future):
                 future.set_result(value)
 
         def fail(error: BaseException) -> None:
-            self._pending.discard(future)
-            if not future.done():
+            if self._take(future):
                 future.set_exception(error)
 
         self._pool.apply_async(function, args, callback=succeed, error_callback=fail)
         return future
 
-    def kill(self) -> tuple[str, ...]:
+    def endings(self) -> tuple[str, ...]:
+        """Return how a child ended."""
+        return self._endings
+
+    def kill(self) -> None:
         """Kill all children."""
         self._stop_watching()
         pool, self._pool = self._pool, None
-        if pool is None:
-            return ()
-        endings = self._endings
-        _dismantle(pool, self._context)
-        self._pending.clear()
-        return endings
+        if pool is not None:
+            _dismantle(pool, self._context)
+            self._pending.clear()
 
     def close(self) -> None:
         """End the children."""
@@ -88,8 +95,15 @@ class WatchedPool(Pool):
             pool.join()
             pool.terminate()
 
+    def _take(self, future: Future[Any]) -> bool:
+        """Return whether a future is still to be answered, and take it off the list."""
+        with self._lock:
+            known = future in self._pending
+            self._pending.discard(future)
+            return known
+
     def _open(self) -> None:
-        self._context, self._endings = Context(), ()
+        self._context, self._endings, self._is_broken = Context(), (), False
         self._pool = self._kind(
             self._workers,
             initializer=_worker.set_up,
@@ -98,24 +112,31 @@ class WatchedPool(Pool):
             **self._options,
         )
         self._wake = multiprocessing.Pipe(duplex=False)
-        sentinels = [child.sentinel for child in self._context.made]
+        children = list(self._context.made)  # to which the Pool adds those that replace a dead one
         self._watcher = threading.Thread(
-            target=self._watch, args=(sentinels, self._wake[0]), daemon=True
+            target=self._watch, args=(children, self._wake[0]), daemon=True
         )
         self._watcher.start()
 
-    def _watch(self, sentinels: list[Any], wake: Any) -> None:
+    def _watch(self, children: list[Any], wake: Any) -> None:
         """Wait for the end of a child that nobody asked for; then all that is pending is lost."""
-        ended = multiprocessing.connection.wait([*sentinels, wake])
-        if wake in ended:
-            return
-        first = [child for child in self._context.made if child.sentinel in ended]
-        for child in first:
-            child.join(1)
-        self._endings = tuple(self._context.endings())
-        for future in list(self._pending):
-            if not future.done():
-                future.set_exception(ChildDied(*self._endings))
+        try:
+            ended = multiprocessing.connection.wait([*(c.sentinel for c in children), wake])
+            if wake in ended:
+                return
+            self._endings = tuple(self._context.endings())
+        except BaseException:
+            self._lose_all()
+            raise
+        self._lose_all()
+
+    def _lose_all(self) -> None:
+        with self._lock:
+            self._is_broken = True
+            lost = list(self._pending)
+            self._pending.clear()
+        for future in lost:
+            future.set_exception(ChildDied(*self._endings))
 
     def _stop_watching(self) -> None:
         if self._wake is None or self._watcher is None:
@@ -141,10 +162,9 @@ def _dismantle(pool: Any, context: Context) -> None:
     pool._worker_handler.join()  # so that it starts no new child
     context.kill()
     for lock in (pool._inqueue._rlock, pool._outqueue._wlock):
-        if lock is not None and not lock.acquire(block=False):
-            lock.release()  # on behalf of a child that is no more
-        elif lock is not None:
-            lock.release()
+        if lock is not None:
+            lock.acquire(timeout=LOCK_SECONDS)  # a thread of ours gives it back in no time
+            lock.release()  # on behalf of a child that is no more, where that has it
     # Nobody reads the tasks, and nobody writes results: both handlers see the end of their pipe.
     pool._inqueue._reader.close()
     pool._taskqueue.put(None)

@@ -32,16 +32,21 @@ class _ExecutorPool(Pool):
                 initializer=_worker.set_up,
                 initargs=(os.getpid(),),
             )
+            # All workers at once: a pool that breaks while it adds one to its table may fail to
+            # tell its futures (Python 3.11).
+            self._executor._safe_to_dynamically_spawn_children = False  # type: ignore[attr-defined]
         return self._executor.submit(function, *args)
 
-    def kill(self) -> tuple[str, ...]:
+    def endings(self) -> tuple[str, ...]:
+        """Return how a worker ended."""
+        return tuple(self._context.endings())
+
+    def kill(self) -> None:
         """Kill all workers."""
         executor, self._executor = self._executor, None
-        endings = tuple(self._context.endings())
         self._context.kill()
         if executor is not None:
             executor.shutdown(wait=True, cancel_futures=True)
-        return endings
 
     def close(self) -> None:
         """End the workers."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, final
@@ -32,6 +33,9 @@ class _RayShelf(Shelf):
         """Put the bytes into the store, as an array, which workers read without a copy."""
         return self._pool.ray.put(np.frombuffer(data, np.uint8))
 
+    def remove(self, place: Any) -> None:
+        """Do nothing: Ray forgets what nobody refers to."""
+
 
 class _RayPool(Pool):
     shares_fate = False
@@ -51,7 +55,7 @@ class _RayPool(Pool):
                 include_dashboard=False,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
-                runtime_env={"env_vars": worker_environment()},
+                runtime_env={"env_vars": {**worker_environment(), "PYTHONPATH": _import_path()}},
                 _node_ip_address="127.0.0.1",
             )
         # What is lost is repeated by the supervisor, as on every other backend.
@@ -76,12 +80,11 @@ class _RayPool(Pool):
         if reference is not None:
             self.ray.cancel(reference, force=True)
 
-    def kill(self) -> tuple[str, ...]:
+    def kill(self) -> None:
         """Kill the workers of all tasks."""
         for future in list(self._references):
             self.stop(future)
         self.close()
-        return ()
 
     def close(self) -> None:
         """End Ray, if it was started here."""
@@ -91,6 +94,11 @@ class _RayPool(Pool):
     def shelf(self) -> Shelf:
         """Return the place of shared objects."""
         return _RayShelf(self)
+
+
+def _import_path() -> str:
+    """Return where we import from, so that workers find the same modules."""
+    return os.pathsep.join(entry or os.getcwd() for entry in sys.path)
 
 
 @final

@@ -37,7 +37,7 @@ class Synchronous(ThreadBackend):
 
     @property
     def scheduler(self) -> Any:
-        """Dask's own, in which an exception keeps its traceback."""
+        """Dask's own, which runs in the caller's thread."""
         return "synchronous"
 
     def make_executor(self) -> Executor:

@@ -25,6 +25,7 @@ from montezarr.processes import GeometricBrownianMotion
 STEPS = 100
 EMPTY_TASKS = 200
 VECTOR_PATHS, PYTHON_PATHS, UNEVEN_PATHS = 400_000, 2_000, 4_000
+ENOUGH = 0.85
 PATH_SECONDS = 1e-3
 """What a path of the Python loop costs on one core, about; and one of uneven cost on average."""
 
@@ -121,7 +122,7 @@ def compare(
         Called with the name of each one before it is measured.
     """
     workers = check_jobs(n_jobs)
-    work = _calibrated(PATH_SECONDS)
+    work = calibrated(PATH_SECONDS)
     loop, uneven = PythonLoop(work), Uneven(max(1, work // 2))
     alone, seconds = {}, {}
     with backend("synchronous") as place:
@@ -199,7 +200,7 @@ def _memory(place: Backend) -> float | None:
     return sum(found.values()) / len(found) / 2**20
 
 
-def _calibrated(seconds: float) -> int:
+def calibrated(seconds: float) -> int:
     """Return the work per step with which a path takes that long."""
     trial, rng = PythonLoop(50), np.random.default_rng(1)
     best = float("inf")
@@ -210,11 +211,16 @@ def _calibrated(seconds: float) -> int:
     return max(1, round(50 * seconds / best))
 
 
+def _simplest(rows: list[Measured], ratios: list[float]) -> Measured:
+    """Return the first backend that is about as fast as the fastest: machines are noisy."""
+    return next(r for r, x in zip(rows, ratios, strict=True) if x >= ENOUGH * max(ratios))
+
+
 def _advice(rows: list[Measured], path_seconds: float, workers: int) -> list[str]:
     if not rows:
         return []
-    vector = max(rows, key=lambda row: row.vectorised)
-    loop = max(rows, key=lambda row: row.python_loop)
+    vector = _simplest(rows, [row.vectorised for row in rows])
+    loop = _simplest(rows, [row.python_loop for row in rows])
     out = [f"Vectorised processes: {vector.backend} ({vector.vectorised:.2f}x)."]
     if loop.python_loop <= 1.1:
         return [*out, "Loops in Python: no backend is faster than one process here."]

@@ -67,7 +67,7 @@ class Variable:
         return -1 if self.labels is not None else int(np.iinfo(kind).min)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class Sampling:
     """A sampler with all that its paths depend on; the same value gives the same paths anywhere.
 

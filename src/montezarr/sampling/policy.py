@@ -38,32 +38,47 @@ def draw(function: Draw, sampling: Sampling, start: int, stop: int, x0: Any) -> 
     """Return the rows of paths start ... stop-1 under the policy `on_error`, and the report."""
     try:
         return function(sampling, start, stop, x0), Report()
-    except SamplerError:
+    except SamplerError as failure:
         if sampling.on_error == "raise":
-            raise
+            _raise_first(function, sampling, start, x0, failure)
+        first = failure
     # Some path fails: now one unit after the other. Failures are rare, so this is too.
     rows = sampling.new_rows(stop - start)
     report = Report()
     for low, high in _units(sampling, start, stop):
         part = rows[..., low - start : high - start]
         initial = None if x0 is None else x0[..., low - start : high - start]
-        attempts = 1 + (sampling.retries if sampling.on_error == "retry" else 0)
-        for attempt in range(1, attempts + 1):
-            try:
-                part[:] = function(sampling, low, high, initial)
-            except SamplerError as failure:
-                if sampling.on_error == "mask":
-                    _mask(sampling, part)
-                    reason = failure.message.partition(": ")[2]
-                    report += Report(masked=tuple((path, reason) for path in range(low, high)))
-                elif attempt == attempts:
-                    failure.message += f" (also when drawn again, {sampling.retries} times)"
-                    raise
-            else:
-                if attempt > 1:
-                    report += Report(retried=tuple((path, attempt) for path in range(low, high)))
-                break
+        known = first if first.path is not None and low <= first.path < high else None
+        report += _draw_unit(function, sampling, part, low, high, initial, known)
     return rows, report
+
+
+def _draw_unit(
+    function: Draw,
+    sampling: Sampling,
+    part: Rows,
+    low: int,
+    high: int,
+    x0: Any,
+    failure: SamplerError | None,
+) -> Report:
+    """Draw what can fail alone into its part of the rows; `failure` is that of a first attempt."""
+    paths = range(low, high)
+    allowed = 1 + (sampling.retries if sampling.on_error == "retry" else 0)
+    for attempt in range(1 if failure is None else 2, allowed + 1):
+        try:
+            part[:] = function(sampling, low, high, x0)
+        except SamplerError as error:
+            failure = error
+        else:
+            return Report(retried=tuple((path, attempt) for path in paths if attempt > 1))
+    assert failure is not None
+    if sampling.on_error == "retry":
+        failure.message += f" (also when drawn again, {sampling.retries} times)"
+        raise failure
+    _mask(sampling, part)
+    reason = failure.message.partition(": ")[2]
+    return Report(masked=tuple((path, reason) for path in paths))
 
 
 def check_finite(
@@ -103,6 +118,20 @@ def check_finite(
     return report
 
 
+def _raise_first(
+    function: Draw, sampling: Sampling, start: int, x0: Any, failure: SamplerError
+) -> None:
+    """Raise the failure, unless a path before it is not finite: the lowest path is reported."""
+    path = failure.path
+    if sampling.on_nonfinite == "raise" and path is not None:
+        stop = path // BLOCK * BLOCK if sampling.kind == "sample_paths" else path
+        if stop > start:
+            before = None if x0 is None else x0[..., : stop - start]
+            rows = function(sampling, start, stop, before)
+            check_finite(function, sampling, rows, start, before, Report())
+    raise failure
+
+
 def _units(sampling: Sampling, start: int, stop: int) -> Iterator[tuple[int, int]]:
     """Yield the ranges that can fail alone: paths, or for a batch sampler its blocks."""
     size = BLOCK if sampling.kind == "sample_paths" else 1
@@ -129,7 +158,10 @@ def _draw_finite(
     first = path - position
     initial = None if x0 is None else x0[..., low - first : high - first]
     for attempt in range(2, sampling.retries + 2):
-        again = function(sampling, low, high, initial)[..., path - low]
+        try:
+            again = function(sampling, low, high, initial)[..., path - low]
+        except SamplerError:  # one more attempt that did not help
+            continue
         if np.isfinite(again).all():
             rows[..., position] = again
             return attempt

@@ -1,0 +1,74 @@
+"""Paths in memory: the chunks of a run, drawn, in place of the tasks that would draw them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from montezarr import lazy
+from montezarr.lazy import Run
+from montezarr.sampling import Rows
+
+
+class Held:
+    """The chunks of a run, filled in any order.
+
+    They lie in memory as the tasks of a lazy Dataset would have left them.
+    """
+
+    def __init__(self, run: Run):
+        self.run = run
+        sizes = (run.range_of(chunk) for chunk in range(run.n_chunks))
+        self.chunks = [run.sampling.new_rows(stop - start) for start, stop in sizes]
+
+    def put(self, start: int, rows: Rows) -> None:
+        """Take the paths from `start` on, (variables, times, paths)."""
+        done, count = 0, rows.shape[-1]
+        while done < count:
+            chunk, offset = divmod(start + done, self.run.chunk)
+            target = self.chunks[chunk]
+            size = min(count - done, target.shape[-1] - offset)
+            target[..., offset : offset + size] = rows[..., done : done + size]
+            done += size
+
+    def path(self, index: int) -> dict[str, NDArray[Any]]:
+        """Return the variables of one path by name."""
+        chunk, offset = divmod(index, self.run.chunk)
+        rows = self.chunks[chunk][..., offset]
+        return {
+            variable.name: row.astype(variable.dtype)
+            for variable, row in zip(self.run.sampling.variables, rows, strict=True)
+        }
+
+    def dataset(self, ds: xr.Dataset) -> xr.Dataset:
+        """Return the lazy Dataset `ds` of the run with its arrays in memory, under their names."""
+        task = lazy.remember(self.run)
+        variables = {}
+        for i, variable in enumerate(self.run.sampling.variables):
+            source = ds[variable.name]
+            graph = _Graph(
+                {
+                    (source.data.name, chunk, 0): rows[i].astype(variable.dtype, copy=False).T
+                    for chunk, rows in enumerate(self.chunks)
+                }
+            )
+            graph.task = task
+            # Made by hand, since `da.from_array` would copy what fills memory already.
+            data = da.Array(
+                graph,
+                name=source.data.name,
+                chunks=source.data.chunks,
+                meta=np.empty((0, 0), variable.dtype),
+            )
+            variables[variable.name] = (source.dims, data, source.attrs)
+        return xr.Dataset(variables, ds.coords, ds.attrs)
+
+
+class _Graph(dict[Any, Any]):
+    """A graph of arrays that keeps the run alive, so that `replay` and `write` find it."""
+
+    task: Any = None

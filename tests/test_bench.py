@@ -1,0 +1,54 @@
+"""`montezarr bench`: the comparison table is measured, and machines can read it."""
+
+import json
+
+from click.testing import CliRunner
+
+from montezarr.bench import run
+from montezarr.bench.samplers import HEAVY, RARE, PythonLoop, Uneven
+from montezarr.cli import cli
+
+
+def test_the_table_has_what_the_request_compares(monkeypatch):
+    monkeypatch.setattr(run, "VECTOR_PATHS", 20_000)
+    monkeypatch.setattr(run, "PYTHON_PATHS", 300)
+    monkeypatch.setattr(run, "UNEVEN_PATHS", 300)
+    arguments = ["bench", "--n-jobs", "2", "--backend", "threads", "--backend", "processes"]
+    done = CliRunner().invoke(cli, [*arguments, "--json"])
+    assert done.exit_code == 0
+    found = json.loads(done.stdout)
+    assert "measuring processes" in done.stderr
+    assert [row["backend"] for row in found["rows"]] == ["threads", "processes"]
+    threads, processes = found["rows"]
+    assert threads["memory"] is None
+    assert 10 < processes["memory"] < 500
+    assert threads["start_up"] < processes["start_up"] < 30
+    assert 0 < threads["overhead"] < processes["overhead"] < 0.1
+    for row in found["rows"]:
+        assert min(row["vectorised"], row["python_loop"], row["uneven"]) > 0
+    assert 0.1 < found["path_ms"] < 10
+    assert found["advice"][0].startswith("Vectorised processes: ")
+    text = CliRunner().invoke(cli, arguments).stdout
+    for word in ("start-up", "per task", "memory", "vectorised", "Python loop", "uneven", "MiB"):
+        assert word in text
+
+
+def test_a_backend_that_is_not_installed_is_named_with_its_remedy(monkeypatch):
+    monkeypatch.setattr(run, "VECTOR_PATHS", 5000)
+    monkeypatch.setattr(run, "PYTHON_PATHS", 50)
+    monkeypatch.setattr(run, "UNEVEN_PATHS", 50)
+    monkeypatch.setitem(__import__("sys").modules, "ray", None)
+    found = run.compare(1, ["ray", "synchronous"])
+    assert 'pip install "montezarr[ray]"' in found.skipped["ray"]
+    assert 'pip install "montezarr[ray]"' in str(found)
+
+
+def test_the_uneven_sampler_is_what_it_says():
+    import numpy as np
+
+    heavy = sum(np.random.default_rng(seed).random() < RARE for seed in range(20_000))
+    assert abs(heavy - 200) < 4 * np.sqrt(200)
+    assert HEAVY == 100
+    rng = np.random.default_rng(1)
+    assert PythonLoop(3).sample_path(10, None, rng).shape == (11,)
+    assert Uneven(3).sample_path(10, None, rng).shape == (11,)

@@ -1,0 +1,116 @@
+"""The measured cost of a path, and the decisions that follow from it."""
+
+import time
+
+import backend_samplers as samplers
+import pytest
+
+import montezarr as mz
+from montezarr import choice, cost
+from montezarr.replay import run_of
+
+
+class Slow(samplers.Loop):
+    def sample_path(self, T, x0, rng):
+        time.sleep(2e-3)
+        return super().sample_path(T, x0, rng)
+
+
+def run(process, n_paths, x0=1.0, **options):
+    return run_of(mz.simulate(process, n_paths, 10, x0, seed=1, **options))
+
+
+def test_a_path_is_measured_and_the_measurement_kept():
+    first = run(Slow(), 10_000)
+    seconds = cost.measure(first)
+    assert 2e-3 < seconds < 8e-3
+    started = time.perf_counter()
+    assert cost.measure(first) == seconds
+    assert time.perf_counter() - started < 2e-3
+    assert mz.plan(mz.simulate(Slow(), 10_000, 10, 1.0, seed=1)).seconds_per_path == seconds
+
+
+def test_paths_before_the_first_failure_tell_the_cost():
+    assert 0 < cost.measure(run(samplers.Failing(5), 1000)) < 1e-2
+
+
+@pytest.mark.parametrize(
+    ("process", "n_paths", "options", "name", "reason"),
+    [
+        (mz.RandomWalk(), 10**6, {}, "threads", "releases the GIL"),
+        (samplers.Batch(), 10**6, {}, "threads", "releases the GIL"),
+        (samplers.Loop(), 100, {}, "synchronous", "too little"),
+        (samplers.Loop(), 10**6, {}, "joblib", "a loop in Python"),
+        (samplers.Legacy(), 10**6, {"legacy_global_rng": True}, "joblib", "a loop in Python"),
+        (samplers.Legacy(), 100, {"legacy_global_rng": True}, "synchronous", "too little"),
+    ],
+)
+def test_auto_decides_by_sampler_and_cost_and_plan_prints_it(
+    process, n_paths, options, name, reason
+):
+    ds = mz.simulate(process, n_paths, 10, 1 if name == "threads" else 1.0, seed=1, **options)
+    plan = mz.plan(ds)
+    assert plan.backend.startswith(f"{name} (auto: ")
+    assert reason in plan.backend
+    assert f"backend   {name}" in str(plan)
+    assert "s per path" in str(plan)
+
+
+def test_auto_without_joblib_takes_the_standard_library(monkeypatch):
+    monkeypatch.setattr(choice, "find_spec", lambda name: None)
+    assert choice.choose(run(samplers.Loop(), 10**6)).name == "processes"
+
+
+def test_auto_runs_compiled_code_that_releases_the_gil_on_threads():
+    from numba import njit
+
+    @njit(nogil=True)
+    def free(rng, T):
+        return rng.standard_normal(T + 1)
+
+    @njit
+    def holding(rng, T):
+        return rng.standard_normal(T + 1)
+
+    assert choice.choose(run(free, 10**7)).name == "threads"
+    assert choice.choose(run(holding, 10**8)).name == "joblib"
+
+
+def test_auto_does_not_need_pickling():
+    class Local(samplers.Loop):
+        def __reduce__(self):
+            return _fail, ()
+
+    def path(rng, T):
+        time.sleep(1e-4)
+        return rng.standard_normal(T + 1)
+
+    picked = choice.choose(run(path, 10**6))
+    assert picked.name == "joblib"
+
+
+def _fail():
+    raise TypeError
+
+
+def test_decisions_follow_from_the_cost():
+    parallel = mz.should_parallelize
+    assert not parallel(100, 4, seconds_per_path=1e-3)
+    assert parallel(10_000, 4, seconds_per_path=1e-3)
+    assert not parallel(10**9, 1, seconds_per_path=1e-3)
+    assert not parallel(10**9, 4, seconds_per_path=0)
+    assert mz.optimal_n_jobs(3, 8, seconds_per_path=10.0) == 3
+    assert mz.optimal_n_jobs(10**6, 8, seconds_per_path=1e-4) == 8
+    assert mz.optimal_n_jobs(10, 8, seconds_per_path=1e-4) == 1
+    size = mz.optimal_batch_size
+    assert size(20_000, 2, seconds_per_path=1e-3) == 200  # 0.2 s
+    assert size(1000, 2, seconds_per_path=1e-3) == 62  # 16 tasks
+    assert size(100, 2, seconds_per_path=1.0) == 1
+    assert size(100, 2, seconds_per_path=1e-6) == 100  # one task: it would end in 20 ms
+    assert size(5, 8, seconds_per_path=1e-2) == 2
+    for function in (mz.should_parallelize, mz.optimal_n_jobs, mz.optimal_batch_size):
+        for bad in ({"seconds_per_path": -1}, {"seconds_per_path": "1"}):
+            with pytest.raises((TypeError, ValueError), match="seconds_per_path"):
+                function(10, 2, **bad)
+        with pytest.raises((TypeError, ValueError), match="n_paths"):
+            function(0, 2, seconds_per_path=1)
