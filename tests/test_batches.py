@@ -28,6 +28,11 @@ def test_batches_put_together_are_the_whole(process, size):
     assert all(isinstance(p.x.data, np.ndarray) for p in parts)
 
 
+def test_the_accessor_forwards():
+    ds = mz.simulate(GBM, 2000, 3, 1.0, seed=3)
+    assert [part.sizes["path"] for part in ds.mz.batches(1500)] == [1500, 500]
+
+
 def test_every_path_is_drawn_once_and_few_ahead():
     drawn = []
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, final
 
 import xarray as xr
 
 from montezarr import plot as plots
+from montezarr.batches import batches
 from montezarr.lazy import Plan
 from montezarr.replay import plan, replay
 from montezarr.store import write
@@ -43,6 +45,10 @@ class DatasetAccessor:
     def write(self, path: Any, **options: Any) -> xr.Dataset:
         """Write all paths to a store; see `montezarr.write`."""
         return write(self._ds, path, **options)
+
+    def batches(self, size: int) -> Iterator[xr.Dataset]:
+        """Yield the paths in memory, a part at a time, in order; see `montezarr.batches`."""
+        return batches(self._ds, size)
 
     @property
     def plot(self) -> PlotMethods:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import math
-import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
-from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
 import dask
 from dask.local import get_async
+from dask.system import cpu_count
 
 from montezarr._checks import check_int, check_real, value_error
 from montezarr._optional import import_optional
@@ -25,14 +23,8 @@ RETRIES = 2
 
 
 def cores() -> int:
-    """Return the processors that this process may use: its affinity, and its group's quota."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        limit = math.ceil(int(quota) / int(period))
-    except (OSError, ValueError):  # no control groups, or no limit ("max")
-        return count or 1
-    return max(1, min(count or 1, limit))
+    """Return the processors that this process may use: by its affinity, and its group's quota."""
+    return max(1, int(cpu_count()))
 
 
 def check_jobs(n_jobs: Any) -> int:

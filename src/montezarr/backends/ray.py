@@ -56,7 +56,6 @@ class _RayPool(Pool):
                 log_to_driver=False,
                 logging_level=logging.ERROR,
                 runtime_env={"env_vars": {**worker_environment(), "PYTHONPATH": _import_path()}},
-                _node_ip_address="127.0.0.1",
             )
         # What is lost is repeated by the supervisor, as on every other backend.
         self._remote = self.ray.remote(max_retries=0, num_cpus=1)(_worker.call_with)
