@@ -16,7 +16,6 @@ from montezarr.backends.processes import Processes
 from montezarr.backends.synchronous import Synchronous
 from montezarr.backends.threads import Threads
 from montezarr.lazy import Run
-from montezarr.sampling import KINDS
 
 VECTORISED = ("sample", "sample_paths")
 """Kinds that spend their time in NumPy or Numba, which release the GIL."""
@@ -45,7 +44,7 @@ def choose(run: Run, n_jobs: int = -1, **options: Any) -> Backend:
         return Dask(client=client, reason=reason, **options)
     needs_processes = options.get("timeout") is not None
     if _releases_gil(run) and not needs_processes:
-        return Threads(workers, reason=f"auto: {KINDS[run.sampling.kind]} releases the GIL")
+        return Threads(workers, reason="auto: the sampler releases the GIL")
     reason = "auto: a loop in Python"
     if not needs_processes:  # what needs a timeout may not come back from a trial here
         seconds = cost.measure(run)

@@ -286,7 +286,9 @@ class Supervisor(Executor):
     def _fail_all(self, error: BaseException | None) -> None:
         for task in (*self._running.values(), *self._suspects, *self._waiting):
             task.inner = None
-            if not _cancel(task.future) and not task.future.done():
+            if error is None and _cancel(task.future):
+                continue
+            if not task.future.done():
                 task.future.set_exception(error or CancelledError())
         self._running.clear()
         self._suspects.clear()

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any, final
 
-from montezarr import _worker
 from montezarr._optional import import_optional
 from montezarr._spawn import worker_environment
 from montezarr.backends._base import ProcessBackend, ThreadBackend
 from montezarr.backends._supervisor import Pool
 from montezarr.backends.multiprocessing import WatchedPool
+from montezarr.backends.processes import ExecutorPool
 
 REQUIRES = ("joblib", "joblib")
 
@@ -21,36 +19,22 @@ def _joblib(module: str) -> Any:
     return import_optional(f"joblib.{module}", extra="joblib", purpose="The backend 'joblib'")
 
 
-class _LokyPool(Pool):
+class _LokyPool(ExecutorPool):
     def __init__(self, workers: int):
+        super().__init__(workers)
         self._loky = _joblib("externals.loky")
         self.deaths = (self._loky.process_executor.BrokenProcessPool,)
-        self._workers = workers
-        self._executor: Any = None
 
-    def submit(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
-        """Start a task."""
-        if self._executor is None:
-            self._executor = self._loky.ProcessPoolExecutor(
-                self._workers,
-                env=worker_environment(),
-                initializer=_worker.set_up,
-                initargs=(os.getpid(),),
-            )
-        future: Future[Any] = self._executor.submit(function, *args)
-        return future
+    def make(self, **set_up: Any) -> Executor:
+        """Return a new executor."""
+        executor: Executor = self._loky.ProcessPoolExecutor(
+            self.workers, env=worker_environment(), **set_up
+        )
+        return executor
 
-    def kill(self) -> None:
+    def kill_workers(self, executor: Any) -> None:
         """Kill all workers."""
-        executor, self._executor = self._executor, None
-        if executor is not None:
-            executor.shutdown(wait=True, kill_workers=True)
-
-    def close(self) -> None:
-        """End the workers."""
-        executor, self._executor = self._executor, None
-        if executor is not None:
-            executor.shutdown(wait=True)
+        executor.shutdown(wait=True, kill_workers=True)
 
 
 @final

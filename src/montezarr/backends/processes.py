@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from abc import abstractmethod
 from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, final
 
@@ -14,45 +15,70 @@ from montezarr.backends._base import ProcessBackend
 from montezarr.backends._supervisor import Pool
 
 
-class _ExecutorPool(Pool):
-    deaths = (BrokenProcessPool,)
+class ExecutorPool(Pool):
+    """A pool behind a `concurrent.futures.Executor`, which breaks when one worker dies.
+
+    Parameters
+    ----------
+    workers : int
+        Number of workers.
+    """
 
     def __init__(self, workers: int):
-        self._workers = workers
-        self._executor: ProcessPoolExecutor | None = None
-        self._context = Context()
+        self.workers = workers
+        self._executor: Executor | None = None
+
+    @abstractmethod
+    def make(self, **set_up: Any) -> Executor:
+        """Return a new executor, whose workers are set up like that."""
+
+    @abstractmethod
+    def kill_workers(self, executor: Executor) -> None:
+        """Kill all workers at once, and let go of the executor."""
 
     def submit(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
         """Start a task."""
         if self._executor is None:
-            self._context = Context()
-            self._executor = ProcessPoolExecutor(
-                self._workers,
-                mp_context=self._context,
-                initializer=_worker.set_up,
-                initargs=(os.getpid(),),
-            )
-            # All workers at once: a pool that breaks while it adds one to its table may fail to
-            # tell its futures (Python 3.11).
-            self._executor._safe_to_dynamically_spawn_children = False  # type: ignore[attr-defined]
+            self._executor = self.make(initializer=_worker.set_up, initargs=(os.getpid(),))
         return self._executor.submit(function, *args)
-
-    def endings(self) -> tuple[str, ...]:
-        """Return how a worker ended."""
-        return tuple(self._context.endings())
 
     def kill(self) -> None:
         """Kill all workers."""
         executor, self._executor = self._executor, None
-        self._context.kill()
         if executor is not None:
-            executor.shutdown(wait=True, cancel_futures=True)
+            self.kill_workers(executor)
 
     def close(self) -> None:
         """End the workers."""
         executor, self._executor = self._executor, None
         if executor is not None:
             executor.shutdown(wait=True)
+
+
+class _SpawnedPool(ExecutorPool):
+    deaths = (BrokenProcessPool,)
+
+    def __init__(self, workers: int):
+        super().__init__(workers)
+        self._context = Context()
+
+    def make(self, **set_up: Any) -> Executor:
+        """Return a new executor."""
+        self._context = Context()
+        executor = ProcessPoolExecutor(self.workers, mp_context=self._context, **set_up)
+        # All workers at once: a pool that breaks while it adds one to its table may fail to tell
+        # its futures (Python 3.11).
+        executor._safe_to_dynamically_spawn_children = False  # type: ignore[attr-defined]
+        return executor
+
+    def endings(self) -> tuple[str, ...]:
+        """Return how a worker ended."""
+        return tuple(self._context.endings())
+
+    def kill_workers(self, executor: Executor) -> None:
+        """Kill all workers."""
+        self._context.kill()
+        executor.shutdown(wait=True, cancel_futures=True)
 
 
 @final
@@ -64,4 +90,4 @@ class Processes(ProcessBackend):
 
     def make_pool(self) -> Pool:
         """Return the pool."""
-        return _ExecutorPool(self.workers)
+        return _SpawnedPool(self.workers)
