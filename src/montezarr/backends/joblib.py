@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any, final
 
@@ -35,6 +36,7 @@ class _LokyPool(ExecutorPool):
     def kill_workers(self, executor: Any) -> None:
         """Kill all workers."""
         executor.shutdown(wait=True, kill_workers=True)
+        multiprocessing.active_children()  # joins those that died, which keep a semaphore each
 
 
 @final
