@@ -250,7 +250,7 @@ def test_an_active_client_comes_before_any_other_backend():
 
     with (
         LocalCluster(
-            n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None,
+            n_workers=1, threads_per_worker=2, processes=False, dashboard_address="127.0.0.1:0",
         ) as cluster,
         Client(cluster) as client,
     ):  # fmt: skip
@@ -274,6 +274,10 @@ def test_names_aliases_and_refusals():
     for name, options, error, text in (
         ("proceses", {}, ValueError, "backend: expected one of 'auto', 'synchronous'"),
         (3, {}, TypeError, "backend"),
+        ("treads", {}, ValueError, r"Did you mean 'threads'\?"),
+        ("tcp://127.0.0.1:1x", {}, ValueError, "backend: expected the address of a scheduler"),
+        ("tcp://", {}, ValueError, "backend: expected the address of a scheduler"),
+        ("http://10.0.0.1:8786", {}, ValueError, "unknown address scheme"),
         ("processes", {"n_jobs": 0}, ValueError, "n_jobs"),
         ("processes", {"n_jobs": 1.5}, TypeError, "n_jobs"),
         ("processes", {"timeout": 0}, ValueError, "timeout"),

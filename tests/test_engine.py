@@ -187,6 +187,20 @@ def test_bad_arguments_are_typed_errors_that_name_them(argument, value):
         mz.MonteCarloEngine(samplers.Loop()).simulate(**arguments)
 
 
+@pytest.mark.parametrize("arguments", [{"n_jobs": 0}, {"backend": "treads"}, {"backend": 3}])
+def test_mistakes_count_also_where_they_would_do_no_harm(arguments):
+    with pytest.raises((mz.ArgumentTypeError, mz.ArgumentValueError), match=next(iter(arguments))):
+        mz.MonteCarloEngine(samplers.Loop()).simulate(10, 5, 1.0, **arguments)
+
+
+def test_an_argument_that_nobody_knows_is_refused_by_its_name():
+    for name in ("n_job", "random_state", "progress"):
+        with pytest.raises(mz.ArgumentTypeError, match=rf"{name}: .* of Loop\.sample_path"):
+            mz.MonteCarloEngine(samplers.Loop()).simulate(10, 5, 1.0, **{name: 1})
+    with pytest.raises(mz.ArgumentTypeError, match=r"speed: .* of function"):
+        mz.simulate(samplers.function, 10, 5, labels=["up", "down"], x0=1, speed=2)
+
+
 def test_paths_that_bring_their_own_times():
     def arrivals(rng):
         from types import SimpleNamespace

@@ -12,7 +12,7 @@ import xarray as xr
 
 from montezarr import cost, lazy
 from montezarr._checks import check_bool, check_int
-from montezarr.backends import Backend, backend, in_force
+from montezarr.backends import Backend, backend, check_jobs, in_force
 from montezarr.backends.synchronous import Synchronous
 from montezarr.choice import check_fits, choose
 from montezarr.dataset import simulate
@@ -115,7 +115,7 @@ class MonteCarloEngine:
         timeout : float, optional
             Seconds that a task may take until its worker is killed, on backends of processes.
         **kwargs
-            Further arguments for the sampler.
+            Further arguments for the sampler; also ``keep`` and ``chunks`` of `simulate`.
 
         Returns
         -------
@@ -198,6 +198,8 @@ def _place(run: Run, parallel: bool, name: Any, n_jobs: int, timeout: float | No
     """Return the backend of a call."""
     options: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
     if not parallel:
+        check_jobs(n_jobs)  # a mistake is one also where it would do no harm
+        backend(name)
         return Synchronous(reason="parallel=False", **options)
     if not isinstance(name, str) or name != "auto":
         place = backend(name, n_jobs, **options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -109,7 +110,9 @@ def backend(name: Any = "auto", n_jobs: int = -1, **options: Any) -> Backend:
         return Threads(n_jobs, reason="auto: no sampler is known here", **options)
     kind = _BY_ALIAS.get(name)
     if kind is None:
-        raise value_error("backend", expected, name)
+        close = difflib.get_close_matches(name.lower(), _BY_ALIAS, 1)
+        hint = f"Did you mean {close[0]!r}?" if close else ""
+        raise value_error("backend", expected, name, hint)
     try:
         made = kind(n_jobs, **options)
     except TypeError as error:

@@ -78,6 +78,8 @@ class Dask(Backend):
             )  # fmt: skip
         if address is not None and not isinstance(address, str):
             raise type_error("address", "the address of a scheduler, as text", address)
+        if address is not None:
+            check_address(address)
         if client is not None and not callable(getattr(client, "get_executor", None)):
             raise type_error("client", "a Client of dask.distributed", client)
         self._given = client if client is not None or address is not None else active_client()
@@ -199,6 +201,25 @@ def _free_port(wanted: int) -> int:
         except OSError:
             return 0
     return wanted
+
+
+def check_address(address: str) -> None:
+    """Raise unless an address names a scheme that Dask knows, a host and a port.
+
+    Raises
+    ------
+    ArgumentValueError
+        With what is wrong with it.
+    """
+    from distributed.comm.addressing import get_address_host_port
+
+    try:
+        get_address_host_port(address, strict=True)
+    except ValueError as error:
+        raise value_error(
+            "backend", "the address of a scheduler, such as 'tcp://10.0.0.1:8786'", address,
+            f"{error}.",
+        ) from error  # fmt: skip
 
 
 def check_versions(client: Any) -> None:

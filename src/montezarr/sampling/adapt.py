@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from montezarr._checks import check_array, show, type_error, value_error
-from montezarr.errors import ArgumentTypeError
+from montezarr.errors import ArgumentTypeError, SamplerError
 from montezarr.grid import TimeGrid
 from montezarr.processes import HasLabels, Process
 from montezarr.sampling import batch, counter, own_copy, sample_range, scalar
@@ -115,14 +115,36 @@ def bind(
         on_nonfinite=on_nonfinite,
         options=own_copy(dict(options)),
     )
-    if isinstance(process, Process):
-        return _bind_process(sampling, process, dtype, labels, per_path, first_x0)
-    if kind == "sample":
-        if labels is not None:
-            raise value_error("labels", "None, since sample(draws, grid, x0) gives numbers", labels)
-        return _bind_counter(sampling, dtype, first_x0)
-    free_times = dt is None and times is None
-    return _bind_declared(sampling, dtype, labels, first_x0, free, free_times)
+    if not isinstance(process, Process):
+        _check_options(process, kind, options)
+    try:
+        if isinstance(process, Process):
+            return _bind_process(sampling, process, dtype, labels, per_path, first_x0)
+        if kind == "sample":
+            if labels is not None:
+                expected = "None, since sample(draws, grid, x0) gives numbers"
+                raise value_error("labels", expected, labels)
+            return _bind_counter(sampling, dtype, first_x0)
+        free_times = dt is None and times is None
+        return _bind_declared(sampling, dtype, labels, first_x0, free, free_times)
+    except SamplerError as error:
+        # There is no Dataset yet of which a path could be drawn again.
+        context = {name: text for name, text in error.context.items() if name != "replay"}
+        raise SamplerError(error.message, error.path, context, error.traceback) from None
+
+
+def _check_options(process: Any, kind: Kind, options: Mapping[str, Any]) -> None:
+    """Raise for a keyword argument that neither `simulate` nor the sampler knows."""
+    method = {"sample": "sample", "sample_paths": "sample_paths"}
+    method |= {"sample_path": "sample_path", "legacy": "sample_path"}
+    function = getattr(process, method[kind]) if kind in method else process
+    for name, value in options.items():
+        if not scalar.accepts(function, name):
+            title = getattr(function, "__qualname__", "the sampler")
+            raise ArgumentTypeError(
+                f"{name}: expected an argument of simulate or of {title}, which has none of that"
+                f" name, got {show(value)}."
+            )
 
 
 def _bind_process(
