@@ -20,9 +20,9 @@ LEVELS = {
     3: {"sampling", "statistics"},
     4: {"recipe"},
     5: {"lazy", "initial"},
-    6: {"dataset", "replay", "backends", "cost", "choice"},
+    6: {"dataset", "replay", "backends", "cost", "choice", "progress"},
     7: {"reduce", "stream", "store", "runs", "batches", "held"},
-    8: {"engine", "result", "bench", "plot", "progress", "dashboard", "bits", "risk", "job"},
+    8: {"engine", "result", "bench", "plot", "dashboard", "bits", "risk", "job"},
     9: {"accessor", "cli"},
 }
 """Modules and packages by level, as docs/design.md describes them."""

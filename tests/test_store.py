@@ -112,6 +112,18 @@ def test_progress_counts_paths_up_to_all(tmp_path):
     assert calls[-1] == (5000, 5000, 0)
 
 
+def test_progress_is_shown_when_asked_for(tmp_path, capsys):
+    mz.write(gbm_paths(), tmp_path / "a.zarr")
+    assert capsys.readouterr() == ("", "")
+    mz.write(gbm_paths(), tmp_path / "b.zarr", show_progress=True)
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "write: 5,000 of 5,000 paths (100%)" in printed.err
+    with pytest.raises(mz.ArgumentTypeError, match="show_progress"):
+        mz.write(gbm_paths(), tmp_path / "c.zarr", show_progress=1)
+    assert not (tmp_path / "c.zarr").exists()
+
+
 def test_missing_chunks_are_drawn_again_to_the_same_bytes(tmp_path):
     mz.write(gbm_paths(), tmp_path / "a.zarr")
     before = files(tmp_path)

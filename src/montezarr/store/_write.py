@@ -12,11 +12,12 @@ import xarray as xr
 import zarr
 
 from montezarr import lazy
-from montezarr._checks import check_callable, value_error
+from montezarr._checks import check_bool, check_callable, value_error
 from montezarr.choice import backend_of
 from montezarr.dataset import ATTRIBUTE
 from montezarr.errors import StoreError, StoreMismatchError
 from montezarr.lazy import Run, show_bytes
+from montezarr.progress import Progress
 from montezarr.replay import is_untouched, run_of
 from montezarr.runs import OnProgress, Tally, execute
 from montezarr.sampling import Rows, Sampling
@@ -30,6 +31,7 @@ def write(
     path: Any,
     *,
     process: Any = None,
+    show_progress: bool = False,
     on_progress: OnProgress | None = None,
 ) -> xr.Dataset:
     """Write all paths of `ds` to a Zarr store and return it opened; run again, it goes on.
@@ -46,8 +48,11 @@ def write(
         A local directory, made if need be.
     process : object, optional
         The sampler, where it is your own code and not alive in this process.
+    show_progress : bool
+        Show paths per second, time left and failures on standard error.
     on_progress : function (paths done, paths in all, paths that failed), optional
-        Called once before the first chunk and after each one, in the calling thread.
+        Called once before the first chunk and after each one, in the calling thread, for a
+        display of your own.
 
     Returns
     -------
@@ -75,6 +80,7 @@ def write(
     (5000, 11)
     """
     target = _format.check_path(path)
+    show = check_bool("show_progress", show_progress) and on_progress is None
     if on_progress is not None:
         check_callable("on_progress", on_progress, "(paths done, paths in all, paths that failed)")
     run = run_of(ds, process)
@@ -98,7 +104,8 @@ def write(
     sizes = _format.chunk_sizes(zarr.open_group(target, mode="r"), names)
     missing = list(_format.missing_chunks(target, sizes, run.n_chunks))
     if missing:
-        _write_chunks(run, target, missing, on_progress)
+        with Progress("write", enabled=show) as progress:
+            _write_chunks(run, target, missing, on_progress or progress)
     if missing or state is None or state[_format.STORE_ATTRIBUTE]["status"] != _format.COMPLETE:
         root = zarr.open_group(target, mode="r+")
         root.attrs.update({_format.STORE_ATTRIBUTE: _format.state_of(run, _format.COMPLETE)})
@@ -142,16 +149,14 @@ class _ChunkWriter(RangeTask):
             array[start:stop] = row.T.astype(array.dtype, copy=False)
 
 
-def _write_chunks(run: Run, target: Path, missing: list[int], on_progress: Any) -> None:
+def _write_chunks(run: Run, target: Path, missing: list[int], on_progress: OnProgress) -> None:
     backend, writer, tally = backend_of(run), _ChunkWriter(run.sampling, target), Tally()
     ranges = [run.range_of(chunk) for chunk in missing]
     done = run.n_paths - sum(stop - start for start, stop in ranges)
-    if on_progress is not None:
-        on_progress(done, run.n_paths, 0)  # where this run starts: what was there is not its work
+    on_progress(done, run.n_paths, 0)  # where this run starts: what was there is not its work
     for start, stop, _ in execute(run, backend, writer, ranges, tally):
         done += stop - start
-        if on_progress is not None:
-            on_progress(done, run.n_paths, len(tally.masked))
+        on_progress(done, run.n_paths, len(tally.masked))
     tally.warn(run.n_paths, stacklevel=4)
 
 
