@@ -10,6 +10,7 @@ import cloudpickle
 from montezarr import cost
 from montezarr._checks import show, value_error
 from montezarr.backends import Backend, check_jobs, configured
+from montezarr.backends._ship import unfit
 from montezarr.backends.dask import Dask, active_client
 from montezarr.backends.joblib import Joblib
 from montezarr.backends.processes import Processes
@@ -69,12 +70,23 @@ def check_fits(run: Run, backend: Backend) -> None:
     ------
     ArgumentValueError
         For code on the global np.random state on threads, which would draw from one stream.
+    ArgumentTypeError
+        For a sampler that cannot be pickled, on processes.
     """
     if run.sampling.kind == "legacy" and not backend.in_processes and backend.name != "synchronous":
         raise value_error(
             "backend", "one of processes, or 'synchronous', for code on the global np.random state",
             backend.name, "Threads share that state.",
         )  # fmt: skip
+    if backend.in_processes:
+        _check_pickles(run)
+
+
+def _check_pickles(run: Run) -> None:
+    try:
+        cloudpickle.dumps(run.sampling)
+    except Exception as error:
+        raise unfit(run.sampling.target, error) from error
 
 
 def _releases_gil(run: Run) -> bool:

@@ -175,6 +175,7 @@ def simulate(
         chunks,
         workers,
         work_bytes=(sampling.grid.T + 1) * state_bytes,
+        is_loop=kind not in ("sample", "sample_paths"),
         local_workers=workers if backend is None or backend.is_local else 1,
     )
     return to_dataset(lazy.Run(sampling, count, chunk, recipe, own_x0))
@@ -222,7 +223,8 @@ def recipe_in(ds: Any) -> dict[str, Any]:
         If it is not a Dataset, or not one of montezarr.
     """
     if not isinstance(ds, (xr.Dataset, xr.DataArray)):
-        raise type_error("ds", "a Dataset from montezarr.simulate", ds)
+        hint = "Pass its .dataset." if hasattr(ds, "dataset") else ""
+        raise type_error("ds", "a Dataset from montezarr.simulate", ds, hint)
     text = ds.attrs.get(ATTRIBUTE)
     if not isinstance(text, str):
         raise value_error(

@@ -11,7 +11,7 @@ from typing import Any, final
 import xarray as xr
 
 from montezarr import cost, lazy
-from montezarr._checks import check_bool, check_int
+from montezarr._checks import check_bool, check_int, value_error
 from montezarr.backends import Backend, backend, check_jobs, in_force
 from montezarr.backends.synchronous import Synchronous
 from montezarr.choice import check_fits, choose
@@ -95,7 +95,8 @@ class MonteCarloEngine:
         x0 : scalar, label, mapping or array (n_paths,), optional
             Initial state, of all paths or of each one.
         parallel : bool
-            False draws one path after the other in this thread, with the same bits.
+            False draws one path after the other in this thread, with the same bits; `backend`,
+            `n_jobs` and a ``with`` block around have no effect then.
         n_jobs : int
             Number of workers; -1 is one for each core that this process may use.
         backend : str, Client or Backend
@@ -176,6 +177,9 @@ class MonteCarloEngine:
         tally.warn(run.n_paths)
         return SimulationResult(run, held.dataset(self.dataset), metadata, held)
 
+    def __repr__(self) -> str:
+        return f"MonteCarloEngine({self.process!r})"
+
     def _is_legacy(self) -> bool:
         """Return whether the process draws from the global state; warn of it."""
         method = getattr(self.process, "sample_path", None)
@@ -200,11 +204,22 @@ def _place(run: Run, parallel: bool, name: Any, n_jobs: int, timeout: float | No
     if not parallel:
         check_jobs(n_jobs)  # a mistake is one also where it would do no harm
         backend(name)
+        if n_jobs != -1 or not isinstance(name, str) or name != "auto":
+            warnings.warn(
+                "backend and n_jobs have no effect without parallel=True.",
+                MontezarrWarning,
+                stacklevel=3,
+            )
         return Synchronous(reason="parallel=False", **options)
     if not isinstance(name, str) or name != "auto":
         place = backend(name, n_jobs, **options)
     elif (around := in_force()) is not None:  # a with block has said where
         place = backend(around, **options)
+        if n_jobs not in (-1, place.workers):
+            raise value_error(
+                "n_jobs", f"-1 in the block of {place.name!r}, which has {place.workers} workers",
+                n_jobs, "Name a backend too, to leave the block.",
+            )  # fmt: skip
     else:
         place = choose(run, n_jobs, **options)
     check_fits(run, place)

@@ -66,8 +66,9 @@ class MaskedPathsWarning(MontezarrWarning):
         more = f" and {len(self.paths) - 20:,} more" if len(self.paths) > 20 else ""
         return (
             f"{len(self.paths):,} of {self.n_paths:,} paths failed and are masked: paths"
-            f" {listed}{more}. The first: {self.reason} If failing depends on the path, averages"
-            " over the rest are biased towards the survivors."
+            f" {listed}{more}. The first: {self.reason.rstrip('.')}. They are NaN, or in integer"
+            " variables the number in their attribute masked_value, which a mean would count. If"
+            " failing depends on the path, averages over the rest are biased towards the survivors."
         )
 
 

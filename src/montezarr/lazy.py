@@ -125,6 +125,7 @@ def choose_chunk(
     *,
     work_bytes: int,
     local_workers: int = 1,
+    is_loop: bool = False,
 ) -> int:
     """Return the paths per chunk: whole blocks, near what the caller asks for or by policy.
 
@@ -132,7 +133,8 @@ def choose_chunk(
     and at most about 20,000 chunks. `work_bytes` are the bytes that one path takes while it is
     simulated, of which `path_bytes` are kept: a chunk is measured by its work, so that a run that
     keeps little still spreads over the workers. `local_workers` of them share the memory of this
-    machine.
+    machine. A sampler that `is_loop` draws one path at a time, in Python: its chunks take long at
+    any size, so they may be small.
 
     Raises
     ------
@@ -141,7 +143,7 @@ def choose_chunk(
     """
     if chunks is None:
         aim = BLOCK * work_bytes
-        smallest = max(1, MIN_CHUNK // aim)
+        smallest = 1 if is_loop else max(1, MIN_CHUNK // aim)
         largest = max(1, MAX_CHUNK // aim)
         blocks = -(-n_paths // BLOCK)
         for_workers = blocks // (CHUNKS_PER_WORKER * workers)
@@ -302,7 +304,7 @@ def recall(key: str, layers: Iterable[str] = (), n_paths: int | None = None) -> 
 # --- plan ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Plan:
     """What a run will cost, known before it starts; printable.
 
@@ -350,6 +352,9 @@ class Plan:
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as JSON."""
         return {name: getattr(self, name) for name in self.__slots__}
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def _work(self) -> str:
         if self.seconds_per_path is None:

@@ -174,7 +174,8 @@ def replay(ds: xr.Dataset, path: int, *, process: Any = None) -> xr.Dataset:
     ds : Dataset
         From `simulate`, computed or not, or read back.
     path : int
-        Path index, >= 0. It may lie beyond the paths of `ds` where x0 is common.
+        Path index in the run, >= 0, whatever part of the run `ds` holds. It may lie beyond its
+        paths where x0 is common.
     process : object, optional
         The sampler, where it is your own code and not alive in this process.
 

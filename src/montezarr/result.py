@@ -27,7 +27,7 @@ ROW_BYTES = 40
 
 
 @final
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Path:
     """One path.
 
@@ -45,6 +45,9 @@ class Path:
     def __len__(self) -> int:
         """Return the number of times, T+1."""
         return len(self.times)
+
+    def __repr__(self) -> str:
+        return f"<montezarr.Path: {len(self)} times from {self.times[0]:g} to {self.times[-1]:g}>"
 
     def __getitem__(self, t: Any) -> Any:
         """Return the state at a position of the grid; of each variable where there are several."""
@@ -69,7 +72,11 @@ class _Paths(Sequence[Path]):
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return _Paths(self._result, self._span[index])
-        return self._result._path(self._span[index])
+        try:
+            path = self._span[index]
+        except IndexError:
+            raise IndexError(f"path {index} of {len(self):,} paths") from None
+        return self._result._path(path)
 
     def __iter__(self) -> Iterator[Path]:
         yield from (self._result._path(index) for index in self._span)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -19,7 +20,7 @@ from montezarr.backends.processes import Processes
 from montezarr.backends.ray import Ray
 from montezarr.backends.synchronous import Synchronous
 from montezarr.backends.threads import Threads
-from montezarr.errors import MontezarrError
+from montezarr.errors import ArgumentTypeError, MontezarrError
 
 __all__ = [
     "BACKENDS",
@@ -62,8 +63,8 @@ def backend(name: Any = "auto", n_jobs: int = -1, **options: Any) -> Backend:
         ``"synchronous"``, ``"threads"``, ``"processes"`` (or ``"stdlib"``), ``"multiprocessing"``,
         ``"joblib"`` (loky; also ``"joblib-threading"``, ``"joblib-multiprocessing"``), ``"ray"``,
         ``"dask"``, the address of a scheduler (``"tcp://..."``), a Client of dask.distributed, or
-        ``"auto"``: an active Client if there is one, else threads. What knows its sampler (the
-        engine, `write`) chooses by that: see `auto` there.
+        ``"auto"``: an active Client if there is one, else threads. The engine, `write` and
+        `batches`, which know their sampler, choose by that where they stand in no block.
     n_jobs : int
         Number of workers; -1 is one for each core that this process may use, -2 one less.
     **options
@@ -118,8 +119,13 @@ def backend(name: Any = "auto", n_jobs: int = -1, **options: Any) -> Backend:
     except TypeError as error:
         if isinstance(error, MontezarrError):
             raise
-        unknown = ", ".join(sorted(options))
-        raise type_error("backend", f"options that {name!r} takes", unknown, str(error)) from error
+        known = inspect.signature(kind.__init__).parameters.keys() | {"timeout", "retries"}
+        listed = ", ".join(sorted(known - {"self", "n_jobs", "reason", "options"}))
+        unknown = next((key for key in options if key not in known), "options")
+        raise ArgumentTypeError(
+            f"{unknown}: expected one of the options of the backend {name!r} ({listed}), got"
+            f" {show(options.get(unknown))}."
+        ) from error
     made.check_installed()
     return made
 

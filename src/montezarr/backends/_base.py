@@ -7,19 +7,24 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
+from numbers import Integral
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
 import dask
+import numpy as np
 from dask.local import get_async
 from dask.system import cpu_count
 
-from montezarr._checks import check_int, check_real, value_error
+from montezarr._checks import check_int, check_real, type_error, value_error
 from montezarr._optional import import_optional
 from montezarr.backends._supervisor import Pool, Supervisor
 
 RETRIES = 2
 """How often a task is repeated after its worker died: three deaths are no accident."""
+
+
+MAX_JOBS = 2**15
 
 
 def cores() -> int:
@@ -35,9 +40,12 @@ def check_jobs(n_jobs: Any) -> int:
     ArgumentTypeError, ArgumentValueError
         If it is 0 or not an integer.
     """
-    count = check_int("n_jobs", n_jobs, minimum=-(2**15), maximum=2**15)
-    if count == 0:
-        raise value_error("n_jobs", "a number of workers, or -1 for all cores", n_jobs)
+    expected = "a number of workers, or -1 for all cores, -2 for all but one"
+    if isinstance(n_jobs, (bool, np.bool_)) or not isinstance(n_jobs, Integral):
+        raise type_error("n_jobs", expected, n_jobs)
+    count = int(n_jobs)
+    if count == 0 or abs(count) > MAX_JOBS:
+        raise value_error("n_jobs", expected, n_jobs)
     return count if count > 0 else max(1, cores() + 1 + count)
 
 

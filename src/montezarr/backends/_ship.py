@@ -50,7 +50,7 @@ class Shelf:
         except MontezarrError:
             raise
         except Exception as error:
-            raise _unfit(task, error) from error
+            raise unfit(task, error) from error
         return file.getvalue(), pickler.used, pickler.kept
 
     def place(self, sampling: Sampling) -> tuple[str, Any]:
@@ -61,7 +61,7 @@ class Shelf:
                 try:
                     data = cloudpickle.dumps(sampling, protocol=5)
                 except Exception as error:
-                    raise _unfit(sampling.target, error) from error
+                    raise unfit(sampling.target, error) from error
                 key = f"{os.getpid()}-{next(_numbers)}"
                 known = self._known[id(sampling)] = key, self.store(key, data)
                 weakref.finalize(sampling, self._forget, id(sampling))
@@ -113,7 +113,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no annotati
         return key
 
 
-def _unfit(thing: Any, error: Exception) -> Exception:
+def unfit(thing: Any, error: Exception) -> Exception:
+    """Return the error for what cannot be pickled, with the reason."""
     return type_error(
         "process",
         "a sampler that can be pickled, as backends of processes need it",

@@ -110,6 +110,8 @@ def check_finite(
                 report += Report(retried=((path, attempt),))
                 continue
         failure = _not_finite(sampling, rows, int(position), path, x0, int(bad.sum()))
+        if sampling.on_nonfinite == "retry":
+            failure.message += f" (also when drawn again, {sampling.retries} times)"
         if sampling.on_nonfinite != "mask":
             raise failure
         reason = failure.message.partition(": ")[2].partition(";")[0]

@@ -71,5 +71,6 @@ def _as_dataset(target: Path, state: dict[str, Any]) -> xr.Dataset:
             f" on: {target}. Call montezarr.write with the same Dataset to draw them again."
         )
     ds: xr.Dataset = xr.open_zarr(target, consolidated=False, chunks={})
+    ds = ds[names]  # in the order of the process, which a directory does not keep
     ds.attrs = {ATTRIBUTE: state[ATTRIBUTE]}
     return ds
