@@ -340,3 +340,13 @@ def test_a_worker_imports_neither_dask_nor_xarray_nor_zarr():
         engine.simulate(100, T, 1.0, parallel=True, backend=place, seed=1)
         for heavy in ("dask", "xarray", "zarr", "numba", "pandas"):
             assert not place.executor.submit(samplers.is_loaded, heavy).result(), heavy
+
+
+def test_as_many_workers_as_the_process_may_use():
+    code = (
+        "import os; os.sched_setaffinity(0, {0})\n"
+        "import montezarr as mz\n"
+        "assert mz.backend('threads').workers == 1\n"
+        "assert mz.backend('processes', -2).workers == 1\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
