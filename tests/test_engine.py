@@ -193,6 +193,18 @@ def test_mistakes_count_also_where_they_would_do_no_harm(arguments):
         mz.MonteCarloEngine(samplers.Loop()).simulate(10, 5, 1.0, **arguments)
 
 
+def test_what_has_no_effect_is_said():
+    engine = mz.MonteCarloEngine(samplers.Loop())
+    with pytest.warns(mz.MontezarrWarning, match="no effect without parallel=True") as caught:
+        result = engine.simulate(10, 5, 1.0, backend="threads", n_jobs=2)
+    assert caught[0].filename == __file__
+    assert result.metadata["backend"] == "synchronous"
+    with mz.backend("threads", 2):
+        with pytest.raises(mz.ArgumentValueError, match="n_jobs: expected -1 in the block"):
+            engine.simulate(10, 5, 1.0, parallel=True, n_jobs=1)
+        assert engine.simulate(10, 5, 1.0, parallel=True).metadata["n_jobs"] == 2
+
+
 def test_an_argument_that_nobody_knows_is_refused_by_its_name():
     for name in ("n_job", "random_state", "progress"):
         with pytest.raises(mz.ArgumentTypeError, match=rf"{name}: .* of Loop\.sample_path"):
