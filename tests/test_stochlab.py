@@ -83,7 +83,8 @@ def test_queue_declares_counts_and_times_in_dtypes_of_their_own():
 
 def test_queue_that_overflows_names_the_path_and_replays_its_own_exception():
     small = MM1Queue(arrival_rate=0.9, service_rate=1.0, max_queue_length=12)
-    ds = mz.simulate(small, N_PATHS, 30, seed=SEED)
+    # In one chunk: of several, Dask raises the failure that it meets first.
+    ds = mz.simulate(small, N_PATHS, 30, seed=SEED, chunks=N_PATHS)
     overflows = []
     for path in range(N_PATHS):
         try:
