@@ -72,10 +72,6 @@ class Context(SpawnContext):
         self.made.append(process)
         return process
 
-    def pids(self) -> list[int]:
-        """Return the ids of the processes that run."""
-        return [p.pid for p in self.made if p.pid is not None and p.exitcode is None]
-
     def kill(self) -> None:
         """Kill every process, at once, and wait until they are gone."""
         for process in self.made:

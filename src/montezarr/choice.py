@@ -17,9 +17,7 @@ from montezarr.backends.processes import Processes
 from montezarr.backends.synchronous import Synchronous
 from montezarr.backends.threads import Threads
 from montezarr.lazy import Run
-
-VECTORISED = ("sample", "sample_paths")
-"""Kinds that spend their time in NumPy or Numba, which release the GIL."""
+from montezarr.sampling import VECTORISED
 
 
 def backend_of(run: Run) -> Backend:
@@ -42,7 +40,9 @@ def choose(run: Run, n_jobs: int = -1, **options: Any) -> Backend:
     client = active_client()
     if client is not None:
         reason = f"auto: active Client at {client.scheduler.address}"
-        return Dask(client=client, reason=reason, **options)
+        place = Dask(client=client, reason=reason, **options)
+        check_fits(run, place)
+        return place
     needs_processes = options.get("timeout") is not None
     if _releases_gil(run) and not needs_processes:
         return Threads(workers, reason="auto: the sampler releases the GIL")

@@ -12,6 +12,7 @@ from montezarr._checks import check_int, check_real
 from montezarr.backends import Backend, check_jobs
 from montezarr.errors import WorkerDied, WorkerTimeout
 from montezarr.lazy import Run
+from montezarr.sampling import VECTORISED
 from montezarr.sampling.task import trial
 from montezarr.seeding import BLOCK
 
@@ -151,7 +152,7 @@ def measure(run: Run, place: Backend | None = None) -> float | None:
     """
     known = _measured.get(run.fingerprint)
     if known is None:
-        step = BLOCK if run.sampling.kind in ("sample", "sample_paths") else 1
+        step = BLOCK if run.sampling.kind in VECTORISED else 1
         step = min(step, run.n_paths)
         limit = min(run.n_paths, max(TRIAL_PATHS, 2 * step))
         sampling = replace(run.sampling, on_error="raise", on_nonfinite="keep")

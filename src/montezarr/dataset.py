@@ -23,7 +23,7 @@ from montezarr.backends import configured, cores
 from montezarr.initial import per_path, plain_scalars
 from montezarr.processes import Process
 from montezarr.recipe import FORMAT, RECIPE_KEYS, recipe_of
-from montezarr.sampling import EVENT_TIME, RETRIES
+from montezarr.sampling import EVENT_TIME, RETRIES, VECTORISED
 from montezarr.sampling.adapt import bind, choose_kind
 from montezarr.sampling.arguments import check_dtype, check_keep, check_labels
 from montezarr.seeding import BLOCK, as_root_seed
@@ -175,7 +175,7 @@ def simulate(
         chunks,
         workers,
         work_bytes=(sampling.grid.T + 1) * state_bytes,
-        is_loop=kind not in ("sample", "sample_paths"),
+        is_loop=kind not in VECTORISED,
         local_workers=workers if backend is None or backend.is_local else 1,
     )
     return to_dataset(lazy.Run(sampling, count, chunk, recipe, own_x0))

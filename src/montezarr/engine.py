@@ -22,7 +22,7 @@ from montezarr.lazy import Run
 from montezarr.progress import Progress
 from montezarr.replay import run_of
 from montezarr.result import SimulationResult
-from montezarr.runs import Tally, execute, ranges_of, with_replay
+from montezarr.runs import Tally, execute, ranges_of
 from montezarr.sampling import RETRIES, scalar
 from montezarr.sampling.task import RangeTask
 from montezarr.seeding import BLOCK
@@ -221,7 +221,7 @@ def _place(run: Run, parallel: bool, name: Any, n_jobs: int, timeout: float | No
                 n_jobs, "Name a backend too, to leave the block.",
             )  # fmt: skip
     else:
-        place = choose(run, n_jobs, **options)
+        return choose(run, n_jobs, **options)
     check_fits(run, place)
     return place
 
@@ -258,6 +258,5 @@ def _collect(run: Run, place: Backend, size: int, tally: Tally, progress: Progre
             if progress is not None:
                 progress(done, run.n_paths, len(tally.masked))
     except SamplerError as error:
-        line = "mz.replay(engine.dataset, path)".replace("path", str(error.path))
-        raise with_replay(error, line) from None
+        raise error.with_replay(f"mz.replay(engine.dataset, {error.path})") from None
     return held

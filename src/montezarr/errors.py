@@ -116,6 +116,12 @@ class SamplerError(MontezarrError, RuntimeError):
         self.context = dict(context)
         self.traceback = traceback
 
+    def with_replay(self, line: str | None) -> SamplerError:
+        """Return the error with another line to paste, or with none."""
+        context = {name: text for name, text in self.context.items() if name != "replay"}
+        context |= {} if line is None else {"replay": line}
+        return SamplerError(self.message, self.path, context, self.traceback)
+
     def __reduce__(self) -> tuple[Any, ...]:
         # The default of BaseException would call __init__ with the message alone.
         return type(self), (self.message, self.path, self.context, self.traceback)
@@ -126,6 +132,10 @@ class SamplerError(MontezarrError, RuntimeError):
         if self.traceback:
             lines += ["  original traceback:", *(f"    {s}" for s in self.traceback.splitlines())]
         return "\n".join(lines)
+
+
+def _paths(start: int | None, stop: int | None) -> str:
+    return "one task" if start is None or stop is None else f"paths {start} to {stop - 1}"
 
 
 class WorkerDied(MontezarrError, RuntimeError):
@@ -152,12 +162,11 @@ class WorkerDied(MontezarrError, RuntimeError):
         self.deaths, self.causes, self.start, self.stop = deaths, causes, start, stop
 
     def __str__(self) -> str:
-        known = self.start is not None and self.stop is not None
-        where = f"paths {self.start} to {self.stop - 1}" if known else "one task"  # type: ignore[operator]
         how = f" ({'; '.join(self.causes)})" if self.causes else ""
         return (
-            f"{where}: the worker died {self.deaths} times{how}, so it was given up. Draw these"
-            " paths with backend='synchronous' under a debugger, or use less memory per chunk."
+            f"{_paths(self.start, self.stop)}: the worker died {self.deaths} times{how}, so it was"
+            " given up. Draw these paths with backend='synchronous' under a debugger, or use less"
+            " memory per chunk."
         )
 
 
@@ -177,9 +186,8 @@ class WorkerTimeout(MontezarrError, TimeoutError):
         self.timeout, self.start, self.stop = timeout, start, stop
 
     def __str__(self) -> str:
-        known = self.start is not None and self.stop is not None
-        where = f"paths {self.start} to {self.stop - 1}" if known else "one task"  # type: ignore[operator]
         return (
-            f"{where}: took longer than timeout = {self.timeout:g} s, and its worker was killed."
-            " Allow more time, take smaller batches, or look for a loop without end."
+            f"{_paths(self.start, self.stop)}: took longer than timeout = {self.timeout:g} s, and"
+            " its worker was killed. Allow more time, take smaller batches, or look for a loop"
+            " without end."
         )

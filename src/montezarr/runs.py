@@ -9,7 +9,7 @@ from typing import Any
 
 from montezarr.backends import Backend, windowed
 from montezarr.cost import initial_states
-from montezarr.errors import MaskedPathsWarning, MontezarrWarning, SamplerError
+from montezarr.errors import MaskedPathsWarning, MontezarrWarning
 from montezarr.lazy import Run
 from montezarr.sampling import Report
 from montezarr.sampling.task import RangeTask
@@ -91,9 +91,3 @@ def ranges_of(start: int, stop: int, size: int) -> Iterator[tuple[int, int]]:
     """Yield the ranges of `size` paths from start to stop."""
     for low in range(start, stop, size):
         yield low, min(low + size, stop)
-
-
-def with_replay(error: SamplerError, line: str) -> SamplerError:
-    """Return the error with another line to paste."""
-    context = {**error.context, "replay": line}
-    return SamplerError(error.message, error.path, context, error.traceback)

@@ -7,12 +7,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
+from functools import partial
 from numbers import Integral
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
 import dask
-import numpy as np
 from dask.local import get_async
 from dask.system import cpu_count
 
@@ -41,7 +41,7 @@ def check_jobs(n_jobs: Any) -> int:
         If it is 0 or not an integer.
     """
     expected = "a number of workers, or -1 for all cores, -2 for all but one"
-    if isinstance(n_jobs, (bool, np.bool_)) or not isinstance(n_jobs, Integral):
+    if isinstance(n_jobs, bool) or not isinstance(n_jobs, Integral):
         raise type_error("n_jobs", expected, n_jobs)
     count = int(n_jobs)
     if count == 0 or abs(count) > MAX_JOBS:
@@ -129,7 +129,7 @@ class Backend(ABC):
     @property
     def scheduler(self) -> Any:
         """What Dask takes as ``scheduler=``, while the backend runs."""
-        return Scheduler(self.executor, self.workers)
+        return Scheduler(partial(get_async, self.executor.submit, self.workers))
 
     def submit(self, function: Callable[[Any], Any], item: Any) -> Future[Any]:
         """Start ``function(item)``; the function travels once per worker where that is possible."""
@@ -220,24 +220,35 @@ class ThreadBackend(Backend):
     in_processes = False
 
     def __init__(self, n_jobs: int = -1, *, timeout: float | None = None, **options: Any):
-        if timeout is not None:
-            raise value_error(
-                "timeout", f"None, since the backend {self.name!r} cannot end a task", timeout,
-                "Backends of processes can: processes, multiprocessing, joblib, ray.",
-            )  # fmt: skip
+        refuse_timeout(self.name, timeout)
         super().__init__(n_jobs, **options)
 
 
-class Scheduler:
-    """What Dask calls to compute a graph on an executor, and pickles as no more than a name."""
+def refuse_timeout(name: str, timeout: float | None) -> None:
+    """Raise for a timeout on a backend that cannot end a task.
 
-    def __init__(self, executor: Executor, workers: int):
-        self._executor, self._workers = executor, workers
+    Raises
+    ------
+    ArgumentValueError
+        If it is not None.
+    """
+    if timeout is not None:
+        raise value_error(
+            "timeout", f"None, since the backend {name!r} cannot end a task", timeout,
+            "Backends of local processes can: processes, multiprocessing, joblib, ray.",
+        )  # fmt: skip
+
+
+class Scheduler:
+    """What Dask calls to compute a graph, and pickles as no more than a name."""
+
+    def __init__(self, get: Callable[..., Any]):
+        self._get = get
 
     def __call__(self, dsk: Any, keys: Any, **options: Any) -> Any:
         """Compute the keys of a graph."""
         options.pop("num_workers", None)  # the block has said how many
-        return get_async(self._executor.submit, self._workers, dsk, keys, **options)
+        return self._get(dsk, keys, **options)
 
     def __reduce__(self) -> Any:
         # Dask's configuration, which holds this, travels to the workers of a new cluster.

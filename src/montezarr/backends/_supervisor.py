@@ -48,8 +48,8 @@ class Pool(ABC):
         """End the workers, which have nothing to do."""
 
     def stop(self, future: Future[Any]) -> None:
-        """Kill the worker of one task, where the others live on (`shares_fate` is False)."""
-        raise NotImplementedError
+        """Kill the worker of one task; where workers share their fate, all of them."""
+        self.kill()
 
     def shelf(self) -> Shelf:
         """Return the place of shared objects."""
@@ -89,7 +89,7 @@ class Supervisor(Executor):
     """
 
     def __init__(self, pool: Pool, workers: int, timeout: float | None, retries: int):
-        self._pool, self._max_workers = pool, workers  # Dask reads _max_workers
+        self._pool, self._workers = pool, workers
         self._timeout, self._retries = timeout, retries
         self._shelf = pool.shelf()
         self._events: queue.SimpleQueue[tuple[str, Any, Any]] = queue.SimpleQueue()
@@ -167,7 +167,7 @@ class Supervisor(Executor):
 
     def _dispatch(self) -> None:
         while self._suspects or self._waiting:
-            limit = 1 if self._suspects else self._max_workers
+            limit = 1 if self._suspects else self._workers
             if len(self._running) >= limit:
                 return
             task = (self._suspects or self._waiting).popleft()
@@ -180,7 +180,7 @@ class Supervisor(Executor):
         self._running[id(task)] = task
         try:
             if not self._warm:  # the clock of a task must not run while its worker starts
-                first = [self._pool.submit(_worker.ready) for _ in range(self._max_workers)]
+                first = [self._pool.submit(_worker.ready) for _ in range(self._workers)]
                 wait(first, timeout=WARM_UP)
                 self._warm = True
             inner = self._pool.submit(_worker.call, task.payload, task.shared)
@@ -247,7 +247,8 @@ class Supervisor(Executor):
         lost = list(self._running.values()) if self._pool.shares_fate else [victim]
         causes = self._pool.endings()
         if self._pool.shares_fate:
-            self._restart()
+            self._warm = self._timeout is None
+            self._pool.kill()
         for task in lost:
             self._running.pop(id(task), None)
             task.inner = None
@@ -265,23 +266,17 @@ class Supervisor(Executor):
         late = [task for task in self._running.values() if task.deadline <= now]
         if not late:
             return
-        innocent = []
-        if self._pool.shares_fate:
-            innocent = [task for task in self._running.values() if task.deadline > now]
         for task in late:
-            if not self._pool.shares_fate and task.inner is not None:
+            if task.inner is not None:
                 self._pool.stop(task.inner)
             self._end(task, WorkerTimeout(self._timeout or 0.0))
         if self._pool.shares_fate:
-            self._restart()
+            self._warm = False
+            innocent = list(self._running.values())
             for task in innocent:
                 self._running.pop(id(task))
                 task.inner = None
             self._waiting.extendleft(reversed(innocent))
-
-    def _restart(self) -> None:
-        self._warm = self._timeout is None
-        self._pool.kill()
 
     def _fail_all(self, error: BaseException | None) -> None:
         for task in (*self._running.values(), *self._suspects, *self._waiting):

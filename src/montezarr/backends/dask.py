@@ -18,7 +18,7 @@ import dask
 
 from montezarr._checks import type_error, value_error
 from montezarr._spawn import dask_workers_without_main
-from montezarr.backends._base import RETRIES, Backend
+from montezarr.backends._base import RETRIES, Backend, Scheduler, refuse_timeout
 from montezarr.errors import MontezarrWarning
 
 PACKAGES = ("montezarr", "numpy")
@@ -71,11 +71,7 @@ class Dask(Backend):
         retries: int = RETRIES,
         reason: str = "asked for",
     ):
-        if timeout is not None:
-            raise value_error(
-                "timeout", "None, since a worker of Dask cannot end a task", timeout,
-                "Backends of local processes can: processes, multiprocessing, joblib, ray.",
-            )  # fmt: skip
+        refuse_timeout(self.name, timeout)
         if address is not None and not isinstance(address, str):
             raise type_error("address", "the address of a scheduler, as text", address)
         if address is not None:
@@ -103,7 +99,7 @@ class Dask(Backend):
     @property
     def scheduler(self) -> Any:
         """The Client's own way to compute a graph, in any thread."""
-        return _ClientScheduler(self.client)
+        return Scheduler(self.client.get)
 
     def make_executor(self) -> Executor:
         """Return the executor of the Client; a cluster is started where there is none."""
@@ -240,20 +236,6 @@ def check_versions(client: Any) -> None:
                 MontezarrWarning,
                 stacklevel=2,
             )
-
-
-class _ClientScheduler:
-    """What Dask calls to compute a graph on a Client, and pickles as no more than a name."""
-
-    def __init__(self, client: Any):
-        self._get = client.get
-
-    def __call__(self, dsk: Any, keys: Any, **options: Any) -> Any:
-        """Compute the keys of a graph."""
-        return self._get(dsk, keys, **options)
-
-    def __reduce__(self) -> Any:
-        return str, ("synchronous",)
 
 
 def _same(function: Any) -> Any:

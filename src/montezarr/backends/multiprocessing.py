@@ -36,14 +36,12 @@ class WatchedPool(Pool):
         Number of children.
     kind : class
         `multiprocessing.pool.Pool`, or a subclass.
-    options : dict
-        Further arguments of it.
     """
 
     deaths = (ChildDied,)
 
-    def __init__(self, workers: int, kind: Any = pools.Pool, **options: Any):
-        self._workers, self._kind, self._options = workers, kind, options
+    def __init__(self, workers: int, kind: Any = pools.Pool):
+        self._workers, self._kind = workers, kind
         self._context = Context()
         self._pool: Any = None
         self._pending: set[Future[Any]] = set()
@@ -109,7 +107,6 @@ class WatchedPool(Pool):
             initializer=_worker.set_up,
             initargs=(os.getpid(),),
             context=self._context,
-            **self._options,
         )
         self._wake = multiprocessing.Pipe(duplex=False)
         children = list(self._context.made)  # to which the Pool adds those that replace a dead one

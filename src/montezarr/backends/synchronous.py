@@ -12,8 +12,6 @@ from montezarr.backends._base import ThreadBackend
 class SerialExecutor(Executor):
     """Runs each task at once in the caller's thread: for debugging, and as the reference."""
 
-    _max_workers = 1
-
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Run the task and return its finished future."""
         future: Future[Any] = Future()

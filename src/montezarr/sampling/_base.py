@@ -32,6 +32,9 @@ KINDS: dict[str, str] = {
     "legacy": "sample_path on the global np.random state, one path at a time",
 }
 
+VECTORISED = ("sample", "sample_paths")
+"""Kinds that spend their time in NumPy or Numba, which release the GIL; others loop in Python."""
+
 OnError = Literal["raise", "mask", "retry"]
 OnNonfinite = Literal["raise", "keep", "mask", "retry"]
 

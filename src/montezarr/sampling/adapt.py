@@ -129,8 +129,7 @@ def bind(
         return _bind_declared(sampling, dtype, labels, first_x0, free, free_times)
     except SamplerError as error:
         # There is no Dataset yet of which a path could be drawn again.
-        context = {name: text for name, text in error.context.items() if name != "replay"}
-        raise SamplerError(error.message, error.path, context, error.traceback) from None
+        raise error.with_replay(None) from None
 
 
 def _check_options(process: Any, kind: Kind, options: Mapping[str, Any]) -> None:

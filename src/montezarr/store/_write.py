@@ -105,7 +105,7 @@ def write(
     missing = list(_format.missing_chunks(target, sizes, run.n_chunks))
     if missing:
         with Progress("write", enabled=show) as progress:
-            _write_chunks(run, target, missing, on_progress or progress)
+            _write_chunks(run, target, missing, progress if on_progress is None else on_progress)
     if missing or state is None or state[_format.STORE_ATTRIBUTE]["status"] != _format.COMPLETE:
         root = zarr.open_group(target, mode="r+")
         root.attrs.update({_format.STORE_ATTRIBUTE: _format.state_of(run, _format.COMPLETE)})
