@@ -10,8 +10,10 @@ import xarray as xr
 from montezarr import plot as plots
 from montezarr.batches import batches
 from montezarr.lazy import Plan
+from montezarr.reduce import reduce
 from montezarr.replay import plan, replay
 from montezarr.store import write
+from montezarr.stream import Snapshot, stream
 
 
 @final
@@ -50,6 +52,14 @@ class DatasetAccessor:
         """Yield the paths in memory, a part at a time, in order; see `montezarr.batches`."""
         return batches(self._ds, size)
 
+    def reduce(self, statistics: Any, **options: Any) -> xr.Dataset:
+        """Return statistics over all paths, in one pass; see `montezarr.reduce`."""
+        return reduce(self._ds, statistics, **options)
+
+    def stream(self, statistics: Any, **options: Any) -> Iterator[Snapshot]:
+        """Yield snapshots of statistics until a rule is met; see `montezarr.stream`."""
+        return stream(self._ds, statistics, **options)
+
     @property
     def plot(self) -> PlotMethods:
         """Pictures."""
@@ -59,10 +69,18 @@ class DatasetAccessor:
 @final
 @xr.register_dataarray_accessor("mz")
 class DataArrayAccessor:
-    """``ds.x.mz``: pictures of one variable."""
+    """``ds.x.mz``: statistics and pictures of one variable."""
 
     def __init__(self, array: xr.DataArray):
         self._array = array
+
+    def reduce(self, statistics: Any, **options: Any) -> xr.Dataset:
+        """Return statistics over all paths, in one pass; see `montezarr.reduce`."""
+        return reduce(self._array, statistics, **options)
+
+    def stream(self, statistics: Any, **options: Any) -> Iterator[Snapshot]:
+        """Yield snapshots of statistics until a rule is met; see `montezarr.stream`."""
+        return stream(self._array, statistics, **options)
 
     @property
     def plot(self) -> PlotMethods:

@@ -34,7 +34,7 @@ ATTRIBUTE = "montezarr"
 
 def simulate(
     process: Any,
-    n_paths: int,
+    n_paths: int | None,
     T: int | None = None,
     x0: Any = None,
     *,
@@ -65,8 +65,9 @@ def simulate(
         An object of yours is copied as it is now. Code of yours is tried twice on the first path
         (or block) at the call: where the two differ, or the global random state moves, it is
         refused, since no seed reaches it.
-    n_paths : int
-        Number of paths, from 1 to 2**63 - 1.
+    n_paths : int or None
+        Number of paths, from 1 to 2**63 - 1. None for `montezarr.stream` and `batches`, which draw
+        until something stops them: the Dataset then has 2**40 paths and cannot be computed.
     T : int, optional
         Number of steps, up to 2**32; a path has T+1 states. None with `times`, or for a function
         without a parameter ``T``, which fixes the length itself.
@@ -129,7 +130,12 @@ def simulate(
     (100000000, 253)
     """
     kind = choose_kind(process, check_bool("legacy_global_rng", legacy_global_rng))
-    count = check_int("n_paths", n_paths, minimum=1, maximum=MAX_INDEX)
+    is_endless = n_paths is None
+    count = check_int(
+        "n_paths", lazy.ENDLESS if n_paths is None else n_paths, minimum=1, maximum=MAX_INDEX
+    )
+    if is_endless and chunks is not None:
+        raise value_error("chunks", "None where n_paths is None", chunks)
     root = as_root_seed(seed)
     on_error = check_choice("on_error", on_error, ("raise", "mask", "retry"))
     choice = check_choice("on_nonfinite", on_nonfinite, ("raise", "keep", "mask", "retry"))
@@ -169,14 +175,18 @@ def simulate(
     state_bytes = len(sampling.variables) * sampling.dtype.itemsize
     backend = configured()
     workers = cores() if backend is None else backend.workers
-    chunk = lazy.choose_chunk(
-        count,
-        sampling.n_times * state_bytes,
-        chunks,
-        workers,
-        work_bytes=(sampling.grid.T + 1) * state_bytes,
-        is_loop=kind not in VECTORISED,
-        local_workers=workers if backend is None or backend.is_local else 1,
+    chunk = (
+        lazy.ENDLESS_CHUNK
+        if is_endless
+        else lazy.choose_chunk(
+            count,
+            sampling.n_times * state_bytes,
+            chunks,
+            workers,
+            work_bytes=(sampling.grid.T + 1) * state_bytes,
+            is_loop=kind not in VECTORISED,
+            local_workers=workers if backend is None or backend.is_local else 1,
+        )
     )
     return to_dataset(lazy.Run(sampling, count, chunk, recipe, own_x0))
 

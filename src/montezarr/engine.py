@@ -140,8 +140,9 @@ class MonteCarloEngine:
         in_parallel = check_bool("parallel", parallel)
         show = check_bool("show_progress", show_progress)
         size = None if batch_size is None else check_int("batch_size", batch_size, minimum=1)
+        count = check_int("n_paths", n_paths, minimum=1)
         self.dataset = simulate(
-            self.process, n_paths, T, x0, dt=dt, times=times, seed=seed, dtype=dtype, labels=labels,
+            self.process, count, T, x0, dt=dt, times=times, seed=seed, dtype=dtype, labels=labels,
             on_error=on_error, on_nonfinite=on_nonfinite, retries=retries,
             legacy_global_rng=self._is_legacy(), **kwargs,
         )  # fmt: skip

@@ -30,6 +30,12 @@ CHUNKS_PER_WORKER = 8
 MAX_CHUNKS_HARD = 10**7
 """A graph of more chunks than this costs gigabytes before anything runs."""
 
+ENDLESS = 2**40
+"""Number of paths of a run that has none: more than anybody streams."""
+
+ENDLESS_CHUNK = 2**30
+"""Paths per chunk of such a run: a graph of a thousand chunks, of which none is ever drawn."""
+
 LARGE = 2**16
 """Bytes of a pickled sampler above which it is no part of each task."""
 
@@ -63,6 +69,11 @@ class Run:
     chunk: int
     recipe: Mapping[str, Any] = field(hash=False)
     x0: Any = field(default=None, hash=False, compare=False)
+
+    @property
+    def is_endless(self) -> bool:
+        """Whether no number of paths was given: then they are streamed until something stops."""
+        return self.n_paths == ENDLESS
 
     @property
     def fingerprint(self) -> str:
@@ -172,11 +183,16 @@ def choose_chunk(
     return count * BLOCK
 
 
+def chunk_sizes(run: Run) -> tuple[int, ...]:
+    """Return the paths of each chunk."""
+    return tuple(np.diff([*range(0, run.n_paths, run.chunk), run.n_paths]).tolist())
+
+
 def arrays(run: Run) -> dict[str, Any]:
     """Return the lazy variables of a run by name, each a Dask array (path, time)."""
     sampling = run.sampling
     several = len(sampling.variables) > 1
-    paths = tuple(np.diff([*range(0, run.n_paths, run.chunk), run.n_paths]).tolist())
+    paths = chunk_sizes(run)
     shape: tuple[Any, ...] = (paths, (sampling.n_times,))
     if several:
         shape = ((len(sampling.variables),), *shape)
@@ -263,6 +279,11 @@ def _chunk_from(x0: NDArray[Any], run: _Task, block_id: Any = None) -> NDArray[A
 
 
 def _range(run: _Task, block_id: Any) -> tuple[int, int]:
+    if run.n_paths == ENDLESS:
+        raise MemoryBudgetError(
+            "n_paths: expected a number of paths to compute, got None, which only montezarr.stream"
+            " takes. Pass n_paths= to simulate."
+        )
     start = block_id[-2] * run.chunk
     return start, min(start + run.chunk, run.n_paths)
 
@@ -275,6 +296,13 @@ def _oriented(rows: NDArray[Any]) -> NDArray[Any]:
 
 _by_name: weakref.WeakValueDictionary[str, _Task] = weakref.WeakValueDictionary()
 _by_recipe: weakref.WeakValueDictionary[str, _Task] = weakref.WeakValueDictionary()
+
+
+def live_run(layers: Iterable[str]) -> Run | None:
+    """Return the run of this process that some layer is the array of; None if none or several."""
+    tasks = [_by_name[name] for name in layers if name in _by_name]
+    runs = [task.run for task in tasks if task.run is not None]
+    return runs[0] if len(runs) == 1 else None
 
 
 def recall(key: str, layers: Iterable[str] = (), n_paths: int | None = None) -> Run | None:

@@ -65,7 +65,7 @@ def run_of(ds: Any, process: Any = None) -> lazy.Run:
     policies: dict[str, Any] = _policies(simulated[0]) if simulated else {"on_nonfinite": "keep"}
     again = simulate(
         target,
-        n_paths=max(1, ds.sizes.get("path", 1)),
+        n_paths=_number_of_paths(ds),
         T=grid.get("T"),
         # A given dt would say that the times of the paths do not matter.
         dt=None if EVENT_TIME in names else grid.get("dt"),
@@ -73,7 +73,7 @@ def run_of(ds: Any, process: Any = None) -> lazy.Run:
         x0=x0,
         seed=RootSeed.from_dict(recipe["seed"]),
         dtype=dtypes.pop() if len(dtypes) == 1 else None,
-        chunks=_chunk_of(ds),
+        chunks=None if _number_of_paths(ds) is None else _chunk_of(ds),
         keep=recipe.get("keep"),
         **policies,
         labels=None
@@ -115,6 +115,11 @@ def _policies(name: str) -> dict[str, Any]:
     """Return what the name of an array tells about failures; see `lazy.arrays`."""
     parts = [part.split(":") for part in name.split("-") if ":" in part]
     return {part[0]: part[1] for part in parts if part[0] in ("on_error", "on_nonfinite")}
+
+
+def _number_of_paths(ds: xr.Dataset) -> int | None:
+    count = max(1, ds.sizes.get("path", 1))
+    return None if count == lazy.ENDLESS else count
 
 
 def _chunk_of(ds: xr.Dataset) -> int | None:

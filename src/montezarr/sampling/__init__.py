@@ -33,7 +33,10 @@ __all__ = [
     "Rows",
     "Sampling",
     "Variable",
+    "describe_error",
     "own_copy",
+    "private",
+    "sample_private",
     "sample_range",
     "sample_reported",
 ]
@@ -69,13 +72,21 @@ def sample_range(sampling: Sampling, start: int, stop: int, x0: Any = None) -> R
 
 def sample_reported(sampling: Sampling, start: int, stop: int, x0: Any) -> tuple[Rows, Report]:
     """Return the rows as `sample_range` does, and which paths were masked or drawn again."""
-    # An object may keep its working state in itself, and threads would share it.
-    private = replace(sampling, target=own_copy(sampling.target))
-    rows, report = policy.draw(_draw, private, start, stop, x0)
+    return sample_private(private(sampling), start, stop, x0)
+
+
+def private(sampling: Sampling) -> Sampling:
+    """Return a sampler that no one else uses: an object may keep its working state in itself."""
+    return replace(sampling, target=own_copy(sampling.target))
+
+
+def sample_private(sampling: Sampling, start: int, stop: int, x0: Any) -> tuple[Rows, Report]:
+    """Do what `sample_reported` does, by a sampler that is `private` already."""
+    rows, report = policy.draw(_draw, sampling, start, stop, x0)
     if sampling.on_nonfinite != "keep" and rows.dtype.kind == "f":
         if sampling.kind == "sample" and counter.stays_finite(sampling, x0):
             return rows, report
-        report += policy.check_finite(_draw, private, rows, start, x0, report)
+        report += policy.check_finite(_draw, sampling, rows, start, x0, report)
     return rows, report
 
 

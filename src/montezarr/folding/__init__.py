@@ -1,0 +1,7 @@
+"""Fold ranges of paths into the states of statistics: NumPy only, what a worker runs."""
+
+from montezarr.folding._fold import Arrays, Column, Fold, Folded, Group, Parts
+from montezarr.folding._forest import Forest
+from montezarr.folding._task import DrawnTask
+
+__all__ = ["Arrays", "Column", "DrawnTask", "Fold", "Folded", "Forest", "Group", "Parts"]

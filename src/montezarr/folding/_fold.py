@@ -1,0 +1,361 @@
+"""Fold values of consecutive paths into states, and the states of several tasks into one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from montezarr.folding._forest import Bundle, Forest, Key, squeeze
+from montezarr.seeding import BLOCK
+from montezarr.statistics import Sample, Source, Statistic
+
+Arrays = list[NDArray[Any]]
+"""Values of all variables, (other dimensions ..., paths)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """Statistics of one variable, or of several together.
+
+    Attributes
+    ----------
+    source : Source
+        What it is, for the statistics.
+    arrays : tuple of int
+        Which of the arrays it takes; several for statistics along the variables.
+    cells : int
+        Number of cells: the product of the other dimensions, without the axis.
+    axis : int or None
+        Position of the dimension that the statistics take as a whole, among the others; -1 for
+        that of the variables.
+    statistics : tuple of Statistic
+        What is taken.
+    masked : tuple of (float or None)
+        Of each array the number that stands for a masked path, if it is not NaN.
+    """
+
+    source: Source
+    arrays: tuple[int, ...]
+    cells: int
+    axis: int | None
+    statistics: tuple[Statistic, ...]
+    masked: tuple[float | None, ...]
+
+    @property
+    def order(self) -> int:
+        """Highest power of centred values that a statistic asks for."""
+        return max((statistic.order for statistic in self.statistics), default=0)
+
+    @property
+    def in_order(self) -> tuple[Statistic, ...]:
+        """The statistics whose states are merged along the tree of blocks."""
+        return tuple(statistic for statistic in self.statistics if not statistic.order_free)
+
+    @property
+    def any_order(self) -> tuple[Statistic, ...]:
+        """Those whose states may be merged in any order."""
+        return tuple(statistic for statistic in self.statistics if statistic.order_free)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The array whose values tell the groups; only values that it is finite at belong to one."""
+
+    array: int
+    masked: float | None = None
+
+
+class Piece(NamedTuple):
+    """Values of a part of a block: its first path, and all arrays."""
+
+    start: int
+    arrays: Arrays
+
+
+class Folded:
+    """States of ranges of paths; two of them join to that of both.
+
+    Attributes
+    ----------
+    forest : Forest
+        The states that are merged along the tree of blocks.
+    states : dict
+        By column and group, those that may be merged in any order.
+    lost : dict
+        By column and group, the number of values that are not finite, (cells,).
+    pieces : dict of int to list of Piece
+        By block, the values of blocks of which not all paths are there yet.
+    paths : int
+        Number of paths folded, without those in pieces.
+    """
+
+    __slots__ = ("forest", "lost", "paths", "pieces", "states")
+
+    def __init__(self) -> None:
+        self.forest = Forest()
+        self.states: dict[Key, tuple[Any, ...]] = {}
+        self.lost: dict[Key, NDArray[np.int64]] = {}
+        self.pieces: dict[int, list[Piece]] = {}
+        self.paths = 0
+
+    def copy(self) -> Folded:
+        """Return a copy that stays as it is when more is added to this one."""
+        out = Folded()
+        out.forest.nodes = dict(self.forest.nodes)
+        out.states, out.lost = dict(self.states), dict(self.lost)
+        out.pieces = {block: list(pieces) for block, pieces in self.pieces.items()}
+        out.paths = self.paths
+        return out
+
+
+class Fold:
+    """The rules by which values become states: which columns, and which groups.
+
+    Parameters
+    ----------
+    columns : sequence of Column
+        What is taken of which arrays.
+    group : Group, optional
+        What tells the groups.
+    """
+
+    def __init__(self, columns: Sequence[Column], group: Group | None = None):
+        self.columns = tuple(columns)
+        self.group = group
+
+    def add(self, folded: Folded, start: int, arrays: Arrays) -> None:
+        """Fold the paths from `start` on, in place.
+
+        Blocks that are there in part wait as pieces, until the rest of them comes.
+        """
+        n = arrays[0].shape[-1]
+        first = min(-(-start // BLOCK) * BLOCK, start + n)
+        last = max(first, (start + n) // BLOCK * BLOCK)
+        self._keep(folded, start, [a[..., : first - start] for a in arrays])
+        if last > first:
+            whole = [a[..., first - start : last - start] for a in arrays]
+            self._blocks(folded, first // BLOCK, whole, BLOCK)
+        self._keep(folded, last, [a[..., last - start :] for a in arrays])
+
+    def join(self, folded: Folded, other: Folded) -> None:
+        """Add the states of other paths, in place; `other` is of no use afterwards."""
+        folded.forest.join(self.merge, other.forest)
+        for key, states in other.states.items():
+            mine = folded.states.get(key)
+            kinds = self.columns[key[0]].any_order
+            folded.states[key] = (
+                states
+                if mine is None
+                else tuple(k.merge(a, b) for k, a, b in zip(kinds, mine, states, strict=True))
+            )
+        for key, count in other.lost.items():
+            folded.lost[key] = folded.lost[key] + count if key in folded.lost else count
+        folded.paths += other.paths
+        for pieces in other.pieces.values():
+            for piece in pieces:
+                self._keep(folded, piece.start, piece.arrays)
+
+    def merge(self, a: Bundle, b: Bundle) -> Bundle:
+        """Return the bundle of neighbouring blocks, of which those of `a` come first."""
+        out = {**a, **b}
+        for key in a.keys() & b.keys():
+            kinds = self.columns[key[0]].in_order
+            pairs = zip(kinds, a[key], b[key], strict=True)
+            out[key] = tuple(kind.merge(x, y) for kind, x, y in pairs)
+        return out
+
+    def finish(self, folded: Folded, stop: int) -> None:
+        """Fold the last block, which ends at path `stop` and may be no whole one."""
+        block, rest = divmod(stop, BLOCK)
+        if rest and block in folded.pieces:
+            self._complete(folded, block, rest)
+
+    def totals(self, folded: Folded) -> dict[Key, list[Any]]:
+        """Return the final states of all statistics, by column and group, fit for `finalize`."""
+        bundle = folded.forest.total(self.merge)
+        out = {}
+        for key in sorted(folded.lost, key=lambda key: (key[0], key[1] is not None, key[1])):
+            column = self.columns[key[0]]
+            in_order = iter(squeeze(state) for state in bundle.get(key, ()))
+            any_order = iter(folded.states.get(key, ()))
+            out[key] = [
+                next(any_order if statistic.order_free else in_order)
+                for statistic in column.statistics
+            ]
+        return out
+
+    def nothing(self, column: Column) -> list[Any]:
+        """Return the states of the statistics of a column for no path."""
+        axis = () if column.axis is None else (self._axis_length(column),)
+        sample = Sample(np.empty((*axis, column.cells, 1, 0)), 0, column.source)
+        states = [statistic.chunk(sample) for statistic in column.statistics]
+        return [
+            state if statistic.order_free else squeeze(state)
+            for statistic, state in zip(column.statistics, states, strict=True)
+        ]
+
+    def _axis_length(self, column: Column) -> int:
+        if column.axis == -1:
+            return len(column.arrays)
+        assert column.source.times is not None
+        return len(column.source.times)
+
+    # --- from arrays to states ----------------------------------------------------------------
+
+    def _keep(self, folded: Folded, start: int, arrays: Arrays) -> None:
+        """Put the values of a part of a block aside, until the block is whole."""
+        n = arrays[0].shape[-1]
+        if n == 0:
+            return
+        block = start // BLOCK
+        # A copy: the values may lie in a buffer that is used again.
+        piece = Piece(start, [np.array(array) for array in arrays])
+        folded.pieces.setdefault(block, []).append(piece)
+        if sum(p.arrays[0].shape[-1] for p in folded.pieces[block]) == BLOCK:
+            self._complete(folded, block, BLOCK)
+
+    def _complete(self, folded: Folded, block: int, size: int) -> None:
+        pieces = sorted(folded.pieces.pop(block), key=lambda piece: piece.start)
+        columns = zip(*(piece.arrays for piece in pieces), strict=True)
+        arrays = [np.concatenate(parts, axis=-1) for parts in columns]
+        self._blocks(folded, block, arrays, size)
+
+    def _blocks(self, folded: Folded, block: int, arrays: Arrays, size: int) -> None:
+        """Fold whole blocks of `size` paths."""
+        folded.paths += arrays[0].shape[-1]
+        codes = None if self.group is None else self._codes(arrays[self.group.array])
+        known: dict[int, tuple[NDArray[np.float64], NDArray[Any]]] = {}
+        bundle: Bundle = {}
+        for position, column in enumerate(self.columns):
+            parts = []
+            for i, masked in zip(column.arrays, column.masked, strict=True):
+                if i not in known:
+                    known[i] = _clean(arrays[i], masked)
+                parts.append(known[i])
+            for group, mask in _groups(codes, arrays[column.arrays[0]].shape):
+                values = [
+                    part if mask is None else np.where(mask, part, np.nan) for part, _ in parts
+                ]
+                lost = [bad if mask is None else bad & mask for _, bad in parts]
+                key = position, group
+                bundle[key] = self._one(folded, key, block, size, values, lost)
+        count = arrays[0].shape[-1] // size
+        folded.forest.add_run(self.merge, block, count, bundle)
+
+    def _one(
+        self, folded: Folded, key: Key, block: int, size: int, values: Arrays, lost: Arrays
+    ) -> tuple[Any, ...]:
+        """Fold the values of a column and group; return the states that go along the tree."""
+        column = self.columns[key[0]]
+        sample = Sample(_arranged(column, values, size), block * BLOCK, column.source, column.order)
+        mine = folded.states.get(key)
+        folded.states[key] = (
+            tuple(kind.chunk(sample) for kind in column.any_order)
+            if mine is None
+            else tuple(k.update(a, sample) for k, a in zip(column.any_order, mine, strict=True))
+        )
+        count = _lost(column, lost)
+        folded.lost[key] = folded.lost[key] + count if key in folded.lost else count
+        return tuple(kind.chunk(sample) for kind in column.in_order)
+
+    def _codes(self, values: NDArray[Any]) -> NDArray[np.float64]:
+        assert self.group is not None
+        codes = values.astype(np.float64)
+        if self.group.masked is not None:
+            codes[codes == self.group.masked] = np.nan
+        return codes
+
+
+_NOTHING_LOST = np.zeros((), bool)
+
+
+def _clean(values: NDArray[Any], masked: float | None) -> tuple[NDArray[np.float64], Any]:
+    """Return values as float64 with NaN for all that does not count, and where that is."""
+    if values.dtype.kind != "f":
+        out = values.astype(np.float64)
+        if masked is None:
+            return out, _NOTHING_LOST
+        bad = out == masked
+    else:
+        out = np.ascontiguousarray(values, np.float64)
+        bad = ~np.isfinite(out)
+    if not bad.any():
+        return out, _NOTHING_LOST
+    return np.where(bad, np.nan, out), bad
+
+
+def _arranged(column: Column, values: Arrays, size: int) -> NDArray[np.float64]:
+    """Return the values as statistics take them: (cells, blocks, paths), the axis before."""
+    if column.axis == -1:
+        array = np.stack([part.reshape(column.cells, -1) for part in values])
+    else:
+        array = values[0]
+        if column.axis is not None:
+            array = np.moveaxis(array, column.axis, 0)
+    lead = (column.cells,) if column.axis is None else (len(array), column.cells)
+    blocks = array.shape[-1] // size
+    return np.ascontiguousarray(array.reshape(*lead, blocks, size))
+
+
+def _lost(column: Column, lost: Arrays) -> NDArray[np.int64]:
+    """Return how many values of each cell, and entry of the axis, are not finite."""
+    total = np.zeros(column.cells, np.int64)
+    for bad in lost:
+        if bad.ndim:
+            array = bad if column.axis in (None, -1) else np.moveaxis(bad, column.axis, 0)
+            counts = array.sum(axis=-1, dtype=np.int64)
+            if column.axis not in (None, -1):
+                counts = counts.sum(axis=0)
+            total += counts.reshape(column.cells)
+    return total
+
+
+def _groups(codes: Any, shape: tuple[int, ...]) -> Iterator[tuple[Any, Any]]:
+    """Yield each group with the mask of its values, broadcast to `shape`."""
+    if codes is None:
+        yield None, None
+        return
+    for code in np.unique(codes[np.isfinite(codes)]).tolist():
+        mask = codes == code
+        yield code, np.broadcast_to(mask, shape) if mask.ndim in (1, len(shape)) else mask
+
+
+class Parts:
+    """Folds paths in their order, and starts a new part at each cut.
+
+    Parameters
+    ----------
+    fold : Fold
+        The rules.
+    cuts : sequence of int
+        Path counts, multiples of a block, increasing: at each of them a part ends.
+    """
+
+    def __init__(self, fold: Fold, cuts: Sequence[int] = ()):
+        self.fold, self._cuts = fold, list(cuts)
+        self.parts: list[tuple[int, Folded]] = []
+        self._current = Folded()
+
+    def add(self, start: int, arrays: Arrays) -> None:
+        """Fold the paths from `start` on."""
+        stop = start + arrays[0].shape[-1]
+        low = start
+        while self._cuts and self._cuts[0] <= stop:
+            cut = self._cuts.pop(0)
+            if cut > low:
+                inside = [array[..., low - start : cut - start] for array in arrays]
+                self.fold.add(self._current, low, inside)
+            self.parts.append((cut, self._current))
+            self._current, low = Folded(), max(low, cut)
+        if low < stop:
+            self.fold.add(self._current, low, [array[..., low - start :] for array in arrays])
+
+    def end(self, stop: int) -> list[tuple[int, Folded]]:
+        """Return the end and the states of each part; the last one ends at `stop`."""
+        if not self.parts or self.parts[-1][0] < stop:
+            self.parts.append((stop, self._current))
+        return self.parts

@@ -1,0 +1,81 @@
+"""The task of a statistic over simulated paths: many blocks, a few at a time, states returned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from montezarr.errors import SamplerError
+from montezarr.folding._fold import Arrays, Fold, Folded, Parts
+from montezarr.sampling import Report, Rows, Sampling, describe_error, private, sample_private
+from montezarr.seeding import BLOCK
+
+SLAB_BYTES = 2**22
+"""Bytes of the paths that are drawn at once: they stay in the cache while they are folded."""
+
+Item = tuple[int, int, tuple[int, ...], Any]
+"""First path, the one after the last, where parts end, and what else the task needs."""
+
+Program = Callable[[Rows], Arrays]
+"""From the rows of whole blocks to what statistics see of them."""
+
+
+class DrawnTask:
+    """Draw a range of paths, a slab of whole blocks at a time, and fold them.
+
+    Memory does not depend on the number of paths in the range.
+
+    Parameters
+    ----------
+    sampling : Sampling
+        What draws.
+    fold : Fold
+        What is taken of the paths.
+    program : callable, optional
+        What statistics see of the rows; the variables themselves by default.
+    width : int
+        Bytes of a path and of all that the program makes of it.
+    """
+
+    def __init__(
+        self, sampling: Sampling, fold: Fold, program: Program | None = None, width: int = 8
+    ):
+        self.sampling, self.fold, self.program = sampling, fold, program
+        self.slab = max(1, SLAB_BYTES // max(1, width) // BLOCK) * BLOCK
+        self.__name__ = f"reduce-{sampling.name}"  # as which it shows on the dashboard
+
+    def __call__(self, item: Item) -> tuple[list[tuple[int, Folded]], Report]:
+        """Run the task on (start, stop, cuts, initial states)."""
+        start, stop, cuts, x0 = item
+        parts, report = Parts(self.fold, cuts), Report()
+        sampling = private(self.sampling)
+        for low in range(start, stop, self.slab):
+            high = min(low + self.slab, stop)
+            part = None if x0 is None else x0[..., low - start : high - start]
+            rows, more = sample_private(sampling, low, high, part)
+            report += more
+            parts.add(low, self.observe(rows, low))
+        return parts.end(stop), report
+
+    def observe(self, rows: Rows, low: int) -> Arrays:
+        """Return what statistics see of the paths from `low` on, (..., paths).
+
+        A program sees whole blocks, at the end of a run filled up with copies of the last path:
+        NumPy may sum one path in another order than many, and a path must not change with n_paths.
+        """
+        if self.program is None:
+            return list(rows)
+        n = rows.shape[-1]
+        missing = -n % BLOCK
+        if missing:
+            rows = np.concatenate([rows, np.repeat(rows[..., -1:], missing, axis=-1)], axis=-1)
+        try:
+            arrays = self.program(rows)
+        except (KeyboardInterrupt, SamplerError):
+            raise
+        except BaseException as error:  # also SystemExit, which would end a worker without a word
+            message = f"what is observed of paths {low} to {low + n - 1}: {describe_error(error)}"
+            raise self.sampling.failure(None, self.sampling.x0, message, error) from None
+        return [array[..., :n] for array in arrays]

@@ -1,0 +1,193 @@
+"""What statistics are taken of: any xarray object with paths, as tasks that fold them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import xarray as xr
+from dask.base import is_dask_collection, tokenize
+
+from montezarr import cost, lazy
+from montezarr._checks import check_callable
+from montezarr.backends import Backend, configured
+from montezarr.backends.threads import Threads
+from montezarr.choice import backend_of
+from montezarr.folding import Arrays
+from montezarr.lazy import Run
+from montezarr.observed._feed import ComputedFeed, Cuts, DrawnFeed, Feed, MemoryFeed, no_cuts
+from montezarr.observed._observer import Chain, Observer, is_pathwise, observed_schema
+from montezarr.observed._program import Program, Unlike, program_of
+from montezarr.observed._schema import (
+    PATH,
+    TIME,
+    Observed,
+    Schema,
+    as_dataset,
+    labels_of,
+    schema_of,
+)
+from montezarr.recipe import digest_of
+from montezarr.replay import is_untouched, undrawn_run
+from montezarr.sampling import sample_range
+from montezarr.seeding import BLOCK
+
+__all__ = [
+    "PATH",
+    "TIME",
+    "Cuts",
+    "DrawnFeed",
+    "Feed",
+    "Observed",
+    "Schema",
+    "as_dataset",
+    "feed_of",
+    "labels_of",
+    "no_cuts",
+]
+
+TRIAL = {"sample": 64, "sample_paths": BLOCK}
+"""Paths on which an expression is tried; four where they are drawn one at a time."""
+
+
+def feed_of(ds: xr.Dataset, observe: Callable[[xr.Dataset], Any] | None = None) -> Feed:
+    """Return the paths of a Dataset, of which every variable has paths, as a feed.
+
+    Simulated paths are drawn in any range, and what an expression makes of them is computed there,
+    where the expression treats all chunks alike. Others are computed in the chunks that they have.
+
+    Parameters
+    ----------
+    ds : Dataset
+        Lazy or not.
+    observe : callable, optional
+        From a Dataset in memory to what statistics see in its place.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If `observe` is no such function.
+    SamplerError
+        If the sampler fails on its first paths.
+    """
+    if observe is not None:
+        check_callable("observe", observe, "(Dataset in memory)")
+    schema = schema_of(ds)
+    lazies = [is_dask_collection(variable.data) for variable in ds.data_vars.values()]
+    if not any(lazies):
+        observer, schema = _observer(observe, schema, lambda: _first(ds, BLOCK))
+        return MemoryFeed(
+            ds, schema, _somewhere(), observe=observer, how="in memory",
+            key=lambda: _key(tokenize(ds), observe),
+        )  # fmt: skip
+    reason = "some variables are in memory"
+    run = _run_of(ds) if all(lazies) else None
+    if all(lazies) and run is None:
+        reason = "not of one simulation in this process"
+    if run is not None:
+        try:
+            return _drawn(ds, run, schema, observe)
+        except Unlike as error:
+            reason = str(error)
+    if not all(lazies):
+        ds = ds.chunk({PATH: _common_chunks(ds)})
+    backend = _somewhere() if run is None else backend_of(run)
+    observer, schema = _observer(observe, schema, lambda: _first(ds, 8))
+    names = [variable.data.name for variable in ds.data_vars.values()]
+    return ComputedFeed(
+        ds, schema, backend, observe=observer, how=f"chunk by chunk ({reason})",
+        key=lambda: _key(tokenize(names), observe),
+    )  # fmt: skip
+
+
+def _drawn(ds: xr.Dataset, run: Run, schema: Schema, observe: Any) -> DrawnFeed:
+    """Return the feed of a run, or raise Unlike."""
+    program: Any = None if _is_plain(ds, run) else _program(ds, run)
+    token = "" if program is None else program.token()
+    if program is not None or observe is not None:
+        n = min(TRIAL.get(run.sampling.kind, 4), run.n_paths)
+        rows = sample_range(run.sampling, 0, n, cost.initial_states(run, 0, n))
+        arrays = _tried(program, rows)
+        observer, schema = _observer(observe, schema, lambda: arrays)
+        if observer is not None:
+            program = Chain(program, observer)
+    made = "" if program is None else ", with what is made of them"
+    return DrawnFeed(
+        run, schema, backend_of(run), program=program,
+        how=f"block by block (paths are drawn in any range{made})",
+        key=lambda: _key(f"{run.fingerprint}-{token}", observe),
+    )  # fmt: skip
+
+
+def _tried(program: Program | None, rows: Any) -> Arrays:
+    """Return what a program makes of a few paths, or raise Unlike if it is not for any range."""
+    if program is None:
+        return list(rows)
+    try:
+        arrays = program(rows)
+        alike = is_pathwise(program, rows)
+    except Exception as error:
+        raise Unlike(f"it cannot be computed in parts: {type(error).__name__}") from error
+    if not alike:
+        raise Unlike("what it makes of a path depends on its chunk")
+    return arrays
+
+
+def _program(ds: xr.Dataset, run: Run) -> Program:
+    arrays = [(v.data, v.dims.index(PATH)) for v in ds.data_vars.values()]
+    try:
+        return program_of(arrays, lazy.name_of(run), lazy.chunk_sizes(run))
+    except Unlike:
+        raise
+    except Exception as error:  # another version of Dask may have other graphs
+        raise Unlike(f"its graph is not understood: {type(error).__name__}") from error
+
+
+def _is_plain(ds: xr.Dataset, run: Run) -> bool:
+    """Return whether the variables are the rows that a run draws, in their order."""
+    names = [variable.name for variable in run.sampling.variables]
+    if list(ds.data_vars) == names and is_untouched(ds, run):
+        return True
+    first = next(iter(ds.data_vars.values()))
+    is_array = len(names) == 1 and len(ds.data_vars) == 1 and first.dims[0] == PATH
+    return is_array and first.data.name == lazy.name_of(run)
+
+
+def _run_of(ds: xr.Dataset) -> Run | None:
+    """Return the one run that lazy variables are made of."""
+    layers = {name for v in ds.data_vars.values() for name in getattr(v.data.dask, "layers", {})}
+    simulated = [name for name in layers if name.startswith("simulate-")]
+    if len(simulated) > 1:
+        return None
+    found = lazy.live_run(layers)
+    return undrawn_run(ds) if found is None else found
+
+
+def _observer(
+    observe: Any, schema: Schema, first: Callable[[], Arrays]
+) -> tuple[Observer | None, Schema]:
+    if observe is None:
+        return None, schema
+    observer = Observer(observe, schema)
+    return observer, observed_schema(observer, first())
+
+
+def _first(ds: xr.Dataset, n: int) -> Arrays:
+    part = ds.isel({PATH: slice(0, n)}).compute()
+    return [v.transpose(..., PATH).values for v in part.data_vars.values()]
+
+
+def _common_chunks(ds: xr.Dataset) -> tuple[int, ...]:
+    """Return the chunks of the paths of the variable that has them."""
+    for variable in ds.data_vars.values():
+        if is_dask_collection(variable.data):
+            return tuple(variable.data.chunks[variable.dims.index(PATH)])
+    raise AssertionError
+
+
+def _somewhere() -> Backend:
+    return configured() or Threads(reason="auto: what releases the GIL, mostly")
+
+
+def _key(token: str, observe: Any) -> str:
+    return token if observe is None else f"{token}-{digest_of(observe, 'observe')}"

@@ -1,0 +1,106 @@
+"""A function of the user's, from a Dataset in memory to what statistics see of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from montezarr._checks import show, type_error, value_error
+from montezarr.folding import Arrays
+from montezarr.observed._schema import PATH, Schema, as_dataset, schema_of
+
+
+class Observer:
+    """Calls the function on arrays, each with the paths along its last axis.
+
+    Parameters
+    ----------
+    function : callable
+        From a Dataset in memory, with the variables (path, ...) of `schema`, to a Dataset or
+        DataArray with the same paths.
+    schema : Schema
+        What the arrays are.
+    """
+
+    def __init__(self, function: Callable[[xr.Dataset], Any], schema: Schema):
+        self.function, self.schema = function, schema
+
+    def dataset(self, arrays: Arrays) -> xr.Dataset:
+        """Return the Dataset that the function gets."""
+        variables = {
+            v.name: ((PATH, *v.dims), np.moveaxis(a, -1, 0).astype(v.dtype, copy=False), v.attrs)
+            for v, a in zip(self.schema.variables, arrays, strict=True)
+        }
+        return xr.Dataset(variables, self.schema.coords, self.schema.attrs)
+
+    def observed(self, arrays: Arrays) -> xr.Dataset:
+        """Return what the function makes of them.
+
+        Raises
+        ------
+        ArgumentTypeError, ArgumentValueError
+            If it returns something else than numbers of these paths.
+        """
+        out = self.function(self.dataset(arrays))
+        if not isinstance(out, (xr.DataArray, xr.Dataset)):
+            raise type_error("observe", "a function that returns a DataArray or Dataset", out)
+        n = arrays[0].shape[-1]
+        if out.sizes.get(PATH) != n:
+            expected = f"a function that returns {n} paths for {n} paths"
+            raise value_error("observe", expected, dict(out.sizes))
+        return as_dataset(out, PATH)
+
+    def __call__(self, arrays: Arrays) -> Arrays:
+        """Return arrays for arrays."""
+        ds = self.observed(arrays)
+        return [np.asarray(v.transpose(..., PATH).values) for v in ds.data_vars.values()]
+
+
+class Chain:
+    """A program, and what the user's function makes of its result."""
+
+    def __init__(self, program: Callable[[Any], Arrays] | None, observer: Observer):
+        self.program, self.observer = program, observer
+
+    def __call__(self, rows: Any) -> Arrays:
+        """Return what is observed of rows."""
+        return self.observer(list(rows) if self.program is None else self.program(rows))
+
+
+def observed_schema(observer: Observer, arrays: Arrays) -> Schema:
+    """Return the schema of what a function makes of a few paths.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If it fails, or what it makes of a path depends on the paths beside it.
+    """
+    whole = schema_of(observer.observed(arrays))
+    if not is_pathwise(observer, arrays):
+        raise value_error(
+            "observe", "a function that treats every path alike",
+            show(observer.function),
+            "What it makes of a path depends on the paths beside it, so results would depend on"
+            " chunks.",
+        )  # fmt: skip
+    return whole
+
+
+def is_pathwise(function: Callable[[Any], Arrays], arrays: Any) -> bool:
+    """Return whether the paths of a part come out as they do in the whole."""
+    n = arrays[0].shape[-1]
+    if n < 4:
+        return True
+    whole = function(arrays)
+    for part in (slice(0, n // 2), slice(n // 2, n)):
+        if isinstance(arrays, np.ndarray):
+            cut: Any = arrays[..., part]
+        else:
+            cut = [array[..., part] for array in arrays]
+        pairs = zip(whole, function(cut), strict=True)
+        if not all(np.array_equal(a[..., part], b, equal_nan=True) for a, b in pairs):
+            return False
+    return True

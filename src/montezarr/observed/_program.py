@@ -1,0 +1,304 @@
+"""From a lazy expression to a function of the paths: what Dask's graph does with one chunk.
+
+An expression that treats every path alike has the same tasks for every chunk. Then they can be run
+on any range of paths, not only on the chunks that the expression was made of.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from dask._task_spec import (
+    Alias,
+    DataNode,
+    GraphNode,
+    NestedContainer,
+    Task,
+    TaskRef,
+    convert_legacy_graph,
+)
+from dask.base import tokenize
+from dask.blockwise import Blockwise
+from dask.highlevelgraph import HighLevelGraph
+from dask.layers import ArrayChunkShapeDep
+from numpy.typing import NDArray
+
+from montezarr.sampling import Rows
+
+Key = tuple[Any, ...]
+Match = Callable[[Any, Any], bool]
+"""Whether two keys play the same part in two chunks."""
+
+
+class Unlike(Exception):
+    """Why an expression cannot be run on any range of paths."""
+
+
+class Program:
+    """The tasks of one chunk, run on the rows of any range of paths.
+
+    Parameters
+    ----------
+    steps : list of (key, task)
+        In an order in which each finds what it needs.
+    source : key
+        Where the paths come in.
+    outputs : list of (key, int)
+        What comes out, and which of its axes is that of the paths.
+    """
+
+    def __init__(self, steps: list[tuple[Any, Any]], source: Any, outputs: list[tuple[Any, int]]):
+        self.steps, self.source, self.outputs = steps, source, outputs
+
+    def __call__(self, rows: Rows) -> list[NDArray[Any]]:
+        """Return the outputs, each with the paths along its last axis."""
+        # As the chunks of a run lie in memory, which NumPy's sums depend on.
+        oriented = rows[0].T if len(rows) == 1 else rows.transpose(0, 2, 1)
+        values = {self.source: oriented}
+        n = rows.shape[-1]
+        for key, step in self.steps:
+            task = step.of(n) if isinstance(step, _Filled) else step
+            values[key] = task({name: values[name] for name in task.dependencies})
+        return [np.moveaxis(np.asarray(values[key]), axis, -1) for key, axis in self.outputs]
+
+    def token(self) -> str:
+        """Return a digest of what it does, whatever its keys are called."""
+        names = {self.source: "source"}
+        parts: list[Any] = []
+        for i, (key, step) in enumerate(self.steps):
+            task = step.of(1) if isinstance(step, _Filled) else step
+            used = [names[name] for name in sorted(task.dependencies, key=str) if name in names]
+            renamed = task.substitute({name: names[name] for name in task.dependencies})
+            names[key] = f"step-{i}"
+            parts.append((used, type(task).__name__, getattr(renamed, "args", None),
+                          getattr(renamed, "kwargs", None), getattr(renamed, "func", None),
+                          getattr(renamed, "value", None)))  # fmt: skip
+        return str(tokenize(parts, [(names[key], axis) for key, axis in self.outputs]))
+
+
+def program_of(arrays: list[tuple[Any, int]], source: str, chunks: tuple[int, ...]) -> Program:
+    """Return the program of lazy arrays that are made of one run.
+
+    Parameters
+    ----------
+    arrays : list of (dask array, int)
+        Each with the position of its axis of paths.
+    source : str
+        Name of the array of the run.
+    chunks : tuple of int
+        Paths of each of its chunks.
+
+    Raises
+    ------
+    Unlike
+        If the tasks of some chunk are others, with the reason.
+    """
+    graphs = [array.dask for array, _ in arrays]
+    if not all(isinstance(graph, HighLevelGraph) for graph in graphs):
+        raise Unlike("its graph has no layers")
+    graph = HighLevelGraph.merge(*graphs)
+    if source not in graph.layers:
+        raise Unlike("it is not made of simulated paths")
+    if len(chunks) < 2:
+        raise Unlike("it is one chunk")
+    for array, axis in arrays:
+        if array.chunks[axis] != chunks:
+            raise Unlike("its chunks are not those of the run")
+        if any(n != 1 for i, n in enumerate(array.numblocks) if i != axis):
+            raise Unlike("it is cut along another dimension than the paths")
+    first, second = (
+        [(array.name, *(i if k == axis else 0 for k in range(array.ndim)))
+         for array, axis in arrays]
+        for i in (0, 1)
+    )  # fmt: skip
+    walk = _Walk(graph, _tasks(graph, first), _tasks(graph, second), source)
+    for a, b in zip(first, second, strict=True):
+        walk.visit(a, b)
+    _check_layers(graph, walk, len(chunks))
+    outputs = [(key, axis) for key, (_, axis) in zip(first, arrays, strict=True)]
+    return Program(walk.steps, walk.place, outputs)
+
+
+def _tasks(graph: HighLevelGraph, keys: list[Key]) -> dict[Any, GraphNode]:
+    tasks: dict[Any, GraphNode] = convert_legacy_graph(dict(graph.cull(set(keys))))
+    return tasks
+
+
+class _Walk:
+    """Go through the graphs of the first two chunks side by side, from the ends to the source."""
+
+    def __init__(
+        self,
+        graph: HighLevelGraph,
+        first: Mapping[Any, GraphNode],
+        second: Mapping[Any, GraphNode],
+        source: str,
+    ):
+        self.graph, self.first, self.second, self.source = graph, first, second, source
+        self.place: Any = None
+        self.axes: dict[str, int] = {}
+        self.steps: list[tuple[Any, Any]] = []
+        self._seen: dict[Any, Any] = {}
+
+    def visit(self, a: Any, b: Any) -> None:
+        """Compare the tasks of two keys and all that they need, and note the steps."""
+        if a in self._seen:
+            if self._seen[a] != b:
+                raise Unlike("chunks depend on others")
+            return
+        self._seen[a] = b
+        if a == b:
+            self._constant(a)
+            return
+        name, axis = _difference(a, b)
+        if self.axes.setdefault(name, axis) != axis:
+            raise Unlike("it turns the paths round")
+        if name == self.source:
+            if self.place not in (None, a):
+                raise Unlike("chunks depend on others")
+            self.place = a
+            return
+        if _is_filled(self.graph.layers.get(name)):
+            self.steps.append((a, _Filled(self.first[a], axis - 1)))
+            return
+        needed: list[tuple[Any, Any]] = []
+
+        def match(x: Any, y: Any) -> bool:
+            needed.append((x, y))
+            return True
+
+        if not alike(self.first[a], self.second[b], match):
+            raise Unlike(f"{_plain(name)} differs from chunk to chunk")
+        for x, y in needed:
+            self.visit(x, y)
+        self.steps.append((a, self.first[a]))
+
+    def _constant(self, key: Any) -> None:
+        """Take over what is the same for all chunks, unless it is made of paths."""
+        task = self.first[key]
+        if _name(key) == self.source:
+            raise Unlike("all chunks depend on one")
+        for name in sorted(task.dependencies, key=str):
+            if name not in self._seen:
+                self._seen[name] = name
+                self._constant(name)
+        self.steps.append((key, task))
+
+
+def _check_layers(graph: HighLevelGraph, walk: _Walk, n_chunks: int) -> None:
+    """Raise unless the tasks of all chunks are those of the first one."""
+    for name, axis in walk.axes.items():
+        if name == walk.source:
+            continue
+        layer = graph.layers.get(name)
+        if layer is None:
+            raise Unlike(f"{_plain(name)} is no layer of its graph")
+        if isinstance(layer, Blockwise):
+            if layer.io_deps and not _is_filled(layer):
+                raise Unlike(f"{_plain(name)} knows the number of its chunk")
+            continue  # one task for all chunks, by its nature
+        tasks = convert_legacy_graph(dict(layer), all_keys=_Everything())
+        wanted = [key for key in walk.first if _name(key) == name]
+        for base in wanted:
+            for i in range(n_chunks):
+                key = _moved(base, axis, i)
+
+                def match(x: Any, y: Any, i: int = i) -> bool:
+                    moved = _moved(x, walk.axes[_name(x)], i) if _name(x) in walk.axes else x
+                    return bool(moved == y)
+
+                if key not in tasks or not alike(walk.first[base], tasks[key], match):
+                    raise Unlike(f"{_plain(name)} differs from chunk to chunk")
+
+
+class _Filled:
+    """The task of an array that is one number everywhere: it is told the shape of its chunk."""
+
+    def __init__(self, task: GraphNode, axis: int):
+        self.task, self.axis = task, axis
+
+    def of(self, n: int) -> GraphNode:
+        """Return the task for a chunk of `n` paths."""
+        task: Any = self.task
+        shape = task.args[0].value
+        cut = (*shape[: self.axis], n, *shape[self.axis + 1 :])
+        return Task(task.key, task.func, cut, *task.args[1:], **task.kwargs)
+
+
+def _is_filled(layer: Any) -> bool:
+    """Return whether a layer only fills arrays, as `zeros_like` does."""
+    return (
+        isinstance(layer, Blockwise)
+        and len(layer.indices) == 1
+        and [type(dep) for dep in layer.io_deps.values()] == [ArrayChunkShapeDep]
+    )
+
+
+class _Everything:
+    """What contains every key, for the tasks of a layer that refer to other layers."""
+
+    def __contains__(self, key: Any) -> bool:
+        return isinstance(key, tuple) and bool(key) and isinstance(key[0], str)
+
+
+def alike(a: Any, b: Any, match: Match) -> bool:
+    """Return whether two tasks do the same to keys that match."""
+    if isinstance(a, TaskRef) and isinstance(b, TaskRef):
+        return match(a.key, b.key)
+    if isinstance(a, Alias) and isinstance(b, Alias):
+        return match(a.target, b.target)
+    if isinstance(a, DataNode) and isinstance(b, DataNode):
+        return _equal(a.value, b.value)
+    if isinstance(a, NestedContainer) != isinstance(b, NestedContainer):
+        return False
+    if isinstance(a, Task) and isinstance(b, Task):
+        if type(a) is not type(b) or not _equal(a.func, b.func):
+            return False
+        if len(a.args) != len(b.args) or a.kwargs.keys() != b.kwargs.keys():
+            return False
+        pairs = [*zip(a.args, b.args, strict=True), *((a.kwargs[k], b.kwargs[k]) for k in a.kwargs)]
+        return all(alike(x, y, match) for x, y in pairs)
+    if isinstance(a, (list, tuple)) and type(a) is type(b) and len(a) == len(b):
+        return all(alike(x, y, match) for x, y in zip(a, b, strict=True))
+    return _equal(a, b)
+
+
+def _equal(a: Any, b: Any) -> bool:
+    if a is b:
+        return True
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, functools.partial):
+        return _equal(a.func, b.func) and _equal(a.args, b.args) and _equal(a.keywords, b.keywords)
+    if isinstance(a, (int, float, str, bytes, bool, slice, np.generic, type(None))):
+        return bool(a == b)
+    if isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all(_equal(x, y) for x, y in zip(a, b, strict=True))
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(_equal(a[key], b[key]) for key in a)
+    return bool(tokenize(a) == tokenize(b))
+
+
+def _difference(a: Any, b: Any) -> tuple[str, int]:
+    """Return name and axis of two keys that differ in the number of the chunk alone."""
+    if isinstance(a, tuple) and isinstance(b, tuple) and len(a) == len(b) and a[0] == b[0]:
+        places = [i for i in range(1, len(a)) if a[i] != b[i]]
+        if len(places) == 1 and (a[places[0]], b[places[0]]) == (0, 1):
+            return str(a[0]), places[0]
+    raise Unlike("its chunks are made of others")
+
+
+def _moved(key: Any, place: int, i: int) -> Any:
+    return (*key[:place], i, *key[place + 1 :])
+
+
+def _name(key: Any) -> str:
+    return str(key[0]) if isinstance(key, tuple) else str(key)
+
+
+def _plain(name: str) -> str:
+    """Return a layer's name without its token."""
+    return name.rpartition("-")[0] or name

@@ -1,0 +1,157 @@
+"""What is observed: the variables of a Dataset, path by path, with their labels and attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from montezarr._checks import type_error, value_error
+from montezarr.statistics import Source
+
+PATH, TIME = "path", "time"
+NUMBERS = "iufb"
+
+
+@dataclass(frozen=True)
+class Observed:
+    """One variable: what it is without its paths.
+
+    Attributes
+    ----------
+    name : str
+        Its name.
+    dims, shape : tuple
+        Its dimensions except that of the paths.
+    dtype : dtype
+        Of its values.
+    attrs : dict
+        Its attributes.
+    """
+
+    name: str
+    dims: tuple[str, ...]
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    attrs: Mapping[str, Any]
+
+    @property
+    def masked(self) -> float | None:
+        """The number that stands for a masked path, where that is not NaN."""
+        value = self.attrs.get("masked_value")
+        return None if value is None else float(value)
+
+    @property
+    def path_bytes(self) -> int:
+        """Bytes of one path."""
+        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+
+
+@dataclass(frozen=True)
+class Schema:
+    """All variables that have paths.
+
+    Attributes
+    ----------
+    variables : tuple of Observed
+        In their order.
+    coords : dict of str to DataArray
+        Coordinates without paths.
+    attrs : dict
+        Attributes of the Dataset.
+    """
+
+    variables: tuple[Observed, ...]
+    coords: Mapping[str, Any] = field(default_factory=dict)
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def path_bytes(self) -> int:
+        """Bytes of one path of all variables."""
+        return sum(variable.path_bytes for variable in self.variables)
+
+    def times_of(self, variable: Observed) -> NDArray[np.float64] | None:
+        """Return the times of a variable as numbers, in seconds where they are dates."""
+        if TIME not in variable.dims:
+            return None
+        count = variable.shape[variable.dims.index(TIME)]
+        coordinate = self.coords.get(TIME)
+        if coordinate is None or coordinate.ndim != 1:
+            return np.arange(count, dtype=np.float64)
+        values = np.asarray(coordinate.values)
+        if values.dtype.kind in "mM":
+            return np.asarray((values - values[0]) / np.timedelta64(1, "s"), np.float64)
+        if values.dtype.kind not in NUMBERS:
+            return np.arange(count, dtype=np.float64)
+        return values.astype(np.float64)
+
+    def source_of(self, variable: Observed) -> Source:
+        """Return what statistics get to know of a variable."""
+        units = variable.attrs.get("units")
+        return Source(
+            name=variable.name,
+            times=self.times_of(variable),
+            labels=labels_of(variable.attrs),
+            units=None if units is None else str(units),
+        )
+
+
+def as_dataset(obj: Any, dim: str) -> xr.Dataset:
+    """Return a DataArray or Dataset as a Dataset of the variables that have paths.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If it is neither, has no dimension `dim`, or no numbers.
+    """
+    if not isinstance(obj, (xr.DataArray, xr.Dataset)):
+        hint = "Pass its .dataset." if hasattr(obj, "dataset") else ""
+        raise type_error("obj", "a DataArray or Dataset", obj, hint)
+    if dim not in obj.dims:
+        raise value_error("dim", f"one of the dimensions {tuple(obj.dims)}", dim)
+    if isinstance(obj, xr.DataArray):
+        name = "x" if obj.name is None else str(obj.name)
+        # A coordinate of the same name would stand in its way.
+        ds = (obj.reset_coords(drop=True) if name in obj.coords else obj).to_dataset(name=name)
+        ds.attrs = {}
+    else:
+        ds = obj
+    if dim != PATH:
+        if PATH in ds.dims or PATH in ds.variables:
+            raise value_error("dim", f"{PATH!r}, since there is one", dim)
+        ds = ds.rename({dim: PATH})
+    names = [str(name) for name, variable in ds.data_vars.items() if PATH in variable.dims]
+    for name in names:
+        if ds[name].dtype.kind not in NUMBERS:
+            raise type_error("obj", f"numbers in {name!r}", ds[name].dtype)
+    if not names:
+        raise value_error("obj", f"a variable with the dimension {dim!r}", list(ds.data_vars))
+    if ds.sizes[PATH] == 0:
+        raise value_error("obj", f"at least one {dim}", dict(ds.sizes))
+    return ds[names]
+
+
+def schema_of(ds: xr.Dataset) -> Schema:
+    """Return the schema of a Dataset in which every variable has paths."""
+    variables = []
+    for name, array in ds.data_vars.items():
+        dims = tuple(str(d) for d in array.dims if d != PATH)
+        shape = tuple(array.sizes[d] for d in dims)
+        variables.append(Observed(str(name), dims, shape, array.dtype, dict(array.attrs)))
+    coords = {str(name): c for name, c in ds.coords.items() if PATH not in c.dims}
+    return Schema(tuple(variables), coords, dict(ds.attrs))
+
+
+def labels_of(attrs: Mapping[str, Any]) -> tuple[tuple[int, str], ...] | None:
+    """Return code and meaning of each state, by the CF attributes flag_values and flag_meanings."""
+    values, meanings = attrs.get("flag_values"), attrs.get("flag_meanings")
+    if values is None or not isinstance(meanings, str):
+        return None
+    codes, words = np.asarray(values).ravel().tolist(), meanings.split()
+    if len(codes) != len(words):
+        return None
+    return tuple((int(code), word) for code, word in zip(codes, words, strict=True))

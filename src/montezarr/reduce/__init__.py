@@ -1,0 +1,110 @@
+"""`reduce`: many statistics of any number of paths, in one pass and bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import xarray as xr
+
+from montezarr._checks import check_bool, value_error
+from montezarr.observed import PATH
+from montezarr.progress import Progress
+from montezarr.reduce._lazily import lazily
+from montezarr.reduce._passes import run_all
+from montezarr.reduce._prepare import prepare
+
+__all__ = ["reduce"]
+
+
+def reduce(
+    obj: Any,
+    statistics: Any,
+    dim: str = PATH,
+    *,
+    by: Any = None,
+    observe: Callable[[xr.Dataset], Any] | None = None,
+    compute: bool = True,
+    show_progress: bool = False,
+) -> xr.Dataset:
+    """Return statistics over all paths, taken in one pass of bounded memory.
+
+    The result is the same, bit for bit, whatever the chunks, the backend and the number of workers
+    are: blocks of 1024 paths are folded one by one, and merged along one fixed tree.
+
+    Paths of `simulate` are drawn as they are needed, a few blocks at a time in each worker, and so
+    is what xarray makes of them where it treats all paths alike; what else is lazy is computed
+    chunk by chunk (`plan` says which). It runs on the backend of the ``with`` block around, or on
+    the one that suits the sampler.
+
+    Parameters
+    ----------
+    obj : DataArray or Dataset
+        Simulated, opened from a store, made of either by xarray, or in memory. Variables without
+        paths are left out.
+    statistics : Statistic, str, or sequence of them
+        Such as ``[mz.Mean(), mz.Quantile([0.05, 0.95])]`` or ``["mean", "std", "q05"]``. Names:
+        count, mean, std, variance (or var), skewness, kurtosis, min, max, median, and q with the
+        digits after "0.": q05 is the 0.05-quantile.
+    dim : str
+        The dimension of the paths.
+    by : str or DataArray, optional
+        A variable that tells the group of each path, or of each path and time: integers, labels
+        or booleans. The result gets a dimension of its name. Memory and time grow with the
+        number of groups.
+    observe : function, optional
+        What statistics see in place of `obj`: a function from a Dataset in memory, some paths of
+        it, to a Dataset or DataArray of the same paths. It must treat every path alike.
+    compute : bool
+        False returns the result as lazy arrays, computed together when one of them is.
+    show_progress : bool
+        Show paths per second and time left on standard error.
+
+    Returns
+    -------
+    Dataset
+        ``<variable>_<statistic>`` and ``<variable>_<statistic>_se`` for each variable and
+        statistic (see there), and ``<variable>_nonfinite``, the number of values that are not
+        finite or masked, which are left out. Further dimensions such as ``quantile`` keep their
+        name where all statistics agree on the coordinate; else they become
+        ``<variable>_<statistic>_<dimension>``.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        For arguments out of these terms.
+    MemoryBudgetError
+        If the states of the statistics do not fit into memory.
+    SamplerError
+        If the sampler fails: that of the lowest path that does.
+
+    Warns
+    -----
+    MontezarrWarning
+        If values are not finite.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> gbm = mz.GeometricBrownianMotion(mu=0.05, sigma=0.2)
+    >>> ds = mz.simulate(gbm, n_paths=100_000, T=12, x0=100.0, dt=1 / 12, seed=42)
+    >>> payoff = (ds.x.isel(time=-1) - 105).clip(min=0).rename("payoff")
+    >>> found = mz.reduce(payoff, ["mean", "q95"])
+    >>> round(found.payoff_mean.item(), 2), round(found.payoff_mean_se.item(), 3)
+    (8.07, 0.045)
+    """
+    check_bool("compute", compute)
+    show = check_bool("show_progress", show_progress)
+    prepared = prepare(obj, statistics, dim, by, observe)
+    if not compute:
+        return lazily(*prepared)
+    feed, layout = prepared
+    if feed.n_paths is None:
+        raise value_error(
+            "obj", "a Dataset with a number of paths", None,
+            "It was simulated with n_paths=None: use montezarr.stream, which stops by itself.",
+        )  # fmt: skip
+    with Progress("reduce", enabled=show) as progress:
+        folded, found = run_all(feed, layout, progress)
+    layout.warn(folded, 3)
+    return layout.dataset(folded, found)

@@ -1,0 +1,298 @@
+"""From a schema and statistics to columns, and from their states to a Dataset of results."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from montezarr._checks import value_error
+from montezarr.errors import MontezarrWarning
+from montezarr.folding import Column, Fold, Folded, Group
+from montezarr.observed import TIME, Observed, Schema, labels_of
+from montezarr.statistics import Estimate, Source, Statistic
+
+ATTRIBUTE = "montezarr"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where each result belongs.
+
+    Attributes
+    ----------
+    fold : Fold
+        The columns, and the groups.
+    schema : Schema
+        The variables that they are taken of, without that of the groups.
+    by : Observed or None
+        The variable of the groups.
+    dims : tuple of (tuple of str, tuple of int)
+        For each column, names and sizes of the dimensions that its cells are made of.
+    """
+
+    fold: Fold
+    schema: Schema
+    by: Observed | None
+    dims: tuple[tuple[tuple[str, ...], tuple[int, ...]], ...]
+
+    def dataset(self, folded: Folded, statistics: Mapping[Any, Any] | None = None) -> xr.Dataset:
+        """Return the results of the states of all paths.
+
+        Parameters
+        ----------
+        statistics : mapping, optional
+            By column, group and position, the statistics of later passes with their states.
+        """
+        found = _Found(self)
+        totals = self.fold.totals(folded)
+        groups = self._groups(totals)
+        for position, column in enumerate(self.fold.columns):
+            for group in groups:
+                states = totals.get((position, group)) or self.fold.nothing(column)
+                lost = folded.lost.get((position, group), np.zeros(column.cells, np.int64))
+                found.add_lost(position, group, lost)
+                for i, (statistic, state) in enumerate(zip(column.statistics, states, strict=True)):
+                    again = (statistics or {}).get((position, group, i))
+                    last, last_state = (statistic, state) if again is None else again
+                    for name, estimate in last.finalize(last_state, column.source).items():
+                        found.add(position, group, statistic.name, name, estimate)
+        return found.dataset(groups, folded.paths)
+
+    def warn(self, folded: Folded, stacklevel: int) -> None:
+        """Say how many values are not finite, where some are."""
+        for position, column in enumerate(self.fold.columns):
+            if column.axis is not None and len(self.fold.columns) > 1:
+                continue  # the values are counted once more along the axis
+            counts = [c for (p, _), c in folded.lost.items() if p == position]
+            total = int(sum(count.sum() for count in counts))
+            if total:
+                values = folded.paths * column.cells * len(column.arrays)
+                warnings.warn(
+                    f"{column.source.name}: {total:,} of {values:,} values are not finite, or"
+                    " masked. They are left out of all statistics, which are biased if that"
+                    f" depends on the path, and counted in {column.source.name}_nonfinite.",
+                    MontezarrWarning,
+                    stacklevel,
+                )
+
+    def _groups(self, totals: Mapping[Any, Any]) -> list[Any]:
+        if self.by is None:
+            return [None]
+        labels = labels_of(self.by.attrs)
+        if labels is not None:
+            return [float(code) for code, _ in labels]
+        return sorted({group for _, group in totals})
+
+    def group_coordinate(self, groups: Sequence[float]) -> NDArray[Any]:
+        """Return the labels of the groups, or their numbers."""
+        assert self.by is not None
+        labels = labels_of(self.by.attrs)
+        if labels is not None:
+            return np.array([word for _, word in labels])
+        return np.array(groups).astype(self.by.dtype)
+
+
+def layout_of(
+    schema: Schema, statistics: Sequence[Statistic], by: Observed | None = None
+) -> Layout:
+    """Return the columns of statistics over the variables of a schema.
+
+    Raises
+    ------
+    ArgumentValueError
+        If a statistic cannot be taken of a variable, or two give results of the same name.
+    """
+    variables = [v for v in schema.variables if by is None or v.name != by.name]
+    columns, dims = [], []
+    for column, shape in _columns(schema, variables, statistics):
+        for statistic in column.statistics:
+            statistic.check(column.source)
+            if by is not None and statistic.adapts_to_data(column.source):
+                raise value_error(
+                    "statistics", "statistics whose coordinates are given, since groups share them",
+                    statistic, "Give edges, or states.",
+                )  # fmt: skip
+        columns.append(column)
+        dims.append(shape)
+    if by is not None:
+        for v in variables:
+            if by.dims not in ((), v.dims):
+                expected = f"a variable of paths alone, or with the dimensions of {v.name!r}"
+                raise value_error("by", expected, by.dims)
+    group = None if by is None else Group(schema.variables.index(by), by.masked)
+    layout = Layout(Fold(columns, group), Schema(tuple(variables), schema.coords, schema.attrs), by,
+                    tuple(dims))  # fmt: skip
+    _check_names(layout)
+    return layout
+
+
+def _columns(
+    schema: Schema, variables: Sequence[Observed], statistics: Sequence[Statistic]
+) -> Iterator[tuple[Column, Any]]:
+    plain = tuple(s for s in statistics if s.axis is None)
+    timed = tuple(s for s in statistics if s.axis == "time")
+    joint = tuple(s for s in statistics if s.axis == "variable")
+    position = {v.name: i for i, v in enumerate(schema.variables)}
+    for v in variables:
+        here = (position[v.name],), (v.masked,)
+        if plain:
+            cells = int(np.prod(v.shape, dtype=np.int64))
+            column = Column(schema.source_of(v), here[0], cells, None, plain, here[1])
+            yield column, (v.dims, v.shape)
+        if timed:
+            if TIME not in v.dims:
+                raise value_error(
+                    "statistics", f"none that needs a time of {v.name!r}, which has the dimensions"
+                    f" path {' '.join(v.dims)}".rstrip(), timed[0],
+                )  # fmt: skip
+            axis = v.dims.index(TIME)
+            rest = tuple(d for d in v.dims if d != TIME)
+            shape = tuple(n for d, n in zip(v.dims, v.shape, strict=True) if d != TIME)
+            cells = int(np.prod(shape, dtype=np.int64))
+            column = Column(schema.source_of(v), here[0], cells, axis, timed, here[1])
+            yield column, (rest, shape)
+    if joint:
+        first = variables[0]
+        if any(v.dims != first.dims for v in variables) or len(variables) < 2:
+            listed = {v.name: v.dims for v in variables}
+            raise value_error("statistics", "two variables or more, of equal dimensions", listed)
+        names = tuple(v.name for v in variables)
+        source = Source(name="", names=names, times=schema.times_of(first))
+        cells = int(np.prod(first.shape, dtype=np.int64))
+        places = tuple(position[name] for name in names)
+        masked = tuple(v.masked for v in variables)
+        yield Column(source, places, cells, -1, joint, masked), (first.dims, first.shape)
+
+
+def _check_names(layout: Layout) -> None:
+    """Raise if two statistics have results of the same name."""
+    seen: dict[str, Statistic] = {}
+    for column in layout.fold.columns:
+        for statistic, state in zip(column.statistics, layout.fold.nothing(column), strict=True):
+            for name in statistic.finalize(state, column.source):
+                full = _full(column.source, name)
+                if full in seen:
+                    raise value_error(
+                        "statistics", f"one statistic with the result {full!r}",
+                        [seen[full], statistic], "Call twice, or take one of them.",
+                    )  # fmt: skip
+                seen[full] = statistic
+
+
+def _full(source: Source, name: str) -> str:
+    return f"{source.name}_{name}" if source.name else name
+
+
+class _Found:
+    """Collects estimates, cell by cell and group by group, until they are a Dataset."""
+
+    def __init__(self, layout: Layout):
+        self.layout = layout
+        self.values: dict[str, list[Any]] = {}
+        self.facts: dict[str, tuple[int, str, Estimate]] = {}
+        self.lost: dict[str, list[Any]] = {}
+        self.lost_of: dict[str, int] = {}
+
+    def add(self, position: int, group: Any, statistic: str, name: str, estimate: Estimate) -> None:
+        """Take one estimate of a group."""
+        full = _full(self.layout.fold.columns[position].source, name)
+        self.values.setdefault(full, []).append(np.asarray(estimate.values))
+        self.facts.setdefault(full, (position, statistic, estimate))
+
+    def add_lost(self, position: int, group: Any, count: NDArray[np.int64]) -> None:
+        """Take the numbers of values that do not count."""
+        source = self.layout.fold.columns[position].source
+        full = _full(source, "nonfinite")
+        if self.lost_of.setdefault(full, position) == position:
+            self.lost.setdefault(full, []).append(count)
+
+    def dataset(self, groups: Sequence[Any], paths: int) -> xr.Dataset:
+        """Return it all, where a dimension keeps its name if all agree on its coordinates."""
+        layout = self.layout
+        clashing = self._clashing()
+        variables: dict[str, Any] = {}
+        coords: dict[str, Any] = {}
+        for full, (position, statistic, estimate) in self.facts.items():
+            column = layout.fold.columns[position]
+            dims, shape = layout.dims[position]
+            prefix = _full(column.source, statistic)
+            names = {d: f"{prefix}_{d}" if d in clashing else d for d in estimate.dims}
+            scalars = {}
+            for name, value in estimate.coords.items():
+                if isinstance(value, tuple):
+                    dim, array = value
+                    own = f"{prefix}_{name}" if dim in clashing else name
+                    coords[own] = (names[dim], np.asarray(array))
+                elif name in estimate.dims:
+                    coords[names[name]] = (names[name], np.asarray(value))
+                else:
+                    scalars[name] = value
+            variables[full] = self._variable(
+                self.values[full], (*dims, *(names[d] for d in estimate.dims)), shape, groups,
+                {**_attributes(column.source, full, estimate), **scalars},
+            )  # fmt: skip
+        for full, parts in self.lost.items():
+            dims, shape = layout.dims[self.lost_of[full]]
+            attrs = {"long_name": "values that are not finite, or masked", "units": "1"}
+            variables[full] = self._variable(parts, dims, shape, groups, attrs)
+        if layout.by is not None:
+            coords[layout.by.name] = (layout.by.name, layout.group_coordinate(groups))
+        used = {d for dims, _ in layout.dims for d in dims}
+        for name, coordinate in layout.schema.coords.items():
+            if set(coordinate.dims) <= used and name not in coords and name not in variables:
+                coords[name] = coordinate
+        attrs = {k: v for k, v in layout.schema.attrs.items() if k == ATTRIBUTE}
+        return xr.Dataset(variables, coords, {**attrs, "n_paths": paths})
+
+    def _variable(
+        self, parts: list[Any], dims: Any, shape: Any, groups: Sequence[Any], attrs: Any
+    ) -> tuple[Any, ...]:
+        arrays = [part.reshape((*shape, *part.shape[1:])) for part in parts]
+        if self.layout.by is None:
+            return dims, arrays[0], attrs
+        return (self.layout.by.name, *dims), np.stack(arrays), attrs
+
+    def _clashing(self) -> set[str]:
+        """Return the dimensions that results have with different coordinates."""
+        layout = self.layout
+        known: dict[str, Any] = {
+            d: (
+                np.asarray(layout.schema.coords[d].values) if d in layout.schema.coords else None,
+                n,
+            )
+            for dims, shape in layout.dims
+            for d, n in zip(dims, shape, strict=True)
+        }
+        out = set()
+        for _, _, estimate in self.facts.values():
+            for dim, size in zip(estimate.dims, np.shape(estimate.values)[1:], strict=True):
+                coordinate = estimate.coords.get(dim)
+                array = None if coordinate is None else np.asarray(coordinate)
+                if dim not in known:
+                    known[dim] = array, size
+                elif not _agree(known[dim], (array, size)):
+                    out.add(dim)
+        return out
+
+
+def _agree(a: tuple[Any, int], b: tuple[Any, int]) -> bool:
+    if a[1] != b[1]:
+        return False
+    return a[0] is None or b[0] is None or np.array_equal(a[0], b[0])
+
+
+def _attributes(source: Source, full: str, estimate: Estimate) -> dict[str, Any]:
+    attrs = {"long_name": full.replace("_", " "), **estimate.attrs}
+    if "units" not in attrs and estimate.power is not None:
+        if estimate.power == 0:
+            attrs["units"] = "1"
+        elif source.units is not None:
+            power = f"^{estimate.power}" if estimate.power != 1 else ""
+            attrs["units"] = f"({source.units}){power}" if power else source.units
+    return attrs

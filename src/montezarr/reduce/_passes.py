@@ -1,0 +1,91 @@
+"""Passes over all paths: one, and further ones for the statistics that ask for them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from montezarr.backends import windowed
+from montezarr.folding import Fold, Folded
+from montezarr.observed import Feed
+from montezarr.reduce._layout import Layout
+from montezarr.runs import Tally
+from montezarr.statistics import Statistic
+
+Found = dict[tuple[int, Any, int], tuple[Statistic, Any]]
+"""By column, group and position, the statistic of a later pass and its final state."""
+
+
+def run_all(feed: Feed, layout: Layout, progress: Any = None) -> tuple[Folded, Found]:
+    """Fold all paths, once, and again for the statistics that ask for it."""
+    assert feed.n_paths is not None
+    tally = Tally()
+    with feed.backend.running():
+        folded = fold_all(feed, layout.fold, tally, progress)
+        tally.warn(feed.n_paths, stacklevel=4)
+        found: Found = {}
+        waiting = _again(layout.fold, folded)
+        while waiting:
+            found |= waiting
+            columns, places = _later_columns(layout.fold, waiting)
+            later = Fold(columns, layout.fold.group)
+            states = later.totals(fold_all(feed, later, Tally(), progress))
+            waiting = {}
+            for (position, group), parts in states.items():
+                for i, state in enumerate(parts):
+                    place = places[position][i]
+                    if place[1] != group:
+                        continue  # each group looks for its own
+                    statistic = columns[position].statistics[i]
+                    found[place] = statistic, state
+                    more = statistic.again(state, columns[position].source)
+                    if more is not None:
+                        waiting[place] = more, None
+    return folded, found
+
+
+def fold_all(feed: Feed, fold: Fold, tally: Tally, progress: Any = None) -> Folded:
+    """Fold all paths in one pass."""
+    assert feed.n_paths is not None
+    total, done = Folded(), 0
+    items = feed.items(0, feed.n_paths, feed.size())
+    if progress is not None:
+        progress(0, feed.n_paths, 0)
+    task = feed.task(fold)
+    for (start, stop, *_), (parts, report) in windowed(feed.backend, task, items, span_of):
+        tally.add(report)
+        for _, folded in parts:
+            fold.join(total, folded)
+        done += stop - start
+        if progress is not None:
+            progress(done, feed.n_paths, len(tally.masked))
+    fold.finish(total, feed.n_paths)
+    return total
+
+
+def span_of(item: Any) -> tuple[int, int]:
+    """Return the range of paths of an item."""
+    return int(item[0]), int(item[1])
+
+
+def _again(fold: Fold, folded: Folded) -> Found:
+    """Return the statistics that ask for another pass."""
+    out: Found = {}
+    for (position, group), states in fold.totals(folded).items():
+        column = fold.columns[position]
+        for i, (statistic, state) in enumerate(zip(column.statistics, states, strict=True)):
+            more = statistic.again(state, column.source)
+            if more is not None:
+                out[position, group, i] = more, None
+    return out
+
+
+def _later_columns(fold: Fold, waiting: Found) -> tuple[list[Any], list[list[Any]]]:
+    """Return columns with the statistics of another pass, and whose each of them is."""
+    columns, places = [], []
+    for position, column in enumerate(fold.columns):
+        mine = [(place, entry[0]) for place, entry in waiting.items() if place[0] == position]
+        if mine:
+            columns.append(replace(column, statistics=tuple(s for _, s in mine)))
+            places.append([place for place, _ in mine])
+    return columns, places

@@ -1,0 +1,256 @@
+"""What a statistic is: three small functions that fold any number of paths, and an oracle."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import Any, ClassVar, Literal, Self, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from montezarr._checks import value_error
+from montezarr.errors import ArgumentValueError
+from montezarr.statistics._moments import CentralSums
+from montezarr.statistics._sums import central_sums, tree_sum
+
+INTERVAL = 1.959963984540054
+"""Standard errors on either side of an estimate in its 95 % interval."""
+
+Along = Literal["time", "variable"]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a statistic is taken of: one variable, or all of them.
+
+    Attributes
+    ----------
+    name : str
+        Name of the variable.
+    times : array (T+1,) or None
+        Values of its coordinate ``time``, where it has one: numbers, increasing.
+    names : tuple of str
+        The variables, where the statistic is taken of all of them.
+    labels : tuple of (int, str) or None
+        Code and meaning of each state, of a variable that has them.
+    units : str or None
+        Its units.
+    """
+
+    name: str = "x"
+    times: NDArray[np.float64] | None = field(default=None, compare=False)
+    names: tuple[str, ...] = ()
+    labels: tuple[tuple[int, str], ...] | None = None
+    units: str | None = None
+
+
+class Sample:
+    """Values of consecutive paths, as `Statistic.chunk` gets them.
+
+    Parameters
+    ----------
+    values : array (cells, blocks, paths), or (axis, cells, blocks, paths)
+        float64, contiguous. A cell is one time, or whatever else a statistic is taken at; a
+        block holds up to 1024 paths. Of statistics along an axis, that axis comes first. NaN
+        stands for what does not count: values that are not finite, masked paths, other groups.
+    start : int
+        Index of the first path of the first block; blocks follow one another.
+    source : Source
+        What it is a sample of.
+    order : int
+        Highest power that the statistics of this variable need, so that sums are made once.
+    """
+
+    def __init__(
+        self,
+        values: NDArray[np.float64],
+        start: int = 0,
+        source: Source | None = None,
+        order: int = 0,
+    ):
+        self.values, self.start, self.order = values, start, order
+        self.source = Source() if source is None else source
+
+    @cached_property
+    def count(self) -> NDArray[np.int64]:
+        """Number of values that count, (..., cells, blocks)."""
+        return np.asarray((self.values == self.values).sum(axis=-1, dtype=np.int64))
+
+    @cached_property
+    def is_full(self) -> bool:
+        """Whether every value counts."""
+        return bool((self.count == self.values.shape[-1]).all())
+
+    def sum(self) -> NDArray[np.float64]:
+        """Return the sum of the values that count, (..., cells, blocks), in the order of a tree."""
+        return tree_sum(self.values if self.is_full else np.nan_to_num(self.values, nan=0.0))
+
+    def central(self, order: int) -> CentralSums:
+        """Return count, mean and the sums of the centred powers 2 ... `order` of each block."""
+        known = self.__dict__.get("_central")
+        if known is None or len(known.sums) < order - 1:
+            known = CentralSums(*central_sums(self.values, max(order, self.order)))
+            self.__dict__["_central"] = known
+        return cast(CentralSums, known._replace(sums=known.sums[: order - 1]))
+
+    def all_paths(self) -> NDArray[np.float64]:
+        """Return the values without blocks, (..., cells, paths), for order-free statistics."""
+        return self.values.reshape(*self.values.shape[:-2], -1)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """One result of a statistic.
+
+    Attributes
+    ----------
+    values : array (cells, ...)
+        One value per cell and entry of `dims`.
+    dims : tuple of str
+        Names of the dimensions after the cells.
+    coords : dict of str to array, or of str to (dim, array)
+        Coordinates of those dimensions; with a dim, further ones on it. A scalar one has no dim.
+    attrs : dict
+        ``long_name``, ``cell_methods`` and the like.
+    power : int or None
+        Units of the result as a power of those of the variable: 1 for a mean, 2 for a variance,
+        0 for what has none. None where `attrs` say it.
+    """
+
+    values: Any
+    dims: tuple[str, ...] = ()
+    coords: Mapping[str, Any] = field(default_factory=dict)
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+    power: int | None = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Statistic(ABC):
+    """Base of the statistics: frozen dataclasses, validated once, folded in any order.
+
+    A subclass has a `State`, a NamedTuple of arrays, and four methods. `chunk` makes the state of
+    blocks of paths, `merge` joins two, `finalize` turns the last one into estimates, `reference`
+    is the oracle that tests compare with.
+
+    Where a state holds sums of floats, ``order_free = False``: the last axis of each of its arrays
+    is that of the blocks, `chunk` reduces the axis of the paths alone, and `merge` works element
+    by element. The states of blocks are then merged along one fixed binary tree, so that the bits
+    do not depend on chunks, workers or order. Where a state holds integers, or a choice of
+    values, so that any order of merging gives the same bits, ``order_free = True``: it may
+    have any shape and `chunk` reduces blocks too.
+
+    Export a new one in `montezarr.statistics`, or pass yours to
+    `montezarr.testing.StatisticTests`: the suite proves these laws.
+
+    Attributes
+    ----------
+    State : type
+        NamedTuple of arrays.
+    order_free : bool
+        Whether states may be merged in any order.
+    along : {None, "time", "variable"}
+        The axis that a statistic takes as a whole: the first one of the values then.
+    order : int
+        Highest power of `Sample.central` that it uses.
+    """
+
+    State: ClassVar[type]
+    order_free: ClassVar[bool] = False
+    along: ClassVar[Along | None] = None
+    order: ClassVar[int] = 0
+
+    @property
+    def name(self) -> str:
+        """Name of the statistic in results: its class name in lower case with underscores."""
+        return re.sub(r"(?<=.)(?=[A-Z])", "_", type(self).__name__).lower()
+
+    @property
+    def axis(self) -> Along | None:
+        """The axis that this one takes as a whole; `along` unless its parameters say otherwise."""
+        return self.along
+
+    @classmethod
+    def examples(cls) -> tuple[Self, ...]:
+        """Return a few instances of everyday use, for the conformance suite to test."""
+        return (cls(),)
+
+    def check(self, source: Source) -> None:
+        """Raise if the statistic cannot be taken of a variable; called before anything runs.
+
+        Raises
+        ------
+        ArgumentValueError
+            With the reason.
+        """
+        return
+
+    def adapts_to_data(self, source: Source) -> bool:
+        """Return whether coordinates of the results are known only from the values."""
+        return False
+
+    @abstractmethod
+    def chunk(self, sample: Sample) -> Any:
+        """Return the state of a sample, which may hold no path at all."""
+
+    @abstractmethod
+    def merge(self, a: Any, b: Any) -> Any:
+        """Return the state of both; the paths of `a` come before those of `b`."""
+
+    def update(self, state: Any, sample: Sample) -> Any:
+        """Return ``merge(state, chunk(sample))``; an order-free one may reuse `state`'s memory."""
+        return self.merge(state, self.chunk(sample))
+
+    @abstractmethod
+    def finalize(self, state: Any, source: Source) -> dict[str, Estimate]:
+        """Return the estimates by name; ``"mean"`` of ``x`` becomes the variable ``x_mean``.
+
+        The arrays of the state come without their axis of blocks, unless it is order-free.
+        """
+
+    def again(self, state: Any, source: Source) -> Statistic | None:
+        """Return what is to be folded in one more pass over the same paths, or None.
+
+        Its `finalize` then gives the estimates in place of this one's.
+        """
+        return None
+
+    @abstractmethod
+    def reference(self, values: NDArray[np.float64], source: Source) -> dict[str, Any]:
+        """Return what `finalize` should, from all values (cells, paths) at once, plainly."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the parameters as JSON."""
+        values = {entry.name: _plain(getattr(self, entry.name)) for entry in fields(self)}
+        return {"name": type(self).__name__, **values}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Return the statistic that `to_dict` wrote.
+
+        Raises
+        ------
+        ArgumentValueError
+            If `data` is of another class, or has an unknown parameter.
+        """
+        values = dict(data)
+        name = values.pop("name", cls.__name__)
+        if name != cls.__name__:
+            raise value_error("name", repr(cls.__name__), name)
+        unknown = sorted(set(values) - {entry.name for entry in fields(cls)})
+        if unknown:
+            raise ArgumentValueError(f"{cls.__name__}: unknown parameter {unknown[0]!r}.")
+        return cls(**values)
+
+    def set_field(self, name: str, value: Any) -> None:
+        """Store a checked parameter; only for ``__post_init__``, since instances are frozen."""
+        object.__setattr__(self, name, value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,82 @@
+"""Counts, means and centred sums of powers, and how two of them join."""
+
+from __future__ import annotations
+
+from math import comb
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+class CentralSums(NamedTuple):
+    """The state of moments.
+
+    Attributes
+    ----------
+    n : array (..., blocks)
+        Number of values.
+    mean : array (..., blocks)
+        Their mean, 0 where there is none.
+    sums : array (order - 1, ..., blocks)
+        Sums of the powers 2 ... order of the centred values.
+    """
+
+    n: NDArray[np.int64]
+    mean: Array
+    sums: Array
+
+
+def merge_sums(a: CentralSums, b: CentralSums) -> CentralSums:
+    r"""Return the sums of both.
+
+    About the common mean, :math:`\sum (u + s)^p = \sum_j \binom{p}{j} s^j \sum u^{p-j}` for each
+    side, with its shift s (Pébay, SAND2008-6212, 2008, doi:10.2172/1028931; for p = 2 it is
+    Chan, Golub and LeVeque 1983, doi:10.1080/00031305.1983.10483115).
+    """
+    n = a.n + b.n
+    with np.errstate(over="ignore", invalid="ignore"):
+        delta = b.mean - a.mean
+        share = b.n / np.maximum(n, 1)
+        mean = a.mean + delta * share
+        # An empty side has no values to shift; its mean of 0 could overflow a power.
+        left = np.where(a.n > 0, -delta * share, 0.0)
+        right = np.where(b.n > 0, delta * (a.n / np.maximum(n, 1)), 0.0)
+        sums = _shifted(a, left) + _shifted(b, right)
+    # Rounding, or a mean out of range, must not touch the only side that there is.
+    mean = np.where(a.n == 0, b.mean, np.where(b.n == 0, a.mean, mean))
+    sums = np.where(a.n == 0, b.sums, np.where(b.n == 0, a.sums, sums))
+    return CentralSums(n, mean, sums)
+
+
+def _shifted(state: CentralSums, shift: Array) -> Array:
+    """Return the sums of the powers about a point that lies `shift` below the mean."""
+    out = np.empty_like(state.sums)
+    powers = [np.ones_like(shift)]
+    for _ in range(len(out) + 1):
+        powers.append(powers[-1] * shift)
+    for i in range(len(out)):
+        p = i + 2
+        total = state.sums[i] + state.n * powers[p]
+        for j in range(1, p - 1):
+            total = total + comb(p, j) * powers[j] * state.sums[i - j]
+        out[i] = total
+    return out
+
+
+def variance_of(state: CentralSums) -> Array:
+    """Return the unbiased variance, NaN for fewer than two values."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(state.n > 1, state.sums[0] / (state.n - 1.0), np.nan)
+
+
+def mean_of(state: CentralSums) -> Array:
+    """Return the mean, NaN where there is no value."""
+    return np.where(state.n > 0, state.mean, np.nan)
+
+
+def standard_error_of(state: CentralSums) -> Array:
+    r"""Return the standard error of the mean, :math:`s/\sqrt n`; NaN for fewer than two values."""
+    return np.sqrt(variance_of(state) / np.maximum(state.n, 1))

@@ -1,0 +1,110 @@
+"""What statistics along time share; above all the mean of one number that each path gives."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from montezarr._checks import value_error
+from montezarr.statistics._base import Along, Estimate, Sample, Source, Statistic
+from montezarr.statistics._moments import CentralSums, mean_of, merge_sums, standard_error_of
+from montezarr.statistics._sums import central_sums
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class PerPath(Statistic):
+    """Base of the means over paths of a functional, such as the average of a path over time.
+
+    A subclass gives `functional`, its oracle `plain`, and what the results say of themselves.
+    Results: ``<variable>_<name>`` and ``<variable>_<name>_se``.
+    """
+
+    State: ClassVar[type] = CentralSums
+    along: ClassVar[Along | None] = "time"
+    least_times: ClassVar[int] = 1
+
+    @abstractmethod
+    def functional(self, values: Array, times: Array) -> Array:
+        """Return the number of each path, NaN where it does not count: without the first axis."""
+
+    @abstractmethod
+    def plain(self, values: Array, times: Array) -> Array:
+        """Return the same from values (times, cells, paths), written by other means."""
+
+    @abstractmethod
+    def describe(self) -> tuple[dict[str, Any], int]:
+        """Return attributes of the mean, and its units as a power of the variable's."""
+
+    def check(self, source: Source) -> None:
+        """Raise for a variable with too few times."""
+        check_times(source, self.least_times)
+
+    def chunk(self, sample: Sample) -> CentralSums:
+        """Return the sums of each block."""
+        times = check_times(sample.source, self.least_times)
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            numbers = self.functional(sample.values, times)
+        return CentralSums(*central_sums(numbers, 2))
+
+    def merge(self, a: CentralSums, b: CentralSums) -> CentralSums:
+        """Return the sums of both."""
+        return merge_sums(a, b)
+
+    def finalize(self, state: CentralSums, source: Source) -> dict[str, Estimate]:
+        """Return the mean and its standard error."""
+        attrs, power = self.describe()
+        return {
+            self.name: Estimate(mean_of(state), attrs=attrs, power=power),
+            f"{self.name}_se": Estimate(standard_error_of(state), power=power),
+        }
+
+    def reference(self, values: Array, source: Source) -> dict[str, Any]:
+        """Return the same by NumPy, cell by cell."""
+        found = np.full((2, values.shape[1]), np.nan)
+        for cell, row in enumerate(self.plain(values, check_times(source))):
+            numbers = row[np.isfinite(row)]
+            if numbers.size:
+                found[0, cell] = numbers.mean()
+            if numbers.size > 1:
+                found[1, cell] = numbers.std(ddof=1) / np.sqrt(numbers.size)
+        return {self.name: found[0], f"{self.name}_se": found[1]}
+
+
+def check_times(source: Source, least: int = 1) -> Array:
+    """Return the times of a variable.
+
+    Raises
+    ------
+    ArgumentValueError
+        If it has fewer than `least`, or none.
+    """
+    found = 0 if source.times is None else len(source.times)
+    if source.times is None or found < least:
+        raise value_error(source.name, f"a coordinate 'time' with at least {least}", found)
+    return source.times
+
+
+def whole_paths(sample: Sample) -> NDArray[np.bool_]:
+    """Return which paths have every value along the axis, (cells, blocks, paths)."""
+    if sample.is_full:
+        return np.ones(sample.values.shape[1:], np.bool_)
+    return np.asarray((sample.values == sample.values).all(axis=0))
+
+
+def keep_lone(a: Any, b: Any, merged: Any) -> Any:
+    """Return `merged`, but where only one of `a` and `b` has any path, that one to the bit.
+
+    The first array of the states is the count of paths (cells, blocks); the others end like it.
+    """
+    no_a, no_b = a[0] == 0, b[0] == 0
+    if not (no_a.any() or no_b.any()):
+        return merged
+    triples = zip(a, b, merged, strict=True)
+    kept = (np.where(no_a, y, np.where(no_b, x, z)) for x, y, z in triples)
+    return type(merged)(*kept)

@@ -1,0 +1,95 @@
+"""Sums whose bits do not depend on memory layout: a binary tree over the paths of a block.
+
+Level by level, the upper half of the paths is added to the lower one; missing paths are zeros, up
+to a whole block of 1024. NumPy's own sums take another order in another layout. The functions here
+are the definition; `montezarr.statistics._kernel` does the same compiled, to the bit.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from montezarr.seeding import BLOCK
+
+Array = NDArray[np.float64]
+
+
+def tree_sum(values: Array) -> Array:
+    """Return the sum over the last axis, of finite values."""
+    kernel = compiled()
+    if kernel is not None and values.flags.c_contiguous and 0 < values.shape[-1] <= BLOCK:
+        out = np.empty(values.shape[:-1])
+        kernel.tree_sum(values.reshape(-1, values.shape[-1]), out.reshape(-1))
+        return out
+    return reference_tree_sum(values)
+
+
+def central_sums(values: Array, order: int) -> tuple[NDArray[np.int64], Array, Array]:
+    """Return counts, means and sums of centred powers over the last axis; NaN does not count.
+
+    Returns
+    -------
+    count, mean : array (...)
+        Number of values, and their mean; 0 where there is none.
+    sums : array (order - 1, ...)
+        Sums of ``(x - mean)**p`` for p = 2 ... `order`.
+    """
+    kernel = compiled()
+    if kernel is not None and values.flags.c_contiguous and 0 < values.shape[-1] <= BLOCK:
+        lead = values.shape[:-1]
+        count, mean = np.empty(lead, np.int64), np.empty(lead)
+        sums = np.empty((order - 1, *lead))
+        kernel.central_sums(
+            values.reshape(-1, values.shape[-1]), count.reshape(-1), mean.reshape(-1),
+            sums.reshape(order - 1, -1),
+        )  # fmt: skip
+        return count, mean, sums
+    return reference_central_sums(values, order)
+
+
+def reference_tree_sum(values: Array) -> Array:
+    """Do what `tree_sum` does, in NumPy."""
+    n = values.shape[-1]
+    size = 1 << (max(n, BLOCK) - 1).bit_length()
+    out = values
+    if size > n:
+        out = np.concatenate([values, np.zeros((*values.shape[:-1], size - n))], axis=-1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        while size > 1:
+            size //= 2
+            out = out[..., :size] + out[..., size:]
+    return out[..., 0]
+
+
+def reference_central_sums(values: Array, order: int) -> tuple[NDArray[np.int64], Array, Array]:
+    """Do what `central_sums` does, in NumPy."""
+    counts = values == values
+    count = counts.sum(axis=-1, dtype=np.int64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = reference_tree_sum(np.where(counts, values, 0.0)) / np.maximum(count, 1)
+        centred = np.where(counts, values - mean[..., None], 0.0)
+        power, sums = centred, []
+        for _ in range(order - 1):
+            power = power * centred
+            sums.append(reference_tree_sum(power))
+    return count, mean, np.stack(sums) if sums else np.empty((0, *mean.shape))
+
+
+@cache
+def has_kernel() -> bool:
+    """Return whether Numba is installed."""
+    return importlib.util.find_spec("numba") is not None
+
+
+def compiled() -> Any:
+    """Return the module of compiled loops, or None without Numba."""
+    if not has_kernel():
+        return None
+    from montezarr.statistics import _kernel as kernel  # Numba takes half a second to import
+
+    return kernel

@@ -1,0 +1,231 @@
+"""The autocorrelation of a stationary process, pooled over paths and times."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, Self, cast, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from montezarr._checks import check_int, value_error
+from montezarr.statistics._base import Along, Estimate, Sample, Source, Statistic
+from montezarr.statistics._per_path import Array, check_times, keep_lone, whole_paths
+from montezarr.statistics._sums import tree_sum
+
+ONE, P, L, P0, L0 = range(5)
+"""Places of the numbers of a path in the products of the state."""
+
+
+class PooledSums(NamedTuple):
+    r"""The state.
+
+    Of a path of m values, less the centre: :math:`p_h = \sum_t x_t x_{t+h} / (m - h)` and
+    :math:`l_h = \sum_t (x_t + x_{t+h}) / (m - h)`.
+
+    Attributes
+    ----------
+    n : array (cells, blocks)
+        Number of paths.
+    centre : array (cells, blocks)
+        Mean over all of their values.
+    sums : array (5, 5, lags, cells, blocks)
+        Sums over paths of all products of two of :math:`(1, p_h, l_h, p_0, l_0)`.
+    """
+
+    n: NDArray[np.int64]
+    centre: Array
+    sums: Array
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Autocorrelation(Statistic):
+    r"""The autocorrelation of a stationary process at given lags, from many paths.
+
+    :math:`\hat\rho_h` is the mean over paths and times t of :math:`(x_t - \mu)(x_{t+h} - \mu)`,
+    over that of :math:`(x_t - \mu)^2`, where :math:`\mu` is the mean over all paths and times. It
+    supposes that mean, variance and covariances do not depend on t: let a process forget its start
+    before (or use `Covariance`, which supposes nothing). There is none of the bias of order 1/m of
+    the autocorrelation of one path of m values about its own mean; that from estimating
+    :math:`\mu` is of the order of 1 / (number of paths).
+
+    The standard error is that of a ratio of means over independent paths (delta method), whatever
+    the dependence along them: the influence of path k is :math:`(p_h - \rho_h p_0 - l_h \bar x) /
+    \bar p_0` with its own pooled products p_h and mean :math:`\bar x`, and :math:`l_h` for that
+    of :math:`\mu`, which stationarity makes negligible.
+
+    Results: ``<variable>_autocorrelation`` and ``_autocorrelation_se``, without units, with the
+    dimension ``lag`` if `lags` is a sequence. NaN where nothing varies. A path with a value that
+    is missing does not count.
+
+    Parameters
+    ----------
+    lags : int or sequence of int
+        Steps of the grid between the two values, from 0 to the number of times less one. They
+        count steps, not time: equal spacing is not required, but it is what gives them a meaning.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        For lags that are no such numbers; for a variable without times, or with too few.
+
+    References
+    ----------
+    Brockwell and Davis, Time Series: Theory and Methods, 1991, chapter 7,
+    doi:10.1007/978-1-4419-0320-4.
+    """
+
+    lags: int | tuple[int, ...]
+
+    State: ClassVar[type] = PooledSums
+    along: ClassVar[Along | None] = "time"
+
+    def __post_init__(self) -> None:
+        given: Any = self.lags
+        if isinstance(given, (Sequence, np.ndarray)) and np.ndim(given) and len(given):
+            self.set_field("lags", tuple(check_int("lags", lag) for lag in given))
+        else:
+            self.set_field("lags", check_int("lags", given, hint="Or give a sequence of them."))
+
+    @classmethod
+    def examples(cls) -> tuple[Self, ...]:
+        """Return instances for tests; see `Statistic.examples`."""
+        return cls(1), cls((0, 1, 2))
+
+    def check(self, source: Source) -> None:
+        """Raise for a variable without times, or fewer than the lags need."""
+        found = len(check_times(source))
+        if max(self._all_lags) >= found:
+            raise value_error("lags", f"less than the {found} times of {source.name}", self.lags)
+
+    def chunk(self, sample: Sample) -> PooledSums:
+        """Return the sums of each block."""
+        x, counts = sample.values, whole_paths(sample)
+        m, count = len(x), counts.sum(axis=-1, dtype=np.int64)
+        lags = self._all_lags
+        sums = np.empty((5, 5, len(lags), *count.shape))
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = _running_sums(x)
+            centre = tree_sum(np.where(counts, total[-1], 0.0)) / (np.maximum(count, 1) * m)
+            u = x - centre[..., None]
+            if not counts.all():
+                u[:, ~counts] = 0.0
+            total = _running_sums(u)
+            p0, l0 = _lagged(u, total, 0)
+            for k, lag in enumerate(lags):
+                numbers = (None, *((p0, l0) if lag == 0 else _lagged(u, total, lag)), p0, l0)
+                for i, first in enumerate(numbers):
+                    for j, second in enumerate(numbers[i:], start=i):
+                        sums[i, j, k] = sums[j, i, k] = _product_sum(count, first, second)
+        return PooledSums(count, centre, sums)
+
+    def merge(self, a: PooledSums, b: PooledSums) -> PooledSums:
+        """Return the sums of both, about the common centre."""
+        n = a.n + b.n
+        with np.errstate(over="ignore", invalid="ignore"):
+            delta = b.centre - a.centre
+            share = b.n / np.maximum(n, 1)
+            left = _recentred(a.sums, delta * share)
+            right = _recentred(b.sums, -delta * (a.n / np.maximum(n, 1)))
+            merged = PooledSums(n, a.centre + delta * share, left + right)
+        return cast(PooledSums, keep_lone(a, b, merged))
+
+    def finalize(self, state: PooledSums, source: Source) -> dict[str, Estimate]:
+        """Return autocorrelations and standard errors."""
+        n, sums = state.n.astype(np.float64), state.sums
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            rho = sums[ONE, P] / sums[ONE, P0]
+            # l_0 is twice the mean of a path; the mean of l_0 over paths is 0 but for rounding.
+            moved = (sums[ONE, L] - rho * sums[ONE, L0]) / (2 * n)
+            weights = {P: np.ones_like(rho), P0: -rho, L0: -moved}
+            square = np.zeros_like(rho)
+            for i, first in weights.items():
+                for j, second in weights.items():
+                    square = square + first * second * sums[i, j]
+            scale = np.sqrt(np.where(n > 1, n / (n - 1), np.nan))
+            error = scale * np.sqrt(np.maximum(square, 0.0)) / sums[ONE, P0]
+        found = {"autocorrelation": rho, "autocorrelation_se": error}
+        is_scalar = isinstance(self.lags, int)
+        return {
+            name: Estimate(
+                values[0] if is_scalar else np.moveaxis(values, 0, -1),
+                () if is_scalar else ("lag",),
+                {"lag": self.lags if is_scalar else np.array(self.lags, np.int64)},
+                power=0,
+            )
+            for name, values in found.items()
+        }
+
+    def reference(self, values: Array, source: Source) -> dict[str, Any]:
+        """Return the same by NumPy, from the influence of each path."""
+        m, cells = values.shape[:2]
+        out = np.full((2, cells, len(self._all_lags)), np.nan)
+        for cell in range(cells):
+            x = values[:, cell][:, np.isfinite(values[:, cell]).all(axis=0)]
+            n = x.shape[1]
+            if n == 0 or np.ptp(x) == 0:
+                continue
+            u = x - x.mean()
+            square = (u**2).mean(axis=0)
+            for k, lag in enumerate(self._all_lags):
+                first, second = u[: m - lag], u[lag:]
+                product = (first * second).mean(axis=0)
+                rho = out[0, cell, k] = product.mean() / square.mean()
+                if n > 1:
+                    moved = (first + second).mean() * u.mean(axis=0)
+                    influence = (product - rho * square - moved) / square.mean()
+                    out[1, cell, k] = influence.std(ddof=1) / np.sqrt(n)
+        if isinstance(self.lags, int):
+            out = out[..., 0]
+        return {"autocorrelation": out[0], "autocorrelation_se": out[1]}
+
+    @property
+    def _all_lags(self) -> tuple[int, ...]:
+        return (self.lags,) if isinstance(self.lags, int) else self.lags
+
+
+def _running_sums(x: Array) -> Array:
+    """Return the sums over the times up to each one, as the slower `np.cumsum` does."""
+    out = np.empty_like(x)
+    out[0] = x[0]
+    for t in range(1, len(x)):
+        np.add(out[t - 1], x[t], out=out[t])
+    return out
+
+
+def _lagged(u: Array, total: Array, lag: int) -> tuple[Array, Array]:
+    """Return p and l of each path at a lag, from its values and their running sums over time."""
+    pairs = len(u) - lag
+    products, part = np.zeros_like(u[0]), np.empty_like(u[0])
+    # Time by time: NumPy's own sum over an axis may take another order in another shape.
+    for t in range(pairs):
+        np.multiply(u[t], u[t + lag], out=part)
+        np.add(products, part, out=products)
+    ends = total[-1] + total[pairs - 1]
+    if lag:
+        ends -= total[lag - 1]
+    return products / pairs, ends / pairs
+
+
+def _product_sum(count: Any, first: Array | None, second: Array | None) -> Any:
+    """Return the sums over paths of the products of two numbers, of which None is 1."""
+    if second is None:
+        return count
+    return tree_sum(second if first is None else first * second)
+
+
+def _recentred(sums: Array, shift: Array) -> Array:
+    r"""Return the sums about a centre that lies `shift` above.
+
+    There :math:`p \mapsto p - d l + d^2` and :math:`l \mapsto l - 2 d`, a linear map of
+    :math:`(1, p, l)`, which acts on the rows of the products and then on their columns.
+    """
+    for _ in range(2):
+        out = sums.copy()
+        for p, ends in ((P, L), (P0, L0)):
+            out[p] = sums[p] - shift * sums[ends] + shift**2 * sums[ONE]
+            out[ends] = sums[ends] - 2 * shift * sums[ONE]
+        sums = out.swapaxes(0, 1)
+    return sums

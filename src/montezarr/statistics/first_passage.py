@@ -1,0 +1,282 @@
+"""First passage: whether, and when, paths reach a level."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, Self, cast, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from montezarr._checks import check_array, check_choice, check_real
+from montezarr.statistics._base import Along, Estimate, Sample, Source, Statistic
+from montezarr.statistics._moments import CentralSums, merge_sums
+from montezarr.statistics._per_path import Array, check_times, keep_lone, whole_paths
+from montezarr.statistics._sums import central_sums, tree_sum
+from montezarr.statistics._wilson import wilson
+
+DIRECTIONS = ("up", "down")
+
+ENOUGH = 10
+"""Passages, and paths without one, from which on the variance of the weights is trusted."""
+
+MOST = 1e9
+"""How many times the number of paths the interval may suppose."""
+
+IN_TIME = "in the units of the coordinate time; of the passages by the horizon only"
+CENSORED = "paths that have not passed by the horizon"
+
+
+class PassageSums(NamedTuple):
+    """The state.
+
+    Of each path there are the probabilities of passage by each time, and last the sum of the
+    passage times since the first one, weighted by the probabilities of passage in each step.
+
+    Attributes
+    ----------
+    n : array (cells, blocks)
+        Number of paths.
+    mean : array (levels, times + 1, cells, blocks)
+        Means of these numbers.
+    squares : array (levels, times + 1, cells, blocks)
+        Sums of their centred squares.
+    cross : array (levels, cells, blocks)
+        Sum of the centred products of the last two.
+    """
+
+    n: NDArray[np.int64]
+    mean: Array
+    squares: Array
+    cross: Array
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class FirstPassage(Statistic):
+    r"""The law of the time at which paths first reach a level.
+
+    A path passes at the first time of the grid at which it has reached or crossed the level; one
+    that starts there, or beyond, has passed at once. What happens between the times is not seen: of
+    a diffusion, passages are found late or not at all, and the probability is biased downwards,
+    about as if the level lay :math:`0.5826\,\sigma\sqrt{dt}` further away (Broadie, Glasserman and
+    Kou). With ``bridge=sigma`` this bias goes: a path that stays on the near side during a step
+    has passed all the same with the probability :math:`\exp(-2 (L - x_k)(L - x_{k+1}) /
+    (\sigma^2 dt_k))` of a Brownian bridge (Andersen and Brotherton-Ratcliffe; Glasserman, section
+    6.4). That is exact for Brownian motion with drift. Of geometric Brownian motion, take the
+    logarithm and that of the level; of other diffusions it removes the leading term of the bias
+    if their coefficient is nearly sigma.
+
+    Results, with the dimension ``level`` if `level` is a sequence:
+
+    * ``<variable>_first_passage_probability``, by the last time, with ``_se`` and the 95 %
+      interval ``_low``, ``_high`` of Wilson, for :math:`p(1-p)/\mathrm{se}^2` paths, which are
+      more than there are where a bridge has lessened the variance; but for the number of paths
+      itself where fewer than 10 have passed, or have not.
+    * ``<variable>_survival``, the probability not to have passed, with the dimension ``time``, and
+      ``_survival_se``; this is 0 where all paths agree, which is no proof: see the interval above.
+    * ``<variable>_first_passage_time``, the mean time of the passages by the last time, and its
+      ``_se`` (of a ratio, by the delta method), in the units of time: the time of the grid, or with
+      a bridge the middle of the step. NaN without passages, an error for fewer than two.
+    * ``<variable>_first_passage_censored``, the number of paths that have not passed by the last
+      time; with a bridge the expected one.
+
+    A path with a value that is missing does not count.
+
+    Parameters
+    ----------
+    level : float or sequence of float
+        What is to be reached.
+    direction : {None, "up", "down"}
+        From which side: "up" is passed by values >= level, "down" by values <= level. None: from
+        the side on which each path starts.
+    bridge : float or None
+        Diffusion coefficient, > 0, per square root of the unit of time; None for passages at the
+        times of the grid only.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        For parameters out of these terms; for a variable without times.
+
+    References
+    ----------
+    Broadie, Glasserman and Kou, "A continuity correction for discrete barrier options", 1997,
+    doi:10.1111/1467-9965.00035. Andersen and Brotherton-Ratcliffe, "Exact exotics", Risk 9 (1996).
+    Glasserman, Monte Carlo Methods in Financial Engineering, 2003,
+    doi:10.1007/978-0-387-21617-1. Wilson, "Probable inference, the law of succession, and
+    statistical inference", 1927, doi:10.1080/01621459.1927.10502953.
+    """
+
+    level: float | tuple[float, ...]
+    direction: str | None = None
+    bridge: float | None = None
+
+    State: ClassVar[type] = PassageSums
+    along: ClassVar[Along | None] = "time"
+
+    def __post_init__(self) -> None:
+        levels = check_array("level", self.level, ndim=(0, 1)).tolist()
+        self.set_field("level", tuple(levels) if isinstance(levels, list) else levels)
+        if self.direction is not None:
+            self.set_field("direction", check_choice("direction", self.direction, DIRECTIONS))
+        if self.bridge is not None:
+            self.set_field("bridge", check_real("bridge", self.bridge, above=0.0))
+
+    @classmethod
+    def examples(cls) -> tuple[Self, ...]:
+        """Return instances for tests; see `Statistic.examples`."""
+        return cls(1.0), cls((-1.0, 0.5), "up", bridge=0.7), cls((0.0, 2.0), "down", bridge=2.0)
+
+    def check(self, source: Source) -> None:
+        """Raise for a variable without times."""
+        check_times(source)
+
+    def chunk(self, sample: Sample) -> PassageSums:
+        """Return the sums of each block."""
+        counts, times = whole_paths(sample), check_times(sample.source)
+        shape = (len(self._levels), len(times) + 1, *counts.shape[:-1])
+        mean, squares = np.empty(shape), np.empty(shape)
+        cross = np.empty((shape[0], *shape[2:]))
+        absent = None if counts.all() else ~counts
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            for k, level in enumerate(self._levels):
+                numbers = self._passages(sample.values, times, level)
+                if absent is not None:
+                    numbers[:, absent] = np.nan
+                _, mean[k], squares[k : k + 1] = central_sums(numbers, 2)
+                last = numbers[-2:] - mean[k, -2:, ..., None]
+                cross[k] = tree_sum(np.where(counts, last[0] * last[1], 0.0))
+        return PassageSums(counts.sum(axis=-1, dtype=np.int64), mean, squares, cross)
+
+    def merge(self, a: PassageSums, b: PassageSums) -> PassageSums:
+        """Return the sums of both."""
+        rows = merge_sums(
+            CentralSums(a.n, a.mean, a.squares[None]),
+            CentralSums(b.n, b.mean, b.squares[None]),
+        )
+        n, delta = a.n + b.n, b.mean[:, -2:] - a.mean[:, -2:]
+        weight = a.n * (b.n / np.maximum(n, 1))
+        cross = a.cross + b.cross + weight * (delta[:, 0] * delta[:, 1])
+        merged = PassageSums(n, rows.mean, rows.sums[0], cross)
+        return cast(PassageSums, keep_lone(a, b, merged))
+
+    def finalize(self, state: PassageSums, source: Source) -> dict[str, Estimate]:
+        """Return probability, survival, passage time and the number of censored paths."""
+        times = check_times(source)
+        n = state.n.astype(np.float64)
+        several = np.where(n > 1, n, np.nan)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
+            mean = np.where(n > 0, np.clip(state.mean[:, :-1], 0.0, 1.0), np.nan)
+            error = np.sqrt(state.squares[:, :-1] / (several - 1) / several)
+            p, square = mean[:, -1], state.squares[:, -2]
+            rare = np.minimum(p, 1 - p) * n < ENOUGH
+            # At most so many: probabilities that are all the same have no variance.
+            size = np.where(rare, n, np.minimum(p * (1 - p) * n**2 / square, MOST * n))
+            low, high = wilson(p * size, size)
+            late = state.mean[:, -1] / p
+            ratio = state.squares[:, -1] - 2 * late * state.cross + late**2 * square
+            late_error = np.sqrt(np.maximum(ratio, 0.0) / (several - 1) / several) / p
+            # One passage alone has no spread; with a bridge, weights add up to so many passages.
+            late_error[~((n * p) ** 2 > 1.5 * (square + n * p**2))] = np.nan
+            censored = np.where(n > 0, n - n * p, 0.0)
+        if self.bridge is None:
+            censored = np.rint(censored).astype(np.int64)
+        horizon = {"horizon": float(times[-1])}
+        by_level: dict[str, tuple[Array, dict[str, Any], int | None]] = {
+            "first_passage_probability": (p, horizon, 0),
+            "first_passage_probability_se": (error[:, -1], {}, 0),
+            "first_passage_probability_low": (low, {}, 0),
+            "first_passage_probability_high": (high, {}, 0),
+            "first_passage_time": (times[0] + late, {**horizon, "comment": IN_TIME}, None),
+            "first_passage_time_se": (late_error, {"comment": IN_TIME}, None),
+            "first_passage_censored": (censored, {**horizon, "comment": CENSORED}, 0),
+        }
+        found = {name: self._estimate(*entry) for name, entry in by_level.items()}
+        found["survival"] = self._estimate(1.0 - mean, {}, 0, times)
+        found["survival_se"] = self._estimate(error, {}, 0, times)
+        return found
+
+    def reference(self, values: Array, source: Source) -> dict[str, Any]:
+        """Return the same by NumPy, from products of the probabilities not to pass."""
+        times = check_times(source)
+        cells = values.shape[1]
+        keys = ("first_passage_probability", "first_passage_time")
+        names = [*keys, *(f"{key}_se" for key in keys)]
+        out = {name: np.full((cells, len(self._levels)), np.nan) for name in names}
+        out["first_passage_censored"] = np.zeros((cells, len(self._levels)))
+        for name in ("survival", "survival_se"):
+            out[name] = np.full((cells, len(self._levels), len(times)), np.nan)
+        for cell in range(cells):
+            x = values[:, cell][:, np.isfinite(values[:, cell]).all(axis=0)]
+            n = x.shape[1]
+            for k, level in enumerate(self._levels if n else ()):
+                up = {"up": True, "down": False, None: x[0] <= level}[self.direction]
+                beyond = np.where(up, x >= level, x <= level)
+                stays = np.where(beyond, 0.0, 1.0)
+                middle = times.copy()
+                if self.bridge is not None:
+                    step = np.diff(times)[:, None]
+                    area = (level - x[1:]) * (level - x[:-1])
+                    near = ~beyond[1:] & ~beyond[:-1]
+                    touch = np.exp(np.where(near, -2 * area / (self.bridge**2 * step), -np.inf))
+                    stays[1:] *= 1 - touch
+                    middle[1:] = (times[1:] + times[:-1]) / 2
+                survival = np.cumprod(stays, axis=0)
+                passing = -np.diff(survival, axis=0, prepend=1.0)
+                passed, when = passing.sum(axis=0), (middle[:, None] * passing).sum(axis=0)
+                root = np.sqrt(n) if n > 1 else np.nan
+                ddof = min(n - 1, 1)
+                out[keys[0]][cell, k] = passed.mean()
+                out[names[2]][cell, k] = passed.std(ddof=ddof) / root
+                out["survival"][cell, k] = survival.mean(axis=1)
+                out["survival_se"][cell, k] = survival.std(axis=1, ddof=ddof) / root
+                out["first_passage_censored"][cell, k] = survival[-1].sum()
+                if passed.sum() > 0:
+                    late = out[keys[1]][cell, k] = when.sum() / passed.sum()
+                    if passed.sum() ** 2 > 1.5 * (passed**2).sum():
+                        influence = (when - late * passed) / passed.mean()
+                        out[names[3]][cell, k] = influence.std(ddof=ddof) / root
+        if isinstance(self.level, float):
+            out = {name: array[:, 0] for name, array in out.items()}
+        return out
+
+    @property
+    def _levels(self) -> tuple[float, ...]:
+        return (self.level,) if isinstance(self.level, float) else self.level
+
+    def _passages(self, x: Array, times: Array, level: float) -> Array:
+        """Return the numbers of each path that `PassageSums` describes, (times + 1, ...)."""
+        out = np.empty((len(times) + 1, *x.shape[1:]))
+        is_up = np.less(x[0], level) if self.direction is None else self.direction == "up"
+        side = np.where(is_up, 1.0, -1.0)
+        gap = np.maximum(side * (level - x[0]), 0.0)  # 0 once the level is reached
+        survival = np.where(gap > 0, 1.0, 0.0)
+        passed, late = 1.0 - survival, np.zeros_like(survival)
+        out[0] = passed
+        for k, step in enumerate(np.diff(times).tolist()):
+            before, gap = gap, np.maximum(side * (level - x[k + 1]), 0.0)
+            when = float(times[k + 1] - times[0])
+            if self.bridge is None:
+                passing = np.where(gap > 0, 0.0, survival)
+            else:
+                when -= step / 2
+                passing = np.exp(before * gap * (-2.0 / (self.bridge**2 * step))) * survival
+            # Small probabilities of passage add up here; one less survival would lose them.
+            passed, survival = passed + passing, survival - passing
+            late += when * passing
+            out[k + 1] = passed
+        out[-1] = late
+        return out
+
+    def _estimate(
+        self, values: Array, attrs: dict[str, Any], power: int | None, times: Array | None = None
+    ) -> Estimate:
+        """Return the estimate of an array (levels, [times,] cells)."""
+        values = np.moveaxis(values, -1, 0)
+        coords: dict[str, Any] = {} if times is None else {"time": times}
+        dims = tuple(coords)
+        if isinstance(self.level, float):
+            return Estimate(values[:, 0], dims, {"level": self.level, **coords}, attrs, power)
+        coords["level"] = np.array(self.level)
+        return Estimate(values, ("level", *dims), coords, attrs, power)

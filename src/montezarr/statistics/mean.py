@@ -1,0 +1,59 @@
+"""The mean, with its standard error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from montezarr.statistics._base import Estimate, Sample, Source, Statistic
+from montezarr.statistics._moments import CentralSums, mean_of, merge_sums, standard_error_of
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Mean(Statistic):
+    r"""The mean over paths, and its standard error :math:`s/\sqrt n`.
+
+    Results: ``<variable>_mean`` and ``<variable>_mean_se``, in the units of the variable.
+
+    References
+    ----------
+    Chan, Golub and LeVeque, "Algorithms for computing the sample variance", The American
+    Statistician 37 (1983), doi:10.1080/00031305.1983.10483115.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> ds = mz.simulate(mz.BrownianMotion(), n_paths=10_000, T=4, seed=1)
+    >>> mz.reduce(ds.x.isel(time=-1), mz.Mean()).x_mean_se.round(3).item()
+    0.02
+    """
+
+    State: ClassVar[type] = CentralSums
+    order: ClassVar[int] = 2
+
+    def chunk(self, sample: Sample) -> CentralSums:
+        """Return the sums of each block."""
+        return sample.central(2)
+
+    def merge(self, a: CentralSums, b: CentralSums) -> CentralSums:
+        """Return the sums of both."""
+        return merge_sums(a, b)
+
+    def finalize(self, state: CentralSums, source: Source) -> dict[str, Estimate]:
+        """Return mean and standard error."""
+        return {
+            "mean": Estimate(mean_of(state), attrs={"cell_methods": "path: mean"}),
+            "mean_se": Estimate(standard_error_of(state)),
+        }
+
+    def reference(self, values: NDArray[np.float64], source: Source) -> dict[str, Any]:
+        """Return the same by NumPy."""
+        n = np.isfinite(values).sum(axis=-1)
+        return {
+            "mean": np.nanmean(values, axis=-1),
+            "mean_se": np.nanstd(values, axis=-1, ddof=1) / np.sqrt(n),
+        }

@@ -1,0 +1,87 @@
+"""The standard deviation, with its standard error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from montezarr._checks import check_int
+from montezarr.statistics._base import Estimate, Sample, Source, Statistic
+from montezarr.statistics._moments import CentralSums, merge_sums
+from montezarr.statistics._variance import reference_variance, variance_with_error
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class StandardDeviation(Statistic):
+    r"""The standard deviation over paths, and its standard error.
+
+    The root s of the `Variance` :math:`s^2`; by the delta method its standard error is that of
+    the variance over :math:`2s`. Of values that are all the same, both are 0.
+
+    Results: ``<variable>_std`` and ``<variable>_std_se``, in the units of the variable. NaN for up
+    to `ddof` values, and the standard error of one value is NaN too. Fourth powers of the distance
+    from the mean must be floats: from about 1e-80 to 1e75.
+
+    Parameters
+    ----------
+    ddof : int
+        The variance divides by n - ddof, at least 0: 1 as usual, 0 for that of the sample.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If `ddof` is not an integer of at least 0.
+
+    References
+    ----------
+    Casella and Berger, Statistical Inference, 2nd edition, 2002, section 5.5.4 (the delta method)
+    and exercise 5.8 (the variance of the sample variance).
+    """
+
+    State: ClassVar[type] = CentralSums
+    order: ClassVar[int] = 4
+
+    ddof: int = 1
+
+    def __post_init__(self) -> None:
+        self.set_field("ddof", check_int("ddof", self.ddof))
+
+    @classmethod
+    def examples(cls) -> tuple[Self, ...]:
+        """Return instances for tests; see `Statistic.examples`."""
+        return cls(), cls(ddof=0)
+
+    def chunk(self, sample: Sample) -> CentralSums:
+        """Return the sums of each block."""
+        return sample.central(4)
+
+    def merge(self, a: CentralSums, b: CentralSums) -> CentralSums:
+        """Return the sums of both."""
+        return merge_sums(a, b)
+
+    def finalize(self, state: CentralSums, source: Source) -> dict[str, Estimate]:
+        """Return standard deviation and standard error."""
+        std, error = _root(*variance_with_error(state, self.ddof))
+        return {
+            "std": Estimate(std, attrs={"cell_methods": "path: standard_deviation"}),
+            "std_se": Estimate(error),
+        }
+
+    def reference(self, values: NDArray[np.float64], source: Source) -> dict[str, Any]:
+        """Return the same by NumPy."""
+        variance, error = reference_variance(values, self.ddof)
+        std = np.sqrt(variance)
+        slope = np.where(std > 0, 2 * std, 1.0)
+        return {"std": std, "std_se": error / slope}
+
+
+def _root(variance: NDArray[np.float64], error: NDArray[np.float64]) -> tuple[Any, Any]:
+    """Return the roots of variances, with their standard errors."""
+    std = np.sqrt(variance)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        # Where all values are the same, the error of the variance is 0, or NaN for one value.
+        return std, np.where(std == 0.0, error, error / (2.0 * std))

@@ -1,0 +1,134 @@
+"""What a stream yields: the results so far, with confidence sequences."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from montezarr._checks import type_error
+from montezarr.stream._state import save
+
+ALPHA = 0.05
+"""The confidence sequence misses the true value, at any time at all, with this probability."""
+
+TIGHTEST = 2**17
+"""Number of paths at which the confidence sequence is narrowest, relatively."""
+
+
+@dataclass(frozen=True, repr=False)
+class Snapshot:
+    """The results of the paths 0 ... paths - 1.
+
+    Attributes
+    ----------
+    paths : int
+        Number of paths so far.
+    dataset : Dataset
+        As `montezarr.reduce` returns it for these paths, and for each estimate with a standard
+        error its 95 % confidence sequence, ``<name>_cs_low`` and ``<name>_cs_high``.
+    seconds : float
+        Time since the stream began, in this process.
+    paths_per_second : float
+        Speed since then.
+    paths_needed : int or None
+        Predicted number of paths until the rule stops the stream, beyond those so far; None where
+        that cannot be predicted.
+    seconds_left : float or None
+        The time that they take at this speed.
+    stopped : str or None
+        Why this is the last snapshot; None where it is not.
+    """
+
+    paths: int
+    dataset: xr.Dataset
+    seconds: float
+    paths_per_second: float
+    paths_needed: int | None
+    seconds_left: float | None
+    stopped: str | None
+    _state: Any = field(default=None, compare=False)
+
+    def __getitem__(self, name: str) -> xr.DataArray:
+        """Return one result."""
+        return self.dataset[name]
+
+    def save(self, path: Any) -> None:
+        """Write the state to a file, whole or not at all; ``stream(resume_from=path)`` goes on.
+
+        It holds arrays and JSON, as an ``.npz`` file of NumPy, and no code.
+
+        Parameters
+        ----------
+        path : str or path
+            The file; one that is there is replaced.
+
+        Raises
+        ------
+        ArgumentTypeError
+            If `path` is no path.
+        OSError
+            If it cannot be written.
+        """
+        if not isinstance(path, (str, os.PathLike)):
+            raise type_error("path", "the path of a file", path)
+        header, fold, folded = self._state
+        save(Path(path), {**header, "paths": self.paths}, fold, folded)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def __str__(self) -> str:
+        rate = f"{self.paths_per_second:,.3g} paths/s"
+        parts = [f"{self.paths:,} paths in {self.seconds:,.3g} s, {rate}"]
+        if self.stopped is not None:
+            parts[0] += f"; stopped: {self.stopped}"
+        elif self.paths_needed is not None:
+            left = "" if self.seconds_left is None else f", {self.seconds_left:,.3g} s"
+            parts[0] += f"; about {self.paths_needed:,} paths{left} to go"
+        for name, value in self.dataset.data_vars.items():
+            if f"{name}_se" in self.dataset and value.size == 1:
+                low, high = (self.dataset[f"{name}_cs_{end}"].item() for end in ("low", "high"))
+                error = self.dataset[f"{name}_se"].item()
+                parts.append(
+                    f"  {name} = {value.item():.6g} ± {error:.2g},"
+                    f" always within [{low:.6g}, {high:.6g}] at 95 %"
+                )
+        return "\n".join(parts)
+
+
+def half_width(paths: int, alpha: float = ALPHA) -> float:
+    r"""Return half the width of the asymptotic confidence sequence, in standard errors.
+
+    For a mean of n values with standard deviation :math:`\hat\sigma` it is
+    :math:`\hat\sigma \sqrt{\frac{2(n\rho^2+1)}{n^2\rho^2} \log\frac{\sqrt{n\rho^2+1}}{\alpha}}`,
+    at all n at once: the stream may stop when it likes (Waudby-Smith, Arbour, Sinha, Kennedy and
+    Ramdas, "Time-uniform central limit theory and asymptotic confidence sequences", Annals of
+    Statistics 52 (2024), doi:10.1214/24-AOS2408; there too the choice of :math:`\rho`, for
+    which the sequence is narrowest at a chosen n).
+    """
+    log = -2 * math.log(alpha)
+    rho2 = (log + math.log(log) + 1) / TIGHTEST
+    scale = paths * rho2
+    return math.sqrt(2 * (scale + 1) / scale * math.log(math.sqrt(scale + 1) / alpha))
+
+
+def with_sequences(ds: xr.Dataset, paths: int) -> xr.Dataset:
+    """Return results with the confidence sequences of all estimates that have a standard error."""
+    width = half_width(paths)
+    ends: dict[str, Any] = {}
+    for name, estimate in ds.data_vars.items():
+        if f"{name}_se" not in ds:
+            continue
+        error = ds[f"{name}_se"]
+        for end, sign in (("low", -1.0), ("high", 1.0)):
+            array = estimate.variable + sign * width * error.variable
+            units = {"units": estimate.attrs["units"]} if "units" in estimate.attrs else {}
+            label = f"{end} end of the 95 % confidence sequence, valid whenever one stops"
+            array.attrs = {"long_name": label, **units}
+            ends[f"{name}_cs_{end}"] = array
+    return ds.assign(ends)

@@ -1,0 +1,302 @@
+"""When a stream stops: rules about paths, seconds and standard errors, combined with | and &."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+import xarray as xr
+
+from montezarr._checks import check_int, check_real, type_error, value_error
+from montezarr.seeding import BLOCK
+
+AT_LEAST = 4 * BLOCK
+"""Paths before which no standard error is believed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """How far a stream is, as rules see it.
+
+    Attributes
+    ----------
+    paths : int
+        Paths so far.
+    seconds : float
+        Time since the stream began.
+    dataset : Dataset
+        The results so far.
+    """
+
+    paths: int
+    seconds: float
+    dataset: xr.Dataset
+
+
+class Until(ABC):
+    """Base of the rules; ``a | b`` stops when either does, ``a & b`` when both do."""
+
+    @abstractmethod
+    def reason(self, reached: Reached) -> str | None:
+        """Return why to stop, or None to go on."""
+
+    def check(self, names: Sequence[str]) -> None:
+        """Raise if the rule asks for a result that is not among `names`.
+
+        Raises
+        ------
+        ArgumentValueError
+            With the names that there are.
+        """
+        return
+
+    def marks(self) -> tuple[int, ...]:
+        """Return path counts at which the rule wants to be asked."""
+        return ()
+
+    def needed(self, reached: Reached) -> int | None:
+        """Return the paths that are needed in all, as far as that can be predicted."""
+        return None
+
+    def __or__(self, other: Any) -> Until:
+        return AnyOf((self, _rule(other)))
+
+    def __and__(self, other: Any) -> Until:
+        return AllOf((self, _rule(other)))
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Paths(Until):
+    """Stop after `n` paths, rounded up to whole blocks of 1024.
+
+    Parameters
+    ----------
+    n : int
+        Number of paths, >= 1.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If it is no such number.
+    """
+
+    n: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "n", check_int("n", self.n, minimum=1))
+
+    def reason(self, reached: Reached) -> str | None:
+        """Return that there are enough paths."""
+        return f"{self.n:,} paths" if reached.paths >= self.n else None
+
+    def marks(self) -> tuple[int, ...]:
+        """Return the number of paths in whole blocks."""
+        return (-(-self.n // BLOCK) * BLOCK,)
+
+    def needed(self, reached: Reached) -> int | None:
+        """Return that number."""
+        return self.marks()[0]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Seconds(Until):
+    """Stop at the first snapshot after `s` seconds.
+
+    It is the one rule that makes the number of paths depend on the machine; of a given number of
+    paths, the results are the same as ever.
+
+    Parameters
+    ----------
+    s : float
+        Seconds, > 0.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If it is no such number.
+    """
+
+    s: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "s", check_real("s", self.s, above=0))
+
+    def reason(self, reached: Reached) -> str | None:
+        """Return that the time is over."""
+        return f"{self.s:g} s" if reached.seconds >= self.s else None
+
+    def needed(self, reached: Reached) -> int | None:
+        """Return how far the paths get in that time, at the speed so far."""
+        if reached.seconds <= 0 or not reached.paths:
+            return None
+        return math.ceil(reached.paths * self.s / reached.seconds)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class StandardError(Until):
+    """Stop when standard errors are small enough, in every cell.
+
+    A standard error is small enough if it is at most `abs`, or at most `rel` times the estimate,
+    whichever is larger. One of exactly 0 is not believed: a rare event that has not been seen yet
+    has it too; add ``| mz.Paths(n)`` where values may be constant.
+
+    Looked at again and again until it is narrow enough, the usual interval (estimate ± 1.96
+    standard errors) misses more often than 5 %; the confidence sequence of the snapshot does not.
+
+    Parameters
+    ----------
+    abs : float, optional
+        In units of the estimate, > 0.
+    rel : float, optional
+        As a fraction of the estimate, > 0.
+    of : str or sequence of str, optional
+        Names of the estimates, such as ``"payoff_mean"``; all that have a standard error by
+        default.
+    at_least : int
+        Paths before which it does not stop, since standard errors of few paths are rough ones.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If neither `abs` nor `rel` is given, or one is no such number.
+    """
+
+    abs: float | None = None
+    rel: float | None = None
+    of: str | tuple[str, ...] | None = None
+    at_least: int = AT_LEAST
+
+    def __post_init__(self) -> None:
+        if self.abs is None and self.rel is None:
+            raise value_error("abs", "a tolerance here, or in rel", None)
+        for name in ("abs", "rel"):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, check_real(name, value, above=0))
+        if self.of is not None and not isinstance(self.of, str):
+            if not isinstance(self.of, Sequence) or not all(isinstance(n, str) for n in self.of):
+                raise type_error("of", "names of estimates", self.of)
+            object.__setattr__(self, "of", tuple(self.of))
+        object.__setattr__(self, "at_least", check_int("at_least", self.at_least))
+
+    def check(self, names: Sequence[str]) -> None:
+        """Raise if an estimate has no standard error, or is not there; see `Until.check`."""
+        known = [name for name in names if f"{name}_se" in names]
+        wanted = known if self.of is None else [self.of] if isinstance(self.of, str) else self.of
+        unknown = [name for name in wanted if name not in known]
+        if unknown or not wanted:
+            listed = ", ".join(known) or "none of which there is"
+            raise value_error("of", f"estimates with a standard error: {listed}", self.of)
+
+    def reason(self, reached: Reached) -> str | None:
+        """Return that all standard errors are small enough."""
+        if reached.paths < self.at_least:
+            return None
+        ratio = self._ratio(reached)
+        is_small = ratio is not None and ratio <= 1
+        return f"standard errors within {self._tolerance()}" if is_small else None
+
+    def needed(self, reached: Reached) -> int | None:
+        """Return the paths after which they will be: they shrink with the root of the number."""
+        ratio = self._ratio(reached)
+        if ratio is None:
+            return None
+        return max(self.at_least, math.ceil(reached.paths * ratio**2))
+
+    def _ratio(self, reached: Reached) -> float | None:
+        """Return the largest standard error in units of its tolerance, None where not known."""
+        ds = reached.dataset
+        names = self.of
+        if names is None:
+            names = tuple(str(name) for name in ds.data_vars if f"{name}_se" in ds)
+        largest = 0.0
+        for name in (names,) if isinstance(names, str) else names:
+            error, value = ds[f"{name}_se"].values, np.abs(ds[name].values)
+            limit = np.maximum(self.abs or 0.0, (self.rel or 0.0) * value)
+            if not (error > 0).all() or not (limit > 0).all():
+                return None
+            largest = max(largest, float((error / limit).max()))
+        return largest
+
+    def _tolerance(self) -> str:
+        parts = [f"{self.abs:g}"] if self.abs is not None else []
+        parts += [f"{self.rel:g} of the estimate"] if self.rel is not None else []
+        return " or ".join(parts)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class AnyOf(Until):
+    """Stop when one of several rules does; made by ``|``."""
+
+    rules: tuple[Until, ...]
+
+    def reason(self, reached: Reached) -> str | None:
+        """Return the reason of the first rule that has one."""
+        return next((r for rule in self.rules if (r := rule.reason(reached)) is not None), None)
+
+    def check(self, names: Sequence[str]) -> None:
+        """Check all rules."""
+        for rule in self.rules:
+            rule.check(names)
+
+    def marks(self) -> tuple[int, ...]:
+        """Return the path counts of all rules."""
+        return tuple(mark for rule in self.rules for mark in rule.marks())
+
+    def needed(self, reached: Reached) -> int | None:
+        """Return the paths of the rule that needs fewest."""
+        known = [n for rule in self.rules if (n := rule.needed(reached)) is not None]
+        return min(known, default=None)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class AllOf(Until):
+    """Stop when all of several rules do; made by ``&``."""
+
+    rules: tuple[Until, ...]
+
+    def reason(self, reached: Reached) -> str | None:
+        """Return all reasons, if every rule has one."""
+        reasons = [rule.reason(reached) for rule in self.rules]
+        return None if None in reasons else " and ".join(map(str, reasons))
+
+    def check(self, names: Sequence[str]) -> None:
+        """Check all rules."""
+        for rule in self.rules:
+            rule.check(names)
+
+    def marks(self) -> tuple[int, ...]:
+        """Return the path counts of all rules."""
+        return tuple(mark for rule in self.rules for mark in rule.marks())
+
+    def needed(self, reached: Reached) -> int | None:
+        """Return the paths of the rule that needs most, if all know."""
+        known = [rule.needed(reached) for rule in self.rules]
+        return None if None in known else max(n for n in known if n is not None)
+
+
+def check_until(value: Any) -> Until | None:
+    """Return a rule, or None where there is none.
+
+    Raises
+    ------
+    ArgumentTypeError
+        If it is no rule.
+    """
+    return None if value is None else _rule(value)
+
+
+def _rule(value: Any) -> Until:
+    if not isinstance(value, Until):
+        expected = "mz.StandardError(...), mz.Paths(n) or mz.Seconds(s), or several with | and &"
+        raise type_error("until", expected, value)
+    return value
