@@ -265,7 +265,7 @@ REPLAY_ROWS = [
     ("plan(None)", TypeError, "ds"),
     ("plan(DS.x.values)", TypeError, "ds"),
     ("plan(xr.Dataset())", ValueError, "ds"),
-    ("plan(DS.x.drop_attrs())", ValueError, "ds"),
+    ("plan(DS.x.drop_attrs().compute())", ValueError, "ds"),
 ]
 
 SEED_ROWS = [

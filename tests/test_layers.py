@@ -22,7 +22,7 @@ LEVELS = {
     5: {"lazy", "initial"},
     6: {"dataset", "replay", "backends", "cost", "choice", "progress"},
     7: {"reduce", "stream", "observed", "store", "runs", "batches", "held"},
-    8: {"engine", "result", "bench", "plot", "dashboard", "bits", "risk", "job"},
+    8: {"engine", "result", "plan", "bench", "plot", "dashboard", "bits", "risk", "job"},
     9: {"accessor", "cli"},
 }
 """Modules and packages by level, as docs/design.md describes them."""
@@ -48,7 +48,7 @@ ONLY_IN = {
     "tqdm": {"progress"},
     "click": {"cli"},
     "psutil": {"lazy", "bench"},
-    "numba": {"draws", "statistics"},
+    "numba": {"draws"},
     "boost_histogram": {"statistics"},
     "pytest": {"testing"},
     "hypothesis": {"testing"},

@@ -30,6 +30,7 @@ from montezarr.errors import (
 )
 from montezarr.grid import TimeGrid
 from montezarr.lazy import Plan
+from montezarr.plan import plan
 from montezarr.processes import (
     BrownianMotion,
     Diffusion,
@@ -43,7 +44,7 @@ from montezarr.processes import (
     RandomWalk,
 )
 from montezarr.reduce import reduce
-from montezarr.replay import plan, replay
+from montezarr.replay import replay
 from montezarr.result import Path, SimulationResult, State
 from montezarr.schemes import EulerMaruyama, Milstein, Scheme
 from montezarr.seeding import generate_path_seeds

@@ -10,8 +10,9 @@ import xarray as xr
 from montezarr import plot as plots
 from montezarr.batches import batches
 from montezarr.lazy import Plan
+from montezarr.plan import plan
 from montezarr.reduce import reduce
-from montezarr.replay import plan, replay
+from montezarr.replay import replay
 from montezarr.store import write
 from montezarr.stream import Snapshot, stream
 
@@ -36,9 +37,9 @@ class DatasetAccessor:
     def __init__(self, ds: xr.Dataset):
         self._ds = ds
 
-    def plan(self) -> Plan:
+    def plan(self, statistics: Any = None, **options: Any) -> Plan:
         """Return what computing all paths will cost; see `montezarr.plan`."""
-        return plan(self._ds)
+        return plan(self._ds, statistics, **options)
 
     def replay(self, path: int, **options: Any) -> xr.Dataset:
         """Draw one path again; see `montezarr.replay`."""
@@ -73,6 +74,10 @@ class DataArrayAccessor:
 
     def __init__(self, array: xr.DataArray):
         self._array = array
+
+    def plan(self, statistics: Any = None, **options: Any) -> Plan:
+        """Return what computing all paths will cost; see `montezarr.plan`."""
+        return plan(self._array, statistics, **options)
 
     def reduce(self, statistics: Any, **options: Any) -> xr.Dataset:
         """Return statistics over all paths, in one pass; see `montezarr.reduce`."""

@@ -17,8 +17,8 @@ from montezarr.backends import end_all
 from montezarr.bench.run import compare
 from montezarr.errors import MontezarrError
 from montezarr.job import Report
+from montezarr.plan import plan as plan_of
 from montezarr.progress import Progress
-from montezarr.replay import plan as plan_of
 
 BAD_INPUT, INTERRUPTED = 2, 130
 

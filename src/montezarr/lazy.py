@@ -358,6 +358,8 @@ class Plan:
         Where it would run, and why.
     seconds_per_path : float or None
         Measured cost of a path on one core; None where the first paths fail.
+    reduction : str
+        How `reduce` and `stream` have the paths, and in how many tasks.
     """
 
     process: str
@@ -376,6 +378,7 @@ class Plan:
     peak_bytes: int
     backend: str
     seconds_per_path: float | None
+    reduction: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as JSON."""
@@ -391,21 +394,24 @@ class Plan:
         return f"{self.seconds_per_path:.2g} s per path, {seconds:,.3g} s in all, on one core"
 
     def __str__(self) -> str:
-        return "\n".join(
-            [
-                f"{self.process}: {self.paths:,} paths of {self.steps:,} steps,"
-                f" {self.times:,} times kept",
-                f"  sampler   {self.sampler}",
+        is_endless = self.paths == ENDLESS
+        paths = "any number of" if is_endless else f"{self.paths:,}"
+        lines = [
+            f"{self.process}: {paths} paths of {self.steps:,} steps, {self.times:,} times kept",
+            f"  sampler   {self.sampler}",
+            f"  backend   {self.backend}, {self.workers} workers",
+        ]
+        if not is_endless:
+            lines += [
                 f"  chunks    {self.chunks:,} of {self.chunk_paths:,} paths,"
                 f" {show_bytes(self.chunk_bytes)} each, {self.tasks:,} tasks",
-                f"  backend   {self.backend}, {self.workers} workers",
                 f"  work      {self._work()}",
                 f"  memory    {show_bytes(self.worker_bytes)} per worker,"
                 f" {show_bytes(self.peak_bytes)} at peak",
                 f"  all paths {show_bytes(self.total_bytes)},"
                 f" {show_bytes(self.store_bytes)} in a store",
             ]
-        )
+        return "\n".join([*lines, *([f"  reduce    {self.reduction}"] if self.reduction else [])])
 
 
 def plan_of(

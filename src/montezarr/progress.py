@@ -47,8 +47,11 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
 
-    def __call__(self, done: int, total: int, failed: int = 0) -> None:
-        """Show that `done` of `total` paths are there, of which `failed` have failed."""
+    def __call__(self, done: int, total: int | None, failed: int = 0) -> None:
+        """Show that `done` of `total` paths are there, of which `failed` have failed.
+
+        `total` may change from call to call; it is None where nobody knows it.
+        """
         if not self.enabled:
             return
         if self._at_start is None:
@@ -58,22 +61,27 @@ class Progress:
         if self._bar is not None:
             if failed:
                 self._bar.set_postfix(failed=f"{failed:,}", refresh=False)
+            self._bar.total = total
             self._bar.update(done - self._bar.n)
         elif time.monotonic() - self._shown >= EVERY or done == total:
             self._shown = time.monotonic()
             line = self.line(done, total, self._shown - self._started, failed)
             print(line, file=self.stream, flush=True)
 
-    def line(self, done: int, total: int, elapsed: float, failed: int = 0) -> str:
+    def line(self, done: int, total: int | None, elapsed: float, failed: int = 0) -> str:
         """Return the plain line for `done` of `total` paths after `elapsed` seconds."""
         rate = (done - (self._at_start or 0)) / max(elapsed, 1e-9)
-        left = (total - done) / max(rate, 1e-9)
-        return (
-            f"{self.label}: {done:,} of {total:,} paths ({done / total:.0%}),"
-            f" {rate:,.0f} paths/s, {left:.0f} s left" + (f", {failed:,} failed" if failed else "")
-        )
+        if total is None:
+            parts = [f"{done:,} paths", f"{rate:,.0f} paths/s"]
+        else:
+            left = (total - done) / max(rate, 1e-9)
+            parts = [f"{done:,} of {total:,} paths ({done / total:.0%})"]
+            parts += [f"{rate:,.0f} paths/s", f"{left:.0f} s left"]
+        if failed:
+            parts.append(f"{failed:,} failed")
+        return f"{self.label}: {', '.join(parts)}"
 
-    def _make_bar(self, done: int, total: int) -> Any:
+    def _make_bar(self, done: int, total: int | None) -> Any:
         # A notebook's standard error is no terminal, and tqdm.auto draws a bar of its own there.
         if not self.stream.isatty() and "ipykernel" not in sys.modules:
             return None

@@ -1,4 +1,4 @@
-"""`replay` and `plan`: what a Dataset's recipe can tell, and one path of it again."""
+"""`replay`: what a Dataset's recipe can tell, and one path of it again."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ import numpy as np
 import xarray as xr
 from dask.blockwise import Blockwise
 
-from montezarr import cost, lazy
+from montezarr import lazy
 from montezarr._checks import MAX_INDEX, check_int
-from montezarr.choice import backend_of
 from montezarr.dataset import ATTRIBUTE, recipe_in, simulate, variable_attributes
 from montezarr.errors import ReplayError
 from montezarr.processes import BUILT_IN, Process, process_from_dict
 from montezarr.recipe import fingerprint
-from montezarr.sampling import EVENT_TIME, KINDS, Sampling, sample_range
+from montezarr.sampling import EVENT_TIME, Sampling, sample_range
 from montezarr.seeding import BLOCK, RootSeed
 
 
@@ -129,44 +128,6 @@ def _chunk_of(ds: xr.Dataset) -> int | None:
         if chunks and chunks[0] % BLOCK == 0:
             return int(chunks[0])
     return None
-
-
-def plan(ds: xr.Dataset) -> lazy.Plan:
-    """Return what computing all paths of `ds` will cost, and where it would run.
-
-    The cost of a path is measured on the first few, for some hundredths of a second.
-
-    Parameters
-    ----------
-    ds : Dataset
-        From `simulate`.
-
-    Returns
-    -------
-    Plan
-        Paths, chunks, tasks, bytes, peak memory per worker, store size; printable.
-
-    Raises
-    ------
-    ArgumentTypeError, ArgumentValueError, ReplayError
-        If `ds` does not come from `simulate`.
-
-    Examples
-    --------
-    >>> import montezarr as mz
-    >>> ds = mz.simulate(mz.BrownianMotion(), n_paths=10**6, T=99, seed=1)
-    >>> mz.plan(ds).total_bytes
-    800000000
-    """
-    run = run_of(ds)
-    backend = backend_of(run)
-    return lazy.plan_of(
-        run,
-        backend=str(backend),
-        seconds_per_path=cost.measure(run),
-        workers=backend.workers,
-        sampler=KINDS[run.sampling.kind],
-    )
 
 
 def replay(ds: xr.Dataset, path: int, *, process: Any = None) -> xr.Dataset:

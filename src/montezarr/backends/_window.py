@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Any
@@ -28,8 +29,9 @@ def windowed(
     """Yield (item, result) as tasks end, or in the order of the items.
 
     When a task fails, no further one is submitted, what is queued behind it is cancelled, and what
-    is before it is waited for. So the error is always that of the first item that fails, on every
-    backend. On Ctrl-C, what runs is waited for; on a second one it is given up.
+    is before it is waited for, and yielded first where results come in order. So the error is
+    always that of the first item that fails, on every backend. On Ctrl-C, what runs is waited for;
+    on a second one it is given up.
 
     Parameters
     ----------
@@ -61,11 +63,13 @@ def windowed(
         while True:
             # Asked again each time: workers of a cluster come and go.
             limit = WINDOW * backend.workers if window is None else max(1, window)
-            while len(pending) + len(early) < limit:
-                entry = next(source, None)
-                if entry is None:
-                    break
-                pending[backend.submit(function, entry[1])] = entry
+            # Half of it at a time: a scheduler takes many tasks as fast as one, and remembers each
+            # time that it got some.
+            room = limit - len(pending) - len(early)
+            if room >= max(1, limit // 2):
+                entries = list(itertools.islice(source, room))
+                futures = backend.submit_all(function, [item for _, item in entries])
+                pending.update(zip(futures, entries, strict=True))
             if not pending:
                 return
             done, _ = wait(pending, return_when=FIRST_COMPLETED)
@@ -79,7 +83,13 @@ def windowed(
                     wait([repeated])
                     future, error = repeated, repeated.exception()
                 if error is not None:
-                    raise _first_failure(backend, pending, span)
+                    failed, error = _first_failure(backend, pending, span)
+                    before = [f for f, (number, _) in pending.items() if number < failed]
+                    early |= {pending[f][0]: (pending[f][1], f.result()) for f in before}
+                    while ordered and following in early:  # whoever has enough sees no error
+                        yield early.pop(following)
+                        following += 1
+                    raise error
                 number, item = pending.pop(future)
                 if not ordered:
                     yield item, future.result()
@@ -98,8 +108,8 @@ def windowed(
 
 def _first_failure(
     backend: Backend, pending: dict[Future[Any], tuple[int, Any]], span: Span
-) -> BaseException:
-    """Return the error of the first item that fails, once all before it have ended."""
+) -> tuple[int, BaseException]:
+    """Return the number and error of the first item that fails, once all before it have ended."""
     failed = [future for future in pending if future.done() and future.exception() is not None]
     lowest = min(pending[future][0] for future in failed)
     for future, (number, _) in pending.items():
@@ -111,14 +121,15 @@ def _first_failure(
     first = min(failed, key=lambda future: pending[future][0])
     error = first.exception()
     assert error is not None
-    start, stop = span(pending[first][1])
+    number, item = pending[first]
+    start, stop = span(item)
     if isinstance(error, WorkerDied):
-        return WorkerDied(error.deaths, error.causes, start, stop)
-    if isinstance(error, WorkerTimeout):
-        return WorkerTimeout(error.timeout, start, stop)
-    if deaths := backend.deaths_of(error):
-        return WorkerDied(deaths, (), start, stop)
-    return error
+        error = WorkerDied(error.deaths, error.causes, start, stop)
+    elif isinstance(error, WorkerTimeout):
+        error = WorkerTimeout(error.timeout, start, stop)
+    elif deaths := backend.deaths_of(error):
+        error = WorkerDied(deaths, (), start, stop)
+    return number, error
 
 
 def _drain(backend: Backend, pending: dict[Future[Any], tuple[int, Any]]) -> None:

@@ -10,7 +10,7 @@ import uuid
 import warnings
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from importlib.util import find_spec
 from typing import Any, final
 
@@ -25,6 +25,12 @@ PACKAGES = ("montezarr", "numpy")
 """Packages of which another version on a worker may give other numbers."""
 
 DASHBOARD_PORT = 8787
+
+KEYS = 2048
+"""Keys of tasks that are used in turn."""
+
+TRIM_EVERY = 5000
+"""Tasks after which the notes of the scheduler are cut."""
 
 RECOUNT = 5.0
 """Seconds after which the workers of a cluster are counted again."""
@@ -86,6 +92,7 @@ class Dask(Backend):
         self._shared: dict[int, tuple[Any, Any]] = {}
         self.client: Any = None
         self._counted = 0.0
+        self._run, self._number, self._sent = "", 0, 0
         if self._given is not None:
             self._count(self._given)
             if reason == "asked for":
@@ -117,6 +124,7 @@ class Dask(Backend):
                 raise
         try:
             self._count(self.client)
+            self._run = uuid.uuid4().hex[:8]
             check_versions(self.client)
             executor: Executor = self.client.get_executor()
         except BaseException:  # a warning of versions too may have been made an error
@@ -137,6 +145,24 @@ class Dask(Backend):
 
         Not scattered: what is scattered is lost for good with the workers that hold it.
         """
+        shared, name = self._shared_task(function)
+        submit: Any = self.executor.submit  # which takes what Client.submit takes
+        future: Future[Any] = submit(_apply, shared, item, key=self._free_key(name))
+        return future
+
+    def submit_all(self, function: Callable[[Any], Any], items: list[Any]) -> list[Future[Any]]:
+        """Start ``function(item)`` for several items in one message."""
+        wrap = getattr(self.executor, "_wrap_future", None)
+        if wrap is None or len(items) < 2:
+            return super().submit_all(function, items)
+        shared, name = self._shared_task(function)
+        keys = [self._free_key(name) for _ in items]
+        self._trim(len(items))
+        started = self.client.map(_apply, [shared] * len(items), items, key=keys, pure=False)
+        return [wrap(future) for future in started]
+
+    def _shared_task(self, function: Callable[[Any], Any]) -> tuple[Any, str]:
+        """Return the task that is the function, and its name."""
         if time.monotonic() - self._counted > RECOUNT:  # workers come and go
             self._count(self.client)
         name = getattr(function, "__name__", type(function).__name__)
@@ -147,10 +173,30 @@ class Dask(Backend):
                 key = f"recipe-{name}-{uuid.uuid4().hex[:8]}"
                 shared = self.client.submit(_same, function, key=key, pure=False)
             self._shared[id(function)] = known = (function, shared)
-        key = f"{name}-{uuid.uuid4().hex[:8]}"
-        submit: Any = self.executor.submit  # which takes what Client.submit takes
-        future: Future[Any] = submit(_apply, known[1], item, key=key)
-        return future
+        return known[1], name
+
+    def _trim(self, count: int) -> None:
+        """Keep what the scheduler notes of each message short, of which it forgets nothing itself.
+
+        It is two hundred bytes each time, for nobody to read; a long run sends millions.
+        """
+        self._sent += count
+        if self._sent >= TRIM_EVERY:
+            self._sent = 0
+            with suppress(Exception):  # another version of Dask: then they stay
+                self.client.run_on_scheduler(_forget_notes)
+
+    def _free_key(self, name: str) -> str:
+        """Return a key that no task has now, one of a few thousand that are used again and again.
+
+        Dask remembers every key that it ever saw, up to 100,000 of them, half a kilobyte each. What
+        the Client does not know any more was given up before what it submits next.
+        """
+        while True:
+            self._number = (self._number + 1) % (KEYS + 2 * len(self.client.futures))
+            key = f"{name}-{self._run}-{self._number}"
+            if key not in self.client.futures:
+                return key
 
     def stop(self) -> None:
         """Let go of the Client, and end the cluster if it is ours."""
@@ -244,3 +290,10 @@ def _same(function: Any) -> Any:
 
 def _apply(function: Callable[[Any], Any], item: Any) -> Any:
     return function(item)
+
+
+def _forget_notes(dask_scheduler: Any) -> None:
+    """Forget the kinds of collections of which tasks came, which every message adds to."""
+    for span in dask_scheduler.extensions["spans"].spans.values():
+        if span._metadata is not None:
+            del span._metadata["collections"][:-100]

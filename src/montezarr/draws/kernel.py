@@ -21,7 +21,7 @@ def _inline(function: Callable[..., Any]) -> Any:
     return njit(inline="always", error_model="numpy")(function)
 
 
-def _compile(function: Callable[..., Any]) -> Any:
+def compile_loops(function: Callable[..., Any]) -> Any:
     """Compile for threads, and keep the machine code on disk where a place can be written."""
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
     try:
@@ -261,7 +261,7 @@ def _make_fill(kind: int) -> tuple[Any, Any]:
                 _tile32(kind, k0, k1, path + u64(low), size, u64(group), slot,
                         row0, row1, row2, row3)  # fmt: skip
 
-    return _compile(fill64), _compile(fill32)
+    return compile_loops(fill64), compile_loops(fill32)
 
 
 _FILL = {"uniform": _make_fill(0), "normal": _make_fill(1), "exponential": _make_fill(2)}
@@ -339,7 +339,7 @@ def _make_recursion(exponential: bool) -> tuple[Any, Any]:
                     else:
                         target[:] = y[:size]
 
-    return _compile(recursion64), _compile(recursion32)
+    return compile_loops(recursion64), compile_loops(recursion32)
 
 
 _RECURSION = {True: _make_recursion(True), False: _make_recursion(False)}
@@ -355,7 +355,7 @@ def _words(k0, k1, path, group, slot, out):
         out[j, 3] = u32(w3)
 
 
-_WORDS = _compile(_words)
+_WORDS = compile_loops(_words)
 
 
 def fill_words(

@@ -36,6 +36,8 @@ class Column:
         What is taken.
     masked : tuple of (float or None)
         Of each array the number that stands for a masked path, if it is not NaN.
+    only : float or None
+        The one group that they are taken of; None for each.
     """
 
     source: Source
@@ -44,6 +46,7 @@ class Column:
     axis: int | None
     statistics: tuple[Statistic, ...]
     masked: tuple[float | None, ...]
+    only: float | None = None
 
     @property
     def order(self) -> int:
@@ -91,9 +94,11 @@ class Folded:
         By block, the values of blocks of which not all paths are there yet.
     paths : int
         Number of paths folded, without those in pieces.
+    is_shared : bool
+        Whether a copy has the same arrays, which must not change then.
     """
 
-    __slots__ = ("forest", "lost", "paths", "pieces", "states")
+    __slots__ = ("forest", "is_shared", "lost", "paths", "pieces", "states")
 
     def __init__(self) -> None:
         self.forest = Forest()
@@ -101,6 +106,7 @@ class Folded:
         self.lost: dict[Key, NDArray[np.int64]] = {}
         self.pieces: dict[int, list[Piece]] = {}
         self.paths = 0
+        self.is_shared = False
 
     def copy(self) -> Folded:
         """Return a copy that stays as it is when more is added to this one."""
@@ -109,6 +115,7 @@ class Folded:
         out.states, out.lost = dict(self.states), dict(self.lost)
         out.pieces = {block: list(pieces) for block, pieces in self.pieces.items()}
         out.paths = self.paths
+        out.is_shared = self.is_shared = True
         return out
 
 
@@ -144,6 +151,7 @@ class Fold:
     def join(self, folded: Folded, other: Folded) -> None:
         """Add the states of other paths, in place; `other` is of no use afterwards."""
         folded.forest.join(self.merge, other.forest)
+        folded.is_shared |= other.is_shared
         for key, states in other.states.items():
             mine = folded.states.get(key)
             kinds = self.columns[key[0]].any_order
@@ -190,7 +198,7 @@ class Fold:
 
     def nothing(self, column: Column) -> list[Any]:
         """Return the states of the statistics of a column for no path."""
-        axis = () if column.axis is None else (self._axis_length(column),)
+        axis = () if column.axis is None else (self.axis_length(column),)
         sample = Sample(np.empty((*axis, column.cells, 1, 0)), 0, column.source)
         states = [statistic.chunk(sample) for statistic in column.statistics]
         return [
@@ -198,7 +206,8 @@ class Fold:
             for statistic, state in zip(column.statistics, states, strict=True)
         ]
 
-    def _axis_length(self, column: Column) -> int:
+    def axis_length(self, column: Column) -> int:
+        """Return the length of the axis that the statistics of a column take as a whole."""
         if column.axis == -1:
             return len(column.arrays)
         assert column.source.times is not None
@@ -236,7 +245,7 @@ class Fold:
                 if i not in known:
                     known[i] = _clean(arrays[i], masked)
                 parts.append(known[i])
-            for group, mask in _groups(codes, arrays[column.arrays[0]].shape):
+            for group, mask in _groups(codes, arrays[column.arrays[0]].shape, column.only):
                 values = [
                     part if mask is None else np.where(mask, part, np.nan) for part, _ in parts
                 ]
@@ -253,11 +262,16 @@ class Fold:
         column = self.columns[key[0]]
         sample = Sample(_arranged(column, values, size), block * BLOCK, column.source, column.order)
         mine = folded.states.get(key)
-        folded.states[key] = (
-            tuple(kind.chunk(sample) for kind in column.any_order)
-            if mine is None
-            else tuple(k.update(a, sample) for k, a in zip(column.any_order, mine, strict=True))
-        )
+        kinds = column.any_order
+        if mine is None:
+            states = tuple(kind.chunk(sample) for kind in kinds)
+        elif folded.is_shared:
+            pairs = zip(kinds, mine, strict=True)
+            states = tuple(kind.merge(state, kind.chunk(sample)) for kind, state in pairs)
+        else:
+            pairs = zip(kinds, mine, strict=True)
+            states = tuple(kind.update(state, sample) for kind, state in pairs)
+        folded.states[key] = states
         count = _lost(column, lost)
         folded.lost[key] = folded.lost[key] + count if key in folded.lost else count
         return tuple(kind.chunk(sample) for kind in column.in_order)
@@ -314,12 +328,13 @@ def _lost(column: Column, lost: Arrays) -> NDArray[np.int64]:
     return total
 
 
-def _groups(codes: Any, shape: tuple[int, ...]) -> Iterator[tuple[Any, Any]]:
-    """Yield each group with the mask of its values, broadcast to `shape`."""
+def _groups(codes: Any, shape: tuple[int, ...], only: float | None) -> Iterator[tuple[Any, Any]]:
+    """Yield each group, or the only one, with the mask of its values, broadcast to `shape`."""
     if codes is None:
         yield None, None
         return
-    for code in np.unique(codes[np.isfinite(codes)]).tolist():
+    found = np.unique(codes[np.isfinite(codes)]).tolist() if only is None else [only]
+    for code in found:
         mask = codes == code
         yield code, np.broadcast_to(mask, shape) if mask.ndim in (1, len(shape)) else mask
 

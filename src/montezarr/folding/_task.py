@@ -15,6 +15,9 @@ from montezarr.seeding import BLOCK
 SLAB_BYTES = 2**22
 """Bytes of the paths that are drawn at once: they stay in the cache while they are folded."""
 
+PROGRAM_BYTES = 2**24
+"""The same where a program makes little of much, mostly: then fewer calls are worth more."""
+
 Item = tuple[int, int, tuple[int, ...], Any]
 """First path, the one after the last, where parts end, and what else the task needs."""
 
@@ -43,7 +46,8 @@ class DrawnTask:
         self, sampling: Sampling, fold: Fold, program: Program | None = None, width: int = 8
     ):
         self.sampling, self.fold, self.program = sampling, fold, program
-        self.slab = max(1, SLAB_BYTES // max(1, width) // BLOCK) * BLOCK
+        size = SLAB_BYTES if program is None else PROGRAM_BYTES
+        self.slab = max(1, size // max(1, width) // BLOCK) * BLOCK
         self.__name__ = f"reduce-{sampling.name}"  # as which it shows on the dashboard
 
     def __call__(self, item: Item) -> tuple[list[tuple[int, Folded]], Report]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import xarray as xr
 from dask.base import is_dask_collection, tokenize
+from dask.blockwise import Blockwise
 
 from montezarr import cost, lazy
 from montezarr._checks import check_callable
@@ -15,7 +16,10 @@ from montezarr.backends.threads import Threads
 from montezarr.choice import backend_of
 from montezarr.folding import Arrays
 from montezarr.lazy import Run
-from montezarr.observed._feed import ComputedFeed, Cuts, DrawnFeed, Feed, MemoryFeed, no_cuts
+from montezarr.observed._computed import ComputedFeed
+from montezarr.observed._drawn import DrawnFeed
+from montezarr.observed._feed import Cuts, Feed, no_cuts
+from montezarr.observed._memory import MemoryFeed
 from montezarr.observed._observer import Chain, Observer, is_pathwise, observed_schema
 from montezarr.observed._program import Program, Unlike, program_of
 from montezarr.observed._schema import (
@@ -44,6 +48,7 @@ __all__ = [
     "feed_of",
     "labels_of",
     "no_cuts",
+    "run_behind",
 ]
 
 TRIAL = {"sample": 64, "sample_paths": BLOCK}
@@ -153,11 +158,20 @@ def _is_plain(ds: xr.Dataset, run: Run) -> bool:
     return is_array and first.data.name == lazy.name_of(run)
 
 
+def run_behind(obj: xr.DataArray | xr.Dataset) -> Run | None:
+    """Return the one run of this process that is in the graph of an object, if there is one."""
+    arrays = [obj] if isinstance(obj, xr.DataArray) else list(obj.data_vars.values())
+    graphs = [array.data.dask for array in arrays if is_dask_collection(array.data)]
+    return lazy.live_run({name for graph in graphs for name in getattr(graph, "layers", {})})
+
+
 def _run_of(ds: xr.Dataset) -> Run | None:
-    """Return the one run that lazy variables are made of."""
-    layers = {name for v in ds.data_vars.values() for name in getattr(v.data.dask, "layers", {})}
-    simulated = [name for name in layers if name.startswith("simulate-")]
-    if len(simulated) > 1:
+    """Return the one run that lazy variables are made of, if its paths are still to be drawn."""
+    graphs = [variable.data.dask for variable in ds.data_vars.values()]
+    layers = {n: layer for g in graphs for n, layer in getattr(g, "layers", {}).items()}
+    simulated = [layer for name, layer in layers.items() if name.startswith("simulate-")]
+    # What was persisted, or drawn by the engine, has the same name and is there already.
+    if len(simulated) != 1 or not isinstance(simulated[0], Blockwise):
         return None
     found = lazy.live_run(layers)
     return undrawn_run(ds) if found is None else found

@@ -29,9 +29,13 @@ class Observer:
         self.function, self.schema = function, schema
 
     def dataset(self, arrays: Arrays) -> xr.Dataset:
-        """Return the Dataset that the function gets."""
+        """Return the Dataset that the function gets.
+
+        Paths lie next to one another in memory, wherever they are from: NumPy's sums over time
+        depend on that, in their last bits.
+        """
         variables = {
-            v.name: ((PATH, *v.dims), np.moveaxis(a, -1, 0).astype(v.dtype, copy=False), v.attrs)
+            v.name: ((PATH, *v.dims), np.moveaxis(np.ascontiguousarray(a, v.dtype), -1, 0), v.attrs)
             for v, a in zip(self.schema.variables, arrays, strict=True)
         }
         return xr.Dataset(variables, self.schema.coords, self.schema.attrs)
@@ -55,8 +59,11 @@ class Observer:
 
     def __call__(self, arrays: Arrays) -> Arrays:
         """Return arrays for arrays."""
-        ds = self.observed(arrays)
-        return [np.asarray(v.transpose(..., PATH).values) for v in ds.data_vars.values()]
+        n = arrays[0].shape[-1]
+        # One path alone is summed in another order than several.
+        several = arrays if n > 1 else [np.repeat(array, 2, axis=-1) for array in arrays]
+        ds = self.observed(several)
+        return [np.asarray(v.transpose(..., PATH).values)[..., :n] for v in ds.data_vars.values()]
 
 
 class Chain:

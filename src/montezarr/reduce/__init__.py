@@ -12,9 +12,9 @@ from montezarr.observed import PATH
 from montezarr.progress import Progress
 from montezarr.reduce._lazily import lazily
 from montezarr.reduce._passes import run_all
-from montezarr.reduce._prepare import prepare
+from montezarr.reduce._prepare import memory_of, prepare
 
-__all__ = ["reduce"]
+__all__ = ["memory_of", "prepare", "reduce"]
 
 
 def reduce(
@@ -42,8 +42,9 @@ def reduce(
     obj : DataArray or Dataset
         Simulated, opened from a store, made of either by xarray, or in memory. Variables without
         paths are left out.
-    statistics : Statistic, str, or sequence of them
-        Such as ``[mz.Mean(), mz.Quantile([0.05, 0.95])]`` or ``["mean", "std", "q05"]``. Names:
+    statistics : Statistic, str, sequence of them, or mapping of str to any of these
+        Such as ``[mz.Mean(), mz.Quantile([0.05, 0.95])]`` or ``["mean", "std", "q05"]``, of every
+        variable; or of some by name, ``{"payoff": ["mean", "q99"], "x": "mean"}``. Names:
         count, mean, std, variance (or var), skewness, kurtosis, min, max, median, and q with the
         digits after "0.": q05 is the 0.05-quantile.
     dim : str

@@ -19,6 +19,9 @@ from montezarr.statistics import Estimate, Source, Statistic
 
 ATTRIBUTE = "montezarr"
 
+Wanted = Sequence[Statistic] | Mapping[str, Sequence[Statistic]]
+"""Statistics of every variable, or of some by name."""
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -64,19 +67,31 @@ class Layout:
                         found.add(position, group, statistic.name, name, estimate)
         return found.dataset(groups, folded.paths)
 
+    def results(self) -> Iterator[tuple[str, Statistic]]:
+        """Yield the name of each result, and what gives it, also where no group is known yet."""
+        for column in self.fold.columns:
+            states = self.fold.nothing(column)
+            for statistic, state in zip(column.statistics, states, strict=True):
+                for name in statistic.finalize(state, column.source):
+                    yield _full(column.source, name), statistic
+
     def warn(self, folded: Folded, stacklevel: int) -> None:
         """Say how many values are not finite, where some are."""
+        warned: set[int] = set()
         for position, column in enumerate(self.fold.columns):
-            if column.axis is not None and len(self.fold.columns) > 1:
-                continue  # the values are counted once more along the axis
+            if warned.issuperset(column.arrays):
+                continue  # the same values once more, along an axis
+            warned.update(column.arrays)
             counts = [c for (p, _), c in folded.lost.items() if p == position]
             total = int(sum(count.sum() for count in counts))
             if total:
-                values = folded.paths * column.cells * len(column.arrays)
+                length = 1 if column.axis is None else self.fold.axis_length(column)
+                values = folded.paths * column.cells * length
+                source = column.source
                 warnings.warn(
-                    f"{column.source.name}: {total:,} of {values:,} values are not finite, or"
-                    " masked. They are left out of all statistics, which are biased if that"
-                    f" depends on the path, and counted in {column.source.name}_nonfinite.",
+                    f"{source.name or ', '.join(source.names)}: {total:,} of {values:,} values are"
+                    " not finite, or masked. They are left out of all statistics, which are biased"
+                    f" if that depends on the path, and counted in {_full(source, 'nonfinite')}.",
                     MontezarrWarning,
                     stacklevel,
                 )
@@ -98,10 +113,13 @@ class Layout:
         return np.array(groups).astype(self.by.dtype)
 
 
-def layout_of(
-    schema: Schema, statistics: Sequence[Statistic], by: Observed | None = None
-) -> Layout:
+def layout_of(schema: Schema, statistics: Wanted, by: Observed | None = None) -> Layout:
     """Return the columns of statistics over the variables of a schema.
+
+    Parameters
+    ----------
+    statistics : sequence of Statistic, or mapping of str to such sequences
+        What is taken of every variable, or of some by name.
 
     Raises
     ------
@@ -133,13 +151,17 @@ def layout_of(
 
 
 def _columns(
-    schema: Schema, variables: Sequence[Observed], statistics: Sequence[Statistic]
+    schema: Schema, variables: Sequence[Observed], statistics: Wanted
 ) -> Iterator[tuple[Column, Any]]:
-    plain = tuple(s for s in statistics if s.axis is None)
-    timed = tuple(s for s in statistics if s.axis == "time")
-    joint = tuple(s for s in statistics if s.axis == "variable")
+    of_all: Sequence[Statistic] = () if isinstance(statistics, Mapping) else statistics
+    joint = tuple(s for s in of_all if s.axis == "variable")
     position = {v.name: i for i, v in enumerate(schema.variables)}
     for v in variables:
+        own = statistics.get(v.name, ()) if isinstance(statistics, Mapping) else statistics
+        plain = tuple(s for s in own if s.axis is None)
+        timed = tuple(s for s in own if s.axis == "time")
+        if isinstance(statistics, Mapping) and any(s.axis == "variable" for s in own):
+            raise value_error("statistics", "statistics of one variable by its name", own)
         here = (position[v.name],), (v.masked,)
         if plain:
             cells = int(np.prod(v.shape, dtype=np.int64))
@@ -173,16 +195,13 @@ def _columns(
 def _check_names(layout: Layout) -> None:
     """Raise if two statistics have results of the same name."""
     seen: dict[str, Statistic] = {}
-    for column in layout.fold.columns:
-        for statistic, state in zip(column.statistics, layout.fold.nothing(column), strict=True):
-            for name in statistic.finalize(state, column.source):
-                full = _full(column.source, name)
-                if full in seen:
-                    raise value_error(
-                        "statistics", f"one statistic with the result {full!r}",
-                        [seen[full], statistic], "Call twice, or take one of them.",
-                    )  # fmt: skip
-                seen[full] = statistic
+    for full, statistic in layout.results():
+        if full in seen:
+            raise value_error(
+                "statistics", f"one statistic with the result {full!r}",
+                [seen[full], statistic], "Call twice, or take one of them.",
+            )  # fmt: skip
+        seen[full] = statistic
 
 
 def _full(source: Source, name: str) -> str:
@@ -270,11 +289,14 @@ class _Found:
             for d, n in zip(dims, shape, strict=True)
         }
         out = set()
-        for _, _, estimate in self.facts.values():
+        for position, _, estimate in self.facts.values():
+            taken = {*layout.dims[position][0], *([layout.by.name] if layout.by else [])}
             for dim, size in zip(estimate.dims, np.shape(estimate.values)[1:], strict=True):
                 coordinate = estimate.coords.get(dim)
                 array = None if coordinate is None else np.asarray(coordinate)
-                if dim not in known:
+                if dim in taken:
+                    out.add(dim)
+                elif dim not in known:
                     known[dim] = array, size
                 elif not _agree(known[dim], (array, size)):
                     out.add(dim)

@@ -12,7 +12,7 @@ from dask.delayed import Delayed, delayed
 
 from montezarr._checks import value_error
 from montezarr.folding import Fold, Folded
-from montezarr.observed import Feed
+from montezarr.observed import Feed, labels_of
 from montezarr.reduce._layout import Layout
 
 FAN_IN = 16
@@ -25,8 +25,8 @@ def lazily(feed: Feed, layout: Layout) -> xr.Dataset:
     Raises
     ------
     ArgumentValueError
-        For statistics that need further passes, or whose coordinates come from the data; and for
-        paths without end.
+        For statistics that need further passes, or whose coordinates come from the data, as those
+        of groups without labels do; and for paths without end.
     """
     for column in layout.fold.columns:
         for statistic in column.statistics:
@@ -39,12 +39,19 @@ def lazily(feed: Feed, layout: Layout) -> xr.Dataset:
                 )  # fmt: skip
     if feed.n_paths is None:
         raise value_error("obj", "a Dataset with a number of paths", None, "Use montezarr.stream.")
-    statistics = [[s.to_dict() for s in column.statistics] for column in layout.fold.columns]
-    token = tokenize(feed.key(), statistics, feed.n_paths, layout.by and layout.by.name)
+    if layout.by is not None and labels_of(layout.by.attrs) is None:
+        raise value_error(
+            "compute", "True for groups without labels, which are known only from the paths", False,
+            "Give the variable of the groups the attributes flag_values and flag_meanings.",
+        )  # fmt: skip
+    columns = layout.fold.columns
+    statistics = [[c.source.name, *(s.to_dict() for s in c.statistics)] for c in columns]
+    size = feed.size()  # measured, so another call may find another one, with other tasks
+    token = tokenize(feed.key(), statistics, feed.n_paths, size, layout.by and layout.by.name)
     task = feed.task(layout.fold)
     shared = delayed(_Keep(task), name=f"recipe-reduce-{token}", traverse=False)
     parts: list[Delayed] = []
-    for item in feed.items(0, feed.n_paths, feed.size()):
+    for item in feed.items(0, feed.n_paths, size):
         key = f"{task.__name__}-{token}-{len(parts)}"
         parts.append(_call(_fold, key, shared, _Keep(item), *_held(item)))
     fold = delayed(_Keep(layout.fold), name=f"recipe-merge-{token}", traverse=False)

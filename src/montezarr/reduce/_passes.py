@@ -31,11 +31,9 @@ def run_all(feed: Feed, layout: Layout, progress: Any = None) -> tuple[Folded, F
             later = Fold(columns, layout.fold.group)
             states = later.totals(fold_all(feed, later, Tally(), progress))
             waiting = {}
-            for (position, group), parts in states.items():
+            for (position, _), parts in states.items():
                 for i, state in enumerate(parts):
                     place = places[position][i]
-                    if place[1] != group:
-                        continue  # each group looks for its own
                     statistic = columns[position].statistics[i]
                     found[place] = statistic, state
                     more = statistic.again(state, columns[position].source)
@@ -82,10 +80,16 @@ def _again(fold: Fold, folded: Folded) -> Found:
 
 def _later_columns(fold: Fold, waiting: Found) -> tuple[list[Any], list[list[Any]]]:
     """Return columns with the statistics of another pass, and whose each of them is."""
-    columns, places = [], []
-    for position, column in enumerate(fold.columns):
-        mine = [(place, entry[0]) for place, entry in waiting.items() if place[0] == position]
-        if mine:
-            columns.append(replace(column, statistics=tuple(s for _, s in mine)))
-            places.append([place for place, _ in mine])
-    return columns, places
+    mine: dict[Any, list[Any]] = {}
+    for place in waiting:
+        mine.setdefault(place[:2], []).append(place)
+    # Each group looks for its own.
+    columns = [
+        replace(
+            fold.columns[position],
+            statistics=tuple(waiting[place][0] for place in places),
+            only=group,
+        )
+        for (position, group), places in mine.items()
+    ]
+    return columns, list(mine.values())

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import xarray as xr
+from dask.base import is_dask_collection
 
 from montezarr._checks import type_error, value_error
 from montezarr.errors import MemoryBudgetError
@@ -28,18 +30,36 @@ def prepare(obj: Any, statistics: Any, dim: Any, by: Any, observe: Any) -> tuple
     MemoryBudgetError
         If the states do not fit into memory.
     """
-    wanted = statistics_of(statistics)
     if not isinstance(dim, str):
         raise type_error("dim", "the name of a dimension", dim)
     ds = as_dataset(obj, dim)
+    wanted: Any = None
+    if not isinstance(statistics, Mapping):
+        wanted = statistics_of(statistics)
+    elif not statistics:
+        raise value_error("statistics", "statistics of one variable or more", statistics)
+    else:
+        wanted = {str(name): statistics_of(entry) for name, entry in statistics.items()}
+    if isinstance(wanted, dict) and observe is None:
+        _check_known(wanted, [str(name) for name in ds.data_vars])
+        rest = ds.drop_vars([name for name in ds.data_vars if name not in wanted and name != by])
+        ds = rest  # what nobody asks for is not computed
     name = None
     if by is not None:
         ds, name = _with_group(ds, obj, by, dim, observe is not None)
     feed = feed_of(ds, observe)
     group = None if name is None else _group(feed, name)
+    if isinstance(wanted, dict):
+        _check_known(wanted, [v.name for v in feed.schema.variables if v is not group])
     layout = layout_of(feed.schema, wanted, group)
     check_memory(feed, layout)
     return feed, layout
+
+
+def _check_known(wanted: Mapping[str, Any], names: list[str]) -> None:
+    unknown = [name for name in wanted if name not in names]
+    if unknown:
+        raise value_error("statistics", f"names of variables among {names}", unknown[0])
 
 
 def check_memory(feed: Feed, layout: Layout) -> None:
@@ -95,12 +115,21 @@ def _with_group(
         raise value_error("by", f"a variable with the dimension {dim!r}", array.dims)
     if array.sizes[dim] != ds.sizes[PATH]:
         raise value_error("by", f"{ds.sizes[PATH]} paths", array.sizes[dim])
-    if name in ds.data_vars:
-        ds = ds.drop_vars(name)
+    if name in ds.dims or (name in ds.data_vars and not _is_same(array, ds[name])):
+        raise value_error(
+            "by", f"a name that is not taken by another of {[*ds.dims, *ds.data_vars]}", name,
+            "The result gets a dimension of it: pass by.rename('group').",
+        )  # fmt: skip
     variable = array.variable if dim == PATH else array.variable.copy()
     dims = [PATH if d == dim else d for d in variable.dims]
     rest = ds.drop_vars(name, errors="ignore")
     return rest.assign({name: (dims, variable.data, variable.attrs)}), name
+
+
+def _is_same(a: xr.DataArray, b: xr.DataArray) -> bool:
+    """Return whether two arrays are one, without a look at their values."""
+    x, y = a.variable.data, b.variable.data
+    return x is y or (is_dask_collection(x) and is_dask_collection(y) and x.name == y.name)
 
 
 def _group(feed: Feed, name: str) -> Observed:

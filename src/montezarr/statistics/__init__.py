@@ -2,6 +2,7 @@
 
 from montezarr.statistics._base import Estimate, Sample, Source, Statistic
 from montezarr.statistics._names import statistics_of
+from montezarr.statistics._sums import tree_sum
 from montezarr.statistics.autocorrelation import Autocorrelation
 from montezarr.statistics.count import Count
 from montezarr.statistics.covariance import Covariance
@@ -65,4 +66,5 @@ __all__ = [
     "TimeAverage",
     "Variance",
     "statistics_of",
+    "tree_sum",
 ]

@@ -156,12 +156,18 @@ class Statistic(ABC):
         The axis that a statistic takes as a whole: the first one of the values then.
     order : int
         Highest power of `Sample.central` that it uses.
+    tolerance : float
+        How far `finalize` may be from `reference`, relative to the largest entry of a cell.
+    without_error : tuple of str
+        Names of results, not integers, that estimate nothing and so have no standard error.
     """
 
     State: ClassVar[type]
     order_free: ClassVar[bool] = False
     along: ClassVar[Along | None] = None
     order: ClassVar[int] = 0
+    tolerance: ClassVar[float] = 1e-12
+    without_error: ClassVar[tuple[str, ...]] = ()
 
     @property
     def name(self) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-_compile = njit(nogil=True, error_model="numpy")
+from montezarr.draws.kernel import compile_loops  # kept on disk: compiling takes four seconds
+
 # `fastmath` stays off: the compiler must not change the order of a sum.
 
 WIDTH = 1024
@@ -15,8 +15,11 @@ HALF = WIDTH // 2
 MAGNITUDE = np.int64(0x7FFF_FFFF_FFFF_FFFF)
 """All bits of a number but its sign."""
 
+ZERO = np.int64(0)
+"""The bits of 0.0, which stand for -0.0 too: both belong to one bin."""
 
-@_compile
+
+@compile_loops
 def _tree(x, tree):
     """Return the sum of a row of 1024 values."""
     for j in range(HALF):
@@ -29,7 +32,7 @@ def _tree(x, tree):
     return tree[0]
 
 
-@_compile
+@compile_loops
 def tree_sum(values, out):
     """Do what `reference_tree_sum` does for rows (m, n) with n <= 1024."""
     rows, n = values.shape
@@ -43,7 +46,7 @@ def tree_sum(values, out):
         out[i] = _tree(x, tree)
 
 
-@_compile
+@compile_loops
 def central_sums(values, count, mean, sums):
     """Do what `reference_central_sums` does for rows (m, n) with n <= 1024."""
     rows, n = values.shape
@@ -90,7 +93,7 @@ def central_sums(values, count, mean, sums):
             sums[p, i] = _tree(power, tree)
 
 
-@_compile
+@compile_loops
 def extent(values, low, high):
     """Lower `low` and raise `high` to the extremes of rows (cells, n); NaN compares as neither."""
     for i in range(values.shape[0]):
@@ -102,18 +105,18 @@ def extent(values, low, high):
         low[i], high[i] = smallest, largest
 
 
-@_compile
+@compile_loops
 def count_bins(values, patterns, shift, first, counts):
     """Count the bins of rows (cells, n); `patterns` are the same numbers as int64."""
     for i in range(values.shape[0]):
         x, pattern, row = values[i], patterns[i], counts[i]
         for j in range(x.size):
             if x[j] == x[j]:
-                p = pattern[j]
+                p = pattern[j] if x[j] != 0.0 else ZERO
                 row[((p ^ ((p >> 63) & MAGNITUDE)) >> shift) - first] += 1
 
 
-@_compile
+@compile_loops
 def count_bins_and_offsets(values, patterns, shift, scale, first, counts, offsets):
     """Count the bins, and add up where in its bin each value lies."""
     low_bits = (np.int64(1) << shift) - 1
@@ -121,7 +124,7 @@ def count_bins_and_offsets(values, patterns, shift, scale, first, counts, offset
         x, pattern, row, sums = values[i], patterns[i], counts[i], offsets[i]
         for j in range(x.size):
             if x[j] == x[j]:
-                p = pattern[j]
+                p = pattern[j] if x[j] != 0.0 else ZERO
                 p ^= (p >> 63) & MAGNITUDE
                 position = (p >> shift) - first
                 row[position] += 1

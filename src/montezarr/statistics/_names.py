@@ -39,7 +39,7 @@ def statistics_of(value: Any) -> tuple[Statistic, ...]:
         For what is neither, or nothing at all.
     """
     expected = "a statistic such as mz.Mean(), a name such as 'mean' or 'q05', or several of them"
-    entries = [value] if isinstance(value, (str, Statistic)) else value
+    entries = [value] if isinstance(value, (str, Statistic, type)) else value
     if not isinstance(entries, Sequence):
         raise type_error("statistics", expected, value)
     out: list[Statistic] = []

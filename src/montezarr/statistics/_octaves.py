@@ -53,7 +53,7 @@ class Bins(NamedTuple):
 
 def keys_of(values: Array, shift: int) -> Integers:
     """Return the number of the bin of each value; it does not decrease with the value."""
-    pattern = values.view(np.int64)
+    pattern = (values + 0.0).view(np.int64)  # -0.0 becomes 0.0, and lies in its bin
     # Of negative numbers all bits but the sign are turned round: then integers compare as floats.
     return np.asarray((pattern ^ ((pattern >> 63) & MAGNITUDE)) >> shift)
 
@@ -72,6 +72,7 @@ def count(values: Array, bits: int, with_offsets: bool, into: Bins | None = None
     state = _empty(len(values)) if into is None else into
     low, high = state.low.copy(), state.high.copy()
     _extend(values, low, high)
+    low, high = low + 0.0, high + 0.0  # so that the order of the paths shows in no sign of a 0
     if not (low <= high).any():
         return state
     first, width = _range(low, high, bits)

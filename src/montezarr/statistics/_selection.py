@@ -78,7 +78,7 @@ class Selection(Statistic):
     @property
     def collects(self) -> bool:
         """Whether so few values are left that this pass takes them all."""
-        return self.shift == 0 or sum(t.inside for t in self.targets) <= COLLECTED
+        return sum(t.inside for t in self.targets) <= COLLECTED
 
     @property
     def bits(self) -> int:
@@ -99,7 +99,8 @@ class Selection(Statistic):
                 keys[target.cell] = keys_of(row, self.shift)
             if target.rank == 0:
                 continue
-            inside = row[(keys[target.cell] == target.key) & (row == row)]
+            # -0.0 becomes 0.0: which of two equal values comes first must not matter.
+            inside = row[(keys[target.cell] == target.key) & (row == row)] + 0.0
             if self.collects:
                 # One value of all that are equal would do, but then the ranks had to be counted.
                 kept.append(inside)
@@ -119,8 +120,32 @@ class Selection(Statistic):
 
     def again(self, state: Found, source: Source) -> Statistic | None:
         """Return the next pass, until the values are collected."""
-        if self.collects:
+        if self.collects or self.shift == self.bits:  # then a bin is a number
             return None
+        return replace(self, targets=self._narrowed(state), shift=self.shift - self.bits)
+
+    def finalize(self, state: Found, source: Source) -> dict[str, Estimate]:
+        """Return the estimates with the order statistics among them."""
+        values = np.full(len(self.targets), np.nan)
+        if self.collects:
+            start = np.searchsorted(state.owners, np.arange(len(self.targets)))
+            for i, target in enumerate(self.targets):
+                if target.rank:
+                    values[i] = state.values[start[i] + target.rank - 1]
+        else:
+            for i, target in enumerate(self._narrowed(state)):
+                if target.rank:
+                    values[i] = _value_of(target.key)
+        old = self.estimates["quantile"]
+        new = replace(old, values=values.reshape(old.values.shape))
+        return {**self.estimates, "quantile": new}
+
+    def reference(self, values: NDArray[np.float64], source: Source) -> dict[str, Any]:
+        """Return nothing: `Quantile` has the oracle."""
+        return {}
+
+    def _narrowed(self, state: Found) -> tuple[Target, ...]:
+        """Return the targets in the narrower bins that were counted."""
         running = np.cumsum(state.counts, axis=1)
         targets = []
         for target, row, counts in zip(self.targets, running, state.counts, strict=True):
@@ -132,27 +157,7 @@ class Selection(Statistic):
             rank = target.rank - int(row[place]) + inside
             key = (target.key << self.bits) + place
             targets.append(Target(target.cell, key, rank, inside))
-        shift = self.shift - self.bits
-        return replace(self, targets=tuple(targets), shift=shift)
-
-    def finalize(self, state: Found, source: Source) -> dict[str, Estimate]:
-        """Return the estimates with the order statistics among them."""
-        values = np.full(len(self.targets), np.nan)
-        start = np.searchsorted(state.owners, np.arange(len(self.targets)))
-        for i, target in enumerate(self.targets):
-            if target.rank:
-                values[i] = (
-                    _value_of(target.key)
-                    if self.shift == 0
-                    else state.values[start[i] + target.rank - 1]
-                )
-        old = self.estimates["quantile"]
-        new = replace(old, values=values.reshape(old.values.shape))
-        return {**self.estimates, "quantile": new}
-
-    def reference(self, values: NDArray[np.float64], source: Source) -> dict[str, Any]:
-        """Return nothing: `Quantile` has the oracle."""
-        return {}
+        return tuple(targets)
 
 
 def _sorted(counts: Any, owners: Any, values: Any) -> Found:

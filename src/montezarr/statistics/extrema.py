@@ -70,6 +70,7 @@ class Extrema(Statistic):
 
     State: ClassVar[type] = ExtremaState
     order_free: ClassVar[bool] = True
+    without_error: ClassVar[tuple[str, ...]] = ("min", "max", "smallest", "largest")
 
     k: int | None = None
 

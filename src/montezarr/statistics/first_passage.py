@@ -114,6 +114,9 @@ class FirstPassage(Statistic):
 
     State: ClassVar[type] = PassageSums
     along: ClassVar[Along | None] = "time"
+    without_error: ClassVar[tuple[str, ...]] = ("first_passage_censored",)
+    # How many have not passed is what is left of all: where they are few, digits are lost.
+    tolerance: ClassVar[float] = 1e-9
 
     def __post_init__(self) -> None:
         levels = check_array("level", self.level, ndim=(0, 1)).tolist()

@@ -31,10 +31,12 @@ class Quantile(Statistic):
     cost memory, since every octave down to the smallest one has its bins: 8 bytes for each bin of
     each cell.
 
-    The standard error is half the distance between the values one standard deviation of the rank,
-    :math:`\sqrt{nq(1-q)}`, below and above; the interval lies 1.96 of them on either side, and
-    needs no density (David and Nagaraja, Order Statistics, 2003, section 7.1,
-    doi:10.1002/0471722162).
+    The 95 % interval lies between the values whose ranks are 1.96 standard deviations of a rank,
+    :math:`\sqrt{nq(1-q)}`, below and above, and needs no density (David and Nagaraja, Order
+    Statistics, 2003, section 7.1, doi:10.1002/0471722162); the standard error is its width over
+    twice 1.96. Where fewer than four values lie beyond a quantile, no value is an end of the
+    interval on that side: it is NaN, and the standard error that of the rest. For levels 0 and 1
+    there is neither.
 
     Results: ``<variable>_quantile``, ``_quantile_se``, ``_quantile_low`` and ``_quantile_high``
     (the 95 % interval), in the units of the variable, with the dimension ``quantile`` if `q` is a
@@ -142,7 +144,7 @@ class Quantile(Statistic):
 
     def _spread(self, ordered: NDArray[np.float64], rank: int, value: float) -> float:
         """Return the place of a rank among the values of its bin, spread evenly over it."""
-        if value == 0:
+        if abs(value) < _octaves.TINY:
             return 0.0
         exponent = math.frexp(abs(value))[1]
         width = math.ldexp(1.0, exponent - 1 - self.bits)
@@ -158,10 +160,14 @@ class Quantile(Statistic):
         n = _octaves.total_of(state)[:, None].astype(np.float64)
         rank = np.maximum(np.ceil(n * levels.array), 1.0)
         spread = np.sqrt(n * levels.array * (1 - levels.array))
-        ranks = [rank, rank - spread, rank + spread]
-        ranks += [rank - INTERVAL * spread, rank + INTERVAL * spread]
-        value, below, above, low, high = (_octaves.at_ranks(state, r, self.bits) for r in ranks)
-        return value, (above - below) / 2, low, high
+        below, above = rank - INTERVAL * spread, rank + INTERVAL * spread
+        ends = np.maximum(below, 1.0), np.minimum(above, np.maximum(n, 1.0))
+        value, low, high = (_octaves.at_ranks(state, r, self.bits) for r in (rank, *ends))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            error = spread * (high - low) / (ends[1] - ends[0])
+        low = np.where((below >= 1) & (spread > 0), low, np.nan)
+        high = np.where((above <= n) & (spread > 0), high, np.nan)
+        return value, error, low, high
 
     def estimates(
         self,

@@ -106,14 +106,14 @@ def stream(
         for statistic in column.statistics:
             if getattr(statistic, "exact", False):
                 raise value_error("statistics", "no exact quantiles in a stream", statistic)
-    nothing = layout.dataset(Folded())
     if rule is not None:
-        rule.check([str(name) for name in nothing.data_vars])
+        rule.check([name for name, _ in layout.results()])
     if feed.n_paths is None and rule is None:
         raise value_error(
             "until", "a rule, since the number of paths is None", None, "Such as mz.Paths(10**6)."
         )
     header = {
+        "recipe": dict(feed.run.recipe) if isinstance(feed, DrawnFeed) else {},
         "key": feed.key(),
         "statistics": [
             [c.source.name, *(s.to_dict() for s in c.statistics)] for c in layout.fold.columns
@@ -166,7 +166,7 @@ class _Stream:
             Progress("stream", enabled=self.show) as progress,
         ):
             if self.show:
-                progress(self.started_at, end or 2**63 - 1, 0)
+                progress(self.started_at, end, 0)
             results = windowed(self.feed.backend, task, self._items(), span_of, ordered=True)
             try:
                 for _, (parts, report) in results:
@@ -181,11 +181,12 @@ class _Stream:
                         fold.finish(self.folded, stop)
                         snapshot = self.snapshot("all paths" if is_end else None)
                         if self.show:
-                            progress(stop, end or snapshot.paths + (snapshot.paths_needed or 0),
-                                     len(tally.masked))  # fmt: skip
+                            is_known = snapshot.stopped or snapshot.paths_needed is not None
+                            total = stop + (snapshot.paths_needed or 0) if is_known else None
+                            progress(stop, total, len(tally.masked))
                         if snapshot.stopped is not None:
-                            tally.warn(stop, stacklevel=2)
-                            self.layout.warn(self.folded, 2)
+                            tally.warn(stop, stacklevel=3)
+                            self.layout.warn(self.folded, 3)
                         yield snapshot
                         if snapshot.stopped is not None:
                             return
@@ -197,7 +198,7 @@ class _Stream:
         folded = self.folded
         seconds = time.perf_counter() - self.began
         ds = self.layout.dataset(folded)
-        reached = Reached(folded.paths, seconds, ds)
+        reached = Reached(folded.paths, seconds, ds, self.started_at)
         new = folded.paths - self.started_at
         rate = new / seconds if seconds > 0 else 0.0
         reason, needed = stopped, self.feed.n_paths

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ TIGHTEST = 2**17
 """Number of paths at which the confidence sequence is narrowest, relatively."""
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Snapshot:
     """The results of the paths 0 ... paths - 1.
 
@@ -51,7 +51,7 @@ class Snapshot:
     paths_needed: int | None
     seconds_left: float | None
     stopped: str | None
-    _state: Any = field(default=None, compare=False)
+    _state: Any = None
 
     def __getitem__(self, name: str) -> xr.DataArray:
         """Return one result."""

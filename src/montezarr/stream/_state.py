@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,12 @@ from montezarr.folding import Fold, Folded
 from montezarr.statistics import Statistic
 
 STATE_FORMAT = 1
+
+WORDS = {
+    "key": "values (paths, what is made of them, observe=), by their digest",
+    "recipe": "values, had in the same way (see montezarr.plan); its recipe",
+}
+"""What is meant by entries whose name does not say it."""
 
 
 def save(path: Path, header: Mapping[str, Any], fold: Fold, folded: Folded) -> None:
@@ -34,6 +40,8 @@ def save(path: Path, header: Mapping[str, Any], fold: Fold, folded: Folded) -> N
             names.append(fields)
         entries.append({"kind": kind, "key": list(key), "node": node, "states": names})
 
+    # Also of blocks of which no path belongs to any group: they have their place in the tree.
+    nodes = [list(node) for node in folded.forest.nodes]
     for node, bundle in folded.forest.nodes.items():
         for key, states in bundle.items():
             put("tree", key, states, list(node))
@@ -43,12 +51,13 @@ def save(path: Path, header: Mapping[str, Any], fold: Fold, folded: Folded) -> N
         name = f"a{len(arrays)}"
         arrays[name] = count
         entries.append({"kind": "lost", "key": list(key), "node": None, "states": name})
-    text = json.dumps({"format": STATE_FORMAT, **header, "entries": entries})
+    text = json.dumps({"format": STATE_FORMAT, **header, "nodes": nodes, "entries": entries})
     arrays["header"] = np.frombuffer(text.encode(), np.uint8)
     path = path.expanduser().absolute()
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    file = temporary.open("xb")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with file:
             np.savez(file, **arrays)
             file.flush()
             os.fsync(file.fileno())
@@ -72,14 +81,13 @@ def load(path: Any, header: Mapping[str, Any], fold: Fold) -> Folded:
         raise type_error("resume_from", "the path of a file", path)
     file = Path(path).expanduser()
     try:
-        with np.load(file, allow_pickle=False) as content:
+        # Opened here, since NumPy leaves a file open that it cannot read.
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as content:
             arrays = {name: content[name] for name in content.files}
         found = json.loads(arrays.pop("header").tobytes())
         _check_same(found, {"format": STATE_FORMAT, **header})
         return _restored(found, arrays, fold)
-    except FileNotFoundError:
-        raise
-    except ArgumentValueError:
+    except (OSError, ArgumentValueError):
         raise
     except Exception as error:  # whatever a file of another kind, or a cut one, makes of it
         raise value_error(
@@ -88,17 +96,24 @@ def load(path: Any, header: Mapping[str, Any], fold: Fold) -> Folded:
 
 
 def _check_same(found: Mapping[str, Any], header: Mapping[str, Any]) -> None:
-    for name, wanted in header.items():
-        if found.get(name) != json.loads(json.dumps(wanted)):
-            raise value_error(
-                "resume_from", f"a state of the same {name}: {wanted}", found.get(name),
-                "Pass what the stream was called with before.",
-            )  # fmt: skip
+    """Raise if a file is of other paths or statistics, and say what differs."""
+    for name, wanted in json.loads(json.dumps(header)).items():
+        got = found.get(name)
+        if got == wanted:
+            continue
+        if isinstance(wanted, dict) and isinstance(got, dict) and wanted and got:
+            name = next(k for k in (*wanted, *got) if wanted.get(k) != got.get(k))
+            wanted, got = wanted.get(name), got.get(name)
+        raise value_error(
+            "resume_from", f"a state of the same {WORDS.get(name, name)}: {wanted}", got,
+            "Pass what the stream was called with before.",
+        )  # fmt: skip
 
 
 def _restored(found: Mapping[str, Any], arrays: Mapping[str, Any], fold: Fold) -> Folded:
     folded = Folded()
     folded.paths = int(found["paths"])
+    folded.forest.nodes = {(level, index): {} for level, index in found["nodes"]}
     for entry in found["entries"]:
         position, group = entry["key"]
         key = int(position), group
@@ -117,5 +132,5 @@ def _restored(found: Mapping[str, Any], arrays: Mapping[str, Any], fold: Fold) -
             folded.states[key] = states
         else:
             level, index = entry["node"]
-            folded.forest.nodes.setdefault((level, index), {})[key] = states
+            folded.forest.nodes[level, index][key] = states
     return folded

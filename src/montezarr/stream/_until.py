@@ -11,7 +11,7 @@ from typing import Any, final
 import numpy as np
 import xarray as xr
 
-from montezarr._checks import check_int, check_real, type_error, value_error
+from montezarr._checks import MAX_INDEX, check_int, check_real, type_error, value_error
 from montezarr.seeding import BLOCK
 
 AT_LEAST = 4 * BLOCK
@@ -27,14 +27,17 @@ class Reached:
     paths : int
         Paths so far.
     seconds : float
-        Time since the stream began.
+        Time since the stream began, in this process.
     dataset : Dataset
         The results so far.
+    before : int
+        Those of the paths that were there when it began, where it was resumed.
     """
 
     paths: int
     seconds: float
     dataset: xr.Dataset
+    before: int = 0
 
 
 class Until(ABC):
@@ -133,9 +136,10 @@ class Seconds(Until):
 
     def needed(self, reached: Reached) -> int | None:
         """Return how far the paths get in that time, at the speed so far."""
-        if reached.seconds <= 0 or not reached.paths:
+        new = reached.paths - reached.before
+        if reached.seconds <= 0 or not new:
             return None
-        return math.ceil(reached.paths * self.s / reached.seconds)
+        return reached.before + math.ceil(new * self.s / reached.seconds)
 
 
 @final
@@ -206,9 +210,8 @@ class StandardError(Until):
     def needed(self, reached: Reached) -> int | None:
         """Return the paths after which they will be: they shrink with the root of the number."""
         ratio = self._ratio(reached)
-        if ratio is None:
-            return None
-        return max(self.at_least, math.ceil(reached.paths * ratio**2))
+        paths = math.inf if ratio is None else reached.paths * ratio * ratio
+        return None if paths > MAX_INDEX else max(self.at_least, math.ceil(paths))
 
     def _ratio(self, reached: Reached) -> float | None:
         """Return the largest standard error in units of its tolerance, None where not known."""
@@ -218,12 +221,16 @@ class StandardError(Until):
             names = tuple(str(name) for name in ds.data_vars if f"{name}_se" in ds)
         largest = 0.0
         for name in (names,) if isinstance(names, str) else names:
-            error, value = ds[f"{name}_se"].values, np.abs(ds[name].values)
-            limit = np.maximum(self.abs or 0.0, (self.rel or 0.0) * value)
-            if not (error > 0).all() or not (limit > 0).all():
+            if name not in ds:  # no group has been seen yet
                 return None
-            largest = max(largest, float((error / limit).max()))
-        return largest
+            error, value = ds[f"{name}_se"].values, np.abs(ds[name].values)
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                limit = np.maximum(self.abs or 0.0, (self.rel or 0.0) * value)
+                ratio = error / limit
+            if not ((error > 0) & (limit > 0) & np.isfinite(ratio)).all():
+                return None
+            largest = max(largest, float(ratio.max(initial=0.0)))
+        return largest or None
 
     def _tolerance(self) -> str:
         parts = [f"{self.abs:g}"] if self.abs is not None else []

@@ -1,0 +1,157 @@
+"""Lazy arrays, computed in the chunks that they have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, final
+
+import numpy as np
+import xarray as xr
+from dask._task_spec import convert_legacy_graph
+
+from montezarr.backends import Backend
+from montezarr.folding import Fold, Parts
+from montezarr.observed._feed import (
+    TASK_BYTES,
+    TASKS_PER_WORKER,
+    Cuts,
+    Feed,
+    Key,
+    Observe,
+    Result,
+    no_cuts,
+    told,
+)
+from montezarr.observed._schema import PATH, Schema
+from montezarr.sampling import Report
+
+
+class Part:
+    """The tasks of some chunks, and what comes out; opaque to Dask, which would run them."""
+
+    __slots__ = ("chunks", "graph")
+
+    def __init__(self, graph: dict[Any, Any], chunks: list[tuple[int, list[Any]]]):
+        self.graph, self.chunks = graph, chunks
+
+    def __reduce__(self) -> Any:
+        return Part, (self.graph, self.chunks)
+
+
+class ComputedTask:
+    """Compute chunks one after the other, as their expression has them, and fold them."""
+
+    def __init__(self, fold: Fold, axes: list[int], observe: Observe | None, name: str):
+        self.fold, self.axes, self.observe = fold, axes, observe
+        self.__name__ = f"reduce-{name}"
+
+    def __call__(self, item: Any) -> Result:
+        """Run the task on (start, stop, cuts, part, values of what a cluster holds)."""
+        from dask.local import get_sync
+
+        _, stop, cuts, part, held = item
+        graph = dict(part.graph)
+        for key, value in held:
+            graph[key] = value.result() if hasattr(value, "result") else value
+        parts = Parts(self.fold, cuts)
+        for start, keys in part.chunks:
+            with told(start, stop):
+                values = get_sync(graph, keys)
+                arrays = [
+                    np.moveaxis(np.asarray(value), axis, -1)
+                    for value, axis in zip(values, self.axes, strict=True)
+                ]
+                parts.add(start, arrays if self.observe is None else self.observe(arrays))
+        return parts.end(stop), Report()
+
+
+@final
+class ComputedFeed(Feed):
+    """Lazy arrays, computed in the chunks that they have."""
+
+    def __init__(
+        self,
+        ds: xr.Dataset,
+        schema: Schema,
+        backend: Backend,
+        *,
+        observe: Observe | None = None,
+        how: str,
+        key: Key,
+    ):
+        # One chunk along all other dimensions, and the same ones along the paths.
+        whole = {d: -1 for d in ds.dims if d != PATH}
+        self.arrays = [v.variable for v in ds.chunk(whole).unify_chunks().data_vars.values()]
+        self.axes = [array.dims.index(PATH) for array in self.arrays]
+        self.chunks: tuple[int, ...] = (self.arrays[0].chunks or ())[self.axes[0]]
+        self.schema, self.backend, self.observe = schema, backend, observe
+        self.n_paths = sum(self.chunks)
+        self.how, self.key = how, key
+        self._graph: dict[Any, Any] | None = None
+        self._held: dict[Any, Any] = {}
+        self._source_bytes = sum(array.nbytes for array in self.arrays) // sum(self.chunks)
+
+    def task(self, fold: Fold) -> ComputedTask:
+        """Return the task that computes and folds some chunks."""
+        return ComputedTask(fold, self.axes, self.observe, self.schema.variables[0].name)
+
+    def size(self) -> int:
+        """Return the paths of one chunk, or of as many small ones as make a task."""
+        largest = max(self.chunks)
+        fair = sum(self.chunks) // (TASKS_PER_WORKER * self.backend.workers)
+        many = min(TASK_BYTES // max(1, self._source_bytes), fair)
+        return max(largest, many)
+
+    def items(self, start: int, stop: int, size: int, cuts: Cuts = no_cuts) -> Iterator[Any]:
+        """Yield (start, stop, cuts, part, held) of groups of chunks that begin in the range."""
+        group: list[tuple[int, list[Any]]] = []
+        first = low = end = 0
+        for i, count in enumerate(self.chunks):
+            high = low + count
+            if high > start and low < stop:
+                if group and high - first > size:
+                    yield self._item(first, low, cuts, group)
+                    group = []
+                if not group:
+                    first = low
+                group.append((low, [self._key(k, i) for k in range(len(self.arrays))]))
+                end = high
+            low = high
+        if group:
+            yield self._item(first, end, cuts, group)
+
+    @property
+    def block_bytes(self) -> int:
+        """Bytes of a chunk, and of what its expression makes of it."""
+        return 3 * max(self.chunks) * max(self._source_bytes, self.schema.path_bytes)
+
+    def _key(self, k: int, chunk: int) -> tuple[Any, ...]:
+        array, axis = self.arrays[k], self.axes[k]
+        return (array.data.name, *(chunk if i == axis else 0 for i in range(array.ndim)))
+
+    def _item(self, start: int, stop: int, cuts: Cuts, group: list[Any]) -> Any:
+        """Return an item with the tasks that it needs, and no more."""
+        if self._graph is None:
+            merged: dict[Any, Any] = {}
+            for array in self.arrays:
+                merged.update(array.data.dask)
+            # What a cluster holds is handed to tasks as it is, for Dask to find.
+            self._held = {key: value for key, value in merged.items() if _is_future(value)}
+            rest = {key: value for key, value in merged.items() if key not in self._held}
+            self._graph = convert_legacy_graph(rest, all_keys=merged.keys())
+        needed: dict[Any, Any] = {}
+        held: dict[Any, Any] = {}
+        open_keys = [key for _, keys in group for key in keys]
+        while open_keys:
+            key = open_keys.pop()
+            if key in self._held:
+                held[key] = self._held[key]
+            elif key not in needed:
+                needed[key] = node = self._graph[key]
+                open_keys.extend(node.dependencies)
+        return start, stop, cuts(start, stop), Part(needed, group), list(held.items())
+
+
+def _is_future(value: Any) -> bool:
+    """Return whether a value is a future of Dask, without an import of distributed."""
+    return type(value).__name__ == "Future" and type(value).__module__.startswith("distributed")

@@ -1,0 +1,69 @@
+"""Paths of a run, drawn in any range."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, final
+
+from montezarr import cost
+from montezarr.backends import Backend
+from montezarr.folding import DrawnTask, Fold
+from montezarr.lazy import Run
+from montezarr.observed._feed import TASKS_PER_WORKER, Cuts, Feed, Key, no_cuts
+from montezarr.observed._schema import Schema
+from montezarr.seeding import BLOCK
+
+TASK_SECONDS = 1.0
+"""What a task that draws should last: long enough for a scheduler of a thousand workers."""
+
+
+@final
+class DrawnFeed(Feed):
+    """Paths of a run, drawn in any range, a few blocks at a time."""
+
+    def __init__(
+        self,
+        run: Run,
+        schema: Schema,
+        backend: Backend,
+        *,
+        program: Any = None,
+        how: str,
+        key: Key,
+    ):
+        self.run, self.schema, self.backend, self.program = run, schema, backend, program
+        self.n_paths = None if run.is_endless else run.n_paths
+        self.how, self.key = how, key
+
+    def task(self, fold: Fold) -> DrawnTask:
+        """Return the task that draws and folds a range."""
+        return DrawnTask(self.run.sampling, fold, self.program, self._path_bytes)
+
+    def size(self) -> int:
+        """Return the paths that take about a second, in whole blocks, a power of two of them."""
+        seconds = cost.measure(self.run, self.backend)
+        paths = BLOCK if seconds is None else TASK_SECONDS / max(seconds, 1e-9)
+        if self.n_paths is not None:
+            paths = min(paths, self.n_paths / (TASKS_PER_WORKER * self.backend.workers))
+        blocks = max(1, int(paths // BLOCK))
+        return int(BLOCK << (blocks.bit_length() - 1))
+
+    def items(self, start: int, stop: int, size: int, cuts: Cuts = no_cuts) -> Iterator[Any]:
+        """Yield (start, stop, cuts, initial states); ranges end at multiples of their size."""
+        low = start
+        while low < stop:
+            high = min((low // size + 1) * size, stop)
+            yield low, high, cuts(low, high), cost.initial_states(self.run, low, high)
+            low = high
+
+    @property
+    def block_bytes(self) -> int:
+        """Bytes of the paths that are drawn at once."""
+        slab = self.task(Fold(())).slab
+        return slab * self._path_bytes + self.run.scratch_bytes
+
+    @property
+    def _path_bytes(self) -> int:
+        # A program reads the path and makes something of it, which is at most as large, mostly.
+        extra = 0 if self.program is None else self.schema.path_bytes
+        return self.run.path_bytes + extra

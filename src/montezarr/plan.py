@@ -1,0 +1,96 @@
+"""`plan`: what computing, writing and reducing paths will cost, known before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import xarray as xr
+
+from montezarr import cost, lazy
+from montezarr.choice import backend_of
+from montezarr.lazy import Plan, Run, show_bytes
+from montezarr.observed import PATH, DrawnFeed, Feed, as_dataset, feed_of, run_behind
+from montezarr.reduce import memory_of, prepare
+from montezarr.replay import run_of
+from montezarr.sampling import KINDS
+
+
+def plan(
+    ds: Any,
+    statistics: Any = None,
+    dim: str = PATH,
+    *,
+    by: Any = None,
+    observe: Callable[[xr.Dataset], Any] | None = None,
+) -> Plan:
+    """Return what computing all paths will cost, and where it would run.
+
+    The cost of a path is measured on the first few, for some hundredths of a second. Nothing else
+    is drawn.
+
+    Parameters
+    ----------
+    ds : Dataset or DataArray
+        From `simulate`, or made of it by xarray, or opened from a store.
+    statistics : Statistic, str, or sequence or mapping of them, optional
+        As for `montezarr.reduce`: then the plan has the memory of a reduction too.
+    dim, by, observe
+        As for `montezarr.reduce`.
+
+    Returns
+    -------
+    Plan
+        Paths, chunks, tasks, bytes, peak memory per worker, store size, and how `reduce` and
+        `stream` have the paths: drawn block by block, or computed chunk by chunk, and why;
+        printable.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError, ReplayError
+        If `ds` does not come from `simulate`, or for arguments that `reduce` would refuse.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> ds = mz.simulate(mz.BrownianMotion(), n_paths=10**6, T=99, seed=1)
+    >>> mz.plan(ds).total_bytes
+    800000000
+    >>> print(mz.plan(ds.x.isel(time=-1) ** 2, "mean").reduction.partition(",")[0])
+    block by block (paths are drawn in any range
+    """
+    run = _run(ds)
+    backend = backend_of(run)
+    found = lazy.plan_of(
+        run,
+        backend=str(backend),
+        seconds_per_path=cost.measure(run),
+        workers=backend.workers,
+        sampler=KINDS[run.sampling.kind],
+    )
+    if statistics is not None:
+        feed, layout = prepare(ds, statistics, dim, by, observe)
+        memory = f", {show_bytes(memory_of(feed, layout))} of memory"
+        return replace(found, reduction=_reduction(feed) + memory)
+    if dim not in getattr(ds, "dims", ()):
+        return found
+    return replace(found, reduction=_reduction(feed_of(as_dataset(ds, dim), observe)))
+
+
+def _run(ds: Any) -> Run:
+    """Return the run behind an object, by its recipe or by its graph."""
+    if isinstance(ds, (xr.DataArray, xr.Dataset)):
+        found = run_behind(ds)
+        if found is not None:
+            return found
+    return run_of(ds)
+
+
+def _reduction(feed: Feed) -> str:
+    size = feed.size()
+    if feed.n_paths is None:
+        return f"{feed.how}, tasks of {size:,} paths without end"
+    tasks = -(-feed.n_paths // size)
+    unit = "paths" if isinstance(feed, DrawnFeed) else "paths or one chunk"
+    return f"{feed.how}, about {tasks:,} tasks of {min(size, feed.n_paths):,} {unit}"

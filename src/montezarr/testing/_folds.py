@@ -1,0 +1,142 @@
+"""Ways to fold a sample, and what it means that two of them agree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from montezarr.folding import Column, Fold, Folded, Parts
+from montezarr.seeding import BLOCK
+from montezarr.statistics import Estimate, Source, Statistic
+from montezarr.testing._samples import CELLS, Array
+
+
+def column_of(statistic: Statistic, source: Source) -> Column:
+    """Return the column of one statistic."""
+    if statistic.axis == "variable":
+        n = len(source.names)
+        return Column(source, tuple(range(n)), CELLS, -1, (statistic,), (None,) * n)
+    axis = None if statistic.axis is None else 0
+    return Column(source, (0,), CELLS, axis, (statistic,), (None,))
+
+
+def arrays_of(statistic: Statistic) -> Callable[[Array], list[Array]]:
+    """Return the function from values to what `Fold.add` takes."""
+    return list if statistic.axis == "variable" else lambda values: [values]
+
+
+def at_once(fold: Fold, statistic: Statistic, values: Array) -> Folded:
+    """Fold all paths at once."""
+    folded, n = Folded(), values.shape[-1]
+    if n:
+        fold.add(folded, 0, arrays_of(statistic)(values))
+    fold.finish(folded, n)
+    return folded
+
+
+def in_ranges(fold: Fold, statistic: Statistic, values: Array, plan: int) -> Folded:
+    """Fold ranges of any size in any order into some states, and join these in any order."""
+    rng, n = np.random.default_rng(plan), values.shape[-1]
+    states = [Folded() for _ in range(rng.integers(1, 5))]
+    ranges = list(_ranges(rng, n, 1 if plan % 2 else BLOCK))
+    for i in rng.permutation(len(ranges)):
+        start, stop = ranges[i]
+        state = states[rng.integers(len(states))]
+        fold.add(state, start, arrays_of(statistic)(values[..., start:stop]))
+    return _joined(fold, rng, states, n)
+
+
+def in_parts(fold: Fold, statistic: Statistic, values: Array, plan: int) -> Folded:
+    """Fold tasks of consecutive paths, with cuts between them, as a backend does."""
+    rng, n = np.random.default_rng(plan), values.shape[-1]
+    states = []
+    for start, stop in _ranges(rng, n, 1 if plan % 2 else BLOCK):
+        cuts = [cut for cut in range(BLOCK, n, BLOCK) if start < cut <= stop and rng.random() < 0.5]
+        parts, low = Parts(fold, cuts), start
+        while low < stop:
+            high = min(low + int(rng.integers(1, 2 * BLOCK)), stop)
+            parts.add(low, arrays_of(statistic)(values[..., low:high]))
+            low = high
+        states += [state for _, state in parts.end(stop)]
+    return _joined(fold, rng, states, n)
+
+
+def _ranges(rng: np.random.Generator, n: int, unit: int) -> Iterator[tuple[int, int]]:
+    """Yield ranges that cover n paths, with ends that are multiples of a unit."""
+    cuts = np.unique(rng.integers(0, n // unit + 1, rng.integers(0, 9)) * unit)
+    ends = [int(cut) for cut in cuts if 0 < cut < n] + ([n] if n else [])
+    start = 0
+    for stop in ends:
+        yield start, stop
+        start = stop
+
+
+def _joined(fold: Fold, rng: np.random.Generator, states: list[Folded], n: int) -> Folded:
+    total = Folded()
+    for i in rng.permutation(len(states)):
+        fold.join(total, states[i])
+    fold.finish(total, n)
+    return total
+
+
+def assert_same_bits(a: Any, b: Any, name: str) -> None:
+    """Assert that two arrays have the same type, shape and bits; NaN is NaN, -0.0 is not 0.0."""
+    a, b = np.asarray(a), np.asarray(b)
+    assert a.dtype == b.dtype, name
+    assert a.shape == b.shape, name
+    if a.dtype.kind == "f":
+        assert np.array_equal(np.isnan(a), np.isnan(b)), name
+        a, b = np.nan_to_num(a, nan=0.0), np.nan_to_num(b, nan=0.0)
+    assert np.array_equal(a, b), name
+    assert a.tobytes() == b.tobytes(), name
+
+
+def assert_same_state(a: Any, b: Any) -> None:
+    """Assert that two states have the same bits."""
+    assert type(a) is type(b)
+    for name, left, right in zip(a._fields, a, b, strict=True):
+        assert_same_bits(left, right, name)
+
+
+def assert_same_estimates(a: Mapping[str, Estimate], b: Mapping[str, Estimate]) -> None:
+    """Assert that two sets of results are the same to the bit."""
+    assert list(a) == list(b)
+    for name, estimate in a.items():
+        assert_same_bits(estimate.values, b[name].values, name)
+        assert estimate.dims == b[name].dims, name
+        assert estimate.power == b[name].power, name
+        assert_same_coords(estimate, b[name], name)
+
+
+def assert_same_coords(a: Estimate, b: Estimate, name: str) -> None:
+    """Assert that two results have the same coordinates."""
+    assert a.coords.keys() == b.coords.keys(), name
+    for label, coordinate in a.coords.items():
+        other = b.coords[label]
+        if isinstance(coordinate, tuple):
+            assert coordinate[0] == other[0], (name, label)
+            coordinate, other = coordinate[1], other[1]
+        assert np.array_equal(coordinate, other), (name, label)
+
+
+def assert_agrees(found: Mapping[str, Any], expected: Mapping[str, Any], tolerance: float) -> None:
+    """Assert that results are those of a reference but for rounding, and integers the same.
+
+    Rounding is measured by the largest entry of a cell; that of a result also by its standard
+    error, which tells of a mean how much cancelled out, and the other way round.
+    """
+    for name, wanted in expected.items():
+        stem = name.removesuffix("_se")
+        array, wanted = np.asarray(found[name]), np.asarray(wanted)
+        assert array.shape == wanted.shape, name
+        if array.dtype.kind in "iu":
+            assert np.array_equal(array, wanted), name
+            continue
+        assert np.array_equal(np.isnan(array), np.isnan(wanted)), name
+        inside = tuple(range(1, wanted.ndim))
+        sizes = [np.abs(np.nan_to_num(expected.get(key, 0.0))) for key in (stem, f"{stem}_se")]
+        scale = np.maximum(*sizes).max(axis=inside, keepdims=True, initial=0.0)
+        far = np.abs(np.nan_to_num(array) - np.nan_to_num(wanted)) > tolerance * scale
+        assert not far.any(), (name, array[far], wanted[far])
