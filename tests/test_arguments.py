@@ -101,7 +101,7 @@ SIMULATE_ROWS = [
     ("simulate(GBM, 1.5, 5)", TypeError, "n_paths"),
     ("simulate(GBM, True, 5)", TypeError, "n_paths"),
     ("simulate(GBM, '10', 5)", TypeError, "n_paths"),
-    ("simulate(GBM, None, 5)", TypeError, "n_paths"),
+    ("simulate(GBM, None, 5, chunks=1024)", ValueError, "chunks"),
     ("simulate(GBM, nan, 5)", TypeError, "n_paths"),
     ("simulate(GBM, [10], 5)", TypeError, "n_paths"),
     ("simulate(GBM, np.array(10), 5)", TypeError, "n_paths"),

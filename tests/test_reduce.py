@@ -156,9 +156,10 @@ def test_times_of_covariances_are_those_of_the_variable(x):
 def test_two_results_of_one_name_are_refused(x):
     error = mz.ArgumentValueError
     refused(error, "^statistics: .*'x_variance'", x, [mz.Variance(), mz.Variance(ddof=0)])
-    refused(error, "^statistics: .*'x_mean'", x, ["mean", mz.Mean()])
     refused(error, "^statistics: .*'x_quantile'", x, ["median", mz.Quantile(0.1)])
-    assert "x_std" in mz.reduce(x, ["std", "std"])
+    for same in (["std", "std"], ["std", mz.StandardDeviation()], [mz.StandardDeviation(), "std"]):
+        assert "x_std" in mz.reduce(x, same)
+    refused(error, "^statistics: .*q100", x, "q100")
 
 
 def test_statistics_may_be_given_for_each_variable(ds):
@@ -193,6 +194,50 @@ def test_an_array_without_a_name_is_x_and_its_coordinates_stay_away():
     assert mz.reduce(values, "mean").x_mean == 2.5
     own = xr.DataArray(np.arange(6.0), dims="path", name="y", coords={"y": 3.0})
     assert mz.reduce(own, "mean").y_mean == 2.5
+    assert mz.reduce(xr.Dataset({0: values}), "mean")["0_mean"] == 2.5
+
+
+def test_numbers_of_any_type_are_folded():
+    values = np.array([3, 0, 1, 1])
+    wanted = mz.reduce(array(values * 1.0), STATISTICS)
+    for dtype in ("int8", "uint64", "float16", "float32", ">f8", ">i4", "longdouble"):
+        xr.testing.assert_identical(mz.reduce(array(values.astype(dtype)), STATISTICS), wanted)
+    assert mz.reduce(array([True, False, True, True]), "mean").x_mean == 0.75
+
+
+def test_times_may_be_dates(x):
+    days = np.datetime64("2020-01-01") + np.arange(5)
+    dated = x.assign_coords(time=days.astype("datetime64[ns]"))
+    found = mz.reduce(dated, ["mean", mz.TimeAverage(), mz.Covariance()])
+    assert (found.time.values == dated.time.values).all()
+    assert found.x_covariance.dims == ("time", "time_2")
+    assert (found.time_2.values == dated.time.values).all()
+    np.testing.assert_allclose(
+        found.x_time_average, mz.reduce(x, mz.TimeAverage()).x_time_average, rtol=1e-12
+    )
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        lambda x: x[100:2500],
+        lambda x: x[::3],
+        lambda x: x[::-1],
+        lambda x: x[[5, 5, 3000, 1]],
+        lambda x: x.isel(path=slice(0, 1)),
+        lambda x: x.chunk(path=900, time=2),
+        lambda x: x.cumsum("path"),
+        lambda x: x - x.mean("path"),
+        lambda x: xr.concat([x, -x], "sign"),
+        lambda x: x.expand_dims("one"),
+        lambda x: x.assign_coords(path=np.arange(N) * 2)[7:],
+    ],
+)
+def test_what_xarray_makes_of_paths_is_folded_as_the_same_in_memory(x, part):
+    obj = part(x)
+    found = mz.reduce(obj, ["mean", "q05", "min"])
+    memory = mz.reduce(obj.compute(scheduler="synchronous"), ["mean", "q05", "min"])
+    xr.testing.assert_identical(found, memory)
 
 
 def test_the_accessors_reduce_too(ds, x):
@@ -255,7 +300,7 @@ def test_groups_with_labels_are_all_there_and_called_by_them():
     ds = mz.simulate(chain, N, T=3, x0="low", seed=1).rename(x="state")
     ds["payoff"] = ds.state * 2.0
     found = mz.reduce(ds.isel(time=-1), ["mean", "count"], by="state")
-    names = {"payoff_mean", "payoff_mean_se", "payoff_count", "payoff_nonfinite"}
+    names = {"payoff_mean", "payoff_mean_se", "payoff_count", "payoff_nonfinite", "state_ungrouped"}
     assert set(found.data_vars) == names
     assert found.payoff_mean.dims == ("state",)
     assert found.state.values.tolist() == ["low", "high", "never"]
@@ -303,7 +348,7 @@ def test_groups_need_a_name_of_their_own(x, ds):
     for one in (both, both.compute()):
         found = mz.reduce(one, "mean", by=one.up)
         names = {f"{v}_{name}" for v in "sv" for name in ("mean", "mean_se", "nonfinite")}
-        assert set(found.data_vars) == names
+        assert set(found.data_vars) == {*names, "up_ungrouped"}
         xr.testing.assert_identical(found, mz.reduce(one, "mean", by="up"))
 
 
@@ -623,6 +668,7 @@ def test_bad_arguments_are_errors_that_name_them(x, ds):
     refused(kind, "^obj: expected a DataArray or Dataset", np.zeros(3))
     refused(kind, "^obj: .*numbers in 'x'", array(["a", "b"]))
     refused(value, "^obj: .*at least one path", array([]))
+    refused(value, "^obj: .*values in 'x'.*'k': 0", array(np.zeros((9, 0)), ("path", "k")))
     refused(value, "^dim: .*'path'", array([1.0, 2.0], ("time",)))
     refused(value, "^dim: .*'nothing'", x, dim="nothing")
     refused(kind, "^dim", x, dim=3)
@@ -691,3 +737,88 @@ def test_paths_that_a_cluster_holds_are_folded_there(x):
         lazy = mz.reduce(held.x, ["mean", "q05"], compute=False)
         xr.testing.assert_identical(lazy.compute(), wanted)
         assert client.status == "running"
+
+
+# --- what must not pass in silence, or late --------------------------------------------------
+
+
+def failing(rng):
+    if rng.bit_generator.seed_seq.spawn_key[-1] % 7 == 3:
+        raise ValueError("every seventh path")
+    return rng.integers(0, 10, 5)
+
+
+@pytest.mark.filterwarnings("ignore::montezarr.MontezarrWarning")
+def test_masked_integers_are_left_out_of_whatever_is_made_of_them(tmp_path):
+    ds = mz.simulate(failing, N, seed=1, on_error="mask")
+    lost = sum(i % 7 == 3 for i in range(N))
+    for made in (ds.x, ds.x.astype(float), ds.x * 2, ds.x.clip(min=0), ds.x.sum("time"), ds.x > 5):
+        found = mz.reduce(made.rename("x"), "count")
+        assert (found.x_count == N - lost).all()
+        assert (found.x_nonfinite == lost).all()
+    for there in (ds.x.compute(), mz.write(ds, tmp_path / "a.zarr").x):
+        assert (mz.reduce(there, "count").x_count == N - lost).all()
+        refused(mz.ArgumentValueError, "^obj: .*masked .*where", there * 2)
+        masked = there.where(there != there.masked_value).drop_attrs() * 2
+        assert (mz.reduce(masked, "count").x_nonfinite == lost).all()
+
+
+def test_values_without_a_group_are_counted_and_warned_about(x):
+    end = x.isel(time=-1).compute()
+    codes = xr.DataArray(np.arange(N) % 3, dims="path", name="regime")
+    codes.attrs = {"flag_values": np.array([0, 1]), "flag_meanings": "calm storm"}
+    with pytest.warns(mz.MontezarrWarning, match="regime: .* belong to no group"):
+        found = mz.reduce(end, "count", by=codes)
+    assert int(found.x_count.sum()) + int(found.regime_ungrouped) == N
+    with pytest.raises(mz.ArgumentValueError, match=r"^by: expected at most 1024 groups"):
+        mz.reduce(end, "mean", by=xr.DataArray(np.arange(N), dims="path", name="each"))
+
+
+def test_dimensions_may_have_other_names_than_they_had():
+    ds = mz.simulate(mz.BrownianMotion(), n_paths=5, T=4, seed=1)
+    for turned, dim in (
+        (ds.rename(path="scenario"), "time"),
+        (ds.rename(path="s", time="path"), "path"),
+    ):
+        np.testing.assert_allclose(mz.reduce(turned, "mean", dim=dim).x_mean, ds.x.mean("time"))
+
+
+def test_what_depends_on_its_chunk_is_computed_as_dask_would(x):
+    def rule(block):
+        return block * (1.0 if (block > 2).sum() == 0 else 0.0)
+
+    odd = x.copy(data=x.chunk(path=1024).data.map_blocks(rule, dtype=float))
+    expected = odd.compute()
+    found = mz.reduce(odd, "mean")
+    np.testing.assert_allclose(found.x_mean, expected.mean("path"), atol=1e-12)
+
+
+def test_values_of_both_signs_need_no_bins_for_all_numbers_between_them():
+    ds = mz.simulate(mz.BrownianMotion(), n_paths=20_000, T=20, seed=1)
+    state = mz.Quantile(0.5).chunk(mz.Sample(ds.x.values.T.reshape(21, 1, -1).copy()))
+    assert state.counts.nbytes < mz.Quantile(0.5).bytes_for(21)
+
+
+def test_observed_arrays_cannot_be_changed():
+    there = xr.DataArray(np.arange(2048.0), dims="path", name="v")
+
+    def careless(block):
+        block.v.values[block.v.values < 0] = 0
+        return block.v
+
+    with pytest.raises(ValueError, match="read-only"):
+        mz.reduce(there, "mean", observe=careless)
+
+
+def test_times_must_increase_where_they_count(x):
+    back = x.isel(time=slice(None, None, -1))
+    for statistic in (mz.FirstPassage(1.0), mz.TimeAverage()):
+        refused(mz.ArgumentValueError, "^x: .*increases", back, statistic)
+
+
+def test_lazy_results_of_other_times_or_policies_are_others(x):
+    stretched = x.assign_coords(time=[0.0, 0.1, 0.2, 0.3, 10.0])
+    both = [mz.reduce(v, mz.TimeAverage(), compute=False) for v in (x, stretched)]
+    found = dask.compute(*both)
+    for lazily, v in zip(found, (x, stretched), strict=True):
+        xr.testing.assert_identical(lazily, mz.reduce(v, mz.TimeAverage()))

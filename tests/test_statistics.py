@@ -6,15 +6,16 @@ import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
 import xarray as xr
+from own_statistics import LargestRange, MeanSquare
 
 import montezarr as mz
 from montezarr.backends._base import ThreadBackend
-from montezarr.statistics import BUILT_IN, tree_sum
+from montezarr.statistics import BUILT_IN
 from montezarr.testing import StatisticTests
 from montezarr.testing._folds import assert_agrees
 from montezarr.testing.statistics import built_in_examples
@@ -40,72 +41,6 @@ class TestStatesWithLabels(StatisticTests):
 class TestPathsOfOneTime(StatisticTests):
     statistics = (mz.Covariance(), mz.Autocorrelation(0), mz.FirstPassage(0.5), mz.Drawdown())
     times = (1.0,)
-
-
-# --- a statistic of a user's own -----------------------------------------------------------------
-
-
-class Squares(NamedTuple):
-    n: Any
-    total: Any
-
-
-@dataclass(frozen=True)
-class MeanSquare(mz.Statistic):
-    """The mean of the squares. Result: ``<variable>_mean_square``."""
-
-    State = Squares
-    without_error = ("mean_square",)
-
-    def chunk(self, sample):
-        return Squares(sample.count, tree_sum(np.nan_to_num(sample.values) ** 2))
-
-    def merge(self, a, b):
-        return Squares(a.n + b.n, a.total + b.total)
-
-    def finalize(self, state, source):
-        return {"mean_square": mz.Estimate(state.total / np.where(state.n, state.n, np.nan))}
-
-    def reference(self, values, source):
-        return {"mean_square": np.nanmean(values**2, axis=-1)}
-
-
-class Most(NamedTuple):
-    value: Any
-
-
-@dataclass(frozen=True)
-class LargestRange(mz.Statistic):
-    """The largest distance of the highest and the lowest value of a path.
-
-    Result: ``<variable>_largest_range``.
-
-    Parameters
-    ----------
-    scale : float
-        What it is divided by.
-    """
-
-    scale: float = 1.0
-
-    State = Most
-    order_free = True
-    along = "time"
-    without_error = ("largest_range",)
-
-    def chunk(self, sample):
-        ranges = np.ptp(sample.values, axis=0).reshape(sample.values.shape[1], -1)
-        return Most(np.fmax.reduce(ranges, axis=1, initial=-1.0))
-
-    def merge(self, a, b):
-        return Most(np.maximum(a.value, b.value))
-
-    def finalize(self, state, source):
-        values = np.where(state.value < 0, np.nan, state.value)
-        return {"largest_range": mz.Estimate(values / self.scale)}
-
-    def reference(self, values, source):
-        return {"largest_range": np.nanmax(np.ptp(values, axis=0), axis=-1) / self.scale}
 
 
 class TestStatisticsOfAUser(StatisticTests):

@@ -6,6 +6,7 @@ Workers are real processes, and what is killed is killed.
 import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -188,11 +189,12 @@ def test_paths_are_rounded_up_to_blocks():
 
 def test_seconds_stop_at_the_next_mark():
     ds = mz.simulate(samplers.Loop(), n_paths=None, T=5, x0=1.0, seed=1)
-    started = time.perf_counter()
-    last = last_of(mz.stream(ds, "mean", mz.Seconds(0.3), every=BLOCK))
-    assert last.stopped == "0.3 s"
-    assert 0.3 <= last.seconds < time.perf_counter() - started + 0.1 < 10
-    assert last_of(mz.stream(ds, "mean", mz.Seconds(1e-9))).paths == BLOCK
+    with mz.backend("synchronous"):
+        started = time.perf_counter()
+        last = last_of(mz.stream(ds, "mean", mz.Seconds(0.3), every=BLOCK))
+        assert last.stopped == "0.3 s"
+        assert 0.3 <= last.seconds < time.perf_counter() - started + 0.1 < 10
+        assert last_of(mz.stream(ds, "mean", mz.Seconds(1e-9))).paths == BLOCK
 
 
 def test_standard_errors_stop_as_soon_as_they_are_small_enough():
@@ -227,9 +229,11 @@ def test_a_standard_error_of_zero_is_not_believed():
     never = mz.Exceedance(level=1e9)
     rule = mz.StandardError(abs=0.1) | mz.Paths(20_000)
     assert last_of(mz.stream(payoff(), never, rule)).stopped == "20,000 paths"
-    # One group, or one level, that nothing is known of holds the rest up.
+    # Among others it is taken for that of a constant, such as a start that all paths share.
     both = mz.Exceedance(level=(100.0, 1e9))
-    assert last_of(mz.stream(payoff(), both, rule)).stopped == "20,000 paths"
+    assert last_of(mz.stream(payoff(), both, rule)).stopped.startswith("standard errors")
+    whole = mz.simulate(mz.BrownianMotion(), n_paths=None, T=3, seed=1)
+    assert last_of(mz.stream(whole, "mean", mz.StandardError(abs=0.5))).paths == 4096
 
 
 @pytest.mark.parametrize("factor", [1e-300, 1.0, 1e150, 1e300])
@@ -339,8 +343,9 @@ def test_predictions_are_sensible():
 
 def test_a_resumed_stream_predicts_by_its_own_speed(tmp_path):
     ds = mz.simulate(samplers.Loop(), n_paths=None, T=5, x0=1.0, seed=1)
-    last_of(mz.stream(ds, "mean", mz.Paths(20 * BLOCK))).save(tmp_path / "s")
-    stream = mz.stream(ds, "mean", mz.Seconds(100), every=BLOCK, resume_from=tmp_path / "s")
+    with mz.backend("synchronous"):
+        last_of(mz.stream(ds, "mean", mz.Paths(20 * BLOCK))).save(tmp_path / "s")
+        stream = mz.stream(ds, "mean", mz.Seconds(100), every=BLOCK, resume_from=tmp_path / "s")
     again, first = next(stream), next(stream)
     assert again.paths == 20 * BLOCK
     assert (again.paths_needed, again.seconds_left) == (None, None)
@@ -402,7 +407,10 @@ def test_a_confidence_sequence_lies_around_every_estimate_with_an_error():
 
 
 def test_the_true_value_is_in_the_confidence_sequence_at_the_stop_and_all_the_way():
-    """For contrast, the usual interval: watched until it is narrow enough, it fails."""
+    """For contrast, the usual interval, which fails whoever stops at an estimate that they like.
+
+    A rule that looks at errors alone is no such stop (Chow and Robbins 1965): there it holds.
+    """
     runs, rule = 500, mz.StandardError(rel=0.008, at_least=1)
     at_stop = all_the_way = usual_at_stop = usual_all_the_way = 0
     lengths = []
@@ -427,8 +435,8 @@ def test_the_true_value_is_in_the_confidence_sequence_at_the_stop_and_all_the_wa
         f" {np.mean(lengths):.0f} snapshots"
     )
     assert at_stop >= all_the_way >= 0.95 * runs
-    assert usual_at_stop < at_stop
-    assert usual_all_the_way < 0.9 * runs  # it misses some time in far more than 5 %
+    assert 0.92 * runs < usual_at_stop < at_stop
+    assert usual_all_the_way < 0.85 * runs  # it misses some time in far more than 5 %
 
 
 # Groups, and what is observed.
@@ -463,7 +471,7 @@ def test_rules_know_the_results_of_groups_before_there_is_one():
 def test_a_rule_waits_until_there_is_a_group():
     x = values(20 * BLOCK)
     group = xr.DataArray(np.where(np.arange(x.size) < 6 * BLOCK, -1, 1), dims="path", name="g")
-    group.attrs["masked_value"] = -1
+    group.attrs["masked_value"] = group.encoding["masked_value"] = -1
     for of in (None, "x_mean"):
         found = list(mz.stream(x, "mean", mz.StandardError(abs=1e9, of=of), by=group))
         assert found[0]["g"].size == 0  # masked numbers are no group
@@ -642,7 +650,7 @@ def test_a_resumed_stream_has_the_bits_of_one_that_was_never_interrupted(kind, t
     assert len(undisturbed) > 8
     for i, snap in enumerate(undisturbed):
         snap.save(tmp_path / f"{i}")
-    for i in (0, 2, 6, len(undisturbed) - 1):
+    for i in (0, 6, len(undisturbed) - 1):
         # An object made anew, as in another process.
         again = mz.stream(OBJECTS[kind](), everything(), rule, dim, resume_from=tmp_path / f"{i}")
         assert_same(again, undisturbed[i:])
@@ -688,7 +696,9 @@ class FailingBlocks:
 
 @pytest.mark.filterwarnings("ignore::montezarr.MontezarrWarning")
 def test_a_block_without_any_group_keeps_its_place_in_the_tree(tmp_path):
-    ds = mz.simulate(FailingBlocks(), n_paths=9 * BLOCK, T=3, seed=1, on_error="mask")
+    ds = mz.simulate(
+        FailingBlocks(), n_paths=9 * BLOCK, T=3, seed=1, on_error="mask", chunks=2 * BLOCK
+    )
     ds = ds.assign(y=ds.x.isel(time=0) + 0.1, group=ds.x.isel(time=-1)).drop_vars("x")
     undisturbed = list(mz.stream(ds, ["mean", "std"], by="group"))
     for i, snap in enumerate(undisturbed):
@@ -726,7 +736,7 @@ def test_a_killed_stream_goes_on_with_the_bits_of_one_that_was_not_killed(kind, 
     file = tmp_path / "state.npz"
     undisturbed = list(mz.stream(OBJECTS[kind](), everything(), mz.Paths(40 * 1024), every=1024))
     reached = 0
-    for wait, more in ((0.0, ()), (0.2, ("resume",)), (0.33, ("resume",))):
+    for wait, more in ((0.2, ()), (0.33, ("resume",))):
         command = [sys.executable, "-c", SAVING, HERE, kind, file, *more]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
             assert child.stdout.readline() == "ready\n"
@@ -868,6 +878,21 @@ def test_other_values_in_memory_or_in_chunks_are_refused(tmp_path):
     next(mz.stream(rough(), "mean")).save(file)
     with pytest.raises(ArgumentValueError, match=r"resume_from: .* same"):
         mz.stream(rough() + 1, "mean", resume_from=file)
+
+
+def test_a_stream_of_a_store_goes_on_unless_the_store_is_another(tmp_path):
+    def stored(seed):
+        shutil.rmtree(tmp_path / "paths.zarr", ignore_errors=True)
+        ds = mz.simulate(GBM, n_paths=5000, T=2, x0=100.0, seed=seed, chunks=1024)
+        mz.write(ds, tmp_path / "paths.zarr")
+        return mz.open(tmp_path / "paths.zarr").x.isel(time=-1)
+
+    undisturbed = list(mz.stream(stored(1), "mean"))
+    undisturbed[1].save(tmp_path / "s")
+    same = mz.open(tmp_path / "paths.zarr").x.isel(time=-1)
+    assert_same(mz.stream(same, "mean", resume_from=tmp_path / "s"), undisturbed[1:])
+    with pytest.raises(ArgumentValueError, match="same values"):
+        mz.stream(stored(2), "mean", resume_from=tmp_path / "s")
 
 
 def test_a_file_that_is_no_state_is_refused(tmp_path):

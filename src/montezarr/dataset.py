@@ -200,6 +200,7 @@ def to_dataset(run: lazy.Run) -> xr.Dataset:
             ("path", "time"),
             arrays[variable.name],
             variable_attributes(variable) | masked_attribute(variable, run.sampling),
+            masked_attribute(variable, run.sampling),
         )
         for variable in run.sampling.variables
     }
@@ -218,7 +219,10 @@ def variable_attributes(variable: Any) -> dict[str, Any]:
 
 
 def masked_attribute(variable: Any, sampling: Any) -> dict[str, Any]:
-    """Return the attribute that tells the number of masked paths, where it is not NaN."""
+    """Return the attribute that tells the number of masked paths, where it is not NaN.
+
+    It is an entry of the encoding too, which arithmetic drops: only there does it hold for sure.
+    """
     is_masked = "mask" in (sampling.on_error, sampling.on_nonfinite)
     is_float = np.dtype(variable.dtype).kind == "f"
     return {"masked_value": variable.masked} if is_masked and not is_float else {}

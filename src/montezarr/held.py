@@ -64,7 +64,7 @@ class Held:
                 chunks=source.data.chunks,
                 meta=np.empty((0, 0), variable.dtype),
             )
-            variables[variable.name] = (source.dims, data, source.attrs)
+            variables[variable.name] = (source.dims, data, source.attrs, source.encoding)
         return xr.Dataset(variables, ds.coords, ds.attrs)
 
 

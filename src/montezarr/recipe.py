@@ -11,7 +11,7 @@ import json
 import sys
 import textwrap
 import types
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -90,6 +90,18 @@ def digest_of(value: Any, name: str = "process") -> str:
             error.part,
             "Leave it out in a __getstate__ if no path depends on it.",
         ) from error
+
+
+def digest_of_code(functions: Iterable[Any]) -> str:
+    """Return a digest of those among some functions that are the user's own, by their source."""
+    found = set()
+    for function in functions:
+        if _is_users(function):
+            try:
+                found.add(_digest(function, frozenset()))
+            except _Opaque:  # by its name alone
+                found.add(f"{function.__module__}.{function.__qualname__}")
+    return hashlib.sha256("".join(sorted(found)).encode()).hexdigest()[:32]
 
 
 def _variable(variable: Any) -> dict[str, Any]:

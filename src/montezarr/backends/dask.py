@@ -295,5 +295,5 @@ def _apply(function: Callable[[Any], Any], item: Any) -> Any:
 def _forget_notes(dask_scheduler: Any) -> None:
     """Forget the kinds of collections of which tasks came, which every message adds to."""
     for span in dask_scheduler.extensions["spans"].spans.values():
-        if span._metadata is not None:
+        if span.name == ("default",) and span._metadata is not None:
             del span._metadata["collections"][:-100]

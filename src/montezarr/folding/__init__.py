@@ -1,7 +1,17 @@
 """Fold ranges of paths into the states of statistics: NumPy only, what a worker runs."""
 
-from montezarr.folding._fold import Arrays, Column, Fold, Folded, Group, Parts
+from montezarr.folding._fold import NO_GROUP, Arrays, Column, Fold, Folded, Group, Parts
 from montezarr.folding._forest import Forest
 from montezarr.folding._task import DrawnTask
 
-__all__ = ["Arrays", "Column", "DrawnTask", "Fold", "Folded", "Forest", "Group", "Parts"]
+__all__ = [
+    "NO_GROUP",
+    "Arrays",
+    "Column",
+    "DrawnTask",
+    "Fold",
+    "Folded",
+    "Forest",
+    "Group",
+    "Parts",
+]

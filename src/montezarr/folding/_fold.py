@@ -9,9 +9,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from montezarr._checks import value_error
 from montezarr.folding._forest import Bundle, Forest, Key, squeeze
 from montezarr.seeding import BLOCK
 from montezarr.statistics import Sample, Source, Statistic
+
+NO_GROUP: Key = (-1, None)
+"""Under which the values that belong to no group are counted."""
+
+MOST_GROUPS = 1024
+"""Groups that there may be: each has states of its own."""
 
 Arrays = list[NDArray[Any]]
 """Values of all variables, (other dimensions ..., paths)."""
@@ -66,10 +73,14 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The array whose values tell the groups; only values that it is finite at belong to one."""
+    """The array whose values tell the groups, and the codes that are groups, where these are known.
+
+    Other codes, NaN and masked paths belong to none; they are counted.
+    """
 
     array: int
     masked: float | None = None
+    codes: tuple[float, ...] | None = None
 
 
 class Piece(NamedTuple):
@@ -162,6 +173,7 @@ class Fold:
             )
         for key, count in other.lost.items():
             folded.lost[key] = folded.lost[key] + count if key in folded.lost else count
+        _check_groups(len(folded.lost) // max(1, len(self.columns)))
         folded.paths += other.paths
         for pieces in other.pieces.values():
             for piece in pieces:
@@ -186,7 +198,8 @@ class Fold:
         """Return the final states of all statistics, by column and group, fit for `finalize`."""
         bundle = folded.forest.total(self.merge)
         out = {}
-        for key in sorted(folded.lost, key=lambda key: (key[0], key[1] is not None, key[1])):
+        keys = [key for key in folded.lost if key != NO_GROUP]
+        for key in sorted(keys, key=lambda key: (key[0], key[1] is not None, key[1])):
             column = self.columns[key[0]]
             in_order = iter(squeeze(state) for state in bundle.get(key, ()))
             any_order = iter(folded.states.get(key, ()))
@@ -237,6 +250,9 @@ class Fold:
         """Fold whole blocks of `size` paths."""
         folded.paths += arrays[0].shape[-1]
         codes = None if self.group is None else self._codes(arrays[self.group.array])
+        if codes is not None:
+            count = np.array([np.isnan(codes).sum()])
+            folded.lost[NO_GROUP] = folded.lost.get(NO_GROUP, 0) + count
         known: dict[int, tuple[NDArray[np.float64], NDArray[Any]]] = {}
         bundle: Bundle = {}
         for position, column in enumerate(self.columns):
@@ -280,7 +296,9 @@ class Fold:
         assert self.group is not None
         codes = values.astype(np.float64)
         if self.group.masked is not None:
-            codes[codes == self.group.masked] = np.nan
+            codes[values == self.group.masked] = np.nan
+        if self.group.codes is not None:
+            codes[~np.isin(codes, self.group.codes)] = np.nan
         return codes
 
 
@@ -293,7 +311,7 @@ def _clean(values: NDArray[Any], masked: float | None) -> tuple[NDArray[np.float
         out = values.astype(np.float64)
         if masked is None:
             return out, _NOTHING_LOST
-        bad = out == masked
+        bad = values == masked
     else:
         out = np.ascontiguousarray(values, np.float64)
         bad = ~np.isfinite(out)
@@ -334,9 +352,15 @@ def _groups(codes: Any, shape: tuple[int, ...], only: float | None) -> Iterator[
         yield None, None
         return
     found = np.unique(codes[np.isfinite(codes)]).tolist() if only is None else [only]
+    _check_groups(len(found))
     for code in found:
         mask = codes == code
         yield code, np.broadcast_to(mask, shape) if mask.ndim in (1, len(shape)) else mask
+
+
+def _check_groups(count: int) -> None:
+    if count > MOST_GROUPS:
+        raise value_error("by", f"at most {MOST_GROUPS} groups", f"{count} or more")
 
 
 class Parts:

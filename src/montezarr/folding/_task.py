@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from montezarr.errors import SamplerError
 from montezarr.folding._fold import Arrays, Fold, Folded, Parts
@@ -60,7 +61,11 @@ class DrawnTask:
             part = None if x0 is None else x0[..., low - start : high - start]
             rows, more = sample_private(sampling, low, high, part)
             report += more
-            parts.add(low, self.observe(rows, low))
+            arrays = self.observe(rows, low)
+            if more.masked:
+                masked = [path - low for path, _ in more.masked]
+                arrays = [_without(array, masked) for array in arrays]
+            parts.add(low, arrays)
         return parts.end(stop), report
 
     def observe(self, rows: Rows, low: int) -> Arrays:
@@ -83,3 +88,10 @@ class DrawnTask:
             message = f"what is observed of paths {low} to {low + n - 1}: {describe_error(error)}"
             raise self.sampling.failure(None, self.sampling.x0, message, error) from None
         return [array[..., :n] for array in arrays]
+
+
+def _without(array: NDArray[Any], paths: list[int]) -> NDArray[np.float64]:
+    """Return values with NaN in place of masked paths, whatever was made of them."""
+    out = array.astype(np.float64)
+    out[..., paths] = np.nan
+    return out

@@ -10,7 +10,7 @@ from dask.base import is_dask_collection, tokenize
 from dask.blockwise import Blockwise
 
 from montezarr import cost, lazy
-from montezarr._checks import check_callable
+from montezarr._checks import check_callable, value_error
 from montezarr.backends import Backend, configured
 from montezarr.backends.threads import Threads
 from montezarr.choice import backend_of
@@ -28,6 +28,7 @@ from montezarr.observed._schema import (
     Observed,
     Schema,
     as_dataset,
+    check_masks,
     labels_of,
     schema_of,
 )
@@ -51,8 +52,11 @@ __all__ = [
     "run_behind",
 ]
 
-TRIAL = {"sample": 64, "sample_paths": BLOCK}
+TRIAL = {"sample": 2 * BLOCK, "sample_paths": 2 * BLOCK}
 """Paths on which an expression is tried; four where they are drawn one at a time."""
+
+TRIAL_BYTES = 2**25
+"""Bytes of such paths, at most."""
 
 
 def feed_of(ds: xr.Dataset, observe: Callable[[xr.Dataset], Any] | None = None) -> Feed:
@@ -80,6 +84,7 @@ def feed_of(ds: xr.Dataset, observe: Callable[[xr.Dataset], Any] | None = None) 
     schema = schema_of(ds)
     lazies = [is_dask_collection(variable.data) for variable in ds.data_vars.values()]
     if not any(lazies):
+        check_masks(schema)
         observer, schema = _observer(observe, schema, lambda: _first(ds, BLOCK))
         return MemoryFeed(
             ds, schema, _somewhere(), observe=observer, how="in memory",
@@ -87,6 +92,8 @@ def feed_of(ds: xr.Dataset, observe: Callable[[xr.Dataset], Any] | None = None) 
         )  # fmt: skip
     reason = "some variables are in memory"
     run = _run_of(ds) if all(lazies) else None
+    if run is None and ds.sizes[PATH] >= lazy.ENDLESS:
+        raise value_error("obj", "one run without end", "several", "Pass n_paths= to simulate.")
     if all(lazies) and run is None:
         reason = "not of one simulation in this process"
     if run is not None:
@@ -94,33 +101,45 @@ def feed_of(ds: xr.Dataset, observe: Callable[[xr.Dataset], Any] | None = None) 
             return _drawn(ds, run, schema, observe)
         except Unlike as error:
             reason = str(error)
+            if run.is_endless:
+                raise value_error(
+                    "obj", "an expression that treats every path alike, since there is no end",
+                    reason, "Pass n_paths= to simulate.",
+                ) from error  # fmt: skip
     if not all(lazies):
         ds = ds.chunk({PATH: _common_chunks(ds)})
+    check_masks(schema)
     backend = _somewhere() if run is None else backend_of(run)
     observer, schema = _observer(observe, schema, lambda: _first(ds, 8))
     names = [variable.data.name for variable in ds.data_vars.values()]
-    return ComputedFeed(
-        ds, schema, backend, observe=observer, how=f"chunk by chunk ({reason})",
-        key=lambda: _key(tokenize(names), observe),
-    )  # fmt: skip
+
+    def key() -> str:  # names of Dask's arrays tell functions by their names alone
+        return _key(tokenize(names, feed.code()), observe)
+
+    feed = ComputedFeed(
+        ds, schema, backend, observe=observer, how=f"chunk by chunk ({reason})", key=key
+    )
+    return feed
 
 
 def _drawn(ds: xr.Dataset, run: Run, schema: Schema, observe: Any) -> DrawnFeed:
     """Return the feed of a run, or raise Unlike."""
     program: Any = None if _is_plain(ds, run) else _program(ds, run)
-    token = "" if program is None else program.token()
+    token = program.token if program is not None else str
+    policies = f"{run.sampling.on_error}-{run.sampling.on_nonfinite}"
     if program is not None or observe is not None:
-        n = min(TRIAL.get(run.sampling.kind, 4), run.n_paths)
+        most = max(4, TRIAL_BYTES // max(1, run.path_bytes))
+        n = min(TRIAL.get(run.sampling.kind, 4), most, run.n_paths)
         rows = sample_range(run.sampling, 0, n, cost.initial_states(run, 0, n))
         arrays = _tried(program, rows)
-        observer, schema = _observer(observe, schema, lambda: arrays)
+        observer, schema = _observer(observe, schema, lambda: arrays, is_drawn=True)
         if observer is not None:
             program = Chain(program, observer)
     made = "" if program is None else ", with what is made of them"
     return DrawnFeed(
         run, schema, backend_of(run), program=program,
         how=f"block by block (paths are drawn in any range{made})",
-        key=lambda: _key(f"{run.fingerprint}-{token}", observe),
+        key=lambda: _key(f"{run.fingerprint}-{policies}-{token()}", observe),
     )  # fmt: skip
 
 
@@ -151,10 +170,12 @@ def _program(ds: xr.Dataset, run: Run) -> Program:
 def _is_plain(ds: xr.Dataset, run: Run) -> bool:
     """Return whether the variables are the rows that a run draws, in their order."""
     names = [variable.name for variable in run.sampling.variables]
+    if any(v.dims != (PATH, TIME) for v in ds.data_vars.values()):
+        return False  # the dimensions may have other names than they had
     if list(ds.data_vars) == names and is_untouched(ds, run):
         return True
     first = next(iter(ds.data_vars.values()))
-    is_array = len(names) == 1 and len(ds.data_vars) == 1 and first.dims[0] == PATH
+    is_array = len(names) == 1 and len(ds.data_vars) == 1
     return is_array and first.data.name == lazy.name_of(run)
 
 
@@ -178,12 +199,12 @@ def _run_of(ds: xr.Dataset) -> Run | None:
 
 
 def _observer(
-    observe: Any, schema: Schema, first: Callable[[], Arrays]
+    observe: Any, schema: Schema, first: Callable[[], Arrays], *, is_drawn: bool = False
 ) -> tuple[Observer | None, Schema]:
     if observe is None:
         return None, schema
     observer = Observer(observe, schema)
-    return observer, observed_schema(observer, first())
+    return observer, observed_schema(observer, first(), is_drawn=is_drawn)
 
 
 def _first(ds: xr.Dataset, n: int) -> Arrays:

@@ -22,7 +22,9 @@ from montezarr.observed._feed import (
     no_cuts,
     told,
 )
+from montezarr.observed._program import functions_in
 from montezarr.observed._schema import PATH, Schema
+from montezarr.recipe import digest_of_code
 from montezarr.sampling import Report
 
 
@@ -33,9 +35,6 @@ class Part:
 
     def __init__(self, graph: dict[Any, Any], chunks: list[tuple[int, list[Any]]]):
         self.graph, self.chunks = graph, chunks
-
-    def __reduce__(self) -> Any:
-        return Part, (self.graph, self.chunks)
 
 
 class ComputedTask:
@@ -124,6 +123,11 @@ class ComputedFeed(Feed):
     def block_bytes(self) -> int:
         """Bytes of a chunk, and of what its expression makes of it."""
         return 3 * max(self.chunks) * max(self._source_bytes, self.schema.path_bytes)
+
+    def code(self) -> str:
+        """Return a digest of the user's functions that compute the first chunk."""
+        part = next(iter(self.items(0, 1, 1)))[3]
+        return digest_of_code(f for node in part.graph.values() for f in functions_in(node))
 
     def _key(self, k: int, chunk: int) -> tuple[Any, ...]:
         array, axis = self.arrays[k], self.axes[k]

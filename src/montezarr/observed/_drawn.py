@@ -48,6 +48,11 @@ class DrawnFeed(Feed):
         blocks = max(1, int(paths // BLOCK))
         return int(BLOCK << (blocks.bit_length() - 1))
 
+    def graph_size(self) -> int:
+        """Return the paths of one of some 256 tasks: a measurement would not come out twice."""
+        blocks = max(1, (self.n_paths or 0) // (256 * BLOCK))
+        return int(min(BLOCK << (blocks.bit_length() - 1), 2**20))
+
     def items(self, start: int, stop: int, size: int, cuts: Cuts = no_cuts) -> Iterator[Any]:
         """Yield (start, stop, cuts, initial states); ranges end at multiples of their size."""
         low = start

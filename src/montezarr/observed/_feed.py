@@ -66,6 +66,10 @@ class Feed(ABC):
     def size(self) -> int:
         """Return the paths that one task should cover."""
 
+    def graph_size(self) -> int:
+        """Return the paths of a task in a graph, which another call must find again."""
+        return self.size()
+
     @abstractmethod
     def items(self, start: int, stop: int, size: int, cuts: Cuts = no_cuts) -> Iterator[Any]:
         """Yield the items that cover the paths start ... stop-1, of about `size` paths each.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -34,10 +35,11 @@ class Observer:
         Paths lie next to one another in memory, wherever they are from: NumPy's sums over time
         depend on that, in their last bits.
         """
-        variables = {
-            v.name: ((PATH, *v.dims), np.moveaxis(np.ascontiguousarray(a, v.dtype), -1, 0), v.attrs)
-            for v, a in zip(self.schema.variables, arrays, strict=True)
-        }
+        variables = {}
+        for v, a in zip(self.schema.variables, arrays, strict=True):
+            values = np.moveaxis(np.ascontiguousarray(a, v.dtype), -1, 0)
+            values.flags.writeable = False  # they may be the user's own
+            variables[v.name] = ((PATH, *v.dims), values, v.attrs)
         return xr.Dataset(variables, self.schema.coords, self.schema.attrs)
 
     def observed(self, arrays: Arrays) -> xr.Dataset:
@@ -77,7 +79,7 @@ class Chain:
         return self.observer(list(rows) if self.program is None else self.program(rows))
 
 
-def observed_schema(observer: Observer, arrays: Arrays) -> Schema:
+def observed_schema(observer: Observer, arrays: Arrays, *, is_drawn: bool = False) -> Schema:
     """Return the schema of what a function makes of a few paths.
 
     Raises
@@ -85,6 +87,12 @@ def observed_schema(observer: Observer, arrays: Arrays) -> Schema:
     ArgumentTypeError, ArgumentValueError
         If it fails, or what it makes of a path depends on the paths beside it.
     """
+    for variable in observer.schema.variables:
+        if variable.masked is not None and not is_drawn:
+            raise value_error(
+                "observe", "a Dataset without masked integers", variable.name,
+                "Mask them before, by x.where(x != x.masked_value).drop_attrs().",
+            )  # fmt: skip
     whole = schema_of(observer.observed(arrays))
     if not is_pathwise(observer, arrays):
         raise value_error(
@@ -97,16 +105,18 @@ def observed_schema(observer: Observer, arrays: Arrays) -> Schema:
 
 
 def is_pathwise(function: Callable[[Any], Arrays], arrays: Any) -> bool:
-    """Return whether the paths of a part come out as they do in the whole."""
+    """Return whether paths come out as they do in the whole, in parts and the other way round."""
     n = arrays[0].shape[-1]
     if n < 4:
         return True
     whole = function(arrays)
-    for part in (slice(0, n // 2), slice(n // 2, n)):
+    cuts = sorted({0, 2, n // 32, n // 2, n})
+    parts = [slice(a, b) for a, b in itertools.pairwise(cuts) if b - a > 1]
+    for part in [*parts, slice(None, None, -1)]:
         if isinstance(arrays, np.ndarray):
-            cut: Any = arrays[..., part]
+            cut: Any = np.ascontiguousarray(arrays[..., part])
         else:
-            cut = [array[..., part] for array in arrays]
+            cut = [np.ascontiguousarray(array[..., part]) for array in arrays]
         pairs = zip(whole, function(cut), strict=True)
         if not all(np.array_equal(a[..., part], b, equal_nan=True) for a, b in pairs):
             return False

@@ -7,7 +7,7 @@ on any range of paths, not only on the chunks that the expression was made of.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from dask.highlevelgraph import HighLevelGraph
 from dask.layers import ArrayChunkShapeDep
 from numpy.typing import NDArray
 
+from montezarr.recipe import digest_of_code
 from montezarr.sampling import Rows
 
 Key = tuple[Any, ...]
@@ -52,6 +53,15 @@ class Program:
 
     def __init__(self, steps: list[tuple[Any, Any]], source: Any, outputs: list[tuple[Any, int]]):
         self.steps, self.source, self.outputs = steps, source, outputs
+        kept = {source, *(key for key, _ in outputs)}
+        last: dict[Any, int] = {}
+        for i, (_, step) in enumerate(steps):
+            for name in () if isinstance(step, _Filled) else step.dependencies:
+                last[name] = i
+        self._done: list[list[Any]] = [[] for _ in steps]
+        for name, i in last.items():
+            if name not in kept:
+                self._done[i].append(name)
 
     def __call__(self, rows: Rows) -> list[NDArray[Any]]:
         """Return the outputs, each with the paths along its last axis."""
@@ -59,9 +69,11 @@ class Program:
         oriented = rows[0].T if len(rows) == 1 else rows.transpose(0, 2, 1)
         values = {self.source: oriented}
         n = rows.shape[-1]
-        for key, step in self.steps:
+        for (key, step), done in zip(self.steps, self._done, strict=True):
             task = step.of(n) if isinstance(step, _Filled) else step
             values[key] = task({name: values[name] for name in task.dependencies})
+            for name in done:  # nobody needs it any more
+                del values[name]
         return [np.moveaxis(np.asarray(values[key]), axis, -1) for key, axis in self.outputs]
 
     def token(self) -> str:
@@ -70,13 +82,32 @@ class Program:
         parts: list[Any] = []
         for i, (key, step) in enumerate(self.steps):
             task = step.of(1) if isinstance(step, _Filled) else step
-            used = [names[name] for name in sorted(task.dependencies, key=str) if name in names]
+            used = [names[name] for name in sorted(task.dependencies, key=str)]
             renamed = task.substitute({name: names[name] for name in task.dependencies})
             names[key] = f"step-{i}"
-            parts.append((used, type(task).__name__, getattr(renamed, "args", None),
-                          getattr(renamed, "kwargs", None), getattr(renamed, "func", None),
-                          getattr(renamed, "value", None)))  # fmt: skip
-        return str(tokenize(parts, [(names[key], axis) for key, axis in self.outputs]))
+            what = ("func", "args", "kwargs", "value", "target")
+            parts.append((used, type(task).__name__, *(getattr(renamed, w, None) for w in what)))
+        code = digest_of_code(f for _, step in self.steps for f in functions_in(step))
+        return str(tokenize(parts, code, [(names[key], axis) for key, axis in self.outputs]))
+
+
+def functions_in(thing: Any) -> Iterator[Any]:
+    """Yield the functions and classes that a task, or a part of one, may call."""
+    if isinstance(thing, _Filled):
+        thing = thing.task
+    if isinstance(thing, Task):
+        yield from functions_in([thing.func, *thing.args, *thing.kwargs.values()])
+    elif isinstance(thing, DataNode):
+        yield from functions_in(thing.value)
+    elif isinstance(thing, functools.partial):
+        yield from functions_in([thing.func, *thing.args, *thing.keywords.values()])
+    elif isinstance(thing, dict):
+        yield from functions_in(list(thing.values()))
+    elif isinstance(thing, (list, tuple)):
+        for part in thing:
+            yield from functions_in(part)
+    elif callable(thing):
+        yield thing
 
 
 def program_of(arrays: list[tuple[Any, int]], source: str, chunks: tuple[int, ...]) -> Program:

@@ -31,6 +31,8 @@ class Observed:
         Of its values.
     attrs : dict
         Its attributes.
+    masked : int or None
+        The number that stands for a masked path, where that is not NaN.
     """
 
     name: str
@@ -38,12 +40,7 @@ class Observed:
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     attrs: Mapping[str, Any]
-
-    @property
-    def masked(self) -> float | None:
-        """The number that stands for a masked path, where that is not NaN."""
-        value = self.attrs.get("masked_value")
-        return None if value is None else float(value)
+    masked: float | None = None
 
     @property
     def path_bytes(self) -> int:
@@ -124,15 +121,18 @@ def as_dataset(obj: Any, dim: str) -> xr.Dataset:
         if PATH in ds.dims or PATH in ds.variables:
             raise value_error("dim", f"{PATH!r}, since there is one", dim)
         ds = ds.rename({dim: PATH})
-    names = [str(name) for name, variable in ds.data_vars.items() if PATH in variable.dims]
-    for name in names:
-        if ds[name].dtype.kind not in NUMBERS:
-            raise type_error("obj", f"numbers in {name!r}", ds[name].dtype)
-    if not names:
-        raise value_error("obj", f"a variable with the dimension {dim!r}", list(ds.data_vars))
+    known = [key for key, variable in ds.data_vars.items() if PATH in variable.dims]
+    ds = ds[known].rename({key: str(key) for key in known if key != str(key)})
+    for key, variable in ds.data_vars.items():
+        if variable.dtype.kind not in NUMBERS:
+            raise type_error("obj", f"numbers in {key!r}", variable.dtype)
+        if variable.size == 0 and ds.sizes[PATH]:
+            raise value_error("obj", f"values in {key!r}", dict(variable.sizes))
+    if not known:
+        raise value_error("obj", f"a variable with the dimension {dim!r}", list(obj.data_vars))
     if ds.sizes[PATH] == 0:
         raise value_error("obj", f"at least one {dim}", dict(ds.sizes))
-    return ds[names]
+    return ds
 
 
 def schema_of(ds: xr.Dataset) -> Schema:
@@ -141,9 +141,27 @@ def schema_of(ds: xr.Dataset) -> Schema:
     for name, array in ds.data_vars.items():
         dims = tuple(str(d) for d in array.dims if d != PATH)
         shape = tuple(array.sizes[d] for d in dims)
-        variables.append(Observed(str(name), dims, shape, array.dtype, dict(array.attrs)))
+        masked = array.encoding.get("masked_value")
+        variables.append(Observed(str(name), dims, shape, array.dtype, dict(array.attrs), masked))
     coords = {str(name): c for name, c in ds.coords.items() if PATH not in c.dims}
     return Schema(tuple(variables), coords, dict(ds.attrs))
+
+
+def check_masks(schema: Schema) -> None:
+    """Raise where masked paths cannot be told: arithmetic changes the number that they have.
+
+    Raises
+    ------
+    ArgumentValueError
+        With what to do about it.
+    """
+    for variable in schema.variables:
+        if variable.masked is None and "masked_value" in variable.attrs:
+            raise value_error(
+                "obj", "masked paths of integers that can be told from others", variable.name,
+                "Masked ones are a number there, and arithmetic made another one of it: mask before"
+                " it, by x.where(x != x.masked_value).drop_attrs().",
+            )  # fmt: skip
 
 
 def labels_of(attrs: Mapping[str, Any]) -> tuple[tuple[int, str], ...] | None:

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from montezarr._checks import value_error
 from montezarr.errors import MontezarrWarning
-from montezarr.folding import Column, Fold, Folded, Group
+from montezarr.folding import NO_GROUP, Column, Fold, Folded, Group
 from montezarr.observed import TIME, Observed, Schema, labels_of
-from montezarr.statistics import Estimate, Source, Statistic
+from montezarr.recipe import digest_of
+from montezarr.statistics import BUILT_IN, Estimate, Source, Statistic
 
 ATTRIBUTE = "montezarr"
 
@@ -65,7 +66,24 @@ class Layout:
                     last, last_state = (statistic, state) if again is None else again
                     for name, estimate in last.finalize(last_state, column.source).items():
                         found.add(position, group, statistic.name, name, estimate)
-        return found.dataset(groups, folded.paths)
+        ds = found.dataset(groups, folded.paths)
+        if self.by is not None:
+            count = folded.lost.get(NO_GROUP, np.zeros(1, np.int64))[0]
+            attrs = {"long_name": "values that belong to no group", "units": "1"}
+            ds[f"{self.by.name}_ungrouped"] = ((), count, attrs)
+        return ds
+
+    def identity(self) -> dict[str, Any]:
+        """Return as JSON what determines the results beside the values."""
+        statistics = []
+        for column, dims in zip(self.fold.columns, self.dims, strict=True):
+            source = column.source
+            facts = [source.name, source.names, source.labels, source.units, dims, column.masked]
+            times = None if source.times is None else source.times.tolist()
+            kinds = [{**s.to_dict(), "code": _code(s)} for s in column.statistics]
+            statistics.append([*facts, times, kinds])
+        by = None if self.by is None else [self.by.name, labels_of(self.by.attrs), self.by.masked]
+        return {"statistics": statistics, "by": by}
 
     def results(self) -> Iterator[tuple[str, Statistic]]:
         """Yield the name of each result, and what gives it, also where no group is known yet."""
@@ -77,6 +95,14 @@ class Layout:
 
     def warn(self, folded: Folded, stacklevel: int) -> None:
         """Say how many values are not finite, where some are."""
+        without = int(folded.lost.get(NO_GROUP, np.zeros(1))[0])
+        if self.by is not None and without:
+            name = self.by.name
+            message = (
+                f"{name}: {without:,} values belong to no group: they are masked, not finite, or"
+                f" have no label. They are left out, and counted in {name}_ungrouped."
+            )
+            warnings.warn(message, MontezarrWarning, stacklevel)
         warned: set[int] = set()
         for position, column in enumerate(self.fold.columns):
             if warned.issuperset(column.arrays):
@@ -143,7 +169,11 @@ def layout_of(schema: Schema, statistics: Wanted, by: Observed | None = None) ->
             if by.dims not in ((), v.dims):
                 expected = f"a variable of paths alone, or with the dimensions of {v.name!r}"
                 raise value_error("by", expected, by.dims)
-    group = None if by is None else Group(schema.variables.index(by), by.masked)
+    group = None
+    if by is not None:
+        labels = labels_of(by.attrs)
+        codes = None if labels is None else tuple(float(code) for code, _ in labels)
+        group = Group(schema.variables.index(by), by.masked, codes)
     layout = Layout(Fold(columns, group), Schema(tuple(variables), schema.coords, schema.attrs), by,
                     tuple(dims))  # fmt: skip
     _check_names(layout)
@@ -204,6 +234,12 @@ def _check_names(layout: Layout) -> None:
         seen[full] = statistic
 
 
+def _code(statistic: Statistic) -> str:
+    """Return a digest of the class of a statistic, unless it is built in."""
+    kind = type(statistic)
+    return "" if BUILT_IN.get(kind.__name__) is kind else digest_of(kind, "statistics")
+
+
 def _full(source: Source, name: str) -> str:
     return f"{source.name}_{name}" if source.name else name
 
@@ -249,7 +285,7 @@ class _Found:
                     own = f"{prefix}_{name}" if dim in clashing else name
                     coords[own] = (names[dim], np.asarray(array))
                 elif name in estimate.dims:
-                    coords[names[name]] = (names[name], np.asarray(value))
+                    coords[names[name]] = (names[name], self._times(name, value))
                 else:
                     scalars[name] = value
             variables[full] = self._variable(
@@ -277,6 +313,13 @@ class _Found:
             return dims, arrays[0], attrs
         return (self.layout.by.name, *dims), np.stack(arrays), attrs
 
+    def _times(self, name: str, value: Any) -> Any:
+        """Return a coordinate; that of the times as the variable has it, such as dates."""
+        own = self.layout.schema.coords.get(TIME)
+        if name in (TIME, f"{TIME}_2") and own is not None and own.size == np.size(value):
+            return own.values
+        return np.asarray(value)
+
     def _clashing(self) -> set[str]:
         """Return the dimensions that results have with different coordinates."""
         layout = self.layout
@@ -293,7 +336,7 @@ class _Found:
             taken = {*layout.dims[position][0], *([layout.by.name] if layout.by else [])}
             for dim, size in zip(estimate.dims, np.shape(estimate.values)[1:], strict=True):
                 coordinate = estimate.coords.get(dim)
-                array = None if coordinate is None else np.asarray(coordinate)
+                array = None if coordinate is None else self._times(dim, coordinate)
                 if dim in taken:
                     out.add(dim)
                 elif dim not in known:

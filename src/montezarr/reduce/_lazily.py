@@ -44,10 +44,8 @@ def lazily(feed: Feed, layout: Layout) -> xr.Dataset:
             "compute", "True for groups without labels, which are known only from the paths", False,
             "Give the variable of the groups the attributes flag_values and flag_meanings.",
         )  # fmt: skip
-    columns = layout.fold.columns
-    statistics = [[c.source.name, *(s.to_dict() for s in c.statistics)] for c in columns]
-    size = feed.size()  # measured, so another call may find another one, with other tasks
-    token = tokenize(feed.key(), statistics, feed.n_paths, size, layout.by and layout.by.name)
+    size = feed.graph_size()
+    token = tokenize(feed.key(), layout.identity(), feed.n_paths, size)
     task = feed.task(layout.fold)
     shared = delayed(_Keep(task), name=f"recipe-reduce-{token}", traverse=False)
     parts: list[Delayed] = []
@@ -88,9 +86,6 @@ class _Keep:
     def __init__(self, value: Any):
         self.value = value
 
-    def __reduce__(self) -> Any:
-        return _Keep, (self.value,)
-
 
 def _held(item: Any) -> list[Any]:
     """Return what a cluster holds of an item, which Dask has to see."""
@@ -123,6 +118,7 @@ def _joined(fold: Fold, parts: Sequence[Folded]) -> Folded:
 def _finalize(layout: _Keep, part: Any, stop: int) -> xr.Dataset:
     total = _joined(layout.value.fold, part[0])
     layout.value.fold.finish(total, stop)
+    layout.value.warn(total, 2)
     return layout.value.dataset(total)  # type: ignore[no-any-return]
 
 

@@ -12,9 +12,12 @@ from dask.base import is_dask_collection
 from montezarr._checks import type_error, value_error
 from montezarr.errors import MemoryBudgetError
 from montezarr.lazy import memory_limit, show_bytes
-from montezarr.observed import PATH, Feed, Observed, as_dataset, feed_of
+from montezarr.observed import PATH, Feed, Observed, as_dataset, feed_of, labels_of
 from montezarr.reduce._layout import Layout, layout_of
 from montezarr.statistics import statistics_of
+
+GROUPS = 8
+"""Groups for which memory is planned where their number is not known."""
 
 BY = "group"
 """Name of the variable of the groups where it has none."""
@@ -83,14 +86,16 @@ def memory_of(feed: Feed, layout: Layout) -> int:
     """Return the bytes that a reduction takes on this machine, as far as that is known before.
 
     A worker holds the paths that it draws and one state more than it merges; with it go the
-    results that wait. States that grow with the data, as those of quantiles do, come on top.
+    results that wait. Quantiles are taken to span 64 octaves, groups without labels to be eight.
     """
-    states = sum(
-        np.asarray(array).nbytes
-        for column in layout.fold.columns
-        for state in layout.fold.nothing(column)
-        for array in state
-    )
+    groups = 1
+    if layout.by is not None:
+        groups = len(labels_of(layout.by.attrs) or ()) or GROUPS
+    states = 0
+    for column in layout.fold.columns:
+        for state in layout.fold.nothing(column):
+            states += groups * sum(np.asarray(array).nbytes for array in state)
+        states += groups * sum(s.bytes_for(column.cells) for s in column.statistics)
     workers = feed.backend.workers if feed.backend.is_local else 1
     return int(workers * (2 * feed.block_bytes + 6 * states) + 2 * states)
 

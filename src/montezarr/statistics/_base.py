@@ -198,6 +198,10 @@ class Statistic(ABC):
         """Return whether coordinates of the results are known only from the values."""
         return False
 
+    def bytes_for(self, cells: int) -> int:
+        """Return the bytes by which a state grows with the values, roughly, for `plan`."""
+        return 0
+
     @abstractmethod
     def chunk(self, sample: Sample) -> Any:
         """Return the state of a sample, which may hold no path at all."""

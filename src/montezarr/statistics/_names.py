@@ -48,10 +48,11 @@ def statistics_of(value: Any) -> tuple[Statistic, ...]:
         if isinstance(entry, type) and issubclass(entry, Statistic):
             raise type_error("statistics", expected, entry, f"Call it: {entry.__name__}().")
         if isinstance(entry, Statistic):
-            out.append(entry)
+            if entry not in out:
+                out.append(entry)
         elif not isinstance(entry, str):
             raise type_error("statistics", expected, entry)
-        elif entry == "median" or re.fullmatch(r"q\d+", entry):
+        elif entry == "median" or re.fullmatch(r"q(?!100)\d+", entry):
             levels.append(0.5 if entry == "median" else float(f"0.{entry[1:]}"))
         elif entry not in NAMES:
             close = difflib.get_close_matches(entry.lower(), [*NAMES, "median"], 1)

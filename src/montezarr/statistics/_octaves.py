@@ -3,13 +3,15 @@
 A float64 is sign, exponent and mantissa. Its first `bits` mantissa bits, with what stands before
 them, are the number of its bin: every octave is cut into ``2**bits`` bins of equal width. So a bin
 is no wider than ``2**-bits`` times any value in it, the same on every machine, and the counts add
-up exactly in any order. (HdrHistogram cuts integers so; as a quantile sketch with a certified
-relative error: Masson, Rim and Lee, "DDSketch", PVLDB 12 (2019), doi:10.14778/3352063.3352135.)
+up exactly in any order. Numbers below 2.2e-308 count as 0, which has a bin of its own.
+
+HdrHistogram cuts integers so; as a quantile sketch with a certified relative error: Masson, Rim and
+Lee, "DDSketch", PVLDB 12 (2019), doi:10.14778/3352063.3352135.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,9 @@ from numpy.typing import NDArray
 from montezarr.statistics._sums import compiled
 
 MANTISSA = 52
+OCTAVES = 64
+"""Octaves for which memory is planned: from 1 down to 5e-20, or to 2e-10 for both signs."""
+
 OFFSET_BITS = 20
 """Where in its bin a value lies is kept to this many bits: 2**-28 of it with the usual bins."""
 
@@ -30,30 +35,33 @@ Integers = NDArray[np.int64]
 
 
 class Bins(NamedTuple):
-    """The state: counts over whole octaves, from that of the smallest value to the largest's.
+    """The state: counts over whole octaves, of the negative numbers, of 0, and of the positive.
 
     Attributes
     ----------
     low, high : array (cells,)
         Extreme values; infinities the other way round where there is none.
-    first : array (1,)
-        Number of the first bin.
+    near : array (2,)
+        The largest negative and the smallest positive number of all cells; infinities likewise.
+    ranges : array (4,)
+        First bin, and the one after the last, of the negative and of the positive numbers.
     counts : array (cells, bins)
-        Values in each bin.
+        Values in each bin, from the lowest one up.
     offsets : array (cells, bins) or (cells, 0)
         Sums of the places of the values in their bins, in units of ``2**-OFFSET_BITS`` bins.
     """
 
     low: Array
     high: Array
-    first: Integers
+    near: Array
+    ranges: Integers
     counts: Integers
     offsets: Integers
 
 
 def keys_of(values: Array, shift: int) -> Integers:
     """Return the number of the bin of each value; it does not decrease with the value."""
-    pattern = (values + 0.0).view(np.int64)  # -0.0 becomes 0.0, and lies in its bin
+    pattern = np.where(np.abs(values) < TINY, 0.0, values).view(np.int64)
     # Of negative numbers all bits but the sign are turned round: then integers compare as floats.
     return np.asarray((pattern ^ ((pattern >> 63) & MAGNITUDE)) >> shift)
 
@@ -70,40 +78,59 @@ def count(values: Array, bits: int, with_offsets: bool, into: Bins | None = None
     `into` is of no use afterwards.
     """
     state = _empty(len(values)) if into is None else into
-    low, high = state.low.copy(), state.high.copy()
-    _extend(values, low, high)
+    low, high, near = state.low.copy(), state.high.copy(), state.near.copy()
+    _extend(values, low, high, near)
     low, high = low + 0.0, high + 0.0  # so that the order of the paths shows in no sign of a 0
     if not (low <= high).any():
         return state
-    first, width = _range(low, high, bits)
-    out = _resized(state, first, width, with_offsets)._replace(low=low, high=high)
+    ranges = _ranges(low, high, near, bits)
+    out = _resized(state, ranges, with_offsets)._replace(low=low, high=high, near=near)
     shift = MANTISSA - bits
     kernel = compiled()
     if kernel is None:
-        _count_plainly(values, shift, first, out, with_offsets)
-    elif with_offsets:
+        _count_plainly(values, shift, out, with_offsets)
+        return out
+    patterns, base = values.view(np.int64), ranges[1] - ranges[0]
+    if with_offsets:
         kernel.count_bins_and_offsets(
-            values, values.view(np.int64), shift, shift - OFFSET_BITS, first, out.counts,
+            values, patterns, shift, shift - OFFSET_BITS, ranges[0], base, ranges[2], out.counts,
             out.offsets,
         )  # fmt: skip
     else:
-        kernel.count_bins(values, values.view(np.int64), shift, first, out.counts)
+        kernel.count_bins(values, patterns, shift, ranges[0], base, ranges[2], out.counts)
     return out
 
 
 def merge(a: Bins, b: Bins, bits: int, with_offsets: bool) -> Bins:
     """Return the bins of both."""
     low, high = np.minimum(a.low, b.low), np.maximum(a.high, b.high)
-    if not (low <= high).any():
+    near = np.array([max(a.near[0], b.near[0]), min(a.near[1], b.near[1])])
+    if not b.counts.shape[1]:
         return a
-    first, width = _range(low, high, bits)
-    out = _resized(a, first, width, with_offsets, copy=True)
-    start, size = int(b.first[0]) - first, b.counts.shape[1]
-    if size:
-        out.counts[:, start : start + size] += b.counts
+    ranges = _ranges(low, high, near, bits)
+    out = _resized(a, ranges, with_offsets, copy=True)
+    for mine, theirs in _segments(ranges, b.ranges):
+        out.counts[:, mine] += b.counts[:, theirs]
         if with_offsets:
-            out.offsets[:, start : start + size] += b.offsets
-    return out._replace(low=low, high=high)
+            out.offsets[:, mine] += b.offsets[:, theirs]
+    return out._replace(low=low, high=high, near=near)
+
+
+def key_at(state: Bins, places: Any) -> Integers:
+    """Return the numbers of the bins at some places; that of 0 is 0."""
+    first, stop, positive, _ = state.ranges
+    base = stop - first
+    places = np.asarray(places)
+    keys = np.where(places < base, first + places, positive + places - base - 1)
+    return np.where(places == base, 0, keys).astype(np.int64)
+
+
+def bounds(state: Bins, places: Any, shift: int) -> tuple[Array, Array]:
+    """Return the edges of the bins at some places; both are 0 for that of 0."""
+    keys = key_at(state, places)
+    is_zero = np.asarray(places) == state.ranges[1] - state.ranges[0]
+    left, right = edges_of(keys, shift), edges_of(keys + 1, shift)
+    return np.where(is_zero, 0.0, left), np.where(is_zero, 0.0, right)
 
 
 def at_ranks(state: Bins, ranks: Array, bits: int) -> Array:
@@ -121,8 +148,8 @@ def at_ranks(state: Bins, ranks: Array, bits: int) -> Array:
         place = np.minimum(np.searchsorted(running, depth), used.size - 1)
         share = (depth - (running[place] - count[place])) / count[place]
         low, high = state.low[cell], state.high[cell]
-        left = np.maximum(edges_of(state.first[0] + used[place], shift), low)
-        right = np.minimum(edges_of(state.first[0] + used[place] + 1, shift), high)
+        left, right = bounds(state, used[place], shift)
+        left, right = np.maximum(left, low), np.minimum(right, high)
         value = left + share * (right - left)
         out[cell] = np.where(np.abs(value) < TINY, 0.0, value)
     return out
@@ -133,52 +160,76 @@ def total_of(state: Bins) -> Integers:
     return np.asarray(state.counts.sum(axis=1, dtype=np.int64))
 
 
+def bytes_of(cells: int, bits: int, with_offsets: bool) -> int:
+    """Return the bytes of a state that spans `OCTAVES` octaves: more than most values do."""
+    return cells * (OCTAVES << bits) * 8 * (2 if with_offsets else 1)
+
+
 def _empty(cells: int) -> Bins:
     none = np.zeros((cells, 0), np.int64)
     low, high = np.full(cells, np.inf), np.full(cells, -np.inf)
-    return Bins(low, high, np.zeros(1, np.int64), none, none)
+    return Bins(low, high, np.array([-np.inf, np.inf]), np.zeros(4, np.int64), none, none)
 
 
-def _extend(values: Array, low: Array, high: Array) -> None:
+def _extend(values: Array, low: Array, high: Array, near: Array) -> None:
     kernel = compiled()
     if kernel is not None:
-        kernel.extent(values, low, high)
+        kernel.extent(values, low, high, near)
     elif values.shape[-1]:
         np.fmin(low, np.fmin.reduce(values, axis=-1), out=low)
         np.fmax(high, np.fmax.reduce(values, axis=-1), out=high)
+        near[0] = np.max(values, initial=near[0], where=values <= -TINY)
+        near[1] = np.min(values, initial=near[1], where=values >= TINY)
 
 
-def _range(low: Array, high: Array, bits: int) -> tuple[int, int]:
-    """Return the first bin of the lowest octave, and the number of bins to the highest's end."""
-    ends = np.array([low.min(), high.max()])
-    first, last = (keys_of(ends, MANTISSA - bits) >> bits).tolist()
-    return first << bits, (last + 1 - first) << bits
+def _ranges(low: Array, high: Array, near: Array, bits: int) -> Integers:
+    """Return the bins from the octave of the smallest magnitude to that of the largest."""
+    ends = np.array([low.min(), near[0], near[1], high.max()])
+    first, stop, positive, end = (keys_of(ends, MANTISSA - bits) >> bits).tolist()
+    out = [first, stop + 1] if near[0] > -np.inf else [0, 0]
+    out += [positive, end + 1] if near[1] < np.inf else [0, 0]
+    return np.array(out, np.int64) << bits
 
 
-def _resized(
-    state: Bins, first: int, width: int, with_offsets: bool, *, copy: bool = False
-) -> Bins:
+def _segments(mine: Integers, theirs: Integers) -> list[tuple[slice, slice]]:
+    """Return where the negative bins, that of 0, and the positive ones of a part are in a whole."""
+    base, other = int(mine[1] - mine[0]), int(theirs[1] - theirs[0])
+    start = int(theirs[0] - mine[0])
+    positive, width = base + 1 + int(theirs[2] - mine[2]), int(theirs[3] - theirs[2])
+    out = [(slice(base, base + 1), slice(other, other + 1))]
+    if other:
+        out.append((slice(start, start + other), slice(0, other)))
+    if width:
+        out.append((slice(positive, positive + width), slice(other + 1, other + 1 + width)))
+    return out
+
+
+def _resized(state: Bins, ranges: Integers, with_offsets: bool, *, copy: bool = False) -> Bins:
     """Return the state over another range of bins, which holds its own."""
-    start, old = int(state.first[0]) - first, state.counts.shape[1]
-    if start == 0 and old == width:
+    if state.counts.shape[1] and np.array_equal(state.ranges, ranges):
         if not copy:
             return state
         return state._replace(counts=state.counts.copy(), offsets=state.offsets.copy())
-    cells = len(state.counts)
+    cells, width = len(state.counts), int(ranges[1] - ranges[0] + 1 + ranges[3] - ranges[2])
     counts = np.zeros((cells, width), np.int64)
     offsets = np.zeros((cells, width if with_offsets else 0), np.int64)
-    if old:
-        counts[:, start : start + old] = state.counts
-        if with_offsets:
-            offsets[:, start : start + old] = state.offsets
-    return state._replace(first=np.array([first], np.int64), counts=counts, offsets=offsets)
+    if state.counts.shape[1]:
+        for mine, theirs in _segments(ranges, state.ranges):
+            counts[:, mine] = state.counts[:, theirs]
+            if with_offsets:
+                offsets[:, mine] = state.offsets[:, theirs]
+    return state._replace(ranges=ranges, counts=counts, offsets=offsets)
 
 
-def _count_plainly(values: Array, shift: int, first: int, out: Bins, with_offsets: bool) -> None:
+def _count_plainly(values: Array, shift: int, out: Bins, with_offsets: bool) -> None:
     """Do what the compiled loops do, in NumPy."""
+    first, stop, positive, _ = out.ranges
     cell, column = np.nonzero(values == values)
     present = np.ascontiguousarray(values[cell, column])
-    flat = cell * out.counts.shape[1] + (keys_of(present, shift) - first)
+    keys, base = keys_of(present, shift), stop - first
+    place = np.where(present <= -TINY, keys - first, keys - positive + base + 1)
+    place = np.where(np.abs(present) < TINY, base, place)
+    flat = cell * out.counts.shape[1] + place
     size = out.counts.size
     out.counts[...] += np.bincount(flat, minlength=size).reshape(out.counts.shape)
     if with_offsets:

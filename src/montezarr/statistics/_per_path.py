@@ -76,17 +76,20 @@ class PerPath(Statistic):
         return {self.name: found[0], f"{self.name}_se": found[1]}
 
 
-def check_times(source: Source, least: int = 1) -> Array:
+def check_times(source: Source, least: int = 1, *, increasing: bool = True) -> Array:
     """Return the times of a variable.
 
     Raises
     ------
     ArgumentValueError
-        If it has fewer than `least`, or none.
+        If it has fewer than `least`, or none; or if they are not finite, or do not increase,
+        unless that does not matter.
     """
     found = 0 if source.times is None else len(source.times)
     if source.times is None or found < least:
         raise value_error(source.name, f"a coordinate 'time' with at least {least}", found)
+    if increasing and not (np.isfinite(source.times).all() and (np.diff(source.times) > 0).all()):
+        raise value_error(source.name, "a coordinate 'time' that increases", source.times)
     return source.times
 
 

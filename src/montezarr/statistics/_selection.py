@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montezarr.statistics._base import Estimate, Sample, Source, Statistic
-from montezarr.statistics._octaves import MAGNITUDE, keys_of
+from montezarr.statistics._octaves import MAGNITUDE, TINY, keys_of
 
 COLLECTED = 2**20
 """Values that may be collected at last: 8 MiB."""
@@ -45,7 +45,7 @@ class Target(NamedTuple):
 class Found(NamedTuple):
     """The state: counts of narrower bins (targets, bins), or the values themselves.
 
-    The values are sorted by target and value, and `owners` says whose they are.
+    `owners` says whose they are; in which order they stand does not matter.
     """
 
     counts: NDArray[np.int64]
@@ -99,8 +99,9 @@ class Selection(Statistic):
                 keys[target.cell] = keys_of(row, self.shift)
             if target.rank == 0:
                 continue
-            # -0.0 becomes 0.0: which of two equal values comes first must not matter.
-            inside = row[(keys[target.cell] == target.key) & (row == row)] + 0.0
+            inside = row[(keys[target.cell] == target.key) & (row == row)]
+            # Also -0.0 becomes 0.0: which of two equal values comes first must not matter.
+            inside = np.where(np.abs(inside) < TINY, 0.0, inside)
             if self.collects:
                 # One value of all that are equal would do, but then the ranks had to be counted.
                 kept.append(inside)
@@ -108,11 +109,11 @@ class Selection(Statistic):
             else:
                 deeper = keys_of(inside, self.shift - self.bits) - (target.key << self.bits)
                 counts[i] = np.bincount(deeper, minlength=width)
-        return _sorted(counts, np.concatenate(owners), np.concatenate(kept))
+        return Found(counts, np.concatenate(owners), np.concatenate(kept))
 
     def merge(self, a: Found, b: Found) -> Found:
         """Return what both have."""
-        return _sorted(
+        return Found(
             a.counts + b.counts,
             np.concatenate([a.owners, b.owners]),
             np.concatenate([a.values, b.values]),
@@ -128,6 +129,7 @@ class Selection(Statistic):
         """Return the estimates with the order statistics among them."""
         values = np.full(len(self.targets), np.nan)
         if self.collects:
+            state = _sorted(*state)
             start = np.searchsorted(state.owners, np.arange(len(self.targets)))
             for i, target in enumerate(self.targets):
                 if target.rank:

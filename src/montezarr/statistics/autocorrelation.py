@@ -96,7 +96,7 @@ class Autocorrelation(Statistic):
 
     def check(self, source: Source) -> None:
         """Raise for a variable without times, or fewer than the lags need."""
-        found = len(check_times(source))
+        found = len(check_times(source, increasing=False))
         if max(self._all_lags) >= found:
             raise value_error("lags", f"less than the {found} times of {source.name}", self.lags)
 

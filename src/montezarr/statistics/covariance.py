@@ -100,7 +100,7 @@ class Covariance(Statistic):
     def check(self, source: Source) -> None:
         """Raise for a variable without times, or no variables."""
         if self.along == "time":
-            check_times(source)
+            check_times(source, increasing=False)
         elif not source.names:
             raise value_error("along", "a Dataset, for 'variable'", self.along)
 

@@ -65,7 +65,7 @@ class Quantile(Statistic):
     >>> ds = mz.simulate(mz.BrownianMotion(), n_paths=10_000, T=4, seed=1)
     >>> found = mz.reduce(ds.x.isel(time=-1), mz.Quantile([0.05, 0.95], exact=True))
     >>> found.x_quantile.values.round(2)
-    array([-3.31,  3.32])
+    array([-3.33,  3.35])
     """
 
     q: float | tuple[float, ...] = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -90,6 +90,10 @@ class Quantile(Statistic):
     def bits(self) -> int:
         """Bits of the mantissa that tell the bins of an octave apart."""
         return bits_of(self.relative_error)
+
+    def bytes_for(self, cells: int) -> int:
+        """Return the bytes of the bins of so many cells."""
+        return _octaves.bytes_of(cells, self.bits, False)
 
     def chunk(self, sample: Sample) -> Bins:
         """Return the counts of all blocks."""
@@ -126,7 +130,7 @@ class Quantile(Statistic):
                     continue
                 place = int(np.searchsorted(row, rank))
                 inside = int(state.counts[cell, place])
-                key = int(state.first[0]) + place
+                key = int(_octaves.key_at(state, place))
                 targets.append(Target(cell, key, rank - int(row[place]) + inside, inside))
         return Selection(tuple(targets), _octaves.MANTISSA - self.bits, estimates)
 

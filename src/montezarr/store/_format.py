@@ -14,7 +14,7 @@ from zarr.codecs import Crc32cCodec, TransposeCodec
 from zarr.storage import LocalStore
 
 from montezarr._checks import type_error, value_error
-from montezarr.dataset import ATTRIBUTE, variable_attributes
+from montezarr.dataset import ATTRIBUTE, masked_attribute, variable_attributes
 from montezarr.errors import StoreError, StoreExistsError, StoreNotFoundError
 from montezarr.lazy import Run
 from montezarr.recipe import RECIPE_KEYS
@@ -133,6 +133,7 @@ def create_arrays(root: zarr.Group, run: Run) -> None:
         if variable.name in root:
             continue
         attributes: dict[str, Any] = dict(variable_attributes(variable))
+        attributes |= masked_attribute(variable, run.sampling)
         root.create_array(
             variable.name,
             shape=(run.n_paths, run.sampling.n_times),

@@ -73,4 +73,7 @@ def _as_dataset(target: Path, state: dict[str, Any]) -> xr.Dataset:
     ds: xr.Dataset = xr.open_zarr(target, consolidated=False, chunks={})
     ds = ds[names]  # in the order of the process, which a directory does not keep
     ds.attrs = {ATTRIBUTE: state[ATTRIBUTE]}
+    for variable in ds.data_vars.values():
+        if "masked_value" in variable.attrs:  # see `montezarr.dataset.masked_attribute`
+            variable.encoding["masked_value"] = variable.attrs["masked_value"]
     return ds

@@ -115,10 +115,7 @@ def stream(
     header = {
         "recipe": dict(feed.run.recipe) if isinstance(feed, DrawnFeed) else {},
         "key": feed.key(),
-        "statistics": [
-            [c.source.name, *(s.to_dict() for s in c.statistics)] for c in layout.fold.columns
-        ],
-        "by": None if layout.by is None else layout.by.name,
+        **layout.identity(),
     }
     folded = Folded() if resume_from is None else load(resume_from, header, layout.fold)
     if folded.paths % BLOCK and folded.paths != feed.n_paths:
@@ -210,7 +207,8 @@ class _Stream:
         left = None if needed is None or reason is not None else max(0, needed - folded.paths)
         return Snapshot(
             paths=folded.paths,
-            dataset=with_sequences(ds, folded.paths),
+            # Of a small group the number of all paths would make it far too narrow.
+            dataset=ds if self.layout.by is not None else with_sequences(ds, folded.paths),
             seconds=seconds,
             paths_per_second=rate,
             paths_needed=left,

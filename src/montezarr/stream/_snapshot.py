@@ -30,7 +30,8 @@ class Snapshot:
         Number of paths so far.
     dataset : Dataset
         As `montezarr.reduce` returns it for these paths, and for each estimate with a standard
-        error its 95 % confidence sequence, ``<name>_cs_low`` and ``<name>_cs_high``.
+        error its 95 % confidence sequence, ``<name>_cs_low`` and ``<name>_cs_high``; not of groups,
+        whose numbers of paths differ.
     seconds : float
         Time since the stream began, in this process.
     paths_per_second : float
@@ -91,7 +92,7 @@ class Snapshot:
             left = "" if self.seconds_left is None else f", {self.seconds_left:,.3g} s"
             parts[0] += f"; about {self.paths_needed:,} paths{left} to go"
         for name, value in self.dataset.data_vars.items():
-            if f"{name}_se" in self.dataset and value.size == 1:
+            if f"{name}_cs_low" in self.dataset and value.size == 1:
                 low, high = (self.dataset[f"{name}_cs_{end}"].item() for end in ("low", "high"))
                 error = self.dataset[f"{name}_se"].item()
                 parts.append(
@@ -118,8 +119,14 @@ def half_width(paths: int, alpha: float = ALPHA) -> float:
 
 
 def with_sequences(ds: xr.Dataset, paths: int) -> xr.Dataset:
-    """Return results with the confidence sequences of all estimates that have a standard error."""
-    width = half_width(paths)
+    """Return results with the confidence sequences of all estimates that have a standard error.
+
+    The theorem is about means, and holds for what is one for large numbers: each estimate here is
+    the mean of its influence function. Of `paths`, the values that are not finite do not count.
+    """
+    lost = [int(v.max()) for name, v in ds.data_vars.items() if str(name).endswith("_nonfinite")]
+    counted = paths - max(lost, default=0)
+    width = half_width(counted) if counted > 0 else math.nan
     ends: dict[str, Any] = {}
     for name, estimate in ds.data_vars.items():
         if f"{name}_se" not in ds:

@@ -17,8 +17,8 @@ Array = NDArray[np.float64]
 MOST = 7_000
 """Paths of a sample, at most: almost seven blocks, which make a tree with three ends."""
 
-CELLS = 5
-"""Cells of every sample, each of another distribution."""
+CELLS = 6
+"""Cells of every sample: as many as half of the distributions."""
 
 
 def _extreme(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
@@ -65,7 +65,7 @@ class Case(NamedTuple):
     Attributes
     ----------
     mix : int
-        Of which distributions: 0 and 1 for every other one, 2 for the first alone.
+        Of which distributions: 0 and 1 for every other one, 2 for one alone, by the seed.
     n : int
         Number of paths.
     seed : int
@@ -82,7 +82,8 @@ class Case(NamedTuple):
 
 def values_of(case: Case, kinds: Sequence[str], axis: tuple[int, ...] = ()) -> Array:
     """Return the values of a case, ([axis,] cells, paths); one cell lacks whole blocks."""
-    chosen = kinds[:1] if case.mix == 2 else kinds[case.mix :: 2] or kinds
+    alone = [kinds[case.seed % len(kinds)]]
+    chosen = alone if case.mix == 2 else kinds[case.mix :: 2] or kinds
     rng = np.random.default_rng(case[:3])
     shape = *axis, case.n
     cells = [KINDS[kind](rng, shape) for kind in islice(cycle(chosen), CELLS)]
