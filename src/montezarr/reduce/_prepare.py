@@ -128,7 +128,7 @@ def _with_group(
     variable = array.variable if dim == PATH else array.variable.copy()
     dims = [PATH if d == dim else d for d in variable.dims]
     rest = ds.drop_vars(name, errors="ignore")
-    return rest.assign({name: (dims, variable.data, variable.attrs)}), name
+    return rest.assign({name: (dims, variable.data, variable.attrs, variable.encoding)}), name
 
 
 def _is_same(a: xr.DataArray, b: xr.DataArray) -> bool:
