@@ -468,6 +468,7 @@ def test_rules_know_the_results_of_groups_before_there_is_one():
         mz.stream(grouped(None), "mean", mz.StandardError(abs=1.0, of="above_mean"), by="above")
 
 
+@pytest.mark.filterwarnings("ignore:g. .* belong to no group")
 def test_a_rule_waits_until_there_is_a_group():
     x = values(20 * BLOCK)
     group = xr.DataArray(np.where(np.arange(x.size) < 6 * BLOCK, -1, 1), dims="path", name="g")
