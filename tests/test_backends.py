@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import socket
 import subprocess
 import sys
 import warnings
@@ -243,6 +244,18 @@ def test_while_dask_runs_all_listeners_are_on_the_loopback(capsys):
         assert link.startswith("http://127.0.0.1:")
         page = urllib.request.urlopen(link, timeout=20).read().decode()
         assert "Dask" in page
+
+
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")  # of distributed's own
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_port_that_is_taken_in_the_last_moment_is_no_warning(monkeypatch):
+    from montezarr.backends import dask as module
+
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        monkeypatch.setattr(module, "_free_port", lambda wanted: port)
+        with mz.backend("dask", 1) as place:
+            assert place.executor.submit(abs, -1).result() == 1
 
 
 def test_an_active_client_comes_before_any_other_backend():

@@ -750,7 +750,8 @@ def failing(rng):
 
 @pytest.mark.filterwarnings("ignore::montezarr.MontezarrWarning")
 def test_masked_integers_are_left_out_of_whatever_is_made_of_them(tmp_path):
-    ds = mz.simulate(failing, N, seed=1, on_error="mask")
+    N = 1100
+    ds = mz.simulate(failing, N, seed=1, on_error="mask", chunks=1024)
     lost = sum(i % 7 == 3 for i in range(N))
     for made in (ds.x, ds.x.astype(float), ds.x * 2, ds.x.clip(min=0), ds.x.sum("time"), ds.x > 5):
         found = mz.reduce(made.rename("x"), "count")

@@ -216,7 +216,9 @@ class Dask(Backend):
 
         settings = {"distributed.scheduler.allowed-failures": self.retries}
         self._stack.enter_context(dask_workers_without_main())
-        with dask.config.set(settings):
+        with dask.config.set(settings), warnings.catch_warnings():
+            # Another program may take the port of the dashboard after we have looked.
+            warnings.filterwarnings("ignore", r"Port \d+ is already in use", UserWarning)
             cluster = self._stack.enter_context(
                 LocalCluster(
                     n_workers=self.workers,
