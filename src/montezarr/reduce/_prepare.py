@@ -45,8 +45,8 @@ def prepare(obj: Any, statistics: Any, dim: Any, by: Any, observe: Any) -> tuple
         wanted = {str(name): statistics_of(entry) for name, entry in statistics.items()}
     if isinstance(wanted, dict) and observe is None:
         _check_known(wanted, [str(name) for name in ds.data_vars])
-        rest = ds.drop_vars([name for name in ds.data_vars if name not in wanted and name != by])
-        ds = rest  # what nobody asks for is not computed
+        # What nobody asks for is not computed.
+        ds = ds.drop_vars([name for name in ds.data_vars if name not in wanted and name != by])
     name = None
     if by is not None:
         ds, name = _with_group(ds, obj, by, dim, observe is not None)
@@ -125,7 +125,7 @@ def _with_group(
             "by", f"a name that is not taken by another of {[*ds.dims, *ds.data_vars]}", name,
             "The result gets a dimension of it: pass by.rename('group').",
         )  # fmt: skip
-    variable = array.variable if dim == PATH else array.variable.copy()
+    variable = array.variable
     dims = [PATH if d == dim else d for d in variable.dims]
     rest = ds.drop_vars(name, errors="ignore")
     return rest.assign({name: (dims, variable.data, variable.attrs, variable.encoding)}), name

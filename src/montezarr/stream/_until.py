@@ -247,16 +247,11 @@ class StandardError(Until):
         return " or ".join(parts)
 
 
-@final
 @dataclass(frozen=True, slots=True)
-class AnyOf(Until):
-    """Stop when one of several rules does; made by ``|``."""
+class Several(Until):
+    """Base of the rules that are made of others."""
 
     rules: tuple[Until, ...]
-
-    def reason(self, reached: Reached) -> str | None:
-        """Return the reason of the first rule that has one."""
-        return next((r for rule in self.rules if (r := rule.reason(reached)) is not None), None)
 
     def check(self, names: Sequence[str]) -> None:
         """Check all rules."""
@@ -266,6 +261,16 @@ class AnyOf(Until):
     def marks(self) -> tuple[int, ...]:
         """Return the path counts of all rules."""
         return tuple(mark for rule in self.rules for mark in rule.marks())
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class AnyOf(Several):
+    """Stop when one of several rules does; made by ``|``."""
+
+    def reason(self, reached: Reached) -> str | None:
+        """Return the reason of the first rule that has one."""
+        return next((r for rule in self.rules if (r := rule.reason(reached)) is not None), None)
 
     def needed(self, reached: Reached) -> int | None:
         """Return the paths of the rule that needs fewest."""
@@ -275,24 +280,13 @@ class AnyOf(Until):
 
 @final
 @dataclass(frozen=True, slots=True)
-class AllOf(Until):
+class AllOf(Several):
     """Stop when all of several rules do; made by ``&``."""
-
-    rules: tuple[Until, ...]
 
     def reason(self, reached: Reached) -> str | None:
         """Return all reasons, if every rule has one."""
         reasons = [rule.reason(reached) for rule in self.rules]
         return None if None in reasons else " and ".join(map(str, reasons))
-
-    def check(self, names: Sequence[str]) -> None:
-        """Check all rules."""
-        for rule in self.rules:
-            rule.check(names)
-
-    def marks(self) -> tuple[int, ...]:
-        """Return the path counts of all rules."""
-        return tuple(mark for rule in self.rules for mark in rule.marks())
 
     def needed(self, reached: Reached) -> int | None:
         """Return the paths of the rule that needs most, if all know."""
