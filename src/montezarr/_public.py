@@ -23,6 +23,7 @@ from montezarr.errors import (
     SamplerError,
     StoreError,
     StoreExistsError,
+    StoreLockedError,
     StoreMismatchError,
     StoreNotFoundError,
     WorkerDied,
@@ -70,8 +71,8 @@ from montezarr.statistics import (
     TimeAverage,
     Variance,
 )
+from montezarr.store import Storage, write
 from montezarr.store import open_store as open
-from montezarr.store import write
 from montezarr.stream import Paths, Seconds, Snapshot, StandardError, Until, stream
 
 __version__ = _version("montezarr")
@@ -129,8 +130,10 @@ __all__ = [
     "StandardError",
     "State",
     "Statistic",
+    "Storage",
     "StoreError",
     "StoreExistsError",
+    "StoreLockedError",
     "StoreMismatchError",
     "StoreNotFoundError",
     "TimeAverage",

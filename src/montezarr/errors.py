@@ -17,6 +17,7 @@ __all__ = [
     "SamplerError",
     "StoreError",
     "StoreExistsError",
+    "StoreLockedError",
     "StoreMismatchError",
     "StoreNotFoundError",
     "WorkerDied",
@@ -86,6 +87,10 @@ class StoreError(MontezarrError, OSError):
 
 class StoreExistsError(StoreError, FileExistsError):
     """The place to write to holds something that montezarr did not put there."""
+
+
+class StoreLockedError(StoreError, BlockingIOError):
+    """Somebody else is writing the store."""
 
 
 class StoreNotFoundError(StoreError, FileNotFoundError):

@@ -25,6 +25,7 @@ def windowed(
     *,
     ordered: bool = False,
     window: int | None = None,
+    stopping: Callable[[], bool] | None = None,
 ) -> Iterator[tuple[Any, Any]]:
     """Yield (item, result) as tasks end, or in the order of the items.
 
@@ -47,6 +48,8 @@ def windowed(
         Whether results come in the order of the items; those that are early wait.
     window : int, optional
         Tasks in flight or waiting for their turn; by default a few per worker.
+    stopping : callable, optional
+        Returns whether enough is done: then what runs ends and is yielded, and no more begins.
 
     Raises
     ------
@@ -66,7 +69,9 @@ def windowed(
             # Half of it at a time: a scheduler takes many tasks as fast as one, and remembers each
             # time that it got some.
             room = limit - len(pending) - len(early)
-            if room >= max(1, limit // 2):
+            if stopping is not None and stopping():
+                pending = {f: entry for f, entry in pending.items() if not f.cancel()}
+            elif room >= max(1, limit // 2):
                 entries = list(itertools.islice(source, room))
                 futures = backend.submit_all(function, [item for _, item in entries])
                 pending.update(zip(futures, entries, strict=True))

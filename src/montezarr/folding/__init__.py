@@ -2,16 +2,22 @@
 
 from montezarr.folding._fold import NO_GROUP, Arrays, Column, Fold, Folded, Group, Parts
 from montezarr.folding._forest import Forest
-from montezarr.folding._task import DrawnTask
+from montezarr.folding._states import Content, dump_states, parse_states, restore_states
+from montezarr.folding._task import DrawnTask, without_masked
 
 __all__ = [
     "NO_GROUP",
     "Arrays",
     "Column",
+    "Content",
     "DrawnTask",
     "Fold",
     "Folded",
     "Forest",
     "Group",
     "Parts",
+    "dump_states",
+    "parse_states",
+    "restore_states",
+    "without_masked",
 ]

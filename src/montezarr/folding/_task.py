@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -55,18 +55,24 @@ class DrawnTask:
         """Run the task on (start, stop, cuts, initial states)."""
         start, stop, cuts, x0 = item
         parts, report = Parts(self.fold, cuts), Report()
-        sampling = private(self.sampling)
-        for low in range(start, stop, self.slab):
-            high = min(low + self.slab, stop)
-            part = None if x0 is None else x0[..., low - start : high - start]
-            rows, more = sample_private(sampling, low, high, part)
+        for low, arrays, more in self.pieces(start, stop, x0, self.slab):
             report += more
-            arrays = self.observe(rows, low)
-            if more.masked:
-                masked = [path - low for path, _ in more.masked]
-                arrays = [_without(array, masked) for array in arrays]
-            parts.add(low, arrays)
+            parts.add(low, without_masked(arrays, more, low))
         return parts.end(stop), report
+
+    def pieces(
+        self, start: int, stop: int, x0: Any, size: int
+    ) -> Iterator[tuple[int, Arrays, Report]]:
+        """Yield the first path, what is seen of some `size` paths, and what went wrong there.
+
+        Masked paths are in it, as the sampler left them or with what the program made of that.
+        """
+        sampling = private(self.sampling)
+        for low in range(start, stop, size):
+            high = min(low + size, stop)
+            part = None if x0 is None else x0[..., low - start : high - start]
+            rows, report = sample_private(sampling, low, high, part)
+            yield low, self.observe(rows, low), report
 
     def observe(self, rows: Rows, low: int) -> Arrays:
         """Return what statistics see of the paths from `low` on, (..., paths).
@@ -88,6 +94,14 @@ class DrawnTask:
             message = f"what is observed of paths {low} to {low + n - 1}: {describe_error(error)}"
             raise self.sampling.failure(None, self.sampling.x0, message, error) from None
         return [array[..., :n] for array in arrays]
+
+
+def without_masked(arrays: Arrays, report: Report, low: int) -> Arrays:
+    """Return values of paths from `low` on, with NaN in place of masked ones, whatever is there."""
+    if not report.masked:
+        return arrays
+    masked = [path - low for path, _ in report.masked]
+    return [_without(array, masked) for array in arrays]
 
 
 def _without(array: NDArray[Any], paths: list[int]) -> NDArray[np.float64]:

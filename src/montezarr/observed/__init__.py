@@ -50,6 +50,7 @@ __all__ = [
     "labels_of",
     "no_cuts",
     "run_behind",
+    "schema_of",
 ]
 
 TRIAL = {"sample": 2 * BLOCK, "sample_paths": 2 * BLOCK}

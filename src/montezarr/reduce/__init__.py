@@ -10,11 +10,12 @@ import xarray as xr
 from montezarr._checks import check_bool, value_error
 from montezarr.observed import PATH
 from montezarr.progress import Progress
+from montezarr.reduce._layout import Layout, layout_of
 from montezarr.reduce._lazily import lazily
 from montezarr.reduce._passes import run_all
 from montezarr.reduce._prepare import memory_of, prepare
 
-__all__ = ["memory_of", "prepare", "reduce"]
+__all__ = ["Layout", "layout_of", "memory_of", "prepare", "reduce"]
 
 
 def reduce(

@@ -2,50 +2,77 @@
 
 from __future__ import annotations
 
-import json
-import shutil
+from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import xarray as xr
-import zarr
 
-from montezarr import lazy
-from montezarr._checks import check_bool, check_callable, value_error
+from montezarr._checks import check_bool, check_callable, check_int, show, type_error, value_error
 from montezarr.choice import backend_of
-from montezarr.dataset import ATTRIBUTE
 from montezarr.errors import StoreError, StoreMismatchError
-from montezarr.lazy import Run, show_bytes
+from montezarr.lazy import show_bytes
 from montezarr.progress import Progress
-from montezarr.replay import is_untouched, run_of
-from montezarr.runs import OnProgress, Tally, execute
-from montezarr.sampling import Rows, Sampling
-from montezarr.sampling.task import RangeTask
-from montezarr.store import _format
-from montezarr.store._open import open_store
+from montezarr.runs import OnProgress
+from montezarr.store._ledger import Ledger
+from montezarr.store._manifest import Manifest
+from montezarr.store._open import open_place
+from montezarr.store._place import Place
+from montezarr.store._session import Session, Stop, bytes_needed
+from montezarr.store._source import Source, source_of
+from montezarr.store._storage import Storage
+from montezarr.store._where import place_of, read_root
+
+SHOWN = 8
+"""Fields that a refusal lists."""
 
 
 def write(
     ds: xr.Dataset,
     path: Any,
     *,
+    variables: list[str] | None = None,
+    statistics: Any = None,
+    storage: Storage | None = None,
+    paths: range | None = None,
+    durable: bool = False,
+    chunks_per_task: int = 1,
+    storage_options: Mapping[str, Any] | None = None,
     process: Any = None,
     show_progress: bool = False,
     on_progress: OnProgress | None = None,
 ) -> xr.Dataset:
     """Write all paths of `ds` to a Zarr store and return it opened; run again, it goes on.
 
-    Each task simulates one chunk and writes it whole. A chunk that the store has is not simulated
-    again, and a complete store is only opened. Whatever is at `path` and is not a montezarr store
-    of the same recipe is refused and left as it is.
+    Each task simulates one chunk, writes it whole, and is committed in a journal. Killed at any
+    moment, the run goes on with the same call, on any backend, and ends with the same bytes as one
+    that was never stopped: what is committed is not drawn again. SIGINT and SIGTERM let what runs
+    end, commit it and print the line that goes on; a second one leaves at once. Whatever is at
+    `path` and is not a store of the same recipe is refused and left as it is.
 
     Parameters
     ----------
     ds : Dataset
-        From `simulate`, as it came: for derived data use ``to_zarr``; for fewer times, `keep`.
-    path : str or path
-        A local directory, made if need be.
+        From `simulate`, or made of it by xarray, lazily and path by path: some of its times or
+        variables, or new ones. For fewer times of a long simulation, ``simulate(keep=...)``.
+    path : str, path or Zarr store
+        A local directory, made if need be; a URL; or any Zarr store.
+    variables : list of str, optional
+        Store these alone; with statistics it may be empty.
+    statistics : Statistic, str, sequence of them, or mapping of str to any of these, optional
+        As for `montezarr.reduce`: taken in the same pass, of all of `ds`, and stored beside the
+        paths: ``montezarr.open(path, "statistics")``.
+    storage : Storage, optional
+        Single precision, rounded bits, compression, shards; exact and uncompressed by default.
+    paths : range, optional
+        Store these paths alone: for jobs that share the work, whose stores `montezarr.merge` makes
+        one of. It begins with a whole chunk, and ends with one or with the run.
+    durable : bool
+        Whether what is committed outlives a loss of power, not only the death of the process.
+    chunks_per_task : int
+        Chunks that one task writes.
+    storage_options : dict, optional
+        For a URL, what fsspec takes.
     process : object, optional
         The sampler, where it is your own code and not alive in this process.
     show_progress : bool
@@ -62,13 +89,15 @@ def write(
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        If `ds` is not what `simulate` returned, or `path` not a local path.
+        If `ds` is no such Dataset, or `path` no place.
     StoreExistsError
         If there is something at `path` that montezarr did not make.
     StoreMismatchError
-        If the store there holds another recipe or number of paths.
+        If the store there holds something else; with each field that differs.
+    StoreLockedError
+        If somebody else is writing it.
     StoreError
-        If the disk has too little room; with the bytes needed.
+        If the disk has too little room, before or in the middle; with the bytes needed.
     SamplerError
         If the sampler fails; finished chunks stay, and `write` goes on from them.
 
@@ -79,112 +108,150 @@ def write(
     >>> mz.write(ds, tempfile.mkdtemp() + "/paths.zarr").x.shape
     (5000, 11)
     """
-    target = _format.check_path(path)
-    show = check_bool("show_progress", show_progress) and on_progress is None
+    place = place_of(path, storage_options)
+    show_it = check_bool("show_progress", show_progress) and on_progress is None
+    check_bool("durable", durable)
+    per_task = check_int("chunks_per_task", chunks_per_task, minimum=1)
     if on_progress is not None:
         check_callable("on_progress", on_progress, "(paths done, paths in all, paths that failed)")
-    run = run_of(ds, process)
-    if not is_untouched(ds, run):
-        raise value_error(
-            "ds",
-            "the Dataset as simulate returned it",
-            list(ds.variables),
-            "Choose times with simulate(keep=...); write derived data with its own to_zarr.",
-        )
-    state = _format.read_root(target)
-    if state is None:
-        _check_room(target, run)
-        _format.create(target, run)
-    else:
-        _check_same(state, run, target)
+    if storage is not None and not isinstance(storage, Storage):
+        raise type_error("storage", "a montezarr.Storage, or None", storage)
+    source = source_of(ds, process, variables, statistics)
+    first, target = _range(paths, source)
+    found = read_root(place)
+    ledger = Ledger.read(place)
+    manifest = source.manifest(storage or Storage(), first if ledger is None else 0)
+    if ledger is not None:
         # The default chunk depends on the number of workers; a store goes on in its own.
-        run = replace(run, chunk=state[_format.STORE_ATTRIBUTE]["chunk"])
-        _format.create_arrays(zarr.open_group(target, mode="r+"), run)
-    names = [variable.name for variable in run.sampling.variables]
-    sizes = _format.chunk_sizes(zarr.open_group(target, mode="r"), names)
-    missing = list(_format.missing_chunks(target, sizes, run.n_chunks))
+        source = _in_chunks(source, ledger.manifest.chunk)
+    manifest = source.manifest(storage or Storage(), first)
+    if found is not None and ledger is None:
+        raise StoreError(f"path: expected a journal, got none: {place}. Call montezarr.repair.")
+    if ledger is not None:
+        check_same(ledger, manifest, target, place)
+    else:
+        ledger = Ledger(manifest, target, environments=[manifest.environment])
+        check_room(place, ledger)
+    with Progress("write", enabled=show_it) as progress, Stop() as stop, place.lock():
+        # Now that nobody else writes: what is there may be more than it was.
+        ledger = Ledger.read(place) or ledger
+        check_same(ledger, manifest, target, place)
+        session = stop.session = Session(place, ledger, durable)
+        complete_session(session, source, stop, on_progress or progress, per_task, stacklevel=5)
+    return open_place(place)
+
+
+def complete_session(
+    session: Session,
+    source: Source,
+    stop: Stop,
+    on_progress: OnProgress,
+    per_task: int,
+    *,
+    stacklevel: int,
+) -> None:
+    """Do all that is not done yet: under the lock."""
+    ledger, place = session.ledger, session.place
+    if ledger.end == 0:
+        session.begin()
+    else:
+        _drop_lost(ledger, place)
+        if ledger.is_complete and not ledger.missing():
+            session.publish()  # what tells of it may be gone
+            return
+        session.resume()
+    missing = ledger.missing()
     if missing:
-        with Progress("write", enabled=show) as progress:
-            _write_chunks(run, target, missing, progress if on_progress is None else on_progress)
-    if missing or state is None or state[_format.STORE_ATTRIBUTE]["status"] != _format.COMPLETE:
-        root = zarr.open_group(target, mode="r+")
-        root.attrs.update({_format.STORE_ATTRIBUTE: _format.state_of(run, _format.COMPLETE)})
-    return open_store(target)
+        tally = session.run(source, backend_of(source.run), missing, on_progress, stop, per_task)
+        tally.warn(ledger.target, stacklevel=stacklevel)
+    if not ledger.missing():
+        session.finish(source)
 
 
 def is_complete(ds: xr.Dataset, path: Any) -> bool:
-    """Return whether the store at `path` holds all paths of `ds`; nothing is read but metadata."""
-    target = _format.check_path(path)
-    state = _format.read_root(target)
-    if state is None:
+    """Return whether the store at `path` holds all paths of `ds`; no path is read."""
+    place = place_of(path)
+    if read_root(place) is None:
         return False
-    run = run_of(ds)
-    _check_same(state, run, target)
-    return bool(state[_format.STORE_ATTRIBUTE]["status"] == _format.COMPLETE)
+    ledger = Ledger.read(place)
+    if ledger is None:
+        return False
+    source = _in_chunks(source_of(ds), ledger.manifest.chunk)
+    check_same(ledger, source.manifest(ledger.manifest.storage, 0), source.run.n_paths, place)
+    _drop_lost(ledger, place)
+    return ledger.is_complete and not ledger.missing()
 
 
-class _ChunkWriter(RangeTask):
-    """The task: simulate one chunk, write it to every variable; pickled without open files."""
+def check_same(ledger: Ledger, manifest: Manifest, target: int, place: Place) -> None:
+    """Raise if a store holds something else than what is to be written.
 
-    label = "write"
-
-    def __init__(self, sampling: Sampling, root: Path):
-        super().__init__(sampling)
-        self.root = root
-        self.arrays: list[Any] | None = None
-
-    def __reduce__(self) -> Any:
-        return _ChunkWriter, (self.sampling, self.root)
-
-    def finish(self, rows: Rows, start: int, stop: int) -> None:
-        """Write the chunk, and return nothing: it may be large."""
-        if self.arrays is None:
-            root = zarr.open_group(self.root, mode="r+")
-            # What is equal to the fill value is stored too: a file says that its chunk is done.
-            self.arrays = [
-                root[variable.name].with_config({"write_empty_chunks": True})  # type: ignore[union-attr]
-                for variable in self.sampling.variables
-            ]
-        for row, array in zip(rows, self.arrays, strict=True):
-            array[start:stop] = row.T.astype(array.dtype, copy=False)
-
-
-def _write_chunks(run: Run, target: Path, missing: list[int], on_progress: OnProgress) -> None:
-    backend, writer, tally = backend_of(run), _ChunkWriter(run.sampling, target), Tally()
-    ranges = [run.range_of(chunk) for chunk in missing]
-    done = run.n_paths - sum(stop - start for start, stop in ranges)
-    on_progress(done, run.n_paths, 0)  # where this run starts: what was there is not its work
-    for start, stop, _ in execute(run, backend, writer, ranges, tally):
-        done += stop - start
-        on_progress(done, run.n_paths, len(tally.masked))
-    tally.warn(run.n_paths, stacklevel=4)
-
-
-def _check_same(state: dict[str, Any], run: Run, target: Path) -> None:
-    stored = json.loads(state[ATTRIBUTE])
-    wanted = json.loads(json.dumps(dict(run.recipe)))
-    fields = sorted(set(stored) | set(wanted))
-    differing = [field for field in fields if stored.get(field) != wanted.get(field)]
+    Raises
+    ------
+    StoreMismatchError
+        With each field that differs.
+    """
+    differing = ledger.manifest.differences(manifest)
     if differing:
-        field = differing[0]
+        lines = [
+            f"\n  {name}: {show(there, 60)} there, {show(here, 60)} here"
+            for name, there, here in differing[:SHOWN]
+        ]
+        if len(differing) > SHOWN:
+            lines.append(f"\n  and {len(differing) - SHOWN} more")
         raise StoreMismatchError(
-            f"path: expected a store of the same recipe, got another {field}: {stored.get(field)!r}"
-            f" there, {wanted.get(field)!r} here, in {target}. Choose another path."
+            f"path: expected a store of the same recipe, got another in {place}:{''.join(lines)}"
+            "\n  Choose another path."
         )
-    info = state[_format.STORE_ATTRIBUTE]
-    if info["n_paths"] != run.n_paths:
+    if ledger.target != target:
         raise StoreMismatchError(
-            f"path: expected a store with n_paths = {run.n_paths:,}, got {info['n_paths']:,}, in"
-            f" {target}. Choose another path, or pass the same n_paths."
+            f"path: expected a store with n_paths = {target:,}, got {ledger.target:,}, in"
+            f" {place}. Pass the same n_paths, or make it grow with montezarr.extend."
         )
 
 
-def _check_room(target: Path, run: Run) -> None:
-    needed = lazy.plan_of(run, backend="", workers=1, sampler="").store_bytes
-    place = next(parent for parent in (target, *target.parents) if parent.exists())
-    free = shutil.disk_usage(place).free
-    if needed > free:
+def check_room(place: Place, ledger: Ledger) -> None:
+    """Raise if what is not there yet does not fit.
+
+    Raises
+    ------
+    StoreError
+        With the bytes needed.
+    """
+    needed, free = bytes_needed(ledger), place.free_bytes()
+    if free is not None and needed > free and ledger.manifest.storage.compression is None:
         raise StoreError(
-            f"path: expected room for {show_bytes(needed)}, got {show_bytes(free)} free at {place}."
-            " Keep fewer times (keep=), use float32, or choose another disk."
+            f"path: expected room for {show_bytes(needed)}, got {show_bytes(free)} free at"
+            f" {place}: {show_bytes(needed - free)} too little. Keep fewer times (keep=), store"
+            " float32 (storage=montezarr.Storage(dtype='float32')), or choose another disk."
         )
+
+
+def _range(paths: Any, source: Source) -> tuple[int, int]:
+    """Return the first path and the number of paths that are to be stored."""
+    n, chunk = source.run.n_paths, source.run.chunk
+    if paths is None:
+        return 0, n
+    if not isinstance(paths, range) or paths.step != 1:
+        raise type_error("paths", "a range of paths, such as range(0, 10_000)", paths)
+    if not 0 <= paths.start < paths.stop <= n:
+        raise value_error("paths", f"a range inside of range(0, {n})", paths)
+    if paths.start % chunk or (paths.stop % chunk and paths.stop != n):
+        raise value_error(
+            "paths", f"a range of whole chunks of {chunk:,} paths", paths,
+            "The chunk is that of simulate(chunks=...).",
+        )  # fmt: skip
+    return paths.start, len(paths)
+
+
+def _in_chunks(source: Source, chunk: int) -> Source:
+    return replace(source, run=replace(source.run, chunk=chunk))
+
+
+def _drop_lost(ledger: Ledger, place: Place) -> None:
+    """Forget chunks of which a file is gone, or has not the size that it had."""
+    keys = {key: chunk for chunk, record in ledger.chunks.items() for key in record.files}
+    sizes = place.sizes(keys)
+    for key, chunk in keys.items():
+        record = ledger.chunks.get(chunk)
+        if record is not None and sizes.get(key) != record.files[key][0]:
+            ledger.drop(chunk)

@@ -214,7 +214,7 @@ class _Stream:
             paths_needed=left,
             seconds_left=None if left is None or rate == 0 else left / rate,
             stopped=reason,
-            _state=(self.header, self.layout.fold, folded.copy()),
+            _state=(self.header, folded.copy()),
         )
 
     # --- path counts --------------------------------------------------------------------------

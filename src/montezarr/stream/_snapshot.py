@@ -77,8 +77,8 @@ class Snapshot:
         """
         if not isinstance(path, (str, os.PathLike)):
             raise type_error("path", "the path of a file", path)
-        header, fold, folded = self._state
-        save(Path(path), {**header, "paths": self.paths}, fold, folded)
+        header, folded = self._state
+        save(Path(path), {**header, "paths": self.paths}, folded)
 
     def __repr__(self) -> str:
         return str(self)

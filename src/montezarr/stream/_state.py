@@ -9,12 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from montezarr._checks import type_error, value_error
 from montezarr.errors import ArgumentValueError
-from montezarr.folding import Fold, Folded
-from montezarr.statistics import Statistic
+from montezarr.folding import Fold, Folded, dump_states, parse_states, restore_states
 
 STATE_FORMAT = 1
 
@@ -25,40 +22,14 @@ WORDS = {
 """What is meant by entries whose name does not say it."""
 
 
-def save(path: Path, header: Mapping[str, Any], fold: Fold, folded: Folded) -> None:
+def save(path: Path, header: Mapping[str, Any], folded: Folded) -> None:
     """Write states as arrays, and what they are as JSON, to one file."""
-    arrays: dict[str, Any] = {}
-    entries: list[dict[str, Any]] = []
-
-    def put(kind: str, key: Any, states: Any, node: Any = None) -> None:
-        names = []
-        for state in states:
-            fields = {}
-            for name, array in zip(state._fields, state, strict=True):
-                fields[name] = f"a{len(arrays)}"
-                arrays[fields[name]] = np.asarray(array)
-            names.append(fields)
-        entries.append({"kind": kind, "key": list(key), "node": node, "states": names})
-
-    # Also of blocks of which no path belongs to any group: they have their place in the tree.
-    nodes = [list(node) for node in folded.forest.nodes]
-    for node, bundle in folded.forest.nodes.items():
-        for key, states in bundle.items():
-            put("tree", key, states, list(node))
-    for key, states in folded.states.items():
-        put("any", key, states)
-    for key, count in folded.lost.items():
-        name = f"a{len(arrays)}"
-        arrays[name] = count
-        entries.append({"kind": "lost", "key": list(key), "node": None, "states": name})
-    text = json.dumps({"format": STATE_FORMAT, **header, "nodes": nodes, "entries": entries})
-    arrays["header"] = np.frombuffer(text.encode(), np.uint8)
     path = path.expanduser().absolute()
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     file = temporary.open("xb")
     try:
         with file:
-            np.savez(file, **arrays)
+            file.write(dump_states({"format": STATE_FORMAT, **header}, folded))
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -81,12 +52,9 @@ def load(path: Any, header: Mapping[str, Any], fold: Fold) -> Folded:
         raise type_error("resume_from", "the path of a file", path)
     file = Path(path).expanduser()
     try:
-        # Opened here, since NumPy leaves a file open that it cannot read.
-        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as content:
-            arrays = {name: content[name] for name in content.files}
-        found = json.loads(arrays.pop("header").tobytes())
-        _check_same(found, {"format": STATE_FORMAT, **header})
-        return _restored(found, arrays, fold)
+        content = parse_states(file.read_bytes())
+        _check_same(content[0], {"format": STATE_FORMAT, **header})
+        return restore_states(content, fold)
     except (OSError, ArgumentValueError):
         raise
     except Exception as error:  # whatever a file of another kind, or a cut one, makes of it
@@ -108,29 +76,3 @@ def _check_same(found: Mapping[str, Any], header: Mapping[str, Any]) -> None:
             "resume_from", f"a state of the same {WORDS.get(name, name)}: {wanted}", got,
             "Pass what the stream was called with before.",
         )  # fmt: skip
-
-
-def _restored(found: Mapping[str, Any], arrays: Mapping[str, Any], fold: Fold) -> Folded:
-    folded = Folded()
-    folded.paths = int(found["paths"])
-    folded.forest.nodes = {(level, index): {} for level, index in found["nodes"]}
-    for entry in found["entries"]:
-        position, group = entry["key"]
-        key = int(position), group
-        column = fold.columns[key[0]]
-        if entry["kind"] == "lost":
-            folded.lost[key] = arrays[entry["states"]]
-            continue
-        kinds: tuple[Statistic, ...] = (
-            column.in_order if entry["kind"] == "tree" else column.any_order
-        )
-        states = tuple(
-            kind.State(**{name: arrays[place] for name, place in fields.items()})
-            for kind, fields in zip(kinds, entry["states"], strict=True)
-        )
-        if entry["kind"] == "any":
-            folded.states[key] = states
-        else:
-            level, index = entry["node"]
-            folded.forest.nodes[level, index][key] = states
-    return folded

@@ -336,7 +336,7 @@ class StatisticTests:
         fold, arrays = Fold([column_of(statistic, self._source(statistic))]), arrays_of(statistic)
         folded, cut = Folded(), 3 * BLOCK
         fold.add(folded, 0, arrays(values[..., :cut]))
-        save(tmp_path / "state.npz", {"key": "x", "paths": cut}, fold, folded)
+        save(tmp_path / "state.npz", {"key": "x", "paths": cut}, folded)
         loaded, copy = load(tmp_path / "state.npz", {"key": "x"}, fold), folded.copy()
         assert_same_state(_final(fold, loaded), _final(fold, copy))
         for one in (folded, loaded):

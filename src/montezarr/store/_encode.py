@@ -1,0 +1,89 @@
+"""From rows to the bytes of a chunk, or a shard of chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import google_crc32c
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.buffer import default_buffer_prototype
+from zarr.storage import MemoryStore
+
+from montezarr.store._journal import digest
+from montezarr.store._layout import StoredArray, as_json
+from montezarr.store._storage import Storage
+
+Encoded = tuple[list[Any], int, str]
+"""Pieces of a file, its size and its digest."""
+
+
+def encode(array: StoredArray, chunk: int, storage: Storage, values: NDArray[Any]) -> Encoded:
+    """Return the file of a chunk.
+
+    Parameters
+    ----------
+    values : array (other dimensions ..., paths)
+        As many paths as the chunk has, or fewer at the end; the rest is filled up.
+    """
+    kind = np.dtype(array.dtype).newbyteorder("<")
+    rows = storage.apply(values, kind)
+    if storage.compression is not None:
+        pieces = [_by_zarr(array, chunk, storage, rows)]
+        return pieces, *digest(pieces)
+    rows = padded(rows, chunk, array.fill)
+    if storage.inner_chunk is None:
+        pieces = checked(rows)
+        crc: bytes = pieces[1]
+        return pieces, rows.nbytes + 4, f"{int.from_bytes(crc, 'little'):08x}{crc.hex()}"
+    pieces = [piece for part in _inner(rows, storage.inner_chunk) for piece in checked(part)]
+    size = storage.inner_chunk * array.path_bytes + 4
+    pieces += checked(shard_index(chunk // storage.inner_chunk, size))
+    return pieces, *digest(pieces)
+
+
+def padded(rows: NDArray[Any], chunk: int, fill: float) -> NDArray[Any]:
+    """Return rows of a whole chunk, contiguous; themselves where they are."""
+    n = rows.shape[-1]
+    if n == chunk:
+        return np.ascontiguousarray(rows)
+    out = np.full((*rows.shape[:-1], chunk), fill, rows.dtype)
+    out[..., :n] = rows
+    return out
+
+
+def checked(rows: NDArray[Any]) -> list[Any]:
+    """Return the bytes of rows, and of their checksum."""
+    # As bytes, since NumPy hands out no buffer of some types.
+    data = rows.reshape(-1).view(np.uint8)
+    return [data, int(google_crc32c.value(data)).to_bytes(4, "little")]
+
+
+def shard_index(count: int, size: int) -> NDArray[np.uint64]:
+    """Return where the inner chunks of a shard are, each of `size` bytes: (offset, bytes)."""
+    offsets = np.arange(count, dtype="<u8") * np.uint64(size)
+    return np.stack([offsets, np.full(count, size, "<u8")], axis=1)
+
+
+def _inner(rows: NDArray[Any], size: int) -> Iterator[NDArray[Any]]:
+    for low in range(0, rows.shape[-1], size):
+        yield np.ascontiguousarray(rows[..., low : low + size])
+
+
+def _by_zarr(array: StoredArray, chunk: int, storage: Storage, rows: NDArray[Any]) -> bytes:
+    """Return the one object that Zarr makes of a chunk, in memory."""
+    document = as_json(array.metadata(chunk, chunk, storage))
+    objects: dict[str, Any] = {"zarr.json": buffer_of(document)}
+    target: Any = zarr.open_array(MemoryStore(objects), mode="r+", zarr_format=3)
+    # What is equal to the fill value is a chunk like any other.
+    target = target.with_config({"write_empty_chunks": True})
+    target[...] = np.moveaxis(padded(rows, chunk, array.fill), -1, array.axis)
+    key = array.key(0).removeprefix(f"{array.name}/")
+    return bytes(objects[key].to_bytes())
+
+
+def buffer_of(data: bytes) -> Any:
+    """Return bytes as Zarr has them."""
+    return default_buffer_prototype().buffer.from_bytes(data)

@@ -1,0 +1,63 @@
+"""Named points at which a test ends or fails a run, to see what is left on disk.
+
+The variable MONTEZARR_FAULT of the environment has the form ``name@number=action``: at the point
+`name`, for the chunk (or other) `number`, where ``*`` is any, do `action`: a process id is killed
+by SIGKILL, the name of an error such as ENOSPC is raised as OSError. Unset, a point costs nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+from typing import Final
+
+POINTS: Final = (
+    "create.before",
+    "create.journal",
+    "create.after",
+    "chunk.before_write",
+    "chunk.mid_write",
+    "chunk.after_write",
+    "chunk.after_rename",
+    "commit.before",
+    "commit.torn",
+    "commit.after",
+    "publish.before",
+    "publish.arrays",
+    "publish.after",
+    "finish.before",
+    "finish.statistics",
+    "finish.journal",
+    "finish.after",
+)
+"""All of them, in the order in which a run comes by."""
+
+_VARIABLE = "MONTEZARR_FAULT"
+_fault = os.environ.get(_VARIABLE)
+
+
+def reach(name: str, number: int = 0) -> None:
+    """Say that a run has come to a point."""
+    if _fault is not None:
+        _act(name, number)
+
+
+def is_armed(name: str, number: int = 0) -> bool:
+    """Return whether something will happen at a point."""
+    if _fault is None:
+        return False
+    where, _, which = _fault.partition("=")[0].partition("@")
+    return where == name and which in ("*", str(number))
+
+
+def _act(name: str, number: int) -> None:
+    if not is_armed(name, number):
+        return
+    assert _fault is not None
+    action = _fault.partition("=")[2]
+    if action.isdigit():
+        os.kill(int(action), signal.SIGKILL)
+        signal.pause()  # it may be this process, or the one that this one works for
+    code = getattr(errno, action)
+    raise OSError(code, os.strerror(code))

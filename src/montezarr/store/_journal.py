@@ -1,0 +1,124 @@
+"""The journal: what is committed, line by line, written by the driver alone.
+
+A line is the CRC-32C of a record in hexadecimal digits, a blank, the record as JSON, and a line
+feed. A record that is not whole, or damaged, is no record. The first one is the manifest; then
+
+``{"target": n}``
+    How many paths there are to be.
+``{"environment": {...}}``
+    Another environment in which chunks were drawn; that of the manifest is number 0.
+``{"chunk": i, "n": paths, "files": {key: [bytes, digest]}}``
+    Chunk i is there, whole; the last record of a chunk holds. Further entries: ``"masked"``, its
+    masked paths; ``"environment"``, the number of that; ``"state"``, its states of statistics.
+``{"states": [chunks, digest]}``
+    The states of the statistics of so many chunks, merged, in one file.
+``{"statistics": {key: [bytes, digest]}}``
+    The files of the results.
+``{"complete": n}``
+    All n paths are there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import google_crc32c
+
+from montezarr.errors import StoreError
+
+JOURNAL = "montezarr/journal"
+
+Record = Mapping[str, Any]
+
+
+def line_of(record: Record) -> bytes:
+    """Return a record as a line."""
+    text = json.dumps(record, sort_keys=True, separators=(",", ":")).encode()
+    return b"%08x %s\n" % (google_crc32c.value(text), text)
+
+
+def lines_of(records: Iterable[Record]) -> bytes:
+    """Return records as lines."""
+    return b"".join(line_of(record) for record in records)
+
+
+def read(data: bytes) -> tuple[list[dict[str, Any]], int, int]:
+    """Return the records, the bytes up to the end of the last one, and the number of bad lines.
+
+    Bad lines at the end are what a writer left that was killed, or whose disk was full; they are
+    not counted, since nothing that they might have said was committed.
+    """
+    records, end, bad, waiting, place = [], 0, 0, 0, 0
+    for line in _lines(data):
+        place += len(line)
+        record = _parse(line)
+        if record is None:
+            waiting += 1
+            continue
+        bad, waiting = bad + waiting, 0
+        records.append(record)
+        end = place
+    return records, end, bad
+
+
+def _lines(data: bytes) -> Iterator[bytes]:
+    start = 0
+    while start < len(data):
+        stop = data.find(b"\n", start) + 1 or len(data)
+        yield data[start:stop]
+        start = stop
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    if len(line) < 12 or not line.endswith(b"\n") or line[8:9] != b" ":
+        return None
+    text = line[9:-1]
+    if line[:8] != b"%08x" % google_crc32c.value(text):
+        return None
+    try:
+        record = json.loads(text)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def digest(pieces: Iterable[Any]) -> tuple[int, str]:
+    """Return the size of a file, and its digest.
+
+    That is the CRC-32C of all but the last four bytes of it, and these four. Where a file ends with
+    its own checksum, as chunks do, the two agree; a CRC of all would be the same for every intact
+    file.
+    """
+    size, crc, tail = 0, 0, b""
+    for piece in pieces:
+        view = memoryview(piece).cast("B")
+        size += len(view)
+        if len(view) < 4:
+            joined = tail + bytes(view)
+            crc, tail = google_crc32c.extend(crc, joined[:-4]), joined[-4:]
+            continue
+        crc = google_crc32c.extend(crc, tail)
+        crc, tail = _extend(crc, view[:-4]), bytes(view[-4:])
+    return size, f"{crc:08x}{tail.hex()}"
+
+
+def _extend(crc: int, view: memoryview) -> int:
+    import numpy as np
+
+    return int(google_crc32c.extend(crc, np.frombuffer(view, np.uint8)) if len(view) else crc)
+
+
+def load_json(text: bytes, where: Any) -> Any:
+    """Return a document.
+
+    Raises
+    ------
+    StoreError
+        If it is none.
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise StoreError(f"path: expected JSON, got {error}: {where}.") from error

@@ -1,0 +1,239 @@
+"""What lies where: arrays, keys of chunks, and the metadata of Zarr format 3, byte by byte.
+
+All of it follows from the manifest and the number of paths, so that it can be checked, and mended.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from montezarr._checks import value_error
+from montezarr.store._storage import Storage
+
+PATH = "path"
+RESERVED = frozenset({"montezarr", "statistics", "c", "zarr.json"})
+NAME = re.compile(r"\w[\w.\-]{0,127}")
+NUMBERS = frozenset(
+    [
+        "bool",
+        "int8",
+        "int16",
+        "int32",
+        "int64",
+        "uint8",
+        "uint16",
+        "uint32",
+        "uint64",
+        "float16",
+        "float32",
+        "float64",
+    ]
+)
+"""Types of values that a store may have."""
+
+
+def check_name(name: Any) -> str:
+    """Return the name of a variable that can be one of a directory.
+
+    Raises
+    ------
+    ArgumentValueError
+        If it cannot.
+    """
+    if not isinstance(name, str) or not NAME.fullmatch(name) or name in RESERVED:
+        raise value_error(
+            "ds",
+            f"names of variables of letters, digits, '_', '.', '-', and none of {sorted(RESERVED)}",
+            name,
+            "Rename it.",
+        )
+    return name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredArray:
+    """A variable with paths.
+
+    Attributes
+    ----------
+    name : str
+        Its name, and that of its directory.
+    dims : tuple of str
+        Its dimensions, that of the paths among them.
+    shape : tuple of int
+        Sizes of the others.
+    dtype : str
+        As which it is stored.
+    fill : int or float
+        What stands where there are no values: NaN, or the number of masked paths, or 0.
+    attributes : dict
+        As JSON.
+    """
+
+    name: str
+    dims: tuple[str, ...]
+    shape: tuple[int, ...]
+    dtype: str
+    fill: float
+    attributes: Mapping[str, Any]
+
+    @property
+    def path_bytes(self) -> int:
+        """Bytes of one path, not compressed."""
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
+
+    @property
+    def axis(self) -> int:
+        """Position of the dimension of the paths."""
+        return self.dims.index(PATH)
+
+    def key(self, chunk: int) -> str:
+        """Return the key of a chunk."""
+        places = [str(chunk) if dim == PATH else "0" for dim in self.dims]
+        return "/".join([self.name, "c", *places])
+
+    def with_paths(self, n: int) -> list[int]:
+        """Return the shape for so many paths."""
+        sizes = iter(self.shape)
+        return [n if dim == PATH else next(sizes) for dim in self.dims]
+
+    def metadata(self, n: int, chunk: int, storage: Storage) -> dict[str, Any]:
+        """Return the document of the array for so many paths."""
+        kind = np.dtype(self.dtype)
+        fill = "NaN" if kind.kind == "f" and math.isnan(self.fill) else self.fill
+        codecs = _codecs(self.dims, kind, storage)
+        if storage.inner_chunk is not None:
+            configuration = {
+                "chunk_shape": self.with_paths(storage.inner_chunk),
+                "codecs": codecs,
+                "index_codecs": [BYTES, CRC],
+                "index_location": "end",
+            }
+            codecs = [{"name": "sharding_indexed", "configuration": configuration}]
+        return _document(
+            self.with_paths(n), self.with_paths(chunk), self.dims, kind, fill, codecs,
+            self.attributes,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Constant:
+    """A variable without paths, such as the times, with its values."""
+
+    name: str
+    dims: tuple[str, ...]
+    values: NDArray[Any]
+    attributes: Mapping[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        array = self.values.astype(self.values.dtype.newbyteorder("<"))
+        return {
+            "name": self.name,
+            "dims": list(self.dims),
+            "shape": list(self.values.shape),
+            "dtype": array.dtype.str,
+            "data": base64.b64encode(array.tobytes()).decode(),
+            "attributes": dict(self.attributes),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Constant:
+        """Return what `to_dict` gave."""
+        kind = np.dtype(data["dtype"])
+        if kind.name not in NUMBERS:
+            raise ValueError(f"dtype {kind}")
+        values = np.frombuffer(base64.b64decode(data["data"]), kind).reshape(data["shape"])
+        return cls(
+            name=check_name(data["name"]),
+            dims=tuple(map(str, data["dims"])),
+            values=values,
+            attributes=dict(data["attributes"]),
+        )
+
+    @property
+    def key(self) -> str:
+        """The key of its one chunk."""
+        return "/".join([self.name, "c", *("0" for _ in self.dims)])
+
+    def metadata(self) -> dict[str, Any]:
+        """Return the document of the array."""
+        shape = list(self.values.shape)
+        kind = self.values.dtype
+        fill: Any = "NaN" if kind.kind == "f" else False if kind.kind == "b" else 0
+        chunk = [max(1, size) for size in shape]
+        codecs = _codecs((), kind, Storage())
+        return _document(shape, chunk, self.dims, kind, fill, codecs, self.attributes)
+
+
+BYTES = {"name": "bytes", "configuration": {"endian": "little"}}
+CRC = {"name": "crc32c"}
+
+
+def _codecs(dims: tuple[str, ...], kind: np.dtype[Any], storage: Storage) -> list[Any]:
+    out: list[Any] = []
+    if dims and dims[-1] != PATH:
+        # Rows lie with the paths contiguous, as they are simulated: no copy on the way.
+        others = [i for i, dim in enumerate(dims) if dim != PATH]
+        order = [*others, dims.index(PATH)]
+        out.append({"name": "transpose", "configuration": {"order": order}})
+    out.append(BYTES if kind.itemsize > 1 else {"name": "bytes"})
+    level = storage.level
+    if storage.compression == "zstd":
+        out.append({"name": "zstd", "configuration": {"level": level, "checksum": False}})
+    elif storage.compression == "gzip":
+        out.append({"name": "gzip", "configuration": {"level": level}})
+    elif storage.compression == "blosc":
+        configuration = {
+            "typesize": kind.itemsize,
+            "cname": "zstd",
+            "clevel": level,
+            "shuffle": "shuffle",
+            "blocksize": 0,
+        }
+        out.append({"name": "blosc", "configuration": configuration})
+    # Random doubles are stored as they are by any compression, so damage would pass unseen.
+    out.append(CRC)
+    return out
+
+
+def _document(
+    shape: list[int],
+    chunk: list[int],
+    dims: tuple[str, ...],
+    kind: np.dtype[Any],
+    fill: Any,
+    codecs: list[Any],
+    attributes: Mapping[str, Any],
+) -> dict[str, Any]:
+    return {
+        "zarr_format": 3,
+        "node_type": "array",
+        "shape": shape,
+        "data_type": kind.name,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunk}},
+        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+        "fill_value": fill,
+        "codecs": codecs,
+        "attributes": dict(attributes),
+        "dimension_names": list(dims),
+    }
+
+
+def group_metadata(attributes: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the document of a group."""
+    return {"zarr_format": 3, "node_type": "group", "attributes": dict(attributes or {})}
+
+
+def as_json(document: Any) -> bytes:
+    """Return a document as the bytes of a file; NaN is text in Zarr, never a number."""
+    return json.dumps(document, indent=2, sort_keys=True, allow_nan=False).encode()

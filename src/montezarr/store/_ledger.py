@@ -1,0 +1,229 @@
+"""The ledger: what the journal says, and the journal as it is when all is done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from montezarr.errors import StoreError
+from montezarr.store import _journal
+from montezarr.store._journal import JOURNAL, Record
+from montezarr.store._manifest import MANIFEST, MAX_BYTES, Manifest
+from montezarr.store._place import Place
+
+STATES = "montezarr/states"
+MERGED = f"{STATES}/merged"
+
+Facts = tuple[int, str]
+"""Size and digest of a file."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkRecord:
+    """What is known of a chunk that is there.
+
+    Attributes
+    ----------
+    n : int
+        Its paths; fewer than a chunk has where the run ended.
+    files : dict of str to (int, str)
+        Size and digest of its file of each variable.
+    masked : dict of str to str
+        Why each masked path of it is.
+    environment : int
+        Number of the environment in which it was drawn.
+    state : (int, str) or None
+        Size and digest of the file of its states of statistics, until these are merged.
+    """
+
+    n: int
+    files: Mapping[str, Facts]
+    masked: Mapping[str, str] = field(default_factory=dict)
+    environment: int = 0
+    state: Facts | None = None
+
+    def to_dict(self, chunk: int) -> dict[str, Any]:
+        """Return it as a record of the journal."""
+        out: dict[str, Any] = {"chunk": chunk, "n": self.n, "files": _lists(self.files)}
+        if self.masked:
+            out["masked"] = dict(self.masked)
+        if self.environment:
+            out["environment"] = self.environment
+        if self.state is not None:
+            out["state"] = list(self.state)
+        return out
+
+    @classmethod
+    def from_dict(cls, data: Record) -> ChunkRecord:
+        """Return what `to_dict` gave."""
+        state = data.get("state")
+        return cls(
+            n=int(data["n"]),
+            files={str(key): _facts(facts) for key, facts in data["files"].items()},
+            masked=dict(data.get("masked", {})),
+            environment=int(data.get("environment", 0)),
+            state=None if state is None else _facts(state),
+        )
+
+
+@dataclass
+class Ledger:
+    """What is committed.
+
+    Attributes
+    ----------
+    manifest : Manifest
+        What the store holds.
+    target : int
+        How many paths there are to be.
+    chunks : dict of int to ChunkRecord
+        Those that are there.
+    environments : list of dict
+        In which they were drawn.
+    states : (int, int, str) or None
+        Of how many chunks the states are merged, and size and digest of that file.
+    statistics : dict of str to (int, str), or None
+        Files of the results of the statistics.
+    complete : int or None
+        For how many paths all was done.
+    bad : int
+        Lines of the journal that are damaged.
+    end : int
+        Bytes of the journal up to where a writer goes on.
+    committed : int
+        Number of paths that are there.
+    """
+
+    manifest: Manifest
+    target: int = 0
+    chunks: dict[int, ChunkRecord] = field(default_factory=dict)
+    environments: list[Mapping[str, Any]] = field(default_factory=list)
+    states: tuple[int, int, str] | None = None
+    statistics: dict[str, Facts] | None = None
+    complete: int | None = None
+    bad: int = 0
+    end: int = 0
+    committed: int = field(default=0, init=False)
+    _whole: int = field(default=0, init=False)
+
+    @classmethod
+    def read(cls, place: Place) -> Self | None:
+        """Return the ledger of a store, or None where there is none.
+
+        Raises
+        ------
+        StoreError
+            If neither the journal nor the manifest can tell what the store is.
+        """
+        data = place.read_log(JOURNAL)
+        records, end, bad = _journal.read(data or b"")
+        head = next((r["manifest"] for r in records if "manifest" in r), None)
+        if head is None:
+            text = place.get(MANIFEST)
+            if text is None or len(text) > MAX_BYTES:
+                if data is None and text is None:
+                    return None
+                raise StoreError(
+                    f"path: expected a journal with a manifest, got a damaged one: {place}."
+                    " Nothing tells any more what the store holds."
+                )
+            head = _journal.load_json(text, place)
+            bad += 1
+        ledger = cls(Manifest.from_dict(head, str(place)), bad=bad, end=end)
+        ledger.environments = [ledger.manifest.environment]
+        for record in records:
+            try:
+                ledger._take(record)
+            except (KeyError, TypeError, ValueError, AttributeError):
+                ledger.bad += 1
+        return ledger
+
+    def _take(self, record: Record) -> None:
+        if "chunk" in record:
+            self.put(int(record["chunk"]), ChunkRecord.from_dict(record))
+        elif "target" in record:
+            self.target = int(record["target"])
+        elif "environment" in record:
+            self.environments.append(dict(record["environment"]))
+        elif "states" in record:
+            count, size, digest = record["states"]
+            self.states = int(count), int(size), str(digest)
+        elif "statistics" in record:
+            self.statistics = {str(k): _facts(v) for k, v in record["statistics"].items()}
+        elif "complete" in record:
+            self.complete = int(record["complete"])
+
+    def records(self) -> Iterator[Record]:
+        """Yield the records as they are when all is done: in order, and nothing said twice."""
+        yield {"manifest": self.manifest.to_dict()}
+        yield {"target": self.target}
+        for found in self.environments[1:]:
+            yield {"environment": found}
+        for chunk in sorted(self.chunks):
+            yield self.chunks[chunk].to_dict(chunk)
+        if self.states is not None:
+            yield {"states": list(self.states)}
+        if self.statistics is not None:
+            yield {"statistics": _lists(self.statistics)}
+        if self.complete is not None:
+            yield {"complete": self.complete}
+
+    @property
+    def n_chunks(self) -> int:
+        """Number of chunks that there are to be."""
+        return self.manifest.chunk_count(self.target)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all is done."""
+        return self.complete == self.target
+
+    def is_done(self, chunk: int) -> bool:
+        """Return whether a chunk is there with all paths that it is to have."""
+        record = self.chunks.get(chunk)
+        return record is not None and record.n == self.manifest.paths_in(chunk, self.target)
+
+    def missing(self) -> list[int]:
+        """Return the chunks that are not done."""
+        return [chunk for chunk in range(self.n_chunks) if not self.is_done(chunk)]
+
+    def put(self, chunk: int, record: ChunkRecord) -> None:
+        """Note a chunk."""
+        before = self.chunks.get(chunk)
+        self.committed += record.n - (0 if before is None else before.n)
+        self.chunks[chunk] = record
+
+    def drop(self, chunk: int) -> None:
+        """Forget a chunk."""
+        record = self.chunks.pop(chunk, None)
+        if record is not None:
+            self.committed -= record.n
+            self._whole = min(self._whole, chunk)
+
+    @property
+    def shown(self) -> int:
+        """Number of paths from the first one on of which none is missing."""
+        size = self.manifest.chunk
+        while (record := self.chunks.get(self._whole)) is not None and record.n == size:
+            self._whole += 1
+        return self._whole * size + (0 if record is None else record.n)
+
+    def files(self) -> dict[str, Facts]:
+        """Return size and digest of all files that the journal tells of."""
+        out = {key: facts for record in self.chunks.values() for key, facts in record.files.items()}
+        for chunk, record in self.chunks.items():
+            if record.state is not None:
+                out[f"{STATES}/{chunk}"] = record.state
+        if self.states is not None:
+            out[MERGED] = self.states[1:]
+        return out | (self.statistics or {})
+
+
+def _facts(data: Any) -> Facts:
+    size, digest = data
+    return int(size), str(digest)
+
+
+def _lists(files: Mapping[str, Facts]) -> dict[str, list[Any]]:
+    return {key: list(facts) for key, facts in sorted(files.items())}

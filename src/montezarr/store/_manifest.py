@@ -1,0 +1,321 @@
+"""The manifest: what determines every byte of a store, and never changes; as JSON."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+from numpy.lib.introspect import opt_func_info
+
+from montezarr.errors import StoreError
+from montezarr.recipe import RECIPE_KEYS, fingerprint
+from montezarr.seeding import BLOCK
+from montezarr.store._layout import (
+    NUMBERS,
+    PATH,
+    Constant,
+    StoredArray,
+    as_json,
+    check_name,
+    group_metadata,
+)
+from montezarr.store._storage import Storage
+
+MANIFEST = "montezarr/manifest.json"
+STORE_FORMAT = 2
+STORE_ATTRIBUTE = "montezarr_store"
+"""Root attribute with the state of the store; the recipe stands beside it."""
+
+STATUS_ATTRIBUTE = "montezarr_status"
+"""Root attribute of a store that is not complete, for people."""
+
+RECIPE_ATTRIBUTE = "montezarr"
+MAX_BYTES = 2**26
+"""Bytes that a manifest may have."""
+
+LARGEST = 2**62
+"""Paths that a store may have, as far as a check of what was read is concerned."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Manifest:
+    """What a store holds.
+
+    Attributes
+    ----------
+    recipe : str
+        The recipe of the paths, as JSON.
+    values : str or None
+        Digest of what is made of the paths; None where they are stored as they were drawn.
+    policies : dict
+        What was done about failing paths.
+    first_path : int
+        Path index of the first one.
+    chunk : int
+        Paths per chunk.
+    arrays : tuple of StoredArray
+        The variables.
+    constants : tuple of Constant
+        Coordinates, and what else has no paths.
+    storage : Storage
+        How they are stored.
+    statistics : dict or None
+        Which statistics are taken in the same pass.
+    environment : dict
+        In which it was begun. It does not take part in the identity.
+    """
+
+    recipe: str
+    values: str | None
+    policies: Mapping[str, str]
+    first_path: int
+    chunk: int
+    arrays: tuple[StoredArray, ...]
+    constants: tuple[Constant, ...]
+    storage: Storage
+    statistics: Mapping[str, Any] | None = None
+    environment: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return {
+            "format": STORE_FORMAT,
+            "recipe": self.recipe,
+            "values": self.values,
+            "policies": dict(self.policies),
+            "first_path": self.first_path,
+            "chunk": self.chunk,
+            "arrays": [
+                {
+                    "name": a.name,
+                    "dims": list(a.dims),
+                    "shape": list(a.shape),
+                    "dtype": a.dtype,
+                    "fill": None if a.fill != a.fill else a.fill,
+                    "attributes": dict(a.attributes),
+                }
+                for a in self.arrays
+            ],
+            "constants": [constant.to_dict() for constant in self.constants],
+            "storage": self.storage.to_dict(),
+            "statistics": None if self.statistics is None else dict(self.statistics),
+            "environment": dict(self.environment),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Any, where: str) -> Manifest:
+        """Return what `to_dict` gave; nothing in it is believed before it is checked.
+
+        Raises
+        ------
+        StoreError
+            If it is something else.
+        """
+        try:
+            return cls._checked(data)
+        except StoreError as error:
+            raise StoreError(f"{error} It is the manifest of {where}.") from error
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+            raise StoreError(
+                f"path: expected the manifest of a montezarr store, got one with"
+                f" {type(error).__name__}: {error}: {where}."
+            ) from error
+
+    @classmethod
+    def _checked(cls, data: Any) -> Manifest:
+        if data["format"] != STORE_FORMAT:
+            raise StoreError(f"path: expected store format {STORE_FORMAT}, got {data['format']!r}.")
+        recipe = json.loads(data["recipe"])
+        if not isinstance(recipe, dict) or not recipe.keys() >= RECIPE_KEYS:
+            raise ValueError("recipe")
+        chunk, first = _whole(data["chunk"]), _whole(data["first_path"])
+        if chunk < BLOCK or chunk % BLOCK or first % chunk:
+            raise ValueError("chunk")
+        arrays = tuple(_array(entry) for entry in data["arrays"])
+        constants = tuple(Constant.from_dict(entry) for entry in data["constants"])
+        names = [array.name for array in arrays] + [constant.name for constant in constants]
+        if len(set(names)) < len(names):
+            raise ValueError("names")
+        storage = Storage.from_dict(data["storage"])
+        storage.check_chunk(chunk)
+        return cls(
+            recipe=data["recipe"],
+            values=None if data["values"] is None else str(data["values"]),
+            policies={str(k): str(v) for k, v in data["policies"].items()},
+            first_path=first,
+            chunk=chunk,
+            arrays=arrays,
+            constants=constants,
+            storage=storage,
+            statistics=None if data["statistics"] is None else dict(data["statistics"]),
+            environment=dict(data["environment"]),
+        )
+
+    @property
+    def recipe_dict(self) -> dict[str, Any]:
+        """The recipe."""
+        out: dict[str, Any] = json.loads(self.recipe)
+        return out
+
+    def chunk_count(self, n_paths: int) -> int:
+        """Return the number of chunks of so many paths."""
+        return -(-n_paths // self.chunk)
+
+    def paths_in(self, chunk: int, n_paths: int) -> int:
+        """Return the paths of a chunk, of which the last one may be no whole one."""
+        return min(self.chunk, n_paths - chunk * self.chunk)
+
+    def chunk_file_bytes(self, array: StoredArray) -> int | None:
+        """Return the exact size of a chunk file, or None where it is compressed."""
+        if self.storage.compression is not None:
+            return None
+        inner = self.storage.inner_chunk
+        if inner is None:
+            return self.chunk * array.path_bytes + 4
+        return (self.chunk // inner) * (inner * array.path_bytes + 4 + 16) + 4
+
+    def files(self, n: int, target: int, committed: int, complete: bool) -> dict[str, bytes]:
+        """Return all files that tell of `n` paths, in the order in which they are written.
+
+        The root is last: it has the metadata of all arrays in it, so that one rename shows more
+        paths of all of them to readers that go by it.
+        """
+        constants, nodes = self._fixed
+        out = dict(constants)
+        nodes = dict(nodes)
+        for array in self.arrays:
+            nodes[array.name] = array.metadata(n, self.chunk, self.storage)
+            out[f"{array.name}/zarr.json"] = as_json(nodes[array.name])
+        out["zarr.json"] = as_json(self._root(n, target, committed, complete, nodes))
+        return out
+
+    @cached_property
+    def _fixed(self) -> tuple[dict[str, bytes], dict[str, Any]]:
+        """Return the files that never change, and the documents of their arrays and group."""
+        out = {MANIFEST: as_json(self.to_dict())}
+        nodes = {"montezarr": group_metadata()}
+        for constant in self.constants:
+            out[constant.key] = b"".join(encode_constant(constant.values))
+            nodes[constant.name] = constant.metadata()
+        documents = {f"{name}/zarr.json": as_json(node) for name, node in nodes.items()}
+        return out | documents, nodes
+
+    def _root(
+        self, n: int, target: int, committed: int, complete: bool, nodes: Any
+    ) -> dict[str, Any]:
+        attributes: dict[str, Any] = {
+            RECIPE_ATTRIBUTE: self.recipe,
+            STORE_ATTRIBUTE: {
+                "format": STORE_FORMAT,
+                "status": "complete" if complete else "incomplete",
+                "n_paths": n,
+                "target": target,
+                "committed": committed,
+                "first_path": self.first_path,
+                "chunk": self.chunk,
+                "fingerprint": fingerprint(self.recipe_dict),
+            },
+        }
+        if not complete:
+            attributes[STATUS_ATTRIBUTE] = f"incomplete, {100 * committed // target} %"
+        document = group_metadata(attributes)
+        document["consolidated_metadata"] = {
+            "kind": "inline",
+            "must_understand": False,
+            "metadata": nodes,
+        }
+        return document
+
+    def differences(self, other: Manifest) -> list[tuple[str, Any, Any]]:
+        """Return each field in which another manifest would store other bytes: name, here, there.
+
+        Its chunk and environment do not count.
+        """
+        sides = []
+        for manifest in (self, other):
+            data = manifest.to_dict()
+            del data["chunk"], data["environment"]
+            data["recipe"] = manifest.recipe_dict
+            data["arrays"] = {entry.pop("name"): entry for entry in data["arrays"]}
+            data["constants"] = {entry.pop("name"): entry for entry in data["constants"]}
+            sides.append(dict(_flat("", data)))
+        here, there = sides
+        names = [*here, *(name for name in there if name not in here)]
+        nothing = object()
+        out = []
+        for name in names:
+            a, b = here.get(name, nothing), there.get(name, nothing)
+            if a != b:
+                texts = ["nothing" if x is nothing else x for x in (a, b)]
+                out.append((name, texts[0], texts[1]))
+        return out
+
+
+def _flat(prefix: str, data: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(data, Mapping) and data:
+        for key, value in data.items():
+            yield from _flat(f"{prefix}.{key}" if prefix else str(key), value)
+    else:
+        yield prefix.removeprefix("recipe."), data
+
+
+def encode_constant(values: Any) -> list[bytes]:
+    """Return the pieces of the one chunk of a variable without paths."""
+    import google_crc32c
+
+    data = values.astype(values.dtype.newbyteorder("<")).tobytes()
+    return [data, int(google_crc32c.value(data)).to_bytes(4, "little")]
+
+
+def environment() -> dict[str, Any]:
+    """Return what the last bits of a path may depend on: versions, and the instructions in use."""
+    functions = ("exp", "log", "power", "sin", "tanh")
+    pattern = f"^({'|'.join(functions)})$"
+    found = opt_func_info(func_name=pattern, signature="float64")
+    used = {name: sorted({d["current"] for d in kinds.values()}) for name, kinds in found.items()}
+    return {
+        "python": ".".join(platform.python_version_tuple()[:2]),
+        "numpy": np.__version__,
+        "numba": _numba(),
+        "machine": platform.machine(),
+        "system": platform.system(),
+        "simd": {name: ", ".join(values) for name, values in sorted(used.items())},
+    }
+
+
+def _numba() -> str | None:
+    try:
+        return version("numba")
+    except PackageNotFoundError:
+        return None
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LARGEST:
+        raise ValueError(f"expected a number of paths, got {value!r}")
+    return value
+
+
+def _array(entry: Mapping[str, Any]) -> StoredArray:
+    dims, shape = tuple(map(str, entry["dims"])), tuple(_whole(size) for size in entry["shape"])
+    if dims.count(PATH) != 1 or len(dims) != len(shape) + 1 or len(set(dims)) < len(dims):
+        raise ValueError("dims")
+    if entry["dtype"] not in NUMBERS:
+        raise ValueError(f"dtype {entry['dtype']!r}")
+    fill = entry["fill"]
+    if fill is not None and not isinstance(fill, (int, float)):
+        raise ValueError("fill")
+    return StoredArray(
+        name=check_name(entry["name"]),
+        dims=dims,
+        shape=shape,
+        dtype=entry["dtype"],
+        fill=float("nan") if fill is None else fill,
+        attributes=dict(entry["attributes"]),
+    )

@@ -1,0 +1,262 @@
+"""Where a store lies: objects by key, each written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, final
+
+from montezarr.store import _faults
+
+OWN = "montezarr"
+"""The group of a store that holds what is about the store itself."""
+
+TEMPORARY = f"{OWN}/tmp"
+LOCK = f"{OWN}/lock"
+
+Pieces = Sequence[Any]
+"""Bytes, or arrays whose bytes they are, one after the other."""
+
+
+class Place(ABC):
+    """A place with the objects of one store."""
+
+    name: str
+    """As messages have it."""
+
+    is_local: bool = False
+
+    @abstractmethod
+    def get(self, key: str) -> bytes | None:
+        """Return an object, or None where there is none."""
+
+    @abstractmethod
+    def put(self, key: str, pieces: Pieces, *, durable: bool = False, number: int = 0) -> None:
+        """Write an object, so that it is there whole or not at all, also to other readers."""
+
+    @abstractmethod
+    def size(self, key: str) -> int | None:
+        """Return the bytes of an object, or None where there is none."""
+
+    @abstractmethod
+    def delete(self, key: str) -> None:
+        """Take an object away, if it is there."""
+
+    @abstractmethod
+    def append(self, key: str, data: bytes, *, durable: bool = False) -> None:
+        """Add to the end of a log."""
+
+    @abstractmethod
+    def read_log(self, key: str) -> bytes | None:
+        """Return a log, all that was added to it."""
+
+    @abstractmethod
+    def put_log(self, key: str, data: bytes, *, durable: bool = False) -> None:
+        """Put a log in the place of what is there; what is added later follows it."""
+
+    @abstractmethod
+    def objects(self) -> Iterator[str]:
+        """Yield the keys of all objects."""
+
+    @abstractmethod
+    def sizes(self, keys: Iterable[str]) -> dict[str, int]:
+        """Return the bytes of those objects that are there."""
+
+    @abstractmethod
+    def free_bytes(self) -> int | None:
+        """Return the room that is left, or None where nobody knows."""
+
+    @abstractmethod
+    def target(self) -> Any:
+        """Return what Zarr and xarray open to read it."""
+
+    @abstractmethod
+    def lock(self) -> Any:
+        """Return a context manager inside which this is the only writer.
+
+        Raises
+        ------
+        StoreLockedError
+            If there is another one; with who that is.
+        """
+
+    @abstractmethod
+    def clean(self) -> None:
+        """Take away what a writer that was killed left half done; only under the lock."""
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@final
+class LocalPlace(Place):
+    """A directory. What is renamed into place is there whole or not at all."""
+
+    is_local = True
+
+    def __init__(self, path: Path):
+        self.path, self.name = path, str(path)
+
+    def get(self, key: str) -> bytes | None:
+        """Return the content of a file."""
+        try:
+            return self._file(key).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def put(self, key: str, pieces: Pieces, *, durable: bool = False, number: int = 0) -> None:
+        """Write beside, in a directory of their own that readers do not see, and rename."""
+        temporary = self.path / TEMPORARY / secrets.token_hex(8)
+        target = self._file(key)
+        _faults.reach("chunk.before_write", number)
+        try:
+            try:
+                file = temporary.open("xb", buffering=0)
+            except FileNotFoundError:
+                temporary.parent.mkdir(parents=True, exist_ok=True)
+                file = temporary.open("xb", buffering=0)
+            with file:
+                for i, piece in enumerate(pieces):
+                    _write_all(file, piece)
+                    if i == 0:
+                        _faults.reach("chunk.mid_write", number)
+                if durable:
+                    os.fsync(file.fileno())
+            _faults.reach("chunk.after_write", number)
+            try:
+                os.replace(temporary, target)
+            except FileNotFoundError:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(temporary, target)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+        if durable:
+            self._sync_directories(target)
+        _faults.reach("chunk.after_rename", number)
+
+    def size(self, key: str) -> int | None:
+        """Return the bytes of a file."""
+        try:
+            found = os.lstat(self._file(key))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return int(found.st_size)
+
+    def delete(self, key: str) -> None:
+        """Remove a file, and the directories that are then empty."""
+        file = self._file(key)
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            file.unlink()
+        with contextlib.suppress(OSError):
+            for parent in file.parents:
+                if parent == self.path:
+                    break
+                parent.rmdir()
+
+    def append(self, key: str, data: bytes, *, durable: bool = False) -> None:
+        """Write to the end of a file, in one go."""
+        with self._file(key).open("ab", buffering=0) as file:
+            before = file.tell()
+            try:
+                if _faults.is_armed("commit.torn") and b'"chunk"' in data:
+                    _write_all(file, data[: len(data) // 2])
+                    _faults.reach("commit.torn")
+                _write_all(file, data)
+            except OSError:
+                with contextlib.suppress(OSError):
+                    file.truncate(before)
+                raise
+            if durable:
+                os.fsync(file.fileno())
+
+    def read_log(self, key: str) -> bytes | None:
+        """Return the content of a file."""
+        return self.get(key)
+
+    def put_log(self, key: str, data: bytes, *, durable: bool = False) -> None:
+        """Write a file anew."""
+        self.put(key, [data], durable=durable, number=-1)
+
+    def objects(self) -> Iterator[str]:
+        """Yield the files, by their path from the root."""
+        for parent, _, names in os.walk(self.path):
+            for name in names:
+                yield os.path.relpath(os.path.join(parent, name), self.path).replace(os.sep, "/")
+
+    def sizes(self, keys: Iterable[str]) -> dict[str, int]:
+        """Return the bytes of those files that are there."""
+        found = ((key, self.size(key)) for key in keys)
+        return {key: size for key, size in found if size is not None}
+
+    def free_bytes(self) -> int | None:
+        """Return the room on the disk."""
+        place = next(parent for parent in (self.path, *self.path.parents) if parent.exists())
+        return int(shutil.disk_usage(place).free)
+
+    def target(self) -> Path:
+        """Return the directory."""
+        return self.path
+
+    def lock(self) -> Any:
+        """Lock a file in the directory, which is made if need be."""
+        from montezarr.store._lock import FileLock
+
+        return FileLock(self.path / LOCK)
+
+    def clean(self) -> None:
+        """Remove temporary files, of which no other writer is."""
+        shutil.rmtree(self.path / TEMPORARY, ignore_errors=True)
+
+    def link(self, key: str, source: LocalPlace, source_key: str) -> None:
+        """Have an object of another place here, without a copy where the file system allows."""
+        target, file = self._file(key), source._file(source_key)
+        temporary = self.path / TEMPORARY / secrets.token_hex(8)
+        temporary.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(file, temporary)
+        except OSError:
+            shutil.copyfile(file, temporary)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(temporary, target)
+        # Where both are links to one file, renaming does nothing and leaves the first one.
+        temporary.unlink(missing_ok=True)
+
+    def _file(self, key: str) -> Path:
+        return self.path.joinpath(*check_key(key).split("/"))
+
+    def _sync_directories(self, file: Path) -> None:
+        """Make the names on the way to a file durable."""
+        for parent in file.parents:
+            handle = os.open(parent, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+            if parent == self.path:
+                break
+
+
+def check_key(key: str) -> str:
+    """Return a key that stays inside of its store.
+
+    Raises
+    ------
+    ValueError
+        For one that does not: absolute, empty parts, dots, a NUL.
+    """
+    if not key or "\x00" in key or "\\" in key or {"", ".", ".."} & set(key.split("/")):
+        raise ValueError(f"key: expected one inside of the store, got {key!r}.")
+    return key
+
+
+def _write_all(file: Any, piece: Any) -> None:
+    rest = memoryview(piece).cast("B")
+    while rest:
+        rest = rest[file.write(rest) :]

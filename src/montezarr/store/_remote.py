@@ -1,0 +1,1 @@
+"""Object stores: what a Zarr store is written through."""

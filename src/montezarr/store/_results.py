@@ -1,0 +1,93 @@
+"""Statistics that are folded as paths are written: their states, and their results beside."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from zarr.codecs import Crc32cCodec
+from zarr.storage import MemoryStore
+
+from montezarr.errors import StoreError
+from montezarr.folding import Folded, dump_states, parse_states, restore_states
+from montezarr.reduce import Layout
+from montezarr.store._journal import digest
+from montezarr.store._ledger import MERGED, STATES, Facts, Ledger
+from montezarr.store._place import Place
+
+RESULTS = "statistics"
+"""The group of the results."""
+
+ORDER = "montezarr_variables"
+"""Attribute of that group with the names of its variables in their order."""
+
+
+def finish_statistics(place: Place, ledger: Ledger, layout: Layout, durable: bool) -> None:
+    """Merge the states of all chunks, and write the results.
+
+    The states of whole chunks become one file, from which an extension goes on; that of a last
+    chunk that is no whole one stays beside, since it will be drawn again then.
+    """
+    fold, chunk = layout.fold, ledger.manifest.chunk
+    merged = ledger.states[0] if ledger.states is not None else 0
+    total = Folded()
+    if ledger.states is not None:
+        total = restore_states(parse_states(_read(place, MERGED, ledger.states[1:])), fold)
+    last: Folded | None = None
+    whole = merged
+    for i in range(merged, ledger.n_chunks):
+        record = ledger.chunks[i]
+        if record.state is None:
+            raise StoreError(f"path: expected the states of chunk {i}, got none: {place}.")
+        folded = restore_states(parse_states(_read(place, f"{STATES}/{i}", record.state)), fold)
+        if record.n == chunk:
+            fold.join(total, folded)
+            whole = i + 1
+        else:
+            last = folded
+    if whole > merged:
+        data = dump_states({}, total)
+        place.put(MERGED, [data], durable=durable, number=-1)
+        ledger.states = (whole, *digest([data]))
+        for i in range(whole):
+            record = ledger.chunks[i]
+            if record.state is not None:
+                ledger.chunks[i] = type(record)(
+                    record.n, record.files, record.masked, record.environment
+                )
+    out = total.copy()
+    if last is not None:
+        fold.join(out, last)
+    layout.warn(out, 6)
+    files: dict[str, Facts] = {}
+    for key, data in results_of(layout.dataset(out)).items():
+        place.put(key, [data], durable=durable, number=-1)
+        files[key] = digest([data])
+    ledger.statistics = files
+
+
+def _read(place: Place, key: str, facts: Any) -> bytes:
+    data = place.get(key)
+    if data is None or digest([data]) != tuple(facts):
+        raise StoreError(
+            f"path: expected the states of statistics as they were written, got damaged ones:"
+            f" {place}/{key}. Call montezarr.repair."
+        )
+    return data
+
+
+def results_of(ds: xr.Dataset) -> dict[str, bytes]:
+    """Return a Dataset in memory as the objects of a group, by key."""
+    objects: dict[str, Any] = {}
+    for name, coordinate in ds.coords.items():
+        if coordinate.dtype.kind in "UO":  # a store holds no text
+            words = [str(word).replace(" ", "_") for word in coordinate.values.ravel()]
+            codes = np.arange(len(words)).reshape(coordinate.shape)
+            attributes = {"flag_values": np.arange(len(words)), "flag_meanings": " ".join(words)}
+            ds = ds.assign_coords({name: (coordinate.dims, codes, attributes)})
+    # A directory keeps no order.
+    ds = ds.assign_attrs({ORDER: [str(name) for name in ds.data_vars]})
+    encoding: Any = {name: {"compressors": [Crc32cCodec()]} for name in ds.variables}
+    ds.to_zarr(MemoryStore(objects), zarr_format=3, consolidated=False, encoding=encoding)
+    return {f"{RESULTS}/{key}": bytes(data.to_bytes()) for key, data in sorted(objects.items())}

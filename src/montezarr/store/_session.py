@@ -1,0 +1,285 @@
+"""A writer at work: it alone commits and publishes, and it is the only one, by the lock."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from types import TracebackType
+from typing import Any
+
+from montezarr.backends import Backend, windowed
+from montezarr.cost import initial_states
+from montezarr.errors import StoreError
+from montezarr.lazy import show_bytes
+from montezarr.runs import OnProgress, Tally
+from montezarr.store import _faults, _journal
+from montezarr.store._journal import JOURNAL
+from montezarr.store._ledger import STATES, ChunkRecord, Ledger
+from montezarr.store._manifest import environment
+from montezarr.store._place import Place
+from montezarr.store._results import finish_statistics
+from montezarr.store._source import Source
+from montezarr.store._task import ChunkTask, Item
+
+EVERY = 0.2
+"""Seconds between two times that readers are told; what is committed is so before."""
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class Session:
+    """Writes one store; its place is locked.
+
+    Parameters
+    ----------
+    place : Place
+        Where.
+    ledger : Ledger
+        What is committed.
+    durable : bool
+        Whether what is committed outlives a loss of power.
+    """
+
+    def __init__(self, place: Place, ledger: Ledger, durable: bool = False):
+        self.place, self.ledger, self.durable = place, ledger, durable
+        self._written: dict[str, bytes] = {}
+        self._number = 0
+        self._published = 0.0
+
+    @property
+    def manifest(self) -> Any:
+        """What the store holds."""
+        return self.ledger.manifest
+
+    def begin(self) -> None:
+        """Make a new store: first the journal, which says what it is, last the root."""
+        _faults.reach("create.before")
+        self.rewrite()
+        _faults.reach("create.journal")
+        self.publish()
+        _faults.reach("create.after")
+
+    def resume(self) -> None:
+        """Take up a store: nothing half done is left, and the metadata say what is committed."""
+        self.place.clean()
+        if self.ledger.bad or len(self.place.read_log(JOURNAL) or b"") != self.ledger.end:
+            self.rewrite()
+        self._drop_strays()
+        self._note_environment()
+        self.publish()
+
+    def rewrite(self) -> None:
+        """Write the journal anew, without what is torn or said twice."""
+        data = _journal.lines_of(self.ledger.records())
+        self.place.put_log(JOURNAL, data, durable=self.durable)
+        self.ledger.end, self.ledger.bad = len(data), 0
+
+    def aim(self, target: int) -> None:
+        """Say how many paths there are to be."""
+        self.ledger.target, self.ledger.complete = target, None
+        self._append({"target": target})
+
+    def run(
+        self,
+        source: Source,
+        backend: Backend,
+        chunks: Iterable[int],
+        on_progress: OnProgress,
+        stop: Stop,
+        per_task: int = 1,
+    ) -> Tally:
+        """Draw and write chunks, and commit each when it is there.
+
+        Raises
+        ------
+        StoreError
+            If the disk is full; with the bytes that are needed.
+        """
+        ledger, manifest, tally = self.ledger, self.manifest, Tally()
+        for record in ledger.chunks.values():
+            tally.masked.update({int(path): reason for path, reason in record.masked.items()})
+        task = ChunkTask(source.drawn(), source.stored, manifest, self.place, self.durable)
+        items = _items(source, ledger, list(chunks), per_task)
+        on_progress(ledger.committed, ledger.target, len(tally.masked))
+        try:
+            with backend.running():
+                results = windowed(backend, task, items, _span, stopping=stop)
+                for _, (records, report) in results:
+                    tally.add(report)
+                    for chunk, record in records:
+                        self.commit(chunk, record)
+                    on_progress(ledger.committed, ledger.target, len(tally.masked))
+        except OSError as error:
+            if error.errno in NO_ROOM:
+                raise self._no_room(error) from error
+            raise
+        finally:
+            with contextlib.suppress(OSError):  # it may be that of a full disk
+                self.publish()
+        return tally
+
+    def commit(self, chunk: int, record: ChunkRecord) -> None:
+        """Say that a chunk is there. From here on it is never lost, and never said otherwise."""
+        _faults.reach("commit.before", chunk)
+        record = replace(record, environment=self._number)
+        self._append(record.to_dict(chunk))
+        self.ledger.put(chunk, record)
+        _faults.reach("commit.after", chunk)
+        if time.monotonic() - self._published > EVERY:
+            self.publish()
+
+    def publish(self) -> None:
+        """Let readers see what is committed: the arrays first, the root last."""
+        ledger = self.ledger
+        files = self.manifest.files(
+            ledger.shown, ledger.target, ledger.committed, ledger.is_complete
+        )
+        self._published = time.monotonic()
+        _faults.reach("publish.before")
+        for key, data in files.items():
+            if key == "zarr.json":
+                _faults.reach("publish.arrays")
+            if key not in self._written:
+                self._written[key] = self.place.get(key) or b""
+            if self._written[key] != data:
+                self.place.put(key, [data], durable=self.durable, number=-1)
+                self._written[key] = data
+        _faults.reach("publish.after")
+
+    def finish(self, source: Source | None) -> None:
+        """When all chunks are there: the statistics, the journal in order, and the root."""
+        _faults.reach("finish.before")
+        if source is not None and source.layout is not None:
+            finish_statistics(self.place, self.ledger, source.layout, self.durable)
+        _faults.reach("finish.statistics")
+        self.ledger.complete = self.ledger.target
+        self.rewrite()
+        _faults.reach("finish.journal")
+        self._drop_strays()
+        self.publish()
+        self.place.clean()
+        _faults.reach("finish.after")
+
+    def _append(self, record: Any) -> None:
+        line = _journal.line_of(record)
+        self.place.append(JOURNAL, line, durable=self.durable)
+        self.ledger.end += len(line)
+
+    def _note_environment(self) -> None:
+        """Have the number of the environment of this process, a new one if need be."""
+        known, mine = self.ledger.environments, environment()
+        if mine not in known:
+            known.append(mine)
+            self._append({"environment": mine})
+        self._number = known.index(mine)
+
+    def _drop_strays(self) -> None:
+        """Take away states of statistics that are merged, or were never committed."""
+        if self.manifest.statistics is None:
+            return
+        known = self.ledger.files()
+        for key in [key for key in self.place.objects() if key.startswith(f"{STATES}/")]:
+            if key not in known:
+                self.place.delete(key)
+
+    def _no_room(self, error: OSError) -> StoreError:
+        ledger = self.ledger
+        needed = bytes_needed(ledger)
+        free = self.place.free_bytes()
+        room = "" if free is None else f", {show_bytes(free)} are free"
+        return StoreError(
+            f"path: expected room for {show_bytes(needed)} more, got {error.strerror}:"
+            f" {self.place}{room}. {ledger.committed:,} of {ledger.target:,} paths are committed,"
+            " and can be read. Make room and call montezarr.write again: it goes on."
+        )
+
+    def say_resume(self) -> None:
+        """Print the line that goes on."""
+        ledger = self.ledger
+        print(
+            f"montezarr: stopped; {ledger.committed:,} of {ledger.target:,} paths are committed."
+            f" To go on: mz.write(ds, {str(self.place)!r})",
+            file=sys.stderr,
+        )
+
+
+def bytes_needed(ledger: Ledger, ratio: float = 1.0) -> int:
+    """Return the bytes of the chunks that are not there; `ratio` of it where compressed."""
+    manifest = ledger.manifest
+    sizes = (manifest.chunk_file_bytes(array) for array in manifest.arrays)
+    plain = (manifest.chunk * array.path_bytes * ratio for array in manifest.arrays)
+    chunk = sum(int(p) if size is None else size for size, p in zip(sizes, plain, strict=True))
+    return len(ledger.missing()) * chunk
+
+
+def _items(source: Source, ledger: Ledger, chunks: list[int], per_task: int) -> Iterator[Item]:
+    """Yield tasks of chunks that stand side by side, up to so many in each."""
+    manifest = ledger.manifest
+    end = manifest.first_path + ledger.target
+    at = 0
+    while at < len(chunks):
+        count = 1
+        while count < per_task and chunks[at : at + count + 1][count:] == [chunks[at] + count]:
+            count += 1
+        mine = tuple(chunks[at : at + count])
+        start = manifest.first_path + mine[0] * manifest.chunk
+        stop = min(start + count * manifest.chunk, end)
+        yield start, stop, mine, initial_states(source.run, start, stop)
+        at += count
+
+
+def _span(item: Item) -> tuple[int, int]:
+    return item[0], item[1]
+
+
+class Stop:
+    """Inside of it SIGINT and SIGTERM are noted; a second one does at once what it would have done.
+
+    Afterwards, the first one does so too: when what ran is committed, and all is in order.
+    """
+
+    def __init__(self) -> None:
+        self.caught: list[int] = []
+        self.session: Session | None = None
+        self._before: dict[int, Any] = {}
+
+    def __call__(self) -> bool:
+        """Return whether to stop."""
+        return bool(self.caught)
+
+    def __enter__(self) -> Stop:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                # A handler that was not set from Python cannot be set again.
+                if signal.getsignal(number) is not None:
+                    self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._restore()
+        if self.caught and kind is None:
+            if self.session is not None and not self.session.ledger.is_complete:
+                self.session.say_resume()
+            signal.raise_signal(self.caught[0])
+
+    def _handle(self, number: int, frame: Any) -> None:
+        self.caught.append(number)
+        if len(self.caught) > 1:
+            self._restore()
+            signal.raise_signal(number)
+
+    def _restore(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before.clear()

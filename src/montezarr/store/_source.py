@@ -1,0 +1,276 @@
+"""What is stored: the paths of a run as they are drawn, some of them, or what is made of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from montezarr._checks import type_error, value_error
+from montezarr.dataset import ATTRIBUTE, recipe_in
+from montezarr.folding import DrawnTask, Fold
+from montezarr.lazy import Run
+from montezarr.observed import DrawnFeed, Schema, as_dataset, feed_of, run_behind, schema_of
+from montezarr.recipe import fingerprint
+from montezarr.reduce import Layout, layout_of
+from montezarr.replay import is_untouched, run_of
+from montezarr.statistics import BUILT_IN, Statistic, statistics_of
+from montezarr.store._layout import PATH, Constant, StoredArray, check_name
+from montezarr.store._manifest import Manifest, environment
+from montezarr.store._storage import Storage
+
+
+@dataclass(frozen=True)
+class Source:
+    """A Dataset that can be stored chunk by chunk.
+
+    Attributes
+    ----------
+    run : Run
+        The run whose paths it is made of.
+    schema : Schema
+        Its variables.
+    program : callable or None
+        What makes them of the rows of a run; None where they are these.
+    values : str or None
+        Digest of that.
+    stored : tuple of int
+        Which variables are stored.
+    layout : Layout or None
+        The statistics.
+    statistics : dict or None
+        What they are, as JSON.
+    """
+
+    run: Run
+    ds: xr.Dataset
+    schema: Schema
+    program: Any
+    values: str | None
+    stored: tuple[int, ...]
+    layout: Layout | None = None
+    statistics: Mapping[str, Any] | None = None
+
+    def drawn(self) -> DrawnTask:
+        """Return what draws the variables."""
+        width = self.run.path_bytes + (0 if self.program is None else self.schema.path_bytes)
+        fold = Fold(()) if self.layout is None else self.layout.fold
+        return DrawnTask(self.run.sampling, fold, self.program, width)
+
+    def manifest(self, storage: Storage, first_path: int) -> Manifest:
+        """Return the manifest of a store of it.
+
+        Raises
+        ------
+        ArgumentValueError, ArgumentTypeError
+            If a variable cannot be stored.
+        """
+        storage.check_chunk(self.run.chunk)
+        sampling = self.run.sampling
+        arrays = tuple(self._array(i, storage) for i in self.stored)
+        used = {dim for array in arrays for dim in array.dims}
+        if not arrays and self.layout is None:
+            raise value_error("variables", "variables, or statistics, or both", [])
+        coords = {str(name): c for name, c in self.ds.coords.items() if set(c.dims) <= used}
+        constants = tuple(_constant(name, c) for name, c in coords.items())
+        others = sorted(name for name, c in coords.items() if c.dims != (name,))
+        if others:  # what is no index is a coordinate because the variables say so
+            attribute = {"coordinates": " ".join(others)}
+            arrays = tuple(replace(a, attributes={**a.attributes, **attribute}) for a in arrays)
+        return Manifest(
+            recipe=json.dumps(dict(self.run.recipe)),
+            values=self.values,
+            policies={"on_error": sampling.on_error, "on_nonfinite": sampling.on_nonfinite},
+            first_path=first_path,
+            chunk=self.run.chunk,
+            arrays=arrays,
+            constants=constants,
+            storage=storage,
+            statistics=self.statistics,
+            environment=environment(),
+        )
+
+    def _array(self, i: int, storage: Storage) -> StoredArray:
+        variable = self.schema.variables[i]
+        source = self.ds[variable.name]
+        kind = storage.stored_dtype(variable.dtype)
+        sampling = self.run.sampling
+        masks = "mask" in (sampling.on_error, sampling.on_nonfinite)
+        if masks and self.program is not None and kind.kind != "f":
+            raise value_error(
+                "ds", "real variables made of paths of which some may be masked", variable.name,
+                "Masked paths are NaN: take .astype(float), or choose on_error='raise'.",
+            )  # fmt: skip
+        fill: float = float("nan") if kind.kind == "f" else 0
+        if "masked_value" in source.encoding:
+            fill = int(source.encoding["masked_value"])
+        return StoredArray(
+            name=check_name(variable.name),
+            dims=tuple(str(dim) for dim in source.dims),
+            shape=variable.shape,
+            dtype=kind.name,
+            fill=fill,
+            attributes={str(k): _plain(k, v) for k, v in source.attrs.items()},
+        )
+
+
+def source_of(
+    ds: Any, process: Any = None, variables: Any = None, statistics: Any = None
+) -> Source:
+    """Return a Dataset as a source, all arguments checked.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If it is no lazy Dataset made of one run, path by path.
+    ReplayError
+        If its sampler is not at hand.
+    """
+    recipe_in(ds)
+    if not isinstance(ds, xr.Dataset):
+        raise type_error("ds", "a Dataset", ds, "Call .to_dataset(name=...) with a name.")
+    run = run_behind(ds) if process is None else None
+    run = run_of(ds, process) if run is None else run
+    if run.is_endless:
+        raise value_error("ds", "a number of paths", None, "Pass n_paths= to simulate.")
+    if json.loads(ds.attrs[ATTRIBUTE]) != json.loads(json.dumps(dict(run.recipe))):
+        raise value_error("ds", "the recipe of its own paths in its attributes", "another one")
+    _check_coordinates(ds)
+    if is_untouched(ds, run):
+        feed: Any = DrawnFeed(run, _schema(ds), None, how="", key=str)  # type: ignore[arg-type]
+        values = None
+    else:
+        feed = _derived(ds)
+        values = feed.key()
+    schema = feed.schema
+    names = [variable.name for variable in schema.variables]
+    layout, told = (None, None) if statistics is None else _layout(schema, statistics, names)
+    return Source(
+        run=run,
+        ds=ds,
+        schema=schema,
+        program=feed.program,
+        values=values,
+        stored=_stored(variables, names),
+        layout=layout,
+        statistics=told,
+    )
+
+
+def _schema(ds: xr.Dataset) -> Schema:
+    return schema_of(as_dataset(ds, PATH))
+
+
+def _check_coordinates(ds: xr.Dataset) -> None:
+    for name, coordinate in ds.coords.items():
+        if PATH in coordinate.dims:
+            raise value_error(
+                "ds", "no coordinate of the paths: a path's index is its position", name,
+                "Drop it by ds.drop_vars, or make it a variable by ds.reset_coords.",
+            )  # fmt: skip
+
+
+def _derived(ds: xr.Dataset) -> DrawnFeed:
+    """Return what makes derived variables of paths, in any range."""
+    if PATH not in ds.dims:
+        raise value_error("ds", f"variables with the dimension {PATH!r}", dict(ds.sizes))
+    for name, variable in ds.data_vars.items():
+        if PATH not in variable.dims:
+            raise value_error(
+                "ds", f"variables with the dimension {PATH!r}", name, "Drop it, or compute it."
+            )
+    feed = feed_of(as_dataset(ds, PATH))
+    if not isinstance(feed, DrawnFeed):
+        raise value_error(
+            "ds", "lazy variables made path by path of what simulate returned",
+            feed.how,
+            "Pass them all lazy, of all paths, in chunks of whole paths; or write them with their"
+            " own to_zarr.",
+        )  # fmt: skip
+    return feed
+
+
+def _stored(variables: Any, names: list[str]) -> tuple[int, ...]:
+    if variables is None:
+        return tuple(range(len(names)))
+    if isinstance(variables, str) or not isinstance(variables, (list, tuple)):
+        raise type_error("variables", "a list of names, which may be empty", variables)
+    for name in variables:
+        if name not in names:
+            raise value_error("variables", f"names among {names}", name)
+    return tuple(i for i, name in enumerate(names) if name in variables)
+
+
+def _layout(schema: Schema, statistics: Any, names: list[str]) -> tuple[Layout, dict[str, Any]]:
+    """Return the layout of statistics, and what they are as JSON."""
+    wanted: Any
+    if isinstance(statistics, Mapping):
+        for name in statistics:
+            if name not in names:
+                raise value_error("statistics", f"names of variables among {names}", name)
+        wanted = {str(name): statistics_of(entry) for name, entry in statistics.items()}
+        told: Any = {name: [s.to_dict() for s in entry] for name, entry in wanted.items()}
+    else:
+        wanted = statistics_of(statistics)
+        told = [s.to_dict() for s in wanted]
+    layout = layout_of(schema, wanted)
+    for column in layout.fold.columns:
+        for statistic in column.statistics:
+            if getattr(statistic, "exact", type(statistic).again is not Statistic.again):
+                raise value_error(
+                    "statistics", "statistics that take one pass", statistic,
+                    "Take it of the stored paths: mz.reduce(mz.open(path), ...).",
+                )  # fmt: skip
+    identity = json.loads(json.dumps(layout.identity()))
+    return layout, {"of": told, "digest": fingerprint(identity)}
+
+
+def statistics_from(described: Mapping[str, Any]) -> Any:
+    """Return the statistics that a manifest tells of, which must be of this package.
+
+    Raises
+    ------
+    ArgumentValueError
+        If one is somebody's own.
+    """
+
+    def made(entry: Mapping[str, Any]) -> Statistic:
+        if entry["name"] not in BUILT_IN:
+            expected = "those that the store was begun with"
+            raise value_error("statistics", expected, entry["name"], "Pass them as statistics=.")
+        return BUILT_IN[entry["name"]].from_dict(entry)
+
+    told = described["of"]
+    if isinstance(told, Mapping):
+        return {name: [made(entry) for entry in entries] for name, entries in told.items()}
+    return [made(entry) for entry in told]
+
+
+def _constant(name: str, coordinate: xr.DataArray) -> Constant:
+    variable = coordinate.variable
+    if variable.dtype.kind in "mM":
+        variable = xr.conventions.encode_cf_variable(variable)
+    if variable.dtype.kind not in "iufb":
+        raise type_error(
+            "ds", f"numbers in the coordinate {name!r}", variable.dtype,
+            "A store holds no text: drop it, or make codes of it with flag_meanings.",
+        )  # fmt: skip
+    attributes = {str(k): _plain(k, v) for k, v in variable.attrs.items()}
+    dims = tuple(map(str, variable.dims))
+    return Constant(
+        name=check_name(name), dims=dims, values=np.asarray(variable.values), attributes=attributes
+    )
+
+
+def _plain(name: Any, value: Any) -> Any:
+    """Return an attribute as JSON."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        value = value.tolist()
+    try:
+        return json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise value_error("ds", f"attributes that JSON can hold, in {name!r}", value) from error

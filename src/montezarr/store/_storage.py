@@ -1,0 +1,138 @@
+"""How values are stored: exactly by default; smaller, if asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from montezarr._checks import check_choice, check_int, value_error
+from montezarr.seeding import BLOCK
+
+LEVELS: dict[str, tuple[int, int, int]] = {
+    "zstd": (1, 22, 3),
+    "gzip": (1, 9, 5),
+    "blosc": (1, 9, 5),
+}
+"""Compressions: lowest, highest and default level."""
+
+MANTISSA = {"float32": 23, "float64": 52}
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Storage:
+    """How `write` stores values. By default every bit of them, uncompressed.
+
+    Parameters
+    ----------
+    dtype : {"float32", "float64"}, optional
+        Real variables are stored as this; "float32" halves the size, and rounds. (To *simulate* in
+        single precision pass ``dtype`` to `simulate`: that is faster too.)
+    keep_bits : int, optional
+        Bits of the mantissa that real values keep, 1 ... 52 (23 in single precision); the others
+        are rounded to zeros, to nearest and ties to even, which makes values compress well [1]_.
+        The relative error is at most ``2**-(keep_bits + 1)``.
+    compression : {"zstd", "gzip", "blosc"}, optional
+        Random doubles do not compress; codes, counts and rounded values do. `plan` tells the
+        ratio, measured.
+    level : int, optional
+        Level of the compression.
+    inner_chunk : int, optional
+        Makes a shard of each chunk, of which so many paths can be read alone: whole blocks of
+        1024, of which a chunk is a multiple.
+
+    References
+    ----------
+    .. [1] M. Klöwer, M. Razinger, J. J. Dominguez, P. D. Düben, T. N. Palmer. Compressing
+       atmospheric data into its real information content. Nature Computational Science 1 (2021),
+       doi:10.1038/s43588-021-00156-2
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> mz.Storage(dtype="float32", keep_bits=10, compression="zstd").level
+    3
+    """
+
+    dtype: str | None = None
+    keep_bits: int | None = None
+    compression: str | None = None
+    level: int | None = None
+    inner_chunk: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.dtype is not None:
+            check_choice("dtype", self.dtype, ("float32", "float64"))
+        if self.keep_bits is not None:
+            most = MANTISSA[self.dtype or "float64"]
+            check_int("keep_bits", self.keep_bits, minimum=1, maximum=most)
+        if self.compression is not None:
+            check_choice("compression", self.compression, tuple(LEVELS))
+            low, high, default = LEVELS[self.compression]
+            level = default if self.level is None else self.level
+            object.__setattr__(self, "level", check_int("level", level, minimum=low, maximum=high))
+        elif self.level is not None:
+            raise value_error("level", "None without a compression", self.level)
+        if self.inner_chunk is not None:
+            size = check_int("inner_chunk", self.inner_chunk, minimum=1)
+            if size % BLOCK:
+                raise value_error("inner_chunk", f"a multiple of {BLOCK} paths", size)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the choices as JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Return the choices that `to_dict` gave."""
+        return cls(**data)
+
+    def check_chunk(self, chunk: int) -> None:
+        """Raise unless a chunk of so many paths is a multiple of the inner one.
+
+        Raises
+        ------
+        ArgumentValueError
+            With what to do.
+        """
+        if self.inner_chunk is not None and chunk % self.inner_chunk:
+            raise value_error(
+                "inner_chunk", f"a divisor of the chunk of {chunk:,} paths", self.inner_chunk,
+                "The chunk is that of simulate(chunks=...).",
+            )  # fmt: skip
+
+    def stored_dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
+        """Return the type as which values of a type are stored, little-endian."""
+        if dtype.kind == "f" and self.dtype is not None:
+            dtype = np.dtype(self.dtype)
+        return dtype.newbyteorder("<")
+
+    def apply(self, values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+        """Return values as they are stored; themselves where nothing is to be done."""
+        out: NDArray[Any] = values.astype(dtype, copy=False)
+        if self.keep_bits is None or dtype.kind != "f":
+            return out
+        return round_bits(out, self.keep_bits)
+
+
+def round_bits(values: NDArray[Any], keep: int) -> NDArray[Any]:
+    """Return values with the mantissa rounded to `keep` bits, to nearest, ties to even."""
+    drop = MANTISSA[values.dtype.name] - keep
+    if drop <= 0:
+        return values
+    kind = np.dtype(f"u{values.dtype.itemsize}")
+    bits = np.ascontiguousarray(values).view(kind)
+    one = kind.type(1)
+    odd = (bits >> kind.type(drop)) & one
+    rounded = bits + (kind.type((1 << (drop - 1)) - 1) + odd)
+    rounded &= ~kind.type((1 << drop) - 1)
+    # NaN and infinities have no mantissa to round; the largest number must not become one.
+    out: NDArray[Any] = rounded.view(values.dtype)
+    lost = ~np.isfinite(out)
+    if lost.any():
+        out[lost] = values[lost]
+    return out

@@ -1,0 +1,151 @@
+"""From what a user says to the place that is meant, and what is there."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from zarr.abc.store import Store
+
+from montezarr._checks import type_error, value_error
+from montezarr.errors import StoreError, StoreExistsError
+from montezarr.recipe import RECIPE_KEYS
+from montezarr.store._manifest import (
+    MAX_BYTES,
+    RECIPE_ATTRIBUTE,
+    STORE_ATTRIBUTE,
+    STORE_FORMAT,
+)
+from montezarr.store._place import OWN, LocalPlace, Place
+
+COMPLETE, INCOMPLETE = "complete", "incomplete"
+
+
+def place_of(path: Any, storage_options: Mapping[str, Any] | None = None) -> Place:
+    """Return the place of a store: a directory, a URL, or a Zarr store.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If it is none of these.
+    """
+    if isinstance(path, Store):
+        from montezarr.store._remote import RemotePlace
+
+        if storage_options is not None:
+            raise value_error("storage_options", "None with a Zarr store", storage_options)
+        return RemotePlace(path)
+    if not isinstance(path, (str, os.PathLike)):
+        raise type_error("path", "the path of a directory, a URL or a Zarr store", path)
+    text = os.fspath(path)
+    if not isinstance(text, str) or not text or "\x00" in text:
+        raise value_error("path", "the path of a directory", path)
+    if "::" in text:
+        raise value_error("path", "one place, not a chain of them", path)
+    if "://" in text:
+        from montezarr.store._remote import RemotePlace
+
+        return RemotePlace.at(text, storage_options)
+    if storage_options is not None:
+        raise value_error("storage_options", "None with a local path", storage_options)
+    return LocalPlace(Path(text).expanduser().absolute())
+
+
+def read_root(place: Place) -> dict[str, Any] | None:
+    """Return the attributes of the root of a store, or None where there is none.
+
+    Raises
+    ------
+    StoreExistsError
+        If there is something that montezarr did not make.
+    StoreError
+        If it is of another format, or damaged.
+    """
+    if isinstance(place, LocalPlace):
+        check_directory(place.path)
+    text = place.get("zarr.json")
+    if text is None:
+        _check_only_ours(place)
+        return None
+    attributes: Any = None
+    if len(text) <= MAX_BYTES:
+        try:
+            attributes = json.loads(text)["attributes"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            attributes = None
+    if attributes is None and place.get("montezarr/manifest.json") is not None:
+        raise StoreError(
+            f"path: expected metadata as JSON, got damaged ones: {place}. Call montezarr.repair."
+        )
+    if not isinstance(attributes, dict) or STORE_ATTRIBUTE not in attributes:
+        raise StoreExistsError(
+            f"path: expected a montezarr store or nothing, got another Zarr group: {place}."
+            " It is left as it is; choose another path."
+        )
+    check_root(attributes, place)
+    return attributes
+
+
+def check_root(attributes: Mapping[str, Any], place: Place) -> None:
+    """Raise unless the attributes of a root are those of a store of this format.
+
+    Raises
+    ------
+    StoreError
+        If they are not.
+    """
+    info = attributes[STORE_ATTRIBUTE]
+    found = info.get("format") if isinstance(info, dict) else None
+    if found != STORE_FORMAT:
+        raise StoreError(f"path: expected store format {STORE_FORMAT}, got {found!r}: {place}.")
+    try:
+        recipe = json.loads(attributes[RECIPE_ATTRIBUTE])
+        counts = [info[name] for name in ("n_paths", "target", "committed", "first_path", "chunk")]
+        good = recipe.keys() >= RECIPE_KEYS and info["status"] in (COMPLETE, INCOMPLETE)
+        good = good and all(type(count) is int and count >= 0 for count in counts)
+        good = good and info["n_paths"] <= info["committed"] <= info["target"] and info["chunk"] > 0
+    except (ValueError, KeyError, TypeError, AttributeError):
+        good = False
+    if not good:
+        raise StoreError(
+            f"path: expected the attributes that montezarr writes, got others: {place}."
+            " Call montezarr.repair."
+        )
+
+
+def check_directory(path: Path) -> None:
+    """Raise if there is something else than a directory, or a link.
+
+    Raises
+    ------
+    StoreExistsError
+        Then.
+    """
+    if path.is_symlink():
+        raise StoreExistsError(f"path: expected a directory of its own, got a link: {path}.")
+    if path.exists() and not path.is_dir():
+        raise StoreExistsError(f"path: expected a montezarr store or nothing, got a file: {path}.")
+
+
+def _check_only_ours(place: Place) -> None:
+    """Raise if there is more than what a writer leaves that was killed before it made the root."""
+    if isinstance(place, LocalPlace):
+        names = os.listdir(place.path) if place.path.exists() else []
+        own = place.path / OWN
+        ours = set(names) <= {OWN} and not own.is_symlink()
+        if ours and own.exists():
+            known = {"lock", "tmp", "journal", "manifest.json", "zarr.json", "states"}
+            ours = own.is_dir() and set(os.listdir(own)) <= known
+        # Killed in the middle of making it: then the journal says that it is ours.
+        ours = ours or (not own.is_symlink() and (own / "journal").is_file())
+    else:
+        first = next(place.objects(), None)
+        ours = first is None or any(key.startswith(f"{OWN}/journal") for key in place.objects())
+    if not ours:
+        raise StoreExistsError(
+            f"path: expected a montezarr store or nothing, got a directory with other content:"
+            f" {place}. It is left as it is; choose another path."
+        )
