@@ -71,7 +71,7 @@ from montezarr.statistics import (
     TimeAverage,
     Variance,
 )
-from montezarr.store import Storage, write
+from montezarr.store import Problem, Storage, Verification, extend, merge, repair, verify, write
 from montezarr.store import open_store as open
 from montezarr.stream import Paths, Seconds, Snapshot, StandardError, Until, stream
 
@@ -114,6 +114,7 @@ __all__ = [
     "Paths",
     "Plan",
     "PoissonProcess",
+    "Problem",
     "Process",
     "Proportion",
     "Quantile",
@@ -140,20 +141,25 @@ __all__ = [
     "TimeGrid",
     "Until",
     "Variance",
+    "Verification",
     "WorkerDied",
     "WorkerTimeout",
     "backend",
     "batches",
+    "extend",
     "generate_path_seeds",
+    "merge",
     "open",
     "optimal_batch_size",
     "optimal_n_jobs",
     "plan",
     "plot",
     "reduce",
+    "repair",
     "replay",
     "should_parallelize",
     "simulate",
     "stream",
+    "verify",
     "write",
 ]

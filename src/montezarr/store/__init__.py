@@ -1,7 +1,23 @@
 """Paths on disk: Zarr format 3, readable by any Zarr library."""
 
+from montezarr.store._extend import extend
+from montezarr.store._merge import merge
 from montezarr.store._open import open_store
+from montezarr.store._repair import repair
+from montezarr.store._report import Problem, Verification
 from montezarr.store._storage import Storage
+from montezarr.store._verify import verify
 from montezarr.store._write import is_complete, write
 
-__all__ = ["Storage", "is_complete", "open_store", "write"]
+__all__ = [
+    "Problem",
+    "Storage",
+    "Verification",
+    "extend",
+    "is_complete",
+    "merge",
+    "open_store",
+    "repair",
+    "verify",
+    "write",
+]

@@ -84,6 +84,21 @@ def _by_zarr(array: StoredArray, chunk: int, storage: Storage, rows: NDArray[Any
     return bytes(objects[key].to_bytes())
 
 
+def decode(array: StoredArray, chunk: int, storage: Storage, data: bytes) -> NDArray[Any]:
+    """Return the rows of a chunk file, (other dimensions ..., paths), all of them.
+
+    Raises
+    ------
+    ValueError
+        If it is damaged.
+    """
+    key = array.key(0).removeprefix(f"{array.name}/")
+    document = as_json(array.metadata(chunk, chunk, storage))
+    objects = {"zarr.json": buffer_of(document), key: buffer_of(data)}
+    source: Any = zarr.open_array(MemoryStore(objects), mode="r", zarr_format=3)
+    return np.moveaxis(np.asarray(source[...]), array.axis, -1)
+
+
 def buffer_of(data: bytes) -> Any:
     """Return bytes as Zarr has them."""
     return default_buffer_prototype().buffer.from_bytes(data)

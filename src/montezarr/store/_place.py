@@ -85,6 +85,13 @@ class Place(ABC):
             If there is another one; with who that is.
         """
 
+    def take(self, key: str, source: Place, source_key: str) -> None:
+        """Have an object of another place here, too."""
+        data = source.get(source_key)
+        if data is None:
+            raise FileNotFoundError(f"path: expected {source_key} in {source}, got no file.")
+        self.put(key, [data])
+
     @abstractmethod
     def clean(self) -> None:
         """Take away what a writer that was killed left half done; only under the lock."""
@@ -214,8 +221,11 @@ class LocalPlace(Place):
         """Remove temporary files, of which no other writer is."""
         shutil.rmtree(self.path / TEMPORARY, ignore_errors=True)
 
-    def link(self, key: str, source: LocalPlace, source_key: str) -> None:
+    def take(self, key: str, source: Place, source_key: str) -> None:
         """Have an object of another place here, without a copy where the file system allows."""
+        if not isinstance(source, LocalPlace):
+            super().take(key, source, source_key)
+            return
         target, file = self._file(key), source._file(source_key)
         temporary = self.path / TEMPORARY / secrets.token_hex(8)
         temporary.parent.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -50,12 +51,8 @@ def finish_statistics(place: Place, ledger: Ledger, layout: Layout, durable: boo
         data = dump_states({}, total)
         place.put(MERGED, [data], durable=durable, number=-1)
         ledger.states = (whole, *digest([data]))
-        for i in range(whole):
-            record = ledger.chunks[i]
-            if record.state is not None:
-                ledger.chunks[i] = type(record)(
-                    record.n, record.files, record.masked, record.environment
-                )
+    for i in range(whole):
+        ledger.chunks[i] = replace(ledger.chunks[i], state=None)
     out = total.copy()
     if last is not None:
         fold.join(out, last)

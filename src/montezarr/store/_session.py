@@ -124,10 +124,11 @@ class Session:
                 self.publish()
         return tally
 
-    def commit(self, chunk: int, record: ChunkRecord) -> None:
+    def commit(self, chunk: int, record: ChunkRecord, environment: int | None = None) -> None:
         """Say that a chunk is there. From here on it is never lost, and never said otherwise."""
         _faults.reach("commit.before", chunk)
-        record = replace(record, environment=self._number)
+        number = self._number if environment is None else environment
+        record = replace(record, environment=number)
         self._append(record.to_dict(chunk))
         self.ledger.put(chunk, record)
         _faults.reach("commit.after", chunk)

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from montezarr._checks import type_error, value_error
-from montezarr.dataset import ATTRIBUTE, recipe_in
+from montezarr.dataset import ATTRIBUTE, recipe_in, to_dataset
 from montezarr.folding import DrawnTask, Fold
 from montezarr.lazy import Run
 from montezarr.observed import DrawnFeed, Schema, as_dataset, feed_of, run_behind, schema_of
@@ -163,6 +163,61 @@ def source_of(
 
 def _schema(ds: xr.Dataset) -> Schema:
     return schema_of(as_dataset(ds, PATH))
+
+
+def source_in(
+    manifest: Manifest, n_paths: int, ds: Any = None, process: Any = None, statistics: Any = None
+) -> Source:
+    """Return what a store holds as a source of so many paths, to draw some of them again.
+
+    Parameters
+    ----------
+    ds : Dataset, optional
+        What it was made of, with any number of paths, where the recipe does not tell.
+
+    Raises
+    ------
+    ArgumentValueError
+        If a Dataset is needed and there is none, or it is another one.
+    ReplayError
+        If the sampler is not at hand.
+    """
+    if manifest.statistics is not None and statistics is None:
+        statistics = statistics_from(manifest.statistics)
+    names = [array.name for array in manifest.arrays]
+    if ds is None:
+        ds = _made_again(manifest, process)
+        process = None
+    source = source_of(ds, process, names, statistics)
+    if source.run.x0 is None:
+        run = replace(source.run, n_paths=n_paths, chunk=manifest.chunk)
+    elif source.run.n_paths >= n_paths:
+        run = replace(source.run, chunk=manifest.chunk)
+    else:
+        raise value_error(
+            "ds", f"a Dataset of {n_paths:,} paths, since each has its own x0", source.run.n_paths,
+            "Another array of x0 is another recipe.",
+        )  # fmt: skip
+    source = replace(source, run=run)
+    differing = manifest.differences(source.manifest(manifest.storage, manifest.first_path))
+    if differing:
+        name, there, here = differing[0]
+        raise value_error("ds", f"the one that was written: {name} = {there}", here)
+    return source
+
+
+def _made_again(manifest: Manifest, process: Any) -> xr.Dataset:
+    """Return the Dataset of the run of a store, by its recipe."""
+    if manifest.values is not None:
+        raise value_error(
+            "ds", "the Dataset that was written, since its variables are made by an expression",
+            None,
+        )  # fmt: skip
+    run = run_of(xr.Dataset(attrs={ATTRIBUTE: manifest.recipe}), process)
+    policies: Any = manifest.policies
+    sampling = replace(run.sampling, **policies)
+    n_paths = run.n_paths if run.x0 is not None else manifest.chunk
+    return to_dataset(replace(run, sampling=sampling, n_paths=n_paths, chunk=manifest.chunk))
 
 
 def _check_coordinates(ds: xr.Dataset) -> None:

@@ -155,7 +155,7 @@ def complete_session(
     if ledger.end == 0:
         session.begin()
     else:
-        _drop_lost(ledger, place)
+        drop_lost(ledger, place)
         if ledger.is_complete and not ledger.missing():
             session.publish()  # what tells of it may be gone
             return
@@ -178,7 +178,7 @@ def is_complete(ds: xr.Dataset, path: Any) -> bool:
         return False
     source = _in_chunks(source_of(ds), ledger.manifest.chunk)
     check_same(ledger, source.manifest(ledger.manifest.storage, 0), source.run.n_paths, place)
-    _drop_lost(ledger, place)
+    drop_lost(ledger, place)
     return ledger.is_complete and not ledger.missing()
 
 
@@ -247,7 +247,7 @@ def _in_chunks(source: Source, chunk: int) -> Source:
     return replace(source, run=replace(source.run, chunk=chunk))
 
 
-def _drop_lost(ledger: Ledger, place: Place) -> None:
+def drop_lost(ledger: Ledger, place: Place) -> None:
     """Forget chunks of which a file is gone, or has not the size that it had."""
     keys = {key: chunk for chunk, record in ledger.chunks.items() for key in record.files}
     sizes = place.sizes(keys)

@@ -1,0 +1,134 @@
+"""`extend`: a store grows. What is there stays readable and unchanged at every moment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import xarray as xr
+
+from montezarr._checks import check_bool, check_callable, check_int, value_error
+from montezarr.errors import StoreNotFoundError
+from montezarr.progress import Progress
+from montezarr.runs import OnProgress
+from montezarr.store._ledger import Ledger
+from montezarr.store._open import open_place
+from montezarr.store._place import Place
+from montezarr.store._session import Session, Stop
+from montezarr.store._source import source_in
+from montezarr.store._where import place_of, read_root
+from montezarr.store._write import check_room, complete_session
+
+
+def extend(
+    path: Any,
+    n_paths: int,
+    *,
+    ds: xr.Dataset | None = None,
+    statistics: Any = None,
+    process: Any = None,
+    durable: bool = False,
+    chunks_per_task: int = 1,
+    storage_options: Mapping[str, Any] | None = None,
+    show_progress: bool = False,
+    on_progress: OnProgress | None = None,
+) -> xr.Dataset:
+    """Add paths to a store; it is then, byte for byte, what one of so many paths would be.
+
+    More paths are shown when they are committed. The last chunk, if it is no whole one, is drawn
+    again with all its paths and takes the place of the old one at once. Killed, it goes on with
+    the same call. Statistics that were taken with the paths go on, too.
+
+    Parameters
+    ----------
+    path : str, path or Zarr store
+        Where the store is.
+    n_paths : int
+        Number of paths that it is to have then, not fewer than now.
+    ds : Dataset, optional
+        What was written, lazily, with any number of paths: needed where its variables were made of
+        paths by an expression.
+    statistics : as for `write`, optional
+        Needed where some of them are of your own.
+    process : object, optional
+        The sampler, where it is your own code and not alive in this process.
+    durable, chunks_per_task, storage_options, show_progress, on_progress
+        As for `write`.
+
+    Returns
+    -------
+    Dataset
+        The store, lazily opened.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        For fewer paths than there are, or where a Dataset is needed.
+    StoreNotFoundError
+        If no store is there.
+    StoreLockedError, StoreError, SamplerError
+        As from `write`.
+    ReplayError
+        If the sampler is not at hand.
+
+    Examples
+    --------
+    >>> import montezarr as mz, tempfile
+    >>> path = tempfile.mkdtemp() + "/paths.zarr"
+    >>> _ = mz.write(mz.simulate(mz.BrownianMotion(), n_paths=5000, T=10, seed=1), path)
+    >>> mz.extend(path, 8000).x.shape
+    (8000, 11)
+    """
+    place = place_of(path, storage_options)
+    target = check_int("n_paths", n_paths, minimum=1)
+    check_bool("durable", durable)
+    per_task = check_int("chunks_per_task", chunks_per_task, minimum=1)
+    if on_progress is not None:
+        check_callable("on_progress", on_progress, "(paths done, paths in all, paths that failed)")
+    ledger = ledger_of(place)
+    _check(ledger, target)
+    source = source_in(ledger.manifest, target, ds, process, statistics)
+    shown = check_bool("show_progress", show_progress) and on_progress is None
+    with Progress("extend", enabled=shown) as progress, Stop() as stop, place.lock():
+        ledger = ledger_of(place)
+        _check(ledger, target)
+        session = stop.session = Session(place, ledger, durable)
+        if target > ledger.target:
+            session.resume()
+            before, ledger.target = ledger.target, target
+            try:
+                check_room(place, ledger)
+            finally:
+                ledger.target = before
+            session.aim(target)
+        report = on_progress or progress
+        complete_session(session, source, stop, report, per_task, stacklevel=5)
+    return open_place(place)
+
+
+def ledger_of(place: Place) -> Ledger:
+    """Return the ledger of a store that must be there.
+
+    Raises
+    ------
+    StoreNotFoundError
+        If it is not.
+    """
+    if read_root(place) is None and (ledger := Ledger.read(place)) is None:
+        raise StoreNotFoundError(f"path: expected a montezarr store, got nothing at {place}.")
+    ledger = Ledger.read(place)
+    if ledger is None:
+        raise StoreNotFoundError(f"path: expected a journal, got none: {place}.")
+    return ledger
+
+
+def _check(ledger: Ledger, target: int) -> None:
+    if ledger.manifest.first_path:
+        raise value_error(
+            "path", "a store of the first paths", f"one from path {ledger.manifest.first_path} on",
+            "Merge the stores, then extend the whole.",
+        )  # fmt: skip
+    if target < ledger.target:
+        raise value_error(
+            "n_paths", f"{ledger.target} or more, since a store does not shrink", target
+        )

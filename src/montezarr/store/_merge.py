@@ -1,0 +1,216 @@
+"""`merge`: the stores of several ranges of paths of one recipe become one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import xarray as xr
+
+from montezarr._checks import check_bool, type_error, value_error
+from montezarr.errors import StoreError, StoreExistsError, StoreMismatchError
+from montezarr.folding import Folded, dump_states, parse_states, restore_states
+from montezarr.store._extend import ledger_of
+from montezarr.store._journal import digest
+from montezarr.store._ledger import MERGED, STATES, ChunkRecord, Ledger
+from montezarr.store._open import open_place
+from montezarr.store._place import Place
+from montezarr.store._session import Session, Stop
+from montezarr.store._source import Source, source_in
+from montezarr.store._where import place_of, read_root
+from montezarr.store._write import SHOWN
+
+
+def merge(
+    stores: Sequence[Any],
+    path: Any,
+    *,
+    ds: xr.Dataset | None = None,
+    statistics: Any = None,
+    process: Any = None,
+    durable: bool = False,
+    storage_options: Mapping[str, Any] | None = None,
+) -> xr.Dataset:
+    """Make one store of those of several ranges of paths, which jobs have written side by side.
+
+    The result is, byte for byte, what one run of all these paths would have written. On one file
+    system files are linked, not copied, so that it takes no room; the stores stay as they are, and
+    may be removed afterwards. Killed, it goes on with the same call.
+
+    Parameters
+    ----------
+    stores : sequence of str, path or Zarr store
+        Complete stores of ranges (``write(..., paths=range(a, b))``) that follow on one another,
+        given in any order.
+    path : str, path or Zarr store
+        Where the whole is to be.
+    ds, statistics, process : optional
+        As for `extend`, where statistics were taken.
+    durable, storage_options
+        As for `write`.
+
+    Returns
+    -------
+    Dataset
+        The whole, lazily opened.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If there are no stores.
+    StoreMismatchError
+        If they are of different recipes or chunks, overlap, or leave gaps; with which.
+    StoreError
+        If one of them is not complete.
+    StoreNotFoundError, StoreExistsError, StoreLockedError
+        As from `open` and `write`.
+
+    Examples
+    --------
+    >>> import montezarr as mz, tempfile
+    >>> root = tempfile.mkdtemp()
+    >>> ds = mz.simulate(mz.BrownianMotion(), n_paths=5000, T=10, seed=1, chunks=1024)
+    >>> _ = mz.write(ds, root + "/a.zarr", paths=range(2048))
+    >>> _ = mz.write(ds, root + "/b.zarr", paths=range(2048, 5000))
+    >>> mz.merge([root + "/a.zarr", root + "/b.zarr"], root + "/all.zarr").x.shape
+    (5000, 11)
+    """
+    if isinstance(stores, (str, bytes)) or not isinstance(stores, Sequence):
+        raise type_error("stores", "a list of places of stores", stores)
+    if not stores:
+        raise value_error("stores", "one store or more", stores)
+    check_bool("durable", durable)
+    sources = [place_of(store) for store in stores]
+    parts = [(place, ledger_of(place)) for place in sources]
+    parts.sort(key=lambda part: part[1].manifest.first_path)
+    _check_parts(parts)
+    place = place_of(path, storage_options)
+    whole = _whole(parts)
+    source = None
+    if whole.manifest.statistics is not None:
+        n_paths = whole.manifest.first_path + whole.target
+        source = source_in(whole.manifest, n_paths, ds, process, statistics)
+    read_root(place)
+    with Stop() as stop, place.lock():
+        there = Ledger.read(place)
+        if there is not None:
+            _check_same(there, whole, place)
+        session = stop.session = Session(place, there or whole, durable)
+        if there is None or not there.is_complete:
+            _take_all(session, parts, whole, there is None, source)
+    return open_place(place)
+
+
+def _take_all(
+    session: Session,
+    parts: list[tuple[Place, Ledger]],
+    whole: Ledger,
+    is_new: bool,
+    source: Source | None,
+) -> None:
+    place, ledger = session.place, session.ledger
+    records = dict(whole.chunks)
+    if is_new:
+        whole.chunks, whole.committed = {}, 0
+        session.begin()
+    else:
+        session.resume()
+    for part, theirs in parts:
+        at = (theirs.manifest.first_path - whole.manifest.first_path) // whole.manifest.chunk
+        for chunk in sorted(theirs.chunks):
+            if ledger.is_done(at + chunk):
+                continue
+            for array in whole.manifest.arrays:
+                place.take(array.key(at + chunk), part, array.key(chunk))
+            record = records[at + chunk]
+            if record.state is not None:
+                place.take(f"{STATES}/{at + chunk}", part, f"{STATES}/{chunk}")
+            session.commit(at + chunk, record, environment=record.environment)
+    if source is not None:
+        _merge_states(session, parts, source)
+    session.finish(source)
+
+
+def _merge_states(session: Session, parts: list[tuple[Place, Ledger]], source: Source) -> None:
+    """Join the states of whole chunks of all parts."""
+    assert source.layout is not None
+    fold, total, whole = source.layout.fold, Folded(), 0
+    for part, ledger in parts:
+        if ledger.states is None:
+            continue
+        data = part.get(MERGED)
+        if data is None or digest([data]) != ledger.states[1:]:
+            raise StoreError(f"path: expected states of statistics, got damaged ones: {part}.")
+        fold.join(total, restore_states(parse_states(data), fold))
+        whole += ledger.states[0]
+    if whole:
+        data = dump_states({}, total)
+        session.place.put(MERGED, [data], durable=session.durable, number=-1)
+        session.ledger.states = (whole, *digest([data]))
+
+
+def _whole(parts: list[tuple[Place, Ledger]]) -> Ledger:
+    """Return the ledger of all parts together."""
+    first = parts[0][1]
+    target = sum(ledger.target for _, ledger in parts)
+    out = Ledger(first.manifest, target, environments=[first.manifest.environment])
+    for _, ledger in parts:
+        numbers = []
+        for environment in ledger.environments:
+            if environment not in out.environments:
+                out.environments.append(environment)
+            numbers.append(out.environments.index(environment))
+        at = (ledger.manifest.first_path - first.manifest.first_path) // first.manifest.chunk
+        names = {array.name: array for array in first.manifest.arrays}
+        for chunk, record in ledger.chunks.items():
+            files = {
+                names[key.partition("/")[0]].key(at + chunk): facts
+                for key, facts in record.files.items()
+            }
+            number = numbers[record.environment] if record.environment < len(numbers) else 0
+            moved: ChunkRecord = replace(record, files=files, environment=number)
+            out.put(at + chunk, moved)
+    return out
+
+
+def _check_parts(parts: list[tuple[Place, Ledger]]) -> None:
+    """Raise unless parts are complete, of one recipe, and side by side."""
+    first_place, first = parts[0]
+    end = first.manifest.first_path
+    for place, ledger in parts:
+        if not ledger.is_complete or ledger.missing():
+            done = f"{ledger.committed:,} of {ledger.target:,} paths"
+            raise StoreError(f"path: expected complete stores, got {done} in {place}.")
+        mine = replace(ledger.manifest, first_path=first.manifest.first_path)
+        differing = first.manifest.differences(mine)
+        if ledger.manifest.chunk != first.manifest.chunk:
+            differing.append(("chunk", first.manifest.chunk, ledger.manifest.chunk))
+        if differing:
+            lines = [f"\n  {n}: {a!r} there, {b!r} here" for n, a, b in differing[:SHOWN]]
+            raise StoreMismatchError(
+                f"stores: expected stores of one recipe, got another in {place} than in"
+                f" {first_place}:{''.join(lines)}"
+            )
+        start = ledger.manifest.first_path
+        if start != end:
+            what = "gap" if start > end else "overlap"
+            low, high = min(start, end), max(start, end)
+            raise StoreMismatchError(
+                f"stores: expected ranges that follow on one another, got a {what} of paths"
+                f" {low:,} to {high - 1:,} before {place}."
+            )
+        end = start + ledger.target
+        if end % first.manifest.chunk and place is not parts[-1][0]:
+            raise StoreMismatchError(
+                f"stores: expected whole chunks before the last one, got paths up to {end - 1:,}"
+                f" in {place}."
+            )
+
+
+def _check_same(there: Ledger, whole: Ledger, place: Place) -> None:
+    if there.manifest.differences(whole.manifest) or there.target != whole.target:
+        raise StoreExistsError(
+            f"path: expected nothing, or what an earlier call began, got another store: {place}."
+            " It is left as it is; choose another path."
+        )

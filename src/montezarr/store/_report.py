@@ -1,0 +1,113 @@
+"""What `verify` and `repair` found."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, final
+
+SHOWN = 10
+"""Problems that are printed."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a store.
+
+    Attributes
+    ----------
+    kind : {"journal", "metadata", "missing", "size", "damaged", "values"}
+        What it is.
+    key : str
+        The file.
+    text : str
+        What was expected, and what was there.
+    """
+
+    kind: str
+    key: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.key}: {self.text}"
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Verification:
+    """What is known of a store; printable.
+
+    Attributes
+    ----------
+    path : str
+        Where it is.
+    level : int
+        How far it was looked at; see `montezarr.verify`.
+    n_paths, target : int
+        Paths that are committed, and that there are to be.
+    files : int
+        Files that the journal tells of.
+    drawn : int
+        Chunks that were drawn again.
+    problems : tuple of Problem
+        What is wrong.
+    environment : str or None
+        In what this environment differs from that of the store, where paths drawn again differ.
+    largest_difference : float or None
+        Of these, in absolute terms.
+    seconds : float
+        How long it took.
+    repaired : tuple of str
+        Files that `repair` made anew.
+    """
+
+    path: str
+    level: int
+    n_paths: int
+    target: int
+    files: int
+    drawn: int
+    problems: tuple[Problem, ...]
+    environment: str | None = None
+    largest_difference: float | None = None
+    seconds: float = 0.0
+    repaired: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all paths are there."""
+        return self.n_paths == self.target
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return {**asdict(self), "ok": self.ok, "is_complete": self.is_complete}
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def __str__(self) -> str:
+        state = "intact" if self.ok else f"{len(self.problems):,} problems"
+        if not self.is_complete and self.target:
+            state += f", incomplete ({100 * self.n_paths // self.target} %)"
+        lines = [
+            f"{self.path}: {state}",
+            f"  {self.n_paths:,} of {self.target:,} paths in {self.files:,} files, looked at on"
+            f" level {self.level} in {self.seconds:.3g} s"
+            + (f"; {self.drawn:,} chunks drawn again" if self.drawn else ""),
+        ]
+        if self.repaired:
+            lines.append(f"  {len(self.repaired):,} files made anew")
+        if self.environment is not None:
+            lines.append(
+                f"  environment differs ({self.environment}): drawn again, paths differ by up to"
+                f" {self.largest_difference:.3g}"
+            )
+        lines += [f"  {problem}" for problem in self.problems[:SHOWN]]
+        if len(self.problems) > SHOWN:
+            lines.append(f"  and {len(self.problems) - SHOWN:,} more")
+        return "\n".join(lines)

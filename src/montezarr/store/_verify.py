@@ -1,0 +1,224 @@
+"""`verify`: is a store what it says? From a look at the journal to drawing all paths again."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from montezarr._checks import check_int
+from montezarr.backends import cores
+from montezarr.errors import StoreError, StoreNotFoundError
+from montezarr.store._journal import JOURNAL, digest
+from montezarr.store._ledger import Ledger
+from montezarr.store._manifest import STORE_ATTRIBUTE
+from montezarr.store._place import LocalPlace, Place
+from montezarr.store._regenerate import compare
+from montezarr.store._report import Problem, Verification
+from montezarr.store._where import check_directory, place_of
+
+LEVELS = {
+    0: "manifest, journal and metadata; all files there, in their size",
+    1: "checksums of all files",
+    2: "some chunks drawn again, bit by bit",
+    3: "all chunks drawn again, bit by bit",
+}
+
+
+def verify(
+    path: Any,
+    level: int = 1,
+    *,
+    sample: int = 8,
+    seed: int = 0,
+    ds: xr.Dataset | None = None,
+    process: Any = None,
+    storage_options: Mapping[str, Any] | None = None,
+) -> Verification:
+    """Say whether a store is intact; nothing is changed.
+
+    Parameters
+    ----------
+    path : str, path or Zarr store
+        Where the store is.
+    level : {0, 1, 2, 3}
+        0: the manifest, the journal and the metadata agree, and all files are there in their size.
+        1: also, the checksum of every file is that of the journal: finds any damaged, swapped or
+        cut one. 2: also, some chunks are drawn again and are equal, bit by bit. 3: all are.
+        Up to 1, nothing that the store names is run or imported.
+    sample : int
+        Number of chunks that level 2 draws.
+    seed : int
+        Which ones these are.
+    ds : Dataset, optional
+        What was written, lazily, with any number of paths, for levels 2 and 3, where variables were
+        made of paths by an expression.
+    process : object, optional
+        The sampler, for levels 2 and 3, where it is your own code and not alive in this process.
+    storage_options : dict, optional
+        For a URL, what fsspec takes.
+
+    Returns
+    -------
+    Verification
+        With `ok` and `problems`; printable. Another environment, such as another NumPy or
+        processor, may draw paths that differ in their last bits: then `environment` tells so, with
+        the largest difference, and it is no problem of the store.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        For arguments out of these terms.
+    StoreNotFoundError
+        If no store is there.
+    ReplayError
+        If the sampler is needed and not at hand.
+
+    Examples
+    --------
+    >>> import montezarr as mz, tempfile
+    >>> path = tempfile.mkdtemp() + "/paths.zarr"
+    >>> _ = mz.write(mz.simulate(mz.BrownianMotion(), n_paths=5000, T=10, seed=1), path)
+    >>> mz.verify(path, 3).ok
+    True
+    """
+    check_int("level", level, maximum=3)
+    check_int("sample", sample, minimum=1)
+    check_int("seed", seed)
+    place = place_of(path, storage_options)
+    started = time.perf_counter()
+    ledger, problems = examined(place, level)
+    if ledger is None:
+        return _report(place, level, None, problems, time.perf_counter() - started)
+    drawn: list[int] = []
+    notes = None
+    if level >= 2 and not problems:
+        drawn = sorted(ledger.chunks)
+        if level == 2 and len(drawn) > sample:
+            rng = np.random.default_rng(seed)
+            drawn = sorted(rng.choice(drawn, sample, replace=False).tolist())
+        found, notes = compare(place, ledger, drawn, ds, process)
+        problems += found
+    seconds = time.perf_counter() - started
+    return _report(place, level, ledger, problems, seconds, len(drawn), notes)
+
+
+def examined(place: Place, level: int) -> tuple[Ledger | None, list[Problem]]:
+    """Return the ledger of a store, and what is wrong up to level 1.
+
+    Raises
+    ------
+    StoreNotFoundError
+        If no store is there.
+    """
+    if isinstance(place, LocalPlace):
+        check_directory(place.path)
+    try:
+        ledger = Ledger.read(place)
+    except StoreError as error:
+        return None, [Problem("journal", JOURNAL, str(error))]
+    if ledger is None:
+        raise StoreNotFoundError(f"path: expected a montezarr store, got nothing at {place}.")
+    problems = [*_journal_problems(place, ledger), *_metadata_problems(place, ledger)]
+    files = ledger.files()
+    sizes = place.sizes(files)
+    whole = {}
+    for key, (size, found) in files.items():
+        if key not in sizes:
+            problems.append(Problem("missing", key, f"expected {size:,} bytes, got no file"))
+        elif sizes[key] != size:
+            text = f"expected {size:,} bytes, got {sizes[key]:,}"
+            problems.append(Problem("size", key, text))
+        else:
+            whole[key] = found
+    if level >= 1:
+        with ThreadPoolExecutor(cores()) as pool:
+            digests = pool.map(lambda key: digest([place.get(key) or b""])[1], whole)
+            for (key, expected), found in zip(whole.items(), digests, strict=True):
+                if found != expected:
+                    problems.append(Problem("damaged", key, "expected another checksum"))
+    return ledger, problems
+
+
+def _journal_problems(place: Place, ledger: Ledger) -> Iterator[Problem]:
+    if ledger.bad:
+        yield Problem("journal", JOURNAL, f"{ledger.bad} damaged records")
+    torn = len(place.read_log(JOURNAL) or b"") != ledger.end
+    root = said_by_root(place)
+    said_complete = root is not None and root["status"] == "complete"
+    if said_complete and not ledger.is_complete and not ledger.bad:
+        yield Problem("journal", JOURNAL, "expected a complete run, as the root says, got less")
+    elif ledger.is_complete and torn and not ledger.bad:
+        yield Problem("journal", JOURNAL, "expected nothing behind the last record")
+    lost = [chunk for chunk in range(ledger.n_chunks) if chunk not in ledger.chunks]
+    if ledger.is_complete and lost:
+        yield Problem("journal", JOURNAL, f"expected all chunks, got none of {len(lost)}")
+
+
+def _metadata_problems(place: Place, ledger: Ledger) -> Iterator[Problem]:
+    """Yield what is wrong with files that follow from the manifest, byte by byte."""
+    root = said_by_root(place)
+    if root is None:
+        yield Problem("metadata", "zarr.json", "expected what montezarr writes")
+        n, target, committed, complete = ledger.shown, ledger.target, ledger.committed, False
+    else:
+        # A run that was killed may have told readers less than what is committed.
+        n, target, committed = root["n_paths"], root["target"], root["committed"]
+        complete = root["status"] == "complete"
+        most = ledger.shown if not ledger.bad else max(ledger.shown, ledger.target)
+        if n > most:
+            yield Problem("metadata", "zarr.json", f"expected at most {most:,} paths, got {n:,}")
+    expected = ledger.manifest.files(n, target, committed, complete)
+    shapes = {f"{array.name}/zarr.json": array for array in ledger.manifest.arrays}
+    for key, data in expected.items():
+        found = place.get(key)
+        if found == data or (key == "zarr.json" and root is None):
+            continue
+        array = shapes.get(key)
+        if array is not None and not complete and found is not None:
+            # Or have told it of some variables and not yet of all.
+            more = [ledger.manifest.files(ledger.shown, target, committed, False)[key]]
+            if found in more:
+                continue
+        what = "got no file" if found is None else "got another"
+        yield Problem("metadata", key, f"expected what follows from the manifest, {what}")
+
+
+def said_by_root(place: Place) -> dict[str, Any] | None:
+    """Return what the root says of the store, if it can be read."""
+    try:
+        info = json.loads(place.get("zarr.json") or b"")["attributes"][STORE_ATTRIBUTE]
+        counts = [info["n_paths"], info["target"], info["committed"]]
+        good = info["status"] in ("complete", "incomplete")
+        good = good and all(type(n) is int and n >= 0 for n in counts) and info["target"] > 0
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return dict(info) if good else None
+
+
+def _report(
+    place: Place,
+    level: int,
+    ledger: Ledger | None,
+    problems: list[Problem],
+    seconds: float,
+    drawn: int = 0,
+    notes: tuple[str, float] | None = None,
+) -> Verification:
+    return Verification(
+        path=str(place),
+        level=level,
+        n_paths=0 if ledger is None else ledger.committed,
+        target=0 if ledger is None else ledger.target,
+        files=0 if ledger is None else len(ledger.files()),
+        drawn=drawn,
+        problems=tuple(problems),
+        environment=None if notes is None else notes[0],
+        largest_difference=None if notes is None else notes[1],
+        seconds=seconds,
+    )
