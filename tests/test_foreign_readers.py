@@ -3,6 +3,8 @@
 import json
 import shutil
 import subprocess
+import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ SCRIPT = """
 import * as zarr from "zarrita";
 import { FileSystemStore } from "@zarrita/storage";
 
+const plain = (x) => (typeof x === "bigint" ? String(x) : Number.isNaN(x) ? null : x);
 const store = new FileSystemStore(process.argv[2]);
 const out = {};
 for (const name of process.argv.slice(3)) {
@@ -27,7 +30,8 @@ for (const name of process.argv.slice(3)) {
     dtype: array.dtype,
     dims: array.dimensionNames,
     attrs: array.attrs,
-    data: Array.from(all.data, Number),
+    // JSON has no NaN, and no integer of 64 bits.
+    data: Array.from(all.data, plain),
     stride: all.stride,
   };
 }
@@ -35,42 +39,112 @@ console.log(JSON.stringify(out));
 """
 
 
+def failing(rng, T):
+    x = rng.standard_normal(T + 1)
+    if x[0] > 2:
+        raise RuntimeError("too large")
+    return x
+
+
+def failing_counts(rng, T):
+    x = rng.poisson(3.0, T + 1)
+    if x[0] > 7:
+        raise RuntimeError("too many")
+    return x
+
+
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory):
-    """Stores of several kinds: real, single precision, two variables, labels; odd last chunks."""
+    """Stores of all kinds: plain, of shards, compressed, extended, merged, with masked paths."""
     root = tmp_path_factory.mktemp("stores")
     gbm = mz.GeometricBrownianMotion(mu=0.05, sigma=0.2)
     heston = mz.Heston(mu=0.0, kappa=1.0, theta=0.04, xi=0.5, rho=-0.5)
     chain = mz.MarkovChain(transition=[[0.5, 0.5], [0.1, 0.9]], states=["calm", "storm"])
     common = {"seed": 3, "chunks": 1024}
-    return {
-        name: (root / f"{name}.zarr", mz.write(ds, root / f"{name}.zarr").compute())
-        for name, ds in {
-            "double": mz.simulate(gbm, 2500, 10, 100.0, dt=0.1, **common),
-            "single": mz.simulate(
-                gbm, 2500, 12, 100.0, dt=1 / 12, dtype="float32", keep=3, **common
-            ),
-            "two": mz.simulate(heston, 1500, 6, {"s": 100.0, "v": 0.04}, dt=0.5, **common),
-            "labels": mz.simulate(chain, 3000, 9, **common),
-        }.items()
+    double = mz.simulate(gbm, 2500, 10, 100.0, dt=0.1, **common)
+    large = mz.simulate(gbm, 5000, 10, 100.0, dt=0.1, seed=3, chunks=2048)
+    kinds = {
+        "double": (double, {}),
+        "single": (
+            mz.simulate(gbm, 2500, 12, 100.0, dt=1 / 12, dtype="float32", keep=3, **common),
+            {},
+        ),
+        "two": (mz.simulate(heston, 1500, 6, {"s": 100.0, "v": 0.04}, dt=0.5, **common), {}),
+        "labels": (mz.simulate(chain, 3000, 9, **common), {}),
+        "sharded": (large, {"storage": mz.Storage(inner_chunk=1024)}),
+        "zstd": (large, {"storage": mz.Storage(compression="zstd")}),
+        "gzip shards": (large, {"storage": mz.Storage(compression="gzip", inner_chunk=1024)}),
+        "blosc": (large, {"storage": mz.Storage(compression="blosc")}),
+        "payoff": (double.assign(payoff=(double.x.isel(time=-1) - 105).clip(min=0)), {}),
+        "masked": (mz.simulate(failing, 1500, 3, seed=1, on_error="mask"), {}),
+        "masked counts": (mz.simulate(failing_counts, 1500, 3, seed=1, on_error="mask"), {}),
     }
+    out = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", mz.MaskedPathsWarning)
+        for name, (ds, options) in kinds.items():
+            out[name] = root / f"{name}.zarr", mz.write(ds, root / f"{name}.zarr", **options)
+    mz.write(double, root / "extended.zarr")
+    out["extended"] = root / "extended.zarr", mz.extend(root / "extended.zarr", 6000)
+    for part in (range(0, 2048), range(2048, 2500)):
+        mz.write(double, root / f"{part.start}.zarr", paths=part)
+    parts = [root / "0.zarr", root / "2048.zarr"]
+    out["merged"] = root / "merged.zarr", mz.merge(parts, root / "merged.zarr")
+    return {name: (path, ds.compute()) for name, (path, ds) in out.items()}
 
 
-@pytest.mark.parametrize("kind", ["double", "single", "two", "labels"])
+KINDS = [
+    "double", "single", "two", "labels", "sharded", "zstd", "gzip shards", "blosc", "payoff",
+    "masked", "masked counts", "extended", "merged",
+]  # fmt: skip
+
+
+def test_masked_paths_and_labels_are_what_they_are_meant_to_be(stores):
+    masked, counts, labels = (stores[name][1].x for name in ("masked", "masked counts", "labels"))
+    assert 10 < np.isnan(masked).all("time").sum() < 100
+    assert 5 < (counts == counts.attrs["masked_value"]).all("time").sum() < 100
+    assert labels.attrs["flag_meanings"] == "calm storm"
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_tensorstore_reads_equal_values(stores, kind):
     path, expected = stores[kind]
     for name in [*expected.data_vars, "time"]:
         spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(path / name)}}
         array = tensorstore.open(spec).result()
         assert array.dtype.numpy_dtype == expected[name].dtype
-        assert np.array_equal(array.read().result(), expected[name].values)
+        np.testing.assert_array_equal(array.read().result(), expected[name].values)
+        if name != "time":
+            attributes = json.loads((path / name / "zarr.json").read_text())["attributes"]
+            assert attributes.get("masked_value") == expected[name].attrs.get("masked_value")
         assert array.domain.labels == expected[name].dims
 
 
-@pytest.mark.parametrize("kind", ["double", "single", "two", "labels"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_plain_xarray_reads_equal_values(stores, kind):
     path, expected = stores[kind]
     xr.testing.assert_equal(xr.open_zarr(path, consolidated=False).compute(), expected)
+
+
+ZARRS = """
+import sys, zarr, zarrs, numpy as np
+zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"})
+for name in sys.argv[3:]:
+    np.save(f"{sys.argv[2]}/{name}.npy", zarr.open_array(f"{sys.argv[1]}/{name}", mode="r")[...])
+"""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_zarrs_reads_equal_values(stores, kind, tmp_path):
+    pytest.importorskip("zarrs")
+    path, expected = stores[kind]
+    names = [*map(str, expected.data_vars), "time"]
+    # In a process of its own: it takes the place of Zarr's own codecs.
+    command = [sys.executable, "-W", "error", "-c", ZARRS, str(path), str(tmp_path), *names]
+    subprocess.run(command, check=True, capture_output=True)
+    for name in names:
+        found = np.load(tmp_path / f"{name}.npy")
+        np.testing.assert_array_equal(found, expected[name].values)
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +167,7 @@ def zarrita(tmp_path_factory):
     return read
 
 
-@pytest.mark.parametrize("kind", ["double", "single", "two", "labels"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_zarrita_reads_equal_values(stores, zarrita, kind):
     path, expected = stores[kind]
     names = [*map(str, expected.data_vars), "time"]
@@ -104,7 +178,8 @@ def test_zarrita_reads_equal_values(stores, zarrita, kind):
         assert tuple(got["dims"]) == expected[name].dims
         # zarrita hands out what it read in the order of its strides: Fortran order here.
         order = "C" if list(got["stride"]) == sorted(got["stride"], reverse=True) else "F"
-        values = np.array(got["data"]).reshape(got["shape"], order=order)
-        assert np.array_equal(values, expected[name].values.astype(np.float64))
+        data = np.array([np.nan if x is None else float(x) for x in got["data"]])
+        values = data.reshape(got["shape"], order=order)
+        np.testing.assert_array_equal(values, expected[name].values.astype(np.float64))
     if kind == "labels":
         assert found["x"]["attrs"]["flag_meanings"] == "calm storm"

@@ -22,7 +22,7 @@ LEVELS = {
     5: {"lazy", "initial"},
     6: {"dataset", "replay", "backends", "cost", "choice", "progress"},
     7: {"reduce", "stream", "observed", "store", "runs", "batches", "held"},
-    8: {"engine", "result", "plan", "bench", "plot", "dashboard", "bits", "risk", "job"},
+    8: {"engine", "result", "plan", "bench", "plot", "dashboard", "bits", "risk", "job", "export"},
     9: {"accessor", "cli"},
 }
 """Modules and packages by level, as docs/design.md describes them."""
@@ -47,13 +47,18 @@ ONLY_IN = {
     "matplotlib": {"plot"},
     "tqdm": {"progress"},
     "click": {"cli"},
-    "psutil": {"lazy", "bench"},
+    "psutil": {"lazy", "bench", "store"},
+    "google_crc32c": {"store"},
+    "obstore": {"store"},
     "numba": {"draws"},
     "boost_histogram": {"statistics"},
     "pytest": {"testing"},
     "hypothesis": {"testing"},
     "ray": {"backends"},
     "pandas": {"result"},
+    "pyarrow": {"export"},
+    "h5netcdf": {"export"},
+    "h5py": {"export"},
 }
 """Packages that one module or package of ours keeps to itself."""
 

@@ -1,6 +1,5 @@
 """The store: what is written, what is refused, and that nothing of others is touched."""
 
-import hashlib
 import json
 import os
 import pickle
@@ -11,24 +10,9 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
+from stores import GBM, files, gbm_paths
 
 import montezarr as mz
-
-GBM = mz.GeometricBrownianMotion(mu=0.05, sigma=0.2)
-
-
-def gbm_paths(**changes):
-    arguments = {"n_paths": 5000, "T": 20, "x0": 100.0, "dt": 0.05, "seed": 42, "chunks": 1024}
-    return mz.simulate(GBM, **(arguments | changes))
-
-
-def files(root):
-    """Every file below `root` with a digest of its content."""
-    return {
-        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(root.rglob("*"))
-        if path.is_file()
-    }
 
 
 def test_what_is_read_back_is_what_was_simulated(tmp_path):

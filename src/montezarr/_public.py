@@ -71,7 +71,17 @@ from montezarr.statistics import (
     TimeAverage,
     Variance,
 )
-from montezarr.store import Problem, Storage, Verification, extend, merge, repair, verify, write
+from montezarr.store import (
+    Problem,
+    Storage,
+    Verification,
+    VirtualStore,
+    extend,
+    merge,
+    repair,
+    verify,
+    write,
+)
 from montezarr.store import open_store as open
 from montezarr.stream import Paths, Seconds, Snapshot, StandardError, Until, stream
 
@@ -142,6 +152,7 @@ __all__ = [
     "Until",
     "Variance",
     "Verification",
+    "VirtualStore",
     "WorkerDied",
     "WorkerTimeout",
     "backend",

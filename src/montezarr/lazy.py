@@ -360,6 +360,10 @@ class Plan:
         Measured cost of a path on one core; None where the first paths fail.
     reduction : str
         How `reduce` and `stream` have the paths, and in how many tasks.
+    store_ratio : float or None
+        Bytes of the store by those in memory, where a `Storage` was given.
+    measured : int
+        Paths on which a compression was measured.
     """
 
     process: str
@@ -379,6 +383,8 @@ class Plan:
     backend: str
     seconds_per_path: float | None
     reduction: str = ""
+    store_ratio: float | None = None
+    measured: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as JSON."""
@@ -386,6 +392,12 @@ class Plan:
 
     def __repr__(self) -> str:
         return str(self)
+
+    def _ratio(self) -> str:
+        if self.store_ratio is None:
+            return ""
+        how = f", measured on {self.measured:,} paths" if self.measured else ""
+        return f" ({self.store_ratio:.3g} of that in memory{how})"
 
     def _work(self) -> str:
         if self.seconds_per_path is None:
@@ -409,7 +421,7 @@ class Plan:
                 f"  memory    {show_bytes(self.worker_bytes)} per worker,"
                 f" {show_bytes(self.peak_bytes)} at peak",
                 f"  all paths {show_bytes(self.total_bytes)},"
-                f" {show_bytes(self.store_bytes)} in a store",
+                f" {show_bytes(self.store_bytes)} in a store{self._ratio()}",
             ]
         return "\n".join([*lines, *([f"  reduce    {self.reduction}"] if self.reduction else [])])
 

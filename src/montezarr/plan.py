@@ -9,12 +9,14 @@ from typing import Any
 import xarray as xr
 
 from montezarr import cost, lazy
+from montezarr._checks import type_error
 from montezarr.choice import backend_of
 from montezarr.lazy import Plan, Run, show_bytes
 from montezarr.observed import PATH, DrawnFeed, Feed, as_dataset, feed_of, run_behind
 from montezarr.reduce import memory_of, prepare
 from montezarr.replay import run_of
 from montezarr.sampling import KINDS
+from montezarr.store import Storage, store_bytes
 
 
 def plan(
@@ -24,6 +26,7 @@ def plan(
     *,
     by: Any = None,
     observe: Callable[[xr.Dataset], Any] | None = None,
+    storage: Storage | None = None,
 ) -> Plan:
     """Return what computing all paths will cost, and where it would run.
 
@@ -38,6 +41,10 @@ def plan(
         As for `montezarr.reduce`: then the plan has the memory of a reduction too.
     dim, by, observe
         As for `montezarr.reduce`.
+    storage : Storage, optional
+        As for `montezarr.write`: then the plan has the size of that store, of just the variables of
+        `ds`, and how it compares to the bytes in memory. Compression is measured, on the first
+        paths.
 
     Returns
     -------
@@ -69,6 +76,11 @@ def plan(
         workers=backend.workers,
         sampler=KINDS[run.sampling.kind],
     )
+    if storage is not None:
+        if not isinstance(storage, Storage):
+            raise type_error("storage", "a montezarr.Storage", storage)
+        size, measured = store_bytes(ds, storage)
+        found = replace(found, store_bytes=size, store_ratio=size / ds.nbytes, measured=measured)
     if statistics is not None:
         feed, layout = prepare(ds, statistics, dim, by, observe)
         memory = f", {show_bytes(memory_of(feed, layout))} of memory"

@@ -32,7 +32,7 @@ def run_of(ds: Any, process: Any = None) -> lazy.Run:
     layers = [
         name
         for variable in getattr(ds, "data_vars", {}).values()
-        for name in getattr(getattr(variable.data, "dask", None), "layers", ())
+        for name in getattr(_graph(variable), "layers", ())
     ]
     live = (
         None
@@ -92,14 +92,21 @@ def is_untouched(ds: Any, run: lazy.Run) -> bool:
     if not isinstance(ds, xr.Dataset) or set(ds.data_vars) != set(arrays):
         return False
     return all(
-        getattr(ds[name].data, "name", None) == array.name and ds[name].shape == array.shape
+        _graph(ds[name]) is not None
+        and ds[name].data.name == array.name
+        and ds[name].shape == array.shape
         for name, array in arrays.items()
     )
 
 
+def _graph(variable: xr.DataArray) -> Any:
+    """Return the graph of a lazy variable, or None; what lies on a disk is not loaded for that."""
+    return variable.data.dask if variable.chunks is not None else None
+
+
 def undrawn_run(ds: xr.Dataset) -> lazy.Run | None:
     """Return the run whose lazy paths a Dataset holds as they are, or None where it has others."""
-    graphs = [getattr(variable.data, "dask", None) for variable in ds.data_vars.values()]
+    graphs = [_graph(variable) for variable in ds.data_vars.values()]
     layers = [layer for graph in graphs for layer in getattr(graph, "layers", {}).values()]
     if ATTRIBUTE not in ds.attrs or not any(isinstance(layer, Blockwise) for layer in layers):
         return None

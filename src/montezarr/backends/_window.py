@@ -30,9 +30,9 @@ def windowed(
     """Yield (item, result) as tasks end, or in the order of the items.
 
     When a task fails, no further one is submitted, what is queued behind it is cancelled, and what
-    is before it is waited for, and yielded first where results come in order. So the error is
-    always that of the first item that fails, on every backend. On Ctrl-C, what runs is waited for;
-    on a second one it is given up.
+    is before it is waited for. So the error is always that of the first item that fails, on every
+    backend. What is done is yielded first; where results come in order, as far as these go. On
+    Ctrl-C, what runs is waited for; on a second one it is given up.
 
     Parameters
     ----------
@@ -89,10 +89,16 @@ def windowed(
                     future, error = repeated, repeated.exception()
                 if error is not None:
                     failed, error = _first_failure(backend, pending, span)
-                    before = [f for f, (number, _) in pending.items() if number < failed]
-                    early |= {pending[f][0]: (pending[f][1], f.result()) for f in before}
-                    while ordered and following in early:  # whoever has enough sees no error
-                        yield early.pop(following)
+                    # What is done is not lost, and whoever has enough before sees no error.
+                    whole = {
+                        pending[f][0]: (pending[f][1], f.result())
+                        for f in pending
+                        if _is_good(f) and (not ordered or pending[f][0] < failed)
+                    }
+                    early |= whole
+                    while following in early if ordered else early:
+                        number = following if ordered else min(early)
+                        yield early.pop(number)
                         following += 1
                     raise error
                 number, item = pending.pop(future)
@@ -109,6 +115,11 @@ def windowed(
     finally:
         for future in pending:
             future.cancel()
+
+
+def _is_good(future: Future[Any]) -> bool:
+    """Return whether a task has ended, and well."""
+    return future.done() and not future.cancelled() and future.exception() is None
 
 
 def _first_failure(

@@ -1,5 +1,6 @@
 """Paths on disk: Zarr format 3, readable by any Zarr library."""
 
+from montezarr.store._estimate import store_bytes
 from montezarr.store._extend import extend
 from montezarr.store._merge import merge
 from montezarr.store._open import open_store
@@ -7,17 +8,20 @@ from montezarr.store._repair import repair
 from montezarr.store._report import Problem, Verification
 from montezarr.store._storage import Storage
 from montezarr.store._verify import verify
+from montezarr.store._virtual import VirtualStore
 from montezarr.store._write import is_complete, write
 
 __all__ = [
     "Problem",
     "Storage",
     "Verification",
+    "VirtualStore",
     "extend",
     "is_complete",
     "merge",
     "open_store",
     "repair",
+    "store_bytes",
     "verify",
     "write",
 ]

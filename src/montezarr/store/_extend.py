@@ -8,16 +8,17 @@ from typing import Any
 import xarray as xr
 
 from montezarr._checks import check_bool, check_callable, check_int, value_error
-from montezarr.errors import StoreNotFoundError
+from montezarr.errors import StoreError, StoreNotFoundError
 from montezarr.progress import Progress
 from montezarr.runs import OnProgress
+from montezarr.store._estimate import check_room
 from montezarr.store._ledger import Ledger
 from montezarr.store._open import open_place
 from montezarr.store._place import Place
 from montezarr.store._session import Session, Stop
 from montezarr.store._source import source_in
 from montezarr.store._where import place_of, read_root
-from montezarr.store._write import check_room, complete_session
+from montezarr.store._write import complete_session
 
 
 def extend(
@@ -97,7 +98,7 @@ def extend(
             session.resume()
             before, ledger.target = ledger.target, target
             try:
-                check_room(place, ledger)
+                check_room(place, ledger, source)
             finally:
                 ledger.target = before
             session.aim(target)
@@ -114,11 +115,12 @@ def ledger_of(place: Place) -> Ledger:
     StoreNotFoundError
         If it is not.
     """
-    if read_root(place) is None and (ledger := Ledger.read(place)) is None:
+    if read_root(place) is None and Ledger.read(place) is None:
         raise StoreNotFoundError(f"path: expected a montezarr store, got nothing at {place}.")
     ledger = Ledger.read(place)
     if ledger is None:
-        raise StoreNotFoundError(f"path: expected a journal, got none: {place}.")
+        raise StoreError(f"path: expected a journal, got none: {place}. Call montezarr.repair.")
+    ledger.check(place)
     return ledger
 
 

@@ -1,14 +1,16 @@
 """Named points at which a test ends or fails a run, to see what is left on disk.
 
 The variable MONTEZARR_FAULT of the environment has the form ``name@number=action``: at the point
-`name`, for the chunk (or other) `number`, where ``*`` is any, do `action`: a process id is killed
-by SIGKILL, the name of an error such as ENOSPC is raised as OSError. Unset, a point costs nothing.
+`name`, for the chunk `number` (or the publication of that number, or -1 for a file that is no
+chunk), where ``*`` is any, do `action`: a process id is killed by SIGKILL, the name of an error
+such as ENOSPC is raised as OSError. Unset, a point costs nothing.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 from typing import Final
 
@@ -49,6 +51,12 @@ def is_armed(name: str, number: int = 0) -> bool:
         return False
     where, _, which = _fault.partition("=")[0].partition("@")
     return where == name and which in ("*", str(number))
+
+
+def chunk_in(line: bytes) -> int:
+    """Return the chunk that a line of the journal is about; -1 for another, or when unset."""
+    found = None if _fault is None else re.search(rb'"chunk":(\d+)', line)
+    return -1 if found is None else int(found[1])
 
 
 def _act(name: str, number: int) -> None:

@@ -9,8 +9,8 @@ from typing import Any, Self
 from montezarr.errors import StoreError
 from montezarr.store import _journal
 from montezarr.store._journal import JOURNAL, Record
-from montezarr.store._manifest import MANIFEST, MAX_BYTES, Manifest
-from montezarr.store._place import Place
+from montezarr.store._manifest import LARGEST, MANIFEST, MAX_BYTES, Manifest
+from montezarr.store._place import Place, check_key
 
 STATES = "montezarr/states"
 MERGED = f"{STATES}/merged"
@@ -137,20 +137,43 @@ class Ledger:
                 ledger._take(record)
             except (KeyError, TypeError, ValueError, AttributeError):
                 ledger.bad += 1
+        if not ledger.target and ledger.chunks:
+            last = max(ledger.chunks)
+            ledger.target = last * ledger.manifest.chunk + ledger.chunks[last].n
         return ledger
+
+    def check(self, place: Place) -> None:
+        """Raise if the journal does not even tell how many paths there are to be.
+
+        Raises
+        ------
+        StoreError
+            Then.
+        """
+        if self.target < 1:
+            raise StoreError(
+                f"path: expected a journal, got a damaged one: {place}. Call montezarr.repair."
+            )
 
     def _take(self, record: Record) -> None:
         if "chunk" in record:
-            self.put(int(record["chunk"]), ChunkRecord.from_dict(record))
+            chunk, found = int(record["chunk"]), ChunkRecord.from_dict(record)
+            keys = {array.key(chunk) for array in self.manifest.arrays}
+            if chunk < 0 or not 0 < found.n <= self.manifest.chunk or found.files.keys() != keys:
+                raise ValueError(f"chunk {chunk}")
+            self.put(chunk, found)
         elif "target" in record:
-            self.target = int(record["target"])
+            self.target = min(int(record["target"]), LARGEST)
         elif "environment" in record:
             self.environments.append(dict(record["environment"]))
         elif "states" in record:
             count, size, digest = record["states"]
             self.states = int(count), int(size), str(digest)
         elif "statistics" in record:
-            self.statistics = {str(k): _facts(v) for k, v in record["statistics"].items()}
+            files = {check_key(str(k)): _facts(v) for k, v in record["statistics"].items()}
+            if not all(key.startswith("statistics/") for key in files):
+                raise ValueError("statistics")
+            self.statistics = files
         elif "complete" in record:
             self.complete = int(record["complete"])
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import socket
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -20,24 +22,39 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 
+TRIES = 1000
+"""How often it may happen that somebody else has just ended, before something else is wrong."""
+
+
 def this_owner() -> dict[str, Any]:
     """Return who this process is: also where process ids are used again, or the host was booted."""
     return {
         "host": socket.gethostname(),
+        "machine": _machine(),
         "boot": _boot(),
+        "processes": _processes(),
         "pid": os.getpid(),
         "start": _start(os.getpid()),
     }
 
 
+def is_here(owner: Any) -> bool:
+    """Return whether an owner is, or was, a process of this machine that can be seen from here."""
+    try:
+        # Two machines may have one name, and two containers on one machine do not see each other.
+        if (owner["host"], owner["machine"]) != (socket.gethostname(), _machine()):
+            return False
+        return bool(owner["boot"] != _boot() or owner["processes"] == _processes())
+    except (KeyError, TypeError):
+        return False
+
+
 def is_dead(owner: Any) -> bool:
     """Return whether an owner surely is no more: only one of this machine can be known to be."""
+    if not is_here(owner):
+        return False
     try:
-        if owner["host"] != socket.gethostname():
-            return False
-        if owner["boot"] != _boot():
-            return True
-        return bool(_start(int(owner["pid"])) != owner["start"])
+        return owner["boot"] != _boot() or bool(_start(int(owner["pid"])) != owner["start"])
     except (KeyError, TypeError, ValueError):
         return False
 
@@ -65,30 +82,57 @@ class FileLock:
     def __enter__(self) -> Self:
         if fcntl is None:
             raise StoreError("path: expected a POSIX system to write on, got Windows.")
-        for parent in reversed([self.file.parent, *self.file.parent.parents]):
-            with contextlib.suppress(FileExistsError):
-                parent.mkdir()
-                self._made.append(parent)
-        while True:
-            handle = self.file.open("a+b")
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                handle.seek(0)
-                owner = describe_owner(handle.read())
-                handle.close()
-                raise StoreLockedError(
-                    f"path: expected a store that nobody writes to, got {self.file.parent.parent},"
-                    f" which {owner} is writing. Wait for it, or end it."
-                ) from error
-            if self._is_mine(handle):
-                break
-            handle.close()  # its owner has just ended, and taken the file away
-        handle.truncate(0)
-        handle.write(json.dumps(this_owner()).encode())
-        handle.flush()
+        try:
+            for _ in range(TRIES):
+                if self._take():
+                    return self
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        except OSError as error:
+            self._remove_made()
+            if isinstance(error, StoreError):
+                raise
+            raise StoreError(
+                f"path: expected a directory that can be written to, got {error.strerror}:"
+                f" {self.file.parent.parent}."
+            ) from error
+
+    def _take(self) -> bool:
+        """Take it, or return False where another writer has just ended and taken the file away."""
+        try:
+            for parent in reversed([self.file.parent, *self.file.parent.parents]):
+                with contextlib.suppress(FileExistsError):
+                    parent.mkdir()
+                    self._made.append(parent)
+            handle = open(self.file, "a+b", opener=_without_links)  # noqa: SIM115
+        except FileNotFoundError:  # it took the directory away, too
+            return False
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            owner = self._read_owner(handle)
+            if owner is None:
+                return False
+            raise StoreLockedError(
+                f"path: expected a store that nobody writes to, got {self.file.parent.parent},"
+                f" which {owner} is writing. Wait for it, or end it."
+            ) from error
+        except OSError:
+            handle.close()
+            if self.file.parent in self._made:
+                self.file.unlink(missing_ok=True)
+            raise
+        if not self._is_mine(handle):
+            handle.close()
+            return False
         self._handle = handle
-        return self
+        try:
+            handle.truncate(0)
+            handle.write(json.dumps(this_owner()).encode())
+            handle.flush()
+        except OSError:  # a full disk
+            self.__exit__(None, None, None)
+            raise
+        return True
 
     def __exit__(
         self,
@@ -98,17 +142,59 @@ class FileLock:
     ) -> None:
         assert self._handle is not None
         self.file.unlink(missing_ok=True)
-        self._handle.close()
-        # What was made for the lock alone goes with it, when nothing came of it.
+        with contextlib.suppress(OSError):  # what could not be written is tried again here
+            self._handle.close()
+        self._handle = None
+        self._remove_made()
+
+    def _remove_made(self) -> None:
+        """Take away what was made for the lock alone, when nothing came of it."""
         with contextlib.suppress(OSError):
             for parent in reversed(self._made):
                 parent.rmdir()
+
+    def _read_owner(self, handle: IO[bytes]) -> str | None:
+        """Return who holds the lock, as words; None where it has just ended.
+
+        Who has only just got it may not have said so yet, and what is there is of one before.
+        """
+        with handle:
+            for _ in range(50):
+                if not self._is_mine(handle):
+                    return None
+                handle.seek(0)
+                text = handle.read()
+                with contextlib.suppress(ValueError):
+                    if not is_dead(json.loads(text)):
+                        break
+                time.sleep(0.01)
+            return describe_owner(text)
 
     def _is_mine(self, handle: IO[bytes]) -> bool:
         try:
             return os.path.samestat(os.fstat(handle.fileno()), os.stat(self.file))
         except FileNotFoundError:
             return False
+
+
+def _machine() -> str | None:
+    """Return what tells a machine from others of the same name, where the system has it."""
+    try:
+        return Path("/etc/machine-id").read_text().strip() or None
+    except OSError:
+        return None
+
+
+def _processes() -> str | None:
+    """Return among which processes an id means one: each container has its own."""
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return None
+
+
+def _without_links(file: str, flags: int) -> int:
+    return os.open(file, flags | os.O_NOFOLLOW, 0o666)
 
 
 def _boot() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -15,9 +16,10 @@ from montezarr.dataset import ATTRIBUTE
 from montezarr.errors import StoreError, StoreExistsError, StoreNotFoundError
 from montezarr.store._ledger import Ledger
 from montezarr.store._manifest import STATUS_ATTRIBUTE, STORE_ATTRIBUTE
-from montezarr.store._place import LocalPlace, Place
+from montezarr.store._place import Place
 from montezarr.store._results import ORDER, RESULTS
 from montezarr.store._safe import check_document
+from montezarr.store._virtual import VirtualStore
 from montezarr.store._where import place_of, read_root
 
 
@@ -94,8 +96,7 @@ def open_place(place: Place) -> xr.Dataset:
                 f"path: expected the metadata of {name!r} as the root has them, got others:"
                 f" {place}. Call montezarr.repair."
             )
-    if isinstance(place, LocalPlace):
-        _check_files(place, nodes, info)
+    _check_files(place, nodes, info)
     # By the metadata in the root: those of all variables change with one rename.
     ds: xr.Dataset = xr.open_zarr(
         place.target(), consolidated=True, chunks={}, zarr_format=3, decode_timedelta=False
@@ -141,7 +142,7 @@ def _names(place: Place, state: Mapping[str, Any], found: list[str]) -> list[str
     return [*first, *(name for name in found if name not in first)]
 
 
-def _check_files(place: LocalPlace, nodes: Mapping[str, Any], info: Mapping[str, Any]) -> None:
+def _check_files(place: Place, nodes: Mapping[str, Any], info: Mapping[str, Any]) -> None:
     """Raise if a chunk is not there, or of another size than all are: it would read as nothing."""
     n_chunks = -(-info["n_paths"] // info["chunk"])
     for name, node in nodes.items():
@@ -149,26 +150,16 @@ def _check_files(place: LocalPlace, nodes: Mapping[str, Any], info: Mapping[str,
         if "path" not in names:
             continue
         size = _plain_size(node)
-        for link in (place.path / name, place.path / name / "c"):
-            if link.is_symlink():
-                raise StoreError(f"path: expected no links in a store, got one: {link}.")
-        zeros = dict.fromkeys(names, "0")
-        for chunk in range(n_chunks):
-            parts = [name, "c", *(zeros | {"path": str(chunk)}).values()]
-            found = _size(os.path.join(place.path, *parts))
-            if found is None or (size is not None and found != size):
+        parts = [name, "c", *("{}" if dim == "path" else "0" for dim in names)]
+        keys = ["/".join(parts).format(chunk) for chunk in range(n_chunks)]
+        sizes = place.sizes(keys)
+        for chunk, key in enumerate(keys):
+            if key not in sizes or (size is not None and sizes[key] != size):
                 raise StoreError(
                     f"path: expected {n_chunks:,} chunks of {name!r}, got none for paths from"
                     f" {chunk * info['chunk']:,} on: {place}. Call montezarr.repair, or write with"
                     " the same Dataset, to draw them again."
                 )
-
-
-def _size(file: str) -> int | None:
-    try:
-        return os.lstat(file).st_size
-    except OSError:
-        return None
 
 
 def _plain_size(node: Mapping[str, Any]) -> int | None:
@@ -177,7 +168,7 @@ def _plain_size(node: Mapping[str, Any]) -> int | None:
     if not set(names) <= {"transpose", "bytes", "crc32c"}:
         return None
     shape = node["chunk_grid"]["configuration"]["chunk_shape"]
-    return int(np.prod(shape, dtype=np.int64)) * np.dtype(node["data_type"]).itemsize + 4
+    return int(math.prod(shape)) * int(np.dtype(node["data_type"]).itemsize) + 4
 
 
 def _results(place: Place) -> xr.Dataset:
@@ -207,4 +198,9 @@ def _with_labels(ds: xr.Dataset) -> xr.Dataset:
 
 
 def _virtual(path: Any) -> xr.Dataset | None:
-    return None
+    """Return the paths of a store without a disk, or None if `path` is no such thing."""
+    if isinstance(path, VirtualStore):
+        return path.to_dataset()
+    if not isinstance(path, (str, os.PathLike)) or not os.path.isfile(path):
+        return None
+    return VirtualStore.load(path).to_dataset()

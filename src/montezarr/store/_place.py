@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, final
 
+from montezarr.errors import StoreError
 from montezarr.store import _faults
 
 OWN = "montezarr"
@@ -172,9 +173,9 @@ class LocalPlace(Place):
         with self._file(key).open("ab", buffering=0) as file:
             before = file.tell()
             try:
-                if _faults.is_armed("commit.torn") and b'"chunk"' in data:
+                if _faults.is_armed("commit.torn", chunk := _faults.chunk_in(data)):
                     _write_all(file, data[: len(data) // 2])
-                    _faults.reach("commit.torn")
+                    _faults.reach("commit.torn", chunk)
                 _write_all(file, data)
             except OSError:
                 with contextlib.suppress(OSError):
@@ -215,7 +216,7 @@ class LocalPlace(Place):
         """Lock a file in the directory, which is made if need be."""
         from montezarr.store._lock import FileLock
 
-        return FileLock(self.path / LOCK)
+        return FileLock(self._file(LOCK))
 
     def clean(self) -> None:
         """Remove temporary files, of which no other writer is."""
@@ -239,7 +240,13 @@ class LocalPlace(Place):
         temporary.unlink(missing_ok=True)
 
     def _file(self, key: str) -> Path:
-        return self.path.joinpath(*check_key(key).split("/"))
+        """Return the file of a key; a link on the way might lead out of the store."""
+        file = self.path
+        for part in check_key(key).split("/"):
+            file = file / part
+            if file.is_symlink():
+                raise StoreError(f"path: expected no links in a store, got one: {file}.")
+        return file
 
     def _sync_directories(self, file: Path) -> None:
         """Make the names on the way to a file durable."""

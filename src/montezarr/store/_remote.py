@@ -1,1 +1,237 @@
-"""Object stores: what a Zarr store is written through."""
+"""Object stores: what a Zarr store is written through.
+
+An object is replaced whole, and nothing can be added to one. So a log is an object, its base, and
+one more for each time that something was added, a part:
+
+``key``
+    The base, as a file would hold it. When nobody writes, and nobody was killed, there is nothing
+    else.
+``key.parts/<digest>.<number>``
+    What was added, in the order of the numbers. `digest` is that of the base that was there then: a
+    part counts only with the very base that it was written after. So the base alone switches from
+    one state of the log to the next, and a part that outlives it, since a writer was killed or a
+    request came late, says nothing any more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Self, final
+from urllib.parse import urlsplit
+
+from zarr.abc.store import Store
+from zarr.storage import FsspecStore
+
+from montezarr._checks import type_error, value_error
+from montezarr.errors import MissingDependencyError, StoreError
+from montezarr.store import _faults
+from montezarr.store._place import Pieces, Place, check_key
+from montezarr.store._remote_lock import RemoteLock
+from montezarr.store._remote_store import RemoteStore, is_in_memory, name_of
+
+PARTS = 256
+"""With more parts than this a log is written anew as one object, so that it is read fast."""
+
+TRIES = 20
+"""Times that a log is read while somebody writes it anew."""
+
+
+@dataclass
+class _Log:
+    """A log as it was read, or written: its base, the parts and the last of their numbers."""
+
+    digest: str
+    content: bytes
+    count: int = 0
+    number: int = 0
+
+
+@final
+class RemotePlace(Place):
+    """A Zarr store of any kind. What is set in it is there whole or not at all.
+
+    Parameters
+    ----------
+    store : zarr.abc.store.Store
+        Which.
+    name : str, optional
+        As messages have it.
+    """
+
+    def __init__(self, store: Store, name: str | None = None):
+        self.store, self.name = store, name or name_of(store)
+        self._start()
+
+    @classmethod
+    def at(cls, url: str, storage_options: Mapping[str, Any] | None = None) -> Self:
+        """Return the place with a URL, through fsspec.
+
+        Raises
+        ------
+        ArgumentTypeError, ArgumentValueError
+            If fsspec knows no such place.
+        MissingDependencyError
+            If the package for it is not installed.
+        """
+        if storage_options is not None and not isinstance(storage_options, Mapping):
+            kind = type(storage_options).__name__  # what it is must not show: it may be a secret
+            raise type_error("storage_options", "a dict of what fsspec takes", kind)
+        name = _without_secrets(url)
+        try:
+            store = FsspecStore.from_url(url, storage_options=dict(storage_options or {}))
+        except ImportError as error:
+            raise MissingDependencyError(
+                f"path: {name} needs another package: {error}. For S3: pip install 'montezarr[s3]'"
+            ) from error
+        except ValueError as error:
+            expected = "a directory, or a URL that fsspec knows"
+            raise value_error("path", expected, name, f"fsspec says: {error}.") from error
+        return cls(store, name)
+
+    def get(self, key: str) -> bytes | None:
+        """Return the content of an object."""
+        return self._objects.get(check_key(key))
+
+    def put(self, key: str, pieces: Pieces, *, durable: bool = False, number: int = 0) -> None:
+        """Set an object: stores take it in one piece, and keep it once they say so."""
+        data = b"".join(memoryview(piece).cast("B") for piece in pieces)
+        _faults.reach("chunk.before_write", number)
+        self._objects.set(check_key(key), data)
+        _faults.reach("chunk.after_write", number)
+        _faults.reach("chunk.after_rename", number)
+
+    def size(self, key: str) -> int | None:
+        """Return the bytes of an object."""
+        return self._objects.size(check_key(key))
+
+    def delete(self, key: str) -> None:
+        """Delete an object."""
+        self._objects.delete([check_key(key)])
+
+    def append(self, key: str, data: bytes, *, durable: bool = False) -> None:
+        """Set one more part."""
+        if key not in self._logs:
+            self.read_log(key)
+        # Noted again when it is done: after a failure nobody knows whether the part is there.
+        log = self._logs.pop(key, None) or _Log(_digest(b""), b"")
+        if log.count >= PARTS:
+            self.put_log(key, log.content + data)
+            return
+        self._objects.set(f"{check_key(key)}.parts/{log.digest}.{log.number + 1:08d}", data)
+        self._logs[key] = _Log(log.digest, log.content + data, log.count + 1, log.number + 1)
+
+    def read_log(self, key: str) -> bytes | None:
+        """Return the base and its parts.
+
+        The parts are listed before the base is read. They are deleted after another base took its
+        place, so the base that is read is that of all the parts that there were, or a later one.
+        """
+        for _ in range(TRIES):
+            listed = self._parts(key)
+            base = self.get(key)
+            digest = _digest(base or b"")
+            mine = [part for part in listed if _digest_in(part) == digest]
+            parts = [part for part in self._objects.get_all(mine) if part is not None]
+            if len(parts) == len(mine):
+                break
+        else:
+            raise StoreError(f"path: expected the parts of a log that are listed: {self}/{key}.")
+        if self._is_locked:
+            self._objects.delete(part for part in listed if part not in mine)
+        content = b"".join([base or b"", *parts])
+        self._logs[key] = _Log(digest, content, len(mine), _number_in(mine[-1]) if mine else 0)
+        return None if base is None and not mine else content
+
+    def put_log(self, key: str, data: bytes, *, durable: bool = False) -> None:
+        """Set the base, which makes all parts void, and delete these."""
+        self._logs.pop(key, None)
+        digest, listed = _digest(data), self._parts(key)
+        mine = [part for part in listed if _digest_in(part) == digest]
+        if self.get(key) == data:
+            # These count still. The last one first: what is left is what was there once.
+            for part in reversed(mine):
+                self._objects.delete([part])
+        else:
+            # From a time when the log was the same. They must not count again.
+            self._objects.delete(mine)
+            self._objects.set(check_key(key), data)
+        self._objects.delete(part for part in listed if part not in mine)
+        self._logs[key] = _Log(digest, data)
+
+    def objects(self) -> Iterator[str]:
+        """Yield the keys."""
+        return self._objects.keys()
+
+    def sizes(self, keys: Iterable[str]) -> dict[str, int]:
+        """Return the bytes of objects, by one listing if they are many."""
+        return self._objects.sizes(keys)
+
+    def free_bytes(self) -> int | None:
+        """Return None: stores grow."""
+        return None
+
+    def target(self) -> Store:
+        """Return the Zarr store."""
+        return self.store
+
+    def lock(self) -> RemoteLock:
+        """Hold an object that says who writes."""
+        return RemoteLock(self._objects, self._begin, self._end)
+
+    def clean(self) -> None:
+        """Do nothing: what is half done is not there, and void parts go when the log is read."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        if is_in_memory(self.store):
+            raise type_error(
+                "path", "a store that other processes can write to", self.name,
+                "This one is in the memory of this process: choose mz.backend('threads').",
+            )  # fmt: skip
+        return {"store": self.store, "name": self.name}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.store, self.name = state["store"], state["name"]
+        self._start()
+
+    def _start(self) -> None:
+        self._objects = RemoteStore(self.store, self.name)
+        self._logs: dict[str, _Log] = {}
+        self._is_locked = False
+
+    def _begin(self) -> None:
+        """Forget what was read before the lock: somebody may have written since."""
+        self._logs.clear()
+        self._is_locked = True
+
+    def _end(self, is_mine: bool) -> None:
+        """Leave logs as one object each, as files have them; void the parts of late requests."""
+        logs, self._logs, self._is_locked = self._logs, {}, False
+        for key, log in logs.items():
+            if is_mine and log.count:
+                self.put_log(key, log.content)
+        self._logs.clear()
+
+    def _parts(self, key: str) -> list[str]:
+        """Return the parts of a log, of all its bases, in order."""
+        return sorted(self._objects.below(f"{check_key(key)}.parts/"), key=_number_in)
+
+
+def _digest(base: bytes) -> str:
+    return hashlib.sha256(base).hexdigest()[:24]
+
+
+def _digest_in(part: str) -> str:
+    return part.rpartition("/")[2].partition(".")[0]
+
+
+def _number_in(part: str) -> int:
+    text = part.rpartition(".")[2]
+    return int(text) if text.isdecimal() else 0
+
+
+def _without_secrets(url: str) -> str:
+    """Return a URL without a user, a password, and what may be a token."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"

@@ -17,7 +17,7 @@ from montezarr.store._report import Problem, Verification
 from montezarr.store._results import RESULTS
 from montezarr.store._session import Session, Stop
 from montezarr.store._source import source_in
-from montezarr.store._verify import examined, said_by_root, verify
+from montezarr.store._verify import examined, said_by_root, verify_place
 from montezarr.store._where import place_of
 
 
@@ -88,7 +88,7 @@ def repair(
             session = stop.session = Session(place, ledger, durable)
             options = ds, process, statistics
             _mend(session, problems, stop, progress, options)
-    found = verify(place.target() if not place.is_local else path, 1)
+    found = verify_place(place, 1)
     return replace(found, repaired=tuple(sorted({problem.key for problem in problems})))
 
 
@@ -99,6 +99,7 @@ def _mend(
     root = said_by_root(place)
     if root is not None and ledger.bad:
         ledger.target = max(ledger.target, root["target"])
+    ledger.check(place)
     was_complete = ledger.complete is not None or (
         root is not None and root["status"] == "complete"
     )

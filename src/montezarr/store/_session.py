@@ -19,6 +19,7 @@ from montezarr.errors import StoreError
 from montezarr.lazy import show_bytes
 from montezarr.runs import OnProgress, Tally
 from montezarr.store import _faults, _journal
+from montezarr.store._host import host
 from montezarr.store._journal import JOURNAL
 from montezarr.store._ledger import STATES, ChunkRecord, Ledger
 from montezarr.store._manifest import environment
@@ -29,6 +30,9 @@ from montezarr.store._task import ChunkTask, Item
 
 EVERY = 0.2
 """Seconds between two times that readers are told; what is committed is so before."""
+
+LITTLE = 2**16
+"""Bytes that metadata and the journal may need when all chunks are there."""
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -50,7 +54,7 @@ class Session:
         self.place, self.ledger, self.durable = place, ledger, durable
         self._written: dict[str, bytes] = {}
         self._number = 0
-        self._published = 0.0
+        self._published, self._publications = 0.0, 0
 
     @property
     def manifest(self) -> Any:
@@ -59,20 +63,22 @@ class Session:
 
     def begin(self) -> None:
         """Make a new store: first the journal, which says what it is, last the root."""
-        _faults.reach("create.before")
-        self.rewrite()
-        _faults.reach("create.journal")
-        self.publish()
-        _faults.reach("create.after")
+        with self._tidy():
+            _faults.reach("create.before")
+            self.rewrite()
+            _faults.reach("create.journal")
+            self.publish()
+            _faults.reach("create.after")
 
     def resume(self) -> None:
         """Take up a store: nothing half done is left, and the metadata say what is committed."""
-        self.place.clean()
-        if self.ledger.bad or len(self.place.read_log(JOURNAL) or b"") != self.ledger.end:
-            self.rewrite()
-        self._drop_strays()
-        self._note_environment()
-        self.publish()
+        with self._tidy():
+            self.place.clean()
+            if self.ledger.bad or len(self.place.read_log(JOURNAL) or b"") != self.ledger.end:
+                self.rewrite()
+            self._drop_strays()
+            self._note_environment()
+            self.publish()
 
     def rewrite(self) -> None:
         """Write the journal anew, without what is torn or said twice."""
@@ -83,7 +89,8 @@ class Session:
     def aim(self, target: int) -> None:
         """Say how many paths there are to be."""
         self.ledger.target, self.ledger.complete = target, None
-        self._append({"target": target})
+        with self._tidy():
+            self._append({"target": target})
 
     def run(
         self,
@@ -107,21 +114,18 @@ class Session:
         task = ChunkTask(source.drawn(), source.stored, manifest, self.place, self.durable)
         items = _items(source, ledger, list(chunks), per_task)
         on_progress(ledger.committed, ledger.target, len(tally.masked))
-        try:
-            with backend.running():
-                results = windowed(backend, task, items, _span, stopping=stop)
-                for _, (records, report) in results:
-                    tally.add(report)
-                    for chunk, record in records:
-                        self.commit(chunk, record)
-                    on_progress(ledger.committed, ledger.target, len(tally.masked))
-        except OSError as error:
-            if error.errno in NO_ROOM:
-                raise self._no_room(error) from error
-            raise
-        finally:
-            with contextlib.suppress(OSError):  # it may be that of a full disk
-                self.publish()
+        with self._tidy():
+            try:
+                with backend.running(), _killed_when_left(backend):
+                    results = windowed(backend, task, items, _span, stopping=stop)
+                    for _, (records, report) in results:
+                        tally.add(report)
+                        for chunk, record in records:
+                            self.commit(chunk, record)
+                        on_progress(ledger.committed, ledger.target, len(tally.masked))
+            finally:
+                with contextlib.suppress(OSError):  # it may be that of a full disk
+                    self.publish()
         return tally
 
     def commit(self, chunk: int, record: ChunkRecord, environment: int | None = None) -> None:
@@ -138,34 +142,52 @@ class Session:
     def publish(self) -> None:
         """Let readers see what is committed: the arrays first, the root last."""
         ledger = self.ledger
-        files = self.manifest.files(
-            ledger.shown, ledger.target, ledger.committed, ledger.is_complete
-        )
+        # Of a store that was complete, chunks may be gone.
+        complete = ledger.is_complete and ledger.shown == ledger.target
+        files = self.manifest.files(ledger.shown, ledger.target, ledger.committed, complete)
         self._published = time.monotonic()
-        _faults.reach("publish.before")
+        number, self._publications = self._publications, self._publications + 1
+        _faults.reach("publish.before", number)
         for key, data in files.items():
             if key == "zarr.json":
-                _faults.reach("publish.arrays")
+                _faults.reach("publish.arrays", number)
             if key not in self._written:
                 self._written[key] = self.place.get(key) or b""
             if self._written[key] != data:
                 self.place.put(key, [data], durable=self.durable, number=-1)
                 self._written[key] = data
-        _faults.reach("publish.after")
+        _faults.reach("publish.after", number)
 
     def finish(self, source: Source | None) -> None:
         """When all chunks are there: the statistics, the journal in order, and the root."""
-        _faults.reach("finish.before")
-        if source is not None and source.layout is not None:
-            finish_statistics(self.place, self.ledger, source.layout, self.durable)
-        _faults.reach("finish.statistics")
-        self.ledger.complete = self.ledger.target
-        self.rewrite()
-        _faults.reach("finish.journal")
-        self._drop_strays()
-        self.publish()
-        self.place.clean()
-        _faults.reach("finish.after")
+        ledger = self.ledger
+        with self._tidy():
+            _faults.reach("finish.before")
+            if source is not None and source.layout is not None:
+                finish_statistics(self.place, ledger, source.layout, self.durable)
+            _faults.reach("finish.statistics")
+            self.rewrite()
+            _faults.reach("finish.journal")
+            self._drop_strays()
+            known, ledger.complete = ledger.complete, ledger.target
+            self.publish()
+            self.place.clean()
+            # Last, since nothing is done any more to a store of which the journal says this.
+            if known != ledger.target:
+                self._append({"complete": ledger.target})
+            _faults.reach("finish.after")
+
+    @contextlib.contextmanager
+    def _tidy(self) -> Iterator[None]:
+        """Leave nothing half done, and say of a full disk what it has to have."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno in NO_ROOM:
+                raise self._no_room(error) from error
+            raise
+        finally:
+            self.place.clean()
 
     def _append(self, record: Any) -> None:
         line = _journal.line_of(record)
@@ -191,7 +213,7 @@ class Session:
 
     def _no_room(self, error: OSError) -> StoreError:
         ledger = self.ledger
-        needed = bytes_needed(ledger)
+        needed = max(bytes_needed(ledger), LITTLE)
         free = self.place.free_bytes()
         room = "" if free is None else f", {show_bytes(free)} are free"
         return StoreError(
@@ -205,17 +227,17 @@ class Session:
         ledger = self.ledger
         print(
             f"montezarr: stopped; {ledger.committed:,} of {ledger.target:,} paths are committed."
-            f" To go on: mz.write(ds, {str(self.place)!r})",
+            f" To go on: {host.get().resume(str(self.place))}",
             file=sys.stderr,
         )
 
 
-def bytes_needed(ledger: Ledger, ratio: float = 1.0) -> int:
-    """Return the bytes of the chunks that are not there; `ratio` of it where compressed."""
+def bytes_needed(ledger: Ledger) -> int:
+    """Return the bytes of the chunks that are not there, as if nothing were compressed."""
     manifest = ledger.manifest
     sizes = (manifest.chunk_file_bytes(array) for array in manifest.arrays)
-    plain = (manifest.chunk * array.path_bytes * ratio for array in manifest.arrays)
-    chunk = sum(int(p) if size is None else size for size, p in zip(sizes, plain, strict=True))
+    plain = (manifest.chunk * array.path_bytes for array in manifest.arrays)
+    chunk = sum(p if size is None else size for size, p in zip(sizes, plain, strict=True))
     return len(ledger.missing()) * chunk
 
 
@@ -235,14 +257,27 @@ def _items(source: Source, ledger: Ledger, chunks: list[int], per_task: int) -> 
         at += count
 
 
+@contextlib.contextmanager
+def _killed_when_left(backend: Backend) -> Iterator[None]:
+    try:
+        yield
+    except LeaveAtOnce:
+        backend.kill()
+        raise
+
+
 def _span(item: Item) -> tuple[int, int]:
     return item[0], item[1]
 
 
-class Stop:
-    """Inside of it SIGINT and SIGTERM are noted; a second one does at once what it would have done.
+class LeaveAtOnce(BaseException):
+    """A second signal came. It is no KeyboardInterrupt, on which what runs is waited for."""
 
-    Afterwards, the first one does so too: when what ran is committed, and all is in order.
+
+class Stop:
+    """Inside of it SIGINT and SIGTERM are noted; with a second one, nothing is waited for any more.
+
+    Afterwards they do what they would have done: when what ran is committed, and all is in order.
     """
 
     def __init__(self) -> None:
@@ -269,6 +304,9 @@ class Stop:
         trace: TracebackType | None,
     ) -> None:
         self._restore()
+        if isinstance(error, LeaveAtOnce):
+            signal.raise_signal(self.caught[-1])
+            raise KeyboardInterrupt from error  # the program has other plans with that signal
         if self.caught and kind is None:
             if self.session is not None and not self.session.ledger.is_complete:
                 self.session.say_resume()
@@ -276,9 +314,10 @@ class Stop:
 
     def _handle(self, number: int, frame: Any) -> None:
         self.caught.append(number)
+        host.get().noticed(number)
         if len(self.caught) > 1:
             self._restore()
-            signal.raise_signal(number)
+            raise LeaveAtOnce
 
     def _restore(self) -> None:
         for number, handler in self._before.items():

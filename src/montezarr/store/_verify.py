@@ -90,7 +90,13 @@ def verify(
     check_int("level", level, maximum=3)
     check_int("sample", sample, minimum=1)
     check_int("seed", seed)
-    place = place_of(path, storage_options)
+    return verify_place(place_of(path, storage_options), level, sample, seed, ds, process)
+
+
+def verify_place(
+    place: Place, level: int, sample: int = 1, seed: int = 0, ds: Any = None, process: Any = None
+) -> Verification:
+    """Do what `verify` does, of a place."""
     started = time.perf_counter()
     ledger, problems = examined(place, level)
     if ledger is None:
@@ -137,11 +143,14 @@ def examined(place: Place, level: int) -> tuple[Ledger | None, list[Problem]]:
         else:
             whole[key] = found
     if level >= 1:
-        with ThreadPoolExecutor(cores()) as pool:
+        pool = ThreadPoolExecutor(cores())
+        try:
             digests = pool.map(lambda key: digest([place.get(key) or b""])[1], whole)
             for (key, expected), found in zip(whole.items(), digests, strict=True):
                 if found != expected:
                     problems.append(Problem("damaged", key, "expected another checksum"))
+        finally:
+            pool.shutdown(cancel_futures=True)  # also on Ctrl-C
     return ledger, problems
 
 

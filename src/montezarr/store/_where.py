@@ -7,8 +7,11 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from zarr.abc.store import Store
+from zarr.storage import LocalStore
 
 from montezarr._checks import type_error, value_error
 from montezarr.errors import StoreError, StoreExistsError
@@ -19,7 +22,7 @@ from montezarr.store._manifest import (
     STORE_ATTRIBUTE,
     STORE_FORMAT,
 )
-from montezarr.store._place import OWN, LocalPlace, Place
+from montezarr.store._place import LOCK, OWN, LocalPlace, Place
 
 COMPLETE, INCOMPLETE = "complete", "incomplete"
 
@@ -37,6 +40,8 @@ def place_of(path: Any, storage_options: Mapping[str, Any] | None = None) -> Pla
 
         if storage_options is not None:
             raise value_error("storage_options", "None with a Zarr store", storage_options)
+        if type(path) is LocalStore and not path.read_only:
+            return LocalPlace(path.root.absolute())  # which promises more, and has its own lock
         return RemotePlace(path)
     if not isinstance(path, (str, os.PathLike)):
         raise type_error("path", "the path of a directory, a URL or a Zarr store", path)
@@ -45,6 +50,8 @@ def place_of(path: Any, storage_options: Mapping[str, Any] | None = None) -> Pla
         raise value_error("path", "the path of a directory", path)
     if "::" in text:
         raise value_error("path", "one place, not a chain of them", path)
+    if text.startswith("file://"):
+        text = url2pathname(urlsplit(text).path)
     if "://" in text:
         from montezarr.store._remote import RemotePlace
 
@@ -142,8 +149,9 @@ def _check_only_ours(place: Place) -> None:
         # Killed in the middle of making it: then the journal says that it is ours.
         ours = ours or (not own.is_symlink() and (own / "journal").is_file())
     else:
-        first = next(place.objects(), None)
-        ours = first is None or any(key.startswith(f"{OWN}/journal") for key in place.objects())
+        # The lock comes first, and then the journal.
+        ours = place.size(f"{OWN}/journal") is not None
+        ours = ours or all(key == LOCK for key in place.objects())
     if not ours:
         raise StoreExistsError(
             f"path: expected a montezarr store or nothing, got a directory with other content:"

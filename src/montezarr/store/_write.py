@@ -11,14 +11,14 @@ import xarray as xr
 from montezarr._checks import check_bool, check_callable, check_int, show, type_error, value_error
 from montezarr.choice import backend_of
 from montezarr.errors import StoreError, StoreMismatchError
-from montezarr.lazy import show_bytes
 from montezarr.progress import Progress
 from montezarr.runs import OnProgress
+from montezarr.store._estimate import check_room
 from montezarr.store._ledger import Ledger
 from montezarr.store._manifest import Manifest
 from montezarr.store._open import open_place
 from montezarr.store._place import Place
-from montezarr.store._session import Session, Stop, bytes_needed
+from montezarr.store._session import Session, Stop
 from montezarr.store._source import Source, source_of
 from montezarr.store._storage import Storage
 from montezarr.store._where import place_of, read_root
@@ -122,6 +122,7 @@ def write(
     ledger = Ledger.read(place)
     manifest = source.manifest(storage or Storage(), first if ledger is None else 0)
     if ledger is not None:
+        ledger.check(place)
         # The default chunk depends on the number of workers; a store goes on in its own.
         source = _in_chunks(source, ledger.manifest.chunk)
     manifest = source.manifest(storage or Storage(), first)
@@ -131,7 +132,7 @@ def write(
         check_same(ledger, manifest, target, place)
     else:
         ledger = Ledger(manifest, target, environments=[manifest.environment])
-        check_room(place, ledger)
+    check_room(place, ledger, source)
     with Progress("write", enabled=show_it) as progress, Stop() as stop, place.lock():
         # Now that nobody else writes: what is there may be more than it was.
         ledger = Ledger.read(place) or ledger
@@ -206,23 +207,6 @@ def check_same(ledger: Ledger, manifest: Manifest, target: int, place: Place) ->
         raise StoreMismatchError(
             f"path: expected a store with n_paths = {target:,}, got {ledger.target:,}, in"
             f" {place}. Pass the same n_paths, or make it grow with montezarr.extend."
-        )
-
-
-def check_room(place: Place, ledger: Ledger) -> None:
-    """Raise if what is not there yet does not fit.
-
-    Raises
-    ------
-    StoreError
-        With the bytes needed.
-    """
-    needed, free = bytes_needed(ledger), place.free_bytes()
-    if free is not None and needed > free and ledger.manifest.storage.compression is None:
-        raise StoreError(
-            f"path: expected room for {show_bytes(needed)}, got {show_bytes(free)} free at"
-            f" {place}: {show_bytes(needed - free)} too little. Keep fewer times (keep=), store"
-            " float32 (storage=montezarr.Storage(dtype='float32')), or choose another disk."
         )
 
 

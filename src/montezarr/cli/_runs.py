@@ -1,40 +1,24 @@
-"""The command ``montezarr``: results on standard output, progress and errors on standard error."""
+"""Commands about runs: jobs, what they cost, the random words, the backends."""
 
 from __future__ import annotations
 
-import json
-import os
-import signal
 import sys
-import threading
-from typing import Any
 
 import click
 
-from montezarr import __version__, job
 from montezarr import bits as bits_of
-from montezarr.backends import end_all
+from montezarr import job
 from montezarr.bench.run import compare
-from montezarr.errors import MontezarrError
+from montezarr.cli._group import cli, json_option, quiet_option, say
 from montezarr.job import Report
 from montezarr.plan import plan as plan_of
 from montezarr.progress import Progress
-
-BAD_INPUT, INTERRUPTED = 2, 130
-
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
-
-
-@click.group()
-@click.version_option(__version__, prog_name="montezarr")
-def cli() -> None:
-    """Monte Carlo sample paths of stochastic processes, larger than memory."""
 
 
 @cli.command()
 @click.argument("file", type=click.Path())
 @json_option
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@quiet_option
 def run(file: str, as_json: bool, quiet: bool) -> None:
     """Run the job in FILE (TOML): fit, simulate into a store, print the risk, draw the picture.
 
@@ -45,7 +29,7 @@ def run(file: str, as_json: bool, quiet: bool) -> None:
         click.echo(f"Fitted {prepared.fit}")
     with Progress("simulate", enabled=not quiet) as progress:
         report = job.execute(prepared, progress)
-    click.echo(json.dumps(report.to_dict(), indent=2) if as_json else _text(report))
+    say(_text(report), report.to_dict(), as_json)
 
 
 @cli.command()
@@ -54,7 +38,7 @@ def run(file: str, as_json: bool, quiet: bool) -> None:
 def plan(file: str, as_json: bool) -> None:
     """Say what the job in FILE would cost, and do nothing."""
     costs = plan_of(job.prepare(job.load(file)).ds)
-    click.echo(json.dumps(costs.to_dict(), indent=2) if as_json else str(costs))
+    say(str(costs), costs.to_dict(), as_json)
 
 
 @cli.command()
@@ -107,49 +91,3 @@ def _text(report: Report) -> str:
         lines += ["", f"Fan chart: {report.plot}"]
     lines.append(f"{report.seconds:.1f} s")
     return "\n".join(lines)
-
-
-class _Stop:
-    """Handler of SIGINT and SIGTERM: the first lets what runs end, a second leaves at once."""
-
-    def __init__(self) -> None:
-        self.status = 0
-
-    def __call__(self, number: int, frame: Any) -> None:
-        if self.status:
-            ending = threading.Thread(target=end_all, daemon=True)
-            ending.start()
-            ending.join(1)
-            os._exit(128 + number)
-        self.status = 128 + number
-        # Not click.echo: this may come in the middle of another message.
-        os.write(2, b"\nmontezarr: finishing what runs; once more, to leave at once\n")
-        raise KeyboardInterrupt
-
-
-def main(arguments: list[str] | None = None) -> Any:
-    """Run the command line: errors of the input in one line with exit status 2."""
-    stop = _Stop()
-    before = {}
-    if threading.current_thread() is threading.main_thread():
-        before = {n: signal.signal(n, stop) for n in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        return cli.main(arguments, standalone_mode=False)
-    except click.exceptions.Exit as done:
-        sys.exit(done.exit_code)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(BAD_INPUT)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("montezarr: interrupted; run the same command again to go on.", err=True)
-        sys.exit(stop.status or INTERRUPTED)
-    except (MontezarrError, OSError) as error:
-        click.echo(f"montezarr: {error}", err=True)
-        sys.exit(BAD_INPUT)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,89 @@
+"""What a store will take, before it is written; measured where it is compressed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from montezarr.cost import initial_states
+from montezarr.errors import SamplerError, StoreError
+from montezarr.lazy import show_bytes
+from montezarr.sampling import VECTORISED
+from montezarr.seeding import BLOCK
+from montezarr.store._encode import encode
+from montezarr.store._ledger import Ledger
+from montezarr.store._manifest import Manifest
+from montezarr.store._place import LocalPlace, Place
+from montezarr.store._session import bytes_needed
+from montezarr.store._source import Source, source_of
+from montezarr.store._storage import Storage
+from montezarr.store._task import ChunkTask
+
+MOST = 8 * BLOCK
+"""Paths on which a compression is measured."""
+
+MOST_BYTES = 2**26
+
+
+def store_bytes(ds: Any, storage: Storage) -> tuple[int, int]:
+    """Return the bytes of a store of a Dataset, and the paths on which that was measured, or 0.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError, ReplayError
+        If `write` would refuse it.
+    """
+    source = source_of(ds)
+    manifest = source.manifest(storage, 0)
+    n_paths, chunks = source.run.n_paths, manifest.chunk_count(source.run.n_paths)
+    sizes = [manifest.chunk_file_bytes(array) for array in manifest.arrays]
+    fixed = sum(len(data) for data in manifest.files(n_paths, n_paths, n_paths, True).values())
+    if None not in sizes:
+        return fixed + chunks * sum(size for size in sizes if size is not None), 0
+    per_path, sample = _measured(source, manifest)
+    return fixed + int(n_paths * per_path), sample
+
+
+def check_room(place: Place, ledger: Ledger, source: Source) -> None:
+    """Raise if what is not there yet does not fit.
+
+    Raises
+    ------
+    StoreError
+        With the bytes needed.
+    """
+    free, manifest = place.free_bytes(), ledger.manifest
+    if free is None or not ledger.missing():
+        return
+    needed, ratio = bytes_needed(ledger), 1.0
+    if manifest.storage.compression is not None:
+        if needed <= free or source.run.sampling.kind not in VECTORISED:
+            return  # it will fit; or, a loop in Python, it costs too much to know before
+        try:
+            per_path, _ = _measured(source, manifest)
+        except SamplerError:
+            return  # the run itself will meet that, and say where
+        ratio = per_path / max(1, sum(array.path_bytes for array in manifest.arrays))
+        needed = int(ratio * needed)
+    if needed > free:
+        raise StoreError(
+            f"path: expected room for {show_bytes(needed)}, got {show_bytes(free)} free at"
+            f" {place}: {show_bytes(needed - free)} too little. Keep fewer times (keep=), store"
+            " float32 (storage=montezarr.Storage(dtype='float32')), or choose another disk."
+        )
+
+
+def _measured(source: Source, manifest: Manifest) -> tuple[float, int]:
+    """Return the compressed bytes of a path, and the number of paths that tell it."""
+    path_bytes = source.run.path_bytes + source.schema.path_bytes
+    blocks = max(1, min(MOST, MOST_BYTES // path_bytes) // BLOCK)
+    sample = min(source.run.n_paths, manifest.chunk, blocks * BLOCK)
+    task = ChunkTask(source.drawn(), source.stored, manifest, LocalPlace(Path()), False)
+    arrays, _, _ = task.values(0, sample, initial_states(source.run, 0, sample))
+    whole = -(-sample // BLOCK) * BLOCK
+    storage = Storage(**{**manifest.storage.to_dict(), "inner_chunk": None})
+    found = [
+        encode(array, whole, storage, values)[1]
+        for array, values in zip(manifest.arrays, arrays, strict=True)
+    ]
+    return sum(found) / sample, sample

@@ -1,0 +1,289 @@
+"""`info`: what a store says that it is. It runs and imports nothing, and reads no path."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, final
+
+import xarray as xr
+
+from montezarr._checks import show
+from montezarr.dataset import ATTRIBUTE
+from montezarr.lazy import show_bytes
+from montezarr.store._extend import ledger_of
+from montezarr.store._layout import PATH
+from montezarr.store._ledger import Ledger
+from montezarr.store._manifest import STATUS_ATTRIBUTE, Manifest
+from montezarr.store._open import open_store
+from montezarr.store._place import LocalPlace, Place
+from montezarr.store._where import COMPLETE, INCOMPLETE, place_of
+
+LONGEST = 200
+"""Characters of a process, or of a value of a recipe, that are printed."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Info:
+    """What a store is; printable.
+
+    Attributes
+    ----------
+    path : str
+        Where it is.
+    status : {"complete", "incomplete"}
+        Whether all is done.
+    process, seed, x0 : object
+        As the recipe has them.
+    sampler : str
+        Kind of the sampler; see `montezarr.sampling`.
+    own_code : bool
+        Whether the process is code of somebody's own, which no store holds.
+    derived : bool
+        Whether the variables were made of paths by an expression, which no store holds.
+    committed, target, readable : int
+        Paths that are there, that there are to be, and that can be read: up to the first gap.
+    first_path : int
+        Index of the first one in the run.
+    times : (int, first, last) or None
+        Number of times, and the first and the last one; None where there are none.
+    variables : list of dict
+        ``name``, ``dtype``, ``dims`` and ``shape``, with the paths that can be read.
+    chunk : int or None
+        Paths per chunk.
+    storage : dict or None
+        Choices of `montezarr.Storage`.
+    statistics : list of str
+        Names of the statistics that are taken with the paths.
+    bytes, files : int or None
+        Of what is on disk.
+    environments : list of dict
+        In which it was drawn.
+    masked : int
+        Paths that failed and were masked.
+    damaged : int
+        Lines of the journal that cannot be read.
+    """
+
+    path: str
+    status: str
+    process: Any
+    seed: Any
+    x0: Any
+    sampler: str
+    own_code: bool
+    derived: bool
+    committed: int
+    target: int
+    readable: int
+    first_path: int
+    times: tuple[int, Any, Any] | None
+    variables: list[dict[str, Any]]
+    chunk: int | None = None
+    storage: dict[str, Any] | None = None
+    statistics: tuple[str, ...] = ()
+    bytes: int | None = None
+    files: int | None = None
+    environments: tuple[Mapping[str, Any], ...] = ()
+    masked: int = 0
+    damaged: int = 0
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all paths are there, and all that belongs to them."""
+        return self.status == COMPLETE
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return {**asdict(self), "percent": self._percent()}
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def __str__(self) -> str:
+        state = self.status if self.is_complete else f"{self.status}, {self._percent()} %"
+        lines = [f"{self.path}: {state}", *(f"  {name:<11} {v}" for name, v in self._lines())]
+        # A name that a store holds may have line feeds in it, and is no line of ours.
+        return "\n".join(line.replace("\n", "\\n") for line in lines)
+
+    def _percent(self) -> int:
+        return 100 if self.is_complete else 100 * self.committed // max(self.target, 1)
+
+    def _lines(self) -> Iterator[tuple[str, str]]:
+        yield "process", _process(self.process) + (" (own code)" if self.own_code else "")
+        yield "run", f"seed {_seed(self.seed)}, x0 {_text(self.x0)}, {self.sampler}"
+        start = f", from path {self.first_path:,} on" if self.first_path else ""
+        less = f"; {self.readable:,} can be read" if self.readable < self.committed else ""
+        yield "paths", f"{self.committed:,} of {self.target:,}{start}{less}"
+        if self.times is not None:
+            count, first, last = self.times
+            yield "times", f"{count:,}, from {_text(first)} to {_text(last)}"
+        for variable in self.variables:
+            sizes = ", ".join(
+                f"{dim}: {size:,}"
+                for dim, size in zip(variable["dims"], variable["shape"], strict=True)
+            )
+            yield "variable", f"{variable['name']} ({sizes}) {variable['dtype']}"
+        if self.derived:
+            yield "", "made of paths by an expression, which the store does not hold"
+        if self.chunk is not None and self.storage is not None:
+            yield "chunk", f"{self.chunk:,} paths"
+            yield "storage", _storage(self.storage)
+        if self.statistics:
+            yield "statistics", ", ".join(self.statistics)
+        if self.bytes is not None:
+            yield "on disk", f"{show_bytes(self.bytes)} in {self.files:,} files"
+        for environment in self.environments:
+            yield "drawn by", _environment(environment)
+        if self.masked:
+            yield "masked", f"{self.masked:,} paths"
+        if self.damaged:
+            yield "damaged", f"{self.damaged:,} lines of the journal: see montezarr verify"
+
+
+def info(path: Any, *, storage_options: Mapping[str, Any] | None = None) -> Info:
+    """Return what a store says that it is, also while somebody writes it.
+
+    Nothing that it names is imported or run, and no path is read.
+
+    Parameters
+    ----------
+    path : str, path or Zarr store
+        Where the store is; or the JSON file of a `VirtualStore`.
+    storage_options : dict, optional
+        For a URL, what fsspec takes.
+
+    Returns
+    -------
+    Info
+        Printable, and as JSON by `to_dict`.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If `path` is no place.
+    StoreNotFoundError, StoreExistsError
+        If no store is there, or something else.
+    StoreError
+        If neither journal nor manifest tells what it is.
+    """
+    place = place_of(path, storage_options)
+    if isinstance(place, LocalPlace) and place.path.is_file():
+        return _of_dataset(str(place), open_store(path))
+    return _of_ledger(place, ledger_of(place))
+
+
+def _of_ledger(place: Place, ledger: Ledger) -> Info:
+    manifest = ledger.manifest
+    recipe = manifest.recipe_dict
+    # What is on disk of a remote store is what the journal tells of: a listing may take long.
+    objects = place.sizes(place.objects()) if place.is_local else None
+    files = {k: v[0] for k, v in ledger.files().items()} if objects is None else objects
+    times = next((c.values for c in manifest.constants if c.name == "time"), None)
+    readable = ledger.shown
+    return Info(
+        path=str(place),
+        status=COMPLETE if ledger.is_complete else INCOMPLETE,
+        process=recipe["process"],
+        seed=recipe["seed"],
+        x0=recipe["x0"],
+        sampler=str(recipe["sampler"]),
+        own_code="code" in recipe,
+        derived=manifest.values is not None,
+        committed=ledger.committed,
+        target=ledger.target,
+        readable=readable,
+        first_path=manifest.first_path,
+        times=_times(times),
+        variables=[
+            _variable(a.name, a.dtype, a.dims, a.with_paths(readable)) for a in manifest.arrays
+        ],
+        chunk=manifest.chunk,
+        storage=manifest.storage.to_dict(),
+        statistics=tuple(_statistics(manifest)),
+        bytes=sum(files.values()),
+        files=len(files),
+        environments=tuple(dict(e) for e in ledger.environments),
+        masked=sum(len(record.masked) for record in ledger.chunks.values()),
+        damaged=ledger.bad,
+    )
+
+
+def _of_dataset(path: str, ds: xr.Dataset) -> Info:
+    """Return what can be told of anything that opens, such as a virtual store."""
+    recipe = json.loads(ds.attrs[ATTRIBUTE])
+    n_paths = ds.sizes.get(PATH, 0)
+    times = ds["time"].values if "time" in ds.coords else None
+    return Info(
+        path=path,
+        status=INCOMPLETE if STATUS_ATTRIBUTE in ds.attrs else COMPLETE,
+        process=recipe["process"],
+        seed=recipe["seed"],
+        x0=recipe["x0"],
+        sampler=str(recipe["sampler"]),
+        own_code="code" in recipe,
+        derived=False,
+        committed=n_paths,
+        target=n_paths,
+        readable=n_paths,
+        first_path=int(ds.attrs.get("montezarr_first_path", 0)),
+        times=_times(times),
+        variables=[
+            _variable(str(name), str(v.dtype), map(str, v.dims), v.shape)
+            for name, v in ds.data_vars.items()
+        ],
+    )
+
+
+def _variable(name: str, dtype: str, dims: Any, shape: Any) -> dict[str, Any]:
+    return {"name": name, "dtype": dtype, "dims": list(dims), "shape": list(shape)}
+
+
+def _times(values: Any) -> tuple[int, Any, Any] | None:
+    if values is None or values.ndim != 1 or not values.size:
+        return None
+    first, last = (x.item() if x.dtype.kind in "iufb" else str(x) for x in (values[0], values[-1]))
+    return int(values.size), first, last
+
+
+def _statistics(manifest: Manifest) -> Iterator[str]:
+    """Yield the names of the statistics; with those of the variables, where they have their own."""
+    told = (manifest.statistics or {}).get("of", [])
+    for variable, entries in told.items() if isinstance(told, Mapping) else [(None, told)]:
+        for entry in entries if isinstance(entries, list) else []:
+            name = str(entry.get("name")) if isinstance(entry, Mapping) else show(entry)
+            yield name if variable is None else f"{name} of {variable}"
+
+
+def _process(process: Any) -> str:
+    if not isinstance(process, Mapping):
+        return show(process, LONGEST)
+    values = ", ".join(f"{k}={_text(v)}" for k, v in process.items() if k != "name")
+    text = f"{process.get('name')}({values})"
+    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
+
+
+def _text(value: Any) -> str:
+    return f"{value:.12g}" if isinstance(value, float) else show(value, LONGEST)
+
+
+def _seed(seed: Any) -> str:
+    known = isinstance(seed, Mapping) and set(seed) == {"entropy"}
+    return str(seed["entropy"])[:LONGEST] if known else show(seed, LONGEST)
+
+
+def _storage(storage: Mapping[str, Any]) -> str:
+    """Return the choices that are not the default, as words."""
+    chosen = {name: value for name, value in storage.items() if value is not None}
+    said = ", ".join(f"{name} {value}" for name, value in chosen.items())
+    exact = {"dtype", "keep_bits"}.isdisjoint(chosen)
+    plain = "uncompressed" if "compression" not in chosen else ""
+    return ", ".join(part for part in ("exact" if exact else "", said, plain) if part)
+
+
+def _environment(environment: Mapping[str, Any]) -> str:
+    names = {"python": "Python", "numpy": "NumPy", "numba": "Numba"}
+    known = [f"{title} {environment.get(name)}" for name, title in names.items()]
+    return f"{', '.join(known)} on {environment.get('system')} {environment.get('machine')}"

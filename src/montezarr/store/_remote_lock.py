@@ -1,0 +1,133 @@
+"""One writer at a time where no system takes locks from the dead: an object that says who it is."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+import time
+import warnings
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+from montezarr.errors import MontezarrWarning, StoreError, StoreLockedError
+from montezarr.store._lock import describe_owner, is_dead, is_here, this_owner
+from montezarr.store._place import LOCK
+from montezarr.store._remote_store import RemoteStore
+
+SETTLE = 1.0
+"""Seconds after which a record that was written without a condition is looked at again."""
+
+_held: set[str] = set()
+"""What this process holds, or is about to."""
+
+
+class RemoteLock:
+    """The object ``montezarr/lock``, with a record of its owner.
+
+    Where the store can, it is written on the condition that there is none: then one of two writers
+    gets it, however they race. Where it cannot, and where the lock of a dead owner is taken over,
+    the record is read again after a second: of two that race within this second, one goes on.
+
+    Parameters
+    ----------
+    objects : RemoteStore
+        Where.
+    begin : callable
+        Is called when it is held.
+    end : callable
+        Is called before it is released, with whether it is still held.
+    """
+
+    def __init__(
+        self, objects: RemoteStore, begin: Callable[[], None], end: Callable[[bool], None]
+    ):
+        self._objects, self._begin, self._end = objects, begin, end
+        self._nonce = secrets.token_hex(8)
+        self._record = json.dumps({**this_owner(), "nonce": self._nonce}).encode()
+
+    def __enter__(self) -> Self:
+        store = self._objects.store
+        able = store.supports_writes and store.supports_deletes and store.supports_listing
+        if store.read_only or not able:
+            raise StoreError(
+                "path: expected a store in which objects can be written, listed and deleted, got"
+                f" {self._objects.name}."
+            )
+        _held.add(self._nonce)
+        try:
+            self._take()
+        except BaseException:
+            _held.discard(self._nonce)
+            raise
+        self._begin()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # An error that is on its way says more than that the lock could not be taken away.
+        with contextlib.suppress(*(() if kind is None else (OSError,))):
+            try:
+                is_mine = self._objects.get(LOCK) == self._record
+                self._end(is_mine)
+                if is_mine:
+                    self._objects.delete([LOCK])
+            finally:
+                _held.discard(self._nonce)
+            if not is_mine and kind is None:
+                warnings.warn(
+                    f"The lock of {self._objects.name} was taken away while it was written. What"
+                    " this process wrote is there; another one may have written the same.",
+                    MontezarrWarning,
+                    stacklevel=3,
+                )
+
+    def _take(self) -> None:
+        found = self._objects.get(LOCK)
+        if found is not None:
+            if not _is_gone(found):
+                raise self._refusal(found)
+            self._objects.delete([LOCK])
+        is_sure = self._objects.create(LOCK, self._record)
+        if found is not None or not is_sure:
+            time.sleep(SETTLE)
+        found = self._objects.get(LOCK)
+        if found != self._record:
+            raise self._refusal(found)
+
+    def _refusal(self, found: bytes | None) -> StoreLockedError:
+        name = self._objects.name
+        hint = "Wait for it, or end it."
+        if not is_here(_parse(found)):
+            hint += (
+                " Nothing can tell from here whether it still runs; if it does not, delete the"
+                f" object {LOCK} there."
+            )
+        return StoreLockedError(
+            f"path: expected a store that nobody writes to, got {name}, which"
+            f" {describe_owner(found)} is writing. {hint}"
+        )
+
+
+def _is_gone(found: bytes) -> bool:
+    """Return whether whoever wrote a record surely is no more, or has left it behind."""
+    owner = _parse(found)
+    if is_dead(owner):
+        return True
+    mine = this_owner()
+    try:
+        return {**owner, **mine} == owner and owner["nonce"] not in _held
+    except (TypeError, KeyError):
+        return False
+
+
+def _parse(found: bytes | None) -> Any:
+    try:
+        return json.loads(found or b"")
+    except (ValueError, RecursionError):
+        return None

@@ -1,0 +1,227 @@
+"""A Zarr store called from synchronous code: what a `RemotePlace` needs of it, and no more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from typing import Any, TypeVar
+
+from zarr.abc.store import Store
+from zarr.buffer import default_buffer_prototype
+from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore, WrapperStore
+
+from montezarr.errors import StoreError
+
+try:
+    # Not public, but what Zarr itself calls stores by: their connections belong to its event loop.
+    from zarr.core.sync import sync
+except ImportError as error:
+    raise ImportError("montezarr expects a Zarr with zarr.core.sync; install zarr<4.") from error
+
+AT_ONCE = 32
+"""Requests under way together."""
+
+FEW = 16
+"""Up to so many sizes are asked for one by one; for more, the store is listed."""
+
+T = TypeVar("T")
+
+
+class RemoteStore:
+    """The objects of a Zarr store; it may be called from any thread.
+
+    Parameters
+    ----------
+    store : zarr.abc.store.Store
+        Which.
+    name : str
+        As messages have it.
+    """
+
+    def __init__(self, store: Store, name: str):
+        self.store, self.name = store, name
+
+    def get(self, key: str) -> bytes | None:
+        """Return an object, or None where there is none."""
+        return self._run(self._get(key))
+
+    def get_all(self, keys: Iterable[str]) -> list[bytes | None]:
+        """Return objects, in order."""
+        return self._run(_gather(self._get, keys))
+
+    def set(self, key: str, data: bytes) -> None:
+        """Write an object."""
+        self._run(self.store.set(key, _buffer(data)))
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Write an object unless there is one; return whether the store surely sees to that."""
+        return self._run(self._create(key, data))
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Take objects away, those that are there, in any order."""
+        self._run(_gather(self._delete, keys))
+
+    def size(self, key: str) -> int | None:
+        """Return the bytes of an object, or None where there is none."""
+        return self._run(self._size(key))
+
+    def sizes(self, keys: Iterable[str]) -> dict[str, int]:
+        """Return the bytes of those objects that are there."""
+        return self._run(self._sizes(list(keys)))
+
+    def below(self, prefix: str) -> list[str]:
+        """Return the keys that begin with a prefix that ends with a slash."""
+        return self._run(self._below(prefix))
+
+    def keys(self) -> Iterator[str]:
+        """Yield all keys, as they come."""
+        self._forget()
+        listing = self.store.list()
+        while keys := self._run(_take(listing, 1000)):
+            yield from (key for key in keys if key and not key.endswith("/"))
+
+    def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Wait for an answer.
+
+        What a store raises is one error here, which suits handlers of OSError and, other than those
+        of some stores, travels from a worker process.
+        """
+        try:
+            return sync(self._when_open(coroutine))
+        except OSError:
+            raise
+        except Exception as error:
+            raise StoreError(
+                f"path: expected an answer of {self.name}, got {type(error).__name__}: {error}"
+            ) from error
+
+    async def _when_open(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        try:
+            await self.store._ensure_open()  # most do so by themselves, a ZipStore does not
+        except BaseException:
+            coroutine.close()
+            raise
+        return await coroutine
+
+    def _forget(self) -> None:
+        """Have fsspec list anew: what it listed before does not know what others wrote since."""
+        if isinstance(self.store, FsspecStore):
+            self.store.fs.invalidate_cache()
+
+    async def _get(self, key: str) -> bytes | None:
+        found = await self.store.get(key, prototype=default_buffer_prototype())
+        return None if found is None else found.to_bytes()
+
+    async def _delete(self, key: str) -> None:
+        self._forget()
+        await self.store.delete(key)
+
+    async def _size(self, key: str) -> int | None:
+        self._forget()
+        try:
+            return await self.store.getsize(key)
+        except FileNotFoundError:
+            return None
+
+    async def _sizes(self, keys: list[str]) -> dict[str, int]:
+        listed = None if len(keys) <= FEW else await self._listed()
+        if listed is not None:
+            return {key: listed[key] for key in keys if key in listed}
+        found = zip(keys, await _gather(self._size, keys), strict=True)
+        return {key: size for key, size in found if size is not None}
+
+    async def _listed(self) -> dict[str, int] | None:
+        """Return the bytes of all objects, or None where Zarr has no way to list them."""
+        if isinstance(self.store, ObjectStore):
+            import obstore
+
+            listing = obstore.list(self.store.store)
+            return {meta["path"]: meta["size"] async for metas in listing for meta in metas}
+        if isinstance(self.store, FsspecStore):
+            self._forget()
+            found = await self.store.fs._find(self.store.path, detail=True)
+            root = self.store.path.rstrip("/") + "/"
+            return {name.removeprefix(root): int(info["size"]) for name, info in found.items()}
+        return None
+
+    async def _below(self, prefix: str) -> list[str]:
+        self._forget()
+        try:
+            return [key async for key in self.store.list_prefix(prefix) if key.startswith(prefix)]
+        except FileNotFoundError:
+            return []
+
+    async def _create(self, key: str, data: bytes) -> bool:
+        if isinstance(self.store, FsspecStore):
+            return await self._create_by_fsspec(key, data)
+        await self.store.set_if_not_exists(key, _buffer(data))
+        return isinstance(self.store, (MemoryStore, LocalStore, ObjectStore))
+
+    async def _create_by_fsspec(self, key: str, data: bytes) -> bool:
+        """Write an object unless there is one: Zarr would ask first and write then.
+
+        A server may take no notice of the condition (S3 does since 2024, others may not), so the
+        same is asked for once more: it must be refused then.
+        """
+        assert isinstance(self.store, FsspecStore)
+        path = f"{self.store.path.rstrip('/')}/{key}"
+        try:
+            for _ in range(2):
+                await self.store.fs._pipe_file(path, data, mode="create")
+        except FileExistsError:
+            return True
+        except (TypeError, NotImplementedError):  # a file system that knows no conditions
+            await self.store.set_if_not_exists(key, _buffer(data))
+        return False
+
+
+def is_in_memory(store: Any) -> bool:
+    """Return whether another process would have a store of its own in its place."""
+    if isinstance(store, WrapperStore):
+        return is_in_memory(store._store)
+    if isinstance(store, FsspecStore):
+        file_system = getattr(store.fs, "sync_fs", store.fs)
+        return "memory" in _protocols(file_system)
+    if isinstance(store, ObjectStore):
+        return type(store.store).__name__ == "MemoryStore"
+    return isinstance(store, MemoryStore)
+
+
+def name_of(store: Store) -> str:
+    """Return a store as messages have it: never how it is signed in to."""
+    if isinstance(store, FsspecStore):
+        file_system = getattr(store.fs, "sync_fs", store.fs)
+        return f"{_protocols(file_system)[0]}://{store.path.lstrip('/')}"
+    if isinstance(store, ObjectStore):
+        return repr(store.store)
+    return str(store)
+
+
+def _protocols(file_system: Any) -> tuple[str, ...]:
+    found = file_system.protocol
+    return (found,) if isinstance(found, str) else tuple(found)
+
+
+def _buffer(data: bytes) -> Any:
+    return default_buffer_prototype().buffer.from_bytes(data)
+
+
+async def _gather(function: Callable[[str], Awaitable[T]], keys: Iterable[str]) -> list[T]:
+    """Call for each key, so many at once."""
+    room = asyncio.Semaphore(AT_ONCE)
+
+    async def one(key: str) -> T:
+        async with room:
+            return await function(key)
+
+    return list(await asyncio.gather(*map(one, keys)))
+
+
+async def _take(listing: Any, count: int) -> list[str]:
+    out: list[str] = []
+    try:
+        while len(out) < count:
+            out.append(await anext(listing))
+    except (StopAsyncIteration, FileNotFoundError):
+        pass
+    return out

@@ -1,0 +1,389 @@
+"""`VirtualStore`: the store without a disk. It has all files that `write` would have made."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import xarray as xr
+from zarr.abc.store import Store
+from zarr.buffer import default_buffer_prototype
+
+from montezarr._checks import check_bool, check_int, value_error
+from montezarr.backends import cores
+from montezarr.dataset import ATTRIBUTE, to_dataset
+from montezarr.lazy import Run
+from montezarr.store._storage import Storage
+from montezarr.store._virtual_draw import VirtualChunks, bounds
+from montezarr.store._virtual_file import document_of, file_at, loaded, put_document
+from montezarr.store._virtual_layout import FEW_CHUNKS, chunks_of
+
+MOST_TASKS = 10**5
+"""Chunks up to which a store is opened as `simulate` returns paths, one task each."""
+
+TURN = 1000
+"""Keys that are listed before others have their turn."""
+
+
+class VirtualStore(Store):
+    """A Zarr store of any size that is nowhere: its chunks are simulated when they are read.
+
+    Its keys and bytes are those of the store that ``montezarr.write(ds, path, storage=storage)``
+    makes, to the last bit, so that all that reads Zarr in Python reads it, such as
+    ``xarray.open_zarr(store)`` and ``zarr.open(store)``. It is read-only, made at once and pickles;
+    `save` puts it into a file of some hundred bytes, which `montezarr.open` takes.
+
+    A read draws whole chunks; of a shard that is not compressed, the inner chunks that it needs.
+    xarray makes a Dask chunk of each (inner) chunk, and opens two million of them in half a second.
+    So chunks are larger where there would be more, and a few paths of 10**12 take a second or two:
+    to have them in milliseconds pass smaller ``chunks`` here, and ``chunks=None`` to xarray.
+
+    Parameters
+    ----------
+    recipe : Dataset, dict or str
+        From `simulate`, or made of it lazily as for `write`; or a recipe, which is
+        ``ds.attrs["montezarr"]``: no array of all paths is made, however many there are.
+    n_paths : int, optional
+        Number of paths: needed with a recipe; with a Dataset its own by default, and another one
+        only if it is as `simulate` returned it and x0 is common.
+    chunks : int, optional
+        Paths per chunk, rounded up to whole blocks of 1024. That of the Dataset by default; with a
+        recipe about 8 MiB, or more where there would be over two million, up to 1 GiB.
+    storage : Storage, optional
+        As for `write`. A compressed shard is drawn whole for any part of it.
+    process : object, optional
+        The sampler, where it is your own code and not alive in this process.
+    cache_bytes : int
+        Bytes of chunks to keep, those that were read last. Threads that ask for a chunk at the same
+        time draw it once in any case, and one draw serves all variables.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If `recipe` is none of these, or cannot be stored so.
+    ReplayError
+        If its sampler is not at hand.
+    MemoryBudgetError
+        If a block of paths cannot fit into memory; later, if a chunk that is read cannot.
+
+    Examples
+    --------
+    >>> import montezarr as mz, xarray as xr
+    >>> ds = mz.simulate(mz.RandomWalk(), n_paths=5000, T=4, seed=1)
+    >>> store = mz.VirtualStore(ds.attrs["montezarr"], n_paths=10**12)
+    >>> paths = xr.open_zarr(store, chunks=None)
+    >>> paths.x[987_654_321_000].values
+    array([ 0, -1,  0, -1,  0])
+    """
+
+    supports_writes = False
+    supports_deletes = False
+    supports_listing = True
+
+    def __init__(
+        self,
+        recipe: Any,
+        n_paths: int | None = None,
+        *,
+        chunks: int | None = None,
+        storage: Storage | None = None,
+        process: Any = None,
+        cache_bytes: int = 0,
+    ) -> None:
+        super().__init__(read_only=True)
+        size = check_int("cache_bytes", cache_bytes)
+        self._set(chunks_of(recipe, n_paths, chunks, storage, process, size), size)
+
+    def _set(self, chunks: VirtualChunks, cache_bytes: int) -> None:
+        self._chunks, self._cache_bytes = chunks, cache_bytes
+        n = chunks.n_paths
+        self._documents = chunks.manifest.files(n, n, n, complete=True)
+        self._pool: ThreadPoolExecutor | None = None
+        self._pool_of = 0
+
+    # --- what it is --------------------------------------------------------------------------
+
+    @property
+    def n_paths(self) -> int:
+        """Number of paths."""
+        return self._chunks.n_paths
+
+    @property
+    def chunk(self) -> int:
+        """Paths per chunk."""
+        return self._chunks.manifest.chunk
+
+    def __repr__(self) -> str:
+        name = self._chunks.task.drawn.sampling.name
+        return f"<montezarr.VirtualStore of {self.n_paths:,} paths of {name}>"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, VirtualStore) and self._identity() == other._identity()
+
+    def __hash__(self) -> int:
+        return hash(self._identity())
+
+    def __dask_tokenize__(self) -> Any:
+        return ("montezarr.VirtualStore", self._identity())
+
+    def _identity(self) -> str:
+        """Return a digest of what determines every byte of a chunk."""
+        told = self._chunks.manifest.to_dict()
+        del told["environment"]
+        text = json.dumps([self.n_paths, told], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def __getstate__(self) -> Any:
+        chunks = self._chunks
+        return self._is_open, chunks.task, chunks.n_paths, chunks.x0, self._cache_bytes
+
+    def __setstate__(self, state: Any) -> None:
+        is_open, task, n_paths, x0, cache_bytes = state
+        super().__init__(read_only=True)
+        self._is_open = is_open
+        self._set(VirtualChunks(task, n_paths, x0, cache_bytes), cache_bytes)
+
+    def with_read_only(self, read_only: bool = False) -> VirtualStore:
+        """Return the store again; as one to write to it is refused."""
+        if not check_bool("read_only", read_only):
+            raise value_error("read_only", "True: a VirtualStore cannot be written", read_only)
+        again = type(self).__new__(type(self))
+        again.__setstate__((False, *self.__getstate__()[1:]))
+        return again
+
+    # --- the file ----------------------------------------------------------------------------
+
+    def save(self, path: Any) -> None:
+        """Write a file of some hundred bytes that `montezarr.open` and `load` take.
+
+        Parameters
+        ----------
+        path : str or path
+            Where, such as "paths.json". Another file of this kind is replaced, nothing else is.
+
+        Raises
+        ------
+        ArgumentValueError
+            If a recipe cannot restore the store: with derived variables, an x0 of each path, or
+            options of the sampler.
+        StoreExistsError
+            If there is something else at `path`.
+        StoreError
+            If it cannot be written.
+        """
+        put_document(file_at(path), document_of(self._chunks))
+
+    @classmethod
+    def load(cls, path: Any, process: Any = None, *, cache_bytes: int = 0) -> VirtualStore:
+        """Return the store that `save` wrote to a file; nothing that it names is imported.
+
+        Parameters
+        ----------
+        path : str or path
+            The file.
+        process : object, optional
+            The sampler, where it is your own code.
+        cache_bytes : int
+            As above.
+
+        Raises
+        ------
+        StoreNotFoundError
+            If there is no such file.
+        StoreError
+            If it is not what `save` writes, or its sampler is not at hand.
+        """
+        size = check_int("cache_bytes", cache_bytes)
+        store = cls.__new__(cls)
+        super(VirtualStore, store).__init__(read_only=True)
+        store._set(loaded(path, process, size), size)
+        return store
+
+    def to_dataset(self) -> xr.Dataset:
+        """Return all paths as a lazy Dataset, as `montezarr.open` does.
+
+        Up to 100,000 chunks it is what `simulate` returns. Beyond, its Dask chunks are so many
+        chunks of the store that there are no more than a million: select before you compute.
+        """
+        chunks = self._chunks
+        manifest, drawn = chunks.manifest, chunks.task.drawn
+        exact = manifest.storage.dtype is None and manifest.storage.keep_bits is None
+        count = manifest.chunk_count(self.n_paths)
+        recipe = manifest.recipe_dict
+        if exact and drawn.program is None and count <= MOST_TASKS:
+            run = Run(drawn.sampling, self.n_paths, manifest.chunk, recipe, chunks.x0)
+            return to_dataset(run)
+        many = -(-count // FEW_CHUNKS) * manifest.chunk
+        ds: xr.Dataset = xr.open_zarr(self, chunks={"path": many}, decode_timedelta=False)
+        ds = ds[[array.name for array in manifest.arrays]]
+        ds.attrs = {ATTRIBUTE: manifest.recipe}
+        return ds
+
+    # --- reading -----------------------------------------------------------------------------
+
+    async def get(self, key: str, prototype: Any = None, byte_range: Any = None) -> Any:
+        """Return a file, or bytes of it: a chunk is drawn, in a thread."""
+        found = self._find(key)
+        if found is None or self._is_ready(found, byte_range):
+            return self.get_sync(key, prototype=prototype, byte_range=byte_range)
+        loop = asyncio.get_running_loop()
+        data = await loop.run_in_executor(self._threads(), self._chunks.get, *found, byte_range)
+        return _as_buffer(data, prototype)
+
+    def get_sync(self, key: str, *, prototype: Any = None, byte_range: Any = None) -> Any:
+        """Return a file, or bytes of it, drawn in this thread."""
+        document = self._documents.get(key)
+        if document is not None:
+            low, high = bounds(byte_range, len(document))
+            return _as_buffer(document[low:high], prototype)
+        found = self._find(key)
+        return (
+            None if found is None else _as_buffer(self._chunks.get(*found, byte_range), prototype)
+        )
+
+    async def get_partial_values(
+        self, prototype: Any, key_ranges: Iterable[tuple[str, Any]]
+    ) -> list[Any]:
+        """Return several of them."""
+        gets = [self.get(key, prototype, byte_range) for key, byte_range in key_ranges]
+        return list(await asyncio.gather(*gets))
+
+    async def get_ranges(
+        self, key: str, byte_ranges: Sequence[Any], *, prototype: Any, **limits: Any
+    ) -> AsyncIterator[Sequence[tuple[int, Any]]]:
+        """Yield ranges of a file; what fails is raised as it is, in no group of exceptions."""
+        gets = [self.get(key, prototype, byte_range) for byte_range in byte_ranges]
+        for i, data in enumerate(await asyncio.gather(*gets)):
+            if data is None:
+                raise FileNotFoundError(key)
+            yield [(i, data)]
+
+    async def exists(self, key: str) -> bool:
+        """Return whether there is a file of that name."""
+        return key in self._documents or self._find(key) is not None
+
+    async def getsize(self, key: str) -> int:
+        """Return the bytes of a file; a compressed chunk is drawn for that."""
+        found = self._find(key)
+        if found is not None:
+            return await asyncio.to_thread(self._chunks.size, *found)
+        if key not in self._documents:
+            raise FileNotFoundError(key)
+        return len(self._documents[key])
+
+    def _is_ready(self, found: tuple[int, int], byte_range: Any) -> bool:
+        return self._chunks.is_ready(found[0], byte_range)
+
+    def _find(self, key: str) -> tuple[int, int] | None:
+        """Return variable and chunk of a key, or None where it is none of a chunk."""
+        for i, array in enumerate(self._chunks.manifest.arrays):
+            if not key.startswith(f"{array.name}/c/"):
+                continue
+            parts = key.split("/")[2:]
+            number = parts[array.axis] if len(parts) == len(array.dims) else ""
+            if not (number.isascii() and number.isdecimal() and len(number) < 20):
+                return None
+            chunk = int(number)
+            good = chunk < self._count and key == array.key(chunk)
+            return (i, chunk) if good else None
+        return None
+
+    @property
+    def _count(self) -> int:
+        return self._chunks.manifest.chunk_count(self.n_paths)
+
+    def _threads(self) -> ThreadPoolExecutor:
+        """Return threads of this store: a draw that reads another store does not wait for itself.
+
+        As many as cores: more would only take more memory. A fork has none of its parent's.
+        """
+        if self._pool is None or self._pool_of != os.getpid():
+            self._pool = ThreadPoolExecutor(cores(), thread_name_prefix="montezarr-virtual")
+            self._pool_of = os.getpid()
+        return self._pool
+
+    # --- listing -----------------------------------------------------------------------------
+
+    async def list(self) -> AsyncIterator[str]:
+        """Yield all keys, of which there may be very many."""
+        async for key in self.list_prefix(""):
+            yield key
+
+    async def list_prefix(self, prefix: str) -> AsyncIterator[str]:
+        """Yield the keys that begin so."""
+        for key in self._documents:
+            if key.startswith(prefix):
+                yield key
+        for array in self._chunks.manifest.arrays:
+            start = f"{array.name}/c/"
+            if not (prefix.startswith(start) or start.startswith(prefix)):
+                continue
+            for chunk in range(self._count):
+                if array.key(chunk).startswith(prefix):
+                    yield array.key(chunk)
+                if chunk % TURN == 0:
+                    await asyncio.sleep(0)
+
+    async def list_dir(self, prefix: str) -> AsyncIterator[str]:
+        """Yield the names in a directory."""
+        within = prefix.strip("/")
+        start = f"{within}/" if within else ""
+        seen = dict.fromkeys(
+            key.removeprefix(start).partition("/")[0]
+            for key in self._documents
+            if key.startswith(start)
+        )
+        for name in seen:
+            yield name
+        for name in self._chunk_names(within):
+            if name not in seen:
+                yield name
+
+    def _chunk_names(self, within: str) -> Iterator[str]:
+        """Yield the names in a directory of chunks, such as x/c or x/c/7."""
+        parts = within.split("/")
+        array = next((a for a in self._chunks.manifest.arrays if a.name == parts[0]), None)
+        if array is None or len(parts) > len(array.dims) + 1:
+            return
+        if len(parts) == 1:
+            yield "c"
+            return
+        places = parts[2:]
+        if array.axis == len(places) and parts[1] == "c" and set(places) <= {"0"}:
+            yield from (str(chunk) for chunk in range(self._count))
+            return
+        if len(places) < len(array.dims):
+            number = places[array.axis] if array.axis < len(places) else "0"
+            key = "/".join([*parts, *["0"] * (len(array.dims) - len(places))])
+            if number and self._find(key) is not None:
+                yield "0"
+
+    # --- no writing --------------------------------------------------------------------------
+
+    async def set(self, key: str, value: Any) -> None:
+        """Refuse."""
+        self._check_writable()
+
+    async def delete(self, key: str) -> None:
+        """Refuse."""
+        self._check_writable()
+
+    def set_sync(self, key: str, value: Any) -> None:
+        """Refuse."""
+        self._check_writable()
+
+    def delete_sync(self, key: str) -> None:
+        """Refuse."""
+        self._check_writable()
+
+
+def _as_buffer(data: Any, prototype: Any) -> Any:
+    chosen = default_buffer_prototype() if prototype is None else prototype
+    return chosen.buffer.from_bytes(data)

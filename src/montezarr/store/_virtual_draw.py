@@ -1,0 +1,265 @@
+"""Chunks that are drawn when they are read: which paths a range of bytes needs, and no more."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable
+from concurrent.futures import Future
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from zarr.abc.store import OffsetByteRequest, RangeByteRequest, SuffixByteRequest
+
+from montezarr import _buffers
+from montezarr._checks import type_error
+from montezarr.errors import MemoryBudgetError
+from montezarr.folding import Arrays
+from montezarr.lazy import WORKING_COPIES, memory_limit, show_bytes
+from montezarr.store._encode import checked, encode, padded, shard_index
+from montezarr.store._task import ChunkTask
+
+SHARED_BYTES = 2**27
+"""Bytes that wait for the next request where one draw serves several: of several variables, and of
+the parts of a compressed shard."""
+
+Data = NDArray[np.uint8]
+
+
+class Once:
+    """Make a thing once for all threads that ask for it at the same time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: dict[Hashable, Future[Any]] = {}
+
+    def __call__(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        """Return what `make` returns, called here or in the thread that asked first."""
+        with self._lock:
+            future = self._running.get(key)
+            is_first = future is None
+            if future is None:
+                future = self._running[key] = Future()
+        if not is_first:
+            return future.result()
+        try:
+            value = make()
+        except BaseException as error:
+            future.set_exception(error)
+            raise
+        else:
+            future.set_result(value)
+            return value
+        finally:
+            with self._lock:
+                del self._running[key]
+
+
+class Recent:
+    """What was used last, as much of it as fits into a number of bytes."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit, self.bytes = limit, 0
+        self._lock = threading.Lock()
+        self._entries: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
+
+    def get(self, key: Hashable) -> Any:
+        """Return an entry, which is then the last to go, or None."""
+        with self._lock:
+            if key not in self._entries:
+                return None
+            self._entries.move_to_end(key)
+            return self._entries[key][0]
+
+    def put(self, key: Hashable, value: Any, size: int) -> None:
+        """Keep an entry, at the expense of others; one that is too large is not kept."""
+        self.drop(key)
+        if size > self.limit:
+            return
+        with self._lock:
+            self._entries[key] = value, size
+            self.bytes += size
+            while self.bytes > self.limit:
+                _, (_, freed) = self._entries.popitem(last=False)
+                self.bytes -= freed
+
+    def drop(self, key: Hashable) -> None:
+        """Forget an entry, if it is there."""
+        with self._lock:
+            self.bytes -= self._entries.pop(key, (None, 0))[1]
+
+
+class VirtualChunks:
+    """The chunk files of a store that nobody wrote.
+
+    Parameters
+    ----------
+    task : ChunkTask
+        What draws, and how it is stored.
+    n_paths : int
+        Number of paths.
+    x0 : dask array (..., n_paths) or None
+        Initial states, where they differ from path to path.
+    cache_bytes : int
+        Bytes of files to keep.
+    """
+
+    def __init__(self, task: ChunkTask, n_paths: int, x0: Any, cache_bytes: int) -> None:
+        self.task, self.manifest, self.n_paths, self.x0 = task, task.manifest, n_paths, x0
+        storage = self.manifest.storage
+        # Where the parts of a shard have a size that is known, each can be made alone.
+        self._splits = storage.inner_chunk is not None and storage.compression is None
+        chunk = self.manifest.chunk
+        self._unit: int = (storage.inner_chunk or chunk) if self._splits else chunk
+        shared = storage.inner_chunk is not None and not self._splits
+        self._files = Recent(max(cache_bytes, self._largest() if shared else 0))
+        self._several = len(self.manifest.arrays) > 1
+        self._draws = Recent(SHARED_BYTES if self._several else 0)
+        self._once = Once()
+
+    def is_ready(self, i: int, byte_range: Any) -> bool:
+        """Return whether bytes can be had without a draw: those of the index of a shard."""
+        if not self._splits:
+            return False
+        low, _ = bounds(byte_range, self._size(i))
+        return low >= self._part_bytes(i) * self._parts
+
+    def get(self, i: int, chunk: int, byte_range: Any = None) -> Data:
+        """Return bytes of a chunk of variable number `i`."""
+        if not self._splits:
+            whole = self._made(i, chunk, 0, 1)
+            low, high = bounds(byte_range, len(whole))
+            return whole[low:high]
+        low, high = bounds(byte_range, self._size(i))
+        part, body = self._part_bytes(i), self._part_bytes(i) * self._parts
+        pieces = []
+        if low < min(high, body):
+            first, last = low // part, min(-(-high // part), self._parts)
+            drawn = self._made(i, chunk, first, last)
+            pieces.append(drawn[low - first * part : high - first * part])
+        if high > body:
+            index = joined(checked(shard_index(self._parts, part)))
+            pieces.append(index[max(low - body, 0) : high - body])
+        return pieces[0] if len(pieces) == 1 else joined(pieces)
+
+    def size(self, i: int, chunk: int) -> int:
+        """Return the bytes of a chunk file; a compressed one must be made for that."""
+        known = self.manifest.chunk_file_bytes(self.manifest.arrays[i])
+        return len(self.get(i, chunk)) if known is None else known
+
+    @property
+    def _parts(self) -> int:
+        return self.manifest.chunk // self._unit
+
+    def _part_bytes(self, i: int) -> int:
+        return self._unit * self.manifest.arrays[i].path_bytes + 4
+
+    def _size(self, i: int) -> int:
+        size = self.manifest.chunk_file_bytes(self.manifest.arrays[i])
+        assert size is not None  # it is not compressed
+        return size
+
+    def _largest(self) -> int:
+        chunk = self.manifest.chunk
+        return max(SHARED_BYTES, *(2 * chunk * a.path_bytes for a in self.manifest.arrays))
+
+    def _made(self, i: int, chunk: int, first: int, last: int) -> Data:
+        """Return parts of a chunk file: of a shard the inner chunks, else all of it."""
+        key = (i, chunk, first, last)
+
+        def make() -> Data:
+            # What was in the cache a moment ago, when another thread was not yet done, may be now.
+            data: Data | None = self._files.get(key)
+            if data is None:
+                data = joined(self._encoded(i, self._drawn(chunk, first, last)[i], last - first))
+                data.setflags(write=False)  # several readers may get it
+                self._files.put(key, data, data.nbytes)
+            return data
+
+        made: Data = self._once(key, make)
+        return made
+
+    def _encoded(self, i: int, values: NDArray[Any], parts: int) -> Iterable[Any]:
+        array, storage = self.manifest.arrays[i], self.manifest.storage
+        if not self._splits:
+            return encode(array, self.manifest.chunk, storage, values)[0]
+        rows = storage.apply(values, np.dtype(array.dtype).newbyteorder("<"))
+        rows = padded(rows, parts * self._unit, array.fill)
+        starts = range(0, rows.shape[-1], self._unit)
+        inner = (np.ascontiguousarray(rows[..., low : low + self._unit]) for low in starts)
+        return [piece for part in inner for piece in checked(part)]
+
+    def _drawn(self, chunk: int, first: int, last: int) -> Arrays:
+        """Return the values of all variables, drawn now or a moment ago for another of them."""
+        key = (chunk, first, last)
+
+        def make() -> Arrays:
+            entry = self._draws.get(key)
+            if entry is None:
+                arrays = self._draw(chunk, first, last)
+                if self._several:
+                    size = sum(array.nbytes for array in arrays)
+                    self._draws.put(key, (arrays, [len(arrays) - 1]), size)
+                return arrays
+            arrays, left = entry
+            left[0] -= 1
+            if left[0] == 0:  # all of them had theirs
+                self._draws.drop(key)
+            return list(arrays)
+
+        drawn: Arrays = self._once(key, make)
+        return drawn
+
+    def _draw(self, chunk: int, first: int, last: int) -> Arrays:
+        start = chunk * self.manifest.chunk + first * self._unit
+        stop = min(start + (last - first) * self._unit, self.n_paths)
+        arrays = self.manifest.arrays
+        if start >= stop:  # the end of the last shard, where no paths are
+            return [np.empty((*array.shape, 0), array.dtype) for array in arrays]
+        size = (stop - start) * sum(array.path_bytes for array in arrays)
+        if size * WORKING_COPIES > memory_limit():
+            raise MemoryBudgetError(
+                f"key: expected a chunk that fits into memory, got {stop - start:,} paths ="
+                f" {show_bytes(size)}, {WORKING_COPIES} times, with {show_bytes(memory_limit())} to"
+                " use. Read fewer paths at once: whole inner chunks of a shard are drawn alone."
+            )
+        x0 = self.x0
+        if x0 is not None:
+            x0 = np.asarray(x0[..., start:stop].compute(scheduler="synchronous"))
+        return self.task.values(start, stop, x0)[0]
+
+
+def bounds(byte_range: Any, size: int) -> tuple[int, int]:
+    """Return start and end of a byte request in an object of so many bytes.
+
+    Raises
+    ------
+    ArgumentTypeError
+        If it is none.
+    """
+    if byte_range is None:
+        return 0, size
+    if isinstance(byte_range, RangeByteRequest):
+        low, high = byte_range.start, byte_range.end
+    elif isinstance(byte_range, OffsetByteRequest):
+        low, high = byte_range.offset, size
+    elif isinstance(byte_range, SuffixByteRequest):
+        low, high = size - byte_range.suffix, size
+    else:
+        raise type_error("byte_range", "a byte request of Zarr, or None", byte_range)
+    low = min(max(low, 0), size)
+    return low, max(low, min(high, size))
+
+
+def joined(pieces: Iterable[Any]) -> Data:
+    """Return the pieces of a file in one, on recycled memory."""
+    parts = [np.frombuffer(piece, np.uint8) for piece in pieces if len(piece)]
+    if len(parts) == 1:
+        return parts[0]
+    out: Data = _buffers.empty((sum(part.nbytes for part in parts),), np.uint8)
+    at = 0
+    for part in parts:
+        out[at : at + part.nbytes] = part
+        at += part.nbytes
+    return out

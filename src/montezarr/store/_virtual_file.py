@@ -1,0 +1,216 @@
+"""The small file that names a store without a disk: its recipe, and nothing that is imported."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from montezarr._checks import check_choice, check_int, type_error, value_error
+from montezarr.errors import ReplayError, StoreError, StoreExistsError, StoreNotFoundError
+from montezarr.lazy import show_bytes
+from montezarr.seeding import BLOCK
+from montezarr.store._manifest import LARGEST, MAX_BYTES
+from montezarr.store._storage import Storage
+from montezarr.store._virtual_draw import VirtualChunks
+from montezarr.store._virtual_layout import (
+    BAD,
+    plain_source,
+    run_to_store,
+    store_source,
+    whole_blocks,
+    with_policies,
+)
+
+MARK = "montezarr_virtual"
+"""Key of the file by which it is known, with the version of its format."""
+
+VERSION = 1
+KEYS = {MARK, "recipe", "n_paths", "chunk", "storage", "policies"}
+
+POLICIES = {
+    "on_error": ("raise", "mask", "retry"),
+    "on_nonfinite": ("raise", "keep", "mask", "retry"),
+}
+
+
+def document_of(chunks: VirtualChunks) -> bytes:
+    """Return the file that names a store.
+
+    Raises
+    ------
+    ArgumentValueError
+        If a recipe cannot restore it.
+    """
+    manifest, drawn = chunks.manifest, chunks.task.drawn
+    recipe = manifest.recipe_dict
+    reason = None
+    if drawn.program is not None:
+        reason = "variables made of the paths"
+    elif chunks.x0 is not None or (isinstance(recipe["x0"], dict) and "digest" in recipe["x0"]):
+        reason = "an x0 that is an array or an object"
+    elif "options" in recipe:
+        reason = "options of the sampler"
+    if reason is not None:
+        raise value_error(
+            "path", "a store that a recipe restores", reason,
+            "Write the paths to a store, or pickle the VirtualStore.",
+        )  # fmt: skip
+    document = {
+        MARK: VERSION,
+        "recipe": recipe,
+        "n_paths": chunks.n_paths,
+        "chunk": manifest.chunk,
+        "storage": manifest.storage.to_dict(),
+        "policies": {name: getattr(drawn.sampling, name) for name in POLICIES},
+    }
+    return json.dumps(document, indent=1).encode()
+
+
+def read_document(path: Path) -> dict[str, Any] | None:
+    """Return what a file says, or None if it is none of these.
+
+    Raises
+    ------
+    StoreError
+        If it is one that nobody can read.
+    """
+    if not path.is_file():
+        return None
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise StoreError(f"path: expected a file that can be read, got {error}.") from error
+    is_ours = MARK.encode() in text[:MAX_BYTES]
+    if not is_ours and path.suffix != ".json":
+        return None
+    try:
+        document = _parsed(text)
+    except (ValueError, RecursionError) as error:
+        raise StoreError(
+            f"path: expected the JSON of a montezarr.VirtualStore, got {error}: {path}."
+        ) from error
+    return document
+
+
+def _parsed(text: bytes) -> dict[str, Any]:
+    if len(text) > MAX_BYTES:
+        raise ValueError(f"more than {show_bytes(MAX_BYTES)}")
+    document = json.loads(text, parse_constant=_no_number)
+    if not isinstance(document, dict) or MARK not in document:
+        raise ValueError(f"no {MARK!r} in it")
+    return document
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"the number {text}")
+
+
+def _checked(
+    document: Mapping[str, Any], path: Path, process: Any, cache_bytes: int
+) -> VirtualChunks:
+    """Return what a file names; nothing in it is believed before it is checked.
+
+    Raises
+    ------
+    StoreError
+        If it is not what `VirtualStore.save` wrote.
+    """
+    try:
+        return _restored(document, process, cache_bytes)
+    except ReplayError as error:
+        raise StoreError(
+            f"path: expected a sampler that is at hand, got: {error} Code of yours is given by"
+            f" montezarr.VirtualStore.load(path, process=...): {path}."
+        ) from error
+    except BAD as error:
+        raise StoreError(
+            f"path: expected the JSON of a montezarr.VirtualStore, got one with"
+            f" {type(error).__name__}: {error}: {path}."
+        ) from error
+
+
+def _restored(document: Mapping[str, Any], process: Any, cache_bytes: int) -> VirtualChunks:
+    if document[MARK] != VERSION or type(document[MARK]) is not int:
+        raise value_error(MARK, str(VERSION), document[MARK])
+    if document.keys() != KEYS:
+        raise value_error("keys", str(sorted(KEYS)), sorted(document))
+    recipe, policies = document["recipe"], document["policies"]
+    if not isinstance(recipe, dict) or not isinstance(recipe.get("process"), dict):
+        raise type_error("recipe", "an object", recipe)
+    if policies.keys() != POLICIES.keys():
+        raise value_error("policies", str(sorted(POLICIES)), sorted(policies))
+    chosen = {name: check_choice(name, policies[name], POLICIES[name]) for name in POLICIES}
+    chunk = check_int("chunk", document["chunk"], minimum=BLOCK, maximum=LARGEST)
+    count = check_int("n_paths", document["n_paths"], minimum=1, maximum=LARGEST)
+    storage = Storage.from_dict(document["storage"])
+    run = with_policies(run_to_store(recipe, process), chosen)
+    return store_source(plain_source(run, count), whole_blocks(chunk), storage, cache_bytes)
+
+
+def file_at(path: Any) -> Path:
+    """Return the path of a file.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If it is none.
+    """
+    if not isinstance(path, (str, os.PathLike)):
+        raise type_error("path", "the path of a file", path)
+    text = os.fspath(path)
+    if not isinstance(text, str) or not text or "\x00" in text:
+        raise value_error("path", "the path of a file", path)
+    return Path(text).expanduser()
+
+
+def put_document(path: Path, data: bytes) -> None:
+    """Write a file whole, or not at all; only another one of its kind is replaced.
+
+    Raises
+    ------
+    StoreExistsError
+        If something else is there.
+    StoreError
+        If it cannot be written.
+    """
+    try:
+        theirs = os.path.lexists(path) and (path.is_symlink() or read_document(path) is None)
+    except StoreError:
+        theirs = True
+    if theirs:
+        raise StoreExistsError(
+            f"path: expected the file of a montezarr.VirtualStore or nothing, got another one:"
+            f" {path}. It is left as it is; choose another path."
+        )
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        try:
+            with beside.open("xb") as file:
+                file.write(data)
+            os.replace(beside, path)
+        finally:
+            beside.unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(f"path: expected a place to write to, got {error}.") from error
+
+
+def loaded(path: Any, process: Any, cache_bytes: int) -> VirtualChunks:
+    """Return what the file at a path names.
+
+    Raises
+    ------
+    StoreNotFoundError, StoreError
+        If it is none of these.
+    """
+    file = file_at(path)
+    document = read_document(file)
+    if document is None:
+        raise StoreNotFoundError(
+            f"path: expected a montezarr store, or the file of a VirtualStore, got {file}."
+        )
+    return _checked(document, file, process, cache_bytes)

@@ -1,0 +1,178 @@
+"""What a store without a disk is made of: a Dataset or a recipe, and in which chunks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import xarray as xr
+
+from montezarr._checks import check_int, type_error, value_error
+from montezarr.dataset import ATTRIBUTE, recipe_in, to_dataset
+from montezarr.errors import MemoryBudgetError, MontezarrError
+from montezarr.lazy import Run, memory_limit, show_bytes
+from montezarr.observed import as_dataset, schema_of
+from montezarr.replay import is_untouched, run_of
+from montezarr.sampling import VECTORISED
+from montezarr.seeding import BLOCK
+from montezarr.store._layout import PATH
+from montezarr.store._manifest import LARGEST
+from montezarr.store._source import Source, source_of
+from montezarr.store._storage import Storage
+from montezarr.store._task import ChunkTask
+from montezarr.store._virtual_draw import VirtualChunks
+
+CHUNK_BYTES = 2**23
+"""Bytes of a chunk: a path alone comes at once, and what Zarr costs per chunk is little."""
+
+FEW_CHUNKS = 2 * 10**6
+"""Chunks up to which Dask opens a store at once, at some 80 bytes each."""
+
+LARGE_CHUNK = 2**30
+"""Bytes of a chunk where there would be more than that of smaller ones, if memory allows."""
+
+BAD = (
+    MontezarrError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError,
+    RecursionError,
+)  # fmt: skip
+"""What a file that is not ours makes of its checks."""
+
+
+def chunks_of(
+    recipe: Any, n_paths: Any, chunks: Any, storage: Any, process: Any, cache_bytes: int
+) -> VirtualChunks:
+    """Return the chunks of a `VirtualStore`, by its arguments, all checked.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError, ReplayError
+        If they make no store.
+    """
+    if storage is not None and not isinstance(storage, Storage):
+        raise type_error("storage", "a montezarr.Storage, or None", storage)
+    stored = storage or Storage()
+    if isinstance(recipe, (xr.Dataset, xr.DataArray)) and n_paths is None:
+        source = source_of(recipe, process)
+        chunk = source.run.chunk if chunks is None else whole_blocks(chunks)
+    else:
+        run = run_to_store(recipe, process)
+        if n_paths is None:
+            raise value_error("n_paths", "a number of paths with a recipe", None)
+        count = check_int("n_paths", n_paths, minimum=1, maximum=LARGEST)
+        chunk = _policy(run, count, stored) if chunks is None else whole_blocks(chunks)
+        source = plain_source(run, count)
+    return store_source(source, chunk, stored, cache_bytes)
+
+
+def store_source(source: Source, chunk: int, storage: Storage, cache_bytes: int) -> VirtualChunks:
+    """Return the chunks of a source in chunks of so many paths."""
+    source = replace(source, run=replace(source.run, chunk=chunk))
+    _check(source.run)
+    manifest = source.manifest(storage, 0)
+    nowhere: Any = None  # a task that only draws puts nothing anywhere
+    task = ChunkTask(source.drawn(), source.stored, manifest, nowhere, durable=False)
+    return VirtualChunks(task, source.run.n_paths, source.run.x0, cache_bytes)
+
+
+def whole_blocks(chunks: Any) -> int:
+    """Return a number of paths rounded up to whole blocks."""
+    return -(-check_int("chunks", chunks, minimum=1, maximum=LARGEST) // BLOCK) * BLOCK
+
+
+def _policy(run: Run, n_paths: int, storage: Storage) -> int:
+    """Return the paths per chunk: few, so that one path comes fast, and more for very many paths.
+
+    A sampler that is a loop in Python takes long for a block already.
+    """
+    block = BLOCK * run.path_bytes
+    count = max(1, CHUNK_BYTES // block) if run.sampling.kind in VECTORISED else 1
+    for_dask = -(-n_paths // (FEW_CHUNKS * BLOCK))
+    largest = min(LARGE_CHUNK, memory_limit() // 16)
+    count = max(count, min(for_dask, max(1, largest // block)))
+    if storage.inner_chunk is None:
+        return count * BLOCK
+    inner = storage.inner_chunk
+    return -(-count * BLOCK // inner) * inner
+
+
+def _check(run: Run) -> None:
+    if run.sampling.kind == "legacy":
+        raise value_error(
+            "recipe", "a sampler with a stream of its own",
+            run.sampling.name,
+            "Zarr reads in threads, which share the global random state that this one draws from.",
+        )  # fmt: skip
+    needed = BLOCK * run.path_bytes
+    if needed > memory_limit():
+        raise MemoryBudgetError(
+            f"recipe: expected a block of {BLOCK} paths that fits into memory, got"
+            f" {show_bytes(needed)}. Keep fewer times."
+        )
+
+
+def run_to_store(recipe: Any, process: Any) -> Run:
+    """Return the run of a recipe, or of a Dataset whose number of paths is to be another one."""
+    if isinstance(recipe, (xr.Dataset, xr.DataArray)):
+        run = run_of(recipe, process)
+        if not is_untouched(recipe, run):
+            hint = "A Dataset made of that has its own number."
+            raise value_error("n_paths", "None, or a Dataset as simulate returned it", recipe, hint)
+    else:
+        run = _run_of_recipe(recipe, process)
+    if run.x0 is not None:
+        raise value_error(
+            "recipe", "the Dataset alone where each path has its own x0", recipe,
+            "Pass what simulate returned, without n_paths.",
+        )  # fmt: skip
+    return run
+
+
+def _run_of_recipe(recipe: Any, process: Any) -> Run:
+    if isinstance(recipe, Mapping):
+        try:
+            recipe = json.dumps(dict(recipe))
+        except (TypeError, ValueError) as error:
+            raise value_error("recipe", "a recipe as JSON", recipe) from error
+    if not isinstance(recipe, str):
+        expected = "a Dataset from montezarr.simulate, or its recipe as a dict or JSON"
+        raise type_error("recipe", expected, recipe)
+    bare = xr.Dataset(attrs={ATTRIBUTE: recipe})
+    _check_steps(recipe_in(bare))
+    try:
+        run = run_of(bare, process)
+    except MontezarrError:
+        raise
+    except BAD as error:
+        expected = "a recipe that montezarr wrote"
+        raise value_error("recipe", expected, recipe, f"{type(error).__name__}: {error}") from error
+    # A run that is alive may have others; a recipe says nothing about failures.
+    return with_policies(run, {"on_error": "raise", "on_nonfinite": "raise"})
+
+
+def _check_steps(recipe: Mapping[str, Any]) -> None:
+    """Raise before the times of a recipe fill the memory."""
+    grid = recipe["grid"]
+    steps = grid.get("T") if isinstance(grid, dict) else None
+    if isinstance(steps, int) and steps * 64 > memory_limit():
+        raise MemoryBudgetError(f"recipe: expected times that fit into memory, got {steps:,}.")
+
+
+def with_policies(run: Run, policies: Mapping[str, str]) -> Run:
+    """Return a run that does so about failing paths."""
+    chosen: Any = policies
+    return replace(run, sampling=replace(run.sampling, **chosen))
+
+
+def plain_source(run: Run, n_paths: int) -> Source:
+    """Return so many paths of a run as a source; no Dask array of all of them is made."""
+    few = to_dataset(run)
+    return Source(
+        run=replace(run, n_paths=n_paths),
+        ds=few,
+        schema=schema_of(as_dataset(few, PATH)),
+        program=None,
+        values=None,
+        stored=tuple(range(len(run.sampling.variables))),
+    )

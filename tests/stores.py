@@ -1,0 +1,27 @@
+"""What the tests of stores share."""
+
+import hashlib
+
+import montezarr as mz
+
+GBM = mz.GeometricBrownianMotion(mu=0.05, sigma=0.2)
+CHAIN = mz.MarkovChain(transition=[[0.5, 0.5], [0.1, 0.9]], states=["calm", "storm"])
+HESTON = mz.Heston(mu=0.0, kappa=1.0, theta=0.04, xi=0.5, rho=-0.5)
+
+
+def gbm_paths(**changes):
+    arguments = {"n_paths": 5000, "T": 20, "x0": 100.0, "dt": 0.05, "seed": 42, "chunks": 1024}
+    return mz.simulate(GBM, **(arguments | changes))
+
+
+def files(root):
+    """Every file below `root` with a digest of its content."""
+    return {
+        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    }
+
+
+def payoff_of(ds):
+    return ds.assign(payoff=(ds.x.isel(time=-1) - 105).clip(min=0))
