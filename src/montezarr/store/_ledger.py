@@ -117,6 +117,8 @@ class Ledger:
             If neither the journal nor the manifest can tell what the store is.
         """
         data = place.read_log(JOURNAL)
+        if data is None and place.get(MANIFEST) is not None:
+            data = place.read_log(JOURNAL)  # a writer may have begun between the two looks
         records, end, bad = _journal.read(data or b"")
         head = next((r["manifest"] for r in records if "manifest" in r), None)
         if head is None:

@@ -205,8 +205,10 @@ class LocalPlace(Place):
 
     def free_bytes(self) -> int | None:
         """Return the room on the disk."""
-        place = next(parent for parent in (self.path, *self.path.parents) if parent.exists())
-        return int(shutil.disk_usage(place).free)
+        for place in (self.path, *self.path.parents):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                return int(shutil.disk_usage(place).free)
+        return None
 
     def target(self) -> Path:
         """Return the directory."""

@@ -166,6 +166,8 @@ class Session:
             if source is not None and source.layout is not None:
                 finish_statistics(self.place, ledger, source.layout, self.durable)
             _faults.reach("finish.statistics")
+            if not ledger.is_complete:  # it may have been, with fewer paths
+                ledger.complete = None
             self.rewrite()
             _faults.reach("finish.journal")
             self._drop_strays()
