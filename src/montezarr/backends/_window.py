@@ -50,6 +50,7 @@ def windowed(
         Tasks in flight or waiting for their turn; by default a few per worker.
     stopping : callable, optional
         Returns whether enough is done: then what runs ends and is yielded, and no more begins.
+        With it, what runs is also waited for when there is an error.
 
     Raises
     ------
@@ -70,7 +71,8 @@ def windowed(
             # time that it got some.
             room = limit - len(pending) - len(early)
             if stopping is not None and stopping():
-                pending = {f: entry for f, entry in pending.items() if not f.cancel()}
+                if backend.cancels_waiting:
+                    pending = {f: entry for f, entry in pending.items() if not f.cancel()}
             elif room >= max(1, limit // 2):
                 entries = list(itertools.islice(source, room))
                 futures = backend.submit_all(function, [item for _, item in entries])
@@ -111,6 +113,10 @@ def windowed(
                     following += 1
     except KeyboardInterrupt:
         _drain(backend, pending)
+        raise
+    except (Exception, GeneratorExit):
+        if stopping is not None:  # nothing is to happen behind the back of who asked for this
+            wait([f for f in pending if not (backend.cancels_waiting and f.cancel())])
         raise
     finally:
         for future in pending:

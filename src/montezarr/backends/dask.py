@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import signal
 import socket
 import sys
+import threading
 import time
 import uuid
 import warnings
@@ -66,6 +68,7 @@ class Dask(Backend):
 
     name = "dask"
     aliases = ("distributed",)
+    cancels_waiting = False
 
     def __init__(
         self,
@@ -229,12 +232,28 @@ class Dask(Backend):
                     worker_dashboard_address="127.0.0.1:0",
                 )
             )
-        return client_class(cluster, set_as_default=False)
+        client = client_class(cluster, set_as_default=False)
+        client.register_plugin(_calm())
+        return client
 
     def _count(self, client: Any) -> None:
         """Take the number of workers from a Client."""
         self.workers = max(1, sum(client.nthreads().values()))
         self._counted = time.monotonic()
+
+
+def _calm() -> Any:
+    """Return what makes workers leave Ctrl-C to the driver, which lets them end their tasks."""
+    from distributed import WorkerPlugin
+
+    class Calm(WorkerPlugin):
+        name = "montezarr-calm"
+
+        def setup(self, worker: Any) -> None:
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    return Calm()
 
 
 def _free_port(wanted: int) -> int:

@@ -80,6 +80,12 @@ class Session:
             self._note_environment()
             self.publish()
 
+    def settle(self) -> None:
+        """Set right what may be left of a store that is complete: its last writer may be dead."""
+        with self._tidy():
+            self._drop_strays()
+            self.publish()
+
     def rewrite(self) -> None:
         """Write the journal anew, without what is torn or said twice."""
         data = _journal.lines_of(self.ledger.records())
@@ -118,11 +124,12 @@ class Session:
             try:
                 with backend.running(), _killed_when_left(backend):
                     results = windowed(backend, task, items, _span, stopping=stop)
-                    for _, (records, report) in results:
-                        tally.add(report)
-                        for chunk, record in records:
-                            self.commit(chunk, record)
-                        on_progress(ledger.committed, ledger.target, len(tally.masked))
+                    with _closed(results):
+                        for _, (records, report) in results:
+                            tally.add(report)
+                            for chunk, record in records:
+                                self.commit(chunk, record)
+                            on_progress(ledger.committed, ledger.target, len(tally.masked))
             finally:
                 with contextlib.suppress(OSError):  # it may be that of a full disk
                     self.publish()
@@ -257,6 +264,16 @@ def _items(source: Source, ledger: Ledger, chunks: list[int], per_task: int) -> 
         stop = min(start + count * manifest.chunk, end)
         yield start, stop, mine, initial_states(source.run, start, stop)
         at += count
+
+
+@contextlib.contextmanager
+def _closed(results: Any) -> Iterator[None]:
+    """Wait for what runs after an error here; not when a second signal says to leave at once."""
+    try:
+        yield
+    except Exception:
+        results.close()
+        raise
 
 
 @contextlib.contextmanager

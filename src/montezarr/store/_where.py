@@ -133,19 +133,34 @@ def check_directory(path: Path) -> None:
     """
     if path.is_symlink():
         raise StoreExistsError(f"path: expected a directory of its own, got a link: {path}.")
-    if path.exists() and not path.is_dir():
-        raise StoreExistsError(f"path: expected a montezarr store or nothing, got a file: {path}.")
+    try:
+        os.listdir(path)
+    except FileNotFoundError:
+        return  # perhaps just now: another writer that was refused takes away what it had made
+    except NotADirectoryError:
+        raise StoreExistsError(
+            f"path: expected a montezarr store or nothing, got a file: {path}."
+        ) from None
+
+
+def _entries(path: Path) -> set[str]:
+    """Return what is in a directory, or that it is a file, or nothing."""
+    try:
+        return set(os.listdir(path))
+    except FileNotFoundError:
+        return set()
+    except NotADirectoryError:
+        return {""}
 
 
 def _check_only_ours(place: Place) -> None:
     """Raise if there is more than what a writer leaves that was killed before it made the root."""
     if isinstance(place, LocalPlace):
-        names = os.listdir(place.path) if place.path.exists() else []
         own = place.path / OWN
-        ours = set(names) <= {OWN} and not own.is_symlink()
-        if ours and own.exists():
+        ours = _entries(place.path) <= {OWN} and not own.is_symlink()
+        if ours:
             known = {"lock", "tmp", "journal", "manifest.json", "zarr.json", "states"}
-            ours = own.is_dir() and set(os.listdir(own)) <= known
+            ours = _entries(own) <= known
         # Killed in the middle of making it: then the journal says that it is ours.
         ours = ours or (not own.is_symlink() and (own / "journal").is_file())
     else:

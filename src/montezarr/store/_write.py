@@ -158,7 +158,7 @@ def complete_session(
     else:
         drop_lost(ledger, place)
         if ledger.is_complete and not ledger.missing():
-            session.publish()  # what tells of it may be gone
+            session.settle()
             return
         session.resume()
     missing = ledger.missing()
