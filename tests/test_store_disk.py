@@ -77,7 +77,7 @@ def check_says_what_it_needs(error):
     assert "\n" not in text
     assert "expected room for" in text
     assert "more, got No space left on device" in text
-    assert "call montezarr.write again" in text
+    assert "call it again: mz.write(ds, " in text
 
 
 def test_a_disk_that_fills_up_stops_the_run_which_goes_on_when_there_is_room(small_disk, whole):

@@ -1,11 +1,24 @@
 """extend and merge: whatever the steps were, the store is that of one run."""
 
+import errno
+import json
+import os
+import re
+import shutil
+import signal
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 from stores import CHAIN, HESTON, files, gbm_paths, payoff_of
 
 import montezarr as mz
+from montezarr.store import _faults, _merge
+from montezarr.store._differences import SHOWN, lines_of_differences
+from montezarr.store._place import LocalPlace
 
 STATISTICS = ["mean", "std", "q05"]
 
@@ -80,19 +93,17 @@ def test_merged_chunks_are_links_and_a_repair_of_one_store_leaves_the_other(tmp_
 def test_merging_goes_on_where_it_was_interrupted_and_done_twice_changes_nothing(
     tmp_path, monkeypatch
 ):
-    from montezarr.store._place import LocalPlace
-
     ds, take, calls = gbm_paths(), LocalPlace.take, []
     mz.write(ds, tmp_path / "a.zarr", paths=range(2048))
     mz.write(ds, tmp_path / "b.zarr", paths=range(2048, 5000))
     mz.write(ds, tmp_path / "fresh.zarr")
     parts = [tmp_path / "a.zarr", tmp_path / "b.zarr"]
 
-    def failing(self, *arguments):
+    def failing(self, *arguments, **options):
         calls.append(arguments)
         if len(calls) == 3:
             raise OSError(5, "Input/output error")
-        take(self, *arguments)
+        take(self, *arguments, **options)
 
     monkeypatch.setattr(LocalPlace, "take", failing)
     with pytest.raises(OSError, match="Input/output"):
@@ -102,6 +113,246 @@ def test_merging_goes_on_where_it_was_interrupted_and_done_twice_changes_nothing
     assert files(tmp_path / "all.zarr") == files(tmp_path / "fresh.zarr")
     mz.merge(parts, tmp_path / "all.zarr")
     assert len(calls) == 6
+
+
+def two_parts(root, **options):
+    ds = gbm_paths()
+    mz.write(ds, root / "a.zarr", paths=range(2048), **options)
+    mz.write(ds, root / "b.zarr", paths=range(2048, 5000), **options)
+    mz.write(ds, root / "fresh.zarr", **options)
+    return [root / "a.zarr", root / "b.zarr"]
+
+
+@pytest.fixture
+def no_links(monkeypatch):
+    """As between two disks."""
+
+    def link(*_, **__):
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+
+    monkeypatch.setattr(os, "link", link)
+
+
+@pytest.fixture(params=["links", "copies"])
+def way(request):
+    if request.param == "copies":
+        request.getfixturevalue("no_links")
+    return request.param
+
+
+def identity(found):
+    return found.st_dev, found.st_ino
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_what_the_journal_of_a_durable_merge_says_is_on_the_disk_before(
+    tmp_path, monkeypatch, way, durable
+):
+    parts, whole = two_parts(tmp_path, statistics="mean"), tmp_path / "all.zarr"
+    synced, seen, append, fsync = set(), [], LocalPlace.append, os.fsync
+
+    def noting(handle):
+        synced.add(identity(os.fstat(handle)))
+        fsync(handle)
+
+    def looking(self, key, data, **options):
+        record = json.loads(data[9:])
+        for file in map(whole.joinpath, record.get("files", ())):
+            needed = [file, *file.parents[: len(file.parents) - len(whole.parents)]]
+            assert needed[-1] == whole
+            seen.append([identity(os.stat(path)) in synced for path in needed])
+        synced.clear()
+        append(self, key, data, **options)
+
+    monkeypatch.setattr(os, "fsync", noting)
+    monkeypatch.setattr(LocalPlace, "append", looking)
+    mz.merge(parts, whole, durable=durable)
+    assert len(seen) == 5
+    assert {flag for flags in seen for flag in flags} == {durable}
+    monkeypatch.undo()
+    assert files(whole) == files(tmp_path / "fresh.zarr")
+    assert (whole / "x/c/0/0").samefile(parts[0] / "x/c/0/0") == (way == "links")
+
+
+@pytest.mark.parametrize("harm", ["missing", "cut"])
+@pytest.mark.parametrize("key", ["x/c/1/0", "montezarr/states/merged-2"])
+def test_a_part_without_a_file_or_with_a_cut_one_is_refused_before_anything_is_taken(
+    tmp_path, way, harm, key
+):
+    parts = two_parts(tmp_path, statistics="mean")
+    file = parts[1] / key
+    size = file.stat().st_size
+    if harm == "missing":
+        file.unlink()
+    else:
+        os.truncate(file, 100)
+    got = "no file" if harm == "missing" else "100"
+    text = f"expected {size:,} bytes in {key}, got {got}: {parts[1]}. Call montezarr.repair."
+    with pytest.raises(mz.StoreError, match=re.escape(text)):
+        mz.merge(parts, tmp_path / "all.zarr")
+    assert not (tmp_path / "all.zarr").exists()
+    assert mz.repair(parts[1]).ok
+    mz.merge(parts, tmp_path / "all.zarr")
+    assert files(tmp_path / "all.zarr") == files(tmp_path / "fresh.zarr")
+
+
+def flip(file):
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+
+
+def test_a_damaged_file_is_not_copied(tmp_path, no_links):
+    parts, whole = two_parts(tmp_path), tmp_path / "all.zarr"
+    flip(parts[1] / "x/c/1/0")
+    text = f"x/c/1/0 as it was written, got a damaged file: {parts[1]}. Call montezarr.repair."
+    with pytest.raises(mz.StoreError, match=re.escape(text)):
+        mz.merge(parts, whole)
+    assert mz.open(whole).sizes["path"] == 3 * 1024
+    assert not (whole / "x/c/3/0").exists()
+    assert not (whole / "montezarr/tmp").exists()
+    assert mz.repair(parts[1]).ok
+    mz.merge(parts, whole)
+    assert files(whole) == files(tmp_path / "fresh.zarr")
+
+
+def test_a_damaged_file_that_is_linked_is_found_by_verify(tmp_path):
+    parts, whole = two_parts(tmp_path), tmp_path / "all.zarr"
+    flip(parts[1] / "x/c/1/0")
+    mz.merge(parts, whole)
+    assert [problem.key for problem in mz.verify(whole).problems] == ["x/c/3/0"]
+    assert mz.repair(whole).ok
+    assert files(whole) == files(tmp_path / "fresh.zarr")
+
+
+def test_damaged_states_of_a_part_are_refused(tmp_path):
+    parts = two_parts(tmp_path, statistics="mean")
+    flip(parts[0] / "montezarr/states/merged-2")
+    with pytest.raises(mz.StoreError, match=r"merged-2. Call montezarr.repair"):
+        mz.merge(parts, tmp_path / "all.zarr")
+    assert mz.repair(parts[0]).ok
+    mz.merge(parts, tmp_path / "all.zarr")
+    assert files(tmp_path / "all.zarr") == files(tmp_path / "fresh.zarr")
+
+
+def test_a_disk_that_fills_up_leaves_nothing_half_copied(tmp_path, monkeypatch, no_links):
+    parts, whole = two_parts(tmp_path), tmp_path / "all.zarr"
+    monkeypatch.setattr(_faults, "_fault", "chunk.mid_write@0=ENOSPC")
+    text = r"room for .* more, got No space.* 0 of 5,000 paths .* call it again: mz.merge"
+    with pytest.raises(mz.StoreError, match=text):
+        mz.merge(parts, whole)
+    assert not (whole / "montezarr/tmp").exists()
+    assert not (whole / "montezarr/lock").exists()
+    monkeypatch.setattr(_faults, "_fault", None)
+    mz.merge(parts, whole)
+    assert files(whole) == files(tmp_path / "fresh.zarr")
+
+
+def test_what_cannot_be_put_in_its_place_is_taken_away(tmp_path, monkeypatch, way):
+    def replace(*_):
+        raise KeyboardInterrupt
+
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/file").write_bytes(b"some bytes")
+    place = LocalPlace(tmp_path / "b")
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(KeyboardInterrupt):
+        place.take("file", LocalPlace(tmp_path / "a"), "file")
+    assert list(place.objects()) == []
+
+
+@pytest.mark.parametrize("statistics", [None, "mean"])
+def test_a_signal_stops_a_merge_after_the_chunk_and_says_how_to_go_on(
+    tmp_path, monkeypatch, capfd, statistics
+):
+    parts, whole = two_parts(tmp_path, statistics=statistics), tmp_path / "all.zarr"
+    take, calls = LocalPlace.take, []
+
+    def stopped(self, *arguments, **options):
+        calls.append(arguments)
+        if len(calls) == 2:
+            signal.raise_signal(signal.SIGINT)
+        take(self, *arguments, **options)
+
+    monkeypatch.setattr(LocalPlace, "take", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        mz.merge(parts, whole)
+    assert len(calls) == 2
+    said = f"stopped; 2,048 of 5,000 paths are committed. To go on: mz.merge(stores, '{whole}')"
+    assert said in capfd.readouterr().err
+    shown = mz.open(whole)
+    assert shown.sizes["path"] == 2048
+    assert shown.attrs["montezarr_status"].startswith("incomplete, ")
+    mz.merge(parts, whole)
+    assert files(whole) == files(tmp_path / "fresh.zarr")
+
+
+def test_what_has_to_be_copied_from_another_disk_needs_room_before(tmp_path, monkeypatch):
+    parts, whole = two_parts(tmp_path), tmp_path / "all.zarr"
+    monkeypatch.setattr(LocalPlace, "free_bytes", lambda _: 600_000)
+    monkeypatch.setattr(_merge, "_device", lambda path: path == parts[1])
+    size = sum(file.stat().st_size for file in (parts[1] / "x/c").rglob("*") if file.is_file())
+    assert size < 600_000
+    mz.merge(parts, whole)
+    shutil.rmtree(whole)
+    monkeypatch.setattr(LocalPlace, "free_bytes", lambda _: size - 1)
+    text = rf"room for .*, got .* free at {whole}: 1 B too little.*not linked"
+    with pytest.raises(mz.StoreError, match=text):
+        mz.merge(parts, whole)
+    assert not whole.exists()
+    monkeypatch.setattr(_merge, "_device", lambda _: 0)
+    mz.merge(parts, whole)
+    assert files(whole) == files(tmp_path / "fresh.zarr")
+
+
+def test_what_is_copied_from_an_object_store_needs_room_and_is_checked(tmp_path, monkeypatch):
+    objects = {}
+    part, whole = zarr.storage.MemoryStore(objects), tmp_path / "all.zarr"
+    mz.write(gbm_paths(), part)
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalPlace, "free_bytes", lambda _: 500_000)
+        with pytest.raises(mz.StoreError, match=r"expected room for .* too little"):
+            mz.merge([part], whole)
+    sound = objects["x/c/1/0"]
+    data = bytearray(sound.to_bytes())
+    data[1000] ^= 1
+    objects["x/c/1/0"] = type(sound).from_bytes(bytes(data))
+    with pytest.raises(mz.StoreError, match=r"x/c/1/0 .* a damaged file: .*montezarr.repair"):
+        mz.merge([part], whole)
+    objects["x/c/1/0"] = sound
+    mz.merge([part], whole)
+    mz.write(gbm_paths(), tmp_path / "fresh.zarr")
+    assert files(whole) == files(tmp_path / "fresh.zarr")
+
+
+def test_from_a_disk_to_another_one(tmp_path):
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is one disk only")
+    parts = two_parts(tmp_path, statistics="mean")
+    with tempfile.TemporaryDirectory(dir=memory) as other:
+        whole = Path(other) / "deep/all.zarr"
+        place = LocalPlace(whole)
+        assert [_merge._can_link(LocalPlace(part), place) for part in parts] == [False, False]
+        mz.merge(parts, whole, durable=True)
+        assert files(whole) == files(tmp_path / "fresh.zarr")
+
+
+def test_differences_are_listed_up_to_some_and_each_fits_into_its_line():
+    differing = [(f"n{i}", "a" * 1000, i) for i in range(SHOWN + 2)]
+    lines = lines_of_differences(differing).splitlines()
+    assert lines[1] == f"  n0: {('a' * 1000)!r:.57}... there, 0 here"
+    assert lines[-1] == "  and 2 more"
+    assert len(lines) == 1 + SHOWN + 1
+
+
+def test_a_part_of_another_recipe_is_refused_without_all_of_its_numbers(tmp_path):
+    for name, x0, paths in [("a", 90.0, range(2048)), ("b", 91.0, range(2048, 5000))]:
+        ds = gbm_paths(x0=np.linspace(x0, 110, 5000))
+        mz.write(ds, tmp_path / name, paths=paths)
+    with pytest.raises(mz.StoreMismatchError) as caught:
+        mz.merge([tmp_path / "a", tmp_path / "b"], tmp_path / "all.zarr")
+    assert max(map(len, str(caught.value).splitlines()[1:])) < 200
 
 
 def test_ranges_with_a_gap_or_an_overlap_are_refused_by_their_numbers(tmp_path):

@@ -102,7 +102,7 @@ def windowed(
                         number = following if ordered else min(early)
                         yield early.pop(number)
                         following += 1
-                    raise error
+                    raise error  # noqa: TRY301  it is not caught to be handled
                 number, item = pending.pop(future)
                 if not ordered:
                     yield item, future.result()

@@ -42,12 +42,12 @@ class _Stop(Host):
         self._noticed = False
         raise KeyboardInterrupt
 
-    def noticed(self, number: int) -> None:
+    def noticed(self, number: int, *, first: bool) -> None:
         """Hear of a signal that the writer of a store has caught."""
         self._count(number)
         self._noticed = True
 
-    def resume(self, place: str) -> str:
+    def resume(self, call: str) -> str:
         """Return the command that goes on."""
         self.told = True
         return self.command

@@ -9,6 +9,7 @@ import xarray as xr
 
 from montezarr._checks import check_bool, check_callable, check_int, value_error
 from montezarr.errors import StoreError, StoreNotFoundError
+from montezarr.lazy import MAX_CHUNKS_HARD
 from montezarr.progress import Progress
 from montezarr.runs import OnProgress
 from montezarr.store._estimate import check_room
@@ -93,9 +94,10 @@ def extend(
     with Progress("extend", enabled=shown) as progress, Stop() as stop, place.lock():
         ledger = ledger_of(place)
         _check(ledger, target)
-        session = stop.session = Session(place, ledger, durable)
+        session = stop.session = Session(
+            place, ledger, durable, f"mz.extend({str(place)!r}, {target})"
+        )
         if target > ledger.target:
-            session.resume()
             before, ledger.target = ledger.target, target
             try:
                 check_room(place, ledger, source)
@@ -103,7 +105,7 @@ def extend(
                 ledger.target = before
             session.aim(target)
         report = on_progress or progress
-        complete_session(session, source, stop, report, per_task, stacklevel=5)
+        complete_session(session, source, stop, report, per_task, stacklevel=4)
     return open_place(place)
 
 
@@ -130,6 +132,8 @@ def _check(ledger: Ledger, target: int) -> None:
             "path", "a store of the first paths", f"one from path {ledger.manifest.first_path} on",
             "Merge the stores, then extend the whole.",
         )  # fmt: skip
+    if ledger.manifest.chunk_count(target) > MAX_CHUNKS_HARD:
+        raise value_error("n_paths", f"at most {MAX_CHUNKS_HARD:,} chunks", target)
     if target < ledger.target:
         raise value_error(
             "n_paths", f"{ledger.target} or more, since a store does not shrink", target

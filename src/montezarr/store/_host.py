@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from contextvars import ContextVar
 
 
 class Host:
     """What a writer tells when SIGINT or SIGTERM comes. The command line has one of its own."""
 
-    def noticed(self, number: int) -> None:
+    def noticed(self, number: int, *, first: bool) -> None:
         """Hear of a signal, in its handler; after the first one, what runs is let end."""
+        if first:  # not print: this may come in the middle of another message
+            os.write(2, b"\nmontezarr: finishing what runs; once more, to leave at once\n")
 
-    def resume(self, place: str) -> str:
-        """Return the line that goes on."""
-        return f"mz.write(ds, {place!r})"
+    def resume(self, call: str) -> str:
+        """Return the line that goes on; in Python that call."""
+        return call
 
 
 host: ContextVar[Host] = ContextVar("host", default=Host())  # noqa: B039  # it has no state

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from montezarr.errors import StoreError
+from montezarr.lazy import MAX_CHUNKS_HARD
 from montezarr.store import _journal
 from montezarr.store._journal import JOURNAL, Record
 from montezarr.store._manifest import LARGEST, MANIFEST, MAX_BYTES, Manifest
 from montezarr.store._place import Place, check_key
 
 STATES = "montezarr/states"
-MERGED = f"{STATES}/merged"
 
 Facts = tuple[int, str]
 """Size and digest of a file."""
@@ -91,6 +91,8 @@ class Ledger:
         Lines of the journal that are damaged.
     end : int
         Bytes of the journal up to where a writer goes on.
+    knows_target : bool
+        Whether the journal says the target; else it is taken from its chunks.
     committed : int
         Number of paths that are there.
     """
@@ -104,6 +106,7 @@ class Ledger:
     complete: int | None = None
     bad: int = 0
     end: int = 0
+    knows_target: bool = True
     committed: int = field(default=0, init=False)
     _whole: int = field(default=0, init=False)
 
@@ -139,6 +142,7 @@ class Ledger:
                 ledger._take(record)
             except (KeyError, TypeError, ValueError, AttributeError):
                 ledger.bad += 1
+        ledger.knows_target = ledger.target > 0
         if not ledger.target and ledger.chunks:
             last = max(ledger.chunks)
             ledger.target = last * ledger.manifest.chunk + ledger.chunks[last].n
@@ -165,12 +169,17 @@ class Ledger:
                 raise ValueError(f"chunk {chunk}")
             self.put(chunk, found)
         elif "target" in record:
-            self.target = min(int(record["target"]), LARGEST)
+            target = int(record["target"])
+            if not 0 < target <= LARGEST or self.manifest.chunk_count(target) > MAX_CHUNKS_HARD:
+                raise ValueError(f"target {target}")
+            self.target, self.complete = target, None
         elif "environment" in record:
             self.environments.append(dict(record["environment"]))
         elif "states" in record:
             count, size, digest = record["states"]
             self.states = int(count), int(size), str(digest)
+        elif "statistics" in record and record["statistics"] is None:
+            self.statistics = None
         elif "statistics" in record:
             files = {check_key(str(k)): _facts(v) for k, v in record["statistics"].items()}
             if not all(key.startswith("statistics/") for key in files):
@@ -204,6 +213,14 @@ class Ledger:
         """Whether all is done."""
         return self.complete == self.target
 
+    @property
+    def merged_key(self) -> str:
+        """The file of the merged states; of another number of chunks it is another one.
+
+        So that a run that is killed between that file and the journal has the one it knows of.
+        """
+        return f"{STATES}/merged-{0 if self.states is None else self.states[0]}"
+
     def is_done(self, chunk: int) -> bool:
         """Return whether a chunk is there with all paths that it is to have."""
         record = self.chunks.get(chunk)
@@ -235,13 +252,18 @@ class Ledger:
         return self._whole * size + (0 if record is None else record.n)
 
     def files(self) -> dict[str, Facts]:
-        """Return size and digest of all files that the journal tells of."""
-        out = {key: facts for record in self.chunks.values() for key, facts in record.files.items()}
+        """Return size and digest of all files that are to be as the journal tells.
+
+        A last chunk that is to have more paths is not among them: it may have been drawn again.
+        """
+        out: dict[str, Facts] = {}
         for chunk, record in self.chunks.items():
-            if record.state is not None:
-                out[f"{STATES}/{chunk}"] = record.state
+            if self.is_done(chunk):
+                out |= record.files
+                if record.state is not None:
+                    out[f"{STATES}/{chunk}"] = record.state
         if self.states is not None:
-            out[MERGED] = self.states[1:]
+            out[self.merged_key] = self.states[1:]
         return out | (self.statistics or {})
 
 

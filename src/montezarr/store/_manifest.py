@@ -223,7 +223,7 @@ class Manifest:
             },
         }
         if not complete:
-            attributes[STATUS_ATTRIBUTE] = f"incomplete, {100 * committed // target} %"
+            attributes[STATUS_ATTRIBUTE] = f"incomplete, {100 * committed // max(1, target)} %"
         document = group_metadata(attributes)
         document["consolidated_metadata"] = {
             "kind": "inline",
@@ -233,7 +233,7 @@ class Manifest:
         return document
 
     def differences(self, other: Manifest) -> list[tuple[str, Any, Any]]:
-        """Return each field in which another manifest would store other bytes: name, here, there.
+        """Return each field in which another manifest would store other bytes: name, mine, its.
 
         Its chunk and environment do not count.
         """
@@ -245,12 +245,12 @@ class Manifest:
             data["arrays"] = {entry.pop("name"): entry for entry in data["arrays"]}
             data["constants"] = {entry.pop("name"): entry for entry in data["constants"]}
             sides.append(dict(_flat("", data)))
-        here, there = sides
-        names = [*here, *(name for name in there if name not in here)]
+        mine, others = sides
+        names = [*mine, *(name for name in others if name not in mine)]
         nothing = object()
         out = []
         for name in names:
-            a, b = here.get(name, nothing), there.get(name, nothing)
+            a, b = mine.get(name, nothing), others.get(name, nothing)
             if a != b:
                 texts = ["nothing" if x is nothing else x for x in (a, b)]
                 out.append((name, texts[0], texts[1]))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import xarray as xr
@@ -11,15 +14,17 @@ import xarray as xr
 from montezarr._checks import check_bool, type_error, value_error
 from montezarr.errors import StoreError, StoreExistsError, StoreMismatchError
 from montezarr.folding import Folded, dump_states, parse_states, restore_states
+from montezarr.lazy import show_bytes
+from montezarr.store._differences import lines_of_differences
 from montezarr.store._extend import ledger_of
 from montezarr.store._journal import digest
-from montezarr.store._ledger import MERGED, STATES, ChunkRecord, Ledger
+from montezarr.store._ledger import STATES, ChunkRecord, Facts, Ledger
 from montezarr.store._open import open_place
-from montezarr.store._place import Place
+from montezarr.store._place import LocalPlace, Place
 from montezarr.store._session import Session, Stop
 from montezarr.store._source import Source, source_in
 from montezarr.store._where import place_of, read_root
-from montezarr.store._write import SHOWN
+from montezarr.store._write import drop_lost
 
 
 def merge(
@@ -36,7 +41,10 @@ def merge(
 
     The result is, byte for byte, what one run of all these paths would have written. On one file
     system files are linked, not copied, so that it takes no room; the stores stay as they are, and
-    may be removed afterwards. Killed, it goes on with the same call.
+    may be removed afterwards. Killed, or stopped by a signal, it goes on with the same call.
+
+    All files have to be there, in their size, before anything is taken; what is copied is compared
+    with its checksum, too. What is linked is not read: `verify` of the result finds the rest.
 
     Parameters
     ----------
@@ -62,7 +70,8 @@ def merge(
     StoreMismatchError
         If they are of different recipes or chunks, overlap, or leave gaps; with which.
     StoreError
-        If one of them is not complete.
+        If one of them is not complete, or a file of it is missing, cut or damaged; or if what has
+        to be copied, such as from another disk, does not fit, with the bytes needed.
     StoreNotFoundError, StoreExistsError, StoreLockedError
         As from `open` and `write`.
 
@@ -96,10 +105,23 @@ def merge(
         there = Ledger.read(place)
         if there is not None:
             _check_same(there, whole, place)
-        session = stop.session = Session(place, there or whole, durable)
+            if not there.is_complete:
+                drop_lost(there, place)
+        session = stop.session = Session(
+            place, there or whole, durable, f"mz.merge(stores, {str(place)!r})"
+        )
         if there is None or not there.is_complete:
-            _take_all(session, parts, whole, there is None, source)
+            _take_all(session, parts, whole, there is None, source, stop)
     return open_place(place)
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """A chunk of the whole that is to be taken: its files, by key, with their keys in the part."""
+
+    number: int
+    record: ChunkRecord
+    files: list[tuple[str, str, Facts]]
 
 
 def _take_all(
@@ -108,28 +130,107 @@ def _take_all(
     whole: Ledger,
     is_new: bool,
     source: Source | None,
+    stop: Stop,
 ) -> None:
     place, ledger = session.place, session.ledger
-    records = dict(whole.chunks)
+    todo = _todo(parts, whole, None if is_new else ledger)
+    _check_files(parts, todo)
+    _check_room(place, todo)
     if is_new:
         whole.chunks, whole.committed = {}, 0
         session.begin()
     else:
         session.resume()
-    for part, theirs in parts:
-        at = (theirs.manifest.first_path - whole.manifest.first_path) // whole.manifest.chunk
-        for chunk in sorted(theirs.chunks):
-            if ledger.is_done(at + chunk):
-                continue
-            for array in whole.manifest.arrays:
-                place.take(array.key(at + chunk), part, array.key(chunk))
-            record = records[at + chunk]
-            if record.state is not None:
-                place.take(f"{STATES}/{at + chunk}", part, f"{STATES}/{chunk}")
-            session.commit(at + chunk, record, environment=record.environment)
-    if source is not None:
-        _merge_states(session, parts, source)
+    with session._tidy():  # it is of this package: nothing half done is left, also on a full disk
+        try:
+            for part, chunk in ((part, chunk) for part, chunks in todo for chunk in chunks):
+                if stop():
+                    break
+                for key, theirs, facts in chunk.files:
+                    place.take(key, part, theirs, durable=session.durable, facts=facts)
+                session.commit(chunk.number, chunk.record, environment=chunk.record.environment)
+        finally:
+            with contextlib.suppress(OSError):  # it may be that of a full disk
+                session.publish()
+        if ledger.missing():
+            return
+        if source is not None:
+            _merge_states(session, parts, source)
     session.finish(source)
+
+
+def _todo(
+    parts: list[tuple[Place, Ledger]], whole: Ledger, there: Ledger | None
+) -> list[tuple[Place, list[_Chunk]]]:
+    """Return the chunks of each part that are not there yet."""
+    out = []
+    for part, ledger in parts:
+        at = (ledger.manifest.first_path - whole.manifest.first_path) // whole.manifest.chunk
+        chunks = []
+        for theirs in sorted(ledger.chunks):
+            number = at + theirs
+            if there is not None and there.is_done(number):
+                continue
+            record = whole.chunks[number]
+            keys = ((array.key(number), array.key(theirs)) for array in whole.manifest.arrays)
+            files = [(key, key_there, record.files[key]) for key, key_there in keys]
+            if record.state is not None:
+                files.append((f"{STATES}/{number}", f"{STATES}/{theirs}", record.state))
+            chunks.append(_Chunk(number, record, files))
+        out.append((part, chunks))
+    return out
+
+
+def _check_files(parts: list[tuple[Place, Ledger]], todo: list[tuple[Place, list[_Chunk]]]) -> None:
+    """Raise unless all files that are to be taken are there, in their size."""
+    for (part, ledger), (_, chunks) in zip(parts, todo, strict=True):
+        sizes = {key: facts[0] for chunk in chunks for _, key, facts in chunk.files}
+        if ledger.states is not None:
+            sizes[ledger.merged_key] = ledger.states[1]
+        found = part.sizes(sizes)
+        bad = [key for key, size in sizes.items() if found.get(key) != size]
+        if bad:
+            size = found.get(bad[0])
+            got = "no file" if size is None else f"{size:,}"
+            more = f", and {len(bad) - 1:,} more such files" if len(bad) > 1 else ""
+            raise StoreError(
+                f"stores: expected {sizes[bad[0]]:,} bytes in {bad[0]}, got {got}{more}: {part}."
+                " Call montezarr.repair."
+            )
+
+
+def _check_room(place: Place, todo: list[tuple[Place, list[_Chunk]]]) -> None:
+    """Raise if what cannot be linked does not fit; the records tell how much that is."""
+    free = place.free_bytes()
+    if free is None:
+        return
+    needed = sum(
+        facts[0]
+        for part, chunks in todo
+        if not _can_link(part, place)
+        for chunk in chunks
+        for _, _, facts in chunk.files
+    )
+    if needed > free:
+        raise StoreError(
+            f"path: expected room for {show_bytes(needed)}, got {show_bytes(free)} free at {place}:"
+            f" {show_bytes(needed - free)} too little. Stores that are on another disk are copied,"
+            " not linked: choose a path on theirs, or a disk with more room."
+        )
+
+
+def _can_link(part: Place, place: Place) -> bool:
+    if not (isinstance(part, LocalPlace) and isinstance(place, LocalPlace)):
+        return False
+    return _device(part.path) == _device(place.path)
+
+
+def _device(path: Path) -> int | None:
+    """Return the file system of a path, or of where it will be made."""
+    for place in (path, *path.parents):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            return os.stat(place).st_dev
+    return None
 
 
 def _merge_states(session: Session, parts: list[tuple[Place, Ledger]], source: Source) -> None:
@@ -139,15 +240,19 @@ def _merge_states(session: Session, parts: list[tuple[Place, Ledger]], source: S
     for part, ledger in parts:
         if ledger.states is None:
             continue
-        data = part.get(MERGED)
+        data = part.get(ledger.merged_key)
         if data is None or digest([data]) != ledger.states[1:]:
-            raise StoreError(f"path: expected states of statistics, got damaged ones: {part}.")
+            raise StoreError(
+                f"stores: expected the states of statistics as they were written, got damaged ones:"
+                f" {part}/{ledger.merged_key}. Call montezarr.repair."
+            )
         fold.join(total, restore_states(parse_states(data), fold))
         whole += ledger.states[0]
     if whole:
         data = dump_states({}, total)
-        session.place.put(MERGED, [data], durable=session.durable, number=-1)
         session.ledger.states = (whole, *digest([data]))
+        key = session.ledger.merged_key
+        session.place.put(key, [data], durable=session.durable, number=-1)
 
 
 def _whole(parts: list[tuple[Place, Ledger]]) -> Ledger:
@@ -187,10 +292,9 @@ def _check_parts(parts: list[tuple[Place, Ledger]]) -> None:
         if ledger.manifest.chunk != first.manifest.chunk:
             differing.append(("chunk", first.manifest.chunk, ledger.manifest.chunk))
         if differing:
-            lines = [f"\n  {n}: {a!r} there, {b!r} here" for n, a, b in differing[:SHOWN]]
             raise StoreMismatchError(
                 f"stores: expected stores of one recipe, got another in {place} than in"
-                f" {first_place}:{''.join(lines)}"
+                f" {first_place}:{lines_of_differences(differing)}"
             )
         start = ledger.manifest.first_path
         if start != end:

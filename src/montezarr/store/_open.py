@@ -2,25 +2,44 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
+import hashlib
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import xarray as xr
+from dask.base import normalize_token
+from zarr.abc.store import Store
+from zarr.buffer import default_buffer_prototype
+from zarr.storage import LocalStore, MemoryStore, WrapperStore
 
 from montezarr._checks import check_choice
 from montezarr.dataset import ATTRIBUTE
-from montezarr.errors import StoreError, StoreExistsError, StoreNotFoundError
-from montezarr.store._ledger import Ledger
-from montezarr.store._manifest import STATUS_ATTRIBUTE, STORE_ATTRIBUTE
-from montezarr.store._place import Place
+from montezarr.errors import MontezarrError, StoreError, StoreExistsError, StoreNotFoundError
+from montezarr.lazy import MAX_CHUNKS_HARD
+from montezarr.store._encode import buffer_of
+from montezarr.store._journal import digest, load_json
+from montezarr.store._layout import PATH
+from montezarr.store._ledger import Facts, Ledger
+from montezarr.store._manifest import MAX_BYTES, STATUS_ATTRIBUTE, STORE_ATTRIBUTE
+from montezarr.store._place import LocalPlace, Place
 from montezarr.store._results import ORDER, RESULTS
-from montezarr.store._safe import check_document
+from montezarr.store._safe import check_chunks, check_document, count_chunks
 from montezarr.store._virtual import VirtualStore
-from montezarr.store._where import place_of, read_root
+from montezarr.store._where import place_of, read_root_document
+
+AT_ONCE = 8
+"""Files of results that are read together."""
+
+BATCH = 10_000
+"""Files of a directory that are looked for before what is missing is told."""
+
+TIMEDELTAS = xr.coders.CFTimedeltaCoder(decode_via_units=False, decode_via_dtype=True)
+"""What was a timedelta is one again; numbers with a unit, such as days, stay numbers."""
 
 
 def open_store(
@@ -83,26 +102,24 @@ def open_store(
 
 def open_place(place: Place) -> xr.Dataset:
     """Open what is committed at a place."""
-    state = _state(place)
+    text, document = _root(place)
+    state = document["attributes"]
     info = state[STORE_ATTRIBUTE]
-    document = _document(place, "zarr.json")
-    nodes = document.get("consolidated_metadata", {}).get("metadata", {})
-    for name, node in nodes.items():
-        check_document(name, node, place)
-        own = _document(place, f"{name}/zarr.json")
-        # A writer may have published more paths meanwhile; nothing else may differ.
-        if {**own, "shape": None} != {**node, "shape": None}:
-            raise StoreError(
-                f"path: expected the metadata of {name!r} as the root has them, got others:"
-                f" {place}. Call montezarr.repair."
-            )
-    _check_files(place, nodes, info)
+    arrays = _checked_arrays(place, document, info)
     # By the metadata in the root: those of all variables change with one rename.
-    ds: xr.Dataset = xr.open_zarr(
-        place.target(), consolidated=True, chunks={}, zarr_format=3, decode_timedelta=False
-    )
-    names = _names(place, state, [str(name) for name in ds.data_vars])
+    many = any(count_chunks(node) > MAX_CHUNKS_HARD for node in arrays.values())
+    with _as_store_errors(place):
+        ds: xr.Dataset = xr.open_zarr(
+            _Shown.of(place, text),
+            consolidated=True,
+            chunks={PATH: info["chunk"]} if many else {},  # whole shards, where they are so many
+            zarr_format=3,
+            decode_timedelta=TIMEDELTAS,
+        )
+        names = _names(state, [str(name) for name in ds.data_vars])
     ds = ds[names]  # in the order of the process, which a directory does not keep
+    if isinstance(place, LocalPlace):
+        ds.encoding["source"] = str(place.path)
     attrs = {ATTRIBUTE: state[ATTRIBUTE]}
     if STATUS_ATTRIBUTE in state:
         attrs[STATUS_ATTRIBUTE] = str(state[STATUS_ATTRIBUTE])
@@ -115,45 +132,160 @@ def open_place(place: Place) -> xr.Dataset:
     return ds
 
 
-def _state(place: Place) -> dict[str, Any]:
+class _Shown(WrapperStore[Store]):
+    """A store as it is read: by the root that was checked, and never without a chunk.
+
+    Zarr takes a chunk that is gone for one of fill values, which may be paths like any others.
+    """
+
+    def __init__(self, store: Store, root: bytes | None = None, token: Any = None):
+        super().__init__(store)
+        self._root, self._token = root, token
+
+    @classmethod
+    def of(cls, place: Place, root: bytes) -> _Shown:
+        """Return the store of a place."""
+        if not isinstance(place, LocalPlace):
+            store = place.target()
+            return cls(store, root, (normalize_token(store), hashlib.sha256(root).hexdigest()))
+        # As xarray has it of a directory: another time, other Dask tasks.
+        changed = os.stat(place.path).st_mtime_ns
+        token = (str(place.path), changed, hashlib.sha256(root).hexdigest())
+        return cls(LocalStore(place.path, read_only=True), root, token)
+
+    def __dask_tokenize__(self) -> Any:
+        return ("montezarr.open", self._token)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Arrays that are open have their metadata, so that no task carries those of all.
+        return {"_store": self._store, "_root": None, "_token": self._token}
+
+    def _with_store(self, store: Store) -> _Shown:
+        return type(self)(store, self._root, self._token)
+
+    async def get(self, key: str, prototype: Any = None, byte_range: Any = None) -> Any:
+        if self._is_root(key, byte_range):
+            return self._root_as(prototype)
+        chosen = default_buffer_prototype() if prototype is None else prototype
+        return self._there(key, await self._store.get(key, chosen, byte_range))
+
+    def get_sync(self, key: str, *, prototype: Any = None, byte_range: Any = None) -> Any:
+        if self._is_root(key, byte_range):
+            return self._root_as(prototype)
+        store: Any = self._store  # Zarr asks whether it can do so
+        return self._there(key, store.get_sync(key, prototype=prototype, byte_range=byte_range))
+
+    def _is_root(self, key: str, byte_range: Any) -> bool:
+        return key == "zarr.json" and byte_range is None and self._root is not None
+
+    def _root_as(self, prototype: Any) -> Any:
+        chosen = default_buffer_prototype() if prototype is None else prototype
+        return chosen.buffer.from_bytes(self._root or b"")
+
+    def _there(self, key: str, data: Any) -> Any:
+        if data is None and key.split("/", 2)[1:2] == ["c"]:
+            raise StoreError(
+                f"path: expected a chunk that was there, got none: {self._store}/{key}. Call"
+                " montezarr.repair, or write with the same Dataset, to draw it again."
+            )
+        return data
+
+
+@contextlib.contextmanager
+def _as_store_errors(place: Place) -> Iterator[None]:
+    """Have what Zarr and xarray say of metadata as one error; those of the disk pass."""
     try:
-        state = read_root(place)
+        yield
+    except (MontezarrError, OSError):
+        raise
+    except Exception as error:
+        raise StoreError(
+            f"path: expected metadata that montezarr writes, got some with"
+            f" {type(error).__name__}: {error}: {place}. Call montezarr.repair."
+        ) from error
+
+
+def _root(place: Place) -> tuple[bytes, dict[str, Any]]:
+    try:
+        found = read_root_document(place)
     except StoreExistsError as error:
         raise StoreNotFoundError(f"path: expected a montezarr store, got {place}.") from error
-    if state is None:
+    if found is None:
         raise StoreNotFoundError(f"path: expected a montezarr store, got nothing at {place}.")
-    return state
+    return found
 
 
-def _document(place: Place, key: str) -> dict[str, Any]:
-    try:
-        document = json.loads(place.get(key) or b"")
-    except (ValueError, RecursionError):
-        document = None
+def _checked_arrays(
+    place: Place, document: Mapping[str, Any], info: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the documents of the arrays in a root, once all of it is as it must be."""
+    consolidated = document.get("consolidated_metadata")
+    nodes = consolidated.get("metadata") if isinstance(consolidated, dict) else None
+    if not isinstance(nodes, dict):
+        raise StoreError(
+            f"path: expected the metadata of all variables in the root, got none: {place}."
+            " Call montezarr.repair."
+        )
+    for name, node in nodes.items():
+        check_document(name, node, place)
+    arrays = {name: node for name, node in nodes.items() if node["node_type"] == "array"}
+    for name, node in arrays.items():
+        check_chunks(name, node, info, place)
+    constants = {k: v for k, v in arrays.items() if PATH not in (v.get("dimension_names") or [])}
+    documents = {name: f"{name}/zarr.json" for name in nodes}
+    keys = {name: _key(name, node, 0) for name, node in constants.items()}
+    sizes = place.sizes([*documents.values(), *keys.values()])
+    for name, node in nodes.items():
+        own = _document(place, documents[name], sizes)
+        # A writer may have published more paths meanwhile; nothing else may differ.
+        if {**own, "shape": None} != {**node, "shape": None}:
+            raise StoreError(
+                f"path: expected the metadata of {name!r} as the root has them, got others:"
+                f" {place}. Call montezarr.repair."
+            )
+    for name, node in constants.items():
+        # Of no numbers, it is a checksum alone.
+        if sizes.get(keys[name]) != _plain_size(node, node["shape"]):
+            raise StoreError(
+                f"path: expected the values of {name!r}, got none, or others: {place}. Call"
+                " montezarr.repair."
+            )
+    for name, node in arrays.items():
+        if name not in constants:
+            _check_files(place, name, node, info)
+    return arrays
+
+
+def _document(place: Place, key: str, sizes: Mapping[str, int]) -> dict[str, Any]:
+    text = place.get(key) if sizes.get(key, 0) <= MAX_BYTES else None
+    document = load_json(text or b"", f"{place}/{key}")
     if not isinstance(document, dict):
         raise StoreError(f"path: expected metadata as JSON, got something else: {place}/{key}.")
     return document
 
 
-def _names(place: Place, state: Mapping[str, Any], found: list[str]) -> list[str]:
+def _names(state: Mapping[str, Any], found: list[str]) -> list[str]:
     """Return the variables in the order of the process, others as they come."""
-    recipe = json.loads(state[ATTRIBUTE])
+    recipe = load_json(state[ATTRIBUTE], ATTRIBUTE)
     first = [v["name"] for v in recipe["variables"] if v["name"] in found]
     return [*first, *(name for name in found if name not in first)]
 
 
-def _check_files(place: Place, nodes: Mapping[str, Any], info: Mapping[str, Any]) -> None:
+def _key(name: str, node: Mapping[str, Any], chunk: int) -> str:
+    """Return the key of a chunk, all of whose dimensions but that of paths are whole."""
+    dims = node.get("dimension_names") or []
+    return "/".join([name, "c", *(str(chunk) if dim == PATH else "0" for dim in dims)])
+
+
+def _check_files(place: Place, name: str, node: Mapping[str, Any], info: Mapping[str, Any]) -> None:
     """Raise if a chunk is not there, or of another size than all are: it would read as nothing."""
     n_chunks = -(-info["n_paths"] // info["chunk"])
-    for name, node in nodes.items():
-        names = node.get("dimension_names") or []
-        if "path" not in names:
-            continue
-        size = _plain_size(node)
-        parts = [name, "c", *("{}" if dim == "path" else "0" for dim in names)]
-        keys = ["/".join(parts).format(chunk) for chunk in range(n_chunks)]
+    size = _plain_size(node, node["chunk_grid"]["configuration"]["chunk_shape"])
+    step = BATCH if place.is_local else max(n_chunks, 1)  # others are listed, all of it at once
+    for low in range(0, n_chunks, step):
+        keys = [_key(name, node, chunk) for chunk in range(low, min(low + step, n_chunks))]
         sizes = place.sizes(keys)
-        for chunk, key in enumerate(keys):
+        for chunk, key in enumerate(keys, low):
             if key not in sizes or (size is not None and sizes[key] != size):
                 raise StoreError(
                     f"path: expected {n_chunks:,} chunks of {name!r}, got none for paths from"
@@ -162,30 +294,76 @@ def _check_files(place: Place, nodes: Mapping[str, Any], info: Mapping[str, Any]
                 )
 
 
-def _plain_size(node: Mapping[str, Any]) -> int | None:
+def _plain_size(node: Mapping[str, Any], shape: list[int]) -> int | None:
     """Return the bytes of a chunk file: its numbers and 4 for the checksum; None if compressed."""
     names = [codec["name"] for codec in node["codecs"]]
     if not set(names) <= {"transpose", "bytes", "crc32c"}:
         return None
-    shape = node["chunk_grid"]["configuration"]["chunk_shape"]
     return int(math.prod(shape)) * int(np.dtype(node["data_type"]).itemsize) + 4
 
 
 def _results(place: Place) -> xr.Dataset:
     """Open the results of the statistics, in memory: they are small."""
-    _state(place)
-    ledger = Ledger.read(place)
-    if ledger is None or ledger.statistics is None:
-        raise StoreNotFoundError(f"path: expected a store with statistics, got none in {place}.")
-    for key in ledger.statistics:
-        if key.endswith("/zarr.json") and key != f"{RESULTS}/zarr.json":
-            name = key.removesuffix("/zarr.json").removeprefix(f"{RESULTS}/")
-            check_document(name, _document(place, key), place)
-    ds: xr.Dataset = xr.open_zarr(
-        place.target(), group=RESULTS, consolidated=False, chunks=None, zarr_format=3
+    _root(place)
+    objects = _result_files(place)
+    for key, data in objects.items():
+        name, _, last = key.rpartition("/")
+        if last == "zarr.json":
+            document = load_json(data, f"{place}/{RESULTS}/{key}")
+            is_root = isinstance(document, dict) and not name
+            if is_root and document.get("node_type") != "group":
+                raise StoreError(f"path: expected a group of results, got another node: {place}.")
+            check_document(name or "montezarr", document, place)
+    with _as_store_errors(place):
+        ds: xr.Dataset = xr.open_zarr(
+            MemoryStore({key: buffer_of(data) for key, data in objects.items()}),
+            consolidated=False,
+            chunks=None,
+            zarr_format=3,
+            decode_timedelta=TIMEDELTAS,
+        )
+        ds = ds[[name for name in ds.attrs.pop(ORDER, ()) if name in ds]]
+        return _with_labels(ds.load())
+
+
+def _result_files(place: Place) -> dict[str, bytes]:
+    """Return the files of the results, by their keys in the group, as the journal knows them.
+
+    Raises
+    ------
+    StoreError
+        If one is another.
+    """
+    key = ""
+    for _ in range(2):  # a writer may replace them between the looks at the journal and at them
+        ledger = Ledger.read(place)
+        if ledger is None or ledger.statistics is None:
+            raise StoreNotFoundError(
+                f"path: expected a store with statistics, got none in {place}."
+            )
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            found = pool.map(lambda item: _intact(place, *item), ledger.statistics.items())
+            files = dict(zip(ledger.statistics, found, strict=True))
+        lost = [key for key, data in files.items() if data is None]
+        if not lost:
+            return {
+                key.removeprefix(f"{RESULTS}/"): data
+                for key, data in files.items()
+                if data is not None
+            }
+        key = lost[0]
+    raise StoreError(
+        f"path: expected the results of the statistics as they were written, got damaged ones, or"
+        f" a writer at work: {place}/{key}. Call montezarr.repair."
     )
-    ds = ds[[name for name in ds.attrs.pop(ORDER, ()) if name in ds]]
-    return _with_labels(ds.load())
+
+
+def _intact(place: Place, key: str, facts: Facts) -> bytes | None:
+    """Return a file, or None if it is not the one that the journal tells of."""
+    if place.size(key) != facts[0]:
+        return None
+    data = place.get(key)
+    return data if data is not None and digest([data]) == facts else None
 
 
 def _with_labels(ds: xr.Dataset) -> xr.Dataset:

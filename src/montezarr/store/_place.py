@@ -13,6 +13,7 @@ from typing import Any, final
 
 from montezarr.errors import StoreError
 from montezarr.store import _faults
+from montezarr.store._journal import digest
 
 OWN = "montezarr"
 """The group of a store that holds what is about the store itself."""
@@ -31,6 +32,8 @@ class Place(ABC):
     """As messages have it."""
 
     is_local: bool = False
+    is_left: bool = False
+    """Whether its writer is gone: then nothing is written any more, by threads that are still."""
 
     @abstractmethod
     def get(self, key: str) -> bytes | None:
@@ -86,12 +89,30 @@ class Place(ABC):
             If there is another one; with who that is.
         """
 
-    def take(self, key: str, source: Place, source_key: str) -> None:
-        """Have an object of another place here, too."""
+    def take(
+        self,
+        key: str,
+        source: Place,
+        source_key: str,
+        *,
+        durable: bool = False,
+        facts: tuple[int, str] | None = None,
+    ) -> None:
+        """Have an object of another place here, too; what is read is compared with its `facts`.
+
+        Raises
+        ------
+        StoreError
+            If it is not there, or has not the size and digest that it is to have.
+        """
         data = source.get(source_key)
-        if data is None:
-            raise FileNotFoundError(f"path: expected {source_key} in {source}, got no file.")
-        self.put(key, [data])
+        if data is None or (facts is not None and digest([data]) != facts):
+            found = "no file" if data is None else "a damaged file"
+            raise StoreError(
+                f"path: expected {source_key} as it was written, got {found}: {source}."
+                " Call montezarr.repair."
+            )
+        self.put(key, [data], durable=durable)
 
     @abstractmethod
     def clean(self) -> None:
@@ -136,6 +157,7 @@ class LocalPlace(Place):
                 if durable:
                     os.fsync(file.fileno())
             _faults.reach("chunk.after_write", number)
+            self._check_not_left()
             try:
                 os.replace(temporary, target)
             except FileNotFoundError:
@@ -224,22 +246,42 @@ class LocalPlace(Place):
         """Remove temporary files, of which no other writer is."""
         shutil.rmtree(self.path / TEMPORARY, ignore_errors=True)
 
-    def take(self, key: str, source: Place, source_key: str) -> None:
-        """Have an object of another place here, without a copy where the file system allows."""
+    def take(
+        self,
+        key: str,
+        source: Place,
+        source_key: str,
+        *,
+        durable: bool = False,
+        facts: tuple[int, str] | None = None,
+    ) -> None:
+        """Have an object of another place here, without a copy where the file system allows.
+
+        A file that is linked is not read: its content is not compared with `facts`.
+        """
         if not isinstance(source, LocalPlace):
-            super().take(key, source, source_key)
+            super().take(key, source, source_key, durable=durable, facts=facts)
             return
         target, file = self._file(key), source._file(source_key)
         temporary = self.path / TEMPORARY / secrets.token_hex(8)
         temporary.parent.mkdir(parents=True, exist_ok=True)
         try:
-            os.link(file, temporary)
-        except OSError:
-            shutil.copyfile(file, temporary)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(temporary, target)
-        # Where both are links to one file, renaming does nothing and leaves the first one.
-        temporary.unlink(missing_ok=True)
+            try:
+                os.link(file, temporary)
+            except OSError:  # another file system, or one without links
+                super().take(key, source, source_key, durable=durable, facts=facts)
+                return
+            if durable:
+                with temporary.open("rb") as handle:  # whoever wrote it may not have done so
+                    os.fsync(handle.fileno())
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(temporary, target)
+        finally:
+            # Where both are links to one file, too: renaming does nothing and leaves the first one.
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+        if durable:
+            self._sync_directories(target)
 
     def _file(self, key: str) -> Path:
         """Return the file of a key; a link on the way might lead out of the store."""
@@ -249,6 +291,10 @@ class LocalPlace(Place):
             if file.is_symlink():
                 raise StoreError(f"path: expected no links in a store, got one: {file}.")
         return file
+
+    def _check_not_left(self) -> None:
+        if self.is_left:
+            raise StoreError(f"path: expected a writer, got none any more: {self}.")
 
     def _sync_directories(self, file: Path) -> None:
         """Make the names on the way to a file durable."""

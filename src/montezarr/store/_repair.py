@@ -12,7 +12,9 @@ from montezarr._checks import check_bool
 from montezarr.choice import backend_of
 from montezarr.errors import StoreError
 from montezarr.progress import Progress
-from montezarr.store._ledger import MERGED, STATES, Ledger
+from montezarr.store._estimate import check_room
+from montezarr.store._ledger import STATES, Ledger
+from montezarr.store._place import Place
 from montezarr.store._report import Problem, Verification
 from montezarr.store._results import RESULTS
 from montezarr.store._session import Session, Stop
@@ -79,13 +81,14 @@ def repair(
     place = place_of(path, storage_options)
     check_bool("durable", durable)
     shown = check_bool("show_progress", show_progress)
-    if examined(place, 0)[0] is None:  # raises, or says what is lost, before anything is touched
-        raise StoreError(examined(place, 0)[1][0].text)
+    ledger, problems = examined(place, 0)  # raises where nothing is, before anything is touched
+    if ledger is None:
+        raise StoreError(problems[0].text)
     with Progress("repair", enabled=shown) as progress, Stop() as stop, place.lock():
         ledger, problems = examined(place, 1)
         assert ledger is not None
         if problems:
-            session = stop.session = Session(place, ledger, durable)
+            session = stop.session = Session(place, ledger, durable, f"mz.repair({str(place)!r})")
             options = ds, process, statistics
             _mend(session, problems, stop, progress, options)
     found = verify_place(place, 1)
@@ -97,11 +100,11 @@ def _mend(
 ) -> None:
     ledger, place = session.ledger, session.place
     root = said_by_root(place)
-    if root is not None and ledger.bad:
-        ledger.target = max(ledger.target, root["target"])
+    if not ledger.knows_target and root is not None and _follows(place, ledger, root):
+        ledger.target = root["target"]
     ledger.check(place)
-    was_complete = ledger.complete is not None or (
-        root is not None and root["status"] == "complete"
+    was_complete = ledger.is_complete or (
+        root is not None and root["status"] == "complete" and root["target"] == ledger.target
     )
     bad = {problem.key for problem in problems}
     damaged = _damaged_chunks(ledger, bad)
@@ -122,11 +125,18 @@ def _mend(
     session.resume()
     if redo:
         assert source is not None
+        check_room(place, ledger, source)
         backend = backend_of(source.run)
         tally = session.run(source, backend, sorted(redo), progress, stop)
-        tally.warn(ledger.target, stacklevel=5)
+        tally.warn(ledger.target, stacklevel=4)
     if was_complete and not ledger.missing():
         session.finish(source if results_lost else None)
+
+
+def _follows(place: Place, ledger: Ledger, root: Mapping[str, Any]) -> bool:
+    """Return whether the root is as a writer makes it, so that its numbers can be believed."""
+    numbers = root["n_paths"], root["target"], root["committed"], root["status"] == "complete"
+    return ledger.manifest.files(*numbers)["zarr.json"] == place.get("zarr.json")
 
 
 def _damaged_chunks(ledger: Ledger, bad: set[str]) -> list[int]:
@@ -139,7 +149,7 @@ def _damaged_chunks(ledger: Ledger, bad: set[str]) -> list[int]:
     }
     if ledger.manifest.statistics is not None:
         merged = 0 if ledger.states is None else ledger.states[0]
-        if MERGED in bad:
+        if ledger.merged_key in bad:
             ledger.states, merged = None, 0
         # What is merged needs no states of its own; all other chunks do.
         out |= {c for c, r in ledger.chunks.items() if r.state is None and c >= merged}

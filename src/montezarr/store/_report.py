@@ -59,6 +59,8 @@ class Verification:
         How long it took.
     repaired : tuple of str
         Files that `repair` made anew.
+    is_complete : bool
+        Whether all was done that there was to do.
     """
 
     path: str
@@ -72,20 +74,16 @@ class Verification:
     largest_difference: float | None = None
     seconds: float = 0.0
     repaired: tuple[str, ...] = ()
+    is_complete: bool = True
 
     @property
     def ok(self) -> bool:
         """Whether nothing is wrong."""
         return not self.problems
 
-    @property
-    def is_complete(self) -> bool:
-        """Whether all paths are there."""
-        return self.n_paths == self.target
-
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON."""
-        return {**asdict(self), "ok": self.ok, "is_complete": self.is_complete}
+        return {**asdict(self), "ok": self.ok}
 
     def __repr__(self) -> str:
         return str(self)

@@ -14,7 +14,7 @@ from montezarr.errors import StoreError
 from montezarr.folding import Folded, dump_states, parse_states, restore_states
 from montezarr.reduce import Layout
 from montezarr.store._journal import digest
-from montezarr.store._ledger import MERGED, STATES, Facts, Ledger
+from montezarr.store._ledger import STATES, Facts, Ledger
 from montezarr.store._place import Place
 
 RESULTS = "statistics"
@@ -24,8 +24,8 @@ ORDER = "montezarr_variables"
 """Attribute of that group with the names of its variables in their order."""
 
 
-def finish_statistics(place: Place, ledger: Ledger, layout: Layout, durable: bool) -> None:
-    """Merge the states of all chunks, and write the results.
+def merge_states(place: Place, ledger: Ledger, layout: Layout, durable: bool) -> xr.Dataset:
+    """Merge the states of all chunks, and return the results.
 
     The states of whole chunks become one file, from which an extension goes on; that of a last
     chunk that is no whole one stays beside, since it will be drawn again then.
@@ -34,7 +34,8 @@ def finish_statistics(place: Place, ledger: Ledger, layout: Layout, durable: boo
     merged = ledger.states[0] if ledger.states is not None else 0
     total = Folded()
     if ledger.states is not None:
-        total = restore_states(parse_states(_read(place, MERGED, ledger.states[1:])), fold)
+        data = _read(place, ledger.merged_key, ledger.states[1:])
+        total = restore_states(parse_states(data), fold)
     last: Folded | None = None
     whole = merged
     for i in range(merged, ledger.n_chunks):
@@ -49,19 +50,24 @@ def finish_statistics(place: Place, ledger: Ledger, layout: Layout, durable: boo
             last = folded
     if whole > merged:
         data = dump_states({}, total)
-        place.put(MERGED, [data], durable=durable, number=-1)
         ledger.states = (whole, *digest([data]))
+        place.put(ledger.merged_key, [data], durable=durable, number=-1)
     for i in range(whole):
         ledger.chunks[i] = replace(ledger.chunks[i], state=None)
     out = total.copy()
     if last is not None:
         fold.join(out, last)
     layout.warn(out, 6)
+    return layout.dataset(out)
+
+
+def put_results(place: Place, ds: xr.Dataset, durable: bool) -> dict[str, Facts]:
+    """Write the results, and return what the journal says of them."""
     files: dict[str, Facts] = {}
-    for key, data in results_of(layout.dataset(out)).items():
+    for key, data in results_of(ds).items():
         place.put(key, [data], durable=durable, number=-1)
         files[key] = digest([data])
-    ledger.statistics = files
+    return files
 
 
 def _read(place: Place, key: str, facts: Any) -> bytes:

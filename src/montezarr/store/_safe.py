@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from montezarr.errors import ArgumentValueError, StoreError
-from montezarr.store._layout import NUMBERS, check_name
+from montezarr.lazy import MAX_CHUNKS_HARD
+from montezarr.store._layout import NUMBERS, PATH, check_name
 
 ALLOWED_CODECS = frozenset(
     {"bytes", "crc32c", "transpose", "zstd", "gzip", "blosc", "sharding_indexed"}
@@ -14,6 +16,9 @@ ALLOWED_CODECS = frozenset(
 """Codecs that only move bytes about; a store that names another one is not opened."""
 
 MOST_DIMENSIONS = 32
+
+FILLS = frozenset({"NaN", "Infinity", "-Infinity"})
+"""Fill values that JSON has no number for."""
 
 
 def check_document(name: Any, document: Any, where: Any) -> None:
@@ -27,6 +32,7 @@ def check_document(name: Any, document: Any, where: Any) -> None:
     try:
         if name != "montezarr":
             check_name(name)
+        _check_attributes(document)
         kind = document["node_type"]
         if kind != "group" or document["zarr_format"] != 3:
             _check_array(document)
@@ -35,6 +41,45 @@ def check_document(name: Any, document: Any, where: Any) -> None:
             f"path: expected arrays of numbers in codecs of {sorted(ALLOWED_CODECS)}, got"
             f" {name!r}: {error}: {where}."
         ) from error
+
+
+def check_chunks(
+    name: str, document: Mapping[str, Any], info: Mapping[str, Any], where: Any
+) -> None:
+    """Raise unless an array has the paths of the root, in its chunks, and all else in one.
+
+    Raises
+    ------
+    StoreError
+        Then.
+    """
+    dims, shape = document.get("dimension_names") or [], document["shape"]
+    found = document["chunk_grid"]["configuration"]["chunk_shape"]
+    chunk = [
+        info["chunk"] if dim == PATH else max(1, size)
+        for dim, size in zip(dims, shape, strict=True)
+    ]
+    counts = [size for dim, size in zip(dims, shape, strict=True) if dim == PATH]
+    if list(found) != chunk or counts not in ([], [info["n_paths"]]):
+        raise StoreError(
+            f"path: expected {info['n_paths']:,} paths in chunks of {info['chunk']:,} and nothing"
+            f" else cut, as the root says, got the shape {shape} in chunks of {found} of {name!r}:"
+            f" {where}. Call montezarr.repair."
+        )
+
+
+def count_chunks(document: Mapping[str, Any]) -> int:
+    """Return the number of chunks of an array that can be read alone, which of shards are inner."""
+    chunk = document["chunk_grid"]["configuration"]["chunk_shape"]
+    for codec in document["codecs"]:
+        if codec["name"] == "sharding_indexed":
+            chunk = codec["configuration"]["chunk_shape"]
+    return _count(document["shape"], chunk)
+
+
+def _check_attributes(document: Mapping[str, Any]) -> None:
+    if not isinstance(document.get("attributes", {}), dict):
+        raise ValueError("attributes that are none")  # noqa: TRY004
 
 
 def _check_array(document: Mapping[str, Any]) -> None:
@@ -46,22 +91,52 @@ def _check_array(document: Mapping[str, Any]) -> None:
     grid, keys = document["chunk_grid"], document["chunk_key_encoding"]
     if grid["name"] != "regular" or keys["name"] != "default":
         raise ValueError("another grid of chunks")
+    if keys.get("configuration", {}).get("separator", "/") != "/":
+        raise ValueError("other keys of chunks")
     chunk = grid["configuration"]["chunk_shape"]
-    for sizes, least in ((shape, 0), (chunk, 1)):
-        if len(sizes) > MOST_DIMENSIONS or len(sizes) != len(shape):
-            raise ValueError("another number of dimensions")
-        if not all(type(size) is int and least <= size < 2**63 for size in sizes):
-            raise ValueError("sizes that are none")
+    _check_sizes(shape, 0, len(shape))
+    _check_sizes(chunk, 1, len(shape))
+    if _count(shape, chunk) > MAX_CHUNKS_HARD:
+        raise ValueError(f"more than {MAX_CHUNKS_HARD:,} chunks")
+    _check_dimensions(document.get("dimension_names"), len(shape))
+    fill = document["fill_value"]
+    if not isinstance(fill, (bool, int, float)) and fill not in FILLS:
+        raise ValueError(f"the fill value {fill!r}")
     if document.get("storage_transformers"):
         raise ValueError("storage transformers")
-    _check_codecs(document["codecs"], 0)
+    _check_codecs(document["codecs"], chunk, 0)
 
 
-def _check_codecs(codecs: Any, depth: int) -> None:
+def _check_sizes(sizes: Any, least: int, count: int) -> None:
+    if not isinstance(sizes, list) or len(sizes) > MOST_DIMENSIONS or len(sizes) != count:
+        raise ValueError("another number of dimensions")
+    if not all(type(size) is int and least <= size < 2**63 for size in sizes):
+        raise ValueError("sizes that are none")
+
+
+def _check_dimensions(names: Any, count: int) -> None:
+    if names is None and count == 0:
+        return
+    good = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    if not good or len(names) != count or len(set(names)) < count:
+        raise ValueError(f"the names of dimensions {names!r}")
+
+
+def _check_codecs(codecs: Any, chunk: Sequence[int], depth: int) -> None:
     for codec in codecs:
         name = codec["name"]
         if name not in ALLOWED_CODECS or (name == "sharding_indexed" and depth):
             raise ValueError(f"the codec {name!r}")
         if name == "sharding_indexed":
-            _check_codecs(codec["configuration"]["codecs"], depth + 1)
-            _check_codecs(codec["configuration"]["index_codecs"], depth + 1)
+            configuration = codec["configuration"]
+            inner = configuration["chunk_shape"]
+            _check_sizes(inner, 1, len(chunk))
+            if _count(chunk, inner) > MAX_CHUNKS_HARD:  # the index of a shard is read whole
+                raise ValueError(f"more than {MAX_CHUNKS_HARD:,} chunks in a shard")
+            _check_codecs(configuration["codecs"], inner, depth + 1)
+            _check_codecs(configuration["index_codecs"], inner, depth + 1)
+
+
+def _count(shape: Sequence[int], chunk: Sequence[int]) -> int:
+    """Return the number of chunks of a grid."""
+    return math.prod(-(-size // part) for size, part in zip(shape, chunk, strict=True))

@@ -17,6 +17,7 @@ from montezarr.backends import Backend, windowed
 from montezarr.cost import initial_states
 from montezarr.errors import StoreError
 from montezarr.lazy import show_bytes
+from montezarr.reduce import Layout
 from montezarr.runs import OnProgress, Tally
 from montezarr.store import _faults, _journal
 from montezarr.store._host import host
@@ -24,7 +25,7 @@ from montezarr.store._journal import JOURNAL
 from montezarr.store._ledger import STATES, ChunkRecord, Ledger
 from montezarr.store._manifest import environment
 from montezarr.store._place import Place
-from montezarr.store._results import finish_statistics
+from montezarr.store._results import merge_states, put_results
 from montezarr.store._source import Source
 from montezarr.store._task import ChunkTask, Item
 
@@ -48,10 +49,12 @@ class Session:
         What is committed.
     durable : bool
         Whether what is committed outlives a loss of power.
+    call : str
+        The line that goes on, where this one is stopped.
     """
 
-    def __init__(self, place: Place, ledger: Ledger, durable: bool = False):
-        self.place, self.ledger, self.durable = place, ledger, durable
+    def __init__(self, place: Place, ledger: Ledger, durable: bool, call: str):
+        self.place, self.ledger, self.durable, self.call = place, ledger, durable, call
         self._written: dict[str, bytes] = {}
         self._number = 0
         self._published, self._publications = 0.0, 0
@@ -74,11 +77,15 @@ class Session:
         """Take up a store: nothing half done is left, and the metadata say what is committed."""
         with self._tidy():
             self.place.clean()
-            if self.ledger.bad or len(self.place.read_log(JOURNAL) or b"") != self.ledger.end:
-                self.rewrite()
+            self._mend_journal()
             self._drop_strays()
             self._note_environment()
             self.publish()
+
+    def _mend_journal(self) -> None:
+        """Have nothing torn at the end, behind which a record would be lost."""
+        if self.ledger.bad or len(self.place.read_log(JOURNAL) or b"") != self.ledger.end:
+            self.rewrite()
 
     def settle(self) -> None:
         """Set right what may be left of a store that is complete: its last writer may be dead."""
@@ -94,8 +101,9 @@ class Session:
 
     def aim(self, target: int) -> None:
         """Say how many paths there are to be."""
-        self.ledger.target, self.ledger.complete = target, None
         with self._tidy():
+            self._mend_journal()
+            self.ledger.target, self.ledger.complete = target, None
             self._append({"target": target})
 
     def run(
@@ -122,7 +130,7 @@ class Session:
         on_progress(ledger.committed, ledger.target, len(tally.masked))
         with self._tidy():
             try:
-                with backend.running(), _killed_when_left(backend):
+                with backend.running(), _killed_when_left(backend, self.place):
                     results = windowed(backend, task, items, _span, stopping=stop)
                     with _closed(results):
                         for _, (records, report) in results:
@@ -171,7 +179,7 @@ class Session:
         with self._tidy():
             _faults.reach("finish.before")
             if source is not None and source.layout is not None:
-                finish_statistics(self.place, ledger, source.layout, self.durable)
+                self._finish_statistics(source.layout)
             _faults.reach("finish.statistics")
             if not ledger.is_complete:  # it may have been, with fewer paths
                 ledger.complete = None
@@ -185,6 +193,18 @@ class Session:
             if known != ledger.target:
                 self._append({"complete": ledger.target})
             _faults.reach("finish.after")
+
+    def _finish_statistics(self, layout: Layout) -> None:
+        """Merge the states, and write the results; those of fewer paths hold no longer."""
+        before = self.ledger.states
+        results = merge_states(self.place, self.ledger, layout, self.durable)
+        if self.ledger.statistics is not None:
+            self.ledger.statistics = None
+            self._append({"statistics": None})
+        files = put_results(self.place, results, self.durable)
+        if self.ledger.states != before and self.ledger.states is not None:
+            self._append({"states": list(self.ledger.states)})
+        self.ledger.statistics = files
 
     @contextlib.contextmanager
     def _tidy(self) -> Iterator[None]:
@@ -228,7 +248,7 @@ class Session:
         return StoreError(
             f"path: expected room for {show_bytes(needed)} more, got {error.strerror}:"
             f" {self.place}{room}. {ledger.committed:,} of {ledger.target:,} paths are committed,"
-            " and can be read. Make room and call montezarr.write again: it goes on."
+            f" and can be read. Make room, and call it again: {self.call} goes on."
         )
 
     def say_resume(self) -> None:
@@ -236,7 +256,7 @@ class Session:
         ledger = self.ledger
         print(
             f"montezarr: stopped; {ledger.committed:,} of {ledger.target:,} paths are committed."
-            f" To go on: {host.get().resume(str(self.place))}",
+            f" To go on: {host.get().resume(self.call)}",
             file=sys.stderr,
         )
 
@@ -277,10 +297,11 @@ def _closed(results: Any) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _killed_when_left(backend: Backend) -> Iterator[None]:
+def _killed_when_left(backend: Backend, place: Place) -> Iterator[None]:
     try:
         yield
     except LeaveAtOnce:
+        place.is_left = True  # threads cannot be killed, but they can be kept from writing
         backend.kill()
         raise
 
@@ -326,14 +347,14 @@ class Stop:
         if isinstance(error, LeaveAtOnce):
             signal.raise_signal(self.caught[-1])
             raise KeyboardInterrupt from error  # the program has other plans with that signal
-        if self.caught and kind is None:
+        if self.caught:
             if self.session is not None and not self.session.ledger.is_complete:
                 self.session.say_resume()
             signal.raise_signal(self.caught[0])
 
     def _handle(self, number: int, frame: Any) -> None:
         self.caught.append(number)
-        host.get().noticed(number)
+        host.get().noticed(number, first=len(self.caught) == 1)
         if len(self.caught) > 1:
             self._restore()
             raise LeaveAtOnce

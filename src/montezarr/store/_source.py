@@ -105,7 +105,8 @@ class Source:
                 "ds", "real variables made of paths of which some may be masked", variable.name,
                 "Masked paths are NaN: take .astype(float), or choose on_error='raise'.",
             )  # fmt: skip
-        fill: float = float("nan") if kind.kind == "f" else 0
+        fill: float = float("nan") if kind.kind == "f" else False if kind.kind == "b" else 0
+        _check_attributes(variable.name, source.attrs)
         if "masked_value" in source.encoding:
             fill = int(source.encoding["masked_value"])
         return StoredArray(
@@ -303,6 +304,24 @@ def statistics_from(described: Mapping[str, Any]) -> Any:
     if isinstance(told, Mapping):
         return {name: [made(entry) for entry in entries] for name, entries in told.items()}
     return [made(entry) for entry in told]
+
+
+RESERVED = ("scale_factor", "add_offset", "_FillValue", "missing_value", "dtype", "_Unsigned")
+"""Attributes by which readers make other values of those that are stored."""
+
+
+def _check_attributes(name: str, attributes: Mapping[Any, Any]) -> None:
+    for key in RESERVED:
+        if key in attributes:
+            raise value_error(
+                "ds", f"no attribute {key!r} of {name!r}, by which readers change values",
+                attributes[key], "Drop it, or rename it.",
+            )  # fmt: skip
+    if " since " in str(attributes.get("units", "")):
+        raise value_error(
+            "ds", f"units of {name!r} that readers take for numbers", attributes["units"],
+            "They would make dates of them: drop the attribute.",
+        )  # fmt: skip
 
 
 def _constant(name: str, coordinate: xr.DataArray) -> Constant:

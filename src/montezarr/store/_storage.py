@@ -19,7 +19,7 @@ LEVELS: dict[str, tuple[int, int, int]] = {
 }
 """Compressions: lowest, highest and default level."""
 
-MANTISSA = {"float32": 23, "float64": 52}
+MANTISSA = {"float16": 10, "float32": 23, "float64": 52}
 
 
 @final
@@ -132,7 +132,7 @@ def round_bits(values: NDArray[Any], keep: int) -> NDArray[Any]:
     rounded &= ~kind.type((1 << drop) - 1)
     # NaN and infinities have no mantissa to round; the largest number must not become one.
     out: NDArray[Any] = rounded.view(values.dtype)
-    lost = ~np.isfinite(out)
+    lost = ~(np.isfinite(out) & np.isfinite(values))
     if lost.any():
         out[lost] = values[lost]
     return out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,24 @@ from zarr.storage import LocalStore
 
 from montezarr._checks import type_error, value_error
 from montezarr.errors import StoreError, StoreExistsError
+from montezarr.lazy import MAX_CHUNKS_HARD
 from montezarr.recipe import RECIPE_KEYS
+from montezarr.store import _journal
+from montezarr.store._journal import JOURNAL
 from montezarr.store._manifest import (
+    LARGEST,
+    MANIFEST,
     MAX_BYTES,
     RECIPE_ATTRIBUTE,
     STORE_ATTRIBUTE,
     STORE_FORMAT,
 )
-from montezarr.store._place import LOCK, OWN, LocalPlace, Place
+from montezarr.store._place import LOCK, OWN, TEMPORARY, LocalPlace, Place
 
 COMPLETE, INCOMPLETE = "complete", "incomplete"
+
+TEMPORARY_NAME = re.compile(r"[0-9a-f]{16}")
+"""How files are named that are not renamed into place yet; see `LocalPlace.put`."""
 
 
 def place_of(path: Any, storage_options: Mapping[str, Any] | None = None) -> Place:
@@ -71,29 +80,49 @@ def read_root(place: Place) -> dict[str, Any] | None:
     StoreError
         If it is of another format, or damaged.
     """
+    found = read_root_document(place)
+    return None if found is None else found[1]["attributes"]
+
+
+def read_root_document(place: Place) -> tuple[bytes, dict[str, Any]] | None:
+    """Return the root of a store, as bytes and read, its attributes checked; None without one.
+
+    Raises
+    ------
+    StoreExistsError, StoreError
+        As `read_root` does.
+    """
     if isinstance(place, LocalPlace):
         check_directory(place.path)
-    text = place.get("zarr.json")
+    size = place.size("zarr.json")
+    text = None if size is None else b"" if size > MAX_BYTES else place.get("zarr.json")
     if text is None:
         _check_only_ours(place)
         return None
-    attributes: Any = None
-    if len(text) <= MAX_BYTES:
-        try:
-            attributes = json.loads(text)["attributes"]
-        except (ValueError, KeyError, TypeError, RecursionError):
-            attributes = None
-    if attributes is None and place.get("montezarr/manifest.json") is not None:
+    document = _parsed(text)
+    attributes = None if document is None else document.get("attributes")
+    if attributes is None and place.size(MANIFEST) is not None:
         raise StoreError(
             f"path: expected metadata as JSON, got damaged ones: {place}. Call montezarr.repair."
         )
-    if not isinstance(attributes, dict) or STORE_ATTRIBUTE not in attributes:
+    if document is None or not isinstance(attributes, dict) or STORE_ATTRIBUTE not in attributes:
         raise StoreExistsError(
             f"path: expected a montezarr store or nothing, got another Zarr group: {place}."
             " It is left as it is; choose another path."
         )
     check_root(attributes, place)
-    return attributes
+    return text, document
+
+
+def _parsed(text: bytes) -> dict[str, Any] | None:
+    """Return an object of JSON, or None where it is none."""
+    if len(text) > MAX_BYTES:
+        return None
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
 
 
 def check_root(attributes: Mapping[str, Any], place: Place) -> None:
@@ -113,8 +142,11 @@ def check_root(attributes: Mapping[str, Any], place: Place) -> None:
         counts = [info[name] for name in ("n_paths", "target", "committed", "first_path", "chunk")]
         good = recipe.keys() >= RECIPE_KEYS and info["status"] in (COMPLETE, INCOMPLETE)
         good = good and all(type(count) is int and count >= 0 for count in counts)
-        good = good and info["n_paths"] <= info["committed"] <= info["target"] and info["chunk"] > 0
-    except (ValueError, KeyError, TypeError, AttributeError):
+        good = good and info["n_paths"] <= info["committed"] <= info["target"] <= LARGEST
+        good = good and 0 < info["chunk"] <= LARGEST and info["first_path"] <= LARGEST
+        # A graph of more chunks takes all memory.
+        good = good and info["target"] <= info["chunk"] * MAX_CHUNKS_HARD
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         good = False
     if not good:
         raise StoreError(
@@ -155,20 +187,37 @@ def _entries(path: Path) -> set[str]:
 
 def _check_only_ours(place: Place) -> None:
     """Raise if there is more than what a writer leaves that was killed before it made the root."""
-    if isinstance(place, LocalPlace):
-        own = place.path / OWN
-        ours = _entries(place.path) <= {OWN} and not own.is_symlink()
-        if ours:
-            known = {"lock", "tmp", "journal", "manifest.json", "zarr.json", "states"}
-            ours = _entries(own) <= known
-        # Killed in the middle of making it: then the journal says that it is ours.
-        ours = ours or (not own.is_symlink() and (own / "journal").is_file())
-    else:
-        # The lock comes first, and then the journal.
-        ours = place.size(f"{OWN}/journal") is not None
-        ours = ours or all(key == LOCK for key in place.objects())
-    if not ours:
+    # Killed in the middle of making it: then the journal says that it is ours, or the manifest.
+    if not _tells_of_us(place) and not _is_as_begun(place):
         raise StoreExistsError(
             f"path: expected a montezarr store or nothing, got a directory with other content:"
             f" {place}. It is left as it is; choose another path."
         )
+
+
+def _tells_of_us(place: Place) -> bool:
+    """Return whether there is a journal or a manifest of ours, not just a file of that name."""
+    if isinstance(place, LocalPlace) and (place.path / OWN).is_symlink():
+        return False
+    if place.size(JOURNAL) is not None and _journal.read(place.get(JOURNAL) or b"")[0]:
+        return True
+    size = place.size(MANIFEST)
+    if size is None or size > MAX_BYTES:
+        return False
+    manifest = _parsed(place.get(MANIFEST) or b"")
+    return manifest is not None and manifest.keys() >= {"format", "recipe", "arrays"}
+
+
+def _is_as_begun(place: Place) -> bool:
+    """Return whether there is at most what comes before the journal: the lock, files half done."""
+    if not isinstance(place, LocalPlace):
+        return all(key == LOCK for key in place.objects())
+    own, lock, temporary = (place.path / name for name in (OWN, LOCK, TEMPORARY))
+    return (
+        _entries(place.path) <= {OWN}
+        and not any(path.is_symlink() for path in (own, lock, temporary))
+        and _entries(own) <= {lock.name, temporary.name}
+        and not lock.is_dir()
+        and all(TEMPORARY_NAME.fullmatch(name) for name in _entries(temporary))
+        and not any((temporary / name).is_dir() for name in _entries(temporary))
+    )

@@ -8,11 +8,12 @@ from typing import Any
 
 import xarray as xr
 
-from montezarr._checks import check_bool, check_callable, check_int, show, type_error, value_error
+from montezarr._checks import check_bool, check_callable, check_int, type_error, value_error
 from montezarr.choice import backend_of
 from montezarr.errors import StoreError, StoreMismatchError
 from montezarr.progress import Progress
 from montezarr.runs import OnProgress
+from montezarr.store._differences import lines_of_differences
 from montezarr.store._estimate import check_room
 from montezarr.store._ledger import Ledger
 from montezarr.store._manifest import Manifest
@@ -22,9 +23,6 @@ from montezarr.store._session import Session, Stop
 from montezarr.store._source import Source, source_of
 from montezarr.store._storage import Storage
 from montezarr.store._where import place_of, read_root
-
-SHOWN = 8
-"""Fields that a refusal lists."""
 
 
 def write(
@@ -117,17 +115,15 @@ def write(
     if storage is not None and not isinstance(storage, Storage):
         raise type_error("storage", "a montezarr.Storage, or None", storage)
     source = source_of(ds, process, variables, statistics)
-    first, target = _range(paths, source)
-    found = read_root(place)
-    ledger = Ledger.read(place)
-    manifest = source.manifest(storage or Storage(), first if ledger is None else 0)
+    found, ledger = read_root(place), Ledger.read(place)
     if ledger is not None:
         ledger.check(place)
         # The default chunk depends on the number of workers; a store goes on in its own.
         source = _in_chunks(source, ledger.manifest.chunk)
-    manifest = source.manifest(storage or Storage(), first)
-    if found is not None and ledger is None:
+    elif found is not None:
         raise StoreError(f"path: expected a journal, got none: {place}. Call montezarr.repair.")
+    first, target = _range(paths, source)
+    manifest = source.manifest(storage or Storage(), first)
     if ledger is not None:
         check_same(ledger, manifest, target, place)
     else:
@@ -137,8 +133,8 @@ def write(
         # Now that nobody else writes: what is there may be more than it was.
         ledger = Ledger.read(place) or ledger
         check_same(ledger, manifest, target, place)
-        session = stop.session = Session(place, ledger, durable)
-        complete_session(session, source, stop, on_progress or progress, per_task, stacklevel=5)
+        session = stop.session = Session(place, ledger, durable, f"mz.write(ds, {str(place)!r})")
+        complete_session(session, source, stop, on_progress or progress, per_task, stacklevel=4)
     return open_place(place)
 
 
@@ -161,6 +157,7 @@ def complete_session(
             session.settle()
             return
         session.resume()
+        check_room(place, ledger, source)  # also for what is gone
     missing = ledger.missing()
     if missing:
         tally = session.run(source, backend_of(source.run), missing, on_progress, stop, per_task)
@@ -193,20 +190,19 @@ def check_same(ledger: Ledger, manifest: Manifest, target: int, place: Place) ->
     """
     differing = ledger.manifest.differences(manifest)
     if differing:
-        lines = [
-            f"\n  {name}: {show(there, 60)} there, {show(here, 60)} here"
-            for name, there, here in differing[:SHOWN]
-        ]
-        if len(differing) > SHOWN:
-            lines.append(f"\n  and {len(differing) - SHOWN} more")
         raise StoreMismatchError(
-            f"path: expected a store of the same recipe, got another in {place}:{''.join(lines)}"
+            f"path: expected a store of the same recipe, got another in {place}:"
+            f"{lines_of_differences(differing)}"
             "\n  Choose another path."
         )
     if ledger.target != target:
         raise StoreMismatchError(
             f"path: expected a store with n_paths = {target:,}, got {ledger.target:,}, in"
-            f" {place}. Pass the same n_paths, or make it grow with montezarr.extend."
+            f" {place}. Pass the same n_paths, or call montezarr.extend(path, {target})."
+            if target > ledger.target
+            else f"path: expected a store with n_paths = {target:,}, got {ledger.target:,}, in"
+            f" {place}. A store does not shrink: open it and take what you need, or pass"
+            f" n_paths={ledger.target}."
         )
 
 
@@ -237,5 +233,7 @@ def drop_lost(ledger: Ledger, place: Place) -> None:
     sizes = place.sizes(keys)
     for key, chunk in keys.items():
         record = ledger.chunks.get(chunk)
+        if record is not None and not ledger.is_done(chunk) and key in sizes:
+            continue  # it is to have more paths, and may have them already
         if record is not None and sizes.get(key) != record.files[key][0]:
             ledger.drop(chunk)

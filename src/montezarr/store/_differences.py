@@ -1,0 +1,22 @@
+"""How a refusal lists what differs between two stores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from montezarr._checks import show
+
+SHOWN = 8
+"""Fields that a refusal lists."""
+
+
+def lines_of_differences(differing: Sequence[tuple[str, Any, Any]]) -> str:
+    """Return a line for each field, `name`, `there` and `here`, and how many more there are."""
+    lines = [
+        f"\n  {name}: {show(there, 60)} there, {show(here, 60)} here"
+        for name, there, here in differing[:SHOWN]
+    ]
+    if len(differing) > SHOWN:
+        lines.append(f"\n  and {len(differing) - SHOWN} more")
+    return "".join(lines)
