@@ -18,7 +18,7 @@ import xarray as xr
 import montezarr as mz
 from montezarr import cli
 from montezarr.export import _parquet, export
-from montezarr.store import _journal
+from montezarr.store.format import _journal
 
 ROOT = Path(__file__).parents[1]
 CHUNK = 1024

@@ -13,7 +13,8 @@ import xarray as xr
 from stores import files, gbm_paths
 
 import montezarr as mz
-from montezarr.store import _faults, _journal
+from montezarr.store import _faults
+from montezarr.store.format import _journal
 
 ZSTD = mz.Storage(compression="zstd")
 
@@ -240,7 +241,7 @@ def test_a_signal_is_not_lost_when_what_runs_then_fails(tmp_path, capsys):
 
 
 def test_room_is_looked_for_before_going_on_and_before_mending(tmp_path, monkeypatch):
-    from montezarr.store._place import LocalPlace
+    from montezarr.store.places._place import LocalPlace
 
     mz.write(gbm_paths(), tmp_path / "a")
     for chunk in range(4):
@@ -256,7 +257,7 @@ def test_room_is_looked_for_before_going_on_and_before_mending(tmp_path, monkeyp
 
 
 def test_rounding_of_half_precision_and_of_odd_nans(tmp_path):
-    from montezarr.store._storage import round_bits
+    from montezarr.store.format._storage import round_bits
 
     odd = np.array([0x7FFFFFFFFFFFFFFF, 0xFFFFFFFFFFFFFFFF], np.uint64).view(np.float64)
     assert np.isnan(round_bits(odd.copy(), 10)).all()

@@ -341,7 +341,7 @@ def test_a_started_store_on_a_disk_that_became_read_only_can_be_read(tmp_path, w
 
 
 def test_a_lock_that_cannot_be_made_leaves_no_directory_behind(tmp_path, monkeypatch):
-    from montezarr.store import _lock
+    from montezarr.store.places import _lock
 
     def refuse(*_):
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))

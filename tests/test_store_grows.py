@@ -18,7 +18,7 @@ from stores import CHAIN, HESTON, files, gbm_paths, payoff_of
 import montezarr as mz
 from montezarr.store import _faults, _merge
 from montezarr.store._differences import SHOWN, lines_of_differences
-from montezarr.store._place import LocalPlace
+from montezarr.store.places._place import LocalPlace
 
 STATISTICS = ["mean", "std", "q05"]
 

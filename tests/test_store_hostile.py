@@ -16,8 +16,8 @@ import zarr
 from stores import files, gbm_paths
 
 import montezarr as mz
-from montezarr.store import _journal
-from montezarr.store._place import LocalPlace
+from montezarr.store.format import _journal
+from montezarr.store.places._place import LocalPlace
 
 TRAP = """
 import pathlib

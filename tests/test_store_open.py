@@ -17,9 +17,11 @@ from stores import GBM, HESTON, files, gbm_paths
 from zarr.storage import LocalStore, MemoryStore
 
 import montezarr as mz
-from montezarr.store import _journal, _open
-from montezarr.store._ledger import Ledger
-from montezarr.store._place import LocalPlace
+from montezarr.store import _open
+from montezarr.store._digest import digest
+from montezarr.store.format import _journal
+from montezarr.store.format._ledger import Ledger
+from montezarr.store.places._place import LocalPlace
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +140,7 @@ def test_results_with_hostile_metadata_are_refused_though_the_journal_has_their_
         records, _, _ = _journal.read(good)
         for record in records:
             if "statistics" in record:
-                record["statistics"][key] = list(_journal.digest([new]))
+                record["statistics"][key] = list(digest([new]))
         journal.write_bytes(_journal.lines_of(records))
         with pytest.raises(mz.StoreError):
             mz.open(store, "statistics")

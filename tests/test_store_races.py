@@ -13,10 +13,10 @@ import xarray as xr
 from store_runs import Driver, Nursery, dataset, files, leftovers, run
 
 import montezarr as mz
-from montezarr.store._journal import JOURNAL
-from montezarr.store._ledger import Ledger
-from montezarr.store._lock import this_owner
-from montezarr.store._place import LOCK, LocalPlace
+from montezarr.store.format._journal import JOURNAL
+from montezarr.store.format._ledger import Ledger
+from montezarr.store.places._lock import this_owner
+from montezarr.store.places._place import LOCK, LocalPlace
 
 LONG = {"chunks": 60, "T": 1}
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from stores import CHAIN, files, gbm_paths, payoff_of
 
 import montezarr as mz
-from montezarr.store._storage import round_bits
+from montezarr.store.format._storage import round_bits
 
 
 def bytes_of(root):

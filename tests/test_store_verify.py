@@ -11,8 +11,8 @@ import pytest
 from stores import HESTON, files, gbm_paths, payoff_of
 
 import montezarr as mz
-from montezarr.store._ledger import Ledger
 from montezarr.store._where import place_of
+from montezarr.store.format._ledger import Ledger
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,10 @@ from montezarr.store._merge import merge
 from montezarr.store._open import open_store
 from montezarr.store._repair import repair
 from montezarr.store._report import Problem, Verification
-from montezarr.store._storage import Storage
 from montezarr.store._verify import verify
-from montezarr.store._virtual import VirtualStore
 from montezarr.store._write import is_complete, write
+from montezarr.store.format import Storage
+from montezarr.store.virtual import VirtualStore
 
 __all__ = [
     "Problem",

@@ -10,14 +10,11 @@ from montezarr.errors import SamplerError, StoreError
 from montezarr.lazy import show_bytes
 from montezarr.sampling import VECTORISED
 from montezarr.seeding import BLOCK
-from montezarr.store._encode import encode
-from montezarr.store._ledger import Ledger
-from montezarr.store._manifest import Manifest
-from montezarr.store._place import LocalPlace, Place
 from montezarr.store._session import bytes_needed
 from montezarr.store._source import Source, source_of
-from montezarr.store._storage import Storage
 from montezarr.store._task import ChunkTask
+from montezarr.store.format import Ledger, Manifest, Storage, encode
+from montezarr.store.places import LocalPlace, Place
 
 MOST = 8 * BLOCK
 """Paths on which a compression is measured."""

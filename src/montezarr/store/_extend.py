@@ -13,13 +13,13 @@ from montezarr.lazy import MAX_CHUNKS_HARD
 from montezarr.progress import Progress
 from montezarr.runs import OnProgress
 from montezarr.store._estimate import check_room
-from montezarr.store._ledger import Ledger
 from montezarr.store._open import open_place
-from montezarr.store._place import Place
 from montezarr.store._session import Session, Stop
 from montezarr.store._source import source_in
 from montezarr.store._where import place_of, read_root
 from montezarr.store._write import complete_session
+from montezarr.store.format import Ledger
+from montezarr.store.places import Place
 
 
 def extend(

@@ -13,12 +13,10 @@ from montezarr._checks import show
 from montezarr.dataset import ATTRIBUTE
 from montezarr.lazy import show_bytes
 from montezarr.store._extend import ledger_of
-from montezarr.store._layout import PATH
-from montezarr.store._ledger import Ledger
-from montezarr.store._manifest import STATUS_ATTRIBUTE, Manifest
 from montezarr.store._open import open_store
-from montezarr.store._place import LocalPlace, Place
 from montezarr.store._where import COMPLETE, INCOMPLETE, place_of
+from montezarr.store.format import PATH, STATUS_ATTRIBUTE, Ledger, Manifest
+from montezarr.store.places import LocalPlace, Place
 
 LONGEST = 200
 """Characters of a process, or of a value of a recipe, that are printed."""

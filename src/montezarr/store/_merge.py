@@ -16,15 +16,15 @@ from montezarr.errors import StoreError, StoreExistsError, StoreMismatchError
 from montezarr.folding import Folded, dump_states, parse_states, restore_states
 from montezarr.lazy import show_bytes
 from montezarr.store._differences import lines_of_differences
+from montezarr.store._digest import digest
 from montezarr.store._extend import ledger_of
-from montezarr.store._journal import digest
-from montezarr.store._ledger import STATES, ChunkRecord, Facts, Ledger
 from montezarr.store._open import open_place
-from montezarr.store._place import LocalPlace, Place
 from montezarr.store._session import Session, Stop
 from montezarr.store._source import Source, source_in
 from montezarr.store._where import place_of, read_root
 from montezarr.store._write import drop_lost
+from montezarr.store.format import STATES, ChunkRecord, Facts, Ledger
+from montezarr.store.places import LocalPlace, Place
 
 
 def merge(

@@ -21,16 +21,24 @@ from montezarr._checks import check_choice
 from montezarr.dataset import ATTRIBUTE
 from montezarr.errors import MontezarrError, StoreError, StoreExistsError, StoreNotFoundError
 from montezarr.lazy import MAX_CHUNKS_HARD
-from montezarr.store._encode import buffer_of
-from montezarr.store._journal import digest, load_json
-from montezarr.store._layout import PATH
-from montezarr.store._ledger import Facts, Ledger
-from montezarr.store._manifest import MAX_BYTES, STATUS_ATTRIBUTE, STORE_ATTRIBUTE
-from montezarr.store._place import LocalPlace, Place
+from montezarr.store._digest import digest
 from montezarr.store._results import ORDER, RESULTS
-from montezarr.store._safe import check_chunks, check_document, count_chunks
-from montezarr.store._virtual import VirtualStore
 from montezarr.store._where import place_of, read_root_document
+from montezarr.store.format import (
+    MAX_BYTES,
+    PATH,
+    STATUS_ATTRIBUTE,
+    STORE_ATTRIBUTE,
+    Facts,
+    Ledger,
+    buffer_of,
+    check_chunks,
+    check_document,
+    count_chunks,
+    load_json,
+)
+from montezarr.store.places import LocalPlace, Place
+from montezarr.store.virtual import VirtualStore
 
 AT_ONCE = 8
 """Files of results that are read together."""

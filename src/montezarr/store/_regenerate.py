@@ -10,13 +10,11 @@ import numpy as np
 from montezarr.backends import windowed
 from montezarr.choice import backend_of
 from montezarr.cost import initial_states
-from montezarr.store._encode import decode, encode
-from montezarr.store._ledger import Ledger
-from montezarr.store._manifest import Manifest, environment
-from montezarr.store._place import Place
 from montezarr.store._report import Problem
 from montezarr.store._source import source_in
 from montezarr.store._task import ChunkTask, Item
+from montezarr.store.format import Ledger, Manifest, decode, encode, environment
+from montezarr.store.places import Place
 
 Difference = tuple[str, int, float]
 """Key of a file, the number of values that differ, and the largest difference."""

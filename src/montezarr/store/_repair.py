@@ -13,14 +13,14 @@ from montezarr.choice import backend_of
 from montezarr.errors import StoreError
 from montezarr.progress import Progress
 from montezarr.store._estimate import check_room
-from montezarr.store._ledger import STATES, Ledger
-from montezarr.store._place import Place
 from montezarr.store._report import Problem, Verification
 from montezarr.store._results import RESULTS
 from montezarr.store._session import Session, Stop
 from montezarr.store._source import source_in
 from montezarr.store._verify import examined, said_by_root, verify_place
 from montezarr.store._where import place_of
+from montezarr.store.format import STATES, Ledger
+from montezarr.store.places import Place
 
 
 def repair(

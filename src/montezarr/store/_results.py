@@ -13,9 +13,9 @@ from zarr.storage import MemoryStore
 from montezarr.errors import StoreError
 from montezarr.folding import Folded, dump_states, parse_states, restore_states
 from montezarr.reduce import Layout
-from montezarr.store._journal import digest
-from montezarr.store._ledger import STATES, Facts, Ledger
-from montezarr.store._place import Place
+from montezarr.store._digest import digest
+from montezarr.store.format import STATES, Facts, Ledger
+from montezarr.store.places import Place
 
 RESULTS = "statistics"
 """The group of the results."""

@@ -19,15 +19,13 @@ from montezarr.errors import StoreError
 from montezarr.lazy import show_bytes
 from montezarr.reduce import Layout
 from montezarr.runs import OnProgress, Tally
-from montezarr.store import _faults, _journal
+from montezarr.store import _faults
 from montezarr.store._host import host
-from montezarr.store._journal import JOURNAL
-from montezarr.store._ledger import STATES, ChunkRecord, Ledger
-from montezarr.store._manifest import environment
-from montezarr.store._place import Place
 from montezarr.store._results import merge_states, put_results
 from montezarr.store._source import Source
 from montezarr.store._task import ChunkTask, Item
+from montezarr.store.format import JOURNAL, STATES, ChunkRecord, Ledger, _journal, environment
+from montezarr.store.places import Place
 
 EVERY = 0.2
 """Seconds between two times that readers are told; what is committed is so before."""

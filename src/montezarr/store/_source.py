@@ -19,9 +19,15 @@ from montezarr.recipe import fingerprint
 from montezarr.reduce import Layout, layout_of
 from montezarr.replay import is_untouched, run_of
 from montezarr.statistics import BUILT_IN, Statistic, statistics_of
-from montezarr.store._layout import PATH, Constant, StoredArray, check_name
-from montezarr.store._manifest import Manifest, environment
-from montezarr.store._storage import Storage
+from montezarr.store.format import (
+    PATH,
+    Constant,
+    Manifest,
+    Storage,
+    StoredArray,
+    check_name,
+    environment,
+)
 
 
 @dataclass(frozen=True)

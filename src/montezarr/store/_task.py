@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 from montezarr.errors import SamplerError
 from montezarr.folding import Arrays, DrawnTask, Fold, Parts, dump_states, without_masked
 from montezarr.sampling import Report
-from montezarr.store._encode import encode
-from montezarr.store._journal import digest
-from montezarr.store._ledger import STATES, ChunkRecord
-from montezarr.store._manifest import Manifest
-from montezarr.store._place import Place
+from montezarr.store._digest import digest
+from montezarr.store.format import STATES, ChunkRecord, Manifest, encode
+from montezarr.store.places import Place
 
 Item = tuple[int, int, tuple[int, ...], Any]
 """First path and the one after the last, in the run; the chunks; and initial states."""

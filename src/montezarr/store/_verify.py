@@ -14,13 +14,12 @@ import xarray as xr
 from montezarr._checks import check_int
 from montezarr.backends import cores
 from montezarr.errors import StoreError, StoreNotFoundError
-from montezarr.store._journal import JOURNAL, digest
-from montezarr.store._ledger import Ledger
-from montezarr.store._manifest import STORE_ATTRIBUTE
-from montezarr.store._place import LocalPlace, Place
+from montezarr.store._digest import digest
 from montezarr.store._regenerate import compare
 from montezarr.store._report import Problem, Verification
 from montezarr.store._where import check_directory, place_of
+from montezarr.store.format import JOURNAL, STORE_ATTRIBUTE, Ledger
+from montezarr.store.places import LocalPlace, Place
 
 
 def verify(

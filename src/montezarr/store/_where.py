@@ -18,17 +18,17 @@ from montezarr._checks import type_error, value_error
 from montezarr.errors import StoreError, StoreExistsError
 from montezarr.lazy import MAX_CHUNKS_HARD
 from montezarr.recipe import RECIPE_KEYS
-from montezarr.store import _journal
-from montezarr.store._journal import JOURNAL
-from montezarr.store._manifest import (
+from montezarr.store.format import (
+    JOURNAL,
     LARGEST,
     MANIFEST,
     MAX_BYTES,
     RECIPE_ATTRIBUTE,
     STORE_ATTRIBUTE,
     STORE_FORMAT,
+    _journal,
 )
-from montezarr.store._place import LOCK, OWN, TEMPORARY, LocalPlace, Place
+from montezarr.store.places import LOCK, OWN, TEMPORARY, LocalPlace, Place
 
 COMPLETE, INCOMPLETE = "complete", "incomplete"
 
@@ -45,7 +45,7 @@ def place_of(path: Any, storage_options: Mapping[str, Any] | None = None) -> Pla
         If it is none of these.
     """
     if isinstance(path, Store):
-        from montezarr.store._remote import RemotePlace
+        from montezarr.store.places._remote import RemotePlace
 
         if storage_options is not None:
             raise value_error("storage_options", "None with a Zarr store", storage_options)
@@ -62,7 +62,7 @@ def place_of(path: Any, storage_options: Mapping[str, Any] | None = None) -> Pla
     if text.startswith("file://"):
         text = url2pathname(urlsplit(text).path)
     if "://" in text:
-        from montezarr.store._remote import RemotePlace
+        from montezarr.store.places._remote import RemotePlace
 
         return RemotePlace.at(text, storage_options)
     if storage_options is not None:

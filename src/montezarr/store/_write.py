@@ -15,14 +15,12 @@ from montezarr.progress import Progress
 from montezarr.runs import OnProgress
 from montezarr.store._differences import lines_of_differences
 from montezarr.store._estimate import check_room
-from montezarr.store._ledger import Ledger
-from montezarr.store._manifest import Manifest
 from montezarr.store._open import open_place
-from montezarr.store._place import Place
 from montezarr.store._session import Session, Stop
 from montezarr.store._source import Source, source_of
-from montezarr.store._storage import Storage
 from montezarr.store._where import place_of, read_root
+from montezarr.store.format import Ledger, Manifest, Storage
+from montezarr.store.places import Place
 
 
 def write(

@@ -18,10 +18,10 @@ from montezarr._checks import check_bool, check_int, value_error
 from montezarr.backends import cores
 from montezarr.dataset import ATTRIBUTE, to_dataset
 from montezarr.lazy import Run
-from montezarr.store._storage import Storage
-from montezarr.store._virtual_draw import VirtualChunks, bounds
-from montezarr.store._virtual_file import document_of, file_at, loaded, put_document
-from montezarr.store._virtual_layout import FEW_CHUNKS, chunks_of
+from montezarr.store.format import Storage
+from montezarr.store.virtual._draw import VirtualChunks, bounds
+from montezarr.store.virtual._file import document_of, file_at, loaded, put_document
+from montezarr.store.virtual._layout import FEW_CHUNKS, chunks_of
 
 MOST_TASKS = 10**5
 """Chunks up to which a store is opened as `simulate` returns paths, one task each."""

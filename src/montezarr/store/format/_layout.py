@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montezarr._checks import value_error
-from montezarr.store._storage import Storage
+from montezarr.store.format._storage import Storage
 
 PATH = "path"
 RESERVED = frozenset({"montezarr", "statistics", "c", "zarr.json"})

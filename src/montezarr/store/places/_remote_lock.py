@@ -12,9 +12,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from montezarr.errors import MontezarrWarning, StoreError, StoreLockedError
-from montezarr.store._lock import describe_owner, is_dead, is_here, this_owner
-from montezarr.store._place import LOCK
-from montezarr.store._remote_store import RemoteStore
+from montezarr.store.places._lock import describe_owner, is_dead, is_here, this_owner
+from montezarr.store.places._place import LOCK
+from montezarr.store.places._remote_store import RemoteStore
 
 SETTLE = 1.0
 """Seconds after which a record that was written without a condition is looked at again."""

@@ -16,7 +16,7 @@ from numpy.lib.introspect import opt_func_info
 from montezarr.errors import StoreError
 from montezarr.recipe import RECIPE_KEYS, fingerprint
 from montezarr.seeding import BLOCK
-from montezarr.store._layout import (
+from montezarr.store.format._layout import (
     NUMBERS,
     PATH,
     Constant,
@@ -25,7 +25,7 @@ from montezarr.store._layout import (
     check_name,
     group_metadata,
 )
-from montezarr.store._storage import Storage
+from montezarr.store.format._storage import Storage
 
 MANIFEST = "montezarr/manifest.json"
 STORE_FORMAT = 2

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from zarr.buffer import default_buffer_prototype
 from zarr.storage import MemoryStore
 
-from montezarr.store._journal import digest
-from montezarr.store._layout import StoredArray, as_json
-from montezarr.store._storage import Storage
+from montezarr.store._digest import digest
+from montezarr.store.format._layout import StoredArray, as_json
+from montezarr.store.format._storage import Storage
 
 Encoded = tuple[list[Any], int, str]
 """Pieces of a file, its size and its digest."""

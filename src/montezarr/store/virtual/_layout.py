@@ -17,12 +17,10 @@ from montezarr.observed import as_dataset, schema_of
 from montezarr.replay import is_untouched, run_of
 from montezarr.sampling import VECTORISED
 from montezarr.seeding import BLOCK
-from montezarr.store._layout import PATH
-from montezarr.store._manifest import LARGEST
 from montezarr.store._source import Source, source_of
-from montezarr.store._storage import Storage
 from montezarr.store._task import ChunkTask
-from montezarr.store._virtual_draw import VirtualChunks
+from montezarr.store.format import LARGEST, PATH, Storage
+from montezarr.store.virtual._draw import VirtualChunks
 
 CHUNK_BYTES = 2**23
 """Bytes of a chunk: a path alone comes at once, and what Zarr costs per chunk is little."""

@@ -13,7 +13,7 @@ from typing import Any, final
 
 from montezarr.errors import StoreError
 from montezarr.store import _faults
-from montezarr.store._journal import digest
+from montezarr.store._digest import digest
 
 OWN = "montezarr"
 """The group of a store that holds what is about the store itself."""
@@ -238,7 +238,7 @@ class LocalPlace(Place):
 
     def lock(self) -> Any:
         """Lock a file in the directory, which is made if need be."""
-        from montezarr.store._lock import FileLock
+        from montezarr.store.places._lock import FileLock
 
         return FileLock(self._file(LOCK))
 

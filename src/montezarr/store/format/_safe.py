@@ -8,7 +8,7 @@ from typing import Any
 
 from montezarr.errors import ArgumentValueError, StoreError
 from montezarr.lazy import MAX_CHUNKS_HARD
-from montezarr.store._layout import NUMBERS, PATH, check_name
+from montezarr.store.format._layout import NUMBERS, PATH, check_name
 
 ALLOWED_CODECS = frozenset(
     {"bytes", "crc32c", "transpose", "zstd", "gzip", "blosc", "sharding_indexed"}

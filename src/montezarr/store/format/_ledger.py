@@ -8,10 +8,10 @@ from typing import Any, Self
 
 from montezarr.errors import StoreError
 from montezarr.lazy import MAX_CHUNKS_HARD
-from montezarr.store import _journal
-from montezarr.store._journal import JOURNAL, Record
-from montezarr.store._manifest import LARGEST, MANIFEST, MAX_BYTES, Manifest
-from montezarr.store._place import Place, check_key
+from montezarr.store.format import _journal
+from montezarr.store.format._journal import JOURNAL, Record
+from montezarr.store.format._manifest import LARGEST, MANIFEST, MAX_BYTES, Manifest
+from montezarr.store.places import Place, check_key
 
 STATES = "montezarr/states"
 

@@ -13,10 +13,9 @@ from montezarr._checks import check_choice, check_int, type_error, value_error
 from montezarr.errors import ReplayError, StoreError, StoreExistsError, StoreNotFoundError
 from montezarr.lazy import show_bytes
 from montezarr.seeding import BLOCK
-from montezarr.store._manifest import LARGEST, MAX_BYTES
-from montezarr.store._storage import Storage
-from montezarr.store._virtual_draw import VirtualChunks
-from montezarr.store._virtual_layout import (
+from montezarr.store.format import LARGEST, MAX_BYTES, Storage
+from montezarr.store.virtual._draw import VirtualChunks
+from montezarr.store.virtual._layout import (
     BAD,
     plain_source,
     run_to_store,

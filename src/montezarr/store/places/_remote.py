@@ -27,9 +27,9 @@ from zarr.storage import FsspecStore
 from montezarr._checks import type_error, value_error
 from montezarr.errors import MissingDependencyError, StoreError
 from montezarr.store import _faults
-from montezarr.store._place import Pieces, Place, check_key
-from montezarr.store._remote_lock import RemoteLock
-from montezarr.store._remote_store import RemoteStore, is_in_memory, name_of
+from montezarr.store.places._place import Pieces, Place, check_key
+from montezarr.store.places._remote_lock import RemoteLock
+from montezarr.store.places._remote_store import RemoteStore, is_in_memory, name_of
 
 PARTS = 256
 """With more parts than this a log is written anew as one object, so that it is read fast."""

@@ -17,8 +17,8 @@ from montezarr._checks import type_error
 from montezarr.errors import MemoryBudgetError
 from montezarr.folding import Arrays
 from montezarr.lazy import WORKING_COPIES, memory_limit, show_bytes
-from montezarr.store._encode import checked, encode, padded, shard_index
 from montezarr.store._task import ChunkTask
+from montezarr.store.format import checked, encode, padded, shard_index
 
 SHARED_BYTES = 2**27
 """Bytes that wait for the next request where one draw serves several: of several variables, and of

@@ -1,0 +1,51 @@
+"""What a store is made of: manifest, journal and ledger, layout, choices, bytes of chunks."""
+
+from montezarr.store.format._encode import buffer_of, checked, decode, encode, padded, shard_index
+from montezarr.store.format._journal import JOURNAL, load_json
+from montezarr.store.format._layout import PATH, Constant, StoredArray, check_name
+from montezarr.store.format._ledger import STATES, ChunkRecord, Facts, Ledger
+from montezarr.store.format._manifest import (
+    LARGEST,
+    MANIFEST,
+    MAX_BYTES,
+    RECIPE_ATTRIBUTE,
+    STATUS_ATTRIBUTE,
+    STORE_ATTRIBUTE,
+    STORE_FORMAT,
+    Manifest,
+    environment,
+)
+from montezarr.store.format._safe import check_chunks, check_document, count_chunks
+from montezarr.store.format._storage import Storage
+
+__all__ = [
+    "JOURNAL",
+    "LARGEST",
+    "MANIFEST",
+    "MAX_BYTES",
+    "PATH",
+    "RECIPE_ATTRIBUTE",
+    "STATES",
+    "STATUS_ATTRIBUTE",
+    "STORE_ATTRIBUTE",
+    "STORE_FORMAT",
+    "ChunkRecord",
+    "Constant",
+    "Facts",
+    "Ledger",
+    "Manifest",
+    "Storage",
+    "StoredArray",
+    "buffer_of",
+    "check_chunks",
+    "check_document",
+    "check_name",
+    "checked",
+    "count_chunks",
+    "decode",
+    "encode",
+    "environment",
+    "load_json",
+    "padded",
+    "shard_index",
+]

@@ -1,0 +1,12 @@
+"""Where a store lies: a directory, or any Zarr store; objects by key, a log, and one writer."""
+
+from montezarr.store.places._place import LOCK, OWN, TEMPORARY, LocalPlace, Place, check_key
+
+__all__ = [
+    "LOCK",
+    "OWN",
+    "TEMPORARY",
+    "LocalPlace",
+    "Place",
+    "check_key",
+]

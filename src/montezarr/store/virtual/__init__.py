@@ -1,0 +1,7 @@
+"""The store without a disk: chunks that are drawn when they are read."""
+
+from montezarr.store.virtual._store import VirtualStore
+
+__all__ = [
+    "VirtualStore",
+]
