@@ -27,6 +27,8 @@ import montezarr as mz
 from benchmarks.samplers import DT, MU, SIGMA, STEPS, X0
 from benchmarks.statistics import Peak, resident
 from montezarr.backends import cores
+from montezarr.replay import run_of
+from montezarr.sampling import sample_range
 
 GBM = mz.GeometricBrownianMotion(mu=MU, sigma=SIGMA)
 GIB, MIB = 2**30, 2**20
@@ -45,6 +47,20 @@ def plain(ds: xr.Dataset, target: Path) -> None:
 
     with ThreadPoolExecutor(cores()) as pool:
         list(pool.map(one, range(len(sizes))))
+
+
+def drawn_plain(ds: xr.Dataset, target: Path) -> None:
+    """Draw the paths as montezarr does, and write them to plain files: the same bytes, no store."""
+    run = run_of(ds)
+    target.mkdir()
+
+    def one(i: int) -> None:
+        rows = sample_range(run.sampling, *run.range_of(i))
+        with (target / str(i)).open("wb", buffering=0) as file:
+            file.write(memoryview(rows).cast("B"))
+
+    with ThreadPoolExecutor(cores()) as pool:
+        list(pool.map(one, range(run.n_chunks)))
 
 
 def simulate_alone(ds: xr.Dataset, target: Path) -> None:
@@ -67,7 +83,8 @@ def by_xarray_uncompressed(ds: xr.Dataset, target: Path) -> None:
 
 
 SIDES: dict[str, Callable[[xr.Dataset, Path], None]] = {
-    "plain files": plain,
+    "plain files, of drawn paths": drawn_plain,
+    "plain files, from memory": plain,
     "montezarr": by_montezarr,
     "to_zarr": by_xarray,
     "to_zarr, crc32c": by_xarray_uncompressed,
@@ -103,10 +120,10 @@ def main(size: float = 2.0) -> None:
         shutil.rmtree(root)
     for title, times in (("cached", cached), ("on the disk", synced)):
         mine = median(times["montezarr"])
-        print(f"\n{title:<18}{'s':>8}{'MB/s':>8}   rate of montezarr by that of it")
+        print(f"\n{title:<28}{'s':>8}{'MB/s':>8}   rate of montezarr by that of it")
         for name, seconds in times.items():
             took = median(seconds)
-            print(f"{name:<18}{took:>8.2f}{ds.nbytes / 1e6 / took:>8.0f}   {took / mine:.2f}")
+            print(f"{name:<28}{took:>8.2f}{ds.nbytes / 1e6 / took:>8.0f}   {took / mine:.2f}")
     print(f"\nmemory of write: {peak / MIB:.0f} MiB more than before; plan said"
           f" {plan.peak_bytes / MIB:.0f} MiB")  # fmt: skip
 

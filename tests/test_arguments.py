@@ -407,7 +407,7 @@ WRITE_ROWS = [
     ("write(DS, b'a.zarr')", TypeError, "path"),
     ("write(DS, '')", ValueError, "path"),
     ("write(DS, 'a\\0b')", ValueError, "path"),
-    ("write(DS, 's3://bucket/a.zarr')", ValueError, "path"),
+    ("write(DS, 's3://bucket/a.zip::a.zarr')", ValueError, "path"),
     ("write(DS, 'zip::a.zarr')", ValueError, "path"),
     ("write(DS, '/dev/null')", FileExistsError, "path"),
     ("write(DS, 'a.zarr', on_progress=1)", TypeError, "on_progress"),
@@ -424,7 +424,7 @@ OPEN_ROWS = [
     ("open('')", ValueError, "path"),
     ("open('nothing.zarr')", FileNotFoundError, "path"),
     ("open('/dev/null')", FileNotFoundError, "path"),
-    ("open('gs://bucket/a.zarr')", ValueError, "path"),
+    ("open('gs://bucket/a.zip::a.zarr')", ValueError, "path"),
 ]
 
 PLOT_ROWS = [

@@ -641,6 +641,8 @@ def test_a_plan_adds_up():
         "peak_bytes": 3 * chunk_bytes,
         "backend": "synchronous (dask.config scheduler='synchronous')",
         "reduction": "block by block (paths are drawn in any range), about 10 tasks of 1,024 paths",
+        "store_ratio": None,
+        "measured": 0,
     }
     assert json.loads(json.dumps(plan.to_dict())) == plan.to_dict()
     for text in ("Heston: 10,000 paths of 20 steps", "5 of 2,048 paths", "1,008.0 KiB per worker"):

@@ -172,7 +172,7 @@ def check_reads(folder, values, ways, seconds):
 CHUNKS, GROWN = 12, 20
 
 
-@pytest.mark.parametrize("seconds", [4.0, pytest.param(30.0, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seconds", [2.0, pytest.param(30.0, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", ["one", "two"])
 def test_readers_beside_a_writer_see_the_first_paths_and_nothing_else(tmp_path, kind, seconds):
     ds, _ = dataset(kind, GROWN)
