@@ -2,6 +2,8 @@
 
 import hashlib
 
+import numpy as np
+
 import montezarr as mz
 
 GBM = mz.GeometricBrownianMotion(mu=0.05, sigma=0.2)
@@ -25,3 +27,12 @@ def files(root):
 
 def payoff_of(ds):
     return ds.assign(payoff=(ds.x.isel(time=-1) - 105).clip(min=0))
+
+
+def exponential(rng, T):
+    """Paths whose last bits depend on the vector instructions that NumPy uses."""
+    return np.exp(rng.standard_normal(T + 1))
+
+
+def exponential_paths():
+    return mz.simulate(exponential, n_paths=3000, T=20, seed=42, chunks=1024)
