@@ -7,7 +7,7 @@ from typing import Any
 
 import xarray as xr
 
-from montezarr._checks import check_bool, check_callable, check_int, value_error
+from montezarr._checks import check_bool, check_int, value_error
 from montezarr.errors import StoreError, StoreNotFoundError
 from montezarr.lazy import MAX_CHUNKS_HARD
 from montezarr.progress import Progress
@@ -17,7 +17,7 @@ from montezarr.store._open import open_place
 from montezarr.store._session import Session, Stop
 from montezarr.store._source import source_in
 from montezarr.store._where import place_of, read_root
-from montezarr.store._write import complete_session
+from montezarr.store._write import check_options, complete_session
 from montezarr.store.format import Ledger
 from montezarr.store.places import Place
 
@@ -83,10 +83,7 @@ def extend(
     """
     place = place_of(path, storage_options)
     target = check_int("n_paths", n_paths, minimum=1)
-    check_bool("durable", durable)
-    per_task = check_int("chunks_per_task", chunks_per_task, minimum=1)
-    if on_progress is not None:
-        check_callable("on_progress", on_progress, "(paths done, paths in all, paths that failed)")
+    per_task = check_options(durable, chunks_per_task, on_progress)
     ledger = ledger_of(place)
     _check(ledger, target)
     source = source_in(ledger.manifest, target, ds, process, statistics)

@@ -106,10 +106,7 @@ def write(
     """
     place = place_of(path, storage_options)
     show_it = check_bool("show_progress", show_progress) and on_progress is None
-    check_bool("durable", durable)
-    per_task = check_int("chunks_per_task", chunks_per_task, minimum=1)
-    if on_progress is not None:
-        check_callable("on_progress", on_progress, "(paths done, paths in all, paths that failed)")
+    per_task = check_options(durable, chunks_per_task, on_progress)
     if storage is not None and not isinstance(storage, Storage):
         raise type_error("storage", "a montezarr.Storage, or None", storage)
     source = source_of(ds, process, variables, statistics)
@@ -134,6 +131,20 @@ def write(
         session = stop.session = Session(place, ledger, durable, f"mz.write(ds, {str(place)!r})")
         complete_session(session, source, stop, on_progress or progress, per_task, stacklevel=4)
     return open_place(place)
+
+
+def check_options(durable: Any, chunks_per_task: Any, on_progress: Any) -> int:
+    """Return the chunks of a task, when all of what a writer is told is checked.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        For arguments out of the terms of `write`.
+    """
+    check_bool("durable", durable)
+    if on_progress is not None:
+        check_callable("on_progress", on_progress, "(paths done, paths in all, paths that failed)")
+    return check_int("chunks_per_task", chunks_per_task, minimum=1)
 
 
 def complete_session(
