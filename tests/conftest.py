@@ -7,9 +7,10 @@ import pytest
 
 SLOW = re.compile(
     r"\[ray|_ray_"  # it takes some seconds to start, each time
-    r"|test_(failures|stream|statistics)\.py::.*\bdask\b"  # so does a cluster; some stay
-    r"|test_backends\.py::.*\[(joblib-multiprocessing|multiprocessing|dask-2)"
-    r"|test_a_million_million_paths|test_bench\.py"
+    r"|test_(failures|stream|statistics|backends)\.py::.*\b(dask|joblib|multiprocessing)\b"
+    r"|test_cluster_docs\.py|test_bench\.py|\[cluster\]"  # a cluster, and tables of all backends
+    r"|test_a_million_million_paths|test_a_killed_stream|test_interrupted_it_drains"
+    r"|test_a_second_signal_leaves_at_once|test_workers_end_when_their_parent"
 )
 """Tests that take long, of which the like is in the others."""
 

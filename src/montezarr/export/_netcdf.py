@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import dask
 import numpy as np
 import xarray as xr
 from dask.callbacks import Callback
@@ -22,12 +23,15 @@ def require() -> None:
 
 
 def write(part: Part, file: Path, on_progress: OnProgress) -> None:
-    """Write paths as netCDF; Dask hands over a chunk per worker, so no more is in memory."""
+    """Write paths as netCDF; Dask hands over a chunk at a time, so no more is in memory."""
     ds = prepared(part.ds)
     # Coordinates have no values missing.
     encoding = {name: {"_FillValue": None} for name in ds.coords}
     with _Count(part.n_paths, on_progress):
-        ds.to_netcdf(file, engine="h5netcdf", format="NETCDF4", encoding=encoding)
+        # HDF5 writes one piece at a time anyway; and after an error, another thread would open the
+        # file again that is taken away here.
+        with dask.config.set(scheduler="synchronous"):
+            ds.to_netcdf(file, engine="h5netcdf", format="NETCDF4", encoding=encoding)
 
 
 def prepared(ds: xr.Dataset) -> xr.Dataset:
