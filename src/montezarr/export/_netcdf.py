@@ -27,11 +27,10 @@ def write(part: Part, file: Path, on_progress: OnProgress) -> None:
     ds = prepared(part.ds)
     # Coordinates have no values missing.
     encoding = {name: {"_FillValue": None} for name in ds.coords}
-    with _Count(part.n_paths, on_progress):
-        # HDF5 writes one piece at a time anyway; and after an error, another thread would open the
-        # file again that is taken away here.
-        with dask.config.set(scheduler="synchronous"):
-            ds.to_netcdf(file, engine="h5netcdf", format="NETCDF4", encoding=encoding)
+    # HDF5 writes one piece at a time anyway; and after an error, another thread would open the file
+    # again that is taken away then.
+    with _Count(part.n_paths, on_progress), dask.config.set(scheduler="synchronous"):
+        ds.to_netcdf(file, engine="h5netcdf", format="NETCDF4", encoding=encoding)
 
 
 def prepared(ds: xr.Dataset) -> xr.Dataset:
