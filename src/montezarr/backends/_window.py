@@ -116,7 +116,9 @@ def windowed(
         raise
     except (Exception, GeneratorExit):
         if stopping is not None:  # nothing is to happen behind the back of who asked for this
-            wait([f for f in pending if not (backend.cancels_waiting and f.cancel())])
+            # One that was cancelled before is never waited for: it may never be said to have ended.
+            left = [f for f in pending if not f.cancelled()]
+            wait([f for f in left if not (backend.cancels_waiting and f.cancel())])
         raise
     finally:
         for future in pending:
