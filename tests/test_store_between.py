@@ -55,7 +55,8 @@ def test_the_old_paths_stay_when_the_last_chunk_is_drawn_again(tmp_path, storage
         seen.append(mz.open(tmp_path / "a").sizes["path"])
 
     mz.extend(tmp_path / "a", 4000, on_progress=look)
-    assert min(seen) >= 1500
+    # The first of two tasks may have ended so early that both chunks are there already.
+    assert min(seen, default=4000) >= 1500
     mz.write(gbm_paths(n_paths=4000), tmp_path / "b", storage=storage)
     assert files(tmp_path / "a") == files(tmp_path / "b")
 
