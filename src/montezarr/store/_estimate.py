@@ -63,11 +63,19 @@ def check_room(place: Place, ledger: Ledger, source: Source) -> None:
         ratio = per_path / max(1, sum(array.path_bytes for array in manifest.arrays))
         needed = int(ratio * needed)
     if needed > free:
-        raise StoreError(
-            f"path: expected room for {show_bytes(needed)}, got {show_bytes(free)} free at"
-            f" {place}: {show_bytes(needed - free)} too little. Keep fewer times (keep=), store"
-            " float32 (storage=montezarr.Storage(dtype='float32')), or choose another disk."
-        )
+        raise too_little(
+            place, needed, free,
+            "Keep fewer times (keep=), store float32 (storage=montezarr.Storage(dtype='float32')),"
+            " or choose another disk.",
+        )  # fmt: skip
+
+
+def too_little(place: Place, needed: int, free: int, hint: str) -> StoreError:
+    """Return the error of a disk on which something does not fit."""
+    return StoreError(
+        f"path: expected room for {show_bytes(needed)}, got {show_bytes(free)} free at {place}:"
+        f" {show_bytes(needed - free)} too little. {hint}"
+    )
 
 
 def _measured(source: Source, manifest: Manifest) -> tuple[float, int]:

@@ -102,7 +102,7 @@ def extend(
                 ledger.target = before
             session.aim(target)
         report = on_progress or progress
-        complete_session(session, source, stop, report, per_task, stacklevel=4)
+        complete_session(session, source, stop, report, per_task)
     return open_place(place)
 
 
@@ -114,9 +114,9 @@ def ledger_of(place: Place) -> Ledger:
     StoreNotFoundError
         If it is not.
     """
-    if read_root(place) is None and Ledger.read(place) is None:
+    found, ledger = read_root(place), Ledger.read(place)
+    if ledger is None and found is None:
         raise StoreNotFoundError(f"path: expected a montezarr store, got nothing at {place}.")
-    ledger = Ledger.read(place)
     if ledger is None:
         raise StoreError(f"path: expected a journal, got none: {place}. Call montezarr.repair.")
     ledger.check(place)

@@ -13,12 +13,12 @@ import xarray as xr
 
 from montezarr._checks import check_bool, type_error, value_error
 from montezarr.errors import StoreError, StoreExistsError, StoreMismatchError
-from montezarr.folding import Folded, dump_states, parse_states, restore_states
-from montezarr.lazy import show_bytes
+from montezarr.folding import Folded
 from montezarr.store._differences import lines_of_differences
-from montezarr.store._digest import digest
+from montezarr.store._estimate import too_little
 from montezarr.store._extend import ledger_of
 from montezarr.store._open import open_place
+from montezarr.store._results import load_states, put_merged
 from montezarr.store._session import Session, Stop
 from montezarr.store._source import Source, source_in
 from montezarr.store._where import place_of, read_root
@@ -212,11 +212,11 @@ def _check_room(place: Place, todo: list[tuple[Place, list[_Chunk]]]) -> None:
         for _, _, facts in chunk.files
     )
     if needed > free:
-        raise StoreError(
-            f"path: expected room for {show_bytes(needed)}, got {show_bytes(free)} free at {place}:"
-            f" {show_bytes(needed - free)} too little. Stores that are on another disk are copied,"
-            " not linked: choose a path on theirs, or a disk with more room."
-        )
+        raise too_little(
+            place, needed, free,
+            "Stores that are on another disk are copied, not linked: choose a path on theirs, or a"
+            " disk with more room.",
+        )  # fmt: skip
 
 
 def _can_link(part: Place, place: Place) -> bool:
@@ -240,19 +240,11 @@ def _merge_states(session: Session, parts: list[tuple[Place, Ledger]], source: S
     for part, ledger in parts:
         if ledger.states is None:
             continue
-        data = part.get(ledger.merged_key)
-        if data is None or digest([data]) != ledger.states[1:]:
-            raise StoreError(
-                f"stores: expected the states of statistics as they were written, got damaged ones:"
-                f" {part}/{ledger.merged_key}. Call montezarr.repair."
-            )
-        fold.join(total, restore_states(parse_states(data), fold))
+        states = load_states(part, ledger.merged_key, ledger.states[1:], fold)
+        fold.join(total, states)
         whole += ledger.states[0]
     if whole:
-        data = dump_states({}, total)
-        session.ledger.states = (whole, *digest([data]))
-        key = session.ledger.merged_key
-        session.place.put(key, [data], durable=session.durable, number=-1)
+        put_merged(session.place, session.ledger, total, whole, session.durable)
 
 
 def _whole(parts: list[tuple[Place, Ledger]]) -> Ledger:

@@ -11,7 +11,7 @@ from zarr.codecs import Crc32cCodec
 from zarr.storage import MemoryStore
 
 from montezarr.errors import StoreError
-from montezarr.folding import Folded, dump_states, parse_states, restore_states
+from montezarr.folding import Fold, Folded, dump_states, parse_states, restore_states
 from montezarr.reduce import Layout
 from montezarr.store._digest import digest
 from montezarr.store.format import STATES, Facts, Ledger
@@ -34,24 +34,21 @@ def merge_states(place: Place, ledger: Ledger, layout: Layout, durable: bool) ->
     merged = ledger.states[0] if ledger.states is not None else 0
     total = Folded()
     if ledger.states is not None:
-        data = _read(place, ledger.merged_key, ledger.states[1:])
-        total = restore_states(parse_states(data), fold)
+        total = load_states(place, ledger.merged_key, ledger.states[1:], fold)
     last: Folded | None = None
     whole = merged
     for i in range(merged, ledger.n_chunks):
         record = ledger.chunks[i]
         if record.state is None:
             raise StoreError(f"path: expected the states of chunk {i}, got none: {place}.")
-        folded = restore_states(parse_states(_read(place, f"{STATES}/{i}", record.state)), fold)
+        folded = load_states(place, f"{STATES}/{i}", record.state, fold)
         if record.n == chunk:
             fold.join(total, folded)
             whole = i + 1
         else:
             last = folded
     if whole > merged:
-        data = dump_states({}, total)
-        ledger.states = (whole, *digest([data]))
-        place.put(ledger.merged_key, [data], durable=durable, number=-1)
+        put_merged(place, ledger, total, whole, durable)
     for i in range(whole):
         ledger.chunks[i] = replace(ledger.chunks[i], state=None)
     out = total.copy()
@@ -70,14 +67,28 @@ def put_results(place: Place, ds: xr.Dataset, durable: bool) -> dict[str, Facts]
     return files
 
 
-def _read(place: Place, key: str, facts: Any) -> bytes:
+def put_merged(place: Place, ledger: Ledger, total: Folded, whole: int, durable: bool) -> None:
+    """Write the merged states of so many chunks, and note them."""
+    data = dump_states({}, total)
+    ledger.states = (whole, *digest([data]))
+    place.put(ledger.merged_key, [data], durable=durable, number=-1)
+
+
+def load_states(place: Place, key: str, facts: Facts, fold: Fold) -> Folded:
+    """Return states as they were written.
+
+    Raises
+    ------
+    StoreError
+        If they are not there, or damaged.
+    """
     data = place.get(key)
-    if data is None or digest([data]) != tuple(facts):
+    if data is None or digest([data]) != facts:
         raise StoreError(
             f"path: expected the states of statistics as they were written, got damaged ones:"
             f" {place}/{key}. Call montezarr.repair."
         )
-    return data
+    return restore_states(parse_states(data), fold)
 
 
 def results_of(ds: xr.Dataset) -> dict[str, bytes]:

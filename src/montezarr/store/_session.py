@@ -82,7 +82,7 @@ class Session:
 
     def _mend_journal(self) -> None:
         """Have nothing torn at the end, behind which a record would be lost."""
-        if self.ledger.bad or len(self.place.read_log(JOURNAL) or b"") != self.ledger.end:
+        if self.ledger.bad or self.ledger.torn:
             self.rewrite()
 
     def settle(self) -> None:
@@ -95,7 +95,7 @@ class Session:
         """Write the journal anew, without what is torn or said twice."""
         data = _journal.lines_of(self.ledger.records())
         self.place.put_log(JOURNAL, data, durable=self.durable)
-        self.ledger.end, self.ledger.bad = len(data), 0
+        self.ledger.end, self.ledger.bad, self.ledger.torn = len(data), 0, False
 
     def aim(self, target: int) -> None:
         """Say how many paths there are to be."""
@@ -275,7 +275,7 @@ def _items(source: Source, ledger: Ledger, chunks: list[int], per_task: int) -> 
     at = 0
     while at < len(chunks):
         count = 1
-        while count < per_task and chunks[at : at + count + 1][count:] == [chunks[at] + count]:
+        while count < per_task and chunks[at + count : at + count + 1] == [chunks[at] + count]:
             count += 1
         mine = tuple(chunks[at : at + count])
         start = manifest.first_path + mine[0] * manifest.chunk

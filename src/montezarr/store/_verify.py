@@ -127,7 +127,8 @@ def examined(place: Place, level: int) -> tuple[Ledger | None, list[Problem]]:
         return None, [Problem("journal", JOURNAL, str(error))]
     if ledger is None:
         raise StoreNotFoundError(f"path: expected a montezarr store, got nothing at {place}.")
-    problems = [*_journal_problems(place, ledger), *_metadata_problems(place, ledger)]
+    root = said_by_root(place)
+    problems = [*_journal_problems(ledger, root), *_metadata_problems(place, ledger, root)]
     files = ledger.files()
     sizes = place.sizes(files)
     whole = {}
@@ -151,27 +152,26 @@ def examined(place: Place, level: int) -> tuple[Ledger | None, list[Problem]]:
     return ledger, problems
 
 
-def _journal_problems(place: Place, ledger: Ledger) -> Iterator[Problem]:
+def _journal_problems(ledger: Ledger, root: Mapping[str, Any] | None) -> Iterator[Problem]:
     if ledger.bad:
         yield Problem("journal", JOURNAL, f"{ledger.bad} damaged records")
-    torn = len(place.read_log(JOURNAL) or b"") != ledger.end
-    root = said_by_root(place)
     # Of all paths that there are to be: a store that is to grow was complete before.
     said_complete = (
         root is not None and root["status"] == "complete" and root["target"] == ledger.target
     )
-    if said_complete and not ledger.bad and (ledger.missing() or torn):
+    if said_complete and not ledger.bad and (ledger.missing() or ledger.torn):
         yield Problem("journal", JOURNAL, "expected a complete run, as the root says, got less")
-    elif ledger.is_complete and torn and not ledger.bad:
+    elif ledger.is_complete and ledger.torn and not ledger.bad:
         yield Problem("journal", JOURNAL, "expected nothing behind the last record")
     lost = [chunk for chunk in range(ledger.n_chunks) if chunk not in ledger.chunks]
     if ledger.is_complete and lost:
         yield Problem("journal", JOURNAL, f"expected all chunks, got none of {len(lost)}")
 
 
-def _metadata_problems(place: Place, ledger: Ledger) -> Iterator[Problem]:
+def _metadata_problems(
+    place: Place, ledger: Ledger, root: Mapping[str, Any] | None
+) -> Iterator[Problem]:
     """Yield what is wrong with files that follow from the manifest, byte by byte."""
-    root = said_by_root(place)
     if not ledger.chunks and place.get("zarr.json") is None:
         return  # its writer has just begun, and makes it when it goes on
     n, target, committed, complete = ledger.shown, ledger.target, ledger.committed, False
@@ -192,17 +192,15 @@ def _metadata_problems(place: Place, ledger: Ledger) -> Iterator[Problem]:
     if root is None:
         yield Problem("metadata", "zarr.json", "expected what montezarr writes")
     expected = ledger.manifest.files(n, target, committed, complete)
-    shapes = {f"{array.name}/zarr.json": array for array in ledger.manifest.arrays}
+    # Or have told it of some variables and not yet of all.
+    ahead = {} if complete else ledger.manifest.files(ledger.shown, target, committed, False)
+    arrays = {f"{array.name}/zarr.json" for array in ledger.manifest.arrays}
     for key, data in expected.items():
         found = place.get(key)
         if found == data or (key == "zarr.json" and root is None):
             continue
-        array = shapes.get(key)
-        if array is not None and not complete and found is not None:
-            # Or have told it of some variables and not yet of all.
-            more = [ledger.manifest.files(ledger.shown, target, committed, False)[key]]
-            if found in more:
-                continue
+        if key in arrays and found is not None and found == ahead.get(key):
+            continue
         what = "got no file" if found is None else "got another"
         yield Problem("metadata", key, f"expected what follows from the manifest, {what}")
 

@@ -129,7 +129,7 @@ def write(
         ledger = Ledger.read(place) or ledger
         check_same(ledger, manifest, target, place)
         session = stop.session = Session(place, ledger, durable, f"mz.write(ds, {str(place)!r})")
-        complete_session(session, source, stop, on_progress or progress, per_task, stacklevel=4)
+        complete_session(session, source, stop, on_progress or progress, per_task)
     return open_place(place)
 
 
@@ -153,8 +153,6 @@ def complete_session(
     stop: Stop,
     on_progress: OnProgress,
     per_task: int,
-    *,
-    stacklevel: int,
 ) -> None:
     """Do all that is not done yet: under the lock."""
     ledger, place = session.ledger, session.place
@@ -170,7 +168,7 @@ def complete_session(
     missing = ledger.missing()
     if missing:
         tally = session.run(source, backend_of(source.run), missing, on_progress, stop, per_task)
-        tally.warn(ledger.target, stacklevel=stacklevel)
+        tally.warn(ledger.target, stacklevel=4)  # of whoever called write or extend
     if not ledger.missing():
         session.finish(source)
 

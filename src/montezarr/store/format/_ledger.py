@@ -91,6 +91,8 @@ class Ledger:
         Lines of the journal that are damaged.
     end : int
         Bytes of the journal up to where a writer goes on.
+    torn : bool
+        Whether something stands behind that, which a writer left that was killed.
     knows_target : bool
         Whether the journal says the target; else it is taken from its chunks.
     committed : int
@@ -106,6 +108,7 @@ class Ledger:
     complete: int | None = None
     bad: int = 0
     end: int = 0
+    torn: bool = False
     knows_target: bool = True
     committed: int = field(default=0, init=False)
     _whole: int = field(default=0, init=False)
@@ -136,6 +139,7 @@ class Ledger:
             head = _journal.load_json(text, place)
             bad += 1
         ledger = cls(Manifest.from_dict(head, str(place)), bad=bad, end=end)
+        ledger.torn = len(data or b"") != end
         ledger.environments = [ledger.manifest.environment]
         for record in records:
             try:

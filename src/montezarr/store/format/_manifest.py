@@ -16,6 +16,7 @@ from numpy.lib.introspect import opt_func_info
 from montezarr.errors import StoreError
 from montezarr.recipe import RECIPE_KEYS, fingerprint
 from montezarr.seeding import BLOCK
+from montezarr.store.format._encode import checked
 from montezarr.store.format._layout import (
     NUMBERS,
     PATH,
@@ -201,7 +202,8 @@ class Manifest:
         out = {MANIFEST: as_json(self.to_dict())}
         nodes = {"montezarr": group_metadata()}
         for constant in self.constants:
-            out[constant.key] = b"".join(encode_constant(constant.values))
+            values = constant.values.astype(constant.values.dtype.newbyteorder("<"))
+            out[constant.key] = b"".join(checked(values))
             nodes[constant.name] = constant.metadata()
         documents = {f"{name}/zarr.json": as_json(node) for name, node in nodes.items()}
         return out | documents, nodes
@@ -263,14 +265,6 @@ def _flat(prefix: str, data: Any) -> Iterator[tuple[str, Any]]:
             yield from _flat(f"{prefix}.{key}" if prefix else str(key), value)
     else:
         yield prefix.removeprefix("recipe."), data
-
-
-def encode_constant(values: Any) -> list[bytes]:
-    """Return the pieces of the one chunk of a variable without paths."""
-    import google_crc32c
-
-    data = values.astype(values.dtype.newbyteorder("<")).tobytes()
-    return [data, int(google_crc32c.value(data)).to_bytes(4, "little")]
 
 
 def environment() -> dict[str, Any]:
