@@ -13,6 +13,7 @@ import xarray as xr
 from store_runs import Driver, Nursery, dataset, files, leftovers, run
 
 import montezarr as mz
+from montezarr.store import _where
 from montezarr.store.format._journal import JOURNAL
 from montezarr.store.format._ledger import Ledger
 from montezarr.store.places._lock import this_owner
@@ -89,6 +90,23 @@ def test_a_store_that_is_made_between_two_looks_is_no_damaged_one(tmp_path, monk
     ledger = Ledger.read(place)
     assert ledger.bad == 0
     assert ledger.is_complete
+
+
+def test_a_store_that_is_made_while_it_is_looked_whose_it_is_is_ours(tmp_path, monkeypatch):
+    looks, tells_of_us = [], _where._tells_of_us
+
+    def overtaken(place):
+        told = tells_of_us(place)
+        looks.append(told)
+        if len(looks) == 1:
+            monkeypatch.setattr(_where, "_tells_of_us", tells_of_us)
+            run({"path": tmp_path / "a.zarr", "chunks": 1, "T": 1})
+            monkeypatch.setattr(_where, "_tells_of_us", overtaken)
+        return told
+
+    monkeypatch.setattr(_where, "_tells_of_us", overtaken)
+    run({"path": tmp_path / "a.zarr", "chunks": 1, "T": 1})
+    assert looks == [False, True]
 
 
 def test_writers_that_are_refused_race_for_the_directory_of_the_lock(tmp_path, nursery):

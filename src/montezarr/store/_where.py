@@ -188,7 +188,8 @@ def _entries(path: Path) -> set[str]:
 def _check_only_ours(place: Place) -> None:
     """Raise if there is more than what a writer leaves that was killed before it made the root."""
     # Killed in the middle of making it: then the journal says that it is ours, or the manifest.
-    if not _tells_of_us(place) and not _is_as_begun(place):
+    # Asked again, since another writer may make it while we look: its journal is there first.
+    if not (_tells_of_us(place) or _is_as_begun(place) or _tells_of_us(place)):
         raise StoreExistsError(
             f"path: expected a montezarr store or nothing, got a directory with other content:"
             f" {place}. It is left as it is; choose another path."
