@@ -8,13 +8,17 @@ import montezarr
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-CONDA_NAMES = {"dask": "dask-core", "matplotlib": "matplotlib-base"}
+CONDA_NAMES = {
+    "dask": "dask-core",
+    "matplotlib": "matplotlib-base",
+    "prometheus-client": "prometheus_client",
+}
 
 
 def floors(lines):
     out = {}
     for line in lines:
-        match = re.fullmatch(r"([a-z-]+)(?:\[[a-z,]+\])?>=([\d.]+)", line)
+        match = re.fullmatch(r"([a-z_-]+)(?:\[[a-z,]+\])?>=([\d.]+)", line)
         if match:
             out[CONDA_NAMES.get(match[1], match[1])] = match[2]
     return out

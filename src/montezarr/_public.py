@@ -3,6 +3,7 @@
 from importlib.metadata import version as _version
 
 from montezarr import accessor as _accessor  # registers ds.mz
+from montezarr import dashboard as _dashboard
 from montezarr import plot
 from montezarr.backends import Backend, backend
 from montezarr.batches import batches
@@ -86,6 +87,8 @@ from montezarr.store import open_store as open
 from montezarr.stream import Paths, Seconds, Snapshot, StandardError, Until, stream
 
 __version__ = _version("montezarr")
+
+_dashboard.install()
 
 __all__ = [
     "ArgumentTypeError",

@@ -16,6 +16,7 @@ from montezarr.runs import Tally, execute, ranges_of
 from montezarr.sampling import Rows
 from montezarr.sampling.task import RangeTask
 from montezarr.seeding import BLOCK
+from montezarr.watch import Watch
 
 AT_ONCE = 3
 """Batches in memory: the one that the caller has, the next one, and what is being drawn."""
@@ -99,16 +100,19 @@ def _drawn(ds: xr.Dataset, run: Run, size: int) -> Iterator[xr.Dataset]:
     task = RangeTask(run.sampling)
     start = filled = 0
     batch = run.sampling.new_rows(min(size, run.n_paths))
-    for low, high, part in execute(run, backend, task, ranges, tally, ordered=True, window=window):
-        taken = 0
-        while taken < high - low:
-            count = min(high - low - taken, batch.shape[-1] - filled)
-            batch[..., filled : filled + count] = part[..., taken : taken + count]
-            taken, filled = taken + count, filled + count
-            if filled == batch.shape[-1]:
-                yield _dataset(ds, run, batch, start)
-                start, filled = start + filled, 0
-                batch = run.sampling.new_rows(min(size, run.n_paths - start))
+    with Watch("batches") as watch:
+        parts = execute(run, backend, task, ranges, tally, ordered=True, window=window, watch=watch)
+        for low, high, part in parts:
+            taken = 0
+            while taken < high - low:
+                count = min(high - low - taken, batch.shape[-1] - filled)
+                batch[..., filled : filled + count] = part[..., taken : taken + count]
+                taken, filled = taken + count, filled + count
+                if filled == batch.shape[-1]:
+                    yield _dataset(ds, run, batch, start)
+                    start, filled = start + filled, 0
+                    batch = run.sampling.new_rows(min(size, run.n_paths - start))
+            watch(high, run.n_paths, len(tally.masked))
     tally.warn(run.n_paths)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Sequence
-from contextlib import nullcontext
 from typing import Any, final
 
 import xarray as xr
@@ -26,6 +25,7 @@ from montezarr.runs import Tally, execute, ranges_of
 from montezarr.sampling import RETRIES, scalar
 from montezarr.sampling.task import RangeTask
 from montezarr.seeding import BLOCK
+from montezarr.watch import Watch
 
 IN_MEMORY = 0.25
 """Share of the memory up to which paths are drawn at once and kept."""
@@ -163,10 +163,10 @@ class MonteCarloEngine:
         started, tally = time.perf_counter(), Tally()
         with (
             place.running(),
-            Progress("simulate") if show else nullcontext() as progress,
+            Watch("simulate", Progress("simulate", enabled=show)) as watch,
         ):
             size = _batch(run, place, size)
-            held = _collect(run, place, size, tally, progress)
+            held = _collect(run, place, size, tally, watch)
         seconds = time.perf_counter() - started
         metadata |= {
             "batch_size": size,
@@ -245,19 +245,18 @@ def _batch(run: Run, place: Backend, asked: int | None) -> int:
     )
 
 
-def _collect(run: Run, place: Backend, size: int, tally: Tally, progress: Progress | None) -> Held:
+def _collect(run: Run, place: Backend, size: int, tally: Tally, watch: Watch) -> Held:
     """Draw all paths into memory."""
     held = Held(run)
     done = 0
     ranges = ranges_of(0, run.n_paths, size)
-    if progress is not None:
-        progress(0, run.n_paths)
+    watch(0, run.n_paths)
+    task = RangeTask(run.sampling)
     try:
-        for start, stop, part in execute(run, place, RangeTask(run.sampling), ranges, tally):
+        for start, stop, part in execute(run, place, task, ranges, tally, watch=watch):
             held.put(start, part)
             done += stop - start
-            if progress is not None:
-                progress(done, run.n_paths, len(tally.masked))
+            watch(done, run.n_paths, len(tally.masked))
     except SamplerError as error:
         raise error.with_replay(f"mz.replay(engine.dataset, {error.path})") from None
     return held

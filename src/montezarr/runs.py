@@ -13,6 +13,7 @@ from montezarr.errors import MaskedPathsWarning, MontezarrWarning
 from montezarr.lazy import Run
 from montezarr.sampling import Report
 from montezarr.sampling.task import RangeTask
+from montezarr.watch import Watch
 
 OnProgress = Callable[[int, int, int], None]
 """Gets paths done, paths in all, and paths that failed so far."""
@@ -67,6 +68,7 @@ def execute(
     *,
     ordered: bool = False,
     window: int | None = None,
+    watch: Watch | None = None,
 ) -> Iterator[tuple[int, int, Any]]:
     """Yield (start, stop, result) of each range as its task ends, or in order.
 
@@ -80,7 +82,7 @@ def execute(
     items = ((start, stop, initial_states(run, start, stop)) for start, stop in ranges)
     with backend.running():
         results = windowed(
-            backend, task, items, lambda item: item[:2], ordered=ordered, window=window
+            backend, task, items, lambda item: item[:2], ordered=ordered, window=window, watch=watch
         )
         for (start, stop, _), (result, report) in results:
             tally.add(report)

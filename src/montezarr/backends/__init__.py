@@ -13,7 +13,7 @@ from montezarr._checks import show, type_error, value_error
 from montezarr.backends._base import Backend, check_jobs, cores, in_force
 from montezarr.backends._supervisor import end_all
 from montezarr.backends._window import windowed
-from montezarr.backends.dask import Dask, active_client
+from montezarr.backends.dask import Dask, active_client, on_client
 from montezarr.backends.joblib import Joblib, JoblibMultiprocessing, JoblibThreading
 from montezarr.backends.multiprocessing import Multiprocessing
 from montezarr.backends.processes import Processes
@@ -32,6 +32,7 @@ __all__ = [
     "cores",
     "end_all",
     "in_force",
+    "on_client",
     "windowed",
 ]
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from typing import Any
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Protocol
 
+from montezarr._timed import Timed
 from montezarr.backends._base import Backend
 from montezarr.errors import WorkerDied, WorkerTimeout
 
@@ -15,6 +17,16 @@ WINDOW = 3
 
 Span = Callable[[Any], tuple[int, int]]
 """From an item to its range of paths (start, stop)."""
+
+
+class Watched(Protocol):
+    """Who is told of tasks: a `montezarr.watch.Watch`."""
+
+    def at_work(self, backend: Backend, task: str) -> AbstractContextManager[None]:
+        """Return the context in which tasks of that name run."""
+
+    def task_done(self, worker: str, paths: int, seconds: float) -> None:
+        """Count a task."""
 
 
 def windowed(
@@ -26,6 +38,7 @@ def windowed(
     ordered: bool = False,
     window: int | None = None,
     stopping: Callable[[], bool] | None = None,
+    watch: Watched | None = None,
 ) -> Iterator[tuple[Any, Any]]:
     """Yield (item, result) as tasks end, or in the order of the items.
 
@@ -51,6 +64,8 @@ def windowed(
     stopping : callable, optional
         Returns whether enough is done: then what runs ends and is yielded, and no more begins.
         With it, what runs is also waited for when there is an error.
+    watch : Watch, optional
+        Is told which worker did how many paths in how many seconds.
 
     Raises
     ------
@@ -59,6 +74,33 @@ def windowed(
     Exception
         What the function raised, of the first item that failed.
     """
+    run = Timed(function) if watch is not None else function
+    with nullcontext() if watch is None else watch.at_work(backend, run.__name__):
+        results = _windowed(
+            backend, run, items, span, ordered=ordered, window=window, stopping=stopping
+        )
+        try:
+            for item, result in results:
+                if watch is not None:
+                    start, stop = span(item)
+                    result, (worker, seconds) = result
+                    watch.task_done(worker, stop - start, seconds)
+                yield item, result
+        finally:
+            results.close()
+
+
+def _windowed(
+    backend: Backend,
+    function: Callable[[Any], Any],
+    items: Iterable[Any],
+    span: Span,
+    *,
+    ordered: bool,
+    window: int | None,
+    stopping: Callable[[], bool] | None,
+) -> Generator[tuple[Any, Any], None, None]:
+    """Do what `windowed` says."""
     pending: dict[Future[Any], tuple[int, Any]] = {}
     early: dict[int, tuple[Any, Any]] = {}
     source = enumerate(items)

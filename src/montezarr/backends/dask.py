@@ -38,6 +38,10 @@ RECOUNT = 5.0
 """Seconds after which the workers of a cluster are counted again."""
 
 
+on_client: list[Callable[[Any], None]] = []
+"""What is called with each Client that the backend takes up, such as what adds the page."""
+
+
 def active_client() -> Any:
     """Return the Client that Dask would use, or None where there is none."""
     # A Client exists only where distributed is imported, which costs half a second.
@@ -129,6 +133,8 @@ class Dask(Backend):
             self._count(self.client)
             self._run = uuid.uuid4().hex[:8]
             check_versions(self.client)
+            for greet in on_client:
+                greet(self.client)
             executor: Executor = self.client.get_executor()
         except BaseException:  # a warning of versions too may have been made an error
             self._stack.close()
@@ -140,7 +146,9 @@ class Dask(Backend):
         if find_spec("bokeh") is None:
             print('Dask dashboard: needs pip install "montezarr[dashboard]"', file=sys.stderr)
         else:
-            print(f"Dask dashboard: {self.client.dashboard_link}", file=sys.stderr)
+            link = self.client.dashboard_link
+            runs = f", runs: {link.removesuffix('status')}montezarr"
+            print(f"Dask dashboard: {link}{runs}", file=sys.stderr)
         return self
 
     def submit(self, function: Callable[[Any], Any], item: Any) -> Future[Any]:

@@ -14,6 +14,7 @@ from montezarr.reduce._layout import Layout, layout_of
 from montezarr.reduce._lazily import lazily
 from montezarr.reduce._passes import run_all
 from montezarr.reduce._prepare import memory_of, prepare
+from montezarr.watch import Watch
 
 __all__ = ["Layout", "layout_of", "memory_of", "prepare", "reduce"]
 
@@ -109,7 +110,9 @@ def reduce(
             "obj", "a Dataset with a number of paths", None,
             "It was simulated with n_paths=None: use montezarr.stream, which stops by itself.",
         )  # fmt: skip
-    with Progress("reduce", enabled=show) as progress:
-        folded, found = run_all(feed, layout, progress)
+    with Watch("reduce", Progress("reduce", enabled=show)) as watch:
+        folded, found = run_all(feed, layout, watch)
+        results = layout.dataset(folded, found)
+        watch.estimate(lambda: results, now=True)
     layout.warn(folded, 3)
-    return layout.dataset(folded, found)
+    return results

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
+
+import xarray as xr
 
 from montezarr.backends import windowed
 from montezarr.folding import Fold, Folded
@@ -11,17 +15,18 @@ from montezarr.observed import Feed
 from montezarr.reduce._layout import Layout
 from montezarr.runs import Tally
 from montezarr.statistics import Statistic
+from montezarr.watch import Watch
 
 Found = dict[tuple[int, Any, int], tuple[Statistic, Any]]
 """By column, group and position, the statistic of a later pass and its final state."""
 
 
-def run_all(feed: Feed, layout: Layout, progress: Any = None) -> tuple[Folded, Found]:
+def run_all(feed: Feed, layout: Layout, watch: Watch) -> tuple[Folded, Found]:
     """Fold all paths, once, and again for the statistics that ask for it."""
     assert feed.n_paths is not None
     tally = Tally()
     with feed.backend.running():
-        folded = fold_all(feed, layout.fold, tally, progress)
+        folded = fold_all(feed, layout.fold, tally, watch, layout.dataset)
         tally.warn(feed.n_paths, stacklevel=4)
         found: Found = {}
         waiting = _again(layout.fold, folded)
@@ -29,7 +34,7 @@ def run_all(feed: Feed, layout: Layout, progress: Any = None) -> tuple[Folded, F
             found |= waiting
             columns, places = _later_columns(layout.fold, waiting)
             later = Fold(columns, layout.fold.group)
-            states = later.totals(fold_all(feed, later, Tally(), progress))
+            states = later.totals(fold_all(feed, later, Tally(), watch))
             waiting = {}
             for (position, _), parts in states.items():
                 for i, state in enumerate(parts):
@@ -42,21 +47,28 @@ def run_all(feed: Feed, layout: Layout, progress: Any = None) -> tuple[Folded, F
     return folded, found
 
 
-def fold_all(feed: Feed, fold: Fold, tally: Tally, progress: Any = None) -> Folded:
-    """Fold all paths in one pass."""
+def fold_all(
+    feed: Feed,
+    fold: Fold,
+    tally: Tally,
+    watch: Watch,
+    results: Callable[[Folded], xr.Dataset] | None = None,
+) -> Folded:
+    """Fold all paths in one pass; the watch gets what `results` makes of those so far."""
     assert feed.n_paths is not None
     total, done = Folded(), 0
     items = feed.items(0, feed.n_paths, feed.size())
-    if progress is not None:
-        progress(0, feed.n_paths, 0)
+    watch(0, feed.n_paths, 0)
     task = feed.task(fold)
-    for (start, stop, *_), (parts, report) in windowed(feed.backend, task, items, span_of):
+    ended = windowed(feed.backend, task, items, span_of, watch=watch)
+    for (start, stop, *_), (parts, report) in ended:
         tally.add(report)
         for _, folded in parts:
             fold.join(total, folded)
         done += stop - start
-        if progress is not None:
-            progress(done, feed.n_paths, len(tally.masked))
+        if results is not None:
+            watch.estimate(partial(results, total))
+        watch(done, feed.n_paths, len(tally.masked))
     fold.finish(total, feed.n_paths)
     return total
 

@@ -20,6 +20,7 @@ from montezarr.store._where import place_of, read_root
 from montezarr.store._write import check_options, complete_session
 from montezarr.store.format import Ledger
 from montezarr.store.places import Place
+from montezarr.watch import Watch
 
 
 def extend(
@@ -88,7 +89,8 @@ def extend(
     _check(ledger, target)
     source = source_in(ledger.manifest, target, ds, process, statistics)
     shown = check_bool("show_progress", show_progress) and on_progress is None
-    with Progress("extend", enabled=shown) as progress, Stop() as stop, place.lock():
+    display = on_progress or Progress("extend", enabled=shown)
+    with Watch("extend", display) as watch, Stop() as stop, place.lock():
         ledger = ledger_of(place)
         _check(ledger, target)
         session = stop.session = Session(
@@ -101,8 +103,7 @@ def extend(
             finally:
                 ledger.target = before
             session.aim(target)
-        report = on_progress or progress
-        complete_session(session, source, stop, report, per_task)
+        complete_session(session, source, stop, watch, per_task)
     return open_place(place)
 
 

@@ -21,6 +21,7 @@ from montezarr.store._verify import examined, said_by_root, verify_place
 from montezarr.store._where import place_of
 from montezarr.store.format import STATES, Ledger
 from montezarr.store.places import Place
+from montezarr.watch import Watch
 
 
 def repair(
@@ -84,19 +85,20 @@ def repair(
     ledger, problems = examined(place, 0)  # raises where nothing is, before anything is touched
     if ledger is None:
         raise StoreError(problems[0].text)
-    with Progress("repair", enabled=shown) as progress, Stop() as stop, place.lock():
+    display = Progress("repair", enabled=shown)
+    with Watch("repair", display) as watch, Stop() as stop, place.lock():
         ledger, problems = examined(place, 1)
         assert ledger is not None
         if problems:
             session = stop.session = Session(place, ledger, durable, f"mz.repair({str(place)!r})")
             options = ds, process, statistics
-            _mend(session, problems, stop, progress, options)
+            _mend(session, problems, stop, watch, options)
     found = verify_place(place, 1)
     return replace(found, repaired=tuple(sorted({problem.key for problem in problems})))
 
 
 def _mend(
-    session: Session, problems: list[Problem], stop: Stop, progress: Any, options: Any
+    session: Session, problems: list[Problem], stop: Stop, watch: Watch, options: Any
 ) -> None:
     ledger, place = session.ledger, session.place
     root = said_by_root(place)
@@ -127,7 +129,7 @@ def _mend(
         assert source is not None
         check_room(place, ledger, source)
         backend = backend_of(source.run)
-        tally = session.run(source, backend, sorted(redo), progress, stop)
+        tally = session.run(source, backend, sorted(redo), watch, stop)
         tally.warn(ledger.target, stacklevel=4)
     if was_complete and not ledger.missing():
         session.finish(source if results_lost else None)

@@ -18,7 +18,7 @@ from montezarr.cost import initial_states
 from montezarr.errors import StoreError
 from montezarr.lazy import show_bytes
 from montezarr.reduce import Layout
-from montezarr.runs import OnProgress, Tally
+from montezarr.runs import Tally
 from montezarr.store import _faults
 from montezarr.store._host import host
 from montezarr.store._results import merge_states, put_results
@@ -26,6 +26,7 @@ from montezarr.store._source import Source
 from montezarr.store._task import ChunkTask, Item
 from montezarr.store.format import JOURNAL, STATES, ChunkRecord, Ledger, _journal, environment
 from montezarr.store.places import Place
+from montezarr.watch import Watch
 
 EVERY = 0.2
 """Seconds between two times that readers are told; what is committed is so before."""
@@ -109,7 +110,7 @@ class Session:
         source: Source,
         backend: Backend,
         chunks: Iterable[int],
-        on_progress: OnProgress,
+        watch: Watch,
         stop: Stop,
         per_task: int = 1,
     ) -> Tally:
@@ -125,17 +126,20 @@ class Session:
             tally.masked.update({int(path): reason for path, reason in record.masked.items()})
         task = ChunkTask(source.drawn(), source.stored, manifest, self.place, self.durable)
         items = _items(source, ledger, list(chunks), per_task)
-        on_progress(ledger.committed, ledger.target, len(tally.masked))
+        watch(ledger.committed, ledger.target, len(tally.masked))
         with self._tidy():
             try:
                 with backend.running(), _killed_when_left(backend, self.place):
-                    results = windowed(backend, task, items, _span, stopping=stop)
+                    results = windowed(backend, task, items, _span, stopping=stop, watch=watch)
                     with _closed(results):
                         for _, (records, report) in results:
                             tally.add(report)
                             for chunk, record in records:
                                 self.commit(chunk, record)
-                            on_progress(ledger.committed, ledger.target, len(tally.masked))
+                                watch.bytes_written += sum(
+                                    size for size, *_ in record.files.values()
+                                )
+                            watch(ledger.committed, ledger.target, len(tally.masked))
             finally:
                 with contextlib.suppress(OSError):  # it may be that of a full disk
                     self.publish()

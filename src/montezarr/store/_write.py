@@ -21,6 +21,7 @@ from montezarr.store._source import Source, source_of
 from montezarr.store._where import place_of, read_root
 from montezarr.store.format import Ledger, Manifest, Storage
 from montezarr.store.places import Place
+from montezarr.watch import Watch
 
 
 def write(
@@ -124,12 +125,13 @@ def write(
     else:
         ledger = Ledger(manifest, target, environments=[manifest.environment])
     check_room(place, ledger, source)
-    with Progress("write", enabled=show_it) as progress, Stop() as stop, place.lock():
+    shown = on_progress or Progress("write", enabled=show_it)
+    with Watch("write", shown) as watch, Stop() as stop, place.lock():
         # Now that nobody else writes: what is there may be more than it was.
         ledger = Ledger.read(place) or ledger
         check_same(ledger, manifest, target, place)
         session = stop.session = Session(place, ledger, durable, f"mz.write(ds, {str(place)!r})")
-        complete_session(session, source, stop, on_progress or progress, per_task)
+        complete_session(session, source, stop, watch, per_task)
     return open_place(place)
 
 
@@ -151,7 +153,7 @@ def complete_session(
     session: Session,
     source: Source,
     stop: Stop,
-    on_progress: OnProgress,
+    watch: Watch,
     per_task: int,
 ) -> None:
     """Do all that is not done yet: under the lock."""
@@ -167,7 +169,7 @@ def complete_session(
         check_room(place, ledger, source)  # also for what is gone
     missing = ledger.missing()
     if missing:
-        tally = session.run(source, backend_of(source.run), missing, on_progress, stop, per_task)
+        tally = session.run(source, backend_of(source.run), missing, watch, stop, per_task)
         tally.warn(ledger.target, stacklevel=4)  # of whoever called write or extend
     if not ledger.missing():
         session.finish(source)

@@ -1,0 +1,251 @@
+"""What long runs tell of themselves while they go on, and who listens."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import xarray as xr
+
+from montezarr.backends._base import Backend
+from montezarr.progress import Progress
+
+EVERY = 0.5
+"""Seconds between two times that listeners are told."""
+
+SHARE = 0.01
+"""Part of the time of a run that telling may take; where it is slow, it is told less often."""
+
+MOST_ESTIMATES = 24
+"""Numbers that are told of the results; a result of more cells is left out."""
+
+NORMAL_95 = 1.959963984540054
+"""Half the width of a 95 % interval of a normal distribution, in standard deviations."""
+
+log = logging.getLogger("montezarr")
+
+
+class Listener:
+    """What wants to know of runs; `listen` makes it heard. Its errors cost a run nothing."""
+
+    def started(self, watch: Watch, backend: Backend) -> None:
+        """Hear that tasks begin to run on a backend, once more for each pass over the paths."""
+
+    def changed(self, watch: Watch) -> None:
+        """Hear that there is something new, about twice a second."""
+
+    def ended(self, watch: Watch) -> None:
+        """Hear that a run that had started is over; its backend may be, too."""
+
+
+_listeners: list[Listener] = []
+
+
+def listen(listener: Listener) -> Callable[[], None]:
+    """Have a listener told of all runs of this process; return what ends that."""
+    _listeners.append(listener)
+    return lambda: _listeners.remove(listener) if listener in _listeners else None
+
+
+@dataclass
+class Worker:
+    """What one worker has done: tasks, paths, and the seconds that it worked."""
+
+    tasks: int = 0
+    paths: int = 0
+    seconds: float = 0.0
+
+    @property
+    def paths_per_second(self) -> float:
+        """Paths per second of work."""
+        return self.paths / self.seconds if self.seconds > 0 else 0.0
+
+
+class Watch:
+    """One run, as seen from outside: a context manager around it, called to report.
+
+    Parameters
+    ----------
+    stage : str
+        What is done: ``"reduce"``, ``"stream"``, ``"write"``, ...
+    display : Progress or callable, optional
+        Shows (paths done, paths in all, paths that failed), too.
+
+    Attributes
+    ----------
+    process : str
+        Name of the process that is simulated.
+    state : str
+        ``"running"``, ``"done"``, ``"stopped"`` or ``"failed"``.
+    """
+
+    _numbers: ClassVar[Iterator[int]] = itertools.count(1)
+
+    def __init__(self, stage: str, display: Any = None):
+        self.stage, self.process, self.display = stage, "", display
+        self.key = f"{os.getpid()}-{next(self._numbers)}"
+        self.done, self.failed = 0, 0
+        self.total: int | None = None
+        self.bytes_written = 0
+        self.workers: dict[str, Worker] = {}
+        self.estimates: list[dict[str, Any]] = []
+        self.backend = ""
+        self.state, self.error = "running", ""
+        self.began = time.time()
+        self._clock = time.monotonic()
+        self._seconds: float | None = None
+        self._at_start: int | None = None
+        self._told, self._pause = 0.0, 0.0
+        self._hearing: list[Listener] = []
+
+    def __enter__(self) -> Self:
+        if isinstance(self.display, Progress):
+            self.display.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if isinstance(self.display, Progress):
+            self.display.__exit__(kind, error, trace)
+        self.state = "done"
+        if kind is not None:
+            self.state = "failed" if issubclass(kind, Exception) else "stopped"
+            self.error = str(error).partition("\n")[0] if self.state == "failed" else ""
+        self._seconds = self.seconds
+        self._tell("ended")
+
+    def __call__(self, done: int, total: int | None, failed: int = 0) -> None:
+        """Report that `done` of `total` paths are there, of which `failed` have failed."""
+        if self._at_start is None:
+            self._at_start = done  # what was there before tells nothing about the speed
+        self.done, self.total, self.failed = done, total, failed
+        if self.display is not None:
+            self.display(done, total, failed)
+        self._tell_in_time()
+
+    @contextmanager
+    def at_work(self, backend: Backend, task: str) -> Iterator[None]:
+        """Have tasks of a name, such as ``reduce-Heston``, run on a backend inside of it."""
+        self.backend, self.process = backend.name, task.partition("-")[2]
+        self._hearing = list(_listeners)
+        self._tell("started", backend)
+        self._tell("changed")
+        try:
+            yield
+        finally:
+            self._tell("changed")
+
+    def task_done(self, worker: str, paths: int, seconds: float) -> None:
+        """Count a task."""
+        entry = self.workers.setdefault(worker, Worker())
+        entry.tasks += 1
+        entry.paths += paths
+        entry.seconds += seconds
+
+    def estimate(self, results: Callable[[], xr.Dataset], *, now: bool = False) -> None:
+        """Take the results of the paths so far, where it is time to tell somebody, or `now`."""
+        if self._hearing and (now or self._is_time()):
+            try:
+                self.estimates = estimates_of(results())
+            except Exception as error:  # of half of the paths; nobody depends on it
+                log.debug("no estimates of %s: %s", self.stage, error)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the run began, or that it took."""
+        return time.monotonic() - self._clock if self._seconds is None else self._seconds
+
+    @property
+    def paths_per_second(self) -> float:
+        """Speed since the run began."""
+        return (self.done - (self._at_start or 0)) / max(self.seconds, 1e-9)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Time left at this speed; None where it is not known."""
+        if self.total is None or self.paths_per_second <= 0:
+            return None
+        return max(0, self.total - self.done) / self.paths_per_second
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it as JSON."""
+        names = "key", "stage", "process", "backend", "state", "error", "began", "seconds"
+        numbers = "done", "total", "failed", "bytes_written", "paths_per_second", "seconds_left"
+        workers = {
+            name: {
+                "tasks": worker.tasks,
+                "paths": worker.paths,
+                "paths_per_second": worker.paths_per_second,
+            }
+            for name, worker in sorted(self.workers.items())
+        }
+        return {
+            **{name: getattr(self, name) for name in (*names, *numbers)},
+            "new": self.done - (self._at_start or 0),
+            "workers": workers,
+            "estimates": self.estimates,
+        }
+
+    # --- telling ------------------------------------------------------------------------------
+
+    def _is_time(self) -> bool:
+        return time.monotonic() - self._told >= self._pause
+
+    def _tell_in_time(self) -> None:
+        if self._hearing and self._is_time():
+            self._tell("changed")
+
+    def _tell(self, what: str, *arguments: Any) -> None:
+        """Tell all who hear; who raises hears no more of this run."""
+        began = time.monotonic()
+        for listener in list(self._hearing):
+            try:
+                getattr(listener, what)(self, *arguments)
+            except Exception as error:
+                self._hearing.remove(listener)
+                log.warning(
+                    "montezarr: %s is left alone for this run: %s: %s",
+                    type(listener).__name__, type(error).__name__, error,
+                )  # fmt: skip
+        self._told = time.monotonic()
+        self._pause = max(EVERY, (self._told - began) / SHARE)
+
+
+def estimates_of(ds: xr.Dataset) -> list[dict[str, Any]]:
+    """Return the results that are a few numbers, with their 95 % intervals, as JSON."""
+    out: list[dict[str, Any]] = []
+    for name, array in ds.data_vars.items():
+        label = str(name)
+        error = ds.get(f"{label}_se")
+        is_part = label.endswith(("_se", "_cs_low", "_cs_high", "_lost"))
+        if is_part or error is None or len(out) + array.size > MOST_ESTIMATES:
+            continue
+        values, errors = np.atleast_1d(array.values), np.atleast_1d(error.values)
+        for at in np.ndindex(values.shape):
+            value, se = float(values[at]), float(errors[at])
+            if not np.isfinite(value):
+                continue
+            where = ", ".join(str(i) for i in at) if array.ndim else ""
+            half = NORMAL_95 * se if np.isfinite(se) else None
+            out.append(
+                {
+                    "name": f"{label}[{where}]" if where else label,
+                    "value": value,
+                    "se": se if np.isfinite(se) else None,
+                    "low": None if half is None else value - half,
+                    "high": None if half is None else value + half,
+                }
+            )
+    return out
