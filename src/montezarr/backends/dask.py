@@ -15,6 +15,7 @@ from concurrent.futures import Executor, Future
 from contextlib import ExitStack, suppress
 from importlib.util import find_spec
 from typing import Any, final
+from urllib.parse import urlsplit
 
 import dask
 
@@ -146,9 +147,9 @@ class Dask(Backend):
         if find_spec("bokeh") is None:
             print('Dask dashboard: needs pip install "montezarr[dashboard]"', file=sys.stderr)
         else:
-            link = self.client.dashboard_link
-            runs = f", runs: {link.removesuffix('status')}montezarr"
-            print(f"Dask dashboard: {link}{runs}", file=sys.stderr)
+            link = dashboard_link(self.client)
+            runs = f"{link.removesuffix('status')}montezarr"
+            print(f"Dask dashboard: {link}, runs: {runs}", file=sys.stderr)
         return self
 
     def submit(self, function: Callable[[Any], Any], item: Any) -> Future[Any]:
@@ -291,6 +292,19 @@ def check_address(address: str) -> None:
             "backend", "the address of a scheduler, such as 'tcp://10.0.0.1:8786'", address,
             f"{error}.",
         ) from error  # fmt: skip
+
+
+def dashboard_link(client: Any) -> str:
+    """Return the address of the dashboard, by which it can be reached.
+
+    Of a cluster in this process Dask names the address to the outside, on which it may not listen.
+    """
+    link = str(client.dashboard_link)
+    server = getattr(getattr(client.cluster, "scheduler", None), "http_server", None)
+    if getattr(server, "address", None) in ("127.0.0.1", "0.0.0.0", "::"):
+        host = urlsplit(link).hostname or ""
+        link = link.replace(f"//{host}", "//127.0.0.1", 1)
+    return link
 
 
 def check_versions(client: Any) -> None:

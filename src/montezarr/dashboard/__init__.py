@@ -5,6 +5,6 @@ It stands beside the pages of Dask wherever the backend ``dask`` runs, also as J
 costs the page, not the run.
 """
 
-from montezarr.dashboard._sender import Sender, install
+from montezarr.dashboard._sender import Sender, add_page, install
 
-__all__ = ["Sender", "install"]
+__all__ = ["Sender", "add_page", "install"]
