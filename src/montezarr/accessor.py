@@ -28,6 +28,37 @@ class PlotMethods:
         """Draw a fan chart; see `montezarr.plot.fan`."""
         return plots.fan(self._data, **options)
 
+    def paths(self, **options: Any) -> Any:
+        """Draw single paths with their mean and a band; see `montezarr.plot.paths`."""
+        return plots.paths(self._data, **options)
+
+    def histogram(self, **options: Any) -> Any:
+        """Draw how one value per path is distributed; see `montezarr.plot.histogram`."""
+        return plots.histogram(self._data, **options)
+
+    def convergence(
+        self,
+        statistics: Any = "mean",
+        name: str | None = None,
+        *,
+        until: Any = None,
+        **options: Any,
+    ) -> Any:
+        """Stream statistics and draw how one goes; see `montezarr.plot.convergence`.
+
+        Parameters
+        ----------
+        statistics : Statistic, str, or sequence of them
+            As for `montezarr.stream`.
+        name : str, optional
+            The result to draw, needed where there are several.
+        until : Until, optional
+            As for `montezarr.stream`.
+        **options
+            As for `montezarr.plot.convergence`.
+        """
+        return plots.convergence(stream(self._data, statistics, until=until), name, **options)
+
 
 @final
 @xr.register_dataset_accessor("mz")

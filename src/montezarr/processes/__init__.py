@@ -6,8 +6,10 @@ from typing import Any
 from montezarr._checks import value_error
 from montezarr.processes._base import (
     HasBound,
+    HasDensity,
     HasLabels,
     HasMean,
+    HasProbability,
     HasVariance,
     Process,
 )
@@ -43,8 +45,10 @@ __all__ = [
     "Fit",
     "GeometricBrownianMotion",
     "HasBound",
+    "HasDensity",
     "HasLabels",
     "HasMean",
+    "HasProbability",
     "HasVariance",
     "Heston",
     "MarkovChain",

@@ -34,6 +34,9 @@ class Process(ABC):
     runs_user_code: ClassVar[bool] = False
     """Whether `simulate` should try one path at the call, since functions of the user may fail."""
 
+    counts_steps: ClassVar[bool] = False
+    """Whether its time is the number of steps, whatever the times of the grid are."""
+
     @property
     def variables(self) -> tuple[str, ...]:
         """Names of the components of the state; a single one is called x."""
@@ -142,6 +145,25 @@ class HasVariance(Protocol):
 
     def variance(self, t: Any, x0: Any) -> Any:
         """Return the variance at times `t` >= 0."""
+
+
+@runtime_checkable
+class HasDensity(Protocol):
+    """A process of real numbers whose transition density is known."""
+
+    def density(self, x: Any, t: Any, x0: Any) -> Any:
+        """Return the density of X_t at `x` for t > 0, given X_0 = x0; NaN where there is none.
+
+        There is none at t = 0, or without noise: then all of X_t is one number.
+        """
+
+
+@runtime_checkable
+class HasProbability(Protocol):
+    """A process of integers, or of codes of states, whose transition probabilities are known."""
+
+    def probability(self, k: Any, t: Any, x0: Any) -> Any:
+        """Return P(X_t = k | X_0 = x0) at times `t` >= 0; 0 for what is no state."""
 
 
 @runtime_checkable

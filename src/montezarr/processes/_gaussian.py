@@ -1,6 +1,8 @@
-"""The shared arithmetic of processes that are a linear recursion in normal draws."""
+"""The shared arithmetic of processes whose transitions are normal, or become so by a logarithm."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,3 +19,11 @@ def recursion_bound(coefficients: NDArray[np.float64], x0: float) -> float:
         # which can add a few parts in 10**16 a step.
         growth = float(np.prod(np.maximum(a, 1.0)))
         return growth * (x0 + 2 * float((b + NORMAL_BOUND * c).sum()))
+
+
+def normal_density(x: Any, mean: Any, variance: Any) -> Any:
+    """Return the density of a normal distribution; NaN where its variance is 0."""
+    x, mean, variance = (np.asarray(value, np.float64) for value in (x, mean, variance))
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        out = np.exp(-((x - mean) ** 2) / (2 * variance)) / np.sqrt(2 * np.pi * variance)
+    return np.where(variance > 0, out, np.nan)[()]

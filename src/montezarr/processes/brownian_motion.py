@@ -12,7 +12,7 @@ from montezarr._checks import check_real
 from montezarr.draws import Draws
 from montezarr.grid import TimeGrid
 from montezarr.processes._base import Process, Rows
-from montezarr.processes._gaussian import recursion_bound
+from montezarr.processes._gaussian import normal_density, recursion_bound
 
 
 @final
@@ -71,6 +71,27 @@ class BrownianMotion(Process):
     def variance(self, t: Any, x0: Any = 0.0) -> Any:
         """Return Var[X_t] = sigma**2 t."""
         return self.sigma**2 * t + 0.0 * x0
+
+    def density(self, x: Any, t: Any, x0: Any = 0.0) -> Any:
+        r"""Return the density of X_t, which is normal; see `HasDensity`.
+
+        With mean :math:`x_0 + \mu t` and variance :math:`\sigma^2 t` (Karatzas and Shreve, 1998,
+        chapter 2; reference of the class).
+
+        Parameters
+        ----------
+        x : float or array
+            Values.
+        t : float or array
+            Time since the start, > 0.
+        x0 : float or array
+            Initial state.
+
+        Returns
+        -------
+        float or array, in units of 1/x; NaN at t = 0 or without noise
+        """
+        return normal_density(x, self.mean(t, x0), self.variance(t, x0))
 
     def _coefficients(self, grid: TimeGrid) -> NDArray[np.float64]:
         dt = grid.steps

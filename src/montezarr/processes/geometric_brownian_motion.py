@@ -13,7 +13,7 @@ from montezarr.draws import Draws
 from montezarr.grid import TimeGrid
 from montezarr.processes._base import Process, Rows
 from montezarr.processes._fit import Fit, check_series
-from montezarr.processes._gaussian import recursion_bound
+from montezarr.processes._gaussian import normal_density, recursion_bound
 
 
 @final
@@ -116,6 +116,42 @@ class GeometricBrownianMotion(Process):
     def variance(self, t: Any, x0: Any = 1.0) -> Any:
         """Return Var[X_t] = x0**2 exp(2 mu t) (exp(sigma**2 t) - 1)."""
         return x0**2 * np.exp(2 * self.mu * t) * np.expm1(self.sigma**2 * t)
+
+    def density(self, x: Any, t: Any, x0: Any = 1.0) -> Any:
+        r"""Return the density of X_t, which is lognormal; see `HasDensity`.
+
+        :math:`\log(X_t/x_0)` is normal with mean :math:`(\mu - \sigma^2/2) t` and variance
+        :math:`\sigma^2 t`, so the density is that of the logarithm over x (Glasserman, 2003,
+        section 3.2.1; reference of the class).
+
+        Parameters
+        ----------
+        x : float or array
+            Values; the density is 0 where x / x0 is not positive.
+        t : float or array
+            Time since the start, > 0.
+        x0 : float or array
+            Initial state, not 0.
+
+        Returns
+        -------
+        float or array, in units of 1/x; NaN at t = 0 or without noise
+
+        Examples
+        --------
+        >>> import montezarr as mz
+        >>> gbm = mz.GeometricBrownianMotion(mu=0.05, sigma=0.2)
+        >>> print(round(gbm.density(100.0, t=1.0, x0=100.0), 5))
+        0.01972
+        """
+        x, t, x0 = (np.asarray(value, np.float64) for value in (x, t, x0))
+        variance = self.sigma**2 * t
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = x / x0
+            log = np.log(np.where(ratio > 0, ratio, np.nan))
+            inside = normal_density(log, (self.mu - 0.5 * self.sigma**2) * t, variance) / np.abs(x)
+        is_known = (variance > 0) & (x0 != 0)
+        return np.where(is_known, np.where(ratio > 0, inside, 0.0), np.nan)[()]
 
     def _coefficients(self, grid: TimeGrid) -> NDArray[np.float64]:
         dt = grid.steps

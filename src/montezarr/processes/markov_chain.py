@@ -15,6 +15,7 @@ from montezarr.draws import Draws
 from montezarr.errors import ArgumentValueError
 from montezarr.grid import TimeGrid
 from montezarr.processes._base import Process, Rows
+from montezarr.processes._discrete import whole
 from montezarr.processes._fit import Fit
 
 
@@ -55,6 +56,7 @@ class MarkovChain(Process):
     """
 
     dtypes: ClassVar[tuple[str, ...]] = ("int32", "int8", "int16", "int64")
+    counts_steps: ClassVar[bool] = True
 
     transition: tuple[tuple[float, ...], ...]
     states: tuple[str | int, ...] | None = None
@@ -182,6 +184,38 @@ class MarkovChain(Process):
         start[int(self.check_x0(x0, "int64"))] = 1.0
         out: NDArray[np.float64] = start @ np.linalg.matrix_power(np.array(self.transition), t)
         return out
+
+    def probability(self, k: Any, t: int, x0: int) -> Any:
+        """Return P(X_t = k) of codes of states after t steps, see `HasProbability`.
+
+        Entries of row `x0` of the t-th power of the transition matrix, the equation of Chapman and
+        Kolmogorov (Norris, 1997, theorem 1.1.3; reference of the class).
+
+        Parameters
+        ----------
+        k : int or array
+            Codes; 0 where there is no such state.
+        t : int
+            Number of steps, >= 0.
+        x0 : int
+            Code of the initial state.
+
+        Returns
+        -------
+        float or array
+
+        Raises
+        ------
+        ArgumentTypeError, ArgumentValueError
+            If `t` is no number of steps, or `x0` no code.
+        """
+        count = len(self.labels)
+        start = check_int("x0", x0, maximum=count - 1)
+        shares = self.distribution(t, self.labels[start])
+        codes, is_whole = whole(k)
+        is_possible = is_whole & (codes >= 0) & (codes < count)
+        found = shares[np.where(is_possible, codes, 0).astype(np.intp)]
+        return np.where(is_possible, found, 0.0)[()]
 
 
 def _check_states(states: Any, count: int) -> tuple[str | int, ...] | None:

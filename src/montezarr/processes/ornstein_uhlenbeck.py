@@ -14,7 +14,7 @@ from montezarr.errors import ArgumentValueError
 from montezarr.grid import TimeGrid
 from montezarr.processes._base import Process, Rows
 from montezarr.processes._fit import Fit, check_series
-from montezarr.processes._gaussian import recursion_bound
+from montezarr.processes._gaussian import normal_density, recursion_bound
 
 
 @final
@@ -136,6 +136,28 @@ class OrnsteinUhlenbeck(Process):
     def variance(self, t: Any, x0: Any = 0.0) -> Any:
         """Return Var[X_t] = sigma**2 (1 - exp(-2 theta t)) / (2 theta)."""
         return self.sigma**2 * -np.expm1(-2 * self.theta * t) / (2 * self.theta) + 0.0 * x0
+
+    def density(self, x: Any, t: Any, x0: Any = 0.0) -> Any:
+        r"""Return the density of X_t, which is normal; see `HasDensity`.
+
+        With mean :math:`\mu + (x_0 - \mu) e^{-\theta t}` and variance
+        :math:`\sigma^2 (1 - e^{-2\theta t}) / (2\theta)` (Gillespie, 1996; reference of the
+        class).
+
+        Parameters
+        ----------
+        x : float or array
+            Values.
+        t : float or array
+            Time since the start, > 0.
+        x0 : float or array
+            Initial state.
+
+        Returns
+        -------
+        float or array, in units of 1/x; NaN at t = 0 or without noise
+        """
+        return normal_density(x, self.mean(t, x0), self.variance(t, x0))
 
     def _coefficients(self, grid: TimeGrid) -> NDArray[np.float64]:
         dt = grid.steps

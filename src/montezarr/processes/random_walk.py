@@ -11,6 +11,7 @@ from montezarr._checks import check_real
 from montezarr.draws import Draws
 from montezarr.grid import TimeGrid
 from montezarr.processes._base import Process, Rows, check_reach
+from montezarr.processes._discrete import log_factorial, power_log, whole
 
 
 @final
@@ -41,6 +42,7 @@ class RandomWalk(Process):
     """
 
     dtypes: ClassVar[tuple[str, ...]] = ("int64", "int32")
+    counts_steps: ClassVar[bool] = True
 
     p: float = 0.5
 
@@ -73,3 +75,37 @@ class RandomWalk(Process):
     def variance(self, t: Any, x0: Any = 0) -> Any:
         """Return Var[X_t] = 4p(1 - p) t after t steps."""
         return 4 * self.p * (1 - self.p) * t + 0.0 * x0
+
+    def probability(self, k: Any, t: Any, x0: Any = 0) -> Any:
+        r"""Return P(X_t = k) after t steps, see `HasProbability`.
+
+        With :math:`u = (t + k - x_0)/2` steps up it is :math:`\binom{t}{u} p^u (1 - p)^{t-u}`, and
+        0 where u is no integer from 0 to t (Feller, 1968, section III.2 and VI.2; reference of the
+        class), by its logarithm.
+
+        Parameters
+        ----------
+        k : int or array
+            Values; what the process cannot reach has probability 0.
+        t : int or array
+            Number of steps, >= 0.
+        x0 : int or array
+            Initial state.
+
+        Returns
+        -------
+        float or array
+
+        Examples
+        --------
+        >>> import montezarr as mz
+        >>> mz.RandomWalk().probability([-2, 0, 2], t=2).round(9)
+        array([0.25, 0.5 , 0.25])
+        """
+        steps = np.asarray(t, np.float64)
+        ups, is_whole = whole((steps + np.asarray(k, np.float64) - x0) / 2)
+        is_possible = is_whole & (ups >= 0) & (ups <= steps) & (steps == np.floor(steps))
+        ups, steps = np.where(is_possible, ups, 0.0), np.where(is_possible, steps, 0.0)
+        log = log_factorial(steps) - log_factorial(ups) - log_factorial(steps - ups)
+        log = log + power_log(ups, self.p) + power_log(steps - ups, 1 - self.p)
+        return np.where(is_possible, np.exp(log), 0.0)[()]

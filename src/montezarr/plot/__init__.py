@@ -1,0 +1,25 @@
+"""Pictures of paths and statistics. They need matplotlib: ``pip install "montezarr[plot]"``.
+
+No picture loads the paths. What a picture shows of all of them is taken in one pass by montezarr's
+own statistics, in the memory that ``mz.plan(data, statistics)`` says; single paths are drawn, or
+read, one by one.
+"""
+
+from montezarr.plot._convergence import convergence
+from montezarr.plot._fan import BANDS, fan, save_fan
+from montezarr.plot._figure import figure, require
+from montezarr.plot._histogram import histogram
+from montezarr.plot._paths import paths
+from montezarr.plot._trace import Trace
+
+__all__ = [
+    "BANDS",
+    "Trace",
+    "convergence",
+    "fan",
+    "figure",
+    "histogram",
+    "paths",
+    "require",
+    "save_fan",
+]

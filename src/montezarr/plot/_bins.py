@@ -1,0 +1,88 @@
+"""Bins that suit the values: between given ends, or those of the first paths."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from montezarr._checks import check_array, value_error
+from montezarr.errors import MontezarrWarning
+from montezarr.observed import PATH
+from montezarr.statistics import Extrema, Mean, Variance
+from montezarr.stream import Paths, stream
+
+FIRST = 2**14
+"""Paths of which the range is taken where none is given."""
+
+DEVIATIONS = 6.0
+"""How far bins go from the mean at most, in standard deviations: a far outlier widens no bin."""
+
+
+def check_range(range: Any) -> tuple[float, float] | None:
+    """Return the ends of the bins, or None where they are to be found.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If they are not two increasing numbers.
+    """
+    if range is None:
+        return None
+    ends = check_array("range", range, ndim=1)
+    if len(ends) != 2 or not ends[0] < ends[1]:
+        raise value_error("range", "two increasing numbers (low, high)", range)
+    return float(ends[0]), float(ends[1])
+
+
+def edges_for(
+    array: xr.DataArray, bins: int, ends: tuple[float, float] | None
+) -> NDArray[np.float64]:
+    """Return the edges of at most `bins` bins of equal width.
+
+    Those of integers hold the same number of integers each, and their edges lie between them.
+    """
+    low, high = first_ends(array) if ends is None else ends
+    if array.dtype.kind in "iub":
+        first, last = math.ceil(low), math.floor(high)
+        width = max(1, math.ceil((last - first + 1) / bins))
+        count = max(1, math.ceil((last - first + 1) / width))
+        return first - 0.5 + width * np.arange(count + 1.0)
+    if not low < high:  # all values are the same
+        reach = abs(low) * 1e-3 or 1.0
+        low, high = low - reach, high + reach
+    edges = np.linspace(low, high, bins + 1)
+    if not (np.diff(edges) > 0).all():
+        raise value_error("range", f"room for {bins} bins of different edges", (low, high))
+    return edges
+
+
+def first_ends(array: xr.DataArray) -> tuple[float, float]:
+    """Return the extreme values of the first paths, or what lies near the mean of them.
+
+    Raises
+    ------
+    ArgumentValueError
+        If none of them has a finite value.
+    """
+    last = None
+    with warnings.catch_warnings():  # the pass over all paths says it
+        warnings.simplefilter("ignore", MontezarrWarning)
+        if array.chunks is None:
+            array = array.isel({PATH: slice(FIRST)})
+        statistics = [Extrema(), Mean(), Variance()]
+        for snapshot in stream(array.rename("x"), statistics, until=Paths(FIRST)):
+            last = snapshot.dataset
+    assert last is not None
+    with np.errstate(invalid="ignore"):
+        reach = DEVIATIONS * np.sqrt(last["x_variance"].values)
+    # Of a single value there is no variance.
+    low = np.fmax(last["x_min"].values, last["x_mean"].values - reach)
+    high = np.fmin(last["x_max"].values, last["x_mean"].values + reach)
+    if not np.isfinite(low).any():
+        raise value_error("data", f"finite values among the first {FIRST:,} paths", "none")
+    return float(np.nanmin(low)), float(np.nanmax(high))

@@ -1,0 +1,151 @@
+"""`convergence`: an estimate and its intervals against the number of paths."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from typing import Any
+
+import numpy as np
+
+from montezarr._checks import check_real, type_error, value_error
+from montezarr.plot._figure import (
+    BLUE,
+    ORANGE,
+    axes_of,
+    check_axes,
+    finish,
+    label_of,
+    shade,
+)
+from montezarr.plot._trace import Trace
+from montezarr.statistics._base import INTERVAL
+from montezarr.stream import Snapshot
+
+SETTLED = 4
+"""Times the paths of the first snapshot, from where on all of the bands is shown."""
+
+
+def convergence(
+    stream: Any,
+    name: str | None = None,
+    *,
+    target: float | None = None,
+    ax: Any = None,
+    title: str | None = None,
+    xlabel: str | None = None,
+    ylabel: str | None = None,
+) -> Any:
+    """Draw an estimate against the number of paths, with the 95 % interval and sequence.
+
+    The darker band is the interval of that number of paths alone, estimate ± 1.96 standard errors;
+    the lighter one the confidence sequence, which holds at all numbers of paths at once and so
+    also for whoever looks and stops when they like; see `montezarr.Snapshot`.
+
+    Parameters
+    ----------
+    stream : iterator of Snapshot, sequence of Snapshot, or Trace
+        ``mz.stream(...)``, which is run to its end and of which nothing is kept but a `Trace`; or
+        snapshots that are there.
+    name : str, optional
+        The result, such as ``"payoff_mean"``, one number with a standard error; needed where there
+        are several.
+    target : float, optional
+        A known value to draw a line at.
+    ax : matplotlib Axes, optional
+        Where to draw; a new figure by default, see `montezarr.plot.figure`.
+    title, xlabel, ylabel : str, optional
+        Texts; the name of the result stands at the y axis by default.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If `stream` gives no snapshots, or `name` is no result of one number.
+    MissingDependencyError
+        If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> ds = mz.simulate(mz.BrownianMotion(), n_paths=16_384, T=4, seed=1)
+    >>> ax = mz.plot.convergence(mz.stream(ds.x.isel(time=-1), "mean"), target=0.0)
+    >>> ax.get_xscale(), ax.get_ylabel()
+    ('log', 'x mean')
+    """
+    level = None if target is None else check_real("target", target)
+    check_axes(ax)
+    trace, chosen = _trace(stream, name)
+    ax = axes_of(ax)
+    draw(ax, trace, chosen, level)
+    units = {"units": trace.units[chosen]} if chosen in trace.units else {}
+    return finish(
+        ax,
+        {"title": title, "xlabel": xlabel, "ylabel": ylabel},
+        {"xlabel": "number of paths", "ylabel": label_of(chosen.replace("_", " "), units)},
+    )
+
+
+def draw(ax: Any, trace: Trace, name: str, target: float | None = None) -> None:
+    """Draw the bands, the estimate, and the target over them."""
+    paths, estimate, error = trace.paths, trace.estimate(name), trace.se(name)
+    low, high = trace.cs_low(name), trace.cs_high(name)
+    # Colours in the legend are those that are seen: bands are opaque, the wider one lies below.
+    ax.fill_between(
+        paths, low, high, color=shade(0.16), linewidth=0, label="95% confidence sequence"
+    )
+    ax.fill_between(
+        paths, estimate - INTERVAL * error, estimate + INTERVAL * error, color=shade(0.42),
+        linewidth=0, label="95% interval",
+    )  # fmt: skip
+    marker = "o" if len(paths) == 1 else None
+    ax.plot(paths, estimate, color=BLUE, linewidth=2.0, marker=marker, label="estimate")
+    if target is not None:
+        ax.axhline(
+            target, color=ORANGE, linewidth=1.4, linestyle=(0, (4, 2)), label=f"target {target:.6g}"
+        )
+    ax.set_xscale("log")
+    if len(paths) > 1:
+        ax.set_xlim(paths[0], paths[-1])
+        _limit(ax, paths, low, high, estimate, target)
+    ax.legend(frameon=False, loc="upper right")
+
+
+def _limit(ax: Any, paths: Any, low: Any, high: Any, estimate: Any, target: float | None) -> None:
+    """Leave out what the widest bands, of the first few paths, take of the height."""
+    later = paths >= min(SETTLED * paths[0], paths[-1])
+    ends = [estimate, low[later], high[later], [estimate[-1] if target is None else target]]
+    values = np.concatenate(ends)
+    values = values[np.isfinite(values)]
+    if values.size and values.min() < values.max():
+        margin = 0.05 * (values.max() - values.min())
+        ax.set_ylim(values.min() - margin, values.max() + margin)
+
+
+def _trace(stream: Any, name: Any) -> tuple[Trace, str]:
+    """Return the trace of a stream, and the result that is asked for, checked at its first one."""
+    if isinstance(stream, Trace):
+        if not len(stream):
+            raise value_error("stream", "a trace of one snapshot or more", 0)
+        return stream, stream.choose(name)
+    if isinstance(stream, Snapshot):
+        stream = [stream]
+    expected = "snapshots: mz.stream(...), a list of them, or a Trace"
+    if isinstance(stream, (str, bytes)) or not isinstance(stream, Iterable):
+        raise type_error("stream", expected, stream)
+    trace, chosen = Trace(), None
+    try:
+        for snapshot in stream:
+            if not isinstance(snapshot, Snapshot):
+                raise type_error("stream", expected, snapshot)
+            trace.add(snapshot)
+            if chosen is None:
+                chosen = trace.choose(name)
+    finally:
+        if isinstance(stream, Generator):  # of which a wrong name leaves the rest undrawn
+            stream.close()
+    if chosen is None:
+        raise value_error("stream", "one snapshot or more", 0)
+    return trace, chosen

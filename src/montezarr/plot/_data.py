@@ -1,0 +1,135 @@
+"""What is drawn: paths, of which statistics are taken in one pass, or results that are there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from montezarr._checks import check_array, type_error, value_error
+from montezarr.lazy import ENDLESS
+from montezarr.observed import PATH, TIME
+from montezarr.reduce import reduce
+from montezarr.statistics import Statistic
+from montezarr.stream import Snapshot
+
+BOTH = (PATH, TIME)
+
+
+def paths_of(data: Any, dims: Sequence[str] = BOTH, name: str = "data") -> xr.DataArray:
+    """Return the one variable of some paths.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If there are several, or none, or its dimensions are other ones, or it has no end.
+    """
+    listed = " and ".join(dims)
+    if isinstance(data, Snapshot):
+        raise type_error(name, f"paths, a DataArray with dims {listed}", data,
+                         "A snapshot holds results and no paths.")  # fmt: skip
+    if isinstance(data, xr.Dataset):
+        names = list(data.data_vars)
+        if len(names) != 1:
+            hint = f"Pick one, such as ds[{names[0]!r}]." if names else ""
+            raise value_error(name, "one variable, such as ds.x", names, hint)
+        data = data[names[0]]
+    if not isinstance(data, xr.DataArray):
+        hint = "Pass its .dataset." if hasattr(data, "dataset") else ""
+        raise type_error(name, f"a DataArray with dims {listed}", data, hint)
+    if set(data.dims) != set(dims):
+        hint = ""
+        if TIME in data.dims and TIME not in dims:
+            hint = "Pick a time: time=, or isel(time=-1)."
+        elif TIME in dims and set(data.dims) == {PATH}:
+            hint = "Of one value per path, draw a histogram."
+        raise value_error(name, f"dims {listed}", data.dims, hint)
+    if data.dtype.kind not in "iufb":
+        raise type_error(name, "numbers", data.dtype)
+    if data.sizes[PATH] == 0 or data.size == 0:
+        raise value_error(name, "at least one path and one time", dict(data.sizes))
+    if data.sizes[PATH] >= ENDLESS:
+        raise value_error(
+            name, "a number of paths", None,
+            "It was simulated with n_paths=None: stream it, and draw a snapshot.",
+        )  # fmt: skip
+    return data
+
+
+def is_results(data: Any) -> bool:
+    """Return whether something holds results, of `stream` or `reduce`, and no paths."""
+    if isinstance(data, Snapshot):
+        return True
+    is_dataset = isinstance(data, xr.Dataset) and PATH not in data.dims
+    return is_dataset and "n_paths" in data.attrs
+
+
+def results_in(data: Any, statistic: str, dims: Sequence[str], name: str = "data") -> xr.DataArray:
+    """Return the one result of a statistic, with the name of its variable.
+
+    Raises
+    ------
+    ArgumentValueError
+        If there are several, or none.
+    """
+    ds = data.dataset if isinstance(data, Snapshot) else data
+    ending = f"_{statistic}"
+    names = [str(key) for key, v in ds.data_vars.items() if set(v.dims) == set(dims)]
+    found = [key for key in names if key.endswith(ending)]
+    if len(found) != 1:
+        expected = f"one result <variable>{ending} with dims {', '.join(dims)}"
+        raise value_error(name, expected, found or list(ds.data_vars))
+    return ds[found[0]].rename(found[0].removesuffix(ending))
+
+
+def reduced(array: xr.DataArray, statistics: Sequence[Statistic]) -> xr.Dataset:
+    """Return statistics of paths, in one pass, as those of a variable x with its attributes."""
+    return reduce(array.rename("x"), statistics)
+
+
+def name_of(array: xr.DataArray) -> str:
+    """Return the name of a variable."""
+    return "" if array.name is None else str(array.name)
+
+
+def times_of(array: xr.DataArray) -> tuple[NDArray[Any], dict[str, Any]]:
+    """Return the times of an array, and their attributes."""
+    time = array[TIME]
+    return time.values, {"long_name": TIME, **time.attrs}
+
+
+def check_levels(name: str, quantiles: Any) -> NDArray[np.float64]:
+    """Return levels that bands lie between.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If they are not increasing within (0, 1), or not symmetric around 0.5.
+    """
+    levels = check_array(name, quantiles, ndim=1)
+    is_symmetric = np.allclose(levels + levels[::-1], 1.0)
+    if not is_symmetric or (np.diff(levels) <= 0).any() or levels[0] <= 0 or levels[-1] >= 1:
+        expected = "increasing levels in (0, 1), symmetric around 0.5"
+        raise value_error(name, expected, quantiles)
+    return levels
+
+
+def levels_in(found: xr.DataArray, levels: NDArray[np.float64], *, any_will_do: bool) -> Any:
+    """Return a result of `Quantile` at some of its levels, or at all that it has.
+
+    Raises
+    ------
+    ArgumentValueError
+        If it lacks one.
+    """
+    have = found["quantile"].values
+    places = [np.flatnonzero(np.isclose(have, level)) for level in levels]
+    if all(place.size for place in places):
+        return found.isel(quantile=[int(place[0]) for place in places])
+    if any_will_do:
+        check_levels("data", have)
+        return found
+    raise value_error("quantiles", f"some of those that data has, {have.tolist()}", levels.tolist())

@@ -1,0 +1,152 @@
+"""`fan`: where the paths go, as bands between quantiles over time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import xarray as xr
+
+from montezarr._checks import check_int
+from montezarr._optional import import_optional
+from montezarr.plot import _data as given
+from montezarr.plot._figure import (
+    BLUE,
+    DPI,
+    GREY,
+    SIZE,
+    axes_of,
+    check_axes,
+    finish,
+    label_of,
+    limit_times,
+    shade,
+)
+from montezarr.plot._single import choose, single_paths
+from montezarr.statistics import Quantile
+
+BANDS = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+SAMPLES = 6
+"""Single paths drawn over the fan, so that one sees how one of them goes."""
+
+
+def fan(
+    data: Any,
+    *,
+    quantiles: Sequence[float] = BANDS,
+    samples: int = SAMPLES,
+    seed: int = 0,
+    ax: Any = None,
+    title: str | None = None,
+    xlabel: str | None = None,
+    ylabel: str | None = None,
+) -> Any:
+    """Draw a fan chart: bands between quantiles of all paths at each time, median and a few paths.
+
+    The quantiles are those of ``mz.Quantile(quantiles)``, of all paths, in one pass. The single
+    paths are drawn, or read, alone.
+
+    Parameters
+    ----------
+    data : DataArray (path, time), Dataset with one variable, or Snapshot
+        Paths, lazy or not; or results of `montezarr.stream` or `montezarr.reduce` with one
+        ``<variable>_quantile`` (time, quantile), of which no single paths are drawn. For many
+        times choose some: ``ds.isel(time=slice(None, None, 21))``.
+    quantiles : sequence of float
+        Increasing levels in (0, 1), symmetric around 0.5; the outermost two bound the widest band.
+        Of results, all that they have by default.
+    samples : int
+        Number of single paths, >= 0.
+    seed : int
+        Which ones, >= 0: the same seed chooses the same paths.
+    ax : matplotlib Axes, optional
+        Where to draw; a new figure by default, see `montezarr.plot.figure`.
+    title, xlabel, ylabel : str, optional
+        Texts; at the axes stand names and units by default.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If `data` has not the dims path and time, or other arguments are not as described.
+    MissingDependencyError
+        If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> gbm = mz.GeometricBrownianMotion(mu=0.05, sigma=0.2)
+    >>> ds = mz.simulate(gbm, n_paths=10_000, T=12, x0=100.0, dt=1 / 12, seed=42)
+    >>> ax = mz.plot.fan(ds, title="10,000 paths")
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['90% of paths', '50% of paths', 'median']
+    """
+    levels = given.check_levels("quantiles", quantiles)
+    count = check_int("samples", samples)
+    key = check_int("seed", seed)
+    if given.is_results(data):
+        found = given.results_in(data, "quantile", ("time", "quantile"))
+        check_axes(ax)
+        table = given.levels_in(found, levels, any_will_do=quantiles is BANDS)
+        singles: Any = ()
+    else:
+        array = given.paths_of(data)
+        check_axes(ax)
+        table = given.reduced(array, [Quantile(tuple(levels.tolist()))])["x_quantile"]
+        table = table.rename(array.name).assign_attrs(array.attrs)
+        singles = single_paths(
+            array.transpose("path", "time"), choose(array.sizes["path"], count, key)
+        )
+    ax = axes_of(ax)
+    times, time_attrs = given.times_of(table)
+    draw_bands(ax, times, table)
+    for values in singles:
+        ax.plot(times, values, color=GREY, linewidth=0.6, alpha=0.7)
+    draw_median(ax, times, table)
+    limit_times(ax, times)
+    ax.legend(frameon=False, loc="upper left")
+    return finish(
+        ax,
+        {"title": title, "xlabel": xlabel, "ylabel": ylabel},
+        {"xlabel": label_of("time", time_attrs), "ylabel": quantity(table)},
+    )
+
+
+def draw_bands(ax: Any, times: Any, table: xr.DataArray, label: str = "{} of paths") -> None:
+    """Fill the bands between the quantiles of a table (time, quantile), the widest one first."""
+    levels, values = table["quantile"].values, table.transpose("quantile", "time").values
+    half = len(levels) // 2
+    for i in range(half):
+        share = f"{100 * (levels[-1 - i] - levels[i]):.4g}%"
+        ax.fill_between(
+            times, values[i], values[-1 - i], linewidth=0, label=label.format(share),
+            color=shade(0.16 + 0.26 * i / max(half - 1, 1)),
+        )  # fmt: skip
+
+
+def draw_median(ax: Any, times: Any, table: xr.DataArray, **style: Any) -> None:
+    """Draw the line in the middle, where there is one."""
+    values = table.transpose("quantile", "time").values
+    if len(values) % 2:
+        style = {"color": BLUE, "linewidth": 2.0, "label": "median", **style}
+        ax.plot(times, values[len(values) // 2], **style)
+
+
+def quantity(table: xr.DataArray) -> str:
+    """Return the text at the axis of the values; the long name of a result is that of a number."""
+    attrs = dict(table.attrs)
+    if str(attrs.get("long_name", "")).endswith("quantile"):
+        del attrs["long_name"]
+    return label_of(given.name_of(table), attrs)
+
+
+def save_fan(data: Any, file: Any, **options: Any) -> None:
+    """Draw `fan` into a PNG, PDF or SVG file, without a window and without pyplot's state."""
+    figures = import_optional("matplotlib.figure", extra="plot", purpose="A plot")
+    picture = figures.Figure(figsize=SIZE, layout="constrained")
+    fan(data, ax=picture.subplots(), **options)
+    picture.savefig(file, dpi=DPI)

@@ -1,0 +1,148 @@
+"""Figures, colours and texts that all pictures share."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from montezarr._checks import type_error
+from montezarr._optional import import_optional
+
+SIZE = (8.0, 4.5)
+"""Inches: legible at the width of a README."""
+
+DPI = 150
+
+BLUE = (0.12, 0.37, 0.66)
+"""The one colour of a picture of one run; bands are shades of it."""
+
+ORANGE = (0.84, 0.37, 0.0)
+"""What is compared with it: the vermillion of Okabe and Ito's colours, safe for the colour-blind.
+
+Okabe and Ito, "Color Universal Design", 2008, https://jfly.uni-koeln.de/color/.
+"""
+
+GREY = "0.35"
+"""Single paths."""
+
+
+def figure() -> Any:
+    """Return a new figure of 8 x 4.5 inches whose parts keep clear of one another.
+
+    It is one of pyplot's where pyplot is in use or in a notebook, so that ``plt.show()`` and the
+    notebook show it; else it belongs to nobody but you, so that a program on a server may make any
+    number of them, in any thread.
+
+    Returns
+    -------
+    matplotlib Figure
+
+    Raises
+    ------
+    MissingDependencyError
+        If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> print(mz.plot.figure().get_size_inches())
+    [8.  4.5]
+    """
+    require()
+    if "matplotlib.pyplot" in sys.modules or _is_notebook():
+        pyplot = import_optional("matplotlib.pyplot", extra="plot", purpose="A plot")
+        return pyplot.figure(figsize=SIZE, layout="constrained")
+    figures = import_optional("matplotlib.figure", extra="plot", purpose="A plot")
+    return figures.Figure(figsize=SIZE, layout="constrained")
+
+
+def require() -> None:
+    """Raise MissingDependencyError, with the line that installs it, if matplotlib is absent."""
+    import_optional("matplotlib", extra="plot", purpose="A plot")
+
+
+def check_axes(ax: Any) -> Any:
+    """Return Axes of matplotlib, or None where new ones are wanted.
+
+    Raises
+    ------
+    ArgumentTypeError
+        If it is something else.
+    MissingDependencyError
+        If matplotlib is not installed.
+    """
+    if ax is not None and not hasattr(ax, "fill_between"):
+        raise type_error("ax", "matplotlib Axes, or None for a new figure", ax)
+    require()
+    return ax
+
+
+def axes_of(ax: Any) -> Any:
+    """Return the Axes to draw on: those given, or those of a new figure."""
+    return figure().add_subplot() if ax is None else ax
+
+
+def shade(depth: float, colour: tuple[float, float, float] = BLUE) -> tuple[float, ...]:
+    """Return an opaque shade of a colour, from white at 0 to itself at 1.
+
+    Opaque, so that the legend shows the colour that is seen.
+    """
+    return tuple(1 - depth * (1 - part) for part in colour)
+
+
+def label_of(name: Any, attrs: Mapping[str, Any]) -> str:
+    """Return the text at an axis: the long name of a variable, or its name, with its units."""
+    text = str(attrs.get("long_name") or attrs.get("standard_name") or name or "")
+    units = str(attrs.get("units", ""))
+    return f"{text} [{units}]".strip() if units not in ("", "1") else text
+
+
+def per(attrs: Mapping[str, Any]) -> dict[str, str]:
+    """Return the units of a density over what has these attributes: its own to the power -1."""
+    units = str(attrs.get("units", ""))
+    if units in ("", "1"):
+        return {}
+    return {"units": f"1/{units}" if units.isalnum() else f"1/({units})"}
+
+
+def count_in_thousands(axis: Any) -> None:
+    """Write the numbers at an axis of counts with commas."""
+    ticker = import_optional("matplotlib.ticker", extra="plot", purpose="A plot")
+    axis.set_major_formatter(ticker.StrMethodFormatter("{x:,.0f}"))
+
+
+def finish(ax: Any, texts: Mapping[str, Any], defaults: Mapping[str, str]) -> Any:
+    """Set title and labels, those that are given or else the default ones, and return the Axes."""
+    for name in ("xlabel", "ylabel"):
+        given = texts.get(name)
+        getattr(ax, f"set_{name}")(defaults.get(name, "") if given is None else given)
+    title = texts.get("title")
+    if title is not None:
+        ax.set_title(title, loc="left")
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
+def limit_times(ax: Any, times: Any) -> None:
+    """Let the axis of the times begin and end with them."""
+    if len(times) > 1:
+        ax.set_xlim(times[0], times[-1])
+
+
+def edges_of(centres: Any) -> Any:
+    """Return the edges of cells around increasing centres, numbers or dates."""
+    if len(centres) == 1:
+        half = 0.5 if centres.dtype.kind in "iuf" else np.timedelta64(12, "h")
+        return np.array([centres[0] - half, centres[0] + half])
+    half = np.diff(centres) / 2
+    inner = centres[:-1] + half
+    return np.concatenate([[centres[0] - half[0]], inner, [centres[-1] + half[-1]]])
+
+
+def _is_notebook() -> bool:
+    """Return whether IPython runs this, without an import of it."""
+    module = sys.modules.get("IPython")
+    return module is not None and module.get_ipython() is not None

@@ -1,0 +1,221 @@
+"""`histogram`: how one value per path is distributed, with the closed form where it is known."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from montezarr._checks import check_bool, check_int, value_error
+from montezarr.observed import PATH, TIME, labels_of
+from montezarr.plot import _data as given
+from montezarr.plot._bins import check_range, edges_for
+from montezarr.plot._closed_form import ClosedForm, closed_form_of
+from montezarr.plot._figure import (
+    ORANGE,
+    axes_of,
+    check_axes,
+    count_in_thousands,
+    finish,
+    label_of,
+    per,
+    shade,
+)
+from montezarr.statistics import Histogram
+from montezarr.stream import Snapshot
+
+FINE = 512
+"""Points of a closed form."""
+
+
+class Counted(NamedTuple):
+    """Counts in bins: edges (bins + 1,), counts (bins,), and all values, also those outside."""
+
+    edges: NDArray[np.float64]
+    counts: NDArray[np.int64]
+    total: int
+
+    def heights(self, density: bool) -> NDArray[np.float64]:
+        """Return densities, which integrate to the share inside of the bins; or counts."""
+        if not density:
+            return self.counts.astype(np.float64)
+        return self.counts / (max(1, self.total) * np.diff(self.edges))
+
+
+def histogram(
+    data: Any,
+    *,
+    bins: int = 80,
+    range: Any = None,
+    time: Any = None,
+    density: bool = True,
+    ax: Any = None,
+    title: str | None = None,
+    xlabel: str | None = None,
+    ylabel: str | None = None,
+) -> Any:
+    """Draw the histogram of one value per path, and the exact distribution where it is known.
+
+    All paths are counted in one pass. The closed form is drawn over it where the values are those
+    of a built-in process at one time, from a common initial state, and the process knows their
+    distribution: see `montezarr.processes.HasDensity`. Paths of a store are known to be so by
+    the recipe of their Dataset: ``mz.open(...).mz.plot.histogram(time=1.0)``.
+
+    Parameters
+    ----------
+    data : DataArray (path,), Dataset with one variable, or Snapshot
+        One value per path, such as a payoff or ``ds.x.isel(time=-1)``; with `time` also (path,
+        time). Or results of `montezarr.stream` or `montezarr.reduce` with one
+        ``<variable>_histogram`` (bin,): then `bins` and `range` are theirs.
+    bins : int
+        Number of bins, 1 to 65536. Those of integers hold the same number of them each, so there
+        are fewer where the integers are.
+    range : (float, float), optional
+        Where the bins begin and end. By default the first 16384 paths tell: their extreme
+        values, but no more than 6 standard deviations from their mean. How many values lie
+        outside stands in the legend.
+    time : float or date, optional
+        The time to take, one of those that `data` has.
+    density : bool
+        Whether the area is that of a density, in units of the value to the power -1; else numbers
+        of paths.
+    ax : matplotlib Axes, optional
+        Where to draw; a new figure by default, see `montezarr.plot.figure`.
+    title, xlabel, ylabel : str, optional
+        Texts; at the axes stand names and units by default.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If `data` has not one value per path, or other arguments are not as described.
+    MissingDependencyError
+        If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> gbm = mz.GeometricBrownianMotion(mu=0.05, sigma=0.2)
+    >>> ds = mz.simulate(gbm, n_paths=10_000, T=12, x0=100.0, dt=1 / 12, seed=42)
+    >>> ax = mz.plot.histogram(ds.x.isel(time=-1))
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['10,000 paths', 'closed form']
+    """
+    count = check_int("bins", bins, minimum=1, maximum=65536)
+    ends = check_range(range)
+    as_density = check_bool("density", density)
+    exact = None
+    if given.is_results(data):
+        if time is not None:
+            raise value_error("time", "None for a result, whose bins have no time", time)
+        array = given.results_in(data, "histogram", ("bin",))
+        check_axes(ax)
+        counted = counted_in(data, array)
+        array.attrs = {}
+    else:
+        array = values_of(data, time)
+        check_axes(ax)
+        exact = closed_form_of(data, array)
+        counted = count_values(array, edges_for(array, count, ends))
+    ax = axes_of(ax)
+    colour = shade(0.42)
+    ax.stairs(counted.heights(as_density), counted.edges, fill=True, color=colour,
+              label=legend_of(counted))  # fmt: skip
+    is_discrete = array.dtype.kind in "iub" and not given.is_results(data)
+    if exact is not None:
+        _draw_exact(ax, exact, counted, as_density)
+    ax.set_xlim(counted.edges[0], counted.edges[-1])
+    ax.set_ylim(bottom=0)
+    name_states(ax.xaxis, array)
+    ax.legend(frameon=False, loc="upper right")
+    text = "probability" if is_discrete else label_of("probability density", per(array.attrs))
+    if not as_density:
+        text = "number of paths"
+        count_in_thousands(ax.yaxis)
+    return finish(
+        ax,
+        {"title": title, "xlabel": xlabel, "ylabel": ylabel},
+        {
+            "xlabel": label_of(given.name_of(array), array.attrs),
+            "ylabel": text,
+        },
+    )
+
+
+def values_of(data: Any, time: Any = None, name: str = "data") -> xr.DataArray:
+    """Return one value per path, at a time where one is given.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If there are others, or not that time.
+    """
+    if time is None:
+        return given.paths_of(data, (PATH,), name)
+    array = given.paths_of(data, name=name)
+    times = array[TIME].values
+    try:
+        place = int(np.abs(times - np.asarray(time, times.dtype)).argmin())
+    except (TypeError, ValueError) as error:
+        raise value_error("time", f"a time like {times[0]!r}", time) from error
+    is_close = times[place] == np.asarray(time, times.dtype)
+    if times.dtype.kind in "iuf":  # 3 * 0.1 is none of the numbers 0.1, 0.2, 0.3
+        is_close = bool(np.isclose(times[place], float(time), rtol=1e-9, atol=1e-12))
+    if not is_close:
+        raise value_error("time", f"a time of data; the nearest is {times[place]}", time)
+    return array.isel({TIME: place})
+
+
+def count_values(array: xr.DataArray, edges: NDArray[np.float64]) -> Counted:
+    """Return the counts of all paths, in one pass."""
+    found = given.reduced(array, [Histogram(tuple(edges.tolist()))])
+    return counted_in(found, found["x_histogram"].rename("x"))
+
+
+def counted_in(data: Any, counts: xr.DataArray) -> Counted:
+    """Return the counts of a result, with those outside of its bins."""
+    ds = data.dataset if isinstance(data, Snapshot) else data
+    left, right = counts["bin_left"].values, counts["bin_right"].values
+    outside = [f"{counts.name}_histogram_{side}" for side in ("below", "above")]
+    total = int(counts.sum()) + sum(int(ds[name]) for name in outside if name in ds)
+    return Counted(np.append(left, right[-1:]), counts.values, total)
+
+
+def legend_of(counted: Counted, label: str = "paths") -> str:
+    """Return the number of paths, and how many lie outside of the bins."""
+    outside = counted.total - int(counted.counts.sum())
+    text = f"{counted.total:,} {label}"
+    return text if outside == 0 else f"{text}, {100 * outside / counted.total:.2g}% outside"
+
+
+def name_states(axis: Any, array: xr.DataArray) -> None:
+    """Put the labels of states in the place of their codes."""
+    labels = labels_of(array.attrs)
+    if labels is not None:
+        axis.set_ticks([code for code, _ in labels], [word for _, word in labels])
+
+
+def _draw_exact(ax: Any, exact: ClosedForm, counted: Counted, density: bool) -> None:
+    """Draw a density as a line, probabilities as points in the middle of their bins."""
+    edges = counted.edges
+    width = edges[1] - edges[0]  # of all bins: a closed form is drawn over no others
+    scale = 1.0 if density else counted.total * width
+    if exact.is_discrete:
+        values = np.arange(np.ceil(edges[0]), np.floor(edges[-1]) + 1)
+        inside, _ = np.histogram(values, edges, weights=exact.function(values))
+        heights = scale * inside / width
+        style = {"linestyle": "", "marker": "o", "markersize": 3.5}
+        x = (edges[:-1] + edges[1:]) / 2
+        heights = np.where(heights > 0, heights, np.nan)
+    else:
+        x = np.linspace(edges[0], edges[-1], FINE)
+        heights = scale * exact.function(x)
+        style = {"linewidth": 1.8}
+        if not np.isfinite(heights).all():  # at the initial time, or without noise
+            return
+    ax.plot(x, heights, color=ORANGE, label="closed form", **style)

@@ -1,0 +1,112 @@
+"""`paths`: single paths, with the mean and a band of all of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from montezarr._checks import check_bool, check_int, check_real
+from montezarr.plot import _data as given
+from montezarr.plot._figure import (
+    BLUE,
+    GREY,
+    axes_of,
+    check_axes,
+    finish,
+    label_of,
+    limit_times,
+    shade,
+)
+from montezarr.plot._single import choose, single_paths
+from montezarr.statistics import Mean, Quantile, Statistic
+
+
+def paths(
+    data: Any,
+    *,
+    n: int = 20,
+    seed: int = 0,
+    band: float | None = 0.9,
+    mean: bool = True,
+    ax: Any = None,
+    title: str | None = None,
+    xlabel: str | None = None,
+    ylabel: str | None = None,
+) -> Any:
+    """Draw a seeded choice of single paths, with the mean of all paths and a band.
+
+    Mean and band are of all paths, in one pass; without both, nothing but the `n` paths is drawn
+    or read, however many there are.
+
+    Parameters
+    ----------
+    data : DataArray (path, time), or Dataset with one variable
+        Paths, lazy or not.
+    n : int
+        Number of single paths, >= 1; all where there are fewer.
+    seed : int
+        Which ones, >= 0: the same seed chooses the same paths.
+    band : float, optional
+        The share of all paths in the band, in (0, 1), between the quantiles (1 - band) / 2 and
+        (1 + band) / 2; None draws no band.
+    mean : bool
+        Whether the mean of all paths is drawn.
+    ax : matplotlib Axes, optional
+        Where to draw; a new figure by default, see `montezarr.plot.figure`.
+    title, xlabel, ylabel : str, optional
+        Texts; at the axes stand names and units by default.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If `data` has not the dims path and time, or other arguments are not as described.
+    MissingDependencyError
+        If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> ds = mz.simulate(mz.BrownianMotion(), n_paths=10**9, T=100, dt=0.01, seed=42)
+    >>> ax = mz.plot.paths(ds, n=5, band=None, mean=False)
+    >>> len(ax.lines)
+    5
+    """
+    count = check_int("n", n, minimum=1)
+    key = check_int("seed", seed)
+    share = None if band is None else check_real("band", band, above=0.0)
+    if share is not None and share >= 1:
+        check_real("band", band, above=0.0, maximum=1 - 1e-12)
+    with_mean = check_bool("mean", mean)
+    array = given.paths_of(data)
+    check_axes(ax)
+    statistics: list[Statistic] = [Mean()] if with_mean else []
+    if share is not None:
+        statistics.append(Quantile(((1 - share) / 2, (1 + share) / 2)))
+    found = given.reduced(array, statistics) if statistics else None
+    chosen = choose(array.sizes["path"], count, key)
+    singles = single_paths(array.transpose("path", "time"), chosen)
+    ax = axes_of(ax)
+    times, time_attrs = given.times_of(array)
+    if found is not None and share is not None:
+        low, high = found["x_quantile"].transpose("quantile", "time").values
+        label = f"{100 * share:.4g}% of paths"
+        ax.fill_between(times, low, high, color=shade(0.2), linewidth=0, label=label)
+    for index, values in zip(chosen, singles, strict=True):
+        # Its name tells which path a line is: mz.replay(ds, index) has it again.
+        ax.plot(times, values, color=GREY, linewidth=0.7, alpha=0.7, label=f"_path {index}")
+    if found is not None and with_mean:
+        ax.plot(times, found["x_mean"].values, color=BLUE, linewidth=2.0, label="mean")
+    limit_times(ax, times)
+    if found is not None:
+        ax.legend(frameon=False, loc="upper left")
+    return finish(
+        ax,
+        {"title": title, "xlabel": xlabel, "ylabel": ylabel},
+        {
+            "xlabel": label_of("time", time_attrs),
+            "ylabel": label_of(given.name_of(array), array.attrs),
+        },
+    )

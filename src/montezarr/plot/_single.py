@@ -1,0 +1,67 @@
+"""Single paths, each had alone: the paths between them are neither drawn nor loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from montezarr import cost
+from montezarr.folding import Fold, without_masked
+from montezarr.observed import PATH, DrawnFeed, as_dataset, feed_of
+from montezarr.seeding import BLOCK
+
+
+def choose(n_paths: int, count: int, seed: int) -> list[int]:
+    """Return the indices of a seeded choice of paths, increasing: fewer where there are fewer."""
+    rng = np.random.default_rng(seed)
+    return sorted(rng.choice(n_paths, min(count, n_paths), replace=False).tolist())
+
+
+def single_paths(array: xr.DataArray, indices: Sequence[int]) -> NDArray[Any]:
+    """Return some paths (paths, ...), NaN where they are masked.
+
+    Those of a simulation are drawn alone, and what an expression makes of one path is computed of
+    that path alone. Others are read, or computed, one chunk after the other.
+    """
+    if not indices:
+        return np.empty((0, *(n for d, n in array.sizes.items() if d != PATH)))
+    if array.chunks is not None:
+        feed = feed_of(as_dataset(array, PATH))
+        if isinstance(feed, DrawnFeed):
+            return np.stack([_drawn(feed, i) for i in indices])
+    return np.stack([_unmasked(array, array.isel({PATH: i}).values) for i in indices])
+
+
+def _drawn(feed: DrawnFeed, index: int) -> NDArray[Any]:
+    run, low, high = feed.run, index, index + 1
+    if run.sampling.kind == "sample_paths":  # whose paths come in whole blocks
+        low = index // BLOCK * BLOCK
+        high = min(low + BLOCK, run.n_paths)
+    task = feed.task(Fold(()))
+    pieces = task.pieces(low, high, cost.initial_states(run, low, high), high - low)
+    _, arrays, report = next(iter(pieces))
+    values = without_masked(arrays, report, low)[0][..., index - low]
+    return np.array(values, np.float64)
+
+
+def _unmasked(array: xr.DataArray, values: NDArray[Any]) -> NDArray[np.float64]:
+    masked = array.encoding.get("masked_value")
+    out = np.asarray(values, np.float64)
+    return out if masked is None else np.where(out == masked, np.nan, out)
+
+
+def first_paths(array: xr.DataArray, count: int) -> NDArray[Any]:
+    """Return the first paths (paths, ...), NaN where they are masked; see `single_paths`."""
+    if array.chunks is not None:
+        feed = feed_of(as_dataset(array, PATH))
+        if isinstance(feed, DrawnFeed):
+            task = feed.task(Fold(()))
+            x0 = cost.initial_states(feed.run, 0, count)
+            _, arrays, report = next(iter(task.pieces(0, count, x0, count)))
+            values = without_masked(arrays, report, 0)[0]
+            return np.moveaxis(np.array(values, np.float64), -1, 0)
+    return _unmasked(array, array.isel({PATH: slice(count)}).transpose(PATH, ...).values)

@@ -1,0 +1,131 @@
+"""`Trace`: how estimates went while the number of paths grew."""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from montezarr._checks import type_error, value_error
+from montezarr.stream import Snapshot
+
+FIELDS = ("estimate", "se", "cs_low", "cs_high")
+
+
+@final
+class Trace:
+    """Path counts, estimates, standard errors and confidence sequences of a stream's snapshots.
+
+    It keeps five numbers of each snapshot and result, and not the snapshots. Results are those of
+    one number each with a standard error; what has a time, or another dimension, is left out.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The results, such as ``payoff_mean``; those of the first snapshot.
+    paths : array (n,)
+        Path count of each snapshot, int64.
+    units : dict of str to str
+        Units of the results that have some.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> ds = mz.simulate(mz.BrownianMotion(), n_paths=4096, T=4, seed=1)
+    >>> trace = mz.plot.Trace()
+    >>> for snapshot in mz.stream(ds.x.isel(time=-1), "mean"):
+    ...     trace.add(snapshot)
+    >>> trace.names, len(trace), trace.paths[-1].item()
+    (('x_mean',), 4, 4096)
+    >>> bool(trace.cs_low("x_mean")[-1] < trace.estimate("x_mean")[-1])
+    True
+    """
+
+    def __init__(self) -> None:
+        self.names: tuple[str, ...] = ()
+        self.units: dict[str, str] = {}
+        self._paths: list[int] = []
+        self._values: dict[str, list[tuple[float, ...]]] = {}
+        self._others: tuple[str, ...] = ()
+
+    def add(self, snapshot: Snapshot) -> None:
+        """Take the numbers of one more snapshot.
+
+        Raises
+        ------
+        ArgumentTypeError, ArgumentValueError
+            If it is no snapshot, has no more paths than the one before, or other results.
+        """
+        if not isinstance(snapshot, Snapshot):
+            raise type_error("snapshot", "a Snapshot of montezarr.stream", snapshot)
+        if self._paths and snapshot.paths <= self._paths[-1]:
+            raise value_error("snapshot", f"more than {self._paths[-1]} paths", snapshot.paths)
+        ds = snapshot.dataset
+        with_error = [str(name) for name in ds.data_vars if f"{name}_se" in ds]
+        if not self._paths:
+            self.names = tuple(name for name in with_error if ds[name].ndim == 0)
+            units = {name: ds[name].attrs.get("units") for name in self.names}
+            self.units = {name: str(unit) for name, unit in units.items() if unit is not None}
+            self._values = {name: [] for name in self.names}
+            self._others = tuple(name for name in with_error if name not in self.names)
+        missing = [name for name in self.names if name not in with_error]
+        if missing:
+            raise value_error("snapshot", f"the results {self.names}", tuple(with_error))
+        for name in self.names:
+            keys = (name, f"{name}_se", f"{name}_cs_low", f"{name}_cs_high")
+            row = tuple(float(ds[key]) if key in ds else np.nan for key in keys)
+            self._values[name].append(row)
+        self._paths.append(snapshot.paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    @property
+    def paths(self) -> NDArray[np.int64]:
+        """Path count of each snapshot."""
+        return np.array(self._paths, np.int64)
+
+    def estimate(self, name: str) -> NDArray[np.float64]:
+        """Return the estimates of a result, (n,)."""
+        return self._field(name, "estimate")
+
+    def se(self, name: str) -> NDArray[np.float64]:
+        """Return its standard errors, (n,)."""
+        return self._field(name, "se")
+
+    def cs_low(self, name: str) -> NDArray[np.float64]:
+        """Return the low ends of its 95 % confidence sequence, (n,); NaN where there is none."""
+        return self._field(name, "cs_low")
+
+    def cs_high(self, name: str) -> NDArray[np.float64]:
+        """Return the high ends of its 95 % confidence sequence, (n,); NaN where there is none."""
+        return self._field(name, "cs_high")
+
+    def choose(self, name: Any = None) -> str:
+        """Return the name of a result, checked: the only one where none is given.
+
+        Raises
+        ------
+        ArgumentTypeError, ArgumentValueError
+            If there is no such result, it is not one number, or there are several to choose from.
+        """
+        known = ", ".join(self.names) or "none of which there is"
+        if name is None:
+            if len(self.names) != 1:
+                raise value_error("name", f"one of the results {known}", None)
+            return self.names[0]
+        if not isinstance(name, str):
+            raise type_error("name", f"one of the results {known}", name)
+        if name in self._others:
+            raise value_error(
+                "name", f"a result that is one number ({known})", name,
+                "It has a dimension: stream one time, such as ds.x.isel(time=-1).",
+            )  # fmt: skip
+        if name not in self.names:
+            raise value_error("name", f"one of the results {known}", name)
+        return name
+
+    def _field(self, name: str, field: str) -> NDArray[np.float64]:
+        rows = self._values[self.choose(name)]
+        return np.array([row[FIELDS.index(field)] for row in rows], np.float64)
