@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 from pathlib import Path
@@ -607,6 +608,97 @@ def test_a_stream_that_is_interrupted_leaves_nothing_running():
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.stdout == "interrupted True 0\n", done.stderr
     assert "Traceback" not in done.stderr
+
+
+# Stopping by hand.
+
+
+class Sleepy:
+    """Takes a moment for every block."""
+
+    def sample_paths(self, n, T, x0, rng):
+        time.sleep(0.25)
+        return rng.normal(size=(n, T + 1))
+
+
+@pytest.mark.parametrize("name", ["synchronous", "threads", "processes", "dask"])
+def test_a_stream_is_stopped_from_another_thread_between_two_marks(name):
+    before, asked = snapshot(), []
+
+    def stop():
+        asked.append(time.monotonic())
+        stream.stop()
+
+    ds = mz.simulate(Sleepy(), n_paths=None, T=3, x0=0.0, seed=1)
+    # One mark at the first block, when all workers are there, and none for long after it.
+    rule = mz.Paths(1) & mz.Paths(10**9)
+    with mz.backend(name, 2), mz.stream(ds, STATISTICS, rule, every=10**6) as stream:
+        assert next(stream).paths == BLOCK
+        timer = threading.Timer(0.6, stop)
+        timer.start()
+        (last,) = stream
+        seconds = time.monotonic() - asked[0]
+        timer.join()
+    assert seconds < 1 + 4 * 0.25  # of a task, which may be of more than one block
+    assert last.stopped == "by the user"
+    assert last.paths_needed is last.seconds_left is None
+    assert BLOCK < last.paths < 100 * BLOCK
+    assert last.paths % BLOCK == 0
+    with mz.backend("threads", 8):
+        whole = mz.simulate(Sleepy(), n_paths=last.paths, T=3, x0=0.0, seed=1)
+        xr.testing.assert_identical(estimates(last), mz.reduce(whole, STATISTICS).drop_attrs())
+    check_nothing_left(before)
+
+
+@pytest.mark.parametrize("kind", ["endless", "chunks"])
+def test_a_stream_that_was_stopped_goes_on_with_the_same_bits(kind, one_by_one, tmp_path):
+    make = {"endless": payoff, "chunks": rough}[kind]
+    with mz.backend("threads", 2):
+        stream = mz.stream(make(), STATISTICS, RULE)
+        for snap in stream:
+            if snap.paths == 5 * BLOCK:
+                stream.stop()
+        assert snap.stopped == "by the user"
+        assert 5 * BLOCK <= snap.paths < one_by_one[kind][-1].paths
+        snap.save(tmp_path / "s")
+        again = mz.stream(make(), STATISTICS, RULE, resume_from=tmp_path / "s")
+        stopped = snap.paths
+        found = list(again)
+    xr.testing.assert_identical(estimates(found[0]), estimates(snap))
+    wanted = [s for s in one_by_one[kind] if s.paths > stopped]
+    assert [s.paths for s in found[1:]] == [s.paths for s in wanted]
+    for a, b in zip(found[1:], wanted, strict=True):
+        xr.testing.assert_identical(a.dataset, b.dataset)
+
+
+def test_a_stream_that_is_stopped_before_its_first_block_has_one_block_or_more():
+    for obj in (payoff(), rough(), rough().compute()):
+        stream = mz.stream(obj, "mean", mz.Paths(10**8))
+        stream.stop()
+        stream.stop()
+        with mz.backend("synchronous"):
+            *_, last = stream
+        assert BLOCK <= last.paths < 30_000
+        assert last.stopped == "by the user"
+        stream.stop()
+        assert list(stream) == []
+
+
+def test_no_rule_is_asked_when_a_stream_is_stopped_by_hand():
+    asked = []
+
+    class Asked(mz.Until):
+        def reason(self, reached):
+            asked.append(reached.paths)
+            return
+
+    with mz.backend("synchronous"):
+        stream = mz.stream(payoff(), "mean", Asked(), every=4 * BLOCK)
+        first = next(stream)
+        stream.stop()
+        (last,) = stream
+    assert asked == [first.paths] == [4 * BLOCK]
+    assert last.paths >= first.paths
 
 
 # Taking it up again.

@@ -102,6 +102,16 @@ def test_the_engine_and_batches_tell_too(notes):
     )
 
 
+def test_a_stream_tells_its_estimate_and_what_it_expects(notes):
+    ds = mz.simulate(GBM, n_paths=None, T=4, x0=100.0, dt=0.25, seed=1)
+    last = None
+    for snapshot in mz.stream(ds.x.isel(time=-1), "mean", until=mz.StandardError(abs=0.1)):
+        last = snapshot
+    assert (notes.last["stage"], notes.last["state"]) == ("stream", "done")
+    assert notes.last["done"] == last.paths
+    assert notes.last["estimates"][0]["value"] == last["x_mean"].item()
+
+
 def test_a_run_that_fails_says_so_in_one_line(notes):
     class Fails:
         def sample_path(self, T, x0, rng):

@@ -84,7 +84,7 @@ from montezarr.store import (
     write,
 )
 from montezarr.store import open_store as open
-from montezarr.stream import Paths, Seconds, Snapshot, StandardError, Until, stream
+from montezarr.stream import Paths, Seconds, Snapshot, StandardError, Stream, Until, stream
 
 __version__ = _version("montezarr")
 
@@ -150,6 +150,7 @@ __all__ = [
     "StoreLockedError",
     "StoreMismatchError",
     "StoreNotFoundError",
+    "Stream",
     "TimeAverage",
     "TimeGrid",
     "Until",

@@ -14,7 +14,7 @@ from montezarr.plan import plan
 from montezarr.reduce import reduce
 from montezarr.replay import replay
 from montezarr.store import write
-from montezarr.stream import Snapshot, stream
+from montezarr.stream import Stream, stream
 
 
 @final
@@ -88,8 +88,8 @@ class DatasetAccessor:
         """Return statistics over all paths, in one pass; see `montezarr.reduce`."""
         return reduce(self._ds, statistics, **options)
 
-    def stream(self, statistics: Any, **options: Any) -> Iterator[Snapshot]:
-        """Yield snapshots of statistics until a rule is met; see `montezarr.stream`."""
+    def stream(self, statistics: Any, **options: Any) -> Stream:
+        """Return snapshots of statistics until a rule is met; see `montezarr.stream`."""
         return stream(self._ds, statistics, **options)
 
     @property
@@ -114,8 +114,8 @@ class DataArrayAccessor:
         """Return statistics over all paths, in one pass; see `montezarr.reduce`."""
         return reduce(self._array, statistics, **options)
 
-    def stream(self, statistics: Any, **options: Any) -> Iterator[Snapshot]:
-        """Yield snapshots of statistics until a rule is met; see `montezarr.stream`."""
+    def stream(self, statistics: Any, **options: Any) -> Stream:
+        """Return snapshots of statistics until a rule is met; see `montezarr.stream`."""
         return stream(self._array, statistics, **options)
 
     @property

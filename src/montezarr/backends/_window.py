@@ -15,6 +15,9 @@ from montezarr.errors import WorkerDied, WorkerTimeout
 WINDOW = 3
 """Tasks in flight per worker: one that runs, and enough to follow that none waits."""
 
+POLL = 0.1
+"""Seconds after which `stopping` is asked again while nothing ends."""
+
 Span = Callable[[Any], tuple[int, int]]
 """From an item to its range of paths (start, stop)."""
 
@@ -38,6 +41,7 @@ def windowed(
     ordered: bool = False,
     window: int | None = None,
     stopping: Callable[[], bool] | None = None,
+    settle: bool | None = None,
     watch: Watched | None = None,
 ) -> Iterator[tuple[Any, Any]]:
     """Yield (item, result) as tasks end, or in the order of the items.
@@ -63,7 +67,10 @@ def windowed(
         Tasks in flight or waiting for their turn; by default a few per worker.
     stopping : callable, optional
         Returns whether enough is done: then what runs ends and is yielded, and no more begins.
-        With it, what runs is also waited for when there is an error.
+        It is asked ten times a second, in this thread.
+    settle : bool, optional
+        Whether what runs is waited for also when there is an error, or nobody reads on; by default
+        where there is `stopping`.
     watch : Watch, optional
         Is told which worker did how many paths in how many seconds.
 
@@ -77,8 +84,9 @@ def windowed(
     run = Timed(function) if watch is not None else function
     with nullcontext() if watch is None else watch.at_work(backend, run.__name__):
         results = _windowed(
-            backend, run, items, span, ordered=ordered, window=window, stopping=stopping
-        )
+            backend, run, items, span,
+            ordered=ordered, window=window, stopping=stopping, settle=settle,
+        )  # fmt: skip
         try:
             for item, result in results:
                 if watch is not None:
@@ -99,12 +107,15 @@ def _windowed(
     ordered: bool,
     window: int | None,
     stopping: Callable[[], bool] | None,
+    settle: bool | None,
 ) -> Generator[tuple[Any, Any], None, None]:
     """Do what `windowed` says."""
     pending: dict[Future[Any], tuple[int, Any]] = {}
     early: dict[int, tuple[Any, Any]] = {}
     source = enumerate(items)
     following = 0
+    settle = stopping is not None if settle is None else settle
+    pause = None if stopping is None else POLL
     try:
         while True:
             # Asked again each time: workers of a cluster come and go.
@@ -115,13 +126,15 @@ def _windowed(
             if stopping is not None and stopping():
                 if backend.cancels_waiting:
                     pending = {f: entry for f, entry in pending.items() if not f.cancel()}
+                elif not settle:
+                    pending = _earliest(pending, backend.workers)
             elif room >= max(1, limit // 2):
                 entries = list(itertools.islice(source, room))
                 futures = backend.submit_all(function, [item for _, item in entries])
                 pending.update(zip(futures, entries, strict=True))
             if not pending:
                 return
-            done, _ = wait(pending, return_when=FIRST_COMPLETED)
+            done, _ = wait(pending, pause, return_when=FIRST_COMPLETED)
             for future in sorted(done, key=lambda f: pending[f][0]):
                 error = future.exception()
                 if error is not None and backend.deaths_of(error):
@@ -157,7 +170,7 @@ def _windowed(
         _drain(backend, pending)
         raise
     except (Exception, GeneratorExit):
-        if stopping is not None:  # nothing is to happen behind the back of who asked for this
+        if settle:  # nothing is to happen behind the back of who asked for this
             # One that was cancelled before is never waited for: it may never be said to have ended.
             left = [f for f in pending if not f.cancelled()]
             wait([f for f in left if not (backend.cancels_waiting and f.cancel())])
@@ -170,6 +183,16 @@ def _windowed(
 def _is_good(future: Future[Any]) -> bool:
     """Return whether a task has ended, and well."""
     return future.done() and not future.cancelled() and future.exception() is None
+
+
+def _earliest(
+    pending: dict[Future[Any], tuple[int, Any]], count: int
+) -> dict[Future[Any], tuple[int, Any]]:
+    """Return the first `count` tasks, which are those that run, and cancel the others."""
+    first = dict(sorted(pending.items(), key=lambda entry: entry[1][0])[:count])
+    for future in pending.keys() - first.keys():
+        future.cancel()
+    return first
 
 
 def _first_failure(
