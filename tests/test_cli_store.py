@@ -610,8 +610,8 @@ def test_an_export_that_is_stopped_leaves_nothing(place, tmp_path):
 
 
 def test_commands_of_the_page_run(stores, tmp_path, monkeypatch, montezarr):
-    """Those of docs/command-line.md, in the order of the page."""
-    page = (ROOT / "docs/command-line.md").read_text()
+    """Those of docs/how-to/command-line.md, in the order of the page."""
+    page = (ROOT / "docs/how-to/command-line.md").read_text()
     for name in ("a.zarr", "b.zarr"):
         shutil.copytree(stores / name, tmp_path / name)
     shutil.copytree(stores / "gbm.zarr", tmp_path / "paths.zarr")

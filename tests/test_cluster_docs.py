@@ -1,4 +1,4 @@
-"""What docs/cluster.md says: the job script, workers started by hand, other versions."""
+"""What needs a cluster in the docs: blocks that start one, the job script, workers by hand."""
 
 import ast
 import json
@@ -13,12 +13,26 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from pages import PAGES, name, run
+from pages import blocks as python_blocks
 
 import montezarr as mz
 
-PAGE = Path(__file__).parents[1] / "docs/cluster.md"
+PAGE = Path(__file__).parents[1] / "docs/how-to/cluster.md"
 WAIT = 60
 """Seconds that a process may take to start or to end."""
+
+
+# --- blocks that start a cluster ---------------------------------------------------------------
+
+CLUSTER_PAGES = [page for page in PAGES if any(b.needs_cluster for b in python_blocks(page))]
+
+
+@pytest.mark.parametrize("page", CLUSTER_PAGES, ids=name)
+def test_pages_with_a_cluster_run_from_top_to_bottom(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    run(page, with_cluster=True)
 
 
 # --- batch systems ---------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Data flows one way: what each module of the package may import, and how long it may be."""
 
 import ast
+import importlib.util
 import sys
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
@@ -8,26 +9,12 @@ from pathlib import Path
 from statistics import median
 
 import pytest
+from layers import LEVEL_OF, LEVELS, TABLE
+from pages import DOCS
 
 import montezarr
 
 SOURCE = Path(montezarr.__file__).parent
-
-LEVELS = {
-    0: {"errors", "_checks", "_optional", "_buffers", "_spawn", "_timed", "_worker"},
-    1: {"seeding", "draws", "grid"},
-    2: {"processes", "schemes"},
-    3: {"sampling", "statistics", "folding"},
-    4: {"recipe"},
-    5: {"lazy", "initial"},
-    6: {"dataset", "replay", "backends", "cost", "choice", "progress", "watch"},
-    7: {"reduce", "stream", "observed", "store", "runs", "batches", "held"},
-    8: {"engine", "result", "plan", "bench", "plot", "dashboard", "bits", "risk", "job", "export"},
-    9: {"accessor", "cli"},
-}
-"""Modules and packages by level, as docs/design.md describes them."""
-
-LEVEL_OF = {name: level for level, names in LEVELS.items() for name in names}
 
 ANY = {"__init__", "_public", "testing"}
 """What may import everything: the public list, and the suites that test it."""
@@ -122,8 +109,8 @@ def test_a_module_imports_from_its_own_level_or_above(module):
     if name in ANY:
         return
     assert name in LEVEL_OF, (
-        f"montezarr.{module} has no level yet: add {name!r} to LEVELS in tests/test_layers.py and"
-        " to the table in docs/design.md"
+        f"montezarr.{module} has no level yet: add {name!r} to the table in tests/layers.py, and"
+        " run python docs/_ext/layers.py"
     )
     outside = {"__init__", "_public"} if name in USERS_OF_THE_PUBLIC_LIST else set()
     for target in sorted(own_imports(module) - outside):
@@ -174,3 +161,12 @@ def test_modules_are_short():
     too_long = {module: n for module, n in lengths.items() if n > 500}
     assert not too_long
     assert median(lengths.values()) <= 140
+
+
+def test_the_picture_in_the_docs_is_that_of_the_table():
+    spec = importlib.util.spec_from_file_location("drawing", DOCS / "_ext/layers.py")
+    drawing = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(drawing)
+    assert drawing.PICTURE.read_text(encoding="utf-8") == drawing.draw(TABLE), (
+        "run python docs/_ext/layers.py"
+    )

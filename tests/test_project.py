@@ -27,7 +27,7 @@ def floors(lines):
 def test_environment_yml_has_the_floors_of_pyproject():
     extras = PROJECT["optional-dependencies"]
     wanted = floors(PROJECT["dependencies"])
-    for extra in ("plot", "progress", "dashboard", "joblib"):
+    for extra in ("plot", "progress", "dashboard", "joblib", "notebook"):
         wanted |= floors(extras[extra])
     wanted["python"] = PROJECT["requires-python"].removeprefix(">=")
     text = (ROOT / "environment.yml").read_text()

@@ -26,27 +26,89 @@ __all__ = [
 
 
 class MontezarrError(Exception):
-    """Base of every exception that montezarr raises on purpose."""
+    """Base of every exception that montezarr raises on purpose.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> try:
+    ...     mz.RandomWalk(p=2.0)
+    ... except mz.MontezarrError as error:
+    ...     print(error)
+    p: expected a finite number >= 0 and <= 1, got 2.0.
+    """
 
 
 class MontezarrWarning(UserWarning):
-    """Category of every warning that montezarr issues."""
+    """Category of every warning that montezarr issues.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import montezarr as mz
+    >>> ds = mz.simulate(mz.BrownianMotion(), n_paths=1000, T=1, seed=1)
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always", mz.MontezarrWarning)
+    ...     found = mz.reduce(1 / ds.x.where(ds.x != 0), "mean")
+    >>> print(str(caught[0].message).split(".")[0])
+    x: 1,000 of 2,000 values are not finite, or masked
+    """
 
 
 class ArgumentTypeError(MontezarrError, TypeError):
-    """An argument has a type that is not accepted."""
+    """An argument has a type that is not accepted.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> try:
+    ...     mz.simulate(mz.RandomWalk(), n_paths="many", T=10)
+    ... except TypeError as error:
+    ...     print(error)
+    n_paths: expected an integer >= 1 and < 2**63, got 'many' of type str.
+    """
 
 
 class ArgumentValueError(MontezarrError, ValueError):
-    """An argument has an accepted type and a value, shape or size that is not."""
+    """An argument has an accepted type and a value, shape or size that is not.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> try:
+    ...     mz.OrnsteinUhlenbeck(theta=-1.0, mu=0.0, sigma=1.0)
+    ... except ValueError as error:
+    ...     print(error)
+    theta: expected a finite number > 0, got -1.0.
+    """
 
 
 class MemoryBudgetError(ArgumentValueError):
-    """A run or one chunk of it cannot fit; the message shows the projected bytes."""
+    """A run or one chunk of it cannot fit; the message shows the projected bytes.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> try:
+    ...     mz.simulate(mz.BrownianMotion(), n_paths=1024, T=2**32)
+    ... except mz.MemoryBudgetError as error:
+    ...     print(str(error)[:31])
+    T: expected a path that fits in
+    """
 
 
 class MissingDependencyError(MontezarrError, ImportError):
-    """An optional package is absent; the message has the line that installs it."""
+    """An optional package is absent; the message has the line that installs it.
+
+    Examples
+    --------
+    >>> from montezarr._optional import import_optional
+    >>> try:
+    ...     import_optional("not_installed", extra="plot", purpose="A plot")
+    ... except ImportError as error:
+    ...     print(error)
+    A plot needs the package not_installed: pip install "montezarr[plot]"
+    """
 
 
 class MaskedPathsWarning(MontezarrWarning):
@@ -56,6 +118,19 @@ class MaskedPathsWarning(MontezarrWarning):
     ----------
     paths : tuple of int
         Their indices.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import montezarr as mz
+    >>> def fragile(rng):
+    ...     x = rng.standard_normal(20)
+    ...     return x if x.max() < 3.5 else 1 / 0
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     result = mz.MonteCarloEngine(fragile).simulate(1000, seed=1, on_error="mask")
+    >>> caught[0].message.paths
+    (36, 353, 471, 746, 850, 927, 987)
     """
 
     def __init__(self, paths: tuple[int, ...], reason: str, n_paths: int):
@@ -74,31 +149,108 @@ class MaskedPathsWarning(MontezarrWarning):
 
 
 class ConfigError(MontezarrError, ValueError):
-    """A configuration file has an unknown key, a wrong type or a missing file."""
+    """A configuration file has an unknown key, a wrong type or a missing file.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> import montezarr as mz
+    >>> from montezarr.job import load
+    >>> length = Path("job.toml").write_text("[walk]")
+    >>> try:
+    ...     load("job.toml")
+    ... except mz.ConfigError as error:
+    ...     print(error)
+    job.toml:1: [walk]: unknown section. Known: data, process, run, output, risk.
+    """
 
 
 class ReplayError(MontezarrError, LookupError):
-    """The sampler of a Dataset is not at hand, so a path of it cannot be drawn again."""
+    """The sampler of a Dataset is not at hand, so a path of it cannot be drawn again.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> ds = mz.simulate(lambda rng: rng.standard_normal(3), n_paths=5, seed=1)
+    >>> try:
+    ...     mz.replay(ds, 3, process=lambda rng: rng.exponential(size=3))
+    ... except mz.ReplayError as error:
+    ...     print(error)
+    process: not the sampler that this Dataset was simulated with.
+    """
 
 
 class StoreError(MontezarrError, OSError):
-    """Base of the errors about a store on disk."""
+    """Base of the errors about a store on disk.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> try:
+    ...     mz.open("nowhere.zarr")
+    ... except mz.StoreError as error:
+    ...     print(type(error).__name__, isinstance(error, OSError))
+    StoreNotFoundError True
+    """
 
 
 class StoreExistsError(StoreError, FileExistsError):
-    """The place to write to holds something that montezarr did not put there."""
+    """The place to write to holds something that montezarr did not put there.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> import montezarr as mz
+    >>> length = Path("notes.txt").write_text("not a store")
+    >>> try:
+    ...     mz.write(mz.simulate(mz.RandomWalk(), n_paths=5, T=3, seed=1), "notes.txt")
+    ... except FileExistsError as error:
+    ...     print(str(error).rpartition(":")[0])
+    path: expected a montezarr store or nothing, got a file
+    """
 
 
 class StoreLockedError(StoreError, BlockingIOError):
-    """Somebody else is writing the store."""
+    """Somebody else is writing the store.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> ds = mz.simulate(mz.RandomWalk(), n_paths=5, T=3, seed=1)
+    >>> try:
+    ...     stored = mz.write(ds, "walks.zarr")
+    ... except mz.StoreLockedError as error:
+    ...     print(error)  # names who writes; here nobody does
+    """
 
 
 class StoreNotFoundError(StoreError, FileNotFoundError):
-    """There is no montezarr store, or no committed path, at the place to read from."""
+    """There is no montezarr store, or no committed path, at the place to read from.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> try:
+    ...     mz.open("nowhere.zarr")
+    ... except FileNotFoundError as error:
+    ...     print(str(error).rpartition(" at ")[0])
+    path: expected a montezarr store, got nothing
+    """
 
 
 class StoreMismatchError(StoreError, ValueError):
-    """The store holds another recipe than the one to be written."""
+    """The store holds another recipe than the one to be written.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> stored = mz.write(mz.simulate(mz.RandomWalk(), n_paths=5, T=3, seed=1), "one.zarr")
+    >>> try:
+    ...     mz.write(mz.simulate(mz.RandomWalk(), n_paths=5, T=3, seed=2), "one.zarr")
+    ... except mz.StoreMismatchError as error:
+    ...     print(str(error).splitlines()[1].strip())
+    seed.entropy: '1' there, '2' here
+    """
 
 
 class SamplerError(MontezarrError, RuntimeError):
@@ -112,6 +264,18 @@ class SamplerError(MontezarrError, RuntimeError):
         ``seed_key``, ``T``, ``x0``, ``parameters`` and ``replay`` (the line to paste), as text.
     traceback : str
         The traceback of the original exception, from the process where it was raised.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> def fragile(rng):
+    ...     x = rng.standard_normal(20)
+    ...     return x if x.max() < 3.5 else 1 / 0
+    >>> try:
+    ...     mz.MonteCarloEngine(fragile).simulate(1000, seed=1)
+    ... except mz.SamplerError as error:
+    ...     print(error.path, error.message)
+    36 fragile: path 36: ZeroDivisionError: division by zero
     """
 
     def __init__(self, message: str, path: int | None, context: dict[str, str], traceback: str):
@@ -154,6 +318,13 @@ class WorkerDied(MontezarrError, RuntimeError):
         How often a worker died on it.
     causes : tuple of str
         How the workers ended, as far as that is known.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> error = mz.WorkerDied(3, ("killed by SIGKILL",), 1024, 2048)
+    >>> print(str(error).split(",")[0])
+    paths 1024 to 2047: the worker died 3 times (killed by SIGKILL)
     """
 
     def __init__(
@@ -184,6 +355,13 @@ class WorkerTimeout(MontezarrError, TimeoutError):
         The range of paths that it worked on, where that is known.
     timeout : float
         Seconds that a task may take.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> error = mz.WorkerTimeout(30.0, 1024, 2048)
+    >>> print(str(error).split(".")[0])
+    paths 1024 to 2047: took longer than timeout = 30 s, and its worker was killed
     """
 
     def __init__(self, timeout: float, start: int | None = None, stop: int | None = None):

@@ -24,6 +24,14 @@ class TimeGrid:
         Step length of an equally spaced grid, in the process's unit of time.
     given : tuple of float or None
         The times, where they were given.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> mz.TimeGrid.of(T=4, dt=0.25).times
+    array([0.  , 0.25, 0.5 , 0.75, 1.  ])
+    >>> mz.TimeGrid.of(times=[0.0, 1.0, 5.0]).steps
+    array([1., 4.])
     """
 
     T: int

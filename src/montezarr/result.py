@@ -37,6 +37,14 @@ class Path:
         Times; those of its own events where a path brings them.
     states : array (T+1,), or mapping from names to such arrays
         States: numbers, or labels as an array of objects. A mapping for several variables.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> result = mz.MonteCarloEngine(mz.RandomWalk()).simulate(100, 4, seed=1)
+    >>> path = result.paths[7]
+    >>> path.times, path.states
+    (array([0., 1., 2., 3., 4.]), array([ 0, -1,  0,  1,  0]))
     """
 
     times: NDArray[Any]
@@ -96,6 +104,16 @@ class SimulationResult:
     metadata : dict
         How they were made: process, seed, backend and why, workers, batch size, seconds, paths
         per second, masked paths with reasons, repeated paths with attempts.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> chain = mz.MarkovChain(transition=[[0.9, 0.1], [0.5, 0.5]], states=["calm", "storm"])
+    >>> result = mz.MonteCarloEngine(chain).simulate(1000, 50, "calm", seed=1)
+    >>> len(result), result.paths[0].states[:3]
+    (1000, array(['calm', 'calm', 'calm'], dtype=object))
+    >>> result.state_distribution(t=50)
+    {'calm': 0.843, 'storm': 0.157}
     """
 
     def __init__(

@@ -76,6 +76,16 @@ class Backend(ABC):
         Whether tasks run in other processes: their GIL, memory and global state are their own.
     is_local : bool
         Whether its workers share the memory of this machine.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> ds = mz.simulate(mz.RandomWalk(), n_paths=2000, T=10, seed=1)
+    >>> with mz.backend("threads", n_jobs=2) as place:
+    ...     print(place.name, place.workers, place.in_processes)
+    ...     print(int(ds.x.max().compute()))
+    threads 2 False
+    10
     """
 
     name: ClassVar[str]

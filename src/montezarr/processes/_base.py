@@ -26,6 +26,15 @@ class Process(ABC):
     A subclass is final, declares its parameters as fields, checks them in ``__post_init__`` and
     implements `sample`. Export it in `montezarr.processes` and the conformance suite
     (`montezarr.testing.ProcessTests`) finds it, and tests its `examples`.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> gbm = mz.GeometricBrownianMotion(mu=0.05, sigma=0.2)
+    >>> isinstance(gbm, mz.Process), gbm.variables
+    (True, ('x',))
+    >>> gbm.to_dict()
+    {'name': 'GeometricBrownianMotion', 'mu': 0.05, 'sigma': 0.2}
     """
 
     dtypes: ClassVar[tuple[str, ...]] = ("float64", "float32")
@@ -175,7 +184,7 @@ class HasBound(Protocol):
     """
 
     def bound(self, grid: TimeGrid, x0: float) -> float:
-        """Return a bound of |X| over the grid for initial states within [-x0, x0]."""
+        """Return a bound of abs(X) over the grid for initial states within [-x0, x0]."""
 
 
 @runtime_checkable

@@ -24,6 +24,18 @@ class Fit:
         Asymptotic standard error of each parameter, under the parameter's name.
     n : int
         Number of transitions that the fit used.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> fit = mz.MarkovChain.fit(["calm", "calm", "storm", "calm", "storm", "storm", "calm"])
+    >>> fit.n
+    6
+    >>> print(fit)
+    MarkovChain, 6 transitions
+      transition
+        0.3333 ± 0.27       0.6667 ± 0.27
+        0.6667 ± 0.27       0.3333 ± 0.27
     """
 
     process: Process

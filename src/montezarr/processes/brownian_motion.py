@@ -61,7 +61,7 @@ class BrownianMotion(Process):
         return draws.gaussian_recursion(self._coefficients(grid), x0)
 
     def bound(self, grid: TimeGrid, x0: float) -> float:
-        """Return a bound of |X|; see `HasBound`."""
+        """Return a bound of abs(X); see `HasBound`."""
         return recursion_bound(self._coefficients(grid), x0)
 
     def mean(self, t: Any, x0: Any = 0.0) -> Any:

@@ -105,7 +105,7 @@ class GeometricBrownianMotion(Process):
         return draws.gaussian_recursion(self._coefficients(grid), x0, exponential=True)
 
     def bound(self, grid: TimeGrid, x0: float) -> float:
-        """Return a bound of |X|; see `HasBound`."""
+        """Return a bound of abs(X); see `HasBound`."""
         with np.errstate(over="ignore"):
             return float(x0 * np.exp(recursion_bound(self._coefficients(grid), 0.0)))
 

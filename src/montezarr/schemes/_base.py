@@ -19,13 +19,21 @@ Coefficient = Callable[[float, Rows], Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scheme(ABC):
-    """Base of the schemes: frozen values whose `step` is a pure function."""
+    """Base of the schemes: frozen values whose `step` is a pure function.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> scheme = mz.Milstein()
+    >>> isinstance(scheme, mz.Scheme), scheme.strong_order, scheme.weak_order
+    (True, 1.0, 1.0)
+    """
 
     strong_order: ClassVar[float]
     """Order of E|X_T - Y_T| in the step length, under the usual smoothness conditions."""
 
     weak_order: ClassVar[float]
-    """Order of |E f(X_T) - E f(Y_T)| in the step length."""
+    """Order of abs(E f(X_T) - E f(Y_T)) in the step length."""
 
     @abstractmethod
     def step(

@@ -21,6 +21,16 @@ class EulerMaruyama(Scheme):
     Maruyama, "Continuous Markov processes and stochastic equations", 1955,
     doi:10.1007/BF02846028. Kloeden and Platen, Numerical Solution of Stochastic Differential
     Equations, 1992, section 10.2, doi:10.1007/978-3-662-12616-5.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> process = mz.Diffusion(
+    ...     drift=lambda t, x: -x, diffusion=lambda t, x: 0.3 + 0 * x, scheme=mz.EulerMaruyama()
+    ... )
+    >>> ds = mz.simulate(process, n_paths=10_000, T=50, dt=0.02, x0=1.0, seed=1)
+    >>> ds.x.isel(time=-1).mean("path").compute().round(2).item()  # exp(-1) = 0.37
+    0.37
     """
 
     strong_order: ClassVar[float] = 0.5

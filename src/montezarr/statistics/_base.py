@@ -39,6 +39,13 @@ class Source:
         Code and meaning of each state, of a variable that has them.
     units : str or None
         Its units.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import montezarr as mz
+    >>> mz.Source(name="price", times=np.array([0.0, 0.5, 1.0]), units="EUR").name
+    'price'
     """
 
     name: str = "x"
@@ -63,6 +70,18 @@ class Sample:
         What it is a sample of.
     order : int
         Highest power that the statistics of this variable need, so that sums are made once.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import montezarr as mz
+    >>> # one cell, two blocks of three paths
+    >>> values = np.array([[[1.0, 2.0, np.nan], [4.0, 5.0, 6.0]]])
+    >>> sample = mz.Sample(values)
+    >>> sample.count, sample.sum()
+    (array([[2, 3]]), array([[ 3., 15.]]))
+    >>> sample.central(2).mean
+    array([[1.5, 5. ]])
     """
 
     def __init__(
@@ -119,6 +138,14 @@ class Estimate:
     power : int or None
         Units of the result as a power of those of the variable: 1 for a mean, 2 for a variance,
         0 for what has none. None where `attrs` say it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import montezarr as mz
+    >>> variance = mz.Estimate(np.array([4.0]), attrs={"long_name": "variance"}, power=2)
+    >>> variance.values, variance.power
+    (array([4.]), 2)
     """
 
     values: Any
@@ -160,6 +187,17 @@ class Statistic(ABC):
         How far `finalize` may be from `reference`, relative to the largest entry of a cell.
     without_error : tuple of str
         Names of results, not integers, that estimate nothing and so have no standard error.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import montezarr as mz
+    >>> mean = mz.Mean()
+    >>> isinstance(mean, mz.Statistic), mean.name, mean.order
+    (True, 'mean', 2)
+    >>> state = mean.chunk(mz.Sample(np.array([[[1.0, 2.0], [3.0, 6.0]]])))
+    >>> state.mean  # of each block
+    array([[1.5, 4.5]])
     """
 
     State: ClassVar[type]

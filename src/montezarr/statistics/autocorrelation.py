@@ -75,6 +75,15 @@ class Autocorrelation(Statistic):
     ----------
     Brockwell and Davis, Time Series: Theory and Methods, 1991, chapter 7,
     doi:10.1007/978-1-4419-0320-4.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> ou = mz.OrnsteinUhlenbeck(theta=1.0, mu=0.0, sigma=1.0)
+    >>> ds = mz.simulate(ou, n_paths=5000, T=100, dt=0.1, seed=1).isel(time=slice(50, None))
+    >>> found = mz.reduce(ds.x, mz.Autocorrelation([1, 10]))
+    >>> found.x_autocorrelation.values.round(2)  # exp(-0.1) and exp(-1): 0.90, 0.37
+    array([0.91, 0.38])
     """
 
     lags: int | tuple[int, ...]

@@ -78,6 +78,16 @@ class Covariance(Statistic):
     statistical moments", SAND2008-6212, 2008, doi:10.2172/1028931. Steiger and Hakstian, "The
     asymptotic distribution of elements of a correlation matrix: theory and application", 1982,
     doi:10.1111/j.2044-8317.1982.tb00653.x.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> ds = mz.simulate(mz.BrownianMotion(), n_paths=20_000, T=3, seed=1)
+    >>> found = mz.reduce(ds.x.isel(time=slice(1, None)), mz.Covariance())
+    >>> found.x_covariance.values.round(1)  # min(s, t)
+    array([[1. , 1. , 1.1],
+           [1. , 2.1, 2.1],
+           [1.1, 2.1, 3.1]])
     """
 
     along: Along = "time"  # type: ignore[misc]  # `axis` is what others ask for

@@ -106,6 +106,15 @@ class FirstPassage(Statistic):
     Glasserman, Monte Carlo Methods in Financial Engineering, 2003,
     doi:10.1007/978-0-387-21617-1. Wilson, "Probable inference, the law of succession, and
     statistical inference", 1927, doi:10.1080/01621459.1927.10502953.
+
+    Examples
+    --------
+    >>> import math
+    >>> import montezarr as mz
+    >>> ds = mz.simulate(mz.BrownianMotion(), n_paths=20_000, T=20, dt=0.05, seed=1)
+    >>> found = mz.reduce(ds, [mz.FirstPassage(1.0, bridge=1.0)])
+    >>> found.x_first_passage_probability.round(2).item(), round(math.erfc(1 / math.sqrt(2)), 2)
+    (0.32, 0.32)
     """
 
     level: float | tuple[float, ...]

@@ -77,6 +77,14 @@ class Histogram(Statistic):
     ----------
     Scott, Multivariate Density Estimation, 1992, chapter 3: the variance of the density. With
     `edges`, the package boost-histogram counts.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> ds = mz.simulate(mz.RandomWalk(), n_paths=1000, T=2, seed=1)
+    >>> found = mz.reduce(ds.x.isel(time=-1), mz.Histogram([-3, -1, 1, 3]))
+    >>> found.x_histogram.values, found.bin.values
+    (array([256, 473, 271]), array([-2.,  0.,  2.]))
     """
 
     State: ClassVar[type] = HistogramState

@@ -40,6 +40,14 @@ class StandardDeviation(Statistic):
     ----------
     Casella and Berger, Statistical Inference, 2nd edition, 2002, section 5.5.4 (the delta method)
     and exercise 5.8 (the variance of the sample variance).
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> ds = mz.simulate(mz.BrownianMotion(sigma=2.0), n_paths=10_000, T=1, seed=1)
+    >>> found = mz.reduce(ds.x.isel(time=-1), mz.StandardDeviation())
+    >>> found.x_std.round(2).item(), found.x_std_se.round(2).item()
+    (2.04, 0.01)
     """
 
     State: ClassVar[type] = CentralSums

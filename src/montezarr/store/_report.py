@@ -22,6 +22,16 @@ class Problem:
         The file.
     text : str
         What was expected, and what was there.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> import montezarr as mz
+    >>> stored = mz.write(mz.simulate(mz.RandomWalk(), n_paths=5, T=3, seed=1), "walks.zarr")
+    >>> Path("walks.zarr/x/c/0/0").unlink()
+    >>> (problem,) = mz.verify("walks.zarr").problems
+    >>> problem.kind, problem.key
+    ('missing', 'x/c/0/0')
     """
 
     kind: str
@@ -61,6 +71,14 @@ class Verification:
         Files that `repair` made anew.
     is_complete : bool
         Whether all was done that there was to do.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> stored = mz.write(mz.simulate(mz.RandomWalk(), n_paths=5, T=3, seed=1), "walks.zarr")
+    >>> found = mz.verify("walks.zarr", level=3)
+    >>> found.ok, found.is_complete, found.n_paths, found.drawn, found.problems
+    (True, True, 5, 1, ())
     """
 
     path: str

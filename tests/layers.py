@@ -1,0 +1,44 @@
+"""The levels of the package: tests/test_layers.py holds the code to them, the site draws them."""
+
+from typing import NamedTuple
+
+
+class Level(NamedTuple):
+    modules: set[str]
+    job: str
+
+
+TABLE = {
+    0: Level(
+        {"errors", "_checks", "_optional", "_buffers", "_spawn", "_timed", "_worker"},
+        "exceptions, validators, optional imports; recycled memory; worker processes",
+    ),
+    1: Level({"seeding", "draws", "grid"}, "seed to streams; random draws; time grids"),
+    2: Level(
+        {"processes", "schemes"},
+        "models: equation, parameters, exact transition or drift and diffusion",
+    ),
+    3: Level(
+        {"sampling", "statistics", "folding"},
+        "what a worker runs: from a range of paths to arrays, and to states of statistics",
+    ),
+    4: Level({"recipe"}, "the run as a value: JSON and fingerprint"),
+    5: Level({"lazy", "initial"}, "recipe to Dask arrays; chunk policy; memory"),
+    6: Level(
+        {"dataset", "replay", "backends", "cost", "choice", "progress", "watch"},
+        "simulate and replay; where tasks run, and which place for which run; progress",
+    ),
+    7: Level(
+        {"reduce", "stream", "observed", "store", "runs", "batches", "held"},
+        "a run in a window of tasks: statistics in one pass and live; paths in Zarr",
+    ),
+    8: Level(
+        {"engine", "result", "plan", "bench", "plot", "dashboard", "bits", "risk", "job", "export"},
+        "the engine; pictures, dashboard, plans, measuring, jobs, other formats",
+    ),
+    9: Level({"accessor", "cli"}, "forwarding only"),
+}
+"""Modules and packages by level. The picture of docs/explanation/design.md is made of it."""
+
+LEVELS = {level: row.modules for level, row in TABLE.items()}
+LEVEL_OF = {name: level for level, names in LEVELS.items() for name in names}
