@@ -10,7 +10,7 @@ class Level(NamedTuple):
 
 TABLE = {
     0: Level(
-        {"errors", "_checks", "_optional", "_buffers", "_spawn", "_timed", "_worker"},
+        {"errors", "_checks", "_html", "_optional", "_buffers", "_spawn", "_timed", "_worker"},
         "exceptions, validators, optional imports; recycled memory; worker processes",
     ),
     1: Level({"seeding", "draws", "grid"}, "seed to streams; random draws; time grids"),
@@ -22,7 +22,7 @@ TABLE = {
         {"sampling", "statistics", "folding"},
         "what a worker runs: from a range of paths to arrays, and to states of statistics",
     ),
-    4: Level({"recipe"}, "the run as a value: JSON and fingerprint"),
+    4: Level({"recipe", "described"}, "the run as a value: JSON, fingerprint, and words"),
     5: Level({"lazy", "initial"}, "recipe to Dask arrays; chunk policy; memory"),
     6: Level(
         {"dataset", "replay", "backends", "cost", "choice", "progress", "watch"},

@@ -643,6 +643,10 @@ def test_a_plan_adds_up():
         "reduction": "block by block (paths are drawn in any range), about 10 tasks of 1,024 paths",
         "store_ratio": None,
         "measured": 0,
+        "equation": (
+            "dS = μ S dt + √V S dW, dV = κ (θ − V) dt + ξ √V dZ, d⟨W, Z⟩ = ρ dt,"
+            " μ = 0.03, κ = 2, θ = 0.04, ξ = 0.3, ρ = -0.7"
+        ),
     }
     assert json.loads(json.dumps(plan.to_dict())) == plan.to_dict()
     for text in ("Heston: 10,000 paths of 20 steps", "5 of 2,048 paths", "1,008.0 KiB per worker"):

@@ -9,6 +9,7 @@ from montezarr.backends import Backend, backend
 from montezarr.batches import batches
 from montezarr.cost import optimal_batch_size, optimal_n_jobs, should_parallelize
 from montezarr.dataset import simulate
+from montezarr.described import Recipe
 from montezarr.draws import Draws
 from montezarr.engine import MonteCarloEngine
 from montezarr.errors import (
@@ -132,6 +133,7 @@ __all__ = [
     "Proportion",
     "Quantile",
     "RandomWalk",
+    "Recipe",
     "ReplayError",
     "Sample",
     "SamplerError",

@@ -2,19 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, final
+import inspect
+import re
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec, TypeVar, final
 
 import xarray as xr
 
 from montezarr import plot as plots
-from montezarr.batches import batches
-from montezarr.lazy import Plan
-from montezarr.plan import plan
-from montezarr.reduce import reduce
-from montezarr.replay import replay
-from montezarr.store import write
-from montezarr.stream import Stream, stream
+from montezarr._html import Card, count
+from montezarr.batches import batches as _batches
+from montezarr.described import Recipe, process_name
+from montezarr.observed import PATH
+from montezarr.plan import plan as _plan
+from montezarr.plan import recipe_behind
+from montezarr.reduce import reduce as _reduce
+from montezarr.replay import replay as _replay
+from montezarr.store import write as _write
+from montezarr.stream import stream as _stream
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _forward(function: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
+    """Return a method that calls a function with the object of the accessor in front."""
+
+    def method(self: Any, /, *args: P.args, **options: P.kwargs) -> R:
+        return function(self._obj, *args, **options)
+
+    given = inspect.signature(function)
+    first, *others = given.parameters.values()
+    this = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    method.__name__ = function.__name__
+    method.__qualname__ = f"ds.mz.{function.__name__}"
+    method.__signature__ = given.replace(parameters=[this, *others])  # type: ignore[attr-defined]
+    method.__doc__ = _doc_of(function, first.name)
+    return method
+
+
+def _doc_of(function: Callable[..., Any], first: str) -> str:
+    """Return the docstring of a function without its first parameter and its examples."""
+    doc = inspect.getdoc(function) or ""
+    summary, _, rest = doc.partition("\n")
+    rest = rest.partition("\nExamples\n---")[0]
+    rest = re.sub(rf"(?m)^{first} : .*\n(?:    .*\n|\n(?=    ))*", "", rest, count=1)
+    same = (
+        f"It calls `montezarr.{function.__name__}` with the object before ``.mz`` as its `{first}`."
+    )
+    return f"{summary}\n\n{same}\n{rest}".rstrip() + "\n"
 
 
 @final
@@ -31,6 +67,14 @@ class PlotMethods:
     def paths(self, **options: Any) -> Any:
         """Draw single paths with their mean and a band; see `montezarr.plot.paths`."""
         return plots.paths(self._data, **options)
+
+    def density(self, **options: Any) -> Any:
+        """Draw a map of the density at each time; see `montezarr.plot.density`."""
+        return plots.density(self._data, **options)
+
+    def compare(self, other: Any, **options: Any) -> Any:
+        """Draw these and other paths together; see `montezarr.plot.compare`."""
+        return plots.compare(self._data, other, **options)
 
     def histogram(self, **options: Any) -> Any:
         """Draw how one value per path is distributed; see `montezarr.plot.histogram`."""
@@ -57,68 +101,76 @@ class PlotMethods:
         **options
             As for `montezarr.plot.convergence`.
         """
-        return plots.convergence(stream(self._data, statistics, until=until), name, **options)
+        return plots.convergence(_stream(self._data, statistics, until=until), name, **options)
+
+
+class _Accessor:
+    """What both accessors have; its repr says what is there, and computes nothing."""
+
+    _what: str
+
+    def __init__(self, obj: Any):
+        self._obj = obj
+
+    plan = _forward(_plan)
+    reduce = _forward(_reduce)
+    stream = _forward(_stream)
+
+    @property
+    def plot(self) -> PlotMethods:
+        """Pictures; see `montezarr.plot`."""
+        return PlotMethods(self._obj)
+
+    @property
+    def recipe(self) -> Recipe:
+        """Everything that determines the values: process, times, x0, seed; see `Recipe`."""
+        return recipe_behind(self._obj)
+
+    def __repr__(self) -> str:
+        return self._card().text()
+
+    def _repr_html_(self) -> str:
+        return self._card().html()
+
+    def _card(self) -> Card:
+        kind = type(self)
+        rows = []
+        for name in sorted(name for name in dir(kind) if not name.startswith("_")):
+            member = getattr(kind, name)
+            brackets = "" if isinstance(member, property) else "(…)"
+            summary = (inspect.getdoc(member) or "").partition("\n")[0].rstrip(".").replace("`", "")
+            if name == "plot":
+                pictures = [name for name in dir(PlotMethods) if not name.startswith("_")]
+                summary = f"Pictures: .{', .'.join(pictures)}"
+            rows.append((f".{name}{brackets}", summary.partition("; see")[0]))
+        return Card(f"{self._what}: {self._contents()}", rows)
+
+    def _contents(self) -> str:
+        """Return in a few words of what run the object is, if of one."""
+        sizes = self._obj.sizes
+        paths = count(sizes[PATH], "path") if PATH in sizes else "no paths"
+        try:
+            recipe = recipe_behind(self._obj)
+        except (TypeError, ValueError):
+            return f"{paths}, without a recipe"
+        return f"{paths} of {process_name(recipe.get('process'))}"
 
 
 @final
 @xr.register_dataset_accessor("mz")
-class DatasetAccessor:
+class DatasetAccessor(_Accessor):
     """``ds.mz``; see the functions of the same names."""
 
-    def __init__(self, ds: xr.Dataset):
-        self._ds = ds
+    _what = "ds.mz"
 
-    def plan(self, statistics: Any = None, **options: Any) -> Plan:
-        """Return what computing all paths will cost; see `montezarr.plan`."""
-        return plan(self._ds, statistics, **options)
-
-    def replay(self, path: int, **options: Any) -> xr.Dataset:
-        """Draw one path again; see `montezarr.replay`."""
-        return replay(self._ds, path, **options)
-
-    def write(self, path: Any, **options: Any) -> xr.Dataset:
-        """Write all paths to a store; see `montezarr.write`."""
-        return write(self._ds, path, **options)
-
-    def batches(self, size: int) -> Iterator[xr.Dataset]:
-        """Yield the paths in memory, a part at a time, in order; see `montezarr.batches`."""
-        return batches(self._ds, size)
-
-    def reduce(self, statistics: Any, **options: Any) -> xr.Dataset:
-        """Return statistics over all paths, in one pass; see `montezarr.reduce`."""
-        return reduce(self._ds, statistics, **options)
-
-    def stream(self, statistics: Any, **options: Any) -> Stream:
-        """Return snapshots of statistics until a rule is met; see `montezarr.stream`."""
-        return stream(self._ds, statistics, **options)
-
-    @property
-    def plot(self) -> PlotMethods:
-        """Pictures."""
-        return PlotMethods(self._ds)
+    replay = _forward(_replay)
+    write = _forward(_write)
+    batches = _forward(_batches)
 
 
 @final
 @xr.register_dataarray_accessor("mz")
-class DataArrayAccessor:
+class DataArrayAccessor(_Accessor):
     """``ds.x.mz``: statistics and pictures of one variable."""
 
-    def __init__(self, array: xr.DataArray):
-        self._array = array
-
-    def plan(self, statistics: Any = None, **options: Any) -> Plan:
-        """Return what computing all paths will cost; see `montezarr.plan`."""
-        return plan(self._array, statistics, **options)
-
-    def reduce(self, statistics: Any, **options: Any) -> xr.Dataset:
-        """Return statistics over all paths, in one pass; see `montezarr.reduce`."""
-        return reduce(self._array, statistics, **options)
-
-    def stream(self, statistics: Any, **options: Any) -> Stream:
-        """Return snapshots of statistics until a rule is met; see `montezarr.stream`."""
-        return stream(self._array, statistics, **options)
-
-    @property
-    def plot(self) -> PlotMethods:
-        """Pictures."""
-        return PlotMethods(self._array)
+    _what = "ds.x.mz"

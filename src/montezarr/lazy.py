@@ -17,6 +17,9 @@ from dask.delayed import delayed
 from numpy.typing import NDArray
 
 from montezarr._checks import check_int
+from montezarr._html import Card
+from montezarr._html import show_bytes as show_bytes
+from montezarr.described import plan_card, process_line
 from montezarr.draws import MAX_STEPS
 from montezarr.errors import MemoryBudgetError
 from montezarr.recipe import fingerprint
@@ -364,6 +367,8 @@ class Plan:
         Bytes of the store by those in memory, where a `Storage` was given.
     measured : int
         Paths on which a compression was measured.
+    equation : str
+        Equation of the process and its parameters, or the parameters alone; may be empty.
     """
 
     process: str
@@ -385,6 +390,7 @@ class Plan:
     reduction: str = ""
     store_ratio: float | None = None
     measured: int = 0
+    equation: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as JSON."""
@@ -393,37 +399,14 @@ class Plan:
     def __repr__(self) -> str:
         return str(self)
 
-    def _ratio(self) -> str:
-        if self.store_ratio is None:
-            return ""
-        how = f", measured on {self.measured:,} paths" if self.measured else ""
-        return f" ({self.store_ratio:.3g} of that in memory{how})"
-
-    def _work(self) -> str:
-        if self.seconds_per_path is None:
-            return "not known: the first paths fail"
-        seconds = self.seconds_per_path * self.paths
-        return f"{self.seconds_per_path:.2g} s per path, {seconds:,.3g} s in all, on one core"
-
     def __str__(self) -> str:
-        is_endless = self.paths == ENDLESS
-        paths = "any number of" if is_endless else f"{self.paths:,}"
-        lines = [
-            f"{self.process}: {paths} paths of {self.steps:,} steps, {self.times:,} times kept",
-            f"  sampler   {self.sampler}",
-            f"  backend   {self.backend}, {self.workers} workers",
-        ]
-        if not is_endless:
-            lines += [
-                f"  chunks    {self.chunks:,} of {self.chunk_paths:,} paths,"
-                f" {show_bytes(self.chunk_bytes)} each, {self.tasks:,} tasks",
-                f"  work      {self._work()}",
-                f"  memory    {show_bytes(self.worker_bytes)} per worker,"
-                f" {show_bytes(self.peak_bytes)} at peak",
-                f"  all paths {show_bytes(self.total_bytes)},"
-                f" {show_bytes(self.store_bytes)} in a store{self._ratio()}",
-            ]
-        return "\n".join([*lines, *([f"  reduce    {self.reduction}"] if self.reduction else [])])
+        return self._card().text()
+
+    def _repr_html_(self) -> str:
+        return self._card().html()
+
+    def _card(self) -> Card:
+        return plan_card(self, is_endless=self.paths == ENDLESS)
 
 
 def plan_of(
@@ -457,16 +440,8 @@ def plan_of(
         peak_bytes=per_worker * min(workers, run.n_chunks),
         backend=backend,
         seconds_per_path=seconds_per_path,
+        equation=process_line(sampling),
     )
-
-
-def show_bytes(count: float) -> str:
-    """Return a size with a binary unit."""
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB", "PiB"):
-        if abs(count) < 1024 or unit == "PiB":
-            return f"{count:,.0f} {unit}" if unit == "B" else f"{count:,.1f} {unit}"
-        count /= 1024
-    raise AssertionError
 
 
 def memory_limit() -> int:

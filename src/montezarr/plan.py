@@ -11,6 +11,8 @@ import xarray as xr
 from montezarr import cost, lazy
 from montezarr._checks import type_error
 from montezarr.choice import backend_of
+from montezarr.dataset import ATTRIBUTE, recipe_in
+from montezarr.described import Recipe
 from montezarr.lazy import Plan, Run, show_bytes
 from montezarr.observed import PATH, DrawnFeed, Feed, as_dataset, feed_of, run_behind
 from montezarr.reduce import memory_of, prepare
@@ -88,6 +90,21 @@ def plan(
     if dim not in getattr(ds, "dims", ()):
         return found
     return replace(found, reduction=_reduction(feed_of(as_dataset(ds, dim), observe)))
+
+
+def recipe_behind(obj: Any) -> Recipe:
+    """Return the recipe of a Dataset, or of what was made of a run in this process.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If there is none.
+    """
+    if isinstance(obj, (xr.DataArray, xr.Dataset)) and ATTRIBUTE not in obj.attrs:
+        found = run_behind(obj)
+        if found is not None:
+            return Recipe(found.recipe)
+    return Recipe(recipe_in(obj))
 
 
 def _run(ds: Any) -> Run:

@@ -13,9 +13,11 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from montezarr._checks import check_int, value_error
+from montezarr._html import Card, count, duration, show_bytes, speed
+from montezarr.described import process_rows, seed_text
 from montezarr.errors import MemoryBudgetError
 from montezarr.held import Held
-from montezarr.lazy import Run, memory_limit, show_bytes
+from montezarr.lazy import Run, memory_limit
 from montezarr.replay import replay_run
 from montezarr.sampling import EVENT_TIME
 
@@ -131,9 +133,39 @@ class SimulationResult:
         return self._run.n_paths
 
     def __repr__(self) -> str:
+        return self._card().text()
+
+    def _repr_html_(self) -> str:
+        return self._card().html()
+
+    def _card(self) -> Card:
+        run, known = self._run, self.metadata
         where = "lazy" if self._held is None else "in memory"
-        name = self._run.sampling.name
-        return f"<montezarr.SimulationResult: {len(self):,} paths of {name}, {where}>"
+        size = f"{count(len(self), 'path')} × {count(run.sampling.n_times, 'time')}"
+        if len(run.sampling.variables) > 1:
+            size += f" × {len(run.sampling.variables):,} variables"
+        workers = known.get("n_jobs", 1)
+        rows = [
+            *process_rows(run.sampling),
+            ("size", f"{size}, {show_bytes(len(self) * run.path_bytes)}, {where}"),
+            ("seed", seed_text(run.recipe["seed"])),
+            (
+                "backend",
+                f"{known.get('backend')} ({known.get('reason')}), {count(workers, 'worker')}",
+            ),
+        ]
+        if "seconds" in known:
+            took = duration(known["seconds"])
+            rows.append(("drawn", f"in {took}, {speed(known['paths_per_second'])}"))
+        else:
+            rows.append(("drawn", "when they are asked for"))
+        for title in ("masked", "retried"):
+            if paths := known.get(title):
+                first, why = next(iter(paths.items()))
+                rows.append((title, f"{count(len(paths), 'path')}; the first is {first}: {why}"))
+        name = run.sampling.name
+        title = f"montezarr.SimulationResult: {count(len(self), 'path')} of {name}, {where}"
+        return Card(title, rows)
 
     def to_dataframe(self) -> pd.DataFrame:
         """Return all paths as a table with one row for each path and time.

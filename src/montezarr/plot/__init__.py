@@ -5,7 +5,9 @@ own statistics, in the memory that ``mz.plan(data, statistics)`` says; single pa
 read, one by one.
 """
 
+from montezarr.plot._compare import compare
 from montezarr.plot._convergence import convergence
+from montezarr.plot._density import density
 from montezarr.plot._fan import BANDS, fan, save_fan
 from montezarr.plot._figure import figure, require
 from montezarr.plot._histogram import histogram
@@ -15,7 +17,9 @@ from montezarr.plot._trace import Trace
 __all__ = [
     "BANDS",
     "Trace",
+    "compare",
     "convergence",
+    "density",
     "fan",
     "figure",
     "histogram",

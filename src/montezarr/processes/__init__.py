@@ -13,6 +13,7 @@ from montezarr.processes._base import (
     HasVariance,
     Process,
 )
+from montezarr.processes._describe import equation_rows, one_line, parameter_rows
 from montezarr.processes._fit import Fit
 from montezarr.processes.brownian_motion import BrownianMotion
 from montezarr.processes.diffusion import Diffusion
@@ -56,6 +57,9 @@ __all__ = [
     "PoissonProcess",
     "Process",
     "RandomWalk",
+    "equation_rows",
+    "one_line",
+    "parameter_rows",
     "process_from_dict",
 ]
 

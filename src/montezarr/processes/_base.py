@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montezarr._checks import type_error, value_error
+from montezarr._html import Card
 from montezarr.draws import Draws
 from montezarr.errors import ArgumentValueError
 from montezarr.grid import TimeGrid
+from montezarr.processes._describe import equation_rows, parameter_rows
 
 Rows = NDArray[Any]
 """States with the paths along the last axis: (T+1, n), or (variables, T+1, n) for several."""
@@ -42,6 +44,13 @@ class Process(ABC):
 
     runs_user_code: ClassVar[bool] = False
     """Whether `simulate` should try one path at the call, since functions of the user may fail."""
+
+    equation: ClassVar[str] = ""
+    """The model in the standard notation of its field, for people: Unicode, a line per equation.
+
+    Parameters named after Greek letters stand in it as these. Symbols in italics and indices in
+    HTML are made of it. Where it is empty, name and parameters are shown.
+    """
 
     counts_steps: ClassVar[bool] = False
     """Whether its time is the number of steps, whatever the times of the grid are."""
@@ -134,6 +143,20 @@ class Process(ABC):
                 f" Known: {', '.join(sorted(known))}."
             )
         return cls(**values)
+
+    def __str__(self) -> str:
+        return self._card().text()
+
+    def _repr_html_(self) -> str:
+        return self._card().html()
+
+    def _card(self) -> Card:
+        try:
+            described: Any = self.to_dict()
+        except Exception:  # one of the user's own, who may be half way
+            described = None
+        rows = [*equation_rows(type(self).equation), *parameter_rows(described)]
+        return Card(type(self).__name__, rows)
 
     def set_field(self, name: str, value: Any) -> None:
         """Store a checked parameter; only for ``__post_init__``, since instances are frozen."""

@@ -9,7 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montezarr._checks import check_array, value_error
+from montezarr._html import Card, Formula, count
 from montezarr.processes._base import Process
+from montezarr.processes._describe import equation_rows, symbol
+
+SHOWN = 3
+"""Rows of a matrix that are shown number by number in a notebook."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +57,24 @@ class Fit:
                 lines.append(f"  {name}")
                 lines += [_matrix_row(*pair) for pair in zip(value, error, strict=True)]
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        kind = type(self.process)
+        rows = [*equation_rows(kind.equation), ("data", count(self.n, "transition"))]
+        table = [("parameter", "estimate", "standard error")]
+        for name, error in self.standard_errors.items():
+            value = getattr(self.process, name)
+            if isinstance(error, float):
+                table.append((Formula(symbol(name)), f"{value:.6g}", f"{error:.2g}"))
+            elif len(value) > SHOWN:
+                table.append((name, f"{len(value):,} × {len(value):,} numbers", ""))
+            else:
+                table += [
+                    (f"{name}[{i}, {j}]", f"{one:.4g}", f"{its:.2g}")
+                    for i, pair in enumerate(zip(value, error, strict=True))
+                    for j, (one, its) in enumerate(zip(*pair, strict=True))
+                ]
+        return Card(f"Fit of {kind.__name__}", rows, table).html()
 
 
 def _matrix_row(values: Any, errors: Any) -> str:

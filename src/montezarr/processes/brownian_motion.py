@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self, final
+from typing import Any, ClassVar, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,8 @@ class BrownianMotion(Process):
     >>> mz.BrownianMotion(mu=0.5, sigma=2.0).variance(t=3.0)
     12.0
     """
+
+    equation: ClassVar[str] = "dX = μ dt + σ dW"
 
     mu: float = 0.0
     sigma: float = 1.0

@@ -66,6 +66,7 @@ class Diffusion(Process):
     (100, 13)
     """
 
+    equation: ClassVar[str] = "dX = a(t, X) dt + b(t, X) dW, a = drift, b = diffusion"
     runs_user_code: ClassVar[bool] = True
 
     drift: Coefficient

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self, final
+from typing import Any, ClassVar, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +47,8 @@ class GeometricBrownianMotion(Process):
     >>> print(round(mz.GeometricBrownianMotion(mu=0.05, sigma=0.2).mean(t=1.0, x0=100.0), 3))
     105.127
     """
+
+    equation: ClassVar[str] = "dX = μ X dt + σ X dW"
 
     mu: float
     sigma: float

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self, final
+from typing import Any, ClassVar, Self, final
 
 import numpy as np
 
@@ -61,6 +61,8 @@ class Heston(Process):
     >>> mz.Heston(mu=0.0, kappa=0.5, theta=0.04, xi=1.0, rho=-0.9).variables
     ('s', 'v')
     """
+
+    equation: ClassVar[str] = "dS = μ S dt + √V S dW\ndV = κ (θ − V) dt + ξ √V dZ\nd⟨W, Z⟩ = ρ dt"
 
     mu: float
     kappa: float

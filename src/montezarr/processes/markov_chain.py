@@ -18,6 +18,9 @@ from montezarr.processes._base import Process, Rows
 from montezarr.processes._discrete import whole
 from montezarr.processes._fit import Fit
 
+SHOWN = 8
+"""States of a chain whose matrix is part of its repr; of a thousand it would be 20 megabytes."""
+
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +58,7 @@ class MarkovChain(Process):
     ('calm', 'storm')
     """
 
+    equation: ClassVar[str] = "P(Xₖ₊₁ = j | Xₖ = i) = transition[i, j]"
     dtypes: ClassVar[tuple[str, ...]] = ("int32", "int8", "int16", "int64")
     counts_steps: ClassVar[bool] = True
 
@@ -77,6 +81,12 @@ class MarkovChain(Process):
         normal = np.where(np.abs(sums - 1) > rounding, matrix / sums, matrix)
         self.set_field("transition", tuple(tuple(row) for row in normal.tolist()))
         self.set_field("states", _check_states(self.states, rows))
+
+    def __repr__(self) -> str:
+        n, states = len(self.transition), self.states
+        matrix = f"{self.transition}" if n <= SHOWN else f"<{n:,} × {n:,} numbers>"
+        labels = f"{states}" if states is None or n <= SHOWN else f"<{n:,} labels>"
+        return f"MarkovChain(transition={matrix}, states={labels})"
 
     @property
     def labels(self) -> tuple[str | int, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self, final
+from typing import Any, ClassVar, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,8 @@ class OrnsteinUhlenbeck(Process):
     >>> print(mz.OrnsteinUhlenbeck(theta=2.0, mu=0.0, sigma=1.0).variance(t=float("inf")))
     0.25
     """
+
+    equation: ClassVar[str] = "dX = θ (μ − X) dt + σ dW"
 
     theta: float
     mu: float

@@ -49,6 +49,7 @@ class PoissonProcess(Process):
     6.0
     """
 
+    equation: ClassVar[str] = "N(t) − N(s) ~ Poisson(λ (t − s)), λ = rate"
     dtypes: ClassVar[tuple[str, ...]] = ("int64", "int32")
 
     rate: float

@@ -41,6 +41,7 @@ class RandomWalk(Process):
     5.0
     """
 
+    equation: ClassVar[str] = "Xₖ₊₁ = Xₖ + 1 with probability p, else Xₖ − 1"
     dtypes: ClassVar[tuple[str, ...]] = ("int64", "int32")
     counts_steps: ClassVar[bool] = True
 

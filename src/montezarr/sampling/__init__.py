@@ -20,6 +20,7 @@ from montezarr.sampling._base import (
     Sampling,
     Variable,
     annotate,
+    describe,
     describe_error,
 )
 from montezarr.sampling.policy import Report
@@ -33,6 +34,7 @@ __all__ = [
     "Rows",
     "Sampling",
     "Variable",
+    "describe",
     "describe_error",
     "own_copy",
     "private",

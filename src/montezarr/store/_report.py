@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, final
 
+from montezarr._html import Card
+
 SHOWN = 10
 """Problems that are printed."""
 
@@ -107,23 +109,40 @@ class Verification:
         return str(self)
 
     def __str__(self) -> str:
-        state = "intact" if self.ok else f"{len(self.problems):,} problems"
-        if not self.is_complete and self.target:
-            state += f", incomplete ({100 * self.n_paths // self.target} %)"
-        lines = [
-            f"{self.path}: {state}",
-            f"  {self.n_paths:,} of {self.target:,} paths in {self.files:,} files, looked at on"
-            f" level {self.level} in {self.seconds:.3g} s"
-            + (f"; {self.drawn:,} chunks drawn again" if self.drawn else ""),
-        ]
+        lines = [f"{self.path}: {self._state()}", f"  {self._looked_at()}"]
         if self.repaired:
             lines.append(f"  {len(self.repaired):,} files made anew")
         if self.environment is not None:
-            lines.append(
-                f"  environment differs ({self.environment}): drawn again, paths differ by up to"
-                f" {self.largest_difference:.3g}"
-            )
+            lines.append(f"  environment differs {self._differs()}")
         lines += [f"  {problem}" for problem in self.problems[:SHOWN]]
         if len(self.problems) > SHOWN:
             lines.append(f"  and {len(self.problems) - SHOWN:,} more")
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        rows = [("state", self._state()), ("looked at", self._looked_at())]
+        if self.repaired:
+            rows.append(("repaired", f"{len(self.repaired):,} files made anew"))
+        if self.environment is not None:
+            rows.append(("environment", f"differs {self._differs()}"))
+        rows += [("" if i else "problems", str(p)) for i, p in enumerate(self.problems[:SHOWN])]
+        if len(self.problems) > SHOWN:
+            rows.append(("", f"and {len(self.problems) - SHOWN:,} more"))
+        return Card(f"Verification of {self.path}", rows).html()
+
+    def _state(self) -> str:
+        state = "intact" if self.ok else f"{len(self.problems):,} problems"
+        if not self.is_complete and self.target:
+            state += f", incomplete ({100 * self.n_paths // self.target} %)"
+        return state
+
+    def _looked_at(self) -> str:
+        drawn = f"; {self.drawn:,} chunks drawn again" if self.drawn else ""
+        return (
+            f"{self.n_paths:,} of {self.target:,} paths in {self.files:,} files, looked at on"
+            f" level {self.level} in {self.seconds:.3g} s{drawn}"
+        )
+
+    def _differs(self) -> str:
+        largest = f"{self.largest_difference:.3g}"
+        return f"({self.environment}): drawn again, paths differ by up to {largest}"

@@ -11,6 +11,7 @@ from typing import Any
 import xarray as xr
 
 from montezarr._checks import type_error
+from montezarr.stream._shown import as_card, as_text
 from montezarr.stream._state import save
 
 ALPHA = 0.05
@@ -84,22 +85,10 @@ class Snapshot:
         return str(self)
 
     def __str__(self) -> str:
-        rate = f"{self.paths_per_second:,.3g} paths/s"
-        parts = [f"{self.paths:,} paths in {self.seconds:,.3g} s, {rate}"]
-        if self.stopped is not None:
-            parts[0] += f"; stopped: {self.stopped}"
-        elif self.paths_needed is not None:
-            left = "" if self.seconds_left is None else f", {self.seconds_left:,.3g} s"
-            parts[0] += f"; about {self.paths_needed:,} paths{left} to go"
-        for name, value in self.dataset.data_vars.items():
-            if f"{name}_cs_low" in self.dataset and value.size == 1:
-                low, high = (self.dataset[f"{name}_cs_{end}"].item() for end in ("low", "high"))
-                error = self.dataset[f"{name}_se"].item()
-                parts.append(
-                    f"  {name} = {value.item():.6g} ± {error:.2g},"
-                    f" always within [{low:.6g}, {high:.6g}] at 95 %"
-                )
-        return "\n".join(parts)
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        return as_card(self).html()
 
 
 def half_width(paths: int, alpha: float = ALPHA) -> float:

@@ -83,7 +83,7 @@ class RemotePlace(Place):
             store = FsspecStore.from_url(url, storage_options=dict(storage_options or {}))
         except ImportError as error:
             raise MissingDependencyError(
-                f"path: {name} needs another package: {error}. For S3: pip install 'montezarr[s3]'"
+                f'path: {name} needs another package: {error}. For S3: pip install "montezarr[s3]"'
             ) from error
         except ValueError as error:
             expected = "a directory, or a URL that fsspec knows"

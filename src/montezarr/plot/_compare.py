@@ -1,0 +1,220 @@
+"""`compare`: two runs in one picture, and how far apart they are in standard errors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from montezarr._checks import type_error, value_error
+from montezarr.observed import PATH, TIME
+from montezarr.plot import _data as given
+from montezarr.plot._bins import edges_for, first_ends
+from montezarr.plot._fan import quantity
+from montezarr.plot._figure import (
+    BLUE,
+    ORANGE,
+    axes_of,
+    check_axes,
+    finish,
+    label_of,
+    limit_times,
+    per,
+    shade,
+)
+from montezarr.plot._histogram import Counted, counted_in, name_states
+from montezarr.statistics import Histogram, Quantile
+
+LEVELS = (0.05, 0.5, 0.95)
+BINS = 80
+STYLES = ((BLUE, "-"), (ORANGE, (0, (4, 2))))
+"""Colour and line of each run: the second is dashed, so that it shows on the first."""
+
+
+class Side(NamedTuple):
+    """What is drawn of a run: quantiles with standard errors, and counts of one value per path."""
+
+    table: xr.DataArray
+    error: xr.DataArray
+    counted: Counted | None = None
+
+
+def compare(
+    a: Any,
+    b: Any,
+    *,
+    labels: Sequence[str] = ("a", "b"),
+    quantiles: Sequence[float] = LEVELS,
+    ax: Any = None,
+    title: str | None = None,
+    xlabel: str | None = None,
+    ylabel: str | None = None,
+) -> Any:
+    """Draw two runs together: bands and medians over time, or histograms of one value per path.
+
+    Below the legend stands the largest difference of their quantiles, in standard errors of a
+    difference, as if the runs were independent. Two samples of one distribution differ in one
+    quantile by more than 2 in 5 % of all cases, and in one of many more often: 3 is nothing to
+    wonder at. Runs of one seed are nearer to each other than that.
+
+    Parameters
+    ----------
+    a, b : DataArray (path, time) or (path,), Dataset with one variable, or Snapshot
+        Paths, lazy or not, at the same times; numbers of paths may differ. Or results of
+        `montezarr.stream` or `montezarr.reduce` with one ``<variable>_quantile`` (time, quantile).
+    labels : (str, str)
+        What they are called.
+    quantiles : sequence of float
+        Increasing levels in (0, 1), symmetric around 0.5; a band lies between the outermost two.
+        In histograms they are lines.
+    ax : matplotlib Axes, optional
+        Where to draw; a new figure by default, see `montezarr.plot.figure`.
+    title, xlabel, ylabel : str, optional
+        Texts; at the axes stand names and units by default.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If one has other dims than (path, time) or (path,), or they have other times, or other
+        arguments are not as described.
+    MissingDependencyError
+        If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> low = mz.simulate(mz.BrownianMotion(), n_paths=10_000, T=8, seed=1)
+    >>> high = mz.simulate(mz.BrownianMotion(mu=0.1), n_paths=10_000, T=8, seed=2)
+    >>> ax = mz.plot.compare(low, high, labels=["no drift", "drift 0.1"])
+    >>> ax.get_legend().get_title().get_text()
+    'largest difference: 17 standard errors'
+    """
+    levels = given.check_levels("quantiles", quantiles)
+    names = _check_labels(labels)
+    dims = _dims(a)
+    arrays: list[xr.DataArray | None] = []
+    for name, data in (("a", a), ("b", b)):
+        is_result = given.is_results(data)
+        if is_result and dims == (PATH,):
+            raise value_error(name, "one value per path, as a has", data)
+        arrays.append(None if is_result else given.paths_of(data, dims, name))
+        if is_result:
+            given.results_in(data, "quantile", (TIME, "quantile"), name)
+    check_axes(ax)
+    if dims == (PATH,):
+        sides = _sides_at_once([x for x in arrays if x is not None], levels)
+    else:
+        sides = [_side(*pair, levels) for pair in zip((a, b), arrays, strict=True)]
+        first, second = (side.table[TIME].values for side in sides)
+        if not np.array_equal(first, second):
+            raise value_error("b", f"the {len(first)} times of a", second.tolist())
+    ax = axes_of(ax)
+    texts = {"title": title, "xlabel": xlabel, "ylabel": ylabel}
+    draw = _histograms if dims == (PATH,) else _bands
+    defaults = draw(ax, sides, names)
+    note = f"largest difference: {difference(*sides):.2g} standard errors"
+    where = "upper right" if dims == (PATH,) else "upper left"
+    ax.legend(frameon=False, loc=where, title=note, alignment="left")
+    array = next((x for x in arrays if x is not None), None)
+    if array is not None and dims == (PATH,):
+        name_states(ax.xaxis, array)
+    return finish(ax, texts, defaults)
+
+
+def difference(a: Side, b: Side) -> float:
+    """Return the largest difference of quantiles in standard errors of a difference; 0 if none."""
+    gap = np.abs(a.table.values - b.table.values)
+    error = np.hypot(a.error.values, b.error.values)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(gap == 0, 0.0, gap / error)
+    return float(np.nanmax(ratio, initial=0.0))
+
+
+def _dims(data: Any) -> tuple[str, ...]:
+    """Return the dimensions that both should have: those of the first, if it is one of the two."""
+    if isinstance(data, xr.Dataset) and len(data.data_vars) == 1:
+        data = next(iter(data.data_vars.values()))
+    return (PATH,) if getattr(data, "dims", None) == (PATH,) else given.BOTH
+
+
+def _check_labels(labels: Any) -> tuple[str, str]:
+    is_pair = isinstance(labels, Sequence) and not isinstance(labels, str)
+    if not is_pair or not all(isinstance(label, str) for label in labels):
+        raise type_error("labels", "two texts", labels)
+    if len(labels) != 2:
+        raise value_error("labels", "two texts", labels)
+    return labels[0], labels[1]
+
+
+def _side(data: Any, array: xr.DataArray | None, levels: NDArray[np.float64]) -> Side:
+    """Return quantiles over time, and their standard errors."""
+    if array is None:
+        found = given.results_in(data, "quantile", (TIME, "quantile"))
+        error = given.results_in(data, "quantile_se", (TIME, "quantile"))
+        both = (given.levels_in(x, levels, any_will_do=False) for x in (found, error))
+        return Side(*(x.transpose(TIME, "quantile") for x in both))
+    ds = given.reduced(array, [Quantile(tuple(levels.tolist()))])
+    table = ds["x_quantile"].rename(array.name).assign_attrs(array.attrs)
+    return Side(table.transpose(TIME, "quantile"), ds["x_quantile_se"].transpose(TIME, "quantile"))
+
+
+def _sides_at_once(arrays: list[xr.DataArray], levels: NDArray[np.float64]) -> list[Side]:
+    """Return quantiles and counts of one value per path, in the same bins for both."""
+    lows, highs = zip(*(first_ends(array) for array in arrays), strict=True)
+    # Bins of integers are for integers alone.
+    widest = next((array for array in arrays if array.dtype.kind == "f"), arrays[0])
+    edges = edges_for(widest, BINS, (min(lows), max(highs)))
+    out = []
+    for array in arrays:
+        statistics = [Quantile(tuple(levels.tolist())), Histogram(tuple(edges.tolist()))]
+        ds = given.reduced(array, statistics)
+        table = ds["x_quantile"].rename(array.name).assign_attrs(array.attrs)
+        counted = counted_in(ds, ds["x_histogram"].rename("x"))
+        out.append(Side(table, ds["x_quantile_se"], counted))
+    return out
+
+
+def _bands(ax: Any, sides: Sequence[Side], names: tuple[str, str]) -> dict[str, str]:
+    """Draw bands and medians over time; return the texts at the axes."""
+    times, time_attrs = given.times_of(sides[0].table)
+    tables = [side.table.transpose("quantile", TIME).values for side in sides]
+    levels = sides[0].table["quantile"].values
+    if len(levels) > 1:
+        share = f"{100 * (levels[-1] - levels[0]):.4g}%"
+        for (colour, _), table, name in zip(STYLES, tables, names, strict=True):
+            ax.fill_between(
+                times, table[0], table[-1], color=colour, alpha=0.2, linewidth=0,
+                label=f"{name}: {share} of paths",
+            )  # fmt: skip
+    for (colour, dashes), table, name in zip(STYLES, tables, names, strict=True):
+        for i, row in enumerate(table):
+            is_median = 2 * i + 1 == len(levels)
+            label = f"{name}: median" if is_median else "_quantile"
+            ax.plot(times, row, color=colour, linestyle=dashes, label=label,
+                    linewidth=2.0 if is_median else 0.8)  # fmt: skip
+    limit_times(ax, times)
+    return {"xlabel": label_of(TIME, time_attrs), "ylabel": quantity(sides[0].table)}
+
+
+def _histograms(ax: Any, sides: Sequence[Side], names: tuple[str, str]) -> dict[str, str]:
+    """Draw a filled histogram and the outline of the other, with lines at the quantiles."""
+    for k, ((colour, dashes), side, name) in enumerate(zip(STYLES, sides, names, strict=True)):
+        counted = side.counted
+        assert counted is not None
+        filled = {"fill": True, "color": shade(0.3, colour)}
+        lines = {"color": colour, "linewidth": 1.6}
+        ax.stairs(counted.heights(True), counted.edges, label=name, **(lines if k else filled))
+        ax.vlines(side.table.values, 0.0, 1.0, transform=ax.get_xaxis_transform(), color=colour,
+                  linestyle=dashes, linewidth=1.0, label=f"{name}: quantiles")  # fmt: skip
+        ax.set_xlim(counted.edges[0], counted.edges[-1])
+    ax.set_ylim(bottom=0)
+    attrs = sides[0].table.attrs
+    text = label_of("probability density", per(attrs))
+    return {"xlabel": quantity(sides[0].table), "ylabel": text}

@@ -1,0 +1,139 @@
+"""`density`: how paths are distributed at each time, as a map over time and value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from montezarr._checks import check_bool, check_int
+from montezarr._optional import import_optional
+from montezarr.observed import labels_of
+from montezarr.plot import _data as given
+from montezarr.plot._bins import check_range, edges_for
+from montezarr.plot._figure import (
+    axes_of,
+    check_axes,
+    edges_of,
+    finish,
+    label_of,
+    per,
+)
+from montezarr.statistics import Histogram
+
+COLOURS = "Blues"
+"""One ramp from light to dark: it reads the same for the colour-blind, and in print."""
+
+DARKEST = 0.8
+"""Share of the times whose peak is no darker than the ramp goes; early ones may be far higher."""
+
+DECADES = 5
+"""Powers of ten of a logarithmic ramp."""
+
+
+def density(
+    data: Any,
+    *,
+    bins: int = 60,
+    range: Any = None,
+    log: bool = False,
+    ax: Any = None,
+    title: str | None = None,
+    xlabel: str | None = None,
+    ylabel: str | None = None,
+) -> Any:
+    """Draw a map of the density of the values at each time.
+
+    All paths are counted in one pass, in the same bins at all times. At each time the density
+    integrates to the share of the paths inside of the bins.
+
+    Parameters
+    ----------
+    data : DataArray (path, time), Dataset with one variable, or Snapshot
+        Paths, lazy or not; or results of `montezarr.stream` or `montezarr.reduce` with one
+        ``<variable>_histogram`` (time, bin): then `bins` and `range` are theirs.
+    bins : int
+        Number of bins, 1 to 65536. Those of integers hold the same number of them each.
+    range : (float, float), optional
+        Where the bins begin and end. By default the first 16384 paths tell, at all times
+        together: their extreme values, but no more than 6 standard deviations from their mean.
+    log : bool
+        Whether the colours are those of the logarithm, which shows the tails.
+    ax : matplotlib Axes, optional
+        Where to draw; a new figure by default, see `montezarr.plot.figure`.
+    title, xlabel, ylabel : str, optional
+        Texts; at the axes stand names and units by default.
+
+    Returns
+    -------
+    matplotlib Axes
+        With a colour bar beside it. Without `log`, the ramp ends at a density that at most a fifth
+        of the times goes beyond, since all paths start at one value.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If `data` has not the dims path and time, or other arguments are not as described.
+    MissingDependencyError
+        If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> ds = mz.simulate(mz.BrownianMotion(), n_paths=10_000, T=12, dt=1 / 12, seed=42)
+    >>> ax = mz.plot.density(ds, bins=40, range=(-3, 3))
+    >>> ax.collections[0].get_array().shape  # bins by times
+    (40, 13)
+    """
+    count = check_int("bins", bins, minimum=1, maximum=65536)
+    ends = check_range(range)
+    is_log = check_bool("log", log)
+    is_discrete = False
+    if given.is_results(data):
+        values = given.results_in(data, "density", ("time", "bin"))
+        check_axes(ax)
+        source = values.drop_attrs()  # those of the density are not those of the value
+    else:
+        source = given.paths_of(data)
+        check_axes(ax)
+        edges = edges_for(source, count, ends)
+        values = given.reduced(source, [Histogram(tuple(edges.tolist()))])["x_density"]
+        is_discrete = source.dtype.kind in "iub"
+    ax = axes_of(ax)
+    times, time_attrs = given.times_of(values)
+    text = "probability" if is_discrete else label_of("probability density", per(source.attrs))
+    draw_map(ax, times, values, is_log, text)
+    labels = labels_of(source.attrs)
+    if labels is not None:
+        ax.set_yticks([code for code, _ in labels], [word for _, word in labels])
+    return finish(
+        ax,
+        {"title": title, "xlabel": xlabel, "ylabel": ylabel},
+        {
+            "xlabel": label_of("time", time_attrs),
+            "ylabel": label_of(given.name_of(source), source.attrs),
+        },
+    )
+
+
+def draw_map(ax: Any, times: Any, values: xr.DataArray, is_log: bool, text: str) -> None:
+    """Draw the colours and their bar; what no path reaches stays white."""
+    colors = import_optional("matplotlib.colors", extra="plot", purpose="A plot")
+    table = values.transpose("bin", "time").values
+    shown = np.ma.masked_less_equal(np.nan_to_num(table), 0.0)
+    peaks = table.max(axis=0)
+    top = float(peaks.max(initial=0.0))
+    if not top > 0:
+        top = 1.0
+    if is_log:
+        norm = colors.LogNorm(max(float(shown.min()), top * 10.0**-DECADES), top)
+        extend = "neither"
+    else:
+        dark = float(np.quantile(peaks, DARKEST)) or top
+        norm = colors.Normalize(0.0, dark)
+        extend = "max" if top > dark else "neither"
+    edges = np.append(values["bin_left"].values, values["bin_right"].values[-1])
+    mesh = ax.pcolormesh(edges_of(times), edges, shown, cmap=COLOURS, norm=norm, linewidth=0)
+    mesh.set_rasterized(True)  # thousands of cells would make a large file of vectors
+    ax.figure.colorbar(mesh, ax=ax, label=text, extend=extend, pad=0.02)

@@ -1,0 +1,119 @@
+"""A snapshot for people: estimates, standard errors and confidence sequences, speed, time left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from montezarr._html import Card, count, duration, plain, speed
+
+EXPANDED = 9
+"""Values of a result that are shown one by one; of more, its dimensions."""
+
+TEXT_LINES = 12
+"""Estimates in a text."""
+
+COMPANIONS = ("_se", "_cs_low", "_cs_high")
+"""What stands beside an estimate."""
+
+
+class _Line(NamedTuple):
+    name: str
+    value: str
+    error: str = ""
+    low: str = ""
+    high: str = ""
+
+
+def as_text(snapshot: Any) -> str:
+    """Return speed and time left, and a line for each estimate that has a standard error."""
+    state = f"stopped: {snapshot.stopped}" if snapshot.stopped is not None else _to_go(snapshot)
+    took, rate = duration(snapshot.seconds), speed(snapshot.paths_per_second)
+    parts = [f"{snapshot.paths:,} paths in {took}, {rate}"]
+    parts[0] += f"; {state}" if state else ""
+    lines = [line for line in _lines(snapshot.dataset) if line.low]
+    width = max((len(line.name) for line in lines[:TEXT_LINES]), default=0)
+    parts += [
+        f"  {line.name:<{width}} = {line.value} ± {line.error},"
+        f" always within [{line.low}, {line.high}] at 95 %"
+        for line in lines[:TEXT_LINES]
+    ]
+    if len(lines) > TEXT_LINES:
+        parts.append(f"  and {len(lines) - TEXT_LINES:,} more")
+    shown = {line.name.partition("[")[0] for line in lines}
+    others = [name for name in _names(snapshot.dataset) if name not in shown]
+    if others:
+        parts.append(Card("", note=f"also {', '.join(others)}").text())
+    return "\n".join(parts)
+
+
+def as_card(snapshot: Any) -> Card:
+    """Return what a notebook shows: speed, time left or why it stopped, and a table of results."""
+    is_last = snapshot.stopped is not None
+    rows = [
+        ("speed", f"{duration(snapshot.seconds)}, {speed(snapshot.paths_per_second)}"),
+        (
+            "stopped" if is_last else "to go",
+            snapshot.stopped if is_last else _to_go(snapshot) or "unknown",
+        ),
+    ]
+    head = ("result", "estimate", "standard error", "95 %, at any time")
+    body = [
+        (line.name, line.value, line.error, f"{line.low} … {line.high}" if line.low else "")
+        for line in sorted(_lines(snapshot.dataset), key=lambda line: not line.low)
+    ]
+    return Card(f"Snapshot of {count(snapshot.paths, 'path')}", rows, [head, *body])
+
+
+def _to_go(snapshot: Any) -> str:
+    if snapshot.paths_needed is None:
+        return ""
+    left = "" if snapshot.seconds_left is None else f", {duration(snapshot.seconds_left)}"
+    return f"about {count(snapshot.paths_needed, 'path')}{left} to go"
+
+
+def _names(ds: xr.Dataset) -> list[str]:
+    """Return the names of results, without what stands beside them."""
+    beside = {f"{name}{end}" for name in ds.data_vars for end in COMPANIONS}
+    return [plain(str(name)) for name in ds.data_vars if name not in beside]
+
+
+def _lines(ds: xr.Dataset) -> Iterator[_Line]:
+    for name in _names(ds):
+        array = ds.get(name)
+        if array is None:  # its name is not fit to be printed
+            continue
+        if array.size > EXPANDED:
+            sizes = ", ".join(f"{dim}: {size:,}" for dim, size in array.sizes.items())
+            yield _Line(name, f"({sizes})")
+            continue
+        companions = [ds.get(f"{name}{end}") for end in COMPANIONS]
+        for index in np.ndindex(array.shape):
+            error, low, high = (None if b is None else b.values[index] for b in companions)
+            yield _Line(
+                f"{name}{_where(array, index)}",
+                _number(array.values[index]),
+                "" if error is None else f"{error:.2g}",
+                "" if low is None else _number(low),
+                "" if high is None else _number(high),
+            )
+
+
+def _where(array: xr.DataArray, index: tuple[int, ...]) -> str:
+    """Return the coordinates of one value of several."""
+    parts = []
+    for dim, position in zip(array.dims, index, strict=True):
+        label = array[dim].values[position] if dim in array.coords else position
+        parts.append(f"{dim}={_number(label)}")
+    return f"[{', '.join(parts)}]" if parts else ""
+
+
+def _number(value: Any) -> str:
+    """Return one value of an array in a few characters."""
+    item = value.item() if isinstance(value, np.generic) else value
+    if isinstance(item, int) and not isinstance(item, bool):
+        return f"{item:,}"
+    return f"{item:.6g}" if isinstance(item, float) else plain(str(item))
