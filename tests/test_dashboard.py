@@ -12,7 +12,7 @@ import montezarr as mz
 from montezarr.backends.dask import dashboard_link
 from montezarr.dashboard import _colours, add_page
 from montezarr.dashboard._board import KEPT, MOMENTS, Board
-from montezarr.dashboard._html import card, duration, estimates_table
+from montezarr.dashboard._html import card, estimates_table
 
 GBM = mz.GeometricBrownianMotion(mu=0.05, sigma=0.2)
 
@@ -71,11 +71,6 @@ def test_what_a_run_says_is_escaped():
     assert "<i>" not in text
     assert "&lt;script&gt;" in text
     assert "[0.8, 1.2]" in text
-
-
-def test_times_are_read_at_a_glance():
-    shown = [duration(s) for s in (0.25, 42, 125, 7260)]
-    assert shown == ["0.2 s", "42 s", "2 min 05 s", "2 h 01 min"]
 
 
 def get(link):

@@ -34,7 +34,7 @@ ONLY_IN = {
     "matplotlib": {"plot"},
     "tqdm": {"progress"},
     "click": {"cli"},
-    "psutil": {"lazy", "bench", "store"},
+    "psutil": {"lazy", "bench", "store", "report"},
     "google_crc32c": {"store"},
     "obstore": {"store"},
     "numba": {"draws"},

@@ -48,6 +48,7 @@ from montezarr.processes import (
 )
 from montezarr.reduce import reduce
 from montezarr.replay import replay
+from montezarr.report import Report, report
 from montezarr.result import Path, SimulationResult, State
 from montezarr.schemes import EulerMaruyama, Milstein, Scheme
 from montezarr.seeding import generate_path_seeds
@@ -135,6 +136,7 @@ __all__ = [
     "RandomWalk",
     "Recipe",
     "ReplayError",
+    "Report",
     "Sample",
     "SamplerError",
     "Scheme",
@@ -174,6 +176,7 @@ __all__ = [
     "reduce",
     "repair",
     "replay",
+    "report",
     "should_parallelize",
     "simulate",
     "stream",

@@ -140,6 +140,12 @@ def optimal_batch_size(n_paths: int, n_jobs: int = -1, *, seconds_per_path: floa
     return max(1, min(math.floor(size), count))
 
 
+def expected(run: Run, place: Backend, n_paths: int) -> float | None:
+    """Return the seconds that drawing so many paths takes on a backend; None if not known."""
+    seconds = measure(run, place)
+    return None if seconds is None else seconds * n_paths / place.workers
+
+
 def measure(run: Run, place: Backend | None = None) -> float | None:
     """Return the seconds that a path takes on one core, or None where the trial fails.
 

@@ -109,6 +109,11 @@ class Run:
         state_bytes = len(sampling.variables) * sampling.dtype.itemsize
         return at_once * (sampling.grid.T + 1) * state_bytes
 
+    @property
+    def working_bytes(self) -> int:
+        """Bytes that one worker takes to draw a chunk and to write it, or to reduce it."""
+        return (self.chunk_bytes + self.scratch_bytes) * WORKING_COPIES
+
     def range_of(self, chunk: int) -> tuple[int, int]:
         """Return the paths start, stop of a chunk."""
         return chunk * self.chunk, min((chunk + 1) * self.chunk, self.n_paths)
@@ -420,7 +425,6 @@ def plan_of(
         * sampling.n_times
         * sum(np.dtype(variable.dtype).itemsize for variable in sampling.variables)
     )
-    per_worker = (run.chunk_bytes + run.scratch_bytes) * WORKING_COPIES
     return Plan(
         process=sampling.name,
         sampler=sampler,
@@ -436,8 +440,8 @@ def plan_of(
         store_bytes=run.n_chunks
         * (run.chunk * stored // run.n_paths + 4 * len(sampling.variables)),
         workers=workers,
-        worker_bytes=per_worker,
-        peak_bytes=per_worker * min(workers, run.n_chunks),
+        worker_bytes=run.working_bytes,
+        peak_bytes=run.working_bytes * min(workers, run.n_chunks),
         backend=backend,
         seconds_per_path=seconds_per_path,
         equation=process_line(sampling),

@@ -6,7 +6,7 @@ import itertools
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -41,6 +41,9 @@ class Listener:
 
     def changed(self, watch: Watch) -> None:
         """Hear that there is something new, about twice a second."""
+
+    def rested(self, watch: Watch) -> None:
+        """Hear that no task runs any more, while the backend is still there."""
 
     def ended(self, watch: Watch) -> None:
         """Hear that a run that had started is over; its backend may be, too."""
@@ -85,6 +88,8 @@ class Watch:
         Name of the process that is simulated.
     state : str
         ``"running"``, ``"done"``, ``"stopped"`` or ``"failed"``.
+    planned : function
+        Returns what is known before, of ``paths``, ``seconds``, bytes of ``memory`` and ``store``.
     """
 
     _numbers: ClassVar[Iterator[int]] = itertools.count(1)
@@ -97,6 +102,7 @@ class Watch:
         self.bytes_written = 0
         self.workers: dict[str, Worker] = {}
         self.estimates: list[dict[str, Any]] = []
+        self.planned: Callable[[], Mapping[str, float | None]] = dict
         self.backend = ""
         self.state, self.error = "running", ""
         self.began = time.time()
@@ -146,6 +152,7 @@ class Watch:
             yield
         finally:
             self._tell("changed")
+            self._tell("rested")
 
     def task_done(self, worker: str, paths: int, seconds: float) -> None:
         """Count a task."""
@@ -219,8 +226,9 @@ class Watch:
                     "montezarr: %s is left alone for this run: %s: %s",
                     type(listener).__name__, type(error).__name__, error,
                 )  # fmt: skip
-        self._told = time.monotonic()
-        self._pause = max(EVERY, (self._told - began) / SHARE)
+        if what == "changed":
+            self._told = time.monotonic()
+            self._pause = max(EVERY, (self._told - began) / SHARE)
 
 
 def estimates_of(ds: xr.Dataset) -> list[dict[str, Any]]:
@@ -249,3 +257,14 @@ def estimates_of(ds: xr.Dataset) -> list[dict[str, Any]]:
                 }
             )
     return out
+
+
+def table_of(estimates: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """Return estimates as rows of text, the first of which is the header."""
+    rows = [["estimate", "value", "standard error", "95 % interval"]]
+    for entry in estimates:
+        known = entry["se"] is not None
+        interval = f"[{entry['low']:,.6g}, {entry['high']:,.6g}]" if known else ""
+        error = f"{entry['se']:.2g}" if known else ""
+        rows.append([entry["name"], f"{entry['value']:,.6g}", error, interval])
+    return rows

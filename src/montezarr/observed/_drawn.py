@@ -62,6 +62,11 @@ class DrawnFeed(Feed):
             low = high
 
     @property
+    def seconds(self) -> float | None:
+        """Time that drawing all paths takes on all workers, by the first few."""
+        return None if self.n_paths is None else cost.expected(self.run, self.backend, self.n_paths)
+
+    @property
     def block_bytes(self) -> int:
         """Bytes of the paths that are drawn at once."""
         slab = self.task(Fold(())).slab

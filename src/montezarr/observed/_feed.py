@@ -78,6 +78,11 @@ class Feed(ABC):
         """
 
     @property
+    def seconds(self) -> float | None:
+        """Time that drawing all paths takes, where it is known."""
+        return None
+
+    @property
     @abstractmethod
     def block_bytes(self) -> int:
         """Bytes that a worker has in hand at once."""

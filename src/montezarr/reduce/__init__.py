@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import xarray as xr
@@ -13,7 +14,7 @@ from montezarr.progress import Progress
 from montezarr.reduce._layout import Layout, layout_of
 from montezarr.reduce._lazily import lazily
 from montezarr.reduce._passes import run_all
-from montezarr.reduce._prepare import memory_of, prepare
+from montezarr.reduce._prepare import memory_of, planned, prepare
 from montezarr.watch import Watch
 
 __all__ = ["Layout", "layout_of", "memory_of", "prepare", "reduce"]
@@ -111,6 +112,7 @@ def reduce(
             "It was simulated with n_paths=None: use montezarr.stream, which stops by itself.",
         )  # fmt: skip
     with Watch("reduce", Progress("reduce", enabled=show)) as watch:
+        watch.planned = partial(planned, feed, layout)
         folded, found = run_all(feed, layout, watch)
         results = layout.dataset(folded, found)
         watch.estimate(lambda: results, now=True)

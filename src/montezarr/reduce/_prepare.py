@@ -100,6 +100,15 @@ def memory_of(feed: Feed, layout: Layout) -> int:
     return int(workers * (2 * feed.block_bytes + 6 * states) + 2 * states)
 
 
+def planned(feed: Feed, layout: Layout) -> dict[str, float | None]:
+    """Return what is known of a reduction before it runs."""
+    return {
+        "paths": feed.n_paths,
+        "seconds": feed.seconds,
+        "memory": memory_of(feed, layout),
+    }
+
+
 def _with_group(
     ds: xr.Dataset, obj: Any, by: Any, dim: str, is_observed: bool
 ) -> tuple[xr.Dataset, str]:

@@ -10,13 +10,14 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import Any
 
 from montezarr.backends import Backend, windowed
-from montezarr.cost import initial_states
+from montezarr.cost import expected, initial_states
 from montezarr.errors import StoreError
-from montezarr.lazy import show_bytes
+from montezarr.lazy import Run, show_bytes
 from montezarr.reduce import Layout
 from montezarr.runs import Tally
 from montezarr.store import _faults
@@ -127,6 +128,7 @@ class Session:
         task = ChunkTask(source.drawn(), source.stored, manifest, self.place, self.durable)
         items = _items(source, ledger, list(chunks), per_task)
         watch(ledger.committed, ledger.target, len(tally.masked))
+        watch.planned = partial(_planned, source.run, ledger, backend)
         with self._tidy():
             try:
                 with backend.running(), _killed_when_left(backend, self.place):
@@ -270,6 +272,16 @@ def bytes_needed(ledger: Ledger) -> int:
     plain = (manifest.chunk * array.path_bytes for array in manifest.arrays)
     chunk = sum(p if size is None else size for size, p in zip(sizes, plain, strict=True))
     return len(ledger.missing()) * chunk
+
+
+def _planned(run: Run, ledger: Ledger, backend: Backend) -> dict[str, float | None]:
+    """Return what is known of the rest of a store before it is written."""
+    return {
+        "paths": ledger.target,
+        "seconds": expected(run, backend, ledger.target - ledger.committed),
+        "memory": run.working_bytes * min(backend.workers, run.n_chunks),
+        "store": bytes_needed(ledger),
+    }
 
 
 def _items(source: Source, ledger: Ledger, chunks: list[int], per_task: int) -> Iterator[Item]:

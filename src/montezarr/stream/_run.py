@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
+from functools import partial
 from typing import Any, final
 
 from montezarr.backends import windowed
@@ -13,6 +14,7 @@ from montezarr.observed import DrawnFeed, Feed
 from montezarr.progress import Progress
 from montezarr.reduce._layout import Layout
 from montezarr.reduce._passes import span_of
+from montezarr.reduce._prepare import planned
 from montezarr.runs import Tally
 from montezarr.seeding import BLOCK
 from montezarr.stream._marks import Marks
@@ -61,6 +63,7 @@ class Run:
         shown = Progress("stream", enabled=self.show)
         with backend.running(), Watch("stream", shown) as watch:
             watch(self.started_at, end, 0)
+            watch.planned = partial(planned, self.feed, self.layout)
             results = windowed(
                 backend, self.feed.task(fold), self._items(), span_of, ordered=True,
                 # It runs what it gets at once, and nothing may stop it before it has done so.

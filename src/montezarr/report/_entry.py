@@ -1,0 +1,19 @@
+"""What a report keeps of one run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Entry:
+    """What is kept of one run: its last news, and how its speed went."""
+
+    news: dict[str, Any]
+    memory_before: int
+    planned: Mapping[str, float | None]
+    memory_peak: int = 0
+    moments: list[tuple[float, int]] = field(default_factory=list)
+    performance: str = ""

@@ -1,0 +1,62 @@
+"""Memory of this process and its workers, looked at while they work."""
+
+from __future__ import annotations
+
+import threading
+from typing import final
+
+import psutil
+
+PERIOD = 0.05
+"""Seconds between two looks."""
+
+
+@final
+class Memory:
+    """Looks at the memory of this process and its children; a context manager.
+
+    Attributes
+    ----------
+    now, peak : int
+        Bytes of resident memory at the last look, and the most since `reset`.
+    """
+
+    def __init__(self) -> None:
+        self.now = self.peak = 0
+        self._process = psutil.Process()
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._look, name="montezarr-memory", daemon=True)
+
+    def __enter__(self) -> Memory:
+        self.reset()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._end.set()
+        self._thread.join()
+
+    def reset(self) -> int:
+        """Forget the peak; return what is in use."""
+        self.now = self.peak = self._read()
+        return self.now
+
+    def _look(self) -> None:
+        while not self._end.wait(PERIOD):
+            self.now = self._read()
+            self.peak = max(self.peak, self.now)
+
+    def _read(self) -> int:
+        total = 0
+        for process in (self._process, *self._children()):
+            try:
+                total += process.memory_info().rss
+            except psutil.Error:  # it has just ended
+                continue
+        return int(total)
+
+    def _children(self) -> list[psutil.Process]:
+        try:
+            return list(self._process.children(recursive=True))
+        except psutil.Error:
+            return []
