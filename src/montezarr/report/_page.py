@@ -21,6 +21,9 @@ from montezarr.watch import table_of
 
 PACKAGES = ("montezarr", "numpy", "numba", "dask", "distributed", "xarray", "zarr")
 
+IN_THREADS = ("synchronous", "threads")
+LIBRARIES = "Memory is that of all processes; in what happened, new workers load their libraries."
+
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1000px; margin: 2em auto; padding: 0 1em;
        color: #222; background: #fff; }
@@ -93,7 +96,8 @@ def _run(entry: Entry) -> str:
     ]
     if news["error"]:
         rows.append(("error", news["error"]))
-    table = Card(title, rows, _against_plan(entry))
+    note = "" if news["backend"] in IN_THREADS else LIBRARIES
+    table = Card("plan against what happened", rows, _against_plan(entry), note)
     workers = [["worker", "tasks", "paths", "paths/s of work"]]
     for name, worker in news["workers"].items():
         rate = f"{worker['paths_per_second']:,.0f}"
