@@ -1,6 +1,8 @@
 """Pictures: the data in their artists are those of statistics; their texts; errors."""
 
+import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -220,6 +222,15 @@ def test_without_matplotlib_the_line_that_installs_it(ds, monkeypatch):
     for call in calls:
         with pytest.raises(mz.MissingDependencyError, match=r'pip install "montezarr\[plot\]"'):
             call()
+
+
+def test_the_page_on_plots_shows_the_pictures_that_its_code_draws():
+    images = Path(__file__).parents[1] / "docs/img"
+    page = (images.parent / "how-to/plots.md").read_text(encoding="utf-8")
+    shown = set(re.findall(r"\]\(\.\./img/(plot-.*?\.png)\)", page))
+    assert shown == {file.name for file in images.glob("plot-*.png")}
+    for name in ("fan", "paths", "density", "histogram", "convergence", "compare"):
+        assert f"plot-{name}.png" in shown
 
 
 def test_a_fan_is_saved(ds, tmp_path):

@@ -641,6 +641,7 @@ def test_a_plan_adds_up():
         "peak_bytes": 3 * chunk_bytes,
         "backend": "synchronous (dask.config scheduler='synchronous')",
         "reduction": "block by block (paths are drawn in any range), about 10 tasks of 1,024 paths",
+        "reduction_bytes": None,
         "store_ratio": None,
         "measured": 0,
         "equation": (

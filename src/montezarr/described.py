@@ -209,7 +209,8 @@ def plan_card(plan: Any, *, is_endless: bool) -> Card:
             ("all paths", f"{show_bytes(plan.total_bytes)}, {stored}"),
         ]
     if plan.reduction:
-        rows.append(("reduce", plan.reduction))
+        memory = "" if plan.reduction_bytes is None else f", {show_bytes(plan.reduction_bytes)}"
+        rows.append(("reduce", plan.reduction + memory + (" of memory" if memory else "")))
     return Card(f"{plan.process}: {paths} of {count(plan.steps, 'step')}, {kept}", rows)
 
 

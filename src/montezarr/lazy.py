@@ -368,6 +368,10 @@ class Plan:
         Measured cost of a path on one core; None where the first paths fail.
     reduction : str
         How `reduce` and `stream` have the paths, and in how many tasks.
+    reduction_bytes : int or None
+        Memory that one pass of the statistics given takes on this machine, all workers together,
+        beyond that of Python with its packages: the paths in hand, the states, and what is fixed.
+        It does not depend on the number of paths. Pictures take no more. None without statistics.
     store_ratio : float or None
         Bytes of the store by those in memory, where a `Storage` was given.
     measured : int
@@ -393,6 +397,7 @@ class Plan:
     backend: str
     seconds_per_path: float | None
     reduction: str = ""
+    reduction_bytes: int | None = None
     store_ratio: float | None = None
     measured: int = 0
     equation: str = ""

@@ -13,7 +13,7 @@ from montezarr._checks import type_error
 from montezarr.choice import backend_of
 from montezarr.dataset import ATTRIBUTE, recipe_in
 from montezarr.described import Recipe
-from montezarr.lazy import Plan, Run, show_bytes
+from montezarr.lazy import Plan, Run
 from montezarr.observed import PATH, DrawnFeed, Feed, as_dataset, feed_of, run_behind
 from montezarr.reduce import memory_of, prepare
 from montezarr.replay import run_of
@@ -40,7 +40,8 @@ def plan(
     ds : Dataset or DataArray
         From `simulate`, or made of it by xarray, or opened from a store.
     statistics : Statistic, str, or sequence or mapping of them, optional
-        As for `montezarr.reduce`: then the plan has the memory of a reduction too.
+        As for `montezarr.reduce`: then the plan has the memory of one pass of them too,
+        `Plan.reduction_bytes`.
     dim, by, observe
         As for `montezarr.reduce`.
     storage : Storage, optional
@@ -85,8 +86,8 @@ def plan(
         found = replace(found, store_bytes=size, store_ratio=size / ds.nbytes, measured=measured)
     if statistics is not None:
         feed, layout = prepare(ds, statistics, dim, by, observe)
-        memory = f", {show_bytes(memory_of(feed, layout))} of memory"
-        return replace(found, reduction=_reduction(feed) + memory)
+        size = memory_of(feed, layout)
+        return replace(found, reduction=_reduction(feed), reduction_bytes=size)
     if dim not in getattr(ds, "dims", ()):
         return found
     return replace(found, reduction=_reduction(feed_of(as_dataset(ds, dim), observe)))

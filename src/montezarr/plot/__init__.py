@@ -8,14 +8,14 @@ read, one by one.
 from montezarr.plot._compare import compare
 from montezarr.plot._convergence import convergence
 from montezarr.plot._density import density
-from montezarr.plot._fan import BANDS, fan, save_fan
+from montezarr.plot._fan import BANDS as BANDS
+from montezarr.plot._fan import fan, save_fan
 from montezarr.plot._figure import figure, require
 from montezarr.plot._histogram import histogram
 from montezarr.plot._paths import paths
 from montezarr.plot._trace import Trace
 
 __all__ = [
-    "BANDS",
     "Trace",
     "compare",
     "convergence",

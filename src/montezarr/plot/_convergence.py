@@ -19,7 +19,7 @@ from montezarr.plot._figure import (
 )
 from montezarr.plot._trace import Trace
 from montezarr.statistics._base import INTERVAL
-from montezarr.stream import Snapshot
+from montezarr.stream import Snapshot, Stream
 
 SETTLED = 4
 """Times the paths of the first snapshot, from where on all of the bands is shown."""
@@ -144,7 +144,7 @@ def _trace(stream: Any, name: Any) -> tuple[Trace, str]:
             if chosen is None:
                 chosen = trace.choose(name)
     finally:
-        if isinstance(stream, Generator):  # of which a wrong name leaves the rest undrawn
+        if isinstance(stream, (Generator, Stream)):  # of which a wrong name leaves the rest undrawn
             stream.close()
     if chosen is None:
         raise value_error("stream", "one snapshot or more", 0)

@@ -145,7 +145,33 @@ def quantity(table: xr.DataArray) -> str:
 
 
 def save_fan(data: Any, file: Any, **options: Any) -> None:
-    """Draw `fan` into a PNG, PDF or SVG file, without a window and without pyplot's state."""
+    """Draw `fan` into a file, without a window and without pyplot's state.
+
+    Parameters
+    ----------
+    data : DataArray (path, time), Dataset with one variable, or Snapshot
+        As for `fan`.
+    file : str, path or file object
+        A PNG, PDF or SVG file, by its ending; one that is there is replaced.
+    **options
+        As for `fan`.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError, MissingDependencyError
+        As `fan` does.
+    OSError
+        If the file cannot be written.
+
+    Examples
+    --------
+    >>> import montezarr as mz, pathlib, tempfile
+    >>> ds = mz.simulate(mz.BrownianMotion(), n_paths=2000, T=10, seed=1)
+    >>> file = pathlib.Path(tempfile.mkdtemp()) / "fan.svg"
+    >>> mz.plot.save_fan(ds, file, title="2,000 paths")
+    >>> file.stat().st_size > 0
+    True
+    """
     figures = import_optional("matplotlib.figure", extra="plot", purpose="A plot")
     picture = figures.Figure(figsize=SIZE, layout="constrained")
     fan(data, ax=picture.subplots(), **options)

@@ -60,7 +60,18 @@ def figure() -> Any:
 
 
 def require() -> None:
-    """Raise MissingDependencyError, with the line that installs it, if matplotlib is absent."""
+    """Raise, with the line that installs it, if matplotlib is absent: before a long run ends in it.
+
+    Raises
+    ------
+    MissingDependencyError
+        If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> mz.plot.require()
+    """
     import_optional("matplotlib", extra="plot", purpose="A plot")
 
 

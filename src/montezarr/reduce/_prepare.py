@@ -12,12 +12,26 @@ from dask.base import is_dask_collection
 from montezarr._checks import type_error, value_error
 from montezarr.errors import MemoryBudgetError
 from montezarr.lazy import memory_limit, show_bytes
-from montezarr.observed import PATH, Feed, Observed, as_dataset, feed_of, labels_of
+from montezarr.observed import (
+    PATH,
+    DrawnFeed,
+    Feed,
+    Observed,
+    as_dataset,
+    feed_of,
+    labels_of,
+)
 from montezarr.reduce._layout import Layout, layout_of
 from montezarr.statistics import statistics_of
 
 GROUPS = 8
 """Groups for which memory is planned where their number is not known."""
+
+DRAWN_COPIES = 3
+"""Slabs that a worker takes: the paths, what a program makes of them, both in float64 layout."""
+
+FIXED_BYTES = 2**24
+"""Stacks of threads, tables of draws, results on their way: what no path or cell adds to."""
 
 BY = "group"
 """Name of the variable of the groups where it has none."""
@@ -85,8 +99,9 @@ def check_memory(feed: Feed, layout: Layout) -> None:
 def memory_of(feed: Feed, layout: Layout) -> int:
     """Return the bytes that a reduction takes on this machine, as far as that is known before.
 
-    A worker holds the paths that it draws and one state more than it merges; with it go the
-    results that wait. Quantiles are taken to span 64 octaves, groups without labels to be eight.
+    A worker holds the paths that it draws, what is made of them, and one state more than it merges;
+    with it go the results that wait. Quantiles are taken to span 64 octaves, groups without labels
+    to be eight.
     """
     groups = 1
     if layout.by is not None:
@@ -97,7 +112,9 @@ def memory_of(feed: Feed, layout: Layout) -> int:
             states += groups * sum(np.asarray(array).nbytes for array in state)
         states += groups * sum(s.bytes_for(column.cells) for s in column.statistics)
     workers = feed.backend.workers if feed.backend.is_local else 1
-    return int(workers * (2 * feed.block_bytes + 6 * states) + 2 * states)
+    # What is computed has its copies in `block_bytes` already; 2 is for those of the layout.
+    copies = DRAWN_COPIES if isinstance(feed, DrawnFeed) else 2
+    return int(workers * (copies * feed.block_bytes + 6 * states) + 2 * states + FIXED_BYTES)
 
 
 def planned(feed: Feed, layout: Layout) -> dict[str, float | None]:
