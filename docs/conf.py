@@ -28,8 +28,6 @@ extensions = [
     "public_names",
 ]
 templates_path = ["_templates"]
-# A glob of a toctree is for pages that may come.
-suppress_warnings = ["toc.empty_glob"]
 exclude_patterns = ["_ext", "_templates", "_static", "reference/api/generated/all.rst"]
 nitpicky = False
 # A name in single backticks becomes a link where there is something of that name.

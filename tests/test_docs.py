@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 
 import pytest
 from pages import CLUSTER, PAGES, ROOT, blocks, name, run
@@ -14,6 +16,31 @@ def test_python_blocks_of_a_page_run_in_order(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "Agg")
     run(page, with_cluster=False)
+
+
+TESTED = [
+    page
+    for page in PAGES
+    if any("def test_" in b.code or "class Test" in b.code for b in blocks(page))
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", TESTED, ids=name)
+def test_the_tests_on_a_page_pass(page, tmp_path):
+    """Those that a reader gets by copying the page into a test module."""
+    module = tmp_path / "test_page.py"
+    module.write_text("\n".join(block.code for block in blocks(page)), encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-W", "error", str(module)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout
+    assert " passed" in done.stdout
+
+
+def test_pages_show_how_to_test_what_one_adds():
+    assert {page.stem for page in TESTED} == {
+        "add-a-backend", "add-a-process", "add-a-statistic"
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

