@@ -39,6 +39,7 @@ TABLE = {
             "plan",
             "bench",
             "plot",
+            "live",
             "dashboard",
             "report",
             "bits",

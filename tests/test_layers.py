@@ -31,7 +31,9 @@ PLACES = {
 
 ONLY_IN = {
     "zarr": {"store"},
-    "matplotlib": {"plot"},
+    "matplotlib": {"plot", "live"},
+    "IPython": {"live"},
+    "ipywidgets": {"live"},
     "tqdm": {"progress"},
     "click": {"cli"},
     "psutil": {"lazy", "bench", "store", "report"},

@@ -33,6 +33,7 @@ from montezarr.errors import (
 )
 from montezarr.grid import TimeGrid
 from montezarr.lazy import Plan
+from montezarr.live import live
 from montezarr.plan import plan
 from montezarr.processes import (
     BrownianMotion,
@@ -167,6 +168,7 @@ __all__ = [
     "batches",
     "extend",
     "generate_path_seeds",
+    "live",
     "merge",
     "open",
     "optimal_batch_size",

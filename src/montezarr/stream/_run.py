@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from functools import partial
 from typing import Any, final
@@ -31,7 +31,15 @@ DEPTH = 5
 
 @final
 class Run:
-    """One run of a stream; `is_stopping` may be set by anybody at any time."""
+    """One run of a stream.
+
+    Attributes
+    ----------
+    is_stopping : bool
+        Whether to stop; anybody may set it at any time.
+    watch : callable or None
+        Called by who reads the stream, whenever a task has ended and ten times a second.
+    """
 
     def __init__(
         self,
@@ -49,6 +57,12 @@ class Run:
         self.marks = Marks(step, rule, folded.paths)
         self.began = time.perf_counter()
         self.is_stopping = False
+        self.watch: Callable[[], None] | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all results."""
+        return [name for name, _ in self.layout.results()]
 
     def snapshots(self) -> Generator[Snapshot, None, None]:
         """Yield the snapshots."""
@@ -91,6 +105,8 @@ class Run:
 
     def _may_stop(self) -> bool:
         """Return whether to stop: without a block there would be no results at all."""
+        if self.watch is not None:
+            self.watch()
         return self.is_stopping and self.folded.paths > 0
 
     def _told(self, snapshot: Snapshot, watch: Watch, tally: Tally) -> Snapshot:

@@ -65,6 +65,10 @@ class Until(ABC):
         """Return the paths that are needed in all, as far as that can be predicted."""
         return None
 
+    def __str__(self) -> str:
+        """Return the rule as it reads after "until"."""
+        return repr(self)
+
     def __or__(self, other: Any) -> Until:
         return AnyOf((self, _rule(other)))
 
@@ -95,7 +99,10 @@ class Paths(Until):
 
     def reason(self, reached: Reached) -> str | None:
         """Return that there are enough paths."""
-        return f"{self.n:,} paths" if reached.paths >= self.n else None
+        return str(self) if reached.paths >= self.n else None
+
+    def __str__(self) -> str:
+        return f"{self.n:,} paths"
 
     def marks(self) -> tuple[int, ...]:
         """Return the number of paths in whole blocks."""
@@ -132,7 +139,10 @@ class Seconds(Until):
 
     def reason(self, reached: Reached) -> str | None:
         """Return that the time is over."""
-        return f"{self.s:g} s" if reached.seconds >= self.s else None
+        return str(self) if reached.seconds >= self.s else None
+
+    def __str__(self) -> str:
+        return f"{self.s:g} s"
 
     def needed(self, reached: Reached) -> int | None:
         """Return how far the paths get in that time, at the speed so far."""
@@ -211,7 +221,7 @@ class StandardError(Until):
             return None
         ratio = self._ratio(reached)
         is_small = ratio is not None and ratio <= 1
-        return f"standard errors within {self._tolerance()}" if is_small else None
+        return str(self) if is_small else None
 
     def needed(self, reached: Reached) -> int | None:
         """Return the paths after which they will be: they shrink with the root of the number."""
@@ -241,10 +251,10 @@ class StandardError(Until):
             largest = max(largest, float(ratio[varies].max(initial=0.0)))
         return largest or None
 
-    def _tolerance(self) -> str:
+    def __str__(self) -> str:
         parts = [f"{self.abs:g}"] if self.abs is not None else []
         parts += [f"{self.rel:g} of the estimate"] if self.rel is not None else []
-        return " or ".join(parts)
+        return f"standard errors within {' or '.join(parts)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +278,9 @@ class Several(Until):
 class AnyOf(Several):
     """Stop when one of several rules does; made by ``|``."""
 
+    def __str__(self) -> str:
+        return " or ".join(map(str, self.rules))
+
     def reason(self, reached: Reached) -> str | None:
         """Return the reason of the first rule that has one."""
         return next((r for rule in self.rules if (r := rule.reason(reached)) is not None), None)
@@ -282,6 +295,10 @@ class AnyOf(Several):
 @dataclass(frozen=True, slots=True)
 class AllOf(Several):
     """Stop when all of several rules do; made by ``&``."""
+
+    def __str__(self) -> str:
+        texts = [f"({rule})" if isinstance(rule, AnyOf) else str(rule) for rule in self.rules]
+        return " and ".join(texts)
 
     def reason(self, reached: Reached) -> str | None:
         """Return all reasons, if every rule has one."""
