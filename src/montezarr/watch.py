@@ -245,7 +245,7 @@ def estimates_of(ds: xr.Dataset) -> list[dict[str, Any]]:
             value, se = float(values[at]), float(errors[at])
             if not np.isfinite(value):
                 continue
-            where = ", ".join(str(i) for i in at) if array.ndim else ""
+            where = ", ".join(_place(array, dim, i) for dim, i in zip(array.dims, at, strict=False))
             half = NORMAL_95 * se if np.isfinite(se) else None
             out.append(
                 {
@@ -257,6 +257,14 @@ def estimates_of(ds: xr.Dataset) -> list[dict[str, Any]]:
                 }
             )
     return out
+
+
+def _place(array: xr.DataArray, dim: Any, i: int) -> str:
+    """Return where along a dimension, by its coordinate if there is one."""
+    if dim not in array.coords:
+        return f"{dim}={i}"
+    value = array[dim].values[i]
+    return f"{dim}={value:g}" if array[dim].dtype.kind == "f" else f"{dim}={value}"
 
 
 def table_of(estimates: Sequence[Mapping[str, Any]]) -> list[list[str]]:

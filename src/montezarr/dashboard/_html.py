@@ -38,7 +38,7 @@ def card(run: dict[str, Any]) -> str:
         f"<div style='color:{colour}'>{escape(plain(run['error']))}</div>" if run["error"] else ""
     )
     return (
-        "<div style='margin:6px 0 12px 0;font-size:14px;width:1200px'>"
+        "<div class='montezarr' style='margin:6px 0 12px 0;font-size:14px;width:1200px'>"
         f"<b>{escape(run['stage'])} {escape(run['process'])}</b>"
         f" <span style='color:{colour};font-weight:bold'>{escape(run['state'])}</span>"
         f" <span style='float:right'>{escape(' · '.join(facts))}</span>"
