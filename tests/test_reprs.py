@@ -376,3 +376,10 @@ def test_a_card_cuts_what_is_too_long():
     assert "and 28 more" in card.text()
     assert "and 28 more" in card.html()
     assert "n12" not in card.html()
+
+
+def test_what_prints_as_a_table_is_one_line_in_a_message():
+    with pytest.raises(mz.ArgumentTypeError) as error:
+        mz.reduce(engine_result(), "mean")
+    assert "\n" not in str(error.value)
+    assert "got montezarr.SimulationResult: 2,000 paths" in str(error.value)

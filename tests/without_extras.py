@@ -27,6 +27,8 @@ NAMES = [
     ("plot", "mz.plot.save_fan(ds, here / 'fan.png')"),
     ("plot", "mz.plot.paths(ds)"),
     ("plot", "mz.plot.histogram(ds.x[:, -1])"),
+    ("plot", "mz.plot.density(ds)"),
+    ("plot", "mz.plot.compare(ds, ds)"),
     ("plot", "mz.plot.convergence(mz.stream(ds.x[:, -1], 'mean'))"),
     ("plot", "cli('run', with_plot)"),
     ("joblib", "engine.simulate(10, 5, parallel=True, backend='joblib')"),
@@ -59,10 +61,12 @@ WORKS = {
     "reprs": "all([ds._repr_html_(), ds.mz.recipe._repr_html_(), mz.plan(ds)._repr_html_(),"
     " str(ds.mz)])",
     "dask": "on_dask()",
+    "live": "[s.paths for s in mz.live(mz.stream(ds.x[:, -1], 'mean'))][-1]",
+    "report": "report()",
     "command plan": "cli('plan', without_plot)",
     "command run": "cli('run', without_plot)",
 }
-"""What needs none."""
+"""What needs none; a function that is not there is left out here too."""
 
 JOB = """
 [process]
@@ -109,20 +113,26 @@ def setting(here):
         ):
             return float(mz.reduce(ds.x, "mean").x_mean[-1]), float(ds.x[:, -1].mean().compute())
 
+    def report():
+        with mz.report(here / "run.html") as written:
+            written.add(mz.plan(ds))
+            written.add(mz.reduce(ds.x, "mean"))
+        return [word in (here / "run.html").read_text() for word in ("plan", "x_mean", "threads")]
+
     def walk(rng, T):
         return rng.normal(size=T + 1).cumsum()
 
     engine = mz.MonteCarloEngine(gbm)
     return {
         "mz": mz, "ds": ds, "engine": engine, "here": here, "store": here / "s.zarr",
-        "export": export, "walk": walk, "cli": cli, "on_dask": on_dask,
+        "export": export, "walk": walk, "cli": cli, "on_dask": on_dask, "report": report,
         "with_plot": with_plot, "without_plot": without_plot,
     }  # fmt: skip
 
 
 def is_there(mz, expression):
     """Return whether the function of montezarr that an expression calls exists."""
-    called = re.match(r"mz\.([\w.]+)\(", expression)
+    called = re.search(r"(?<![\w.])mz\.([\w.]+)\(", expression)
     try:
         return called is None or callable(attrgetter(called[1])(mz))
     except AttributeError:
@@ -138,6 +148,8 @@ def found():
         err = io.StringIO()
         with contextlib.redirect_stderr(err):
             for title, expression in WORKS.items():
+                if not is_there(names["mz"], expression):
+                    continue
                 try:
                     works[title] = eval(expression, names)
                 except Exception as error:

@@ -344,6 +344,10 @@ def recall(key: str, layers: Iterable[str] = (), n_paths: int | None = None) -> 
 class Plan:
     """What a run will cost, known before it starts; printable.
 
+    Printed, and in a notebook: the process as an equation with its parameters; the backend that it
+    would run on, and why; number and size of chunks; time per path and in all; memory; size of the
+    store; how a reduction has the paths.
+
     Attributes
     ----------
     process, sampler : str

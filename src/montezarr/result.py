@@ -99,6 +99,9 @@ class _Paths(Sequence[Path]):
 class SimulationResult:
     """The paths of a simulation, in the order of their indices.
 
+    Printed, and in a notebook: the process as an equation with its parameters, the size in paths,
+    times and bytes, the seed, where and how fast they were drawn, and what failed.
+
     Attributes
     ----------
     dataset : Dataset

@@ -29,6 +29,9 @@ class Process(ABC):
     implements `sample`. Export it in `montezarr.processes` and the conformance suite
     (`montezarr.testing.ProcessTests`) finds it, and tests its `examples`.
 
+    Its repr is the call that makes it. Printed, and in a notebook, it shows its `equation` and its
+    parameters, with the symbols of the equation.
+
     Examples
     --------
     >>> import montezarr as mz

@@ -120,7 +120,7 @@ class Verification:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        rows = [("state", self._state()), ("looked at", self._looked_at())]
+        rows = [("state", self._state()), ("paths", self._looked_at())]
         if self.repaired:
             rows.append(("repaired", f"{len(self.repaired):,} files made anew"))
         if self.environment is not None:

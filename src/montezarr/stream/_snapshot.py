@@ -25,6 +25,9 @@ TIGHTEST = 2**17
 class Snapshot:
     """The results of the paths 0 ... paths - 1.
 
+    Printed: a line for each estimate with its standard error and confidence sequence. In a
+    notebook: a table of all results. Both with the speed, and the time left or why it stopped.
+
     Attributes
     ----------
     paths : int
