@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+import montezarr as mz
+
 N, T = 10**7, 20
 
 PROGRAM = """
@@ -61,8 +63,6 @@ def test_a_picture_of_many_paths_takes_the_memory_that_the_plan_says(name):
 
 
 def test_the_memory_of_a_plan_does_not_depend_on_the_number_of_paths():
-    import montezarr as mz
-
     plans = [
         mz.plan(mz.simulate(mz.BrownianMotion(), n_paths=n, T=T, seed=1), mz.Quantile())
         for n in (10**6, 10**9)
@@ -70,3 +70,14 @@ def test_the_memory_of_a_plan_does_not_depend_on_the_number_of_paths():
     assert plans[0].reduction_bytes == plans[1].reduction_bytes > 2**24
     assert f"{plans[0].reduction_bytes / 2**20:.1f} MiB of memory" in str(plans[0])
     assert mz.plan(mz.simulate(mz.BrownianMotion(), n_paths=2000, T=T)).reduction_bytes is None
+
+
+def test_of_one_time_of_stored_paths_whole_chunks_are_read_and_planned(tmp_path):
+    ds = mz.simulate(mz.BrownianMotion(), n_paths=4096, T=99, seed=1, chunks=2048)
+    stored = mz.write(ds, tmp_path / "a.zarr").isel(time=-1)
+    chunk = 2048 * 100 * 8
+    # An expression that looks at a whole chunk is computed chunk by chunk.
+    drawn = (ds - ds.mean("path")).isel(time=-1)
+    for data in (stored, drawn):
+        with mz.backend("synchronous"):
+            assert mz.plan(data, "mean").reduction_bytes > 2**24 + 2 * chunk

@@ -118,7 +118,13 @@ def feed_of(ds: xr.Dataset, observe: Callable[[xr.Dataset], Any] | None = None) 
         return _key(tokenize(names, feed.code()), observe)
 
     feed = ComputedFeed(
-        ds, schema, backend, observe=observer, how=f"chunk by chunk ({reason})", key=key
+        ds,
+        schema,
+        backend,
+        observe=observer,
+        how=f"chunk by chunk ({reason})",
+        key=key,
+        drawn_bytes=0 if run is None else run.path_bytes,
     )
     return feed
 

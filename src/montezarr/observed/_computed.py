@@ -77,6 +77,7 @@ class ComputedFeed(Feed):
         observe: Observe | None = None,
         how: str,
         key: Key,
+        drawn_bytes: int = 0,
     ):
         # One chunk along all other dimensions, and the same ones along the paths.
         whole = {d: -1 for d in ds.dims if d != PATH}
@@ -88,6 +89,7 @@ class ComputedFeed(Feed):
         self.how, self.key = how, key
         self._graph: dict[Any, Any] | None = None
         self._held: dict[Any, Any] = {}
+        self._drawn_bytes = drawn_bytes
         self._source_bytes = sum(array.nbytes for array in self.arrays) // sum(self.chunks)
 
     def task(self, fold: Fold) -> ComputedTask:
@@ -121,13 +123,24 @@ class ComputedFeed(Feed):
 
     @property
     def block_bytes(self) -> int:
-        """Bytes of a chunk, and of what its expression makes of it."""
-        return 3 * max(self.chunks) * max(self._source_bytes, self.schema.path_bytes)
+        """Bytes of a chunk, of what its expression makes of it, and of what is read for it."""
+        own = max(self._source_bytes, self.schema.path_bytes)
+        return max(self.chunks) * max(3 * own, own + 2 * self._read_bytes())
 
     def code(self) -> str:
         """Return a digest of the user's functions that compute the first chunk."""
         part = next(iter(self.items(0, 1, 1)))[3]
         return digest_of_code(f for node in part.graph.values() for f in functions_in(node))
+
+    def _read_bytes(self) -> int:
+        """Return the bytes of a path as it is drawn or read: of one time all times are."""
+        part = next(iter(self.items(0, 1, 1)))[3]
+        read = 0
+        for node in part.graph.values():
+            array: Any = getattr(node, "value", None)
+            if hasattr(array, "dtype") and not isinstance(array, np.ndarray):
+                read += int(np.prod(array.shape, dtype=np.int64)) * array.dtype.itemsize
+        return max(self._drawn_bytes, read // sum(self.chunks))
 
     def _key(self, k: int, chunk: int) -> tuple[Any, ...]:
         array, axis = self.arrays[k], self.axes[k]
