@@ -21,6 +21,9 @@ from montezarr.watch import table_of
 
 PACKAGES = ("montezarr", "numpy", "numba", "dask", "distributed", "xarray", "zarr")
 
+SHORTEST = 0.1
+"""Seconds between two moments of which the speed is shown."""
+
 IN_THREADS = ("synchronous", "threads")
 LIBRARIES = "Memory is that of all processes; in what happened, new workers load their libraries."
 
@@ -28,7 +31,8 @@ STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1000px; margin: 2em auto; padding: 0 1em;
        color: #222; background: #fff; }
 h1 { font-size: 1.6em; } h2 { font-size: 1.2em; margin-top: 2em; border-bottom: 1px solid #ccc; }
-.facts, .caption { color: #666; } .error { color: #b00020; font-weight: 600; }
+.facts, .caption { color: #666; } .part { margin-bottom: 14px; }
+.error { color: #b00020; font-weight: 600; }
 pre { white-space: pre-wrap; } img { max-width: 100%; }
 iframe { width: 100%; height: 900px; border: 1px solid #ccc; }
 """
@@ -108,7 +112,8 @@ def _run(entry: Entry) -> str:
         parts.append(Card("workers", table=workers).html())
     if len(estimates) > 1:
         parts.append(Card("estimates", table=estimates).html())
-    return "<section>" + "<div>".join(parts) + "</div>" * (len(parts) - 1) + "</section>"
+    blocks = "".join(f'<div class="part">{part}</div>' for part in parts[1:] if part)
+    return f"<section>{parts[0]}{blocks}</section>"
 
 
 def _against_plan(entry: Entry) -> list[list[str]]:
@@ -136,11 +141,11 @@ def _picture(entry: Entry) -> str:
     speeds = [
         (b[0], (b[1] - a[1]) / (b[0] - a[0]))
         for a, b in pairwise(moments)
-        if b[0] > a[0] and b[1] >= a[1]
+        if b[0] > a[0] + SHORTEST and b[1] >= a[1]
     ]
     if len(speeds) < 3:
         return ""
-    width, height, left, below = 640, 150, 70, 22
+    width, height, left, below = 640, 150, 80, 22
     end, top = speeds[-1][0], max(s for _, s in speeds) or 1.0
     points = " ".join(
         f"{left + (width - left) * at / end:.1f},{height * (1 - 0.9 * s / top):.1f}"
@@ -151,7 +156,7 @@ def _picture(entry: Entry) -> str:
         "<title>paths per second over time</title>"
         f'<path d="M{left},0V{height}H{width}" stroke="#999" fill="none"/>'
         f'<polyline points="{points}" fill="none" stroke="#0072B2" stroke-width="2"/>'
-        f'<text x="0" y="{height * 0.1 + 4:.0f}">{top:.3g}/s</text>'
+        f'<text x="0" y="{height * 0.1 + 4:.0f}">{top:,.0f}/s</text>'
         f'<text x="{left - 12}" y="{height}">0</text>'
         f'<text x="{width}" y="{height + 15}" text-anchor="end">{escape(duration(end))}</text>'
         "</svg>"
