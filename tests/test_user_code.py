@@ -170,3 +170,26 @@ def test_the_number_of_workers_that_dask_is_told_is_the_plans():
         assert mz.plan(ds).workers == 7
     with dask.config.set(scheduler="synchronous"):
         assert mz.plan(ds).workers == 1
+
+
+class Pair:
+    """A vectorised process of two variables that stay where they are."""
+
+    variables = ("s", "v")
+
+    def sample(self, draws, grid, x0):
+        out = np.empty((2, grid.T + 1, draws.n))
+        out[:] = x0.reshape(2, 1, -1)
+        return out
+
+
+def test_initial_states_by_the_names_of_the_variables_also_one_for_each_path():
+    states = {"v": 2.0, "s": np.arange(2048.0)}
+    ds = mz.simulate(Pair(), n_paths=2048, T=1, x0=states, seed=1)
+    np.testing.assert_array_equal(ds.s.isel(time=1), np.arange(2048.0))
+    assert (ds.v == 2).all()
+    ds = mz.simulate(Pair(), n_paths=4, T=1, x0={"v": 2.0, "s": 1.0}, seed=1)
+    assert (ds.v == 2).all()
+    assert (ds.s == 1).all()
+    with pytest.raises(mz.ArgumentValueError, match="x0: expected a value for each of s, v"):
+        mz.simulate(Pair(), n_paths=4, T=1, x0={"v": 2.0}, seed=1)

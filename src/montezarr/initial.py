@@ -10,7 +10,6 @@ import numpy as np
 import xarray as xr
 
 from montezarr._checks import type_error, value_error
-from montezarr.processes import Process
 from montezarr.recipe import digest_of
 
 
@@ -33,7 +32,9 @@ def per_path(process: Any, x0: Any, n_paths: int) -> tuple[str | None, Any, bool
     ArgumentTypeError, ArgumentValueError
         If there is not one entry per path, or entries are neither numbers nor labels.
     """
-    names = process.variables if isinstance(process, Process) else ("x",)
+    names = getattr(process, "variables", None) if hasattr(process, "sample") else None
+    if not isinstance(names, (list, tuple)):
+        names = ("x",)
     if len(names) > 1:
         if isinstance(x0, Mapping):
             x0 = [x0[name] for name in names] if set(x0) == set(names) else None

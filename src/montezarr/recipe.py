@@ -230,8 +230,11 @@ _PLAIN = (bool, int, float, complex, str, bytes, tuple, np.ndarray)
 """Types of class attributes that count; caches and registries, which change, do not."""
 
 
-_FOUNDATIONS = ("builtins", "abc", "collections", "enum", "typing", __name__.partition(".")[0])
-"""Packages of base classes whose code is not part of anyone's model."""
+_FOUNDATIONS = (
+    "builtins", "abc", "collections", "enum", "typing",
+    "dask", "pandas", "xarray", __name__.partition(".")[0],
+)  # fmt: skip
+"""Packages of classes whose code is not part of anyone's model: containers of its numbers."""
 
 
 def _function_in(value: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -180,7 +180,7 @@ def _bind_counter(sampling: Sampling, dtype: str | None, first_x0: Any) -> Sampl
     if isinstance(names, str) or not isinstance(names, (tuple, list)) or not names:
         raise type_error("process", "variables to be a sequence of names", names)
     variables = tuple(Variable(_variable_name(name), dtype or "float64") for name in names)
-    trial = replace(sampling, variables=variables)
+    trial = replace(sampling, variables=variables, x0=_in_order(sampling.x0, names))
     with _no_global_stream(trial):
         rows = _first_rows(trial, first_x0, 2)
         count = rows.shape[-1]
@@ -190,6 +190,15 @@ def _bind_counter(sampling: Sampling, dtype: str | None, first_x0: Any) -> Sampl
     if dtype is None and value.dtype.name in DTYPES:
         variables = tuple(Variable(v.name, value.dtype.name) for v in variables)
     return replace(trial, variables=variables)
+
+
+def _in_order(x0: Any, names: Sequence[str]) -> Any:
+    """Return the initial states of variables in the order of these, where it is by their names."""
+    if not isinstance(x0, Mapping):
+        return x0
+    if set(x0) != set(names):
+        raise value_error("x0", f"a value for each of {', '.join(names)}", x0)
+    return tuple(x0[name] for name in names)
 
 
 def _bind_declared(
