@@ -19,13 +19,12 @@ _NO_NUMBERS = (bool, np.bool_, np.timedelta64)
 
 
 def show(value: object, limit: int = 80) -> str:
-    """Return a repr of `value` that fits into a message, also of one that has none."""
+    """Return a repr of `value` that fits into a message, in one line, also of one that has none."""
     try:
         text = repr(value)
     except Exception:  # an integer of over 4300 digits, or a class with a faulty __repr__
         text = f"<{type(value).__name__}>"
-    if "\n" in text:  # of an array, or of what prints as a table
-        text = " ".join(text.split())
+    text = " ".join(text.split())
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
