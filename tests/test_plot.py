@@ -284,6 +284,7 @@ ROWS = [
     (lambda: mz.plot.histogram(SNAPSHOT), ValueError, "data: .*_histogram"),
     (lambda: mz.plot.histogram(SNAPSHOT, time=1.0), ValueError, "time"),
     (lambda: mz.plot.histogram(DS.x.isel(time=1) * np.nan), ValueError, "data: .*finite"),
+    (lambda: run(None).x.isel(time=1).mz.plot.convergence(), ValueError, "until"),
     (lambda: mz.plot.convergence(1), TypeError, "stream"),
     (lambda: mz.plot.convergence("mean"), TypeError, "stream"),
     (lambda: mz.plot.convergence([1]), TypeError, "stream"),

@@ -21,8 +21,18 @@ from montezarr.dataset import simulate
 from montezarr.draws import Draws
 from montezarr.errors import ArgumentTypeError, ArgumentValueError
 from montezarr.grid import TimeGrid
-from montezarr.processes import BUILT_IN, HasBound, HasLabels, HasMean, HasVariance, Process
+from montezarr.processes import (
+    BUILT_IN,
+    HasBound,
+    HasDensity,
+    HasLabels,
+    HasMean,
+    HasProbability,
+    HasVariance,
+    Process,
+)
 from montezarr.replay import replay
+from montezarr.seeding import BLOCK
 
 SEED = 20_240_229
 N_PATHS = 1_100
@@ -240,6 +250,26 @@ class ProcessTests:
                 error = squares.std(axis=1) / np.sqrt(MANY_PATHS)
                 limit = STANDARD_ERRORS * error + 1e-9 * (1 + np.abs(expected))
                 assert (np.abs(squares.mean(axis=1) - expected) <= limit).all(), name
+
+    def test_paths_have_the_distribution_it_states(self, process: Process) -> None:
+        if not isinstance(process, (HasDensity, HasProbability)):
+            return
+        start = process.check_x0(_start(process), process.dtypes[0]).item()
+        for grid in self._grids():
+            t = grid.T if process.counts_steps else grid.times[-1] - grid.times[0]
+            first, rest = np.split(_many(process, grid)[-1], [BLOCK])
+            edges = np.unique(np.quantile(first, np.linspace(0.02, 0.98, 13)))
+            if isinstance(process, HasDensity):
+                x = np.linspace(edges[:-1], edges[1:], 201)
+                shares = np.trapezoid(process.density(x, t, start), x, axis=0)
+            else:
+                edges = np.unique(np.floor(np.append(edges, edges[-1] + 1))) - 0.5
+                k = np.arange(np.ceil(edges[0]), edges[-1])
+                shares, _ = np.histogram(k, edges, weights=process.probability(k, t, start))
+            counts, _ = np.histogram(rest, edges)
+            error = np.sqrt(rest.size * shares * (1 - shares))
+            limit = STANDARD_ERRORS * error + 1e-3 * rest.size * shares
+            assert (np.abs(counts - rest.size * shares) <= limit).all()
 
     def test_no_path_goes_beyond_the_bound_it_states(self, process: Process, dtype: str) -> None:
         if not isinstance(process, HasBound):
