@@ -47,7 +47,7 @@ TABLE = {
             "job",
             "export",
         },
-        "the engine; pictures, dashboard, plans, measuring, jobs, other formats",
+        "the engine; pictures, live runs, dashboard, plans, measuring, jobs, other formats",
     ),
     9: Level({"accessor", "cli"}, "forwarding only"),
 }

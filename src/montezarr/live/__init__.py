@@ -38,7 +38,8 @@ def live(stream: Stream, *, name: str | None = None, every: float = 0.5) -> Iter
         The result to show, such as ``"payoff_mean"``: one number with a standard error. By default
         the first one that there is.
     every : float
-        Seconds between two pictures at least, > 0. Drawing takes a tenth of the time at most.
+        Seconds between two pictures at least, > 0; more where drawing them would take more than a
+        tenth of one processor.
 
     Yields
     ------

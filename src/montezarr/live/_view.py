@@ -10,7 +10,7 @@ from typing import Self
 from montezarr.live._watched import Watched
 
 SHARE = 0.1
-"""Share of the time that drawing may take."""
+"""Share of one processor that drawing may take."""
 
 
 class View(ABC):
@@ -27,7 +27,9 @@ class View(ABC):
     def __init__(self, watched: Watched, every: float):
         self.watched, self.every = watched, every
         self._pictured: int | None = None
-        self._next_text = self._next_picture = 0.0
+        self._next_text = 0.0
+        # Tasks are small at first, and would have to wait for it.
+        self._next_picture = time.perf_counter() + every
 
     @abstractmethod
     def show_text(self, *, is_last: bool) -> None:
@@ -53,9 +55,10 @@ class View(ABC):
         if is_new and (is_last or now >= self._next_picture):
             assert last is not None
             self._pictured = last.paths
+            before = time.thread_time()
             self.show_picture()
-            after = time.perf_counter()
-            self._next_picture = after + max(self.every, (after - now) / SHARE)
+            cost = time.thread_time() - before
+            self._next_picture = time.perf_counter() + max(self.every, cost / SHARE)
         if is_last or now >= self._next_text:
             self.show_text(is_last=is_last)
             self._next_text = time.perf_counter() + self.every
@@ -64,7 +67,7 @@ class View(ABC):
 
     def __enter__(self) -> Self:
         self.begin()
-        self.watched.run.watch = self.update
+        self.watched.run.tick = self.update
         return self
 
     def __exit__(
@@ -73,10 +76,10 @@ class View(ABC):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self.watched.run.watch is not None:
+        if self.watched.run.tick is not None:
             is_left = kind is None or issubclass(kind, GeneratorExit)
             self._close("left by its reader" if is_left else str(kind and kind.__name__))
 
     def _close(self, stopped: str) -> None:
-        self.watched.run.watch = None
+        self.watched.run.tick = None
         self.end(stopped)

@@ -37,7 +37,7 @@ class Run:
     ----------
     is_stopping : bool
         Whether to stop; anybody may set it at any time.
-    watch : callable or None
+    tick : callable or None
         Called by who reads the stream, whenever a task has ended and ten times a second.
     """
 
@@ -57,7 +57,7 @@ class Run:
         self.marks = Marks(step, rule, folded.paths)
         self.began = time.perf_counter()
         self.is_stopping = False
-        self.watch: Callable[[], None] | None = None
+        self.tick: Callable[[], None] | None = None
 
     @property
     def names(self) -> list[str]:
@@ -105,8 +105,8 @@ class Run:
 
     def _may_stop(self) -> bool:
         """Return whether to stop: without a block there would be no results at all."""
-        if self.watch is not None:
-            self.watch()
+        if self.tick is not None:
+            self.tick()
         return self.is_stopping and self.folded.paths > 0
 
     def _told(self, snapshot: Snapshot, watch: Watch, tally: Tally) -> Snapshot:
