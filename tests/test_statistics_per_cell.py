@@ -489,10 +489,23 @@ def test_too_many_states_are_an_error_with_a_remedy():
 # Histograms
 
 
-def test_given_edges_are_those_of_numpy():
+@pytest.mark.parametrize(
+    "edges",
+    [
+        [-1.0, -0.1, 0.0, 0.3, 1.0],
+        np.linspace(-1.0, 1.0, 61),
+        [-1.0, -0.45, 0.05, 0.5, 1.0],
+        [-1.0, 0.0, 1.0],
+        [-1.0, 1.0],
+    ],
+    ids=["uneven", "even", "nearly even", "two bins", "one bin"],
+)
+def test_given_edges_are_those_of_numpy(edges):
     rng = np.random.default_rng(13)
-    edges = np.array([-1.0, -0.1, 0.0, 0.3, 1.0])
-    values = rng.choice([*edges, 0.1, 2.0, -5.0, np.nan, -0.0], size=(4, 3 * BLOCK))
+    edges = np.array(edges)
+    beside = np.nextafter(edges, np.inf), np.nextafter(edges, -np.inf)
+    special = [0.1, 2.0, -5.0, np.nan, -0.0, 1e308, -1e308]
+    values = rng.choice([*edges, *np.concatenate(beside), *special], size=(4, 3 * BLOCK))
     found = arrays(Histogram(edges=edges), values)
     for cell, row in enumerate(values):
         np.testing.assert_array_equal(found["histogram"][cell], np.histogram(row, edges)[0])

@@ -111,6 +111,30 @@ def extent(values, low, high, near):
 
 
 @compile_loops
+def count_between(values, edges, per_bin, counts):
+    """Count rows (cells, n) between edges that are nearly even: below, in each bin, above.
+
+    The place among even edges is right or next to it; the edges themselves decide.
+    """
+    last = edges.size - 2
+    for i in range(values.shape[0]):
+        x, row = values[i], counts[i]
+        for j in range(x.size):
+            v = x[j]
+            if v < edges[0]:
+                row[0] += 1
+            elif v > edges[last + 1]:
+                row[last + 2] += 1
+            elif v == v:
+                k = min(int((v - edges[0]) * per_bin), last)
+                while k > 0 and v < edges[k]:
+                    k -= 1
+                while k < last and v >= edges[k + 1]:
+                    k += 1
+                row[k + 1] += 1
+
+
+@compile_loops
 def count_bins(values, patterns, shift, first, base, positive, counts):
     """Count the bins of rows (cells, n); `patterns` are the same numbers as int64."""
     for i in range(values.shape[0]):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from montezarr._checks import check_array, check_int, value_error
 from montezarr.statistics._base import Estimate, Sample, Source, Statistic
 from montezarr.statistics._shares import Array, Counts, share
+from montezarr.statistics._sums import compiled
 from montezarr.statistics._widths import BinnedCounts, bin_counts, merge_bins
 
 
@@ -76,7 +77,7 @@ class Histogram(Statistic):
     References
     ----------
     Scott, Multivariate Density Estimation, 1992, chapter 3: the variance of the density. With
-    `edges`, the package boost-histogram counts.
+    `edges` that are not even, the package boost-histogram counts.
 
     Examples
     --------
@@ -115,11 +116,10 @@ class Histogram(Statistic):
         nothing = np.zeros(len(sample.values), np.int64)
         if self.edges is None:
             return HistogramState(*bin_counts(sample.values, self.bins), nothing, nothing)
-        counts = _fill(sample.values, np.array(self.edges))
-        absent = sample.values[0].size - sample.count.sum(axis=-1, dtype=np.int64)
+        counts = _counted(sample, np.array(self.edges))
         return HistogramState(
             np.full(1, np.inf), np.full(1, -np.inf), np.zeros(1, np.int64), np.zeros(1, np.int64),
-            counts[:, 1:-1], counts[:, 0], counts[:, -1] - absent,  # boost takes NaN for large
+            counts[:, 1:-1], counts[:, 0], counts[:, -1],
         )  # fmt: skip
 
     def merge(self, a: HistogramState, b: HistogramState) -> HistogramState:
@@ -200,8 +200,30 @@ class Histogram(Statistic):
         return out
 
 
-def _fill(values: Array, edges: Array) -> Counts:
+def _counted(sample: Sample, edges: Array) -> Counts:
     """Return the numbers (cells, bins + 2) of values below, in each bin and above."""
+    kernel = compiled()
+    cells = len(sample.values)
+    if kernel is not None and _are_even(edges):
+        counts = np.zeros((cells, len(edges) + 1), np.int64)
+        per_bin = (len(edges) - 1) / (edges[-1] - edges[0])
+        kernel.count_between(sample.values.reshape(cells, -1), edges, per_bin, counts)
+        return counts
+    counts = _fill(sample.values, edges)
+    # boost-histogram takes NaN for large.
+    counts[:, -1] -= sample.values[0].size - sample.count.sum(axis=-1, dtype=np.int64)
+    return counts
+
+
+def _are_even(edges: Array) -> bool:
+    """Return whether each edge lies within half a bin of where it would be among even ones."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        even = np.linspace(edges[0], edges[-1], len(edges))
+        return bool(np.all(np.abs(edges - even) <= (even[1] - even[0]) / 2))
+
+
+def _fill(values: Array, edges: Array) -> Counts:
+    """Do the same for any edges, with NaN among the values above."""
     import boost_histogram as bh  # not for those who take no histogram
 
     cells = len(values)
