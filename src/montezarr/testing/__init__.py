@@ -9,10 +9,14 @@ _pytest = import_optional("pytest", extra="test", purpose="montezarr.testing")
 import_optional("hypothesis", extra="test", purpose="montezarr.testing")
 # Before its import, so that a failing assert in a suite shows its values as in any test module.
 _pytest.register_assert_rewrite(
-    "montezarr.testing.processes", "montezarr.testing.statistics", "montezarr.testing._folds"
+    "montezarr.testing.backends",
+    "montezarr.testing.processes",
+    "montezarr.testing.statistics",
+    "montezarr.testing._folds",
 )
 
-from montezarr.testing.processes import ProcessTests  # noqa: E402 - after the registration
+from montezarr.testing.backends import BackendTests  # noqa: E402 - after the registration
+from montezarr.testing.processes import ProcessTests  # noqa: E402
 from montezarr.testing.statistics import StatisticTests  # noqa: E402
 
-__all__ = ["ProcessTests", "StatisticTests"]
+__all__ = ["BackendTests", "ProcessTests", "StatisticTests"]
