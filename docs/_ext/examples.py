@@ -42,8 +42,8 @@ def setup(app):
 
 
 def notebooks(folder):
-    """Return the text notebooks of a folder by name."""
-    files = sorted(folder.glob("*.md"))
+    """Return the text notebooks of a folder by name: first the one to begin with."""
+    files = sorted(folder.glob("*.md"), key=lambda file: (file.stem != "quickstart", file.stem))
     return {file.stem: file for file in files if file.stem.lower() not in {"readme", "index"}}
 
 

@@ -144,12 +144,14 @@ class Dask(Backend):
 
     def __enter__(self) -> Dask:
         super().__enter__()
+        # A notebook makes a red box of what is on standard error.
+        out = sys.stdout if "ipykernel" in sys.modules else sys.stderr
         if find_spec("bokeh") is None:
-            print('Dask dashboard: needs pip install "montezarr[dashboard]"', file=sys.stderr)
+            print('Dask dashboard: needs pip install "montezarr[dashboard]"', file=out)
         else:
             link = dashboard_link(self.client)
             runs = f"{link.removesuffix('status')}montezarr"
-            print(f"Dask dashboard: {link}, runs: {runs}", file=sys.stderr)
+            print(f"Dask dashboard: {link}, runs: {runs}", file=out)
         return self
 
     def submit(self, function: Callable[[Any], Any], item: Any) -> Future[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, final
 
-from montezarr._html import Card
+from montezarr._html import Card, count
 
 SHOWN = 10
 """Problems that are printed."""
@@ -131,7 +131,7 @@ class Verification:
         return Card(f"Verification of {self.path}", rows).html()
 
     def _state(self) -> str:
-        state = "intact" if self.ok else f"{len(self.problems):,} problems"
+        state = "intact" if self.ok else count(len(self.problems), "problem")
         if not self.is_complete and self.target:
             state += f", incomplete ({100 * self.n_paths // self.target} %)"
         return state

@@ -127,6 +127,8 @@ class ProcessTests:
         assert tokenize(copy, ensure_deterministic=True) == token
 
     def test_its_docstring_says_parameters_and_references(self, process: Process) -> None:
+        if not type(process).__module__.startswith("montezarr."):
+            pytest.skip("what a process of one's own says is one's own affair")
         text = type(process).__doc__ or ""
         assert "Parameters\n" in text
         assert "References\n" in text
