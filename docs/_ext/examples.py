@@ -42,7 +42,7 @@ def setup(app):
 
 
 def notebooks(folder):
-    """Return the text notebooks of a folder by name: first the one to begin with."""
+    """Return the text notebooks of a folder by name, the quickstart first."""
     files = sorted(folder.glob("*.md"), key=lambda file: (file.stem != "quickstart", file.stem))
     return {file.stem: file for file in files if file.stem.lower() not in {"readme", "index"}}
 
