@@ -382,6 +382,16 @@ class Plan:
         Paths on which a compression was measured.
     equation : str
         Equation of the process and its parameters, or the parameters alone; may be empty.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> ds = mz.simulate(mz.BrownianMotion(), n_paths=10**8, T=99, seed=1, chunks=65_536)
+    >>> plan = mz.plan(ds)
+    >>> plan.paths, plan.chunks, plan.total_bytes
+    (100000000, 1526, 80000000000)
+    >>> plan.worker_bytes == 3 * plan.chunk_bytes
+    True
     """
 
     process: str

@@ -47,6 +47,15 @@ class Snapshot:
         The time that they take at this speed.
     stopped : str or None
         Why this is the last snapshot; None where it is not.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> ds = mz.simulate(mz.BrownianMotion(), n_paths=None, T=1, seed=1)
+    >>> for snapshot in mz.stream(ds.x.isel(time=-1), "mean", until=mz.Paths(8192)):
+    ...     pass
+    >>> snapshot.paths, snapshot["x_mean"].round(2).item()
+    (8192, 0.01)
     """
 
     paths: int

@@ -41,7 +41,15 @@ class Reached:
 
 
 class Until(ABC):
-    """Base of the rules; ``a | b`` stops when either does, ``a & b`` when both do."""
+    """Base of the rules; ``a | b`` stops when either does, ``a & b`` when both do.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> rule = mz.StandardError(rel=0.01) | mz.Paths(10**6)
+    >>> isinstance(rule, mz.Until)
+    True
+    """
 
     @abstractmethod
     def reason(self, reached: Reached) -> str | None:
@@ -90,6 +98,14 @@ class Paths(Until):
     ------
     ArgumentTypeError, ArgumentValueError
         If it is no such number.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> ds = mz.simulate(mz.RandomWalk(), n_paths=None, T=1, seed=1)
+    >>> *_, last = mz.stream(ds.x.isel(time=-1), "mean", until=mz.Paths(5000))
+    >>> last.paths
+    5120
     """
 
     n: int
@@ -130,6 +146,14 @@ class Seconds(Until):
     ------
     ArgumentTypeError, ArgumentValueError
         If it is no such number.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> ds = mz.simulate(mz.RandomWalk(), n_paths=10_000, T=1, seed=1)
+    >>> *_, last = mz.stream(ds, "mean", until=mz.Seconds(60.0))  # the paths end before
+    >>> last.paths
+    10000
     """
 
     s: float
@@ -186,6 +210,15 @@ class StandardError(Until):
     ------
     ArgumentTypeError, ArgumentValueError
         If neither `abs` nor `rel` is given, or one is no such number.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> ds = mz.simulate(mz.BrownianMotion(), n_paths=None, T=1, seed=1)
+    >>> rule = mz.StandardError(abs=0.01)
+    >>> *_, last = mz.stream(ds.x.isel(time=-1), "mean", until=rule)
+    >>> last["x_mean_se"].item() <= 0.01
+    True
     """
 
     abs: float | None = None
