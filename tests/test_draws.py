@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special
 
+import montezarr as mz
 from montezarr import Draws
 from montezarr.draws import MAX_SLOT, MAX_STEPS, has_kernel, kernel, reference
 from montezarr.errors import ArgumentTypeError, ArgumentValueError
@@ -689,19 +690,30 @@ def test_first_words_of_seed_42():
     assert Draws.of(42).words(0)[:, 0].tolist() == [676157222, 290838342, 245940216, 2932597223]
 
 
-def test_draws_are_the_same_without_numba():
+WITHOUT_NUMBA = {
+    "not installed": "import sys; sys.modules['numba'] = None",
+    "not to compile": "import os; os.environ['NUMBA_DISABLE_JIT'] = '1'",
+}
+
+
+@pytest.mark.parametrize("first", WITHOUT_NUMBA.values(), ids=WITHOUT_NUMBA)
+def test_draws_and_statistics_are_the_same_without_numba(first):
     assert has_kernel()
     script = "\n".join(
         [
-            "import sys",
-            "sys.modules['numba'] = None  # as if it were not installed",
+            first,
             inspect.getsource(digest),
             "from montezarr import Draws",
             "from montezarr.draws import has_kernel",
             "print(has_kernel(), Draws.of(1).implementation, digest())",
+            "import montezarr as mz",
+            "ds = mz.simulate(mz.BrownianMotion(), n_paths=2048, T=3, seed=1)",
+            "print(float(mz.reduce(ds.x, 'variance').x_variance[-1]).hex())",
         ]
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False
     )
-    assert done.stdout.split() == ["False", "reference", DIGEST], done.stderr
+    ds = mz.simulate(mz.BrownianMotion(), n_paths=2048, T=3, seed=1)
+    variance = float(mz.reduce(ds.x, "variance").x_variance[-1]).hex()
+    assert done.stdout.split() == ["False", "reference", DIGEST, variance], done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
@@ -22,8 +23,9 @@ MAX_SLOT = 2**32 - 1
 
 
 def has_kernel() -> bool:
-    """Return whether Numba is installed, so that the draws run compiled."""
-    return importlib.util.find_spec("numba") is not None
+    """Return whether Numba is installed, and may compile, so that the draws run compiled."""
+    off = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
+    return not off and importlib.util.find_spec("numba") is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,13 @@ are the definition; `montezarr.statistics._kernel` does the same compiled, to th
 
 from __future__ import annotations
 
-import importlib.util
 from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from montezarr.draws import has_kernel
 from montezarr.seeding import BLOCK
 
 Array = NDArray[np.float64]
@@ -81,11 +81,6 @@ def reference_central_sums(values: Array, order: int) -> tuple[NDArray[np.int64]
 
 
 @cache
-def has_kernel() -> bool:
-    """Return whether Numba is installed."""
-    return importlib.util.find_spec("numba") is not None
-
-
 def compiled() -> Any:
     """Return the module of compiled loops, or None without Numba."""
     if not has_kernel():
