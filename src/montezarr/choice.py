@@ -9,6 +9,7 @@ import cloudpickle
 
 from montezarr import cost
 from montezarr._checks import show, value_error
+from montezarr._html import duration
 from montezarr.backends import Backend, check_jobs, configured
 from montezarr.backends._ship import unfit
 from montezarr.backends.dask import Dask, active_client
@@ -51,9 +52,9 @@ def choose(run: Run, n_jobs: int = -1, **options: Any) -> Backend:
         seconds = cost.measure(run)
         if seconds is not None:
             work = seconds * run.n_paths
-            reason += f", {_duration(seconds)} a path"
+            reason += f", {duration(seconds)} a path"
             if not cost.should_parallelize(run.n_paths, workers, seconds_per_path=seconds):
-                reason += f", {_duration(work)} in all: too little for processes"
+                reason += f", {duration(work)} in all: too little for processes"
                 return Synchronous(reason=reason)
         try:
             cloudpickle.dumps(run.sampling)
@@ -94,10 +95,3 @@ def _releases_gil(run: Run) -> bool:
         return True
     options = getattr(run.sampling.target, "targetoptions", {})  # of a function that Numba compiled
     return bool(options.get("nogil", False))
-
-
-def _duration(seconds: float) -> str:
-    for unit, size in (("s", 1.0), ("ms", 1e-3)):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds / 1e-6:.3g} µs"
