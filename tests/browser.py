@@ -8,6 +8,7 @@ import contextlib
 import importlib.util
 import json
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -32,7 +33,10 @@ FLAGS = [
 STARTS = 90.0
 """Seconds in which a server has to answer."""
 
-NEWS = "@jupyterlab/apputils-extension/notification.jupyterlab-settings"
+SETTINGS = {
+    "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+    "@jupyterlab/notebook-extension/tracker": {"windowingMode": "none"},  # all cells are there
+}
 
 
 def missing(*modules):
@@ -68,9 +72,10 @@ def lab(root):
     }
     for folder in folders.values():
         folder.mkdir(parents=True, exist_ok=True)
-    news = folders["settings"] / NEWS
-    news.parent.mkdir(parents=True)
-    news.write_text(json.dumps({"fetchNews": "false", "checkForUpdates": False}))
+    for name, values in SETTINGS.items():
+        file = folders["settings"] / f"{name}.jupyterlab-settings"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(values))
     port, token = free_port(), secrets.token_hex(16)
     environment = {
         **os.environ,
@@ -93,7 +98,7 @@ def lab(root):
         )
     try:
         wait_for(f"http://127.0.0.1:{port}/api/status?token={token}", server, log)
-        yield lambda notebook: f"http://127.0.0.1:{port}/lab/tree/{notebook}?token={token}"
+        yield lambda notebook: f"http://127.0.0.1:{port}/lab/tree/{notebook}?token={token}&reset"
     finally:
         server.terminate()  # which ends its kernels too
         try:
@@ -135,25 +140,42 @@ class Notebook:
     def __init__(self, page, url):
         self.page = page
         page.goto(url)
-        self.panel = page.locator(".jp-NotebookPanel")
+        self.panel = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
         self.panel.wait_for(timeout=1000 * STARTS)
         # "Python 3 (ipykernel) | Idle"
-        page.locator(".jp-NotebookPanel [data-status='idle']").first.wait_for(timeout=1000 * STARTS)
+        self.panel.locator("[data-status='idle']").first.wait_for(timeout=1000 * STARTS)
 
     def cell(self, number):
         """Return the cell of a number, from 0 on."""
         return self.panel.locator(".jp-Notebook .jp-Cell").nth(number)
 
     def run(self, number):
-        """Run a cell by Shift and Enter; a notebook that is still being laid out may lose it."""
-        before, editor = self.prompt(number), self.cell(number).locator(".cm-content")
+        """Run a cell by Shift and Enter."""
+        editor = self.cell(number).locator(".cm-content")
+        self._until_it_runs(number, lambda: (editor.click(), editor.press("Shift+Enter")))
+
+    def run_all(self, first):
+        """Run all cells by the menu; the first one of code has this number."""
+
+        def choose():
+            self.page.locator(".lm-MenuBar-item", has_text=re.compile("^Run$")).click()
+            self.page.locator(".lm-Menu-item", has_text=re.compile("^Run All Cells$")).click()
+
+        self._until_it_runs(first, choose)
+
+    def _until_it_runs(self, number, act):
+        """Do something until a cell runs: a notebook that is still being laid out may lose it."""
+        before = self.prompt(number)
         for _ in range(10):
-            editor.click()
-            editor.press("Shift+Enter")
+            act()
             deadline = time.monotonic() + 3
             while time.monotonic() < deadline:
                 if self.prompt(number) != before:
                     return
+                # It asks for the kernel where the one that it starts is not there yet.
+                accept = self.page.locator(".jp-Dialog button.jp-mod-accept")
+                if accept.count():
+                    accept.click()
                 time.sleep(0.1)
         raise AssertionError(f"cell {number} does not run")
 
@@ -168,6 +190,12 @@ class Notebook:
             assert time.monotonic() < deadline, f"cell {number} still runs: {self.text(number)}"
             time.sleep(0.1)
         return self.text(number)
+
+    def errors(self):
+        """Return the text of all errors and warnings."""
+        kinds = ("error", "stderr")
+        places = [f"[data-mime-type='application/vnd.jupyter.{kind}']" for kind in kinds]
+        return "\n".join(self.panel.locator(",".join(places)).all_inner_texts())
 
     def text(self, number):
         """Return the text of the outputs of a cell."""

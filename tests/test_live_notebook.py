@@ -1,6 +1,7 @@
 """A stream that one watches in a notebook: a real kernel, spoken to as a front end does."""
 
 import base64
+import importlib.util
 import queue
 import time
 
@@ -8,12 +9,16 @@ import pytest
 
 import montezarr as mz
 
-pytestmark = pytest.mark.slow
+MISSING = [
+    name
+    for name in ("jupyter_client", "ipykernel", "ipywidgets", "matplotlib")
+    if importlib.util.find_spec(name) is None
+]
 
-client = pytest.importorskip("jupyter_client")
-pytest.importorskip("ipykernel")
-pytest.importorskip("ipywidgets")
-pytest.importorskip("matplotlib")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
+]
 
 START = """
 import sys
@@ -37,7 +42,9 @@ class Kernel:
     """A kernel, and the outputs of its cells as a front end keeps them."""
 
     def __init__(self):
-        self.manager, self.client = client.manager.start_new_kernel(kernel_name="python3")
+        from jupyter_client import manager
+
+        self.manager, self.client = manager.start_new_kernel(kernel_name="python3")
         self.start("")
         self.read(lambda: self.is_idle)
 

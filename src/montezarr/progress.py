@@ -14,6 +14,16 @@ EVERY = 5.0
 """Seconds between two plain lines."""
 
 
+def kernel() -> Any:
+    """Return the kernel of the notebook that this runs in, or None.
+
+    That somebody has imported ipykernel says nothing: who starts a kernel does so too.
+    """
+    module = sys.modules.get("IPython")
+    shell = module.get_ipython() if module is not None else None
+    return getattr(shell, "kernel", None)
+
+
 class Progress:
     """Context manager that shows paths done, paths per second and time left; call it to report.
 
@@ -83,7 +93,7 @@ class Progress:
 
     def _make_bar(self, done: int, total: int | None) -> Any:
         # A notebook's standard error is no terminal, and tqdm.auto draws a bar of its own there.
-        if not self.stream.isatty() and "ipykernel" not in sys.modules:
+        if not self.stream.isatty() and kernel() is None:
             return None
         try:
             tqdm = import_optional("tqdm.auto", extra="progress", purpose="A progress bar")

@@ -7,10 +7,11 @@ from typing import Any
 
 from montezarr._checks import check_real, type_error, value_error
 from montezarr.live._interrupt import interrupt_calls
-from montezarr.live._notebook import Notebook, kernel
+from montezarr.live._notebook import Notebook
 from montezarr.live._terminal import Terminal
 from montezarr.live._view import View
 from montezarr.live._watched import Watched
+from montezarr.progress import kernel
 from montezarr.stream import Snapshot, Stream
 
 __all__ = ["live"]

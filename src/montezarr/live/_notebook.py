@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import html
-import sys
 from collections.abc import Callable
 from typing import Any, final
 
@@ -18,13 +17,6 @@ PIXELS = 72
 """Of a notebook, to the inch of a figure."""
 
 KEPT = "the result is kept"
-
-
-def kernel() -> Any:
-    """Return the kernel of the notebook that this runs in, or None."""
-    module = sys.modules.get("IPython")
-    shell = module.get_ipython() if module is not None else None
-    return getattr(shell, "kernel", None)
 
 
 @final
