@@ -497,8 +497,9 @@ def test_too_many_states_are_an_error_with_a_remedy():
         [-1.0, -0.45, 0.05, 0.5, 1.0],
         [-1.0, 0.0, 1.0],
         [-1.0, 1.0],
+        [-1.0, -1.0 + 2**-52, 1.0],
     ],
-    ids=["uneven", "even", "nearly even", "two bins", "one bin"],
+    ids=["uneven", "even", "nearly even", "two bins", "one bin", "next to each other"],
 )
 def test_given_edges_are_those_of_numpy(edges):
     rng = np.random.default_rng(13)
@@ -517,6 +518,29 @@ def test_given_edges_are_those_of_numpy(edges):
     np.testing.assert_array_equal(everything, (values == values).sum(axis=1))
     inside = (found["density"] * np.diff(edges)).sum(axis=1)
     np.testing.assert_allclose(inside, found["histogram"].sum(axis=1) / everything)
+
+
+@pytest.mark.parametrize(
+    "edges",
+    [
+        [0.0, 5e-324, 1e-323],
+        np.linspace(-2e-309, 2e-309, 41),
+        [-1.7e308, 0.0, 1.7e308],
+        [1.0, 1.0 + 2**-52, 1.0 + 2**-51],
+    ],
+    ids=["smallest", "subnormal", "largest", "adjacent"],
+)
+def test_edges_at_the_limits_of_numbers(edges):
+    edges = np.array(edges)
+    rng = np.random.default_rng(15)
+    values = rng.choice([*edges, *edges / 2, 0.0, 1e-309, -1e-309, 1e308, -1e308], size=(2, BLOCK))
+    with np.errstate(over="ignore"):
+        found = arrays(Histogram(edges=edges), values)
+    for cell, row in enumerate(values):
+        inside = row[(row >= edges[0]) & (row <= edges[-1])]
+        place = np.minimum(np.searchsorted(edges, inside, side="right") - 1, len(edges) - 2)
+        counts = np.bincount(place, minlength=len(edges) - 1)
+        np.testing.assert_array_equal(found["histogram"][cell], counts)
 
 
 def test_the_density_of_a_normal_sample():

@@ -126,7 +126,7 @@ def count_between(values, edges, per_bin, counts):
             elif v > edges[last + 1]:
                 row[last + 2] += 1
             elif v == v:
-                k = min(int((v - edges[0]) * per_bin), last)
+                k = max(0, min(int((v - edges[0]) * per_bin), last))
                 while k > 0 and v < edges[k]:
                     k -= 1
                 while k < last and v >= edges[k + 1]:

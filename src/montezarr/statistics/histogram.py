@@ -204,9 +204,9 @@ def _counted(sample: Sample, edges: Array) -> Counts:
     """Return the numbers (cells, bins + 2) of values below, in each bin and above."""
     kernel = compiled()
     cells = len(sample.values)
-    if kernel is not None and _are_even(edges):
+    per_bin = _bins_per_unit(edges)
+    if kernel is not None and per_bin is not None:
         counts = np.zeros((cells, len(edges) + 1), np.int64)
-        per_bin = (len(edges) - 1) / (edges[-1] - edges[0])
         kernel.count_between(sample.values.reshape(cells, -1), edges, per_bin, counts)
         return counts
     counts = _fill(sample.values, edges)
@@ -215,11 +215,16 @@ def _counted(sample: Sample, edges: Array) -> Counts:
     return counts
 
 
-def _are_even(edges: Array) -> bool:
-    """Return whether each edge lies within half a bin of where it would be among even ones."""
-    with np.errstate(over="ignore", invalid="ignore"):
+def _bins_per_unit(edges: Array) -> float | None:
+    """Return the inverse of the width of edges that are even, else None.
+
+    Each may lie half a bin from where it would be; the inverse is a finite number.
+    """
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         even = np.linspace(edges[0], edges[-1], len(edges))
-        return bool(np.all(np.abs(edges - even) <= (even[1] - even[0]) / 2))
+        per_bin = float((len(edges) - 1) / (edges[-1] - edges[0]))
+        is_even = np.all(np.abs(edges - even) <= (even[1] - even[0]) / 2)
+    return per_bin if is_even and 0 < per_bin < np.inf else None
 
 
 def _fill(values: Array, edges: Array) -> Counts:
