@@ -4,6 +4,7 @@ A row is a call as it would be typed, the built-in error that a caller may catch
 which the message begins. A new public function adds a table of rows, and its name to `TABLES`.
 """
 
+import inspect
 import os
 import re
 from time import perf_counter
@@ -17,6 +18,7 @@ import montezarr as mz
 from montezarr import MemoryBudgetError
 from montezarr.bits import stream
 from montezarr.risk import closed_form_risk, estimate_risk
+from montezarr.sampling.arguments import ARGUMENTS
 
 BM = mz.BrownianMotion()
 GBM = mz.GeometricBrownianMotion(mu=0.05, sigma=0.2)
@@ -242,6 +244,11 @@ SIMULATE_ROWS = [
     ("simulate(GBM, 10, 5, legacy_global_rng=1)", TypeError, "legacy_global_rng"),
     ("simulate(GBM, 10, 5, legacy_global_rng='yes')", TypeError, "legacy_global_rng"),
     ("simulate(GBM, 10, 5, sede=42)", TypeError, "sede"),
+    ("simulate(GBM, npaths=3, T=5)", TypeError, "npaths"),
+    ("simulate(GBM, T=5)", TypeError, "n_paths"),
+    ("simulate(steps, 10, 5, chunk=1024)", TypeError, "chunk"),
+    ("simulate(GBM, 10, 5, seed={'entropy': 42})", ValueError, "seed"),
+    ("simulate(GBM, 10, 5, seed={'seed': '42'})", TypeError, "seed"),
     ("simulate(lambda rng: {'time': [1.0]}, 10)", ValueError, "process"),
 ]
 
@@ -413,7 +420,8 @@ WRITE_ROWS = [
     ("write(DS, 'a.zarr', on_progress=1)", TypeError, "on_progress"),
     ("write(None, 'a.zarr')", TypeError, "ds"),
     ("write(xr.Dataset(), 'a.zarr')", ValueError, "ds"),
-    ("write(DS.x, 'a.zarr')", (TypeError, ValueError), "ds"),
+    ("write(DS.x, 'a.zarr')", TypeError, "ds"),
+    ("write(DS.x * 2, 'a.zarr')", TypeError, "ds"),
     ("write(DS.isel(time=0), 'a.zarr')", ValueError, "ds"),
     ("write(DS.isel(path=slice(5)), 'a.zarr')", ValueError, "ds"),
     ("write(DS.assign(y=DS.x), 'a.zarr')", ValueError, "ds"),
@@ -471,6 +479,20 @@ TABLES = {
     "bits": BITS_ROWS,
 }
 
+HINTS = [
+    ("simulate(GBM, 10, 1.0, dt=0.01)", "T counts steps; for a horizon of 1 take T=100, dt=0.01."),
+    ("simulate(GBM, npaths=3)", "Did you mean n_paths?"),
+    ("simulate(GBM, 10, 5, sede=42)", "Did you mean seed?"),
+    ("simulate(steps, 10, 5, chunk=1024)", "Did you mean chunks?"),
+    ("backend('dask', njobs=2)", "(address, client, n_jobs, retries, timeout), got 2. Did you mean"
+     " n_jobs?"),
+    ("backend('auto', njobs=2)", "Did you mean n_jobs?"),
+    ("backend('tcp://127.0.0.1:1', njobs=2)", "Did you mean n_jobs?"),
+    ("reduce(DS, 'p95')", "or 'q' and digits, such as 'q05', 'q95', 'q995'"),
+    ("write(DS.x, 'a.zarr')", "got a DataArray. Write the Dataset"),
+]  # fmt: skip
+"""What some refusals say of what was likely meant."""
+
 LIMIT = 0.05
 """Seconds that a refusal may take: nothing has been simulated, and no memory asked for."""
 
@@ -504,6 +526,20 @@ def test_a_wrong_argument_is_refused_at_once_by_name_and_value(call, error, name
     assert len(message) < 1000
     # Of three tries the fastest: what else runs on the machine is no fault of the call.
     assert min(refusal(call)[1] for _ in range(3)) < LIMIT
+
+
+@pytest.mark.parametrize(("call", "hint"), HINTS, ids=[call for call, _ in HINTS])
+def test_a_likely_slip_is_answered_by_what_was_meant(call, hint, empty_directory):
+    assert hint in str(refusal(call)[0])
+
+
+def test_an_integer_out_of_range_is_told_no_more_than_its_range():
+    assert "horizon" not in str(refusal("simulate(GBM, 10, -1)")[0])
+
+
+def test_the_arguments_that_may_be_meant_are_those_of_simulate():
+    parameters = inspect.signature(mz.simulate).parameters
+    assert tuple(parameters) == (*ARGUMENTS, "options")
 
 
 def test_the_table_is_long_and_says_nothing_twice():

@@ -123,6 +123,18 @@ def test_the_suite_finds_a_fault(monkeypatch, fault, test, arguments):
         getattr(ProcessTests(), test)(process=Crooked(rate=0.2), **arguments)
 
 
+@pytest.mark.parametrize(
+    ("fault", "off"),
+    [("mean", r"0\.1 at t=0: 1, "), ("variance", r"[\d.]+ standard errors at t=\d: [\d.]+, ")],
+)
+def test_a_wrong_moment_is_told_by_time_and_standard_errors(monkeypatch, fault, off):
+    monkeypatch.setattr(Crooked, "fault", fault)
+    test = getattr(ProcessTests(), f"test_paths_have_the_{fault}_it_states")
+    said = rf"^{fault} of x off by {off}where the process states [\d.]+; if the scheme is exact for"
+    with pytest.raises(AssertionError, match=said):
+        test(process=Crooked(rate=0.2))
+
+
 def test_every_built_in_process_has_examples():
     assert {type(process).__name__ for process in built_in_examples()} == set(BUILT_IN)
 

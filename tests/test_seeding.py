@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import montezarr as mz
 from montezarr.errors import ArgumentTypeError, ArgumentValueError, MontezarrError
 from montezarr.seeding import (
     BLOCK_PREFIX,
@@ -136,6 +137,20 @@ def test_none_is_recorded_so_that_the_run_can_be_repeated():
     assert as_root_seed(int(root.to_dict()["entropy"])) == root
 
 
+def test_the_seed_of_a_recipe_is_a_seed():
+    for seed in (None, 42, [5, 0], np.random.SeedSequence([1, 2], spawn_key=(1,), pool_size=5)):
+        first = mz.simulate(mz.BrownianMotion(), 3, 4, seed=seed)
+        again = mz.simulate(mz.BrownianMotion(), 3, 4, seed=first.mz.recipe["seed"])
+        assert again.mz.recipe["seed"] == first.mz.recipe["seed"]
+        assert again.identical(first)
+
+
+@settings(deadline=None)
+@given(roots())
+def test_any_root_seed_is_taken_as_it_is_written(root):
+    assert as_root_seed(json.loads(json.dumps(root.to_dict()))) == root
+
+
 def test_root_seed_is_returned_as_it_is():
     root = as_root_seed([1, 2])
     assert as_root_seed(root) is root
@@ -198,6 +213,32 @@ def test_negative_and_empty_are_refused(seed):
     with pytest.raises(ArgumentValueError, match="seed: expected a non-negative integer") as caught:
         as_root_seed(seed)
     assert isinstance(caught.value, ValueError)
+
+
+@pytest.mark.parametrize(
+    "seed",
+    [
+        {"entropy": 42},
+        {"entropy": "x"},
+        {"entropy": "-1"},
+        {"entropy": "042"},
+        {"entropy": None},
+        {"entropy": ["1", "-2"]},
+        {"entropy": ("1", "2")},
+        {"entropy": "1", "spawn_key": "3"},
+        {"entropy": "1", "spawn_key": ["-3"]},
+        {"entropy": "1", "spawn_key": None},
+        {"entropy": "1", "pool_size": 3},
+        {"entropy": "1", "pool_size": "6"},
+        {"entropy": "1", "colour": "red"},
+    ],
+    ids=repr,
+)
+def test_a_mapping_that_no_recipe_holds_is_refused(seed):
+    with pytest.raises(
+        ArgumentValueError, match=r"seed: expected a mapping such as ds\.mz\.recipe"
+    ):
+        as_root_seed(seed)
 
 
 # JSON

@@ -40,7 +40,7 @@ NAMES = [
     ("s3", "mz.open('s3://bucket/a.zarr')"),
     ("s3", "mz.write(ds, 's3://bucket/a.zarr')"),
     ("s3", "mz.open('s3://bucket/a.zarr', storage_options={'anon': True})"),
-    ("test", "__import__('montezarr.testing')"),
+    ("testing", "__import__('montezarr.testing')"),
 ]
 """What needs an extra, and the extra; a new one is a line here.
 

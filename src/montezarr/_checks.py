@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -39,6 +40,14 @@ def value_error(name: str, expected: str, value: object, hint: str = "") -> Argu
     return ArgumentValueError(
         f"{name}: expected {expected}, got {show(value)}.{' ' + hint if hint else ''}"
     )
+
+
+def did_you_mean(name: str, known: Iterable[str], *, quoted: bool = True) -> str:
+    """Return the question whether one of `known` was meant, or nothing if none is near."""
+    close = difflib.get_close_matches(name.lower(), list(known), 1)
+    if not close:
+        return ""
+    return f"Did you mean {repr(close[0]) if quoted else close[0]}?"
 
 
 def check_int(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 import xarray as xr
@@ -20,18 +21,47 @@ from montezarr._checks import (
     value_error,
 )
 from montezarr.backends import configured, cores
+from montezarr.errors import ArgumentTypeError
 from montezarr.initial import per_path, plain_scalars
 from montezarr.processes import Process
 from montezarr.recipe import FORMAT, RECIPE_KEYS, recipe_of
 from montezarr.sampling import EVENT_TIME, RETRIES, VECTORISED
 from montezarr.sampling.adapt import bind, choose_kind
-from montezarr.sampling.arguments import check_dtype, check_keep, check_labels
+from montezarr.sampling.arguments import (
+    ARGUMENTS,
+    check_dtype,
+    check_keep,
+    check_labels,
+    unknown_argument,
+)
 from montezarr.seeding import BLOCK, as_root_seed
 
 ATTRIBUTE = "montezarr"
 """Name of the Dataset attribute that holds the recipe as JSON."""
 
 
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def _asks_for_paths(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Return `simulate` with a typed error where n_paths is not there, such as for a slip of it."""
+
+    @wraps(function)
+    def checked(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        if len(args) < 2 and "n_paths" not in kwargs:
+            unknown = next((key for key in kwargs if key not in ARGUMENTS), None)
+            if unknown is not None:
+                raise unknown_argument(unknown, kwargs[unknown])
+            raise ArgumentTypeError(
+                "n_paths: expected a number of paths, or None, got none at all."
+            )
+        return function(*args, **kwargs)
+
+    return checked
+
+
+@_asks_for_paths
 def simulate(
     process: Any,
     n_paths: int | None,
@@ -69,8 +99,8 @@ def simulate(
         Number of paths, from 1 to 2**63 - 1. None for `montezarr.stream` and `batches`, which draw
         until something stops them: the Dataset then has 2**40 paths and cannot be computed.
     T : int, optional
-        Number of steps, up to 2**32; a path has T+1 states. None with `times`, or for a function
-        without a parameter ``T``, which fixes the length itself.
+        Number of steps, up to 2**32: the horizon is T dt, and a path has T+1 states. None with
+        `times`, or for a function without a parameter ``T``, which fixes the length itself.
     x0 : scalar, label, mapping by variable, or array (n_paths,), optional
         Initial state, of all paths or of each one; a Dask array stays lazy. The default is the
         process's own.
@@ -78,8 +108,9 @@ def simulate(
         Step length, > 0; 1 by default.
     times : array (T+1,), optional
         An increasing grid in place of T and dt.
-    seed : int, sequence of int, SeedSequence or None
-        Root entropy; None draws 128 fresh bits. The recipe records it.
+    seed : int, sequence of int, SeedSequence, mapping or None
+        Root entropy; None draws 128 fresh bits. The recipe records it, and ``seed=`` takes what
+        it records, ``ds.mz.recipe["seed"]``, so that the run can be repeated.
     dtype : str or dtype, optional
         float64 or float32 for real states, an integer type for counts and labels; the process's
         own by default. Paths of different dtypes have different draws.
@@ -117,7 +148,8 @@ def simulate(
     ArgumentTypeError, ArgumentValueError
         For arguments out of these terms.
     MemoryBudgetError
-        If one chunk cannot fit into memory.
+        If one chunk cannot fit into memory. Computing more of the paths at once than fits is not
+        refused here or later: see `plan`.
     SamplerError
         If the sampler fails on its first path, or draws from elsewhere than its stream.
 

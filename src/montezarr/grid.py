@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,9 @@ class TimeGrid:
             both dt and times are given.
         """
         if times is None:
-            steps = check_int("T", T, maximum=MAX_STEPS)
+            is_horizon = isinstance(T, Real) and not isinstance(T, Integral)
+            hint = "T counts steps; for a horizon of 1 take T=100, dt=0.01." if is_horizon else ""
+            steps = check_int("T", T, maximum=MAX_STEPS, hint=hint)
             step = check_real("dt", 1.0 if dt is None else dt, above=0.0)
             check_real("dt", step, minimum=1e-300, hint="Steps this short do not add up.")
             if not np.isfinite(step * max(steps, 1)):

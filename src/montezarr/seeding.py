@@ -8,7 +8,7 @@ which anyone can recreate without this package. A batch sampler draws block b fr
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from numbers import Integral
@@ -109,15 +109,16 @@ def as_root_seed(seed: Any) -> RootSeed:
 
     Parameters
     ----------
-    seed : int, sequence of int, SeedSequence or None
-        Non-negative entropy of any size. None draws 128 fresh bits from the operating system.
+    seed : int, sequence of int, SeedSequence, mapping or None
+        Non-negative entropy of any size. None draws 128 fresh bits from the operating system. A
+        mapping is what `RootSeed.to_dict` writes, as it stands in the recipe of a run.
 
     Raises
     ------
     ArgumentTypeError
         For a Generator, BitGenerator or RandomState (state, not a seed), a bool, float or str.
     ArgumentValueError
-        For a negative integer or an empty sequence.
+        For a negative integer, an empty sequence, or a mapping that is no seed.
     """
     expected = "a non-negative integer, a sequence of them, a SeedSequence or None"
     if seed is None:
@@ -129,6 +130,8 @@ def as_root_seed(seed: Any) -> RootSeed:
         is_sequence = not isinstance(entropy, Integral)
         words = tuple(int(word) for word in (entropy if is_sequence else [entropy]))
         return RootSeed(words, is_sequence, tuple(int(k) for k in seed.spawn_key), seed.pool_size)
+    if isinstance(seed, Mapping) and "entropy" in seed:
+        return _recorded(seed)
     if isinstance(seed, (np.random.Generator, np.random.BitGenerator, np.random.RandomState)):
         raise type_error(
             "seed",
@@ -144,6 +147,18 @@ def as_root_seed(seed: Any) -> RootSeed:
             raise value_error("seed", expected, seed)
         return RootSeed(tuple(_entropy(word, expected) for word in seed), is_sequence=True)
     return RootSeed((_entropy(seed, expected),))
+
+
+def _recorded(seed: Mapping[str, Any]) -> RootSeed:
+    """Return the seed that stands in a recipe."""
+    try:
+        root = RootSeed.from_dict(dict(seed))
+        is_seed = root.to_dict() == dict(seed)  # not so for further entries, or other types
+    except (TypeError, ValueError):
+        is_seed = False
+    if not is_seed or min((0, *root.entropy, *root.spawn_key)) < 0 or root.pool_size < 4:
+        raise value_error("seed", "a mapping such as ds.mz.recipe['seed'], {'entropy': '42'}", seed)
+    return root
 
 
 def _entropy(word: Any, expected: str) -> int:

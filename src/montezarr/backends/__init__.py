@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from dask import config as dask_config
 
-from montezarr._checks import show, type_error, value_error
+from montezarr._checks import did_you_mean, show, type_error, value_error
 from montezarr.backends._base import Backend, check_jobs, cores, in_force
 from montezarr.backends._supervisor import end_all
 from montezarr.backends._window import windowed
@@ -99,36 +98,45 @@ def backend(name: Any = "auto", n_jobs: int = -1, **options: Any) -> Backend:
             )
         return name
     if callable(getattr(name, "get_executor", None)):
-        return Dask(n_jobs, client=name, **options)
+        return _made(Dask, n_jobs, {"client": name, **options})
     expected = "one of 'auto', " + ", ".join(repr(key) for key in BACKENDS) + ", or an address"
     if not isinstance(name, str):
         raise type_error("backend", expected, name)
     if "://" in name:
-        return Dask(n_jobs, address=name, **options)
+        return _made(Dask, n_jobs, {"address": name, **options})
     if name == "auto":
         client = active_client()
         if client is not None:
-            return Dask(client=client, reason="auto: a Client is active", **options)
-        return Threads(n_jobs, reason="auto: no sampler is known here", **options)
+            known = {"client": client, "reason": "auto: a Client is active"}
+            return _made(Dask, -1, known | options)
+        return _made(Threads, n_jobs, {"reason": "auto: no sampler is known here"} | options)
     kind = _BY_ALIAS.get(name)
     if kind is None:
-        close = difflib.get_close_matches(name.lower(), _BY_ALIAS, 1)
-        hint = f"Did you mean {close[0]!r}?" if close else ""
-        raise value_error("backend", expected, name, hint)
+        raise value_error("backend", expected, name, did_you_mean(name, _BY_ALIAS))
+    made = _made(kind, n_jobs, options)
+    made.check_installed()
+    return made
+
+
+def _made(kind: type[Backend], n_jobs: int, options: dict[str, Any]) -> Backend:
+    """Return a backend, or raise with the options that it has."""
     try:
-        made = kind(n_jobs, **options)
+        return kind(n_jobs, **options)
     except TypeError as error:
         if isinstance(error, MontezarrError):
             raise
-        known = inspect.signature(kind.__init__).parameters.keys() | {"timeout", "retries"}
-        listed = ", ".join(sorted(known - {"self", "n_jobs", "reason", "options"}))
+        known = inspect.signature(kind.__init__).parameters.keys() | {
+            "timeout",
+            "retries",
+            "reason",
+        }
+        listed = sorted(known - {"self", "reason", "options"})
         unknown = next((key for key in options if key not in known), "options")
+        hint = did_you_mean(unknown, listed, quoted=False)
         raise ArgumentTypeError(
-            f"{unknown}: expected one of the options of the backend {name!r} ({listed}), got"
-            f" {show(options.get(unknown))}."
+            f"{unknown}: expected one of the options of the backend {kind.name!r}"
+            f" ({', '.join(listed)}), got {show(options.get(unknown))}.{' ' + hint if hint else ''}"
         ) from error
-    made.check_installed()
-    return made
 
 
 def configured() -> Backend | None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from montezarr._checks import check_array, show, type_error, value_error
-from montezarr.errors import ArgumentTypeError, SamplerError
+from montezarr.errors import SamplerError
 from montezarr.grid import TimeGrid
 from montezarr.processes import HasLabels, Process
 from montezarr.sampling import batch, counter, own_copy, sample_range, scalar
@@ -25,7 +25,7 @@ from montezarr.sampling._base import (
     Sampling,
     Variable,
 )
-from montezarr.sampling.arguments import DTYPES
+from montezarr.sampling.arguments import DTYPES, unknown_argument
 from montezarr.sampling.convert import plain_numbers
 from montezarr.seeding import BLOCK
 
@@ -140,10 +140,7 @@ def _check_options(process: Any, kind: Kind, options: Mapping[str, Any]) -> None
     for name, value in options.items():
         if not scalar.accepts(function, name):
             title = getattr(function, "__qualname__", "the sampler")
-            raise ArgumentTypeError(
-                f"{name}: expected an argument of simulate or of {title}, which has none of that"
-                f" name, got {show(value)}."
-            )
+            raise unknown_argument(name, value, f" or of {title}")
 
 
 def _bind_process(
@@ -157,8 +154,7 @@ def _bind_process(
     if labels is not None:
         raise value_error("labels", "None, since the process has its own states", labels)
     if sampling.options:
-        unknown, value = next(iter(sampling.options.items()))
-        raise ArgumentTypeError(f"{unknown}: expected no such argument, got {show(value)}.")
+        raise unknown_argument(*next(iter(sampling.options.items())))
     chosen = dtype or process.dtypes[0]
     if chosen not in process.dtypes:
         raise value_error("dtype", f"one of {', '.join(process.dtypes)}", dtype)

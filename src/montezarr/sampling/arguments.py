@@ -7,9 +7,25 @@ from typing import Any
 
 import numpy as np
 
-from montezarr._checks import check_choice, check_int, type_error, value_error
+from montezarr._checks import check_choice, check_int, did_you_mean, show, type_error, value_error
+from montezarr.errors import ArgumentTypeError
 
 DTYPES = ("float64", "float32", "int64", "int32", "int16", "int8", "uint8", "uint16", "uint32")
+
+ARGUMENTS = (
+    "process", "n_paths", "T", "x0", "dt", "times", "seed", "dtype", "chunks", "keep", "labels",
+    "on_error", "on_nonfinite", "retries", "legacy_global_rng",
+)  # fmt: skip
+"""Names of the arguments of `simulate`, of which a wrong one may be a slip."""
+
+
+def unknown_argument(name: str, value: Any, or_of: str = "") -> ArgumentTypeError:
+    """Return the error for an argument that neither `simulate` nor the sampler has."""
+    hint = did_you_mean(name, ARGUMENTS, quoted=False)
+    return ArgumentTypeError(
+        f"{name}: expected an argument of simulate{or_of}, got {show(value)}"
+        f" under a name that is not known.{' ' + hint if hint else ''}"
+    )
 
 
 def check_dtype(dtype: Any) -> str | None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
 from typing import Any
 
-from montezarr._checks import type_error, value_error
+from montezarr._checks import did_you_mean, type_error, value_error
 from montezarr.statistics._base import Statistic
 from montezarr.statistics.count import Count
 from montezarr.statistics.extrema import Extrema
@@ -55,10 +54,13 @@ def statistics_of(value: Any) -> tuple[Statistic, ...]:
         elif entry == "median" or re.fullmatch(r"q(?!100)\d+", entry):
             levels.append(0.5 if entry == "median" else float(f"0.{entry[1:]}"))
         elif entry not in NAMES:
-            close = difflib.get_close_matches(entry.lower(), [*NAMES, "median"], 1)
-            hint = f"Did you mean {close[0]!r}?" if close else ""
-            names = ", ".join(repr(name) for name in [*NAMES, "median", "q05"])
-            raise value_error("statistics", f"one of {names}", entry, hint)
+            names = ", ".join(repr(name) for name in [*NAMES, "median"])
+            raise value_error(
+                "statistics",
+                f"one of {names}, or 'q' and digits, such as 'q05', 'q95', 'q995'",
+                entry,
+                did_you_mean(entry, [*NAMES, "median"]),
+            )
         elif NAMES[entry] not in out:
             out.append(NAMES[entry])
     if levels:

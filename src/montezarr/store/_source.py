@@ -12,6 +12,7 @@ import xarray as xr
 
 from montezarr._checks import type_error, value_error
 from montezarr.dataset import ATTRIBUTE, recipe_in, to_dataset
+from montezarr.errors import ArgumentTypeError
 from montezarr.folding import DrawnTask, Fold
 from montezarr.lazy import Run
 from montezarr.observed import DrawnFeed, Schema, as_dataset, feed_of, run_behind, schema_of
@@ -137,9 +138,12 @@ def source_of(
     ReplayError
         If its sampler is not at hand.
     """
+    if isinstance(ds, xr.DataArray):
+        raise ArgumentTypeError(
+            "ds: expected a Dataset, got a DataArray. Write the Dataset that it comes from, or of"
+            " one that has it, ds.assign(y=...), variables=['y'] alone."
+        )
     recipe_in(ds)
-    if not isinstance(ds, xr.Dataset):
-        raise type_error("ds", "a Dataset", ds, "Call .to_dataset(name=...) with a name.")
     run = run_behind(ds) if process is None else None
     run = run_of(ds, process) if run is None else run
     if run.is_endless:

@@ -21,6 +21,8 @@ class Stream(Iterator[Snapshot]):
     >>> import montezarr as mz
     >>> ds = mz.simulate(mz.BrownianMotion(), n_paths=None, T=1, seed=42)
     >>> stream = mz.stream(ds.x.isel(time=-1), "mean", until=mz.Paths(10**9))
+    >>> stream
+    <Stream of x_mean: 0 paths so far, until 1,000,000,000 paths>
     >>> for snapshot in stream:
     ...     if snapshot.paths == 4096:
     ...         stream.stop()
@@ -35,6 +37,15 @@ class Stream(Iterator[Snapshot]):
     def __init__(self, run: Run):
         self._run = run
         self._snapshots: Generator[Snapshot, None, None] = run.snapshots()
+
+    def __repr__(self) -> str:
+        run = self._run
+        rule, end = run.rule, run.feed.n_paths
+        until = "all paths" if end is None else f"all {end:,} paths"
+        names = [name for name in run.names if not name.endswith(("_se", "_low", "_high"))]
+        listed = ", ".join(names[:4]) + ", ..." * (len(names) > 4)
+        paths = f"{run.folded.paths:,} paths so far"
+        return f"<Stream of {listed}: {paths}, until {until if rule is None else rule}>"
 
     def __iter__(self) -> Self:
         return self

@@ -1,12 +1,12 @@
 """Conformance suites that ship with the package: subclass one in a test module and run pytest.
 
-They need pytest and hypothesis: ``pip install "montezarr[test]"``.
+They need pytest and hypothesis: ``pip install "montezarr[testing]"``.
 """
 
 from montezarr._optional import import_optional
 
-_pytest = import_optional("pytest", extra="test", purpose="montezarr.testing")
-import_optional("hypothesis", extra="test", purpose="montezarr.testing")
+_pytest = import_optional("pytest", extra="testing", purpose="montezarr.testing")
+import_optional("hypothesis", extra="testing", purpose="montezarr.testing")
 # Before its import, so that a failing assert in a suite shows its values as in any test module.
 _pytest.register_assert_rewrite(
     "montezarr.testing.backends",
