@@ -5,6 +5,7 @@ import logging
 import urllib.request
 from contextlib import contextmanager
 
+import dask
 import pytest
 from distributed import Client, LocalCluster
 
@@ -99,6 +100,8 @@ def started():
 def test_page_json_and_metrics_tell_of_a_run(cluster, tmp_path):
     base = dashboard_link(cluster).removesuffix("status")
     assert base.startswith("http://127.0.0.1:")  # where it listens
+    with dask.config.set({"distributed.dashboard.link": "https://hub.example.org/{port}/status"}):
+        assert dashboard_link(cluster).startswith("https://hub.example.org/")
     ds = mz.simulate(GBM, n_paths=200_000, T=20, x0=100.0, dt=0.05, seed=1, chunks=16_384)
     with mz.backend("dask", client=cluster):
         found = mz.reduce(ds.x.isel(time=-1), "mean")

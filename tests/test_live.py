@@ -1,9 +1,11 @@
 """A stream that one watches in a terminal: what it yields, what it shows, how it is stopped."""
 
 import contextlib
+import io
 import itertools
 import os
 import pty
+import re
 import signal
 import sys
 import threading
@@ -47,7 +49,7 @@ def test_the_snapshots_are_those_of_the_stream():
 def test_a_log_has_lines_that_say_how_far_it_is(capsys, each_line):
     *_, last = mz.live(mz.stream(payoff(), STATISTICS, RULE | mz.Seconds(3600)), every=1e-9)
     first, *_, end = capsys.readouterr().err.splitlines()
-    assert first.startswith("0 paths in 0.0 s; until standard errors within 0.1 or 3600 s")
+    assert re.match(r"0 paths in [\d.]+ .?s; until standard errors within 0.1 or 3600 s", first)
     mean, error = last["payoff_mean"].item(), last["payoff_mean_se"].item()
     assert end.startswith(f"payoff_mean = {mean:.6g} ± {error:.2g}, within [")
     assert f"; {last.paths:,} paths in " in end
@@ -161,6 +163,20 @@ def pyplots():
     """Return the figures that pyplot knows, which a notebook shows at the end of a cell."""
     pyplot = sys.modules.get("matplotlib.pyplot")
     return [] if pyplot is None else pyplot.get_fignums()
+
+
+@pytest.mark.parametrize("out", ["closed", None])
+def test_a_view_that_fails_does_not_end_the_stream(monkeypatch, caplog, out):
+    class Closed(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError("nobody reads")
+
+    monkeypatch.setattr(sys, "stderr", Closed() if out else None)
+    monkeypatch.setattr(_terminal, "EVERY", 0.0)
+    *_, last = mz.live(mz.stream(payoff(5000), "mean"), every=1e-9)
+    monkeypatch.undo()
+    assert last.stopped == "all paths"
+    assert caplog.text.count("the view of the stream is given up") == (1 if out else 0)
 
 
 # Ctrl-C.

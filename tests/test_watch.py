@@ -10,7 +10,10 @@ import pytest
 import montezarr as mz
 from montezarr import watch as watch_of_runs
 from montezarr._timed import Timed, worker_name
-from montezarr.watch import NORMAL_95, Listener, estimates_of, listen
+from montezarr.reduce._passes import fold_all
+from montezarr.reduce._prepare import prepare
+from montezarr.runs import Tally
+from montezarr.watch import INTERVAL, Listener, estimates_of, listen
 
 GBM = mz.GeometricBrownianMotion(mu=0.05, sigma=0.2)
 
@@ -26,6 +29,9 @@ class Notes(Listener):
 
     def changed(self, watch):
         self.heard.append(("changed", watch.to_dict()))
+
+    def rested(self, watch):
+        self.heard.append(("rested", watch.to_dict()))
 
     def ended(self, watch):
         self.heard.append(("ended", watch.to_dict()))
@@ -70,7 +76,7 @@ def test_a_reduction_tells_paths_workers_and_estimates(backend, notes):
     estimates = {entry["name"]: entry for entry in last["estimates"]}
     mean, se = found.x_mean.item(), found.x_mean_se.item()
     assert estimates["x_mean"]["value"] == mean
-    assert estimates["x_mean"]["high"] == pytest.approx(mean + NORMAL_95 * se, rel=1e-12)
+    assert estimates["x_mean"]["high"] == pytest.approx(mean + INTERVAL * se, rel=1e-12)
     assert set(estimates) == {"x_mean", "x_variance"}
 
 
@@ -189,3 +195,69 @@ def test_a_timed_task_keeps_its_name_and_its_result():
     assert (timed.__name__, result, worker) == ("reduce-Heston", 2, "MainThread")
     assert seconds >= 0
     assert worker_name(os.getpid() + 1) == f"process {os.getpid()}"
+
+
+def test_without_a_client_nobody_hears_and_nothing_is_estimated(monkeypatch):
+    """What the dashboard listens for costs a run on other backends nothing."""
+    monkeypatch.setattr(watch_of_runs, "EVERY", -1.0)
+    asked = []
+    monkeypatch.setattr(watch_of_runs, "estimates_of", lambda ds: asked.append(ds) or [])
+    mz.reduce(paths(chunks=1024).x, "mean")
+    assert asked == []
+
+
+def test_the_process_is_named_whatever_is_made_of_it(notes):
+    ds = paths(chunks=1024)
+    payoff = (ds.x.isel(time=-1) - 100).clip(min=0).rename("payoff")
+    mz.reduce(payoff, "mean")
+    assert notes.last["process"] == "GeometricBrownianMotion"
+
+
+def test_all_passes_count_for_the_speed_and_the_last_one_for_what_is_left(notes):
+    mz.reduce(paths(chunks=4096).x.isel(time=-1), mz.Quantile([0.5], exact=True))
+    begins = [news for what, news in notes.heard if what == "started"]
+    assert len(begins) > 1  # an exact quantile takes more than one pass
+    assert notes.last["done"] == 20_000
+    assert notes.last["new"] == 20_000 * len(begins)
+    assert sum(worker["paths"] for worker in notes.last["workers"].values()) == notes.last["new"]
+
+
+def test_who_raises_once_hears_no_more_of_that_run():
+    class Broken(Listener):
+        heard = 0
+
+        def changed(self, watch):
+            Broken.heard += 1
+            raise RuntimeError
+
+    end = listen(Broken())
+    try:
+        mz.reduce(paths(chunks=4096).x.isel(time=-1), mz.Quantile([0.5], exact=True))
+    finally:
+        end()
+    assert Broken.heard == 1
+
+
+def test_an_interrupted_pass_rests_before_its_error_is_gone(notes):
+    def interrupt(done, total, failed):
+        if done:
+            raise KeyboardInterrupt
+
+    heard = [None]
+    try:
+        with watch_of_runs.Watch("test", interrupt) as watch:
+            feed, layout = prepare(paths(chunks=1024).x, "mean", "path", None, None)
+            with feed.backend.running():
+                fold_all(feed, layout.fold, Tally(), watch)
+    except KeyboardInterrupt:
+        heard = [what for what, _ in notes.heard]
+    assert heard[-2:] == ["rested", "ended"]
+    assert notes.last["state"] == "stopped"
+
+
+def test_an_error_that_has_no_text_is_told():
+    class Mute(Exception):
+        def __str__(self):
+            raise ValueError
+
+    assert watch_of_runs.said(Mute()) == "<Mute>"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import xarray as xr
 
@@ -100,8 +101,12 @@ def _drawn(ds: xr.Dataset, run: Run, size: int) -> Iterator[xr.Dataset]:
     task = RangeTask(run.sampling)
     start = filled = 0
     batch = run.sampling.new_rows(min(size, run.n_paths))
-    with Watch("batches") as watch:
-        parts = execute(run, backend, task, ranges, tally, ordered=True, window=window, watch=watch)
+    with (
+        Watch("batches") as watch,
+        closing(
+            execute(run, backend, task, ranges, tally, watch, ordered=True, window=window)
+        ) as parts,
+    ):
         for low, high, part in parts:
             taken = 0
             while taken < high - low:

@@ -253,7 +253,7 @@ def _collect(run: Run, place: Backend, size: int, tally: Tally, watch: Watch) ->
     watch(0, run.n_paths)
     task = RangeTask(run.sampling)
     try:
-        for start, stop, part in execute(run, place, task, ranges, tally, watch=watch):
+        for start, stop, part in execute(run, place, task, ranges, tally, watch):
             held.put(start, part)
             done += stop - start
             watch(done, run.n_paths, len(tally.masked))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,11 +66,11 @@ def execute(
     task: RangeTask,
     ranges: Iterable[tuple[int, int]],
     tally: Tally,
+    watch: Watch,
     *,
     ordered: bool = False,
     window: int | None = None,
-    watch: Watch | None = None,
-) -> Iterator[tuple[int, int, Any]]:
+) -> Generator[tuple[int, int, Any], None, None]:
     """Yield (start, stop, result) of each range as its task ends, or in order.
 
     Raises
@@ -80,13 +81,15 @@ def execute(
         With the range of paths.
     """
     items = ((start, stop, initial_states(run, start, stop)) for start, stop in ranges)
+    watch.process = run.sampling.name
     with backend.running():
         results = windowed(
             backend, task, items, lambda item: item[:2], ordered=ordered, window=window, watch=watch
         )
-        for (start, stop, _), (result, report) in results:
-            tally.add(report)
-            yield start, stop, result
+        with closing(results):
+            for (start, stop, _), (result, report) in results:
+                tally.add(report)
+                yield start, stop, result
 
 
 def ranges_of(start: int, stop: int, size: int) -> Iterator[tuple[int, int]]:

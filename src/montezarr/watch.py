@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
-import os
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import xarray as xr
 
 from montezarr.backends._base import Backend
 from montezarr.progress import Progress
+from montezarr.statistics._base import INTERVAL
 
 EVERY = 0.5
 """Seconds between two times that listeners are told."""
@@ -27,17 +27,21 @@ SHARE = 0.01
 MOST_ESTIMATES = 24
 """Numbers that are told of the results; a result of more cells is left out."""
 
-NORMAL_95 = 1.959963984540054
-"""Half the width of a 95 % interval of a normal distribution, in standard deviations."""
-
 log = logging.getLogger("montezarr")
 
 
 class Listener:
-    """What wants to know of runs; `listen` makes it heard. Its errors cost a run nothing."""
+    """What wants to know of runs; `listen` has it told. Its errors cost a run nothing."""
 
-    def started(self, watch: Watch, backend: Backend) -> None:
-        """Hear that tasks begin to run on a backend, once more for each pass over the paths."""
+    def started(self, watch: Watch, backend: Backend) -> bool:
+        """Hear that tasks begin to run on a backend, once more for each pass over the paths.
+
+        Returns
+        -------
+        bool
+            Whether it wants to hear of this run at all.
+        """
+        return True
 
     def changed(self, watch: Watch) -> None:
         """Hear that there is something new, about twice a second."""
@@ -85,18 +89,16 @@ class Watch:
     Attributes
     ----------
     process : str
-        Name of the process that is simulated.
+        Name of the process that is simulated, where it is known.
     state : str
         ``"running"``, ``"done"``, ``"stopped"`` or ``"failed"``.
     planned : function
         Returns what is known before, of ``paths``, ``seconds``, bytes of ``memory`` and ``store``.
     """
 
-    _numbers: ClassVar[Iterator[int]] = itertools.count(1)
-
     def __init__(self, stage: str, display: Any = None):
         self.stage, self.process, self.display = stage, "", display
-        self.key = f"{os.getpid()}-{next(self._numbers)}"
+        self.key = uuid.uuid4().hex  # runs of many drivers meet on one scheduler
         self.done, self.failed = 0, 0
         self.total: int | None = None
         self.bytes_written = 0
@@ -109,10 +111,13 @@ class Watch:
         self._clock = time.monotonic()
         self._seconds: float | None = None
         self._at_start: int | None = None
-        self._told, self._pause = 0.0, 0.0
+        self._earlier = 0
+        self._told, self._pause, self._spent = 0.0, 0.0, 0.0
         self._hearing: list[Listener] = []
+        self._has_begun = False
 
     def __enter__(self) -> Self:
+        self._hearing = list(_listeners)
         if isinstance(self.display, Progress):
             self.display.__enter__()
         return self
@@ -128,24 +133,28 @@ class Watch:
         self.state = "done"
         if kind is not None:
             self.state = "failed" if issubclass(kind, Exception) else "stopped"
-            self.error = str(error).partition("\n")[0] if self.state == "failed" else ""
+            self.error = said(error).partition("\n")[0] if self.state == "failed" else ""
         self._seconds = self.seconds
-        self._tell("ended")
+        if self._has_begun:
+            self._tell("ended")
 
     def __call__(self, done: int, total: int | None, failed: int = 0) -> None:
         """Report that `done` of `total` paths are there, of which `failed` have failed."""
         if self._at_start is None:
             self._at_start = done  # what was there before tells nothing about the speed
+        elif done < self.done:  # another pass
+            self._earlier += self.done - self._at_start
+            self._at_start = done
         self.done, self.total, self.failed = done, total, failed
         if self.display is not None:
             self.display(done, total, failed)
-        self._tell_in_time()
+        if self._hearing and self._has_begun and self._is_time():
+            self._tell("changed")
 
     @contextmanager
-    def at_work(self, backend: Backend, task: str) -> Iterator[None]:
-        """Have tasks of a name, such as ``reduce-Heston``, run on a backend inside of it."""
-        self.backend, self.process = backend.name, task.partition("-")[2]
-        self._hearing = list(_listeners)
+    def at_work(self, backend: Backend) -> Iterator[None]:
+        """Have tasks run on a backend inside of it."""
+        self.backend, self._has_begun = backend.name, True
         self._tell("started", backend)
         self._tell("changed")
         try:
@@ -164,10 +173,12 @@ class Watch:
     def estimate(self, results: Callable[[], xr.Dataset], *, now: bool = False) -> None:
         """Take the results of the paths so far, where it is time to tell somebody, or `now`."""
         if self._hearing and (now or self._is_time()):
+            began = time.monotonic()
             try:
                 self.estimates = estimates_of(results())
             except Exception as error:  # of half of the paths; nobody depends on it
                 log.debug("no estimates of %s: %s", self.stage, error)
+            self._spent += time.monotonic() - began
 
     @property
     def seconds(self) -> float:
@@ -177,7 +188,12 @@ class Watch:
     @property
     def paths_per_second(self) -> float:
         """Speed since the run began."""
-        return (self.done - (self._at_start or 0)) / max(self.seconds, 1e-9)
+        return self.new / max(self.seconds, 1e-9)
+
+    @property
+    def new(self) -> int:
+        """Paths of this run, all its passes taken together, without those that were there."""
+        return self._earlier + self.done - (self._at_start or 0)
 
     @property
     def seconds_left(self) -> float | None:
@@ -189,7 +205,8 @@ class Watch:
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as JSON."""
         names = "key", "stage", "process", "backend", "state", "error", "began", "seconds"
-        numbers = "done", "total", "failed", "bytes_written", "paths_per_second", "seconds_left"
+        numbers = "done", "total", "new", "failed", "bytes_written"
+        speeds = "paths_per_second", "seconds_left"
         workers = {
             name: {
                 "tasks": worker.tasks,
@@ -199,8 +216,7 @@ class Watch:
             for name, worker in sorted(self.workers.items())
         }
         return {
-            **{name: getattr(self, name) for name in (*names, *numbers)},
-            "new": self.done - (self._at_start or 0),
+            **{name: getattr(self, name) for name in (*names, *numbers, *speeds)},
             "workers": workers,
             "estimates": self.estimates,
         }
@@ -210,25 +226,31 @@ class Watch:
     def _is_time(self) -> bool:
         return time.monotonic() - self._told >= self._pause
 
-    def _tell_in_time(self) -> None:
-        if self._hearing and self._is_time():
-            self._tell("changed")
-
     def _tell(self, what: str, *arguments: Any) -> None:
         """Tell all who hear; who raises hears no more of this run."""
         began = time.monotonic()
         for listener in list(self._hearing):
             try:
-                getattr(listener, what)(self, *arguments)
+                if getattr(listener, what)(self, *arguments) is False:
+                    self._hearing.remove(listener)
             except Exception as error:
                 self._hearing.remove(listener)
                 log.warning(
                     "montezarr: %s is left alone for this run: %s: %s",
-                    type(listener).__name__, type(error).__name__, error,
+                    type(listener).__name__, type(error).__name__, said(error),
                 )  # fmt: skip
         if what == "changed":
             self._told = time.monotonic()
-            self._pause = max(EVERY, (self._told - began) / SHARE)
+            self._pause = max(EVERY, (self._spent + self._told - began) / SHARE)
+            self._spent = 0.0
+
+
+def said(error: BaseException | None) -> str:
+    """Return the text of an error, also of one that has none."""
+    try:
+        return str(error)
+    except Exception:
+        return f"<{type(error).__name__}>"
 
 
 def estimates_of(ds: xr.Dataset) -> list[dict[str, Any]]:
@@ -246,7 +268,7 @@ def estimates_of(ds: xr.Dataset) -> list[dict[str, Any]]:
             if not np.isfinite(value):
                 continue
             where = ", ".join(_place(array, dim, i) for dim, i in zip(array.dims, at, strict=False))
-            half = NORMAL_95 * se if np.isfinite(se) else None
+            half = INTERVAL * se if np.isfinite(se) else None
             out.append(
                 {
                     "name": f"{label}[{where}]" if where else label,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
@@ -22,11 +22,11 @@ Span = Callable[[Any], tuple[int, int]]
 """From an item to its range of paths (start, stop)."""
 
 
-class Watched(Protocol):
-    """Who is told of tasks: a `montezarr.watch.Watch`."""
+class Teller(Protocol):
+    """Who is told of tasks, to tell others: a `montezarr.watch.Watch`."""
 
-    def at_work(self, backend: Backend, task: str) -> AbstractContextManager[None]:
-        """Return the context in which tasks of that name run."""
+    def at_work(self, backend: Backend) -> AbstractContextManager[None]:
+        """Return the context in which tasks run."""
 
     def task_done(self, worker: str, paths: int, seconds: float) -> None:
         """Count a task."""
@@ -42,8 +42,8 @@ def windowed(
     window: int | None = None,
     stopping: Callable[[], bool] | None = None,
     settle: bool | None = None,
-    watch: Watched | None = None,
-) -> Iterator[tuple[Any, Any]]:
+    watch: Teller | None = None,
+) -> Generator[tuple[Any, Any], None, None]:
     """Yield (item, result) as tasks end, or in the order of the items.
 
     When a task fails, no further one is submitted, what is queued behind it is cancelled, and what
@@ -82,7 +82,7 @@ def windowed(
         What the function raised, of the first item that failed.
     """
     run = Timed(function) if watch is not None else function
-    with nullcontext() if watch is None else watch.at_work(backend, run.__name__):
+    with nullcontext() if watch is None else watch.at_work(backend):
         results = _windowed(
             backend, run, items, span,
             ordered=ordered, window=window, stopping=stopping, settle=settle,

@@ -23,6 +23,7 @@ from montezarr._checks import type_error, value_error
 from montezarr._spawn import dask_workers_without_main
 from montezarr.backends._base import RETRIES, Backend, Scheduler, refuse_timeout
 from montezarr.errors import MontezarrWarning
+from montezarr.progress import kernel
 
 PACKAGES = ("montezarr", "numpy")
 """Packages of which another version on a worker may give other numbers."""
@@ -145,7 +146,7 @@ class Dask(Backend):
     def __enter__(self) -> Dask:
         super().__enter__()
         # A notebook makes a red box of what is on standard error.
-        out = sys.stdout if "ipykernel" in sys.modules else sys.stderr
+        out = sys.stdout if kernel() is not None else sys.stderr
         if find_spec("bokeh") is None:
             print('Dask dashboard: needs pip install "montezarr[dashboard]"', file=out)
         else:
@@ -302,9 +303,12 @@ def dashboard_link(client: Any) -> str:
     Of a cluster in this process Dask names the address to the outside, on which it may not listen.
     """
     link = str(client.dashboard_link)
-    server = getattr(getattr(client.cluster, "scheduler", None), "http_server", None)
-    if getattr(server, "address", None) in ("127.0.0.1", "0.0.0.0", "::"):
-        host = urlsplit(link).hostname or ""
+    scheduler = getattr(client.cluster, "scheduler", None)
+    server = getattr(scheduler, "http_server", None)
+    host = urlsplit(link).hostname or ""
+    # Where the link is configured, it leads through a proxy that has a name of its own.
+    is_own = host == getattr(scheduler, "ip", None)
+    if is_own and getattr(server, "address", None) in ("127.0.0.1", "0.0.0.0", "::"):
         link = link.replace(f"//{host}", "//127.0.0.1", 1)
     return link
 

@@ -22,11 +22,13 @@ class Sender(Listener):
     def __init__(self) -> None:
         self._clients: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
 
-    def started(self, watch: Watch, backend: Backend) -> None:
-        """Remember whose scheduler is to hear of the run."""
+    def started(self, watch: Watch, backend: Backend) -> bool:
+        """Remember whose scheduler is to hear of the run, if there is one."""
         client = getattr(backend, "client", None)
-        if client is not None:
-            self._clients[watch.key] = client
+        if client is None:
+            return False
+        self._clients[watch.key] = client
+        return True
 
     def changed(self, watch: Watch) -> None:
         """Send the news."""

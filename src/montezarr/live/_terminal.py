@@ -18,13 +18,15 @@ class Terminal(View):
 
     def __init__(self, watched: Watched, every: float, out: TextIO | None = None):
         super().__init__(watched, every)
-        self.out = sys.stderr if out is None else out
-        self._is_tty = self.out.isatty()
+        self.out: TextIO | None = sys.stderr if out is None else out
+        self._is_tty = self.out is not None and self.out.isatty()  # a program may have none
         self._width = 0
         self._next_line = time.perf_counter() + EVERY
 
     def show_text(self, *, is_last: bool) -> None:
         """Write the line."""
+        if self.out is None:
+            return
         parts = [self.watched.estimate(), self.watched.speed(), self.watched.outlook()]
         line = "; ".join(part for part in parts if part)
         if self._is_tty:
@@ -45,6 +47,6 @@ class Terminal(View):
 
     def end(self, stopped: str) -> None:
         """Leave the line as it is."""
-        if self._width:
+        if self._width and self.out is not None:
             self.out.write("\n")
             self.out.flush()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
 from montezarr.live._watched import Watched
+from montezarr.watch import log, said
 
 SHARE = 0.1
 """Share of one processor that drawing may take."""
@@ -27,6 +29,7 @@ class View(ABC):
     def __init__(self, watched: Watched, every: float):
         self.watched, self.every = watched, every
         self._pictured: int | None = None
+        self._is_broken = False
         self._next_text = 0.0
         # Tasks are small at first, and would have to wait for it.
         self._next_picture = time.perf_counter() + every
@@ -48,7 +51,20 @@ class View(ABC):
         """Put away what is of no use any more."""
 
     def update(self, *, is_last: bool = False) -> None:
-        """Show what is new, if it is time."""
+        """Show what is new, if it is time; a view that cannot is given up, the stream goes on."""
+        self._guarded(lambda: self._update(is_last=is_last))
+
+    def _guarded(self, action: Callable[[], None]) -> None:
+        if self._is_broken:
+            return
+        try:
+            action()
+        except Exception as error:
+            self._is_broken, self.watched.run.tick = True, None
+            name = type(error).__name__
+            log.warning("montezarr: the view of the stream is given up: %s: %s", name, said(error))
+
+    def _update(self, *, is_last: bool) -> None:
         now = time.perf_counter()
         last = self.watched.last
         is_new = last is not None and last.paths != self._pictured
@@ -66,8 +82,8 @@ class View(ABC):
             self._close(str(last.stopped) if last is not None else "")
 
     def __enter__(self) -> Self:
-        self.begin()
         self.watched.run.tick = self.update
+        self._guarded(self.begin)
         return self
 
     def __exit__(
@@ -82,4 +98,4 @@ class View(ABC):
 
     def _close(self, stopped: str) -> None:
         self.watched.run.tick = None
-        self.end(stopped)
+        self._guarded(lambda: self.end(stopped))

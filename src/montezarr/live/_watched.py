@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import final
 
+from montezarr._html import duration
 from montezarr.plot import Trace
 from montezarr.stream import Snapshot
 from montezarr.stream._run import Run
@@ -66,7 +67,7 @@ class Watched:
             paths, seconds = self.last.paths, self.last.seconds
         new = paths - self.run.started_at
         rate = f", {_short(new / seconds)} paths/s" if new and seconds > 0 else ""
-        return f"{paths:,} paths in {_duration(seconds)}{rate}"
+        return f"{paths:,} paths in {duration(seconds)}{rate}"
 
     def outlook(self) -> str:
         """Return why it stopped, or what will stop it and when."""
@@ -78,7 +79,7 @@ class Watched:
         rules = [str(rule)] if rule is not None else []
         rules += [f"all {end:,} paths"] if end is not None else []
         left = self._seconds_left()
-        soon = "" if left is None else f"about {_duration(left)} left, "
+        soon = "" if left is None else f"about {duration(left)} left, "
         return f"{soon}until {' or '.join(rules)}"
 
     def _seconds_left(self) -> float | None:
@@ -95,15 +96,3 @@ def _short(number: float) -> str:
         if number >= size:
             return f"{number / size:.3g}{word}"
     return f"{number:,.0f}"
-
-
-def _duration(seconds: float) -> str:
-    """Return a time as people say it."""
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    minutes, hours = seconds / 60, seconds / 3600
-    if hours >= 24 * 730:
-        return f"{hours / 24 / 365.25:,.0f} years"
-    if hours >= 48:
-        return f"{hours / 24:,.0f} days"
-    return f"{minutes:.0f} min" if minutes < 120 else f"{hours:.0f} h"

@@ -50,6 +50,8 @@ class Feed(ABC):
         How paths are had, for `plan`.
     key : function
         Returns what determines the values, for states that are taken up again.
+    process : str
+        Name of the process that is simulated, where it is known.
     """
 
     schema: Schema
@@ -57,6 +59,7 @@ class Feed(ABC):
     backend: Backend
     how: str
     key: Key
+    process: str = ""
 
     @abstractmethod
     def task(self, fold: Fold) -> Callable[[Any], Result]:

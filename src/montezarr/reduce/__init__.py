@@ -112,6 +112,7 @@ def reduce(
             "It was simulated with n_paths=None: use montezarr.stream, which stops by itself.",
         )  # fmt: skip
     with Watch("reduce", Progress("reduce", enabled=show)) as watch:
+        watch.process = feed.process
         watch.planned = partial(planned, feed, layout)
         folded, found = run_all(feed, layout, watch)
         results = layout.dataset(folded, found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -60,15 +61,15 @@ def fold_all(
     items = feed.items(0, feed.n_paths, feed.size())
     watch(0, feed.n_paths, 0)
     task = feed.task(fold)
-    ended = windowed(feed.backend, task, items, span_of, watch=watch)
-    for (start, stop, *_), (parts, report) in ended:
-        tally.add(report)
-        for _, folded in parts:
-            fold.join(total, folded)
-        done += stop - start
-        if results is not None:
-            watch.estimate(partial(results, total))
-        watch(done, feed.n_paths, len(tally.masked))
+    with closing(windowed(feed.backend, task, items, span_of, watch=watch)) as ended:
+        for (start, stop, *_), (parts, report) in ended:
+            tally.add(report)
+            for _, folded in parts:
+                fold.join(total, folded)
+            done += stop - start
+            if results is not None:
+                watch.estimate(partial(results, total))
+            watch(done, feed.n_paths, len(tally.masked))
     fold.finish(total, feed.n_paths)
     return total
 

@@ -20,6 +20,7 @@ from montezarr.observed import (
     as_dataset,
     feed_of,
     labels_of,
+    run_behind,
 )
 from montezarr.reduce._layout import Layout, layout_of
 from montezarr.statistics import statistics_of
@@ -65,6 +66,8 @@ def prepare(obj: Any, statistics: Any, dim: Any, by: Any, observe: Any) -> tuple
     if by is not None:
         ds, name = _with_group(ds, obj, by, dim, observe is not None)
     feed = feed_of(ds, observe)
+    run = run_behind(ds)
+    feed.process = "" if run is None else run.sampling.name
     group = None if name is None else _group(feed, name)
     if isinstance(wanted, dict):
         _check_known(wanted, [v.name for v in feed.schema.variables if v is not group])

@@ -16,4 +16,4 @@ class Entry:
     planned: Mapping[str, float | None]
     memory_peak: int = 0
     moments: list[tuple[float, int]] = field(default_factory=list)
-    performance: str = ""
+    performance: list[str] = field(default_factory=list)

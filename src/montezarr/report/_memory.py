@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import final
 
 import psutil
 
 PERIOD = 0.05
 """Seconds between two looks."""
+
+SEARCH = 1.0
+"""Seconds between two searches for new children."""
 
 
 @final
@@ -24,6 +28,8 @@ class Memory:
     def __init__(self) -> None:
         self.now = self.peak = 0
         self._process = psutil.Process()
+        self._known: list[psutil.Process] = []
+        self._searched = 0.0
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._look, name="montezarr-memory", daemon=True)
 
@@ -56,7 +62,11 @@ class Memory:
         return int(total)
 
     def _children(self) -> list[psutil.Process]:
-        try:
-            return list(self._process.children(recursive=True))
-        except psutil.Error:
-            return []
+        """Return the children; to look for new ones takes long where there are many processes."""
+        if time.monotonic() - self._searched > SEARCH:
+            try:
+                self._known = list(self._process.children(recursive=True))
+            except psutil.Error:
+                self._known = []
+            self._searched = time.monotonic()
+        return self._known

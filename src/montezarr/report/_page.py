@@ -10,14 +10,14 @@ import sys
 import time
 from collections.abc import Sequence
 from html import escape
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from itertools import pairwise
 from typing import Any
 
 from montezarr._html import Card, count, duration, plain, show_bytes, speed
 from montezarr.lazy import memory_limit
 from montezarr.report._entry import Entry
-from montezarr.watch import table_of
+from montezarr.watch import said, table_of
 
 PACKAGES = ("montezarr", "numpy", "numba", "dask", "distributed", "xarray", "zarr")
 
@@ -25,7 +25,10 @@ SHORTEST = 0.1
 """Seconds between two moments of which the speed is shown."""
 
 IN_THREADS = ("synchronous", "threads")
-LIBRARIES = "Memory is that of all processes; in what happened, new workers load their libraries."
+LIBRARIES = (
+    "Memory is that of this process and its children, of which new ones load their libraries; of"
+    " workers elsewhere nothing is known."
+)
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1000px; margin: 2em auto; padding: 0 1em;
@@ -85,10 +88,17 @@ def page(
 
 def _facts(began: float) -> str:
     when = time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(began))
-    packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    packages = ", ".join(filter(None, map(_version, PACKAGES)))
     machine = f"{platform.machine()}, {count(os.cpu_count() or 1, 'core')}"
     python = ".".join(map(str, sys.version_info[:3]))
     return f"{when} · {machine}, {show_bytes(memory_limit())} · Python {python}, {packages}"
+
+
+def _version(name: str) -> str:
+    try:
+        return f"{name} {version(name)}"
+    except PackageNotFoundError:  # installed in a way that leaves no note of it
+        return ""
 
 
 def _run(entry: Entry) -> str:
@@ -164,7 +174,15 @@ def _picture(entry: Entry) -> str:
 
 
 def shown(thing: Any) -> str:
-    """Return something as a notebook would show it."""
+    """Return something as a notebook would show it, or why it cannot be."""
+    try:
+        return _shown(thing)
+    except Exception as error:
+        text = f"{type(thing).__name__} could not be shown: {type(error).__name__}: {said(error)}"
+        return f"<p class=error>{escape(plain(text))}</p>"
+
+
+def _shown(thing: Any) -> str:
     picture = getattr(thing, "figure", thing)
     if hasattr(picture, "savefig"):
         buffer = io.BytesIO()
@@ -174,7 +192,7 @@ def shown(thing: Any) -> str:
     if isinstance(thing, str):
         return f"<p>{escape(thing)}</p>"
     html = getattr(thing, "_repr_html_", None)
-    if callable(html):
+    if callable(html) and not isinstance(thing, type):
         found = html()
         if found is not None:
             return str(found)

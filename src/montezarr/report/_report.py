@@ -10,12 +10,16 @@ from types import TracebackType
 from typing import Any, Self, final
 
 from montezarr._checks import type_error, value_error
+from montezarr._html import count
 from montezarr.backends import Backend, active_client
 from montezarr.report._entry import Entry
 from montezarr.report._memory import Memory
 from montezarr.report._page import page
 from montezarr.report._performance import Performance
-from montezarr.watch import Listener, Watch, listen
+from montezarr.watch import Listener, Watch, listen, log, said
+
+MOMENTS = 1000
+"""Moments of a run of which the speed is kept; then every other one."""
 
 
 def report(path: Any, *, title: str = "montezarr report") -> Report:
@@ -59,9 +63,12 @@ def report(path: Any, *, title: str = "montezarr report") -> Report:
         raise type_error("path", "the path of a file", path)
     if not isinstance(title, str):
         raise type_error("title", "text", title)
-    file = Path(path)
-    if file.is_dir() or not file.parent.is_dir():
-        raise value_error("path", "a file in a folder that is there", str(path))
+    text = os.fspath(path)
+    if not isinstance(text, str):
+        raise type_error("path", "the path of a file, as text", path)
+    file = Path(text)
+    if "\0" in text or file.is_dir() or not file.parent.is_dir():
+        raise value_error("path", "a file in a folder that is there", text)
     return Report(file, title)
 
 
@@ -87,7 +94,11 @@ class Report(Listener):
         self._stack = ExitStack()
         self._memory = Memory()
         self._whole: Performance | None = None
-        self._current: Performance | None = None
+        self._current: dict[str, Performance] = {}
+        self._is_used = False
+
+    def __repr__(self) -> str:
+        return f"<montezarr report {str(self.path)!r}: {count(len(self.runs), 'run')}>"
 
     def add(self, thing: Any, caption: str = "") -> None:
         """Show something in the report, where it is added.
@@ -95,9 +106,15 @@ class Report(Listener):
         Parameters
         ----------
         thing : object
-            Text; Axes or Figure of matplotlib; else what a notebook would show of it.
+            Text; Axes or Figure of matplotlib; what has a ``_repr_html_``, such as results, plans
+            and data frames; else its repr. It is drawn at the end of the block.
         caption : str, optional
             A line above it.
+
+        Raises
+        ------
+        ArgumentTypeError
+            If the caption is no text.
 
         Examples
         --------
@@ -105,9 +122,14 @@ class Report(Listener):
         >>> with mz.report(pathlib.Path(tempfile.mkdtemp(), "run.html")) as report:
         ...     report.add(mz.GeometricBrownianMotion(mu=0.05, sigma=0.2), "The model")
         """
+        if not isinstance(caption, str):
+            raise type_error("caption", "text", caption)
         self.added.append((thing, caption))
 
     def __enter__(self) -> Self:
+        if self._is_used:
+            raise RuntimeError("a report is of one block: call montezarr.report again")
+        self._is_used = True
         self.began = time.time()
         self._stack.enter_context(self._memory)
         self._stack.callback(listen(self))
@@ -123,42 +145,53 @@ class Report(Listener):
         trace: TracebackType | None,
     ) -> None:
         self._stack.close()
-        performance = "" if self._whole is None else self._whole.end()
         if error is not None:
-            self.error = f"{type(error).__name__}: {error}"
+            self.error = f"{type(error).__name__}: {said(error)}"
+        try:
+            self._write()
+        except Exception as trouble:
+            if error is None:
+                raise
+            # The error of the block is what its user wants to see.
+            log.warning("montezarr: no report at %s: %s", self.path, said(trouble))
+
+    def _write(self) -> None:
+        runs = list(self.runs.values())
+        pages = [page for run in runs for page in run.performance]
+        if self._whole is not None:
+            pages = [self._whole.end()]
+        text = page(self.title, self.began, self.error, runs, self.added, pages)
         temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         try:
-            temporary.write_text(self._page(performance), encoding="utf-8")
+            # What is no character, such as half of a pair, is shown as its code.
+            temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
             temporary.replace(self.path)
         finally:
             temporary.unlink(missing_ok=True)
 
-    def _page(self, performance: str) -> str:
-        runs = list(self.runs.values())
-        pages = [run.performance for run in runs] if self._whole is None else [performance]
-        return page(self.title, self.began, self.error, runs, self.added, pages)
-
     # --- as a listener ------------------------------------------------------------------------
 
-    def started(self, watch: Watch, backend: Backend) -> None:
+    def started(self, watch: Watch, backend: Backend) -> bool:
         """Begin to note a run, or its next pass."""
         if watch.key not in self.runs:
             self.runs[watch.key] = Entry(watch.to_dict(), self._memory.reset(), watch.planned())
         client = getattr(backend, "client", None)
         if client is not None and self._whole is None:
-            self._current = Performance(client)
+            self._current[watch.key] = Performance(client)
+        return True
 
     def changed(self, watch: Watch) -> None:
         """Note how far it is."""
         entry = self.runs[watch.key]
-        entry.moments.append((watch.seconds, watch.done))
+        entry.moments.append((watch.seconds, watch.new))
+        if len(entry.moments) > MOMENTS:
+            entry.moments = entry.moments[::2]
         entry.memory_peak = max(entry.memory_peak, self._memory.peak)
 
     def rested(self, watch: Watch) -> None:
         """Take the page of Dask, while its scheduler is there."""
-        if self._current is not None:
-            self.runs[watch.key].performance = self._current.end()
-            self._current = None
+        if watch.key in self._current:
+            self.runs[watch.key].performance.append(self._current.pop(watch.key).end())
 
     def ended(self, watch: Watch) -> None:
         """Note how it ended."""

@@ -128,6 +128,7 @@ class Session:
         task = ChunkTask(source.drawn(), source.stored, manifest, self.place, self.durable)
         items = _items(source, ledger, list(chunks), per_task)
         watch(ledger.committed, ledger.target, len(tally.masked))
+        watch.process = source.run.sampling.name
         watch.planned = partial(_planned, source.run, ledger, backend)
         with self._tidy():
             try:

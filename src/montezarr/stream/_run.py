@@ -77,6 +77,7 @@ class Run:
         shown = Progress("stream", enabled=self.show)
         with backend.running(), Watch("stream", shown) as watch:
             watch(self.started_at, end, 0)
+            watch.process = self.feed.process
             watch.planned = partial(planned, self.feed, self.layout)
             results = windowed(
                 backend, self.feed.task(fold), self._items(), span_of, ordered=True,
@@ -84,7 +85,7 @@ class Run:
                 window=1 if backend.name == "synchronous" else None,
                 stopping=self._may_stop, settle=False, watch=watch,
             )  # fmt: skip
-            with closing(results):  # type: ignore[type-var]
+            with closing(results):
                 for _, (parts, report) in results:
                     tally.add(report)
                     for stop, folded in parts:
