@@ -78,6 +78,20 @@ def test_where_all_paths_are_one_number_there_is_no_density(process):
     assert np.isnan(still.density([0.5, 1.0], 1.0, start(process))).all()
 
 
+@pytest.mark.parametrize("process", DENSE, ids=repr)
+def test_the_density_of_no_number_is_none(process):
+    x0 = start(process)
+    assert np.isnan(process.density(np.nan, 1.0, x0))
+    assert np.isnan(process.density([np.nan, 1.0], 1.0, x0)).tolist() == [True, False]
+
+
+@pytest.mark.parametrize("process", DISCRETE, ids=repr)
+def test_the_probability_of_no_number_is_none(process):
+    found = process.probability([np.nan, 1.0, 0.5], 2, 0)
+    assert np.isnan(found).tolist() == [True, False, False]
+    assert found[2] == 0
+
+
 def test_a_price_is_never_negative():
     gbm = mz.GeometricBrownianMotion(mu=0.0, sigma=0.2)
     assert gbm.density([-1.0, 0.0], 1.0, 1.0).tolist() == [0.0, 0.0]

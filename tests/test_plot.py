@@ -1,5 +1,6 @@
 """Pictures: the data in their artists are those of statistics; their texts; errors."""
 
+import io
 import re
 import sys
 from pathlib import Path
@@ -28,9 +29,13 @@ def ds():
 
 
 @pytest.fixture(autouse=True)
-def _no_pyplot(monkeypatch):
+def _no_pyplot():
     """Let figures go with their tests: those of pyplot would stay."""
-    monkeypatch.delitem(sys.modules, "matplotlib.pyplot", raising=False)
+    before = sys.modules.pop("matplotlib.pyplot", None)
+    yield
+    sys.modules.pop("matplotlib.pyplot", None)  # which a test has imported
+    if before is not None:
+        sys.modules["matplotlib.pyplot"] = before
 
 
 def legend(ax):
@@ -93,8 +98,7 @@ def test_simulated_stored_and_streamed_paths_give_one_fan(ds, tmp_path):
         for label in ("90% of paths", "50% of paths"):
             for a, b in zip(band(ax, label), band(first, label), strict=True):
                 assert (a == b).all()
-        # A result has units, and no long name of the variable.
-        assert ax.get_ylabel() == ("price [USD]" if count else "x [USD]")
+        assert ax.get_ylabel() == "price [USD]"
         singles = [found.get_ydata() for found in ax.lines[:-1]]
         assert len(singles) == count
         for row, expected in zip(singles, first.lines[:-1], strict=False):
@@ -236,6 +240,30 @@ def test_the_page_on_plots_shows_the_pictures_that_its_code_draws():
 def test_a_fan_is_saved(ds, tmp_path):
     mz.plot.save_fan(ds.x, tmp_path / "fan.png", title="A fan")
     assert (tmp_path / "fan.png").read_bytes()[:4] == b"\x89PNG"
+    held = io.BytesIO()
+    mz.plot.save_fan(ds.x, held)
+    assert held.getvalue()[:4] == b"\x89PNG"
+    with pytest.raises(FileNotFoundError, match="nowhere"):  # before it is found out without end
+        mz.plot.save_fan(run(None), tmp_path / "nowhere" / "fan.png")
+
+
+def test_a_result_is_called_as_its_paths_are(ds):
+    rate = ds.x.rename("my_rate").assign_attrs(long_name="short_rate", units="1/year")
+    found = mz.reduce(rate, [mz.Quantile(LEVELS), mz.Mean()])
+    assert found.my_rate_mean_se.attrs["long_name"] == "short_rate mean se"
+    assert (
+        mz.plot.fan(found).get_ylabel() == mz.plot.fan(rate).get_ylabel() == ("short_rate [1/year]")
+    )
+    plain = rate.drop_attrs()
+    found = mz.reduce(plain, mz.Quantile(LEVELS))
+    assert mz.plot.fan(found).get_ylabel() == mz.plot.fan(plain).get_ylabel() == "my_rate"
+
+
+def test_the_accessor_says_which_pictures_there_are(ds):
+    text = str(ds.mz.plot)
+    for name in ("compare", "convergence", "density", "fan", "histogram", "paths"):
+        assert f"  .{name}(…)" in text
+        assert name in ds.x.mz.plot._repr_html_()
 
 
 def test_the_accessor_forwards(ds):
@@ -272,10 +300,21 @@ ROWS = [
     (lambda: mz.plot.paths(DS, n=0), ValueError, "n:"),
     (lambda: mz.plot.paths(DS, band=1.0), ValueError, "band"),
     (lambda: mz.plot.paths(DS, band=0), ValueError, "band"),
+    (lambda: mz.plot.paths(DS, band=1e-18), ValueError, "band"),
+    (lambda: mz.plot.paths(DS, title=["a"]), TypeError, "title"),
+    (lambda: mz.plot.fan(DS, xlabel=object()), TypeError, "xlabel"),
+    (lambda: mz.plot.convergence(SNAPSHOT, "x_mean", ylabel=1), TypeError, "ylabel"),
+    (lambda: mz.plot.save_fan(run(None), 3), TypeError, "file"),
+    (lambda: mz.plot.save_fan(run(None), "fan.xyz"), ValueError, r"file: .*\.png, \.pdf, \.svg"),
+    (lambda: mz.plot.save_fan(run(None), b"fan"), TypeError, "file"),
+    (lambda: mz.plot.save_fan(run(None), "fan.png", ax=None), TypeError, "ax"),
     (lambda: mz.plot.paths(DS, mean=1), TypeError, "mean"),
     (lambda: mz.plot.histogram(DS), ValueError, "data: .*time="),
     (lambda: mz.plot.histogram(DS, time=0.3), ValueError, r"time: .*nearest is 0\.25"),
     (lambda: mz.plot.histogram(DS, time="late"), ValueError, "time"),
+    (lambda: mz.plot.histogram(DS, time=[0, 1, 2, 3, 4.0]), TypeError, "time"),
+    (lambda: mz.plot.histogram(DS, time=np.datetime64("2026-01-01")), TypeError, "time"),
+    (lambda: mz.plot.histogram(DS, time=1.0, range=(-1e308, 1e308)), ValueError, "range"),
     (lambda: mz.plot.histogram(DS.x.isel(time=0), time=1.0), ValueError, "data"),
     (lambda: mz.plot.histogram(DS, time=1.0, bins=0), ValueError, "bins"),
     (lambda: mz.plot.histogram(DS, time=1.0, range=(2, 1)), ValueError, "range"),
@@ -290,8 +329,10 @@ ROWS = [
     (lambda: mz.plot.convergence([1]), TypeError, "stream"),
     (lambda: mz.plot.convergence([]), ValueError, "stream"),
     (lambda: mz.plot.convergence(mz.plot.Trace()), ValueError, "stream"),
-    (lambda: mz.plot.convergence(SNAPSHOT), ValueError, "name"),
-    (lambda: mz.plot.convergence(SNAPSHOT, "x_mean"), ValueError, "name: .*one number"),
+    (lambda: mz.plot.convergence(SNAPSHOT), ValueError, r"stream: .*ds\.x\.isel\(time=-1\)"),
+    (lambda: mz.plot.convergence(SNAPSHOT, "x_mean"), ValueError, "stream: .*one number"),
+    (lambda: DS.mz.plot.convergence(), ValueError, r"stream: .*one number per path"),
+    (lambda: DS.mz.plot.convergence("min"), ValueError, "stream: .*'none'"),
     (lambda: mz.plot.convergence(SNAPSHOT, "y_mean"), ValueError, "name"),
     (lambda: mz.plot.convergence(SNAPSHOT, 3), TypeError, "name"),
     (lambda: mz.plot.convergence(SNAPSHOT, "x_mean", target="1"), TypeError, "target"),

@@ -1,6 +1,7 @@
 """Histograms and convergence: counts, closed forms and traces are those of the statistics."""
 
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -138,6 +139,52 @@ def test_over_what_is_made_of_paths_no_density_is_drawn(ds, payoff):
         assert closed_form(mz.plot.histogram(array)) is None
 
 
+def test_a_closed_form_is_drawn_over_the_paths_of_the_process_and_nothing_else(tmp_path):
+    # Of the first 256 paths none is beyond.
+    made = run(mz.BrownianMotion(), x0=0.0, n_paths=3000)
+    last = made.x.isel(time=-1)
+    high = last.values
+    limit = float(high[:256].max())
+    assert (high > limit).any()
+    mz.write(made, tmp_path / "a.zarr")
+    stored = mz.open(tmp_path / "a.zarr")
+    cut = [last.clip(max=limit), last[high <= limit]]
+    for ds in (made, stored):
+        cut += [ds.clip(max=limit), ds.isel(path=high <= limit), ds.compute().clip(max=limit)]
+        cut += [ds.clip(max=limit).persist(), ds.compute().clip(max=limit).chunk(path=1024)]
+    for data in cut:
+        time = None if isinstance(data, xr.DataArray) else 1.0
+        assert closed_form(mz.plot.histogram(data, time=time)) is None
+    with pytest.warns(mz.MontezarrWarning, match="not finite"):
+        assert closed_form(mz.plot.histogram(last.where(last <= limit))) is None
+    for data in (last.rename("y"), last.chunk(path=1024), last[:2000], last[:100]):
+        assert closed_form(mz.plot.histogram(data)) is not None
+    for data in (made.persist(), stored.isel(path=slice(2000)), stored.compute().chunk()):
+        assert closed_form(mz.plot.histogram(data, time=1.0)) is not None
+
+
+def test_over_millions_of_integers_no_closed_form_is_summed():
+    made = run(mz.PoissonProcess(rate=3.0), x0=0, n_paths=100)
+    tracemalloc.start()
+    ax = mz.plot.histogram(made, time=1.0, range=(0, 2e7))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2**25
+    assert closed_form(ax) is None
+    assert closed_form(mz.plot.histogram(made, time=1.0, range=(0, 9e4))) is not None
+
+
+def test_the_legend_stands_above_the_bars(ds):
+    ax = mz.plot.histogram(ds, time=1.0)
+    top = max(ax.patches[0].get_data().values.max(), closed_form(ax).get_ydata().max())
+    assert ax.get_ylim() == pytest.approx((0, 1.2 * top))
+
+
+def test_a_density_over_rates_has_their_inverse_units(ds):
+    rate = ds.x.isel(time=-1).assign_attrs(units="1/year")
+    assert mz.plot.histogram(rate).get_ylabel() == "probability density [year]"
+
+
 def test_a_snapshot_of_a_histogram_is_drawn(payoff):
     edges = np.linspace(0, 40, 11)
     last = list(mz.stream(payoff, mz.Histogram(edges)))[-1]
@@ -221,6 +268,14 @@ def test_groups_have_no_confidence_sequence_but_an_interval(payoff):
     by = (payoff > 0).rename("paid")
     with pytest.raises(ValueError, match="one number"):
         mz.plot.convergence(mz.stream(payoff, "mean", by=by), "payoff_mean")
+
+
+def test_the_legend_is_seen_where_bands_reach_under_it(payoff):
+    ax = mz.plot.convergence(mz.stream(payoff, "mean"))
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["1,024", "5,000"]
+    frame = ax.get_legend().get_frame()
+    assert frame.get_visible()
+    assert frame.get_facecolor()[:3] == (1.0, 1.0, 1.0)
 
 
 def test_a_run_without_end_converges_until_its_rule():

@@ -83,6 +83,13 @@ def test_logarithmic_colours_show_the_tails(ds):
     assert mz.plot.density(ds).collections[0].norm.vmax < values.max()
 
 
+@pytest.mark.parametrize("log", [False, True])
+def test_where_no_path_is_inside_a_map_is_empty(log):
+    ax = mz.plot.density(run(mz.BrownianMotion(), x0=0.0), log=log, range=(100, 101))
+    assert (mesh(ax)[2] == 0).all()
+    ax.figure.canvas.draw()
+
+
 def test_integers_dates_and_states_have_their_maps():
     made = run(mz.RandomWalk(), x0=0, T=6)
     ax = mz.plot.density(made)
@@ -127,7 +134,28 @@ def test_two_runs_have_their_bands_and_the_largest_difference():
 def test_two_samples_of_one_distribution_are_near_and_a_run_is_itself(ds):
     title = texts(mz.plot.compare(run(seed=5), run(seed=6)))[0]
     assert float(title.split()[2]) < 4
-    assert texts(mz.plot.compare(ds, ds))[0] == "largest difference: 0 standard errors"
+    assert texts(mz.plot.compare(ds, ds))[0] == "largest difference: none"
+
+
+def test_a_difference_without_a_standard_error_is_not_known(ds):
+    def constant(value):
+        return xr.DataArray(np.full(50, value), dims="path", name="x")
+
+    one, other = run(n_paths=1), run(n_paths=1, seed=4)
+    for a, b in ((one, other), (constant(0.0), constant(1.0))):
+        assert texts(mz.plot.compare(a, b))[0] == "largest difference: not known"
+    assert texts(mz.plot.compare(one, one))[0] == "largest difference: none"
+    with pytest.warns(mz.MontezarrWarning, match="not finite"):
+        ax = mz.plot.compare(ds, (ds.x * np.nan).compute())
+    assert texts(ax)[0] == "largest difference: not known"
+
+
+def test_labels_may_begin_with_an_underscore(ds):
+    x = ds.x.isel(time=-1)
+    for a in (ds, x):
+        shown = texts(mz.plot.compare(a, a, labels=["_a", "_b"]))[1:]
+        assert len(shown) == 4
+        assert [text.lstrip()[:2] for text in sorted(shown)] == ["_a", "_a", "_b", "_b"]
 
 
 def test_results_are_compared_with_paths(ds):
@@ -165,6 +193,9 @@ ROWS = [
     (lambda: mz.plot.density(DS, range=(1e300, 1.0000000000000002e300)), ValueError, "range"),
     (lambda: mz.plot.density(DS, range="all"), TypeError, "range"),
     (lambda: mz.plot.density(DS, log=None), TypeError, "log"),
+    (lambda: mz.plot.density(DS, title=1), TypeError, "title"),
+    (lambda: mz.plot.density(DS, range=(-1e308, 1e308)), ValueError, "range"),
+    (lambda: mz.plot.compare(DS, DS, xlabel=b"t"), TypeError, "xlabel"),
     (lambda: mz.plot.density(DS, ax=3), TypeError, "ax"),
     (lambda: mz.plot.compare(DS, 1), TypeError, "b:"),
     (lambda: mz.plot.compare(1, DS), TypeError, "a:"),

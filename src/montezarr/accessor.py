@@ -53,6 +53,17 @@ def _doc_of(function: Callable[..., Any], first: str) -> str:
     return f"{summary}\n\n{same}\n{rest}".rstrip() + "\n"
 
 
+def _rows_of(kind: type) -> list[tuple[str, str]]:
+    """Return name and summary of each public member of a class."""
+    rows = []
+    for name in sorted(name for name in dir(kind) if not name.startswith("_")):
+        member = getattr(kind, name)
+        brackets = "" if isinstance(member, property) else "(…)"
+        summary = (inspect.getdoc(member) or "").partition("\n")[0].rstrip(".").replace("`", "")
+        rows.append((f".{name}{brackets}", summary.partition("; see")[0]))
+    return rows
+
+
 @final
 class PlotMethods:
     """Pictures of a Dataset or DataArray; see `montezarr.plot`."""
@@ -103,6 +114,15 @@ class PlotMethods:
         """
         return plots.convergence(_stream(self._data, statistics, until=until), name, **options)
 
+    def __repr__(self) -> str:
+        return self._card().text()
+
+    def _repr_html_(self) -> str:
+        return self._card().html()
+
+    def _card(self) -> Card:
+        return Card("ds.mz.plot: pictures, see montezarr.plot", _rows_of(type(self)))
+
 
 class _Accessor:
     """What both accessors have; its repr says what is there, and computes nothing."""
@@ -133,16 +153,11 @@ class _Accessor:
         return self._card().html()
 
     def _card(self) -> Card:
-        kind = type(self)
-        rows = []
-        for name in sorted(name for name in dir(kind) if not name.startswith("_")):
-            member = getattr(kind, name)
-            brackets = "" if isinstance(member, property) else "(…)"
-            summary = (inspect.getdoc(member) or "").partition("\n")[0].rstrip(".").replace("`", "")
-            if name == "plot":
-                pictures = [name for name in dir(PlotMethods) if not name.startswith("_")]
-                summary = f"Pictures: .{', .'.join(pictures)}"
-            rows.append((f".{name}{brackets}", summary.partition("; see")[0]))
+        pictures = [name for name in dir(PlotMethods) if not name.startswith("_")]
+        rows = [
+            (label, f"Pictures: .{', .'.join(pictures)}" if label == ".plot" else summary)
+            for label, summary in _rows_of(type(self))
+        ]
         return Card(f"{self._what}: {self._contents()}", rows)
 
     def _contents(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, final
 
 import numpy as np
@@ -125,15 +126,16 @@ class ComputedFeed(Feed):
     def block_bytes(self) -> int:
         """Bytes of a chunk, of what its expression makes of it, and of what is read for it."""
         own = max(self._source_bytes, self.schema.path_bytes)
-        return max(self.chunks) * max(3 * own, own + 2 * self._read_bytes())
+        return max(self.chunks) * max(3 * own, own + 2 * self._read_bytes)
 
     def code(self) -> str:
         """Return a digest of the user's functions that compute the first chunk."""
         part = next(iter(self.items(0, 1, 1)))[3]
         return digest_of_code(f for node in part.graph.values() for f in functions_in(node))
 
+    @cached_property
     def _read_bytes(self) -> int:
-        """Return the bytes of a path as it is drawn or read: of one time all times are."""
+        """Bytes of a path as it is drawn or read: of one time all times are."""
         part = next(iter(self.items(0, 1, 1)))[3]
         read = 0
         for node in part.graph.values():

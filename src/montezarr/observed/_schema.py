@@ -88,12 +88,13 @@ class Schema:
 
     def source_of(self, variable: Observed) -> Source:
         """Return what statistics get to know of a variable."""
-        units = variable.attrs.get("units")
+        units, long_name = variable.attrs.get("units"), variable.attrs.get("long_name")
         return Source(
             name=variable.name,
             times=self.times_of(variable),
             labels=labels_of(variable.attrs),
             units=None if units is None else str(units),
+            long_name=None if long_name is None else str(long_name),
         )
 
 

@@ -36,7 +36,10 @@ def check_range(range: Any) -> tuple[float, float] | None:
     ends = check_array("range", range, ndim=1)
     if len(ends) != 2 or not ends[0] < ends[1]:
         raise value_error("range", "two increasing numbers (low, high)", range)
-    return float(ends[0]), float(ends[1])
+    low, high = float(ends[0]), float(ends[1])
+    if math.isinf(high - low):
+        raise value_error("range", "two numbers whose difference is a number", range)
+    return low, high
 
 
 def edges_for(

@@ -19,7 +19,22 @@ from montezarr.replay import run_of
 from montezarr.sampling import sample_range
 
 COMPARED = 256
-"""Paths by which values are known to be those of the process itself, and nothing made of them."""
+"""Paths by which values are known to be those of the process, where its own graph selects them."""
+
+MANY = 2**16
+"""Paths that are compared of others: what is in memory or in a store, or some paths of a run.
+
+What nobody sees in them concerns less than 1 in 10,000, which shows in no picture.
+"""
+
+MANY_VALUES = 2**24
+"""Values that are drawn for it, at most; but those of `COMPARED` paths."""
+
+SELECTION = ("getitem", "transpose", "rechunk-split", "rechunk-merge")
+"""Layers of Dask's graphs that leave values as they are."""
+
+SOURCES = ("simulate-", "recipe-", "open_dataset-", "original-", "xarray-", "from-zarr-", "array-")
+"""How layers begin that draw paths, or hold what is there: in a store, or in memory."""
 
 
 class ClosedForm(NamedTuple):
@@ -40,8 +55,9 @@ class ClosedForm(NamedTuple):
 def closed_form_of(data: Any, array: xr.DataArray) -> ClosedForm | None:
     """Return the distribution of an array (path,), or None where it is not known.
 
-    It is known if the first paths of the array are those of a process that knows it, at one time:
-    so nothing is drawn over a payoff, or over paths that somebody chose.
+    It is known if the array is selected from paths of a process that knows it, at one time, and
+    its first paths are what the process draws: so nothing is drawn over a payoff, or over paths
+    that somebody chose.
 
     Parameters
     ----------
@@ -54,7 +70,12 @@ def closed_form_of(data: Any, array: xr.DataArray) -> ClosedForm | None:
     if time is None or time.ndim:
         return None
     run = _run(data, array)
-    if run is None or run.x0 is not None or run.sampling.kind != "sample":
+    if (
+        run is None
+        or not _is_selection(array)
+        or run.x0 is not None
+        or run.sampling.kind != "sample"
+    ):
         return None
     sampling, process = run.sampling, run.sampling.target
     if not isinstance(process, Process) or len(sampling.variables) != 1:
@@ -64,7 +85,9 @@ def closed_form_of(data: Any, array: xr.DataArray) -> ClosedForm | None:
         return None
     position = int(positions[0])
     first = int(getattr(data, "attrs", {}).get("montezarr_first_path", 0))
-    count = min(COMPARED, array.sizes[PATH])
+    is_whole = run_behind(array) is not None and array.sizes[PATH] == run.n_paths
+    many = COMPARED if is_whole else max(COMPARED, min(MANY, MANY_VALUES // (sampling.grid.T + 1)))
+    count = min(many, array.sizes[PATH])
     drawn = sample_range(sampling, first, first + count)[0][position]
     if not np.array_equal(first_paths(array, count), drawn.astype(np.float64), equal_nan=True):
         return None
@@ -80,6 +103,19 @@ def closed_form_of(data: Any, array: xr.DataArray) -> ClosedForm | None:
     if isinstance(process, HasProbability):
         return ClosedForm(lambda k: process.probability(k, t, start), True)
     return None
+
+
+def _is_selection(array: xr.DataArray) -> bool:
+    """Return whether nothing is made of values on their way from a run, a store, or memory.
+
+    What somebody made of them in memory, or had made before, leaves no trace: values tell.
+    """
+    if array.chunks is None:
+        return True
+    layers = getattr(array.data.dask, "layers", None)
+    return layers is not None and all(
+        name.startswith(SOURCES) or name.rpartition("-")[0] in SELECTION for name in layers
+    )
 
 
 def _run(data: Any, array: xr.DataArray) -> Run | None:

@@ -19,6 +19,7 @@ from montezarr.plot._figure import (
     ORANGE,
     axes_of,
     check_axes,
+    check_texts,
     finish,
     label_of,
     limit_times,
@@ -56,7 +57,8 @@ def compare(
     """Draw two runs together: bands and medians over time, or histograms of one value per path.
 
     Below the legend stands the largest difference of their quantiles, in standard errors of a
-    difference, as if the runs were independent. Two samples of one distribution differ in one
+    difference, as if the runs were independent; "none" if all are equal, "not known" if no two that
+    differ have a standard error. Two samples of one distribution differ in one
     quantile by more than 2 in 5 % of all cases, and in one of many more often: 3 is nothing to
     wonder at. Runs of one seed are nearer to each other than that.
 
@@ -96,6 +98,7 @@ def compare(
     >>> ax.get_legend().get_title().get_text()
     'largest difference: 17 standard errors'
     """
+    texts = check_texts(title=title, xlabel=xlabel, ylabel=ylabel)
     levels = given.check_levels("quantiles", quantiles)
     names = _check_labels(labels)
     dims = _dims(a)
@@ -116,10 +119,9 @@ def compare(
         if not np.array_equal(first, second):
             raise value_error("b", f"the {len(first)} times of a", second.tolist())
     ax = axes_of(ax)
-    texts = {"title": title, "xlabel": xlabel, "ylabel": ylabel}
     draw = _histograms if dims == (PATH,) else _bands
     defaults = draw(ax, sides, names)
-    note = f"largest difference: {difference(*sides):.2g} standard errors"
+    note = f"largest difference: {difference(*sides)}"
     where = "upper right" if dims == (PATH,) else "upper left"
     ax.legend(frameon=False, loc=where, title=note, alignment="left")
     array = next((x for x in arrays if x is not None), None)
@@ -128,13 +130,19 @@ def compare(
     return finish(ax, texts, defaults)
 
 
-def difference(a: Side, b: Side) -> float:
-    """Return the largest difference of quantiles in standard errors of a difference; 0 if none."""
+def difference(a: Side, b: Side) -> str:
+    """Return the largest difference of quantiles in standard errors of a difference, in words.
+
+    Quantiles without a standard error, such as those of one path, or of one number, tell nothing
+    of what is random.
+    """
     gap = np.abs(a.table.values - b.table.values)
-    error = np.hypot(a.error.values, b.error.values)
+    if (gap == 0).all():
+        return "none"
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.where(gap == 0, 0.0, gap / error)
-    return float(np.nanmax(ratio, initial=0.0))
+        ratio = gap / np.hypot(a.error.values, b.error.values)
+    known = ratio[(gap > 0) & np.isfinite(ratio)]
+    return f"{known.max():.2g} standard errors" if known.size else "not known"
 
 
 def _dims(data: Any) -> tuple[str, ...]:
@@ -150,7 +158,9 @@ def _check_labels(labels: Any) -> tuple[str, str]:
         raise type_error("labels", "two texts", labels)
     if len(labels) != 2:
         raise value_error("labels", "two texts", labels)
-    return labels[0], labels[1]
+    # What begins with an underscore is in no legend of matplotlib.
+    first, second = (f" {label}" if label.startswith("_") else label for label in labels)
+    return first, second
 
 
 def _side(data: Any, array: xr.DataArray | None, levels: NDArray[np.float64]) -> Side:
@@ -161,7 +171,7 @@ def _side(data: Any, array: xr.DataArray | None, levels: NDArray[np.float64]) ->
         both = (given.levels_in(x, levels, any_will_do=False) for x in (found, error))
         return Side(*(x.transpose(TIME, "quantile") for x in both))
     ds = given.reduced(array, [Quantile(tuple(levels.tolist()))])
-    table = ds["x_quantile"].rename(array.name).assign_attrs(array.attrs)
+    table = given.named_as(array, ds["x_quantile"])
     return Side(table.transpose(TIME, "quantile"), ds["x_quantile_se"].transpose(TIME, "quantile"))
 
 
@@ -175,7 +185,7 @@ def _sides_at_once(arrays: list[xr.DataArray], levels: NDArray[np.float64]) -> l
     for array in arrays:
         statistics = [Quantile(tuple(levels.tolist())), Histogram(tuple(edges.tolist()))]
         ds = given.reduced(array, statistics)
-        table = ds["x_quantile"].rename(array.name).assign_attrs(array.attrs)
+        table = given.named_as(array, ds["x_quantile"])
         counted = counted_in(ds, ds["x_histogram"].rename("x"))
         out.append(Side(table, ds["x_quantile_se"], counted))
     return out

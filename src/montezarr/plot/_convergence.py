@@ -13,6 +13,8 @@ from montezarr.plot._figure import (
     ORANGE,
     axes_of,
     check_axes,
+    check_texts,
+    count_in_thousands,
     finish,
     label_of,
     shade,
@@ -75,6 +77,7 @@ def convergence(
     >>> ax.get_xscale(), ax.get_ylabel()
     ('log', 'x mean')
     """
+    texts = check_texts(title=title, xlabel=xlabel, ylabel=ylabel)
     level = None if target is None else check_real("target", target)
     check_axes(ax)
     trace, chosen = _trace(stream, name)
@@ -83,7 +86,7 @@ def convergence(
     units = {"units": trace.units[chosen]} if chosen in trace.units else {}
     return finish(
         ax,
-        {"title": title, "xlabel": xlabel, "ylabel": ylabel},
+        texts,
         {"xlabel": "number of paths", "ylabel": label_of(chosen.replace("_", " "), units)},
     )
 
@@ -109,8 +112,13 @@ def draw(ax: Any, trace: Trace, name: str, target: float | None = None) -> None:
     ax.set_xscale("log")
     if len(paths) > 1:
         ax.set_xlim(paths[0], paths[-1])
+        if paths[-1] < 10 * paths[0]:  # labels within one power of ten lie over each other
+            ax.set_xticks(paths[[0, -1]])
+            ax.set_xticks([], minor=True)
+            count_in_thousands(ax.xaxis)
         _limit(ax, paths, low, high, estimate, target)
-    ax.legend(frameon=False, loc="upper right")
+    # On white: of few snapshots the bands reach under it.
+    ax.legend(loc="upper right", facecolor="white", edgecolor="none", framealpha=0.9)
 
 
 def _limit(ax: Any, paths: Any, low: Any, high: Any, estimate: Any, target: float | None) -> None:

@@ -90,6 +90,11 @@ def reduced(array: xr.DataArray, statistics: Sequence[Statistic]) -> xr.Dataset:
     return reduce(array.rename("x"), statistics)
 
 
+def named_as(array: xr.DataArray, found: xr.DataArray) -> xr.DataArray:
+    """Return a result of `reduced` with the name and the attributes of the paths."""
+    return found.rename(array.name).drop_attrs(deep=False).assign_attrs(array.attrs)
+
+
 def name_of(array: xr.DataArray) -> str:
     """Return the name of a variable."""
     return "" if array.name is None else str(array.name)

@@ -15,6 +15,7 @@ from montezarr.plot._bins import check_range, edges_for
 from montezarr.plot._figure import (
     axes_of,
     check_axes,
+    check_texts,
     edges_of,
     finish,
     label_of,
@@ -86,6 +87,7 @@ def density(
     >>> ax.collections[0].get_array().shape  # bins by times
     (40, 13)
     """
+    texts = check_texts(title=title, xlabel=xlabel, ylabel=ylabel)
     count = check_int("bins", bins, minimum=1, maximum=65536)
     ends = check_range(range)
     is_log = check_bool("log", log)
@@ -109,7 +111,7 @@ def density(
         ax.set_yticks([code for code, _ in labels], [word for _, word in labels])
     return finish(
         ax,
-        {"title": title, "xlabel": xlabel, "ylabel": ylabel},
+        texts,
         {
             "xlabel": label_of("time", time_attrs),
             "ylabel": label_of(given.name_of(source), source.attrs),
@@ -127,7 +129,10 @@ def draw_map(ax: Any, times: Any, values: xr.DataArray, is_log: bool, text: str)
     if not top > 0:
         top = 1.0
     if is_log:
-        norm = colors.LogNorm(max(float(shown.min()), top * 10.0**-DECADES), top)
+        least = top * 10.0**-DECADES
+        if shown.count():  # else no path is inside of the bins
+            least = max(least, float(shown.min()))
+        norm = colors.LogNorm(least, top)
         extend = "neither"
     else:
         dark = float(np.quantile(peaks, DARKEST)) or top

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
-from montezarr._checks import check_int
+from montezarr._checks import check_int, type_error, value_error
 from montezarr._optional import import_optional
 from montezarr.plot import _data as given
 from montezarr.plot._figure import (
@@ -17,6 +20,7 @@ from montezarr.plot._figure import (
     SIZE,
     axes_of,
     check_axes,
+    check_texts,
     finish,
     label_of,
     limit_times,
@@ -26,6 +30,8 @@ from montezarr.plot._single import choose, single_paths
 from montezarr.statistics import Quantile
 
 BANDS = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+ENDINGS = (".png", ".pdf", ".svg")
 
 SAMPLES = 6
 """Single paths drawn over the fan, so that one sees how one of them goes."""
@@ -85,6 +91,7 @@ def fan(
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['90% of paths', '50% of paths', 'median']
     """
+    texts = check_texts(title=title, xlabel=xlabel, ylabel=ylabel)
     levels = given.check_levels("quantiles", quantiles)
     count = check_int("samples", samples)
     key = check_int("seed", seed)
@@ -97,7 +104,7 @@ def fan(
         array = given.paths_of(data)
         check_axes(ax)
         table = given.reduced(array, [Quantile(tuple(levels.tolist()))])["x_quantile"]
-        table = table.rename(array.name).assign_attrs(array.attrs)
+        table = given.named_as(array, table)
         singles = single_paths(
             array.transpose("path", "time"), choose(array.sizes["path"], count, key)
         )
@@ -111,7 +118,7 @@ def fan(
     ax.legend(frameon=False, loc="upper left")
     return finish(
         ax,
-        {"title": title, "xlabel": xlabel, "ylabel": ylabel},
+        texts,
         {"xlabel": label_of("time", time_attrs), "ylabel": quantity(table)},
     )
 
@@ -137,11 +144,12 @@ def draw_median(ax: Any, times: Any, table: xr.DataArray, **style: Any) -> None:
 
 
 def quantity(table: xr.DataArray) -> str:
-    """Return the text at the axis of the values; the long name of a result is that of a number."""
-    attrs = dict(table.attrs)
-    if str(attrs.get("long_name", "")).endswith("quantile"):
-        del attrs["long_name"]
-    return label_of(given.name_of(table), attrs)
+    """Return the text at the axis of the values; a result is named after them and a statistic."""
+    attrs, name = dict(table.attrs), given.name_of(table)
+    text = str(attrs.pop("long_name", "")).removesuffix(" quantile")
+    if text != name.replace("_", " "):  # it has no long name but that
+        attrs["long_name"] = text
+    return label_of(name, attrs)
 
 
 def save_fan(data: Any, file: Any, **options: Any) -> None:
@@ -152,16 +160,17 @@ def save_fan(data: Any, file: Any, **options: Any) -> None:
     data : DataArray (path, time), Dataset with one variable, or Snapshot
         As for `fan`.
     file : str, path or file object
-        A PNG, PDF or SVG file, by its ending; one that is there is replaced.
+        A PNG, PDF or SVG file, by its ending; one that is there is replaced. To a file object a PNG
+        is written.
     **options
-        As for `fan`.
+        As for `fan`, except `ax`.
 
     Raises
     ------
     ArgumentTypeError, ArgumentValueError, MissingDependencyError
-        As `fan` does.
+        As `fan` does; and before anything is computed, if `file` is no such file, or with an `ax`.
     OSError
-        If the file cannot be written.
+        If the file cannot be written; before anything is computed, if its folder does not exist.
 
     Examples
     --------
@@ -172,7 +181,23 @@ def save_fan(data: Any, file: Any, **options: Any) -> None:
     >>> file.stat().st_size > 0
     True
     """
+    _check_file(file)
+    if "ax" in options:
+        raise type_error("ax", "none, since the picture is a file of its own", options["ax"])
     figures = import_optional("matplotlib.figure", extra="plot", purpose="A plot")
     picture = figures.Figure(figsize=SIZE, layout="constrained")
     fan(data, ax=picture.subplots(), **options)
     picture.savefig(file, dpi=DPI)
+
+
+def _check_file(file: Any) -> None:
+    """Raise now what matplotlib would raise after the run."""
+    if hasattr(file, "write"):
+        return
+    if not isinstance(file, (str, os.PathLike)):
+        raise type_error("file", "a str, path or file object", file)
+    path = Path(os.fsdecode(file))
+    if path.suffix.lower() not in ENDINGS:
+        raise value_error("file", f"a name that ends in {', '.join(ENDINGS)}", str(path))
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path.parent))

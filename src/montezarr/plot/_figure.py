@@ -91,6 +91,20 @@ def check_axes(ax: Any) -> Any:
     return ax
 
 
+def check_texts(**texts: Any) -> dict[str, str | None]:
+    """Return texts by what they are for, None where there is none.
+
+    Raises
+    ------
+    ArgumentTypeError
+        If one is something else.
+    """
+    for name, text in texts.items():
+        if text is not None and not isinstance(text, str):
+            raise type_error(name, "a text", text)
+    return texts
+
+
 def axes_of(ax: Any) -> Any:
     """Return the Axes to draw on: those given, or those of a new figure."""
     return figure().add_subplot() if ax is None else ax
@@ -116,6 +130,8 @@ def per(attrs: Mapping[str, Any]) -> dict[str, str]:
     units = str(attrs.get("units", ""))
     if units in ("", "1"):
         return {}
+    if units.startswith("1/") and units[2:].isalnum():
+        return {"units": units[2:]}
     return {"units": f"1/{units}" if units.isalnum() else f"1/({units})"}
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from montezarr._checks import check_bool, check_int, value_error
+from montezarr._checks import check_bool, check_int, type_error, value_error
 from montezarr.observed import PATH, TIME, labels_of
 from montezarr.plot import _data as given
 from montezarr.plot._bins import check_range, edges_for
@@ -17,6 +17,7 @@ from montezarr.plot._figure import (
     ORANGE,
     axes_of,
     check_axes,
+    check_texts,
     count_in_thousands,
     finish,
     label_of,
@@ -28,6 +29,12 @@ from montezarr.stream import Snapshot
 
 FINE = 512
 """Points of a closed form."""
+
+MOST = 10**5
+"""Integers whose probabilities are summed in bins; over more of them no closed form is drawn."""
+
+HEADROOM = 1.2
+"""Height of the Axes, in that of what is drawn: the legend stands above it."""
 
 
 class Counted(NamedTuple):
@@ -59,9 +66,13 @@ def histogram(
     """Draw the histogram of one value per path, and the exact distribution where it is known.
 
     All paths are counted in one pass. The closed form is drawn over it where the values are those
-    of a built-in process at one time, from a common initial state, and the process knows their
-    distribution: see `montezarr.processes.HasDensity`. Paths of a store are known to be so by
-    the recipe of their Dataset: ``mz.open(...).mz.plot.histogram(time=1.0)``.
+    of a process at one time, from a common initial state, and the process knows their
+    distribution: it has a method `density` or `probability`, see
+    `montezarr.processes.HasDensity` and `HasProbability`; those of the package do not all have
+    one, and your own may. Values count as those of the process if they are selected from its
+    paths and not computed of them, and the first ones are what it draws. Paths of a store are
+    known to be so by the recipe of their Dataset: ``mz.open(...).mz.plot.histogram(time=1.0)``.
+    Over more than 100,000 integers no closed form is drawn.
 
     Parameters
     ----------
@@ -106,6 +117,7 @@ def histogram(
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['10,000 paths', 'closed form']
     """
+    texts = check_texts(title=title, xlabel=xlabel, ylabel=ylabel)
     count = check_int("bins", bins, minimum=1, maximum=65536)
     ends = check_range(range)
     as_density = check_bool("density", density)
@@ -130,7 +142,7 @@ def histogram(
     if exact is not None:
         _draw_exact(ax, exact, counted, as_density)
     ax.set_xlim(counted.edges[0], counted.edges[-1])
-    ax.set_ylim(bottom=0)
+    ax.set_ylim(0, HEADROOM * ax.dataLim.y1 or None)
     name_states(ax.xaxis, array)
     ax.legend(frameon=False, loc="upper right")
     text = "probability" if is_discrete else label_of("probability density", per(array.attrs))
@@ -139,7 +151,7 @@ def histogram(
         count_in_thousands(ax.yaxis)
     return finish(
         ax,
-        {"title": title, "xlabel": xlabel, "ylabel": ylabel},
+        texts,
         {
             "xlabel": label_of(given.name_of(array), array.attrs),
             "ylabel": text,
@@ -159,13 +171,16 @@ def values_of(data: Any, time: Any = None, name: str = "data") -> xr.DataArray:
         return given.paths_of(data, (PATH,), name)
     array = given.paths_of(data, name=name)
     times = array[TIME].values
+    is_date = isinstance(time, (np.datetime64, np.timedelta64))
+    if np.ndim(time) != 0 or (is_date and times.dtype.kind in "iuf"):
+        raise type_error("time", f"one time like {times[0]!r}", time)
     try:
         place = int(np.abs(times - np.asarray(time, times.dtype)).argmin())
+        is_close = times[place] == np.asarray(time, times.dtype)
+        if times.dtype.kind in "iuf":  # 3 * 0.1 is none of the numbers 0.1, 0.2, 0.3
+            is_close = bool(np.isclose(times[place], float(time), rtol=1e-9, atol=1e-12))
     except (TypeError, ValueError) as error:
         raise value_error("time", f"a time like {times[0]!r}", time) from error
-    is_close = times[place] == np.asarray(time, times.dtype)
-    if times.dtype.kind in "iuf":  # 3 * 0.1 is none of the numbers 0.1, 0.2, 0.3
-        is_close = bool(np.isclose(times[place], float(time), rtol=1e-9, atol=1e-12))
     if not is_close:
         raise value_error("time", f"a time of data; the nearest is {times[place]}", time)
     return array.isel({TIME: place})
@@ -203,6 +218,8 @@ def name_states(axis: Any, array: xr.DataArray) -> None:
 def _draw_exact(ax: Any, exact: ClosedForm, counted: Counted, density: bool) -> None:
     """Draw a density as a line, probabilities as points in the middle of their bins."""
     edges = counted.edges
+    if exact.is_discrete and edges[-1] - edges[0] > MOST:
+        return
     width = edges[1] - edges[0]  # of all bins: a closed form is drawn over no others
     scale = 1.0 if density else counted.total * width
     if exact.is_discrete:

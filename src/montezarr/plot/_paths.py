@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from montezarr._checks import check_bool, check_int, check_real
+from montezarr._checks import check_bool, check_int, check_real, value_error
 from montezarr.plot import _data as given
 from montezarr.plot._figure import (
     BLUE,
     GREY,
     axes_of,
     check_axes,
+    check_texts,
     finish,
     label_of,
     limit_times,
@@ -74,17 +75,19 @@ def paths(
     >>> len(ax.lines)
     5
     """
+    texts = check_texts(title=title, xlabel=xlabel, ylabel=ylabel)
     count = check_int("n", n, minimum=1)
     key = check_int("seed", seed)
-    share = None if band is None else check_real("band", band, above=0.0)
-    if share is not None and share >= 1:
-        check_real("band", band, above=0.0, maximum=1 - 1e-12)
+    share = None if band is None else check_real("band", band)
+    ends = None if share is None else ((1 - share) / 2, (1 + share) / 2)
+    if ends is not None and not 0 < ends[0] < ends[1] < 1:
+        raise value_error("band", "a share in (0, 1) that is not too near to its ends", band)
     with_mean = check_bool("mean", mean)
     array = given.paths_of(data)
     check_axes(ax)
     statistics: list[Statistic] = [Mean()] if with_mean else []
-    if share is not None:
-        statistics.append(Quantile(((1 - share) / 2, (1 + share) / 2)))
+    if ends is not None:
+        statistics.append(Quantile(ends))
     found = given.reduced(array, statistics) if statistics else None
     chosen = choose(array.sizes["path"], count, key)
     singles = single_paths(array.transpose("path", "time"), chosen)
@@ -104,7 +107,7 @@ def paths(
         ax.legend(frameon=False, loc="upper left")
     return finish(
         ax,
-        {"title": title, "xlabel": xlabel, "ylabel": ylabel},
+        texts,
         {
             "xlabel": label_of("time", time_attrs),
             "ylabel": label_of(given.name_of(array), array.attrs),

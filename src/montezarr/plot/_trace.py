@@ -110,7 +110,14 @@ class Trace:
         ArgumentTypeError, ArgumentValueError
             If there is no such result, it is not one number, or there are several to choose from.
         """
-        known = ", ".join(self.names) or "none of which there is"
+        known = ", ".join(self.names)
+        if not known and (name is None or name in self._others):
+            raise value_error(
+                "stream", "a result that is one number with a standard error",
+                self._others or "none",
+                "Stream one number per path, such as ds.x.isel(time=-1), and its mean.",
+            )  # fmt: skip
+        known = known or "none of which there is"
         if name is None:
             if len(self.names) != 1:
                 raise value_error("name", f"one of the results {known}", None)

@@ -198,7 +198,7 @@ class HasProbability(Protocol):
     """A process of integers, or of codes of states, whose transition probabilities are known."""
 
     def probability(self, k: Any, t: Any, x0: Any) -> Any:
-        """Return P(X_t = k | X_0 = x0) at times `t` >= 0; 0 for what is no state."""
+        """Return P(X_t = k | X_0 = x0) at times `t` >= 0; 0 for what is no state, NaN for NaN."""
 
 
 @runtime_checkable

@@ -26,3 +26,8 @@ def whole(k: Any) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return numbers as floats, and which of them are integers."""
     values = np.asarray(k, np.float64)
     return values, values == np.floor(values)
+
+
+def elsewhere(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the probability of what cannot be reached: 0, and NaN of NaN."""
+    return np.where(np.isnan(values), np.nan, 0.0)

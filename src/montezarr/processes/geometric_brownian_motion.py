@@ -152,7 +152,7 @@ class GeometricBrownianMotion(Process):
             ratio = x / x0
             log = np.log(np.where(ratio > 0, ratio, np.nan))
             inside = normal_density(log, (self.mu - 0.5 * self.sigma**2) * t, variance) / np.abs(x)
-        is_known = (variance > 0) & (x0 != 0)
+        is_known = (variance > 0) & (x0 != 0) & ~np.isnan(ratio)
         return np.where(is_known, np.where(ratio > 0, inside, 0.0), np.nan)[()]
 
     def _coefficients(self, grid: TimeGrid) -> NDArray[np.float64]:

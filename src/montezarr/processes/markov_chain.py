@@ -15,7 +15,7 @@ from montezarr.draws import Draws
 from montezarr.errors import ArgumentValueError
 from montezarr.grid import TimeGrid
 from montezarr.processes._base import Process, Rows
-from montezarr.processes._discrete import whole
+from montezarr.processes._discrete import elsewhere, whole
 from montezarr.processes._fit import Fit
 
 SHOWN = 8
@@ -224,8 +224,9 @@ class MarkovChain(Process):
         shares = self.distribution(t, self.labels[start])
         codes, is_whole = whole(k)
         is_possible = is_whole & (codes >= 0) & (codes < count)
+        others = elsewhere(codes)
         found = shares[np.where(is_possible, codes, 0).astype(np.intp)]
-        return np.where(is_possible, found, 0.0)[()]
+        return np.where(is_possible, found, others)[()]
 
 
 def _check_states(states: Any, count: int) -> tuple[str | int, ...] | None:

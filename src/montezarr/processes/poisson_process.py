@@ -14,7 +14,7 @@ from montezarr.draws import Draws
 from montezarr.errors import ArgumentValueError
 from montezarr.grid import TimeGrid
 from montezarr.processes._base import Process, Rows, check_reach
-from montezarr.processes._discrete import log_factorial, power_log, whole
+from montezarr.processes._discrete import elsewhere, log_factorial, power_log, whole
 
 MAX_MEAN = 1e7
 """Largest expected count in one step: the table of probabilities grows with its square root."""
@@ -115,9 +115,10 @@ class PoissonProcess(Process):
         events, is_whole = whole(np.asarray(k, np.float64) - x0)
         mean = self.rate * np.asarray(t, np.float64)
         is_possible = is_whole & (events >= 0)
+        others = elsewhere(events)
         events = np.where(is_possible, events, 0.0)
         log = power_log(events, mean) - mean - log_factorial(events)
-        return np.where(is_possible, np.exp(log), 0.0)[()]
+        return np.where(is_possible, np.exp(log), others)[()]
 
 
 def _reach(mean: Any) -> Any:

@@ -11,7 +11,7 @@ from montezarr._checks import check_real
 from montezarr.draws import Draws
 from montezarr.grid import TimeGrid
 from montezarr.processes._base import Process, Rows, check_reach
-from montezarr.processes._discrete import log_factorial, power_log, whole
+from montezarr.processes._discrete import elsewhere, log_factorial, power_log, whole
 
 
 @final
@@ -106,7 +106,8 @@ class RandomWalk(Process):
         steps = np.asarray(t, np.float64)
         ups, is_whole = whole((steps + np.asarray(k, np.float64) - x0) / 2)
         is_possible = is_whole & (ups >= 0) & (ups <= steps) & (steps == np.floor(steps))
+        others = elsewhere(ups)
         ups, steps = np.where(is_possible, ups, 0.0), np.where(is_possible, steps, 0.0)
         log = log_factorial(steps) - log_factorial(ups) - log_factorial(steps - ups)
         log = log + power_log(ups, self.p) + power_log(steps - ups, 1 - self.p)
-        return np.where(is_possible, np.exp(log), 0.0)[()]
+        return np.where(is_possible, np.exp(log), others)[()]

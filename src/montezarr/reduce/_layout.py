@@ -353,7 +353,10 @@ def _agree(a: tuple[Any, int], b: tuple[Any, int]) -> bool:
 
 
 def _attributes(source: Source, full: str, estimate: Estimate) -> dict[str, Any]:
-    attrs = {"long_name": full.replace("_", " "), **estimate.attrs}
+    text = full.replace("_", " ")
+    if source.long_name and source.name and full.startswith(f"{source.name}_"):
+        text = source.long_name + text.removeprefix(source.name.replace("_", " "))
+    attrs = {"long_name": text, **estimate.attrs}
     if "units" not in attrs and estimate.power is not None:
         if estimate.power == 0:
             attrs["units"] = "1"

@@ -39,6 +39,8 @@ class Source:
         Code and meaning of each state, of a variable that has them.
     units : str or None
         Its units.
+    long_name : str or None
+        What it is called in pictures and tables, where that is not its name.
 
     Examples
     --------
@@ -53,6 +55,7 @@ class Source:
     names: tuple[str, ...] = ()
     labels: tuple[tuple[int, str], ...] | None = None
     units: str | None = None
+    long_name: str | None = None
 
 
 class Sample:
