@@ -373,7 +373,7 @@ def test_arguments_are_checked(monkeypatch):
         raise ImportError("Install s3fs to access S3")
 
     monkeypatch.setattr(FsspecStore, "from_url", absent)
-    with pytest.raises(mz.errors.MissingDependencyError, match=r"pip install 'montezarr\[s3\]'"):
+    with pytest.raises(mz.errors.MissingDependencyError, match=r'pip install "montezarr\[s3\]"'):
         mz.open("s3://a/b")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dask.array as da
@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from montezarr._checks import type_error, value_error
+from montezarr.processes import Process
 from montezarr.recipe import digest_of
 
 
@@ -32,9 +33,11 @@ def per_path(process: Any, x0: Any, n_paths: int) -> tuple[str | None, Any, bool
     ArgumentTypeError, ArgumentValueError
         If there is not one entry per path, or entries are neither numbers nor labels.
     """
-    names = getattr(process, "variables", None) if hasattr(process, "sample") else None
-    if not isinstance(names, (list, tuple)):
-        names = ("x",)
+    names: Sequence[str] = ("x",)
+    if isinstance(process, Process):
+        names = process.variables
+    elif isinstance(x0, Mapping) and isinstance(getattr(process, "variables", None), (list, tuple)):
+        names = process.variables  # an array is that of the paths, whatever variables there are
     if len(names) > 1:
         if isinstance(x0, Mapping):
             x0 = [x0[name] for name in names] if set(x0) == set(names) else None
