@@ -639,7 +639,7 @@ def test_a_stream_is_stopped_from_another_thread_between_two_marks(name):
         (last,) = stream
         seconds = time.monotonic() - asked[0]
         timer.join()
-    assert seconds < 1 + 4 * 0.25  # of a task, which may be of more than one block
+    assert seconds < 5  # some blocks, which a task may have, and a busy machine
     assert last.stopped == "by the user"
     assert last.paths_needed is last.seconds_left is None
     assert BLOCK < last.paths < 100 * BLOCK
@@ -653,7 +653,8 @@ def test_a_stream_is_stopped_from_another_thread_between_two_marks(name):
 @pytest.mark.parametrize("kind", ["endless", "chunks"])
 def test_a_stream_that_was_stopped_goes_on_with_the_same_bits(kind, one_by_one, tmp_path):
     make = {"endless": payoff, "chunks": rough}[kind]
-    with mz.backend("threads", 2):
+    # One task at a time: what runs beside it could reach the rule before anybody asks.
+    with mz.backend("synchronous"):
         stream = mz.stream(make(), STATISTICS, RULE)
         for snap in stream:
             if snap.paths == 5 * BLOCK:
