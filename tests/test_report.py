@@ -52,6 +52,13 @@ def test_a_store_is_as_large_as_planned(tmp_path):
     assert planned == happened
 
 
+def test_of_what_is_in_memory_no_process_is_known(tmp_path):
+    ds = paths(2048).compute()
+    with mz.report(tmp_path / "run.html"):
+        mz.reduce(ds.x, "mean")
+    assert "<h2>reduce, done</h2>" in (tmp_path / "run.html").read_text()
+
+
 def test_pictures_text_and_reprs_are_shown_in_their_order(tmp_path):
     ds = paths(2048)
     with mz.report(tmp_path / "run.html") as report:

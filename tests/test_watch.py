@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import montezarr as mz
 from montezarr import watch as watch_of_runs
@@ -13,7 +14,7 @@ from montezarr._timed import Timed, worker_name
 from montezarr.reduce._passes import fold_all
 from montezarr.reduce._prepare import prepare
 from montezarr.runs import Tally
-from montezarr.watch import INTERVAL, Listener, estimates_of, listen
+from montezarr.watch import INTERVAL, Listener, estimates_of, listen, where_in
 
 GBM = mz.GeometricBrownianMotion(mu=0.05, sigma=0.2)
 
@@ -181,6 +182,14 @@ def test_estimates_leave_out_what_is_large_and_what_is_no_number():
     assert len(found) == 10
     wide = mz.reduce(mz.simulate(GBM, n_paths=1024, T=100, x0=1.0, dt=0.01, seed=1).x, "mean")
     assert estimates_of(wide) == []
+
+
+def test_a_place_is_named_by_its_coordinate():
+    times = np.array(["2026-01-31", "2026-02-28"], "datetime64[ns]")
+    array = xr.DataArray(np.zeros((2, 3)), {"time": times}, ("time", "level"))
+    assert where_in(array, (1, 2)).startswith("[time=2026-02-28")
+    assert where_in(array, (1, 2)).endswith(", level=2]")
+    assert where_in(array[0, 0], ()) == ""
 
 
 def test_a_timed_task_keeps_its_name_and_its_result():

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 WIDTH, LINES, CELLS = 100, 20, 12
 """Columns and lines of a text, and rows of a table, at most."""
@@ -214,6 +215,21 @@ def speed(paths_per_second: float) -> str:
         return f"{paths_per_second:.3g} paths/s"
     digits = 3 - len(f"{paths_per_second:.0f}")
     return f"{round(paths_per_second, digits):,.0f} paths/s"
+
+
+def number(value: Any) -> str:
+    """Return one value of an array, a number mostly, in a few characters.
+
+    Examples
+    --------
+    >>> number(1 / 3), number(12_345), number("up")
+    ('0.333333', '12,345', 'up')
+    """
+    is_date = getattr(getattr(value, "dtype", None), "kind", "") in tuple("mM")
+    item = value.item() if hasattr(value, "item") and not is_date else value
+    if isinstance(item, int) and not isinstance(item, bool):
+        return f"{item:,}"
+    return f"{item:.6g}" if isinstance(item, float) else plain(str(item))
 
 
 def count(number: int, name: str) -> str:

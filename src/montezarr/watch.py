@@ -14,6 +14,7 @@ from typing import Any, Self
 import numpy as np
 import xarray as xr
 
+from montezarr._html import number
 from montezarr.backends._base import Backend
 from montezarr.progress import Progress
 from montezarr.statistics._base import INTERVAL
@@ -253,25 +254,26 @@ def said(error: BaseException | None) -> str:
         return f"<{type(error).__name__}>"
 
 
+def title_of(news: Mapping[str, Any]) -> str:
+    """Return the stage of a run, and its process where that is known."""
+    return f"{news['stage']} {news['process']}".rstrip()
+
+
 def estimates_of(ds: xr.Dataset) -> list[dict[str, Any]]:
     """Return the results that are a few numbers, with their 95 % intervals, as JSON."""
     out: list[dict[str, Any]] = []
     for name, array in ds.data_vars.items():
-        label = str(name)
-        error = ds.get(f"{label}_se")
-        is_part = label.endswith(("_se", "_cs_low", "_cs_high", "_lost"))
-        if is_part or error is None or len(out) + array.size > MOST_ESTIMATES:
+        error = ds.get(f"{name}_se")
+        if error is None or len(out) + array.size > MOST_ESTIMATES:
             continue
-        values, errors = np.atleast_1d(array.values), np.atleast_1d(error.values)
-        for at in np.ndindex(values.shape):
-            value, se = float(values[at]), float(errors[at])
+        for at in np.ndindex(array.shape):
+            value, se = float(array.values[at]), float(error.values[at])
             if not np.isfinite(value):
                 continue
-            where = ", ".join(_place(array, dim, i) for dim, i in zip(array.dims, at, strict=False))
             half = INTERVAL * se if np.isfinite(se) else None
             out.append(
                 {
-                    "name": f"{label}[{where}]" if where else label,
+                    "name": f"{name}{where_in(array, at)}",
                     "value": value,
                     "se": se if np.isfinite(se) else None,
                     "low": None if half is None else value - half,
@@ -281,12 +283,13 @@ def estimates_of(ds: xr.Dataset) -> list[dict[str, Any]]:
     return out
 
 
-def _place(array: xr.DataArray, dim: Any, i: int) -> str:
-    """Return where along a dimension, by its coordinate if there is one."""
-    if dim not in array.coords:
-        return f"{dim}={i}"
-    value = array[dim].values[i]
-    return f"{dim}={value:g}" if array[dim].dtype.kind == "f" else f"{dim}={value}"
+def where_in(array: xr.DataArray, index: tuple[int, ...]) -> str:
+    """Return the coordinates of one value of several: ``[time=0.25]``."""
+    parts = []
+    for dim, position in zip(array.dims, index, strict=True):
+        label = array[dim].values[position] if dim in array.coords else position
+        parts.append(f"{dim}={number(label)}")
+    return f"[{', '.join(parts)}]" if parts else ""
 
 
 def table_of(estimates: Sequence[Mapping[str, Any]]) -> list[list[str]]:

@@ -6,7 +6,7 @@ from html import escape
 from typing import Any
 
 from montezarr._html import Card, duration, plain, show_bytes, speed
-from montezarr.watch import table_of
+from montezarr.watch import table_of, title_of
 
 COLOURS = {"running": "#0072B2", "done": "#009E73", "stopped": "#E69F00", "failed": "#D55E00"}
 GREY = "#777777"
@@ -39,7 +39,7 @@ def card(run: dict[str, Any]) -> str:
     )
     return (
         "<div class='montezarr' style='margin:6px 0 12px 0;font-size:14px;width:1200px'>"
-        f"<b>{escape(run['stage'])} {escape(run['process'])}</b>"
+        f"<b>{escape(title_of(run))}</b>"
         f" <span style='color:{colour};font-weight:bold'>{escape(run['state'])}</span>"
         f" <span style='float:right'>{escape(' · '.join(facts))}</span>"
         "<div style='background:#e4e4e4;height:10px;margin-top:5px;border-radius:3px'>"
@@ -52,4 +52,5 @@ def estimates_table(run: dict[str, Any]) -> str:
     """Return the estimates of a run as a table."""
     if not run["estimates"]:
         return ""
-    return Card(f"estimates of {run['process']}", table=table_of(run["estimates"])).html()
+    title = f"estimates of {run['process'] or 'the run'}"
+    return Card(title, table=table_of(run["estimates"])).html()

@@ -17,7 +17,7 @@ from typing import Any
 from montezarr._html import Card, count, duration, plain, show_bytes, speed
 from montezarr.lazy import memory_limit
 from montezarr.report._entry import Entry
-from montezarr.watch import said, table_of
+from montezarr.watch import said, table_of, title_of
 
 PACKAGES = ("montezarr", "numpy", "numba", "dask", "distributed", "xarray", "zarr")
 
@@ -103,7 +103,7 @@ def _version(name: str) -> str:
 
 def _run(entry: Entry) -> str:
     news = entry.news
-    title = f"{news['stage']} {news['process']}, {news['state']}"
+    title = f"{title_of(news)}, {news['state']}"
     rows = [
         ("backend", f"{news['backend']}, {count(len(news['workers']), 'worker')}"),
         ("speed", speed(news["paths_per_second"])),

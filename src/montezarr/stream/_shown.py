@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from montezarr._html import Card, count, duration, plain, speed
+from montezarr._html import Card, count, duration, number, plain, speed
+from montezarr.watch import where_in
 
 EXPANDED = 9
 """Values of a result that are shown one by one; of more, its dimensions."""
@@ -94,26 +95,9 @@ def _lines(ds: xr.Dataset) -> Iterator[_Line]:
         for index in np.ndindex(array.shape):
             error, low, high = (None if b is None else b.values[index] for b in companions)
             yield _Line(
-                f"{name}{_where(array, index)}",
-                _number(array.values[index]),
+                f"{name}{where_in(array, index)}",
+                number(array.values[index]),
                 "" if error is None else f"{error:.2g}",
-                "" if low is None else _number(low),
-                "" if high is None else _number(high),
+                "" if low is None else number(low),
+                "" if high is None else number(high),
             )
-
-
-def _where(array: xr.DataArray, index: tuple[int, ...]) -> str:
-    """Return the coordinates of one value of several."""
-    parts = []
-    for dim, position in zip(array.dims, index, strict=True):
-        label = array[dim].values[position] if dim in array.coords else position
-        parts.append(f"{dim}={_number(label)}")
-    return f"[{', '.join(parts)}]" if parts else ""
-
-
-def _number(value: Any) -> str:
-    """Return one value of an array in a few characters."""
-    item = value.item() if isinstance(value, np.generic) else value
-    if isinstance(item, int) and not isinstance(item, bool):
-        return f"{item:,}"
-    return f"{item:.6g}" if isinstance(item, float) else plain(str(item))
