@@ -34,8 +34,10 @@ class MarkovChain(Process):
     Parameters
     ----------
     transition : array (n_states, n_states)
-        Probability to go from the state of the row to that of the column; rows sum to 1 within
-        1e-8 and are normalised.
+        Probability to go from the state of the row to that of the column. Rows sum to 1 within
+        1e-8, or within n_states times the epsilon of their dtype where that is more, as it is of
+        float32, and are normalised. An entry below 0 by no more than that epsilon n_states times
+        is 0 but for rounding, and taken as 0.
     states : sequence of str or int, optional
         Labels, distinct; 0, 1, ... where not given.
 
@@ -66,21 +68,9 @@ class MarkovChain(Process):
     states: tuple[str | int, ...] | None = None
 
     def __post_init__(self) -> None:
-        matrix = check_array("transition", self.transition, ndim=2)
-        rows, columns = matrix.shape
-        if rows != columns:
-            raise value_error("transition", "a square matrix", matrix.shape)
-        sums = matrix.sum(axis=1, keepdims=True)
-        if (matrix < 0).any() or (np.abs(sums - 1) > 1e-8).any():
-            raise value_error(
-                "transition", "rows of probabilities that sum to 1", sums.ravel().tolist()
-            )
-        # Rows that sum to 1 but for rounding stay as they are: what is normalised already must
-        # come back from `to_dict` with the same bits.
-        rounding = columns * np.finfo(np.float64).eps
-        normal = np.where(np.abs(sums - 1) > rounding, matrix / sums, matrix)
-        self.set_field("transition", tuple(tuple(row) for row in normal.tolist()))
-        self.set_field("states", _check_states(self.states, rows))
+        matrix = _check_transition(self.transition)
+        self.set_field("transition", tuple(tuple(row) for row in matrix.tolist()))
+        self.set_field("states", _check_states(self.states, len(matrix)))
 
     def __repr__(self) -> str:
         n, states = len(self.transition), self.states
@@ -188,11 +178,21 @@ class MarkovChain(Process):
         return rows
 
     def distribution(self, t: int, x0: str | int) -> NDArray[np.float64]:
-        """Return P(X_t = state) for every state, t >= 0 steps after the state `x0`."""
-        check_int("t", t)
-        start = np.zeros(len(self.transition))
-        start[int(self.check_x0(x0, "int64"))] = 1.0
-        out: NDArray[np.float64] = start @ np.linalg.matrix_power(np.array(self.transition), t)
+        """Return P(X_t = state) for every state, t >= 0 steps after the state `x0`.
+
+        The row of `x0` in the t-th power of the transition matrix, by repeated squaring. Rows are
+        normalised after each product: else their sum, 1 but for rounding, is taken to the power t
+        as well. What is summed is positive, so that no digits cancel for any t.
+        """
+        steps = check_int("t", t)
+        power, out = np.array(self.transition), np.zeros(len(self.transition))
+        out[int(self.check_x0(x0, "int64"))] = 1.0
+        while steps:
+            if steps & 1:
+                out = _normalised(out @ power)
+            steps >>= 1
+            if steps:
+                power = _normalised(power @ power)
         return out
 
     def probability(self, k: Any, t: int, x0: int) -> Any:
@@ -227,6 +227,44 @@ class MarkovChain(Process):
         others = elsewhere(codes)
         found = shares[np.where(is_possible, codes, 0).astype(np.intp)]
         return np.where(is_possible, found, others)[()]
+
+
+def _check_transition(value: Any) -> NDArray[np.float64]:
+    """Return a stochastic matrix as float64, normalised, or raise with the entry or row at fault.
+
+    How far rounding takes an entry or a sum depends on the dtype in which it was computed.
+    """
+    matrix = check_array("transition", value, ndim=2)
+    rows, columns = matrix.shape
+    if rows != columns:
+        raise value_error("transition", "a square matrix", matrix.shape)
+    given = np.asarray(value).dtype
+    coarsest = given if given.kind == "f" and given.itemsize < 8 else np.dtype(np.float64)
+    rounding = columns * float(np.finfo(coarsest).eps)
+    expected = "probabilities, >= 0, that sum to 1 in each row"
+    if (matrix < -rounding).any():
+        i, j = map(int, np.unravel_index(int(matrix.argmin()), matrix.shape))
+        raise ArgumentValueError(
+            f"transition: expected {expected}, got {float(matrix[i, j])!r} in row {i},"
+            f" column {j}."
+        )
+    matrix = np.where(matrix < 0, 0.0, matrix)
+    sums = matrix.sum(axis=1, keepdims=True)
+    tolerance = max(1e-8, rounding)
+    if (np.abs(sums - 1) > tolerance).any():
+        i = int(np.abs(sums - 1).argmax())
+        raise ArgumentValueError(
+            f"transition: expected {expected} within {tolerance:.2g}, got a sum of"
+            f" {float(sums[i, 0])!r} in row {i}."
+        )
+    # Rows that sum to 1 but for rounding stay as they are: what is normalised already must come
+    # back from `to_dict` with the same bits.
+    exact = columns * np.finfo(np.float64).eps
+    return np.where(np.abs(sums - 1) > exact, matrix / sums, matrix)
+
+
+def _normalised(shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    return shares / shares.sum(axis=-1, keepdims=True)
 
 
 def _check_states(states: Any, count: int) -> tuple[str | int, ...] | None:
