@@ -34,6 +34,7 @@ from montezarr.errors import (
 from montezarr.grid import TimeGrid
 from montezarr.lazy import Plan
 from montezarr.live import live
+from montezarr.observed import in_state
 from montezarr.plan import plan
 from montezarr.processes import (
     BrownianMotion,
@@ -168,6 +169,7 @@ __all__ = [
     "batches",
     "extend",
     "generate_path_seeds",
+    "in_state",
     "live",
     "merge",
     "open",

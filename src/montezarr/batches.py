@@ -122,8 +122,8 @@ def _drawn(ds: xr.Dataset, run: Run, size: int) -> Iterator[xr.Dataset]:
 
 
 def _dataset(ds: xr.Dataset, run: Run, rows: Rows, start: int) -> xr.Dataset:
-    variables = {
-        v.name: (("path", "time"), row.T.astype(v.dtype, copy=False), ds[v.name].attrs)
-        for v, row in zip(run.sampling.variables, rows, strict=True)
-    }
+    variables = {}
+    for v, row in zip(run.sampling.variables, rows, strict=True):
+        source, values = ds[v.name], row.T.astype(v.dtype, copy=False)
+        variables[v.name] = (("path", "time"), values, source.attrs, source.encoding)
     return xr.Dataset(variables, ds.coords, {**ds.attrs, "path_offset": start})

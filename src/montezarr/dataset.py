@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from montezarr import lazy
 from montezarr._checks import (
@@ -38,6 +39,9 @@ from montezarr.seeding import BLOCK, as_root_seed
 
 ATTRIBUTE = "montezarr"
 """Name of the Dataset attribute that holds the recipe as JSON."""
+
+LABELS = "labels"
+"""Entry of the encoding of a variable whose values are codes: code and label of each state."""
 
 
 _P = ParamSpec("_P")
@@ -232,7 +236,7 @@ def to_dataset(run: lazy.Run) -> xr.Dataset:
             ("path", "time"),
             arrays[variable.name],
             variable_attributes(variable) | masked_attribute(variable, run.sampling),
-            masked_attribute(variable, run.sampling),
+            label_encoding(variable) | masked_attribute(variable, run.sampling),
         )
         for variable in run.sampling.variables
     }
@@ -246,8 +250,27 @@ def variable_attributes(variable: Any) -> dict[str, Any]:
     if variable.labels is None:
         return {}
     codes = np.arange(len(variable.labels), dtype=variable.dtype)
-    words = [str(label).replace(" ", "_") for label in variable.labels]
-    return {"flag_values": codes, "flag_meanings": " ".join(words)}
+    return {"flag_values": own_flags(codes), "flag_meanings": flag_meanings(variable.labels)}
+
+
+def flag_meanings(labels: Iterable[Any]) -> str:
+    """Return labels as CF has them for other programs: words, so that blanks are lost."""
+    return " ".join(str(label).replace(" ", "_") for label in labels)
+
+
+def own_flags(codes: NDArray[Any]) -> NDArray[Any]:
+    """Return codes as the flag_values of a run: read-only, which those of others are not.
+
+    Arithmetic of xarray keeps attributes and drops the encoding. Where it has been at work, these
+    flags are there without the labels of `label_encoding`, and no flags of what it made.
+    """
+    codes.setflags(write=False)
+    return codes
+
+
+def label_encoding(variable: Any) -> dict[str, Any]:
+    """Return the entry of the encoding with code and label of each state, which loses nothing."""
+    return {} if variable.labels is None else {LABELS: tuple(enumerate(variable.labels))}
 
 
 def masked_attribute(variable: Any, sampling: Any) -> dict[str, Any]:

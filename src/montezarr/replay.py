@@ -11,7 +11,13 @@ from dask.blockwise import Blockwise
 
 from montezarr import lazy
 from montezarr._checks import MAX_INDEX, check_int
-from montezarr.dataset import ATTRIBUTE, recipe_in, simulate, variable_attributes
+from montezarr.dataset import (
+    ATTRIBUTE,
+    label_encoding,
+    recipe_in,
+    simulate,
+    variable_attributes,
+)
 from montezarr.errors import ReplayError
 from montezarr.processes import BUILT_IN, Process, process_from_dict
 from montezarr.recipe import fingerprint
@@ -192,6 +198,7 @@ def replay_run(run: lazy.Run, index: int, sampling: Sampling) -> xr.Dataset:
             "time",
             row[:, index - low].astype(variable.dtype),
             variable_attributes(variable),
+            label_encoding(variable),
         )
         for variable, row in zip(sampling.variables, rows, strict=True)
     }

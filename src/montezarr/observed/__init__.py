@@ -19,6 +19,7 @@ from montezarr.lazy import Run
 from montezarr.observed._computed import ComputedFeed
 from montezarr.observed._drawn import DrawnFeed
 from montezarr.observed._feed import Cuts, Feed, no_cuts
+from montezarr.observed._labels import are_codes, in_state, labels_in_recipe, labels_of
 from montezarr.observed._memory import MemoryFeed
 from montezarr.observed._observer import Chain, Observer, is_pathwise, observed_schema
 from montezarr.observed._program import Program, Unlike, program_of
@@ -29,7 +30,6 @@ from montezarr.observed._schema import (
     Schema,
     as_dataset,
     check_masks,
-    labels_of,
     schema_of,
 )
 from montezarr.recipe import digest_of
@@ -45,8 +45,11 @@ __all__ = [
     "Feed",
     "Observed",
     "Schema",
+    "are_codes",
     "as_dataset",
     "feed_of",
+    "in_state",
+    "labels_in_recipe",
     "labels_of",
     "no_cuts",
     "run_behind",

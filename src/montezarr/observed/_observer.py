@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from montezarr._checks import show, type_error, value_error
+from montezarr.dataset import LABELS
 from montezarr.folding import Arrays
 from montezarr.observed._schema import PATH, Schema, as_dataset, schema_of
 
@@ -39,7 +40,8 @@ class Observer:
         for v, a in zip(self.schema.variables, arrays, strict=True):
             values = np.moveaxis(np.ascontiguousarray(a, v.dtype), -1, 0)
             values.flags.writeable = False  # they may be the user's own
-            variables[v.name] = ((PATH, *v.dims), values, v.attrs)
+            known = {} if v.labels is None else {LABELS: v.labels}
+            variables[v.name] = ((PATH, *v.dims), values, v.attrs, known)
         return xr.Dataset(variables, self.schema.coords, self.schema.attrs)
 
     def observed(self, arrays: Arrays) -> xr.Dataset:

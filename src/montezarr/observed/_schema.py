@@ -11,7 +11,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from montezarr._checks import type_error, value_error
-from montezarr.statistics import Source
+from montezarr.observed._labels import are_codes, labels_of
+from montezarr.statistics import Labels, Source
 
 PATH, TIME = "path", "time"
 NUMBERS = "iufb"
@@ -33,6 +34,10 @@ class Observed:
         Its attributes.
     masked : int or None
         The number that stands for a masked path, where that is not NaN.
+    labels : tuple of (int, str or int) or None
+        Code and label of each state, of a variable that has them.
+    are_codes : bool
+        Whether the values are those codes, and so no numbers.
     """
 
     name: str
@@ -41,6 +46,8 @@ class Observed:
     dtype: np.dtype[Any]
     attrs: Mapping[str, Any]
     masked: float | None = None
+    labels: Labels | None = None
+    are_codes: bool = False
 
     @property
     def path_bytes(self) -> int:
@@ -92,7 +99,7 @@ class Schema:
         return Source(
             name=variable.name,
             times=self.times_of(variable),
-            labels=labels_of(variable.attrs),
+            labels=variable.labels,
             units=None if units is None else str(units),
             long_name=None if long_name is None else str(long_name),
         )
@@ -142,8 +149,13 @@ def schema_of(ds: xr.Dataset) -> Schema:
     for name, array in ds.data_vars.items():
         dims = tuple(str(d) for d in array.dims if d != PATH)
         shape = tuple(array.sizes[d] for d in dims)
-        masked = array.encoding.get("masked_value")
-        variables.append(Observed(str(name), dims, shape, array.dtype, dict(array.attrs), masked))
+        masked, labels = array.encoding.get("masked_value"), labels_of(array, ds.attrs)
+        variables.append(
+            Observed(
+                str(name), dims, shape, array.dtype, dict(array.attrs), masked, labels,
+                are_codes(array, labels),
+            )
+        )  # fmt: skip
     coords = {str(name): c for name, c in ds.coords.items() if PATH not in c.dims}
     return Schema(tuple(variables), coords, dict(ds.attrs))
 
@@ -163,14 +175,3 @@ def check_masks(schema: Schema) -> None:
                 "Masked ones are a number there, and arithmetic made another one of it: mask before"
                 " it, by x.where(x != x.masked_value).drop_attrs().",
             )  # fmt: skip
-
-
-def labels_of(attrs: Mapping[str, Any]) -> tuple[tuple[int, str], ...] | None:
-    """Return code and meaning of each state, by the CF attributes flag_values and flag_meanings."""
-    values, meanings = attrs.get("flag_values"), attrs.get("flag_meanings")
-    if values is None or not isinstance(meanings, str):
-        return None
-    codes, words = np.asarray(values).ravel().tolist(), meanings.split()
-    if len(codes) != len(words):
-        return None
-    return tuple((int(code), word) for code, word in zip(codes, words, strict=True))

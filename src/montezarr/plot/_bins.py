@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from montezarr._checks import check_array, value_error
 from montezarr.errors import MontezarrWarning
-from montezarr.observed import PATH
+from montezarr.observed import PATH, are_codes, labels_of
 from montezarr.statistics import Extrema, Mean, Variance
 from montezarr.stream import Paths, stream
 
@@ -67,11 +67,17 @@ def edges_for(
 def first_ends(array: xr.DataArray) -> tuple[float, float]:
     """Return the extreme values of the first paths, or what lies near the mean of them.
 
+    Of codes of labels they are those of all states.
+
     Raises
     ------
     ArgumentValueError
         If none of them has a finite value.
     """
+    labels = labels_of(array)
+    if labels is not None and are_codes(array, labels):
+        codes = [code for code, _ in labels]
+        return float(min(codes)), float(max(codes))
     last = None
     with warnings.catch_warnings():  # the pass over all paths says it
         warnings.simplefilter("ignore", MontezarrWarning)

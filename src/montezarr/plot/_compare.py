@@ -26,7 +26,7 @@ from montezarr.plot._figure import (
     per,
     shade,
 )
-from montezarr.plot._histogram import Counted, counted_in, name_states
+from montezarr.plot._histogram import Counted, counted_in
 from montezarr.statistics import Histogram, Quantile
 
 LEVELS = (0.05, 0.5, 0.95)
@@ -84,8 +84,8 @@ def compare(
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        If one has other dims than (path, time) or (path,), or they have other times, or other
-        arguments are not as described.
+        If one has other dims than (path, time) or (path,), or holds codes of labels, or they have
+        other times, or other arguments are not as described.
     MissingDependencyError
         If matplotlib is not installed.
 
@@ -107,9 +107,13 @@ def compare(
         is_result = given.is_results(data)
         if is_result and dims == (PATH,):
             raise value_error(name, "one value per path, as a has", data)
-        arrays.append(None if is_result else given.paths_of(data, dims, name))
         if is_result:
             given.results_in(data, "quantile", (TIME, "quantile"), name)
+            arrays.append(None)
+        else:
+            array = given.paths_of(data, dims, name)
+            given.check_numbers(array, name)
+            arrays.append(array)
     check_axes(ax)
     if dims == (PATH,):
         sides = _sides_at_once([x for x in arrays if x is not None], levels)
@@ -124,9 +128,6 @@ def compare(
     note = f"largest difference: {difference(*sides)}"
     where = "upper right" if dims == (PATH,) else "upper left"
     ax.legend(frameon=False, loc=where, title=note, alignment="left")
-    array = next((x for x in arrays if x is not None), None)
-    if array is not None and dims == (PATH,):
-        name_states(ax.xaxis, array)
     return finish(ax, texts, defaults)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,13 +10,20 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from montezarr._checks import check_array, type_error, value_error
+from montezarr.dataset import LABELS
 from montezarr.lazy import ENDLESS
-from montezarr.observed import PATH, TIME
+from montezarr.observed import PATH, TIME, are_codes, labels_of
 from montezarr.reduce import reduce
 from montezarr.statistics import Statistic
 from montezarr.stream import Snapshot
 
 BOTH = (PATH, TIME)
+
+STATES = (
+    "Draw how often each state is, with plot.density or plot.histogram, or the share of one,"
+    ' mz.in_state(x, "storm").'
+)
+"""What to draw of codes of labels."""
 
 
 def paths_of(data: Any, dims: Sequence[str] = BOTH, name: str = "data") -> xr.DataArray:
@@ -36,7 +43,7 @@ def paths_of(data: Any, dims: Sequence[str] = BOTH, name: str = "data") -> xr.Da
         if len(names) != 1:
             hint = f"Pick one, such as ds[{names[0]!r}]." if names else ""
             raise value_error(name, "one variable, such as ds.x", names, hint)
-        data = data[names[0]]
+        data = _knowing_labels(data[names[0]], data.attrs)
     if not isinstance(data, xr.DataArray):
         hint = "Pass its .dataset." if hasattr(data, "dataset") else ""
         raise type_error(name, f"a DataArray with dims {listed}", data, hint)
@@ -57,6 +64,39 @@ def paths_of(data: Any, dims: Sequence[str] = BOTH, name: str = "data") -> xr.Da
             "It was simulated with n_paths=None: stream it, and draw a snapshot.",
         )  # fmt: skip
     return data
+
+
+def _knowing_labels(array: xr.DataArray, attrs: Mapping[Any, Any]) -> xr.DataArray:
+    """Return a variable of a Dataset with the labels that the recipe beside it tells."""
+    labels = labels_of(array, attrs)
+    if labels is None or LABELS in array.encoding:
+        return array
+    out = array.copy(deep=False)
+    out.encoding = {**array.encoding, LABELS: labels}
+    return out
+
+
+def check_numbers(array: xr.DataArray, name: str = "data", hint: str = STATES) -> None:
+    """Raise if a variable holds codes of labels, whose mean and quantiles mean nothing.
+
+    Raises
+    ------
+    ArgumentValueError
+        With what shows the states.
+    """
+    labels = labels_of(array)
+    if labels is not None and are_codes(array, labels):
+        raise value_error(
+            name, f"numbers, and {name_of(array) or 'it'!r} holds codes of labels",
+            [label for _, label in labels], hint,
+        )  # fmt: skip
+
+
+def name_states(axis: Any, array: xr.DataArray) -> None:
+    """Put the labels of states in the place of their codes."""
+    labels = labels_of(array)
+    if labels is not None:
+        axis.set_ticks([code for code, _ in labels], [str(label) for _, label in labels])
 
 
 def is_results(data: Any) -> bool:

@@ -9,7 +9,6 @@ import xarray as xr
 
 from montezarr._checks import check_bool, check_int
 from montezarr._optional import import_optional
-from montezarr.observed import labels_of
 from montezarr.plot import _data as given
 from montezarr.plot._bins import check_range, edges_for
 from montezarr.plot._figure import (
@@ -106,9 +105,7 @@ def density(
     times, time_attrs = given.times_of(values)
     text = "probability" if is_discrete else label_of("probability density", per(source.attrs))
     draw_map(ax, times, values, is_log, text)
-    labels = labels_of(source.attrs)
-    if labels is not None:
-        ax.set_yticks([code for code, _ in labels], [word for _, word in labels])
+    given.name_states(ax.yaxis, source)
     return finish(
         ax,
         texts,

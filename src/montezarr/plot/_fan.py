@@ -78,7 +78,8 @@ def fan(
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        If `data` has not the dims path and time, or other arguments are not as described.
+        If `data` has not the dims path and time, or holds codes of labels, or other arguments are
+        not as described.
     MissingDependencyError
         If matplotlib is not installed.
 
@@ -102,6 +103,7 @@ def fan(
         singles: Any = ()
     else:
         array = given.paths_of(data)
+        given.check_numbers(array)
         check_axes(ax)
         table = given.reduced(array, [Quantile(tuple(levels.tolist()))])["x_quantile"]
         table = given.named_as(array, table)

@@ -9,7 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from montezarr._checks import check_bool, check_int, type_error, value_error
-from montezarr.observed import PATH, TIME, labels_of
+from montezarr.observed import PATH, TIME
 from montezarr.plot import _data as given
 from montezarr.plot._bins import check_range, edges_for
 from montezarr.plot._closed_form import ClosedForm, closed_form_of
@@ -143,7 +143,7 @@ def histogram(
         _draw_exact(ax, exact, counted, as_density)
     ax.set_xlim(counted.edges[0], counted.edges[-1])
     ax.set_ylim(0, HEADROOM * ax.dataLim.y1 or None)
-    name_states(ax.xaxis, array)
+    given.name_states(ax.xaxis, array)
     ax.legend(frameon=False, loc="upper right")
     text = "probability" if is_discrete else label_of("probability density", per(array.attrs))
     if not as_density:
@@ -206,13 +206,6 @@ def legend_of(counted: Counted, label: str = "paths") -> str:
     outside = counted.total - int(counted.counts.sum())
     text = f"{counted.total:,} {label}"
     return text if outside == 0 else f"{text}, {100 * outside / counted.total:.2g}% outside"
-
-
-def name_states(axis: Any, array: xr.DataArray) -> None:
-    """Put the labels of states in the place of their codes."""
-    labels = labels_of(array.attrs)
-    if labels is not None:
-        axis.set_ticks([code for code, _ in labels], [word for _, word in labels])
 
 
 def _draw_exact(ax: Any, exact: ClosedForm, counted: Counted, density: bool) -> None:

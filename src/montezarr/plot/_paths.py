@@ -63,7 +63,8 @@ def paths(
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        If `data` has not the dims path and time, or other arguments are not as described.
+        If `data` has not the dims path and time, or holds codes of labels and a mean or band is
+        asked for, or other arguments are not as described.
     MissingDependencyError
         If matplotlib is not installed.
 
@@ -84,6 +85,8 @@ def paths(
         raise value_error("band", "a share in (0, 1) that is not too near to its ends", band)
     with_mean = check_bool("mean", mean)
     array = given.paths_of(data)
+    if with_mean or ends is not None:
+        given.check_numbers(array, hint=f"Pass mean=False, band=None. {given.STATES}")
     check_axes(ax)
     statistics: list[Statistic] = [Mean()] if with_mean else []
     if ends is not None:
@@ -103,6 +106,7 @@ def paths(
     if found is not None and with_mean:
         ax.plot(times, found["x_mean"].values, color=BLUE, linewidth=2.0, label="mean")
     limit_times(ax, times)
+    given.name_states(ax.yaxis, array)
     if found is not None:
         ax.legend(frameon=False, loc="upper left")
     return finish(

@@ -245,8 +245,7 @@ def _check_transition(value: Any) -> NDArray[np.float64]:
     if (matrix < -rounding).any():
         i, j = map(int, np.unravel_index(int(matrix.argmin()), matrix.shape))
         raise ArgumentValueError(
-            f"transition: expected {expected}, got {float(matrix[i, j])!r} in row {i},"
-            f" column {j}."
+            f"transition: expected {expected}, got {float(matrix[i, j])!r} in row {i}, column {j}."
         )
     matrix = np.where(matrix < 0, 0.0, matrix)
     sums = matrix.sum(axis=1, keepdims=True)

@@ -11,12 +11,13 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from montezarr._checks import value_error
+from montezarr._checks import show, value_error
+from montezarr.dataset import flag_meanings
 from montezarr.errors import MontezarrWarning
 from montezarr.folding import NO_GROUP, Column, Fold, Folded, Group
-from montezarr.observed import TIME, Observed, Schema, labels_of
+from montezarr.observed import TIME, Observed, Schema
 from montezarr.recipe import digest_of
-from montezarr.statistics import BUILT_IN, Estimate, Source, Statistic
+from montezarr.statistics import BUILT_IN, Estimate, Labels, Source, Statistic, label_coordinate
 
 ATTRIBUTE = "montezarr"
 
@@ -78,11 +79,12 @@ class Layout:
         statistics = []
         for column, dims in zip(self.fold.columns, self.dims, strict=True):
             source = column.source
-            facts = [source.name, source.names, source.labels, source.units, dims, column.masked]
+            labels = _words(source.labels)
+            facts = [source.name, source.names, labels, source.units, dims, column.masked]
             times = None if source.times is None else source.times.tolist()
             kinds = [{**s.to_dict(), "code": _code(s)} for s in column.statistics]
             statistics.append([*facts, times, kinds])
-        by = None if self.by is None else [self.by.name, labels_of(self.by.attrs), self.by.masked]
+        by = None if self.by is None else [self.by.name, _words(self.by.labels), self.by.masked]
         return {"statistics": statistics, "by": by}
 
     def results(self) -> Iterator[tuple[str, Statistic]]:
@@ -125,27 +127,29 @@ class Layout:
     def _groups(self, totals: Mapping[Any, Any]) -> list[Any]:
         if self.by is None:
             return [None]
-        labels = labels_of(self.by.attrs)
-        if labels is not None:
-            return [float(code) for code, _ in labels]
+        if self.by.labels is not None:
+            return [float(code) for code, _ in self.by.labels]
         return sorted({group for _, group in totals})
 
     def group_coordinate(self, groups: Sequence[float]) -> NDArray[Any]:
         """Return the labels of the groups, or their numbers."""
         assert self.by is not None
-        labels = labels_of(self.by.attrs)
-        if labels is not None:
-            return np.array([word for _, word in labels])
+        if self.by.labels is not None:
+            return label_coordinate([label for _, label in self.by.labels])
         return np.array(groups).astype(self.by.dtype)
 
 
-def layout_of(schema: Schema, statistics: Wanted, by: Observed | None = None) -> Layout:
+def layout_of(
+    schema: Schema, statistics: Wanted, by: Observed | None = None, *, is_stored: bool = False
+) -> Layout:
     """Return the columns of statistics over the variables of a schema.
 
     Parameters
     ----------
     statistics : sequence of Statistic, or mapping of str to such sequences
         What is taken of every variable, or of some by name.
+    is_stored : bool
+        Whether a store has them already: then it goes on with numbers of codes, too, as it began.
 
     Raises
     ------
@@ -157,6 +161,8 @@ def layout_of(schema: Schema, statistics: Wanted, by: Observed | None = None) ->
     for column, shape in _columns(schema, variables, statistics):
         for statistic in column.statistics:
             statistic.check(column.source)
+            if not is_stored:
+                _check_numbers(statistic, [schema.variables[i] for i in column.arrays])
             if by is not None and statistic.adapts_to_data(column.source):
                 raise value_error(
                     "statistics", "statistics whose coordinates are given, since groups share them",
@@ -171,8 +177,7 @@ def layout_of(schema: Schema, statistics: Wanted, by: Observed | None = None) ->
                 raise value_error("by", expected, by.dims)
     group = None
     if by is not None:
-        labels = labels_of(by.attrs)
-        codes = None if labels is None else tuple(float(code) for code, _ in labels)
+        codes = None if by.labels is None else tuple(float(code) for code, _ in by.labels)
         group = Group(schema.variables.index(by), by.masked, codes)
     layout = Layout(Fold(columns, group), Schema(tuple(variables), schema.coords, schema.attrs), by,
                     tuple(dims))  # fmt: skip
@@ -222,6 +227,21 @@ def _columns(
         yield Column(source, places, cells, -1, joint, masked), (first.dims, first.shape)
 
 
+def _check_numbers(statistic: Statistic, variables: Sequence[Observed]) -> None:
+    """Raise where a statistic of numbers is to be taken of codes, whose numbers mean nothing."""
+    for v in variables if not statistic.takes_labels else ():
+        if v.are_codes:
+            labels = [label for _, label in v.labels or ()]
+            raise value_error(
+                "statistics", f"statistics of states of {v.name!r}, which holds codes of the labels"
+                f" {show(labels)}", statistic,
+                f"Take mz.Proportion(), the share of each state; that of one,"
+                f" mz.in_state({v.name}, {labels[-1] if labels else ''!r}); or pass {v.name!r} as"
+                " by=, to group others. Where the codes are numbers to you, take"
+                f" {v.name}.drop_attrs().",
+            )  # fmt: skip
+
+
 def _check_names(layout: Layout) -> None:
     """Raise if two statistics have results of the same name."""
     seen: dict[str, Statistic] = {}
@@ -232,6 +252,16 @@ def _check_names(layout: Layout) -> None:
                 [seen[full], statistic], "Call twice, or take one of them.",
             )  # fmt: skip
         seen[full] = statistic
+
+
+def _words(labels: Labels | None) -> list[tuple[int, str]] | None:
+    """Return labels as the identity of statistics in a store has them, by which it is found."""
+    if labels is None:
+        return None
+    words = flag_meanings([label for _, label in labels]).split()
+    if len(words) != len(labels):
+        return None
+    return [(code, word) for (code, _), word in zip(labels, words, strict=True)]
 
 
 def _code(statistic: Statistic) -> str:

@@ -12,7 +12,7 @@ from dask.delayed import Delayed, delayed
 
 from montezarr._checks import value_error
 from montezarr.folding import Fold, Folded
-from montezarr.observed import Feed, labels_of
+from montezarr.observed import Feed
 from montezarr.reduce._layout import Layout
 
 FAN_IN = 16
@@ -39,7 +39,7 @@ def lazily(feed: Feed, layout: Layout) -> xr.Dataset:
                 )  # fmt: skip
     if feed.n_paths is None:
         raise value_error("obj", "a Dataset with a number of paths", None, "Use montezarr.stream.")
-    if layout.by is not None and labels_of(layout.by.attrs) is None:
+    if layout.by is not None and layout.by.labels is None:
         raise value_error(
             "compute", "True for groups without labels, which are known only from the paths", False,
             "Give the variable of the groups the attributes flag_values and flag_meanings.",

@@ -19,7 +19,6 @@ from montezarr.observed import (
     Observed,
     as_dataset,
     feed_of,
-    labels_of,
     run_behind,
 )
 from montezarr.reduce._layout import Layout, layout_of
@@ -108,7 +107,7 @@ def memory_of(feed: Feed, layout: Layout) -> int:
     """
     groups = 1
     if layout.by is not None:
-        groups = len(labels_of(layout.by.attrs) or ()) or GROUPS
+        groups = len(layout.by.labels or ()) or GROUPS
     states = 0
     for column in layout.fold.columns:
         for state in layout.fold.nothing(column):

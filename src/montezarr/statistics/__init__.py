@@ -1,6 +1,7 @@
 """Statistics that fold any number of paths in bounded memory; a new one is one file and a line."""
 
 from montezarr.statistics._base import Estimate, Sample, Source, Statistic
+from montezarr.statistics._labels import Labels, label_coordinate
 from montezarr.statistics._names import statistics_of
 from montezarr.statistics._sums import tree_sum
 from montezarr.statistics.autocorrelation import Autocorrelation
@@ -55,6 +56,7 @@ __all__ = [
     "Extrema",
     "FirstPassage",
     "Histogram",
+    "Labels",
     "Mean",
     "Moments",
     "Proportion",
@@ -65,6 +67,7 @@ __all__ = [
     "Statistic",
     "TimeAverage",
     "Variance",
+    "label_coordinate",
     "statistics_of",
     "tree_sum",
 ]

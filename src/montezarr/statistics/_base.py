@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from montezarr._checks import value_error
 from montezarr.errors import ArgumentValueError
+from montezarr.statistics._labels import Labels
 from montezarr.statistics._moments import CentralSums
 from montezarr.statistics._sums import central_sums, tree_sum
 
@@ -35,8 +36,8 @@ class Source:
         Values of its coordinate ``time``, where it has one: numbers, increasing.
     names : tuple of str
         The variables, where the statistic is taken of all of them.
-    labels : tuple of (int, str) or None
-        Code and meaning of each state, of a variable that has them.
+    labels : tuple of (int, str or int) or None
+        Code and label of each state, of a variable that has them.
     units : str or None
         Its units.
     long_name : str or None
@@ -53,7 +54,7 @@ class Source:
     name: str = "x"
     times: NDArray[np.float64] | None = field(default=None, compare=False)
     names: tuple[str, ...] = ()
-    labels: tuple[tuple[int, str], ...] | None = None
+    labels: Labels | None = None
     units: str | None = None
     long_name: str | None = None
 
@@ -190,6 +191,9 @@ class Statistic(ABC):
         How far `finalize` may be from `reference`, relative to the largest entry of a cell.
     without_error : tuple of str
         Names of results, not integers, that estimate nothing and so have no standard error.
+    takes_labels : bool
+        Whether it may be taken of labelled states, whose values are codes and no numbers: a count
+        of each code means something, a mean of codes does not.
 
     Examples
     --------
@@ -209,6 +213,7 @@ class Statistic(ABC):
     order: ClassVar[int] = 0
     tolerance: ClassVar[float] = 1e-12
     without_error: ClassVar[tuple[str, ...]] = ()
+    takes_labels: ClassVar[bool] = False
 
     @property
     def name(self) -> str:

@@ -41,6 +41,7 @@ class Count(Statistic):
 
     State: ClassVar[type] = CountState
     order_free: ClassVar[bool] = True
+    takes_labels: ClassVar[bool] = True
 
     def chunk(self, sample: Sample) -> CountState:
         """Return the number of values of each cell."""

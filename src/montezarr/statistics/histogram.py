@@ -90,6 +90,7 @@ class Histogram(Statistic):
 
     State: ClassVar[type] = HistogramState
     order_free: ClassVar[bool] = True
+    takes_labels: ClassVar[bool] = True
 
     edges: Sequence[float] | None = None
     bins: int = 64

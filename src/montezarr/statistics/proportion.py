@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from montezarr._checks import check_array, value_error
 from montezarr.statistics._base import Estimate, Sample, Source, Statistic
+from montezarr.statistics._labels import label_coordinate
 from montezarr.statistics._shares import Array, Counts, count_positions, count_true, share
 from montezarr.statistics._wilson import wilson
 
@@ -81,6 +82,7 @@ class Proportion(Statistic):
 
     State: ClassVar[type] = ProportionState
     order_free: ClassVar[bool] = True
+    takes_labels: ClassVar[bool] = True
 
     states: Sequence[float] | None = None
 
@@ -139,7 +141,7 @@ class Proportion(Statistic):
         names: Any = _whole(state.codes)
         if source.labels:
             meanings = dict(source.labels)
-            names = np.array([meanings[int(code)] for code in state.codes], dtype=str)
+            names = label_coordinate([meanings[int(code)] for code in state.codes])
         return {
             name: Estimate(values, ("state",), {"state": names}, {"long_name": text}, power=0)
             for name, values, text in (

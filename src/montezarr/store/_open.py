@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import math
 import os
 from collections.abc import Iterator, Mapping
@@ -18,11 +19,14 @@ from zarr.buffer import default_buffer_prototype
 from zarr.storage import LocalStore, MemoryStore, WrapperStore
 
 from montezarr._checks import check_choice
-from montezarr.dataset import ATTRIBUTE
+from montezarr.dataset import ATTRIBUTE, own_flags
+from montezarr.dataset import LABELS as CODE_LABELS
 from montezarr.errors import MontezarrError, StoreError, StoreExistsError, StoreNotFoundError
 from montezarr.lazy import MAX_CHUNKS_HARD
+from montezarr.observed import labels_in_recipe
+from montezarr.statistics import label_coordinate
 from montezarr.store._digest import digest
-from montezarr.store._results import ORDER, RESULTS
+from montezarr.store._results import LABELS, ORDER, RESULTS
 from montezarr.store._where import place_of, read_root_document
 from montezarr.store.format import (
     MAX_BYTES,
@@ -134,10 +138,30 @@ def open_place(place: Place) -> xr.Dataset:
     if info["first_path"]:
         attrs["montezarr_first_path"] = info["first_path"]
     ds.attrs = attrs
+    _know_labels(ds)
     for variable in ds.data_vars.values():
         if "masked_value" in variable.attrs:  # see `montezarr.dataset.masked_attribute`
             variable.encoding["masked_value"] = variable.attrs["masked_value"]
     return ds
+
+
+def _know_labels(ds: xr.Dataset) -> None:
+    """Give labelled variables what `simulate` gives them: flags of their own, and the labels.
+
+    What arithmetic made of codes was stored with their attributes, under another name or dtype.
+    """
+    for name, variable in ds.data_vars.items():
+        meanings = variable.attrs.get("flag_meanings")
+        if not isinstance(meanings, str) or "flag_values" not in variable.attrs:
+            continue
+        known = labels_in_recipe(ds.attrs, None, meanings)
+        if known is None:
+            continue  # somebody else's
+        labels = labels_in_recipe(ds.attrs, name, meanings, variable.dtype)
+        kind = np.int64 if labels is None else variable.dtype
+        variable.attrs["flag_values"] = own_flags(np.arange(len(known), dtype=kind))
+        if labels is not None:
+            variable.encoding[CODE_LABELS] = tuple(enumerate(labels))
 
 
 class _Shown(WrapperStore[Store]):
@@ -312,7 +336,7 @@ def _plain_size(node: Mapping[str, Any], shape: list[int]) -> int | None:
 
 def _results(place: Place) -> xr.Dataset:
     """Open the results of the statistics, in memory: they are small."""
-    _root(place)
+    recipe = _root(place)[1]["attributes"]
     objects = _result_files(place)
     for key, data in objects.items():
         name, _, last = key.rpartition("/")
@@ -331,7 +355,7 @@ def _results(place: Place) -> xr.Dataset:
             decode_timedelta=TIMEDELTAS,
         )
         ds = ds[[name for name in ds.attrs.pop(ORDER, ()) if name in ds]]
-        return _with_labels(ds.load())
+        return _with_labels(ds.load(), recipe)
 
 
 def _result_files(place: Place) -> dict[str, bytes]:
@@ -374,12 +398,19 @@ def _intact(place: Place, key: str, facts: Facts) -> bytes | None:
     return data if data is not None and digest([data]) == facts else None
 
 
-def _with_labels(ds: xr.Dataset) -> xr.Dataset:
-    """Return results with labels in the place of the codes that a store holds."""
+def _with_labels(ds: xr.Dataset, recipe: Mapping[str, Any]) -> xr.Dataset:
+    """Return results with labels in the place of the codes that a store holds.
+
+    Where words are not the labels they stand beside; earlier stores have them in the recipe alone.
+    """
     for name, coordinate in ds.coords.items():
         if "flag_meanings" in coordinate.attrs:
-            words = np.array(str(coordinate.attrs["flag_meanings"]).split())
-            ds = ds.assign_coords({name: (coordinate.dims, words[coordinate.values])})
+            meanings = str(coordinate.attrs["flag_meanings"])
+            labels: Any = labels_in_recipe(recipe, None, meanings) or meanings.split()
+            if LABELS in coordinate.attrs:
+                labels = json.loads(coordinate.attrs[LABELS])
+            values = label_coordinate(labels)[coordinate.values]
+            ds = ds.assign_coords({name: (coordinate.dims, values)})
     return ds
 
 

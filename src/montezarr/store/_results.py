@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,7 @@ import xarray as xr
 from zarr.codecs import Crc32cCodec
 from zarr.storage import MemoryStore
 
+from montezarr.dataset import flag_meanings
 from montezarr.errors import StoreError
 from montezarr.folding import Fold, Folded, dump_states, parse_states, restore_states
 from montezarr.reduce import Layout
@@ -22,6 +24,9 @@ RESULTS = "statistics"
 
 ORDER = "montezarr_variables"
 """Attribute of that group with the names of its variables in their order."""
+
+LABELS = "montezarr_labels"
+"""Attribute of a coordinate with its labels as JSON, where words without blanks are not they."""
 
 
 def merge_states(place: Place, ledger: Ledger, layout: Layout, durable: bool) -> xr.Dataset:
@@ -96,9 +101,12 @@ def results_of(ds: xr.Dataset) -> dict[str, bytes]:
     objects: dict[str, Any] = {}
     for name, coordinate in ds.coords.items():
         if coordinate.dtype.kind in "UO":  # a store holds no text
-            words = [str(word).replace(" ", "_") for word in coordinate.values.ravel()]
-            codes = np.arange(len(words)).reshape(coordinate.shape)
-            attributes = {"flag_values": np.arange(len(words)), "flag_meanings": " ".join(words)}
+            labels = coordinate.values.ravel().tolist()
+            codes = np.arange(len(labels)).reshape(coordinate.shape)
+            meanings = flag_meanings(labels)
+            attributes = {"flag_values": np.arange(len(labels)), "flag_meanings": meanings}
+            if meanings.split() != labels:
+                attributes[LABELS] = json.dumps(labels)
             ds = ds.assign_coords({name: (coordinate.dims, codes, attributes)})
     # A directory keeps no order.
     ds = ds.assign_attrs({ORDER: [str(name) for name in ds.data_vars]})

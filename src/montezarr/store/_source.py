@@ -127,7 +127,12 @@ class Source:
 
 
 def source_of(
-    ds: Any, process: Any = None, variables: Any = None, statistics: Any = None
+    ds: Any,
+    process: Any = None,
+    variables: Any = None,
+    statistics: Any = None,
+    *,
+    is_stored: bool = False,
 ) -> Source:
     """Return a Dataset as a source, all arguments checked.
 
@@ -159,7 +164,9 @@ def source_of(
         values = feed.key()
     schema = feed.schema
     names = [variable.name for variable in schema.variables]
-    layout, told = (None, None) if statistics is None else _layout(schema, statistics, names)
+    layout, told = None, None
+    if statistics is not None:
+        layout, told = _layout(schema, statistics, names, is_stored)
     return Source(
         run=run,
         ds=ds,
@@ -199,7 +206,7 @@ def source_in(
     if ds is None:
         ds = _made_again(manifest, process)
         process = None
-    source = source_of(ds, process, names, statistics)
+    source = source_of(ds, process, names, statistics, is_stored=True)
     if source.run.x0 is None:
         run = replace(source.run, n_paths=n_paths, chunk=manifest.chunk)
     elif source.run.n_paths >= n_paths:
@@ -271,7 +278,9 @@ def _stored(variables: Any, names: list[str]) -> tuple[int, ...]:
     return tuple(i for i, name in enumerate(names) if name in variables)
 
 
-def _layout(schema: Schema, statistics: Any, names: list[str]) -> tuple[Layout, dict[str, Any]]:
+def _layout(
+    schema: Schema, statistics: Any, names: list[str], is_stored: bool
+) -> tuple[Layout, dict[str, Any]]:
     """Return the layout of statistics, and what they are as JSON."""
     wanted: Any
     if isinstance(statistics, Mapping):
@@ -283,7 +292,7 @@ def _layout(schema: Schema, statistics: Any, names: list[str]) -> tuple[Layout, 
     else:
         wanted = statistics_of(statistics)
         told = [s.to_dict() for s in wanted]
-    layout = layout_of(schema, wanted)
+    layout = layout_of(schema, wanted, is_stored=is_stored)
     for column in layout.fold.columns:
         for statistic in column.statistics:
             if getattr(statistic, "exact", type(statistic).again is not Statistic.again):

@@ -1,0 +1,162 @@
+"""Which state a code is: labels of the run itself, or of others by their CF attributes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from montezarr._checks import show, type_error, value_error
+from montezarr.dataset import ATTRIBUTE, LABELS, flag_meanings
+from montezarr.statistics import Labels
+
+CODES = "iu"
+"""Kinds of dtype that codes have."""
+
+
+def labels_of(array: xr.DataArray, attrs: Mapping[Any, Any] | None = None) -> Labels | None:
+    """Return code and label of each state, or None of a variable that holds no codes.
+
+    Parameters
+    ----------
+    array : DataArray
+        A variable. What `simulate` and `open` return has its labels in the encoding; what somebody
+        else wrote, or read, in the CF attributes flag_values and flag_meanings.
+    attrs : mapping, optional
+        Attributes of the Dataset that it is from: where they hold the recipe of a run with that
+        variable, the labels are those of the recipe. CF has words alone, without blanks.
+
+    Raises
+    ------
+    ArgumentValueError
+        If two states have one word, so that CF does not tell them apart.
+    """
+    values, meanings = array.attrs.get("flag_values"), array.attrs.get("flag_meanings")
+    if values is None or not isinstance(meanings, str):
+        return None
+    if LABELS in array.encoding:
+        return tuple(array.encoding[LABELS])
+    if array.dtype.kind == "b" or _is_made_of_codes(values):
+        return None
+    flags = np.asarray(values)
+    if flags.dtype.kind not in "iuf" or (flags != np.floor(flags)).any():
+        return None
+    codes = [int(code) for code in flags.ravel().tolist()]
+    labels: Sequence[str | int] | None = labels_in_recipe(attrs or {}, array.name, meanings)
+    if labels is None:
+        labels = meanings.split()
+        if len(codes) == len(labels) and len(set(labels)) < len(labels):
+            raise value_error(
+                "obj", f"distinct words in the attribute flag_meanings of {array.name!r}", meanings,
+                "Pass the Dataset with its recipe, or open the store with montezarr.open.",
+            )  # fmt: skip
+    if len(codes) != len(labels):
+        return None
+    return tuple(zip(codes, labels, strict=True))
+
+
+def are_codes(array: xr.DataArray, labels: Labels | None) -> bool:
+    """Return whether the values of a variable are codes, and not made of codes by arithmetic.
+
+    That keeps attributes and drops the encoding; reals without an encoding may be an average.
+    """
+    is_code = array.dtype.kind in CODES or bool(array.encoding)
+    return labels is not None and is_code
+
+
+def _is_made_of_codes(flags: Any) -> bool:
+    """Return whether the flags are those of a run, of whose codes arithmetic made something else.
+
+    See `montezarr.dataset.own_flags`.
+    """
+    return isinstance(flags, np.ndarray) and not flags.flags.writeable
+
+
+def labels_in_recipe(
+    attrs: Mapping[Any, Any], name: Any, meanings: str, dtype: Any = None
+) -> tuple[str | int, ...] | None:
+    """Return the labels that a recipe has of a variable which CF describes as it does there.
+
+    Parameters
+    ----------
+    attrs : mapping
+        Attributes of a Dataset.
+    name : str or None
+        Name of the variable; None for any of the recipe.
+    meanings : str
+        Its attribute flag_meanings.
+    dtype : dtype, optional
+        That it has in the recipe.
+    """
+    text = attrs.get(ATTRIBUTE)
+    try:
+        recipe = json.loads(text) if isinstance(text, str) else {}
+        for variable in recipe["variables"]:
+            is_named = name is None or variable["name"] == name
+            if is_named and (dtype is None or variable["dtype"] == str(dtype)):
+                labels = variable.get("labels")
+                if _are_labels(labels) and flag_meanings(labels) == meanings:
+                    return tuple(labels)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        pass  # of somebody else
+    return None
+
+
+def _are_labels(labels: Any) -> bool:
+    return isinstance(labels, list) and all(
+        isinstance(label, (str, int)) and not isinstance(label, bool) for label in labels
+    )
+
+
+def in_state(x: Any, label: Any) -> xr.DataArray:
+    """Return where a variable of labelled states is in a state, or in one of several.
+
+    Paths hold the codes of their labels, so that ``x == "storm"`` is False everywhere: no code is
+    a text.
+
+    Parameters
+    ----------
+    x : DataArray
+        Simulated, opened from a store, or with the CF attributes flag_values and flag_meanings.
+    label : str, int or list of them
+        The label, or labels of which any will do.
+
+    Returns
+    -------
+    DataArray of bool
+        As lazy as `x`; a masked path is in no state.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If `x` has no labels, or not this one.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> chain = mz.MarkovChain(transition=[[0.9, 0.1], [0.5, 0.5]], states=["calm", "storm"])
+    >>> ds = mz.simulate(chain, n_paths=10_000, T=50, seed=1)
+    >>> storms = mz.in_state(ds.x, "storm").sum("time").rename("storms")
+    >>> round(mz.reduce(storms, "mean").storms_mean.item(), 1)
+    8.2
+    """
+    if not isinstance(x, xr.DataArray):
+        hint = "Pass one variable, such as ds.x." if isinstance(x, xr.Dataset) else ""
+        raise type_error("x", "a DataArray of labelled states", x, hint)
+    labels = labels_of(x)
+    if labels is None:
+        raise value_error("x", "a variable with labels, as paths of a MarkovChain are", x.name)
+    wanted = label if isinstance(label, (list, tuple)) else [label]
+    codes = {word: code for code, word in labels}
+    for word in wanted:
+        if isinstance(word, bool) or not isinstance(word, (str, int)):
+            raise type_error("label", "a label, or a list of labels", word)
+        if word not in codes:
+            raise value_error("label", f"one of {show([w for _, w in labels])}", word)
+    found = x.isin([codes[word] for word in wanted])
+    kept = {k: v for k, v in x.attrs.items() if k not in ("flag_values", "flag_meanings")}
+    found.attrs = kept
+    return found
