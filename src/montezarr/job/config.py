@@ -15,6 +15,12 @@ from montezarr.errors import ConfigError
 MAX_BYTES = 1 << 20
 """A larger configuration file is a mistake, or an attack."""
 
+URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+"""How a URL begins, also where a slash was lost; not the letter of a drive."""
+
+DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+"""A number as files have it: Python's own also takes 1_0 for 10, and digits of other scripts."""
+
 Types = tuple[type, ...]
 NUMBER: Types = (int, float)
 SCHEMA: dict[str, dict[str, Types]] = {
@@ -24,7 +30,7 @@ SCHEMA: dict[str, dict[str, Types]] = {
         "n_paths": (int,),
         "T": (int,),
         "dt": (int, float, str),
-        "x0": (int, float, str),
+        "x0": (int, float, str, list, dict),
         "seed": (int, list),
         "dtype": (str,),
         "keep": (int, list),
@@ -69,9 +75,26 @@ class Config:
         return self.sections.get(section, {}).get(key, default)
 
     def file(self, section: str, key: str) -> Path | None:
-        """Return a value that names a file, relative to the configuration's own folder."""
+        """Return a value that names a file, relative to the configuration's own folder.
+
+        Raises
+        ------
+        ConfigError
+            If it names none of this machine, such as a URL, of which a path would make folders.
+        """
         value = self.get(section, key)
-        return None if value is None else self.path.parent / value
+        if value is None:
+            return None
+        if "://" in value or URL.match(value) or not value or "\x00" in value:
+            raise self.error(
+                section, key, f"expected a path on this machine, got {show(value)}."
+                + (f" For a URL, write it in Python: mz.write(ds, {value!r})."
+                   if key == "store" and "://" in value else ""),
+            )  # fmt: skip
+        try:
+            return self.path.parent / Path(value).expanduser()
+        except RuntimeError as error:  # no such user
+            raise self.error(section, key, f"{show(value)}: {error}") from error
 
     def error(self, section: str, key: str | None, problem: str) -> ConfigError:
         """Return the one-line error about a key."""
@@ -93,7 +116,7 @@ def load(path: str | Path) -> Config:
     try:
         if file.stat().st_size > MAX_BYTES:
             raise ConfigError(f"{file}: expected at most {MAX_BYTES:,} bytes of TOML.")
-        text = file.read_bytes().decode()
+        text = file.read_bytes().decode("utf-8-sig")  # with a byte order mark or without
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
@@ -124,13 +147,15 @@ def _check(config: Config) -> None:
     for section, key in REQUIRED:
         if config.get(section, key) is None:
             raise config.error(section, key, "missing.")
-    if config.get("process", "fit", False) not in (True, False):
+    if not isinstance(config.get("process", "fit", False), bool):  # 1 == True
         raise config.error("process", "fit", "expected true or false.")
     if not isinstance(config.get("process", "name"), str):
         raise config.error("process", "name", "expected a string.")
     per_year = config.get("data", "per_year", 252)
     if not 0 < per_year < math.inf:
         raise config.error("data", "per_year", f"expected a number > 0, got {per_year}.")
+    for section, key in (("data", "file"), ("output", "store"), ("output", "plot")):
+        config.file(section, key)
     plot = config.get("output", "plot", "fan.png")
     if Path(plot).suffix not in (".png", ".pdf", ".svg"):
         raise config.error(
@@ -148,14 +173,20 @@ def number_of(config: Config, section: str, key: str, default: float) -> float:
     # Not fractions.Fraction, which would build the integer 10**999999999 of "1e999999999".
     parts = value.split("/")
     try:
-        number = float(parts[0]) / (float(parts[1]) if len(parts) == 2 else 1.0)
-    except (ValueError, ZeroDivisionError):
+        number = plain_number(parts[0]) / (plain_number(parts[1]) if len(parts) == 2 else 1.0)
+    except ZeroDivisionError:
         number = math.nan
     if len(parts) > 2 or not math.isfinite(number):
         raise config.error(
             section, key, f'expected a number or a fraction such as "1/252", got {show(value)}.'
         )
     return number
+
+
+def plain_number(text: str) -> float:
+    """Return a decimal number as it is written in files, or NaN of what is none."""
+    plain = text.strip()
+    return float(plain) if DECIMAL.fullmatch(plain) else math.nan
 
 
 def line_of(text: str, section: str, key: str | None) -> int:

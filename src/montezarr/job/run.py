@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+import inspect
 import json
 import math
 import time
@@ -19,7 +19,8 @@ from montezarr._checks import show
 from montezarr.dataset import ATTRIBUTE, simulate
 from montezarr.errors import ArgumentTypeError, ArgumentValueError
 from montezarr.job.config import Config, number_of
-from montezarr.processes import BUILT_IN, Fit, GeometricBrownianMotion, Process
+from montezarr.job.prices import read_prices
+from montezarr.processes import BUILT_IN, Fit, GeometricBrownianMotion, HasLabels, Process
 from montezarr.risk import Risk, check_levels, closed_form_risk, estimate_risk
 from montezarr.runs import OnProgress
 from montezarr.store import is_complete, write
@@ -82,11 +83,7 @@ def prepare(config: Config) -> Prepared:
     prices = read_prices(config)
     process, fit = _process(config, prices)
     run = config.sections["run"]
-    x0 = run.get("x0")
-    if x0 == "last":
-        if prices is None:
-            raise config.error("run", "x0", '"last" needs [data] file.')
-        x0 = float(prices[-1])
+    x0 = _x0(config, process, prices)
     arguments: dict[str, Any] = {
         key: run[key] for key in ("n_paths", "T", "seed", "dtype", "keep", "chunks") if key in run
     }
@@ -96,7 +93,7 @@ def prepare(config: Config) -> Prepared:
         ds = simulate(process, x0=x0, **arguments)
     except (ArgumentTypeError, ArgumentValueError) as error:
         key, _, problem = str(error).partition(": ")
-        raise config.error("run", key, problem) from error
+        raise config.error("run", key.partition("[")[0], problem) from error
     _check_outputs(config, process, ds, process.default_x0() if x0 is None else x0)
     return Prepared(config=config, process=process, fit=fit, prices=prices, ds=ds)
 
@@ -127,35 +124,6 @@ def execute(job: Prepared, on_progress: OnProgress | None = None) -> Report:
     )
 
 
-def read_prices(config: Config) -> NDArray[np.float64] | None:
-    """Return the column of prices that [data] names, or None where there is no [data]."""
-    file = config.file("data", "file")
-    if file is None:
-        return None
-    column = config.get("data", "column", "close")
-    try:
-        with file.open(newline="", encoding="utf-8") as handle:
-            reader = csv.DictReader(handle)
-            if column not in (reader.fieldnames or ()):
-                names = ", ".join(reader.fieldnames or ())
-                raise config.error("data", "column", f"{column!r} is not in {file}: {names}.")
-            values = []
-            for row in reader:
-                try:
-                    value = float(row[column])
-                except (TypeError, ValueError):
-                    value = math.nan
-                if not math.isfinite(value):
-                    problem = f"{file}:{reader.line_num}: {show(row[column])} is no number."
-                    raise config.error("data", "file", problem)
-                values.append(value)
-    except UnicodeDecodeError as error:
-        raise config.error("data", "file", f"{file} is not text in UTF-8.") from error
-    except OSError as error:
-        raise config.error("data", "file", f"{file} cannot be read: {error.strerror}.") from error
-    return np.array(values)
-
-
 def _process(config: Config, prices: NDArray[np.float64] | None) -> tuple[Process, Fit | None]:
     table = dict(config.sections["process"])
     name, wanted = table.pop("name"), table.pop("fit", False)
@@ -165,8 +133,10 @@ def _process(config: Config, prices: NDArray[np.float64] | None) -> tuple[Proces
     try:
         if not wanted:
             return kind.from_dict(table), None
-        if not hasattr(kind, "fit"):
-            raise config.error("process", "fit", f"{name} has no fit; give its parameters.")
+        if not _fits_prices(kind):
+            raise config.error(
+                "process", "fit", f"{name} has no fit to prices; give its parameters."
+            )
         if table:
             raise config.error("process", next(iter(table)), "given, but fit = true finds it.")
         fit = kind.fit(prices, dt=1 / number_of(config, "data", "per_year", 252))
@@ -175,6 +145,29 @@ def _process(config: Config, prices: NDArray[np.float64] | None) -> tuple[Proces
         known = key if key in table else None
         raise config.error("process", known, problem if known else str(error)) from error
     return fit.process, fit
+
+
+def _fits_prices(kind: type[Process]) -> bool:
+    """Return whether a process can be fitted to numbers in steps of time, as prices are."""
+    fit = getattr(kind, "fit", None)
+    return fit is not None and "dt" in inspect.signature(fit).parameters
+
+
+def _x0(config: Config, process: Process, prices: NDArray[np.float64] | None) -> Any:
+    """Return the initial state: as it stands there, or the last price."""
+    x0, names = config.get("run", "x0"), process.variables
+    several = ", ".join(names)
+    if isinstance(x0, (list, dict)) and len(names) == 1:
+        raise config.error("run", "x0", f"expected one value, for {several}, got {show(x0)}.")
+    if x0 != "last":
+        return x0
+    if prices is None:
+        raise config.error("run", "x0", '"last" needs [data] file.')
+    if len(names) > 1:
+        raise config.error("run", "x0", f"expected a value for each of {several}, got 'last'.")
+    if not len(prices):
+        raise config.error("data", "file", "has no prices, and x0 is the last one.")
+    return float(prices[-1])
 
 
 def _check_outputs(config: Config, process: Process, ds: xr.Dataset, x0: Any) -> None:
@@ -196,6 +189,10 @@ def _check_outputs(config: Config, process: Process, ds: xr.Dataset, x0: Any) ->
     except (ArgumentTypeError, ArgumentValueError) as error:
         raise config.error("risk", "levels", str(error).partition(": ")[2]) from error
     if config.file("output", "plot") is not None:
+        if isinstance(process, HasLabels):
+            raise config.error(
+                "output", "plot", "a fan chart is of numbers, and these paths hold labels."
+            )
         plot.require()
 
 
