@@ -29,6 +29,8 @@ from montezarr.store._digest import digest
 from montezarr.store._results import LABELS, ORDER, RESULTS
 from montezarr.store._where import place_of, read_root_document
 from montezarr.store.format import (
+    JOURNAL,
+    MANIFEST,
     MAX_BYTES,
     PATH,
     STATUS_ATTRIBUTE,
@@ -242,15 +244,26 @@ def _root(place: Place) -> tuple[bytes, dict[str, Any]]:
         found = read_root_document(place)
     except StoreExistsError as error:
         raise StoreNotFoundError(f"path: expected a montezarr store, got {place}.") from error
+    if found is None and any(place.size(key) is not None for key in (JOURNAL, MANIFEST)):
+        raise StoreNotFoundError(
+            f"path: expected the root of a store, got nothing at {place}/zarr.json: its writer has"
+            " only begun, or it is lost. Call montezarr.repair."
+        )
     if found is None:
         raise StoreNotFoundError(f"path: expected a montezarr store, got nothing at {place}.")
     return found
 
 
-def _checked_arrays(
+def checked_nodes(
     place: Place, document: Mapping[str, Any], info: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the documents of the arrays in a root, once all of it is as it must be."""
+    """Return the documents of the nodes in a root, once they are of numbers, cut as it says.
+
+    Raises
+    ------
+    StoreError
+        If they are not.
+    """
     consolidated = document.get("consolidated_metadata")
     nodes = consolidated.get("metadata") if isinstance(consolidated, dict) else None
     if not isinstance(nodes, dict):
@@ -260,9 +273,17 @@ def _checked_arrays(
         )
     for name, node in nodes.items():
         check_document(name, node, place)
+        if node["node_type"] == "array":
+            check_chunks(name, node, info, place)
+    return nodes
+
+
+def _checked_arrays(
+    place: Place, document: Mapping[str, Any], info: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the documents of the arrays in a root, once all of it is as it must be."""
+    nodes = checked_nodes(place, document, info)
     arrays = {name: node for name, node in nodes.items() if node["node_type"] == "array"}
-    for name, node in arrays.items():
-        check_chunks(name, node, info, place)
     constants = {k: v for k, v in arrays.items() if PATH not in (v.get("dimension_names") or [])}
     documents = {name: f"{name}/zarr.json" for name in nodes}
     keys = {name: _key(name, node, 0) for name, node in constants.items()}
@@ -289,11 +310,19 @@ def _checked_arrays(
 
 
 def _document(place: Place, key: str, sizes: Mapping[str, int]) -> dict[str, Any]:
-    text = place.get(key) if sizes.get(key, 0) <= MAX_BYTES else None
-    document = load_json(text or b"", f"{place}/{key}")
-    if not isinstance(document, dict):
-        raise StoreError(f"path: expected metadata as JSON, got something else: {place}/{key}.")
-    return document
+    text = place.get(key) if sizes.get(key, 0) <= MAX_BYTES else b""
+    found = "no file"
+    if text is not None:
+        try:
+            document = json.loads(text)
+            if isinstance(document, dict):
+                return document
+            found = "something else"
+        except (ValueError, RecursionError) as error:
+            found = str(error)
+    raise StoreError(
+        f"path: expected metadata as JSON, got {found}: {place}/{key}. Call montezarr.repair."
+    )
 
 
 def _names(state: Mapping[str, Any], found: list[str]) -> list[str]:
@@ -369,6 +398,12 @@ def _result_files(place: Place) -> dict[str, bytes]:
     key = ""
     for _ in range(2):  # a writer may replace them between the looks at the journal and at them
         ledger = Ledger.read(place)
+        is_lost = ledger is None or (ledger.bad and ledger.manifest.statistics is not None)
+        if is_lost and (ledger is None or ledger.statistics is None):
+            raise StoreError(
+                f"path: expected a journal that tells of statistics, got none, or a damaged one:"
+                f" {place}. Call montezarr.repair."
+            )
         if ledger is None or ledger.statistics is None:
             raise StoreNotFoundError(
                 f"path: expected a store with statistics, got none in {place}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -13,13 +14,14 @@ from montezarr.choice import backend_of
 from montezarr.errors import StoreError
 from montezarr.progress import Progress
 from montezarr.store._estimate import check_room
+from montezarr.store._rebuild import adopt, rebuilt
 from montezarr.store._report import Problem, Verification
 from montezarr.store._results import RESULTS
 from montezarr.store._session import Session, Stop
 from montezarr.store._source import source_in
-from montezarr.store._verify import examined, said_by_root, verify_place
+from montezarr.store._verify import examined, problems_of, said_by_root, verify_place
 from montezarr.store._where import place_of
-from montezarr.store.format import STATES, Ledger
+from montezarr.store.format import LARGEST, STATES, Ledger, Manifest, as_json
 from montezarr.store.places import Place
 from montezarr.watch import Watch
 
@@ -37,8 +39,11 @@ def repair(
     """Find what is damaged or missing in a store, on level 1 of `verify`, and make it anew.
 
     Paths are a function of the recipe, so a chunk is drawn again to the bytes that it had; metadata
-    and journal follow from the manifest, of which there are two copies. What is intact is not
-    touched. A run that was not complete stays so: `write` goes on with it.
+    and journal follow from the manifest, of which there are two copies. Where both are lost, the
+    root tells the recipe and all arrays, and each chunk has its own checksum; one is drawn again,
+    to see that it is what the recipe says. Policies about failing paths, and statistics, the root
+    does not tell: pass `ds` and `statistics`. What is intact is not touched. A run that was not
+    complete stays so: `write` goes on with it.
 
     Parameters
     ----------
@@ -46,9 +51,9 @@ def repair(
         Where the store is.
     ds : Dataset, optional
         What was written, lazily, with any number of paths: needed where its variables were made of
-        paths by an expression.
+        paths by an expression, or paths may be masked and manifest and journal are lost.
     statistics : as for `write`, optional
-        Needed where some of them are of your own.
+        Needed where some of them are of your own, or manifest and journal are lost.
     process : object, optional
         The sampler, where it is your own code and not alive in this process.
     durable, storage_options, show_progress
@@ -62,7 +67,8 @@ def repair(
     Raises
     ------
     StoreError
-        If manifest and journal are both lost, or the disk is full.
+        If root, manifest and journal are lost, or nothing tells how many paths there are to be,
+        or the disk is full.
     StoreNotFoundError
         If no store is there.
     StoreLockedError
@@ -83,12 +89,14 @@ def repair(
     check_bool("durable", durable)
     shown = check_bool("show_progress", show_progress)
     ledger, problems = examined(place, 0)  # raises where nothing is, before anything is touched
-    if ledger is None:
+    if ledger is None and said_by_root(place) is None:
         raise StoreError(problems[0].text)
     display = Progress("repair", enabled=shown)
     with Watch("repair", display) as watch, Stop() as stop, place.lock():
         ledger, problems = examined(place, 1)
-        assert ledger is not None
+        if ledger is None:
+            ledger = rebuilt(place, ds, process, statistics)
+            problems += problems_of(place, ledger, 0)
         if problems:
             session = stop.session = Session(place, ledger, durable, f"mz.repair({str(place)!r})")
             options = ds, process, statistics
@@ -102,9 +110,15 @@ def _mend(
 ) -> None:
     ledger, place = session.ledger, session.place
     root = said_by_root(place)
-    if not ledger.knows_target and root is not None and _follows(place, ledger, root):
-        ledger.target = root["target"]
-    ledger.check(place)
+    if not ledger.knows_target:
+        root = _told(place, ledger, root)
+        if not ledger.chunks and root is not None:
+            adopt(ledger, place, root)
+    if ledger.target < 1:
+        raise StoreError(
+            f"path: expected a journal, a root or metadata of variables, got none that tells how"
+            f" many paths there are to be: {place}. Write them anew, elsewhere."
+        )
     was_complete = ledger.is_complete or (
         root is not None and root["status"] == "complete" and root["target"] == ledger.target
     )
@@ -133,6 +147,35 @@ def _mend(
         tally.warn(ledger.target, stacklevel=4)
     if was_complete and not ledger.missing():
         session.finish(source if results_lost else None)
+
+
+def _told(place: Place, ledger: Ledger, root: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Return what is known of the number of paths without a journal, and have the ledger know it.
+
+    The root tells it, or the arrays themselves, of which each has its shape: all that they show is
+    taken for all that there were to be.
+    """
+    if root is not None and _follows(place, ledger, root):
+        ledger.target = root["target"]
+        return root
+    if root is None and not ledger.chunks and (n := _shown_by_arrays(place, ledger.manifest)):
+        ledger.target = n
+        return {"n_paths": n, "target": n, "committed": n, "status": "complete"}
+    return root
+
+
+def _shown_by_arrays(place: Place, manifest: Manifest) -> int:
+    """Return the paths that the metadata of all variables agree upon, or 0."""
+    counts = set()
+    for array in manifest.arrays:
+        data = place.get(f"{array.name}/zarr.json") or b""
+        try:
+            n = json.loads(data)["shape"][array.axis]
+            expected = as_json(array.metadata(n, manifest.chunk, manifest.storage))
+        except (ValueError, LookupError, TypeError, RecursionError):
+            return 0
+        counts.add(n if type(n) is int and 0 < n <= LARGEST and data == expected else 0)
+    return counts.pop() if len(counts) == 1 else 0
 
 
 def _follows(place: Place, ledger: Ledger, root: Mapping[str, Any]) -> bool:

@@ -204,7 +204,7 @@ def source_in(
         statistics = statistics_from(manifest.statistics)
     names = [array.name for array in manifest.arrays]
     if ds is None:
-        ds = _made_again(manifest, process)
+        ds = made_again(manifest, process)
         process = None
     source = source_of(ds, process, names, statistics, is_stored=True)
     if source.run.x0 is None:
@@ -224,7 +224,7 @@ def source_in(
     return source
 
 
-def _made_again(manifest: Manifest, process: Any) -> xr.Dataset:
+def made_again(manifest: Manifest, process: Any) -> xr.Dataset:
     """Return the Dataset of the run of a store, by its recipe."""
     if manifest.values is not None:
         raise value_error(

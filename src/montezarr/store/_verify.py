@@ -18,7 +18,7 @@ from montezarr.store._digest import digest
 from montezarr.store._regenerate import compare
 from montezarr.store._report import Problem, Verification
 from montezarr.store._where import check_directory, place_of
-from montezarr.store.format import JOURNAL, STORE_ATTRIBUTE, Ledger
+from montezarr.store.format import JOURNAL, MANIFEST, STORE_ATTRIBUTE, Ledger
 from montezarr.store.places import LocalPlace, Place
 
 
@@ -125,8 +125,20 @@ def examined(place: Place, level: int) -> tuple[Ledger | None, list[Problem]]:
         ledger = Ledger.read(place)
     except StoreError as error:
         return None, [Problem("journal", JOURNAL, str(error))]
+    if ledger is None and said_by_root(place) is not None:
+        return None, [
+            Problem("missing", key, "expected a file, got none") for key in (MANIFEST, JOURNAL)
+        ]
     if ledger is None:
-        raise StoreNotFoundError(f"path: expected a montezarr store, got nothing at {place}.")
+        raise StoreNotFoundError(
+            f"path: expected a montezarr store, got nothing at {place} that tells of one: no root,"
+            " journal or manifest."
+        )
+    return ledger, problems_of(place, ledger, level)
+
+
+def problems_of(place: Place, ledger: Ledger, level: int) -> list[Problem]:
+    """Return what is wrong up to level 1, by what is known to be committed."""
     root = said_by_root(place)
     problems = [*_journal_problems(ledger, root), *_metadata_problems(place, ledger, root)]
     files = ledger.files()
@@ -149,7 +161,7 @@ def examined(place: Place, level: int) -> tuple[Ledger | None, list[Problem]]:
                     problems.append(Problem("damaged", key, "expected another checksum"))
         finally:
             pool.shutdown(cancel_futures=True)  # also on Ctrl-C
-    return ledger, problems
+    return problems
 
 
 def _journal_problems(ledger: Ledger, root: Mapping[str, Any] | None) -> Iterator[Problem]:

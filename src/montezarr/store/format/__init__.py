@@ -2,7 +2,7 @@
 
 from montezarr.store.format._encode import buffer_of, checked, decode, encode, padded, shard_index
 from montezarr.store.format._journal import JOURNAL, load_json
-from montezarr.store.format._layout import PATH, Constant, StoredArray, check_name
+from montezarr.store.format._layout import PATH, Constant, StoredArray, as_json, check_name
 from montezarr.store.format._ledger import STATES, ChunkRecord, Facts, Ledger
 from montezarr.store.format._manifest import (
     LARGEST,
@@ -16,12 +16,13 @@ from montezarr.store.format._manifest import (
     environment,
 )
 from montezarr.store.format._safe import check_chunks, check_document, count_chunks
-from montezarr.store.format._storage import Storage
+from montezarr.store.format._storage import MANTISSA, Storage
 
 __all__ = [
     "JOURNAL",
     "LARGEST",
     "MANIFEST",
+    "MANTISSA",
     "MAX_BYTES",
     "PATH",
     "RECIPE_ATTRIBUTE",
@@ -36,6 +37,7 @@ __all__ = [
     "Manifest",
     "Storage",
     "StoredArray",
+    "as_json",
     "buffer_of",
     "check_chunks",
     "check_document",

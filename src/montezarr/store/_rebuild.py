@@ -1,0 +1,220 @@
+"""What a store held, from its root and its chunks, where journal and manifest are lost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from montezarr.backends import cores
+from montezarr.errors import ArgumentValueError, StoreError
+from montezarr.store._digest import digest
+from montezarr.store._open import checked_nodes
+from montezarr.store._regenerate import compare
+from montezarr.store._results import RESULTS
+from montezarr.store._source import made_again, source_of
+from montezarr.store._where import read_root_document
+from montezarr.store.format import (
+    MANTISSA,
+    PATH,
+    RECIPE_ATTRIBUTE,
+    STORE_ATTRIBUTE,
+    ChunkRecord,
+    Facts,
+    Ledger,
+    Manifest,
+    Storage,
+    StoredArray,
+    decode,
+    environment,
+)
+from montezarr.store.places import Place
+
+WITHOUT = {"on_error": "raise", "on_nonfinite": "raise"}
+"""Policies of `simulate` where nothing is said; no root tells of others."""
+
+
+def rebuilt(place: Place, ds: Any, process: Any, statistics: Any) -> Ledger:
+    """Return the ledger of a store by its root, with the chunks that are there, whole.
+
+    The root has the recipe and the metadata of all arrays, and each chunk its own checksum. That
+    the chunks hold what the recipe draws, and nothing that was made of it, is tried on one of them.
+
+    Parameters
+    ----------
+    ds, process, statistics
+        As for `repair`: what the root does not tell.
+
+    Raises
+    ------
+    StoreError
+        If the root is lost too, or does not tell enough.
+    ReplayError
+        If the sampler is not at hand.
+    """
+    found = read_root_document(place)
+    if found is None:
+        raise StoreError(f"path: expected a root, a journal or a manifest, got none: {place}.")
+    text, document = found
+    info = document["attributes"][STORE_ATTRIBUTE]
+    nodes = checked_nodes(place, document, info)
+    if statistics is None and place.size(f"{RESULTS}/zarr.json") is not None:
+        raise StoreError(
+            f"path: expected a journal, which tells the statistics of a store, got none: {place}."
+            " Pass statistics=, as to write."
+        )
+    manifest = _manifest(document["attributes"], nodes, ds, process, statistics)
+    counts = info["n_paths"], info["target"], info["committed"], info["status"] == "complete"
+    if manifest.files(*counts)["zarr.json"] != text:
+        raise StoreError(
+            f"path: expected a root as this recipe has it, got another: {place}. Pass the Dataset"
+            " that was written, ds=, or move the store away."
+        )
+    ledger = Ledger(manifest, info["target"], environments=[manifest.environment], bad=1)
+    adopt(ledger, place, info)
+    return ledger if ds is not None else _as_drawn(ledger, place, process)
+
+
+def adopt(ledger: Ledger, place: Place, info: Mapping[str, Any]) -> None:
+    """Take up the chunks whose files are whole, where a file tells all that a journal would.
+
+    That is not so of masked paths and states of statistics, for which chunks are drawn again.
+    """
+    manifest = ledger.manifest
+    if "mask" in manifest.policies.values() or manifest.statistics is not None:
+        return
+    shown, target = info["n_paths"], info["target"]
+
+    def record(chunk: int) -> ChunkRecord | None:
+        low = chunk * manifest.chunk
+        n = manifest.paths_in(chunk, target)
+        if low < shown < low + n:  # it was to have more paths, and may have them or not
+            return None
+        files = {array.key(chunk): _facts(array, manifest, place, chunk) for array in arrays}
+        good = {key: facts for key, facts in files.items() if facts is not None}
+        return ChunkRecord(n, good) if len(good) == len(files) else None
+
+    arrays = manifest.arrays
+    pool = ThreadPoolExecutor(cores())
+    try:
+        for chunk, found in enumerate(pool.map(record, range(ledger.n_chunks if arrays else 0))):
+            if found is not None:
+                ledger.put(chunk, found)
+    finally:
+        pool.shutdown(cancel_futures=True)  # also on Ctrl-C
+
+
+def _facts(array: StoredArray, manifest: Manifest, place: Place, chunk: int) -> Facts | None:
+    """Return size and digest of a file that has its checksum; None of another, or of none."""
+    data = place.get(array.key(chunk))
+    if data is None:
+        return None
+    try:
+        decode(array, manifest.chunk, manifest.storage, data)
+    except Exception:  # of a codec, which may be any
+        return None
+    return digest([data])
+
+
+def _manifest(
+    attributes: Mapping[str, Any],
+    nodes: Mapping[str, Any],
+    ds: Any,
+    process: Any,
+    statistics: Any,
+) -> Manifest:
+    info, recipe = attributes[STORE_ATTRIBUTE], attributes[RECIPE_ATTRIBUTE]
+    with_paths = {k: v for k, v in nodes.items() if PATH in (v.get("dimension_names") or [])}
+    is_masked = any("masked_value" in node["attributes"] for node in with_paths.values())
+    if is_masked and ds is None:
+        raise ArgumentValueError(
+            "ds: expected the Dataset that was written, since some paths may be masked and nothing"
+            " tells any more by which policy, got None."
+        )
+    bare = Manifest(
+        recipe=recipe, values=None, policies=WITHOUT, first_path=info["first_path"],
+        chunk=info["chunk"], arrays=(), constants=(), storage=Storage(),
+    )  # fmt: skip
+    if ds is None:
+        ds, process = made_again(bare, process), None
+    source = source_of(ds, process, list(with_paths), statistics, is_stored=True)
+    source = replace(source, run=replace(source.run, chunk=info["chunk"]))
+    types = {v.name: v.dtype for v in source.schema.variables}
+    storage = _storage(with_paths, types)
+    manifest = source.manifest(storage, info["first_path"])
+    if json.loads(recipe) != manifest.recipe_dict:
+        raise ArgumentValueError(
+            "ds: expected the Dataset that was written, got one of another recipe."
+        )
+    return replace(manifest, recipe=recipe, environment=environment())
+
+
+def _storage(nodes: Mapping[str, Any], types: Mapping[str, np.dtype[Any]]) -> Storage:
+    """Return how arrays are stored, by their metadata, which do not tell the bits that are kept."""
+    for name, node in nodes.items():
+        inner, codecs = None, node["codecs"]
+        for codec in codecs:
+            if codec["name"] == "sharding_indexed":
+                shape = codec["configuration"]["chunk_shape"]
+                inner = shape[node["dimension_names"].index(PATH)]
+                codecs = codec["configuration"]["codecs"]
+        kind = types[name]
+        is_other = kind.kind == "f" and node["data_type"] != kind.name
+        options: dict[str, Any] = {"dtype": node["data_type"]} if is_other else {}
+        for codec in codecs:
+            if codec["name"] in ("zstd", "gzip", "blosc"):
+                configuration = codec["configuration"]
+                level = configuration.get("level", configuration.get("clevel"))
+                options |= {"compression": codec["name"], "level": level}
+        if kind.kind == "f" or len(nodes) == 1:
+            return Storage(inner_chunk=inner, **options)
+    return Storage(inner_chunk=inner, **options) if nodes else Storage()
+
+
+def _as_drawn(ledger: Ledger, place: Place, process: Any) -> Ledger:
+    """Return the ledger whose storage gives what is stored of the paths that are drawn.
+
+    Raises
+    ------
+    StoreError
+        If none does.
+    """
+    if not ledger.chunks:
+        raise StoreError(
+            f"path: expected a chunk that is whole, got none: {place}. Nothing but the root is"
+            " left: take it away, and write anew."
+        )
+    first = min(ledger.chunks)
+    manifest = ledger.manifest
+    kept = _kept_bits(place, manifest, first)
+    for bits in [None] if kept is None else [kept, None]:
+        storage = replace(manifest.storage, keep_bits=bits)
+        ledger.manifest = replace(manifest, storage=storage)
+        problems, _ = compare(place, ledger, [first], None, process)
+        if not problems:
+            return ledger
+    raise StoreError(
+        f"path: expected the paths of the recipe in the root, got others in chunk {first} of"
+        f" {place}: {problems[0].text}. Pass the Dataset that was written, ds=."
+    )
+
+
+def _kept_bits(place: Place, manifest: Manifest, chunk: int) -> int | None:
+    """Return the bits of the mantissa that are used in a chunk, where the last ones are zeros."""
+    used, most = 0, 0
+    for array in manifest.arrays:
+        kind = np.dtype(array.dtype)
+        if kind.kind != "f":
+            continue
+        data = place.get(array.key(chunk)) or b""
+        values = decode(array, manifest.chunk, manifest.storage, data)
+        bits = np.ascontiguousarray(values[np.isfinite(values)]).view(f"u{kind.itemsize}")
+        most = MANTISSA[kind.name]
+        mantissa = int(np.bitwise_or.reduce(bits, initial=0)) & ((1 << most) - 1)
+        zeros = (mantissa & -mantissa).bit_length() - 1 if mantissa else most
+        used = max(used, most - zeros)
+    return used if 0 < used < most else None
