@@ -119,7 +119,9 @@ def cases():
     yield from (Case(gbm, 1.0, tuple(statistics)) for statistics in without_clash([*one, *own]))
     transition = [[0.9, 0.1, 0.0], [0.2, 0.5, 0.3], [0.0, 0.3, 0.7]]
     chain = mz.MarkovChain(transition=transition, states=["a", "b", "c"])
-    yield Case(chain, "a", (mz.Proportion(), mz.Mean(), mz.Quantile(0.5, exact=True)))
+    yield Case(chain, "a", (mz.Proportion(), mz.Count()))
+    walk = mz.RandomWalk(p=0.4)
+    yield Case(walk, 3, (mz.Proportion(), mz.Mean(), mz.Quantile(0.5, exact=True)))
     heston = mz.Heston(mu=0.05, kappa=1.5, theta=0.09, xi=0.4, rho=-0.7)
     yield Case(heston, None, (mz.Covariance("variable"), mz.StandardDeviation(), mz.Drawdown()))
 
@@ -235,7 +237,7 @@ def test_results_do_not_depend_on_the_order_in_which_tasks_end(seed, expected):
 
 def test_paths_of_float32_are_folded_as_float64():
     for case in CASES:
-        if isinstance(case.process, mz.MarkovChain):
+        if isinstance(case.process, (mz.MarkovChain, mz.RandomWalk)):
             continue
         ds = case.simulate(dtype="float32")
         found, memory = case.reduce(ds), ds.compute()

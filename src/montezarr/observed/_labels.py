@@ -13,9 +13,6 @@ from montezarr._checks import show, type_error, value_error
 from montezarr.dataset import ATTRIBUTE, LABELS, flag_meanings
 from montezarr.statistics import Labels
 
-CODES = "iu"
-"""Kinds of dtype that codes have."""
-
 
 def labels_of(array: xr.DataArray, attrs: Mapping[Any, Any] | None = None) -> Labels | None:
     """Return code and label of each state, or None of a variable that holds no codes.
@@ -27,51 +24,41 @@ def labels_of(array: xr.DataArray, attrs: Mapping[Any, Any] | None = None) -> La
         else wrote, or read, in the CF attributes flag_values and flag_meanings.
     attrs : mapping, optional
         Attributes of the Dataset that it is from: where they hold the recipe of a run with that
-        variable, the labels are those of the recipe. CF has words alone, without blanks.
-
-    Raises
-    ------
-    ArgumentValueError
-        If two states have one word, so that CF does not tell them apart.
+        variable, the labels are those of the recipe. CF has words alone, without blanks: where two
+        states have one word, the labels are the codes.
     """
     values, meanings = array.attrs.get("flag_values"), array.attrs.get("flag_meanings")
     if values is None or not isinstance(meanings, str):
         return None
     if LABELS in array.encoding:
         return tuple(array.encoding[LABELS])
-    if array.dtype.kind == "b" or _is_made_of_codes(values):
-        return None
     flags = np.asarray(values)
+    is_other = _are_flags_of_a_run(values) and flags.dtype != array.dtype
+    if array.dtype.kind == "b" or is_other:
+        return None  # a comparison, or a count: xarray keeps attributes, whatever it makes
     if flags.dtype.kind not in "iuf" or (flags != np.floor(flags)).any():
         return None
     codes = [int(code) for code in flags.ravel().tolist()]
     labels: Sequence[str | int] | None = labels_in_recipe(attrs or {}, array.name, meanings)
     if labels is None:
-        labels = meanings.split()
-        if len(codes) == len(labels) and len(set(labels)) < len(labels):
-            raise value_error(
-                "obj", f"distinct words in the attribute flag_meanings of {array.name!r}", meanings,
-                "Pass the Dataset with its recipe, or open the store with montezarr.open.",
-            )  # fmt: skip
-    if len(codes) != len(labels):
-        return None
-    return tuple(zip(codes, labels, strict=True))
+        words = meanings.split()
+        labels = words if len(set(words)) == len(words) else codes
+    return tuple(zip(codes, labels, strict=True)) if len(codes) == len(labels) else None
 
 
 def are_codes(array: xr.DataArray, labels: Labels | None) -> bool:
-    """Return whether the values of a variable are codes, and not made of codes by arithmetic.
+    """Return whether the values of a variable are codes for sure, not made of codes by arithmetic.
 
-    That keeps attributes and drops the encoding; reals without an encoding may be an average.
+    That keeps attributes and drops the encoding.
     """
-    is_code = array.dtype.kind in CODES or bool(array.encoding)
-    return labels is not None and is_code
+    if labels is None or LABELS in array.encoding:
+        return labels is not None
+    is_whole = array.dtype.kind in "iu" and not _are_flags_of_a_run(array.attrs["flag_values"])
+    return is_whole or bool(array.encoding)
 
 
-def _is_made_of_codes(flags: Any) -> bool:
-    """Return whether the flags are those of a run, of whose codes arithmetic made something else.
-
-    See `montezarr.dataset.own_flags`.
-    """
+def _are_flags_of_a_run(flags: Any) -> bool:
+    """Return whether flags were made by `montezarr.dataset.own_flags`."""
     return isinstance(flags, np.ndarray) and not flags.flags.writeable
 
 
