@@ -177,7 +177,8 @@ class SimulationResult:
         -------
         DataFrame
             Columns ``path_id``, ``t`` (position in the grid), ``time``, and ``state``, or one
-            column per variable where there are several.
+            column per variable where there are several. Masked paths are NaN, None among labels,
+            and missing, ``pd.NA``, among integers.
 
         Raises
         ------
@@ -203,7 +204,7 @@ class SimulationResult:
         }
         for name, states in values.items():
             title = "state" if len(values) == 1 else str(name)
-            columns[title] = self._decode(str(name), states)
+            columns[title] = self._with_missing(str(name), self._decode(str(name), states))
         return pd.DataFrame(columns)
 
     def state_distribution(self, t: int, variable: str | None = None) -> dict[State, float]:
@@ -259,6 +260,16 @@ class SimulationResult:
         is_real = (states == states) & (states != variable.masked)
         unmasked: NDArray[Any] = states[is_real]
         return unmasked
+
+    def _with_missing(self, name: str, states: NDArray[Any]) -> Any:
+        """Return integers with those of masked paths as missing; all else as it is."""
+        sampling = self._run.sampling
+        variable = next(v for v in sampling.variables if v.name == name)
+        is_integer = states.dtype.kind in "iu"
+        if not is_integer or "mask" not in (sampling.on_error, sampling.on_nonfinite):
+            return states
+        is_masked = states == variable.masked
+        return pd.arrays.IntegerArray(states, is_masked) if is_masked.any() else states
 
     def _path(self, index: int) -> Path:
         if self._held is not None:

@@ -12,7 +12,7 @@ import xarray as xr
 from dask.callbacks import Callback
 
 from montezarr._optional import import_optional
-from montezarr.export._part import Part
+from montezarr.export._part import MASKED, Part, masked_values
 from montezarr.runs import OnProgress
 
 
@@ -26,7 +26,9 @@ def write(part: Part, file: Path, on_progress: OnProgress) -> None:
     """Write paths as netCDF; Dask hands over a chunk at a time, so no more is in memory."""
     ds = prepared(part.ds)
     # Coordinates have no values missing.
-    encoding = {name: {"_FillValue": None} for name in ds.coords}
+    encoding: dict[Any, dict[str, Any]] = {name: {"_FillValue": None} for name in ds.coords}
+    for name, masked in masked_values(part.ds).items():
+        encoding[name] = {"_FillValue": ds[name].dtype.type(masked)}
     # HDF5 writes one piece at a time anyway; and after an error, another thread would open the file
     # again that is taken away then.
     with _Count(part.n_paths, on_progress), dask.config.set(scheduler="synchronous"):
@@ -34,13 +36,19 @@ def write(part: Part, file: Path, on_progress: OnProgress) -> None:
 
 
 def prepared(ds: xr.Dataset) -> xr.Dataset:
-    """Return a Dataset with what netCDF has: attributes of text and numbers, no half precision."""
-    out = ds.drop_encoding()
+    """Return a Dataset with what netCDF has: attributes of text and numbers, no half precision.
+
+    What is masked has ``_FillValue``, the number of ``masked_value``, in the place of that.
+    """
+    out, masked = ds.drop_encoding(), masked_values(ds)
     for name, variable in out.variables.items():
         if variable.dtype == np.float16:
             out[name] = out[name].astype(np.float32)
         kind = variable.dtype
-        out[name].attrs = {k: _attribute(k, v, kind) for k, v in variable.attrs.items()}
+        attrs = variable.attrs
+        if name in masked:
+            attrs = {k: v for k, v in attrs.items() if k != MASKED}
+        out[name].attrs = {k: _attribute(k, v, kind) for k, v in attrs.items()}
     out.attrs = {k: _attribute(k, v, None) for k, v in ds.attrs.items()}
     return out
 
@@ -48,7 +56,9 @@ def prepared(ds: xr.Dataset) -> xr.Dataset:
 def _attribute(name: Any, value: Any, kind: Any) -> Any:
     if name == "flag_values":  # which CF wants in the type of the variable
         return np.asarray(value, kind)
-    plain = isinstance(value, (str, int, float, np.ndarray, np.number))
+    if isinstance(value, str):
+        return value.replace("\0", "")  # which HDF5 has not
+    plain = isinstance(value, (int, float, np.ndarray, np.number))
     if plain and not isinstance(value, bool):
         return value
     if isinstance(value, list) and value and all(type(x) in (int, float) for x in value):

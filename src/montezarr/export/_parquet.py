@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from montezarr._checks import value_error
 from montezarr._optional import import_optional
 from montezarr.dataset import ATTRIBUTE
-from montezarr.export._part import PATH, Part, recipe_of
+from montezarr.export._part import MASKED, PATH, Part, masked_values, recipe_of
 from montezarr.runs import OnProgress
 
 ROWS = 2**20
@@ -38,12 +38,19 @@ def write(part: Part, file: Path, on_progress: OnProgress) -> None:
     """
     arrow, parquet = _arrow()
     dims = dims_of(part.ds)
-    schema = _schema(arrow, part.ds, dims)
+    schema, masked = _schema(arrow, part.ds, dims), masked_values(part.ds)
     done = 0
     with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
         for start, piece in part.pieces():
             for columns in tables(piece, dims, start):
-                arrays = [arrow.array(columns[field.name], field.type) for field in schema]
+                arrays = [
+                    arrow.array(
+                        columns[field.name], field.type,
+                        mask=columns[field.name] == masked[field.name]
+                        if field.name in masked else None,
+                    )
+                    for field in schema
+                ]  # fmt: skip
                 writer.write_table(arrow.Table.from_arrays(arrays, schema=schema))
             done += piece.sizes[PATH]
             on_progress(done, part.n_paths, 0)
@@ -103,7 +110,9 @@ def _schema(arrow: Any, ds: xr.Dataset, dims: tuple[str, ...]) -> Any:
         fields.append(arrow.field(dim, kind, metadata=_metadata(ds[dim].attrs)))
     for name, variable in ds.data_vars.items():
         kind = arrow.from_numpy_dtype(variable.dtype)
-        fields.append(arrow.field(str(name), kind, metadata=_metadata(variable.attrs)))
+        # Masked paths are null.
+        attrs = {k: v for k, v in variable.attrs.items() if k != MASKED}
+        fields.append(arrow.field(str(name), kind, metadata=_metadata(attrs)))
     return arrow.schema(fields, metadata={ATTRIBUTE: recipe_of(ds)})
 
 

@@ -13,6 +13,11 @@ from montezarr.store._info import Info
 
 FIRST_PATH = "montezarr_first_path"
 PATH = "path"
+MASKED = "masked_value"
+"""Attribute, and entry of the encoding, of an integer variable of which paths may be masked.
+
+Other programs do not know it: files of theirs have what each of them knows for a missing value.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +106,15 @@ def _range(
     if low >= end:
         raise value_error("paths", f"paths that can be read, {first}:{end}", f"{low}:{high}")
     return low, min(high, end), max(0, high - end)
+
+
+def masked_values(ds: xr.Dataset) -> dict[str, int]:
+    """Return the number of masked paths in each integer variable of a store that may have some."""
+    return {
+        str(name): int(variable.encoding[MASKED])
+        for name, variable in ds.data_vars.items()
+        if MASKED in variable.encoding and variable.dtype.kind in "iu"
+    }
 
 
 def recipe_of(ds: xr.Dataset) -> str:

@@ -8,10 +8,15 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from dask.base import is_dask_collection
+from dask.blockwise import Blockwise
 
 from montezarr._checks import show, type_error, value_error
 from montezarr.dataset import ATTRIBUTE, LABELS, flag_meanings
 from montezarr.statistics import Labels
+
+COMPARISONS = frozenset({"eq", "ne", "lt", "le", "gt", "ge"})
+"""How Dask calls the layers of comparisons."""
 
 
 def labels_of(array: xr.DataArray, attrs: Mapping[Any, Any] | None = None) -> Labels | None:
@@ -85,7 +90,11 @@ def labels_in_recipe(
             is_named = name is None or variable["name"] == name
             if is_named and (dtype is None or variable["dtype"] == str(dtype)):
                 labels = variable.get("labels")
-                if _are_labels(labels) and flag_meanings(labels) == meanings:
+                # NetCDF has no null characters.
+                if _are_labels(labels) and meanings in (
+                    written := flag_meanings(labels),
+                    written.replace("\0", ""),
+                ):
                     return tuple(labels)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         pass  # of somebody else
@@ -96,6 +105,34 @@ def _are_labels(labels: Any) -> bool:
     return isinstance(labels, list) and all(
         isinstance(label, (str, int)) and not isinstance(label, bool) for label in labels
     )
+
+
+def check_comparisons(array: xr.DataArray) -> None:
+    """Raise if codes were compared with a text, which NumPy answers with False for each.
+
+    That is seen in the graph of a lazy array, and nowhere else.
+
+    Raises
+    ------
+    ArgumentValueError
+        With what to compare.
+    """
+    layers = getattr(array.data.dask, "layers", {}) if is_dask_collection(array.data) else {}
+    of_run = _are_flags_of_a_run(array.attrs.get("flag_values"))
+    if not (of_run or any(name.startswith("simulate-") for name in layers)):
+        return
+    for name, layer in layers.items():
+        if name.partition("-")[0] in COMPARISONS and isinstance(layer, Blockwise):
+            texts = [part for part, axes in layer.indices if axes is None and _is_text(part)]
+            if texts and texts[0] not in layers:
+                raise value_error(
+                    "obj", "codes of states that are compared with codes", str(texts[0]),
+                    f"No code is a text: take mz.in_state(x, {str(texts[0])!r}).",
+                )  # fmt: skip
+
+
+def _is_text(part: Any) -> bool:
+    return isinstance(part, str) or (isinstance(part, np.ndarray) and part.dtype.kind in "US")
 
 
 def in_state(x: Any, label: Any) -> xr.DataArray:

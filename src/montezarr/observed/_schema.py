@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from montezarr._checks import type_error, value_error
-from montezarr.observed._labels import are_codes, labels_of
+from montezarr.observed._labels import are_codes, check_comparisons, labels_of
 from montezarr.statistics import Labels, Source
 
 PATH, TIME = "path", "time"
@@ -144,9 +144,16 @@ def as_dataset(obj: Any, dim: str) -> xr.Dataset:
 
 
 def schema_of(ds: xr.Dataset) -> Schema:
-    """Return the schema of a Dataset in which every variable has paths."""
+    """Return the schema of a Dataset in which every variable has paths.
+
+    Raises
+    ------
+    ArgumentValueError
+        If a lazy variable is made by comparing codes with a text.
+    """
     variables = []
     for name, array in ds.data_vars.items():
+        check_comparisons(array)
         dims = tuple(str(d) for d in array.dims if d != PATH)
         shape = tuple(array.sizes[d] for d in dims)
         masked, labels = array.encoding.get("masked_value"), labels_of(array, ds.attrs)
