@@ -76,7 +76,7 @@ def rebuilt(place: Place, ds: Any, process: Any, statistics: Any) -> Ledger:
         )
     ledger = Ledger(manifest, info["target"], environments=[manifest.environment], bad=1)
     adopt(ledger, place, info)
-    return ledger if ds is not None else _as_drawn(ledger, place, process)
+    return ledger if ds is not None else _as_drawn(ledger, place, process, info["n_paths"])
 
 
 def adopt(ledger: Ledger, place: Place, info: Mapping[str, Any]) -> None:
@@ -87,25 +87,30 @@ def adopt(ledger: Ledger, place: Place, info: Mapping[str, Any]) -> None:
     manifest = ledger.manifest
     if "mask" in manifest.policies.values() or manifest.statistics is not None:
         return
-    shown, target = info["n_paths"], info["target"]
-
-    def record(chunk: int) -> ChunkRecord | None:
-        low = chunk * manifest.chunk
-        n = manifest.paths_in(chunk, target)
-        if low < shown < low + n:  # it was to have more paths, and may have them or not
-            return None
-        files = {array.key(chunk): _facts(array, manifest, place, chunk) for array in arrays}
-        good = {key: facts for key, facts in files.items() if facts is not None}
-        return ChunkRecord(n, good) if len(good) == len(files) else None
-
-    arrays = manifest.arrays
+    count = ledger.n_chunks if manifest.arrays else 0
     pool = ThreadPoolExecutor(cores())
     try:
-        for chunk, found in enumerate(pool.map(record, range(ledger.n_chunks if arrays else 0))):
-            if found is not None:
-                ledger.put(chunk, found)
+        found = pool.map(lambda chunk: _record(ledger, place, chunk, info["n_paths"]), range(count))
+        for chunk, record in enumerate(found):
+            if record is not None:
+                ledger.put(chunk, record)
     finally:
         pool.shutdown(cancel_futures=True)  # also on Ctrl-C
+
+
+def _record(ledger: Ledger, place: Place, chunk: int, shown: int) -> ChunkRecord | None:
+    """Return the record of a chunk of which all files are whole, or None.
+
+    In a store that was to grow, the last chunk that readers are shown has the paths that these see;
+    it may have more already.
+    """
+    manifest = ledger.manifest
+    n, before = manifest.paths_in(chunk, ledger.target), shown - chunk * manifest.chunk
+    files = {array.key(chunk): _facts(array, manifest, place, chunk) for array in manifest.arrays}
+    good = {key: facts for key, facts in files.items() if facts is not None}
+    if len(good) < len(files):
+        return None
+    return ChunkRecord(min(n, before) if before > 0 else n, good)
 
 
 def _facts(array: StoredArray, manifest: Manifest, place: Place, chunk: int) -> Facts | None:
@@ -141,6 +146,12 @@ def _manifest(
     )  # fmt: skip
     if ds is None:
         ds, process = made_again(bare, process), None
+        others = sorted(set(with_paths) - set(map(str, ds.data_vars)))
+        if others:
+            raise ArgumentValueError(
+                f"ds: expected the Dataset that was written, since {others[0]!r} is no variable of"
+                " the recipe, got None."
+            )
     source = source_of(ds, process, list(with_paths), statistics, is_stored=True)
     source = replace(source, run=replace(source.run, chunk=info["chunk"]))
     types = {v.name: v.dtype for v in source.schema.variables}
@@ -175,7 +186,7 @@ def _storage(nodes: Mapping[str, Any], types: Mapping[str, np.dtype[Any]]) -> St
     return Storage(inner_chunk=inner, **options) if nodes else Storage()
 
 
-def _as_drawn(ledger: Ledger, place: Place, process: Any) -> Ledger:
+def _as_drawn(ledger: Ledger, place: Place, process: Any, shown: int) -> Ledger:
     """Return the ledger whose storage gives what is stored of the paths that are drawn.
 
     Raises
@@ -183,19 +194,27 @@ def _as_drawn(ledger: Ledger, place: Place, process: Any) -> Ledger:
     StoreError
         If none does.
     """
-    if not ledger.chunks:
+    manifest = ledger.manifest
+    if not manifest.arrays:
+        return ledger
+    trial = Ledger(manifest, ledger.target, environments=ledger.environments)
+    for first in range(ledger.n_chunks):
+        record = _record(ledger, place, first, shown)
+        if record is not None:
+            trial.put(first, record)
+            break
+    else:
         raise StoreError(
             f"path: expected a chunk that is whole, got none: {place}. Nothing but the root is"
             " left: take it away, and write anew."
         )
-    first = min(ledger.chunks)
-    manifest = ledger.manifest
     kept = _kept_bits(place, manifest, first)
     for bits in [None] if kept is None else [kept, None]:
         storage = replace(manifest.storage, keep_bits=bits)
-        ledger.manifest = replace(manifest, storage=storage)
-        problems, _ = compare(place, ledger, [first], None, process)
+        trial.manifest = replace(manifest, storage=storage)
+        problems, _ = compare(place, trial, [first], None, process)
         if not problems:
+            ledger.manifest = trial.manifest
             return ledger
     raise StoreError(
         f"path: expected the paths of the recipe in the root, got others in chunk {first} of"
