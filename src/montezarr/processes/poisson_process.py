@@ -14,7 +14,7 @@ from montezarr.draws import Draws
 from montezarr.errors import ArgumentValueError
 from montezarr.grid import TimeGrid
 from montezarr.processes._base import Process, Rows, check_reach
-from montezarr.processes._discrete import elsewhere, log_factorial, power_log, whole
+from montezarr.processes._discrete import elsewhere, poisson, whole
 
 MAX_MEAN = 1e7
 """Largest expected count in one step: the table of probabilities grows with its square root."""
@@ -96,8 +96,7 @@ class PoissonProcess(Process):
         r"""Return P(N_t = k), see `HasProbability`.
 
         :math:`e^{-m} m^j / j!` with :math:`m = \lambda t` and :math:`j = k - x_0` (Kingman, 1993,
-        chapter 1; reference of the class), by its logarithm, whose rounding makes relative errors
-        of about 1e-16 m log m.
+        chapter 1; reference of the class), as Loader (2000) computes it, with its digits for any m.
 
         Parameters
         ----------
@@ -117,8 +116,7 @@ class PoissonProcess(Process):
         is_possible = is_whole & (events >= 0)
         others = elsewhere(events)
         events = np.where(is_possible, events, 0.0)
-        log = power_log(events, mean) - mean - log_factorial(events)
-        return np.where(is_possible, np.exp(log), others)[()]
+        return np.where(is_possible, poisson(events, mean), others)[()]
 
 
 def _reach(mean: Any) -> Any:

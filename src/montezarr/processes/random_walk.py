@@ -11,7 +11,7 @@ from montezarr._checks import check_real
 from montezarr.draws import Draws
 from montezarr.grid import TimeGrid
 from montezarr.processes._base import Process, Rows, check_reach
-from montezarr.processes._discrete import elsewhere, log_factorial, power_log, whole
+from montezarr.processes._discrete import binomial, elsewhere, whole
 
 
 @final
@@ -82,7 +82,7 @@ class RandomWalk(Process):
 
         With :math:`u = (t + k - x_0)/2` steps up it is :math:`\binom{t}{u} p^u (1 - p)^{t-u}`, and
         0 where u is no integer from 0 to t (Feller, 1968, section III.2 and VI.2; reference of the
-        class), by its logarithm.
+        class), as Loader (2000) computes it, with its digits for any t.
 
         Parameters
         ----------
@@ -108,6 +108,4 @@ class RandomWalk(Process):
         is_possible = is_whole & (ups >= 0) & (ups <= steps) & (steps == np.floor(steps))
         others = elsewhere(ups)
         ups, steps = np.where(is_possible, ups, 0.0), np.where(is_possible, steps, 0.0)
-        log = log_factorial(steps) - log_factorial(ups) - log_factorial(steps - ups)
-        log = log + power_log(ups, self.p) + power_log(steps - ups, 1 - self.p)
-        return np.where(is_possible, np.exp(log), others)[()]
+        return np.where(is_possible, binomial(ups, steps, self.p), others)[()]
