@@ -129,7 +129,7 @@ def _process(config: Config, prices: NDArray[np.float64] | None) -> tuple[Proces
     name, wanted = table.pop("name"), table.pop("fit", False)
     if name not in BUILT_IN:
         raise config.error("process", "name", f"{show(name)} is none of {', '.join(BUILT_IN)}.")
-    kind = BUILT_IN[name]
+    kind: Any = BUILT_IN[name]
     try:
         if not wanted:
             return kind.from_dict(table), None

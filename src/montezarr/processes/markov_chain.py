@@ -263,7 +263,8 @@ def _check_transition(value: Any) -> NDArray[np.float64]:
 
 
 def _normalised(shares: NDArray[np.float64]) -> NDArray[np.float64]:
-    return shares / shares.sum(axis=-1, keepdims=True)
+    out: NDArray[np.float64] = shares / shares.sum(axis=-1, keepdims=True)
+    return out
 
 
 def _check_states(states: Any, count: int) -> tuple[str | int, ...] | None:

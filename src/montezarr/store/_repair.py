@@ -109,7 +109,7 @@ def _mend(
     session: Session, problems: list[Problem], stop: Stop, watch: Watch, options: Any
 ) -> None:
     ledger, place = session.ledger, session.place
-    root = said_by_root(place)
+    root: Mapping[str, Any] | None = said_by_root(place)
     if not ledger.knows_target:
         root = _told(place, ledger, root)
         if not ledger.chunks and root is not None:
