@@ -44,7 +44,7 @@ def labels_of(array: xr.DataArray, attrs: Mapping[Any, Any] | None = None) -> La
     if flags.dtype.kind not in "iuf" or (flags != np.floor(flags)).any():
         return None
     codes = [int(code) for code in flags.ravel().tolist()]
-    labels: Sequence[str | int] | None = labels_in_recipe(attrs or {}, array.name, meanings)
+    labels: Sequence[str | int] | None = labels_in_recipe(attrs or {}, None, meanings)
     if labels is None:
         words = meanings.split()
         labels = words if len(set(words)) == len(words) else codes

@@ -12,12 +12,11 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from montezarr._checks import show, value_error
-from montezarr.dataset import flag_meanings
 from montezarr.errors import MontezarrWarning
 from montezarr.folding import NO_GROUP, Column, Fold, Folded, Group
 from montezarr.observed import TIME, Observed, Schema
 from montezarr.recipe import digest_of
-from montezarr.statistics import BUILT_IN, Estimate, Labels, Source, Statistic, label_coordinate
+from montezarr.statistics import BUILT_IN, Estimate, Source, Statistic, label_coordinate
 
 ATTRIBUTE = "montezarr"
 
@@ -76,15 +75,18 @@ class Layout:
 
     def identity(self) -> dict[str, Any]:
         """Return as JSON what determines the results beside the values."""
+        words = {v.name: _words(v.attrs) for v in self.schema.variables}
         statistics = []
         for column, dims in zip(self.fold.columns, self.dims, strict=True):
             source = column.source
-            labels = _words(source.labels)
-            facts = [source.name, source.names, labels, source.units, dims, column.masked]
+            facts = [
+                source.name, source.names, words.get(source.name), source.units, dims,
+                column.masked,
+            ]  # fmt: skip
             times = None if source.times is None else source.times.tolist()
             kinds = [{**s.to_dict(), "code": _code(s)} for s in column.statistics]
             statistics.append([*facts, times, kinds])
-        by = None if self.by is None else [self.by.name, _words(self.by.labels), self.by.masked]
+        by = None if self.by is None else [self.by.name, _words(self.by.attrs), self.by.masked]
         return {"statistics": statistics, "by": by}
 
     def results(self) -> Iterator[tuple[str, Statistic]]:
@@ -254,14 +256,19 @@ def _check_names(layout: Layout) -> None:
         seen[full] = statistic
 
 
-def _words(labels: Labels | None) -> list[tuple[int, str]] | None:
-    """Return labels as the identity of statistics in a store has them, by which it is found."""
-    if labels is None:
+def _words(attrs: Mapping[str, Any]) -> list[tuple[int, str]] | None:
+    """Return codes and words of CF attributes: what they say is part of the identity of statistics.
+
+    By that a store finds those that it has; so it holds by the attributes as they are, whether or
+    not the words are the labels.
+    """
+    values, meanings = attrs.get("flag_values"), attrs.get("flag_meanings")
+    if values is None or not isinstance(meanings, str):
         return None
-    words = flag_meanings([label for _, label in labels]).split()
-    if len(words) != len(labels):
+    codes, words = np.asarray(values).ravel().tolist(), meanings.split()
+    if len(codes) != len(words):
         return None
-    return [(code, word) for (code, _), word in zip(labels, words, strict=True)]
+    return [(int(code), word) for code, word in zip(codes, words, strict=True)]
 
 
 def _code(statistic: Statistic) -> str:
