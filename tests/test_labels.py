@@ -1,6 +1,8 @@
 """Labels come back as they were given, and their codes are no numbers."""
 
+import hashlib
 import itertools
+import json
 import pickle
 
 import numpy as np
@@ -288,6 +290,29 @@ def test_what_a_store_has_of_codes_goes_on(tmp_path, monkeypatch):
     assert not np.array_equal(mz.open(tmp_path / "old.zarr", "statistics").x_mean, before)
     (tmp_path / "old.zarr/statistics/x_mean/c/0").unlink()
     assert mz.repair(tmp_path / "old.zarr").ok
+
+
+@pytest.mark.parametrize(
+    ("labels", "digest", "metadata"),
+    [
+        (["very calm", "very_calm"], "641e1216d69193b61b93e3bfc693bb1a", "b2100cd3f23f3b6e"),
+        (["a\tb", "x"], "ccba58dddc2cdd4c75d570c98eea35d2", "2f37102fdbcccf6b"),
+        (["calm", "storm"], "d5e0a300687450493da8bd0f3116acd5", "6f1676f5bc199c53"),
+        (None, "ce9d88ef398142b6ddbacba91b7cdc87", "2ce5ac3e182d6f45"),
+    ],
+)
+def test_stores_are_what_they_were(labels, digest, metadata, tmp_path, monkeypatch):
+    """Metadata and the identity of statistics, as of the versions that had labels from CF alone."""
+    monkeypatch.setattr(Mean, "takes_labels", True)
+    process = mz.MarkovChain(transition=[[0.9, 0.1], [0.5, 0.5]], states=labels)
+    ds = mz.simulate(process, 3000, 3, seed=1, chunks=1024)
+    mz.write(ds, tmp_path / "a.zarr", statistics=[mz.Proportion(states=[0, 1]), "mean"])
+    manifest = json.loads((tmp_path / "a.zarr/montezarr/manifest.json").read_bytes())
+    assert manifest["statistics"]["digest"] == digest
+    found = hashlib.sha256((tmp_path / "a.zarr/x/zarr.json").read_bytes()).hexdigest()
+    assert found.startswith(metadata)
+    chunk = (tmp_path / "a.zarr/x/c/0/0").read_bytes()
+    assert hashlib.sha256(chunk).hexdigest().startswith("f16f26d5d7858492")
 
 
 def test_every_pair_of_labels_stays_apart():
