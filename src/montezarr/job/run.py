@@ -159,6 +159,10 @@ def _x0(config: Config, process: Process, prices: NDArray[np.float64] | None) ->
     several = ", ".join(names)
     if isinstance(x0, (list, dict)) and len(names) == 1:
         raise config.error("run", "x0", f"expected one value, for {several}, got {show(x0)}.")
+    entries = list(x0.values()) if isinstance(x0, dict) else x0 if isinstance(x0, list) else []
+    for entry in entries:  # a list of one number per path belongs into no configuration
+        if isinstance(entry, bool) or not isinstance(entry, (int, float)):
+            raise config.error("run", "x0", f"expected numbers for {several}, got {show(entry)}.")
     if x0 != "last":
         return x0
     if prices is None:
