@@ -154,7 +154,9 @@ def test_intervals_of_quantiles_cover(law, q):
     found = mz.reduce(x, mz.Quantile(q, relative_error=0.001))
     # The values that the standard error rests on, some sixty in a tail, are random: 94.5 %.
     check_coverage(f"{q}: se", coverage_by_error(found, "quantile", truth.ppf(q)), (0.92, 0.97))
-    check_coverage(f"{q}: interval", coverage_of_interval(found, "quantile", truth.ppf(q)))
+    # Its ends are ranks, whole numbers, and so it holds no less than 95 %.
+    band = (0.93, 0.98)
+    check_coverage(f"{q}: interval", coverage_of_interval(found, "quantile", truth.ppf(q)), band)
 
 
 def test_intervals_of_value_at_risk_and_expected_shortfall_cover(law):

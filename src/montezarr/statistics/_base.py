@@ -255,6 +255,10 @@ class Statistic(ABC):
         """Return ``merge(state, chunk(sample))``; an order-free one may reuse `state`'s memory."""
         return self.merge(state, self.chunk(sample))
 
+    def absorb(self, state: Any, other: Any) -> Any:
+        """Return ``merge(state, other)``; an order-free one may reuse `state`'s memory."""
+        return self.merge(state, other)
+
     @abstractmethod
     def finalize(self, state: Any, source: Source) -> dict[str, Estimate]:
         """Return the estimates by name; ``"mean"`` of ``x`` becomes the variable ``x_mean``.
