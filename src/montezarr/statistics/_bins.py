@@ -217,22 +217,42 @@ def bounds(cell: Cell) -> tuple[Array, Array]:
     return values_of(left), values_of(right)
 
 
+def empty(cells: int) -> Bins:
+    """Return the state of no value."""
+    ends, zeros = np.zeros(cells + 1, np.int64), np.zeros(cells, np.int64)
+    nothing = np.zeros(0, np.int64)
+    low, high = np.full(cells, np.inf), np.full(cells, -np.inf)
+    return Bins(
+        low,
+        high,
+        zeros,
+        zeros,
+        zeros,
+        ends,
+        nothing,
+        np.zeros(0, np.int32),
+        nothing,
+        ends,
+        np.zeros(0),
+    )
+
+
 def count(values: Array, budget: Budget, into: Bins | None = None) -> Bins:
     """Return the state of values (cells, n), NaN not counting, added to that of `into`, in place.
 
     `into` is of no use afterwards.
     """
-    state = _empty(len(values)) if into is None else into
-    low, high, n, used = (array.copy() for array in state[:4])
+    state = empty(len(values)) if into is None else into
+    low, high, n, used = state.low.copy(), state.high.copy(), state.n.copy(), state.used.copy()
     _extend(values, low, high, n, used)
     # So that the order of the paths shows in no sign of a 0, which numbers below 2.2e-308 are too.
     low, high = (np.where(np.abs(ends) < TINY, 0.0, ends) for ends in (low, high))
-    both = {"low": low, "high": high, "n": n, "used": used}
+    both: dict[str, Any] = {"low": low, "high": high, "n": n, "used": used}
     if not state.pages.size:
         if n.max(initial=0) <= budget.values:
             return _kept(state, values, n - state.n)._replace(**both)
         kept = _padded(state)
-        state = _empty(len(values))._replace(**both)
+        state = empty(len(values))._replace(**both)
         state = _counted(kept, state, budget)
     state = state._replace(**both)
     if n.max(initial=0) >= WIDE:
@@ -243,11 +263,11 @@ def count(values: Array, budget: Budget, into: Bins | None = None) -> Bins:
 def merge(a: Bins, b: Bins, budget: Budget, *, in_place: bool = False) -> Bins:
     """Return the state of the values of both; `a` is of no use afterwards if it is `in_place`."""
     low, high, n = np.minimum(a.low, b.low), np.maximum(a.high, b.high), a.n + b.n
-    both = {"low": low, "high": high, "n": n, "used": a.used | b.used}
+    both: dict[str, Any] = {"low": low, "high": high, "n": n, "used": a.used | b.used}
     if not a.pages.size and not b.pages.size:
         if n.max(initial=0) <= budget.values:
             return _kept_of_both(a, b)._replace(**both)
-        a = _counted(_padded(a), _empty(len(n))._replace(**both), budget)
+        a = _counted(_padded(a), empty(len(n))._replace(**both), budget)
         return _counted(_padded(b), a, budget)
     if not a.pages.size:
         a, b, in_place = b, a, False
@@ -337,25 +357,6 @@ def bytes_of(cells: int, bits: int, with_places: bool) -> int:
 
 
 # --- values that are kept one by one ------------------------------------------------------------
-
-
-def _empty(cells: int) -> Bins:
-    ends, zeros = np.zeros(cells + 1, np.int64), np.zeros(cells, np.int64)
-    nothing = np.zeros(0, np.int64)
-    low, high = np.full(cells, np.inf), np.full(cells, -np.inf)
-    return Bins(
-        low,
-        high,
-        zeros,
-        zeros,
-        zeros,
-        ends,
-        nothing,
-        np.zeros(0, np.int32),
-        nothing,
-        ends,
-        np.zeros(0),
-    )
 
 
 def _extend(values: Array, low: Array, high: Array, n: Integers, used: Integers) -> None:
@@ -460,11 +461,12 @@ def _united(a: Bins, b: Loose, budget: Budget, *, in_place: bool = False) -> Bin
     """Return the first state with the bins of another; it has `n` and extremes of both already."""
     if not b.pages.size:
         return a
+    parts: tuple[Loose, ...] = (b,)
     levels, sizes = _planned(a, b, budget)
     first = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     kernel = compiled()
     if np.array_equal(levels, a.levels) and np.array_equal(first, a.first):  # no page is new
-        out, parts = a if in_place else _copied(a), (b,)
+        out = a if in_place else _copied(a)
     else:
         out, parts = _blank(a, levels, first, budget), (Loose(*a[4:9]), b)
         if kernel is not None:
@@ -474,6 +476,8 @@ def _united(a: Bins, b: Loose, budget: Budget, *, in_place: bool = False) -> Bin
         return out
     for part in parts:
         if part.pages.size:
+            # Of one type: the loops are compiled for each pair of them.
+            part = part._replace(counts=part.counts.astype(out.counts.dtype, copy=False))
             kernel.bins.pour(*part, budget.page_bits, PLACE_BITS, *out[4:9])
     return out
 

@@ -242,15 +242,19 @@ def pour(
                 if with_places and has_places:
                     places[of_page : of_page + width] += places_a[mine : mine + width]
                 continue
+            into = np.uint64(of_page + ((start >> s) & mask))
+            if not with_places:
+                for b in range(1 << p_a):
+                    counts[into + np.uint64(b >> (s - s_a))] += counts_a[np.uint64(mine + b)]
+                continue
             for b in range(1 << p_a):
                 count = counts_a[mine + b]
                 if count > 0:
                     key = start + (np.int64(b) << s_a)
-                    place = of_page + ((key >> s) & mask)
+                    place = into + np.uint64(b >> (s - s_a))
                     counts[place] += count
-                    if with_places:
-                        moved = (key >> unit) - (((key >> s) << s) >> unit)
-                        inside = places_a[mine + b] if has_places else 0
-                        places[place] += inside + count * moved
+                    moved = (key >> unit) - (((key >> s) << s) >> unit)
+                    inside = places_a[mine + b] if has_places else 0
+                    places[place] += inside + count * moved
         base_a += (first_a[i + 1] - first_a[i]) << p_a
         base += (first[i + 1] - first[i]) << p

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Self, final
 
@@ -13,6 +14,7 @@ from montezarr.statistics import _bins
 from montezarr.statistics._base import INTERVAL, Estimate, Sample, Source, Statistic
 from montezarr.statistics._bins import PLACE_BITS, TINY, Bins, Budget, Spans, bounds, spans_of
 from montezarr.statistics._levels import check_levels
+from montezarr.statistics._octaves import restored
 from montezarr.statistics._ranks import interval_of, ranks_of
 from montezarr.statistics.quantile import RELATIVE_ERROR, bits_of
 
@@ -30,9 +32,10 @@ class ExpectedShortfall(Statistic):
     coherence of expected shortfall", Journal of Banking and Finance 26 (2002),
     doi:10.1016/S0378-4266(02)00283-2). ``tail="lower"`` takes the smallest in their place.
 
-    Values, or counts in bins that refine themselves, are kept as in `Quantile`; of many cells, whose
-    bins are wider, also where in their bins the values lie, to 2**-28 of a value. In the bin of the
-    value at risk, which holds a small part of the tail, values are taken to be spread evenly.
+    Values, or counts in bins that refine themselves, are kept as in `Quantile`; of many cells,
+    whose bins are wider, also where in their bins the values lie, to 2**-28 of a value. In the bin
+    of the value at risk, which holds a small part of the tail, values are taken to be spread
+    evenly.
 
     The standard error is :math:`\sqrt{(s^2 + \alpha (ES - VaR)^2) / (n (1-\alpha))}` with
     the variance s² of the tail (Manistre and Hancock, "Variance of the CTE estimator", North
@@ -119,6 +122,10 @@ class ExpectedShortfall(Statistic):
     def absorb(self, state: Bins, other: Bins) -> Bins:
         """Add counts and places to the state itself."""
         return _bins.merge(state, other, self.budget(len(state.n)), in_place=True)
+
+    def restore(self, arrays: Mapping[str, Any]) -> Bins:
+        """Return the state that has these arrays, also one that an earlier version kept."""
+        return restored(arrays, self.budget(len(arrays["low"])))
 
     def finalize(self, state: Bins, source: Source) -> dict[str, Estimate]:
         """Return expected shortfall, value at risk and their standard errors."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self, final
 
@@ -14,6 +15,7 @@ from montezarr.statistics import _bins
 from montezarr.statistics._base import Estimate, Sample, Source, Statistic
 from montezarr.statistics._bins import Bins, Budget
 from montezarr.statistics._levels import check_levels
+from montezarr.statistics._octaves import restored
 from montezarr.statistics._ranks import Ranks, interval_of, ranks_of
 from montezarr.statistics._selection import Place, Selection, Target
 
@@ -27,12 +29,12 @@ class Quantile(Statistic):
 
     The q-quantile of n values is the order statistic :math:`x_{(\lceil qn \rceil)}`, which
     ``numpy.quantile`` calls ``method="inverted_cdf"``. Up to 131,072 values of one cell are kept,
-    and of more values each number with its count, while there are at most 16,384 different ones:
+    and of more values each number with its count, while there are at most 4,096 different ones:
     then it is the order statistic itself. Of still more, one pass finds the bin in which it lies,
     and interpolates in it. A bin is all numbers that agree in their leading bits, as many as tell
-    the values apart in a million bins: 1e-5 of the range of values far from zero, some 1e-4 of the
+    the values apart in 2**19 bins: 4e-6 of the range of values far from zero, some 1e-4 of the
     value where they span many octaves, never more than `relative_error` times the value. Many cells
-    share the million, down to 2048 bins each. What is kept depends on the values alone, so every
+    share these bins, down to 2**11 for each. What is kept depends on the values alone, so every
     chunking gives the same bits.
 
     The 95 % interval lies between the order statistics whose ranks are the 0.025- and
@@ -123,6 +125,10 @@ class Quantile(Statistic):
     def absorb(self, state: Bins, other: Bins) -> Bins:
         """Add the counts to the state itself."""
         return _bins.merge(state, other, self.budget(len(state.n)), in_place=True)
+
+    def restore(self, arrays: Mapping[str, Any]) -> Bins:
+        """Return the state that has these arrays, also one that an earlier version kept."""
+        return restored(arrays, self.budget(len(arrays["low"])))
 
     def finalize(self, state: Bins, source: Source) -> dict[str, Estimate]:
         """Return quantiles, standard errors and intervals."""
