@@ -166,11 +166,11 @@ class Fold:
         for key, states in other.states.items():
             mine = folded.states.get(key)
             kinds = self.columns[key[0]].any_order
-            folded.states[key] = (
-                states
-                if mine is None
-                else tuple(k.merge(a, b) for k, a, b in zip(kinds, mine, states, strict=True))
-            )
+            if mine is not None:
+                pairs = zip(kinds, mine, states, strict=True)
+                is_shared = folded.is_shared
+                states = tuple(k.merge(a, b) if is_shared else k.absorb(a, b) for k, a, b in pairs)
+            folded.states[key] = states
         for key, count in other.lost.items():
             folded.lost[key] = folded.lost[key] + count if key in folded.lost else count
         _check_groups(len(folded.lost) // max(1, len(self.columns)))

@@ -78,7 +78,7 @@ def restore_states(content: Content, fold: Fold) -> Folded:
             column.in_order if entry["kind"] == "tree" else column.any_order
         )
         states = tuple(
-            kind.State(**{name: arrays[place] for name, place in fields.items()})
+            kind.restore({name: arrays[place] for name, place in fields.items()})
             for kind, fields in zip(kinds, entry["states"], strict=True)
         )
         if entry["kind"] == "any":

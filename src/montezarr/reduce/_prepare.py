@@ -102,8 +102,8 @@ def memory_of(feed: Feed, layout: Layout) -> int:
     """Return the bytes that a reduction takes on this machine, as far as that is known before.
 
     A worker holds the paths that it draws, what is made of them, and one state more than it merges;
-    with it go the results that wait. Quantiles are taken to span 64 octaves, groups without labels
-    to be eight.
+    with it go the results that wait. Quantiles are taken to use all their bins, groups without
+    labels to be eight.
     """
     groups = 1
     if layout.by is not None:

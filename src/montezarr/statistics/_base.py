@@ -260,6 +260,14 @@ class Statistic(ABC):
         """Return ``merge(state, chunk(sample))``; an order-free one may reuse `state`'s memory."""
         return self.merge(state, self.chunk(sample))
 
+    def absorb(self, state: Any, other: Any) -> Any:
+        """Return ``merge(state, other)``; an order-free one may reuse `state`'s memory."""
+        return self.merge(state, other)
+
+    def restore(self, arrays: Mapping[str, Any]) -> Any:
+        """Return the state that has these arrays, by name, as a file holds it."""
+        return self.State(**arrays)
+
     @abstractmethod
     def finalize(self, state: Any, source: Source) -> dict[str, Estimate]:
         """Return the estimates by name; ``"mean"`` of ``x`` becomes the variable ``x_mean``.

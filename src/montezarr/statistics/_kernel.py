@@ -5,18 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from montezarr.draws.kernel import compile_loops  # kept on disk: compiling takes four seconds
+from montezarr.statistics import _kernel_bins as bins
+
+__all__ = ["bins", "central_sums", "count_between", "tree_sum"]
 
 # `fastmath` stays off: the compiler must not change the order of a sum.
 
 WIDTH = 1024
 """Length of a row: known to the compiler, which makes the loops four times as fast."""
 HALF = WIDTH // 2
-
-MAGNITUDE = np.int64(0x7FFF_FFFF_FFFF_FFFF)
-"""All bits of a number but its sign."""
-
-TINY = 2.2250738585072014e-308
-"""Numbers below this one count as 0."""
 
 
 @compile_loops
@@ -94,23 +91,6 @@ def central_sums(values, count, mean, sums):
 
 
 @compile_loops
-def extent(values, low, high, near):
-    """Widen the extremes of rows (cells, n), and those of all numbers on either side of 0."""
-    below, above = near[0], near[1]
-    for i in range(values.shape[0]):
-        x = values[i]
-        smallest, largest = low[i], high[i]
-        for j in range(x.size):
-            v = x[j]
-            smallest = v if v < smallest else smallest
-            largest = v if v > largest else largest
-            above = v if TINY <= v < above else above
-            below = v if -TINY >= v > below else below
-        low[i], high[i] = smallest, largest
-    near[0], near[1] = below, above
-
-
-@compile_loops
 def count_between(values, edges, per_bin, counts):
     """Count rows (cells, n) between edges that are nearly even: below, in each bin, above.
 
@@ -132,40 +112,3 @@ def count_between(values, edges, per_bin, counts):
                 while k < last and v >= edges[k + 1]:
                     k += 1
                 row[k + 1] += 1
-
-
-@compile_loops
-def count_bins(values, patterns, shift, first, base, positive, counts):
-    """Count the bins of rows (cells, n); `patterns` are the same numbers as int64."""
-    for i in range(values.shape[0]):
-        x, pattern, row = values[i], patterns[i], counts[i]
-        for j in range(x.size):
-            v, p = x[j], pattern[j]
-            if v >= TINY:
-                row[base + 1 + (p >> shift) - positive] += 1
-            elif v <= -TINY:
-                row[((p ^ MAGNITUDE) >> shift) - first] += 1
-            elif v == v:
-                row[base] += 1
-
-
-@compile_loops
-def count_bins_and_offsets(values, patterns, shift, scale, first, base, positive, counts, offsets):
-    """Count the bins, and add up where in its bin each value lies."""
-    low_bits = (np.int64(1) << shift) - 1
-    for i in range(values.shape[0]):
-        x, pattern, row, sums = values[i], patterns[i], counts[i], offsets[i]
-        for j in range(x.size):
-            v, p = x[j], pattern[j]
-            if v >= TINY:
-                place = base + 1 + (p >> shift) - positive
-            elif v <= -TINY:
-                p ^= MAGNITUDE
-                place = (p >> shift) - first
-            elif v == v:
-                row[base] += 1
-                continue
-            else:
-                continue
-            row[place] += 1
-            sums[place] += (p & low_bits) >> scale

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple, final
 
@@ -10,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montezarr.statistics._base import Estimate, Sample, Source, Statistic
-from montezarr.statistics._octaves import MAGNITUDE, TINY, keys_of
+from montezarr.statistics._bins import keys_of, values_of
+from montezarr.statistics._ranks import Ranks
 
 COLLECTED = 2**20
 """Values that may be collected at last: 8 MiB."""
@@ -21,31 +21,38 @@ COUNTERS = 2**21
 MAX_BITS = 16
 
 
-class Target(NamedTuple):
-    """An order statistic that is looked for.
+class Place(NamedTuple):
+    """A bin in which order statistics are looked for.
 
     Attributes
     ----------
     cell : int
         Where.
     key : int
-        The bin that it lies in.
-    rank : int
-        Its rank in that bin, from 1; 0 where the cell has no value at all.
+        Its number.
+    shift : int
+        Bits of a key below it.
     inside : int
-        How many values the bin holds.
+        How many values it holds.
     """
 
     cell: int
     key: int
-    rank: int
+    shift: int
     inside: int
 
 
-class Found(NamedTuple):
-    """The state: counts of narrower bins (targets, bins), or the values themselves.
+class Target(NamedTuple):
+    """An order statistic that is looked for: its place, -1 for none, and its rank there, from 1."""
 
-    `owners` says whose they are; in which order they stand does not matter.
+    place: int
+    rank: int
+
+
+class Found(NamedTuple):
+    """The state: counts of narrower bins (places, bins), or the values themselves.
+
+    `owners` says of which place they are; in which order they stand does not matter.
     """
 
     counts: NDArray[np.int64]
@@ -60,17 +67,20 @@ class Selection(Statistic):
 
     Parameters
     ----------
+    quantile : Quantile
+        Who asks.
+    ranks : Ranks
+        Of the quantiles and of the ends of their intervals.
+    places : tuple of Place
+        Where they lie, each once.
     targets : tuple of Target
-        All levels of cell 0, then of cell 1, and so on.
-    shift : int
-        Bits of an ordered pattern below those of the bin.
-    estimates : dict of str to Estimate
-        Those of the passes before, in which ``quantile`` is replaced.
+        What is looked for there: of each cell, of each level, the value at its three ranks.
     """
 
+    quantile: Any
+    ranks: Ranks
+    places: tuple[Place, ...]
     targets: tuple[Target, ...]
-    shift: int
-    estimates: Mapping[str, Estimate]
 
     State: ClassVar[type] = Found
     order_free: ClassVar[bool] = True
@@ -78,37 +88,36 @@ class Selection(Statistic):
     @property
     def collects(self) -> bool:
         """Whether so few values are left that this pass takes them all."""
-        return sum(t.inside for t in self.targets) <= COLLECTED
+        return sum(place.inside for place in self.places if place.shift) <= COLLECTED
 
     @property
     def bits(self) -> int:
-        """Bits by which this pass looks deeper."""
-        room = (COUNTERS // max(len(self.targets), 1)).bit_length() - 1
-        return max(1, min(self.shift, MAX_BITS, room))
+        """Bits by which this pass looks deeper, at most."""
+        room = (COUNTERS // max(len(self.places), 1)).bit_length() - 1
+        return max(1, min(max(place.shift for place in self.places), MAX_BITS, room))
 
     def chunk(self, sample: Sample) -> Found:
         """Return the counts, or the values, of all bins that are looked into."""
         values = sample.all_paths()
         width = 0 if self.collects else 1 << self.bits
-        counts = np.zeros((len(self.targets), width), np.int64)
+        counts = np.zeros((len(self.places), width), np.int64)
         owners, kept = [np.empty(0, np.int32)], [np.empty(0)]
-        keys: dict[int, Any] = {}
-        for i, target in enumerate(self.targets):
-            row = values[target.cell]
-            if target.cell not in keys:
-                keys[target.cell] = keys_of(row, self.shift)
-            if target.rank == 0:
-                continue
-            inside = row[(keys[target.cell] == target.key) & (row == row)]
-            # Also -0.0 becomes 0.0: which of two equal values comes first must not matter.
-            inside = np.where(np.abs(inside) < TINY, 0.0, inside)
+        cell, keys = -1, np.empty(0, np.int64)
+        for i, place in enumerate(self.places):  # those of a cell follow one another
+            if self.collects and place.shift == 0:
+                continue  # a number, and known
+            row = values[place.cell]
+            if place.cell != cell:
+                cell, keys = place.cell, keys_of(row)
+            inside = keys[(keys >> place.shift == place.key) & (row == row)]
             if self.collects:
                 # One value of all that are equal would do, but then the ranks had to be counted.
-                kept.append(inside)
+                kept.append(values_of(inside))
                 owners.append(np.full(inside.size, i, np.int32))
             else:
-                deeper = keys_of(inside, self.shift - self.bits) - (target.key << self.bits)
-                counts[i] = np.bincount(deeper, minlength=width)
+                deeper = min(self.bits, place.shift)
+                narrow = (inside >> (place.shift - deeper)) - (place.key << deeper)
+                counts[i] = np.bincount(narrow, minlength=width)
         return Found(counts, np.concatenate(owners), np.concatenate(kept))
 
     def merge(self, a: Found, b: Found) -> Found:
@@ -121,52 +130,54 @@ class Selection(Statistic):
 
     def again(self, state: Found, source: Source) -> Statistic | None:
         """Return the next pass, until the values are collected."""
-        if self.collects or self.shift == self.bits:  # then a bin is a number
+        if self.collects:
             return None
-        return replace(self, targets=self._narrowed(state), shift=self.shift - self.bits)
+        places, targets = self._narrowed(state)
+        if all(place.shift == 0 for place in places):  # then a bin is a number
+            return None
+        return replace(self, places=places, targets=targets)
 
     def finalize(self, state: Found, source: Source) -> dict[str, Estimate]:
-        """Return the estimates with the order statistics among them."""
-        values = np.full(len(self.targets), np.nan)
+        """Return the estimates of the order statistics."""
         if self.collects:
+            places, targets = self.places, self.targets
             state = _sorted(*state)
-            start = np.searchsorted(state.owners, np.arange(len(self.targets)))
-            for i, target in enumerate(self.targets):
-                if target.rank:
-                    values[i] = state.values[start[i] + target.rank - 1]
         else:
-            for i, target in enumerate(self._narrowed(state)):
-                if target.rank:
-                    values[i] = _value_of(target.key)
-        old = self.estimates["quantile"]
-        new = replace(old, values=values.reshape(old.values.shape))
-        return {**self.estimates, "quantile": new}
+            places, targets = self._narrowed(state)
+        start = np.searchsorted(state.owners, np.arange(len(places)))
+        numbers = values_of([place.key for place in places])
+        found = np.full(len(targets), np.nan)
+        for i, (place, rank) in enumerate(targets):
+            if place >= 0:
+                is_known = places[place].shift == 0
+                found[i] = numbers[place] if is_known else state.values[start[place] + rank - 1]
+        shape = *self.ranks.middle.shape, 3
+        value, low, high = np.moveaxis(found.reshape(shape), -1, 0)
+        return dict(self.quantile.estimates(self.ranks, value, low, high))
 
     def reference(self, values: NDArray[np.float64], source: Source) -> dict[str, Any]:
         """Return nothing: `Quantile` has the oracle."""
         return {}
 
-    def _narrowed(self, state: Found) -> tuple[Target, ...]:
-        """Return the targets in the narrower bins that were counted."""
+    def _narrowed(self, state: Found) -> tuple[tuple[Place, ...], tuple[Target, ...]]:
+        """Return the narrower bins that were counted, and the targets in them."""
         running = np.cumsum(state.counts, axis=1)
+        places: dict[Place, int] = {}
         targets = []
-        for target, row, counts in zip(self.targets, running, state.counts, strict=True):
-            if target.rank == 0:
+        for target in self.targets:
+            if target.place < 0:
                 targets.append(target)
                 continue
-            place = int(np.searchsorted(row, target.rank))
-            inside = int(counts[place])
-            rank = target.rank - int(row[place]) + inside
-            key = (target.key << self.bits) + place
-            targets.append(Target(target.cell, key, rank, inside))
-        return tuple(targets)
+            old, row = self.places[target.place], running[target.place]
+            deeper = min(self.bits, old.shift)
+            at = int(np.searchsorted(row, target.rank))
+            inside = int(state.counts[target.place, at])
+            place = Place(old.cell, (old.key << deeper) + at, old.shift - deeper, inside)
+            index = places.setdefault(place, len(places))
+            targets.append(Target(index, target.rank - int(row[at]) + inside))
+        return tuple(places), tuple(targets)
 
 
 def _sorted(counts: Any, owners: Any, values: Any) -> Found:
     order = np.lexsort((values, owners))
     return Found(counts, owners[order], values[order])
-
-
-def _value_of(key: int) -> float:
-    ordered = np.array([key], np.int64)
-    return float((ordered ^ ((ordered >> 63) & MAGNITUDE)).view(np.float64)[0])

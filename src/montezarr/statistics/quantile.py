@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self, final
 
@@ -10,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montezarr._checks import check_bool, check_real
-from montezarr.statistics import _octaves
-from montezarr.statistics._base import INTERVAL, Estimate, Sample, Source, Statistic
-from montezarr.statistics._levels import Levels, check_levels
-from montezarr.statistics._octaves import Bins
-from montezarr.statistics._selection import Selection, Target
+from montezarr.statistics import _bins
+from montezarr.statistics._base import Estimate, Sample, Source, Statistic
+from montezarr.statistics._bins import Bins, Budget
+from montezarr.statistics._levels import check_levels
+from montezarr.statistics._octaves import restored
+from montezarr.statistics._ranks import Ranks, interval_of, ranks_of
+from montezarr.statistics._selection import Place, Selection, Target
 
 RELATIVE_ERROR = 0.005
 
@@ -22,25 +25,30 @@ RELATIVE_ERROR = 0.005
 @final
 @dataclass(frozen=True, slots=True)
 class Quantile(Statistic):
-    r"""Quantiles, from counts in bins of equal relative width.
+    r"""Quantiles, from counts in bins that refine themselves.
 
     The q-quantile of n values is the order statistic :math:`x_{(\lceil qn \rceil)}`, which
-    ``numpy.quantile`` calls ``method="inverted_cdf"``. One pass finds the bin in which it lies,
-    and interpolates in it; both lie in the same bin, which is narrower than `relative_error` times
-    the value. The counts are integers, so every chunking gives the same bits. Values around zero
-    cost memory, since every octave down to the smallest one has its bins: 8 bytes for each bin of
-    each cell.
+    ``numpy.quantile`` calls ``method="inverted_cdf"``. Up to 131,072 values of one cell are kept,
+    and of more values each number with its count, while there are at most 4,096 different ones:
+    then it is the order statistic itself. Of still more, one pass finds the bin in which it lies,
+    and interpolates in it. A bin is all numbers that agree in their leading bits, as many as tell
+    the values apart in 2**19 bins: 4e-6 of the range of values far from zero, some 1e-4 of the
+    value where they span many octaves, never more than `relative_error` times the value. Many cells
+    share these bins, down to 2**11 for each. What is kept depends on the values alone, so every
+    chunking gives the same bits.
 
-    The 95 % interval lies between the values whose ranks are 1.96 standard deviations of a rank,
-    :math:`\sqrt{nq(1-q)}`, below and above, and needs no density (David and Nagaraja, Order
-    Statistics, 2003, section 7.1, doi:10.1002/0471722162); the standard error is its width over
-    twice 1.96. Where fewer than four values lie beyond a quantile, no value is an end of the
-    interval on that side: it is NaN, and the standard error that of the rest. For levels 0 and 1
-    there is neither.
+    The 95 % interval lies between the order statistics whose ranks are the 0.025- and
+    0.975-quantiles of a binomial law, and needs no density (David and Nagaraja, Order Statistics,
+    2003, section 7.1, doi:10.1002/0471722162); it reaches from the lower edge of the one's bin to
+    the upper edge of the other's, so it holds the error of the bins too, and always the estimate.
+    The standard error is its width over twice 1.96. Where fewer than four values lie beyond a
+    quantile, no value is an end of the interval on that side: it is NaN, and the standard error
+    that of the rest. For levels 0 and 1 there is neither.
 
     Results: ``<variable>_quantile``, ``_quantile_se``, ``_quantile_low`` and ``_quantile_high``
     (the 95 % interval), in the units of the variable, with the dimension ``quantile`` if `q` is a
-    sequence.
+    sequence. The attribute ``resolution`` is the width of the widest bin in which one of them lies,
+    0 where all are order statistics themselves.
 
     Parameters
     ----------
@@ -50,9 +58,10 @@ class Quantile(Statistic):
         Largest relative error of a quantile in one pass, from 0.0001 to 0.1; of numbers below
         2.2e-308 it is an absolute one of that size.
     exact : bool
-        Find the order statistic itself, in further passes over the same paths that count, and at
-        last collect, only what lies in the bins found before. Memory stays bounded; the paths
-        are simulated or read again two to four times. Not for `montezarr.stream`.
+        Find the order statistics themselves, of the interval too, in further passes over the same
+        paths that count, and at last collect, only what lies in the bins found before. Memory stays
+        bounded; the paths are simulated or read again once to three times. Not for
+        `montezarr.stream`.
 
     Raises
     ------
@@ -87,103 +96,106 @@ class Quantile(Statistic):
         return cls(), cls(0.5, relative_error=0.05), cls((0.0, 0.01, 1.0), exact=True)
 
     @property
-    def bits(self) -> int:
-        """Bits of the mantissa that tell the bins of an octave apart."""
-        return bits_of(self.relative_error)
+    def tolerance(self) -> float:  # type: ignore[override]
+        """Values in a bin are taken to be spread evenly over it."""
+        return 0.0 if self.exact else self.relative_error
+
+    def budget(self, cells: int) -> Budget:
+        """Return what a cell may keep."""
+        return Budget.of(cells, bits_of(self.relative_error), False)
 
     def bytes_for(self, cells: int) -> int:
         """Return the bytes of the bins of so many cells."""
-        return _octaves.bytes_of(cells, self.bits, False)
+        return _bins.bytes_of(cells, bits_of(self.relative_error), False)
 
     def chunk(self, sample: Sample) -> Bins:
         """Return the counts of all blocks."""
-        return _octaves.count(sample.all_paths(), self.bits, False)
+        values = sample.all_paths()
+        return _bins.count(values, self.budget(len(values)))
 
     def update(self, state: Bins, sample: Sample) -> Bins:
         """Count into the state itself."""
-        return _octaves.count(sample.all_paths(), self.bits, False, into=state)
+        values = sample.all_paths()
+        return _bins.count(values, self.budget(len(values)), into=state)
 
     def merge(self, a: Bins, b: Bins) -> Bins:
         """Return the counts of both."""
-        return _octaves.merge(a, b, self.bits, False)
+        return _bins.merge(a, b, self.budget(len(a.n)))
+
+    def absorb(self, state: Bins, other: Bins) -> Bins:
+        """Add the counts to the state itself."""
+        return _bins.merge(state, other, self.budget(len(state.n)), in_place=True)
+
+    def restore(self, arrays: Mapping[str, Any]) -> Bins:
+        """Return the state that has these arrays, also one that an earlier version kept."""
+        return restored(arrays, self.budget(len(arrays["low"])))
 
     def finalize(self, state: Bins, source: Source) -> dict[str, Estimate]:
         """Return quantiles, standard errors and intervals."""
         levels = check_levels("q", self.q)
-        return self.estimates(levels, *self._found(state, levels))
+        ranks = ranks_of(state.n, levels.array)
+        wanted = np.stack(ranks[:3], axis=-1)
+        found = np.full((3, *wanted.shape), np.nan)
+        for cell in np.flatnonzero(state.n):
+            if not state.pages.size:
+                found[:, cell] = _bins.order_statistics(state, int(cell), wanted[cell])
+                continue
+            bins = _bins.cell_of(state, int(cell), self.budget(len(state.n)))
+            spans = _bins.spans_of(bins, float(state.low[cell]), float(state.high[cell]))
+            found[:, cell] = spans.at(wanted[cell])
+        value, left, right = found
+        wide = float(np.nan_to_num(right - left)[..., 0].max(initial=0.0))
+        return self.estimates(ranks, value[..., 0], left[..., 1], right[..., 2], wide)
 
     def again(self, state: Bins, source: Source) -> Statistic | None:
         """Return the search for the order statistics themselves, if they are wanted."""
-        if not self.exact or not state.counts.any():
+        if not self.exact or not state.pages.size:
             return None
-        levels = check_levels("q", self.q)
-        n = _octaves.total_of(state)
-        values, errors, low, high = self._found(state, levels)
-        estimates = self.estimates(levels, values, errors, low, high)
-        ranks = np.clip(np.ceil(n[:, None] * levels.array), 1, np.maximum(n, 1)[:, None])
-        running = np.cumsum(state.counts, axis=1)
+        ranks = ranks_of(state.n, check_levels("q", self.q).array)
+        wanted = np.stack(ranks[:3], axis=-1).reshape(len(state.n), -1)
+        places: dict[Place, int] = {}
         targets = []
-        for cell, row in enumerate(running):
-            for rank in ranks[cell].astype(np.int64).tolist():
-                if n[cell] == 0:
-                    targets.append(Target(cell, 0, 0, 0))
-                    continue
-                place = int(np.searchsorted(row, rank))
-                inside = int(state.counts[cell, place])
-                key = int(_octaves.key_at(state, place))
-                targets.append(Target(cell, key, rank - int(row[place]) + inside, inside))
-        return Selection(tuple(targets), _octaves.MANTISSA - self.bits, estimates)
+        for cell, row in enumerate(wanted):
+            if not state.n[cell]:
+                targets += [Target(-1, 0)] * row.size
+                continue
+            bins = _bins.cell_of(state, cell, self.budget(len(state.n)))
+            running = np.cumsum(bins.counts)
+            for rank, at in zip(row.tolist(), np.searchsorted(running, row).tolist(), strict=True):
+                inside = int(bins.counts[at])
+                key = int(bins.keys[at]) >> bins.shift
+                place = Place(cell, key, bins.shift, inside)
+                index = places.setdefault(place, len(places))
+                targets.append(Target(index, rank - int(running[at]) + inside))
+        if all(place.shift == 0 for place in places):
+            return None  # a bin is a number
+        return Selection(self, ranks, tuple(places), tuple(targets))
 
     def reference(self, values: NDArray[np.float64], source: Source) -> dict[str, Any]:
-        """Return the order statistics, or where they are in their bins, from sorted values."""
+        """Return the order statistics from sorted values; equal within `relative_error`."""
         levels = check_levels("q", self.q)
         out = np.full((len(values), levels.array.size), np.nan)
         for cell, row in enumerate(values):
             ordered = np.sort(row[np.isfinite(row)])
             for i, q in enumerate(levels.array if ordered.size else ()):
-                rank = max(1, math.ceil(ordered.size * q))
-                value = float(ordered[rank - 1])
-                out[cell, i] = value if self.exact else self._spread(ordered, rank, value)
+                value = ordered[max(1, math.ceil(ordered.size * q)) - 1]
+                out[cell, i] = 0.0 if abs(value) < _bins.TINY else value
         return {"quantile": levels.squeeze(out)}
-
-    def _spread(self, ordered: NDArray[np.float64], rank: int, value: float) -> float:
-        """Return the place of a rank among the values of its bin, spread evenly over it."""
-        if abs(value) < _octaves.TINY:
-            return 0.0
-        exponent = math.frexp(abs(value))[1]
-        width = math.ldexp(1.0, exponent - 1 - self.bits)
-        inner = math.floor(abs(value) / width) * width
-        edges = (inner, inner + width) if value > 0 else (-inner - width, -inner)
-        side = "left" if value > 0 else "right"  # a bin holds its edge that is nearer to zero
-        before, upto = (int(np.searchsorted(ordered, edge, side)) for edge in edges)  # type: ignore[call-overload]
-        left, right = max(edges[0], ordered[0]), min(edges[1], ordered[-1])
-        return float(left + (rank - 0.5 - before) / (upto - before) * (right - left))
-
-    def _found(self, state: Bins, levels: Levels) -> tuple[NDArray[np.float64], ...]:
-        """Return quantiles, standard errors and the ends of the intervals, (cells, levels)."""
-        n = _octaves.total_of(state)[:, None].astype(np.float64)
-        rank = np.maximum(np.ceil(n * levels.array), 1.0)
-        spread = np.sqrt(n * levels.array * (1 - levels.array))
-        below, above = rank - INTERVAL * spread, rank + INTERVAL * spread
-        ends = np.maximum(below, 1.0), np.minimum(above, np.maximum(n, 1.0))
-        value, low, high = (_octaves.at_ranks(state, r, self.bits) for r in (rank, *ends))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            error = spread * (high - low) / (ends[1] - ends[0])
-        low = np.where((below >= 1) & (spread > 0), low, np.nan)
-        high = np.where((above <= n) & (spread > 0), high, np.nan)
-        return value, error, low, high
 
     def estimates(
         self,
-        levels: Levels,
+        ranks: Ranks,
         value: NDArray[np.float64],
-        error: NDArray[np.float64],
         low: NDArray[np.float64],
         high: NDArray[np.float64],
+        resolution: float = 0.0,
     ) -> dict[str, Estimate]:
-        """Return them with their dimension."""
-        attrs = {"relative_error": 0.0 if self.exact else self.relative_error}
-        found = {
+        """Return the results from the values at some ranks (cells, levels)."""
+        levels = check_levels("q", self.q)
+        error, low, high = interval_of(ranks, low, high)
+        promised = 0.0 if self.exact else self.relative_error
+        attrs = {"relative_error": promised, "resolution": resolution}
+        named = {
             "quantile": value,
             "quantile_se": error,
             "quantile_low": low,
@@ -191,7 +203,7 @@ class Quantile(Statistic):
         }
         return {
             name: levels.estimate("quantile", array, attrs if name == "quantile" else {})
-            for name, array in found.items()
+            for name, array in named.items()
         }
 
 

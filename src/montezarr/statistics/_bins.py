@@ -1,0 +1,550 @@
+"""Counts in bins that refine themselves: as fine as the values allow, and no finer than memory.
+
+The bits of a float64 are an integer that grows with the number: its key. A bin is all numbers
+whose keys agree but for their last `shift` bits, so every octave has ``2**(52 - shift)`` of equal
+width, and a bin holds exactly two of the shift below. What a cell keeps depends on the values that
+it has seen, and on nothing else:
+
+* few values are kept themselves, one by one;
+* of many, each number and how often it came, while there are few different ones (level 0);
+* of more, counts in bins of the smallest shift at which all values lie in so many pages, blocks of
+  ``2**page_bits`` neighbouring bins (level shift + 1). Pages without values take no memory.
+
+More values never need fewer pages, so a level only rises, and bins are joined, never split: two
+states merge to that of all their values, whatever came first. At the last level a bin is as wide
+as the promised relative error, and there may be as many pages as there are.
+
+HdrHistogram cuts integers by their leading bits; as a quantile sketch with a certified relative
+error: Masson, Rim and Lee, "DDSketch", PVLDB 12 (2019), doi:10.14778/3352063.3352135. Numbers below
+2.2e-308 count as 0.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from montezarr.statistics._sums import compiled
+
+MANTISSA = 52
+
+PLACE_BITS = 24
+"""Sums of places in bins count in units of so many bits of a key: 2**-28 of a value."""
+
+MOST_BINS = 19
+"""Bits of the number of bins of all cells together, and of a single one."""
+
+LEAST_BINS = 11
+"""Bits of the number of bins of a cell among many: half of a screen's height and more."""
+
+MOST_VALUES = 2**17
+"""Values of all cells together that are kept one by one."""
+
+LEAST_VALUES = 2**10
+"""Values of a cell among many that are kept one by one."""
+
+MOST_DISTINCT = 2**12
+"""Different numbers of a single cell whose counts are kept."""
+
+LEAST_DISTINCT = 2**7
+"""The same of a cell among many."""
+
+PLACES_BELOW = 2**15
+"""Bins of a cell below which it is added up where in them values lie; finer ones say it."""
+
+OCTAVES = 64
+"""Octaves for which memory is planned at the last level: down to 5e-20, 2e-10 for both signs."""
+
+FIRST = 2**13
+"""Values of all cells that are sorted to find out at which level the others are counted: more than
+as many different numbers as are kept, or nothing would be found out."""
+
+LEAST_FIRST = 2**8
+"""The same of a cell among many."""
+
+WIDE = 2**31
+"""Number of values from which counts take eight bytes."""
+
+MAGNITUDE = np.int64(0x7FFF_FFFF_FFFF_FFFF)
+"""All bits of a number but its sign."""
+
+TINY = float(np.finfo(np.float64).tiny)
+
+Array = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+class Budget(NamedTuple):
+    """What a cell may keep.
+
+    Attributes
+    ----------
+    values : int
+        Values, one by one.
+    distinct : int
+        Different numbers, with their counts.
+    page_bits : int
+        Bins of a page, as a power of two.
+    pages : int
+        Pages, below the last level.
+    last : int
+        The level at which bins are as wide as they may be.
+    with_places : bool
+        Whether to add up where in their bins the values lie, for their means.
+    """
+
+    values: int
+    distinct: int
+    page_bits: int
+    pages: int
+    last: int
+    with_places: bool
+
+    @classmethod
+    def of(cls, cells: int, bits: int, with_places: bool) -> Budget:
+        """Return the budget of one of so many cells; `bits` of a mantissa tell bins apart."""
+        cells = max(cells, 1)
+        share = min(max(MOST_BINS - (cells - 1).bit_length(), LEAST_BINS), MOST_BINS)
+        page_bits = share // 2
+        return cls(
+            values=max(MOST_VALUES // cells, LEAST_VALUES),
+            distinct=max(MOST_DISTINCT // cells, LEAST_DISTINCT),
+            page_bits=page_bits,
+            pages=1 << (share - page_bits),
+            last=MANTISSA - bits + 1,
+            with_places=with_places and 1 << share < PLACES_BELOW,
+        )
+
+    def down(self, level: Any) -> Any:
+        """Return the bits of a key below those of its page."""
+        return np.where(np.asarray(level) > 0, level - 1 + self.page_bits, 0)
+
+    def width(self, level: Any) -> Any:
+        """Return the bins of a page."""
+        return np.where(np.asarray(level) > 0, 1 << self.page_bits, 1)
+
+    def most(self, level: int) -> int:
+        """Return the pages of a cell at a level."""
+        return self.pages if level else self.distinct
+
+
+class Bins(NamedTuple):
+    """The state.
+
+    Attributes
+    ----------
+    low, high : array (cells,)
+        Extreme values; infinities the other way round where there is none.
+    n : array (cells,)
+        Number of values.
+    used : array (cells,)
+        Bits of the patterns that any value has, without the sign. Integers lack the last ones, so
+        that there is one in a bin where many a float64 would have its place.
+    levels : array (cells,)
+        0: different numbers are counted; l > 0: bins of ``2**(l - 1)`` keys. All are 0 while values
+        are kept one by one.
+    first : array (cells + 1,)
+        Where the pages of each cell begin among all pages.
+    pages : array (pages,)
+        Numbers of the pages of each cell, increasing.
+    counts : array (bins,)
+        Values in each bin of each page: 4 bytes each below 2**31 values, then 8.
+    places : array (bins,) or (0,)
+        Sums of the places of values in their bins, in units of ``2**PLACE_BITS`` keys.
+    begins : array (cells + 1,)
+        Where the values of each cell begin, which are kept one by one.
+    values : array (values,)
+        They, in the order in which they came.
+    """
+
+    low: Array
+    high: Array
+    n: Integers
+    used: Integers
+    levels: Integers
+    first: Integers
+    pages: Integers
+    counts: NDArray[Any]
+    places: Integers
+    begins: Integers
+    values: Array
+
+
+class Loose(NamedTuple):
+    """Bins that were not counted yet: pages may come twice. Fields as in `Bins`."""
+
+    levels: Integers
+    first: Integers
+    pages: Integers
+    counts: NDArray[Any]
+    places: Integers
+
+
+class Cell(NamedTuple):
+    """The used bins of one cell in order: first keys, shift, bits in use, counts, places."""
+
+    keys: Integers
+    shift: int
+    used: int
+    counts: Integers
+    places: Integers
+
+
+def keys_of(values: Array, shift: int = 0) -> Integers:
+    """Return the number of the bin of each value; it does not decrease with the value."""
+    pattern = np.where(np.abs(values) < TINY, 0.0, values).view(np.int64)
+    # Of negative numbers all bits but the sign are turned round: then integers compare as floats.
+    return np.asarray((pattern ^ ((pattern >> 63) & MAGNITUDE)) >> shift)
+
+
+def values_of(keys: Any) -> Array:
+    """Return the numbers that have some keys; those below 2.2e-308 are 0."""
+    ordered = np.asarray(keys, np.int64)
+    values = np.asarray((ordered ^ ((ordered >> 63) & MAGNITUDE)).view(np.float64))
+    return np.where(np.abs(values) < TINY, 0.0, values)
+
+
+def bounds(cell: Cell) -> tuple[Array, Array]:
+    """Return the smallest and the largest number that the values of each bin can be."""
+    step = cell.used & -cell.used or 1 << cell.shift  # a pattern is a multiple of it
+    step, width = min(step, 1 << cell.shift), 1 << cell.shift
+    # The key of a negative number is one below the pattern that is turned round.
+    is_negative = cell.keys < 0
+    left = cell.keys + np.where(is_negative, step - 1, 0)
+    right = cell.keys + np.where(is_negative, width - 1, width - step)
+    return values_of(left), values_of(right)
+
+
+def empty(cells: int) -> Bins:
+    """Return the state of no value."""
+    ends, zeros = np.zeros(cells + 1, np.int64), np.zeros(cells, np.int64)
+    nothing = np.zeros(0, np.int64)
+    low, high = np.full(cells, np.inf), np.full(cells, -np.inf)
+    return Bins(
+        low,
+        high,
+        zeros,
+        zeros,
+        zeros,
+        ends,
+        nothing,
+        np.zeros(0, np.int32),
+        nothing,
+        ends,
+        np.zeros(0),
+    )
+
+
+def count(values: Array, budget: Budget, into: Bins | None = None) -> Bins:
+    """Return the state of values (cells, n), NaN not counting, added to that of `into`, in place.
+
+    `into` is of no use afterwards.
+    """
+    state = empty(len(values)) if into is None else into
+    low, high, n, used = state.low.copy(), state.high.copy(), state.n.copy(), state.used.copy()
+    _extend(values, low, high, n, used)
+    # So that the order of the paths shows in no sign of a 0, which numbers below 2.2e-308 are too.
+    low, high = (np.where(np.abs(ends) < TINY, 0.0, ends) for ends in (low, high))
+    both: dict[str, Any] = {"low": low, "high": high, "n": n, "used": used}
+    if not state.pages.size:
+        if n.max(initial=0) <= budget.values:
+            return _kept(state, values, n - state.n)._replace(**both)
+        kept = _padded(state)
+        state = empty(len(values))._replace(**both)
+        state = _counted(kept, state, budget)
+    state = state._replace(**both)
+    if n.max(initial=0) >= WIDE:
+        state = state._replace(counts=state.counts.astype(np.int64, copy=False))
+    return _counted(values, state, budget)
+
+
+def merge(a: Bins, b: Bins, budget: Budget, *, in_place: bool = False) -> Bins:
+    """Return the state of the values of both; `a` is of no use afterwards if it is `in_place`."""
+    low, high, n = np.minimum(a.low, b.low), np.maximum(a.high, b.high), a.n + b.n
+    both: dict[str, Any] = {"low": low, "high": high, "n": n, "used": a.used | b.used}
+    if not a.pages.size and not b.pages.size:
+        if n.max(initial=0) <= budget.values:
+            return _kept_of_both(a, b)._replace(**both)
+        a = _counted(_padded(a), empty(len(n))._replace(**both), budget)
+        return _counted(_padded(b), a, budget)
+    if not a.pages.size:
+        a, b, in_place = b, a, False
+    a = a._replace(**both)
+    if n.max(initial=0) >= WIDE:
+        a = a._replace(counts=a.counts.astype(np.int64, copy=False))
+    if b.pages.size:
+        return _united(a, Loose(*b[4:9]), budget, in_place=in_place)
+    return _counted(_padded(b), a if in_place else _copied(a), budget)
+
+
+def order_statistics(state: Bins, cell: int, ranks: Integers) -> Array:
+    """Return the values at some ranks, from 1, of a cell whose values are kept one by one."""
+    mine = state.values[state.begins[cell] : state.begins[cell + 1]]
+    places = np.unique(ranks - 1)
+    found = np.partition(mine, places)[ranks - 1]
+    return np.where(np.abs(found) < TINY, 0.0, found)
+
+
+def cell_of(state: Bins, cell: int, budget: Budget, ranks: slice = slice(None)) -> Cell:
+    """Return what is known of one cell, or of the values from one place in their order to another.
+
+    Values that are kept one by one are sorted only there; the first of them counts for all below.
+    """
+    if not state.pages.size:
+        mine = keys_of(state.values[state.begins[cell] : state.begins[cell + 1]])
+        start, stop, _ = ranks.indices(mine.size)
+        keys = np.partition(mine, [start, stop - 1])[start:stop] if mine.size else mine
+        keys.sort()
+        counts = np.ones(keys.size, np.int64)
+        counts[:1] += start
+        return Cell(keys, 0, 0, counts, np.zeros(keys.size, np.int64))
+    level = int(state.levels[cell])
+    width = int(budget.width(level))
+    start, stop = state.first[cell], state.first[cell + 1]
+    begin = int((np.diff(state.first[: cell + 1]) * budget.width(state.levels[:cell])).sum())
+    end = begin + int(stop - start) * width
+    used = np.flatnonzero(state.counts[begin:end])
+    shift = max(level - 1, 0)
+    page = state.pages[start:stop][used // width]
+    keys = (page << int(budget.down(level))) + ((used % width) << shift)
+    places = state.places[begin:end][used] if state.places.size else np.zeros(used.size, np.int64)
+    used_bits = int(state.used[cell])
+    return Cell(keys, shift, used_bits, state.counts[begin:end][used].astype(np.int64), places)
+
+
+class Spans(NamedTuple):
+    """The used bins of a cell in order, as values: their ends, counts, and counts up to there."""
+
+    left: Array
+    right: Array
+    counts: Integers
+    running: Integers
+
+    def mirrored(self, missing: int = 0) -> Spans:
+        """Return the bins of the negative values; the first one counts for the missing ones."""
+        counts = self.counts[::-1].copy()
+        counts[0] += missing
+        return Spans(-self.right[::-1], -self.left[::-1], counts, np.cumsum(counts))
+
+    def at(self, ranks: Integers) -> tuple[Array, Array, Array]:
+        """Return the values at some ranks, from 1, and the least and the most that they may be.
+
+        The values of a bin are taken to be spread evenly over it, the j-th of c at (j - 1/2) / c.
+        """
+        place = np.searchsorted(self.running, ranks)
+        count, left, right = self.counts[place], self.left[place], self.right[place]
+        share = (ranks - (self.running[place] - count) - 0.5) / count
+        value = left + share * (right - left)
+        value = np.where(np.abs(value) < TINY, 0.0, value)
+        return np.clip(value, left, right), left, right
+
+
+def spans_of(cell: Cell, low: float, high: float) -> Spans:
+    """Return the bins of a cell, which lie between its extreme values."""
+    left, right = bounds(cell)
+    running = np.cumsum(cell.counts)
+    return Spans(np.maximum(left, low), np.minimum(right, high), cell.counts, running)
+
+
+def bytes_of(cells: int, bits: int, with_places: bool) -> int:
+    """Return the bytes of a state whose pages are all in use; seldom are there more."""
+    budget = Budget.of(cells, bits, with_places)
+    bins = max(budget.pages << budget.page_bits, OCTAVES << bits)
+    pages = max(budget.pages, bins >> budget.page_bits)
+    return cells * (bins * (12 if budget.with_places else 4) + pages * 8)
+
+
+# --- values that are kept one by one ------------------------------------------------------------
+
+
+def _extend(values: Array, low: Array, high: Array, n: Integers, used: Integers) -> None:
+    kernel = compiled()
+    if kernel is not None:
+        kernel.bins.extremes(values, values.view(np.int64), low, high, n, used)
+    elif values.shape[-1]:
+        np.fmin(low, np.fmin.reduce(values, axis=-1), out=low)
+        np.fmax(high, np.fmax.reduce(values, axis=-1), out=high)
+        n += (values == values).sum(axis=-1)
+        patterns = np.where(np.abs(values) >= TINY, values, 0.0).view(np.int64) & MAGNITUDE
+        used |= np.bitwise_or.reduce(patterns, axis=-1)
+
+
+def _kept(state: Bins, values: Array, sizes: Integers) -> Bins:
+    """Return a state with values (cells, n) beside those that it keeps."""
+    if not sizes.any():
+        return state
+    begins = np.concatenate([[0], np.cumsum(sizes)])
+    flat = values.reshape(-1) if begins[-1] == values.size else values[values == values]
+    return _kept_of_both(state, state._replace(begins=begins, values=flat.copy()))
+
+
+def _kept_of_both(a: Bins, b: Bins) -> Bins:
+    """Return the first state with the values of both; of each cell those of `a` come first."""
+    if not a.values.size or not b.values.size:
+        return a if a.values.size else a._replace(begins=b.begins, values=b.values)
+    if len(a.n) == 1:
+        values = np.concatenate([a.values, b.values])
+    else:
+        pairs = zip(np.split(a.values, a.begins[1:-1]), np.split(b.values, b.begins[1:-1]),
+                    strict=True)  # fmt: skip
+        values = np.concatenate([part for pair in pairs for part in pair])
+    return a._replace(begins=a.begins + b.begins, values=values)
+
+
+def _padded(state: Bins) -> Array:
+    """Return the values that a state keeps as rows (cells, n), NaN after the last one."""
+    sizes = np.diff(state.begins)
+    out = np.full((len(sizes), int(sizes.max(initial=0))), np.nan)
+    out[np.arange(out.shape[1]) < sizes[:, None]] = state.values
+    return out
+
+
+# --- bins --------------------------------------------------------------------------------------
+
+
+def _copied(state: Bins) -> Bins:
+    return state._replace(counts=state.counts.copy(), places=state.places.copy())
+
+
+def _loose(values: Array) -> Loose:
+    """Return the keys of values (cells, n), each as a page of its own."""
+    keys, absent = keys_of(values), values != values
+    keys[absent] = MAGNITUDE  # above all numbers
+    return _loose_of(keys, values.shape[1] - absent.sum(axis=1))
+
+
+def _loose_of(keys: Integers, sizes: Integers) -> Loose:
+    """Return the `sizes` smallest keys of each row, in order; the others are above all numbers."""
+    keys.sort(axis=1)
+    full = bool((sizes == keys.shape[1]).all())
+    flat = keys.reshape(-1) if full else keys[np.arange(keys.shape[1]) < sizes[:, None]]
+    first = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    ones, none = np.ones(flat.size, np.int32), np.zeros(0, np.int64)
+    return Loose(np.zeros(len(sizes), np.int64), first, flat, ones, none)
+
+
+def _counted(values: Array, state: Bins, budget: Budget) -> Bins:
+    """Return the state with values (cells, n), in place; its `n` and extremes have them already."""
+    if compiled() is None:
+        return _united(state, _loose(values), budget)
+    start = 0
+    if not state.pages.size:
+        start = max(FIRST // max(len(values), 1), LEAST_FIRST)
+        state = _united(state, _loose(values[:, :start]), budget)
+    # The more is known, the fewer values are in no page yet, and have to be sorted.
+    while start < values.shape[1]:
+        stop = 8 * start if 0 < start < values.shape[1] // 16 else values.shape[1]
+        state = _count_compiled(values[:, start:stop], state, budget)
+        start = stop
+    return state
+
+
+def _count_compiled(values: Array, state: Bins, budget: Budget) -> Bins:
+    """Count the values that lie in pages of the state in place, then the others."""
+    values = np.ascontiguousarray(values)
+    missing, missed = np.empty(values.shape, np.int64), np.zeros(len(values), np.int64)
+    compiled().bins.count_pages(
+        values, values.view(np.int64), state.levels, state.first, state.pages, budget.page_bits,
+        PLACE_BITS, state.counts, state.places, missing, missed,
+    )  # fmt: skip
+    most = int(missed.max(initial=0))
+    if not most:
+        return state
+    keys = missing[:, :most].copy()
+    keys[np.arange(most) >= missed[:, None]] = MAGNITUDE
+    return _united(state, _loose_of(keys, missed), budget, in_place=True)
+
+
+def _united(a: Bins, b: Loose, budget: Budget, *, in_place: bool = False) -> Bins:
+    """Return the first state with the bins of another; it has `n` and extremes of both already."""
+    if not b.pages.size:
+        return a
+    parts: tuple[Loose, ...] = (b,)
+    levels, sizes = _planned(a, b, budget)
+    first = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    kernel = compiled()
+    if np.array_equal(levels, a.levels) and np.array_equal(first, a.first):  # no page is new
+        out = a if in_place else _copied(a)
+    else:
+        out, parts = _blank(a, levels, first, budget), (Loose(*a[4:9]), b)
+        if kernel is not None:
+            kernel.bins.list_pages(*a[4:7], *b[:3], budget.page_bits, levels, first, out.pages)
+    if kernel is None:
+        _fill_plainly(parts, out, budget)
+        return out
+    for part in parts:
+        if part.pages.size:
+            # Of one type: the loops are compiled for each pair of them.
+            part = part._replace(counts=part.counts.astype(out.counts.dtype, copy=False))
+            kernel.bins.pour(*part, budget.page_bits, PLACE_BITS, *out[4:9])
+    return out
+
+
+def _blank(state: Bins, levels: Integers, first: Integers, budget: Budget) -> Bins:
+    """Return the state with other pages, without a count in them."""
+    bins = int((np.diff(first) * budget.width(levels)).sum())
+    return state._replace(
+        levels=levels,
+        first=first,
+        pages=np.zeros(first[-1], np.int64),
+        counts=np.zeros(bins, np.int64 if state.n.max(initial=0) >= WIDE else np.int32),
+        places=np.zeros(bins if budget.with_places else 0, np.int64),
+        begins=np.zeros_like(first),
+        values=np.zeros(0),
+    )
+
+
+def _planned(a: Bins, b: Loose, budget: Budget) -> tuple[Integers, Integers]:
+    """Return the level of each cell of both, and the number of its pages."""
+    levels, sizes = np.zeros_like(a.levels), np.zeros_like(a.levels)
+    kernel = compiled()
+    if kernel is not None:
+        kernel.bins.plan_union(
+            *a[4:7], *b[:3], budget.page_bits, budget.distinct, budget.pages, budget.last,
+            levels, sizes,
+        )  # fmt: skip
+        return levels, sizes
+    for cell in range(len(levels)):
+        starts = np.concatenate([_starts(a, cell, budget), _starts(b, cell, budget)])
+        level = max(int(a.levels[cell]), int(b.levels[cell]))
+        while True:
+            size = len(np.unique(starts >> budget.down(level)))
+            if level >= budget.last or size <= budget.most(level):
+                break
+            level += 1
+        levels[cell], sizes[cell] = level, size
+    return levels, sizes
+
+
+def _starts(part: Bins | Loose, cell: int, budget: Budget) -> Integers:
+    """Return the first key of each page of a cell."""
+    mine = part.pages[part.first[cell] : part.first[cell + 1]]
+    return np.asarray(mine << budget.down(part.levels[cell]))
+
+
+def _fill_plainly(parts: tuple[Loose, ...], out: Bins, budget: Budget) -> None:
+    """Do what the compiled loops do, in NumPy: write the pages of all parts, and their counts."""
+    bases, base = [0] * len(parts), 0
+    for cell, level in enumerate(out.levels.tolist()):
+        down, width = int(budget.down(level)), int(budget.width(level))
+        shift, mine = max(level - 1, 0), slice(out.first[cell], out.first[cell + 1])
+        starts = [_starts(part, cell, budget) for part in parts]
+        if len(parts) > 1:
+            out.pages[mine] = np.unique(np.concatenate(starts) >> down)
+        for i, part in enumerate(parts):
+            other = int(part.levels[cell])
+            wide = int(budget.width(other))
+            keys = (starts[i][:, None] + (np.arange(wide) << max(other - 1, 0))).reshape(-1)
+            source = slice(bases[i], bases[i] + keys.size)
+            page = np.searchsorted(out.pages[mine], keys >> down)
+            place = base + page * width + ((keys >> shift) & (width - 1))
+            counts = part.counts[source].astype(np.int64)
+            np.add.at(out.counts, place, counts.astype(out.counts.dtype))
+            if budget.with_places:
+                moved = (keys >> PLACE_BITS) - (((keys >> shift) << shift) >> PLACE_BITS)
+                inside = part.places[source] if part.places.size else 0
+                np.add.at(out.places, place, inside + counts * moved)
+            bases[i] += keys.size
+        base += (mine.stop - mine.start) * width
