@@ -173,7 +173,7 @@ def test_batches_read_on_after_their_block_say_so(ds):
     with place:
         batches = mz.batches(ds, 1024)
         next(batches)
-    with pytest.raises(RuntimeError, match="stopped before|not running"):
+    with pytest.raises(RuntimeError, match=r"stopped before|not running"):
         list(batches)
 
 

@@ -8,6 +8,8 @@ import json
 import os
 import socket
 import time
+import weakref
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -91,10 +93,7 @@ class FileLock:
             self._remove_made()
             if isinstance(error, StoreError):
                 raise
-            raise StoreError(
-                f"path: expected a directory that can be written to, got {error.strerror}:"
-                f" {self.file.parent.parent}."
-            ) from error
+            raise self._refusal(error) from error
 
     def _take(self) -> bool:
         """Take it, or return False where another writer has just ended and taken the file away."""
@@ -125,6 +124,7 @@ class FileLock:
             handle.close()
             return False
         self._handle = handle
+        _locks.add(self)
         try:
             handle.truncate(0)
             handle.write(json.dumps(this_owner()).encode())
@@ -140,12 +140,50 @@ class FileLock:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        assert self._handle is not None
-        self.file.unlink(missing_ok=True)
+        handle, self._handle = self._handle, None
+        if handle is None:  # a forked child has let go of it
+            return
+        if self._is_mine(handle):  # else the store was moved away, and this may be another's lock
+            self.file.unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # what could not be written is tried again here
-            self._handle.close()
-        self._handle = None
+            handle.close()
         self._remove_made()
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether this process took it and has not released it."""
+        return self._handle is not None
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the lock is held, and still lies where it was taken."""
+        return self._handle is not None and self._is_mine(self._handle)
+
+    def check_writable(self, make: Callable[[], None]) -> None:
+        """Make something beside the lock.
+
+        Raises
+        ------
+        StoreError
+            If nothing can be made there.
+        """
+        try:
+            make()
+        except OSError as error:
+            raise self._refusal(error) from error
+
+    def _refusal(self, error: OSError) -> StoreError:
+        return StoreError(
+            f"path: expected a directory that can be written to, got {error.strerror}:"
+            f" {self.file.parent.parent}."
+        )
+
+    def let_go(self) -> None:
+        """In a forked child: close its copy, so that the lock ends with the parent that took it."""
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            with contextlib.suppress(OSError):
+                handle.close()
 
     def _remove_made(self) -> None:
         """Take away what was made for the lock alone, when nothing came of it."""
@@ -173,8 +211,20 @@ class FileLock:
     def _is_mine(self, handle: IO[bytes]) -> bool:
         try:
             return os.path.samestat(os.fstat(handle.fileno()), os.stat(self.file))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
+
+
+_locks: weakref.WeakSet[FileLock] = weakref.WeakSet()
+
+
+def _let_go_of_all() -> None:
+    for lock in list(_locks):
+        lock.let_go()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go_of_all)
 
 
 def _machine() -> str | None:
