@@ -6,16 +6,14 @@ import contextlib
 import errno
 import json
 import os
-import socket
 import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Self
 
-import psutil
-
+from montezarr._owner import describe_owner, is_dead, this_owner
 from montezarr.errors import StoreError, StoreLockedError
 
 try:
@@ -26,48 +24,6 @@ except ImportError:  # Windows
 
 TRIES = 1000
 """How often it may happen that somebody else has just ended, before something else is wrong."""
-
-
-def this_owner() -> dict[str, Any]:
-    """Return who this process is: also where process ids are used again, or the host was booted."""
-    return {
-        "host": socket.gethostname(),
-        "machine": _machine(),
-        "boot": _boot(),
-        "processes": _processes(),
-        "pid": os.getpid(),
-        "start": _start(os.getpid()),
-    }
-
-
-def is_here(owner: Any) -> bool:
-    """Return whether an owner is, or was, a process of this machine that can be seen from here."""
-    try:
-        # Two machines may have one name, and two containers on one machine do not see each other.
-        if (owner["host"], owner["machine"]) != (socket.gethostname(), _machine()):
-            return False
-        return bool(owner["boot"] != _boot() or owner["processes"] == _processes())
-    except (KeyError, TypeError):
-        return False
-
-
-def is_dead(owner: Any) -> bool:
-    """Return whether an owner surely is no more: only one of this machine can be known to be."""
-    if not is_here(owner):
-        return False
-    try:
-        return owner["boot"] != _boot() or bool(_start(int(owner["pid"])) != owner["start"])
-    except (KeyError, TypeError, ValueError):
-        return False
-
-
-def describe_owner(text: bytes | str | None) -> str:
-    """Return a record as words."""
-    try:
-        owner = json.loads(text or "")
-        return f"process {int(owner['pid'])} on {str(owner['host'])[:80]!r}"
-    except (ValueError, KeyError, TypeError):
-        return "an unknown process"
 
 
 class FileLock:
@@ -227,41 +183,5 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_let_go_of_all)
 
 
-def _machine() -> str | None:
-    """Return what tells a machine from others of the same name, where the system has it."""
-    try:
-        return Path("/etc/machine-id").read_text().strip() or None
-    except OSError:
-        return None
-
-
-def _processes() -> str | None:
-    """Return among which processes an id means one: each container has its own."""
-    try:
-        return os.readlink("/proc/self/ns/pid")
-    except OSError:
-        return None
-
-
 def _without_links(file: str, flags: int) -> int:
     return os.open(file, flags | os.O_NOFOLLOW, 0o666)
-
-
-def _boot() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return str(psutil.boot_time())
-
-
-def _start(pid: int) -> str | None:
-    """Return when a process began, as the system counts, or None if there is none."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return fields[19]  # in ticks since the boot, which no clock changes
-    except (OSError, IndexError):
-        pass
-    try:
-        return str(psutil.Process(pid).create_time())
-    except psutil.Error:
-        return None
