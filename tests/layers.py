@@ -10,8 +10,19 @@ class Level(NamedTuple):
 
 TABLE = {
     0: Level(
-        {"errors", "_checks", "_html", "_optional", "_buffers", "_spawn", "_timed", "_worker"},
-        "exceptions, validators, optional imports; recycled memory; worker processes",
+        {
+            "errors",
+            "_beside",
+            "_buffers",
+            "_checks",
+            "_html",
+            "_optional",
+            "_owner",
+            "_spawn",
+            "_timed",
+            "_worker",
+        },
+        "exceptions, validators, optional imports; whole files; recycled memory; worker processes",
     ),
     1: Level({"seeding", "draws", "grid"}, "seed to streams; random draws; time grids"),
     2: Level(

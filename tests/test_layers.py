@@ -36,7 +36,7 @@ ONLY_IN = {
     "ipywidgets": {"live"},
     "tqdm": {"progress"},
     "click": {"cli"},
-    "psutil": {"lazy", "bench", "store", "report"},
+    "psutil": {"_owner", "lazy", "bench", "report"},
     "google_crc32c": {"store"},
     "obstore": {"store"},
     "numba": {"draws"},

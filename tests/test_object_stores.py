@@ -17,12 +17,12 @@ from zarr.buffer import default_buffer_prototype
 from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore, WrapperStore, ZipStore
 
 import montezarr as mz
+from montezarr._owner import this_owner
 from montezarr.store import _task
 from montezarr.store._where import place_of
 from montezarr.store.format._journal import JOURNAL
 from montezarr.store.format._ledger import Ledger
 from montezarr.store.places import _remote, _remote_lock
-from montezarr.store.places._lock import this_owner
 from montezarr.store.places._place import LOCK, LocalPlace
 from montezarr.store.places._remote import RemotePlace
 

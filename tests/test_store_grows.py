@@ -256,7 +256,7 @@ def test_what_cannot_be_put_in_its_place_is_taken_away(tmp_path, monkeypatch, wa
     (tmp_path / "a/file").write_bytes(b"some bytes")
     place = LocalPlace(tmp_path / "b")
     monkeypatch.setattr(os, "replace", replace)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt), place.lock():
         place.take("file", LocalPlace(tmp_path / "a"), "file")
     assert list(place.objects()) == []
 

@@ -10,9 +10,9 @@ import cloudpickle
 from montezarr import cost
 from montezarr._checks import show, value_error
 from montezarr._html import duration
-from montezarr.backends import Backend, check_jobs, configured
+from montezarr.backends import Backend, active_client, check_jobs, configured
 from montezarr.backends._ship import unfit
-from montezarr.backends.dask import Dask, active_client
+from montezarr.backends.dask import Dask
 from montezarr.backends.joblib import Joblib
 from montezarr.backends.processes import Processes
 from montezarr.backends.synchronous import Synchronous

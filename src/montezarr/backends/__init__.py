@@ -9,10 +9,12 @@ from typing import Any
 from dask import config as dask_config
 
 from montezarr._checks import did_you_mean, show, type_error, value_error
-from montezarr.backends._base import Backend, check_jobs, cores, in_force
+from montezarr.backends._base import Backend, check_jobs, cores
+from montezarr.backends._client import active_client
+from montezarr.backends._force import configured_scheduler, in_force
 from montezarr.backends._supervisor import end_all
 from montezarr.backends._window import windowed
-from montezarr.backends.dask import Dask, active_client, on_client
+from montezarr.backends.dask import Dask, on_client
 from montezarr.backends.joblib import Joblib, JoblibMultiprocessing, JoblibThreading
 from montezarr.backends.multiprocessing import Multiprocessing
 from montezarr.backends.processes import Processes
@@ -74,7 +76,8 @@ def backend(name: Any = "auto", n_jobs: int = -1, **options: Any) -> Backend:
     Returns
     -------
     Backend
-        A context manager; workers start at its first task and are gone at its end.
+        A context manager; workers start at its first task and are gone at its end. It is in force
+        in the thread, or the asyncio task, that entered it.
 
     Raises
     ------
@@ -144,13 +147,13 @@ def configured() -> Backend | None:
 
     None where nobody has said anything: then the sampler decides.
     """
-    current = in_force()
+    current: Backend | None = in_force()
     if current is not None:
         return current
     client = active_client()
     if client is not None:
         return Dask(client=client, reason=f"active Client at {client.scheduler.address}")
-    scheduler = dask_config.get("scheduler", None)
+    scheduler = configured_scheduler()
     workers = int(dask_config.get("num_workers", None) or -1)
     if isinstance(scheduler, str) and scheduler.lower() in _BY_ALIAS:
         reason = f"dask.config scheduler={show(scheduler)}"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
@@ -12,12 +15,12 @@ from numbers import Integral
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
-import dask
 from dask.local import get_async
 from dask.system import cpu_count
 
 from montezarr._checks import check_int, check_real, type_error, value_error
 from montezarr._optional import import_optional
+from montezarr.backends._force import come_into_force, go_out_of_force
 from montezarr.backends._supervisor import Pool, Supervisor
 
 RETRIES = 2
@@ -111,8 +114,9 @@ class Backend(ABC):
         self.reason = reason
         self._executor: Executor | None = None
         self._lock = threading.RLock()
-        self._users = 0
-        self._blocks: list[Any] = []
+        self._users: Counter[int] = Counter()  # by thread
+        self._blocks: list[tuple[int, Any]] = []
+        _made.add(self)
 
     @classmethod
     def check_installed(cls) -> None:
@@ -155,21 +159,27 @@ class Backend(ABC):
         """Return how many workers died on a task, where another error than `WorkerDied` says so."""
         return 0
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it has its workers."""
+        return self._executor is not None
+
     @contextmanager
     def running(self) -> Iterator[Self]:
         """Keep the backend running; only the outermost user starts and ends it."""
+        thread = threading.get_ident()
         with self._lock:
             if self._executor is None:  # also after a kill
-                self._executor, self._users = self.make_executor(), 0
-            self._users += 1
+                self._executor, self._users = self.make_executor(), Counter()
+            self._users[thread] += 1
             mine = self._executor
         try:
             yield self
         finally:
             with self._lock:
                 if self._executor is mine:  # else it was ended, and perhaps started again
-                    self._users -= 1
-                    if self._users == 0:
+                    self._users[thread] -= 1
+                    if self._users.total() == 0:
                         self.stop()
 
     def stop(self) -> None:
@@ -190,8 +200,8 @@ class Backend(ABC):
         with self._lock:
             block = self.running()
             block.__enter__()
-            self._blocks.append(block)
-        _come_into_force(self)
+            self._blocks.append((threading.get_ident(), block))
+        come_into_force(self)
         return self
 
     def __exit__(
@@ -200,21 +210,31 @@ class Backend(ABC):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        _go_out_of_force(self)
+        go_out_of_force(self)
         with self._lock:
-            block = self._blocks.pop()
-            if not self._blocks:
+            block = self._leave_block()
+            # Also where an iterator that was left half way still counts as a user of this thread.
+            if not self._blocks and not self._is_used_elsewhere():
                 if kind is not None and issubclass(kind, KeyboardInterrupt):
                     self.kill()
-                # Also where an iterator that was left half way still counts as a user.
                 self.stop()
             block.__exit__(None, None, None)
+
+    def _leave_block(self) -> Any:
+        """Return the last block of this thread, or of any where it has none."""
+        mine = [i for i, (thread, _) in enumerate(self._blocks) if thread == threading.get_ident()]
+        return self._blocks.pop(mine[-1] if mine else -1)[1]
+
+    def _is_used_elsewhere(self) -> bool:
+        """Return whether another thread, which is alive, still runs tasks here."""
+        others = {thread.ident for thread in threading.enumerate()} - {threading.get_ident()}
+        return any(count > 0 and thread in others for thread, count in self._users.items())
 
     def __str__(self) -> str:
         return f"{self.name} ({self.reason})"
 
     def __repr__(self) -> str:
-        state = "running" if self._executor is not None else "not running"
+        state = "running" if self.is_running else "not running"
         return f"<montezarr backend {self.name!r}, {self.workers} workers, {state}>"
 
 
@@ -271,40 +291,17 @@ class Scheduler:
         return str, ("synchronous",)
 
 
-_in_force: list[Backend] = []
-_before: list[Any] = []
-_force = threading.Lock()
+_made: weakref.WeakSet[Backend] = weakref.WeakSet()
+_of_the_parent: list[Any] = []
+"""Executors that a forked child inherited: kept, so that it does not end what is its parent's."""
 
 
-def in_force() -> Backend | None:
-    """Return the backend of the innermost with block, if there is one."""
-    return _in_force[-1] if _in_force else None
+def _forget_executors() -> None:
+    """In a forked child: it has none of the threads that an executor needs, so it makes its own."""
+    for backend in list(_made):
+        _of_the_parent.append(backend._executor)
+        backend._executor, backend._users, backend._lock = None, Counter(), threading.RLock()
 
 
-def _come_into_force(backend: Backend) -> None:
-    with _force:
-        if not _in_force:
-            _before[:] = [dask.config.get("scheduler", _NOTHING)]
-        _in_force.append(backend)
-        dask.config.set(scheduler=backend.scheduler)
-
-
-def _go_out_of_force(backend: Backend) -> None:
-    """Give Dask the scheduler of the block around this one, also if blocks end out of order."""
-    with _force:
-        last = max(i for i, entry in enumerate(_in_force) if entry is backend)
-        del _in_force[last]
-        running = [
-            entry
-            for entry in _in_force
-            if entry._executor is not None and (entry is not backend or len(entry._blocks) > 1)
-        ]
-        if running:
-            dask.config.set(scheduler=running[-1].scheduler)
-        elif _before[0] is _NOTHING:
-            dask.config.config.pop("scheduler", None)
-        else:
-            dask.config.set(scheduler=_before[0])
-
-
-_NOTHING = object()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_executors)

@@ -10,15 +10,20 @@ import tempfile
 import threading
 import weakref
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import cloudpickle
 
 from montezarr._checks import show, type_error
+from montezarr._owner import owned_name, remove_orphans
 from montezarr.errors import MontezarrError
 from montezarr.sampling import Sampling
 
 _numbers = itertools.count()
+
+PREFIX = "montezarr-"
+"""What the directories of shared objects are called, before their owner."""
 
 
 class Shelf:
@@ -70,7 +75,10 @@ class Shelf:
     def store(self, key: str, data: bytes) -> Any:
         """Put the bytes of an object where workers find them, and return where."""
         if self._folder is None:
-            self._folder = tempfile.mkdtemp(prefix="montezarr-")
+            folder = Path(tempfile.gettempdir())
+            remove_orphans(folder, PREFIX)
+            self._folder = str(folder / owned_name(PREFIX))
+            os.mkdir(self._folder, 0o700)  # nobody else puts there what our workers unpickle
         path = os.path.join(self._folder, key)
         with open(path, "wb") as file:
             file.write(data)

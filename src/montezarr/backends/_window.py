@@ -134,6 +134,7 @@ def _windowed(
                 pending.update(zip(futures, entries, strict=True))
             if not pending:
                 return
+            _check_not_stopped(backend, pending)
             done, _ = wait(pending, pause, return_when=FIRST_COMPLETED)
             for future in sorted(done, key=lambda f: pending[f][0]):
                 error = future.exception()
@@ -183,6 +184,15 @@ def _windowed(
 def _is_good(future: Future[Any]) -> bool:
     """Return whether a task has ended, and well."""
     return future.done() and not future.cancelled() and future.exception() is None
+
+
+def _check_not_stopped(backend: Backend, pending: Iterable[Future[Any]]) -> None:
+    """Raise where somebody else has cancelled what we wait for: nobody would wake us."""
+    if any(future.cancelled() for future in pending):
+        raise RuntimeError(
+            f"the backend {backend.name!r} was stopped before its tasks had ended: read on inside"
+            " its with block"
+        )
 
 
 def _earliest(

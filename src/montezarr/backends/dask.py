@@ -10,11 +10,11 @@ import threading
 import time
 import uuid
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
-from typing import Any, final
+from typing import Any, Self, final
 from urllib.parse import urlsplit
 
 import dask
@@ -22,6 +22,7 @@ import dask
 from montezarr._checks import type_error, value_error
 from montezarr._spawn import dask_workers_without_main
 from montezarr.backends._base import RETRIES, Backend, Scheduler, refuse_timeout
+from montezarr.backends._client import active_client
 from montezarr.errors import MontezarrWarning
 from montezarr.progress import kernel
 
@@ -42,20 +43,6 @@ RECOUNT = 5.0
 
 on_client: list[Callable[[Any], None]] = []
 """What is called with each Client that the backend takes up, such as what adds the page."""
-
-
-def active_client() -> Any:
-    """Return the Client that Dask would use, or None where there is none."""
-    # A Client exists only where distributed is imported, which costs half a second.
-    distributed = sys.modules.get("distributed")
-    if distributed is None:
-        return None
-    try:
-        client = distributed.default_client()
-    except ValueError:
-        return None
-    # The calls of an asynchronous one would have to be awaited, in the loop that we stand in.
-    return None if client.asynchronous else client
 
 
 @final
@@ -116,6 +103,12 @@ class Dask(Backend):
     def scheduler(self) -> Any:
         """The Client's own way to compute a graph, in any thread."""
         return Scheduler(self.client.get)
+
+    @contextmanager
+    def running(self) -> Iterator[Self]:
+        """Keep the backend running; a task of the same cluster gives its thread to what it asks."""
+        with super().running(), _thread_given_back():
+            yield self
 
     def make_executor(self) -> Executor:
         """Return the executor of the Client; a cluster is started where there is none."""
@@ -276,6 +269,26 @@ def _free_port(wanted: int) -> int:
         except OSError:
             return 0
     return wanted
+
+
+@contextmanager
+def _thread_given_back() -> Iterator[None]:
+    """In a task of a Dask worker, leave its thread to others meanwhile: its own tasks, mostly.
+
+    Else a worker with one thread, in which a task waits for others, waits for ever.
+    """
+    distributed: Any = sys.modules.get("distributed")
+    has_left = False
+    if distributed is not None:
+        with suppress(ValueError, KeyError, AttributeError):  # no task, or it has left already
+            distributed.get_worker()
+            distributed.secede()
+            has_left = True
+    try:
+        yield
+    finally:
+        if has_left:
+            distributed.rejoin()
 
 
 def check_address(address: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any, final
 from montezarr._checks import check_bool, check_choice, value_error
 from montezarr.errors import MontezarrError, StoreError
 from montezarr.export import _netcdf, _parquet
-from montezarr.export._file import check_free, check_room, file_of, written_beside
+from montezarr.export._file import check_free, check_room, file_of, written_anew
 from montezarr.export._part import Part, part_of
 from montezarr.lazy import show_bytes
 from montezarr.runs import OnProgress
@@ -131,7 +131,7 @@ def export(
     ds = open_store(path, storage_options=storage_options)
     part = part_of(ds, found, start, stop, every, variables)
     check_room(file, _bytes_of(part, name))
-    with written_beside(file, overwrite) as temporary, _named(found.path, file):
+    with written_anew(file, overwrite) as temporary, _named(found.path, file):
         writer.write(part, temporary, on_progress or _nothing)
     return Export(
         file=str(file),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from montezarr._beside import unfinished
 from montezarr._checks import type_error, value_error
 from montezarr.errors import StoreError, StoreExistsError
 from montezarr.lazy import show_bytes
@@ -72,17 +72,14 @@ def check_room(file: Path, needed: int) -> None:
 
 
 @contextlib.contextmanager
-def written_beside(file: Path, overwrite: bool) -> Iterator[Path]:
+def written_anew(file: Path, overwrite: bool) -> Iterator[Path]:
     """Give a name beside a file to write to; what is there afterwards takes its place."""
-    temporary = file.parent / f".montezarr-{secrets.token_hex(8)}.partial"
-    try:
+    with unfinished(file) as temporary:
         yield temporary
         if overwrite:
             os.replace(temporary, file)
         else:
             _put(temporary, file)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _put(temporary: Path, file: Path) -> None:

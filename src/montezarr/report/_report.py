@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, final
 
+from montezarr._beside import written_beside
 from montezarr._checks import type_error, value_error
 from montezarr._html import count
 from montezarr.backends import Backend, active_client
@@ -161,13 +162,9 @@ class Report(Listener):
         if self._whole is not None:
             pages = [self._whole.end()]
         text = page(self.title, self.began, self.error, runs, self.added, pages)
-        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        try:
+        with written_beside(self.path) as temporary:
             # What is no character, such as half of a pair, is shown as its code.
             temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
-            temporary.replace(self.path)
-        finally:
-            temporary.unlink(missing_ok=True)
 
     # --- as a listener ------------------------------------------------------------------------
 

@@ -132,7 +132,7 @@ class Session:
         watch.planned = partial(_planned, source.run, ledger, backend)
         with self._tidy():
             try:
-                with backend.running(), _killed_when_left(backend, self.place):
+                with backend.running(), _killed_when_left(backend):
                     results = windowed(backend, task, items, _span, stopping=stop, watch=watch)
                     with _closed(results):
                         for _, (records, report) in results:
@@ -312,12 +312,11 @@ def _closed(results: Any) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _killed_when_left(backend: Backend, place: Place) -> Iterator[None]:
+def _killed_when_left(backend: Backend) -> Iterator[None]:
     try:
         yield
     except LeaveAtOnce:
-        place.is_left = True  # threads cannot be killed, but they can be kept from writing
-        backend.kill()
+        backend.kill()  # threads cannot be killed, but with the session ends their way to the store
         raise
 
 

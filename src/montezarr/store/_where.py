@@ -219,6 +219,13 @@ def _is_as_begun(place: Place) -> bool:
         and not any(path.is_symlink() for path in (own, lock, temporary))
         and _entries(own) <= {lock.name, temporary.name}
         and not lock.is_dir()
-        and all(TEMPORARY_NAME.fullmatch(name) for name in _entries(temporary))
-        and not any((temporary / name).is_dir() for name in _entries(temporary))
+        and all(_is_staged(temporary / name) for name in _entries(temporary))
     )
+
+
+def _is_staged(path: Path) -> bool:
+    """Return whether this is the directory of a session, or a file of an earlier version."""
+    if not TEMPORARY_NAME.fullmatch(path.name):
+        return False
+    names = _entries(path) if path.is_dir() and not path.is_symlink() else set()
+    return all(TEMPORARY_NAME.fullmatch(n) and not (path / n).is_dir() for n in names)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from montezarr._beside import written_beside
 from montezarr._checks import type_error, value_error
 from montezarr.errors import ArgumentValueError
 from montezarr.folding import Fold, Folded, dump_states, parse_states, restore_states
@@ -24,18 +24,8 @@ WORDS = {
 
 def save(path: Path, header: Mapping[str, Any], folded: Folded) -> None:
     """Write states as arrays, and what they are as JSON, to one file."""
-    path = path.expanduser().absolute()
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    file = temporary.open("xb")
-    try:
-        with file:
-            file.write(dump_states({"format": STATE_FORMAT, **header}, folded))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    with written_beside(path.expanduser().absolute(), durable=True) as temporary:
+        temporary.write_bytes(dump_states({"format": STATE_FORMAT, **header}, folded))
 
 
 def load(path: Any, header: Mapping[str, Any], fold: Fold) -> Folded:

@@ -1,6 +1,7 @@
 """Where a store lies: a directory, or any Zarr store; objects by key, a log, and one writer."""
 
-from montezarr.store.places._place import LOCK, OWN, TEMPORARY, LocalPlace, Place, check_key
+from montezarr.store.places._place import LOCK, LocalPlace, Place, check_key
+from montezarr.store.places._staging import OWN, TEMPORARY
 
 __all__ = [
     "LOCK",

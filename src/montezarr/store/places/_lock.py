@@ -6,14 +6,14 @@ import contextlib
 import errno
 import json
 import os
-import socket
 import time
+import weakref
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Self
 
-import psutil
-
+from montezarr._owner import describe_owner, is_dead, this_owner
 from montezarr.errors import StoreError, StoreLockedError
 
 try:
@@ -24,48 +24,6 @@ except ImportError:  # Windows
 
 TRIES = 1000
 """How often it may happen that somebody else has just ended, before something else is wrong."""
-
-
-def this_owner() -> dict[str, Any]:
-    """Return who this process is: also where process ids are used again, or the host was booted."""
-    return {
-        "host": socket.gethostname(),
-        "machine": _machine(),
-        "boot": _boot(),
-        "processes": _processes(),
-        "pid": os.getpid(),
-        "start": _start(os.getpid()),
-    }
-
-
-def is_here(owner: Any) -> bool:
-    """Return whether an owner is, or was, a process of this machine that can be seen from here."""
-    try:
-        # Two machines may have one name, and two containers on one machine do not see each other.
-        if (owner["host"], owner["machine"]) != (socket.gethostname(), _machine()):
-            return False
-        return bool(owner["boot"] != _boot() or owner["processes"] == _processes())
-    except (KeyError, TypeError):
-        return False
-
-
-def is_dead(owner: Any) -> bool:
-    """Return whether an owner surely is no more: only one of this machine can be known to be."""
-    if not is_here(owner):
-        return False
-    try:
-        return owner["boot"] != _boot() or bool(_start(int(owner["pid"])) != owner["start"])
-    except (KeyError, TypeError, ValueError):
-        return False
-
-
-def describe_owner(text: bytes | str | None) -> str:
-    """Return a record as words."""
-    try:
-        owner = json.loads(text or "")
-        return f"process {int(owner['pid'])} on {str(owner['host'])[:80]!r}"
-    except (ValueError, KeyError, TypeError):
-        return "an unknown process"
 
 
 class FileLock:
@@ -91,10 +49,7 @@ class FileLock:
             self._remove_made()
             if isinstance(error, StoreError):
                 raise
-            raise StoreError(
-                f"path: expected a directory that can be written to, got {error.strerror}:"
-                f" {self.file.parent.parent}."
-            ) from error
+            raise self._refusal(error) from error
 
     def _take(self) -> bool:
         """Take it, or return False where another writer has just ended and taken the file away."""
@@ -125,6 +80,7 @@ class FileLock:
             handle.close()
             return False
         self._handle = handle
+        _locks.add(self)
         try:
             handle.truncate(0)
             handle.write(json.dumps(this_owner()).encode())
@@ -140,12 +96,50 @@ class FileLock:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        assert self._handle is not None
-        self.file.unlink(missing_ok=True)
+        handle, self._handle = self._handle, None
+        if handle is None:  # a forked child has let go of it
+            return
+        if self._is_mine(handle):  # else the store was moved away, and this may be another's lock
+            self.file.unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # what could not be written is tried again here
-            self._handle.close()
-        self._handle = None
+            handle.close()
         self._remove_made()
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether this process took it and has not released it."""
+        return self._handle is not None
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the lock is held, and still lies where it was taken."""
+        return self._handle is not None and self._is_mine(self._handle)
+
+    def check_writable(self, make: Callable[[], None]) -> None:
+        """Make something beside the lock.
+
+        Raises
+        ------
+        StoreError
+            If nothing can be made there.
+        """
+        try:
+            make()
+        except OSError as error:
+            raise self._refusal(error) from error
+
+    def _refusal(self, error: OSError) -> StoreError:
+        return StoreError(
+            f"path: expected a directory that can be written to, got {error.strerror}:"
+            f" {self.file.parent.parent}."
+        )
+
+    def let_go(self) -> None:
+        """In a forked child: close its copy, so that the lock ends with the parent that took it."""
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            with contextlib.suppress(OSError):
+                handle.close()
 
     def _remove_made(self) -> None:
         """Take away what was made for the lock alone, when nothing came of it."""
@@ -173,45 +167,21 @@ class FileLock:
     def _is_mine(self, handle: IO[bytes]) -> bool:
         try:
             return os.path.samestat(os.fstat(handle.fileno()), os.stat(self.file))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
 
 
-def _machine() -> str | None:
-    """Return what tells a machine from others of the same name, where the system has it."""
-    try:
-        return Path("/etc/machine-id").read_text().strip() or None
-    except OSError:
-        return None
+_locks: weakref.WeakSet[FileLock] = weakref.WeakSet()
 
 
-def _processes() -> str | None:
-    """Return among which processes an id means one: each container has its own."""
-    try:
-        return os.readlink("/proc/self/ns/pid")
-    except OSError:
-        return None
+def _let_go_of_all() -> None:
+    for lock in list(_locks):
+        lock.let_go()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go_of_all)
 
 
 def _without_links(file: str, flags: int) -> int:
     return os.open(file, flags | os.O_NOFOLLOW, 0o666)
-
-
-def _boot() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return str(psutil.boot_time())
-
-
-def _start(pid: int) -> str | None:
-    """Return when a process began, as the system counts, or None if there is none."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return fields[19]  # in ticks since the boot, which no clock changes
-    except (OSError, IndexError):
-        pass
-    try:
-        return str(psutil.Process(pid).create_time())
-    except psutil.Error:
-        return None

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, final
+from typing import IO, Any, final
 
 from montezarr.errors import StoreError
 from montezarr.store import _faults
 from montezarr.store._digest import digest
+from montezarr.store.places._lock import FileLock
+from montezarr.store.places._staging import OWN, Staging
 
-OWN = "montezarr"
-"""The group of a store that holds what is about the store itself."""
-
-TEMPORARY = f"{OWN}/tmp"
 LOCK = f"{OWN}/lock"
 
 Pieces = Sequence[Any]
@@ -32,8 +29,6 @@ class Place(ABC):
     """As messages have it."""
 
     is_local: bool = False
-    is_left: bool = False
-    """Whether its writer is gone: then nothing is written any more, by threads that are still."""
 
     @abstractmethod
     def get(self, key: str) -> bytes | None:
@@ -130,6 +125,13 @@ class LocalPlace(Place):
 
     def __init__(self, path: Path):
         self.path, self.name = path, str(path)
+        self._staging = Staging(path)
+        self._held: FileLock | None = None
+        self._log: IO[bytes] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A worker has the directory of the session alone; the lock and the log are the driver's.
+        return {**self.__dict__, "_held": None, "_log": None}
 
     def get(self, key: str) -> bytes | None:
         """Return the content of a file."""
@@ -139,16 +141,14 @@ class LocalPlace(Place):
             return None
 
     def put(self, key: str, pieces: Pieces, *, durable: bool = False, number: int = 0) -> None:
-        """Write beside, in a directory of their own that readers do not see, and rename."""
-        temporary = self.path / TEMPORARY / secrets.token_hex(8)
-        target = self._file(key)
+        """Write beside, in a directory of this session that readers do not see, and rename."""
+        temporary, target = self._staging.new_file(), self._file(key)
         _faults.reach("chunk.before_write", number)
         try:
             try:
                 file = temporary.open("xb", buffering=0)
-            except FileNotFoundError:
-                temporary.parent.mkdir(parents=True, exist_ok=True)
-                file = temporary.open("xb", buffering=0)
+            except FileNotFoundError as error:
+                raise self._staging.ended() from error
             with file:
                 for i, piece in enumerate(pieces):
                     _write_all(file, piece)
@@ -157,12 +157,8 @@ class LocalPlace(Place):
                 if durable:
                     os.fsync(file.fileno())
             _faults.reach("chunk.after_write", number)
-            self._check_not_left()
-            try:
-                os.replace(temporary, target)
-            except FileNotFoundError:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                os.replace(temporary, target)
+            self._check_held()
+            self._staging.move(temporary, target)
         except BaseException:
             with contextlib.suppress(OSError):
                 temporary.unlink()
@@ -191,28 +187,34 @@ class LocalPlace(Place):
                 parent.rmdir()
 
     def append(self, key: str, data: bytes, *, durable: bool = False) -> None:
-        """Write to the end of a file, in one go."""
-        with self._file(key).open("ab", buffering=0) as file:
-            before = file.tell()
-            try:
-                if _faults.is_armed("commit.torn", chunk := _faults.chunk_in(data)):
-                    _write_all(file, data[: len(data) // 2])
-                    _faults.reach("commit.torn", chunk)
-                _write_all(file, data)
-            except OSError:
-                with contextlib.suppress(OSError):
-                    file.truncate(before)
-                raise
-            if durable:
-                os.fsync(file.fileno())
+        """Write to the end of a file, in one go: to the very one that this writer knows."""
+        self._check_held()
+        file = self._opened_log(key)
+        before = file.seek(0, os.SEEK_END)
+        try:
+            if _faults.is_armed("commit.torn", chunk := _faults.chunk_in(data)):
+                _write_all(file, data[: len(data) // 2])
+                _faults.reach("commit.torn", chunk)
+            _write_all(file, data)
+        except OSError:
+            with contextlib.suppress(OSError):
+                file.truncate(before)
+            raise
+        if durable:
+            os.fsync(file.fileno())
 
     def read_log(self, key: str) -> bytes | None:
-        """Return the content of a file."""
+        """Return the content of a file, which is the log of this session if there is one."""
+        if self._held is not None and self.size(key) is not None:
+            self._opened_log(key)
         return self.get(key)
 
     def put_log(self, key: str, data: bytes, *, durable: bool = False) -> None:
         """Write a file anew."""
         self.put(key, [data], durable=durable, number=-1)
+        self._close_log()
+        if self._held is not None:
+            self._opened_log(key)
 
     def objects(self) -> Iterator[str]:
         """Yield the files, by their path from the root."""
@@ -236,15 +238,24 @@ class LocalPlace(Place):
         """Return the directory."""
         return self.path
 
-    def lock(self) -> Any:
-        """Lock a file in the directory, which is made if need be."""
-        from montezarr.store.places._lock import FileLock
-
-        return FileLock(self._file(LOCK))
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Lock a file in the directory, which is made if need be, and make a session."""
+        with FileLock(self._file(LOCK)) as held:
+            try:
+                held.check_writable(self._staging.begin)
+                self._held = held
+                yield
+            finally:
+                self._close_log()
+                self._held = None
+                if held.is_taken:  # not in a child that was forked in here
+                    self._staging.end()
 
     def clean(self) -> None:
-        """Remove temporary files, of which no other writer is."""
-        shutil.rmtree(self.path / TEMPORARY, ignore_errors=True)
+        """Remove what this session left half done."""
+        if self._held is not None and self._held.is_taken:
+            self._staging.empty()
 
     def take(
         self,
@@ -263,8 +274,7 @@ class LocalPlace(Place):
             super().take(key, source, source_key, durable=durable, facts=facts)
             return
         target, file = self._file(key), source._file(source_key)
-        temporary = self.path / TEMPORARY / secrets.token_hex(8)
-        temporary.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self._staging.new_file()
         try:
             try:
                 os.link(file, temporary)
@@ -274,8 +284,8 @@ class LocalPlace(Place):
             if durable:
                 with temporary.open("rb") as handle:  # whoever wrote it may not have done so
                     os.fsync(handle.fileno())
-            target.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(temporary, target)
+            self._check_held()
+            self._staging.move(temporary, target)
         finally:
             # Where both are links to one file, too: renaming does nothing and leaves the first one.
             with contextlib.suppress(OSError):
@@ -292,9 +302,29 @@ class LocalPlace(Place):
                 raise StoreError(f"path: expected no links in a store, got one: {file}.")
         return file
 
-    def _check_not_left(self) -> None:
-        if self.is_left:
-            raise StoreError(f"path: expected a writer, got none any more: {self}.")
+    def _check_held(self) -> None:
+        """Raise in a driver whose lock, and so whose store, is not at this path any more."""
+        if self._held is not None and not self._held.is_held:
+            raise self._staging.ended()
+
+    def _opened_log(self, key: str) -> IO[bytes]:
+        """Return the log, open as long as the session: so no other file can pass for it."""
+        file = self._file(key)
+        try:
+            if self._log is None:
+                handle = os.open(file, os.O_WRONLY | os.O_APPEND)
+                self._log = os.fdopen(handle, "ab", buffering=0)
+            is_same = os.path.samestat(os.fstat(self._log.fileno()), os.lstat(file))
+        except FileNotFoundError as error:
+            raise self._staging.ended() from error
+        if not is_same:
+            raise self._staging.ended()
+        return self._log
+
+    def _close_log(self) -> None:
+        log, self._log = self._log, None
+        if log is not None:
+            log.close()
 
     def _sync_directories(self, file: Path) -> None:
         """Make the names on the way to a file durable."""

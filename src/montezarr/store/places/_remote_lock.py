@@ -11,8 +11,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
+from montezarr._owner import describe_owner, is_dead, is_here, this_owner
 from montezarr.errors import MontezarrWarning, StoreError, StoreLockedError
-from montezarr.store.places._lock import describe_owner, is_dead, is_here, this_owner
 from montezarr.store.places._place import LOCK
 from montezarr.store.places._remote_store import RemoteStore
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from montezarr._beside import written_beside
 from montezarr._checks import check_choice, check_int, type_error, value_error
 from montezarr.errors import ReplayError, StoreError, StoreExistsError, StoreNotFoundError
 from montezarr.lazy import show_bytes
@@ -186,14 +186,9 @@ def put_document(path: Path, data: bytes) -> None:
             f"path: expected the file of a montezarr.VirtualStore or nothing, got another one:"
             f" {path}. It is left as it is; choose another path."
         )
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        try:
-            with beside.open("xb") as file:
-                file.write(data)
-            os.replace(beside, path)
-        finally:
-            beside.unlink(missing_ok=True)
+        with written_beside(path) as temporary:
+            temporary.write_bytes(data)
     except OSError as error:
         raise StoreError(f"path: expected a place to write to, got {error}.") from error
 

@@ -1,0 +1,114 @@
+"""Which backend is in force: the innermost ``with`` block of the context that entered it.
+
+A context is a thread, or an asyncio task (`contextvars`). Dask's configuration is one for the whole
+process, so it gets one scheduler, which looks up the backend of the context that computes.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextvars import ContextVar
+from typing import Any, Protocol
+
+import dask
+from dask.base import get_scheduler
+from dask.threaded import get as threaded_get
+
+from montezarr.backends._client import active_client
+
+BlockStack = tuple["InBlock", ...]
+
+
+class InBlock(Protocol):
+    """What a ``with`` block puts in force: a `montezarr.backends.Backend`."""
+
+    @property
+    def scheduler(self) -> Any:
+        """What Dask takes as ``scheduler=``."""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has its workers."""
+
+
+_stack: ContextVar[BlockStack] = ContextVar("montezarr_backends", default=())
+
+_lock = threading.Lock()
+_blocks = 0
+_before: Any = None
+"""What Dask was configured with before the first block; None for nothing."""
+
+
+def in_force() -> Any:
+    """Return the backend of the innermost with block of this context, None where there is none."""
+    stack = _stack.get()
+    return stack[-1] if stack else None
+
+
+def come_into_force(backend: InBlock) -> None:
+    """Put a backend in force in this context, and our scheduler into Dask's configuration."""
+    global _blocks, _before
+    with _lock:
+        if _blocks == 0:
+            _before = dask.config.get("scheduler", None)
+            dask.config.set(scheduler=_SCHEDULER)
+        _blocks += 1
+    _stack.set((*_stack.get(), backend))
+
+
+def go_out_of_force(backend: InBlock) -> None:
+    """Take a backend out of force, also where blocks end out of order or in another context."""
+    global _blocks, _before
+    stack = _stack.get()
+    places = [i for i, entry in enumerate(stack) if entry is backend]
+    if places:
+        _stack.set((*stack[: places[-1]], *stack[places[-1] + 1 :]))
+    with _lock:
+        _blocks -= 1
+        if _blocks > 0:
+            return
+        if dask.config.get("scheduler", None) is _SCHEDULER:  # else somebody has set another since
+            if _before is None:
+                dask.config.config.pop("scheduler", None)
+            else:
+                dask.config.set(scheduler=_before)
+        _before = None
+
+
+def configured_scheduler() -> Any:
+    """Return what Dask is configured with, not counting what a with block put there; or None."""
+    found = dask.config.get("scheduler", None)
+    return _before if found is _SCHEDULER else found
+
+
+class _ContextScheduler:
+    """What Dask calls to compute a graph while any block is in force; pickled as a name."""
+
+    def __call__(self, dsk: Any, keys: Any, **options: Any) -> Any:
+        """Compute the keys of a graph where this context says, or as if there were no block."""
+        running = [backend for backend in _stack.get() if backend.is_running]
+        wanted = running[-1].scheduler if running else _before
+        if wanted is not None:
+            get = get_scheduler(scheduler=wanted)
+        else:  # what Dask does with arrays where nothing is configured
+            client = active_client()
+            get = threaded_get if client is None else client.get
+        return get(dsk, keys, **options)
+
+    def __reduce__(self) -> Any:
+        # Dask's configuration, which holds this, travels to the workers of a new cluster.
+        return str, ("synchronous",)
+
+
+_SCHEDULER = _ContextScheduler()
+
+
+def _forget_blocks() -> None:
+    """In a forked child no block has workers, and another thread may have held the lock."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_blocks)
