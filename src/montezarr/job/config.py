@@ -26,6 +26,7 @@ SCHEMA: dict[str, dict[str, Types]] = {
         "dt": (int, float, str),
         "x0": (int, float, str),
         "seed": (int, list),
+        "stream": (str,),
         "dtype": (str,),
         "keep": (int, list),
         "chunks": (int,),

@@ -88,7 +88,9 @@ def prepare(config: Config) -> Prepared:
             raise config.error("run", "x0", '"last" needs [data] file.')
         x0 = float(prices[-1])
     arguments: dict[str, Any] = {
-        key: run[key] for key in ("n_paths", "T", "seed", "dtype", "keep", "chunks") if key in run
+        key: run[key]
+        for key in ("n_paths", "T", "seed", "stream", "dtype", "keep", "chunks")
+        if key in run
     }
     if "dt" in run:
         arguments["dt"] = number_of(config, "run", "dt", 1.0)
