@@ -215,8 +215,8 @@ def test_stores_carry_the_stream(tmp_path):
     longer = mz.simulate(GBM, 5000, 4, x0=1.0, seed=42, stream="a")
     assert more.x.values.tolist() == longer.x.values.tolist()
     assert mz.replay(more, 4999).x.values.tolist() == longer.x.values[4999].tolist()
+    other = mz.simulate(GBM, 3000, 4, x0=1.0, seed=42, stream="b", chunks=1024)
     with pytest.raises(mz.StoreMismatchError, match=r"seed\.stream: 'a' there, 'b' here"):
-        other = mz.simulate(GBM, 3000, 4, x0=1.0, seed=42, stream="b", chunks=1024)
         mz.write(other, tmp_path / "all.zarr")
 
 

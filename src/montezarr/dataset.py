@@ -84,8 +84,8 @@ def simulate(
 ) -> xr.Dataset:
     """Return the paths of a process as a lazy Dataset; nothing is drawn until it is computed.
 
-    Path i is a function of the process, the grid, its x0, the seed, the dtype and i: not of
-    n_paths, chunks, scheduler or order.
+    Path i is a function of the process, the grid, its x0, the seed, the stream, the dtype and i:
+    not of n_paths, chunks, scheduler or order.
 
     Parameters
     ----------

@@ -6,10 +6,9 @@ which anyone can recreate without this package. A batch sampler draws block b fr
 
 A run on a named stream has ``(STREAM_PREFIX, *stream_words(name))`` in front of all of these.
 
-NumPy makes one list of 32-bit words of a seed: its entropy, filled up with zeros to four words where
-a spawn key follows, and the words of the spawn key. Seeds whose lists agree up to zeros at the
-end of four words are one seed: 42, ``[42]`` and ``[42, 0]``, or path 0 of 42 and the seed
-``[42, 0, 0, 0, 0]``.
+NumPy makes one list of 32-bit words of a seed: its entropy, filled up with zeros to four words,
+and the words of the spawn key. Seeds with one list are one seed: 42, ``[42]`` and ``[42, 0]``, or
+path 0 of 42 and the seed ``[42, 0, 0, 0, 0]``.
 """
 
 from __future__ import annotations
