@@ -422,7 +422,8 @@ class Plan:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as JSON."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        names = [name for name in self.__slots__ if self.noise or name != "noise"]
+        return {name: getattr(self, name) for name in names}
 
     def __repr__(self) -> str:
         return str(self)

@@ -22,6 +22,7 @@ from montezarr.observed._feed import Cuts, Feed, no_cuts
 from montezarr.observed._memory import MemoryFeed
 from montezarr.observed._noise import lazy_data, noise_of, warn_of_sums
 from montezarr.observed._observer import Chain, Observer, is_pathwise, observed_schema
+from montezarr.observed._paths import PathIndices, path_indices
 from montezarr.observed._program import Program, Unlike, program_of
 from montezarr.observed._schema import (
     PATH,
@@ -45,6 +46,7 @@ __all__ = [
     "DrawnFeed",
     "Feed",
     "Observed",
+    "PathIndices",
     "Schema",
     "as_dataset",
     "feed_of",
@@ -52,6 +54,7 @@ __all__ = [
     "lazy_data",
     "no_cuts",
     "noise_of",
+    "path_indices",
     "run_behind",
     "schema_of",
     "warn_of_sums",

@@ -74,8 +74,8 @@ def made_of(task: Task, known: Mapping[Any, Terms]) -> Terms:
     # Dask calls a function of arrays without dimensions through another one.
     function = task.kwargs.get("enforce_dtype_function", task.func)
     function = function.value if isinstance(function, DataNode) else function
-    names = {_name(part) for part in _functions(function)}
-    operator = _operator(function)
+    names = {_name(part) for part in all_functions(function)}
+    operator = operator_of(function)
     if names & _MASKS:
         return Terms()
     if "getitem" in names:
@@ -100,7 +100,7 @@ def made_of(task: Task, known: Mapping[Any, Terms]) -> Terms:
     return _other(ordered if ordered else needed)
 
 
-def _functions(function: Any) -> Iterator[Any]:
+def all_functions(function: Any) -> Iterator[Any]:
     """Yield the functions that one is put together from."""
     for part in functions_in(function):
         chain = getattr(part, "funcs", None)  # a composition of toolz, such as of reductions
@@ -114,7 +114,7 @@ def _name(function: Any) -> str:
     return str(getattr(function, "__name__", ""))
 
 
-def _operator(function: Any) -> str:
+def operator_of(function: Any) -> str:
     """Return the name of an operator or ufunc; empty for other functions."""
     if isinstance(function, functools.partial) and not function.args:
         function = function.func

@@ -310,8 +310,8 @@ def _check_files(place: Place, name: str, node: Mapping[str, Any], info: Mapping
             if key not in sizes or (size is not None and sizes[key] != size):
                 raise StoreError(
                     f"path: expected {n_chunks:,} chunks of {name!r}, got none for paths from"
-                    f" {chunk * info['chunk']:,} on: {place}. Call montezarr.repair, or write with"
-                    " the same Dataset, to draw them again."
+                    f" {info['first_path'] + chunk * info['chunk']:,} on: {place}. Call"
+                    " montezarr.repair, or write with the same Dataset, to draw them again."
                 )
 
 
