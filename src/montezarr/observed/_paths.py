@@ -67,8 +67,8 @@ def path_indices(ds: xr.Dataset, name: str) -> PathIndices:
     origins = origins_behind([variable.data])
     if origins:
         try:
-            found = indices_of(variable.data, variable.dims.index(PATH), origins)
-            return PathIndices(_compact(found))
+            lazily = indices_of(variable.data, variable.dims.index(PATH), origins)
+            return PathIndices(_compact(lazily))
         except Exception:  # also of graphs as another version of Dask may have them
             own = _own_indices(ds)
             return PathIndices(None, UNKNOWN) if own is None else own
