@@ -185,6 +185,14 @@ def test_other_kinds_of_random_numbers_are_other_noise():
     assert np.corrcoef(one.values.ravel(), brownian.values.ravel())[0, 1] < 0.3
 
 
+def test_one_seed_may_be_written_in_several_ways():
+    padded, exact = run(50.0, seed=[42, 0]).x, run(50.0, seed=np.random.SeedSequence(42)).x
+    for other in (padded, exact):
+        assert len(caught(lambda: mz.reduce(A + other, "mean"))[0]) == 1
+    longer = run(50.0, seed=[42, 0, 0, 0, 0]).x
+    assert caught(lambda: mz.reduce(A + longer, "mean"))[0] == []
+
+
 def test_a_run_that_starts_where_another_ends_is_one_run():
     chained = mz.simulate(mz.BrownianMotion(), 4096, T=3, x0=end(A), seed=7, chunks=1024)
     assert mz.plan(chained.x).noise == ""

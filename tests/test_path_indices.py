@@ -114,6 +114,13 @@ def test_a_store_of_some_paths_carries_the_index(part):
     np.testing.assert_array_equal(whole.x_max_path, mz.reduce(X, "max").x_max_path)
 
 
+def test_a_virtual_store_carries_the_index(monkeypatch):
+    for most in (10**5, 1):  # as `simulate` returns it, and as a store that is opened
+        monkeypatch.setattr("montezarr.store.virtual._store.MOST_TASKS", most)
+        store = mz.VirtualStore(DS.attrs["montezarr"], n_paths=N, chunks=1024)
+        check(store.to_dataset().isel(path=slice(1500, 2600)), INDEX[1500:2600])
+
+
 def test_ranks_groups_streams_and_lazy_results_carry_it_too(part):
     stored = mz.open(part)
     last = stored.x.isel(time=-1)

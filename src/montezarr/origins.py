@@ -9,11 +9,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import xarray as xr
 from dask.base import is_dask_collection
 
 from montezarr import lazy
 from montezarr.lazy import Run
 from montezarr.recipe import fingerprint
+from montezarr.seeding import as_root_seed
+
+PATH = "path"
 
 MOST = 1024
 """Variables of opened stores that are remembered, those that were opened last."""
@@ -57,8 +61,15 @@ class Origin:
     @property
     def noise(self) -> str:
         """What two runs agree in that are driven by the same random numbers."""
-        stream = _STREAMS.get(str(self.recipe.get("sampler")), "paths")
-        return json.dumps([self.recipe.get("seed"), stream], sort_keys=True)
+        kind = _STREAMS.get(str(self.recipe.get("sampler")), "paths")
+        seed: Any = self.recipe.get("seed")
+        try:  # by its state: seeds that are written in several ways may be one
+            root = as_root_seed(seed)
+            sequence = root.sequence() if kind == "draws" else root.path_sequence(0)
+            seed = sequence.generate_state(4).tolist()
+        except (TypeError, ValueError):  # of a store of somebody else
+            pass
+        return json.dumps([seed, kind], sort_keys=True)
 
     @property
     def model(self) -> str:
@@ -78,11 +89,20 @@ _stored: OrderedDict[str, Origin] = OrderedDict()
 _lock = threading.Lock()
 
 
-def remember(name: str, origin: Origin) -> None:
-    """Note where an array of an opened store is from; its name in the graph stands for it."""
+def remember(ds: xr.Dataset, recipe: Mapping[str, Any], first: int = 0) -> None:
+    """Note from where the lazy variables of an opened store are, from path `first` on.
+
+    The name of an array in the graph stands for it.
+    """
     with _lock:
-        _stored[name] = origin
-        _stored.move_to_end(name)
+        for variable in ds.data_vars.values():
+            data = variable.data
+            if PATH not in variable.dims or not is_dask_collection(data):
+                continue
+            axis = variable.dims.index(PATH)
+            chunk = max(data.chunks[axis], default=1)
+            _stored[data.name] = Origin(recipe, axis, data.shape, chunk, first)
+            _stored.move_to_end(data.name)
         while len(_stored) > MOST:
             _stored.popitem(last=False)
 

@@ -81,7 +81,7 @@ def _place(
             if missing:
                 waiting += missing
             else:
-                known[here] = _made(here, task, tasks, graph.layers.get(name), known)
+                known[here] = _made(task, tasks, graph.layers.get(name), known)
     place: Placed | None = known[key]
     return place
 
@@ -92,7 +92,7 @@ def _source(origin: Origin, block: tuple[int, ...]) -> Placed:
     return Placed(np.arange(start, stop) + origin.first, origin.axis, len(origin.shape))
 
 
-def _made(key: Any, task: Any, tasks: Any, layer: Any, known: Mapping[Any, Any]) -> Placed | None:
+def _made(task: Any, tasks: Any, layer: Any, known: Mapping[Any, Any]) -> Placed | None:
     if isinstance(task, Alias):
         return known[task.target]  # type: ignore[no-any-return]
     places = [known[needed] for needed in sorted(task.dependencies, key=str)]
@@ -109,7 +109,7 @@ def _made(key: Any, task: Any, tasks: Any, layer: Any, known: Mapping[Any, Any])
     if "concatenate_shaped" in names:
         return _merged(_places_in(task.args[0], known), tuple(values[0]))
     if isinstance(layer, Blockwise):
-        return _blockwise(layer, key, known, task)
+        return _blockwise(layer, known, task)
     keywords = _keywords(task)
     if "axis" in keywords:
         return _reduced(places, keywords["axis"], bool(keywords.get("keepdims", False)))
@@ -177,7 +177,7 @@ def _reduced(places: Sequence[Placed | None], axes: Any, keepdims: bool) -> Plac
     return Placed(place.paths, place.axis - below, place.ndim - len(gone))
 
 
-def _blockwise(layer: Blockwise, key: Any, known: Mapping[Any, Any], task: Task) -> Placed:
+def _blockwise(layer: Blockwise, known: Mapping[Any, Any], task: Task) -> Placed:
     """Return the paths of a block of a function that takes each path for itself."""
     out = tuple(layer.output_indices)
     axes = {name: tuple(index) for name, index in layer.indices if index is not None}

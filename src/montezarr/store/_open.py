@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from dask.base import is_dask_collection, normalize_token
+from dask.base import normalize_token
 from zarr.abc.store import Store
 from zarr.buffer import default_buffer_prototype
 from zarr.storage import LocalStore, MemoryStore, WrapperStore
@@ -22,7 +22,6 @@ from montezarr._checks import check_choice
 from montezarr.dataset import ATTRIBUTE
 from montezarr.errors import MontezarrError, StoreError, StoreExistsError, StoreNotFoundError
 from montezarr.lazy import MAX_CHUNKS_HARD
-from montezarr.origins import Origin
 from montezarr.store._digest import digest
 from montezarr.store._results import ORDER, RESULTS
 from montezarr.store._where import place_of, read_root_document
@@ -136,21 +135,11 @@ def open_place(place: Place) -> xr.Dataset:
     if info["first_path"]:
         attrs["montezarr_first_path"] = info["first_path"]
     ds.attrs = attrs
-    recipe = load_json(state[ATTRIBUTE], ATTRIBUTE)
+    origins.remember(ds, load_json(state[ATTRIBUTE], ATTRIBUTE), info["first_path"])
     for variable in ds.data_vars.values():
-        _remember(variable, recipe, info["first_path"])
         if "masked_value" in variable.attrs:  # see `montezarr.dataset.masked_attribute`
             variable.encoding["masked_value"] = variable.attrs["masked_value"]
     return ds
-
-
-def _remember(variable: xr.DataArray, recipe: dict[str, Any], first: int) -> None:
-    """Note of which paths of which run a variable is."""
-    if PATH not in variable.dims or not is_dask_collection(variable.data):
-        return
-    axis, data = variable.dims.index(PATH), variable.data
-    chunk = max(data.chunks[axis], default=1)
-    origins.remember(data.name, Origin(recipe, axis, data.shape, chunk, first))
 
 
 class _Shown(WrapperStore[Store]):
