@@ -36,8 +36,17 @@ TABLE = {
     4: Level({"recipe", "described"}, "the run as a value: JSON, fingerprint, and words"),
     5: Level({"lazy", "initial"}, "recipe to Dask arrays; chunk policy; memory"),
     6: Level(
-        {"dataset", "replay", "backends", "cost", "choice", "progress", "watch"},
-        "simulate and replay; where tasks run, and which place for which run; progress",
+        {
+            "dataset",
+            "replay",
+            "origins",
+            "backends",
+            "cost",
+            "choice",
+            "progress",
+            "watch",
+        },
+        "simulate and replay; of which run lazy arrays are; where tasks run, and why; progress",
     ),
     7: Level(
         {"reduce", "stream", "observed", "store", "runs", "batches", "held"},

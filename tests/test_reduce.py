@@ -237,6 +237,10 @@ def test_what_xarray_makes_of_paths_is_folded_as_the_same_in_memory(x, part):
     obj = part(x)
     found = mz.reduce(obj, ["mean", "q05", "min"])
     memory = mz.reduce(obj.compute(scheduler="synchronous"), ["mean", "q05", "min"])
+    if obj.sizes["path"] < N or obj.data.name.startswith("getitem"):
+        # Of a selection only what is lazy knows its paths, for which see test_path_indices.py.
+        names = ["x_min_path", "x_max_path"]
+        found, memory = found.drop_vars(names), memory.drop_vars(names)
     xr.testing.assert_identical(found, memory)
 
 

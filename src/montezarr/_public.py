@@ -15,6 +15,7 @@ from montezarr.engine import MonteCarloEngine
 from montezarr.errors import (
     ArgumentTypeError,
     ArgumentValueError,
+    CommonNoiseWarning,
     ConfigError,
     MaskedPathsWarning,
     MemoryBudgetError,
@@ -100,6 +101,7 @@ __all__ = [
     "Autocorrelation",
     "Backend",
     "BrownianMotion",
+    "CommonNoiseWarning",
     "ConfigError",
     "Count",
     "Covariance",

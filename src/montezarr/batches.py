@@ -39,7 +39,9 @@ def batches(ds: xr.Dataset, size: int) -> Iterator[xr.Dataset]:
     Yields
     ------
     Dataset
-        ``ds.isel(path=slice(start, start + size))`` in memory; ``attrs["path_offset"]`` is start.
+        ``ds.isel(path=slice(start, start + size))`` in memory; ``attrs["path_offset"]`` is start,
+        the position in `ds`. That is the index in the run where `ds` has all paths from the first
+        one on; of a store of some paths, ``attrs["montezarr_first_path"]`` comes on top.
 
     Raises
     ------

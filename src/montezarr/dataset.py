@@ -27,7 +27,7 @@ from montezarr.initial import per_path, plain_scalars
 from montezarr.processes import Process
 from montezarr.recipe import FORMAT, RECIPE_KEYS, recipe_of
 from montezarr.sampling import EVENT_TIME, RETRIES, VECTORISED
-from montezarr.sampling.adapt import bind, choose_kind
+from montezarr.sampling.adapt import bind, check_no_parameter, choose_kind
 from montezarr.sampling.arguments import (
     ARGUMENTS,
     check_dtype,
@@ -35,7 +35,7 @@ from montezarr.sampling.arguments import (
     check_labels,
     unknown_argument,
 )
-from montezarr.seeding import BLOCK, as_root_seed
+from montezarr.seeding import BLOCK, RootSeed, as_root_seed
 
 ATTRIBUTE = "montezarr"
 """Name of the Dataset attribute that holds the recipe as JSON."""
@@ -75,6 +75,7 @@ def simulate(
     dt: float | None = None,
     times: Any = None,
     seed: Any = None,
+    stream: str | None = None,
     dtype: Any = None,
     chunks: int | None = None,
     keep: Any = None,
@@ -87,8 +88,8 @@ def simulate(
 ) -> xr.Dataset:
     """Return the paths of a process as a lazy Dataset; nothing is drawn until it is computed.
 
-    Path i is a function of the process, the grid, its x0, the seed, the dtype and i: not of
-    n_paths, chunks, scheduler or order.
+    Path i is a function of the process, the grid, its x0, the seed, the stream, the dtype and i:
+    not of n_paths, chunks, scheduler or order.
 
     Parameters
     ----------
@@ -114,7 +115,12 @@ def simulate(
         An increasing grid in place of T and dt.
     seed : int, sequence of int, SeedSequence, mapping or None
         Root entropy; None draws 128 fresh bits. The recipe records it, and ``seed=`` takes what
-        it records, ``ds.mz.recipe["seed"]``, so that the run can be repeated.
+        it records, ``ds.mz.recipe["seed"]``, so that the run can be repeated. One seed is one
+        noise for every process: two runs on it are not independent, path by path. That is wanted
+        where they are compared (common random numbers), and wrong where they are added.
+    stream : str, optional
+        A name: runs on one seed with other names, or none, are independent. It is in the recipe,
+        with the seed.
     dtype : str or dtype, optional
         float64 or float32 for real states, an integer type for counts and labels; the process's
         own by default. Paths of different dtypes have different draws.
@@ -172,7 +178,9 @@ def simulate(
     )
     if is_endless and chunks is not None:
         raise value_error("chunks", "None where n_paths is None", chunks)
-    root = as_root_seed(seed)
+    if not isinstance(seed, RootSeed):  # what was recorded before there was a stream keeps its rule
+        check_no_parameter(process, kind, "stream")
+    root = as_root_seed(seed, stream)
     on_error = check_choice("on_error", on_error, ("raise", "mask", "retry"))
     choice = check_choice("on_nonfinite", on_nonfinite, ("raise", "keep", "mask", "retry"))
     again = check_int("retries", retries, maximum=1000)

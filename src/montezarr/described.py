@@ -208,6 +208,8 @@ def plan_card(plan: Any, *, is_endless: bool) -> Card:
             ("memory", memory),
             ("all paths", f"{show_bytes(plan.total_bytes)}, {stored}"),
         ]
+    if plan.noise:
+        rows.append(("noise", plan.noise))
     if plan.reduction:
         memory = "" if plan.reduction_bytes is None else f", {show_bytes(plan.reduction_bytes)}"
         rows.append(("reduce", plan.reduction + memory + (" of memory" if memory else "")))

@@ -68,6 +68,7 @@ class MonteCarloEngine:
         n_jobs: int = -1,
         backend: Any = "auto",
         seed: Any = None,
+        stream: str | None = None,
         show_progress: bool = False,
         batch_size: int | None = None,
         dt: float | None = None,
@@ -105,6 +106,8 @@ class MonteCarloEngine:
             it chose and why.
         seed : int, sequence of int, SeedSequence or None
             Root entropy; None draws fresh entropy, which the metadata hold.
+        stream : str, optional
+            Name of the stream, as in `montezarr.simulate`: runs with other names are independent.
         show_progress : bool
             Show paths per second, time left and failures on standard error.
         batch_size : int, optional
@@ -142,7 +145,8 @@ class MonteCarloEngine:
         size = None if batch_size is None else check_int("batch_size", batch_size, minimum=1)
         count = check_int("n_paths", n_paths, minimum=1)
         self.dataset = simulate(
-            self.process, count, T, x0, dt=dt, times=times, seed=seed, dtype=dtype, labels=labels,
+            self.process, count, T, x0, dt=dt, times=times, seed=seed, stream=stream, dtype=dtype,
+            labels=labels,
             on_error=on_error, on_nonfinite=on_nonfinite, retries=retries,
             legacy_global_rng=self._is_legacy(), **kwargs,
         )  # fmt: skip

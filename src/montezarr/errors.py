@@ -7,6 +7,7 @@ from typing import Any
 __all__ = [
     "ArgumentTypeError",
     "ArgumentValueError",
+    "CommonNoiseWarning",
     "ConfigError",
     "MaskedPathsWarning",
     "MemoryBudgetError",
@@ -146,6 +147,29 @@ class MaskedPathsWarning(MontezarrWarning):
             " variables the number in their attribute masked_value, which a mean would count. If"
             " failing depends on the path, averages over the rest are biased towards the survivors."
         )
+
+
+class CommonNoiseWarning(MontezarrWarning):
+    """An expression adds variables of different runs that are driven by the same random numbers.
+
+    Without ``simulate(stream=...)`` one seed is one noise for every process; see "Random numbers"
+    in the documentation. Differences, contrasts, ratios and products bring no warning.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import montezarr as mz
+    >>> gbm = mz.GeometricBrownianMotion(mu=0.05, sigma=0.2)
+    >>> one = mz.simulate(gbm, n_paths=5000, T=1, x0=100.0, seed=42)
+    >>> two = mz.simulate(gbm, n_paths=5000, T=1, x0=50.0, seed=42)
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     found = mz.reduce(one.x + two.x, "std")
+    >>> [warning.category.__name__ for warning in caught]
+    ['CommonNoiseWarning']
+    >>> two = mz.simulate(gbm, n_paths=5000, T=1, x0=50.0, seed=42, stream="stock 2")
+    >>> found = mz.reduce(one.x + two.x, "std")  # independent, and no warning
+    """
 
 
 class ConfigError(MontezarrError, ValueError):

@@ -382,6 +382,9 @@ class Plan:
         Paths on which a compression was measured.
     equation : str
         Equation of the process and its parameters, or the parameters alone; may be empty.
+    noise : str
+        Of an expression of several runs: whether they are on common noise, one seed and stream, or
+        on independent noise. Empty for one run.
 
     Examples
     --------
@@ -415,10 +418,12 @@ class Plan:
     store_ratio: float | None = None
     measured: int = 0
     equation: str = ""
+    noise: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as JSON."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        names = [name for name in self.__slots__ if self.noise or name != "noise"]
+        return {name: getattr(self, name) for name in names}
 
     def __repr__(self) -> str:
         return str(self)

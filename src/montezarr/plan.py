@@ -14,7 +14,18 @@ from montezarr.choice import backend_of
 from montezarr.dataset import ATTRIBUTE, recipe_in
 from montezarr.described import Recipe
 from montezarr.lazy import Plan, Run
-from montezarr.observed import PATH, DrawnFeed, Feed, as_dataset, feed_of, run_behind
+from montezarr.observed import (
+    PATH,
+    DrawnFeed,
+    Feed,
+    as_dataset,
+    feed_of,
+    lazy_data,
+    noise_of,
+    run_behind,
+    warn_of_sums,
+)
+from montezarr.origins import Origin, origins_behind
 from montezarr.reduce import memory_of, prepare
 from montezarr.replay import run_of
 from montezarr.sampling import KINDS
@@ -38,7 +49,9 @@ def plan(
     Parameters
     ----------
     ds : Dataset or DataArray
-        From `simulate`, or made of it by xarray, or opened from a store.
+        From `simulate`, or made of it by xarray, or opened from a store. Of an expression of
+        several runs, the plan has the costs of all together, and says in `Plan.noise` whether they
+        are driven by the same random numbers.
     statistics : Statistic, str, or sequence or mapping of them, optional
         As for `montezarr.reduce`: then the plan has the memory of one pass of them too,
         `Plan.reduction_bytes`.
@@ -61,6 +74,11 @@ def plan(
     ArgumentTypeError, ArgumentValueError, ReplayError
         If `ds` does not come from `simulate`, or for arguments that `reduce` would refuse.
 
+    Warns
+    -----
+    CommonNoiseWarning
+        If an expression adds variables of different runs on one seed and stream.
+
     Examples
     --------
     >>> import montezarr as mz
@@ -70,15 +88,10 @@ def plan(
     >>> print(mz.plan(ds.x.isel(time=-1) ** 2, "mean").reduction.partition(",")[0])
     block by block (paths are drawn in any range
     """
-    run = _run(ds)
-    backend = backend_of(run)
-    found = lazy.plan_of(
-        run,
-        backend=str(backend),
-        seconds_per_path=cost.measure(run),
-        workers=backend.workers,
-        sampler=KINDS[run.sampling.kind],
-    )
+    origins = _origins(ds)
+    runs = {o.run.fingerprint: o.run for o in origins.values() if o.run is not None}
+    found = _together([_plan_of(run) for run in runs.values() or [_run(ds)]])
+    found = replace(found, noise=noise_of(origins))
     if storage is not None:
         if not isinstance(storage, Storage):
             raise type_error("storage", "a montezarr.Storage", storage)
@@ -89,8 +102,44 @@ def plan(
         size = memory_of(feed, layout)
         return replace(found, reduction=_reduction(feed), reduction_bytes=size)
     if dim not in getattr(ds, "dims", ()):
+        if origins:
+            warn_of_sums(ds)
         return found
     return replace(found, reduction=_reduction(feed_of(as_dataset(ds, dim), observe)))
+
+
+def _plan_of(run: Run) -> Plan:
+    backend = backend_of(run)
+    return lazy.plan_of(
+        run,
+        backend=str(backend),
+        seconds_per_path=cost.measure(run),
+        workers=backend.workers,
+        sampler=KINDS[run.sampling.kind],
+    )
+
+
+def _together(plans: list[Plan]) -> Plan:
+    """Return the plan of an expression of several runs, each of which is drawn."""
+    first = plans[0]
+    if len(plans) == 1:
+        return first
+    seconds = [plan.seconds_per_path for plan in plans]
+    names = dict.fromkeys(plan.process for plan in plans)
+    return replace(
+        first,
+        process=" and ".join(names),
+        sampler="; ".join(dict.fromkeys(plan.sampler for plan in plans)),
+        steps=max(plan.steps for plan in plans),
+        chunk_bytes=sum(plan.chunk_bytes for plan in plans),
+        tasks=sum(plan.tasks for plan in plans),
+        total_bytes=sum(plan.total_bytes for plan in plans),
+        store_bytes=sum(plan.store_bytes for plan in plans),
+        worker_bytes=sum(plan.worker_bytes for plan in plans),
+        peak_bytes=sum(plan.peak_bytes for plan in plans),
+        seconds_per_path=None if None in seconds else sum(s for s in seconds if s is not None),
+        equation="",
+    )
 
 
 def recipe_behind(obj: Any) -> Recipe:
@@ -106,6 +155,11 @@ def recipe_behind(obj: Any) -> Recipe:
         if found is not None:
             return Recipe(found.recipe)
     return Recipe(recipe_in(obj))
+
+
+def _origins(ds: Any) -> dict[str, Origin]:
+    """Return the arrays of paths that an object is made of."""
+    return origins_behind(lazy_data(ds)) if isinstance(ds, (xr.DataArray, xr.Dataset)) else {}
 
 
 def _run(ds: Any) -> Run:

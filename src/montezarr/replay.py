@@ -153,15 +153,16 @@ def replay(ds: xr.Dataset, path: int, *, process: Any = None) -> xr.Dataset:
     ds : Dataset
         From `simulate`, computed or not, or read back.
     path : int
-        Path index in the run, >= 0, whatever part of the run `ds` holds. It may lie beyond its
-        paths where x0 is common.
+        Path index in the run, >= 0, whatever part of the run `ds` holds: of
+        ``ds.isel(path=slice(1024, 2048))`` the first path is 1024, and no position is meant. It may
+        lie beyond the paths of `ds` where x0 is common.
     process : object, optional
         The sampler, where it is your own code and not alive in this process.
 
     Returns
     -------
     Dataset
-        The path with dims (time,), equal to ``ds.isel(path=path)``, in memory.
+        The path with dims (time,), equal to ``ds.isel(path=path)`` of the whole run, in memory.
 
     Raises
     ------

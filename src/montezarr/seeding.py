@@ -3,13 +3,20 @@
 Path i of a scalar sampler draws from ``np.random.default_rng(SeedSequence(seed, spawn_key=(i,)))``,
 which anyone can recreate without this package. A batch sampler draws block b from the child
 ``(BLOCK_PREFIX, b)``. Vectorised processes use the Philox key of the root (see `draws`).
+
+A run on a named stream has ``(STREAM_PREFIX, *stream_words(name))`` in front of all of these.
+
+NumPy makes one list of 32-bit words of a seed: its entropy, filled up with zeros to four words,
+and the words of the spawn key. Seeds with one list are one seed: 42, ``[42]`` and ``[42, 0]``, or
+path 0 of 42 and the seed ``[42, 0, 0, 0, 0]``.
 """
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from numbers import Integral
 from typing import Any
@@ -25,6 +32,10 @@ BLOCK = 1024
 # a block is ever the spawn key of a path. The value spells "montezar" in ASCII.
 BLOCK_PREFIX = 0x6D6F6E74657A6172
 
+# Ten words with those of the digest of a name, and paths and blocks have four at most: so no spawn
+# key on a named stream is ever one without. The value spells "mzstream" in ASCII.
+STREAM_PREFIX = 0x6D7A73747265616D
+
 
 @dataclass(frozen=True, slots=True)
 class RootSeed:
@@ -35,24 +46,33 @@ class RootSeed:
     entropy : tuple of int
         One integer, or the sequence of integers that the caller gave.
     is_sequence : bool
-        Whether the caller gave a sequence: NumPy mixes ``[5]`` and ``5`` alike, ``[5, 0]`` not.
+        Whether the caller gave a sequence. NumPy fills what is shorter than four words up with
+        zeros, so that ``5``, ``[5]`` and ``[5, 0]`` are one seed, ``[5, 0, 0, 0, 0]`` another one.
     spawn_key : tuple of int
         Spawn key of the SeedSequence that the caller gave, else empty.
     pool_size : int
         Pool size of the SeedSequence, in 32-bit words; NumPy's default is 4.
+    stream : str or None
+        Name of the stream, where the run is on one.
     """
 
     entropy: tuple[int, ...]
     is_sequence: bool = False
     spawn_key: tuple[int, ...] = ()
     pool_size: int = 4
+    stream: str | None = None
 
     def sequence(self, *spawn_key: int) -> np.random.SeedSequence:
-        """Return the root's SeedSequence, or its descendant at `spawn_key`."""
+        """Return the root's SeedSequence, or its descendant at `spawn_key`, on the stream."""
         entropy: Any = list(self.entropy) if self.is_sequence else self.entropy[0]
         return np.random.SeedSequence(
-            entropy, spawn_key=self.spawn_key + spawn_key, pool_size=self.pool_size
+            entropy, spawn_key=self.full_key(*spawn_key), pool_size=self.pool_size
         )
+
+    def full_key(self, *spawn_key: int) -> tuple[int, ...]:
+        """Return the whole spawn key of a descendant: the root's own, the stream's, and this."""
+        named = () if self.stream is None else (STREAM_PREFIX, *stream_words(self.stream))
+        return (*self.spawn_key, *named, *spawn_key)
 
     def philox_key(self) -> tuple[int, int]:
         """Return the two 32-bit words that key the counter-based draws."""
@@ -83,6 +103,8 @@ class RootSeed:
             out["spawn_key"] = [str(word) for word in self.spawn_key]
         if self.pool_size != 4:
             out["pool_size"] = self.pool_size
+        if self.stream is not None:
+            out["stream"] = self.stream
         return out
 
     @classmethod
@@ -95,7 +117,37 @@ class RootSeed:
             is_sequence=isinstance(entropy, list),
             spawn_key=tuple(int(word) for word in data.get("spawn_key", [])),
             pool_size=int(data.get("pool_size", 4)),
+            stream=check_stream(data.get("stream")),
         )
+
+
+@lru_cache(maxsize=64)
+def stream_words(stream: str) -> tuple[int, ...]:
+    """Return the eight 32-bit words of the SHA-256 of a name in UTF-8, each little-endian."""
+    digest = hashlib.sha256(stream.encode()).digest()
+    return tuple(np.frombuffer(digest, "<u4").tolist())
+
+
+def check_stream(stream: Any) -> str | None:
+    """Return the name of a stream, or None where none is given.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If it is no text, or empty, or not to be written in UTF-8.
+    """
+    if stream is None:
+        return None
+    expected = "a name, as text that is not empty, or None"
+    if not isinstance(stream, str):
+        raise type_error("stream", expected, stream)
+    try:
+        stream.encode()
+    except UnicodeEncodeError as error:
+        raise value_error("stream", expected, stream, "It cannot be written in UTF-8.") from error
+    if not stream:
+        raise value_error("stream", expected, stream)
+    return str(stream)
 
 
 @lru_cache(maxsize=64)
@@ -104,7 +156,7 @@ def _philox_key(root: RootSeed) -> tuple[int, int]:
     return int(low), int(high)
 
 
-def as_root_seed(seed: Any) -> RootSeed:
+def as_root_seed(seed: Any, stream: Any = None) -> RootSeed:
     """Return the root of a run from what the caller gave.
 
     Parameters
@@ -112,6 +164,8 @@ def as_root_seed(seed: Any) -> RootSeed:
     seed : int, sequence of int, SeedSequence, mapping or None
         Non-negative entropy of any size. None draws 128 fresh bits from the operating system. A
         mapping is what `RootSeed.to_dict` writes, as it stands in the recipe of a run.
+    stream : str, optional
+        Name of the stream; None leaves that of a recorded seed as it is.
 
     Raises
     ------
@@ -120,6 +174,12 @@ def as_root_seed(seed: Any) -> RootSeed:
     ArgumentValueError
         For a negative integer, an empty sequence, or a mapping that is no seed.
     """
+    name = check_stream(stream)
+    root = _root_of(seed)
+    return root if name is None else replace(root, stream=name)
+
+
+def _root_of(seed: Any) -> RootSeed:
     expected = "a non-negative integer, a sequence of them, a SeedSequence or None"
     if seed is None:
         return RootSeed((secrets.randbits(128),))
@@ -169,7 +229,7 @@ def _entropy(word: Any, expected: str) -> int:
     return int(word)
 
 
-def generate_path_seeds(seed: Any, n_paths: int) -> list[int]:
+def generate_path_seeds(seed: Any, n_paths: int, *, stream: str | None = None) -> list[int]:
     """Return one distinct 64-bit integer seed per path, for code outside montezarr.
 
     Seed i comes from the SeedSequence of path i, so the first n of a longer list are the list of
@@ -183,6 +243,8 @@ def generate_path_seeds(seed: Any, n_paths: int) -> list[int]:
         Root entropy, as in `simulate`.
     n_paths : int
         How many seeds, at least 0.
+    stream : str, optional
+        Name of the stream, as in `simulate`.
 
     Returns
     -------
@@ -195,7 +257,7 @@ def generate_path_seeds(seed: Any, n_paths: int) -> list[int]:
     >>> mz.generate_path_seeds(42, 2)
     [16138347438539916964, 134183728835869882]
     """
-    root = as_root_seed(seed)
+    root = as_root_seed(seed, stream)
     count = check_int("n_paths", n_paths)
     seen: set[int] = set()
     out: list[int] = []
@@ -215,7 +277,7 @@ def generate_path_seeds(seed: Any, n_paths: int) -> list[int]:
 def describe_seed(root: RootSeed, *spawn_key: int) -> str:
     """Return the Python expression that recreates a stream of this run."""
     entropy = list(root.entropy) if root.is_sequence else root.entropy[0]
-    key = root.spawn_key + spawn_key
+    key = root.full_key(*spawn_key)
     suffix = f", spawn_key={key!r}" if key else ""
     suffix += f", pool_size={root.pool_size}" if root.pool_size != 4 else ""
     return f"np.random.SeedSequence({show(entropy, 200)}{suffix})"

@@ -77,13 +77,14 @@ class Draws:
         n: int = 1,
         dtype: Any = "float64",
         implementation: str | None = None,
+        stream: str | None = None,
     ) -> Draws:
-        """Return the draws of paths start ... start+n-1 of a run with this seed.
+        """Return the draws of paths start ... start+n-1 of a run with this seed, on this stream.
 
         Raises
         ------
         ArgumentTypeError, ArgumentValueError
-            For a seed, range, dtype or implementation that is not accepted.
+            For a seed, range, dtype, implementation or stream that is not accepted.
         """
         first = check_int("start", start)
         count = check_int("n", n, maximum=MAX_INDEX - first)
@@ -94,7 +95,8 @@ class Draws:
         check_choice("dtype", name, ("float64", "float32"))
         default = "kernel" if has_kernel() else "reference"
         chosen = check_choice("implementation", implementation or default, ("kernel", "reference"))
-        return cls(as_root_seed(seed).philox_key(), first, count, name, chosen)  # type: ignore[arg-type]
+        key = as_root_seed(seed, stream).philox_key()
+        return cls(key, first, count, name, chosen)  # type: ignore[arg-type]
 
     def uniform(self, steps: int | range, slot: int = 0) -> NDArray[Any]:
         """Return uniform numbers on [0, 1), multiples of 2**-53 (float64) or 2**-24 (float32)."""

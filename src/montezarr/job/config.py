@@ -32,6 +32,7 @@ SCHEMA: dict[str, dict[str, Types]] = {
         "dt": (int, float, str),
         "x0": (int, float, str, list, dict),
         "seed": (int, list),
+        "stream": (str,),
         "dtype": (str,),
         "keep": (int, list),
         "chunks": (int,),

@@ -85,7 +85,9 @@ def prepare(config: Config) -> Prepared:
     run = config.sections["run"]
     x0 = _x0(config, process, prices)
     arguments: dict[str, Any] = {
-        key: run[key] for key in ("n_paths", "T", "seed", "dtype", "keep", "chunks") if key in run
+        key: run[key]
+        for key in ("n_paths", "T", "seed", "stream", "dtype", "keep", "chunks")
+        if key in run
     }
     if "dt" in run:
         arguments["dt"] = number_of(config, "run", "dt", 1.0)

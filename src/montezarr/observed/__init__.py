@@ -21,7 +21,9 @@ from montezarr.observed._drawn import DrawnFeed
 from montezarr.observed._feed import Cuts, Feed, no_cuts
 from montezarr.observed._labels import are_codes, in_state, labels_in_recipe, labels_of
 from montezarr.observed._memory import MemoryFeed
+from montezarr.observed._noise import lazy_data, noise_of, warn_of_sums
 from montezarr.observed._observer import Chain, Observer, is_pathwise, observed_schema
+from montezarr.observed._paths import PathIndices, path_indices
 from montezarr.observed._program import Program, Unlike, program_of
 from montezarr.observed._schema import (
     PATH,
@@ -44,6 +46,7 @@ __all__ = [
     "DrawnFeed",
     "Feed",
     "Observed",
+    "PathIndices",
     "Schema",
     "are_codes",
     "as_dataset",
@@ -51,9 +54,13 @@ __all__ = [
     "in_state",
     "labels_in_recipe",
     "labels_of",
+    "lazy_data",
     "no_cuts",
+    "noise_of",
+    "path_indices",
     "run_behind",
     "schema_of",
+    "warn_of_sums",
 ]
 
 TRIAL = {"sample": 2 * BLOCK, "sample_paths": 2 * BLOCK}
@@ -82,6 +89,11 @@ def feed_of(ds: xr.Dataset, observe: Callable[[xr.Dataset], Any] | None = None) 
         If `observe` is no such function.
     SamplerError
         If the sampler fails on its first paths.
+
+    Warns
+    -----
+    CommonNoiseWarning
+        If an expression adds variables of different runs on one seed and stream.
     """
     if observe is not None:
         check_callable("observe", observe, "(Dataset in memory)")
@@ -94,6 +106,7 @@ def feed_of(ds: xr.Dataset, observe: Callable[[xr.Dataset], Any] | None = None) 
             ds, schema, _somewhere(), observe=observer, how="in memory",
             key=lambda: _key(tokenize(ds), observe),
         )  # fmt: skip
+    warn_of_sums(ds)
     reason = "some variables are in memory"
     run = _run_of(ds) if all(lazies) else None
     if run is None and ds.sizes[PATH] >= lazy.ENDLESS:

@@ -93,9 +93,11 @@ class Feed(ABC):
 
 @contextmanager
 def told(start: int, stop: int) -> Iterator[None]:
-    """Note on an exception which paths it came from."""
+    """Note on an exception from where it came: a selection has its paths at other positions."""
     try:
         yield
     except Exception as error:
-        error.add_note(f"while paths {start} to {stop - 1} were folded into statistics")
+        error.add_note(
+            f"while paths {start} to {stop - 1}, by their position, were folded into statistics"
+        )
         raise

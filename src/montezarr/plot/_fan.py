@@ -107,7 +107,7 @@ def fan(
         check_axes(ax)
         table = given.reduced(array, [Quantile(tuple(levels.tolist()))])["x_quantile"]
         table = given.named_as(array, table)
-        singles = single_paths(
+        singles, _ = single_paths(
             array.transpose("path", "time"), choose(array.sizes["path"], count, key)
         )
     ax = axes_of(ax)

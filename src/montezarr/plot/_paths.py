@@ -93,16 +93,17 @@ def paths(
         statistics.append(Quantile(ends))
     found = given.reduced(array, statistics) if statistics else None
     chosen = choose(array.sizes["path"], count, key)
-    singles = single_paths(array.transpose("path", "time"), chosen)
+    singles, indices = single_paths(array.transpose("path", "time"), chosen)
     ax = axes_of(ax)
     times, time_attrs = given.times_of(array)
     if found is not None and share is not None:
         low, high = found["x_quantile"].transpose("quantile", "time").values
         label = f"{100 * share:.4g}% of paths"
         ax.fill_between(times, low, high, color=shade(0.2), linewidth=0, label=label)
-    for index, values in zip(chosen, singles, strict=True):
+    for position, index, values in zip(chosen, indices, singles, strict=True):
         # Its name tells which path a line is: mz.replay(ds, index) has it again.
-        ax.plot(times, values, color=GREY, linewidth=0.7, alpha=0.7, label=f"_path {index}")
+        name = f"_path {index}" if index >= 0 else f"_position {position}"
+        ax.plot(times, values, color=GREY, linewidth=0.7, alpha=0.7, label=name)
     if found is not None and with_mean:
         ax.plot(times, found["x_mean"].values, color=BLUE, linewidth=2.0, label="mean")
     limit_times(ax, times)

@@ -11,29 +11,34 @@ from numpy.typing import NDArray
 
 from montezarr import cost
 from montezarr.folding import Fold, without_masked
-from montezarr.observed import PATH, DrawnFeed, as_dataset, feed_of
+from montezarr.observed import PATH, DrawnFeed, as_dataset, feed_of, path_indices
 from montezarr.seeding import BLOCK
 
 
 def choose(n_paths: int, count: int, seed: int) -> list[int]:
-    """Return the indices of a seeded choice of paths, increasing: fewer where there are fewer."""
+    """Return the positions of a seeded choice of paths, increasing: fewer where there are fewer."""
     rng = np.random.default_rng(seed)
     return sorted(rng.choice(n_paths, min(count, n_paths), replace=False).tolist())
 
 
-def single_paths(array: xr.DataArray, indices: Sequence[int]) -> NDArray[Any]:
-    """Return some paths (paths, ...), NaN where they are masked.
+def single_paths(
+    array: xr.DataArray, positions: Sequence[int]
+) -> tuple[NDArray[Any], Sequence[int]]:
+    """Return some paths (paths, ...), NaN where they are masked, and their indices in the run.
 
     Those of a simulation are drawn alone, and what an expression makes of one path is computed of
-    that path alone. Others are read, or computed, one chunk after the other.
+    that path alone. Others are read, or computed, one chunk after the other; their index is -1
+    where it is not known, see `path_indices`.
     """
-    if not indices:
-        return np.empty((0, *(n for d, n in array.sizes.items() if d != PATH)))
+    if not positions:
+        return np.empty((0, *(n for d, n in array.sizes.items() if d != PATH))), []
+    ds = as_dataset(array, PATH)
     if array.chunks is not None:
-        feed = feed_of(as_dataset(array, PATH))
+        feed = feed_of(ds)
         if isinstance(feed, DrawnFeed):
-            return np.stack([_drawn(feed, i) for i in indices])
-    return np.stack([_unmasked(array, array.isel({PATH: i}).values) for i in indices])
+            return np.stack([_drawn(feed, i) for i in positions]), positions
+    values = np.stack([_unmasked(array, array.isel({PATH: i}).values) for i in positions])
+    return values, path_indices(ds, str(next(iter(ds.data_vars)))).of(positions).tolist()
 
 
 def _drawn(feed: DrawnFeed, index: int) -> NDArray[Any]:

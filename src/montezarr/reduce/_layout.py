@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from montezarr._checks import show, value_error
 from montezarr.errors import MontezarrWarning
 from montezarr.folding import NO_GROUP, Column, Fold, Folded, Group
-from montezarr.observed import TIME, Observed, Schema
+from montezarr.observed import TIME, Observed, PathIndices, Schema
 from montezarr.recipe import digest_of
 from montezarr.statistics import BUILT_IN, Estimate, Source, Statistic, label_coordinate
 
@@ -38,12 +38,15 @@ class Layout:
         The variable of the groups.
     dims : tuple of (tuple of str, tuple of int)
         For each column, names and sizes of the dimensions that its cells are made of.
+    indices : dict of int to PathIndices
+        By array, which paths of the run they are, where results name paths and positions do not.
     """
 
     fold: Fold
     schema: Schema
     by: Observed | None
     dims: tuple[tuple[tuple[str, ...], tuple[int, ...]], ...]
+    indices: Mapping[int, PathIndices] = field(default_factory=dict)
 
     def dataset(self, folded: Folded, statistics: Mapping[Any, Any] | None = None) -> xr.Dataset:
         """Return the results of the states of all paths.
@@ -65,13 +68,33 @@ class Layout:
                     again = (statistics or {}).get((position, group, i))
                     last, last_state = (statistic, state) if again is None else again
                     for name, estimate in last.finalize(last_state, column.source).items():
-                        found.add(position, group, statistic.name, name, estimate)
+                        named = self._named(column, estimate)
+                        found.add(position, group, statistic.name, name, named)
         ds = found.dataset(groups, folded.paths)
         if self.by is not None:
             count = folded.lost.get(NO_GROUP, np.zeros(1, np.int64))[0]
             attrs = {"long_name": "values that belong to no group", "units": "1"}
             ds[f"{self.by.name}_ungrouped"] = ((), count, attrs)
         return ds
+
+    def _named(self, column: Column, estimate: Estimate) -> Estimate:
+        """Return an estimate with indices in the run in place of positions, where it has some."""
+        indices = self.indices.get(column.arrays[0])
+        if not estimate.is_path or indices is None:
+            return estimate
+        attrs = {**estimate.attrs, "long_name": indices.told}
+        return replace(estimate, values=indices.of(estimate.values), attrs=attrs)
+
+    def names_paths(self) -> set[int]:
+        """Return the arrays of which a result names paths."""
+        found = set()
+        for column in self.fold.columns:
+            states = self.fold.nothing(column)
+            for statistic, state in zip(column.statistics, states, strict=True):
+                results = statistic.finalize(state, column.source).values()
+                if any(estimate.is_path for estimate in results):
+                    found.add(column.arrays[0])
+        return found
 
     def identity(self) -> dict[str, Any]:
         """Return as JSON what determines the results beside the values."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from montezarr.observed import (
     Observed,
     as_dataset,
     feed_of,
+    path_indices,
     run_behind,
 )
 from montezarr.reduce._layout import Layout, layout_of
@@ -70,9 +72,20 @@ def prepare(obj: Any, statistics: Any, dim: Any, by: Any, observe: Any) -> tuple
     group = None if name is None else _group(feed, name)
     if isinstance(wanted, dict):
         _check_known(wanted, [v.name for v in feed.schema.variables if v is not group])
-    layout = layout_of(feed.schema, wanted, group)
+    layout = _with_indices(layout_of(feed.schema, wanted, group), feed, ds, dim)
     check_memory(feed, layout)
     return feed, layout
+
+
+def _with_indices(layout: Layout, feed: Feed, ds: xr.Dataset, dim: str) -> Layout:
+    """Return the layout with the indices in the run of the paths that results name."""
+    if isinstance(feed, DrawnFeed) or dim != PATH:
+        return layout
+    named = layout.names_paths()
+    # What an `observe` makes has the paths of what it gets, whichever variable that is.
+    names = [v.name if v.name in ds.data_vars else None for v in feed.schema.variables]
+    first = str(next(iter(ds.data_vars)))
+    return replace(layout, indices={i: path_indices(ds, names[i] or first) for i in named})
 
 
 def _check_known(wanted: Mapping[str, Any], names: list[str]) -> None:

@@ -134,13 +134,37 @@ def bind(
 
 def _check_options(process: Any, kind: Kind, options: Mapping[str, Any]) -> None:
     """Raise for a keyword argument that neither `simulate` nor the sampler knows."""
-    method = {"sample": "sample", "sample_paths": "sample_paths"}
-    method |= {"sample_path": "sample_path", "legacy": "sample_path"}
-    function = getattr(process, method[kind]) if kind in method else process
+    function = _function_of(process, kind)
     for name, value in options.items():
         if not scalar.accepts(function, name):
             title = getattr(function, "__qualname__", "the sampler")
             raise unknown_argument(name, value, f" or of {title}")
+
+
+def _function_of(process: Any, kind: Kind) -> Any:
+    """Return the function or method that draws."""
+    method = {"sample": "sample", "sample_paths": "sample_paths"}
+    method |= {"sample_path": "sample_path", "legacy": "sample_path"}
+    return getattr(process, method[kind]) if kind in method else process
+
+
+def check_no_parameter(process: Any, kind: Kind, name: str) -> None:
+    """Raise where a sampler has a parameter of its own by the name of an argument of `simulate`.
+
+    Raises
+    ------
+    ArgumentValueError
+        With what to do: it would never be passed on.
+    """
+    if not isinstance(process, Process):
+        function = _function_of(process, kind)
+        if scalar.accepts(function, name, by_name=True):
+            raise value_error(
+                "process", f"a sampler without a parameter {name!r} of its own",
+                getattr(function, "__qualname__", process),
+                f"{name}= is an argument of simulate, which the sampler does not get: rename the"
+                " parameter.",
+            )  # fmt: skip
 
 
 def _bind_process(

@@ -13,8 +13,8 @@ from montezarr.errors import ArgumentTypeError
 DTYPES = ("float64", "float32", "int64", "int32", "int16", "int8", "uint8", "uint16", "uint32")
 
 ARGUMENTS = (
-    "process", "n_paths", "T", "x0", "dt", "times", "seed", "dtype", "chunks", "keep", "labels",
-    "on_error", "on_nonfinite", "retries", "legacy_global_rng",
+    "process", "n_paths", "T", "x0", "dt", "times", "seed", "stream", "dtype", "chunks", "keep",
+    "labels", "on_error", "on_nonfinite", "retries", "legacy_global_rng",
 )  # fmt: skip
 """Names of the arguments of `simulate`, of which a wrong one may be a slip."""
 

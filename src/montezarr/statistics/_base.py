@@ -142,6 +142,9 @@ class Estimate:
     power : int or None
         Units of the result as a power of those of the variable: 1 for a mean, 2 for a variance,
         0 for what has none. None where `attrs` say it.
+    is_path : bool
+        Whether the values are positions of paths, -1 for none: results have the indices of these
+        paths in their run instead, where they are known.
 
     Examples
     --------
@@ -157,6 +160,7 @@ class Estimate:
     coords: Mapping[str, Any] = field(default_factory=dict)
     attrs: Mapping[str, Any] = field(default_factory=dict)
     power: int | None = 1
+    is_path: bool = False
 
 
 @dataclass(frozen=True, slots=True)

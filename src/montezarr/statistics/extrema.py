@@ -46,6 +46,13 @@ class Extrema(Statistic):
     ``_largest_path``. Of equal values the one of the lowest path comes first. Where there are
     fewer values: NaN, and -1 for the path.
 
+    `montezarr.reduce` and the like give the index of a path in its run, which `replay` takes, also
+    of a store of some paths and of a selection, ``ds.isel(path=...)``: lazy paths are followed
+    through their graph, others by a coordinate ``path`` of integers, or by drawing some of them
+    again from the recipe of a Dataset. Where these are other paths, or not known, there is -1, and
+    the attribute ``long_name`` says so. What tells nothing of a run, as a DataArray in memory
+    without that coordinate, counts for itself: then the index is the position in it.
+
     The extremes of a sample have no standard error: they move outwards with every path, and
     estimate nothing that belongs to the distribution.
 
@@ -132,7 +139,7 @@ class Extrema(Statistic):
             out[label] = Estimate(shown[:, 0] if one else shown, dims, coords, text)
             text = {"long_name": "index of the path"}
             paths = path[:, 0] if one else path
-            out[f"{label}_path"] = Estimate(paths, dims, coords, text, power=0)
+            out[f"{label}_path"] = Estimate(paths, dims, coords, text, power=0, is_path=True)
         return out
 
     def reference(self, values: Array, source: Source) -> dict[str, Any]:

@@ -268,8 +268,10 @@ def _text(value: Any) -> str:
 
 
 def _seed(seed: Any) -> str:
-    known = isinstance(seed, Mapping) and set(seed) == {"entropy"}
-    return str(seed["entropy"])[:LONGEST] if known else show(seed, LONGEST)
+    if not isinstance(seed, Mapping) or set(seed) - {"stream"} != {"entropy"}:
+        return show(seed, LONGEST)
+    stream = f", stream {show(seed['stream'])}" if "stream" in seed else ""
+    return str(seed["entropy"])[:LONGEST] + stream
 
 
 def _storage(storage: Mapping[str, Any]) -> str:

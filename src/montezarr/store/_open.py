@@ -18,6 +18,7 @@ from zarr.abc.store import Store
 from zarr.buffer import default_buffer_prototype
 from zarr.storage import LocalStore, MemoryStore, WrapperStore
 
+from montezarr import origins
 from montezarr._checks import check_choice
 from montezarr.dataset import ATTRIBUTE, own_flags
 from montezarr.dataset import LABELS as CODE_LABELS
@@ -141,6 +142,7 @@ def open_place(place: Place) -> xr.Dataset:
         attrs["montezarr_first_path"] = info["first_path"]
     ds.attrs = attrs
     _know_labels(ds)
+    origins.remember(ds, load_json(state[ATTRIBUTE], ATTRIBUTE), info["first_path"])
     for variable in ds.data_vars.values():
         if "masked_value" in variable.attrs:  # see `montezarr.dataset.masked_attribute`
             variable.encoding["masked_value"] = variable.attrs["masked_value"]
@@ -350,8 +352,8 @@ def _check_files(place: Place, name: str, node: Mapping[str, Any], info: Mapping
             if key not in sizes or (size is not None and sizes[key] != size):
                 raise StoreError(
                     f"path: expected {n_chunks:,} chunks of {name!r}, got none for paths from"
-                    f" {chunk * info['chunk']:,} on: {place}. Call montezarr.repair, or write with"
-                    " the same Dataset, to draw them again."
+                    f" {info['first_path'] + chunk * info['chunk']:,} on: {place}. Call"
+                    " montezarr.repair, or write with the same Dataset, to draw them again."
                 )
 
 

@@ -14,6 +14,7 @@ import xarray as xr
 from zarr.abc.store import Store
 from zarr.buffer import default_buffer_prototype
 
+from montezarr import origins
 from montezarr._checks import check_bool, check_int, value_error
 from montezarr.backends import cores
 from montezarr.dataset import ATTRIBUTE, to_dataset
@@ -224,6 +225,7 @@ class VirtualStore(Store):
         ds: xr.Dataset = xr.open_zarr(self, chunks={"path": many}, decode_timedelta=False)
         ds = ds[[array.name for array in manifest.arrays]]
         ds.attrs = {ATTRIBUTE: manifest.recipe}
+        origins.remember(ds, recipe)
         return ds
 
     # --- reading -----------------------------------------------------------------------------

@@ -1,0 +1,163 @@
+"""Runs in an expression, and whether it adds those that are driven by the same random numbers.
+
+Common random numbers make differences exact and sums wrong. The operations of a lazy expression
+stand in its graph: a sum is found where two runs come together in one, both with the same sign.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import xarray as xr
+from dask._task_spec import Alias, DataNode, convert_legacy_graph
+from dask.base import is_dask_collection
+from dask.highlevelgraph import HighLevelGraph
+
+from montezarr._checks import show
+from montezarr.described import process_name
+from montezarr.errors import CommonNoiseWarning
+from montezarr.observed._schema import PATH
+from montezarr.observed._terms import Model, Terms, constant, made_of
+from montezarr.origins import Origin, origins_behind
+
+MOST_KEYS = 64
+"""Blocks of a variable that are looked into: those of the first paths."""
+
+
+def noise_of(origins: Mapping[str, Origin]) -> str:
+    """Return in words how the noises of several runs go together; empty for one run."""
+    runs = {origin.fingerprint: origin for origin in origins.values()}
+    if len(runs) < 2:
+        return ""
+    noises = [origin.noise for origin in runs.values()]
+    shared = sum(noises.count(noise) > 1 for noise in noises)
+    if shared == 0:
+        return f"{len(runs)} runs on independent noise"
+    if shared < len(runs):
+        return f"{shared} of {len(runs)} runs on common noise, the others independent"
+    if len(set(noises)) > 1:
+        return f"{len(runs)} runs on common noise, in {len(set(noises))} independent groups"
+    return f"{len(runs)} runs on common noise: one seed and stream"
+
+
+def lazy_data(obj: xr.DataArray | xr.Dataset) -> list[Any]:
+    """Return the lazy arrays of an object."""
+    arrays = [obj] if isinstance(obj, xr.DataArray) else list(obj.data_vars.values())
+    return [array.data for array in arrays if is_dask_collection(array.data)]
+
+
+def warn_of_sums(obj: xr.DataArray | xr.Dataset) -> None:
+    """Warn where a lazy expression adds variables of different runs on one seed and stream."""
+    arrays = [obj] if isinstance(obj, xr.DataArray) else list(obj.data_vars.values())
+    origins = origins_behind(lazy_data(obj))
+    models: dict[str, set[str]] = {}
+    for origin in origins.values():
+        models.setdefault(origin.noise, set()).add(origin.model)
+    if all(len(several) < 2 for several in models.values()):
+        return
+    for array in arrays:
+        added = _added(array, origins)
+        if added:
+            name = str(array.name or "the expression")
+            warnings.warn(CommonNoiseWarning(_message(name, added, origins)), stacklevel=_outside())
+            return
+
+
+def _added(array: xr.DataArray, origins: Mapping[str, Origin]) -> frozenset[Model]:
+    """Return two runs on one noise that an array adds, or nothing."""
+    data = array.data
+    if not is_dask_collection(data) or not isinstance(data.dask, HighLevelGraph):
+        return frozenset()
+    try:
+        terms = _terms(data, _first_keys(array), origins)
+    except Exception:  # another version of Dask may have other graphs; the result is not in doubt
+        return frozenset()
+    for term in terms:
+        for pair in term.added:
+            if not {model.noise for model in pair} & term.contrasts:
+                return pair
+    return frozenset()
+
+
+def _first_keys(array: xr.DataArray) -> list[tuple[Any, ...]]:
+    """Return the keys of the blocks of the first paths."""
+    keys: list[tuple[Any, ...]] = [(array.data.name,)]
+    for dim, count in zip(array.dims, array.data.numblocks, strict=True):
+        span = range(1) if dim == PATH else range(count)
+        keys = [(*key, i) for key in keys for i in span][:MOST_KEYS]
+    return keys
+
+
+def _terms(data: Any, keys: list[tuple[Any, ...]], origins: Mapping[str, Origin]) -> list[Terms]:
+    """Return what each block is made of."""
+    tasks: dict[Any, Any] = convert_legacy_graph(dict(data.dask.cull(set(keys))))
+    known: dict[Any, Terms] = {}
+    waiting: list[Any] = list(keys)
+    while waiting:
+        key = waiting[-1]
+        if key in known:
+            waiting.pop()
+            continue
+        name = key[0] if isinstance(key, tuple) else key
+        origin = origins.get(name)
+        task = tasks[key]
+        if origin is not None:
+            source = Model(origin.noise, origin.model)
+            known[key] = Terms({source: 1}, starts_alike=origin.starts_alike)
+        elif isinstance(task, DataNode):
+            known[key] = constant(task.value)
+        elif isinstance(task, Alias):
+            if task.target in known:
+                known[key] = known[task.target]
+            else:
+                waiting.append(task.target)
+        else:
+            missing = [needed for needed in task.dependencies if needed not in known]
+            if missing:
+                waiting += missing
+            else:
+                known[key] = made_of(task, known)
+    return [known[key] for key in keys]
+
+
+def _message(name: str, added: Iterable[Model], origins: Mapping[str, Origin]) -> str:
+    told = {Model(o.noise, o.model): _told(o.recipe) for o in origins.values()}
+    both = " and ".join(sorted(told[model] for model in added))
+    return (
+        f"{name} adds variables of two runs on one seed and stream, {both}:"
+        " path i of both is driven by the same random numbers, so they are not independent, and"
+        " variance, quantiles and errors of their sum are those of dependent variables. For"
+        " independent ones pass another stream to one of them, simulate(..., stream='a name')."
+        " Where one noise is what you want: warnings.filterwarnings('ignore',"
+        " category=montezarr.CommonNoiseWarning)."
+    )
+
+
+def _told(recipe: Mapping[str, Any]) -> str:
+    """Return process and initial state of a run, in short."""
+    process = recipe.get("process")
+    parameters = process if isinstance(process, Mapping) else {}
+    listed = ", ".join(f"{k}={show(v, 20)}" for k, v in parameters.items() if k != "name")
+    x0 = recipe.get("x0")
+    start = "" if x0 is None else f" from {show(x0, 40)}"
+    return f"{process_name(process)}{f'({_short(listed)})' if listed else ''}{start}"
+
+
+def _short(text: str) -> str:
+    """Return at most 60 characters of a text."""
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _outside() -> int:
+    """Return the level of the stack, seen from who calls this, of who called this package."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and _is_ours(frame.f_globals.get("__name__", "")):
+        frame, level = frame.f_back, level + 1
+    return level
+
+
+def _is_ours(module: str) -> bool:
+    return module.partition(".")[0] == __name__.partition(".")[0]

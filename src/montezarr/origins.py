@@ -1,0 +1,141 @@
+"""Which lazy arrays hold paths of which run: arrays of `simulate`, and those of opened stores."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import xarray as xr
+from dask.base import is_dask_collection
+
+from montezarr import lazy
+from montezarr.lazy import Run
+from montezarr.recipe import fingerprint
+from montezarr.seeding import as_root_seed
+
+PATH = "path"
+
+MOST = 1024
+"""Variables of opened stores that are remembered, those that were opened last."""
+
+_STREAMS = {"sample": "draws", "sample_paths": "blocks", "seed": "integers", "legacy": "legacy"}
+"""By sampler, whose random numbers a seed gives; all others draw from the Generator of a path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What is known of an array that holds paths as they were drawn, or as they are stored.
+
+    Attributes
+    ----------
+    recipe : dict
+        The recipe of the run.
+    axis : int
+        Position of the dimension of the paths.
+    shape : tuple of int
+        Shape of the array.
+    chunk : int
+        Paths per Dask chunk.
+    first : int
+        Index of the first path in the run.
+    run : Run or None
+        The run, where it is one of this process.
+    """
+
+    recipe: Mapping[str, Any]
+    axis: int
+    shape: tuple[int, ...]
+    chunk: int
+    first: int = 0
+    run: Run | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """Fingerprint of the recipe."""
+        return fingerprint(self.recipe)
+
+    @property
+    def noise(self) -> str:
+        """What two runs agree in that are driven by the same random numbers."""
+        kind = _STREAMS.get(str(self.recipe.get("sampler")), "paths")
+        seed: Any = self.recipe.get("seed")
+        try:  # by its state: seeds that are written in several ways may be one
+            root = as_root_seed(seed)
+            sequence = root.sequence() if kind == "draws" else root.path_sequence(0)
+            seed = sequence.generate_state(4).tolist()
+        except (TypeError, ValueError):  # of a store of somebody else
+            pass
+        return json.dumps([seed, kind], sort_keys=True)
+
+    @property
+    def model(self) -> str:
+        """Process and initial state, with all that is known of code and options."""
+        parts = ("process", "code", "options", "x0")
+        return json.dumps([self.recipe.get(part) for part in parts], sort_keys=True)
+
+    @property
+    def starts_alike(self) -> bool:
+        """Whether the first time of every path is x0, the same or known, and no draw."""
+        keep, variables = self.recipe.get("keep"), self.recipe.get("variables", [])
+        drawn = self.recipe.get("sampler") != "sample" or len(variables) != 1
+        return not drawn and (keep is None or keep[0] == 0)
+
+
+_stored: OrderedDict[str, Origin] = OrderedDict()
+_lock = threading.Lock()
+
+
+def remember(ds: xr.Dataset, recipe: Mapping[str, Any], first: int = 0) -> None:
+    """Note from where the lazy variables of an opened store are, from path `first` on.
+
+    The name of an array in the graph stands for it.
+    """
+    with _lock:
+        for variable in ds.data_vars.values():
+            data = variable.data
+            if PATH not in variable.dims or not is_dask_collection(data):
+                continue
+            axis = variable.dims.index(PATH)
+            chunk = max(data.chunks[axis], default=1)
+            _stored[data.name] = Origin(recipe, axis, data.shape, chunk, first)
+            _stored.move_to_end(data.name)
+        while len(_stored) > MOST:
+            _stored.popitem(last=False)
+
+
+def origin_of(name: str) -> Origin | None:
+    """Return where the array of that name is from, or None where it is not paths as they are."""
+    run = lazy.live_run([name])
+    if run is None:
+        return _stored.get(name)
+    shape: tuple[int, ...] = (run.n_paths, run.sampling.n_times)
+    if len(run.sampling.variables) > 1:
+        shape = (len(run.sampling.variables), *shape)
+    return Origin(run.recipe, len(shape) - 2, shape, run.chunk, run=run)
+
+
+def origins_behind(arrays: Iterable[Any]) -> dict[str, Origin]:
+    """Return by name the arrays of paths that lazy arrays are made of.
+
+    What those are made of in turn, such as the initial states of a run, is not looked at.
+    """
+    found: dict[str, Origin] = {}
+    for array in arrays:
+        if not is_dask_collection(array):
+            continue
+        dependencies = getattr(array.dask, "dependencies", {})
+        waiting, seen = [array.name], {array.name}
+        while waiting:
+            name = waiting.pop()
+            origin = found.get(name) or origin_of(name)
+            if origin is not None:
+                found[name] = origin
+                continue
+            new = set(dependencies.get(name, ())) - seen
+            seen |= new
+            waiting += new
+    return found
