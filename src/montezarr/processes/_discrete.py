@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from montezarr._checks import real_numbers
+
 _log_gamma = np.frompyfunc(math.lgamma, 1, 1)
 
 
@@ -24,7 +26,7 @@ def power_log(k: Any, p: Any) -> NDArray[np.float64]:
 
 def whole(k: Any) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return numbers as floats, and which of them are integers."""
-    values = np.asarray(k, np.float64)
+    values = real_numbers(k)
     return values, values == np.floor(values)
 
 
