@@ -171,9 +171,9 @@ def without_mask(values: Any) -> NDArray[Any]:
 
 def real_numbers(value: Any) -> NDArray[np.float64]:
     """Return numbers as float64, in which what is masked is NaN."""
-    if isinstance(value, np.ma.MaskedArray):
-        return value.astype(np.float64).filled(np.nan)
-    return np.asarray(value, np.float64)
+    if not isinstance(value, np.ma.MaskedArray):
+        return np.asarray(value, np.float64)
+    return np.where(np.ma.getmaskarray(value), np.nan, value.data.astype(np.float64))
 
 
 def plain_items(name: str, value: Any, expected: str) -> list[Any]:

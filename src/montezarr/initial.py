@@ -207,9 +207,13 @@ def _column(data: Any, n_paths: int, name: str = "x0", hint: str = "") -> da.Arr
         raise type_error(name, "numbers or labels", data)
     if data.ndim > 1 or (data.ndim and data.shape[0] != n_paths):
         raise value_error(name, f"one entry per path ({n_paths},)", data.shape, hint)
-    if not isinstance(data, da.Array):
-        return da.from_array(data, chunks=-1)
-    return da.map_blocks(_whole, data, dtype=data.dtype, meta=data._meta)
+    in_memory = not isinstance(data, da.Array)
+    column: da.Array = (
+        da.from_array(data, chunks=-1)
+        if in_memory
+        else da.map_blocks(_whole, data, dtype=data.dtype, meta=data._meta)
+    )
+    return column
 
 
 def _whole(block: Any) -> Any:

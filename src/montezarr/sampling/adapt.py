@@ -120,11 +120,11 @@ def bind(
         _check_options(process, kind, options)
         _check_order(process, kind)
     try:
-        if isinstance(dtype, dict) and kind == "sample":
+        if kind == "sample" and isinstance(dtype, dict):
             raise type_error("dtype", "one dtype, since sample gives all variables in one", dtype)
-        if isinstance(process, Process):
+        if isinstance(process, Process) and not isinstance(dtype, dict):
             return _bind_process(sampling, process, dtype, labels, per_path, first_x0)
-        if kind == "sample":
+        if kind == "sample" and not isinstance(dtype, dict):
             if labels is not None:
                 expected = "None, since sample(draws, grid, x0) gives numbers"
                 raise value_error("labels", expected, labels)

@@ -88,7 +88,8 @@ def _real_numbers(array: NDArray[Any]) -> NDArray[np.float64]:
         return array.astype(np.float64)
     except OverflowError:
         pass
-    items = [math.copysign(math.inf, x) if abs(x) > FLOAT_MAX else float(x) for x in array.ravel()]
+    ends = (-math.inf, math.inf)
+    items = [ends[x > 0] if abs(x) > FLOAT_MAX else float(x) for x in array.ravel()]
     return np.array(items).reshape(array.shape)
 
 
@@ -131,14 +132,6 @@ def encode(
             " dtype=float."
         )
         raise sampling.failure(path + _first_unfit(numbers, variable.dtype), x0, message)
-    # A plain number stands for a real one, so an integer may not lose digits by that.
-    is_one = numbers.size == 1 and numbers.dtype.kind in "iuO"
-    if is_one and converted.dtype == np.float64 and converted.item() != numbers.item():
-        message = (
-            f"{variable.name}: expected a number that float64 holds, got {show(numbers.item())}."
-            " Pass dtype='int64' if that does, or return float(x)."
-        )
-        raise sampling.failure(path, x0, message)
     # Integers next to real variables share their array on the way to the Dataset.
     if sampling.dtype.kind == "f" and converted.dtype.kind in "iu":
         limit = 2 ** (np.finfo(sampling.dtype).nmant + 1)

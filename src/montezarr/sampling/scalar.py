@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from montezarr._checks import show
 from montezarr.errors import ArgumentValueError, SamplerError
 from montezarr.sampling._base import EVENT_TIME, Rows, Sampling, describe_error
-from montezarr.sampling.convert import encode, parts_of, unpack
+from montezarr.sampling.convert import cast, encode, parts_of, unpack
 
 _global_state = threading.Lock()
 
@@ -40,8 +40,26 @@ def draw(sampling: Sampling, start: int, stop: int, x0: Any) -> Rows:
             message = f"returned times {show(own)}, other ones than the first path."
             raise sampling.failure(path, initial, message)
         rows = _read(sampling, path, initial, arrange, sampling, states, own, path, initial)
+        if sampling.grid.T == 0:
+            _check_digits(sampling, value, path, initial)
         out[..., path - start] = sampling.thin(rows[..., None])[..., 0]
     return out
+
+
+def _check_digits(sampling: Sampling, value: Any, path: int, x0: Any) -> None:
+    """Raise for a plain integer that is not among the real numbers that plain numbers become."""
+    parts = parts_of(value)
+    for variable in sampling.variables:
+        part = parts.get(variable.name)
+        if variable.dtype != "float64" or not isinstance(part, int) or abs(part) <= 2**53:
+            continue
+        rounded = cast(np.array([part], object), np.float64)
+        if rounded is None or rounded.item() != part:
+            message = (
+                f"{variable.name}: expected a number that float64 holds, got {show(part)}."
+                " Pass dtype='int64' if that does, or return float(x)."
+            )
+            raise sampling.failure(path, x0, message)
 
 
 def call(
