@@ -255,8 +255,10 @@ class Path:
     ("returned", "expected", "dtype"),
     [
         (1.5, [1.5], "float64"),
-        (3, [3], "int64"),
-        (True, [1], "int64"),
+        (3, [3], "float64"),
+        (True, [1], "float64"),
+        (np.int64(3), [3], "int64"),
+        (np.bool_(True), [1], "int64"),
         (np.float32(0.25), [0.25], "float32"),
         ([1.0, 2.0], [1.0, 2.0], "float64"),
         ((1, 2, 3), [1, 2, 3], "int64"),

@@ -1,15 +1,18 @@
 """Code of the user's with state, globals and surroundings: what counts, and what must not."""
 
 import functools
+import itertools
 import json
 import subprocess
 import sys
+import types
 
 import dask
 import numpy as np
 import pytest
 
 import montezarr as mz
+from montezarr.recipe import digest_of
 
 SCALE = 1.0
 TABLE = {"drift": [0.0, 1.0]}
@@ -193,3 +196,106 @@ def test_initial_states_by_the_names_of_the_variables_also_one_for_each_path():
     assert (ds.s == 1).all()
     with pytest.raises(mz.ArgumentValueError, match="x0: expected a value for each of s, v"):
         mz.simulate(Pair(), n_paths=4, T=1, x0={"v": 2.0}, seed=1)
+
+
+class Job:
+    """Made with the simulation that it belongs to."""
+
+    def __init__(self, world, length):
+        self.world, self.length = world, length
+
+
+class World:
+    """As SimPy has it: classes that its instances hold as methods, bound to themselves."""
+
+    def __init__(self, start):
+        self.now, self.numbers = start, itertools.count(start)
+        self.job = types.MethodType(Job, self)
+
+
+class Queue:
+    def __init__(self, start=0, kind=World):
+        self.world = kind(start)
+
+    def sample_path(self, T, x0, rng):
+        return self.world.job(rng.random(T + 1)).length
+
+
+def test_an_object_that_holds_a_class_as_a_bound_method_can_be_run():
+    def code(start):
+        return recipe(mz.simulate(Queue(start), n_paths=5, T=3, seed=1))["code"]
+
+    assert code(0) == code(0) != code(1)
+    ds = mz.simulate(Queue(), n_paths=5, T=3, seed=1)
+    assert np.array_equal(mz.replay(ds, 2).x, ds.x[2])
+
+
+def test_an_object_that_holds_a_simulation_of_simpy_can_be_run():
+    simpy = pytest.importorskip("simpy")
+
+    class Shop:
+        def __init__(self, servers):
+            self.world = simpy.Environment()
+            self.servers = simpy.Resource(self.world, servers)
+
+        def sample_path(self, T, x0, rng):
+            world, out = simpy.Environment(), []
+
+            def arrivals():
+                while len(out) <= T:
+                    yield world.timeout(rng.exponential())
+                    out.append(world.now)
+
+            world.process(arrivals())
+            world.run()
+            return out
+
+    one, two = (mz.simulate(Shop(n), n_paths=5, T=3, seed=1) for n in (1, 2))
+    assert recipe(one)["code"] != recipe(two)["code"]
+    assert (one.x.diff("time") > 0).all()
+
+
+def test_what_cannot_be_looked_into_counts_by_its_type_and_its_pickled_bytes():
+    class Odd:
+        """Fails wherever it is looked into, but for pickling."""
+
+        def __init__(self, value):
+            self.value = value
+
+        def __reduce__(self):
+            return Odd, (Reluctant(self.value),)
+
+    digests = [digest_of(Odd(value)) for value in (1, 1, 2)]
+    assert digests[0] == digests[1] != digests[2]
+    assert digest_of(10**5000) == digest_of(10**5000) != digest_of(10**5000 + 1)
+    assert digest_of(types.MethodType(len, [1])) != digest_of(types.MethodType(len, [2]))
+
+
+class Reluctant(dict):
+    """A mapping whose entries cannot be had."""
+
+    def __init__(self, value):
+        super().__init__()
+        self.value = value
+
+    def items(self):
+        raise RuntimeError("not now")
+
+    def __reduce__(self):
+        return Reluctant, (self.value,)
+
+
+def test_what_goes_too_deep_is_refused_and_no_crash():
+    deep = []
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(mz.ArgumentTypeError, match="process: expected values that can be pickled"):
+        digest_of(deep)
+
+
+def test_digests_of_what_could_be_looked_into_are_what_they_were():
+    values = [1, 1.5, "a", None, (1, [2.0]), {"a": {3}}, np.arange(3), itertools.count(5)]
+    assert [digest_of(value)[:8] for value in values] == [
+        "c4d35178", "75803c6a", "6b64c3c8", "79d0642e",
+        "24380cd6", "713abbd1", "364330e0", "da851647",
+    ]  # fmt: skip

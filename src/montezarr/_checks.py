@@ -119,18 +119,121 @@ def check_callable(name: str, value: Any, signature: str) -> Callable[..., Any]:
     return value  # type: ignore[no-any-return]
 
 
+def plain_array(name: str, value: Any, hint: str = "") -> NDArray[Any]:
+    """Return what NumPy makes of lists, arrays, pandas and xarray objects, never through a mask.
+
+    Raises
+    ------
+    ArgumentValueError
+        If an entry is masked: the number that lies under a mask is none of the data.
+    ValueError
+        From NumPy, for rows of unequal length.
+    """
+    parts = [value]
+    if type(value).__module__.partition(".")[0] in ("xarray", "dask"):
+        data = getattr(value, "data", value) if hasattr(value, "dims") else value
+        parts = [data.compute() if hasattr(data, "compute") else data]
+        value = parts[0]
+    elif isinstance(value, (list, tuple)):
+        is_masked = any(issubclass(kind, np.ma.MaskedArray) for kind in set(map(type, value)))
+        parts = list(value) if is_masked else []
+    for part in parts:
+        check_unmasked(name, part, hint)
+    return np.asarray(value)
+
+
+def check_unmasked(name: str, value: Any, hint: str = "") -> None:
+    """Raise for a masked array in which something is masked."""
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        count = int(np.ma.getmaskarray(value).sum())
+        remedy = hint or "Fill them, by .filled(value), or leave them out, by .compressed()."
+        raise ArgumentValueError(
+            f"{name}: expected entries of which none is masked, got {count} masked of"
+            f" {value.size}. {remedy}"
+        )
+
+
+def without_mask(values: Any) -> NDArray[Any]:
+    """Return computed values as an array in which what is masked is NaN, as xarray has it.
+
+    Raises
+    ------
+    ArgumentValueError
+        For masked integers, which have no NaN.
+    """
+    if not isinstance(values, np.ma.MaskedArray):
+        return np.asarray(values)
+    if values.dtype.kind != "f":
+        check_unmasked("obj", values, "Take .astype(float) before, in which they become NaN.")
+        return values.data
+    return values.filled(np.nan)
+
+
+def real_numbers(value: Any) -> NDArray[np.float64]:
+    """Return numbers as float64, in which what is masked is NaN."""
+    if not isinstance(value, np.ma.MaskedArray):
+        return np.asarray(value, np.float64)
+    return np.where(np.ma.getmaskarray(value), np.nan, value.data.astype(np.float64))
+
+
+def plain_items(name: str, value: Any, expected: str) -> list[Any]:
+    """Return the entries of a sequence, of NumPy's scalars the Python ones.
+
+    Lists and tuples are taken, arrays of one dimension, and what is like them in pandas and xarray.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If it is text or no sequence, or an entry is masked.
+    """
+    items: Any = value
+    if hasattr(value, "ndim"):
+        items = plain_array(name, value)
+        items = items[:, 0] if is_frame(value) and items.shape[1:] == (1,) else items
+    if isinstance(items, (str, bytes)) or not isinstance(items, (Sequence, np.ndarray)):
+        raise type_error(name, expected, value)
+    if getattr(items, "ndim", 1) != 1:
+        raise type_error(name, expected, value)
+    for item in items:
+        check_unmasked(name, item)
+    return [item.item() if isinstance(item, np.generic) else item for item in items]
+
+
+def is_frame(value: Any) -> bool:
+    """Return whether a value is a table of pandas, or of its kind."""
+    return hasattr(value, "columns") and hasattr(value, "iloc")
+
+
+def _table(name: str, value: Any, raw: NDArray[Any], is_matrix: bool) -> NDArray[Any]:
+    """Return the numbers of a table: one column as a series, a matrix if its labels agree."""
+    if not is_matrix:
+        return raw[:, 0] if raw.shape[1:] == (1,) else raw
+    rows, columns = list(value.index), list(value.columns)
+    if rows != columns and set(rows) == set(columns):
+        raise value_error(name, f"rows in the order of the columns, {show(columns)}", rows)
+    return raw
+
+
 def check_array(
     name: str, value: Any, *, ndim: int | Sequence[int], hint: str = ""
 ) -> NDArray[np.float64]:
-    """Return `value` as a finite float64 array of `ndim` dimensions, a copy that cannot change."""
+    """Return `value` as a finite float64 array of `ndim` dimensions, a copy that cannot change.
+
+    Lists, arrays, pandas and xarray objects are taken, a table of one column as a series. Masked
+    entries are refused.
+    """
     wanted = (ndim,) if isinstance(ndim, int) else tuple(ndim)
     expected = f"finite numbers in {' or '.join(str(d) for d in wanted)} dimension(s)"
     try:
-        raw = np.asarray(value)
+        raw = plain_array(name, value, hint)
+    except ArgumentValueError:
+        raise
     except ValueError as error:  # rows of unequal length
         raise value_error(name, expected, value, hint) from error
     if raw.dtype.kind not in "iuf":
         raise type_error(name, expected, value, hint)
+    if is_frame(value):
+        raw = _table(name, value, raw, 2 in wanted)
     array = raw.astype(np.float64)
     if array.ndim not in wanted or array.size == 0 or not np.isfinite(array).all():
         raise value_error(name, f"{expected}, not empty", value, hint)

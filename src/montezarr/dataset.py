@@ -24,13 +24,13 @@ from montezarr._checks import (
 from montezarr.backends import configured, cores
 from montezarr.errors import ArgumentTypeError
 from montezarr.initial import per_path, plain_scalars
-from montezarr.processes import Process
+from montezarr.processes import Process, is_users
 from montezarr.recipe import FORMAT, RECIPE_KEYS, recipe_of
 from montezarr.sampling import EVENT_TIME, RETRIES, VECTORISED
 from montezarr.sampling.adapt import bind, check_no_parameter, choose_kind
 from montezarr.sampling.arguments import (
     ARGUMENTS,
-    check_dtype,
+    check_dtypes,
     check_keep,
     check_labels,
     unknown_argument,
@@ -97,9 +97,10 @@ def simulate(
         The first of these that it offers is used: ``sample(draws, grid, x0)`` as the built-in
         processes; ``sample_paths(n, T, x0, rng)``; ``sample_path(T, x0, rng)`` or with ``seed``;
         being a function with a parameter ``rng`` or ``seed`` (and ``T`` and ``x0`` if it likes).
-        An object of yours is copied as it is now. Code of yours is tried twice on the first path
-        (or block) at the call: where the two differ, or the global random state moves, it is
-        refused, since no seed reaches it.
+        An object of yours is copied as it is now. Code of yours is tried at the call, twice on the
+        first path (or block): where the two differ, or the global random state moves, it is
+        refused, since no seed reaches it. So is a ``sample`` whose paths come out otherwise alone
+        than among others.
     n_paths : int or None
         Number of paths, from 1 to 2**63 - 1. None for `montezarr.stream` and `batches`, which draw
         until something stops them: the Dataset then has 2**40 paths and cannot be computed.
@@ -107,8 +108,10 @@ def simulate(
         Number of steps, up to 2**32: the horizon is T dt, and a path has T+1 states. None with
         `times`, or for a function without a parameter ``T``, which fixes the length itself.
     x0 : scalar, label, mapping by variable, or array (n_paths,), optional
-        Initial state, of all paths or of each one; a Dask array stays lazy. The default is the
-        process's own.
+        Initial state, of all paths or of each one; a Dask array stays lazy. Of several variables
+        it is a mapping of these, a table of them, or an array (variables, n_paths). A function
+        gets of a mapping with arrays its own entry of each, as a mapping. Entries go to the paths
+        in order; masked ones are refused. The default is the process's own.
     dt : float, optional
         Step length, > 0; 1 by default.
     times : array (T+1,), optional
@@ -121,9 +124,11 @@ def simulate(
     stream : str, optional
         A name: runs on one seed with other names, or none, are independent. It is in the recipe,
         with the seed.
-    dtype : str or dtype, optional
+    dtype : str, dtype or mapping by variable, optional
         float64 or float32 for real states, an integer type for counts and labels; the process's
-        own by default. Paths of different dtypes have different draws.
+        own by default, for code of yours that of the arrays in its first path. One plain Python
+        number per path is float64, since it may be whole by chance. Paths of different dtypes have
+        different draws. A mapping is for code that returns several variables.
     chunks : int, optional
         Paths per chunk, rounded up to whole blocks of 1024.
     keep : int or sequence of int, optional
@@ -188,7 +193,7 @@ def simulate(
     x0 = plain_scalars(x0)
     digest, own_x0, is_lazy = per_path(process, x0, count)
     # Built-in processes need no trial, so that a lazy x0 is left alone here.
-    needs_first = not (is_lazy and isinstance(process, Process)) or process.runs_user_code
+    needs_first = not (is_lazy and isinstance(process, Process)) or is_users(process)
     first_x0 = None
     if own_x0 is not None and needs_first:
         # What is in memory is not worth a way to a cluster.
@@ -203,7 +208,7 @@ def simulate(
         per_path=own_x0 is not None,
         first_x0=first_x0,
         seed=root,
-        dtype=check_dtype(dtype),
+        dtype=check_dtypes(dtype),
         labels=check_labels(labels),
         on_nonfinite="keep" if choice in ("keep", "mask") else "raise",
         options=options,

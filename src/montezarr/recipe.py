@@ -7,6 +7,7 @@ import copyreg
 import functools
 import hashlib
 import inspect
+import itertools
 import json
 import sys
 import textwrap
@@ -15,11 +16,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+import cloudpickle
 import numpy as np
 from numpy.typing import NDArray
 
 from montezarr._checks import type_error
-from montezarr.processes import BUILT_IN, Process
+from montezarr.processes import Process, is_users
 from montezarr.sampling import Sampling
 from montezarr.sampling.scalar import compiled_from, signature
 
@@ -41,8 +43,7 @@ def recipe_of(sampling: Sampling, x0_digest: str | None) -> dict[str, Any]:
         Digest of the initial states where they differ from path to path.
     """
     process = sampling.target
-    # A subclass of the user's is code of the user's, also where it is made of fields alone.
-    built_in = type(process) is BUILT_IN.get(sampling.name) and not process.runs_user_code
+    built_in = isinstance(process, Process) and not is_users(process)
     x0 = {"digest": x0_digest} if x0_digest is not None else _plain(sampling.x0)
     out: dict[str, Any] = {
         "format": FORMAT,
@@ -139,9 +140,24 @@ def _digest(value: Any, seen: frozenset[int]) -> str:
 def _feed(hasher: Any, value: Any, seen: frozenset[int]) -> None:
     """Hash `value` by structure: type first, so that 1, 1.0 and "1" differ.
 
-    `seen` are the ids of the objects that `value` is a part of: a cycle is not followed again.
+    `seen` are the ids of the objects that `value` is a part of: a cycle is not followed again. What
+    cannot be looked into counts by its type and the bytes that pickling makes of it.
     """
     hasher.update(f"\x00{type(value).__module__}.{type(value).__qualname__}\x00".encode())
+    try:
+        _feed_parts(hasher, value, seen)
+    except _Opaque:
+        raise
+    except RecursionError as error:  # how deep it came depends on who called
+        raise _Opaque(value) from error
+    except Exception as error:
+        try:
+            hasher.update(cloudpickle.dumps(value, protocol=4))
+        except Exception:
+            raise _Opaque(value) from error
+
+
+def _feed_parts(hasher: Any, value: Any, seen: frozenset[int]) -> None:
     if value is None or isinstance(value, (bool, int, float, complex, str, bytes)):
         hasher.update(repr(value).encode())
         return
@@ -164,6 +180,9 @@ def _feed(hasher: Any, value: Any, seen: frozenset[int]) -> None:
         hasher.update(value.__name__.encode())
     elif (function := _function_in(value)) is not None:
         _feed_function(hasher, function, seen)
+    elif isinstance(value, types.MethodType):  # of a class, as SimPy has them, or another callable
+        _feed(hasher, value.__self__, seen)
+        _feed(hasher, value.__func__, seen)
     elif is_dataclass(value):
         _feed_class(hasher, type(value), seen)
         for field in fields(value):
@@ -192,7 +211,10 @@ def _feed_object(hasher: Any, value: Any, seen: frozenset[int]) -> None:
         reducer = copyreg.dispatch_table.get(type(value))
         reduced = reducer(value) if reducer is not None else value.__reduce_ex__(4)
     except Exception as error:
-        raise _Opaque(value) from error
+        if type(value) is not itertools.count:
+            raise _Opaque(value) from error
+        # As it was pickled until Python 3.14: a simulation of SimPy counts its events with one.
+        reduced = itertools.count, ast.literal_eval(f"({repr(value)[6:-1]},)")
     # (function, arguments, state, items, pairs): what pickling would store, walked instead.
     if isinstance(reduced, str):
         hasher.update(reduced.encode())
@@ -248,7 +270,8 @@ def _function_in(value: Any) -> Any:
     if isinstance(value, functools._lru_cache_wrapper):
         value = value.__wrapped__
     value = compiled_from(value)
-    return value if isinstance(value, (types.FunctionType, types.MethodType)) else None
+    is_one = isinstance(value, (types.FunctionType, types.MethodType))
+    return value if is_one and hasattr(value, "__code__") else None  # no method of a class
 
 
 def _feed_function(hasher: Any, function: Any, seen: frozenset[int]) -> None:

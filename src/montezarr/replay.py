@@ -63,8 +63,10 @@ def run_of(ds: Any, process: Any = None) -> lazy.Run:
         raise ReplayError("ds: its sampler got options, which a recipe does not hold.")
     grid, variables = recipe["grid"], recipe["variables"]
     names = [variable["name"] for variable in variables]
-    plain = [v for v in variables if "labels" not in v and v["name"] != EVENT_TIME] or variables
-    dtypes = {variable["dtype"] for variable in plain}
+    # As recorded: what the first path would declare may be another rule than it was then.
+    dtypes: Any = {v["name"]: v["dtype"] for v in variables if v["name"] != EVENT_TIME}
+    if recipe["sampler"] == "sample":
+        dtypes = variables[0]["dtype"]
     # As the arrays were made, so that they have the same names; data alone may hold anything.
     simulated = [name for name in layers if name.startswith("simulate-")]
     policies: dict[str, Any] = _policies(simulated[0]) if simulated else {"on_nonfinite": "keep"}
@@ -77,7 +79,7 @@ def run_of(ds: Any, process: Any = None) -> lazy.Run:
         times=grid.get("times"),
         x0=x0,
         seed=RootSeed.from_dict(recipe["seed"]),
-        dtype=dtypes.pop() if len(dtypes) == 1 else None,
+        dtype=dtypes,
         chunks=None if _number_of_paths(ds) is None else _chunk_of(ds),
         keep=recipe.get("keep"),
         **policies,

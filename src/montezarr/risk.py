@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from montezarr._checks import check_array, check_real, type_error, value_error
+from montezarr._checks import check_array, check_real, plain_items, value_error
 from montezarr.processes import GeometricBrownianMotion
 
 MINIMUM_TAIL = 10
@@ -130,10 +130,8 @@ def closed_form_risk(
 
 def check_levels(levels: Any, n: int | None = None) -> list[float]:
     """Return confidence levels in (0, 1), each with at least 10 of `n` losses beyond it."""
-    if not isinstance(levels, (Sequence, np.ndarray)) or isinstance(levels, str):
-        raise type_error("levels", "a sequence of numbers in (0, 1)", levels)
     out = []
-    for level in levels:
+    for level in plain_items("levels", levels, "a sequence of numbers in (0, 1)"):
         alpha = check_real("levels", level, above=0.0)
         if alpha >= 1:
             raise value_error("levels", "numbers in (0, 1)", level)

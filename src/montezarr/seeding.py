@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from montezarr._checks import check_int, show, type_error, value_error
+from montezarr._checks import check_int, plain_items, show, type_error, value_error
 
 BLOCK = 1024
 """Paths in a block, the unit of batch seeding and of exact merging."""
@@ -200,8 +200,8 @@ def _root_of(seed: Any) -> RootSeed:
             "A generator is state that moves on with each use, so a run could not be repeated "
             "from it. Pass the integer that it was made from.",
         )
-    if isinstance(seed, np.ndarray) and seed.ndim == 1 and seed.dtype.kind in "iu":
-        seed = seed.tolist()
+    if getattr(seed, "ndim", 0) == 1:
+        seed = plain_items("seed", seed, expected)
     if isinstance(seed, Sequence) and not isinstance(seed, (str, bytes)):
         if not seed:
             raise value_error("seed", expected, seed)

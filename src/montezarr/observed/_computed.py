@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 from dask._task_spec import convert_legacy_graph
 
+from montezarr._checks import without_mask
 from montezarr.backends import Backend
 from montezarr.folding import Fold, Parts
 from montezarr.observed._feed import (
@@ -58,7 +59,7 @@ class ComputedTask:
             with told(start, stop):
                 values = get_sync(graph, keys)
                 arrays = [
-                    np.moveaxis(np.asarray(value), axis, -1)
+                    np.moveaxis(without_mask(value), axis, -1)
                     for value, axis in zip(values, self.axes, strict=True)
                 ]
                 parts.add(start, arrays if self.observe is None else self.observe(arrays))

@@ -26,6 +26,7 @@ from dask.highlevelgraph import HighLevelGraph
 from dask.layers import ArrayChunkShapeDep
 from numpy.typing import NDArray
 
+from montezarr._checks import without_mask
 from montezarr.recipe import digest_of_code
 from montezarr.sampling import Rows
 
@@ -74,7 +75,7 @@ class Program:
             values[key] = task({name: values[name] for name in task.dependencies})
             for name in done:  # nobody needs it any more
                 del values[name]
-        return [np.moveaxis(np.asarray(values[key]), axis, -1) for key, axis in self.outputs]
+        return [np.moveaxis(without_mask(values[key]), axis, -1) for key, axis in self.outputs]
 
     def token(self) -> str:
         """Return a digest of what it does, whatever its keys are called."""

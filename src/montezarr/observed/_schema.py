@@ -134,6 +134,9 @@ def as_dataset(obj: Any, dim: str) -> xr.Dataset:
     for key, variable in ds.data_vars.items():
         if variable.dtype.kind not in NUMBERS:
             raise type_error("obj", f"numbers in {key!r}", variable.dtype)
+        is_masked = isinstance(getattr(variable.data, "_meta", None), np.ma.MaskedArray)
+        if is_masked and variable.dtype.kind != "f":  # as xarray computes it: masked ones are NaN
+            ds = ds.assign({key: variable.astype(np.float64)})
         if variable.size == 0 and ds.sizes[PATH]:
             raise value_error("obj", f"values in {key!r}", dict(variable.sizes))
     if not known:

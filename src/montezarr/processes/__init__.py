@@ -10,6 +10,7 @@ from montezarr.processes._base import (
     HasLabels,
     HasMean,
     HasProbability,
+    HasTrial,
     HasVariance,
     Process,
 )
@@ -50,6 +51,7 @@ __all__ = [
     "HasLabels",
     "HasMean",
     "HasProbability",
+    "HasTrial",
     "HasVariance",
     "Heston",
     "MarkovChain",
@@ -58,10 +60,17 @@ __all__ = [
     "Process",
     "RandomWalk",
     "equation_rows",
+    "is_users",
     "one_line",
     "parameter_rows",
     "process_from_dict",
 ]
+
+
+def is_users(process: Process) -> bool:
+    """Return whether a process runs code that is not of this package: it is tried, not trusted."""
+    # A subclass of the user's is code of the user's, also where it is made of fields alone.
+    return type(process) is not BUILT_IN.get(type(process).__name__) or process.runs_user_code
 
 
 def process_from_dict(data: Mapping[str, Any]) -> Process:

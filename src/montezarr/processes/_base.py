@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr._checks import type_error, value_error
+from montezarr._checks import plain_array, type_error, value_error
 from montezarr._html import Card
 from montezarr.draws import Draws
 from montezarr.errors import ArgumentValueError
@@ -214,6 +214,14 @@ class HasBound(Protocol):
 
 
 @runtime_checkable
+class HasTrial(Protocol):
+    """A process that looks at a few paths at the call of `simulate`: others' code is in it."""
+
+    def check_trial(self, grid: TimeGrid, rows: Rows) -> None:
+        """Raise where first paths, rows (variables, T+1, n), show that it cannot be sampled so."""
+
+
+@runtime_checkable
 class HasLabels(Protocol):
     """A process whose states are labels, stored as their positions in `labels`."""
 
@@ -230,7 +238,9 @@ def check_state(name: str, value: Any, dtype: str) -> Rows:
     """Return a scalar, or an array with one entry per path, in `dtype`."""
     expected = "a finite number, or a one-dimensional array with one per path"
     try:
-        array = np.asarray(value)
+        array = plain_array(name, value)
+    except ArgumentValueError:
+        raise
     except ValueError as error:
         raise value_error(name, expected, value) from error
     if array.dtype.kind not in "iuf":

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from montezarr._checks import real_numbers
+
 SMALL = np.array(
     [0.0]
     + [
@@ -69,7 +71,7 @@ def _deviance(x: NDArray[np.float64], mean: NDArray[np.float64]) -> NDArray[np.f
 
 def whole(k: Any) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return numbers as floats, and which of them are integers."""
-    values = np.asarray(k, np.float64)
+    values = real_numbers(k)
     return values, values == np.floor(values)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from montezarr._checks import real_numbers
 from montezarr.processes._base import NORMAL_BOUND
 
 
@@ -23,7 +24,7 @@ def recursion_bound(coefficients: NDArray[np.float64], x0: float) -> float:
 
 def normal_density(x: Any, mean: Any, variance: Any) -> Any:
     """Return the density of a normal distribution; NaN where its variance is 0."""
-    x, mean, variance = (np.asarray(value, np.float64) for value in (x, mean, variance))
+    x, mean, variance = (real_numbers(value) for value in (x, mean, variance))
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         out = np.exp(-((x - mean) ** 2) / (2 * variance)) / np.sqrt(2 * np.pi * variance)
     return np.where(variance > 0, out, np.nan)[()]

@@ -9,13 +9,16 @@ from typing import Any, ClassVar, Self, final
 import numpy as np
 
 from montezarr import _buffers
-from montezarr._checks import check_array, check_callable, check_int, type_error, value_error
+from montezarr._checks import check_array, check_int, type_error, value_error
 from montezarr.draws import Draws
 from montezarr.errors import ArgumentValueError
 from montezarr.grid import TimeGrid
 from montezarr.processes._base import Process, Rows
 from montezarr.schemes import EulerMaruyama, Milstein, Scheme
-from montezarr.schemes._base import Coefficient, weighted_sum
+from montezarr.schemes._base import Coefficient, check_coefficient, weighted_sum
+
+TRIAL_TIMES = 8
+"""Times of the first paths, about, at which a scheme looks at its coefficients."""
 
 
 @final
@@ -24,7 +27,8 @@ class Diffusion(Process):
     r"""The Itô equation :math:`dX_t = a(t, X_t)\,dt + b(t, X_t)\,dW_t`, scalar or vector.
 
     The functions get the time and the states of many paths at once and must work on arrays:
-    x has shape (n,), or (variables, n) for several variables.
+    x has shape (n,), or (variables, n) for several variables. They get them by position and for
+    reading alone, and a path may not depend on the ones beside it: `simulate` tries that.
 
     Parameters
     ----------
@@ -45,9 +49,10 @@ class Diffusion(Process):
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        For arguments out of these terms.
+        For arguments out of these terms, also functions of (x, t) by the names of their parameters.
     SamplerError
-        From `simulate`, for functions that fail or return another shape.
+        From `simulate`, for functions that fail, return another shape, write into x, or couple
+        paths, such as by ``x.mean()``; and for noise that the scheme is not for.
 
     References
     ----------
@@ -77,8 +82,8 @@ class Diffusion(Process):
     noises: int | None = None
 
     def __post_init__(self) -> None:
-        check_callable("drift", self.drift, "f(t, x)")
-        check_callable("diffusion", self.diffusion, "f(t, x)")
+        check_coefficient("drift", self.drift)
+        check_coefficient("diffusion", self.diffusion)
         if not isinstance(self.scheme, Scheme):
             raise type_error("scheme", "EulerMaruyama() or Milstein()", self.scheme)
         self.set_field("names", _check_names(self.names))
@@ -135,8 +140,17 @@ class Diffusion(Process):
                     f"scheme: expected a step of shape {shape}, got {following.shape}."
                 )
             rows[:, k + 1] = following
-            x = rows[0, k + 1] if scalar else rows[:, k + 1]
+            # What a scheme of the user's own does with its states, it does not do with the paths.
+            x = (rows[0, k + 1] if scalar else rows[:, k + 1]).view()
+            x.flags.writeable = False
         return rows[0] if scalar else rows
+
+    def check_trial(self, grid: TimeGrid, rows: Rows) -> None:
+        """Raise where the scheme is not for these coefficients; see `HasTrial`."""
+        times, steps = grid.times, grid.steps
+        for k in range(0, grid.T, max(1, grid.T // TRIAL_TIMES)):
+            x, t, dt = rows[0, k] if len(self.names) == 1 else rows[:, k], times[k], steps[k]
+            self.scheme.check_trial(self.drift, self.diffusion, float(t), x, float(dt))
 
     def to_dict(self) -> dict[str, Any]:
         """Return what can be written: functions by name, which `from_dict` cannot read back."""

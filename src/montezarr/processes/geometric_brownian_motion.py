@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self, final
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr._checks import check_real
+from montezarr._checks import check_real, real_numbers
 from montezarr.draws import Draws
 from montezarr.grid import TimeGrid
 from montezarr.processes._base import Process, Rows
@@ -146,7 +146,7 @@ class GeometricBrownianMotion(Process):
         >>> print(round(gbm.density(100.0, t=1.0, x0=100.0), 5))
         0.01972
         """
-        x, t, x0 = (np.asarray(value, np.float64) for value in (x, t, x0))
+        x, t, x0 = (real_numbers(value) for value in (x, t, x0))
         variance = self.sigma**2 * t
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = x / x0

@@ -10,7 +10,15 @@ from typing import Any, ClassVar, Self, final
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr._checks import check_array, check_int, show, type_error, value_error
+from montezarr._checks import (
+    check_array,
+    check_int,
+    check_unmasked,
+    plain_items,
+    show,
+    type_error,
+    value_error,
+)
 from montezarr.draws import Draws
 from montezarr.errors import ArgumentValueError
 from montezarr.grid import TimeGrid
@@ -109,16 +117,14 @@ class MarkovChain(Process):
         ArgumentTypeError, ArgumentValueError
             If a label is unknown, or a state is never left, so that its row is not determined.
         """
-        if isinstance(path, str) or not isinstance(path, (Sequence, np.ndarray)):
-            raise type_error("path", "a sequence of labels", path)
-        observed = [item.item() if isinstance(item, np.generic) else item for item in path]
+        observed = plain_items("path", path, "a sequence of labels")
         if len(observed) < 2:
             raise value_error("path", "at least 2 states", path)
         try:
-            labels = list(states) if states is not None else sorted(set(observed))
+            labels = sorted(set(observed)) if states is None else states
         except TypeError as error:
             raise type_error("path", "labels of one type", path) from error
-        labels_checked = _check_states(tuple(labels), len(labels)) or ()
+        labels_checked = _check_states(labels, len(labels)) or ()
         codes = {label: code for code, label in enumerate(labels_checked)}
         unknown = next((label for label in observed if label not in codes), None)
         if unknown is not None:
@@ -151,6 +157,7 @@ class MarkovChain(Process):
             raise value_error("dtype", f"one that holds {len(self.transition)} codes", dtype)
         values = self.default_x0() if x0 is None else x0
         codes = {label: code for code, label in enumerate(self.labels)}
+        check_unmasked("x0", values)
         flat = np.asarray(values, dtype=object)
         if flat.ndim > 1 or flat.size == 0:
             raise value_error("x0", "a state, or one state per path", x0)
@@ -270,9 +277,7 @@ def _normalised(shares: NDArray[np.float64]) -> NDArray[np.float64]:
 def _check_states(states: Any, count: int) -> tuple[str | int, ...] | None:
     if states is None:
         return None
-    if isinstance(states, str) or not isinstance(states, (Sequence, np.ndarray)):
-        raise type_error("states", "a sequence of labels", states)
-    plain = tuple(s.item() if isinstance(s, np.generic) else s for s in states)
+    plain = tuple(plain_items("states", states, "a sequence of labels"))
     for label in plain:
         if isinstance(label, bool) or not isinstance(label, (str, int)):
             raise type_error("states", "labels that are str or int", label)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self, final
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr._checks import check_real
+from montezarr._checks import check_real, real_numbers
 from montezarr.draws import Draws
 from montezarr.errors import ArgumentValueError
 from montezarr.grid import TimeGrid
@@ -111,8 +111,8 @@ class PoissonProcess(Process):
         -------
         float or array
         """
-        events, is_whole = whole(np.asarray(k, np.float64) - x0)
-        mean = self.rate * np.asarray(t, np.float64)
+        events, is_whole = whole(real_numbers(k) - x0)
+        mean = self.rate * real_numbers(t)
         is_possible = is_whole & (events >= 0)
         others = elsewhere(events)
         events = np.where(is_possible, events, 0.0)

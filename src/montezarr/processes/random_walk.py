@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self, final
 
 import numpy as np
 
-from montezarr._checks import check_real
+from montezarr._checks import check_real, real_numbers
 from montezarr.draws import Draws
 from montezarr.grid import TimeGrid
 from montezarr.processes._base import Process, Rows, check_reach
@@ -103,8 +103,8 @@ class RandomWalk(Process):
         >>> mz.RandomWalk().probability([-2, 0, 2], t=2).round(9)
         array([0.25, 0.5 , 0.25])
         """
-        steps = np.asarray(t, np.float64)
-        ups, is_whole = whole((steps + np.asarray(k, np.float64) - x0) / 2)
+        steps = real_numbers(t)
+        ups, is_whole = whole((steps + real_numbers(k) - x0) / 2)
         is_possible = is_whole & (ups >= 0) & (ups <= steps) & (steps == np.floor(steps))
         others = elsewhere(ups)
         ups, steps = np.where(is_possible, ups, 0.0), np.where(is_possible, steps, 0.0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import replace
 from types import FunctionType
 from typing import Any
@@ -22,6 +21,7 @@ from montezarr.sampling._base import (
     annotate,
     describe,
     describe_error,
+    own,
 )
 from montezarr.sampling.policy import Report
 
@@ -105,10 +105,7 @@ def own_copy(value: Any) -> Any:
     """
     if isinstance(value, (Process, FunctionType)) or scalar.compiled_from(value) is not value:
         return value
-    try:
-        return copy.deepcopy(value)
-    except Exception:  # it holds a thing that cannot be copied
-        return value
+    return own(value)
 
 
 def _whole_range(sampling: Sampling, start: int, stop: int, x0: Any) -> Rows:

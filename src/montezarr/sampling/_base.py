@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import traceback as tracebacks
 from collections.abc import Callable, Mapping
@@ -144,9 +145,18 @@ class Sampling:
     def state_at_start(self, x0: Any, position: int) -> Any:
         """Return the initial state of one path out of those of a range, or the common one."""
         if x0 is None:
-            return self.x0
+            return self.common_x0()
         value = x0[..., position]
-        return value.item() if value.ndim == 0 else value
+        if value.dtype.names is not None:
+            state = dict(zip(value.dtype.names, value.item(), strict=True))
+            return own(state) if value.dtype.hasobject else state
+        return value.item() if value.ndim == 0 else value.copy()
+
+    def common_x0(self) -> Any:
+        """Return the initial state of every path, a copy where the sampler could change it."""
+        if self.x0 is None or isinstance(self.x0, (int, float, str, np.generic)):
+            return self.x0
+        return own(self.x0)
 
     def thin(self, rows: Rows) -> Rows:
         """Return the kept times of complete rows (..., T+1, n)."""
@@ -206,6 +216,14 @@ class Sampling:
         message = message if len(message) <= 1000 else message[:997] + "..."
         where = "a range of paths" if path is None else f"path {path}"
         return SamplerError(f"{self.name}: {where}: {message}", path, context, text)
+
+
+def own(value: Any) -> Any:
+    """Return a copy of a value, which no one else changes; itself, if it cannot be copied."""
+    try:
+        return copy.deepcopy(value)
+    except Exception:  # it holds a thing that cannot be copied
+        return value
 
 
 Draw = Callable[[Sampling, int, int, Any], Rows]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import pickle
-import random
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,23 +12,26 @@ import numpy as np
 from montezarr._checks import check_array, show, type_error, value_error
 from montezarr.errors import SamplerError
 from montezarr.grid import TimeGrid
-from montezarr.processes import HasLabels, Process
-from montezarr.sampling import batch, counter, own_copy, sample_range, scalar
+from montezarr.processes import HasLabels, HasTrial, Process, is_users
+from montezarr.sampling import batch, counter, own_copy, scalar
 from montezarr.sampling._base import (
     EVENT_TIME,
     KINDS,
     Kind,
     OnNonfinite,
-    Rows,
     Sampling,
     Variable,
 )
 from montezarr.sampling.arguments import DTYPES, unknown_argument
 from montezarr.sampling.convert import plain_numbers
-from montezarr.seeding import BLOCK
-
-TRIAL_PATHS = 17
-"""Paths of the trial of a user's coefficients: as many as no model has variables or noises."""
+from montezarr.sampling.probe import (
+    TRIAL_PATHS,
+    check_alone,
+    check_block,
+    check_repeats,
+    first_rows,
+    no_global_stream,
+)
 
 
 def choose_kind(process: Any, legacy_global_rng: bool) -> Kind:
@@ -84,7 +85,7 @@ def bind(
     per_path: bool,
     first_x0: Any,
     seed: Any,
-    dtype: str | None,
+    dtype: str | dict[str, str] | None,
     labels: tuple[str | int, ...] | None,
     on_nonfinite: OnNonfinite,
     options: Mapping[str, Any],
@@ -117,10 +118,13 @@ def bind(
     )
     if not isinstance(process, Process):
         _check_options(process, kind, options)
+        _check_order(process, kind)
     try:
-        if isinstance(process, Process):
+        if kind == "sample" and isinstance(dtype, dict):
+            raise type_error("dtype", "one dtype, since sample gives all variables in one", dtype)
+        if isinstance(process, Process) and not isinstance(dtype, dict):
             return _bind_process(sampling, process, dtype, labels, per_path, first_x0)
-        if kind == "sample":
+        if kind == "sample" and not isinstance(dtype, dict):
             if labels is not None:
                 expected = "None, since sample(draws, grid, x0) gives numbers"
                 raise value_error("labels", expected, labels)
@@ -167,6 +171,29 @@ def check_no_parameter(process: Any, kind: Kind, name: str) -> None:
             )  # fmt: skip
 
 
+ORDER: dict[str, tuple[str, ...]] = {
+    "sample": ("draws", "grid", "x0"),
+    "sample_paths": ("n", "T", "x0"),
+    "sample_path": ("T", "x0"),
+    "legacy": ("T", "x0"),
+}
+"""What a method gets by position."""
+
+
+def _check_order(process: Any, kind: Kind) -> None:
+    """Raise for a method whose parameters bear the names of arguments that come at other places."""
+    wanted = ORDER.get(kind, ())
+    method = "sample_path" if kind == "legacy" else kind
+    try:
+        found = list(scalar.signature(getattr(process, method)).parameters) if wanted else []
+    except (TypeError, ValueError):  # written in C, and without a signature
+        return
+    placed = enumerate(found[: len(wanted)])
+    if any(name in wanted and wanted.index(name) != i for i, name in placed):
+        got = f"{method}({', '.join(found)})"
+        raise value_error("process", f"{method}({', '.join(wanted)}, ...) in this order", got)
+
+
 def _bind_process(
     sampling: Sampling,
     process: Process,
@@ -187,10 +214,15 @@ def _bind_process(
     bound = replace(sampling, variables=variables)
     if not per_path or first_x0 is not None:
         process.check_x0(first_x0 if per_path else sampling.x0, chosen)
-    if process.runs_user_code:
-        with _no_global_stream(bound):
-            # More paths than variables and noises, so that no axis is taken for another.
-            _first_rows(bound, first_x0, TRIAL_PATHS)
+    if is_users(process):
+        with no_global_stream(bound):
+            if process.runs_user_code:
+                # More paths than variables and noises, so that no axis is taken for another.
+                rows = first_rows(bound, first_x0, TRIAL_PATHS)
+                if isinstance(process, HasTrial):
+                    trial = partial(process.check_trial, bound.grid, rows)
+                    bound.attempt(trial, 0, bound.state_at_start(first_x0, 0))
+            check_alone(bound, first_x0)
     return bound
 
 
@@ -201,12 +233,13 @@ def _bind_counter(sampling: Sampling, dtype: str | None, first_x0: Any) -> Sampl
         raise type_error("process", "variables to be a sequence of names", names)
     variables = tuple(Variable(_variable_name(name), dtype or "float64") for name in names)
     trial = replace(sampling, variables=variables, x0=_in_order(sampling.x0, names))
-    with _no_global_stream(trial):
-        rows = _first_rows(trial, first_x0, 2)
+    with no_global_stream(trial):
+        rows = first_rows(trial, first_x0, 2)
         count = rows.shape[-1]
         part = None if first_x0 is None else first_x0[..., :count]
         value = counter.raw(trial, 0, count, part)
-    _check_repeats(trial, rows, value.reshape(rows.shape).astype(rows.dtype))
+        check_repeats(trial, rows, value.reshape(rows.shape).astype(rows.dtype))
+        check_alone(trial, first_x0)
     if dtype is None and value.dtype.name in DTYPES:
         variables = tuple(Variable(v.name, value.dtype.name) for v in variables)
     return replace(trial, variables=variables)
@@ -223,23 +256,28 @@ def _in_order(x0: Any, names: Sequence[str]) -> Any:
 
 def _bind_declared(
     sampling: Sampling,
-    dtype: str | None,
+    dtype: str | dict[str, str] | None,
     labels: tuple[str | int, ...] | None,
     first_x0: Any,
     free_length: bool,
     free_times: bool,
 ) -> Sampling:
-    with _no_global_stream(sampling):
-        states, times = _first(sampling, 0, first_x0)
+    with no_global_stream(sampling):
+        states, times, plain = _first(sampling, 0, first_x0)
         grid, own_times = sampling.grid, False
-        length = len(next(iter(states.values())))
+        length = next(iter(states.values())).shape[-1]
         if free_length:
             grid = TimeGrid(length - 1, grid.dt)
+        asked = dtype if isinstance(dtype, dict) else dict.fromkeys(states, dtype)
+        if not set(asked) <= set(states):
+            raise value_error("dtype", f"names of variables among {sorted(states)}", dtype)
         explicit = labels is not None
+        # Of a block its first path tells.
+        paths = {name: array[0] if array.ndim > 1 else array for name, array in states.items()}
         chosen = labels if explicit else _offered_labels(sampling.target)
         variables = [
-            _declare(sampling, name, array, dtype, chosen, explicit)
-            for name, array in states.items()
+            _declare(sampling, name, array, asked.get(name), chosen, explicit, name in plain)
+            for name, array in paths.items()
         ]
         if times is not None and free_times:
             own_times = True
@@ -251,28 +289,42 @@ def _bind_declared(
                     own_times = False
                     variables.append(Variable(EVENT_TIME, "float64"))
         bound = replace(sampling, grid=grid, variables=tuple(variables), own_times=own_times)
-        rows = _first_rows(bound, first_x0, BLOCK if sampling.kind == "sample_paths" else 1)
-    x0 = sampling.state_at_start(first_x0, 0)
-    _check_repeats(bound, scalar.arrange(bound, states, times, 0, x0)[..., None], rows[..., :1])
+        if sampling.kind == "sample_paths":
+            check_block(bound, states, first_x0)
+        else:
+            rows = first_rows(bound, first_x0, 1)
+            x0 = sampling.state_at_start(first_x0, 0)
+            again = scalar.arrange(bound, states, times, 0, x0)[..., None]
+            check_repeats(bound, again, rows)
     return bound
 
 
-def _first(sampling: Sampling, path: int, first_x0: Any) -> tuple[dict[str, Any], Any]:
-    """Return what the sampler itself returns for one path, unpacked."""
+def _first(
+    sampling: Sampling, path: int, first_x0: Any
+) -> tuple[dict[str, Any], Any, frozenset[str]]:
+    """Return what the sampler itself returns for one path, or for a block, unpacked."""
     n = 0 if first_x0 is None else first_x0.shape[-1]
     if sampling.kind == "sample_paths":
         states = batch.call(sampling, 0, batch.block_x0(sampling, first_x0, 0, n, 0))
-        return {name: array[path] for name, array in states.items()}, None
-    x0 = sampling.x0 if n == 0 else sampling.state_at_start(first_x0, min(path, n - 1))
+        # Copies, since the sampler may return its working memory.
+        return {name: np.array(array) for name, array in states.items()}, None, frozenset()
+    x0 = sampling.state_at_start(first_x0, min(path, n - 1))
     return scalar.call(sampling, scalar.caller(sampling), path, x0)
 
 
 def _declare(
-    sampling: Sampling, name: str, array: Any, dtype: str | None, labels: Any, explicit: bool
+    sampling: Sampling,
+    name: str,
+    array: Any,
+    dtype: str | None,
+    labels: Any,
+    explicit: bool,
+    is_plain: bool,
 ) -> Variable:
     """Return the variable that the first path declares.
 
-    `explicit` labels came with labels=, and then also name the states of integer variables.
+    `explicit` labels came with labels=, and then also name the states of integer variables. One
+    plain number of Python says no dtype: that of the next path may be another.
     """
     numbers = plain_numbers(array)
     integers = labels is not None and all(isinstance(label, int) for label in labels)
@@ -292,8 +344,10 @@ def _declare(
             )  # fmt: skip
         raise sampling.failure(0, sampling.x0, f"{name}: expected numbers, got {show(array)}.")
     # What is no dtype of states is held by a wider one: uint64 by int64 as far as it fits.
-    wider = "int64" if numbers.dtype.kind == "u" else "float64"
+    wider = "int64" if numbers.dtype.kind in "uO" else "float64"
     declared = numbers.dtype.name if numbers.dtype.name in DTYPES else wider
+    if is_plain and dtype is None:
+        declared = "float64"
     if dtype is not None and not np.can_cast(declared, dtype, "same_kind"):
         raise value_error("dtype", f"one that holds {declared} states", dtype)
     return Variable(_variable_name(name), dtype or declared)
@@ -312,37 +366,3 @@ def _offered_labels(process: Any) -> tuple[str | int, ...] | None:
         return None
     plain = tuple(s.item() if isinstance(s, np.generic) else s for s in states)
     return plain if all(isinstance(s, (str, int)) for s in plain) else None
-
-
-def _first_rows(sampling: Sampling, first_x0: Any, n: int) -> Rows:
-    """Return the rows of the first paths, drawn as a worker draws them."""
-    count = n if first_x0 is None else min(n, first_x0.shape[-1])
-    return sample_range(sampling, 0, count, None if first_x0 is None else first_x0[..., :count])
-
-
-def _check_repeats(sampling: Sampling, rows: Rows, again: Rows) -> None:
-    """Raise where one path came out in two ways: then no chunking gives the same numbers."""
-    if not np.array_equal(rows, again, equal_nan=rows.dtype.kind == "f"):
-        message = (
-            "returned two different paths from one and the same stream, so it keeps state from"
-            " call to call, or draws from elsewhere than the stream that it gets."
-        )
-        raise sampling.failure(0, sampling.x0, message)
-
-
-@contextmanager
-def _no_global_stream(sampling: Sampling) -> Iterator[None]:
-    """Raise where the sampler moves the global random state, which no seed of the run reaches."""
-    before = _random_states()
-    yield
-    if _random_states() != before:
-        message = (
-            "drew from the global state of np.random or random, which the seed does not reach, so"
-            " its paths could not be repeated. Draw from the rng that is passed, or run a"
-            " sample_path on np.random with legacy_global_rng=True."
-        )
-        raise sampling.failure(0, sampling.x0, message)
-
-
-def _random_states() -> tuple[Any, ...]:
-    return pickle.dumps(np.random.get_state(legacy=False)), random.getstate()

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 
-from montezarr._checks import check_choice, check_int, did_you_mean, show, type_error, value_error
+from montezarr._checks import (
+    check_choice,
+    check_int,
+    did_you_mean,
+    plain_items,
+    show,
+    type_error,
+    value_error,
+)
 from montezarr.errors import ArgumentTypeError
 
 DTYPES = ("float64", "float32", "int64", "int32", "int16", "int8", "uint8", "uint16", "uint32")
@@ -28,6 +37,13 @@ def unknown_argument(name: str, value: Any, or_of: str = "") -> ArgumentTypeErro
     )
 
 
+def check_dtypes(dtype: Any) -> str | dict[str, str] | None:
+    """Return the name of a state dtype, or such names by variable."""
+    if not isinstance(dtype, Mapping):
+        return check_dtype(dtype)
+    return {str(name): check_dtype(one) or "float64" for name, one in dtype.items()}
+
+
 def check_dtype(dtype: Any) -> str | None:
     """Return the name of a state dtype."""
     if dtype is None:
@@ -44,9 +60,7 @@ def check_labels(labels: Any) -> tuple[str | int, ...] | None:
     if labels is None:
         return None
     expected = "a sequence of distinct str or int"
-    if isinstance(labels, str) or not isinstance(labels, (Sequence, np.ndarray)):
-        raise type_error("labels", expected, labels)
-    plain = tuple(item.item() if isinstance(item, np.generic) else item for item in labels)
+    plain = tuple(plain_items("labels", labels, expected))
     for label in plain:
         if isinstance(label, bool) or not isinstance(label, (str, int)):
             raise type_error("labels", expected, label)
@@ -60,12 +74,12 @@ def check_keep(keep: Any, T: int) -> tuple[int, ...] | None:
     if keep is None:
         return None
     expected = f"a positive step, or increasing positions of the grid from {-T - 1} to {T}"
-    if not isinstance(keep, (Sequence, np.ndarray)) or isinstance(keep, str):
+    if isinstance(keep, Integral) or not hasattr(keep, "__len__") or isinstance(keep, str):
         step = check_int("keep", keep, minimum=1, maximum=max(T, 1))
         if step == 1:
             return None
         return tuple(range(0, T + 1, step))
-    positions = np.asarray(keep)
+    positions = np.asarray(plain_items("keep", keep, expected))
     if positions.ndim != 1 or positions.size == 0 or positions.dtype.kind not in "iu":
         raise type_error("keep", expected, keep)
     absolute = np.where(positions < 0, positions + T + 1, positions)

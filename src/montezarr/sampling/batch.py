@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr.sampling._base import Rows, Sampling
+from montezarr._checks import plain_array
+from montezarr.sampling._base import Rows, Sampling, own
 from montezarr.sampling.convert import encode
 from montezarr.seeding import BLOCK
 
@@ -27,25 +28,29 @@ def draw(sampling: Sampling, start: int, stop: int, x0: Any) -> Rows:
 def block_x0(sampling: Sampling, x0: Any, start: int, stop: int, first: int) -> Any:
     """Return the initial states of the block from path `first` on, x0 being of start ... stop-1."""
     if x0 is None:
-        return sampling.x0
+        return given_x0(sampling, None)
     # The block is drawn whole even where the range covers a part of it, so that the stream is
     # used alike: paths outside the range start where their nearest neighbour does. So chunks and
     # `replay` pass ranges that begin with a block and end with one, or with the last path.
     inside = np.clip(np.arange(first, first + BLOCK), start, stop - 1) - start
-    return x0[..., inside]
+    return given_x0(sampling, x0[..., inside])
+
+
+def given_x0(sampling: Sampling, x0: Any) -> Any:
+    """Return initial states as the sampler gets them, its own: it may write into them."""
+    if x0 is None:
+        return sampling.common_x0()
+    names = x0.dtype.names
+    return x0.copy() if names is None else own({name: x0[name].copy() for name in names})
 
 
 def call(sampling: Sampling, block: int, x0: Any) -> dict[str, NDArray[Any]]:
     """Return what the sampler returns for a block, its variables by name, (1024, T+1) each."""
-    rng = sampling.seed.block_generator(block)
     path = block * BLOCK
 
     def draw_block() -> dict[str, NDArray[Any]]:
-        value = sampling.target.sample_paths(
-            BLOCK, sampling.grid.T, x0, rng=rng, **sampling.options
-        )
-        parts = value if isinstance(value, Mapping) else {"x": value}
-        return {str(name): np.asarray(part) for name, part in parts.items()}
+        parts = parts_of(sampling, block, BLOCK, x0)
+        return {str(name): plain_array(str(name), part) for name, part in parts.items()}
 
     where = f"in its block of {BLOCK} paths: "
     states: dict[str, NDArray[Any]] = sampling.attempt(draw_block, path, x0, where)
@@ -57,9 +62,19 @@ def call(sampling: Sampling, block: int, x0: Any) -> dict[str, NDArray[Any]]:
     return states
 
 
+def parts_of(sampling: Sampling, block: int, n: int, x0: Any) -> Mapping[Any, Any]:
+    """Return what the sampler itself returns for `n` paths on the stream of a block."""
+    rng = sampling.seed.block_generator(block)
+    value = sampling.target.sample_paths(n, sampling.grid.T, x0, rng=rng, **sampling.options)
+    return value if isinstance(value, Mapping) else {"x": value}
+
+
 def _block(sampling: Sampling, block: int, x0: Any) -> Rows:
-    path = block * BLOCK
-    states = call(sampling, block, x0)
+    return sampling.thin(arrange(sampling, call(sampling, block, x0), block * BLOCK, x0))
+
+
+def arrange(sampling: Sampling, states: Mapping[str, Any], path: int, x0: Any) -> Rows:
+    """Return the variables of a block as rows (variables, T+1, 1024), labels as their codes."""
     names = [variable.name for variable in sampling.variables]
     if set(states) != set(names):
         raise sampling.failure(path, x0, f"returned {sorted(states)}, expected {names}.")
@@ -67,4 +82,4 @@ def _block(sampling: Sampling, block: int, x0: Any) -> Rows:
         encode(sampling, variable, states[variable.name], path, x0).T
         for variable in sampling.variables
     ]
-    return sampling.thin(np.stack(rows).astype(sampling.dtype, copy=False))
+    return np.stack(rows).astype(sampling.dtype, copy=False)

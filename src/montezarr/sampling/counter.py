@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from montezarr._checks import plain_array
 from montezarr.draws import Draws
 from montezarr.grid import TimeGrid
 from montezarr.processes import HasBound, Process
@@ -49,7 +50,9 @@ def state(sampling: Sampling, x0: Any) -> Rows:
     value = sampling.x0 if x0 is None else x0
     if isinstance(sampling.target, Process):
         return sampling.target.check_x0(value, str(sampling.dtype))
-    return np.asarray(0.0 if value is None else value, sampling.dtype)
+    return np.array(
+        0.0 if value is None else value, sampling.dtype
+    )  # the sampler may write into it
 
 
 def raw(sampling: Sampling, start: int, stop: int, x0: Any) -> NDArray[Any]:
@@ -57,7 +60,8 @@ def raw(sampling: Sampling, start: int, stop: int, x0: Any) -> NDArray[Any]:
     precision = "float32" if sampling.dtype == np.float32 else "float64"
     draws = Draws(sampling.seed.philox_key(), start, stop - start, precision)
     initial = state(sampling, x0)
-    return np.asarray(sampling.target.sample(draws, sampling.grid, initial, **sampling.options))
+    value = sampling.target.sample(draws, sampling.grid, initial, **sampling.options)
+    return plain_array("sample", value)
 
 
 def _complete(sampling: Sampling, start: int, stop: int, x0: Any) -> Rows:

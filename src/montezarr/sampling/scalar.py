@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montezarr._checks import show
-from montezarr.errors import ArgumentValueError
+from montezarr.errors import ArgumentValueError, SamplerError
 from montezarr.sampling._base import EVENT_TIME, Rows, Sampling, describe_error
-from montezarr.sampling.convert import encode, unpack
+from montezarr.sampling.convert import cast, encode, parts_of, unpack
 
 _global_state = threading.Lock()
 
@@ -35,28 +35,62 @@ def draw(sampling: Sampling, start: int, stop: int, x0: Any) -> Rows:
         if is_plain and type(value) is np.ndarray and value.dtype == dtype and value.shape == shape:
             out[0, :, path - start] = value[keep]
             continue
-        states, own = _unpacked(sampling, value, path, initial)
+        states, own = _read(sampling, path, initial, unpack, value)
         if times is not None and (own is None or not np.array_equal(own, times)):
             message = f"returned times {show(own)}, other ones than the first path."
             raise sampling.failure(path, initial, message)
-        rows = arrange(sampling, states, own, path, initial)
+        rows = _read(sampling, path, initial, arrange, sampling, states, own, path, initial)
+        if sampling.grid.T == 0:
+            _check_digits(sampling, value, path, initial)
         out[..., path - start] = sampling.thin(rows[..., None])[..., 0]
     return out
 
 
+def _check_digits(sampling: Sampling, value: Any, path: int, x0: Any) -> None:
+    """Raise for a plain integer that is not among the real numbers that plain numbers become."""
+    parts = parts_of(value)
+    for variable in sampling.variables:
+        part = parts.get(variable.name)
+        if variable.dtype != "float64" or not isinstance(part, int) or abs(part) <= 2**53:
+            continue
+        rounded = cast(np.array([part], object), np.float64)
+        if rounded is None or rounded.item() != part:
+            message = (
+                f"{variable.name}: expected a number that float64 holds, got {show(part)}."
+                " Pass dtype='int64' if that does, or return float(x)."
+            )
+            raise sampling.failure(path, x0, message)
+
+
 def call(
     sampling: Sampling, function: Callable[[int, Any], Any], path: int, x0: Any
-) -> tuple[dict[str, NDArray[Any]], NDArray[Any] | None]:
-    """Return what the sampler returns for a path: its variables by name, and its times if any."""
+) -> tuple[dict[str, NDArray[Any]], NDArray[Any] | None, frozenset[str]]:
+    """Return what the sampler returns for a path: its variables by name, and its times if any.
+
+    Also the names of the variables of which it is one plain Python number: they say no dtype.
+    """
     value = sampling.attempt(lambda: function(path, x0), path, x0)
-    return _unpacked(sampling, value, path, x0)
+    states, times = _read(sampling, path, x0, unpack, value)
+    parts = parts_of(value)
+    return states, times, frozenset(str(name) for name in parts if _is_plain(parts[name]))
 
 
-def _unpacked(
-    sampling: Sampling, value: Any, path: int, x0: Any
-) -> tuple[dict[str, NDArray[Any]], NDArray[Any] | None]:
+def _is_plain(value: Any) -> bool:
+    """Return whether a value is one number of Python, which may be whole by chance."""
+    return isinstance(value, (int, float)) and not isinstance(value, np.generic)
+
+
+def _read(
+    sampling: Sampling, path: int, x0: Any, function: Callable[..., Any], *arguments: Any
+) -> Any:
+    """Return what a function reads of a path, or raise the failure of the path: it may be anything.
+
+    Where it is returned as it is, an error would have no path, and no policy would know of it.
+    """
     try:
-        return unpack(value)
+        return function(*arguments)
+    except SamplerError:
+        raise
     except Exception as error:
         reason = str(error) if isinstance(error, ArgumentValueError) else describe_error(error)
         raise sampling.failure(path, x0, reason) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from montezarr._checks import check_callable, plain_array, type_error
 from montezarr.errors import ArgumentValueError
 
 Rows = NDArray[Any]
@@ -53,10 +55,24 @@ class Scheme(ABC):
             Brownian increments, variance `dt`.
         """
 
+    def check_trial(
+        self, drift: Coefficient, diffusion: Coefficient, t: float, x: Rows, dt: float
+    ) -> None:
+        """Raise where the scheme is not for such coefficients, as they are at time `t` and `x`.
+
+        `simulate` asks at some times of the first paths. Arguments are those of `step`.
+
+        Raises
+        ------
+        ArgumentValueError
+            With the scheme to take in its place.
+        """
+        return
+
 
 def evaluate(name: str, coefficient: Coefficient, t: float, x: Rows) -> Rows:
     """Return a coefficient at (t, x), checked to fit the shape of `x`."""
-    value = np.asarray(coefficient(t, x))
+    value = plain_array(name, _call(name, coefficient, t, x))
     if value.dtype.kind not in "iuf":
         raise ArgumentValueError(f"{name}: expected numbers from f(t, x), got dtype {value.dtype}.")
     variables, whole = (x.shape[0] if x.ndim == 2 else 1), x.shape
@@ -73,6 +89,51 @@ def evaluate(name: str, coefficient: Coefficient, t: float, x: Rows) -> Rows:
             " It must work on arrays of paths along the last axis."
         )
     return value
+
+
+def _call(name: str, coefficient: Coefficient, t: float, x: Rows) -> Any:
+    """Return what a user's coefficient returns; it cannot change the states that it gets."""
+    shown = x.view()
+    shown.flags.writeable = False
+    try:
+        return coefficient(t, shown)
+    except TypeError:
+        if not type(coefficient).__module__.startswith("numba."):
+            raise
+        return coefficient(t, x.copy())  # compiled for arrays that can be written, and no others
+    except ValueError as error:
+        if "read-only" not in str(error):
+            raise
+        raise ArgumentValueError(
+            f"{name}: expected a function that leaves x as it is, got one that writes into it:"
+            f" {error}. Let it work on a copy."
+        ) from error
+
+
+def check_coefficient(name: str, function: Any) -> None:
+    """Raise for what is no function f(t, x), also by the names of its parameters.
+
+    Arguments go by position: with x and t the other way round, a time would be taken for states.
+
+    Raises
+    ------
+    ArgumentTypeError
+        If it cannot be called, or its second parameter is a time and its first one is not.
+    """
+    check_callable(name, function, "f(t, x)")
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # written in C, and without a signature
+        return
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    names = [parameter.name for parameter in parameters if parameter.kind in kinds]
+    if len(names) > 1 and names[1].lower() in TIMES and names[0].lower() not in TIMES:
+        got = ", ".join(names[:2])
+        raise type_error(name, f"a function of (t, x) in this order, got one of ({got})", function)
+
+
+TIMES = ("t", "time", "times", "tau")
+"""Names that parameters have which are a time."""
 
 
 def apply_noise(g: Rows, dw: Rows, x: Rows) -> Rows:

@@ -7,9 +7,15 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from montezarr._checks import check_callable
 from montezarr.errors import ArgumentValueError
-from montezarr.schemes._base import Coefficient, Rows, Scheme, apply_noise, evaluate
+from montezarr.schemes._base import (
+    Coefficient,
+    Rows,
+    Scheme,
+    apply_noise,
+    check_coefficient,
+    evaluate,
+)
 
 
 @final
@@ -32,7 +38,8 @@ class Milstein(Scheme):
     ArgumentTypeError
         If `derivative` is not a function.
     ArgumentValueError
-        From `step`, for noise given as a matrix.
+        From `step`, for noise given as a matrix, and in the trial of `simulate` for a component
+        that depends on another one.
 
     References
     ----------
@@ -60,7 +67,36 @@ class Milstein(Scheme):
 
     def __post_init__(self) -> None:
         if self.derivative is not None:
-            check_callable("derivative", self.derivative, "f(t, x)")
+            check_coefficient("derivative", self.derivative)
+
+    def check_trial(
+        self, drift: Coefficient, diffusion: Coefficient, t: float, x: Rows, dt: float
+    ) -> None:
+        r"""Raise for noise that is not diagonal; see `Scheme.check_trial`.
+
+        The scheme leaves out the terms :math:`b_j\,\partial b_i/\partial x_j` of other components
+        (Kloeden and Platen, equation 10.3.3): where moving component j along its own noise changes
+        the diffusion of component i, they are not zero.
+        """
+        if x.ndim == 1:
+            return
+        with np.errstate(all="ignore"):
+            b = evaluate("diffusion", diffusion, t, x)
+            if b.ndim == 3:  # which `step` refuses
+                return
+            b = np.broadcast_to(b, x.shape)
+            for j in range(len(x)):
+                moved = x.copy()
+                moved[j] += b[j] * np.sqrt(dt)
+                there = np.broadcast_to(evaluate("diffusion", diffusion, t, moved), x.shape)
+                changed = (np.abs(there - b) > 1e-9 * np.abs(b)).any(axis=-1)
+                changed[j] = False
+                if changed.any():
+                    raise ArgumentValueError(
+                        "scheme: expected diagonal noise for Milstein, got a diffusion of component"
+                        f" {int(changed.argmax())} that depends on component {j}, which has noise"
+                        " of its own. Use EulerMaruyama()."
+                    )
 
     def step(
         self, drift: Coefficient, diffusion: Coefficient, t: float, x: Rows, dt: float, dw: Rows

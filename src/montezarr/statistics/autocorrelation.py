@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Self, cast, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr._checks import check_int, value_error
+from montezarr._checks import check_int, plain_items, value_error
 from montezarr.statistics._base import Along, Estimate, Sample, Source, Statistic
 from montezarr.statistics._per_path import Array, check_times, keep_lone, whole_paths
 from montezarr.statistics._sums import tree_sum
@@ -93,8 +92,9 @@ class Autocorrelation(Statistic):
 
     def __post_init__(self) -> None:
         given: Any = self.lags
-        if isinstance(given, (Sequence, np.ndarray)) and np.ndim(given) and len(given):
-            self.set_field("lags", tuple(check_int("lags", lag) for lag in given))
+        if np.ndim(given) and len(given):
+            lags = plain_items("lags", given, "an integer >= 0, or a sequence of them")
+            self.set_field("lags", tuple(check_int("lags", lag) for lag in lags))
         else:
             self.set_field("lags", check_int("lags", given, hint="Or give a sequence of them."))
 
