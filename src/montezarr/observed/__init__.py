@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import xarray as xr
@@ -83,6 +84,9 @@ def feed_of(ds: xr.Dataset, observe: Callable[[xr.Dataset], Any] | None = None) 
     if observe is not None:
         check_callable("observe", observe, "(Dataset in memory)")
     schema = schema_of(ds)
+    behind = run_behind(ds)
+    if behind is not None:  # an array has no recipe, but the graph of a lazy one tells
+        schema = replace(schema, run_times=behind.sampling.times)
     lazies = [is_dask_collection(variable.data) for variable in ds.data_vars.values()]
     if not any(lazies):
         check_masks(schema)

@@ -11,6 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from montezarr._checks import type_error, value_error
+from montezarr.observed._times import run_times, times_in
 from montezarr.statistics import Source
 
 PATH, TIME = "path", "time"
@@ -60,41 +61,37 @@ class Schema:
         Coordinates without paths.
     attrs : dict
         Attributes of the Dataset.
+    run_times : array or None
+        The times of the run behind, as it keeps them, where there is one.
     """
 
     variables: tuple[Observed, ...]
     coords: Mapping[str, Any] = field(default_factory=dict)
     attrs: Mapping[str, Any] = field(default_factory=dict)
+    run_times: NDArray[np.float64] | None = field(default=None, compare=False)
 
     @property
     def path_bytes(self) -> int:
         """Bytes of one path of all variables."""
         return sum(variable.path_bytes for variable in self.variables)
 
-    def times_of(self, variable: Observed) -> NDArray[np.float64] | None:
-        """Return the times of a variable as numbers, in seconds where they are dates."""
+    def times_of(self, variable: Observed) -> dict[str, Any]:
+        """Return what statistics get to know of the times of a variable, see `Source`."""
         if TIME not in variable.dims:
-            return None
+            return {}
         count = variable.shape[variable.dims.index(TIME)]
-        coordinate = self.coords.get(TIME)
-        if coordinate is None or coordinate.ndim != 1:
-            return np.arange(count, dtype=np.float64)
-        values = np.asarray(coordinate.values)
-        if values.dtype.kind in "mM":
-            return np.asarray((values - values[0]) / np.timedelta64(1, "s"), np.float64)
-        if values.dtype.kind not in NUMBERS:
-            return np.arange(count, dtype=np.float64)
-        return values.astype(np.float64)
+        found = times_in(self.coords.get(TIME), count, self.run_times)
+        return {"times": found.values, "time_units": found.units, "mismatch": found.mismatch}
 
     def source_of(self, variable: Observed) -> Source:
         """Return what statistics get to know of a variable."""
         units, long_name = variable.attrs.get("units"), variable.attrs.get("long_name")
         return Source(
             name=variable.name,
-            times=self.times_of(variable),
             labels=labels_of(variable.attrs),
             units=None if units is None else str(units),
             long_name=None if long_name is None else str(long_name),
+            **self.times_of(variable),
         )
 
 
@@ -145,7 +142,7 @@ def schema_of(ds: xr.Dataset) -> Schema:
         masked = array.encoding.get("masked_value")
         variables.append(Observed(str(name), dims, shape, array.dtype, dict(array.attrs), masked))
     coords = {str(name): c for name, c in ds.coords.items() if PATH not in c.dims}
-    return Schema(tuple(variables), coords, dict(ds.attrs))
+    return Schema(tuple(variables), coords, dict(ds.attrs), run_times(ds.attrs))
 
 
 def check_masks(schema: Schema) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -174,8 +174,8 @@ def layout_of(schema: Schema, statistics: Wanted, by: Observed | None = None) ->
         labels = labels_of(by.attrs)
         codes = None if labels is None else tuple(float(code) for code, _ in labels)
         group = Group(schema.variables.index(by), by.masked, codes)
-    layout = Layout(Fold(columns, group), Schema(tuple(variables), schema.coords, schema.attrs), by,
-                    tuple(dims))  # fmt: skip
+    rest = replace(schema, variables=tuple(variables))
+    layout = Layout(Fold(columns, group), rest, by, tuple(dims))
     _check_names(layout)
     return layout
 
@@ -215,7 +215,7 @@ def _columns(
             listed = {v.name: v.dims for v in variables}
             raise value_error("statistics", "two variables or more, of equal dimensions", listed)
         names = tuple(v.name for v in variables)
-        source = Source(name="", names=names, times=schema.times_of(first))
+        source = Source(name="", names=names, **schema.times_of(first))
         cells = int(np.prod(first.shape, dtype=np.int64))
         places = tuple(position[name] for name in names)
         masked = tuple(v.masked for v in variables)
@@ -235,9 +235,11 @@ def _check_names(layout: Layout) -> None:
 
 
 def _code(statistic: Statistic) -> str:
-    """Return a digest of the class of a statistic, unless it is built in."""
+    """Return what its states mean, beside its parameters: its class, or one of ours' revision."""
     kind = type(statistic)
-    return "" if BUILT_IN.get(kind.__name__) is kind else digest_of(kind, "statistics")
+    if BUILT_IN.get(kind.__name__) is not kind:
+        return digest_of(kind, "statistics")
+    return f"revision {statistic.revision}" if statistic.revision else ""
 
 
 def _full(source: Source, name: str) -> str:
