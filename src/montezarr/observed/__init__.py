@@ -33,6 +33,7 @@ from montezarr.observed._schema import (
     labels_of,
     schema_of,
 )
+from montezarr.observed._times import STEPS, seconds_of
 from montezarr.recipe import digest_of
 from montezarr.replay import is_untouched, undrawn_run
 from montezarr.sampling import sample_range
@@ -40,6 +41,7 @@ from montezarr.seeding import BLOCK
 
 __all__ = [
     "PATH",
+    "STEPS",
     "TIME",
     "Cuts",
     "DrawnFeed",
@@ -52,6 +54,7 @@ __all__ = [
     "no_cuts",
     "run_behind",
     "schema_of",
+    "seconds_of",
 ]
 
 TRIAL = {"sample": 2 * BLOCK, "sample_paths": 2 * BLOCK}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -82,6 +82,13 @@ class Schema:
         count = variable.shape[variable.dims.index(TIME)]
         found = times_in(self.coords.get(TIME), count, self.run_times)
         return {"times": found.values, "time_units": found.units, "mismatch": found.mismatch}
+
+    def shown_times(self, dims: Sequence[str], shape: Sequence[int]) -> list[float] | None:
+        """Return the times of such dimensions as their coordinate shows them, whatever the run."""
+        if TIME not in dims:
+            return None
+        times = times_in(self.coords.get(TIME), shape[dims.index(TIME)], None).values
+        return list(times.tolist())
 
     def source_of(self, variable: Observed) -> Source:
         """Return what statistics get to know of a variable."""

@@ -51,9 +51,7 @@ class Times(NamedTuple):
     mismatch: str | None = None
 
 
-def times_in(
-    coordinate: xr.DataArray | None, count: int, run: NDArray[np.float64] | None
-) -> Times:
+def times_in(coordinate: xr.DataArray | None, count: int, run: NDArray[np.float64] | None) -> Times:
     """Return the times of a coordinate.
 
     Numbers are what they are. Of dates, durations and other labels in increasing order the times
@@ -83,7 +81,7 @@ def times_in(
     if is_number and " since " not in (units or ""):
         numbers = values.astype(np.float64)
         return Times(numbers, units, None if run is None else _other_steps(numbers, run))
-    since = values.astype(np.float64) if is_number else _seconds(values)
+    since = values.astype(np.float64) if is_number else seconds_of(values)
     if fits and (since is None or (np.diff(since) > 0).all()):
         return Times(np.asarray(run, np.float64), OF_THE_RUN)
     reason = NO_RUN if run is None else _not_all(count, run)
@@ -104,17 +102,15 @@ def run_times(attrs: Mapping[Any, Any]) -> NDArray[np.float64] | None:
             return None
         times, keep = grid.times, recipe.get("keep")
         times = times if keep is None else times[np.asarray(keep, np.intp)]
-        return times if times.ndim == 1 else None
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError, MemoryError):
         return None
+    return times if times.ndim == 1 else None
 
 
-def _seconds(values: NDArray[Any]) -> NDArray[np.float64] | None:
+def seconds_of(values: NDArray[Any]) -> NDArray[np.float64] | None:
     """Return dates or durations as seconds since the first one; None of what is neither."""
     if values.dtype.kind in "mM":
-        since = (values - values[0]).astype("timedelta64[ns]")
-        numbers = since / np.timedelta64(1, "s")
-        return np.asarray(numbers, np.float64)
+        return np.asarray((values - values[0]) / np.timedelta64(1, "s"), np.float64)
     if values.dtype.kind != "O":
         return None
     try:  # dates of another calendar, such as those of cftime, and of Python

@@ -79,7 +79,10 @@ class Layout:
         for column, dims in zip(self.fold.columns, self.dims, strict=True):
             source = column.source
             facts = [source.name, source.names, source.labels, source.units, dims, column.masked]
-            times = None if source.times is None else source.times.tolist()
+            if column.axis is None or column.axis < 0 or source.times is None:
+                times = self.schema.shown_times(*dims)  # of which no value depends
+            else:
+                times = source.times.tolist()
             kinds = [{**s.to_dict(), "code": _code(s)} for s in column.statistics]
             statistics.append([*facts, times, kinds])
         by = None if self.by is None else [self.by.name, labels_of(self.by.attrs), self.by.masked]

@@ -73,25 +73,36 @@ class FirstPassage(Statistic):
     Kou). With ``bridge=sigma`` this bias goes: a path that stays on the near side during a step
     has passed all the same with the probability :math:`\exp(-2 (L - x_k)(L - x_{k+1}) /
     (\sigma^2 dt_k))` of a Brownian bridge (Andersen and Brotherton-Ratcliffe; Glasserman, section
-    6.4). That is exact for Brownian motion with drift. Of geometric Brownian motion, take the
-    logarithm and that of the level; of other diffusions it removes the leading term of the bias
-    if their coefficient is nearly sigma.
+    6.4). When a bridge passes that does, within the step, is on average the share :math:`\alpha
+    M(\alpha + \beta)` of it, where :math:`\alpha` and :math:`\beta` are the distances of the two
+    ends from the level, on whichever side, over :math:`\sigma\sqrt{dt_k}`, and M is the ratio of
+    the tail of the normal law to its density (from the density of the first passage of a bridge:
+    Borodin and Salminen, II.1.2.0.2). Both are exact for Brownian motion with drift. Of geometric
+    Brownian motion, take the logarithm and that of the level; of other diffusions the leading term
+    of the bias goes if their coefficient is nearly sigma.
 
     Results, with the dimension ``level`` if `level` is a sequence:
 
     * ``<variable>_first_passage_probability``, by the last time, with ``_se`` and the 95 %
       interval ``_low``, ``_high`` of Wilson, for :math:`p(1-p)/\mathrm{se}^2` paths, which are
       more than there are where a bridge has lessened the variance; but for the number of paths
-      itself where fewer than 10 have passed, or have not.
+      itself where fewer than 10 have passed, or have not. Where fewer than 30 of these have, the
+      standard error is so large that p ± 1.96 se holds the interval: the sample tells too little
+      of its own spread then, and nothing where all paths agree.
     * ``<variable>_survival``, the probability not to have passed, with the dimension ``time``, and
-      ``_survival_se``; this is 0 where all paths agree, which is no proof: see the interval above.
+      ``_survival_se``, ``_survival_low`` and ``_survival_high`` of the same kind at each time.
     * ``<variable>_first_passage_time``, the mean time of the passages by the last time, and its
-      ``_se`` (of a ratio, by the delta method), in the units of time: the time of the grid, or with
-      a bridge the middle of the step. NaN without passages, an error for fewer than two.
+      ``_se`` (of a ratio, by the delta method; NaN for fewer than two). A passage counts at its
+      time of the grid; with a bridge at the mean time, within the step, at which a bridge that
+      passes does so, which is exact where the probability is. NaN without passages.
     * ``<variable>_first_passage_censored``, the number of paths that have not passed by the last
       time; with a bridge the expected one.
 
-    A path with a value that is missing does not count.
+    A path with a value that is missing does not count. Passage times and `bridge` are in the unit
+    of the coordinate ``time``, if that holds numbers. If it holds dates, they are in the unit of
+    time of the run that the paths are from, by its recipe or its graph, and the attribute
+    ``units`` says so. Where there is no such run, or some of its times are left out, passage times
+    are in seconds since the first date, and a bridge is refused.
 
     Parameters
     ----------
@@ -107,14 +118,16 @@ class FirstPassage(Statistic):
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        For parameters out of these terms; for a variable without times.
+        For parameters out of these terms; for a variable without times; for a bridge where the
+        unit of the times is not known to be that of the process.
 
     References
     ----------
     Broadie, Glasserman and Kou, "A continuity correction for discrete barrier options", 1997,
     doi:10.1111/1467-9965.00035. Andersen and Brotherton-Ratcliffe, "Exact exotics", Risk 9 (1996).
     Glasserman, Monte Carlo Methods in Financial Engineering, 2003,
-    doi:10.1007/978-0-387-21617-1. Wilson, "Probable inference, the law of succession, and
+    doi:10.1007/978-0-387-21617-1. Borodin and Salminen, Handbook of Brownian Motion, 2002,
+    doi:10.1007/978-3-0348-8163-0. Wilson, "Probable inference, the law of succession, and
     statistical inference", 1927, doi:10.1080/01621459.1927.10502953.
 
     Examples
