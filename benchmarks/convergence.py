@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 import montezarr as mz
 from montezarr.testing.problems import HESTON_CASES, PROBLEMS, HestonCase, ItoProblem, order
@@ -21,6 +22,8 @@ from montezarr.testing.problems import HESTON_CASES, PROBLEMS, HestonCase, ItoPr
 STEPS = (8, 16, 32, 64, 128, 256, 512)
 SEED = 7
 BATCH = 50_000
+SMALL = 1e-4
+"""A variance that is as good as none: a volatility of one percent."""
 OUT = Path(__file__).parents[1] / "docs" / "img" / "convergence.png"
 
 EULER, MILSTEIN, FREE = "Euler-Maruyama", "Milstein", "Milstein, derivative-free"
@@ -148,29 +151,59 @@ def guide(
     )
 
 
-def price_error(case: HestonCase, steps_a_year: int, n_paths: int) -> tuple[float, float]:
-    """Return the error of a call at the money and its standard error; S itself is the control."""
+def ends_of(case: HestonCase, steps_a_year: int, n_paths: int) -> Any:
+    """Return price and variance at expiry, (2, paths)."""
     grid = mz.TimeGrid.of(case.years * steps_a_year, 1 / steps_a_year)
     x0 = case.process.check_x0((100.0, case.v0), "float64")
     ends = []
     for start in range(0, n_paths, BATCH):
         draws = mz.Draws.of(SEED, start=start, n=min(BATCH, n_paths - start))
-        ends.append(case.process.sample(draws, grid, x0)[0, -1].copy())
+        ends.append(case.process.sample(draws, grid, x0)[:, -1].copy())
+    return np.concatenate(ends, axis=1)
+
+
+def price_error(case: HestonCase, strike: float, prices: Any) -> tuple[float, float]:
+    """Return the error of a call and its standard error; the price itself is the control."""
     discount = np.exp(-case.process.mu * case.years)
-    s = discount * np.concatenate(ends)
-    payoff, control = np.maximum(s - discount * 100.0, 0), s - 100.0
+    s = discount * prices
+    payoff, control = np.maximum(s - discount * strike, 0), s - 100.0
     estimate = payoff - np.cov(payoff, control)[0, 1] / control.var() * control
-    return float(estimate.mean() - case.call(100.0)), float(estimate.std() / np.sqrt(n_paths))
+    error = estimate.mean() - case.call(strike)
+    return float(error), float(estimate.std() / np.sqrt(len(s)))
+
+
+def variance_below(case: HestonCase, limit: float) -> float:
+    """Return the probability of a variance of at most `limit` at expiry, in continuous time.
+
+    Cox, Ingersoll and Ross, "A theory of the term structure of interest rates", 1985,
+    doi:10.2307/1911242: a noncentral chi-square law.
+    """
+    kappa, theta, xi = case.process.kappa, case.process.theta, case.process.xi
+    decay = np.exp(-kappa * case.years)
+    scale = xi**2 * (1 - decay) / (4 * kappa)
+    law = stats.ncx2(4 * kappa * theta / xi**2, case.v0 * decay / scale, scale=scale)
+    return float(law.cdf(limit))
 
 
 def print_heston(n_paths: int) -> None:
+    """Print errors of calls in, at and out of the money, and the share of variances that are 0."""
     steps = (1, 2, 4, 8)
-    print(f"Heston, error of a call at the money over {n_paths:,} paths, by steps a year")
-    print(f"  {'':<22}{'price':>9}" + "".join(f"{count:>18}" for count in steps))
+    print(f"Heston, errors of calls over {n_paths:,} paths, by steps a year; below them, the share")
+    print("of paths whose variance is 0 at expiry, and at most so small, and what it should be")
+    print(f"  {'':<19}{'strike':>14}{'exact':>9}" + "".join(f"{count:>18}" for count in steps))
     for case in HESTON_CASES:
-        cells = [price_error(case, count, n_paths) for count in steps]
-        text = "".join(f"{error:>+9.4f} ± {deviation:.4f}" for error, deviation in cells)
-        print(f"  {case.name:<22}{case.price:>9.4f}{text}", flush=True)
+        ends = [ends_of(case, count, n_paths) for count in steps]
+        for strike in (70.0, 100.0, 140.0) if case.years > 1 else (85.0, 100.0, 115.0):
+            cells = [price_error(case, strike, prices) for prices, _ in ends]
+            text = "".join(f"{error:>+9.4f} ± {deviation:.4f}" for error, deviation in cells)
+            price = case.call(strike)
+            print(f"  {case.name:<19}{strike:>14.0f}{price:>9.4f}{text}", flush=True)
+        for name, limit, exact in (
+            ("P(V = 0)", 0.0, 0.0),
+            (f"P(V <= {SMALL:g})", SMALL, variance_below(case, SMALL)),
+        ):
+            shares = "".join(f"{(v <= limit).mean():>18.4f}" for _, v in ends)
+            print(f"  {case.name:<19}{name:>14}{exact:>9.4f}{shares}", flush=True)
 
 
 def main() -> None:

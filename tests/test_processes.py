@@ -725,6 +725,36 @@ def test_heston_prices_calls_at_four_steps_a_year(case):
         assert abs(estimate.mean() - exact) < 3 * error + 0.03
 
 
+@pytest.mark.parametrize("steps", [1, 4])
+@pytest.mark.parametrize("case", HESTON_CASES, ids=by_name)
+def test_the_bias_of_heston_is_what_the_documentation_says(case, steps):
+    """Of calls in, at and out of the money, and of the share of variances that are 0."""
+    text = (Path(__file__).parents[1] / "docs/reference/processes.md").read_text("utf-8")
+    table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
+    first = next(i for i, row in enumerate(table) if row and row[0].startswith(f"{case.name}:"))
+    atom = next(row for row in table if row and row[0] == case.name)
+    column = {1: 3, 4: 5}[steps]
+    n = 60_000
+    grid = mz.TimeGrid.of(steps * case.years, 1 / steps)
+    s, v = paths(case.process, grid, n=n, x0=(100.0, case.v0))[:, -1]
+    discount = np.exp(-case.process.mu * case.years)
+    for row in table[first : first + 3]:
+        strike, price = float(row[1]), float(row[2])
+        assert price == pytest.approx(case.call(strike), abs=6e-4)
+        payoff, control = discount * np.maximum(s - strike, 0), discount * s - 100.0
+        estimate = payoff - np.cov(payoff, control)[0, 1] / control.var() * control
+        error, said = (float(part) for part in row[column].split("±"))
+        deviation = np.hypot(estimate.std() / np.sqrt(n), said + 0.0005)
+        assert abs(estimate.mean() - case.call(strike) - error) < 4 * deviation, strike
+    share = float(atom[{1: 1, 4: 3}[steps]])
+    assert abs((v == 0).mean() - share) < 4 * np.sqrt(share * (1 - share) / n) + 0.0005
+    kappa, theta, xi = case.process.kappa, case.process.theta, case.process.xi
+    decay = np.exp(-kappa * case.years)
+    scale = xi**2 * (1 - decay) / (4 * kappa)
+    law = stats.ncx2(4 * kappa * theta / xi**2, case.v0 * decay / scale, scale=scale)
+    assert float(atom[6]) == pytest.approx(law.cdf(1e-4), abs=6e-4)
+
+
 @pytest.mark.parametrize("case", HESTON_CASES, ids=by_name)
 def test_the_discounted_heston_price_is_a_martingale(case):
     grid = mz.TimeGrid.of(2 * case.years, 0.5)

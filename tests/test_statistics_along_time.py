@@ -5,12 +5,19 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from scipy.integrate import quad
+from scipy.special import erfcx
 from scipy.stats import norm
 
 import montezarr as mz
 from montezarr.errors import ArgumentTypeError, ArgumentValueError
 from montezarr.seeding import BLOCK
 from montezarr.statistics._base import Sample, Source
+from montezarr.statistics._bridge import (
+    add_passage_times,
+    reference_add_passage_times,
+    shares_by_integral,
+)
 from montezarr.statistics.autocorrelation import Autocorrelation
 from montezarr.statistics.covariance import Covariance
 from montezarr.statistics.drawdown import Drawdown
@@ -380,6 +387,11 @@ def test_constant_paths_have_no_autocorrelation():
 MU, SIGMA, LEVEL = 0.5, 1.5, 1.2
 
 
+def mills(z):
+    """Return (1 - Phi(z)) / phi(z)."""
+    return np.sqrt(np.pi / 2) * erfcx(z / np.sqrt(2))
+
+
 def first_passage_law(t, mu, sigma, level):
     """Return the inverse Gaussian probability that mu t + sigma W reaches a level > 0 by t."""
     root = sigma * np.sqrt(t)
@@ -471,7 +483,8 @@ def test_small_probabilities_of_passage_keep_their_digits():
     np.testing.assert_allclose(found["first_passage_probability"], np.exp(-50), rtol=1e-12)
     # That no path was seen near the level is no proof that so few pass.
     assert found["first_passage_probability_high"] == pytest.approx(0.037, abs=0.001)
-    assert found["first_passage_time"] == pytest.approx(0.5)
+    # Five deviations away on either side, that is little before the middle.
+    assert found["first_passage_time"] == pytest.approx(5 * mills(10.0), rel=1e-12)
 
 
 def test_paths_that_are_all_the_same_have_a_narrow_interval():
@@ -486,9 +499,12 @@ def test_none_or_all_passing_has_an_honest_interval():
     x[1, 1] = 2.0
     found = values_of(FirstPassage(1.0), x, [0.0, 1.0])
     np.testing.assert_array_equal(found["first_passage_probability"], [0, 1])
-    np.testing.assert_array_equal(found["first_passage_probability_se"], [0, 0])
     square = 1.959963984540054**2
     end = square / (1500 + square)
+    # p ± 1.96 se holds the interval.
+    np.testing.assert_allclose(found["first_passage_probability_se"] * square**0.5, [end, end])
+    np.testing.assert_allclose(found["survival_low"], [[1 - end, 1 - end], [1 - end, 0]])
+    np.testing.assert_allclose(found["survival_high"], [[1, 1], [1, end]])
     np.testing.assert_allclose(found["first_passage_probability_low"], [0, 1 - end])
     np.testing.assert_allclose(found["first_passage_probability_high"], [end, 1])
 
@@ -509,6 +525,125 @@ def test_intervals_of_passages_cover_common_and_rare_ones(bridge, level):
     assert ((low <= truth) & (truth <= high)).mean() > 0.93
     if level == 0.3:
         assert ((low <= truth) & (truth <= high)).mean() < 0.97
+
+
+@pytest.mark.parametrize("bridge", [None, 1.0])
+def test_errors_of_few_passages_cover_and_hold_the_interval(bridge):
+    # 1000 replications (the cells) of 4096 Brownian paths of 4 steps, of which few have passed
+    # by each time: 0.0001 to 30 of them.
+    rng = np.random.default_rng(10)
+    x = np.zeros((5, 1000, 4096))
+    x[1:] = rng.normal(size=(4, 1000, 4096)).cumsum(axis=0) / 2
+    times, level = np.linspace(0, 1, 5), 3.0
+    truth = first_passage_law(np.append(1e-9, times[1:]), 0.0, 1.0, level)
+    if bridge is None:  # of a walk of normal steps, by the density of what has not passed
+        truth = np.append(0.0, [1 - stays for stays in walk_below(level, 4)])
+    found = values_of(FirstPassage(level, "up", bridge), x, times)
+    names = ["survival"] * 5 + ["first_passage_probability"]
+    for k, name in enumerate(names):
+        at = slice(None) if k == 5 else (slice(None), k)
+        wanted = truth[-1] if k == 5 else 1 - truth[k]
+        value, error, low, high = (found[name + end][at] for end in ("", "_se", "_low", "_high"))
+        assert (value - 1.96 * error <= low + 1e-12).all()
+        assert (value + 1.96 * error >= high - 1e-12).all()
+        assert ((low <= wanted) & (wanted <= high)).mean() > 0.93 - 3 * (0.95 * 0.05 / 1000) ** 0.5
+        assert (np.abs(value - wanted) <= 1.96 * error).mean() > 0.93
+
+
+def walk_below(level, steps):
+    """Return the probabilities that a walk of normal steps of variance 1/4 stays below a level."""
+    grid = np.linspace(-4.0, level, 1401)
+    weight = np.full(grid.size, grid[1] - grid[0])
+    weight[[0, -1]] /= 2
+    stays = norm.pdf(grid, scale=0.5)
+    out = [weight @ stays]
+    for _ in range(steps - 1):
+        stays = norm.pdf(grid[:, None] - grid, scale=0.5) @ (weight * stays)
+        out.append(weight @ stays)
+    return out
+
+
+@pytest.mark.parametrize("far", [0.05, 0.7, 3.0, 20.0])
+@pytest.mark.parametrize("end", [-2.5, -0.3, 0.0, 0.01, 1.0, 8.0])
+def test_the_time_within_a_step_is_that_of_the_law_of_the_bridge(far, end):
+    # From `far` below the level to `end` above it, in a step of 0.3; by the density.
+    sigma, step = 0.8, 0.3
+    root = sigma * np.sqrt(step)
+
+    def log_density(u):  # of u = s / (h - s), as a function of log u
+        return -0.5 * (np.log(u) + (far / root) ** 2 / u + (end / root) ** 2 * u)
+
+    a, b = (far / root) ** 2, (end / root) ** 2
+    mode = 2 * a / (1 + np.sqrt(1 + 4 * a * b))
+    top = log_density(mode)
+
+    def weight(y):
+        return np.exp(log_density(mode * np.exp(y)) - top)
+
+    ends = (-8.0, 80.0)
+    points = [-1.0, -0.1, 0.0, 0.1, 1.0, 5.0]
+    total = quad(weight, *ends, points=points, limit=500, epsabs=0, epsrel=1e-11)[0]
+    mean = quad(
+        lambda y: weight(y) / (1 + np.exp(-y) / mode), *ends, points=points, limit=500, epsabs=0,
+        epsrel=1e-11,
+    )[0] / total  # fmt: skip
+    x = np.array([0.0, far + end]).reshape(2, 1, 1)
+    found = values_of(FirstPassage(far, bridge=sigma), np.repeat(x, 3, axis=2), [5.0, 5.0 + step])
+    assert found["first_passage_time"][0] == pytest.approx(5 + step * mean, rel=1e-10)
+    both = (far + abs(end)) / root
+    assert mean == pytest.approx(far / root * mills(both), rel=1e-9)
+
+
+def test_bridges_on_a_fine_grid_pass_when_the_law_says():
+    # Bridges from 0 to 0.6 and to 1.6 in one unit of time, seen at 4000 times; the level is 1.
+    rng = np.random.default_rng(11)
+    fine, n = 4000, 2000
+    walk = rng.normal(size=(fine, n)).cumsum(axis=0) / np.sqrt(fine)
+    t = np.arange(1, fine + 1) / fine
+    for end in (0.6, 1.6):
+        bridge = walk + t[:, None] * (end - walk[-1])
+        late = 1 + 0.5826 / np.sqrt(fine)  # as far as such a grid sees it
+        passes = bridge >= 2 - late
+        first = passes[:, passes.any(axis=0)].argmax(axis=0) / fine
+        mean = mills(1 + abs(1 - end))
+        assert abs(first.mean() - mean) < 4 * first.std() / np.sqrt(first.size)
+
+
+@pytest.mark.parametrize("mu", [0.0, 0.5, 2.0])
+@pytest.mark.parametrize("steps", [1, 2, 5])
+def test_with_a_bridge_the_mean_time_is_exact_on_coarse_grids(mu, steps):
+    times, x = simulated(mz.BrownianMotion(mu=mu), 200_000, 2, 2 / steps, 12)
+    found = values_of(FirstPassage(1.0, bridge=1.0), x, times)
+    law = first_passage_law(2.0, mu, 1.0, 1.0)
+    mean = 2 - quad(lambda t: first_passage_law(t, mu, 1.0, 1.0), 0, 2)[0] / law
+    assert abs(found["first_passage_time"][0] - mean) < 4 * found["first_passage_time_se"][0]
+
+
+def test_times_of_passage_have_the_bits_of_their_definition():
+    rng = np.random.default_rng(13)
+    before, after = 10 ** rng.uniform(-8, 40, size=(2, 3, 4, 1024))
+    before[0, 0, :3], after[0, 0, 1:3] = 0.0, 0.0
+    passing = rng.random(before.shape)
+    found, wanted = rng.random(before.shape), np.empty(before.shape)
+    wanted[...] = found
+    for per in (1e-30, 1.0, 1e20):
+        add_passage_times(found, passing, before, after, 2.0, 0.5, per)
+        reference_add_passage_times(wanted, passing, before, after, 2.0, 0.5, per)
+        assert found.tobytes() == wanted.tobytes()
+        assert np.isfinite(found).all()
+    near = 10 ** rng.uniform(-8, 3, size=(2, 4000))
+    share = np.zeros(4000)
+    add_passage_times(share, np.ones(4000), *near, 0.0, 1.0, 1.0)
+    np.testing.assert_allclose(share, near[0] * mills(near.sum(axis=0)), rtol=5e-14)
+    np.testing.assert_allclose(shares_by_integral(*near), share, rtol=5e-14)
+
+
+def test_a_bridge_that_no_number_can_hold_is_refused():
+    source = Source(times=np.array([0.0, 1e-9, 1.0]))
+    FirstPassage(1.0, bridge=1e-140).check(source)
+    for bridge in (1e-160, 1e200):
+        with pytest.raises(ArgumentValueError, match=r"bridge: expected a finite bridge\*\*2"):
+            FirstPassage(1.0, bridge=bridge).check(source)
 
 
 def test_intervals_of_passage_times_cover():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import xarray as xr
@@ -34,6 +35,7 @@ from montezarr.observed._schema import (
     check_masks,
     schema_of,
 )
+from montezarr.observed._times import STEPS, seconds_of
 from montezarr.recipe import digest_of
 from montezarr.replay import is_untouched, undrawn_run
 from montezarr.sampling import sample_range
@@ -41,6 +43,7 @@ from montezarr.seeding import BLOCK
 
 __all__ = [
     "PATH",
+    "STEPS",
     "TIME",
     "Cuts",
     "DrawnFeed",
@@ -60,6 +63,7 @@ __all__ = [
     "path_indices",
     "run_behind",
     "schema_of",
+    "seconds_of",
     "warn_of_sums",
 ]
 
@@ -98,6 +102,9 @@ def feed_of(ds: xr.Dataset, observe: Callable[[xr.Dataset], Any] | None = None) 
     if observe is not None:
         check_callable("observe", observe, "(Dataset in memory)")
     schema = schema_of(ds)
+    behind = run_behind(ds)
+    if behind is not None:  # an array has no recipe, but the graph of a lazy one tells
+        schema = replace(schema, run_times=behind.sampling.times)
     lazies = [is_dask_collection(variable.data) for variable in ds.data_vars.values()]
     if not any(lazies):
         check_masks(schema)

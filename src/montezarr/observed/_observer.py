@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -96,6 +97,7 @@ def observed_schema(observer: Observer, arrays: Arrays, *, is_drawn: bool = Fals
                 "Mask them before, by x.where(x != x.masked_value).drop_attrs().",
             )  # fmt: skip
     whole = schema_of(observer.observed(arrays))
+    whole = replace(whole, run_times=observer.schema.run_times)
     if not is_pathwise(observer, arrays):
         raise value_error(
             "observe", "a function that treats every path alike",

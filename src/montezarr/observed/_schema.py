@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from montezarr._checks import type_error, value_error
 from montezarr.observed._labels import are_codes, check_comparisons, labels_of
+from montezarr.observed._times import run_times, times_in
 from montezarr.statistics import Labels, Source
 
 PATH, TIME = "path", "time"
@@ -67,41 +68,44 @@ class Schema:
         Coordinates without paths.
     attrs : dict
         Attributes of the Dataset.
+    run_times : array or None
+        The times of the run behind, as it keeps them, where there is one.
     """
 
     variables: tuple[Observed, ...]
     coords: Mapping[str, Any] = field(default_factory=dict)
     attrs: Mapping[str, Any] = field(default_factory=dict)
+    run_times: NDArray[np.float64] | None = field(default=None, compare=False)
 
     @property
     def path_bytes(self) -> int:
         """Bytes of one path of all variables."""
         return sum(variable.path_bytes for variable in self.variables)
 
-    def times_of(self, variable: Observed) -> NDArray[np.float64] | None:
-        """Return the times of a variable as numbers, in seconds where they are dates."""
+    def times_of(self, variable: Observed) -> dict[str, Any]:
+        """Return what statistics get to know of the times of a variable, see `Source`."""
         if TIME not in variable.dims:
-            return None
+            return {}
         count = variable.shape[variable.dims.index(TIME)]
-        coordinate = self.coords.get(TIME)
-        if coordinate is None or coordinate.ndim != 1:
-            return np.arange(count, dtype=np.float64)
-        values = np.asarray(coordinate.values)
-        if values.dtype.kind in "mM":
-            return np.asarray((values - values[0]) / np.timedelta64(1, "s"), np.float64)
-        if values.dtype.kind not in NUMBERS:
-            return np.arange(count, dtype=np.float64)
-        return values.astype(np.float64)
+        found = times_in(self.coords.get(TIME), count, self.run_times)
+        return {"times": found.values, "time_units": found.units, "mismatch": found.mismatch}
+
+    def shown_times(self, dims: Sequence[str], shape: Sequence[int]) -> list[float] | None:
+        """Return the times of such dimensions as their coordinate shows them, whatever the run."""
+        if TIME not in dims:
+            return None
+        times = times_in(self.coords.get(TIME), shape[dims.index(TIME)], None).values
+        return list(times.tolist())
 
     def source_of(self, variable: Observed) -> Source:
         """Return what statistics get to know of a variable."""
         units, long_name = variable.attrs.get("units"), variable.attrs.get("long_name")
         return Source(
             name=variable.name,
-            times=self.times_of(variable),
             labels=variable.labels,
             units=None if units is None else str(units),
             long_name=None if long_name is None else str(long_name),
+            **self.times_of(variable),
         )
 
 
@@ -167,7 +171,7 @@ def schema_of(ds: xr.Dataset) -> Schema:
             )
         )  # fmt: skip
     coords = {str(name): c for name, c in ds.coords.items() if PATH not in c.dims}
-    return Schema(tuple(variables), coords, dict(ds.attrs))
+    return Schema(tuple(variables), coords, dict(ds.attrs), run_times(ds.attrs))
 
 
 def check_masks(schema: Schema) -> None:

@@ -64,7 +64,8 @@ def closed_form_of(data: Any, array: xr.DataArray) -> ClosedForm | None:
     data : DataArray or Dataset
         What the array was taken of: a Dataset has the recipe of its paths.
     array : DataArray (path,)
-        With the coordinate ``time`` of its one time.
+        With the coordinate ``time`` of its one time, whatever that is: its values tell which
+        time of the run it is.
     """
     time = array.coords.get(TIME)
     if time is None or time.ndim:
@@ -80,16 +81,13 @@ def closed_form_of(data: Any, array: xr.DataArray) -> ClosedForm | None:
     sampling, process = run.sampling, run.sampling.target
     if not isinstance(process, Process) or len(sampling.variables) != 1:
         return None
-    positions = np.flatnonzero(sampling.times == time.values)
-    if len(positions) != 1:
-        return None
-    position = int(positions[0])
     first = int(getattr(data, "attrs", {}).get("montezarr_first_path", 0))
     is_whole = run_behind(array) is not None and array.sizes[PATH] == run.n_paths
     many = COMPARED if is_whole else max(COMPARED, min(MANY, MANY_VALUES // (sampling.grid.T + 1)))
     count = min(many, array.sizes[PATH])
-    drawn = sample_range(sampling, first, first + count)[0][position]
-    if not np.array_equal(first_paths(array, count), drawn.astype(np.float64), equal_nan=True):
+    drawn = sample_range(sampling, first, first + count)[0]
+    position = _position(first_paths(array, count), drawn, sampling.times, time.values)
+    if position is None:
         return None
     x0 = process.check_x0(sampling.x0, sampling.dtype.name)
     if np.size(x0) != 1:
@@ -103,6 +101,23 @@ def closed_form_of(data: Any, array: xr.DataArray) -> ClosedForm | None:
     if isinstance(process, HasProbability):
         return ClosedForm(lambda k: process.probability(k, t, start), True)
     return None
+
+
+def _position(
+    values: NDArray[Any], drawn: NDArray[Any], times: NDArray[Any], time: Any
+) -> int | None:
+    """Return at which time of the run values are those that it draws, or None.
+
+    Values tell, since a coordinate may be dates; where they are alike at several times, it does.
+    """
+    same = [
+        k
+        for k, row in enumerate(drawn)
+        if np.array_equal(values, row.astype(np.float64), equal_nan=True)
+    ]
+    if len(same) > 1 and np.asarray(time).dtype.kind in "iuf":
+        same = [k for k in same if times[k] == time]
+    return same[0] if len(same) == 1 else None
 
 
 def _is_selection(array: xr.DataArray) -> bool:

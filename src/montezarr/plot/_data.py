@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from montezarr._checks import check_array, type_error, value_error
 from montezarr.dataset import LABELS
 from montezarr.lazy import ENDLESS
-from montezarr.observed import PATH, TIME, are_codes, labels_of
+from montezarr.observed import PATH, STEPS, TIME, are_codes, labels_of, seconds_of
 from montezarr.reduce import reduce
 from montezarr.statistics import Statistic
 from montezarr.stream import Snapshot
@@ -140,10 +141,31 @@ def name_of(array: xr.DataArray) -> str:
     return "" if array.name is None else str(array.name)
 
 
+UNITS = {"days": 86400.0, "hours": 3600.0, "minutes": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6}
+"""Units of durations, in seconds."""
+
+
 def times_of(array: xr.DataArray) -> tuple[NDArray[Any], dict[str, Any]]:
-    """Return the times of an array, and their attributes."""
+    """Return the times of an array as an axis takes them, and their attributes.
+
+    Numbers and dates are what they are. Durations, and dates of other calendars, become numbers in
+    a unit of their size, which the attributes tell; positions count steps.
+    """
+    if TIME not in array.coords:
+        return np.arange(array.sizes[TIME]), {"long_name": TIME, "units": STEPS}
     time = array[TIME]
-    return time.values, {"long_name": TIME, **time.attrs}
+    values, attrs = time.values, {"long_name": TIME, **time.attrs}
+    is_other = values.dtype.kind == "O" and not isinstance(values[0], date)
+    if values.dtype.kind != "m" and not is_other:
+        return values, attrs
+    start = values[0] / np.timedelta64(1, "s") if values.dtype.kind == "m" else 0.0
+    seconds = seconds_of(values)
+    if seconds is None:
+        return values, attrs
+    span = float(np.abs(seconds + start).max())
+    units = next((u for u, size in UNITS.items() if span >= 2 * size), "us")
+    since = "" if values.dtype.kind == "m" else f" since {values[0]}"
+    return (seconds + start) / UNITS[units], {**attrs, "units": f"{units}{since}"}
 
 
 def check_levels(name: str, quantiles: Any) -> NDArray[np.float64]:

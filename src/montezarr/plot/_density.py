@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from montezarr._checks import check_bool, check_int
+from montezarr._checks import check_bool, check_int, type_error
 from montezarr._optional import import_optional
 from montezarr.plot import _data as given
 from montezarr.plot._bins import check_range, edges_for
@@ -94,15 +94,16 @@ def density(
     if given.is_results(data):
         values = given.results_in(data, "density", ("time", "bin"))
         check_axes(ax)
-        source = values.drop_attrs()  # those of the density are not those of the value
+        source = values.drop_attrs(deep=False)  # the density's are not those of the value
+        times, time_attrs = _times_of(source)
     else:
         source = given.paths_of(data)
         check_axes(ax)
+        times, time_attrs = _times_of(source)
         edges = edges_for(source, count, ends)
         values = given.reduced(source, [Histogram(tuple(edges.tolist()))])["x_density"]
         is_discrete = source.dtype.kind in "iub"
     ax = axes_of(ax)
-    times, time_attrs = given.times_of(values)
     text = "probability" if is_discrete else label_of("probability density", per(source.attrs))
     draw_map(ax, times, values, is_log, text)
     given.name_states(ax.yaxis, source)
@@ -114,6 +115,14 @@ def density(
             "ylabel": label_of(given.name_of(source), source.attrs),
         },
     )
+
+
+def _times_of(array: xr.DataArray) -> tuple[Any, dict[str, Any]]:
+    """Return times that have distances, as the cells of a map have widths."""
+    times, attrs = given.times_of(array)
+    if times.dtype.kind not in "iufMO":
+        raise type_error("data", "times that are numbers or dates", times.dtype)
+    return times, attrs
 
 
 def draw_map(ax: Any, times: Any, values: xr.DataArray, is_log: bool, text: str) -> None:

@@ -106,7 +106,10 @@ class Layout:
                 source.name, source.names, words.get(source.name), source.units, dims,
                 column.masked,
             ]  # fmt: skip
-            times = None if source.times is None else source.times.tolist()
+            if column.axis is None or column.axis < 0 or source.times is None:
+                times = self.schema.shown_times(*dims)  # of which no value depends
+            else:
+                times = source.times.tolist()
             kinds = [{**s.to_dict(), "code": _code(s)} for s in column.statistics]
             statistics.append([*facts, times, kinds])
         by = None if self.by is None else [self.by.name, _words(self.by.attrs), self.by.masked]
@@ -204,8 +207,8 @@ def layout_of(
     if by is not None:
         codes = None if by.labels is None else tuple(float(code) for code, _ in by.labels)
         group = Group(schema.variables.index(by), by.masked, codes)
-    layout = Layout(Fold(columns, group), Schema(tuple(variables), schema.coords, schema.attrs), by,
-                    tuple(dims))  # fmt: skip
+    rest = replace(schema, variables=tuple(variables))
+    layout = Layout(Fold(columns, group), rest, by, tuple(dims))
     _check_names(layout)
     return layout
 
@@ -245,7 +248,7 @@ def _columns(
             listed = {v.name: v.dims for v in variables}
             raise value_error("statistics", "two variables or more, of equal dimensions", listed)
         names = tuple(v.name for v in variables)
-        source = Source(name="", names=names, times=schema.times_of(first))
+        source = Source(name="", names=names, **schema.times_of(first))
         cells = int(np.prod(first.shape, dtype=np.int64))
         places = tuple(position[name] for name in names)
         masked = tuple(v.masked for v in variables)
@@ -295,9 +298,11 @@ def _words(attrs: Mapping[str, Any]) -> list[tuple[int, str]] | None:
 
 
 def _code(statistic: Statistic) -> str:
-    """Return a digest of the class of a statistic, unless it is built in."""
+    """Return what its states mean, beside its parameters: its class, or one of ours' revision."""
     kind = type(statistic)
-    return "" if BUILT_IN.get(kind.__name__) is kind else digest_of(kind, "statistics")
+    if BUILT_IN.get(kind.__name__) is not kind:
+        return digest_of(kind, "statistics")
+    return f"revision {statistic.revision}" if statistic.revision else ""
 
 
 def _full(source: Source, name: str) -> str:

@@ -33,7 +33,9 @@ class Source:
     name : str
         Name of the variable.
     times : array (T+1,) or None
-        Values of its coordinate ``time``, where it has one: numbers, increasing.
+        Its times, where it has any, as numbers: the coordinate ``time`` where that holds numbers.
+        Where it holds dates, those of the run, if there is one with as many; else seconds since
+        the first date.
     names : tuple of str
         The variables, where the statistic is taken of all of them.
     labels : tuple of (int, str or int) or None
@@ -42,6 +44,11 @@ class Source:
         Its units.
     long_name : str or None
         What it is called in pictures and tables, where that is not its name.
+    time_units : str or None
+        Units of `times`, where they are known.
+    mismatch : str or None
+        Why a parameter per unit of time, such as a volatility, has no meaning with these times;
+        None where it has.
 
     Examples
     --------
@@ -57,6 +64,8 @@ class Source:
     labels: Labels | None = None
     units: str | None = None
     long_name: str | None = None
+    time_units: str | None = None
+    mismatch: str | None = None
 
 
 class Sample:
@@ -223,6 +232,14 @@ class Statistic(ABC):
     def name(self) -> str:
         """Name of the statistic in results: its class name in lower case with underscores."""
         return re.sub(r"(?<=.)(?=[A-Z])", "_", type(self).__name__).lower()
+
+    @property
+    def revision(self) -> int:
+        """Which meaning its states have: a number that is raised where it changes.
+
+        What was saved of another one is not taken up again.
+        """
+        return 0
 
     @property
     def axis(self) -> Along | None:

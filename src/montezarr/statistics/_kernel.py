@@ -91,6 +91,26 @@ def central_sums(values, count, mean, sums):
 
 
 @compile_loops
+def add_passage_times(late, passing, before, after, start, step, per, p, q, far, tiny):
+    """Do what `reference_add_passage_times` does for rows (n,).
+
+    Its constants are arguments: code that is kept on disk would not see them change.
+    """
+    for i in range(late.size):
+        total = before[i] + after[i]
+        z = total * per
+        z = far if z > far else z
+        above = z + p[7]
+        for j in range(6, -1, -1):
+            above = above * z + p[j]
+        below = z + q[8]
+        for j in range(7, -1, -1):
+            below = below * z + q[j]
+        share = before[i] / (tiny if total < tiny else total) * (above * z / below)
+        late[i] += passing[i] * (start + step * share)
+
+
+@compile_loops
 def count_between(values, edges, per_bin, counts):
     """Count rows (cells, n) between edges that are nearly even: below, in each bin, above.
 

@@ -8,8 +8,9 @@ from typing import Any, ClassVar, NamedTuple, Self, cast, final
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr._checks import check_array, check_choice, check_real
-from montezarr.statistics._base import Along, Estimate, Sample, Source, Statistic
+from montezarr._checks import check_array, check_choice, check_real, value_error
+from montezarr.statistics._base import INTERVAL, Along, Estimate, Sample, Source, Statistic
+from montezarr.statistics._bridge import add_passage_times, shares_by_integral
 from montezarr.statistics._moments import CentralSums, merge_sums
 from montezarr.statistics._per_path import Array, check_times, keep_lone, whole_paths
 from montezarr.statistics._sums import central_sums, tree_sum
@@ -20,10 +21,19 @@ DIRECTIONS = ("up", "down")
 ENOUGH = 10
 """Passages, and paths without one, from which on the variance of the weights is trusted."""
 
+FEW = 30
+"""Passages, or paths without one, below which p ± 1.96 se is made to hold Wilson's interval."""
+
+SEVERAL = 1.5
+"""Passages above which their times have a spread; with a bridge they are no whole number."""
+
+LEAST = 1e-300
+"""Variance of a step of the bridge, below which digits are lost."""
+
 MOST = 1e9
 """How many times the number of paths the interval may suppose."""
 
-IN_TIME = "in the units of the coordinate time; of the passages by the horizon only"
+IN_TIME = "of the passages by the horizon only"
 CENSORED = "paths that have not passed by the horizon"
 
 
@@ -63,25 +73,36 @@ class FirstPassage(Statistic):
     Kou). With ``bridge=sigma`` this bias goes: a path that stays on the near side during a step
     has passed all the same with the probability :math:`\exp(-2 (L - x_k)(L - x_{k+1}) /
     (\sigma^2 dt_k))` of a Brownian bridge (Andersen and Brotherton-Ratcliffe; Glasserman, section
-    6.4). That is exact for Brownian motion with drift. Of geometric Brownian motion, take the
-    logarithm and that of the level; of other diffusions it removes the leading term of the bias
-    if their coefficient is nearly sigma.
+    6.4). When a bridge passes that does, within the step, is on average the share :math:`\alpha
+    M(\alpha + \beta)` of it, where :math:`\alpha` and :math:`\beta` are the distances of the two
+    ends from the level, on whichever side, over :math:`\sigma\sqrt{dt_k}`, and M is the ratio of
+    the tail of the normal law to its density (from the density of the first passage of a bridge:
+    Borodin and Salminen, II.1.2.0.2). Both are exact for Brownian motion with drift. Of geometric
+    Brownian motion, take the logarithm and that of the level; of other diffusions the leading term
+    of the bias goes if their coefficient is nearly sigma.
 
     Results, with the dimension ``level`` if `level` is a sequence:
 
     * ``<variable>_first_passage_probability``, by the last time, with ``_se`` and the 95 %
       interval ``_low``, ``_high`` of Wilson, for :math:`p(1-p)/\mathrm{se}^2` paths, which are
       more than there are where a bridge has lessened the variance; but for the number of paths
-      itself where fewer than 10 have passed, or have not.
+      itself where fewer than 10 have passed, or have not. Where fewer than 30 of these have, the
+      standard error is so large that p ± 1.96 se holds the interval: the sample tells too little
+      of its own spread then, and nothing where all paths agree.
     * ``<variable>_survival``, the probability not to have passed, with the dimension ``time``, and
-      ``_survival_se``; this is 0 where all paths agree, which is no proof: see the interval above.
+      ``_survival_se``, ``_survival_low`` and ``_survival_high`` of the same kind at each time.
     * ``<variable>_first_passage_time``, the mean time of the passages by the last time, and its
-      ``_se`` (of a ratio, by the delta method), in the units of time: the time of the grid, or with
-      a bridge the middle of the step. NaN without passages, an error for fewer than two.
+      ``_se`` (of a ratio, by the delta method; NaN for fewer than two). A passage counts at its
+      time of the grid; with a bridge at the mean time, within the step, at which a bridge that
+      passes does so, which is exact where the probability is. NaN without passages.
     * ``<variable>_first_passage_censored``, the number of paths that have not passed by the last
       time; with a bridge the expected one.
 
-    A path with a value that is missing does not count.
+    A path with a value that is missing does not count. Passage times and `bridge` are in the unit
+    of the coordinate ``time``, if that holds numbers. If it holds dates, they are in the unit of
+    time of the run that the paths are from, by its recipe or its graph, and the attribute
+    ``units`` says so. Where there is no such run, or some of its times are left out, passage times
+    are in seconds since the first date, and a bridge is refused.
 
     Parameters
     ----------
@@ -97,14 +118,16 @@ class FirstPassage(Statistic):
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        For parameters out of these terms; for a variable without times.
+        For parameters out of these terms; for a variable without times; for a bridge where the
+        unit of the times is not known to be that of the process.
 
     References
     ----------
     Broadie, Glasserman and Kou, "A continuity correction for discrete barrier options", 1997,
     doi:10.1111/1467-9965.00035. Andersen and Brotherton-Ratcliffe, "Exact exotics", Risk 9 (1996).
     Glasserman, Monte Carlo Methods in Financial Engineering, 2003,
-    doi:10.1007/978-0-387-21617-1. Wilson, "Probable inference, the law of succession, and
+    doi:10.1007/978-0-387-21617-1. Borodin and Salminen, Handbook of Brownian Motion, 2002,
+    doi:10.1007/978-3-0348-8163-0. Wilson, "Probable inference, the law of succession, and
     statistical inference", 1927, doi:10.1080/01621459.1927.10502953.
 
     Examples
@@ -135,14 +158,33 @@ class FirstPassage(Statistic):
         if self.bridge is not None:
             self.set_field("bridge", check_real("bridge", self.bridge, above=0.0))
 
+    @property
+    def revision(self) -> int:
+        """1 with a bridge: passages stood in the middle of their step before."""
+        return 0 if self.bridge is None else 1
+
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
         """Return instances for tests; see `Statistic.examples`."""
         return cls(1.0), cls((-1.0, 0.5), "up", bridge=0.7), cls((0.0, 2.0), "down", bridge=2.0)
 
     def check(self, source: Source) -> None:
-        """Raise for a variable without times."""
-        check_times(source)
+        """Raise for a variable without times, or with those of another unit than the bridge's."""
+        times = check_times(source)
+        if self.bridge is None:
+            return
+        if source.mismatch is not None:
+            raise value_error(
+                "bridge", "None where its unit of time is not that of the times", self.bridge,
+                f"{source.mismatch[0].upper()}{source.mismatch[1:]}: take first passages of a"
+                " Dataset with all times of the run, or with the run's own times (assign dates to"
+                " the results); or assign times in the unit of the bridge to values in memory.",
+            )  # fmt: skip
+        with np.errstate(over="ignore", under="ignore"):
+            variance = np.float64(self.bridge) ** 2 * np.diff(times)
+        if not ((variance >= LEAST) & np.isfinite(variance)).all():
+            expected = "a finite bridge**2 times the steps, and no less than 1e-300"
+            raise value_error("bridge", expected, self.bridge)
 
     def chunk(self, sample: Sample) -> PassageSums:
         """Return the sums of each block."""
@@ -177,36 +219,38 @@ class FirstPassage(Statistic):
         """Return probability, survival, passage time and the number of censored paths."""
         times = check_times(source)
         n = state.n.astype(np.float64)
-        several = np.where(n > 1, n, np.nan)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
             mean = np.where(n > 0, np.clip(state.mean[:, :-1], 0.0, 1.0), np.nan)
-            error = np.sqrt(state.squares[:, :-1] / (several - 1) / several)
-            p, square = mean[:, -1], state.squares[:, -2]
-            rare = np.minimum(p, 1 - p) * n < ENOUGH
-            # At most so many: probabilities that are all the same have no variance.
-            size = np.where(rare, n, np.minimum(p * (1 - p) * n**2 / square, MOST * n))
-            low, high = wilson(p * size, size)
+            square = state.squares[:, :-1]
+            error, low, high = _errors(mean, square, n)
+            p, spread = mean[:, -1], square[:, -1]
             late = state.mean[:, -1] / p
-            ratio = state.squares[:, -1] - 2 * late * state.cross + late**2 * square
-            late_error = np.sqrt(np.maximum(ratio, 0.0) / (several - 1) / several) / p
+            ratio = state.squares[:, -1] - 2 * late * state.cross + late**2 * spread
             # One passage alone has no spread; with a bridge, weights add up to so many passages.
-            late_error[~((n * p) ** 2 > 1.5 * (square + n * p**2))] = np.nan
+            passages = (n * p) ** 2 / (spread + n * p**2)
+            several = np.where(passages > SEVERAL, passages / (passages - 1), np.nan)
+            late_error = np.sqrt(np.maximum(ratio, 0.0) * several) / (n * p)
             censored = np.where(n > 0, n - n * p, 0.0)
         if self.bridge is None:
             censored = np.rint(censored).astype(np.int64)
         horizon = {"horizon": float(times[-1])}
+        units = source.time_units
+        in_time = {"comment": f"in the units of the coordinate time; {IN_TIME}"}
+        if units is not None:
+            in_time = {"units": units, "comment": IN_TIME}
         by_level: dict[str, tuple[Array, dict[str, Any], int | None]] = {
             "first_passage_probability": (p, horizon, 0),
             "first_passage_probability_se": (error[:, -1], {}, 0),
-            "first_passage_probability_low": (low, {}, 0),
-            "first_passage_probability_high": (high, {}, 0),
-            "first_passage_time": (times[0] + late, {**horizon, "comment": IN_TIME}, None),
-            "first_passage_time_se": (late_error, {"comment": IN_TIME}, None),
+            "first_passage_probability_low": (low[:, -1], {}, 0),
+            "first_passage_probability_high": (high[:, -1], {}, 0),
+            "first_passage_time": (times[0] + late, {**horizon, **in_time}, None),
+            "first_passage_time_se": (late_error, in_time, None),
             "first_passage_censored": (censored, {**horizon, "comment": CENSORED}, 0),
         }
         found = {name: self._estimate(*entry) for name, entry in by_level.items()}
-        found["survival"] = self._estimate(1.0 - mean, {}, 0, times)
-        found["survival_se"] = self._estimate(error, {}, 0, times)
+        by_time = {"": 1.0 - mean, "_se": error, "_low": 1.0 - high, "_high": 1.0 - low}
+        for end, values in by_time.items():
+            found[f"survival{end}"] = self._estimate(values, {}, 0, times)
         return found
 
     def reference(self, values: Array, source: Source) -> dict[str, Any]:
@@ -226,29 +270,30 @@ class FirstPassage(Statistic):
                 up = {"up": True, "down": False, None: x[0] <= level}[self.direction]
                 beyond = np.where(up, x >= level, x <= level)
                 stays = np.where(beyond, 0.0, 1.0)
-                middle = times.copy()
+                moments = np.broadcast_to(times[:, None], x.shape).copy()
                 if self.bridge is not None:
                     step = np.diff(times)[:, None]
                     area = (level - x[1:]) * (level - x[:-1])
                     near = ~beyond[1:] & ~beyond[:-1]
                     touch = np.exp(np.where(near, -2 * area / (self.bridge**2 * step), -np.inf))
                     stays[1:] *= 1 - touch
-                    middle[1:] = (times[1:] + times[:-1]) / 2
+                    root = self.bridge * np.sqrt(step)
+                    share = shares_by_integral((level - x[:-1]) / root, (level - x[1:]) / root)
+                    moments[1:] = times[:-1, None] + step * share
                 survival = np.cumprod(stays, axis=0)
                 passing = -np.diff(survival, axis=0, prepend=1.0)
-                passed, when = passing.sum(axis=0), (middle[:, None] * passing).sum(axis=0)
-                root = np.sqrt(n) if n > 1 else np.nan
-                ddof = min(n - 1, 1)
+                passed, when = passing.sum(axis=0), (moments * passing).sum(axis=0)
                 out[keys[0]][cell, k] = passed.mean()
-                out[names[2]][cell, k] = passed.std(ddof=ddof) / root
                 out["survival"][cell, k] = survival.mean(axis=1)
-                out["survival_se"][cell, k] = survival.std(axis=1, ddof=ddof) / root
+                out["survival_se"][cell, k] = [_plain_error(row) for row in survival]
+                out[names[2]][cell, k] = out["survival_se"][cell, k, -1]
                 out["first_passage_censored"][cell, k] = survival[-1].sum()
                 if passed.sum() > 0:
                     late = out[keys[1]][cell, k] = when.sum() / passed.sum()
-                    if passed.sum() ** 2 > 1.5 * (passed**2).sum():
-                        influence = (when - late * passed) / passed.mean()
-                        out[names[3]][cell, k] = influence.std(ddof=ddof) / root
+                    several = passed.sum() ** 2 / (passed**2).sum()
+                    if several > SEVERAL:
+                        square = ((when - late * passed) ** 2).sum() * several / (several - 1)
+                        out[names[3]][cell, k] = np.sqrt(square) / passed.sum()
         if isinstance(self.level, float):
             out = {name: array[:, 0] for name, array in out.items()}
         return out
@@ -267,16 +312,17 @@ class FirstPassage(Statistic):
         passed, late = 1.0 - survival, np.zeros_like(survival)
         out[0] = passed
         for k, step in enumerate(np.diff(times).tolist()):
-            before, gap = gap, np.maximum(side * (level - x[k + 1]), 0.0)
-            when = float(times[k + 1] - times[0])
+            ahead = side * (level - x[k + 1])
+            before, gap = gap, np.maximum(ahead, 0.0)
             if self.bridge is None:
                 passing = np.where(gap > 0, 0.0, survival)
+                late += float(times[k + 1] - times[0]) * passing
             else:
-                when -= step / 2
                 passing = np.exp(before * gap * (-2.0 / (self.bridge**2 * step))) * survival
+                start, per = float(times[k] - times[0]), 1.0 / (self.bridge * step**0.5)
+                add_passage_times(late, passing, before, np.abs(ahead), start, step, per)
             # Small probabilities of passage add up here; one less survival would lose them.
             passed, survival = passed + passing, survival - passing
-            late += when * passing
             out[k + 1] = passed
         out[-1] = late
         return out
@@ -292,3 +338,43 @@ class FirstPassage(Statistic):
             return Estimate(values[:, 0], dims, {"level": self.level, **coords}, attrs, power)
         coords["level"] = np.array(self.level)
         return Estimate(values, ("level", *dims), coords, attrs, power)
+
+
+def _errors(p: Array, square: Array, n: Array) -> tuple[Array, Array, Array]:
+    """Return standard errors of means of probabilities, and the ends of Wilson's intervals.
+
+    Parameters
+    ----------
+    p, square : array (levels, times, cells)
+        Means, and sums of the centred squares of the numbers that they are means of.
+    n : array (cells,)
+        How many.
+    """
+    several = np.where(n > 1, n, np.nan)
+    error = np.sqrt(square / (several - 1) / several)
+    least = np.minimum(p, 1 - p)
+    # At most so many: probabilities that are all the same have no variance.
+    size = np.minimum(p * (1 - p) * n**2 / square, MOST * n)
+    size = np.where(least * n < ENOUGH, n, size)
+    low, high = wilson(p * size, size)
+    # Where few have passed, or have not, the sample tells too little of its own spread.
+    wide = np.maximum(high - p, p - low) / INTERVAL
+    error = np.where((least * size < FEW) & (n > 1), np.maximum(error, wide), error)
+    return error, low, high
+
+
+def _plain_error(numbers: Array) -> float:
+    """Return the standard error of the mean of probabilities, for the oracle."""
+    n, p = len(numbers), float(numbers.mean())
+    if n < 2:
+        return np.nan
+    error = numbers.std(ddof=1) / np.sqrt(n)
+    rare = min(p, 1 - p) * n < ENOUGH
+    variance = numbers.var()
+    size = n if rare else MOST * n if variance == 0 else min(p * (1 - p) * n / variance, MOST * n)
+    if min(p, 1 - p) * size >= FEW:
+        return float(error)
+    centre, square = p + INTERVAL**2 / (2 * size), INTERVAL**2 / size
+    half = np.sqrt(square * (p * (1 - p) + square / 4))
+    ends = (centre - half) / (1 + square), (centre + half) / (1 + square)
+    return float(max(error, (p - ends[0]) / INTERVAL, (ends[1] - p) / INTERVAL))
