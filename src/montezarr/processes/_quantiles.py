@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 
 LEVEL = 0.95
 """Coverage of the intervals of a fit."""
@@ -20,11 +21,13 @@ TINY = 1e-300
 STEPS = 10_000
 
 
+@lru_cache(maxsize=1024)
 def beta_quantile(p: float, a: float, b: float) -> float:
     """Return the p-quantile of the beta distribution of shapes a, b > 0."""
     return _inverted(lambda x: _beta_cdf(x, a, b), p, 0.0, 1.0)
 
 
+@lru_cache(maxsize=1024)
 def t_quantile(p: float, df: float) -> float:
     """Return the p-quantile of Student's t distribution, with df > 0 degrees of freedom."""
     if p < 0.5:
@@ -33,6 +36,7 @@ def t_quantile(p: float, df: float) -> float:
     return math.sqrt(df * share / (1 - share)) if share < 1 else math.inf
 
 
+@lru_cache(maxsize=1024)
 def chi_square_quantile(p: float, df: float) -> float:
     """Return the p-quantile of the chi-square distribution, with df > 0 degrees of freedom."""
     high = df + 10.0

@@ -149,9 +149,10 @@ class OrnsteinUhlenbeck(Process):
         }
         regression = Regression(n, step, intercept, slope, v, centre, spread, float(x[0]))
         theta = float(theta)
-        corrected = max(theta - regression.bias, theta / 10) if v > 0 else theta
+        noisy = regression.is_noisy
+        corrected = max(theta - regression.bias, theta / 10) if noisy else theta
         process = cls(theta=corrected if correct else theta, mu=float(mu), sigma=float(sigma))
-        if v > 0:
+        if noisy:
             _warn_of_short(theta, n * step)
         return Fit(
             process=process,
