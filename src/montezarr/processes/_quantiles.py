@@ -56,14 +56,19 @@ def share_interval(count: float, total: float) -> tuple[float, float]:
 
 
 def _inverted(cdf: Callable[[float], float], p: float, low: float, high: float) -> float:
-    for _ in range(200):
-        middle = (low + high) / 2
+    """Return where a distribution function is p, by the secant of a bracket, halved in between."""
+    below, above = -p, 1 - p
+    for k in range(200):
+        middle = low - below * (high - low) / (above - below)
+        if k % 3 == 2 or not low < middle < high:
+            middle = (low + high) / 2
         if middle in (low, high):
             break
-        if cdf(middle) < p:
-            low = middle
+        value = cdf(middle) - p
+        if value < 0:
+            low, below = middle, value
         else:
-            high = middle
+            high, above = middle, value
     return (low + high) / 2
 
 
