@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import time
+import uuid
 from pathlib import Path
 
 import numpy as np
@@ -108,14 +109,17 @@ class Deadly(Loop):
 
 
 class Announcing(Loop):
-    """Writes down who draws it, and takes its time."""
+    """Writes down who draws it, and takes its time; the last paths wait until there is a file."""
 
-    def __init__(self, folder, seconds):
+    def __init__(self, folder, seconds, until=None, last=4000):
         self.folder, self.seconds = str(folder), seconds
+        self.until, self.last = None if until is None else str(until), last
 
     def sample_path(self, T, x0, rng):
         Path(self.folder, str(os.getpid())).touch()
         time.sleep(self.seconds)
+        while self.until and index_of(rng) >= self.last and not os.path.exists(self.until):
+            time.sleep(0.01)
         return super().sample_path(T, x0, rng)
 
 
@@ -139,7 +143,7 @@ class Big(Loop):
 
     def __setstate__(self, state):
         self.__dict__.update(state)
-        Path(self.folder, f"{os.getpid()}-{time.monotonic_ns()}").touch()
+        Path(self.folder, f"{os.getpid()}-{uuid.uuid4().hex}").touch()
 
     def __deepcopy__(self, memo):
         return self

@@ -18,6 +18,8 @@ import time
 import urllib.request
 from pathlib import Path
 
+from patience import PATIENCE
+
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
 
 FLAGS = [
@@ -30,7 +32,7 @@ FLAGS = [
     "--disable-sync",
 ]
 
-STARTS = 90.0
+STARTS = PATIENCE
 """Seconds in which a server has to answer."""
 
 SETTINGS = {

@@ -1,9 +1,21 @@
 """What takes long is marked slow: the developer leaves it out, the continuous integration not."""
 
+import os
 import re
+import shutil
 import signal
+import tempfile
+import uuid
 
 import pytest
+from hypothesis import HealthCheck, settings
+from leaks import own_names as mark_names
+
+# A deadline for an example, or a limit on the time that its data take, is a test of the machine.
+settings.register_profile(
+    "any machine", deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 
 SLOW = re.compile(
     r"\[ray|_ray_"  # it takes some seconds to start, each time
@@ -19,6 +31,30 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if SLOW.search(item.nodeid):
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_names(tmp_path_factory):
+    """Have a temporary directory and names of our own, which no other session shares.
+
+    A short one, since sockets in it have names of at most 107 bytes. That of `tmp_path` stays where
+    it is, so that one can look into it afterwards.
+    """
+    tmp_path_factory.getbasetemp()
+    folder = tempfile.mkdtemp(prefix="mz-")
+    names = ("TMPDIR", "JOBLIB_TEMP_FOLDER")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, folder))
+    tempfile.tempdir = None  # which has kept where it was
+    mark_names(uuid.uuid4().hex[:8])
+    yield folder
+    for name, value in before.items():
+        if value is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = value
+    tempfile.tempdir = None
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)

@@ -19,6 +19,8 @@ import time
 import uuid
 from pathlib import Path
 
+from patience import PATIENCE, until
+
 CHUNK = 1024
 KEPT = 20
 MARK = "MONTEZARR_TEST_MARK"
@@ -40,12 +42,16 @@ def dataset(kind="one", chunks=6, T=6):
 
 
 def run(job):
-    """Write a store as `job` says; its ``pause`` slows each chunk, ``drawn`` counts them."""
+    """Write a store as `job` says.
+
+    Its ``pause`` slows each chunk, ``drawn`` and ``ended`` count those begun and those done; the
+    first chunk waits until there is a file ``waits_for``; ``left`` is one made when all is over.
+    """
     import montezarr as mz
     from montezarr.store import _session, _task
 
     _session.EVERY = job.get("every", 0.2)
-    if "pause" in job or "drawn" in job:
+    if job.keys() & {"pause", "drawn", "ended", "waits_for"}:
         _session.ChunkTask = slowed(_task.ChunkTask, job)
     ds, options = dataset(**{key: job[key] for key in ("kind", "chunks", "T") if key in job})
     options |= job.get("options", {})
@@ -58,10 +64,10 @@ def run(job):
 
 
 def run_again_and_again(job):
-    """Write one store after the other, for some seconds, and make each grow; the last ones stay."""
+    """Write one store after the other, and make each grow, until told; the last ones stay."""
     import montezarr as mz
 
-    until, folder = time.monotonic() + job["again_for"], Path(job["path"])
+    folder = Path(job["path"])
     for k in itertools.count():
         path = folder / f"{k:06}.zarr"
         run(job | {"path": str(path)})
@@ -69,7 +75,7 @@ def run_again_and_again(job):
             mz.extend(path, n_of(job["grow_to"]))
         if k >= KEPT:
             shutil.rmtree(folder / f"{k - KEPT:06}.zarr")
-        if time.monotonic() > until:
+        if os.path.exists(job["again_until"]):
             return
 
 
@@ -81,12 +87,18 @@ def n_of(chunks):
 def slowed(task, job):
     """Return a kind of task that notes each chunk and takes its time; workers get it by value."""
 
+    def note(name, chunk):
+        if name in job:
+            with open(job[name], "ab", buffering=0) as file:
+                file.write(b"%d\n" % chunk)
+
     class Slowed(task):
         def _one(self, chunk, *rest):
-            if "drawn" in job:
-                with open(job["drawn"], "ab", buffering=0) as file:
-                    file.write(b"%d\n" % chunk)
+            note("drawn", chunk)
             time.sleep(job.get("pause", 0.0))
+            while chunk == 0 and "waits_for" in job and not os.path.exists(job["waits_for"]):
+                time.sleep(0.01)
+            note("ended", chunk)
             return super()._one(chunk, *rest)
 
     return Slowed
@@ -99,7 +111,6 @@ def fault_of(job):
 
 def outcome_of(job):
     """Run a job; what it raised, as text."""
-    begun = time.monotonic()
     try:
         run(job)
     except BaseException as error:
@@ -107,7 +118,7 @@ def outcome_of(job):
         outcome = {"error": kinds[0], "kinds": kinds, "message": str(error)}
     else:
         outcome = {"error": None, "kinds": [], "message": ""}
-    return outcome | {"began": begun, "ended": time.monotonic()}
+    return outcome
 
 
 def _nurse():
@@ -139,7 +150,11 @@ def _nurse():
             children[pid] = end
         os.close(opener)
         os.close(gate)
-        codes = _wait(set(children), order.get("kill_after"))
+        if order.get("kill_after"):
+            _wait_for_chunks(order["jobs"][0], *order["kill_after"])
+            for pid in children:
+                os.kill(pid, signal.SIGKILL)
+        codes = _wait(set(children))
         results = []
         for pid, end in children.items():
             with os.fdopen(end, "rb") as file:
@@ -148,8 +163,20 @@ def _nurse():
         print(json.dumps(results), flush=True)
 
 
-def _wait(pids, kill_after):
-    deadline = time.monotonic() + (60 if kill_after is None else kill_after)
+def _wait_for_chunks(job, chunks, seconds):
+    """Wait until a job has drawn some chunks more, and some seconds, which are few."""
+
+    def drawn():
+        file = Path(job["drawn"])
+        return file.read_bytes().count(b"\n") if file.exists() else 0
+
+    wanted = drawn() + chunks
+    until(lambda: drawn() >= wanted, "chunks")
+    time.sleep(seconds)
+
+
+def _wait(pids):
+    deadline = time.monotonic() + PATIENCE
     codes = {}
     while pids:
         for pid in list(pids):
@@ -183,7 +210,7 @@ class Nursery:
             raise RuntimeError("it could not begin")
 
     def run_all(self, *jobs, kill_after=None):
-        """Run jobs that start together; after some seconds they are killed."""
+        """Run jobs that start together; after some chunks, and seconds, they are killed."""
         self.process.stdin.write(json.dumps({"jobs": jobs, "kill_after": kill_after}) + "\n")
         self.process.stdin.flush()
         return json.loads(self.process.stdout.readline())
@@ -196,7 +223,7 @@ class Nursery:
         """End it."""
         self.process.stdin.close()
         self.process.stdout.close()
-        self.process.wait(10)
+        self.process.wait(PATIENCE)
 
 
 class Driver:
@@ -219,21 +246,22 @@ class Driver:
         self.process.kill()
         self.process.wait()
         self.said.close()
-        assert self.seconds_until_gone() < 5.0
+        self.wait_until_gone()
 
-    def wait(self, seconds=60):
+    def wait(self, seconds=PATIENCE):
         """Return how it ended, and what it said."""
         code = self.process.wait(seconds)
         self.said.seek(0)
         return code, self.said.read().decode()
 
-    def wait_for(self, done, seconds=30):
+    def wait_for(self, done):
         """Wait until something is true while it runs."""
-        deadline = time.monotonic() + seconds
-        while not done():
-            assert self.process.poll() is None, self.wait()
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
+
+        def is_done():
+            assert done() or self.process.poll() is None, self.wait()
+            return done()
+
+        until(is_done)
 
     def left(self):
         """Return the processes that carry its mark."""
@@ -248,13 +276,9 @@ class Driver:
         alive = (entry / "stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
         return alive and f"{MARK}={self.mark}".encode() in (entry / "environ").read_bytes()
 
-    def seconds_until_gone(self, at_most=5.0):
+    def wait_until_gone(self):
         """Wait until all that it started has ended."""
-        begun = time.monotonic()
-        while left := self.left():
-            assert time.monotonic() - begun < at_most, left
-            time.sleep(0.02)
-        return time.monotonic() - begun
+        until(lambda: not self.left(), self.left)
 
 
 def files(root):
@@ -280,4 +304,4 @@ if __name__ == "__main__":
         the_fault = fault_of(the_job)
         if the_fault is not None:
             os.environ["MONTEZARR_FAULT"] = the_fault  # workers inherit it
-        (run_again_and_again if "again_for" in the_job else run)(the_job)
+        (run_again_and_again if "again_until" in the_job else run)(the_job)

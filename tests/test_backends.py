@@ -14,6 +14,7 @@ import numpy as np
 import psutil
 import pytest
 from leaks import check_nothing_left, snapshot
+from patience import PATIENCE
 
 import montezarr as mz
 from montezarr.backends import BACKENDS, backend, cores, windowed
@@ -125,7 +126,7 @@ def test_a_script_needs_no_main_guard(tmp_path):
         "    print(r.dataset.x.values.sum())\n"
     )
     done = subprocess.run(
-        [sys.executable, script], capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, script], capture_output=True, text=True, check=True, timeout=PATIENCE
     )
     lines = done.stdout.splitlines()
     assert done.stderr == ""
@@ -242,7 +243,7 @@ def test_while_dask_runs_all_listeners_are_on_the_loopback(capsys):
 
         link = capsys.readouterr().err.split()[-1]
         assert link.startswith("http://127.0.0.1:")
-        page = urllib.request.urlopen(link, timeout=20).read().decode()
+        page = urllib.request.urlopen(link, timeout=PATIENCE).read().decode()
         assert "Dask" in page
 
 
@@ -325,7 +326,7 @@ def test_ray_stays_behind_the_executor_and_leaves_dask_alone():
         "assert dask.persist is persist\n"
         "assert not [m for m in sys.modules if m.startswith('ray.util.dask')]\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE)
 
 
 def test_windowed_keeps_few_tasks_in_flight_and_order_if_asked():
@@ -362,4 +363,4 @@ def test_as_many_workers_as_the_process_may_use():
         "assert mz.backend('threads').workers == 1\n"
         "assert mz.backend('processes', -2).workers == 1\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE)

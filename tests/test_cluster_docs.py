@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -15,12 +14,11 @@ import psutil
 import pytest
 from pages import PAGES, name, run
 from pages import blocks as python_blocks
+from patience import PATIENCE, until
 
 import montezarr as mz
 
 PAGE = Path(__file__).parents[1] / "docs/how-to/cluster.md"
-WAIT = 60
-"""Seconds that a process may take to start or to end."""
 
 
 # --- blocks that start a cluster ---------------------------------------------------------------
@@ -108,13 +106,6 @@ def test_the_options_in_the_commands_of_the_page_exist():
 # --- started by hand -------------------------------------------------------------------------
 
 
-def until(condition, what):
-    end = time.monotonic() + WAIT
-    while not condition():
-        assert time.monotonic() < end, f"{what}: not after {WAIT} s"
-        time.sleep(0.05)
-
-
 class Machines:
     """A scheduler and workers as processes of their own, on loopback."""
 
@@ -177,13 +168,13 @@ class Machines:
         for process in reversed(self.started):
             process.terminate()
             with suppress(subprocess.TimeoutExpired):
-                process.wait(10)
+                process.wait(20)
         for process in family:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
         for process in self.started:
-            process.wait(WAIT)
-        return psutil.wait_procs(family, timeout=10)[1]
+            process.wait(PATIENCE)
+        return psutil.wait_procs(family, timeout=PATIENCE)[1]
 
 
 @contextmanager
@@ -204,7 +195,7 @@ def wait_for_workers(address, count):
     from distributed import Client
 
     with Client(address, set_as_default=False) as client:
-        client.wait_for_workers(count, timeout=WAIT)
+        client.wait_for_workers(count, timeout=PATIENCE)
         return client.run(os.getpid)
 
 

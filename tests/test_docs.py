@@ -6,6 +6,7 @@ import sys
 
 import pytest
 from pages import CLUSTER, PAGES, blocks, name, run
+from patience import PATIENCE
 
 RUN = [page for page in PAGES if not all(block.needs_cluster for block in blocks(page))]
 
@@ -31,7 +32,7 @@ def test_the_tests_on_a_page_pass(page, tmp_path):
     module = tmp_path / "test_page.py"
     module.write_text("\n".join(block.code for block in blocks(page)), encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-W", "error", str(module)]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stdout
     assert " passed" in done.stdout
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from patience import PATIENCE
 from scipy import special
 
 import montezarr as mz
@@ -712,7 +713,11 @@ def test_draws_and_statistics_are_the_same_without_numba(first):
         ]
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
     )
     ds = mz.simulate(mz.BrownianMotion(), n_paths=2048, T=3, seed=1)
     variance = float(mz.reduce(ds.x, "variance").x_variance[-1]).hex()

@@ -5,13 +5,13 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 
 import backend_samplers as samplers
 import numpy as np
 import psutil
 import pytest
 from leaks import check_nothing_left, snapshot
+from patience import PATIENCE, until
 
 import montezarr as mz
 from montezarr.backends import BACKENDS
@@ -19,8 +19,6 @@ from montezarr.backends import BACKENDS
 N, T = 5000, 20
 PROCESSES = ("processes", "multiprocessing", "joblib", "joblib-multiprocessing", "ray", "dask")
 KILLABLE = PROCESSES[:-1]
-RECOVERY = 10.0
-"""Seconds that the death of a worker may cost; on Ray and Dask most of it is their own restart."""
 
 
 def draw(process, place, **options):
@@ -186,34 +184,31 @@ def test_policies_do_not_share_an_array(tmp_path):
 def test_a_worker_that_dies_once_changes_nothing(name, how, tmp_path, undisturbed):
     before = snapshot()
     process = samplers.Deadly(3000, how, tmp_path / "died")
-    started = time.monotonic()
     result = draw(process, name, batch_size=250)[1]()
     assert (tmp_path / "died").exists()
     assert np.array_equal(result.dataset.x.values, undisturbed)
-    start_up = 6.0 if name in ("ray", "dask") else 1.0
-    assert time.monotonic() - started < RECOVERY + start_up
     check_nothing_left(before)
 
 
 @pytest.mark.parametrize("name", PROCESSES)
 def test_a_worker_killed_from_outside_changes_nothing(name, tmp_path, undisturbed):
     before = snapshot()
-    failures = []
+    failures, drawing, killed = [], tmp_path / "drawing", tmp_path / "killed"
+    drawing.mkdir()
 
     def assassin():
         try:
-            deadline = time.monotonic() + 60
-            while not (pids := [int(f) for f in os.listdir(tmp_path) if int(f) != os.getpid()]):
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
-            time.sleep(0.3)
+            until(lambda: len(os.listdir(drawing)) > 1, "a worker")
+            pids = [int(name) for name in os.listdir(drawing) if int(name) != os.getpid()]
             os.kill(pids[0], signal.SIGKILL)
         except BaseException as error:
             failures.append(error)
+        finally:
+            killed.touch()
 
     thread = threading.Thread(target=assassin)
     thread.start()
-    process = samplers.Announcing(tmp_path, 4e-4)
+    process = samplers.Announcing(drawing, 0.0, until=killed)
     result = draw(process, name, batch_size=200)[1]()
     thread.join()
     assert not failures
@@ -251,11 +246,9 @@ def test_a_lazy_collection_outlives_a_worker_too(name, tmp_path):
 @pytest.mark.parametrize("name", KILLABLE)
 def test_a_sampler_that_hangs_meets_its_timeout(name):
     before = snapshot()
-    started = time.monotonic()
     with pytest.raises(mz.WorkerTimeout, match="paths 1500 to 1749: took longer than") as caught:
-        draw(samplers.Hanging(1500), name, batch_size=250, timeout=1.0)[1]()
+        draw(samplers.Hanging(1500), name, batch_size=250, timeout=5.0)[1]()
     assert isinstance(caught.value, TimeoutError)
-    assert time.monotonic() - started < 15
     check_nothing_left(before)
 
 
@@ -271,17 +264,11 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
         folder.mkdir()
         here = os.path.dirname(__file__)
         parent = subprocess.Popen([sys.executable, "-c", code, folder, here, name])
-        deadline = time.monotonic() + 30
-        while len(os.listdir(folder)) < 3:  # its own trial, and two workers
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        until(lambda folder=folder: len(os.listdir(folder)) > 2)  # its own trial, and two workers
         workers = [int(f) for f in os.listdir(folder) if int(f) != parent.pid]
         parent.kill()
         parent.wait()
-        deadline = time.monotonic() + 5
-        while any(psutil.pid_exists(pid) for pid in workers):
-            assert time.monotonic() < deadline, name
-            time.sleep(0.05)
+        until(lambda workers=workers: not any(map(psutil.pid_exists, workers)), name)
 
 
 INTERRUPTED = """
@@ -298,7 +285,7 @@ def press():
 threading.Thread(target=press, daemon=True).start()
 started = None
 try:
-    mz.MonteCarloEngine(s.Announcing(sys.argv[1], 0.01)).simulate(
+    mz.MonteCarloEngine(s.Announcing(sys.argv[1], float(sys.argv[6]))).simulate(
         10**4, 5, 1.0, parallel=True, backend=sys.argv[3], n_jobs=2, seed=1,
         batch_size=int(sys.argv[5]))
 except KeyboardInterrupt:
@@ -312,12 +299,10 @@ except KeyboardInterrupt:
 @pytest.mark.parametrize("times", [1, 2])
 @pytest.mark.parametrize("name", ["processes", "multiprocessing", "joblib"])
 def test_interrupted_it_drains_and_interrupted_twice_it_leaves(name, times, tmp_path):
-    # One batch takes 0.5 s, or, where nobody should wait for it, 20 s.
-    size = 50 if times == 1 else 2000
+    # One batch takes 0.5 s, or, where nobody should wait for it, half an hour.
+    batch = ("50", "0.01") if times == 1 else ("2000", "1")
     here = os.path.dirname(__file__)
-    command = [sys.executable, "-c", INTERRUPTED, tmp_path, here, name, str(times), str(size)]
-    started = time.monotonic()
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    command = [sys.executable, "-c", INTERRUPTED, tmp_path, here, name, str(times), *batch]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert done.stdout == "interrupted 0\n", done.stderr
     assert "Traceback" not in done.stderr
-    assert time.monotonic() - started < 12

@@ -6,6 +6,7 @@ import queue
 import time
 
 import pytest
+from patience import PATIENCE
 
 import montezarr as mz
 
@@ -54,7 +55,7 @@ class Kernel:
         self.result, self.text, self.is_idle = None, "", False
         self.cell = self.client.execute(code)
 
-    def read(self, until, seconds=60):
+    def read(self, until, seconds=PATIENCE):
         """Take messages of the cell until there is what one waits for."""
         deadline = time.monotonic() + seconds
         while not until():
@@ -79,7 +80,7 @@ class Kernel:
             elif kind == "status" and is_ours and content["execution_state"] == "idle":
                 self.is_idle = True
 
-    def run(self, code, seconds=60):
+    def run(self, code, seconds=PATIENCE):
         """Run a cell, and return its result."""
         self.start(code)
         self.read(lambda: self.is_idle, seconds)
@@ -97,7 +98,7 @@ class Kernel:
         """Send a message on the channel that is answered also while a cell runs."""
         message = self.client.session.msg(kind, content)
         self.client.control_channel.send(message)
-        return self.client.get_control_msg(timeout=30)["content"]
+        return self.client.get_control_msg(timeout=PATIENCE)["content"]
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """Every statistic: the shipped suite, and the public API on every way to the same paths."""
 
 import random
+import threading
 import time
 import warnings
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from own_statistics import LargestRange, MeanSquare
+from patience import PATIENCE
 
 import montezarr as mz
 from montezarr.backends._base import ThreadBackend
@@ -201,13 +203,13 @@ def test_results_are_the_same_on_every_backend(name, workers, expected):
 
 
 class Late(ThreadBackend):
-    """Threads that take their time, so that results come in another order than tasks."""
+    """Threads that take their time; the first task ends after the second or third one."""
 
     name = "threads"
 
     def __init__(self, seed):
         super().__init__(4)
-        self.random, self.ended = random.Random(seed), []
+        self.random, self.ended, self.others = random.Random(seed), [], threading.Event()
 
     def make_executor(self):
         place = self
@@ -218,8 +220,12 @@ class Late(ThreadBackend):
 
                 def run():
                     time.sleep(wait)
+                    if item[0] == 0:
+                        place.others.wait(PATIENCE)
                     result = fn(item)
                     place.ended.append(item[0])
+                    if len(place.ended) > place.random.randint(0, 1):
+                        place.others.set()
                     return result
 
                 return super().submit(run)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorstore
 import xarray as xr
+from patience import until
 from stores import files, gbm_paths
 
 import montezarr as mz
@@ -126,11 +127,13 @@ def test_beside_a_writer_a_store_is_never_called_damaged(tmp_path):
     watcher.start()
     try:
         for n in (30_000, 60_500, 90_000):
+            seen = len(looks)
             ds = gbm_paths(n_paths=n)
             if n == 30_000:
                 mz.write(ds, tmp_path / "a", statistics="mean")
             else:
                 mz.extend(tmp_path / "a", n)
+            until(lambda seen=seen: len(looks) > seen + 1)
     finally:
         done.set()
         watcher.join()
@@ -150,7 +153,7 @@ def test_after_a_second_signal_threads_write_nothing_any_more(tmp_path):
         time.sleep(0.001)
         return rng.standard_normal(T + 1)
 
-    sent = []
+    sent, threads = [], set(threading.enumerate())
 
     def twice(done, total, failed):
         if not sent:
@@ -162,7 +165,7 @@ def test_after_a_second_signal_threads_write_nothing_any_more(tmp_path):
     with mz.backend("threads", n_jobs=2), pytest.raises(KeyboardInterrupt):
         mz.write(ds, tmp_path / "a", on_progress=twice)
     left = files(tmp_path / "a")
-    time.sleep(2.5)  # what was drawn then is there now
+    until(lambda: threads >= set(threading.enumerate()))  # what was drawn then is there now
     assert files(tmp_path / "a") == left
     assert not (tmp_path / "a/montezarr/lock").exists()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from patience import until
 from store_runs import Driver, Nursery, dataset, files, leftovers, run
 
 import montezarr as mz
@@ -41,23 +42,17 @@ def whole(tmp_path_factory):
 def test_of_two_writers_that_start_together_one_writes_and_one_is_told_who(
     tmp_path, nursery, races, whole
 ):
-    late = 0
     for i in range(races):
-        path = tmp_path / f"{i}/deep/a.zarr"
-        job = {"path": str(path), **LONG, "pause": 0.01}
+        path, told = tmp_path / f"{i}/deep/a.zarr", str(tmp_path / f"told {i}")
+        # Who writes does not end before the other one was told.
+        job = {"path": str(path), **LONG, "waits_for": told, "left": told}
         won, lost = sorted(nursery.run_all(job, job), key=lambda outcome: outcome["error"] or "")
         assert won["error"] is None
         assert won["code"] == lost["code"] == 0
-        if lost["error"] is None:
-            late += 1
-            assert max(won["began"], lost["began"]) > min(won["ended"], lost["ended"])
-        else:
-            assert lost["error"] == "StoreLockedError", lost
-            assert f"which process {won['pid']} on " in lost["message"]
+        assert lost["error"] == "StoreLockedError", lost
+        assert f"which process {won['pid']} on " in lost["message"]
         assert files(path) == whole[0]
         assert leftovers(path) == []
-    print(f"{races} races: one alone wrote in {races - late}, the other came late in {late}")
-    assert late == 0
 
 
 @pytest.mark.parametrize("races", [20])
@@ -125,9 +120,7 @@ def test_a_lock_left_by_a_killed_writer_is_taken_over_at_once(tmp_path, nursery,
     job = {"path": str(tmp_path / "a.zarr"), **LONG}
     killed = nursery.run(**job, fault="commit.after@30=PID")
     assert json.loads((tmp_path / "a.zarr" / LOCK).read_text())["pid"] == killed["pid"]
-    begun = time.monotonic()
     run(job)
-    assert time.monotonic() - begun < 2.0
     assert files(tmp_path / "a.zarr") == whole[0]
     assert leftovers(tmp_path / "a.zarr") == []
 
@@ -167,11 +160,10 @@ def stores_in(folder):
     return [path.parent for path in sorted(folder.glob("*.zarr/zarr.json"), reverse=True)]
 
 
-def check_reads(folder, values, ways, seconds):
-    """Read the newest store in each way, again and again; what is seen is right, and only grows."""
+def check_reads(folder, values, ways, wanted):
+    """Read the newest store in each way, often; what is seen is right, and only grows."""
     reads, sizes, paths = dict.fromkeys(ways, 0), {}, 0
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
+    while min(reads.values()) < wanted or len({path for path, _ in sizes}) < 3:
         found = stores_in(folder)
         for path in found[:1]:
             for way in ways:
@@ -190,22 +182,25 @@ def check_reads(folder, values, ways, seconds):
 CHUNKS, GROWN = 12, 20
 
 
-@pytest.mark.parametrize("seconds", [2.0, pytest.param(30.0, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("wanted", [30, pytest.param(500, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", ["one", "two"])
-def test_readers_beside_a_writer_see_the_first_paths_and_nothing_else(tmp_path, kind, seconds):
+def test_readers_beside_a_writer_see_the_first_paths_and_nothing_else(tmp_path, kind, wanted):
     ds, _ = dataset(kind, GROWN)
     values = mz.write(ds, tmp_path / "whole.zarr").load()
     folder = tmp_path / "stores"
     folder.mkdir()
     ways = [way for way in WAYS if kind == "one" or "False" not in way]
     job = {"kind": kind, "chunks": CHUNKS, "grow_to": GROWN, "every": 0.01, "pause": 0.02}
-    with Driver(**job, path=str(folder), again_for=seconds + 2.0) as driver:
+    enough = tmp_path / "enough"
+    with Driver(**job, path=str(folder), again_until=str(enough)) as driver:
         driver.wait_for(lambda: stores_in(folder))
-        reads, stores, paths = check_reads(folder, values, ways, seconds)
+        try:
+            reads, stores, paths = check_reads(folder, values, ways, wanted)
+        finally:
+            enough.touch()
         code, said = driver.wait()
     assert code == 0, said
-    print(f"{kind}, {seconds} s: {reads} reads of {stores} stores, {paths:,} paths, all right")
-    assert min(reads.values()) > seconds
+    print(f"{kind}: {reads} reads of {stores} stores, {paths:,} paths, all right")
 
 
 def records(path):
@@ -225,15 +220,13 @@ BACKENDS = [
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_signal_stops_a_run_in_order(tmp_path, whole, backend, number):
     path = tmp_path / "a.zarr"
-    with Driver(path=str(path), **LONG, backend=backend, pause=0.05) as driver:
+    with Driver(path=str(path), **LONG, backend=backend, pause=0.2) as driver:
         driver.wait_for(lambda: records(path) > 8)
-        begun = time.monotonic()
         if number == signal.SIGINT and backend != "dask":
             os.killpg(driver.process.pid, number)  # as a terminal does: workers too
         else:
             driver.process.send_signal(number)
         code, said = driver.wait()
-        seconds = time.monotonic() - begun
     assert code == -number, said
     line = rf"montezarr: stopped; ([\d,]+) of 61,140 paths .*To go on: mz\.write\(ds, '{path}'\)"
     found = re.search(line, said)
@@ -246,32 +239,29 @@ def test_a_signal_stops_a_run_in_order(tmp_path, whole, backend, number):
     run({"path": path, **LONG})
     assert files(path) == whole[0]
     assert leftovers(path) == []
-    print(f"{backend}, {number.name}: ended after {seconds:.2f} s")
-    assert seconds < 5.0
 
 
 @pytest.mark.parametrize("numbers", [(signal.SIGINT,) * 2, (signal.SIGINT, signal.SIGTERM)])
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_second_signal_leaves_at_once(tmp_path, whole, backend, numbers):
-    """A thread cannot be ended; there, Python itself waits for it, once `write` has been left."""
+    """A thread cannot be ended; there, Python itself waits for it, once `write` has been left.
+
+    At once is: before any chunk that it had begun has ended.
+    """
     path = tmp_path / "a.zarr"
-    job = {"pause": 4.0 if backend == "threads" else 12.0}
-    job |= {name: str(tmp_path / name) for name in ("drawn", "left")}
+    job = {"pause": 10.0 if backend == "threads" else 60.0}
+    job |= {name: str(tmp_path / name) for name in ("drawn", "ended", "left")}
     with Driver(path=str(path), **LONG, backend=backend, **job) as driver:
         driver.wait_for(lambda: (tmp_path / "drawn").exists())
         driver.process.send_signal(numbers[0])
         time.sleep(0.5)
         assert driver.process.poll() is None
         assert not (tmp_path / "left").exists()
-        begun = time.monotonic()
         driver.process.send_signal(numbers[1])
-        while driver.process.poll() is None and not (tmp_path / "left").exists():
-            time.sleep(0.01)
-        seconds = time.monotonic() - begun
+        until(lambda: driver.process.poll() is not None or (tmp_path / "left").exists())
+        assert not (tmp_path / "ended").exists()
         run({"path": path, **LONG})  # also while threads of the other one may still write
         code, said = driver.wait()
     assert code in (-numbers[1], 1), said
     run({"path": path, **LONG})
     assert files(path) == whole[0]
-    print(f"{backend}: left after {seconds:.2f} s")
-    assert seconds < (7.0 if backend == "dask" else 1.0)  # to close a cluster takes time

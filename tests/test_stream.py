@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from leaks import check_nothing_left, snapshot
+from patience import PATIENCE, until
 
 import montezarr as mz
 from montezarr.errors import ArgumentTypeError, ArgumentValueError
@@ -191,10 +192,10 @@ def test_paths_are_rounded_up_to_blocks():
 def test_seconds_stop_at_the_next_mark():
     ds = mz.simulate(samplers.Loop(), n_paths=None, T=5, x0=1.0, seed=1)
     with mz.backend("synchronous"):
-        started = time.perf_counter()
-        last = last_of(mz.stream(ds, "mean", mz.Seconds(0.3), every=BLOCK))
+        *before, last = mz.stream(ds, "mean", mz.Seconds(0.3), every=BLOCK)
         assert last.stopped == "0.3 s"
-        assert 0.3 <= last.seconds < time.perf_counter() - started + 0.1 < 10
+        assert all(snap.seconds < 0.3 for snap in before)
+        assert last.seconds >= 0.3
         assert last_of(mz.stream(ds, "mean", mz.Seconds(1e-9))).paths == BLOCK
 
 
@@ -556,11 +557,9 @@ def test_a_stream_that_is_left_early_leaves_nothing_running(name):
         for snap in mz.stream(ds, "mean", mz.Paths(10**9)):
             if snap.paths >= 4 * BLOCK:
                 break
-        # The workers are free for what comes next.
-        started = time.monotonic()
+        # The workers are free for what comes next: the other paths would take days.
         other = mz.simulate(samplers.Loop(), n_paths=3000, T=5, x0=1.0, seed=2)
         assert mz.reduce(other, "count").x_count[0] == 3000
-        assert time.monotonic() - started < 20
     assert snap.stopped is None
     check_nothing_left(before)
 
@@ -605,7 +604,7 @@ except KeyboardInterrupt:
 
 def test_a_stream_that_is_interrupted_leaves_nothing_running():
     command = [sys.executable, "-c", INTERRUPTED, HERE, "processes"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert done.stdout == "interrupted True 0\n", done.stderr
     assert "Traceback" not in done.stderr
 
@@ -614,38 +613,40 @@ def test_a_stream_that_is_interrupted_leaves_nothing_running():
 
 
 class Sleepy:
-    """Takes a moment for every block."""
+    """Takes a moment for every block, and notes it."""
+
+    def __init__(self, folder):
+        self.folder = str(folder)
 
     def sample_paths(self, n, T, x0, rng):
         time.sleep(0.25)
+        Path(self.folder, str(samplers.index_of(rng))).touch()
         return rng.normal(size=(n, T + 1))
 
 
 @pytest.mark.parametrize("name", ["synchronous", "threads", "processes", "dask"])
-def test_a_stream_is_stopped_from_another_thread_between_two_marks(name):
-    before, asked = snapshot(), []
+def test_a_stream_is_stopped_from_another_thread_between_two_marks(name, tmp_path):
+    before = snapshot()
 
     def stop():
-        asked.append(time.monotonic())
+        until(lambda: len(os.listdir(tmp_path)) > 12)  # drawn, of which some are folded
         stream.stop()
 
-    ds = mz.simulate(Sleepy(), n_paths=None, T=3, x0=0.0, seed=1)
+    ds = mz.simulate(Sleepy(tmp_path), n_paths=None, T=3, x0=0.0, seed=1)
     # One mark at the first block, when all workers are there, and none for long after it.
     rule = mz.Paths(1) & mz.Paths(10**9)
     with mz.backend(name, 2), mz.stream(ds, STATISTICS, rule, every=10**6) as stream:
         assert next(stream).paths == BLOCK
-        timer = threading.Timer(0.6, stop)
-        timer.start()
+        other = threading.Thread(target=stop)
+        other.start()
         (last,) = stream
-        seconds = time.monotonic() - asked[0]
-        timer.join()
-    assert seconds < 5  # some blocks, which a task may have, and a busy machine
+        other.join()
     assert last.stopped == "by the user"
     assert last.paths_needed is last.seconds_left is None
-    assert BLOCK < last.paths < 100 * BLOCK
+    assert BLOCK < last.paths < 10**9
     assert last.paths % BLOCK == 0
     with mz.backend("threads", 8):
-        whole = mz.simulate(Sleepy(), n_paths=last.paths, T=3, x0=0.0, seed=1)
+        whole = mz.simulate(Sleepy(tmp_path), n_paths=last.paths, T=3, x0=0.0, seed=1)
         xr.testing.assert_identical(estimates(last), mz.reduce(whole, STATISTICS).drop_attrs())
     check_nothing_left(before)
 
@@ -822,6 +823,7 @@ for snap in mz.stream(obj, t.everything(), mz.Paths(40 * 1024), every=1024, resu
     snap.save(sys.argv[3])
     print(snap.paths, flush=True)
     time.sleep(0.05)
+time.sleep(3600)  # until it is killed
 """
 
 
@@ -865,14 +867,19 @@ began = time.perf_counter()
 snaps[1].save(file)
 took = time.perf_counter() - began
 print("ready", took, os.path.getsize(file), flush=True)
-interrupted = 0
-for k in range(15):
+interrupted = k = 0
+while interrupted < 6:
+    begun, begin = os.pipe()
     pid = os.fork()
     if pid == 0:
+        os.write(begin, b".")
         while True:
             for snap in snaps:
                 snap.save(file)
-    time.sleep(0.01 + took * k / 5)
+    os.read(begun, 1)
+    os.close(begun), os.close(begin)
+    time.sleep(took * (k % 15) / 5)
+    k += 1
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     # What it was at when it was killed is there beside it, until the next one saves.
@@ -880,7 +887,6 @@ for k in range(15):
     with np.load(file, allow_pickle=False) as content:
         for name in content.files:
             content[name]
-assert interrupted > 5, interrupted
 print("whole", flush=True)
 """
 
@@ -888,7 +894,7 @@ print("whole", flush=True)
 def test_a_save_that_is_killed_leaves_the_file_of_before(tmp_path):
     file = tmp_path / "state.npz"
     command = [sys.executable, "-c", KILLED_WHILE_SAVING, HERE, file]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert done.stdout.endswith("whole\n"), done.stderr
     assert len(list(tmp_path.iterdir())) <= 2
     assert all(p == file or p.name.startswith(".state.npz.") for p in tmp_path.iterdir())

@@ -6,12 +6,14 @@ import sys
 import threading
 import time
 from concurrent.futures import CancelledError, wait
+from pathlib import Path
 
 import backend_samplers as samplers
 import dask
 import numpy as np
 import pytest
 from leaks import check_nothing_left, children, snapshot
+from patience import PATIENCE
 
 import montezarr as mz
 from montezarr.backends import BACKENDS
@@ -123,7 +125,7 @@ def test_a_pool_that_fails_tells_all_who_wait_and_all_who_come():
     place.make_pool = lambda: BrokenPool(1)
     with place.running():
         futures = [place.executor.submit(abs, k) for k in range(5)]
-        done, _ = wait(futures, timeout=20)
+        done, _ = wait(futures, timeout=PATIENCE)
         assert len(done) == 5
         for future in futures:
             assert isinstance(future.exception(), OSError)
@@ -138,7 +140,7 @@ def test_the_end_of_an_executor_answers_every_future():
             first = executor.submit(time.sleep, 0.3)
             rest = [executor.submit(abs, k) for k in range(20)]
             executor.shutdown(wait=False, cancel_futures=cancel)
-            _, waiting = wait([first, *rest], timeout=20)
+            _, waiting = wait([first, *rest], timeout=PATIENCE)
             assert not waiting
             assert first.result() is None
             assert rest[-1].cancelled() == cancel
@@ -146,22 +148,22 @@ def test_the_end_of_an_executor_answers_every_future():
                 executor.submit(abs, 1)
 
 
-def test_a_program_that_forgot_a_backend_ends_at_once():
+def test_a_program_that_forgot_a_backend_ends_at_once(tmp_path):
+    """It does not wait for its task, which lasts for an hour."""
     code = (
-        "import montezarr as mz, time\n"
+        "import os, sys, time; sys.path.insert(0, sys.argv[2])\n"
+        "import montezarr as mz, patience\n"
         "place = mz.backend('processes', 1)\n"
         "place.__enter__()\n"
-        "place.executor.submit(time.sleep, 60)\n"
-        "time.sleep(1)\n"
+        "place.executor.submit(patience.last, sys.argv[1])\n"
+        "patience.until(lambda: os.path.exists(sys.argv[1]))\n"
     )
-    started = time.monotonic()
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=50)
-    assert time.monotonic() - started < 20
+    command = [sys.executable, "-c", code, tmp_path / "begun", Path(__file__).parent]
+    subprocess.run(command, check=True, timeout=PATIENCE)
 
 
 def test_a_file_of_a_sampler_goes_when_the_sampler_does(tmp_path):
     import gc
-    from pathlib import Path
 
     from montezarr.replay import run_of
 
@@ -197,13 +199,13 @@ def test_a_trial_that_hangs_or_kills_does_so_in_a_worker():
     for sampler in (samplers.Hanging(20), samplers.Deadly(20, "exit")):
         with pytest.raises((mz.WorkerTimeout, mz.WorkerDied), match="paths "):
             mz.MonteCarloEngine(sampler).simulate(
-                2000, T, 1.0, parallel=True, backend="processes", n_jobs=1, seed=1, timeout=1.5
+                2000, T, 1.0, parallel=True, backend="processes", n_jobs=1, seed=1, timeout=5
             )
 
 
 def test_with_a_timeout_auto_takes_processes():
     result = mz.MonteCarloEngine(samplers.Loop()).simulate(
-        50, T, 1.0, parallel=True, n_jobs=1, seed=1, timeout=30
+        50, T, 1.0, parallel=True, n_jobs=1, seed=1, timeout=PATIENCE
     )
     assert result.metadata["backend"] in ("joblib", "processes")
 

@@ -50,7 +50,7 @@ def hidden(tmp_path_factory):
     (folder / "sitecustomize.py").write_text(HIDE)
     source = Path(mz.__file__).parents[1]
     return json.loads(
-        run([sys.executable, str(PROGRAM)], env=environment(folder, source), timeout=300)
+        run([sys.executable, str(PROGRAM)], env=environment(folder, source), timeout=600)
     )
 
 

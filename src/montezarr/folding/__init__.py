@@ -3,7 +3,7 @@
 from montezarr.folding._fold import NO_GROUP, Arrays, Column, Fold, Folded, Group, Parts
 from montezarr.folding._forest import Forest
 from montezarr.folding._states import Content, dump_states, parse_states, restore_states
-from montezarr.folding._task import DrawnTask, without_masked
+from montezarr.folding._task import DrawnTask, without_masked, without_paths
 
 __all__ = [
     "NO_GROUP",
@@ -20,4 +20,5 @@ __all__ = [
     "parse_states",
     "restore_states",
     "without_masked",
+    "without_paths",
 ]

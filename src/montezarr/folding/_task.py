@@ -65,14 +65,28 @@ class DrawnTask:
     ) -> Iterator[tuple[int, Arrays, Report]]:
         """Yield the first path, what is seen of some `size` paths, and what went wrong there.
 
-        Masked paths are in it, as the sampler left them or with what the program made of that.
+        Masked paths are in it, as the sampler left them or with what the program made of others.
         """
         sampling = private(self.sampling)
         for low in range(start, stop, size):
             high = min(low + size, stop)
             part = None if x0 is None else x0[..., low - start : high - start]
             rows, report = sample_private(sampling, low, high, part)
-            yield low, self.observe(rows, low), report
+            yield low, self.observe(self._replaced(rows, report, low), low), report
+
+    def _replaced(self, rows: Rows, report: Report, low: int) -> Rows:
+        """Return rows with another path in place of masked ones, where a program makes more of it.
+
+        It need not know NaN, or the number in its place, of which nothing is taken.
+        """
+        if self.program is None or not report.masked:
+            return rows
+        masked = [path - low for path, _ in report.masked]
+        others = np.setdiff1d(np.arange(rows.shape[-1]), masked)
+        if len(others):
+            rows = rows.copy()
+            rows[..., masked] = rows[..., others[:1]]
+        return rows
 
     def observe(self, rows: Rows, low: int) -> Arrays:
         """Return what statistics see of the paths from `low` on, (..., paths).
@@ -98,10 +112,12 @@ class DrawnTask:
 
 def without_masked(arrays: Arrays, report: Report, low: int) -> Arrays:
     """Return values of paths from `low` on, with NaN in place of masked ones, whatever is there."""
-    if not report.masked:
-        return arrays
-    masked = [path - low for path, _ in report.masked]
-    return [_without(array, masked) for array in arrays]
+    return without_paths(arrays, [path - low for path, _ in report.masked])
+
+
+def without_paths(arrays: Arrays, masked: list[int]) -> Arrays:
+    """Return values with NaN at some positions of paths."""
+    return [_without(array, masked) for array in arrays] if masked else arrays
 
 
 def _without(array: NDArray[Any], paths: list[int]) -> NDArray[np.float64]:

@@ -21,6 +21,7 @@ from montezarr.observed._computed import ComputedFeed
 from montezarr.observed._drawn import DrawnFeed
 from montezarr.observed._feed import Cuts, Feed, no_cuts
 from montezarr.observed._labels import are_codes, in_state, labels_in_recipe, labels_of
+from montezarr.observed._masks import masks_of
 from montezarr.observed._memory import MemoryFeed
 from montezarr.observed._noise import lazy_data, noise_of, warn_of_sums
 from montezarr.observed._observer import Chain, Observer, is_pathwise, observed_schema
@@ -148,6 +149,7 @@ def feed_of(ds: xr.Dataset, observe: Callable[[xr.Dataset], Any] | None = None) 
         how=f"chunk by chunk ({reason})",
         key=key,
         drawn_bytes=0 if run is None else run.path_bytes,
+        masks=masks_of(run_behind(ds)),
     )
     return feed
 
@@ -179,11 +181,11 @@ def _tried(program: Program | None, rows: Any) -> Arrays:
         return list(rows)
     try:
         arrays = program(rows)
-        alike = is_pathwise(program, rows)
+        alike = program.keeps_paths(rows) and is_pathwise(program, rows)
     except Exception as error:
         raise Unlike(f"it cannot be computed in parts: {type(error).__name__}") from error
     if not alike:
-        raise Unlike("what it makes of a path depends on its chunk")
+        raise Unlike("what it makes of a path depends on others")
     return arrays
 
 

@@ -12,7 +12,7 @@ from dask._task_spec import convert_legacy_graph
 
 from montezarr._checks import without_mask
 from montezarr.backends import Backend
-from montezarr.folding import Fold, Parts
+from montezarr.folding import Fold, Parts, without_paths
 from montezarr.observed._feed import (
     TASK_BYTES,
     TASKS_PER_WORKER,
@@ -24,6 +24,7 @@ from montezarr.observed._feed import (
     no_cuts,
     told,
 )
+from montezarr.observed._masks import Masks
 from montezarr.observed._program import functions_in
 from montezarr.observed._schema import PATH, Schema
 from montezarr.recipe import digest_of_code
@@ -42,8 +43,15 @@ class Part:
 class ComputedTask:
     """Compute chunks one after the other, as their expression has them, and fold them."""
 
-    def __init__(self, fold: Fold, axes: list[int], observe: Observe | None, name: str):
-        self.fold, self.axes, self.observe = fold, axes, observe
+    def __init__(
+        self,
+        fold: Fold,
+        axes: list[int],
+        observe: Observe | None,
+        name: str,
+        masks: Masks | None = None,
+    ):
+        self.fold, self.axes, self.observe, self.masks = fold, axes, observe, masks
         self.__name__ = f"reduce-{name}"
 
     def __call__(self, item: Any) -> Result:
@@ -54,16 +62,21 @@ class ComputedTask:
         graph = dict(part.graph)
         for key, value in held:
             graph[key] = value.result() if hasattr(value, "result") else value
-        parts = Parts(self.fold, cuts)
+        parts, reports = Parts(self.fold, cuts), Report()
         for start, keys in part.chunks:
             with told(start, stop):
-                values = get_sync(graph, keys)
-                arrays = [
-                    np.moveaxis(without_mask(value), axis, -1)
-                    for value, axis in zip(values, self.axes, strict=True)
-                ]
-                parts.add(start, arrays if self.observe is None else self.observe(arrays))
-        return parts.end(stop), Report()
+                if self.masks is None:
+                    values, masked = get_sync(graph, keys), []
+                    arrays = [
+                        np.moveaxis(without_mask(value), axis, -1)
+                        for value, axis in zip(values, self.axes, strict=True)
+                    ]
+                else:
+                    arrays, masked, report = self.masks.compute(graph, keys, self.axes)
+                    reports += report
+                seen = arrays if self.observe is None else self.observe(arrays)
+                parts.add(start, without_paths(seen, masked))
+        return parts.end(stop), reports
 
 
 @final
@@ -80,6 +93,7 @@ class ComputedFeed(Feed):
         how: str,
         key: Key,
         drawn_bytes: int = 0,
+        masks: Masks | None = None,
     ):
         # One chunk along all other dimensions, and the same ones along the paths.
         whole = {d: -1 for d in ds.dims if d != PATH}
@@ -91,12 +105,13 @@ class ComputedFeed(Feed):
         self.how, self.key = how, key
         self._graph: dict[Any, Any] | None = None
         self._held: dict[Any, Any] = {}
-        self._drawn_bytes = drawn_bytes
+        self._drawn_bytes, self._masks = drawn_bytes, masks
         self._source_bytes = sum(array.nbytes for array in self.arrays) // sum(self.chunks)
 
     def task(self, fold: Fold) -> ComputedTask:
         """Return the task that computes and folds some chunks."""
-        return ComputedTask(fold, self.axes, self.observe, self.schema.variables[0].name)
+        name = self.schema.variables[0].name
+        return ComputedTask(fold, self.axes, self.observe, name, self._masks)
 
     def size(self) -> int:
         """Return the paths of one chunk, or of as many small ones as make a task."""

@@ -35,6 +35,10 @@ Match = Callable[[Any, Any], bool]
 """Whether two keys play the same part in two chunks."""
 
 
+FEWEST = 4
+"""Paths on which it can be tried whether an expression treats all alike."""
+
+
 class Unlike(Exception):
     """Why an expression cannot be run on any range of paths."""
 
@@ -50,10 +54,19 @@ class Program:
         Where the paths come in.
     outputs : list of (key, int)
         What comes out, and which of its axes is that of the paths.
+    of_paths : set of key, optional
+        Which steps are made of paths, where that they keep them apart is still to be tried.
     """
 
-    def __init__(self, steps: list[tuple[Any, Any]], source: Any, outputs: list[tuple[Any, int]]):
+    def __init__(
+        self,
+        steps: list[tuple[Any, Any]],
+        source: Any,
+        outputs: list[tuple[Any, int]],
+        of_paths: frozenset[Any] = frozenset(),
+    ):
         self.steps, self.source, self.outputs = steps, source, outputs
+        self.of_paths = of_paths
         kept = {source, *(key for key, _ in outputs)}
         last: dict[Any, int] = {}
         for i, (_, step) in enumerate(steps):
@@ -66,6 +79,31 @@ class Program:
 
     def __call__(self, rows: Rows) -> list[NDArray[Any]]:
         """Return the outputs, each with the paths along its last axis."""
+        return self._run(rows, {})
+
+    def keeps_paths(self, rows: Rows) -> bool:
+        """Return whether every step has an axis as long as there are paths.
+
+        Two chunks of one graph show that by their tasks; of one chunk alone it is tried.
+        """
+        n = rows.shape[-1]
+        if not self.of_paths:
+            return True
+        if n < FEWEST:
+            return False
+        fewer = max(FEWEST - 1, n // 2 - 1)
+        long: dict[Any, list[tuple[int, ...]]] = {}
+        short: dict[Any, list[tuple[int, ...]]] = {}
+        self._run(rows, long)
+        self._run(np.ascontiguousarray(rows[..., :fewer]), short)
+        return all(
+            len(long[key]) == len(short[key])
+            and all(_follows(a, b, n, fewer) for a, b in zip(long[key], short[key], strict=True))
+            for key in self.of_paths
+        )
+
+    def _run(self, rows: Rows, shapes: dict[Any, list[tuple[int, ...]]]) -> list[NDArray[Any]]:
+        """Return the outputs, and note the shapes of what is to be tried."""
         # As the chunks of a run lie in memory, which NumPy's sums depend on.
         oriented = rows[0].T if len(rows) == 1 else rows.transpose(0, 2, 1)
         values = {self.source: oriented}
@@ -73,6 +111,8 @@ class Program:
         for (key, step), done in zip(self.steps, self._done, strict=True):
             task = step.of(n) if isinstance(step, _Filled) else step
             values[key] = task({name: values[name] for name in task.dependencies})
+            if key in self.of_paths:
+                shapes[key] = list(_shapes_in(values[key]))
             for name in done:  # nobody needs it any more
                 del values[name]
         return [np.moveaxis(without_mask(values[key]), axis, -1) for key, axis in self.outputs]
@@ -134,13 +174,13 @@ def program_of(arrays: list[tuple[Any, int]], source: str, chunks: tuple[int, ..
     graph = HighLevelGraph.merge(*graphs)
     if source not in graph.layers:
         raise Unlike("it is not made of simulated paths")
-    if len(chunks) < 2:
-        raise Unlike("it is one chunk")
     for array, axis in arrays:
         if array.chunks[axis] != chunks:
             raise Unlike("its chunks are not those of the run")
         if any(n != 1 for i, n in enumerate(array.numblocks) if i != axis):
             raise Unlike("it is cut along another dimension than the paths")
+    if len(chunks) == 1:
+        return _of_one_chunk(graph, arrays, source, chunks[0])
     first, second = (
         [(array.name, *(i if k == axis else 0 for k in range(array.ndim)))
          for array, axis in arrays]
@@ -152,6 +192,67 @@ def program_of(arrays: list[tuple[Any, int]], source: str, chunks: tuple[int, ..
     _check_layers(graph, walk, len(chunks))
     outputs = [(key, axis) for key, (_, axis) in zip(first, arrays, strict=True)]
     return Program(walk.steps, walk.place, outputs)
+
+
+def _of_one_chunk(
+    graph: HighLevelGraph, arrays: list[tuple[Any, int]], source: str, n_paths: int
+) -> Program:
+    """Return the program of arrays of one chunk; `Program.keeps_paths` is still to be asked."""
+    outputs = [((array.name, *(0 for _ in array.shape)), axis) for array, axis in arrays]
+    tasks = _tasks(graph, [key for key, _ in outputs])
+    steps: list[tuple[Any, Any]] = []
+    of_paths: dict[Any, bool] = {}
+    places = {key for key in tasks if _name(key) == source}
+
+    def visit(key: Any) -> bool:
+        if key in places:
+            return True
+        if key not in of_paths:
+            layer = graph.layers.get(_name(key))
+            if _is_filled(layer) and (step := _filled_along(tasks[key], n_paths)) is not None:
+                steps.append((key, step))
+                of_paths[key] = True
+                return True
+            made = [visit(name) for name in sorted(tasks[key].dependencies, key=str)]  # all of them
+            of_paths[key] = any(made)
+            if of_paths[key] and isinstance(layer, Blockwise) and layer.io_deps:
+                raise Unlike(f"{_plain(_name(key))} knows the number of its chunk")
+            steps.append((key, tasks[key]))
+        return of_paths[key]
+
+    for key, _ in outputs:
+        if not visit(key):
+            raise Unlike("it is not made of simulated paths")
+    if len(places) != 1:
+        raise Unlike("chunks depend on others")
+    made = frozenset(key for key, is_made in of_paths.items() if is_made)
+    return Program(steps, places.pop(), outputs, made)
+
+
+def _filled_along(task: Any, n_paths: int) -> _Filled | None:
+    """Return a task that fills an array of the paths as one for any number of them."""
+    shape = task.args[0].value if hasattr(task.args[0], "value") else task.args[0]
+    axes = [axis for axis, n in enumerate(shape) if n == n_paths]
+    if len(axes) > 1:
+        raise Unlike("a dimension is as long as there are paths")
+    return _Filled(task, axes[0]) if axes else None
+
+
+def _shapes_in(value: Any) -> Iterator[tuple[int, ...]]:
+    """Yield the shapes of the arrays in a value: means and the like are in pieces at first."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for part in value:
+            yield from _shapes_in(part)
+    else:
+        yield np.shape(value)
+
+
+def _follows(long: tuple[int, ...], short: tuple[int, ...], n: int, fewer: int) -> bool:
+    """Return whether one axis, and no other, goes with the number of paths."""
+    differing = [pair for pair in zip(long, short, strict=False) if pair[0] != pair[1]]
+    return len(long) == len(short) and differing == [(n, fewer)]
 
 
 def _tasks(graph: HighLevelGraph, keys: list[Key]) -> dict[Any, GraphNode]:

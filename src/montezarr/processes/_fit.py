@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr._checks import check_array, value_error
+from montezarr._checks import check_array, check_real, value_error
 from montezarr._html import Card, Formula, count
 from montezarr.processes._base import Process
 from montezarr.processes._describe import equation_rows, symbol
@@ -29,6 +29,9 @@ class Fit:
         Asymptotic standard error of each parameter, under the parameter's name.
     n : int
         Number of transitions that the fit used.
+    intervals : dict
+        95 % interval (low, high) of each parameter, which holds for short series too, where an
+        estimate plus and minus standard errors does not. It may be unbounded.
 
     Examples
     --------
@@ -46,13 +49,16 @@ class Fit:
     process: Process
     standard_errors: dict[str, Any]
     n: int
+    intervals: dict[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
         lines = [f"{type(self.process).__name__}, {self.n} transitions"]
         for name, error in self.standard_errors.items():
             value = getattr(self.process, name)
             if isinstance(error, float):
-                lines.append(f"  {name:<6} {value:.6g} ± {error:.2g}")
+                low, high = self.intervals.get(name, (np.nan, np.nan))
+                within = "" if np.isnan(low) else f", within [{low:.4g}, {high:.4g}]"
+                lines.append(f"  {name:<6} {value:.6g} ± {error:.2g}{within}")
             else:
                 lines.append(f"  {name}")
                 lines += [_matrix_row(*pair) for pair in zip(value, error, strict=True)]
@@ -80,6 +86,75 @@ class Fit:
 def _matrix_row(values: Any, errors: Any) -> str:
     cells = [f"{value:.4g} ± {error:.2g}" for value, error in zip(values, errors, strict=True)]
     return "    " + "  ".join(f"{cell:<18}" for cell in cells).rstrip()
+
+
+def check_steps(
+    name: str, values: Any, dt: Any, times: Any, count: int
+) -> float | NDArray[np.float64]:
+    """Return the time between values: one number where it is always the same, else one for each.
+
+    Parameters
+    ----------
+    values : array
+        The series; a DataArray may know its times.
+    dt, times : float, array, or None
+        What was given.
+    count : int
+        Number of values.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If both are given, times do not increase, or are others than those of a DataArray.
+    """
+    own = _own_times(values)
+    if own is not None and own.dtype.kind in "mM":
+        if not (np.diff(own) > np.timedelta64(0)).all():
+            raise value_error(name, "dates that increase, oldest first", values)
+        if dt is None and times is None:
+            raise value_error(
+                name, "dt= or times= beside dates, to say in which unit of time rates are", values,
+                "Such as dt=1/252 for trading days and rates per year; or times= in years.",
+            )  # fmt: skip
+        own = None
+    if times is None:
+        if own is None or (dt is not None and len(own) < 2):
+            return 1.0 if dt is None else check_real("dt", dt, above=0.0)
+        steps = _increments("times", own, count)
+        if dt is None:
+            return steps
+        step = check_real("dt", dt, above=0.0)
+        if not np.allclose(steps, step, rtol=1e-6, atol=0.0):
+            raise value_error(
+                "dt", f"the step of the times of {name}, {steps.min():g} to {steps.max():g}", dt,
+                "Leave it out, so that these are used; or pass .values.",
+            )  # fmt: skip
+        return step
+    if dt is not None:
+        raise value_error("times", "dt or times, not both", times)
+    given = check_array("times", times, ndim=1)
+    if own is not None and not np.array_equal(own, given):
+        raise value_error("times", f"those that {name} has itself", times, "Leave them out.")
+    return _increments("times", given, count)
+
+
+def _own_times(values: Any) -> NDArray[Any] | None:
+    """Return the coordinate of a DataArray along its one dimension, where it has one."""
+    dims, coords = getattr(values, "dims", None), getattr(values, "coords", None)
+    if not isinstance(dims, tuple) or len(dims) != 1 or coords is None or dims[0] not in coords:
+        return None
+    own = np.asarray(coords[dims[0]].values)
+    return own if own.dtype.kind in "iufmM" else None
+
+
+def _increments(name: str, times: NDArray[Any], count: int) -> float | NDArray[np.float64]:
+    steps = np.diff(np.asarray(times, np.float64))
+    if len(steps) != count - 1:
+        raise value_error(name, f"{count} times, one for each value", len(steps) + 1)
+    if not (steps > 0).all():
+        raise value_error(name, "times that increase", times)
+    same = np.allclose(steps, steps[0], rtol=1e-9, atol=0.0)
+    return float((times[-1] - times[0]) / len(steps)) if same else steps
 
 
 def check_series(

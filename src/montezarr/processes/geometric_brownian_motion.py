@@ -12,8 +12,9 @@ from montezarr._checks import check_real, real_numbers
 from montezarr.draws import Draws
 from montezarr.grid import TimeGrid
 from montezarr.processes._base import Process, Rows
-from montezarr.processes._fit import Fit, check_series
+from montezarr.processes._fit import Fit, check_series, check_steps
 from montezarr.processes._gaussian import normal_density, recursion_bound
+from montezarr.processes._quantiles import TAIL, chi_square_quantile, t_quantile
 
 
 @final
@@ -63,37 +64,55 @@ class GeometricBrownianMotion(Process):
         return cls(mu=0.05, sigma=0.2), cls(mu=-0.1, sigma=0.5)
 
     @classmethod
-    def fit(cls, prices: Any, *, dt: float = 1.0) -> Fit:
-        r"""Return the maximum-likelihood fit to equally spaced prices.
+    def fit(cls, prices: Any, *, dt: float | None = None, times: Any = None) -> Fit:
+        r"""Return the maximum-likelihood fit to prices.
 
         With log-returns r: :math:`\hat\sigma^2 = \mathrm{var}(r)/dt` (divided by n) and
         :math:`\hat\mu = \bar r/dt + \hat\sigma^2/2`; standard errors from the Fisher information,
         :math:`\hat\sigma/\sqrt{2n}` and :math:`\sqrt{\hat\sigma^2/(n\,dt) + \hat\sigma^4/(2n)}`
         (Campbell, Lo and MacKinlay, The Econometrics of Financial Markets, 1997, section 9.3.2).
+        Returns over other times are taken each by its own. Intervals: that of sigma is exact, of
+        the chi-square law of the sum of squares; that of mu joins it with the t interval of the
+        mean of the returns (Zou, Taleban and Huo 2009, doi:10.1016/j.csda.2009.03.006).
 
         Parameters
         ----------
         prices : array (n+1,)
             Positive prices, oldest first; at least 3.
-        dt : float
-            Time between two prices.
+        dt : float, optional
+            Time between two prices; 1 by default. The times of a DataArray are used where neither
+            this nor `times` is given.
+        times : array (n+1,), optional
+            Time of each price, increasing, in place of dt.
 
         Raises
         ------
         ArgumentTypeError, ArgumentValueError
-            If prices are fewer than 3, not positive or not finite, or dt is not positive.
+            If prices are fewer than 3, not positive or not finite, or dt is not positive; if
+            times do not increase, or a DataArray has other ones.
         """
         series = check_series("prices", prices, minimum=3, positive=True)
-        step = check_real("dt", dt, above=0.0)
+        steps = check_steps("prices", prices, dt, times, len(series))
         returns = np.diff(np.log(series))
         n = len(returns)
-        sigma = float(returns.std() / np.sqrt(step))
-        mu = float(returns.mean() / step + sigma**2 / 2)
+        if isinstance(steps, float):
+            sigma, total = float(returns.std() / np.sqrt(steps)), n * steps
+            growth = returns.mean() / steps
+        else:
+            total = float(steps.sum())
+            growth = returns.sum() / total
+            sigma = float(np.sqrt(((returns - growth * steps) ** 2 / steps).mean()))
+        mu = float(growth + sigma**2 / 2)
         errors = {
-            "mu": float(np.sqrt(sigma**2 / (n * step) + sigma**4 / (2 * n))),
+            "mu": float(np.sqrt(sigma**2 / total + sigma**4 / (2 * n))),
             "sigma": sigma / float(np.sqrt(2 * n)),
         }
-        return Fit(process=cls(mu=mu, sigma=sigma), standard_errors=errors, n=n)
+        return Fit(
+            process=cls(mu=mu, sigma=sigma),
+            standard_errors=errors,
+            n=n,
+            intervals=_intervals(mu, sigma, n, total),
+        )
 
     def default_x0(self) -> float:
         """Return 1.0."""
@@ -159,3 +178,17 @@ class GeometricBrownianMotion(Process):
         dt = grid.steps
         drift = (self.mu - 0.5 * self.sigma**2) * dt
         return np.stack([np.ones_like(dt), drift, self.sigma * np.sqrt(dt)])
+
+
+def _intervals(mu: float, sigma: float, n: int, total: float) -> dict[str, tuple[float, float]]:
+    """Return the 95 % intervals of a fit to n returns over a time in all."""
+    df = n - 1
+    low, high = (n * sigma**2 / chi_square_quantile(p, df) for p in (1 - TAIL, TAIL))
+    # The mean of the returns has an error of its own, and so has half the variance.
+    half = t_quantile(1 - TAIL, df) * sigma * np.sqrt(n / df / total)
+    down = np.hypot(half, max(sigma**2 - low, 0.0) / 2)
+    up = np.hypot(half, max(high - sigma**2, 0.0) / 2)
+    return {
+        "mu": (float(mu - down), float(mu + up)),
+        "sigma": (float(np.sqrt(low)), float(np.sqrt(high))),
+    }

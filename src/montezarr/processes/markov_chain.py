@@ -25,6 +25,7 @@ from montezarr.grid import TimeGrid
 from montezarr.processes._base import Process, Rows
 from montezarr.processes._discrete import elsewhere, whole
 from montezarr.processes._fit import Fit
+from montezarr.processes._quantiles import Z, share_interval
 
 SHOWN = 8
 """States of a chain whose matrix is part of its repr; of a thousand it would be 20 megabytes."""
@@ -103,7 +104,9 @@ class MarkovChain(Process):
 
         The estimate is the share of each transition among those out of its row's state, with
         standard error sqrt(p (1 - p) / n_row) (Anderson and Goodman, "Statistical inference about
-        Markov chains", 1957, doi:10.1214/aoms/1177707039).
+        Markov chains", 1957, doi:10.1214/aoms/1177707039). A share of 0 or 1 is not certain: there
+        it is half the width of Wilson's interval over 1.96. Intervals are those of Clopper and
+        Pearson, doi:10.1093/biomet/26.4.404.
 
         Parameters
         ----------
@@ -141,10 +144,17 @@ class MarkovChain(Process):
             )
         p = counts / total
         errors = np.sqrt(p * (1 - p) / total)
+        if len(codes) > 1:
+            errors = np.where((p == 0) | (p == 1), Z / (2 * (total + Z**2)), errors)
+        single = [[(1.0, 1.0)]]
+        intervals = single if len(codes) == 1 else [
+            [share_interval(count, float(row.sum())) for count in row.tolist()] for row in counts
+        ]  # fmt: skip
         return Fit(
             process=cls(transition=p.tolist(), states=labels_checked),
             standard_errors={"transition": tuple(tuple(row) for row in errors.tolist())},
             n=len(observed) - 1,
+            intervals={"transition": tuple(map(tuple, intervals))},
         )
 
     def default_x0(self) -> str | int:

@@ -1,0 +1,140 @@
+"""Which paths of an expression are masked, where it is computed in the chunks that it has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from dask._task_spec import DataNode
+from numpy.typing import NDArray
+
+from montezarr._checks import without_mask
+from montezarr.lazy import Run, name_of
+from montezarr.sampling import Report
+
+MASKED = "masked where it was drawn"
+"""The reason of a path that is met as a chunk, which holds no reasons."""
+
+FILLS: tuple[float | None, ...] = (None, 0.0, 1e9, -1e9)
+"""What masked paths are replaced by, one after the other; None is another path."""
+
+
+@dataclass(frozen=True)
+class Masks:
+    """Finds the paths of a result that are made of masked ones.
+
+    A masked path is replaced by others: what changes is made of it. So the mask goes with the path
+    through selections, and through comparisons and sums, which make a number of NaN.
+
+    Parameters
+    ----------
+    source : str
+        Name of the array of the run.
+    values : tuple
+        What stands for a masked path, by variable.
+    chunk : int
+        Paths of a chunk of the run.
+    """
+
+    source: str
+    values: tuple[float, ...]
+    chunk: int
+
+    def rows(self, graph: Mapping[Any, Any]) -> Iterator[tuple[Any, NDArray[Any], NDArray[Any]]]:
+        """Yield key, values and masked positions of each chunk of the run that has any."""
+        from dask.local import get_sync
+
+        for key in graph:
+            if isinstance(key, tuple) and key[0] == self.source:
+                values = np.asarray(get_sync(graph, key))
+                axis = values.ndim - 2
+                masked = np.flatnonzero(self._is_masked(values, axis))
+                yield key, values, masked
+
+    def _is_masked(self, values: NDArray[Any], axis: int) -> NDArray[np.bool_]:
+        several = values if axis else values[np.newaxis]
+        marks = [
+            (np.isnan(each) if np.isnan(mark) else each == mark).all(axis=-1)
+            for each, mark in zip(several, self.values, strict=True)
+        ]
+        return np.asarray(np.logical_and.reduce(marks))
+
+    def compute(
+        self, graph: dict[Any, Any], keys: list[Any], axes: list[int]
+    ) -> tuple[list[NDArray[Any]], list[int], Report]:
+        """Return arrays with the paths along the last axis, their masked paths, and a report."""
+        from dask.local import get_sync
+
+        drawn = {key: (values, masked) for key, values, masked in self.rows(_needed(graph, keys))}
+        fixed = graph | {key: DataNode(key, values) for key, (values, _) in drawn.items()}
+
+        def values_of(graph: dict[Any, Any]) -> list[NDArray[Any]]:
+            pairs = zip(get_sync(graph, keys), axes, strict=True)
+            return [np.moveaxis(without_mask(value), axis, -1) for value, axis in pairs]
+
+        whole = values_of(fixed)
+        found = [
+            (int(key[-2]) * self.chunk + int(position), MASKED)
+            for key, (_, masked) in drawn.items()
+            for position in masked
+        ]
+        if not found:
+            return whole, [], Report()
+        changed = np.zeros(whole[0].shape[-1], bool)
+        for fill in FILLS:
+            other = {
+                key: DataNode(key, _filled(values, masked, fill))
+                for key, (values, masked) in drawn.items()
+            }
+            try:
+                with np.errstate(all="ignore"):
+                    again = values_of(fixed | other)
+            except Exception:  # it may not take every number; another one will do
+                continue
+            for one, two in zip(whole, again, strict=True):
+                changed |= _differ(one, two)
+        positions = np.flatnonzero(changed)
+        # What takes all paths together changes everywhere: there NaN alone tells.
+        made = positions.tolist() if len(positions) <= len(found) else []
+        return whole, made, Report(tuple(sorted(found)))
+
+
+def masks_of(run: Run | None) -> Masks | None:
+    """Return the masks of a run that may have masked paths; None for any other."""
+    if run is None or "mask" not in (run.sampling.on_error, run.sampling.on_nonfinite):
+        return None
+    values = tuple(float(variable.masked) for variable in run.sampling.variables)
+    return Masks(name_of(run), values, run.chunk)
+
+
+def _needed(graph: Mapping[Any, Any], keys: list[Any]) -> dict[Any, Any]:
+    """Return the part of a graph that some keys are made of."""
+    needed: dict[Any, Any] = {}
+    waiting = list(keys)
+    while waiting:
+        key = waiting.pop()
+        if key not in needed:
+            needed[key] = graph[key]
+            waiting.extend(graph[key].dependencies)
+    return needed
+
+
+def _filled(values: NDArray[Any], masked: NDArray[Any], fill: float | None) -> NDArray[Any]:
+    """Return a chunk with something else in place of masked paths."""
+    out = values.copy()
+    others = np.setdiff1d(np.arange(values.shape[-2]), masked)
+    if fill is None and len(others):
+        out[..., masked, :] = values[..., others[masked % len(others)], :]
+    else:
+        out[..., masked, :] = 0.0 if fill is None else fill
+    return out
+
+
+def _differ(one: NDArray[Any], two: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return along the last axis where two arrays differ; NaN is NaN."""
+    if one.shape != two.shape:
+        return np.ones(one.shape[-1], bool)
+    same = (one == two) | ((one != one) & (two != two))
+    return np.asarray(~same.all(axis=tuple(range(one.ndim - 1))))

@@ -1,0 +1,160 @@
+"""Fits of short series: intervals that hold the truth, and times as they are."""
+
+import warnings
+
+import numpy as np
+import pytest
+import xarray as xr
+from scipy import stats
+
+import montezarr as mz
+from montezarr.processes import _quantiles
+
+GBM = mz.GeometricBrownianMotion(mu=0.1, sigma=0.3)
+OU = mz.OrnsteinUhlenbeck(theta=2.0, mu=1.0, sigma=0.5)
+
+
+def series_of(process, n, dt, repeats, x0=1.0):
+    return mz.simulate(process, repeats, n, x0, dt=dt, seed=0).x.values
+
+
+def check_covers(fits, **truth):
+    """Hold the share of intervals with the truth in it to the rule of all coverages here."""
+    for name, value in truth.items():
+        within = np.mean([low <= value <= high for low, high in (f.intervals[name] for f in fits)])
+        assert within >= 0.93 - 3 * np.sqrt(0.95 * 0.05 / len(fits)), (name, within)
+
+
+@pytest.mark.parametrize("n", [2, 3, 10, 100])
+def test_intervals_of_gbm_hold_for_a_few_returns(n):
+    fits = [mz.GeometricBrownianMotion.fit(p, dt=1 / 252) for p in series_of(GBM, n, 1 / 252, 400)]
+    check_covers(fits, mu=0.1, sigma=0.3)
+
+
+def ou_fit(values, **options):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "values: n . theta . dt is small")
+        return mz.OrnsteinUhlenbeck.fit(values, **options)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("years", [1, 5, 20])
+def test_intervals_of_ou_hold_for_a_few_years_of_days(years):
+    fits = []
+    for values in series_of(OU, 252 * years, 1 / 252, 200):
+        try:
+            fits.append(ou_fit(values, dt=1 / 252))
+        except mz.ArgumentValueError:  # it does not revert at all: there is no fit
+            continue
+    assert len(fits) > 190
+    check_covers(fits, theta=2.0, mu=1.0, sigma=0.5)
+
+
+def test_one_year_says_little_of_a_reversion_and_the_fit_says_so():
+    values = series_of(OU, 252, 1 / 252, 1)[0]
+    with pytest.warns(mz.MontezarrWarning, match=r"n \* theta \* dt is small") as caught:
+        fit = mz.OrnsteinUhlenbeck.fit(values, dt=1 / 252)
+    assert caught[0].filename == __file__
+    low, high = fit.intervals["theta"]
+    assert low <= 2.0 <= high
+    assert high - low > 4  # four over the year is the bias alone
+    assert str(fit).count("within [") == 3
+    assert ou_fit(values, dt=1 / 252) == fit  # what is simulated has one seed
+
+
+def test_a_long_series_has_intervals_near_those_of_its_standard_errors():
+    values = series_of(OU, 20_000, 0.1, 1)[0]
+    fit = mz.OrnsteinUhlenbeck.fit(values, dt=0.1)
+    for name, error in fit.standard_errors.items():
+        low, high = fit.intervals[name]
+        assert (high - low) / 2 == pytest.approx(1.96 * error, rel=0.05), name
+        assert low < getattr(fit.process, name) < high
+
+
+def test_a_transition_that_was_never_seen_may_be():
+    fit = mz.MarkovChain.fit(["a", "b"] * 10)
+    assert fit.process.transition == ((0.0, 1.0), (1.0, 0.0))
+    for row, intervals in zip(
+        fit.standard_errors["transition"], fit.intervals["transition"], strict=True
+    ):
+        assert all(error > 0.05 for error in row)
+        assert sorted(low for low, _ in intervals)[0] == 0.0
+        assert sorted(high for _, high in intervals)[0] == pytest.approx(0.3, abs=0.06)
+    assert mz.MarkovChain.fit(["a"] * 9).intervals["transition"] == (((1.0, 1.0),),)
+
+
+def test_intervals_of_small_transitions_hold():
+    chain = mz.MarkovChain(transition=[[0.99, 0.01], [0.5, 0.5]])
+    rows = mz.simulate(chain, 300, 120, seed=0).x.values
+    inside = []
+    for row in rows:
+        if 1 in row[:-1]:
+            low, high = mz.MarkovChain.fit(row, states=[0, 1]).intervals["transition"][0][1]
+            inside.append(low <= 0.01 <= high)
+    assert np.mean(inside) > 0.9  # of those in which it was seen
+
+
+def test_quantiles_are_those_of_scipy():
+    for p in (0.025, 0.3, 0.975):
+        for df in (1, 2, 9, 252, 5030):
+            assert _quantiles.t_quantile(p, df) == pytest.approx(stats.t.ppf(p, df), rel=1e-9)
+            wanted = stats.chi2.ppf(p, df)
+            assert _quantiles.chi_square_quantile(p, df) == pytest.approx(wanted, rel=1e-9)
+        for a, b in ((0.5, 2), (3, 4), (1000, 5), (0.5, 5000)):
+            assert _quantiles.beta_quantile(p, a, b) == pytest.approx(stats.beta.ppf(p, a, b))
+
+
+# Times.
+
+FITS = {"prices": mz.GeometricBrownianMotion.fit, "values": ou_fit}
+DAYS = np.array([0.0, 1, 2, 3, 4, 7, 8, 9, 10, 11, 14, 15, 16, 17, 18, 21, 22, 23, 24, 25]) / 10
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_times_at_equal_steps_are_a_step(name):
+    values = series_of(OU, 200, 0.25, 1)[0] + 10
+    times = np.arange(201) * 0.25
+    wanted = FITS[name](values, dt=0.25)
+    assert FITS[name](values, times=times) == wanted
+    assert FITS[name](xr.DataArray(values, {"time": times}, ["time"])) == wanted
+    assert FITS[name](xr.DataArray(values, {"time": times}, ["time"]), dt=0.25) == wanted
+    assert FITS[name](xr.DataArray(values, dims=["time"])) == FITS[name](values, dt=1.0)
+
+
+def test_a_simulated_path_is_fitted_at_its_own_times():
+    ds = mz.simulate(OU, 1, 2000, dt=0.05, seed=1)
+    assert mz.OrnsteinUhlenbeck.fit(ds.x[0]) == mz.OrnsteinUhlenbeck.fit(ds.x[0].values, dt=0.05)
+
+
+def test_irregular_times_are_taken_as_they_are():
+    times = np.cumsum(np.random.default_rng(0).uniform(0.02, 0.4, 3001))
+    x = mz.simulate(GBM, 100, times=times, x0=1.0, seed=0).x.values
+    fits = [mz.GeometricBrownianMotion.fit(p, times=times) for p in x]
+    check_covers(fits, mu=0.1, sigma=0.3)
+    x = mz.simulate(OU, 20, times=times, seed=0).x.values
+    fits = [mz.OrnsteinUhlenbeck.fit(p, times=times) for p in x]
+    check_covers(fits, theta=2.0, mu=1.0, sigma=0.5)
+    for name, value in (("theta", 2.0), ("mu", 1.0), ("sigma", 0.5)):
+        assert np.mean([getattr(f.process, name) for f in fits]) == pytest.approx(value, rel=0.05)
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_times_that_do_not_fit_are_refused(name):
+    values = np.exp(0.1 * np.random.default_rng(0).standard_normal(20))
+    dates = np.datetime64("2026-01-05", "ns") + (DAYS * 10).astype("timedelta64[D]")
+    dated = xr.DataArray(values, {"time": dates}, ["time"])
+    timed = xr.DataArray(values, {"time": DAYS}, ["time"])
+    fit = FITS[name]
+    for arguments, options, message in (
+        ((values,), {"dt": 0.1, "times": DAYS}, "dt or times, not both"),
+        ((values,), {"times": DAYS[::-1]}, "times that increase"),
+        ((values,), {"times": DAYS[:-1]}, "20 times, one for each value"),
+        ((timed,), {"dt": 0.1}, "the step of the times"),
+        ((timed,), {"times": DAYS + 1}, "those that"),
+        ((timed[::-1],), {}, "times that increase"),
+        ((dated,), {}, "in which unit of time"),
+        ((dated[::-1],), {"dt": 1 / 252}, "dates that increase"),
+    ):
+        with pytest.raises(mz.ArgumentValueError, match=message):
+            fit(*arguments, **options)
+    assert fit(dated, times=DAYS) == fit(values, times=DAYS) == fit(timed)
