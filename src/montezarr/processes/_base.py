@@ -82,7 +82,8 @@ class Process(ABC):
         grid : TimeGrid
             T+1 times.
         x0 : array
-            Initial state, () or (n,) for one variable, (variables, 1 or n) for several.
+            Initial state, () or (n,) for one variable, (variables, 1 or n) for several; float64
+            also where states are float32, so that only what is returned is rounded.
 
         Returns
         -------
@@ -180,6 +181,17 @@ class HasVariance(Protocol):
 
     def variance(self, t: Any, x0: Any) -> Any:
         """Return the variance at times `t` >= 0."""
+
+
+@runtime_checkable
+class HasDeviation(Protocol):
+    """A process of several variables whose standard deviations are known, roughly at least.
+
+    By them a run in float32 is refused where rounding would swallow its noise.
+    """
+
+    def deviation(self, t: float, x0: Rows) -> Rows:
+        """Return them at the time `t` >= 0, of initial states (variables, n), in that shape."""
 
 
 @runtime_checkable

@@ -24,7 +24,8 @@ class Diffusion(Process):
     r"""The Itô equation :math:`dX_t = a(t, X_t)\,dt + b(t, X_t)\,dW_t`, scalar or vector.
 
     The functions get the time and the states of many paths at once and must work on arrays:
-    x has shape (n,), or (variables, n) for several variables.
+    x has shape (n,), or (variables, n) for several variables. It is float64, also where paths are
+    simulated in float32: what a function computes in float32 itself is as rough as that.
 
     Parameters
     ----------
@@ -111,10 +112,13 @@ class Diffusion(Process):
         raise value_error("x0", "an initial state, since a Diffusion has no default", None)
 
     def sample(self, draws: Draws, grid: TimeGrid, x0: Rows) -> Rows:
-        """Return paths of the scheme; noise j draws from slot j. See `Process.sample`."""
+        """Return paths of the scheme; noise j draws from slot j. See `Process.sample`.
+
+        The functions get float64 states also where the paths are float32: those are rounded copies.
+        """
         scalar, noises = len(self.names) == 1, self.noises or 1
         shape = (draws.n,) if scalar else (len(self.names), draws.n)
-        x = np.array(np.broadcast_to(x0, shape), draws.dtype)
+        x = np.array(np.broadcast_to(x0, shape), draws.state_dtype)
         rows = _buffers.empty((len(self.names), grid.T + 1, draws.n), draws.dtype)
         rows[:, 0] = x
         factor = None
@@ -123,7 +127,7 @@ class Diffusion(Process):
         streams = [draws.rows("normal", grid.T, slot) for slot in range(noises)]
         times, steps = grid.times.tolist(), grid.steps.tolist()
         for k in range(grid.T):
-            z = np.stack([next(stream) for stream in streams])
+            z = np.stack([next(stream) for stream in streams]).astype(x.dtype, copy=False)
             if factor is not None:
                 z = np.stack([weighted_sum(row[: i + 1], z[: i + 1]) for i, row in factor])
             dw = z * float(np.sqrt(steps[k]))
@@ -134,8 +138,9 @@ class Diffusion(Process):
                 raise ArgumentValueError(
                     f"scheme: expected a step of shape {shape}, got {following.shape}."
                 )
-            rows[:, k + 1] = following
-            x = rows[0, k + 1] if scalar else rows[:, k + 1]
+            x = np.asarray(following, x.dtype)
+            with np.errstate(over="ignore"):  # infinities are a matter of on_nonfinite
+                rows[:, k + 1] = x
         return rows[0] if scalar else rows
 
     def to_dict(self) -> dict[str, Any]:

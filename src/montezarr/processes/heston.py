@@ -107,7 +107,7 @@ class Heston(Process):
         """Return rows of s and v; slots 0 and 1 drive v, slot 2 drives s. See `Process.sample`."""
         rows = _buffers.empty((2, grid.T + 1, draws.n), draws.dtype)
         rows[:, 0] = x0
-        v = rows[1, 0].astype(np.float64)
+        price, v = np.broadcast_to(x0, (2, draws.n)).astype(np.float64)
         log_s = np.zeros(draws.n)
         streams = zip(
             draws.rows("normal", grid.T, 0),
@@ -119,7 +119,7 @@ class Heston(Process):
         for k, (normal, exponential, normal_s, dt) in enumerate(streams):
             v_next, log_s = self._step(v, log_s, normal, exponential, normal_s, dt)
             with np.errstate(over="ignore"):  # infinities are a matter of on_nonfinite
-                np.multiply(rows[0, 0], np.exp(log_s), out=rows[0, k + 1], casting="same_kind")
+                np.multiply(price, np.exp(log_s), out=rows[0, k + 1], casting="same_kind")
             rows[1, k + 1] = v = v_next
         return rows
 
@@ -128,6 +128,20 @@ class Heston(Process):
         s, v = self.check_x0(x0, "float64").squeeze(-1)
         decay = np.exp(-self.kappa * t)
         return {"s": s * np.exp(self.mu * t), "v": self.theta + (v - self.theta) * decay}
+
+    def deviation(self, t: float, x0: Rows) -> Rows:
+        r"""Return the standard deviations of S_t and V_t, (2, n); see `HasDeviation`.
+
+        That of V is exact (Cox, Ingersoll and Ross 1985, doi:10.2307/1911242, equation 19). That of
+        S is :math:`E[S_t] \sqrt{e^w - 1}` with w the mean of the integral of V, as if the variance
+        did not move: right to first order in w.
+        """
+        s, v = x0
+        decay, gap = np.exp(-self.kappa * t), -np.expm1(-self.kappa * t)
+        integral = self.theta * t + (v - self.theta) * gap / self.kappa
+        variance = (v * decay + self.theta * gap / 2) * self.xi**2 * gap / self.kappa
+        price = s * np.exp(self.mu * t) * np.sqrt(np.expm1(integral))
+        return np.stack(np.broadcast_arrays(price, np.sqrt(variance)))
 
     def _step(
         self, v: Rows, log_s: Rows, normal: Rows, exponential: Rows, normal_s: Rows, dt: float

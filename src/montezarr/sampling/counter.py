@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -44,18 +45,30 @@ def _is_bounded(process: Process, grid: TimeGrid, reach: float, dtype: str) -> b
     return bool(process.bound(grid, reach) < float(np.finfo(dtype).max))
 
 
+def in_its_format(sampling: Sampling) -> Sampling:
+    """Return a bound sampler in the oldest format that gives its paths; see `recipe.FORMATS`."""
+    is_single = sampling.kind == "sample" and sampling.dtype == np.float32
+    return sampling if is_single else replace(sampling, format=1)
+
+
 def state(sampling: Sampling, x0: Any) -> Rows:
-    """Return the initial state as the array that `sample` gets."""
+    """Return the initial state as the array that `sample` gets.
+
+    Processes of float32 states start in float64, where they compute; see `Draws.format`.
+    """
     value = sampling.x0 if x0 is None else x0
     if isinstance(sampling.target, Process):
-        return sampling.target.check_x0(value, str(sampling.dtype))
+        states = sampling.target.check_x0(value, str(sampling.dtype))
+        return states if sampling.format == 1 else sampling.target.check_x0(value, "float64")
     return np.asarray(0.0 if value is None else value, sampling.dtype)
 
 
 def raw(sampling: Sampling, start: int, stop: int, x0: Any) -> NDArray[Any]:
     """Return what the sampler itself returns for paths start ... stop-1."""
     precision = "float32" if sampling.dtype == np.float32 else "float64"
-    draws = Draws(sampling.seed.philox_key(), start, stop - start, precision)
+    draws = Draws(
+        sampling.seed.philox_key(), start, stop - start, precision, format=sampling.format
+    )
     initial = state(sampling, x0)
     return np.asarray(sampling.target.sample(draws, sampling.grid, initial, **sampling.options))
 
