@@ -164,7 +164,7 @@ NUMBERS = st.one_of(
 def test_recursions_agree_on_every_bit(key, start, n, T, slot, dtype, exponential, data):
     row = st.lists(NUMBERS, min_size=T, max_size=T)
     coefficients = np.array([data.draw(row) for _ in range(3)], float).reshape(3, T)
-    x0 = np.resize(np.array(data.draw(st.lists(NUMBERS, min_size=1, max_size=9)), float), n)
+    x0 = np.resize(np.array(data.draw(st.lists(NUMBERS, min_size=1, max_size=9)), dtype), n)
     one, other = np.full((2, T + 1, n), -7, dtype)
     kernel.gaussian_recursion(key, start, slot, coefficients, x0, one, exponential)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -279,9 +279,9 @@ def test_kernel_and_reference_agree_on_exp():
 @pytest.mark.parametrize("scale", [1.0, -123.456789012, 1e-30, 1e30, 0.0, 3e38])
 def test_kernel_and_reference_agree_on_the_scaled_exp_of_float32(scale):
     x = np.concatenate([EXPONENTS, np.random.default_rng(2).uniform(-190, 190, 900)])
-    out, start = np.empty((2, 7), np.float32), np.full(7, scale)
+    out, start = np.empty((2, 7), np.float32), np.full(7, scale, np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
-        expected = reference.scaled_exp32(x, np.full(len(x), scale))
+        expected = reference.scaled_exp32(x, np.full(len(x), scale, np.float32))
     for value, result in zip(x, expected, strict=True):
         kernel.gaussian_recursion((1, 2), 0, 0, np.array([[0.0], [value], [0.0]]), start, out, True)
         assert same_bits(out[1], np.full(7, result))
@@ -525,12 +525,13 @@ def test_accuracy_of_exp():
 
 @pytest.mark.parametrize("scale", [1.0, 1e4 + 1 / 3, 1e-30, 1e30])
 def test_accuracy_of_the_scaled_exp_of_float32(scale):
-    # The logarithm and the scale are float64: neither is rounded before the result is.
+    # The logarithm is float64: it is not rounded before the result is.
+    scale = np.float32(scale)
     rng = np.random.default_rng(6)
-    low, high = (np.log(limit / scale) for limit in (1.2e-38, 3.4e38))
+    low, high = (np.log(limit / float(scale)) for limit in (1.2e-38, 3.4e38))
     x = np.concatenate([rng.uniform(low, high, 300_000), 1e-3 * rng.standard_normal(100_000)])
     x = x[(x > low) & (x < high)]
-    found = reference.scaled_exp32(x, np.full_like(x, scale))
+    found = reference.scaled_exp32(x, np.full(len(x), scale))
     assert found.dtype == np.float32
     assert units(found, EXTENDED(scale) * np.exp(x.astype(EXTENDED))) < 1.5
 
@@ -539,7 +540,8 @@ def test_the_scaled_exp_of_float32_overflows_and_underflows():
     for scale in (1e-30, 1.0, 100.0, -100.0):
         with np.errstate(over="ignore"):
             rows = reference.scaled_exp32(
-                np.array([300.0, 1e30, np.inf, -300.0, -1e30, -np.inf, np.nan]), np.full(7, scale)
+                np.array([300.0, 1e30, np.inf, -300.0, -1e30, -np.inf, np.nan]),
+                np.full(7, scale, np.float32),
             )
         assert (rows[:3] == np.copysign(np.inf, scale)).all()
         assert (rows[3:6] == 0).all()

@@ -159,8 +159,9 @@ class Draws:
     ) -> NDArray[Any]:
         """Return rows (T+1, n) of y[k+1] = a[k] y[k] + b[k] + c[k] z[k] in one fused pass.
 
-        y is float64 in either precision; rows of float32 are rounded once, as they are written. The
-        exponential of float32 is within about one unit in the last place.
+        y is float64 in either precision, and so is what it is made of, apart from z and `x0`. Rows
+        of float32 are rounded as they are written, an exponential to within about one unit in the
+        last place.
 
         Parameters
         ----------
@@ -180,7 +181,7 @@ class Draws:
         out = self.empty_rows(coefficients.shape[1] + 1)
         rows = np.ascontiguousarray(coefficients, np.float64)
         # A copy, always writable: a read-only array would make Numba compile the loop once more.
-        first = np.array(np.broadcast_to(np.asarray(x0, np.float64), (self.n,)))
+        first = np.array(np.broadcast_to(np.asarray(x0, self.dtype), (self.n,)))
         if self.format == 1 and self.dtype == "float32":
             format1.gaussian_recursion(
                 rows, first, out, bool(exponential), lambda part: self.fill("normal", 0, part, slot)

@@ -27,13 +27,12 @@ def gaussian_recursion(
     `normals` fills rows (T, n) with the draws z.
     """
     a, b, c = coefficients.astype(np.float32)
-    first = np.asarray(x0, np.float32)
-    y = np.zeros_like(first) if exponential else first
-    out[0] = first
+    y = np.zeros_like(x0) if exponential else x0
+    out[0] = x0
     if not len(a):
         return
     normals(out[1:])
     with np.errstate(over="ignore", invalid="ignore"):
         for k in range(len(a)):
             y = (a[k] * y + b[k]) + c[k] * out[k + 1]
-            out[k + 1] = first * reference.exp(y) if exponential else y
+            out[k + 1] = x0 * reference.exp(y) if exponential else y

@@ -300,7 +300,7 @@ def _advance_reduced32(a, b, c, z, y, r, m, n):
 
 
 @njit(error_model="numpy")
-def _scale_exp32(r, m, high, low, target, n):
+def _scale_exp32(r, m, start, target, n):
     _widest_vectors()
     for j in range(n):
         x = r[j]
@@ -308,7 +308,7 @@ def _scale_exp32(r, m, high, low, target, n):
         half = i32(m[j] >> i32(1))
         first = i32((half + i32(127)) << i32(23)).view(f32)
         second = i32((m[j] - half + i32(127)) << i32(23)).view(f32)
-        target[j] = (high[j] + (low[j] + high[j] * p)) * first * second
+        target[j] = (start[j] + start[j] * p) * first * second
 
 
 def _make_recursion(exponential: bool) -> tuple[Any, Any]:
@@ -344,22 +344,19 @@ def _make_recursion(exponential: bool) -> tuple[Any, Any]:
         a, b, c = coefficients[0], coefficients[1], coefficients[2]
         z, y = np.empty((4, TILE), np.float32), np.empty(TILE, np.float64)
         r, m = np.empty(TILE, np.float32), np.empty(TILE, np.int32)
-        high32, low32 = np.empty(TILE, np.float32), np.empty(TILE, np.float32)
         for low in range(0, n, TILE):
             size = min(TILE, n - low)
+            start = x0[low : low + size]
             for j in range(size):
-                start = x0[low + j]
-                y[j] = 0.0 if exponential else start
-                high32[j] = f32(start)
-                low32[j] = f32(start - f64(high32[j]))
-                out[0, low + j] = high32[j]
+                y[j] = 0.0 if exponential else f64(start[j])
+                out[0, low + j] = start[j]
             for group in range((steps + 3) // 4):
                 _normals32(k0, k1, path + u64(low), size, u64(group), slot, z)
                 for k in range(group * 4, min(group * 4 + 4, steps)):
                     target, row = out[k + 1, low : low + size], z[k - group * 4]
                     if exponential:
                         _advance_reduced32(a[k], b[k], c[k], row, y, r, m, size)
-                        _scale_exp32(r, m, high32, low32, target, size)
+                        _scale_exp32(r, m, start, target, size)
                     else:
                         _advance32(a[k], b[k], c[k], row, y, target, size)
 

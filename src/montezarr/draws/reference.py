@@ -208,7 +208,7 @@ def _exp32(x: Array) -> Array:
 
 
 def scaled_exp32(x: Array, x0: Array) -> Array:
-    """Return x0 * e**x in float32, of `x` and `x0` in float64; error near 1 unit in the last place.
+    """Return x0 * e**x in float32, of `x` in float64 and `x0` in float32; error below 1.5 units.
 
     x is reduced in float64, to e**x = 2**m (1 + p) with p of float32 arithmetic, which is small.
     Where e**x is below 2**-252 it is taken as 0, above 2**254 as infinite.
@@ -221,9 +221,7 @@ def scaled_exp32(x: Array, x0: Array) -> Array:
     half = m >> np.int32(1)  # two factors, since 2**m alone may be out of range
     first = ((half + np.int32(127)) << np.int32(23)).view(np.float32)
     second = ((m - half + np.int32(127)) << np.int32(23)).view(np.float32)
-    high = x0.astype(np.float32)
-    low = (x0 - high.astype(np.float64)).astype(np.float32)
-    out: Array = (high + (low + high * p)) * first * second
+    out: Array = (x0 + x0 * p) * first * second
     return out
 
 
@@ -277,7 +275,7 @@ def gaussian_recursion(
 ) -> None:
     """Fill `out` (T+1, n) with y[k+1] = a[k] y[k] + b[k] + c[k] z[k], z standard normal.
 
-    `coefficients`, the rows a, b, c, and `x0` are float64, and so is y: where `out` is float32,
+    `coefficients`, the rows a, b, c, are float64, and so is y. Where `out` and `x0` are float32,
     z is drawn in float32 and each row is rounded when it is written, never what the next one is
     made of. With `exponential`, y starts at 0 and row k is ``x0 * exp(y[k])``; without, y starts
     at `x0` and is itself the row.

@@ -82,8 +82,7 @@ class Process(ABC):
         grid : TimeGrid
             T+1 times.
         x0 : array
-            Initial state, () or (n,) for one variable, (variables, 1 or n) for several; float64
-            also where states are float32, so that only what is returned is rounded.
+            Initial state, () or (n,) for one variable, (variables, 1 or n) for several.
 
         Returns
         -------

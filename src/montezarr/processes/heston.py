@@ -107,7 +107,7 @@ class Heston(Process):
         """Return rows of s and v; slots 0 and 1 drive v, slot 2 drives s. See `Process.sample`."""
         rows = _buffers.empty((2, grid.T + 1, draws.n), draws.dtype)
         rows[:, 0] = x0
-        price, v = np.broadcast_to(x0, (2, draws.n)).astype(np.float64)
+        v = rows[1, 0].astype(np.float64)
         log_s = np.zeros(draws.n)
         streams = zip(
             draws.rows("normal", grid.T, 0),
@@ -119,7 +119,7 @@ class Heston(Process):
         for k, (normal, exponential, normal_s, dt) in enumerate(streams):
             v_next, log_s = self._step(v, log_s, normal, exponential, normal_s, dt)
             with np.errstate(over="ignore"):  # infinities are a matter of on_nonfinite
-                np.multiply(price, np.exp(log_s), out=rows[0, k + 1], casting="same_kind")
+                np.multiply(rows[0, 0], np.exp(log_s), out=rows[0, k + 1], casting="same_kind")
             rows[1, k + 1] = v = v_next
         return rows
 

@@ -52,14 +52,10 @@ def in_its_format(sampling: Sampling) -> Sampling:
 
 
 def state(sampling: Sampling, x0: Any) -> Rows:
-    """Return the initial state as the array that `sample` gets.
-
-    Processes of float32 states start in float64, where they compute; see `Draws.format`.
-    """
+    """Return the initial state as the array that `sample` gets."""
     value = sampling.x0 if x0 is None else x0
     if isinstance(sampling.target, Process):
-        states = sampling.target.check_x0(value, str(sampling.dtype))
-        return states if sampling.format == 1 else sampling.target.check_x0(value, "float64")
+        return sampling.target.check_x0(value, str(sampling.dtype))
     return np.asarray(0.0 if value is None else value, sampling.dtype)
 
 
