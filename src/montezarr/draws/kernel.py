@@ -287,7 +287,7 @@ def _advance32(a, b, c, z, y, target, n):
 # `reference.scaled_exp32` in two loops: what is float64 in one, what is float32 in the other, which
 # then takes twice as many numbers at once.
 @njit(error_model="numpy")
-def _advance_reduced32(a, b, c, z, y, r, m, n):
+def _advance_reduced32(a, b, c, z, y, m, n):
     _widest_vectors()
     for j in range(n):
         value = (a * y[j] + b) + c * f64(z[j])
@@ -295,7 +295,7 @@ def _advance_reduced32(a, b, c, z, y, r, m, n):
         x = -176.0 if value < -176.0 else value  # in this form, NaN stays NaN
         x = 177.0 if x > 177.0 else x
         t = x * 1.44269504088896338700e00 + ROUND
-        r[j] = f32(x - (t - ROUND) * LN2)
+        z[j] = f32(x - (t - ROUND) * LN2)  # in place: what is in hand stays in the cache
         m[j] = i32(f64(t).view(i64))
 
 
@@ -343,7 +343,7 @@ def _make_recursion(exponential: bool) -> tuple[Any, Any]:
         steps = rows1 - 1
         a, b, c = coefficients[0], coefficients[1], coefficients[2]
         z, y = np.empty((4, TILE), np.float32), np.empty(TILE, np.float64)
-        r, m = np.empty(TILE, np.float32), np.empty(TILE, np.int32)
+        m = np.empty(TILE, np.int32)
         for low in range(0, n, TILE):
             size = min(TILE, n - low)
             start = x0[low : low + size]
@@ -355,8 +355,8 @@ def _make_recursion(exponential: bool) -> tuple[Any, Any]:
                 for k in range(group * 4, min(group * 4 + 4, steps)):
                     target, row = out[k + 1, low : low + size], z[k - group * 4]
                     if exponential:
-                        _advance_reduced32(a[k], b[k], c[k], row, y, r, m, size)
-                        _scale_exp32(r, m, start, target, size)
+                        _advance_reduced32(a[k], b[k], c[k], row, y, m, size)
+                        _scale_exp32(row, m, start, target, size)
                     else:
                         _advance32(a[k], b[k], c[k], row, y, target, size)
 
