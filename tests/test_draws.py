@@ -164,7 +164,7 @@ NUMBERS = st.one_of(
 @settings(deadline=None, max_examples=80)
 def test_recursions_agree_on_every_bit(key, start, n, T, slot, dtype, exponential, data):
     row = st.lists(NUMBERS, min_size=T, max_size=T)
-    coefficients = np.array([data.draw(row) for _ in range(3)], dtype).reshape(3, T)
+    coefficients = np.array([data.draw(row) for _ in range(3)], float).reshape(3, T)
     x0 = np.resize(np.array(data.draw(st.lists(NUMBERS, min_size=1, max_size=9)), dtype), n)
     one, other = np.full((2, T + 1, n), -7, dtype)
     kernel.gaussian_recursion(key, start, slot, coefficients, x0, one, exponential)
@@ -275,9 +275,17 @@ def test_kernel_and_reference_agree_on_exp():
     x = np.concatenate([EXPONENTS, np.random.default_rng(2).uniform(-760, 720, 400)])
     with np.errstate(over="ignore"):
         assert same_bits(np.array([kernel._exp64(v) for v in x]), reference.exp(x))
-        x32 = np.concatenate([x, x / 7]).astype(np.float32)
-        found = np.array([kernel._exp32(v) for v in x32], np.float32)
-        assert same_bits(found, reference.exp(x32))
+
+
+@pytest.mark.parametrize("scale", [1.0, -123.456789012, 1e-30, 1e30, 0.0, 3e38])
+def test_kernel_and_reference_agree_on_the_scaled_exp_of_float32(scale):
+    x = np.concatenate([EXPONENTS, np.random.default_rng(2).uniform(-190, 190, 900)])
+    out, start = np.empty((2, 7), np.float32), np.full(7, scale, np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        expected = reference.scaled_exp32(x, np.full(len(x), scale, np.float32))
+    for value, result in zip(x, expected, strict=True):
+        kernel.gaussian_recursion((1, 2), 0, 0, np.array([[0.0], [value], [0.0]]), start, out, True)
+        assert same_bits(out[1], np.full(7, result))
 
 
 # Any number can be had alone
@@ -516,6 +524,31 @@ def test_accuracy_of_exp():
     assert units(reference.exp(x), np.exp(x.astype(EXTENDED))) < 1
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e4 + 1 / 3, 1e-30, 1e30])
+def test_accuracy_of_the_scaled_exp_of_float32(scale):
+    # The logarithm is float64: it is not rounded before the result is.
+    scale = np.float32(scale)
+    rng = np.random.default_rng(6)
+    low, high = (np.log(limit / float(scale)) for limit in (1.2e-38, 3.4e38))
+    x = np.concatenate([rng.uniform(low, high, 300_000), 1e-3 * rng.standard_normal(100_000)])
+    x = x[(x > low) & (x < high)]
+    found = reference.scaled_exp32(x, np.full(len(x), scale))
+    assert found.dtype == np.float32
+    assert units(found, EXTENDED(scale) * np.exp(x.astype(EXTENDED))) < 1.5
+
+
+def test_the_scaled_exp_of_float32_overflows_and_underflows():
+    for scale in (1e-30, 1.0, 100.0, -100.0):
+        with np.errstate(over="ignore"):
+            rows = reference.scaled_exp32(
+                np.array([300.0, 1e30, np.inf, -300.0, -1e30, -np.inf, np.nan]),
+                np.full(7, scale, np.float32),
+            )
+        assert (rows[:3] == np.copysign(np.inf, scale)).all()
+        assert (rows[3:6] == 0).all()
+        assert np.isnan(rows[6])
+
+
 @pytest.mark.parametrize(
     ("dtype", "last", "least"), [("f8", 709.782712, -745.1332), ("f4", 88.7228, -103.9720)]
 )
@@ -632,9 +665,10 @@ def test_fill_checks_kind_and_step(implementation):
 # The stream for ever
 
 
-def digest(implementation=None):
+def digest(implementation=None, dtypes=("float64", "float32"), format=1):
     """Return the SHA-256 of a table of draws; complete in itself, so that a subprocess runs it."""
     import hashlib
+    from dataclasses import replace
 
     import numpy as np
 
@@ -645,10 +679,11 @@ def digest(implementation=None):
     def add(array):
         sha.update(np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<")).tobytes())
 
-    for dtype in ("float64", "float32"):
+    for dtype in dtypes:
         for start in (0, 2**32 - 500, 2**63 - 1001):
             draws = Draws.of([42, 7], start=start, n=1000, dtype=dtype,
                              implementation=implementation)  # fmt: skip
+            draws = replace(draws, format=format)
             for slot in (0, 2**32 - 1):
                 add(draws.words(3, slot))
                 for first in (0, 3, 2**32 - 12):
@@ -665,10 +700,15 @@ def digest(implementation=None):
 DIGEST = "bdaa2471f29dc2853cfdd677574c01eb10d51fee040c47e7fd1103264060958d"
 
 
+DIGEST_2 = "10a2416755a0d4306e6571521f51cb1e97273ce8912392b99e114f5cec42e449"
+
+
 @pytest.mark.parametrize("implementation", ["kernel", "reference"])
 def test_the_stream_never_changes(implementation):
     # A change here breaks every recipe and every store that was ever written.
     assert digest(implementation) == DIGEST
+    assert digest(implementation, ("float32",), 2) == DIGEST_2
+    assert digest(implementation, ("float64",), 1) == digest(implementation, ("float64",), 2)
 
 
 FIRST = {  # paths 0 and 1 at step 0 of seed 42
@@ -706,7 +746,8 @@ def test_draws_and_statistics_are_the_same_without_numba(first):
             inspect.getsource(digest),
             "from montezarr import Draws",
             "from montezarr.draws import has_kernel",
-            "print(has_kernel(), Draws.of(1).implementation, digest())",
+            "print(has_kernel(), Draws.of(1).implementation)",
+            "print(digest(), digest(None, ['float32'], 2))",
             "import montezarr as mz",
             "ds = mz.simulate(mz.BrownianMotion(), n_paths=2048, T=3, seed=1)",
             "print(float(mz.reduce(ds.x, 'variance').x_variance[-1]).hex())",
@@ -721,4 +762,4 @@ def test_draws_and_statistics_are_the_same_without_numba(first):
     )
     ds = mz.simulate(mz.BrownianMotion(), n_paths=2048, T=3, seed=1)
     variance = float(mz.reduce(ds.x, "variance").x_variance[-1]).hex()
-    assert done.stdout.split() == ["False", "reference", DIGEST, variance], done.stderr
+    assert done.stdout.split() == ["False", "reference", DIGEST, DIGEST_2, variance], done.stderr

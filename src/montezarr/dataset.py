@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
@@ -22,10 +22,11 @@ from montezarr._checks import (
     value_error,
 )
 from montezarr.backends import configured, cores
+from montezarr.draws import FORMAT
 from montezarr.errors import ArgumentTypeError
 from montezarr.initial import per_path, plain_scalars
 from montezarr.processes import Process, is_users
-from montezarr.recipe import FORMAT, RECIPE_KEYS, recipe_of
+from montezarr.recipe import RECIPE_KEYS, formats_of, recipe_of
 from montezarr.sampling import EVENT_TIME, RETRIES, VECTORISED
 from montezarr.sampling.adapt import bind, check_no_parameter, choose_kind
 from montezarr.sampling.arguments import (
@@ -35,6 +36,7 @@ from montezarr.sampling.arguments import (
     check_labels,
     unknown_argument,
 )
+from montezarr.sampling.resolution import check_resolution
 from montezarr.seeding import BLOCK, RootSeed, as_root_seed
 
 ATTRIBUTE = "montezarr"
@@ -176,6 +178,36 @@ def simulate(
     >>> ds.sizes["path"], ds.sizes["time"]
     (100000000, 253)
     """
+    run = make_run(
+        process, n_paths, T, x0, dt=dt, times=times, seed=seed, dtype=dtype, chunks=chunks,
+        keep=keep, labels=labels, on_error=on_error, on_nonfinite=on_nonfinite, retries=retries,
+        legacy_global_rng=legacy_global_rng, stream=stream, options=options,
+    )  # fmt: skip
+    return to_dataset(run)
+
+
+def make_run(
+    process: Any,
+    n_paths: int | None,
+    T: int | None,
+    x0: Any,
+    *,
+    dt: float | None,
+    times: Any,
+    seed: Any,
+    dtype: Any,
+    chunks: int | None,
+    keep: Any,
+    labels: Sequence[str | int] | None,
+    legacy_global_rng: bool,
+    on_error: str = "raise",
+    on_nonfinite: str = "raise",
+    retries: int = RETRIES,
+    stream: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    recorded: int | None = None,
+) -> lazy.Run:
+    """Return the run that `simulate` makes a Dataset of; a `recorded` format is drawn as it was."""
     kind = choose_kind(process, check_bool("legacy_global_rng", legacy_global_rng))
     is_endless = n_paths is None
     count = check_int(
@@ -211,8 +243,11 @@ def simulate(
         dtype=check_dtypes(dtype),
         labels=check_labels(labels),
         on_nonfinite="keep" if choice in ("keep", "mask") else "raise",
-        options=options,
+        options={} if options is None else options,
+        format=FORMAT if recorded is None else recorded,
     )
+    if recorded is None:  # what was stored is drawn again as it is
+        check_resolution(sampling, own_x0, is_lazy)
     sampling = replace(
         sampling,
         keep=check_keep(keep, sampling.grid.T),
@@ -237,7 +272,7 @@ def simulate(
             local_workers=workers if backend is None or backend.is_local else 1,
         )
     )
-    return to_dataset(lazy.Run(sampling, count, chunk, recipe, own_x0))
+    return lazy.Run(sampling, count, chunk, recipe, own_x0)
 
 
 def to_dataset(run: lazy.Run) -> xr.Dataset:
@@ -321,7 +356,9 @@ def recipe_in(ds: Any) -> dict[str, Any]:
     if not isinstance(recipe, dict) or not recipe.keys() >= RECIPE_KEYS:
         expected = f"a recipe with {', '.join(sorted(RECIPE_KEYS))} in attrs[{ATTRIBUTE!r}]"
         raise value_error("ds", expected, text)
-    if recipe["format"] != FORMAT:
+    known = formats_of(recipe)
+    if recipe["format"] not in known:
         hint = "It was made by another version of montezarr."
-        raise value_error("ds", f"a recipe of format {FORMAT}", recipe["format"], hint)
+        expected = f"a recipe of format {' or '.join(map(str, known))}"
+        raise value_error("ds", expected, recipe["format"], hint)
     return recipe

@@ -8,7 +8,7 @@ from typing import Any, final
 from montezarr._checks import show
 from montezarr._html import Card, Formula, count, duration, show_bytes
 from montezarr.processes import BUILT_IN, equation_rows, one_line, parameter_rows
-from montezarr.recipe import fingerprint
+from montezarr.recipe import fingerprint, format_note
 from montezarr.sampling import KINDS, Sampling, describe
 
 
@@ -86,6 +86,8 @@ class Recipe(Mapping[str, Any]):
             rows.append(("code", f"yours, with the digest {self['code']}"))
         if "options" in self:
             rows.append(("options", f"yours, with the digest {self['options']}"))
+        if format_note(self._data):
+            rows.append(("format", format_note(self._data)))
         return Card(f"Recipe of {name}", [*rows, ("fingerprint", self.fingerprint)])
 
 
@@ -193,6 +195,8 @@ def plan_card(plan: Any, *, is_endless: bool) -> Card:
         ("sampler", plan.sampler),
         ("backend", f"{plan.backend}, {count(plan.workers, 'worker')}"),
     ]
+    if plan.format_note:
+        rows.append(("format", plan.format_note))
     if not is_endless:
         memory = (
             f"{show_bytes(plan.worker_bytes)} per worker, {show_bytes(plan.peak_bytes)} at peak"

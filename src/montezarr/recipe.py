@@ -21,12 +21,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montezarr._checks import type_error
+from montezarr.draws import FORMAT
 from montezarr.processes import Process, is_users
 from montezarr.sampling import Sampling
 from montezarr.sampling.scalar import compiled_from, signature
 
-FORMAT = 1
-"""Version of the recipe; a change of any draw or of any process's use of them raises it."""
+FORMATS = (1, FORMAT)
+"""Versions of the recipe; a change of any draw or of any process's use of them makes a new one.
+
+A recipe bears the oldest one that gives its paths: of float32 states made of counter draws format 2
+keeps the state in float64, and all others are of format 1.
+"""
 
 RECIPE_KEYS = {"format", "sampler", "process", "grid", "x0", "seed", "variables"}
 """What every recipe holds."""
@@ -46,7 +51,7 @@ def recipe_of(sampling: Sampling, x0_digest: str | None) -> dict[str, Any]:
     built_in = isinstance(process, Process) and not is_users(process)
     x0 = {"digest": x0_digest} if x0_digest is not None else _plain(sampling.x0)
     out: dict[str, Any] = {
-        "format": FORMAT,
+        "format": sampling.format,
         "sampler": sampling.kind,
         "process": process.to_dict() if isinstance(process, Process) else {"name": sampling.name},
         "grid": sampling.grid.to_dict(),
@@ -63,6 +68,22 @@ def recipe_of(sampling: Sampling, x0_digest: str | None) -> dict[str, Any]:
     return out
 
 
+def formats_of(recipe: Mapping[str, Any]) -> tuple[int, ...]:
+    """Return the formats that a recipe such as this one may bear."""
+    try:
+        dtypes = {variable["dtype"] for variable in recipe["variables"]}
+    except (TypeError, LookupError):  # data from anywhere
+        dtypes = set()
+    return FORMATS if recipe.get("sampler") == "sample" and dtypes == {"float32"} else (1,)
+
+
+def format_note(recipe: Mapping[str, Any]) -> str:
+    """Return what a person should know of an old format; empty for the newest of its kind."""
+    if recipe.get("format") == formats_of(recipe)[-1]:
+        return ""
+    return "1, of an earlier version: float32 states in float32, drawn by NumPy, which is slow"
+
+
 def fingerprint(recipe: Mapping[str, Any]) -> str:
     """Return 128 bits of SHA-256 over the canonical JSON of a recipe."""
     text = json.dumps(recipe, sort_keys=True, separators=(",", ":"))
@@ -75,7 +96,7 @@ def digest_of(value: Any, name: str = "process") -> str:
     Two functions with the same name and other source differ, which pickling by reference would not
     see. What a function uses counts too: closures, defaults, and of its module's names those that
     are numbers, text, arrays, containers, or functions and classes that are not a library's.
-    The classes of montezarr itself count by name: `FORMAT` stands for their code.
+    The classes of montezarr itself count by name: the format stands for their code.
 
     Raises
     ------

@@ -14,8 +14,8 @@ from montezarr._checks import MAX_INDEX, check_int
 from montezarr.dataset import (
     ATTRIBUTE,
     label_encoding,
+    make_run,
     recipe_in,
-    simulate,
     variable_attributes,
 )
 from montezarr.errors import ReplayError
@@ -70,14 +70,14 @@ def run_of(ds: Any, process: Any = None) -> lazy.Run:
     # As the arrays were made, so that they have the same names; data alone may hold anything.
     simulated = [name for name in layers if name.startswith("simulate-")]
     policies: dict[str, Any] = _policies(simulated[0]) if simulated else {"on_nonfinite": "keep"}
-    again = simulate(
+    run = make_run(
         target,
-        n_paths=_number_of_paths(ds),
-        T=grid.get("T"),
+        _number_of_paths(ds),
+        grid.get("T"),
+        x0,
         # A given dt would say that the times of the paths do not matter.
         dt=None if EVENT_TIME in names else grid.get("dt"),
         times=grid.get("times"),
-        x0=x0,
         seed=RootSeed.from_dict(recipe["seed"]),
         dtype=dtypes,
         chunks=None if _number_of_paths(ds) is None else _chunk_of(ds),
@@ -87,9 +87,9 @@ def run_of(ds: Any, process: Any = None) -> lazy.Run:
         if isinstance(target, Process)
         else next((v["labels"] for v in variables if "labels" in v), None),
         legacy_global_rng=recipe["sampler"] == "legacy",
+        recorded=recipe["format"],
     )
-    run = lazy.recall(fingerprint(recipe_in(again)), again[names[0]].data.dask.layers)
-    if run is None or run.fingerprint != fingerprint(recipe):
+    if run.fingerprint != fingerprint(recipe):
         raise ReplayError("process: not the sampler that this Dataset was simulated with.")
     return run
 

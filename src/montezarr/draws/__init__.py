@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 
 from montezarr import _buffers
 from montezarr._checks import MAX_INDEX, check_choice, check_int, type_error, value_error
-from montezarr.draws import reference
+from montezarr.draws import format1, reference
 from montezarr.seeding import as_root_seed
 
-__all__ = ["MAX_STEPS", "Draws", "has_kernel"]
+__all__ = ["FORMAT", "MAX_STEPS", "Draws", "has_kernel"]
+
+FORMAT = 2
+"""Newest format of recipes: from 2 on, float32 states are made of float64 ones, rounded once."""
 
 MAX_STEPS = 2**32
 MAX_SLOT = 2**32 - 1
@@ -49,6 +52,9 @@ class Draws:
         Precision of the numbers; each has its own.
     implementation : {"kernel", "reference"}
         Compiled with Numba, or NumPy alone: the same bits.
+    format : int
+        Format of the recipe, which says how `gaussian_recursion` computes in float32. The draws
+        themselves are the same in each.
 
     Examples
     --------
@@ -65,6 +71,7 @@ class Draws:
     implementation: Literal["kernel", "reference"] = field(
         default_factory=lambda: "kernel" if has_kernel() else "reference"
     )
+    format: int = FORMAT
 
     kinds: ClassVar[tuple[str, ...]] = ("uniform", "normal", "exponential")
 
@@ -154,6 +161,10 @@ class Draws:
     ) -> NDArray[Any]:
         """Return rows (T+1, n) of y[k+1] = a[k] y[k] + b[k] + c[k] z[k] in one fused pass.
 
+        y is float64 in either precision, and so is what it is made of, apart from z and `x0`. Rows
+        of float32 are rounded as they are written, an exponential to within about one unit in the
+        last place.
+
         Parameters
         ----------
         coefficients : array (3, T)
@@ -169,15 +180,27 @@ class Draws:
         coefficients = np.asarray(coefficients)
         if coefficients.ndim != 2 or len(coefficients) != 3:
             raise value_error("coefficients", "three rows (3, T)", coefficients.shape)
-        dtype = np.dtype(self.dtype)
         out = self.empty_rows(coefficients.shape[1] + 1)
+        rows = np.ascontiguousarray(coefficients, np.float64)
         # A copy, always writable: a read-only array would make Numba compile the loop once more.
-        first = np.array(np.broadcast_to(np.asarray(x0, dtype), (self.n,)))
-        rows = np.ascontiguousarray(coefficients, dtype)
+        first = np.array(np.broadcast_to(np.asarray(x0, self.dtype), (self.n,)))
+        if self.format == 1 and self.dtype == "float32":
+            format1.gaussian_recursion(
+                rows, first, out, bool(exponential), lambda part: self.fill("normal", 0, part, slot)
+            )
+            return out
         self._module.gaussian_recursion(
             self.key, self.start, slot, rows, first, out, bool(exponential)
         )
         return out
+
+    @property
+    def state_dtype(self) -> str:
+        """The dtype in which a process computes its states: float64, which float32 paths round.
+
+        In a recipe of format 1 it is that of the paths.
+        """
+        return self.dtype if self.format == 1 else "float64"
 
     @property
     def _module(self) -> Any:

@@ -55,7 +55,7 @@ L1, L2, L3, L4, L5, L6, L7 = ref.LOG64
 S1, S2, S3, S4, S5, S6 = ref.SIN64
 C1, C2, C3, C4, C5, C6 = ref.COS64
 E1, E2, E3, E4, E5 = ref.EXP64
-LN2H, LN2L = ref.LN2_64
+LN2, (LN2H, LN2L) = ref.LN2, ref.LN2_64
 ROUND = ref.ROUND64
 l1, l2, l3, l4 = (f32(x) for x in ref.LOG32)
 s1, s2, s3 = (f32(x) for x in ref.SIN32)
@@ -65,8 +65,7 @@ ln2h, ln2l = (f32(x) for x in ref.LN2_32)
 round32 = f32(ref.ROUND32)
 half32, one32, two32, four32 = f32(0.5), f32(1), f32(2), f32(4)
 scale32, centre32, scale24 = f32(2.0**-32), f32(2.0**-33), f32(2.0**-24)
-pi_half32, log2e32 = f32(1.5707963267948966), f32(1.44269504088896341)
-low32, high32 = f32(-104), f32(89)
+pi_half32 = f32(1.5707963267948966)
 
 
 @_inline
@@ -173,19 +172,6 @@ def _cos_sin32(word):
 
 
 @_inline
-def _exp32(x):
-    x = low32 if x < low32 else x
-    x = high32 if x > high32 else x
-    k = (x * log2e32 + round32) - round32
-    r = (x - k * ln2h) - k * ln2l
-    y = one32 + (r + r * r * (e1 + r * (e2 + r * (e3 + r * (e4 + r * (e5 + r * e6))))))
-    n = i32(k)
-    half = i32(n >> i32(1))
-    first = i32((half + i32(127)) << i32(23)).view(f32)
-    return y * first * i32((n - half + i32(127)) << i32(23)).view(f32)
-
-
-@_inline
 def _tile64(kind, k0, k1, path, n, group, slot, row0, row1):
     for j in range(n):
         p = path + u64(j)
@@ -282,11 +268,47 @@ def _scale_exp64(y, start, target, n):
         target[j] = start[j] * _exp64(y[j])
 
 
+# Nor are the draws inlined: with the loops around them they would spill, too.
 @njit(error_model="numpy")
-def _scale_exp32(y, start, target, n):
+def _normals32(k0, k1, path, n, group, slot, z):
+    _widest_vectors()
+    _tile32(1, k0, k1, path, n, group, slot, z[0], z[1], z[2], z[3])
+
+
+@njit(error_model="numpy")
+def _advance32(a, b, c, z, y, target, n):
     _widest_vectors()
     for j in range(n):
-        target[j] = start[j] * _exp32(y[j])
+        value = (a * y[j] + b) + c * f64(z[j])
+        y[j] = value
+        target[j] = f32(value)
+
+
+# `reference.scaled_exp32` in two loops: what is float64 in one, what is float32 in the other, which
+# then takes twice as many numbers at once.
+@njit(error_model="numpy")
+def _advance_reduced32(a, b, c, z, y, m, n):
+    _widest_vectors()
+    for j in range(n):
+        value = (a * y[j] + b) + c * f64(z[j])
+        y[j] = value
+        x = -176.0 if value < -176.0 else value  # in this form, NaN stays NaN
+        x = 177.0 if x > 177.0 else x
+        t = x * 1.44269504088896338700e00 + ROUND
+        z[j] = f32(x - (t - ROUND) * LN2)  # in place: what is in hand stays in the cache
+        m[j] = i32(f64(t).view(i64))
+
+
+@njit(error_model="numpy")
+def _scale_exp32(r, m, start, target, n):
+    _widest_vectors()
+    for j in range(n):
+        x = r[j]
+        p = x + x * x * (e1 + x * (e2 + x * (e3 + x * (e4 + x * (e5 + x * e6)))))
+        half = i32(m[j] >> i32(1))
+        first = i32((half + i32(127)) << i32(23)).view(f32)
+        second = i32((m[j] - half + i32(127)) << i32(23)).view(f32)
+        target[j] = (start[j] + start[j] * p) * first * second
 
 
 def _make_recursion(exponential: bool) -> tuple[Any, Any]:
@@ -320,24 +342,23 @@ def _make_recursion(exponential: bool) -> tuple[Any, Any]:
         rows1, n = out.shape
         steps = rows1 - 1
         a, b, c = coefficients[0], coefficients[1], coefficients[2]
-        z = np.empty((4, TILE), np.float32)
-        y = np.empty(TILE, np.float32)
+        z, y = np.empty((4, TILE), np.float32), np.empty(TILE, np.float64)
+        m = np.empty(TILE, np.int32)
         for low in range(0, n, TILE):
             size = min(TILE, n - low)
             start = x0[low : low + size]
             for j in range(size):
-                y[j] = f32(0) if exponential else start[j]
+                y[j] = 0.0 if exponential else f64(start[j])
                 out[0, low + j] = start[j]
             for group in range((steps + 3) // 4):
-                _tile32(1, k0, k1, path + u64(low), size, u64(group), slot,
-                        z[0], z[1], z[2], z[3])  # fmt: skip
+                _normals32(k0, k1, path + u64(low), size, u64(group), slot, z)
                 for k in range(group * 4, min(group * 4 + 4, steps)):
-                    target = out[k + 1, low : low + size]
-                    _advance(a[k], b[k], c[k], z[k - group * 4], y, size)
+                    target, row = out[k + 1, low : low + size], z[k - group * 4]
                     if exponential:
-                        _scale_exp32(y, start, target, size)
+                        _advance_reduced32(a[k], b[k], c[k], row, y, m, size)
+                        _scale_exp32(row, m, start, target, size)
                     else:
-                        target[:] = y[:size]
+                        _advance32(a[k], b[k], c[k], row, y, target, size)
 
     return compile_loops(recursion64), compile_loops(recursion32)
 

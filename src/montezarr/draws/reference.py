@@ -52,6 +52,7 @@ COS64 = (
 )
 EXP64 = (1.66666666666666019037e-01, -2.77777777770155933842e-03, 6.61375632143793436117e-05,
          -1.65339022054652515390e-06, 4.13813679705723846039e-08)  # fmt: skip
+LN2 = 0.6931471805599453
 LN2_64 = (6.93147180369123816490e-01, 1.90821492927058770002e-10)
 ROUND64 = 6755399441055744.0  # 1.5 * 2**52: adding and subtracting it rounds to an integer
 
@@ -206,6 +207,24 @@ def _exp32(x: Array) -> Array:
     return out
 
 
+def scaled_exp32(x: Array, x0: Array) -> Array:
+    """Return x0 * e**x in float32, of `x` in float64 and `x0` in float32; error below 1.5 units.
+
+    x is reduced in float64, to e**x = 2**m (1 + p) with p of float32 arithmetic, which is small.
+    Where e**x is below 2**-252 it is taken as 0, above 2**254 as infinite.
+    """
+    x = np.minimum(np.maximum(x, -176.0), 177.0)
+    t = x * 1.44269504088896338700e00 + ROUND64
+    m = t.view(np.int64).astype(np.int32)  # its low bits are those of the integer that is nearest
+    r = (x - (t - ROUND64) * LN2).astype(np.float32)
+    p = r + r * r * _polynomial(r, EXP32)
+    half = m >> np.int32(1)  # two factors, since 2**m alone may be out of range
+    first = ((half + np.int32(127)) << np.int32(23)).view(np.float32)
+    second = ((m - half + np.int32(127)) << np.int32(23)).view(np.float32)
+    out: Array = (x0 + x0 * p) * first * second
+    return out
+
+
 def group_of(kind: str, w: Array, dtype: np.dtype[Any]) -> Array:
     """Return the numbers of one step group, (2 or 4, n), made of its words (4, n).
 
@@ -256,15 +275,22 @@ def gaussian_recursion(
 ) -> None:
     """Fill `out` (T+1, n) with y[k+1] = a[k] y[k] + b[k] + c[k] z[k], z standard normal.
 
-    `coefficients` holds the rows a, b, c in the dtype of `out`. With `exponential`, y starts at 0
-    and row k is ``x0 * exp(y[k])``; without, y starts at `x0` and is itself the row.
+    `coefficients`, the rows a, b, c, are float64, and so is y. Where `out` and `x0` are float32,
+    z is drawn in float32 and each row is rounded when it is written, never what the next one is
+    made of. With `exponential`, y starts at 0 and row k is ``x0 * exp(y[k])``; without, y starts
+    at `x0` and is itself the row.
     """
     a, b, c = coefficients
-    y = np.zeros(out.shape[1], out.dtype) if exponential else np.array(x0, out.dtype)
-    out[0] = x0
-    if not len(a):
-        return
-    fill("normal", key, start, 0, slot, out[1:])
-    for k in range(len(a)):
-        y = (a[k] * y + b[k]) + c[k] * out[k + 1]
-        out[k + 1] = x0 * exp(y) if exponential else y
+    y = np.zeros(out.shape[1]) if exponential else np.array(x0, np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        out[0] = x0
+        if not len(a):
+            return
+        fill("normal", key, start, 0, slot, out[1:])
+        single = out.dtype == np.float32
+        for k in range(len(a)):
+            y = (a[k] * y + b[k]) + c[k] * out[k + 1].astype(np.float64)
+            if exponential:
+                out[k + 1] = scaled_exp32(y, x0) if single else x0 * exp(y)
+            else:
+                out[k + 1] = y

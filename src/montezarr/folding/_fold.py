@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from montezarr._checks import value_error
 from montezarr.folding._forest import Bundle, Forest, Key, squeeze
+from montezarr.folding._whole import as_float64
 from montezarr.seeding import BLOCK
 from montezarr.statistics import Sample, Source, Statistic
 
@@ -259,7 +260,7 @@ class Fold:
             parts = []
             for i, masked in zip(column.arrays, column.masked, strict=True):
                 if i not in known:
-                    known[i] = _clean(arrays[i], masked)
+                    known[i] = _clean(arrays[i], masked, column.source.name)
                 parts.append(known[i])
             for group, mask in _groups(codes, arrays[column.arrays[0]].shape, column.only):
                 values = [
@@ -294,7 +295,7 @@ class Fold:
 
     def _codes(self, values: NDArray[Any]) -> NDArray[np.float64]:
         assert self.group is not None
-        codes = values.astype(np.float64)
+        codes = as_float64(values, self.group.masked, "by").copy()
         if self.group.masked is not None:
             codes[values == self.group.masked] = np.nan
         if self.group.codes is not None:
@@ -305,10 +306,12 @@ class Fold:
 _NOTHING_LOST = np.zeros((), bool)
 
 
-def _clean(values: NDArray[Any], masked: float | None) -> tuple[NDArray[np.float64], Any]:
+def _clean(
+    values: NDArray[Any], masked: float | None, name: str
+) -> tuple[NDArray[np.float64], Any]:
     """Return values as float64 with NaN for all that does not count, and where that is."""
     if values.dtype.kind != "f":
-        out = values.astype(np.float64)
+        out = as_float64(values, masked, name)
         if masked is None:
             return out, _NOTHING_LOST
         bad = values == masked

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from montezarr.errors import SamplerError
 from montezarr.folding._fold import Arrays, Fold, Folded, Parts
+from montezarr.folding._whole import as_float64
 from montezarr.sampling import Report, Rows, Sampling, describe_error, private, sample_private
 from montezarr.seeding import BLOCK
 
@@ -122,6 +123,8 @@ def without_paths(arrays: Arrays, masked: list[int]) -> Arrays:
 
 def _without(array: NDArray[Any], paths: list[int]) -> NDArray[np.float64]:
     """Return values with NaN in place of masked paths, whatever was made of them."""
-    out = array.astype(np.float64)
+    drawn = array.copy()
+    drawn[..., paths] = 0  # any number that float64 holds
+    out = as_float64(drawn)
     out[..., paths] = np.nan
     return out

@@ -63,10 +63,11 @@ class ComputedTask:
         for key, value in held:
             graph[key] = value.result() if hasattr(value, "result") else value
         parts, reports = Parts(self.fold, cuts), Report()
+        masked: list[int] = []
         for start, keys in part.chunks:
             with told(start, stop):
                 if self.masks is None:
-                    values, masked = get_sync(graph, keys), []
+                    values = get_sync(graph, keys)
                     arrays = [
                         np.moveaxis(without_mask(value), axis, -1)
                         for value, axis in zip(values, self.axes, strict=True)

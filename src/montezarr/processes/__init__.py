@@ -7,6 +7,7 @@ from montezarr._checks import value_error
 from montezarr.processes._base import (
     HasBound,
     HasDensity,
+    HasDeviation,
     HasLabels,
     HasMean,
     HasProbability,
@@ -48,6 +49,7 @@ __all__ = [
     "GeometricBrownianMotion",
     "HasBound",
     "HasDensity",
+    "HasDeviation",
     "HasLabels",
     "HasMean",
     "HasProbability",

@@ -183,6 +183,17 @@ class HasVariance(Protocol):
 
 
 @runtime_checkable
+class HasDeviation(Protocol):
+    """A process of several variables whose standard deviations are known, roughly at least.
+
+    By them a run in float32 is refused where rounding would swallow its noise.
+    """
+
+    def deviation(self, t: float, x0: Rows) -> Rows:
+        """Return them at the time `t` >= 0, of initial states (variables, n), in that shape."""
+
+
+@runtime_checkable
 class HasDensity(Protocol):
     """A process of real numbers whose transition density is known."""
 

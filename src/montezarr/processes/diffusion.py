@@ -28,7 +28,9 @@ class Diffusion(Process):
 
     The functions get the time and the states of many paths at once and must work on arrays:
     x has shape (n,), or (variables, n) for several variables. They get them by position and for
-    reading alone, and a path may not depend on the ones beside it: `simulate` tries that.
+    reading alone, and a path may not depend on the ones beside it: `simulate` tries that. x is
+    float64, also where paths are simulated in float32: what a function computes in float32 itself
+    is as rough as that.
 
     Parameters
     ----------
@@ -116,10 +118,13 @@ class Diffusion(Process):
         raise value_error("x0", "an initial state, since a Diffusion has no default", None)
 
     def sample(self, draws: Draws, grid: TimeGrid, x0: Rows) -> Rows:
-        """Return paths of the scheme; noise j draws from slot j. See `Process.sample`."""
+        """Return paths of the scheme; noise j draws from slot j. See `Process.sample`.
+
+        The functions get float64 states also where the paths are float32: those are rounded copies.
+        """
         scalar, noises = len(self.names) == 1, self.noises or 1
         shape = (draws.n,) if scalar else (len(self.names), draws.n)
-        x = np.array(np.broadcast_to(x0, shape), draws.dtype)
+        x = np.array(np.broadcast_to(x0, shape), draws.dtype).astype(draws.state_dtype)
         rows = _buffers.empty((len(self.names), grid.T + 1, draws.n), draws.dtype)
         rows[:, 0] = x
         factor = None
@@ -128,7 +133,7 @@ class Diffusion(Process):
         streams = [draws.rows("normal", grid.T, slot) for slot in range(noises)]
         times, steps = grid.times.tolist(), grid.steps.tolist()
         for k in range(grid.T):
-            z = np.stack([next(stream) for stream in streams])
+            z = np.stack([next(stream) for stream in streams]).astype(x.dtype, copy=False)
             if factor is not None:
                 z = np.stack([weighted_sum(row[: i + 1], z[: i + 1]) for i, row in factor])
             dw = z * float(np.sqrt(steps[k]))
@@ -139,10 +144,11 @@ class Diffusion(Process):
                 raise ArgumentValueError(
                     f"scheme: expected a step of shape {shape}, got {following.shape}."
                 )
-            rows[:, k + 1] = following
-            # What a scheme of the user's own does with its states, it does not do with the paths.
-            x = (rows[0, k + 1] if scalar else rows[:, k + 1]).view()
+            # A copy: what a scheme of the user's own does with its states is not done to ours.
+            x = np.array(following, x.dtype)
             x.flags.writeable = False
+            with np.errstate(over="ignore"):  # infinities are a matter of on_nonfinite
+                rows[:, k + 1] = x
         return rows[0] if scalar else rows
 
     def check_trial(self, grid: TimeGrid, rows: Rows) -> None:

@@ -119,10 +119,7 @@ class GeometricBrownianMotion(Process):
         return 1.0
 
     def sample(self, draws: Draws, grid: TimeGrid, x0: Rows) -> Rows:
-        """Return paths of the exact transition; see `Process.sample`.
-
-        The recursion runs in log(X/x0), which stays small, so float32 loses little.
-        """
+        """Return paths of the exact transition; see `Process.sample`."""
         return draws.gaussian_recursion(self._coefficients(grid), x0, exponential=True)
 
     def bound(self, grid: TimeGrid, x0: float) -> float:

@@ -137,6 +137,20 @@ class Heston(Process):
         decay = np.exp(-self.kappa * t)
         return {"s": s * np.exp(self.mu * t), "v": self.theta + (v - self.theta) * decay}
 
+    def deviation(self, t: float, x0: Rows) -> Rows:
+        r"""Return the standard deviations of S_t and V_t, (2, n); see `HasDeviation`.
+
+        That of V is exact (Cox, Ingersoll and Ross 1985, doi:10.2307/1911242, equation 19). That of
+        S is :math:`E[S_t] \sqrt{e^w - 1}` with w the mean of the integral of V, as if the variance
+        did not move: right to first order in w.
+        """
+        s, v = x0
+        decay, gap = np.exp(-self.kappa * t), -np.expm1(-self.kappa * t)
+        integral = self.theta * t + (v - self.theta) * gap / self.kappa
+        variance = (v * decay + self.theta * gap / 2) * self.xi**2 * gap / self.kappa
+        price = s * np.exp(self.mu * t) * np.sqrt(np.expm1(integral))
+        return np.stack(np.broadcast_arrays(price, np.sqrt(variance)))
+
     def _step(
         self, v: Rows, log_s: Rows, normal: Rows, exponential: Rows, normal_s: Rows, dt: float
     ) -> tuple[Rows, Rows]:

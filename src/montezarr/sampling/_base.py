@@ -103,6 +103,9 @@ class Sampling:
         Whether an exception of the sampler goes through as it is, for a debugger, with a note.
     options : dict
         Further keyword arguments for the sampler.
+    format : int
+        Format of the recipe: 1, or where counter draws make float32 states, the newest, unless an
+        older recipe says otherwise; see `montezarr.draws.FORMAT`.
     """
 
     target: Any
@@ -118,6 +121,7 @@ class Sampling:
     own_times: bool = False
     foreground: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
+    format: int = 1
 
     @property
     def name(self) -> str:

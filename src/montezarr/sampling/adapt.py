@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from montezarr._checks import check_array, show, type_error, value_error
+from montezarr.draws import FORMAT
 from montezarr.errors import SamplerError
 from montezarr.grid import TimeGrid
 from montezarr.processes import HasLabels, HasTrial, Process, is_users
@@ -89,11 +90,13 @@ def bind(
     labels: tuple[str | int, ...] | None,
     on_nonfinite: OnNonfinite,
     options: Mapping[str, Any],
+    format: int = FORMAT,
 ) -> Sampling:
     """Return `process` bound to its arguments, its variables as the first path declares them.
 
     `first_x0` are the initial states of the first block where they differ (`per_path`); None where
-    they are lazy and a process does not need them to be bound.
+    they are lazy and a process does not need them to be bound. `format` is that of the recipe which
+    is to be drawn again; where all formats give the same paths it does not count.
 
     Raises
     ------
@@ -115,6 +118,7 @@ def bind(
         x0=None if per_path else own_copy(x0),
         on_nonfinite=on_nonfinite,
         options=own_copy(dict(options)),
+        format=format if kind == "sample" else 1,
     )
     if not isinstance(process, Process):
         _check_options(process, kind, options)
@@ -211,7 +215,7 @@ def _bind_process(
         raise value_error("dtype", f"one of {', '.join(process.dtypes)}", dtype)
     names = process.labels if isinstance(process, HasLabels) else None
     variables = tuple(Variable(name, chosen, names) for name in process.variables)
-    bound = replace(sampling, variables=variables)
+    bound = counter.in_its_format(replace(sampling, variables=variables))
     if not per_path or first_x0 is not None:
         process.check_x0(first_x0 if per_path else sampling.x0, chosen)
     if is_users(process):
@@ -232,7 +236,8 @@ def _bind_counter(sampling: Sampling, dtype: str | None, first_x0: Any) -> Sampl
     if isinstance(names, str) or not isinstance(names, (tuple, list)) or not names:
         raise type_error("process", "variables to be a sequence of names", names)
     variables = tuple(Variable(_variable_name(name), dtype or "float64") for name in names)
-    trial = replace(sampling, variables=variables, x0=_in_order(sampling.x0, names))
+    start = _in_order(sampling.x0, names)
+    trial = counter.in_its_format(replace(sampling, variables=variables, x0=start))
     with no_global_stream(trial):
         rows = first_rows(trial, first_x0, 2)
         count = rows.shape[-1]
@@ -242,7 +247,7 @@ def _bind_counter(sampling: Sampling, dtype: str | None, first_x0: Any) -> Sampl
         check_alone(trial, first_x0)
     if dtype is None and value.dtype.name in DTYPES:
         variables = tuple(Variable(v.name, value.dtype.name) for v in variables)
-    return replace(trial, variables=variables)
+    return counter.in_its_format(replace(trial, variables=variables, format=sampling.format))
 
 
 def _in_order(x0: Any, names: Sequence[str]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -45,6 +46,12 @@ def _is_bounded(process: Process, grid: TimeGrid, reach: float, dtype: str) -> b
     return bool(process.bound(grid, reach) < float(np.finfo(dtype).max))
 
 
+def in_its_format(sampling: Sampling) -> Sampling:
+    """Return a bound sampler in the oldest format that gives its paths; see `recipe.FORMATS`."""
+    is_single = sampling.kind == "sample" and sampling.dtype == np.float32
+    return sampling if is_single else replace(sampling, format=1)
+
+
 def state(sampling: Sampling, x0: Any) -> Rows:
     """Return the initial state as the array that `sample` gets."""
     value = sampling.x0 if x0 is None else x0
@@ -58,7 +65,9 @@ def state(sampling: Sampling, x0: Any) -> Rows:
 def raw(sampling: Sampling, start: int, stop: int, x0: Any) -> NDArray[Any]:
     """Return what the sampler itself returns for paths start ... stop-1."""
     precision = "float32" if sampling.dtype == np.float32 else "float64"
-    draws = Draws(sampling.seed.philox_key(), start, stop - start, precision)
+    draws = Draws(
+        sampling.seed.philox_key(), start, stop - start, precision, format=sampling.format
+    )
     initial = state(sampling, x0)
     value = sampling.target.sample(draws, sampling.grid, initial, **sampling.options)
     return plain_array("sample", value)

@@ -12,6 +12,7 @@ import xarray as xr
 from montezarr._checks import show
 from montezarr.dataset import ATTRIBUTE
 from montezarr.lazy import show_bytes
+from montezarr.recipe import format_note
 from montezarr.store._extend import ledger_of
 from montezarr.store._open import open_store
 from montezarr.store._where import COMPLETE, INCOMPLETE, place_of
@@ -63,6 +64,8 @@ class Info:
         Paths that failed and were masked.
     damaged : int
         Lines of the journal that cannot be read.
+    format_note : str
+        What a recipe of an old format costs; empty for a new one.
     """
 
     path: str
@@ -87,6 +90,7 @@ class Info:
     environments: tuple[Mapping[str, Any], ...] = ()
     masked: int = 0
     damaged: int = 0
+    format_note: str = ""
 
     @property
     def is_complete(self) -> bool:
@@ -112,6 +116,8 @@ class Info:
     def _lines(self) -> Iterator[tuple[str, str]]:
         yield "process", _process(self.process) + (" (own code)" if self.own_code else "")
         yield "run", f"seed {_seed(self.seed)}, x0 {_text(self.x0)}, {self.sampler}"
+        if self.format_note:
+            yield "format", self.format_note
         start = f", from path {self.first_path:,} on" if self.first_path else ""
         less = f"; {self.readable:,} can be read" if self.readable < self.committed else ""
         yield "paths", f"{self.committed:,} of {self.target:,}{start}{less}"
@@ -188,6 +194,7 @@ def _of_ledger(place: Place, ledger: Ledger) -> Info:
         seed=recipe["seed"],
         x0=recipe["x0"],
         sampler=str(recipe["sampler"]),
+        format_note=format_note(recipe),
         own_code="code" in recipe,
         derived=manifest.values is not None,
         committed=ledger.committed,
@@ -221,6 +228,7 @@ def _of_dataset(path: str, ds: xr.Dataset) -> Info:
         seed=recipe["seed"],
         x0=recipe["x0"],
         sampler=str(recipe["sampler"]),
+        format_note=format_note(recipe),
         own_code="code" in recipe,
         derived=False,
         committed=n_paths,

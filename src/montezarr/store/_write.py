@@ -199,10 +199,14 @@ def check_same(ledger: Ledger, manifest: Manifest, target: int, place: Place) ->
     """
     differing = ledger.manifest.differences(manifest)
     if differing:
+        is_older = [name for name, _, _ in differing] == ["format"]
+        remedy = "Choose another path"
+        if is_older:
+            remedy += f", or go on with what it holds: montezarr.extend(path, {target})"
         raise StoreMismatchError(
             f"path: expected a store of the same recipe, got another in {place}:"
             f"{lines_of_differences(differing)}"
-            "\n  Choose another path."
+            f"\n  {remedy}."
         )
     if ledger.target != target:
         raise StoreMismatchError(
