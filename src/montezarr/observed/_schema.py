@@ -95,6 +95,7 @@ class Schema:
             labels=labels_of(variable.attrs),
             units=None if units is None else str(units),
             long_name=None if long_name is None else str(long_name),
+            is_boolean=variable.dtype.kind == "b",
         )
 
 

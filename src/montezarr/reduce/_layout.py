@@ -73,6 +73,25 @@ class Layout:
             ds[f"{self.by.name}_ungrouped"] = ((), count, attrs)
         return ds
 
+    def hits(self, folded: Folded) -> dict[str, tuple[NDArray[Any], NDArray[Any]]]:
+        """Return hits and trials of the results that are shares, in the shape of the results."""
+        totals = self.fold.totals(folded)
+        found: dict[str, list[NDArray[Any]]] = {}
+        for position, column in enumerate(self.fold.columns):
+            shape = self.dims[position][1]
+            for group in self._groups(totals):
+                states = totals.get((position, group)) or self.fold.nothing(column)
+                for statistic, state in zip(column.statistics, states, strict=True):
+                    for name, pair in statistic.hits(state, column.source).items():
+                        both = np.stack(np.broadcast_arrays(*pair)).astype(np.float64)
+                        both = both.reshape((2, *shape, *both.shape[2:]))
+                        found.setdefault(_full(column.source, name), []).append(both)
+        grouped = self.by is not None
+        return {
+            name: tuple(np.stack(parts, axis=1) if grouped else parts[0])  # type: ignore[misc]
+            for name, parts in found.items()
+        }
+
     def identity(self) -> dict[str, Any]:
         """Return as JSON what determines the results beside the values."""
         statistics = []

@@ -41,6 +41,8 @@ class Source:
         Its units.
     long_name : str or None
         What it is called in pictures and tables, where that is not its name.
+    is_boolean : bool
+        Whether its values are True and False, as 1 and 0: then a mean is a share.
 
     Examples
     --------
@@ -56,6 +58,7 @@ class Source:
     labels: tuple[tuple[int, str], ...] | None = None
     units: str | None = None
     long_name: str | None = None
+    is_boolean: bool = False
 
 
 class Sample:
@@ -239,6 +242,15 @@ class Statistic(ABC):
         """Return whether coordinates of the results are known only from the values."""
         return False
 
+    @property
+    def is_one_pass(self) -> bool:
+        """Whether `finalize` has the last word: `again` never asks for one more pass.
+
+        By default that is so where `again` is not overridden. Others are for `reduce` alone: a
+        stream, lazy results and statistics in a store see the paths once, and refuse them.
+        """
+        return type(self).again is Statistic.again
+
     def bytes_for(self, cells: int) -> int:
         """Return the bytes by which a state grows with the values, roughly, for `plan`."""
         return 0
@@ -261,6 +273,15 @@ class Statistic(ABC):
 
         The arrays of the state come without their axis of blocks, unless it is order-free.
         """
+
+    def hits(self, state: Any, source: Source) -> dict[str, tuple[Any, Any]]:
+        """Return, of each result that is a share of trials, the numbers of hits and of trials.
+
+        Confidence sequences of shares are exact where these are known, and no share is believed
+        before there is a hit and a miss. Arrays are as those of the result; NaN hits stand for a
+        cell that is no share.
+        """
+        return {}
 
     def again(self, state: Any, source: Source) -> Statistic | None:
         """Return what is to be folded in one more pass over the same paths, or None.

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+SAME = 1e-9
+"""Relative difference up to which two sums of the same values are equal, but for rounding."""
+
 
 class CentralSums(NamedTuple):
     """The state of moments.
@@ -80,3 +83,21 @@ def mean_of(state: CentralSums) -> Array:
 def standard_error_of(state: CentralSums) -> Array:
     r"""Return the standard error of the mean, :math:`s/\sqrt n`; NaN for fewer than two values."""
     return np.sqrt(variance_of(state) / np.maximum(state.n, 1))
+
+
+def ones_of(state: CentralSums, is_boolean: bool) -> Array:
+    r"""Return how many values are 1, where all of a variable are 0 or 1; NaN elsewhere.
+
+    Booleans are by their type. Of other numbers, :math:`\sum x^2 = \sum x` shows it, which is
+    :math:`\sum (x - \bar x)^2 = k (1 - k/n)` for k ones; all cells have to, and both values have to
+    be there. Values that are all 0 may be anything: a payoff that has not been seen yet.
+    """
+    n, mean = state.n, np.clip(state.mean, 0.0, 1.0)
+    ones = np.rint(n * mean)
+    if not is_boolean:
+        square = ones * (1.0 - ones / np.maximum(n, 1))
+        is_share = (mean == state.mean) & (np.abs(n * mean - ones) <= SAME * n)
+        is_share &= np.abs(state.sums[0] - square) <= SAME * square
+        if not (is_share.all() and (square > 0).any()):
+            return np.full(ones.shape, np.nan)
+    return np.where(n > 0, ones, np.nan)

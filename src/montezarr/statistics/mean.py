@@ -9,7 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montezarr.statistics._base import Estimate, Sample, Source, Statistic
-from montezarr.statistics._moments import CentralSums, mean_of, merge_sums, standard_error_of
+from montezarr.statistics._moments import (
+    CentralSums,
+    mean_of,
+    merge_sums,
+    ones_of,
+    standard_error_of,
+)
 
 
 @final
@@ -49,6 +55,10 @@ class Mean(Statistic):
             "mean": Estimate(mean_of(state), attrs={"cell_methods": "path: mean"}),
             "mean_se": Estimate(standard_error_of(state)),
         }
+
+    def hits(self, state: CentralSums, source: Source) -> dict[str, tuple[Any, Any]]:
+        """Return the numbers of ones and of values, where these are 0 and 1 alone."""
+        return {"mean": (ones_of(state, source.is_boolean), state.n)}
 
     def reference(self, values: NDArray[np.float64], source: Source) -> dict[str, Any]:
         """Return the same by NumPy."""

@@ -87,6 +87,11 @@ class Quantile(Statistic):
         return cls(), cls(0.5, relative_error=0.05), cls((0.0, 0.01, 1.0), exact=True)
 
     @property
+    def is_one_pass(self) -> bool:
+        """Whether one pass is enough; see `Statistic.is_one_pass`."""
+        return not self.exact
+
+    @property
     def bits(self) -> int:
         """Bits of the mantissa that tell the bins of an octave apart."""
         return bits_of(self.relative_error)
