@@ -8,6 +8,7 @@ __all__ = [
     "ArgumentTypeError",
     "ArgumentValueError",
     "ConfigError",
+    "HeavyTailWarning",
     "MaskedPathsWarning",
     "MemoryBudgetError",
     "MissingDependencyError",
@@ -145,6 +146,54 @@ class MaskedPathsWarning(MontezarrWarning):
             f" {listed}{more}. The first: {self.reason.rstrip('.')}. They are NaN, or in integer"
             " variables the number in their attribute masked_value, which a mean would count. If"
             " failing depends on the path, averages over the rest are biased towards the survivors."
+        )
+
+
+class HeavyTailWarning(MontezarrWarning):
+    """Estimates that a few values carry: neither they nor their standard errors are to be trusted.
+
+    A mean needs a finite variance, a variance finite fourth powers, a skewness finite sixth ones.
+    Whether it is so shows in how heavy the tail of the largest values is, its Pareto index, and in
+    how much the largest one alone makes up. Estimates of other samples may be far away, and most
+    samples are below what they estimate, with too small an error at once.
+
+    Attributes
+    ----------
+    estimates : dict of str to (float, float)
+        By name, the largest share that one term has in the sum that the error is made of, and the
+        Pareto index k-hat of what is averaged, of the cell where they are largest: above 0.5 its
+        variance is infinite, from 1 on its mean. NaN where too few values are known.
+    n_paths : int
+        Number of paths.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> import montezarr as mz
+    >>> cauchy = np.random.default_rng(1).standard_cauchy(50_000)
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     found = mz.reduce(xr.DataArray(cauchy, dims="path", name="x"), ["mean", "median"])
+    >>> list(caught[0].message.estimates)
+    ['x_mean']
+    """
+
+    def __init__(self, estimates: dict[str, tuple[float, float]], n_paths: int):
+        super().__init__(estimates, n_paths)
+        self.estimates, self.n_paths = dict(estimates), n_paths
+
+    def __str__(self) -> str:
+        listed = []
+        for name, (share, index) in self.estimates.items():
+            facts = [f"one term is {share:.0%} of the sum that its error comes from"]
+            facts += [f"Pareto k-hat {index:.2g}"] if index > 0 else []
+            listed.append(f"{name} ({', '.join(facts)})")
+        return (
+            f"{'; '.join(listed)}: not to be trusted, nor are standard errors and intervals. Tails"
+            f" are so heavy that few of {self.n_paths:,} paths decide. Take quantiles, or what is"
+            " made of a logarithm or of clipped values, or many more paths."
         )
 
 

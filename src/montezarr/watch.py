@@ -295,8 +295,8 @@ def intervals_of(ds: xr.Dataset, name: str) -> Intervals | None:
         return None
     value, error = ds[name].values, ds[f"{name}_se"].values
     if f"{name}_low" in ds and f"{name}_high" in ds:
-        ends = (ds[f"{name}_{end}"].values for end in ("low", "high"))
-        return Intervals(error, *ends, np.zeros(np.shape(value), np.bool_))
+        low, high = ds[f"{name}_low"].values, ds[f"{name}_high"].values
+        return Intervals(error, low, high, np.zeros(np.shape(value), np.bool_))
     with np.errstate(over="ignore", invalid="ignore"):
         half = INTERVAL * error
         low, high, is_around = value - half, value + half, np.ones(np.shape(value), np.bool_)

@@ -189,6 +189,8 @@ class Statistic(ABC):
         The axis that a statistic takes as a whole: the first one of the values then.
     order : int
         Highest power of `Sample.central` that it uses.
+    has_tails : bool
+        Whether `powers` tells of results that heavy tails spoil: then tails are kept.
     tolerance : float
         How far `finalize` may be from `reference`, relative to the largest entry of a cell.
     without_error : tuple of str
@@ -210,6 +212,7 @@ class Statistic(ABC):
     order_free: ClassVar[bool] = False
     along: ClassVar[Along | None] = None
     order: ClassVar[int] = 0
+    has_tails: ClassVar[bool] = False
     tolerance: ClassVar[float] = 1e-12
     without_error: ClassVar[tuple[str, ...]] = ()
 
@@ -280,6 +283,16 @@ class Statistic(ABC):
         Confidence sequences of shares are exact where these are known, and no share is believed
         before there is a hit and a miss. Arrays are as those of the result; NaN hits stand for a
         cell that is no share.
+        """
+        return {}
+
+    def powers(self, state: Any, source: Source) -> dict[str, tuple[int, Any, Any, Any]]:
+        r"""Return q, n, mean and :math:`\sum |x - \bar x|^{2q}` of results that average powers.
+
+        A mean has q = 1, a variance 2, a skewness 3: such a result is not to be trusted, nor its
+        error, where a few values make up most of that sum; see `montezarr.HeavyTailWarning`.
+        Arrays are of the cells, of statistics along an axis those along it too; NaN sums stand for
+        values without tails, such as zeros and ones, and for sums that are not known.
         """
         return {}
 

@@ -94,6 +94,31 @@ def central_sums(values, count, mean, sums):
 
 
 @compile_loops
+def extremes(values, low, high):
+    """Put the smallest and the largest of rows (m, n) among those in `low` and `high`, sorted."""
+    last = low.shape[1] - 1
+    for i in range(values.shape[0]):
+        x, below, above = values[i], low[i], high[i]
+        smallest, largest = above[0], below[last]
+        for j in range(x.size):
+            v = x[j]
+            if v > smallest:  # False of NaN
+                k = 0
+                while k < last and above[k + 1] < v:
+                    above[k] = above[k + 1]
+                    k += 1
+                above[k] = v
+                smallest = above[0]
+            if v < largest:
+                k = last
+                while k > 0 and below[k - 1] > v:
+                    below[k] = below[k - 1]
+                    k -= 1
+                below[k] = v
+                largest = below[last]
+
+
+@compile_loops
 def extent(values, low, high, near):
     """Widen the extremes of rows (cells, n), and those of all numbers on either side of 0."""
     below, above = near[0], near[1]

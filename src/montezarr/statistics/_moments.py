@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import comb
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,3 +101,9 @@ def ones_of(state: CentralSums, is_boolean: bool) -> Array:
         if not (is_share.all() and (square > 0).any()):
             return np.full(ones.shape, np.nan)
     return np.where(n > 0, ones, np.nan)
+
+
+def powers_of(state: CentralSums, q: int, is_boolean: bool) -> tuple[int, Any, Array, Array]:
+    """Return what `Statistic.powers` does; NaN sums for zeros and ones, which have no tails."""
+    is_share = np.isfinite(ones_of(state, is_boolean))
+    return q, state.n, state.mean, np.where(is_share, np.nan, state.sums[2 * q - 2])

@@ -14,6 +14,7 @@ from montezarr.statistics._moments import (
     mean_of,
     merge_sums,
     ones_of,
+    powers_of,
     standard_error_of,
 )
 
@@ -40,6 +41,7 @@ class Mean(Statistic):
 
     State: ClassVar[type] = CentralSums
     order: ClassVar[int] = 2
+    has_tails: ClassVar[bool] = True
 
     def chunk(self, sample: Sample) -> CentralSums:
         """Return the sums of each block."""
@@ -59,6 +61,10 @@ class Mean(Statistic):
     def hits(self, state: CentralSums, source: Source) -> dict[str, tuple[Any, Any]]:
         """Return the numbers of ones and of values, where these are 0 and 1 alone."""
         return {"mean": (ones_of(state, source.is_boolean), state.n)}
+
+    def powers(self, state: CentralSums, source: Source) -> dict[str, tuple[int, Any, Any, Any]]:
+        """Return what tells of heavy tails; see `Statistic.powers`."""
+        return {"mean": powers_of(state, 1, source.is_boolean)}
 
     def reference(self, values: NDArray[np.float64], source: Source) -> dict[str, Any]:
         """Return the same by NumPy."""

@@ -143,7 +143,11 @@ class Run:
         return Snapshot(
             paths=folded.paths,
             # Of a small group the number of all paths would make it far too narrow.
-            dataset=ds if self.layout.by is not None else with_sequences(ds, folded.paths, hits),
+            dataset=(
+                ds
+                if self.layout.by is not None
+                else with_sequences(ds, folded.paths, hits, self.layout.shares(folded))
+            ),
             seconds=seconds,
             paths_per_second=rate,
             paths_needed=left,

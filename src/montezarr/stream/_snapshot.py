@@ -17,6 +17,12 @@ from montezarr.statistics._binomial import ALPHA, WIDTH, binomial_sequence
 from montezarr.stream._shown import as_card, as_text
 from montezarr.stream._state import save
 
+CARRIES = 0.1
+"""Share of the largest term in a sum of squares from which on the sequence of a mean says nothing.
+
+Of a rare payoff that are ten hits, of values with a finite variance far less after the first paths.
+"""
+
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Snapshot:
@@ -34,7 +40,8 @@ class Snapshot:
         error its 95 % confidence sequence, ``<name>_cs_low`` and ``<name>_cs_high``; not of groups,
         whose numbers of paths differ. That of a share (`Exceedance`, `Proportion`, the mean of
         booleans, or of numbers that are 0 and 1) is exact, however rare its hits; others are for
-        large numbers of paths, and reach from -inf to inf while all values are the same.
+        large numbers of paths, and reach from -inf to inf while all values are the same, or a mean
+        rests on a few of them.
     seconds : float
         Time since the stream began, in this process.
     paths_per_second : float
@@ -117,14 +124,18 @@ def half_width(paths: int, alpha: float = ALPHA) -> float:
 
 
 def with_sequences(
-    ds: xr.Dataset, paths: int, hits: Mapping[str, tuple[Any, Any]] | None = None
+    ds: xr.Dataset,
+    paths: int,
+    hits: Mapping[str, tuple[Any, Any]] | None = None,
+    shares: Mapping[str, Any] | None = None,
 ) -> xr.Dataset:
     """Return results with the confidence sequences of all estimates that have a standard error.
 
     Of shares whose hits are known they are exact, see `binomial_sequence`. The theorem for others
     is about means, and holds for what is one for large numbers: each estimate here is the mean of
-    its influence function. It says nothing of values that have all been the same: these have the
-    ends -inf and inf. Of `paths`, the values that are not finite do not count.
+    its influence function. It says nothing of values that have all been the same, nor of a mean
+    while the largest of them makes up more than `CARRIES` of the sum of squares, by `shares`: these
+    have the ends -inf and inf. Of `paths`, the values that are not finite do not count.
     """
     lost = [int(v.max()) for name, v in ds.data_vars.items() if str(name).endswith("_nonfinite")]
     counted = paths - max(lost, default=0)
@@ -135,7 +146,9 @@ def with_sequences(
             continue
         value, error = estimate.variable, ds[f"{name}_se"].variable
         with np.errstate(over="ignore", invalid="ignore"):
-            half = (width * error).where(error != 0, np.where(np.isnan(value), np.nan, np.inf))
+            is_carried = np.greater((shares or {}).get(str(name), 0.0), CARRIES)
+            nothing = np.where(np.isnan(value), np.nan, np.inf)
+            half = (width * error).where((error != 0) & ~is_carried, nothing)
             low, high = value - half, value + half
         if name in (hits or {}):
             exact = binomial_sequence(*hits[str(name)])  # type: ignore[index]

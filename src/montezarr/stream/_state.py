@@ -29,7 +29,7 @@ def save(path: Path, header: Mapping[str, Any], folded: Folded) -> None:
     file = temporary.open("xb")
     try:
         with file:
-            file.write(dump_states({"format": STATE_FORMAT, **header}, folded))
+            file.write(dump_states({"format": STATE_FORMAT, **header}, folded, with_tails=True))
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
