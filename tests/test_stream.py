@@ -231,9 +231,13 @@ def test_a_standard_error_of_zero_is_not_believed():
     never = mz.Exceedance(level=1e9)
     rule = mz.StandardError(abs=0.1) | mz.Paths(20_000)
     assert last_of(mz.stream(payoff(), never, rule)).stopped == "20,000 paths"
-    # Among others it is taken for that of a constant, such as a start that all paths share.
-    both = mz.Exceedance(level=(100.0, 1e9))
-    assert last_of(mz.stream(payoff(), both, rule)).stopped.startswith("standard errors")
+    # Whatever stands beside it.
+    for beside in (
+        mz.Exceedance(level=(10.0, 1e9)),
+        mz.Exceedance(level=(10.0, -1.0)),
+        ["mean", never],
+    ):
+        assert last_of(mz.stream(payoff(), beside, rule)).stopped == "20,000 paths"
     whole = mz.simulate(mz.BrownianMotion(), n_paths=None, T=3, seed=1)
     assert last_of(mz.stream(whole, "mean", mz.StandardError(abs=0.5))).paths == 4096
 

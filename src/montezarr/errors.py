@@ -9,6 +9,7 @@ __all__ = [
     "ArgumentValueError",
     "CommonNoiseWarning",
     "ConfigError",
+    "HeavyTailWarning",
     "MaskedPathsWarning",
     "MemoryBudgetError",
     "MissingDependencyError",
@@ -170,6 +171,54 @@ class CommonNoiseWarning(MontezarrWarning):
     >>> two = mz.simulate(gbm, n_paths=5000, T=1, x0=50.0, seed=42, stream="stock 2")
     >>> found = mz.reduce(one.x + two.x, "std")  # independent, and no warning
     """
+
+
+class HeavyTailWarning(MontezarrWarning):
+    """Estimates that a few values carry: neither they nor their standard errors are to be trusted.
+
+    A mean needs a finite variance, a variance finite fourth powers, a skewness finite sixth ones.
+    Whether it is so shows in how heavy the tail of the largest values is, its Pareto index, and in
+    how much the largest one alone makes up. Estimates of other samples may be far away, and most
+    samples are below what they estimate, with too small an error at once.
+
+    Attributes
+    ----------
+    estimates : dict of str to (float, float)
+        By name, the largest share that one term has in the sum that the error is made of, and the
+        Pareto index k-hat of what is averaged, of the cell where they are largest: above 0.5 its
+        variance is infinite, from 1 on its mean. NaN where too few values are known.
+    n_paths : int
+        Number of paths.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> import montezarr as mz
+    >>> cauchy = np.random.default_rng(1).standard_cauchy(50_000)
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     found = mz.reduce(xr.DataArray(cauchy, dims="path", name="x"), ["mean", "median"])
+    >>> list(caught[0].message.estimates)
+    ['x_mean']
+    """
+
+    def __init__(self, estimates: dict[str, tuple[float, float]], n_paths: int):
+        super().__init__(estimates, n_paths)
+        self.estimates, self.n_paths = dict(estimates), n_paths
+
+    def __str__(self) -> str:
+        listed = []
+        for name, (share, index) in self.estimates.items():
+            facts = [f"one term is {share:.0%} of the sum that its error comes from"]
+            facts += [f"Pareto k-hat {index:.2g}"] if index > 0 else []
+            listed.append(f"{name} ({', '.join(facts)})")
+        return (
+            f"{'; '.join(listed)}: not to be trusted, nor are standard errors and intervals. Tails"
+            f" are so heavy that few of {self.n_paths:,} paths decide. Take quantiles, or what is"
+            " made of a logarithm or of clipped values, or many more paths."
+        )
 
 
 class ConfigError(MontezarrError, ValueError):

@@ -43,6 +43,11 @@ class Tally:
         self.masked.update(report.masked)
         self.retried.update(report.retried)
 
+    def join(self, other: Tally) -> None:
+        """Count what another one did."""
+        self.masked.update(other.masked)
+        self.retried.update(other.retried)
+
     def warn(self, n_paths: int, stacklevel: int = 3) -> None:
         """Say what happened, where anything did."""
         if self.masked:

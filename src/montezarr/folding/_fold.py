@@ -14,6 +14,14 @@ from montezarr.folding._forest import Bundle, Forest, Key, squeeze
 from montezarr.folding._whole import as_float64
 from montezarr.seeding import BLOCK
 from montezarr.statistics import Sample, Source, Statistic
+from montezarr.statistics._tails import (
+    MOST_ROWS,
+    Tails,
+    merge_tails,
+    rows_of,
+    tail_bytes,
+    tails_of,
+)
 
 NO_GROUP: Key = (-1, None)
 """Under which the values that belong to no group are counted."""
@@ -62,6 +70,11 @@ class Column:
         return max((statistic.order for statistic in self.statistics), default=0)
 
     @property
+    def has_tails(self) -> bool:
+        """Whether the tails of the values are kept beside the states."""
+        return any(statistic.has_tails for statistic in self.statistics)
+
+    @property
     def in_order(self) -> tuple[Statistic, ...]:
         """The statistics whose states are merged along the tree of blocks."""
         return tuple(statistic for statistic in self.statistics if not statistic.order_free)
@@ -102,6 +115,9 @@ class Folded:
         By column and group, those that may be merged in any order.
     lost : dict
         By column and group, the number of values that are not finite, (cells,).
+    tails : dict
+        By column and group, the largest and smallest values, where a statistic has to know them;
+        missing where the states of some paths came without, as those of earlier versions do.
     pieces : dict of int to list of Piece
         By block, the values of blocks of which not all paths are there yet.
     paths : int
@@ -110,12 +126,13 @@ class Folded:
         Whether a copy has the same arrays, which must not change then.
     """
 
-    __slots__ = ("forest", "is_shared", "lost", "paths", "pieces", "states")
+    __slots__ = ("forest", "is_shared", "lost", "paths", "pieces", "states", "tails")
 
     def __init__(self) -> None:
         self.forest = Forest()
         self.states: dict[Key, tuple[Any, ...]] = {}
         self.lost: dict[Key, NDArray[np.int64]] = {}
+        self.tails: dict[Key, Tails] = {}
         self.pieces: dict[int, list[Piece]] = {}
         self.paths = 0
         self.is_shared = False
@@ -125,6 +142,7 @@ class Folded:
         out = Folded()
         out.forest.nodes = dict(self.forest.nodes)
         out.states, out.lost = dict(self.states), dict(self.lost)
+        out.tails = dict(self.tails)
         out.pieces = {block: list(pieces) for block, pieces in self.pieces.items()}
         out.paths = self.paths
         out.is_shared = self.is_shared = True
@@ -172,6 +190,7 @@ class Fold:
                 is_shared = folded.is_shared
                 states = tuple(k.merge(a, b) if is_shared else k.absorb(a, b) for k, a, b in pairs)
             folded.states[key] = states
+        _join_tails(folded, other)
         for key, count in other.lost.items():
             folded.lost[key] = folded.lost[key] + count if key in folded.lost else count
         _check_groups(len(folded.lost) // max(1, len(self.columns)))
@@ -219,6 +238,11 @@ class Fold:
             state if statistic.order_free else squeeze(state)
             for statistic, state in zip(column.statistics, states, strict=True)
         ]
+
+    def tail_bytes(self, column: Column) -> int:
+        """Return the bytes of the tails that are kept of a column."""
+        rows = column.cells * (1 if column.axis is None else self.axis_length(column))
+        return tail_bytes(rows) if column.has_tails else 0
 
     def axis_length(self, column: Column) -> int:
         """Return the length of the axis that the statistics of a column take as a whole."""
@@ -289,6 +313,9 @@ class Fold:
             pairs = zip(kinds, mine, strict=True)
             states = tuple(kind.update(state, sample) for kind, state in pairs)
         folded.states[key] = states
+        is_known = key in folded.tails or key not in folded.lost
+        if column.has_tails and is_known and rows_of(sample) <= MOST_ROWS:
+            folded.tails[key] = tails_of(sample, folded.tails.get(key))
         count = _lost(column, lost)
         folded.lost[key] = folded.lost[key] + count if key in folded.lost else count
         return tuple(kind.chunk(sample) for kind in column.in_order)
@@ -301,6 +328,17 @@ class Fold:
         if self.group.codes is not None:
             codes[~np.isin(codes, self.group.codes)] = np.nan
         return codes
+
+
+def _join_tails(folded: Folded, other: Folded) -> None:
+    """Add the tails of other paths; those of a column are known if all its paths have them."""
+    for key in other.lost:
+        if key not in other.tails:
+            folded.tails.pop(key, None)
+        elif key not in folded.lost:
+            folded.tails[key] = other.tails[key]
+        elif key in folded.tails:
+            folded.tails[key] = merge_tails(folded.tails[key], other.tails[key])
 
 
 _NOTHING_LOST = np.zeros((), bool)

@@ -11,15 +11,17 @@ import numpy as np
 
 from montezarr.folding._fold import Fold, Folded
 from montezarr.statistics import Statistic
+from montezarr.statistics._tails import Tails
 
 Content = tuple[dict[str, Any], dict[str, Any]]
 """What is known of states, as JSON, and their arrays by name."""
 
 
-def dump_states(header: Mapping[str, Any], folded: Folded) -> bytes:
+def dump_states(header: Mapping[str, Any], folded: Folded, with_tails: bool = False) -> bytes:
     """Return states, and what they are of, as the bytes of an npz file.
 
-    Parts of a block that are not folded yet are left out.
+    Parts of a block that are not folded yet are left out; and tails, unless they are asked for: a
+    store has the bytes that earlier versions gave it.
     """
     arrays: dict[str, Any] = {}
     entries: list[dict[str, Any]] = []
@@ -41,6 +43,8 @@ def dump_states(header: Mapping[str, Any], folded: Folded) -> bytes:
             put("tree", key, states, list(node))
     for key, states in sorted(folded.states.items(), key=_place):
         put("any", key, states)
+    for key, tails in sorted(folded.tails.items(), key=_place) if with_tails else ():
+        put("tails", key, (tails,))
     for key, count in sorted(folded.lost.items(), key=_place):
         name = f"a{len(arrays)}"
         arrays[name] = count
@@ -72,6 +76,10 @@ def restore_states(content: Content, fold: Fold) -> Folded:
         column = fold.columns[key[0]] if key[0] >= 0 else None
         if entry["kind"] == "lost":
             folded.lost[key] = arrays[entry["states"]]
+            continue
+        if entry["kind"] == "tails":
+            (fields,) = entry["states"]
+            folded.tails[key] = Tails(**{name: arrays[place] for name, place in fields.items()})
             continue
         assert column is not None
         kinds: tuple[Statistic, ...] = (

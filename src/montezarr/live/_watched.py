@@ -9,6 +9,7 @@ from montezarr._html import duration
 from montezarr.plot import Trace
 from montezarr.stream import Snapshot
 from montezarr.stream._run import Run
+from montezarr.watch import intervals_of
 
 
 @final
@@ -50,15 +51,18 @@ class Watched:
         self.last = snapshot
 
     def estimate(self) -> str:
-        """Return the result with its standard error and confidence sequence."""
+        """Return the result with its standard error or interval, and confidence sequence."""
         if self.name is None or self.last is None:
             return ""
-        value, error, low, high = (
-            self.last.dataset[f"{self.name}{end}"].item() if f"{self.name}{end}" in
-            self.last.dataset else None for end in ("", "_se", "_cs_low", "_cs_high")
-        )  # fmt: skip
+        ds = self.last.dataset
+        intervals = intervals_of(ds, self.name)
+        assert intervals is not None  # what is shown has a standard error
+        low, high = (
+            ds[f"{self.name}{end}"].item() if f"{self.name}{end}" in ds else None
+            for end in ("_cs_low", "_cs_high")
+        )
         around = "" if low is None else f", within [{low:.6g}, {high:.6g}] at 95 % at any time"
-        return f"{self.name} = {value:.6g} ± {error:.2g}{around}"
+        return f"{self.name} = {ds[self.name].item():.6g} {intervals.text(())}{around}"
 
     def speed(self) -> str:
         """Return paths, seconds and speed."""

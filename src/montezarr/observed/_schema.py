@@ -105,6 +105,7 @@ class Schema:
             labels=variable.labels,
             units=None if units is None else str(units),
             long_name=None if long_name is None else str(long_name),
+            is_boolean=variable.dtype.kind == "b",
             **self.times_of(variable),
         )
 

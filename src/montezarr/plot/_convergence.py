@@ -20,7 +20,6 @@ from montezarr.plot._figure import (
     shade,
 )
 from montezarr.plot._trace import Trace
-from montezarr.statistics._base import INTERVAL
 from montezarr.stream import Snapshot, Stream
 
 SETTLED = 4
@@ -39,7 +38,8 @@ def convergence(
 ) -> Any:
     """Draw an estimate against the number of paths, with the 95 % interval and sequence.
 
-    The darker band is the interval of that number of paths alone, estimate ± 1.96 standard errors;
+    The darker band is the interval of that number of paths alone, that of the statistic where it
+    has one, estimate ± 1.96 standard errors else;
     the lighter one the confidence sequence, which holds at all numbers of paths at once and so
     also for whoever looks and stops when they like; see `montezarr.Snapshot`.
 
@@ -93,15 +93,15 @@ def convergence(
 
 def draw(ax: Any, trace: Trace, name: str, target: float | None = None) -> None:
     """Draw the bands, the estimate, and the target over them."""
-    paths, estimate, error = trace.paths, trace.estimate(name), trace.se(name)
+    paths, estimate = trace.paths, trace.estimate(name)
     low, high = trace.cs_low(name), trace.cs_high(name)
     # Colours in the legend are those that are seen: bands are opaque, the wider one lies below.
     ax.fill_between(
         paths, low, high, color=shade(0.16), linewidth=0, label="95% confidence sequence"
     )
     ax.fill_between(
-        paths, estimate - INTERVAL * error, estimate + INTERVAL * error, color=shade(0.42),
-        linewidth=0, label="95% interval",
+        paths, trace.low(name), trace.high(name), color=shade(0.42), linewidth=0,
+        label="95% interval",
     )  # fmt: skip
     marker = "o" if len(paths) == 1 else None
     ax.plot(paths, estimate, color=BLUE, linewidth=2.0, marker=marker, label="estimate")

@@ -9,15 +9,16 @@ from numpy.typing import NDArray
 
 from montezarr._checks import type_error, value_error
 from montezarr.stream import Snapshot
+from montezarr.watch import intervals_of
 
-FIELDS = ("estimate", "se", "cs_low", "cs_high")
+FIELDS = ("estimate", "se", "cs_low", "cs_high", "low", "high")
 
 
 @final
 class Trace:
-    """Path counts, estimates, standard errors and confidence sequences of a stream's snapshots.
+    """Path counts, estimates, standard errors, intervals and sequences of a stream's snapshots.
 
-    It keeps five numbers of each snapshot and result, and not the snapshots. Results are those of
+    It keeps seven numbers of each snapshot and result, and not the snapshots. Results are those of
     one number each with a standard error; what has a time, or another dimension, is left out.
 
     Attributes
@@ -75,7 +76,9 @@ class Trace:
         for name in self.names:
             keys = (name, f"{name}_se", f"{name}_cs_low", f"{name}_cs_high")
             row = tuple(float(ds[key]) if key in ds else np.nan for key in keys)
-            self._values[name].append(row)
+            found = intervals_of(ds, name)
+            assert found is not None  # a result without an error is not among the names
+            self._values[name].append((*row, float(found.low), float(found.high)))
         self._paths.append(snapshot.paths)
 
     def __len__(self) -> int:
@@ -93,6 +96,14 @@ class Trace:
     def se(self, name: str) -> NDArray[np.float64]:
         """Return its standard errors, (n,)."""
         return self._field(name, "se")
+
+    def low(self, name: str) -> NDArray[np.float64]:
+        """Return the low ends of its 95 % interval, for that number of paths alone, (n,)."""
+        return self._field(name, "low")
+
+    def high(self, name: str) -> NDArray[np.float64]:
+        """Return the high ends of its 95 % interval, for that number of paths alone, (n,)."""
+        return self._field(name, "high")
 
     def cs_low(self, name: str) -> NDArray[np.float64]:
         """Return the low ends of its 95 % confidence sequence, (n,); NaN where there is none."""

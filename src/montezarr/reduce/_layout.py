@@ -12,11 +12,12 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from montezarr._checks import show, value_error
-from montezarr.errors import MontezarrWarning
+from montezarr.errors import HeavyTailWarning, MontezarrWarning
 from montezarr.folding import NO_GROUP, Column, Fold, Folded, Group
 from montezarr.observed import TIME, Observed, PathIndices, Schema
 from montezarr.recipe import digest_of
 from montezarr.statistics import BUILT_IN, Estimate, Source, Statistic, label_coordinate
+from montezarr.statistics._tails import Verdict, judge, largest_share
 
 ATTRIBUTE = "montezarr"
 
@@ -96,6 +97,23 @@ class Layout:
                     found.add(column.arrays[0])
         return found
 
+    def hits(self, folded: Folded) -> dict[str, tuple[NDArray[Any], NDArray[Any]]]:
+        """Return hits and trials of the results that are shares, in the shape of the results."""
+        totals = self.fold.totals(folded)
+        found: dict[str, list[NDArray[Any]]] = {}
+        for position, column in enumerate(self.fold.columns):
+            shape = self.dims[position][1]
+            for group in self._groups(totals):
+                states = totals.get((position, group)) or self.fold.nothing(column)
+                for statistic, state in zip(column.statistics, states, strict=True):
+                    for name, pair in statistic.hits(state, column.source).items():
+                        both = np.stack(np.broadcast_arrays(*pair)).astype(np.float64)
+                        both = both.reshape((2, *shape, *both.shape[2:]))
+                        found.setdefault(_full(column.source, name), []).append(both)
+        grouped = self.by is not None
+        pairs = {n: np.stack(p, axis=1) if grouped else p[0] for n, p in found.items()}
+        return {name: (pair[0], pair[1]) for name, pair in pairs.items()}
+
     def identity(self) -> dict[str, Any]:
         """Return as JSON what determines the results beside the values."""
         words = {v.name: _words(v.attrs) for v in self.schema.variables}
@@ -124,7 +142,8 @@ class Layout:
                     yield _full(column.source, name), statistic
 
     def warn(self, folded: Folded, stacklevel: int) -> None:
-        """Say how many values are not finite, where some are."""
+        """Say how many values are not finite, and which estimates a few values carry."""
+        self._warn_of_tails(folded, stacklevel)
         without = int(folded.lost.get(NO_GROUP, np.zeros(1))[0])
         if self.by is not None and without:
             name = self.by.name
@@ -151,6 +170,50 @@ class Layout:
                     MontezarrWarning,
                     stacklevel,
                 )
+
+    def heavy(self, folded: Folded) -> dict[str, Verdict]:
+        """Return what the tails make of the results that average powers, of each cell and group."""
+        totals = self.fold.totals(folded)
+        found: dict[str, list[Verdict]] = {}
+        for key, tails in folded.tails.items():
+            column = self.fold.columns[key[0]]
+            for statistic, state in zip(column.statistics, totals[key], strict=True):
+                for name, (q, *terms) in statistic.powers(state, column.source).items():
+                    verdict = judge(tails, q, *terms)
+                    found.setdefault(_full(column.source, name), []).append(verdict)
+        return {
+            name: Verdict(*(np.concatenate(parts) for parts in zip(*verdicts, strict=True)))
+            for name, verdicts in found.items()
+        }
+
+    def shares(self, folded: Folded) -> dict[str, NDArray[np.float64]]:
+        """Return the largest term's part of what the errors of means come from, where it is known.
+
+        In the shape of the results; not of groups.
+        """
+        if self.by is not None:
+            return {}
+        totals = self.fold.totals(folded)
+        out = {}
+        for (position, group), tails in folded.tails.items():
+            column = self.fold.columns[position]
+            pairs = zip(column.statistics, totals[position, group], strict=True)
+            for statistic, state in pairs:
+                for name, (q, *terms) in statistic.powers(state, column.source).items():
+                    if q == 1:
+                        share = largest_share(tails, q, *terms).reshape(self.dims[position][1])
+                        out[_full(column.source, name)] = share
+        return out
+
+    def _warn_of_tails(self, folded: Folded, stacklevel: int) -> None:
+        """Say which estimates are not to be trusted, where a few values carry them."""
+        spoilt = {
+            name: (float(np.nanmax(v.share)), float(np.nanmax(v.pareto, initial=-np.inf)))
+            for name, v in self.heavy(folded).items()
+            if v.is_heavy.any()
+        }
+        if spoilt:
+            warnings.warn(HeavyTailWarning(spoilt, folded.paths), None, stacklevel + 1)
 
     def _groups(self, totals: Mapping[Any, Any]) -> list[Any]:
         if self.by is None:

@@ -14,6 +14,7 @@ from montezarr._checks import value_error
 from montezarr.folding import Fold, Folded
 from montezarr.observed import Feed
 from montezarr.reduce._layout import Layout
+from montezarr.runs import Tally
 
 FAN_IN = 16
 """States that one task merges."""
@@ -30,8 +31,11 @@ def lazily(feed: Feed, layout: Layout) -> xr.Dataset:
     """
     for column in layout.fold.columns:
         for statistic in column.statistics:
-            if getattr(statistic, "exact", False):
-                raise value_error("compute", "True for exact quantiles", False)
+            if not statistic.is_one_pass:
+                raise value_error(
+                    "compute", "True for statistics of several passes, such as exact quantiles",
+                    False, f"{statistic} is one.",
+                )  # fmt: skip
             if statistic.adapts_to_data(column.source):
                 raise value_error(
                     "compute", f"True for {type(statistic).__name__} with coordinates of its own",
@@ -97,14 +101,19 @@ def _call(function: Any, key: str, *args: Any) -> Delayed:
     return made
 
 
-def _fold(task: _Keep, item: _Keep, *held: Any) -> tuple[list[Folded], int]:
+def _fold(task: _Keep, item: _Keep, *held: Any) -> tuple[list[Folded], Tally]:
     arguments = item.value if not held else (*item.value[:4], list(held))
-    parts, _ = task.value(arguments)
-    return [folded for _, folded in parts], 0
+    parts, report = task.value(arguments)
+    tally = Tally()
+    tally.add(report)
+    return [folded for _, folded in parts], tally
 
 
-def _merge(fold: _Keep, parts: Sequence[Any]) -> tuple[list[Folded], int]:
-    return [_joined(fold.value, [folded for group, _ in parts for folded in group])], 0
+def _merge(fold: _Keep, parts: Sequence[Any]) -> tuple[list[Folded], Tally]:
+    tally = Tally()
+    for _, more in parts:
+        tally.join(more)
+    return [_joined(fold.value, [folded for group, _ in parts for folded in group])], tally
 
 
 def _joined(fold: Fold, parts: Sequence[Folded]) -> Folded:
@@ -118,6 +127,7 @@ def _joined(fold: Fold, parts: Sequence[Folded]) -> Folded:
 def _finalize(layout: _Keep, part: Any, stop: int) -> xr.Dataset:
     total = _joined(layout.value.fold, part[0])
     layout.value.fold.finish(total, stop)
+    part[1].warn(stop, 3)
     layout.value.warn(total, 2)
     return layout.value.dataset(total)  # type: ignore[no-any-return]
 

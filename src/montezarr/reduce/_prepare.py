@@ -126,6 +126,7 @@ def memory_of(feed: Feed, layout: Layout) -> int:
         for state in layout.fold.nothing(column):
             states += groups * sum(np.asarray(array).nbytes for array in state)
         states += groups * sum(s.bytes_for(column.cells) for s in column.statistics)
+        states += groups * layout.fold.tail_bytes(column)
     workers = feed.backend.workers if feed.backend.is_local else 1
     # What is computed has its copies in `block_bytes` already; 2 is for those of the layout.
     copies = DRAWN_COPIES if isinstance(feed, DrawnFeed) else 2

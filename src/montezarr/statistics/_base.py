@@ -49,6 +49,8 @@ class Source:
     mismatch : str or None
         Why a parameter per unit of time, such as a volatility, has no meaning with these times;
         None where it has.
+    is_boolean : bool
+        Whether its values are True and False, as 1 and 0: then a mean is a share.
 
     Examples
     --------
@@ -66,6 +68,7 @@ class Source:
     long_name: str | None = None
     time_units: str | None = None
     mismatch: str | None = None
+    is_boolean: bool = False
 
 
 class Sample:
@@ -200,6 +203,8 @@ class Statistic(ABC):
         The axis that a statistic takes as a whole: the first one of the values then.
     order : int
         Highest power of `Sample.central` that it uses.
+    has_tails : bool
+        Whether `powers` tells of results that heavy tails spoil: then tails are kept.
     tolerance : float
         How far `finalize` may be from `reference`, relative to the largest entry of a cell.
     without_error : tuple of str
@@ -224,6 +229,7 @@ class Statistic(ABC):
     order_free: ClassVar[bool] = False
     along: ClassVar[Along | None] = None
     order: ClassVar[int] = 0
+    has_tails: ClassVar[bool] = False
     tolerance: ClassVar[float] = 1e-12
     without_error: ClassVar[tuple[str, ...]] = ()
     takes_labels: ClassVar[bool] = False
@@ -265,6 +271,15 @@ class Statistic(ABC):
         """Return whether coordinates of the results are known only from the values."""
         return False
 
+    @property
+    def is_one_pass(self) -> bool:
+        """Whether `finalize` has the last word: `again` never asks for one more pass.
+
+        By default that is so where `again` is not overridden. Others are for `reduce` alone: a
+        stream, lazy results and statistics in a store see the paths once, and refuse them.
+        """
+        return type(self).again is Statistic.again
+
     def bytes_for(self, cells: int) -> int:
         """Return the bytes by which a state grows with the values, roughly, for `plan`."""
         return 0
@@ -295,6 +310,25 @@ class Statistic(ABC):
 
         The arrays of the state come without their axis of blocks, unless it is order-free.
         """
+
+    def hits(self, state: Any, source: Source) -> dict[str, tuple[Any, Any]]:
+        """Return, of each result that is a share of trials, the numbers of hits and of trials.
+
+        Confidence sequences of shares are exact where these are known, and no share is believed
+        before there is a hit and a miss. Arrays are as those of the result; NaN hits stand for a
+        cell that is no share.
+        """
+        return {}
+
+    def powers(self, state: Any, source: Source) -> dict[str, tuple[int, Any, Any, Any]]:
+        r"""Return q, n, mean and :math:`\sum |x - \bar x|^{2q}` of results that average powers.
+
+        A mean has q = 1, a variance 2, a skewness 3: such a result is not to be trusted, nor its
+        error, where a few values make up most of that sum; see `montezarr.HeavyTailWarning`.
+        Arrays are of the cells, of statistics along an axis those along it too; NaN sums stand for
+        values without tails, such as zeros and ones, and for sums that are not known.
+        """
+        return {}
 
     def again(self, state: Any, source: Source) -> Statistic | None:
         """Return what is to be folded in one more pass over the same paths, or None.

@@ -111,6 +111,31 @@ def add_passage_times(late, passing, before, after, start, step, per, p, q, far,
 
 
 @compile_loops
+def extremes(values, low, high):
+    """Put the smallest and the largest of rows (m, n) among those in `low` and `high`, sorted."""
+    last = low.shape[1] - 1
+    for i in range(values.shape[0]):
+        x, below, above = values[i], low[i], high[i]
+        smallest, largest = above[0], below[last]
+        for j in range(x.size):
+            v = x[j]
+            if v > smallest:  # False of NaN
+                k = 0
+                while k < last and above[k + 1] < v:
+                    above[k] = above[k + 1]
+                    k += 1
+                above[k] = v
+                smallest = above[0]
+            if v < largest:
+                k = last
+                while k > 0 and below[k - 1] > v:
+                    below[k] = below[k - 1]
+                    k -= 1
+                below[k] = v
+                largest = below[last]
+
+
+@compile_loops
 def count_between(values, edges, per_bin, counts):
     """Count rows (cells, n) between edges that are nearly even: below, in each bin, above.
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from math import comb
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+
+SAME = 1e-9
+"""Relative difference up to which two sums of the same values are equal, but for rounding."""
 
 
 class CentralSums(NamedTuple):
@@ -80,3 +83,27 @@ def mean_of(state: CentralSums) -> Array:
 def standard_error_of(state: CentralSums) -> Array:
     r"""Return the standard error of the mean, :math:`s/\sqrt n`; NaN for fewer than two values."""
     return np.sqrt(variance_of(state) / np.maximum(state.n, 1))
+
+
+def ones_of(state: CentralSums, is_boolean: bool) -> Array:
+    r"""Return how many values are 1, where all of a variable are 0 or 1; NaN elsewhere.
+
+    Booleans are by their type. Of other numbers, :math:`\sum x^2 = \sum x` shows it, which is
+    :math:`\sum (x - \bar x)^2 = k (1 - k/n)` for k ones; all cells have to, and both values have to
+    be there. Values that are all 0 may be anything: a payoff that has not been seen yet.
+    """
+    n, mean = state.n, np.clip(state.mean, 0.0, 1.0)
+    ones = np.rint(n * mean)
+    if not is_boolean:
+        square = ones * (1.0 - ones / np.maximum(n, 1))
+        is_share = (mean == state.mean) & (np.abs(n * mean - ones) <= SAME * n)
+        is_share &= np.abs(state.sums[0] - square) <= SAME * square
+        if not (is_share.all() and (square > 0).any()):
+            return np.full(ones.shape, np.nan)
+    return np.where(n > 0, ones, np.nan)
+
+
+def powers_of(state: CentralSums, q: int, is_boolean: bool) -> tuple[int, Any, Array, Array]:
+    """Return what `Statistic.powers` does; NaN sums for zeros and ones, which have no tails."""
+    is_share = np.isfinite(ones_of(state, is_boolean))
+    return q, state.n, state.mean, np.where(is_share, np.nan, state.sums[2 * q - 2])

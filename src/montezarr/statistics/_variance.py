@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from montezarr.statistics._base import INTERVAL
 from montezarr.statistics._moments import CentralSums
 
 Array = NDArray[np.float64]
@@ -27,6 +28,29 @@ def variance_with_error(state: CentralSums, ddof: int = 1) -> tuple[Array, Array
         np.where(enough, variance, np.nan),
         np.where(enough & (state.n > 1), error, np.nan),
     )
+
+
+def variance_interval(state: CentralSums, ddof: int = 1) -> tuple[Array, Array]:
+    r"""Return the ends of the 95 % interval of the variance, by the logarithm; NaN of one value.
+
+    With the kurtosis :math:`\hat\gamma = m_4 / m_2^2` and :math:`c = n / (n - 1.96)` they are
+    :math:`c s^2 \exp(\pm 1.96\, c \sqrt{(\hat\gamma - (n-3)/n) / (n-1)})`. The law of an estimated
+    variance is skew to the right: ± 1.96 standard errors miss large variances, and may end below
+    0. This is Bonett, "Approximate confidence interval for standard deviation of nonnormal
+    distributions", Computational Statistics & Data Analysis 50 (2006),
+    doi:10.1016/j.csda.2004.10.003, with moments about the mean in place of the trimmed mean. No
+    interval makes up for tails without a fourth moment: see `montezarr.HeavyTailWarning`.
+    """
+    n = state.n.astype(np.float64)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        variance = state.sums[0] / (n - ddof)
+        kurtosis = n * (state.sums[2] / state.sums[0]) / state.sums[0]
+        factor = n / (n - INTERVAL)
+        spread = np.maximum(kurtosis - (n - 3.0) / n, 0.0) / (n - 1.0)
+        half = np.where(variance > 0, INTERVAL * factor * np.sqrt(spread), 0.0)
+        low, high = factor * variance * np.exp(-half), factor * variance * np.exp(half)
+    enough = n > max(ddof, 1)
+    return np.where(enough, low, np.nan), np.where(enough, high, np.nan)
 
 
 def reference_variance(values: Array, ddof: int) -> tuple[Array, Array]:

@@ -93,6 +93,7 @@ class Covariance(Statistic):
     along: Along = "time"  # type: ignore[misc]  # `axis` is what others ask for
 
     State: ClassVar[type] = CrossSums
+    has_tails: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         self.set_field("along", check_choice("along", self.along, AXES))
@@ -186,6 +187,12 @@ class Covariance(Statistic):
             )
             for name, values in found.items()
         }
+
+    def powers(self, state: CrossSums, source: Source) -> dict[str, tuple[int, Any, Any, Any]]:
+        """Return what tells of heavy tails; see `Statistic.powers`."""
+        n = np.broadcast_to(state.n, state.mean.shape).reshape(-1)
+        found = 2, n, state.mean.reshape(-1), _diagonal(state.c22).reshape(-1)
+        return {"covariance": found, "correlation": found}
 
     def reference(self, values: Array, source: Source) -> dict[str, Any]:
         """Return the same by NumPy's covariance, and the influence of each path."""

@@ -125,6 +125,14 @@ class Exceedance(Statistic):
             )
         }
 
+    def hits(
+        self, state: ExceedanceState, source: Source
+    ) -> dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """Return the numbers of values that exceed each level, and of all values."""
+        above = state.above if isinstance(self.level, tuple) else state.above[:, 0]
+        total = state.total[:, None] if isinstance(self.level, tuple) else state.total
+        return {"exceedance": (above, total)}
+
     def reference(self, values: NDArray[np.float64], source: Source) -> dict[str, Any]:
         """Return the same by NumPy."""
         out = np.full((2, len(values), len(self.levels)), np.nan)

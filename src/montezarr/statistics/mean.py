@@ -9,7 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montezarr.statistics._base import Estimate, Sample, Source, Statistic
-from montezarr.statistics._moments import CentralSums, mean_of, merge_sums, standard_error_of
+from montezarr.statistics._moments import (
+    CentralSums,
+    mean_of,
+    merge_sums,
+    ones_of,
+    powers_of,
+    standard_error_of,
+)
 
 
 @final
@@ -34,6 +41,7 @@ class Mean(Statistic):
 
     State: ClassVar[type] = CentralSums
     order: ClassVar[int] = 2
+    has_tails: ClassVar[bool] = True
 
     def chunk(self, sample: Sample) -> CentralSums:
         """Return the sums of each block."""
@@ -49,6 +57,14 @@ class Mean(Statistic):
             "mean": Estimate(mean_of(state), attrs={"cell_methods": "path: mean"}),
             "mean_se": Estimate(standard_error_of(state)),
         }
+
+    def hits(self, state: CentralSums, source: Source) -> dict[str, tuple[Any, Any]]:
+        """Return the numbers of ones and of values, where these are 0 and 1 alone."""
+        return {"mean": (ones_of(state, source.is_boolean), state.n)}
+
+    def powers(self, state: CentralSums, source: Source) -> dict[str, tuple[int, Any, Any, Any]]:
+        """Return what tells of heavy tails; see `Statistic.powers`."""
+        return {"mean": powers_of(state, 1, source.is_boolean)}
 
     def reference(self, values: NDArray[np.float64], source: Source) -> dict[str, Any]:
         """Return the same by NumPy."""

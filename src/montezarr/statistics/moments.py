@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montezarr.statistics._base import Estimate, Sample, Source, Statistic
-from montezarr.statistics._moments import CentralSums, merge_sums
+from montezarr.statistics._moments import CentralSums, merge_sums, powers_of
 
 Array = NDArray[np.float64]
 
@@ -62,6 +62,7 @@ class Moments(Statistic):
 
     State: ClassVar[type] = CentralSums
     order: ClassVar[int] = 8
+    has_tails: ClassVar[bool] = True
     # Sums of the eighth power about merged means lose digits where one value outweighs all others.
     tolerance: ClassVar[float] = 1e-9
 
@@ -89,6 +90,13 @@ class Moments(Statistic):
             "skewness_se": Estimate(skewness_se, power=0),
             "kurtosis": Estimate(kappa - 3.0, attrs={"long_name": "excess kurtosis"}, power=0),
             "kurtosis_se": Estimate(kurtosis_se, power=0),
+        }
+
+    def powers(self, state: CentralSums, source: Source) -> dict[str, tuple[int, Any, Any, Any]]:
+        """Return what tells of heavy tails; see `Statistic.powers`."""
+        return {
+            "skewness": powers_of(state, 3, source.is_boolean),
+            "kurtosis": powers_of(state, 4, source.is_boolean),
         }
 
     def reference(self, values: Array, source: Source) -> dict[str, Any]:

@@ -152,6 +152,10 @@ class Proportion(Statistic):
             )
         }
 
+    def hits(self, state: ProportionState, source: Source) -> dict[str, tuple[Counts, Counts]]:
+        """Return the numbers of values in each state, and of all values."""
+        return {"proportion": (state.counts, state.total[:, None])}
+
     def reference(self, values: Array, source: Source) -> dict[str, Any]:
         """Return the same by NumPy."""
         codes = self._codes(source)

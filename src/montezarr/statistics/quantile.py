@@ -104,6 +104,11 @@ class Quantile(Statistic):
         """Return what a cell may keep."""
         return Budget.of(cells, bits_of(self.relative_error), False)
 
+    @property
+    def is_one_pass(self) -> bool:
+        """Whether one pass is enough; see `Statistic.is_one_pass`."""
+        return not self.exact
+
     def bytes_for(self, cells: int) -> int:
         """Return the bytes of the bins of so many cells."""
         return _bins.bytes_of(cells, bits_of(self.relative_error), False)

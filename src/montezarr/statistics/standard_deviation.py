@@ -10,8 +10,12 @@ from numpy.typing import NDArray
 
 from montezarr._checks import check_int
 from montezarr.statistics._base import Estimate, Sample, Source, Statistic
-from montezarr.statistics._moments import CentralSums, merge_sums
-from montezarr.statistics._variance import reference_variance, variance_with_error
+from montezarr.statistics._moments import CentralSums, merge_sums, powers_of
+from montezarr.statistics._variance import (
+    reference_variance,
+    variance_interval,
+    variance_with_error,
+)
 
 
 @final
@@ -22,9 +26,10 @@ class StandardDeviation(Statistic):
     The root s of the `Variance` :math:`s^2`; by the delta method its standard error is that of
     the variance over :math:`2s`. Of values that are all the same, both are 0.
 
-    Results: ``<variable>_std`` and ``<variable>_std_se``, in the units of the variable. NaN for up
-    to `ddof` values, and the standard error of one value is NaN too. Fourth powers of the distance
-    from the mean must be floats: from about 1e-80 to 1e75.
+    Results: ``<variable>_std``, ``_std_se``, and the 95 % interval ``_std_low`` and ``_std_high``,
+    the roots of that of the variance, in the units of the variable. NaN for up to `ddof` values,
+    and error and interval of one value are NaN too. Fourth powers of the distance from the mean
+    must be floats: from about 1e-80 to 1e75.
 
     Parameters
     ----------
@@ -52,6 +57,7 @@ class StandardDeviation(Statistic):
 
     State: ClassVar[type] = CentralSums
     order: ClassVar[int] = 4
+    has_tails: ClassVar[bool] = True
 
     ddof: int = 1
 
@@ -72,12 +78,19 @@ class StandardDeviation(Statistic):
         return merge_sums(a, b)
 
     def finalize(self, state: CentralSums, source: Source) -> dict[str, Estimate]:
-        """Return standard deviation and standard error."""
+        """Return standard deviation, standard error and interval."""
         std, error = _root(*variance_with_error(state, self.ddof))
+        low, high = variance_interval(state, self.ddof)
         return {
             "std": Estimate(std, attrs={"cell_methods": "path: standard_deviation"}),
             "std_se": Estimate(error),
+            "std_low": Estimate(np.sqrt(low)),
+            "std_high": Estimate(np.sqrt(high)),
         }
+
+    def powers(self, state: CentralSums, source: Source) -> dict[str, tuple[int, Any, Any, Any]]:
+        """Return what tells of heavy tails; see `Statistic.powers`."""
+        return {"std": powers_of(state, 2, source.is_boolean)}
 
     def reference(self, values: NDArray[np.float64], source: Source) -> dict[str, Any]:
         """Return the same by NumPy."""

@@ -10,8 +10,12 @@ from numpy.typing import NDArray
 
 from montezarr._checks import check_int
 from montezarr.statistics._base import Estimate, Sample, Source, Statistic
-from montezarr.statistics._moments import CentralSums, merge_sums
-from montezarr.statistics._variance import reference_variance, variance_with_error
+from montezarr.statistics._moments import CentralSums, merge_sums, powers_of
+from montezarr.statistics._variance import (
+    reference_variance,
+    variance_interval,
+    variance_with_error,
+)
 
 
 @final
@@ -23,9 +27,11 @@ class Variance(Statistic):
     unbiased variance is :math:`\sqrt{(m_4 - \frac{n-3}{n-1} m_2^2) / n}`; for another `ddof` both
     are multiplied by :math:`(n - 1) / (n - \mathrm{ddof})`.
 
-    Results: ``<variable>_variance`` and ``<variable>_variance_se``, in the squared units of the
-    variable. NaN for up to `ddof` values, and the standard error of one value is NaN too. Fourth
-    powers of the distance from the mean must be floats: from about 1e-80 to 1e75.
+    Results: ``<variable>_variance``, ``_variance_se``, and the 95 % interval ``_variance_low`` and
+    ``_variance_high``, in the squared units of the variable. The interval is that of Bonett, on the
+    logarithmic scale, and covers more than ± 1.96 standard errors. NaN for up to `ddof` values,
+    and error and interval of one value are NaN too. Fourth powers of the distance from the mean
+    must be floats: from about 1e-80 to 1e75.
 
     Parameters
     ----------
@@ -40,7 +46,9 @@ class Variance(Statistic):
     References
     ----------
     Casella and Berger, Statistical Inference, 2nd edition, 2002, exercise 5.8: the variance of
-    the sample variance.
+    the sample variance. Bonett, "Approximate confidence interval for standard deviation of
+    nonnormal distributions", Computational Statistics & Data Analysis 50 (2006),
+    doi:10.1016/j.csda.2004.10.003.
 
     Examples
     --------
@@ -53,6 +61,7 @@ class Variance(Statistic):
 
     State: ClassVar[type] = CentralSums
     order: ClassVar[int] = 4
+    has_tails: ClassVar[bool] = True
 
     ddof: int = 1
 
@@ -73,12 +82,19 @@ class Variance(Statistic):
         return merge_sums(a, b)
 
     def finalize(self, state: CentralSums, source: Source) -> dict[str, Estimate]:
-        """Return variance and standard error."""
+        """Return variance, standard error and interval."""
         variance, error = variance_with_error(state, self.ddof)
+        low, high = variance_interval(state, self.ddof)
         return {
             "variance": Estimate(variance, attrs={"cell_methods": "path: variance"}, power=2),
             "variance_se": Estimate(error, power=2),
+            "variance_low": Estimate(low, power=2),
+            "variance_high": Estimate(high, power=2),
         }
+
+    def powers(self, state: CentralSums, source: Source) -> dict[str, tuple[int, Any, Any, Any]]:
+        """Return what tells of heavy tails; see `Statistic.powers`."""
+        return {"variance": powers_of(state, 2, source.is_boolean)}
 
     def reference(self, values: NDArray[np.float64], source: Source) -> dict[str, Any]:
         """Return the same by NumPy."""

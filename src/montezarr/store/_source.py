@@ -295,7 +295,7 @@ def _layout(
     layout = layout_of(schema, wanted, is_stored=is_stored)
     for column in layout.fold.columns:
         for statistic in column.statistics:
-            if getattr(statistic, "exact", type(statistic).again is not Statistic.again):
+            if not statistic.is_one_pass:
                 raise value_error(
                     "statistics", "statistics that take one pass", statistic,
                     "Take it of the stored paths: mz.reduce(mz.open(path), ...).",

@@ -47,7 +47,7 @@ def stream(
     obj : DataArray or Dataset
         As for `montezarr.reduce`.
     statistics : Statistic, str, or sequence of them
-        As for `montezarr.reduce`; without exact quantiles, which take further passes.
+        As for `montezarr.reduce`; without those that take further passes, as exact quantiles do.
     until : Until, optional
         ``mz.StandardError(abs, rel)``, ``mz.Paths(n)`` or ``mz.Seconds(s)``, or several, combined
         with ``|`` (either) and ``&`` (both). None goes on to the last path.
@@ -92,8 +92,11 @@ def stream(
     feed, layout = prepare(obj, statistics, dim, by, observe)
     for column in layout.fold.columns:
         for statistic in column.statistics:
-            if getattr(statistic, "exact", False):
-                raise value_error("statistics", "no exact quantiles in a stream", statistic)
+            if not statistic.is_one_pass:
+                raise value_error(
+                    "statistics", "statistics of one pass, so no exact quantiles, in a stream",
+                    statistic, "Take it of all paths, with montezarr.reduce.",
+                )  # fmt: skip
     if rule is not None:
         rule.check([name for name, _ in layout.results()])
     if feed.n_paths is None and rule is None:

@@ -126,7 +126,8 @@ class Run:
         folded = self.folded
         seconds = time.perf_counter() - self.began
         ds = self.layout.dataset(folded)
-        reached = Reached(folded.paths, seconds, ds, self.started_at)
+        hits = self.layout.hits(folded)
+        reached = Reached(folded.paths, seconds, ds, self.started_at, hits)
         new = folded.paths - self.started_at
         rate = new / seconds if seconds > 0 else 0.0
         reason, needed = stopped, self.feed.n_paths
@@ -142,7 +143,11 @@ class Run:
         return Snapshot(
             paths=folded.paths,
             # Of a small group the number of all paths would make it far too narrow.
-            dataset=ds if self.layout.by is not None else with_sequences(ds, folded.paths),
+            dataset=(
+                ds
+                if self.layout.by is not None
+                else with_sequences(ds, folded.paths, hits, self.layout.shares(folded))
+            ),
             seconds=seconds,
             paths_per_second=rate,
             paths_needed=left,

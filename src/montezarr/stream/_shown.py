@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from montezarr._html import Card, count, duration, number, plain, speed
-from montezarr.watch import where_in
+from montezarr.watch import intervals_of, where_in
 
 EXPANDED = 9
 """Values of a result that are shown one by one; of more, its dimensions."""
@@ -17,20 +17,29 @@ EXPANDED = 9
 TEXT_LINES = 12
 """Estimates in a text."""
 
-COMPANIONS = ("_se", "_cs_low", "_cs_high")
+COMPANIONS = ("_se", "_cs_low", "_cs_high", "_low", "_high")
 """What stands beside an estimate."""
 
 
 class _Line(NamedTuple):
     name: str
     value: str
-    error: str = ""
+    interval: str = ""
     low: str = ""
     high: str = ""
 
+    @property
+    def sequence(self) -> str:
+        if self.low == "-inf":
+            return "bounded by nothing yet"
+        return f"always within [{self.low}, {self.high}] at 95 %"
+
 
 def as_text(snapshot: Any) -> str:
-    """Return speed and time left, and a line for each estimate that has a standard error."""
+    """Return speed and time left, and a line for each estimate that has a standard error.
+
+    With that, or with the 95 % interval where it is none of ± 1.96 standard errors.
+    """
     state = f"stopped: {snapshot.stopped}" if snapshot.stopped is not None else _to_go(snapshot)
     took, rate = duration(snapshot.seconds), speed(snapshot.paths_per_second)
     parts = [f"{snapshot.paths:,} paths in {took}, {rate}"]
@@ -38,8 +47,8 @@ def as_text(snapshot: Any) -> str:
     lines = [line for line in _lines(snapshot.dataset) if line.low]
     width = max((len(line.name) for line in lines[:TEXT_LINES]), default=0)
     parts += [
-        f"  {line.name:<{width}} = {line.value} ± {line.error},"
-        f" always within [{line.low}, {line.high}] at 95 %"
+        f"  {line.name:<{width}} = {line.value}{line.interval and ' '}{line.interval},"
+        f" {line.sequence}"
         for line in lines[:TEXT_LINES]
     ]
     if len(lines) > TEXT_LINES:
@@ -61,9 +70,9 @@ def as_card(snapshot: Any) -> Card:
             snapshot.stopped if is_last else _to_go(snapshot) or "unknown",
         ),
     ]
-    head = ("result", "estimate", "standard error", "95 %, at any time")
+    head = ("result", "estimate", "± standard error, or 95 %", "95 %, at any time")
     body = [
-        (line.name, line.value, line.error, f"{line.low} … {line.high}" if line.low else "")
+        (line.name, line.value, line.interval, f"{line.low} … {line.high}" if line.low else "")
         for line in sorted(_lines(snapshot.dataset), key=lambda line: not line.low)
     ]
     return Card(f"Snapshot of {count(snapshot.paths, 'path')}", rows, [head, *body])
@@ -78,7 +87,8 @@ def _to_go(snapshot: Any) -> str:
 
 def _names(ds: xr.Dataset) -> list[str]:
     """Return the names of results, without what stands beside them."""
-    beside = {f"{name}{end}" for name in ds.data_vars for end in COMPANIONS}
+    with_error = [name for name in ds.data_vars if f"{name}_se" in ds]
+    beside = {f"{name}{end}" for name in with_error for end in COMPANIONS}
     return [plain(str(name)) for name in ds.data_vars if name not in beside]
 
 
@@ -91,13 +101,14 @@ def _lines(ds: xr.Dataset) -> Iterator[_Line]:
             sizes = ", ".join(f"{dim}: {size:,}" for dim, size in array.sizes.items())
             yield _Line(name, f"({sizes})")
             continue
-        companions = [ds.get(f"{name}{end}") for end in COMPANIONS]
+        ends = [ds.get(f"{name}{end}") for end in ("_cs_low", "_cs_high")]
+        intervals = intervals_of(ds, name)
         for index in np.ndindex(array.shape):
-            error, low, high = (None if b is None else b.values[index] for b in companions)
+            low, high = (None if b is None else b.values[index] for b in ends)
             yield _Line(
                 f"{name}{where_in(array, index)}",
                 number(array.values[index]),
-                "" if error is None else f"{error:.2g}",
+                "" if intervals is None else intervals.text(index),
                 "" if low is None else number(low),
                 "" if high is None else number(high),
             )

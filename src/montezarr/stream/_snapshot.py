@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from montezarr._checks import type_error
+from montezarr.statistics._binomial import ALPHA, WIDTH, binomial_sequence
 from montezarr.stream._shown import as_card, as_text
 from montezarr.stream._state import save
 
-ALPHA = 0.05
-"""The confidence sequence misses the true value, at any time at all, with this probability."""
+CARRIES = 0.1
+"""Share of the largest term in a sum of squares from which on the sequence of a mean says nothing.
 
-TIGHTEST = 2**17
-"""Number of paths at which the confidence sequence is narrowest, relatively."""
+Of a rare payoff that are ten hits, of values with a finite variance far less after the first paths.
+"""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -35,7 +38,10 @@ class Snapshot:
     dataset : Dataset
         As `montezarr.reduce` returns it for these paths, and for each estimate with a standard
         error its 95 % confidence sequence, ``<name>_cs_low`` and ``<name>_cs_high``; not of groups,
-        whose numbers of paths differ.
+        whose numbers of paths differ. That of a share (`Exceedance`, `Proportion`, the mean of
+        booleans, or of numbers that are 0 and 1) is exact, however rare its hits; others are for
+        large numbers of paths, and reach from -inf to inf while all values are the same, or a mean
+        rests on a few of them.
     seconds : float
         Time since the stream began, in this process.
     paths_per_second : float
@@ -113,17 +119,23 @@ def half_width(paths: int, alpha: float = ALPHA) -> float:
     Statistics 52 (2024), doi:10.1214/24-AOS2408; there too the choice of :math:`\rho`, for
     which the sequence is narrowest at a chosen n).
     """
-    log = -2 * math.log(alpha)
-    rho2 = (log + math.log(log) + 1) / TIGHTEST
-    scale = paths * rho2
+    scale = paths * WIDTH
     return math.sqrt(2 * (scale + 1) / scale * math.log(math.sqrt(scale + 1) / alpha))
 
 
-def with_sequences(ds: xr.Dataset, paths: int) -> xr.Dataset:
+def with_sequences(
+    ds: xr.Dataset,
+    paths: int,
+    hits: Mapping[str, tuple[Any, Any]] | None = None,
+    shares: Mapping[str, Any] | None = None,
+) -> xr.Dataset:
     """Return results with the confidence sequences of all estimates that have a standard error.
 
-    The theorem is about means, and holds for what is one for large numbers: each estimate here is
-    the mean of its influence function. Of `paths`, the values that are not finite do not count.
+    Of shares whose hits are known they are exact, see `binomial_sequence`. The theorem for others
+    is about means, and holds for what is one for large numbers: each estimate here is the mean of
+    its influence function. It says nothing of values that have all been the same, nor of a mean
+    while the largest of them makes up more than `CARRIES` of the sum of squares, by `shares`: these
+    have the ends -inf and inf. Of `paths`, the values that are not finite do not count.
     """
     lost = [int(v.max()) for name, v in ds.data_vars.items() if str(name).endswith("_nonfinite")]
     counted = paths - max(lost, default=0)
@@ -132,9 +144,19 @@ def with_sequences(ds: xr.Dataset, paths: int) -> xr.Dataset:
     for name, estimate in ds.data_vars.items():
         if f"{name}_se" not in ds:
             continue
-        error = ds[f"{name}_se"]
-        for end, sign in (("low", -1.0), ("high", 1.0)):
-            array = estimate.variable + sign * width * error.variable
+        value, error = estimate.variable, ds[f"{name}_se"].variable
+        with np.errstate(over="ignore", invalid="ignore"):
+            is_carried = np.greater((shares or {}).get(str(name), 0.0), CARRIES)
+            nothing = np.where(np.isnan(value), np.nan, np.inf)
+            half = (width * error).where((error != 0) & ~is_carried, nothing)
+            low, high = value - half, value + half
+        if name in (hits or {}):
+            exact = binomial_sequence(*hits[str(name)])  # type: ignore[index]
+            low, high = (
+                end.copy(data=np.where(np.isnan(known), end, known))
+                for end, known in zip((low, high), exact, strict=True)
+            )
+        for end, array in (("low", low), ("high", high)):
             units = {"units": estimate.attrs["units"]} if "units" in estimate.attrs else {}
             label = f"{end} end of the 95 % confidence sequence, valid whenever one stops"
             array.attrs = {"long_name": label, **units}

@@ -25,7 +25,8 @@ WORDS = {
 def save(path: Path, header: Mapping[str, Any], folded: Folded) -> None:
     """Write states as arrays, and what they are as JSON, to one file."""
     with written_beside(path.expanduser().absolute(), durable=True) as temporary:
-        temporary.write_bytes(dump_states({"format": STATE_FORMAT, **header}, folded))
+        data = dump_states({"format": STATE_FORMAT, **header}, folded, with_tails=True)
+        temporary.write_bytes(data)
 
 
 def load(path: Any, header: Mapping[str, Any], fold: Fold) -> Folded:

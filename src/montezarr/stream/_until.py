@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, final
 
 import numpy as np
@@ -13,6 +13,8 @@ import xarray as xr
 
 from montezarr._checks import MAX_INDEX, check_int, check_real, type_error, value_error
 from montezarr.seeding import BLOCK
+from montezarr.statistics._base import INTERVAL
+from montezarr.statistics._wilson import wilson
 
 AT_LEAST = 4 * BLOCK
 """Paths before which no standard error is believed."""
@@ -32,12 +34,15 @@ class Reached:
         The results so far.
     before : int
         Those of the paths that were there when it began, where it was resumed.
+    hits : mapping of str to (array, array)
+        Numbers of hits and of trials of the results that are shares; see `Statistic.hits`.
     """
 
     paths: int
     seconds: float
     dataset: xr.Dataset
     before: int = 0
+    hits: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
 
 
 class Until(ABC):
@@ -182,9 +187,12 @@ class StandardError(Until):
     """Stop when standard errors are small enough, in every cell.
 
     A standard error is small enough if it is at most `abs`, or at most `rel` times the estimate,
-    whichever is larger. One of exactly 0 among others is that of a constant, such as a start that
-    all paths share, and does not count. If all are 0 they are not believed: a rare event that has
-    not been seen yet has it too; add ``| mz.Paths(n)`` where values may be constant.
+    whichever is larger. One of exactly 0 among others of a result is that of a constant, such as a
+    start that all paths share, and does not count. If all of a result are 0 they are not believed:
+    a rare event that has not been seen yet has it too; add ``| mz.Paths(n)`` where values may be
+    constant. Nor is that of a share of which there are only misses or only hits, whatever stands
+    beside it: a level or a state has to be reached first. Along time, where a share may well be 0
+    for long, the interval of Wilson takes the place of the error, if other times have both.
 
     At its stop the usual interval, estimate ± 1.96 standard errors, holds in about 95 % of all
     runs, since the rule looks at the errors and not at the estimates (Chow and Robbins, "On the
@@ -273,11 +281,13 @@ class StandardError(Until):
             if name not in ds:  # no group has been seen yet
                 return None
             error, value = ds[f"{name}_se"].values, np.abs(ds[name].values)
+            if name in reached.hits:
+                error = _error_of_share(error, *reached.hits[name], ds[name].dims)
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
                 limit = np.maximum(self.abs or 0.0, (self.rel or 0.0) * value)
                 ratio = error / limit
             varies = error != 0  # also where it is NaN
-            if self.of is not None and not varies.any():
+            if not varies.any():
                 return None
             if not ((error > 0) & (limit > 0) & np.isfinite(ratio))[varies].all():
                 return None
@@ -288,6 +298,22 @@ class StandardError(Until):
         parts = [f"{self.abs:g}"] if self.abs is not None else []
         parts += [f"{self.rel:g} of the estimate"] if self.rel is not None else []
         return f"standard errors within {' or '.join(parts)}"
+
+
+def _error_of_share(error: Any, hits: Any, n: Any, dims: Sequence[Any]) -> Any:
+    """Return the errors of shares; where there are only misses or hits, that of Wilson, or NaN.
+
+    His interval serves along time alone, where there are both at another time.
+    """
+    one_kind = (hits == 0) | (hits == n)
+    if not one_kind.any():
+        return error
+    instead = np.full(np.shape(error), np.nan)
+    if "time" in dims:
+        low, high = wilson(hits, n)
+        never = one_kind.all(axis=list(dims).index("time"), keepdims=True)
+        instead = np.where(never, np.nan, (high - low) / (2 * INTERVAL))
+    return np.where(one_kind, instead, error)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,104 @@
+"""A confidence sequence of a probability that is valid at every number of trials, few hits too."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+ALPHA = 0.05
+"""The confidence sequence misses the true value, at any time at all, with this probability."""
+
+TIGHTEST = 2**17
+"""Number of paths at which a confidence sequence is narrowest, relatively."""
+
+_LOG = -2 * math.log(ALPHA)
+
+WIDTH = (_LOG + math.log(_LOG) + 1) / TIGHTEST
+r"""The parameter :math:`\rho^2` of the normal mixture that is narrowest there."""
+
+STEPS = 44
+"""Halvings of the range in which an end lies: relative to it, to 1e-12."""
+
+
+def binomial_sequence(hits: Any, n: Any) -> tuple[Array, Array]:
+    r"""Return the ends of the 95 % confidence sequence of a probability; NaN where `n` is 0.
+
+    It holds the true value at all numbers of trials at once with a probability of at least 95 %,
+    exactly, however rare the hits are: of no hit it is [0, high] with high > 0. An end is where
+
+    .. math::
+        M(p) = \tfrac12 \frac{B(\tfrac12 + k, \tfrac12 + n - k)}{B(\tfrac12, \tfrac12)\, p^k
+        (1-p)^{n-k}} + \tfrac12 \frac{B(r p + k, r (1-p) + n - k)}{B(r p, r (1-p))\, p^k
+        (1-p)^{n-k}}
+
+    reaches 20. Under p both terms are nonnegative martingales that start at 1, which ever reach
+    20 with a probability of 1/20 at most (Ville). The first one, by Robbins, is good for rare
+    hits; the second one is the two-sided beta-binomial mixture of Howard, Ramdas, McAuliffe and
+    Sekhon, "Time-uniform, nonparametric, nonasymptotic confidence sequences", Annals of Statistics
+    49 (2021), doi:10.1214/20-AOS1991, with r such that it is narrowest at 2**17 trials. Both
+    are log-convex in p, and at most 1 at k/n, so what lies between the ends is one interval.
+
+    Parameters
+    ----------
+    hits, n : array
+        Numbers k of hits, 0 ... n, and of trials; they broadcast. NaN gives NaN.
+    """
+    k, total = np.broadcast_arrays(np.asarray(hits, float), np.asarray(n, float))
+    is_known = (total > 0) & (k >= 0)
+    low, high = np.full(k.shape, np.nan), np.full(k.shape, np.nan)
+    # Cells often agree: those of a start that all paths share, of times before the first hit.
+    pairs, place = np.unique(np.stack([k[is_known], total[is_known]]), axis=1, return_inverse=True)
+    low[is_known] = _low(pairs[0], pairs[1])[place.reshape(-1)]
+    high[is_known] = 1.0 - _low(pairs[1] - pairs[0], pairs[1])[place.reshape(-1)]
+    return low, high
+
+
+def _low(k: Array, n: Array) -> Array:
+    """Return the low ends, by bisection of log(p) below k/n."""
+    some = k > 0
+    out = np.zeros_like(k)
+    k, n = k[some], n[some]
+    log_best = np.log(k / n)
+    robbins = _log_beta(k + 0.5, n - k + 0.5) - math.log(math.pi)
+    near = np.zeros_like(k)
+    # There the first term alone is beyond 20: n D(k/n, p) >= k (log(k/n) - log(p) - 1).
+    far = 1.0 + (math.log(2 / ALPHA) + 0.5 * np.log(n) + 2.0) / k
+    for _ in range(STEPS):
+        middle = (near + far) / 2
+        p = np.exp(log_best - middle)
+        around = np.logaddexp(robbins, _log_around(p, k, n)) - math.log(2)
+        inside = around - k * np.log(p) - (n - k) * np.log1p(-p) < -math.log(ALPHA)
+        near, far = np.where(inside, middle, near), np.where(inside, far, middle)
+    out[some] = np.exp(log_best - far)
+    return out
+
+
+def _log_around(p: Array, k: Array, n: Array) -> Array:
+    """Return the log of the beta functions of the second term: its mixture lies around p."""
+    r, q = 1.0 / WIDTH, 1.0 - p
+    # B(rp, rq) and its like share gamma(r) and gamma(r + n) but for rounding.
+    whole = _log_gamma(r + n) - _log_gamma(np.asarray(r))
+    hits = _log_gamma(r * p + k) - _log_gamma(r * p)
+    return np.asarray(hits + _log_gamma(r * q + (n - k)) - _log_gamma(r * q) - whole)
+
+
+def _log_beta(a: Array, b: Array) -> Array:
+    return np.asarray(_log_gamma(a) + _log_gamma(b) - _log_gamma(a + b))
+
+
+def _log_gamma(x: Array) -> Array:
+    """Return the logarithm of the gamma function of positive numbers, by Stirling's series."""
+    is_small = x < 8.0  # the series is for large numbers: go up by the recurrence
+    y = np.where(is_small, x + 8.0, x)
+    s = 1.0 / (y * y)
+    series = 1 / 12 - s * (1 / 360 - s * (1 / 1260 - s * (1 / 1680 - s * (1 / 1188))))
+    out = (y - 0.5) * np.log(y) - y + 0.5 * math.log(2 * math.pi) + series / y
+    if is_small.any():
+        small = x[is_small]
+        out[is_small] -= np.log(np.prod([small + i for i in range(8)], axis=0))
+    return np.asarray(out)

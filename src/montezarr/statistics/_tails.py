@@ -1,0 +1,233 @@
+"""How heavy the tails of values are: whether a few of them carry a mean, or a mean of powers."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from montezarr.seeding import BLOCK
+from montezarr.statistics._base import Sample
+from montezarr.statistics._sums import compiled
+
+Array = NDArray[np.float64]
+
+KEPT = 64
+"""Values that are kept on either side."""
+
+FIRST = 16
+"""Blocks that are all looked at."""
+
+EVERY = 64
+"""Of the blocks after them, one in so many: the largest values are found, and little is spent."""
+
+MOST_ROWS = 2**13
+"""Cells of which tails are kept; of more, they would take more memory than all else."""
+
+LEAST = 256
+"""Values before which nothing is said of a tail."""
+
+FEWEST = 25
+"""Values beyond a threshold from which the index of a tail is estimated."""
+
+
+class Tails(NamedTuple):
+    """The smallest and the largest values of a part of the blocks: a function of these alone.
+
+    Attributes
+    ----------
+    n : array (rows,)
+        Number of values that were looked at.
+    low, high : array (rows, KEPT)
+        The smallest and the largest of them, in increasing order; inf and -inf where there are
+        fewer.
+    blocks : array (orders, rows)
+        Of all blocks, the largest sum of the powers 2, 4, ... of the values less their mean.
+    """
+
+    n: NDArray[np.int64]
+    low: Array
+    high: Array
+    blocks: Array
+
+
+def rows_of(sample: Sample) -> int:
+    """Return the number of cells of a sample, those along its axis too."""
+    return int(np.prod(sample.values.shape[:-2], dtype=np.int64))
+
+
+def tail_bytes(rows: int) -> int:
+    """Return the bytes of the tails of so many cells."""
+    return 0 if rows > MOST_ROWS else 2 * 8 * KEPT * rows
+
+
+def tails_of(sample: Sample, known: Tails | None = None) -> Tails:
+    """Return the tails of a sample, and of what is known already, which stays as it is."""
+    values = sample.values
+    blocks, paths = values.shape[-2:]
+    rows = rows_of(sample)
+    index = sample.start // BLOCK + np.arange(blocks)
+    seen = np.flatnonzero((index < FIRST) | (index % EVERY == 0))
+    if known is None:
+        orders = sample.order // 2 if values.ndim == 3 else 0
+        known = Tails(
+            np.zeros(rows, np.int64), np.full((rows, KEPT), np.inf),
+            np.full((rows, KEPT), -np.inf), np.zeros((orders, rows)),
+        )  # fmt: skip
+    n, low, high, largest = known
+    if seen.size:
+        part = values.reshape(rows, blocks, paths)[:, seen]
+        n = n + sample.count.reshape(rows, blocks)[:, seen].sum(axis=-1)
+        low, high = _extremes(np.ascontiguousarray(part).reshape(rows, -1), low, high)
+    if len(largest):
+        sums = sample.central(2 * len(largest)).sums[::2]
+        largest = np.fmax(largest, np.fmax.reduce(sums, axis=-1, initial=0.0))
+    return Tails(n, low, high, largest)
+
+
+def merge_tails(a: Tails, b: Tails) -> Tails:
+    """Return the tails of both."""
+    low = np.sort(np.concatenate([a.low, b.low], axis=-1), axis=-1)[:, :KEPT]
+    high = np.sort(np.concatenate([a.high, b.high], axis=-1), axis=-1)[:, -KEPT:]
+    return Tails(a.n + b.n, low, high, np.fmax(a.blocks, b.blocks))
+
+
+def _extremes(x: Array, low: Array, high: Array) -> tuple[Array, Array]:
+    """Return the smallest and the largest of values (rows, n), and of those that are known."""
+    kernel = compiled()
+    if kernel is not None:
+        low, high = low.copy(), high.copy()
+        kernel.extremes(x, low, high)
+        return low, high
+    counts = x == x
+    smallest = np.concatenate([low, np.where(counts, x, np.inf)], axis=-1)
+    largest = np.concatenate([high, np.where(counts, x, -np.inf)], axis=-1)
+    return np.sort(smallest, axis=-1)[:, :KEPT], np.sort(largest, axis=-1)[:, -KEPT:]
+
+
+# --- what is made of them -------------------------------------------------------------------------
+
+INDEX = {1: (0.7, 0.5), 2: (0.28, 0.2), 3: (0.27, 0.2), 4: (0.26, 0.2)}
+"""By q, indices (Hill, Pareto) from which a mean of |x|**q is not trusted; its error needs 1/2q."""
+
+SHARE = {1: (0.35, 0.0, 0.35), 2: (20.0, 0.4, 0.8), 3: (40.0, 0.35, 0.97), 4: (80.0, 0.35, 0.98)}
+"""By q, factor and power of 1/n, and the most, of a share of the largest term that is trusted."""
+
+LEAST_SHARE = {1: 0.0, 2: 0.15, 3: 0.4, 4: 0.6}
+"""The share that is always trusted: of a term in the sum of |x - mean|**2q."""
+
+LIGHT = 1.35
+"""A Hill index of less than so many times that of exponential values is one of light tails."""
+
+
+class Verdict(NamedTuple):
+    """What is found of each cell: whether it is not to be trusted, and by how much.
+
+    Attributes
+    ----------
+    is_heavy : array of bool (rows,)
+        Whether a mean of the power is not to be trusted.
+    share : array (rows,)
+        Part of the sum of the squares of what is averaged that its largest term makes up.
+    pareto : array (rows,)
+        Pareto index k-hat of what is averaged; NaN where too few values are beyond a threshold.
+    """
+
+    is_heavy: NDArray[np.bool_]
+    share: Array
+    pareto: Array
+
+
+def judge(tails: Tails, q: int, n: Any, mean: Array, total: Any) -> Verdict:
+    r"""Return what tails make of a mean of |x - mean|**q.
+
+    Its standard error comes from the sum of |x - mean|**2q. If one term makes up much of it, or if
+    that has no finite expectation, neither estimate nor error is to be trusted. With the index
+    :math:`\xi` of the tail of |x - mean|, it is finite for :math:`2 q \xi < 1`. Two estimates have
+    to agree: that of Hill, "A simple general approach to inference about the tail of a
+    distribution", Annals of Statistics 3 (1975), doi:10.1214/aos/1176343247, and that of Zhang and
+    Stephens, "A new and efficient estimation method for the generalized Pareto distribution",
+    Technometrics 51 (2009), doi:10.1198/tech.2009.08017, which is the k-hat of Vehtari, Simpson,
+    Gelman, Yao and Gabry, "Pareto smoothed importance sampling", Journal of Machine Learning
+    Research 25 (2024), arXiv:1507.02646.
+
+    Parameters
+    ----------
+    q : int
+        1 for a mean, 2 for a variance, 3 for a skewness, 4 for a kurtosis.
+    n, mean, total : array (rows,)
+        Number of values, mean, and the sum of the powers 2q; NaN of the sum where not known.
+    """
+    index, share = np.full(len(mean), np.nan), largest_share(tails, q, n, mean, total)
+    factor, power, most = SHARE[q]
+    with np.errstate(all="ignore"):
+        limit = np.clip(factor * np.maximum(n, 1.0) ** -power, LEAST_SHARE[q], most)
+        is_heavy = (n >= LEAST) & (share > limit) & np.isfinite(share)
+    # Where the sum is not known, values may have no tails at all.
+    for row in np.flatnonzero((tails.n >= LEAST) & np.isfinite(share)):
+        beyond = _beyond(tails, int(row), float(mean[row]))
+        if beyond is None:
+            continue
+        threshold, excess = beyond
+        hill = float(np.log1p(excess / threshold).mean())
+        least, least_pareto = INDEX[q]
+        limit_of_hill = max(least, LIGHT * _of_exponential(int(tails.n[row]), len(excess)))
+        if hill <= limit_of_hill and not is_heavy[row]:
+            continue
+        pareto = _pareto(excess)
+        index[row] = q * pareto
+        if q > 1:  # the clearer the one, the less is asked of the other
+            least_pareto *= max(0.0, 2.0 - hill / limit_of_hill)
+        is_heavy[row] |= hill > limit_of_hill and pareto > least_pareto
+    return Verdict(is_heavy, share, index)
+
+
+def largest_share(tails: Tails, q: int, n: Any, mean: Array, total: Any) -> Array:
+    """Return the part of the sum of |x - mean|**2q that its largest term makes up; see `judge`."""
+    with np.errstate(all="ignore"):
+        far = np.fmax(tails.high[:, -1] - mean, mean - tails.low[:, 0])
+        share = np.where(np.asarray(total) > 0, far ** (2 * q) / total, np.nan)
+        if q <= len(tails.blocks):
+            # Of one block, less what a block has of light tails.
+            share = np.fmax(share, tails.blocks[q - 1] / total - BLOCK / np.maximum(n, 1))
+    return np.asarray(share)
+
+
+def _beyond(tails: Tails, row: int, mean: float) -> tuple[float, Array] | None:
+    """Return a threshold of distances from the mean, and by how much the largest exceed it."""
+    n = int(tails.n[row])
+    kept = np.concatenate([mean - tails.low[row], tails.high[row] - mean])
+    kept = np.sort(kept[np.isfinite(kept)])[::-1]
+    kept = kept[: min(KEPT, 1 + int(3 * math.sqrt(n)), 1 + n // 5)]
+    # Of ties at the threshold nothing is beyond it: those of a payoff that is mostly 0.
+    if len(kept) > 1 and kept[-2] == kept[-1]:
+        kept = kept[kept > kept[-1]]
+    if len(kept) <= FEWEST or kept[-1] <= 0:
+        return None
+    excess = np.sort(kept[kept > kept[-1]] - kept[-1])
+    is_enough = len(excess) >= FEWEST and len(np.unique(excess)) >= FEWEST
+    return (float(kept[-1]), excess) if is_enough else None
+
+
+def _of_exponential(n: int, k: int) -> float:
+    """Return Hill's index of the k largest distances from the mean of n exponential values."""
+    level = max(math.log(n / k) - 1.0, 0.3)
+    # E log(1 + e / level) of an exponential e, by the mean of its quantiles.
+    p = (np.arange(64) + 0.5) / 64
+    return float(np.log1p(-np.log1p(-p) / level).mean())
+
+
+def _pareto(x: Array) -> float:
+    """Return the index of the generalized Pareto law of exceedances, sorted, by Zhang-Stephens."""
+    n = len(x)
+    count = 30 + int(math.sqrt(n))
+    b = 1.0 - np.sqrt(count / (np.arange(1, count + 1) - 0.5))
+    b = b / (3.0 * x[int(n / 4 + 0.5) - 1]) + 1.0 / x[-1]
+    with np.errstate(all="ignore"):
+        k = np.log1p(-b[:, None] * x).mean(axis=1)
+        likelihood = n * (np.log(-b / k) - k - 1.0)
+        weight = 1.0 / np.exp(likelihood - likelihood[:, None]).sum(axis=1)
+        b_hat = float((b * weight).sum() / weight.sum())
+        return float(np.log1p(-b_hat * x).mean())
