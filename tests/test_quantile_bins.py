@@ -284,11 +284,16 @@ class TestLittleIsKept(StatisticTests):
         mz.ExpectedShortfall((0.9, 0.95), tail="lower"),
     )
 
-    @pytest.fixture(autouse=True, scope="class")
-    def _little(self):
-        with pytest.MonkeyPatch.context() as patch:
-            keep_little(patch)
-            yield
+
+@pytest.fixture(autouse=True, scope="class")
+def _little_in_the_suite(request):
+    """Keep little in the suite: one fixture for all examples of a test that Hypothesis makes."""
+    if request.cls is None or request.cls is not TestLittleIsKept:
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        keep_little(patch)
+        yield
 
 
 KINDS = {

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from montezarr._checks import check_choice, check_real, value_error
 from montezarr.statistics import _bins
 from montezarr.statistics._base import INTERVAL, Estimate, Sample, Source, Statistic
-from montezarr.statistics._bins import PLACE_BITS, TINY, Bins, Budget, Spans, bounds, spans_of
+from montezarr.statistics._bins import PLACE_BITS, TINY, Bins, Budget
 from montezarr.statistics._levels import check_levels
 from montezarr.statistics._octaves import restored
 from montezarr.statistics._ranks import interval_of, ranks_of
+from montezarr.statistics._spans import Spans, bounds, cell_of, spans_of
 from montezarr.statistics.quantile import RELATIVE_ERROR, bits_of
 
 TAILS = ("upper", "lower")
@@ -163,7 +164,7 @@ class ExpectedShortfall(Statistic):
         """Return the bins of a cell from the best values to the worst, from a rank on."""
         is_lower, n = self.tail == "lower", int(state.n[cell])
         ranks = slice(0, n - least + 1) if is_lower else slice(least - 1, n)
-        bins = _bins.cell_of(state, cell, self.budget(len(state.n)), ranks)
+        bins = cell_of(state, cell, self.budget(len(state.n)), ranks)
         spans = spans_of(bins, float(state.low[cell]), float(state.high[cell]))
         left, right = bounds(bins)
         place = np.full(left.shape, 0.5)

@@ -18,6 +18,7 @@ from montezarr.statistics._levels import check_levels
 from montezarr.statistics._octaves import restored
 from montezarr.statistics._ranks import Ranks, interval_of, ranks_of
 from montezarr.statistics._selection import Place, Selection, Target
+from montezarr.statistics._spans import cell_of, order_statistics, spans_of
 
 RELATIVE_ERROR = 0.005
 
@@ -143,10 +144,10 @@ class Quantile(Statistic):
         found = np.full((3, *wanted.shape), np.nan)
         for cell in np.flatnonzero(state.n):
             if not state.pages.size:
-                found[:, cell] = _bins.order_statistics(state, int(cell), wanted[cell])
+                found[:, cell] = order_statistics(state, int(cell), wanted[cell])
                 continue
-            bins = _bins.cell_of(state, int(cell), self.budget(len(state.n)))
-            spans = _bins.spans_of(bins, float(state.low[cell]), float(state.high[cell]))
+            bins = cell_of(state, int(cell), self.budget(len(state.n)))
+            spans = spans_of(bins, float(state.low[cell]), float(state.high[cell]))
             found[:, cell] = spans.at(wanted[cell])
         value, left, right = found
         wide = float(np.nan_to_num(right - left)[..., 0].max(initial=0.0))
@@ -164,7 +165,7 @@ class Quantile(Statistic):
             if not state.n[cell]:
                 targets += [Target(-1, 0)] * row.size
                 continue
-            bins = _bins.cell_of(state, cell, self.budget(len(state.n)))
+            bins = cell_of(state, cell, self.budget(len(state.n)))
             running = np.cumsum(bins.counts)
             for rank, at in zip(row.tolist(), np.searchsorted(running, row).tolist(), strict=True):
                 inside = int(bins.counts[at])

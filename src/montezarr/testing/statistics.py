@@ -174,15 +174,15 @@ class StatisticTests:
     @example(case=Case(1, BLOCK, 0, 0.0))
     @example(case=Case(2, BLOCK, 3, 0.0))
     @given(case=cases())
-    def test_updating_is_merging_with_the_state_of_the_sample(
-        self, statistic: Statistic, case: Case
-    ) -> None:
+    def test_updating_and_absorbing_are_merging(self, statistic: Statistic, case: Case) -> None:
         first = self._sample(statistic, self._values(statistic, case._replace(n=BLOCK)))
         rest = self._values(statistic, self._another(case)._replace(n=case.n % (BLOCK + 1)))
         second = self._sample(statistic, rest, BLOCK)
         merged = statistic.merge(statistic.chunk(first), statistic.chunk(second))
         # An order-free one may reuse the memory of the state that it gets.
         assert_same_state(statistic.update(statistic.chunk(first), second), merged)
+        joined = statistic.absorb(statistic.chunk(first), statistic.chunk(second))
+        assert_same_state(joined, merged)
 
     @_few
     @example(case=Case(0, BLOCK, 0, 0.5))
