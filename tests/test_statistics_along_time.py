@@ -8,6 +8,7 @@ import pytest
 from scipy.integrate import quad
 from scipy.special import erfcx
 from scipy.stats import norm
+from scipy.stats import t as student
 
 import montezarr as mz
 from montezarr.errors import ArgumentTypeError, ArgumentValueError
@@ -21,7 +22,7 @@ from montezarr.statistics._bridge import (
 from montezarr.statistics.autocorrelation import Autocorrelation
 from montezarr.statistics.covariance import Covariance
 from montezarr.statistics.drawdown import Drawdown
-from montezarr.statistics.first_passage import FirstPassage
+from montezarr.statistics.first_passage import FirstPassage, _widening
 from montezarr.statistics.time_average import TimeAverage
 from montezarr.statistics.variance import Variance
 
@@ -529,11 +530,11 @@ def test_intervals_of_passages_cover_common_and_rare_ones(bridge, level):
 
 @pytest.mark.parametrize("bridge", [None, 1.0])
 def test_errors_of_few_passages_cover_and_hold_the_interval(bridge):
-    # 1000 replications (the cells) of 4096 Brownian paths of 4 steps, of which few have passed
-    # by each time: 0.0001 to 30 of them.
+    # 1000 replications (the cells) of 2048 Brownian paths of 4 steps, of which few have passed
+    # by each time: 0.0001 to 6 of them.
     rng = np.random.default_rng(10)
-    x = np.zeros((5, 1000, 4096))
-    x[1:] = rng.normal(size=(4, 1000, 4096)).cumsum(axis=0) / 2
+    x = np.zeros((5, 1000, 2048))
+    x[1:] = rng.normal(size=(4, 1000, 2048)).cumsum(axis=0) / 2
     times, level = np.linspace(0, 1, 5), 3.0
     truth = first_passage_law(np.append(1e-9, times[1:]), 0.0, 1.0, level)
     if bridge is None:  # of a walk of normal steps, by the density of what has not passed
@@ -548,6 +549,34 @@ def test_errors_of_few_passages_cover_and_hold_the_interval(bridge):
         assert (value + 1.96 * error >= high - 1e-12).all()
         assert ((low <= wanted) & (wanted <= high)).mean() > 0.93 - 3 * (0.95 * 0.05 / 1000) ** 0.5
         assert (np.abs(value - wanted) <= 1.96 * error).mean() > 0.93
+
+
+@pytest.mark.parametrize("bridge", [None, 1.0])
+@pytest.mark.parametrize("level", [1.5, 2.0, 2.5])
+def test_errors_of_the_times_of_few_passages_cover(bridge, level):
+    # 1000 replications of 512 Brownian paths of 8 steps, of which 4 to 70 pass.
+    rng = np.random.default_rng(14)
+    times, stat = np.linspace(0, 1, 9), FirstPassage(level, "up", bridge)
+    x = np.zeros((9, 1000, 512))
+    x[1:] = rng.normal(size=(8, 1000, 512)).cumsum(axis=0) * np.sqrt(1 / 8)
+    truth = values_of(stat, x.reshape(9, 1, -1), times)["first_passage_time"][0]
+    found = values_of(stat, x, times)
+    value, error = found["first_passage_time"], found["first_passage_time_se"]
+    hits = found["first_passage_probability"] * 512
+    known = ~np.isnan(error)
+    if bridge is None:  # with one, more weights may add up to as many
+        np.testing.assert_array_equal(known, hits > 9.5)
+    if known.sum() > 200:
+        inside = np.abs(value - truth)[known] <= 1.96 * error[known]
+        assert inside.mean() > 0.93 - 3 * (0.95 * 0.05 / known.sum()) ** 0.5
+
+
+def test_errors_of_times_widen_as_students_law():
+    for passages in (10, 11, 15, 30, 1000):
+        found = _widening(np.float64(passages))
+        wanted = student.ppf(0.975, passages - 1) / norm.ppf(0.975)
+        assert found == pytest.approx(wanted * np.sqrt(passages / (passages - 1)), rel=3e-3)
+    assert np.isnan(_widening(np.array([0.0, 1.0, 9.0]))).all()
 
 
 def walk_below(level, steps):

@@ -24,9 +24,6 @@ ENOUGH = 10
 FEW = 30
 """Passages, or paths without one, below which p ± 1.96 se is made to hold Wilson's interval."""
 
-SEVERAL = 1.5
-"""Passages above which their times have a spread; with a bridge they are no whole number."""
-
 LEAST = 1e-300
 """Variance of a step of the bridge, below which digits are lost."""
 
@@ -92,9 +89,10 @@ class FirstPassage(Statistic):
     * ``<variable>_survival``, the probability not to have passed, with the dimension ``time``, and
       ``_survival_se``, ``_survival_low`` and ``_survival_high`` of the same kind at each time.
     * ``<variable>_first_passage_time``, the mean time of the passages by the last time, and its
-      ``_se`` (of a ratio, by the delta method; NaN for fewer than two). A passage counts at its
-      time of the grid; with a bridge at the mean time, within the step, at which a bridge that
-      passes does so, which is exact where the probability is. NaN without passages.
+      ``_se`` (of a ratio, by the delta method, widened as Student's law is; NaN for fewer than
+      10 passages). A passage counts at its time of the grid; with a bridge at the mean time,
+      within the step, at which a bridge that passes does so, which is exact where the probability
+      is. NaN without passages.
     * ``<variable>_first_passage_censored``, the number of paths that have not passed by the last
       time; with a bridge the expected one.
 
@@ -226,10 +224,9 @@ class FirstPassage(Statistic):
             p, spread = mean[:, -1], square[:, -1]
             late = state.mean[:, -1] / p
             ratio = state.squares[:, -1] - 2 * late * state.cross + late**2 * spread
-            # One passage alone has no spread; with a bridge, weights add up to so many passages.
+            # Few passages tell too little of their spread; weights of bridges add up to so many.
             passages = (n * p) ** 2 / (spread + n * p**2)
-            several = np.where(passages > SEVERAL, passages / (passages - 1), np.nan)
-            late_error = np.sqrt(np.maximum(ratio, 0.0) * several) / (n * p)
+            late_error = np.sqrt(np.maximum(ratio, 0.0)) / (n * p) * _widening(passages)
             censored = np.where(n > 0, n - n * p, 0.0)
         if self.bridge is None:
             censored = np.rint(censored).astype(np.int64)
@@ -291,9 +288,8 @@ class FirstPassage(Statistic):
                 if passed.sum() > 0:
                     late = out[keys[1]][cell, k] = when.sum() / passed.sum()
                     several = passed.sum() ** 2 / (passed**2).sum()
-                    if several > SEVERAL:
-                        square = ((when - late * passed) ** 2).sum() * several / (several - 1)
-                        out[names[3]][cell, k] = np.sqrt(square) / passed.sum()
+                    spread = np.sqrt(((when - late * passed) ** 2).sum()) / passed.sum()
+                    out[names[3]][cell, k] = spread * _widening(several)
         if isinstance(self.level, float):
             out = {name: array[:, 0] for name, array in out.items()}
         return out
@@ -361,6 +357,17 @@ def _errors(p: Array, square: Array, n: Array) -> tuple[Array, Array, Array]:
     wide = np.maximum(high - p, p - low) / INTERVAL
     error = np.where((least * size < FEW) & (n > 1), np.maximum(error, wide), error)
     return error, low, high
+
+
+def _widening(passages: Any) -> Array:
+    """Return the root of k / (k - 1), times Student's quantile over the normal one; NaN for few.
+
+    The first terms of its expansion, Abramowitz and Stegun, 26.7.5: enough from 10 passages on.
+    """
+    known = np.where(passages > ENOUGH - 0.5, passages, np.nan)
+    free, square = known - 1, INTERVAL**2
+    student = 1 + (square + 1) / (4 * free) + (5 * square**2 + 16 * square + 3) / (96 * free**2)
+    return np.asarray(np.sqrt(known / free) * student)
 
 
 def _plain_error(numbers: Array) -> float:
