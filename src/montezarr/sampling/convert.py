@@ -13,6 +13,9 @@ from montezarr._checks import is_frame, plain_array, show
 from montezarr.errors import ArgumentValueError
 from montezarr.sampling._base import Sampling, Variable
 
+NUMBERS = {int, float, bool, np.float64}
+"""Types of most of what lists hold."""
+
 FLOAT_MAX = float(np.finfo(np.float64).max)
 
 
@@ -51,11 +54,13 @@ def unpack(value: Any) -> tuple[dict[str, NDArray[Any]], NDArray[Any] | None]:
 
 def _array(name: str, part: Any) -> NDArray[Any]:
     """Return what NumPy makes of a part, integers as such: of large ones it would make floats."""
-    array = plain_array(name, part)
-    is_list = type(part) in (list, tuple) and array.dtype == np.float64 and array.size > 0
-    if is_list and np.abs(array).max() >= 2.0**63 and set(map(type, part)) <= {int, bool}:
-        return np.array(part, object)
-    return array
+    if type(part) not in (list, tuple):
+        return plain_array(name, part)
+    kinds = set(map(type, part))
+    # Of numbers alone nothing is masked: what there is to look at is looked at once.
+    array = np.asarray(part) if kinds <= NUMBERS else plain_array(name, part)
+    is_whole = kinds <= {int, bool} and array.dtype == np.float64 and array.size > 0
+    return np.array(part, object) if is_whole else array
 
 
 def plain_numbers(array: NDArray[Any]) -> NDArray[Any] | None:
