@@ -68,9 +68,9 @@ class MonteCarloEngine:
         n_jobs: int = -1,
         backend: Any = "auto",
         seed: Any = None,
-        stream: str | None = None,
         show_progress: bool = False,
         batch_size: int | None = None,
+        stream: str | None = None,
         dt: float | None = None,
         times: Any = None,
         dtype: Any = None,
@@ -106,13 +106,13 @@ class MonteCarloEngine:
             it chose and why.
         seed : int, sequence of int, SeedSequence or None
             Root entropy; None draws fresh entropy, which the metadata hold.
-        stream : str, optional
-            Name of the stream, as in `montezarr.simulate`: runs with other names are independent.
         show_progress : bool
             Show paths per second, time left and failures on standard error.
         batch_size : int, optional
             Paths per task; by default from their measured cost. Whole blocks of 1024 for a
             ``sample_paths``.
+        stream : str, optional
+            Name of the stream, as in `montezarr.simulate`: runs with other names are independent.
         dt, times, dtype, labels, on_error, on_nonfinite, retries
             As in `simulate`. ``on_error="mask"`` sets failing paths to NaN, lists them in the
             metadata, and warns.
