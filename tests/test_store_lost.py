@@ -151,10 +151,15 @@ def test_a_damaged_chunk_is_drawn_again_and_a_damaged_root_tells_nothing(store, 
     assert "montezarr/journal" not in files(copy)
 
 
-def test_a_garbled_journal_and_manifest_are_mended_too(store, copy):
+def test_a_garbled_journal_is_not_touched_until_it_is_taken_away(store, copy):
     (copy / JOURNAL).write_bytes(b"no record\n")
     (copy / MANIFEST).unlink()
+    left = files(copy)
     assert not mz.verify(copy).ok
+    with pytest.raises(mz.StoreError, match="Its root may: take"):
+        mz.repair(copy)
+    assert files(copy) == left
+    (copy / JOURNAL).unlink()
     assert mz.repair(copy).ok
     assert files(copy) == files(store)
 

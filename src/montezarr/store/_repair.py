@@ -21,7 +21,7 @@ from montezarr.store._session import Session, Stop
 from montezarr.store._source import source_in
 from montezarr.store._verify import examined, problems_of, said_by_root, verify_place
 from montezarr.store._where import place_of
-from montezarr.store.format import LARGEST, STATES, Ledger, Manifest, as_json
+from montezarr.store.format import JOURNAL, LARGEST, MANIFEST, STATES, Ledger, Manifest, as_json
 from montezarr.store.places import Place
 from montezarr.watch import Watch
 
@@ -89,8 +89,12 @@ def repair(
     check_bool("durable", durable)
     shown = check_bool("show_progress", show_progress)
     ledger, problems = examined(place, 0)  # raises where nothing is, before anything is touched
-    if ledger is None and said_by_root(place) is None:
-        raise StoreError(problems[0].text)
+    if ledger is None and problems[0].kind != "missing":
+        # Files that are there and damaged may tell somebody more than the root does.
+        hint = "" if said_by_root(place) is None else (
+            f" Its root may: take {MANIFEST} and {JOURNAL} away, and repair it then."
+        )  # fmt: skip
+        raise StoreError(problems[0].text + hint)
     display = Progress("repair", enabled=shown)
     with Watch("repair", display) as watch, Stop() as stop, place.lock():
         ledger, problems = examined(place, 1)
