@@ -186,7 +186,7 @@ class HeavyTailWarning(MontezarrWarning):
     estimates : dict of str to (float, float)
         By name, the largest share that one term has in the sum that the error is made of, and the
         Pareto index k-hat of what is averaged, of the cell where they are largest: above 0.5 its
-        variance is infinite, from 1 on its mean. NaN where too few values are known.
+        variance is infinite, from 1 on its mean. -inf where too few values are known.
     n_paths : int
         Number of paths.
 

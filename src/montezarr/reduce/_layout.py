@@ -17,7 +17,7 @@ from montezarr.folding import NO_GROUP, Column, Fold, Folded, Group
 from montezarr.observed import TIME, Observed, PathIndices, Schema
 from montezarr.recipe import digest_of
 from montezarr.statistics import BUILT_IN, Estimate, Source, Statistic, label_coordinate
-from montezarr.statistics._tails import Verdict, judge, largest_share
+from montezarr.statistics._tails import BY_CHANCE, Verdict, judge, largest_share
 
 ATTRIBUTE = "montezarr"
 
@@ -143,7 +143,6 @@ class Layout:
 
     def warn(self, folded: Folded, stacklevel: int) -> None:
         """Say how many values are not finite, and which estimates a few values carry."""
-        self._warn_of_tails(folded, stacklevel)
         without = int(folded.lost.get(NO_GROUP, np.zeros(1))[0])
         if self.by is not None and without:
             name = self.by.name
@@ -170,6 +169,7 @@ class Layout:
                     MontezarrWarning,
                     stacklevel,
                 )
+        self._warn_of_tails(folded, stacklevel)
 
     def heavy(self, folded: Folded) -> dict[str, Verdict]:
         """Return what the tails make of the results that average powers, of each cell and group."""
@@ -208,9 +208,12 @@ class Layout:
     def _warn_of_tails(self, folded: Folded, stacklevel: int) -> None:
         """Say which estimates are not to be trusted, where a few values carry them."""
         spoilt = {
-            name: (float(np.nanmax(v.share)), float(np.nanmax(v.pareto, initial=-np.inf)))
+            name: (
+                float(np.nanmax(v.share[v.is_heavy])),
+                float(np.nanmax(v.pareto[v.is_heavy], initial=-np.inf)),
+            )
             for name, v in self.heavy(folded).items()
-            if v.is_heavy.any()
+            if v.is_heavy.sum() > BY_CHANCE * v.is_heavy.size
         }
         if spoilt:
             warnings.warn(HeavyTailWarning(spoilt, folded.paths), None, stacklevel + 1)

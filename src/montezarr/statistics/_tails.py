@@ -17,10 +17,13 @@ Array = NDArray[np.float64]
 KEPT = 64
 """Values that are kept on either side."""
 
-FIRST = 16
+OF_BLOCK = 32
+"""Of these, values that come from one block at most: to find more would take too long."""
+
+FIRST = 4
 """Blocks that are all looked at."""
 
-EVERY = 64
+EVERY = 128
 """Of the blocks after them, one in so many: the largest values are found, and little is spent."""
 
 MOST_ROWS = 2**13
@@ -40,9 +43,9 @@ class Tails(NamedTuple):
     ----------
     n : array (rows,)
         Number of values that were looked at.
-    low, high : array (rows, KEPT)
-        The smallest and the largest of them, in increasing order; inf and -inf where there are
-        fewer.
+    low, high : array (rows, kept)
+        The smallest and the largest of them, in increasing order, up to KEPT; inf and -inf where
+        there are fewer.
     blocks : array (orders, rows)
         Of all blocks, the largest sum of the powers 2, 4, ... of the values less their mean.
     """
@@ -72,15 +75,16 @@ def tails_of(sample: Sample, known: Tails | None = None) -> Tails:
     seen = np.flatnonzero((index < FIRST) | (index % EVERY == 0))
     if known is None:
         orders = sample.order // 2 if values.ndim == 3 else 0
-        known = Tails(
-            np.zeros(rows, np.int64), np.full((rows, KEPT), np.inf),
-            np.full((rows, KEPT), -np.inf), np.zeros((orders, rows)),
-        )  # fmt: skip
+        none = np.empty((rows, 0))
+        known = Tails(np.zeros(rows, np.int64), none, none, np.zeros((orders, rows)))
     n, low, high, largest = known
     if seen.size:
-        part = values.reshape(rows, blocks, paths)[:, seen]
-        n = n + sample.count.reshape(rows, blocks)[:, seen].sum(axis=-1)
-        low, high = _extremes(np.ascontiguousarray(part).reshape(rows, -1), low, high)
+        counts = sample.central(2).n if values.ndim == 3 else sample.count
+        n = n + counts.reshape(rows, blocks)[:, seen].sum(axis=-1)
+        parts = values.reshape(rows, blocks, paths)
+        found = [_extremes(np.ascontiguousarray(parts[:, block])) for block in seen]
+        low = _smallest(low, *(part[0] for part in found))
+        high = _largest(high, *(part[1] for part in found))
     if len(largest):
         sums = sample.central(2 * len(largest)).sums[::2]
         largest = np.fmax(largest, np.fmax.reduce(sums, axis=-1, initial=0.0))
@@ -89,22 +93,35 @@ def tails_of(sample: Sample, known: Tails | None = None) -> Tails:
 
 def merge_tails(a: Tails, b: Tails) -> Tails:
     """Return the tails of both."""
-    low = np.sort(np.concatenate([a.low, b.low], axis=-1), axis=-1)[:, :KEPT]
-    high = np.sort(np.concatenate([a.high, b.high], axis=-1), axis=-1)[:, -KEPT:]
-    return Tails(a.n + b.n, low, high, np.fmax(a.blocks, b.blocks))
+    blocks = np.fmax(a.blocks, b.blocks)
+    return Tails(a.n + b.n, _smallest(a.low, b.low), _largest(a.high, b.high), blocks)
 
 
-def _extremes(x: Array, low: Array, high: Array) -> tuple[Array, Array]:
-    """Return the smallest and the largest of values (rows, n), and of those that are known."""
+def _smallest(*parts: Array) -> Array:
+    some = [part for part in parts if part.shape[1]] or [parts[0]]
+    if len(some) == 1:
+        return some[0]
+    return np.sort(np.concatenate(some, axis=-1), axis=-1)[:, :KEPT]
+
+
+def _largest(*parts: Array) -> Array:
+    some = [part for part in parts if part.shape[1]] or [parts[0]]
+    if len(some) == 1:
+        return some[0]
+    return np.sort(np.concatenate(some, axis=-1), axis=-1)[:, -KEPT:]
+
+
+def _extremes(x: Array) -> tuple[Array, Array]:
+    """Return the smallest and the largest of the values of one block, (rows, OF_BLOCK)."""
+    low, high = np.full((len(x), OF_BLOCK), np.inf), np.full((len(x), OF_BLOCK), -np.inf)
     kernel = compiled()
     if kernel is not None:
-        low, high = low.copy(), high.copy()
         kernel.extremes(x, low, high)
         return low, high
     counts = x == x
     smallest = np.concatenate([low, np.where(counts, x, np.inf)], axis=-1)
     largest = np.concatenate([high, np.where(counts, x, -np.inf)], axis=-1)
-    return np.sort(smallest, axis=-1)[:, :KEPT], np.sort(largest, axis=-1)[:, -KEPT:]
+    return np.sort(smallest, axis=-1)[:, :OF_BLOCK], np.sort(largest, axis=-1)[:, -OF_BLOCK:]
 
 
 # --- what is made of them -------------------------------------------------------------------------
@@ -112,13 +129,16 @@ def _extremes(x: Array, low: Array, high: Array) -> tuple[Array, Array]:
 INDEX = {1: (0.7, 0.5), 2: (0.28, 0.2), 3: (0.27, 0.2), 4: (0.26, 0.2)}
 """By q, indices (Hill, Pareto) from which a mean of |x|**q is not trusted; its error needs 1/2q."""
 
-SHARE = {1: (0.35, 0.0, 0.35), 2: (20.0, 0.4, 0.8), 3: (40.0, 0.35, 0.97), 4: (80.0, 0.35, 0.98)}
+SHARE = {1: (0.35, 0.0, 0.35), 2: (26.0, 0.4, 0.8), 3: (34.0, 0.35, 0.97), 4: (50.0, 0.35, 0.98)}
 """By q, factor and power of 1/n, and the most, of a share of the largest term that is trusted."""
 
 LEAST_SHARE = {1: 0.0, 2: 0.15, 3: 0.4, 4: 0.6}
 """The share that is always trusted: of a term in the sum of |x - mean|**2q."""
 
-LIGHT = 1.35
+BY_CHANCE = 0.002
+"""Share of the cells of a result that may seem to have heavy tails, and have not."""
+
+LIGHT = 1.45
 """A Hill index of less than so many times that of exponential values is one of light tails."""
 
 
@@ -165,8 +185,11 @@ def judge(tails: Tails, q: int, n: Any, mean: Array, total: Any) -> Verdict:
     with np.errstate(all="ignore"):
         limit = np.clip(factor * np.maximum(n, 1.0) ** -power, LEAST_SHARE[q], most)
         is_heavy = (n >= LEAST) & (share > limit) & np.isfinite(share)
+    if not tails.high.shape[1]:
+        return Verdict(is_heavy, share, index)
     # Where the sum is not known, values may have no tails at all.
-    for row in np.flatnonzero((tails.n >= LEAST) & np.isfinite(share)):
+    is_looked_at = (tails.n >= LEAST) & np.isfinite(share)
+    for row in np.flatnonzero(is_looked_at & (is_heavy | (_rough(tails, mean) > INDEX[q][0]))):
         beyond = _beyond(tails, int(row), float(mean[row]))
         if beyond is None:
             continue
@@ -187,12 +210,25 @@ def judge(tails: Tails, q: int, n: Any, mean: Array, total: Any) -> Verdict:
 def largest_share(tails: Tails, q: int, n: Any, mean: Array, total: Any) -> Array:
     """Return the part of the sum of |x - mean|**2q that its largest term makes up; see `judge`."""
     with np.errstate(all="ignore"):
-        far = np.fmax(tails.high[:, -1] - mean, mean - tails.low[:, 0])
+        far = np.zeros(len(mean))
+        if tails.high.shape[1]:
+            far = np.fmax(tails.high[:, -1] - mean, mean - tails.low[:, 0])
         share = np.where(np.asarray(total) > 0, far ** (2 * q) / total, np.nan)
         if q <= len(tails.blocks):
             # Of one block, less what a block has of light tails.
             share = np.fmax(share, tails.blocks[q - 1] / total - BLOCK / np.maximum(n, 1))
     return np.asarray(share)
+
+
+def _rough(tails: Tails, mean: Array) -> Array:
+    """Return no less than the index of Hill of each row: that of whatever part of what is kept."""
+    distance = np.concatenate([mean[:, None] - tails.low, tails.high - mean[:, None]], axis=-1)
+    distance = np.sort(np.where(np.isfinite(distance), distance, -np.inf), axis=-1)[:, ::-1]
+    with np.errstate(all="ignore"):
+        log = np.log(np.maximum(distance[:, : KEPT + 1], 1e-300))
+        count = np.arange(1, log.shape[1])
+        hill = np.cumsum(log[:, :-1], axis=-1) / count - log[:, 1:]
+    return np.asarray(hill[:, FEWEST - 1 :].max(axis=-1, initial=0.0))
 
 
 def _beyond(tails: Tails, row: int, mean: float) -> tuple[float, Array] | None:

@@ -32,7 +32,9 @@ class _Line(NamedTuple):
     def sequence(self) -> str:
         if self.low == "-inf":
             return "bounded by nothing yet"
-        return f"always within [{self.low}, {self.high}] at 95 %"
+        around = f"always within [{self.low}, {self.high}]"
+        # Beside an interval, which is one of 95 % too, the line would be too long.
+        return around if self.interval.startswith("in ") else f"{around} at 95 %"
 
 
 def as_text(snapshot: Any) -> str:
