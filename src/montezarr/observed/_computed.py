@@ -64,8 +64,9 @@ class ComputedTask:
         parts, reports = Parts(self.fold, cuts), Report()
         for start, keys in part.chunks:
             with told(start, stop):
+                masked: list[int] = []
                 if self.masks is None:
-                    values, masked = get_sync(graph, keys), []
+                    values = get_sync(graph, keys)
                     arrays = [
                         np.moveaxis(np.asarray(value), axis, -1)
                         for value, axis in zip(values, self.axes, strict=True)
