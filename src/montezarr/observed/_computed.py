@@ -66,6 +66,7 @@ class ComputedTask:
         masked: list[int] = []
         for start, keys in part.chunks:
             with told(start, stop):
+                masked: list[int] = []
                 if self.masks is None:
                     values = get_sync(graph, keys)
                     arrays = [

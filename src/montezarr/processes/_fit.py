@@ -125,8 +125,9 @@ def check_steps(
             return steps
         step = check_real("dt", dt, above=0.0)
         if not np.allclose(steps, step, rtol=1e-6, atol=0.0):
+            span = f"{np.min(steps):g} to {np.max(steps):g}"
             raise value_error(
-                "dt", f"the step of the times of {name}, from {np.min(steps):g} on", dt,
+                "dt", f"the step of the times of {name}, {span}", dt,
                 "Leave it out, so that these are used; or pass .values.",
             )  # fmt: skip
         return step
