@@ -22,7 +22,7 @@ from montezarr._html import show_bytes as show_bytes
 from montezarr.described import plan_card, process_line
 from montezarr.draws import MAX_STEPS
 from montezarr.errors import MemoryBudgetError
-from montezarr.recipe import fingerprint, format_note
+from montezarr.recipe import fingerprint
 from montezarr.sampling import Sampling, sample_range
 from montezarr.seeding import BLOCK
 
@@ -382,8 +382,6 @@ class Plan:
         Paths on which a compression was measured.
     equation : str
         Equation of the process and its parameters, or the parameters alone; may be empty.
-    format_note : str
-        What a recipe of an old format costs; empty for a new one.
 
     Examples
     --------
@@ -417,7 +415,6 @@ class Plan:
     store_ratio: float | None = None
     measured: int = 0
     equation: str = ""
-    format_note: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as JSON."""
@@ -467,7 +464,6 @@ def plan_of(
         backend=backend,
         seconds_per_path=seconds_per_path,
         equation=process_line(sampling),
-        format_note=format_note(run.recipe),
     )
 
 
