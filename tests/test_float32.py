@@ -306,6 +306,6 @@ def test_new_runs_differ_from_old_ones_and_do_not_go_into_their_stores(name, sto
 
 def test_plan_info_and_recipe_say_that_an_old_format_is_slow():
     for ds, said in ((mz.open(old.PLACE / "geometric"), True), (old.run("geometric"), False)):
-        assert ("drawn by NumPy, which is slow" in str(ds.mz.recipe)) == said
-        assert ("drawn by NumPy, which is slow" in str(mz.plan(ds))) == said
-    assert "drawn by NumPy, which is slow" in str(info(old.PLACE / "geometric"))
+        assert ("drawn by NumPy: slow" in str(ds.mz.recipe)) == said
+        assert ("drawn by NumPy: slow" in str(mz.plan(ds))) == said
+    assert "drawn by NumPy: slow" in str(info(old.PLACE / "geometric"))

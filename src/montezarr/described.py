@@ -80,15 +80,19 @@ class Recipe(Mapping[str, Any]):
             ("times", grid_text(self.get("grid"), self.get("keep"))),
             ("seed", seed_text(self.get("seed"))),
             ("variables", _variables(self.get("variables"))),
-            ("sampler", KINDS.get(str(self.get("sampler")), str(self.get("sampler")))),
+            ("sampler", sampler_text(self._data)),
         ]
         if "code" in self:
             rows.append(("code", f"yours, with the digest {self['code']}"))
         if "options" in self:
             rows.append(("options", f"yours, with the digest {self['options']}"))
-        if format_note(self._data):
-            rows.append(("format", format_note(self._data)))
         return Card(f"Recipe of {name}", [*rows, ("fingerprint", self.fingerprint)])
+
+
+def sampler_text(recipe: Mapping[str, Any]) -> str:
+    """Return the interface of the sampler of a recipe, and what drawing by an old format means."""
+    kind = str(recipe.get("sampler"))
+    return KINDS.get(kind, kind) + format_note(recipe)
 
 
 def process_name(described: Any) -> str:
@@ -195,8 +199,6 @@ def plan_card(plan: Any, *, is_endless: bool) -> Card:
         ("sampler", plan.sampler),
         ("backend", f"{plan.backend}, {count(plan.workers, 'worker')}"),
     ]
-    if plan.format_note:
-        rows.append(("format", plan.format_note))
     if not is_endless:
         memory = (
             f"{show_bytes(plan.worker_bytes)} per worker, {show_bytes(plan.peak_bytes)} at peak"

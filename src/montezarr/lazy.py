@@ -22,7 +22,7 @@ from montezarr._html import show_bytes as show_bytes
 from montezarr.described import plan_card, process_line
 from montezarr.draws import MAX_STEPS
 from montezarr.errors import MemoryBudgetError
-from montezarr.recipe import fingerprint, format_note
+from montezarr.recipe import fingerprint
 from montezarr.sampling import Sampling, sample_range
 from montezarr.seeding import BLOCK
 
@@ -385,8 +385,6 @@ class Plan:
     noise : str
         Of an expression of several runs: whether they are on common noise, one seed and stream, or
         on independent noise. Empty for one run.
-    format_note : str
-        What a recipe of an old format costs; empty for a new one.
 
     Examples
     --------
@@ -421,7 +419,6 @@ class Plan:
     measured: int = 0
     equation: str = ""
     noise: str = ""
-    format_note: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as JSON."""
@@ -472,7 +469,6 @@ def plan_of(
         backend=backend,
         seconds_per_path=seconds_per_path,
         equation=process_line(sampling),
-        format_note=format_note(run.recipe),
     )
 
 

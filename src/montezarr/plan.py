@@ -12,7 +12,7 @@ from montezarr import cost, lazy
 from montezarr._checks import type_error
 from montezarr.choice import backend_of
 from montezarr.dataset import ATTRIBUTE, recipe_in
-from montezarr.described import Recipe
+from montezarr.described import Recipe, sampler_text
 from montezarr.lazy import Plan, Run
 from montezarr.observed import (
     PATH,
@@ -28,7 +28,6 @@ from montezarr.observed import (
 from montezarr.origins import Origin, origins_behind
 from montezarr.reduce import memory_of, prepare
 from montezarr.replay import run_of
-from montezarr.sampling import KINDS
 from montezarr.store import Storage, store_bytes
 
 
@@ -115,7 +114,7 @@ def _plan_of(run: Run) -> Plan:
         backend=str(backend),
         seconds_per_path=cost.measure(run),
         workers=backend.workers,
-        sampler=KINDS[run.sampling.kind],
+        sampler=sampler_text(run.recipe),
     )
 
 

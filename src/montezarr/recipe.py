@@ -81,7 +81,7 @@ def format_note(recipe: Mapping[str, Any]) -> str:
     """Return what a person should know of an old format; empty for the newest of its kind."""
     if recipe.get("format") == formats_of(recipe)[-1]:
         return ""
-    return "1, of an earlier version: float32 states in float32, drawn by NumPy, which is slow"
+    return "; format 1, of an earlier version: float32 states in float32, drawn by NumPy: slow"
 
 
 def fingerprint(recipe: Mapping[str, Any]) -> str:

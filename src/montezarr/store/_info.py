@@ -64,8 +64,6 @@ class Info:
         Paths that failed and were masked.
     damaged : int
         Lines of the journal that cannot be read.
-    format_note : str
-        What a recipe of an old format costs; empty for a new one.
     """
 
     path: str
@@ -90,7 +88,6 @@ class Info:
     environments: tuple[Mapping[str, Any], ...] = ()
     masked: int = 0
     damaged: int = 0
-    format_note: str = ""
 
     @property
     def is_complete(self) -> bool:
@@ -116,8 +113,6 @@ class Info:
     def _lines(self) -> Iterator[tuple[str, str]]:
         yield "process", _process(self.process) + (" (own code)" if self.own_code else "")
         yield "run", f"seed {_seed(self.seed)}, x0 {_text(self.x0)}, {self.sampler}"
-        if self.format_note:
-            yield "format", self.format_note
         start = f", from path {self.first_path:,} on" if self.first_path else ""
         less = f"; {self.readable:,} can be read" if self.readable < self.committed else ""
         yield "paths", f"{self.committed:,} of {self.target:,}{start}{less}"
@@ -193,8 +188,7 @@ def _of_ledger(place: Place, ledger: Ledger) -> Info:
         process=recipe["process"],
         seed=recipe["seed"],
         x0=recipe["x0"],
-        sampler=str(recipe["sampler"]),
-        format_note=format_note(recipe),
+        sampler=str(recipe["sampler"]) + format_note(recipe),
         own_code="code" in recipe,
         derived=manifest.values is not None,
         committed=ledger.committed,
@@ -227,8 +221,7 @@ def _of_dataset(path: str, ds: xr.Dataset) -> Info:
         process=recipe["process"],
         seed=recipe["seed"],
         x0=recipe["x0"],
-        sampler=str(recipe["sampler"]),
-        format_note=format_note(recipe),
+        sampler=str(recipe["sampler"]) + format_note(recipe),
         own_code="code" in recipe,
         derived=False,
         committed=n_paths,
