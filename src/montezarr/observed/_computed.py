@@ -63,7 +63,6 @@ class ComputedTask:
         for key, value in held:
             graph[key] = value.result() if hasattr(value, "result") else value
         parts, reports = Parts(self.fold, cuts), Report()
-        masked: list[int] = []
         for start, keys in part.chunks:
             with told(start, stop):
                 masked: list[int] = []
