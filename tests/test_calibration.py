@@ -64,6 +64,7 @@ def test_every_statistic_is_tried_and_every_claim_is_found():
     assert {cell.repeats for cell in cells} == {3}
 
 
+@pytest.mark.filterwarnings("ignore::montezarr.HeavyTailWarning")
 @pytest.mark.parametrize("law", LAWS)
 def test_what_is_taken_for_true_is_what_many_values_show(law):
     """Every true value is checked against the statistic itself, of 400,000 values."""
