@@ -133,7 +133,7 @@ def test_over_what_is_made_of_paths_no_density_is_drawn(ds, payoff):
         ds.x.isel(time=-1, path=slice(1, None)),
         ds.x.mean("time"),
         run(x0=np.linspace(90, 110, 5000)).x.isel(time=-1),
-        run(mz.Diffusion(drift=lambda x, t: -x, diffusion=lambda x, t: 1 + 0 * x)).x.isel(time=-1),
+        run(mz.Diffusion(drift=lambda t, x: -x, diffusion=lambda t, x: 1 + 0 * x)).x.isel(time=-1),
         ds.x.isel(time=0),
     ):
         assert closed_form(mz.plot.histogram(array)) is None

@@ -382,3 +382,15 @@ def test_on_a_cluster_the_same_bytes(tmp_path):
         assert "active Client" in mz.plan(gbm_paths()).backend
         mz.write(gbm_paths(), tmp_path / "cluster.zarr")
     assert files(tmp_path / "threads.zarr") == files(tmp_path / "cluster.zarr")
+
+
+@pytest.mark.parametrize("n", [1000, 3000])
+def test_what_is_made_of_paths_is_written_whatever_the_number_of_chunks(tmp_path, n):
+    def made(n):
+        ds = mz.simulate(mz.BrownianMotion(), n_paths=n, T=10, seed=1, chunks=1024)
+        return ds.assign(y=ds.x.max("time"))
+
+    stored = mz.write(made(n), tmp_path / "a.zarr")
+    assert np.array_equal(stored.y, made(n).y)
+    assert np.array_equal(mz.extend(tmp_path / "a.zarr", 4000, ds=made(4000)).y, made(4000).y)
+    assert mz.verify(tmp_path / "a.zarr").ok

@@ -109,14 +109,18 @@ def check_block(sampling: Sampling, states: Mapping[str, Any], first_x0: Any) ->
 def no_global_stream(sampling: Sampling) -> Iterator[None]:
     """Raise where the sampler moves the global random state, which no seed of the run reaches."""
     before = _random_states()
-    yield
+    try:
+        yield
+    except SamplerError:
+        if _random_states() == before:
+            raise  # else it is the global state that made two paths of one
     if _random_states() != before:
         message = (
             "drew from the global state of np.random or random, which the seed does not reach, so"
             " its paths could not be repeated. Draw from the rng that is passed, or run a"
             " sample_path on np.random with legacy_global_rng=True."
         )
-        raise sampling.failure(0, sampling.x0, message)
+        raise sampling.failure(0, sampling.x0, message) from None
 
 
 def _random_states() -> tuple[Any, ...]:
