@@ -239,3 +239,20 @@ def test_intervals_of_variances_hold_the_estimate_and_are_above_zero():
     assert np.isnan(mz.reduce(array([1.0]), "std").x_std_low)
     root = mz.reduce(array(values), ["std", "variance"])
     np.testing.assert_allclose(root.x_std_high**2, root.x_variance_high)
+
+
+@pytest.mark.parametrize("n", [300, 3000, 20_000])
+def test_a_constant_has_no_spread_and_no_tail(n):
+    values = np.arange(1, 61) / 100.0 * 1.07
+    x = xr.DataArray(np.broadcast_to(values, (n, 60)), dims=("path", "time"), name="x")
+    found = mz.reduce(x, ["mean", "std", "variance"])
+    assert (found.x_mean_se == 0).all()
+    assert (found.x_std == 0).all()
+    assert (found.x_variance == 0).all()
+
+
+@pytest.mark.parametrize("n", [850, 950, 1000, 1024, 1100, 1500, 2048, 2500])
+def test_samples_of_about_one_block_raise_no_false_alarm(n):
+    rng = np.random.default_rng(0)
+    x = xr.DataArray(rng.exponential(size=(n, 40)), dims=("path", "time"), name="x")
+    mz.reduce(x, ["mean", "std"])

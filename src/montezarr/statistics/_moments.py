@@ -13,6 +13,9 @@ Array = NDArray[np.float64]
 SAME = 1e-9
 """Relative difference up to which two sums of the same values are equal, but for rounding."""
 
+ROUNDING = 32 * float(np.finfo(np.float64).eps)
+"""Relative distance from their mean that the rounding of a mean gives to equal values."""
+
 
 class CentralSums(NamedTuple):
     """The state of moments.
@@ -70,9 +73,17 @@ def _shifted(state: CentralSums, shift: Array) -> Array:
 
 
 def variance_of(state: CentralSums) -> Array:
-    """Return the unbiased variance, NaN for fewer than two values."""
+    """Return the unbiased variance, 0 of equal values, NaN for fewer than two."""
+    sums = without_rounding(state).sums
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(state.n > 1, state.sums[0] / (state.n - 1.0), np.nan)
+        return np.where(state.n > 1, sums[0] / (state.n - 1.0), np.nan)
+
+
+def without_rounding(state: CentralSums) -> CentralSums:
+    """Return sums of 0 where all values are equal: their mean is rounded, so that they are not."""
+    with np.errstate(all="ignore"):
+        is_constant = state.sums[0] <= state.n * (ROUNDING * np.abs(state.mean)) ** 2
+    return state._replace(sums=np.where(is_constant, 0.0, state.sums))
 
 
 def mean_of(state: CentralSums) -> Array:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from montezarr.seeding import BLOCK
 from montezarr.statistics._base import Sample
+from montezarr.statistics._moments import ROUNDING
 from montezarr.statistics._sums import compiled
 
 Array = NDArray[np.float64]
@@ -213,29 +214,50 @@ def largest_share(tails: Tails, q: int, n: Any, mean: Array, total: Any) -> Arra
         far = np.zeros(len(mean))
         if tails.high.shape[1]:
             far = np.fmax(tails.high[:, -1] - mean, mean - tails.low[:, 0])
-        share = np.where(np.asarray(total) > 0, far ** (2 * q) / total, np.nan)
+        share = far ** (2 * q) / total
         if q <= len(tails.blocks):
             # Of one block, less what a block has of light tails.
             share = np.fmax(share, tails.blocks[q - 1] / total - BLOCK / np.maximum(n, 1))
-    return np.asarray(share)
+        # The mean of a constant is rounded, and so is all that is left about it.
+        varies = np.asarray(total) > n * (ROUNDING * np.abs(mean)) ** (2 * q)
+        return np.where(varies, np.minimum(share, 1.0), np.nan)
+
+
+def _distances(tails: Tails, mean: Array) -> Array:
+    """Return the largest distances from the mean, (rows, kept), the largest first, then -inf.
+
+    On a side of which not all values are kept, those nearer to the mean than the last one are
+    missing: among the distances of both sides only those count that are not below it.
+    """
+    whole = OF_BLOCK if int(tails.n.max(initial=0)) <= 2 * BLOCK else KEPT
+    parts, least = [], np.zeros(len(mean))
+    for distance in (mean[:, None] - tails.low[:, :whole], (tails.high - mean[:, None])[:, ::-1]):
+        side = np.where(np.isfinite(distance[:, :whole]), distance[:, :whole], -np.inf)
+        is_cut = (tails.n > whole) & np.isfinite(side[:, -1])
+        least = np.where(is_cut, np.maximum(least, side[:, -1]), least)
+        parts.append(side)
+    both = np.concatenate(parts, axis=-1)
+    return np.sort(np.where(both >= least[:, None], both, -np.inf), axis=-1)[:, ::-1]
 
 
 def _rough(tails: Tails, mean: Array) -> Array:
     """Return no less than the index of Hill of each row: that of whatever part of what is kept."""
-    distance = np.concatenate([mean[:, None] - tails.low, tails.high - mean[:, None]], axis=-1)
-    distance = np.sort(np.where(np.isfinite(distance), distance, -np.inf), axis=-1)[:, ::-1]
+    distance = _distances(tails, mean)[:, : KEPT + 1]
     with np.errstate(all="ignore"):
-        log = np.log(np.maximum(distance[:, : KEPT + 1], 1e-300))
+        log = np.log(np.maximum(distance, 1e-300))
         count = np.arange(1, log.shape[1])
         hill = np.cumsum(log[:, :-1], axis=-1) / count - log[:, 1:]
+    hill = np.where(np.isfinite(distance[:, 1:]), hill, 0.0)
     return np.asarray(hill[:, FEWEST - 1 :].max(axis=-1, initial=0.0))
 
 
 def _beyond(tails: Tails, row: int, mean: float) -> tuple[float, Array] | None:
     """Return a threshold of distances from the mean, and by how much the largest exceed it."""
     n = int(tails.n[row])
-    kept = np.concatenate([mean - tails.low[row], tails.high[row] - mean])
-    kept = np.sort(kept[np.isfinite(kept)])[::-1]
+    mine = slice(row, row + 1)
+    alone = Tails(tails.n[mine], tails.low[mine], tails.high[mine], tails.blocks)
+    kept = _distances(alone, np.array([mean]))[0]
+    kept = kept[np.isfinite(kept)]
     kept = kept[: min(KEPT, 1 + int(3 * math.sqrt(n)), 1 + n // 5)]
     # Of ties at the threshold nothing is beyond it: those of a payoff that is mostly 0.
     if len(kept) > 1 and kept[-2] == kept[-1]:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montezarr.statistics._base import INTERVAL
-from montezarr.statistics._moments import CentralSums
+from montezarr.statistics._moments import CentralSums, without_rounding
 
 Array = NDArray[np.float64]
 
@@ -16,7 +16,7 @@ def variance_with_error(state: CentralSums, ddof: int = 1) -> tuple[Array, Array
 
     The formulas stand in `montezarr.statistics.variance.Variance`.
     """
-    n = state.n.astype(np.float64)
+    n, state = state.n.astype(np.float64), without_rounding(state)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         second, fourth = state.sums[0] / n, state.sums[2] / n
         squared = (fourth - second**2 * ((n - 3.0) / (n - 1.0))) / n
@@ -41,7 +41,7 @@ def variance_interval(state: CentralSums, ddof: int = 1) -> tuple[Array, Array]:
     doi:10.1016/j.csda.2004.10.003, with moments about the mean in place of the trimmed mean. No
     interval makes up for tails without a fourth moment: see `montezarr.HeavyTailWarning`.
     """
-    n = state.n.astype(np.float64)
+    n, state = state.n.astype(np.float64), without_rounding(state)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         variance = state.sums[0] / (n - ddof)
         kurtosis = n * (state.sums[2] / state.sums[0]) / state.sums[0]
