@@ -263,6 +263,7 @@ def test_in_state_refuses(make, error, words):
     [
         lambda x: x == "storm", lambda x: x != "storm", lambda x: (x == "storm").any("time"),
         lambda x: x.isel(time=-1) == "rain", lambda x: (x == "storm") | (x == 0),
+        lambda x: x.isin(["storm"]), lambda x: ~x.isel(time=-1).isin("storm"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("way", ["simulated", "written"])
