@@ -280,6 +280,24 @@ def test_a_lazy_comparison_with_a_text_is_refused_where_it_is_used(compared, way
             taken()
 
 
+@pytest.mark.parametrize("way", ["simulated", "written"])
+def test_a_comparison_with_a_text_inside_a_function_is_refused(way, tmp_path):
+    ds = WAYS[way](run(["calm", "storm"]), tmp_path)
+    for function in (
+        lambda d: (d.x == "storm").any("time").rename("met"),
+        lambda d: d.x.isel(time=-1).isin(["storm"]).rename("met"),
+    ):
+        for taken in (mz.reduce, mz.stream):
+            with pytest.raises(ArgumentValueError, match=r"mz\.in_state\(x, 'storm'\)"):
+                taken(ds, "mean", observe=function)
+    for function in (
+        lambda d: mz.in_state(d.x.isel(time=-1), "storm").rename("met"),
+        lambda d: d.x.isel(time=-1).copy(data=d.x.values[:, -1] == 1).rename("met"),
+    ):
+        met = mz.reduce(ds, "mean", observe=function).met_mean
+        assert met == (ds.x.isel(time=-1) == 1).mean()
+
+
 def test_what_a_store_has_of_codes_goes_on(tmp_path, monkeypatch):
     """A store that was begun with a mean of codes opens, verifies, and grows as it began."""
     with monkeypatch.context() as patch:

@@ -38,7 +38,7 @@ def labels_of(array: xr.DataArray, attrs: Mapping[Any, Any] | None = None) -> La
     values, meanings = array.attrs.get("flag_values"), array.attrs.get("flag_meanings")
     if values is None or not isinstance(meanings, str):
         return None
-    if LABELS in array.encoding:
+    if LABELS in array.encoding and array.dtype.kind != "b":
         return tuple(array.encoding[LABELS])
     flags = np.asarray(values)
     is_other = _are_flags_of_a_run(values) and flags.dtype != array.dtype
@@ -110,10 +110,17 @@ def _are_labels(labels: Any) -> bool:
     )
 
 
-def check_comparisons(array: xr.DataArray) -> None:
+def check_comparisons(array: xr.DataArray, *, of_codes: bool = False) -> None:
     """Raise if codes were compared with a text, which NumPy answers with False for each.
 
     That is seen in the graph of a lazy array, and nowhere else.
+
+    Parameters
+    ----------
+    array : DataArray
+        What was made, maybe of codes.
+    of_codes : bool
+        Whether it is known to be; else attributes and names of layers tell.
 
     Raises
     ------
@@ -121,7 +128,7 @@ def check_comparisons(array: xr.DataArray) -> None:
         With what to compare.
     """
     layers = getattr(array.data.dask, "layers", {}) if is_dask_collection(array.data) else {}
-    of_run = _are_flags_of_a_run(array.attrs.get("flag_values"))
+    of_run = of_codes or _are_flags_of_a_run(array.attrs.get("flag_values"))
     if not (of_run or any(name.startswith("simulate-") for name in layers)):
         return
     for name, layer in layers.items():
