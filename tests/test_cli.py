@@ -134,6 +134,7 @@ def test_plan_does_nothing(job):
         (('x0 = "last"', "x0 = -1.0"), 13, ["[run] x0", "> 0"]),
         (('plot = "fan.png"', 'plot = "fan.xyz"'), 20, ["[output] plot", ".png"]),
         (('file = "prices.csv"', 'file = "prices.csv"\nper_year = 0'), 4, ["per_year", "> 0"]),
+        (('file = "prices.csv"', 'file = "prices.csv"\nper_year = 1e300'), 4, ["at most 1e+12"]),
         (('name = "GeometricBrownianMotion"', "name = [1]"), 6, ["[process] name", "a string"]),
         (("seed = 42", "seed = 42\nseed = 43"), 15, ["not TOML"]),
     ],

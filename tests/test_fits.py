@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from scipy import stats
@@ -158,3 +159,35 @@ def test_times_that_do_not_fit_are_refused(name):
         with pytest.raises(mz.ArgumentValueError, match=message):
             fit(*arguments, **options)
     assert fit(dated, times=DAYS) == fit(values, times=DAYS) == fit(timed)
+
+
+@pytest.mark.parametrize("index", ["naive", "zoned", "periods", "durations"])
+def test_dates_of_a_series_are_used_or_refused(index):
+    values = np.exp(0.1 * np.random.default_rng(0).standard_normal(20))
+    labels = {
+        "naive": pd.date_range("2026-03-20", periods=20),
+        "zoned": pd.date_range("2026-03-20", periods=20, tz="Europe/Berlin"),
+        "periods": pd.period_range("2026-01", periods=20, freq="M"),
+        "durations": pd.timedelta_range("1 day", periods=20),
+    }[index]
+    dated = pd.Series(values, labels)
+    for fit in FITS.values():
+        for series in (dated, dated.to_frame()):
+            assert fit(series, dt=1 / 252) == fit(values, dt=1 / 252)
+            assert fit(series, times=DAYS) == fit(values, times=DAYS)
+            with pytest.raises(mz.ArgumentValueError, match="in which unit of time"):
+                fit(series)
+            for wrong in (series[::-1], series.iloc[[0, 2, 1, *range(3, 20)]]):
+                with pytest.raises(mz.ArgumentValueError, match="dates that increase"):
+                    fit(wrong, dt=1 / 252)
+    words = dated.round().astype(int).clip(1, 2)
+    assert mz.MarkovChain.fit(words) == mz.MarkovChain.fit(list(words))
+    with pytest.raises(mz.ArgumentValueError, match="dates that increase"):
+        mz.MarkovChain.fit(words[::-1])
+
+
+def test_an_index_of_numbers_says_nothing_of_time():
+    values = np.exp(0.1 * np.random.default_rng(0).standard_normal(20))
+    for labels in (range(20), [3] * 20, np.arange(20.0)[::-1]):
+        series = pd.Series(values, labels)
+        assert mz.GeometricBrownianMotion.fit(series) == mz.GeometricBrownianMotion.fit(values)

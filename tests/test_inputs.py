@@ -416,3 +416,15 @@ def test_runs_of_other_entries_have_other_recipes():
         return mz.simulate(first_of, 2, x0={"a": a, "b": 1.0, "c": []}, seed=1).attrs["montezarr"]
 
     assert recipe(np.array([1, 2])) == recipe(np.array([1, 2])) != recipe(np.array([1, 3]))
+
+
+def test_a_range_of_initial_states_has_one_for_each_path_as_a_list_has():
+    def start(rng, T, x0):
+        return x0 + np.zeros(T + 1)
+
+    for process in (start, mz.BrownianMotion(mu=0.0, sigma=1.0)):
+        taken = mz.simulate(process, 3, 2, range(3), seed=1)
+        xr.testing.assert_identical(taken, mz.simulate(process, 3, 2, [0, 1, 2], seed=1))
+        np.testing.assert_array_equal(taken.x.isel(time=0), [0, 1, 2])
+        with pytest.raises(mz.ArgumentValueError, match="one entry per path"):
+            mz.simulate(process, 3, 2, range(4), seed=1)

@@ -263,6 +263,7 @@ def test_in_state_refuses(make, error, words):
     [
         lambda x: x == "storm", lambda x: x != "storm", lambda x: (x == "storm").any("time"),
         lambda x: x.isel(time=-1) == "rain", lambda x: (x == "storm") | (x == 0),
+        lambda x: x.isin(["storm"]), lambda x: ~x.isel(time=-1).isin("storm"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("way", ["simulated", "written"])
@@ -277,6 +278,24 @@ def test_a_lazy_comparison_with_a_text_is_refused_where_it_is_used(compared, way
     ):  # fmt: skip
         with pytest.raises(ArgumentValueError, match=r"No code is a text: take mz\.in_state\("):
             taken()
+
+
+@pytest.mark.parametrize("way", ["simulated", "written"])
+def test_a_comparison_with_a_text_inside_a_function_is_refused(way, tmp_path):
+    ds = WAYS[way](run(["calm", "storm"]), tmp_path)
+    for function in (
+        lambda d: (d.x == "storm").any("time").rename("met"),
+        lambda d: d.x.isel(time=-1).isin(["storm"]).rename("met"),
+    ):
+        for taken in (mz.reduce, mz.stream):
+            with pytest.raises(ArgumentValueError, match=r"mz\.in_state\(x, 'storm'\)"):
+                taken(ds, "mean", observe=function)
+    for function in (
+        lambda d: mz.in_state(d.x.isel(time=-1), "storm").rename("met"),
+        lambda d: d.x.isel(time=-1).copy(data=d.x.values[:, -1] == 1).rename("met"),
+    ):
+        met = mz.reduce(ds, "mean", observe=function).met_mean
+        assert met == (ds.x.isel(time=-1) == 1).mean()
 
 
 def test_what_a_store_has_of_codes_goes_on(tmp_path, monkeypatch):

@@ -158,3 +158,40 @@ def test_an_expression_of_one_chunk_is_the_same_in_a_store(tmp_path):
     one, other = (mz.open(tmp_path / name).y.values for name in ("a.zarr", "b.zarr"))
     assert np.isnan(one[list(MASKED)]).all()
     assert np.array_equal(one, other, equal_nan=True)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int64"])
+def test_a_state_that_is_the_number_of_masked_paths_fails_its_path(dtype, tmp_path):
+    """Nobody could tell it from a masked one in a store: it is masked itself, and that is told."""
+    kind = np.iinfo(dtype)
+    taken = kind.max if kind.kind == "u" else kind.min
+
+    def states(rng, T):
+        x = rng.integers(0, 100, T + 1).astype(dtype)
+        if rng.bit_generator.seed_seq.spawn_key[-1] == 7:
+            x[1] = taken
+        return x
+
+    options = {"n_paths": 2000, "T": 2, "seed": 1, "chunks": 1024}
+    ds = mz.simulate(states, **options, on_error="mask")
+    alike = mz.simulate(states, **options)
+    alike_values = np.delete(alike.x.values, 7, axis=0)
+    assert alike.x.values[7, 1] == taken  # without masks any number is a state
+    with pytest.warns(mz.MaskedPathsWarning, match=f"path 7: x: expected {dtype} other than"):
+        stored = mz.write(ds, tmp_path / "masked.zarr")
+    for x in (ds.x, stored.x):
+        found = mz.reduce(x, "mean")
+        np.testing.assert_array_equal(found.x_nonfinite, 1)
+        np.testing.assert_allclose(found.x_mean, alike_values.mean(axis=0), rtol=1e-12)
+
+
+def test_a_block_with_the_number_of_masked_paths_fails():
+    class Blocks:
+        def sample_paths(self, n, T, x0, rng):
+            return rng.integers(-128, 128, (n, T + 1)).astype("int8")
+
+    ds = mz.simulate(Blocks(), 100, 2, seed=1, on_error="mask")
+    with pytest.warns(mz.MaskedPathsWarning, match="expected int8 other than -128"):
+        mz.reduce(ds, "mean")
+    wider = mz.simulate(Blocks(), 100, 2, seed=1, on_error="mask", dtype="int16")
+    assert mz.reduce(wider.x, "mean").x_nonfinite.sum() == 0

@@ -326,7 +326,7 @@ def masked_attribute(variable: Any, sampling: Any) -> dict[str, Any]:
 
     It is an entry of the encoding too, which arithmetic drops: only there does it hold for sure.
     """
-    is_masked = "mask" in (sampling.on_error, sampling.on_nonfinite)
+    is_masked = sampling.may_mask
     is_float = np.dtype(variable.dtype).kind == "f"
     return {"masked_value": variable.masked} if is_masked and not is_float else {}
 

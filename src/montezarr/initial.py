@@ -172,7 +172,7 @@ def _data(part: Any) -> Any:
                 "Masked ones are none: fill them, by dask.array.ma.filled(x0, value).",
             )  # fmt: skip
         return part
-    if not (isinstance(part, (list, tuple)) or hasattr(part, "ndim")):
+    if not (isinstance(part, (list, tuple, range)) or hasattr(part, "ndim")):
         return part
     try:
         array = np.array(plain_array("x0", part))

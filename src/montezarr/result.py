@@ -255,7 +255,7 @@ class SimulationResult:
             kept: NDArray[Any] = np.delete(states, masked[(masked >= 0) & (masked < len(states))])
             return kept
         sampling = self._run.sampling
-        if "mask" not in (sampling.on_error, sampling.on_nonfinite):
+        if not sampling.may_mask:
             return states
         is_real = (states == states) & (states != variable.masked)
         unmasked: NDArray[Any] = states[is_real]
@@ -266,7 +266,7 @@ class SimulationResult:
         sampling = self._run.sampling
         variable = next(v for v in sampling.variables if v.name == name)
         is_integer = states.dtype.kind in "iu"
-        if not is_integer or "mask" not in (sampling.on_error, sampling.on_nonfinite):
+        if not is_integer or not sampling.may_mask:
             return states
         is_masked = states == variable.masked
         return pd.arrays.IntegerArray(states, is_masked) if is_masked.any() else states

@@ -21,6 +21,9 @@ URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 """A number as files have it: Python's own also takes 1_0 for 10, and digits of other scripts."""
 
+PER_YEAR_MAX = 1e12
+"""Prices per unit of time up to which rates of a fit are numbers that float64 has squares of."""
+
 Types = tuple[type, ...]
 NUMBER: Types = (int, float)
 SCHEMA: dict[str, dict[str, Types]] = {
@@ -153,8 +156,9 @@ def _check(config: Config) -> None:
     if not isinstance(config.get("process", "name"), str):
         raise config.error("process", "name", "expected a string.")
     per_year = config.get("data", "per_year", 252)
-    if not 0 < per_year < math.inf:
-        raise config.error("data", "per_year", f"expected a number > 0, got {per_year}.")
+    if not 0 < per_year <= PER_YEAR_MAX:
+        expected = f"expected a number > 0 and at most {PER_YEAR_MAX:g}"
+        raise config.error("data", "per_year", f"{expected}, got {per_year}.")
     for section, key in (("data", "file"), ("output", "store"), ("output", "plot")):
         config.file(section, key)
     plot = config.get("output", "plot", "fan.png")

@@ -18,6 +18,9 @@ from montezarr.statistics import Labels
 COMPARISONS = frozenset({"eq", "ne", "lt", "le", "gt", "ge"})
 """How Dask calls the layers of comparisons."""
 
+MEMBERS = "isin_kernel"
+"""How it calls those that look for values in a list, which is an array of its own there."""
+
 
 def labels_of(array: xr.DataArray, attrs: Mapping[Any, Any] | None = None) -> Labels | None:
     """Return code and label of each state, or None of a variable that holds no codes.
@@ -35,7 +38,7 @@ def labels_of(array: xr.DataArray, attrs: Mapping[Any, Any] | None = None) -> La
     values, meanings = array.attrs.get("flag_values"), array.attrs.get("flag_meanings")
     if values is None or not isinstance(meanings, str):
         return None
-    if LABELS in array.encoding:
+    if LABELS in array.encoding and array.dtype.kind != "b":
         return tuple(array.encoding[LABELS])
     flags = np.asarray(values)
     is_other = _are_flags_of_a_run(values) and flags.dtype != array.dtype
@@ -107,10 +110,17 @@ def _are_labels(labels: Any) -> bool:
     )
 
 
-def check_comparisons(array: xr.DataArray) -> None:
+def check_comparisons(array: xr.DataArray, *, of_codes: bool = False) -> None:
     """Raise if codes were compared with a text, which NumPy answers with False for each.
 
     That is seen in the graph of a lazy array, and nowhere else.
+
+    Parameters
+    ----------
+    array : DataArray
+        What was made, maybe of codes.
+    of_codes : bool
+        Whether it is known to be; else attributes and names of layers tell.
 
     Raises
     ------
@@ -118,17 +128,29 @@ def check_comparisons(array: xr.DataArray) -> None:
         With what to compare.
     """
     layers = getattr(array.data.dask, "layers", {}) if is_dask_collection(array.data) else {}
-    of_run = _are_flags_of_a_run(array.attrs.get("flag_values"))
+    of_run = of_codes or _are_flags_of_a_run(array.attrs.get("flag_values"))
     if not (of_run or any(name.startswith("simulate-") for name in layers)):
         return
     for name, layer in layers.items():
-        if name.partition("-")[0] in COMPARISONS and isinstance(layer, Blockwise):
-            texts = [part for part, axes in layer.indices if axes is None and _is_text(part)]
-            if texts and texts[0] not in layers:
-                raise value_error(
-                    "obj", "codes of states that are compared with codes", str(texts[0]),
-                    f"No code is a text: take mz.in_state(x, {str(texts[0])!r}).",
-                )  # fmt: skip
+        text = _compared_text(name, layer, layers)
+        if text is not None:
+            raise value_error(
+                "obj", "codes of states that are compared with codes", text,
+                f"No code is a text: take mz.in_state(x, {text!r}).",
+            )  # fmt: skip
+
+
+def _compared_text(name: str, layer: Any, layers: Mapping[str, Any]) -> str | None:
+    """Return the text that a layer of a graph compares codes with, if it does."""
+    parts: list[Any] = []
+    if isinstance(layer, Blockwise) and name.startswith(MEMBERS):
+        lists = [layers[part] for part, _ in layer.indices[1:] if part in layers]
+        nodes = [node for one in lists if not isinstance(one, Blockwise) for node in one.values()]
+        parts = [getattr(node, "value", node) for node in nodes]
+    elif isinstance(layer, Blockwise) and name.partition("-")[0] in COMPARISONS:
+        parts = [part for part, axes in layer.indices if axes is None and str(part) not in layers]
+    texts = [part for part in parts if _is_text(part)]
+    return str(np.ravel(texts[0])[0]) if texts else None
 
 
 def _is_text(part: Any) -> bool:

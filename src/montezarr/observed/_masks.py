@@ -103,7 +103,7 @@ class Masks:
 
 def masks_of(run: Run | None) -> Masks | None:
     """Return the masks of a run that may have masked paths; None for any other."""
-    if run is None or "mask" not in (run.sampling.on_error, run.sampling.on_nonfinite):
+    if run is None or not run.sampling.may_mask:
         return None
     values = tuple(float(variable.masked) for variable in run.sampling.variables)
     return Masks(name_of(run), values, run.chunk)

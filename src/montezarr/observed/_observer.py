@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,7 @@ import xarray as xr
 from montezarr._checks import show, type_error, value_error
 from montezarr.dataset import LABELS
 from montezarr.folding import Arrays
+from montezarr.observed._labels import check_comparisons
 from montezarr.observed._schema import PATH, Schema, as_dataset, schema_of
 
 
@@ -96,6 +98,7 @@ def observed_schema(observer: Observer, arrays: Arrays, *, is_drawn: bool = Fals
                 "observe", "a Dataset without masked integers", variable.name,
                 "Mask them before, by x.where(x != x.masked_value).drop_attrs().",
             )  # fmt: skip
+    _check_comparisons(observer, arrays)
     whole = schema_of(observer.observed(arrays))
     whole = replace(whole, run_times=observer.schema.run_times)
     if not is_pathwise(observer, arrays):
@@ -106,6 +109,20 @@ def observed_schema(observer: Observer, arrays: Arrays, *, is_drawn: bool = Fals
             " chunks.",
         )  # fmt: skip
     return whole
+
+
+def _check_comparisons(observer: Observer, arrays: Arrays) -> None:
+    """Raise where a function compares codes with a text: only lazy arrays tell, so it gets some."""
+    if all(variable.labels is None for variable in observer.schema.variables):
+        return
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            made = as_dataset(observer.function(observer.dataset(arrays).chunk()), PATH)
+    except Exception:  # it need not take lazy arrays: the blocks that it gets are none
+        return
+    for array in made.data_vars.values():
+        check_comparisons(array, of_codes=True)
 
 
 def is_pathwise(function: Callable[[Any], Arrays], arrays: Any) -> bool:

@@ -96,7 +96,7 @@ def check_steps(
     Parameters
     ----------
     values : array
-        The series; a DataArray may know its times.
+        The series; a DataArray may know its times, and one of pandas the dates of its index.
     dt, times : float, array, or None
         What was given.
     count : int
@@ -105,12 +105,11 @@ def check_steps(
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        If both are given, times do not increase, or are others than those of a DataArray.
+        If both are given, times or dates do not increase, or are others than those of a DataArray.
     """
     own = _own_times(values)
     if own is not None and own.dtype.kind in "mM":
-        if not (np.diff(own) > np.timedelta64(0)).all():
-            raise value_error(name, "dates that increase, oldest first", values)
+        check_dates(name, values)
         if dt is None and times is None:
             raise value_error(
                 name, "dt= or times= beside dates, to say in which unit of time rates are", values,
@@ -139,13 +138,40 @@ def check_steps(
     return _increments("times", given, count)
 
 
+def check_dates(name: str, values: Any) -> None:
+    """Raise where the series has dates of its own that do not increase.
+
+    Raises
+    ------
+    ArgumentValueError
+        Since the past would be taken for the future.
+    """
+    own = _own_times(values)
+    if own is None or own.dtype.kind not in "mM" or (np.diff(own) > np.timedelta64(0)).all():
+        return
+    raise value_error(name, "dates that increase, oldest first", values)
+
+
 def _own_times(values: Any) -> NDArray[Any] | None:
-    """Return the coordinate of a DataArray along its one dimension, where it has one."""
+    """Return the coordinate of a DataArray along its one dimension, or the dates of an index.
+
+    An index of numbers, such as pandas gives to every series, says nothing of time.
+    """
+    if hasattr(values, "iloc"):
+        return _dates_of(values.index)
     dims, coords = getattr(values, "dims", None), getattr(values, "coords", None)
     if not isinstance(dims, tuple) or len(dims) != 1 or coords is None or dims[0] not in coords:
         return None
     own = np.asarray(coords[dims[0]].values)
     return own if own.dtype.kind in "iufmM" else None
+
+
+def _dates_of(index: Any) -> NDArray[Any] | None:
+    """Return the dates of an index of pandas, in one time zone; None of any other index."""
+    if hasattr(index, "to_timestamp"):  # of periods
+        index = index.to_timestamp()
+    kind, unit = getattr(index.dtype, "kind", ""), getattr(index, "unit", None)
+    return np.asarray(index.asi8).view(f"{kind}8[{unit}]") if kind in "mM" and unit else None
 
 
 def _increments(name: str, times: NDArray[Any], count: int) -> float | NDArray[np.float64]:

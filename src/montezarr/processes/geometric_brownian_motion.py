@@ -81,7 +81,7 @@ class GeometricBrownianMotion(Process):
             Positive prices, oldest first; at least 3.
         dt : float, optional
             Time between two prices; 1 by default. The times of a DataArray are used where neither
-            this nor `times` is given.
+            this nor `times` is given. Beside dates, also of an index of pandas, one is needed.
         times : array (n+1,), optional
             Time of each price, increasing, in place of dt.
 

@@ -101,7 +101,7 @@ class OrnsteinUhlenbeck(Process):
             Observations, oldest first; at least 4.
         dt : float, optional
             Time between two of them; 1 by default. The times of a DataArray are used where neither
-            this nor `times` is given.
+            this nor `times` is given. Beside dates, also of an index of pandas, one is needed.
         times : array (n+1,), optional
             Time of each value, increasing, in place of dt.
         bias_correction : bool

@@ -136,6 +136,11 @@ class Sampling:
         return np.result_type(*(np.dtype(variable.dtype) for variable in self.variables))
 
     @property
+    def may_mask(self) -> bool:
+        """Whether paths may be masked: then one number of integers stands for that."""
+        return "mask" in (self.on_error, self.on_nonfinite)
+
+    @property
     def n_times(self) -> int:
         """Number of times in the result."""
         return self.grid.T + 1 if self.keep is None else len(self.keep)

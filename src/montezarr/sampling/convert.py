@@ -143,7 +143,31 @@ def encode(
         if converted.max() > limit or converted.min() < -limit:
             message = f"{variable.name}: expected integers within ±{limit}, got{_span(converted)}."
             raise sampling.failure(path, x0, message)
+    check_no_mask(sampling, variable, converted, path, x0)
     return converted
+
+
+def check_no_mask(
+    sampling: Sampling, variable: Variable, numbers: NDArray[Any], path: int | None, x0: Any
+) -> None:
+    """Fail a path with the number that stands for a masked one: nobody could tell it from that.
+
+    Parameters
+    ----------
+    numbers : array
+        Of a path; or of several, along the first axis where `path` is that of the first one.
+    """
+    if numbers.dtype.kind not in "iu" or not sampling.may_mask:
+        return
+    taken = numbers == variable.masked
+    if taken.any():
+        if path is not None and numbers.ndim > 1:
+            path += int(np.argwhere(taken)[0, 0])
+        message = (
+            f"{variable.name}: expected {variable.dtype} other than {variable.masked}, which stands"
+            " for a masked path, got it. Pass a dtype= that has more numbers, such as dtype=float."
+        )
+        raise sampling.failure(path, x0, message)
 
 
 def _codes(

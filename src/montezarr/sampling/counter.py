@@ -14,7 +14,7 @@ from montezarr.draws import Draws
 from montezarr.grid import TimeGrid
 from montezarr.processes import HasBound, Process
 from montezarr.sampling._base import Rows, Sampling
-from montezarr.sampling.convert import cast
+from montezarr.sampling.convert import cast, check_no_mask
 
 
 def draw(sampling: Sampling, start: int, stop: int, x0: Any) -> Rows:
@@ -83,7 +83,11 @@ def _complete(sampling: Sampling, start: int, stop: int, x0: Any) -> Rows:
     converted = cast(rows, dtype)
     if converted is None:
         raise sampling.failure(None, x0, f"sample returned dtype {rows.dtype}, expected {dtype}.")
-    return converted.reshape(len(sampling.variables), *shape)
+    out = converted.reshape(len(sampling.variables), *shape)
+    if not isinstance(sampling.target, Process):
+        for variable, row in zip(sampling.variables, out, strict=True):
+            check_no_mask(sampling, variable, row, None, x0)
+    return out
 
 
 def first_failing(sampling: Sampling, start: int, stop: int, x0: Any) -> int | None:

@@ -27,7 +27,7 @@ def draw(sampling: Sampling, start: int, stop: int, x0: Any) -> Rows:
     shape, dtype = (sampling.grid.T + 1,), sampling.dtype
     keep = slice(None) if sampling.keep is None else list(sampling.keep)
     is_plain = len(sampling.variables) == 1 and sampling.variables[0].labels is None
-    is_plain = is_plain and times is None
+    is_plain = is_plain and times is None and not (dtype.kind in "iu" and sampling.may_mask)
     for path in range(start, stop):
         initial = sampling.state_at_start(x0, path - start)
         value = sampling.attempt(partial(function, path, initial), path, initial)

@@ -106,7 +106,7 @@ class Source:
         source = self.ds[variable.name]
         kind = storage.stored_dtype(variable.dtype)
         sampling = self.run.sampling
-        masks = "mask" in (sampling.on_error, sampling.on_nonfinite)
+        masks = sampling.may_mask
         if masks and self.program is not None and kind.kind != "f":
             raise value_error(
                 "ds", "real variables made of paths of which some may be masked", variable.name,
