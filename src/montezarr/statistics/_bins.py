@@ -34,13 +34,16 @@ MANTISSA = 52
 PLACE_BITS = 24
 """Sums of places in bins count in units of so many bits of a key: 2**-28 of a value."""
 
-MOST_BINS = 20
-"""Bits of the number of bins of all cells together, and of a single one."""
+SINGLE_BINS = 19
+"""Bits of the number of bins of a single cell."""
+
+MOST_BINS = 19
+"""Bits of the number of bins of several cells together."""
 
 WIDE_PAGE = 12
 """Bits of the bins of a page of a single cell: fewer pages are new with more values."""
 
-OCTAVES_MORE = 2
+OCTAVES_MORE = 3
 """Bits by which a single cell may have more bins where its values span many octaves."""
 
 LEAST_BINS = 11
@@ -70,9 +73,6 @@ as many different numbers as are kept, or nothing would be found out."""
 
 LEAST_FIRST = 2**8
 """The same of a cell among many."""
-
-SAMPLE = 2**7
-"""Values of a cell that are sorted to find out at which level it may be at least."""
 
 WIDE = 2**31
 """Number of values from which counts take eight bytes."""
@@ -126,8 +126,9 @@ class Budget(NamedTuple):
     def of(cls, cells: int, bits: int, with_places: bool) -> Budget:
         """Return the budget of one of so many cells; `bits` of a mantissa tell bins apart."""
         cells = max(cells, 1)
-        share = min(max(MOST_BINS - (cells - 1).bit_length(), LEAST_BINS), MOST_BINS)
         is_single = cells == 1
+        shared = max(MOST_BINS - (cells - 1).bit_length(), LEAST_BINS)
+        share = SINGLE_BINS if is_single else shared
         page_bits = min(WIDE_PAGE, share * 3 // 5) if is_single else share // 2
         pages = 1 << (share - page_bits)
         return cls(
@@ -340,21 +341,28 @@ def _kept_of_both(a: Bins, b: Bins, *, in_place: bool) -> Bins:
 
 def _appended(values: Array, more: Array) -> Array:
     """Return all values; where there is room for more behind the first ones, it is taken."""
-    size, room = values.size, values.base
-    kept = _rooms.get(id(room))
-    is_mine = kept is not None and kept[0]() is room and kept[1] == size
-    if not is_mine or room.size < size + more.size:  # type: ignore[union-attr]
-        room = np.empty(2 * (size + more.size))
+    size, base = values.size, values.base
+    total, kept = size + more.size, _rooms.get(id(base))
+    if kept is not None and base is not None and kept[0]() is base and kept[1] == size:
+        room = base if base.size >= total else None
+    else:
+        room = None
+    if room is None:
+        room = np.empty(2 * total)
         room[:size] = values
         key = id(room)
-        kept = _rooms[key] = [weakref.ref(room, lambda _: _rooms.pop(key, None)), size]
-    room[size : size + more.size] = more
-    kept[1] = size + more.size
-    return np.asarray(room[: size + more.size])
+        kept = [weakref.ref(room, lambda _: _rooms.pop(key, None)), size]
+        _rooms[key] = kept
+    assert kept is not None
+    room[size:total] = more
+    kept[1] = total
+    return np.asarray(room[:total])
 
 
 def _padded(state: Bins) -> Array:
     """Return the values that a state keeps as rows (cells, n), NaN after the last one."""
+    if len(state.n) == 1:
+        return state.values[None]
     sizes = np.diff(state.begins)
     out = np.full((len(sizes), int(sizes.max(initial=0))), np.nan)
     out[np.arange(out.shape[1]) < sizes[:, None]] = state.values
@@ -391,11 +399,12 @@ def _counted(values: Array, state: Bins, budget: Budget) -> Bins:
         return _united(state, _loose(values), budget)
     start = 0
     if not state.pages.size:
-        anew = _counted_anew(values, state, budget)
+        start = max(FIRST // max(len(values), 1), LEAST_FIRST)
+        known = _loose(values[:, :start])
+        anew = _counted_anew(values, state, _planned(state, known, budget)[0], budget)
         if anew is not None:
             return anew
-        start = max(FIRST // max(len(values), 1), LEAST_FIRST)
-        state = _united(state, _loose(values[:, :start]), budget)
+        state = _united(state, known, budget)
     # The more is known, the fewer values are in no page yet, and have to be sorted.
     while start < values.shape[1]:
         stop = 8 * start if 0 < start < values.shape[1] // 16 else values.shape[1]
@@ -404,11 +413,13 @@ def _counted(values: Array, state: Bins, budget: Budget) -> Bins:
     return state
 
 
-def _counted_anew(values: Array, state: Bins, budget: Budget) -> Bins | None:
-    """Return the state of values (cells, n), or None where they have more pages than planned."""
+def _counted_anew(values: Array, state: Bins, levels: Integers, budget: Budget) -> Bins | None:
+    """Return the state of values (cells, n), or None where they have more pages than planned.
+
+    `levels` are those of some of the values, and are changed.
+    """
     values = np.ascontiguousarray(values)
     cells, room = len(values), max(budget.total, budget.distinct >> budget.page_bits) + 1
-    levels, _ = _planned(state, _loose(values[:, :SAMPLE]), budget)
     bins = room << budget.page_bits
     if bins < budget.distinct + 1:
         return None
@@ -420,8 +431,9 @@ def _counted_anew(values: Array, state: Bins, budget: Budget) -> Bins | None:
     work_places = np.empty(work.size if budget.with_places else 0, np.int64)
     if not compiled().bins.count_anew(
         values, values.view(np.int64), budget.page_bits, budget.distinct, budget.pages,
-        budget.total, budget.last, PLACE_BITS, (2 * most - 1).bit_length(), work, work_places,
-        levels, first, pages, counts, places,
+        budget.total, budget.last, PLACE_BITS, (2 * most - 1).bit_length(),
+        keys_of(state.low), keys_of(state.high), work, work_places, levels, first, pages, counts,
+        places,
     ):  # fmt: skip
         return None
     if not first[-1]:

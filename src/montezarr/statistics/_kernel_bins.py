@@ -289,8 +289,13 @@ def pour(
 
 
 @compile_loops
-def _slot_of(page, keys, slots, bits):
-    """Return where a page stands in a hash table, or the free entry where it belongs."""
+def _slot_of(page, lowest, span, keys, slots, bits):
+    """Return where a page stands in a table, or the free entry where it belongs.
+
+    The table is plain if it has room for the whole span from the lowest page, and else hashed.
+    """
+    if 0 < span <= slots.size:
+        return page - lowest
     h = np.int64((np.uint64(page) * SPREAD) >> np.uint64(64 - bits))
     while slots[h] >= 0 and keys[h] != page:
         h = (h + 1) & ((1 << bits) - 1)
@@ -299,17 +304,19 @@ def _slot_of(page, keys, slots, bits):
 
 @compile_loops
 def _coarser(
-    level, found, pages, counts, places, page_bits, unit, keys, slots, bits, pages_out, counts_out,
-    places_out,
+    level, found, pages, counts, places, page_bits, unit, low, high, keys, slots, bits, pages_out,
+    counts_out, places_out,
 ):  # fmt: skip
     """Write the pages of one cell, in any order, as they are a level above; return how many."""
     s, p = max(level - 1, 0), page_bits if level > 0 else 0
     down, s_out, m = s + p, level, 0
     down_out, mask = level + page_bits, (1 << page_bits) - 1
-    slots[:] = -1
+    lowest = low >> down_out
+    span = (high >> down_out) - lowest + 1
+    slots[: span if 0 < span <= slots.size else slots.size] = -1
     for k in range(found):
         start = pages[k] << down
-        h = _slot_of(start >> down_out, keys, slots, bits)
+        h = _slot_of(start >> down_out, lowest, span, keys, slots, bits)
         if slots[h] < 0:
             keys[h], slots[h], pages_out[m] = start >> down_out, m, start >> down_out
             counts_out[m << page_bits : (m + 1) << page_bits] = 0
@@ -330,24 +337,76 @@ def _coarser(
 
 
 @compile_loops
-def _squared(found, pages, level, page_bits, octaves):
+def _squared(found, pages, down, octaves):
     """Return the sum of the squared numbers of pages of each octave; note these numbers."""
-    up = OCTAVE - (level - 1 + page_bits)
     octaves[:] = 0
+    if down > OCTAVE:
+        return found
     squared = 0
     for k in range(found):
-        if up < 0:
-            squared += 1
-        else:
-            squared += 2 * octaves[(pages[k] >> up) + SIGNED] + 1
-            octaves[(pages[k] >> up) + SIGNED] += 1
+        octave = (pages[k] >> (OCTAVE - down)) + SIGNED
+        squared += 2 * octaves[octave] + 1
+        octaves[octave] += 1
     return squared
 
 
 @compile_loops
+def _until_full(
+    x, pattern, j, m, s, p, lowest, span, most, squares, is_bound, unit, keys, slots, bits, octaves,
+    pages, counts, places,
+):  # fmt: skip
+    """Count values from the j-th on, up to one whose page is too much; return its place, and pages.
+
+    `squares` bounds the sum of the squared numbers of pages of each octave, if it `is_bound`.
+    """
+    down, mask, with_places = s + p, (1 << p) - 1, places.size > 0
+    is_plain = 0 < span <= slots.size
+    squared = 0
+    if is_bound:
+        squared = _squared(m, pages, down, octaves)
+    while j < x.size:
+        v = x[j]
+        key = pattern[j]
+        key ^= (key >> 63) & MAGNITUDE
+        key = key if abs(v) >= TINY else np.int64(0)
+        if v != v:
+            j += 1
+            continue
+        page = key >> down
+        if is_plain:
+            h = np.uint64(page - lowest)
+        else:
+            h = np.uint64(_slot_of(page, lowest, span, keys, slots, bits))
+        slot = slots[h]
+        if slot < 0:
+            more = 1
+            if is_bound and down <= OCTAVE:
+                more = 2 * octaves[(key >> OCTAVE) + SIGNED] + 1
+            if m == most or (is_bound and squared + more > squares):
+                break
+            if is_bound:
+                squared += more
+                octaves[(key >> OCTAVE) + SIGNED] += 1
+            if not is_plain:
+                keys[h] = page
+            slots[h], pages[m] = m, page
+            counts[m << p : (m + 1) << p] = 0
+            if with_places:
+                places[m << p : (m + 1) << p] = 0
+            slot = m
+            m += 1
+        place = np.uint64((np.int64(slot) << p) + ((key >> s) & mask))
+        counts[place] += 1
+        if with_places:
+            places[place] += (key >> unit) - (((key >> s) << s) >> unit)
+        j += 1
+    return j, m
+
+
+@compile_loops
 def count_anew(
-    values, patterns, page_bits, distinct, most, total, last, unit, bits, work, work_places, levels,
-    first, pages, counts, places,
+    values, patterns, page_bits, distinct, most, total, last, unit, bits, lows, highs, work,
+    work_places, levels, first, pages, counts, places,
 ):  # fmt: skip
     """Count rows (cells, n) of which nothing was counted before; return whether there is room.
 
@@ -355,61 +414,42 @@ def count_anew(
     of the values, and become those of all. `work` has room for twice the pages of a cell,
     `work_places` the same where places are added up; `pages`, `counts` and `places` for all.
     """
-    room = work.size >> (page_bits + 1)
+    room = max(work.size >> (page_bits + 1), distinct)
     mine, theirs = np.empty(room, np.int64), np.empty(room, np.int64)
-    here, there = work[: room << page_bits], work[room << page_bits :]
-    with_places = places.size > 0
-    half = (room << page_bits) if with_places else 0
+    here, there = work[: work.size // 2], work[work.size // 2 :]
+    half = work_places.size // 2
     here_places, there_places = work_places[:half], work_places[half:]
     keys, slots = np.zeros(1 << bits, np.int64), np.empty(1 << bits, np.int32)
     octaves = np.zeros(2 * SIGNED, np.int64)
     base = 0
     for i in range(values.shape[0]):
-        x, pattern, level = values[i], patterns[i], levels[i]
-        s, p = max(level - 1, 0), page_bits if level > 0 else 0
-        slots[:] = -1
-        octaves[:] = 0
-        m, squared = 0, 0
-        for j in range(x.size):
-            v = x[j]
-            if v != v:
-                continue
-            key = pattern[j]
-            key ^= (key >> 63) & MAGNITUDE
-            key = key if abs(v) >= TINY else np.int64(0)
-            h = _slot_of(key >> (s + p), keys, slots, bits)
-            if slots[h] < 0:
-                if m == room:
-                    return False
-                keys[h], slots[h], mine[m] = key >> (s + p), m, key >> (s + p)
-                here[m << p : (m + 1) << p] = 0
-                if with_places:
-                    here_places[m << p : (m + 1) << p] = 0
-                m += 1
-                if level > 0 and total > most:
-                    octave = (key >> OCTAVE) + SIGNED
-                    is_wide = s + p > OCTAVE
-                    squared += 1 if is_wide else 2 * octaves[octave] + 1
-                    octaves[octave] += 1
-                while level < last and (
-                    m > distinct if level == 0 else m > total or squared > most * most
-                ):
-                    m = _coarser(
-                        level, m, mine, here, here_places, page_bits, unit, keys, slots, bits,
-                        theirs, there, there_places,
-                    )  # fmt: skip
-                    mine, theirs = theirs, mine
-                    here, there = there, here
-                    here_places, there_places = there_places, here_places
-                    level += 1
-                    s, p = level - 1, page_bits
-                    if total > most:
-                        squared = _squared(m, mine, level, page_bits, octaves)
-                h = _slot_of(key >> (s + p), keys, slots, bits)
-            place = (np.int64(slots[h]) << p) + ((key >> s) & ((1 << p) - 1))
-            here[place] += 1
-            if with_places:
-                here_places[place] += (key >> unit) - (((key >> s) << s) >> unit)
+        level, m, j = levels[i], 0, 0
+        while True:
+            s, p = max(level - 1, 0), page_bits if level > 0 else 0
+            lowest = lows[i] >> (s + p)
+            span = (highs[i] >> (s + p)) - lowest + 1
+            if m == 0:
+                slots[: span if 0 < span <= slots.size else slots.size] = -1
+            is_bound = 0 < level < last and total > most  # or the pages alone are bound
+            limit = distinct
+            if level > 0:
+                limit = total if level < last else work.size >> (page_bits + 1)
+            j, m = _until_full(
+                values[i], patterns[i], j, m, s, p, lowest, span, limit, most * most, is_bound,
+                unit, keys, slots, bits, octaves, mine, here, here_places,
+            )  # fmt: skip
+            if j == values.shape[1]:
+                break
+            if level >= last:
+                return False
+            m = _coarser(
+                level, m, mine, here, here_places, page_bits, unit, lows[i], highs[i], keys, slots,
+                bits, theirs, there, there_places,
+            )  # fmt: skip
+            mine, theirs = theirs, mine
+            here, there = there, here
+            here_places, there_places = there_places, here_places
+            level += 1
         levels[i] = level
         start = first[i]
         first[i + 1] = start + m
@@ -418,10 +458,9 @@ def count_anew(
             slot = order[k]
             pages[start + k] = mine[slot]
             counts[base : base + (1 << p)] = here[slot << p : (slot + 1) << p]
-            if with_places:
+            if places.size > 0:
                 places[base : base + (1 << p)] = here_places[slot << p : (slot + 1) << p]
             base += 1 << p
-    first[0] = 0
     return True
 
 
