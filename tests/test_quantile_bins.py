@@ -42,6 +42,7 @@ def keep_little(patch):
     for name, size in SMALL.items():
         patch.setattr(_bins, f"MOST_{name}", size)
         patch.setattr(_bins, f"LEAST_{name}", size)
+    patch.setattr(_bins, "SINGLE_BINS", 6)
     patch.setattr(_bins, "FIRST", 16)
     patch.setattr(_bins, "LEAST_FIRST", 16)
 
@@ -337,7 +338,7 @@ def test_a_level_never_falls_and_pages_are_no_more_than_there_may_be(little):
             state = _bins.count(kind(rng, 100)[None], budget, into=state)
             (level,) = state.levels
             assert level >= before
-            assert level == budget.last or state.pages.size <= budget.most(level)
+            assert level == budget.last or budget.holds(int(level), state.pages)
             before = level
         assert state.counts.sum() == state.n[0] == 2000
 
@@ -366,6 +367,35 @@ def test_states_stay_within_the_bytes_that_are_planned():
                 state = statistic.chunk(mz.Sample(x[:, None]))
                 held = sum(array.nbytes for array in state)
                 assert held <= statistic.bytes_for(cells) + 200 * cells, (cells, kind)
+
+
+def test_a_state_that_was_kept_aside_stays_as_it_was_where_others_take_its_room():
+    budget, rng = Budget.of(1, 8, False), np.random.default_rng(12)
+    parts = [_bins.count(rng.standard_normal((1, 1000)), budget) for _ in range(4)]
+    both = _bins.merge(parts[0], parts[1], budget, in_place=True)
+    before = both.values.copy()
+    one = _bins.merge(both, parts[2], budget, in_place=True)
+    first = one.values.copy()
+    two = _bins.merge(both, parts[3], budget, in_place=True)  # the room was taken by `one`
+    assert np.array_equal(both.values, before)
+    assert np.array_equal(one.values, first)
+    assert np.array_equal(two.values[2000:], parts[3].values)
+
+
+@pytest.mark.parametrize("kind", ["normal", "price", "lognormal", "sizes", "few"])
+def test_values_are_counted_alike_at_once_and_from_a_few_on(kind, monkeypatch):
+    rng = np.random.default_rng(13)
+    for cells, n in ((1, 200_000), (20, 5000)):
+        monkeypatch.setattr(_bins, "MOST_VALUES", 1000)
+        x = np.stack([KINDS[kind](rng, n) for _ in range(cells)])
+        budget = Budget.of(cells, 8, cells > 1)
+        once = _bins.count(x, budget)
+        with monkeypatch.context() as patch:
+            patch.setattr(_bins, "_counted_anew", lambda *_: None)
+            assert_same_state(_bins.count(x, budget), once)
+        with monkeypatch.context() as patch:
+            patch.setattr(_bins, "compiled", lambda: None)
+            assert_same_state(_bins.count(x, budget), once)
 
 
 # What earlier versions kept.

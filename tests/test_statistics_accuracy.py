@@ -291,6 +291,7 @@ def states(monkeypatch):
     for name in ("VALUES", "DISTINCT", "BINS"):
         monkeypatch.setattr(_bins, f"MOST_{name}", 4)
         monkeypatch.setattr(_bins, f"LEAST_{name}", 4)
+    monkeypatch.setattr(_bins, "SINGLE_BINS", 4)
     sizes = []
     for name in ("chunk", "merge"):
         original = getattr(Selection, name)

@@ -16,6 +16,9 @@ from montezarr.seeding import BLOCK
 TASK_SECONDS = 1.0
 """What a task that draws should last: long enough for a scheduler of a thousand workers."""
 
+LEAST_SECONDS = 0.002
+"""And at least: to hand out a task and to merge its states takes part of a millisecond."""
+
 
 @final
 class DrawnFeed(Feed):
@@ -44,7 +47,9 @@ class DrawnFeed(Feed):
         seconds = cost.measure(self.run, self.backend)
         paths = BLOCK if seconds is None else TASK_SECONDS / max(seconds, 1e-9)
         if self.n_paths is not None:
-            paths = min(paths, self.n_paths / (TASKS_PER_WORKER * self.backend.workers))
+            least = 0 if seconds is None else LEAST_SECONDS / max(seconds, 1e-9)
+            share = self.n_paths / (TASKS_PER_WORKER * self.backend.workers)
+            paths = min(paths, max(share, min(least, self.n_paths)))
         blocks = max(1, int(paths // BLOCK))
         return int(BLOCK << (blocks.bit_length() - 1))
 

@@ -21,6 +21,7 @@ error: Masson, Rim and Lee, "DDSketch", PVLDB 12 (2019), doi:10.14778/3352063.33
 
 from __future__ import annotations
 
+import weakref
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,14 +34,23 @@ MANTISSA = 52
 PLACE_BITS = 24
 """Sums of places in bins count in units of so many bits of a key: 2**-28 of a value."""
 
+SINGLE_BINS = 19
+"""Bits of the number of bins of a single cell."""
+
 MOST_BINS = 19
-"""Bits of the number of bins of all cells together, and of a single one."""
+"""Bits of the number of bins of several cells together."""
+
+WIDE_PAGE = 12
+"""Bits of the bins of a page of a single cell: fewer pages are new with more values."""
+
+OCTAVES_MORE = 3
+"""Bits by which a single cell may have more bins where its values span many octaves."""
 
 LEAST_BINS = 11
 """Bits of the number of bins of a cell among many: half of a screen's height and more."""
 
-MOST_VALUES = 2**17
-"""Values of all cells together that are kept one by one."""
+MOST_VALUES = 2**20
+"""Values of a single cell that are kept one by one; n cells keep so many over n**2 each."""
 
 LEAST_VALUES = 2**10
 """Values of a cell among many that are kept one by one."""
@@ -72,6 +82,12 @@ MAGNITUDE = np.int64(0x7FFF_FFFF_FFFF_FFFF)
 
 TINY = float(np.finfo(np.float64).tiny)
 
+_rooms: dict[int, list[Any]] = {}
+"""Arrays with room behind the values of a state: a weak reference, and how many values there are.
+
+A state whose values end there alone may take the room: nobody else has.
+"""
+
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
@@ -88,7 +104,10 @@ class Budget(NamedTuple):
     page_bits : int
         Bins of a page, as a power of two.
     pages : int
-        Pages, below the last level.
+        Pages of one octave, below the last level: of several, the root of the sum of squares, since
+        those of the smallest values need them least.
+    total : int
+        Pages of all octaves, below the last level.
     last : int
         The level at which bins are as wide as they may be.
     with_places : bool
@@ -99,6 +118,7 @@ class Budget(NamedTuple):
     distinct: int
     page_bits: int
     pages: int
+    total: int
     last: int
     with_places: bool
 
@@ -106,13 +126,17 @@ class Budget(NamedTuple):
     def of(cls, cells: int, bits: int, with_places: bool) -> Budget:
         """Return the budget of one of so many cells; `bits` of a mantissa tell bins apart."""
         cells = max(cells, 1)
-        share = min(max(MOST_BINS - (cells - 1).bit_length(), LEAST_BINS), MOST_BINS)
-        page_bits = share // 2
+        is_single = cells == 1
+        shared = max(MOST_BINS - (cells - 1).bit_length(), LEAST_BINS)
+        share = SINGLE_BINS if is_single else shared
+        page_bits = min(WIDE_PAGE, share * 3 // 5) if is_single else share // 2
+        pages = 1 << (share - page_bits)
         return cls(
-            values=max(MOST_VALUES // cells, LEAST_VALUES),
+            values=max(MOST_VALUES // cells**2, LEAST_VALUES),
             distinct=max(MOST_DISTINCT // cells, LEAST_DISTINCT),
             page_bits=page_bits,
-            pages=1 << (share - page_bits),
+            pages=pages,
+            total=pages << OCTAVES_MORE if is_single else pages,
             last=MANTISSA - bits + 1,
             with_places=with_places and 1 << share < PLACES_BELOW,
         )
@@ -125,9 +149,13 @@ class Budget(NamedTuple):
         """Return the bins of a page."""
         return np.where(np.asarray(level) > 0, 1 << self.page_bits, 1)
 
-    def most(self, level: int) -> int:
-        """Return the pages of a cell at a level."""
-        return self.pages if level else self.distinct
+    def holds(self, level: int, pages: Integers) -> bool:
+        """Return whether a cell may have these pages at a level."""
+        if not level:
+            return pages.size <= self.distinct
+        octaves = pages >> max(MANTISSA - int(self.down(level)), 0)
+        sizes = np.unique(octaves, return_counts=True)[1]
+        return bool(pages.size <= self.total and (sizes**2).sum() <= self.pages**2)
 
 
 class Bins(NamedTuple):
@@ -245,7 +273,7 @@ def merge(a: Bins, b: Bins, budget: Budget, *, in_place: bool = False) -> Bins:
     both: dict[str, Any] = {"low": low, "high": high, "n": n, "used": a.used | b.used}
     if not a.pages.size and not b.pages.size:
         if n.max(initial=0) <= budget.values:
-            return _kept_of_both(a, b)._replace(**both)
+            return _kept_of_both(a, b, in_place=in_place)._replace(**both)
         a = _counted(_padded(a), empty(len(n))._replace(**both), budget)
         return _counted(_padded(b), a, budget)
     if not a.pages.size:
@@ -261,9 +289,10 @@ def merge(a: Bins, b: Bins, budget: Budget, *, in_place: bool = False) -> Bins:
 def bytes_of(cells: int, bits: int, with_places: bool) -> int:
     """Return the bytes of a state whose pages are all in use; seldom are there more."""
     budget = Budget.of(cells, bits, with_places)
-    bins = max(budget.pages << budget.page_bits, OCTAVES << bits)
-    pages = max(budget.pages, bins >> budget.page_bits)
-    return cells * (bins * (12 if budget.with_places else 4) + pages * 8)
+    bins = max(budget.total << budget.page_bits, OCTAVES << bits)
+    pages = max(budget.total, bins >> budget.page_bits)
+    binned = bins * (12 if budget.with_places else 4) + pages * 8
+    return cells * max(binned, budget.values * 8)
 
 
 # --- values that are kept one by one ------------------------------------------------------------
@@ -287,14 +316,21 @@ def _kept(state: Bins, values: Array, sizes: Integers) -> Bins:
         return state
     begins = np.concatenate([[0], np.cumsum(sizes)])
     flat = values.reshape(-1) if begins[-1] == values.size else values[values == values]
-    return _kept_of_both(state, state._replace(begins=begins, values=flat.copy()))
+    if not state.values.size:
+        flat = flat.copy()
+    return _kept_of_both(state, state._replace(begins=begins, values=flat), in_place=True)
 
 
-def _kept_of_both(a: Bins, b: Bins) -> Bins:
-    """Return the first state with the values of both; of each cell those of `a` come first."""
+def _kept_of_both(a: Bins, b: Bins, *, in_place: bool) -> Bins:
+    """Return the first state with the values of both; of each cell those of `a` come first.
+
+    In place, those of a single cell stand at the front of an array with room for more.
+    """
     if not a.values.size or not b.values.size:
         return a if a.values.size else a._replace(begins=b.begins, values=b.values)
     if len(a.n) == 1:
+        if in_place:
+            return a._replace(begins=a.begins + b.begins, values=_appended(a.values, b.values))
         values = np.concatenate([a.values, b.values])
     else:
         pairs = zip(np.split(a.values, a.begins[1:-1]), np.split(b.values, b.begins[1:-1]),
@@ -303,8 +339,30 @@ def _kept_of_both(a: Bins, b: Bins) -> Bins:
     return a._replace(begins=a.begins + b.begins, values=values)
 
 
+def _appended(values: Array, more: Array) -> Array:
+    """Return all values; where there is room for more behind the first ones, it is taken."""
+    size, base = values.size, values.base
+    total, kept = size + more.size, _rooms.get(id(base))
+    if kept is not None and base is not None and kept[0]() is base and kept[1] == size:
+        room = base if base.size >= total else None
+    else:
+        room = None
+    if room is None:
+        room = np.empty(2 * total)
+        room[:size] = values
+        key = id(room)
+        kept = [weakref.ref(room, lambda _: _rooms.pop(key, None)), size]
+        _rooms[key] = kept
+    assert kept is not None
+    room[size:total] = more
+    kept[1] = total
+    return np.asarray(room[:total])
+
+
 def _padded(state: Bins) -> Array:
     """Return the values that a state keeps as rows (cells, n), NaN after the last one."""
+    if len(state.n) == 1:
+        return state.values[None]
     sizes = np.diff(state.begins)
     out = np.full((len(sizes), int(sizes.max(initial=0))), np.nan)
     out[np.arange(out.shape[1]) < sizes[:, None]] = state.values
@@ -342,13 +400,54 @@ def _counted(values: Array, state: Bins, budget: Budget) -> Bins:
     start = 0
     if not state.pages.size:
         start = max(FIRST // max(len(values), 1), LEAST_FIRST)
-        state = _united(state, _loose(values[:, :start]), budget)
+        known = _loose(values[:, :start])
+        anew = _counted_anew(values, state, _planned(state, known, budget)[0], budget)
+        if anew is not None:
+            return anew
+        state = _united(state, known, budget)
     # The more is known, the fewer values are in no page yet, and have to be sorted.
     while start < values.shape[1]:
         stop = 8 * start if 0 < start < values.shape[1] // 16 else values.shape[1]
         state = _count_compiled(values[:, start:stop], state, budget)
         start = stop
     return state
+
+
+def _counted_anew(values: Array, state: Bins, levels: Integers, budget: Budget) -> Bins | None:
+    """Return the state of values (cells, n), or None where they have more pages than planned.
+
+    `levels` are those of some of the values, and are changed.
+    """
+    values = np.ascontiguousarray(values)
+    cells, room = len(values), max(budget.total, budget.distinct >> budget.page_bits) + 1
+    bins = room << budget.page_bits
+    if bins < budget.distinct + 1:
+        return None
+    kind = np.int64 if state.n.max(initial=0) >= WIDE else np.int32
+    most = max(room, budget.distinct + 1)
+    first, pages = np.zeros(cells + 1, np.int64), np.empty(cells * most, np.int64)
+    counts, work = np.empty(cells * bins, kind), np.empty(2 * bins, kind)
+    places = np.empty(counts.size if budget.with_places else 0, np.int64)
+    work_places = np.empty(work.size if budget.with_places else 0, np.int64)
+    if not compiled().bins.count_anew(
+        values, values.view(np.int64), budget.page_bits, budget.distinct, budget.pages,
+        budget.total, budget.last, PLACE_BITS, (2 * most - 1).bit_length(),
+        keys_of(state.low), keys_of(state.high), work, work_places, levels, first, pages, counts,
+        places,
+    ):  # fmt: skip
+        return None
+    if not first[-1]:
+        return state
+    used = int((np.diff(first) * budget.width(levels)).sum())
+    return state._replace(
+        levels=levels,
+        first=first,
+        pages=pages[: first[-1]].copy(),
+        counts=counts[:used].copy() if cells > 1 else counts[:used],
+        places=places[:used],
+        begins=np.zeros_like(first),
+        values=np.zeros(0),
+    )
 
 
 def _count_compiled(values: Array, state: Bins, budget: Budget) -> Bins:
@@ -412,19 +511,19 @@ def _planned(a: Bins, b: Loose, budget: Budget) -> tuple[Integers, Integers]:
     kernel = compiled()
     if kernel is not None:
         kernel.bins.plan_union(
-            *a[4:7], *b[:3], budget.page_bits, budget.distinct, budget.pages, budget.last,
-            levels, sizes,
+            *a[4:7], *b[:3], budget.page_bits, budget.distinct, budget.pages, budget.total,
+            budget.last, levels, sizes,
         )  # fmt: skip
         return levels, sizes
     for cell in range(len(levels)):
         starts = np.concatenate([_starts(a, cell, budget), _starts(b, cell, budget)])
         level = max(int(a.levels[cell]), int(b.levels[cell]))
         while True:
-            size = len(np.unique(starts >> budget.down(level)))
-            if level >= budget.last or size <= budget.most(level):
+            pages = np.unique(starts >> budget.down(level))
+            if level >= budget.last or budget.holds(level, pages):
                 break
             level += 1
-        levels[cell], sizes[cell] = level, size
+        levels[cell], sizes[cell] = level, pages.size
     return levels, sizes
 
 

@@ -15,6 +15,12 @@ TINY = 2.2250738585072014e-308
 SPREAD = np.uint64(0x9E37_79B9_7F4A_7C15)
 """Odd factor that spreads neighbouring pages over a table: 2**64 over the golden ratio."""
 
+SIGNED = 2**11
+"""Octaves of each sign, of all float64."""
+
+OCTAVE = 52
+"""Bits of a key below its octave and sign."""
+
 ROOM = 4
 """Entries of a plain table per value that is looked up; beyond, a hash table is cheaper."""
 
@@ -152,8 +158,21 @@ def count_pages(
 
 
 @compile_loops
+def _end_octave(inside, squares):
+    """Add the squared number of pages of an octave, by the bits below a page, and begin another.
+
+    `inside` counts neighbours in it by the highest bit in which they differ.
+    """
+    found = 1
+    for down in range(OCTAVE, -1, -1):
+        squares[down] += found * found
+        found += inside[down]
+        inside[down] = 0
+
+
+@compile_loops
 def plan_union(
-    level_a, first_a, pages_a, level_b, first_b, pages_b, page_bits, distinct, most, last,
+    level_a, first_a, pages_a, level_b, first_b, pages_b, page_bits, distinct, most, total, last,
     levels, sizes,
 ):  # fmt: skip
     """Write the level of each cell of two states together, and how many pages it has there."""
@@ -169,6 +188,7 @@ def plan_union(
             continue
         # How many neighbours differ in this bit and in none above: they part below its level.
         parts = np.zeros(66, np.int64)
+        inside, squares = np.zeros(OCTAVE + 1, np.int64), np.zeros(OCTAVE + 1, np.int64)
         before = np.int64(0)
         is_first = True
         while j < stop_j or k < stop_k:
@@ -179,14 +199,22 @@ def plan_union(
                 start = pages_b[k] << down_b
                 k += 1
             if not is_first:
-                parts[bit_length(np.uint64(before ^ start))] += 1
+                bit = bit_length(np.uint64(before ^ start))
+                parts[bit] += 1
+                if bit > OCTAVE:
+                    _end_octave(inside, squares)
+                else:
+                    inside[bit] += 1
             before, is_first = start, False
+        _end_octave(inside, squares)
         while True:
             down = level - 1 + page_bits if level > 0 else 0
             found = 1
             for b in range(down + 1, 66):
                 found += parts[b]
-            if level >= last or found <= (most if level > 0 else distinct):
+            squared = squares[down] if down <= OCTAVE else found
+            fits = found <= total and squared <= most * most
+            if level >= last or (fits if level > 0 else found <= distinct):
                 break
             level += 1
         levels[i], sizes[i] = level, found
@@ -258,3 +286,196 @@ def pour(
                     places[place] += inside + count * moved
         base_a += (first_a[i + 1] - first_a[i]) << p_a
         base += (first[i + 1] - first[i]) << p
+
+
+@compile_loops
+def _slot_of(page, lowest, span, keys, slots, bits):
+    """Return where a page stands in a table, or the free entry where it belongs.
+
+    The table is plain if it has room for the whole span from the lowest page, and else hashed.
+    """
+    if 0 < span <= slots.size:
+        return page - lowest
+    h = np.int64((np.uint64(page) * SPREAD) >> np.uint64(64 - bits))
+    while slots[h] >= 0 and keys[h] != page:
+        h = (h + 1) & ((1 << bits) - 1)
+    return h
+
+
+@compile_loops
+def _coarser(
+    level, found, pages, counts, places, page_bits, unit, low, high, keys, slots, bits, pages_out,
+    counts_out, places_out,
+):  # fmt: skip
+    """Write the pages of one cell, in any order, as they are a level above; return how many."""
+    s, p = max(level - 1, 0), page_bits if level > 0 else 0
+    down, s_out, m = s + p, level, 0
+    down_out, mask = level + page_bits, (1 << page_bits) - 1
+    lowest = low >> down_out
+    span = (high >> down_out) - lowest + 1
+    slots[: span if 0 < span <= slots.size else slots.size] = -1
+    for k in range(found):
+        start = pages[k] << down
+        h = _slot_of(start >> down_out, lowest, span, keys, slots, bits)
+        if slots[h] < 0:
+            keys[h], slots[h], pages_out[m] = start >> down_out, m, start >> down_out
+            counts_out[m << page_bits : (m + 1) << page_bits] = 0
+            if places_out.size > 0:
+                places_out[m << page_bits : (m + 1) << page_bits] = 0
+            m += 1
+        base = np.int64(slots[h]) << page_bits
+        for b in range(1 << p):
+            count = counts[(k << p) + b]
+            if count > 0:
+                key = start + (np.int64(b) << s)
+                place = base + ((key >> s_out) & mask)
+                counts_out[place] += count
+                if places_out.size > 0:
+                    moved = (key >> unit) - (((key >> s_out) << s_out) >> unit)
+                    places_out[place] += places[(k << p) + b] + count * moved
+    return m
+
+
+@compile_loops
+def _squared(found, pages, down, octaves):
+    """Return the sum of the squared numbers of pages of each octave; note these numbers."""
+    octaves[:] = 0
+    if down > OCTAVE:
+        return found
+    squared = 0
+    for k in range(found):
+        octave = (pages[k] >> (OCTAVE - down)) + SIGNED
+        squared += 2 * octaves[octave] + 1
+        octaves[octave] += 1
+    return squared
+
+
+@compile_loops
+def _until_full(
+    x, pattern, j, m, s, p, lowest, span, most, squares, is_bound, unit, keys, slots, bits, octaves,
+    pages, counts, places,
+):  # fmt: skip
+    """Count values from the j-th on, up to one whose page is too much; return its place, and pages.
+
+    `squares` bounds the sum of the squared numbers of pages of each octave, if it `is_bound`.
+    """
+    down, mask, with_places = s + p, (1 << p) - 1, places.size > 0
+    is_plain = 0 < span <= slots.size
+    squared = 0
+    if is_bound:
+        squared = _squared(m, pages, down, octaves)
+    while j < x.size:
+        v = x[j]
+        key = pattern[j]
+        key ^= (key >> 63) & MAGNITUDE
+        key = key if abs(v) >= TINY else np.int64(0)
+        if v != v:
+            j += 1
+            continue
+        page = key >> down
+        if is_plain:
+            h = np.uint64(page - lowest)
+        else:
+            h = np.uint64(_slot_of(page, lowest, span, keys, slots, bits))
+        slot = slots[h]
+        if slot < 0:
+            more = 1
+            if is_bound and down <= OCTAVE:
+                more = 2 * octaves[(key >> OCTAVE) + SIGNED] + 1
+            if m == most or (is_bound and squared + more > squares):
+                break
+            if is_bound:
+                squared += more
+                octaves[(key >> OCTAVE) + SIGNED] += 1
+            if not is_plain:
+                keys[h] = page
+            slots[h], pages[m] = m, page
+            counts[m << p : (m + 1) << p] = 0
+            if with_places:
+                places[m << p : (m + 1) << p] = 0
+            slot = m
+            m += 1
+        place = np.uint64((np.int64(slot) << p) + ((key >> s) & mask))
+        counts[place] += 1
+        if with_places:
+            places[place] += (key >> unit) - (((key >> s) << s) >> unit)
+        j += 1
+    return j, m
+
+
+@compile_loops
+def count_anew(
+    values, patterns, page_bits, distinct, most, total, last, unit, bits, lows, highs, work,
+    work_places, levels, first, pages, counts, places,
+):  # fmt: skip
+    """Count rows (cells, n) of which nothing was counted before; return whether there is room.
+
+    Pages are found as values come, and joined where there are too many. `levels` are those of some
+    of the values, and become those of all. `work` has room for twice the pages of a cell,
+    `work_places` the same where places are added up; `pages`, `counts` and `places` for all.
+    """
+    room = max(work.size >> (page_bits + 1), distinct)
+    mine, theirs = np.empty(room, np.int64), np.empty(room, np.int64)
+    here, there = work[: work.size // 2], work[work.size // 2 :]
+    half = work_places.size // 2
+    here_places, there_places = work_places[:half], work_places[half:]
+    keys, slots = np.zeros(1 << bits, np.int64), np.empty(1 << bits, np.int32)
+    octaves = np.zeros(2 * SIGNED, np.int64)
+    base = 0
+    for i in range(values.shape[0]):
+        level, m, j = levels[i], 0, 0
+        while True:
+            s, p = max(level - 1, 0), page_bits if level > 0 else 0
+            lowest = lows[i] >> (s + p)
+            span = (highs[i] >> (s + p)) - lowest + 1
+            if m == 0:
+                slots[: span if 0 < span <= slots.size else slots.size] = -1
+            is_bound = 0 < level < last and total > most  # or the pages alone are bound
+            limit = distinct
+            if level > 0:
+                limit = total if level < last else work.size >> (page_bits + 1)
+            j, m = _until_full(
+                values[i], patterns[i], j, m, s, p, lowest, span, limit, most * most, is_bound,
+                unit, keys, slots, bits, octaves, mine, here, here_places,
+            )  # fmt: skip
+            if j == values.shape[1]:
+                break
+            if level >= last:
+                return False
+            m = _coarser(
+                level, m, mine, here, here_places, page_bits, unit, lows[i], highs[i], keys, slots,
+                bits, theirs, there, there_places,
+            )  # fmt: skip
+            mine, theirs = theirs, mine
+            here, there = there, here
+            here_places, there_places = there_places, here_places
+            level += 1
+        levels[i] = level
+        start = first[i]
+        first[i + 1] = start + m
+        order = np.argsort(mine[:m])
+        for k in range(m):
+            slot = order[k]
+            pages[start + k] = mine[slot]
+            counts[base : base + (1 << p)] = here[slot << p : (slot + 1) << p]
+            if places.size > 0:
+                places[base : base + (1 << p)] = here_places[slot << p : (slot + 1) << p]
+            base += 1 << p
+    return True
+
+
+@compile_loops
+def tally(x, low, scale, counts):
+    """Count values in bins of equal width; the first and the last one hold what is beyond."""
+    last = counts.size - 1
+    for j in range(x.size):
+        counts[max(min(int((x[j] - low) * scale), last), 0)] += 1
+
+
+@compile_loops
+def gather(x, low, scale, wanted, out):
+    """Write the values of some of these bins."""
+    last, m = wanted.size - 1, 0
+    for j in range(x.size):
+        out[m] = x[j]
+        m += wanted[max(min(int((x[j] - low) * scale), last), 0)]

@@ -7,6 +7,13 @@ from typing import NamedTuple
 import numpy as np
 
 from montezarr.statistics._bins import TINY, Array, Bins, Budget, Integers, keys_of, values_of
+from montezarr.statistics._sums import compiled
+
+SLICES = 2**12
+"""Slices of equal width in which values are counted to find some of their ranks."""
+
+FEW = 2**14
+"""Values up to which that is not worth it."""
 
 
 class Cell(NamedTuple):
@@ -60,9 +67,26 @@ def bounds(cell: Cell) -> tuple[Array, Array]:
 def order_statistics(state: Bins, cell: int, ranks: Integers) -> Array:
     """Return the values at some ranks, from 1, of a cell whose values are kept one by one."""
     mine = state.values[state.begins[cell] : state.begins[cell + 1]]
-    places = np.unique(ranks - 1)
-    found = np.partition(mine, places)[ranks - 1]
+    found = _selected(mine, float(state.low[cell]), float(state.high[cell]), ranks)
     return np.where(np.abs(found) < TINY, 0.0, found)
+
+
+def _selected(values: Array, low: float, high: float, ranks: Integers) -> Array:
+    """Return the values at some ranks, from 1; of many values, only those nearby are sorted."""
+    kernel, width = compiled(), high - low
+    if kernel is None or values.size < FEW or not width > 0 or not SLICES / width < np.inf:
+        return np.asarray(np.partition(values, np.unique(ranks - 1))[ranks - 1])
+    counts, wanted = np.zeros(SLICES, np.int64), np.zeros(SLICES, np.uint8)
+    kernel.bins.tally(values, low, SLICES / width, counts)
+    running = np.cumsum(counts)
+    slices = np.searchsorted(running, ranks)
+    wanted[slices] = 1
+    kept = counts * wanted
+    nearby = np.empty(int(kept.sum()) + 1)
+    nearby[-1] = np.inf
+    kernel.bins.gather(values, low, SLICES / width, wanted, nearby)
+    places = np.cumsum(kept)[slices] - (running[slices] - ranks) - 1
+    return np.asarray(np.partition(nearby[:-1], np.unique(places))[places])
 
 
 def cell_of(state: Bins, cell: int, budget: Budget, ranks: slice = slice(None)) -> Cell:
@@ -71,10 +95,20 @@ def cell_of(state: Bins, cell: int, budget: Budget, ranks: slice = slice(None)) 
     Values that are kept one by one are sorted only there; the first of them counts for all below.
     """
     if not state.pages.size:
-        mine = keys_of(state.values[state.begins[cell] : state.begins[cell + 1]])
+        mine = state.values[state.begins[cell] : state.begins[cell + 1]]
         start, stop, _ = ranks.indices(mine.size)
-        keys = np.partition(mine, [start, stop - 1])[start:stop] if mine.size else mine
-        keys.sort()
+        ends = float(state.low[cell]), float(state.high[cell])
+        if 0 < start < stop:
+            (least,) = _selected(mine, *ends, np.array([start + 1]))
+            # All numbers that count as 0 are one.
+            mine = mine[mine >= (-TINY if abs(least) < TINY else least)]
+            keys = np.sort(keys_of(mine))[mine.size - (int(state.n[cell]) - start) :]
+        elif start < stop < mine.size:
+            (most,) = _selected(mine, *ends, np.array([stop]))
+            keys = np.sort(keys_of(mine[mine <= (TINY if abs(most) < TINY else most)]))
+        else:
+            keys = np.sort(keys_of(mine))
+        keys = keys[: stop - start]
         counts = np.ones(keys.size, np.int64)
         counts[:1] += start
         return Cell(keys, 0, 0, counts, np.zeros(keys.size, np.int64))

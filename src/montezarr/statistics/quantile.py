@@ -29,7 +29,7 @@ class Quantile(Statistic):
     r"""Quantiles, from counts in bins that refine themselves.
 
     The q-quantile of n values is the order statistic :math:`x_{(\lceil qn \rceil)}`, which
-    ``numpy.quantile`` calls ``method="inverted_cdf"``. Up to 131,072 values of one cell are kept,
+    ``numpy.quantile`` calls ``method="inverted_cdf"``. Up to 1,048,576 values of one cell are kept,
     and of more values each number with its count, while there are at most 4,096 different ones:
     then it is the order statistic itself. Of still more, one pass finds the bin in which it lies,
     and interpolates in it. A bin is all numbers that agree in their leading bits, as many as tell
