@@ -23,7 +23,7 @@ OF_BLOCK = 32
 FIRST = 4
 """Blocks that are all looked at."""
 
-EVERY = 128
+EVERY = 256
 """Of the blocks after them, one in so many: the largest values are found, and little is spent."""
 
 MOST_ROWS = 2**13
@@ -58,7 +58,7 @@ class Tails(NamedTuple):
 
 def rows_of(sample: Sample) -> int:
     """Return the number of cells of a sample, those along its axis too."""
-    return int(np.prod(sample.values.shape[:-2], dtype=np.int64))
+    return math.prod(sample.values.shape[:-2])
 
 
 def tail_bytes(rows: int) -> int:
