@@ -211,3 +211,9 @@ def test_a_live_view_and_a_trace_have_the_interval_of_a_share():
     assert "±" not in watched.estimate()
     assert watched.trace.low("x_mean")[-1] == pytest.approx(low)
     assert watched.trace.high("x_mean")[-1] == pytest.approx(high)
+
+
+def test_a_rule_believes_an_error_of_zero_of_a_quantile_where_values_differ():
+    x = array(np.random.default_rng(0).poisson(100.0, 10_000))
+    assert stops(x, mz.Quantile(0.5), abs=0.5)  # its interval is [100, 100]
+    assert not stops(array(np.full(10_000, 7)), mz.Quantile(0.5), abs=0.5)

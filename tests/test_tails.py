@@ -205,6 +205,7 @@ def test_a_state_of_an_earlier_version_goes_on_without_a_word_about_tails(tmp_pa
     ("draw", "variance", "n"),
     [
         (lambda rng, n: rng.standard_normal(n), 1.0, 100),
+        (lambda rng, n: rng.exponential(size=n), 1.0, 100),
         (lambda rng, n: rng.poisson(2.0, n) + 0.0, 2.0, 4096),
         (lambda rng, n: rng.exponential(size=n), 1.0, 4096),
         (lambda rng, n: rng.random(n), 1 / 12, 100),
@@ -256,3 +257,25 @@ def test_samples_of_about_one_block_raise_no_false_alarm(n):
     rng = np.random.default_rng(0)
     x = xr.DataArray(rng.exponential(size=(n, 40)), dims=("path", "time"), name="x")
     mz.reduce(x, ["mean", "std"])
+
+
+def test_intervals_of_covariances_hold_the_estimate_and_those_of_itself_are_of_variances():
+    x = np.random.default_rng(5).exponential(size=(100, 3))
+    x[:, 2] += x[:, 1]
+    found = mz.reduce(xr.DataArray(x, dims=("path", "time"), name="x"), mz.Covariance())
+    variance = mz.reduce(xr.DataArray(x, dims=("path", "time"), name="x"), "variance")
+    for name in ("x_covariance", "x_correlation"):
+        assert (found[f"{name}_low"] <= found[name]).all()
+        assert (found[name] <= found[f"{name}_high"]).all()
+    for end in ("low", "high"):
+        diagonal = np.diag(found[f"x_covariance_{end}"].values)
+        np.testing.assert_allclose(diagonal, variance[f"x_variance_{end}"])
+    assert -1 < found.x_correlation_low[1, 2] < found.x_correlation_high[1, 2] < 1
+    same = mz.reduce(xr.DataArray(x[:, [0, 0]], dims=("path", "time"), name="x"), mz.Covariance())
+    assert same.x_correlation_low.values.tolist() == [[1.0, 1.0], [1.0, 1.0]]
+
+
+def test_a_bin_without_a_value_has_an_interval_that_ends_above_zero():
+    found = mz.reduce(array(np.linspace(0.0, 0.99, 100)), mz.Histogram(edges=[0.0, 1.0, 3.0]))
+    assert found.x_density_low.values[1] == 0 < found.x_density_high.values[1] < 0.02
+    assert found.x_density_low.values[0] < found.x_density_high.values[0] == 1

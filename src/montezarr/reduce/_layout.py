@@ -114,6 +114,20 @@ class Layout:
         pairs = {n: np.stack(p, axis=1) if grouped else p[0] for n, p in found.items()}
         return {name: (pair[0], pair[1]) for name, pair in pairs.items()}
 
+    def vary(self, folded: Folded) -> dict[str, NDArray[np.bool_]]:
+        """Return where the values differ, of the results whose error may be 0 though they do."""
+        totals = self.fold.totals(folded)
+        found: dict[str, list[NDArray[np.bool_]]] = {}
+        for position, column in enumerate(self.fold.columns):
+            for group in self._groups(totals):
+                states = totals.get((position, group)) or self.fold.nothing(column)
+                for statistic, state in zip(column.statistics, states, strict=True):
+                    for name, varies in statistic.vary(state, column.source).items():
+                        cells = np.reshape(varies, self.dims[position][1])
+                        found.setdefault(_full(column.source, name), []).append(cells)
+        grouped = self.by is not None
+        return {name: np.stack(parts) if grouped else parts[0] for name, parts in found.items()}
+
     def identity(self) -> dict[str, Any]:
         """Return as JSON what determines the results beside the values."""
         words = {v.name: _words(v.attrs) for v in self.schema.variables}

@@ -320,6 +320,14 @@ class Statistic(ABC):
         """
         return {}
 
+    def vary(self, state: Any, source: Source) -> dict[str, Any]:
+        """Return, of each result whose error may be 0 though values differ, where they do.
+
+        Quantiles of numbers with ties are such: there an error of 0 is believed. Arrays of bool
+        are of the cells.
+        """
+        return {}
+
     def powers(self, state: Any, source: Source) -> dict[str, tuple[int, Any, Any, Any]]:
         r"""Return q, n, mean and :math:`\sum |x - \bar x|^{2q}` of results that average powers.
 

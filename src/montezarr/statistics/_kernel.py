@@ -14,6 +14,8 @@ __all__ = ["bins", "central_sums", "count_between", "tree_sum"]
 WIDTH = 1024
 """Length of a row: known to the compiler, which makes the loops four times as fast."""
 HALF = WIDTH // 2
+FEW = 32
+"""Extremes of a block that are kept: `OF_BLOCK` of `montezarr.statistics._tails`."""
 
 
 @compile_loops
@@ -111,28 +113,117 @@ def add_passage_times(late, passing, before, after, start, step, per, p, q, far,
 
 
 @compile_loops
-def extremes(values, low, high):
-    """Put the smallest and the largest of rows (m, n) among those in `low` and `high`, sorted."""
-    last = low.shape[1] - 1
+def _put(kept, v):
+    """Put a value among sorted ones, in place of the smallest, which it exceeds."""
+    k, last = 0, kept.size - 1
+    while k < last and kept[k + 1] < v:
+        kept[k] = kept[k + 1]
+        k += 1
+    kept[k] = v
+
+
+@compile_loops
+def _join(kept, largest, merged):
+    """Put sorted values among others, no fewer, where they exceed some; the last is room."""
+    i, j = kept.size - 1, largest.size - 1
+    if not largest[j] > kept[0]:
+        return
+    for k in range(kept.size - 1, -1, -1):
+        a, b = kept[i], largest[max(j, 0)]
+        is_new = (b > a) & (j >= 0)
+        merged[k] = b if is_new else a
+        j -= is_new
+        i -= not is_new
+    kept[:] = merged
+
+
+@compile_loops
+def _threshold(groups):
+    """Return the largest but FEW - 1 of the 2 * FEW largest values of groups, by their ranks."""
+    out = np.inf
+    for i in range(2 * FEW):
+        v = groups[i]
+        rank = 0
+        for j in range(2 * FEW):
+            rank += groups[j] > v
+        out = min(out, v if rank < FEW else np.inf)
+    return out
+
+
+@compile_loops
+def _keep(found, count, largest):
+    """Sort the largest of some values; not of many, which are ties mostly, by ranks."""
+    largest[:] = -np.inf
+    if count > 4 * FEW:
+        for i in range(count):
+            if found[i] > largest[0]:
+                _put(largest, found[i])
+        return
+    for i in range(count):
+        v = found[i]
+        rank = 0
+        for j in range(i):
+            rank += found[j] >= v
+        for j in range(i + 1, count):
+            rank += found[j] > v
+        if rank < FEW:
+            largest[FEW - 1 - rank] = v
+
+
+@compile_loops
+def add_extremes(values, seen, low, high):
+    """Put extremes of some blocks of rows (m, blocks, n), n <= 1024, among sorted ones (m, kept).
+
+    The largest are in `high`, the smallest in `low`, with the other sign; of each block FEW at
+    most. Values are dealt to 2 FEW groups, and what is below all but FEW of their largest ones, or
+    all that is kept already, is passed over; this takes no branch that cannot be predicted.
+    """
+    n = values.shape[2]
+    padded = np.full(WIDTH, np.nan)
+    least, most, largest = np.empty(2 * FEW), np.empty(2 * FEW), np.empty(FEW)
+    lower, upper, merged = np.empty(WIDTH), np.empty(WIDTH), np.empty(low.shape[1])
     for i in range(values.shape[0]):
-        x, below, above = values[i], low[i], high[i]
-        smallest, largest = above[0], below[last]
-        for j in range(x.size):
-            v = x[j]
-            if v > smallest:  # False of NaN
-                k = 0
-                while k < last and above[k + 1] < v:
-                    above[k] = above[k + 1]
-                    k += 1
-                above[k] = v
-                smallest = above[0]
-            if v < largest:
-                k = last
-                while k > 0 and below[k - 1] > v:
-                    below[k] = below[k - 1]
-                    k -= 1
-                below[k] = v
-                largest = below[last]
+        for block in seen:
+            x = values[i, block]
+            if n < WIDTH:
+                padded[:n] = x
+                x = padded
+            least[:], most[:] = -np.inf, -np.inf
+            for j in range(0, WIDTH, 2 * FEW):
+                for k in range(2 * FEW):
+                    v = x[j + k]
+                    least[k] = -v if -v > least[k] else least[k]  # NaN is none
+                    most[k] = v if v > most[k] else most[k]
+            bottom = max(_threshold(least), low[i, 0])
+            top = max(_threshold(most), high[i, 0])
+            few, many = 0, 0
+            for j in range(WIDTH):
+                v = x[j]
+                lower[few], upper[many] = -v, v
+                few += -v >= bottom
+                many += v >= top
+            _keep(lower, few, largest)
+            _join(low[i], largest, merged)
+            _keep(upper, many, largest)
+            _join(high[i], largest, merged)
+
+
+@compile_loops
+def join_largest(kept, largest):
+    """Put sorted values (rows, few) among those kept, (rows, kept)."""
+    merged = np.empty(kept.shape[1])
+    for i in range(kept.shape[0]):
+        _join(kept[i], largest[i], merged)
+
+
+@compile_loops
+def add_largest(sums, largest):
+    """Raise (orders, rows) to the largest sums of even powers of (2 orders - 1, rows, blocks)."""
+    for q in range(largest.shape[0]):
+        for i in range(largest.shape[1]):
+            for block in range(sums.shape[2]):
+                if sums[2 * q, i, block] > largest[q, i]:  # False of NaN
+                    largest[q, i] = sums[2 * q, i, block]
 
 
 @compile_loops

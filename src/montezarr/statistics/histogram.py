@@ -14,6 +14,7 @@ from montezarr.statistics._base import Estimate, Sample, Source, Statistic
 from montezarr.statistics._shares import Array, Counts, share
 from montezarr.statistics._sums import compiled
 from montezarr.statistics._widths import BinnedCounts, bin_counts, merge_bins
+from montezarr.statistics._wilson import wilson
 
 
 class HistogramState(NamedTuple):
@@ -49,7 +50,9 @@ class Histogram(Statistic):
     ``bin_left`` and ``bin_right``: ``<variable>_histogram``, the numbers of values, integers
     without units; ``_density``, the share p in the bin of all n values over its width, in the units
     of the variable to the power -1; ``_density_se``, its standard error
-    :math:`\sqrt{p (1 - p) / n}` over the width. With `edges` also ``_histogram_below`` and
+    :math:`\sqrt{p (1 - p) / n}` over the width; ``_density_low`` and ``_density_high``, the 95 %
+    interval of Wilson, which holds for few values and for none in the bin too. With `edges`
+    also ``_histogram_below`` and
     ``_histogram_above``, the numbers of values outside, which n includes: the density then
     integrates to the share inside. Densities are NaN where there is no value, their standard error
     also of a single one.
@@ -149,10 +152,11 @@ class Histogram(Statistic):
         left, right = edges[:-1], edges[1:]
         with np.errstate(over="ignore", invalid="ignore"):
             width = right - left
-            p, error = share(
-                state.counts, (state.counts.sum(axis=-1) + state.below + state.above)[:, None]
-            )
-            density, density_se = p / width, error / width
+            n = (state.counts.sum(axis=-1) + state.below + state.above)[:, None]
+            p, error = share(state.counts, n)
+            low, high = wilson(state.counts, n)
+            density = p / width
+            around = {"se": error / width, "low": low / width, "high": high / width}
         coords = {
             "bin": left / 2 + right / 2,
             "bin_left": ("bin", left),
@@ -162,8 +166,9 @@ class Histogram(Statistic):
         out = {
             "histogram": Estimate(state.counts, ("bin",), coords, text, power=0),
             "density": Estimate(density, ("bin",), coords, {"long_name": "density"}, power=-1),
-            "density_se": Estimate(density_se, ("bin",), coords, power=-1),
         }
+        for end, values in around.items():
+            out[f"density_{end}"] = Estimate(values, ("bin",), coords, power=-1)
         if self.edges is not None:
             for name, values in (("below", state.below), ("above", state.above)):
                 text = {"long_name": f"number of values {name} the bins"}

@@ -153,6 +153,10 @@ class Quantile(Statistic):
         wide = float(np.nan_to_num(right - left)[..., 0].max(initial=0.0))
         return self.estimates(ranks, value[..., 0], left[..., 1], right[..., 2], wide)
 
+    def vary(self, state: Bins, source: Source) -> dict[str, Any]:
+        """Return where values differ; see `Statistic.vary`."""
+        return {"quantile": (state.n > 1) & (state.low < state.high)}
+
     def again(self, state: Bins, source: Source) -> Statistic | None:
         """Return the search for the order statistics themselves, if they are wanted."""
         if not self.exact or not state.pages.size:

@@ -127,7 +127,8 @@ class Run:
         seconds = time.perf_counter() - self.began
         ds = self.layout.dataset(folded)
         hits = self.layout.hits(folded)
-        reached = Reached(folded.paths, seconds, ds, self.started_at, hits)
+        vary = self.layout.vary(folded) if self.rule is not None else {}
+        reached = Reached(folded.paths, seconds, ds, self.started_at, hits, vary)
         new = folded.paths - self.started_at
         rate = new / seconds if seconds > 0 else 0.0
         reason, needed = stopped, self.feed.n_paths

@@ -36,6 +36,8 @@ class Reached:
         Those of the paths that were there when it began, where it was resumed.
     hits : mapping of str to (array, array)
         Numbers of hits and of trials of the results that are shares; see `Statistic.hits`.
+    vary : mapping of str to array of bool
+        Where values differ, of the results whose error may be 0 then; see `Statistic.vary`.
     """
 
     paths: int
@@ -43,6 +45,7 @@ class Reached:
     dataset: xr.Dataset
     before: int = 0
     hits: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+    vary: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Until(ABC):
@@ -190,9 +193,10 @@ class StandardError(Until):
     whichever is larger. One of exactly 0 among others of a result is that of a constant, such as a
     start that all paths share, and does not count. If all of a result are 0 they are not believed:
     a rare event that has not been seen yet has it too; add ``| mz.Paths(n)`` where values may be
-    constant. Nor is that of a share of which there are only misses or only hits, whatever stands
-    beside it: a level or a state has to be reached first. Along time, where a share may well be 0
-    for long, the interval of Wilson takes the place of the error, if other times have both.
+    constant. That of a quantile is, where values differ: the median of integers may have it. Not
+    believed is that of a share of which there are only misses or only hits, whatever stands beside it: a
+    level or a state has to be reached first. Along time, where a share may well be 0 for long, the
+    interval of Wilson takes the place of the error, if other times have both.
 
     At its stop the usual interval, estimate ± 1.96 standard errors, holds in about 95 % of all
     runs, since the rule looks at the errors and not at the estimates (Chow and Robbins, "On the
@@ -276,7 +280,7 @@ class StandardError(Until):
         names = self.of
         if names is None:
             names = tuple(str(name) for name in ds.data_vars if f"{name}_se" in ds)
-        largest = 0.0
+        largest, smallest = 0.0, None
         for name in (names,) if isinstance(names, str) else names:
             if name not in ds:  # no group has been seen yet
                 return None
@@ -287,12 +291,18 @@ class StandardError(Until):
                 limit = np.maximum(self.abs or 0.0, (self.rel or 0.0) * value)
                 ratio = error / limit
             varies = error != 0  # also where it is NaN
+            if name in reached.vary:
+                known = reached.vary[name]
+                known = np.reshape(known, known.shape + (1,) * (error.ndim - known.ndim))
+                if (known & (error == 0)).any() and not varies.any():
+                    smallest = 0.0
+                    continue
             if not varies.any():
                 return None
             if not ((error > 0) & (limit > 0) & np.isfinite(ratio))[varies].all():
                 return None
             largest = max(largest, float(ratio[varies].max(initial=0.0)))
-        return largest or None
+        return largest or smallest
 
     def __str__(self) -> str:
         parts = [f"{self.abs:g}"] if self.abs is not None else []
