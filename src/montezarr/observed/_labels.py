@@ -144,7 +144,7 @@ def _compared_text(name: str, layer: Any, layers: Mapping[str, Any]) -> str | No
     """Return the text that a layer of a graph compares codes with, if it does."""
     parts: list[Any] = []
     if isinstance(layer, Blockwise) and name.startswith(MEMBERS):
-        lists = [layers[str(part)] for part, _ in layer.indices[1:] if str(part) in layers]
+        lists = [layers[str(part)] for part, _ in layer.indices[1:] if part in layers]
         nodes = [node for one in lists if not isinstance(one, Blockwise) for node in one.values()]
         parts = [getattr(node, "value", node) for node in nodes]
     elif isinstance(layer, Blockwise) and name.partition("-")[0] in COMPARISONS:
