@@ -30,8 +30,8 @@ class Variance(Statistic):
     Results: ``<variable>_variance``, ``_variance_se``, and the 95 % interval ``_variance_low`` and
     ``_variance_high``, in the squared units of the variable. The interval is that of Bonett, on the
     logarithmic scale and wider for few values of a large kurtosis, and covers more than ± 1.96
-    standard errors. NaN for up to `ddof` values, and error and interval of one value are NaN too. Fourth powers of the distance from the mean
-    must be floats: from about 1e-80 to 1e75.
+    standard errors. NaN for up to `ddof` values, and error and interval of one value are NaN too.
+    Fourth powers of the distance from the mean must be floats: from about 1e-80 to 1e75.
 
     Parameters
     ----------

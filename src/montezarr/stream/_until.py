@@ -195,8 +195,8 @@ class StandardError(Until):
     a rare event that has not been seen yet has it too; add ``| mz.Paths(n)`` where values may be
     constant. That of a quantile is, where values differ: the median of integers may have it. Not
     believed is that of a share of which there are only misses or only hits, whatever stands beside
-    it: a level or a state has to be reached first. Along time, where a share may well be 0 for long, the
-    interval of Wilson takes the place of the error, if other times have both.
+    it: a level or a state has to be reached first. Along time, where a share may well be 0 for
+    long, the interval of Wilson takes the place of the error, if other times have both.
 
     At its stop the usual interval, estimate ± 1.96 standard errors, holds in about 95 % of all
     runs, since the rule looks at the errors and not at the estimates (Chow and Robbins, "On the
