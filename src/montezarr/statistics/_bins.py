@@ -21,18 +21,16 @@ error: Masson, Rim and Lee, "DDSketch", PVLDB 12 (2019), doi:10.14778/3352063.33
 
 from __future__ import annotations
 
-import weakref
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from montezarr.statistics._bins_plain import PLACE_BITS, fill_plainly, starts_of
+from montezarr.statistics._room import appended
 from montezarr.statistics._sums import compiled
 
 MANTISSA = 52
-
-PLACE_BITS = 24
-"""Sums of places in bins count in units of so many bits of a key: 2**-28 of a value."""
 
 SINGLE_BINS = 19
 """Bits of the number of bins of a single cell."""
@@ -81,12 +79,6 @@ MAGNITUDE = np.int64(0x7FFF_FFFF_FFFF_FFFF)
 """All bits of a number but its sign."""
 
 TINY = float(np.finfo(np.float64).tiny)
-
-_rooms: dict[int, list[Any]] = {}
-"""Arrays with room behind the values of a state: a weak reference, and how many values there are.
-
-A state whose values end there alone may take the room: nobody else has.
-"""
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -330,33 +322,13 @@ def _kept_of_both(a: Bins, b: Bins, *, in_place: bool) -> Bins:
         return a if a.values.size else a._replace(begins=b.begins, values=b.values)
     if len(a.n) == 1:
         if in_place:
-            return a._replace(begins=a.begins + b.begins, values=_appended(a.values, b.values))
+            return a._replace(begins=a.begins + b.begins, values=appended(a.values, b.values))
         values = np.concatenate([a.values, b.values])
     else:
         pairs = zip(np.split(a.values, a.begins[1:-1]), np.split(b.values, b.begins[1:-1]),
                     strict=True)  # fmt: skip
         values = np.concatenate([part for pair in pairs for part in pair])
     return a._replace(begins=a.begins + b.begins, values=values)
-
-
-def _appended(values: Array, more: Array) -> Array:
-    """Return all values; where there is room for more behind the first ones, it is taken."""
-    size, base = values.size, values.base
-    total, kept = size + more.size, _rooms.get(id(base))
-    if kept is not None and base is not None and kept[0]() is base and kept[1] == size:
-        room = base if base.size >= total else None
-    else:
-        room = None
-    if room is None:
-        room = np.empty(2 * total)
-        room[:size] = values
-        key = id(room)
-        kept = [weakref.ref(room, lambda _: _rooms.pop(key, None)), size]
-        _rooms[key] = kept
-    assert kept is not None
-    room[size:total] = more
-    kept[1] = total
-    return np.asarray(room[:total])
 
 
 def _padded(state: Bins) -> Array:
@@ -481,7 +453,7 @@ def _united(a: Bins, b: Loose, budget: Budget, *, in_place: bool = False) -> Bin
         if kernel is not None:
             kernel.bins.list_pages(*a[4:7], *b[:3], budget.page_bits, levels, first, out.pages)
     if kernel is None:
-        _fill_plainly(parts, out, budget)
+        fill_plainly(parts, out, budget)
         return out
     for part in parts:
         if part.pages.size:
@@ -516,7 +488,7 @@ def _planned(a: Bins, b: Loose, budget: Budget) -> tuple[Integers, Integers]:
         )  # fmt: skip
         return levels, sizes
     for cell in range(len(levels)):
-        starts = np.concatenate([_starts(a, cell, budget), _starts(b, cell, budget)])
+        starts = np.concatenate([starts_of(a, cell, budget), starts_of(b, cell, budget)])
         level = max(int(a.levels[cell]), int(b.levels[cell]))
         while True:
             pages = np.unique(starts >> budget.down(level))
@@ -525,35 +497,3 @@ def _planned(a: Bins, b: Loose, budget: Budget) -> tuple[Integers, Integers]:
             level += 1
         levels[cell], sizes[cell] = level, pages.size
     return levels, sizes
-
-
-def _starts(part: Bins | Loose, cell: int, budget: Budget) -> Integers:
-    """Return the first key of each page of a cell."""
-    mine = part.pages[part.first[cell] : part.first[cell + 1]]
-    return np.asarray(mine << budget.down(part.levels[cell]))
-
-
-def _fill_plainly(parts: tuple[Loose, ...], out: Bins, budget: Budget) -> None:
-    """Do what the compiled loops do, in NumPy: write the pages of all parts, and their counts."""
-    bases, base = [0] * len(parts), 0
-    for cell, level in enumerate(out.levels.tolist()):
-        down, width = int(budget.down(level)), int(budget.width(level))
-        shift, mine = max(level - 1, 0), slice(out.first[cell], out.first[cell + 1])
-        starts = [_starts(part, cell, budget) for part in parts]
-        if len(parts) > 1:
-            out.pages[mine] = np.unique(np.concatenate(starts) >> down)
-        for i, part in enumerate(parts):
-            other = int(part.levels[cell])
-            wide = int(budget.width(other))
-            keys = (starts[i][:, None] + (np.arange(wide) << max(other - 1, 0))).reshape(-1)
-            source = slice(bases[i], bases[i] + keys.size)
-            page = np.searchsorted(out.pages[mine], keys >> down)
-            place = base + page * width + ((keys >> shift) & (width - 1))
-            counts = part.counts[source].astype(np.int64)
-            np.add.at(out.counts, place, counts.astype(out.counts.dtype))
-            if budget.with_places:
-                moved = (keys >> PLACE_BITS) - (((keys >> shift) << shift) >> PLACE_BITS)
-                inside = part.places[source] if part.places.size else 0
-                np.add.at(out.places, place, inside + counts * moved)
-            bases[i] += keys.size
-        base += (mine.stop - mine.start) * width

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from montezarr.errors import ArgumentValueError
-from montezarr.statistics._bins import MAGNITUDE, PLACE_BITS, Bins, Budget, empty
+from montezarr.statistics._bins import MAGNITUDE, Bins, Budget, empty
+from montezarr.statistics._bins_plain import PLACE_BITS
 
 FIELDS = {"low", "high", "near", "ranges", "counts", "offsets"}
 """Arrays of such a state."""

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from montezarr._checks import check_choice, check_real, value_error
 from montezarr.statistics import _bins
 from montezarr.statistics._base import INTERVAL, Estimate, Sample, Source, Statistic
-from montezarr.statistics._bins import PLACE_BITS, TINY, Bins, Budget
+from montezarr.statistics._bins import TINY, Bins, Budget
+from montezarr.statistics._bins_plain import PLACE_BITS
 from montezarr.statistics._levels import check_levels
 from montezarr.statistics._octaves import restored
 from montezarr.statistics._ranks import interval_of, ranks_of

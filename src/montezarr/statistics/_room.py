@@ -1,0 +1,37 @@
+"""Values of a state with room behind them for more, so that adding some copies these alone."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+_rooms: dict[int, list[Any]] = {}
+"""Arrays with room behind the values of a state: a weak reference, and how many values there are.
+
+A state whose values end there alone may take the room: nobody else has.
+"""
+
+
+def appended(values: Array, more: Array) -> Array:
+    """Return all values; where there is room for more behind the first ones, it is taken."""
+    size, base = values.size, values.base
+    total, kept = size + more.size, _rooms.get(id(base))
+    if kept is not None and base is not None and kept[0]() is base and kept[1] == size:
+        room = base if base.size >= total else None
+    else:
+        room = None
+    if room is None:
+        room = np.empty(2 * total)
+        room[:size] = values
+        key = id(room)
+        kept = [weakref.ref(room, lambda _: _rooms.pop(key, None)), size]
+        _rooms[key] = kept
+    assert kept is not None
+    room[size:total] = more
+    kept[1] = total
+    return np.asarray(room[:total])
