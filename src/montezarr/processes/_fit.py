@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,8 @@ from montezarr._checks import check_array, check_real, value_error
 from montezarr._html import Card, Formula, count
 from montezarr.processes._base import Process
 from montezarr.processes._describe import equation_rows, symbol
+
+ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}($|[T ])")
 
 SHOWN = 3
 """Rows of a matrix that are shown number by number in a notebook."""
@@ -96,7 +100,7 @@ def check_steps(
     Parameters
     ----------
     values : array
-        The series; a DataArray may know its times.
+        The series; a DataArray or a Series may know its times.
     dt, times : float, array, or None
         What was given.
     count : int
@@ -105,12 +109,10 @@ def check_steps(
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        If both are given, times do not increase, or are others than those of a DataArray.
+        If both are given, times do not increase, or are others than those of a DataArray or Series.
     """
-    own = _own_times(values)
-    if own is not None and own.dtype.kind in "mM":
-        if not (np.diff(own) > np.timedelta64(0)).all():
-            raise value_error(name, "dates that increase, oldest first", values)
+    own = own_times(name, values)
+    if own is not None and own.dtype.kind not in "iuf":
         if dt is None and times is None:
             raise value_error(
                 name, "dt= or times= beside dates, to say in which unit of time rates are", values,
@@ -139,13 +141,54 @@ def check_steps(
     return _increments("times", given, count)
 
 
-def _own_times(values: Any) -> NDArray[Any] | None:
-    """Return the coordinate of a DataArray along its one dimension, where it has one."""
-    dims, coords = getattr(values, "dims", None), getattr(values, "coords", None)
-    if not isinstance(dims, tuple) or len(dims) != 1 or coords is None or dims[0] not in coords:
+def own_times(name: str, values: Any) -> NDArray[Any] | None:
+    """Return the times that a DataArray of one dimension, a Series or a table has, if any.
+
+    They are a coordinate or an index that is named `time`, or holds dates, or float numbers. Of
+    another name, integers and floats one after the other only count the values.
+
+    Raises
+    ------
+    ArgumentValueError
+        For dates that do not increase.
+    """
+    own, is_named = _own_coordinate(values)
+    if own is None or own.ndim != 1:
         return None
-    own = np.asarray(coords[dims[0]].values)
-    return own if own.dtype.kind in "iufmM" else None
+    if own.dtype.kind in "mM" or _are_dates(own):
+        if not all(later > earlier for earlier, later in pairwise(own)):
+            raise value_error(name, "dates that increase, oldest first", values)
+        return own
+    if own.dtype.kind not in "iuf":
+        return None
+    is_count = own.dtype.kind in "iu" or np.array_equal(own, np.arange(len(own)) + np.round(own[0]))
+    return own if is_named or not is_count else None
+
+
+def _own_coordinate(values: Any) -> tuple[NDArray[Any] | None, bool]:
+    """Return what labels the values, and whether it is named `time`."""
+    dims, coords = getattr(values, "dims", None), getattr(values, "coords", None)
+    if isinstance(dims, tuple) and len(dims) == 1 and coords is not None:
+        for name in ("time", dims[0]):
+            if name in coords and coords[name].dims == dims:
+                return np.asarray(coords[name].values), name == "time"
+    index = getattr(values, "index", None)
+    if not hasattr(values, "iloc") or index is None:
+        return None, False
+    if hasattr(index, "asi8"):  # of pandas' dates, with a time zone and of periods too
+        return np.asarray(index.asi8).view("timedelta64[ns]"), False
+    return np.asarray(index), index.name == "time"
+
+
+def _are_dates(labels: NDArray[Any]) -> bool:
+    """Return whether labels are dates of Python, of another calendar, or ISO 8601 as text."""
+    if labels.dtype.kind not in "OUT" or len(labels) == 0:
+        return False
+    if all(hasattr(label, "year") for label in labels):
+        return True
+    if not all(isinstance(label, str) and ISO_DATE.match(label) for label in labels):
+        return False
+    return len({len(label) for label in labels}) == 1  # of one form, so that text sorts as dates
 
 
 def _increments(name: str, times: NDArray[Any], count: int) -> float | NDArray[np.float64]:
