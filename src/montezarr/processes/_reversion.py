@@ -224,9 +224,9 @@ def fit_regular(x: NDArray[np.float64], step: float) -> Reversion:
     else:
         t = (slope - np.exp(-SPEEDS / n)) / spare
         (low, high), critical = tested(t, n, n * step, (x[0] - mu) / sigma, corrected)
-    now = _log_factor(theta, step)
+    now = log_factor(theta, step)
     below, above = mean_interval(gap, drift, critical**2 * v / df, critical * spare)
-    shifts = _log_factor(low, step) - now, _log_factor(high, step) - now
+    shifts = log_factor(low, step) - now, log_factor(high, step) - now
     intervals = {
         "theta": (low, high),
         "mu": (centre + below, centre + above),
@@ -240,11 +240,11 @@ def unknown() -> dict[str, Interval]:
     return {"theta": (0.0, math.inf), "mu": UNKNOWN, "sigma": (0.0, math.inf)}
 
 
-def _log_factor(theta: float, step: float) -> float:
-    """Return log sigma**2 - log v."""
-    if theta * step < 1e-9:
-        return -math.log(step)
-    return math.log(2 * theta) - math.log(-math.expm1(-2 * theta * step))
+def log_factor(theta: float, steps: float | NDArray[np.float64]) -> float:
+    """Return log sigma**2 - log v for residuals of variance v, of several steps in the mean."""
+    if theta == 0:
+        return -float(np.mean(np.log(steps)))
+    return math.log(2 * theta) - float(np.mean(np.log(-np.expm1(-2 * theta * steps))))
 
 
 def no_reversion(got: str) -> ArgumentValueError:

@@ -17,6 +17,7 @@ from montezarr.processes._quantiles import TAIL, t_quantile
 from montezarr.processes._reversion import (
     Reversion,
     is_noise,
+    log_factor,
     mean_interval,
     no_reversion,
     tested,
@@ -47,13 +48,6 @@ class Likelihood:
         n = len(self.steps)
         return mu, s, float(-0.5 * n * np.log(max(s, TINY)) + 0.5 * np.log(weights).sum())
 
-    def log_variance(self, theta: float) -> float:
-        """Return log sigma**2, which is finite at 0 and infinite where theta is."""
-        theta = max(theta, 1e-6 / float(self.steps.sum()))
-        if theta == math.inf:
-            return math.inf
-        return math.log(2 * theta) + math.log(max(self.at(theta)[1], TINY))
-
     def ends(self) -> tuple[float, float]:
         """Return a theta of no reversion, and one at which each value forgets the one before."""
         return 1e-3 / float(self.steps.sum()), 20 / float(self.steps.min())
@@ -66,7 +60,8 @@ class Likelihood:
         ArgumentValueError
             If it is at one of the ends.
         """
-        logs = np.linspace(*np.log(self.ends()), 200)
+        low, high = self.ends()
+        logs = np.linspace(math.log(low), math.log(high), 200)
         k = int(np.argmax([self.at(float(np.exp(log)))[2] for log in logs]))
         if k == 0:
             raise no_reversion("b = 1")
@@ -127,7 +122,7 @@ def fit_irregular(values: NDArray[np.float64], steps: NDArray[np.float64]) -> Re
     pull = float((weights * gap).sum())
     error = _error(likelihood, theta)
     shift = 1e-4 * np.array([-1.0, 1.0])
-    log_slope = np.diff([likelihood.log_variance(theta * math.exp(h)) for h in shift])[0] / 2e-4
+    log_slope = np.diff([log_factor(theta * math.exp(h), steps) for h in shift])[0] / 2e-4
     errors = {
         "theta": error,
         "mu": math.hypot(math.sqrt(s * pull), error * tilt * (mu - centre)) / pull,
@@ -146,8 +141,8 @@ def fit_irregular(values: NDArray[np.float64], steps: NDArray[np.float64]) -> Re
     below, above = mean_interval(
         pull, (mu - centre) * pull, share * s * pull, math.sqrt(share) * error * tilt
     )
-    now = likelihood.log_variance(theta)
-    shifts = likelihood.log_variance(ends[0]) - now, likelihood.log_variance(ends[1]) - now
+    now = log_factor(theta, steps)
+    shifts = log_factor(ends[0], steps) - now, log_factor(ends[1], steps) - now
     intervals = {
         "theta": ends,
         "mu": (centre + below, centre + above),

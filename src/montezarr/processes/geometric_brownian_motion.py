@@ -80,7 +80,7 @@ class GeometricBrownianMotion(Process):
         prices : array (n+1,)
             Positive prices, oldest first; at least 3.
         dt : float, optional
-            Time between two prices; 1 by default. The times of a DataArray or a Series (a coordinate
+            Time between two prices; 1 by default. The times of a DataArray or Series (a coordinate
             or index named `time`, or of floats) are used where neither this nor `times` is given;
             beside dates one of them is needed.
         times : array (n+1,), optional

@@ -86,21 +86,21 @@ class OrnsteinUhlenbeck(Process):
         :math:`\sigma^2 = 2\theta v/(1-b^2)` for the residual variance v. Standard errors by the
         delta method (Tang and Chen, "Parameter estimation and bias correction for diffusion
         processes", 2009, doi:10.1016/j.jeconom.2008.11.001). The estimate of theta is biased
-        upwards by about 4 / (total time), which is taken off by the same paper, down to a tenth of
-        the estimate.
+        upwards by about 4 / (total time), which is taken off as the bias of b, (1 + 3 b) / n
+        (Kendall 1954, doi:10.1093/biomet/41.3-4.403), down to a tenth of the estimate.
 
-        Intervals of equally spaced values hold for short series: theta by tests with simulated
-        laws (Hansen 1999, doi:10.1162/003465399558463), mu by that of the intercept around it
+        Intervals hold for short series, and the estimates lie in theirs: theta by tests with
+        simulated laws (Hansen 1999, doi:10.1162/003465399558463), mu by that of the intercept around it
         (Fieller 1954), sigma of both. Where there is no telling whether values revert, that of
-        theta begins at 0, and that of mu is unbounded. Of values at irregular times they are
-        asymptotic, of theta and sigma on the logarithm.
+        theta begins at 0, and that of mu is unbounded; where they may revert within a step, that of
+        theta has no upper end. Of values at irregular times the tests are of the likelihood ratio.
 
         Parameters
         ----------
         values : array (n+1,)
             Observations, oldest first; at least 4.
         dt : float, optional
-            Time between two of them; 1 by default. The times of a DataArray or a Series (a coordinate
+            Time between two of them; 1 by default. The times of a DataArray or Series (a coordinate
             or index named `time`, or of floats) are used where neither this nor `times` is given;
             beside dates one of them is needed.
         times : array (n+1,), optional
@@ -111,7 +111,8 @@ class OrnsteinUhlenbeck(Process):
         Raises
         ------
         ArgumentTypeError, ArgumentValueError
-            If values are fewer than 4 or not finite, or do not revert to a mean (b outside (0, 1));
+            If values are fewer than 4 or not finite, or do not revert to a mean (b >= 1) or do so
+            within a step (b <= 0);
             if times or dates do not increase, or a DataArray or Series has other ones.
 
         Warns
