@@ -90,10 +90,11 @@ class OrnsteinUhlenbeck(Process):
         (Kendall 1954, doi:10.1093/biomet/41.3-4.403), down to a tenth of the estimate.
 
         Intervals hold for short series, and the estimates lie in theirs: theta by tests with
-        simulated laws (Hansen 1999, doi:10.1162/003465399558463), mu by that of the intercept around it
-        (Fieller 1954), sigma of both. Where there is no telling whether values revert, that of
-        theta begins at 0, and that of mu is unbounded; where they may revert within a step, that of
-        theta has no upper end. Of values at irregular times the tests are of the likelihood ratio.
+        simulated laws (Hansen 1999, doi:10.1162/003465399558463), mu by that of the intercept
+        around it (Fieller 1954), sigma of both. Where there is no telling whether values revert,
+        that of theta begins at 0, and that of mu is unbounded; where they may revert within a step,
+        that of theta has no upper end. Of values at irregular times the tests are of the likelihood
+        ratio.
 
         Parameters
         ----------
