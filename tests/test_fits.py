@@ -105,6 +105,132 @@ def test_quantiles_are_those_of_scipy():
             assert _quantiles.beta_quantile(p, a, b) == pytest.approx(stats.beta.ppf(p, a, b))
 
 
+def test_quantiles_of_many_degrees_of_freedom_are_those_of_scipy():
+    for p in (0.025, 0.95, 0.975):
+        for df in (99_999, 100_001, 10**6, 10**8, 10**10):
+            found = _quantiles.chi_square_quantile(p, df)
+            assert found == pytest.approx(stats.chi2.ppf(p, df), abs=1e-6 * np.sqrt(2 * df)), df
+            assert _quantiles.t_quantile(p, df) == pytest.approx(stats.t.ppf(p, df), rel=1e-9)
+        for a, b in ((5, 1e9), (1e5, 1e8), (2e5, 3e5), (5e8, 5e8), (1e8, 0.5)):
+            wanted, error = stats.beta.ppf(p, a, b), stats.beta.std(a, b)
+            assert _quantiles.beta_quantile(p, a, b) == pytest.approx(wanted, abs=1e-5 * error)
+
+
+def test_a_series_that_does_not_converge_is_no_quantile(monkeypatch):
+    monkeypatch.setattr(_quantiles, "STEPS", 5)
+    with pytest.raises(ArithmeticError):
+        _quantiles._gamma_cdf(2e4, 2e4 + 1)
+    with pytest.raises(ArithmeticError):
+        _quantiles._gamma_cdf(2e4, 2e4 - 1)
+    with pytest.raises(ArithmeticError):
+        _quantiles._beta_cdf(0.5, 2e4, 2e4)
+
+
+# Estimates and their intervals.
+
+
+def any_series(kind, n, rng):
+    """Return a series of one kind, or of the Ornstein-Uhlenbeck process at a theta dt."""
+    noise = rng.standard_normal(n + 1)
+    if kind == "iid":
+        return noise
+    if kind == "trend":
+        return 0.3 * np.arange(n + 1) + noise
+    if kind == "growth":
+        return np.exp(0.1 * np.arange(n + 1)) + 0.1 * noise
+    if kind == "decay":
+        return np.exp(-0.1 * np.arange(n + 1)) + 1e-3 * noise
+    slope, out = np.exp(-kind), [noise[0]]
+    for one in noise[1:]:
+        out.append(slope * out[-1] + np.sqrt(1 - slope**2) * one)
+    return np.array(out)
+
+
+@pytest.mark.parametrize("kind", ["iid", "trend", "growth", "decay", 0.0, 0.01, 0.5, 2.0, 4.0])
+@pytest.mark.parametrize("irregular", [False, True])
+def test_every_estimate_lies_in_its_interval(kind, irregular):
+    rng = np.random.default_rng(0)
+    fits = 0
+    for n in (3, 4, 8, 20, 100, 300):
+        for _ in range(6 if irregular else 20):
+            values = any_series(kind, n, rng) * 10.0 ** rng.integers(-8, 8)
+            values = values + rng.choice([0.0, 1e3, -1e9])
+            times = np.cumsum(np.exp(0.5 * rng.standard_normal(n + 1)))
+            options = {"times": times} if irregular else {"dt": 0.5}
+            for correct in (True, False):
+                try:
+                    fit = ou_fit(values, bias_correction=correct, **options)
+                except mz.ArgumentValueError:
+                    continue
+                fits += 1
+                for name, (low, high) in fit.intervals.items():
+                    value = getattr(fit.process, name)
+                    assert low <= value <= high, (name, n, value, low, high)
+    assert fits > 0 or kind in ("trend", "growth", 0.0)
+
+
+@pytest.mark.parametrize(("theta", "dt", "n"), [(3.0, 1.0, 250), (4.0, 0.5, 100), (0.5, 1.0, 20)])
+def test_the_correction_of_theta_makes_no_fit_worse(theta, dt, n):
+    process = mz.OrnsteinUhlenbeck(theta=theta, mu=1.0, sigma=0.5)
+    corrected, plain = [], []
+    for values in series_of(process, n, dt, 200):
+        try:
+            corrected.append(ou_fit(values, dt=dt).process.theta)
+        except mz.ArgumentValueError:
+            continue
+        plain.append(ou_fit(values, dt=dt, bias_correction=False).process.theta)
+    errors = [np.sqrt(np.mean((np.array(t) - theta) ** 2)) for t in (corrected, plain)]
+    assert errors[0] <= errors[1]
+    assert np.median(corrected) == pytest.approx(theta, rel=0.2)
+
+
+def test_values_that_may_revert_within_a_step_have_no_upper_end_of_theta():
+    unbounded = 0
+    for seed in range(20):
+        values = np.random.default_rng(seed).standard_normal(301)
+        times = np.cumsum(np.random.default_rng(seed).uniform(0.5, 1.5, 301))
+        for options in ({"dt": 1.0}, {"times": times}):
+            try:
+                fit = ou_fit(values, **options)
+            except mz.ArgumentValueError:
+                continue
+            unbounded += fit.intervals["theta"][1] == fit.intervals["sigma"][1] == np.inf
+    assert unbounded >= 10
+
+
+@pytest.mark.parametrize("options", [{"dt": 1.0}, {"times": np.cumsum(np.geomspace(0.5, 1.5, 60))}])
+def test_a_refusal_says_whether_values_revert_too_fast_or_not_at_all(options):
+    fast = (-1.0) ** np.arange(60) + 0.01 * np.random.default_rng(0).standard_normal(60)
+    with pytest.raises(mz.ArgumentValueError, match="shorter steps"):
+        ou_fit(fast, **options)
+    with pytest.raises(mz.ArgumentValueError, match="Fit a BrownianMotion"):
+        ou_fit(np.arange(60.0) ** 2, **options)
+    with pytest.raises(mz.ArgumentValueError, match="all the same"):
+        ou_fit(np.full(60, 0.1), **options)
+
+
+@pytest.mark.parametrize("scale", [1e-170, 1.0, 1e150])
+def test_values_without_noise_at_irregular_times_are_known(scale):
+    times = np.cumsum(np.random.default_rng(0).uniform(0.05, 0.3, 50))
+    fit = mz.OrnsteinUhlenbeck.fit(scale * np.exp(-times), times=times)
+    assert fit.process.theta == pytest.approx(1.0)
+    assert fit.intervals["theta"] == (fit.process.theta, fit.process.theta)
+    assert fit.process.mu == pytest.approx(0.0, abs=1e-12 * scale)
+
+
+@pytest.mark.parametrize(("n", "dt"), [(252, 1 / 252), (5000, 0.1), (20, 0.3)])
+def test_irregular_times_near_equal_ones_give_the_same_fit(n, dt):
+    values = series_of(OU, n, dt, 1)[0]
+    times = dt * np.arange(n + 1)
+    times[1:-1] += 1e-6 * dt * np.random.default_rng(0).standard_normal(n - 1)
+    equal, near = ou_fit(values, dt=dt), ou_fit(values, times=times)
+    for name in equal.intervals:
+        value = getattr(equal.process, name)
+        assert getattr(near.process, name) == pytest.approx(value, rel=1e-3)
+        assert near.standard_errors[name] == pytest.approx(equal.standard_errors[name], rel=0.02)
+        assert near.intervals[name] == pytest.approx(equal.intervals[name], rel=0.05, abs=0.01)
+
+
 # Times.
 
 FITS = {"prices": mz.GeometricBrownianMotion.fit, "values": ou_fit}
@@ -186,8 +312,51 @@ def test_dates_of_a_series_are_used_or_refused(index):
         mz.MarkovChain.fit(words[::-1])
 
 
-def test_an_index_of_numbers_says_nothing_of_time():
+@pytest.mark.parametrize("name", FITS)
+def test_a_count_of_the_values_is_no_time(name):
     values = np.exp(0.1 * np.random.default_rng(0).standard_normal(20))
-    for labels in (range(20), [3] * 20, np.arange(20.0)[::-1]):
-        series = pd.Series(values, labels)
-        assert mz.GeometricBrownianMotion.fit(series) == mz.GeometricBrownianMotion.fit(values)
+    fit, wanted = FITS[name], FITS[name](values, dt=1 / 252)
+    for labels in (np.arange(20), np.arange(1.0, 21.0), np.arange(2000, 2020), list("abcde" * 4)):
+        day = xr.DataArray(values, {"day": labels}, ["day"])
+        assert fit(day, dt=1 / 252) == fit(pd.Series(values, labels), dt=1 / 252) == wanted
+        assert fit(day) == fit(pd.Series(values, labels)) == fit(values)
+    timed = xr.DataArray(values, {"day": np.arange(20), "time": ("day", DAYS)}, ["day"])
+    whole = pd.Series(values, pd.Index(np.arange(0, 40, 2), name="time"))
+    assert fit(timed) == fit(values, times=DAYS)
+    assert fit(whole) == fit(values, dt=2.0)
+    with pytest.raises(mz.ArgumentValueError, match="the step of the times"):
+        fit(whole, dt=1 / 252)
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_the_index_of_a_series_is_read_as_a_coordinate(name):
+    values = np.exp(0.1 * np.random.default_rng(0).standard_normal(20))
+    fit = FITS[name]
+    dates = pd.date_range("2026-01-05", periods=20)
+    wanted = fit(values, dt=1 / 252)
+    for index in (
+        dates,
+        dates.tz_localize("Europe/Zurich"),
+        dates.to_period("D"),
+        dates.date,
+        dates.strftime("%Y-%m-%d"),
+        dates - dates[0],
+    ):
+        series = pd.Series(values, index)
+        for given in (series, series.to_frame("close")):
+            assert fit(given, dt=1 / 252) == wanted
+            assert fit(given, times=DAYS) == fit(values, times=DAYS)
+            with pytest.raises(mz.ArgumentValueError, match="in which unit of time"):
+                fit(given)
+            with pytest.raises(mz.ArgumentValueError, match="dates that increase"):
+                fit(given[::-1], dt=1 / 252)
+    assert fit(pd.Series(values, DAYS)) == fit(values, times=DAYS)
+    with pytest.raises(mz.ArgumentValueError, match="times that increase"):
+        fit(pd.Series(values, DAYS)[::-1])
+
+
+def test_labels_newest_first_are_refused():
+    labels = pd.Series(list("aabab" * 4), pd.date_range("2026-01-05", periods=20))
+    assert mz.MarkovChain.fit(labels) == mz.MarkovChain.fit(list(labels))
+    with pytest.raises(mz.ArgumentValueError, match="dates that increase"):
+        mz.MarkovChain.fit(labels[::-1])

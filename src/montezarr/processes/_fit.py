@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,8 @@ from montezarr._checks import check_array, check_real, value_error
 from montezarr._html import Card, Formula, count
 from montezarr.processes._base import Process
 from montezarr.processes._describe import equation_rows, symbol
+
+ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}($|[T ])")
 
 SHOWN = 3
 """Rows of a matrix that are shown number by number in a notebook."""
@@ -96,7 +100,7 @@ def check_steps(
     Parameters
     ----------
     values : array
-        The series; a DataArray may know its times, and one of pandas the dates of its index.
+        The series; a DataArray or a Series may know its times.
     dt, times : float, array, or None
         What was given.
     count : int
@@ -105,11 +109,10 @@ def check_steps(
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        If both are given, times or dates do not increase, or are others than those of a DataArray.
+        If both are given, times do not increase, or are others than those of a DataArray or Series.
     """
-    own = _own_times(values)
-    if own is not None and own.dtype.kind in "mM":
-        check_dates(name, values)
+    own = own_times(name, values)
+    if own is not None and own.dtype.kind not in "iuf":
         if dt is None and times is None:
             raise value_error(
                 name, "dt= or times= beside dates, to say in which unit of time rates are", values,
@@ -138,40 +141,54 @@ def check_steps(
     return _increments("times", given, count)
 
 
-def check_dates(name: str, values: Any) -> None:
-    """Raise where the series has dates of its own that do not increase.
+def own_times(name: str, values: Any) -> NDArray[Any] | None:
+    """Return the times that a DataArray of one dimension, a Series or a table has, if any.
+
+    They are a coordinate or an index that is named `time`, or holds dates, or float numbers. Of
+    another name, integers and floats one after the other only count the values.
 
     Raises
     ------
     ArgumentValueError
-        Since the past would be taken for the future.
+        For dates that do not increase.
     """
-    own = _own_times(values)
-    if own is None or own.dtype.kind not in "mM" or (np.diff(own) > np.timedelta64(0)).all():
-        return
-    raise value_error(name, "dates that increase, oldest first", values)
-
-
-def _own_times(values: Any) -> NDArray[Any] | None:
-    """Return the coordinate of a DataArray along its one dimension, or the dates of an index.
-
-    An index of numbers, such as pandas gives to every series, says nothing of time.
-    """
-    if hasattr(values, "iloc"):
-        return _dates_of(values.index)
-    dims, coords = getattr(values, "dims", None), getattr(values, "coords", None)
-    if not isinstance(dims, tuple) or len(dims) != 1 or coords is None or dims[0] not in coords:
+    own, is_named = _own_coordinate(values)
+    if own is None or own.ndim != 1:
         return None
-    own = np.asarray(coords[dims[0]].values)
-    return own if own.dtype.kind in "iufmM" else None
+    if own.dtype.kind in "mM" or _are_dates(own):
+        if not all(later > earlier for earlier, later in pairwise(own)):
+            raise value_error(name, "dates that increase, oldest first", values)
+        return own
+    if own.dtype.kind not in "iuf":
+        return None
+    is_count = own.dtype.kind in "iu" or np.array_equal(own, np.arange(len(own)) + np.round(own[0]))
+    return own if is_named or not is_count else None
 
 
-def _dates_of(index: Any) -> NDArray[Any] | None:
-    """Return the dates of an index of pandas, in one time zone; None of any other index."""
-    if hasattr(index, "to_timestamp"):  # of periods
-        index = index.to_timestamp()
-    kind, unit = getattr(index.dtype, "kind", ""), getattr(index, "unit", None)
-    return np.asarray(index.asi8).view(f"{kind}8[{unit}]") if kind in "mM" and unit else None
+def _own_coordinate(values: Any) -> tuple[NDArray[Any] | None, bool]:
+    """Return what labels the values, and whether it is named `time`."""
+    dims, coords = getattr(values, "dims", None), getattr(values, "coords", None)
+    if isinstance(dims, tuple) and len(dims) == 1 and coords is not None:
+        for name in ("time", dims[0]):
+            if name in coords and coords[name].dims == dims:
+                return np.asarray(coords[name].values), name == "time"
+    index = getattr(values, "index", None)
+    if not hasattr(values, "iloc") or index is None:
+        return None, False
+    if hasattr(index, "asi8"):  # of pandas' dates, with a time zone and of periods too
+        return np.asarray(index.asi8).view("timedelta64[ns]"), False
+    return np.asarray(index), index.name == "time"
+
+
+def _are_dates(labels: NDArray[Any]) -> bool:
+    """Return whether labels are dates of Python, of another calendar, or ISO 8601 as text."""
+    if labels.dtype.kind not in "OUT" or len(labels) == 0:
+        return False
+    if all(hasattr(label, "year") for label in labels):
+        return True
+    if not all(isinstance(label, str) and ISO_DATE.match(label) for label in labels):
+        return False
+    return len({len(label) for label in labels}) == 1  # of one form, so that text sorts as dates
 
 
 def _increments(name: str, times: NDArray[Any], count: int) -> float | NDArray[np.float64]:

@@ -1,206 +1,264 @@
-"""Intervals of a process that reverts to a mean, of which a short series says little.
+"""Estimates and intervals of a process that reverts to a mean, from values at equal steps.
 
-The statistic t of the slope b of a regression of each value on the one before has no t
-distribution where b is near 1, and its law depends on b. So b is tested by simulation at each value
-of a grid, and those that are not refused are the interval (the grid bootstrap: Hansen 1999,
-doi:10.1162/003465399558463).
+A short series says little of its reversion. What is known of the interval of theta then is in
+`_slope_laws`; what values at irregular times share with those at equal steps is here.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from montezarr.errors import ArgumentValueError
 from montezarr.processes._quantiles import TAIL, chi_square_quantile, t_quantile
-
-LONG = 60.0
-"""Times of relaxation, theta times the time observed, from which on the t distribution will do."""
-
-REPEATS = 1500
-STEPS = 150
-"""Simulated series, and their steps: of longer ones the time observed counts, not their number."""
-
-SPEEDS = np.geomspace(0.01, 8 * LONG, 24)
-"""Speeds of reversion at which it is tested, by the time observed."""
-
-SEED = 20_090_401
-"""Of the simulated series, so that a fit is the same each time."""
+from montezarr.processes._slope_laws import LONG, SPEEDS, STEPS, crossing, slope_laws
 
 Interval = tuple[float, float]
 
+UNKNOWN = -math.inf, math.inf
+
 
 @dataclass(frozen=True)
-class Regression:
-    """The regression y = a + b x of each value on the one before.
+class Reversion:
+    """What a series says of its reversion.
 
     Attributes
     ----------
-    n : int
-        Number of pairs.
-    step : float
-        Time between two values.
-    intercept, slope, v : float
-        a, b, and the variance of the residuals (divided by n).
-    centre, spread : float
-        Mean of x, and sum of the squares around it.
-    start : float
-        First value.
+    theta, mu, sigma : float
+        Estimates of maximum likelihood.
+    corrected : float
+        Theta without its bias.
+    errors : dict
+        Standard error of each.
+    intervals : dict
+        95 % interval of each. All the estimates lie in theirs.
     """
 
-    n: int
-    step: float
-    intercept: float
-    slope: float
-    v: float
-    centre: float
-    spread: float
-    start: float
+    theta: float
+    mu: float
+    sigma: float
+    corrected: float
+    errors: dict[str, float]
+    intervals: dict[str, Interval]
 
-    @property
-    def theta(self) -> float:
-        """Speed of reversion."""
-        return -math.log(self.slope) / self.step
+    @classmethod
+    def of(
+        cls,
+        found: dict[str, float],
+        corrected: float,
+        errors: dict[str, float],
+        intervals: dict[str, Interval],
+    ) -> Reversion:
+        """Return the same with intervals that hold the estimates, of which rounding knows none.
 
-    @property
-    def mu(self) -> float:
-        """Long-run mean."""
-        return self.intercept / (1 - self.slope)
-
-    @property
-    def is_noisy(self) -> bool:
-        """Whether the residuals are more than rounding."""
-        return self.v > 1e-24 * self.spread / self.n
-
-    @property
-    def bias(self) -> float:
-        """Bias of theta, of first order (Tang and Chen 2009, equation 3.5)."""
-        e = 1 / self.slope
-        return (5 + 2 * e + e * e) / (2 * self.n * self.step)
-
-    def intervals(self, corrected: float) -> dict[str, Interval]:
-        """Return the 95 % intervals of theta, mu and sigma.
-
-        That of mu is all real numbers where the data do not say that there is a mean to revert to
-        (Fieller 1954), that of theta begins at 0 there.
+        No test refuses maximum likelihood, but one that refuses every theta (values that rather run
+        away from a mean) leaves no interval. The correction is of first order, and is held to it.
         """
-        if not self.is_noisy:
-            sigma = math.sqrt(2 * self.theta * self.v / (1 - self.slope**2))
-            found = {"theta": self.theta, "mu": self.mu, "sigma": sigma}
-            return {name: (value, value) for name, value in found.items()}
-        if self.n < 4:
-            unknown = (0.0, math.inf)
-            return {"theta": unknown, "mu": (-math.inf, math.inf), "sigma": unknown}
-        df = self.n - 2
-        critical = t_quantile(1 - TAIL, df)
-        error = math.sqrt(self.v * self.n / df / self.spread)
-        if self.theta * self.n * self.step >= LONG:
-            half = critical * error
-            slopes = max(self.slope - half, 1e-12), min(self.slope + half, 1.0)
-            theta = -math.log(slopes[1]) / self.step, -math.log(slopes[0]) / self.step
-        else:
-            theta, critical = self._tested(error, corrected)
-        return {"theta": theta, "mu": self._mean(critical), "sigma": self._volatility(theta)}
+        held = {
+            name: (min(intervals[name][0], value), max(intervals[name][1], value))
+            for name, value in found.items()
+        }
+        low, high = held["theta"]
+        return cls(**found, corrected=min(max(corrected, low), high), errors=errors, intervals=held)
 
-    def _tested(self, error: float, corrected: float) -> tuple[Interval, float]:
-        """Return the interval of theta, and the critical value of the test of mu."""
-        time = self.n * self.step
-        thetas = SPEEDS / time
-        sigma = math.sqrt(2 * self.theta * self.v / (1 - self.slope**2))
-        offset = (self.start - self.mu) / sigma if sigma else 0.0
-        low, high, critical = _laws(min(self.n, STEPS), round(offset / math.sqrt(time), 1))
-        found = (self.slope - np.exp(-thetas * self.step)) / error
-        # Of a large theta the slope is too large, of a small one too small.
-        return (
-            (_crossing(thetas, found - low), _crossing(thetas, found - high)),
-            float(np.interp(math.log(corrected / 2), np.log(thetas), critical)),
+    @classmethod
+    def exact(cls, found: dict[str, float]) -> Reversion:
+        """Return what values without noise say."""
+        points = {name: (value, value) for name, value in found.items()}
+        return cls(
+            **found, corrected=found["theta"], errors=dict.fromkeys(found, 0.0), intervals=points
         )
 
-    def _mean(self, critical: float) -> Interval:
-        """Return where a regression around mu has an intercept that may be 0."""
-        scale = critical**2 * self.v * self.n / (self.n - 2) / self.spread
-        # (mean(y) - b mean(x) - mu (1 - b))**2 <= scale (spread / n + (mean(x) - mu)**2)
-        gap = 1 - self.slope
-        a = gap**2 - scale
-        b = -2 * self.intercept * gap + 2 * scale * self.centre
-        c = self.intercept**2 - scale * (self.spread / self.n + self.centre**2)
-        inside = b * b - 4 * a * c
-        if a <= 0 or inside < 0:
-            return -math.inf, math.inf
-        root = math.sqrt(inside)
-        return (-b - root) / (2 * a), (-b + root) / (2 * a)
+    @property
+    def is_exact(self) -> bool:
+        """Whether the values had no noise."""
+        low, high = self.intervals["theta"]
+        return low == high
 
-    def _volatility(self, theta: Interval) -> Interval:
-        """Return the interval of sigma, of those of v and theta (Zou et al. 2009, on logarithms).
-
-        doi:10.1016/j.csda.2009.03.006
-        """
-        df = self.n - 2
-        sums = self.n * self.v
-        logs = [math.log(sums / chi_square_quantile(p, df) / self.v) for p in (1 - TAIL, TAIL)]
-        most = 50 / self.step  # beyond it the factor is theta alone
-        shifts = [self._factor(min(t, most)) - self._factor(self.theta) for t in theta]
-        middle = math.log(self.v) + self._factor(self.theta)
-        down = math.hypot(min(logs[0], 0.0), min(*shifts, 0.0))
-        up = math.hypot(max(logs[1], 0.0), max(*shifts, 0.0))
-        return math.exp((middle - down) / 2), math.exp((middle + up) / 2)
-
-    def _factor(self, theta: float) -> float:
-        """Return log sigma**2 - log v."""
-        if theta * self.step < 1e-9:
-            return -math.log(self.step)
-        return math.log(2 * theta / -math.expm1(-2 * theta * self.step))
+    def in_units(self, origin: float, unit: float) -> Reversion:
+        """Return the same of values that are `origin` + `unit` times these."""
+        mu, sigma = self.intervals["mu"], self.intervals["sigma"]
+        return Reversion(
+            self.theta,
+            origin + unit * self.mu,
+            unit * self.sigma,
+            self.corrected,
+            {name: e if name == "theta" else unit * e for name, e in self.errors.items()},
+            {
+                "theta": self.intervals["theta"],
+                "mu": (origin + unit * mu[0], origin + unit * mu[1]),
+                "sigma": (unit * sigma[0], unit * sigma[1]),
+            },
+        )
 
 
-def _crossing(thetas: NDArray[np.float64], values: NDArray[np.float64]) -> float:
-    """Return where values become positive; 0 where they are from the first one on, inf if never."""
-    positive = np.flatnonzero(values > 0)
-    if len(positive) == 0:
-        return math.inf
-    k = int(positive[0])
-    if k == 0:
-        return 0.0
-    share = -values[k - 1] / (values[k] - values[k - 1])
-    logs = np.log(thetas[k - 1 : k + 1])
-    return float(math.exp(logs[0] + share * (logs[1] - logs[0])))
+def standardized(series: NDArray[np.float64]) -> tuple[NDArray[np.float64], float, float]:
+    """Return values around 0 and near 1, with origin and unit, so that no square is lost.
+
+    Raises
+    ------
+    ArgumentValueError
+        If all are the same.
+    """
+    if series.min() == series.max():
+        raise ArgumentValueError(
+            "values: expected a series that reverts to a mean, got values that are all the same."
+        )
+    origin = float(series.mean())
+    unit = 2.0 ** math.frexp(float(np.abs(series - origin).max()))[1]  # no digit changes
+    return (series - origin) / unit, origin, unit
 
 
-@lru_cache(maxsize=256)
-def _laws(steps: int, offset: float) -> tuple[NDArray[np.float64], ...]:
-    """Return for each speed the quantiles of t of the slope, and of abs(t) of the intercept.
+def without_bias(theta: float, slope: float, n: float, step: float) -> float:
+    """Return theta without the bias of the slope b of n pairs, -(1 + 3 b) / n.
+
+    Of first order (Kendall 1954, doi:10.1093/biomet/41.3-4.403). For short steps this takes
+    4 / (n step) off theta, as do Tang and Chen 2009, equation 3.5. Their expansion of the logarithm
+    as well divides by b**2, which is nothing but error where values revert within a step; that of
+    the slope holds for every b. Down to a tenth of theta, where no reversion would be left.
+    """
+    corrected = slope + (1 + 3 * slope) / n
+    least = theta / 10
+    return max(-math.log(corrected) / step, least) if corrected < 1 else least
+
+
+def is_noise(v: float, variance: float) -> bool:
+    """Return whether residuals of variance v are more than rounding."""
+    return v > 1e-24 * variance
+
+
+def mean_interval(gap: float, drift: float, noise: float, error: float) -> Interval:
+    """Return where (drift - u gap)**2 <= noise + (error u)**2, all real numbers if it is no range.
+
+    The means u, from the centre of the values, at which drift - u gap may be 0 (Fieller 1954).
+    """
+    a, b, c = gap**2 - error**2, -2 * drift * gap, drift**2 - noise
+    inside = b * b - 4 * a * c
+    if a <= 0 or inside < 0:
+        return UNKNOWN
+    root = math.sqrt(inside)
+    return (-b - root) / (2 * a), (-b + root) / (2 * a)
+
+
+def volatility_interval(sigma: float, df: int, n: int, shifts: Interval) -> Interval:
+    """Return the interval of sigma, of those of the residuals and of theta (Zou et al. 2009).
+
+    On logarithms, doi:10.1016/j.csda.2009.03.006.
 
     Parameters
     ----------
-    offset : float
-        First value less the mean, by sigma and the root of the time observed.
+    shifts : tuple
+        What log sigma**2 is more than now, at both ends of the interval of theta.
     """
-    rng = np.random.default_rng(SEED)
-    thetas = SPEEDS
-    slope = np.exp(-thetas / steps)[:, None]
-    noise = np.sqrt(-np.expm1(-2 * thetas / steps) / (2 * thetas))[:, None]
-    bound = 2 / np.sqrt(2 * thetas)
-    x = np.broadcast_to(np.clip(offset, -bound, bound)[:, None], (len(thetas), REPEATS)).copy()
-    first = x[:, :1].copy()
-    sx, sy, sxx, sxy, syy = np.zeros((5, len(thetas), REPEATS))
-    for _ in range(steps):
-        y = slope * x + noise * rng.standard_normal(REPEATS)
-        u, w = x - first, y - first  # sums of squares are of what is near 0
-        sx += u
-        sy += w
-        sxx += u * u
-        sxy += u * w
-        syy += w * w
-        x = y
-    spread = sxx - sx * sx / steps
-    found = (sxy - sx * sy / steps) / spread
-    rest = syy - sy * sy / steps - found * (sxy - sx * sy / steps)
-    v = rest / (steps - 2)
-    t = (found - slope) / np.sqrt(v / spread)
-    centre = sx / steps + first
-    intercept = sy / steps + first - found * centre
-    t_mean = np.abs(intercept) / np.sqrt(v * (1 / steps + centre**2 / spread))
-    low, high = np.quantile(t, [TAIL, 1 - TAIL], axis=1)
-    return low, high, np.quantile(t_mean, 1 - 2 * TAIL, axis=1)
+    logs = [math.log(n / chi_square_quantile(p, df)) for p in (1 - TAIL, TAIL)]
+    down = math.hypot(min(logs[0], 0.0), min(*shifts, 0.0))
+    up = math.hypot(max(logs[1], 0.0), max(*shifts, 0.0))
+    return sigma * math.exp(-down / 2), sigma * math.exp(up / 2)
+
+
+def tested(
+    t: NDArray[np.float64], n: int, time: float, offset: float, corrected: float
+) -> tuple[Interval, float]:
+    """Return the interval of theta, and the critical value of the test of mu, of a short series.
+
+    Parameters
+    ----------
+    t : array
+        The statistic of the slope at each of `SPEEDS` by the time observed.
+    offset : float
+        First value less the mean, by sigma.
+    """
+    thetas = SPEEDS / time
+    low, high, critical = slope_laws(min(n, STEPS), round(offset / math.sqrt(time), 1))
+    # Of a large theta the slope is too large, of a small one too small.
+    return (
+        (crossing(thetas, t - low), crossing(thetas, t - high)),
+        float(np.interp(math.log(corrected / 2), np.log(thetas), critical)),
+    )
+
+
+def fit_regular(x: NDArray[np.float64], step: float) -> Reversion:
+    """Return the fit to values at equal steps, the regression y = a + b x on the value before.
+
+    Raises
+    ------
+    ArgumentValueError
+        If b is not within 0 and 1.
+    """
+    x, y = x[:-1], x[1:]
+    n = len(x)
+    centre, variance = float(x.mean()), float(x.var())
+    slope = float(((x - centre) * (y - y.mean())).mean()) / variance if variance > 0 else 1.0
+    if slope >= 1:
+        raise no_reversion(f"b = {slope:.6g}")
+    if slope <= 0:
+        raise within_a_step(f"b = {slope:.6g}")
+    gap = 1 - slope
+    drift = float(y.mean()) - centre
+    v = float(((y - y.mean() - slope * (x - centre)) ** 2).mean())
+    theta, mu = -math.log(slope) / step, centre + drift / gap
+    sigma = math.sqrt(2 * theta * v / (1 - slope**2))
+    error = math.sqrt(v / variance / n)
+    # log sigma**2 = log theta + log v - log(1 - b**2) + const
+    d_log = 1 / (slope * math.log(slope)) + 2 * slope / (1 - slope**2)
+    errors = {
+        "theta": error / (slope * step),
+        "mu": math.hypot(math.sqrt(v / n), error * drift / gap) / gap,
+        "sigma": sigma / 2 * math.hypot(math.sqrt(2 / n), d_log * error),
+    }
+    found = {"theta": theta, "mu": mu, "sigma": sigma}
+    if not is_noise(v, variance):
+        return Reversion.exact(found)
+    corrected = without_bias(theta, slope, n, step)
+    df = n - 2
+    if n < 4:
+        return Reversion.of(found, corrected, errors, unknown())
+    critical = t_quantile(1 - TAIL, df)
+    spare = math.sqrt(n / df) * error
+    if theta * n * step >= LONG:
+        slopes = slope + critical * spare, slope - critical * spare
+        low, high = (-math.log(min(b, 1.0)) / step if b > 0 else math.inf for b in slopes)
+    else:
+        t = (slope - np.exp(-SPEEDS / n)) / spare
+        (low, high), critical = tested(t, n, n * step, (x[0] - mu) / sigma, corrected)
+    now = log_factor(theta, step)
+    below, above = mean_interval(gap, drift, critical**2 * v / df, critical * spare)
+    shifts = log_factor(low, step) - now, log_factor(high, step) - now
+    intervals = {
+        "theta": (low, high),
+        "mu": (centre + below, centre + above),
+        "sigma": volatility_interval(sigma, df, n, shifts),
+    }
+    return Reversion.of(found, corrected, errors, intervals)
+
+
+def unknown() -> dict[str, Interval]:
+    """Return the intervals of three pairs, of which three parameters leave nothing."""
+    return {"theta": (0.0, math.inf), "mu": UNKNOWN, "sigma": (0.0, math.inf)}
+
+
+def log_factor(theta: float, steps: float | NDArray[np.float64]) -> float:
+    """Return log sigma**2 - log v for residuals of variance v, of several steps in the mean."""
+    if theta == 0:
+        return -float(np.mean(np.log(steps)))
+    return math.log(2 * theta) - float(np.mean(np.log(-np.expm1(-2 * theta * steps))))
+
+
+def no_reversion(got: str) -> ArgumentValueError:
+    """Return the error for values that revert to nothing."""
+    return ArgumentValueError(
+        f"values: expected a series that reverts to a mean, 0 < b < 1, got {got}: it does not"
+        " within the time observed. Fit a BrownianMotion instead, or give a longer series."
+    )
+
+
+def within_a_step(got: str) -> ArgumentValueError:
+    """Return the error for values that have forgotten the one before."""
+    return ArgumentValueError(
+        f"values: expected a series that reverts to a mean in more than one step, 0 < b < 1, got"
+        f" {got}: each value says nothing of the next, and theta may be any large number. Give"
+        " values at shorter steps."
+    )

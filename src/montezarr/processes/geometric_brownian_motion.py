@@ -80,8 +80,9 @@ class GeometricBrownianMotion(Process):
         prices : array (n+1,)
             Positive prices, oldest first; at least 3.
         dt : float, optional
-            Time between two prices; 1 by default. The times of a DataArray are used where neither
-            this nor `times` is given. Beside dates, also of an index of pandas, one is needed.
+            Time between two prices; 1 by default. The times of a DataArray or Series (a coordinate
+            or index named `time`, or of floats) are used where neither this nor `times` is given;
+            beside dates one of them is needed.
         times : array (n+1,), optional
             Time of each price, increasing, in place of dt.
 
@@ -89,7 +90,7 @@ class GeometricBrownianMotion(Process):
         ------
         ArgumentTypeError, ArgumentValueError
             If prices are fewer than 3, not positive or not finite, or dt is not positive; if
-            times do not increase, or a DataArray has other ones.
+            times or dates do not increase, or a DataArray or Series has other ones.
         """
         series = check_series("prices", prices, minimum=3, positive=True)
         steps = check_steps("prices", prices, dt, times, len(series))

@@ -24,7 +24,7 @@ from montezarr.errors import ArgumentValueError
 from montezarr.grid import TimeGrid
 from montezarr.processes._base import Process, Rows
 from montezarr.processes._discrete import elsewhere, whole
-from montezarr.processes._fit import Fit, check_dates
+from montezarr.processes._fit import Fit, own_times
 from montezarr.processes._quantiles import Z, share_interval
 
 SHOWN = 8
@@ -118,11 +118,11 @@ class MarkovChain(Process):
         Raises
         ------
         ArgumentTypeError, ArgumentValueError
-            If a label is unknown, or a state is never left, so that its row is not determined; or
-            if a DataArray or a Series of pandas has dates that do not increase.
+            If a label is unknown, or a state is never left, so that its row is not determined; if
+            the dates of a Series or DataArray do not increase.
         """
         observed = plain_items("path", path, "a sequence of labels")
-        check_dates("path", path)
+        own_times("path", path)  # which refuses dates that do not increase
         if len(observed) < 2:
             raise value_error("path", "at least 2 states", path)
         try:

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from montezarr._checks import check_bool, check_real
 from montezarr.draws import Draws
-from montezarr.errors import ArgumentValueError, MontezarrWarning
+from montezarr.errors import MontezarrWarning
 from montezarr.grid import TimeGrid
 from montezarr.processes._base import Process, Rows
 from montezarr.processes._fit import Fit, check_series, check_steps
 from montezarr.processes._gaussian import normal_density, recursion_bound
-from montezarr.processes._quantiles import Z
-from montezarr.processes._reversion import Regression
+from montezarr.processes._reversion import fit_regular, standardized
+from montezarr.processes._reversion_at import fit_irregular
 
 
 @final
@@ -86,22 +86,24 @@ class OrnsteinUhlenbeck(Process):
         :math:`\sigma^2 = 2\theta v/(1-b^2)` for the residual variance v. Standard errors by the
         delta method (Tang and Chen, "Parameter estimation and bias correction for diffusion
         processes", 2009, doi:10.1016/j.jeconom.2008.11.001). The estimate of theta is biased
-        upwards by about 4 / (total time), which is taken off by the same paper, down to a tenth of
-        the estimate.
+        upwards by about 4 / (total time), which is taken off as the bias of b, (1 + 3 b) / n
+        (Kendall 1954, doi:10.1093/biomet/41.3-4.403), down to a tenth of the estimate.
 
-        Intervals of equally spaced values hold for short series: theta by tests with simulated
-        laws (Hansen 1999, doi:10.1162/003465399558463), mu by that of the intercept around it
-        (Fieller 1954), sigma of both. Where there is no telling whether values revert, that of
-        theta begins at 0, and that of mu is unbounded. Of values at irregular times they are
-        asymptotic, of theta and sigma on the logarithm.
+        Intervals hold for short series, and the estimates lie in theirs: theta by tests with
+        simulated laws (Hansen 1999, doi:10.1162/003465399558463), mu by that of the intercept
+        around it (Fieller 1954), sigma of both. Where there is no telling whether values revert,
+        that of theta begins at 0, and that of mu is unbounded; where they may revert within a step,
+        that of theta has no upper end. Of values at irregular times the tests are of the likelihood
+        ratio.
 
         Parameters
         ----------
         values : array (n+1,)
             Observations, oldest first; at least 4.
         dt : float, optional
-            Time between two of them; 1 by default. The times of a DataArray are used where neither
-            this nor `times` is given. Beside dates, also of an index of pandas, one is needed.
+            Time between two of them; 1 by default. The times of a DataArray or Series (a coordinate
+            or index named `time`, or of floats) are used where neither this nor `times` is given;
+            beside dates one of them is needed.
         times : array (n+1,), optional
             Time of each value, increasing, in place of dt.
         bias_correction : bool
@@ -110,8 +112,9 @@ class OrnsteinUhlenbeck(Process):
         Raises
         ------
         ArgumentTypeError, ArgumentValueError
-            If values are fewer than 4 or not finite, or do not revert to a mean (b outside (0, 1));
-            if times do not increase, or a DataArray has other ones.
+            If values are fewer than 4 or not finite, or do not revert to a mean (b >= 1) or do so
+            within a step (b <= 0);
+            if times or dates do not increase, or a DataArray or Series has other ones.
 
         Warns
         -----
@@ -121,44 +124,19 @@ class OrnsteinUhlenbeck(Process):
         correct = check_bool("bias_correction", bias_correction)
         series = check_series("values", values, minimum=4)
         step = check_steps("values", values, dt, times, len(series))
-        if not isinstance(step, float):
-            return _fit_at(cls, series, step, correct)
-        x, y = series[:-1], series[1:]
-        n = len(x)
-        spread = float(((x - x.mean()) ** 2).sum())
-        slope = float(((x - x.mean()) * (y - y.mean())).sum()) / spread if spread > 0 else 1.0
-        if not 0 < slope < 1:
-            raise ArgumentValueError(
-                f"values: expected a series that reverts to a mean, 0 < b < 1, got b = {slope:.6g}."
-                " Fit a BrownianMotion instead, or give a longer series."
-            )
-        intercept = float(y.mean() - slope * x.mean())
-        v = float(((y - intercept - slope * x) ** 2).mean())
-        theta, mu = -np.log(slope) / step, intercept / (1 - slope)
-        sigma = np.sqrt(2 * theta * v / (1 - slope**2))
-        # Covariance of (intercept, slope) of the regression, and the variance of v.
-        centre = float(x.mean())
-        cov = v / spread * np.array([[spread / n + centre**2, -centre], [-centre, 1.0]])
-        d_mu = np.array([1 / (1 - slope), intercept / (1 - slope) ** 2])
-        # log sigma**2 = log theta + log v - log(1 - b**2) + const
-        d_log = 1 / (slope * np.log(slope)) + 2 * slope / (1 - slope**2)
-        errors = {
-            "theta": float(np.sqrt(cov[1, 1]) / (slope * step)),
-            "mu": float(np.sqrt(d_mu @ cov @ d_mu)),
-            "sigma": float(sigma / 2 * np.sqrt(2 / n + d_log**2 * cov[1, 1])),
-        }
-        regression = Regression(n, step, intercept, slope, v, centre, spread, float(x[0]))
-        theta = float(theta)
-        noisy = regression.is_noisy
-        corrected = max(theta - regression.bias, theta / 10) if noisy else theta
-        process = cls(theta=corrected if correct else theta, mu=float(mu), sigma=float(sigma))
-        if noisy:
-            _warn_of_short(theta, n * step)
+        scaled, origin, unit = standardized(series)
+        found = (
+            fit_regular(scaled, step) if isinstance(step, float) else fit_irregular(scaled, step)
+        ).in_units(origin, unit)
+        n = len(series) - 1
+        if not found.is_exact:
+            _warn_of_short(found.theta, n * step if isinstance(step, float) else float(step.sum()))
+        theta = found.corrected if correct else found.theta
         return Fit(
-            process=process,
-            standard_errors=errors,
+            process=cls(theta=theta, mu=found.mu, sigma=found.sigma),
+            standard_errors=found.errors,
             n=n,
-            intervals=regression.intervals(corrected),
+            intervals=found.intervals,
         )
 
     def default_x0(self) -> float:
@@ -224,68 +202,3 @@ def _warn_of_short(theta: float, time: float, stacklevel: int = 3) -> None:
             MontezarrWarning,
             stacklevel=stacklevel,
         )
-
-
-def _fit_at(
-    cls: type[OrnsteinUhlenbeck],
-    series: NDArray[np.float64],
-    steps: NDArray[np.float64],
-    correct: bool,
-) -> Fit:
-    """Return the fit to values at irregular times: mu and sigma by theta, and theta by search."""
-    x, y, n = series[:-1], series[1:], len(steps)
-
-    def at(theta: float) -> tuple[float, float, float]:
-        b, gap = np.exp(-theta * steps), -np.expm1(-theta * steps)
-        weights = 1 / -np.expm1(-2 * theta * steps)
-        mu = float((weights * gap * (y - b * x)).sum() / (weights * gap**2).sum())
-        s = float((weights * (y - mu - b * (x - mu)) ** 2).mean())
-        return mu, s, float(-0.5 * n * np.log(s) + 0.5 * np.log(weights).sum())
-
-    logs = np.linspace(np.log(1e-3 / steps.sum()), np.log(20 / steps.min()), 400)
-    for _ in range(4):
-        values = [at(float(np.exp(log)))[2] for log in logs]
-        k = int(np.argmax(values))
-        if k in (0, len(logs) - 1):
-            raise ArgumentValueError(
-                "values: expected a series that reverts to a mean, in steps short beside the time"
-                " that this takes, got none. Fit a BrownianMotion, or give a longer series."
-            )
-        logs = np.linspace(logs[k - 1], logs[k + 1], 41)
-    best = float(np.exp(logs[20]))
-    mu, s, _ = at(best)
-    sigma = float(np.sqrt(2 * best * s))
-
-    def likelihood(p: NDArray[np.float64]) -> float:
-        theta, volatility = np.exp(p[0]), np.exp(p[2])
-        variance = volatility**2 * -np.expm1(-2 * theta * steps) / (2 * theta)
-        rest = y - p[1] - np.exp(-theta * steps) * (x - p[1])
-        return float(-0.5 * (np.log(variance) + rest**2 / variance).sum())
-
-    unit = sigma / np.sqrt(2 * best)
-    point, h = np.array([np.log(best), mu, np.log(sigma)]), 1e-3 * np.array([1.0, unit, 1.0])
-    hessian = np.empty((3, 3))
-    for i, j in np.ndindex(3, 3):
-        a, b = h * (np.arange(3) == i), h * (np.arange(3) == j)
-        corners = likelihood(point + a + b) - likelihood(point + a - b)
-        corners -= likelihood(point - a + b) - likelihood(point - a - b)
-        hessian[i, j] = corners / (4 * h[i] * h[j])
-    error = np.sqrt(np.maximum(np.diag(np.linalg.inv(-hessian)), 0.0))
-    total = float(steps.sum())
-    mean_step = Regression(n, total / n, 0.0, float(np.exp(-best * total / n)), s, 0.0, 1.0, 0.0)
-    corrected = max(best - mean_step.bias, best / 10) if correct else best
-    _warn_of_short(best, total, 4)
-    return Fit(
-        process=cls(theta=corrected, mu=mu, sigma=sigma),
-        standard_errors={
-            "theta": float(best * error[0]),
-            "mu": float(error[1]),
-            "sigma": float(sigma * error[2]),
-        },
-        n=n,
-        intervals={
-            "theta": (float(corrected * np.exp(-Z * error[0])), float(best * np.exp(Z * error[0]))),
-            "mu": (float(mu - Z * error[1]), float(mu + Z * error[1])),
-            "sigma": (float(sigma * np.exp(-Z * error[2])), float(sigma * np.exp(Z * error[2]))),
-        },
-    )  # fmt: skip
