@@ -194,9 +194,9 @@ class StandardError(Until):
     start that all paths share, and does not count. If all of a result are 0 they are not believed:
     a rare event that has not been seen yet has it too; add ``| mz.Paths(n)`` where values may be
     constant. That of a quantile is, where values differ: the median of integers may have it. Not
-    believed is that of a share of which there are only misses or only hits, whatever stands beside it: a
-    level or a state has to be reached first. Along time, where a share may well be 0 for long, the
-    interval of Wilson takes the place of the error, if other times have both.
+    believed is that of a share of which there are only misses or only hits, whatever stands beside
+    it: a level or a state has to be reached first. Along time, where a share may well be 0 for
+    long, the interval of Wilson takes the place of the error, if other times have both.
 
     At its stop the usual interval, estimate ± 1.96 standard errors, holds in about 95 % of all
     runs, since the rule looks at the errors and not at the estimates (Chow and Robbins, "On the
@@ -294,7 +294,7 @@ class StandardError(Until):
             if name in reached.vary:
                 known = reached.vary[name]
                 known = np.reshape(known, known.shape + (1,) * (error.ndim - known.ndim))
-                if (known & (error == 0)).any() and not varies.any():
+                if ((known > 0) & (error == 0)).any() and not varies.any():
                     smallest = 0.0
                     continue
             if not varies.any():
