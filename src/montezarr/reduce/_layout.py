@@ -73,8 +73,8 @@ class Layout:
                         found.add(position, group, statistic.name, name, named)
         ds = found.dataset(groups, folded.paths)
         if self.by is not None:
-            count = folded.lost.get(NO_GROUP, np.zeros(1, np.int64))[0]
             attrs = {"long_name": "values that belong to no group", "units": "1"}
+            count = folded.lost.get(NO_GROUP, np.zeros(1, np.int64))[0]
             ds[f"{self.by.name}_ungrouped"] = ((), count, attrs)
         return ds
 
@@ -104,8 +104,8 @@ class Layout:
 
     def vary(self, folded: Folded) -> dict[str, NDArray[Any]]:
         """Return where the values differ, of the results whose error may be 0 though they do."""
-        where = self._facts(folded, lambda statistic, *known: statistic.vary(*known))
-        return {name: varies[0] for name, varies in where.items()}
+        facts = self._facts(folded, lambda statistic, *known: statistic.vary(*known))
+        return {name: varies[0] for name, varies in facts.items()}
 
     def _facts(self, folded: Folded, facts: Callable[..., Any]) -> dict[str, NDArray[Any]]:
         """Return arrays that statistics know of their results, (arrays, groups, cells ...)."""
@@ -195,11 +195,10 @@ class Layout:
         }
 
     def shares(self, folded: Folded) -> dict[str, NDArray[np.float64]]:
-        """Return the largest term's part in the errors of means, where it is known; not of groups."""
+        """Return the largest term's part in the errors of means, where known; not of groups."""
+        totals, out = self.fold.totals(folded), {}
         if self.by is not None:
             return {}
-        totals = self.fold.totals(folded)
-        out = {}
         for (position, group), tails in folded.tails.items():
             column = self.fold.columns[position]
             for statistic, state in zip(column.statistics, totals[position, group], strict=True):

@@ -27,11 +27,12 @@ class Variance(Statistic):
     unbiased variance is :math:`\sqrt{(m_4 - \frac{n-3}{n-1} m_2^2) / n}`; for another `ddof` both
     are multiplied by :math:`(n - 1) / (n - \mathrm{ddof})`.
 
-    Results: ``<variable>_variance``, ``_variance_se``, and the 95 % interval ``_variance_low`` and
-    ``_variance_high``, in the squared units of the variable. The interval is that of Bonett, on the
-    logarithmic scale and wider for few values of a large kurtosis, and covers more than ± 1.96 standard errors. NaN for up to `ddof` values,
-    and error and interval of one value are NaN too. Fourth powers of the distance from the mean
-    must be floats: from about 1e-80 to 1e75.
+    Results: ``<variable>_variance``, ``_variance_se``, and the 95 % interval ``_variance_low``
+    and ``_variance_high``, in the squared units of the variable. The interval is that of
+    Bonett, on the logarithmic scale and wider for few values of a large kurtosis, and covers
+    more than ± 1.96 standard errors. NaN for up to `ddof` values, and error and interval of one
+    value are NaN too. Fourth powers of the distance from the mean must be floats: from about
+    1e-80 to 1e75.
 
     Parameters
     ----------
