@@ -196,10 +196,9 @@ class Layout:
 
     def shares(self, folded: Folded) -> dict[str, NDArray[np.float64]]:
         """Return the largest term's part in the errors of means, where known; not of groups."""
-        totals, out = self.fold.totals(folded), {}
-        if self.by is not None:
-            return {}
-        for (position, group), tails in folded.tails.items():
+        out: dict[str, NDArray[np.float64]] = {}
+        totals = self.fold.totals(folded) if self.by is None else {}
+        for (position, group), tails in folded.tails.items() if self.by is None else ():
             column = self.fold.columns[position]
             for statistic, state in zip(column.statistics, totals[position, group], strict=True):
                 for name, (q, *terms) in statistic.powers(state, column.source).items():

@@ -280,7 +280,8 @@ class StandardError(Until):
         names = self.of
         if names is None:
             names = tuple(str(name) for name in ds.data_vars if f"{name}_se" in ds)
-        largest, smallest = 0.0, None
+        largest = 0.0
+        smallest: float | None = None  # 0 where an error of 0 is believed
         for name in (names,) if isinstance(names, str) else names:
             if name not in ds:  # no group has been seen yet
                 return None
