@@ -215,7 +215,10 @@ RARE_LARGE = "heavy tail: the largest values are missing in most samples"
 REASONS: dict[tuple[str, str, str, str], str] = {
     ("*", "*", "*", "1"): "one value says nothing of a spread",
     ("*", "*", "*", "2"): "two values say little of a spread",
-    ("*", "interval", "Bernoulli*", "100"): "a tenth of a hit is expected",
+    ("*", "*", "Bernoulli*", "100"): "a tenth of a hit is expected",
+    ("autocorrelation", "*", "Bernoulli*", "*"): "rare: pairs of hits are rarer still",
+    ("cov*, with another", "*", "Bernoulli*", "*"): "rare: pairs of hits are rarer still",
+    ("value_at_risk", "*", "Poisson*", "*"): "integers: take the interval of the quantile",
     ("quantile 0.01", "*", "*", "100"): "no value is below it in 37 of 100 samples",
     ("quantile 0.5", "sequence", "ties", "*"): "at the end of an atom: all of [1, 2] are medians",
     ("expected_shortfall", "*", "*", "100"): "five values in the tail",

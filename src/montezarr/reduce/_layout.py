@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -73,8 +73,8 @@ class Layout:
                         found.add(position, group, statistic.name, name, named)
         ds = found.dataset(groups, folded.paths)
         if self.by is not None:
-            count = folded.lost.get(NO_GROUP, np.zeros(1, np.int64))[0]
             attrs = {"long_name": "values that belong to no group", "units": "1"}
+            count = folded.lost.get(NO_GROUP, np.zeros(1, np.int64))[0]
             ds[f"{self.by.name}_ungrouped"] = ((), count, attrs)
         return ds
 
@@ -99,34 +99,28 @@ class Layout:
 
     def hits(self, folded: Folded) -> dict[str, tuple[NDArray[Any], NDArray[Any]]]:
         """Return hits and trials of the results that are shares, in the shape of the results."""
+        pairs = self._facts(folded, lambda statistic, *known: statistic.hits(*known))
+        return {name: (pair[0], pair[1]) for name, pair in pairs.items()}
+
+    def vary(self, folded: Folded) -> dict[str, NDArray[Any]]:
+        """Return where the values differ, of the results whose error may be 0 though they do."""
+        facts = self._facts(folded, lambda statistic, *known: statistic.vary(*known))
+        return {name: varies[0] for name, varies in facts.items()}
+
+    def _facts(self, folded: Folded, facts: Callable[..., Any]) -> dict[str, NDArray[Any]]:
+        """Return arrays that statistics know of their results, (arrays, groups, cells ...)."""
         totals = self.fold.totals(folded)
         found: dict[str, list[NDArray[Any]]] = {}
         for position, column in enumerate(self.fold.columns):
-            shape = self.dims[position][1]
             for group in self._groups(totals):
                 states = totals.get((position, group)) or self.fold.nothing(column)
-                for statistic, state in zip(column.statistics, states, strict=True):
-                    for name, pair in statistic.hits(state, column.source).items():
-                        both = np.stack(np.broadcast_arrays(*pair)).astype(np.float64)
-                        both = both.reshape((2, *shape, *both.shape[2:]))
+                for pair in zip(column.statistics, states, strict=True):
+                    for name, known in facts(*pair, column.source).items():
+                        arrays = known if isinstance(known, tuple) else (known,)
+                        both = np.stack(np.broadcast_arrays(*arrays)).astype(np.float64)
+                        both = both.reshape(-1, *self.dims[position][1], *both.shape[2:])
                         found.setdefault(_full(column.source, name), []).append(both)
-        grouped = self.by is not None
-        pairs = {n: np.stack(p, axis=1) if grouped else p[0] for n, p in found.items()}
-        return {name: (pair[0], pair[1]) for name, pair in pairs.items()}
-
-    def vary(self, folded: Folded) -> dict[str, NDArray[np.bool_]]:
-        """Return where the values differ, of the results whose error may be 0 though they do."""
-        totals = self.fold.totals(folded)
-        found: dict[str, list[NDArray[np.bool_]]] = {}
-        for position, column in enumerate(self.fold.columns):
-            for group in self._groups(totals):
-                states = totals.get((position, group)) or self.fold.nothing(column)
-                for statistic, state in zip(column.statistics, states, strict=True):
-                    for name, varies in statistic.vary(state, column.source).items():
-                        cells = np.reshape(varies, self.dims[position][1])
-                        found.setdefault(_full(column.source, name), []).append(cells)
-        grouped = self.by is not None
-        return {name: np.stack(parts) if grouped else parts[0] for name, parts in found.items()}
+        return {n: np.stack(p, 1) if self.by is not None else p[0] for n, p in found.items()}
 
     def identity(self) -> dict[str, Any]:
         """Return as JSON what determines the results beside the values."""
@@ -201,22 +195,16 @@ class Layout:
         }
 
     def shares(self, folded: Folded) -> dict[str, NDArray[np.float64]]:
-        """Return the largest term's part of what the errors of means come from, where it is known.
-
-        In the shape of the results; not of groups.
-        """
-        if self.by is not None:
-            return {}
-        totals = self.fold.totals(folded)
-        out = {}
-        for (position, group), tails in folded.tails.items():
+        """Return the largest term's part in the errors of means, where known; not of groups."""
+        out: dict[str, NDArray[np.float64]] = {}
+        totals = self.fold.totals(folded) if self.by is None else {}
+        for (position, group), tails in folded.tails.items() if self.by is None else ():
             column = self.fold.columns[position]
-            pairs = zip(column.statistics, totals[position, group], strict=True)
-            for statistic, state in pairs:
+            for statistic, state in zip(column.statistics, totals[position, group], strict=True):
                 for name, (q, *terms) in statistic.powers(state, column.source).items():
                     if q == 1:
-                        share = largest_share(tails, q, *terms).reshape(self.dims[position][1])
-                        out[_full(column.source, name)] = share
+                        share = largest_share(tails, q, *terms)
+                        out[_full(column.source, name)] = share.reshape(self.dims[position][1])
         return out
 
     def _warn_of_tails(self, folded: Folded, stacklevel: int) -> None:

@@ -280,7 +280,8 @@ class StandardError(Until):
         names = self.of
         if names is None:
             names = tuple(str(name) for name in ds.data_vars if f"{name}_se" in ds)
-        largest, smallest = 0.0, None
+        largest = 0.0
+        smallest: float | None = None  # 0 where an error of 0 is believed
         for name in (names,) if isinstance(names, str) else names:
             if name not in ds:  # no group has been seen yet
                 return None
@@ -294,7 +295,7 @@ class StandardError(Until):
             if name in reached.vary:
                 known = reached.vary[name]
                 known = np.reshape(known, known.shape + (1,) * (error.ndim - known.ndim))
-                if (known & (error == 0)).any() and not varies.any():
+                if ((known > 0) & (error == 0)).any() and not varies.any():
                     smallest = 0.0
                     continue
             if not varies.any():
