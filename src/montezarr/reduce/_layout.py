@@ -59,7 +59,7 @@ class Layout:
         """
         found = _Found(self)
         totals = self.fold.totals(folded)
-        groups = self._groups(totals)
+        groups, sources = self._groups(totals), self._sources(totals)
         for position, column in enumerate(self.fold.columns):
             for group in groups:
                 states = totals.get((position, group)) or self.fold.nothing(column)
@@ -68,7 +68,7 @@ class Layout:
                 for i, (statistic, state) in enumerate(zip(column.statistics, states, strict=True)):
                     again = (statistics or {}).get((position, group, i))
                     last, last_state = (statistic, state) if again is None else again
-                    for name, estimate in last.finalize(last_state, column.source).items():
+                    for name, estimate in last.finalize(last_state, sources[position]).items():
                         named = self._named(column, estimate)
                         found.add(position, group, statistic.name, name, named)
         ds = found.dataset(groups, folded.paths)
@@ -97,22 +97,49 @@ class Layout:
                     found.add(column.arrays[0])
         return found
 
-    def hits(self, folded: Folded) -> dict[str, tuple[NDArray[Any], NDArray[Any]]]:
-        """Return hits and trials of the results that are shares, in the shape of the results."""
+    def hits(self, folded: Folded) -> dict[str, tuple[NDArray[Any], ...]]:
+        """Return what `Statistic.hits` does, in the shape of the results."""
+        return self._beside(folded, "hits")
+
+    def sequences(self, folded: Folded) -> dict[str, tuple[NDArray[Any], ...]]:
+        """Return what `Statistic.sequences` does, in the shape of the results."""
+        return self._beside(folded, "sequences")
+
+    def _sources(self, totals: Mapping[Any, Any]) -> list[Source]:
+        """Return the sources of the columns, boolean where all groups hold 0 and 1 alone."""
+        sources = []
+        for position, column in enumerate(self.fold.columns):
+            said = {
+                statistic.is_share(state, column.source)
+                for group in self._groups(totals)
+                for statistic, state in zip(
+                    column.statistics, totals.get((position, group), ()), strict=False
+                )
+            }
+            is_share = True in said and False not in said
+            is_boolean = column.source.is_boolean or is_share
+            sources.append(replace(column.source, is_boolean=is_boolean))
+        return sources
+
+    def _beside(self, folded: Folded, method: str) -> dict[str, tuple[NDArray[Any], ...]]:
+        """Return tuples of arrays by result, of the method of this name of all statistics."""
         totals = self.fold.totals(folded)
         found: dict[str, list[NDArray[Any]]] = {}
+        sources = self._sources(totals)
         for position, column in enumerate(self.fold.columns):
             shape = self.dims[position][1]
             for group in self._groups(totals):
                 states = totals.get((position, group)) or self.fold.nothing(column)
                 for statistic, state in zip(column.statistics, states, strict=True):
-                    for name, pair in statistic.hits(state, column.source).items():
-                        both = np.stack(np.broadcast_arrays(*pair)).astype(np.float64)
-                        both = both.reshape((2, *shape, *both.shape[2:]))
+                    for name, arrays in getattr(statistic, method)(
+                        state, sources[position]
+                    ).items():
+                        both = np.stack(np.broadcast_arrays(*arrays)).astype(np.float64)
+                        both = both.reshape((len(both), *shape, *both.shape[2:]))
                         found.setdefault(_full(column.source, name), []).append(both)
         grouped = self.by is not None
-        pairs = {n: np.stack(p, axis=1) if grouped else p[0] for n, p in found.items()}
-        return {name: (pair[0], pair[1]) for name, pair in pairs.items()}
+        stacked = {n: np.stack(p, axis=1) if grouped else p[0] for n, p in found.items()}
+        return {name: tuple(arrays) for name, arrays in stacked.items()}
 
     def identity(self) -> dict[str, Any]:
         """Return as JSON what determines the results beside the values."""
