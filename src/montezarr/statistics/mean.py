@@ -64,8 +64,8 @@ class Mean(Statistic):
             "mean": Estimate(mean_of(state), attrs={"cell_methods": "path: mean"}),
             "mean_se": Estimate(standard_error_of(state)),
         }
-        ones = ones_of(state, source.is_boolean)
-        if source.is_boolean or np.isfinite(ones).any():
+        if source.is_boolean:
+            ones = ones_of(state, True)
             for end, values in zip(("low", "high"), wilson(ones, state.n), strict=True):
                 text = {"long_name": f"95 % interval, {end} end, of the share"}
                 found[f"mean_{end}"] = Estimate(values, attrs=text)
