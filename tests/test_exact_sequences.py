@@ -79,7 +79,8 @@ def test_nothing_is_claimed_of_a_shortfall_of_few_values():
         draw, mz.ExpectedShortfall(0.999), "expected_shortfall", 1 + math.log(1000)
     )
     assert missed == 0
-    assert (low == -np.inf).all() and (high == np.inf).all()
+    assert (low == -np.inf).all()
+    assert (high == np.inf).all()
 
 
 def test_ranks_always_are_where_the_martingale_stays_below_twenty():
@@ -119,7 +120,8 @@ def test_hits_may_be_sums_of_probabilities():
         missed += bool(((low > 0.02) | (high < 0.02)).any())
     assert missed <= MOST * RUNS
     low, high = binomial_sequence([1e-300, 10 - 1e-12], [10, 10])
-    assert low[0] == 0 < high[0] < 1 and 0 < low[1] < high[1] == 1
+    assert low[0] == 0 < high[0] < 1
+    assert 0 < low[1] < high[1] == 1
 
 
 @pytest.mark.parametrize("bridge", [None, 0.1])
@@ -188,7 +190,8 @@ def test_each_group_has_the_interval_of_its_own_hits(kind):
     np.testing.assert_allclose(found.x_mean_low, low)
     np.testing.assert_allclose(found.x_mean_high, high)
     said = intervals_of(found, "x_mean")
-    assert said.text((0,)).startswith("in [") and said.text((0,)).endswith("] at 95 %")
+    assert said.text((0,)).startswith("in [")
+    assert said.text((0,)).endswith("] at 95 %")
     last = last_of(ds.x, "mean", by=ds.g)
     np.testing.assert_array_equal(last["x_mean_low"], found.x_mean_low)
     assert "±" not in str(last)
