@@ -127,7 +127,7 @@ def half_width(paths: int, alpha: float = ALPHA) -> float:
 def with_sequences(
     ds: xr.Dataset,
     paths: int,
-    sequences: Mapping[str, tuple[Any, Any]] | None = None,
+    sequences: Mapping[str, tuple[Any, ...]] | None = None,
     shares: Mapping[str, Any] | None = None,
 ) -> xr.Dataset:
     """Return results with the confidence sequences of all estimates that have a standard error.
