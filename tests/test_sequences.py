@@ -177,7 +177,7 @@ def test_a_share_is_printed_with_its_interval_and_not_with_an_error():
     indicator = x < 0.002
     hits = int(indicator.sum())
     low, high = wilson(hits, 5000)
-    text = f"= {hits / 5000:g} in [{low:.6g}, {high:.6g}], always within ["
+    text = f"= {hits / 5000:g} in [{low:.6g}, {high:.6g}] at 95 %, always within ["
     cases = [(x, mz.Exceedance(0.998)), (indicator, "mean"), (indicator.astype(float), "mean"),
              (indicator.astype(int), mz.Proportion([1]))]  # fmt: skip
     cases[0] = (1 - x, mz.Exceedance(0.998))
@@ -192,7 +192,7 @@ def test_a_share_is_printed_with_its_interval_and_not_with_an_error():
         assert f"[{low:,.6g}, {high:,.6g}]" in table_of([entry])[1]
     assert "± " in str(last_of(x, "mean"))
     # Also where there is no hit.
-    text = f"= 0 in [0, {wilson(0, 5000)[1]:.6g}], always within [0, "
+    text = f"= 0 in [0, {wilson(0, 5000)[1]:.6g}] at 95 %, always within [0, "
     assert text in str(last_of(x > 2, "mean"))
     assert text in str(last_of(x, mz.Exceedance(2.0)))
 
@@ -207,7 +207,7 @@ def test_a_live_view_and_a_trace_have_the_interval_of_a_share():
         watched.add(snapshot)
     hits = snapshot["x_mean"].item() * 3000
     low, high = wilson(hits, 3000)
-    assert f"in [{low:.6g}, {high:.6g}], within [" in watched.estimate()
+    assert f"in [{low:.6g}, {high:.6g}] at 95 %, within [" in watched.estimate()
     assert "±" not in watched.estimate()
     assert watched.trace.low("x_mean")[-1] == pytest.approx(low)
     assert watched.trace.high("x_mean")[-1] == pytest.approx(high)

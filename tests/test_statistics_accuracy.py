@@ -214,10 +214,12 @@ def test_states_of_a_chain_have_intervals_that_cover():
 def test_where_no_value_can_be_the_end_of_an_interval_there_is_none():
     x = paths(np.random.default_rng(7).standard_normal(2000))
     found = mz.reduce(x, mz.Quantile((0.0, 0.001, 0.5, 0.999, 1.0)))
-    is_known = ~np.isnan([found.x_quantile_low, found.x_quantile_high, found.x_quantile_se])
+    is_known = np.isfinite([found.x_quantile_low, found.x_quantile_high, found.x_quantile_se])
     assert is_known[0].tolist() == [False, False, True, True, False]
     assert is_known[1].tolist() == [False, True, True, False, False]
     assert is_known[2].tolist() == [False, True, True, True, False]
+    assert found.x_quantile_low[1] == -np.inf
+    assert found.x_quantile_high[3] == np.inf
 
 
 def test_the_standard_error_of_a_quantile_is_that_of_its_density():

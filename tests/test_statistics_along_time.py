@@ -19,10 +19,11 @@ from montezarr.statistics._bridge import (
     reference_add_passage_times,
     shares_by_integral,
 )
+from montezarr.statistics._student import widening
 from montezarr.statistics.autocorrelation import Autocorrelation
 from montezarr.statistics.covariance import Covariance
 from montezarr.statistics.drawdown import Drawdown
-from montezarr.statistics.first_passage import FirstPassage, _widening
+from montezarr.statistics.first_passage import FirstPassage
 from montezarr.statistics.time_average import TimeAverage
 from montezarr.statistics.variance import Variance
 
@@ -573,10 +574,10 @@ def test_errors_of_the_times_of_few_passages_cover(bridge, level):
 
 def test_errors_of_times_widen_as_students_law():
     for passages in (10, 11, 15, 30, 1000):
-        found = _widening(np.float64(passages))
+        found = widening(passages, 10)
         wanted = student.ppf(0.975, passages - 1) / norm.ppf(0.975)
         assert found == pytest.approx(wanted * np.sqrt(passages / (passages - 1)), rel=3e-3)
-    assert np.isnan(_widening(np.array([0.0, 1.0, 9.0]))).all()
+    assert np.isnan(widening(np.array([0.0, 1.0, 9.0]), 10)).all()
 
 
 def walk_below(level, steps):

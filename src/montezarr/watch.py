@@ -18,8 +18,6 @@ from montezarr._html import number
 from montezarr.backends._base import Backend
 from montezarr.progress import Progress
 from montezarr.statistics._base import INTERVAL
-from montezarr.statistics._moments import SAME
-from montezarr.statistics._wilson import wilson
 
 EVERY = 0.5
 """Seconds between two times that listeners are told."""
@@ -282,14 +280,14 @@ class Intervals:
         """Return what stands behind an estimate: ``± 0.1``, or its interval where that is none."""
         if self.is_around[index]:
             return f"± {self.error[index]:.2g}"
-        return f"in [{number(self.low[index])}, {number(self.high[index])}]"
+        return f"in [{number(self.low[index])}, {number(self.high[index])}] at 95 %"
 
 
 def intervals_of(ds: xr.Dataset, name: str) -> Intervals | None:
     """Return the 95 % intervals of a result; None where it has no standard error.
 
-    They are ``<name>_low`` and ``<name>_high`` where it has these, that of Wilson for the mean of
-    zeros and ones, and 1.96 standard errors on either side else.
+    They are ``<name>_low`` and ``<name>_high`` where it has these, and 1.96 standard errors on
+    either side else.
     """
     if f"{name}_se" not in ds:
         return None
@@ -299,37 +297,7 @@ def intervals_of(ds: xr.Dataset, name: str) -> Intervals | None:
         return Intervals(error, low, high, np.zeros(np.shape(value), np.bool_))
     with np.errstate(over="ignore", invalid="ignore"):
         half = INTERVAL * error
-        low, high, is_around = value - half, value + half, np.ones(np.shape(value), np.bool_)
-    if name.endswith("_mean") and value.dtype.kind == "f":
-        n = _counted(ds, name)
-        is_around = ~_is_share(ds, name, n)
-        p = np.where(is_around, 0.0, value)
-        ends_of_share = wilson(p * n, np.broadcast_to(n, p.shape))
-        low, high = (
-            np.where(is_around, a, b) for a, b in zip((low, high), ends_of_share, strict=True)
-        )
-    return Intervals(error, low, high, is_around)
-
-
-def _is_share(ds: xr.Dataset, name: str, n: Any) -> Any:
-    """Return where the values of a mean are 0 and 1: by its error, or by its sequence if all agree.
-
-    The error of a share p is the root of p (1 - p) / (n - 1).
-    """
-    p, error, sequence = ds[name].values, ds[f"{name}_se"].values, ds.get(f"{name}_cs_low")
-    with np.errstate(over="ignore", invalid="ignore"):
-        square, of_share = error**2 * (n - 1), p * (1 - p)
-        is_share = (of_share > 0) & (np.abs(square - of_share) <= SAME * of_share)
-    if sequence is not None:
-        is_share |= (of_share == 0) & (error == 0) & np.isfinite(sequence.values)
-    return is_share
-
-
-def _counted(ds: xr.Dataset, name: str) -> Any:
-    """Return the number of values of each cell of a mean, all groups together."""
-    n = ds.attrs.get("n_paths", 0)
-    lost = ds.get(f"{name.removesuffix('_mean')}_nonfinite")
-    return n - (0 if lost is None or lost.dims != ds[name].dims else lost.values)
+        return Intervals(error, value - half, value + half, np.ones(np.shape(value), np.bool_))
 
 
 def estimates_of(ds: xr.Dataset) -> list[dict[str, Any]]:
@@ -364,8 +332,12 @@ def table_of(estimates: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     rows = [["estimate", "value", "standard error", "95 % interval"]]
     for entry in estimates:
         known = entry["se"] is not None
-        has_ends = entry["low"] is not None and entry["high"] is not None
-        interval = f"[{entry['low']:,.6g}, {entry['high']:,.6g}]" if has_ends else ""
+        ends = entry["low"], entry["high"]
+        low, high = (
+            f"{unbounded if end is None else end:,.6g}"
+            for end, unbounded in zip(ends, (-np.inf, np.inf), strict=True)
+        )
+        interval = "" if ends == (None, None) else f"[{low}, {high}]"
         error = f"{entry['se']:.2g}" if known else ""
         rows.append([entry["name"], f"{entry['value']:,.6g}", error, interval])
     return rows

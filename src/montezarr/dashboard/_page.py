@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import Any
 
 from bokeh.layouts import column, row
@@ -102,10 +103,14 @@ class View:
             "seconds": [m[0] for m in moments[1:]], "speed": [m[2] for m in moments[1:]]
         }  # fmt: skip
         self._show_workers(run)
-        found = [(m[1], m[3]) for m in moments if m[3] is not None and m[3]["low"] is not None]
+        found = [(m[1], m[3]) for m in moments if m[3] is not None and m[3]["se"] is not None]
         self.trace.data = {
             "paths": [paths for paths, _ in found],
-            **{name: [e[name] for _, e in found] for name in ("value", "low", "high")},
+            # An interval may have no end on a side: None, where the page draws nothing.
+            **{
+                name: [math.nan if e[name] is None else e[name] for _, e in found]
+                for name in ("value", "low", "high")
+            },
         }
         self._trace.visible = bool(found)
         name = found[-1][1]["name"] if found else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,10 +16,9 @@ from montezarr.errors import HeavyTailWarning, MontezarrWarning
 from montezarr.folding import NO_GROUP, Column, Fold, Folded, Group
 from montezarr.observed import TIME, Observed, PathIndices, Schema
 from montezarr.recipe import digest_of
+from montezarr.reduce._collected import Collected, full_name
 from montezarr.statistics import BUILT_IN, Estimate, Source, Statistic, label_coordinate
 from montezarr.statistics._tails import BY_CHANCE, Verdict, judge, largest_share
-
-ATTRIBUTE = "montezarr"
 
 Wanted = Sequence[Statistic] | Mapping[str, Sequence[Statistic]]
 """Statistics of every variable, or of some by name."""
@@ -57,9 +56,9 @@ class Layout:
         statistics : mapping, optional
             By column, group and position, the statistics of later passes with their states.
         """
-        found = _Found(self)
+        found = Collected(self)
         totals = self.fold.totals(folded)
-        groups = self._groups(totals)
+        groups, sources = self._groups(totals), self._sources(totals)
         for position, column in enumerate(self.fold.columns):
             for group in groups:
                 states = totals.get((position, group)) or self.fold.nothing(column)
@@ -68,7 +67,7 @@ class Layout:
                 for i, (statistic, state) in enumerate(zip(column.statistics, states, strict=True)):
                     again = (statistics or {}).get((position, group, i))
                     last, last_state = (statistic, state) if again is None else again
-                    for name, estimate in last.finalize(last_state, column.source).items():
+                    for name, estimate in last.finalize(last_state, sources[position]).items():
                         named = self._named(column, estimate)
                         found.add(position, group, statistic.name, name, named)
         ds = found.dataset(groups, folded.paths)
@@ -97,30 +96,53 @@ class Layout:
                     found.add(column.arrays[0])
         return found
 
-    def hits(self, folded: Folded) -> dict[str, tuple[NDArray[Any], NDArray[Any]]]:
-        """Return hits and trials of the results that are shares, in the shape of the results."""
-        pairs = self._facts(folded, lambda statistic, *known: statistic.hits(*known))
-        return {name: (pair[0], pair[1]) for name, pair in pairs.items()}
+    def hits(self, folded: Folded) -> dict[str, tuple[NDArray[Any], ...]]:
+        """Return what `Statistic.hits` does, in the shape of the results."""
+        return self._beside(folded, "hits")
+
+    def sequences(self, folded: Folded) -> dict[str, tuple[NDArray[Any], ...]]:
+        """Return what `Statistic.sequences` does, in the shape of the results."""
+        return self._beside(folded, "sequences")
 
     def vary(self, folded: Folded) -> dict[str, NDArray[Any]]:
-        """Return where the values differ, of the results whose error may be 0 though they do."""
-        facts = self._facts(folded, lambda statistic, *known: statistic.vary(*known))
-        return {name: varies[0] for name, varies in facts.items()}
+        """Return what `Statistic.vary` does, in the shape of the results."""
+        return {name: arrays[0] for name, arrays in self._beside(folded, "vary").items()}
 
-    def _facts(self, folded: Folded, facts: Callable[..., Any]) -> dict[str, NDArray[Any]]:
-        """Return arrays that statistics know of their results, (arrays, groups, cells ...)."""
+    def _sources(self, totals: Mapping[Any, Any]) -> list[Source]:
+        """Return the sources of the columns, boolean where all groups hold 0 and 1 alone."""
+        sources = []
+        for position, column in enumerate(self.fold.columns):
+            said = {
+                statistic.is_share(state, column.source)
+                for group in self._groups(totals)
+                for statistic, state in zip(
+                    column.statistics, totals.get((position, group), ()), strict=False
+                )
+            }
+            is_share = True in said and False not in said
+            is_boolean = column.source.is_boolean or is_share
+            sources.append(replace(column.source, is_boolean=is_boolean))
+        return sources
+
+    def _beside(self, folded: Folded, method: str) -> dict[str, tuple[NDArray[Any], ...]]:
+        """Return tuples of arrays by result, of the method of this name of all statistics."""
         totals = self.fold.totals(folded)
         found: dict[str, list[NDArray[Any]]] = {}
+        sources = self._sources(totals)
         for position, column in enumerate(self.fold.columns):
+            shape = self.dims[position][1]
             for group in self._groups(totals):
                 states = totals.get((position, group)) or self.fold.nothing(column)
-                for pair in zip(column.statistics, states, strict=True):
-                    for name, known in facts(*pair, column.source).items():
+                for statistic, state in zip(column.statistics, states, strict=True):
+                    facts = getattr(statistic, method)(state, sources[position])
+                    for name, known in facts.items():
                         arrays = known if isinstance(known, tuple) else (known,)
                         both = np.stack(np.broadcast_arrays(*arrays)).astype(np.float64)
-                        both = both.reshape(-1, *self.dims[position][1], *both.shape[2:])
-                        found.setdefault(_full(column.source, name), []).append(both)
-        return {n: np.stack(p, 1) if self.by is not None else p[0] for n, p in found.items()}
+                        both = both.reshape((len(both), *shape, *both.shape[2:]))
+                        found.setdefault(full_name(column.source, name), []).append(both)
+        grouped = self.by is not None
+        stacked = {n: np.stack(p, axis=1) if grouped else p[0] for n, p in found.items()}
+        return {name: tuple(arrays) for name, arrays in stacked.items()}
 
     def identity(self) -> dict[str, Any]:
         """Return as JSON what determines the results beside the values."""
@@ -147,7 +169,7 @@ class Layout:
             states = self.fold.nothing(column)
             for statistic, state in zip(column.statistics, states, strict=True):
                 for name in statistic.finalize(state, column.source):
-                    yield _full(column.source, name), statistic
+                    yield full_name(column.source, name), statistic
 
     def warn(self, folded: Folded, stacklevel: int) -> None:
         """Say how many values are not finite, and which estimates a few values carry."""
@@ -173,7 +195,8 @@ class Layout:
                 warnings.warn(
                     f"{source.name or ', '.join(source.names)}: {total:,} of {values:,} values are"
                     " not finite, or masked. They are left out of all statistics, which are biased"
-                    f" if that depends on the path, and counted in {_full(source, 'nonfinite')}.",
+                    " if that depends on the path, and counted in"
+                    f" {full_name(source, 'nonfinite')}.",
                     MontezarrWarning,
                     stacklevel,
                 )
@@ -188,7 +211,7 @@ class Layout:
             for statistic, state in zip(column.statistics, totals[key], strict=True):
                 for name, (q, *terms) in statistic.powers(state, column.source).items():
                     verdict = judge(tails, q, *terms)
-                    found.setdefault(_full(column.source, name), []).append(verdict)
+                    found.setdefault(full_name(column.source, name), []).append(verdict)
         return {
             name: Verdict(*(np.concatenate(parts) for parts in zip(*verdicts, strict=True)))
             for name, verdicts in found.items()
@@ -204,7 +227,7 @@ class Layout:
                 for name, (q, *terms) in statistic.powers(state, column.source).items():
                     if q == 1:
                         share = largest_share(tails, q, *terms)
-                        out[_full(column.source, name)] = share.reshape(self.dims[position][1])
+                        out[full_name(column.source, name)] = share.reshape(self.dims[position][1])
         return out
 
     def _warn_of_tails(self, folded: Folded, stacklevel: int) -> None:
@@ -371,129 +394,3 @@ def _code(statistic: Statistic) -> str:
     if BUILT_IN.get(kind.__name__) is not kind:
         return digest_of(kind, "statistics")
     return f"revision {statistic.revision}" if statistic.revision else ""
-
-
-def _full(source: Source, name: str) -> str:
-    return f"{source.name}_{name}" if source.name else name
-
-
-class _Found:
-    """Collects estimates, cell by cell and group by group, until they are a Dataset."""
-
-    def __init__(self, layout: Layout):
-        self.layout = layout
-        self.values: dict[str, list[Any]] = {}
-        self.facts: dict[str, tuple[int, str, Estimate]] = {}
-        self.lost: dict[str, list[Any]] = {}
-        self.lost_of: dict[str, int] = {}
-
-    def add(self, position: int, group: Any, statistic: str, name: str, estimate: Estimate) -> None:
-        """Take one estimate of a group."""
-        full = _full(self.layout.fold.columns[position].source, name)
-        self.values.setdefault(full, []).append(np.asarray(estimate.values))
-        self.facts.setdefault(full, (position, statistic, estimate))
-
-    def add_lost(self, position: int, group: Any, count: NDArray[np.int64]) -> None:
-        """Take the numbers of values that do not count."""
-        source = self.layout.fold.columns[position].source
-        full = _full(source, "nonfinite")
-        if self.lost_of.setdefault(full, position) == position:
-            self.lost.setdefault(full, []).append(count)
-
-    def dataset(self, groups: Sequence[Any], paths: int) -> xr.Dataset:
-        """Return it all, where a dimension keeps its name if all agree on its coordinates."""
-        layout = self.layout
-        clashing = self._clashing()
-        variables: dict[str, Any] = {}
-        coords: dict[str, Any] = {}
-        for full, (position, statistic, estimate) in self.facts.items():
-            column = layout.fold.columns[position]
-            dims, shape = layout.dims[position]
-            prefix = _full(column.source, statistic)
-            names = {d: f"{prefix}_{d}" if d in clashing else d for d in estimate.dims}
-            scalars = {}
-            for name, value in estimate.coords.items():
-                if isinstance(value, tuple):
-                    dim, array = value
-                    own = f"{prefix}_{name}" if dim in clashing else name
-                    coords[own] = (names[dim], np.asarray(array))
-                elif name in estimate.dims:
-                    coords[names[name]] = (names[name], self._times(name, value))
-                else:
-                    scalars[name] = value
-            variables[full] = self._variable(
-                self.values[full], (*dims, *(names[d] for d in estimate.dims)), shape, groups,
-                {**_attributes(column.source, full, estimate), **scalars},
-            )  # fmt: skip
-        for full, parts in self.lost.items():
-            dims, shape = layout.dims[self.lost_of[full]]
-            attrs = {"long_name": "values that are not finite, or masked", "units": "1"}
-            variables[full] = self._variable(parts, dims, shape, groups, attrs)
-        if layout.by is not None:
-            coords[layout.by.name] = (layout.by.name, layout.group_coordinate(groups))
-        used = {d for dims, _ in layout.dims for d in dims}
-        for name, coordinate in layout.schema.coords.items():
-            if set(coordinate.dims) <= used and name not in coords and name not in variables:
-                coords[name] = coordinate
-        attrs = {k: v for k, v in layout.schema.attrs.items() if k == ATTRIBUTE}
-        return xr.Dataset(variables, coords, {**attrs, "n_paths": paths})
-
-    def _variable(
-        self, parts: list[Any], dims: Any, shape: Any, groups: Sequence[Any], attrs: Any
-    ) -> tuple[Any, ...]:
-        arrays = [part.reshape((*shape, *part.shape[1:])) for part in parts]
-        if self.layout.by is None:
-            return dims, arrays[0], attrs
-        return (self.layout.by.name, *dims), np.stack(arrays), attrs
-
-    def _times(self, name: str, value: Any) -> Any:
-        """Return a coordinate; that of the times as the variable has it, such as dates."""
-        own = self.layout.schema.coords.get(TIME)
-        if name in (TIME, f"{TIME}_2") and own is not None and own.size == np.size(value):
-            return own.values
-        return np.asarray(value)
-
-    def _clashing(self) -> set[str]:
-        """Return the dimensions that results have with different coordinates."""
-        layout = self.layout
-        known: dict[str, Any] = {
-            d: (
-                np.asarray(layout.schema.coords[d].values) if d in layout.schema.coords else None,
-                n,
-            )
-            for dims, shape in layout.dims
-            for d, n in zip(dims, shape, strict=True)
-        }
-        out = set()
-        for position, _, estimate in self.facts.values():
-            taken = {*layout.dims[position][0], *([layout.by.name] if layout.by else [])}
-            for dim, size in zip(estimate.dims, np.shape(estimate.values)[1:], strict=True):
-                coordinate = estimate.coords.get(dim)
-                array = None if coordinate is None else self._times(dim, coordinate)
-                if dim in taken:
-                    out.add(dim)
-                elif dim not in known:
-                    known[dim] = array, size
-                elif not _agree(known[dim], (array, size)):
-                    out.add(dim)
-        return out
-
-
-def _agree(a: tuple[Any, int], b: tuple[Any, int]) -> bool:
-    if a[1] != b[1]:
-        return False
-    return a[0] is None or b[0] is None or np.array_equal(a[0], b[0])
-
-
-def _attributes(source: Source, full: str, estimate: Estimate) -> dict[str, Any]:
-    text = full.replace("_", " ")
-    if source.long_name and source.name and full.startswith(f"{source.name}_"):
-        text = source.long_name + text.removeprefix(source.name.replace("_", " "))
-    attrs = {"long_name": text, **estimate.attrs}
-    if "units" not in attrs and estimate.power is not None:
-        if estimate.power == 0:
-            attrs["units"] = "1"
-        elif source.units is not None:
-            power = f"^{estimate.power}" if estimate.power != 1 else ""
-            attrs["units"] = f"({source.units}){power}" if power else source.units
-    return attrs

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from montezarr._checks import value_error
 from montezarr.errors import ArgumentValueError
+from montezarr.statistics._binomial import binomial_sequence
 from montezarr.statistics._labels import Labels
 from montezarr.statistics._moments import CentralSums
 from montezarr.statistics._sums import central_sums, tree_sum
@@ -50,7 +51,8 @@ class Source:
         Why a parameter per unit of time, such as a volatility, has no meaning with these times;
         None where it has.
     is_boolean : bool
-        Whether its values are True and False, as 1 and 0: then a mean is a share.
+        Whether its values are True and False, as 1 and 0, or known to be 0 and 1 alone: then a
+        mean is a share.
 
     Examples
     --------
@@ -311,12 +313,13 @@ class Statistic(ABC):
         The arrays of the state come without their axis of blocks, unless it is order-free.
         """
 
-    def hits(self, state: Any, source: Source) -> dict[str, tuple[Any, Any]]:
+    def hits(self, state: Any, source: Source) -> dict[str, tuple[Any, ...]]:
         """Return, of each result that is a share of trials, the numbers of hits and of trials.
 
-        Confidence sequences of shares are exact where these are known, and no share is believed
-        before there is a hit and a miss. Arrays are as those of the result; NaN hits stand for a
-        cell that is no share.
+        Third may stand what the result is of a share of 1, where that is not 1. No share is
+        believed by `montezarr.StandardError` before there is a hit and a miss. Arrays are as those
+        of the result; NaN hits stand for a cell that is no share. Hits may be a sum of numbers in
+        [0, 1].
         """
         return {}
 
@@ -327,6 +330,28 @@ class Statistic(ABC):
         are of the cells.
         """
         return {}
+
+    def sequences(self, state: Any, source: Source) -> dict[str, tuple[Any, Any]]:
+        """Return the ends of 95 % confidence sequences, of each result whose state gives them.
+
+        They hold the true value at all numbers of paths at once with a probability of 95 %. Arrays
+        are as those of the result; -inf and inf claim nothing. NaN stands for the asymptotic
+        sequence of a mean, which results have that are not named here; see
+        `montezarr.stream`. Here are those of `hits`, which are exact.
+        """
+        found = {}
+        for name, (hits, n, *unit) in self.hits(state, source).items():
+            low, high = binomial_sequence(hits, n)
+            found[name] = (low * unit[0], high * unit[0]) if unit else (low, high)
+        return found
+
+    def is_share(self, state: Any, source: Source) -> bool | None:
+        """Return whether the values of a state are 0 and 1 alone, so that their mean is a share.
+
+        None where that is not known: they are all the same, or the statistic does not tell. What
+        one group of paths knows holds for all; `Source.is_boolean` then says so.
+        """
+        return None
 
     def powers(self, state: Any, source: Source) -> dict[str, tuple[int, Any, Any, Any]]:
         r"""Return q, n, mean and :math:`\sum |x - \bar x|^{2q}` of results that average powers.

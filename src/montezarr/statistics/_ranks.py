@@ -32,6 +32,8 @@ class Ranks(NamedTuple):
         Whether a value is the end of the interval on this side.
     scale : array
         The width of the interval in ranks over that between `low` and `high`; NaN for none.
+    has_interval : array of bool
+        Whether there is an interval at all: of more than two values, and a level within (0, 1).
     """
 
     middle: Integers
@@ -40,6 +42,7 @@ class Ranks(NamedTuple):
     has_low: NDArray[np.bool_]
     has_high: NDArray[np.bool_]
     scale: Array
+    has_interval: NDArray[np.bool_]
 
 
 def ranks_of(n: Integers, levels: Array) -> Ranks:
@@ -68,7 +71,9 @@ def ranks_of(n: Integers, levels: Array) -> Ranks:
     with np.errstate(divide="ignore", invalid="ignore"):
         scale = (high - low) / (stop - first)
     scale = np.where(inside & (stop > first), scale, np.nan)
-    return Ranks(middle, first, stop, inside & (low >= 1), inside & (high <= total), scale)
+    has_interval = inside & (total > 2)
+    has_low, has_high = has_interval & (low >= 1), has_interval & (high <= total)
+    return Ranks(middle, first, stop, has_low, has_high, scale, has_interval)
 
 
 def interval_of(ranks: Ranks, low: Array, high: Array) -> tuple[Array, Array, Array]:
@@ -76,11 +81,13 @@ def interval_of(ranks: Ranks, low: Array, high: Array) -> tuple[Array, Array, Ar
 
     `low` and `high` are no larger and no smaller than the values at these ranks. The standard error
     is the width of the interval over twice 1.96: that of a normal law with this interval. Where
-    one end is missing, it is that of the rest, in proportion to the ranks.
+    no value is an end on one side, the interval has none there: it reaches to -inf or inf, and the
+    standard error is that of the rest, in proportion to the ranks.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         error = (high - low) * ranks.scale / (2 * INTERVAL)
-    return error, np.where(ranks.has_low, low, np.nan), np.where(ranks.has_high, high, np.nan)
+    no_low, no_high = (np.where(ranks.has_interval, end, np.nan) for end in (-np.inf, np.inf))
+    return error, np.where(ranks.has_low, low, no_low), np.where(ranks.has_high, high, no_high)
 
 
 def _binomial_quantile(n: int, q: float, p: float) -> int:

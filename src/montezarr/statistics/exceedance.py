@@ -125,9 +125,7 @@ class Exceedance(Statistic):
             )
         }
 
-    def hits(
-        self, state: ExceedanceState, source: Source
-    ) -> dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    def hits(self, state: ExceedanceState, source: Source) -> dict[str, tuple[Any, ...]]:
         """Return the numbers of values that exceed each level, and of all values."""
         above = state.above if isinstance(self.level, tuple) else state.above[:, 0]
         total = state.total[:, None] if isinstance(self.level, tuple) else state.total

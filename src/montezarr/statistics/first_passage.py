@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from montezarr._checks import check_array, check_choice, check_real, value_error
 from montezarr.statistics._base import INTERVAL, Along, Estimate, Sample, Source, Statistic
+from montezarr.statistics._binomial import ENOUGH as MANY
 from montezarr.statistics._bridge import add_passage_times, shares_by_integral
 from montezarr.statistics._moments import CentralSums, merge_sums
 from montezarr.statistics._per_path import Array, check_times, keep_lone, whole_paths
-from montezarr.statistics._student import student
+from montezarr.statistics._student import widening
 from montezarr.statistics._sums import central_sums, tree_sum
 from montezarr.statistics._wilson import wilson
 
@@ -225,9 +226,9 @@ class FirstPassage(Statistic):
             p, spread = mean[:, -1], square[:, -1]
             late = state.mean[:, -1] / p
             ratio = state.squares[:, -1] - 2 * late * state.cross + late**2 * spread
-            # Few passages tell too little of their spread; weights of bridges add up to so many.
-            passages = (n * p) ** 2 / (spread + n * p**2)
-            late_error = np.sqrt(np.maximum(ratio, 0.0)) / (n * p) * _widening(passages)
+            # Few passages tell too little of their spread.
+            passages = _passages(state)
+            late_error = np.sqrt(np.maximum(ratio, 0.0)) / (n * p) * widening(passages, ENOUGH)
             censored = np.where(n > 0, n - n * p, 0.0)
         if self.bridge is None:
             censored = np.rint(censored).astype(np.int64)
@@ -250,6 +251,36 @@ class FirstPassage(Statistic):
         for end, values in by_time.items():
             found[f"survival{end}"] = self._estimate(values, {}, 0, times)
         return found
+
+    def hits(self, state: PassageSums, source: Source) -> dict[str, tuple[Any, ...]]:
+        """Return the numbers of paths that have passed, expected ones with a bridge, or have not.
+
+        Probabilities of passage are numbers in [0, 1], of which sums may stand for hits.
+        """
+        n = np.where(state.n > 0, state.n, np.nan)
+        passed = n * np.clip(state.mean[:, :-1], 0.0, 1.0)
+        if self.bridge is None:
+            passed = np.rint(passed)
+        by_name = {"first_passage_probability": passed[:, -1], "survival": n - passed}
+        return {
+            name: (self._squeezed(hits), self._squeezed(np.broadcast_to(n, hits.shape)))
+            for name, hits in by_name.items()
+        }
+
+    def sequences(self, state: PassageSums, source: Source) -> dict[str, tuple[Any, Any]]:
+        """Return those of `hits`, and of the mean time nothing before 100 passages."""
+        found = Statistic.sequences(self, state, source)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
+            is_known = self._squeezed(_passages(state)) >= MANY
+        found["first_passage_time"] = tuple(
+            np.where(is_known, np.nan, end) for end in (-np.inf, np.inf)
+        )  # type: ignore[assignment]
+        return found
+
+    def _squeezed(self, values: Array) -> Array:
+        """Return an array (levels, ..., cells) as results have it, cells first."""
+        values = np.moveaxis(values, -1, 0)
+        return values[:, 0] if isinstance(self.level, float) else values
 
     def reference(self, values: Array, source: Source) -> dict[str, Any]:
         """Return the same by NumPy, from products of the probabilities not to pass."""
@@ -290,7 +321,7 @@ class FirstPassage(Statistic):
                     late = out[keys[1]][cell, k] = when.sum() / passed.sum()
                     several = passed.sum() ** 2 / (passed**2).sum()
                     spread = np.sqrt(((when - late * passed) ** 2).sum()) / passed.sum()
-                    out[names[3]][cell, k] = spread * _widening(several)
+                    out[names[3]][cell, k] = spread * widening(several, ENOUGH)
         if isinstance(self.level, float):
             out = {name: array[:, 0] for name, array in out.items()}
         return out
@@ -337,6 +368,12 @@ class FirstPassage(Statistic):
         return Estimate(values, ("level", *dims), coords, attrs, power)
 
 
+def _passages(state: PassageSums) -> Array:
+    """Return the numbers of passages; weights of bridges add up to so many."""
+    p, spread = np.clip(state.mean[:, -2], 0.0, 1.0), state.squares[:, -2]
+    return np.asarray((state.n * p) ** 2 / (spread + state.n * p**2))
+
+
 def _errors(p: Array, square: Array, n: Array) -> tuple[Array, Array, Array]:
     """Return standard errors of means of probabilities, and the ends of Wilson's intervals.
 
@@ -358,12 +395,6 @@ def _errors(p: Array, square: Array, n: Array) -> tuple[Array, Array, Array]:
     wide = np.maximum(high - p, p - low) / INTERVAL
     error = np.where((least * size < FEW) & (n > 1), np.maximum(error, wide), error)
     return error, low, high
-
-
-def _widening(passages: Any) -> Array:
-    """Return the root of k / (k - 1), times Student's quantile over the normal one; NaN for few."""
-    known = np.where(passages > ENOUGH - 0.5, passages, np.nan)
-    return np.asarray(np.sqrt(known / (known - 1)) * student(known - 1))
 
 
 def _plain_error(numbers: Array) -> float:

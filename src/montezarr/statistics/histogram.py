@@ -143,12 +143,7 @@ class Histogram(Statistic):
 
     def finalize(self, state: HistogramState, source: Source) -> dict[str, Estimate]:
         """Return counts and density."""
-        if self.edges is None:
-            index = state.first + np.arange(state.counts.shape[1] + 1)
-            with np.errstate(over="ignore"):  # beyond the largest float
-                edges = np.ldexp(index.astype(np.float64), int(state.exponent[0]))
-        else:
-            edges = np.array(self.edges)
+        edges = self._edges(state)
         left, right = edges[:-1], edges[1:]
         with np.errstate(over="ignore", invalid="ignore"):
             width = right - left
@@ -167,13 +162,27 @@ class Histogram(Statistic):
             "histogram": Estimate(state.counts, ("bin",), coords, text, power=0),
             "density": Estimate(density, ("bin",), coords, {"long_name": "density"}, power=-1),
         }
-        for end, values in around.items():
-            out[f"density_{end}"] = Estimate(values, ("bin",), coords, power=-1)
+        for end, beside in around.items():
+            out[f"density_{end}"] = Estimate(beside, ("bin",), coords, power=-1)
         if self.edges is not None:
             for name, values in (("below", state.below), ("above", state.above)):
                 text = {"long_name": f"number of values {name} the bins"}
                 out[f"histogram_{name}"] = Estimate(values, attrs=text, power=0)
         return out
+
+    def hits(self, state: HistogramState, source: Source) -> dict[str, tuple[Any, ...]]:
+        """Return the numbers of values in each bin, of all, and the density of a share of 1."""
+        n = (state.counts.sum(axis=-1) + state.below + state.above)[:, None]
+        edges = self._edges(state)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            return {"density": (state.counts, n, 1.0 / (edges[1:] - edges[:-1]))}
+
+    def _edges(self, state: HistogramState) -> Array:
+        if self.edges is not None:
+            return np.array(self.edges)
+        index = state.first + np.arange(state.counts.shape[1] + 1)
+        with np.errstate(over="ignore"):  # beyond the largest float
+            return np.ldexp(index.astype(np.float64), int(state.exponent[0]))
 
     def reference(self, values: NDArray[np.float64], source: Source) -> dict[str, Any]:
         """Return the same by `numpy.histogram`."""

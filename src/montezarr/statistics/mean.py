@@ -17,6 +17,7 @@ from montezarr.statistics._moments import (
     powers_of,
     standard_error_of,
 )
+from montezarr.statistics._wilson import wilson
 
 
 @final
@@ -24,10 +25,16 @@ from montezarr.statistics._moments import (
 class Mean(Statistic):
     r"""The mean over paths, and its standard error :math:`s/\sqrt n`.
 
-    Results: ``<variable>_mean`` and ``<variable>_mean_se``, in the units of the variable.
+    Results: ``<variable>_mean`` and ``<variable>_mean_se``, in the units of the variable. Of
+    booleans, and of numbers that are 0 and 1 alone, both of which have been seen, the mean is a
+    share: then there are ``<variable>_mean_low`` and ``<variable>_mean_high`` too, Wilson's 95 %
+    interval, which holds for few hits and for none, where ± 1.96 standard errors do not. With
+    ``compute=False``, and in a store, only booleans have it.
 
     References
     ----------
+    Wilson, "Probable inference, the law of succession, and statistical inference", Journal of
+    the American Statistical Association 22 (1927), doi:10.1080/01621459.1927.10502953.
     Chan, Golub and LeVeque, "Algorithms for computing the sample variance", The American
     Statistician 37 (1983), doi:10.1080/00031305.1983.10483115.
 
@@ -52,13 +59,26 @@ class Mean(Statistic):
         return merge_sums(a, b)
 
     def finalize(self, state: CentralSums, source: Source) -> dict[str, Estimate]:
-        """Return mean and standard error."""
-        return {
+        """Return mean and standard error, and Wilson's interval of zeros and ones."""
+        found = {
             "mean": Estimate(mean_of(state), attrs={"cell_methods": "path: mean"}),
             "mean_se": Estimate(standard_error_of(state)),
         }
+        if source.is_boolean:
+            ones = ones_of(state, True)
+            for end, values in zip(("low", "high"), wilson(ones, state.n), strict=True):
+                text = {"long_name": f"95 % interval, {end} end, of the share"}
+                found[f"mean_{end}"] = Estimate(values, attrs=text)
+        return found
 
-    def hits(self, state: CentralSums, source: Source) -> dict[str, tuple[Any, Any]]:
+    def is_share(self, state: CentralSums, source: Source) -> bool | None:
+        """Return whether values are 0 and 1 alone; see `Statistic.is_share`."""
+        if source.is_boolean or np.isfinite(ones_of(state, False)).any():
+            return True
+        same = (state.sums[0] == 0) & ((state.mean == 0) | (state.mean == 1))
+        return None if ((state.n == 0) | same).all() else False
+
+    def hits(self, state: CentralSums, source: Source) -> dict[str, tuple[Any, ...]]:
         """Return the numbers of ones and of values, where these are 0 and 1 alone."""
         return {"mean": (ones_of(state, source.is_boolean), state.n)}
 

@@ -152,7 +152,7 @@ class Proportion(Statistic):
             )
         }
 
-    def hits(self, state: ProportionState, source: Source) -> dict[str, tuple[Counts, Counts]]:
+    def hits(self, state: ProportionState, source: Source) -> dict[str, tuple[Any, ...]]:
         """Return the numbers of values in each state, and of all values."""
         return {"proportion": (state.counts, state.total[:, None])}
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from montezarr._checks import check_bool, check_real
 from montezarr.statistics import _bins
 from montezarr.statistics._base import Estimate, Sample, Source, Statistic
+from montezarr.statistics._binomial import ranks_always
 from montezarr.statistics._bins import Bins, Budget
 from montezarr.statistics._levels import check_levels
 from montezarr.statistics._octaves import restored
@@ -43,8 +44,14 @@ class Quantile(Statistic):
     2003, section 7.1, doi:10.1002/0471722162); it reaches from the lower edge of the one's bin to
     the upper edge of the other's, so it holds the error of the bins too, and always the estimate.
     The standard error is its width over twice 1.96. Where fewer than four values lie beyond a
-    quantile, no value is an end of the interval on that side: it is NaN, and the standard error
-    that of the rest. For levels 0 and 1 there is neither.
+    quantile, no value is an end of the interval on that side: it reaches to -inf or inf, and the
+    standard error is that of the rest. For levels 0 and 1, and of one or two values, there is no
+    interval: it is NaN.
+
+    In a stream, the confidence sequence lies between order statistics too, and is as exact: those
+    between which a quantile lies at all times (Howard and Ramdas, "Sequential estimation of
+    quantiles with applications to A/B testing and best-arm identification", Bernoulli 28 (2022),
+    doi:10.3150/21-BEJ1388).
 
     Results: ``<variable>_quantile``, ``_quantile_se``, ``_quantile_low`` and ``_quantile_high``
     (the 95 % interval), in the units of the variable, with the dimension ``quantile`` if `q` is a
@@ -140,18 +147,33 @@ class Quantile(Statistic):
         """Return quantiles, standard errors and intervals."""
         levels = check_levels("q", self.q)
         ranks = ranks_of(state.n, levels.array)
-        wanted = np.stack(ranks[:3], axis=-1)
-        found = np.full((3, *wanted.shape), np.nan)
+        value, left, right = self._at(state, np.stack(ranks[:3], axis=-1))
+        wide = float(np.nan_to_num(right - left)[..., 0].max(initial=0.0))
+        return self.estimates(ranks, value[..., 0], left[..., 1], right[..., 2], wide)
+
+    def sequences(self, state: Bins, source: Source) -> dict[str, tuple[Any, Any]]:
+        """Return the order statistics between which the quantiles lie at all times."""
+        levels = check_levels("q", self.q)
+        first, last = ranks_always(state.n, levels.array)
+        n = state.n[:, None]
+        _, left, right = self._at(state, np.clip(np.stack([first, last], axis=-1), 1, n[..., None]))
+        low = np.where(first >= 1, left[..., 0], -np.inf)
+        high = np.where(last <= n, right[..., 1], np.inf)
+        ends = (np.where(n > 0, end, np.nan) for end in (low, high))
+        low, high = (levels.squeeze(end) for end in ends)
+        return {"quantile": (low, high)}
+
+    def _at(self, state: Bins, ranks: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the values at ranks (cells, ...), and the least and the most that they may be."""
+        found = np.full((3, *ranks.shape), np.nan)
         for cell in np.flatnonzero(state.n):
             if not state.pages.size:
-                found[:, cell] = order_statistics(state, int(cell), wanted[cell])
+                found[:, cell] = order_statistics(state, int(cell), ranks[cell])
                 continue
             bins = cell_of(state, int(cell), self.budget(len(state.n)))
             spans = spans_of(bins, float(state.low[cell]), float(state.high[cell]))
-            found[:, cell] = spans.at(wanted[cell])
-        value, left, right = found
-        wide = float(np.nan_to_num(right - left)[..., 0].max(initial=0.0))
-        return self.estimates(ranks, value[..., 0], left[..., 1], right[..., 2], wide)
+            found[:, cell] = spans.at(ranks[cell])
+        return found
 
     def vary(self, state: Bins, source: Source) -> dict[str, Any]:
         """Return where values differ; see `Statistic.vary`."""

@@ -147,7 +147,9 @@ class Run:
             dataset=(
                 ds
                 if self.layout.by is not None
-                else with_sequences(ds, folded.paths, hits, self.layout.shares(folded))
+                else with_sequences(
+                    ds, folded.paths, self.layout.sequences(folded), self.layout.shares(folded)
+                )
             ),
             seconds=seconds,
             paths_per_second=rate,

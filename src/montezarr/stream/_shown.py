@@ -30,11 +30,9 @@ class _Line(NamedTuple):
 
     @property
     def sequence(self) -> str:
-        if self.low == "-inf":
+        if (self.low, self.high) == ("-inf", "inf"):
             return "bounded by nothing yet"
-        around = f"always within [{self.low}, {self.high}]"
-        # Beside an interval, which is one of 95 % too, the line would be too long.
-        return around if self.interval.startswith("in ") else f"{around} at 95 %"
+        return f"always within [{self.low}, {self.high}] at 95 %"
 
 
 def as_text(snapshot: Any) -> str:

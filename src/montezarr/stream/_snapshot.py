@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from montezarr._checks import type_error
-from montezarr.statistics._binomial import ALPHA, WIDTH, binomial_sequence
+from montezarr.statistics._binomial import ALPHA, WIDTH
 from montezarr.stream._shown import as_card, as_text
 from montezarr.stream._state import save
 
@@ -38,10 +38,11 @@ class Snapshot:
     dataset : Dataset
         As `montezarr.reduce` returns it for these paths, and for each estimate with a standard
         error its 95 % confidence sequence, ``<name>_cs_low`` and ``<name>_cs_high``; not of groups,
-        whose numbers of paths differ. That of a share (`Exceedance`, `Proportion`, the mean of
-        booleans, or of numbers that are 0 and 1) is exact, however rare its hits; others are for
-        large numbers of paths, and reach from -inf to inf while all values are the same, or a mean
-        rests on a few of them.
+        whose numbers of paths differ. Those of shares (`Exceedance`, `Proportion`, `FirstPassage`,
+        `Histogram`, the mean of booleans, or of numbers that are 0 and 1), of `Quantile` and of
+        values at risk are exact at every number of paths; others are for large numbers, and reach
+        from -inf to inf while all values are the same, a mean rests on a few of them, or there are
+        fewer than 100 values in the tail of a shortfall, or first passages in their mean time.
     seconds : float
         Time since the stream began, in this process.
     paths_per_second : float
@@ -126,16 +127,17 @@ def half_width(paths: int, alpha: float = ALPHA) -> float:
 def with_sequences(
     ds: xr.Dataset,
     paths: int,
-    hits: Mapping[str, tuple[Any, Any]] | None = None,
+    sequences: Mapping[str, tuple[Any, ...]] | None = None,
     shares: Mapping[str, Any] | None = None,
 ) -> xr.Dataset:
     """Return results with the confidence sequences of all estimates that have a standard error.
 
-    Of shares whose hits are known they are exact, see `binomial_sequence`. The theorem for others
+    Those of `sequences` are what the states say, see `Statistic.sequences`. The theorem for others
     is about means, and holds for what is one for large numbers: each estimate here is the mean of
-    its influence function. It says nothing of values that have all been the same, nor of a mean
-    while the largest of them makes up more than `CARRIES` of the sum of squares, by `shares`: these
-    have the ends -inf and inf. Of `paths`, the values that are not finite do not count.
+    its influence function. It says nothing of values that have all been the same, nor where there
+    is no standard error, nor of a mean while the largest of them makes up more than `CARRIES` of
+    the sum of squares, by `shares`: these have the ends -inf and inf. Of `paths`, the values that
+    are not finite do not count.
     """
     lost = [int(v.max()) for name, v in ds.data_vars.items() if str(name).endswith("_nonfinite")]
     counted = paths - max(lost, default=0)
@@ -148,13 +150,12 @@ def with_sequences(
         with np.errstate(over="ignore", invalid="ignore"):
             is_carried = np.greater((shares or {}).get(str(name), 0.0), CARRIES)
             nothing = np.where(np.isnan(value), np.nan, np.inf)
-            half = (width * error).where((error != 0) & ~is_carried, nothing)
+            half = (width * error).where((error > 0) & ~is_carried, nothing)
             low, high = value - half, value + half
-        if name in (hits or {}):
-            exact = binomial_sequence(*hits[str(name)])  # type: ignore[index]
+        if name in (sequences or {}):
             low, high = (
                 end.copy(data=np.where(np.isnan(known), end, known))
-                for end, known in zip((low, high), exact, strict=True)
+                for end, known in zip((low, high), sequences[str(name)], strict=True)  # type: ignore[index]
             )
         for end, array in (("low", low), ("high", high)):
             units = {"units": estimate.attrs["units"]} if "units" in estimate.attrs else {}

@@ -34,7 +34,7 @@ class Reached:
         The results so far.
     before : int
         Those of the paths that were there when it began, where it was resumed.
-    hits : mapping of str to (array, array)
+    hits : mapping of str to tuple of array
         Numbers of hits and of trials of the results that are shares; see `Statistic.hits`.
     vary : mapping of str to array of bool
         Where values differ, of the results whose error may be 0 then; see `Statistic.vary`.
@@ -44,7 +44,7 @@ class Reached:
     seconds: float
     dataset: xr.Dataset
     before: int = 0
-    hits: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+    hits: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     vary: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -195,8 +195,9 @@ class StandardError(Until):
     a rare event that has not been seen yet has it too; add ``| mz.Paths(n)`` where values may be
     constant. That of a quantile is, where values differ: the median of integers may have it. Not
     believed is that of a share of which there are only misses or only hits, whatever stands beside
-    it: a level or a state has to be reached first. Along time, where a share may well be 0 for
-    long, the interval of Wilson takes the place of the error, if other times have both.
+    it: a level or a state has to be reached first. Along time and the bins of a histogram, where a
+    share may well be 0, the interval of Wilson takes the place of the error, if others have both; a
+    tolerance relative to 0 never allows it.
 
     At its stop the usual interval, estimate ± 1.96 standard errors, holds in about 95 % of all
     runs, since the rule looks at the errors and not at the estimates (Chow and Robbins, "On the
@@ -287,7 +288,7 @@ class StandardError(Until):
                 return None
             error, value = ds[f"{name}_se"].values, np.abs(ds[name].values)
             if name in reached.hits:
-                error = _error_of_share(error, *reached.hits[name], ds[name].dims)
+                error = _error_of_share(error, ds[name].dims, *reached.hits[name])
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
                 limit = np.maximum(self.abs or 0.0, (self.rel or 0.0) * value)
                 ratio = error / limit
@@ -311,19 +312,21 @@ class StandardError(Until):
         return f"standard errors within {' or '.join(parts)}"
 
 
-def _error_of_share(error: Any, hits: Any, n: Any, dims: Sequence[Any]) -> Any:
+def _error_of_share(error: Any, dims: Sequence[Any], hits: Any, n: Any, unit: Any = 1.0) -> Any:
     """Return the errors of shares; where there are only misses or hits, that of Wilson, or NaN.
 
-    His interval serves along time alone, where there are both at another time.
+    His interval serves along time and bins alone, where there are both at another one.
     """
     one_kind = (hits == 0) | (hits == n)
     if not one_kind.any():
         return error
     instead = np.full(np.shape(error), np.nan)
-    if "time" in dims:
+    # A dimension of bins has the name of its statistic before it where two of them differ.
+    along = [i for i, d in enumerate(dims) if d == "time" or str(d).rpartition("_")[2] == "bin"]
+    if along:
         low, high = wilson(hits, n)
-        never = one_kind.all(axis=list(dims).index("time"), keepdims=True)
-        instead = np.where(never, np.nan, (high - low) / (2 * INTERVAL))
+        never = one_kind.all(axis=tuple(along), keepdims=True)
+        instead = np.where(never, np.nan, unit * (high - low) / (2 * INTERVAL))
     return np.where(one_kind, instead, error)
 
 
