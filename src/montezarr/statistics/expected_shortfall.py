@@ -48,7 +48,7 @@ class ExpectedShortfall(Statistic):
     ± 1.96 of them hold both; that of the value at risk is as in
     `Quantile`. In experiments, ± 1.96 of them held the shortfall in 94 to 95 % of all runs with 200
     values in a normal or exponential tail, in 93 % with a Pareto tail of index 4; with 40 values,
-    in 93 to 94 and in 90 %.
+    in 93 to 95 and in 93 %.
 
     Results: ``<variable>_expected_shortfall``, ``<variable>_value_at_risk`` and their ``_se``, and
     the 95 % interval ``_value_at_risk_low`` and ``_value_at_risk_high``, as that of a quantile, in
@@ -143,7 +143,7 @@ class ExpectedShortfall(Statistic):
         ranks = ranks_of(state.n, levels.array)
         wanted = np.stack(ranks[:3], axis=-1)
         shortfall, error, wide = np.full((3, *ranks.middle.shape), np.nan)
-        risk, low, high = np.full((3, *ranks.middle.shape), np.nan)
+        risk, low, high, off = np.full((4, *ranks.middle.shape), np.nan)
         sign = 1.0 if self.tail == "upper" else -1.0
         for cell in np.flatnonzero(state.n):
             bins = self._ordered(state, int(cell), int(wanted[cell].min()))
@@ -151,6 +151,7 @@ class ExpectedShortfall(Statistic):
                 with np.errstate(over="ignore", invalid="ignore"):
                     value, left, right = bins.spans.at(wanted[cell, i])
                     risk[cell, i], low[cell, i], high[cell, i] = value[0], left[1], right[2]
+                    off[cell, i] = max(value[0] - left[0], right[0] - value[0])
                     found = _tail(bins, int(state.n[cell]), alpha, int(wanted[cell, i, 0]))
                 shortfall[cell, i], error[cell, i], wide[cell, i] = found
         error_at_risk, low, high = interval_of(ranks, low, high)
@@ -158,7 +159,8 @@ class ExpectedShortfall(Statistic):
             "expected_shortfall": sign * shortfall,
             "expected_shortfall_se": error + wide / INTERVAL,
             "value_at_risk": sign * risk,
-            "value_at_risk_se": error_at_risk,
+            # At least so much that ± 1.96 of them hold its bin, in which it may lie anywhere.
+            "value_at_risk_se": np.maximum(error_at_risk, off / INTERVAL),
             "value_at_risk_low": low if sign > 0 else -high,
             "value_at_risk_high": high if sign > 0 else -low,
         }
