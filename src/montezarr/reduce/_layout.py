@@ -16,6 +16,7 @@ from montezarr.errors import HeavyTailWarning, MontezarrWarning
 from montezarr.folding import NO_GROUP, Column, Fold, Folded, Group
 from montezarr.observed import TIME, Observed, PathIndices, Schema
 from montezarr.recipe import digest_of
+from montezarr.reduce._attributes import agree, attributes
 from montezarr.statistics import BUILT_IN, Estimate, Source, Statistic, label_coordinate
 from montezarr.statistics._tails import BY_CHANCE, Verdict, judge, largest_share
 
@@ -448,7 +449,7 @@ class _Found:
                     scalars[name] = value
             variables[full] = self._variable(
                 self.values[full], (*dims, *(names[d] for d in estimate.dims)), shape, groups,
-                {**_attributes(column.source, full, estimate), **scalars},
+                {**attributes(column.source, full, estimate), **scalars},
             )  # fmt: skip
         for full, parts in self.lost.items():
             dims, shape = layout.dims[self.lost_of[full]]
@@ -499,26 +500,6 @@ class _Found:
                     out.add(dim)
                 elif dim not in known:
                     known[dim] = array, size
-                elif not _agree(known[dim], (array, size)):
+                elif not agree(known[dim], (array, size)):
                     out.add(dim)
         return out
-
-
-def _agree(a: tuple[Any, int], b: tuple[Any, int]) -> bool:
-    if a[1] != b[1]:
-        return False
-    return a[0] is None or b[0] is None or np.array_equal(a[0], b[0])
-
-
-def _attributes(source: Source, full: str, estimate: Estimate) -> dict[str, Any]:
-    text = full.replace("_", " ")
-    if source.long_name and source.name and full.startswith(f"{source.name}_"):
-        text = source.long_name + text.removeprefix(source.name.replace("_", " "))
-    attrs = {"long_name": text, **estimate.attrs}
-    if "units" not in attrs and estimate.power is not None:
-        if estimate.power == 0:
-            attrs["units"] = "1"
-        elif source.units is not None:
-            power = f"^{estimate.power}" if estimate.power != 1 else ""
-            attrs["units"] = f"({source.units}){power}" if power else source.units
-    return attrs
