@@ -110,15 +110,10 @@ class Layout:
         """Return the sources of the columns, boolean where all groups hold 0 and 1 alone."""
         sources = []
         for position, column in enumerate(self.fold.columns):
-            said = {
-                statistic.is_share(state, column.source)
-                for group in self._groups(totals)
-                for statistic, state in zip(
-                    column.statistics, totals.get((position, group), ()), strict=False
-                )
-            }
-            is_share = True in said and False not in said
-            is_boolean = column.source.is_boolean or is_share
+            states = [totals.get((position, group), ()) for group in self._groups(totals)]
+            pairs = [pair for of in states for pair in zip(column.statistics, of, strict=False)]
+            said = {statistic.is_share(state, column.source) for statistic, state in pairs}
+            is_boolean = column.source.is_boolean or (True in said and False not in said)
             sources.append(replace(column.source, is_boolean=is_boolean))
         return sources
 
