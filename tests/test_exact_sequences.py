@@ -106,7 +106,7 @@ def test_a_sequence_of_a_quantile_may_have_one_end():
     low, high = last["x_quantile_cs_low"].values, last["x_quantile_cs_high"].values
     assert low[0] == -np.inf < high[0] < 0.01
     assert 0.4 < low[1] < 0.5 < high[1] < 0.6
-    assert "always within [-inf, " in str(last)
+    assert "always in [-inf, " in str(last)
 
 
 def test_hits_may_be_sums_of_probabilities():

@@ -177,7 +177,7 @@ def test_a_share_is_printed_with_its_interval_and_not_with_an_error():
     indicator = x < 0.002
     hits = int(indicator.sum())
     low, high = wilson(hits, 5000)
-    text = f"= {hits / 5000:g} in [{low:.6g}, {high:.6g}] at 95 %, always within ["
+    text = f"= {hits / 5000:g} in [{low:.6g}, {high:.6g}], always in ["
     cases = [(x, mz.Exceedance(0.998)), (indicator, "mean"), (indicator.astype(float), "mean"),
              (indicator.astype(int), mz.Proportion([1]))]  # fmt: skip
     cases[0] = (1 - x, mz.Exceedance(0.998))
@@ -192,7 +192,7 @@ def test_a_share_is_printed_with_its_interval_and_not_with_an_error():
         assert f"[{low:,.6g}, {high:,.6g}]" in table_of([entry])[1]
     assert "± " in str(last_of(x, "mean"))
     # Also where there is no hit.
-    text = f"= 0 in [0, {wilson(0, 5000)[1]:.6g}] at 95 %, always within [0, "
+    text = f"= 0 in [0, {wilson(0, 5000)[1]:.6g}], always in [0, "
     assert text in str(last_of(x > 2, "mean"))
     assert text in str(last_of(x, mz.Exceedance(2.0)))
 

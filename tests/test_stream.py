@@ -367,7 +367,7 @@ def test_a_snapshot_shows_what_it_knows():
     assert "1,024 paths in" in first
     assert "to go" in first
     assert "payoff_mean = " in first
-    assert "always within [" in first
+    assert "always in [" in first
     assert "stopped: standard errors within 0.02 of the estimate" in last
     assert "payoff_max =" not in last
     assert repr(found[0]) == first

@@ -29,10 +29,13 @@ class _Line(NamedTuple):
     high: str = ""
 
     @property
-    def sequence(self) -> str:
+    def text(self) -> str:
+        """The estimate with both intervals, which are of 95 %; this is said once."""
+        interval = self.interval and f" {self.interval}"
         if (self.low, self.high) == ("-inf", "inf"):
-            return "bounded by nothing yet"
-        return f"always within [{self.low}, {self.high}] at 95 %"
+            return f"{self.value}{interval}, bounded by nothing yet"
+        interval = interval.removesuffix(" at 95 %")
+        return f"{self.value}{interval}, always in [{self.low}, {self.high}] (95 %)"
 
 
 def as_text(snapshot: Any) -> str:
@@ -46,11 +49,7 @@ def as_text(snapshot: Any) -> str:
     parts[0] += f"; {state}" if state else ""
     lines = [line for line in _lines(snapshot.dataset) if line.low]
     width = max((len(line.name) for line in lines[:TEXT_LINES]), default=0)
-    parts += [
-        f"  {line.name:<{width}} = {line.value}{line.interval and ' '}{line.interval},"
-        f" {line.sequence}"
-        for line in lines[:TEXT_LINES]
-    ]
+    parts += [f"  {line.name:<{width}} = {line.text}" for line in lines[:TEXT_LINES]]
     if len(lines) > TEXT_LINES:
         parts.append(f"  and {len(lines) - TEXT_LINES:,} more")
     shown = {line.name.partition("[")[0] for line in lines}
