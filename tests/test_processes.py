@@ -1038,6 +1038,7 @@ def test_the_markov_fit_is_the_share_of_each_transition():
     np.testing.assert_allclose(again.transition, [[1 / 3, 2 / 3], [2 / 3, 1 / 3]])
 
 
+@pytest.mark.slow
 def test_markov_fits_cover_the_truth():
     rows = paths(WEATHER, mz.TimeGrid.of(1_500), n=800, seed=2)
     labels = range(4)

@@ -382,6 +382,7 @@ def test_a_state_that_was_kept_aside_stays_as_it_was_where_others_take_its_room(
     assert np.array_equal(two.values[2000:], parts[3].values)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["normal", "price", "lognormal", "sizes", "few"])
 def test_values_are_counted_alike_at_once_and_from_a_few_on(kind, monkeypatch):
     rng = np.random.default_rng(13)

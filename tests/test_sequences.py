@@ -45,7 +45,9 @@ def test_the_logarithm_of_the_gamma_function():
     np.testing.assert_allclose(_log_gamma(x), [math.lgamma(v) for v in x], rtol=1e-13, atol=1e-13)
 
 
-@pytest.mark.parametrize("p", [1e-4, 1e-3, 0.01, 0.3, 0.999])
+@pytest.mark.parametrize(
+    "p", [1e-3, *(pytest.param(p, marks=pytest.mark.slow) for p in (1e-4, 0.01, 0.3, 0.999))]
+)
 def test_any_time_misses_of_a_probability(p):
     """At every count of trials up to 512, and from there on 16 times while they double."""
     marks = np.unique(np.r_[np.arange(1, 513), (2 ** (np.arange(16 * 9, 16 * 17 + 1) / 16))])

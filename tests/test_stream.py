@@ -414,6 +414,7 @@ def test_a_confidence_sequence_lies_around_every_estimate_with_an_error():
 # What they promise: the truth, whenever one stops.
 
 
+@pytest.mark.slow
 def test_the_true_value_is_in_the_confidence_sequence_at_the_stop_and_all_the_way():
     """For contrast, the usual interval, which fails whoever stops at an estimate that they like.
 
