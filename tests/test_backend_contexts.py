@@ -8,6 +8,7 @@ import traceback
 import dask
 import numpy as np
 import pytest
+from patience import PATIENCE
 
 import montezarr as mz
 from montezarr.backends import in_force
@@ -44,7 +45,7 @@ def in_threads(work, count):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(120)
+        thread.join(PATIENCE)
     assert not any(thread.is_alive() for thread in threads), "a thread never ended"
     return out
 
@@ -72,7 +73,7 @@ def check_all(found, expected, failing):
 
 
 @pytest.mark.parametrize(
-    "name", [*LOCAL, *(pytest.param(name, marks=pytest.mark.slow) for name in (*SPAWNED, "dask"))]
+    "name", [*LOCAL, *(pytest.param(name, marks=pytest.mark.slow) for name in SPAWNED)]
 )
 def test_threads_with_a_block_each_do_not_end_one_another(name, ds, expected):
     def work(i):
@@ -191,7 +192,7 @@ def test_a_forked_child_runs_in_a_backend_of_its_own(name, ds, expected):
             finally:
                 os._exit(0 if same else 1)
         ended = threading.Event()
-        killer = threading.Timer(60, lambda: ended.is_set() or os.kill(pid, 9))
+        killer = threading.Timer(PATIENCE, lambda: ended.is_set() or os.kill(pid, 9))
         killer.start()
         _, status = os.waitpid(pid, 0)
         ended.set()
@@ -209,4 +210,4 @@ def test_a_reduction_inside_a_task_of_an_in_process_client_ends(ds, expected):
         distributed.Client(cluster) as client,
     ):
         future = client.submit(lambda: mz.reduce(ds, ["mean", "q50"]), pure=False)
-        assert future.result(timeout=60).identical(expected)
+        assert future.result(timeout=PATIENCE).identical(expected)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -241,6 +242,8 @@ def test_a_format_that_a_recipe_cannot_have_is_refused():
 
 @pytest.fixture(params=old.PROCESSES)
 def name(request):
+    if request.param == "diffusion" and sys.version_info[:2] != (3, 11):
+        pytest.skip("the digest of code is that of the syntax tree of one version of Python")
     return request.param
 
 
