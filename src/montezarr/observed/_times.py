@@ -11,10 +11,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from montezarr.dataset import ATTRIBUTE
 from montezarr.grid import TimeGrid
-
-ATTRIBUTE = "montezarr"
-"""Attribute of a Dataset that holds the recipe of its paths."""
 
 OF_THE_RUN = "unit of time of the run"
 """The unit of times that are the run's own, whatever their coordinate shows."""

@@ -9,10 +9,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from montezarr.dataset import ATTRIBUTE
 from montezarr.observed import TIME
 from montezarr.statistics import Estimate, Source
-
-ATTRIBUTE = "montezarr"
 
 
 def full_name(source: Source, name: str) -> str:

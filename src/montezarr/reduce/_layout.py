@@ -23,6 +23,9 @@ from montezarr.statistics._tails import BY_CHANCE, Verdict, judge, largest_share
 Wanted = Sequence[Statistic] | Mapping[str, Sequence[Statistic]]
 """Statistics of every variable, or of some by name."""
 
+Totals = Mapping[Any, Any]
+"""The final states, by column and group, as `Fold.totals` makes them: merged once, used by all."""
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -96,19 +99,19 @@ class Layout:
                     found.add(column.arrays[0])
         return found
 
-    def hits(self, folded: Folded) -> dict[str, tuple[NDArray[Any], ...]]:
+    def hits(self, totals: Totals) -> dict[str, tuple[NDArray[Any], ...]]:
         """Return what `Statistic.hits` does, in the shape of the results."""
-        return self._beside(folded, "hits")
+        return self._beside(totals, "hits")
 
-    def sequences(self, folded: Folded) -> dict[str, tuple[NDArray[Any], ...]]:
+    def sequences(self, totals: Totals) -> dict[str, tuple[NDArray[Any], ...]]:
         """Return what `Statistic.sequences` does, in the shape of the results."""
-        return self._beside(folded, "sequences")
+        return self._beside(totals, "sequences")
 
-    def vary(self, folded: Folded) -> dict[str, NDArray[Any]]:
+    def vary(self, totals: Totals) -> dict[str, NDArray[Any]]:
         """Return what `Statistic.vary` does, in the shape of the results."""
-        return {name: arrays[0] for name, arrays in self._beside(folded, "vary").items()}
+        return {name: arrays[0] for name, arrays in self._beside(totals, "vary").items()}
 
-    def _sources(self, totals: Mapping[Any, Any]) -> list[Source]:
+    def _sources(self, totals: Totals) -> list[Source]:
         """Return the sources of the columns, boolean where all groups hold 0 and 1 alone."""
         sources = []
         for position, column in enumerate(self.fold.columns):
@@ -124,9 +127,8 @@ class Layout:
             sources.append(replace(column.source, is_boolean=is_boolean))
         return sources
 
-    def _beside(self, folded: Folded, method: str) -> dict[str, tuple[NDArray[Any], ...]]:
+    def _beside(self, totals: Totals, method: str) -> dict[str, tuple[NDArray[Any], ...]]:
         """Return tuples of arrays by result, of the method of this name of all statistics."""
-        totals = self.fold.totals(folded)
         found: dict[str, list[NDArray[Any]]] = {}
         sources = self._sources(totals)
         for position, column in enumerate(self.fold.columns):
@@ -217,10 +219,9 @@ class Layout:
             for name, verdicts in found.items()
         }
 
-    def shares(self, folded: Folded) -> dict[str, NDArray[np.float64]]:
+    def shares(self, folded: Folded, totals: Totals) -> dict[str, NDArray[np.float64]]:
         """Return the largest term's part in the errors of means, where known; not of groups."""
         out: dict[str, NDArray[np.float64]] = {}
-        totals = self.fold.totals(folded) if self.by is None else {}
         for (position, group), tails in folded.tails.items() if self.by is None else ():
             column = self.fold.columns[position]
             for statistic, state in zip(column.statistics, totals[position, group], strict=True):
@@ -243,7 +244,7 @@ class Layout:
         if spoilt:
             warnings.warn(HeavyTailWarning(spoilt, folded.paths), None, stacklevel + 1)
 
-    def _groups(self, totals: Mapping[Any, Any]) -> list[Any]:
+    def _groups(self, totals: Totals) -> list[Any]:
         if self.by is None:
             return [None]
         if self.by.labels is not None:

@@ -205,8 +205,6 @@ class Statistic(ABC):
         The axis that a statistic takes as a whole: the first one of the values then.
     order : int
         Highest power of `Sample.central` that it uses.
-    has_tails : bool
-        Whether `powers` tells of results that heavy tails spoil: then tails are kept.
     tolerance : float
         How far `finalize` may be from `reference`, relative to the largest entry of a cell.
     without_error : tuple of str
@@ -231,7 +229,6 @@ class Statistic(ABC):
     order_free: ClassVar[bool] = False
     along: ClassVar[Along | None] = None
     order: ClassVar[int] = 0
-    has_tails: ClassVar[bool] = False
     tolerance: ClassVar[float] = 1e-12
     without_error: ClassVar[tuple[str, ...]] = ()
     takes_labels: ClassVar[bool] = False
@@ -281,6 +278,11 @@ class Statistic(ABC):
         stream, lazy results and statistics in a store see the paths once, and refuse them.
         """
         return type(self).again is Statistic.again
+
+    @property
+    def has_tails(self) -> bool:
+        """Whether `powers` tells of results that heavy tails spoil: then tails are kept."""
+        return type(self).powers is not Statistic.powers
 
     def bytes_for(self, cells: int) -> int:
         """Return the bytes by which a state grows with the values, roughly, for `plan`."""

@@ -100,7 +100,6 @@ class Covariance(Statistic):
     along: Along = "time"  # type: ignore[misc]  # `axis` is what others ask for
 
     State: ClassVar[type] = CrossSums
-    has_tails: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         self.set_field("along", check_choice("along", self.along, AXES))

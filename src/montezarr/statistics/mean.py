@@ -48,7 +48,6 @@ class Mean(Statistic):
 
     State: ClassVar[type] = CentralSums
     order: ClassVar[int] = 2
-    has_tails: ClassVar[bool] = True
 
     def chunk(self, sample: Sample) -> CentralSums:
         """Return the sums of each block."""

@@ -62,7 +62,6 @@ class Moments(Statistic):
 
     State: ClassVar[type] = CentralSums
     order: ClassVar[int] = 8
-    has_tails: ClassVar[bool] = True
     # Sums of the eighth power about merged means lose digits where one value outweighs all others.
     tolerance: ClassVar[float] = 1e-9
 

@@ -57,7 +57,6 @@ class StandardDeviation(Statistic):
 
     State: ClassVar[type] = CentralSums
     order: ClassVar[int] = 4
-    has_tails: ClassVar[bool] = True
 
     ddof: int = 1
 

@@ -61,7 +61,6 @@ class Variance(Statistic):
 
     State: ClassVar[type] = CentralSums
     order: ClassVar[int] = 4
-    has_tails: ClassVar[bool] = True
 
     ddof: int = 1
 

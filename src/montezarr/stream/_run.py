@@ -126,8 +126,9 @@ class Run:
         folded = self.folded
         seconds = time.perf_counter() - self.began
         ds = self.layout.dataset(folded)
-        hits = self.layout.hits(folded)
-        vary = self.layout.vary(folded) if self.rule is not None else {}
+        totals = self.layout.fold.totals(folded)
+        hits = self.layout.hits(totals) if self.rule is not None else {}
+        vary = self.layout.vary(totals) if self.rule is not None else {}
         reached = Reached(folded.paths, seconds, ds, self.started_at, hits, vary)
         new = folded.paths - self.started_at
         rate = new / seconds if seconds > 0 else 0.0
@@ -148,7 +149,10 @@ class Run:
                 ds
                 if self.layout.by is not None
                 else with_sequences(
-                    ds, folded.paths, self.layout.sequences(folded), self.layout.shares(folded)
+                    ds,
+                    folded.paths,
+                    self.layout.sequences(totals),
+                    self.layout.shares(folded, totals),
                 )
             ),
             seconds=seconds,
