@@ -20,6 +20,7 @@ from montezarr._checks import show
 from montezarr.described import process_name
 from montezarr.errors import CommonNoiseWarning
 from montezarr.observed._schema import PATH
+from montezarr.observed._tasks import evaluate, layer_of
 from montezarr.observed._terms import Model, Terms, constant, made_of
 from montezarr.origins import Origin, origins_behind
 
@@ -95,31 +96,18 @@ def _terms(data: Any, keys: list[tuple[Any, ...]], origins: Mapping[str, Origin]
     """Return what each block is made of."""
     tasks: dict[Any, Any] = convert_legacy_graph(dict(data.dask.cull(set(keys))))
     known: dict[Any, Terms] = {}
-    waiting: list[Any] = list(keys)
-    while waiting:
-        key = waiting[-1]
-        if key in known:
-            waiting.pop()
-            continue
-        name = key[0] if isinstance(key, tuple) else key
-        origin = origins.get(name)
-        task = tasks[key]
+
+    def leaf(key: Any, task: Any) -> tuple[Terms] | None:
+        origin = origins.get(layer_of(key))
         if origin is not None:
             source = Model(origin.noise, origin.model)
-            known[key] = Terms({source: 1}, starts_alike=origin.starts_alike)
-        elif isinstance(task, DataNode):
-            known[key] = constant(task.value)
-        elif isinstance(task, Alias):
-            if task.target in known:
-                known[key] = known[task.target]
-            else:
-                waiting.append(task.target)
-        else:
-            missing = [needed for needed in task.dependencies if needed not in known]
-            if missing:
-                waiting += missing
-            else:
-                known[key] = made_of(task, known)
+            return (Terms({source: 1}, starts_alike=origin.starts_alike),)
+        return (constant(task.value),) if isinstance(task, DataNode) else None
+
+    def made(key: Any, task: Any) -> Terms:
+        return known[task.target] if isinstance(task, Alias) else made_of(task, known)
+
+    evaluate(keys, tasks, known, leaf, made)
     return [known[key] for key in keys]
 
 

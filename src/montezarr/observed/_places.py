@@ -11,6 +11,7 @@ from dask._task_spec import Alias, DataNode, Task, TaskRef, convert_legacy_graph
 from dask.blockwise import Blockwise
 from numpy.typing import NDArray
 
+from montezarr.observed._tasks import evaluate, layer_of
 from montezarr.observed._terms import all_functions, operator_of
 from montezarr.origins import Origin
 
@@ -64,24 +65,18 @@ def _place(
     key: Any, tasks: Any, graph: Any, origins: Mapping[str, Origin], known: dict[Any, Any]
 ) -> Placed | None:
     """Return the paths of a block, or None where it has none."""
-    waiting = [key]
-    while waiting:
-        here = waiting[-1]
-        if here in known:
-            waiting.pop()
-            continue
-        name = here[0] if isinstance(here, tuple) else here
-        task = tasks[here]
+
+    def leaf(here: Any, task: Any) -> tuple[Placed | None] | None:
+        name = layer_of(here)
         if name in origins:
-            known[here] = _source(origins[name], here[1:])
-        elif isinstance(task, DataNode) or here[1:2] == ("extra",):
-            known[here] = None  # numbers, or what a running sum has from the blocks before
-        else:
-            missing = [needed for needed in task.dependencies if needed not in known]
-            if missing:
-                waiting += missing
-            else:
-                known[here] = _made(task, tasks, graph.layers.get(name), known)
+            return (_source(origins[name], here[1:]),)
+        # Numbers, or what a running sum has from the blocks before.
+        return (None,) if isinstance(task, DataNode) or here[1:2] == ("extra",) else None
+
+    def made(here: Any, task: Any) -> Placed | None:
+        return _made(task, tasks, graph.layers.get(layer_of(here)), known)
+
+    evaluate([key], tasks, known, leaf, made)
     place: Placed | None = known[key]
     return place
 
