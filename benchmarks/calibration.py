@@ -25,6 +25,7 @@ from scipy import stats
 
 import montezarr as mz
 from montezarr.statistics import BUILT_IN
+from montezarr.statistics._base import INTERVAL
 
 PAGE = Path(__file__).parents[1] / "docs/explanation/calibration.md"
 MARKS = "<!-- calibration: begin -->", "<!-- calibration: end -->"
@@ -273,7 +274,7 @@ def claims(ds: xr.Dataset) -> Iterator[tuple[str, str, xr.DataArray, xr.DataArra
         if f"{name}_low" in ds and f"{name}_high" in ds:
             yield base, "interval", result, ds[f"{name}_low"], ds[f"{name}_high"]
         if f"{name}_se" in ds:
-            half = 1.959963984540054 * ds[f"{name}_se"]
+            half = INTERVAL * ds[f"{name}_se"]
             yield base, "± 1.96 se", result, result - half, result + half
 
 
