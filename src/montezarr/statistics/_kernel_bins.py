@@ -303,14 +303,35 @@ def _slot_of(page, lowest, span, keys, slots, bits):
 
 
 @compile_loops
+def _level_above(level, found, pages, page_bits, total, last):
+    """Return the next level of one cell that has room for its pages, or 0 if the last has not.
+
+    `pages` are of this level, in any order. From the first level on none has more than the one
+    below it, but of single numbers each may need a page of its own.
+    """
+    if level > 0:
+        return level + 1
+    ordered, parts = np.sort(pages[:found]), np.zeros(66, np.int64)
+    for k in range(1, found):
+        parts[bit_length(np.uint64(ordered[k - 1] ^ ordered[k]))] += 1
+    for above in range(1, last + 1):
+        needed = 1
+        for b in range(above + page_bits, 66):
+            needed += parts[b]
+        if needed <= total:
+            return above
+    return 0
+
+
+@compile_loops
 def _coarser(
-    level, found, pages, counts, places, page_bits, unit, low, high, keys, slots, bits, pages_out,
-    counts_out, places_out,
+    level, level_out, found, pages, counts, places, page_bits, unit, low, high, keys, slots, bits,
+    pages_out, counts_out, places_out,
 ):  # fmt: skip
-    """Write the pages of one cell, in any order, as they are a level above; return how many."""
+    """Write the pages of one cell, in any order, as a level above has them; return how many."""
     s, p = max(level - 1, 0), page_bits if level > 0 else 0
-    down, s_out, m = s + p, level, 0
-    down_out, mask = level + page_bits, (1 << page_bits) - 1
+    down, s_out, m = s + p, level_out - 1, 0
+    down_out, mask = s_out + page_bits, (1 << page_bits) - 1
     lowest = low >> down_out
     span = (high >> down_out) - lowest + 1
     slots[: span if 0 < span <= slots.size else slots.size] = -1
@@ -442,14 +463,17 @@ def count_anew(
                 break
             if level >= last:
                 return False
+            above = _level_above(level, m, mine, page_bits, total, last)
+            if above == 0:
+                return False
             m = _coarser(
-                level, m, mine, here, here_places, page_bits, unit, lows[i], highs[i], keys, slots,
-                bits, theirs, there, there_places,
+                level, above, m, mine, here, here_places, page_bits, unit, lows[i], highs[i], keys,
+                slots, bits, theirs, there, there_places,
             )  # fmt: skip
             mine, theirs = theirs, mine
             here, there = there, here
             here_places, there_places = there_places, here_places
-            level += 1
+            level = above
         levels[i] = level
         start = first[i]
         first[i + 1] = start + m
