@@ -28,7 +28,6 @@ from montezarr.statistics import BUILT_IN
 from montezarr.statistics._base import INTERVAL
 
 PAGE = Path(__file__).parents[1] / "docs/explanation/calibration.md"
-MARKS = "<!-- calibration: begin -->", "<!-- calibration: end -->"
 LEVEL, LEAST = 0.95, 0.93
 TIMES = 4
 """Independent values of a path, of the statistics that go along time."""
@@ -471,13 +470,12 @@ def report(sizes: dict[int, int], runs: dict[str, int], only: Any, laws: Any) ->
     return "\n\n".join(parts)
 
 
-def write_page(text: str) -> None:
-    """Put the tables into the page of the docs."""
+def write_page(text: str, name: str = "calibration") -> None:
+    """Put tables into the page of the docs, between the marks of this name."""
     page = PAGE.read_text(encoding="utf-8")
-    pattern = re.compile(f"{MARKS[0]}.*{MARKS[1]}", re.DOTALL)
-    PAGE.write_text(
-        pattern.sub(lambda _: f"{MARKS[0]}\n\n{text}\n\n{MARKS[1]}", page), encoding="utf-8"
-    )
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    pattern = re.compile(f"{begin}.*{end}", re.DOTALL)
+    PAGE.write_text(pattern.sub(lambda _: f"{begin}\n\n{text}\n\n{end}", page), encoding="utf-8")
 
 
 def main() -> None:
