@@ -23,7 +23,7 @@ from montezarr.store._session import Session, Stop
 from montezarr.store._source import Source, source_in
 from montezarr.store._where import place_of, read_root
 from montezarr.store._write import drop_lost
-from montezarr.store.format import STATES, ChunkRecord, Facts, Ledger
+from montezarr.store.format import STATES, ChunkRecord, Facts, Ledger, check_distinct
 from montezarr.store.places import LocalPlace, Place
 
 
@@ -96,6 +96,7 @@ def merge(
     _check_parts(parts)
     place = place_of(path, storage_options)
     whole = _whole(parts)
+    check_distinct(whole.manifest.names, "stores")
     source = None
     if whole.manifest.statistics is not None:
         n_paths = whole.manifest.first_path + whole.target

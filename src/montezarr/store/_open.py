@@ -28,6 +28,7 @@ from montezarr.observed import labels_in_recipe
 from montezarr.statistics import label_coordinate
 from montezarr.store._digest import digest
 from montezarr.store._results import LABELS, ORDER, RESULTS
+from montezarr.store._source import TIMEDELTAS
 from montezarr.store._where import place_of, read_root_document
 from montezarr.store.format import (
     JOURNAL,
@@ -52,9 +53,6 @@ AT_ONCE = 8
 
 BATCH = 10_000
 """Files of a directory that are looked for before what is missing is told."""
-
-TIMEDELTAS = xr.coders.CFTimedeltaCoder(decode_via_units=False, decode_via_dtype=True)
-"""What was a timedelta is one again; numbers with a unit, such as days, stay numbers."""
 
 
 def open_store(

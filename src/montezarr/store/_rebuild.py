@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -16,7 +17,7 @@ from montezarr.store._digest import digest
 from montezarr.store._open import checked_nodes
 from montezarr.store._regenerate import compare
 from montezarr.store._results import RESULTS
-from montezarr.store._source import made_again, source_of
+from montezarr.store._source import as_described, drawn_again, source_of
 from montezarr.store._where import read_root_document
 from montezarr.store.format import (
     MANTISSA,
@@ -24,11 +25,13 @@ from montezarr.store.format import (
     RECIPE_ATTRIBUTE,
     STORE_ATTRIBUTE,
     ChunkRecord,
+    Constant,
     Facts,
     Ledger,
     Manifest,
     Storage,
     StoredArray,
+    checked,
     decode,
     environment,
 )
@@ -67,7 +70,8 @@ def rebuilt(place: Place, ds: Any, process: Any, statistics: Any) -> Ledger:
             f"path: expected a journal, which tells the statistics of a store, got none: {place}."
             " Pass statistics=, as to write."
         )
-    manifest = _manifest(document["attributes"], nodes, ds, process, statistics)
+    constants = {k: _constant(place, k, v) for k, v in nodes.items() if _is_constant(v)}
+    manifest = _manifest(document["attributes"], nodes, constants, ds, process, statistics)
     counts = info["n_paths"], info["target"], info["committed"], info["status"] == "complete"
     if manifest.files(*counts)["zarr.json"] != text:
         raise StoreError(
@@ -128,6 +132,7 @@ def _facts(array: StoredArray, manifest: Manifest, place: Place, chunk: int) -> 
 def _manifest(
     attributes: Mapping[str, Any],
     nodes: Mapping[str, Any],
+    constants: Mapping[str, Constant | None],
     ds: Any,
     process: Any,
     statistics: Any,
@@ -144,8 +149,12 @@ def _manifest(
         recipe=recipe, values=None, policies=WITHOUT, first_path=info["first_path"],
         chunk=info["chunk"], arrays=(), constants=(), storage=Storage(),
     )  # fmt: skip
+    known: list[Constant] = []
     if ds is None:
-        ds, process = made_again(bare, process), None
+        attributes = {name: node["attributes"] for name, node in with_paths.items()}
+        known = [constant for constant in constants.values() if constant is not None]
+        ds = as_described(drawn_again(bare, process), attributes, constants, known)
+        process = None
         others = sorted(set(with_paths) - set(map(str, ds.data_vars)))
         if others:
             raise ArgumentValueError(
@@ -156,12 +165,29 @@ def _manifest(
     source = replace(source, run=replace(source.run, chunk=info["chunk"]))
     types = {v.name: v.dtype for v in source.schema.variables}
     storage = _storage(with_paths, types)
-    manifest = source.manifest(storage, info["first_path"])
+    manifest = source.manifest(storage, info["first_path"]).with_constants(known)
     if json.loads(recipe) != manifest.recipe_dict:
         raise ArgumentValueError(
             "ds: expected the Dataset that was written, got one of another recipe."
         )
     return replace(manifest, recipe=recipe, environment=environment())
+
+
+def _is_constant(node: Mapping[str, Any]) -> bool:
+    return node["node_type"] == "array" and PATH not in (node.get("dimension_names") or [])
+
+
+def _constant(place: Place, name: str, node: Mapping[str, Any]) -> Constant | None:
+    """Return a coordinate as it was stored, or None where its values are lost."""
+    shape, dims = node["shape"], tuple(node.get("dimension_names") or ())
+    data = place.get("/".join([name, "c", *("0" for _ in shape)])) or b""
+    kind = np.dtype(node["data_type"]).newbyteorder("<")
+    values = np.frombuffer(data[:-4], np.uint8)
+    if values.nbytes != math.prod(shape) * kind.itemsize or checked(values)[1] != data[-4:]:
+        return None
+    return Constant(
+        name=name, dims=dims, values=values.view(kind).reshape(shape), attributes=node["attributes"]
+    )
 
 
 def _storage(nodes: Mapping[str, Any], types: Mapping[str, np.dtype[Any]]) -> Storage:

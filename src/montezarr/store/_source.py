@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,9 +26,13 @@ from montezarr.store.format import (
     Manifest,
     Storage,
     StoredArray,
+    check_distinct,
     check_name,
     environment,
 )
+
+TIMEDELTAS = xr.coders.CFTimedeltaCoder(decode_via_units=False, decode_via_dtype=True)
+"""What was a timedelta is one again; numbers with a unit, such as days, stay numbers."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,20 @@ class Source:
         width = self.run.path_bytes + (0 if self.program is None else self.schema.path_bytes)
         fold = Fold(()) if self.layout is None else self.layout.fold
         return DrawnTask(self.run.sampling, fold, self.program, width)
+
+    def check_names(self, manifest: Manifest) -> None:
+        """Raise where a new store of it would mix up data on some file system.
+
+        Stores of earlier versions may have such names, and go on where they are.
+
+        Raises
+        ------
+        ArgumentValueError
+            Then.
+        """
+        check_distinct(manifest.names)
+        if self.layout is not None:
+            check_distinct([name for name, _ in self.layout.results()])
 
     def manifest(self, storage: Storage, first_path: int) -> Manifest:
         """Return the manifest of a store of it.
@@ -203,8 +221,9 @@ def source_in(
     if manifest.statistics is not None and statistics is None:
         statistics = statistics_from(manifest.statistics)
     names = [array.name for array in manifest.arrays]
+    known: tuple[Constant, ...] = ()
     if ds is None:
-        ds = made_again(manifest, process)
+        ds, known = made_again(manifest, process), manifest.constants
         process = None
     source = source_of(ds, process, names, statistics, is_stored=True)
     if source.run.x0 is None:
@@ -217,7 +236,8 @@ def source_in(
             "Another array of x0 is another recipe.",
         )  # fmt: skip
     source = replace(source, run=run)
-    differing = manifest.differences(source.manifest(manifest.storage, manifest.first_path))
+    mine = source.manifest(manifest.storage, manifest.first_path).with_constants(known)
+    differing = manifest.differences(mine)
     if differing:
         name, there, here = differing[0]
         raise value_error("ds", f"the one that was written: {name} = {there}", here)
@@ -225,7 +245,15 @@ def source_in(
 
 
 def made_again(manifest: Manifest, process: Any) -> xr.Dataset:
-    """Return the Dataset of the run of a store, by its recipe."""
+    """Return the Dataset of the run of a store, by its recipe and what its user said of it."""
+    attributes = {array.name: array.attributes for array in manifest.arrays}
+    names = [constant.name for constant in manifest.constants]
+    ds = drawn_again(manifest, process)
+    return as_described(ds, attributes, names, manifest.constants)
+
+
+def drawn_again(manifest: Manifest, process: Any) -> xr.Dataset:
+    """Return the Dataset of the run of a store, by its recipe alone."""
     if manifest.values is not None:
         raise value_error(
             "ds", "the Dataset that was written, since its variables are made by an expression",
@@ -236,6 +264,41 @@ def made_again(manifest: Manifest, process: Any) -> xr.Dataset:
     sampling = replace(run.sampling, **policies)
     n_paths = run.n_paths if run.x0 is not None else manifest.chunk
     return to_dataset(replace(run, sampling=sampling, n_paths=n_paths, chunk=manifest.chunk))
+
+
+def as_described(
+    ds: xr.Dataset,
+    attributes: Mapping[str, Mapping[str, Any]],
+    names: Collection[str],
+    constants: Iterable[Constant],
+) -> xr.Dataset:
+    """Return the Dataset of a recipe as its user described it: no path depends on that.
+
+    Parameters
+    ----------
+    attributes : dict
+        By variable that is stored; of others nothing is known.
+    names : collection of str
+        Coordinates that there are; others were dropped.
+    constants : iterable of Constant
+        Those of which the values are known; others are as the recipe has them.
+    """
+    known = xr.Dataset({c.name: (c.dims, c.values, dict(c.attributes)) for c in constants})
+    found = xr.decode_cf(known, decode_timedelta=TIMEDELTAS).variables
+    stored = {dim for name in attributes if name in ds for dim in ds[name].dims}
+    others = [n for n, c in ds.coords.items() if set(c.dims) <= stored and n not in names]
+    ds = ds.drop_vars(others)
+    order = [name for name in dict.fromkeys([*ds.coords, *found]) if name in found]
+    ds = ds.assign_coords({name: found[name] for name in order})
+    for name in attributes.keys() & ds.data_vars.keys():
+        mine, theirs = ds[name].attrs, dict(attributes[name])
+        theirs.pop("coordinates", None)  # which names coordinates, that are there by now
+        for key in [key for key in mine if key not in theirs]:
+            del mine[key]
+        for key, value in theirs.items():
+            if key not in mine or _plain(key, mine[key]) != value:
+                mine[key] = value
+    return ds
 
 
 def _check_coordinates(ds: xr.Dataset) -> None:
@@ -292,7 +355,7 @@ def _layout(
     else:
         wanted = statistics_of(statistics)
         told = [s.to_dict() for s in wanted]
-    layout = layout_of(schema, wanted, is_stored=is_stored)
+    layout = layout_of(_in_order(schema), wanted, is_stored=is_stored)
     for column in layout.fold.columns:
         for statistic in column.statistics:
             if not statistic.is_one_pass:
@@ -302,6 +365,18 @@ def _layout(
                 )  # fmt: skip
     identity = json.loads(json.dumps(layout.identity()))
     return layout, {"of": told, "digest": fingerprint(identity)}
+
+
+def _in_order(schema: Schema) -> Schema:
+    """Return a schema whose coordinates have their attributes in the order that a manifest keeps.
+
+    Results have them as they come, so that their bytes are those of the store made again.
+    """
+    coords = {
+        name: coordinate.drop_attrs(deep=False).assign_attrs(sorted(coordinate.attrs.items()))
+        for name, coordinate in schema.coords.items()
+    }
+    return replace(schema, coords=coords)
 
 
 def statistics_from(described: Mapping[str, Any]) -> Any:

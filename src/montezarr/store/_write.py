@@ -123,6 +123,7 @@ def write(
     if ledger is not None:
         check_same(ledger, manifest, target, place)
     else:
+        source.check_names(manifest)
         ledger = Ledger(manifest, target, environments=[manifest.environment])
     check_room(place, ledger, source)
     shown = on_progress or Progress("write", enabled=show_it)

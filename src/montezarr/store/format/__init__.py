@@ -2,7 +2,14 @@
 
 from montezarr.store.format._encode import buffer_of, checked, decode, encode, padded, shard_index
 from montezarr.store.format._journal import JOURNAL, load_json
-from montezarr.store.format._layout import PATH, Constant, StoredArray, as_json, check_name
+from montezarr.store.format._layout import (
+    PATH,
+    Constant,
+    StoredArray,
+    as_json,
+    check_distinct,
+    check_name,
+)
 from montezarr.store.format._ledger import STATES, ChunkRecord, Facts, Ledger
 from montezarr.store.format._manifest import (
     LARGEST,
@@ -40,6 +47,7 @@ __all__ = [
     "as_json",
     "buffer_of",
     "check_chunks",
+    "check_distinct",
     "check_document",
     "check_name",
     "checked",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import gzip
+import io
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import google_crc32c
@@ -30,17 +32,20 @@ def encode(array: StoredArray, chunk: int, storage: Storage, values: NDArray[Any
     """
     kind = np.dtype(array.dtype).newbyteorder("<")
     rows = storage.apply(values, kind)
+    rows = padded(rows, chunk, array.fill)
+    if storage.compression == "gzip":
+        pieces = _with_gzip(rows, storage)
+        return pieces, *digest(pieces)
     if storage.compression is not None:
         pieces = [_by_zarr(array, chunk, storage, rows)]
         return pieces, *digest(pieces)
-    rows = padded(rows, chunk, array.fill)
     if storage.inner_chunk is None:
         pieces = checked(rows)
         crc: bytes = pieces[1]
         return pieces, rows.nbytes + 4, f"{int.from_bytes(crc, 'little'):08x}{crc.hex()}"
     pieces = [piece for part in _inner(rows, storage.inner_chunk) for piece in checked(part)]
     size = storage.inner_chunk * array.path_bytes + 4
-    pieces += checked(shard_index(chunk // storage.inner_chunk, size))
+    pieces += checked(shard_index([size] * (chunk // storage.inner_chunk)))
     return pieces, *digest(pieces)
 
 
@@ -61,15 +66,40 @@ def checked(rows: NDArray[Any]) -> list[Any]:
     return [data, int(google_crc32c.value(data)).to_bytes(4, "little")]
 
 
-def shard_index(count: int, size: int) -> NDArray[np.uint64]:
-    """Return where the inner chunks of a shard are, each of `size` bytes: (offset, bytes)."""
-    offsets = np.arange(count, dtype="<u8") * np.uint64(size)
-    return np.stack([offsets, np.full(count, size, "<u8")], axis=1)
+def shard_index(sizes: Sequence[int]) -> NDArray[np.uint64]:
+    """Return where the inner chunks of a shard are, of so many bytes each: (offset, bytes)."""
+    ends = np.cumsum(sizes, dtype="<u8")
+    return np.stack([ends - np.asarray(sizes, "<u8"), np.asarray(sizes, "<u8")], axis=1)
 
 
 def _inner(rows: NDArray[Any], size: int) -> Iterator[NDArray[Any]]:
     for low in range(0, rows.shape[-1], size):
         yield np.ascontiguousarray(rows[..., low : low + size])
+
+
+def _with_gzip(rows: NDArray[Any], storage: Storage) -> list[Any]:
+    """Return the pieces of a chunk, or a shard, that is compressed by gzip.
+
+    Zarr has the time of day put into the header, so that no two files of the same values would be
+    the same. All else here is as Zarr makes it.
+    """
+    inner = storage.inner_chunk
+    parts = [rows] if inner is None else list(_inner(rows, inner))
+    pieces = [piece for part in parts for piece in checked(_gzipped(part, storage.level))]
+    if inner is not None:
+        sizes = [len(data) + len(crc) for data, crc in zip(pieces[::2], pieces[1::2], strict=True)]
+        pieces += checked(shard_index(sizes))
+    return pieces
+
+
+def _gzipped(rows: NDArray[Any], level: int | None) -> NDArray[np.uint8]:
+    out = io.BytesIO()
+    data: Any = rows.reshape(-1).view(np.uint8)
+    with gzip.GzipFile(
+        fileobj=out, mode="wb", compresslevel=5 if level is None else level, mtime=0
+    ) as file:
+        file.write(data)
+    return np.frombuffer(out.getbuffer(), np.uint8)
 
 
 def _by_zarr(array: StoredArray, chunk: int, storage: Storage, rows: NDArray[Any]) -> bytes:
@@ -79,7 +109,7 @@ def _by_zarr(array: StoredArray, chunk: int, storage: Storage, rows: NDArray[Any
     target: Any = zarr.open_array(MemoryStore(objects), mode="r+", zarr_format=3)
     # What is equal to the fill value is a chunk like any other.
     target = target.with_config({"write_empty_chunks": True})
-    target[...] = np.moveaxis(padded(rows, chunk, array.fill), -1, array.axis)
+    target[...] = np.moveaxis(rows, -1, array.axis)
     key = array.key(0).removeprefix(f"{array.name}/")
     return bytes(objects[key].to_bytes())
 

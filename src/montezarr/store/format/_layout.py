@@ -9,7 +9,8 @@ import base64
 import json
 import math
 import re
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,6 +58,33 @@ def check_name(name: Any) -> str:
             "Rename it.",
         )
     return name
+
+
+def check_distinct(names: Iterable[str], argument: str = "ds") -> None:
+    """Raise where two names, or one and what every store has, are one to some file system.
+
+    Those of macOS and Windows, and many network shares, take no notice of case, of how accents are
+    composed, or of dots at the end: data of `X` would be read as those of `x`.
+
+    Raises
+    ------
+    ArgumentValueError
+        With both names.
+    """
+    seen = {_folded(name): name for name in RESERVED - {"c"}}
+    for name in names:
+        other = seen.setdefault(_folded(name), name)
+        if other != name:
+            raise value_error(
+                argument, "names of variables that differ in more than case", name,
+                f"On some file systems its data would be those of {other!r}: rename it.",
+            )  # fmt: skip
+
+
+def _folded(name: str) -> str:
+    """Return what is left of a name where case and composition do not count."""
+    folded = unicodedata.normalize("NFD", name).casefold()
+    return unicodedata.normalize("NFD", folded).rstrip(".")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -140,12 +140,9 @@ class Manifest:
             raise ValueError("chunk")
         arrays = tuple(_array(entry) for entry in data["arrays"])
         constants = tuple(Constant.from_dict(entry) for entry in data["constants"])
-        names = [array.name for array in arrays] + [constant.name for constant in constants]
-        if len(set(names)) < len(names):
-            raise ValueError("names")
         storage = Storage.from_dict(data["storage"])
         storage.check_chunk(chunk)
-        return cls(
+        out = cls(
             recipe=data["recipe"],
             values=None if data["values"] is None else str(data["values"]),
             policies={str(k): str(v) for k, v in data["policies"].items()},
@@ -157,12 +154,28 @@ class Manifest:
             statistics=None if data["statistics"] is None else dict(data["statistics"]),
             environment=dict(data["environment"]),
         )
+        if len(set(out.names)) < len(out.names):
+            raise ValueError("names")
+        return out
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all arrays, which are those of directories."""
+        return [*(array.name for array in self.arrays), *(c.name for c in self.constants)]
 
     @property
     def recipe_dict(self) -> dict[str, Any]:
         """The recipe."""
         out: dict[str, Any] = json.loads(self.recipe)
         return out
+
+    def with_constants(self, known: Iterable[Constant]) -> Manifest:
+        """Return it with the values and attributes of some constants as they were stored.
+
+        Dates that were read are not always stored again in the same words.
+        """
+        found = {constant.name: constant for constant in known}
+        return replace(self, constants=tuple(found.get(c.name, c) for c in self.constants))
 
     def chunk_count(self, n_paths: int) -> int:
         """Return the number of chunks of so many paths."""

@@ -28,6 +28,7 @@ from montezarr._checks import type_error, value_error
 from montezarr.errors import MissingDependencyError, StoreError
 from montezarr.store import _faults
 from montezarr.store.places._place import Pieces, Place, check_key
+from montezarr.store.places._remote_fence import Fence
 from montezarr.store.places._remote_lock import RemoteLock
 from montezarr.store.places._remote_store import RemoteStore, is_in_memory, name_of
 
@@ -98,7 +99,8 @@ class RemotePlace(Place):
         """Set an object: stores take it in one piece, and keep it once they say so."""
         data = b"".join(memoryview(piece).cast("B") for piece in pieces)
         _faults.reach("chunk.before_write", number)
-        self._objects.set(check_key(key), data)
+        # Metadata are written again and again, chunks once.
+        self._set(check_key(key), data, again=number < 0)
         _faults.reach("chunk.after_write", number)
         _faults.reach("chunk.after_rename", number)
 
@@ -108,6 +110,8 @@ class RemotePlace(Place):
 
     def delete(self, key: str) -> None:
         """Delete an object."""
+        if self._fence is not None:
+            self._fence.check()
         self._objects.delete([check_key(key)])
 
     def append(self, key: str, data: bytes, *, durable: bool = False) -> None:
@@ -119,7 +123,11 @@ class RemotePlace(Place):
         if log.count >= PARTS:
             self.put_log(key, log.content + data)
             return
-        self._objects.set(f"{check_key(key)}.parts/{log.digest}.{log.number + 1:08d}", data)
+        part = f"{check_key(key)}.parts/{log.digest}.{log.number + 1:08d}"
+        if self._fence is None:
+            self._objects.set(part, data)
+        else:
+            self._fence.add(part, data)
         self._logs[key] = _Log(log.digest, log.content + data, log.count + 1, log.number + 1)
 
     def read_log(self, key: str) -> bytes | None:
@@ -156,7 +164,7 @@ class RemotePlace(Place):
         else:
             # From a time when the log was the same. They must not count again.
             self._objects.delete(mine)
-            self._objects.set(check_key(key), data)
+            self._set(check_key(key), data, again=True)
         self._objects.delete(part for part in listed if part not in mine)
         self._logs[key] = _Log(digest, data)
 
@@ -189,21 +197,32 @@ class RemotePlace(Place):
                 "path", "a store that other processes can write to", self.name,
                 "This one is in the memory of this process: choose mz.backend('threads').",
             )  # fmt: skip
-        return {"store": self.store, "name": self.name}
+        told = None if self._fence is None else self._fence.told()
+        return {"store": self.store, "name": self.name, "fence": told}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         self.store, self.name = state["store"], state["name"]
-        self._start()
+        self._start(state["fence"])
 
-    def _start(self) -> None:
+    def _start(self, told: tuple[bytes, bool] | None = None) -> None:
         self._objects = RemoteStore(self.store, self.name)
         self._logs: dict[str, _Log] = {}
         self._is_locked = False
+        # It stays when the session is over, so that threads of it that still run find it closed.
+        self._fence = None if told is None else Fence(self._objects, *told)
 
-    def _begin(self) -> None:
+    def _begin(self, record: bytes, is_sure: bool) -> None:
         """Forget what was read before the lock: somebody may have written since."""
         self._logs.clear()
         self._is_locked = True
+        self._fence = Fence(self._objects, record, is_sure)
+
+    def _set(self, key: str, data: bytes, *, again: bool) -> None:
+        """Write an object, in a session only as long as that is the one writer."""
+        if self._fence is None:
+            self._objects.set(key, data)
+        else:
+            self._fence.put(key, data, again=again)
 
     def _end(self, is_mine: bool) -> None:
         """Leave logs as one object each, as files have them; void the parts of late requests."""

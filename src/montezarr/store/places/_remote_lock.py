@@ -35,13 +35,16 @@ class RemoteLock:
     objects : RemoteStore
         Where.
     begin : callable
-        Is called when it is held.
+        Is called when it is held, with its record and whether the store keeps to conditions.
     end : callable
         Is called before it is released, with whether it is still held.
     """
 
     def __init__(
-        self, objects: RemoteStore, begin: Callable[[], None], end: Callable[[bool], None]
+        self,
+        objects: RemoteStore,
+        begin: Callable[[bytes, bool], None],
+        end: Callable[[bool], None],
     ):
         self._objects, self._begin, self._end = objects, begin, end
         self._nonce = secrets.token_hex(8)
@@ -57,11 +60,11 @@ class RemoteLock:
             )
         _held.add(self._nonce)
         try:
-            self._take()
+            is_sure = self._take()
         except BaseException:
             _held.discard(self._nonce)
             raise
-        self._begin()
+        self._begin(self._record, is_sure)
         return self
 
     def __exit__(
@@ -87,7 +90,8 @@ class RemoteLock:
                     stacklevel=3,
                 )
 
-    def _take(self) -> None:
+    def _take(self) -> bool:
+        """Take it, and return whether the store keeps to the condition that there be none."""
         found = self._objects.get(LOCK)
         if found is not None:
             if not _is_gone(found):
@@ -99,6 +103,7 @@ class RemoteLock:
         found = self._objects.get(LOCK)
         if found != self._record:
             raise self._refusal(found)
+        return is_sure
 
     def _refusal(self, found: bytes | None) -> StoreLockedError:
         name = self._objects.name

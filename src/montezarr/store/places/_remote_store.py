@@ -11,6 +11,14 @@ from zarr.buffer import default_buffer_prototype
 from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore, WrapperStore
 
 from montezarr.errors import StoreError
+from montezarr.store.places._conditions import (
+    ChangedError,
+    Found,
+    Tag,
+    read,
+    write,
+    write_by_obstore,
+)
 
 try:
     # Not public, but what Zarr itself calls stores by: their connections belong to its event loop.
@@ -57,6 +65,20 @@ class RemoteStore:
         """Write an object unless there is one; return whether the store surely sees to that."""
         return self._run(self._create(key, data))
 
+    def read(self, key: str) -> Found | None:
+        """Return an object with its version, or None where there is none."""
+        return self._run(read(self.store, key))
+
+    def exchange(self, key: str, data: bytes, over: Tag, is_sure: bool) -> Tag:
+        """Write an object over a version of it, or where there is none; see `write`.
+
+        Raises
+        ------
+        ChangedError
+            If there is another one.
+        """
+        return self._run(write(self.store, key, data, over, is_sure))
+
     def delete(self, keys: Iterable[str]) -> None:
         """Take objects away, those that are there, in any order."""
         self._run(_gather(self._delete, keys))
@@ -88,7 +110,7 @@ class RemoteStore:
         """
         try:
             return sync(self._when_open(coroutine))
-        except OSError:
+        except (OSError, ChangedError):
             raise
         except Exception as error:
             raise StoreError(
@@ -154,8 +176,23 @@ class RemoteStore:
     async def _create(self, key: str, data: bytes) -> bool:
         if isinstance(self.store, FsspecStore):
             return await self._create_by_fsspec(key, data)
+        if isinstance(self.store, ObjectStore):
+            return await self._create_by_obstore(key, data)
         await self.store.set_if_not_exists(key, _buffer(data))
-        return isinstance(self.store, (MemoryStore, LocalStore, ObjectStore))
+        return isinstance(self.store, (MemoryStore, LocalStore))
+
+    async def _create_by_obstore(self, key: str, data: bytes) -> bool:
+        """Write an object unless there is one, and try whether that is refused a second time."""
+        assert isinstance(self.store, ObjectStore)
+        try:
+            for _ in range(2):
+                await write_by_obstore(self.store, key, data, None)
+        except ChangedError:
+            return True
+        except NotImplementedError:  # conditions are switched off, or there are none
+            if await self._get(key) is None:
+                await self.store.set(key, _buffer(data))
+        return False
 
     async def _create_by_fsspec(self, key: str, data: bytes) -> bool:
         """Write an object unless there is one: Zarr would ask first and write then.

@@ -73,8 +73,13 @@ class Staging:
 
     def ended(self) -> StoreError:
         """Return the error of a task whose session is over."""
-        return StoreError(
-            f"path: expected the store as this writer left it, got another, or none: {self.root}."
-            " It was moved, removed or taken over while it was written. What this task drew is not"
-            " in it; what was committed before is, wherever the store is now."
-        )
+        return error_of_ended(self.root)
+
+
+def error_of_ended(where: object) -> StoreError:
+    """Return the error of a writer, or a task of it, whose session is over."""
+    return StoreError(
+        f"path: expected the store as this writer left it, got another, or none: {where}."
+        " It was moved, removed or taken over while it was written. What this task drew is not"
+        " in it; what was committed before is, wherever the store is now."
+    )

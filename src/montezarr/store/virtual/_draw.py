@@ -139,7 +139,7 @@ class VirtualChunks:
             drawn = self._made(i, chunk, first, last)
             pieces.append(drawn[low - first * part : high - first * part])
         if high > body:
-            index = joined(checked(shard_index(self._parts, part)))
+            index = joined(checked(shard_index([part] * self._parts)))
             pieces.append(index[max(low - body, 0) : high - body])
         return pieces[0] if len(pieces) == 1 else joined(pieces)
 

@@ -1,0 +1,139 @@
+"""Objects that are written only over what was read: If-None-Match and If-Match, or nearly so."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from zarr.abc.store import Store
+from zarr.buffer import default_buffer_prototype
+from zarr.storage import FsspecStore, ObjectStore
+
+LARGEST_PUT = 5 * 2**30
+"""Bytes that one request can write; only such a request can have a condition."""
+
+Tag = Any
+"""What tells a version of an object from another."""
+
+
+class ChangedError(Exception):
+    """The object is not the one that was to be replaced."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An object, and which version of it this is."""
+
+    data: bytes
+    tag: Tag
+
+
+async def read(store: Store, key: str) -> Found | None:
+    """Return an object with its version, or None where there is none."""
+    if isinstance(store, ObjectStore):
+        return await _read_by_obstore(store, key)
+    # The version first: where the object is replaced in between, writing over it fails.
+    tag = await _s3_tag(store, key) if _is_s3(store) else None
+    data = await _data(store, key)
+    return None if data is None else Found(data, tag or _digest(data))
+
+
+async def write(store: Store, key: str, data: bytes, over: Tag, is_sure: bool) -> Tag:
+    """Write an object where there is none (`over` is None), or over one version; return its own.
+
+    Parameters
+    ----------
+    is_sure : bool
+        Whether the store is known to keep to conditions. Where it does not, or has none, what is
+        there is read back and compared: then nothing but the moment between the two is left.
+
+    Raises
+    ------
+    ChangedError
+        If there is another one.
+    """
+    if is_sure and len(data) <= LARGEST_PUT:
+        try:
+            if isinstance(store, ObjectStore):
+                return await write_by_obstore(store, key, data, over)
+            if isinstance(store, FsspecStore) and (over is None or _is_s3(store)):
+                return await _write_by_fsspec(store, key, data, over)
+        except (NotImplementedError, TypeError):
+            pass  # it knows no such condition
+    found = await read(store, key)
+    if (None if found is None else found.tag) != over:
+        raise ChangedError
+    await store.set(key, default_buffer_prototype().buffer.from_bytes(data))
+    return None
+
+
+async def _data(store: Store, key: str) -> bytes | None:
+    found = await store.get(key, prototype=default_buffer_prototype())
+    return None if found is None else found.to_bytes()
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+async def _read_by_obstore(store: ObjectStore[Any], key: str) -> Found | None:
+    import obstore
+
+    try:
+        found = await obstore.get_async(store.store, key)
+        data = bytes(await found.bytes_async())
+    except FileNotFoundError:
+        return None
+    meta = found.meta
+    known = {name: meta[name] for name in ("e_tag", "version") if meta.get(name) is not None}
+    return Found(data, known or _digest(data))
+
+
+async def write_by_obstore(store: ObjectStore[Any], key: str, data: bytes, over: Tag) -> Tag:
+    """Do what `write` does; NotImplementedError where the store knows no such condition."""
+    import obstore
+    from obstore.exceptions import AlreadyExistsError, PreconditionError
+
+    if isinstance(over, str):
+        raise NotImplementedError  # a store that has no versions
+    mode: Any = "create" if over is None else over
+    try:
+        done = await obstore.put_async(store.store, key, data, mode=mode)
+    except (AlreadyExistsError, PreconditionError, FileNotFoundError) as error:
+        raise ChangedError from error
+    return {name: value for name, value in done.items() if value is not None} or None
+
+
+def _is_s3(store: Store) -> bool:
+    if not isinstance(store, FsspecStore):
+        return False
+    found = store.fs.protocol
+    return "s3" in ((found,) if isinstance(found, str) else found)
+
+
+def _path(store: FsspecStore, key: str) -> str:
+    return f"{store.path.rstrip('/')}/{key}"
+
+
+async def _s3_tag(store: Any, key: str) -> Tag:
+    try:
+        return (await store.fs._info(_path(store, key), refresh=True)).get("ETag")
+    except FileNotFoundError:
+        return None
+
+
+async def _write_by_fsspec(store: FsspecStore, key: str, data: bytes, over: Tag) -> Tag:
+    options: dict[str, Any] = {"mode": "create"} if over is None else {"IfMatch": over}
+    if _is_s3(store):
+        options["chunksize"] = len(data) + 1  # in one request
+    try:
+        done = await store.fs._pipe_file(_path(store, key), data, **options)
+    except (FileExistsError, FileNotFoundError) as error:
+        raise ChangedError from error
+    except OSError as error:
+        if error.errno == errno.EINVAL:  # as which s3fs has a condition that does not hold
+            raise ChangedError from error
+        raise
+    return done.get("ETag") if isinstance(done, dict) else None
