@@ -28,6 +28,9 @@ from montezarr._checks import check_int, plain_items, show, type_error, value_er
 BLOCK = 1024
 """Paths in a block, the unit of batch seeding and of exact merging."""
 
+MOST_POOL = 2**12
+"""Words in the pool of a SeedSequence, 4 as NumPy has it: mixing takes their number squared."""
+
 # Three 32-bit words once a block number follows; a path index has at most two. So no spawn key of
 # a block is ever the spawn key of a path. The value spells "montezar" in ASCII.
 BLOCK_PREFIX = 0x6D6F6E74657A6172
@@ -189,6 +192,7 @@ def _root_of(seed: Any) -> RootSeed:
         entropy: Any = seed.entropy
         is_sequence = not isinstance(entropy, Integral)
         words = tuple(int(word) for word in (entropy if is_sequence else [entropy]))
+        check_int("seed.pool_size", seed.pool_size, minimum=4, maximum=MOST_POOL)
         return RootSeed(words, is_sequence, tuple(int(k) for k in seed.spawn_key), seed.pool_size)
     if isinstance(seed, Mapping) and "entropy" in seed:
         return _recorded(seed)
@@ -216,7 +220,11 @@ def _recorded(seed: Mapping[str, Any]) -> RootSeed:
         is_seed = root.to_dict() == dict(seed)  # not so for further entries, or other types
     except (TypeError, ValueError):
         is_seed = False
-    if not is_seed or min((0, *root.entropy, *root.spawn_key)) < 0 or root.pool_size < 4:
+    if (
+        not is_seed
+        or min((0, *root.entropy, *root.spawn_key)) < 0
+        or not 4 <= root.pool_size <= MOST_POOL
+    ):
         raise value_error("seed", "a mapping such as ds.mz.recipe['seed'], {'entropy': '42'}", seed)
     return root
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from zarr.abc.store import Store
 from zarr.storage import LocalStore
 
 from montezarr._checks import type_error, value_error
+from montezarr._json import parse_json
 from montezarr.errors import StoreError, StoreExistsError
 from montezarr.lazy import MAX_CHUNKS_HARD
 from montezarr.recipe import RECIPE_KEYS
@@ -22,7 +22,6 @@ from montezarr.store.format import (
     JOURNAL,
     LARGEST,
     MANIFEST,
-    MAX_BYTES,
     RECIPE_ATTRIBUTE,
     STORE_ATTRIBUTE,
     STORE_FORMAT,
@@ -94,8 +93,7 @@ def read_root_document(place: Place) -> tuple[bytes, dict[str, Any]] | None:
     """
     if isinstance(place, LocalPlace):
         check_directory(place.path)
-    size = place.size("zarr.json")
-    text = None if size is None else b"" if size > MAX_BYTES else place.get("zarr.json")
+    text = None if place.size("zarr.json") is None else place.get("zarr.json") or b""
     if text is None:
         _check_only_ours(place)
         return None
@@ -116,11 +114,9 @@ def read_root_document(place: Place) -> tuple[bytes, dict[str, Any]] | None:
 
 def _parsed(text: bytes) -> dict[str, Any] | None:
     """Return an object of JSON, or None where it is none."""
-    if len(text) > MAX_BYTES:
-        return None
     try:
-        document = json.loads(text)
-    except (ValueError, RecursionError):
+        document = parse_json(text)
+    except ValueError:
         return None
     return document if isinstance(document, dict) else None
 
@@ -138,7 +134,7 @@ def check_root(attributes: Mapping[str, Any], place: Place) -> None:
     if found != STORE_FORMAT:
         raise StoreError(f"path: expected store format {STORE_FORMAT}, got {found!r}: {place}.")
     try:
-        recipe = json.loads(attributes[RECIPE_ATTRIBUTE])
+        recipe = parse_json(attributes[RECIPE_ATTRIBUTE])
         counts = [info[name] for name in ("n_paths", "target", "committed", "first_path", "chunk")]
         good = recipe.keys() >= RECIPE_KEYS and info["status"] in (COMPLETE, INCOMPLETE)
         good = good and all(type(count) is int and count >= 0 for count in counts)
@@ -146,7 +142,7 @@ def check_root(attributes: Mapping[str, Any], place: Place) -> None:
         good = good and 0 < info["chunk"] <= LARGEST and info["first_path"] <= LARGEST
         # A graph of more chunks takes all memory.
         good = good and info["target"] <= info["chunk"] * MAX_CHUNKS_HARD
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         good = False
     if not good:
         raise StoreError(
@@ -200,11 +196,8 @@ def _tells_of_us(place: Place) -> bool:
     """Return whether there is a journal or a manifest of ours, not just a file of that name."""
     if isinstance(place, LocalPlace) and (place.path / OWN).is_symlink():
         return False
-    if place.size(JOURNAL) is not None and _journal.read(place.get(JOURNAL) or b"")[0]:
+    if place.size(JOURNAL) is not None and _journal.read(place.read_log(JOURNAL) or b"")[0]:
         return True
-    size = place.size(MANIFEST)
-    if size is None or size > MAX_BYTES:
-        return False
     manifest = _parsed(place.get(MANIFEST) or b"")
     return manifest is not None and manifest.keys() >= {"format", "recipe", "arrays"}
 

@@ -25,11 +25,17 @@ from zarr.abc.store import Store
 from zarr.storage import FsspecStore
 
 from montezarr._checks import type_error, value_error
+from montezarr._json import MOST_BYTES
 from montezarr.errors import MissingDependencyError, StoreError
 from montezarr.store import _faults
-from montezarr.store.places._place import Pieces, Place, check_key
+from montezarr.store.places._place import MOST_LOG, Pieces, Place, check_key
 from montezarr.store.places._remote_lock import RemoteLock
-from montezarr.store.places._remote_store import RemoteStore, is_in_memory, name_of
+from montezarr.store.places._remote_store import (
+    RemoteStore,
+    is_in_memory,
+    name_of,
+    regular_only,
+)
 
 PARTS = 256
 """With more parts than this a log is written anew as one object, so that it is read fast."""
@@ -61,7 +67,7 @@ class RemotePlace(Place):
     """
 
     def __init__(self, store: Store, name: str | None = None):
-        self.store, self.name = store, name or name_of(store)
+        self.store, self.name = regular_only(store), name or name_of(store)
         self._start()
 
     @classmethod
@@ -90,9 +96,16 @@ class RemotePlace(Place):
             raise value_error("path", expected, name, f"fsspec says: {error}.") from error
         return cls(store, name)
 
-    def get(self, key: str) -> bytes | None:
-        """Return the content of an object."""
-        return self._objects.get(check_key(key))
+    def get(self, key: str, most: int = MOST_BYTES) -> bytes | None:
+        """Return the content of an object, once its size is known."""
+        size = self._objects.size(check_key(key))
+        return None if size is None or size > most else self._objects.get(key)
+
+    def pieces(self, key: str) -> Iterator[bytes]:
+        """Yield the content of an object, as one piece."""
+        data = self._objects.get(check_key(key))
+        if data is not None:
+            yield data
 
     def put(self, key: str, pieces: Pieces, *, durable: bool = False, number: int = 0) -> None:
         """Set an object: stores take it in one piece, and keep it once they say so."""
@@ -130,9 +143,11 @@ class RemotePlace(Place):
         """
         for _ in range(TRIES):
             listed = self._parts(key)
-            base = self.get(key)
+            base = self.get(key, MOST_LOG)
             digest = _digest(base or b"")
             mine = [part for part in listed if _digest_in(part) == digest]
+            if mine and sum(self._objects.sizes(mine).values()) > MOST_LOG:
+                raise StoreError(f"path: expected at most {MOST_LOG:,} bytes in {self}/{key}.")
             parts = [part for part in self._objects.get_all(mine) if part is not None]
             if len(parts) == len(mine):
                 break
@@ -149,7 +164,7 @@ class RemotePlace(Place):
         self._logs.pop(key, None)
         digest, listed = _digest(data), self._parts(key)
         mine = [part for part in listed if _digest_in(part) == digest]
-        if self.get(key) == data:
+        if self.get(key, len(data)) == data:
             # These count still. The last one first: what is left is what was there once.
             for part in reversed(mine):
                 self._objects.delete([part])

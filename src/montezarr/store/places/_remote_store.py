@@ -11,6 +11,7 @@ from zarr.buffer import default_buffer_prototype
 from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore, WrapperStore
 
 from montezarr.errors import StoreError
+from montezarr.store.places._directory import Directory
 
 try:
     # Not public, but what Zarr itself calls stores by: their connections belong to its event loop.
@@ -185,6 +186,13 @@ def is_in_memory(store: Any) -> bool:
     if isinstance(store, ObjectStore):
         return type(store.store).__name__ == "MemoryStore"
     return isinstance(store, MemoryStore)
+
+
+def regular_only(store: Store) -> Store:
+    """Return a store that opens nothing but regular files, where it is a directory."""
+    if type(store) is LocalStore:
+        return Directory(store.root, read_only=store.read_only)
+    return store
 
 
 def name_of(store: Store) -> str:
