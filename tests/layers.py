@@ -20,6 +20,7 @@ TABLE = {
             "_optional",
             "_owner",
             "_regular",
+            "_secrets",
             "_spawn",
             "_timed",
             "_worker",

@@ -113,13 +113,15 @@ class RootSeed:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> RootSeed:
         """Return the seed that `to_dict` wrote."""
-        entropy = data["entropy"]
+        entropy, pool_size = data["entropy"], int(data.get("pool_size", 4))
+        if not 4 <= pool_size <= MOST_POOL:
+            raise value_error("seed.pool_size", f"from 4 to {MOST_POOL}", pool_size)
         words = entropy if isinstance(entropy, list) else [entropy]
         return cls(
             entropy=tuple(int(word) for word in words),
             is_sequence=isinstance(entropy, list),
             spawn_key=tuple(int(word) for word in data.get("spawn_key", [])),
-            pool_size=int(data.get("pool_size", 4)),
+            pool_size=pool_size,
             stream=check_stream(data.get("stream")),
         )
 
@@ -220,11 +222,7 @@ def _recorded(seed: Mapping[str, Any]) -> RootSeed:
         is_seed = root.to_dict() == dict(seed)  # not so for further entries, or other types
     except (TypeError, ValueError):
         is_seed = False
-    if (
-        not is_seed
-        or min((0, *root.entropy, *root.spawn_key)) < 0
-        or not 4 <= root.pool_size <= MOST_POOL
-    ):
+    if not is_seed or min((0, *root.entropy, *root.spawn_key)) < 0:
         raise value_error("seed", "a mapping such as ds.mz.recipe['seed'], {'entropy': '42'}", seed)
     return root
 

@@ -67,8 +67,14 @@ class Likeness:
     def check_all_there(self, folded: Folded) -> None:
         """Raise unless each column and group that was counted has its states, and no other has."""
         counted = {key for key in folded.lost if key != NO_GROUP}
+        if self._fold.group is None and folded.paths:
+            counted |= {(position, None) for position in range(len(self._fold.columns))}
         for key in counted:
-            if bool(self._fold.columns[key[0]].any_order) and key not in folded.states:
+            column, nodes = self._fold.columns[key[0]], folded.forest.nodes.values()
+            lacks = key not in folded.lost or (column.any_order and key not in folded.states)
+            if column.in_order and key[1] is None:
+                lacks = lacks or any(key not in bundle for bundle in nodes)
+            if lacks:
                 raise ValueError(f"no states of {key}")
         in_tree = {key for bundle in folded.forest.nodes.values() for key in bundle}
         others = (folded.states.keys() | in_tree | folded.tails.keys()) - counted

@@ -21,6 +21,7 @@ from zarr.storage import MemoryStore, WrapperStore
 from montezarr import origins
 from montezarr._checks import check_choice
 from montezarr._json import parse_json
+from montezarr._secrets import is_clean
 from montezarr.dataset import ATTRIBUTE, own_flags
 from montezarr.dataset import LABELS as CODE_LABELS
 from montezarr.errors import MontezarrError, StoreError, StoreExistsError, StoreNotFoundError
@@ -213,7 +214,13 @@ class _Shown(WrapperStore[Store]):
         if self._is_root(key, byte_range):
             return self._root_as(prototype)
         chosen = default_buffer_prototype() if prototype is None else prototype
-        return self._there(key, await self._store.get(key, chosen, byte_range))
+        try:
+            data = await self._store.get(key, chosen, byte_range)
+        except Exception as error:
+            if is_clean(error):
+                raise
+            raise StoreError(f"path: {type(error).__name__}: {error}") from None
+        return self._there(key, data)
 
     def get_sync(self, key: str, *, prototype: Any = None, byte_range: Any = None) -> Any:
         if self._is_root(key, byte_range):

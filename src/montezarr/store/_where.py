@@ -47,7 +47,9 @@ def place_of(path: Any, storage_options: Mapping[str, Any] | None = None) -> Pla
         from montezarr.store.places._remote import RemotePlace
 
         if storage_options is not None:
-            raise value_error("storage_options", "None with a Zarr store", storage_options)
+            raise value_error(
+                "storage_options", "None with a Zarr store", _options(storage_options)
+            )
         if type(path) is LocalStore and not path.read_only:
             return LocalPlace(path.root.absolute())  # which promises more, and has its own lock
         return RemotePlace(path)
@@ -58,15 +60,42 @@ def place_of(path: Any, storage_options: Mapping[str, Any] | None = None) -> Pla
         raise value_error("path", "the path of a directory", path)
     if "::" in text:
         raise value_error("path", "one place, not a chain of them", path)
-    if text.startswith("file://"):
-        text = url2pathname(urlsplit(text).path)
+    text = _local(text)
     if "://" in text:
         from montezarr.store.places._remote import RemotePlace
 
         return RemotePlace.at(text, storage_options)
     if storage_options is not None:
-        raise value_error("storage_options", "None with a local path", storage_options)
+        raise value_error("storage_options", "None with a local path", _options(storage_options))
     return LocalPlace(Path(text).expanduser().absolute())
+
+
+def _options(found: Any) -> str:
+    """Return options as messages have them: what is in them may be secret."""
+    return f"a {type(found).__name__}"
+
+
+def _local(text: str) -> str:
+    """Return the path of a URL of a file, or what is none.
+
+    Raises
+    ------
+    ArgumentValueError
+        If it is on another machine, or has parts that are no path.
+    """
+    scheme, mark, rest = text.partition("://")
+    if not mark or scheme.casefold() not in ("file", "local"):
+        return text
+    if scheme.casefold() == "local":
+        return rest
+    parts = urlsplit(text)
+    if parts.netloc.casefold() not in ("", "localhost") or not parts.path:
+        hint = "Mount what is on another machine, or leave one slash away before a relative path."
+        raise value_error("path", "a file URL of this machine, file:///directory", text, hint)
+    if parts.query or parts.fragment:
+        hint = "Write ? as %3F and # as %23."
+        raise value_error("path", "a file URL without query and fragment", text, hint)
+    return url2pathname(parts.path)
 
 
 def read_root(place: Place) -> dict[str, Any] | None:

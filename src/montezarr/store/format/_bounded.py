@@ -41,10 +41,10 @@ def most_of(spec: Any) -> int:
     ValueError
         If that is more than the memory.
     """
-    plain = math.prod(spec.shape) * int(spec.dtype.to_native_dtype().itemsize)
+    plain = int(math.prod(spec.shape)) * int(spec.dtype.to_native_dtype().itemsize)
     if plain > memory_limit():
         raise ValueError(f"a chunk of {plain:,} bytes, more than the memory")
-    return plain + plain // 8 + SLACK
+    return int(plain + plain // 8 + SLACK)
 
 
 def largest_file(plain: int, count: int = 1) -> int:

@@ -10,6 +10,7 @@ from zarr.abc.store import Store
 from zarr.buffer import default_buffer_prototype
 from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore, WrapperStore
 
+from montezarr._secrets import cause_of, is_clean
 from montezarr.errors import StoreError
 from montezarr.store.places._directory import Directory
 
@@ -89,12 +90,17 @@ class RemoteStore:
         """
         try:
             return sync(self._when_open(coroutine))
-        except OSError:
-            raise
+        except OSError as error:
+            if is_clean(error):
+                raise
+            raise self._told(error) from None
         except Exception as error:
-            raise StoreError(
-                f"path: expected an answer of {self.name}, got {type(error).__name__}: {error}"
-            ) from error
+            raise self._told(error) from cause_of(error)
+
+    def _told(self, error: Exception) -> StoreError:
+        return StoreError(
+            f"path: expected an answer of {self.name}, got {type(error).__name__}: {error}"
+        )
 
     async def _when_open(self, coroutine: Coroutine[Any, Any, T]) -> T:
         try:
@@ -203,6 +209,15 @@ def name_of(store: Store) -> str:
     if isinstance(store, ObjectStore):
         return repr(store.store)
     return str(store)
+
+
+def options_of(store: Any) -> Any:
+    """Return what a store is signed in to with, as far as it tells."""
+    if isinstance(store, WrapperStore):
+        return options_of(store._store)
+    if isinstance(store, FsspecStore):
+        return getattr(getattr(store.fs, "sync_fs", store.fs), "storage_options", None)
+    return getattr(store.store, "config", None) if isinstance(store, ObjectStore) else None
 
 
 def _protocols(file_system: Any) -> tuple[str, ...]:
