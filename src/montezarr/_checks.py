@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from montezarr._secrets import redacted
 from montezarr.errors import ArgumentTypeError, ArgumentValueError
 
 MAX_INDEX = 2**63 - 1
@@ -25,7 +26,7 @@ def show(value: object, limit: int = 80) -> str:
         text = repr(value)
     except Exception:  # an integer of over 4300 digits, or a class with a faulty __repr__
         text = f"<{type(value).__name__}>"
-    text = " ".join(text.split())
+    text = redacted(" ".join(text.split()))  # before it is cut, which may hide what tells a secret
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from montezarr._secrets import redacted
+
 __all__ = [
     "ArgumentTypeError",
     "ArgumentValueError",
@@ -27,6 +29,10 @@ __all__ = [
 ]
 
 
+def _without_secrets(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(redacted(arg) if isinstance(arg, str) else arg for arg in args)
+
+
 class MontezarrError(Exception):
     """Base of every exception that montezarr raises on purpose.
 
@@ -39,6 +45,9 @@ class MontezarrError(Exception):
     ...     print(error)
     p: expected a finite number >= 0 and <= 1, got 2.0.
     """
+
+    def __init__(self, *args: Any):
+        super().__init__(*_without_secrets(args))
 
 
 class MontezarrWarning(UserWarning):
@@ -55,6 +64,9 @@ class MontezarrWarning(UserWarning):
     >>> print(str(caught[0].message).split(".")[0])
     x: 1,000 of 2,000 values are not finite, or masked
     """
+
+    def __init__(self, *args: Any):
+        super().__init__(*_without_secrets(args))
 
 
 class ArgumentTypeError(MontezarrError, TypeError):
@@ -353,10 +365,10 @@ class SamplerError(MontezarrError, RuntimeError):
 
     def __init__(self, message: str, path: int | None, context: dict[str, str], traceback: str):
         super().__init__(message)
-        self.message = message
+        self.message = redacted(message)
         self.path = path
-        self.context = dict(context)
-        self.traceback = traceback
+        self.context = {name: redacted(text) for name, text in context.items()}
+        self.traceback = redacted(traceback)
 
     def with_replay(self, line: str | None) -> SamplerError:
         """Return the error with another line to paste, or with none."""

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import dask
 
 from montezarr._checks import type_error, value_error
+from montezarr._secrets import cause_of, redacted
 from montezarr._spawn import dask_workers_without_main
 from montezarr.backends._base import RETRIES, Backend, Scheduler, refuse_timeout
 from montezarr.backends._client import active_client
@@ -301,13 +302,14 @@ def check_address(address: str) -> None:
     """
     from distributed.comm.addressing import get_address_host_port
 
+    expected = "the address of a scheduler, such as 'tcp://10.0.0.1:8786'"
+    if "@" in address:  # Dask would look for a host of that name, and say so everywhere
+        hint = "Dask knows no users and passwords: pass a Client with Security of TLS."
+        raise value_error("backend", expected, address, hint)
     try:
         get_address_host_port(address, strict=True)
     except ValueError as error:
-        raise value_error(
-            "backend", "the address of a scheduler, such as 'tcp://10.0.0.1:8786'", address,
-            f"{error}.",
-        ) from error  # fmt: skip
+        raise value_error("backend", expected, address, f"{error}.") from cause_of(error)
 
 
 def dashboard_link(client: Any) -> str:
@@ -315,7 +317,7 @@ def dashboard_link(client: Any) -> str:
 
     Of a cluster in this process Dask names the address to the outside, on which it may not listen.
     """
-    link = str(client.dashboard_link)
+    link = redacted(str(client.dashboard_link))
     scheduler = getattr(client.cluster, "scheduler", None)
     server = getattr(scheduler, "http_server", None)
     host = urlsplit(link).hostname or ""

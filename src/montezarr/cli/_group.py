@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from montezarr import __version__
+from montezarr._secrets import redacted
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 quiet_option = click.option("--quiet", is_flag=True, help="Show no progress.")
@@ -31,7 +32,7 @@ def say(text: str, found: Any, as_json: bool) -> None:
 
 def note(text: str) -> None:
     """Print something on standard error that is no result."""
-    click.echo(f"montezarr: {one_line(text)}", err=True)
+    click.echo(f"montezarr: {one_line(redacted(text))}", err=True)
 
 
 def one_line(text: str) -> str:

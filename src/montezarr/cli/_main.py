@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from montezarr._secrets import redacted
 from montezarr.backends import end_all
 from montezarr.cli._group import cli, note
 from montezarr.errors import MontezarrError, MontezarrWarning, SamplerError
@@ -66,7 +67,7 @@ class _Stop(Host):
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command line: errors of the input in one line with exit status 2."""
     words = sys.argv[1:] if arguments is None else list(arguments)
-    stop = _Stop(shlex.join(["montezarr", *words]))
+    stop = _Stop(redacted(shlex.join(["montezarr", *words])))
     before = {}
     if threading.current_thread() is threading.main_thread():
         before = {n: signal.signal(n, stop) for n in (signal.SIGINT, signal.SIGTERM)}

@@ -15,6 +15,7 @@ from zarr.buffer import default_buffer_prototype
 from zarr.storage import MemoryStore
 
 from montezarr.store._digest import digest
+from montezarr.store.format._bounded import bounded
 from montezarr.store.format._layout import StoredArray, as_json
 from montezarr.store.format._storage import Storage
 
@@ -123,7 +124,7 @@ def decode(array: StoredArray, chunk: int, storage: Storage, data: bytes) -> NDA
         If it is damaged.
     """
     key = array.key(0).removeprefix(f"{array.name}/")
-    document = as_json(array.metadata(chunk, chunk, storage))
+    document = as_json(bounded(array.metadata(chunk, chunk, storage)))
     objects = {"zarr.json": buffer_of(document), key: buffer_of(data)}
     source: Any = zarr.open_array(MemoryStore(objects), mode="r", zarr_format=3)
     return np.moveaxis(np.asarray(source[...]), array.axis, -1)

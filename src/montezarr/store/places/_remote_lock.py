@@ -11,6 +11,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
+from montezarr._json import parse_json
 from montezarr._owner import describe_owner, is_dead, is_here, this_owner
 from montezarr.errors import MontezarrWarning, StoreError, StoreLockedError
 from montezarr.store.places._place import LOCK
@@ -133,6 +134,6 @@ def _is_gone(found: bytes) -> bool:
 
 def _parse(found: bytes | None) -> Any:
     try:
-        return json.loads(found or b"")
-    except (ValueError, RecursionError):
+        return parse_json(found or b"")
+    except ValueError:
         return None
