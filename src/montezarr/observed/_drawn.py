@@ -74,8 +74,8 @@ class DrawnFeed(Feed):
     @property
     def block_bytes(self) -> int:
         """Bytes of the paths that are drawn at once."""
-        slab = self.task(Fold(())).slab
-        return slab * self._path_bytes + self.run.scratch_bytes
+        paths = self.task(Fold(())).at_once(self.n_paths)
+        return paths * self._path_bytes + self.run.scratch_bytes
 
     @property
     def _path_bytes(self) -> int:
