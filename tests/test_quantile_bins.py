@@ -11,6 +11,7 @@ import montezarr as mz
 from montezarr.errors import ArgumentValueError
 from montezarr.statistics import Source, _bins
 from montezarr.statistics._bins import Budget
+from montezarr.statistics._keys import keys_of
 from montezarr.statistics._ranks import ranks_of
 from montezarr.testing import StatisticTests
 from montezarr.testing._folds import assert_same_state
@@ -431,7 +432,7 @@ def test_quantiles_of_payoffs_most_of_which_are_nothing():
 def old_state(x, bits=8, with_offsets=False):
     """Return the arrays of a state as they were before bins refined themselves."""
     shift = 52 - bits
-    keys = _bins.keys_of(x, shift)
+    keys = keys_of(x, shift)
     is_zero = np.abs(x) < np.finfo(float).tiny
     negative, positive = x < 0, (x > 0) & ~is_zero
     spans = [
@@ -446,7 +447,7 @@ def old_state(x, bits=8, with_offsets=False):
     offsets = np.zeros_like(counts)
     cell = np.broadcast_to(np.arange(len(x))[:, None], x.shape)
     np.add.at(counts, (cell, place), 1)
-    inside = (_bins.keys_of(x) & ((1 << shift) - 1)) >> (shift - 20)
+    inside = (keys_of(x) & ((1 << shift) - 1)) >> (shift - 20)
     np.add.at(offsets, (cell, place), np.where(is_zero, 0, inside))
     return {
         "low": x.min(axis=1), "high": x.max(axis=1), "near": np.zeros(2),

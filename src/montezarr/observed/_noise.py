@@ -54,6 +54,8 @@ def warn_of_sums(obj: xr.DataArray | xr.Dataset) -> None:
     """Warn where a lazy expression adds variables of different runs on one seed and stream."""
     arrays = [obj] if isinstance(obj, xr.DataArray) else list(obj.data_vars.values())
     origins = origins_behind(lazy_data(obj))
+    if len(origins) < 2:
+        return
     models: dict[str, set[str]] = {}
     for origin in origins.values():
         models.setdefault(origin.noise, set()).add(origin.model)

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from montezarr.errors import ArgumentValueError
-from montezarr.statistics._bins import MAGNITUDE, Bins, Budget, empty
+from montezarr.statistics._bins import Bins, Budget, empty
 from montezarr.statistics._bins_plain import PLACE_BITS
 from montezarr.statistics._bins_read import check_octaves, checked_bins
+from montezarr.statistics._keys import MAGNITUDE
 
 FIELDS = {"low", "high", "near", "ranges", "counts", "offsets"}
 """Arrays of such a state."""
