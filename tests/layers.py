@@ -16,6 +16,7 @@ TABLE = {
             "_buffers",
             "_checks",
             "_html",
+            "_notices",
             "_optional",
             "_owner",
             "_spawn",
