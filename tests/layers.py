@@ -17,6 +17,7 @@ TABLE = {
             "_checks",
             "_html",
             "_json",
+            "_notices",
             "_optional",
             "_owner",
             "_regular",

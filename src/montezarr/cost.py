@@ -169,7 +169,7 @@ def measure(run: Run, place: Backend | None = None) -> float | None:
         else:
             with place.running():
                 try:
-                    known = place.submit(trial, item).result()
+                    known = place.result_of(place.submit(trial, item))
                 except (WorkerDied, WorkerTimeout):
                     return None  # the run itself will meet that, and say where
         if known is not None:

@@ -9,6 +9,7 @@ from montezarr._secrets import redacted
 __all__ = [
     "ArgumentTypeError",
     "ArgumentValueError",
+    "BackendError",
     "CommonNoiseWarning",
     "ConfigError",
     "HeavyTailWarning",
@@ -108,6 +109,26 @@ class MemoryBudgetError(ArgumentValueError):
     ... except mz.MemoryBudgetError as error:
     ...     print(str(error)[:31])
     T: expected a path that fits in
+    """
+
+
+class BackendError(MontezarrError, RuntimeError, OSError):
+    """A backend cannot go on: its cluster or Client is gone, or the system gives it no room.
+
+    What a store has committed stays: the same call goes on from it, on another backend too.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> ds = mz.simulate(mz.RandomWalk(), n_paths=5000, T=3, seed=1)
+    >>> with mz.backend("threads", n_jobs=1):
+    ...     pieces = mz.batches(ds, 500)
+    ...     first = next(pieces)
+    >>> try:
+    ...     rest = list(pieces)
+    ... except mz.BackendError as error:
+    ...     print(str(error).partition(",")[0])
+    backend: expected 'threads' to run until its tasks have ended
     """
 
 

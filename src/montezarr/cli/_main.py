@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from montezarr._notices import say_at_once
 from montezarr._secrets import redacted
 from montezarr.backends import end_all
 from montezarr.cli._group import cli, note
@@ -61,7 +62,7 @@ class _Stop(Host):
             os._exit(128 + number)
         self.status = 128 + number
         # Not click.echo: this may come in the middle of another message.
-        os.write(2, b"\nmontezarr: finishing what runs; once more, to leave at once\n")
+        say_at_once("\nmontezarr: finishing what runs; once more, to leave at once\n")
 
 
 def main(arguments: list[str] | None = None) -> Any:

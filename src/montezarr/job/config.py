@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from montezarr._checks import show
+from montezarr._checks import local_path, show
 from montezarr._regular import TooLargeError, read_regular
-from montezarr.errors import ConfigError
+from montezarr.errors import ArgumentValueError, ConfigError
 
 MAX_BYTES = 1 << 20
 """A larger configuration file is a mistake, or an attack."""
@@ -108,7 +108,10 @@ class Config:
                    if key == "store" and "://" in value else ""),
             )  # fmt: skip
         try:
-            return self.path.parent / Path(value).expanduser()
+            try:
+                return self.path.parent / local_path(key, value)
+            except ArgumentValueError as error:
+                raise self.error(section, key, str(error).partition(": ")[2]) from error
         except RuntimeError as error:  # no such user
             raise self.error(section, key, f"{show(value)}: {error}") from error
 

@@ -13,7 +13,7 @@ from urllib.request import url2pathname
 from zarr.abc.store import Store
 from zarr.storage import LocalStore
 
-from montezarr._checks import type_error, value_error
+from montezarr._checks import local_path, type_error, value_error
 from montezarr._json import parse_json
 from montezarr.errors import StoreError, StoreExistsError
 from montezarr.lazy import MAX_CHUNKS_HARD
@@ -67,7 +67,7 @@ def place_of(path: Any, storage_options: Mapping[str, Any] | None = None) -> Pla
         return RemotePlace.at(text, storage_options)
     if storage_options is not None:
         raise value_error("storage_options", "None with a local path", _options(storage_options))
-    return LocalPlace(Path(text).expanduser().absolute())
+    return LocalPlace(local_path("path", text).absolute())
 
 
 def _options(found: Any) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from montezarr._beside import written_beside
-from montezarr._checks import type_error, value_error
+from montezarr._checks import local_path, type_error, value_error
 from montezarr._regular import NotRegularError, TooLargeError, read_regular
 from montezarr.errors import ArgumentValueError
 from montezarr.folding import Fold, Folded, dump_states, parse_states, restore_states
@@ -26,7 +26,7 @@ WORDS = {
 
 def save(path: Path, header: Mapping[str, Any], folded: Folded) -> None:
     """Write states as arrays, and what they are as JSON, to one file."""
-    with written_beside(path.expanduser().absolute(), durable=True) as temporary:
+    with written_beside(path.absolute(), durable=True) as temporary:
         data = dump_states({"format": STATE_FORMAT, **header}, folded, with_tails=True)
         temporary.write_bytes(data)
 
@@ -50,7 +50,7 @@ def load(
     """
     if not isinstance(path, (str, os.PathLike)):
         raise type_error("resume_from", "the path of a file", path)
-    file = Path(path).expanduser()
+    file = local_path("resume_from", os.fsdecode(path))
     expected = "a file that Snapshot.save wrote"
     try:
         data = read_regular(file, min(fold.file_bytes(), memory_limit() // 2))

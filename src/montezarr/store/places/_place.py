@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import stat
@@ -12,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, final
 
+from montezarr._checks import local_path, too_long
 from montezarr._json import MOST_BYTES
 from montezarr._regular import (
     NotRegularError,
@@ -134,6 +136,15 @@ class Place(ABC):
     def clean(self) -> None:
         """Take away what a writer that was killed left half done; only under the lock."""
 
+    def check_key_fits(self, key: str) -> None:  # noqa: B027  elsewhere keys may be longer
+        """Raise if an object of that key would have a name that is too long.
+
+        Raises
+        ------
+        ArgumentValueError
+            Then.
+        """
+
     def __str__(self) -> str:
         return self.name
 
@@ -192,6 +203,11 @@ class LocalPlace(Place):
         if durable:
             self._sync_directories(target)
         _faults.reach("chunk.after_rename", number)
+
+    def check_key_fits(self, key: str) -> None:
+        """Raise if the file would have a path or a name that is too long for the system."""
+        for file in (self.path / key, self._staging.new_file()):
+            local_path("path", str(file))
 
     def size(self, key: str) -> int | None:
         """Return the bytes of a regular file."""
@@ -330,7 +346,13 @@ class LocalPlace(Place):
         file = self.path
         for part in check_key(key).split("/"):
             file = file / part
-            if file.is_symlink():
+            try:
+                is_link = file.is_symlink()
+            except OSError as error:
+                if error.errno != errno.ENAMETOOLONG:
+                    raise
+                raise too_long("path", file) from error
+            if is_link:
                 raise StoreError(f"path: expected no links in a store, got one: {file}.")
         return file
 

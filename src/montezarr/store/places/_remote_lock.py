@@ -6,12 +6,12 @@ import contextlib
 import json
 import secrets
 import time
-import warnings
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
 from montezarr._json import parse_json
+from montezarr._notices import warn
 from montezarr._owner import describe_owner, is_dead, is_here, this_owner
 from montezarr.errors import MontezarrWarning, StoreError, StoreLockedError
 from montezarr.store.places._place import LOCK
@@ -84,7 +84,7 @@ class RemoteLock:
             finally:
                 _held.discard(self._nonce)
             if not is_mine and kind is None:
-                warnings.warn(
+                warn(
                     f"The lock of {self._objects.name} was taken away while it was written. What"
                     " this process wrote is there; another one may have written the same.",
                     MontezarrWarning,

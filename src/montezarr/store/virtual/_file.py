@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from montezarr._beside import written_beside
-from montezarr._checks import check_choice, check_int, type_error, value_error
+from montezarr._checks import check_choice, check_int, local_path, type_error, value_error
 from montezarr._json import parse_json
 from montezarr._regular import NotRegularError, is_regular, read_start
 from montezarr.errors import ReplayError, StoreError, StoreExistsError, StoreNotFoundError
@@ -167,7 +167,7 @@ def file_at(path: Any) -> Path:
     text = os.fspath(path)
     if not isinstance(text, str) or not text or "\x00" in text:
         raise value_error("path", "the path of a file", path)
-    return Path(text).expanduser()
+    return local_path("path", text)
 
 
 def put_document(path: Path, data: bytes) -> None:
