@@ -81,6 +81,30 @@ def test_fourth_powers_need_lighter_tails_than_a_mean():
     assert sum("x_variance" in found for found in runs) >= 8
 
 
+SHORTFALLS = [mz.ExpectedShortfall(0.95), mz.ExpectedShortfall((0.99, 0.999), tail="lower")]
+
+
+@pytest.mark.parametrize("n", [100, 2000, 100_000])
+@pytest.mark.parametrize("law", ORDINARY)
+def test_shortfalls_of_ordinary_values_are_left_alone(law, n):
+    for seed, shortfall in itertools.product(range(4), SHORTFALLS):
+        assert not named(array(ORDINARY[law](np.random.default_rng(seed), n) * 1.0), shortfall)
+
+
+@pytest.mark.parametrize("n", [600, 10_000, 100_000])
+def test_a_shortfall_is_told_of_by_its_own_tail(n):
+    """A mean of Pareto's law with index 1 / 1.2 has no variance: only the upper tail is heavy."""
+    upper, lower = mz.ExpectedShortfall(0.99), mz.ExpectedShortfall(0.99, tail="lower")
+    found = []
+    for seed in range(20):
+        x = array(np.random.default_rng(seed).pareto(1.2, n))
+        found.append(named(x, upper))
+        assert not named(x, lower)
+        assert named(-x, lower) == found[-1]
+    assert sum("x_expected_shortfall" in names for names in found) >= 14
+    assert set().union(*found) == {"x_expected_shortfall"}
+
+
 def test_the_warning_says_what_and_why():
     values = array(np.random.default_rng(1).standard_cauchy(10_000))
     with pytest.warns(mz.HeavyTailWarning) as caught:

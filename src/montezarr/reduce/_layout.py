@@ -18,7 +18,13 @@ from montezarr.observed import TIME, Observed, PathIndices, Schema
 from montezarr.recipe import digest_of
 from montezarr.reduce._collected import Collected, full_name
 from montezarr.statistics import BUILT_IN, Estimate, Source, Statistic, label_coordinate
-from montezarr.statistics._tails import BY_CHANCE, Verdict, judge, largest_share
+from montezarr.statistics._tails import (
+    BY_CHANCE,
+    Verdict,
+    judge,
+    judge_exceedances,
+    largest_share,
+)
 
 Wanted = Sequence[Statistic] | Mapping[str, Sequence[Statistic]]
 """Statistics of every variable, or of some by name."""
@@ -208,11 +214,17 @@ class Layout:
         """Return what the tails make of the results that average powers, of each cell and group."""
         totals = self.fold.totals(folded)
         found: dict[str, list[Verdict]] = {}
-        for key, tails in folded.tails.items():
-            column = self.fold.columns[key[0]]
-            for statistic, state in zip(column.statistics, totals[key], strict=True):
-                for name, (q, *terms) in statistic.powers(state, column.source).items():
-                    verdict = judge(tails, q, *terms)
+        for key, states in totals.items():
+            column, tails = self.fold.columns[key[0]], folded.tails.get(key)
+            for statistic, state in zip(column.statistics, states, strict=True):
+                verdicts = {
+                    name: judge_exceedances(*largest)
+                    for name, largest in statistic.exceedances(state, column.source).items()
+                }
+                if tails is not None:
+                    for name, (q, *terms) in statistic.powers(state, column.source).items():
+                        verdicts[name] = judge(tails, q, *terms)
+                for name, verdict in verdicts.items():
                     found.setdefault(full_name(column.source, name), []).append(verdict)
         return {
             name: Verdict(*(np.concatenate(parts) for parts in zip(*verdicts, strict=True)))

@@ -365,6 +365,15 @@ class Statistic(ABC):
         """
         return {}
 
+    def exceedances(self, state: Any, source: Source) -> dict[str, tuple[Any, Any, Any, Any]]:
+        """Return the largest of the values whose mean a result is, where the state holds them.
+
+        That is so where a result averages the values beyond a quantile. By result: the largest
+        ones in increasing order (rows, kept), -inf where there are fewer; how many values are
+        beyond it (rows,), the quantile, and the sum of the squares of their distances from it.
+        """
+        return {}
+
     def again(self, state: Any, source: Source) -> Statistic | None:
         """Return what is to be folded in one more pass over the same paths, or None.
 

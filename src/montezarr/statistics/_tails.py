@@ -230,6 +230,13 @@ def judge(tails: Tails, q: int, n: Any, mean: Array, total: Any) -> Verdict:
     return Verdict(is_heavy, share, index)
 
 
+def judge_exceedances(largest: Array, n: Any, threshold: Array, total: Any) -> Verdict:
+    """Return what the largest exceedances make of their mean; see `Statistic.exceedances`."""
+    none = np.full(largest.shape, np.inf)
+    blocks = np.zeros((0, len(largest)))
+    return judge(Tails(n, none, largest, blocks), 1, n, threshold, total)
+
+
 def largest_share(tails: Tails, q: int, n: Any, mean: Array, total: Any) -> Array:
     """Return the part of the sum of |x - mean|**2q that its largest term makes up; see `judge`."""
     with np.errstate(all="ignore"):

@@ -21,7 +21,11 @@ from montezarr.statistics._octaves import restored
 from montezarr.statistics._ranks import interval_of, ranks_of
 from montezarr.statistics._spans import Spans, begins_of, bins_at, bounds, sorted_part, spans_of
 from montezarr.statistics._student import widening
+from montezarr.statistics._tails import KEPT
 from montezarr.statistics.quantile import RELATIVE_ERROR, bits_of
+
+BEYOND = 512
+"""Values, of half a sample or less, from which it is told whether a tail is heavy."""
 
 TAILS = ("upper", "lower")
 
@@ -181,6 +185,33 @@ class ExpectedShortfall(Statistic):
         """Return where values differ; see `Statistic.vary`."""
         varies = (state.n > 1) & (state.low < state.high)
         return {"expected_shortfall": varies, "value_at_risk": varies}
+
+    def exceedances(self, state: Bins, source: Source) -> dict[str, tuple[Any, Any, Any, Any]]:
+        """Return what tells of heavy tails; see `Statistic.exceedances`."""
+        levels = check_levels("level", self.level)
+        ranks = ranks_of(state.n, levels.array).middle
+        # A tail of few values says nothing of itself: then they are those beyond a lower quantile.
+        ranks = np.minimum(ranks, (state.n - np.minimum(BEYOND, state.n // 2))[:, None])
+        shape = *ranks.shape, KEPT
+        largest, (risk, total) = np.full(shape, -np.inf), np.zeros((2, *ranks.shape))
+        begins = begins_of(state, self.budget(len(state.n)))
+        # Zeros and ones have no tails, however few are ones.
+        may_be_shares = (state.low == 0) & (state.high == 1)
+        for cell in np.flatnonzero(state.n).tolist():
+            bins = self._ordered(state, cell, begins[cell], int(ranks[cell].min()))
+            for i, rank in enumerate(ranks[cell].tolist()):
+                place = int(np.searchsorted(bins.spans.running, rank)) + 1
+                mean, count = bins.mean[place:], bins.spans.counts[place:]
+                kept = np.repeat(mean[-KEPT:], count[-KEPT:])[-KEPT:]
+                largest[cell, i, KEPT - kept.size :] = kept
+                risk[cell, i] = bins.spans.at(np.array([rank]))[0][0]
+                with np.errstate(over="ignore", invalid="ignore"):
+                    total[cell, i] = (count * (mean - risk[cell, i]) ** 2).sum()
+                if may_be_shares[cell] and (mean[mean > risk[cell, i]] == mean[-1:]).all():
+                    total[cell, i] = np.nan
+        n = (state.n[:, None] - ranks).ravel()
+        terms = largest.reshape(-1, KEPT), n, risk.ravel(), total.ravel()
+        return {"expected_shortfall": terms}
 
     def sequences(self, state: Bins, source: Source) -> dict[str, tuple[Any, Any]]:
         """Return the exact one of values at risk; of shortfalls nothing before 100 tail values."""
