@@ -28,7 +28,6 @@ from montezarr.statistics import BUILT_IN
 from montezarr.statistics._base import INTERVAL
 
 PAGE = Path(__file__).parents[1] / "docs/explanation/calibration.md"
-MARKS = "<!-- calibration: begin -->", "<!-- calibration: end -->"
 LEVEL, LEAST = 0.95, 0.93
 TIMES = 4
 """Independent values of a path, of the statistics that go along time."""
@@ -213,12 +212,14 @@ BESIDE = "the interval beside it is what is promised, and holds"
 """Of a standard error: ± 1.96 of it are no interval where another one is given."""
 
 RARE_LARGE = "heavy tail: the largest values are missing in most samples"
+SKEWED = "skewed: products of a hundred values are far from normal"
+HIGHER_MOMENTS = "higher moments take many values, most of heavy tails"
 REASONS: dict[tuple[str, str, str, str], str] = {
     ("*", "*", "*", "1"): "one value says nothing of a spread",
     ("*", "*", "*", "2"): "two values say little of a spread",
     ("*", "*", "Bernoulli*", "100"): "a tenth of a hit is expected",
     ("autocorrelation", "*", "Bernoulli*", "*"): "rare: pairs of hits are rarer still",
-    ("cov*, with another", "*", "Bernoulli*", "*"): "rare: pairs of hits are rarer still",
+    ("co[vr]*, with another", "*", "Bernoulli*", "*"): "rare: pairs of hits are rarer still",
     ("value_at_risk", "*", "Poisson*", "*"): "integers: take the interval of the quantile",
     ("quantile 0.01", "*", "*", "100"): "no value is below it in 37 of 100 samples",
     ("quantile 0.5", "sequence", "ties", "*"): "at the end of an atom: all of [1, 2] are medians",
@@ -230,11 +231,16 @@ REASONS: dict[tuple[str, str, str, str], str] = {
     ("std", "*", "t3", "*"): "infinite fourth moment: no standard error exists",
     ("covariance, with itself", "*", "t3", "*"): "infinite fourth moment: no standard error exists",
     ("covariance, with another", "*", "t3", "*"): "heavy tails: products of values are heavier",
-    ("correlation, with another", "*", "*", "*"): "heavy tails: products of values are heavier",
+    ("correlation, with another", "*", "exponential", "100"): SKEWED,
+    ("correlation, with another", "*", "lognormal", "100"): SKEWED,
     ("skewness", "*", "t3", "*"): "infinite third moment: it does not exist",
     ("kurtosis", "*", "t3", "*"): "infinite fourth moment: it does not exist",
-    ("skewness", "*", "*", "*"): "higher moments take many values, most of heavy tails",
-    ("kurtosis", "*", "*", "*"): "higher moments take many values, most of heavy tails",
+    ("skewness", "*", "*", "100"): HIGHER_MOMENTS,
+    ("kurtosis", "*", "*", "100"): HIGHER_MOMENTS,
+    ("skewness", "*", "exponential", "4096"): HIGHER_MOMENTS,
+    ("kurtosis", "*", "exponential", "4096"): HIGHER_MOMENTS,
+    ("skewness", "*", "lognormal", "*"): HIGHER_MOMENTS,
+    ("kurtosis", "*", "lognormal", "*"): HIGHER_MOMENTS,
     ("variance", "*", "lognormal", "*"): RARE_LARGE,
     ("std", "*", "lognormal", "*"): RARE_LARGE,
     ("covariance*", "*", "lognormal", "*"): RARE_LARGE,
@@ -464,13 +470,12 @@ def report(sizes: dict[int, int], runs: dict[str, int], only: Any, laws: Any) ->
     return "\n\n".join(parts)
 
 
-def write_page(text: str) -> None:
-    """Put the tables into the page of the docs."""
+def write_page(text: str, name: str = "calibration") -> None:
+    """Put tables into the page of the docs, between the marks of this name."""
     page = PAGE.read_text(encoding="utf-8")
-    pattern = re.compile(f"{MARKS[0]}.*{MARKS[1]}", re.DOTALL)
-    PAGE.write_text(
-        pattern.sub(lambda _: f"{MARKS[0]}\n\n{text}\n\n{MARKS[1]}", page), encoding="utf-8"
-    )
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    pattern = re.compile(f"{begin}.*{end}", re.DOTALL)
+    PAGE.write_text(pattern.sub(lambda _: f"{begin}\n\n{text}\n\n{end}", page), encoding="utf-8")
 
 
 def main() -> None:

@@ -5,10 +5,12 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from browser import browser, free_port, missing, wait_for
+from patience import PATIENCE
 
 pytestmark = [
     pytest.mark.slow,
@@ -57,30 +59,55 @@ def shot(page, file, name):
     return file.read_bytes()
 
 
+def numbers(page):
+    """Return the texts on the page, and how many paths they say are drawn."""
+    text = "\n".join(page.locator(".montezarr").all_inner_texts())
+    found = re.search(r"([\d,]+) of 100,000,000 paths", text)
+    return text, int(found[1].replace(",", "")) if found else 0
+
+
+def later(page, drawn):
+    """Wait until more paths are drawn: on a busy machine no number of seconds is enough."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        text, now = numbers(page)
+        if now > drawn and re.search(r"(s|min \d+ s) left", text):
+            return text, now
+        page.wait_for_timeout(500)
+    raise AssertionError(f"no number moved in {PATIENCE} s: {numbers(page)[0]}")
+
+
+def changes(page, file, name):
+    """Wait until a picture of the page differs from the first one."""
+    first = shot(page, file.with_stem(file.stem + "-first"), "first-" + name)
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        page.wait_for_timeout(5_000)
+        if shot(page, file, name) != first:
+            return True
+    return False
+
+
 def test_numbers_move_on_the_page_and_on_the_status_page(dashboard, tmp_path):
     with browser(1280, 620) as page:
         page.goto(dashboard + "montezarr")
-        page.get_by_text("payoff_mean").first.wait_for(timeout=60_000)
-        page.wait_for_timeout(5_000)
-        texts, pictures = [], []
+        page.get_by_text("payoff_mean").first.wait_for(timeout=1000 * PATIENCE)
+        texts, done, pictures = [], [0], []
         for name in ("first.png", "dashboard.png"):
-            texts.append("\n".join(page.locator(".montezarr").all_inner_texts()))
+            text, drawn = later(page, done[-1])
+            texts.append(text)
+            done.append(drawn)
             pictures.append(shot(page, tmp_path / name, name))
-            page.wait_for_timeout(5_000)
         assert pictures[0] != pictures[1]
         for text in texts:
             for part in ("reduce GeometricBrownianMotion", "running", "0 failed", "payoff_mean"):
                 assert part in text
-        found = [re.search(r"([\d,]+) of 100,000,000 paths", text)[1] for text in texts]
-        done = [int(number.replace(",", "")) for number in found]
-        assert 0 < done[0] < done[1]
+        assert 0 < done[1] < done[2]
         assert re.search(r"[\d,]+ paths/s", texts[1])
         assert re.search(r"\d+ (s|min \d+ s) left", texts[1])
         assert not [word for word in ("undefined", "NaN", "null") if word in texts[1]]
 
         page.get_by_text("Status", exact=True).click()
-        page.locator(".bk-Figure").first.wait_for(timeout=60_000)
+        page.locator(".bk-Figure").first.wait_for(timeout=1000 * PATIENCE)
         page.wait_for_timeout(5_000)
-        first = shot(page, tmp_path / "status-first.png", "status-first.png")
-        page.wait_for_timeout(5_000)
-        assert shot(page, tmp_path / "status.png", "status.png") != first
+        assert changes(page, tmp_path / "status.png", "status.png")

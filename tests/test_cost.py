@@ -8,6 +8,7 @@ import pytest
 
 import montezarr as mz
 from montezarr import choice, cost
+from montezarr.observed import feed_of
 from montezarr.replay import run_of
 
 
@@ -138,3 +139,47 @@ def test_decisions_follow_from_the_cost():
                 function(10, 2, **bad)
         with pytest.raises((TypeError, ValueError), match="n_paths"):
             function(0, 2, seconds_per_path=1)
+
+
+def sizes_of_trial(monkeypatch, clock, process, n_paths, per_call):
+    """Return how many paths a measurement draws at once, each time, and what it finds."""
+    sizes = []
+
+    def drawn(sampling, start, stop, x0=None):
+        sizes.append(stop - start)
+        clock.now += per_call + (stop - start) * 1e-8
+
+    monkeypatch.setattr("montezarr.sampling.task.sample_range", drawn)
+    return sizes, cost.measure(run(process, n_paths, x0=1))
+
+
+def test_where_calls_cost_more_than_paths_more_are_drawn_at_once(monkeypatch, clock):
+    sizes, seconds = sizes_of_trial(monkeypatch, clock, mz.RandomWalk(), 10**6, 6e-5)
+    assert sizes == [1024, 1024, 7168]
+    assert seconds < 2.5e-8  # not 8e-8, which blocks of their own would take
+
+
+def test_long_paths_are_measured_on_few_blocks(monkeypatch, clock):
+    assert sizes_of_trial(monkeypatch, clock, mz.RandomWalk(), 10**6, 1e-3)[0] == [1024] * 3
+
+
+def test_batch_samplers_are_measured_on_two_blocks(monkeypatch, clock):
+    assert sizes_of_trial(monkeypatch, clock, samplers.Batch(), 10**6, 6e-5)[0] == [1024] * 3
+
+
+@pytest.mark.parametrize(("per_path", "tasks"), [(1e-9, 1), (1e-7, 1), (1e-6, 15)])
+def test_what_lasts_no_longer_than_a_task_should_is_one_task(monkeypatch, per_path, tasks):
+    monkeypatch.setattr(cost, "measure", lambda run, place=None: per_path)
+    ds = mz.simulate(mz.RandomWalk(), 30 * 1024, 10, 1, seed=1)
+    with mz.backend("threads", n_jobs=2):
+        feed = feed_of(ds)
+        assert len(list(feed.items(0, 30 * 1024, feed.size()))) == tasks
+
+
+def test_what_the_first_paths_took_saves_a_measurement(monkeypatch):
+    monkeypatch.setattr(cost, "time", SimpleNamespace(perf_counter=Clock()))
+    monkeypatch.setattr(cost, "_at_most", {})
+    monkeypatch.setattr(cost, "measure", None)  # never asked
+    last = mz.simulate(mz.RandomWalk(), 10_000, 10, 1, seed=1).x.isel(time=-1)
+    feed = feed_of(last.to_dataset())
+    assert [item[:2] for item in feed.items(0, 10_000, feed.size())] == [(0, 10_000)]

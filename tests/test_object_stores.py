@@ -19,6 +19,7 @@ from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore, Wrap
 
 import montezarr as mz
 from montezarr._owner import this_owner
+from montezarr._secrets import redacted
 from montezarr.store import _task
 from montezarr.store._where import place_of
 from montezarr.store.format._journal import JOURNAL
@@ -293,8 +294,11 @@ def test_no_secret_is_told_or_written(kind, bucket):
 
 
 def test_urls_are_shown_without_users_and_tokens():
-    shown = _remote._without_secrets("https://me:secret@host:81/a/b/?token=secret#secret")
-    assert shown == "https://host:81/a/b"
+    place = place_of("memory://me:secret@host/a/b/?token=secret#secret")
+    assert "secret" not in str(place)
+    assert redacted("https://me:secret@host:81/a/b/?token=secret#secret") == (
+        "https://***@host:81/a/b/?***"
+    )
 
 
 def test_arguments_are_checked(monkeypatch):

@@ -11,6 +11,7 @@ import montezarr as mz
 from montezarr.errors import ArgumentValueError
 from montezarr.statistics import Source, _bins
 from montezarr.statistics._bins import Budget
+from montezarr.statistics._keys import keys_of
 from montezarr.statistics._ranks import ranks_of
 from montezarr.testing import StatisticTests
 from montezarr.testing._folds import assert_same_state
@@ -47,7 +48,7 @@ def keep_little(patch):
     patch.setattr(_bins, "LEAST_FIRST", 16)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def little():
     with pytest.MonkeyPatch.context() as patch:
         keep_little(patch)
@@ -302,6 +303,7 @@ KINDS = {
     "few": lambda rng, n: rng.integers(0, 12, n) / 3,
     "sizes": lambda rng, n: rng.choice([-1.0, 1.0], n) * 10.0 ** rng.uniform(-300, 300, n),
     "mixture": lambda rng, n: np.where(rng.random(n) < 0.5, 0.0, rng.normal(1e6, 1, n)),
+    "payoff": lambda rng, n: np.maximum(100 * np.exp(0.2 * rng.standard_normal(n)) - 110, 0),
 }
 
 
@@ -383,7 +385,7 @@ def test_a_state_that_was_kept_aside_stays_as_it_was_where_others_take_its_room(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["normal", "price", "lognormal", "sizes", "few"])
+@pytest.mark.parametrize("kind", ["normal", "price", "lognormal", "sizes", "few", "payoff"])
 def test_values_are_counted_alike_at_once_and_from_a_few_on(kind, monkeypatch):
     rng = np.random.default_rng(13)
     for cells, n in ((1, 200_000), (20, 5000)):
@@ -399,13 +401,38 @@ def test_values_are_counted_alike_at_once_and_from_a_few_on(kind, monkeypatch):
             assert_same_state(_bins.count(x, budget), once)
 
 
+@pytest.mark.parametrize("cells", [1, 20])
+def test_the_first_values_are_ties_and_all_others_differ(cells, monkeypatch):
+    rng = np.random.default_rng(17)
+    monkeypatch.setattr(_bins, "MOST_VALUES", 1000)
+    x = KINDS["sizes"](rng, 20_000 + cells * 3000).reshape(cells, -1)
+    x[:, : _bins.FIRST // cells] = 0.0
+    budget = Budget.of(cells, 8, cells > 1)
+    once = _bins.count(x, budget)
+    with monkeypatch.context() as patch:
+        patch.setattr(_bins, "compiled", lambda: None)
+        assert_same_state(_bins.count(x, budget), once)
+
+
+def test_quantiles_of_payoffs_most_of_which_are_nothing():
+    rng = np.random.default_rng(19)
+    x = np.maximum(100 * np.exp(0.2 * rng.standard_normal(2_200_000)) - 118, 0)
+    parts = [_bins.count(part[None], Budget.of(1, 8, False)) for part in np.split(x, 4)]
+    state = parts[0]
+    for part in parts[1:]:
+        state = _bins.merge(state, part, Budget.of(1, 8, False), in_place=True)
+    assert state.counts.sum() == x.size
+    found = mz.reduce(paths(x), [mz.Quantile((0.5, 0.95, 0.999))])
+    assert np.allclose(found.x_quantile, order_statistics(x, [0.5, 0.95, 0.999]), atol=5e-4)
+
+
 # What earlier versions kept.
 
 
 def old_state(x, bits=8, with_offsets=False):
     """Return the arrays of a state as they were before bins refined themselves."""
     shift = 52 - bits
-    keys = _bins.keys_of(x, shift)
+    keys = keys_of(x, shift)
     is_zero = np.abs(x) < np.finfo(float).tiny
     negative, positive = x < 0, (x > 0) & ~is_zero
     spans = [
@@ -420,7 +447,7 @@ def old_state(x, bits=8, with_offsets=False):
     offsets = np.zeros_like(counts)
     cell = np.broadcast_to(np.arange(len(x))[:, None], x.shape)
     np.add.at(counts, (cell, place), 1)
-    inside = (_bins.keys_of(x) & ((1 << shift) - 1)) >> (shift - 20)
+    inside = (keys_of(x) & ((1 << shift) - 1)) >> (shift - 20)
     np.add.at(offsets, (cell, place), np.where(is_zero, 0, inside))
     return {
         "low": x.min(axis=1), "high": x.max(axis=1), "near": np.zeros(2),

@@ -662,7 +662,7 @@ def test_fewer_paths_than_a_block_may_have_an_x0_each():
         (Path([0.0, 1.0], [1.0]), r"returned times \(2,\) for states \(1,\)"),
         (Path("later", [1.0]), "could not convert string"),
     ],
-    ids=lambda value: repr(value)[:24],
+    ids=lambda value: repr(value)[:16],
 )
 def test_a_first_path_that_is_none_names_path_0(returned, message):
     error = failure_of(mz.simulate, lambda rng: returned, 3, seed=1)

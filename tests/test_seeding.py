@@ -1,6 +1,7 @@
 """Seeds: what is accepted, what is refused, and that no two streams are one."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -89,7 +90,7 @@ def test_trailing_zero_changes_the_children():
         np.random.SeedSequence(),
         np.random.SeedSequence([]),
     ],
-    ids=repr,
+    ids=lambda seed: re.sub(r"\s|\d{30,}", "", repr(seed)),  # the same in every process
 )
 def test_seed_sequence_is_kept_whole(given_sequence):
     root = as_root_seed(given_sequence)
@@ -201,7 +202,7 @@ def test_a_generator_is_refused_with_the_reason(seed):
         [1, None],
         [[1, 2], 3],
     ],
-    ids=repr,
+    ids=lambda seed: repr(seed).split(" at 0x")[0],
 )
 def test_other_types_are_refused(seed):
     with pytest.raises(ArgumentTypeError, match="seed: expected a non-negative integer"):

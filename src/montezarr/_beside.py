@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from montezarr._checks import local_path
 from montezarr._owner import owned_name, remove_orphans
 
 
@@ -33,10 +34,19 @@ def written_beside(file: Path, *, durable: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def unfinished(file: Path) -> Iterator[Path]:
-    """Give a name beside a file; whatever has that name at the end is removed."""
-    prefix = f".{file.name[:80]}."  # a name has an end, too
+    """Give a name beside a file; whatever has that name at the end is removed.
+
+    Raises
+    ------
+    ArgumentValueError
+        If that name is too long for the system.
+    """
+    # A name may have so many bytes, not letters; those of others are two to four.
+    begin = os.fsencode(file.name)[:80].decode(errors="ignore")
+    prefix = f".{begin}."
     remove_orphans(file.parent, prefix)
     temporary = file.with_name(f"{owned_name(prefix)}.partial")
+    local_path("path", str(temporary))
     try:
         yield temporary
     finally:

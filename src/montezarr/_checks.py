@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import math
+import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from montezarr._secrets import redacted
 from montezarr.errors import ArgumentTypeError, ArgumentValueError
 
 MAX_INDEX = 2**63 - 1
@@ -25,7 +29,7 @@ def show(value: object, limit: int = 80) -> str:
         text = repr(value)
     except Exception:  # an integer of over 4300 digits, or a class with a faulty __repr__
         text = f"<{type(value).__name__}>"
-    text = " ".join(text.split())
+    text = redacted(" ".join(text.split()))  # before it is cut, which may hide what tells a secret
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
@@ -40,6 +44,37 @@ def value_error(name: str, expected: str, value: object, hint: str = "") -> Argu
     return ArgumentValueError(
         f"{name}: expected {expected}, got {show(value)}.{' ' + hint if hint else ''}"
     )
+
+
+def local_path(name: str, text: str) -> Path:
+    """Return the path that a text names, with ``~`` as a home; nothing need be there.
+
+    Raises
+    ------
+    ArgumentValueError
+        If the system can have no such path: too long, of nobody's home, not its characters.
+    """
+    try:
+        path = Path(text).expanduser()
+        os.lstat(path)
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise too_long(name, path) from error
+    except (RuntimeError, ValueError) as error:  # no such home; surrogates, or a NUL
+        raise value_error(
+            name, "a path that the system can have", text, f"{str(error).rstrip('.')}."
+        ) from error
+    return path
+
+
+def too_long(name: str, path: Path) -> ArgumentValueError:
+    """Return the error for a path that is too long for the system, or has a name that is."""
+    longest = max((len(os.fsencode(part)) for part in path.parts), default=0)
+    return value_error(
+        name, "a path that is not too long for the system", str(path),
+        f"It has {len(os.fsencode(path)):,} bytes, and its longest name {longest:,}: most systems"
+        " take 4,095 and 255.",
+    )  # fmt: skip
 
 
 def did_you_mean(name: str, known: Iterable[str], *, quoted: bool = True) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -73,7 +74,7 @@ class Card:
         lines += textwrap.wrap(plain(self.note), WIDTH, initial_indent="  ", subsequent_indent="  ")
         if len(lines) > LINES:
             lines = [*lines[: LINES - 1], f"  and {len(lines) - LINES + 1:,} more lines"]
-        return "\n".join(lines)
+        return for_terminal("\n".join(lines))
 
     def html(self) -> str:
         """Return a part of a page that needs nothing from outside, all of it escaped."""
@@ -122,6 +123,41 @@ def plain(text: str) -> str:
     """
     clean = "".join(c if c.isprintable() else " " for c in text)
     return clean if len(clean) <= LONGEST else clean[: LONGEST - 3] + "..."
+
+
+_ASCII = {
+    "×": "x", "−": "-", "–": "-", "…": "...", "±": "+/-", "≈": "~", "·": "*", "√": "sqrt ",
+    "⟨": "<", "⟩": ">", "µ": "u",
+    "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "epsilon", "ζ": "zeta",
+    "η": "eta", "θ": "theta", "ι": "iota", "κ": "kappa", "λ": "lambda", "μ": "mu", "ν": "nu",
+    "ξ": "xi", "ρ": "rho", "σ": "sigma", "τ": "tau", "φ": "phi", "χ": "chi", "ψ": "psi",
+    "ω": "omega",
+}  # fmt: skip
+"""How symbols are written where a terminal has no others than ASCII."""
+
+
+def for_terminal(text: str) -> str:
+    """Return text that standard output can show: as it is, or else in letters that it has.
+
+    Examples
+    --------
+    >>> as_ascii("dX₁ = σ √V dW, 3 × 4")
+    'dX_1 = sigma sqrt V dW, 3 x 4'
+    """
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    try:
+        text.encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        return as_ascii(text)
+    return text
+
+
+def as_ascii(text: str) -> str:
+    """Return text in ASCII: symbols by their names, indices behind _ and ^, the rest as escapes."""
+    text = re.sub("[₀-₉₊₋ₖᵢⱼₙₜ]+", lambda m: f"_{m[0].translate(_SUBSCRIPTS)}", text)
+    text = re.sub("[⁰¹²³⁴-⁹⁺⁻ⁿᵏ]+", lambda m: f"^{m[0].translate(_SUPERSCRIPTS)}", text)
+    text = "".join(_ASCII.get(letter, letter) for letter in text)
+    return text.encode("ascii", "backslashreplace").decode()
 
 
 def _escaped(text: str) -> str:

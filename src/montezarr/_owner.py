@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import secrets
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+
+from montezarr._json import parse_json
 
 
 def this_owner() -> dict[str, Any]:
@@ -46,16 +47,16 @@ def is_dead(owner: Any) -> bool:
         return False
     try:
         return owner["boot"] != _boot() or bool(_start(int(owner["pid"])) != owner["start"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return False
 
 
 def describe_owner(text: bytes | str | None) -> str:
     """Return a record as words."""
     try:
-        owner = json.loads(text or "")
+        owner = parse_json(text or "")
         return f"process {int(owner['pid'])} on {str(owner['host'])[:80]!r}"
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         return "an unknown process"
 
 

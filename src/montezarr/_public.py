@@ -15,6 +15,7 @@ from montezarr.engine import MonteCarloEngine
 from montezarr.errors import (
     ArgumentTypeError,
     ArgumentValueError,
+    BackendError,
     CommonNoiseWarning,
     ConfigError,
     HeavyTailWarning,
@@ -101,6 +102,7 @@ __all__ = [
     "ArgumentValueError",
     "Autocorrelation",
     "Backend",
+    "BackendError",
     "BrownianMotion",
     "CommonNoiseWarning",
     "ConfigError",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,7 +48,7 @@ class _Process(SpawnProcess):
         """Start the interpreter."""
         _mode.starts_worker = True
         try:
-            with _starting, _environment(worker_environment()):
+            with _starting, _environment(worker_environment()), full_streams_aside():
                 super().start()
         finally:
             _mode.starts_worker = False
@@ -102,6 +103,31 @@ def describe_exit(code: int) -> str:
     if code == -11:
         return "segmentation fault"
     return f"killed by signal {-code}" if code < 0 else f"exit status {code}"
+
+
+@contextmanager
+def full_streams_aside() -> Iterator[None]:
+    """Have no standard streams that cannot be flushed: `multiprocessing` would start no process.
+
+    It flushes them first, and takes one that is None or closed, but not one whose disk is full.
+    """
+    full = {}
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError:
+            full[name] = stream
+            setattr(sys, name, None)
+        except (AttributeError, ValueError):
+            continue
+    try:
+        yield
+    finally:
+        for name, stream in full.items():
+            if getattr(sys, name) is None:
+                setattr(sys, name, stream)
 
 
 @contextmanager

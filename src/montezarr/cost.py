@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -12,8 +13,8 @@ from montezarr._checks import check_int, check_real
 from montezarr.backends import Backend, check_jobs
 from montezarr.errors import WorkerDied, WorkerTimeout
 from montezarr.lazy import Run
-from montezarr.sampling import VECTORISED
-from montezarr.sampling.task import trial
+from montezarr.sampling import VECTORISED, Rows, sample_range
+from montezarr.sampling.task import LONGER, trial
 from montezarr.seeding import BLOCK
 
 START_UP = 0.25
@@ -160,7 +161,7 @@ def measure(run: Run, place: Backend | None = None) -> float | None:
     if known is None:
         step = BLOCK if run.sampling.kind in VECTORISED else 1
         step = min(step, run.n_paths)
-        limit = min(run.n_paths, max(TRIAL_PATHS, 2 * step))
+        limit = min(run.n_paths, max(TRIAL_PATHS, LONGER * step))
         sampling = replace(run.sampling, on_error="raise", on_nonfinite="keep")
         item = sampling, step, limit, initial_states(run, 0, limit)
         if place is None or not place.in_processes:
@@ -168,17 +169,40 @@ def measure(run: Run, place: Backend | None = None) -> float | None:
         else:
             with place.running():
                 try:
-                    known = place.submit(trial, item).result()
+                    known = place.result_of(place.submit(trial, item))
                 except (WorkerDied, WorkerTimeout):
                     return None  # the run itself will meet that, and say where
         if known is not None:
-            _measured[run.fingerprint] = known
-            while len(_measured) > REMEMBERED:
-                _measured.pop(next(iter(_measured)))
+            _keep(_measured, run.fingerprint, known)
     return known
 
 
+def first_paths(run: Run, n: int) -> Rows:
+    """Return the rows of the first paths, and note how long they took; see `is_short`."""
+    x0 = initial_states(run, 0, n)
+    began = time.perf_counter()
+    rows = sample_range(run.sampling, 0, n, x0)
+    _keep(_at_most, run.fingerprint, (time.perf_counter() - began) / n)
+    return rows
+
+
+def is_short(run: Run, seconds: float) -> bool:
+    """Return whether drawing all paths is known to take no longer, without a measurement.
+
+    What the first ones took, on their first call, is no less than what others take.
+    """
+    known = _at_most.get(run.fingerprint)
+    return known is not None and known * run.n_paths <= seconds
+
+
+def _keep(known: dict[str, float], key: str, seconds: float) -> None:
+    known[key] = seconds
+    while len(known) > REMEMBERED:
+        known.pop(next(iter(known)))
+
+
 _measured: dict[str, float] = {}
+_at_most: dict[str, float] = {}
 
 
 def initial_states(run: Run, start: int, stop: int) -> Any:

@@ -221,7 +221,7 @@ def make_run(
     on_error = check_choice("on_error", on_error, ("raise", "mask", "retry"))
     choice = check_choice("on_nonfinite", on_nonfinite, ("raise", "keep", "mask", "retry"))
     again = check_int("retries", retries, maximum=1000)
-    lazy.check_steps(T)
+    lazy.check_steps(T, at_once=BLOCK if kind == "sample_paths" else 1)
     x0 = plain_scalars(x0)
     digest, own_x0, is_lazy = per_path(process, x0, count)
     # Built-in processes need no trial, so that a lazy x0 is left alone here.
@@ -270,6 +270,7 @@ def make_run(
             work_bytes=(sampling.grid.T + 1) * state_bytes,
             is_loop=kind not in VECTORISED,
             local_workers=workers if backend is None or backend.is_local else 1,
+            least_paths=BLOCK if kind == "sample_paths" else 1,
         )
     )
     return lazy.Run(sampling, count, chunk, recipe, own_x0)

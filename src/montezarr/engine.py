@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Sequence
 from typing import Any, final
 
@@ -11,6 +10,7 @@ import xarray as xr
 
 from montezarr import cost, lazy
 from montezarr._checks import check_bool, check_int, value_error
+from montezarr._notices import warn
 from montezarr.backends import Backend, backend, check_jobs, in_force
 from montezarr.backends.synchronous import Synchronous
 from montezarr.choice import check_fits, choose
@@ -193,7 +193,7 @@ class MonteCarloEngine:
             return False
         if scalar.accepts(method, "rng") or scalar.accepts(method, "seed"):
             return False
-        warnings.warn(
+        warn(
             f"{type(self.process).__name__}.sample_path takes neither rng nor seed, so it is taken"
             " to draw from the global np.random state, which is seeded for each path. Give it a"
             " parameter rng, and it runs faster, and on threads.",
@@ -210,7 +210,7 @@ def _place(run: Run, parallel: bool, name: Any, n_jobs: int, timeout: float | No
         check_jobs(n_jobs)  # a mistake is one also where it would do no harm
         backend(name)
         if n_jobs != -1 or not isinstance(name, str) or name != "auto":
-            warnings.warn(
+            warn(
                 "backend and n_jobs have no effect without parallel=True.",
                 MontezarrWarning,
                 stacklevel=3,

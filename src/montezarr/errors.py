@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from montezarr._secrets import redacted
+
 __all__ = [
     "ArgumentTypeError",
     "ArgumentValueError",
+    "BackendError",
     "CommonNoiseWarning",
     "ConfigError",
     "HeavyTailWarning",
@@ -27,6 +30,10 @@ __all__ = [
 ]
 
 
+def _without_secrets(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(redacted(arg) if isinstance(arg, str) else arg for arg in args)
+
+
 class MontezarrError(Exception):
     """Base of every exception that montezarr raises on purpose.
 
@@ -39,6 +46,9 @@ class MontezarrError(Exception):
     ...     print(error)
     p: expected a finite number >= 0 and <= 1, got 2.0.
     """
+
+    def __init__(self, *args: Any):
+        super().__init__(*_without_secrets(args))
 
 
 class MontezarrWarning(UserWarning):
@@ -55,6 +65,9 @@ class MontezarrWarning(UserWarning):
     >>> print(str(caught[0].message).split(".")[0])
     x: 1,000 of 2,000 values are not finite, or masked
     """
+
+    def __init__(self, *args: Any):
+        super().__init__(*_without_secrets(args))
 
 
 class ArgumentTypeError(MontezarrError, TypeError):
@@ -96,6 +109,26 @@ class MemoryBudgetError(ArgumentValueError):
     ... except mz.MemoryBudgetError as error:
     ...     print(str(error)[:31])
     T: expected a path that fits in
+    """
+
+
+class BackendError(MontezarrError, RuntimeError, OSError):
+    """A backend cannot go on: its cluster or Client is gone, or the system gives it no room.
+
+    What a store has committed stays: the same call goes on from it, on another backend too.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> ds = mz.simulate(mz.RandomWalk(), n_paths=5000, T=3, seed=1)
+    >>> with mz.backend("threads", n_jobs=1):
+    ...     pieces = mz.batches(ds, 500)
+    ...     first = next(pieces)
+    >>> try:
+    ...     rest = list(pieces)
+    ... except mz.BackendError as error:
+    ...     print(str(error).partition(",")[0])
+    backend: expected 'threads' to run until its tasks have ended
     """
 
 
@@ -353,10 +386,10 @@ class SamplerError(MontezarrError, RuntimeError):
 
     def __init__(self, message: str, path: int | None, context: dict[str, str], traceback: str):
         super().__init__(message)
-        self.message = message
+        self.message = redacted(message)
         self.path = path
-        self.context = dict(context)
-        self.traceback = traceback
+        self.context = {name: redacted(text) for name, text in context.items()}
+        self.traceback = redacted(traceback)
 
     def with_replay(self, line: str | None) -> SamplerError:
         """Return the error with another line to paste, or with none."""

@@ -101,11 +101,16 @@ class Run:
 
     @property
     def scratch_bytes(self) -> int:
-        """Bytes of the complete paths of which some times are kept, at one moment."""
+        """Bytes of complete paths that lie beside those of a chunk, at one moment.
+
+        They are there where some times are kept, and of a sampler of whole blocks.
+        """
         sampling = self.sampling
-        if sampling.keep is None:
-            return 0
-        at_once = {"sample": sampling.slice_paths, "sample_paths": BLOCK}.get(sampling.kind, 1)
+        at_once = 0 if sampling.keep is None else 1
+        if sampling.kind == "sample_paths":
+            at_once = BLOCK
+        elif at_once and sampling.kind == "sample":
+            at_once = min(sampling.slice_paths, self.n_paths)
         state_bytes = len(sampling.variables) * sampling.dtype.itemsize
         return at_once * (sampling.grid.T + 1) * state_bytes
 
@@ -119,8 +124,8 @@ class Run:
         return chunk * self.chunk, min((chunk + 1) * self.chunk, self.n_paths)
 
 
-def check_steps(T: Any) -> None:
-    """Raise where a single path of that many steps cannot fit into memory.
+def check_steps(T: Any, at_once: int = 1) -> None:
+    """Raise where a path of that many steps, or as many as are drawn at once, cannot fit.
 
     Raises
     ------
@@ -128,11 +133,18 @@ def check_steps(T: Any) -> None:
         With the projected size.
     """
     steps = int(T) if isinstance(T, Integral) else 0
-    needed = 8 * (steps + 1)
+    needed = 8 * (steps + 1) * at_once
     if needed > memory_limit() and steps <= MAX_STEPS:
+        what, why = "a path that fits", ""
+        if at_once > 1:
+            what = f"a block of {at_once} paths that fits"
+            why = (
+                f" sample_paths is always called with n={at_once}: give the process a sample_path,"
+                " which draws one path at a time."
+            )
         raise MemoryBudgetError(
-            f"T: expected a path that fits into memory, got {steps:,} steps ="
-            f" {show_bytes(needed)}, with {show_bytes(memory_limit())} to use."
+            f"T: expected {what} into memory, got {steps:,} steps ="
+            f" {show_bytes(needed)}, with {show_bytes(memory_limit())} to use.{why}"
         )
 
 
@@ -145,6 +157,7 @@ def choose_chunk(
     work_bytes: int,
     local_workers: int = 1,
     is_loop: bool = False,
+    least_paths: int = 1,
 ) -> int:
     """Return the paths per chunk: whole blocks, near what the caller asks for or by policy.
 
@@ -153,7 +166,8 @@ def choose_chunk(
     simulated, of which `path_bytes` are kept: a chunk is measured by its work, so that a run that
     keeps little still spreads over the workers. `local_workers` of them share the memory of this
     machine. A sampler that `is_loop` draws one path at a time, in Python: its chunks take long at
-    any size, so they may be small.
+    any size, so they may be small. One that draws no fewer than `least_paths` at once takes the
+    memory of these.
 
     Raises
     ------
@@ -173,7 +187,7 @@ def choose_chunk(
         count = -(-min(asked, n_paths) // BLOCK)
     limit = memory_limit()
     n_chunks = -(-n_paths // (count * BLOCK))
-    paths = min(count * BLOCK, n_paths)
+    paths = max(min(count * BLOCK, n_paths), least_paths)
     at_once = WORKING_COPIES * min(local_workers, n_chunks)
     if paths * path_bytes * at_once > limit:
         raise MemoryBudgetError(

@@ -28,7 +28,7 @@ from montezarr.observed import (
 from montezarr.origins import Origin, origins_behind
 from montezarr.reduce import memory_of, prepare
 from montezarr.replay import run_of
-from montezarr.store import Storage, store_bytes
+from montezarr.store import Storage, store_bytes, working_bytes
 
 
 def plan(
@@ -89,11 +89,11 @@ def plan(
     """
     origins = _origins(ds)
     runs = {o.run.fingerprint: o.run for o in origins.values() if o.run is not None}
-    found = _together([_plan_of(run) for run in runs.values() or [_run(ds)]])
+    if storage is not None and not isinstance(storage, Storage):
+        raise type_error("storage", "a montezarr.Storage", storage)
+    found = _together([_plan_of(run, storage) for run in runs.values() or [_run(ds)]])
     found = replace(found, noise=noise_of(origins))
     if storage is not None:
-        if not isinstance(storage, Storage):
-            raise type_error("storage", "a montezarr.Storage", storage)
         size, measured = store_bytes(ds, storage)
         found = replace(found, store_bytes=size, store_ratio=size / ds.nbytes, measured=measured)
     if statistics is not None:
@@ -107,15 +107,20 @@ def plan(
     return replace(found, reduction=_reduction(feed_of(as_dataset(ds, dim), observe)))
 
 
-def _plan_of(run: Run) -> Plan:
+def _plan_of(run: Run, storage: Storage | None) -> Plan:
     backend = backend_of(run)
-    return lazy.plan_of(
+    planned = lazy.plan_of(
         run,
         backend=str(backend),
         seconds_per_path=cost.measure(run),
         workers=backend.workers,
         sampler=sampler_text(run.recipe),
     )
+    if storage is None:
+        return planned
+    each = working_bytes(run, storage)
+    at_once = min(backend.workers, run.n_chunks)
+    return replace(planned, worker_bytes=each, peak_bytes=each * at_once)
 
 
 def _together(plans: list[Plan]) -> Plan:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TextIO
 
+from montezarr._notices import log
 from montezarr._optional import import_optional
 from montezarr.errors import MissingDependencyError
 
@@ -40,6 +42,8 @@ class Progress:
     def __init__(self, label: str, *, enabled: bool = True, stream: TextIO | None = None):
         self.label, self.enabled = label, enabled
         self.stream = stream if stream is not None else sys.stderr
+        if self.stream is None:  # as in a program without a console
+            self.enabled = False
         self._bar: Any = None
         self._started = self._shown = time.monotonic()
         self._at_start: int | None = None
@@ -54,16 +58,32 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._bar is not None:
-            self._bar.close()
+        self._guarded(self._close)
 
     def __call__(self, done: int, total: int | None, failed: int = 0) -> None:
         """Show that `done` of `total` paths are there, of which `failed` have failed.
 
-        `total` may change from call to call; it is None where nobody knows it.
+        `total` may change from call to call; it is None where nobody knows it. Where it cannot be
+        shown, since standard error is full or closed, nothing is any more, and the run goes on.
         """
+        self._guarded(self._show, done, total, failed)
+
+    def _guarded(self, action: Callable[..., None], *args: Any) -> None:
         if not self.enabled:
             return
+        try:
+            action(*args)
+        except Exception as error:
+            self.enabled = False
+            if self._bar is not None:
+                self._bar.disable = True  # nor does its end, or that of the program, write
+            log.debug("no progress of %s: %s", self.label, error)
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def _show(self, done: int, total: int | None, failed: int) -> None:
         if self._at_start is None:
             # What the first call reports was there before: it tells nothing about the speed.
             self._at_start = done

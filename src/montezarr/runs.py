@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
+from montezarr._notices import warn
 from montezarr.backends import Backend, windowed
 from montezarr.cost import initial_states
 from montezarr.errors import MaskedPathsWarning, MontezarrWarning
@@ -53,7 +53,7 @@ class Tally:
         if self.masked:
             paths = tuple(sorted(self.masked))
             warning = MaskedPathsWarning(paths, self.masked[paths[0]], n_paths)
-            warnings.warn(warning, None, stacklevel)
+            warn(warning, None, stacklevel)
         if self.retried:
             first = sorted(self.retried)[:SHOWN]
             listed = ", ".join(f"{path} ({self.retried[path]} attempts)" for path in first)
@@ -62,7 +62,7 @@ class Tally:
                 f"{len(self.retried):,} of {n_paths:,} paths failed and were drawn again: paths"
                 f" {listed}{more}."
             )
-            warnings.warn(message, MontezarrWarning, stacklevel)
+            warn(message, MontezarrWarning, stacklevel)
 
 
 def execute(

@@ -28,6 +28,9 @@ from montezarr._checks import check_int, plain_items, show, type_error, value_er
 BLOCK = 1024
 """Paths in a block, the unit of batch seeding and of exact merging."""
 
+MOST_POOL = 2**12
+"""Words in the pool of a SeedSequence, 4 as NumPy has it: mixing takes their number squared."""
+
 # Three 32-bit words once a block number follows; a path index has at most two. So no spawn key of
 # a block is ever the spawn key of a path. The value spells "montezar" in ASCII.
 BLOCK_PREFIX = 0x6D6F6E74657A6172
@@ -110,13 +113,15 @@ class RootSeed:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> RootSeed:
         """Return the seed that `to_dict` wrote."""
-        entropy = data["entropy"]
+        entropy, pool_size = data["entropy"], int(data.get("pool_size", 4))
+        if not 4 <= pool_size <= MOST_POOL:
+            raise value_error("seed.pool_size", f"from 4 to {MOST_POOL}", pool_size)
         words = entropy if isinstance(entropy, list) else [entropy]
         return cls(
             entropy=tuple(int(word) for word in words),
             is_sequence=isinstance(entropy, list),
             spawn_key=tuple(int(word) for word in data.get("spawn_key", [])),
-            pool_size=int(data.get("pool_size", 4)),
+            pool_size=pool_size,
             stream=check_stream(data.get("stream")),
         )
 
@@ -189,6 +194,7 @@ def _root_of(seed: Any) -> RootSeed:
         entropy: Any = seed.entropy
         is_sequence = not isinstance(entropy, Integral)
         words = tuple(int(word) for word in (entropy if is_sequence else [entropy]))
+        check_int("seed.pool_size", seed.pool_size, minimum=4, maximum=MOST_POOL)
         return RootSeed(words, is_sequence, tuple(int(k) for k in seed.spawn_key), seed.pool_size)
     if isinstance(seed, Mapping) and "entropy" in seed:
         return _recorded(seed)
@@ -216,7 +222,7 @@ def _recorded(seed: Mapping[str, Any]) -> RootSeed:
         is_seed = root.to_dict() == dict(seed)  # not so for further entries, or other types
     except (TypeError, ValueError):
         is_seed = False
-    if not is_seed or min((0, *root.entropy, *root.spawn_key)) < 0 or root.pool_size < 4:
+    if not is_seed or min((0, *root.entropy, *root.spawn_key)) < 0:
         raise value_error("seed", "a mapping such as ds.mz.recipe['seed'], {'entropy': '42'}", seed)
     return root
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ import numpy as np
 import xarray as xr
 
 from montezarr._html import number
+from montezarr._notices import log, log_warning
 from montezarr.backends._base import Backend
 from montezarr.progress import Progress
 from montezarr.statistics._base import INTERVAL
@@ -27,8 +27,6 @@ SHARE = 0.01
 
 MOST_ESTIMATES = 24
 """Numbers that are told of the results; a result of more cells is left out."""
-
-log = logging.getLogger("montezarr")
 
 
 class Listener:
@@ -100,6 +98,7 @@ class Watch:
     def __init__(self, stage: str, display: Any = None):
         self.stage, self.process, self.display = stage, "", display
         self.key = uuid.uuid4().hex  # runs of many drivers meet on one scheduler
+        self.display_error: Exception | None = None
         self.done, self.failed = 0, 0
         self.total: int | None = None
         self.bytes_written = 0
@@ -148,7 +147,11 @@ class Watch:
             self._at_start = done
         self.done, self.total, self.failed = done, total, failed
         if self.display is not None:
-            self.display(done, total, failed)
+            try:
+                self.display(done, total, failed)
+            except Exception as error:  # of the user's, whose disk may be another one
+                self.display_error = error
+                raise
         if self._hearing and self._has_begun and self._is_time():
             self._tell("changed")
 
@@ -236,7 +239,7 @@ class Watch:
                     self._hearing.remove(listener)
             except Exception as error:
                 self._hearing.remove(listener)
-                log.warning(
+                log_warning(
                     "montezarr: %s is left alone for this run: %s: %s",
                     type(listener).__name__, type(error).__name__, said(error),
                 )  # fmt: skip

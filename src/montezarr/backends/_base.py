@@ -8,7 +8,7 @@ import weakref
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import CancelledError, Executor, Future, wait
 from contextlib import contextmanager
 from functools import partial
 from numbers import Integral
@@ -21,13 +21,18 @@ from dask.system import cpu_count
 from montezarr._checks import check_int, check_real, type_error, value_error
 from montezarr._optional import import_optional
 from montezarr.backends._force import come_into_force, go_out_of_force
+from montezarr.backends._lost import no_start, stopped
 from montezarr.backends._supervisor import Pool, Supervisor
+from montezarr.errors import BackendError
 
 RETRIES = 2
 """How often a task is repeated after its worker died: three deaths are no accident."""
 
 
 MAX_JOBS = 2**15
+
+POLL = 0.1
+"""Seconds after which it is looked again, while nothing ends, whether all still go on."""
 
 
 def cores() -> int:
@@ -139,7 +144,7 @@ class Backend(ABC):
     def executor(self) -> Executor:
         """The executor, while the backend runs."""
         if self._executor is None:
-            raise RuntimeError(f"the backend {self.name!r} is not running: use it in a with block")
+            raise stopped(self.name)
         return self._executor
 
     @property
@@ -158,6 +163,30 @@ class Backend(ABC):
     def deaths_of(self, error: BaseException) -> int:
         """Return how many workers died on a task, where another error than `WorkerDied` says so."""
         return 0
+
+    def result_of(self, future: Future[Any]) -> Any:
+        """Wait for a task, and return what it returned.
+
+        Raises
+        ------
+        BackendError
+            If the backend cannot go on.
+        Exception
+            What the task raised.
+        """
+        while not future.done():  # of one that was cancelled nobody may ever be told
+            wait([future], POLL)
+        try:
+            return future.result()
+        except (Exception, CancelledError) as error:
+            lost = self.loss_of(error)
+            if lost is None:
+                raise
+            raise lost from error
+
+    def loss_of(self, error: BaseException) -> BackendError | None:
+        """Return what to say of an error of the backend itself; None for one of a task."""
+        return stopped(self.name) if isinstance(error, CancelledError) else None
 
     @property
     def is_running(self) -> bool:
@@ -247,7 +276,11 @@ class ProcessBackend(Backend):
 
     def make_executor(self) -> Executor:
         """Return an executor that outlives the death of workers."""
-        return Supervisor(self.make_pool(), self.workers, self.timeout, self.retries)
+        try:
+            pool = self.make_pool()
+        except OSError as error:
+            raise no_start(self.name, error) from error
+        return Supervisor(pool, self.workers, self.timeout, self.retries, self.name)
 
 
 class ThreadBackend(Backend):

@@ -17,6 +17,7 @@ import cloudpickle
 
 from montezarr._checks import show, type_error
 from montezarr._owner import owned_name, remove_orphans
+from montezarr.backends._lost import no_start
 from montezarr.errors import MontezarrError
 from montezarr.sampling import Sampling
 
@@ -73,15 +74,32 @@ class Shelf:
             return known
 
     def store(self, key: str, data: bytes) -> Any:
-        """Put the bytes of an object where workers find them, and return where."""
+        """Put the bytes of an object where workers find them, and return where.
+
+        Raises
+        ------
+        BackendError
+            If there is no room for it, or no temporary directory.
+        """
+        try:
+            return self._stored(key, data)
+        except OSError as error:
+            raise no_start("processes", error) from error
+
+    def _stored(self, key: str, data: bytes) -> str:
         if self._folder is None:
             folder = Path(tempfile.gettempdir())
             remove_orphans(folder, PREFIX)
-            self._folder = str(folder / owned_name(PREFIX))
-            os.mkdir(self._folder, 0o700)  # nobody else puts there what our workers unpickle
+            path = str(folder / owned_name(PREFIX))
+            os.mkdir(path, 0o700)  # nobody else puts there what our workers unpickle
+            self._folder = path
         path = os.path.join(self._folder, key)
-        with open(path, "wb") as file:
-            file.write(data)
+        try:
+            with open(path, "wb") as file:
+                file.write(data)
+        except OSError as error:
+            self.remove(path)
+            raise OSError(error.errno, error.strerror, path) from error
         return path
 
     def remove(self, place: Any) -> None:

@@ -15,8 +15,9 @@ from concurrent.futures import process as _process  # noqa: F401  # registers it
 from typing import Any
 
 from montezarr import _worker
+from montezarr.backends._lost import no_start
 from montezarr.backends._ship import Shelf
-from montezarr.errors import WorkerDied, WorkerTimeout
+from montezarr.errors import BackendError, WorkerDied, WorkerTimeout
 
 WARM_UP = 60.0
 """Seconds to wait for workers to start, before the clock of the first tasks runs."""
@@ -86,10 +87,19 @@ class Supervisor(Executor):
         Seconds that a task may take, until its worker is killed and it gets `WorkerTimeout`.
     retries : int
         How often a task is repeated after the death of its worker.
+    name : str
+        Of the backend, for errors.
     """
 
-    def __init__(self, pool: Pool, workers: int, timeout: float | None, retries: int):
-        self._pool, self._workers = pool, workers
+    def __init__(
+        self,
+        pool: Pool,
+        workers: int,
+        timeout: float | None,
+        retries: int,
+        name: str = "processes",
+    ):
+        self._pool, self._workers, self._name = pool, workers, name
         self._timeout, self._retries = timeout, retries
         self._shelf = pool.shelf()
         self._events: queue.SimpleQueue[tuple[str, Any, Any]] = queue.SimpleQueue()
@@ -117,7 +127,7 @@ class Supervisor(Executor):
         task = _Task(*self._shelf.dumps((fn, args, kwargs)))
         with self._lock:  # so that nothing comes behind the event that ends the thread
             if self._refusal:
-                raise RuntimeError(self._refusal)
+                raise BackendError(self._refusal)
             self._events.put(("submit", task, None))
         return task.future
 
@@ -139,7 +149,9 @@ class Supervisor(Executor):
     def _close(self, event: str, subject: Any) -> None:
         with self._lock:
             if not self._refusal or event == "kill":
-                self._refusal = self._refusal or "cannot submit to a backend that was closed"
+                self._refusal = (
+                    self._refusal or "backend: cannot submit to a backend that was closed"
+                )
                 self._events.put((event, subject, None))
 
     # --- the thread ---------------------------------------------------------------------------
@@ -149,9 +161,10 @@ class Supervisor(Executor):
             while not self._is_closing or self._waiting or self._suspects or self._running:
                 self._dispatch()
                 self._handle()
-        except BaseException as error:  # a fault of ours must not leave anyone waiting for ever
+        except BaseException as fault:  # a fault of ours must not leave anyone waiting for ever
+            error = no_start(self._name, fault) if isinstance(fault, OSError) else fault
             with self._lock:
-                self._refusal = f"this backend has failed: {error!r}"
+                self._refusal = f"backend: this backend has failed: {fault!r}"
             while not self._events.empty():
                 name, task, _ = self._events.get()
                 if name == "submit":

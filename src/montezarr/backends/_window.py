@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 from montezarr._timed import Timed
-from montezarr.backends._base import Backend
+from montezarr.backends._base import POLL, Backend
 from montezarr.errors import WorkerDied, WorkerTimeout
 
 WINDOW = 3
 """Tasks in flight per worker: one that runs, and enough to follow that none waits."""
-
-POLL = 0.1
-"""Seconds after which `stopping` is asked again while nothing ends."""
 
 Span = Callable[[Any], tuple[int, int]]
 """From an item to its range of paths (start, stop)."""
@@ -78,6 +75,8 @@ def windowed(
     ------
     WorkerDied, WorkerTimeout
         With the range of paths.
+    BackendError
+        If the backend cannot go on.
     Exception
         What the function raised, of the first item that failed.
     """
@@ -115,7 +114,6 @@ def _windowed(
     source = enumerate(items)
     following = 0
     settle = stopping is not None if settle is None else settle
-    pause = None if stopping is None else POLL
     try:
         while True:
             # Asked again each time: workers of a cluster come and go.
@@ -135,16 +133,16 @@ def _windowed(
             if not pending:
                 return
             _check_not_stopped(backend, pending)
-            done, _ = wait(pending, pause, return_when=FIRST_COMPLETED)
+            done, _ = wait(pending, POLL, return_when=FIRST_COMPLETED)
             for future in sorted(done, key=lambda f: pending[f][0]):
-                error = future.exception()
+                error = _error_of(backend, future)
                 if error is not None and backend.deaths_of(error):
                     # So may those beside the one that killed their worker: now each alone.
-                    wait(pending)
+                    _wait_for_all(pending)
                     repeated = backend.submit(function, pending[future][1])
                     pending[repeated] = pending.pop(future)
-                    wait([repeated])
-                    future, error = repeated, repeated.exception()
+                    _wait_for_all([repeated])
+                    future, error = repeated, _error_of(backend, repeated)
                 if error is not None:
                     failed, error = _first_failure(backend, pending, span)
                     # What is done is not lost, and whoever has enough before sees no error.
@@ -172,9 +170,7 @@ def _windowed(
         raise
     except (Exception, GeneratorExit):
         if settle:  # nothing is to happen behind the back of who asked for this
-            # One that was cancelled before is never waited for: it may never be said to have ended.
-            left = [f for f in pending if not f.cancelled()]
-            wait([f for f in left if not (backend.cancels_waiting and f.cancel())])
+            _wait_for_all([f for f in pending if not (backend.cancels_waiting and f.cancel())])
         raise
     finally:
         for future in pending:
@@ -189,10 +185,23 @@ def _is_good(future: Future[Any]) -> bool:
 def _check_not_stopped(backend: Backend, pending: Iterable[Future[Any]]) -> None:
     """Raise where somebody else has cancelled what we wait for: nobody would wake us."""
     if any(future.cancelled() for future in pending):
-        raise RuntimeError(
-            f"the backend {backend.name!r} was stopped before its tasks had ended: read on inside"
-            " its with block"
-        )
+        raise backend.loss_of(CancelledError()) or CancelledError()
+
+
+def _error_of(backend: Backend, future: Future[Any]) -> BaseException | None:
+    """Return what a task has raised; where it was its backend that failed, what that is called."""
+    try:
+        error = future.exception()
+    except CancelledError as cancelled:
+        error = cancelled
+    return error if error is None else backend.loss_of(error) or error
+
+
+def _wait_for_all(futures: Iterable[Future[Any]]) -> None:
+    """Wait until all have ended. Of one that was cancelled nobody may ever be told."""
+    left = list(futures)
+    while left := [future for future in left if not future.done()]:
+        wait(left, POLL)
 
 
 def _earliest(
@@ -209,16 +218,16 @@ def _first_failure(
     backend: Backend, pending: dict[Future[Any], tuple[int, Any]], span: Span
 ) -> tuple[int, BaseException]:
     """Return the number and error of the first item that fails, once all before it have ended."""
-    failed = [future for future in pending if future.done() and future.exception() is not None]
+    failed = [f for f in pending if f.done() and _error_of(backend, f) is not None]
     lowest = min(pending[future][0] for future in failed)
     for future, (number, _) in pending.items():
         if number > lowest:
             future.cancel()
     before = [future for future, (number, _) in pending.items() if number < lowest]
-    wait(before)
-    failed += [future for future in before if future.exception() is not None]
+    _wait_for_all(before)
+    failed += [future for future in before if _error_of(backend, future) is not None]
     first = min(failed, key=lambda future: pending[future][0])
-    error = first.exception()
+    error = _error_of(backend, first)
     assert error is not None
     number, item = pending[first]
     start, stop = span(item)
@@ -235,7 +244,7 @@ def _drain(backend: Backend, pending: dict[Future[Any], tuple[int, Any]]) -> Non
     """Wait for what runs; a second Ctrl-C gives it up."""
     running = [future for future in pending if not future.cancel()]
     try:
-        wait(running)
+        _wait_for_all(running)
     except KeyboardInterrupt:
         backend.kill()
         raise

@@ -11,7 +11,7 @@ import time
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import CancelledError, Executor, Future
 from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
 from typing import Any, Self, final
@@ -20,10 +20,13 @@ from urllib.parse import urlsplit
 import dask
 
 from montezarr._checks import type_error, value_error
-from montezarr._spawn import dask_workers_without_main
+from montezarr._notices import say, warn
+from montezarr._secrets import cause_of, redacted
+from montezarr._spawn import dask_workers_without_main, full_streams_aside
 from montezarr.backends._base import RETRIES, Backend, Scheduler, refuse_timeout
 from montezarr.backends._client import active_client
-from montezarr.errors import MontezarrWarning
+from montezarr.backends._lost import cluster_lost, no_start
+from montezarr.errors import BackendError, MontezarrError, MontezarrWarning
 from montezarr.progress import kernel
 
 PACKAGES = ("montezarr", "numpy")
@@ -89,20 +92,56 @@ class Dask(Backend):
         self.client: Any = None
         self._counted = 0.0
         self._run, self._number, self._sent = "", 0, 0
+        self._where = address or ""
         if self._given is not None:
+            self._where = _address_of(self._given)
             self._count(self._given)
             if reason == "asked for":
-                self.reason = f"Client at {self._given.scheduler.address}"
+                self.reason = f"Client at {self._where}"
 
     def deaths_of(self, error: BaseException) -> int:
         """Return how many workers died on a task, as the scheduler counts."""
         killed = type(error).__name__ == "KilledWorker"
         return int(error.allowed_failures) + 1 if killed else 0  # type: ignore[attr-defined]
 
+    def loss_of(self, error: BaseException) -> BackendError | None:
+        """Return what to say where the cluster or the Client is gone, or has lost the tasks."""
+        if isinstance(error, CancelledError) or _is_of_dask(error):
+            return None if self.deaths_of(error) else cluster_lost(self._where, error)
+        return None
+
     @property
     def scheduler(self) -> Any:
         """The Client's own way to compute a graph, in any thread."""
-        return Scheduler(self.client.get)
+        return Scheduler(self._get)
+
+    def _get(self, dsk: Any, keys: Any, **options: Any) -> Any:
+        try:
+            return self.client.get(dsk, keys, **options)
+        except Exception as error:
+            is_closed = getattr(self.client, "status", "running") != "running"
+            lost = cluster_lost(self._where, error) if is_closed else self.loss_of(error)
+            if lost is None:
+                raise
+            raise lost from error
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        """Name what is raised where a cluster is spoken to, and does not answer."""
+        client = self.client if self._given is None else self._given
+        if getattr(client, "status", "") in ("closing", "closed"):  # it would never answer
+            raise cluster_lost(self._where, RuntimeError("the Client is closed"))
+        try:
+            yield
+        except MontezarrError:
+            raise
+        except (OSError, CancelledError, RuntimeError, TimeoutError) as error:
+            raise cluster_lost(self._where, error) from error
+        except Exception as error:
+            lost = self.loss_of(error)
+            if lost is None:
+                raise
+            raise lost from error
 
     @contextmanager
     def running(self) -> Iterator[Self]:
@@ -117,20 +156,26 @@ class Dask(Backend):
         if self._given is not None:
             self.client = self._given
         elif self._address is not None:
-            self.client = self._stack.enter_context(Client(self._address, set_as_default=False))
+            with self._reaching():
+                self.client = self._stack.enter_context(Client(self._address, set_as_default=False))
         else:
             try:
                 self.client = self._stack.enter_context(self._own_cluster(Client))
+            except (OSError, RuntimeError, TimeoutError) as error:
+                self._stack.close()
+                raise no_start(self.name, error) from error
             except BaseException:
                 self._stack.close()
                 raise
+            self._where = _address_of(self.client)
         try:
-            self._count(self.client)
-            self._run = uuid.uuid4().hex[:8]
-            check_versions(self.client)
-            for greet in on_client:
-                greet(self.client)
-            executor: Executor = self.client.get_executor()
+            with self._reaching():
+                self._count(self.client)
+                self._run = uuid.uuid4().hex[:8]
+                check_versions(self.client)
+                for greet in on_client:
+                    greet(self.client)
+                executor: Executor = self.client.get_executor()
         except BaseException:  # a warning of versions too may have been made an error
             self._stack.close()
             raise
@@ -141,11 +186,11 @@ class Dask(Backend):
         # A notebook makes a red box of what is on standard error.
         out = sys.stdout if kernel() is not None else sys.stderr
         if find_spec("bokeh") is None:
-            print('Dask dashboard: needs pip install "montezarr[dashboard]"', file=out)
+            say('Dask dashboard: needs pip install "montezarr[dashboard]"', out)
         else:
             link = dashboard_link(self.client)
             runs = f"{link.removesuffix('status')}montezarr"
-            print(f"Dask dashboard: {link}, runs: {runs}", file=out)
+            say(f"Dask dashboard: {link}, runs: {runs}", out)
         return self
 
     def submit(self, function: Callable[[Any], Any], item: Any) -> Future[Any]:
@@ -153,9 +198,10 @@ class Dask(Backend):
 
         Not scattered: what is scattered is lost for good with the workers that hold it.
         """
-        shared, name = self._shared_task(function)
         submit: Any = self.executor.submit  # which takes what Client.submit takes
-        future: Future[Any] = submit(_apply, shared, item, key=self._free_key(name))
+        with self._reaching():
+            shared, name = self._shared_task(function)
+            future: Future[Any] = submit(_apply, shared, item, key=self._free_key(name))
         return future
 
     def submit_all(self, function: Callable[[Any], Any], items: list[Any]) -> list[Future[Any]]:
@@ -163,10 +209,11 @@ class Dask(Backend):
         wrap = getattr(self.executor, "_wrap_future", None)
         if wrap is None or len(items) < 2:
             return super().submit_all(function, items)
-        shared, name = self._shared_task(function)
-        keys = [self._free_key(name) for _ in items]
-        self._trim(len(items))
-        started = self.client.map(_apply, [shared] * len(items), items, key=keys, pure=False)
+        with self._reaching():
+            shared, name = self._shared_task(function)
+            keys = [self._free_key(name) for _ in items]
+            self._trim(len(items))
+            started = self.client.map(_apply, [shared] * len(items), items, key=keys, pure=False)
         return [wrap(future) for future in started]
 
     def _shared_task(self, function: Callable[[Any], Any]) -> tuple[Any, str]:
@@ -224,7 +271,7 @@ class Dask(Backend):
 
         settings = {"distributed.scheduler.allowed-failures": self.retries}
         self._stack.enter_context(dask_workers_without_main())
-        with dask.config.set(settings), warnings.catch_warnings():
+        with dask.config.set(settings), warnings.catch_warnings(), full_streams_aside():
             # Another program may take the port of the dashboard after we have looked.
             warnings.filterwarnings("ignore", r"Port \d+ is already in use", UserWarning)
             cluster = self._stack.enter_context(
@@ -243,8 +290,21 @@ class Dask(Backend):
 
     def _count(self, client: Any) -> None:
         """Take the number of workers from a Client."""
-        self.workers = max(1, sum(client.nthreads().values()))
+        with self._reaching():
+            self.workers = max(1, sum(client.nthreads().values()))
         self._counted = time.monotonic()
+
+
+def _address_of(client: Any) -> str:
+    """Return the address of the scheduler of a Client; empty where it is closed."""
+    return str(getattr(client.scheduler, "address", ""))
+
+
+def _is_of_dask(error: BaseException) -> bool:
+    """Return whether an error is one of Dask's own, such as of a connection that was closed."""
+    if type(error) is OSError and error.errno is None:
+        return str(error).startswith("Timed out")
+    return type(error).__module__.partition(".")[0] in ("distributed", "tornado")
 
 
 def _calm() -> Any:
@@ -301,13 +361,14 @@ def check_address(address: str) -> None:
     """
     from distributed.comm.addressing import get_address_host_port
 
+    expected = "the address of a scheduler, such as 'tcp://10.0.0.1:8786'"
+    if "@" in address:  # Dask would look for a host of that name, and say so everywhere
+        hint = "Dask knows no users and passwords: pass a Client with Security of TLS."
+        raise value_error("backend", expected, address, hint)
     try:
         get_address_host_port(address, strict=True)
     except ValueError as error:
-        raise value_error(
-            "backend", "the address of a scheduler, such as 'tcp://10.0.0.1:8786'", address,
-            f"{error}.",
-        ) from error  # fmt: skip
+        raise value_error("backend", expected, address, f"{error}.") from cause_of(error)
 
 
 def dashboard_link(client: Any) -> str:
@@ -315,7 +376,7 @@ def dashboard_link(client: Any) -> str:
 
     Of a cluster in this process Dask names the address to the outside, on which it may not listen.
     """
-    link = str(client.dashboard_link)
+    link = redacted(str(client.dashboard_link))
     scheduler = getattr(client.cluster, "scheduler", None)
     server = getattr(scheduler, "http_server", None)
     host = urlsplit(link).hostname or ""
@@ -338,7 +399,7 @@ def check_versions(client: Any) -> None:
                 f"{name} {there.get(name) or 'missing'} there, {here.get(name)} here"
                 for name in differing
             )
-            warnings.warn(
+            warn(
                 f"the worker at {address} has other versions: {listed}. Numbers may differ, or"
                 " tasks fail: install the same versions on all machines.",
                 MontezarrWarning,

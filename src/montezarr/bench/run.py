@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from montezarr._html import for_terminal
 from montezarr.backends import BACKENDS, Backend, backend, check_jobs
 from montezarr.bench.samplers import PythonLoop, Uneven, nap, nothing, resident
 from montezarr.dataset import simulate
@@ -87,6 +88,9 @@ class Comparison:
         return json.dumps(asdict(self), indent=2)
 
     def __str__(self) -> str:
+        return for_terminal(self._text())
+
+    def _text(self) -> str:
         what = self.machine
         lines = [
             f"{what['machine']}, {what['n_jobs']} workers, Python {what['python']},"

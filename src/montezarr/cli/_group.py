@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import click
 
 from montezarr import __version__
+from montezarr._html import for_terminal
+from montezarr._notices import UNREADABLE
+from montezarr._secrets import redacted
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 quiet_option = click.option("--quiet", is_flag=True, help="Show no progress.")
@@ -26,12 +30,13 @@ def say(text: str, found: Any, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(_finite(found), indent=2, allow_nan=False))
     else:
-        click.echo("\n".join(printable(line) for line in text.split("\n")))
+        click.echo(for_terminal("\n".join(printable(line) for line in text.split("\n"))))
 
 
 def note(text: str) -> None:
     """Print something on standard error that is no result."""
-    click.echo(f"montezarr: {one_line(text)}", err=True)
+    with suppress(*UNREADABLE):
+        click.echo(f"montezarr: {one_line(redacted(text))}", err=True)
 
 
 def one_line(text: str) -> str:

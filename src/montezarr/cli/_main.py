@@ -12,6 +12,8 @@ from typing import Any
 
 import click
 
+from montezarr._notices import say_at_once
+from montezarr._secrets import redacted
 from montezarr.backends import end_all
 from montezarr.cli._group import cli, note
 from montezarr.errors import MontezarrError, MontezarrWarning, SamplerError
@@ -60,13 +62,13 @@ class _Stop(Host):
             os._exit(128 + number)
         self.status = 128 + number
         # Not click.echo: this may come in the middle of another message.
-        os.write(2, b"\nmontezarr: finishing what runs; once more, to leave at once\n")
+        say_at_once("\nmontezarr: finishing what runs; once more, to leave at once\n")
 
 
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command line: errors of the input in one line with exit status 2."""
     words = sys.argv[1:] if arguments is None else list(arguments)
-    stop = _Stop(shlex.join(["montezarr", *words]))
+    stop = _Stop(redacted(shlex.join(["montezarr", *words])))
     before = {}
     if threading.current_thread() is threading.main_thread():
         before = {n: signal.signal(n, stop) for n in (signal.SIGINT, signal.SIGTERM)}

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable
 from typing import Any, final
 
 from distributed.diagnostics.plugin import SchedulerPlugin
 
+from montezarr._notices import log, log_warning
 from montezarr.dashboard._board import Board
 
 ROUTE = "/montezarr"
-
-log = logging.getLogger("montezarr")
 
 
 @final
@@ -56,7 +54,7 @@ class Page(SchedulerPlugin):
             undo = add(to, self.board)
         except Exception as error:
             what = add.__name__.removeprefix("_add_")
-            log.warning("montezarr: no %s on the dashboard of Dask: %s", what, error)
+            log_warning("montezarr: no %s on the dashboard of Dask: %s", what, error)
         else:
             if undo is not None:
                 self._undo.append(undo)

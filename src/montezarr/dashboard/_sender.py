@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import weakref
 from typing import Any, final
 
+from montezarr._notices import log_warning
 from montezarr.backends import Backend, on_client
 from montezarr.watch import Listener, Watch, listen
 
 TOPIC = "montezarr"
 """Under which news are logged as events of Dask, for `Client.get_events` too."""
-
-log = logging.getLogger("montezarr")
 
 
 @final
@@ -55,6 +53,6 @@ def add_page(client: Any) -> None:
 
         client.register_plugin(Page())
     except Exception as error:
-        log.warning(
+        log_warning(
             "montezarr: no page on the dashboard of Dask: %s: %s", type(error).__name__, error
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from montezarr._beside import unfinished
-from montezarr._checks import type_error, value_error
+from montezarr._checks import local_path, type_error, value_error
 from montezarr.errors import StoreError, StoreExistsError
 from montezarr.lazy import show_bytes
 
@@ -28,7 +28,7 @@ def file_of(out: Any) -> Path:
     text = os.fspath(out)
     if not isinstance(text, str) or not text or "\x00" in text or "://" in text:
         raise value_error("out", "the path of a file on this machine", out)
-    return Path(text).expanduser().absolute()
+    return local_path("out", text).absolute()
 
 
 def check_free(file: Path, store: Any, overwrite: bool) -> None:

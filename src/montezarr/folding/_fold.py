@@ -231,13 +231,27 @@ class Fold:
 
     def nothing(self, column: Column) -> list[Any]:
         """Return the states of the statistics of a column for no path."""
-        axis = () if column.axis is None else (self.axis_length(column),)
-        sample = Sample(np.empty((*axis, column.cells, 1, 0)), 0, column.source)
+        sample = self.blank(column)
         states = [statistic.chunk(sample) for statistic in column.statistics]
         return [
             state if statistic.order_free else squeeze(state)
             for statistic, state in zip(column.statistics, states, strict=True)
         ]
+
+    def blank(self, column: Column) -> Sample:
+        """Return a sample of a column that is one block of no path."""
+        axis = () if column.axis is None else (self.axis_length(column),)
+        values = np.empty((*axis, column.cells, 1, 0))
+        return Sample(values, 0, column.source, column.order)
+
+    def file_bytes(self) -> int:
+        """Return the bytes that a file of states can have, with much to spare."""
+        total = 0
+        for column in self.columns:
+            fixed = sum(np.asarray(a).nbytes for state in self.nothing(column) for a in state)
+            growing = sum(statistic.bytes_for(column.cells) for statistic in column.statistics)
+            total += 64 * fixed + 8 * growing + 4 * self.tail_bytes(column)
+        return 2**26 + total * (1 if self.group is None else MOST_GROUPS)
 
     def tail_bytes(self, column: Column) -> int:
         """Return the bytes of the tails that are kept of a column."""

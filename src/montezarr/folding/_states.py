@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import io
 import json
+import math
+import zipfile
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from montezarr._checks import check_int
+from montezarr._json import parse_json
 from montezarr.folding._fold import Fold, Folded
-from montezarr.statistics import Statistic
+from montezarr.folding._forest import Key
+from montezarr.folding._likeness import Likeness, checked_nodes
 from montezarr.statistics._tails import Tails
+
+HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+"""What reads the head of an array, by the version of the format."""
 
 Content = tuple[dict[str, Any], dict[str, Any]]
 """What is known of states, as JSON, and their arrays by name."""
@@ -59,42 +70,87 @@ def dump_states(header: Mapping[str, Any], folded: Folded, with_tails: bool = Fa
 
 def parse_states(data: bytes) -> Content:
     """Return the header and the arrays of such bytes; whatever is wrong with them is raised."""
-    with np.load(io.BytesIO(data), allow_pickle=False) as content:
-        arrays = {name: content[name] for name in content.files}
-    return json.loads(arrays.pop("header").tobytes()), arrays
+    arrays = _arrays_in(data)
+    return parse_json(arrays.pop("header").tobytes()), arrays
+
+
+def _arrays_in(data: bytes) -> dict[str, Any]:
+    """Return the arrays of an npz file of NumPy, which packs nothing: so nothing can unpack.
+
+    Each member is read whole, which compares its checksum, and has the bytes that its shape says.
+
+    Raises
+    ------
+    ValueError, zipfile.BadZipFile
+        If it is another file.
+    """
+    out: dict[str, Any] = {}
+    with zipfile.ZipFile(io.BytesIO(data)) as file:
+        members = file.infolist()
+        if sum(member.file_size for member in members) > len(data):
+            raise ValueError("members that are larger than the file")
+        for member in members:
+            name = member.filename.removesuffix(".npy")
+            if member.compress_type != zipfile.ZIP_STORED or name in out:
+                raise ValueError(f"a member {member.filename!r} that is packed, or there twice")
+            out[name] = _array_of(file.read(member))
+    return out
+
+
+def _array_of(data: bytes) -> Any:
+    """Return the array in the bytes of a file of NumPy."""
+    stream = io.BytesIO(data)
+    version = np.lib.format.read_magic(stream)
+    if version not in HEADERS:
+        raise ValueError(f"version {version} of the format of arrays")
+    shape, is_fortran, kind = HEADERS[version](stream)
+    if kind.kind not in "biuf":
+        raise ValueError(f"an array of {kind}")
+    if math.prod(shape) * kind.itemsize != len(data) - stream.tell():
+        raise ValueError(f"the shape {shape} of {len(data):,} bytes")
+    array = np.frombuffer(data, kind, offset=stream.tell()).copy()
+    return array.reshape(shape, order="F" if is_fortran else "C")
 
 
 def restore_states(content: Content, fold: Fold) -> Folded:
-    """Return states as they were, by the rules that made them."""
+    """Return states as they were, by the rules that made them; nothing is believed unchecked.
+
+    Raises
+    ------
+    ValueError, LookupError, TypeError, AttributeError
+        If they are not such as the rules make them: compiled loops go by them.
+    """
     found, arrays = content
     folded = Folded()
-    folded.paths = int(found["paths"])
-    folded.forest.nodes = {(level, index): {} for level, index in found["nodes"]}
+    folded.paths = check_int("paths", found["paths"])
+    folded.forest.nodes = {node: {} for node in checked_nodes(found["nodes"], folded.paths)}
+    likeness = Likeness(fold)
     for entry in found["entries"]:
-        position, group = entry["key"]
-        key = int(position), group
-        column = fold.columns[key[0]] if key[0] >= 0 else None
-        if entry["kind"] == "lost":
-            folded.lost[key] = arrays[entry["states"]]
+        kind, key = entry["kind"], _key(entry["key"], fold)
+        if kind == "lost":
+            folded.lost[key] = likeness.lost(key, arrays[entry["states"]])
             continue
-        if entry["kind"] == "tails":
+        if kind == "tails":
             (fields,) = entry["states"]
-            folded.tails[key] = Tails(**{name: arrays[place] for name, place in fields.items()})
+            tails = Tails(**{name: arrays[place] for name, place in fields.items()})
+            folded.tails[key] = likeness.tails(key, tails)
             continue
-        assert column is not None
-        kinds: tuple[Statistic, ...] = (
-            column.in_order if entry["kind"] == "tree" else column.any_order
-        )
-        states = tuple(
-            kind.restore({name: arrays[place] for name, place in fields.items()})
-            for kind, fields in zip(kinds, entry["states"], strict=True)
-        )
-        if entry["kind"] == "any":
+        states = likeness.states(key, kind == "tree", entry["states"], arrays)
+        if kind == "any":
             folded.states[key] = states
         else:
             level, index = entry["node"]
             folded.forest.nodes[level, index][key] = states
+    likeness.check_all_there(folded)
     return folded
+
+
+def _key(found: Any, fold: Fold) -> Key:
+    position, group = found
+    check_int("position", position, minimum=-1, maximum=len(fold.columns) - 1)
+    if group is not None and not isinstance(group, (int, float)):
+        raise ValueError(f"the group {group!r}")
+    return position, group
 
 
 def _place(item: Any) -> tuple[Any, ...]:

@@ -20,6 +20,12 @@ SLAB_BYTES = 2**22
 PROGRAM_BYTES = 2**24
 """The same where a program makes little of much, mostly: then fewer calls are worth more."""
 
+FILLED_BYTES = 2**26
+"""Bytes of a block up to which a program always sees whole ones."""
+
+FILL = 16
+"""Of longer paths it sees a multiple of so many, which fill the widest vector registers."""
+
 Item = tuple[int, int, tuple[int, ...], Any]
 """First path, the one after the last, where parts end, and what else the task needs."""
 
@@ -50,6 +56,7 @@ class DrawnTask:
         self.sampling, self.fold, self.program = sampling, fold, program
         size = SLAB_BYTES if program is None else PROGRAM_BYTES
         self.slab = max(1, size // max(1, width) // BLOCK) * BLOCK
+        self.unit = 1 if program is None else BLOCK if BLOCK * width <= FILLED_BYTES else FILL
         self.__name__ = f"reduce-{sampling.name}"  # as which it shows on the dashboard
 
     def __call__(self, item: Item) -> tuple[list[tuple[int, Folded]], Report]:
@@ -75,6 +82,11 @@ class DrawnTask:
             rows, report = sample_private(sampling, low, high, part)
             yield low, self.observe(self._replaced(rows, report, low), low), report
 
+    def at_once(self, n_paths: int | None) -> int:
+        """Return the paths that are in hand at one moment, of so many in all, or without end."""
+        most = self.slab if n_paths is None else min(self.slab, n_paths)
+        return -(-most // self.unit) * self.unit
+
     def _replaced(self, rows: Rows, report: Report, low: int) -> Rows:
         """Return rows with another path in place of masked ones, where a program makes more of it.
 
@@ -94,11 +106,12 @@ class DrawnTask:
 
         A program sees whole blocks, at the end of a run filled up with copies of the last path:
         NumPy may sum one path in another order than many, and a path must not change with n_paths.
+        Where a block of long paths would fill the memory, it sees some of them.
         """
         if self.program is None:
             return list(rows)
         n = rows.shape[-1]
-        missing = -n % BLOCK
+        missing = -n % self.unit
         if missing:
             rows = np.concatenate([rows, np.repeat(rows[..., -1:], missing, axis=-1)], axis=-1)
         try:

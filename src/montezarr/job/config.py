@@ -9,14 +9,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from montezarr._checks import show
-from montezarr.errors import ConfigError
+from montezarr._checks import local_path, show
+from montezarr._regular import TooLargeError, read_regular
+from montezarr.errors import ArgumentValueError, ConfigError
 
 MAX_BYTES = 1 << 20
 """A larger configuration file is a mistake, or an attack."""
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 """How a URL begins, also where a slash was lost; not the letter of a drive."""
+
+DEEPEST = 32
+"""Parts of a key that stand between dots."""
+
+STRINGS = re.compile(
+    r"""\"{3}(?:\\[\s\S]|[^\\])*?\"{3}|'{3}[\s\S]*?'{3}"""
+    r"""|"(?:\\.|[^"\\\n])*"|'[^'\n]*'|#[^\n]*"""
+)
+"""Strings and comments of TOML, in which dots mean nothing."""
+
+DEEP_KEY = re.compile(rf"(?:[\w-]+[ \t]*\.[ \t]*){{{DEEPEST}}}")
 
 DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 """A number as files have it: Python's own also takes 1_0 for 10, and digits of other scripts."""
@@ -96,7 +108,10 @@ class Config:
                    if key == "store" and "://" in value else ""),
             )  # fmt: skip
         try:
-            return self.path.parent / Path(value).expanduser()
+            try:
+                return self.path.parent / local_path(key, value)
+            except ArgumentValueError as error:
+                raise self.error(section, key, str(error).partition(": ")[2]) from error
         except RuntimeError as error:  # no such user
             raise self.error(section, key, f"{show(value)}: {error}") from error
 
@@ -118,22 +133,40 @@ def load(path: str | Path) -> Config:
     """
     file = Path(path)
     try:
-        if file.stat().st_size > MAX_BYTES:
-            raise ConfigError(f"{file}: expected at most {MAX_BYTES:,} bytes of TOML.")
-        text = file.read_bytes().decode("utf-8-sig")  # with a byte order mark or without
+        data = read_regular(file, MAX_BYTES)
+        text = data.decode("utf-8-sig")  # with a byte order mark or without
+    except TooLargeError as error:
+        raise ConfigError(f"{file}: expected at most {MAX_BYTES:,} bytes of TOML.") from error
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{file}: expected TOML in UTF-8.") from error
     try:
+        _check_depth(text)
+        # An integer of more than 4,300 digits is none for Python, which says so in its own way.
         sections = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         match = re.search(r"line (\d+)", str(error))
         line = f":{match.group(1)}" if match else ""
         raise ConfigError(f"{file}{line}: not TOML: {error}.") from error
     config = Config(file, text, sections)
     _check(config)
     return config
+
+
+def _check_depth(text: str) -> None:
+    """Raise for keys of many parts, each of which the parser makes a table for and looks up again.
+
+    Raises
+    ------
+    ValueError
+        With the line.
+    """
+    bare = STRINGS.sub(lambda found: "s" + "\n" * found[0].count("\n"), text)
+    found = DEEP_KEY.search(bare)
+    if found is not None:
+        line = bare.count("\n", 0, found.start()) + 1
+        raise ValueError(f"a key of more than {DEEPEST} parts (at line {line})")
 
 
 def _check(config: Config) -> None:

@@ -6,14 +6,16 @@ import csv
 import math
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from montezarr._checks import show
+from montezarr._regular import opened
 from montezarr.errors import ConfigError
 from montezarr.job.config import Config, plain_number
 
@@ -26,6 +28,15 @@ DAYS = (
 )  # fmt: skip
 FORMATS = [f"{day}{clock}" for day in DAYS for clock in ("", " %H:%M", " %H:%M:%S")]
 """How dates are written beside ISO 8601; where several fit, one in which they increase will do."""
+
+MOST_BYTES = 2**28
+"""Bytes of a file of prices: a price a minute of a hundred years has less."""
+
+MOST_LINE = 2**20
+"""Characters of a line."""
+
+MOST_FIELDS = 2**24
+"""Fields and rows; each takes some ten bytes of memory or more."""
 
 Row = tuple[int, list[str]]
 """Number of its last line, and its fields."""
@@ -73,11 +84,13 @@ def _table(
     """Return the names of the columns, and the rows; each has a field of each column."""
     try:
         # Spreadsheets write a byte order mark, which is no part of the first name.
-        with file.open(newline="", encoding="utf-8-sig") as handle:
-            reader = csv.reader(handle, strict=True)
+        with TextIOWrapper(opened(file, MOST_BYTES), encoding="utf-8-sig", newline="") as handle:
+            reader = csv.reader(_lines_of(handle), strict=True)
             try:
-                lines = [(reader.line_num, row) for row in reader if row]
-            except csv.Error as error:
+                lines = list(_rows_of(reader))
+            except (csv.Error, ValueError) as error:
+                if isinstance(error, UnicodeDecodeError):
+                    raise
                 problem = f"no CSV: {error}. A quote may not be closed."
                 raise wrong(problem, reader.line_num) from error
     except UnicodeDecodeError as error:
@@ -91,6 +104,25 @@ def _table(
         if len(row) != len(names):
             raise wrong(f"expected {len(names)} fields, as the header has, got {len(row)}.", line)
     return names, rows
+
+
+def _lines_of(handle: TextIO) -> Iterator[str]:
+    """Yield the lines of a file, none of them without end."""
+    while line := handle.readline(MOST_LINE):
+        if len(line) == MOST_LINE:
+            raise ValueError(f"a line of {MOST_LINE:,} characters or more")
+        yield line
+
+
+def _rows_of(reader: Any) -> Iterator[Row]:
+    """Yield the rows that have fields, as many as there may be."""
+    fields = 0
+    for row in reader:
+        if row:
+            fields += len(row) + 1
+            if fields > MOST_FIELDS:
+                raise ValueError(f"more than {MOST_FIELDS:,} fields and rows")
+            yield reader.line_num, row
 
 
 def _check_order(

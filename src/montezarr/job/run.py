@@ -20,6 +20,7 @@ from montezarr.dataset import ATTRIBUTE, simulate
 from montezarr.errors import ArgumentTypeError, ArgumentValueError
 from montezarr.job.config import Config, number_of
 from montezarr.job.prices import read_prices
+from montezarr.plot._figure import check_texts
 from montezarr.processes import BUILT_IN, Fit, GeometricBrownianMotion, HasLabels, Process
 from montezarr.risk import Risk, check_levels, closed_form_risk, estimate_risk
 from montezarr.runs import OnProgress
@@ -200,6 +201,11 @@ def _check_outputs(config: Config, process: Process, ds: xr.Dataset, x0: Any) ->
                 "output", "plot", "a fan chart is of numbers, and these paths hold labels."
             )
         plot.require()
+        for key in ("title", "xlabel", "ylabel"):
+            try:
+                check_texts(**{key: config.get("output", key)})
+            except ArgumentValueError as error:
+                raise config.error("output", key, str(error).partition(": ")[2]) from error
 
 
 def _risk(process: Process, stored: xr.Dataset, levels: list[Any]) -> tuple[list[Risk], list[Risk]]:

@@ -7,6 +7,7 @@ import sys
 import time
 from typing import TextIO, final
 
+from montezarr._html import as_ascii
 from montezarr.live._view import View
 from montezarr.live._watched import Watched
 from montezarr.progress import EVERY
@@ -29,6 +30,9 @@ class Terminal(View):
             return
         parts = [self.watched.estimate(), self.watched.speed(), self.watched.outlook()]
         line = "; ".join(part for part in parts if part)
+        encoding = getattr(self.out, "encoding", None) or "utf-8"
+        if not line.isascii() and encoding.lower().replace("-", "") not in ("utf8", "utf16"):
+            line = as_ascii(line)
         if self._is_tty:
             columns = shutil.get_terminal_size().columns - 1
             # What a line before had beyond this one is written over.

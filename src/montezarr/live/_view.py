@@ -8,8 +8,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from montezarr._notices import log_warning
 from montezarr.live._watched import Watched
-from montezarr.watch import log, said
+from montezarr.watch import said
 
 SHARE = 0.1
 """Share of one processor that drawing may take."""
@@ -62,7 +63,7 @@ class View(ABC):
         except Exception as error:
             self._is_broken, self.watched.run.tick = True, None
             name = type(error).__name__
-            log.warning("montezarr: the view of the stream is given up: %s: %s", name, said(error))
+            log_warning("montezarr: the view of the stream is given up: %s: %s", name, said(error))
 
     def _update(self, *, is_last: bool) -> None:
         now = time.perf_counter()

@@ -39,7 +39,6 @@ from montezarr.observed._schema import (
 from montezarr.observed._times import STEPS, seconds_of
 from montezarr.recipe import digest_of
 from montezarr.replay import is_untouched, undrawn_run
-from montezarr.sampling import sample_range
 from montezarr.seeding import BLOCK
 
 __all__ = [
@@ -162,7 +161,7 @@ def _drawn(ds: xr.Dataset, run: Run, schema: Schema, observe: Any) -> DrawnFeed:
     if program is not None or observe is not None:
         most = max(4, TRIAL_BYTES // max(1, run.path_bytes))
         n = min(TRIAL.get(run.sampling.kind, 4), most, run.n_paths)
-        rows = sample_range(run.sampling, 0, n, cost.initial_states(run, 0, n))
+        rows = cost.first_paths(run, n)
         arrays = _tried(program, rows)
         observer, schema = _observer(observe, schema, lambda: arrays, is_drawn=True)
         if observer is not None:
@@ -181,7 +180,7 @@ def _tried(program: Program | None, rows: Any) -> Arrays:
         return list(rows)
     try:
         arrays = program(rows)
-        alike = program.keeps_paths(rows) and is_pathwise(program, rows)
+        alike = program.keeps_paths(rows) and is_pathwise(program, rows, arrays)
     except Exception as error:
         raise Unlike(f"it cannot be computed in parts: {type(error).__name__}") from error
     if not alike:

@@ -16,7 +16,7 @@ from montezarr.seeding import BLOCK
 TASK_SECONDS = 1.0
 """What a task that draws should last: long enough for a scheduler of a thousand workers."""
 
-LEAST_SECONDS = 0.002
+LEAST_SECONDS = 0.004
 """And at least: to hand out a task and to merge its states takes part of a millisecond."""
 
 
@@ -43,13 +43,20 @@ class DrawnFeed(Feed):
         return DrawnTask(self.run.sampling, fold, self.program, self._path_bytes)
 
     def size(self) -> int:
-        """Return the paths that take about a second, in whole blocks, a power of two of them."""
+        """Return the paths that take about a second, in whole blocks, a power of two of them.
+
+        What lasts no longer than a task should at least is one task.
+        """
+        if self.n_paths is not None and cost.is_short(self.run, LEAST_SECONDS):
+            return _blocks_of(self.n_paths)
         seconds = cost.measure(self.run, self.backend)
         paths = BLOCK if seconds is None else TASK_SECONDS / max(seconds, 1e-9)
         if self.n_paths is not None:
             least = 0 if seconds is None else LEAST_SECONDS / max(seconds, 1e-9)
             share = self.n_paths / (TASKS_PER_WORKER * self.backend.workers)
-            paths = min(paths, max(share, min(least, self.n_paths)))
+            if least >= self.n_paths:
+                return _blocks_of(self.n_paths)
+            paths = min(paths, max(share, least))
         blocks = max(1, int(paths // BLOCK))
         return int(BLOCK << (blocks.bit_length() - 1))
 
@@ -74,11 +81,16 @@ class DrawnFeed(Feed):
     @property
     def block_bytes(self) -> int:
         """Bytes of the paths that are drawn at once."""
-        slab = self.task(Fold(())).slab
-        return slab * self._path_bytes + self.run.scratch_bytes
+        paths = self.task(Fold(())).at_once(self.n_paths)
+        return paths * self._path_bytes + self.run.scratch_bytes
 
     @property
     def _path_bytes(self) -> int:
         # A program reads the path and makes something of it, which is at most as large, mostly.
         extra = 0 if self.program is None else self.schema.path_bytes
         return self.run.path_bytes + extra
+
+
+def _blocks_of(n_paths: int) -> int:
+    """Return a power of two of blocks that holds so many paths."""
+    return int(BLOCK << (-(-n_paths // BLOCK) - 1).bit_length())

@@ -7,7 +7,6 @@ stand in its graph: a sum is found where two runs come together in one, both wit
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -17,6 +16,7 @@ from dask.base import is_dask_collection
 from dask.highlevelgraph import HighLevelGraph
 
 from montezarr._checks import show
+from montezarr._notices import warn
 from montezarr.described import process_name
 from montezarr.errors import CommonNoiseWarning
 from montezarr.observed._schema import PATH
@@ -54,6 +54,8 @@ def warn_of_sums(obj: xr.DataArray | xr.Dataset) -> None:
     """Warn where a lazy expression adds variables of different runs on one seed and stream."""
     arrays = [obj] if isinstance(obj, xr.DataArray) else list(obj.data_vars.values())
     origins = origins_behind(lazy_data(obj))
+    if len(origins) < 2:
+        return
     models: dict[str, set[str]] = {}
     for origin in origins.values():
         models.setdefault(origin.noise, set()).add(origin.model)
@@ -63,7 +65,7 @@ def warn_of_sums(obj: xr.DataArray | xr.Dataset) -> None:
         added = _added(array, origins)
         if added:
             name = str(array.name or "the expression")
-            warnings.warn(CommonNoiseWarning(_message(name, added, origins)), stacklevel=_outside())
+            warn(CommonNoiseWarning(_message(name, added, origins)), stacklevel=_outside())
             return
 
 

@@ -125,12 +125,17 @@ def _check_comparisons(observer: Observer, arrays: Arrays) -> None:
         check_comparisons(array, of_codes=True)
 
 
-def is_pathwise(function: Callable[[Any], Arrays], arrays: Any) -> bool:
-    """Return whether paths come out as they do in the whole, in parts and the other way round."""
+def is_pathwise(
+    function: Callable[[Any], Arrays], arrays: Any, whole: Arrays | None = None
+) -> bool:
+    """Return whether paths come out as they do in the whole, in parts and the other way round.
+
+    `whole` is what the function makes of all, if that is known.
+    """
     n = arrays[0].shape[-1]
     if n < 4:
         return True
-    whole = function(arrays)
+    whole = function(arrays) if whole is None else whole
     cuts = sorted({0, 2, n // 32, n // 2, n})
     parts = [slice(a, b) for a, b in itertools.pairwise(cuts) if b - a > 1]
     for part in [*parts, slice(None, None, -1)]:

@@ -159,6 +159,8 @@ def _check_labels(labels: Any) -> tuple[str, str]:
         raise type_error("labels", "two texts", labels)
     if len(labels) != 2:
         raise value_error("labels", "two texts", labels)
+    for label in labels:
+        check_texts(labels=label)
     # What begins with an underscore is in no legend of matplotlib.
     first, second = (f" {label}" if label.startswith("_") else label for label in labels)
     return first, second

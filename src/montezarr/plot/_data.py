@@ -14,6 +14,7 @@ from montezarr._checks import check_array, type_error, value_error
 from montezarr.dataset import LABELS
 from montezarr.lazy import ENDLESS
 from montezarr.observed import PATH, STEPS, TIME, are_codes, labels_of, seconds_of
+from montezarr.plot._figure import showable
 from montezarr.reduce import reduce
 from montezarr.statistics import Statistic
 from montezarr.stream import Snapshot
@@ -97,7 +98,7 @@ def name_states(axis: Any, array: xr.DataArray) -> None:
     """Put the labels of states in the place of their codes."""
     labels = labels_of(array)
     if labels is not None:
-        axis.set_ticks([code for code, _ in labels], [str(label) for _, label in labels])
+        axis.set_ticks([code for code, _ in labels], [showable(str(label)) for _, label in labels])
 
 
 def is_results(data: Any) -> bool:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
-from montezarr._checks import check_int, type_error, value_error
+from montezarr._checks import check_int, local_path, type_error, value_error
 from montezarr._optional import import_optional
 from montezarr.plot import _data as given
 from montezarr.plot._figure import (
@@ -198,7 +197,7 @@ def _check_file(file: Any) -> None:
         return
     if not isinstance(file, (str, os.PathLike)):
         raise type_error("file", "a str, path or file object", file)
-    path = Path(os.fsdecode(file))
+    path = local_path("file", os.fsdecode(file))
     if path.suffix.lower() not in ENDINGS:
         raise value_error("file", f"a name that ends in {', '.join(ENDINGS)}", str(path))
     if not path.parent.is_dir():

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from montezarr._checks import type_error
+from montezarr._checks import type_error, value_error
 from montezarr._optional import import_optional
 
 SIZE = (8.0, 4.5)
@@ -96,13 +97,44 @@ def check_texts(**texts: Any) -> dict[str, str | None]:
 
     Raises
     ------
-    ArgumentTypeError
-        If one is something else.
+    ArgumentTypeError, ArgumentValueError
+        If one is something else, or has mathematics between dollar signs that matplotlib cannot
+        set: it would say so when all is simulated, and the picture is drawn.
     """
     for name, text in texts.items():
         if text is not None and not isinstance(text, str):
             raise type_error(name, "a text", text)
+        problem = None if text is None else mathtext_problem(text)
+        if problem is not None:
+            raise value_error(
+                name, "a text whose parts between dollar signs are mathtext of matplotlib", text,
+                f"{problem}. Write \\$ for a dollar.",
+            )  # fmt: skip
     return texts
+
+
+def mathtext_problem(text: str) -> str | None:
+    """Return what is wrong with the mathematics between dollar signs in a text; None if nothing."""
+    dollars = len(re.findall(r"(?<!\\)\$", text))
+    if dollars == 0 or dollars % 2:  # then matplotlib shows it as it is
+        return None
+    matplotlib = import_optional("matplotlib", extra="plot", purpose="A plot")
+    if matplotlib.rcParams["text.usetex"]:  # TeX itself knows more
+        return None
+    mathtext = import_optional("matplotlib.mathtext", extra="plot", purpose="A plot")
+    try:
+        mathtext.MathTextParser("path").parse(text)
+    except ValueError as error:
+        return " ".join(str(error).split()).rstrip(".") or "it cannot be read"
+    return None
+
+
+def showable(text: str) -> str:
+    """Return a text of the data's own, with dollar signs as such where they are no mathematics."""
+    dollars = len(re.findall(r"(?<!\\)\$", text))
+    if dollars % 2 or mathtext_problem(text) is not None:
+        return re.sub(r"(?<!\\)\$", r"\\$", text)
+    return text
 
 
 def axes_of(ax: Any) -> Any:
@@ -122,7 +154,8 @@ def label_of(name: Any, attrs: Mapping[str, Any]) -> str:
     """Return the text at an axis: the long name of a variable, or its name, with its units."""
     text = str(attrs.get("long_name") or attrs.get("standard_name") or name or "")
     units = str(attrs.get("units", ""))
-    return f"{text} [{units}]".strip() if units not in ("", "1") else text
+    text = showable(text)
+    return f"{text} [{showable(units)}]".strip() if units not in ("", "1") else text
 
 
 def per(attrs: Mapping[str, Any]) -> dict[str, str]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montezarr._checks import check_array, check_real, value_error
-from montezarr._html import Card, Formula, count
+from montezarr._html import Card, Formula, count, for_terminal
 from montezarr.processes._base import Process
 from montezarr.processes._describe import equation_rows, symbol
 
@@ -66,7 +66,7 @@ class Fit:
             else:
                 lines.append(f"  {name}")
                 lines += [_matrix_row(*pair) for pair in zip(value, error, strict=True)]
-        return "\n".join(lines)
+        return for_terminal("\n".join(lines))
 
     def _repr_html_(self) -> str:
         kind = type(self.process)

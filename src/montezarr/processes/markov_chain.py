@@ -19,6 +19,7 @@ from montezarr._checks import (
     type_error,
     value_error,
 )
+from montezarr._html import for_terminal
 from montezarr.draws import Draws
 from montezarr.errors import ArgumentValueError
 from montezarr.grid import TimeGrid
@@ -85,7 +86,7 @@ class MarkovChain(Process):
         n, states = len(self.transition), self.states
         matrix = f"{self.transition}" if n <= SHOWN else f"<{n:,} × {n:,} numbers>"
         labels = f"{states}" if states is None or n <= SHOWN else f"<{n:,} labels>"
-        return f"MarkovChain(transition={matrix}, states={labels})"
+        return for_terminal(f"MarkovChain(transition={matrix}, states={labels})")
 
     @property
     def labels(self) -> tuple[str | int, ...]:

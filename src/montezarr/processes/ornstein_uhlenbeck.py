@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self, final
 
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montezarr._checks import check_bool, check_real
+from montezarr._notices import warn
 from montezarr.draws import Draws
 from montezarr.errors import MontezarrWarning
 from montezarr.grid import TimeGrid
@@ -195,7 +195,7 @@ SHORT = 20.0
 
 def _warn_of_short(theta: float, time: float, stacklevel: int = 3) -> None:
     if theta * time < SHORT:
-        warnings.warn(
+        warn(
             f"values: n * theta * dt is small, {theta * time:.3g}: the series is short beside the"
             " time of relaxation 1 / theta, estimates are rough and no normal law holds for them."
             " Take `intervals` of the fit, not its standard errors.",

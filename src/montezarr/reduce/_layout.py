@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,6 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from montezarr._checks import show, value_error
+from montezarr._notices import warn
 from montezarr.errors import HeavyTailWarning, MontezarrWarning
 from montezarr.folding import NO_GROUP, Column, Fold, Folded, Group
 from montezarr.observed import TIME, Observed, PathIndices, Schema
@@ -182,7 +182,7 @@ class Layout:
                 f"{name}: {without:,} values belong to no group: they are masked, not finite, or"
                 f" have no label. They are left out, and counted in {name}_ungrouped."
             )
-            warnings.warn(message, MontezarrWarning, stacklevel)
+            warn(message, MontezarrWarning, stacklevel)
         warned: set[int] = set()
         for position, column in enumerate(self.fold.columns):
             if warned.issuperset(column.arrays):
@@ -194,7 +194,7 @@ class Layout:
                 length = 1 if column.axis is None else self.fold.axis_length(column)
                 values = folded.paths * column.cells * length
                 source = column.source
-                warnings.warn(
+                warn(
                     f"{source.name or ', '.join(source.names)}: {total:,} of {values:,} values are"
                     " not finite, or masked. They are left out of all statistics, which are biased"
                     " if that depends on the path, and counted in"
@@ -242,7 +242,7 @@ class Layout:
             if v.is_heavy.sum() > BY_CHANCE * v.is_heavy.size
         }
         if spoilt:
-            warnings.warn(HeavyTailWarning(spoilt, folded.paths), None, stacklevel + 1)
+            warn(HeavyTailWarning(spoilt, folded.paths), None, stacklevel + 1)
 
     def _groups(self, totals: Totals) -> list[Any]:
         if self.by is None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import Any, final
 
-log = logging.getLogger("montezarr")
+from montezarr._notices import log_warning
 
 
 @final
@@ -27,7 +26,7 @@ class Performance:
             client.get_task_stream(start=0, stop=0)  # from here on the tasks are noted
             self._began = time.time()
         except Exception as error:  # another version of Dask, or no bokeh on the scheduler
-            log.warning("montezarr: no performance report of Dask: %s", error)
+            log_warning("montezarr: no performance report of Dask: %s", error)
 
     def end(self) -> str:
         """Return the page, which needs nothing from outside."""
@@ -38,7 +37,7 @@ class Performance:
                     start=self._began, last_count=self._count, code="", mode="inline",
                 )  # fmt: skip
             except Exception as error:
-                log.warning("montezarr: no performance report of Dask: %s", error)
+                log_warning("montezarr: no performance report of Dask: %s", error)
         return self.page
 
 

@@ -10,14 +10,15 @@ from types import TracebackType
 from typing import Any, Self, final
 
 from montezarr._beside import written_beside
-from montezarr._checks import type_error, value_error
+from montezarr._checks import local_path, type_error, value_error
 from montezarr._html import count
+from montezarr._notices import log_warning
 from montezarr.backends import Backend, active_client
 from montezarr.report._entry import Entry
 from montezarr.report._memory import Memory
 from montezarr.report._page import page
 from montezarr.report._performance import Performance
-from montezarr.watch import Listener, Watch, listen, log, said
+from montezarr.watch import Listener, Watch, listen, said
 
 MOMENTS = 1000
 """Moments of a run of which the speed is kept; then every other one."""
@@ -67,8 +68,8 @@ def report(path: Any, *, title: str = "montezarr report") -> Report:
     text = os.fspath(path)
     if not isinstance(text, str):
         raise type_error("path", "the path of a file, as text", path)
-    file = Path(text)
-    if "\0" in text or file.is_dir() or not file.parent.is_dir():
+    file = local_path("path", text)
+    if file.is_dir() or not file.parent.is_dir():
         raise value_error("path", "a file in a folder that is there", text)
     return Report(file, title)
 
@@ -154,7 +155,7 @@ class Report(Listener):
             if error is None:
                 raise
             # The error of the block is what its user wants to see.
-            log.warning("montezarr: no report at %s: %s", self.path, said(trouble))
+            log_warning("montezarr: no report at %s: %s", self.path, said(trouble))
 
     def _write(self) -> None:
         runs = list(self.runs.values())

@@ -20,8 +20,10 @@ def draw(sampling: Sampling, start: int, stop: int, x0: Any) -> Rows:
     for block in range(start // BLOCK, -(-stop // BLOCK)):
         first = block * BLOCK
         low, high = max(first, start), min(first + BLOCK, stop)
-        rows = _block(sampling, block, block_x0(sampling, x0, start, stop, first))
-        out[..., low - start : high - start] = rows[..., low - first : high - first]
+        initial = block_x0(sampling, x0, start, stop, first)
+        states = call(sampling, block, initial)
+        inside = slice(low - first, high - first)
+        _put(sampling, states, first, initial, inside, out[..., low - start : high - start])
     return out
 
 
@@ -69,15 +71,29 @@ def parts_of(sampling: Sampling, block: int, n: int, x0: Any) -> Mapping[Any, An
     return value if isinstance(value, Mapping) else {"x": value}
 
 
-def _block(sampling: Sampling, block: int, x0: Any) -> Rows:
-    return sampling.thin(arrange(sampling, call(sampling, block, x0), block * BLOCK, x0))
+def _put(
+    sampling: Sampling, states: dict[str, Any], path: int, x0: Any, inside: slice, out: Rows
+) -> None:
+    """Put some paths of a block that begins with `path`, and their kept times, into rows.
+
+    A block of long paths is large, so each variable is let go as soon as it is there.
+    """
+    check_names(sampling, states, path, x0)
+    for row, variable in zip(out, sampling.variables, strict=True):
+        encoded = encode(sampling, variable, states.pop(variable.name), path, x0)
+        row[:] = sampling.thin(encoded[inside].T)
+
+
+def check_names(sampling: Sampling, states: Mapping[str, Any], path: int, x0: Any) -> None:
+    """Raise where a block has other variables than the first one had."""
+    names = [variable.name for variable in sampling.variables]
+    if set(states) != set(names):
+        raise sampling.failure(path, x0, f"returned {sorted(states)}, expected {names}.")
 
 
 def arrange(sampling: Sampling, states: Mapping[str, Any], path: int, x0: Any) -> Rows:
     """Return the variables of a block as rows (variables, T+1, 1024), labels as their codes."""
-    names = [variable.name for variable in sampling.variables]
-    if set(states) != set(names):
-        raise sampling.failure(path, x0, f"returned {sorted(states)}, expected {names}.")
+    check_names(sampling, states, path, x0)
     rows = [
         encode(sampling, variable, states[variable.name], path, x0).T
         for variable in sampling.variables

@@ -12,6 +12,12 @@ from montezarr.sampling import Report, Rows, Sampling, sample_range, sample_repo
 TRIAL_SECONDS = 0.02
 """A measurement ends after this time, or a path later."""
 
+SHORT = 2.5e-4
+"""Seconds below which a block takes as long to call for as to draw, or nearly so."""
+
+LONGER = 8
+"""Blocks that are drawn at once where one of them is so short, as a task draws them."""
+
 
 class RangeTask:
     """The task: draw a range of paths, and make of the rows what `finish` makes of them."""
@@ -37,6 +43,8 @@ def trial(item: tuple[Sampling, int, int, Any]) -> float | None:
     """Return the seconds that a path takes, of the first few.
 
     Of several whole blocks the fastest counts: they differ only by what else the machine does.
+    Where paths are short, the call for a block takes longer than the block: then more of them are
+    drawn at once, as the tasks of a run draw them.
 
     Parameters
     ----------
@@ -45,19 +53,25 @@ def trial(item: tuple[Sampling, int, int, Any]) -> float | None:
     """
     sampling, step, limit, x0 = item
 
-    def draw(start: int) -> int:
-        stop = min(start + step, limit)
+    def draw(start: int, size: int) -> tuple[int, float]:
+        stop = min(start + size, limit)
+        began = time.perf_counter()
         sample_range(sampling, start, stop, None if x0 is None else x0[..., start:stop])
-        return stop
+        return stop, time.perf_counter() - began
 
-    done, seconds, fastest = 0, 0.0, math.inf
+    done, seconds, fastest, size = 0, 0.0, math.inf, step
+    if step > 1 and sampling.kind != "sample":
+        limit = min(limit, 2 * step)
     try:
-        draw(0)  # for compilers and caches
+        draw(0, step)  # for compilers and caches
         while done < limit and (done == 0 or seconds < TRIAL_SECONDS):
-            began, before = time.perf_counter(), done
-            done = draw(done)
-            took = time.perf_counter() - began
+            before = done
+            done, took = draw(done, size)
             seconds, fastest = seconds + took, min(fastest, took / (done - before))
+            if step > 1 and took < SHORT:
+                size = step * LONGER
+            elif step > 1:
+                limit = min(limit, 2 * step)
     except SamplerError:
         pass  # what was drawn until then will do; the run itself will meet the failure
     if not done:

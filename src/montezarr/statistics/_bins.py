@@ -1,9 +1,9 @@
 """Counts in bins that refine themselves: as fine as the values allow, and no finer than memory.
 
-The bits of a float64 are an integer that grows with the number: its key. A bin is all numbers
-whose keys agree but for their last `shift` bits, so every octave has ``2**(52 - shift)`` of equal
-width, and a bin holds exactly two of the shift below. What a cell keeps depends on the values that
-it has seen, and on nothing else:
+The bits of a float64 are an integer that grows with the number: its key (`_keys`). A bin is all
+numbers whose keys agree but for their last `shift` bits, so every octave has ``2**(52 - shift)`` of
+equal width, and a bin holds exactly two of the shift below. What a cell keeps depends on the values
+that it has seen, and on nothing else:
 
 * few values are kept themselves, one by one;
 * of many, each number and how often it came, while there are few different ones (level 0);
@@ -27,6 +27,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montezarr.statistics._bins_plain import PLACE_BITS, fill_plainly, starts_of
+from montezarr.statistics._keys import (
+    MAGNITUDE,
+    Array,
+    Integers,
+    Noted,
+    keys_of,
+    noted_of,
+)
 from montezarr.statistics._room import appended
 from montezarr.statistics._sums import compiled
 
@@ -72,16 +80,14 @@ as many different numbers as are kept, or nothing would be found out."""
 LEAST_FIRST = 2**8
 """The same of a cell among many."""
 
+MARKS = 2**18
+"""Pages of a single cell that can be marked to find those of all values, and their level."""
+
+CELL_MARKS = 2**14
+"""The same of a cell among many."""
+
 WIDE = 2**31
 """Number of values from which counts take eight bytes."""
-
-MAGNITUDE = np.int64(0x7FFF_FFFF_FFFF_FFFF)
-"""All bits of a number but its sign."""
-
-TINY = float(np.finfo(np.float64).tiny)
-
-Array = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
 
 class Budget(NamedTuple):
@@ -202,20 +208,6 @@ class Loose(NamedTuple):
     places: Integers
 
 
-def keys_of(values: Array, shift: int = 0) -> Integers:
-    """Return the number of the bin of each value; it does not decrease with the value."""
-    pattern = np.where(np.abs(values) < TINY, 0.0, values).view(np.int64)
-    # Of negative numbers all bits but the sign are turned round: then integers compare as floats.
-    return np.asarray((pattern ^ ((pattern >> 63) & MAGNITUDE)) >> shift)
-
-
-def values_of(keys: Any) -> Array:
-    """Return the numbers that have some keys; those below 2.2e-308 are 0."""
-    ordered = np.asarray(keys, np.int64)
-    values = np.asarray((ordered ^ ((ordered >> 63) & MAGNITUDE)).view(np.float64))
-    return np.where(np.abs(values) < TINY, 0.0, values)
-
-
 def empty(cells: int) -> Bins:
     """Return the state of no value."""
     ends, zeros = np.zeros(cells + 1, np.int64), np.zeros(cells, np.int64)
@@ -242,11 +234,13 @@ def count(values: Array, budget: Budget, into: Bins | None = None) -> Bins:
     `into` is of no use afterwards.
     """
     state = empty(len(values)) if into is None else into
-    low, high, n, used = state.low.copy(), state.high.copy(), state.n.copy(), state.used.copy()
-    _extend(values, low, high, n, used)
-    # So that the order of the paths shows in no sign of a 0, which numbers below 2.2e-308 are too.
-    low, high = (np.where(np.abs(ends) < TINY, 0.0, ends) for ends in (low, high))
-    both: dict[str, Any] = {"low": low, "high": high, "n": n, "used": used}
+    most = int(state.n.max(initial=0)) + values.shape[1]
+    if state.pages.size and compiled() is not None and (most < WIDE or _is_wide(state)):
+        noted = Noted.of(state)
+        state = _count_compiled(values, state, budget, noted)
+        return state._replace(**noted.fields())
+    both = noted_of(values, state).fields()
+    n = both["n"]
     if not state.pages.size:
         if n.max(initial=0) <= budget.values:
             return _kept(state, values, n - state.n)._replace(**both)
@@ -290,16 +284,8 @@ def bytes_of(cells: int, bits: int, with_places: bool) -> int:
 # --- values that are kept one by one ------------------------------------------------------------
 
 
-def _extend(values: Array, low: Array, high: Array, n: Integers, used: Integers) -> None:
-    kernel = compiled()
-    if kernel is not None:
-        kernel.bins.extremes(values, values.view(np.int64), low, high, n, used)
-    elif values.shape[-1]:
-        np.fmin(low, np.fmin.reduce(values, axis=-1), out=low)
-        np.fmax(high, np.fmax.reduce(values, axis=-1), out=high)
-        n += (values == values).sum(axis=-1)
-        patterns = np.where(np.abs(values) >= TINY, values, 0.0).view(np.int64) & MAGNITUDE
-        used |= np.bitwise_or.reduce(patterns, axis=-1)
+def _is_wide(state: Bins) -> bool:
+    return state.counts.dtype == np.int64
 
 
 def _kept(state: Bins, values: Array, sizes: Integers) -> Bins:
@@ -371,12 +357,11 @@ def _counted(values: Array, state: Bins, budget: Budget) -> Bins:
         return _united(state, _loose(values), budget)
     start = 0
     if not state.pages.size:
+        blank = _with_pages(values, state, budget)
+        if blank is not None:
+            return _count_compiled(values, blank, budget)
         start = max(FIRST // max(len(values), 1), LEAST_FIRST)
-        known = _loose(values[:, :start])
-        anew = _counted_anew(values, state, _planned(state, known, budget)[0], budget)
-        if anew is not None:
-            return anew
-        state = _united(state, known, budget)
+        state = _united(state, _loose(values[:, :start]), budget)
     # The more is known, the fewer values are in no page yet, and have to be sorted.
     while start < values.shape[1]:
         stop = 8 * start if 0 < start < values.shape[1] // 16 else values.shape[1]
@@ -385,50 +370,35 @@ def _counted(values: Array, state: Bins, budget: Budget) -> Bins:
     return state
 
 
-def _counted_anew(values: Array, state: Bins, levels: Integers, budget: Budget) -> Bins | None:
-    """Return the state of values (cells, n), or None where they have more pages than planned.
+def _with_pages(values: Array, state: Bins, budget: Budget) -> Bins | None:
+    """Return a state with the pages of values (cells, n), without a count in them.
 
-    `levels` are those of some of the values, and are changed.
+    None where they lie too far apart to be found by marks in a table.
     """
     values = np.ascontiguousarray(values)
-    cells, room = len(values), max(budget.total, budget.distinct >> budget.page_bits) + 1
-    bins = room << budget.page_bits
-    if bins < budget.distinct + 1:
-        return None
-    kind = np.int64 if state.n.max(initial=0) >= WIDE else np.int32
-    most = max(room, budget.distinct + 1)
-    first, pages = np.zeros(cells + 1, np.int64), np.empty(cells * most, np.int64)
-    counts, work = np.empty(cells * bins, kind), np.empty(2 * bins, kind)
-    places = np.empty(counts.size if budget.with_places else 0, np.int64)
-    work_places = np.empty(work.size if budget.with_places else 0, np.int64)
-    if not compiled().bins.count_anew(
+    cells = len(values)
+    seen = np.zeros(MARKS if cells == 1 else CELL_MARKS, np.uint8)
+    levels, first = np.zeros(cells, np.int64), np.zeros(cells + 1, np.int64)
+    pages = np.empty(cells * max(budget.total, budget.distinct), np.int64)
+    if not compiled().bins.find_pages(
         values, values.view(np.int64), budget.page_bits, budget.distinct, budget.pages,
-        budget.total, budget.last, PLACE_BITS, (2 * most - 1).bit_length(),
-        keys_of(state.low), keys_of(state.high), work, work_places, levels, first, pages, counts,
-        places,
+        budget.total, budget.last, keys_of(state.low), keys_of(state.high), seen,
+        seen.view(np.int64), levels, first, pages,
     ):  # fmt: skip
         return None
-    if not first[-1]:
-        return state
-    used = int((np.diff(first) * budget.width(levels)).sum())
-    return state._replace(
-        levels=levels,
-        first=first,
-        pages=pages[: first[-1]].copy(),
-        counts=counts[:used].copy() if cells > 1 else counts[:used],
-        places=places[:used],
-        begins=np.zeros_like(first),
-        values=np.zeros(0),
-    )
+    blank = _blank(state, levels, first, budget)
+    blank.pages[:] = pages[: first[-1]]
+    return blank
 
 
-def _count_compiled(values: Array, state: Bins, budget: Budget) -> Bins:
+def _count_compiled(values: Array, state: Bins, budget: Budget, noted: Noted | None = None) -> Bins:
     """Count the values that lie in pages of the state in place, then the others."""
     values = np.ascontiguousarray(values)
     missing, missed = np.empty(values.shape, np.int64), np.zeros(len(values), np.int64)
+    noted = Noted.of(state) if noted is None else noted
     compiled().bins.count_pages(
         values, values.view(np.int64), state.levels, state.first, state.pages, budget.page_bits,
-        PLACE_BITS, state.counts, state.places, missing, missed,
+        PLACE_BITS, state.counts, state.places, missing, missed, *noted,
     )  # fmt: skip
     most = int(missed.max(initial=0))
     if not most:

@@ -15,14 +15,17 @@ TINY = 2.2250738585072014e-308
 SPREAD = np.uint64(0x9E37_79B9_7F4A_7C15)
 """Odd factor that spreads neighbouring pages over a table: 2**64 over the golden ratio."""
 
-SIGNED = 2**11
-"""Octaves of each sign, of all float64."""
-
 OCTAVE = 52
 """Bits of a key below its octave and sign."""
 
 ROOM = 4
 """Entries of a plain table per value that is looked up; beyond, a hash table is cheaper."""
+
+MOST_ROOM = 2**18
+"""Entries of a plain table, at most: they stay in the cache."""
+
+PIECE = 1024
+"""Values whose keys are made at once: they stay in the nearest cache."""
 
 
 @compile_loops
@@ -37,28 +40,44 @@ def bit_length(x):
 
 
 @compile_loops
-def extremes(values, patterns, low, high, n, used):
-    """Widen the extremes of rows (cells, n), add to their numbers, and note all bits in use."""
-    for i in range(values.shape[0]):
-        x, pattern = values[i], patterns[i]
-        smallest, largest, present, bits = low[i], high[i], 0, np.int64(0)
-        for j in range(x.size):
-            v = x[j]
-            smallest = v if v < smallest else smallest
-            largest = v if v > largest else largest
-            present += v == v
-            bits |= pattern[j] if abs(v) >= TINY else np.int64(0)  # a NaN is not
-        low[i], high[i] = smallest, largest
-        n[i] += present
-        used[i] |= bits & MAGNITUDE
+def _keys_of(x, pattern, keys):
+    """Write the keys of values, MAGNITUDE for NaN; return the least and largest, n, bits in use.
+
+    In integers alone, so that the compiler makes vectors of it.
+    """
+    lowest, highest, present, bits = MAGNITUDE, ~MAGNITUDE, np.int64(0), np.int64(0)
+    for j in range(x.size):
+        v, whole = x[j], pattern[j]
+        is_there, is_far = v == v, abs(v) >= TINY
+        key = whole ^ ((whole >> 63) & MAGNITUDE) if is_far else np.int64(0)
+        low = key if is_there else MAGNITUDE
+        lowest = min(lowest, low)
+        highest = max(highest, key if is_there else ~MAGNITUDE)
+        present += is_there
+        bits |= whole if is_far else np.int64(0)
+        keys[j] = low
+    return lowest, highest, present, bits & MAGNITUDE
 
 
 @compile_loops
-def _plain_table(pages):
-    """Return the place of each page after the first one; -1 for what is no page."""
-    table = np.full(pages[-1] - pages[0] + 1, -1, np.int32)
+def extremes(values, patterns, lows, highs, n, used):
+    """Widen the extreme keys of rows (cells, n), add to their numbers, and note bits in use."""
+    keys = np.empty(PIECE, np.int64)
+    for i in range(values.shape[0]):
+        for start in range(0, values.shape[1], PIECE):
+            x, pattern = values[i, start : start + PIECE], patterns[i, start : start + PIECE]
+            low, high, present, bits = _keys_of(x, pattern, keys)
+            lows[i], highs[i] = min(lows[i], low), max(highs[i], high)
+            n[i] += present
+            used[i] |= bits
+
+
+@compile_loops
+def _plain_table(pages, p):
+    """Return by page, after the first one, how far its bins are from where their numbers say."""
+    table = np.full(pages[-1] - pages[0] + 1, MAGNITUDE)
     for k in range(pages.size):
-        table[pages[k] - pages[0]] = k
+        table[pages[k] - pages[0]] = (k - pages[k]) << p
     return table
 
 
@@ -76,46 +95,53 @@ def _hash_table(pages, bits):
 
 
 @compile_loops
-def _count_in_table(x, pattern, pages, s, p, unit, counts, places, rest):
-    """Count the values of a cell whose pages are close together; return how many are elsewhere."""
-    table, lowest = _plain_table(pages), pages[0]
-    down, mask, m, last = s + p, (1 << p) - 1, 0, np.uint64(table.size)
-    with_places = places.size > 0
-    for j in range(x.size):
-        v = x[j]
-        key = pattern[j]
-        key ^= (key >> 63) & MAGNITUDE
-        key = key if abs(v) >= TINY else np.int64(0)
-        at = np.uint64((key >> down) - lowest)  # unsigned: no place counts from the end
-        slot = table[at] if at < last else np.int32(-1)
-        if slot >= 0 and v == v:
-            place = np.uint64((np.int64(slot) << p) + ((key >> s) & mask))
+def _count_in_table(keys, low, high, table, lowest, s, p, unit, counts, places, rest, m):
+    """Count values of a cell whose pages are close together, by their keys, from `low` to `high`.
+
+    Return how many are elsewhere, `m` before these.
+    """
+    last, with_places = np.uint64(table.size), places.size > 0
+    first, end = np.uint64((low >> (s + p)) - lowest), np.uint64((high >> (s + p)) - lowest)
+    if first < last and end < last and table[first] == table[end] < MAGNITUDE:
+        away = table[first]  # no page is missing between them
+        for j in range(keys.size):
+            if keys[j] < MAGNITUDE:
+                counts[np.uint64((keys[j] >> s) + away)] += 1
+        if with_places:
+            for j in range(keys.size):
+                key = keys[j]
+                if key < MAGNITUDE:
+                    place = np.uint64((key >> s) + away)
+                    places[place] += (key >> unit) - (((key >> s) << s) >> unit)
+        return m
+    for j in range(keys.size):
+        key = keys[j]
+        at = np.uint64((key >> (s + p)) - lowest)  # unsigned: no place counts from the end
+        away = table[at] if at < last else MAGNITUDE
+        if away < MAGNITUDE:
+            place = np.uint64((key >> s) + away)
             counts[place] += 1
             if with_places:
                 places[place] += (key >> unit) - (((key >> s) << s) >> unit)
-        elif v == v:
+        elif key < MAGNITUDE:
             rest[m] = key
             m += 1
     return m
 
 
 @compile_loops
-def _count_hashed(x, pattern, pages, s, p, unit, counts, places, rest):
+def _count_hashed(keys, pages, slots, s, p, unit, counts, places, rest, m):
     """Do the same where pages may be anywhere."""
-    bits = max(bit_length(np.uint64(2 * pages.size)), 1)
-    keys, slots = _hash_table(pages, bits)
-    down, mask, m, last = s + p, (1 << p) - 1, 0, np.uint64((1 << bits) - 1)
+    mask, last = (1 << p) - 1, np.uint64(slots.size - 1)
+    down, off = s + p, np.uint64(65 - bit_length(np.uint64(slots.size)))
     with_places = places.size > 0
-    for j in range(x.size):
-        v = x[j]
-        if v != v:
+    for j in range(keys.size):
+        key = keys[j]
+        if key == MAGNITUDE:
             continue
-        key = pattern[j]
-        key ^= (key >> 63) & MAGNITUDE
-        key = key if abs(v) >= TINY else np.int64(0)
         page = key >> down
-        h = (np.uint64(page) * SPREAD) >> np.uint64(64 - bits)
-        while keys[h] != page and slots[h] >= 0:
+        h = (np.uint64(page) * SPREAD) >> off
+        while pages[h] != page and slots[h] >= 0:
             h = (h + np.uint64(1)) & last
         slot = slots[h]
         if slot >= 0:
@@ -131,28 +157,49 @@ def _count_hashed(x, pattern, pages, s, p, unit, counts, places, rest):
 
 @compile_loops
 def count_pages(
-    values, patterns, levels, first, pages, page_bits, unit, counts, places, missing, missed
-):
+    values, patterns, levels, first, pages, page_bits, unit, counts, places, missing, missed, lows,
+    highs, n, used,
+):  # fmt: skip
     """Count rows (cells, n) in the pages that are there; note the keys of the others.
 
     `patterns` are the same numbers as int64; `missing` (cells, n) gets keys, `missed` how many.
+    The others are widened as by `extremes`.
     """
     base = 0
+    keys = np.empty(PIECE, np.int64)
     for i in range(values.shape[0]):
-        x = values[i]
         s = max(levels[i] - 1, 0)
         p = page_bits if levels[i] > 0 else 0
         mine = pages[first[i] : first[i + 1]]
-        span = np.int64(0)
+        lowest, is_plain, m = np.int64(0), False, 0
         if mine.size > 0:
-            span = mine[-1] - mine[0] + 1  # below 0 where it is beyond an integer
+            lowest = mine[0]
+            most = min(ROOM * values.shape[1] + 1024, MOST_ROOM)
+            is_plain = bool(np.uint64(mine[-1]) - np.uint64(lowest) < np.uint64(most))
         size = mine.size << p
         own = counts[base : base + size]
         inside = places[base : base + size] if places.size > 0 else places
-        if 0 < span <= ROOM * x.size + 1024:
-            m = _count_in_table(x, patterns[i], mine, s, p, unit, own, inside, missing[i])
+        if is_plain:
+            table = _plain_table(mine, p)
+            listed, slots = mine, np.empty(0, np.int32)
         else:
-            m = _count_hashed(x, patterns[i], mine, s, p, unit, own, inside, missing[i])
+            table = mine
+            listed, slots = _hash_table(mine, max(bit_length(np.uint64(2 * mine.size)), 1))
+        for start in range(0, values.shape[1], PIECE):
+            x, pattern = values[i, start : start + PIECE], patterns[i, start : start + PIECE]
+            low, high, present, bits = _keys_of(x, pattern, keys)
+            lows[i], highs[i] = min(lows[i], low), max(highs[i], high)
+            n[i] += present
+            used[i] |= bits
+            if present == 0:
+                continue
+            some = keys[: x.size]
+            if is_plain:
+                m = _count_in_table(
+                    some, low, high, table, lowest, s, p, unit, own, inside, missing[i], m
+                )
+            else:
+                m = _count_hashed(some, listed, slots, s, p, unit, own, inside, missing[i], m)
         missed[i] = m
         base += size
 
@@ -289,178 +336,95 @@ def pour(
 
 
 @compile_loops
-def _slot_of(page, lowest, span, keys, slots, bits):
-    """Return where a page stands in a table, or the free entry where it belongs.
-
-    The table is plain if it has room for the whole span from the lowest page, and else hashed.
-    """
-    if 0 < span <= slots.size:
-        return page - lowest
-    h = np.int64((np.uint64(page) * SPREAD) >> np.uint64(64 - bits))
-    while slots[h] >= 0 and keys[h] != page:
-        h = (h + 1) & ((1 << bits) - 1)
-    return h
-
-
-@compile_loops
-def _coarser(
-    level, found, pages, counts, places, page_bits, unit, low, high, keys, slots, bits, pages_out,
-    counts_out, places_out,
-):  # fmt: skip
-    """Write the pages of one cell, in any order, as they are a level above; return how many."""
-    s, p = max(level - 1, 0), page_bits if level > 0 else 0
-    down, s_out, m = s + p, level, 0
-    down_out, mask = level + page_bits, (1 << page_bits) - 1
-    lowest = low >> down_out
-    span = (high >> down_out) - lowest + 1
-    slots[: span if 0 < span <= slots.size else slots.size] = -1
-    for k in range(found):
-        start = pages[k] << down
-        h = _slot_of(start >> down_out, lowest, span, keys, slots, bits)
-        if slots[h] < 0:
-            keys[h], slots[h], pages_out[m] = start >> down_out, m, start >> down_out
-            counts_out[m << page_bits : (m + 1) << page_bits] = 0
-            if places_out.size > 0:
-                places_out[m << page_bits : (m + 1) << page_bits] = 0
-            m += 1
-        base = np.int64(slots[h]) << page_bits
-        for b in range(1 << p):
-            count = counts[(k << p) + b]
-            if count > 0:
-                key = start + (np.int64(b) << s)
-                place = base + ((key >> s_out) & mask)
-                counts_out[place] += count
-                if places_out.size > 0:
-                    moved = (key >> unit) - (((key >> s_out) << s_out) >> unit)
-                    places_out[place] += places[(k << p) + b] + count * moved
-    return m
-
-
-@compile_loops
-def _squared(found, pages, down, octaves):
-    """Return the sum of the squared numbers of pages of each octave; note these numbers."""
-    octaves[:] = 0
-    if down > OCTAVE:
-        return found
-    squared = 0
-    for k in range(found):
-        octave = (pages[k] >> (OCTAVE - down)) + SIGNED
-        squared += 2 * octaves[octave] + 1
-        octaves[octave] += 1
-    return squared
-
-
-@compile_loops
-def _until_full(
-    x, pattern, j, m, s, p, lowest, span, most, squares, is_bound, unit, keys, slots, bits, octaves,
-    pages, counts, places,
-):  # fmt: skip
-    """Count values from the j-th on, up to one whose page is too much; return its place, and pages.
-
-    `squares` bounds the sum of the squared numbers of pages of each octave, if it `is_bound`.
-    """
-    down, mask, with_places = s + p, (1 << p) - 1, places.size > 0
-    is_plain = 0 < span <= slots.size
-    squared = 0
-    if is_bound:
-        squared = _squared(m, pages, down, octaves)
-    while j < x.size:
+def _mark_pages(x, pattern, down, lowest, seen):
+    """Mark the pages of the values of a cell, counted from the lowest one."""
+    for j in range(x.size):
         v = x[j]
         key = pattern[j]
         key ^= (key >> 63) & MAGNITUDE
         key = key if abs(v) >= TINY else np.int64(0)
-        if v != v:
-            j += 1
-            continue
-        page = key >> down
-        if is_plain:
-            h = np.uint64(page - lowest)
-        else:
-            h = np.uint64(_slot_of(page, lowest, span, keys, slots, bits))
-        slot = slots[h]
-        if slot < 0:
-            more = 1
-            if is_bound and down <= OCTAVE:
-                more = 2 * octaves[(key >> OCTAVE) + SIGNED] + 1
-            if m == most or (is_bound and squared + more > squares):
-                break
-            if is_bound:
-                squared += more
-                octaves[(key >> OCTAVE) + SIGNED] += 1
-            if not is_plain:
-                keys[h] = page
-            slots[h], pages[m] = m, page
-            counts[m << p : (m + 1) << p] = 0
-            if with_places:
-                places[m << p : (m + 1) << p] = 0
-            slot = m
-            m += 1
-        place = np.uint64((np.int64(slot) << p) + ((key >> s) & mask))
-        counts[place] += 1
-        if with_places:
-            places[place] += (key >> unit) - (((key >> s) << s) >> unit)
-        j += 1
-    return j, m
+        if v == v:
+            seen[np.uint64((key >> down) - lowest)] = 1
 
 
 @compile_loops
-def count_anew(
-    values, patterns, page_bits, distinct, most, total, last, unit, bits, lows, highs, work,
-    work_places, levels, first, pages, counts, places,
-):  # fmt: skip
-    """Count rows (cells, n) of which nothing was counted before; return whether there is room.
+def _marked(words, seen, down, lowest, out):
+    """Write the marked pages in order; return how many, and the squares of those of each octave.
 
-    Pages are found as values come, and joined where there are too many. `levels` are those of some
-    of the values, and become those of all. `work` has room for twice the pages of a cell,
-    `work_places` the same where places are added up; `pages`, `counts` and `places` for all.
+    `words` are the same marks, eight at a time.
     """
-    room = max(work.size >> (page_bits + 1), distinct)
-    mine, theirs = np.empty(room, np.int64), np.empty(room, np.int64)
-    here, there = work[: work.size // 2], work[work.size // 2 :]
-    half = work_places.size // 2
-    here_places, there_places = work_places[:half], work_places[half:]
-    keys, slots = np.zeros(1 << bits, np.int64), np.empty(1 << bits, np.int32)
-    octaves = np.zeros(2 * SIGNED, np.int64)
-    base = 0
+    m, inside, squared, octave = 0, 0, 0, np.int64(0)
+    by_octave = max(OCTAVE - down, 0)
+    for w in range(words.size):
+        if words[w] == 0:
+            continue
+        for k in range(8 * w, 8 * w + 8):
+            if seen[k] == 0:
+                continue
+            page = lowest + k
+            if page >> by_octave != octave:
+                squared += inside * inside
+                inside, octave = 0, page >> by_octave
+            inside += 1
+            if m < out.size:
+                out[m] = page
+            m += 1
+    squared += inside * inside
+    return m, squared if down <= OCTAVE else m
+
+
+@compile_loops
+def find_pages(
+    values, patterns, page_bits, distinct, most, total, last, lows, highs, seen, words, levels,
+    first, pages,
+):  # fmt: skip
+    """Write the level and pages of rows (cells, n) of which nothing was counted before.
+
+    Return whether all were found. `lows` and `highs` are the extreme keys of each row, `seen` marks
+    pages and has none marked, `words` are the same bytes, eight at a time; `pages` has room for as
+    many of each row. A row is left to others where the pages between its extremes are too many to
+    be marked, at a level that may be too high for it already.
+    """
+    room = pages.size // max(levels.size, 1)
+    mine = np.empty(room, np.int64)
     for i in range(values.shape[0]):
-        level, m, j = levels[i], 0, 0
+        first[i + 1] = first[i]
+        levels[i] = 0
+        if lows[i] > highs[i]:
+            continue
+        level, down = 0, 0
         while True:
-            s, p = max(level - 1, 0), page_bits if level > 0 else 0
-            lowest = lows[i] >> (s + p)
-            span = (highs[i] >> (s + p)) - lowest + 1
-            if m == 0:
-                slots[: span if 0 < span <= slots.size else slots.size] = -1
-            is_bound = 0 < level < last and total > most  # or the pages alone are bound
-            limit = distinct
-            if level > 0:
-                limit = total if level < last else work.size >> (page_bits + 1)
-            j, m = _until_full(
-                values[i], patterns[i], j, m, s, p, lowest, span, limit, most * most, is_bound,
-                unit, keys, slots, bits, octaves, mine, here, here_places,
-            )  # fmt: skip
-            if j == values.shape[1]:
+            lowest, highest = lows[i] >> down, highs[i] >> down
+            # Unsigned: the difference of signed ones may be beyond them.
+            if np.uint64(highest) - np.uint64(lowest) < np.uint64(seen.size):
                 break
             if level >= last:
                 return False
-            m = _coarser(
-                level, m, mine, here, here_places, page_bits, unit, lows[i], highs[i], keys, slots,
-                bits, theirs, there, there_places,
-            )  # fmt: skip
-            mine, theirs = theirs, mine
-            here, there = there, here
-            here_places, there_places = there_places, here_places
             level += 1
-        levels[i] = level
-        start = first[i]
-        first[i + 1] = start + m
-        order = np.argsort(mine[:m])
-        for k in range(m):
-            slot = order[k]
-            pages[start + k] = mine[slot]
-            counts[base : base + (1 << p)] = here[slot << p : (slot + 1) << p]
-            if places.size > 0:
-                places[base : base + (1 << p)] = here_places[slot << p : (slot + 1) << p]
-            base += 1 << p
+            down = level - 1 + page_bits
+        is_least, span = level == 0, highest - lowest + 1
+        _mark_pages(values[i], patterns[i], down, lowest, seen)
+        while True:
+            here = words[: (span + 7) // 8]
+            m, squared = _marked(here, seen, down, lowest, mine)
+            fits = m <= total and squared <= most * most
+            if level >= last or (fits if level > 0 else m <= distinct):
+                break
+            is_least = True  # the level below does not do
+            higher = level + page_bits
+            base = lowest >> higher - down
+            for k in range(span):  # in place: no page comes to lie above where it was
+                if seen[k]:
+                    seen[k] = 0
+                    seen[((lowest + k) >> (higher - down)) - base] = 1
+            level, down, lowest = level + 1, higher, base
+            span = (highs[i] >> down) - lowest + 1
+        here[:] = 0
+        if not is_least or m > room:
+            return False
+        levels[i] = level if m > 0 else 0
+        pages[first[i] : first[i] + m] = mine[:m]
+        first[i + 1] = first[i] + m
     return True
 
 

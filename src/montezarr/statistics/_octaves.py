@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from montezarr.errors import ArgumentValueError
-from montezarr.statistics._bins import MAGNITUDE, Bins, Budget, empty
+from montezarr.statistics._bins import Bins, Budget, empty
 from montezarr.statistics._bins_plain import PLACE_BITS
+from montezarr.statistics._bins_read import check_octaves, checked_bins
+from montezarr.statistics._keys import MAGNITUDE
 
 FIELDS = {"low", "high", "near", "ranges", "counts", "offsets"}
 """Arrays of such a state."""
@@ -31,13 +33,14 @@ def restored(arrays: Mapping[str, Any], budget: Budget) -> Bins:
         If they are no such state.
     """
     if set(arrays) == set(Bins._fields):
-        return Bins(**arrays)
+        return checked_bins(Bins(**arrays), budget)
     if set(arrays) != FIELDS:
         raise ArgumentValueError(
             f"state: expected counts as this version or an earlier one keeps them,"
             f" got {', '.join(sorted(arrays))}. Take the statistics anew, with this version."
         )
     counts, (first, stop, positive, end) = arrays["counts"], arrays["ranges"].tolist()
+    check_octaves(arrays, budget)
     nothing = empty(len(counts))
     if not counts.any():
         return nothing

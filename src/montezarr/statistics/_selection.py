@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montezarr.statistics._base import Estimate, Sample, Source, Statistic
-from montezarr.statistics._bins import keys_of, values_of
+from montezarr.statistics._keys import keys_of, values_of
 from montezarr.statistics._ranks import Ranks
 
 COLLECTED = 2**20

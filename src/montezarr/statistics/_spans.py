@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from montezarr.statistics._bins import TINY, Array, Bins, Budget, Integers, keys_of, values_of
+from montezarr.statistics._bins import Bins, Budget
+from montezarr.statistics._keys import TINY, Array, Integers, keys_of, values_of
 from montezarr.statistics._sums import compiled
 
 SLICES = 2**12
@@ -17,13 +18,28 @@ FEW = 2**14
 
 
 class Cell(NamedTuple):
-    """The used bins of one cell in order: first keys, shift, bits in use, counts, places."""
+    """The used bins of one cell in order, or some of them.
+
+    Attributes
+    ----------
+    keys : array (bins,)
+        First key of each.
+    shift : int
+        Bits of a key below a bin.
+    used : int
+        Bits in use, as in `Bins`.
+    counts, places : array (bins,)
+        As in `Bins`.
+    running : array (bins,)
+        Values up to each bin and in it, those of bins before that are not among these too.
+    """
 
     keys: Integers
     shift: int
     used: int
     counts: Integers
     places: Integers
+    running: Integers
 
 
 class Spans(NamedTuple):
@@ -35,10 +51,9 @@ class Spans(NamedTuple):
     running: Integers
 
     def mirrored(self, missing: int = 0) -> Spans:
-        """Return the bins of the negative values; the first one counts for the missing ones."""
+        """Return the bins of the negative values, of which so many are in none of these bins."""
         counts = self.counts[::-1].copy()
-        counts[0] += missing
-        return Spans(-self.right[::-1], -self.left[::-1], counts, np.cumsum(counts))
+        return Spans(-self.right[::-1], -self.left[::-1], counts, np.cumsum(counts) + missing)
 
     def at(self, ranks: Integers) -> tuple[Array, Array, Array]:
         """Return the values at some ranks, from 1, and the least and the most that they may be.
@@ -89,45 +104,68 @@ def _selected(values: Array, low: float, high: float, ranks: Integers) -> Array:
     return np.asarray(np.partition(nearby[:-1], np.unique(places))[places])
 
 
-def cell_of(state: Bins, cell: int, budget: Budget, ranks: slice = slice(None)) -> Cell:
-    """Return what is known of one cell, or of the values from one place in their order to another.
+def begins_of(state: Bins, budget: Budget) -> Integers:
+    """Return where the bins of each cell begin among all bins."""
+    sizes = np.diff(state.first) * budget.width(state.levels)
+    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
-    Values that are kept one by one are sorted only there; the first of them counts for all below.
+
+def sorted_part(state: Bins, cell: int, ranks: slice) -> Cell:
+    """Return values of a cell that are kept one by one, from one place in their order to another.
+
+    They are sorted only there.
     """
-    if not state.pages.size:
-        mine = state.values[state.begins[cell] : state.begins[cell + 1]]
-        start, stop, _ = ranks.indices(mine.size)
-        ends = float(state.low[cell]), float(state.high[cell])
-        if 0 < start < stop:
-            (least,) = _selected(mine, *ends, np.array([start + 1]))
-            # All numbers that count as 0 are one.
-            mine = mine[mine >= (-TINY if abs(least) < TINY else least)]
-            keys = np.sort(keys_of(mine))[mine.size - (int(state.n[cell]) - start) :]
-        elif start < stop < mine.size:
-            (most,) = _selected(mine, *ends, np.array([stop]))
-            keys = np.sort(keys_of(mine[mine <= (TINY if abs(most) < TINY else most)]))
-        else:
-            keys = np.sort(keys_of(mine))
-        keys = keys[: stop - start]
-        counts = np.ones(keys.size, np.int64)
-        counts[:1] += start
-        return Cell(keys, 0, 0, counts, np.zeros(keys.size, np.int64))
+    mine = state.values[state.begins[cell] : state.begins[cell + 1]]
+    start, stop, _ = ranks.indices(mine.size)
+    ends = float(state.low[cell]), float(state.high[cell])
+    if 0 < start < stop:
+        (least,) = _selected(mine, *ends, np.array([start + 1]))
+        # All numbers that count as 0 are one.
+        mine = mine[mine >= (-TINY if abs(least) < TINY else least)]
+        keys = np.sort(keys_of(mine))[mine.size - (int(state.n[cell]) - start) :]
+    elif start < stop < mine.size:
+        (most,) = _selected(mine, *ends, np.array([stop]))
+        keys = np.sort(keys_of(mine[mine <= (TINY if abs(most) < TINY else most)]))
+    else:
+        keys = np.sort(keys_of(mine))
+    keys = keys[: stop - start]
+    ones, nowhere = np.ones(keys.size, np.int64), np.zeros(keys.size, np.int64)
+    return Cell(keys, 0, 0, ones, nowhere, np.arange(start + 1, start + 1 + keys.size))
+
+
+def bins_at(state: Bins, cell: int, begin: int, budget: Budget, ranks: Integers | slice) -> Cell:
+    """Return the used bins of the pages in which values of some ranks, from 1, lie.
+
+    Of a slice all bins from one place in the order of the values to another, as for a list.
+    `begin` is where the bins of the cell begin; see `begins_of`.
+    """
     level = int(state.levels[cell])
-    width = int(budget.width(level))
-    start, stop = state.first[cell], state.first[cell + 1]
-    begin = int((np.diff(state.first[: cell + 1]) * budget.width(state.levels[:cell])).sum())
-    end = begin + int(stop - start) * width
-    used = np.flatnonzero(state.counts[begin:end])
-    shift = max(level - 1, 0)
-    page = state.pages[start:stop][used // width]
-    keys = (page << int(budget.down(level))) + ((used % width) << shift)
-    places = state.places[begin:end][used] if state.places.size else np.zeros(used.size, np.int64)
-    used_bits = int(state.used[cell])
-    return Cell(keys, shift, used_bits, state.counts[begin:end][used].astype(np.int64), places)
+    width, shift = int(budget.width(level)), max(level - 1, 0)
+    pages = state.pages[state.first[cell] : state.first[cell + 1]]
+    here = slice(begin, begin + pages.size * width)
+    counts = state.counts[here].reshape(-1, width)
+    sums = counts.sum(axis=1, dtype=np.int64)
+    up_to = np.cumsum(sums)
+    if isinstance(ranks, slice):
+        start, stop, _ = ranks.indices(int(up_to[-1]))
+        first, last = np.searchsorted(up_to, [start + 1, stop]).tolist()
+        chosen = np.arange(first, last + 1)
+    else:
+        chosen = np.unique(np.searchsorted(up_to, ranks))
+    part = counts[chosen]
+    row, inside = np.nonzero(part)
+    before = (up_to - sums)[chosen]
+    running = np.cumsum(part, axis=1, dtype=np.int64)[row, inside] + before[row]
+    keys = (pages[chosen][row] << int(budget.down(level))) + (inside << shift)
+    places = np.zeros(row.size, np.int64)
+    if state.places.size:
+        places = state.places[here].reshape(-1, width)[chosen][row, inside]
+    in_use = int(state.used[cell])
+    return Cell(keys, shift, in_use, part[row, inside].astype(np.int64), places, running)
 
 
 def spans_of(cell: Cell, low: float, high: float) -> Spans:
     """Return the bins of a cell, which lie between its extreme values."""
     left, right = bounds(cell)
-    running = np.cumsum(cell.counts)
-    return Spans(np.maximum(left, low), np.minimum(right, high), cell.counts, running)
+    left, right = np.maximum(left, low), np.minimum(right, high)
+    return Spans(left, right, cell.counts, cell.running)

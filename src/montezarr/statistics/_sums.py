@@ -18,6 +18,9 @@ from montezarr.seeding import BLOCK
 
 Array = NDArray[np.float64]
 
+ROWS = 1024
+"""Rows that are summed at once in NumPy: some MiB, however many there are."""
+
 
 def tree_sum(values: Array) -> Array:
     """Return the sum over the last axis, of finite values."""
@@ -54,16 +57,26 @@ def central_sums(values: Array, order: int) -> tuple[NDArray[np.int64], Array, A
 
 def reference_tree_sum(values: Array) -> Array:
     """Do what `tree_sum` does, in NumPy."""
-    n = values.shape[-1]
+    out = np.zeros(values.shape[:-1])
+    if values.shape[-1]:  # of no path nothing is filled up to a block
+        rows, sums = values.reshape(-1, values.shape[-1]), out.reshape(-1)
+        for low in range(0, len(rows), ROWS):
+            sums[low : low + ROWS] = _tree(rows[low : low + ROWS])
+    return out
+
+
+def _tree(rows: Array) -> Array:
+    """Return the sums of a few rows, which are filled up with zeros."""
+    n = rows.shape[-1]
     size = 1 << (max(n, BLOCK) - 1).bit_length()
-    out = values
+    out = rows
     if size > n:
-        out = np.concatenate([values, np.zeros((*values.shape[:-1], size - n))], axis=-1)
+        out = np.concatenate([rows, np.zeros((len(rows), size - n))], axis=-1)
     with np.errstate(over="ignore", invalid="ignore"):
         while size > 1:
             size //= 2
-            out = out[..., :size] + out[..., size:]
-    return out[..., 0]
+            out = out[:, :size] + out[:, size:]
+    return out[:, 0]
 
 
 def reference_central_sums(values: Array, order: int) -> tuple[NDArray[np.int64], Array, Array]:

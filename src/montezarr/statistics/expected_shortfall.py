@@ -13,12 +13,13 @@ from montezarr._checks import check_choice, check_real, value_error
 from montezarr.statistics import _bins
 from montezarr.statistics._base import INTERVAL, Estimate, Sample, Source, Statistic
 from montezarr.statistics._binomial import ENOUGH, ranks_always
-from montezarr.statistics._bins import TINY, Bins, Budget
+from montezarr.statistics._bins import Bins, Budget
 from montezarr.statistics._bins_plain import PLACE_BITS
+from montezarr.statistics._keys import TINY
 from montezarr.statistics._levels import check_levels
 from montezarr.statistics._octaves import restored
 from montezarr.statistics._ranks import interval_of, ranks_of
-from montezarr.statistics._spans import Spans, bounds, cell_of, spans_of
+from montezarr.statistics._spans import Spans, begins_of, bins_at, bounds, sorted_part, spans_of
 from montezarr.statistics._student import widening
 from montezarr.statistics.quantile import RELATIVE_ERROR, bits_of
 
@@ -145,8 +146,9 @@ class ExpectedShortfall(Statistic):
         shortfall, error, wide = np.full((3, *ranks.middle.shape), np.nan)
         risk, low, high, off = np.full((4, *ranks.middle.shape), np.nan)
         sign = 1.0 if self.tail == "upper" else -1.0
-        for cell in np.flatnonzero(state.n):
-            bins = self._ordered(state, int(cell), int(wanted[cell].min()))
+        begins = begins_of(state, self.budget(len(state.n)))
+        for cell in np.flatnonzero(state.n).tolist():
+            bins = self._ordered(state, cell, begins[cell], int(wanted[cell].min()))
             for i, alpha in enumerate(levels.array.tolist()):
                 with np.errstate(over="ignore", invalid="ignore"):
                     value, left, right = bins.spans.at(wanted[cell, i])
@@ -187,8 +189,9 @@ class ExpectedShortfall(Statistic):
         n = state.n[:, None]
         wanted = np.clip(np.stack([first, last], axis=-1), 1, np.maximum(n, 1)[..., None])
         low, high = np.full((2, *first.shape), np.nan)
-        for cell in np.flatnonzero(state.n):
-            spans = self._ordered(state, int(cell), int(wanted[cell].min())).spans
+        begins = begins_of(state, self.budget(len(state.n)))
+        for cell in np.flatnonzero(state.n).tolist():
+            spans = self._ordered(state, cell, begins[cell], int(wanted[cell].min())).spans
             _, left, right = spans.at(wanted[cell])
             low[cell], high[cell] = left[:, 0], right[:, 1]
         low = np.where((first >= 1) | (n == 0), low, -np.inf)
@@ -206,11 +209,17 @@ class ExpectedShortfall(Statistic):
             name: (levels.squeeze(ends[0]), levels.squeeze(ends[1])) for name, ends in named.items()
         }
 
-    def _ordered(self, state: Bins, cell: int, least: int) -> _Means:
-        """Return the bins of a cell from the best values to the worst, from a rank on."""
+    def _ordered(self, state: Bins, cell: int, begin: int, least: int) -> _Means:
+        """Return the bins of a cell from the best values to the worst, from a rank on.
+
+        `begin` is where they begin among all bins.
+        """
         is_lower, n = self.tail == "lower", int(state.n[cell])
         ranks = slice(0, n - least + 1) if is_lower else slice(least - 1, n)
-        bins = cell_of(state, cell, self.budget(len(state.n)), ranks)
+        if state.pages.size:
+            bins = bins_at(state, cell, begin, self.budget(len(state.n)), ranks)
+        else:
+            bins = sorted_part(state, cell, ranks)
         spans = spans_of(bins, float(state.low[cell]), float(state.high[cell]))
         left, right = bounds(bins)
         place = np.full(left.shape, 0.5)

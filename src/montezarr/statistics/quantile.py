@@ -15,11 +15,12 @@ from montezarr.statistics import _bins
 from montezarr.statistics._base import Estimate, Sample, Source, Statistic
 from montezarr.statistics._binomial import ranks_always
 from montezarr.statistics._bins import Bins, Budget
+from montezarr.statistics._keys import TINY
 from montezarr.statistics._levels import check_levels
 from montezarr.statistics._octaves import restored
 from montezarr.statistics._ranks import Ranks, interval_of, ranks_of
 from montezarr.statistics._selection import Place, Selection, Target
-from montezarr.statistics._spans import cell_of, order_statistics, spans_of
+from montezarr.statistics._spans import begins_of, bins_at, order_statistics, spans_of
 
 RELATIVE_ERROR = 0.005
 
@@ -165,12 +166,13 @@ class Quantile(Statistic):
 
     def _at(self, state: Bins, ranks: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the values at ranks (cells, ...), and the least and the most that they may be."""
-        found = np.full((3, *ranks.shape), np.nan)
-        for cell in np.flatnonzero(state.n):
+        found, budget = np.full((3, *ranks.shape), np.nan), self.budget(len(state.n))
+        begins = begins_of(state, budget)
+        for cell in np.flatnonzero(state.n).tolist():
             if not state.pages.size:
-                found[:, cell] = order_statistics(state, int(cell), ranks[cell])
+                found[:, cell] = order_statistics(state, cell, ranks[cell])
                 continue
-            bins = cell_of(state, int(cell), self.budget(len(state.n)))
+            bins = bins_at(state, cell, begins[cell], budget, ranks[cell])
             spans = spans_of(bins, float(state.low[cell]), float(state.high[cell]))
             found[:, cell] = spans.at(ranks[cell])
         return found
@@ -185,14 +187,16 @@ class Quantile(Statistic):
             return None
         ranks = ranks_of(state.n, check_levels("q", self.q).array)
         wanted = np.stack(ranks[:3], axis=-1).reshape(len(state.n), -1)
+        budget = self.budget(len(state.n))
+        begins = begins_of(state, budget)
         places: dict[Place, int] = {}
         targets = []
         for cell, row in enumerate(wanted):
             if not state.n[cell]:
                 targets += [Target(-1, 0)] * row.size
                 continue
-            bins = cell_of(state, cell, self.budget(len(state.n)))
-            running = np.cumsum(bins.counts)
+            bins = bins_at(state, cell, begins[cell], budget, row)
+            running = bins.running
             for rank, at in zip(row.tolist(), np.searchsorted(running, row).tolist(), strict=True):
                 inside = int(bins.counts[at])
                 key = int(bins.keys[at]) >> bins.shift
@@ -211,7 +215,7 @@ class Quantile(Statistic):
             ordered = np.sort(row[np.isfinite(row)])
             for i, q in enumerate(levels.array if ordered.size else ()):
                 value = ordered[max(1, math.ceil(ordered.size * q)) - 1]
-                out[cell, i] = 0.0 if abs(value) < _bins.TINY else value
+                out[cell, i] = 0.0 if abs(value) < TINY else value
         return {"quantile": levels.squeeze(out)}
 
     def estimates(

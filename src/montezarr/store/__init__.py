@@ -1,6 +1,6 @@
 """Paths on disk: Zarr format 3, readable by any Zarr library."""
 
-from montezarr.store._estimate import store_bytes
+from montezarr.store._estimate import store_bytes, working_bytes
 from montezarr.store._extend import extend
 from montezarr.store._merge import merge
 from montezarr.store._open import open_store
@@ -23,5 +23,6 @@ __all__ = [
     "repair",
     "store_bytes",
     "verify",
+    "working_bytes",
     "write",
 ]

@@ -7,7 +7,7 @@ from typing import Any
 
 from montezarr.cost import initial_states
 from montezarr.errors import SamplerError, StoreError
-from montezarr.lazy import show_bytes
+from montezarr.lazy import Run, show_bytes
 from montezarr.sampling import VECTORISED
 from montezarr.seeding import BLOCK
 from montezarr.store._session import bytes_needed
@@ -39,6 +39,15 @@ def store_bytes(ds: Any, storage: Storage) -> tuple[int, int]:
         return fixed + chunks * sum(size for size in sizes if size is not None), 0
     per_path, sample = _measured(source, manifest)
     return fixed + int(n_paths * per_path), sample
+
+
+def working_bytes(run: Run, storage: Storage) -> int:
+    """Return the bytes that one worker takes to draw a chunk and to write it so.
+
+    What is compressed is filled up to a whole chunk before.
+    """
+    missing = run.chunk - min(run.chunk, run.n_paths)
+    return run.working_bytes + (missing * run.path_bytes if storage.compression else 0)
 
 
 def check_room(place: Place, ledger: Ledger, source: Source) -> None:

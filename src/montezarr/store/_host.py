@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from contextvars import ContextVar
+
+from montezarr._notices import say_at_once
 
 
 class Host:
@@ -12,7 +13,7 @@ class Host:
     def noticed(self, number: int, *, first: bool) -> None:
         """Hear of a signal, in its handler; after the first one, what runs is let end."""
         if first:  # not print: this may come in the middle of another message
-            os.write(2, b"\nmontezarr: finishing what runs; once more, to leave at once\n")
+            say_at_once("\nmontezarr: finishing what runs; once more, to leave at once\n")
 
     def resume(self, call: str) -> str:
         """Return the line that goes on; in Python that call."""

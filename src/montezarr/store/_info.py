@@ -10,6 +10,7 @@ from typing import Any, final
 import xarray as xr
 
 from montezarr._checks import show
+from montezarr._html import for_terminal
 from montezarr.dataset import ATTRIBUTE
 from montezarr.lazy import show_bytes
 from montezarr.recipe import format_note
@@ -105,7 +106,7 @@ class Info:
         state = self.status if self.is_complete else f"{self.status}, {self._percent()} %"
         lines = [f"{self.path}: {state}", *(f"  {name:<11} {v}" for name, v in self._lines())]
         # A name that a store holds may have line feeds in it, and is no line of ours.
-        return "\n".join(line.replace("\n", "\\n") for line in lines)
+        return for_terminal("\n".join(line.replace("\n", "\\n") for line in lines))
 
     def _percent(self) -> int:
         return 100 if self.is_complete else 100 * self.committed // max(self.target, 1)

@@ -16,14 +16,16 @@ import xarray as xr
 from dask.base import normalize_token
 from zarr.abc.store import Store
 from zarr.buffer import default_buffer_prototype
-from zarr.storage import LocalStore, MemoryStore, WrapperStore
+from zarr.storage import MemoryStore, WrapperStore
 
 from montezarr import origins
 from montezarr._checks import check_choice
+from montezarr._json import parse_json
+from montezarr._secrets import is_clean
 from montezarr.dataset import ATTRIBUTE, own_flags
 from montezarr.dataset import LABELS as CODE_LABELS
 from montezarr.errors import MontezarrError, StoreError, StoreExistsError, StoreNotFoundError
-from montezarr.lazy import MAX_CHUNKS_HARD
+from montezarr.lazy import MAX_CHUNKS_HARD, memory_limit
 from montezarr.observed import labels_in_recipe
 from montezarr.statistics import label_coordinate
 from montezarr.store._digest import digest
@@ -33,19 +35,21 @@ from montezarr.store._where import changed_by_another, place_of, read_root_docum
 from montezarr.store.format import (
     JOURNAL,
     MANIFEST,
-    MAX_BYTES,
     PATH,
     STATUS_ATTRIBUTE,
     STORE_ATTRIBUTE,
     Facts,
     Ledger,
+    as_read,
+    bounded,
     buffer_of,
     check_chunks,
     check_document,
     count_chunks,
+    largest_chunk,
     load_json,
 )
-from montezarr.store.places import LocalPlace, Place
+from montezarr.store.places import Directory, LocalPlace, Place
 from montezarr.store.virtual import VirtualStore
 
 AT_ONCE = 8
@@ -53,6 +57,9 @@ AT_ONCE = 8
 
 BATCH = 10_000
 """Files of a directory that are looked for before what is missing is told."""
+
+SMALL, GROWTH = 2**25, 64
+"""Bytes that results may have whatever their files are, and times the bytes of these beyond."""
 
 
 def open_store(
@@ -121,9 +128,10 @@ def open_place(place: Place) -> xr.Dataset:
     arrays = _checked_arrays(place, document, info)
     # By the metadata in the root: those of all variables change with one rename.
     many = any(count_chunks(node) > MAX_CHUNKS_HARD for node in arrays.values())
+    largest = {name: largest_chunk(node) for name, node in arrays.items()}
     with _as_store_errors(place):
         ds: xr.Dataset = xr.open_zarr(
-            _Shown.of(place, text),
+            _Shown.of(place, text, as_read(document), largest),
             consolidated=True,
             chunks={PATH: info["chunk"]} if many else {},  # whole shards, where they are so many
             zarr_format=3,
@@ -177,15 +185,18 @@ class _Shown(WrapperStore[Store]):
         self._root, self._token = root, token
 
     @classmethod
-    def of(cls, place: Place, root: bytes) -> _Shown:
-        """Return the store of a place."""
+    def of(cls, place: Place, text: bytes, root: bytes, largest: Mapping[str, int]) -> _Shown:
+        """Return the store of a place whose root is `text`, and is read as `root`."""
+        digest = hashlib.sha256(text).hexdigest()
         if not isinstance(place, LocalPlace):
             store = place.target()
-            return cls(store, root, (normalize_token(store), hashlib.sha256(root).hexdigest()))
+            if isinstance(store, Directory):
+                store = Directory(store.root, read_only=True, largest=largest)
+            return cls(store, root, (normalize_token(store), digest))
         # As xarray has it of a directory: another time, other Dask tasks.
         changed = os.stat(place.path).st_mtime_ns
-        token = (str(place.path), changed, hashlib.sha256(root).hexdigest())
-        return cls(LocalStore(place.path, read_only=True), root, token)
+        token = (str(place.path), changed, digest)
+        return cls(Directory(place.path, read_only=True, largest=largest), root, token)
 
     def __dask_tokenize__(self) -> Any:
         return ("montezarr.open", self._token)
@@ -201,7 +212,13 @@ class _Shown(WrapperStore[Store]):
         if self._is_root(key, byte_range):
             return self._root_as(prototype)
         chosen = default_buffer_prototype() if prototype is None else prototype
-        return self._there(key, await self._store.get(key, chosen, byte_range))
+        try:
+            data = await self._store.get(key, chosen, byte_range)
+        except Exception as error:
+            if is_clean(error):
+                raise
+            raise StoreError(f"path: {type(error).__name__}: {error}") from None
+        return self._there(key, data)
 
     def get_sync(self, key: str, *, prototype: Any = None, byte_range: Any = None) -> Any:
         if self._is_root(key, byte_range):
@@ -312,15 +329,15 @@ def _checked_arrays(
 
 
 def _document(place: Place, key: str, sizes: Mapping[str, int]) -> dict[str, Any]:
-    text = place.get(key) if sizes.get(key, 0) <= MAX_BYTES else b""
+    text = place.get(key)
     found = "no file"
     if text is not None:
         try:
-            document = json.loads(text)
+            document = parse_json(text)
             if isinstance(document, dict):
                 return document
             found = "something else"
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             found = str(error)
     raise StoreError(
         f"path: expected metadata as JSON, got {found}: {place}/{key}. Call montezarr.repair."
@@ -344,12 +361,13 @@ def _check_files(place: Place, name: str, node: Mapping[str, Any], info: Mapping
     """Raise if a chunk is not there, or of another size than all are: it would read as nothing."""
     n_chunks = -(-info["n_paths"] // info["chunk"])
     size = _plain_size(node, node["chunk_grid"]["configuration"]["chunk_shape"])
+    most = largest_chunk(node)
     step = BATCH if place.is_local else max(n_chunks, 1)  # others are listed, all of it at once
     for low in range(0, n_chunks, step):
         keys = [_key(name, node, chunk) for chunk in range(low, min(low + step, n_chunks))]
         sizes = place.sizes(keys)
         for chunk, key in enumerate(keys, low):
-            if key not in sizes or (size is not None and sizes[key] != size):
+            if not 0 < sizes.get(key, 0) <= most or (size is not None and sizes[key] != size):
                 raise StoreError(
                     f"path: expected {n_chunks:,} chunks of {name!r}, got none for paths from"
                     f" {info['first_path'] + chunk * info['chunk']:,} on: {place}. Call"
@@ -368,7 +386,7 @@ def _plain_size(node: Mapping[str, Any], shape: list[int]) -> int | None:
 def _results(place: Place) -> xr.Dataset:
     """Open the results of the statistics, in memory: they are small."""
     recipe = _root(place)[1]["attributes"]
-    objects = _result_files(place)
+    objects, total = _result_files(place), 0
     for key, data in objects.items():
         name, _, last = key.rpartition("/")
         if last == "zarr.json":
@@ -377,6 +395,16 @@ def _results(place: Place) -> xr.Dataset:
             if is_root and document.get("node_type") != "group":
                 raise StoreError(f"path: expected a group of results, got another node: {place}.")
             check_document(name or "montezarr", document, place)
+            if document["node_type"] == "array":
+                total += math.prod(document["shape"]) * np.dtype(document["data_type"]).itemsize
+                objects[key] = json.dumps(bounded(document)).encode()
+    # Zarr writes no chunk of fill values alone, but there is no result without others beside it.
+    most = min(SMALL + GROWTH * sum(map(len, objects.values())), memory_limit() // 4)
+    if total > most:
+        raise StoreError(
+            f"path: expected results of statistics of at most {most:,} bytes, as their files are,"
+            f" got shapes of {total:,}: {place}. Call montezarr.repair."
+        )
     with _as_store_errors(place):
         ds: xr.Dataset = xr.open_zarr(
             MemoryStore({key: buffer_of(data) for key, data in objects.items()}),
@@ -397,7 +425,7 @@ def _result_files(place: Place) -> dict[str, bytes]:
     StoreError
         If one is another.
     """
-    key = ""
+    key, most = "", memory_limit() // 4
     for _ in range(2):  # a writer may replace them between the looks at the journal and at them
         ledger = Ledger.read(place)
         is_lost = ledger is None or (ledger.bad and ledger.manifest.statistics is not None)
@@ -409,6 +437,12 @@ def _result_files(place: Place) -> dict[str, bytes]:
         if ledger is None or ledger.statistics is None:
             raise StoreNotFoundError(
                 f"path: expected a store with statistics, got none in {place}."
+            )
+        total = sum(size for size, _ in ledger.statistics.values())
+        if total > most:
+            raise StoreError(
+                f"path: expected results of statistics of at most {most:,} bytes, a quarter of the"
+                f" memory, got {total:,}: {place}."
             )
         with ThreadPoolExecutor(AT_ONCE) as pool:
             found = pool.map(lambda item: _intact(place, *item), ledger.statistics.items())
@@ -431,7 +465,7 @@ def _intact(place: Place, key: str, facts: Facts) -> bytes | None:
     """Return a file, or None if it is not the one that the journal tells of."""
     if place.size(key) != facts[0]:
         return None
-    data = place.get(key)
+    data = place.get(key, facts[0])
     return data if data is not None and digest([data]) == facts else None
 
 
@@ -445,7 +479,7 @@ def _with_labels(ds: xr.Dataset, recipe: Mapping[str, Any]) -> xr.Dataset:
             meanings = str(coordinate.attrs["flag_meanings"])
             labels: Any = labels_in_recipe(recipe, None, meanings) or meanings.split()
             if LABELS in coordinate.attrs:
-                labels = json.loads(coordinate.attrs[LABELS])
+                labels = parse_json(coordinate.attrs[LABELS])
             values = label_coordinate(labels)[coordinate.values]
             ds = ds.assign_coords({name: (coordinate.dims, values)})
     return ds

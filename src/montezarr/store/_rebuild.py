@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from montezarr._json import parse_json
 from montezarr.backends import cores
 from montezarr.errors import ArgumentValueError, StoreError
 from montezarr.store._digest import digest
@@ -119,7 +119,7 @@ def _record(ledger: Ledger, place: Place, chunk: int, shown: int) -> ChunkRecord
 
 def _facts(array: StoredArray, manifest: Manifest, place: Place, chunk: int) -> Facts | None:
     """Return size and digest of a file that has its checksum; None of another, or of none."""
-    data = place.get(array.key(chunk))
+    data = place.get(array.key(chunk), manifest.largest_file(array))
     if data is None:
         return None
     try:
@@ -166,7 +166,7 @@ def _manifest(
     types = {v.name: v.dtype for v in source.schema.variables}
     storage = _storage(with_paths, types)
     manifest = source.manifest(storage, info["first_path"]).with_constants(known)
-    if json.loads(recipe) != manifest.recipe_dict:
+    if parse_json(recipe) != manifest.recipe_dict:
         raise ArgumentValueError(
             "ds: expected the Dataset that was written, got one of another recipe."
         )
@@ -255,7 +255,7 @@ def _kept_bits(place: Place, manifest: Manifest, chunk: int) -> int | None:
         kind = np.dtype(array.dtype)
         if kind.kind != "f":
             continue
-        data = place.get(array.key(chunk)) or b""
+        data = place.get(array.key(chunk), manifest.largest_file(array)) or b""
         values = decode(array, manifest.chunk, manifest.storage, data)
         bits = np.ascontiguousarray(values[np.isfinite(values)]).view(f"u{kind.itemsize}")
         most = MANTISSA[kind.name]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import xarray as xr
 
 from montezarr._checks import check_bool
+from montezarr._json import parse_json
 from montezarr.choice import backend_of
 from montezarr.errors import StoreError
 from montezarr.progress import Progress
@@ -184,9 +184,9 @@ def _shown_by_arrays(place: Place, manifest: Manifest) -> int:
     for array in manifest.arrays:
         data = place.get(f"{array.name}/zarr.json") or b""
         try:
-            n = json.loads(data)["shape"][array.axis]
+            n = parse_json(data)["shape"][array.axis]
             expected = as_json(array.metadata(n, manifest.chunk, manifest.storage))
-        except (ValueError, LookupError, TypeError, RecursionError):
+        except (ValueError, LookupError, TypeError):
             return 0
         counts.add(n if type(n) is int and 0 < n <= LARGEST and data == expected else 0)
     return counts.pop() if len(counts) == 1 else 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, final
 
-from montezarr._html import Card, count
+from montezarr._html import Card, count, for_terminal
 
 SHOWN = 10
 """Problems that are printed."""
@@ -117,7 +117,7 @@ class Verification:
         lines += [f"  {problem}" for problem in self.problems[:SHOWN]]
         if len(self.problems) > SHOWN:
             lines.append(f"  and {len(self.problems) - SHOWN:,} more")
-        return "\n".join(lines)
+        return for_terminal("\n".join(lines))
 
     def _repr_html_(self) -> str:
         rows = [("state", self._state()), ("paths", self._looked_at())]

@@ -87,13 +87,19 @@ def load_states(place: Place, key: str, facts: Facts, fold: Fold) -> Folded:
     StoreError
         If they are not there, or damaged.
     """
-    data = place.get(key)
+    data = place.get(key, facts[0])
     if data is None or digest([data]) != facts:
         raise StoreError(
             f"path: expected the states of statistics as they were written, got damaged ones:"
             f" {place}/{key}. Call montezarr.repair."
         )
-    return restore_states(parse_states(data), fold)
+    try:
+        return restore_states(parse_states(data), fold)
+    except Exception as error:  # whatever somebody made of it, with a digest to match
+        raise StoreError(
+            f"path: expected states of these statistics, got others, with {type(error).__name__}:"
+            f" {error}: {place}/{key}."
+        ) from error
 
 
 def results_of(ds: xr.Dataset) -> dict[str, bytes]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -14,6 +13,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any
 
+from montezarr._notices import say
 from montezarr.backends import Backend, windowed
 from montezarr.cost import expected, initial_states
 from montezarr.errors import StoreError
@@ -65,7 +65,16 @@ class Session:
         return self.ledger.manifest
 
     def begin(self) -> None:
-        """Make a new store: first the journal, which says what it is, last the root."""
+        """Make a new store: first the journal, which says what it is, last the root.
+
+        Raises
+        ------
+        ArgumentValueError
+            If a file of it would have a name that is too long for the system.
+        """
+        last = self.manifest.chunk_count(self.ledger.target)
+        for array in self.manifest.arrays:
+            self.place.check_key_fits(array.key(last))
         with self._tidy():
             _faults.reach("create.before")
             self.rewrite()
@@ -138,7 +147,7 @@ class Session:
         watch(ledger.committed, ledger.target, len(tally.masked))
         watch.process = source.run.sampling.name
         watch.planned = partial(_planned, source.run, ledger, backend)
-        with self._tidy():
+        with self._tidy(watch):
             try:
                 with backend.running(), _killed_when_left(backend):
                     results = windowed(backend, task, items, _span, stopping=stop, watch=watch)
@@ -223,12 +232,13 @@ class Session:
         self.ledger.statistics = files
 
     @contextlib.contextmanager
-    def _tidy(self) -> Iterator[None]:
+    def _tidy(self, watch: Watch | None = None) -> Iterator[None]:
         """Leave nothing half done, and say of a full disk what it has to have."""
         try:
             yield
         except OSError as error:
-            if error.errno in NO_ROOM:
+            is_of_display = watch is not None and error is watch.display_error
+            if error.errno in NO_ROOM and not is_of_display:
                 raise self._no_room(error) from error
             raise
         finally:
@@ -270,10 +280,9 @@ class Session:
     def say_resume(self) -> None:
         """Print the line that goes on."""
         ledger = self.ledger
-        print(
+        say(
             f"montezarr: stopped; {ledger.committed:,} of {ledger.target:,} paths are committed."
-            f" To go on: {host.get().resume(self.call)}",
-            file=sys.stderr,
+            f" To go on: {host.get().resume(self.call)}"
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from montezarr._checks import check_int
+from montezarr._json import parse_json
 from montezarr.backends import cores
 from montezarr.errors import StoreError, StoreNotFoundError
 from montezarr.store._digest import digest
@@ -155,7 +155,7 @@ def problems_of(place: Place, ledger: Ledger, level: int) -> list[Problem]:
     if level >= 1:
         pool = ThreadPoolExecutor(cores())
         try:
-            digests = pool.map(lambda key: digest([place.get(key) or b""])[1], whole)
+            digests = pool.map(lambda key: digest(place.pieces(key))[1], whole)
             for (key, expected), found in zip(whole.items(), digests, strict=True):
                 if found != expected:
                     problems.append(Problem("damaged", key, "expected another checksum"))
@@ -247,11 +247,11 @@ def _metadata_problems(
 def said_by_root(place: Place) -> dict[str, Any] | None:
     """Return what the root says of the store, if it can be read."""
     try:
-        info = json.loads(place.get("zarr.json") or b"")["attributes"][STORE_ATTRIBUTE]
+        info = parse_json(place.get("zarr.json") or b"")["attributes"][STORE_ATTRIBUTE]
         counts = [info["n_paths"], info["target"], info["committed"]]
         good = info["status"] in ("complete", "incomplete")
         good = good and all(type(n) is int and n >= 0 for n in counts) and info["target"] > 0
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError):
         return None
     return dict(info) if good else None
 

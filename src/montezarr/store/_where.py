@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -14,7 +13,8 @@ from urllib.request import url2pathname
 from zarr.abc.store import Store
 from zarr.storage import LocalStore
 
-from montezarr._checks import type_error, value_error
+from montezarr._checks import local_path, type_error, value_error
+from montezarr._json import parse_json
 from montezarr.errors import StoreError, StoreExistsError
 from montezarr.lazy import MAX_CHUNKS_HARD
 from montezarr.recipe import RECIPE_KEYS
@@ -22,7 +22,6 @@ from montezarr.store.format import (
     JOURNAL,
     LARGEST,
     MANIFEST,
-    MAX_BYTES,
     RECIPE_ATTRIBUTE,
     STORE_ATTRIBUTE,
     STORE_FORMAT,
@@ -48,7 +47,9 @@ def place_of(path: Any, storage_options: Mapping[str, Any] | None = None) -> Pla
         from montezarr.store.places._remote import RemotePlace
 
         if storage_options is not None:
-            raise value_error("storage_options", "None with a Zarr store", storage_options)
+            raise value_error(
+                "storage_options", "None with a Zarr store", _options(storage_options)
+            )
         if type(path) is LocalStore and not path.read_only:
             return LocalPlace(path.root.absolute())  # which promises more, and has its own lock
         return RemotePlace(path)
@@ -59,15 +60,42 @@ def place_of(path: Any, storage_options: Mapping[str, Any] | None = None) -> Pla
         raise value_error("path", "the path of a directory", path)
     if "::" in text:
         raise value_error("path", "one place, not a chain of them", path)
-    if text.startswith("file://"):
-        text = url2pathname(urlsplit(text).path)
+    text = _local(text)
     if "://" in text:
         from montezarr.store.places._remote import RemotePlace
 
         return RemotePlace.at(text, storage_options)
     if storage_options is not None:
-        raise value_error("storage_options", "None with a local path", storage_options)
-    return LocalPlace(Path(text).expanduser().absolute())
+        raise value_error("storage_options", "None with a local path", _options(storage_options))
+    return LocalPlace(local_path("path", text).absolute())
+
+
+def _options(found: Any) -> str:
+    """Return options as messages have them: what is in them may be secret."""
+    return f"a {type(found).__name__}"
+
+
+def _local(text: str) -> str:
+    """Return the path of a URL of a file, or what is none.
+
+    Raises
+    ------
+    ArgumentValueError
+        If it is on another machine, or has parts that are no path.
+    """
+    scheme, mark, rest = text.partition("://")
+    if not mark or scheme.casefold() not in ("file", "local"):
+        return text
+    if scheme.casefold() == "local":
+        return rest
+    parts = urlsplit(text)
+    if parts.netloc.casefold() not in ("", "localhost") or not parts.path:
+        hint = "Mount what is on another machine, or leave one slash away before a relative path."
+        raise value_error("path", "a file URL of this machine, file:///directory", text, hint)
+    if parts.query or parts.fragment:
+        hint = "Write ? as %3F and # as %23."
+        raise value_error("path", "a file URL without query and fragment", text, hint)
+    return url2pathname(parts.path)
 
 
 def read_root(place: Place) -> dict[str, Any] | None:
@@ -94,8 +122,7 @@ def read_root_document(place: Place) -> tuple[bytes, dict[str, Any]] | None:
     """
     if isinstance(place, LocalPlace):
         check_directory(place.path)
-    size = place.size("zarr.json")
-    text = None if size is None else b"" if size > MAX_BYTES else place.get("zarr.json")
+    text = None if place.size("zarr.json") is None else place.get("zarr.json") or b""
     if text is None:
         _check_only_ours(place)
         return None
@@ -128,11 +155,9 @@ def changed_by_another(what: str, place: Place) -> StoreError:
 
 def _parsed(text: bytes) -> dict[str, Any] | None:
     """Return an object of JSON, or None where it is none."""
-    if len(text) > MAX_BYTES:
-        return None
     try:
-        document = json.loads(text)
-    except (ValueError, RecursionError):
+        document = parse_json(text)
+    except ValueError:
         return None
     return document if isinstance(document, dict) else None
 
@@ -150,7 +175,7 @@ def check_root(attributes: Mapping[str, Any], place: Place) -> None:
     if found != STORE_FORMAT:
         raise StoreError(f"path: expected store format {STORE_FORMAT}, got {found!r}: {place}.")
     try:
-        recipe = json.loads(attributes[RECIPE_ATTRIBUTE])
+        recipe = parse_json(attributes[RECIPE_ATTRIBUTE])
         counts = [info[name] for name in ("n_paths", "target", "committed", "first_path", "chunk")]
         good = recipe.keys() >= RECIPE_KEYS and info["status"] in (COMPLETE, INCOMPLETE)
         good = good and all(type(count) is int and count >= 0 for count in counts)
@@ -158,7 +183,7 @@ def check_root(attributes: Mapping[str, Any], place: Place) -> None:
         good = good and 0 < info["chunk"] <= LARGEST and info["first_path"] <= LARGEST
         # A graph of more chunks takes all memory.
         good = good and info["target"] <= info["chunk"] * MAX_CHUNKS_HARD
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         good = False
     if not good:
         raise StoreError(
@@ -212,11 +237,8 @@ def _tells_of_us(place: Place) -> bool:
     """Return whether there is a journal or a manifest of ours, not just a file of that name."""
     if isinstance(place, LocalPlace) and (place.path / OWN).is_symlink():
         return False
-    if place.size(JOURNAL) is not None and _journal.read(place.get(JOURNAL) or b"")[0]:
+    if place.size(JOURNAL) is not None and _journal.read(place.read_log(JOURNAL) or b"")[0]:
         return True
-    size = place.size(MANIFEST)
-    if size is None or size > MAX_BYTES:
-        return False
     manifest = _parsed(place.get(MANIFEST) or b"")
     return manifest is not None and manifest.keys() >= {"format", "recipe", "arrays"}
 

@@ -108,7 +108,9 @@ def stream(
         "key": feed.key(),
         **layout.identity(),
     }
-    folded = Folded() if resume_from is None else load(resume_from, header, layout.fold)
+    folded = (
+        Folded() if resume_from is None else load(resume_from, header, layout.fold, layout.dataset)
+    )
     if folded.paths % BLOCK and folded.paths != feed.n_paths:
         raise value_error(
             "resume_from", "a state that ends with a block of 1024 paths", folded.paths,

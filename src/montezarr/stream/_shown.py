@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from montezarr._html import Card, count, duration, number, plain, speed
+from montezarr._html import Card, count, duration, for_terminal, number, plain, speed
 from montezarr.watch import intervals_of, where_in
 
 EXPANDED = 9
@@ -56,7 +56,7 @@ def as_text(snapshot: Any) -> str:
     others = [name for name in _names(snapshot.dataset) if name not in shown]
     if others:
         parts.append(Card("", note=f"also {', '.join(others)}").text())
-    return "\n".join(parts)
+    return for_terminal("\n".join(parts))
 
 
 def as_card(snapshot: Any) -> Card:

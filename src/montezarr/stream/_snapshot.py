@@ -6,13 +6,12 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from montezarr._checks import type_error
+from montezarr._checks import local_path, type_error
 from montezarr.statistics._binomial import ALPHA, WIDTH
 from montezarr.stream._shown import as_card, as_text
 from montezarr.stream._state import save
@@ -90,15 +89,15 @@ class Snapshot:
 
         Raises
         ------
-        ArgumentTypeError
-            If `path` is no path.
+        ArgumentTypeError, ArgumentValueError
+            If `path` is no path, or one that the system cannot have.
         OSError
             If it cannot be written.
         """
         if not isinstance(path, (str, os.PathLike)):
             raise type_error("path", "the path of a file", path)
         header, folded = self._state
-        save(Path(path), {**header, "paths": self.paths}, folded)
+        save(local_path("path", os.fsdecode(path)), {**header, "paths": self.paths}, folded)
 
     def __repr__(self) -> str:
         return str(self)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from montezarr._beside import written_beside
-from montezarr._checks import type_error, value_error
+from montezarr._checks import local_path, type_error, value_error
+from montezarr._regular import NotRegularError, TooLargeError, read_regular
 from montezarr.errors import ArgumentValueError
 from montezarr.folding import Fold, Folded, dump_states, parse_states, restore_states
+from montezarr.lazy import memory_limit
 
 STATE_FORMAT = 1
 
@@ -24,13 +26,20 @@ WORDS = {
 
 def save(path: Path, header: Mapping[str, Any], folded: Folded) -> None:
     """Write states as arrays, and what they are as JSON, to one file."""
-    with written_beside(path.expanduser().absolute(), durable=True) as temporary:
+    with written_beside(path.absolute(), durable=True) as temporary:
         data = dump_states({"format": STATE_FORMAT, **header}, folded, with_tails=True)
         temporary.write_bytes(data)
 
 
-def load(path: Any, header: Mapping[str, Any], fold: Fold) -> Folded:
+def load(
+    path: Any,
+    header: Mapping[str, Any],
+    fold: Fold,
+    results: Callable[[Folded], Any] = Folded.copy,
+) -> Folded:
     """Return the states that `save` wrote, if they are of the same paths and statistics.
+
+    `results` is called with them: what cannot be used is refused here, not in the middle of a run.
 
     Raises
     ------
@@ -41,17 +50,26 @@ def load(path: Any, header: Mapping[str, Any], fold: Fold) -> Folded:
     """
     if not isinstance(path, (str, os.PathLike)):
         raise type_error("resume_from", "the path of a file", path)
-    file = Path(path).expanduser()
+    file = local_path("resume_from", os.fsdecode(path))
+    expected = "a file that Snapshot.save wrote"
     try:
-        content = parse_states(file.read_bytes())
+        data = read_regular(file, min(fold.file_bytes(), memory_limit() // 2))
+    except (NotRegularError, TooLargeError) as error:
+        raise value_error("resume_from", expected, str(file), f"It is {error.strerror}.") from error
+    try:
+        content = parse_states(data)
         _check_same(content[0], {"format": STATE_FORMAT, **header})
-        return restore_states(content, fold)
-    except (OSError, ArgumentValueError):
-        raise
+        folded = restore_states(content, fold)
+        results(folded)
+    except ArgumentValueError as error:
+        if str(error).startswith("resume_from:"):
+            raise
+        raise value_error("resume_from", expected, str(file), str(error)) from error
     except Exception as error:  # whatever a file of another kind, or a cut one, makes of it
         raise value_error(
-            "resume_from", "a file that Snapshot.save wrote", str(file), f"{type(error).__name__}."
+            "resume_from", expected, str(file), f"{type(error).__name__}: {error}."
         ) from error
+    return folded
 
 
 def _check_same(found: Mapping[str, Any], header: Mapping[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """What a store is made of: manifest, journal and ledger, layout, choices, bytes of chunks."""
 
+from montezarr.store.format._bounded import as_read, bounded
 from montezarr.store.format._encode import buffer_of, checked, decode, encode, padded, shard_index
 from montezarr.store.format._journal import JOURNAL, load_json
 from montezarr.store.format._layout import (
@@ -22,7 +23,7 @@ from montezarr.store.format._manifest import (
     Manifest,
     environment,
 )
-from montezarr.store.format._safe import check_chunks, check_document, count_chunks
+from montezarr.store.format._safe import check_chunks, check_document, count_chunks, largest_chunk
 from montezarr.store.format._storage import MANTISSA, Storage
 
 __all__ = [
@@ -45,6 +46,8 @@ __all__ = [
     "Storage",
     "StoredArray",
     "as_json",
+    "as_read",
+    "bounded",
     "buffer_of",
     "check_chunks",
     "check_distinct",
@@ -55,6 +58,7 @@ __all__ = [
     "decode",
     "encode",
     "environment",
+    "largest_chunk",
     "load_json",
     "padded",
     "shard_index",

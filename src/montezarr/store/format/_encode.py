@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -15,11 +16,15 @@ from zarr.buffer import default_buffer_prototype
 from zarr.storage import MemoryStore
 
 from montezarr.store._digest import digest
+from montezarr.store.format._bounded import bounded
 from montezarr.store.format._layout import StoredArray, as_json
 from montezarr.store.format._storage import Storage
 
-Encoded = tuple[list[Any], int, str]
+Encoded = tuple[Sequence[Any], int, str]
 """Pieces of a file, its size and its digest."""
+
+PIECE_BYTES = 2**22
+"""Bytes of a file that is filled up which are in memory at once."""
 
 
 def encode(array: StoredArray, chunk: int, storage: Storage, values: NDArray[Any]) -> Encoded:
@@ -32,21 +37,30 @@ def encode(array: StoredArray, chunk: int, storage: Storage, values: NDArray[Any
     """
     kind = np.dtype(array.dtype).newbyteorder("<")
     rows = storage.apply(values, kind)
-    rows = padded(rows, chunk, array.fill)
     if storage.compression == "gzip":
-        pieces = _with_gzip(rows, storage)
+        pieces = _with_gzip(padded(rows, chunk, array.fill), storage)
         return pieces, *digest(pieces)
     if storage.compression is not None:
-        pieces = [_by_zarr(array, chunk, storage, rows)]
+        pieces = [_by_zarr(array, chunk, storage, padded(rows, chunk, array.fill))]
         return pieces, *digest(pieces)
+    if rows.shape[-1] < chunk:
+        if storage.inner_chunk is not None:
+            shard = FilledUpShard(rows, chunk, array.fill, storage.inner_chunk)
+            return shard, *digest(shard)
+        filled = FilledUp(rows, chunk, array.fill)
+        return filled, chunk * array.path_bytes + 4, _digest_of(filled.checksum())
     if storage.inner_chunk is None:
-        pieces = checked(rows)
-        crc: bytes = pieces[1]
-        return pieces, rows.nbytes + 4, f"{int.from_bytes(crc, 'little'):08x}{crc.hex()}"
+        pieces = checked(np.ascontiguousarray(rows))
+        return pieces, rows.nbytes + 4, _digest_of(pieces[1])
     pieces = [piece for part in _inner(rows, storage.inner_chunk) for piece in checked(part)]
     size = storage.inner_chunk * array.path_bytes + 4
     pieces += checked(shard_index([size] * (chunk // storage.inner_chunk)))
     return pieces, *digest(pieces)
+
+
+def _digest_of(crc: bytes) -> str:
+    """Return what `digest` does of a file that ends with its own checksum."""
+    return f"{int.from_bytes(crc, 'little'):08x}{crc.hex()}"
 
 
 def padded(rows: NDArray[Any], chunk: int, fill: float) -> NDArray[Any]:
@@ -57,6 +71,80 @@ def padded(rows: NDArray[Any], chunk: int, fill: float) -> NDArray[Any]:
     out = np.full((*rows.shape[:-1], chunk), fill, rows.dtype)
     out[..., :n] = rows
     return out
+
+
+class FilledUp(Sequence[Any]):
+    """The pieces of the file of a chunk that is not full, each made when it is asked for.
+
+    So few long paths do not take the memory of the whole chunk that their file holds.
+
+    Parameters
+    ----------
+    rows : array (other dimensions ..., paths)
+        The paths that there are.
+    chunk : int
+        Paths that the file has room for.
+    fill : float
+        What stands in the place of the others.
+    """
+
+    def __init__(self, rows: NDArray[Any], chunk: int, fill: float):
+        self._rows = rows.reshape(math.prod(rows.shape[:-1]), rows.shape[-1])
+        self._chunk, self._fill = chunk, fill
+        self._step = max(1, PIECE_BYTES // (chunk * rows.itemsize))
+        self._sum: bytes | None = None
+
+    def __len__(self) -> int:
+        return -(-len(self._rows) // self._step) + 1
+
+    def __getitem__(self, i: Any) -> Any:
+        if not 0 <= i < len(self):
+            raise IndexError(i)
+        return self._part(i) if i < len(self) - 1 else self.checksum()
+
+    def _part(self, i: int) -> NDArray[np.uint8]:
+        rows = self._rows[i * self._step : (i + 1) * self._step]
+        return padded(rows, self._chunk, self._fill).reshape(-1).view(np.uint8)
+
+    def checksum(self) -> bytes:
+        """Return the checksum at its end."""
+        if self._sum is None:
+            crc = 0
+            for i in range(len(self) - 1):
+                crc = google_crc32c.extend(crc, self._part(i))
+            self._sum = int(crc).to_bytes(4, "little")
+        return self._sum
+
+
+class FilledUpShard(Sequence[Any]):
+    """The same of a shard: the pieces of its inner chunks, and of the index behind them.
+
+    Parameters
+    ----------
+    rows, chunk, fill
+        As those of `FilledUp`.
+    inner : int
+        Paths of an inner chunk.
+    """
+
+    def __init__(self, rows: NDArray[Any], chunk: int, fill: float, inner: int):
+        n = rows.shape[-1]
+        starts = range(0, n, inner)
+        self._parts = [FilledUp(rows[..., low : low + inner], inner, fill) for low in starts]
+        blank = FilledUp(rows[..., n:], inner, fill)  # all inner chunks without paths are one
+        self._parts += [blank] * (chunk // inner - len(self._parts))
+        self._each = len(blank)
+        size = inner * math.prod(rows.shape[:-1]) * rows.itemsize + 4
+        self._index = checked(shard_index([size] * len(self._parts)))
+
+    def __len__(self) -> int:
+        return len(self._parts) * self._each + len(self._index)
+
+    def __getitem__(self, i: Any) -> Any:
+        if not 0 <= i < len(self):
+            raise IndexError(i)
+        part, piece = divmod(i, self._each)
+        return self._parts[part][piece] if part < len(self._parts) else self._index[piece]
 
 
 def checked(rows: NDArray[Any]) -> list[Any]:
@@ -123,7 +211,7 @@ def decode(array: StoredArray, chunk: int, storage: Storage, data: bytes) -> NDA
         If it is damaged.
     """
     key = array.key(0).removeprefix(f"{array.name}/")
-    document = as_json(array.metadata(chunk, chunk, storage))
+    document = as_json(bounded(array.metadata(chunk, chunk, storage)))
     objects = {"zarr.json": buffer_of(document), key: buffer_of(data)}
     source: Any = zarr.open_array(MemoryStore(objects), mode="r", zarr_format=3)
     return np.moveaxis(np.asarray(source[...]), array.axis, -1)

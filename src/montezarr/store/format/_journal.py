@@ -28,6 +28,7 @@ from typing import Any
 
 import google_crc32c
 
+from montezarr._json import parse_json
 from montezarr.errors import StoreError
 
 JOURNAL = "montezarr/journal"
@@ -80,13 +81,13 @@ def _parse(line: bytes) -> dict[str, Any] | None:
     if line[:8] != b"%08x" % google_crc32c.value(text):
         return None
     try:
-        record = json.loads(text)
-    except (ValueError, RecursionError):
+        record = parse_json(text)
+    except ValueError:
         return None
     return record if isinstance(record, dict) else None
 
 
-def load_json(text: bytes, where: Any) -> Any:
+def load_json(text: bytes | str, where: Any) -> Any:
     """Return a document.
 
     Raises
@@ -95,6 +96,6 @@ def load_json(text: bytes, where: Any) -> Any:
         If it is none.
     """
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
+        return parse_json(text)
+    except ValueError as error:
         raise StoreError(f"path: expected JSON, got {error}: {where}.") from error

@@ -10,7 +10,7 @@ from montezarr.errors import StoreError
 from montezarr.lazy import MAX_CHUNKS_HARD
 from montezarr.store.format import _journal
 from montezarr.store.format._journal import JOURNAL, Record
-from montezarr.store.format._manifest import LARGEST, MANIFEST, MAX_BYTES, Manifest
+from montezarr.store.format._manifest import LARGEST, MANIFEST, Manifest
 from montezarr.store.places import Place, check_key
 
 STATES = "montezarr/states"
@@ -135,7 +135,7 @@ class Ledger:
         head = next((r["manifest"] for r in records if "manifest" in r), None)
         if head is None:
             text = place.get(MANIFEST)
-            if text is None or len(text) > MAX_BYTES:
+            if text is None:
                 if data is None and text is None:
                     return None
                 raise StoreError(
@@ -151,7 +151,7 @@ class Ledger:
         for record in records:
             try:
                 ledger._take(record)
-            except (KeyError, TypeError, ValueError, AttributeError):
+            except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
                 ledger.bad += 1
         ledger.knows_target = ledger.target > 0
         if not ledger.target and ledger.chunks:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,9 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.lib.introspect import opt_func_info
 
+from montezarr._json import MOST_BYTES, parse_json
 from montezarr.errors import StoreError
 from montezarr.recipe import RECIPE_KEYS, fingerprint
 from montezarr.seeding import BLOCK
+from montezarr.store.format._bounded import largest_file
 from montezarr.store.format._encode import checked
 from montezarr.store.format._layout import (
     NUMBERS,
@@ -37,7 +38,7 @@ STATUS_ATTRIBUTE = "montezarr_status"
 """Root attribute of a store that is not complete, for people."""
 
 RECIPE_ATTRIBUTE = "montezarr"
-MAX_BYTES = 2**26
+MAX_BYTES = MOST_BYTES
 """Bytes that a manifest may have."""
 
 LARGEST = 2**62
@@ -132,7 +133,7 @@ class Manifest:
     def _checked(cls, data: Any) -> Manifest:
         if data["format"] != STORE_FORMAT:
             raise StoreError(f"path: expected store format {STORE_FORMAT}, got {data['format']!r}.")
-        recipe = json.loads(data["recipe"])
+        recipe = parse_json(data["recipe"])
         if not isinstance(recipe, dict) or not recipe.keys() >= RECIPE_KEYS:
             raise ValueError("recipe")
         chunk, first = _whole(data["chunk"]), _whole(data["first_path"])
@@ -166,7 +167,7 @@ class Manifest:
     @property
     def recipe_dict(self) -> dict[str, Any]:
         """The recipe."""
-        out: dict[str, Any] = json.loads(self.recipe)
+        out: dict[str, Any] = parse_json(self.recipe)
         return out
 
     def with_constants(self, known: Iterable[Constant]) -> Manifest:
@@ -193,6 +194,11 @@ class Manifest:
         if inner is None:
             return self.chunk * array.path_bytes + 4
         return (self.chunk // inner) * (inner * array.path_bytes + 4 + 16) + 4
+
+    def largest_file(self, array: StoredArray) -> int:
+        """Return the bytes that a chunk file can have at most."""
+        count = 1 if self.storage.inner_chunk is None else self.chunk // self.storage.inner_chunk
+        return largest_file(self.chunk * array.path_bytes, count)
 
     def files(self, n: int, target: int, committed: int, complete: bool) -> dict[str, bytes]:
         """Return all files that tell of `n` paths, in the order in which they are written.

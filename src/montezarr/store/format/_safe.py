@@ -6,8 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from montezarr.errors import ArgumentValueError, StoreError
-from montezarr.lazy import MAX_CHUNKS_HARD
+from montezarr.lazy import MAX_CHUNKS_HARD, memory_limit
+from montezarr.store.format._bounded import largest_file
 from montezarr.store.format._layout import NUMBERS, PATH, check_name
 
 ALLOWED_CODECS = frozenset(
@@ -75,6 +78,14 @@ def count_chunks(document: Mapping[str, Any]) -> int:
         if codec["name"] == "sharding_indexed":
             chunk = codec["configuration"]["chunk_shape"]
     return _count(document["shape"], chunk)
+
+
+def largest_chunk(document: Mapping[str, Any]) -> int:
+    """Return the bytes that a chunk file of an array can have at most; a shard has many parts."""
+    shape = document["chunk_grid"]["configuration"]["chunk_shape"]
+    plain = math.prod(shape) * np.dtype(document["data_type"]).itemsize
+    parts = count_chunks({**document, "shape": shape})
+    return min(largest_file(plain, parts), memory_limit())
 
 
 def _check_attributes(document: Mapping[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """Where a store lies: a directory, or any Zarr store; objects by key, a log, and one writer."""
 
+from montezarr.store.places._directory import Directory
 from montezarr.store.places._place import LOCK, LocalPlace, Place, check_key
 from montezarr.store.places._staging import OWN, TEMPORARY
 
@@ -7,6 +8,7 @@ __all__ = [
     "LOCK",
     "OWN",
     "TEMPORARY",
+    "Directory",
     "LocalPlace",
     "Place",
     "check_key",

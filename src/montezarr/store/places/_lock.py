@@ -13,7 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
+from montezarr._json import parse_json
 from montezarr._owner import describe_owner, is_dead, this_owner
+from montezarr._regular import check_regular
 from montezarr.errors import StoreError, StoreLockedError
 
 try:
@@ -21,6 +23,9 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
+
+RECORD = 2**16
+"""Bytes of a lock that are read: a record of an owner has less."""
 
 TRIES = 1000
 """How often it may happen that somebody else has just ended, before something else is wrong."""
@@ -157,9 +162,9 @@ class FileLock:
                 if not self._is_mine(handle):
                     return None
                 handle.seek(0)
-                text = handle.read()
+                text = handle.read(RECORD)
                 with contextlib.suppress(ValueError):
-                    if not is_dead(json.loads(text)):
+                    if not is_dead(parse_json(text)):
                         break
                 time.sleep(0.01)
             return describe_owner(text)
@@ -184,4 +189,10 @@ if hasattr(os, "register_at_fork"):
 
 
 def _without_links(file: str, flags: int) -> int:
-    return os.open(file, flags | os.O_NOFOLLOW, 0o666)
+    handle = os.open(file, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+    try:
+        check_regular(os.fstat(handle), file)
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
+import stat
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, final
 
+from montezarr._checks import local_path, too_long
+from montezarr._json import MOST_BYTES
+from montezarr._regular import (
+    NotRegularError,
+    TooLargeError,
+    open_regular,
+    pieces_of,
+    read_regular,
+    read_written,
+)
 from montezarr.errors import StoreError
 from montezarr.store import _faults
 from montezarr.store._digest import digest
@@ -17,6 +30,12 @@ from montezarr.store.places._lock import FileLock
 from montezarr.store.places._staging import OWN, Staging
 
 LOCK = f"{OWN}/lock"
+
+MOST_LOG = 2**30
+"""Bytes that a log may have."""
+
+HOLE = b"\x00\n"
+"""What stands in a log for a part of the file that nobody has written: a line that is none."""
 
 Pieces = Sequence[Any]
 """Bytes, or arrays whose bytes they are, one after the other."""
@@ -31,8 +50,12 @@ class Place(ABC):
     is_local: bool = False
 
     @abstractmethod
-    def get(self, key: str) -> bytes | None:
-        """Return an object, or None where there is none."""
+    def get(self, key: str, most: int = MOST_BYTES) -> bytes | None:
+        """Return an object, or None where there is none of at most so many bytes."""
+
+    @abstractmethod
+    def pieces(self, key: str) -> Iterator[bytes]:
+        """Yield an object piece by piece, nothing where there is none."""
 
     @abstractmethod
     def put(self, key: str, pieces: Pieces, *, durable: bool = False, number: int = 0) -> None:
@@ -100,7 +123,7 @@ class Place(ABC):
         StoreError
             If it is not there, or has not the size and digest that it is to have.
         """
-        data = source.get(source_key)
+        data = source.get(source_key, sys.maxsize if facts is None else facts[0])
         if data is None or (facts is not None and digest([data]) != facts):
             found = "no file" if data is None else "a damaged file"
             raise StoreError(
@@ -112,6 +135,15 @@ class Place(ABC):
     @abstractmethod
     def clean(self) -> None:
         """Take away what a writer that was killed left half done; only under the lock."""
+
+    def check_key_fits(self, key: str) -> None:  # noqa: B027  elsewhere keys may be longer
+        """Raise if an object of that key would have a name that is too long.
+
+        Raises
+        ------
+        ArgumentValueError
+            Then.
+        """
 
     def __str__(self) -> str:
         return self.name
@@ -133,12 +165,17 @@ class LocalPlace(Place):
         # A worker has the directory of the session alone; the lock and the log are the driver's.
         return {**self.__dict__, "_held": None, "_log": None}
 
-    def get(self, key: str) -> bytes | None:
-        """Return the content of a file."""
+    def get(self, key: str, most: int = MOST_BYTES) -> bytes | None:
+        """Return the content of a regular file."""
         try:
-            return self._file(key).read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
+            return read_regular(self._file(key), most)
+        except NO_FILE:
             return None
+
+    def pieces(self, key: str) -> Iterator[bytes]:
+        """Yield the content of a regular file."""
+        with contextlib.suppress(*NO_FILE):
+            yield from pieces_of(self._file(key))
 
     def put(self, key: str, pieces: Pieces, *, durable: bool = False, number: int = 0) -> None:
         """Write beside, in a directory of this session that readers do not see, and rename."""
@@ -167,13 +204,18 @@ class LocalPlace(Place):
             self._sync_directories(target)
         _faults.reach("chunk.after_rename", number)
 
+    def check_key_fits(self, key: str) -> None:
+        """Raise if the file would have a path or a name that is too long for the system."""
+        for file in (self.path / key, self._staging.new_file()):
+            local_path("path", str(file))
+
     def size(self, key: str) -> int | None:
-        """Return the bytes of a file."""
+        """Return the bytes of a regular file."""
         try:
             found = os.lstat(self._file(key))
         except (FileNotFoundError, NotADirectoryError):
             return None
-        return int(found.st_size)
+        return int(found.st_size) if stat.S_ISREG(found.st_mode) else None
 
     def delete(self, key: str) -> None:
         """Remove a file, and the directories that are then empty."""
@@ -207,7 +249,10 @@ class LocalPlace(Place):
         """Return the content of a file, which is the log of this session if there is one."""
         if self._held is not None and self.size(key) is not None:
             self._opened_log(key)
-        return self.get(key)
+        try:
+            return read_written(self._file(key), MOST_LOG, HOLE)
+        except NO_FILE:
+            return None
 
     def put_log(self, key: str, data: bytes, *, durable: bool = False) -> None:
         """Write a file anew."""
@@ -282,8 +327,11 @@ class LocalPlace(Place):
                 super().take(key, source, source_key, durable=durable, facts=facts)
                 return
             if durable:
-                with temporary.open("rb") as handle:  # whoever wrote it may not have done so
-                    os.fsync(handle.fileno())
+                handle = open_regular(temporary)  # whoever wrote it may not have done so
+                try:
+                    os.fsync(handle)
+                finally:
+                    os.close(handle)
             self._check_held()
             self._staging.move(temporary, target)
         finally:
@@ -298,7 +346,13 @@ class LocalPlace(Place):
         file = self.path
         for part in check_key(key).split("/"):
             file = file / part
-            if file.is_symlink():
+            try:
+                is_link = file.is_symlink()
+            except OSError as error:
+                if error.errno != errno.ENAMETOOLONG:
+                    raise
+                raise too_long("path", file) from error
+            if is_link:
                 raise StoreError(f"path: expected no links in a store, got one: {file}.")
         return file
 
@@ -312,10 +366,10 @@ class LocalPlace(Place):
         file = self._file(key)
         try:
             if self._log is None:
-                handle = os.open(file, os.O_WRONLY | os.O_APPEND)
+                handle = open_regular(file, os.O_WRONLY | os.O_APPEND)
                 self._log = os.fdopen(handle, "ab", buffering=0)
             is_same = os.path.samestat(os.fstat(self._log.fileno()), os.lstat(file))
-        except FileNotFoundError as error:
+        except (FileNotFoundError, NotRegularError) as error:
             raise self._staging.ended() from error
         if not is_same:
             raise self._staging.ended()
@@ -336,6 +390,10 @@ class LocalPlace(Place):
                 os.close(handle)
             if parent == self.path:
                 break
+
+
+NO_FILE = (FileNotFoundError, NotADirectoryError, NotRegularError, TooLargeError)
+"""What says that there is no file such as a writer makes."""
 
 
 def check_key(key: str) -> str:

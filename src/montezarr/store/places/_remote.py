@@ -19,18 +19,28 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self, final
-from urllib.parse import urlsplit
 
 from zarr.abc.store import Store
 from zarr.storage import FsspecStore
 
 from montezarr._checks import type_error, value_error
-from montezarr.errors import MissingDependencyError, StoreError
+from montezarr._json import MOST_BYTES
+from montezarr._secrets import cause_of, redacted, remember, remember_environment
+from montezarr.errors import ArgumentTypeError, MissingDependencyError, StoreError
 from montezarr.store import _faults
-from montezarr.store.places._place import Pieces, Place, check_key
+from montezarr.store.places._place import MOST_LOG, Pieces, Place, check_key
 from montezarr.store.places._remote_fence import Fence
 from montezarr.store.places._remote_lock import RemoteLock
-from montezarr.store.places._remote_store import RemoteStore, is_in_memory, name_of
+from montezarr.store.places._remote_store import (
+    RemoteStore,
+    is_in_memory,
+    name_of,
+    options_of,
+    regular_only,
+)
+
+BUCKETS = frozenset({"s3", "s3a", "gs", "gcs", "oss", "oci"})
+"""Schemes whose URLs have no user."""
 
 PARTS = 256
 """With more parts than this a log is written anew as one object, so that it is read fast."""
@@ -62,7 +72,7 @@ class RemotePlace(Place):
     """
 
     def __init__(self, store: Store, name: str | None = None):
-        self.store, self.name = store, name or name_of(store)
+        self.store, self.name = regular_only(store), redacted(name or name_of(store))
         self._start()
 
     @classmethod
@@ -77,23 +87,37 @@ class RemotePlace(Place):
             If the package for it is not installed.
         """
         if storage_options is not None and not isinstance(storage_options, Mapping):
-            kind = type(storage_options).__name__  # what it is must not show: it may be a secret
-            raise type_error("storage_options", "a dict of what fsspec takes", kind)
-        name = _without_secrets(url)
+            # What it is must not show: it may be a secret.
+            raise ArgumentTypeError(
+                "storage_options: expected a dict of what fsspec takes, got a"
+                f" {type(storage_options).__name__!r}."
+            )
+        remember(storage_options)
+        remember_environment()
+        _check_user(url)
+        name = redacted(url.partition("?")[0].partition("#")[0].rstrip("/"))
         try:
             store = FsspecStore.from_url(url, storage_options=dict(storage_options or {}))
         except ImportError as error:
             raise MissingDependencyError(
                 f'path: {name} needs another package: {error}. For S3: pip install "montezarr[s3]"'
-            ) from error
+            ) from cause_of(error)
         except ValueError as error:
             expected = "a directory, or a URL that fsspec knows"
-            raise value_error("path", expected, name, f"fsspec says: {error}.") from error
+            hint = f"fsspec says: {error}."
+            raise value_error("path", expected, name, hint) from cause_of(error)
         return cls(store, name)
 
-    def get(self, key: str) -> bytes | None:
-        """Return the content of an object."""
-        return self._objects.get(check_key(key))
+    def get(self, key: str, most: int = MOST_BYTES) -> bytes | None:
+        """Return the content of an object, once its size is known."""
+        size = self._objects.size(check_key(key))
+        return None if size is None or size > most else self._objects.get(key)
+
+    def pieces(self, key: str) -> Iterator[bytes]:
+        """Yield the content of an object, as one piece."""
+        data = self._objects.get(check_key(key))
+        if data is not None:
+            yield data
 
     def put(self, key: str, pieces: Pieces, *, durable: bool = False, number: int = 0) -> None:
         """Set an object: stores take it in one piece, and keep it once they say so."""
@@ -138,9 +162,11 @@ class RemotePlace(Place):
         """
         for _ in range(TRIES):
             listed = self._parts(key)
-            base = self.get(key)
+            base = self.get(key, MOST_LOG)
             digest = _digest(base or b"")
             mine = [part for part in listed if _digest_in(part) == digest]
+            if mine and sum(self._objects.sizes(mine).values()) > MOST_LOG:
+                raise StoreError(f"path: expected at most {MOST_LOG:,} bytes in {self}/{key}.")
             parts = [part for part in self._objects.get_all(mine) if part is not None]
             if len(parts) == len(mine):
                 break
@@ -157,7 +183,7 @@ class RemotePlace(Place):
         self._logs.pop(key, None)
         digest, listed = _digest(data), self._parts(key)
         mine = [part for part in listed if _digest_in(part) == digest]
-        if self.get(key) == data:
+        if self.get(key, len(data)) == data:
             # These count still. The last one first: what is left is what was there once.
             for part in reversed(mine):
                 self._objects.delete([part])
@@ -205,6 +231,7 @@ class RemotePlace(Place):
         self._start(state["fence"])
 
     def _start(self, told: tuple[bytes, bool] | None = None) -> None:
+        remember(options_of(self.store))  # in a worker process, too
         self._objects = RemoteStore(self.store, self.name)
         self._logs: dict[str, _Log] = {}
         self._is_locked = False
@@ -250,7 +277,18 @@ def _number_in(part: str) -> int:
     return int(text) if text.isdecimal() else 0
 
 
-def _without_secrets(url: str) -> str:
-    """Return a URL without a user, a password, and what may be a token."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
+def _check_user(url: str) -> None:
+    """Raise for a key in the URL of a bucket, which would be sent as a part of its name.
+
+    Raises
+    ------
+    ArgumentValueError
+        With how keys are passed.
+    """
+    scheme, _, rest = url.partition("://")
+    host = rest.partition("/")[0]
+    if scheme.casefold() in BUCKETS and ("@" in host or (":" in host and "@" in rest)):
+        raise value_error(
+            "path", f"{scheme}://bucket/path", redacted(url),
+            "No key is a part of a URL: pass storage_options={'key': ..., 'secret': ...}.",
+        )  # fmt: skip

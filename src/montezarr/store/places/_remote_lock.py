@@ -6,11 +6,12 @@ import contextlib
 import json
 import secrets
 import time
-import warnings
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
+from montezarr._json import parse_json
+from montezarr._notices import warn
 from montezarr._owner import describe_owner, is_dead, is_here, this_owner
 from montezarr.errors import MontezarrWarning, StoreError, StoreLockedError
 from montezarr.store.places._place import LOCK
@@ -83,7 +84,7 @@ class RemoteLock:
             finally:
                 _held.discard(self._nonce)
             if not is_mine and kind is None:
-                warnings.warn(
+                warn(
                     f"The lock of {self._objects.name} was taken away while it was written. What"
                     " this process wrote is there; another one may have written the same.",
                     MontezarrWarning,
@@ -133,6 +134,6 @@ def _is_gone(found: bytes) -> bool:
 
 def _parse(found: bytes | None) -> Any:
     try:
-        return json.loads(found or b"")
-    except (ValueError, RecursionError):
+        return parse_json(found or b"")
+    except ValueError:
         return None

@@ -10,6 +10,7 @@ from zarr.abc.store import Store
 from zarr.buffer import default_buffer_prototype
 from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore, WrapperStore
 
+from montezarr._secrets import cause_of, is_clean
 from montezarr.errors import StoreError
 from montezarr.store.places._conditions import (
     ChangedError,
@@ -19,6 +20,7 @@ from montezarr.store.places._conditions import (
     write,
     write_by_obstore,
 )
+from montezarr.store.places._directory import Directory
 
 try:
     # Not public, but what Zarr itself calls stores by: their connections belong to its event loop.
@@ -110,12 +112,19 @@ class RemoteStore:
         """
         try:
             return sync(self._when_open(coroutine))
-        except (OSError, ChangedError):
+        except ChangedError:
             raise
+        except OSError as error:
+            if is_clean(error):
+                raise
+            raise self._told(error) from None
         except Exception as error:
-            raise StoreError(
-                f"path: expected an answer of {self.name}, got {type(error).__name__}: {error}"
-            ) from error
+            raise self._told(error) from cause_of(error)
+
+    def _told(self, error: Exception) -> StoreError:
+        return StoreError(
+            f"path: expected an answer of {self.name}, got {type(error).__name__}: {error}"
+        )
 
     async def _when_open(self, coroutine: Coroutine[Any, Any, T]) -> T:
         try:
@@ -224,6 +233,13 @@ def is_in_memory(store: Any) -> bool:
     return isinstance(store, MemoryStore)
 
 
+def regular_only(store: Store) -> Store:
+    """Return a store that opens nothing but regular files, where it is a directory."""
+    if type(store) is LocalStore:
+        return Directory(store.root, read_only=store.read_only)
+    return store
+
+
 def name_of(store: Store) -> str:
     """Return a store as messages have it: never how it is signed in to."""
     if isinstance(store, FsspecStore):
@@ -232,6 +248,15 @@ def name_of(store: Store) -> str:
     if isinstance(store, ObjectStore):
         return repr(store.store)
     return str(store)
+
+
+def options_of(store: Any) -> Any:
+    """Return what a store is signed in to with, as far as it tells."""
+    if isinstance(store, WrapperStore):
+        return options_of(store._store)
+    if isinstance(store, FsspecStore):
+        return getattr(getattr(store.fs, "sync_fs", store.fs), "storage_options", None)
+    return getattr(store.store, "config", None) if isinstance(store, ObjectStore) else None
 
 
 def _protocols(file_system: Any) -> tuple[str, ...]:

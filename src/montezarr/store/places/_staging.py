@@ -49,15 +49,21 @@ class Staging:
         Raises
         ------
         StoreError
-            If this session has ended.
+            If this session has ended, or a directory is in the way.
         """
         try:
-            os.replace(file, target)
-        except FileNotFoundError as error:
-            if not file.exists():  # else the directories of a store that was moved away came back
-                raise self.ended() from error
-            target.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(file, target)
+            try:
+                os.replace(file, target)
+            except FileNotFoundError as error:
+                if not file.exists():  # else directories of a store that was moved away came back
+                    raise self.ended() from error
+                target.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(file, target)
+        except (IsADirectoryError, NotADirectoryError, FileExistsError) as error:
+            raise StoreError(
+                f"path: expected files and directories as a writer makes them, got"
+                f" {error.strerror}: {target}. Take away what is there, and call it again."
+            ) from error
 
     def empty(self) -> None:
         """Remove what is half done."""

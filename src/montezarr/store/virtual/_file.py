@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from montezarr._beside import written_beside
-from montezarr._checks import check_choice, check_int, type_error, value_error
+from montezarr._checks import check_choice, check_int, local_path, type_error, value_error
+from montezarr._json import parse_json
+from montezarr._regular import NotRegularError, is_regular, read_start
 from montezarr.errors import ReplayError, StoreError, StoreExistsError, StoreNotFoundError
 from montezarr.lazy import show_bytes
 from montezarr.seeding import BLOCK
@@ -77,11 +79,12 @@ def read_document(path: Path) -> dict[str, Any] | None:
     StoreError
         If it is one that nobody can read.
     """
-    if not path.is_file():
+    if not is_regular(path):
         return None
     try:
-        with path.open("rb") as file:
-            text = file.read(MAX_BYTES + 1)
+        text = read_start(path, MAX_BYTES + 1)
+    except NotRegularError:  # it has just taken the place of a file
+        return None
     except OSError as error:
         raise StoreError(f"path: expected a file that can be read, got {error}.") from error
     is_ours = MARK.encode() in text[:MAX_BYTES]
@@ -89,7 +92,7 @@ def read_document(path: Path) -> dict[str, Any] | None:
         return None
     try:
         document = _parsed(text)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise StoreError(
             f"path: expected the JSON of a montezarr.VirtualStore, got {error}: {path}."
         ) from error
@@ -99,7 +102,7 @@ def read_document(path: Path) -> dict[str, Any] | None:
 def _parsed(text: bytes) -> dict[str, Any]:
     if len(text) > MAX_BYTES:
         raise ValueError(f"more than {show_bytes(MAX_BYTES)}")
-    document = json.loads(text, parse_constant=_no_number)
+    document = parse_json(text, parse_constant=_no_number)
     if not isinstance(document, dict) or MARK not in document:
         raise ValueError(f"no {MARK!r} in it")
     return document
@@ -164,7 +167,7 @@ def file_at(path: Any) -> Path:
     text = os.fspath(path)
     if not isinstance(text, str) or not text or "\x00" in text:
         raise value_error("path", "the path of a file", path)
-    return Path(text).expanduser()
+    return local_path("path", text)
 
 
 def put_document(path: Path, data: bytes) -> None:

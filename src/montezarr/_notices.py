@@ -1,0 +1,48 @@
+"""Notices on standard error: where nobody can read them, they cost nothing.
+
+Standard error may be closed, full, or None: a disk that is full of the log of a program is no
+reason to lose what the program has computed.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from contextlib import suppress
+from typing import Any, TextIO
+
+log = logging.getLogger("montezarr")
+
+UNREADABLE = (OSError, ValueError)
+"""What writing to a stream raises: it is full, or closed, or cannot encode what it gets."""
+
+
+def say(text: str, out: TextIO | None = None) -> None:
+    """Print a line on standard error, or where else it is to go."""
+    stream = sys.stderr if out is None else out
+    if stream is not None:  # a program may have none; then print would take standard output
+        with suppress(*UNREADABLE):
+            print(text, file=stream, flush=True)
+
+
+def say_at_once(text: str) -> None:
+    """Write to standard error past Python, as the handler of a signal must."""
+    with suppress(OSError):
+        os.write(2, text.encode("ascii", "replace"))
+
+
+def warn(message: Any, category: type[Warning] | None = None, stacklevel: int = 2) -> None:
+    """Issue a warning as `warnings.warn` does; one that filters make an error is raised."""
+    try:
+        warnings.warn(message, category, stacklevel + 1)
+    except UNREADABLE as error:
+        if isinstance(error, Warning):
+            raise
+
+
+def log_warning(message: str, *args: Any) -> None:
+    """Log a warning; without a handler of the program's it goes to standard error."""
+    with suppress(*UNREADABLE):
+        log.warning(message, *args)

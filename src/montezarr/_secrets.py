@@ -1,0 +1,107 @@
+"""What must never be shown: users and passwords in URLs, keys of object stores, tokens.
+
+All texts that this package makes of what others said go through `redacted`: its exceptions and
+warnings, values in messages, names of places, lines that are printed. It knows secrets by where
+they stand, and those that a store was opened with by their value, wherever they stand.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, unquote
+
+HIDDEN = "***"
+"""What stands in the place of a secret."""
+
+LEAST = 4
+"""Characters of a secret that is looked for wherever it stands."""
+
+NAMES = (
+    r"secret|passw(?:or)?d|passphrase|token|credential|account_?key|access_?key|api_?key"
+    r"|private_?key|connection_?string|sas_?key|signature|authorization|cookie"
+)
+NAME = re.compile(rf"{NAMES}|(?:^|_)(?:key|pw|pwd|pass|auth|sig|sas)$", re.IGNORECASE)
+"""Names of options whose values are secrets."""
+
+URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*:/{1,3})(?P<rest>[^\s'\"<>|]+)")
+
+BARE = re.compile(r"(?<![\w/:])[\w.+-]+:(?!/)[^\s'\"@]+@(?=[\w\[.-])")
+"""A user and a password before a host, without a scheme."""
+
+ENTRY = re.compile(
+    rf"((?P<q>['\"])(?:[\w.-]*(?:{NAMES})[\w.-]*|key|pw|pwd|pass|auth|sig|sas)(?P=q)\s*:\s*b?)"
+    r"(?P<v>['\"]).*?(?:(?P=v)|$)",
+    re.IGNORECASE,
+)
+"""An entry of a dict, as Python and JSON write it."""
+
+ENVIRONMENT = re.compile(rf"(?:AWS|AZURE|GCS|GOOGLE|DASK|FSSPEC)_?.*(?:{NAMES})", re.IGNORECASE)
+
+_known: set[str] = set()
+
+
+def redacted(text: str) -> str:
+    """Return a text without secrets."""
+    for secret in sorted(_known, key=len, reverse=True):
+        text = text.replace(secret, HIDDEN)
+    if "@" in text or "?" in text:
+        text = URL.sub(_without_user, text)
+        text = BARE.sub(f"{HIDDEN}@", text)
+    return ENTRY.sub(rf"\1\g<v>{HIDDEN}\g<v>", text)
+
+
+def is_clean(error: BaseException) -> bool:
+    """Return whether neither an error nor what it came from shows a secret."""
+    seen: list[BaseException | None] = []
+    found: BaseException | None = error
+    while found is not None and found not in seen:
+        seen.append(found)
+        text = f"{found} {found!r}"
+        if redacted(text) != text:
+            return False
+        found = found.__cause__ or found.__context__
+    return True
+
+
+def cause_of(error: BaseException) -> BaseException | None:
+    """Return an error as the cause of another, or None where that would show a secret."""
+    return error if is_clean(error) else None
+
+
+def remember(options: Any) -> None:
+    """Keep in mind the secrets among options, by their names, to hide them wherever they stand."""
+    if not isinstance(options, Mapping):
+        return
+    for name, value in list(options.items()):
+        if isinstance(value, Mapping):
+            remember(value)
+        elif NAME.search(str(name)):
+            _remember(value)
+
+
+def remember_environment() -> None:
+    """Keep in mind the secrets that clients of object stores take from the environment."""
+    for name, value in os.environ.items():
+        if ENVIRONMENT.match(name):
+            _remember(value)
+
+
+def _remember(value: Any) -> None:
+    text = value.decode(errors="replace") if isinstance(value, bytes) else value
+    if isinstance(text, str) and len(text) >= LEAST:
+        _known.update({text, quote(text, safe=""), unquote(text)})
+
+
+def _without_user(found: re.Match[str]) -> str:
+    """Return a URL without user, password and query.
+
+    A secret may have slashes in it: what stands between a colon in the host and a later @ is one.
+    """
+    rest, mark, query = found["rest"].partition("?")
+    host = rest.partition("/")[0]
+    at = rest.rfind("@") if ":" in host and "@" not in host else host.rfind("@")
+    rest = rest if at < 0 else f"{HIDDEN}{rest[at:]}"
+    return f"{found['scheme']}{rest}{mark}{HIDDEN if '=' in query else query}"

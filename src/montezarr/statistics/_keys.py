@@ -1,0 +1,67 @@
+"""Numbers as integers that are ordered as they are: their keys; and what is noted of many."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from montezarr.statistics._sums import compiled
+
+MAGNITUDE = np.int64(0x7FFF_FFFF_FFFF_FFFF)
+"""All bits of a number but its sign."""
+
+TINY = float(np.finfo(np.float64).tiny)
+"""Numbers below this one count as 0."""
+
+Array = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+def keys_of(values: Array, shift: int = 0) -> Integers:
+    """Return the number of the bin of each value; it does not decrease with the value."""
+    pattern = np.where(np.abs(values) < TINY, 0.0, values).view(np.int64)
+    # Of negative numbers all bits but the sign are turned round: then integers compare as floats.
+    return np.asarray((pattern ^ ((pattern >> 63) & MAGNITUDE)) >> shift)
+
+
+def values_of(keys: Any) -> Array:
+    """Return the numbers that have some keys; those below 2.2e-308 are 0."""
+    ordered = np.asarray(keys, np.int64)
+    values = np.asarray((ordered ^ ((ordered >> 63) & MAGNITUDE)).view(np.float64))
+    return np.where(np.abs(values) < TINY, 0.0, values)
+
+
+class Noted(NamedTuple):
+    """What is noted of the values of each cell beside their counts, as keys: changed in place."""
+
+    lows: Integers
+    highs: Integers
+    n: Integers
+    used: Integers
+
+    @classmethod
+    def of(cls, state: Any) -> Noted:
+        """Return what a state has."""
+        return cls(keys_of(state.low), keys_of(state.high), state.n.copy(), state.used.copy())
+
+    def fields(self) -> dict[str, Any]:
+        """Return the fields of a state: of a 0, which numbers below 2.2e-308 are too, one sign."""
+        low, high = values_of(self.lows), values_of(self.highs)
+        return {"low": low, "high": high, "n": self.n, "used": self.used}
+
+
+def noted_of(values: Array, state: Any) -> Noted:
+    """Return what is noted of a state and of further values."""
+    noted, kernel = Noted.of(state), compiled()
+    if kernel is not None:
+        kernel.bins.extremes(values, values.view(np.int64), *noted)
+    elif values.shape[-1]:
+        absent, keys = values != values, keys_of(values)
+        noted.n[:] += (~absent).sum(axis=-1)
+        noted.lows[:] = np.minimum(noted.lows, np.where(absent, MAGNITUDE, keys).min(axis=-1))
+        noted.highs[:] = np.maximum(noted.highs, np.where(absent, ~MAGNITUDE, keys).max(axis=-1))
+        patterns = np.where(np.abs(values) >= TINY, values, 0.0).view(np.int64) & MAGNITUDE
+        noted.used[:] |= np.bitwise_or.reduce(patterns, axis=-1)
+    return noted

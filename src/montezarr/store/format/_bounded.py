@@ -1,0 +1,191 @@
+"""Codecs of Zarr that unpack no more than a chunk can have.
+
+Seventy kilobytes can say that they are gigabytes. Zarr's own codecs believe them; these know from
+the metadata how large what they unpack can be, and refuse what is more before they make room.
+Arrays are opened with them in the place of Zarr's; what is written again names Zarr's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import zlib
+from collections.abc import Mapping
+from typing import Any, Self
+
+from zarr.codecs import BloscCodec, GzipCodec, ZstdCodec
+from zarr.registry import register_codec
+
+from montezarr.lazy import memory_limit
+
+PREFIX = "montezarr_bounded_"
+
+SLACK = 2**16
+"""Bytes by which what a codec gives may exceed the values: codecs may follow on one another."""
+
+MEMBERS = 16
+"""Parts of a gzip file; there is one, as it is written."""
+
+LEAST_BLOCK, BLOCKS = 512, 4096
+"""What a block of a zstd frame unpacks to, on average, and blocks that any frame may have."""
+
+ZSTD = b"\x28\xb5\x2f\xfd"
+
+
+def most_of(spec: Any) -> int:
+    """Return the bytes that a chunk can have before it is packed.
+
+    Raises
+    ------
+    ValueError
+        If that is more than the memory.
+    """
+    plain = int(math.prod(spec.shape)) * int(spec.dtype.to_native_dtype().itemsize)
+    if plain > memory_limit():
+        raise ValueError(f"a chunk of {plain:,} bytes, more than the memory")
+    return int(plain + plain // 8 + SLACK)
+
+
+def largest_file(plain: int, count: int = 1) -> int:
+    """Return the bytes that a file of so many bytes of values, in so many parts, can have."""
+    return plain + plain // 8 + SLACK + 1024 * count
+
+
+def too_much(kind: str, size: int | None, most: int) -> ValueError:
+    """Return the error of a chunk that would be more than it can be."""
+    said = "does not say how many bytes it is" if size is None else f"is {size:,} bytes or more"
+    return ValueError(f"a chunk of {kind} that {said}, where at most {most:,} can be")
+
+
+class BoundedZstd(ZstdCodec):
+    """Zstandard, of one frame that says its size."""
+
+    @classmethod
+    def from_dict(cls, data: Any) -> Self:
+        """Return the codec of a document."""
+        return super().from_dict({**data, "name": "zstd"})
+
+    def _decode_sync(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
+        most = most_of(chunk_spec)
+        size = _zstd_size(memoryview(chunk_bytes.as_numpy_array()).cast("B"), most)
+        if size is None or size > most:
+            raise too_much("zstd", size, most)
+        return super()._decode_sync(chunk_bytes, chunk_spec)
+
+    async def _decode_single(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
+        return await asyncio.to_thread(self._decode_sync, chunk_bytes, chunk_spec)
+
+
+class BoundedBlosc(BloscCodec):
+    """Blosc, whose header says its size."""
+
+    @classmethod
+    def from_dict(cls, data: Any) -> Self:
+        """Return the codec of a document."""
+        return super().from_dict({**data, "name": "blosc"})
+
+    def _decode_sync(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
+        most = most_of(chunk_spec)
+        head = chunk_bytes.as_numpy_array()[:16].tobytes()
+        size = int.from_bytes(head[4:8], "little") if len(head) == 16 else None
+        if size is None or size > most or int.from_bytes(head[12:16], "little") > len(chunk_bytes):
+            raise too_much("blosc", size, most)
+        return super()._decode_sync(chunk_bytes, chunk_spec)
+
+    async def _decode_single(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
+        return await asyncio.to_thread(self._decode_sync, chunk_bytes, chunk_spec)
+
+
+class BoundedGzip(GzipCodec):
+    """gzip, unpacked up to the size that it can have."""
+
+    @classmethod
+    def from_dict(cls, data: Any) -> Self:
+        """Return the codec of a document."""
+        return super().from_dict({**data, "name": "gzip"})
+
+    def _decode_sync(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
+        data = _gunzipped(chunk_bytes.as_numpy_array().tobytes(), most_of(chunk_spec))
+        return chunk_spec.prototype.buffer.from_bytes(data)
+
+    async def _decode_single(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
+        return await asyncio.to_thread(self._decode_sync, chunk_bytes, chunk_spec)
+
+
+BOUNDED = {"zstd": BoundedZstd, "blosc": BoundedBlosc, "gzip": BoundedGzip}
+for _name, _codec in BOUNDED.items():
+    register_codec(PREFIX + _name, _codec)
+
+
+def bounded(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the document of an array with these codecs in the place of Zarr's own."""
+    if "codecs" not in document:
+        return dict(document)
+    return {**document, "codecs": [_bounded(codec) for codec in document["codecs"]]}
+
+
+def as_read(document: Mapping[str, Any]) -> bytes:
+    """Return the root of a store, with the documents of its arrays so."""
+    consolidated = document["consolidated_metadata"]
+    nodes = {name: bounded(node) for name, node in consolidated["metadata"].items()}
+    found = {**document, "consolidated_metadata": {**consolidated, "metadata": nodes}}
+    return json.dumps(found).encode()
+
+
+def _bounded(codec: Mapping[str, Any]) -> dict[str, Any]:
+    if codec["name"] in BOUNDED:
+        return {**codec, "name": PREFIX + codec["name"]}
+    if codec["name"] != "sharding_indexed":
+        return dict(codec)
+    configuration = dict(codec["configuration"])
+    for key in ("codecs", "index_codecs"):
+        configuration[key] = [_bounded(inner) for inner in configuration[key]]
+    return {**codec, "configuration": configuration}
+
+
+def _zstd_size(data: memoryview, most: int) -> int | None:
+    """Return the bytes that a frame says that it unpacks to (RFC 8878, 3.1.1).
+
+    None if it does not say so, or is not all of the data: behind one frame may stand another.
+    """
+    if len(data) < 6 or data[:4] != ZSTD:
+        return None
+    flags = data[4]
+    is_single, has_checksum = bool(flags & 0x20), bool(flags & 4)
+    at = 5 + (not is_single) + (0, 1, 2, 4)[flags & 3]
+    count = (1 if is_single else 0, 2, 4, 8)[flags >> 6]
+    field = data[at : at + count]
+    if not count or len(field) < count:
+        return None
+    at += count
+    for _ in range(most // LEAST_BLOCK + BLOCKS):
+        head = int.from_bytes(data[at : at + 3], "little")
+        kind = head >> 1 & 3
+        at += 3 + (1 if kind == 1 else head >> 3)
+        if kind == 3 or at > len(data):
+            return None
+        if head & 1:
+            break
+    else:
+        return None
+    if at + 4 * has_checksum != len(data):
+        return None
+    return int.from_bytes(field, "little") + (256 if count == 2 else 0)
+
+
+def _gunzipped(data: bytes, most: int) -> bytes:
+    out: list[bytes] = []
+    left, rest = most + 1, data
+    for _ in range(MEMBERS):
+        member = zlib.decompressobj(wbits=31)
+        out.append(member.decompress(rest, left))
+        left -= len(out[-1])
+        if left <= 0:
+            raise too_much("gzip", most + 1, most)
+        if not member.eof:
+            raise ValueError("a chunk of gzip that is cut")
+        rest = member.unused_data
+        if not rest.strip(b"\0"):
+            return out[0] if len(out) == 1 else b"".join(out)
+    raise ValueError(f"a chunk of gzip of more than {MEMBERS} parts")

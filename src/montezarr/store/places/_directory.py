@@ -1,0 +1,93 @@
+"""A directory as Zarr reads it: regular files alone, and none larger than it can be."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from zarr.abc.store import OffsetByteRequest, RangeByteRequest, SuffixByteRequest
+from zarr.buffer import default_buffer_prototype
+from zarr.storage import LocalStore
+
+from montezarr._json import MOST_BYTES
+from montezarr._regular import NotRegularError, TooLargeError, opened
+from montezarr.errors import StoreError
+
+
+class Directory(LocalStore):
+    """Zarr's own store of a directory, which opens whatever is there and reads all of it.
+
+    Parameters
+    ----------
+    root : Path
+        The directory.
+    read_only : bool
+        Whether nothing may be written.
+    largest : dict of str to int, optional
+        Bytes that a file of a variable may have, by its name; other files are metadata. Without it
+        whoever reads has looked at the sizes.
+    """
+
+    def __init__(
+        self, root: Path | str, *, read_only: bool = False, largest: Mapping[str, int] | None = None
+    ):
+        super().__init__(root, read_only=read_only)
+        self._largest = None if largest is None else dict(largest)
+
+    def get_sync(self, key: str, *, prototype: Any = None, byte_range: Any = None) -> Any:
+        """Return the bytes of a file, or None where there is no regular one."""
+        chosen = default_buffer_prototype() if prototype is None else prototype
+        data = self._read(key, byte_range)
+        return None if data is None else chosen.buffer.from_bytes(data)
+
+    async def get(self, key: str, prototype: Any = None, byte_range: Any = None) -> Any:
+        """Return the bytes of a file, or None where there is no regular one."""
+        return await asyncio.to_thread(
+            self.get_sync, key, prototype=prototype, byte_range=byte_range
+        )
+
+    async def get_partial_values(
+        self, prototype: Any, key_ranges: Iterable[tuple[str, Any]]
+    ) -> list[Any]:
+        """Return parts of files."""
+        gets = (self.get(key, prototype, byte_range) for key, byte_range in key_ranges)
+        return list(await asyncio.gather(*gets))
+
+    def _most(self, key: str) -> int:
+        if self._largest is None:
+            return sys.maxsize
+        name, _, rest = key.partition("/")
+        return self._largest.get(name, MOST_BYTES) if rest[:1] == "c" else MOST_BYTES
+
+    def _read(self, key: str, byte_range: Any) -> bytes | None:
+        most = self._most(key)
+        try:
+            with opened(self.root / key, most) as file:
+                size = os.fstat(file.fileno()).st_size
+                low, high = _range(byte_range, size)
+                file.seek(low)
+                return file.read(max(0, high - low))
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError, NotRegularError):
+            return None
+        except TooLargeError as error:
+            raise StoreError(
+                f"path: expected at most {most:,} bytes, got {error.strerror}: {self.root}/{key}."
+                " Call montezarr.repair."
+            ) from error
+
+
+def _range(byte_range: Any, size: int) -> tuple[int, int]:
+    """Return where a part of a file of so many bytes begins and ends."""
+    if byte_range is None:
+        return 0, size
+    if isinstance(byte_range, RangeByteRequest):
+        return min(byte_range.start, size), min(byte_range.end, size)
+    if isinstance(byte_range, OffsetByteRequest):
+        return min(byte_range.offset, size), size
+    if isinstance(byte_range, SuffixByteRequest):
+        return max(0, size - byte_range.suffix), size
+    raise TypeError(f"byte_range: expected one of Zarr's requests, got {byte_range!r}.")
