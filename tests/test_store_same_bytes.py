@@ -3,6 +3,7 @@
 import contextlib
 import gzip
 import io
+import pickle
 import shutil
 import time
 from dataclasses import replace
@@ -239,3 +240,52 @@ def test_files_beyond_the_end_are_found_and_taken_away(whole, tmp_path):
     assert (path / "x/c/notes").read_text() == "mine"
     (path / "x/c/notes").unlink()
     assert files(path) == files(whole)
+
+
+# Chunks that were asked for.
+
+
+@pytest.mark.parametrize(("n", "chunks"), [(1000, 4096), (1500, 3000), (2048, 4096), (4096, 4096)])
+@pytest.mark.parametrize("how", ["simulated", "unpickled", "derived"])
+def test_a_store_of_fewer_paths_has_the_chunks_that_were_asked_for(tmp_path, n, chunks, how):
+    def dataset(n):
+        ds = gbm_paths(n_paths=n, T=3, chunks=chunks)
+        if how == "unpickled":
+            ds = pickle.loads(pickle.dumps(ds))
+        return ds if how != "derived" else ds.assign(y=ds.x * 2.0)
+
+    options = {"storage": mz.Storage(inner_chunk=1024), "statistics": "mean"}
+    mz.write(dataset(n), tmp_path / "a", **options)
+    xr.testing.assert_equal(mz.open(tmp_path / "a").compute(), dataset(n).compute())
+    mz.extend(tmp_path / "a", 9000, ds=dataset(n))
+    mz.write(dataset(9000), tmp_path / "fresh", **options)
+    assert files(tmp_path / "a") == files(tmp_path / "fresh")
+    virtual = mz.VirtualStore(dataset(n), storage=options["storage"])
+    assert virtual.chunk == -(-chunks // 1024) * 1024
+
+
+def test_runs_that_ask_for_other_chunks_are_not_taken_for_one_another(tmp_path):
+    small, large = (gbm_paths(n_paths=1000, T=3, chunks=chunks) for chunks in (2048, 4096))
+    assert small.x.data.name != large.x.data.name
+    for ds, chunk in ((small, 2048), (large, 4096)):
+        mz.write(ds, tmp_path / f"{chunk}")
+        assert mz.VirtualStore(ds).chunk == chunk
+        assert zarr.open_array(tmp_path / f"{chunk}/x").chunks == (chunk, 4)
+        assert mz.plan(ds).store_bytes == (tmp_path / f"{chunk}/x/c/0/0").stat().st_size
+    assert mz.plan(large).chunk_paths == 1024  # which are drawn
+
+
+def test_a_store_that_has_smaller_chunks_goes_on_in_them(tmp_path):
+    mz.write(gbm_paths(n_paths=1000, T=3, chunks=1024), tmp_path / "a")
+    before = files(tmp_path / "a")
+    mz.write(gbm_paths(n_paths=1000, T=3, chunks=4096), tmp_path / "a")
+    assert files(tmp_path / "a") == before
+
+
+def test_chunks_that_no_memory_can_fill_are_refused_by_a_store_alone(tmp_path):
+    ds = gbm_paths(n_paths=1000, T=3, chunks=10**12)
+    assert mz.plan(ds).worker_bytes < 10**6
+    assert mz.reduce(ds, "count").x_count[0] == 1000
+    with pytest.raises(mz.MemoryBudgetError, match=r"chunks: .*smaller chunks"):
+        mz.write(ds, tmp_path / "a")
+    assert not (tmp_path / "a").exists()
