@@ -1,8 +1,12 @@
 """The same bytes at the end of every way to a store: compression, names, chunks, repairs."""
 
+import contextlib
 import gzip
 import io
+import pickle
+import shutil
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +16,10 @@ from stores import files, gbm_paths
 from zarr.storage import LocalStore
 
 import montezarr as mz
+from montezarr.store import _faults
+from montezarr.store._digest import digest
+from montezarr.store._where import place_of
+from montezarr.store.format import Ledger, _journal
 
 # Compression.
 
@@ -114,3 +122,170 @@ def test_what_has_such_names_already_goes_on(tmp_path, monkeypatch):
 def test_other_names_are_names(tmp_path, name):
     ds = gbm_paths(n_paths=1000).rename(x=name)
     assert list(mz.write(ds, tmp_path / "a").data_vars) == [name]
+
+
+# Repairs that are killed.
+
+
+def lose_a_chunk(path):
+    (path / "x/c/1/0").unlink()
+
+
+def damage_two_chunks(path):
+    for number in (0, 2):
+        file = path / f"x/c/{number}/0"
+        file.write_bytes(bytes(8) + file.read_bytes()[8:])
+
+
+def lose_results(path):
+    (path / "statistics/x_mean/zarr.json").unlink()
+
+
+def damage_states(path):
+    (merged,) = (path / "montezarr/states").glob("merged-*")
+    merged.write_bytes(merged.read_bytes()[:-1])
+    lose_a_chunk(path)
+
+
+def lose_the_journal(path):
+    (path / "montezarr/journal").unlink()
+
+
+LOSSES = [lose_a_chunk, damage_two_chunks, lose_results, damage_states, lose_the_journal]
+
+
+def snapshots_of(monkeypatch, path, folder, act):
+    """Return copies of a store as each step of `act` leaves it to one who is killed there."""
+
+    def reach(name, number=0):
+        copy = folder / f"{len(copies):02} {name}@{number}"
+        copies.append(shutil.copytree(path, copy))
+
+    copies = []
+    with monkeypatch.context() as patch, mz.backend("synchronous"):
+        patch.setattr(_faults, "reach", reach)
+        act()
+    return copies
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    path = tmp_path_factory.mktemp("whole") / "a"
+    mz.write(gbm_paths(n_paths=2500, T=3), path, statistics="mean")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("loss", "is_long"),
+    [(damage_states, False)]
+    + [pytest.param(loss, True, marks=pytest.mark.slow) for loss in LOSSES],
+)
+def test_wherever_a_repair_is_killed_all_ways_on_end_with_the_same_bytes(
+    whole, tmp_path, monkeypatch, loss, is_long
+):
+    path = shutil.copytree(whole, tmp_path / "a")
+    wanted = files(path)
+    loss(path)
+    copies = snapshots_of(monkeypatch, path, tmp_path, lambda: mz.repair(path))
+    assert files(path) == wanted
+    assert copies[-1].name.endswith("finish.after@0")
+    for copy in first_of_each(copies, " " if is_long else "@"):
+        again = shutil.copytree(copy, tmp_path / "again")
+        assert mz.repair(again).ok, copy.name
+        assert files(again) == wanted, copy.name
+        shutil.rmtree(again)
+        with contextlib.suppress(mz.StoreError):  # which says that it is to be repaired
+            mz.write(gbm_paths(n_paths=2500, T=3), copy, statistics="mean")
+        if "commit" not in copy.name and "finish" not in copy.name:
+            mz.repair(copy)  # what was not drawn again yet may be damaged, as write does not see
+        assert files(copy) == wanted, copy.name
+
+
+def first_of_each(copies, until):
+    """Return the first copy of each step, up to a sign in their names."""
+    kinds = {copy.name.split()[1].partition(until)[0]: copy for copy in reversed(copies)}
+    return kinds.values()
+
+
+def test_what_a_killed_repair_of_an_earlier_version_left_goes(whole, tmp_path):
+    for name in ("write", "extend", "repair"):
+        path = shutil.copytree(whole, tmp_path / name)
+        ledger = Ledger.read(place_of(path))
+        data = b"states of statistics"
+        (path / "montezarr/states/1").write_bytes(data)
+        record = replace(ledger.chunks[1], state=digest([data]))
+        with (path / "montezarr/journal").open("ab") as file:
+            file.write(_journal.line_of(record.to_dict(1)))
+        assert mz.verify(path).ok
+        if name == "write":
+            mz.write(gbm_paths(n_paths=2500, T=3), path, statistics="mean")
+        elif name == "extend":
+            mz.extend(path, 2500)
+        else:
+            mz.repair(path)
+        assert files(path) == files(whole), name
+
+
+def test_files_beyond_the_end_are_found_and_taken_away(whole, tmp_path):
+    path = shutil.copytree(whole, tmp_path / "a")
+    shutil.copytree(path / "x/c/2", path / "x/c/3")
+    (path / "montezarr/states/7").write_bytes(b"")
+    (path / "x/c/notes").write_text("mine")
+    assert mz.verify(path, 0).ok
+    assert {(p.kind, p.key) for p in mz.verify(path).problems} == {
+        ("stray", "x/c/3/0"),
+        ("stray", "montezarr/states/7"),
+    }
+    assert mz.repair(path).ok
+    assert (path / "x/c/notes").read_text() == "mine"
+    (path / "x/c/notes").unlink()
+    assert files(path) == files(whole)
+
+
+# Chunks that were asked for.
+
+
+@pytest.mark.parametrize(("n", "chunks"), [(1000, 4096), (1500, 3000), (2048, 4096), (4096, 4096)])
+@pytest.mark.parametrize("how", ["simulated", "unpickled", "derived"])
+def test_a_store_of_fewer_paths_has_the_chunks_that_were_asked_for(tmp_path, n, chunks, how):
+    def dataset(n):
+        ds = gbm_paths(n_paths=n, T=3, chunks=chunks)
+        if how == "unpickled":
+            ds = pickle.loads(pickle.dumps(ds))
+        return ds if how != "derived" else ds.assign(y=ds.x * 2.0)
+
+    options = {"storage": mz.Storage(inner_chunk=1024), "statistics": "mean"}
+    mz.write(dataset(n), tmp_path / "a", **options)
+    xr.testing.assert_equal(mz.open(tmp_path / "a").compute(), dataset(n).compute())
+    mz.extend(tmp_path / "a", 9000, ds=dataset(n))
+    mz.write(dataset(9000), tmp_path / "fresh", **options)
+    assert files(tmp_path / "a") == files(tmp_path / "fresh")
+    virtual = mz.VirtualStore(dataset(n), storage=options["storage"])
+    assert virtual.chunk == -(-chunks // 1024) * 1024
+
+
+def test_runs_that_ask_for_other_chunks_are_not_taken_for_one_another(tmp_path):
+    small, large = (gbm_paths(n_paths=1000, T=3, chunks=chunks) for chunks in (2048, 4096))
+    assert small.x.data.name != large.x.data.name
+    for ds, chunk in ((small, 2048), (large, 4096)):
+        mz.write(ds, tmp_path / f"{chunk}")
+        assert mz.VirtualStore(ds).chunk == chunk
+        assert zarr.open_array(tmp_path / f"{chunk}/x").chunks == (chunk, 4)
+        assert mz.plan(ds).store_bytes == (tmp_path / f"{chunk}/x/c/0/0").stat().st_size
+    assert mz.plan(large).chunk_paths == 1024  # which are drawn
+
+
+def test_a_store_that_has_smaller_chunks_goes_on_in_them(tmp_path):
+    mz.write(gbm_paths(n_paths=1000, T=3, chunks=1024), tmp_path / "a")
+    before = files(tmp_path / "a")
+    mz.write(gbm_paths(n_paths=1000, T=3, chunks=4096), tmp_path / "a")
+    assert files(tmp_path / "a") == before
+
+
+def test_chunks_that_no_memory_can_fill_are_refused_by_a_store_alone(tmp_path):
+    ds = gbm_paths(n_paths=1000, T=3, chunks=10**12)
+    assert mz.plan(ds).worker_bytes < 10**6
+    assert mz.reduce(ds, "count").x_count[0] == 1000
+    with pytest.raises(mz.MemoryBudgetError, match=r"chunks: .*smaller chunks"):
+        mz.write(ds, tmp_path / "a")
+    assert not (tmp_path / "a").exists()

@@ -132,7 +132,8 @@ def simulate(
         number per path is float64, since it may be whole by chance. Paths of different dtypes have
         different draws. A mapping is for code that returns several variables.
     chunks : int, optional
-        Paths per chunk, rounded up to whole blocks of 1024.
+        Paths per chunk, rounded up to whole blocks of 1024. A store keeps to it also where there
+        are fewer paths: its chunk is filled up, so that it can grow.
     keep : int or sequence of int, optional
         Times to keep: every `keep`-th and the first, or these positions of the grid, increasing;
         negative ones count from the end. What is dropped is simulated and never stored.
@@ -273,7 +274,8 @@ def make_run(
             least_paths=BLOCK if kind == "sample_paths" else 1,
         )
     )
-    return lazy.Run(sampling, count, chunk, recipe, own_x0)
+    asked = 0 if chunks is None or is_endless else -(-int(chunks) // BLOCK) * BLOCK
+    return lazy.Run(sampling, count, chunk, recipe, own_x0, asked if asked > chunk else 0)
 
 
 def to_dataset(run: lazy.Run) -> xr.Dataset:

@@ -65,6 +65,9 @@ class Run:
         What determines the values; see `montezarr.recipe`.
     x0 : dask array (n_paths,) or (variables, n_paths), or None
         Initial states, where they differ from path to path.
+    asked : int
+        Paths per chunk that were asked for, whole blocks, or 0: a run of fewer paths has less in
+        its one chunk, and a store of it, which may grow, keeps to what was asked.
     """
 
     sampling: Sampling
@@ -72,6 +75,7 @@ class Run:
     chunk: int
     recipe: Mapping[str, Any] = field(hash=False)
     x0: Any = field(default=None, hash=False, compare=False)
+    asked: int = 0
 
     @property
     def is_endless(self) -> bool:
@@ -82,6 +86,11 @@ class Run:
     def fingerprint(self) -> str:
         """Fingerprint of the recipe."""
         return fingerprint(self.recipe)
+
+    @property
+    def store_chunk(self) -> int:
+        """Paths per chunk of a store."""
+        return max(self.chunk, self.asked)
 
     @property
     def n_chunks(self) -> int:
@@ -250,6 +259,8 @@ def name_of(run: Run) -> str:
         name += f"-on_error:{sampling.on_error}"
     if sampling.on_nonfinite != "raise":
         name += f"-on_nonfinite:{sampling.on_nonfinite}"
+    if run.asked > run.chunk:
+        name += f"-chunks:{run.asked}"
     return name if run.x0 is None else f"{name}-{run.x0.name}"
 
 
@@ -476,7 +487,7 @@ def plan_of(
         total_bytes=total,
         # Every chunk file is whole, the last one padded.
         store_bytes=run.n_chunks
-        * (run.chunk * stored // run.n_paths + 4 * len(sampling.variables)),
+        * (run.store_chunk * stored // run.n_paths + 4 * len(sampling.variables)),
         workers=workers,
         worker_bytes=run.working_bytes,
         peak_bytes=run.working_bytes * min(workers, run.n_chunks),

@@ -80,7 +80,7 @@ def run_of(ds: Any, process: Any = None) -> lazy.Run:
         times=grid.get("times"),
         seed=RootSeed.from_dict(recipe["seed"]),
         dtype=dtypes,
-        chunks=None if _number_of_paths(ds) is None else _chunk_of(ds),
+        chunks=None if _number_of_paths(ds) is None else _asked(simulated) or _chunk_of(ds),
         keep=recipe.get("keep"),
         **policies,
         labels=None
@@ -129,6 +129,12 @@ def _policies(name: str) -> dict[str, Any]:
     """Return what the name of an array tells about failures; see `lazy.arrays`."""
     parts = [part.split(":") for part in name.split("-") if ":" in part]
     return {part[0]: part[1] for part in parts if part[0] in ("on_error", "on_nonfinite")}
+
+
+def _asked(names: list[str]) -> int | None:
+    """Return the chunks that were asked for, where the name of an array tells: `lazy.name_of`."""
+    found = [part[7:] for name in names for part in name.split("-") if part.startswith("chunks:")]
+    return int(found[0]) if found and found[0].isdecimal() else None
 
 
 def _number_of_paths(ds: xr.Dataset) -> int | None:

@@ -31,7 +31,7 @@ from montezarr.statistics import label_coordinate
 from montezarr.store._digest import digest
 from montezarr.store._results import LABELS, ORDER, RESULTS
 from montezarr.store._source import TIMEDELTAS
-from montezarr.store._where import place_of, read_root_document
+from montezarr.store._where import changed_by_another, place_of, read_root_document
 from montezarr.store.format import (
     JOURNAL,
     MANIFEST,
@@ -288,6 +288,8 @@ def checked_nodes(
             f"path: expected the metadata of all variables in the root, got none: {place}."
             " Call montezarr.repair."
         )
+    if RESULTS in nodes:  # which zarr.consolidate_metadata puts there
+        raise changed_by_another("metadata", place)
     for name, node in nodes.items():
         check_document(name, node, place)
         if node["node_type"] == "array":
@@ -310,8 +312,8 @@ def _checked_arrays(
         # A writer may have published more paths meanwhile; nothing else may differ.
         if {**own, "shape": None} != {**node, "shape": None}:
             raise StoreError(
-                f"path: expected the metadata of {name!r} as the root has them, got others:"
-                f" {place}. Call montezarr.repair."
+                f"path: expected the metadata of {name!r} as the root has them, got others, damaged"
+                f" or changed by another writer: {place}. Call montezarr.repair."
             )
     for name, node in constants.items():
         # Of no numbers, it is a checksum alone.

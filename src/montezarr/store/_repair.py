@@ -101,10 +101,12 @@ def repair(
         if ledger is None:
             ledger = rebuilt(place, ds, process, statistics)
             problems += problems_of(place, ledger, 0)
+        session = stop.session = Session(place, ledger, durable, f"mz.repair({str(place)!r})")
         if problems:
-            session = stop.session = Session(place, ledger, durable, f"mz.repair({str(place)!r})")
             options = ds, process, statistics
             _mend(session, problems, stop, watch, options)
+        elif ledger.is_complete:
+            session.settle()
     found = verify_place(place, 1)
     return replace(found, repaired=tuple(sorted({problem.key for problem in problems})))
 
@@ -123,7 +125,7 @@ def _mend(
             f"path: expected a journal, a root or metadata of variables, got none that tells how"
             f" many paths there are to be: {place}. Write them anew, elsewhere."
         )
-    was_complete = ledger.is_complete or (
+    was_complete = ledger.was_complete or (
         root is not None and root["status"] == "complete" and root["target"] == ledger.target
     )
     bad = {problem.key for problem in problems}
@@ -135,14 +137,22 @@ def _mend(
         redo |= set(ledger.missing())
     results_lost = ledger.manifest.statistics is not None and was_complete
     results_lost = results_lost and (
-        bool(redo) or ledger.statistics is None or any(k.startswith(f"{RESULTS}/") for k in bad)
+        bool(redo)
+        or ledger.mending is not None
+        or ledger.lacks_results
+        or any(k.startswith(f"{RESULTS}/") for k in bad)
     )
     source = None
     if redo or results_lost:
         ds, process, statistics = options
         n_paths = ledger.manifest.first_path + ledger.target
         source = source_in(ledger.manifest, n_paths, ds, process, statistics)
+    if was_complete:
+        session.mend()
     session.resume()
+    for problem in problems:
+        if problem.kind == "stray":
+            place.delete(problem.key)
     if redo:
         assert source is not None
         check_room(place, ledger, source)

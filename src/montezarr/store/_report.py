@@ -18,8 +18,8 @@ class Problem:
 
     Attributes
     ----------
-    kind : {"journal", "metadata", "missing", "size", "damaged", "values"}
-        What it is.
+    kind : {"journal", "metadata", "missing", "size", "damaged", "stray", "values"}
+        What it is; "stray" is a file of chunks or states that belongs to none.
     key : str
         The file.
     text : str

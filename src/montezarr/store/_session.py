@@ -99,8 +99,16 @@ class Session:
     def settle(self) -> None:
         """Set right what may be left of a store that is complete: its last writer may be dead."""
         with self._tidy():
+            if not self.ledger.in_order():
+                self.rewrite()
             self._drop_strays()
             self.publish()
+
+    def mend(self) -> None:
+        """Note that a store that was complete is not, until `finish`; what is lost is not there."""
+        with self._tidy():
+            self.ledger.mending, self.ledger.complete = self.ledger.target, None
+            self.rewrite()
 
     def rewrite(self) -> None:
         """Write the journal anew, without what is torn or said twice."""
@@ -112,7 +120,7 @@ class Session:
         """Say how many paths there are to be."""
         with self._tidy():
             self._mend_journal()
-            self.ledger.target, self.ledger.complete = target, None
+            self.ledger.target, self.ledger.complete, self.ledger.mending = target, None, None
             self._append({"target": target})
 
     def run(
@@ -204,7 +212,10 @@ class Session:
             self.publish()
             self.place.clean()
             # Last, since nothing is done any more to a store of which the journal says this.
-            if known != ledger.target:
+            if ledger.mending is not None:
+                ledger.mending = None
+                self.rewrite()
+            elif known != ledger.target:
                 self._append({"complete": ledger.target})
             _faults.reach("finish.after")
 

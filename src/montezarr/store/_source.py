@@ -12,13 +12,14 @@ import xarray as xr
 
 from montezarr._checks import type_error, value_error
 from montezarr.dataset import ATTRIBUTE, recipe_in, to_dataset
-from montezarr.errors import ArgumentTypeError
+from montezarr.errors import ArgumentTypeError, MemoryBudgetError
 from montezarr.folding import DrawnTask, Fold
-from montezarr.lazy import Run
+from montezarr.lazy import Run, memory_limit, show_bytes
 from montezarr.observed import DrawnFeed, Schema, as_dataset, feed_of, run_behind, schema_of
 from montezarr.recipe import fingerprint
 from montezarr.reduce import Layout, layout_of
 from montezarr.replay import is_untouched, run_of
+from montezarr.seeding import BLOCK
 from montezarr.statistics import BUILT_IN, Statistic, statistics_of
 from montezarr.store.format import (
     PATH,
@@ -97,6 +98,7 @@ class Source:
         storage.check_chunk(self.run.chunk)
         sampling = self.run.sampling
         arrays = tuple(self._array(i, storage) for i in self.stored)
+        self._check_filled(arrays)
         used = {dim for array in arrays for dim in array.dims}
         if not arrays and self.layout is None:
             raise value_error("variables", "variables, or statistics, or both", [])
@@ -118,6 +120,16 @@ class Source:
             statistics=self.statistics,
             environment=environment(),
         )
+
+    def _check_filled(self, arrays: tuple[StoredArray, ...]) -> None:
+        """Raise if a chunk that is larger than the run cannot be filled up in memory."""
+        size = self.run.chunk * max([array.path_bytes for array in arrays], default=0)
+        if self.run.chunk - self.run.n_paths >= BLOCK and size > memory_limit():
+            raise MemoryBudgetError(
+                f"chunks: expected chunks that fit into memory, got {self.run.chunk:,} paths ="
+                f" {show_bytes(size)}, with {show_bytes(memory_limit())} to use. A store keeps to"
+                " what was asked for, also with fewer paths: ask simulate for smaller chunks."
+            )
 
     def _array(self, i: int, storage: Storage) -> StoredArray:
         variable = self.schema.variables[i]
@@ -186,7 +198,7 @@ def source_of(
     if statistics is not None:
         layout, told = _layout(schema, statistics, names, is_stored)
     return Source(
-        run=run,
+        run=replace(run, chunk=run.store_chunk),
         ds=ds,
         schema=schema,
         program=feed.program,

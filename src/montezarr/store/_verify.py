@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -18,7 +18,7 @@ from montezarr.store._digest import digest
 from montezarr.store._regenerate import compare
 from montezarr.store._report import Problem, Verification
 from montezarr.store._where import check_directory, place_of
-from montezarr.store.format import JOURNAL, MANIFEST, STORE_ATTRIBUTE, Ledger
+from montezarr.store.format import JOURNAL, MANIFEST, STATES, STORE_ATTRIBUTE, Ledger, StoredArray
 from montezarr.store.places import LocalPlace, Place
 
 
@@ -161,12 +161,39 @@ def problems_of(place: Place, ledger: Ledger, level: int) -> list[Problem]:
                     problems.append(Problem("damaged", key, "expected another checksum"))
         finally:
             pool.shutdown(cancel_futures=True)  # also on Ctrl-C
+        problems += _strays(place, ledger, files)
     return problems
+
+
+def _strays(place: Place, ledger: Ledger, known: Collection[str]) -> Iterator[Problem]:
+    """Yield files of chunks and states that are no part of a store that is complete.
+
+    Other programs may have added paths, or a writer that was killed left them.
+    """
+    if not ledger.is_complete:
+        return
+    for key in place.objects():
+        is_chunk = any(key == array.key(_number_in(key, array)) for array in ledger.manifest.arrays)
+        if key not in known and (is_chunk or key.startswith(f"{STATES}/")):
+            yield Problem("stray", key, "expected no file of that number")
+
+
+def _number_in(key: str, array: StoredArray) -> int:
+    """Return the number of the chunk that a key would be of, -1 if of none."""
+    parts = key.split("/")[2:]
+    text = parts[array.axis] if array.axis < len(parts) else ""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else -1
 
 
 def _journal_problems(ledger: Ledger, root: Mapping[str, Any] | None) -> Iterator[Problem]:
     if ledger.bad:
         yield Problem("journal", JOURNAL, f"{ledger.bad} damaged records")
+    if ledger.mending == ledger.target:
+        yield Problem(
+            "journal", JOURNAL, "expected a complete run, got a repair that has not ended"
+        )
+    if ledger.is_complete and ledger.lacks_results:
+        yield Problem("journal", JOURNAL, "expected the results of statistics, got none")
     # Of all paths that there are to be: a store that is to grow was complete before.
     said_complete = (
         root is not None and root["status"] == "complete" and root["target"] == ledger.target

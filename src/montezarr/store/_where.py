@@ -133,12 +133,24 @@ def read_root_document(place: Place) -> tuple[bytes, dict[str, Any]] | None:
             f"path: expected metadata as JSON, got damaged ones: {place}. Call montezarr.repair."
         )
     if document is None or not isinstance(attributes, dict) or STORE_ATTRIBUTE not in attributes:
+        if document is not None and _tells_of_us(place):
+            raise changed_by_another("root", place)
         raise StoreExistsError(
             f"path: expected a montezarr store or nothing, got another Zarr group: {place}."
             " It is left as it is; choose another path."
         )
     check_root(attributes, place)
     return text, document
+
+
+def changed_by_another(what: str, place: Place) -> StoreError:
+    """Return the error of a store into which something else has written."""
+    return StoreError(
+        f"path: expected a store that only montezarr writes, got one whose {what}"
+        f" another writer has changed, such as Zarr or xarray's to_zarr: {place}. The paths of its"
+        " recipe are not lost: montezarr.repair(path) makes it what it was."
+        " For more paths call montezarr.extend; what is not of this run belongs elsewhere."
+    )
 
 
 def _parsed(text: bytes) -> dict[str, Any] | None:

@@ -163,7 +163,7 @@ def complete_session(
         session.begin()
     else:
         drop_lost(ledger, place)
-        if ledger.is_complete and not ledger.missing():
+        if ledger.is_complete and not (ledger.missing() or ledger.lacks_results):
             session.settle()
             return
         session.resume()

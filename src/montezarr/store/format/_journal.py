@@ -5,6 +5,8 @@ feed. A record that is not whole, or damaged, is no record. The first one is the
 
 ``{"target": n}``
     How many paths there are to be.
+``{"mending": n}``
+    All n paths were there, and are to be again: `repair` has begun.
 ``{"environment": {...}}``
     Another environment in which chunks were drawn; that of the manifest is number 0.
 ``{"chunk": i, "n": paths, "files": {key: [bytes, digest]}}``

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from montezarr.errors import StoreError
@@ -87,10 +87,14 @@ class Ledger:
         Files of the results of the statistics.
     complete : int or None
         For how many paths all was done.
+    mending : int or None
+        For how many paths all was done before a repair that has begun.
     bad : int
         Lines of the journal that are damaged.
     end : int
         Bytes of the journal up to where a writer goes on.
+    lines : int
+        Records in it.
     torn : bool
         Whether something stands behind that, which a writer left that was killed.
     knows_target : bool
@@ -106,8 +110,10 @@ class Ledger:
     states: tuple[int, int, str] | None = None
     statistics: dict[str, Facts] | None = None
     complete: int | None = None
+    mending: int | None = None
     bad: int = 0
     end: int = 0
+    lines: int = 0
     torn: bool = False
     knows_target: bool = True
     committed: int = field(default=0, init=False)
@@ -139,6 +145,7 @@ class Ledger:
             head = _journal.load_json(text, place)
             bad += 1
         ledger = cls(Manifest.from_dict(head, str(place)), bad=bad, end=end)
+        ledger.lines = len(records)
         ledger.torn = len(data or b"") != end
         ledger.environments = [ledger.manifest.environment]
         for record in records:
@@ -176,7 +183,9 @@ class Ledger:
             target = int(record["target"])
             if not 0 < target <= LARGEST or self.manifest.chunk_count(target) > MAX_CHUNKS_HARD:
                 raise ValueError(f"target {target}")
-            self.target, self.complete = target, None
+            self.target, self.complete, self.mending = target, None, None
+        elif "mending" in record:
+            self.mending = int(record["mending"])
         elif "environment" in record:
             self.environments.append(dict(record["environment"]))
         elif "states" in record:
@@ -190,12 +199,14 @@ class Ledger:
                 raise ValueError("statistics")
             self.statistics = files
         elif "complete" in record:
-            self.complete = int(record["complete"])
+            self.complete, self.mending = int(record["complete"]), None
 
     def records(self) -> Iterator[Record]:
         """Yield the records as they are when all is done: in order, and nothing said twice."""
         yield {"manifest": self.manifest.to_dict()}
         yield {"target": self.target}
+        if self.mending is not None:
+            yield {"mending": self.mending}
         for found in self.environments[1:]:
             yield {"environment": found}
         for chunk in sorted(self.chunks):
@@ -216,6 +227,25 @@ class Ledger:
     def is_complete(self) -> bool:
         """Whether all is done."""
         return self.complete == self.target
+
+    @property
+    def was_complete(self) -> bool:
+        """Whether all is done, or was before a repair that was not."""
+        return self.target in (self.complete, self.mending)
+
+    @property
+    def lacks_results(self) -> bool:
+        """Whether there are to be results of statistics, and are none."""
+        return self.manifest.statistics is not None and self.statistics is None
+
+    def in_order(self) -> bool:
+        """Forget states that are merged; return whether the journal says all of this, and once."""
+        merged = 0 if self.states is None else self.states[0]
+        old = [c for c, r in self.chunks.items() if c < merged and r.state is not None]
+        for chunk in old:
+            self.chunks[chunk] = replace(self.chunks[chunk], state=None)
+        same = self.lines == sum(1 for _ in self.records())
+        return same and not (old or self.bad or self.torn)
 
     @property
     def merged_key(self) -> str:
