@@ -27,10 +27,12 @@ NAMES = (
 NAME = re.compile(rf"{NAMES}|(?:^|_)(?:key|pw|pwd|pass|auth|sig|sas)$", re.IGNORECASE)
 """Names of options whose values are secrets."""
 
-URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*:/{1,3})(?P<rest>[^\s'\"<>|]+)")
+URL = re.compile(
+    r"(?P<scheme>(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]*:/{1,3})(?P<rest>[^\s'\"<>|]+)"
+)
 
 BARE = re.compile(
-    r"(?<![\w/:])(?:[\w.+-]+:(?![/:])[^\s'\"@]+@(?=[\w\[.-])|[\w.+-]+@(?=[\w.-]+:\d))"
+    r"(?<![\w/:.+-])(?:[\w.+-]+:(?![/:])[^\s'\"@]{1,512}@(?=[\w\[.-])|[\w.+-]+@(?=[\w.-]+:\d))"
 )
 """A user, or a user and a password, before a host, without a scheme."""
 

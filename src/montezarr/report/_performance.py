@@ -6,6 +6,8 @@ import logging
 import time
 from typing import Any, final
 
+from montezarr.watch import said
+
 log = logging.getLogger("montezarr")
 
 
@@ -27,7 +29,7 @@ class Performance:
             client.get_task_stream(start=0, stop=0)  # from here on the tasks are noted
             self._began = time.time()
         except Exception as error:  # another version of Dask, or no bokeh on the scheduler
-            log.warning("montezarr: no performance report of Dask: %s", error)
+            log.warning("montezarr: no performance report of Dask: %s", said(error))
 
     def end(self) -> str:
         """Return the page, which needs nothing from outside."""
@@ -38,7 +40,7 @@ class Performance:
                     start=self._began, last_count=self._count, code="", mode="inline",
                 )  # fmt: skip
             except Exception as error:
-                log.warning("montezarr: no performance report of Dask: %s", error)
+                log.warning("montezarr: no performance report of Dask: %s", said(error))
         return self.page
 
 
