@@ -35,6 +35,18 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.slow)
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    """Fail a test of a module with a SECRET where what it printed or logged shows that."""
+    outcome = yield
+    report = outcome.get_result()
+    secret = getattr(item.module, "SECRET", None)
+    shown = "".join(text for _, text in report.sections)
+    if isinstance(secret, str) and secret in shown:
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid}: the secret of its module is in what it printed or logged"
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_names(tmp_path_factory):
     """Have a temporary directory and names of our own, which no other session shares.

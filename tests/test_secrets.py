@@ -3,6 +3,7 @@
 import io
 import logging
 import pickle
+import socket
 import sys
 import traceback
 import warnings
@@ -324,3 +325,45 @@ def test_no_session_that_listens_on_the_network_is_started_unasked(monkeypatch):
 
     monkeypatch.setattr(ray, "is_initialized", lambda: True)
     assert not mz.backend("ray").allow_network  # a session of one's own
+
+
+# --- the dashboard ---------------------------------------------------------------------------
+
+HANDSHAKE = (
+    "GET /status/ws HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{origin}\r\nUpgrade: websocket\r\n"
+    "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: bokeh, x\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+
+
+@pytest.mark.slow
+def test_what_the_documentation_says_of_the_dashboard_holds():
+    """By default any origin may connect; named ones keep out pages of others, not other hosts."""
+    dask = pytest.importorskip("dask")
+    pytest.importorskip("bokeh")
+    from distributed import LocalCluster
+
+    key = "distributed.scheduler.dashboard.bokeh-application.allow_websocket_origin"
+    assert dask.config.get(key) == ["*"]
+
+    def status(port, host, origin):
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as link:
+            link.sendall(HANDSHAKE.format(host=host, origin=origin).encode())
+            return int(link.recv(200).split()[1])
+
+    logging.getLogger("tornado.application").disabled = True  # the token is none
+    try:
+        for origins, expected in ((["*"], 101), (["127.0.0.1:8787"], 403)):
+            with (
+                dask.config.set({key: origins}),
+                LocalCluster(
+                    n_workers=0, host="127.0.0.1", dashboard_address="127.0.0.1:0"
+                ) as cluster,
+            ):
+                port = cluster.scheduler.http_server.port
+                here = f"127.0.0.1:{port}"
+                assert status(port, here, "evil.example") == expected
+                assert status(port, here, here) == 101
+                assert status(port, "evil.example", "evil.example") == 101
+    finally:
+        logging.getLogger("tornado.application").disabled = False
