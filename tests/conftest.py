@@ -11,6 +11,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from leaks import own_names as mark_names
 
+from montezarr.backends.ray import Ray
+
 # A deadline for an example, or a limit on the time that its data take, is a test of the machine.
 settings.register_profile(
     "any machine", deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
@@ -31,6 +33,18 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if SLOW.search(item.nodeid):
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    """Fail a test of a module with a SECRET where what it printed or logged shows that."""
+    outcome = yield
+    report = outcome.get_result()
+    secret = getattr(item.module, "SECRET", None)
+    shown = "".join(text for _, text in report.sections)
+    if isinstance(secret, str) and secret in shown:
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid}: the secret of its module is in what it printed or logged"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -55,6 +69,13 @@ def own_names(tmp_path_factory):
             os.environ[name] = value
     tempfile.tempdir = None
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def ray_may_listen(request, monkeypatch):
+    """Let tests of the backend Ray start it, as if each of them had said so."""
+    if re.search(r"\[ray|_ray_", request.node.nodeid):
+        monkeypatch.setattr(Ray, "check_allowed", lambda self: None)
 
 
 @pytest.fixture(autouse=True)

@@ -321,7 +321,7 @@ def test_ray_stays_behind_the_executor_and_leaves_dask_alone():
     code = (
         "import dask, sys, montezarr as mz\n"
         "persist = dask.persist\n"
-        "with mz.backend('ray', 1) as place:\n"
+        "with mz.backend('ray', 1, allow_network=True) as place:\n"
         "    assert place.executor.submit(abs, -1).result() == 1\n"
         "assert dask.persist is persist\n"
         "assert not [m for m in sys.modules if m.startswith('ray.util.dask')]\n"

@@ -18,6 +18,7 @@ from zarr.buffer import default_buffer_prototype
 from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore, WrapperStore, ZipStore
 
 import montezarr as mz
+from montezarr import errors
 from montezarr._owner import this_owner
 from montezarr._secrets import redacted
 from montezarr.store import _task
@@ -42,6 +43,24 @@ def gbm_paths(**changes):
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(_remote_lock, "SETTLE", 0.02)
+
+
+@pytest.fixture(autouse=True)
+def nothing_shows_the_secret(monkeypatch):
+    """Look for the key of the stores in every error and warning that is made in here.
+
+    What is printed and logged, `conftest.pytest_runtest_makereport` looks through.
+    """
+    said = []
+
+    def told(args):
+        said.append(str(shown(args)))
+        return shown(args)
+
+    shown = errors._without_secrets
+    monkeypatch.setattr(errors, "_without_secrets", told)
+    yield
+    assert SECRET not in "".join(said)
 
 
 @pytest.fixture

@@ -312,7 +312,7 @@ def test_states_that_do_not_hold_together_are_one_error(snapshot, tmp_path):
     path = tmp_path / "s.npz"
     for name, data in members.items():
         array = np.load(io.BytesIO(data))
-        for changed in (array[..., :-1], array.astype("f4"), array.reshape(-1, *array.shape[:-1])):
+        for changed in (array[..., :-1], array.astype("f4"), array[None]):
             if changed.shape == array.shape and changed.dtype == array.dtype:
                 continue
             out = io.BytesIO()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, unquote
@@ -26,10 +27,14 @@ NAMES = (
 NAME = re.compile(rf"{NAMES}|(?:^|_)(?:key|pw|pwd|pass|auth|sig|sas)$", re.IGNORECASE)
 """Names of options whose values are secrets."""
 
-URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*:/{1,3})(?P<rest>[^\s'\"<>|]+)")
+URL = re.compile(
+    r"(?P<scheme>(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]*:/{1,3})(?P<rest>[^\s'\"<>|]+)"
+)
 
-BARE = re.compile(r"(?<![\w/:])[\w.+-]+:(?!/)[^\s'\"@]+@(?=[\w\[.-])")
-"""A user and a password before a host, without a scheme."""
+BARE = re.compile(
+    r"(?<![\w/:.+-])(?:[\w.+-]+:(?![/:])[^\s'\"@]{1,512}@(?=[\w\[.-])|[\w.+-]+@(?=[\w.-]+:\d))"
+)
+"""A user, or a user and a password, before a host, without a scheme."""
 
 ENTRY = re.compile(
     rf"((?P<q>['\"])(?:[\w.-]*(?:{NAMES})[\w.-]*|key|pw|pwd|pass|auth|sig|sas)(?P=q)\s*:\s*b?)"
@@ -40,7 +45,8 @@ ENTRY = re.compile(
 
 ENVIRONMENT = re.compile(rf"(?:AWS|AZURE|GCS|GOOGLE|DASK|FSSPEC)_?.*(?:{NAMES})", re.IGNORECASE)
 
-_known: set[str] = set()
+_known: frozenset[str] = frozenset()
+_lock = threading.Lock()
 
 
 def redacted(text: str) -> str:
@@ -92,7 +98,9 @@ def remember_environment() -> None:
 def _remember(value: Any) -> None:
     text = value.decode(errors="replace") if isinstance(value, bytes) else value
     if isinstance(text, str) and len(text) >= LEAST:
-        _known.update({text, quote(text, safe=""), unquote(text)})
+        global _known
+        with _lock:  # who reads has one set or the next
+            _known |= {text, quote(text, safe=""), unquote(text)}
 
 
 def _without_user(found: re.Match[str]) -> str:

@@ -15,6 +15,7 @@ import xarray as xr
 
 from montezarr._html import number
 from montezarr._notices import log, log_warning
+from montezarr._secrets import redacted
 from montezarr.backends._base import Backend
 from montezarr.progress import Progress
 from montezarr.statistics._base import INTERVAL
@@ -252,7 +253,7 @@ class Watch:
 def said(error: BaseException | None) -> str:
     """Return the text of an error, also of one that has none."""
     try:
-        return str(error)
+        return redacted(str(error))
     except Exception:
         return f"<{type(error).__name__}>"
 

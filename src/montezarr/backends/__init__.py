@@ -71,7 +71,9 @@ def backend(name: Any = "auto", n_jobs: int = -1, **options: Any) -> Backend:
         Number of workers; -1 is one for each core that this process may use, -2 one less.
     **options
         ``timeout`` (seconds that a task may take, on backends of local processes), ``retries``
-        (after the death of a worker; 2 by default), and for ``"dask"`` ``address`` or ``client``.
+        (after the death of a worker; 2 by default), for ``"dask"`` ``address`` or ``client``, and
+        for ``"ray"`` ``allow_network=True``, without which no session of Ray is started: it listens
+        on all network interfaces.
 
     Returns
     -------
@@ -118,6 +120,7 @@ def backend(name: Any = "auto", n_jobs: int = -1, **options: Any) -> Backend:
         raise value_error("backend", expected, name, did_you_mean(name, _BY_ALIAS))
     made = _made(kind, n_jobs, options)
     made.check_installed()
+    made.check_allowed()
     return made
 
 

@@ -136,6 +136,9 @@ class Backend(ABC):
             package, extra = cls.requires
             import_optional(package, extra=extra, purpose=f"The backend {cls.name!r}")
 
+    def check_allowed(self) -> None:  # noqa: B027
+        """Raise where what it would start has to be asked for."""
+
     @abstractmethod
     def make_executor(self) -> Executor:
         """Return a new executor."""

@@ -15,9 +15,10 @@ from typing import Any, final
 import numpy as np
 
 from montezarr import _worker
+from montezarr._checks import check_bool, value_error
 from montezarr._optional import import_optional
 from montezarr._spawn import worker_environment
-from montezarr.backends._base import ProcessBackend
+from montezarr.backends._base import RETRIES, ProcessBackend
 from montezarr.backends._ship import Shelf
 from montezarr.backends._supervisor import Pool
 
@@ -102,11 +103,49 @@ def _import_path() -> str:
 
 @final
 class Ray(ProcessBackend):
-    """Workers of Ray: those of a session that is there (`ray.init`), else of one of our own."""
+    """Workers of Ray: those of a session that is there (`ray.init`), else of one of our own.
+
+    Parameters
+    ----------
+    n_jobs : int
+        Workers of a session of our own.
+    allow_network : bool
+        Whether to start one: Ray listens on all network interfaces, lets nobody change that, and
+        runs what is sent to its ports.
+    timeout, retries, reason
+        As for other backends.
+    """
 
     name = "ray"
     requires = ("ray", "ray")
 
+    def __init__(
+        self,
+        n_jobs: int = -1,
+        *,
+        allow_network: bool = False,
+        timeout: float | None = None,
+        retries: int = RETRIES,
+        reason: str = "asked for",
+    ):
+        super().__init__(n_jobs, timeout=timeout, retries=retries, reason=reason)
+        self.allow_network = check_bool("allow_network", allow_network)
+
+    def check_allowed(self) -> None:
+        """Raise unless Ray runs already, or may be started."""
+        ray = sys.modules.get("ray")
+        if self.allow_network or (ray is not None and ray.is_initialized()):
+            return
+        raise value_error(
+            "allow_network",
+            "True, since Ray would listen on all network interfaces and run what is sent to it",
+            False,
+            "Where you trust the network, pass montezarr.backend('ray', allow_network=True); or"
+            " start Ray as you like, by ray.init, before.",
+        )
+
     def make_pool(self) -> Pool:
         """Return the pool."""
+        self.check_installed()
+        self.check_allowed()
         return _RayPool(self.workers)

@@ -20,7 +20,7 @@ from montezarr.backends import BACKENDS, Backend, backend, check_jobs
 from montezarr.bench.samplers import PythonLoop, Uneven, nap, nothing, resident
 from montezarr.dataset import simulate
 from montezarr.engine import MonteCarloEngine
-from montezarr.errors import MissingDependencyError, MontezarrWarning
+from montezarr.errors import ArgumentValueError, MissingDependencyError, MontezarrWarning
 from montezarr.processes import GeometricBrownianMotion
 
 STEPS = 100
@@ -113,6 +113,8 @@ def compare(
     n_jobs: int = -1,
     names: Sequence[str] = (),
     on_backend: Callable[[str], None] = lambda name: None,
+    *,
+    allow_network: bool = False,
 ) -> Comparison:
     """Measure the backends.
 
@@ -124,6 +126,8 @@ def compare(
         Which backends; all by default.
     on_backend : function (str)
         Called with the name of each one before it is measured.
+    allow_network : bool
+        Whether to measure what listens on the network, too; see `montezarr.backend`.
     """
     workers = check_jobs(n_jobs)
     work = calibrated(PATH_SECONDS)
@@ -135,9 +139,10 @@ def compare(
     rows, skipped = [], {}
     for name in names or BACKENDS:
         on_backend(name)
+        options = {"allow_network": True} if allow_network and name == "ray" else {}
         try:
-            place = backend(name, workers)
-        except MissingDependencyError as error:
+            place = backend(name, workers, **options)
+        except (MissingDependencyError, ArgumentValueError) as error:
             skipped[name] = str(error)
             continue
         # The dashboard link of Dask, and the log of Ray, are not what is asked for here.

@@ -62,10 +62,15 @@ def bits(seed: int, order: str, n_bytes: int | None) -> None:
 @cli.command()
 @click.option("--n-jobs", type=int, default=-1, show_default=True, help="Workers; -1 is all cores.")
 @click.option("--backend", "names", multiple=True, help="Only this one; may be given again.")
+@click.option("--allow-network", is_flag=True, help="Also Ray, which listens on the network.")
 @json_option
-def bench(n_jobs: int, names: tuple[str, ...], as_json: bool) -> None:
+def bench(n_jobs: int, names: tuple[str, ...], allow_network: bool, as_json: bool) -> None:
     """Measure every backend on this machine, and say which to use for what."""
-    result = compare(n_jobs, names, lambda name: click.echo(f"measuring {name} ...", err=True))
+
+    def told(name: str) -> None:
+        click.echo(f"measuring {name} ...", err=True)
+
+    result = compare(n_jobs, names, told, allow_network=allow_network)
     click.echo(result.to_json() if as_json else str(result))
 
 

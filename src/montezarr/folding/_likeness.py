@@ -60,7 +60,7 @@ class Likeness:
         kept = tails.low.shape[-1:]
         shapes = [(rows,), (rows, *kept), (rows, *kept), (orders, rows)]
         good = [a.shape for a in tails] == shapes and kept in [(0,), (KEPT,)]
-        if not good or [a.dtype.kind for a in tails] != ["i", "f", "f", "f"]:
+        if not good or [a.dtype.str for a in tails] != ["<i8", "<f8", "<f8", "<f8"]:
             raise ValueError(f"tails of the shapes {[a.shape for a in tails]}")
         return tails
 
@@ -122,7 +122,7 @@ def _check_like(state: Any, blank: Any) -> None:
         same = array.ndim == expected.ndim and all(
             size in (0, found) for size, found in zip(expected.shape, array.shape, strict=True)
         )
-        if array.dtype.kind != expected.dtype.kind or not same:
+        if array.dtype != expected.dtype or not same:
             raise ValueError(
                 f"an array of {array.dtype} of the shape {array.shape}, where {expected.dtype} of"
                 f" {expected.shape} is kept"

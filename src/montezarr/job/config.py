@@ -23,14 +23,14 @@ DEEPEST = 32
 """Parts of a key that stand between dots."""
 
 STRINGS = re.compile(
-    r"""\"{3}(?:\\[\s\S]|[^\\])*?\"{3}|'{3}[\s\S]*?'{3}"""
-    r"""|"(?:\\.|[^"\\\n])*"|'[^'\n]*'|#[^\n]*"""
+    r"""\"{3}(?:\\[\s\S]|[^\\])*?(?:\"{3}|\Z)|'{3}[\s\S]*?(?:'{3}|\Z)"""
+    r"""|"(?:\\.|[^"\\\n])*"?|'[^'\n]*'?|#[^\n]*"""
 )
-"""Strings and comments of TOML, in which dots mean nothing."""
+"""Strings and comments of TOML, in which dots mean nothing; one without an end has all the rest."""
 
-DEEP_KEY = re.compile(rf"(?:[\w-]+[ \t]*\.[ \t]*){{{DEEPEST}}}")
+DEEP_KEY = re.compile(rf"(?<![\w-])(?:[\w-]+[ \t]*\.[ \t]*){{{DEEPEST}}}")
 
-DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+DECIMAL = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 """A number as files have it: Python's own also takes 1_0 for 10, and digits of other scripts."""
 
 PER_YEAR_MAX = 1e12
@@ -232,9 +232,8 @@ def line_of(text: str, section: str, key: str | None) -> int:
     current, found = "", 1
     for number, raw in enumerate(text.splitlines(), start=1):
         line = raw.strip()
-        header = re.match(r"\[+\s*([^\]]+?)\s*\]+", line)
-        if header:
-            current = header.group(1).strip("\"'")
+        if line.startswith("[") and "]" in line:
+            current = line.lstrip("[").partition("]")[0].strip().strip("\"'")
             if current == section:
                 found = number
             continue

@@ -6,6 +6,7 @@ import time
 from typing import Any, final
 
 from montezarr._notices import log_warning
+from montezarr.watch import said
 
 
 @final
@@ -26,7 +27,7 @@ class Performance:
             client.get_task_stream(start=0, stop=0)  # from here on the tasks are noted
             self._began = time.time()
         except Exception as error:  # another version of Dask, or no bokeh on the scheduler
-            log_warning("montezarr: no performance report of Dask: %s", error)
+            log_warning("montezarr: no performance report of Dask: %s", said(error))
 
     def end(self) -> str:
         """Return the page, which needs nothing from outside."""
@@ -37,7 +38,7 @@ class Performance:
                     start=self._began, last_count=self._count, code="", mode="inline",
                 )  # fmt: skip
             except Exception as error:
-                log_warning("montezarr: no performance report of Dask: %s", error)
+                log_warning("montezarr: no performance report of Dask: %s", said(error))
         return self.page
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import math
@@ -21,7 +22,7 @@ from zarr.storage import MemoryStore, WrapperStore
 from montezarr import origins
 from montezarr._checks import check_choice
 from montezarr._json import parse_json
-from montezarr._secrets import is_clean
+from montezarr._secrets import cause_of, is_clean
 from montezarr.dataset import ATTRIBUTE, own_flags
 from montezarr.dataset import LABELS as CODE_LABELS
 from montezarr.errors import MontezarrError, StoreError, StoreExistsError, StoreNotFoundError
@@ -215,9 +216,12 @@ class _Shown(WrapperStore[Store]):
         try:
             data = await self._store.get(key, chosen, byte_range)
         except Exception as error:
-            if is_clean(error):
+            if isinstance(error, OSError) and error.errno != errno.EINVAL and is_clean(error):
                 raise
-            raise StoreError(f"path: {type(error).__name__}: {error}") from None
+            raise StoreError(
+                f"path: expected a chunk that can be read, got {type(error).__name__}: {error}:"
+                f" {key}."
+            ) from cause_of(error)
         return self._there(key, data)
 
     def get_sync(self, key: str, *, prototype: Any = None, byte_range: Any = None) -> Any:

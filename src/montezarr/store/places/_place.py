@@ -34,6 +34,9 @@ LOCK = f"{OWN}/lock"
 MOST_LOG = 2**30
 """Bytes that a log may have."""
 
+MOST_NAME, MOST_KEY = 255, 1024
+"""Bytes of a part of a key, as file systems have it, and of a key, as object stores do."""
+
 HOLE = b"\x00\n"
 """What stands in a log for a part of the file that nobody has written: a line that is none."""
 
@@ -402,11 +405,17 @@ def check_key(key: str) -> str:
     Raises
     ------
     ValueError
-        For one that does not: absolute, empty parts, dots, a NUL.
+        For one that does not: absolute, empty parts, dots, a NUL; or too long for a name.
     """
-    if not key or "\x00" in key or "\\" in key or {"", ".", ".."} & set(key.split("/")):
+    parts = key.split("/")
+    is_bad = not key or "\x00" in key or "\\" in key or bool({"", ".", ".."} & set(parts))
+    if is_bad or max(map(_bytes_of, parts)) > MOST_NAME or _bytes_of(key) > MOST_KEY:
         raise ValueError(f"key: expected one inside of the store, got {key!r}.")
     return key
+
+
+def _bytes_of(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
 
 
 def _write_all(file: Any, piece: Any) -> None:

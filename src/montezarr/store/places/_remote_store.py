@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from typing import Any, TypeVar
 
@@ -115,7 +116,8 @@ class RemoteStore:
         except ChangedError:
             raise
         except OSError as error:
-            if is_clean(error):
+            # EINVAL is what a zip says in which a place is written that it does not have.
+            if error.errno != errno.EINVAL and is_clean(error):
                 raise
             raise self._told(error) from None
         except Exception as error:
