@@ -22,7 +22,7 @@ from dask.sizeof import sizeof
 from patience import PATIENCE
 
 import montezarr as mz
-from montezarr import lazy
+from montezarr import chunk_policy, lazy
 from montezarr.recipe import digest_of, fingerprint
 from montezarr.replay import run_of
 from montezarr.seeding import BLOCK, RootSeed
@@ -584,9 +584,9 @@ def test_replay_returns_one_path_in_memory_with_its_times_and_attributes(path):
 def test_chunks_are_whole_blocks_of_a_useful_size_and_number(
     n_paths, T, dtype, workers, monkeypatch
 ):
-    monkeypatch.setattr(lazy, "memory_limit", lambda: 2**50)  # whatever machine this is
+    monkeypatch.setattr(chunk_policy, "memory_limit", lambda: 2**50)  # whatever machine this is
     path_bytes = (T + 1) * np.dtype(dtype).itemsize
-    chunk = lazy.choose_chunk(n_paths, path_bytes, None, workers, work_bytes=path_bytes)
+    chunk = chunk_policy.choose_chunk(n_paths, path_bytes, None, workers, work_bytes=path_bytes)
     n_chunks = -(-n_paths // chunk)
     assert chunk % BLOCK == 0
     assert chunk < n_paths + BLOCK
@@ -666,7 +666,7 @@ def test_a_plan_counts_the_complete_paths_of_which_little_is_kept():
 
 
 def test_what_cannot_fit_is_refused_with_the_projected_size(monkeypatch):
-    monkeypatch.setattr(lazy, "memory_limit", lambda: 2**30)
+    monkeypatch.setattr(chunk_policy, "memory_limit", lambda: 2**30)
     with pytest.raises(mz.MemoryBudgetError, match=r"chunks: .*got 1,024 paths .*1\.9 GiB.*1\.0 G"):
         mz.simulate(GBM, 10**6, 250_000, seed=1)
     with pytest.raises(mz.MemoryBudgetError, match=r"chunks: "):
