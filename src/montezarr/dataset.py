@@ -166,7 +166,7 @@ def simulate(
         For arguments out of these terms.
     MemoryBudgetError
         If one chunk cannot fit into memory. Computing more of the paths at once than fits is not
-        refused here or later: see `plan`.
+        refused here or later; inside of a `backend` block it warns. See `plan`.
     SamplerError
         If the sampler fails on its first path, or draws from elsewhere than its stream.
 

@@ -97,6 +97,8 @@ class Backend(ABC):
     """The package that it needs, and the extra that installs it."""
     in_processes: ClassVar[bool] = True
     is_local: bool = True
+    keeps_chunks: bool = True
+    """Whether chunks of a collection that are not joined come to this process."""
     cancels_waiting: ClassVar[bool] = True
     """Whether cancelling a task that runs fails, so that what waits can be told from it."""
 

@@ -62,6 +62,7 @@ class Dask(Backend):
     name = "dask"
     aliases = ("distributed",)
     cancels_waiting = False
+    keeps_chunks = False
 
     def __init__(
         self,
