@@ -28,6 +28,24 @@ What else an expression makes of a chunk, and a sampler of the user's own, come 
 """
 
 
+PLAIN_COPIES = 6
+"""Chunks' worth of memory that a worker takes for an expression that Dask computes.
+
+The chunk, its variables apart, what the expression makes of them, and one that waits for others.
+"""
+
+PROCESS_BYTES = 200 * MIB
+"""Memory of a worker process before it draws: Python with its packages."""
+
+SPILLS = 0.6
+"""Share of its memory from which a worker of Dask writes to the disk, as Dask comes."""
+
+
+def plain_room(worker_bytes: int) -> int:
+    """Return the bytes that expressions may take in a worker of Dask, before it spills."""
+    return int(max(SPILLS * worker_bytes - PROCESS_BYTES, worker_bytes / 20))
+
+
 def check_steps(T: Any, at_once: int = 1) -> None:
     """Raise where a path of that many steps, or as many as are drawn at once, cannot fit.
 
@@ -62,6 +80,7 @@ def choose_chunk(
     local_workers: int = 1,
     is_loop: bool = False,
     least_paths: int = 1,
+    worker_bytes: int | None = None,
 ) -> int:
     """Return the paths per chunk: whole blocks, near what the caller asks for or by policy.
 
@@ -71,7 +90,9 @@ def choose_chunk(
     keeps little still spreads over the workers. `local_workers` of them share the memory of this
     machine. A sampler that `is_loop` draws one path at a time, in Python: its chunks take long at
     any size, so they may be small. One that draws no fewer than `least_paths` at once takes the
-    memory of these.
+    memory of these. `worker_bytes` is the memory of a worker of Dask that has the least.
+
+    The last chunk is as large as the others where each worker gets one.
 
     Raises
     ------
@@ -86,10 +107,14 @@ def choose_chunk(
         for_workers = blocks // (CHUNKS_PER_WORKER * workers)
         count = min(max(for_workers, smallest), max(1, 2 * MIN_CHUNK // aim))
         count = min(max(count, min(-(-blocks // MAX_CHUNKS), largest)), blocks)
+        if worker_bytes is not None:
+            count = max(1, min(count, plain_room(worker_bytes) // (PLAIN_COPIES * aim)))
+        if -(-blocks // count) <= workers:
+            count = -(-blocks // -(-blocks // count))
     else:
         asked = check_int("chunks", chunks, minimum=1, hint="It counts paths; None lets us choose.")
         count = -(-min(asked, n_paths) // BLOCK)
-    limit = memory_limit()
+    limit = memory_limit() if worker_bytes is None else min(memory_limit(), worker_bytes)
     n_chunks = -(-n_paths // (count * BLOCK))
     paths = max(min(count * BLOCK, n_paths), least_paths)
     at_once = WORKING_COPIES * min(local_workers, n_chunks)

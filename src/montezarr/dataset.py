@@ -271,6 +271,7 @@ def make_run(
             is_loop=kind not in VECTORISED,
             local_workers=workers if backend is None or backend.is_local else 1,
             least_paths=BLOCK if kind == "sample_paths" else 1,
+            worker_bytes=None if backend is None else backend.worker_bytes,
         )
     )
     return lazy.Run(sampling, count, chunk, recipe, own_x0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,10 +14,12 @@ import numpy as np
 from dask.delayed import delayed
 from numpy.typing import NDArray
 
+from montezarr import _buffers
 from montezarr._html import Card
 from montezarr._html import show_bytes as show_bytes
 from montezarr.chunk_policy import MAX_CHUNKS_HARD as MAX_CHUNKS_HARD
 from montezarr.chunk_policy import MIB as MIB
+from montezarr.chunk_policy import PLAIN_COPIES
 from montezarr.chunk_policy import WORKING_COPIES as WORKING_COPIES
 from montezarr.chunk_policy import memory_limit as memory_limit
 from montezarr.described import plan_card, process_line
@@ -141,7 +144,9 @@ def arrays(run: Run) -> dict[str, Any]:
     if not several:
         return {sampling.variables[0].name: base}
     return {
-        variable.name: base[i].astype(variable.dtype)
+        variable.name: base[i].map_blocks(
+            own_variable, variable.dtype, dtype=variable.dtype, name=f"{variable.name}-{name}"
+        )
         for i, variable in enumerate(sampling.variables)
     }
 
@@ -198,11 +203,33 @@ class _Task:
 
 def _chunk(run: _Task, block_id: Any = None) -> NDArray[Any]:
     """Return one chunk, (paths, times) or (variables, paths, times), as a view on rows."""
+    _bound_buffers()
     return _oriented(sample_range(run.sampling, *_range(run, block_id)))
 
 
 def _chunk_from(x0: NDArray[Any], run: _Task, block_id: Any = None) -> NDArray[Any]:
+    _bound_buffers()
     return _oriented(sample_range(run.sampling, *_range(run, block_id), x0))
+
+
+def _bound_buffers() -> None:
+    """In a task of a Dask worker, let few buffers wait: its memory may be far less than ours."""
+    distributed: Any = sys.modules.get("distributed")
+    if distributed is None:
+        return
+    try:
+        limit = distributed.get_worker().memory_manager.memory_limit
+    except (ValueError, AttributeError):  # no such task, or another version
+        return
+    if limit:
+        _buffers.bound(int(limit))
+
+
+def own_variable(values: NDArray[Any], dtype: str) -> NDArray[Any]:
+    """Return one variable of a chunk in memory of its own, so that the others can be let go."""
+    out = _buffers.empty(values.shape[::-1], dtype)
+    out[...] = values.T
+    return out.T
 
 
 def _range(run: _Task, block_id: Any) -> tuple[int, int]:
@@ -285,6 +312,9 @@ class Plan:
     worker_bytes, peak_bytes : int
         Peak memory of one worker and of all on this machine: 3 times the bytes of a chunk, and of
         the complete paths that are in hand where only some times are kept.
+    dask_bytes : int
+        Memory of one worker, or thread, where Dask itself computes an expression of the paths, such
+        as ``ds.x.mean("path").compute()``: about 6 times the bytes of a chunk.
     backend : str
         Where it would run, and why.
     seconds_per_path : float or None
@@ -330,6 +360,7 @@ class Plan:
     workers: int
     worker_bytes: int
     peak_bytes: int
+    dask_bytes: int
     backend: str
     seconds_per_path: float | None
     reduction: str = ""
@@ -385,6 +416,7 @@ def plan_of(
         workers=workers,
         worker_bytes=run.working_bytes,
         peak_bytes=run.working_bytes * min(workers, run.n_chunks),
+        dask_bytes=PLAIN_COPIES * (run.chunk_bytes + run.scratch_bytes),
         backend=backend,
         seconds_per_path=seconds_per_path,
         equation=process_line(sampling),

@@ -138,6 +138,14 @@ class Backend(ABC):
         """Return a new executor."""
 
     @property
+    def worker_bytes(self) -> int | None:
+        """Memory that each thread of a worker may use where it has a limit of its own; the least.
+
+        None where all that there is may be used.
+        """
+        return None
+
+    @property
     def executor(self) -> Executor:
         """The executor, while the backend runs."""
         if self._executor is None:

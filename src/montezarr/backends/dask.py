@@ -101,6 +101,20 @@ class Dask(Backend):
         return int(error.allowed_failures) + 1 if killed else 0  # type: ignore[attr-defined]
 
     @property
+    def worker_bytes(self) -> int | None:
+        """Memory of the smallest worker, for each of its threads."""
+        client = self.client if self._given is None else self._given
+        if client is None:
+            return None
+        known = client.scheduler_info(n_workers=-1)["workers"].values()
+        limits = [
+            int(worker["memory_limit"]) // max(1, int(worker.get("nthreads", 1)))
+            for worker in known
+            if worker.get("memory_limit")
+        ]
+        return min(limits, default=None)
+
+    @property
     def scheduler(self) -> Any:
         """The Client's own way to compute a graph, in any thread."""
         return Scheduler(self.client.get)
