@@ -23,7 +23,7 @@ def paths(n):
 
 
 options = {
-    "n_workers": 2, "threads_per_worker": 1, "memory_limit": "600MiB", "host": "127.0.0.1",
+    "n_workers": 2, "threads_per_worker": 1, "memory_limit": "600MiB",
     "dashboard_address": "127.0.0.1:0", "silence_logs": logging.CRITICAL,
 }
 """
@@ -45,6 +45,7 @@ print(json.dumps(found))
 
 IN_PROCESSES = """
 if __name__ == "__main__":
+    options["host"] = "127.0.0.1"
     with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
         client.wait_for_workers(2)
         begun = client.scheduler_info(n_workers=-1)["workers"]
