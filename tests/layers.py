@@ -38,7 +38,7 @@ TABLE = {
         "what a worker runs: from a range of paths to arrays, and to states of statistics",
     ),
     4: Level({"recipe", "described"}, "the run as a value: JSON, fingerprint, and words"),
-    5: Level({"lazy", "initial"}, "recipe to Dask arrays; chunk policy; memory"),
+    5: Level({"chunk_policy", "lazy", "initial"}, "recipe to Dask arrays; chunk policy; memory"),
     6: Level(
         {
             "dataset",

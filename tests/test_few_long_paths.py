@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import montezarr as mz
-from montezarr import lazy
+from montezarr import chunk_policy
 from montezarr.folding import Fold
 from montezarr.observed import as_dataset, feed_of
 from montezarr.statistics import BUILT_IN, Sample, Source
@@ -135,7 +135,7 @@ def test_the_plan_of_a_sampler_of_blocks_counts_the_block_that_is_drawn(monkeypa
 
     ds = mz.simulate(Blocks(), n_paths=20, T=1000, seed=1)
     assert mz.plan(ds).worker_bytes == 3 * (20 + 1024) * 1001 * 8
-    monkeypatch.setattr(lazy, "memory_limit", lambda: 2**27)
+    monkeypatch.setattr(chunk_policy, "memory_limit", lambda: 2**27)
     with pytest.raises(mz.MemoryBudgetError, match=r"T: .*block of 1024.*sample_path, which"):
         mz.simulate(Blocks(), n_paths=20, T=20_000, seed=1)
     with pytest.raises(mz.MemoryBudgetError, match=r"chunks: .*got 1,024 paths"):

@@ -36,7 +36,7 @@ ONLY_IN = {
     "ipywidgets": {"live"},
     "tqdm": {"progress"},
     "click": {"cli"},
-    "psutil": {"_owner", "lazy", "bench", "report"},
+    "psutil": {"_owner", "chunk_policy", "bench", "report"},
     "google_crc32c": {"store"},
     "obstore": {"store"},
     "numba": {"draws"},

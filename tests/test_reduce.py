@@ -10,7 +10,7 @@ import xarray as xr
 
 import montezarr as mz
 from montezarr.observed import DrawnFeed
-from montezarr.reduce import _prepare
+from montezarr.reduce import _budget
 
 N = 3_500
 STATISTICS = ["mean", "std", "q05", "median", "min", "skewness"]
@@ -697,9 +697,9 @@ def test_bad_arguments_are_errors_that_name_them(x, ds):
 
 
 def test_what_does_not_fit_into_memory_is_refused(x, monkeypatch):
-    monkeypatch.setattr(_prepare, "memory_limit", lambda: 100_000)
+    monkeypatch.setattr(_budget, "memory_limit", lambda: 100_000)
     refused(mz.MemoryBudgetError, "^statistics: .*KiB.*to use", x, [mz.Covariance(), "mean"])
-    monkeypatch.setattr(_prepare, "memory_limit", lambda: 2**40)
+    monkeypatch.setattr(_budget, "memory_limit", lambda: 2**40)
     mz.reduce(x, mz.Covariance())
 
 

@@ -22,7 +22,7 @@ from dask.sizeof import sizeof
 from patience import PATIENCE
 
 import montezarr as mz
-from montezarr import lazy
+from montezarr import chunk_policy, lazy
 from montezarr.recipe import digest_of, fingerprint
 from montezarr.replay import run_of
 from montezarr.seeding import BLOCK, RootSeed
@@ -584,21 +584,66 @@ def test_replay_returns_one_path_in_memory_with_its_times_and_attributes(path):
 def test_chunks_are_whole_blocks_of_a_useful_size_and_number(
     n_paths, T, dtype, workers, monkeypatch
 ):
-    monkeypatch.setattr(lazy, "memory_limit", lambda: 2**50)  # whatever machine this is
+    monkeypatch.setattr(chunk_policy, "memory_limit", lambda: 2**50)  # whatever machine this is
     path_bytes = (T + 1) * np.dtype(dtype).itemsize
-    chunk = lazy.choose_chunk(n_paths, path_bytes, None, workers, work_bytes=path_bytes)
+    chunk = chunk_policy.choose_chunk(n_paths, path_bytes, None, workers, work_bytes=path_bytes)
     n_chunks = -(-n_paths // chunk)
     assert chunk % BLOCK == 0
     assert chunk < n_paths + BLOCK
     if chunk > BLOCK:  # one block may be larger than is aimed at, and is never split
         assert chunk * path_bytes <= 128 * MIB
-    if n_chunks > 1:
+    if n_chunks > workers:  # else they are even, whatever that comes to
         assert (chunk + BLOCK) * path_bytes > 32 * MIB
     largest = 128 * MIB // path_bytes - BLOCK
     assert n_chunks <= 20_000 or chunk > largest
     total = n_paths * path_bytes
     if total >= 8 * workers * 64 * MIB and chunk > BLOCK:
         assert n_chunks >= 8 * workers
+
+
+def test_chunks_are_even_where_each_worker_gets_one():
+    with mz.backend("synchronous"):
+        assert mz.simulate(GBM, 300_000, 20, seed=1).chunksizes["path"] == (199_680, 100_320)
+    with mz.backend("threads", n_jobs=2):
+        assert mz.simulate(GBM, 300_000, 20, seed=1).chunksizes["path"] == (150_528, 149_472)
+        # more than one for each: as they always were
+        assert mz.simulate(GBM, 600_000, 20, seed=1).chunksizes["path"][0] == 199_680
+    with mz.backend("threads", n_jobs=3):
+        assert mz.simulate(GBM, 500_000, 20, seed=1).chunksizes["path"] == (
+            166_912,
+            166_912,
+            166_176,
+        )
+
+
+@pytest.mark.parametrize("variables", [1, 2])
+@pytest.mark.parametrize("memory", [2**27, 2**28, 600 * MIB, 2**30, 2**32, 2**40])
+def test_chunks_follow_the_memory_of_the_smallest_worker(memory, variables):
+    path_bytes = 53 * 8 * variables
+    options = {"work_bytes": path_bytes, "worker_bytes": memory}
+    chunk = chunk_policy.choose_chunk(4 * 10**6, path_bytes, None, 2, **options)
+    free = chunk_policy.choose_chunk(4 * 10**6, path_bytes, None, 2, work_bytes=path_bytes)
+    assert chunk <= free
+    assert chunk == free or memory < 2**32
+    assert chunk == BLOCK or 6 * chunk * path_bytes <= chunk_policy.plain_room(memory)
+    if memory == 600 * MIB:
+        assert 6 * chunk * path_bytes + chunk_policy.PROCESS_BYTES < 0.6 * memory
+    most = memory // (2 * path_bytes)
+    with pytest.raises(mz.MemoryBudgetError, match=r"^chunks: "):
+        chunk_policy.choose_chunk(10**10, path_bytes, most, 2, **options)
+
+
+def test_a_variable_of_several_does_not_hold_the_others():
+    ds = mz.simulate(HESTON, 5000, 20, seed=1, chunks=2048)
+    for array in (ds.s, ds.v):
+        for block in array.data.to_delayed().ravel():
+            values = block.compute(scheduler="synchronous")
+            assert values.T.flags.c_contiguous, "paths lie next to one another"
+            owner = values
+            while getattr(owner, "base", None) is not None:
+                owner = owner.base
+            held = getattr(owner, "_memory", owner).nbytes
+            assert held == values.nbytes
 
 
 def test_chunks_of_a_run_that_keeps_little_are_measured_by_its_work():
@@ -641,6 +686,7 @@ def test_a_plan_adds_up():
         "workers": 1,
         "worker_bytes": 3 * chunk_bytes,
         "peak_bytes": 3 * chunk_bytes,
+        "dask_bytes": 6 * chunk_bytes,
         "backend": "synchronous (dask.config scheduler='synchronous')",
         "reduction": "block by block (paths are drawn in any range), about 10 tasks of 1,024 paths",
         "reduction_bytes": None,
@@ -666,7 +712,7 @@ def test_a_plan_counts_the_complete_paths_of_which_little_is_kept():
 
 
 def test_what_cannot_fit_is_refused_with_the_projected_size(monkeypatch):
-    monkeypatch.setattr(lazy, "memory_limit", lambda: 2**30)
+    monkeypatch.setattr(chunk_policy, "memory_limit", lambda: 2**30)
     with pytest.raises(mz.MemoryBudgetError, match=r"chunks: .*got 1,024 paths .*1\.9 GiB.*1\.0 G"):
         mz.simulate(GBM, 10**6, 250_000, seed=1)
     with pytest.raises(mz.MemoryBudgetError, match=r"chunks: "):

@@ -158,10 +158,10 @@ def test_coefficients_that_fit_two_paths_by_chance_are_refused():
 
 
 def test_a_run_that_cannot_fit_on_all_workers_is_refused_with_the_numbers(monkeypatch):
-    from montezarr import lazy
+    from montezarr import chunk_policy
 
     gbm = mz.GeometricBrownianMotion(mu=0.0, sigma=0.2)
-    monkeypatch.setattr(lazy, "memory_limit", lambda: 2**30)
+    monkeypatch.setattr(chunk_policy, "memory_limit", lambda: 2**30)
     with pytest.raises(mz.MemoryBudgetError, match=r"781\.\d MiB"):
         mz.simulate(gbm, n_paths=10_000, T=100_000 - 1, seed=1)
     assert mz.plan(mz.simulate(gbm, n_paths=10_000, T=10_000, seed=1)).peak_bytes <= 2**30

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import threading
 from typing import Any
 
@@ -22,8 +23,13 @@ CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 IDLE_LIMIT = 2 * CORES + 2
 """Buffers that may wait for their next use: a scheduler holds about two chunks per core."""
 
+SHARE = 8
+"""One part in so many of the memory of a Dask worker may wait: Dask does not know of it."""
+
 _idle: list[NDArray[np.uint8]] = []
 _lock = threading.Lock()
+_room = sys.maxsize
+"""Bytes that may wait."""
 
 
 class _Lease:
@@ -43,8 +49,15 @@ class _Lease:
     def __del__(self) -> None:
         # No lock: a garbage collection may run this inside `empty`, in the thread that holds it.
         # Appending to a list is atomic, and one buffer too many for a moment is harmless.
-        if len(_idle) < IDLE_LIMIT:
+        waiting = sum(memory.nbytes for memory in list(_idle))
+        if len(_idle) < IDLE_LIMIT and waiting + self._memory.nbytes <= _room:
             _idle.append(self._memory)
+
+
+def bound(memory: int) -> None:
+    """Let no more wait than goes with a process that may use so many bytes."""
+    global _room
+    _room = memory // SHARE
 
 
 def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:

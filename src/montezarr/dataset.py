@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from montezarr import lazy
+from montezarr import chunk_policy, lazy
 from montezarr._checks import (
     MAX_INDEX,
     check_bool,
@@ -167,7 +167,7 @@ def simulate(
         For arguments out of these terms.
     MemoryBudgetError
         If one chunk cannot fit into memory. Computing more of the paths at once than fits is not
-        refused here or later: see `plan`.
+        refused here or later; inside of a `backend` block it warns. See `plan`.
     SamplerError
         If the sampler fails on its first path, or draws from elsewhere than its stream.
 
@@ -222,7 +222,7 @@ def make_run(
     on_error = check_choice("on_error", on_error, ("raise", "mask", "retry"))
     choice = check_choice("on_nonfinite", on_nonfinite, ("raise", "keep", "mask", "retry"))
     again = check_int("retries", retries, maximum=1000)
-    lazy.check_steps(T, at_once=BLOCK if kind == "sample_paths" else 1)
+    chunk_policy.check_steps(T, at_once=BLOCK if kind == "sample_paths" else 1)
     x0 = plain_scalars(x0)
     digest, own_x0, is_lazy = per_path(process, x0, count)
     # Built-in processes need no trial, so that a lazy x0 is left alone here.
@@ -263,7 +263,7 @@ def make_run(
     chunk = (
         lazy.ENDLESS_CHUNK
         if is_endless
-        else lazy.choose_chunk(
+        else chunk_policy.choose_chunk(
             count,
             sampling.n_times * state_bytes,
             chunks,
@@ -272,6 +272,7 @@ def make_run(
             is_loop=kind not in VECTORISED,
             local_workers=workers if backend is None or backend.is_local else 1,
             least_paths=BLOCK if kind == "sample_paths" else 1,
+            worker_bytes=None if backend is None else backend.worker_bytes,
         )
     )
     asked = 0 if chunks is None or is_endless else -(-int(chunks) // BLOCK) * BLOCK
@@ -332,6 +333,16 @@ def masked_attribute(variable: Any, sampling: Any) -> dict[str, Any]:
     is_masked = sampling.may_mask
     is_float = np.dtype(variable.dtype).kind == "f"
     return {"masked_value": variable.masked} if is_masked and not is_float else {}
+
+
+def variables_of(obj: xr.DataArray | xr.Dataset) -> dict[Any, xr.Variable]:
+    """Return the variables of a Dataset by name, or of a DataArray, without their coordinates.
+
+    To give one of k variables its coordinates, xarray looks at all of them: k times that is k².
+    """
+    if isinstance(obj, xr.DataArray):
+        return {obj.name: obj.variable}
+    return {name: obj.variables[name] for name in obj.data_vars}
 
 
 def recipe_in(ds: Any) -> dict[str, Any]:

@@ -201,7 +201,8 @@ def plan_card(plan: Any, *, is_endless: bool) -> Card:
     ]
     if not is_endless:
         memory = (
-            f"{show_bytes(plan.worker_bytes)} per worker, {show_bytes(plan.peak_bytes)} at peak"
+            f"{show_bytes(plan.worker_bytes)} per worker, {show_bytes(plan.peak_bytes)} at peak;"
+            f" {show_bytes(plan.dask_bytes)} per worker where Dask computes"
         )
         stored = f"{show_bytes(plan.store_bytes)} in a store{_ratio(plan)}"
         rows += [

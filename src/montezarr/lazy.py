@@ -1,37 +1,32 @@
-"""Lazy Dask arrays of seed-indexed chunks: chunk policy, graph and plan."""
+"""Lazy Dask arrays of seed-indexed chunks: graph and plan."""
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from numbers import Integral
-from pathlib import Path
 from typing import Any
 
 import cloudpickle
 import dask.array as da
 import numpy as np
-import psutil
 from dask.delayed import delayed
 from numpy.typing import NDArray
 
-from montezarr._checks import check_int
+from montezarr import _buffers
 from montezarr._html import Card
 from montezarr._html import show_bytes as show_bytes
+from montezarr.chunk_policy import MAX_CHUNKS_HARD as MAX_CHUNKS_HARD
+from montezarr.chunk_policy import MIB as MIB
+from montezarr.chunk_policy import PLAIN_COPIES
+from montezarr.chunk_policy import WORKING_COPIES as WORKING_COPIES
+from montezarr.chunk_policy import memory_limit as memory_limit
 from montezarr.described import plan_card, process_line
-from montezarr.draws import MAX_STEPS
 from montezarr.errors import MemoryBudgetError
 from montezarr.recipe import fingerprint
 from montezarr.sampling import Sampling, sample_range
 from montezarr.seeding import BLOCK
-
-MIB = 2**20
-MIN_CHUNK, MAX_CHUNK = 32 * MIB, 128 * MIB
-MAX_CHUNKS = 20_000
-CHUNKS_PER_WORKER = 8
-MAX_CHUNKS_HARD = 10**7
-"""A graph of more chunks than this costs gigabytes before anything runs."""
 
 ENDLESS = 2**40
 """Number of paths of a run that has none: more than anybody streams."""
@@ -41,12 +36,6 @@ ENDLESS_CHUNK = 2**30
 
 LARGE = 2**16
 """Bytes of a pickled sampler above which it is no part of each task."""
-
-WORKING_COPIES = 3
-"""Chunks' worth of memory that one worker takes to draw a chunk and to write it or reduce it.
-
-What else an expression makes of a chunk, and a sampler of the user's own, come on top.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,87 +122,6 @@ class Run:
         return chunk * self.chunk, min((chunk + 1) * self.chunk, self.n_paths)
 
 
-def check_steps(T: Any, at_once: int = 1) -> None:
-    """Raise where a path of that many steps, or as many as are drawn at once, cannot fit.
-
-    Raises
-    ------
-    MemoryBudgetError
-        With the projected size.
-    """
-    steps = int(T) if isinstance(T, Integral) else 0
-    needed = 8 * (steps + 1) * at_once
-    if needed > memory_limit() and steps <= MAX_STEPS:
-        what, why = "a path that fits", ""
-        if at_once > 1:
-            what = f"a block of {at_once} paths that fits"
-            why = (
-                f" sample_paths is always called with n={at_once}: give the process a sample_path,"
-                " which draws one path at a time."
-            )
-        raise MemoryBudgetError(
-            f"T: expected {what} into memory, got {steps:,} steps ="
-            f" {show_bytes(needed)}, with {show_bytes(memory_limit())} to use.{why}"
-        )
-
-
-def choose_chunk(
-    n_paths: int,
-    path_bytes: int,
-    chunks: Any,
-    workers: int,
-    *,
-    work_bytes: int,
-    local_workers: int = 1,
-    is_loop: bool = False,
-    least_paths: int = 1,
-) -> int:
-    """Return the paths per chunk: whole blocks, near what the caller asks for or by policy.
-
-    The policy aims at 32 to 128 MiB, at least 8 chunks per worker when there is that much work,
-    and at most about 20,000 chunks. `work_bytes` are the bytes that one path takes while it is
-    simulated, of which `path_bytes` are kept: a chunk is measured by its work, so that a run that
-    keeps little still spreads over the workers. `local_workers` of them share the memory of this
-    machine. A sampler that `is_loop` draws one path at a time, in Python: its chunks take long at
-    any size, so they may be small. One that draws no fewer than `least_paths` at once takes the
-    memory of these.
-
-    Raises
-    ------
-    MemoryBudgetError
-        If one chunk, or the number of chunks, is beyond any use; with the projected sizes.
-    """
-    if chunks is None:
-        aim = BLOCK * work_bytes
-        smallest = 1 if is_loop else max(1, MIN_CHUNK // aim)
-        largest = max(1, MAX_CHUNK // aim)
-        blocks = -(-n_paths // BLOCK)
-        for_workers = blocks // (CHUNKS_PER_WORKER * workers)
-        count = min(max(for_workers, smallest), max(1, 2 * MIN_CHUNK // aim))
-        count = min(max(count, min(-(-blocks // MAX_CHUNKS), largest)), blocks)
-    else:
-        asked = check_int("chunks", chunks, minimum=1, hint="It counts paths; None lets us choose.")
-        count = -(-min(asked, n_paths) // BLOCK)
-    limit = memory_limit()
-    n_chunks = -(-n_paths // (count * BLOCK))
-    paths = max(min(count * BLOCK, n_paths), least_paths)
-    at_once = WORKING_COPIES * min(local_workers, n_chunks)
-    if paths * path_bytes * at_once > limit:
-        raise MemoryBudgetError(
-            f"chunks: expected chunks that fit into memory, got {paths:,} paths of"
-            f" {path_bytes:,} bytes = {show_bytes(paths * path_bytes)}, {at_once} times at once,"
-            f" with {show_bytes(limit)} to use. Take fewer steps, keep fewer times, fewer workers"
-            " or smaller chunks."
-        )
-    if n_chunks > MAX_CHUNKS_HARD:
-        raise MemoryBudgetError(
-            f"n_paths: expected at most {MAX_CHUNKS_HARD:,} chunks, got {n_paths:,} paths ="
-            f" {n_chunks:,} chunks of {count * BLOCK:,}, {show_bytes(n_paths * path_bytes)} in"
-            " all. Take larger chunks or fewer paths."
-        )
-    return count * BLOCK
-
-
 def chunk_sizes(run: Run) -> tuple[int, ...]:
     """Return the paths of each chunk."""
     return tuple(np.diff([*range(0, run.n_paths, run.chunk), run.n_paths]).tolist())
@@ -245,7 +153,9 @@ def arrays(run: Run) -> dict[str, Any]:
     if not several:
         return {sampling.variables[0].name: base}
     return {
-        variable.name: base[i].astype(variable.dtype)
+        variable.name: base[i].map_blocks(
+            own_variable, variable.dtype, dtype=variable.dtype, name=f"{variable.name}-{name}"
+        )
         for i, variable in enumerate(sampling.variables)
     }
 
@@ -304,11 +214,33 @@ class _Task:
 
 def _chunk(run: _Task, block_id: Any = None) -> NDArray[Any]:
     """Return one chunk, (paths, times) or (variables, paths, times), as a view on rows."""
+    _bound_buffers()
     return _oriented(sample_range(run.sampling, *_range(run, block_id)))
 
 
 def _chunk_from(x0: NDArray[Any], run: _Task, block_id: Any = None) -> NDArray[Any]:
+    _bound_buffers()
     return _oriented(sample_range(run.sampling, *_range(run, block_id), x0))
+
+
+def _bound_buffers() -> None:
+    """In a task of a Dask worker, let few buffers wait: its memory may be far less than ours."""
+    distributed: Any = sys.modules.get("distributed")
+    if distributed is None:
+        return
+    try:
+        limit = distributed.get_worker().memory_manager.memory_limit
+    except (ValueError, AttributeError):  # no such task, or another version
+        return
+    if limit:
+        _buffers.bound(int(limit))
+
+
+def own_variable(values: NDArray[Any], dtype: str) -> NDArray[Any]:
+    """Return one variable of a chunk in memory of its own, so that the others can be let go."""
+    out = _buffers.empty(values.shape[::-1], dtype)
+    out[...] = values.T
+    return out.T
 
 
 def _range(run: _Task, block_id: Any) -> tuple[int, int]:
@@ -391,6 +323,9 @@ class Plan:
     worker_bytes, peak_bytes : int
         Peak memory of one worker and of all on this machine: 3 times the bytes of a chunk, and of
         the complete paths that are in hand where only some times are kept.
+    dask_bytes : int
+        Memory of one worker, or thread, where Dask itself computes an expression of the paths, such
+        as ``ds.x.mean("path").compute()``: about 6 times the bytes of a chunk.
     backend : str
         Where it would run, and why.
     seconds_per_path : float or None
@@ -436,6 +371,7 @@ class Plan:
     workers: int
     worker_bytes: int
     peak_bytes: int
+    dask_bytes: int
     backend: str
     seconds_per_path: float | None
     reduction: str = ""
@@ -491,23 +427,8 @@ def plan_of(
         workers=workers,
         worker_bytes=run.working_bytes,
         peak_bytes=run.working_bytes * min(workers, run.n_chunks),
+        dask_bytes=PLAIN_COPIES * (run.chunk_bytes + run.scratch_bytes),
         backend=backend,
         seconds_per_path=seconds_per_path,
         equation=process_line(sampling),
     )
-
-
-def memory_limit() -> int:
-    """Return the bytes of memory that this process may use: the machine's, or its control group's.
-
-    A container or batch job often gets less than the machine has.
-    """
-    total = int(psutil.virtual_memory().total)
-    for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        try:
-            text = Path(file).read_text().strip()
-        except OSError:
-            continue
-        if text.isdigit():
-            total = min(total, int(text))
-    return total

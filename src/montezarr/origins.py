@@ -13,6 +13,7 @@ import xarray as xr
 from dask.base import is_dask_collection
 
 from montezarr import lazy
+from montezarr.dataset import variables_of
 from montezarr.lazy import Run
 from montezarr.recipe import fingerprint
 from montezarr.seeding import as_root_seed
@@ -95,7 +96,7 @@ def remember(ds: xr.Dataset, recipe: Mapping[str, Any], first: int = 0) -> None:
     The name of an array in the graph stands for it.
     """
     with _lock:
-        for variable in ds.data_vars.values():
+        for variable in variables_of(ds).values():
             data = variable.data
             if PATH not in variable.dims or not is_dask_collection(data):
                 continue

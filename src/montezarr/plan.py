@@ -141,6 +141,7 @@ def _together(plans: list[Plan]) -> Plan:
         store_bytes=sum(plan.store_bytes for plan in plans),
         worker_bytes=sum(plan.worker_bytes for plan in plans),
         peak_bytes=sum(plan.peak_bytes for plan in plans),
+        dask_bytes=sum(plan.dask_bytes for plan in plans),
         seconds_per_path=None if None in seconds else sum(s for s in seconds if s is not None),
         equation="",
     )

@@ -17,6 +17,7 @@ from montezarr.dataset import (
     make_run,
     recipe_in,
     variable_attributes,
+    variables_of,
 )
 from montezarr.errors import ReplayError
 from montezarr.processes import BUILT_IN, Process, process_from_dict
@@ -37,7 +38,7 @@ def run_of(ds: Any, process: Any = None) -> lazy.Run:
     recipe = recipe_in(ds)
     layers = [
         name
-        for variable in getattr(ds, "data_vars", {}).values()
+        for variable in (variables_of(ds).values() if isinstance(ds, xr.Dataset) else ())
         for name in getattr(_graph(variable), "layers", ())
     ]
     live = (
@@ -99,22 +100,23 @@ def is_untouched(ds: Any, run: lazy.Run) -> bool:
     arrays = lazy.arrays(run)
     if not isinstance(ds, xr.Dataset) or set(ds.data_vars) != set(arrays):
         return False
+    variables = variables_of(ds)
     return all(
-        _graph(ds[name]) is not None
-        and ds[name].data.name == array.name
-        and ds[name].shape == array.shape
+        _graph(variables[name]) is not None
+        and variables[name].data.name == array.name
+        and variables[name].shape == array.shape
         for name, array in arrays.items()
     )
 
 
-def _graph(variable: xr.DataArray) -> Any:
+def _graph(variable: xr.Variable) -> Any:
     """Return the graph of a lazy variable, or None; what lies on a disk is not loaded for that."""
     return variable.data.dask if variable.chunks is not None else None
 
 
 def undrawn_run(ds: xr.Dataset) -> lazy.Run | None:
     """Return the run whose lazy paths a Dataset holds as they are, or None where it has others."""
-    graphs = [_graph(variable) for variable in ds.data_vars.values()]
+    graphs = [_graph(variable) for variable in variables_of(ds).values()]
     layers = [layer for graph in graphs for layer in getattr(graph, "layers", {}).values()]
     if ATTRIBUTE not in ds.attrs or not any(isinstance(layer, Blockwise) for layer in layers):
         return None
@@ -144,7 +146,7 @@ def _number_of_paths(ds: xr.Dataset) -> int | None:
 
 def _chunk_of(ds: xr.Dataset) -> int | None:
     """Return the paths per chunk of a lazy Dataset that came without its run, such as unpickled."""
-    for variable in ds.data_vars.values():
+    for variable in variables_of(ds).values():
         chunks = dict(zip(variable.dims, variable.chunks or (), strict=False)).get("path")
         if chunks and chunks[0] % BLOCK == 0:
             return int(chunks[0])

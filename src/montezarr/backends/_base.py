@@ -102,6 +102,8 @@ class Backend(ABC):
     """The package that it needs, and the extra that installs it."""
     in_processes: ClassVar[bool] = True
     is_local: bool = True
+    keeps_chunks: bool = True
+    """Whether chunks of a collection that are not joined come to this process."""
     cancels_waiting: ClassVar[bool] = True
     """Whether cancelling a task that runs fails, so that what waits can be told from it."""
 
@@ -142,6 +144,14 @@ class Backend(ABC):
     @abstractmethod
     def make_executor(self) -> Executor:
         """Return a new executor."""
+
+    @property
+    def worker_bytes(self) -> int | None:
+        """Memory that each thread of a worker may use where it has a limit of its own; the least.
+
+        None where all that there is may be used.
+        """
+        return None
 
     @property
     def executor(self) -> Executor:

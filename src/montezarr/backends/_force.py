@@ -16,6 +16,7 @@ from dask.base import get_scheduler
 from dask.threaded import get as threaded_get
 
 from montezarr.backends._client import active_client
+from montezarr.backends._returned import warn_of_size
 
 BlockStack = tuple["InBlock", ...]
 
@@ -30,6 +31,10 @@ class InBlock(Protocol):
     @property
     def is_running(self) -> bool:
         """Whether it has its workers."""
+
+    @property
+    def keeps_chunks(self) -> bool:
+        """Whether chunks that are not joined come to this process."""
 
 
 _stack: ContextVar[BlockStack] = ContextVar("montezarr_backends", default=())
@@ -88,6 +93,8 @@ class _ContextScheduler:
     def __call__(self, dsk: Any, keys: Any, **options: Any) -> Any:
         """Compute the keys of a graph where this context says, or as if there were no block."""
         running = [backend for backend in _stack.get() if backend.is_running]
+        if running:
+            warn_of_size(dsk, keeps_chunks=running[-1].keeps_chunks)
         wanted = running[-1].scheduler if running else _before
         if wanted is not None:
             get = get_scheduler(scheduler=wanted)

@@ -65,6 +65,7 @@ class Dask(Backend):
     name = "dask"
     aliases = ("distributed",)
     cancels_waiting = False
+    keeps_chunks = False
 
     def __init__(
         self,
@@ -109,6 +110,20 @@ class Dask(Backend):
         if isinstance(error, CancelledError) or _is_of_dask(error):
             return None if self.deaths_of(error) else cluster_lost(self._where, error)
         return None
+
+    @property
+    def worker_bytes(self) -> int | None:
+        """Memory of the smallest worker, for each of its threads."""
+        client = self.client if self._given is None else self._given
+        if client is None:
+            return None
+        known = client.scheduler_info(n_workers=-1)["workers"].values()
+        limits = [
+            int(worker["memory_limit"]) // max(1, int(worker.get("nthreads", 1)))
+            for worker in known
+            if worker.get("memory_limit")
+        ]
+        return min(limits, default=None)
 
     @property
     def scheduler(self) -> Any:

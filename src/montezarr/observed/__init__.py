@@ -15,6 +15,7 @@ from montezarr._checks import check_callable, value_error
 from montezarr.backends import Backend, configured
 from montezarr.backends.threads import Threads
 from montezarr.choice import backend_of
+from montezarr.dataset import variables_of
 from montezarr.folding import Arrays
 from montezarr.lazy import Run
 from montezarr.observed._computed import ComputedFeed
@@ -105,7 +106,7 @@ def feed_of(ds: xr.Dataset, observe: Callable[[xr.Dataset], Any] | None = None) 
     behind = run_behind(ds)
     if behind is not None:  # an array has no recipe, but the graph of a lazy one tells
         schema = replace(schema, run_times=behind.sampling.times)
-    lazies = [is_dask_collection(variable.data) for variable in ds.data_vars.values()]
+    lazies = [is_dask_collection(variable.data) for variable in variables_of(ds).values()]
     if not any(lazies):
         check_masks(schema)
         observer, schema = _observer(observe, schema, lambda: _first(ds, BLOCK))
@@ -135,7 +136,7 @@ def feed_of(ds: xr.Dataset, observe: Callable[[xr.Dataset], Any] | None = None) 
     check_masks(schema)
     backend = _somewhere() if run is None else backend_of(run)
     observer, schema = _observer(observe, schema, lambda: _first(ds, 8))
-    names = [variable.data.name for variable in ds.data_vars.values()]
+    names = [variable.data.name for variable in variables_of(ds).values()]
 
     def key() -> str:  # names of Dask's arrays tell functions by their names alone
         return _key(tokenize(names, feed.code()), observe)
@@ -189,7 +190,7 @@ def _tried(program: Program | None, rows: Any) -> Arrays:
 
 
 def _program(ds: xr.Dataset, run: Run) -> Program:
-    arrays = [(v.data, v.dims.index(PATH)) for v in ds.data_vars.values()]
+    arrays = [(v.data, v.dims.index(PATH)) for v in variables_of(ds).values()]
     try:
         return program_of(arrays, lazy.name_of(run), lazy.chunk_sizes(run))
     except Unlike:
@@ -201,7 +202,7 @@ def _program(ds: xr.Dataset, run: Run) -> Program:
 def _is_plain(ds: xr.Dataset, run: Run) -> bool:
     """Return whether the variables are the rows that a run draws, in their order."""
     names = [variable.name for variable in run.sampling.variables]
-    if any(v.dims != (PATH, TIME) for v in ds.data_vars.values()):
+    if any(v.dims != (PATH, TIME) for v in variables_of(ds).values()):
         return False  # the dimensions may have other names than they had
     if list(ds.data_vars) == names and is_untouched(ds, run):
         return True
@@ -212,14 +213,13 @@ def _is_plain(ds: xr.Dataset, run: Run) -> bool:
 
 def run_behind(obj: xr.DataArray | xr.Dataset) -> Run | None:
     """Return the one run of this process that is in the graph of an object, if there is one."""
-    arrays = [obj] if isinstance(obj, xr.DataArray) else list(obj.data_vars.values())
-    graphs = [array.data.dask for array in arrays if is_dask_collection(array.data)]
+    graphs = [array.dask for array in lazy_data(obj)]
     return lazy.live_run({name for graph in graphs for name in getattr(graph, "layers", {})})
 
 
 def _run_of(ds: xr.Dataset) -> Run | None:
     """Return the one run that lazy variables are made of, if its paths are still to be drawn."""
-    graphs = [variable.data.dask for variable in ds.data_vars.values()]
+    graphs = [variable.data.dask for variable in variables_of(ds).values()]
     layers = {n: layer for g in graphs for n, layer in getattr(g, "layers", {}).items()}
     simulated = [layer for name, layer in layers.items() if name.startswith("simulate-")]
     # What was persisted, or drawn by the engine, has the same name and is there already.
@@ -240,12 +240,12 @@ def _observer(
 
 def _first(ds: xr.Dataset, n: int) -> Arrays:
     part = ds.isel({PATH: slice(0, n)}).compute()
-    return [v.transpose(..., PATH).values for v in part.data_vars.values()]
+    return [v.transpose(..., PATH).values for v in variables_of(part).values()]
 
 
 def _common_chunks(ds: xr.Dataset) -> tuple[int, ...]:
     """Return the chunks of the paths of the variable that has them."""
-    for variable in ds.data_vars.values():
+    for variable in variables_of(ds).values():
         if is_dask_collection(variable.data):
             return tuple(variable.data.chunks[variable.dims.index(PATH)])
     raise AssertionError

@@ -12,6 +12,7 @@ from dask._task_spec import convert_legacy_graph
 
 from montezarr._checks import without_mask
 from montezarr.backends import Backend
+from montezarr.dataset import variables_of
 from montezarr.folding import Fold, Parts, without_paths
 from montezarr.observed._feed import (
     TASK_BYTES,
@@ -98,7 +99,7 @@ class ComputedFeed(Feed):
     ):
         # One chunk along all other dimensions, and the same ones along the paths.
         whole = {d: -1 for d in ds.dims if d != PATH}
-        self.arrays = [v.variable for v in ds.chunk(whole).unify_chunks().data_vars.values()]
+        self.arrays = list(variables_of(ds.chunk(whole).unify_chunks()).values())
         self.axes = [array.dims.index(PATH) for array in self.arrays]
         self.chunks: tuple[int, ...] = (self.arrays[0].chunks or ())[self.axes[0]]
         self.schema, self.backend, self.observe = schema, backend, observe

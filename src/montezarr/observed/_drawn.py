@@ -84,6 +84,12 @@ class DrawnFeed(Feed):
         paths = self.task(Fold(())).at_once(self.n_paths)
         return paths * self._path_bytes + self.run.scratch_bytes
 
+    def part_bytes(self, share: float) -> int:
+        """Return the bytes of paths that are drawn whole, and of what is taken of them."""
+        width = int((1 + share) * self.run.path_bytes)
+        task = DrawnTask(self.run.sampling, Fold(()), self.program or list, width)
+        return task.at_once(self.n_paths) * width + self.run.scratch_bytes
+
     @property
     def _path_bytes(self) -> int:
         # A program reads the path and makes something of it, which is at most as large, mostly.

@@ -90,6 +90,10 @@ class Feed(ABC):
     def block_bytes(self) -> int:
         """Bytes that a worker has in hand at once."""
 
+    def part_bytes(self, share: float) -> int:
+        """Return the same where an expression takes such a share of the values."""
+        return int(share * self.block_bytes)
+
 
 @contextmanager
 def told(start: int, stop: int) -> Iterator[None]:

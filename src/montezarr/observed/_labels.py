@@ -22,7 +22,9 @@ MEMBERS = "isin_kernel"
 """How it calls those that look for values in a list, which is an array of its own there."""
 
 
-def labels_of(array: xr.DataArray, attrs: Mapping[Any, Any] | None = None) -> Labels | None:
+def labels_of(
+    array: xr.DataArray | xr.Variable, attrs: Mapping[Any, Any] | None = None
+) -> Labels | None:
     """Return code and label of each state, or None of a variable that holds no codes.
 
     Parameters
@@ -54,7 +56,7 @@ def labels_of(array: xr.DataArray, attrs: Mapping[Any, Any] | None = None) -> La
     return tuple(zip(codes, labels, strict=True)) if len(codes) == len(labels) else None
 
 
-def are_codes(array: xr.DataArray, labels: Labels | None) -> bool:
+def are_codes(array: xr.DataArray | xr.Variable, labels: Labels | None) -> bool:
     """Return whether the values of a variable are codes for sure, not made of codes by arithmetic.
 
     That keeps attributes and drops the encoding.
@@ -110,7 +112,7 @@ def _are_labels(labels: Any) -> bool:
     )
 
 
-def check_comparisons(array: xr.DataArray, *, of_codes: bool = False) -> None:
+def check_comparisons(array: xr.DataArray | xr.Variable, *, of_codes: bool = False) -> None:
     """Raise if codes were compared with a text, which NumPy answers with False for each.
 
     That is seen in the graph of a lazy array, and nowhere else.

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from montezarr.backends import Backend
+from montezarr.dataset import variables_of
 from montezarr.folding import Arrays, Fold, Parts
 from montezarr.observed._feed import (
     TASK_BYTES,
@@ -64,7 +65,8 @@ class MemoryFeed(Feed):
         key: Key,
     ):
         self.arrays = [
-            np.moveaxis(np.asarray(v.values), v.dims.index(PATH), -1) for v in ds.data_vars.values()
+            np.moveaxis(np.asarray(v.values), v.dims.index(PATH), -1)
+            for v in variables_of(ds).values()
         ]
         self.schema, self.backend, self.observe = schema, backend, observe
         self.n_paths = ds.sizes[PATH]

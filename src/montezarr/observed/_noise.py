@@ -17,6 +17,7 @@ from dask.highlevelgraph import HighLevelGraph
 
 from montezarr._checks import show
 from montezarr._notices import warn
+from montezarr.dataset import variables_of
 from montezarr.described import process_name
 from montezarr.errors import CommonNoiseWarning
 from montezarr.observed._schema import PATH
@@ -46,13 +47,12 @@ def noise_of(origins: Mapping[str, Origin]) -> str:
 
 def lazy_data(obj: xr.DataArray | xr.Dataset) -> list[Any]:
     """Return the lazy arrays of an object."""
-    arrays = [obj] if isinstance(obj, xr.DataArray) else list(obj.data_vars.values())
+    arrays = variables_of(obj).values()
     return [array.data for array in arrays if is_dask_collection(array.data)]
 
 
 def warn_of_sums(obj: xr.DataArray | xr.Dataset) -> None:
     """Warn where a lazy expression adds variables of different runs on one seed and stream."""
-    arrays = [obj] if isinstance(obj, xr.DataArray) else list(obj.data_vars.values())
     origins = origins_behind(lazy_data(obj))
     if len(origins) < 2:
         return
@@ -61,15 +61,15 @@ def warn_of_sums(obj: xr.DataArray | xr.Dataset) -> None:
         models.setdefault(origin.noise, set()).add(origin.model)
     if all(len(several) < 2 for several in models.values()):
         return
-    for array in arrays:
+    for name, array in variables_of(obj).items():
         added = _added(array, origins)
         if added:
-            name = str(array.name or "the expression")
+            name = str(name or "the expression")
             warn(CommonNoiseWarning(_message(name, added, origins)), stacklevel=_outside())
             return
 
 
-def _added(array: xr.DataArray, origins: Mapping[str, Origin]) -> frozenset[Model]:
+def _added(array: xr.Variable, origins: Mapping[str, Origin]) -> frozenset[Model]:
     """Return two runs on one noise that an array adds, or nothing."""
     data = array.data
     if not is_dask_collection(data) or not isinstance(data.dask, HighLevelGraph):
@@ -85,7 +85,7 @@ def _added(array: xr.DataArray, origins: Mapping[str, Origin]) -> frozenset[Mode
     return frozenset()
 
 
-def _first_keys(array: xr.DataArray) -> list[tuple[Any, ...]]:
+def _first_keys(array: xr.Variable) -> list[tuple[Any, ...]]:
     """Return the keys of the blocks of the first paths."""
     keys: list[tuple[Any, ...]] = [(array.data.name,)]
     for dim, count in zip(array.dims, array.data.numblocks, strict=True):

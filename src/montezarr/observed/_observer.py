@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from montezarr._checks import show, type_error, value_error
-from montezarr.dataset import LABELS
+from montezarr.dataset import LABELS, variables_of
 from montezarr.folding import Arrays
 from montezarr.observed._labels import check_comparisons
 from montezarr.observed._schema import PATH, Schema, as_dataset, schema_of
@@ -70,7 +70,8 @@ class Observer:
         # One path alone is summed in another order than several.
         several = arrays if n > 1 else [np.repeat(array, 2, axis=-1) for array in arrays]
         ds = self.observed(several)
-        return [np.asarray(v.transpose(..., PATH).values)[..., :n] for v in ds.data_vars.values()]
+        found = variables_of(ds).values()
+        return [np.asarray(v.transpose(..., PATH).values)[..., :n] for v in found]
 
 
 class Chain:
@@ -121,7 +122,7 @@ def _check_comparisons(observer: Observer, arrays: Arrays) -> None:
             made = as_dataset(observer.function(observer.dataset(arrays).chunk()), PATH)
     except Exception:  # it need not take lazy arrays: the blocks that it gets are none
         return
-    for array in made.data_vars.values():
+    for array in variables_of(made).values():
         check_comparisons(array, of_codes=True)
 
 

@@ -11,6 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from montezarr._checks import type_error, value_error
+from montezarr.dataset import variables_of
 from montezarr.observed._labels import are_codes, check_comparisons, labels_of
 from montezarr.observed._times import run_times, times_in
 from montezarr.statistics import Labels, Source
@@ -134,21 +135,22 @@ def as_dataset(obj: Any, dim: str) -> xr.Dataset:
         if PATH in ds.dims or PATH in ds.variables:
             raise value_error("dim", f"{PATH!r}, since there is one", dim)
         ds = ds.rename({dim: PATH})
-    known = [key for key, variable in ds.data_vars.items() if PATH in variable.dims]
+    known = [key for key, variable in variables_of(ds).items() if PATH in variable.dims]
     ds = ds[known].rename({key: str(key) for key in known if key != str(key)})
-    for key, variable in ds.data_vars.items():
+    floats = {}
+    for key, variable in variables_of(ds).items():
         if variable.dtype.kind not in NUMBERS:
             raise type_error("obj", f"numbers in {key!r}", variable.dtype)
         is_masked = isinstance(getattr(variable.data, "_meta", None), np.ma.MaskedArray)
         if is_masked and variable.dtype.kind != "f":  # as xarray computes it: masked ones are NaN
-            ds = ds.assign({key: variable.astype(np.float64)})
+            floats[key] = variable.astype(np.float64)
         if variable.size == 0 and ds.sizes[PATH]:
             raise value_error("obj", f"values in {key!r}", dict(variable.sizes))
     if not known:
         raise value_error("obj", f"a variable with the dimension {dim!r}", list(obj.data_vars))
     if ds.sizes[PATH] == 0:
         raise value_error("obj", f"at least one {dim}", dict(ds.sizes))
-    return ds
+    return ds.assign(floats) if floats else ds
 
 
 def schema_of(ds: xr.Dataset) -> Schema:
@@ -160,7 +162,7 @@ def schema_of(ds: xr.Dataset) -> Schema:
         If a lazy variable is made by comparing codes with a text.
     """
     variables = []
-    for name, array in ds.data_vars.items():
+    for name, array in variables_of(ds).items():
         check_comparisons(array)
         dims = tuple(str(d) for d in array.dims if d != PATH)
         shape = tuple(array.sizes[d] for d in dims)

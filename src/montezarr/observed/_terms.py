@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from dask._task_spec import Alias, DataNode, Task, TaskRef
 
+from montezarr.lazy import own_variable
 from montezarr.observed._program import functions_in
 
 _OPERATORS = ("_operator", "operator")
@@ -80,6 +81,8 @@ def made_of(task: Task, known: Mapping[Any, Terms]) -> Terms:
         return Terms()
     if "getitem" in names:
         return _selected(task, parts)
+    if own_variable.__name__ in names:
+        return parts[0]
     if operator in ("add", "iadd") and len(parts) == 2:
         return _sum(parts)
     if operator in ("sub", "isub", "subtract") and len(parts) == 2:

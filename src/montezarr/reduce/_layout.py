@@ -16,6 +16,7 @@ from montezarr.errors import HeavyTailWarning, MontezarrWarning
 from montezarr.folding import NO_GROUP, Column, Fold, Folded, Group
 from montezarr.observed import TIME, Observed, PathIndices, Schema
 from montezarr.recipe import digest_of
+from montezarr.reduce._budget import Memory, check_memory, copies_of_states
 from montezarr.reduce._collected import Collected, full_name
 from montezarr.statistics import BUILT_IN, Estimate, Source, Statistic, label_coordinate
 from montezarr.statistics._tails import (
@@ -98,7 +99,8 @@ class Layout:
         """Return the arrays of which a result names paths."""
         found = set()
         for column in self.fold.columns:
-            states = self.fold.nothing(column)
+            # One cell is enough for the names.
+            states = self.fold.nothing(replace(column, cells=1))
             for statistic, state in zip(column.statistics, states, strict=True):
                 results = statistic.finalize(state, column.source).values()
                 if any(estimate.is_path for estimate in results):
@@ -174,7 +176,7 @@ class Layout:
     def results(self) -> Iterator[tuple[str, Statistic]]:
         """Yield the name of each result, and what gives it, also where no group is known yet."""
         for column in self.fold.columns:
-            states = self.fold.nothing(column)
+            states = self.fold.nothing(replace(column, cells=1))
             for statistic, state in zip(column.statistics, states, strict=True):
                 for name in statistic.finalize(state, column.source):
                     yield full_name(column.source, name), statistic
@@ -190,12 +192,14 @@ class Layout:
             )
             warn(message, MontezarrWarning, stacklevel)
         warned: set[int] = set()
+        lost: dict[int, int] = {}
+        for (position, _), count in folded.lost.items():
+            lost[position] = lost.get(position, 0) + int(count.sum())
         for position, column in enumerate(self.fold.columns):
             if warned.issuperset(column.arrays):
                 continue  # the same values once more, along an axis
             warned.update(column.arrays)
-            counts = [c for (p, _), c in folded.lost.items() if p == position]
-            total = int(sum(count.sum() for count in counts))
+            total = lost.get(position, 0)
             if total:
                 length = 1 if column.axis is None else self.fold.axis_length(column)
                 values = folded.paths * column.cells * length
@@ -272,7 +276,12 @@ class Layout:
 
 
 def layout_of(
-    schema: Schema, statistics: Wanted, by: Observed | None = None, *, is_stored: bool = False
+    schema: Schema,
+    statistics: Wanted,
+    by: Observed | None = None,
+    *,
+    is_stored: bool = False,
+    memory: Memory = copies_of_states,
 ) -> Layout:
     """Return the columns of statistics over the variables of a schema.
 
@@ -282,11 +291,15 @@ def layout_of(
         What is taken of every variable, or of some by name.
     is_stored : bool
         Whether a store has them already: then it goes on with numbers of codes, too, as it began.
+    memory : callable
+        Returns the bytes that a pass takes.
 
     Raises
     ------
     ArgumentValueError
         If a statistic cannot be taken of a variable, or two give results of the same name.
+    MemoryBudgetError
+        If that does not fit.
     """
     variables = [v for v in schema.variables if by is None or v.name != by.name]
     columns, dims = [], []
@@ -313,6 +326,7 @@ def layout_of(
         group = Group(schema.variables.index(by), by.masked, codes)
     rest = replace(schema, variables=tuple(variables))
     layout = Layout(Fold(columns, group), rest, by, tuple(dims))
+    check_memory(layout.fold, layout.dims, memory)
     _check_names(layout)
     return layout
 

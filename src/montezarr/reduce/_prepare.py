@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
-import numpy as np
 import xarray as xr
 from dask.base import is_dask_collection
 
 from montezarr._checks import type_error, value_error
-from montezarr.errors import MemoryBudgetError
-from montezarr.lazy import memory_limit, show_bytes
+from montezarr.folding import Fold
 from montezarr.observed import (
     PATH,
     DrawnFeed,
@@ -23,11 +22,9 @@ from montezarr.observed import (
     path_indices,
     run_behind,
 )
+from montezarr.reduce._budget import state_bytes
 from montezarr.reduce._layout import Layout, layout_of
 from montezarr.statistics import statistics_of
-
-GROUPS = 8
-"""Groups for which memory is planned where their number is not known."""
 
 DRAWN_COPIES = 3
 """Slabs that a worker takes: the paths, what a program makes of them, both in float64 layout."""
@@ -72,9 +69,8 @@ def prepare(obj: Any, statistics: Any, dim: Any, by: Any, observe: Any) -> tuple
     group = None if name is None else _group(feed, name)
     if isinstance(wanted, dict):
         _check_known(wanted, [v.name for v in feed.schema.variables if v is not group])
-    layout = _with_indices(layout_of(feed.schema, wanted, group), feed, ds, dim)
-    check_memory(feed, layout)
-    return feed, layout
+    layout = layout_of(feed.schema, wanted, group, memory=partial(_memory, feed))
+    return feed, _with_indices(layout, feed, ds, dim)
 
 
 def _with_indices(layout: Layout, feed: Feed, ds: xr.Dataset, dim: str) -> Layout:
@@ -94,43 +90,22 @@ def _check_known(wanted: Mapping[str, Any], names: list[str]) -> None:
         raise value_error("statistics", f"names of variables among {names}", unknown[0])
 
 
-def check_memory(feed: Feed, layout: Layout) -> None:
-    """Raise if states, as far as they are known before, and blocks do not fit into memory.
-
-    Raises
-    ------
-    MemoryBudgetError
-        With the projected bytes.
-    """
-    needed = memory_of(feed, layout)
-    if needed > memory_limit():
-        raise MemoryBudgetError(
-            f"statistics: expected states that fit into memory, got {show_bytes(needed)} at once,"
-            f" with {show_bytes(memory_limit())} to use. Take fewer times"
-            " (isel(time=...)), fewer workers, or one statistic after the other."
-        )
-
-
 def memory_of(feed: Feed, layout: Layout) -> int:
     """Return the bytes that a reduction takes on this machine, as far as that is known before.
 
     A worker holds the paths that it draws, what is made of them, and one state more than it merges;
-    with it go the results that wait. Quantiles are taken to use all their bins, groups without
-    labels to be eight.
+    with it go the results that wait.
     """
-    groups = 1
-    if layout.by is not None:
-        groups = len(layout.by.labels or ()) or GROUPS
-    states = 0
-    for column in layout.fold.columns:
-        for state in layout.fold.nothing(column):
-            states += groups * sum(np.asarray(array).nbytes for array in state)
-        states += groups * sum(s.bytes_for(column.cells) for s in column.statistics)
-        states += groups * layout.fold.tail_bytes(column)
+    return _memory(feed, layout.fold)
+
+
+def _memory(feed: Feed, fold: Fold, share: float = 1.0) -> int:
     workers = feed.backend.workers if feed.backend.is_local else 1
     # What is computed has its copies in `block_bytes` already; 2 is for those of the layout.
     copies = DRAWN_COPIES if isinstance(feed, DrawnFeed) else 2
-    return int(workers * (copies * feed.block_bytes + 6 * states) + 2 * states + FIXED_BYTES)
+    in_hand = copies * (feed.block_bytes if share == 1.0 else feed.part_bytes(share))
+    states = state_bytes(fold)
+    return int(workers * (in_hand + 6 * states) + 2 * states + FIXED_BYTES)
 
 
 def planned(feed: Feed, layout: Layout) -> dict[str, float | None]:

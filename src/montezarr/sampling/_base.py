@@ -122,6 +122,13 @@ class Sampling:
     foreground: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
     format: int = 1
+    _dtype: Any = field(default=None, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Once: it is asked for each variable of each path, and there may be thousands of them.
+        if self.variables:
+            found = np.result_type(*(np.dtype(variable.dtype) for variable in self.variables))
+            object.__setattr__(self, "_dtype", found)
 
     @property
     def name(self) -> str:
@@ -133,7 +140,8 @@ class Sampling:
     @property
     def dtype(self) -> np.dtype[Any]:
         """The dtype that holds every variable."""
-        return np.result_type(*(np.dtype(variable.dtype) for variable in self.variables))
+        found: np.dtype[Any] = self._dtype
+        return found
 
     @property
     def may_mask(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, ClassVar, Literal, Self, cast
@@ -287,6 +287,35 @@ class Statistic(ABC):
     def bytes_for(self, cells: int) -> int:
         """Return the bytes by which a state grows with the values, roughly, for `plan`."""
         return 0
+
+    def state_bytes(self, cells: int, source: Source, length: int | None = None) -> int:
+        """Return the bytes of a state of so many cells, without those of `bytes_for`.
+
+        It is asked before any state is made. By default one cell and two of them tell, as for
+        states that grow evenly with the cells.
+
+        Parameters
+        ----------
+        cells : int
+            Number of cells.
+        source : Source
+            What it is taken of.
+        length : int, optional
+            Entries of the axis that the statistic takes as a whole.
+        """
+        axis = () if length is None else (length,)
+        one, two = (
+            sum(
+                np.asarray(array).nbytes
+                for array in self.chunk(Sample(np.empty((*axis, n, 1, 0)), 0, source))
+            )
+            for n in (1, 2)
+        )
+        return one + (two - one) * (cells - 1)
+
+    def lighter(self) -> Iterator[Statistic]:
+        """Yield the same statistic with smaller states, at the price of accuracy; dearest first."""
+        return iter(())
 
     @abstractmethod
     def chunk(self, sample: Sample) -> Any:

@@ -121,6 +121,11 @@ class Covariance(Statistic):
         elif not source.names:
             raise value_error("along", "a Dataset, for 'variable'", self.along)
 
+    def state_bytes(self, cells: int, source: Source, length: int | None = None) -> int:
+        """Return the bytes of four matrices and a vector in each cell, and of a count."""
+        m = 1 if length is None else length
+        return 8 * cells * (4 * m * m + m + 1)
+
     def chunk(self, sample: Sample) -> CrossSums:
         """Return the sums of each block."""
         x, counts = sample.values, whole_paths(sample)

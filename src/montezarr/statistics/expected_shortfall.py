@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple, Self, final
 
 import numpy as np
@@ -22,7 +22,7 @@ from montezarr.statistics._ranks import interval_of, ranks_of
 from montezarr.statistics._spans import Spans, begins_of, bins_at, bounds, sorted_part, spans_of
 from montezarr.statistics._student import widening
 from montezarr.statistics._tails import KEPT
-from montezarr.statistics.quantile import RELATIVE_ERROR, bits_of
+from montezarr.statistics.quantile import LIGHTER, RELATIVE_ERROR, bits_of
 
 BEYOND = 512
 """Values, of half a sample or less, from which it is told whether a tail is heavy."""
@@ -115,6 +115,12 @@ class ExpectedShortfall(Statistic):
     def budget(self, cells: int) -> Budget:
         """Return what a cell may keep."""
         return Budget.of(cells, bits_of(self.relative_error), True)
+
+    def lighter(self) -> Iterator[Self]:
+        """Yield the same with larger relative errors."""
+        for error in LIGHTER:
+            if error > self.relative_error:
+                yield replace(self, relative_error=error)
 
     def bytes_for(self, cells: int) -> int:
         """Return the bytes of the bins of so many cells."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self, final
 
 import numpy as np
@@ -23,6 +23,9 @@ from montezarr.statistics._selection import Place, Selection, Target
 from montezarr.statistics._spans import begins_of, bins_at, order_statistics, spans_of
 
 RELATIVE_ERROR = 0.005
+
+LIGHTER = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
+"""Relative errors that are proposed where smaller ones take more memory than there is."""
 
 
 @final
@@ -117,6 +120,12 @@ class Quantile(Statistic):
     def is_one_pass(self) -> bool:
         """Whether one pass is enough; see `Statistic.is_one_pass`."""
         return not self.exact
+
+    def lighter(self) -> Iterator[Self]:
+        """Yield the same with larger relative errors."""
+        for error in LIGHTER:
+            if error > self.relative_error:
+                yield replace(self, relative_error=error)
 
     def bytes_for(self, cells: int) -> int:
         """Return the bytes of the bins of so many cells."""
