@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
-from functools import partial
+from functools import lru_cache, partial
 from numbers import Integral
 from types import TracebackType
 from typing import Any, ClassVar, Self
@@ -32,6 +32,13 @@ MAX_JOBS = 2**15
 
 def cores() -> int:
     """Return the processors that this process may use: by its affinity, and its group's quota."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return _cores_of(None if affinity is None else frozenset(affinity(0)))
+
+
+@lru_cache(maxsize=16)
+def _cores_of(affinity: Any) -> int:
+    """Remember the answer: to look up the quota takes a tenth of a small reduction."""
     return max(1, int(cpu_count()))
 
 
