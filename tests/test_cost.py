@@ -155,8 +155,8 @@ def sizes_of_trial(monkeypatch, clock, process, n_paths, per_call):
 
 def test_where_calls_cost_more_than_paths_more_are_drawn_at_once(monkeypatch, clock):
     sizes, seconds = sizes_of_trial(monkeypatch, clock, mz.RandomWalk(), 10**6, 6e-5)
-    assert sizes == [1024, 1024, 7168]
-    assert seconds < 2.5e-8  # not 8e-8, which blocks of their own would take
+    assert sizes == [1024, 1024, 15360]
+    assert seconds < 2e-8  # not 7e-8, which blocks of their own would take
 
 
 def test_long_paths_are_measured_on_few_blocks(monkeypatch, clock):

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Executor, Future, wait
 from contextlib import contextmanager
-from functools import partial
+from functools import lru_cache, partial
 from numbers import Integral
 from types import TracebackType
 from typing import Any, ClassVar, Self
@@ -37,6 +37,13 @@ POLL = 0.1
 
 def cores() -> int:
     """Return the processors that this process may use: by its affinity, and its group's quota."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return _cores_of(None if affinity is None else frozenset(affinity(0)))
+
+
+@lru_cache(maxsize=16)
+def _cores_of(affinity: Any) -> int:
+    """Remember the answer: to look up the quota takes a tenth of a small reduction."""
     return max(1, int(cpu_count()))
 
 

@@ -15,7 +15,7 @@ TRIAL_SECONDS = 0.02
 SHORT = 2.5e-4
 """Seconds below which a block takes as long to call for as to draw, or nearly so."""
 
-LONGER = 8
+LONGER = 16
 """Blocks that are drawn at once where one of them is so short, as a task draws them."""
 
 

@@ -374,6 +374,31 @@ def _marked(words, seen, down, lowest, out):
 
 
 @compile_loops
+def _level_within(low, high, page_bits, most):
+    """Return the lowest level at which so few pages lie between two keys, and a page's bits."""
+    level, down = 0, 0
+    # Unsigned: the difference of signed numbers may be beyond them.
+    while np.uint64(high >> down) - np.uint64(low >> down) >= np.uint64(most):
+        level += 1
+        down = level - 1 + page_bits
+    return level, down
+
+
+@compile_loops
+def _joined(words, seen, lowest, bits):
+    """Join marked pages, of which so many bits fall away, in place; return the lowest one then."""
+    base = lowest >> bits
+    for w in range(words.size):
+        if words[w] == 0:
+            continue
+        for k in range(8 * w, 8 * w + 8):
+            if seen[k]:
+                seen[k] = 0  # no page comes to lie above where it was
+                seen[((lowest + k) >> bits) - base] = 1
+    return base
+
+
+@compile_loops
 def find_pages(
     values, patterns, page_bits, distinct, most, total, last, lows, highs, seen, words, levels,
     first, pages,
@@ -382,8 +407,8 @@ def find_pages(
 
     Return whether all were found. `lows` and `highs` are the extreme keys of each row, `seen` marks
     pages and has none marked, `words` are the same bytes, eight at a time; `pages` has room for as
-    many of each row. A row is left to others where the pages between its extremes are too many to
-    be marked, at a level that may be too high for it already.
+    many of each row. Pages are marked at a level that has too many, and joined until they are few.
+    Where no such level has its pages close together, it takes another way.
     """
     room = pages.size // max(levels.size, 1)
     mine = np.empty(room, np.int64)
@@ -392,35 +417,32 @@ def find_pages(
         levels[i] = 0
         if lows[i] > highs[i]:
             continue
-        level, down = 0, 0
+        octaves = (highs[i] >> OCTAVE) - (lows[i] >> OCTAVE)
+        span = min(8 * total * (1 + octaves), seen.size)
+        before = np.int64(-1)
         while True:
-            lowest, highest = lows[i] >> down, highs[i] >> down
-            # Unsigned: the difference of signed ones may be beyond them.
-            if np.uint64(highest) - np.uint64(lowest) < np.uint64(seen.size):
-                break
-            if level >= last:
+            level, down = _level_within(lows[i], highs[i], page_bits, span)
+            if level > last or level == before:
                 return False
-            level += 1
-            down = level - 1 + page_bits
-        is_least, span = level == 0, highest - lowest + 1
-        _mark_pages(values[i], patterns[i], down, lowest, seen)
-        while True:
-            here = words[: (span + 7) // 8]
-            m, squared = _marked(here, seen, down, lowest, mine)
-            fits = m <= total and squared <= most * most
-            if level >= last or (fits if level > 0 else m <= distinct):
+            before, is_least = level, level == 0
+            lowest = lows[i] >> down
+            _mark_pages(values[i], patterns[i], down, lowest, seen)
+            while True:
+                here = words[: ((highs[i] >> down) - lowest) // 8 + 1]
+                m, squared = _marked(here, seen, down, lowest, mine)
+                fits = m <= total and squared <= most * most
+                if level >= last or (fits if level > 0 else m <= distinct):
+                    break
+                is_least = True  # the level below does not do
+                lowest = _joined(here, seen, lowest, level + page_bits - down)
+                level, down = level + 1, level + page_bits
+            here[:] = 0
+            if is_least or m == 0:
                 break
-            is_least = True  # the level below does not do
-            higher = level + page_bits
-            base = lowest >> higher - down
-            for k in range(span):  # in place: no page comes to lie above where it was
-                if seen[k]:
-                    seen[k] = 0
-                    seen[((lowest + k) >> (higher - down)) - base] = 1
-            level, down, lowest = level + 1, higher, base
-            span = (highs[i] >> down) - lowest + 1
-        here[:] = 0
-        if not is_least or m > room:
+            if span == seen.size:
+                return False
+            span = seen.size
+        if m > room:
             return False
         levels[i] = level if m > 0 else 0
         pages[first[i] : first[i] + m] = mine[:m]
