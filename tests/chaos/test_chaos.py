@@ -44,3 +44,33 @@ def test_the_harness_tells_of_what_is_lost_and_wrong():
     trial.compare(Path(__file__).parent, {"test_chaos.py": "0"})
     assert (len(trial.hung), len(trial.unnamed), len(trial.wrong)) == (1, 1, 1)
     assert "test_chaos.py" in trial.wrong[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["--recipes", "--reductions"])
+def test_a_few_random_cases_show_no_difference(what):
+    code, said = run(what, "12", "--seed", "7")
+    assert code == 0, said
+    assert f"12 random {what.strip('-')}: 0 differences" in said
+
+
+def test_a_route_that_leads_elsewhere_is_seen(tmp_path, monkeypatch):
+    from chaos import recipes
+
+    def astray(case):
+        case.check(case.right.map(lambda x: x + 1, keep_attrs=True))
+
+    monkeypatch.setattr(recipes, "ROUTES", (astray,) * recipes.ROUTES_EACH)
+    monkeypatch.setattr(recipes, "MOST", 50)
+    (found,) = recipes.one(3, 0, tmp_path)
+    assert "recipe 3 of seed 0, astray" in found
+
+
+def test_a_reduction_that_is_another_one_is_seen(monkeypatch):
+    from chaos import reductions
+
+    true = reductions.STATISTICS.copy()
+    monkeypatch.setattr(
+        reductions, "STATISTICS", {name: lambda v, f=f: f(v) + 1 for name, f in true.items()}
+    )
+    assert any(reductions.one(number, 0, None) for number in (0, 4))
