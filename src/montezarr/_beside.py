@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from montezarr._checks import local_path
 from montezarr._owner import owned_name, remove_orphans
+from montezarr.errors import MontezarrError, StoreError
+
+REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE)
+"""What the system says of a full disk, of a limit of files, or of descriptors."""
 
 
 @contextmanager
@@ -40,6 +45,8 @@ def unfinished(file: Path) -> Iterator[Path]:
     ------
     ArgumentValueError
         If that name is too long for the system.
+    StoreError
+        If there is no room.
     """
     # A name may have so many bytes, not letters; those of others are two to four.
     begin = os.fsencode(file.name)[:80].decode(errors="ignore")
@@ -49,5 +56,14 @@ def unfinished(file: Path) -> Iterator[Path]:
     local_path("path", str(temporary))
     try:
         yield temporary
+    except OSError as error:
+        if isinstance(error, MontezarrError) or error.errno not in REFUSALS:
+            raise
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise StoreError(
+            f"path: expected room for the file, and descriptors, got {reason}: {file}. There is no"
+            " part of it left; make room and call it again."
+        ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)

@@ -48,7 +48,8 @@ class _Process(SpawnProcess):
         """Start the interpreter."""
         _mode.starts_worker = True
         try:
-            with _starting, _environment(worker_environment()), full_streams_aside():
+            environment = _environment(worker_environment())
+            with _starting, environment, full_streams_aside(), interrupts_blocked():
                 super().start()
         finally:
             _mode.starts_worker = False
@@ -103,6 +104,22 @@ def describe_exit(code: int) -> str:
     if code == -11:
         return "segmentation fault"
     return f"killed by signal {-code}" if code < 0 else f"exit status {code}"
+
+
+@contextmanager
+def interrupts_blocked() -> Iterator[None]:
+    """Block SIGINT in this thread, and in the threads and processes that it starts.
+
+    A process that starts would print what Ctrl-C has cut, before it comes to ignore that.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

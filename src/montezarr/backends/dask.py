@@ -26,6 +26,7 @@ from montezarr._spawn import dask_workers_without_main, full_streams_aside
 from montezarr.backends._base import RETRIES, Backend, Scheduler, refuse_timeout
 from montezarr.backends._client import active_client
 from montezarr.backends._lost import cluster_lost, no_start
+from montezarr.backends._uninterrupted import uninterrupted
 from montezarr.errors import BackendError, MontezarrError, MontezarrWarning
 from montezarr.progress import kernel
 
@@ -172,16 +173,12 @@ class Dask(Backend):
             self.client = self._given
         elif self._address is not None:
             with self._reaching():
-                self.client = self._stack.enter_context(Client(self._address, set_as_default=False))
+                self.client = self._begun(lambda: Client(self._address, set_as_default=False))
         else:
             try:
-                self.client = self._stack.enter_context(self._own_cluster(Client))
+                self.client = self._begun(lambda: self._own_cluster(Client))
             except (OSError, RuntimeError, TimeoutError) as error:
-                self._stack.close()
                 raise no_start(self.name, error) from error
-            except BaseException:
-                self._stack.close()
-                raise
             self._where = _address_of(self.client)
         try:
             with self._reaching():
@@ -192,9 +189,17 @@ class Dask(Backend):
                     greet(self.client)
                 executor: Executor = self.client.get_executor()
         except BaseException:  # a warning of versions too may have been made an error
-            self._stack.close()
+            uninterrupted(self._stack.close)
             raise
         return executor
+
+    def _begun(self, make: Callable[[], Any]) -> Any:
+        """Return a new Client that is closed at the end; nothing stays where it cannot be had."""
+        try:
+            return uninterrupted(lambda: self._stack.enter_context(make()), self._stack.close)
+        except BaseException:
+            uninterrupted(self._stack.close)
+            raise
 
     def __enter__(self) -> Dask:
         super().__enter__()
@@ -270,6 +275,9 @@ class Dask(Backend):
 
     def stop(self) -> None:
         """Let go of the Client, and end the cluster if it is ours."""
+        uninterrupted(self._let_go)
+
+    def _let_go(self) -> None:
         self._shared.clear()
         executor, self._executor = self._executor, None
         if executor is not None:
@@ -323,7 +331,7 @@ def _is_of_dask(error: BaseException) -> bool:
 
 
 def _calm() -> Any:
-    """Return what makes workers leave Ctrl-C to the driver, which lets them end their tasks."""
+    """Return what makes workers leave Ctrl-C, and their end, to the driver."""
     from distributed import WorkerPlugin
 
     class Calm(WorkerPlugin):
@@ -332,6 +340,10 @@ def _calm() -> Any:
         def setup(self, worker: Any) -> None:
             if threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
+            # When the scheduler ends, a worker whose heart beats then prints a traceback.
+            logging.getLogger("distributed.worker").addFilter(
+                lambda record: "during heartbeat" not in record.getMessage()
+            )
 
     return Calm()
 

@@ -1,0 +1,74 @@
+"""What is not to be cut in the middle by Ctrl-C: the start and the end of a cluster.
+
+Cut there, sockets and processes stay that nobody knows, and Dask prints what it thinks of that.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from montezarr._spawn import interrupts_blocked
+
+PATIENCE = 3
+"""Interruptions after which nothing is waited for any more."""
+
+
+def uninterrupted(function: Callable[[], Any], undo: Callable[[], Any] | None = None) -> Any:
+    """Run a function to its end, also where Ctrl-C comes meanwhile; raise that afterwards.
+
+    Signals interrupt the main thread alone, so it runs in another one, which is waited for.
+
+    Parameters
+    ----------
+    function : callable
+        What to run.
+    undo : callable, optional
+        Run, to its end, if an interruption is to be raised in place of the result.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        When all is done, if it came; after the third one at once.
+    Exception
+        What the function raised.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        with interrupts_blocked():
+            return function()
+    found: list[Any] = []
+    over = threading.Event()
+
+    def run() -> None:
+        try:
+            with interrupts_blocked():
+                found.append((function(), None))
+        except BaseException as error:
+            found.append((None, error))
+        finally:
+            over.set()
+
+    context = contextvars.copy_context()
+    thread = threading.Thread(target=lambda: context.run(run), daemon=True)
+    interruptions: list[BaseException] = []
+    while not over.is_set():
+        try:
+            if thread.ident is None and not interruptions:
+                thread.start()  # in which Ctrl-C may come, too; it has started then
+            over.wait()  # not join, which takes a thread for ended when it is interrupted
+        except RuntimeError:  # there can be no thread more
+            raise
+        except BaseException as interruption:
+            interruptions.append(interruption)
+            if len(interruptions) == PATIENCE:
+                raise
+    result, error = found[0]
+    if interruptions:
+        if undo is not None:
+            uninterrupted(undo)
+        raise interruptions[0]
+    if error is not None:
+        raise error
+    return result

@@ -1,0 +1,129 @@
+"""Ctrl-C while a cluster starts, works or ends: nothing stays of it, and nothing is printed."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+from patience import until
+
+from montezarr._spawn import interrupts_blocked
+from montezarr.backends._uninterrupted import uninterrupted
+
+HEARD = []
+"""What Ctrl-C has interrupted, so far."""
+
+
+def hear(number, frame):
+    HEARD.append(number)
+    raise KeyboardInterrupt
+
+
+def press():
+    """Interrupt the main thread, and wait until it is."""
+    count = len(HEARD)
+    os.kill(os.getpid(), signal.SIGINT)
+    until(lambda: len(HEARD) > count)
+
+
+@pytest.fixture(autouse=True)
+def _heard(ctrl_c):
+    HEARD.clear()
+    before = signal.signal(signal.SIGINT, hear)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_what_is_interrupted_ends_and_is_undone(times):
+    done = []
+
+    def work():
+        for _ in range(times):
+            press()
+        done.append("worked")
+
+    with pytest.raises(KeyboardInterrupt):
+        uninterrupted(work, lambda: done.append("undone"))
+    assert done == ["worked", "undone"]
+
+
+def test_the_third_time_nothing_is_waited_for():
+    gate, over = threading.Event(), threading.Event()
+
+    def work():
+        for _ in range(3):
+            press()
+        gate.wait(300)
+        over.set()
+
+    with pytest.raises(KeyboardInterrupt):
+        uninterrupted(work)
+    assert not over.is_set()
+    gate.set()
+    until(over.is_set)
+
+
+def test_results_and_errors_come_back():
+    assert uninterrupted(lambda: 5) == 5
+    with pytest.raises(ZeroDivisionError):
+        uninterrupted(lambda: 1 / 0, undo=lambda: pytest.fail("there is nothing to undo"))
+    found = []
+    thread = threading.Thread(target=lambda: found.append(uninterrupted(lambda: 6)))
+    thread.start()
+    thread.join()
+    assert found == [6]
+
+
+def test_what_is_started_meanwhile_is_not_interrupted():
+    code = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))"
+    with interrupts_blocked():
+        inside = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    outside = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (inside.stdout, outside.stdout) == ("True\n", "False\n")
+
+
+RUNS = """
+import os, signal, sys, threading, time
+import montezarr as mz
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+def slow(rng, T):
+    time.sleep(0.01)
+    return rng.standard_normal(T + 1)
+
+ds = mz.simulate(slow, n_paths=10**5, T=2, seed=1, chunks=64)
+counts = []
+for waits in ([0.3], [0.3], [1.0], [2.0], [3.0], [6.0, 0.2]):
+    def press(waits=waits):
+        for seconds in waits:
+            time.sleep(seconds)
+            os.killpg(0, signal.SIGINT)  # as a terminal and a notebook do
+    pressing = threading.Thread(target=press)
+    try:
+        pressing.start()
+        with mz.backend("dask", 1):
+            mz.reduce(ds, "mean")
+    except KeyboardInterrupt:
+        pass
+    try:
+        pressing.join()
+    except KeyboardInterrupt:
+        pressing.join()
+    counts.append(len(os.listdir("/proc/self/fd")))
+print(counts)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="descriptors cannot be counted")
+def test_interrupted_runs_on_clusters_leave_no_descriptors_and_print_nothing():
+    done = subprocess.run(
+        [sys.executable, "-c", RUNS], capture_output=True, text=True, start_new_session=True,
+        check=False,
+    )  # fmt: skip
+    counts = eval(done.stdout)  # a list of numbers that we printed
+    assert max(counts[1:]) <= counts[0] + 8, (counts, done.stderr)
+    assert "Traceback" not in done.stderr, done.stderr
