@@ -34,6 +34,10 @@ class TooLargeError(OSError):
     """A file is larger than any that is expected there."""
 
 
+HOW = ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY")
+"""How files are opened, where a system has it: without waiting, for this process, byte by byte."""
+
+
 def open_regular(file: str | os.PathLike[str], flags: int = os.O_RDONLY) -> int:
     """Return a descriptor of a regular file.
 
@@ -45,9 +49,9 @@ def open_regular(file: str | os.PathLike[str], flags: int = os.O_RDONLY) -> int:
         If it cannot be opened.
     """
     check_regular(os.stat(file), file)  # opening alone may rewind a tape
-    handle = os.open(
-        file, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | os.O_CLOEXEC
-    )
+    for name in HOW:
+        flags |= getattr(os, name, 0)
+    handle = os.open(file, flags)
     try:
         check_regular(os.fstat(handle), file)  # it may have been put in its place since
     except BaseException:

@@ -44,7 +44,9 @@ class FileLock:
 
     def __enter__(self) -> Self:
         if fcntl is None:
-            raise StoreError("path: expected a POSIX system to write on, got Windows.")
+            raise StoreError(
+                "path: expected a POSIX system to write on, got Windows. Write from WSL."
+            )
         try:
             for _ in range(TRIES):
                 if self._take():
