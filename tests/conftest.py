@@ -11,6 +11,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from leaks import own_names as mark_names
 
+from montezarr.backends import dask as dask_backend
+
 from montezarr.backends.ray import Ray
 
 # A deadline for an example, or a limit on the time that its data take, is a test of the machine.
@@ -76,6 +78,14 @@ def ray_may_listen(request, monkeypatch):
     """Let tests of the backend Ray start it, as if each of them had said so."""
     if re.search(r"\[ray|_ray_", request.node.nodeid):
         monkeypatch.setattr(Ray, "check_allowed", lambda self: None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_port():
+    """Have dashboards on any port: the usual one may be taken by another session meanwhile."""
+    before, dask_backend.DASHBOARD_PORT = dask_backend.DASHBOARD_PORT, 0
+    yield
+    dask_backend.DASHBOARD_PORT = before
 
 
 @pytest.fixture(autouse=True)

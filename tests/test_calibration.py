@@ -132,6 +132,10 @@ def test_a_table_says_what_holds_what_does_not_and_why():
 
 def test_the_page_has_the_place_for_the_tables():
     page = calibration.PAGE.read_text(encoding="utf-8")
-    begin, end = (page.index(mark) for mark in calibration.MARKS)
-    assert "| mean | ± 1.96 se | normal |" in page[begin:end]
+    for name, row in {
+        "calibration": "| mean | ± 1.96 se | normal |",
+        "prices": "| 100,000,000 |",
+    }.items():
+        begin, end = (page.index(f"<!-- {name}: {mark} -->") for mark in ("begin", "end"))
+        assert row in page[begin:end]
     assert (calibration.PAGE.parent / "index.md").read_text().split().count("calibration") == 1

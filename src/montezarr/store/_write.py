@@ -16,6 +16,7 @@ from montezarr.runs import OnProgress
 from montezarr.store._differences import lines_of_differences
 from montezarr.store._estimate import check_room
 from montezarr.store._open import open_place
+from montezarr.store._recipe_size import check_recipe_fits
 from montezarr.store._session import Session, Stop
 from montezarr.store._source import Source, source_of
 from montezarr.store._where import place_of, read_root
@@ -93,6 +94,8 @@ def write(
         If the store there holds something else; with each field that differs.
     StoreLockedError
         If somebody else is writing it.
+    ArgumentValueError
+        If the recipe is larger than what is read of a store, such as of a chain of 2,000 states.
     StoreError
         If the disk has too little room, before or in the middle; with the bytes needed.
     SamplerError
@@ -124,6 +127,7 @@ def write(
         check_same(ledger, manifest, target, place)
     else:
         source.check_names(manifest)
+        check_recipe_fits(manifest, target)
         ledger = Ledger(manifest, target, environments=[manifest.environment])
     check_room(place, ledger, source)
     shown = on_progress or Progress("write", enabled=show_it)

@@ -103,14 +103,14 @@ class BackendTests:
             assert _now() is place
             assert place.submit(abs, -3).result() == 3
         assert _now() is before
-        with pytest.raises(RuntimeError, match="not running"):
+        with pytest.raises(RuntimeError, match="stopped"):
             _ = place.executor
 
     def test_an_exception_in_its_block_ends_it_too(self, make: Any) -> None:
         place = make(2)
         with pytest.raises(ZeroDivisionError):
             self._fail_in_the_block_of(place)
-        with pytest.raises(RuntimeError, match="not running"):
+        with pytest.raises(RuntimeError, match="stopped"):
             _ = place.executor
 
     @staticmethod

@@ -15,6 +15,7 @@ from montezarr._regular import NotRegularError, is_regular, read_start
 from montezarr.errors import ReplayError, StoreError, StoreExistsError, StoreNotFoundError
 from montezarr.lazy import show_bytes
 from montezarr.seeding import BLOCK
+from montezarr.store._recipe_size import too_large
 from montezarr.store.format import LARGEST, MAX_BYTES, Storage
 from montezarr.store.virtual._draw import VirtualChunks
 from montezarr.store.virtual._layout import (
@@ -44,7 +45,7 @@ def document_of(chunks: VirtualChunks) -> bytes:
     Raises
     ------
     ArgumentValueError
-        If a recipe cannot restore it.
+        If a recipe cannot restore it, or is too large.
     """
     manifest, drawn = chunks.manifest, chunks.task.drawn
     recipe = manifest.recipe_dict
@@ -68,7 +69,12 @@ def document_of(chunks: VirtualChunks) -> bytes:
         "storage": manifest.storage.to_dict(),
         "policies": {name: getattr(drawn.sampling, name) for name in POLICIES},
     }
-    return json.dumps(document, indent=1).encode()
+    text = json.dumps(document, indent=1).encode()
+    if len(text) > MAX_BYTES:
+        text = json.dumps(document).encode()
+    if len(text) > MAX_BYTES:
+        raise too_large("recipe", recipe, len(text))
+    return text
 
 
 def read_document(path: Path) -> dict[str, Any] | None:
