@@ -306,6 +306,7 @@ def test_an_array_has_the_bytes_of_its_shape(snapshot, tmp_path):
     refused(packed({**members, "a0.npy": pickled.getvalue()}), tmp_path / "s.npz")
 
 
+@pytest.mark.filterwarnings("ignore")  # of numbers that are none
 def test_states_that_do_not_hold_together_are_one_error(snapshot, tmp_path):
     """Compiled loops go by the offsets of states: each array is changed, with a right checksum."""
     members, rng = members_of(snapshot), np.random.default_rng(5)
@@ -360,6 +361,7 @@ def test_a_header_that_tells_of_others_is_one_error(snapshot, tmp_path, name):
     refused(changed_header(snapshot, HEADERS[name]), tmp_path / "s.npz")
 
 
+@pytest.mark.filterwarnings("ignore")  # of numbers that are none
 def test_a_mutated_snapshot_is_one_error(snapshot, tmp_path):
     rng = np.random.default_rng(7)
     path = tmp_path / "s.npz"
