@@ -312,6 +312,8 @@ def test_states_that_do_not_hold_together_are_one_error(snapshot, tmp_path):
     members, rng = members_of(snapshot), np.random.default_rng(5)
     path = tmp_path / "s.npz"
     for name, data in members.items():
+        if name == "header.npy":  # text; see below
+            continue
         array = np.load(io.BytesIO(data))
         for changed in (array[..., :-1], array.astype("f4"), array[None]):
             if changed.shape == array.shape and changed.dtype == array.dtype:
@@ -319,7 +321,7 @@ def test_states_that_do_not_hold_together_are_one_error(snapshot, tmp_path):
             out = io.BytesIO()
             np.save(out, changed)
             refused(packed({**members, name: out.getvalue()}), path)
-        if array.dtype.kind == "i" and array.size > 1 and name != "header.npy":
+        if array.dtype.kind == "i" and array.size > 1:
             out = io.BytesIO()
             np.save(out, rng.integers(-(2**62), 2**62, array.shape))
             path.write_bytes(packed({**members, name: out.getvalue()}))
