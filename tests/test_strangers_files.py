@@ -306,11 +306,14 @@ def test_an_array_has_the_bytes_of_its_shape(snapshot, tmp_path):
     refused(packed({**members, "a0.npy": pickled.getvalue()}), tmp_path / "s.npz")
 
 
+@pytest.mark.filterwarnings("ignore")  # of numbers that are none
 def test_states_that_do_not_hold_together_are_one_error(snapshot, tmp_path):
     """Compiled loops go by the offsets of states: each array is changed, with a right checksum."""
     members, rng = members_of(snapshot), np.random.default_rng(5)
     path = tmp_path / "s.npz"
     for name, data in members.items():
+        if name == "header.npy":  # text; see below
+            continue
         array = np.load(io.BytesIO(data))
         for changed in (array[..., :-1], array.astype("f4"), array[None]):
             if changed.shape == array.shape and changed.dtype == array.dtype:
@@ -318,7 +321,7 @@ def test_states_that_do_not_hold_together_are_one_error(snapshot, tmp_path):
             out = io.BytesIO()
             np.save(out, changed)
             refused(packed({**members, name: out.getvalue()}), path)
-        if array.dtype.kind == "i" and array.size > 1 and name != "header.npy":
+        if array.dtype.kind == "i" and array.size > 1:
             out = io.BytesIO()
             np.save(out, rng.integers(-(2**62), 2**62, array.shape))
             path.write_bytes(packed({**members, name: out.getvalue()}))
@@ -360,6 +363,7 @@ def test_a_header_that_tells_of_others_is_one_error(snapshot, tmp_path, name):
     refused(changed_header(snapshot, HEADERS[name]), tmp_path / "s.npz")
 
 
+@pytest.mark.filterwarnings("ignore")  # of numbers that are none
 def test_a_mutated_snapshot_is_one_error(snapshot, tmp_path):
     rng = np.random.default_rng(7)
     path = tmp_path / "s.npz"

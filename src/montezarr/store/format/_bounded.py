@@ -158,6 +158,9 @@ def _zstd_size(data: memoryview, most: int) -> int | None:
     field = data[at : at + count]
     if not count or len(field) < count:
         return None
+    size = int.from_bytes(field, "little") + (256 if count == 2 else 0)
+    if size > most:
+        return size
     at += count
     for _ in range(most // LEAST_BLOCK + BLOCKS):
         head = int.from_bytes(data[at : at + 3], "little")
@@ -171,7 +174,7 @@ def _zstd_size(data: memoryview, most: int) -> int | None:
         return None
     if at + 4 * has_checksum != len(data):
         return None
-    return int.from_bytes(field, "little") + (256 if count == 2 else 0)
+    return size
 
 
 def _gunzipped(data: bytes, most: int) -> bytes:
