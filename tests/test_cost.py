@@ -29,6 +29,7 @@ def clock(monkeypatch):
     clock = Clock()
     monkeypatch.setattr("montezarr.sampling.task.time", SimpleNamespace(perf_counter=clock))
     monkeypatch.setattr(cost, "_measured", {})
+    monkeypatch.setattr(cost, "_at_most", {})
     monkeypatch.setattr(Slow, "clock", clock)
     return clock
 
@@ -159,6 +160,11 @@ def test_where_calls_cost_more_than_paths_more_are_drawn_at_once(monkeypatch, cl
     assert seconds < 2e-8  # not 7e-8, which blocks of their own would take
 
 
+def test_what_was_drawn_before_needs_no_draw_for_compilers(monkeypatch, clock):
+    monkeypatch.setattr(cost, "_at_most", {run(mz.RandomWalk(), 10**6, x0=1).fingerprint: 1e-7})
+    assert sizes_of_trial(monkeypatch, clock, mz.RandomWalk(), 10**6, 6e-5)[0] == [16384]
+
+
 def test_long_paths_are_measured_on_few_blocks(monkeypatch, clock):
     assert sizes_of_trial(monkeypatch, clock, mz.RandomWalk(), 10**6, 1e-3)[0] == [1024] * 3
 
@@ -178,7 +184,6 @@ def test_what_lasts_no_longer_than_a_task_should_is_one_task(monkeypatch, per_pa
 
 def test_what_the_first_paths_took_saves_a_measurement(monkeypatch):
     monkeypatch.setattr(cost, "time", SimpleNamespace(perf_counter=Clock()))
-    monkeypatch.setattr(cost, "_at_most", {})
     monkeypatch.setattr(cost, "measure", None)  # never asked
     last = mz.simulate(mz.RandomWalk(), 10_000, 10, 1, seed=1).x.isel(time=-1)
     feed = feed_of(last.to_dataset())

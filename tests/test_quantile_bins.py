@@ -331,6 +331,19 @@ def test_a_state_depends_on_its_values_alone(kind, with_places, little):
                 assert np.array_equal(np.sort(state.values), np.sort(whole.values))
 
 
+@pytest.mark.parametrize("cells", [1, 3])
+def test_numbers_are_counted_where_they_are_fewer_than_pages_may_be_many(cells):
+    """Of 1500 numbers, too many for pages of any fine level; of level 0 they are few enough."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(30_000, 30_000 + 1500 // cells, (cells, 1_100_000))
+    x = x.astype(float)
+    budget = Budget.of(cells, 8, False)
+    state = _bins.count(x, budget)
+    assert state.levels.tolist() == [0] * cells
+    wanted = [np.unique(row, return_counts=True)[1] for row in x]
+    assert state.counts.tolist() == np.concatenate(wanted).tolist()
+
+
 def test_a_level_never_falls_and_pages_are_no_more_than_there_may_be(little):
     budget = Budget.of(1, 8, False)
     rng = np.random.default_rng(8)

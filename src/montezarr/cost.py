@@ -14,7 +14,7 @@ from montezarr.backends import Backend, check_jobs
 from montezarr.errors import WorkerDied, WorkerTimeout
 from montezarr.lazy import Run
 from montezarr.sampling import VECTORISED, Rows, sample_range
-from montezarr.sampling.task import LONGER, trial
+from montezarr.sampling.task import LONGER, SHORT, trial
 from montezarr.seeding import BLOCK
 
 START_UP = 0.25
@@ -163,7 +163,9 @@ def measure(run: Run, place: Backend | None = None) -> float | None:
         step = min(step, run.n_paths)
         limit = min(run.n_paths, max(TRIAL_PATHS, LONGER * step))
         sampling = replace(run.sampling, on_error="raise", on_nonfinite="keep")
-        item = sampling, step, limit, initial_states(run, 0, limit)
+        is_here = place is None or not place.in_processes
+        together = LONGER if is_here and step > 1 and _is_known_as_short(run) else 1
+        item = sampling, step, together, limit, initial_states(run, 0, limit)
         if place is None or not place.in_processes:
             known = trial(item)
         else:
@@ -193,6 +195,12 @@ def is_short(run: Run, seconds: float) -> bool:
     """
     known = _at_most.get(run.fingerprint)
     return known is not None and known * run.n_paths <= seconds
+
+
+def _is_known_as_short(run: Run) -> bool:
+    """Return whether a block was drawn here as fast as it can be called for, or nearly so."""
+    known = _at_most.get(run.fingerprint, math.inf)
+    return run.sampling.kind == "sample" and known * BLOCK < SHORT
 
 
 def _keep(known: dict[str, float], key: str, seconds: float) -> None:

@@ -39,7 +39,7 @@ class RangeTask:
         return rows
 
 
-def trial(item: tuple[Sampling, int, int, Any]) -> float | None:
+def trial(item: tuple[Sampling, int, int, int, Any]) -> float | None:
     """Return the seconds that a path takes, of the first few.
 
     Of several whole blocks the fastest counts: they differ only by what else the machine does.
@@ -49,9 +49,10 @@ def trial(item: tuple[Sampling, int, int, Any]) -> float | None:
     Parameters
     ----------
     item : tuple
-        Sampler, paths that are drawn at once, paths to draw at most, and their initial states.
+        Sampler, paths that are drawn at once, how many of these together, paths to draw at most,
+        and their initial states. What is drawn together at once has been drawn here before.
     """
-    sampling, step, limit, x0 = item
+    sampling, step, together, limit, x0 = item
 
     def draw(start: int, size: int) -> tuple[int, float]:
         stop = min(start + size, limit)
@@ -59,18 +60,19 @@ def trial(item: tuple[Sampling, int, int, Any]) -> float | None:
         sample_range(sampling, start, stop, None if x0 is None else x0[..., start:stop])
         return stop, time.perf_counter() - began
 
-    done, seconds, fastest, size = 0, 0.0, math.inf, step
+    done, seconds, fastest, size = 0, 0.0, math.inf, step * together
     if step > 1 and sampling.kind != "sample":
         limit = min(limit, 2 * step)
     try:
-        draw(0, step)  # for compilers and caches
+        if together == 1:
+            draw(0, step)  # for compilers and caches
         while done < limit and (done == 0 or seconds < TRIAL_SECONDS):
             before = done
             done, took = draw(done, size)
             seconds, fastest = seconds + took, min(fastest, took / (done - before))
             if step > 1 and took < SHORT:
                 size = step * LONGER
-            elif step > 1:
+            elif step > 1 and together == 1:
                 limit = min(limit, 2 * step)
     except SamplerError:
         pass  # what was drawn until then will do; the run itself will meet the failure

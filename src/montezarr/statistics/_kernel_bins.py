@@ -408,7 +408,7 @@ def find_pages(
     Return whether all were found. `lows` and `highs` are the extreme keys of each row, `seen` marks
     pages and has none marked, `words` are the same bytes, eight at a time; `pages` has room for as
     many of each row. Pages are marked at a level that has too many, and joined until they are few.
-    Where no such level has its pages close together, it takes another way.
+    Where no such level has its pages close together, another way is to be taken.
     """
     room = pages.size // max(levels.size, 1)
     mine = np.empty(room, np.int64)
@@ -431,6 +431,8 @@ def find_pages(
                 here = words[: ((highs[i] >> down) - lowest) // 8 + 1]
                 m, squared = _marked(here, seen, down, lowest, mine)
                 fits = m <= total and squared <= most * most
+                if level == before and m <= distinct:
+                    break  # of so few pages, level 0 may hold the numbers themselves
                 if level >= last or (fits if level > 0 else m <= distinct):
                     break
                 is_least = True  # the level below does not do
