@@ -378,3 +378,16 @@ def test_a_durable_run_killed_anywhere_goes_on_to_the_same_bytes(tmp_path, nurse
     assert nursery.run(**job)["error"] is None
     assert files(tmp_path / "a.zarr") == whole[0]
     assert leftovers(tmp_path / "a.zarr") == []
+
+
+@pytest.mark.parametrize("code", ["EMFILE", "EIO", "EACCES", "ESTALE"])
+@pytest.mark.parametrize("point", ["chunk.mid_write@2", "commit.before@2", "publish.before@1"])
+def test_what_the_system_refuses_in_the_middle_is_named(tmp_path, monkeypatch, code, point, whole):
+    monkeypatch.setattr(_faults, "_fault", f"{point}={code}")
+    with pytest.raises(mz.StoreError, match="expected to go on writing, got ") as caught:
+        run({"path": tmp_path / "a.zarr", "backend": "synchronous", "every": 0.0})
+    assert os.strerror(getattr(errno, code)) in str(caught.value)
+    assert "call it again: mz.write(ds, " in str(caught.value)
+    monkeypatch.setattr(_faults, "_fault", None)
+    run({"path": tmp_path / "a.zarr"})
+    assert files(tmp_path / "a.zarr") == whole[0]

@@ -12,7 +12,7 @@ import sys
 import time
 import traceback
 
-WATCHDOG = 90.0
+WATCHDOG = 300.0
 """Seconds after which a child that has not ended is taken to hang."""
 
 NAMED = ("MontezarrError", "KeyboardInterrupt", "SystemExit", "Left")

@@ -1,6 +1,7 @@
 """Trials of each kind in turn, as long as there is time, and the table of them."""
 
 import contextlib
+import importlib
 import random
 import shutil
 import tempfile
@@ -24,8 +25,10 @@ def warm_up():
 
     No store is opened: that would start a thread, and a process with threads is not to fork.
     """
-    with contextlib.suppress(ImportError):
-        __import__("zarrs")  # which Zarr imports when it is first needed
+    # What Zarr, and a scheduler of Dask, import when it is first needed.
+    for name in ("zarrs", "distributed", "montezarr.dashboard._page"):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
     ds = work.paths(2 * work.CHUNK)
     with mz.backend("synchronous"):
         mz.reduce(ds.x, ["mean", mz.Quantile(0.9)])

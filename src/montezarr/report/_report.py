@@ -68,6 +68,8 @@ def report(path: Any, *, title: str = "montezarr report") -> Report:
     text = os.fspath(path)
     if not isinstance(text, str):
         raise type_error("path", "the path of a file, as text", path)
+    if "\0" in text:
+        raise value_error("path", "a file in a folder that is there", text)
     file = local_path("path", text)
     if file.is_dir() or not file.parent.is_dir():
         raise value_error("path", "a file in a folder that is there", text)

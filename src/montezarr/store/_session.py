@@ -16,7 +16,7 @@ from typing import Any
 from montezarr._notices import say
 from montezarr.backends import Backend, windowed
 from montezarr.cost import expected, initial_states
-from montezarr.errors import StoreError
+from montezarr.errors import MontezarrError, StoreError
 from montezarr.lazy import Run, show_bytes
 from montezarr.reduce import Layout
 from montezarr.runs import Tally
@@ -238,9 +238,11 @@ class Session:
             yield
         except OSError as error:
             is_of_display = watch is not None and error is watch.display_error
-            if error.errno in NO_ROOM and not is_of_display:
+            if error.errno is None or is_of_display or isinstance(error, MontezarrError):
+                raise
+            if error.errno in NO_ROOM:
                 raise self._no_room(error) from error
-            raise
+            raise self._refused(error) from error
         finally:
             self.place.clean()
 
@@ -275,6 +277,16 @@ class Session:
             f"path: expected room for {show_bytes(needed)} more, got {error.strerror}:"
             f" {self.place}{room}. {ledger.committed:,} of {ledger.target:,} paths are committed,"
             f" and can be read. Make room, and call it again: {self.call} goes on."
+        )
+
+    def _refused(self, error: OSError) -> StoreError:
+        """Return what to say of what the system refuses: descriptors, rights, the disk itself."""
+        ledger = self.ledger
+        where = f" at {error.filename}" if isinstance(error.filename, str) else ""
+        return StoreError(
+            f"path: expected to go on writing, got {error.strerror}{where}: {self.place}."
+            f" {ledger.committed:,} of {ledger.target:,} paths are committed. When the cause is"
+            f" gone, call it again: {self.call} goes on."
         )
 
     def say_resume(self) -> None:
