@@ -12,7 +12,6 @@ from hypothesis import HealthCheck, settings
 from leaks import own_names as mark_names
 
 from montezarr.backends import dask as dask_backend
-
 from montezarr.backends.ray import Ray
 
 # A deadline for an example, or a limit on the time that its data take, is a test of the machine.
