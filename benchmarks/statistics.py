@@ -3,6 +3,7 @@
     python -m benchmarks.statistics payoff     # 10**8 paths of 252 steps: time and peak memory
     python -m benchmarks.statistics flat       # 10**9 paths of 12 steps: memory every 10 %
     python -m benchmarks.statistics exact      # exact quantiles of 10**7 values against numpy.sort
+    python -m benchmarks.statistics quantile   # one pass over 10**7 prices against numpy.quantile
     python -m benchmarks.statistics windows    # a scheduler over 20,000 windows of tasks
 
 A second argument is the number of paths (or windows), for a shorter run.
@@ -168,6 +169,25 @@ def exact(n_paths: int) -> None:
     print(f"equal: {all(np.array_equal(f, expected) for f in found)}")
 
 
+def quantile(n_paths: int) -> None:
+    """A quantile of prices after one day, less their maximum, against numpy.quantile of all."""
+    prices = mz.simulate(GBM, n_paths, 1, 4000.0, dt=1 / 252, seed=1).x.isel(time=-1)
+    mz.reduce(prices.isel(path=slice(0, 4096)), ["max", "q95"])  # compiles the loops
+    before = resident()
+    largest, _ = timed(lambda: mz.reduce(prices, "max"))
+    with Peak() as peak:
+        seconds, found = timed(lambda: mz.reduce(prices, mz.Quantile(0.95)))
+    values = prices.values
+    alone, wanted = timed(lambda: np.quantile(values, 0.95, method="inverted_cdf"))
+    low, high = found.x_quantile_low.item(), found.x_quantile_high.item()
+    print(f"{n_paths:,} prices: {seconds:.3f} s, {largest:.3f} s for their maximum alone")
+    print(f"  the quantile {(seconds - largest) / n_paths * 1e9:.1f} ns a value; numpy.quantile")
+    print(f"  of values in memory {alone / n_paths * 1e9:.1f} ns (wanted: less than that)")
+    print(f"  {(peak.bytes - before) / MIB:,.0f} MiB more; the values {8 * n_paths / MIB:,.0f} MiB")
+    off = abs(found.x_quantile.item() - wanted)
+    print(f"  off by {off:.1e}, sampling error {(high - low) / 4:.1e} (wanted: a tenth or less)")
+
+
 @contextmanager
 def scheduler(workers: int) -> Any:
     """Yield (address, process) of a scheduler on loopback with workers, each its own process."""
@@ -222,7 +242,7 @@ def windows(count: int) -> None:
                 )
 
 
-DEFAULTS = {"payoff": 10**8, "flat": 10**9, "exact": 10**7, "windows": 20_000}
+DEFAULTS = {"payoff": 10**8, "flat": 10**9, "exact": 10**7, "quantile": 10**7, "windows": 20_000}
 
 
 def main() -> None:
