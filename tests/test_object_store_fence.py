@@ -18,7 +18,10 @@ endpoint, bucket = buckets.endpoint, buckets.bucket
 N, CHUNK = 3000, 1024  # the last chunk is no whole one
 GBM = mz.GeometricBrownianMotion(mu=0.05, sigma=0.2)
 FAST = ["obstore", "memory", "without conditions"]
-KINDS = [*FAST, pytest.param("s3fs", marks=pytest.mark.slow)]
+KINDS = [
+    *FAST[:2],
+    *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("s3fs", "without conditions")),
+]
 ENDED = "moved, removed or taken over"
 
 
