@@ -185,7 +185,7 @@ def test_a_chunk_unpacks_to_no_more_than_it_can_be(tmp_path, kind, inner):
     assert len(bomb) < 400_000
     file.write_bytes(bomb)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises((mz.StoreError, ValueError)):
+    with pytest.raises(mz.StoreError, match=r"at most|of one part"):
         mz.open(path).x[:5].compute()
     assert not mz.verify(path).ok
     (path / "montezarr/journal").unlink()

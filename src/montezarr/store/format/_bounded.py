@@ -17,6 +17,7 @@ from typing import Any, Self
 from zarr.codecs import BloscCodec, GzipCodec, ZstdCodec
 from zarr.registry import register_codec
 
+from montezarr.errors import StoreError
 from montezarr.lazy import memory_limit
 
 PREFIX = "montezarr_bounded_"
@@ -38,12 +39,14 @@ def most_of(spec: Any) -> int:
 
     Raises
     ------
-    ValueError
+    StoreError
         If that is more than the memory.
     """
     plain = int(math.prod(spec.shape)) * int(spec.dtype.to_native_dtype().itemsize)
     if plain > memory_limit():
-        raise ValueError(f"a chunk of {plain:,} bytes, more than the memory")
+        raise StoreError(
+            f"path: expected a chunk that fits into the memory, got one of {plain:,} bytes."
+        )
     return int(plain + plain // 8 + SLACK)
 
 
@@ -52,10 +55,13 @@ def largest_file(plain: int, count: int = 1) -> int:
     return plain + plain // 8 + SLACK + 1024 * count
 
 
-def too_much(kind: str, size: int | None, most: int) -> ValueError:
+def too_much(kind: str, size: int | None, most: int) -> StoreError:
     """Return the error of a chunk that would be more than it can be."""
     said = "does not say how many bytes it is" if size is None else f"is {size:,} bytes or more"
-    return ValueError(f"a chunk of {kind} that {said}, where at most {most:,} can be")
+    return StoreError(
+        f"path: expected a chunk of at most {most:,} bytes, got one of {kind} that {said}. Call"
+        " montezarr.repair."
+    )
 
 
 class BoundedZstd(ZstdCodec):
@@ -187,8 +193,8 @@ def _gunzipped(data: bytes, most: int) -> bytes:
         if left <= 0:
             raise too_much("gzip", most + 1, most)
         if not member.eof:
-            raise ValueError("a chunk of gzip that is cut")
+            raise StoreError("path: expected a whole chunk, got one of gzip that is cut.")
         rest = member.unused_data
         if not rest.strip(b"\0"):
             return out[0] if len(out) == 1 else b"".join(out)
-    raise ValueError(f"a chunk of gzip of more than {MEMBERS} parts")
+    raise StoreError(f"path: expected a chunk of gzip of one part, got more than {MEMBERS}.")
