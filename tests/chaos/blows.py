@@ -404,10 +404,9 @@ def _on_a_cluster(folder, statistics, how, after):
             os.kill(pids[0], signal.SIGCONT)
         elif how == "restart":
             client.restart(timeout=20)
-        elif how == "close client":
-            client.close(timeout=2)
         else:
-            cluster.close(timeout=2)
+            with contextlib.suppress(TimeoutError):
+                (client if how == "close client" else cluster).close(timeout=2)
 
     with mz.backend(client):
         mz.write(work.paths(), folder / work.STORE, on_progress=tell, **work.options(statistics))
