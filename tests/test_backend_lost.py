@@ -45,6 +45,9 @@ class FakeClient:
             return args[0]
         if self.then == "raise":
             raise self.error
+        if self.then == "never":
+            self.closes.status = "closed"
+            return Future()
         if self.then == "cancel":
             future = Future()
             future.cancel()
@@ -112,6 +115,15 @@ def test_a_cluster_that_lost_its_tasks_is_named(use, number, tmp_path):
 @pytest.mark.parametrize("use", ["reduce", "write", "batches"])
 def test_tasks_that_were_cancelled_without_a_word_are_not_waited_for(use, tmp_path):
     check_refused(use, FakeClient(then="cancel"), tmp_path / "a.zarr")
+
+
+@pytest.mark.parametrize("use", ["reduce", "write", "batches"])
+@pytest.mark.parametrize("part", ["client", "cluster"])
+def test_tasks_of_a_closed_cluster_that_never_end_are_not_waited_for(use, part, tmp_path):
+    client = FakeClient(then="never")
+    client.cluster = types.SimpleNamespace(status="running", scheduler=None)
+    client.closes = client if part == "client" else client.cluster
+    check_refused(use, client, tmp_path / "a.zarr")
 
 
 @pytest.mark.parametrize("when", ["before", "since"])

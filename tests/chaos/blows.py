@@ -383,35 +383,33 @@ def _on_a_cluster(folder, statistics, how, after):
     import distributed
 
     os.environ["MONTEZARR_WORKER"] = "1"
-    with distributed.LocalCluster(
+    # It is not closed at the end: this process ends at once, and Dask may wait for what was struck.
+    cluster = distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50
-    ) as cluster:
-        client = distributed.Client(cluster, set_as_default=False)
-        pids = list(client.run(os.getpid).values())
-        struck = []
+    )
+    client = distributed.Client(cluster, set_as_default=False)
+    pids = list(client.run(os.getpid).values())
+    struck = []
 
-        def tell(done, total, failed):
-            if done < after or struck:
-                return
-            struck.append(how)
-            if how in ("worker", "workers"):
-                for pid in pids[: 1 if how == "worker" else 2]:
-                    os.kill(pid, signal.SIGKILL)
-            elif how == "stop":
-                os.kill(pids[0], signal.SIGSTOP)
-                time.sleep(0.5)
-                os.kill(pids[0], signal.SIGCONT)
-            elif how == "restart":
-                client.restart(timeout=20)
-            elif how == "close client":
-                client.close(timeout=2)
-            else:
-                cluster.close(timeout=2)
+    def tell(done, total, failed):
+        if done < after or struck:
+            return
+        struck.append(how)
+        if how in ("worker", "workers"):
+            for pid in pids[: 1 if how == "worker" else 2]:
+                os.kill(pid, signal.SIGKILL)
+        elif how == "stop":
+            os.kill(pids[0], signal.SIGSTOP)
+            time.sleep(0.5)
+            os.kill(pids[0], signal.SIGCONT)
+        elif how == "restart":
+            client.restart(timeout=20)
+        else:
+            with contextlib.suppress(TimeoutError):
+                (client if how == "close client" else cluster).close(timeout=2)
 
-        with mz.backend(client):
-            mz.write(
-                work.paths(), folder / work.STORE, on_progress=tell, **work.options(statistics)
-            )
+    with mz.backend(client):
+        mz.write(work.paths(), folder / work.STORE, on_progress=tell, **work.options(statistics))
 
 
 KINDS = {

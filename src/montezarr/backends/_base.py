@@ -194,9 +194,11 @@ class Backend(ABC):
         Exception
             What the task raised.
         """
-        while not future.done():  # of one that was cancelled nobody may ever be told
+        while not (future.done() or self.is_lost):  # of one that was cancelled nobody may be told
             wait([future], POLL)
         try:
+            if not future.done():
+                raise CancelledError  # noqa: TRY301  it is what Dask should have said
             return future.result()
         except (Exception, CancelledError) as error:
             lost = self.loss_of(error)
@@ -207,6 +209,11 @@ class Backend(ABC):
     def loss_of(self, error: BaseException) -> BackendError | None:
         """Return what to say of an error of the backend itself; None for one of a task."""
         return stopped(self.name) if isinstance(error, CancelledError) else None
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether its workers have gone away, so that tasks may never be said to have ended."""
+        return False
 
     @property
     def is_running(self) -> bool:

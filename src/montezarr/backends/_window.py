@@ -138,10 +138,10 @@ def _windowed(
                 error = _error_of(backend, future)
                 if error is not None and backend.deaths_of(error):
                     # So may those beside the one that killed their worker: now each alone.
-                    _wait_for_all(pending)
+                    _wait_for_all(backend, pending)
                     repeated = backend.submit(function, pending[future][1])
                     pending[repeated] = pending.pop(future)
-                    _wait_for_all([repeated])
+                    _wait_for_all(backend, [repeated])
                     future, error = repeated, _error_of(backend, repeated)
                 if error is not None:
                     failed, error = _first_failure(backend, pending, span)
@@ -170,7 +170,9 @@ def _windowed(
         raise
     except (Exception, GeneratorExit):
         if settle:  # nothing is to happen behind the back of who asked for this
-            _wait_for_all([f for f in pending if not (backend.cancels_waiting and f.cancel())])
+            _wait_for_all(
+                backend, [f for f in pending if not (backend.cancels_waiting and f.cancel())]
+            )
         raise
     finally:
         for future in pending:
@@ -184,7 +186,7 @@ def _is_good(future: Future[Any]) -> bool:
 
 def _check_not_stopped(backend: Backend, pending: Iterable[Future[Any]]) -> None:
     """Raise where somebody else has cancelled what we wait for: nobody would wake us."""
-    if any(future.cancelled() for future in pending):
+    if backend.is_lost or any(future.cancelled() for future in pending):
         raise backend.loss_of(CancelledError()) or CancelledError()
 
 
@@ -197,10 +199,13 @@ def _error_of(backend: Backend, future: Future[Any]) -> BaseException | None:
     return error if error is None else backend.loss_of(error) or error
 
 
-def _wait_for_all(futures: Iterable[Future[Any]]) -> None:
-    """Wait until all have ended. Of one that was cancelled nobody may ever be told."""
+def _wait_for_all(backend: Backend, futures: Iterable[Future[Any]]) -> None:
+    """Wait until all have ended, or their backend has: then nobody is ever told of them.
+
+    Nor of one that was cancelled, where it is so.
+    """
     left = list(futures)
-    while left := [future for future in left if not future.done()]:
+    while not backend.is_lost and (left := [future for future in left if not future.done()]):
         wait(left, POLL)
 
 
@@ -224,7 +229,7 @@ def _first_failure(
         if number > lowest:
             future.cancel()
     before = [future for future, (number, _) in pending.items() if number < lowest]
-    _wait_for_all(before)
+    _wait_for_all(backend, before)
     failed += [future for future in before if _error_of(backend, future) is not None]
     first = min(failed, key=lambda future: pending[future][0])
     error = _error_of(backend, first)
@@ -244,7 +249,7 @@ def _drain(backend: Backend, pending: dict[Future[Any], tuple[int, Any]]) -> Non
     """Wait for what runs; a second Ctrl-C gives it up."""
     running = [future for future in pending if not future.cancel()]
     try:
-        _wait_for_all(running)
+        _wait_for_all(backend, running)
     except KeyboardInterrupt:
         backend.kill()
         raise

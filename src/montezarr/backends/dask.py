@@ -41,6 +41,9 @@ KEYS = 2048
 TRIM_EVERY = 5000
 """Tasks after which the notes of the scheduler are cut."""
 
+ENDED = ("closing", "closed", "failed")
+"""States of a Client or a cluster that no more comes from."""
+
 RECOUNT = 5.0
 """Seconds after which the workers of a cluster are counted again."""
 
@@ -127,6 +130,12 @@ class Dask(Backend):
         return min(limits, default=None)
 
     @property
+    def is_lost(self) -> bool:
+        """Whether the Client, or its cluster, is closed: then some tasks stay open for ever."""
+        parts = self.client, getattr(self.client, "cluster", None)
+        return any(str(getattr(part, "status", "")).split(".")[-1] in ENDED for part in parts)
+
+    @property
     def scheduler(self) -> Any:
         """The Client's own way to compute a graph, in any thread."""
         return Scheduler(self._get)
@@ -145,7 +154,7 @@ class Dask(Backend):
     def _reaching(self) -> Iterator[None]:
         """Name what is raised where a cluster is spoken to, and does not answer."""
         client = self.client if self._given is None else self._given
-        if getattr(client, "status", "") in ("closing", "closed"):  # it would never answer
+        if getattr(client, "status", "") in ENDED:  # it would never answer
             raise cluster_lost(self._where, RuntimeError("the Client is closed"))
         try:
             yield
