@@ -128,6 +128,31 @@ def test_few_different_numbers_and_integers_are_counted_exactly(name):
         np.testing.assert_array_equal(found[f"x_quantile_{end}"].values, wanted)
 
 
+@pytest.mark.parametrize(("cells", "n"), [(1, 1_060_000), (24, 4096)])
+@pytest.mark.parametrize("law", ["half of them 0", "tiny of both signs"])
+def test_values_around_zero_are_counted_as_the_definition_says(cells, n, law, monkeypatch):
+    """Their extremes are half of all float64 apart, or more than an int64 tells."""
+    z = np.random.default_rng(5).standard_normal((cells, n))
+    x = z * 1e-308 if law.startswith("tiny") else np.maximum(z, 0.0)
+    budget = Budget.of(cells, 8, False)
+    found = _bins.count(x, budget)
+    monkeypatch.setattr(_bins, "compiled", lambda: None)
+    assert_same_state(found, _bins.count(x, budget))
+
+
+@pytest.mark.parametrize("cells", [1, 3])
+def test_numbers_are_counted_where_they_are_fewer_than_pages_may_be_many(cells):
+    """Of 1500 numbers, too many for pages of any fine level; of level 0 they are few enough."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(30_000, 30_000 + 1500 // cells, (cells, 1_100_000))
+    x = x.astype(float)
+    budget = Budget.of(cells, 8, False)
+    state = _bins.count(x, budget)
+    assert state.levels.tolist() == [0] * cells
+    wanted = [np.unique(row, return_counts=True)[1] for row in x]
+    assert state.counts.tolist() == np.concatenate(wanted).tolist()
+
+
 def test_medians_of_small_integers():
     assert mz.reduce(paths([1, 1, 2, 2, 2, 3]), "median").x_quantile.item() == 2
     x = np.random.default_rng(4).poisson(100, (20_000, 253))
@@ -329,31 +354,6 @@ def test_a_state_depends_on_its_values_alone(kind, with_places, little):
                 assert_same_state(state, whole)
             else:
                 assert np.array_equal(np.sort(state.values), np.sort(whole.values))
-
-
-@pytest.mark.parametrize(("cells", "n"), [(1, 1_060_000), (24, 4096)])
-@pytest.mark.parametrize("law", ["half of them 0", "tiny of both signs"])
-def test_values_around_zero_are_counted_as_the_definition_says(cells, n, law, monkeypatch):
-    """Their extremes are half of all float64 apart, or more than an int64 tells."""
-    z = np.random.default_rng(5).standard_normal((cells, n))
-    x = z * 1e-308 if law.startswith("tiny") else np.maximum(z, 0.0)
-    budget = Budget.of(cells, 8, False)
-    found = _bins.count(x, budget)
-    monkeypatch.setattr(_bins, "compiled", lambda: None)
-    assert_same_state(found, _bins.count(x, budget))
-
-
-@pytest.mark.parametrize("cells", [1, 3])
-def test_numbers_are_counted_where_they_are_fewer_than_pages_may_be_many(cells):
-    """Of 1500 numbers, too many for pages of any fine level; of level 0 they are few enough."""
-    rng = np.random.default_rng(0)
-    x = rng.integers(30_000, 30_000 + 1500 // cells, (cells, 1_100_000))
-    x = x.astype(float)
-    budget = Budget.of(cells, 8, False)
-    state = _bins.count(x, budget)
-    assert state.levels.tolist() == [0] * cells
-    wanted = [np.unique(row, return_counts=True)[1] for row in x]
-    assert state.counts.tolist() == np.concatenate(wanted).tolist()
 
 
 def test_a_level_never_falls_and_pages_are_no_more_than_there_may_be(little):

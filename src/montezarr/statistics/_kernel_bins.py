@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from montezarr.draws.kernel import compile_loops
@@ -171,7 +173,8 @@ def count_pages(
         s = max(levels[i] - 1, 0)
         p = page_bits if levels[i] > 0 else 0
         mine = pages[first[i] : first[i + 1]]
-        lowest, is_plain, m = np.int64(0), np.bool_(False), 0
+        lowest, m = np.int64(0), 0
+        is_plain: Any = False
         if mine.size > 0:
             lowest = mine[0]
             most = min(ROOM * values.shape[1] + 1024, MOST_ROOM)
