@@ -31,6 +31,9 @@ class FakeClient:
     def nthreads(self):
         return {"worker": 1}
 
+    def scheduler_info(self, n_workers=-1):
+        return {"workers": {}}
+
     def get_versions(self, packages):
         return {"client": {"packages": {}}, "workers": {}}
 

@@ -116,6 +116,7 @@ class Dask(Backend):
         return None
 
     @property
+<<<<<<< HEAD
     def worker_bytes(self) -> int | None:
         """Memory of the smallest worker, for each of its threads."""
         client = self.client if self._given is None else self._given
@@ -136,6 +137,8 @@ class Dask(Backend):
         return any(str(getattr(part, "status", "")).split(".")[-1] in ENDED for part in parts)
 
     @property
+=======
+>>>>>>> q5-chaos
     def scheduler(self) -> Any:
         """The Client's own way to compute a graph, in any thread."""
         return Scheduler(self._get)
@@ -244,6 +247,12 @@ class Dask(Backend):
             self._trim(len(items))
             started = self.client.map(_apply, [shared] * len(items), items, key=keys, pure=False)
         return [wrap(future) for future in started]
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the Client, or its cluster, is closed: then some tasks stay open for ever."""
+        parts = self.client, getattr(self.client, "cluster", None)
+        return any(str(getattr(part, "status", "")).split(".")[-1] in ENDED for part in parts)
 
     def _shared_task(self, function: Callable[[Any], Any]) -> tuple[Any, str]:
         """Return the task that is the function, and its name."""

@@ -178,7 +178,7 @@ def count_pages(
         if mine.size > 0:
             lowest = mine[0]
             most = min(ROOM * values.shape[1] + 1024, MOST_ROOM)
-            is_plain = bool(np.uint64(mine[-1]) - np.uint64(lowest) < np.uint64(most))
+            is_plain = np.uint64(mine[-1]) - np.uint64(lowest) < np.uint64(most)
         size = mine.size << p
         own = counts[base : base + size]
         inside = places[base : base + size] if places.size > 0 else places
