@@ -116,7 +116,6 @@ class Dask(Backend):
         return None
 
     @property
-<<<<<<< HEAD
     def worker_bytes(self) -> int | None:
         """Memory of the smallest worker, for each of its threads."""
         client = self.client if self._given is None else self._given
@@ -131,14 +130,6 @@ class Dask(Backend):
         return min(limits, default=None)
 
     @property
-    def is_lost(self) -> bool:
-        """Whether the Client, or its cluster, is closed: then some tasks stay open for ever."""
-        parts = self.client, getattr(self.client, "cluster", None)
-        return any(str(getattr(part, "status", "")).split(".")[-1] in ENDED for part in parts)
-
-    @property
-=======
->>>>>>> q5-chaos
     def scheduler(self) -> Any:
         """The Client's own way to compute a graph, in any thread."""
         return Scheduler(self._get)
