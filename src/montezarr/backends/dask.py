@@ -121,7 +121,8 @@ class Dask(Backend):
         client = self.client if self._given is None else self._given
         if client is None:
             return None
-        known = client.scheduler_info(n_workers=-1)["workers"].values()
+        with self._reaching():
+            known = client.scheduler_info(n_workers=-1)["workers"].values()
         limits = [
             int(worker["memory_limit"]) // max(1, int(worker.get("nthreads", 1)))
             for worker in known
