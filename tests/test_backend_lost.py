@@ -14,7 +14,7 @@ from montezarr.backends._lost import cluster_lost, no_start
 from montezarr.backends._ship import Shelf
 from montezarr.backends.processes import _SpawnedPool
 
-ADDRESS = "tcp://user:secret@host:8786"
+ADDRESS = "tcp://user:secret@host:4444"
 
 
 class FakeClient:
@@ -73,7 +73,7 @@ def dask_errors():
         CommClosedError("ConnectionPool closing."),
         FutureCancelledError("key", "scheduler-restart"),
         CancelledError(""),
-        OSError("Timed out trying to connect to tcp://host:8786 after 30 s"),
+        OSError("Timed out trying to connect to tcp://host:4444 after 30 s"),
     ]
 
 
@@ -93,7 +93,7 @@ USES = {
 def check_refused(use, client, path):
     ds = mz.simulate(mz.RandomWalk(), n_paths=5000, T=2, seed=1, chunks=1024)
     with (
-        pytest.raises(mz.BackendError, match="expected the Dask cluster at host:8786 ") as caught,
+        pytest.raises(mz.BackendError, match="expected the Dask cluster at host:4444 ") as caught,
         mz.backend(client),
     ):
         USES[use](ds, path)
@@ -202,13 +202,13 @@ def test_a_scheduler_that_is_killed_is_said_to_have_ended(tmp_path):
 
 
 def test_what_stands_before_the_host_of_an_address_is_not_shown():
-    text = str(cluster_lost("tcp://user:secret@host:8786", OSError("Timed out.")))
-    assert "at host:8786 to be there" in text
+    text = str(cluster_lost("tcp://user:secret@host:4444", OSError("Timed out.")))
+    assert "at host:4444 to be there" in text
     assert "secret" not in text
 
 
 class FullPool(_SpawnedPool):
-    """Cannot start anything, as where /dev/shm is full."""
+    """Cannot start anything, as where shared memory is full."""
 
     def submit(self, function, *args):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

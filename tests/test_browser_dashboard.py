@@ -5,12 +5,11 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from browser import browser, free_port, missing, wait_for
-from patience import PATIENCE
+from patience import PATIENCE, until
 
 pytestmark = [
     pytest.mark.slow,
@@ -68,24 +67,26 @@ def numbers(page):
 
 def later(page, drawn):
     """Wait until more paths are drawn: on a busy machine no number of seconds is enough."""
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        text, now = numbers(page)
-        if now > drawn and re.search(r"(s|min \d+ s) left", text):
-            return text, now
+    found = []
+
+    def moved():
         page.wait_for_timeout(500)
-    raise AssertionError(f"no number moved in {PATIENCE} s: {numbers(page)[0]}")
+        found[:] = numbers(page)
+        return found[1] > drawn and re.search(r"(s|min \d+ s) left", found[0])
+
+    until(moved, lambda: f"another number of paths than {drawn}: {numbers(page)[0]}")
+    return found
 
 
 def changes(page, file, name):
     """Wait until a picture of the page differs from the first one."""
     first = shot(page, file.with_stem(file.stem + "-first"), "first-" + name)
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
+
+    def changed():
         page.wait_for_timeout(5_000)
-        if shot(page, file, name) != first:
-            return True
-    return False
+        return shot(page, file, name) != first
+
+    until(changed, "another picture")
 
 
 def test_numbers_move_on_the_page_and_on_the_status_page(dashboard, tmp_path):
@@ -110,4 +111,4 @@ def test_numbers_move_on_the_page_and_on_the_status_page(dashboard, tmp_path):
         page.get_by_text("Status", exact=True).click()
         page.locator(".bk-Figure").first.wait_for(timeout=1000 * PATIENCE)
         page.wait_for_timeout(5_000)
-        assert changes(page, tmp_path / "status.png", "status.png")
+        changes(page, tmp_path / "status.png", "status.png")

@@ -39,10 +39,10 @@ URLS = [
 ]
 
 ADDRESSES = [
-    f"tcp://me:{SECRET}@127.0.0.1:8786",
-    f"tls://me:{SECRET}@127.0.0.1:8786",
-    f"tcp://{TOKEN}@127.0.0.1:8786",
-    f"nonsense://me:{SECRET}@127.0.0.1:8786",
+    f"tcp://me:{SECRET}@127.0.0.1:4444",
+    f"tls://me:{SECRET}@127.0.0.1:4444",
+    f"tcp://{TOKEN}@127.0.0.1:4444",
+    f"nonsense://me:{SECRET}@127.0.0.1:4444",
     f"tcp://me:{SECRET}@127.0.0.1",
 ]
 
@@ -242,7 +242,7 @@ def test_a_sampler_that_fails_with_a_secret_shows_none():
     ("text", "shown"),
     [
         ("s3://AKIA:SEC/RET@bucket/a b", "s3://***@bucket/a b"),
-        ("tcp://user:PW@h:8786, x", "tcp://***@h:8786, x"),
+        ("tcp://user:PW@h:4444, x", "tcp://***@h:4444, x"),
         ("user:PW@host:1", "***@host:1"),
         ("https://x.y/z?sig=abc", "https://x.y/z?***"),
         ("zip::s3://K:S@b/x", "zip::s3://***@b/x"),
@@ -353,7 +353,7 @@ def test_what_the_documentation_says_of_the_dashboard_holds():
 
     logging.getLogger("tornado.application").disabled = True  # the token is none
     try:
-        for origins, expected in ((["*"], 101), (["127.0.0.1:8787"], 403)):
+        for origins, expected in ((["*"], 101), (["127.0.0.1:4444"], 403)):
             with (
                 dask.config.set({key: origins}),
                 LocalCluster(

@@ -5,7 +5,6 @@ import gzip
 import io
 import pickle
 import shutil
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -31,11 +30,10 @@ SHARDS = [None, 1024]
 def test_compressed_chunks_know_no_time_of_day(tmp_path, monkeypatch, compression, inner):
     storage = mz.Storage(compression=compression, inner_chunk=inner)
     ds = gbm_paths(n_paths=4000, chunks=2048)
-    mz.write(ds, tmp_path / "a", storage=storage)
-    now = time.time()
-    monkeypatch.setattr(time, "time", lambda: now + 100_000.0)
-    mz.write(ds, tmp_path / "b", storage=storage)
-    monkeypatch.undo()
+    for name, now in (("a", 1.7e9), ("b", 1.8e9)):
+        with monkeypatch.context() as patch:
+            patch.setattr("time.time", lambda now=now: now)
+            mz.write(ds, tmp_path / name, storage=storage)
     assert files(tmp_path / "a") == files(tmp_path / "b")
     virtual = mz.VirtualStore(ds, storage=storage)
     for chunk in range(2):
