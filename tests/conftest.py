@@ -1,5 +1,6 @@
 """What takes long is marked slow: the developer leaves it out, the continuous integration not."""
 
+import importlib
 import os
 import re
 import shutil
@@ -13,6 +14,8 @@ from leaks import own_names as mark_names
 
 from montezarr.backends import dask as dask_backend
 from montezarr.backends.ray import Ray
+
+DRAWN = importlib.import_module("montezarr.observed._drawn")  # a function has that name, too
 
 # A deadline for an example, or a limit on the time that its data take, is a test of the machine.
 settings.register_profile(
@@ -85,6 +88,14 @@ def own_port():
     before, dask_backend.DASHBOARD_PORT = dask_backend.DASHBOARD_PORT, 0
     yield
     dask_backend.DASHBOARD_PORT = before
+
+
+@pytest.fixture(scope="session", autouse=True)
+def many_tasks():
+    """Cut runs that last some milliseconds into tasks, as longer ones are: tests are short."""
+    before, DRAWN.LEAST_SECONDS = DRAWN.LEAST_SECONDS, 0.0
+    yield
+    DRAWN.LEAST_SECONDS = before
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,6 @@
 """The measured cost of a path, and the decisions that follow from it."""
 
+import importlib
 import re
 from types import SimpleNamespace
 
@@ -11,6 +12,8 @@ from montezarr import choice, cost
 from montezarr.observed import feed_of
 from montezarr.replay import run_of
 
+DRAWN = importlib.import_module("montezarr.observed._drawn")
+
 
 class Clock:
     """A clock that goes on by a moment when it is read, and when a sampler says so."""
@@ -21,6 +24,12 @@ class Clock:
         self.reads += 1
         self.now += 1e-5
         return self.now
+
+
+@pytest.fixture(autouse=True)
+def shortest_task(monkeypatch):
+    """Have tasks as long as users have them: other tests cut short runs."""
+    monkeypatch.setattr(DRAWN, "LEAST_SECONDS", 0.004)
 
 
 @pytest.fixture(autouse=True)
