@@ -86,6 +86,7 @@ def test_ddsketch_and_this_are_both_within_the_relative_error():
     assert np.max(np.abs(ours / order_statistic(ordered, LEVELS) - 1)) <= 0.005
 
 
+@pytest.mark.filterwarnings("ignore::montezarr.HeavyTailWarning")  # of lognormal values, rightly
 def test_the_mean_of_a_tail_is_that_of_the_sorted_values():
     rng = np.random.default_rng(3)
     for x in (rng.standard_normal(20_000), rng.lognormal(sigma=2.0, size=20_000)):
@@ -170,6 +171,7 @@ def test_intervals_of_value_at_risk_and_expected_shortfall_cover(law):
     check_coverage("shortfall", coverage_by_error(found, "expected_shortfall", shortfall), band)
 
 
+@pytest.mark.filterwarnings("ignore::montezarr.HeavyTailWarning")  # of some of the samples
 def test_the_coverage_of_expected_shortfall_is_what_its_docstring_says():
     pareto = scipy.stats.pareto(4)
     x = paths(pareto.rvs((4000, RUNS), random_state=5))
