@@ -419,7 +419,7 @@ def test_values_are_counted_alike_at_once_and_from_a_few_on(kind, monkeypatch):
         budget = Budget.of(cells, 8, cells > 1)
         once = _bins.count(x, budget)
         with monkeypatch.context() as patch:
-            patch.setattr(_bins, "_counted_anew", lambda *_: None)
+            patch.setattr(_bins, "_with_pages", lambda *_: None)
             assert_same_state(_bins.count(x, budget), once)
         with monkeypatch.context() as patch:
             patch.setattr(_bins, "compiled", lambda: None)
