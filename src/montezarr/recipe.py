@@ -356,6 +356,9 @@ def _tree(thing: Any) -> str | None:
     It is the same on every version of Python, which bytecode is not. Of a lambda, the tree is that
     of the lambda and not of the line that it stands on.
     """
+    code = getattr(thing, "__code__", None)
+    if code is not None and code.co_filename == "<string>":
+        return None  # from Python 3.13 on that may be found, but of other code: `python -c`
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(thing)))
     except (OSError, TypeError, SyntaxError, ValueError):

@@ -135,6 +135,8 @@ class Ledger:
         head = next((r["manifest"] for r in records if "manifest" in r), None)
         if head is None:
             text = place.get(MANIFEST)
+            if text is not None and data is None and place.read_log(JOURNAL) is not None:
+                return cls.read(place)  # a writer has begun since
             if text is None:
                 if data is None and text is None:
                     return None
