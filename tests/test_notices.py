@@ -3,9 +3,11 @@
 import io
 import subprocess
 import sys
+import threading
 import warnings
 
 import pytest
+from patience import PATIENCE
 
 import montezarr as mz
 from montezarr import _notices
@@ -72,6 +74,26 @@ def test_progress_that_cannot_be_shown_is_given_up(error, is_terminal, monkeypat
         progress(10, 10)
     swallowed = is_terminal and type(error) is ValueError  # by tqdm itself
     assert progress.enabled == swallowed
+
+
+@pytest.mark.parametrize("error", [Full.error, ValueError("closed"), ValueError("no sign")])
+def test_a_bar_that_cannot_be_shown_keeps_nobody_waiting(error):
+    """A bar that is collected in another thread asks for the lock of all bars there."""
+    tqdm = pytest.importorskip("tqdm.auto").tqdm
+    stream = Full()
+    stream.error = error
+    with Progress("reduce", stream=stream) as progress:
+        progress(0, 10)
+        progress(10, 10)
+
+    def close():
+        with tqdm.get_lock():
+            pass
+
+    thread = threading.Thread(target=close, daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
 
 
 def test_an_error_of_a_display_is_not_taken_for_one_of_the_store(tmp_path):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TextIO
 
-from montezarr._notices import log
+from montezarr._notices import UNREADABLE, log
 from montezarr._optional import import_optional
 from montezarr.errors import MissingDependencyError
 
@@ -24,6 +24,34 @@ def kernel() -> Any:
     module = sys.modules.get("IPython")
     shell = module.get_ipython() if module is not None else None
     return getattr(shell, "kernel", None)
+
+
+class _Unbroken:
+    """A stream that takes what it can: tqdm keeps the lock of all bars where writing raises.
+
+    Then whoever ends a bar in another thread, such as a collection of garbage, would wait for ever.
+    """
+
+    def __init__(self, stream: TextIO):
+        self._stream = stream
+        self.error: Exception | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> None:
+        self._guarded(self._stream.write, text)
+
+    def flush(self) -> None:
+        self._guarded(self._stream.flush)
+
+    def _guarded(self, action: Callable[..., object], *args: Any) -> None:
+        try:
+            action(*args)
+        except UNREADABLE as error:
+            if isinstance(error, ValueError) and "closed" in str(error):
+                raise  # tqdm gives its bar up then, without a word
+            self.error = error
 
 
 class Progress:
@@ -45,6 +73,7 @@ class Progress:
         if self.stream is None:  # as in a program without a console
             self.enabled = False
         self._bar: Any = None
+        self._out: _Unbroken | None = None
         self._started = self._shown = time.monotonic()
         self._at_start: int | None = None
 
@@ -93,6 +122,8 @@ class Progress:
                 self._bar.set_postfix(failed=f"{failed:,}", refresh=False)
             self._bar.total = total
             self._bar.update(done - self._bar.n)
+            if self._out is not None and self._out.error is not None:
+                raise self._out.error
         elif time.monotonic() - self._shown >= EVERY or done == total:
             self._shown = time.monotonic()
             line = self.line(done, total, self._shown - self._started, failed)
@@ -119,11 +150,12 @@ class Progress:
             tqdm = import_optional("tqdm.auto", extra="progress", purpose="A progress bar")
         except MissingDependencyError:
             return None
+        self._out = _Unbroken(self.stream)
         return tqdm.tqdm(
             total=total,
             initial=done,
             desc=self.label,
             unit="path",
             unit_scale=True,
-            file=self.stream,
+            file=self._out,
         )
