@@ -5,6 +5,7 @@ import hashlib
 import numpy as np
 
 import montezarr as mz
+from montezarr.store import _session, _task
 
 GBM = mz.GeometricBrownianMotion(mu=0.05, sigma=0.2)
 CHAIN = mz.MarkovChain(transition=[[0.5, 0.5], [0.1, 0.9]], states=["calm", "storm"])
@@ -36,3 +37,19 @@ def exponential(rng, T):
 
 def exponential_paths():
     return mz.simulate(exponential, n_paths=3000, T=20, seed=42, chunks=1024)
+
+
+def at_chunk(monkeypatch, number, act):
+    """Have a writer call act(task, item) once, before it draws a chunk; then it goes on."""
+
+    class Watched(_task.ChunkTask):
+        def __call__(self, item):
+            if number in item[2] and not done:
+                done.append(True)
+                act(
+                    _task.ChunkTask(self.drawn, self.stored, self.manifest, self.place, False), item
+                )
+            return super().__call__(item)
+
+    done = []
+    monkeypatch.setattr(_session, "ChunkTask", Watched)

@@ -5,6 +5,7 @@ import pickle
 import buckets
 import pytest
 from buckets import content_of
+from stores import at_chunk
 from zarr.storage import MemoryStore
 
 import montezarr as mz
@@ -52,22 +53,6 @@ def fresh(ds, **options):
     store = MemoryStore()
     mz.write(ds, store, **options)
     return content_of(store)
-
-
-def at_chunk(monkeypatch, number, act):
-    """Have a writer call act(task, item) once, before it draws a chunk; then it goes on."""
-
-    class Watched(_task.ChunkTask):
-        def __call__(self, item):
-            if number in item[2] and not done:
-                done.append(True)
-                act(
-                    _task.ChunkTask(self.drawn, self.stored, self.manifest, self.place, False), item
-                )
-            return super().__call__(item)
-
-    done = []
-    monkeypatch.setattr(_session, "ChunkTask", Watched)
 
 
 def on_worker(task, kind):

@@ -9,9 +9,9 @@ import textwrap
 
 import pytest
 from store_runs import files, leftovers
+from stores import at_chunk
 
 import montezarr as mz
-from montezarr.store import _session, _task
 
 N, CHUNK = 3000, 1024  # the last chunk is no whole one
 GBM = mz.GeometricBrownianMotion(mu=0.05, sigma=0.2)
@@ -19,22 +19,6 @@ GBM = mz.GeometricBrownianMotion(mu=0.05, sigma=0.2)
 
 def paths(n=N, seed=1):
     return mz.simulate(GBM, n_paths=n, T=5, x0=100.0, dt=0.1, seed=seed, chunks=CHUNK)
-
-
-def at_chunk(monkeypatch, number, act):
-    """Have a writer call act(task, item) once, before it draws a chunk; then it goes on."""
-
-    class Watched(_task.ChunkTask):
-        def __call__(self, item):
-            if number in item[2] and not done:
-                done.append(True)
-                act(
-                    _task.ChunkTask(self.drawn, self.stored, self.manifest, self.place, False), item
-                )
-            return super().__call__(item)
-
-    done = []
-    monkeypatch.setattr(_session, "ChunkTask", Watched)
 
 
 class Died(Exception):

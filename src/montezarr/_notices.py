@@ -42,6 +42,18 @@ def warn(message: Any, category: type[Warning] | None = None, stacklevel: int = 
             raise
 
 
+def level_outside(*packages: str) -> int:
+    """Return the level of the stack, seen from who calls this, of the first code of no package."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and _package(frame.f_globals) in packages:
+        frame, level = frame.f_back, level + 1
+    return level
+
+
+def _package(names: dict[str, Any]) -> str:
+    return str(names.get("__name__", "")).partition(".")[0]
+
+
 def log_warning(message: str, *args: Any) -> None:
     """Log a warning; without a handler of the program's it goes to standard error."""
     with suppress(*UNREADABLE):

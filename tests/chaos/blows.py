@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import psutil
+from store_runs import files
 
 import montezarr as mz
 from chaos import work
@@ -57,7 +58,7 @@ class Trial:
 
     def compare(self, folder, right):
         """Compare the files of a folder."""
-        found = work.files(folder)
+        found = files(folder)
         differing = sorted(k for k in found.keys() | right.keys() if found.get(k) != right.get(k))
         if differing:
             self.wrong.append(f"{self.story}: {differing[:5]}")
@@ -92,7 +93,7 @@ class Right:
         if key not in self._files:
             done = work.copied(self.begun(*key), self.folder / f"{name}-{statistics}-done")
             call(work.WORKS[name][1], done, statistics)
-            self._files[key] = work.files(done)
+            self._files[key] = files(done)
         return self._files[key]
 
 
@@ -100,6 +101,15 @@ def _start(trial, names=tuple(work.WORKS)):
     name, statistics = trial.rng.choice(names), trial.rng.random() < 0.4
     folder = work.copied(trial.right.begun(name, statistics), trial.folder / "work")
     return name, statistics, folder
+
+
+def _ended(trial, child, name, folder, shown):
+    """Wait until a work has ended, and return how many paths its store shows, if it has one."""
+    trial.note(child.wait())
+    child.end_all()
+    if name in ("write", "extend", "merge"):
+        shown = trial.look(folder / work.STORE, shown)
+    return shown
 
 
 def signals(trial):
@@ -120,10 +130,7 @@ def signals(trial):
         if number in (signal.SIGTERM, signal.SIGINT) and trial.rng.random() < 0.5:
             time.sleep(trial.rng.uniform(0, 0.05))
             child.strike(number)
-        trial.note(child.wait())
-        child.end_all()
-        if name in ("write", "extend", "merge"):
-            shown = trial.look(folder / work.STORE, shown)
+        shown = _ended(trial, child, name, folder, shown)
     trial.finish(name, statistics, folder)
 
 
@@ -340,10 +347,7 @@ def disks(trial):
         trial.story.append(f"{name} {statistics} {size}")
         limits = {resource.RLIMIT_FSIZE: size}
         child = Child(work.WORKS[name][1], folder, statistics, limits=limits)
-        trial.note(child.wait())
-        child.end_all()
-        if name in ("write", "extend", "merge"):
-            shown = trial.look(folder / work.STORE, shown)
+        shown = _ended(trial, child, name, folder, shown)
     trial.finish(name, statistics, folder)
 
 
@@ -355,10 +359,7 @@ def descriptors(trial):
     trial.story.append(f"{name} {statistics} {backend} {more} descriptors")
     limits = {resource.RLIMIT_NOFILE: psutil.Process().num_fds() + 2 + more}
     child = Child(work.WORKS[name][1], folder, statistics, 0.0, backend, limits=limits)
-    trial.note(child.wait())
-    child.end_all()
-    if name in ("write", "extend", "merge"):
-        trial.look(folder / work.STORE, 0)
+    _ended(trial, child, name, folder, 0)
     trial.finish(name, statistics, folder)
 
 

@@ -5,11 +5,9 @@ blow, ends with the same ones.
 """
 
 import contextlib
-import hashlib
 import os
 import shutil
 import time
-from pathlib import Path
 
 import numpy as np
 
@@ -138,15 +136,6 @@ def prepared(folder, work, statistics):
     before = WORKS[work][0]
     if before is not None:
         before(folder, statistics)
-
-
-def files(root):
-    """Return every file below `root` with a digest of its content."""
-    return {
-        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(Path(root).rglob("*"))
-        if not path.is_dir()
-    }
 
 
 def shown(path):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import sys
-import warnings
 from typing import Any
 
 import numpy as np
 from dask.highlevelgraph import HighLevelGraph
 
 from montezarr._html import show_bytes
+from montezarr._notices import level_outside, warn
 from montezarr.chunk_policy import memory_limit
 from montezarr.errors import MontezarrWarning
 
@@ -44,13 +43,13 @@ def warn_of_size(graph: Any, keeps_chunks: bool) -> None:
     if needed <= limit:
         return
     twice = ", and as much again while its chunks are joined" if joined else ""
-    warnings.warn(
+    warn(
         f"this computation returns {show_bytes(joined + chunks)}{twice}, with {show_bytes(limit)}"
         " to use: the system may end this process. For statistics of all paths take"
         " montezarr.reduce or stream, to keep the paths montezarr.write, and to go through them"
         " montezarr.batches; or compute fewer times, isel(time=...), or paths, isel(path=...).",
         MontezarrWarning,
-        _outside(),
+        level_outside(*OTHERS),
     )
 
 
@@ -89,15 +88,3 @@ def _bytes_of(name: str, graphs: HighLevelGraph) -> int:
         return 0
     size = math.prod(shape) * np.dtype(dtype).itemsize
     return 0 if math.isnan(size) else int(size)  # of chunks whose size nobody knows
-
-
-def _outside() -> int:
-    """Return the level of the stack, seen from who calls this, of who asked for a computation."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and _is_between(frame.f_globals.get("__name__", "")):
-        frame, level = frame.f_back, level + 1
-    return level
-
-
-def _is_between(module: str) -> bool:
-    return module.partition(".")[0] in OTHERS

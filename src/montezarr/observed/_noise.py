@@ -6,7 +6,6 @@ stand in its graph: a sum is found where two runs come together in one, both wit
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -16,7 +15,7 @@ from dask.base import is_dask_collection
 from dask.highlevelgraph import HighLevelGraph
 
 from montezarr._checks import show
-from montezarr._notices import warn
+from montezarr._notices import level_outside, warn
 from montezarr.dataset import variables_of
 from montezarr.described import process_name
 from montezarr.errors import CommonNoiseWarning
@@ -65,7 +64,8 @@ def warn_of_sums(obj: xr.DataArray | xr.Dataset) -> None:
         added = _added(array, origins)
         if added:
             name = str(name or "the expression")
-            warn(CommonNoiseWarning(_message(name, added, origins)), stacklevel=_outside())
+            message = CommonNoiseWarning(_message(name, added, origins))
+            warn(message, stacklevel=level_outside("montezarr"))
             return
 
 
@@ -139,15 +139,3 @@ def _told(recipe: Mapping[str, Any]) -> str:
 def _short(text: str) -> str:
     """Return at most 60 characters of a text."""
     return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _outside() -> int:
-    """Return the level of the stack, seen from who calls this, of who called this package."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and _is_ours(frame.f_globals.get("__name__", "")):
-        frame, level = frame.f_back, level + 1
-    return level
-
-
-def _is_ours(module: str) -> bool:
-    return module.partition(".")[0] == __name__.partition(".")[0]

@@ -128,18 +128,17 @@ class Ledger:
         StoreError
             If neither the journal nor the manifest can tell what the store is.
         """
-        data = place.read_log(JOURNAL)
-        if data is None and place.get(MANIFEST) is not None:
+        data, text = place.read_log(JOURNAL), None
+        if data is None:
+            text = place.get(MANIFEST)
+            if text is None:
+                return None
             data = place.read_log(JOURNAL)  # a writer may have begun between the two looks
         records, end, bad = _journal.read(data or b"")
         head = next((r["manifest"] for r in records if "manifest" in r), None)
         if head is None:
-            text = place.get(MANIFEST)
-            if text is not None and data is None and place.read_log(JOURNAL) is not None:
-                return cls.read(place)  # a writer has begun since
+            text = place.get(MANIFEST) if text is None else text
             if text is None:
-                if data is None and text is None:
-                    return None
                 raise StoreError(
                     f"path: expected a journal with a manifest, got a damaged one: {place}."
                     " Nothing tells any more what the store holds."
