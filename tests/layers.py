@@ -24,6 +24,7 @@ TABLE = {
             "_secrets",
             "_spawn",
             "_timed",
+            "_uninterrupted",
             "_worker",
         },
         "exceptions, validators, optional imports; whole files; recycled memory; worker processes",

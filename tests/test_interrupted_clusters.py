@@ -5,12 +5,13 @@ import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import Future
 
 import pytest
 from patience import until
 
 from montezarr._spawn import interrupts_blocked
-from montezarr.backends._uninterrupted import uninterrupted
+from montezarr._uninterrupted import import_whole, uninterrupted, wait_for
 
 HEARD = []
 """What Ctrl-C has interrupted, so far."""
@@ -83,6 +84,57 @@ def test_what_is_started_meanwhile_is_not_interrupted():
         inside = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     outside = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (inside.stdout, outside.stdout) == ("True\n", "False\n")
+
+
+FIRST = """
+import subprocess, sys
+from montezarr._spawn import processes_uninterrupted
+code = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))"
+from multiprocessing import get_context
+def start():
+    with processes_uninterrupted():
+        child = get_context("spawn").Process(target=exec, args=(code,))
+        child.start()
+    child.join()
+if __name__ == "__main__":
+    start()
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="signals are not blocked")
+def test_the_first_process_of_all_is_not_interrupted_either(tmp_path):
+    script = tmp_path / "first.py"  # multiprocessing imports the script again
+    script.write_text(FIRST)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("True\n", "")
+
+
+def test_an_import_is_whole_though_ctrl_c_comes(tmp_path, monkeypatch):
+    package = tmp_path / "imported_whole"
+    package.mkdir()
+    (package / "__init__.py").write_text(
+        "from imported_whole import part\nimport test_interrupted_clusters as own\nown.press()\n"
+    )
+    (package / "part.py").write_text("VALUE = 5\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(sys.modules, "test_interrupted_clusters", sys.modules[__name__])
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            import_whole("imported_whole")
+        assert import_whole("imported_whole").part.VALUE == 5
+    finally:
+        sys.modules.pop("imported_whole", None)
+        sys.modules.pop("imported_whole.part", None)
+
+
+def test_an_interruption_is_one_wherever_waiting_is_cut(monkeypatch):
+    def cut(self, state):
+        raise KeyboardInterrupt
+
+    never = Future()
+    monkeypatch.setattr(threading.Condition, "_acquire_restore", cut)
+    with pytest.raises(KeyboardInterrupt):
+        wait_for([never], 0.01)
 
 
 RUNS = """

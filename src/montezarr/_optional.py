@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 from types import ModuleType
 
+from montezarr._uninterrupted import import_whole
 from montezarr.errors import MissingDependencyError
 
 
@@ -17,7 +17,7 @@ def import_optional(package: str, *, extra: str, purpose: str) -> ModuleType:
         If `package` is not installed.
     """
     try:
-        return importlib.import_module(package)
+        return import_whole(package)
     except ImportError as error:
         raise MissingDependencyError(
             f'{purpose} needs the package {package}: pip install "montezarr[{extra}]"'

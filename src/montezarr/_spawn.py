@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing import connection, spawn
+from multiprocessing import connection, resource_tracker, spawn
 from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any
 
@@ -49,7 +49,7 @@ class _Process(SpawnProcess):
         _mode.starts_worker = True
         try:
             environment = _environment(worker_environment())
-            with _starting, environment, full_streams_aside(), interrupts_blocked():
+            with _starting, environment, full_streams_aside(), processes_uninterrupted():
                 super().start()
         finally:
             _mode.starts_worker = False
@@ -120,6 +120,19 @@ def interrupts_blocked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def processes_uninterrupted() -> Iterator[None]:
+    """Block SIGINT in the processes that this thread starts, and those that it starts do.
+
+    `multiprocessing` starts a process of its own before the first, and then unblocks SIGINT,
+    whatever was blocked before, so that the first would be cut.
+    """
+    if hasattr(signal, "pthread_sigmask"):
+        resource_tracker.ensure_running()
+    with interrupts_blocked():
+        yield
 
 
 @contextmanager

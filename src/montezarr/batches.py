@@ -9,6 +9,7 @@ from contextlib import closing
 import xarray as xr
 
 from montezarr._checks import check_int, type_error, value_error
+from montezarr._uninterrupted import wait_for
 from montezarr.choice import backend_of
 from montezarr.errors import MemoryBudgetError
 from montezarr.lazy import Run, memory_limit, show_bytes
@@ -84,6 +85,7 @@ def _computed(ds: xr.Dataset, size: int) -> Iterator[xr.Dataset]:
             current = following or ahead.submit(_slice, ds, start, size)
             after = start + size
             following = ahead.submit(_slice, ds, after, size) if after in starts else None
+            wait_for([current], None)
             yield current.result()
 
 

@@ -8,7 +8,7 @@ import weakref
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError, Executor, Future, wait
+from concurrent.futures import CancelledError, Executor, Future
 from contextlib import contextmanager
 from functools import lru_cache, partial
 from numbers import Integral
@@ -20,6 +20,7 @@ from dask.system import cpu_count
 
 from montezarr._checks import check_int, check_real, type_error, value_error
 from montezarr._optional import import_optional
+from montezarr._uninterrupted import wait_for
 from montezarr.backends._force import come_into_force, go_out_of_force
 from montezarr.backends._lost import no_start, stopped
 from montezarr.backends._supervisor import Pool, Supervisor
@@ -195,7 +196,7 @@ class Backend(ABC):
             What the task raised.
         """
         while not (future.done() or self.is_lost):  # of one that was cancelled nobody may be told
-            wait([future], POLL)
+            wait_for([future], POLL)
         try:
             if not future.done():
                 raise CancelledError  # noqa: TRY301  it is what Dask should have said

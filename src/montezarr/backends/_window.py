@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 from montezarr._timed import Timed
+from montezarr._uninterrupted import wait_for
 from montezarr.backends._base import POLL, Backend
 from montezarr.errors import WorkerDied, WorkerTimeout
 
@@ -133,7 +134,7 @@ def _windowed(
             if not pending:
                 return
             _check_not_stopped(backend, pending)
-            done, _ = wait(pending, POLL, return_when=FIRST_COMPLETED)
+            done = wait_for(pending, POLL, FIRST_COMPLETED)
             for future in sorted(done, key=lambda f: pending[f][0]):
                 error = _error_of(backend, future)
                 if error is not None and backend.deaths_of(error):
@@ -206,7 +207,7 @@ def _wait_for_all(backend: Backend, futures: Iterable[Future[Any]]) -> None:
     """
     left = list(futures)
     while not backend.is_lost and (left := [future for future in left if not future.done()]):
-        wait(left, POLL)
+        wait_for(left, POLL)
 
 
 def _earliest(

@@ -22,11 +22,15 @@ import dask
 from montezarr._checks import type_error, value_error
 from montezarr._notices import say, warn
 from montezarr._secrets import cause_of, redacted
-from montezarr._spawn import dask_workers_without_main, full_streams_aside
+from montezarr._spawn import (
+    dask_workers_without_main,
+    full_streams_aside,
+    processes_uninterrupted,
+)
+from montezarr._uninterrupted import import_whole, uninterrupted
 from montezarr.backends._base import RETRIES, Backend, Scheduler, refuse_timeout
 from montezarr.backends._client import active_client
 from montezarr.backends._lost import cluster_lost, no_start
-from montezarr.backends._uninterrupted import uninterrupted
 from montezarr.errors import BackendError, MontezarrError, MontezarrWarning
 from montezarr.progress import kernel
 
@@ -82,6 +86,7 @@ class Dask(Backend):
         reason: str = "asked for",
     ):
         refuse_timeout(self.name, timeout)
+        import_whole("distributed")
         if address is not None and not isinstance(address, str):
             raise type_error("address", "the address of a scheduler, as text", address)
         if address is not None:
@@ -122,7 +127,8 @@ class Dask(Backend):
         if client is None:
             return None
         with self._reaching():
-            known = client.scheduler_info(n_workers=-1)["workers"].values()
+            about = uninterrupted(lambda: client.scheduler_info(n_workers=-1))
+        known = about["workers"].values()
         limits = [
             int(worker["memory_limit"]) // max(1, int(worker.get("nthreads", 1)))
             for worker in known
@@ -186,16 +192,20 @@ class Dask(Backend):
             self._where = _address_of(self.client)
         try:
             with self._reaching():
-                self._count(self.client)
-                self._run = uuid.uuid4().hex[:8]
-                check_versions(self.client)
-                for greet in on_client:
-                    greet(self.client)
+                uninterrupted(self._greet)
                 executor: Executor = self.client.get_executor()
         except BaseException:  # a warning of versions too may have been made an error
             uninterrupted(self._stack.close)
             raise
         return executor
+
+    def _greet(self) -> None:
+        """Speak to a new Client for the first time; Dask prints of questions that are cut."""
+        self._count(self.client)
+        self._run = uuid.uuid4().hex[:8]
+        check_versions(self.client)
+        for greet in on_client:
+            greet(self.client)
 
     def _begun(self, make: Callable[[], Any]) -> Any:
         """Return a new Client that is closed at the end; nothing stays where it cannot be had."""
@@ -269,7 +279,7 @@ class Dask(Backend):
         if self._sent >= TRIM_EVERY:
             self._sent = 0
             with suppress(Exception):  # another version of Dask: then they stay
-                self.client.run_on_scheduler(_forget_notes)
+                uninterrupted(lambda: self.client.run_on_scheduler(_forget_notes))
 
     def _free_key(self, name: str) -> str:
         """Return a key that no task has now, one of a few thousand that are used again and again.
@@ -304,7 +314,12 @@ class Dask(Backend):
 
         settings = {"distributed.scheduler.allowed-failures": self.retries}
         self._stack.enter_context(dask_workers_without_main())
-        with dask.config.set(settings), warnings.catch_warnings(), full_streams_aside():
+        with (
+            dask.config.set(settings),
+            warnings.catch_warnings(),
+            full_streams_aside(),
+            processes_uninterrupted(),
+        ):
             # Another program may take the port of the dashboard after we have looked.
             warnings.filterwarnings("ignore", r"Port \d+ is already in use", UserWarning)
             cluster = self._stack.enter_context(
@@ -324,7 +339,7 @@ class Dask(Backend):
     def _count(self, client: Any) -> None:
         """Take the number of workers from a Client."""
         with self._reaching():
-            self.workers = max(1, sum(client.nthreads().values()))
+            self.workers = max(1, sum(uninterrupted(client.nthreads).values()))
         self._counted = time.monotonic()
 
 

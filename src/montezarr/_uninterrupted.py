@@ -1,13 +1,18 @@
-"""What is not to be cut in the middle by Ctrl-C: the start and the end of a cluster.
+"""What is not to be cut in the middle by Ctrl-C: a cluster's start and end, imports, waiting.
 
-Cut there, sockets and processes stay that nobody knows, and Dask prints what it thinks of that.
+Cut there, sockets and processes stay that nobody knows, packages are half imported for the rest of
+the session, and others print what they think of that.
 """
 
 from __future__ import annotations
 
 import contextvars
+import importlib
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ALL_COMPLETED, Future, wait
+from types import ModuleType
 from typing import Any
 
 from montezarr._spawn import interrupts_blocked
@@ -72,3 +77,43 @@ def uninterrupted(function: Callable[[], Any], undo: Callable[[], Any] | None = 
     if error is not None:
         raise error
     return result
+
+
+def import_whole(name: str) -> ModuleType:
+    """Import a module to its end, also where Ctrl-C comes meanwhile; raise that afterwards.
+
+    An import that is cut takes the package away again, and leaves its submodules: imported once
+    more, the package lacks them (``module 'distributed' has no attribute 'utils'``).
+
+    Raises
+    ------
+    KeyboardInterrupt
+        After the import, if it came.
+    ImportError
+        As `importlib.import_module` does.
+    """
+    if name in sys.modules:
+        return importlib.import_module(name)  # which waits where another thread imports it
+    module: ModuleType = uninterrupted(lambda: importlib.import_module(name))
+    return module
+
+
+def wait_for(
+    futures: Iterable[Future[Any]], timeout: float | None, return_when: str = ALL_COMPLETED
+) -> set[Future[Any]]:
+    """Return those of some futures that are done, after at most so many seconds (None: any).
+
+    Raises
+    ------
+    KeyboardInterrupt
+        Also where Python, cut while it takes a lock again, says ``release unlocked lock``.
+    """
+    try:
+        return wait(futures, timeout, return_when).done
+    except RuntimeError as error:
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, KeyboardInterrupt):
+                raise cause from None
+            cause = cause.__context__
+        raise
