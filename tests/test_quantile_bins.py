@@ -94,6 +94,22 @@ def test_a_bin_of_a_cell_is_a_tenth_of_the_sampling_error_of_a_million_values(na
         )
 
 
+@pytest.mark.slow
+def test_a_bin_is_a_tenth_of_the_sampling_error_of_a_hundred_million_prices():
+    gbm = mz.GeometricBrownianMotion(mu=0.0, sigma=0.2)
+    ds = mz.simulate(gbm, n_paths=10**8, T=1, dt=1 / 252, x0=4000.0, seed=0)
+    for q in (0.01, 0.5, 0.99):
+        found = mz.reduce(ds.x.isel(time=-1), mz.Quantile(q))
+        error, wanted = found.x_quantile_se.item(), after_a_day(q)
+        assert found.x_quantile.attrs["resolution"] <= 0.1 * error
+        assert abs(found.x_quantile.item() - wanted) <= 4 * error
+
+
+def after_a_day(q):
+    """The quantile of the prices of a day later."""
+    return 4000 * np.exp(-0.02 / 252 + 0.2 * scipy.stats.norm.ppf(q) / np.sqrt(252))
+
+
 def test_among_many_cells_a_bin_is_less_than_a_pixel():
     steps = 0.0126 * np.random.default_rng(2).standard_normal((4096, 253))
     for start in (1.0, 4000.0):

@@ -40,7 +40,7 @@ from montezarr.statistics._sums import compiled
 
 MANTISSA = 52
 
-SINGLE_BINS = 19
+SINGLE_BINS = 20
 """Bits of the number of bins of a single cell."""
 
 MOST_BINS = 19
@@ -49,7 +49,7 @@ MOST_BINS = 19
 WIDE_PAGE = 12
 """Bits of the bins of a page of a single cell: fewer pages are new with more values."""
 
-OCTAVES_MORE = 3
+OCTAVES_MORE = 2
 """Bits by which a single cell may have more bins where its values span many octaves."""
 
 LEAST_BINS = 11
@@ -412,16 +412,24 @@ def _united(a: Bins, b: Loose, budget: Budget, *, in_place: bool = False) -> Bin
     """Return the first state with the bins of another; it has `n` and extremes of both already."""
     if not b.pages.size:
         return a
-    parts: tuple[Loose, ...] = (b,)
     levels, sizes = _planned(a, b, budget)
     first = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     kernel = compiled()
-    if np.array_equal(levels, a.levels) and np.array_equal(first, a.first):  # no page is new
+    parts: tuple[Loose, ...] = (b,)
+    is_level = np.array_equal(levels, a.levels)
+    if is_level and np.array_equal(first, a.first):  # no page is new
         out = a if in_place else _copied(a)
-    else:
+    elif kernel is None:
         out, parts = _blank(a, levels, first, budget), (Loose(*a[4:9]), b)
-        if kernel is not None:
-            kernel.bins.list_pages(*a[4:7], *b[:3], budget.page_bits, levels, first, out.pages)
+    else:
+        # Most of a large state stays as it is, and is not worth clearing memory for.
+        is_moved = is_level and a.counts.dtype == _counter(a)
+        out = _blank(a, levels, first, budget, np.empty if is_moved else np.zeros)
+        kernel.unions.list_pages(*a[4:7], *b[:3], budget.page_bits, levels, first, out.pages)
+        if is_moved:
+            kernel.unions.move_pages(*a[5:9], budget.width(levels), *out[5:9])
+        else:
+            parts = (Loose(*a[4:9]), b)
     if kernel is None:
         fill_plainly(parts, out, budget)
         return out
@@ -429,19 +437,26 @@ def _united(a: Bins, b: Loose, budget: Budget, *, in_place: bool = False) -> Bin
         if part.pages.size:
             # Of one type: the loops are compiled for each pair of them.
             part = part._replace(counts=part.counts.astype(out.counts.dtype, copy=False))
-            kernel.bins.pour(*part, budget.page_bits, PLACE_BITS, *out[4:9])
+            kernel.unions.pour(*part, budget.page_bits, PLACE_BITS, *out[4:9])
     return out
 
 
-def _blank(state: Bins, levels: Integers, first: Integers, budget: Budget) -> Bins:
-    """Return the state with other pages, without a count in them."""
+def _counter(state: Bins) -> type:
+    """Return the type of its counts."""
+    return np.int64 if state.n.max(initial=0) >= WIDE else np.int32
+
+
+def _blank(
+    state: Bins, levels: Integers, first: Integers, budget: Budget, new: Any = np.zeros
+) -> Bins:
+    """Return the state with other pages, without a count in them; `new` makes their bins."""
     bins = int((np.diff(first) * budget.width(levels)).sum())
     return state._replace(
         levels=levels,
         first=first,
         pages=np.zeros(first[-1], np.int64),
-        counts=np.zeros(bins, np.int64 if state.n.max(initial=0) >= WIDE else np.int32),
-        places=np.zeros(bins if budget.with_places else 0, np.int64),
+        counts=new(bins, _counter(state)),
+        places=new(bins if budget.with_places else 0, np.int64),
         begins=np.zeros_like(first),
         values=np.zeros(0),
     )
@@ -452,7 +467,7 @@ def _planned(a: Bins, b: Loose, budget: Budget) -> tuple[Integers, Integers]:
     levels, sizes = np.zeros_like(a.levels), np.zeros_like(a.levels)
     kernel = compiled()
     if kernel is not None:
-        kernel.bins.plan_union(
+        kernel.unions.plan_union(
             *a[4:7], *b[:3], budget.page_bits, budget.distinct, budget.pages, budget.total,
             budget.last, levels, sizes,
         )  # fmt: skip

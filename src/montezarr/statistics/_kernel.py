@@ -6,8 +6,9 @@ import numpy as np
 
 from montezarr.draws.kernel import compile_loops  # kept on disk: compiling takes four seconds
 from montezarr.statistics import _kernel_bins as bins
+from montezarr.statistics import _kernel_unions as unions
 
-__all__ = ["bins", "central_sums", "count_between", "tree_sum"]
+__all__ = ["bins", "central_sums", "count_between", "tree_sum", "unions"]
 
 # `fastmath` stays off: the compiler must not change the order of a sum.
 

@@ -38,10 +38,10 @@ class Quantile(Statistic):
     and of more values each number with its count, while there are at most 4,096 different ones:
     then it is the order statistic itself. Of still more, one pass finds the bin in which it lies,
     and interpolates in it. A bin is all numbers that agree in their leading bits, as many as tell
-    the values apart in 2**19 bins: 4e-6 of the range of values far from zero, some 1e-4 of the
-    value where they span many octaves, never more than `relative_error` times the value. Many cells
-    share these bins, down to 2**11 for each. What is kept depends on the values alone, so every
-    chunking gives the same bits.
+    the values apart in 2**20 bins: at most 2e-6 of the range of values far from zero, some 1e-4 of
+    the value where they span many octaves, never more than `relative_error` times the value. Many
+    cells share these bins, down to 2**11 for each. What is kept depends on the values alone, so
+    every chunking gives the same bits.
 
     The 95 % interval lies between the order statistics whose ranks are the 0.025- and
     0.975-quantiles of a binomial law, and needs no density (David and Nagaraja, Order Statistics,
