@@ -13,6 +13,7 @@ from layers import LEVEL_OF, LEVELS, TABLE
 from pages import DOCS
 
 import montezarr
+from montezarr.sampling import INTERFACES
 
 SOURCE = Path(montezarr.__file__).parent
 
@@ -172,3 +173,15 @@ def test_the_picture_in_the_docs_is_that_of_the_table():
     assert drawing.PICTURE.read_text(encoding="utf-8") == drawing.draw(TABLE), (
         "run python docs/_ext/layers.py"
     )
+
+
+def test_nothing_outside_the_samplers_asks_for_one_by_name():
+    named = []
+    for path in sorted(SOURCE.rglob("*.py")):
+        if path.parent.name == "sampling":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            parts = [node.left, *node.comparators] if isinstance(node, ast.Compare) else []
+            texts = {part.value for part in parts if isinstance(part, ast.Constant)}
+            named += [f"{path.name}:{node.lineno}" for text in texts if text in INTERFACES]
+    assert not named, "ask the Interface of a sampler for a fact instead"

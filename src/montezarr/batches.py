@@ -17,7 +17,6 @@ from montezarr.replay import undrawn_run
 from montezarr.runs import Tally, execute, ranges_of
 from montezarr.sampling import Rows
 from montezarr.sampling.task import RangeTask
-from montezarr.seeding import BLOCK
 from montezarr.watch import Watch
 
 AT_ONCE = 3
@@ -98,8 +97,8 @@ def _drawn(ds: xr.Dataset, run: Run, size: int) -> Iterator[xr.Dataset]:
     """Yield batches of a run, drawn in pieces on all workers, which need not end with a batch."""
     backend, tally = backend_of(run), Tally()
     piece = max(1, min(run.chunk, -(-size // backend.workers)))
-    if run.sampling.kind == "sample_paths":
-        piece = -(-piece // BLOCK) * BLOCK
+    unit = run.sampling.interface.unit
+    piece = -(-piece // unit) * unit
     window = max(1, size // piece)
     ranges = ranges_of(0, run.n_paths, piece)
     task = RangeTask(run.sampling)

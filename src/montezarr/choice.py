@@ -18,7 +18,6 @@ from montezarr.backends.processes import Processes
 from montezarr.backends.synchronous import Synchronous
 from montezarr.backends.threads import Threads
 from montezarr.lazy import Run
-from montezarr.sampling import VECTORISED
 
 
 def backend_of(run: Run) -> Backend:
@@ -74,7 +73,8 @@ def check_fits(run: Run, backend: Backend) -> None:
     ArgumentTypeError
         For a sampler that cannot be pickled, on processes.
     """
-    if run.sampling.kind == "legacy" and not backend.in_processes and backend.name != "synchronous":
+    is_global = run.sampling.interface.uses_global_state
+    if is_global and not backend.in_processes and backend.name != "synchronous":
         raise value_error(
             "backend", "one of processes, or 'synchronous', for code on the global np.random state",
             backend.name, "Threads share that state.",
@@ -91,7 +91,7 @@ def _check_pickles(run: Run) -> None:
 
 
 def _releases_gil(run: Run) -> bool:
-    if run.sampling.kind in VECTORISED:
+    if run.sampling.interface.is_vectorised:
         return True
     options = getattr(run.sampling.target, "targetoptions", {})  # of a function that Numba compiled
     return bool(options.get("nogil", False))

@@ -13,7 +13,7 @@ from montezarr._checks import check_int, check_real
 from montezarr.backends import Backend, check_jobs
 from montezarr.errors import WorkerDied, WorkerTimeout
 from montezarr.lazy import Run
-from montezarr.sampling import VECTORISED, Rows, sample_range
+from montezarr.sampling import Rows, sample_range
 from montezarr.sampling.task import LONGER, SHORT, trial
 from montezarr.seeding import BLOCK
 
@@ -159,7 +159,7 @@ def measure(run: Run, place: Backend | None = None) -> float | None:
     """
     known = _measured.get(run.fingerprint)
     if known is None:
-        step = BLOCK if run.sampling.kind in VECTORISED else 1
+        step = BLOCK if run.sampling.interface.is_vectorised else 1
         step = min(step, run.n_paths)
         limit = min(run.n_paths, max(TRIAL_PATHS, LONGER * step))
         sampling = replace(run.sampling, on_error="raise", on_nonfinite="keep")
@@ -200,7 +200,7 @@ def is_short(run: Run, seconds: float) -> bool:
 def _is_known_as_short(run: Run) -> bool:
     """Return whether a block was drawn here as fast as it can be called for, or nearly so."""
     known = _at_most.get(run.fingerprint, math.inf)
-    return run.sampling.kind == "sample" and known * BLOCK < SHORT
+    return run.sampling.interface.takes_ranges and known * BLOCK < SHORT
 
 
 def _keep(known: dict[str, float], key: str, seconds: float) -> None:

@@ -27,7 +27,7 @@ from montezarr.errors import ArgumentTypeError
 from montezarr.initial import per_path, plain_scalars
 from montezarr.processes import Process, is_users
 from montezarr.recipe import RECIPE_KEYS, formats_of, recipe_of
-from montezarr.sampling import EVENT_TIME, RETRIES, VECTORISED
+from montezarr.sampling import EVENT_TIME, INTERFACES, RETRIES
 from montezarr.sampling.adapt import bind, check_no_parameter, choose_kind
 from montezarr.sampling.arguments import (
     ARGUMENTS,
@@ -210,7 +210,7 @@ def make_run(
 ) -> lazy.Run:
     """Return the run that `simulate` makes a Dataset of; a `recorded` format is drawn as it was."""
     kind = choose_kind(process, check_bool("legacy_global_rng", legacy_global_rng))
-    is_endless = n_paths is None
+    interface, is_endless = INTERFACES[kind], n_paths is None
     count = check_int(
         "n_paths", lazy.ENDLESS if n_paths is None else n_paths, minimum=1, maximum=MAX_INDEX
     )
@@ -222,7 +222,7 @@ def make_run(
     on_error = check_choice("on_error", on_error, ("raise", "mask", "retry"))
     choice = check_choice("on_nonfinite", on_nonfinite, ("raise", "keep", "mask", "retry"))
     again = check_int("retries", retries, maximum=1000)
-    chunk_policy.check_steps(T, at_once=BLOCK if kind == "sample_paths" else 1)
+    chunk_policy.check_steps(T, at_once=interface.unit)
     x0 = plain_scalars(x0)
     digest, own_x0, is_lazy = per_path(process, x0, count)
     # Built-in processes need no trial, so that a lazy x0 is left alone here.
@@ -269,9 +269,9 @@ def make_run(
             chunks,
             workers,
             work_bytes=(sampling.grid.T + 1) * state_bytes,
-            is_loop=kind not in VECTORISED,
+            is_loop=not interface.is_vectorised,
             local_workers=workers if backend is None or backend.is_local else 1,
-            least_paths=BLOCK if kind == "sample_paths" else 1,
+            least_paths=interface.unit,
             worker_bytes=None if backend is None else backend.worker_bytes,
         )
     )

@@ -9,7 +9,7 @@ from montezarr._checks import show
 from montezarr._html import Card, Formula, count, duration, show_bytes
 from montezarr.processes import BUILT_IN, equation_rows, one_line, parameter_rows
 from montezarr.recipe import fingerprint, format_note
-from montezarr.sampling import KINDS, Sampling, describe
+from montezarr.sampling import Sampling, describe, recorded_interface
 
 
 @final
@@ -91,8 +91,7 @@ class Recipe(Mapping[str, Any]):
 
 def sampler_text(recipe: Mapping[str, Any]) -> str:
     """Return the interface of the sampler of a recipe, and what drawing by an old format means."""
-    kind = str(recipe.get("sampler"))
-    return KINDS.get(kind, kind) + format_note(recipe)
+    return recorded_interface(recipe).text + format_note(recipe)
 
 
 def process_name(described: Any) -> str:

@@ -233,13 +233,14 @@ def _place(run: Run, parallel: bool, name: Any, n_jobs: int, timeout: float | No
 
 def _batch(run: Run, place: Backend, asked: int | None) -> int:
     """Return the paths per task."""
-    if run.sampling.kind == "sample_paths":
+    unit = run.sampling.interface.unit
+    if unit > 1:
         wanted = run.chunk if asked is None else asked
-        return min(-(-wanted // BLOCK) * BLOCK, -(-run.n_paths // BLOCK) * BLOCK)
+        return min(-(-wanted // unit) * unit, -(-run.n_paths // unit) * unit)
     if asked is not None:
         return min(asked, run.n_paths)
     largest = max(1, TASK_BYTES // run.path_bytes)
-    if run.sampling.kind == "sample":
+    if run.sampling.interface.takes_ranges:
         return min(largest, run.chunk)
     seconds = cost.measure(run, place)
     if seconds is None:

@@ -26,7 +26,6 @@ from montezarr.described import plan_card, process_line
 from montezarr.errors import MemoryBudgetError
 from montezarr.recipe import fingerprint
 from montezarr.sampling import Sampling, sample_range
-from montezarr.seeding import BLOCK
 
 ENDLESS = 2**40
 """Number of paths of a run that has none: more than anybody streams."""
@@ -105,9 +104,9 @@ class Run:
         """
         sampling = self.sampling
         at_once = 0 if sampling.keep is None else 1
-        if sampling.kind == "sample_paths":
-            at_once = BLOCK
-        elif at_once and sampling.kind == "sample":
+        if sampling.interface.unit > 1:
+            at_once = sampling.interface.unit
+        elif at_once and sampling.interface.takes_ranges:
             at_once = min(sampling.slice_paths, self.n_paths)
         state_bytes = len(sampling.variables) * sampling.dtype.itemsize
         return at_once * (sampling.grid.T + 1) * state_bytes

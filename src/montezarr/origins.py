@@ -16,15 +16,13 @@ from montezarr import lazy
 from montezarr.dataset import variables_of
 from montezarr.lazy import Run
 from montezarr.recipe import fingerprint
+from montezarr.sampling import recorded_interface
 from montezarr.seeding import as_root_seed
 
 PATH = "path"
 
 MOST = 1024
 """Variables of opened stores that are remembered, those that were opened last."""
-
-_STREAMS = {"sample": "draws", "sample_paths": "blocks", "seed": "integers", "legacy": "legacy"}
-"""By sampler, whose random numbers a seed gives; all others draw from the Generator of a path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +60,7 @@ class Origin:
     @property
     def noise(self) -> str:
         """What two runs agree in that are driven by the same random numbers."""
-        kind = _STREAMS.get(str(self.recipe.get("sampler")), "paths")
+        kind = recorded_interface(self.recipe).stream
         seed: Any = self.recipe.get("seed")
         try:  # by its state: seeds that are written in several ways may be one
             root = as_root_seed(seed)
@@ -82,8 +80,8 @@ class Origin:
     def starts_alike(self) -> bool:
         """Whether the first time of every path is x0, the same or known, and no draw."""
         keep, variables = self.recipe.get("keep"), self.recipe.get("variables", [])
-        drawn = self.recipe.get("sampler") != "sample" or len(variables) != 1
-        return not drawn and (keep is None or keep[0] == 0)
+        is_known = recorded_interface(self.recipe).takes_ranges and len(variables) == 1
+        return is_known and (keep is None or keep[0] == 0)
 
 
 _stored: OrderedDict[str, Origin] = OrderedDict()

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from montezarr._checks import type_error
 from montezarr.draws import FORMAT
 from montezarr.processes import Process, is_users
-from montezarr.sampling import Sampling
+from montezarr.sampling import Sampling, recorded_interface
 from montezarr.sampling.scalar import compiled_from, signature
 
 FORMATS = (1, FORMAT)
@@ -74,7 +74,8 @@ def formats_of(recipe: Mapping[str, Any]) -> tuple[int, ...]:
         dtypes = {variable["dtype"] for variable in recipe["variables"]}
     except (TypeError, LookupError):  # data from anywhere
         dtypes = set()
-    return FORMATS if recipe.get("sampler") == "sample" and dtypes == {"float32"} else (1,)
+    is_counted = recorded_interface(recipe).takes_ranges
+    return FORMATS if is_counted and dtypes == {"float32"} else (1,)
 
 
 def format_note(recipe: Mapping[str, Any]) -> str:

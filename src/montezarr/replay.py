@@ -22,7 +22,7 @@ from montezarr.dataset import (
 from montezarr.errors import ReplayError
 from montezarr.processes import BUILT_IN, Process, process_from_dict
 from montezarr.recipe import fingerprint
-from montezarr.sampling import EVENT_TIME, Sampling, sample_range
+from montezarr.sampling import EVENT_TIME, Sampling, recorded_interface, sample_range
 from montezarr.seeding import BLOCK, RootSeed
 
 
@@ -66,7 +66,7 @@ def run_of(ds: Any, process: Any = None) -> lazy.Run:
     names = [variable["name"] for variable in variables]
     # As recorded: what the first path would declare may be another rule than it was then.
     dtypes: Any = {v["name"]: v["dtype"] for v in variables if v["name"] != EVENT_TIME}
-    if recipe["sampler"] == "sample":
+    if recorded_interface(recipe).takes_ranges:
         dtypes = variables[0]["dtype"]
     # As the arrays were made, so that they have the same names; data alone may hold anything.
     simulated = [name for name in layers if name.startswith("simulate-")]
@@ -87,7 +87,7 @@ def run_of(ds: Any, process: Any = None) -> lazy.Run:
         labels=None
         if isinstance(target, Process)
         else next((v["labels"] for v in variables if "labels" in v), None),
-        legacy_global_rng=recipe["sampler"] == "legacy",
+        legacy_global_rng=recorded_interface(recipe).uses_global_state,
         recorded=recipe["format"],
     )
     if run.fingerprint != fingerprint(recipe):
@@ -199,9 +199,10 @@ def replay_run(run: lazy.Run, index: int, sampling: Sampling) -> xr.Dataset:
     low, high, x0 = index, index + 1, None
     if run.x0 is not None:
         check_int("path", index, maximum=run.n_paths - 1)
-        if sampling.kind == "sample_paths":  # whose paths may depend on the x0 of their whole block
-            low = index // BLOCK * BLOCK
-            high = min(low + BLOCK, run.n_paths)
+        # Paths of a block may depend on the x0 of the whole of it.
+        unit = sampling.interface.unit
+        low = index // unit * unit
+        high = min(low + unit, run.n_paths)
         x0 = np.asarray(run.x0[..., low:high])
     rows = sample_range(sampling, low, high, x0)
     variables = {

@@ -68,7 +68,7 @@ __all__ = [
     "warn_of_sums",
 ]
 
-TRIAL = {"sample": 2 * BLOCK, "sample_paths": 2 * BLOCK}
+TRIAL = 2 * BLOCK
 """Paths on which an expression is tried; four where they are drawn one at a time."""
 
 TRIAL_BYTES = 2**25
@@ -161,7 +161,7 @@ def _drawn(ds: xr.Dataset, run: Run, schema: Schema, observe: Any) -> DrawnFeed:
     policies = f"{run.sampling.on_error}-{run.sampling.on_nonfinite}"
     if program is not None or observe is not None:
         most = max(4, TRIAL_BYTES // max(1, run.path_bytes))
-        n = min(TRIAL.get(run.sampling.kind, 4), most, run.n_paths)
+        n = min(TRIAL if run.sampling.interface.is_vectorised else 4, most, run.n_paths)
         rows = cost.first_paths(run, n)
         arrays = _tried(program, rows)
         observer, schema = _observer(observe, schema, lambda: arrays, is_drawn=True)

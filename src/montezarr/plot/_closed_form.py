@@ -75,7 +75,7 @@ def closed_form_of(data: Any, array: xr.DataArray) -> ClosedForm | None:
         run is None
         or not _is_selection(array)
         or run.x0 is not None
-        or run.sampling.kind != "sample"
+        or not run.sampling.interface.takes_ranges
     ):
         return None
     sampling, process = run.sampling, run.sampling.target

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from montezarr import cost
 from montezarr.folding import Fold, without_masked
 from montezarr.observed import PATH, DrawnFeed, as_dataset, feed_of, path_indices
-from montezarr.seeding import BLOCK
 
 
 def choose(n_paths: int, count: int, seed: int) -> list[int]:
@@ -42,10 +41,9 @@ def single_paths(
 
 
 def _drawn(feed: DrawnFeed, index: int) -> NDArray[Any]:
-    run, low, high = feed.run, index, index + 1
-    if run.sampling.kind == "sample_paths":  # whose paths come in whole blocks
-        low = index // BLOCK * BLOCK
-        high = min(low + BLOCK, run.n_paths)
+    run, unit = feed.run, feed.run.sampling.interface.unit  # whole blocks, where those are drawn
+    low = index // unit * unit
+    high = min(low + unit, run.n_paths)
     task = feed.task(Fold(()))
     pieces = task.pieces(low, high, cost.initial_states(run, low, high), high - low)
     _, arrays, report = next(iter(pieces))

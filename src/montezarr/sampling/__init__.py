@@ -11,9 +11,7 @@ from montezarr.processes import Process
 from montezarr.sampling import batch, counter, policy, scalar
 from montezarr.sampling._base import (
     EVENT_TIME,
-    KINDS,
     RETRIES,
-    VECTORISED,
     Draw,
     Rows,
     Sampling,
@@ -23,13 +21,14 @@ from montezarr.sampling._base import (
     describe_error,
     own,
 )
+from montezarr.sampling.interfaces import INTERFACES, Interface, recorded_interface
 from montezarr.sampling.policy import Report
 
 __all__ = [
     "EVENT_TIME",
-    "KINDS",
+    "INTERFACES",
     "RETRIES",
-    "VECTORISED",
+    "Interface",
     "Report",
     "Rows",
     "Sampling",
@@ -38,6 +37,7 @@ __all__ = [
     "describe_error",
     "own_copy",
     "private",
+    "recorded_interface",
     "sample_private",
     "sample_range",
     "sample_reported",
@@ -86,14 +86,14 @@ def sample_private(sampling: Sampling, start: int, stop: int, x0: Any) -> tuple[
     """Do what `sample_reported` does, by a sampler that is `private` already."""
     rows, report = policy.draw(_draw, sampling, start, stop, x0)
     if sampling.on_nonfinite != "keep" and rows.dtype.kind == "f":
-        if sampling.kind == "sample" and counter.stays_finite(sampling, x0):
+        if sampling.interface.takes_ranges and counter.stays_finite(sampling, x0):
             return rows, report
         report += policy.check_finite(_draw, sampling, rows, start, x0, report)
     return rows, report
 
 
 def _draw(sampling: Sampling, start: int, stop: int, x0: Any) -> Rows:
-    if sampling.kind == "sample":
+    if sampling.interface.takes_ranges:
         return _whole_range(sampling, start, stop, x0)
     return _DRAW[sampling.kind](sampling, start, stop, x0)
 

@@ -17,24 +17,11 @@ from montezarr._checks import show
 from montezarr.errors import SamplerError
 from montezarr.grid import TimeGrid
 from montezarr.processes import Process
+from montezarr.sampling.interfaces import INTERFACES, Interface, Kind
 from montezarr.seeding import BLOCK_PREFIX, RootSeed, describe_seed
 
 Rows = NDArray[Any]
 """States of a range of paths: (variables, kept times, paths), the paths contiguous."""
-
-Kind = Literal["sample", "sample_paths", "sample_path", "rng", "seed", "legacy"]
-
-KINDS: dict[str, str] = {
-    "sample": "sample(draws, grid, x0), counter-based, whole ranges",
-    "sample_paths": "sample_paths(n, T, x0, rng), a block of paths at a time",
-    "sample_path": "sample_path(T, x0, rng), one path at a time",
-    "rng": "a function of a Generator, one path at a time",
-    "seed": "a function of an integer seed, one path at a time",
-    "legacy": "sample_path on the global np.random state, one path at a time",
-}
-
-VECTORISED = ("sample", "sample_paths")
-"""Kinds that spend their time in NumPy or Numba, which release the GIL; others loop in Python."""
 
 OnError = Literal["raise", "mask", "retry"]
 OnNonfinite = Literal["raise", "keep", "mask", "retry"]
@@ -80,7 +67,7 @@ class Sampling:
     target : object
         The process or function.
     kind : str
-        Which of its interfaces is used, a key of `KINDS`.
+        Which of its interfaces is used, a key of `INTERFACES`.
     grid : TimeGrid
         Times of the simulation.
     seed : RootSeed
@@ -131,9 +118,14 @@ class Sampling:
             object.__setattr__(self, "_dtype", found)
 
     @property
+    def interface(self) -> Interface:
+        """What follows from how the sampler is called."""
+        return INTERFACES[self.kind]
+
+    @property
     def name(self) -> str:
         """Name of the process or function, as it shows in task names and messages."""
-        if self.kind in ("rng", "seed"):
+        if not self.interface.method:
             return str(getattr(self.target, "__name__", type(self.target).__name__))
         return type(self.target).__name__
 
@@ -213,10 +205,10 @@ class Sampling:
         """Return the error of a path, with what is needed to see it again."""
         if path is None:
             key, line = describe_seed(self.seed), "mz.replay(ds, path)"
-        elif self.kind == "sample_paths":
-            key = describe_seed(self.seed, BLOCK_PREFIX, path // 1024)
+        elif self.interface.unit > 1:
+            key = describe_seed(self.seed, BLOCK_PREFIX, path // self.interface.unit)
             line = f"mz.replay(ds, {path})"
-        elif self.kind == "sample":
+        elif self.interface.takes_ranges:
             key, line = describe_seed(self.seed), f"mz.replay(ds, {path})"
         else:
             key, line = describe_seed(self.seed, path), f"mz.replay(ds, {path})"

@@ -17,14 +17,13 @@ from montezarr.processes import HasLabels, HasTrial, Process, is_users
 from montezarr.sampling import batch, counter, own_copy, scalar
 from montezarr.sampling._base import (
     EVENT_TIME,
-    KINDS,
-    Kind,
     OnNonfinite,
     Sampling,
     Variable,
 )
 from montezarr.sampling.arguments import DTYPES, unknown_argument
 from montezarr.sampling.convert import plain_numbers
+from montezarr.sampling.interfaces import INTERFACES, Kind
 from montezarr.sampling.probe import (
     TRIAL_PATHS,
     check_alone,
@@ -72,7 +71,11 @@ def choose_kind(process: Any, legacy_global_rng: bool) -> Kind:
         raise type_error(
             "process", "a function with a parameter named rng or seed", process, "Rename it."
         )
-    raise type_error("process", "one that offers " + "; or ".join(KINDS.values()), process)
+    raise type_error(
+        "process",
+        "one that offers " + "; or ".join(known.text for known in INTERFACES.values()),
+        process,
+    )
 
 
 def bind(
@@ -142,18 +145,11 @@ def bind(
 
 def _check_options(process: Any, kind: Kind, options: Mapping[str, Any]) -> None:
     """Raise for a keyword argument that neither `simulate` nor the sampler knows."""
-    function = _function_of(process, kind)
+    function = INTERFACES[kind].function_of(process)
     for name, value in options.items():
         if not scalar.accepts(function, name):
             title = getattr(function, "__qualname__", "the sampler")
             raise unknown_argument(name, value, f" or of {title}")
-
-
-def _function_of(process: Any, kind: Kind) -> Any:
-    """Return the function or method that draws."""
-    method = {"sample": "sample", "sample_paths": "sample_paths"}
-    method |= {"sample_path": "sample_path", "legacy": "sample_path"}
-    return getattr(process, method[kind]) if kind in method else process
 
 
 def check_no_parameter(process: Any, kind: Kind, name: str) -> None:
@@ -165,7 +161,7 @@ def check_no_parameter(process: Any, kind: Kind, name: str) -> None:
         With what to do: it would never be passed on.
     """
     if not isinstance(process, Process):
-        function = _function_of(process, kind)
+        function = INTERFACES[kind].function_of(process)
         if scalar.accepts(function, name, by_name=True):
             raise value_error(
                 "process", f"a sampler without a parameter {name!r} of its own",
@@ -175,19 +171,9 @@ def check_no_parameter(process: Any, kind: Kind, name: str) -> None:
             )  # fmt: skip
 
 
-ORDER: dict[str, tuple[str, ...]] = {
-    "sample": ("draws", "grid", "x0"),
-    "sample_paths": ("n", "T", "x0"),
-    "sample_path": ("T", "x0"),
-    "legacy": ("T", "x0"),
-}
-"""What a method gets by position."""
-
-
 def _check_order(process: Any, kind: Kind) -> None:
     """Raise for a method whose parameters bear the names of arguments that come at other places."""
-    wanted = ORDER.get(kind, ())
-    method = "sample_path" if kind == "legacy" else kind
+    method, wanted = INTERFACES[kind].method, INTERFACES[kind].order
     try:
         found = list(scalar.signature(getattr(process, method)).parameters) if wanted else []
     except (TypeError, ValueError):  # written in C, and without a signature

@@ -48,7 +48,7 @@ def _is_bounded(process: Process, grid: TimeGrid, reach: float, dtype: str) -> b
 
 def in_its_format(sampling: Sampling) -> Sampling:
     """Return a bound sampler in the oldest format that gives its paths; see `recipe.FORMATS`."""
-    is_single = sampling.kind == "sample" and sampling.dtype == np.float32
+    is_single = sampling.interface.takes_ranges and sampling.dtype == np.float32
     return sampling if is_single else replace(sampling, format=1)
 
 

@@ -10,7 +10,6 @@ import numpy as np
 
 from montezarr.errors import SamplerError
 from montezarr.sampling._base import Draw, Rows, Sampling
-from montezarr.seeding import BLOCK
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +125,8 @@ def _raise_first(
     """Raise the failure, unless a path before it is not finite: the lowest path is reported."""
     path = failure.path
     if sampling.on_nonfinite == "raise" and path is not None:
-        stop = path // BLOCK * BLOCK if sampling.kind == "sample_paths" else path
+        unit = sampling.interface.unit
+        stop = path // unit * unit
         if stop > start:
             before = None if x0 is None else x0[..., : stop - start]
             rows = function(sampling, start, stop, before)
@@ -136,7 +136,7 @@ def _raise_first(
 
 def _units(sampling: Sampling, start: int, stop: int) -> Iterator[tuple[int, int]]:
     """Yield the ranges that can fail alone: paths, or for a batch sampler its blocks."""
-    size = BLOCK if sampling.kind == "sample_paths" else 1
+    size = sampling.interface.unit
     low = start
     while low < stop:
         high = min((low // size + 1) * size, stop)
@@ -153,10 +153,9 @@ def _draw_finite(
     function: Draw, sampling: Sampling, rows: Rows, position: int, path: int, x0: Any
 ) -> int:
     """Draw a path again until it is finite; return at which attempt it was, or 0."""
-    low, high = path, path + 1
-    if sampling.kind == "sample_paths":  # its paths are drawn with their block
-        low = path // BLOCK * BLOCK
-        high = min(low + BLOCK, path - position + rows.shape[-1])
+    unit = sampling.interface.unit  # those of a block are drawn with it
+    low = path // unit * unit
+    high = min(low + unit, path - position + rows.shape[-1])
     first = path - position
     initial = None if x0 is None else x0[..., low - first : high - first]
     for attempt in range(2, sampling.retries + 2):

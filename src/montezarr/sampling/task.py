@@ -61,7 +61,7 @@ def trial(item: tuple[Sampling, int, int, int, Any]) -> float | None:
         return stop, time.perf_counter() - began
 
     done, seconds, fastest, size = 0, 0.0, math.inf, step * together
-    if step > 1 and sampling.kind != "sample":
+    if step > 1 and not sampling.interface.takes_ranges:
         limit = min(limit, 2 * step)
     try:
         if together == 1:

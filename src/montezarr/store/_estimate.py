@@ -8,7 +8,6 @@ from typing import Any
 from montezarr.cost import initial_states
 from montezarr.errors import SamplerError, StoreError
 from montezarr.lazy import Run, show_bytes
-from montezarr.sampling import VECTORISED
 from montezarr.seeding import BLOCK
 from montezarr.store._session import bytes_needed
 from montezarr.store._source import Source, source_of
@@ -63,7 +62,7 @@ def check_room(place: Place, ledger: Ledger, source: Source) -> None:
         return
     needed, ratio = bytes_needed(ledger), 1.0
     if manifest.storage.compression is not None:
-        if needed <= free or source.run.sampling.kind not in VECTORISED:
+        if needed <= free or not source.run.sampling.interface.is_vectorised:
             return  # it will fit; or, a loop in Python, it costs too much to know before
         try:
             per_path, _ = _measured(source, manifest)

@@ -15,7 +15,6 @@ from montezarr.errors import MemoryBudgetError, MontezarrError
 from montezarr.lazy import Run, memory_limit, show_bytes
 from montezarr.observed import as_dataset, schema_of
 from montezarr.replay import is_untouched, run_of
-from montezarr.sampling import VECTORISED
 from montezarr.seeding import BLOCK
 from montezarr.store._source import Source, source_of
 from montezarr.store._task import ChunkTask
@@ -85,7 +84,7 @@ def _policy(run: Run, n_paths: int, storage: Storage) -> int:
     A sampler that is a loop in Python takes long for a block already.
     """
     block = BLOCK * run.path_bytes
-    count = max(1, CHUNK_BYTES // block) if run.sampling.kind in VECTORISED else 1
+    count = max(1, CHUNK_BYTES // block) if run.sampling.interface.is_vectorised else 1
     for_dask = -(-n_paths // (FEW_CHUNKS * BLOCK))
     largest = min(LARGE_CHUNK, memory_limit() // 16)
     count = max(count, min(for_dask, max(1, largest // block)))
@@ -96,7 +95,7 @@ def _policy(run: Run, n_paths: int, storage: Storage) -> int:
 
 
 def _check(run: Run) -> None:
-    if run.sampling.kind == "legacy":
+    if run.sampling.interface.uses_global_state:
         raise value_error(
             "recipe", "a sampler with a stream of its own",
             run.sampling.name,
