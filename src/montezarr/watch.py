@@ -106,7 +106,7 @@ class Watch:
         self.workers: dict[str, Worker] = {}
         self.estimates: list[dict[str, Any]] = []
         self.planned: Callable[[], Mapping[str, float | None]] = dict
-        self.backend = ""
+        self.backend, self.in_processes = "", False
         self.state, self.error = "running", ""
         self.began = time.time()
         self._clock = time.monotonic()
@@ -159,7 +159,8 @@ class Watch:
     @contextmanager
     def at_work(self, backend: Backend) -> Iterator[None]:
         """Have tasks run on a backend inside of it."""
-        self.backend, self._has_begun = backend.name, True
+        self.backend, self.in_processes = backend.name, backend.in_processes
+        self._has_begun = True
         self._tell("started", backend)
         self._tell("changed")
         try:
@@ -209,8 +210,8 @@ class Watch:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as JSON."""
-        names = "key", "stage", "process", "backend", "state", "error", "began", "seconds"
-        numbers = "done", "total", "new", "failed", "bytes_written"
+        names = "key", "stage", "process", "backend", "in_processes", "state", "error"
+        numbers = "began", "seconds", "done", "total", "new", "failed", "bytes_written"
         speeds = "paths_per_second", "seconds_left"
         workers = {
             name: {

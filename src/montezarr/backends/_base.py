@@ -90,6 +90,8 @@ class Backend(ABC):
         Tasks that run at the same time.
     in_processes : bool
         Whether tasks run in other processes: their GIL, memory and global state are their own.
+    runs_at_once : bool
+        Whether a task runs in the thread that submits it, before `submit` returns.
     is_local : bool
         Whether its workers share the memory of this machine.
 
@@ -109,6 +111,7 @@ class Backend(ABC):
     requires: ClassVar[tuple[str, str] | None] = None
     """The package that it needs, and the extra that installs it."""
     in_processes: ClassVar[bool] = True
+    runs_at_once: ClassVar[bool] = False
     is_local: bool = True
     keeps_chunks: bool = True
     """Whether chunks of a collection that are not joined come to this process."""

@@ -28,6 +28,7 @@ class Synchronous(ThreadBackend):
 
     name = "synchronous"
     aliases = ("sync", "single-threaded")
+    runs_at_once = True
 
     def __init__(self, n_jobs: int = 1, **options: Any):
         super().__init__(n_jobs, **options)

@@ -135,7 +135,6 @@ class Draws:
         check_choice("kind", kind, self.kinds)
         check_int("step", step, maximum=MAX_STEPS - len(out))
         check_int("slot", slot, maximum=MAX_SLOT)
-        check_choice("kind", kind, self.kinds)
         fits = out.ndim == 2 and out.shape[1] == self.n and out.dtype == self.dtype
         if not fits or not out.flags.writeable or not out.flags.c_contiguous:
             expected = f"a writable contiguous {self.dtype} array (steps, {self.n})"

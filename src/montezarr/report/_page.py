@@ -24,7 +24,6 @@ PACKAGES = ("montezarr", "numpy", "numba", "dask", "distributed", "xarray", "zar
 SHORTEST = 0.1
 """Seconds between two moments of which the speed is shown."""
 
-IN_THREADS = ("synchronous", "threads")
 LIBRARIES = (
     "Memory is that of this process and its children, of which new ones load their libraries; of"
     " workers elsewhere nothing is known."
@@ -110,7 +109,7 @@ def _run(entry: Entry) -> str:
     ]
     if news["error"]:
         rows.append(("error", news["error"]))
-    note = "" if news["backend"] in IN_THREADS else LIBRARIES
+    note = LIBRARIES if news["in_processes"] else ""
     table = Card("plan against what happened", rows, _against_plan(entry), note)
     workers = [["worker", "tasks", "paths", "paths/s of work"]]
     for name, worker in news["workers"].items():

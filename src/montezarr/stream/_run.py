@@ -82,7 +82,7 @@ class Run:
             results = windowed(
                 backend, self.feed.task(fold), self._items(), span_of, ordered=True,
                 # It runs what it gets at once, and nothing may stop it before it has done so.
-                window=1 if backend.name == "synchronous" else None,
+                window=1 if backend.runs_at_once else None,
                 stopping=self._may_stop, settle=False, watch=watch,
             )  # fmt: skip
             with closing(results):
