@@ -626,7 +626,7 @@ class Sleepy:
         self.folder = str(folder)
 
     def sample_paths(self, n, T, x0, rng):
-        time.sleep(0.25)
+        time.sleep(0.1)
         Path(self.folder, str(samplers.index_of(rng))).touch()
         return rng.normal(size=(n, T + 1))
 
