@@ -287,13 +287,13 @@ def _root_of(store: Store) -> Path | None:
 
 def _directory_of(file_system: Any, path: str) -> Path | None:
     """Return the local directory that a path of a file system of fsspec means, if it does."""
-    from fsspec.implementations.dirfs import DirFileSystem
-    from fsspec.implementations.local import LocalFileSystem
-
-    if type(file_system) is DirFileSystem:
+    kind = f"{type(file_system).__module__}.{type(file_system).__name__}"
+    if kind == "fsspec.implementations.dirfs.DirFileSystem":
         inner = getattr(file_system.fs, "sync_fs", file_system.fs)
         return _directory_of(inner, file_system._join(path.strip("/")))
-    return Path(file_system._strip_protocol(path)) if type(file_system) is LocalFileSystem else None
+    if kind == "fsspec.implementations.local.LocalFileSystem":
+        return Path(file_system._strip_protocol(path))
+    return None
 
 
 def _check_zip(store: ZipStore) -> None:
