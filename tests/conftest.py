@@ -29,6 +29,11 @@ SLOW = re.compile(
     r"|test_cluster_docs\.py|test_bench\.py|\[cluster\]"  # a cluster, and tables of all backends
     r"|test_a_million_million_paths|test_a_killed_stream|test_interrupted_it_drains"
     r"|test_a_second_signal_leaves_at_once|test_workers_end_when_their_parent"
+    r"|test_a_trial_that_hangs_or_kills|test_one_digest_on_every_backend.*\[processes-1\]"
+    r"|test_a_stream_is_stopped_from_another_thread.*\[processes\]"
+    r"|test_a_path_that_kills_every_worker.*\[processes-segfault\]"
+    r"|test_killed_by_the_system_it_goes_on\[create|test_interrupted_it_ends_with_130.*\[SIGTERM"
+    r"|test_a_job_that_is_stopped_says.*\[SIGINT|test_intervals_of_quantiles_of_prices_cover"
 )
 """Tests that take long, of which the like is in the others."""
 

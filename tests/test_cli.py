@@ -1,4 +1,4 @@
-"""The command line, as its users call it: in a process of its own."""
+"""The command line, once each way in a process of its own, as its users call it."""
 
 import json
 import os
@@ -64,7 +64,22 @@ def montezarr(*arguments, text=True, **options):
     return subprocess.run(command, capture_output=True, text=text, check=False, **options)
 
 
-def test_a_job_writes_paths_prints_the_risk_and_draws(job):
+@pytest.fixture
+def here(capsys):
+    """A function that runs the command in this process, which has imported all that it takes."""
+
+    def run(*arguments):
+        status = 0
+        try:
+            cli.main([str(argument) for argument in arguments])
+        except SystemExit as stopped:
+            status = stopped.code
+        return subprocess.CompletedProcess(arguments, status, *capsys.readouterr())
+
+    return run
+
+
+def test_a_job_writes_paths_prints_the_risk_and_draws(job, here):
     file = job()
     first = montezarr("run", file)
     assert first.returncode == 0, first.stderr
@@ -76,12 +91,12 @@ def test_a_job_writes_paths_prints_the_risk_and_draws(job):
     stored = mz.open(file.parent / "paths.zarr")
     assert stored.x.shape == (20_000, 13)
     assert stored.x.dtype == np.float32
-    second = montezarr("run", file)
+    second = here("run", file)
     assert "The store is complete and was reused" in second.stdout
 
 
-def test_json_holds_estimates_within_three_standard_errors_of_the_closed_form(job):
-    done = montezarr("run", job(), "--json")
+def test_json_holds_estimates_within_three_standard_errors_of_the_closed_form(job, here):
+    done = here("run", job(), "--json")
     report = json.loads(done.stdout)
     assert report["paths"] == 20_000
     assert report["fit"]["n"] == 5030
@@ -90,13 +105,13 @@ def test_json_holds_estimates_within_three_standard_errors_of_the_closed_form(jo
             assert abs(found[name] - exact[name]) < 3 * found[f"{name}_se"]
 
 
-def test_plan_does_nothing(job):
+def test_plan_does_nothing(job, here):
     file = job()
-    done = montezarr("plan", file)
+    done = here("plan", file)
     assert done.returncode == 0
     assert "20,000 paths of 252 steps, 13 times kept" in done.stdout
     assert sorted(p.name for p in file.parent.iterdir()) == ["job.toml", "prices.csv"]
-    assert json.loads(montezarr("plan", file, "--json").stdout)["times"] == 13
+    assert json.loads(here("plan", file, "--json").stdout)["times"] == 13
 
 
 @pytest.mark.parametrize(
@@ -152,30 +167,30 @@ def test_a_wrong_job_is_one_line_with_file_line_and_key(job, capsys, change, lin
     assert sorted(p.name for p in file.parent.iterdir()) == ["job.toml", "prices.csv"]
 
 
-def test_a_missing_job_is_one_line(tmp_path):
-    done = montezarr("run", tmp_path / "none.toml")
+def test_a_missing_job_is_one_line(tmp_path, here):
+    done = here("run", tmp_path / "none.toml")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "none.toml" in done.stderr
     assert "No such file" in done.stderr
 
 
-def test_fit_needs_data(job):
-    done = montezarr("run", job(('file = "prices.csv"', "per_year = 252")))
+def test_fit_needs_data(job, here):
+    done = here("run", job(('file = "prices.csv"', "per_year = 252")))
     assert "[data] file: missing" in done.stderr
 
 
-def test_a_number_that_is_none_is_named_with_its_line(job):
+def test_a_number_that_is_none_is_named_with_its_line(job, here):
     file = job()
     lines = (file.parent / "prices.csv").read_text().splitlines()
     lines[100] = lines[100].split(",")[0] + ",n/a"
     (file.parent / "prices.csv").write_text("\n".join(lines))
-    assert "prices.csv:101: 'n/a' is no number" in montezarr("run", file).stderr
+    assert "prices.csv:101: 'n/a' is no number" in here("run", file).stderr
 
 
-def test_a_store_of_something_else_is_refused_and_left_alone(job):
+def test_a_store_of_something_else_is_refused_and_left_alone(job, here):
     file = job()
-    assert montezarr("run", file).returncode == 0
-    done = montezarr("run", job(("seed = 42", "seed = 43")))
+    assert here("run", file).returncode == 0
+    done = here("run", job(("seed = 42", "seed = 43")))
     assert done.returncode == 2
     assert "seed.entropy: '42' there, '43' here" in done.stderr
 
@@ -250,7 +265,7 @@ def test_interrupted_twice_it_leaves_at_once(tmp_path):
     assert done.stderr.strip() == "montezarr: finishing what runs; once more, to leave at once"
 
 
-def test_version_and_help():
+def test_version_and_help(here):
     assert mz.__version__ in montezarr("--version").stdout
-    assert "Monte Carlo" in montezarr("--help").stdout
-    assert montezarr("unknown").returncode == 2
+    assert "Monte Carlo" in here("--help").stdout
+    assert here("unknown").returncode == 2

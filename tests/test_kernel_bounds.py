@@ -5,23 +5,72 @@ shows long after, elsewhere, or never.
 """
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import montezarr
+
 TESTS = Path(__file__).parent
 
-FILES = ("test_quantile_bins.py",)
+TESTED = {
+    "test_quantile_bins.py": "bins, pages and ranks of quantiles and shortfalls",
+    "test_tails.py": "largest values, counts between them",
+    "test_statistics_per_cell.py": "moments, extremes, histograms, proportions, counts",
+    "test_statistics_along_time.py": "passages, drawdowns, lags",
+    "test_statistics.py::TestEveryBuiltInStatistic": "all of them, in ranges and parts",
+    "test_draws.py": "rows, words and recursions of draws",
+}
+"""What is run, and which of the compiled loops it has."""
+
+LOOPS = (
+    "montezarr.draws.kernel",
+    "montezarr.statistics._kernel",
+    "montezarr.statistics._kernel_bins",
+)
+"""Every module with a compiled loop."""
+
+
+def test_every_module_with_a_compiled_loop_is_known():
+    source = Path(montezarr.__file__).parent
+    found = {
+        ".".join(("montezarr", *file.relative_to(source).with_suffix("").parts))
+        for file in source.rglob("*.py")
+        if re.search(r"^ *@njit\b|\bcompile_loops\b", file.read_text(), re.MULTILINE)
+    }
+    assert found == set(LOOPS)
 
 
 @pytest.mark.slow
-def test_no_index_is_out_of_bounds(tmp_path):
-    names = {"NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(tmp_path)}
+def test_no_index_is_out_of_bounds(checked):
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
     done = subprocess.run(
-        [*command, *(TESTS / name for name in FILES)],
-        env={**os.environ, **names}, cwd=TESTS.parent, capture_output=True, text=True, check=False,
+        [*command, *(str(TESTS / tested) for tested in TESTED)],
+        env=checked, cwd=TESTS.parent, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-5000:]
+
+
+@pytest.mark.slow
+def test_an_index_out_of_bounds_would_be_found(checked):
+    """A loop that is compiled as ours are reads beside its array: that is an error there."""
+    code = (
+        "import numpy as np\n"
+        "from montezarr.draws.kernel import compile_loops\n"
+        "def read(x, i):\n    return x[i]\n"
+        "print(compile_loops(read)(np.zeros(2), 2))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=checked, capture_output=True, text=True, check=False
+    )
+    assert "IndexError: index is out of bounds" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def checked(tmp_path_factory):
+    """Return the environment in which Numba checks indices; what it compiles is kept apart."""
+    folder = tmp_path_factory.mktemp("compiled")
+    return {**os.environ, "NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(folder)}

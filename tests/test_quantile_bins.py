@@ -144,7 +144,9 @@ def test_few_different_numbers_and_integers_are_counted_exactly(name):
         np.testing.assert_array_equal(found[f"x_quantile_{end}"].values, wanted)
 
 
-@pytest.mark.parametrize(("cells", "n"), [(1, 1_060_000), (24, 4096)])
+@pytest.mark.parametrize(
+    ("cells", "n"), [pytest.param(1, 1_060_000, marks=pytest.mark.slow), (24, 4096)]
+)
 @pytest.mark.parametrize("law", ["half of them 0", "tiny of both signs"])
 def test_values_around_zero_are_counted_as_the_definition_says(cells, n, law, monkeypatch):
     """Their extremes are half of all float64 apart, or more than an int64 tells."""

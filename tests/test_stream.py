@@ -547,7 +547,7 @@ def test_a_path_that_fails_beyond_the_stop_is_nobodys_business(name, workers):
 def test_masked_paths_and_lost_values_are_told_at_the_end_where_the_stream_is_read():
     process = samplers.Failing(17, 4000, 9000)
     ds = mz.simulate(process, n_paths=None, T=2, x0=1.0, seed=7, on_error="mask")
-    with pytest.warns(mz.MontezarrWarning) as caught:
+    with mz.backend("threads", 2), pytest.warns(mz.MontezarrWarning) as caught:
         last = last_of(mz.stream(ds, "mean", mz.Paths(5000)))
     masked = next(w for w in caught if isinstance(w.message, mz.MaskedPathsWarning))
     assert masked.message.paths == (17, 4000)
@@ -626,7 +626,7 @@ class Sleepy:
         self.folder = str(folder)
 
     def sample_paths(self, n, T, x0, rng):
-        time.sleep(0.25)
+        time.sleep(0.1)
         Path(self.folder, str(samplers.index_of(rng))).touch()
         return rng.normal(size=(n, T + 1))
 

@@ -117,17 +117,19 @@ def test_comments_and_blanks_of_a_function_do_not_count(tmp_path):
         "def f(rng):\n    # why\n\n    return rng.standard_normal( 3 )\n",
         "def f(rng):\n    return rng.standard_normal(4)\n",
     ]
-    codes = []
     for number, text in enumerate(texts):
         (tmp_path / f"model{number}.py").write_text(text)
-        script = (
-            "import sys, json; sys.path.insert(0, sys.argv[1])\n"
-            f"from model{number} import f\nimport montezarr as mz\n"
-            "f.__module__ = 'model'\n"
-            "print(json.loads(mz.simulate(f, 3, seed=1).attrs['montezarr'])['code'])\n"
-        )
-        command = [sys.executable, "-c", script, str(tmp_path)]
-        codes.append(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    script = (
+        "import importlib, sys, json; sys.path.insert(0, sys.argv[1])\n"
+        "import montezarr as mz\n"
+        "for number in range(3):\n"
+        "    f = importlib.import_module(f'model{number}').f\n"
+        "    f.__module__ = 'model'\n"
+        "    print(json.loads(mz.simulate(f, 3, seed=1).attrs['montezarr'])['code'])\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    codes = done.stdout.splitlines()
     assert codes[0] == codes[1] != codes[2]
 
 

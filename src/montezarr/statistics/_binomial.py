@@ -61,8 +61,11 @@ def binomial_sequence(hits: Any, n: Any) -> tuple[Array, Array]:
     low, high = np.full(k.shape, np.nan), np.full(k.shape, np.nan)
     # Cells often agree: those of a start that all paths share, of times before the first hit.
     pairs, place = np.unique(np.stack([k[is_known], total[is_known]]), axis=1, return_inverse=True)
-    low[is_known] = _low(pairs[0], pairs[1])[place.reshape(-1)]
-    high[is_known] = 1.0 - _low(pairs[1] - pairs[0], pairs[1])[place.reshape(-1)]
+    k, total = pairs
+    # Both at once: of a few cells the calls take longer than what they compute.
+    ends = _low(np.concatenate([k, total - k]), np.concatenate([total, total]))
+    low[is_known] = ends[: k.size][place.reshape(-1)]
+    high[is_known] = 1.0 - ends[k.size :][place.reshape(-1)]
     return low, high
 
 
@@ -72,14 +75,14 @@ def _low(k: Array, n: Array) -> Array:
     out = np.zeros_like(k)
     k, n = k[some], n[some]
     log_best = np.log(k / n)
-    robbins = _log_robbins(k, n)
+    robbins, whole = _log_robbins(k, n), _log_whole(n)
     near = np.zeros_like(k)
     # There the first term alone is beyond 20: n D(k/n, p) >= k (log(k/n) - log(p) - 1).
     far = 1.0 + (math.log(2 / ALPHA) + 0.5 * np.log(n) + 2.0) / k
     for _ in range(STEPS):
         middle = (near + far) / 2
         p = np.exp(log_best - middle)
-        inside = _log_mixture(robbins, p, k, n) < -math.log(ALPHA)
+        inside = _log_mixture(robbins, whole, p, k, n) < -math.log(ALPHA)
         near, far = np.where(inside, middle, near), np.where(inside, far, middle)
     out[some] = np.exp(log_best - far)
     return out
@@ -123,20 +126,24 @@ def ranks_always(n: Any, levels: Any) -> tuple[NDArray[np.int64], NDArray[np.int
 def _fewest(n: Array, p: Array) -> Array:
     """Return the fewest hits at which the martingale of p is below 20; n for p = 1."""
     low, high = np.full(n.shape, -1.0), np.ceil(n * p)  # the first inside is above `low`
+    whole = _log_whole(n)
     inner = np.clip(p, np.finfo(np.float64).tiny, 1 - 2.0**-53)
     for _ in range(64):
         middle = np.ceil((low + high) / 2)
         if (middle == high).all():
             break
         k = np.clip(middle, 0, n)
-        inside = _log_mixture(_log_robbins(k, n), inner, k, n) < -math.log(ALPHA)
+        inside = _log_mixture(_log_robbins(k, n), whole, inner, k, n) < -math.log(ALPHA)
         low, high = np.where(inside, low, middle), np.where(inside, middle, high)
     return np.where(p >= 1, n, np.where(p <= 0, 0.0, high))
 
 
-def _log_mixture(robbins: Array, p: Array, k: Array, n: Array) -> Array:
-    """Return the log of the martingale of `binomial_sequence`, with the log of its first term."""
-    around = np.logaddexp(robbins, _log_around(p, k, n)) - math.log(2)
+def _log_mixture(robbins: Array, whole: Array, p: Array, k: Array, n: Array) -> Array:
+    """Return the log of the martingale of `binomial_sequence`.
+
+    With the log of its first term, and of what the second one has for every p.
+    """
+    around = np.logaddexp(robbins, _log_around(whole, p, k, n)) - math.log(2)
     return np.asarray(around - k * np.log(p) - (n - k) * np.log1p(-p))
 
 
@@ -144,11 +151,15 @@ def _log_robbins(k: Array, n: Array) -> Array:
     return np.asarray(_log_beta(k + 0.5, n - k + 0.5) - math.log(math.pi))
 
 
-def _log_around(p: Array, k: Array, n: Array) -> Array:
+def _log_whole(n: Array) -> Array:
+    # B(rp, rq) and its like share gamma(r) and gamma(r + n) but for rounding.
+    r = 1.0 / WIDTH
+    return np.asarray(_log_gamma(r + n) - _log_gamma(np.asarray(r)))
+
+
+def _log_around(whole: Array, p: Array, k: Array, n: Array) -> Array:
     """Return the log of the beta functions of the second term: its mixture lies around p."""
     r, q = 1.0 / WIDTH, 1.0 - p
-    # B(rp, rq) and its like share gamma(r) and gamma(r + n) but for rounding.
-    whole = _log_gamma(r + n) - _log_gamma(np.asarray(r))
     hits = _log_gamma(r * p + k) - _log_gamma(r * p)
     return np.asarray(hits + _log_gamma(r * q + (n - k)) - _log_gamma(r * q) - whole)
 

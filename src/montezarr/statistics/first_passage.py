@@ -306,11 +306,14 @@ class FirstPassage(Statistic):
                     near = ~beyond[1:] & ~beyond[:-1]
                     touch = np.exp(np.where(near, -2 * area / (self.bridge**2 * step), -np.inf))
                     stays[1:] *= 1 - touch
-                    root = self.bridge * np.sqrt(step)
-                    share = shares_by_integral((level - x[:-1]) / root, (level - x[1:]) / root)
-                    moments[1:] = times[:-1, None] + step * share
                 survival = np.cumprod(stays, axis=0)
                 passing = -np.diff(survival, axis=0, prepend=1.0)
+                if self.bridge is not None:
+                    root = self.bridge * np.sqrt(step)
+                    ends = (level - x[:-1]) / root, (level - x[1:]) / root
+                    share, asked = np.zeros_like(x[1:]), passing[1:] != 0  # else it counts nothing
+                    share[asked] = shares_by_integral(*(end[asked] for end in ends))
+                    moments[1:] = times[:-1, None] + step * share
                 passed, when = passing.sum(axis=0), (moments * passing).sum(axis=0)
                 out[keys[0]][cell, k] = passed.mean()
                 out["survival"][cell, k] = survival.mean(axis=1)

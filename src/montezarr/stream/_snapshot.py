@@ -142,10 +142,10 @@ def with_sequences(
     counted = paths - max(lost, default=0)
     width = half_width(counted) if counted > 0 else math.nan
     ends: dict[str, Any] = {}
-    for name, estimate in ds.data_vars.items():
-        if f"{name}_se" not in ds:
+    for name in ds.data_vars:
+        if f"{name}_se" not in ds.variables:
             continue
-        value, error = estimate.variable, ds[f"{name}_se"].variable
+        value, error = ds.variables[name], ds.variables[f"{name}_se"]
         with np.errstate(over="ignore", invalid="ignore"):
             is_carried = np.greater((shares or {}).get(str(name), 0.0), CARRIES)
             nothing = np.where(np.isnan(value), np.nan, np.inf)
@@ -157,7 +157,7 @@ def with_sequences(
                 for end, known in zip((low, high), sequences[str(name)], strict=True)  # type: ignore[index]
             )
         for end, array in (("low", low), ("high", high)):
-            units = {"units": estimate.attrs["units"]} if "units" in estimate.attrs else {}
+            units = {"units": value.attrs["units"]} if "units" in value.attrs else {}
             label = f"{end} end of the 95 % confidence sequence, valid whenever one stops"
             array.attrs = {"long_name": label, **units}
             ends[f"{name}_cs_{end}"] = array

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
+import os
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 from zarr.abc.store import Store
 from zarr.buffer import default_buffer_prototype
-from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore, WrapperStore
+from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore, WrapperStore, ZipStore
 
+from montezarr._regular import NotRegularError, check_regular
 from montezarr._secrets import cause_of, is_clean
 from montezarr.errors import StoreError
 from montezarr.store.places._conditions import (
@@ -152,7 +156,7 @@ class RemoteStore:
     async def _size(self, key: str) -> int | None:
         self._forget()
         try:
-            return await self.store.getsize(key)
+            return await _of_sizes(self.store).getsize(key)
         except FileNotFoundError:
             return None
 
@@ -235,11 +239,72 @@ def is_in_memory(store: Any) -> bool:
     return isinstance(store, MemoryStore)
 
 
-def regular_only(store: Store) -> Store:
-    """Return a store that opens nothing but regular files, where it is a directory."""
-    if type(store) is LocalStore:
-        return Directory(store.root, read_only=store.read_only)
+def _of_sizes(store: Store) -> Store:
+    """Return the store to ask for sizes: a wrapper that only passes on reads all of an object."""
+    while (
+        isinstance(store, WrapperStore)
+        and type(store).getsize is Store.getsize
+        and type(store).get is WrapperStore.get
+    ):
+        store = store._store
     return store
+
+
+def regular_only(store: Store) -> Store:
+    """Return a store that opens nothing but regular files, where its objects are files.
+
+    A wrapper stays the object that it is, since it may count, or keep, what it sees; what it wraps
+    is put in the place of what would wait for a pipe.
+
+    Raises
+    ------
+    StoreError
+        For a zip that is no regular file.
+    """
+    if isinstance(store, WrapperStore):
+        inner = regular_only(store._store)
+        if inner is not store._store:
+            store._store = inner
+        return store
+    if isinstance(store, ZipStore):
+        _check_zip(store)
+        return store
+    root = _root_of(store)
+    return store if root is None else Directory(root, read_only=store.read_only)
+
+
+def _root_of(store: Store) -> Path | None:
+    """Return the directory whose files are the objects of a store; None of any other one."""
+    if type(store) is LocalStore:
+        return store.root
+    if isinstance(store, FsspecStore):
+        return _directory_of(getattr(store.fs, "sync_fs", store.fs), store.path)
+    if isinstance(store, ObjectStore) and type(store.store).__name__ == "LocalStore":
+        # Without a prefix keys are paths from the root.
+        return Path(getattr(store.store, "prefix", None) or os.path.abspath(os.sep))
+    return None
+
+
+def _directory_of(file_system: Any, path: str) -> Path | None:
+    """Return the local directory that a path of a file system of fsspec means, if it does."""
+    kind = f"{type(file_system).__module__}.{type(file_system).__name__}"
+    if kind == "fsspec.implementations.dirfs.DirFileSystem":
+        inner = getattr(file_system.fs, "sync_fs", file_system.fs)
+        return _directory_of(inner, file_system._join(path.strip("/")))
+    if kind == "fsspec.implementations.local.LocalFileSystem":
+        return Path(file_system._strip_protocol(path))
+    return None
+
+
+def _check_zip(store: ZipStore) -> None:
+    """Raise if a zip that is to be opened is a pipe, a device or a socket."""
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        try:
+            check_regular(os.stat(store.path), store.path)
+        except NotRegularError as error:
+            raise StoreError(
+                f"path: expected a zip, got {error.strerror}: {store.path}. Choose another path."
+            ) from error
 
 
 def name_of(store: Store) -> str:
