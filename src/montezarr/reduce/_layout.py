@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from montezarr._checks import show, value_error
 from montezarr._notices import warn
 from montezarr.errors import HeavyTailWarning, MontezarrWarning
-from montezarr.folding import NO_GROUP, Column, Fold, Folded, Group
+from montezarr.folding import NO_GROUP, VALUES, Column, Fold, Folded, Group
 from montezarr.observed import TIME, Observed, PathIndices, Schema
 from montezarr.recipe import digest_of
 from montezarr.reduce._budget import Memory, check_memory, copies_of_states
@@ -219,8 +219,9 @@ class Layout:
         totals = self.fold.totals(folded)
         found: dict[str, list[Verdict]] = {}
         for key, states in totals.items():
-            column, tails = self.fold.columns[key[0]], folded.tails.get(key)
-            for statistic, state in zip(column.statistics, states, strict=True):
+            column = self.fold.columns[key[0]]
+            for i, (statistic, state) in enumerate(zip(column.statistics, states, strict=True)):
+                tails = folded.tails.get((*key, i if statistic.has_terms else VALUES))
                 verdicts = {
                     name: judge_exceedances(*largest)
                     for name, largest in statistic.exceedances(state, column.source).items()
@@ -238,9 +239,12 @@ class Layout:
     def shares(self, folded: Folded, totals: Totals) -> dict[str, NDArray[np.float64]]:
         """Return the largest term's part in the errors of means, where known; not of groups."""
         out: dict[str, NDArray[np.float64]] = {}
-        for (position, group), tails in folded.tails.items() if self.by is None else ():
+        for (position, group, which), tails in folded.tails.items() if self.by is None else ():
             column = self.fold.columns[position]
-            for statistic, state in zip(column.statistics, totals[position, group], strict=True):
+            states = totals[position, group]
+            for i, (statistic, state) in enumerate(zip(column.statistics, states, strict=True)):
+                if which != (i if statistic.has_terms else VALUES):
+                    continue
                 for name, (q, *terms) in statistic.powers(state, column.source).items():
                     if q == 1:
                         share = largest_share(tails, q, *terms)
