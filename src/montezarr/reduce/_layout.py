@@ -181,8 +181,13 @@ class Layout:
                 for name in statistic.finalize(state, column.source):
                     yield full_name(column.source, name), statistic
 
-    def warn(self, folded: Folded, stacklevel: int) -> None:
-        """Say how many values are not finite, and which estimates a few values carry."""
+    def warn(
+        self, folded: Folded, stacklevel: int, heavy: Mapping[str, Verdict] | None = None
+    ) -> None:
+        """Say how many values are not finite, and which estimates a few values carry.
+
+        `heavy` is what the method of this name gives, where that is known.
+        """
         without = int(folded.lost.get(NO_GROUP, np.zeros(1))[0])
         if self.by is not None and without:
             name = self.by.name
@@ -212,7 +217,7 @@ class Layout:
                     MontezarrWarning,
                     stacklevel,
                 )
-        self._warn_of_tails(folded, stacklevel)
+        self._warn_of_tails(folded, self.heavy(folded) if heavy is None else heavy, stacklevel)
 
     def heavy(self, folded: Folded) -> dict[str, Verdict]:
         """Return what the tails make of the results that average powers, of each cell and group."""
@@ -251,14 +256,14 @@ class Layout:
                         out[full_name(column.source, name)] = share.reshape(self.dims[position][1])
         return out
 
-    def _warn_of_tails(self, folded: Folded, stacklevel: int) -> None:
+    def _warn_of_tails(self, folded: Folded, heavy: Mapping[str, Verdict], stacklevel: int) -> None:
         """Say which estimates are not to be trusted, where a few values carry them."""
         spoilt = {
             name: (
                 float(np.nanmax(v.share[v.is_heavy])),
                 float(np.nanmax(v.pareto[v.is_heavy], initial=-np.inf)),
             )
-            for name, v in self.heavy(folded).items()
+            for name, v in heavy.items()
             if v.is_heavy.sum() > BY_CHANCE * v.is_heavy.size
         }
         if spoilt:
