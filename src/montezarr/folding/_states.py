@@ -54,8 +54,8 @@ def dump_states(header: Mapping[str, Any], folded: Folded, with_tails: bool = Fa
             put("tree", key, states, list(node))
     for key, states in sorted(folded.states.items(), key=_place):
         put("any", key, states)
-    for (*key, which), tails in sorted(folded.tails.items(), key=_place) if with_tails else ():
-        put("tails", key if which == VALUES else (*key, which), (tails,))
+    for place, tails in sorted(folded.tails.items(), key=_place) if with_tails else ():
+        put("tails", place[:2] if place[2] == VALUES else place, (tails,))
     for key, count in sorted(folded.lost.items(), key=_place):
         name = f"a{len(arrays)}"
         arrays[name] = count
