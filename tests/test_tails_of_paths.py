@@ -131,6 +131,13 @@ def test_a_group_alone_may_be_heavy():
     assert not named(paths(values[~is_heavy]), mz.Drawdown())
 
 
+def test_terms_are_those_of_the_statistic_that_asks():
+    sample = Sample(np.ones((3, 1, 1, 1)), 0, Source("x", np.array([0.0, 1.0, 3.0])))
+    sample.values[0] = 7.0
+    found = [mz.TimeAverage(rule).chunk(sample).mean.item() for rule in ("trapezoid", "step")]
+    assert found == pytest.approx([2.0, 3.0])
+
+
 # A statistic of one's own.
 
 

@@ -111,7 +111,7 @@ class Sample:
     ):
         self.values, self.start, self.order = values, start, order
         self.source = Source() if source is None else source
-        self._terms: dict[int, Sample] = {}
+        self._terms: dict[int, tuple[Statistic, Sample]] = {}
 
     @cached_property
     def count(self) -> NDArray[np.int64]:
@@ -137,13 +137,14 @@ class Sample:
 
     def terms_of(self, statistic: Statistic) -> Sample:
         """Return what `Statistic.terms` does, made once, as a sample of the same paths."""
-        return self._terms.get(id(statistic)) or self.keep_terms(statistic, statistic.terms(self))
+        known = self._terms.get(id(statistic))
+        return known[1] if known else self.keep_terms(statistic, statistic.terms(self))
 
     def keep_terms(self, statistic: Statistic, terms: NDArray[np.float64]) -> Sample:
         """Keep the terms of a statistic that has made them on the way, for `terms_of`."""
         values = np.ascontiguousarray(terms, np.float64)
         found = Sample(values, self.start, self.source, max(2, statistic.order))
-        self._terms[id(statistic)] = found
+        self._terms[id(statistic)] = statistic, found  # it too: another may not get its id
         return found
 
     def all_paths(self) -> NDArray[np.float64]:
