@@ -210,6 +210,8 @@ class HeavyTailWarning(MontezarrWarning):
     """Estimates that a few values carry: neither they nor their standard errors are to be trusted.
 
     A mean needs a finite variance, a variance finite fourth powers, a skewness finite sixth ones.
+    So do an average over time or a drawdown, which are means of one number of each path, an
+    expected shortfall, which is one of a tail, and an autocorrelation, as a variance does.
     Whether it is so shows in how heavy the tail of the largest values is, its Pareto index, and in
     how much the largest one alone makes up. Estimates of other samples may be far away, and most
     samples are below what they estimate, with too small an error at once.

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montezarr._checks import value_error
-from montezarr.folding._forest import Bundle, Forest, Key, squeeze
+from montezarr.folding._forest import VALUES, Bundle, Forest, Key, TailKey, squeeze
 from montezarr.folding._whole import as_float64
 from montezarr.seeding import BLOCK
 from montezarr.statistics import Sample, Source, Statistic
@@ -116,8 +116,9 @@ class Folded:
     lost : dict
         By column and group, the number of values that are not finite, (cells,).
     tails : dict
-        By column and group, the largest and smallest values, where a statistic has to know them;
-        missing where the states of some paths came without, as those of earlier versions do.
+        By column and group, the largest and smallest values, where a statistic has to know them,
+        and of each statistic that averages other terms, those of its terms; missing where the
+        states of some paths came without, as those of earlier versions do.
     pieces : dict of int to list of Piece
         By block, the values of blocks of which not all paths are there yet.
     paths : int
@@ -132,7 +133,7 @@ class Folded:
         self.forest = Forest()
         self.states: dict[Key, tuple[Any, ...]] = {}
         self.lost: dict[Key, NDArray[np.int64]] = {}
-        self.tails: dict[Key, Tails] = {}
+        self.tails: dict[TailKey, Tails] = {}
         self.pieces: dict[int, list[Piece]] = {}
         self.paths = 0
         self.is_shared = False
@@ -256,7 +257,8 @@ class Fold:
     def tail_bytes(self, column: Column) -> int:
         """Return the bytes of the tails that are kept of a column."""
         rows = column.cells * (1 if column.axis is None else self.axis_length(column))
-        return tail_bytes(rows) if column.has_tails else 0
+        terms = sum(statistic.has_terms for statistic in column.statistics)
+        return tail_bytes(rows) * column.has_tails + tail_bytes(column.cells) * terms
 
     def axis_length(self, column: Column) -> int:
         """Return the length of the axis that the statistics of a column take as a whole."""
@@ -327,12 +329,11 @@ class Fold:
             pairs = zip(kinds, mine, strict=True)
             states = tuple(kind.update(state, sample) for kind, state in pairs)
         folded.states[key] = states
-        is_known = key in folded.tails or key not in folded.lost
-        if column.has_tails and is_known and rows_of(sample) <= MOST_ROWS:
-            folded.tails[key] = tails_of(sample, folded.tails.get(key))
+        in_order = tuple(kind.chunk(sample) for kind in column.in_order)
+        _add_tails(folded, column, key, sample)
         count = _lost(column, lost)
         folded.lost[key] = folded.lost[key] + count if key in folded.lost else count
-        return tuple(kind.chunk(sample) for kind in column.in_order)
+        return in_order
 
     def _codes(self, values: NDArray[Any]) -> NDArray[np.float64]:
         assert self.group is not None
@@ -344,15 +345,29 @@ class Fold:
         return codes
 
 
+def _add_tails(folded: Folded, column: Column, key: Key, sample: Sample) -> None:
+    """Add the tails of a sample, of its values and of terms that statistics make of them."""
+    of_terms = [(i, kind) for i, kind in enumerate(column.statistics) if kind.has_terms]
+    of_values = [(VALUES, None)] if column.has_tails else []
+    for which, statistic in (*of_values, *of_terms):
+        place = (*key, which)
+        is_known = place in folded.tails or key not in folded.lost
+        if is_known:
+            terms = sample if statistic is None else sample.terms_of(statistic)
+            if rows_of(terms) <= MOST_ROWS:
+                folded.tails[place] = tails_of(terms, folded.tails.get(place))
+
+
 def _join_tails(folded: Folded, other: Folded) -> None:
     """Add the tails of other paths; those of a column are known if all its paths have them."""
-    for key in other.lost:
-        if key not in other.tails:
-            folded.tails.pop(key, None)
-        elif key not in folded.lost:
-            folded.tails[key] = other.tails[key]
-        elif key in folded.tails:
-            folded.tails[key] = merge_tails(folded.tails[key], other.tails[key])
+    for place in list(folded.tails):
+        if place[:2] in other.lost and place not in other.tails:
+            del folded.tails[place]
+    for place, tails in other.tails.items():
+        if place in folded.tails:
+            folded.tails[place] = merge_tails(folded.tails[place], tails)
+        elif place[:2] not in folded.lost:
+            folded.tails[place] = tails
 
 
 _NOTHING_LOST = np.zeros((), bool)

@@ -8,6 +8,12 @@ from typing import Any
 Key = tuple[int, Any]
 """Position of a column, and group."""
 
+TailKey = tuple[int, Any, int]
+"""Position of a column, group, and position of the statistic whose terms they are; see `VALUES`."""
+
+VALUES = -1
+"""In its place, where they are tails of the values themselves."""
+
 Bundle = dict[Key, tuple[Any, ...]]
 """States of the statistics of each column and group, blocks along the last axis of each array.
 

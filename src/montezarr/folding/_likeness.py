@@ -9,7 +9,7 @@ import numpy as np
 
 from montezarr._checks import check_int
 from montezarr.folding._fold import NO_GROUP, Fold, Folded
-from montezarr.folding._forest import Key
+from montezarr.folding._forest import VALUES, Key
 from montezarr.seeding import BLOCK
 from montezarr.statistics import Statistic
 from montezarr.statistics._bins import Bins
@@ -51,10 +51,14 @@ class Likeness:
             raise ValueError(f"counts of the shape {count.shape}")
         return count
 
-    def tails(self, key: Key, tails: Tails) -> Tails:
-        """Return tails of a column."""
+    def tails(self, key: Key, which: int, tails: Tails) -> Tails:
+        """Return tails of the values of a column, or of the terms of one of its statistics."""
         column = self._fold.columns[key[0]]
         sample = self._fold.blank(column)
+        if which != VALUES:
+            if not column.statistics[which].has_terms:
+                raise ValueError(f"tails of terms that {column.statistics[which]} has not")
+            sample = sample.terms_of(column.statistics[which])
         rows = rows_of(sample)
         orders = sample.order // 2 if sample.values.ndim == 3 else 0
         kept = tails.low.shape[-1:]
@@ -77,7 +81,8 @@ class Likeness:
             if lacks:
                 raise ValueError(f"no states of {key}")
         in_tree = {key for bundle in folded.forest.nodes.values() for key in bundle}
-        others = (folded.states.keys() | in_tree | folded.tails.keys()) - counted
+        with_tails = {place[:2] for place in folded.tails}
+        others = (folded.states.keys() | in_tree | with_tails) - counted
         if others:
             raise ValueError(f"states of {others} that were not counted")
 

@@ -14,7 +14,7 @@ import numpy as np
 from montezarr._checks import check_int
 from montezarr._json import parse_json
 from montezarr.folding._fold import Fold, Folded
-from montezarr.folding._forest import Key
+from montezarr.folding._forest import VALUES, Key
 from montezarr.folding._likeness import Likeness, checked_nodes
 from montezarr.statistics._tails import Tails
 
@@ -54,8 +54,8 @@ def dump_states(header: Mapping[str, Any], folded: Folded, with_tails: bool = Fa
             put("tree", key, states, list(node))
     for key, states in sorted(folded.states.items(), key=_place):
         put("any", key, states)
-    for key, tails in sorted(folded.tails.items(), key=_place) if with_tails else ():
-        put("tails", key, (tails,))
+    for place, tails in sorted(folded.tails.items(), key=_place) if with_tails else ():
+        put("tails", place[:2] if place[2] == VALUES else place, (tails,))
     for key, count in sorted(folded.lost.items(), key=_place):
         name = f"a{len(arrays)}"
         arrays[name] = count
@@ -126,14 +126,14 @@ def restore_states(content: Content, fold: Fold) -> Folded:
     folded.forest.nodes = {node: {} for node in checked_nodes(found["nodes"], folded.paths)}
     likeness = Likeness(fold)
     for entry in found["entries"]:
-        kind, key = entry["kind"], _key(entry["key"], fold)
+        kind, (key, which) = entry["kind"], _key(entry["key"], fold)
         if kind == "lost":
             folded.lost[key] = likeness.lost(key, arrays[entry["states"]])
             continue
         if kind == "tails":
             (fields,) = entry["states"]
             tails = Tails(**{name: arrays[place] for name, place in fields.items()})
-            folded.tails[key] = likeness.tails(key, tails)
+            folded.tails[*key, which] = likeness.tails(key, which, tails)
             continue
         states = likeness.states(key, kind == "tree", entry["states"], arrays)
         if kind == "any":
@@ -145,14 +145,15 @@ def restore_states(content: Content, fold: Fold) -> Folded:
     return folded
 
 
-def _key(found: Any, fold: Fold) -> Key:
-    position, group = found
+def _key(found: Any, fold: Fold) -> tuple[Key, int]:
+    """Return column and group, and which statistic's terms the tails are of."""
+    position, group, *which = found
     check_int("position", position, minimum=-1, maximum=len(fold.columns) - 1)
     if group is not None and not isinstance(group, (int, float)):
         raise ValueError(f"the group {group!r}")
-    return position, group
+    return (position, group), check_int("which", *which) if which else VALUES
 
 
 def _place(item: Any) -> tuple[Any, ...]:
-    (position, group), _ = item
-    return position, group is not None, group or 0
+    (position, group, *which), _ = item
+    return position, group is not None, group or 0, *which

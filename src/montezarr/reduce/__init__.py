@@ -15,6 +15,7 @@ from montezarr.reduce._layout import Layout, layout_of
 from montezarr.reduce._lazily import lazily
 from montezarr.reduce._passes import run_all
 from montezarr.reduce._prepare import memory_of, planned, prepare
+from montezarr.statistics._spans import shared_orders
 from montezarr.watch import Watch
 
 __all__ = ["Layout", "layout_of", "memory_of", "prepare", "reduce"]
@@ -115,7 +116,8 @@ def reduce(
         watch.process = feed.process
         watch.planned = partial(planned, feed, layout)
         folded, found = run_all(feed, layout, watch)
-        results = layout.dataset(folded, found)
+        with shared_orders():
+            results, heavy = layout.dataset(folded, found), layout.heavy(folded)
         watch.estimate(lambda: results, now=True)
-    layout.warn(folded, 3)
+    layout.warn(folded, 3, heavy)
     return results

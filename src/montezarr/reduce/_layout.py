@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from montezarr._checks import show, value_error
 from montezarr._notices import warn
 from montezarr.errors import HeavyTailWarning, MontezarrWarning
-from montezarr.folding import NO_GROUP, Column, Fold, Folded, Group
+from montezarr.folding import NO_GROUP, VALUES, Column, Fold, Folded, Group
 from montezarr.observed import TIME, Observed, PathIndices, Schema
 from montezarr.recipe import digest_of
 from montezarr.reduce._budget import Memory, check_memory, copies_of_states
@@ -181,8 +181,13 @@ class Layout:
                 for name in statistic.finalize(state, column.source):
                     yield full_name(column.source, name), statistic
 
-    def warn(self, folded: Folded, stacklevel: int) -> None:
-        """Say how many values are not finite, and which estimates a few values carry."""
+    def warn(
+        self, folded: Folded, stacklevel: int, heavy: Mapping[str, Verdict] | None = None
+    ) -> None:
+        """Say how many values are not finite, and which estimates a few values carry.
+
+        `heavy` is what the method of this name gives, where that is known.
+        """
         without = int(folded.lost.get(NO_GROUP, np.zeros(1))[0])
         if self.by is not None and without:
             name = self.by.name
@@ -212,15 +217,16 @@ class Layout:
                     MontezarrWarning,
                     stacklevel,
                 )
-        self._warn_of_tails(folded, stacklevel)
+        self._warn_of_tails(folded, self.heavy(folded) if heavy is None else heavy, stacklevel)
 
     def heavy(self, folded: Folded) -> dict[str, Verdict]:
         """Return what the tails make of the results that average powers, of each cell and group."""
         totals = self.fold.totals(folded)
         found: dict[str, list[Verdict]] = {}
         for key, states in totals.items():
-            column, tails = self.fold.columns[key[0]], folded.tails.get(key)
-            for statistic, state in zip(column.statistics, states, strict=True):
+            column = self.fold.columns[key[0]]
+            for i, (statistic, state) in enumerate(zip(column.statistics, states, strict=True)):
+                tails = folded.tails.get((*key, i if statistic.has_terms else VALUES))
                 verdicts = {
                     name: judge_exceedances(*largest)
                     for name, largest in statistic.exceedances(state, column.source).items()
@@ -238,23 +244,26 @@ class Layout:
     def shares(self, folded: Folded, totals: Totals) -> dict[str, NDArray[np.float64]]:
         """Return the largest term's part in the errors of means, where known; not of groups."""
         out: dict[str, NDArray[np.float64]] = {}
-        for (position, group), tails in folded.tails.items() if self.by is None else ():
+        for (position, group, which), tails in folded.tails.items() if self.by is None else ():
             column = self.fold.columns[position]
-            for statistic, state in zip(column.statistics, totals[position, group], strict=True):
+            states = totals[position, group]
+            for i, (statistic, state) in enumerate(zip(column.statistics, states, strict=True)):
+                if which != (i if statistic.has_terms else VALUES):
+                    continue
                 for name, (q, *terms) in statistic.powers(state, column.source).items():
                     if q == 1:
                         share = largest_share(tails, q, *terms)
                         out[full_name(column.source, name)] = share.reshape(self.dims[position][1])
         return out
 
-    def _warn_of_tails(self, folded: Folded, stacklevel: int) -> None:
+    def _warn_of_tails(self, folded: Folded, heavy: Mapping[str, Verdict], stacklevel: int) -> None:
         """Say which estimates are not to be trusted, where a few values carry them."""
         spoilt = {
             name: (
                 float(np.nanmax(v.share[v.is_heavy])),
                 float(np.nanmax(v.pareto[v.is_heavy], initial=-np.inf)),
             )
-            for name, v in self.heavy(folded).items()
+            for name, v in heavy.items()
             if v.is_heavy.sum() > BY_CHANCE * v.is_heavy.size
         }
         if spoilt:

@@ -111,6 +111,7 @@ class Sample:
     ):
         self.values, self.start, self.order = values, start, order
         self.source = Source() if source is None else source
+        self._terms: dict[int, tuple[Statistic, Sample]] = {}
 
     @cached_property
     def count(self) -> NDArray[np.int64]:
@@ -133,6 +134,18 @@ class Sample:
             known = CentralSums(*central_sums(self.values, max(order, self.order)))
             self.__dict__["_central"] = known
         return cast(CentralSums, known._replace(sums=known.sums[: order - 1]))
+
+    def terms_of(self, statistic: Statistic) -> Sample:
+        """Return what `Statistic.terms` does, made once, as a sample of the same paths."""
+        known = self._terms.get(id(statistic))
+        return known[1] if known else self.keep_terms(statistic, statistic.terms(self))
+
+    def keep_terms(self, statistic: Statistic, terms: NDArray[np.float64]) -> Sample:
+        """Keep the terms of a statistic that has made them on the way, for `terms_of`."""
+        values = np.ascontiguousarray(terms, np.float64)
+        found = Sample(values, self.start, self.source, max(2, statistic.order))
+        self._terms[id(statistic)] = statistic, found  # it too: another may not get its id
+        return found
 
     def all_paths(self) -> NDArray[np.float64]:
         """Return the values without blocks, (..., cells, paths), for order-free statistics."""
@@ -204,7 +217,7 @@ class Statistic(ABC):
     along : {None, "time", "variable"}
         The axis that a statistic takes as a whole: the first one of the values then.
     order : int
-        Highest power of `Sample.central` that it uses.
+        Highest power of `Sample.central` that it uses, of its `terms` where it has some.
     tolerance : float
         How far `finalize` may be from `reference`, relative to the largest entry of a cell.
     without_error : tuple of str
@@ -281,8 +294,13 @@ class Statistic(ABC):
 
     @property
     def has_tails(self) -> bool:
-        """Whether `powers` tells of results that heavy tails spoil: then tails are kept."""
-        return type(self).powers is not Statistic.powers
+        """Whether `powers` tells of results that heavy tails of the values spoil."""
+        return type(self).powers is not Statistic.powers and not self.has_terms
+
+    @property
+    def has_terms(self) -> bool:
+        """Whether it averages `terms` in place of the values, so that it is their tails."""
+        return type(self).terms is not Statistic.terms
 
     def bytes_for(self, cells: int) -> int:
         """Return the bytes by which a state grows with the values, roughly, for `plan`."""
@@ -320,6 +338,15 @@ class Statistic(ABC):
     @abstractmethod
     def chunk(self, sample: Sample) -> Any:
         """Return the state of a sample, which may hold no path at all."""
+
+    def terms(self, sample: Sample) -> NDArray[np.float64]:
+        """Return the numbers that it averages, one of each path, where they are not the values.
+
+        So `powers` is believed of means of anything: of squares, or of what is made of a path.
+        They are (cells, blocks, paths), NaN for a path that does not count. A `chunk` that needs
+        them too takes them from `Sample.terms_of`, which asks once.
+        """
+        return sample.values
 
     @abstractmethod
     def merge(self, a: Any, b: Any) -> Any:
@@ -390,7 +417,8 @@ class Statistic(ABC):
         A mean has q = 1, a variance 2, a skewness 3: such a result is not to be trusted, nor its
         error, where a few values make up most of that sum; see `montezarr.HeavyTailWarning`.
         Arrays are of the cells, of statistics along an axis those along it too; NaN sums stand for
-        values without tails, such as zeros and ones, and for sums that are not known.
+        values without tails, such as zeros and ones, and for sums that are not known. Of a
+        statistic with `terms`, x are these, and arrays are of the cells alone.
         """
         return {}
 

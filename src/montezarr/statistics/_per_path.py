@@ -11,8 +11,13 @@ from numpy.typing import NDArray
 
 from montezarr._checks import value_error
 from montezarr.statistics._base import Along, Estimate, Sample, Source, Statistic
-from montezarr.statistics._moments import CentralSums, mean_of, merge_sums, standard_error_of
-from montezarr.statistics._sums import central_sums
+from montezarr.statistics._moments import (
+    CentralSums,
+    mean_of,
+    merge_sums,
+    powers_of,
+    standard_error_of,
+)
 
 Array = NDArray[np.float64]
 
@@ -27,6 +32,7 @@ class PerPath(Statistic):
 
     State: ClassVar[type] = CentralSums
     along: ClassVar[Along | None] = "time"
+    order: ClassVar[int] = 2
     least_times: ClassVar[int] = 1
 
     @abstractmethod
@@ -45,12 +51,15 @@ class PerPath(Statistic):
         """Raise for a variable with too few times."""
         check_times(source, self.least_times)
 
-    def chunk(self, sample: Sample) -> CentralSums:
-        """Return the sums of each block."""
+    def terms(self, sample: Sample) -> Array:
+        """Return the number of each path; see `Statistic.terms`."""
         times = check_times(sample.source, self.least_times)
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-            numbers = self.functional(sample.values, times)
-        return CentralSums(*central_sums(numbers, 2))
+            return self.functional(sample.values, times)
+
+    def chunk(self, sample: Sample) -> CentralSums:
+        """Return the sums of each block."""
+        return sample.terms_of(self).central(2)
 
     def merge(self, a: CentralSums, b: CentralSums) -> CentralSums:
         """Return the sums of both."""
@@ -63,6 +72,10 @@ class PerPath(Statistic):
             self.name: Estimate(mean_of(state), attrs=attrs, power=power),
             f"{self.name}_se": Estimate(standard_error_of(state), power=power),
         }
+
+    def powers(self, state: CentralSums, source: Source) -> dict[str, tuple[int, Any, Any, Any]]:
+        """Return what tells of heavy tails of the numbers; see `Statistic.powers`."""
+        return {self.name: powers_of(state, 1, False)}
 
     def reference(self, values: Array, source: Source) -> dict[str, Any]:
         """Return the same by NumPy, cell by cell."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -102,6 +105,41 @@ def _selected(values: Array, low: float, high: float, ranks: Integers) -> Array:
     kernel.bins.gather(values, low, SLICES / width, wanted, nearby)
     places = np.cumsum(kept)[slices] - (running[slices] - ranks) - 1
     return np.asarray(np.partition(nearby[:-1], np.unique(places))[places])
+
+
+_shared: ContextVar[dict[Any, Any] | None] = ContextVar("_shared", default=None)
+
+SHARED = 2**20
+"""Bins in all of the orders that are kept at most; others are made again."""
+
+
+@contextmanager
+def shared_orders() -> Iterator[None]:
+    """Let what orders the bins of states within find them in order: no state may change."""
+    token = _shared.set({})
+    try:
+        yield
+    finally:
+        _shared.reset(token)
+
+
+def shared_order(
+    state: Bins, place: tuple[Any, ...], least: int, make: Callable[[], Any], size: int
+) -> Any:
+    """Return what `make` does of a cell from a rank on, or from a lower one, if it is there.
+
+    `place` tells apart what is made of a state; `size` is the number of values from the rank on.
+    """
+    known = _shared.get()
+    if known is None:
+        return make()
+    key = (id(state.n), *place)
+    if key in known and known[key][0] <= least:
+        return known[key][2]
+    made = make()
+    if size + sum(entry[3] for entry in known.values()) <= SHARED:
+        known[key] = least, state, made, size  # the state too: another may not get its id
+    return made
 
 
 def begins_of(state: Bins, budget: Budget) -> Integers:

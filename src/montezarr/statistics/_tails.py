@@ -149,10 +149,10 @@ def _add_largest(sums: Array, largest: Array) -> Array:
 
 # --- what is made of them -------------------------------------------------------------------------
 
-INDEX = {1: (0.7, 0.5), 2: (0.28, 0.2), 3: (0.27, 0.2), 4: (0.26, 0.2)}
+INDEX = {1: (0.6, 0.3), 2: (0.28, 0.2), 3: (0.27, 0.2), 4: (0.26, 0.2)}
 """By q, indices (Hill, Pareto) from which a mean of |x|**q is not trusted; its error needs 1/2q."""
 
-SHARE = {1: (0.35, 0.0, 0.35), 2: (26.0, 0.4, 0.8), 3: (34.0, 0.35, 0.97), 4: (50.0, 0.35, 0.98)}
+SHARE = {1: (0.48, 0.0, 0.48), 2: (26.0, 0.4, 0.8), 3: (34.0, 0.35, 0.97), 4: (50.0, 0.35, 0.98)}
 """By q, factor and power of 1/n, and the most, of a share of the largest term that is trusted."""
 
 LEAST_SHARE = {1: 0.0, 2: 0.15, 3: 0.4, 4: 0.6}

@@ -89,6 +89,7 @@ class Autocorrelation(Statistic):
 
     State: ClassVar[type] = PooledSums
     along: ClassVar[Along | None] = "time"
+    order: ClassVar[int] = 4
 
     def __post_init__(self) -> None:
         given: Any = self.lags
@@ -111,24 +112,31 @@ class Autocorrelation(Statistic):
 
     def chunk(self, sample: Sample) -> PooledSums:
         """Return the sums of each block."""
-        x, counts = sample.values, whole_paths(sample)
-        m, count = len(x), counts.sum(axis=-1, dtype=np.int64)
-        lags = self._all_lags
+        counts, lags = whole_paths(sample), self._all_lags
+        count = counts.sum(axis=-1, dtype=np.int64)
         sums = np.empty((5, 5, len(lags), *count.shape))
         with np.errstate(over="ignore", invalid="ignore"):
-            total = _running_sums(x)
-            centre = tree_sum(np.where(counts, total[-1], 0.0)) / (np.maximum(count, 1) * m)
-            u = x - centre[..., None]
-            if not counts.all():
-                u[:, ~counts] = 0.0
+            centre, u = _centred(sample.values, counts, count)
             total = _running_sums(u)
             p0, l0 = _lagged(u, total, 0)
+            sample.keep_terms(self, np.where(counts, np.sqrt(p0), np.nan))
             for k, lag in enumerate(lags):
                 numbers = (None, *((p0, l0) if lag == 0 else _lagged(u, total, lag)), p0, l0)
                 for i, first in enumerate(numbers):
                     for j, second in enumerate(numbers[i:], start=i):
                         sums[i, j, k] = sums[j, i, k] = _product_sum(count, first, second)
         return PooledSums(count, centre, sums)
+
+    def terms(self, sample: Sample) -> Array:
+        """Return the root mean square of each path, about the centre of its block.
+
+        Its square is what the products are divided by, and as heavy as any of them. The centre of
+        all blocks is not known yet.
+        """
+        counts = whole_paths(sample)
+        with np.errstate(over="ignore", invalid="ignore"):
+            _, u = _centred(sample.values, counts, counts.sum(axis=-1, dtype=np.int64))
+            return np.where(counts, np.sqrt(_lagged(u, _running_sums(u), 0)[0]), np.nan)
 
     def merge(self, a: PooledSums, b: PooledSums) -> PooledSums:
         """Return the sums of both, about the common centre."""
@@ -167,6 +175,11 @@ class Autocorrelation(Statistic):
             for name, values in found.items()
         }
 
+    def powers(self, state: PooledSums, source: Source) -> dict[str, tuple[int, Any, Any, Any]]:
+        """Return what tells of heavy tails, as of a variance about 0; see `Statistic.powers`."""
+        square = state.sums[P0, P0, 0]
+        return {"autocorrelation": (2, state.n, np.zeros(square.shape), square)}
+
     def reference(self, values: Array, source: Source) -> dict[str, Any]:
         """Return the same by NumPy, from the influence of each path."""
         m, cells = values.shape[:2]
@@ -193,6 +206,16 @@ class Autocorrelation(Statistic):
     @property
     def _all_lags(self) -> tuple[int, ...]:
         return (self.lags,) if isinstance(self.lags, int) else self.lags
+
+
+def _centred(x: Array, counts: Any, count: Any) -> tuple[Array, Array]:
+    """Return the mean over all values of the paths that count, and values less it, 0 of others."""
+    total = _running_sums(x)
+    centre = tree_sum(np.where(counts, total[-1], 0.0)) / (np.maximum(count, 1) * len(x))
+    u = x - centre[..., None]
+    if not counts.all():
+        u[:, ~counts] = 0.0
+    return centre, u
 
 
 def _running_sums(x: Array) -> Array:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, NamedTuple, Self, final
+from functools import partial
+from typing import Any, ClassVar, NamedTuple, Self, cast, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,15 @@ from montezarr.statistics._keys import TINY
 from montezarr.statistics._levels import check_levels
 from montezarr.statistics._octaves import restored
 from montezarr.statistics._ranks import interval_of, ranks_of
-from montezarr.statistics._spans import Spans, begins_of, bins_at, bounds, sorted_part, spans_of
+from montezarr.statistics._spans import (
+    Spans,
+    begins_of,
+    bins_at,
+    bounds,
+    shared_order,
+    sorted_part,
+    spans_of,
+)
 from montezarr.statistics._student import widening
 from montezarr.statistics._tails import KEPT
 from montezarr.statistics.quantile import LIGHTER, RELATIVE_ERROR, bits_of
@@ -157,8 +166,12 @@ class ExpectedShortfall(Statistic):
         risk, low, high, off = np.full((4, *ranks.middle.shape), np.nan)
         sign = 1.0 if self.tail == "upper" else -1.0
         begins = begins_of(state, self.budget(len(state.n)))
+        # From where `exceedances` begins, too: it finds them in order then.
+        least = np.minimum(
+            wanted.min(axis=(1, 2)), _ranks_beyond(state.n, ranks.middle).min(axis=1)
+        )
         for cell in np.flatnonzero(state.n).tolist():
-            bins = self._ordered(state, cell, begins[cell], int(wanted[cell].min()))
+            bins = self._ordered(state, cell, begins[cell], int(least[cell]))
             for i, alpha in enumerate(levels.array.tolist()):
                 with np.errstate(over="ignore", invalid="ignore"):
                     value, left, right = bins.spans.at(wanted[cell, i])
@@ -195,9 +208,7 @@ class ExpectedShortfall(Statistic):
     def exceedances(self, state: Bins, source: Source) -> dict[str, tuple[Any, Any, Any, Any]]:
         """Return what tells of heavy tails; see `Statistic.exceedances`."""
         levels = check_levels("level", self.level)
-        ranks = ranks_of(state.n, levels.array).middle
-        # A tail of few values says nothing of itself: then they are those beyond a lower quantile.
-        ranks = np.minimum(ranks, (state.n - np.minimum(BEYOND, state.n // 2))[:, None])
+        ranks = _ranks_beyond(state.n, ranks_of(state.n, levels.array).middle)
         shape = *ranks.shape, KEPT
         largest, (risk, total) = np.full(shape, -np.inf), np.zeros((2, *ranks.shape))
         begins = begins_of(state, self.budget(len(state.n)))
@@ -247,10 +258,16 @@ class ExpectedShortfall(Statistic):
         }
 
     def _ordered(self, state: Bins, cell: int, begin: int, least: int) -> _Means:
-        """Return the bins of a cell from the best values to the worst, from a rank on.
+        """Return the bins of a cell from the best values to the worst, from a rank on, or before.
 
         `begin` is where they begin among all bins.
         """
+        make = partial(self._in_order, state, cell, begin, least)
+        place, size = (cell, self.tail, self.relative_error), int(state.n[cell]) - least + 1
+        return cast(_Means, shared_order(state, place, least, make, size))
+
+    def _in_order(self, state: Bins, cell: int, begin: int, least: int) -> _Means:
+        """Do what `_ordered` does, from that rank on."""
         is_lower, n = self.tail == "lower", int(state.n[cell])
         ranks = slice(0, n - least + 1) if is_lower else slice(least - 1, n)
         if state.pages.size:
@@ -284,6 +301,14 @@ class ExpectedShortfall(Statistic):
                 part = mass - (x.size - rank)
                 out[cell, i] = sign * (x[rank:].sum() + part * x[rank - 1]) / mass
         return {"expected_shortfall": levels.squeeze(out)}
+
+
+def _ranks_beyond(n: Any, middle: Any) -> Any:
+    """Return the ranks beyond which values tell whether a tail is heavy, (cells, levels).
+
+    A tail of few values says nothing of itself: then they are those beyond a lower quantile.
+    """
+    return np.minimum(middle, (n - np.minimum(BEYOND, n // 2))[:, None])
 
 
 class _Means(NamedTuple):

@@ -206,6 +206,21 @@ class StatisticTests:
 
     @_few
     @example(case=Case(0, BLOCK, 0, 0.5))
+    @given(case=cases())
+    def test_terms_are_one_number_of_each_path(self, statistic: Statistic, case: Case) -> None:
+        if not statistic.has_terms:
+            return
+        values = self._values(statistic, case._replace(n=BLOCK))
+        sample = self._sample(statistic, values)
+        asked = statistic.terms(self._sample(statistic, values))
+        assert asked.shape == sample.values.shape[-3:]
+        state = statistic.chunk(sample)  # which may make them on the way
+        np.testing.assert_array_equal(sample.terms_of(statistic).values, asked)
+        powers = statistic.powers(state, sample.source)
+        assert powers, "terms are of no use without `powers`"
+
+    @_few
+    @example(case=Case(0, BLOCK, 0, 0.5))
     @example(case=Case(1, BLOCK, 0, 0.0))
     @given(case=cases())
     def test_compiled_loops_give_the_bits_of_the_definitions(
