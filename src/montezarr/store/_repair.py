@@ -23,7 +23,13 @@ from montezarr.store._report import Problem, Verification
 from montezarr.store._results import RESULTS
 from montezarr.store._session import Session, Stop
 from montezarr.store._source import source_in
-from montezarr.store._verify import examined, problems_of, said_by_root, verify_place
+from montezarr.store._verify import (
+    examined,
+    parameter_problems,
+    problems_of,
+    said_by_root,
+    verify_place,
+)
 from montezarr.store._where import place_of
 from montezarr.store.format import (
     JOURNAL,
@@ -114,6 +120,7 @@ def repair(
         if ledger is None:
             ledger = rebuilt(place, ds, process, statistics)
             problems += problems_of(place, ledger, 0)
+            problems += parameter_problems(place, ledger, 1)  # no chunk is looked at twice
         session = stop.session = Session(place, ledger, durable, f"mz.repair({str(place)!r})")
         if problems:
             options = ds, process, statistics

@@ -149,7 +149,7 @@ def problems_of(place: Place, ledger: Ledger, level: int) -> list[Problem]:
     """Return what is wrong up to level 1, by what is known to be committed."""
     root = said_by_root(place)
     problems = [*_journal_problems(ledger, root), *_metadata_problems(place, ledger, root)]
-    problems += _parameter_problems(place, ledger, level)
+    problems += parameter_problems(place, ledger, level)
     files = ledger.files()
     sizes = place.sizes(files)
     whole = {}
@@ -174,7 +174,7 @@ def problems_of(place: Place, ledger: Ledger, level: int) -> list[Problem]:
     return problems
 
 
-def _parameter_problems(place: Place, ledger: Ledger, level: int) -> Iterator[Problem]:
+def parameter_problems(place: Place, ledger: Ledger, level: int) -> Iterator[Problem]:
     """Yield what is wrong with the large parameters, which lie beside the recipe."""
     beside = ledger.manifest.references
     lost = dict(_parameters.lost(place, beside))
