@@ -114,7 +114,7 @@ def shortened(recipe: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, NDAr
     for name, value in process.items():
         array = _large(value)
         if array is not None:
-            digest = hashlib.sha256(array).hexdigest()
+            digest = hashlib.sha256(array.data).hexdigest()
             short[name] = Reference(str(name), array.dtype.str, array.shape, digest).to_dict()
             arrays[digest] = _alive.setdefault(digest, array)
     return {**recipe, "process": short}, arrays
@@ -194,7 +194,8 @@ def array_of(reference: Reference) -> NDArray[Any]:
     """
     found = _alive.get(reference.sha256)
     if found is not None and found.nbytes == reference.nbytes:
-        return found.view(reference.dtype).reshape(reference.shape)
+        out: NDArray[Any] = found.view(reference.dtype).reshape(reference.shape)
+        return out
     with _lock:
         loads = list(_places.get(reference.sha256, {}).values())
     failed: Exception | None = None

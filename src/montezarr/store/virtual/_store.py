@@ -107,10 +107,10 @@ class VirtualStore(Store):
         n = chunks.n_paths
         manifest = chunks.manifest
         know(manifest.parameters)
-        self._documents: dict[str, Any] = manifest.files(n, n, n, complete=True)
+        self._documents = manifest.files(n, n, n, complete=True)
         for reference in manifest.references:
             values = manifest.parameters[reference.sha256]
-            self._documents[key_of(reference)] = memoryview(values.ravel()).cast("B")
+            self._documents[key_of(reference)] = values.tobytes()
         self._pool: ThreadPoolExecutor | None = None
         self._pool_of = 0
 
