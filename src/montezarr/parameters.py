@@ -94,8 +94,11 @@ class Reference:
         return cls(name, data["dtype"], tuple(shape), digest)
 
 
+Load = Callable[[Reference], NDArray[Any]]
+"""Reads a parameter where it lies, and checks it."""
+
 _alive: weakref.WeakValueDictionary[str, NDArray[Any]] = weakref.WeakValueDictionary()
-_places: OrderedDict[str, dict[str, Callable[[Reference], NDArray[Any]]]] = OrderedDict()
+_places: OrderedDict[str, dict[str, Load]] = OrderedDict()
 _digests: OrderedDict[str, str] = OrderedDict()
 """Digests of whole recipes by their short form: the text of millions of numbers takes seconds."""
 
@@ -171,7 +174,7 @@ def know(arrays: Mapping[str, NDArray[Any]]) -> None:
         _alive.setdefault(digest, array)
 
 
-def remember(reference: Reference, place: str, load: Callable[[Reference], NDArray[Any]]) -> None:
+def remember(reference: Reference, place: str, load: Load) -> None:
     """Note where a parameter lies; `load` reads and checks it."""
     with _lock:
         known = _places.setdefault(reference.sha256, {})
@@ -197,7 +200,7 @@ def array_of(reference: Reference) -> NDArray[Any]:
         out: NDArray[Any] = found.view(reference.dtype).reshape(reference.shape)
         return out
     with _lock:
-        loads = list(_places.get(reference.sha256, {}).values())
+        loads: list[Load] = [*_places.get(reference.sha256, {}).values()]
     failed: Exception | None = None
     for load in reversed(loads):
         try:
