@@ -38,7 +38,9 @@ TABLE = {
         {"sampling", "statistics", "folding"},
         "what a worker runs: from a range of paths to arrays, and to states of statistics",
     ),
-    4: Level({"recipe", "described"}, "the run as a value: JSON, fingerprint, and words"),
+    4: Level(
+        {"recipe", "parameters", "described"}, "the run as a value: JSON, fingerprint, and words"
+    ),
     5: Level({"chunk_policy", "lazy", "initial"}, "recipe to Dask arrays; chunk policy; memory"),
     6: Level(
         {

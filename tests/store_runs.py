@@ -36,6 +36,10 @@ def dataset(kind="one", chunks=6, T=6):
         process = mz.Heston(mu=0.0, kappa=1.0, theta=0.04, xi=0.5, rho=-0.5)
         ds = mz.simulate(process, n, T, {"s": 100.0, "v": 0.04}, dt=1 / 24, seed=5, chunks=CHUNK)
         return ds, {}
+    if kind == "large":  # a recipe that refers to what lies beside it
+        rows = [[1.0 + (i * j) % 97 for j in range(90)] for i in range(90)]
+        process = mz.MarkovChain(transition=[[x / sum(row) for x in row] for row in rows])
+        return mz.simulate(process, n, T, seed=5, chunks=CHUNK), {}
     process = mz.GeometricBrownianMotion(mu=0.05, sigma=0.2)
     ds = mz.simulate(process, n, T, 100.0, dt=0.05, seed=5, chunks=CHUNK)
     return ds, {"statistics": ["mean"]} if kind == "statistics" else {}

@@ -24,6 +24,13 @@ publications are that of the creation, one per chunk, that of the end of the run
 MOMENTS = [(point, number) for point in POINTS for number in NUMBERS[point.partition(".")[0]]]
 KINDS = ("one", "statistics", "two")
 CASES = [(kind, *moment) for kind in KINDS for moment in MOMENTS]
+LARGE = [
+    ("large", "chunk.mid_write", -1),
+    ("large", "create.parameters", 0),
+    ("large", "create.journal", 0),
+    ("large", "commit.after", 3),
+]
+"""Where a recipe refers to parameters: the first of all files is one of these."""
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +44,7 @@ def nursery():
 def undisturbed(tmp_path_factory):
     """By kind, the files and values of a run that nobody disturbed."""
     found = {}
-    for kind in KINDS:
+    for kind in (*KINDS, "large"):
         path = tmp_path_factory.mktemp("undisturbed") / "a.zarr"
         run({"path": path, "kind": kind, "backend": "synchronous"})
         found[kind] = files(path), mz.open(path).load()
@@ -64,7 +71,7 @@ def check_whole(path, undisturbed):
     assert leftovers(path) == []
 
 
-@pytest.mark.parametrize(("kind", "point", "number"), CASES)
+@pytest.mark.parametrize(("kind", "point", "number"), [*CASES, *LARGE])
 def test_a_driver_killed_anywhere_goes_on_to_the_same_bytes(
     tmp_path, nursery, undisturbed, kind, point, number
 ):
@@ -72,7 +79,7 @@ def test_a_driver_killed_anywhere_goes_on_to_the_same_bytes(
     killed = nursery.run(**job, every=0.0, fault=f"{point}@{number}=PID")
     assert killed["code"] == -signal.SIGKILL, killed
     check_shown(tmp_path / "a.zarr", undisturbed[kind][1])
-    if CASES.index((kind, point, number)) % 2:
+    if [*CASES, *LARGE].index((kind, point, number)) % 2:
         run(job | {"backend": "synchronous"})
     else:
         assert nursery.run(**job)["error"] is None

@@ -25,6 +25,7 @@ from montezarr.backends import configured, cores
 from montezarr.draws import FORMAT
 from montezarr.errors import ArgumentTypeError
 from montezarr.initial import per_path, plain_scalars
+from montezarr.parameters import MOST, references
 from montezarr.processes import Process, is_users
 from montezarr.recipe import RECIPE_KEYS, formats_of, recipe_of
 from montezarr.sampling import EVENT_TIME, INTERFACES, RETRIES
@@ -346,7 +347,7 @@ def variables_of(obj: xr.DataArray | xr.Dataset) -> dict[Any, xr.Variable]:
 
 
 def recipe_in(ds: Any) -> dict[str, Any]:
-    """Return the recipe that a Dataset carries.
+    """Return the recipe that a Dataset carries; see `montezarr.parameters` for large ones.
 
     Raises
     ------
@@ -370,6 +371,11 @@ def recipe_in(ds: Any) -> dict[str, Any]:
     if not isinstance(recipe, dict) or not recipe.keys() >= RECIPE_KEYS:
         expected = f"a recipe with {', '.join(sorted(RECIPE_KEYS))} in attrs[{ATTRIBUTE!r}]"
         raise value_error("ds", expected, text)
+    try:
+        references(recipe, MOST)
+    except (ValueError, TypeError, LookupError) as error:
+        expected = f"a recipe that montezarr wrote in attrs[{ATTRIBUTE!r}]"
+        raise value_error("ds", expected, str(error)) from error
     known = formats_of(recipe)
     if recipe["format"] not in known:
         hint = "It was made by another version of montezarr."

@@ -15,7 +15,7 @@ from dask.base import is_dask_collection
 from montezarr import lazy
 from montezarr.dataset import variables_of
 from montezarr.lazy import Run
-from montezarr.recipe import fingerprint
+from montezarr.parameters import identity_of
 from montezarr.sampling import recorded_interface
 from montezarr.seeding import as_root_seed
 
@@ -53,9 +53,9 @@ class Origin:
     run: Run | None = None
 
     @property
-    def fingerprint(self) -> str:
-        """Fingerprint of the recipe."""
-        return fingerprint(self.recipe)
+    def identity(self) -> str:
+        """What the origins of one run have in common, and of another one not."""
+        return identity_of(self.recipe)
 
     @property
     def noise(self) -> str:
@@ -74,7 +74,7 @@ class Origin:
     def model(self) -> str:
         """Process and initial state, with all that is known of code and options."""
         parts = ("process", "code", "options", "x0")
-        return json.dumps([self.recipe.get(part) for part in parts], sort_keys=True)
+        return identity_of({part: self.recipe.get(part) for part in parts})
 
     @property
     def starts_alike(self) -> bool:

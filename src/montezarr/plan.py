@@ -26,6 +26,7 @@ from montezarr.observed import (
     warn_of_sums,
 )
 from montezarr.origins import Origin, origins_behind
+from montezarr.parameters import whole
 from montezarr.reduce import memory_of, prepare
 from montezarr.replay import run_of
 from montezarr.store import Storage, store_bytes, working_bytes
@@ -159,7 +160,7 @@ def recipe_behind(obj: Any) -> Recipe:
         found = run_behind(obj)
         if found is not None:
             return Recipe(found.recipe)
-    return Recipe(recipe_in(obj))
+    return Recipe(whole(recipe_in(obj)))
 
 
 def _origins(ds: Any) -> dict[str, Origin]:

@@ -8,7 +8,6 @@ import functools
 import hashlib
 import inspect
 import itertools
-import json
 import sys
 import textwrap
 import types
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 
 from montezarr._checks import type_error
 from montezarr.draws import FORMAT
+from montezarr.parameters import digest_of_whole
 from montezarr.processes import Process, is_users
 from montezarr.sampling import Sampling, recorded_interface
 from montezarr.sampling.scalar import compiled_from, signature
@@ -86,9 +86,8 @@ def format_note(recipe: Mapping[str, Any]) -> str:
 
 
 def fingerprint(recipe: Mapping[str, Any]) -> str:
-    """Return 128 bits of SHA-256 over the canonical JSON of a recipe."""
-    text = json.dumps(recipe, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    """Return 128 bits of SHA-256 over the canonical JSON of a recipe, wherever parts of it lie."""
+    return digest_of_whole(recipe)[:32]
 
 
 def digest_of(value: Any, name: str = "process") -> str:

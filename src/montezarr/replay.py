@@ -19,7 +19,8 @@ from montezarr.dataset import (
     variable_attributes,
     variables_of,
 )
-from montezarr.errors import ReplayError
+from montezarr.errors import ReplayError, StoreError
+from montezarr.parameters import references, shortened, whole
 from montezarr.processes import BUILT_IN, Process, process_from_dict
 from montezarr.recipe import fingerprint
 from montezarr.sampling import EVENT_TIME, Sampling, recorded_interface, sample_range
@@ -36,6 +37,9 @@ def run_of(ds: Any, process: Any = None) -> lazy.Run:
         if the `process` given is another one.
     """
     recipe = recipe_in(ds)
+    # Held until the end: what a process that is given has is not looked for elsewhere.
+    is_given = isinstance(process, Process) and bool(references(recipe))
+    given = shortened({"process": process.to_dict()}) if is_given else None
     layers = [
         name
         for variable in (variables_of(ds).values() if isinstance(ds, xr.Dataset) else ())
@@ -56,7 +60,7 @@ def run_of(ds: Any, process: Any = None) -> lazy.Run:
                 f"ds: its sampler {described.get('name')!r} is code of yours, which is not in this"
                 " process and is never loaded from a Dataset. Pass it as process=."
             )
-        target = process_from_dict(described)
+        target = process_from_dict(whole(recipe)["process"])
     x0 = recipe["x0"]
     if isinstance(x0, dict) and set(x0) == {"digest"}:
         raise ReplayError("ds: its x0 is an array or object, which a recipe does not hold.")
@@ -92,6 +96,7 @@ def run_of(ds: Any, process: Any = None) -> lazy.Run:
     )
     if run.fingerprint != fingerprint(recipe):
         raise ReplayError("process: not the sampler that this Dataset was simulated with.")
+    del given
     return run
 
 
@@ -122,7 +127,7 @@ def undrawn_run(ds: xr.Dataset) -> lazy.Run | None:
         return None
     try:
         run = run_of(ds)
-    except ReplayError:
+    except (ReplayError, StoreError):  # a parameter that lies beside the recipe may be lost
         return None
     return run if is_untouched(ds, run) else None
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import xarray as xr
 
 from montezarr._checks import check_int, value_error
-from montezarr.dataset import ATTRIBUTE
+from montezarr.dataset import ATTRIBUTE, recipe_in
+from montezarr.parameters import references, whole
 from montezarr.store._info import Info
 
 FIRST_PATH = "montezarr_first_path"
@@ -89,6 +91,8 @@ def part_of(
     elif step > 1:
         raise value_error("every", "1, since there are no times", step)
     attrs = {k: v for k, v in ds.attrs.items() if k != FIRST_PATH}
+    if isinstance(attrs.get(ATTRIBUTE), str) and references(recipe := recipe_in(ds)):
+        attrs[ATTRIBUTE] = json.dumps(whole(recipe))  # no parameter lies beside another file
     part.attrs = attrs | ({FIRST_PATH: low} if low else {})
     chunk = info.chunk or ds.chunksizes.get(PATH, (n_paths,))[0]
     return Part(ds=part, start=low, left_out=left_out, chunk=chunk, offset=(low - first) % chunk)

@@ -30,7 +30,7 @@ MOST_KEYS = 64
 
 def noise_of(origins: Mapping[str, Origin]) -> str:
     """Return in words how the noises of several runs go together; empty for one run."""
-    runs = {origin.fingerprint: origin for origin in origins.values()}
+    runs = {origin.identity: origin for origin in origins.values()}
     if len(runs) < 2:
         return ""
     noises = [origin.noise for origin in runs.values()]

@@ -80,6 +80,8 @@ def _value(value: Any, depth: int = 0) -> str:
         return f"[{', '.join(_value(item, depth + 1) for item in value)}]"
     if isinstance(value, np.ndarray) and value.size > ENTRIES:
         return f"{' × '.join(f'{n:,}' for n in value.shape)} numbers"
+    if isinstance(value, Mapping) and isinstance(value.get("shape"), list):  # it lies elsewhere
+        return f"{' × '.join(f'{n:,}' for n in value['shape'])} numbers"
     return show(value, 60)
 
 

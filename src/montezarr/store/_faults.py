@@ -16,6 +16,7 @@ from typing import Final
 
 POINTS: Final = (
     "create.before",
+    "create.parameters",
     "create.journal",
     "create.after",
     "chunk.before_write",

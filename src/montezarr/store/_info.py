@@ -13,11 +13,12 @@ from montezarr._checks import show
 from montezarr._html import for_terminal
 from montezarr.dataset import ATTRIBUTE
 from montezarr.lazy import show_bytes
+from montezarr.parameters import is_reference
 from montezarr.recipe import format_note
 from montezarr.store._extend import ledger_of
 from montezarr.store._open import open_store
 from montezarr.store._where import COMPLETE, INCOMPLETE, place_of
-from montezarr.store.format import PATH, STATUS_ATTRIBUTE, Ledger, Manifest
+from montezarr.store.format import PATH, STATUS_ATTRIBUTE, Ledger, Manifest, _parameters
 from montezarr.store.places import LocalPlace, Place
 
 LONGEST = 200
@@ -36,7 +37,7 @@ class Info:
     status : {"complete", "incomplete"}
         Whether all is done.
     process, seed, x0 : object
-        As the recipe has them.
+        As the recipe has them: large parameters by dtype, shape and digest.
     sampler : str
         Kind of the sampler; see `montezarr.sampling`.
     own_code : bool
@@ -181,6 +182,8 @@ def _of_ledger(place: Place, ledger: Ledger) -> Info:
     # What is on disk of a remote store is what the journal tells of: a listing may take long.
     objects = place.sizes(place.objects()) if place.is_local else None
     files = {k: v[0] for k, v in ledger.files().items()} if objects is None else objects
+    if objects is None:
+        files |= {_parameters.key_of(r): r.nbytes for r in manifest.references}
     times = next((c.values for c in manifest.constants if c.name == "time"), None)
     readable = ledger.shown
     return Info(
@@ -266,6 +269,8 @@ def _process(process: Any) -> str:
 
 
 def _text(value: Any) -> str:
+    if is_reference(value):
+        return " × ".join(f"{size:,}" for size in value["shape"]) + " numbers"
     return f"{value:.12g}" if isinstance(value, float) else show(value, LONGEST)
 
 

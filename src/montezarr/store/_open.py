@@ -28,6 +28,7 @@ from montezarr.dataset import LABELS as CODE_LABELS
 from montezarr.errors import MontezarrError, StoreError, StoreExistsError, StoreNotFoundError
 from montezarr.lazy import MAX_CHUNKS_HARD, memory_limit
 from montezarr.observed import labels_in_recipe
+from montezarr.parameters import references
 from montezarr.statistics import label_coordinate
 from montezarr.store._digest import digest
 from montezarr.store._results import LABELS, ORDER, RESULTS
@@ -41,6 +42,7 @@ from montezarr.store.format import (
     STORE_ATTRIBUTE,
     Facts,
     Ledger,
+    _parameters,
     as_read,
     bounded,
     buffer_of,
@@ -126,6 +128,7 @@ def open_place(place: Place) -> xr.Dataset:
     text, document = _root(place)
     state = document["attributes"]
     info = state[STORE_ATTRIBUTE]
+    _parameters.find(place, references(recipe := load_json(state[ATTRIBUTE], ATTRIBUTE)))
     arrays = _checked_arrays(place, document, info)
     # By the metadata in the root: those of all variables change with one rename.
     many = any(count_chunks(node) > MAX_CHUNKS_HARD for node in arrays.values())
@@ -138,7 +141,7 @@ def open_place(place: Place) -> xr.Dataset:
             zarr_format=3,
             decode_timedelta=TIMEDELTAS,
         )
-        names = _names(state, [str(name) for name in ds.data_vars])
+        names = _names(recipe, [str(name) for name in ds.data_vars])
     ds = ds[names]  # in the order of the process, which a directory does not keep
     if isinstance(place, LocalPlace):
         ds.encoding["source"] = str(place.path)
@@ -149,7 +152,7 @@ def open_place(place: Place) -> xr.Dataset:
         attrs["montezarr_first_path"] = info["first_path"]
     ds.attrs = attrs
     _know_labels(ds)
-    origins.remember(ds, load_json(state[ATTRIBUTE], ATTRIBUTE), info["first_path"])
+    origins.remember(ds, recipe, info["first_path"])
     for variable in ds.data_vars.values():
         if "masked_value" in variable.attrs:  # see `montezarr.dataset.masked_attribute`
             variable.encoding["masked_value"] = variable.attrs["masked_value"]
@@ -348,9 +351,8 @@ def _document(place: Place, key: str, sizes: Mapping[str, int]) -> dict[str, Any
     )
 
 
-def _names(state: Mapping[str, Any], found: list[str]) -> list[str]:
+def _names(recipe: Mapping[str, Any], found: list[str]) -> list[str]:
     """Return the variables in the order of the process, others as they come."""
-    recipe = load_json(state[ATTRIBUTE], ATTRIBUTE)
     first = [v["name"] for v in recipe["variables"] if v["name"] in found]
     return [*first, *(name for name in found if name not in first)]
 

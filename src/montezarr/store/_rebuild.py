@@ -13,6 +13,7 @@ import numpy as np
 from montezarr._json import parse_json
 from montezarr.backends import cores
 from montezarr.errors import ArgumentValueError, StoreError
+from montezarr.parameters import is_same_recipe, references
 from montezarr.store._digest import digest
 from montezarr.store._open import checked_nodes
 from montezarr.store._regenerate import compare
@@ -31,6 +32,7 @@ from montezarr.store.format import (
     Manifest,
     Storage,
     StoredArray,
+    _parameters,
     checked,
     decode,
     environment,
@@ -64,6 +66,8 @@ def rebuilt(place: Place, ds: Any, process: Any, statistics: Any) -> Ledger:
         raise StoreError(f"path: expected a root, a journal or a manifest, got none: {place}.")
     text, document = found
     info = document["attributes"][STORE_ATTRIBUTE]
+    recipe = parse_json(document["attributes"][RECIPE_ATTRIBUTE])
+    _parameters.remember(place, references(recipe))
     nodes = checked_nodes(place, document, info)
     if statistics is None and place.size(f"{RESULTS}/zarr.json") is not None:
         raise StoreError(
@@ -166,10 +170,13 @@ def _manifest(
     types = {v.name: v.dtype for v in source.schema.variables}
     storage = _storage(with_paths, types)
     manifest = source.manifest(storage, info["first_path"]).with_constants(known)
-    if parse_json(recipe) != manifest.recipe_dict:
+    told = parse_json(recipe)
+    if not is_same_recipe(told, manifest.recipe_dict):
         raise ArgumentValueError(
             "ds: expected the Dataset that was written, got one of another recipe."
         )
+    if not references(told):  # as earlier versions have it
+        manifest = replace(manifest, whole=None)
     return replace(manifest, recipe=recipe, environment=environment())
 
 

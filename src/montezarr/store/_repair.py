@@ -8,10 +8,14 @@ from typing import Any
 
 import xarray as xr
 
+from montezarr import lazy
 from montezarr._checks import check_bool
 from montezarr._json import parse_json
 from montezarr.choice import backend_of
+from montezarr.dataset import recipe_in
 from montezarr.errors import StoreError
+from montezarr.parameters import shortened
+from montezarr.processes import Process
 from montezarr.progress import Progress
 from montezarr.store._estimate import check_room
 from montezarr.store._rebuild import adopt, rebuilt
@@ -19,9 +23,24 @@ from montezarr.store._report import Problem, Verification
 from montezarr.store._results import RESULTS
 from montezarr.store._session import Session, Stop
 from montezarr.store._source import source_in
-from montezarr.store._verify import examined, problems_of, said_by_root, verify_place
+from montezarr.store._verify import (
+    examined,
+    parameter_problems,
+    problems_of,
+    said_by_root,
+    verify_place,
+)
 from montezarr.store._where import place_of
-from montezarr.store.format import JOURNAL, LARGEST, MANIFEST, STATES, Ledger, Manifest, as_json
+from montezarr.store.format import (
+    JOURNAL,
+    LARGEST,
+    MANIFEST,
+    STATES,
+    Ledger,
+    Manifest,
+    _parameters,
+    as_json,
+)
 from montezarr.store.places import Place
 from montezarr.watch import Watch
 
@@ -101,6 +120,7 @@ def repair(
         if ledger is None:
             ledger = rebuilt(place, ds, process, statistics)
             problems += problems_of(place, ledger, 0)
+            problems += parameter_problems(place, ledger, 1)  # no chunk is looked at twice
         session = stop.session = Session(place, ledger, durable, f"mz.repair({str(place)!r})")
         if problems:
             options = ds, process, statistics
@@ -143,10 +163,14 @@ def _mend(
         or any(k.startswith(f"{RESULTS}/") for k in bad)
     )
     source = None
+    held = _at_hand(ledger.manifest, options)
     if redo or results_lost:
         ds, process, statistics = options
         n_paths = ledger.manifest.first_path + ledger.target
         source = source_in(ledger.manifest, n_paths, ds, process, statistics)
+    beside = [r for r in ledger.manifest.references if _parameters.key_of(r) in bad]
+    session.mend_parameters(beside)
+    del held
     if was_complete:
         session.mend()
     session.resume()
@@ -161,6 +185,20 @@ def _mend(
         tally.warn(ledger.target, stacklevel=4)
     if was_complete and not ledger.missing():
         session.finish(source if results_lost else None)
+
+
+def _at_hand(manifest: Manifest, options: Any) -> list[Any]:
+    """Return the recipes of what was given and of a run that is alive: they know parameters."""
+    if not manifest.references:
+        return []
+    ds, process, _ = options
+    live = lazy.recall(manifest.fingerprint)
+    found = [] if live is None else [live.recipe]
+    if ds is not None:
+        found.append(recipe_in(ds))
+    if isinstance(process, Process):
+        found.append({"process": process.to_dict()})
+    return [shortened(recipe) for recipe in found]
 
 
 def _told(place: Place, ledger: Ledger, root: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

@@ -25,7 +25,15 @@ from montezarr.store._host import host
 from montezarr.store._results import merge_states, put_results
 from montezarr.store._source import Source
 from montezarr.store._task import ChunkTask, Item
-from montezarr.store.format import JOURNAL, STATES, ChunkRecord, Ledger, _journal, environment
+from montezarr.store.format import (
+    JOURNAL,
+    STATES,
+    ChunkRecord,
+    Ledger,
+    _journal,
+    _parameters,
+    environment,
+)
 from montezarr.store.places import Place
 from montezarr.watch import Watch
 
@@ -65,7 +73,7 @@ class Session:
         return self.ledger.manifest
 
     def begin(self) -> None:
-        """Make a new store: first the journal, which says what it is, last the root.
+        """Make a new store: parameters, the journal, which says what it is, and last the root.
 
         Raises
         ------
@@ -77,6 +85,10 @@ class Session:
             self.place.check_key_fits(array.key(last))
         with self._tidy():
             _faults.reach("create.before")
+            for key in [key for key in self.place.objects() if _parameters.is_key(key)]:
+                self.place.delete(key)  # of a writer of another recipe, killed at this point
+            _parameters.put(self.place, self.manifest.references, self.durable)
+            _faults.reach("create.parameters")
             self.rewrite()
             _faults.reach("create.journal")
             self.publish()
@@ -86,10 +98,27 @@ class Session:
         """Take up a store: nothing half done is left, and the metadata say what is committed."""
         with self._tidy():
             self.place.clean()
+            self._mend_parameters()
             self._mend_journal()
             self._drop_strays()
             self._note_environment()
             self.publish()
+
+    def mend_parameters(self, damaged: Iterable[Any]) -> None:
+        """Write parameters again that are damaged.
+
+        Raises
+        ------
+        ReplayError, StoreError
+            If one of them is nowhere to be had.
+        """
+        with self._tidy():
+            _parameters.put(self.place, damaged, self.durable)
+
+    def _mend_parameters(self) -> None:
+        """Write parameters again that are lost, where they are at hand."""
+        lost = _parameters.lost(self.place, self.manifest.references)
+        _parameters.put(self.place, [reference for reference, _ in lost], self.durable)
 
     def _mend_journal(self) -> None:
         """Have nothing torn at the end, behind which a record would be lost."""
@@ -99,6 +128,7 @@ class Session:
     def settle(self) -> None:
         """Set right what may be left of a store that is complete: its last writer may be dead."""
         with self._tidy():
+            self._mend_parameters()
             if not self.ledger.in_order():
                 self.rewrite()
             self._drop_strays()
@@ -142,7 +172,8 @@ class Session:
         ledger, manifest, tally = self.ledger, self.manifest, Tally()
         for record in ledger.chunks.values():
             tally.masked.update({int(path): reason for path, reason in record.masked.items()})
-        task = ChunkTask(source.drawn(), source.stored, manifest, self.place, self.durable)
+        light = replace(manifest, parameters={})  # no task needs them
+        task = ChunkTask(source.drawn(), source.stored, light, self.place, self.durable)
         items = _items(source, ledger, list(chunks), per_task)
         watch(ledger.committed, ledger.target, len(tally.masked))
         watch.process = source.run.sampling.name

@@ -16,6 +16,7 @@ from montezarr.errors import ArgumentTypeError, MemoryBudgetError
 from montezarr.folding import DrawnTask, Fold
 from montezarr.lazy import Run, memory_limit, show_bytes
 from montezarr.observed import DrawnFeed, Schema, as_dataset, feed_of, run_behind, schema_of
+from montezarr.parameters import is_same_recipe, shortened
 from montezarr.recipe import fingerprint
 from montezarr.reduce import Layout, layout_of
 from montezarr.replay import is_untouched, run_of
@@ -108,8 +109,11 @@ class Source:
         if others:  # what is no index is a coordinate because the variables say so
             attribute = {"coordinates": " ".join(others)}
             arrays = tuple(replace(a, attributes={**a.attributes, **attribute}) for a in arrays)
+        recipe, parameters = shortened(self.run.recipe)
         return Manifest(
-            recipe=json.dumps(dict(self.run.recipe)),
+            recipe=json.dumps(recipe),
+            parameters=parameters,
+            whole=self.run.fingerprint if parameters else None,
             values=self.values,
             policies={"on_error": sampling.on_error, "on_nonfinite": sampling.on_nonfinite},
             first_path=first_path,
@@ -183,7 +187,7 @@ def source_of(
     run = run_of(ds, process) if run is None else run
     if run.is_endless:
         raise value_error("ds", "a number of paths", None, "Pass n_paths= to simulate.")
-    if json.loads(ds.attrs[ATTRIBUTE]) != json.loads(json.dumps(dict(run.recipe))):
+    if not is_same_recipe(json.loads(ds.attrs[ATTRIBUTE]), run.recipe):
         raise value_error("ds", "the recipe of its own paths in its attributes", "another one")
     _check_coordinates(ds)
     if is_untouched(ds, run):

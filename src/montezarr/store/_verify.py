@@ -18,7 +18,15 @@ from montezarr.store._digest import digest
 from montezarr.store._regenerate import compare
 from montezarr.store._report import Problem, Verification
 from montezarr.store._where import check_directory, place_of
-from montezarr.store.format import JOURNAL, MANIFEST, STATES, STORE_ATTRIBUTE, Ledger, StoredArray
+from montezarr.store.format import (
+    JOURNAL,
+    MANIFEST,
+    STATES,
+    STORE_ATTRIBUTE,
+    Ledger,
+    StoredArray,
+    _parameters,
+)
 from montezarr.store.places import LocalPlace, Place
 
 
@@ -141,6 +149,7 @@ def problems_of(place: Place, ledger: Ledger, level: int) -> list[Problem]:
     """Return what is wrong up to level 1, by what is known to be committed."""
     root = said_by_root(place)
     problems = [*_journal_problems(ledger, root), *_metadata_problems(place, ledger, root)]
+    problems += parameter_problems(place, ledger, level)
     files = ledger.files()
     sizes = place.sizes(files)
     whole = {}
@@ -165,16 +174,32 @@ def problems_of(place: Place, ledger: Ledger, level: int) -> list[Problem]:
     return problems
 
 
+def parameter_problems(place: Place, ledger: Ledger, level: int) -> Iterator[Problem]:
+    """Yield what is wrong with the large parameters, which lie beside the recipe."""
+    beside = ledger.manifest.references
+    lost = dict(_parameters.lost(place, beside))
+    for reference in beside:
+        key, text = _parameters.key_of(reference), f"expected {reference.nbytes:,} bytes"
+        if reference in lost:
+            size = lost[reference]
+            kind, got = ("missing", "no file") if size is None else ("size", f"{size:,}")
+            yield Problem(kind, key, f"{text}, got {got}")
+        elif level >= 1 and _parameters.digest_of(place.pieces(key)) != reference.sha256:
+            yield Problem("damaged", key, "expected another checksum")
+
+
 def _strays(place: Place, ledger: Ledger, known: Collection[str]) -> Iterator[Problem]:
-    """Yield files of chunks and states that are no part of a store that is complete.
+    """Yield files of chunks, states, parameters that are no part of a store that is complete.
 
     Other programs may have added paths, or a writer that was killed left them.
     """
     if not ledger.is_complete:
         return
+    known = {*known, *map(_parameters.key_of, ledger.manifest.references)}
     for key in place.objects():
         is_chunk = any(key == array.key(_number_in(key, array)) for array in ledger.manifest.arrays)
-        if key not in known and (is_chunk or key.startswith(f"{STATES}/")):
+        is_ours = is_chunk or key.startswith((f"{STATES}/", f"{_parameters.PARAMETERS}/"))
+        if key not in known and is_ours:
             yield Problem("stray", key, "expected no file of that number")
 
 

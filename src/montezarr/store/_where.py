@@ -17,15 +17,18 @@ from montezarr._checks import local_path, type_error, value_error
 from montezarr._json import parse_json
 from montezarr.errors import StoreError, StoreExistsError
 from montezarr.lazy import MAX_CHUNKS_HARD
+from montezarr.parameters import MOST, references
 from montezarr.recipe import RECIPE_KEYS
 from montezarr.store.format import (
+    BESIDE,
     JOURNAL,
     LARGEST,
     MANIFEST,
     RECIPE_ATTRIBUTE,
     STORE_ATTRIBUTE,
-    STORE_FORMAT,
     _journal,
+    _parameters,
+    check_format,
 )
 from montezarr.store.places import LOCK, OWN, TEMPORARY, LocalPlace, Place
 
@@ -172,12 +175,15 @@ def check_root(attributes: Mapping[str, Any], place: Place) -> None:
     """
     info = attributes[STORE_ATTRIBUTE]
     found = info.get("format") if isinstance(info, dict) else None
-    if found != STORE_FORMAT:
-        raise StoreError(f"path: expected store format {STORE_FORMAT}, got {found!r}: {place}.")
+    try:
+        check_format(found)
+    except StoreError as error:
+        raise StoreError(f"{error} It is that of {place}.") from error
     try:
         recipe = parse_json(attributes[RECIPE_ATTRIBUTE])
         counts = [info[name] for name in ("n_paths", "target", "committed", "first_path", "chunk")]
         good = recipe.keys() >= RECIPE_KEYS and info["status"] in (COMPLETE, INCOMPLETE)
+        good = good and bool(references(recipe, MOST)) == (found == BESIDE)
         good = good and all(type(count) is int and count >= 0 for count in counts)
         good = good and info["n_paths"] <= info["committed"] <= info["target"] <= LARGEST
         good = good and 0 < info["chunk"] <= LARGEST and info["first_path"] <= LARGEST
@@ -244,15 +250,20 @@ def _tells_of_us(place: Place) -> bool:
 
 
 def _is_as_begun(place: Place) -> bool:
-    """Return whether there is at most what comes before the journal: the lock, files half done."""
+    """Return whether there is at most what comes before the journal.
+
+    That are the lock, parameters, and files half done.
+    """
     if not isinstance(place, LocalPlace):
-        return all(key == LOCK for key in place.objects())
-    own, lock, temporary = (place.path / name for name in (OWN, LOCK, TEMPORARY))
+        return all(key == LOCK or _parameters.is_key(key) for key in place.objects())
+    names = OWN, LOCK, TEMPORARY, _parameters.PARAMETERS
+    own, lock, temporary, beside = (place.path / name for name in names)
     return (
         _entries(place.path) <= {OWN}
-        and not any(path.is_symlink() for path in (own, lock, temporary))
-        and _entries(own) <= {lock.name, temporary.name}
+        and not any(path.is_symlink() for path in (own, lock, temporary, beside))
+        and _entries(own) <= {lock.name, temporary.name, beside.name}
         and not lock.is_dir()
+        and all(_parameters.is_key(f"{names[3]}/{name}") for name in _entries(beside))
         and all(_is_staged(temporary / name) for name in _entries(temporary))
     )
 

@@ -95,7 +95,8 @@ def write(
     StoreLockedError
         If somebody else is writing it.
     ArgumentValueError
-        If the recipe is larger than what is read of a store, such as of a chain of 2,000 states.
+        If the recipe is larger than what is read of a store, its large parameters aside, or these
+        are more than 1 GiB or than the memory holds as numbers of Python's.
     StoreError
         If the disk has too little room, before or in the middle; with the bytes needed.
     SamplerError

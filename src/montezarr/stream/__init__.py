@@ -10,6 +10,7 @@ import xarray as xr
 from montezarr._checks import check_bool, check_int, value_error
 from montezarr.folding import Folded
 from montezarr.observed import PATH, DrawnFeed
+from montezarr.parameters import shortened
 from montezarr.reduce._prepare import prepare
 from montezarr.seeding import BLOCK
 from montezarr.stream._run import Run
@@ -104,7 +105,7 @@ def stream(
             "until", "a rule, since the number of paths is None", None, "Such as mz.Paths(10**6)."
         )
     header = {
-        "recipe": dict(feed.run.recipe) if isinstance(feed, DrawnFeed) else {},
+        "recipe": shortened(feed.run.recipe)[0] if isinstance(feed, DrawnFeed) else {},
         "key": feed.key(),
         **layout.identity(),
     }

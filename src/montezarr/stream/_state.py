@@ -14,6 +14,7 @@ from montezarr._regular import NotRegularError, TooLargeError, read_regular
 from montezarr.errors import ArgumentValueError
 from montezarr.folding import Fold, Folded, dump_states, parse_states, restore_states
 from montezarr.lazy import memory_limit
+from montezarr.parameters import shortened
 
 STATE_FORMAT = 1
 
@@ -76,6 +77,8 @@ def _check_same(found: Mapping[str, Any], header: Mapping[str, Any]) -> None:
     """Raise if a file is of other paths or statistics, and say what differs."""
     for name, wanted in json.loads(json.dumps(header)).items():
         got = found.get(name)
+        if name == "recipe" and isinstance(got, dict):  # earlier versions had it whole
+            got = shortened(got)[0]
         if got == wanted:
             continue
         if isinstance(wanted, dict) and isinstance(got, dict) and wanted and got:

@@ -13,20 +13,22 @@ from montezarr.store.format._layout import (
 )
 from montezarr.store.format._ledger import STATES, ChunkRecord, Facts, Ledger
 from montezarr.store.format._manifest import (
+    BESIDE,
     LARGEST,
     MANIFEST,
     MAX_BYTES,
     RECIPE_ATTRIBUTE,
     STATUS_ATTRIBUTE,
     STORE_ATTRIBUTE,
-    STORE_FORMAT,
     Manifest,
+    check_format,
     environment,
 )
 from montezarr.store.format._safe import check_chunks, check_document, count_chunks, largest_chunk
 from montezarr.store.format._storage import MANTISSA, Storage
 
 __all__ = [
+    "BESIDE",
     "JOURNAL",
     "LARGEST",
     "MANIFEST",
@@ -37,7 +39,6 @@ __all__ = [
     "STATES",
     "STATUS_ATTRIBUTE",
     "STORE_ATTRIBUTE",
-    "STORE_FORMAT",
     "ChunkRecord",
     "Constant",
     "Facts",
@@ -52,6 +53,7 @@ __all__ = [
     "check_chunks",
     "check_distinct",
     "check_document",
+    "check_format",
     "check_name",
     "checked",
     "count_chunks",

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from montezarr.errors import StoreError
 from montezarr.lazy import MAX_CHUNKS_HARD
-from montezarr.store.format import _journal
+from montezarr.store.format import _journal, _parameters
 from montezarr.store.format._journal import JOURNAL, Record
 from montezarr.store.format._manifest import LARGEST, MANIFEST, Manifest
 from montezarr.store.places import Place, check_key
@@ -146,6 +146,7 @@ class Ledger:
             head = _journal.load_json(text, place)
             bad += 1
         ledger = cls(Manifest.from_dict(head, str(place)), bad=bad, end=end)
+        _parameters.remember(place, ledger.manifest.references)
         ledger.lines = len(records)
         ledger.torn = len(data or b"") != end
         ledger.environments = [ledger.manifest.environment]

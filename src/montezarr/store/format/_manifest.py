@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -11,9 +12,11 @@ from typing import Any
 
 import numpy as np
 from numpy.lib.introspect import opt_func_info
+from numpy.typing import NDArray
 
 from montezarr._json import MOST_BYTES, parse_json
 from montezarr.errors import StoreError
+from montezarr.parameters import MOST, Reference, references, shortened
 from montezarr.recipe import RECIPE_KEYS, fingerprint
 from montezarr.seeding import BLOCK
 from montezarr.store.format._bounded import largest_file
@@ -30,7 +33,9 @@ from montezarr.store.format._layout import (
 from montezarr.store.format._storage import Storage
 
 MANIFEST = "montezarr/manifest.json"
-STORE_FORMAT = 2
+STORE_FORMAT, BESIDE = 2, 3
+"""Of stores, and of those whose recipe refers to arrays, which earlier versions cannot read."""
+
 STORE_ATTRIBUTE = "montezarr_store"
 """Root attribute with the state of the store; the recipe stands beside it."""
 
@@ -38,6 +43,7 @@ STATUS_ATTRIBUTE = "montezarr_status"
 """Root attribute of a store that is not complete, for people."""
 
 RECIPE_ATTRIBUTE = "montezarr"
+FINGERPRINT = re.compile("[0-9a-f]{32}")
 MAX_BYTES = MOST_BYTES
 """Bytes that a manifest may have."""
 
@@ -71,6 +77,10 @@ class Manifest:
         Which statistics are taken in the same pass.
     environment : dict
         In which it was begun. It does not take part in the identity.
+    parameters : dict of str to array
+        What the recipe refers to, by digest, where it is about to be written.
+    whole : str or None
+        Fingerprint of the recipe, where that refers to arrays: then it is not made of them again.
     """
 
     recipe: str
@@ -83,11 +93,14 @@ class Manifest:
     storage: Storage
     statistics: Mapping[str, Any] | None = None
     environment: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, NDArray[Any]] = field(default_factory=dict, repr=False)
+    whole: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON."""
-        return {
-            "format": STORE_FORMAT,
+        whole = {} if self.whole is None else {"fingerprint": self.whole}
+        return whole | {
+            "format": self.format,
             "recipe": self.recipe,
             "values": self.values,
             "policies": dict(self.policies),
@@ -131,11 +144,13 @@ class Manifest:
 
     @classmethod
     def _checked(cls, data: Any) -> Manifest:
-        if data["format"] != STORE_FORMAT:
-            raise StoreError(f"path: expected store format {STORE_FORMAT}, got {data['format']!r}.")
+        check_format(data["format"])
         recipe = parse_json(data["recipe"])
         if not isinstance(recipe, dict) or not recipe.keys() >= RECIPE_KEYS:
             raise ValueError("recipe")
+        whole = data["fingerprint"] if references(recipe, MOST) else None
+        if whole is not None and not FINGERPRINT.fullmatch(whole):
+            raise ValueError("fingerprint")
         chunk, first = _whole(data["chunk"]), _whole(data["first_path"])
         if chunk < BLOCK or chunk % BLOCK or first % chunk:
             raise ValueError("chunk")
@@ -154,7 +169,10 @@ class Manifest:
             storage=storage,
             statistics=None if data["statistics"] is None else dict(data["statistics"]),
             environment=dict(data["environment"]),
+            whole=whole,
         )
+        if out.format != data["format"]:
+            raise ValueError("format")
         if len(set(out.names)) < len(out.names):
             raise ValueError("names")
         return out
@@ -165,8 +183,23 @@ class Manifest:
         return [*(array.name for array in self.arrays), *(c.name for c in self.constants)]
 
     @property
+    def format(self) -> int:
+        """Version of the format: the oldest one that says all of it."""
+        return STORE_FORMAT if self.whole is None else BESIDE
+
+    @cached_property
+    def references(self) -> tuple[Reference, ...]:
+        """The large parameters that lie beside the recipe."""
+        return () if self.whole is None else references(self.recipe_dict)
+
+    @property
+    def fingerprint(self) -> str:
+        """Fingerprint of the recipe."""
+        return fingerprint(self.recipe_dict) if self.whole is None else self.whole
+
+    @property
     def recipe_dict(self) -> dict[str, Any]:
-        """The recipe."""
+        """The recipe, with references where it has them."""
         out: dict[str, Any] = parse_json(self.recipe)
         return out
 
@@ -233,14 +266,14 @@ class Manifest:
         attributes: dict[str, Any] = {
             RECIPE_ATTRIBUTE: self.recipe,
             STORE_ATTRIBUTE: {
-                "format": STORE_FORMAT,
+                "format": self.format,
                 "status": "complete" if complete else "incomplete",
                 "n_paths": n,
                 "target": target,
                 "committed": committed,
                 "first_path": self.first_path,
                 "chunk": self.chunk,
-                "fingerprint": fingerprint(self.recipe_dict),
+                "fingerprint": self.fingerprint,
             },
         }
         if not complete:
@@ -261,8 +294,10 @@ class Manifest:
         sides = []
         for manifest in (self, other):
             data = manifest.to_dict()
-            del data["chunk"], data["environment"]
-            data["recipe"] = manifest.recipe_dict
+            del data["chunk"], data["environment"], data["format"]
+            # Earlier versions had large parameters in the recipe.
+            data["recipe"] = shortened(manifest.recipe_dict)[0]
+            data.pop("fingerprint", None)
             data["arrays"] = {entry.pop("name"): entry for entry in data["arrays"]}
             data["constants"] = {entry.pop("name"): entry for entry in data["constants"]}
             sides.append(dict(_flat("", data)))
@@ -276,6 +311,18 @@ class Manifest:
                 texts = ["nothing" if x is nothing else x for x in (a, b)]
                 out.append((name, texts[0], texts[1]))
         return out
+
+
+def check_format(found: Any) -> None:
+    """Raise unless a store is of a format that this version reads.
+
+    Raises
+    ------
+    StoreError
+        Then.
+    """
+    if type(found) is not int or found not in (STORE_FORMAT, BESIDE):
+        raise StoreError(f"path: expected store format {STORE_FORMAT} or {BESIDE}, got {found!r}.")
 
 
 def _flat(prefix: str, data: Any) -> Iterator[tuple[str, Any]]:

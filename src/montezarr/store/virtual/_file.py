@@ -14,6 +14,7 @@ from montezarr._json import parse_json
 from montezarr._regular import NotRegularError, is_regular, read_start
 from montezarr.errors import ReplayError, StoreError, StoreExistsError, StoreNotFoundError
 from montezarr.lazy import show_bytes
+from montezarr.parameters import whole
 from montezarr.seeding import BLOCK
 from montezarr.store._recipe_size import too_large
 from montezarr.store.format import LARGEST, MAX_BYTES, Storage
@@ -48,7 +49,7 @@ def document_of(chunks: VirtualChunks) -> bytes:
         If a recipe cannot restore it, or is too large.
     """
     manifest, drawn = chunks.manifest, chunks.task.drawn
-    recipe = manifest.recipe_dict
+    recipe = whole(manifest.recipe_dict)  # the file has no place beside it
     reason = None
     if drawn.program is not None:
         reason = "variables made of the paths"

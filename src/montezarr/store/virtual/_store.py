@@ -19,7 +19,9 @@ from montezarr._checks import check_bool, check_int, value_error
 from montezarr.backends import cores
 from montezarr.dataset import ATTRIBUTE, to_dataset
 from montezarr.lazy import Run
+from montezarr.parameters import know, whole
 from montezarr.store.format import Storage
+from montezarr.store.format._parameters import key_of
 from montezarr.store.virtual._draw import VirtualChunks, bounds
 from montezarr.store.virtual._file import document_of, file_at, loaded, put_document
 from montezarr.store.virtual._layout import FEW_CHUNKS, chunks_of
@@ -103,7 +105,12 @@ class VirtualStore(Store):
     def _set(self, chunks: VirtualChunks, cache_bytes: int) -> None:
         self._chunks, self._cache_bytes = chunks, cache_bytes
         n = chunks.n_paths
-        self._documents = chunks.manifest.files(n, n, n, complete=True)
+        manifest = chunks.manifest
+        know(manifest.parameters)
+        self._documents = manifest.files(n, n, n, complete=True)
+        for reference in manifest.references:
+            values = manifest.parameters[reference.sha256]
+            self._documents[key_of(reference)] = values.tobytes()
         self._pool: ThreadPoolExecutor | None = None
         self._pool_of = 0
 
@@ -219,7 +226,7 @@ class VirtualStore(Store):
         count = manifest.chunk_count(self.n_paths)
         recipe = manifest.recipe_dict
         if exact and drawn.program is None and count <= MOST_TASKS:
-            run = Run(drawn.sampling, self.n_paths, manifest.chunk, recipe, chunks.x0)
+            run = Run(drawn.sampling, self.n_paths, manifest.chunk, whole(recipe), chunks.x0)
             return to_dataset(run)
         many = -(-count // FEW_CHUNKS) * manifest.chunk
         ds: xr.Dataset = xr.open_zarr(self, chunks={"path": many}, decode_timedelta=False)

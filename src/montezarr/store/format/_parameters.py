@@ -1,0 +1,129 @@
+"""Large parameters as files beside the manifest, each named by its digest: numbers, as they are."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from montezarr import parameters
+from montezarr.errors import StoreError
+from montezarr.lazy import memory_limit, show_bytes
+from montezarr.parameters import DIGEST, Reference
+from montezarr.store.places import Place
+
+PARAMETERS = "montezarr/parameters"
+
+COPIES = 6
+"""Times the bytes of a parameter that a process takes: its numbers are objects of Python's."""
+
+REMEDY = (
+    "Repair the store with what it was written from, montezarr.repair(path, process=...) or ds=...;"
+    " the paths themselves can be read."
+)
+
+
+def key_of(reference: Reference) -> str:
+    """Return the key of the file of a parameter."""
+    return f"{PARAMETERS}/{reference.sha256}"
+
+
+def is_key(key: str) -> bool:
+    """Return whether a key is one of a file of a parameter."""
+    return re.fullmatch(f"{PARAMETERS}/{DIGEST.pattern}", key) is not None
+
+
+def remember(place: Place, references: Iterable[Reference]) -> None:
+    """Note that parameters lie in a store; they are read when somebody asks for them."""
+    for reference in references:
+        parameters.remember(reference, str(place), partial(load, place))
+
+
+def load(place: Place, reference: Reference) -> NDArray[Any]:
+    """Return a parameter as it was written.
+
+    Raises
+    ------
+    StoreError
+        If its file is lost or damaged, or is more than the memory holds.
+    """
+    check_fits(reference)
+    data = place.get(key_of(reference), reference.nbytes)
+    if data is None or digest_of([data]) != reference.sha256:
+        found = "no regular file of at most its size" if data is None else "another checksum"
+        raise _is_not(place, reference, found)
+    if len(data) != reference.nbytes:  # whoever made it said so of another shape
+        raise _is_not(place, reference, f"{len(data):,}")
+    return np.frombuffer(data, reference.dtype).reshape(reference.shape)
+
+
+def check_fits(reference: Reference) -> None:
+    """Raise where a parameter cannot be a part of a process in this memory.
+
+    Raises
+    ------
+    StoreError
+        Then.
+    """
+    needed = COPIES * reference.nbytes
+    if needed > memory_limit():
+        raise StoreError(
+            f"path: expected parameters that fit into memory, got {reference.name!r}, which takes"
+            f" {show_bytes(needed)} with {show_bytes(memory_limit())} to use."
+        )
+
+
+def find(place: Place, references: Iterable[Reference]) -> None:
+    """Note that parameters lie in a store, each in a file of its size.
+
+    Raises
+    ------
+    StoreError
+        With the first one of which that is not so.
+    """
+    found = list(references)
+    remember(place, found)
+    for reference, size in lost(place, found):
+        raise _is_not(place, reference, "no regular file" if size is None else f"{size:,}")
+
+
+def lost(place: Place, references: Iterable[Reference]) -> list[tuple[Reference, int | None]]:
+    """Return the parameters that have no file of their size, with the size that it has."""
+    found = list(references)
+    sizes = place.sizes([key_of(reference) for reference in found]) if found else {}
+    each = ((reference, sizes.get(key_of(reference))) for reference in found)
+    return [(reference, size) for reference, size in each if size != reference.nbytes]
+
+
+def put(place: Place, references: Iterable[Reference], durable: bool) -> None:
+    """Write parameters, which must be there before anything refers to them.
+
+    Raises
+    ------
+    ReplayError, StoreError
+        If one of them is nowhere to be had.
+    """
+    for reference in references:
+        values = parameters.array_of(reference)
+        place.put(key_of(reference), [values], durable=durable, number=-1)
+
+
+def _is_not(place: Place, reference: Reference, found: str) -> StoreError:
+    """Return the error of a parameter that is not what its reference says."""
+    return StoreError(
+        f"path: expected the parameter {reference.name!r} of {reference.nbytes:,} bytes, got"
+        f" {found}: {place}/{key_of(reference)}. {REMEDY}"
+    )
+
+
+def digest_of(pieces: Iterable[Any]) -> str:
+    """Return the digest by which a recipe refers to a parameter."""
+    hasher = hashlib.sha256()
+    for piece in pieces:
+        hasher.update(piece)
+    return hasher.hexdigest()
