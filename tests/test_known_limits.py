@@ -81,29 +81,6 @@ def test_opening_a_store_does_not_look_at_each_chunk(tmp_path, monkeypatch):
     assert counts[0] == counts[1]
 
 
-@pytest.mark.xfail(strict=True, reason="the fingerprint is computed at every publication")
-def test_publishing_does_not_compute_the_fingerprint_again(tmp_path, monkeypatch):
-    from montezarr.store import _session
-    from montezarr.store.format import _manifest
-
-    count = []
-    known = _manifest.fingerprint
-
-    def counted(recipe):
-        count.append(recipe)
-        return known(recipe)
-
-    monkeypatch.setattr(_session, "EVERY", -1.0)  # publish after each chunk
-    monkeypatch.setattr(_manifest, "fingerprint", counted)
-    counts = []
-    for n in (4, 16):
-        count.clear()
-        ds = mz.simulate(BROWNIAN, n * 1024, T=1, seed=1, chunks=1024)
-        mz.write(ds, tmp_path / f"{n}.zarr")
-        counts.append(len(count))
-    assert counts[0] == counts[1]
-
-
 OPENED: list[str] = []
 LISTENING: list[bool] = []  # a hook cannot be taken off again
 

@@ -538,3 +538,25 @@ def test_two_variables_and_none_yet_are_opened(tmp_path):
     xr.testing.assert_identical(found.compute(), ds.compute())
     assert list(found.data_vars) == list(ds.data_vars)
     assert found.encoding["source"] == str(tmp_path / "a.zarr")
+
+
+def test_publishing_does_not_compute_the_fingerprint_again(tmp_path, monkeypatch):
+    from montezarr.store import _session
+    from montezarr.store.format import _manifest
+
+    count = []
+    known = _manifest.fingerprint
+
+    def counted(recipe):
+        count.append(recipe)
+        return known(recipe)
+
+    monkeypatch.setattr(_session, "EVERY", -1.0)  # publish after each chunk
+    monkeypatch.setattr(_manifest, "fingerprint", counted)
+    counts = []
+    for n in (4, 16):
+        count.clear()
+        ds = mz.simulate(mz.BrownianMotion(), n * 1024, T=1, seed=1, chunks=1024)
+        mz.write(ds, tmp_path / f"{n}.zarr")
+        counts.append(len(count))
+    assert counts[0] == counts[1]

@@ -192,7 +192,7 @@ class Manifest:
         """The large parameters that lie beside the recipe."""
         return () if self.whole is None else references(self.recipe_dict)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Fingerprint of the recipe."""
         return fingerprint(self.recipe_dict) if self.whole is None else self.whole
