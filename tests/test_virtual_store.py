@@ -94,6 +94,15 @@ CASES = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _live_runs_come_back():
+    """Give other tests back the runs that one of these has forgotten."""
+    names, recipes = dict(lazy._by_name), dict(lazy._by_recipe)
+    yield
+    lazy._by_name.update(names)
+    lazy._by_recipe.update(recipes)
+
+
 def forget_live_runs():
     """Do as if this were another process than that of `simulate`."""
     lazy._by_name.clear()
