@@ -142,6 +142,19 @@ def test_the_plan_of_a_sampler_of_blocks_counts_the_block_that_is_drawn(monkeypa
         mz.simulate(Blocks(), n_paths=20, T=8_000, seed=1)
 
 
+def test_the_trial_of_a_sampler_of_blocks_takes_what_the_plan_says():
+    class Blocks:
+        def sample_paths(self, n, T, x0, rng):
+            return rng.random((n, T + 1))
+
+    mz.simulate(Blocks(), n_paths=20, T=10, seed=1)  # imports and caches
+    tracemalloc.start()
+    ds = mz.simulate(Blocks(), n_paths=20, T=5000, seed=1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.02 * mz.plan(ds).worker_bytes
+
+
 def test_what_is_made_of_long_paths_does_not_depend_on_how_many_there_are():
     """NumPy adds one path in another order than many, and fills registers in another way."""
     found = {}

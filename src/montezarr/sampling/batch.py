@@ -92,7 +92,7 @@ def check_names(sampling: Sampling, states: Mapping[str, Any], path: int, x0: An
 
 
 def arrange(sampling: Sampling, states: Mapping[str, Any], path: int, x0: Any) -> Rows:
-    """Return the variables of a block as rows (variables, T+1, 1024), labels as their codes."""
+    """Return the variables of paths (n, T+1) as rows (variables, T+1, n), labels as their codes."""
     check_names(sampling, states, path, x0)
     rows = [
         encode(sampling, variable, states[variable.name], path, x0).T

@@ -18,6 +18,9 @@ from montezarr.seeding import BLOCK
 TRIAL_PATHS = 17
 """Paths of the trial of a user's coefficients: as many as no model has variables or noises."""
 
+PIECE = 64
+"""Paths of two blocks that are compared at once."""
+
 
 def first_rows(sampling: Sampling, first_x0: Any, n: int) -> Rows:
     """Return the rows of the first paths, drawn as a worker draws them."""
@@ -84,8 +87,10 @@ def check_block(sampling: Sampling, states: Mapping[str, Any], first_x0: Any) ->
     """Raise where a block comes out otherwise when it is drawn again, or is transposed."""
     rows = first_rows(sampling, first_x0, BLOCK)
     x0 = sampling.state_at_start(first_x0, 0)
-    first = batch.arrange(sampling, states, 0, x0)[..., : rows.shape[-1]]
-    check_repeats(sampling, first, rows)
+    for low in range(0, rows.shape[-1], PIECE):  # a block of long paths is large
+        inside = slice(low, min(low + PIECE, rows.shape[-1]))
+        part = {name: array[inside] for name, array in states.items()}
+        check_repeats(sampling, batch.arrange(sampling, part, low, x0), rows[..., inside])
     if sampling.grid.T + 1 != BLOCK:
         return
     # As many times as paths: which is which is told by a block of another size.
