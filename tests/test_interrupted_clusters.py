@@ -113,18 +113,51 @@ def test_an_import_is_whole_though_ctrl_c_comes(tmp_path, monkeypatch):
     package = tmp_path / "imported_whole"
     package.mkdir()
     (package / "__init__.py").write_text(
-        "from imported_whole import part\nimport test_interrupted_clusters as own\nown.press()\n"
+        "from imported_whole import part\n"
+        "import os, signal\n"
+        "os.kill(os.getpid(), signal.SIGINT)\n"
+        "VALUE = sum(range(10))\n"
     )
     (package / "part.py").write_text("VALUE = 5\n")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setitem(sys.modules, "test_interrupted_clusters", sys.modules[__name__])
     try:
         with pytest.raises(KeyboardInterrupt):
             import_whole("imported_whole")
         assert import_whole("imported_whole").part.VALUE == 5
+        assert import_whole("imported_whole").VALUE == 45
+        assert len(HEARD) == 1
     finally:
         sys.modules.pop("imported_whole", None)
         sys.modules.pop("imported_whole.part", None)
+
+
+def test_modules_that_import_each_other_are_imported(tmp_path, monkeypatch):
+    (tmp_path / "first_of_two.py").write_text(
+        "VALUE = 1\n"
+        "from montezarr._uninterrupted import import_whole\n"
+        "SUM = import_whole('second_of_two').VALUE + 1\n"
+    )
+    (tmp_path / "second_of_two.py").write_text("import first_of_two\nVALUE = first_of_two.VALUE\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    try:
+        assert import_whole("first_of_two").SUM == 2
+    finally:
+        sys.modules.pop("first_of_two", None)
+        sys.modules.pop("second_of_two", None)
+
+
+def test_a_start_of_a_thread_is_not_cut(monkeypatch):
+    start = threading.Thread.start
+
+    def cut(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        start(self)
+
+    monkeypatch.setattr(threading.Thread, "start", cut)
+    done = []
+    with pytest.raises(KeyboardInterrupt):
+        uninterrupted(lambda: done.append("worked"), lambda: done.append("undone"))
+    assert done == ["worked", "undone"]
 
 
 def test_an_interruption_is_one_wherever_waiting_is_cut(monkeypatch):

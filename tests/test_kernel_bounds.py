@@ -30,6 +30,7 @@ LOOPS = (
     "montezarr.draws.kernel",
     "montezarr.statistics._kernel",
     "montezarr.statistics._kernel_bins",
+    "montezarr.statistics._kernel_unions",
 )
 """Every module with a compiled loop."""
 

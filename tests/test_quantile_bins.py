@@ -515,3 +515,17 @@ def test_states_of_earlier_versions_go_on_as_fine_as_they_were(cells):
             np.testing.assert_allclose(found[name].values, values, rtol=0.005)
         with pytest.raises(ArgumentValueError, match="Take the statistics anew"):
             statistic.restore({"low": np.zeros(1), "sketch": np.zeros(3)})
+
+
+@pytest.mark.parametrize("name", ["counts", "places", "pages", "first"])
+def test_a_state_of_which_parts_do_not_hold_together_is_refused(name):
+    x = 1000 + np.random.default_rng(7).standard_normal((64, 5000))
+    statistic = mz.ExpectedShortfall(0.99)
+    state = statistic.chunk(mz.Sample(x[:, None].copy()))
+    whole = statistic.restore(state._asdict())
+    assert_same_state(whole, state)
+    shorter = {**state._asdict(), name: getattr(state, name)[:-1]}
+    nothing = {**state._asdict(), name: getattr(state, name)[:0]}
+    for wrong in (shorter, nothing):
+        with pytest.raises(ArgumentValueError, match="hold together"):
+            statistic.restore(wrong)

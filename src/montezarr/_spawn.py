@@ -130,7 +130,9 @@ def processes_uninterrupted() -> Iterator[None]:
     whatever was blocked before, so that the first would be cut.
     """
     if hasattr(signal, "pthread_sigmask"):
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     with interrupts_blocked():
         yield
 

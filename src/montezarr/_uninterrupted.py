@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import contextvars
 import importlib
-import sys
+import signal
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ALL_COMPLETED, Future, wait
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
+from montezarr._notices import say
 from montezarr._spawn import interrupts_blocked
 
 PATIENCE = 3
 """Interruptions after which nothing is waited for any more."""
+
+QUIET = 10.0
+"""Seconds that are waited after an interruption before it is said what is waited for."""
 
 
 def uninterrupted(function: Callable[[], Any], undo: Callable[[], Any] | None = None) -> Any:
@@ -58,13 +63,19 @@ def uninterrupted(function: Callable[[], Any], undo: Callable[[], Any] | None = 
     context = contextvars.copy_context()
     thread = threading.Thread(target=lambda: context.run(run), daemon=True)
     interruptions: list[BaseException] = []
+    try:
+        with interrupts_deferred():  # cut in the middle, it would not be known whether it runs
+            thread.start()
+    except BaseException as interruption:
+        if thread.ident is None:  # there can be no thread more
+            raise
+        interruptions.append(interruption)
     while not over.is_set():
         try:
-            if thread.ident is None and not interruptions:
-                thread.start()  # in which Ctrl-C may come, too; it has started then
+            if interruptions and not over.wait(QUIET):
+                more = PATIENCE - len(interruptions)
+                say(f"montezarr waits for what it began; Ctrl-C {more} more times leaves at once.")
             over.wait()  # not join, which takes a thread for ended when it is interrupted
-        except RuntimeError:  # there can be no thread more
-            raise
         except BaseException as interruption:
             interruptions.append(interruption)
             if len(interruptions) == PATIENCE:
@@ -77,6 +88,24 @@ def uninterrupted(function: Callable[[], Any], undo: Callable[[], Any] | None = 
     if error is not None:
         raise error
     return result
+
+
+@contextmanager
+def interrupts_deferred() -> Iterator[None]:
+    """Have Ctrl-C heard at the end of the block; only the main thread hears it at all."""
+    is_main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGINT) if is_main else None
+    if not callable(before):  # it is ignored, left to the system, or not Python's to handle
+        yield
+        return
+    heard: list[Any] = []
+    signal.signal(signal.SIGINT, lambda *arguments: heard.append(arguments))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if heard:
+            before(*heard[-1])
 
 
 def import_whole(name: str) -> ModuleType:
@@ -92,10 +121,8 @@ def import_whole(name: str) -> ModuleType:
     ImportError
         As `importlib.import_module` does.
     """
-    if name in sys.modules:
-        return importlib.import_module(name)  # which waits where another thread imports it
-    module: ModuleType = uninterrupted(lambda: importlib.import_module(name))
-    return module
+    with interrupts_deferred():
+        return importlib.import_module(name)
 
 
 def wait_for(

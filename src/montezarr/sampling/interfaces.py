@@ -88,6 +88,6 @@ INTERFACES: Mapping[str, Interface] = {
 
 
 def recorded_interface(recipe: Mapping[str, Any]) -> Interface:
-    """Return the interface of the sampler of a recipe; of one from elsewhere, what it is called."""
+    """Return the interface of the sampler of a recipe; one without facts for an unknown name."""
     name = str(recipe.get("sampler", ""))
     return INTERFACES.get(name) or Interface(text=name)

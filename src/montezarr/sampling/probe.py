@@ -90,7 +90,8 @@ def check_block(sampling: Sampling, states: Mapping[str, Any], first_x0: Any) ->
     for low in range(0, rows.shape[-1], PIECE):  # a block of long paths is large
         inside = slice(low, min(low + PIECE, rows.shape[-1]))
         part = {name: array[inside] for name, array in states.items()}
-        check_repeats(sampling, batch.arrange(sampling, part, low, x0), rows[..., inside])
+        first = batch.arrange(sampling, part, low, sampling.state_at_start(first_x0, low))
+        check_repeats(sampling, first, rows[..., inside])
     if sampling.grid.T + 1 != BLOCK:
         return
     # As many times as paths: which is which is told by a block of another size.

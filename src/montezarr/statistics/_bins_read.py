@@ -48,7 +48,7 @@ def checked_bins(state: Bins, budget: Budget) -> Bins:
     _require(
         {
             "counts": int(bins[-1]) == state.counts.size and bool((state.counts >= 0).all()),
-            "places": state.places.size in (0, state.counts.size),
+            "places": state.places.size == (state.counts.size if budget.with_places else 0),
             "pages": bool((np.diff(state.pages)[np.diff(of) == 0] > 0).all()),
             "page": _in_range(state.pages, budget.down(levels)[of]),
         }

@@ -107,16 +107,23 @@ def _selected(values: Array, low: float, high: float, ranks: Integers) -> Array:
     return np.asarray(np.partition(nearby[:-1], np.unique(places))[places])
 
 
-_shared: ContextVar[dict[Any, Any] | None] = ContextVar("_shared", default=None)
-
 SHARED = 2**20
-"""Bins in all of the orders that are kept at most; others are made again."""
+"""Values or bins in all of the orders that are kept at most; others are made again."""
+
+
+class _Orders(dict[Any, Any]):
+    """Sorted parts of cells by what they are of, with the room that is left for more."""
+
+    room = SHARED
+
+
+_shared: ContextVar[_Orders | None] = ContextVar("_shared", default=None)
 
 
 @contextmanager
 def shared_orders() -> Iterator[None]:
-    """Let what orders the bins of states within find them in order: no state may change."""
-    token = _shared.set({})
+    """Keep sorted bins for later questions in the block, in which no state may change."""
+    token = _shared.set(_Orders())
     try:
         yield
     finally:
@@ -137,7 +144,9 @@ def shared_order(
     if key in known and known[key][0] <= least:
         return known[key][2]
     made = make()
-    if size + sum(entry[3] for entry in known.values()) <= SHARED:
+    before = known[key][3] if key in known else 0
+    if size - before <= known.room:
+        known.room -= size - before
         known[key] = least, state, made, size  # the state too: another may not get its id
     return made
 
