@@ -342,8 +342,8 @@ class Statistic(ABC):
     def terms(self, sample: Sample) -> NDArray[np.float64]:
         """Return the numbers that it averages, one of each path, where they are not the values.
 
-        So `powers` is believed of means of anything: of squares, or of what is made of a path.
-        They are (cells, blocks, paths), NaN for a path that does not count. A `chunk` that needs
+        Where a statistic gives them, `powers` is about the mean of these numbers, and their tails
+        are looked at. They are (cells, blocks, paths), NaN for a path that does not count. A `chunk` that needs
         them too takes them from `Sample.terms_of`, which asks once.
         """
         return sample.values
