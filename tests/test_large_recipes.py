@@ -16,7 +16,7 @@ import montezarr as mz
 from montezarr import parameters
 from montezarr.export import export
 from montezarr.recipe import fingerprint
-from montezarr.store import _recipe_size
+from montezarr.store import _extend, _recipe_size
 from montezarr.store._info import info
 from montezarr.store.format import _manifest, _parameters
 from montezarr.store.virtual import _file
@@ -314,6 +314,41 @@ def test_a_lost_parameter_is_written_again_by_the_same_call(store):
     file_of(store).unlink()
     mz.write(paths_of(), store)
     assert files(store) == before
+
+
+def test_a_store_without_its_parameter_grows_with_the_process(store, tmp_path):
+    whole = mz.write(paths_of(n_paths=5000), tmp_path / "b.zarr").x.values
+    file_of(store).unlink()
+    np.testing.assert_array_equal(mz.extend(store, 5000, process=chain()).x, whole)
+    assert files(store) == files(tmp_path / "b.zarr")
+
+
+def test_what_cannot_grow_stays_complete(store, monkeypatch):
+    before = files(store)
+    assert before.pop(f"montezarr/parameters/{file_of(store).name}")
+    file_of(store).unlink()
+    monkeypatch.setattr(_extend, "parameters_at_hand", lambda *_: None, raising=False)
+    for options in ({"process": chain()}, {}):
+        with pytest.raises(mz.StoreError, match="the parameter 'transition'"):
+            mz.extend(store, 5000, **options)
+        assert files(store) == before
+    assert info(store).is_complete
+
+
+def test_parts_without_their_parameter_become_the_whole_with_the_process(tmp_path, elsewhere):
+    ds = paths_of(n_paths=4000)
+    for name, part in {"a": range(2048), "b": range(2048, 4000)}.items():
+        mz.write(ds, tmp_path / name, paths=part)
+    mz.write(ds, tmp_path / "whole")
+    del ds
+    elsewhere()
+    for name in "ab":
+        file_of(tmp_path / name).unlink()
+    stores = [tmp_path / "a", tmp_path / "b"]
+    with pytest.raises(mz.StoreError, match="the parameter 'transition'"):
+        mz.merge(stores, tmp_path / "all")
+    mz.merge(stores, tmp_path / "all", process=chain())
+    assert files(tmp_path / "all") == files(tmp_path / "whole")
 
 
 def test_root_alone_tells_of_a_parameter(store):

@@ -8,15 +8,12 @@ from typing import Any
 
 import xarray as xr
 
-from montezarr import lazy
 from montezarr._checks import check_bool
 from montezarr._json import parse_json
 from montezarr.choice import backend_of
-from montezarr.dataset import recipe_in
 from montezarr.errors import StoreError
-from montezarr.parameters import shortened
-from montezarr.processes import Process
 from montezarr.progress import Progress
+from montezarr.store._at_hand import parameters_at_hand
 from montezarr.store._estimate import check_room
 from montezarr.store._rebuild import adopt, rebuilt
 from montezarr.store._report import Problem, Verification
@@ -163,7 +160,7 @@ def _mend(
         or any(k.startswith(f"{RESULTS}/") for k in bad)
     )
     source = None
-    held = _at_hand(ledger.manifest, options)
+    held = parameters_at_hand(ledger.manifest, options[0], options[1])
     if redo or results_lost:
         ds, process, statistics = options
         n_paths = ledger.manifest.first_path + ledger.target
@@ -185,20 +182,6 @@ def _mend(
         tally.warn(ledger.target, stacklevel=4)
     if was_complete and not ledger.missing():
         session.finish(source if results_lost else None)
-
-
-def _at_hand(manifest: Manifest, options: Any) -> list[Any]:
-    """Return the recipes of what was given and of a run that is alive: they know parameters."""
-    if not manifest.references:
-        return []
-    ds, process, _ = options
-    live = lazy.recall(manifest.fingerprint)
-    found = [] if live is None else [live.recipe]
-    if ds is not None:
-        found.append(recipe_in(ds))
-    if isinstance(process, Process):
-        found.append({"process": process.to_dict()})
-    return [shortened(recipe) for recipe in found]
 
 
 def _told(place: Place, ledger: Ledger, root: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

@@ -147,8 +147,15 @@ class Session:
         self.ledger.end, self.ledger.bad, self.ledger.torn = len(data), 0, False
 
     def aim(self, target: int) -> None:
-        """Say how many paths there are to be."""
+        """Say how many paths there are to be, of a store whose parameters are all there.
+
+        Raises
+        ------
+        ReplayError, StoreError
+            If one of them is nowhere to be had: then the store stays as it is.
+        """
         with self._tidy():
+            self._mend_parameters()
             self._mend_journal()
             self.ledger.target, self.ledger.complete, self.ledger.mending = target, None, None
             self._append({"target": target})
