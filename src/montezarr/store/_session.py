@@ -87,7 +87,7 @@ class Session:
             _faults.reach("create.before")
             for key in [key for key in self.place.objects() if _parameters.is_key(key)]:
                 self.place.delete(key)  # of a writer of another recipe, killed at this point
-            _parameters.put(self.place, self.manifest.references, self.durable)
+            self._put_parameters(self.manifest.references)
             _faults.reach("create.parameters")
             self.rewrite()
             _faults.reach("create.journal")
@@ -113,12 +113,15 @@ class Session:
             If one of them is nowhere to be had.
         """
         with self._tidy():
-            _parameters.put(self.place, damaged, self.durable)
+            self._put_parameters(damaged)
 
     def _mend_parameters(self) -> None:
         """Write parameters again that are lost, where they are at hand."""
         lost = _parameters.lost(self.place, self.manifest.references)
-        _parameters.put(self.place, [reference for reference, _ in lost], self.durable)
+        self._put_parameters(reference for reference, _ in lost)
+
+    def _put_parameters(self, references: Iterable[Any]) -> None:
+        _parameters.put(self.place, references, self.durable, self.manifest.parameters)
 
     def _mend_journal(self) -> None:
         """Have nothing torn at the end, behind which a record would be lost."""
