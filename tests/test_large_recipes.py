@@ -25,7 +25,7 @@ from montezarr.parameters import _digest, _forms, _known, _reference
 from montezarr.recipe import fingerprint
 from montezarr.store import _extend, _info, _recipe_size
 from montezarr.store._info import info
-from montezarr.store.format import _manifest, _parameters
+from montezarr.store.format import _journal, _manifest, _parameters
 from montezarr.store.virtual import _file
 
 STATES = 70
@@ -298,8 +298,10 @@ def test_a_damaged_parameter_is_found_and_named(store, kind):
     before, opened = files(store), mz.open(store)
     DAMAGES[kind](file_of(store)) if kind != "gone" else file_of(store).unlink()
     if kind != "flipped":
-        with pytest.raises(mz.StoreError, match=r"the parameter 'transition'.*repair\(path, proc"):
-            mz.open(store)
+        with pytest.warns(
+            mz.MontezarrWarning, match=r"the parameter 'transition'.*repair\(path, p"
+        ):
+            np.testing.assert_array_equal(mz.open(store).x, opened.x)
     with pytest.raises(mz.StoreError, match=r"the parameter 'transition'.*repair\(path, proc"):
         mz.replay(opened, 3)
     assert opened.x.values.shape == (2000, 4)
@@ -312,6 +314,85 @@ def test_a_damaged_parameter_is_found_and_named(store, kind):
         next((store / "montezarr/parameters").iterdir()).rmdir()
     assert mz.repair(store, process=chain()).ok
     assert files(store) == before
+
+
+def test_a_lost_parameter_denies_no_path_to_other_programs(store, tmp_path, elsewhere):
+    file_of(store).unlink()
+    with pytest.warns(mz.MontezarrWarning) as warned:
+        export(store, tmp_path / "a.nc")
+    assert "exported with a reference" in str(warned[-1].message)
+    assert warned[-1].filename == __file__
+    with xr.open_dataset(tmp_path / "a.nc") as ds:
+        np.testing.assert_array_equal(mz.replay(ds, 7, process=chain()).x, ds.x[7])
+        elsewhere()
+        with pytest.raises(mz.ReplayError, match="pass process="):
+            mz.replay(ds, 7)
+
+
+@pytest.mark.parametrize("is_lost", [True, False])
+def test_a_recipe_whose_numbers_cannot_be_had_is_shown(store, elsewhere, is_lost):
+    known = mz.open(store)
+    if is_lost:
+        file_of(store).unlink()
+    else:
+        elsewhere()
+    for ds in (known, xr.open_zarr(store)):  # the second notes nothing
+        assert "2,000 paths of MarkovChain" in ds.mz._repr_html_()
+        for text in (repr(ds.mz.recipe), ds.mz.recipe._repr_html_()):
+            assert f"{STATES} × {STATES} numbers" in text
+            assert "not known without the large parameters" in text
+        assert parameters.is_reference(ds.mz.recipe["process"]["transition"])
+        with pytest.raises(mz.MontezarrError):
+            ds.mz.recipe.fingerprint
+        with pytest.raises(mz.MontezarrError):
+            mz.plan(ds)
+
+
+@pytest.mark.parametrize("statistics", [None, mz.Proportion()])
+def test_repair_without_the_parameter_mends_all_else(tmp_path, elsewhere, statistics):
+    store = tmp_path / "a.zarr"
+    mz.write(paths_of(), store, statistics=statistics)
+    elsewhere()
+    before = files(store)
+    file_of(store).unlink()
+    (store / "x/zarr.json").write_text("{}")
+    (store / "x/c/9").mkdir()
+    shutil.copy(store / "x/c/0/0", store / "x/c/9/0")
+    with open(store / "montezarr/journal", "ab") as journal:
+        journal.write(b"torn")
+    with pytest.raises(mz.StoreError, match="the parameter 'transition'"):
+        mz.repair(store)
+    (problem,) = mz.verify(store).problems
+    assert (problem.kind, problem.key.rpartition("/")[0]) == ("missing", "montezarr/parameters")
+    assert mz.repair(store, process=chain()).ok
+    assert files(store) == before
+
+
+def test_repair_without_the_parameter_draws_nothing_and_mends_the_rest(store):
+    before = files(store)
+    file_of(store).unlink()
+    (store / "x/zarr.json").write_text("{}")
+    (store / "x/c/1/0").write_bytes(b"0")
+    with pytest.raises(mz.StoreError, match="the parameter 'transition'"):
+        mz.repair(store)
+    kinds = {problem.kind for problem in mz.verify(store).problems}
+    assert kinds == {"missing", "size"}
+    assert (store / "x/zarr.json").read_bytes() == before["x/zarr.json"]
+    assert mz.repair(store, process=chain()).ok
+    assert files(store) == before
+
+
+def test_a_fingerprint_of_another_recipe_is_found(store):
+    known = mz.open(store).mz.recipe.fingerprint
+    for key in ("zarr.json", "montezarr/manifest.json"):
+        (store / key).write_text((store / key).read_text().replace(known, "0" * 32))
+    records, _end, _bad = _journal.read((store / "montezarr/journal").read_bytes())
+    records[0]["manifest"]["fingerprint"] = "0" * 32
+    (store / "montezarr/journal").write_bytes(_journal.lines_of(records))
+    assert mz.verify(store, 0).ok
+    (problem,) = mz.verify(store, 1).problems
+    assert (problem.kind, problem.key) == ("metadata", "montezarr/manifest.json")
+    assert known in problem.text
 
 
 def test_a_lost_parameter_is_written_again_by_the_same_call(store):
@@ -396,7 +477,11 @@ def test_what_a_reference_says_is_not_believed(store, lie):
     manifest["recipe"] = changed(manifest["recipe"])
     (store / "montezarr/manifest.json").write_text(json.dumps(manifest))
     (store / "montezarr/journal").unlink()
-    for action in (mz.open, lambda path: mz.extend(path, 5000), mz.repair):
+    if lie == "other shape":  # of which the size of the file tells
+        with pytest.warns(mz.MontezarrWarning, match="the parameter 'transition'"):
+            mz.open(store)
+    actions = [lambda path: mz.extend(path, 5000), mz.repair]
+    for action in actions if lie == "other shape" else [mz.open, *actions]:
         with pytest.raises(mz.StoreError):
             action(store)
     with_lie = xr.Dataset(attrs={"montezarr": root["attributes"]["montezarr"]})

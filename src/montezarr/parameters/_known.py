@@ -17,7 +17,10 @@ REMEMBERED, PLACES = 256, 4
 """Parameters of opened stores of which the places are known, and places of one of them."""
 
 Load = Callable[[Reference], NDArray[Any] | None]
-"""Reads a parameter from a store and checks it; None where that store is gone from memory."""
+"""Function that reads a parameter from a store and checks it.
+
+It returns None where the store was in memory and is gone.
+"""
 
 _alive: weakref.WeakValueDictionary[str, NDArray[Any]] = weakref.WeakValueDictionary()
 _places: OrderedDict[str, dict[str, Load]] = OrderedDict()

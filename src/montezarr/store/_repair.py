@@ -11,7 +11,7 @@ import xarray as xr
 from montezarr._checks import check_bool
 from montezarr._json import parse_json
 from montezarr.choice import backend_of
-from montezarr.errors import StoreError
+from montezarr.errors import MontezarrError, ReplayError, StoreError
 from montezarr.progress import Progress
 from montezarr.store._at_hand import parameters_at_hand
 from montezarr.store._estimate import check_room
@@ -84,7 +84,8 @@ def repair(
     ------
     StoreError
         If root, manifest and journal are lost, or nothing tells how many paths there are to be,
-        or the disk is full.
+        or the disk is full; or, when all else is mended, if a large parameter that lies beside the
+        recipe is lost and neither `ds` nor `process` is given.
     StoreNotFoundError
         If no store is there.
     StoreLockedError
@@ -146,34 +147,32 @@ def _mend(
         root is not None and root["status"] == "complete" and root["target"] == ledger.target
     )
     bad = {problem.key for problem in problems}
+    held = parameters_at_hand(ledger.manifest, options[0], options[1])
+    failed = _mend_parameters(session, bad)
+    was_told = ledger.is_complete
     damaged = _damaged_chunks(ledger, bad)
     for chunk in damaged:
         ledger.drop(chunk)
     redo = set(damaged)
     if was_complete:
         redo |= set(ledger.missing())
-    results_lost = ledger.manifest.statistics is not None and was_complete
-    results_lost = results_lost and (
-        bool(redo)
-        or ledger.mending is not None
-        or ledger.lacks_results
-        or any(k.startswith(f"{RESULTS}/") for k in bad)
-    )
+    results_lost = was_complete and _results_lost(ledger, bad, redo)
     source = None
-    held = parameters_at_hand(ledger.manifest, options[0], options[1])
+    if failed is not None and (redo or results_lost):
+        if was_told:  # what is drawn needs the parameters; the journal and metadata do not
+            session.ledger = Ledger.read(place) or ledger
+            session.resume(parameters=False)
+            _delete_strays(place, problems)
+        raise failed
     if redo or results_lost:
         ds, process, statistics = options
         n_paths = ledger.manifest.first_path + ledger.target
         source = source_in(ledger.manifest, n_paths, ds, process, statistics)
-    beside = [r for r in ledger.manifest.references if _parameters.key_of(r) in bad]
-    session.mend_parameters(beside)
     del held
     if was_complete:
         session.mend()
-    session.resume()
-    for problem in problems:
-        if problem.kind == "stray":
-            place.delete(problem.key)
+    session.resume(parameters=False)
+    _delete_strays(place, problems)
     if redo:
         assert source is not None
         check_room(place, ledger, source)
@@ -182,6 +181,36 @@ def _mend(
         tally.warn(ledger.target, stacklevel=4)
     if was_complete and not ledger.missing():
         session.finish(source if results_lost else None)
+    if failed is not None:
+        raise failed
+
+
+def _mend_parameters(session: Session, bad: set[str]) -> MontezarrError | None:
+    """Write those parameters again that are at hand; return the error of one that is not."""
+    failed: MontezarrError | None = None
+    for reference in session.manifest.references:
+        if _parameters.key_of(reference) in bad:
+            try:
+                session.mend_parameters([reference])
+            except (ReplayError, StoreError) as error:  # the rest of the store can be mended
+                failed = failed or error
+    return failed
+
+
+def _delete_strays(place: Place, problems: list[Problem]) -> None:
+    for problem in problems:
+        if problem.kind == "stray":
+            place.delete(problem.key)
+
+
+def _results_lost(ledger: Ledger, bad: set[str], redo: set[int]) -> bool:
+    """Return whether the results of statistics, if any are taken, have to be made again."""
+    return ledger.manifest.statistics is not None and (
+        bool(redo)
+        or ledger.mending is not None
+        or ledger.lacks_results
+        or any(key.startswith(f"{RESULTS}/") for key in bad)
+    )
 
 
 def _told(place: Place, ledger: Ledger, root: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

@@ -94,11 +94,18 @@ class Session:
             self.publish()
             _faults.reach("create.after")
 
-    def resume(self) -> None:
-        """Take up a store: nothing half done is left, and the metadata say what is committed."""
+    def resume(self, *, parameters: bool = True) -> None:
+        """Take up a store: nothing half done is left, and the metadata say what is committed.
+
+        Parameters
+        ----------
+        parameters : bool
+            Whether lost parameters are written again, or the caller has seen to them.
+        """
         with self._tidy():
             self.place.clean()
-            self._mend_parameters()
+            if parameters:
+                self._mend_parameters()
             self._mend_journal()
             self._drop_strays()
             self._note_environment()

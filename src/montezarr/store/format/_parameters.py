@@ -64,18 +64,13 @@ def load(place: Place, reference: Reference) -> NDArray[Any]:
     return np.frombuffer(data, reference.dtype).reshape(reference.shape)
 
 
-def find(place: Place, references: Iterable[Reference]) -> None:
-    """Note that parameters lie in a store, each in a file of its size.
-
-    Raises
-    ------
-    StoreError
-        With the first one of which that is not so.
-    """
+def find(place: Place, references: Iterable[Reference]) -> str | None:
+    """Note that parameters lie in a store; return what is wrong with one, if that can be seen."""
     found = list(references)
     remember(place, found)
     for reference, size in lost(place, found):
-        raise _is_not(place, reference, "no regular file" if size is None else f"{size:,}")
+        return str(_is_not(place, reference, "no regular file" if size is None else f"{size:,}"))
+    return None
 
 
 def lost(place: Place, references: Iterable[Reference]) -> list[tuple[Reference, int | None]]:
