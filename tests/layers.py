@@ -29,19 +29,20 @@ TABLE = {
         },
         "exceptions, validators, optional imports; whole files; recycled memory; worker processes",
     ),
-    1: Level({"seeding", "draws", "grid"}, "seed to streams; random draws; time grids"),
+    1: Level(
+        {"seeding", "draws", "grid", "chunk_policy"},
+        "seed to streams; random draws; time grids; chunk policy; memory",
+    ),
     2: Level(
-        {"processes", "schemes"},
+        {"processes", "schemes", "parameters"},
         "models: equation, parameters, exact transition or drift and diffusion",
     ),
     3: Level(
         {"sampling", "statistics", "folding"},
         "what a worker runs: from a range of paths to arrays, and to states of statistics",
     ),
-    4: Level(
-        {"recipe", "parameters", "described"}, "the run as a value: JSON, fingerprint, and words"
-    ),
-    5: Level({"chunk_policy", "lazy", "initial"}, "recipe to Dask arrays; chunk policy; memory"),
+    4: Level({"recipe", "described"}, "the run as a value: JSON, fingerprint, and words"),
+    5: Level({"lazy", "initial"}, "recipe to Dask arrays"),
     6: Level(
         {
             "dataset",

@@ -1,5 +1,6 @@
 """Large parameters lie beside the recipe; what is too large even so is refused before a draw."""
 
+import gc
 import hashlib
 import json
 import os
@@ -7,18 +8,24 @@ import pickle
 import shutil
 import subprocess
 import sys
+import tracemalloc
+import weakref
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import xarray as xr
+from zarr.storage import MemoryStore
 
 import montezarr as mz
 from montezarr import parameters
+from montezarr.described import Recipe, recipe_process_rows
 from montezarr.export import export
+from montezarr.parameters import _digest, _forms, _known, _reference
 from montezarr.recipe import fingerprint
-from montezarr.store import _recipe_size
+from montezarr.store import _extend, _info, _recipe_size
 from montezarr.store._info import info
-from montezarr.store.format import _manifest, _parameters
+from montezarr.store.format import _journal, _manifest, _parameters
 from montezarr.store.virtual import _file
 
 STATES = 70
@@ -71,10 +78,8 @@ def elsewhere(monkeypatch):
     """As if another process did what follows: nothing that was written is known here."""
 
     def forget():
-        for known in (parameters._alive, parameters._places, parameters._digests):
-            monkeypatch.setattr(parameters, next(
-                name for name, value in vars(parameters).items() if value is known
-            ), type(known)())  # fmt: skip
+        for module, name in ((_known, "_alive"), (_known, "_places"), (_digest, "_digests")):
+            monkeypatch.setattr(module, name, type(getattr(module, name))())
         monkeypatch.setattr("montezarr.lazy.recall", lambda *_: None)
 
     return forget
@@ -125,7 +130,7 @@ def test_the_fingerprint_is_that_of_the_whole_recipe(store):
     [[1.0, float("nan")], [-0.0, 1e-320]], [1, 2**62], [[[1.5]], [[2.5]]], ((1.0, 2.0), (3.0, 4.0)),
 ])  # fmt: skip
 def test_both_forms_are_one_recipe(monkeypatch, value):
-    monkeypatch.setattr(parameters, "LARGE", 0)
+    monkeypatch.setattr(_forms, "LARGE", 0)
     recipe = {"seed": {"entropy": "1"}, "process": {"name": "X", "b": value, "a": value, "z": 1.0}}
     short, _arrays = parameters.shortened(recipe)
     assert {r.name for r in parameters.references(short)} == {"a", "b"}
@@ -139,7 +144,7 @@ def test_both_forms_are_one_recipe(monkeypatch, value):
     [1, 2.0], [True, False], [[1.0], [1.0, 2.0]], [1.0, [2.0]], [2**63], ["a"], [], [[]], [None], 1,
 ])  # fmt: skip
 def test_what_is_no_array_of_one_type_stays_in_the_recipe(monkeypatch, value):
-    monkeypatch.setattr(parameters, "LARGE", 0)
+    monkeypatch.setattr(_forms, "LARGE", 0)
     recipe = {"process": {"name": "X", "a": value}}
     assert parameters.shortened(recipe) == (recipe, {})
 
@@ -195,7 +200,7 @@ def test_parts_become_the_whole(tmp_path, elsewhere):
 
 
 def test_a_store_of_an_earlier_version_goes_on_as_it_is(tmp_path, monkeypatch):
-    monkeypatch.setattr(parameters, "LARGE", 2**40)
+    monkeypatch.setattr(_forms, "LARGE", 2**40)
     for name, n_paths in {"a": 2000, "b": 5000}.items():
         mz.write(paths_of(n_paths=n_paths), tmp_path / name)
     monkeypatch.undo()
@@ -218,7 +223,7 @@ def test_a_snapshot_has_the_digest_alone(tmp_path, monkeypatch):
         return tmp_path / name
 
     assert snapshot("new").stat().st_size < 20_000
-    monkeypatch.setattr(parameters, "LARGE", 2**40)
+    monkeypatch.setattr(_forms, "LARGE", 2**40)
     old = snapshot("old")
     monkeypatch.undo()
     for file in (old, tmp_path / "new"):
@@ -293,8 +298,10 @@ def test_a_damaged_parameter_is_found_and_named(store, kind):
     before, opened = files(store), mz.open(store)
     DAMAGES[kind](file_of(store)) if kind != "gone" else file_of(store).unlink()
     if kind != "flipped":
-        with pytest.raises(mz.StoreError, match=r"the parameter 'transition'.*repair\(path, proc"):
-            mz.open(store)
+        with pytest.warns(
+            mz.MontezarrWarning, match=r"the parameter 'transition'.*repair\(path, p"
+        ):
+            np.testing.assert_array_equal(mz.open(store).x, opened.x)
     with pytest.raises(mz.StoreError, match=r"the parameter 'transition'.*repair\(path, proc"):
         mz.replay(opened, 3)
     assert opened.x.values.shape == (2000, 4)
@@ -309,11 +316,126 @@ def test_a_damaged_parameter_is_found_and_named(store, kind):
     assert files(store) == before
 
 
+def test_a_lost_parameter_denies_no_path_to_other_programs(store, tmp_path, elsewhere):
+    file_of(store).unlink()
+    with pytest.warns(mz.MontezarrWarning) as warned:
+        export(store, tmp_path / "a.nc")
+    assert "exported with a reference" in str(warned[-1].message)
+    assert warned[-1].filename == __file__
+    with xr.open_dataset(tmp_path / "a.nc") as ds:
+        np.testing.assert_array_equal(mz.replay(ds, 7, process=chain()).x, ds.x[7])
+        elsewhere()
+        with pytest.raises(mz.ReplayError, match="pass process="):
+            mz.replay(ds, 7)
+
+
+@pytest.mark.parametrize("is_lost", [True, False])
+def test_a_recipe_whose_numbers_cannot_be_had_is_shown(store, elsewhere, is_lost):
+    known = mz.open(store)
+    if is_lost:
+        file_of(store).unlink()
+    else:
+        elsewhere()
+    for ds in (known, xr.open_zarr(store)):  # the second notes nothing
+        assert "2,000 paths of MarkovChain" in ds.mz._repr_html_()
+        for text in (repr(ds.mz.recipe), ds.mz.recipe._repr_html_()):
+            assert f"{STATES} × {STATES} numbers" in text
+            assert "not known without the large parameters" in text
+        assert parameters.is_reference(ds.mz.recipe["process"]["transition"])
+        with pytest.raises(mz.MontezarrError):
+            ds.mz.recipe.fingerprint
+        with pytest.raises(mz.MontezarrError):
+            mz.plan(ds)
+
+
+@pytest.mark.parametrize("statistics", [None, mz.Proportion()])
+def test_repair_without_the_parameter_mends_all_else(tmp_path, elsewhere, statistics):
+    store = tmp_path / "a.zarr"
+    mz.write(paths_of(), store, statistics=statistics)
+    elsewhere()
+    before = files(store)
+    file_of(store).unlink()
+    (store / "x/zarr.json").write_text("{}")
+    (store / "x/c/9").mkdir()
+    shutil.copy(store / "x/c/0/0", store / "x/c/9/0")
+    with open(store / "montezarr/journal", "ab") as journal:
+        journal.write(b"torn")
+    with pytest.raises(mz.StoreError, match="the parameter 'transition'"):
+        mz.repair(store)
+    (problem,) = mz.verify(store).problems
+    assert (problem.kind, problem.key.rpartition("/")[0]) == ("missing", "montezarr/parameters")
+    assert mz.repair(store, process=chain()).ok
+    assert files(store) == before
+
+
+def test_repair_without_the_parameter_draws_nothing_and_mends_the_rest(store):
+    before = files(store)
+    file_of(store).unlink()
+    (store / "x/zarr.json").write_text("{}")
+    (store / "x/c/1/0").write_bytes(b"0")
+    with pytest.raises(mz.StoreError, match="the parameter 'transition'"):
+        mz.repair(store)
+    kinds = {problem.kind for problem in mz.verify(store).problems}
+    assert kinds == {"missing", "size"}
+    assert (store / "x/zarr.json").read_bytes() == before["x/zarr.json"]
+    assert mz.repair(store, process=chain()).ok
+    assert files(store) == before
+
+
+def test_a_fingerprint_of_another_recipe_is_found(store):
+    known = mz.open(store).mz.recipe.fingerprint
+    for key in ("zarr.json", "montezarr/manifest.json"):
+        (store / key).write_text((store / key).read_text().replace(known, "0" * 32))
+    records, _end, _bad = _journal.read((store / "montezarr/journal").read_bytes())
+    records[0]["manifest"]["fingerprint"] = "0" * 32
+    (store / "montezarr/journal").write_bytes(_journal.lines_of(records))
+    assert mz.verify(store, 0).ok
+    (problem,) = mz.verify(store, 1).problems
+    assert (problem.kind, problem.key) == ("metadata", "montezarr/manifest.json")
+    assert known in problem.text
+
+
 def test_a_lost_parameter_is_written_again_by_the_same_call(store):
     before = files(store)
     file_of(store).unlink()
     mz.write(paths_of(), store)
     assert files(store) == before
+
+
+def test_a_store_without_its_parameter_grows_with_the_process(store, tmp_path, elsewhere):
+    whole = mz.write(paths_of(n_paths=5000), tmp_path / "b.zarr").x.values
+    elsewhere()  # the other store has the parameter, too
+    file_of(store).unlink()
+    np.testing.assert_array_equal(mz.extend(store, 5000, process=chain()).x, whole)
+    assert files(store) == files(tmp_path / "b.zarr")
+
+
+def test_what_cannot_grow_stays_complete(store, monkeypatch):
+    before = files(store)
+    assert before.pop(f"montezarr/parameters/{file_of(store).name}")
+    file_of(store).unlink()
+    monkeypatch.setattr(_extend, "parameters_at_hand", lambda *_: None, raising=False)
+    for options in ({"process": chain()}, {}):
+        with pytest.raises(mz.StoreError, match="the parameter 'transition'"):
+            mz.extend(store, 5000, **options)
+        assert files(store) == before
+    assert info(store).is_complete
+
+
+def test_parts_without_their_parameter_become_the_whole_with_the_process(tmp_path, elsewhere):
+    ds = paths_of(n_paths=4000)
+    for name, part in {"a": range(2048), "b": range(2048, 4000)}.items():
+        mz.write(ds, tmp_path / name, paths=part)
+    mz.write(ds, tmp_path / "whole")
+    del ds
+    elsewhere()
+    for name in "ab":
+        file_of(tmp_path / name).unlink()
+    stores = [tmp_path / "a", tmp_path / "b"]
+    with pytest.raises(mz.StoreError, match="the parameter 'transition'"):
+        mz.merge(stores, tmp_path / "all")
+    mz.merge(stores, tmp_path / "all", process=chain())
+    assert files(tmp_path / "all") == files(tmp_path / "whole")
 
 
 def test_root_alone_tells_of_a_parameter(store):
@@ -355,7 +477,11 @@ def test_what_a_reference_says_is_not_believed(store, lie):
     manifest["recipe"] = changed(manifest["recipe"])
     (store / "montezarr/manifest.json").write_text(json.dumps(manifest))
     (store / "montezarr/journal").unlink()
-    for action in (mz.open, lambda path: mz.extend(path, 5000), mz.repair):
+    if lie == "other shape":  # of which the size of the file tells
+        with pytest.warns(mz.MontezarrWarning, match="the parameter 'transition'"):
+            mz.open(store)
+    actions = [lambda path: mz.extend(path, 5000), mz.repair]
+    for action in actions if lie == "other shape" else [mz.open, *actions]:
         with pytest.raises(mz.StoreError):
             action(store)
     with_lie = xr.Dataset(attrs={"montezarr": root["attributes"]["montezarr"]})
@@ -365,9 +491,124 @@ def test_what_a_reference_says_is_not_believed(store, lie):
 
 def test_more_than_the_memory_is_not_read(store, monkeypatch):
     opened = mz.open(store)
-    monkeypatch.setattr(_parameters, "memory_limit", lambda: 2**17)
+    monkeypatch.setattr(_reference, "memory_limit", lambda: 2**17)
     with pytest.raises(mz.StoreError, match="parameters that fit into memory, got 'transition'"):
         mz.replay(opened, 3)
+
+
+@pytest.fixture
+def unread(monkeypatch):
+    monkeypatch.setattr(_parameters, "load", lambda *_: pytest.fail("a parameter was read"))
+
+
+def test_each_reference_to_one_file_counts(store, monkeypatch, unread):
+    recipe = json.loads(mz.open(store).attrs["montezarr"])
+    reference = recipe["process"]["transition"]
+    monkeypatch.setattr(_reference, "memory_limit", lambda: 10 * 8 * STATES**2)
+    recipe["process"]["states"] = {**reference, "name": "states"}
+    manifest = SimpleNamespace(recipe_dict=recipe, references=parameters.references(recipe))
+    for function in (parameters.whole, fingerprint):
+        with pytest.raises(mz.StoreError, match="fit into memory, got 'transition' and 1 more"):
+            function(recipe)
+    with pytest.raises(mz.ArgumentValueError, match=r"process\.(transition|states) alone"):
+        _recipe_size.check_recipe_fits(manifest, 1000)
+
+
+def test_nothing_is_read_that_is_no_parameter_of_the_process(store, unread):
+    ds = mz.open(store)
+    recipe = json.loads(ds.attrs["montezarr"])
+    for name in map("p{}".format, range(16)):
+        recipe["process"][name] = {**recipe["process"]["transition"], "name": name}
+    ds.attrs["montezarr"] = json.dumps(recipe)
+    with pytest.raises(mz.ArgumentValueError, match="MarkovChain: unknown parameter 'p0'"):
+        mz.replay(ds, 0)
+
+
+@pytest.mark.parametrize("value", [
+    {"shape": ["a"]}, {"shape": [2, None]}, {"shape": []},
+    {"name": "mu", "dtype": "<f8", "shape": ["a"], "sha256": "0" * 64},
+])  # fmt: skip
+def test_what_has_a_shape_and_is_no_reference_is_shown(value):
+    recipe = Recipe({"process": {"name": "BrownianMotion", "mu": value}})
+    texts = [str(list(recipe_process_rows(recipe))), _info._text(value)]
+    if len(value) == 1:
+        ds = mz.simulate(mz.BrownianMotion(), 10, T=2, seed=1)
+        recipe = json.loads(ds.attrs["montezarr"])
+        recipe["process"]["mu"] = value
+        ds.attrs["montezarr"] = json.dumps(recipe)
+        texts += [repr(ds.mz.recipe), ds.mz.recipe._repr_html_()]
+    assert all("shape" in text for text in texts)
+
+
+def test_a_reference_is_shown_by_its_shape():
+    value = {"name": "mu", "dtype": "<f8", "shape": [2000, 3], "sha256": "0" * 64}
+    recipe = {"process": {"name": "BrownianMotion", "mu": value}}
+    for text in (str(recipe_process_rows(recipe)), _info._text(value)):
+        assert "2,000 × 3 numbers" in text
+
+
+# --- what is known in this process ----------------------------------------------------------
+
+
+def test_a_store_in_memory_goes_with_its_last_user(elsewhere):
+    memory = MemoryStore()
+    mz.write(paths_of(), memory)
+    elsewhere()
+    ds = mz.open(memory)
+    np.testing.assert_array_equal(mz.replay(ds, 7).x, ds.x[7])
+    text, gone = ds.attrs["montezarr"], weakref.ref(memory)
+    del ds, memory
+    gc.collect()
+    assert gone() is None
+    with pytest.raises(mz.ReplayError, match=r"Open the store with montezarr\.open, or pass"):
+        parameters.whole(json.loads(text))
+
+
+def test_parameters_are_read_only_and_the_own_ones_come_first():
+    recipe = {"process": {"name": "X", "a": np.arange(20_000.0).tolist()}}
+    short, arrays = parameters.shortened(recipe)
+    (reference,), (own,) = parameters.references(short), arrays.values()
+    assert not own.flags.writeable
+    assert parameters.know({reference.sha256: own.copy()})[reference.sha256] is own
+    assert not parameters.array_of(reference).flags.writeable
+    mine = own.copy()
+    assert np.shares_memory(parameters.array_of(reference, {reference.sha256: mine}), mine)
+    assert not np.shares_memory(parameters.array_of(reference), mine)
+
+
+def test_threads_agree_on_the_array_of_a_digest(monkeypatch):
+    class Guarded(weakref.WeakValueDictionary):
+        def setdefault(self, key, default=None):
+            assert _known._lock.locked()
+            return super().setdefault(key, default)
+
+    monkeypatch.setattr(_known, "_alive", Guarded())
+    recipe = {"process": {"name": "X", "a": np.arange(20_000.0).tolist()}}
+    _short, arrays = parameters.shortened(recipe)
+    parameters.know(arrays)
+    assert dict(_known._alive) == arrays
+
+
+@pytest.mark.parametrize("shape", [(10,), (2, 7), (3, 1, 4), (9,), (1,)])
+def test_the_digest_of_an_array_is_that_of_its_json(monkeypatch, shape):
+    monkeypatch.setattr(_digest, "NUMBERS", 3)
+    values = np.arange(1.0, np.prod(shape) + 1).reshape(shape) / 7
+    hasher = hashlib.sha256()
+    _digest._feed(hasher, values)
+    assert (
+        hasher.hexdigest() == hashlib.sha256(_forms.canonical(values.tolist()).encode()).hexdigest()
+    )
+
+
+def test_the_digest_of_a_long_array_takes_little_memory():
+    values = np.random.default_rng(0).random(2**18)
+    tracemalloc.start()
+    try:
+        _digest._feed(hashlib.sha256(), values)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2 * values.nbytes  # of which ten times as much was taken at once
 
 
 def test_what_a_killed_writer_left_of_another_recipe_goes(tmp_path):
@@ -411,7 +652,7 @@ def test_too_large_parameters_are_refused_at_the_call(tmp_path, monkeypatch):
     with pytest.raises(mz.ArgumentValueError, match=r"^ds: .*32\.0 KiB of .*process\.transition"):
         mz.write(ds, tmp_path / "a.zarr")
     monkeypatch.undo()
-    monkeypatch.setattr(_parameters, "memory_limit", lambda: 2**17)
+    monkeypatch.setattr(_reference, "memory_limit", lambda: 2**17)
     with pytest.raises(mz.ArgumentValueError, match=r"^ds: .*process\.transition"):
         mz.write(ds, tmp_path / "a.zarr")
     assert not (tmp_path / "a.zarr").exists()

@@ -7,6 +7,7 @@ from typing import Any, final
 
 from montezarr._checks import show
 from montezarr._html import Card, Formula, count, duration, show_bytes
+from montezarr.errors import ReplayError, StoreError
 from montezarr.processes import BUILT_IN, equation_rows, one_line, parameter_rows
 from montezarr.recipe import fingerprint, format_note
 from montezarr.sampling import Sampling, describe, recorded_interface
@@ -58,7 +59,13 @@ class Recipe(Mapping[str, Any]):
 
     @property
     def fingerprint(self) -> str:
-        """128 bits of SHA-256 over its canonical JSON: equal ones mean equal paths."""
+        """128 bits of SHA-256 over its canonical JSON: equal ones mean equal paths.
+
+        Raises
+        ------
+        ReplayError, StoreError
+            If it refers to a large parameter that cannot be had.
+        """
         return fingerprint(self._data)
 
     def to_dict(self) -> dict[str, Any]:
@@ -86,7 +93,11 @@ class Recipe(Mapping[str, Any]):
             rows.append(("code", f"yours, with the digest {self['code']}"))
         if "options" in self:
             rows.append(("options", f"yours, with the digest {self['options']}"))
-        return Card(f"Recipe of {name}", [*rows, ("fingerprint", self.fingerprint)])
+        try:
+            known = self.fingerprint
+        except (ReplayError, StoreError):
+            known = "not known without the large parameters, which lie beside the recipe"
+        return Card(f"Recipe of {name}", [*rows, ("fingerprint", known)])
 
 
 def sampler_text(recipe: Mapping[str, Any]) -> str:

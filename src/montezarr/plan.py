@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,7 @@ from montezarr._checks import type_error
 from montezarr.choice import backend_of
 from montezarr.dataset import ATTRIBUTE, recipe_in
 from montezarr.described import Recipe, sampler_text
+from montezarr.errors import ReplayError, StoreError
 from montezarr.lazy import Plan, Run
 from montezarr.observed import (
     PATH,
@@ -73,6 +75,8 @@ def plan(
     ------
     ArgumentTypeError, ArgumentValueError, ReplayError
         If `ds` does not come from `simulate`, or for arguments that `reduce` would refuse.
+    StoreError
+        If the sampler needs a large parameter of the store that `ds` is read from, and it is lost.
 
     Warns
     -----
@@ -151,6 +155,8 @@ def _together(plans: list[Plan]) -> Plan:
 def recipe_behind(obj: Any) -> Recipe:
     """Return the recipe of a Dataset, or of what was made of a run in this process.
 
+    Large parameters that lie beside it and cannot be had stay references.
+
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
@@ -160,7 +166,10 @@ def recipe_behind(obj: Any) -> Recipe:
         found = run_behind(obj)
         if found is not None:
             return Recipe(found.recipe)
-    return Recipe(whole(recipe_in(obj)))
+    recipe = recipe_in(obj)
+    with contextlib.suppress(ReplayError, StoreError):
+        recipe = whole(recipe)
+    return Recipe(recipe)
 
 
 def _origins(ds: Any) -> dict[str, Origin]:

@@ -21,7 +21,7 @@ from montezarr.dataset import (
 )
 from montezarr.errors import ReplayError, StoreError
 from montezarr.parameters import references, shortened, whole
-from montezarr.processes import BUILT_IN, Process, process_from_dict
+from montezarr.processes import BUILT_IN, Process, check_parameter_names, process_from_dict
 from montezarr.recipe import fingerprint
 from montezarr.sampling import EVENT_TIME, Sampling, recorded_interface, sample_range
 from montezarr.seeding import BLOCK, RootSeed
@@ -37,8 +37,11 @@ def run_of(ds: Any, process: Any = None) -> lazy.Run:
         if the `process` given is another one.
     """
     recipe = recipe_in(ds)
+    described, beside = recipe["process"], references(recipe)
+    if beside and "code" not in recipe and (kind := BUILT_IN.get(str(described.get("name")))):
+        check_parameter_names(kind, described)  # before what it refers to is read
     # Held until the end: what a process that is given has is not looked for elsewhere.
-    is_given = isinstance(process, Process) and bool(references(recipe))
+    is_given = isinstance(process, Process) and bool(beside)
     given = shortened({"process": process.to_dict()}) if is_given else None
     layers = [
         name
@@ -52,7 +55,6 @@ def run_of(ds: Any, process: Any = None) -> lazy.Run:
     )
     if live is not None:
         return live
-    described = recipe["process"]
     target = process
     if target is None:
         if "code" in recipe or described.get("name") not in BUILT_IN:

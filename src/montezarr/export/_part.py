@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import xarray as xr
 
 from montezarr._checks import check_int, value_error
 from montezarr.dataset import ATTRIBUTE, recipe_in
+from montezarr.errors import MontezarrWarning, ReplayError, StoreError
 from montezarr.parameters import references, whole
 from montezarr.store._info import Info
 
@@ -92,10 +95,24 @@ def part_of(
         raise value_error("every", "1, since there are no times", step)
     attrs = {k: v for k, v in ds.attrs.items() if k != FIRST_PATH}
     if isinstance(attrs.get(ATTRIBUTE), str) and references(recipe := recipe_in(ds)):
-        attrs[ATTRIBUTE] = json.dumps(whole(recipe))  # no parameter lies beside another file
+        attrs[ATTRIBUTE] = _alone(recipe)
     part.attrs = attrs | ({FIRST_PATH: low} if low else {})
     chunk = info.chunk or ds.chunksizes.get(PATH, (n_paths,))[0]
     return Part(ds=part, start=low, left_out=left_out, chunk=chunk, offset=(low - first) % chunk)
+
+
+def _alone(recipe: Mapping[str, Any]) -> str:
+    """Return a recipe as text with its large parameters: none lies beside another file."""
+    try:
+        recipe = whole(recipe)
+    except (ReplayError, StoreError) as error:  # no path needs them
+        warnings.warn(
+            f"{error} The recipe is exported with a reference in its place: to replay a path of"
+            " the file, pass process=.",
+            MontezarrWarning,
+            stacklevel=4,
+        )
+    return json.dumps(recipe)
 
 
 def _range(

@@ -14,6 +14,7 @@ from montezarr.processes._base import (
     HasTrial,
     HasVariance,
     Process,
+    check_parameter_names,
 )
 from montezarr.processes._describe import equation_rows, one_line, parameter_rows
 from montezarr.processes._fit import Fit
@@ -61,6 +62,7 @@ __all__ = [
     "PoissonProcess",
     "Process",
     "RandomWalk",
+    "check_parameter_names",
     "equation_rows",
     "is_users",
     "one_line",

@@ -134,18 +134,8 @@ class Process(ABC):
         ArgumentValueError
             If `data` is of another class, or lacks a parameter or has an unknown one.
         """
-        values = dict(data)
-        name = values.pop("name", cls.__name__)
-        if name != cls.__name__:
-            raise value_error("name", repr(cls.__name__), name)
-        known = {field.name for field in fields(cls)}
-        if set(values) - known:
-            unknown = sorted(set(values) - known)
-            raise ArgumentValueError(
-                f"{cls.__name__}: unknown parameter {unknown[0]!r}."
-                f" Known: {', '.join(sorted(known))}."
-            )
-        return cls(**values)
+        check_parameter_names(cls, data)
+        return cls(**{name: value for name, value in data.items() if name != "name"})
 
     def __str__(self) -> str:
         return self._card().text()
@@ -164,6 +154,25 @@ class Process(ABC):
     def set_field(self, name: str, value: Any) -> None:
         """Store a checked parameter; only for ``__post_init__``, since instances are frozen."""
         object.__setattr__(self, name, value)
+
+
+def check_parameter_names(kind: type[Process], data: Mapping[str, Any]) -> None:
+    """Raise unless a description is of a class of processes, and has no parameter but its own.
+
+    Raises
+    ------
+    ArgumentValueError
+        If it is of another class, or has an unknown parameter.
+    """
+    name = data.get("name", kind.__name__)
+    if name != kind.__name__:
+        raise value_error("name", repr(kind.__name__), name)
+    known = {field.name for field in fields(kind)}
+    unknown = sorted(set(data) - known - {"name"})
+    if unknown:
+        raise ArgumentValueError(
+            f"{kind.__name__}: unknown parameter {unknown[0]!r}. Known: {', '.join(sorted(known))}."
+        )
 
 
 @runtime_checkable

@@ -10,6 +10,7 @@ import numpy as np
 
 from montezarr._checks import show
 from montezarr._html import Formula
+from montezarr.parameters import reference_text
 
 GREEK = {
     "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "zeta": "ζ", "eta": "η",
@@ -80,9 +81,8 @@ def _value(value: Any, depth: int = 0) -> str:
         return f"[{', '.join(_value(item, depth + 1) for item in value)}]"
     if isinstance(value, np.ndarray) and value.size > ENTRIES:
         return f"{' × '.join(f'{n:,}' for n in value.shape)} numbers"
-    if isinstance(value, Mapping) and isinstance(value.get("shape"), list):  # it lies elsewhere
-        return f"{' × '.join(f'{n:,}' for n in value['shape'])} numbers"
-    return show(value, 60)
+    beside = reference_text(value)
+    return show(value, 60) if beside is None else beside
 
 
 def _shape(value: Sequence[Any]) -> tuple[int, int] | None:

@@ -12,6 +12,7 @@ from montezarr.errors import StoreError, StoreNotFoundError
 from montezarr.lazy import MAX_CHUNKS_HARD
 from montezarr.progress import Progress
 from montezarr.runs import OnProgress
+from montezarr.store._at_hand import parameters_at_hand
 from montezarr.store._estimate import check_room
 from montezarr.store._open import open_place
 from montezarr.store._session import Session, Stop
@@ -87,6 +88,8 @@ def extend(
     per_task = check_options(durable, chunks_per_task, on_progress)
     ledger = ledger_of(place)
     _check(ledger, target)
+    # Held until the end: what was given has the parameters that the store may have lost.
+    held = parameters_at_hand(ledger.manifest, ds, process)
     source = source_in(ledger.manifest, target, ds, process, statistics)
     shown = check_bool("show_progress", show_progress) and on_progress is None
     display = on_progress or Progress("extend", enabled=shown)
@@ -104,6 +107,7 @@ def extend(
                 ledger.target = before
             session.aim(target)
         complete_session(session, source, stop, watch, per_task)
+    del held
     return open_place(place)
 
 

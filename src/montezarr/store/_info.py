@@ -13,7 +13,7 @@ from montezarr._checks import show
 from montezarr._html import for_terminal
 from montezarr.dataset import ATTRIBUTE
 from montezarr.lazy import show_bytes
-from montezarr.parameters import is_reference
+from montezarr.parameters import reference_text
 from montezarr.recipe import format_note
 from montezarr.store._extend import ledger_of
 from montezarr.store._open import open_store
@@ -269,8 +269,9 @@ def _process(process: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    if is_reference(value):
-        return " × ".join(f"{size:,}" for size in value["shape"]) + " numbers"
+    beside = reference_text(value)
+    if beside is not None:
+        return beside
     return f"{value:.12g}" if isinstance(value, float) else show(value, LONGEST)
 
 

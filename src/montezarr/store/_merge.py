@@ -14,6 +14,7 @@ import xarray as xr
 from montezarr._checks import check_bool, type_error, value_error
 from montezarr.errors import StoreError, StoreExistsError, StoreMismatchError
 from montezarr.folding import Folded
+from montezarr.store._at_hand import parameters_at_hand
 from montezarr.store._differences import lines_of_differences
 from montezarr.store._estimate import too_little
 from montezarr.store._extend import ledger_of
@@ -54,7 +55,7 @@ def merge(
     path : str, path or Zarr store
         Where the whole is to be.
     ds, statistics, process : optional
-        As for `extend`, where statistics were taken.
+        As for `extend`, where statistics were taken, or parameters beside the recipe were lost.
     durable, storage_options
         As for `write`.
 
@@ -97,6 +98,8 @@ def merge(
     place = place_of(path, storage_options)
     whole = _whole(parts)
     check_distinct(whole.manifest.names, "stores")
+    # Held until the end: what was given has the parameters that the stores may have lost.
+    held = parameters_at_hand(whole.manifest, ds, process)
     source = None
     if whole.manifest.statistics is not None:
         n_paths = whole.manifest.first_path + whole.target
@@ -113,6 +116,7 @@ def merge(
         )
         if there is None or not there.is_complete:
             _take_all(session, parts, whole, there is None, source, stop)
+    del held
     return open_place(place)
 
 

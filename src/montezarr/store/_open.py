@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -23,13 +24,19 @@ from montezarr import origins
 from montezarr._checks import check_choice
 from montezarr._json import parse_json
 from montezarr._secrets import cause_of, is_clean
-from montezarr.dataset import ATTRIBUTE, own_flags
-from montezarr.dataset import LABELS as CODE_LABELS
-from montezarr.errors import MontezarrError, StoreError, StoreExistsError, StoreNotFoundError
+from montezarr.dataset import ATTRIBUTE
+from montezarr.errors import (
+    MontezarrError,
+    MontezarrWarning,
+    StoreError,
+    StoreExistsError,
+    StoreNotFoundError,
+)
 from montezarr.lazy import MAX_CHUNKS_HARD, memory_limit
 from montezarr.observed import labels_in_recipe
 from montezarr.parameters import references
 from montezarr.statistics import label_coordinate
+from montezarr.store._codes import know_labels
 from montezarr.store._digest import digest
 from montezarr.store._results import LABELS, ORDER, RESULTS
 from montezarr.store._source import TIMEDELTAS
@@ -103,6 +110,12 @@ def open_store(
     StoreError
         If it is damaged, or not of the format that `write` makes.
 
+    Warns
+    -----
+    MontezarrWarning
+        If a large parameter that lies beside the recipe is lost: the paths can be read, and
+        `replay` needs ``process=``.
+
     Examples
     --------
     >>> import montezarr as mz, tempfile
@@ -128,7 +141,10 @@ def open_place(place: Place) -> xr.Dataset:
     text, document = _root(place)
     state = document["attributes"]
     info = state[STORE_ATTRIBUTE]
-    _parameters.find(place, references(recipe := load_json(state[ATTRIBUTE], ATTRIBUTE)))
+    recipe = load_json(state[ATTRIBUTE], ATTRIBUTE)
+    wrong = _parameters.find(place, references(recipe))
+    if wrong is not None:  # no path needs it
+        warnings.warn(wrong, MontezarrWarning, stacklevel=3)
     arrays = _checked_arrays(place, document, info)
     # By the metadata in the root: those of all variables change with one rename.
     many = any(count_chunks(node) > MAX_CHUNKS_HARD for node in arrays.values())
@@ -151,31 +167,12 @@ def open_place(place: Place) -> xr.Dataset:
     if info["first_path"]:
         attrs["montezarr_first_path"] = info["first_path"]
     ds.attrs = attrs
-    _know_labels(ds)
+    know_labels(ds)
     origins.remember(ds, recipe, info["first_path"])
     for variable in ds.data_vars.values():
         if "masked_value" in variable.attrs:  # see `montezarr.dataset.masked_attribute`
             variable.encoding["masked_value"] = variable.attrs["masked_value"]
     return ds
-
-
-def _know_labels(ds: xr.Dataset) -> None:
-    """Give labelled variables what `simulate` gives them: flags of their own, and the labels.
-
-    What arithmetic made of codes was stored with their attributes, under another name or dtype.
-    """
-    for name, variable in ds.data_vars.items():
-        meanings = variable.attrs.get("flag_meanings")
-        if not isinstance(meanings, str) or "flag_values" not in variable.attrs:
-            continue
-        known = labels_in_recipe(ds.attrs, None, meanings)
-        if known is None:
-            continue  # somebody else's
-        labels = labels_in_recipe(ds.attrs, name, meanings, variable.dtype)
-        kind = np.int64 if labels is None else variable.dtype
-        variable.attrs["flag_values"] = own_flags(np.arange(len(known), dtype=kind))
-        if labels is not None:
-            variable.encoding[CODE_LABELS] = tuple(enumerate(labels))
 
 
 class _Shown(WrapperStore[Store]):

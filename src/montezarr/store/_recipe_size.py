@@ -9,8 +9,8 @@ from typing import Any
 from montezarr._html import show_bytes
 from montezarr.errors import ArgumentValueError, StoreError
 from montezarr.lazy import memory_limit
-from montezarr.parameters import MOST, Reference, is_reference
-from montezarr.store.format import MAX_BYTES, Manifest, _parameters
+from montezarr.parameters import COPIES, MOST, check_fits, references
+from montezarr.store.format import MAX_BYTES, Manifest
 
 
 def check_recipe_fits(manifest: Manifest, target: int) -> None:
@@ -25,11 +25,10 @@ def check_recipe_fits(manifest: Manifest, target: int) -> None:
     beside = sum(reference.nbytes for reference in manifest.references)
     if beside > MOST:
         raise too_large("ds", recipe, beside, MOST)
-    for reference in manifest.references:
-        try:
-            _parameters.check_fits(reference)
-        except StoreError as error:
-            raise too_large("ds", recipe, beside, memory_limit() // _parameters.COPIES) from error
+    try:
+        check_fits(manifest.references)
+    except StoreError as error:
+        raise too_large("ds", recipe, beside, memory_limit() // COPIES) from error
     files = manifest.files(target, target, target, True)
     largest = max(len(data) for key, data in files.items() if key.endswith(".json"))
     if largest > MAX_BYTES:
@@ -57,8 +56,9 @@ def too_large(
 
 def _parts(recipe: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
     """Yield the name of each part of a recipe, and its bytes as they would be stored."""
+    beside = {f"process.{reference.name}": reference.nbytes for reference in references(recipe)}
     for key, value in recipe.items():
         entries = value.items() if isinstance(value, Mapping) else [("", value)]
         for inner, entry in entries:
-            beside = is_reference(entry) and Reference.from_dict(inner, entry).nbytes
-            yield f"{key}.{inner}" if inner else key, beside or len(json.dumps(entry))
+            name = f"{key}.{inner}" if inner else key
+            yield name, beside.get(name) or len(json.dumps(entry))

@@ -8,15 +8,12 @@ from typing import Any
 
 import xarray as xr
 
-from montezarr import lazy
 from montezarr._checks import check_bool
 from montezarr._json import parse_json
 from montezarr.choice import backend_of
-from montezarr.dataset import recipe_in
-from montezarr.errors import StoreError
-from montezarr.parameters import shortened
-from montezarr.processes import Process
+from montezarr.errors import MontezarrError, ReplayError, StoreError
 from montezarr.progress import Progress
+from montezarr.store._at_hand import parameters_at_hand
 from montezarr.store._estimate import check_room
 from montezarr.store._rebuild import adopt, rebuilt
 from montezarr.store._report import Problem, Verification
@@ -87,7 +84,8 @@ def repair(
     ------
     StoreError
         If root, manifest and journal are lost, or nothing tells how many paths there are to be,
-        or the disk is full.
+        or the disk is full; or, when all else is mended, if a large parameter that lies beside the
+        recipe is lost and neither `ds` nor `process` is given.
     StoreNotFoundError
         If no store is there.
     StoreLockedError
@@ -149,34 +147,32 @@ def _mend(
         root is not None and root["status"] == "complete" and root["target"] == ledger.target
     )
     bad = {problem.key for problem in problems}
+    held = parameters_at_hand(ledger.manifest, options[0], options[1])
+    failed = _mend_parameters(session, bad)
+    was_told = ledger.is_complete
     damaged = _damaged_chunks(ledger, bad)
     for chunk in damaged:
         ledger.drop(chunk)
     redo = set(damaged)
     if was_complete:
         redo |= set(ledger.missing())
-    results_lost = ledger.manifest.statistics is not None and was_complete
-    results_lost = results_lost and (
-        bool(redo)
-        or ledger.mending is not None
-        or ledger.lacks_results
-        or any(k.startswith(f"{RESULTS}/") for k in bad)
-    )
+    results_lost = was_complete and _results_lost(ledger, bad, redo)
     source = None
-    held = _at_hand(ledger.manifest, options)
+    if failed is not None and (redo or results_lost):
+        if was_told:  # what is drawn needs the parameters; the journal and metadata do not
+            session.ledger = Ledger.read(place) or ledger
+            session.resume(parameters=False)
+            _delete_strays(place, problems)
+        raise failed
     if redo or results_lost:
         ds, process, statistics = options
         n_paths = ledger.manifest.first_path + ledger.target
         source = source_in(ledger.manifest, n_paths, ds, process, statistics)
-    beside = [r for r in ledger.manifest.references if _parameters.key_of(r) in bad]
-    session.mend_parameters(beside)
     del held
     if was_complete:
         session.mend()
-    session.resume()
-    for problem in problems:
-        if problem.kind == "stray":
-            place.delete(problem.key)
+    session.resume(parameters=False)
+    _delete_strays(place, problems)
     if redo:
         assert source is not None
         check_room(place, ledger, source)
@@ -185,20 +181,36 @@ def _mend(
         tally.warn(ledger.target, stacklevel=4)
     if was_complete and not ledger.missing():
         session.finish(source if results_lost else None)
+    if failed is not None:
+        raise failed
 
 
-def _at_hand(manifest: Manifest, options: Any) -> list[Any]:
-    """Return the recipes of what was given and of a run that is alive: they know parameters."""
-    if not manifest.references:
-        return []
-    ds, process, _ = options
-    live = lazy.recall(manifest.fingerprint)
-    found = [] if live is None else [live.recipe]
-    if ds is not None:
-        found.append(recipe_in(ds))
-    if isinstance(process, Process):
-        found.append({"process": process.to_dict()})
-    return [shortened(recipe) for recipe in found]
+def _mend_parameters(session: Session, bad: set[str]) -> MontezarrError | None:
+    """Write those parameters again that are at hand; return the error of one that is not."""
+    failed: MontezarrError | None = None
+    for reference in session.manifest.references:
+        if _parameters.key_of(reference) in bad:
+            try:
+                session.mend_parameters([reference])
+            except (ReplayError, StoreError) as error:  # the rest of the store can be mended
+                failed = failed or error
+    return failed
+
+
+def _delete_strays(place: Place, problems: list[Problem]) -> None:
+    for problem in problems:
+        if problem.kind == "stray":
+            place.delete(problem.key)
+
+
+def _results_lost(ledger: Ledger, bad: set[str], redo: set[int]) -> bool:
+    """Return whether the results of statistics, if any are taken, have to be made again."""
+    return ledger.manifest.statistics is not None and (
+        bool(redo)
+        or ledger.mending is not None
+        or ledger.lacks_results
+        or any(key.startswith(f"{RESULTS}/") for key in bad)
+    )
 
 
 def _told(place: Place, ledger: Ledger, root: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

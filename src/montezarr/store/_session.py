@@ -87,18 +87,25 @@ class Session:
             _faults.reach("create.before")
             for key in [key for key in self.place.objects() if _parameters.is_key(key)]:
                 self.place.delete(key)  # of a writer of another recipe, killed at this point
-            _parameters.put(self.place, self.manifest.references, self.durable)
+            self._put_parameters(self.manifest.references)
             _faults.reach("create.parameters")
             self.rewrite()
             _faults.reach("create.journal")
             self.publish()
             _faults.reach("create.after")
 
-    def resume(self) -> None:
-        """Take up a store: nothing half done is left, and the metadata say what is committed."""
+    def resume(self, *, parameters: bool = True) -> None:
+        """Take up a store: nothing half done is left, and the metadata say what is committed.
+
+        Parameters
+        ----------
+        parameters : bool
+            Whether lost parameters are written again, or the caller has seen to them.
+        """
         with self._tidy():
             self.place.clean()
-            self._mend_parameters()
+            if parameters:
+                self._mend_parameters()
             self._mend_journal()
             self._drop_strays()
             self._note_environment()
@@ -113,12 +120,15 @@ class Session:
             If one of them is nowhere to be had.
         """
         with self._tidy():
-            _parameters.put(self.place, damaged, self.durable)
+            self._put_parameters(damaged)
 
     def _mend_parameters(self) -> None:
         """Write parameters again that are lost, where they are at hand."""
         lost = _parameters.lost(self.place, self.manifest.references)
-        _parameters.put(self.place, [reference for reference, _ in lost], self.durable)
+        self._put_parameters(reference for reference, _ in lost)
+
+    def _put_parameters(self, references: Iterable[Any]) -> None:
+        _parameters.put(self.place, references, self.durable, self.manifest.parameters)
 
     def _mend_journal(self) -> None:
         """Have nothing torn at the end, behind which a record would be lost."""
@@ -147,8 +157,15 @@ class Session:
         self.ledger.end, self.ledger.bad, self.ledger.torn = len(data), 0, False
 
     def aim(self, target: int) -> None:
-        """Say how many paths there are to be."""
+        """Say how many paths there are to be, of a store whose parameters are all there.
+
+        Raises
+        ------
+        ReplayError, StoreError
+            If one of them is nowhere to be had: then the store stays as it is.
+        """
         with self._tidy():
+            self._mend_parameters()
             self._mend_journal()
             self.ledger.target, self.ledger.complete, self.ledger.mending = target, None, None
             self._append({"target": target})

@@ -13,7 +13,8 @@ import xarray as xr
 from montezarr._checks import check_int
 from montezarr._json import parse_json
 from montezarr.backends import cores
-from montezarr.errors import StoreError, StoreNotFoundError
+from montezarr.errors import ReplayError, StoreError, StoreNotFoundError
+from montezarr.recipe import fingerprint
 from montezarr.store._digest import digest
 from montezarr.store._regenerate import compare
 from montezarr.store._report import Problem, Verification
@@ -162,6 +163,7 @@ def problems_of(place: Place, ledger: Ledger, level: int) -> list[Problem]:
         else:
             whole[key] = found
     if level >= 1:
+        problems += _fingerprint_problems(ledger)
         pool = ThreadPoolExecutor(cores())
         try:
             digests = pool.map(lambda key: digest(place.pieces(key))[1], whole)
@@ -186,6 +188,20 @@ def parameter_problems(place: Place, ledger: Ledger, level: int) -> Iterator[Pro
             yield Problem(kind, key, f"{text}, got {got}")
         elif level >= 1 and _parameters.digest_of(place.pieces(key)) != reference.sha256:
             yield Problem("damaged", key, "expected another checksum")
+
+
+def _fingerprint_problems(ledger: Ledger) -> Iterator[Problem]:
+    """Yield a fingerprint in the manifest that is not that of the recipe beside it."""
+    manifest = ledger.manifest
+    if manifest.whole is None:
+        return  # it follows from the recipe
+    try:
+        found = fingerprint(manifest.recipe_dict)
+    except (ReplayError, StoreError):  # a parameter is lost, which is told of on its own
+        return
+    if found != manifest.whole:
+        text = f"expected the fingerprint {found} of its recipe, got {manifest.whole}"
+        yield Problem("metadata", MANIFEST, text)
 
 
 def _strays(place: Place, ledger: Ledger, known: Collection[str]) -> Iterator[Problem]:

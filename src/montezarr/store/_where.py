@@ -250,9 +250,9 @@ def _tells_of_us(place: Place) -> bool:
 
 
 def _is_as_begun(place: Place) -> bool:
-    """Return whether there is at most what comes before the journal.
+    """Return whether a place holds nothing but what a writer makes before its journal.
 
-    That are the lock, parameters, and files half done.
+    These are the lock, the large parameters, and files that are not finished.
     """
     if not isinstance(place, LocalPlace):
         return all(key == LOCK or _parameters.is_key(key) for key in place.objects())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -13,14 +13,10 @@ from numpy.typing import NDArray
 
 from montezarr import parameters
 from montezarr.errors import StoreError
-from montezarr.lazy import memory_limit, show_bytes
-from montezarr.parameters import DIGEST, Reference
+from montezarr.parameters import DIGEST, Reference, check_fits
 from montezarr.store.places import Place
 
 PARAMETERS = "montezarr/parameters"
-
-COPIES = 6
-"""Times the bytes of a parameter that a process takes: its numbers are objects of Python's."""
 
 REMEDY = (
     "Repair the store with what it was written from, montezarr.repair(path, process=...) or ds=...;"
@@ -40,8 +36,14 @@ def is_key(key: str) -> bool:
 
 def remember(place: Place, references: Iterable[Reference]) -> None:
     """Note that parameters lie in a store; they are read when somebody asks for them."""
+    find = place.finder()
     for reference in references:
-        parameters.remember(reference, str(place), partial(load, place))
+        parameters.remember(reference, str(place), partial(_load, find))
+
+
+def _load(find: Callable[[], Place | None], reference: Reference) -> NDArray[Any] | None:
+    place = find()
+    return None if place is None else load(place, reference)
 
 
 def load(place: Place, reference: Reference) -> NDArray[Any]:
@@ -52,7 +54,7 @@ def load(place: Place, reference: Reference) -> NDArray[Any]:
     StoreError
         If its file is lost or damaged, or is more than the memory holds.
     """
-    check_fits(reference)
+    check_fits([reference])
     data = place.get(key_of(reference), reference.nbytes)
     if data is None or digest_of([data]) != reference.sha256:
         found = "no regular file of at most its size" if data is None else "another checksum"
@@ -62,34 +64,13 @@ def load(place: Place, reference: Reference) -> NDArray[Any]:
     return np.frombuffer(data, reference.dtype).reshape(reference.shape)
 
 
-def check_fits(reference: Reference) -> None:
-    """Raise where a parameter cannot be a part of a process in this memory.
-
-    Raises
-    ------
-    StoreError
-        Then.
-    """
-    needed = COPIES * reference.nbytes
-    if needed > memory_limit():
-        raise StoreError(
-            f"path: expected parameters that fit into memory, got {reference.name!r}, which takes"
-            f" {show_bytes(needed)} with {show_bytes(memory_limit())} to use."
-        )
-
-
-def find(place: Place, references: Iterable[Reference]) -> None:
-    """Note that parameters lie in a store, each in a file of its size.
-
-    Raises
-    ------
-    StoreError
-        With the first one of which that is not so.
-    """
+def find(place: Place, references: Iterable[Reference]) -> str | None:
+    """Note that parameters lie in a store; return what is wrong with one, if that can be seen."""
     found = list(references)
     remember(place, found)
     for reference, size in lost(place, found):
-        raise _is_not(place, reference, "no regular file" if size is None else f"{size:,}")
+        return str(_is_not(place, reference, "no regular file" if size is None else f"{size:,}"))
+    return None
 
 
 def lost(place: Place, references: Iterable[Reference]) -> list[tuple[Reference, int | None]]:
@@ -100,8 +81,18 @@ def lost(place: Place, references: Iterable[Reference]) -> list[tuple[Reference,
     return [(reference, size) for reference, size in each if size != reference.nbytes]
 
 
-def put(place: Place, references: Iterable[Reference], durable: bool) -> None:
+def put(
+    place: Place,
+    references: Iterable[Reference],
+    durable: bool,
+    own: Mapping[str, NDArray[Any]] | None = None,
+) -> None:
     """Write parameters, which must be there before anything refers to them.
+
+    Parameters
+    ----------
+    own : mapping, optional
+        Those that the caller has, by digest; others are looked for in this process.
 
     Raises
     ------
@@ -109,7 +100,7 @@ def put(place: Place, references: Iterable[Reference], durable: bool) -> None:
         If one of them is nowhere to be had.
     """
     for reference in references:
-        values = parameters.array_of(reference)
+        values = parameters.array_of(reference, own)
         place.put(key_of(reference), [values], durable=durable, number=-1)
 
 

@@ -9,7 +9,7 @@ import shutil
 import stat
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, final
 
@@ -147,6 +147,10 @@ class Place(ABC):
         ArgumentValueError
             Then.
         """
+
+    def finder(self) -> Callable[[], Place | None]:
+        """Return what gives this place again, and None once a store in memory is gone."""
+        return lambda: self
 
     def __str__(self) -> str:
         return self.name

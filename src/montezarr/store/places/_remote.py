@@ -16,7 +16,8 @@ one more for each time that something was added, a part:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self, final
 
@@ -34,6 +35,7 @@ from montezarr.store.places._remote_lock import RemoteLock
 from montezarr.store.places._remote_store import (
     RemoteStore,
     is_in_memory,
+    keeps_its_objects,
     name_of,
     options_of,
     regular_only,
@@ -209,6 +211,17 @@ class RemotePlace(Place):
     def target(self) -> Store:
         """Return the Zarr store."""
         return self.store
+
+    def finder(self) -> Callable[[], Place | None]:
+        """Return what gives this place again; it does not keep a store in memory alive."""
+        name, store = self.name, self.store
+        found = weakref.ref(store) if keeps_its_objects(store) else lambda: store
+
+        def find() -> RemotePlace | None:
+            there = found()
+            return None if there is None else RemotePlace(there, name)
+
+        return find
 
     def lock(self) -> RemoteLock:
         """Hold an object that says who writes."""

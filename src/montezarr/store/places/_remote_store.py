@@ -239,6 +239,13 @@ def is_in_memory(store: Any) -> bool:
     return isinstance(store, MemoryStore)
 
 
+def keeps_its_objects(store: Any) -> bool:
+    """Return whether the objects of a store are the memory of that store, and gone with it."""
+    if isinstance(store, WrapperStore):
+        return keeps_its_objects(store._store)
+    return not isinstance(store, FsspecStore) and is_in_memory(store)
+
+
 def _of_sizes(store: Store) -> Store:
     """Return the store to ask for sizes: a wrapper that only passes on reads all of an object."""
     while (

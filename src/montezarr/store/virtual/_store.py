@@ -39,7 +39,8 @@ class VirtualStore(Store):
     Its keys and bytes are those of the store that ``montezarr.write(ds, path, storage=storage)``
     makes, to the last bit, so that all that reads Zarr in Python reads it, such as
     ``xarray.open_zarr(store)`` and ``zarr.open(store)``. It is read-only, made at once and pickles;
-    `save` puts it into a file of some hundred bytes, which `montezarr.open` takes.
+    `save` puts it into a small file, which `montezarr.open` takes: some hundred bytes, and all
+    numbers of the process as JSON.
 
     A read draws whole chunks; of a shard that is not compressed, the inner chunks that it needs.
     xarray makes a Dask chunk of each (inner) chunk, and opens two million of them in half a second.
@@ -107,10 +108,10 @@ class VirtualStore(Store):
         n = chunks.n_paths
         manifest = chunks.manifest
         know(manifest.parameters)
-        self._documents = manifest.files(n, n, n, complete=True)
+        self._documents: dict[str, bytes | memoryview] = {**manifest.files(n, n, n, complete=True)}
         for reference in manifest.references:
-            values = manifest.parameters[reference.sha256]
-            self._documents[key_of(reference)] = values.tobytes()
+            values: Any = manifest.parameters[reference.sha256]
+            self._documents[key_of(reference)] = memoryview(values).cast("B")
         self._pool: ThreadPoolExecutor | None = None
         self._pool_of = 0
 
@@ -169,7 +170,7 @@ class VirtualStore(Store):
     # --- the file ----------------------------------------------------------------------------
 
     def save(self, path: Any) -> None:
-        """Write a file of some hundred bytes that `montezarr.open` and `load` take.
+        """Write a small file, the recipe with all its numbers, for `montezarr.open` and `load`.
 
         Parameters
         ----------

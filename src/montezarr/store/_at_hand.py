@@ -1,0 +1,32 @@
+"""Large parameters of a store that a caller has at hand: they need not lie beside its recipe."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from montezarr import lazy
+from montezarr.dataset import recipe_in
+from montezarr.parameters import shortened
+from montezarr.processes import Process
+from montezarr.store.format import Manifest
+
+
+def parameters_at_hand(manifest: Manifest, ds: Any = None, process: Any = None) -> list[Any]:
+    """Return what knows the large parameters of a store, for as long as the caller holds it.
+
+    They are those of a run that is alive, and of a Dataset or a process that was given.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If `ds` is no Dataset of montezarr.
+    """
+    if not manifest.references:
+        return []
+    live = lazy.recall(manifest.fingerprint)
+    found = [] if live is None else [live.recipe]
+    if ds is not None:
+        found.append(recipe_in(ds))
+    if isinstance(process, Process):
+        found.append({"process": process.to_dict()})
+    return [shortened(recipe) for recipe in found]
