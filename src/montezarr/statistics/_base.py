@@ -343,8 +343,8 @@ class Statistic(ABC):
         """Return the numbers that it averages, one of each path, where they are not the values.
 
         Where a statistic gives them, `powers` is about the mean of these numbers, and their tails
-        are looked at. They are (cells, blocks, paths), NaN for a path that does not count. A `chunk` that needs
-        them too takes them from `Sample.terms_of`, which asks once.
+        are looked at. They are (cells, blocks, paths), NaN for a path that does not count. Where
+        `chunk` needs them too, it takes them from `Sample.terms_of`, which asks once.
         """
         return sample.values
 
