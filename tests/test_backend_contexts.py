@@ -87,7 +87,7 @@ def test_threads_with_a_block_each_do_not_end_one_another(name, ds, expected):
     check_all(in_threads(work, 8), expected, 5)
 
 
-@pytest.mark.parametrize("name", ["threads", "processes"])
+@pytest.mark.parametrize("name", ["threads", pytest.param("processes", marks=pytest.mark.slow)])
 def test_one_backend_shared_by_threads_lasts_until_the_last_of_them(name, ds, expected):
     place = mz.backend(name, n_jobs=2)
 

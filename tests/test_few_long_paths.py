@@ -74,6 +74,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak of a process alone is in /proc")
 def test_few_long_paths_take_the_memory_that_the_plan_says():
     done = subprocess.run(

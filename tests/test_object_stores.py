@@ -153,7 +153,9 @@ with mz.backend("synchronous"):
 """
 
 
-@pytest.mark.parametrize("point", ["create.before@*", "commit.after@2"])
+@pytest.mark.parametrize(
+    "point", ["create.before@*", pytest.param("commit.after@2", marks=pytest.mark.slow)]
+)
 def test_killed_by_the_system_it_goes_on(point, bucket, drawn):
     arguments = [point, bucket.url(), bucket.endpoint, SECRET]
     found = subprocess.run([sys.executable, "-c", KILLED, *arguments], capture_output=True)

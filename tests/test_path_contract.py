@@ -463,6 +463,7 @@ def test_other_processes_draw_the_same_paths():
     assert_all_are_references(CASES, lazy, values)
 
 
+@pytest.mark.slow  # those of other processes are in the fast tests
 def test_cluster_workers_draw_the_same_paths():
     from distributed import Client, LocalCluster
 
