@@ -158,6 +158,12 @@ SHARE = {1: (0.48, 0.0, 0.48), 2: (26.0, 0.4, 0.8), 3: (34.0, 0.35, 0.97), 4: (5
 LEAST_SHARE = {1: 0.0, 2: 0.15, 3: 0.4, 4: 0.6}
 """The share that is always trusted: of a term in the sum of |x - mean|**2q."""
 
+SMALL_SHARE = 0.1
+"""A share of the largest term in the sum of squares that is no sign of a heavy tail by itself."""
+
+FINITE = 0.5
+"""Index of a tail below which a variance is finite, all that the error of a mean needs."""
+
 BY_CHANCE = 0.002
 """Share of the cells of a result that may seem to have heavy tails, and have not."""
 
@@ -224,8 +230,11 @@ def judge(tails: Tails, q: int, n: Any, mean: Array, total: Any) -> Verdict:
             continue
         pareto = _pareto(excess)
         index[row] = q * pareto
-        if q > 1:  # the clearer the one, the less is asked of the other
+        # The clearer the one, the less is asked of the other.
+        if q > 1:
             least_pareto *= max(0.0, 2.0 - hill / limit_of_hill)
+        elif share[row] < SMALL_SHARE:
+            least_pareto = FINITE
         is_heavy[row] |= hill > limit_of_hill and pareto > least_pareto
     return Verdict(is_heavy, share, index)
 
