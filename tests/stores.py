@@ -1,6 +1,7 @@
 """What the tests of stores share."""
 
 import hashlib
+import os
 
 import numpy as np
 
@@ -53,3 +54,15 @@ def at_chunk(monkeypatch, number, act):
 
     done = []
     monkeypatch.setattr(_session, "ChunkTask", Watched)
+
+
+def as_pipe(file):
+    """Put a pipe in the place of a file."""
+    file.unlink()
+    os.mkfifo(file)
+
+
+def as_directory(file):
+    """Put a directory in the place of a file."""
+    file.unlink()
+    file.mkdir()

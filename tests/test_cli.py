@@ -4,10 +4,12 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import run_here
 from patience import PATIENCE
 
 import montezarr as mz
@@ -68,15 +70,7 @@ def montezarr(*arguments, text=True, **options):
 def here(capsys):
     """A function that runs the command in this process, which has imported all that it takes."""
 
-    def run(*arguments):
-        status = 0
-        try:
-            cli.main([str(argument) for argument in arguments])
-        except SystemExit as stopped:
-            status = stopped.code
-        return subprocess.CompletedProcess(arguments, status, *capsys.readouterr())
-
-    return run
+    return partial(run_here, capsys)
 
 
 def test_a_job_writes_paths_prints_the_risk_and_draws(job, here):

@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow.parquet
 import pytest
 import xarray as xr
+from commands import run_here
 
 import montezarr as mz
 from montezarr import cli
@@ -83,13 +84,8 @@ def montezarr(capsys):
     """A function that runs the command in this process: exit status, output, errors."""
 
     def run(*arguments):
-        status = 0
-        try:
-            cli.main([str(argument) for argument in arguments])
-        except SystemExit as stopped:
-            status = stopped.code
-        out, err = capsys.readouterr()
-        return status, out, err
+        done = run_here(capsys, *arguments)
+        return done.returncode, done.stdout, done.stderr
 
     return run
 

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import xarray as xr
+from stores import as_directory, as_pipe
 from zarr.storage import MemoryStore
 
 import montezarr as mz
@@ -267,16 +268,6 @@ def flipped(file):
     data = bytearray(file.read_bytes())
     data[100] ^= 1
     file.write_bytes(data)
-
-
-def as_pipe(file):
-    file.unlink()
-    os.mkfifo(file)
-
-
-def as_directory(file):
-    file.unlink()
-    file.mkdir()
 
 
 def as_hole(file):

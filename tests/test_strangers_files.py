@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
-from stores import files, gbm_paths
+from stores import as_directory, as_pipe, files, gbm_paths
 
 import montezarr as mz
 from montezarr import job
@@ -65,16 +65,6 @@ def watched():
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)
-
-
-def as_pipe(file):
-    file.unlink()
-    os.mkfifo(file)
-
-
-def as_directory(file):
-    file.unlink()
-    file.mkdir()
 
 
 def as_hole(file):

@@ -207,9 +207,7 @@ def replay_run(run: lazy.Run, index: int, sampling: Sampling) -> xr.Dataset:
     if run.x0 is not None:
         check_int("path", index, maximum=run.n_paths - 1)
         # Paths of a block may depend on the x0 of the whole of it.
-        unit = sampling.interface.unit
-        low = index // unit * unit
-        high = min(low + unit, run.n_paths)
+        low, high = sampling.interface.drawn_with(index, run.n_paths)
         x0 = np.asarray(run.x0[..., low:high])
     rows = sample_range(sampling, low, high, x0)
     variables = {

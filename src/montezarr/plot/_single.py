@@ -41,9 +41,8 @@ def single_paths(
 
 
 def _drawn(feed: DrawnFeed, index: int) -> NDArray[Any]:
-    run, unit = feed.run, feed.run.sampling.interface.unit  # whole blocks, where those are drawn
-    low = index // unit * unit
-    high = min(low + unit, run.n_paths)
+    run = feed.run
+    low, high = run.sampling.interface.drawn_with(index, run.n_paths)
     task = feed.task(Fold(()))
     pieces = task.pieces(low, high, cost.initial_states(run, low, high), high - low)
     _, arrays, report = next(iter(pieces))

@@ -51,6 +51,11 @@ class Interface:
         """Return the function or method of a process that draws."""
         return getattr(process, self.method) if self.method else process
 
+    def drawn_with(self, path: int, stop: int) -> tuple[int, int]:
+        """Return the range of paths that are drawn together with one, of those before `stop`."""
+        low = path // self.unit * self.unit
+        return low, min(low + self.unit, stop)
+
 
 INTERFACES: Mapping[str, Interface] = {
     "sample": Interface(

@@ -125,8 +125,7 @@ def _raise_first(
     """Raise the failure, unless a path before it is not finite: the lowest path is reported."""
     path = failure.path
     if sampling.on_nonfinite == "raise" and path is not None:
-        unit = sampling.interface.unit
-        stop = path // unit * unit
+        stop, _ = sampling.interface.drawn_with(path, path)
         if stop > start:
             before = None if x0 is None else x0[..., : stop - start]
             rows = function(sampling, start, stop, before)
@@ -136,10 +135,9 @@ def _raise_first(
 
 def _units(sampling: Sampling, start: int, stop: int) -> Iterator[tuple[int, int]]:
     """Yield the ranges that can fail alone: paths, or for a batch sampler its blocks."""
-    size = sampling.interface.unit
     low = start
     while low < stop:
-        high = min((low // size + 1) * size, stop)
+        _, high = sampling.interface.drawn_with(low, stop)
         yield low, high
         low = high
 
@@ -153,10 +151,8 @@ def _draw_finite(
     function: Draw, sampling: Sampling, rows: Rows, position: int, path: int, x0: Any
 ) -> int:
     """Draw a path again until it is finite; return at which attempt it was, or 0."""
-    unit = sampling.interface.unit  # those of a block are drawn with it
-    low = path // unit * unit
-    high = min(low + unit, path - position + rows.shape[-1])
     first = path - position
+    low, high = sampling.interface.drawn_with(path, first + rows.shape[-1])
     initial = None if x0 is None else x0[..., low - first : high - first]
     for attempt in range(2, sampling.retries + 2):
         try:
