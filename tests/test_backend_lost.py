@@ -42,6 +42,8 @@ class FakeClient:
 
     def shutdown(self, wait=True):
         self.pool.shutdown(wait=wait)
+        if self.then == "close":
+            raise dask_errors()[0]
 
     def submit(self, function, *args, key=None, pure=True):
         if key.startswith("recipe"):
@@ -51,7 +53,7 @@ class FakeClient:
         if self.then == "never":
             self.closes.status = "closed"
             return Future()
-        if self.then == "cancel":
+        if self.then in ("cancel", "close"):
             future = Future()
             future.cancel()
             return future
@@ -118,6 +120,11 @@ def test_a_cluster_that_lost_its_tasks_is_named(use, number, tmp_path):
 @pytest.mark.parametrize("use", ["reduce", "write", "batches"])
 def test_tasks_that_were_cancelled_without_a_word_are_not_waited_for(use, tmp_path):
     check_refused(use, FakeClient(then="cancel"), tmp_path / "a.zarr")
+
+
+@pytest.mark.parametrize("use", ["reduce", "write", "batches"])
+def test_a_client_that_is_closed_before_its_tasks_are_cancelled_hides_no_error(use, tmp_path):
+    check_refused(use, FakeClient(then="close"), tmp_path / "a.zarr")
 
 
 @pytest.mark.parametrize("use", ["reduce", "write", "batches"])

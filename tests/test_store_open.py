@@ -1,5 +1,6 @@
 """What `open` shows is committed, whole and as it was written; all else is an error of ours."""
 
+import errno
 import json
 import os
 import pickle
@@ -560,3 +561,39 @@ def test_publishing_does_not_compute_the_fingerprint_again(tmp_path, monkeypatch
         mz.write(ds, tmp_path / f"{n}.zarr")
         counts.append(len(count))
     assert counts[0] == counts[1]
+
+
+READERS = {
+    "open": mz.open,
+    "results": lambda path: mz.open(path, "statistics"),
+    "load": lambda path: mz.open(path).load(),
+    "reduce": lambda path: mz.reduce(mz.open(path), "mean"),
+    "verify": lambda path: mz.verify(path),
+    "repair": mz.repair,
+}
+
+
+@pytest.mark.parametrize("read", READERS)
+def test_too_few_descriptors_are_named_whatever_reads(read, tmp_path, monkeypatch):
+    ds = mz.simulate(GBM, 3000, T=4, x0=1.0, seed=1, chunks=1024)
+    mz.write(ds, tmp_path / "a.zarr", statistics="mean")
+    opened, real = [], os.open
+
+    def refuses(file, *args, **options):
+        if str(file).startswith(str(tmp_path)):
+            opened.append(file)
+            if len(opened) > allowed:
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(file))
+        return real(file, *args, **options)
+
+    monkeypatch.setattr(os, "open", refuses)
+    messages = []
+    for allowed in (0, 1, 2, 3, 5, 8, 13, 1000):
+        opened.clear()
+        try:
+            READERS[read](tmp_path / "a.zarr")
+        except mz.MontezarrError as error:
+            messages.append(str(error))
+    assert messages
+    assert all("Too many open files" in message for message in messages)
+    assert len(opened) < 1000

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from montezarr.errors import StoreError
+
 PIECE = 2**20
 """Bytes that are read at once where a file is read in pieces."""
 
@@ -45,13 +47,23 @@ def open_regular(file: str | os.PathLike[str], flags: int = os.O_RDONLY) -> int:
     ------
     NotRegularError
         If it is a directory, a pipe, a device or a socket; none of these is opened.
+    StoreError
+        If this process, or the system, has no descriptor left.
     OSError
         If it cannot be opened.
     """
     check_regular(os.stat(file), file)  # opening alone may rewind a tape
     for name in HOW:
         flags |= getattr(os, name, 0)
-    handle = os.open(file, flags)
+    try:
+        handle = os.open(file, flags)
+    except OSError as error:
+        if error.errno not in (errno.EMFILE, errno.ENFILE):
+            raise
+        raise StoreError(
+            f"path: expected a descriptor to read a file, got {error.strerror}: {file}. Nothing is"
+            " lost: allow more open files (ulimit -n), or take fewer workers, and call it again."
+        ) from error
     try:
         check_regular(os.fstat(handle), file)  # it may have been put in its place since
     except BaseException:

@@ -176,13 +176,14 @@ def late_tasks(trial):
     deadline = time.monotonic() + 60
     while not asleep.exists() and not child.is_over() and time.monotonic() < deadline:
         time.sleep(0.002)
-    for _ in range(2):
-        child.strike(signal.SIGINT)
-        time.sleep(0.03)
-    # The lock is free when the writer has ended, while its task lives on.
+    # The lock is free when the writer has ended, while its task lives on. Of two signals that come
+    # before the first one is handled only one is left, so another one follows.
     left = trial.folder / "left"
     while not left.exists() and not child.is_over() and time.monotonic() < deadline:
-        time.sleep(0.002)
+        child.strike(signal.SIGINT)
+        until = time.monotonic() + trial.rng.choice((0.03, 0.3))
+        while not left.exists() and time.monotonic() < until:
+            time.sleep(0.002)
     trial.note(Child(work.write, folder, statistics, n).wait())
     trial.note(Child(work.extend, folder, statistics).wait())
     gate.touch()
@@ -213,12 +214,12 @@ def _leave_behind(folder, statistics, n, chunk, when, asleep, gate):
             return super()._one(number, *args)
 
     _session.ChunkTask = Late
-    threads = []
     try:
         with mz.backend("threads", 2):
             mz.write(work.paths(n), folder / work.STORE, **work.options(statistics))
     except (KeyboardInterrupt, SystemExit):
-        threads.append("left")
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     (asleep.parent / "left").touch()
     work.wait_for(gate)
     time.sleep(0.1)

@@ -300,10 +300,15 @@ class Dask(Backend):
     def _let_go(self) -> None:
         self._shared.clear()
         executor, self._executor = self._executor, None
-        if executor is not None:
-            executor.shutdown(wait=False)
-        with self._stack:
-            self.client = None
+        try:
+            if executor is not None:
+                executor.shutdown(wait=False)
+        except Exception as error:  # it may be gone, and with it what would be cancelled
+            if not _is_of_dask(error):
+                raise
+        finally:
+            with self._stack:
+                self.client = None
 
     def kill(self) -> None:
         """Let go of the Client; its workers cannot be ended in the middle of a task."""

@@ -138,7 +138,7 @@ def load(path: str | Path) -> Config:
     except TooLargeError as error:
         raise ConfigError(f"{file}: expected at most {MAX_BYTES:,} bytes of TOML.") from error
     except OSError as error:
-        raise ConfigError(f"{file}: cannot be read: {error.strerror}.") from error
+        raise ConfigError(f"{file}: cannot be read: {error.strerror or error}.") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{file}: expected TOML in UTF-8.") from error
     try:

@@ -96,7 +96,8 @@ def _table(
     except UnicodeDecodeError as error:
         raise config.error("data", "file", f"{file} is not text in UTF-8.") from error
     except OSError as error:
-        raise config.error("data", "file", f"{file} cannot be read: {error.strerror}.") from error
+        reason = error.strerror or error
+        raise config.error("data", "file", f"{file} cannot be read: {reason}.") from error
     if not lines:
         raise wrong("empty, expected a header with the names of the columns.")
     names, rows = lines[0][1], lines[1:]
