@@ -5,8 +5,10 @@ import os
 import pickle
 import shutil
 import socket
+import struct
 import subprocess
 import sys
+import zipfile
 
 import pytest
 import zarr
@@ -181,6 +183,25 @@ def test_a_pipe_as_a_zip_is_refused(tmp_path):
         mz.open(packed)
     with pytest.raises(mz.StoreError, match="expected a zip, got a pipe"):
         mz.verify(zarr.storage.WrapperStore(packed))
+
+
+@pytest.mark.parametrize("name", ["zarr.json", "montezarr/journal", "x/c/0/0", "time/c/0"])
+def test_a_zip_that_says_of_a_file_that_it_is_packed_in_another_way_is_refused(name, tmp_path):
+    mz.write(mz.simulate(mz.RandomWalk(), 1500, T=3, seed=1), tmp_path / "a.zarr")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        for member in (tmp_path / "a.zarr").rglob("*"):
+            file.write(member, member.relative_to(tmp_path / "a.zarr"))
+        offset = file.getinfo(name).header_offset
+    data = bytearray((tmp_path / "a.zip").read_bytes())
+    listed = data.index(name.encode(), data.index(b"PK\x01\x02")) - 46
+    data[offset + 8 : offset + 10] = data[listed + 10 : listed + 12] = struct.pack(
+        "<H", zipfile.ZIP_BZIP2
+    )
+    (tmp_path / "a.zip").write_bytes(data)
+    for read in (lambda store: mz.open(store).load(scheduler="synchronous"), mz.verify):
+        if read is mz.verify or name != "montezarr/journal":  # of which `open` needs nothing
+            with pytest.raises(mz.StoreError, match="OSError: Invalid data stream"):
+                read(zarr.storage.ZipStore(tmp_path / "a.zip", mode="r"))
 
 
 def test_a_pipe_as_the_lock_is_refused(store):

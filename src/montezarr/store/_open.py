@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import json
 import math
@@ -60,6 +59,7 @@ from montezarr.store.format import (
     load_json,
 )
 from montezarr.store.places import Directory, LocalPlace, Place
+from montezarr.store.places._remote_store import is_of_system
 from montezarr.store.virtual import VirtualStore
 
 AT_ONCE = 8
@@ -216,7 +216,7 @@ class _Shown(WrapperStore[Store]):
         try:
             data = await self._store.get(key, chosen, byte_range)
         except Exception as error:
-            if isinstance(error, OSError) and error.errno != errno.EINVAL and is_clean(error):
+            if isinstance(error, OSError) and is_of_system(error) and is_clean(error):
                 raise
             raise StoreError(
                 f"path: expected a chunk that can be read, got {type(error).__name__}: {error}:"

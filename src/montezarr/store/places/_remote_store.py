@@ -120,8 +120,7 @@ class RemoteStore:
         except ChangedError:
             raise
         except OSError as error:
-            # EINVAL is what a zip says in which a place is written that it does not have.
-            if error.errno != errno.EINVAL and is_clean(error):
+            if is_of_system(error) and is_clean(error):
                 raise
             raise self._told(error) from None
         except Exception as error:
@@ -225,6 +224,15 @@ class RemoteStore:
         except (TypeError, NotImplementedError):  # a file system that knows no conditions
             await self.store.set_if_not_exists(key, _buffer(data))
         return False
+
+
+def is_of_system(error: OSError) -> bool:
+    """Return whether an error tells what the system, or a file system, said.
+
+    Those of a damaged zip do not: EINVAL for a place that it does not have, and an error without a
+    number of what was packed in a way that makes no sense.
+    """
+    return error.errno != errno.EINVAL and not (type(error) is OSError and error.errno is None)
 
 
 def is_in_memory(store: Any) -> bool:
