@@ -136,6 +136,30 @@ def test_tasks_of_a_closed_cluster_that_never_end_are_not_waited_for(use, part, 
     check_refused(use, client, tmp_path / "a.zarr")
 
 
+class Restarted(FakeClient):
+    """Draws the first chunk; of the others one is cancelled, and the rest are never heard of."""
+
+    def submit(self, function, *args, key=None, pure=True):
+        if key.startswith("recipe"):
+            return args[0]
+        future = Future() if hasattr(self, "second") else self.pool.submit(function, *args)
+        self.second = future
+        return future
+
+
+def test_an_error_while_somebody_restarts_the_client_does_not_wait_for_ever(tmp_path):
+    client = Restarted()
+
+    def tell(done, total, failed):
+        if done:
+            client.second.cancel()
+            raise RuntimeError("in the display")
+
+    ds = mz.simulate(mz.RandomWalk(), n_paths=5000, T=2, seed=1, chunks=1024)
+    with mz.backend(client), pytest.raises(RuntimeError, match="in the display"):
+        mz.write(ds, tmp_path / "a.zarr", on_progress=tell)
+
+
 @pytest.mark.parametrize("when", ["before", "since"])
 def test_a_closed_client_is_refused_at_once(when):
     client = FakeClient()

@@ -203,10 +203,13 @@ def _error_of(backend: Backend, future: Future[Any]) -> BaseException | None:
 def _wait_for_all(backend: Backend, futures: Iterable[Future[Any]]) -> None:
     """Wait until all have ended, or their backend has: then nobody is ever told of them.
 
-    Nor of one that was cancelled, where it is so.
+    Where somebody else cancelled one of them, as the restart of a Client does, the others may stay
+    open for ever too.
     """
-    left = list(futures)
+    left = awaited = list(futures)
     while not backend.is_lost and (left := [future for future in left if not future.done()]):
+        if any(future.cancelled() for future in awaited):
+            return
         wait_for(left, POLL)
 
 
