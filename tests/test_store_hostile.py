@@ -102,6 +102,15 @@ def test_pickles_in_place_of_any_file_are_never_loaded(store, action):
     assert not (store.parent / "sprung").exists()
 
 
+def test_a_root_that_says_of_itself_that_it_is_no_group_is_refused_by_our_own_error(store):
+    root = store / "zarr.json"
+    root.write_text(
+        root.read_text().replace('"node_type": "group",\n  "zarr', '"node_type": "grp",\n  "zarr')
+    )
+    with pytest.raises(mz.StoreError, match="GroupNotFoundError"):
+        mz.open(store)
+
+
 def test_an_object_codec_is_refused(store):
     for change in (
         lambda node: node.update(data_type="object"),

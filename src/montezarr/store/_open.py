@@ -248,12 +248,17 @@ class _Shown(WrapperStore[Store]):
 
 @contextlib.contextmanager
 def _as_store_errors(place: Place) -> Iterator[None]:
-    """Have what Zarr and xarray say of metadata as one error; those of the disk pass."""
+    """Have what Zarr and xarray say of metadata as one error; those of the disk pass.
+
+    These have a number, and Zarr's own, of which some are OSErrors too, have none.
+    """
     try:
         yield
-    except (MontezarrError, OSError):
+    except MontezarrError:
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         raise StoreError(
             f"path: expected metadata that montezarr writes, got some with"
             f" {type(error).__name__}: {error}: {place}. Call montezarr.repair."
