@@ -28,7 +28,7 @@ from benchmarks.samplers import DT, MU, SIGMA, STEPS, X0
 from benchmarks.statistics import Peak, resident
 from montezarr.backends import cores
 from montezarr.replay import run_of
-from montezarr.sampling import sample_range
+from montezarr.samplers import sample_range
 
 GBM = mz.GeometricBrownianMotion(mu=MU, sigma=SIGMA)
 GIB, MIB = 2**30, 2**20
@@ -55,7 +55,7 @@ def drawn_plain(ds: xr.Dataset, target: Path) -> None:
     target.mkdir()
 
     def one(i: int) -> None:
-        rows = sample_range(run.sampling, *run.range_of(i))
+        (rows,) = sample_range(run.sampling, *run.range_of(i)).values()
         with (target / str(i)).open("wb", buffering=0) as file:
             file.write(memoryview(rows).cast("B"))
 

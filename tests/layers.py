@@ -38,7 +38,7 @@ TABLE = {
         "models: equation, parameters, exact transition or drift and diffusion",
     ),
     3: Level(
-        {"sampling", "statistics", "folding"},
+        {"samplers", "statistics", "folding"},
         "what a worker runs: from a range of paths to arrays, and to states of statistics",
     ),
     4: Level({"recipe", "described"}, "the run as a value: JSON, fingerprint, and words"),

@@ -18,7 +18,7 @@ import montezarr as mz
 from montezarr import MemoryBudgetError
 from montezarr.bits import stream
 from montezarr.risk import closed_form_risk, estimate_risk
-from montezarr.sampling.arguments import ARGUMENTS
+from montezarr.samplers.arguments import ARGUMENTS
 
 BM = mz.BrownianMotion()
 GBM = mz.GeometricBrownianMotion(mu=0.05, sigma=0.2)

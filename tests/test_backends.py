@@ -160,7 +160,7 @@ def test_a_sampler_of_50_mb_is_shipped_once_per_worker(name, tmp_path, capsys):
         assert times <= (4 if name == "dask" else 2)
         if name != "dask":
             from montezarr.replay import run_of
-            from montezarr.sampling.task import RangeTask
+            from montezarr.samplers.task import RangeTask
 
             task = RangeTask(run_of(engine.dataset).sampling)
             payload, shared, _ = place.executor._shelf.dumps((task, ((0, 100, None),), {}))

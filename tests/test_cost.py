@@ -36,7 +36,7 @@ def shortest_task(monkeypatch):
 def clock(monkeypatch):
     """Measure by a clock of our own: what else runs on the machine costs nothing."""
     clock = Clock()
-    monkeypatch.setattr("montezarr.sampling.task.time", SimpleNamespace(perf_counter=clock))
+    monkeypatch.setattr("montezarr.samplers.task.time", SimpleNamespace(perf_counter=clock))
     monkeypatch.setattr(cost, "_measured", {})
     monkeypatch.setattr(cost, "_at_most", {})
     monkeypatch.setattr(Slow, "clock", clock)
@@ -159,7 +159,7 @@ def sizes_of_trial(monkeypatch, clock, process, n_paths, per_call):
         sizes.append(stop - start)
         clock.now += per_call + (stop - start) * 1e-8
 
-    monkeypatch.setattr("montezarr.sampling.task.sample_range", drawn)
+    monkeypatch.setattr("montezarr.samplers.task.sample_range", drawn)
     return sizes, cost.measure(run(process, n_paths, x0=1))
 
 

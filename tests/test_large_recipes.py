@@ -624,7 +624,8 @@ def too_many_labels():
 def test_what_no_reader_takes_is_not_drawn(small, tmp_path, monkeypatch):
     ds = paths_of(too_many_labels())
     monkeypatch.setattr(
-        "montezarr.sampling.counter.draw", lambda *_: pytest.fail("something was drawn")
+        "montezarr.samplers.counter.CounterSampler.draw",
+        lambda *_: pytest.fail("something was drawn"),
     )
     for path in (tmp_path / "a.zarr", f"memory://{tmp_path.name}/a.zarr"):
         with pytest.raises(

@@ -13,7 +13,7 @@ from layers import LEVEL_OF, LEVELS, TABLE
 from pages import DOCS
 
 import montezarr
-from montezarr.sampling import INTERFACES
+from montezarr.samplers import INTERFACES
 
 SOURCE = Path(montezarr.__file__).parent
 

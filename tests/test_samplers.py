@@ -15,7 +15,7 @@ import xarray as xr
 from numba import njit
 
 import montezarr as mz
-from montezarr.sampling import INTERFACES
+from montezarr.samplers import INTERFACES
 
 SEED = 271828
 
@@ -403,14 +403,14 @@ def test_uint64_beyond_int64_is_an_error():
     assert "got uint64 from 9223372036854775813" in str(failure_of(mz.simulate, large, 2, seed=1))
 
 
-def test_integers_next_to_real_variables_stay_exact_or_are_an_error():
+def test_integers_next_to_real_variables_stay_exact():
     def pair(rng, big):
         return {"n": np.array([big]), "y": [0.5]}
 
-    exact = compute(mz.simulate(pair, 2, seed=1, big=2**53))
-    assert exact.n.values.tolist() == [[2**53]] * 2
-    error = failure_of(mz.simulate, pair, 2, seed=1, big=2**53 + 1)
-    assert "n: expected integers within ±9007199254740992" in error.message
+    for big in (2**53, 2**53 + 1, 2**63 - 1):
+        exact = compute(mz.simulate(pair, 2, seed=1, big=big))
+        assert exact.n.dtype == np.int64
+        assert exact.n.values.tolist() == [[big]] * 2
 
 
 def test_real_values_beyond_float32_are_infinite_and_so_a_matter_of_policy():
@@ -651,10 +651,9 @@ def test_fewer_paths_than_a_block_may_have_an_x0_each():
     ("returned", "message"),
     [
         (None, "returned None, expected a path"),
-        ([[1.0, 2.0], [3.0, 4.0]], r"returned shapes \[\(2, 2\)\], expected one state per time"),
         ([[1.0], [2.0, 3.0]], "inhomogeneous"),
         ({"a": [1.0], "b": [1.0, 2.0]}, r"returned shapes \[\(1,\), \(2,\)\]"),
-        ({}, "returned shapes"),
+        ({}, "returned no variables"),
         ([1j, 2j], "x: expected numbers"),
         (object(), "x: expected numbers"),
         ((k for k in range(3)), "x: expected numbers"),
@@ -676,7 +675,7 @@ def test_a_first_path_that_is_none_names_path_0(returned, message):
         (None, "returned None, expected a path"),
         ([1.0], r"returned 1 states, expected T\+1 = 2"),
         ([1.0, 2.0, 3.0], r"returned 3 states, expected T\+1 = 2"),
-        ([[1.0, 2.0]], "expected one state per time"),
+        ([[1.0, 2.0]], r"x: returned shape \(1, 2\), expected \(2,\)"),
         ([1.0, [2.0]], "inhomogeneous"),
         (["a", "b"], "x: expected numbers as in the first path"),
         ({"y": [1.0, 2.0]}, r"returned \['y'\], expected \['x'\]"),
@@ -705,7 +704,6 @@ def test_a_later_path_of_another_kind_than_the_first_names_itself(returned, mess
         ((1024, 3), r"sample_paths returned shape \(1024, 3\), expected \(1024, 5\)"),
         ((1000, 5), r"sample_paths returned shape \(1000, 5\)"),
         ((5,), r"sample_paths returned shape \(5,\)"),
-        ((1024, 5, 1), r"sample_paths returned shape \(1024, 5, 1\)"),
     ],
 )
 def test_a_block_of_another_shape_is_an_error(shape, message):

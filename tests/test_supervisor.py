@@ -19,7 +19,7 @@ import montezarr as mz
 from montezarr.backends import BACKENDS
 from montezarr.backends._ship import Shelf
 from montezarr.backends.processes import _SpawnedPool
-from montezarr.sampling.task import RangeTask
+from montezarr.samplers.task import RangeTask
 
 T = 10
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
+import numpy as np
 import xarray as xr
 
 from montezarr._checks import check_int, type_error, value_error
@@ -15,8 +16,9 @@ from montezarr.errors import MemoryBudgetError
 from montezarr.lazy import Run, memory_limit, show_bytes
 from montezarr.replay import undrawn_run
 from montezarr.runs import Tally, execute, ranges_of
-from montezarr.sampling import Rows
-from montezarr.sampling.task import RangeTask
+from montezarr.samplers import PathArrays
+from montezarr.samplers.schema import PATH, count_of
+from montezarr.samplers.task import RangeTask
 from montezarr.watch import Watch
 
 AT_ONCE = 3
@@ -103,7 +105,7 @@ def _drawn(ds: xr.Dataset, run: Run, size: int) -> Iterator[xr.Dataset]:
     ranges = ranges_of(0, run.n_paths, piece)
     task = RangeTask(run.sampling)
     start = filled = 0
-    batch = run.sampling.new_rows(min(size, run.n_paths))
+    batch = run.sampling.new_arrays(min(size, run.n_paths))
     with (
         Watch("batches") as watch,
         closing(
@@ -113,20 +115,21 @@ def _drawn(ds: xr.Dataset, run: Run, size: int) -> Iterator[xr.Dataset]:
         for low, high, part in parts:
             taken = 0
             while taken < high - low:
-                count = min(high - low - taken, batch.shape[-1] - filled)
-                batch[..., filled : filled + count] = part[..., taken : taken + count]
+                count = min(high - low - taken, count_of(batch) - filled)
+                for name, array in batch.items():
+                    array[..., filled : filled + count] = part[name][..., taken : taken + count]
                 taken, filled = taken + count, filled + count
-                if filled == batch.shape[-1]:
+                if filled == count_of(batch):
                     yield _dataset(ds, run, batch, start)
                     start, filled = start + filled, 0
-                    batch = run.sampling.new_rows(min(size, run.n_paths - start))
+                    batch = run.sampling.new_arrays(min(size, run.n_paths - start))
             watch(high, run.n_paths, len(tally.masked))
     tally.warn(run.n_paths)
 
 
-def _dataset(ds: xr.Dataset, run: Run, rows: Rows, start: int) -> xr.Dataset:
+def _dataset(ds: xr.Dataset, run: Run, arrays: PathArrays, start: int) -> xr.Dataset:
     variables = {}
-    for v, row in zip(run.sampling.variables, rows, strict=True):
-        source, values = ds[v.name], row.T.astype(v.dtype, copy=False)
-        variables[v.name] = (("path", "time"), values, source.attrs, source.encoding)
+    for v in run.sampling.variables:
+        source, values = ds[v.name], np.moveaxis(arrays[v.name], -1, 0)
+        variables[v.name] = ((PATH, *v.dims), values, source.attrs, source.encoding)
     return xr.Dataset(variables, ds.coords, {**ds.attrs, "path_offset": start})

@@ -44,7 +44,7 @@ def choose(run: Run, n_jobs: int = -1, **options: Any) -> Backend:
         check_fits(run, place)
         return place
     needs_processes = options.get("timeout") is not None
-    if _releases_gil(run) and not needs_processes:
+    if run.sampling.releases_gil and not needs_processes:
         return Threads(workers, reason="auto: the sampler releases the GIL")
     reason = "auto: a loop in Python"
     if not needs_processes:  # what needs a timeout may not come back from a trial here
@@ -88,10 +88,3 @@ def _check_pickles(run: Run) -> None:
         cloudpickle.dumps(run.sampling)
     except Exception as error:
         raise unfit(run.sampling.target, error) from error
-
-
-def _releases_gil(run: Run) -> bool:
-    if run.sampling.interface.is_vectorised:
-        return True
-    options = getattr(run.sampling.target, "targetoptions", {})  # of a function that Numba compiled
-    return bool(options.get("nogil", False))

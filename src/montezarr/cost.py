@@ -13,8 +13,8 @@ from montezarr._checks import check_int, check_real
 from montezarr.backends import Backend, check_jobs
 from montezarr.errors import WorkerDied, WorkerTimeout
 from montezarr.lazy import Run
-from montezarr.sampling import Rows, sample_range
-from montezarr.sampling.task import LONGER, SHORT, trial
+from montezarr.samplers import PathArrays, sample_range
+from montezarr.samplers.task import LONGER, SHORT, trial
 from montezarr.seeding import BLOCK
 
 START_UP = 0.25
@@ -179,13 +179,13 @@ def measure(run: Run, place: Backend | None = None) -> float | None:
     return known
 
 
-def first_paths(run: Run, n: int) -> Rows:
-    """Return the rows of the first paths, and note how long they took; see `is_short`."""
+def first_paths(run: Run, n: int) -> PathArrays:
+    """Return the first paths, and note how long they took; see `is_short`."""
     x0 = initial_states(run, 0, n)
     began = time.perf_counter()
-    rows = sample_range(run.sampling, 0, n, x0)
+    arrays = sample_range(run.sampling, 0, n, x0)
     _keep(_at_most, run.fingerprint, (time.perf_counter() - began) / n)
-    return rows
+    return arrays
 
 
 def is_short(run: Run, seconds: float) -> bool:

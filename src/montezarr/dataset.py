@@ -22,23 +22,25 @@ from montezarr._checks import (
     value_error,
 )
 from montezarr.backends import configured, cores
-from montezarr.draws import FORMAT
 from montezarr.errors import ArgumentTypeError
 from montezarr.initial import per_path, plain_scalars
 from montezarr.parameters import MOST, references
 from montezarr.processes import Process, is_users
 from montezarr.recipe import RECIPE_KEYS, formats_of, recipe_of
-from montezarr.sampling import EVENT_TIME, INTERFACES, RETRIES
-from montezarr.sampling.adapt import bind, check_no_parameter, choose_kind
-from montezarr.sampling.arguments import (
+from montezarr.samplers import EVENT_TIME, RETRIES, Sampler, bind, choose
+from montezarr.samplers.arguments import (
     ARGUMENTS,
+    check_coords,
+    check_dims,
     check_dtypes,
     check_keep,
     check_labels,
     unknown_argument,
 )
-from montezarr.sampling.resolution import check_resolution
-from montezarr.seeding import BLOCK, RootSeed, as_root_seed
+from montezarr.samplers.choose import check_no_parameter
+from montezarr.samplers.resolution import check_resolution
+from montezarr.samplers.schema import PATH, TIME, Asked
+from montezarr.seeding import BLOCK, as_root_seed
 
 ATTRIBUTE = "montezarr"
 """Name of the Dataset attribute that holds the recipe as JSON."""
@@ -83,6 +85,8 @@ def simulate(
     chunks: int | None = None,
     keep: Any = None,
     labels: Sequence[str | int] | None = None,
+    dims: Mapping[str, Sequence[str]] | None = None,
+    coords: Mapping[str, Any] | None = None,
     on_error: str = "raise",
     on_nonfinite: str = "raise",
     retries: int = RETRIES,
@@ -141,6 +145,12 @@ def simulate(
     labels : sequence, optional
         All labels of a sampler that returns labels, where it offers no ``state_space.states``; or
         of one that returns integers, to have them stored as codes.
+    dims : mapping of str to sequence of str, optional
+        By variable, the dimensions of what code of yours returns for a path, such as
+        ``{"x": ("time", "asset")}``. An axis as long as there are times is the time, and further
+        ones are called ``x_dim_0`` and so on, unless this says otherwise.
+    coords : mapping of str to sequence, optional
+        By dimension, numbers or text along it, such as ``{"asset": ["A", "B"]}``.
     on_error : {"raise", "mask", "retry"}
         What to do about a path on which the sampler fails. "mask" sets it to NaN, or in an integer
         variable to the number in its attribute ``masked_value``; averages over the rest are then
@@ -182,8 +192,9 @@ def simulate(
     """
     run = make_run(
         process, n_paths, T, x0, dt=dt, times=times, seed=seed, dtype=dtype, chunks=chunks,
-        keep=keep, labels=labels, on_error=on_error, on_nonfinite=on_nonfinite, retries=retries,
-        legacy_global_rng=legacy_global_rng, stream=stream, options=options,
+        keep=keep, labels=labels, dims=dims, coords=coords, on_error=on_error,
+        on_nonfinite=on_nonfinite, retries=retries, legacy_global_rng=legacy_global_rng,
+        stream=stream, options=options,
     )  # fmt: skip
     return to_dataset(run)
 
@@ -205,20 +216,24 @@ def make_run(
     on_error: str = "raise",
     on_nonfinite: str = "raise",
     retries: int = RETRIES,
+    dims: Mapping[str, Any] | None = None,
+    coords: Mapping[str, Any] | None = None,
     stream: str | None = None,
     options: Mapping[str, Any] | None = None,
-    recorded: int | None = None,
+    recorded: Mapping[str, Any] | None = None,
 ) -> lazy.Run:
-    """Return the run that `simulate` makes a Dataset of; a `recorded` format is drawn as it was."""
-    kind = choose_kind(process, check_bool("legacy_global_rng", legacy_global_rng))
-    interface, is_endless = INTERFACES[kind], n_paths is None
+    """Return the run that `simulate` makes a Dataset of; what a recipe recorded is drawn so."""
+    legacy = check_bool("legacy_global_rng", legacy_global_rng)
+    rule = None if recorded is None else recorded.get("sampler")
+    chosen, kind = choose(process, legacy, options, rule)
+    interface, is_endless = chosen.interfaces[kind], n_paths is None
     count = check_int(
         "n_paths", lazy.ENDLESS if n_paths is None else n_paths, minimum=1, maximum=MAX_INDEX
     )
     if is_endless and chunks is not None:
         raise value_error("chunks", "None where n_paths is None", chunks)
-    if not isinstance(seed, RootSeed):  # what was recorded before there was a stream keeps its rule
-        check_no_parameter(process, kind, "stream")
+    if recorded is None:  # what was recorded before there were these arguments keeps its rule
+        check_no_parameter(process, interface)
     root = as_root_seed(seed, stream)
     on_error = check_choice("on_error", on_error, ("raise", "mask", "retry"))
     choice = check_choice("on_nonfinite", on_nonfinite, ("raise", "keep", "mask", "retry"))
@@ -234,19 +249,23 @@ def make_run(
         first_x0 = own_x0[..., :BLOCK].compute(**({} if is_lazy else {"scheduler": "synchronous"}))
     sampling = bind(
         process,
-        kind=kind,
         T=T,
         dt=dt,
         times=times,
         x0=x0,
-        per_path=own_x0 is not None,
-        first_x0=first_x0,
         seed=root,
-        dtype=check_dtypes(dtype),
-        labels=check_labels(labels),
+        asked=Asked(
+            dtype=check_dtypes(dtype),
+            labels=check_labels(labels),
+            dims=check_dims(dims),
+            coords=check_coords(coords),
+            per_path=own_x0 is not None,
+            first_x0=first_x0,
+        ),
         on_nonfinite="keep" if choice in ("keep", "mask") else "raise",
         options={} if options is None else options,
-        format=FORMAT if recorded is None else recorded,
+        legacy=legacy,
+        recorded=recorded,
     )
     if recorded is None:  # what was stored is drawn again as it is
         check_resolution(sampling, own_x0, is_lazy)
@@ -258,7 +277,6 @@ def make_run(
         retries=again,
     )
     recipe = recipe_of(sampling, digest)
-    state_bytes = len(sampling.variables) * sampling.dtype.itemsize
     backend = configured()
     workers = cores() if backend is None else backend.workers
     chunk = (
@@ -266,10 +284,10 @@ def make_run(
         if is_endless
         else chunk_policy.choose_chunk(
             count,
-            sampling.n_times * state_bytes,
+            sampling.path_bytes,
             chunks,
             workers,
-            work_bytes=(sampling.grid.T + 1) * state_bytes,
+            work_bytes=sampling.whole_path_bytes,
             is_loop=not interface.is_vectorised,
             local_workers=workers if backend is None or backend.is_local else 1,
             least_paths=interface.unit,
@@ -282,26 +300,35 @@ def make_run(
 
 def to_dataset(run: lazy.Run) -> xr.Dataset:
     """Return a run as a Dataset."""
-    times = xr.Variable("time", run.sampling.times, {"axis": "T", "long_name": "time"})
+    coords = coordinates_of(run.sampling)
     arrays = lazy.arrays(run)
     variables = {
         variable.name: (
-            ("path", "time"),
+            (PATH, *variable.dims),
             arrays[variable.name],
             variable_attributes(variable) | masked_attribute(variable, run.sampling),
             label_encoding(variable) | masked_attribute(variable, run.sampling),
         )
         for variable in run.sampling.variables
     }
-    return xr.Dataset(variables, {"time": times}, {ATTRIBUTE: json.dumps(dict(run.recipe))})
+    return xr.Dataset(variables, coords, {ATTRIBUTE: json.dumps(dict(run.recipe))})
+
+
+def coordinates_of(sampler: Sampler) -> dict[str, Any]:
+    """Return the coordinates of the variables of a run: the times, and the labels of others."""
+    found: dict[str, Any] = {dim: (dim, list(labels)) for dim, labels in sampler.coords.items()}
+    if any(TIME in variable.dims for variable in sampler.variables):
+        attributes = {"axis": "T", "long_name": "time"}
+        found = {TIME: (TIME, sampler.times, attributes), **found}
+    return found
 
 
 def variable_attributes(variable: Any) -> dict[str, Any]:
-    """Return the CF attributes of a variable."""
+    """Return the attributes of a variable: those of CF, and what its sampler said of it."""
     if variable.name == EVENT_TIME:
         return {"long_name": "time of the event"}
     if variable.labels is None:
-        return {}
+        return dict(variable.attrs)
     codes = np.arange(len(variable.labels), dtype=variable.dtype)
     return {"flag_values": own_flags(codes), "flag_meanings": flag_meanings(variable.labels)}
 

@@ -10,7 +10,7 @@ from montezarr._html import Card, Formula, count, duration, show_bytes
 from montezarr.errors import ReplayError, StoreError
 from montezarr.processes import BUILT_IN, equation_rows, one_line, parameter_rows
 from montezarr.recipe import fingerprint, format_note
-from montezarr.sampling import Sampling, describe, recorded_interface
+from montezarr.samplers import Sampler, describe, recorded_interface
 
 
 @final
@@ -122,18 +122,18 @@ def recipe_process_rows(recipe: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [*equation_rows(getattr(kind, "equation", "")), *parameter_rows(process)]
 
 
-def process_rows(sampling: Sampling) -> list[tuple[str, str]]:
+def process_rows(sampling: Sampler) -> list[tuple[str, str]]:
     """Return equation and parameters of a live process or sampler, as entries of a card."""
     described = describe(sampling.target)
     return [*equation_rows(_equation(sampling)), *parameter_rows(described)]
 
 
-def process_line(sampling: Sampling) -> str:
+def process_line(sampling: Sampler) -> str:
     """Return equation and parameters of a live process in one line; empty where it has none."""
     return one_line(_equation(sampling), describe(sampling.target))
 
 
-def _equation(sampling: Sampling) -> Any:
+def _equation(sampling: Sampler) -> Any:
     target = sampling.target
     return getattr(target if isinstance(target, type) else type(target), "equation", "")
 
@@ -185,9 +185,15 @@ def _number(value: Any) -> str:
 
 def _variables(variables: Any) -> str:
     try:
-        return ", ".join(f"{v['name']} ({v['dtype']}{_labels(v)})" for v in variables)
+        return ", ".join(f"{v['name']}{_dims(v)} ({v['dtype']}{_labels(v)})" for v in variables)
     except (TypeError, LookupError, RecursionError):
         return show(variables)
+
+
+def _dims(variable: Mapping[str, Any]) -> str:
+    """Return the dimensions of a variable that has others than the times."""
+    dims = variable.get("dims")
+    return "" if dims is None else f"[{', '.join(map(str, ('path', *dims)))}]"
 
 
 def _labels(variable: Mapping[str, Any]) -> str:

@@ -22,8 +22,9 @@ from montezarr.progress import Progress
 from montezarr.replay import run_of
 from montezarr.result import SimulationResult
 from montezarr.runs import Tally, execute, ranges_of
-from montezarr.sampling import RETRIES, scalar
-from montezarr.sampling.task import RangeTask
+from montezarr.samplers import RETRIES
+from montezarr.samplers.interfaces import accepts
+from montezarr.samplers.task import RangeTask
 from montezarr.seeding import BLOCK
 from montezarr.watch import Watch
 
@@ -191,7 +192,7 @@ class MonteCarloEngine:
         other = any(hasattr(self.process, name) for name in ("sample", "sample_paths"))
         if isinstance(self.process, type) or method is None or other:
             return False
-        if scalar.accepts(method, "rng") or scalar.accepts(method, "seed"):
+        if accepts(method, "rng") or accepts(method, "seed"):
             return False
         warn(
             f"{type(self.process).__name__}.sample_path takes neither rng nor seed, so it is taken"

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from montezarr import lazy
 from montezarr.lazy import Run
-from montezarr.sampling import Rows
+from montezarr.samplers import PathArrays
+from montezarr.samplers.schema import count_of
 
 
 class Held:
@@ -23,37 +24,35 @@ class Held:
     def __init__(self, run: Run):
         self.run = run
         sizes = (run.range_of(chunk) for chunk in range(run.n_chunks))
-        self.chunks = [run.sampling.new_rows(stop - start) for start, stop in sizes]
+        self.chunks = [run.sampling.new_arrays(stop - start) for start, stop in sizes]
 
-    def put(self, start: int, rows: Rows) -> None:
-        """Take the paths from `start` on, (variables, times, paths)."""
-        done, count = 0, rows.shape[-1]
+    def put(self, start: int, arrays: PathArrays) -> None:
+        """Take the paths from `start` on."""
+        done, count = 0, count_of(arrays)
         while done < count:
             chunk, offset = divmod(start + done, self.run.chunk)
             target = self.chunks[chunk]
-            size = min(count - done, target.shape[-1] - offset)
-            target[..., offset : offset + size] = rows[..., done : done + size]
+            size = min(count - done, count_of(target) - offset)
+            for name, array in arrays.items():
+                target[name][..., offset : offset + size] = array[..., done : done + size]
             done += size
 
     def path(self, index: int) -> dict[str, NDArray[Any]]:
         """Return the variables of one path by name."""
         chunk, offset = divmod(index, self.run.chunk)
-        rows = self.chunks[chunk][..., offset]
-        return {
-            variable.name: row.astype(variable.dtype)
-            for variable, row in zip(self.run.sampling.variables, rows, strict=True)
-        }
+        return {name: array[..., offset].copy() for name, array in self.chunks[chunk].items()}
 
     def dataset(self, ds: xr.Dataset) -> xr.Dataset:
         """Return the lazy Dataset `ds` of the run with its arrays in memory, under their names."""
         task = lazy.remember(self.run)
         variables = {}
-        for i, variable in enumerate(self.run.sampling.variables):
+        for variable in self.run.sampling.variables:
             source = ds[variable.name]
+            others = (0,) * len(variable.dims)
             graph = _Graph(
                 {
-                    (source.data.name, chunk, 0): rows[i].astype(variable.dtype, copy=False).T
-                    for chunk, rows in enumerate(self.chunks)
+                    (source.data.name, chunk, *others): np.moveaxis(arrays[variable.name], -1, 0)
+                    for chunk, arrays in enumerate(self.chunks)
                 }
             )
             graph.task = task
@@ -62,7 +61,7 @@ class Held:
                 graph,
                 name=source.data.name,
                 chunks=source.data.chunks,
-                meta=np.empty((0, 0), variable.dtype),
+                meta=np.empty((0,) * (1 + len(others)), variable.dtype),
             )
             variables[variable.name] = (source.dims, data, source.attrs, source.encoding)
         return xr.Dataset(variables, ds.coords, ds.attrs)

@@ -25,7 +25,7 @@ from montezarr.chunk_policy import memory_limit as memory_limit
 from montezarr.described import plan_card, process_line
 from montezarr.errors import MemoryBudgetError
 from montezarr.recipe import fingerprint
-from montezarr.sampling import Sampling, sample_range
+from montezarr.samplers import PathArrays, Sampler, Variable, sample_range
 
 ENDLESS = 2**40
 """Number of paths of a run that has none: more than anybody streams."""
@@ -43,7 +43,7 @@ class Run:
 
     Attributes
     ----------
-    sampling : Sampling
+    sampling : Sampler
         What a worker runs.
     n_paths : int
         Number of paths.
@@ -58,7 +58,7 @@ class Run:
         its one chunk, and a store of it, which may grow, keeps to what was asked.
     """
 
-    sampling: Sampling
+    sampling: Sampler
     n_paths: int
     chunk: int
     recipe: Mapping[str, Any] = field(hash=False)
@@ -88,8 +88,7 @@ class Run:
     @property
     def path_bytes(self) -> int:
         """Bytes of one path in memory."""
-        sampling = self.sampling
-        return sampling.n_times * len(sampling.variables) * sampling.dtype.itemsize
+        return self.sampling.path_bytes
 
     @property
     def chunk_bytes(self) -> int:
@@ -108,8 +107,7 @@ class Run:
             at_once = sampling.interface.unit
         elif at_once and sampling.interface.takes_ranges:
             at_once = min(sampling.slice_paths, self.n_paths)
-        state_bytes = len(sampling.variables) * sampling.dtype.itemsize
-        return at_once * (sampling.grid.T + 1) * state_bytes
+        return at_once * sampling.whole_path_bytes
 
     @property
     def working_bytes(self) -> int:
@@ -127,36 +125,56 @@ def chunk_sizes(run: Run) -> tuple[int, ...]:
 
 
 def arrays(run: Run) -> dict[str, Any]:
-    """Return the lazy variables of a run by name, each a Dask array (path, time)."""
-    sampling = run.sampling
-    several = len(sampling.variables) > 1
-    paths = chunk_sizes(run)
-    shape: tuple[Any, ...] = (paths, (sampling.n_times,))
-    if several:
-        shape = ((len(sampling.variables),), *shape)
+    """Return the lazy variables of a run by name, each a Dask array (path, its dims ...).
+
+    Of several variables one task draws a chunk of all, from which each takes its own.
+    """
+    variables = run.sampling.variables
     name = name_of(run)
-    options: dict[str, Any] = {
-        "dtype": sampling.dtype,
-        "meta": np.empty((0,) * len(shape), sampling.dtype),
-        "name": name,
-        "chunks": shape,
-        "run": _own_task(remember(run), name),
-    }
-    if run.x0 is None:
-        base = da.map_blocks(_chunk, **options)
-    else:
-        x0 = run.x0.rechunk({-1: paths})
-        # The dimension of the times is new, and that of the variables where x0 has none.
-        new_axis = [0, 2] if several and x0.ndim == 1 else [x0.ndim]
-        base = da.map_blocks(_chunk_from, x0, new_axis=new_axis, **options)
-    if not several:
-        return {sampling.variables[0].name: base}
+    if len(variables) == 1:
+        (variable,) = variables
+        return {variable.name: _drawn(run, name, **_form(run, variable))}
+    no_values = np.empty((0,), object)
+    base = _drawn(run, name, dtype=object, meta=no_values, chunks=(chunk_sizes(run),))
     return {
-        variable.name: base[i].map_blocks(
-            own_variable, variable.dtype, dtype=variable.dtype, name=f"{variable.name}-{name}"
+        variable.name: base.map_blocks(
+            own_variable,
+            variable.name,
+            name=f"{variable.name}-{name}",
+            new_axis=list(range(1, 1 + len(variable.dims))),
+            **_form(run, variable),
         )
-        for i, variable in enumerate(sampling.variables)
+        for variable in variables
     }
+
+
+def _form(run: Run, variable: Variable) -> dict[str, Any]:
+    """Return dtype and chunks of the array of a variable."""
+    shape = variable.shape(run.sampling.n_times)
+    return {
+        "dtype": variable.dtype,
+        "meta": np.empty((0,) * (1 + len(shape)), variable.dtype),
+        "chunks": (chunk_sizes(run), *((size,) for size in shape)),
+    }
+
+
+def _drawn(run: Run, name: str, **form: Any) -> Any:
+    """Return the array of which each block is drawn; it may hold all variables of a chunk."""
+    options = {"name": name, "run": _own_task(remember(run), name), **form}
+    if run.x0 is None:
+        return da.map_blocks(_chunk, **options)
+    x0 = run.x0.rechunk({-1: chunk_sizes(run)})
+    dims = len(form["chunks"])
+    # The paths are the last dimension of x0, and the first of what is drawn.
+    if x0.ndim > 1:
+        return da.map_blocks(
+            _chunk_from,
+            x0,
+            drop_axis=list(range(x0.ndim - 1)),
+            new_axis=list(range(1, dims)),
+            **options,
+        )
+    return da.map_blocks(_chunk_from, x0, new_axis=list(range(1, dims)), **options)
 
 
 def name_of(run: Run) -> str:
@@ -201,7 +219,7 @@ class _Task:
 
     __slots__ = ("__weakref__", "chunk", "n_paths", "run", "sampling")
 
-    def __init__(self, sampling: Sampling, chunk: int, n_paths: int, run: Run | None = None):
+    def __init__(self, sampling: Sampler, chunk: int, n_paths: int, run: Run | None = None):
         self.sampling, self.chunk, self.n_paths, self.run = sampling, chunk, n_paths, run
 
     def __reduce__(self) -> Any:  # to a worker goes what it needs, not the run
@@ -211,15 +229,15 @@ class _Task:
         return ("montezarr", self.sampling.name, self.chunk, self.n_paths)
 
 
-def _chunk(run: _Task, block_id: Any = None) -> NDArray[Any]:
-    """Return one chunk, (paths, times) or (variables, paths, times), as a view on rows."""
+def _chunk(run: _Task, block_id: Any = None) -> Any:
+    """Return one chunk, as `as_block` has it."""
     _bound_buffers()
-    return _oriented(sample_range(run.sampling, *_range(run, block_id)))
+    return as_block(sample_range(run.sampling, *_range(run, block_id)))
 
 
-def _chunk_from(x0: NDArray[Any], run: _Task, block_id: Any = None) -> NDArray[Any]:
+def _chunk_from(x0: NDArray[Any], run: _Task, block_id: Any = None) -> Any:
     _bound_buffers()
-    return _oriented(sample_range(run.sampling, *_range(run, block_id), x0))
+    return as_block(sample_range(run.sampling, *_range(run, block_id), x0))
 
 
 def _bound_buffers() -> None:
@@ -235,11 +253,21 @@ def _bound_buffers() -> None:
         _buffers.bound(int(limit))
 
 
-def own_variable(values: NDArray[Any], dtype: str) -> NDArray[Any]:
+def own_variable(block: PathArrays, name: str) -> NDArray[Any]:
     """Return one variable of a chunk in memory of its own, so that the others can be let go."""
-    out = _buffers.empty(values.shape[::-1], dtype)
-    out[...] = values.T
-    return out.T
+    values = np.moveaxis(block[name], 0, -1)
+    out = _buffers.empty(values.shape, values.dtype)
+    out[...] = values
+    return np.moveaxis(out, -1, 0)
+
+
+def as_block(arrays: PathArrays) -> Any:
+    """Return paths as a chunk of the array of a run: the paths first, as views.
+
+    The one variable of a run, or all of several by their names.
+    """
+    block = {name: np.moveaxis(array, -1, 0) for name, array in arrays.items()}
+    return next(iter(block.values())) if len(block) == 1 else block
 
 
 def _range(run: _Task, block_id: Any) -> tuple[int, int]:
@@ -248,12 +276,8 @@ def _range(run: _Task, block_id: Any) -> tuple[int, int]:
             "n_paths: expected a number of paths to compute, got None, which only montezarr.stream"
             " takes. Pass n_paths= to simulate."
         )
-    start = block_id[-2] * run.chunk
+    start = block_id[0] * run.chunk
     return start, min(start + run.chunk, run.n_paths)
-
-
-def _oriented(rows: NDArray[Any]) -> NDArray[Any]:
-    return rows[0].T if len(rows) == 1 else rows.transpose(0, 2, 1)
 
 
 # --- which live run a Dataset belongs to -----------------------------------------------------
@@ -404,11 +428,6 @@ def plan_of(
     """Return the plan of a run on a backend with that many workers."""
     sampling = run.sampling
     total = run.n_paths * run.path_bytes
-    stored = (
-        run.n_paths
-        * sampling.n_times
-        * sum(np.dtype(variable.dtype).itemsize for variable in sampling.variables)
-    )
     return Plan(
         process=sampling.name,
         sampler=sampler,
@@ -421,8 +440,7 @@ def plan_of(
         tasks=run.n_chunks,
         total_bytes=total,
         # Every chunk file is whole, the last one padded.
-        store_bytes=run.n_chunks
-        * (run.store_chunk * stored // run.n_paths + 4 * len(sampling.variables)),
+        store_bytes=run.n_chunks * (run.store_chunk * run.path_bytes + 4 * len(sampling.variables)),
         workers=workers,
         worker_bytes=run.working_bytes,
         peak_bytes=run.working_bytes * min(workers, run.n_chunks),

@@ -16,7 +16,7 @@ from montezarr import lazy
 from montezarr.dataset import variables_of
 from montezarr.lazy import Run
 from montezarr.parameters import identity_of
-from montezarr.sampling import recorded_interface
+from montezarr.samplers import recorded_interface
 from montezarr.seeding import as_root_seed
 
 PATH = "path"
@@ -111,10 +111,10 @@ def origin_of(name: str) -> Origin | None:
     run = lazy.live_run([name])
     if run is None:
         return _stored.get(name)
-    shape: tuple[int, ...] = (run.n_paths, run.sampling.n_times)
-    if len(run.sampling.variables) > 1:
-        shape = (len(run.sampling.variables), *shape)
-    return Origin(run.recipe, len(shape) - 2, shape, run.chunk, run=run)
+    variables = run.sampling.variables
+    # Of several variables a block has all, by their names, and no dimension but that of the paths.
+    beside = variables[0].shape(run.sampling.n_times) if len(variables) == 1 else ()
+    return Origin(run.recipe, 0, (run.n_paths, *beside), run.chunk, run=run)
 
 
 def origins_behind(arrays: Iterable[Any]) -> dict[str, Origin]:

@@ -23,8 +23,8 @@ from montezarr._checks import type_error
 from montezarr.draws import FORMAT
 from montezarr.parameters import digest_of_whole
 from montezarr.processes import Process, is_users
-from montezarr.sampling import Sampling, recorded_interface
-from montezarr.sampling.scalar import compiled_from, signature
+from montezarr.samplers import Sampler, recorded_interface
+from montezarr.samplers.interfaces import compiled_from, signature
 
 FORMATS = (1, FORMAT)
 """Versions of the recipe; a change of any draw or of any process's use of them makes a new one.
@@ -37,12 +37,12 @@ RECIPE_KEYS = {"format", "sampler", "process", "grid", "x0", "seed", "variables"
 """What every recipe holds."""
 
 
-def recipe_of(sampling: Sampling, x0_digest: str | None) -> dict[str, Any]:
+def recipe_of(sampling: Sampler, x0_digest: str | None) -> dict[str, Any]:
     """Return the recipe of a run, without its number of paths, which determines no value.
 
     Parameters
     ----------
-    sampling : Sampling
+    sampling : Sampler
         The bound sampler.
     x0_digest : str or None
         Digest of the initial states where they differ from path to path.
@@ -57,8 +57,12 @@ def recipe_of(sampling: Sampling, x0_digest: str | None) -> dict[str, Any]:
         "grid": sampling.grid.to_dict(),
         "x0": x0,
         "seed": sampling.seed.to_dict(),
-        "variables": [_variable(variable) for variable in sampling.variables],
+        "variables": [variable.to_dict() for variable in sampling.variables],
     }
+    if sampling.coords:
+        out["coords"] = {dim: list(labels) for dim, labels in sampling.coords.items()}
+    if sampling.asks is not None:
+        out["asks"] = list(sampling.asks)
     if not built_in:
         out["code"] = digest_of(process)
     if sampling.keep is not None:
@@ -124,13 +128,6 @@ def digest_of_code(functions: Iterable[Any]) -> str:
             except _Opaque:  # by its name alone
                 found.add(f"{function.__module__}.{function.__qualname__}")
     return hashlib.sha256("".join(sorted(found)).encode()).hexdigest()[:32]
-
-
-def _variable(variable: Any) -> dict[str, Any]:
-    out = {"name": variable.name, "dtype": variable.dtype}
-    if variable.labels is not None:
-        out["labels"] = list(variable.labels)
-    return out
 
 
 def _plain(x0: Any) -> Any:

@@ -13,6 +13,7 @@ from montezarr import lazy
 from montezarr._checks import MAX_INDEX, check_int
 from montezarr.dataset import (
     ATTRIBUTE,
+    coordinates_of,
     label_encoding,
     make_run,
     recipe_in,
@@ -23,7 +24,7 @@ from montezarr.errors import ReplayError, StoreError
 from montezarr.parameters import references, shortened, whole
 from montezarr.processes import BUILT_IN, Process, check_parameter_names, process_from_dict
 from montezarr.recipe import fingerprint
-from montezarr.sampling import EVENT_TIME, Sampling, recorded_interface, sample_range
+from montezarr.samplers import EVENT_TIME, Sampler, recorded_interface, sample_range
 from montezarr.seeding import BLOCK, RootSeed
 
 
@@ -72,7 +73,7 @@ def run_of(ds: Any, process: Any = None) -> lazy.Run:
     names = [variable["name"] for variable in variables]
     # As recorded: what the first path would declare may be another rule than it was then.
     dtypes: Any = {v["name"]: v["dtype"] for v in variables if v["name"] != EVENT_TIME}
-    if recorded_interface(recipe).takes_ranges:
+    if recorded_interface(recipe).takes_ranges and len(set(dtypes.values())) == 1:
         dtypes = variables[0]["dtype"]
     # As the arrays were made, so that they have the same names; data alone may hold anything.
     simulated = [name for name in layers if name.startswith("simulate-")]
@@ -94,7 +95,9 @@ def run_of(ds: Any, process: Any = None) -> lazy.Run:
         if isinstance(target, Process)
         else next((v["labels"] for v in variables if "labels" in v), None),
         legacy_global_rng=recorded_interface(recipe).uses_global_state,
-        recorded=recipe["format"],
+        dims={v["name"]: v["dims"] for v in variables if "dims" in v},
+        coords=recipe.get("coords"),
+        recorded=recipe,
     )
     if run.fingerprint != fingerprint(recipe):
         raise ReplayError("process: not the sampler that this Dataset was simulated with.")
@@ -201,7 +204,7 @@ def replay(ds: xr.Dataset, path: int, *, process: Any = None) -> xr.Dataset:
     return replay_run(run, index, bare)
 
 
-def replay_run(run: lazy.Run, index: int, sampling: Sampling) -> xr.Dataset:
+def replay_run(run: lazy.Run, index: int, sampling: Sampler) -> xr.Dataset:
     """Draw one path of a run again, under the policies of `sampling`; see `replay`."""
     low, high, x0 = index, index + 1, None
     if run.x0 is not None:
@@ -209,14 +212,14 @@ def replay_run(run: lazy.Run, index: int, sampling: Sampling) -> xr.Dataset:
         # Paths of a block may depend on the x0 of the whole of it.
         low, high = sampling.interface.drawn_with(index, run.n_paths)
         x0 = np.asarray(run.x0[..., low:high])
-    rows = sample_range(sampling, low, high, x0)
+    arrays = sample_range(sampling, low, high, x0)
     variables = {
         variable.name: (
-            "time",
-            row[:, index - low].astype(variable.dtype),
+            variable.dims,
+            arrays[variable.name][..., index - low].copy(),
             variable_attributes(variable),
             label_encoding(variable),
         )
-        for variable, row in zip(sampling.variables, rows, strict=True)
+        for variable in sampling.variables
     }
-    return xr.Dataset(variables, {"time": ("time", sampling.times)}, {"path": index})
+    return xr.Dataset(variables, coordinates_of(sampling), {"path": index})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,8 @@ from montezarr.errors import MemoryBudgetError
 from montezarr.held import Held
 from montezarr.lazy import Run, memory_limit
 from montezarr.replay import replay_run
-from montezarr.sampling import EVENT_TIME
+from montezarr.samplers import EVENT_TIME
+from montezarr.samplers.schema import PATH, TIME
 
 State = int | float | str
 """One state of a path: a number or a label."""
@@ -177,34 +179,39 @@ class SimulationResult:
         -------
         DataFrame
             Columns ``path_id``, ``t`` (position in the grid), ``time``, and ``state``, or one
-            column per variable where there are several. Masked paths are NaN, None among labels,
-            and missing, ``pd.NA``, among integers.
+            column per variable where there are several. One number of a path stands in all its
+            rows; vectors have a column for each entry, with its label in the title. Masked paths
+            are NaN, None among labels, and missing, ``pd.NA``, among integers.
 
         Raises
         ------
         MemoryBudgetError
             If the table would not fit into memory.
         """
-        n_times = self._run.sampling.n_times
+        variables = self._run.sampling.variables
+        has_times = any(TIME in variable.dims for variable in variables)
+        n_times = self._run.sampling.n_times if has_times else 1
         rows = len(self) * n_times
-        needed = rows * (ROW_BYTES + 8 * (len(self._run.sampling.variables) - 1))
+        columns_of = [math.prod(variable.sizes) for variable in variables]
+        needed = rows * (ROW_BYTES + 8 * (sum(columns_of) - 1))
         if needed > memory_limit():
             raise MemoryBudgetError(
                 f"to_dataframe: expected a table that fits into memory, got {rows:,} rows ="
                 f" {show_bytes(needed)}. Reduce .dataset, or take montezarr.batches of it."
             )
-        values = {name: array.values.ravel() for name, array in self.dataset.data_vars.items()}
-        times = np.tile(self._run.sampling.times, len(self))
-        if EVENT_TIME in values:
-            times = values.pop(EVENT_TIME)
-        columns = {
-            "path_id": np.repeat(np.arange(len(self)), n_times),
-            "t": np.tile(np.arange(n_times), len(self)),
-            "time": times,
-        }
-        for name, states in values.items():
-            title = "state" if len(values) == 1 else str(name)
-            columns[title] = self._with_missing(str(name), self._decode(str(name), states))
+        found: dict[str, tuple[str, NDArray[Any]]] = {}
+        for variable in variables:
+            for title, states in _columns(self.dataset[variable.name], n_times):
+                found[title] = variable.name, states
+        columns: dict[str, Any] = {"path_id": np.repeat(np.arange(len(self)), n_times)}
+        if has_times:
+            columns["t"] = np.tile(np.arange(n_times), len(self))
+            columns["time"] = np.tile(self._run.sampling.times, len(self))
+        if EVENT_TIME in found:
+            columns["time"] = found.pop(EVENT_TIME)[1]
+        for title, (name, states) in found.items():
+            shown = "state" if len(found) == 1 else title
+            columns[shown] = self._with_missing(name, self._decode(name, states))
         return pd.DataFrame(columns)
 
     def state_distribution(self, t: int, variable: str | None = None) -> dict[State, float]:
@@ -235,10 +242,16 @@ class SimulationResult:
         if variable not in names:
             raise value_error("variable", f"one of {', '.join(names)}", variable)
         spec = next(v for v in self._run.sampling.variables if v.name == variable)
+        if spec.sizes:
+            raise value_error(
+                "variable", "one with a single state at each time", (PATH, *spec.dims),
+                "Take an entry of it by .dataset, and np.unique.",
+            )  # fmt: skip
         counts: Counter[Any] = Counter()
         size = max(self._run.chunk, 2**20 // self._run.chunk * self._run.chunk)
         for low in range(0, len(self), size):
-            part = self.dataset[variable].isel(path=slice(low, low + size), time=position)
+            part = self.dataset[variable].isel(path=slice(low, low + size))
+            part = part.isel({TIME: position}) if TIME in part.dims else part
             states, number = np.unique(self._unmasked(part.values, low, spec), return_counts=True)
             counts.update(dict(zip(states.tolist(), number.tolist(), strict=True)))
         total = sum(counts.values())
@@ -290,3 +303,20 @@ class SimulationResult:
         inside = (codes >= 0) & (codes < len(labels))
         decoded: NDArray[Any] = table[np.where(inside, codes, len(labels))]
         return decoded
+
+
+def _columns(array: xr.DataArray, n_times: int) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Yield title and values, path after path, of each column of a variable.
+
+    What has no times stands in the row of every time, and what has more dimensions in several
+    columns, with their labels, or positions, in the titles.
+    """
+    name = str(array.name)
+    if TIME not in array.dims:
+        array = array.expand_dims({TIME: n_times}, axis=1)
+    others = [dim for dim in array.dims if dim not in (PATH, TIME)]
+    values = array.transpose(PATH, TIME, *others).values
+    labels = [array[dim].values.tolist() for dim in others]
+    for place in np.ndindex(*values.shape[2:]):
+        at = [str(known[i]) for known, i in zip(labels, place, strict=True)]
+        yield "_".join([name, *at]), values[(slice(None), slice(None), *place)].ravel()

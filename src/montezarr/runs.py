@@ -12,8 +12,8 @@ from montezarr.backends import Backend, windowed
 from montezarr.cost import initial_states
 from montezarr.errors import MaskedPathsWarning, MontezarrWarning
 from montezarr.lazy import Run
-from montezarr.sampling import Report
-from montezarr.sampling.task import RangeTask
+from montezarr.samplers import Report
+from montezarr.samplers.task import RangeTask
 from montezarr.watch import Watch
 
 OnProgress = Callable[[int, int, int], None]

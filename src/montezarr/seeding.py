@@ -98,6 +98,11 @@ class RootSeed:
         words = self.sequence(path).generate_state(2, np.uint64)
         return int(words[0]) | int(words[1]) << 64
 
+    def block_seed(self, block: int) -> int:
+        """Return 128 bits for a sampler of block number `block` that wants an integer seed."""
+        words = self.sequence(BLOCK_PREFIX, block).generate_state(2, np.uint64)
+        return int(words[0]) | int(words[1]) << 64
+
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form; integers as decimal strings, since JSON readers cut them."""
         entropy = [str(word) for word in self.entropy]

@@ -19,7 +19,7 @@ from montezarr._checks import show, type_error
 from montezarr._owner import owned_name, remove_orphans
 from montezarr.backends._lost import no_start
 from montezarr.errors import MontezarrError
-from montezarr.sampling import Sampling
+from montezarr.samplers import Sampler
 
 _numbers = itertools.count()
 
@@ -39,7 +39,7 @@ class Shelf:
         self._known: dict[int, tuple[str, Any]] = {}
         self._lock = threading.RLock()  # again by a finalizer, which may run at any time
 
-    def dumps(self, task: Any) -> tuple[bytes, dict[str, Any], list[Sampling]]:
+    def dumps(self, task: Any) -> tuple[bytes, dict[str, Any], list[Sampler]]:
         """Return a task as bytes, where its shared objects are by their keys, and those objects.
 
         They have to be kept until the task is done.
@@ -59,7 +59,7 @@ class Shelf:
             raise unfit(task, error) from error
         return file.getvalue(), pickler.used, pickler.kept
 
-    def place(self, sampling: Sampling) -> tuple[str, Any]:
+    def place(self, sampling: Sampler) -> tuple[str, Any]:
         """Return the key of a sampler and where it is, after it was put there."""
         with self._lock:
             known = self._known.get(id(sampling))
@@ -127,11 +127,11 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no annotati
         super().__init__(file, protocol=5)
         self.shelf = shelf
         self.used: dict[str, Any] = {}
-        self.kept: list[Sampling] = []
+        self.kept: list[Sampler] = []
 
     def persistent_id(self, obj: Any) -> str | None:
         """Return the key of what is shared; the rest is pickled in place."""
-        if not isinstance(obj, Sampling):
+        if not isinstance(obj, Sampler):
             return None
         key, place = self.shelf.place(obj)
         self.used[key] = place

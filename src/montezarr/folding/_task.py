@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 from montezarr.errors import SamplerError
 from montezarr.folding._fold import Arrays, Fold, Folded, Parts
 from montezarr.folding._whole import as_float64
-from montezarr.sampling import Report, Rows, Sampling, describe_error, private, sample_private
+from montezarr.samplers import (
+    PathArrays,
+    Report,
+    Sampler,
+    describe_error,
+    private,
+    sample_private,
+)
+from montezarr.samplers.schema import count_of
 from montezarr.seeding import BLOCK
 
 SLAB_BYTES = 2**22
@@ -29,8 +37,8 @@ FILL = 16
 Item = tuple[int, int, tuple[int, ...], Any]
 """First path, the one after the last, where parts end, and what else the task needs."""
 
-Program = Callable[[Rows], Arrays]
-"""From the rows of whole blocks to what statistics see of them."""
+Program = Callable[[PathArrays], Arrays]
+"""From the variables of whole blocks to what statistics see of them."""
 
 
 class DrawnTask:
@@ -40,24 +48,24 @@ class DrawnTask:
 
     Parameters
     ----------
-    sampling : Sampling
+    sampler : Sampler
         What draws.
     fold : Fold
         What is taken of the paths.
     program : callable, optional
-        What statistics see of the rows; the variables themselves by default.
+        What statistics see of the paths; the variables themselves by default.
     width : int
         Bytes of a path and of all that the program makes of it.
     """
 
     def __init__(
-        self, sampling: Sampling, fold: Fold, program: Program | None = None, width: int = 8
+        self, sampler: Sampler, fold: Fold, program: Program | None = None, width: int = 8
     ):
-        self.sampling, self.fold, self.program = sampling, fold, program
+        self.sampler, self.fold, self.program = sampler, fold, program
         size = SLAB_BYTES if program is None else PROGRAM_BYTES
         self.slab = max(1, size // max(1, width) // BLOCK) * BLOCK
         self.unit = 1 if program is None else BLOCK if BLOCK * width <= FILLED_BYTES else FILL
-        self.__name__ = f"reduce-{sampling.name}"  # as which it shows on the dashboard
+        self.__name__ = f"reduce-{sampler.name}"  # as which it shows on the dashboard
 
     def __call__(self, item: Item) -> tuple[list[tuple[int, Folded]], Report]:
         """Run the task on (start, stop, cuts, initial states)."""
@@ -75,33 +83,34 @@ class DrawnTask:
 
         Masked paths are in it, as the sampler left them or with what the program made of others.
         """
-        sampling = private(self.sampling)
+        sampler = private(self.sampler)
         for low in range(start, stop, size):
             high = min(low + size, stop)
             part = None if x0 is None else x0[..., low - start : high - start]
-            rows, report = sample_private(sampling, low, high, part)
-            yield low, self.observe(self._replaced(rows, report, low), low), report
+            drawn, report = sample_private(sampler, low, high, part)
+            yield low, self.observe(self._replaced(drawn, report, low), low), report
 
     def at_once(self, n_paths: int | None) -> int:
         """Return the paths that are in hand at one moment, of so many in all, or without end."""
         most = self.slab if n_paths is None else min(self.slab, n_paths)
         return -(-most // self.unit) * self.unit
 
-    def _replaced(self, rows: Rows, report: Report, low: int) -> Rows:
-        """Return rows with another path in place of masked ones, where a program makes more of it.
+    def _replaced(self, drawn: PathArrays, report: Report, low: int) -> PathArrays:
+        """Return paths with another path in place of masked ones, where a program makes more of it.
 
         It need not know NaN, or the number in its place, of which nothing is taken.
         """
         if self.program is None or not report.masked:
-            return rows
+            return drawn
         masked = [path - low for path, _ in report.masked]
-        others = np.setdiff1d(np.arange(rows.shape[-1]), masked)
+        others = np.setdiff1d(np.arange(count_of(drawn)), masked)
         if len(others):
-            rows = rows.copy()
-            rows[..., masked] = rows[..., others[:1]]
-        return rows
+            drawn = {name: array.copy() for name, array in drawn.items()}
+            for array in drawn.values():
+                array[..., masked] = array[..., others[:1]]
+        return drawn
 
-    def observe(self, rows: Rows, low: int) -> Arrays:
+    def observe(self, drawn: PathArrays, low: int) -> Arrays:
         """Return what statistics see of the paths from `low` on, (..., paths).
 
         A program sees whole blocks, at the end of a run filled up with copies of the last path:
@@ -109,19 +118,24 @@ class DrawnTask:
         Where a block of long paths would fill the memory, it sees some of them.
         """
         if self.program is None:
-            return list(rows)
-        n = rows.shape[-1]
+            return list(drawn.values())
+        n = count_of(drawn)
         missing = -n % self.unit
         if missing:
-            rows = np.concatenate([rows, np.repeat(rows[..., -1:], missing, axis=-1)], axis=-1)
+            drawn = {name: _filled_up(array, missing) for name, array in drawn.items()}
         try:
-            arrays = self.program(rows)
+            arrays = self.program(drawn)
         except (KeyboardInterrupt, SamplerError):
             raise
         except BaseException as error:  # also SystemExit, which would end a worker without a word
             message = f"what is observed of paths {low} to {low + n - 1}: {describe_error(error)}"
-            raise self.sampling.failure(None, self.sampling.x0, message, error) from None
+            raise self.sampler.failure(None, self.sampler.x0, message, error) from None
         return [array[..., :n] for array in arrays]
+
+
+def _filled_up(array: NDArray[Any], missing: int) -> NDArray[Any]:
+    """Return paths and so many copies of the last one."""
+    return np.concatenate([array, np.repeat(array[..., -1:], missing, axis=-1)], axis=-1)
 
 
 def without_masked(arrays: Arrays, report: Report, low: int) -> Arrays:

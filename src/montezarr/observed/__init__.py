@@ -40,6 +40,7 @@ from montezarr.observed._schema import (
 from montezarr.observed._times import STEPS, seconds_of
 from montezarr.recipe import digest_of
 from montezarr.replay import is_untouched, undrawn_run
+from montezarr.samplers import PathArrays
 from montezarr.seeding import BLOCK
 
 __all__ = [
@@ -162,8 +163,8 @@ def _drawn(ds: xr.Dataset, run: Run, schema: Schema, observe: Any) -> DrawnFeed:
     if program is not None or observe is not None:
         most = max(4, TRIAL_BYTES // max(1, run.path_bytes))
         n = min(TRIAL if run.sampling.interface.is_vectorised else 4, most, run.n_paths)
-        rows = cost.first_paths(run, n)
-        arrays = _tried(program, rows)
+        drawn = cost.first_paths(run, n)
+        arrays = _tried(program, drawn)
         observer, schema = _observer(observe, schema, lambda: arrays, is_drawn=True)
         if observer is not None:
             program = Chain(program, observer)
@@ -175,13 +176,13 @@ def _drawn(ds: xr.Dataset, run: Run, schema: Schema, observe: Any) -> DrawnFeed:
     )  # fmt: skip
 
 
-def _tried(program: Program | None, rows: Any) -> Arrays:
+def _tried(program: Program | None, drawn: PathArrays) -> Arrays:
     """Return what a program makes of a few paths, or raise Unlike if it is not for any range."""
     if program is None:
-        return list(rows)
+        return list(drawn.values())
     try:
-        arrays = program(rows)
-        alike = program.keeps_paths(rows) and is_pathwise(program, rows, arrays)
+        arrays = program(drawn)
+        alike = program.keeps_paths(drawn) and is_pathwise(program, drawn, arrays)
     except Exception as error:
         raise Unlike(f"it cannot be computed in parts: {type(error).__name__}") from error
     if not alike:
@@ -200,9 +201,10 @@ def _program(ds: xr.Dataset, run: Run) -> Program:
 
 
 def _is_plain(ds: xr.Dataset, run: Run) -> bool:
-    """Return whether the variables are the rows that a run draws, in their order."""
-    names = [variable.name for variable in run.sampling.variables]
-    if any(v.dims != (PATH, TIME) for v in variables_of(ds).values()):
+    """Return whether the variables are those that a run draws, in their order."""
+    known = {variable.name: (PATH, *variable.dims) for variable in run.sampling.variables}
+    names = list(known)
+    if [v.dims for v in variables_of(ds).values()] != list(known.values()):
         return False  # the dimensions may have other names than they had
     if list(ds.data_vars) == names and is_untouched(ds, run):
         return True

@@ -29,7 +29,7 @@ from montezarr.observed._masks import Masks
 from montezarr.observed._program import functions_in
 from montezarr.observed._schema import PATH, Schema
 from montezarr.recipe import digest_of_code
-from montezarr.sampling import Report
+from montezarr.samplers import Report
 
 
 class Part:

@@ -7,10 +7,11 @@ from typing import Any, final
 
 from montezarr import cost
 from montezarr.backends import Backend
-from montezarr.folding import DrawnTask, Fold
+from montezarr.folding import Arrays, DrawnTask, Fold
 from montezarr.lazy import Run
 from montezarr.observed._feed import TASKS_PER_WORKER, Cuts, Feed, Key, no_cuts
 from montezarr.observed._schema import Schema
+from montezarr.samplers import PathArrays
 from montezarr.seeding import BLOCK
 
 TASK_SECONDS = 1.0
@@ -87,7 +88,7 @@ class DrawnFeed(Feed):
     def part_bytes(self, share: float) -> int:
         """Return the bytes of paths that are drawn whole, and of what is taken of them."""
         width = int((1 + share) * self.run.path_bytes)
-        task = DrawnTask(self.run.sampling, Fold(()), self.program or list, width)
+        task = DrawnTask(self.run.sampling, Fold(()), self.program or _as_drawn, width)
         return task.at_once(self.n_paths) * width + self.run.scratch_bytes
 
     @property
@@ -95,6 +96,10 @@ class DrawnFeed(Feed):
         # A program reads the path and makes something of it, which is at most as large, mostly.
         extra = 0 if self.program is None else self.schema.path_bytes
         return self.run.path_bytes + extra
+
+
+def _as_drawn(drawn: PathArrays) -> Arrays:
+    return list(drawn.values())
 
 
 def _blocks_of(n_paths: int) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 from montezarr.backends import Backend
 from montezarr.folding import Arrays, Fold, Folded
 from montezarr.observed._schema import Schema
-from montezarr.sampling import Report
+from montezarr.samplers import Report
 
 TASKS_PER_WORKER = 8
 """Tasks that each worker gets at least, where there is that much work."""

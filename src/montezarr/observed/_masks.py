@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from montezarr._checks import without_mask
 from montezarr.lazy import Run, name_of
-from montezarr.sampling import Report
+from montezarr.samplers import Report
 
 MASKED = "masked where it was drawn"
 """The reason of a path that is met as a chunk, which holds no reasons."""
@@ -42,21 +42,21 @@ class Masks:
     values: tuple[float, ...]
     chunk: int
 
-    def rows(self, graph: Mapping[Any, Any]) -> Iterator[tuple[Any, NDArray[Any], NDArray[Any]]]:
-        """Yield key, values and masked positions of each chunk of the run that has any."""
+    def chunks(self, graph: Mapping[Any, Any]) -> Iterator[tuple[Any, Any, NDArray[Any]]]:
+        """Yield key, block and masked positions of each chunk of the run."""
         from dask.local import get_sync
 
         for key in graph:
             if isinstance(key, tuple) and key[0] == self.source:
-                values = np.asarray(get_sync(graph, key))
-                axis = values.ndim - 2
-                masked = np.flatnonzero(self._is_masked(values, axis))
-                yield key, values, masked
+                block = get_sync(graph, key)
+                yield key, block, np.flatnonzero(self._is_masked(block))
 
-    def _is_masked(self, values: NDArray[Any], axis: int) -> NDArray[np.bool_]:
-        several = values if axis else values[np.newaxis]
+    def _is_masked(self, block: Any) -> NDArray[np.bool_]:
+        several = list(block.values()) if isinstance(block, dict) else [np.asarray(block)]
         marks = [
-            (np.isnan(each) if np.isnan(mark) else each == mark).all(axis=-1)
+            (np.isnan(each) if np.isnan(mark) else each == mark).all(
+                axis=tuple(range(1, each.ndim))
+            )
             for each, mark in zip(several, self.values, strict=True)
         ]
         return np.asarray(np.logical_and.reduce(marks))
@@ -67,7 +67,7 @@ class Masks:
         """Return arrays with the paths along the last axis, their masked paths, and a report."""
         from dask.local import get_sync
 
-        drawn = {key: (values, masked) for key, values, masked in self.rows(_needed(graph, keys))}
+        drawn = {key: (values, masked) for key, values, masked in self.chunks(_needed(graph, keys))}
         fixed = graph | {key: DataNode(key, values) for key, (values, _) in drawn.items()}
 
         def values_of(graph: dict[Any, Any]) -> list[NDArray[Any]]:
@@ -76,7 +76,7 @@ class Masks:
 
         whole = values_of(fixed)
         found = [
-            (int(key[-2]) * self.chunk + int(position), MASKED)
+            (int(key[1]) * self.chunk + int(position), MASKED)
             for key, (_, masked) in drawn.items()
             for position in masked
         ]
@@ -121,14 +121,16 @@ def _needed(graph: Mapping[Any, Any], keys: list[Any]) -> dict[Any, Any]:
     return needed
 
 
-def _filled(values: NDArray[Any], masked: NDArray[Any], fill: float | None) -> NDArray[Any]:
+def _filled(block: Any, masked: NDArray[Any], fill: float | None) -> Any:
     """Return a chunk with something else in place of masked paths."""
-    out = values.copy()
-    others = np.setdiff1d(np.arange(values.shape[-2]), masked)
+    if isinstance(block, dict):
+        return {name: _filled(values, masked, fill) for name, values in block.items()}
+    out = np.array(block)
+    others = np.setdiff1d(np.arange(len(out)), masked)
     if fill is None and len(others):
-        out[..., masked, :] = values[..., others[masked % len(others)], :]
+        out[masked] = out[others[masked % len(others)]]
     else:
-        out[..., masked, :] = 0.0 if fill is None else fill
+        out[masked] = 0.0 if fill is None else fill
     return out
 
 

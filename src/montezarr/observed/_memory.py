@@ -23,7 +23,7 @@ from montezarr.observed._feed import (
     told,
 )
 from montezarr.observed._schema import PATH, Schema
-from montezarr.sampling import Report
+from montezarr.samplers import Report
 from montezarr.seeding import BLOCK
 
 SLAB_BYTES = 2**22

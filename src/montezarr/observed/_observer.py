@@ -16,6 +16,7 @@ from montezarr.dataset import LABELS, variables_of
 from montezarr.folding import Arrays
 from montezarr.observed._labels import check_comparisons
 from montezarr.observed._schema import PATH, Schema, as_dataset, schema_of
+from montezarr.samplers import PathArrays
 
 
 class Observer:
@@ -80,9 +81,10 @@ class Chain:
     def __init__(self, program: Callable[[Any], Arrays] | None, observer: Observer):
         self.program, self.observer = program, observer
 
-    def __call__(self, rows: Any) -> Arrays:
-        """Return what is observed of rows."""
-        return self.observer(list(rows) if self.program is None else self.program(rows))
+    def __call__(self, drawn: PathArrays) -> Arrays:
+        """Return what is observed of paths."""
+        whole = list(drawn.values()) if self.program is None else self.program(drawn)
+        return self.observer(whole)
 
 
 def observed_schema(observer: Observer, arrays: Arrays, *, is_drawn: bool = False) -> Schema:
@@ -127,23 +129,22 @@ def _check_comparisons(observer: Observer, arrays: Arrays) -> None:
 
 
 def is_pathwise(
-    function: Callable[[Any], Arrays], arrays: Any, whole: Arrays | None = None
+    function: Callable[[Any], Arrays], arrays: Arrays | PathArrays, whole: Arrays | None = None
 ) -> bool:
     """Return whether paths come out as they do in the whole, in parts and the other way round.
 
     `whole` is what the function makes of all, if that is known.
     """
-    n = arrays[0].shape[-1]
+    several = arrays if isinstance(arrays, dict) else dict(enumerate(arrays))
+    n = next(iter(several.values())).shape[-1]
     if n < 4:
         return True
     whole = function(arrays) if whole is None else whole
     cuts = sorted({0, 2, n // 32, n // 2, n})
     parts = [slice(a, b) for a, b in itertools.pairwise(cuts) if b - a > 1]
     for part in [*parts, slice(None, None, -1)]:
-        if isinstance(arrays, np.ndarray):
-            cut: Any = np.ascontiguousarray(arrays[..., part])
-        else:
-            cut = [np.ascontiguousarray(array[..., part]) for array in arrays]
+        some = {name: np.ascontiguousarray(array[..., part]) for name, array in several.items()}
+        cut = some if isinstance(arrays, dict) else list(some.values())
         pairs = zip(whole, function(cut), strict=True)
         if not all(np.array_equal(a[..., part], b, equal_nan=True) for a, b in pairs):
             return False

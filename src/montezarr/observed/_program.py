@@ -27,8 +27,10 @@ from dask.layers import ArrayChunkShapeDep
 from numpy.typing import NDArray
 
 from montezarr._checks import without_mask
+from montezarr.lazy import as_block
 from montezarr.recipe import digest_of_code
-from montezarr.sampling import Rows
+from montezarr.samplers import PathArrays
+from montezarr.samplers.schema import count_of, first_paths_of
 
 Key = tuple[Any, ...]
 Match = Callable[[Any, Any], bool]
@@ -44,7 +46,7 @@ class Unlike(Exception):
 
 
 class Program:
-    """The tasks of one chunk, run on the rows of any range of paths.
+    """The tasks of one chunk, run on any range of paths.
 
     Parameters
     ----------
@@ -77,16 +79,16 @@ class Program:
             if name not in kept:
                 self._done[i].append(name)
 
-    def __call__(self, rows: Rows) -> list[NDArray[Any]]:
+    def __call__(self, drawn: PathArrays) -> list[NDArray[Any]]:
         """Return the outputs, each with the paths along its last axis."""
-        return self._run(rows, {})
+        return self._run(drawn, {})
 
-    def keeps_paths(self, rows: Rows) -> bool:
+    def keeps_paths(self, drawn: PathArrays) -> bool:
         """Return whether every step has an axis as long as there are paths.
 
         Two chunks of one graph show that by their tasks; of one chunk alone it is tried.
         """
-        n = rows.shape[-1]
+        n = count_of(drawn)
         if not self.of_paths:
             return True
         if n < FEWEST:
@@ -94,20 +96,21 @@ class Program:
         fewer = max(FEWEST - 1, n // 2 - 1)
         long: dict[Any, list[tuple[int, ...]]] = {}
         short: dict[Any, list[tuple[int, ...]]] = {}
-        self._run(rows, long)
-        self._run(np.ascontiguousarray(rows[..., :fewer]), short)
+        self._run(drawn, long)
+        self._run(first_paths_of(drawn, fewer), short)
         return all(
             len(long[key]) == len(short[key])
             and all(_follows(a, b, n, fewer) for a, b in zip(long[key], short[key], strict=True))
             for key in self.of_paths
         )
 
-    def _run(self, rows: Rows, shapes: dict[Any, list[tuple[int, ...]]]) -> list[NDArray[Any]]:
+    def _run(
+        self, drawn: PathArrays, shapes: dict[Any, list[tuple[int, ...]]]
+    ) -> list[NDArray[Any]]:
         """Return the outputs, and note the shapes of what is to be tried."""
         # As the chunks of a run lie in memory, which NumPy's sums depend on.
-        oriented = rows[0].T if len(rows) == 1 else rows.transpose(0, 2, 1)
-        values = {self.source: oriented}
-        n = rows.shape[-1]
+        values = {self.source: as_block(drawn)}
+        n = count_of(drawn)
         for (key, step), done in zip(self.steps, self._done, strict=True):
             task = step.of(n) if isinstance(step, _Filled) else step
             values[key] = task({name: values[name] for name in task.dependencies})

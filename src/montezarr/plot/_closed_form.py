@@ -16,7 +16,7 @@ from montezarr.observed import PATH, TIME, run_behind
 from montezarr.plot._single import first_paths
 from montezarr.processes import HasDensity, HasProbability, Process
 from montezarr.replay import run_of
-from montezarr.sampling import sample_range
+from montezarr.samplers import sample_range
 
 COMPARED = 256
 """Paths by which values are known to be those of the process, where its own graph selects them."""
@@ -85,11 +85,11 @@ def closed_form_of(data: Any, array: xr.DataArray) -> ClosedForm | None:
     is_whole = run_behind(array) is not None and array.sizes[PATH] == run.n_paths
     many = COMPARED if is_whole else max(COMPARED, min(MANY, MANY_VALUES // (sampling.grid.T + 1)))
     count = min(many, array.sizes[PATH])
-    drawn = sample_range(sampling, first, first + count)[0]
+    drawn = sample_range(sampling, first, first + count)[sampling.variables[0].name]
     position = _position(first_paths(array, count), drawn, sampling.times, time.values)
     if position is None:
         return None
-    x0 = process.check_x0(sampling.x0, sampling.dtype.name)
+    x0 = process.check_x0(sampling.x0, sampling.variables[0].dtype)
     if np.size(x0) != 1:
         return None
     step = position if sampling.keep is None else sampling.keep[position]

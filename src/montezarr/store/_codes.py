@@ -1,12 +1,59 @@
-"""Labels of the codes that a variable of a store holds."""
+"""Labels of the codes that a store holds: of variables, and of coordinates of text."""
 
 from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from montezarr.dataset import LABELS, own_flags
+from montezarr._json import parse_json
+from montezarr.dataset import LABELS, flag_meanings, own_flags
 from montezarr.observed import labels_in_recipe
+
+TEXT = "montezarr_labels"
+"""Attribute of a coordinate with its labels as JSON, where its values are their positions."""
+
+
+def text_of_run(recipe: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the coordinates of text that a run declares, by dimension."""
+    coords = recipe.get("coords")
+    if not isinstance(coords, Mapping):
+        return {}
+    return {
+        str(dim): list(labels)
+        for dim, labels in coords.items()
+        if isinstance(labels, (list, tuple)) and all(isinstance(label, str) for label in labels)
+    }
+
+
+def text_as_codes(labels: list[str]) -> xr.Variable:
+    """Return a coordinate of text as the positions of its labels: a store holds no text."""
+    codes = np.arange(len(labels))
+    attributes = {
+        "flag_values": codes.tolist(),
+        "flag_meanings": flag_meanings(labels),
+        TEXT: json.dumps(labels),
+    }
+    return xr.Variable("label", codes, attributes)
+
+
+def with_text(ds: xr.Dataset) -> xr.Dataset:
+    """Return a Dataset of a store with its coordinates of text as such."""
+    for name, coordinate in ds.coords.items():
+        text = coordinate.attrs.get(TEXT)
+        if not isinstance(text, str) or coordinate.ndim != 1:
+            continue
+        try:
+            labels = parse_json(text)
+        except ValueError:  # somebody else's
+            continue
+        is_text = isinstance(labels, list) and all(isinstance(label, str) for label in labels)
+        if is_text and len(labels) == coordinate.size:
+            ds = ds.assign_coords({name: (coordinate.dims, labels)})
+    return ds
 
 
 def know_labels(ds: xr.Dataset) -> None:

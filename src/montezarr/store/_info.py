@@ -39,7 +39,7 @@ class Info:
     process, seed, x0 : object
         As the recipe has them: large parameters by dtype, shape and digest.
     sampler : str
-        Kind of the sampler; see `montezarr.sampling`.
+        Kind of the sampler; see `montezarr.samplers`.
     own_code : bool
         Whether the process is code of somebody's own, which no store holds.
     derived : bool

@@ -35,9 +35,9 @@ from montezarr.lazy import MAX_CHUNKS_HARD, memory_limit
 from montezarr.observed import labels_in_recipe
 from montezarr.parameters import references
 from montezarr.statistics import label_coordinate
-from montezarr.store._codes import know_labels
+from montezarr.store._codes import TEXT, know_labels, with_text
 from montezarr.store._digest import digest
-from montezarr.store._results import LABELS, ORDER, RESULTS
+from montezarr.store._results import ORDER, RESULTS
 from montezarr.store._source import TIMEDELTAS
 from montezarr.store._where import changed_by_another, place_of, read_root_document
 from montezarr.store.format import (
@@ -158,7 +158,7 @@ def open_place(place: Place) -> xr.Dataset:
             decode_timedelta=TIMEDELTAS,
         )
         names = _names(recipe, [str(name) for name in ds.data_vars])
-    ds = ds[names]  # in the order of the process, which a directory does not keep
+    ds = with_text(ds[names])  # in the order of the process, which a directory does not keep
     if isinstance(place, LocalPlace):
         ds.encoding["source"] = str(place.path)
     attrs = {ATTRIBUTE: state[ATTRIBUTE]}
@@ -486,8 +486,8 @@ def _with_labels(ds: xr.Dataset, recipe: Mapping[str, Any]) -> xr.Dataset:
         if "flag_meanings" in coordinate.attrs:
             meanings = str(coordinate.attrs["flag_meanings"])
             labels: Any = labels_in_recipe(recipe, None, meanings) or meanings.split()
-            if LABELS in coordinate.attrs:
-                labels = parse_json(coordinate.attrs[LABELS])
+            if TEXT in coordinate.attrs:
+                labels = parse_json(coordinate.attrs[TEXT])
             values = label_coordinate(labels)[coordinate.values]
             ds = ds.assign_coords({name: (coordinate.dims, values)})
     return ds

@@ -15,6 +15,7 @@ from montezarr.dataset import flag_meanings
 from montezarr.errors import StoreError
 from montezarr.folding import Fold, Folded, dump_states, parse_states, restore_states
 from montezarr.reduce import Layout
+from montezarr.store._codes import TEXT
 from montezarr.store._digest import digest
 from montezarr.store.format import STATES, Facts, Ledger
 from montezarr.store.places import Place
@@ -24,9 +25,6 @@ RESULTS = "statistics"
 
 ORDER = "montezarr_variables"
 """Attribute of that group with the names of its variables in their order."""
-
-LABELS = "montezarr_labels"
-"""Attribute of a coordinate with its labels as JSON, where words without blanks are not they."""
 
 
 def merge_states(place: Place, ledger: Ledger, layout: Layout, durable: bool) -> xr.Dataset:
@@ -112,7 +110,7 @@ def results_of(ds: xr.Dataset) -> dict[str, bytes]:
             meanings = flag_meanings(labels)
             attributes = {"flag_values": np.arange(len(labels)), "flag_meanings": meanings}
             if meanings.split() != labels:
-                attributes[LABELS] = json.dumps(labels)
+                attributes[TEXT] = json.dumps(labels)
             ds = ds.assign_coords({name: (coordinate.dims, codes, attributes)})
     # A directory keeps no order.
     ds = ds.assign_attrs({ORDER: [str(name) for name in ds.data_vars]})

@@ -22,6 +22,7 @@ from montezarr.reduce import Layout, layout_of
 from montezarr.replay import is_untouched, run_of
 from montezarr.seeding import BLOCK
 from montezarr.statistics import BUILT_IN, Statistic, statistics_of
+from montezarr.store._codes import text_as_codes, text_of_run
 from montezarr.store.format import (
     PATH,
     Constant,
@@ -104,7 +105,8 @@ class Source:
         if not arrays and self.layout is None:
             raise value_error("variables", "variables, or statistics, or both", [])
         coords = {str(name): c for name, c in self.ds.coords.items() if set(c.dims) <= used}
-        constants = tuple(_constant(name, c) for name, c in coords.items())
+        text = text_of_run(self.run.recipe)
+        constants = tuple(_constant(name, c, text.get(name)) for name, c in coords.items())
         others = sorted(name for name, c in coords.items() if c.dims != (name,))
         if others:  # what is no index is a coordinate because the variables say so
             attribute = {"coordinates": " ".join(others)}
@@ -434,8 +436,10 @@ def _check_attributes(name: str, attributes: Mapping[Any, Any]) -> None:
         )  # fmt: skip
 
 
-def _constant(name: str, coordinate: xr.DataArray) -> Constant:
+def _constant(name: str, coordinate: xr.DataArray, text: list[str] | None) -> Constant:
     variable = coordinate.variable
+    if text is not None and coordinate.dtype.kind in "UO" and coordinate.values.tolist() == text:
+        variable = text_as_codes(text)
     if variable.dtype.kind in "mM":
         variable = xr.conventions.encode_cf_variable(variable)
     if variable.dtype.kind not in "iufb":
@@ -444,7 +448,7 @@ def _constant(name: str, coordinate: xr.DataArray) -> Constant:
             "A store holds no text: drop it, or make codes of it with flag_meanings.",
         )  # fmt: skip
     attributes = {str(k): _plain(k, v) for k, v in variable.attrs.items()}
-    dims = tuple(map(str, variable.dims))
+    dims = tuple(map(str, coordinate.dims))
     return Constant(
         name=check_name(name), dims=dims, values=np.asarray(variable.values), attributes=attributes
     )

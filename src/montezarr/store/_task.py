@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from montezarr.errors import SamplerError
 from montezarr.folding import Arrays, DrawnTask, Fold, Parts, dump_states, without_masked
-from montezarr.sampling import Report
+from montezarr.samplers import Report
 from montezarr.store._digest import digest
 from montezarr.store.format import STATES, ChunkRecord, Manifest, encode
 from montezarr.store.places import Place
@@ -46,7 +46,7 @@ class ChunkTask:
     ):
         self.drawn, self.stored, self.manifest = drawn, stored, manifest
         self.place, self.durable = place, durable
-        self.__name__ = f"write-{drawn.sampling.name}"  # as which it shows on the dashboard
+        self.__name__ = f"write-{drawn.sampler.name}"  # as which it shows on the dashboard
 
     def __call__(self, item: Item) -> tuple[list[tuple[int, ChunkRecord]], Report]:
         """Run the task."""

@@ -68,7 +68,7 @@ def document_of(chunks: VirtualChunks) -> bytes:
         "n_paths": chunks.n_paths,
         "chunk": manifest.chunk,
         "storage": manifest.storage.to_dict(),
-        "policies": {name: getattr(drawn.sampling, name) for name in POLICIES},
+        "policies": {name: getattr(drawn.sampler, name) for name in POLICIES},
     }
     text = json.dumps(document, indent=1).encode()
     if len(text) > MAX_BYTES:

@@ -20,6 +20,7 @@ from montezarr.backends import cores
 from montezarr.dataset import ATTRIBUTE, to_dataset
 from montezarr.lazy import Run
 from montezarr.parameters import know, whole
+from montezarr.store._codes import with_text
 from montezarr.store.format import Storage
 from montezarr.store.format._parameters import key_of
 from montezarr.store.virtual._draw import VirtualChunks, bounds
@@ -128,7 +129,7 @@ class VirtualStore(Store):
         return self._chunks.manifest.chunk
 
     def __repr__(self) -> str:
-        name = self._chunks.task.drawn.sampling.name
+        name = self._chunks.task.drawn.sampler.name
         return f"<montezarr.VirtualStore of {self.n_paths:,} paths of {name}>"
 
     __str__ = __repr__
@@ -227,11 +228,11 @@ class VirtualStore(Store):
         count = manifest.chunk_count(self.n_paths)
         recipe = manifest.recipe_dict
         if exact and drawn.program is None and count <= MOST_TASKS:
-            run = Run(drawn.sampling, self.n_paths, manifest.chunk, whole(recipe), chunks.x0)
+            run = Run(drawn.sampler, self.n_paths, manifest.chunk, whole(recipe), chunks.x0)
             return to_dataset(run)
         many = -(-count // FEW_CHUNKS) * manifest.chunk
         ds: xr.Dataset = xr.open_zarr(self, chunks={"path": many}, decode_timedelta=False)
-        ds = ds[[array.name for array in manifest.arrays]]
+        ds = with_text(ds[[array.name for array in manifest.arrays]])
         ds.attrs = {ATTRIBUTE: manifest.recipe}
         origins.remember(ds, recipe)
         return ds

@@ -1,13 +1,13 @@
-"""What a worker runs: a sampler bound to grid, seed and types, from path range to rows."""
+"""What a worker runs: a sampler bound to grid, seed and variables, from path range to arrays."""
 
 from __future__ import annotations
 
 import copy
-import math
 import traceback as tracebacks
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +17,9 @@ from montezarr._checks import show
 from montezarr.errors import SamplerError
 from montezarr.grid import TimeGrid
 from montezarr.processes import Process
-from montezarr.sampling.interfaces import INTERFACES, Interface, Kind
+from montezarr.samplers.interfaces import Interface
+from montezarr.samplers.schema import PathArrays, Variable
 from montezarr.seeding import BLOCK_PREFIX, RootSeed, describe_seed
-
-Rows = NDArray[Any]
-"""States of a range of paths: (variables, kept times, paths), the paths contiguous."""
 
 OnError = Literal["raise", "mask", "retry"]
 OnNonfinite = Literal["raise", "keep", "mask", "retry"]
@@ -39,43 +37,29 @@ SLICE_BYTES = 2**25
 """Bytes that such a slice may take; long paths are simulated fewer at a time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Variable:
-    """A component of the state: its name in the Dataset, its dtype, and its labels if any."""
-
-    name: str
-    dtype: str
-    labels: tuple[str | int, ...] | None = None
-
-    @property
-    def masked(self) -> float | int:
-        """What stands in the place of a masked path: NaN, or a number that is no state."""
-        kind = np.dtype(self.dtype)
-        if kind.kind == "f":
-            return math.nan
-        if kind.kind == "u":
-            return int(np.iinfo(kind).max)
-        return -1 if self.labels is not None else int(np.iinfo(kind).min)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
-class Sampling:
+class Sampler(ABC):
     """A sampler with all that its paths depend on; the same value gives the same paths anywhere.
+
+    A subclass is one way to call code that draws. It says of each of its interfaces, by the name
+    that recipes have for it, what follows from it, and whether some code offers it.
 
     Attributes
     ----------
     target : object
         The process or function.
     kind : str
-        Which of its interfaces is used, a key of `INTERFACES`.
+        Which of `interfaces` is used.
     grid : TimeGrid
         Times of the simulation.
     seed : RootSeed
         Root entropy.
     variables : tuple of Variable
         What the first path declared.
+    coords : dict of str to tuple
+        Labels along dimensions of the variables, other than path and time.
     x0 : object
-        Initial state of every path, as the caller gave it; ignored where `rows` gets one per path.
+        Initial state of every path, as the caller gave it; ignored where `draw` gets one per path.
     keep : tuple of int or None
         Positions of the grid that are kept, increasing; None keeps all.
     on_error : {"raise", "mask", "retry"}
@@ -90,16 +74,21 @@ class Sampling:
         Whether an exception of the sampler goes through as it is, for a debugger, with a note.
     options : dict
         Further keyword arguments for the sampler.
+    asks : tuple of str or None
+        What a function gets by name, where the interface does not say so by itself.
     format : int
         Format of the recipe: 1, or where counter draws make float32 states, the newest, unless an
         older recipe says otherwise; see `montezarr.draws.FORMAT`.
     """
 
+    interfaces: ClassVar[Mapping[str, Interface]]
+
     target: Any
-    kind: Kind
+    kind: str
     grid: TimeGrid
     seed: RootSeed
-    variables: tuple[Variable, ...]
+    variables: tuple[Variable, ...] = ()
+    coords: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     x0: Any = None
     keep: tuple[int, ...] | None = None
     on_error: OnError = "raise"
@@ -108,19 +97,56 @@ class Sampling:
     own_times: bool = False
     foreground: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
+    asks: tuple[str, ...] | None = None
     format: int = 1
-    _dtype: Any = field(default=None, init=False, repr=False, compare=False)
 
-    def __post_init__(self) -> None:
-        # Once: it is asked for each variable of each path, and there may be thousands of them.
-        if self.variables:
-            found = np.result_type(*(np.dtype(variable.dtype) for variable in self.variables))
-            object.__setattr__(self, "_dtype", found)
+    # --- what a subclass says ----------------------------------------------------------------
+
+    @classmethod
+    @abstractmethod
+    def offered(cls, target: Any, options: Mapping[str, Any], legacy: bool) -> str | None:
+        """Return which of its interfaces some code offers; None for none.
+
+        `options` are further keyword arguments that the caller gives it, and `legacy` is whether
+        code on the global np.random state is asked for.
+
+        Raises
+        ------
+        ArgumentTypeError
+            For code that is meant for it and lacks something.
+        """
+
+    @abstractmethod
+    def bind(self, declared: Any) -> Sampler:
+        """Return it with the variables that its first paths have; see `choose.Declared`."""
+
+    @abstractmethod
+    def draw(self, start: int, stop: int, x0: Any) -> PathArrays:
+        """Return the kept times of paths start ... stop-1, whatever the policies are.
+
+        `x0` has the initial state of each of these paths, where they differ.
+
+        Raises
+        ------
+        SamplerError
+            If one of them fails.
+        """
+
+    def is_surely_finite(self, x0: Any) -> bool:
+        """Return whether no value of these paths can be NaN or infinite, by mathematics."""
+        return False
+
+    @property
+    def releases_gil(self) -> bool:
+        """Whether threads draw at the same time."""
+        return self.interface.is_vectorised
+
+    # --- what follows ------------------------------------------------------------------------
 
     @property
     def interface(self) -> Interface:
         """What follows from how the sampler is called."""
-        return INTERFACES[self.kind]
+        return self.interfaces[self.kind]
 
     @property
     def name(self) -> str:
@@ -128,12 +154,6 @@ class Sampling:
         if not self.interface.method:
             return str(getattr(self.target, "__name__", type(self.target).__name__))
         return type(self.target).__name__
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The dtype that holds every variable."""
-        found: np.dtype[Any] = self._dtype
-        return found
 
     @property
     def may_mask(self) -> bool:
@@ -151,6 +171,30 @@ class Sampling:
         times = self.grid.times
         return times if self.keep is None else times[list(self.keep)]
 
+    @property
+    def path_bytes(self) -> int:
+        """Bytes of one path, with the times that are kept."""
+        return sum(variable.bytes(self.n_times) for variable in self.variables)
+
+    @property
+    def whole_path_bytes(self) -> int:
+        """Bytes of one path with all its times."""
+        return sum(variable.bytes(self.grid.T + 1) for variable in self.variables)
+
+    @property
+    def slice_paths(self) -> int:
+        """Number of complete paths that are simulated at once where only some times are kept."""
+        return max(1, min(SLICE, SLICE_BYTES // max(1, self.whole_path_bytes)))
+
+    def new_arrays(self, n: int) -> PathArrays:
+        """Return uninitialised arrays for the kept times of `n` paths."""
+        times = self.n_times
+        return {v.name: _buffers.empty((*v.shape(times), n), v.dtype) for v in self.variables}
+
+    def thin(self, variable: Variable, array: NDArray[Any]) -> NDArray[Any]:
+        """Return the kept times of a complete variable (dims ..., n)."""
+        return array if self.keep is None else variable.at_times(array, self.keep)
+
     def state_at_start(self, x0: Any, position: int) -> Any:
         """Return the initial state of one path out of those of a range, or the common one."""
         if x0 is None:
@@ -167,19 +211,7 @@ class Sampling:
             return self.x0
         return own(self.x0)
 
-    def thin(self, rows: Rows) -> Rows:
-        """Return the kept times of complete rows (..., T+1, n)."""
-        return rows if self.keep is None else rows[..., list(self.keep), :]
-
-    @property
-    def slice_paths(self) -> int:
-        """Number of complete paths that are simulated at once where only some times are kept."""
-        path_bytes = (self.grid.T + 1) * len(self.variables) * self.dtype.itemsize
-        return max(1, min(SLICE, SLICE_BYTES // path_bytes))
-
-    def new_rows(self, n: int) -> Rows:
-        """Return uninitialised rows for `n` paths."""
-        return _buffers.empty((len(self.variables), self.n_times, n), self.dtype)
+    # --- failures ----------------------------------------------------------------------------
 
     def attempt(self, function: Callable[[], Any], path: int, x0: Any, where: str = "") -> Any:
         """Return what the user's code returns, or raise the failure of a path.
@@ -201,23 +233,22 @@ class Sampling:
         # Here, so that the cause does not hang on it: that may not be fit to be sent to a process.
         raise failed
 
+    def seed_key(self, path: int | None) -> str:
+        """Return the Python expression of the stream of a path, or of its block."""
+        if path is None or self.interface.takes_ranges:
+            return describe_seed(self.seed)
+        if self.interface.unit > 1:
+            return describe_seed(self.seed, BLOCK_PREFIX, path // self.interface.unit)
+        return describe_seed(self.seed, path)
+
     def failure(self, path: int | None, x0: Any, message: str, error: Any = None) -> SamplerError:
         """Return the error of a path, with what is needed to see it again."""
-        if path is None:
-            key, line = describe_seed(self.seed), "mz.replay(ds, path)"
-        elif self.interface.unit > 1:
-            key = describe_seed(self.seed, BLOCK_PREFIX, path // self.interface.unit)
-            line = f"mz.replay(ds, {path})"
-        elif self.interface.takes_ranges:
-            key, line = describe_seed(self.seed), f"mz.replay(ds, {path})"
-        else:
-            key, line = describe_seed(self.seed, path), f"mz.replay(ds, {path})"
         context = {
-            "seed key": key,
+            "seed key": self.seed_key(path),
             "T": str(self.grid.T),
             "x0": show(x0),
             "parameters": show(describe(self.target), 300),
-            "replay": line,
+            "replay": f"mz.replay(ds, {'path' if path is None else path})",
         }
         text = "".join(tracebacks.format_exception(error)).rstrip() if error is not None else ""
         # A cluster replaces errors of over 10,000 characters by others.
@@ -233,10 +264,6 @@ def own(value: Any) -> Any:
         return copy.deepcopy(value)
     except Exception:  # it holds a thing that cannot be copied
         return value
-
-
-Draw = Callable[[Sampling, int, int, Any], Rows]
-"""From (sampling, start, stop, x0 per path or None) to rows; one per kind."""
 
 
 def describe(target: Any) -> Any:

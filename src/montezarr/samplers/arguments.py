@@ -23,9 +23,12 @@ DTYPES = ("float64", "float32", "int64", "int32", "int16", "int8", "uint8", "uin
 
 ARGUMENTS = (
     "process", "n_paths", "T", "x0", "dt", "times", "seed", "stream", "dtype", "chunks", "keep",
-    "labels", "on_error", "on_nonfinite", "retries", "legacy_global_rng",
+    "labels", "dims", "coords", "on_error", "on_nonfinite", "retries", "legacy_global_rng",
 )  # fmt: skip
 """Names of the arguments of `simulate`, of which a wrong one may be a slip."""
+
+ADDED = ("stream", "dims", "coords")
+"""Those that are younger than samplers that may have parameters of these names."""
 
 
 def unknown_argument(name: str, value: Any, or_of: str = "") -> ArgumentTypeError:
@@ -86,3 +89,41 @@ def check_keep(keep: Any, T: int) -> tuple[int, ...] | None:
     if absolute.min() < 0 or absolute.max() > T or (np.diff(absolute) <= 0).any():
         raise value_error("keep", expected, keep)
     return tuple(int(position) for position in absolute)
+
+
+def check_dims(dims: Any) -> dict[str, tuple[str, ...]]:
+    """Return dimensions by variable as tuples of names."""
+    if dims is None:
+        return {}
+    expected = "a mapping of variables to names of dimensions, such as {'x': ('time', 'asset')}"
+    if not isinstance(dims, Mapping):
+        raise type_error("dims", expected, dims)
+    found = {}
+    for name, entry in dims.items():
+        names = (entry,) if isinstance(entry, str) else tuple(plain_items("dims", entry, expected))
+        if not all(isinstance(dim, str) and dim for dim in names):
+            raise type_error("dims", expected, entry)
+        found[str(name)] = names
+    return found
+
+
+def check_coords(coords: Any) -> dict[str, tuple[Any, ...]]:
+    """Return labels by dimension, as plain numbers or text."""
+    if coords is None:
+        return {}
+    expected = "a mapping of dimensions to numbers or text, such as {'asset': ['A', 'B']}"
+    if not isinstance(coords, Mapping):
+        raise type_error("coords", expected, coords)
+    found = {}
+    for dim, labels in coords.items():
+        if dim in ("path", "time"):
+            raise value_error(
+                "coords", "dimensions other than 'path' and 'time'", dim,
+                "T, dt and times= say what the times are.",
+            )  # fmt: skip
+        plain = tuple(plain_items("coords", labels, expected))
+        kinds = {str if isinstance(label, str) else float for label in plain}
+        if len(kinds) != 1 or not all(isinstance(x, (str, bool, int, float)) for x in plain):
+            raise type_error("coords", expected, labels)
+        found[str(dim)] = plain
+    return found

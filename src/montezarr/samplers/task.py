@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from montezarr.errors import SamplerError
-from montezarr.sampling import Report, Rows, Sampling, sample_range, sample_reported
+from montezarr.samplers import PathArrays, Report, Sampler, sample_range, sample_reported
 
 TRIAL_SECONDS = 0.02
 """A measurement ends after this time, or a path later."""
@@ -20,26 +20,26 @@ LONGER = 16
 
 
 class RangeTask:
-    """The task: draw a range of paths, and make of the rows what `finish` makes of them."""
+    """The task: draw a range of paths, and make of the arrays what `finish` makes of them."""
 
     label = "simulate"
 
-    def __init__(self, sampling: Sampling):
-        self.sampling = sampling
-        self.__name__ = f"{self.label}-{sampling.name}"  # as which it shows on the dashboard
+    def __init__(self, sampler: Sampler):
+        self.sampler = sampler
+        self.__name__ = f"{self.label}-{sampler.name}"  # as which it shows on the dashboard
 
     def __call__(self, item: tuple[int, int, Any]) -> tuple[Any, Report]:
         """Run the task on (start, stop, initial states)."""
         start, stop, x0 = item
-        rows, report = sample_reported(self.sampling, start, stop, x0)
-        return self.finish(rows, start, stop), report
+        arrays, report = sample_reported(self.sampler, start, stop, x0)
+        return self.finish(arrays, start, stop), report
 
-    def finish(self, rows: Rows, start: int, stop: int) -> Any:
+    def finish(self, arrays: PathArrays, start: int, stop: int) -> Any:
         """Return the result of the task."""
-        return rows
+        return arrays
 
 
-def trial(item: tuple[Sampling, int, int, int, Any]) -> float | None:
+def trial(item: tuple[Sampler, int, int, int, Any]) -> float | None:
     """Return the seconds that a path takes, of the first few.
 
     Of several whole blocks the fastest counts: they differ only by what else the machine does.
@@ -52,16 +52,16 @@ def trial(item: tuple[Sampling, int, int, int, Any]) -> float | None:
         Sampler, paths that are drawn at once, how many of these together, paths to draw at most,
         and their initial states. What is drawn together at once has been drawn here before.
     """
-    sampling, step, together, limit, x0 = item
+    sampler, step, together, limit, x0 = item
 
     def draw(start: int, size: int) -> tuple[int, float]:
         stop = min(start + size, limit)
         began = time.perf_counter()
-        sample_range(sampling, start, stop, None if x0 is None else x0[..., start:stop])
+        sample_range(sampler, start, stop, None if x0 is None else x0[..., start:stop])
         return stop, time.perf_counter() - began
 
     done, seconds, fastest, size = 0, 0.0, math.inf, step * together
-    if step > 1 and not sampling.interface.takes_ranges:
+    if step > 1 and not sampler.interface.takes_ranges:
         limit = min(limit, 2 * step)
     try:
         if together == 1:

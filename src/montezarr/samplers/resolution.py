@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from montezarr._checks import value_error
 from montezarr.processes import HasDeviation, HasMean, HasVariance, Process
-from montezarr.sampling._base import Rows, Sampling
+from montezarr.samplers._base import Sampler
 
 UNITS = 4
 """Units in the last place that the standard deviation must have.
@@ -20,7 +21,7 @@ SLICE = 2**20
 """Initial states that are looked at together."""
 
 
-def check_resolution(sampling: Sampling, x0: Any, is_lazy: bool) -> None:
+def check_resolution(sampler: Sampler, x0: Any, is_lazy: bool) -> None:
     """Raise for a run in float32 whose noise would be lost in the rounding of its states.
 
     The standard deviation at the end of the grid is held against the distance of float32 numbers at
@@ -30,7 +31,7 @@ def check_resolution(sampling: Sampling, x0: Any, is_lazy: bool) -> None:
 
     Parameters
     ----------
-    sampling : Sampling
+    sampler : Sampler
         The bound sampler.
     x0 : dask array or None
         Initial states where they differ from path to path.
@@ -42,10 +43,10 @@ def check_resolution(sampling: Sampling, x0: Any, is_lazy: bool) -> None:
     ArgumentValueError
         With the standard deviation, the distance, and what to do.
     """
-    process, grid = sampling.target, sampling.grid
-    if sampling.format == 1 or is_lazy or not isinstance(process, Process) or grid.T == 0:
+    process, grid = sampler.target, sampler.grid
+    if sampler.format == 1 or is_lazy or not isinstance(process, Process) or grid.T == 0:
         return
-    states = sampling.x0 if x0 is None else x0.compute(scheduler="synchronous")
+    states = sampler.x0 if x0 is None else x0.compute(scheduler="synchronous")
     states = process.check_x0(states, "float64")
     duration = float(grid.T if process.counts_steps else grid.times[-1] - grid.times[0])
     for first in range(0, states.shape[-1] if states.ndim else 1, SLICE):
@@ -53,7 +54,7 @@ def check_resolution(sampling: Sampling, x0: Any, is_lazy: bool) -> None:
         _check(process, duration, part)
 
 
-def _check(process: Process, duration: float, x0: Rows) -> None:
+def _check(process: Process, duration: float, x0: NDArray[Any]) -> None:
     with np.errstate(all="ignore"):  # a moment that is no number says nothing
         deviation, size = _noise(process, duration, x0)
         unit = np.spacing(np.minimum(size, np.finfo(np.float32).max).astype(np.float32))
@@ -74,7 +75,9 @@ def _check(process: Process, duration: float, x0: Rows) -> None:
     )
 
 
-def _noise(process: Process, duration: float, x0: Rows) -> tuple[Rows, Rows]:
+def _noise(
+    process: Process, duration: float, x0: NDArray[Any]
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the standard deviations at the end, 0 if not known, and the sizes of the states."""
     size, deviation = np.abs(x0), np.zeros_like(x0)
     if isinstance(process, HasDeviation):

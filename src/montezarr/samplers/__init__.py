@@ -1,0 +1,36 @@
+"""Samplers: a class for each way to call code that draws, and one kind of error."""
+
+from montezarr.samplers._base import EVENT_TIME, RETRIES, Sampler, describe, describe_error
+from montezarr.samplers.choose import INTERFACES, SAMPLERS, bind, choose, recorded_interface
+from montezarr.samplers.drawing import (
+    own_copy,
+    private,
+    sample_private,
+    sample_range,
+    sample_reported,
+)
+from montezarr.samplers.interfaces import Interface
+from montezarr.samplers.policy import Report
+from montezarr.samplers.schema import PathArrays, Variable
+
+__all__ = [
+    "EVENT_TIME",
+    "INTERFACES",
+    "RETRIES",
+    "SAMPLERS",
+    "Interface",
+    "PathArrays",
+    "Report",
+    "Sampler",
+    "Variable",
+    "bind",
+    "choose",
+    "describe",
+    "describe_error",
+    "own_copy",
+    "private",
+    "recorded_interface",
+    "sample_private",
+    "sample_range",
+    "sample_reported",
+]

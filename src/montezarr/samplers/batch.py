@@ -1,0 +1,225 @@
+"""A block of 1024 paths at a time: ``sample_paths(n, T, x0, rng)``, and functions of n."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from montezarr._checks import type_error
+from montezarr.samplers import declare, functions
+from montezarr.samplers._base import Sampler, own
+from montezarr.samplers.drawing import private
+from montezarr.samplers.encode import encode
+from montezarr.samplers.interfaces import Interface, accepts
+from montezarr.samplers.policy import part_of
+from montezarr.samplers.probe import TRIAL_PATHS, check_repeats, first_paths, no_global_stream
+from montezarr.samplers.returned import Part, attributes_of, coords_of, unpack
+from montezarr.samplers.schema import PATH, Asked, PathArrays, Variable, count_of
+from montezarr.seeding import BLOCK
+
+PIECE = 64
+"""Paths of two blocks that are compared at once."""
+
+Parts = dict[str, Part]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchSampler(Sampler):
+    """A method or function that returns a block of paths, its first axis or dimension."""
+
+    interfaces: ClassVar[Mapping[str, Interface]] = {
+        "sample_paths": Interface(
+            text="sample_paths(n, T, x0, rng), a block of paths at a time",
+            method="sample_paths",
+            order=("n", "T", "x0"),
+            unit=BLOCK,
+            is_vectorised=True,
+            stream="blocks",
+        ),
+        "block function": Interface(
+            text="a function of n and what else it asks for by name, a block of paths at a time",
+            unit=BLOCK,
+            is_vectorised=True,
+            stream="blocks",
+        ),
+    }
+
+    @classmethod
+    def offered(cls, target: Any, options: Mapping[str, Any], legacy: bool) -> str | None:
+        """Return its interface that some code offers."""
+        if callable(getattr(target, "sample_paths", None)):
+            if not accepts(target.sample_paths, "rng"):
+                raise type_error("process", "sample_paths(n, T, x0, rng) with an rng", target)
+            return "sample_paths"
+        if callable(getattr(target, "sample_path", None)) or not callable(target):
+            return None
+        return functions.kind_of_many(target, options)
+
+    def bind(self, declared: Asked) -> Sampler:
+        """Return it with the variables of its first block, of which the first path tells."""
+        first_x0 = declared.first_x0
+        with no_global_stream(self):
+            n = 0 if first_x0 is None else first_x0.shape[-1]
+            value, parts = self.block(0, self.block_x0(first_x0, 0, n, 0))
+            # Copies, since the sampler may return its working memory.
+            parts = {k: part._replace(array=np.array(part.array)) for k, part in parts.items()}
+            self._check_times(parts, declared)
+            alone = {k: part._replace(array=part.array[0]) for k, part in parts.items()}
+            bound: Sampler = declare.with_grid(self, declared, alone)
+            bound = replace(bound, variables=declare.variables_of(bound, declared, alone))
+            coords = {**coords_of(value), **declared.coords}
+            declare.check_coords(bound, coords)
+            attributes = attributes_of(value)
+            variables = [replace(v, attrs=attributes.get(v.name, {})) for v in bound.variables]
+            bound = replace(bound, coords=coords, variables=tuple(variables))
+            assert isinstance(bound, BatchSampler)
+            check_block(bound, parts, first_x0)
+        return bound
+
+    def _check_times(self, parts: Parts, declared: Asked) -> None:
+        """Raise where a second axis that nobody names is not that of the times."""
+        length = self.grid.T + 1
+        for name, part in parts.items():
+            is_named = part.dims is not None or name in declared.dims or declared.free_length
+            if not is_named and part.array.ndim > 1 and part.array.shape[1] != length:
+                expected = f"expected {(BLOCK, length)}"
+                message = f"{self._what()} returned shape {part.array.shape}, {expected}."
+                raise self.failure(0, self.x0, message)
+
+    def draw(self, start: int, stop: int, x0: Any) -> PathArrays:
+        """Return the kept times of paths start ... stop-1: whole blocks are drawn, then cut."""
+        out = self.new_arrays(stop - start)
+        for block in range(start // BLOCK, -(-stop // BLOCK)):
+            first = block * BLOCK
+            low, high = max(first, start), min(first + BLOCK, stop)
+            initial = self.block_x0(x0, start, stop, first)
+            _, parts = self.block(block, initial)
+            self._check_names(parts, first, initial)
+            for variable in self.variables:
+                # A block of long paths is large: each variable is let go as soon as it is there.
+                array = self.encoded(variable, parts.pop(variable.name), first, initial)
+                kept = self.thin(variable, np.moveaxis(array[low - first : high - first], 0, -1))
+                out[variable.name][..., low - start : high - start] = kept
+        return out
+
+    def block_x0(self, x0: Any, start: int, stop: int, first: int) -> Any:
+        """Return the initial states of the block from path `first` on; x0 is of start ... stop-1.
+
+        The block is drawn whole even where the range covers a part of it, so that the stream is
+        used alike: paths outside the range start where their nearest neighbour does. So chunks and
+        `replay` pass ranges that begin with a block and end with one, or with the last path.
+        """
+        if x0 is None:
+            return self.given_x0(None)
+        inside = np.clip(np.arange(first, first + BLOCK), start, stop - 1) - start
+        return self.given_x0(x0[..., inside])
+
+    def given_x0(self, x0: Any) -> Any:
+        """Return initial states as the sampler gets them, its own: it may write into them."""
+        if x0 is None:
+            return self.common_x0()
+        names = x0.dtype.names
+        return x0.copy() if names is None else own({name: x0[name].copy() for name in names})
+
+    def block(self, block: int, x0: Any) -> tuple[Any, Parts]:
+        """Return what the sampler returns for a block, and its variables, (1024, ...) each."""
+        path = block * BLOCK
+        where = f"in its block of {BLOCK} paths: "
+
+        def draw_block() -> tuple[Any, Parts]:
+            value = self.drawn(block, BLOCK, x0)
+            return value, unpack(value)[0]
+
+        value, parts = self.attempt(draw_block, path, x0, where)
+        return value, {name: self._leading(name, part, path, x0) for name, part in parts.items()}
+
+    def drawn(self, block: int, n: int, x0: Any) -> Any:
+        """Return what the sampler itself returns for `n` paths on the stream of a block."""
+        if self.kind == "sample_paths":
+            rng = self.seed.block_generator(block)
+            return self.target.sample_paths(n, self.grid.T, x0, rng=rng, **self.options)
+        fixed = {"n": n, **functions.given(self)}
+        streams = {"rng": self.seed.block_generator, "seed": self.seed.block_seed}
+        asked = {name: stream for name, stream in streams.items() if name in (self.asks or ())}
+        return functions.calling(self, fixed, asked)(block, x0)
+
+    def _leading(self, name: str, part: Part, path: int, x0: Any) -> Part:
+        """Return a part of a block with the paths first, and the dimensions of a path alone."""
+        array, dims = part.array, part.dims
+        if dims is not None and PATH in dims:
+            axis = dims.index(PATH)
+            array, dims = np.moveaxis(array, axis, 0), (*dims[:axis], *dims[axis + 1 :])
+        if array.ndim == 0 or array.shape[0] != BLOCK:
+            expected = f"({BLOCK}, {self.grid.T + 1}), the paths first"
+            message = f"{self._what()} returned shape {array.shape}, expected {expected}."
+            raise self.failure(path, x0, message)
+        return Part(array, dims, False)
+
+    def encoded(self, variable: Variable, part: Part, path: int, x0: Any) -> NDArray[Any]:
+        """Return a variable of a block that begins with `path`, (paths, dims ...)."""
+        array, shape = part.array, variable.shape(self.grid.T + 1)
+        if part.dims is not None and part.dims != variable.dims:
+            if set(part.dims) != set(variable.dims):
+                message = f"{variable.name}: returned {part.dims}, expected {variable.dims}."
+                raise self.failure(path, x0, message)
+            array = array.transpose([0, *(1 + part.dims.index(dim) for dim in variable.dims)])
+        if array.shape[1:] != shape:
+            if array.shape[1:] == () and shape == (1,):
+                array = array[:, np.newaxis]
+            else:
+                expected = f"{(len(array), *shape)}"
+                message = f"{self._what()} returned shape {array.shape}, expected {expected}."
+                raise self.failure(path, x0, message)
+        return encode(self, variable, array, path, x0)
+
+    def arranged(self, parts: Parts, path: int, x0: Any) -> PathArrays:
+        """Return the variables of paths, the kept times of each with the paths last."""
+        self._check_names(parts, path, x0)
+        out = {}
+        for variable in self.variables:
+            array = self.encoded(variable, parts[variable.name], path, x0)
+            out[variable.name] = self.thin(variable, np.moveaxis(array, 0, -1))
+        return out
+
+    def _check_names(self, parts: Parts, path: int, x0: Any) -> None:
+        """Raise where a block has other variables than the first one had."""
+        names = [variable.name for variable in self.variables]
+        if set(parts) != set(names):
+            raise self.failure(path, x0, f"returned {sorted(parts)}, expected {names}.")
+
+    def _what(self) -> str:
+        return self.interface.method or "the function"
+
+
+def check_block(sampler: BatchSampler, parts: Parts, first_x0: Any) -> None:
+    """Raise where a block comes out otherwise when it is drawn again, or is transposed."""
+    paths = first_paths(sampler, first_x0, BLOCK)
+    for low in range(0, count_of(paths), PIECE):  # a block of long paths is large
+        high = min(low + PIECE, count_of(paths))
+        some = {name: part._replace(array=part.array[low:high]) for name, part in parts.items()}
+        again = sampler.arranged(some, low, sampler.state_at_start(first_x0, low))
+        check_repeats(sampler, again, part_of(paths, low, high))
+    if sampler.grid.T + 1 == BLOCK:  # which is which is told by a block of another size
+        _check_other_size(sampler, first_x0)
+
+
+def _check_other_size(sampler: BatchSampler, first_x0: Any) -> None:
+    given = None if first_x0 is None else first_x0[..., :TRIAL_PATHS]
+    count = TRIAL_PATHS if given is None else given.shape[-1]
+    try:
+        drawn = private(sampler)
+        assert isinstance(drawn, BatchSampler)
+        parts = unpack(drawn.drawn(0, count, sampler.given_x0(given)))[0]
+    except Exception:  # it is made for blocks of one size
+        return
+    wrong = (BLOCK, count)
+    if any(part.dims is None and part.array.shape == wrong for part in parts.values()):
+        message = (
+            f"sample_paths returned shape {wrong} for {count} paths, expected"
+            f" {wrong[::-1]}, the paths first."
+        )
+        raise sampler.failure(0, sampler.state_at_start(first_x0, 0), message)

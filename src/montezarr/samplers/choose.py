@@ -1,0 +1,197 @@
+"""From what the caller calls a process to a bound sampler: choose the class, try the first path."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from montezarr._checks import type_error, value_error
+from montezarr.draws import FORMAT
+from montezarr.errors import SamplerError
+from montezarr.grid import TimeGrid
+from montezarr.processes import Process
+from montezarr.samplers import functions
+from montezarr.samplers._base import OnNonfinite, Sampler
+from montezarr.samplers.arguments import ADDED, unknown_argument
+from montezarr.samplers.batch import BatchSampler
+from montezarr.samplers.compiled import CompiledSampler
+from montezarr.samplers.counter import CounterSampler
+from montezarr.samplers.drawing import own_copy
+from montezarr.samplers.interfaces import Interface, accepts, is_compiled, signature
+from montezarr.samplers.legacy import LegacySampler
+from montezarr.samplers.path import PathSampler
+from montezarr.samplers.schema import Asked
+
+SAMPLERS: tuple[type[Sampler], ...] = (
+    CounterSampler,
+    BatchSampler,
+    LegacySampler,
+    CompiledSampler,
+    PathSampler,
+)
+"""All classes of samplers, in the order in which they are asked."""
+
+INTERFACES: Mapping[str, Interface] = {
+    kind: interface for known in SAMPLERS for kind, interface in known.interfaces.items()
+}
+"""By the name that recipes have for each."""
+
+
+def recorded_interface(recipe: Mapping[str, Any]) -> Interface:
+    """Return the interface of the sampler of a recipe; one without facts for an unknown name."""
+    name = str(recipe.get("sampler", ""))
+    return INTERFACES.get(name) or Interface(text=name)
+
+
+def choose(
+    process: Any,
+    legacy: bool = False,
+    options: Mapping[str, Any] | None = None,
+    recorded: str | None = None,
+) -> tuple[type[Sampler], str]:
+    """Return the first class of samplers that can draw a process, and by which interface.
+
+    Where a recipe has `recorded` the interface, it counts as far as the process offers it: what a
+    function gets may be another rule now than it was then.
+
+    Raises
+    ------
+    ArgumentTypeError
+        If there is none, or its ``sample_path`` takes no stream and legacy code is not asked for.
+    """
+    if isinstance(process, type):
+        raise type_error("process", "an instance, not a class", process, "Call it first.")
+    given = {} if options is None else options
+    for known in SAMPLERS:
+        kind = known.offered(process, given, legacy)
+        if kind is None:
+            continue
+        is_older = recorded in functions.BY_STREAM and not known.interfaces[kind].method
+        if is_older and accepts(process, str(recorded), by_name=True):
+            return CompiledSampler if is_compiled(process) else PathSampler, str(recorded)
+        return known, kind
+    raise type_error(
+        "process",
+        "one that offers " + "; or ".join(known.text for known in INTERFACES.values()),
+        process,
+    )
+
+
+def bind(
+    process: Any,
+    *,
+    T: Any,
+    dt: Any,
+    times: Any,
+    x0: Any,
+    seed: Any,
+    asked: Asked,
+    on_nonfinite: OnNonfinite,
+    options: Mapping[str, Any],
+    legacy: bool = False,
+    recorded: Mapping[str, Any] | None = None,
+) -> Sampler:
+    """Return `process` bound to its arguments, its variables as the first path declares them.
+
+    `recorded` is a recipe that is to be drawn again: its rules count, where they are older ones.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        For arguments that the process does not take.
+    SamplerError
+        If the first path fails.
+    """
+    known = {} if recorded is None else recorded
+    chosen, kind = choose(process, legacy, options, known.get("sampler"))
+    interface = chosen.interfaces[kind]
+    free = T is None and times is None
+    if free and (interface.method or accepts(process, "T", by_name=True)):
+        raise value_error("T", "a number of steps, or times=", None)
+    grid = TimeGrid.of(0 if free else T, dt, times)
+    free_times = dt is None and times is None
+    sampler = chosen(
+        target=own_copy(process),
+        kind=kind,
+        grid=grid,
+        seed=seed,
+        x0=None if asked.per_path else own_copy(x0),
+        on_nonfinite=on_nonfinite,
+        options=own_copy(dict(options)),
+        asks=_asks(process, kind, options, known, dt, times, grid),
+        format=known.get("format", FORMAT) if interface.takes_ranges else 1,
+    )
+    if not isinstance(process, Process):
+        _check_options(process, interface, options)
+        _check_order(process, interface)
+    try:
+        return sampler.bind(replace(asked, free_length=free, free_times=free_times))
+    except SamplerError as error:
+        # There is no Dataset yet of which a path could be drawn again.
+        raise error.with_replay(None) from None
+
+
+def _asks(
+    process: Any,
+    kind: str,
+    options: Mapping[str, Any],
+    recorded: Mapping[str, Any],
+    dt: Any,
+    times: Any,
+    grid: TimeGrid,
+) -> tuple[str, ...] | None:
+    """Return what a function gets by name; None where its interface says so."""
+    if INTERFACES[kind].method:
+        return None
+    if kind in functions.BY_STREAM:
+        functions.check_parameters(process, options)
+        return None
+    if "asks" in recorded:
+        return tuple(map(str, recorded["asks"]))
+    return functions.resolved(
+        process, options, has_dt=dt is not None, has_times=times is not None, dt=grid.dt
+    )
+
+
+def _check_options(process: Any, interface: Interface, options: Mapping[str, Any]) -> None:
+    """Raise for a keyword argument that neither `simulate` nor the sampler knows."""
+    function = interface.function_of(process)
+    for name, value in options.items():
+        if not accepts(function, name):
+            title = getattr(function, "__qualname__", "the sampler")
+            raise unknown_argument(name, value, f" or of {title}")
+
+
+def check_no_parameter(process: Any, interface: Interface) -> None:
+    """Raise where a sampler has a parameter that has become an argument of `simulate`.
+
+    Raises
+    ------
+    ArgumentValueError
+        With what to do: it would never be passed on.
+    """
+    if isinstance(process, Process):
+        return
+    function = interface.function_of(process)
+    for name in ADDED:
+        if accepts(function, name, by_name=True):
+            raise value_error(
+                "process", f"a sampler without a parameter {name!r} of its own",
+                getattr(function, "__qualname__", process),
+                f"{name}= is an argument of simulate, which the sampler does not get: rename the"
+                " parameter.",
+            )  # fmt: skip
+
+
+def _check_order(process: Any, interface: Interface) -> None:
+    """Raise for a method whose parameters bear the names of arguments that come at other places."""
+    method, wanted = interface.method, interface.order
+    try:
+        found = list(signature(getattr(process, method)).parameters) if wanted else []
+    except (TypeError, ValueError):  # written in C, and without a signature
+        return
+    placed = enumerate(found[: len(wanted)])
+    if any(name in wanted and wanted.index(name) != i for i, name in placed):
+        got = f"{method}({', '.join(found)})"
+        raise value_error("process", f"{method}({', '.join(wanted)}, ...) in this order", got)

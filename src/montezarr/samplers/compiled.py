@@ -1,0 +1,26 @@
+"""Functions that Numba compiled, one path at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from montezarr.samplers import functions
+from montezarr.samplers.interfaces import is_compiled
+from montezarr.samplers.path import PathSampler
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompiledSampler(PathSampler):
+    """A compiled function that returns one path: as any function, but for threads."""
+
+    @classmethod
+    def offered(cls, target: Any, options: Mapping[str, Any], legacy: bool) -> str | None:
+        """Return its interface that a compiled function offers."""
+        return functions.kind_of_one(target, options) if is_compiled(target) else None
+
+    @property
+    def releases_gil(self) -> bool:
+        """Whether it was compiled so that threads run it at the same time."""
+        return bool(getattr(self.target, "targetoptions", {}).get("nogil", False))

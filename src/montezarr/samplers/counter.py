@@ -1,0 +1,299 @@
+"""Vectorised over any range of paths: ``sample(draws, grid, x0)``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from montezarr._checks import plain_array, type_error, value_error
+from montezarr.draws import Draws
+from montezarr.errors import SamplerError
+from montezarr.grid import TimeGrid
+from montezarr.processes import HasBound, HasLabels, HasTrial, Process, is_users
+from montezarr.samplers import declare
+from montezarr.samplers._base import Sampler, annotate, describe_error
+from montezarr.samplers.arguments import DTYPES, unknown_argument
+from montezarr.samplers.encode import cast, check_no_mask
+from montezarr.samplers.interfaces import Interface
+from montezarr.samplers.probe import (
+    TRIAL_PATHS,
+    check_alone,
+    check_repeats,
+    first_paths,
+    no_global_stream,
+)
+from montezarr.samplers.returned import Part
+from montezarr.samplers.schema import Asked, PathArrays, Variable
+
+Rows = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CounterSampler(Sampler):
+    """A process, or code like one: paths of counter-based draws, any range in one call."""
+
+    interfaces: ClassVar[Mapping[str, Interface]] = {
+        "sample": Interface(
+            text="sample(draws, grid, x0), counter-based, whole ranges",
+            method="sample",
+            order=("draws", "grid", "x0"),
+            is_vectorised=True,
+            takes_ranges=True,
+            stream="draws",
+        )
+    }
+
+    @classmethod
+    def offered(cls, target: Any, options: Mapping[str, Any], legacy: bool) -> str | None:
+        """Return its interface where some code offers it."""
+        return "sample" if callable(getattr(target, "sample", None)) else None
+
+    def bind(self, declared: Asked) -> Sampler:
+        """Return it with the variables of its process; of the user's code two paths tell."""
+        target = self.target
+        if isinstance(declared.dtype, dict) and (isinstance(target, Process)):
+            expected = "one dtype, since sample gives all variables in one"
+            raise type_error("dtype", expected, declared.dtype)
+        if isinstance(target, Process):
+            return self._bind_process(target, declared)
+        if declared.labels is not None:
+            expected = "None, since sample(draws, grid, x0) gives numbers"
+            raise value_error("labels", expected, declared.labels)
+        return self._bind_code(declared)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of initial states, and of draws where it is float32."""
+        real = [v.dtype for v in self.variables if v.is_real]
+        return np.result_type(*(real or [v.dtype for v in self.variables]))
+
+    def _bind_process(self, process: Process, declared: Asked) -> CounterSampler:
+        if declared.labels is not None:
+            expected = "None, since the process has its own states"
+            raise value_error("labels", expected, declared.labels)
+        if self.options:
+            raise unknown_argument(*next(iter(self.options.items())))
+        chosen = declared.dtype or process.dtypes[0]
+        if chosen not in process.dtypes:
+            raise value_error("dtype", f"one of {', '.join(process.dtypes)}", declared.dtype)
+        names = process.labels if isinstance(process, HasLabels) else None
+        variables = tuple(Variable(name, str(chosen), names) for name in process.variables)
+        bound = in_its_format(replace(self, variables=variables))
+        first_x0 = declared.first_x0
+        if not declared.per_path or first_x0 is not None:
+            process.check_x0(first_x0 if declared.per_path else self.x0, str(chosen))
+        if is_users(process):
+            with no_global_stream(bound):
+                if process.runs_user_code:
+                    # More paths than variables and noises, so that no axis is taken for another.
+                    rows = np.stack(list(first_paths(bound, first_x0, TRIAL_PATHS).values()))
+                    if isinstance(process, HasTrial):
+                        trial = partial(process.check_trial, bound.grid, rows)
+                        bound.attempt(trial, 0, bound.state_at_start(first_x0, 0))
+                check_alone(bound, first_x0)
+        declare.check_coords(bound, declared.coords)
+        return bound
+
+    def _bind_code(self, declared: Asked) -> CounterSampler:
+        """Bind a `sample` of the user's."""
+        first_x0, dtype = declared.first_x0, declared.dtype
+        one = dtype if isinstance(dtype, str) else None
+        names = declare.offered_names(self.target)
+        x0 = _in_order(self.x0, names)
+        start = replace(
+            self, x0=x0, variables=tuple(Variable(name, one or "float64") for name in names)
+        )
+        trial = in_its_format(start)
+        with no_global_stream(trial):
+            n = 2 if first_x0 is None else min(2, first_x0.shape[-1])
+            part = None if first_x0 is None else first_x0[..., :n]
+            value = trial.raw(0, n, part)
+            if isinstance(value, Mapping):
+                return self._bind_mapping(trial, value, n, declared)
+            if isinstance(dtype, dict):
+                expected = "one dtype, since sample gives all variables in one"
+                raise type_error("dtype", expected, dtype)
+            rows = first_paths(trial, first_x0, n)
+            whole = trial.split(value, n, part)
+            check_repeats(
+                trial, rows, {v.name: trial.thin(v, whole[v.name]) for v in trial.variables}
+            )
+            check_alone(trial, first_x0)
+        if one is None and value.dtype.name in DTYPES:
+            variables = tuple(Variable(v.name, value.dtype.name) for v in trial.variables)
+            trial = replace(trial, variables=variables)
+        declare.check_coords(trial, declared.coords)
+        return in_its_format(replace(trial, format=self.format))
+
+    def _bind_mapping(
+        self, trial: CounterSampler, value: Mapping[Any, Any], n: int, declared: Asked
+    ) -> CounterSampler:
+        """Bind a `sample` that returns its variables by name, each (dims ..., paths)."""
+        parts = {
+            str(name): Part(np.moveaxis(_of_paths(trial, name, array, n), -1, 0)[0], None, False)
+            for name, array in value.items()
+        }
+        variables = declare.variables_of(trial, declared, parts)
+        bound = in_its_format(replace(trial, variables=variables, coords=dict(declared.coords)))
+        declare.check_coords(bound, declared.coords)
+        whole = bound.split(value, n, None)
+        again = {v.name: bound.thin(v, whole[v.name]) for v in bound.variables}
+        check_repeats(bound, first_paths(bound, declared.first_x0, n), again)
+        check_alone(bound, declared.first_x0)
+        return bound
+
+    # --- drawing -----------------------------------------------------------------------------
+
+    def draw(self, start: int, stop: int, x0: Any) -> PathArrays:
+        """Return the kept times of paths; what fails is the lowest path that fails alone."""
+        error: BaseException | None = None
+        try:
+            return self._kept(start, stop, x0)
+        except KeyboardInterrupt:
+            raise
+        except SamplerError as caught:
+            message = caught.message.partition(": a range of paths: ")[2] or caught.message
+        except BaseException as caught:  # also SystemExit, which would end a worker without a word
+            message, error = describe_error(caught), caught
+        path = self._first_failing(start, stop, x0)
+        if path is not None and error is not None and stop - start > 1:
+            part = None if x0 is None else x0[..., path - start : path - start + 1]
+            return self.draw(path, path + 1, part)  # raises what that path raises
+        at = self.x0 if path is None else self.state_at_start(x0, path - start)
+        failed = self.failure(path, at, message, error)
+        if self.foreground and error is not None:
+            annotate(error, failed)
+            raise error
+        raise failed
+
+    def is_surely_finite(self, x0: Any) -> bool:
+        """Return whether the process proves that no value can leave the range of numbers."""
+        if not isinstance(self.target, Process):
+            return False
+        reach = float(np.abs(self.state(x0)).max())
+        return _is_bounded(self.target, self.grid, reach, str(self.dtype))
+
+    def state(self, x0: Any) -> Rows:
+        """Return the initial state as the array that `sample` gets."""
+        value = self.x0 if x0 is None else x0
+        if isinstance(self.target, Process):
+            return self.target.check_x0(value, str(self.dtype))
+        return np.array(0.0 if value is None else value, self.dtype)  # it may write into it
+
+    def raw(self, start: int, stop: int, x0: Any) -> Any:
+        """Return what the sampler itself returns for paths start ... stop-1."""
+        precision = "float32" if self.dtype == np.float32 else "float64"
+        draws = Draws(self.seed.philox_key(), start, stop - start, precision, format=self.format)
+        value = self.target.sample(draws, self.grid, self.state(x0), **self.options)
+        return value if isinstance(value, Mapping) else plain_array("sample", value)
+
+    def split(self, value: Any, n: int, x0: Any) -> PathArrays:
+        """Return what the sampler returned for `n` paths by variable, in its dtypes."""
+        if isinstance(value, Mapping):
+            return self._by_name(value, n, x0)
+        shape = (self.grid.T + 1, n)
+        wanted = shape if len(self.variables) == 1 else (len(self.variables), *shape)
+        if value.shape not in (wanted, (1, *shape)):
+            message = f"sample returned shape {value.shape}, expected {wanted}."
+            raise self.failure(None, x0, message)
+        converted = cast(value, self.dtype)
+        if converted is None:
+            message = f"sample returned dtype {value.dtype}, expected {self.dtype}."
+            raise self.failure(None, x0, message)
+        rows = converted.reshape(len(self.variables), *shape)
+        out = {v.name: row for v, row in zip(self.variables, rows, strict=True)}
+        return self._unmasked(out)
+
+    def _by_name(self, value: Mapping[Any, Any], n: int, x0: Any) -> PathArrays:
+        names = [variable.name for variable in self.variables]
+        if set(map(str, value)) != set(names):
+            message = f"sample returned {sorted(map(str, value))}, expected {names}."
+            raise self.failure(None, x0, message)
+        out = {}
+        for variable in self.variables:
+            array = _of_paths(self, variable.name, value[variable.name], n)
+            shape = (*variable.shape(self.grid.T + 1), n)
+            converted = cast(array, variable.dtype) if array.shape == shape else None
+            if converted is None:
+                found = f"{array.dtype} {array.shape}, expected {variable.dtype} {shape}"
+                raise self.failure(None, x0, f"{variable.name}: sample returned {found}.")
+            out[variable.name] = np.ascontiguousarray(converted)
+        return self._unmasked(out)
+
+    def _unmasked(self, out: PathArrays) -> PathArrays:
+        if not isinstance(self.target, Process):
+            for variable in self.variables:
+                check_no_mask(self, variable, out[variable.name], None, None)
+        return out
+
+    def _kept(self, start: int, stop: int, x0: Any) -> PathArrays:
+        if self.keep is None:
+            return self._complete(start, stop, x0)
+        out = self.new_arrays(stop - start)
+        for low in range(start, stop, self.slice_paths):
+            high = min(low + self.slice_paths, stop)
+            part = None if x0 is None else x0[..., low - start : high - start]
+            whole = self._complete(low, high, part)
+            for variable in self.variables:
+                kept = self.thin(variable, whole[variable.name])
+                out[variable.name][..., low - start : high - start] = kept
+        return out
+
+    def _complete(self, start: int, stop: int, x0: Any) -> PathArrays:
+        return self.split(self.raw(start, stop, x0), stop - start, x0)
+
+    def _first_failing(self, start: int, stop: int, x0: Any) -> int | None:
+        """Return the lowest path that fails alone, by halving a range that failed as a whole."""
+        low, high = start, stop
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self._fails(low, middle, x0, start):
+                high = middle
+            else:
+                low = middle
+        return low if self._fails(low, high, x0, start) else None
+
+    def _fails(self, low: int, high: int, x0: Any, start: int) -> bool:
+        part = None if x0 is None else x0[..., low - start : high - start]
+        try:
+            self._complete(low, high, part)
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
+            return True
+        return False
+
+
+def in_its_format(sampler: CounterSampler) -> CounterSampler:
+    """Return a bound sampler in the oldest format that gives its paths; see `recipe.FORMATS`."""
+    return sampler if sampler.dtype == np.float32 else replace(sampler, format=1)
+
+
+@lru_cache(maxsize=128)
+def _is_bounded(process: Process, grid: TimeGrid, reach: float, dtype: str) -> bool:
+    """Remember the answer: with one x0 it is the same for every chunk."""
+    if not isinstance(process, HasBound):
+        return False
+    return bool(process.bound(grid, reach) < float(np.finfo(dtype).max))
+
+
+def _of_paths(sampler: Sampler, name: Any, value: Any, n: int) -> Rows:
+    array = plain_array(str(name), value)
+    if array.ndim == 0 or array.shape[-1] != n:
+        message = f"{name}: sample returned shape {array.shape}, expected (..., {n}), paths last."
+        raise sampler.failure(None, sampler.x0, message)
+    return array
+
+
+def _in_order(x0: Any, names: tuple[str, ...]) -> Any:
+    """Return the initial states of variables in the order of these, where it is by their names."""
+    if not isinstance(x0, Mapping):
+        return x0
+    if set(x0) != set(names):
+        raise value_error("x0", f"a value for each of {', '.join(names)}", x0)
+    return tuple(x0[name] for name in names)

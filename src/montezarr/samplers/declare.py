@@ -1,0 +1,247 @@
+"""From the first path to the variables of a run: names, dtypes, dimensions, labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from montezarr._checks import check_array, show, type_error, value_error
+from montezarr.grid import TimeGrid
+from montezarr.samplers._base import EVENT_TIME, Sampler
+from montezarr.samplers.arguments import DTYPES
+from montezarr.samplers.encode import plain_numbers
+from montezarr.samplers.returned import Part
+from montezarr.samplers.schema import PATH, TIME, Asked, Variable
+
+Parts = Mapping[str, Part]
+
+
+def with_grid(sampler: Sampler, asked: Asked, parts: Parts) -> Sampler:
+    """Return a sampler whose grid is as long as its first path, where nothing else says so."""
+    if not asked.free_length:
+        return sampler
+    lengths = set()
+    for name, part in parts.items():
+        dims = asked.dims.get(name, part.dims)
+        if dims is not None:
+            lengths |= {n for n, dim in zip(part.array.shape, dims, strict=False) if dim == TIME}
+        elif part.array.ndim:
+            lengths.add(part.array.shape[0])
+    if len(lengths) > 1:
+        shapes = sorted({part.array.shape for part in parts.values()})
+        message = (
+            f"returned shapes {shapes}, expected one state per time, (T+1,). For several variables"
+            " return a mapping from names to such arrays; dims={'name': ('dimension',)} tells what"
+            " the axes of others are."
+        )
+        raise sampler.failure(0, sampler.x0, message)
+    length = lengths.pop() if lengths else 1
+    if length == 0:
+        raise sampler.failure(0, sampler.x0, "returned 0 states, expected at least one.")
+    return replace(sampler, grid=TimeGrid(length - 1, sampler.grid.dt))
+
+
+def dims_of(sampler: Sampler, asked: Asked, parts: Parts) -> dict[str, tuple[str, ...]]:
+    """Return the dimensions of the variables of a path.
+
+    Those that the caller names come first, then those of xarray objects. An axis as long as there
+    are times is the time, one number where there are several times has none, and further axes are
+    called ``<name>_dim_0`` and so on.
+
+    Raises
+    ------
+    ArgumentValueError
+        If `dims` is about other variables, or other shapes.
+    SamplerError
+        If it is not clear what the axes of a variable are.
+    """
+    unknown = sorted(set(asked.dims) - set(parts))
+    if unknown:
+        raise value_error("dims", f"names of variables among {sorted(parts)}", unknown)
+    found = {}
+    for name, part in parts.items():
+        dims = asked.dims.get(name, part.dims)
+        if dims is None:
+            dims = _by_shape(sampler, name, part.array.shape)
+        elif len(dims) != part.array.ndim:
+            raise value_error(
+                "dims", f"one name for each axis of {name!r}, of shape {part.array.shape}", dims
+            )
+        _check_dims(sampler, name, dims, part.array.shape)
+        found[name] = dims
+    return found
+
+
+def _by_shape(sampler: Sampler, name: str, shape: tuple[int, ...]) -> tuple[str, ...]:
+    length = sampler.grid.T + 1
+    if not shape:
+        return (TIME,) if length == 1 else ()
+    if shape[0] == length:
+        return (TIME, *(f"{name}_dim_{k}" for k in range(len(shape) - 1)))
+    what = f"{shape[0]} states" if len(shape) == 1 else f"shape {shape}"
+    message = (
+        f"{name}: returned {what}, expected T+1 = {length}. Where this is no axis of times, name"
+        f" its dimensions by dims={{{name!r}: (...)}}."
+    )
+    raise sampler.failure(0, sampler.x0, message)
+
+
+def _check_dims(sampler: Sampler, name: str, dims: tuple[str, ...], shape: tuple[int, ...]) -> None:
+    if PATH in dims or len(set(dims)) != len(dims):
+        raise value_error("dims", f"distinct dimensions of {name!r} other than 'path'", dims)
+    if TIME in dims and shape and shape[dims.index(TIME)] != sampler.grid.T + 1:
+        count = shape[dims.index(TIME)]
+        message = f"{name}: returned {count} states, expected T+1 = {sampler.grid.T + 1}."
+        raise sampler.failure(0, sampler.x0, message)
+
+
+def variables_of(sampler: Sampler, asked: Asked, parts: Parts) -> tuple[Variable, ...]:
+    """Return the variables that the first path declares.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If the caller asked for what they cannot be.
+    SamplerError
+        If they are neither numbers nor labels.
+    """
+    dims = dims_of(sampler, asked, parts)
+    dtypes = asked.dtype if isinstance(asked.dtype, dict) else dict.fromkeys(parts, asked.dtype)
+    if not set(dtypes) <= set(parts):
+        raise value_error("dtype", f"names of variables among {sorted(parts)}", asked.dtype)
+    explicit = asked.labels is not None
+    labels = asked.labels if explicit else _offered_labels(sampler.target)
+    found = []
+    for name, part in parts.items():
+        variable = _declared(sampler, name, part, dtypes.get(name), labels, explicit)
+        shape = part.array.shape or (1,) * len(dims[name])
+        sizes = tuple(n for n, dim in zip(shape, dims[name], strict=True) if dim != TIME)
+        found.append(replace(variable, dims=dims[name], sizes=sizes))
+    _check_sizes(found)
+    return tuple(found)
+
+
+def _check_sizes(variables: list[Variable]) -> None:
+    """Raise where two variables share a dimension and differ in its size, or bear its name."""
+    known: dict[str, int] = {}
+    names = {variable.name for variable in variables}
+    for variable in variables:
+        others = [dim for dim in variable.dims if dim != TIME]
+        for dim, size in zip(others, variable.sizes, strict=True):
+            if dim in names:
+                raise value_error("dims", "dimensions that do not bear the name of a variable", dim)
+            if known.setdefault(dim, size) != size:
+                raise value_error(
+                    "dims", f"one size of the dimension {dim!r}", [known[dim], size],
+                    "Give them other names.",
+                )  # fmt: skip
+
+
+def with_times(sampler: Sampler, asked: Asked, times: Any, others: Any) -> Sampler:
+    """Return a sampler on the times that its first path brought along, where it may do so.
+
+    `others` returns those of the next path: where they are the same they are a grid, else one
+    variable more.
+    """
+    if times is None or not asked.free_times:
+        return sampler
+    if np.array_equal(times, sampler.grid.times[: len(times)]):
+        return replace(sampler, own_times=True)
+    if np.array_equal(times, others()):
+        grid = TimeGrid.of(None, None, check_array("times", times, ndim=1))
+        return replace(sampler, grid=grid, own_times=True)
+    event_time = Variable(EVENT_TIME, "float64")
+    return replace(sampler, variables=(*sampler.variables, event_time))
+
+
+def check_coords(sampler: Sampler, coords: Mapping[str, tuple[Any, ...]]) -> None:
+    """Raise for labels of dimensions that there are not, or of another number.
+
+    Raises
+    ------
+    ArgumentValueError
+        With what there is.
+    """
+    sizes: dict[str, int] = {}
+    for variable in sampler.variables:
+        others = [dim for dim in variable.dims if dim != TIME]
+        sizes |= dict(zip(others, variable.sizes, strict=True))
+    for dim, labels in coords.items():
+        if dim not in sizes:
+            raise value_error("coords", f"labels of dimensions among {sorted(sizes)}", dim)
+        if len(labels) != sizes[dim]:
+            raise value_error("coords", f"{sizes[dim]} labels of {dim!r}", len(labels))
+
+
+def _declared(
+    sampler: Sampler, name: str, part: Part, dtype: str | None, labels: Any, explicit: bool
+) -> Variable:
+    """Return the variable that a part of the first path declares.
+
+    `explicit` labels came with labels=, and then also name the states of integer variables. One
+    plain number of Python says no dtype: that of the next path may be another.
+    """
+    numbers = plain_numbers(part.array)
+    integers = labels is not None and all(isinstance(label, int) for label in labels)
+    mixed = labels is not None and any(isinstance(label, int) for label in labels)
+    may_be_codes = numbers is not None and numbers.dtype.kind in "iu" and mixed
+    if labels is not None and (numbers is None or (may_be_codes and (explicit or not integers))):
+        kind = dtype if dtype and dtype[0] in "iu" else "int32"
+        if len(labels) - 1 > np.iinfo(kind).max:
+            raise value_error("dtype", f"one that holds {len(labels)} codes", dtype)
+        return Variable(variable_name(name), kind, labels)
+    if numbers is None:
+        first = part.array.ravel().tolist()[:3]
+        if all(isinstance(state, (str, int)) for state in first):
+            raise value_error(
+                "labels", "the labels of the states, since the path holds labels", None,
+                f"The first path holds {show(first)}. Pass labels=[...].",
+            )  # fmt: skip
+        raise sampler.failure(0, sampler.x0, f"{name}: expected numbers, got {show(part.array)}.")
+    # What is no dtype of states is held by a wider one: uint64 by int64 as far as it fits.
+    wider = "int64" if numbers.dtype.kind in "uO" else "float64"
+    declared = numbers.dtype.name if numbers.dtype.name in DTYPES else wider
+    if part.is_plain and dtype is None:
+        declared = "float64"
+    if dtype is not None and not np.can_cast(declared, dtype, "same_kind"):
+        raise value_error("dtype", f"one that holds {declared} states", dtype)
+    return Variable(variable_name(name), dtype or declared)
+
+
+def variable_name(name: Any) -> str:
+    """Return the name of a variable.
+
+    Raises
+    ------
+    ArgumentValueError
+        If it is none.
+    """
+    if not isinstance(name, str) or not name or name in (PATH, TIME):
+        raise value_error("process", "variables with names other than 'path' and 'time'", name)
+    return name
+
+
+def offered_names(target: Any) -> tuple[str, ...]:
+    """Return the names of the variables that a process offers, x if it offers none.
+
+    Raises
+    ------
+    ArgumentTypeError
+        If they are no sequence of names.
+    """
+    names = getattr(target, "variables", ("x",))
+    if isinstance(names, str) or not isinstance(names, (tuple, list)) or not names:
+        raise type_error("process", "variables to be a sequence of names", names)
+    return tuple(variable_name(name) for name in names)
+
+
+def _offered_labels(process: Any) -> tuple[str | int, ...] | None:
+    """Return ``process.state_space.states``, the labels as the stochlab interface has them."""
+    states = getattr(getattr(process, "state_space", None), "states", None)
+    if states is None:
+        return None
+    plain = tuple(s.item() if isinstance(s, np.generic) else s for s in states)
+    return plain if all(isinstance(s, (str, int)) for s in plain) else None

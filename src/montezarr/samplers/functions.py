@@ -1,0 +1,180 @@
+"""What a function gets: by name what it asks for, and the options of the caller."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from montezarr._checks import type_error, value_error
+from montezarr.samplers._base import Sampler
+from montezarr.samplers.interfaces import accepts, signature
+
+OFFERED = ("rng", "seed", "n", "T", "dt", "times", "x0")
+"""Names of what a function may ask for, beside its options."""
+
+BY_STREAM = {"rng", "seed", "T", "x0"}
+"""What a function of the interfaces "rng" and "seed" gets, which are older than the others."""
+
+
+def kind_of_one(target: Any, options: Mapping[str, Any]) -> str | None:
+    """Return the interface of a function that returns one path.
+
+    Raises
+    ------
+    ArgumentTypeError
+        If it asks for no stream, or for what it cannot get.
+    """
+    asked = asks_of(target, options)
+    if "n" in asked:
+        return None
+    check_stream(target, asked)
+    if set(asked) <= BY_STREAM and not {"rng", "seed"} <= set(asked):
+        return "rng" if "rng" in asked else "seed"
+    return "function"
+
+
+def kind_of_many(target: Any, options: Mapping[str, Any]) -> str | None:
+    """Return the interface of a function that returns a block of paths."""
+    asked = asks_of(target, options)
+    if "n" not in asked:
+        return None
+    check_stream(target, asked)
+    return "block function"
+
+
+def asks_of(target: Any, options: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what a function asks for by name; a name that is given as an option is that option."""
+    names = [name for name in OFFERED if accepts(target, name, by_name=True)]
+    return tuple(name for name in names if name not in options)
+
+
+def check_stream(target: Any, asked: tuple[str, ...]) -> None:
+    """Raise for a function that gets no random numbers."""
+    if not {"rng", "seed"} & set(asked):
+        raise type_error(
+            "process", "a function with a parameter named rng or seed", target, "Rename it."
+        )
+
+
+def resolved(
+    target: Any, options: Mapping[str, Any], *, has_dt: bool, has_times: bool, dt: Any
+) -> tuple[str, ...]:
+    """Return what a function gets by name, where its own defaults count unless they are replaced.
+
+    Raises
+    ------
+    ArgumentValueError
+        If it asks for what it cannot get.
+    """
+    parameters = signature(target).parameters
+    asked = list(asks_of(target, options))
+    for name, is_given in (("dt", has_dt), ("times", has_dt or has_times)):
+        has_default = name in asked and parameters[name].default is not inspect.Parameter.empty
+        if has_default and not is_given:
+            asked.remove(name)
+    if "dt" in asked and dt is None:
+        if parameters["dt"].default is inspect.Parameter.empty:
+            raise value_error(
+                "process", f"a function that asks for {_listed()}, or for its own options",
+                "dt", "There is no dt where times= gives the grid: ask for times.",
+            )  # fmt: skip
+        asked.remove("dt")
+    check_parameters(target, options)
+    return tuple(asked)
+
+
+def check_parameters(target: Any, options: Mapping[str, Any]) -> None:
+    """Raise where a function needs what nobody gives it.
+
+    Raises
+    ------
+    ArgumentValueError
+        With its name, and the names that there are.
+    """
+    kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    for name, parameter in signature(target).parameters.items():
+        is_needed = parameter.default is parameter.empty and parameter.kind not in kinds
+        if is_needed and name not in options and name not in OFFERED:
+            raise value_error(
+                "process", f"a function that asks for {_listed()}, or for options that are passed",
+                name, f"Pass {name}= to simulate, or give it a default.",
+            )  # fmt: skip
+
+
+def by_stream(sampler: Sampler) -> Callable[[int, Any], Any]:
+    """Return the function (path, x0) of the interfaces "rng" and "seed"."""
+    target, seed, T = sampler.target, sampler.seed, sampler.grid.T
+    options = dict(sampler.options)
+    stream = seed.path_generator if sampler.kind == "rng" else seed.path_seed
+    parameters = [p for p in signature(target).parameters.values() if p.name not in options]
+    offered = (sampler.kind, "T", "x0")
+    asked = [p for p in parameters if p.name in offered]
+    # By position where that is possible, as compiled functions have it.
+    in_order = not options and [p.name for p in asked] == [p.name for p in parameters[: len(asked)]]
+    in_order = in_order and all(p.kind is not p.KEYWORD_ONLY for p in asked)
+    places = [offered.index(p.name) for p in asked]
+    # Without an x0 the function's own default counts, if it has one.
+    has_x0 = any(p.name == "x0" and p.default is not p.empty for p in asked)
+
+    def function(path: int, x0: Any) -> Any:
+        values = (stream(path), T, x0)
+        leave_out = 2 if x0 is None and has_x0 else None
+        if in_order and leave_out is None:
+            return target(*[values[place] for place in places])
+        given = {offered[place]: values[place] for place in places if place != leave_out}
+        return target(**given, **options)
+
+    return function
+
+
+def by_name(sampler: Sampler) -> Callable[[int, Any], Any]:
+    """Return the function (path, x0) of the interface "function"."""
+    seed, fixed = sampler.seed, given(sampler)
+    streams: dict[str, Callable[[int], Any]] = {
+        name: stream
+        for name, stream in (("rng", seed.path_generator), ("seed", seed.path_seed))
+        if name in (sampler.asks or ())
+    }
+    return calling(sampler, fixed, streams)
+
+
+def given(sampler: Sampler) -> dict[str, Any]:
+    """Return what a function gets for each path alike, by name."""
+    times = sampler.grid.times
+    times.setflags(write=False)
+    known = {"T": sampler.grid.T, "dt": sampler.grid.dt, "times": times}
+    return {name: value for name, value in known.items() if name in (sampler.asks or ())}
+
+
+def calling(
+    sampler: Sampler, fixed: Mapping[str, Any], streams: Mapping[str, Callable[[int], Any]]
+) -> Callable[[int, Any], Any]:
+    """Return the function (number of the stream, x0) that calls one with what it asks for."""
+    target, options = sampler.target, dict(sampler.options)
+    parameters = signature(target).parameters
+    asks_x0 = "x0" in (sampler.asks or ())
+    # Without an x0 the function's own default counts, if it has one.
+    may_lack = asks_x0 and parameters["x0"].default is not inspect.Parameter.empty
+    names = list(parameters)
+
+    def function(number: int, x0: Any) -> Any:
+        values = {**fixed, **{name: stream(number) for name, stream in streams.items()}}
+        if asks_x0 and not (x0 is None and may_lack):
+            values["x0"] = x0
+        values.update(options)
+        if set(values) == set(names):  # by position, as compiled functions have it
+            by_position = [name for name in names if _by_position(parameters[name])]
+            if by_position == names:
+                return target(*[values[name] for name in names])
+        return target(**values)
+
+    return function
+
+
+def _by_position(parameter: inspect.Parameter) -> bool:
+    return parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+
+
+def _listed() -> str:
+    return f"{', '.join(OFFERED[:-1])} and {OFFERED[-1]}"

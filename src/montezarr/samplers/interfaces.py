@@ -1,0 +1,80 @@
+"""What follows from the way in which a sampler is called.
+
+Whoever runs samplers asks for these facts, and for no interface by its name.
+"""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interface:
+    """How a sampler is called, and what a run may therefore do with it.
+
+    Attributes
+    ----------
+    text : str
+        What it is, in words.
+    method : str
+        Name of the method that draws; empty for a function.
+    order : tuple of str
+        What the method gets by position.
+    unit : int
+        Paths that are drawn together or not at all: 1, or a block.
+    is_vectorised : bool
+        Whether it spends its time in NumPy or Numba, which release the GIL; others loop in Python.
+    takes_ranges : bool
+        Whether one call draws any range of paths.
+    uses_global_state : bool
+        Whether it draws from the global state of np.random, of which a process has one.
+    stream : str
+        What its random numbers are: two runs on one seed that agree in this have the same noise.
+    """
+
+    text: str
+    method: str = ""
+    order: tuple[str, ...] = ()
+    unit: int = 1
+    is_vectorised: bool = False
+    takes_ranges: bool = False
+    uses_global_state: bool = False
+    stream: str = "paths"
+
+    def function_of(self, process: Any) -> Any:
+        """Return the function or method of a process that draws."""
+        return getattr(process, self.method) if self.method else process
+
+    def drawn_with(self, path: int, stop: int) -> tuple[int, int]:
+        """Return the range of paths that are drawn together with one, of those before `stop`."""
+        low = path // self.unit * self.unit
+        return low, min(low + self.unit, stop)
+
+
+def compiled_from(function: Any) -> Any:
+    """Return the Python function that Numba compiled, or `function` itself."""
+    return getattr(function, "py_func", function) if is_compiled(function) else function
+
+
+def is_compiled(function: Any) -> bool:
+    """Return whether Numba compiled a function."""
+    return type(function).__module__.startswith("numba.")
+
+
+def signature(function: Any) -> inspect.Signature:
+    """Return the signature of a Python or Numba-compiled function."""
+    return inspect.signature(compiled_from(function))
+
+
+def accepts(function: Any, keyword: str, *, by_name: bool = False) -> bool:
+    """Return whether a function takes `keyword`, by name or (unless `by_name`) through ``**``."""
+    try:
+        parameters = signature(function).parameters
+    except (TypeError, ValueError):  # written in C, and without a signature
+        return False
+    if keyword in parameters:
+        return True
+    kinds = [parameter.kind for parameter in parameters.values()]
+    return not by_name and inspect.Parameter.VAR_KEYWORD in kinds

@@ -1,0 +1,52 @@
+"""Code on the global np.random state, one path at a time, on request."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from montezarr.samplers.interfaces import Interface
+from montezarr.samplers.path import PathSampler
+
+_global_state = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegacySampler(PathSampler):
+    """A ``sample_path`` that draws from the global state, seeded for each path, restored after."""
+
+    interfaces: ClassVar[Mapping[str, Interface]] = {
+        "legacy": Interface(
+            text="sample_path on the global np.random state, one path at a time",
+            method="sample_path",
+            order=("T", "x0"),
+            uses_global_state=True,
+            stream="legacy",
+        )
+    }
+
+    @classmethod
+    def offered(cls, target: Any, options: Mapping[str, Any], legacy: bool) -> str | None:
+        """Return its interface where it is asked for."""
+        has_method = callable(getattr(target, "sample_path", None))
+        return "legacy" if legacy and has_method else None
+
+    def caller(self) -> Callable[[int, Any], Any]:
+        """Return the function (path, x0) that draws one path."""
+        target, seed, T = self.target, self.seed, self.grid.T
+        options = dict(self.options)
+
+        def legacy(path: int, x0: Any) -> Any:
+            with _global_state:  # one path at a time: there is one global state per process
+                before = np.random.get_state()
+                np.random.seed(seed.path_sequence(path).generate_state(624))
+                try:
+                    return target.sample_path(T, x0, **options)
+                finally:
+                    np.random.set_state(before)
+
+        return legacy

@@ -1,0 +1,203 @@
+"""One path at a time: ``sample_path(T, x0, rng)``, and functions of a Generator or a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from montezarr._checks import show, type_error
+from montezarr.errors import ArgumentValueError, SamplerError
+from montezarr.samplers import declare, functions
+from montezarr.samplers._base import EVENT_TIME, Sampler, describe_error
+from montezarr.samplers.encode import cast, encode
+from montezarr.samplers.interfaces import Interface, accepts
+from montezarr.samplers.probe import check_repeats, first_paths, no_global_stream
+from montezarr.samplers.returned import Part, attributes_of, coords_of, unpack
+from montezarr.samplers.schema import Asked, PathArrays, Variable
+
+Parts = Mapping[str, Part]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathSampler(Sampler):
+    """A method or function that returns one path."""
+
+    interfaces: ClassVar[Mapping[str, Interface]] = {
+        "sample_path": Interface(
+            text="sample_path(T, x0, rng), one path at a time",
+            method="sample_path",
+            order=("T", "x0"),
+        ),
+        "rng": Interface(text="a function of a Generator, one path at a time"),
+        "seed": Interface(
+            text="a function of an integer seed, one path at a time", stream="integers"
+        ),
+        "function": Interface(text="a function of what it asks for by name, one path at a time"),
+    }
+
+    @classmethod
+    def offered(cls, target: Any, options: Mapping[str, Any], legacy: bool) -> str | None:
+        """Return its interface that some code offers."""
+        if callable(getattr(target, "sample_path", None)):
+            if accepts(target.sample_path, "rng") or accepts(target.sample_path, "seed"):
+                return "sample_path"
+            raise type_error(
+                "process", "a sample_path that takes rng= or seed=", target,
+                "Code on the global np.random state runs with legacy_global_rng=True.",
+            )  # fmt: skip
+        return functions.kind_of_one(target, options) if callable(target) else None
+
+    def bind(self, declared: Asked) -> Sampler:
+        """Return it with the variables of its first path, which it returns twice."""
+        with no_global_stream(self):
+            value, parts, times = self._first(0, declared.first_x0)
+            bound: Sampler = declare.with_grid(self, declared, parts)
+            bound = replace(bound, variables=declare.variables_of(bound, declared, parts))
+            next_times = lambda: self._first(1, declared.first_x0)[2]  # noqa: E731
+            bound = declare.with_times(bound, declared, times, next_times)
+            coords = {**coords_of(value), **declared.coords}
+            declare.check_coords(bound, coords)
+            attributes = attributes_of(value)
+            variables = [replace(v, attrs=attributes.get(v.name, {})) for v in bound.variables]
+            bound = replace(bound, coords=coords, variables=tuple(variables))
+            assert isinstance(bound, PathSampler)
+            x0 = self.state_at_start(declared.first_x0, 0)
+            whole = bound.arranged(parts, times, 0, x0)
+            again = {v.name: bound.thin(v, whole[v.name][..., None]) for v in bound.variables}
+            check_repeats(bound, again, first_paths(bound, declared.first_x0, 1))
+        return bound
+
+    def _first(self, path: int, first_x0: Any) -> tuple[Any, Parts, Any]:
+        """Return what the sampler itself returns for one of the first paths, and unpacked."""
+        n = 0 if first_x0 is None else first_x0.shape[-1]
+        x0 = self.state_at_start(first_x0, min(path, n - 1))
+        value = self.attempt(partial(self.caller(), path, x0), path, x0)
+        parts, times = self.read(path, x0, unpack, value)
+        return value, parts, times
+
+    def draw(self, start: int, stop: int, x0: Any) -> PathArrays:
+        """Return the kept times of paths start ... stop-1."""
+        out = self.new_arrays(stop - start)
+        function, plain = self.caller(), self._plain_variable()
+        times = self.grid.times if self.own_times else None
+        keep: Any = slice(None) if self.keep is None else list(self.keep)
+        single = any(v.shape(self.grid.T + 1) in ((), (1,)) for v in self.variables)
+        if plain is not None:
+            target, dtype = out[plain.name], np.dtype(plain.dtype)
+            shape = plain.shape(self.grid.T + 1)
+        for path in range(start, stop):
+            initial = self.state_at_start(x0, path - start)
+            value = self.attempt(partial(function, path, initial), path, initial)
+            # What needs no conversion is most of what there is, and takes a third of the time so.
+            if (
+                plain is not None
+                and type(value) is np.ndarray
+                and value.dtype == dtype
+                and value.shape == shape
+            ):
+                target[..., path - start] = value[keep]
+                continue
+            parts, own = self.read(path, initial, unpack, value)
+            if times is not None and (own is None or not np.array_equal(own, times)):
+                message = f"returned times {show(own)}, other ones than the first path."
+                raise self.failure(path, initial, message)
+            whole = self.read(path, initial, self.arranged, parts, own, path, initial)
+            if single:
+                self._check_digits(parts, path, initial)
+            for variable in self.variables:
+                array = whole[variable.name]
+                out[variable.name][..., path - start] = self.thin(variable, array)
+        return out
+
+    def _plain_variable(self) -> Variable | None:
+        """Return the one variable of which an array of its dtype is taken as it is, if any."""
+        variable = self.variables[0]
+        is_one = len(self.variables) == 1 and variable.labels is None and not self.own_times
+        at_first = variable.time_axis == 0
+        masks = self.may_mask and not variable.is_real
+        return variable if is_one and at_first and not masks else None
+
+    def arranged(self, parts: Parts, times: Any, path: int, x0: Any) -> dict[str, NDArray[Any]]:
+        """Return the variables of one path with all their times, labels as their codes."""
+        if times is not None and any(v.name == EVENT_TIME for v in self.variables):
+            parts = {**parts, EVENT_TIME: Part(times, None, False)}
+        names = [variable.name for variable in self.variables]
+        if set(parts) != set(names):
+            raise self.failure(path, x0, f"returned {sorted(parts)}, expected {names}.")
+        out = {}
+        for variable in self.variables:
+            array = self._fitted(variable, parts[variable.name], path, x0)
+            out[variable.name] = encode(self, variable, array, path, x0)
+        return out
+
+    def _fitted(self, variable: Variable, part: Part, path: int, x0: Any) -> NDArray[Any]:
+        """Return the values of a variable in its shape."""
+        array, shape = part.array, variable.shape(self.grid.T + 1)
+        if part.dims is not None and part.dims != variable.dims:
+            if set(part.dims) != set(variable.dims):
+                message = f"{variable.name}: returned {part.dims}, expected {variable.dims}."
+                raise self.failure(path, x0, message)
+            array = array.transpose([part.dims.index(dim) for dim in variable.dims])
+        if array.shape != shape and array.shape == () and shape == (1,):
+            array = array.reshape(shape)
+        if array.shape != shape:
+            if len(shape) == 1 and array.ndim <= 1 and variable.time_axis == 0:
+                message = f"returned {array.size} states, expected T+1 = {shape[0]}."
+            else:
+                message = f"{variable.name}: returned shape {array.shape}, expected {shape}."
+            raise self.failure(path, x0, message)
+        return array
+
+    def _check_digits(self, parts: Parts, path: int, x0: Any) -> None:
+        """Raise for a plain integer that is not among the real numbers that plain ones become."""
+        for variable in self.variables:
+            part = parts.get(variable.name)
+            if part is None or not part.is_plain or variable.dtype != "float64":
+                continue
+            number = part.array.item()
+            if not isinstance(number, int) or abs(number) <= 2**53:
+                continue
+            rounded = cast(np.array([number], object), np.float64)
+            if rounded is None or rounded.item() != number:
+                message = (
+                    f"{variable.name}: expected a number that float64 holds, got {show(number)}."
+                    " Pass dtype='int64' if that does, or return float(x)."
+                )
+                raise self.failure(path, x0, message)
+
+    def read(self, path: int, x0: Any, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Return what a function reads of a path, or raise the failure of the path.
+
+        It may be anything. Where it is returned as it is, an error would have no path, and no
+        policy would know of it.
+        """
+        try:
+            return function(*arguments)
+        except SamplerError:
+            raise
+        except Exception as error:
+            reason = str(error) if isinstance(error, ArgumentValueError) else describe_error(error)
+            raise self.failure(path, x0, reason) from None
+
+    def caller(self) -> Callable[[int, Any], Any]:
+        """Return the function (path, x0) that draws one path."""
+        if self.interface.method:
+            return self._method()
+        if self.kind == "function":
+            return functions.by_name(self)
+        return functions.by_stream(self)
+
+    def _method(self) -> Callable[[int, Any], Any]:
+        target, T, options = self.target, self.grid.T, dict(self.options)
+        keyword = "rng" if accepts(target.sample_path, "rng") else "seed"
+        stream = self.seed.path_generator if keyword == "rng" else self.seed.path_seed
+
+        def method(path: int, x0: Any) -> Any:
+            return target.sample_path(T, x0, **{keyword: stream(path)}, **options)
+
+        return method

@@ -1,0 +1,195 @@
+"""What to do about paths that fail, or are not finite: raise, mask or draw again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from montezarr.errors import SamplerError
+from montezarr.samplers._base import Sampler
+from montezarr.samplers.schema import PathArrays, count_of
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What happened to a range of paths, beside their being drawn.
+
+    Attributes
+    ----------
+    masked : tuple of (int, str)
+        Index of every masked path, and why.
+    retried : tuple of (int, int)
+        Index of every path that was drawn again with success, and the number of attempts.
+    """
+
+    masked: tuple[tuple[int, str], ...] = ()
+    retried: tuple[tuple[int, int], ...] = ()
+
+    def __add__(self, other: Report) -> Report:
+        return Report(
+            tuple(sorted(self.masked + other.masked)), tuple(sorted(self.retried + other.retried))
+        )
+
+
+def draw(sampler: Sampler, start: int, stop: int, x0: Any) -> tuple[PathArrays, Report]:
+    """Return the paths start ... stop-1 under the policy `on_error`, and the report."""
+    try:
+        return sampler.draw(start, stop, x0), Report()
+    except SamplerError as failure:
+        if sampler.on_error == "raise":
+            _raise_first(sampler, start, x0, failure)
+        first = failure
+    # Some path fails: now one unit after the other. Failures are rare, so this is too.
+    arrays = sampler.new_arrays(stop - start)
+    report = Report()
+    for low, high in _units(sampler, start, stop):
+        part = part_of(arrays, low - start, high - start)
+        initial = None if x0 is None else x0[..., low - start : high - start]
+        known = first if first.path is not None and low <= first.path < high else None
+        report += _draw_unit(sampler, part, low, high, initial, known)
+    return arrays, report
+
+
+def part_of(arrays: PathArrays, low: int, high: int) -> PathArrays:
+    """Return views of some of the paths."""
+    return {name: array[..., low:high] for name, array in arrays.items()}
+
+
+def _draw_unit(
+    sampler: Sampler, part: PathArrays, low: int, high: int, x0: Any, failure: SamplerError | None
+) -> Report:
+    """Draw what can fail alone into its part; `failure` is that of a first attempt."""
+    paths = range(low, high)
+    allowed = 1 + (sampler.retries if sampler.on_error == "retry" else 0)
+    for attempt in range(1 if failure is None else 2, allowed + 1):
+        try:
+            drawn = sampler.draw(low, high, x0)
+        except SamplerError as error:
+            failure = error
+        else:
+            for name, array in part.items():
+                array[...] = drawn[name]
+            return Report(retried=tuple((path, attempt) for path in paths if attempt > 1))
+    assert failure is not None
+    if sampler.on_error == "retry":
+        failure.message += f" (also when drawn again, {sampler.retries} times)"
+        raise failure
+    _mask(sampler, part)
+    reason = failure.message.partition(": ")[2]
+    return Report(masked=tuple((path, reason) for path in paths))
+
+
+def check_finite(
+    sampler: Sampler, arrays: PathArrays, start: int, x0: Any, before: Report
+) -> Report:
+    """Apply the policy `on_nonfinite` to arrays, in place, and report.
+
+    Parameters
+    ----------
+    before : Report
+        Of the paths that are masked already.
+
+    Raises
+    ------
+    SamplerError
+        For the first path that is not finite, where the policy is to raise, or to retry and that
+        did not help.
+    """
+    bad = _not_finite_paths(sampler, arrays)
+    if bad is None:
+        return Report()
+    bad[[path - start for path, _ in before.masked]] = False
+    report = Report()
+    for position in np.flatnonzero(bad).tolist():
+        path = start + position
+        if sampler.on_nonfinite == "retry":
+            attempt = _draw_finite(sampler, arrays, position, path, x0)
+            if attempt:
+                report += Report(retried=((path, attempt),))
+                continue
+        failure = _not_finite(sampler, arrays, position, path, x0, int(bad.sum()))
+        if sampler.on_nonfinite == "retry":
+            failure.message += f" (also when drawn again, {sampler.retries} times)"
+        if sampler.on_nonfinite != "mask":
+            raise failure
+        reason = failure.message.partition(": ")[2].partition(";")[0]
+        _mask(sampler, part_of(arrays, position, position + 1))
+        report += Report(masked=((path, reason),))
+    return report
+
+
+def _not_finite_paths(sampler: Sampler, arrays: PathArrays) -> NDArray[np.bool_] | None:
+    """Return which paths have NaN or infinities; None where none has."""
+    bad: NDArray[np.bool_] | None = None
+    for variable in sampler.variables:
+        if not variable.is_real:
+            continue
+        finite = np.isfinite(arrays[variable.name])
+        if not finite.all():
+            here = np.asarray(~finite.all(axis=tuple(range(finite.ndim - 1))))
+            bad = here if bad is None else bad | here
+    return bad
+
+
+def _raise_first(sampler: Sampler, start: int, x0: Any, failure: SamplerError) -> None:
+    """Raise the failure, unless a path before it is not finite: the lowest path is reported."""
+    path = failure.path
+    if sampler.on_nonfinite == "raise" and path is not None:
+        stop, _ = sampler.interface.drawn_with(path, path)
+        if stop > start:
+            before = None if x0 is None else x0[..., : stop - start]
+            arrays = sampler.draw(start, stop, before)
+            check_finite(sampler, arrays, start, before, Report())
+    raise failure
+
+
+def _units(sampler: Sampler, start: int, stop: int) -> Iterator[tuple[int, int]]:
+    """Yield the ranges that can fail alone: paths, or for a batch sampler its blocks."""
+    low = start
+    while low < stop:
+        _, high = sampler.interface.drawn_with(low, stop)
+        yield low, high
+        low = high
+
+
+def _mask(sampler: Sampler, part: PathArrays) -> None:
+    for variable in sampler.variables:
+        part[variable.name][...] = variable.masked
+
+
+def _draw_finite(sampler: Sampler, arrays: PathArrays, position: int, path: int, x0: Any) -> int:
+    """Draw a path again until it is finite; return at which attempt it was, or 0."""
+    first = path - position
+    low, high = sampler.interface.drawn_with(path, first + count_of(arrays))
+    initial = None if x0 is None else x0[..., low - first : high - first]
+    for attempt in range(2, sampler.retries + 2):
+        try:
+            again = part_of(sampler.draw(low, high, initial), path - low, path - low + 1)
+        except SamplerError:  # one more attempt that did not help
+            continue
+        if _not_finite_paths(sampler, again) is None:
+            for name, array in arrays.items():
+                array[..., position : position + 1] = again[name]
+            return attempt
+    return 0
+
+
+def _not_finite(
+    sampler: Sampler, arrays: PathArrays, position: int, path: int, x0: Any, count: int
+) -> SamplerError:
+    for variable in sampler.variables:
+        values = arrays[variable.name][..., position]
+        if variable.is_real and not np.isfinite(values).all():
+            break
+    place = tuple(int(index) for index in np.argwhere(~np.isfinite(values))[0])
+    axis = variable.time_axis
+    when = "" if axis is None else f" at time {sampler.times[place[axis]]:g}"
+    message = (
+        f"{variable.name} is {values[place]}{when}; {count} of {count_of(arrays)} paths in"
+        " this chunk are not finite. on_nonfinite='keep' lets them pass, 'mask' sets them to NaN."
+    )
+    return sampler.failure(path, sampler.state_at_start(x0, position), message)

@@ -1,0 +1,115 @@
+"""What samplers return for a path: objects, mappings, tables, xarray objects or sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from montezarr._checks import is_frame, plain_array, show
+from montezarr.errors import ArgumentValueError
+from montezarr.samplers.schema import TIME
+
+NUMBERS = {int, float, bool, np.float64}
+"""Types of most of what lists hold."""
+
+
+class Part(NamedTuple):
+    """A variable as it was returned.
+
+    Attributes
+    ----------
+    array : array
+        Its values.
+    dims : tuple of str or None
+        Its dimensions, where it names them.
+    is_plain : bool
+        Whether it is one number of Python, which may be whole by chance and so says no dtype.
+    """
+
+    array: NDArray[Any]
+    dims: tuple[str, ...] | None
+    is_plain: bool
+
+
+def is_xarray(value: Any) -> bool:
+    """Return whether a value is a Dataset or DataArray, without an import of xarray."""
+    return type(value).__module__.partition(".")[0] == "xarray" and hasattr(value, "coords")
+
+
+def parts_of(value: Any) -> Mapping[Any, Any]:
+    """Return what a path holds by the names of its variables, as it was returned."""
+    if is_xarray(value):
+        if hasattr(value, "data_vars"):
+            return dict(value.data_vars)
+        return {"x" if value.name is None else value.name: value}
+    if hasattr(value, "states") and hasattr(value, "times"):
+        value = value.states
+    if value is None:
+        raise ArgumentValueError("returned None, expected a path.")
+    if is_frame(value):
+        return {name: value.iloc[:, i] for i, name in enumerate(value.columns)}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):  # a NamedTuple
+        return dict(zip(value._fields, value, strict=True))
+    return value if isinstance(value, Mapping) else {"x": value}
+
+
+def unpack(value: Any) -> tuple[dict[str, Part], NDArray[np.float64] | None]:
+    """Return the variables of one path, or of one block, by name, and its own times if any."""
+    parts = parts_of(value)
+    if not parts:
+        raise ArgumentValueError("returned no variables, expected a path.")
+    out = {str(name): _part(str(name), part) for name, part in parts.items()}
+    times = _times_of(value, parts)
+    if times is not None and not is_xarray(value):
+        lengths = {part.array.shape for part in out.values() if part.dims is None}
+        if lengths - {times.shape}:
+            raise ArgumentValueError(f"returned times {times.shape} for states {lengths.pop()}.")
+    return out, times
+
+
+def coords_of(value: Any) -> dict[str, tuple[Any, ...]]:
+    """Return the labels along the dimensions of what was returned, other than the times."""
+    found: dict[str, tuple[Any, ...]] = {}
+    for part in (value, *parts_of(value).values()):
+        for name in part.dims if is_xarray(part) else ():
+            if str(name) not in (TIME, "path") and name in part.coords:
+                found[str(name)] = tuple(part.coords[name].values.tolist())
+    return found
+
+
+def attributes_of(value: Any) -> dict[str, dict[str, Any]]:
+    """Return the attributes of the variables that were returned, as far as they have any."""
+    parts = parts_of(value).items()
+    return {str(name): dict(part.attrs) for name, part in parts if is_xarray(part)}
+
+
+def _part(name: str, part: Any) -> Part:
+    is_plain = isinstance(part, (int, float)) and not isinstance(part, np.generic)
+    dims = tuple(map(str, part.dims)) if is_xarray(part) else None
+    return Part(_array(name, part), dims, is_plain)
+
+
+def _times_of(value: Any, parts: Mapping[Any, Any]) -> NDArray[np.float64] | None:
+    if not is_xarray(value) and hasattr(value, "states") and hasattr(value, "times"):
+        return plain_array("times", value.times).astype(np.float64)
+    for part in (value, *parts.values()):
+        if is_xarray(part) and TIME in part.coords and part.coords[TIME].dims == (TIME,):
+            times = part.coords[TIME].values
+            if times.dtype.kind not in "iuf":
+                raise ArgumentValueError(f"returned times {show(times)}, expected numbers.")
+            return np.asarray(times, np.float64)
+    return None
+
+
+def _array(name: str, part: Any) -> NDArray[Any]:
+    """Return what NumPy makes of a part, integers as such: of large ones it would make floats."""
+    if type(part) not in (list, tuple):
+        return plain_array(name, part)
+    kinds = set(map(type, part))
+    # Of numbers alone nothing is masked: what there is to look at is looked at once.
+    array = np.asarray(part) if kinds <= NUMBERS else plain_array(name, part)
+    is_whole = kinds <= {int, bool} and array.dtype == np.float64 and array.size > 0
+    return np.array(part, object) if is_whole else array

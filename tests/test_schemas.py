@@ -1,0 +1,410 @@
+"""What paths are made of: scalars, vectors, integers beside reals; by all samplers and routes."""
+
+import json
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numba import njit
+
+import montezarr as mz
+
+SEED = 31
+
+
+def child(path, seed=SEED):
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(path,)))
+
+
+def block(number, seed=SEED):
+    prefix = mz.seeding.BLOCK_PREFIX
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(prefix, number)))
+
+
+def recipe(ds):
+    return json.loads(ds.attrs["montezarr"])
+
+
+# --- what a function gets ------------------------------------------------------------------------
+
+
+def test_a_function_gets_dt():
+    ds = mz.simulate(lambda rng, T, dt: rng.standard_normal(T + 1) * dt, 4, T=3, dt=0.5, seed=SEED)
+    np.testing.assert_array_equal(ds.x[2], child(2).standard_normal(4) * 0.5)
+    assert recipe(ds)["sampler"] == "function"
+    assert recipe(ds)["asks"] == ["rng", "T", "dt"]
+
+
+def test_a_function_gets_the_times():
+    times = [0.0, 1.0, 4.0]
+    ds = mz.simulate(lambda rng, times: times * rng.random(), 4, times=times, seed=SEED)
+    np.testing.assert_array_equal(ds.x[1], np.array(times) * child(1).random())
+
+
+def test_a_function_of_n_draws_blocks_and_is_always_called_with_one():
+    seen = set()
+
+    def several(n, T, rng):
+        seen.add(n)
+        return rng.random((n, T + 1))
+
+    ds = mz.simulate(several, 1500, T=2, seed=SEED, chunks=1024)
+    np.testing.assert_array_equal(ds.x[1024:], block(1).random((1024, 3))[:476])
+    assert seen == {1024}
+    assert mz.plan(ds).sampler.startswith("a function of n and what else it asks for")
+
+
+def test_a_name_that_is_given_as_an_option_is_that_option():
+    ds = mz.simulate(lambda rng, n: rng.random(n), 5, seed=SEED, n=3)
+    assert recipe(ds)["sampler"] == "rng"
+    np.testing.assert_array_equal(ds.x[4], child(4).random(3))
+
+
+def test_the_default_of_a_function_counts_unless_it_is_replaced():
+    def walk(rng, T, dt=0.25):
+        return np.full(T + 1, dt)
+
+    assert (mz.simulate(walk, 2, T=3, seed=1).x == 0.25).all()
+    assert (mz.simulate(walk, 2, T=3, dt=2.0, seed=1).x == 2.0).all()
+    assert (mz.simulate(walk, 2, times=[0.0, 1.0, 3.0], seed=1).x == 0.25).all()
+
+
+def test_rng_and_seed_may_both_be_asked_for():
+    ds = mz.simulate(lambda seed, rng: [float(seed % 1000), rng.random()], 3, seed=SEED)
+    words = np.random.SeedSequence(SEED, spawn_key=(2,)).generate_state(2, np.uint64)
+    number = int(words[0]) | int(words[1]) << 64
+    np.testing.assert_array_equal(ds.x[2], [float(number % 1000), child(2).random()])
+
+
+def test_what_cannot_be_given_is_named_with_what_can():
+    with pytest.raises(
+        mz.ArgumentValueError, match=r"rng, seed, n, T, dt, times and x0.*'barrier'"
+    ):
+        mz.simulate(lambda rng, barrier: [barrier], 3, seed=1)
+    with pytest.raises(mz.ArgumentValueError, match="no dt where times= gives the grid"):
+        mz.simulate(lambda rng, dt: [dt], 3, times=[0.0, 1.0, 3.0], seed=1)
+
+
+@pytest.mark.parametrize("name", ["stream", "dims", "coords"])
+def test_a_parameter_that_is_an_argument_of_simulate_is_refused_with_the_remedy(name):
+    made = {}
+    exec(f"def f(rng, {name}=None): return rng.random(3)", made)
+    with pytest.raises(mz.ArgumentValueError, match=f"{name}= is an argument of simulate.*rename"):
+        mz.simulate(made["f"], 3, seed=1)
+
+
+def test_a_recipe_of_before_keeps_the_rule_of_its_time():
+    def walk(rng, T, dt=0.25):
+        return rng.random(T + 1) * dt
+
+    ds = mz.simulate(walk, 3, T=2, seed=SEED)  # no dt is given, so that both rules agree
+    older = recipe(ds) | {"sampler": "rng", "grid": {"T": 2, "dt": 7.0}}
+    del older["asks"]
+    again = mz.replay(xr.Dataset(attrs={"montezarr": json.dumps(older)}), 1, process=walk)
+    np.testing.assert_array_equal(again.x, child(1).random(3) * 0.25)
+
+
+def test_a_compiled_function_is_called_as_it_is():
+    @njit
+    def walk(rng, T, dt):
+        out = np.zeros(T + 1)
+        for i in range(T):
+            out[i + 1] = out[i] + rng.standard_normal() * np.sqrt(dt)
+        return out
+
+    ds = mz.simulate(walk, 3, T=4, dt=0.25, seed=SEED)
+    np.testing.assert_allclose(ds.x[1, 1:], np.cumsum(child(1).standard_normal(4)) / 2, rtol=1e-15)
+
+
+# --- what it may return --------------------------------------------------------------------------
+
+
+class Pair(NamedTuple):
+    infected: np.ndarray
+    final: int
+
+
+def test_scalars_of_a_path_stand_beside_values_over_time():
+    ds = mz.simulate(lambda rng: {"I": rng.integers(0, 9, 5), "final": 3.0}, 4, seed=SEED)
+    assert ds.I.dims == ("path", "time")
+    assert ds.I.dtype == np.int64
+    assert ds.final.dims == ("path",)
+    assert ds.final.values.tolist() == [3.0] * 4
+    np.testing.assert_array_equal(ds.I[3], child(3).integers(0, 9, 5))
+
+
+def test_an_array_of_two_axes_is_a_vector_over_time():
+    ds = mz.simulate(lambda rng, T: rng.random((T + 1, 3)), 4, T=2, seed=SEED)
+    assert ds.x.dims == ("path", "time", "x_dim_0")
+    np.testing.assert_array_equal(ds.x[1], child(1).random((3, 3)))
+
+
+def test_one_number_of_a_run_with_times_is_one_of_the_path():
+    ds = mz.simulate(lambda rng, T: rng.random(), 4, T=5, seed=SEED)
+    assert ds.x.dims == ("path",)
+    assert "time" not in ds.coords
+    assert mz.reduce(ds, "mean").x_mean.dims == ()
+
+
+def test_named_tuples_are_variables_by_name():
+    ds = mz.simulate(lambda rng, T: Pair(rng.random(T + 1), np.int16(4)), 3, T=2, seed=SEED)
+    assert list(ds.data_vars) == ["infected", "final"]
+    assert ds.final.dtype == np.int16
+
+
+def test_dimensions_labels_and_attributes_of_xarray_objects_count():
+    def prices(rng, T):
+        values = rng.random((2, T + 1))
+        price = ("asset", "time"), values, {"units": "EUR"}
+        return xr.Dataset({"price": price, "rate": ((), 0.5)}, {"asset": ["A", "B"]})
+
+    ds = mz.simulate(prices, 3, T=4, seed=SEED)
+    assert ds.price.dims == ("path", "asset", "time")
+    assert ds.price.attrs == {"units": "EUR"}
+    assert ds.asset.values.tolist() == ["A", "B"]
+    assert ds.rate.dims == ("path",)
+    np.testing.assert_array_equal(ds.price[2], child(2).random((2, 5)))
+    turned = mz.simulate(lambda rng, T: prices(rng, T).transpose(), 3, T=4, seed=SEED)
+    np.testing.assert_array_equal(turned.price.transpose(*ds.price.dims), ds.price)
+
+
+def test_a_data_array_of_a_block_has_its_paths_where_it_says():
+    def several(n, T, rng):
+        return xr.DataArray(rng.random((T + 1, n)), dims=("time", "path"), name="level")
+
+    ds = mz.simulate(several, 1100, T=2, seed=SEED)
+    np.testing.assert_array_equal(ds.level[:1024], block(0).random((3, 1024)).T)
+
+
+def test_dims_and_coords_say_what_plain_arrays_cannot():
+    ds = mz.simulate(
+        lambda rng, T: {"x": rng.random((2, T + 1)), "w": rng.random(2)},
+        3, T=4, seed=SEED, dims={"x": ("asset", "time"), "w": "asset"}, coords={"asset": [10, 20]},
+    )  # fmt: skip
+    assert ds.x.dims == ("path", "asset", "time")
+    assert ds.w.dims == ("path", "asset")
+    assert ds.asset.values.tolist() == [10, 20]
+
+
+@pytest.mark.parametrize(
+    ("value", "more", "message"),
+    [
+        (np.zeros((5, 2)), {"dims": {"y": "time"}}, "dims: expected names of variables among"),
+        (np.zeros((5, 2)), {"dims": {"x": "time"}}, "dims: expected one name for each axis"),
+        (np.zeros((5, 2)), {"dims": {"x": ("path", "a")}}, "other than 'path'"),
+        (np.zeros((5, 2)), {"dims": {"x": ("a", "a")}}, "dims: expected distinct dimensions"),
+        (np.zeros((5, 2)), {"dims": ["time"]}, "dims: expected a mapping of variables"),
+        (np.zeros((5, 2)), {"coords": {"b": [1, 2]}}, "coords: expected labels of dimensions"),
+        (np.zeros((5, 2)), {"coords": {"x_dim_0": [1]}}, "coords: expected 2 labels"),
+        (np.zeros((5, 2)), {"coords": {"time": [1, 2]}}, "T, dt and times= say"),
+        (np.zeros((5, 2)), {"coords": {"x_dim_0": [None, 1]}}, "coords: expected a mapping"),
+        ({"x": np.zeros((5, 2)), "y": np.zeros((5, 3))},
+         {"dims": {"x": ("time", "a"), "y": ("time", "a")}}, "one size of the dimension 'a'"),
+        ({"x": np.zeros(5), "y": np.zeros((5, 3))},
+         {"dims": {"y": ("time", "x")}}, "bear the name of a variable"),
+    ],
+)  # fmt: skip
+def test_dims_and_coords_that_do_not_fit_are_refused(value, more, message):
+    with pytest.raises((mz.ArgumentValueError, mz.ArgumentTypeError), match=message):
+        mz.simulate(lambda rng, T: value, 3, T=4, seed=1, **more)
+
+
+@pytest.mark.parametrize(
+    ("later", "message"),
+    [
+        ({"x": np.zeros((3, 2)), "k": 1.5}, "k: expected int64 as in the first path"),
+        ({"x": np.zeros((3, 3)), "k": np.int64(1)}, r"x: returned shape \(3, 3\)"),
+        ({"x": np.zeros((3, 2))}, r"returned \['x'\], expected \['x', 'k'\]"),
+        ({"x": np.zeros((3, 2)), "k": np.arange(2)}, r"k: returned shape \(2,\), expected \(\)"),
+    ],
+)
+def test_a_later_path_of_another_schema_names_itself(later, message):
+    def f(rng, T):
+        first = {"x": np.zeros((T + 1, 2)), "k": np.int64(1)}
+        return first if rng.random() == child(0).random() else later
+
+    ds = mz.simulate(f, 3, T=2, seed=SEED)
+    with pytest.raises(mz.SamplerError, match=message) as caught:
+        ds.compute(scheduler="synchronous")
+    assert caught.value.path == 1
+
+
+# --- policies ------------------------------------------------------------------------------------
+
+
+def test_masked_paths_are_masked_in_every_variable():
+    def f(rng, T):
+        x = rng.random((T + 1, 2))
+        if x[0, 0] > 0.5:
+            raise RuntimeError("too large")
+        return {"x": x, "k": np.int16(3), "y": 1.0}
+
+    ds = mz.simulate(f, 50, T=2, seed=5, on_error="mask").compute()
+    bad = np.isnan(ds.y.values)
+    assert 10 < bad.sum() < 40
+    assert np.isnan(ds.x.values).all(axis=(1, 2)).tolist() == bad.tolist()
+    assert (ds.k.values == np.iinfo(np.int16).min).tolist() == bad.tolist()
+    with pytest.warns(mz.MontezarrWarning, match="not finite, or masked"):
+        assert mz.reduce(ds, "count").k_count == (~bad).sum()
+
+
+def test_a_scalar_that_is_not_finite_is_found():
+    ds = mz.simulate(lambda rng, T: {"a": np.zeros(T + 1), "b": np.inf}, 3, T=2, seed=1,
+                     on_nonfinite="mask")  # fmt: skip
+    assert np.isnan(ds.compute().a.values).all()
+    with pytest.raises(mz.SamplerError, match="b is inf; "):
+        mz.simulate(lambda rng, T: {"a": np.zeros(T + 1), "b": np.inf}, 3, T=2, seed=1)
+
+
+# --- every schema by every sampler, on every route -----------------------------------------------
+
+T = 3
+DTYPES = ("float64", "float32", "int64", "int8", "uint16")
+DIMS = ((), ("time",), ("time", "a"), ("a",), ("b", "time"), ("a", "b"), ("time", "a", "b"))
+SIZES = {"time": T + 1, "a": 2, "b": 3}
+KINDS = ("path", "seed", "method", "block", "blocks", "counter")
+
+schemas = st.lists(
+    st.tuples(st.sampled_from(DIMS), st.sampled_from(DTYPES)), min_size=1, max_size=4
+)
+
+
+def made(uniform, dtype):
+    """Return uniform numbers as values of a dtype."""
+    scale = 1.0 if np.dtype(dtype).kind == "f" else 100.0
+    return (uniform * scale).astype(dtype)
+
+
+def sampler_of(kind, schema):
+    """Return a sampler of one class that has these variables, v0, v1 and so on."""
+    shapes = [tuple(SIZES[dim] for dim in dims) for dims, _ in schema]
+
+    def values(rng, *n):
+        return {
+            f"v{i}": made(rng.random((*n, *shape)), dtype)
+            for i, ((_, dtype), shape) in enumerate(zip(schema, shapes, strict=True))
+        }
+
+    class Method:
+        def sample_path(self, T, x0, rng):
+            return values(rng)
+
+    class Blocks:
+        def sample_paths(self, n, T, x0, rng):
+            return values(rng, n)
+
+    class Counter:
+        def sample(self, draws, grid, x0):
+            out = {}
+            for i, ((_, dtype), shape) in enumerate(zip(schema, shapes, strict=True)):
+                rows = draws.uniform(range(int(np.prod(shape))), slot=i)
+                out[f"v{i}"] = made(rows.reshape(*shape, -1), dtype)
+            return out
+
+    return {
+        "path": lambda rng, T: values(rng),
+        "seed": lambda seed, T: values(np.random.default_rng(seed)),
+        "method": Method(),
+        "block": lambda n, rng, T: values(rng, n),
+        "blocks": Blocks(),
+        "counter": Counter(),
+    }[kind]
+
+
+def simulated(kind, schema, n, **more):
+    dims = {f"v{i}": dims for i, (dims, _) in enumerate(schema)}
+    # A mapping of one array alone is as good as the array.
+    return mz.simulate(sampler_of(kind, schema), n, T, seed=SEED, dims=dims, **more)
+
+
+def check_same(found, right):
+    assert list(found.data_vars) == list(right.data_vars)
+    for name in right.data_vars:
+        assert found[name].dims == right[name].dims
+        assert found[name].dtype == right[name].dtype
+        np.testing.assert_array_equal(found[name].values, right[name].values)
+
+
+def check_paths(kind, schema, n):
+    right = simulated(kind, schema, n).compute(scheduler="synchronous")
+    for i, (dims, dtype) in enumerate(schema):
+        assert right[f"v{i}"].dims == ("path", *dims)
+        assert right[f"v{i}"].dtype == dtype
+    ds = simulated(kind, schema, n, chunks=1024)
+    check_same(ds.compute(scheduler="synchronous"), right)
+    for path in {0, n // 2, n - 1}:
+        check_same(mz.replay(ds, path), right.isel(path=path))
+    batches = list(mz.batches(ds, 700))
+    check_same(xr.concat(batches, "path", data_vars="all"), right)
+
+
+def check_statistics(kind, schema, n):
+    ds = simulated(kind, schema, n, chunks=1024)
+    right = mz.reduce(ds.compute(scheduler="synchronous"), ["mean", "max"])
+    found = mz.reduce(ds, ["mean", "max"])
+    xr.testing.assert_identical(found.drop_attrs(), right.drop_attrs())
+    made = sum(ds[name].astype(float).sum([d for d in ds[name].dims if d != "path"]) for name in ds)
+    xr.testing.assert_identical(
+        mz.reduce(made.rename("y"), "mean").drop_attrs(),
+        mz.reduce(made.compute(scheduler="synchronous").rename("y"), "mean").drop_attrs(),
+    )
+    assert mz.plan(made).reduction.startswith("block by block")
+
+
+def check_store(kind, schema, n, folder):
+    path = Path(folder) / "a.zarr"
+    coords = {"a": ["left", "right"]} if any("a" in dims for dims, _ in schema) else None
+    ds = simulated(kind, schema, n, chunks=1024, coords=coords)
+    more = simulated(kind, schema, n + 900, chunks=1024, coords=coords)
+    right = more.compute(scheduler="synchronous")
+    check_same(mz.write(ds, path).compute(), right.isel(path=slice(n)))
+    process = sampler_of(kind, schema)
+    grown = mz.extend(path, n + 900, process=process)
+    check_same(grown.compute(), right)
+    if coords is not None:
+        assert grown.a.values.tolist() == ["left", "right"]
+    assert mz.verify(path, level=1, process=process).ok
+    check_same(mz.VirtualStore(more).to_dataset().compute(), right)
+    check_same(xr.open_zarr(mz.VirtualStore(more), consolidated=False).compute(), right)
+
+
+CHECKS = (check_paths, check_statistics, check_store)
+
+
+def check_all(check, kind, schema, n):
+    with tempfile.TemporaryDirectory() as folder:
+        check(kind, schema, n, *([folder] if check is check_store else []))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_a_schema_of_all_kinds_of_variables_holds_on_every_route(check, kind):
+    schema = [
+        (("time",), "float64"), ((), "int64"), (("time", "a"), "float32"), (("b", "time"), "int8"),
+    ]  # fmt: skip
+    check_all(check, kind, schema, 1100)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(st.sampled_from(KINDS), schemas, st.integers(1, 2500))
+def test_any_schema_holds_on_every_route(check, kind, schema, n):
+    check_all(check, kind, schema, n)
+
+
+@pytest.mark.parametrize("backend", ["threads", "processes", "dask"])
+def test_a_mixed_schema_is_the_same_on_every_backend(backend, tmp_path):
+    schema = [(("time", "a"), "float64"), ((), "int64"), (("b",), "float32")]
+    ds = simulated("path", schema, 3000, chunks=1024)
+    right = ds.compute(scheduler="synchronous")
+    with mz.backend(backend, n_jobs=2):
+        mz.write(ds, tmp_path / "a.zarr")
+        found = mz.reduce(ds, "mean")
+    check_same(mz.open(tmp_path / "a.zarr").compute(), right)
+    xr.testing.assert_identical(found.drop_attrs(), mz.reduce(right, "mean").drop_attrs())
