@@ -1,0 +1,95 @@
+"""Digests, recipes and stores under tests/data/digests, which the version of then wrote."""
+
+import ast
+import hashlib
+import json
+from pathlib import Path
+
+import users_models
+
+import montezarr as mz
+from montezarr.processes import BUILT_IN as PROCESSES
+from montezarr.recipe import digest_of, fingerprint
+from montezarr.statistics import BUILT_IN as STATISTICS
+
+PLACE = Path(__file__).parent / "data" / "digests"
+
+STORES = (
+    "diffusion", "holds-diffusion", "jumping", "own-process", "careful", "table", "closure",
+    "options",
+)  # fmt: skip
+"""The runs of which there are stores."""
+
+FEW, MANY = 6, 12
+"""Paths of the stores, and of what they are extended to."""
+
+
+def writing():
+    """Return what tells versions of Python apart that write syntax trees or bytecode differently.
+
+    Digests of code are of these, so there is a folder of fixtures for each.
+    """
+    tree = ast.dump(ast.parse("class A:\n def f(self, a: int = 1): return [a]"))
+    code = compile("lambda a: a + 1 if a else f(a)", "", "eval").co_consts[0].co_code
+    return hashlib.sha256(tree.encode() + code).hexdigest()[:8]
+
+
+def place():
+    """Return the folder of the fixtures that this version of Python can have, if there is one."""
+    return PLACE / writing()
+
+
+def run(name, n_paths=FEW, module=users_models):
+    process, x0, options = module.RUNS[name]
+    return mz.simulate(process, n_paths, T=3, x0=x0, seed=20, dt=0.25, **options)
+
+
+def classes():
+    """Return the public classes by name, but for those that are a class of Zarr's too."""
+    found = {name: getattr(mz, name) for name in sorted(mz.__all__) if name != "VirtualStore"}
+    return {name: kind for name, kind in found.items() if isinstance(kind, type)}
+
+
+def examples():
+    """Return values of montezarr's own classes by name."""
+    kinds = {**PROCESSES, **STATISTICS}.values()
+    found = {f"{kind.__name__}-{i}": v for kind in kinds for i, v in enumerate(kind.examples())}
+    found |= {
+        "Milstein": mz.Milstein(),
+        "EulerMaruyama": mz.EulerMaruyama(),
+        "Storage-0": mz.Storage(),
+        "Storage-1": mz.Storage(dtype="float32", keep_bits=10, compression="zstd"),
+        "TimeGrid-0": mz.TimeGrid.of(T=4, dt=0.25),
+        "TimeGrid-1": mz.TimeGrid.of(times=[0.0, 1.0, 5.0]),
+    }
+    return found
+
+
+def digests(module=users_models):
+    """Return the digests of all values, runs and classes by name."""
+    found = {f"class {name}": digest_of(kind) for name, kind in classes().items()}
+    found |= {f"example {name}": digest_of(value) for name, value in examples().items()}
+    found |= {f"value {name}": digest_of(value) for name, value in module.VALUES.items()}
+    found |= {f"run {name}": digest_of(entry[0]) for name, entry in module.RUNS.items()}
+    for name in module.RUNS:
+        recipe = json.loads(run(name, module=module).attrs["montezarr"])
+        found[f"fingerprint {name}"] = fingerprint(recipe)
+    return found
+
+
+def descriptions():
+    """Return the JSON of montezarr's own values by name."""
+    return {
+        name: json.dumps(value.to_dict())
+        for name, value in examples().items()
+        if hasattr(value, "to_dict")
+    }
+
+
+def write_stores():
+    """Write all of it anew: with the version of then."""
+    place().mkdir(parents=True)
+    (place() / "digests.json").write_text(json.dumps(digests(), indent=1) + "\n")
+    (PLACE / "descriptions.json").write_text(json.dumps(descriptions(), indent=1) + "\n")
+    for name in STORES:
+        mz.write(run(name), place() / name, storage=mz.Storage(compression="zstd"))
