@@ -3,13 +3,17 @@
 import ast
 import hashlib
 import json
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import users_models
 
 import montezarr as mz
+from montezarr._added import was_added
+from montezarr._public_ids import public_id
+from montezarr.digests import digest_of
 from montezarr.processes import BUILT_IN as PROCESSES
-from montezarr.recipe import digest_of, fingerprint
+from montezarr.recipe import fingerprint
 from montezarr.statistics import BUILT_IN as STATISTICS
 
 PLACE = Path(__file__).parent / "data" / "digests"
@@ -84,6 +88,22 @@ def descriptions():
         for name, value in examples().items()
         if hasattr(value, "to_dict")
     }
+
+
+def class_entries():
+    """Return, of each public class, its id, and of a dataclass the fields that always count."""
+    found = {}
+    for name, kind in classes().items():
+        found[name] = {"id": public_id(kind)}
+        if is_dataclass(kind):
+            found[name]["fields"] = [f.name for f in fields(kind) if not was_added(f)]
+            found[name]["added"] = {f.name: repr(f.default) for f in fields(kind) if was_added(f)}
+    return found
+
+
+def write_classes():
+    """Write the list of public classes anew, after one was added."""
+    (PLACE / "classes.json").write_text(json.dumps(class_entries(), indent=1) + "\n")
 
 
 def write_stores():

@@ -12,6 +12,7 @@ TABLE = {
     0: Level(
         {
             "errors",
+            "_added",
             "_beside",
             "_buffers",
             "_checks",
@@ -20,6 +21,7 @@ TABLE = {
             "_notices",
             "_optional",
             "_owner",
+            "_public_ids",
             "_regular",
             "_secrets",
             "_spawn",
@@ -41,7 +43,10 @@ TABLE = {
         {"sampling", "statistics", "folding"},
         "what a worker runs: from a range of paths to arrays, and to states of statistics",
     ),
-    4: Level({"recipe", "described"}, "the run as a value: JSON, fingerprint, and words"),
+    4: Level(
+        {"digests", "recipe", "described"},
+        "the run as a value: JSON, digests of code, fingerprint, and words",
+    ),
     5: Level({"lazy", "initial"}, "recipe to Dask arrays"),
     6: Level(
         {

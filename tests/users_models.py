@@ -222,7 +222,6 @@ VALUES = {
     "estimate": mz.Estimate(np.array([4.0]), attrs={"grid": GRID}, power=2),
     "draws": mz.Draws.of(7, n=5),
     "source": mz.Source(name="price", times=np.array([0.0, 0.5]), units="EUR"),
-    "error": mz.ArgumentValueError("T: expected more."),
     "classes": [
         HoldsDiffusion, HoldsInADict, Slotted, OwnBrownian, Jumping, Restated, OwnDiffusion,
         OwnProcess, Tamed, CarefulMilstein, LongGrid, NamedGrid, OwnMean,

@@ -27,7 +27,7 @@ from dask.layers import ArrayChunkShapeDep
 from numpy.typing import NDArray
 
 from montezarr._checks import without_mask
-from montezarr.recipe import digest_of_code
+from montezarr.digests import digest_of_code
 from montezarr.sampling import Rows
 
 Key = tuple[Any, ...]

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from montezarr._added import counted_fields
 from montezarr._checks import plain_array, type_error, value_error
 from montezarr._html import Card
 from montezarr.draws import Draws
@@ -122,7 +123,7 @@ class Process(ABC):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the parameters as JSON: ``{"name": class name, parameter: value, ...}``."""
-        values = {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+        values = {field.name: _plain(getattr(self, field.name)) for field in counted_fields(self)}
         return {"name": type(self).__name__, **values}
 
     @classmethod

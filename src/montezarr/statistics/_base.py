@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from montezarr._added import counted_fields
 from montezarr._checks import value_error
 from montezarr.errors import ArgumentValueError
 from montezarr.statistics._binomial import binomial_sequence
@@ -444,7 +445,7 @@ class Statistic(ABC):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the parameters as JSON."""
-        values = {entry.name: _plain(getattr(self, entry.name)) for entry in fields(self)}
+        values = {entry.name: _plain(getattr(self, entry.name)) for entry in counted_fields(self)}
         return {"name": type(self).__name__, **values}
 
     @classmethod
