@@ -27,6 +27,7 @@ TABLE = {
             "_spawn",
             "_timed",
             "_uninterrupted",
+            "_value",
             "_worker",
         },
         "exceptions, validators, optional imports; whole files; recycled memory; worker processes",

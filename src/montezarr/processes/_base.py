@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr._added import counted_fields
 from montezarr._checks import plain_array, type_error, value_error
 from montezarr._html import Card
+from montezarr._value import Value
 from montezarr.draws import Draws
 from montezarr.errors import ArgumentValueError
 from montezarr.grid import TimeGrid
@@ -23,7 +23,7 @@ Rows = NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Process(ABC):
+class Process(Value, ABC):
     """Base of the built-in processes: frozen dataclasses, validated once, JSON both ways.
 
     A subclass is final, declares its parameters as fields, checks them in ``__post_init__`` and
@@ -121,23 +121,6 @@ class Process(ABC):
             raise value_error("x0", "entries of one length", x0) from error
         return stacked.reshape(len(names), -1)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the parameters as JSON: ``{"name": class name, parameter: value, ...}``."""
-        values = {field.name: _plain(getattr(self, field.name)) for field in counted_fields(self)}
-        return {"name": type(self).__name__, **values}
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Return the process that `to_dict` wrote.
-
-        Raises
-        ------
-        ArgumentValueError
-            If `data` is of another class, or lacks a parameter or has an unknown one.
-        """
-        check_parameter_names(cls, data)
-        return cls(**{name: value for name, value in data.items() if name != "name"})
-
     def __str__(self) -> str:
         return self._card().text()
 
@@ -151,29 +134,6 @@ class Process(ABC):
             described = None
         rows = [*equation_rows(type(self).equation), *parameter_rows(described)]
         return Card(type(self).__name__, rows)
-
-    def set_field(self, name: str, value: Any) -> None:
-        """Store a checked parameter; only for ``__post_init__``, since instances are frozen."""
-        object.__setattr__(self, name, value)
-
-
-def check_parameter_names(kind: type[Process], data: Mapping[str, Any]) -> None:
-    """Raise unless a description is of a class of processes, and has no parameter but its own.
-
-    Raises
-    ------
-    ArgumentValueError
-        If it is of another class, or has an unknown parameter.
-    """
-    name = data.get("name", kind.__name__)
-    if name != kind.__name__:
-        raise value_error("name", repr(kind.__name__), name)
-    known = {field.name for field in fields(kind)}
-    unknown = sorted(set(data) - known - {"name"})
-    if unknown:
-        raise ArgumentValueError(
-            f"{kind.__name__}: unknown parameter {unknown[0]!r}. Known: {', '.join(sorted(known))}."
-        )
 
 
 @runtime_checkable
@@ -283,9 +243,3 @@ def check_reach(dtype: np.dtype[Any], low: float, high: float) -> None:
     if low < limits.min or high > limits.max:
         expected = f"one that holds states from {low:.0f} to {high:.0f}"
         raise value_error("dtype", expected, dtype.name)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    return value.item() if isinstance(value, np.generic) else value

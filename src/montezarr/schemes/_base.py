@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montezarr._checks import check_callable, plain_array, type_error
+from montezarr._value import Value
 from montezarr.errors import ArgumentValueError
 
 Rows = NDArray[Any]
@@ -20,7 +21,7 @@ Coefficient = Callable[[float, Rows], Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scheme(ABC):
+class Scheme(Value, ABC):
     """Base of the schemes: frozen values whose `step` is a pure function.
 
     Examples
