@@ -120,6 +120,16 @@ class ExpectedShortfall(Statistic):
         """Return instances for tests; see `Statistic.examples`."""
         return cls(), cls((0.9, 0.95), tail="lower")
 
+    @classmethod
+    def at(cls, levels: tuple[float, ...]) -> Self:
+        """Return it at increasing levels in (0, 1), for a table of risk.
+
+        Those below 0.5 are refused elsewhere, since who gives 0.01 means 0.99.
+        """
+        made = cls()
+        made.set_field("level", levels)
+        return made
+
     @property
     def tolerance(self) -> float:  # type: ignore[override]
         """Values in the bin of the value at risk are taken to be spread evenly over it."""
