@@ -85,6 +85,25 @@ def test_values_and_arrays_inside_a_value_are_json_too():
     assert ds.mz.recipe["process"] == told
 
 
+def test_a_parameter_that_json_has_not_is_refused_at_the_call():
+    @dataclass(frozen=True, kw_only=True)
+    class Own(mz.Process):
+        shape: object
+
+        def sample(self, draws, grid, x0):
+            return np.zeros((grid.T + 1, draws.n))
+
+    class Described(Own):
+        def to_dict(self):
+            return {"name": "Described", "shape": "a function"}
+
+    for shape in (np.sin, (1.0, (2.0, np.sin))):
+        with pytest.raises(mz.ArgumentTypeError, match=r"shape: expected numbers, .* to_dict\(\)"):
+            mz.simulate(Own(shape=shape), n_paths=3, T=2, seed=1)
+    assert mz.simulate(Described(shape=np.sin), n_paths=3, T=2, seed=1).sizes["path"] == 3
+    assert mz.simulate(Own(shape=(1, ("a", None))), n_paths=3, T=2, seed=1).sizes["path"] == 3
+
+
 def test_an_added_field_stands_in_json_where_it_is_not_at_its_default():
     @dataclass(frozen=True, kw_only=True)
     class Later(Lamp):

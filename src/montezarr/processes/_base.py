@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from montezarr._checks import plain_array, type_error, value_error
 from montezarr._html import Card
+from montezarr._public_ids import is_public
 from montezarr._value import Value
 from montezarr.draws import Draws
 from montezarr.errors import ArgumentValueError
@@ -120,6 +121,23 @@ class Process(Value, ABC):
         except ValueError as error:
             raise value_error("x0", "entries of one length", x0) from error
         return stacked.reshape(len(names), -1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the parameters as JSON: ``{"name": class name, parameter: value, ...}``.
+
+        Raises
+        ------
+        ArgumentTypeError
+            If a parameter of a user's own class is nothing that JSON has.
+        """
+        out = Value.to_dict(self)
+        for name, value in {} if is_public(type(self)) else out.items():
+            if (found := _not_json(value)) is not None:
+                raise type_error(
+                    name, "numbers, text, and lists and mappings of them, as recipes are JSON",
+                    found[0], f"Give {out['name']} a to_dict() that describes it in such.",
+                )  # fmt: skip
+        return out
 
     def __str__(self) -> str:
         return self._card().text()
@@ -235,6 +253,21 @@ def check_state(name: str, value: Any, dtype: str) -> Rows:
     if not exact or not np.isfinite(out).all():
         raise value_error(name, f"{expected}, that fits into {dtype}", value)
     return out
+
+
+def _not_json(value: Any) -> tuple[Any] | None:
+    """Return the first part of a value that JSON does not have, in a tuple, if there is one."""
+    if type(value) in _PLAIN:
+        return None
+    if isinstance(value, (list, Mapping)):
+        parts = list(value.values()) if isinstance(value, Mapping) else value
+        if set(map(type, parts)) <= _PLAIN:
+            return None
+        return next(filter(None, map(_not_json, parts)), None)
+    return None if isinstance(value, (bool, int, float, str)) else (value,)
+
+
+_PLAIN = {type(None), bool, int, float, str}
 
 
 def check_reach(dtype: np.dtype[Any], low: float, high: float) -> None:
