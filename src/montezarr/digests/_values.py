@@ -31,6 +31,13 @@ class Opaque(Exception):
         self.part = part
 
 
+_PLAIN = {
+    kind: f"\x00{kind.__module__}.{kind.__qualname__}\x00".encode()
+    for kind in (type(None), bool, int, float, complex, str, bytes)
+}
+"""What is quick to hash, since there may be millions of them, and how each begins."""
+
+
 def digest(value: Any, seen: frozenset[int] = frozenset()) -> str:
     """Return 128 bits of the digest of a value; `seen` is as in `Part`."""
     hasher = hashlib.sha256()
@@ -43,8 +50,12 @@ def _feed(hasher: Any, value: Any, seen: frozenset[int]) -> None:
 
     What cannot be looked into counts by its type and the bytes that pickling makes of it.
     """
-    hasher.update(f"\x00{public_id(type(value))}\x00".encode())
+    head = _PLAIN.get(type(value))
+    hasher.update(head or f"\x00{public_id(type(value))}\x00".encode())
     try:
+        if head is not None:
+            hasher.update(repr(value).encode())
+            return
         for piece in _pieces(value, seen):
             if isinstance(piece, Part):
                 _feed(hasher, piece.value, piece.seen)
@@ -62,7 +73,7 @@ def _feed(hasher: Any, value: Any, seen: frozenset[int]) -> None:
 
 
 def _pieces(value: Any, seen: frozenset[int]) -> Pieces:
-    if value is None or isinstance(value, (bool, int, float, complex, str, bytes)):
+    if isinstance(value, (int, float, complex, str, bytes)):  # of a class that is derived of one
         yield repr(value).encode()
         return
     if isinstance(value, type):
