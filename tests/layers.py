@@ -12,6 +12,7 @@ TABLE = {
     0: Level(
         {
             "errors",
+            "_added",
             "_beside",
             "_buffers",
             "_checks",
@@ -20,11 +21,13 @@ TABLE = {
             "_notices",
             "_optional",
             "_owner",
+            "_public_ids",
             "_regular",
             "_secrets",
             "_spawn",
             "_timed",
             "_uninterrupted",
+            "_value",
             "_worker",
         },
         "exceptions, validators, optional imports; whole files; recycled memory; worker processes",
@@ -41,7 +44,10 @@ TABLE = {
         {"samplers", "statistics", "folding"},
         "what a worker runs: from a range of paths to arrays, and to states of statistics",
     ),
-    4: Level({"recipe", "described"}, "the run as a value: JSON, fingerprint, and words"),
+    4: Level(
+        {"digests", "recipe", "described"},
+        "the run as a value: JSON, digests of code, fingerprint, and words",
+    ),
     5: Level({"lazy", "initial"}, "recipe to Dask arrays"),
     6: Level(
         {

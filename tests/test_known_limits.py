@@ -93,7 +93,6 @@ def _note_opened(event, args):
             OPENED.append(args[0])
 
 
-@pytest.mark.xfail(strict=True, reason="risk and fan of a job read the store one after the other")
 def test_risk_and_picture_of_a_job_come_from_one_pass(tmp_path):
     pytest.importorskip("matplotlib")
     from montezarr import job

@@ -178,7 +178,7 @@ def test_the_picture_in_the_docs_is_that_of_the_table():
 def test_nothing_outside_the_samplers_asks_for_one_by_name():
     named = []
     for path in sorted(SOURCE.rglob("*.py")):
-        if path.parent.name == "sampling":
+        if path.parent.name == "samplers":
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             parts = [node.left, *node.comparators] if isinstance(node, ast.Compare) else []

@@ -23,7 +23,8 @@ from patience import PATIENCE
 
 import montezarr as mz
 from montezarr import chunk_policy, lazy
-from montezarr.recipe import digest_of, fingerprint
+from montezarr.digests import digest_of
+from montezarr.recipe import fingerprint
 from montezarr.replay import run_of
 from montezarr.seeding import BLOCK, RootSeed
 
@@ -217,7 +218,7 @@ def test_a_recipe_is_the_same_in_every_process():
         import json, sys
         import numpy as np
         import montezarr as mz
-        from montezarr.recipe import digest_of
+        from montezarr.digests import digest_of
 
         class Model:
             options = ("a", "b")

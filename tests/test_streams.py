@@ -299,7 +299,7 @@ def test_old_recipes_of_such_a_sampler_keep_their_rule():
 
     ds = mz.simulate(renamed, 5, 4, seed=1)
     recipe = dict(ds.mz.recipe)
-    from montezarr.recipe import digest_of
+    from montezarr.digests import digest_of
 
     recipe |= {"process": {"name": "own_default"}, "code": digest_of(own_default)}
     old = ds.compute().assign_attrs(montezarr=json.dumps(recipe))

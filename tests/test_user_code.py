@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import montezarr as mz
-from montezarr.recipe import digest_of
+from montezarr.digests import digest_of
 
 SCALE = 1.0
 TABLE = {"drift": [0.0, 1.0]}

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from montezarr._checks import check_array, check_int, check_real, value_error
+from montezarr._value import Value
 from montezarr.draws import MAX_STEPS
 
 
 @dataclass(frozen=True, slots=True)
-class TimeGrid:
+class TimeGrid(Value):
     """T+1 increasing times, equally spaced from 0 or given one by one.
 
     Parameters
@@ -40,7 +42,7 @@ class TimeGrid:
     given: tuple[float, ...] | None = None
 
     @classmethod
-    def of(cls, T: Any = None, dt: Any = None, times: Any = None) -> TimeGrid:
+    def of(cls, T: Any = None, dt: Any = None, times: Any = None) -> Self:
         """Return the grid of `simulate`'s arguments T, dt and times.
 
         Raises
@@ -89,7 +91,7 @@ class TimeGrid:
         return {"T": self.T, "dt": self.dt}
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> TimeGrid:
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Return the grid that `to_dict` wrote."""
         if "times" in data:
             return cls(len(data["times"]) - 1, None, tuple(data["times"]))

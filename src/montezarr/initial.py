@@ -10,8 +10,8 @@ import numpy as np
 import xarray as xr
 
 from montezarr._checks import check_unmasked, is_frame, plain_array, type_error, value_error
+from montezarr.digests import digest_of
 from montezarr.processes import Process
-from montezarr.recipe import digest_of
 
 PATH = "path"
 

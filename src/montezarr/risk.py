@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 
 from montezarr._checks import check_array, check_real, plain_items, value_error
 from montezarr.processes import GeometricBrownianMotion
+from montezarr.statistics import ExpectedShortfall, Sample, Source
 
 MINIMUM_TAIL = 10
 """Losses beyond the value at risk below which no standard error means anything."""
@@ -40,12 +41,7 @@ class Risk:
 def estimate_risk(losses: Any, levels: Sequence[float]) -> list[Risk]:
     r"""Return value at risk and expected shortfall of independent losses.
 
-    The value at risk is the order statistic :math:`L_{(\lceil n\alpha \rceil)}`, its standard error
-    half the distance between the order statistics one standard deviation of their rank,
-    :math:`\sqrt{n\alpha(1-\alpha)}`, above and below. The standard error of the expected shortfall
-    is :math:`\sqrt{(s^2 + \alpha (ES - VaR)^2) / (n (1-\alpha))}` with the variance s² of the
-    losses beyond (Manistre and Hancock, "Variance of the CTE estimator", 2005,
-    doi:10.1080/10920277.2005.10596207).
+    They are those of `montezarr.ExpectedShortfall`, which says what their standard errors are.
 
     Parameters
     ----------
@@ -64,27 +60,41 @@ def estimate_risk(losses: Any, levels: Sequence[float]) -> list[Risk]:
     ArgumentTypeError, ArgumentValueError
         If losses are not finite numbers, or a level leaves fewer than 10 of them.
     """
-    sample = np.sort(check_array("losses", losses, ndim=1))
-    n = len(sample)
-    out = []
-    for alpha in check_levels(levels, n):
-        rank = _rank(n, alpha)
-        spread = max(1, round(float(np.sqrt(n * alpha * (1 - alpha)))))
-        low, high = max(rank - spread, 0), min(rank + spread, n - 1)
-        quantile = float(sample[rank])
-        tail = sample[rank + 1 :]
-        shortfall = float(tail.mean())
-        variance = float(tail.var()) + alpha * (shortfall - quantile) ** 2
-        out.append(
-            Risk(
-                level=alpha,
-                value_at_risk=quantile,
-                value_at_risk_se=float(sample[high] - sample[low]) / 2,
-                expected_shortfall=shortfall,
-                expected_shortfall_se=float(np.sqrt(variance / (n * (1 - alpha)))),
-            )
+    sample = check_array("losses", losses, ndim=1)
+    alphas = check_levels(levels, len(sample))
+    statistic = statistic_of(alphas)
+    found = statistic.finalize(statistic.chunk(Sample(sample[None, None])), Source())
+    return risk_table(alphas, {name: estimate.values[0] for name, estimate in found.items()})
+
+
+def statistic_of(levels: Sequence[float]) -> ExpectedShortfall:
+    """Return the statistic of losses that `risk_table` is made of, for checked levels."""
+    return ExpectedShortfall.at(tuple(sorted(set(levels))))
+
+
+def risk_table(levels: Sequence[float], found: Mapping[str, Any]) -> list[Risk]:
+    """Return the results of `statistic_of` by level, in the order of these.
+
+    Parameters
+    ----------
+    levels : sequence of float
+        The levels, as `statistic_of` got them.
+    found : mapping of str to array (levels,)
+        Its results, by their names without that of the variable.
+    """
+    place = {level: i for i, level in enumerate(sorted(set(levels)))}
+    names = ("value_at_risk", "expected_shortfall")
+    return [
+        Risk(
+            level=level,
+            **{
+                key: float(found[key][place[level]])
+                for name in names
+                for key in (name, f"{name}_se")
+            },
         )
-    return out
+        for level in levels
+    ]
 
 
 def closed_form_risk(
@@ -135,13 +145,9 @@ def check_levels(levels: Any, n: int | None = None) -> list[float]:
         alpha = check_real("levels", level, above=0.0)
         if alpha >= 1:
             raise value_error("levels", "numbers in (0, 1)", level)
-        beyond = MINIMUM_TAIL if n is None else n - 1 - _rank(n, alpha)
+        beyond = MINIMUM_TAIL if n is None else n - int(np.ceil(n * alpha))
         if beyond < MINIMUM_TAIL:
             hint = f"{n:,} losses leave {beyond} beyond it."
             raise value_error("levels", f"at least {MINIMUM_TAIL} losses beyond", level, hint)
         out.append(alpha)
     return out
-
-
-def _rank(n: int, alpha: float) -> int:
-    return int(np.ceil(n * alpha)) - 1

@@ -20,10 +20,13 @@ from montezarr.dataset import ATTRIBUTE, simulate
 from montezarr.errors import ArgumentTypeError, ArgumentValueError
 from montezarr.job.config import Config, number_of
 from montezarr.job.prices import read_prices
+from montezarr.plot._fan import BANDS, fan_with
 from montezarr.plot._figure import check_texts
 from montezarr.processes import BUILT_IN, Fit, GeometricBrownianMotion, HasLabels, Process
-from montezarr.risk import Risk, check_levels, closed_form_risk, estimate_risk
+from montezarr.reduce import reduce
+from montezarr.risk import Risk, check_levels, closed_form_risk, risk_table, statistic_of
 from montezarr.runs import OnProgress
+from montezarr.statistics import Quantile
 from montezarr.store import is_complete, write
 
 
@@ -109,11 +112,11 @@ def execute(job: Prepared, on_progress: OnProgress | None = None) -> Report:
     assert target is not None  # load() has seen to it
     reused = is_complete(job.ds, target)
     stored = write(job.ds, target, on_progress=on_progress)
-    levels = config.get("risk", "levels", [])
-    risk, exact = _risk(job.process, stored, levels) if levels else ([], [])
+    levels = check_levels(config.get("risk", "levels", []))
     picture = config.file("output", "plot")
+    risk, exact, bands = _risk(job.process, stored, levels, with_bands=picture is not None)
     if picture is not None:
-        _draw(config, job, stored, picture)
+        _draw(config, job, stored, picture, bands)
     return Report(
         process=job.process.to_dict(),
         fit=None if job.fit is None else {"n": job.fit.n, **job.fit.standard_errors},
@@ -208,22 +211,42 @@ def _check_outputs(config: Config, process: Process, ds: xr.Dataset, x0: Any) ->
                 raise config.error("output", key, str(error).partition(": ")[2]) from error
 
 
-def _risk(process: Process, stored: xr.Dataset, levels: list[Any]) -> tuple[list[Risk], list[Risk]]:
-    both = stored["x"].isel(time=[0, -1]).values.astype(np.float64)  # one pass over the store
-    first, last = both[:, 0], both[:, 1]
-    estimates = estimate_risk(1 - last / first, levels)
+def _risk(
+    process: Process, stored: xr.Dataset, levels: list[float], *, with_bands: bool
+) -> tuple[list[Risk], list[Risk], xr.DataArray | None]:
+    """Return estimates, what is exact, and quantiles for the picture: from one pass over the store.
+
+    Without levels nothing is read, and there are no quantiles.
+    """
+    if not levels:
+        return [], [], None
+    ends = stored["x"].isel(time=[0, -1]).astype(np.float64)
+    loss = 1 - ends.isel(time=1, drop=True) / ends.isel(time=0, drop=True)
+    wanted: dict[str, Any] = {"loss": statistic_of(levels)}
+    if with_bands:
+        wanted["x"] = Quantile(BANDS)
+    found = reduce(xr.Dataset({"x": stored["x"], "loss": loss}), wanted)
+    names = {str(name): found[name] for name in found if str(name).startswith("loss_")}
+    table = {name.removeprefix("loss_"): array.values for name, array in names.items()}
+    estimates = risk_table(levels, table)
     horizon = float(stored["time"][-1] - stored["time"][0])
+    exact = []
     if isinstance(process, GeometricBrownianMotion) and math.isfinite(horizon) and horizon > 0:
-        return estimates, closed_form_risk(process, horizon, levels)
-    return estimates, []
+        exact = closed_form_risk(process, horizon, levels)
+    return estimates, exact, found["x_quantile"] if with_bands else None
 
 
-def _draw(config: Config, job: Prepared, stored: xr.Dataset, picture: Path) -> None:
+def _draw(
+    config: Config, job: Prepared, stored: xr.Dataset, picture: Path, bands: xr.DataArray | None
+) -> None:
     picture.parent.mkdir(parents=True, exist_ok=True)
-    plot.save_fan(
-        stored[job.process.variables[0]],
-        picture,
-        title=config.get("output", "title"),
-        ylabel=config.get("output", "ylabel"),
-        xlabel=config.get("output", "xlabel", "time"),
-    )
+    paths = stored[job.process.variables[0]]
+    texts = {
+        "title": config.get("output", "title"),
+        "ylabel": config.get("output", "ylabel"),
+        "xlabel": config.get("output", "xlabel", "time"),
+    }
+    if bands is None:
+        plot.save_fan(paths, picture, **texts)
+    else:
+        fan_with(paths, bands, picture, **texts)

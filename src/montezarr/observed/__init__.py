@@ -16,6 +16,7 @@ from montezarr.backends import Backend, configured
 from montezarr.backends.threads import Threads
 from montezarr.choice import backend_of
 from montezarr.dataset import variables_of
+from montezarr.digests import digest_of
 from montezarr.folding import Arrays
 from montezarr.lazy import Run
 from montezarr.observed._computed import ComputedFeed
@@ -38,7 +39,6 @@ from montezarr.observed._schema import (
     schema_of,
 )
 from montezarr.observed._times import STEPS, seconds_of
-from montezarr.recipe import digest_of
 from montezarr.replay import is_untouched, undrawn_run
 from montezarr.samplers import PathArrays
 from montezarr.seeding import BLOCK

@@ -27,8 +27,8 @@ from dask.layers import ArrayChunkShapeDep
 from numpy.typing import NDArray
 
 from montezarr._checks import without_mask
+from montezarr.digests import digest_of_code
 from montezarr.lazy import as_block
-from montezarr.recipe import digest_of_code
 from montezarr.samplers import PathArrays
 from montezarr.samplers.schema import count_of, first_paths_of
 

@@ -106,10 +106,42 @@ def fan(
         check_axes(ax)
         table = given.reduced(array, [Quantile(tuple(levels.tolist()))])["x_quantile"]
         table = given.named_as(array, table)
-        singles, _ = single_paths(
-            array.transpose("path", "time"), choose(array.sizes["path"], count, key)
-        )
-    ax = axes_of(ax)
+        singles = _singles(array, count, key)
+    return _drawn(axes_of(ax), table, singles, texts)
+
+
+def fan_with(
+    array: xr.DataArray, table: xr.DataArray, file: Any, *, samples: int = SAMPLES, **texts: Any
+) -> None:
+    """Draw what `save_fan` does of paths whose quantiles are known, without a pass over them.
+
+    Parameters
+    ----------
+    array : DataArray (path, time)
+        The paths.
+    table : DataArray (time, quantile)
+        Their quantiles at `BANDS`, as `montezarr.reduce` gives them.
+    file : str, path or file object
+        As for `save_fan`.
+    samples : int
+        Number of single paths.
+    **texts
+        Texts of the picture, as for `fan`.
+    """
+    _check_file(file)
+    found = check_texts(**texts)
+    picture, ax = _canvas()
+    _drawn(ax, given.named_as(array, table), _singles(array, samples, 0), found)
+    picture.savefig(file, dpi=DPI)
+
+
+def _singles(array: xr.DataArray, count: int, key: int) -> Any:
+    paths = choose(array.sizes["path"], count, key)
+    return single_paths(array.transpose("path", "time"), paths)[0]
+
+
+def _drawn(ax: Any, table: xr.DataArray, singles: Any, texts: Any) -> Any:
+    """Draw the bands of a table, some paths over them, and the median on top."""
     times, time_attrs = given.times_of(table)
     draw_bands(ax, times, table)
     for values in singles:
@@ -185,10 +217,16 @@ def save_fan(data: Any, file: Any, **options: Any) -> None:
     _check_file(file)
     if "ax" in options:
         raise type_error("ax", "none, since the picture is a file of its own", options["ax"])
+    picture, ax = _canvas()
+    fan(data, ax=ax, **options)
+    picture.savefig(file, dpi=DPI)
+
+
+def _canvas() -> tuple[Any, Any]:
+    """Return a figure without a window, and axes in it."""
     figures = import_optional("matplotlib.figure", extra="plot", purpose="A plot")
     picture = figures.Figure(figsize=SIZE, layout="constrained")
-    fan(data, ax=picture.subplots(), **options)
-    picture.savefig(file, dpi=DPI)
+    return picture, picture.subplots()
 
 
 def _check_file(file: Any) -> None:

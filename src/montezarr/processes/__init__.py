@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from montezarr._checks import value_error
+from montezarr._value import check_parameter_names
 from montezarr.processes._base import (
     HasBound,
     HasDensity,
@@ -14,7 +15,6 @@ from montezarr.processes._base import (
     HasTrial,
     HasVariance,
     Process,
-    check_parameter_names,
 )
 from montezarr.processes._describe import equation_rows, one_line, parameter_rows
 from montezarr.processes._fit import Fit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import numpy as np
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from montezarr._checks import plain_array, type_error, value_error
 from montezarr._html import Card
+from montezarr._public_ids import is_public
+from montezarr._value import Value
 from montezarr.draws import Draws
 from montezarr.errors import ArgumentValueError
 from montezarr.grid import TimeGrid
@@ -22,7 +24,7 @@ Rows = NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Process(ABC):
+class Process(Value, ABC):
     """Base of the built-in processes: frozen dataclasses, validated once, JSON both ways.
 
     A subclass is final, declares its parameters as fields, checks them in ``__post_init__`` and
@@ -121,21 +123,21 @@ class Process(ABC):
         return stacked.reshape(len(names), -1)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the parameters as JSON: ``{"name": class name, parameter: value, ...}``."""
-        values = {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
-        return {"name": type(self).__name__, **values}
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Return the process that `to_dict` wrote.
+        """Return the parameters as JSON: ``{"name": class name, parameter: value, ...}``.
 
         Raises
         ------
-        ArgumentValueError
-            If `data` is of another class, or lacks a parameter or has an unknown one.
+        ArgumentTypeError
+            If a parameter of a user's own class is nothing that JSON has.
         """
-        check_parameter_names(cls, data)
-        return cls(**{name: value for name, value in data.items() if name != "name"})
+        out = Value.to_dict(self)
+        for name, value in {} if is_public(type(self)) else out.items():
+            if (found := _not_json(value)) is not None:
+                raise type_error(
+                    name, "numbers, text, and lists and mappings of them, as recipes are JSON",
+                    found[0], f"Give {out['name']} a to_dict() that describes it in such.",
+                )  # fmt: skip
+        return out
 
     def __str__(self) -> str:
         return self._card().text()
@@ -150,29 +152,6 @@ class Process(ABC):
             described = None
         rows = [*equation_rows(type(self).equation), *parameter_rows(described)]
         return Card(type(self).__name__, rows)
-
-    def set_field(self, name: str, value: Any) -> None:
-        """Store a checked parameter; only for ``__post_init__``, since instances are frozen."""
-        object.__setattr__(self, name, value)
-
-
-def check_parameter_names(kind: type[Process], data: Mapping[str, Any]) -> None:
-    """Raise unless a description is of a class of processes, and has no parameter but its own.
-
-    Raises
-    ------
-    ArgumentValueError
-        If it is of another class, or has an unknown parameter.
-    """
-    name = data.get("name", kind.__name__)
-    if name != kind.__name__:
-        raise value_error("name", repr(kind.__name__), name)
-    known = {field.name for field in fields(kind)}
-    unknown = sorted(set(data) - known - {"name"})
-    if unknown:
-        raise ArgumentValueError(
-            f"{kind.__name__}: unknown parameter {unknown[0]!r}. Known: {', '.join(sorted(known))}."
-        )
 
 
 @runtime_checkable
@@ -276,15 +255,24 @@ def check_state(name: str, value: Any, dtype: str) -> Rows:
     return out
 
 
+def _not_json(value: Any) -> tuple[Any] | None:
+    """Return the first part of a value that JSON does not have, in a tuple, if there is one."""
+    if type(value) in _PLAIN:
+        return None
+    if isinstance(value, (list, Mapping)):
+        parts = list(value.values()) if isinstance(value, Mapping) else value
+        if set(map(type, parts)) <= _PLAIN:
+            return None
+        return next(filter(None, map(_not_json, parts)), None)
+    return None if isinstance(value, (bool, int, float, str)) else (value,)
+
+
+_PLAIN = {type(None), bool, int, float, str}
+
+
 def check_reach(dtype: np.dtype[Any], low: float, high: float) -> None:
     """Raise if integer states between `low` and `high` would wrap around in `dtype`."""
     limits = np.iinfo(dtype)
     if low < limits.min or high > limits.max:
         expected = f"one that holds states from {low:.0f} to {high:.0f}"
         raise value_error("dtype", expected, dtype.name)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    return value.item() if isinstance(value, np.generic) else value

@@ -10,6 +10,7 @@ import numpy as np
 
 from montezarr import _buffers
 from montezarr._checks import check_array, check_int, type_error, value_error
+from montezarr._value import checked
 from montezarr.draws import Draws
 from montezarr.errors import ArgumentValueError
 from montezarr.grid import TimeGrid
@@ -76,16 +77,15 @@ class Diffusion(Process):
     equation: ClassVar[str] = "dX = a(t, X) dt + b(t, X) dW, a = drift, b = diffusion"
     runs_user_code: ClassVar[bool] = True
 
-    drift: Coefficient
-    diffusion: Coefficient
+    drift: Coefficient = field(metadata=checked(check_coefficient))
+    diffusion: Coefficient = field(metadata=checked(check_coefficient))
     scheme: Scheme = field(default_factory=EulerMaruyama)
     names: tuple[str, ...] = ("x",)
     correlation: tuple[tuple[float, ...], ...] | None = None
     noises: int | None = None
 
     def __post_init__(self) -> None:
-        check_coefficient("drift", self.drift)
-        check_coefficient("diffusion", self.diffusion)
+        self.check_fields()
         if not isinstance(self.scheme, Scheme):
             raise type_error("scheme", "EulerMaruyama() or Milstein()", self.scheme)
         self.set_field("names", _check_names(self.names))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from montezarr._checks import check_real, real_numbers
+from montezarr._value import checked
 from montezarr.draws import Draws
 from montezarr.grid import TimeGrid
 from montezarr.processes._base import Process, Rows
@@ -51,12 +52,11 @@ class GeometricBrownianMotion(Process):
 
     equation: ClassVar[str] = "dX = μ X dt + σ X dW"
 
-    mu: float
-    sigma: float
+    mu: float = field(metadata=checked(check_real))
+    sigma: float = field(metadata=checked(check_real, minimum=0.0))
 
     def __post_init__(self) -> None:
-        self.set_field("mu", check_real("mu", self.mu))
-        self.set_field("sigma", check_real("sigma", self.sigma, minimum=0.0))
+        self.check_fields()
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:

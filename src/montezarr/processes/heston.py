@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self, final
 
 import numpy as np
 
 from montezarr import _buffers
 from montezarr._checks import check_real, value_error
+from montezarr._value import checked
 from montezarr.draws import Draws
 from montezarr.grid import TimeGrid
 from montezarr.processes._base import Process, Rows
@@ -72,19 +73,20 @@ class Heston(Process):
 
     equation: ClassVar[str] = "dS = μ S dt + √V S dW\ndV = κ (θ − V) dt + ξ √V dZ\nd⟨W, Z⟩ = ρ dt"
 
-    mu: float
-    kappa: float
-    theta: float
-    xi: float
-    rho: float
+    mu: float = field(metadata=checked(check_real))
+    kappa: float = field(metadata=checked(check_real, above=0.0))
+    theta: float = field(metadata=checked(check_real, above=0.0))
+    xi: float = field(
+        metadata=checked(
+            check_real,
+            minimum=1e-8,
+            hint="A variance that does not move is a GeometricBrownianMotion.",
+        )
+    )
+    rho: float = field(metadata=checked(check_real, minimum=-1.0, maximum=1.0))
 
     def __post_init__(self) -> None:
-        self.set_field("mu", check_real("mu", self.mu))
-        for name in ("kappa", "theta"):
-            self.set_field(name, check_real(name, getattr(self, name), above=0.0))
-        hint = "A variance that does not move is a GeometricBrownianMotion."
-        self.set_field("xi", check_real("xi", self.xi, minimum=1e-8, hint=hint))
-        self.set_field("rho", check_real("rho", self.rho, minimum=-1.0, maximum=1.0))
+        self.check_fields()
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self, final
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from montezarr._checks import check_bool, check_real
 from montezarr._notices import warn
+from montezarr._value import checked
 from montezarr.draws import Draws
 from montezarr.errors import MontezarrWarning
 from montezarr.grid import TimeGrid
@@ -56,14 +57,12 @@ class OrnsteinUhlenbeck(Process):
 
     equation: ClassVar[str] = "dX = θ (μ − X) dt + σ dW"
 
-    theta: float
-    mu: float
-    sigma: float
+    theta: float = field(metadata=checked(check_real, above=0.0))
+    mu: float = field(metadata=checked(check_real))
+    sigma: float = field(metadata=checked(check_real, minimum=0.0))
 
     def __post_init__(self) -> None:
-        self.set_field("theta", check_real("theta", self.theta, above=0.0))
-        self.set_field("mu", check_real("mu", self.mu))
-        self.set_field("sigma", check_real("sigma", self.sigma, minimum=0.0))
+        self.check_fields()
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:

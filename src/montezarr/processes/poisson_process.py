@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, ClassVar, Self, final
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montezarr._checks import check_real, real_numbers
+from montezarr._value import checked
 from montezarr.draws import Draws
 from montezarr.errors import ArgumentValueError
 from montezarr.grid import TimeGrid
@@ -52,10 +53,10 @@ class PoissonProcess(Process):
     equation: ClassVar[str] = "N(t) − N(s) ~ Poisson(λ (t − s)), λ = rate"
     dtypes: ClassVar[tuple[str, ...]] = ("int64", "int32")
 
-    rate: float
+    rate: float = field(metadata=checked(check_real, above=0.0))
 
     def __post_init__(self) -> None:
-        self.set_field("rate", check_real("rate", self.rate, above=0.0))
+        self.check_fields()
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:

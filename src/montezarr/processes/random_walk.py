@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self, final
 
 import numpy as np
 
 from montezarr._checks import check_real, real_numbers
+from montezarr._value import checked
 from montezarr.draws import Draws
 from montezarr.grid import TimeGrid
 from montezarr.processes._base import Process, Rows, check_reach
@@ -45,10 +46,10 @@ class RandomWalk(Process):
     dtypes: ClassVar[tuple[str, ...]] = ("int64", "int32")
     counts_steps: ClassVar[bool] = True
 
-    p: float = 0.5
+    p: float = field(default=0.5, metadata=checked(check_real, minimum=0.0, maximum=1.0))
 
     def __post_init__(self) -> None:
-        self.set_field("p", check_real("p", self.p, minimum=0.0, maximum=1.0))
+        self.check_fields()
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from montezarr._checks import show, value_error
 from montezarr._notices import warn
+from montezarr.digests import digest_of
 from montezarr.errors import HeavyTailWarning, MontezarrWarning
 from montezarr.folding import NO_GROUP, VALUES, Column, Fold, Folded, Group
 from montezarr.observed import TIME, Observed, PathIndices, Schema
-from montezarr.recipe import digest_of
 from montezarr.reduce._budget import Memory, check_memory, copies_of_states
 from montezarr.reduce._collected import Collected, full_name
 from montezarr.statistics import BUILT_IN, Estimate, Source, Statistic, label_coordinate

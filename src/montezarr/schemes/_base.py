@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montezarr._checks import check_callable, plain_array, type_error
+from montezarr._value import Value
 from montezarr.errors import ArgumentValueError
 
 Rows = NDArray[Any]
@@ -20,7 +21,7 @@ Coefficient = Callable[[float, Rows], Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scheme(ABC):
+class Scheme(Value, ABC):
     """Base of the schemes: frozen values whose `step` is a pure function.
 
     Examples
@@ -110,8 +111,8 @@ def _call(name: str, coefficient: Coefficient, t: float, x: Rows) -> Any:
         ) from error
 
 
-def check_coefficient(name: str, function: Any) -> None:
-    """Raise for what is no function f(t, x), also by the names of its parameters.
+def check_coefficient(name: str, function: Any) -> Coefficient:
+    """Return a function f(t, x); raise for what is none, also by the names of its parameters.
 
     Arguments go by position: with x and t the other way round, a time would be taken for states.
 
@@ -120,16 +121,17 @@ def check_coefficient(name: str, function: Any) -> None:
     ArgumentTypeError
         If it cannot be called, or its second parameter is a time and its first one is not.
     """
-    check_callable(name, function, "f(t, x)")
+    coefficient: Coefficient = check_callable(name, function, "f(t, x)")
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):  # written in C, and without a signature
-        return
+        return coefficient
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     names = [parameter.name for parameter in parameters if parameter.kind in kinds]
     if len(names) > 1 and names[1].lower() in TIMES and names[0].lower() not in TIMES:
         got = ", ".join(names[:2])
         raise type_error(name, f"a function of (t, x) in this order, got one of ({got})", function)
+    return coefficient
 
 
 TIMES = ("t", "time", "times", "tau")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, final
 
 import numpy as np
 
+from montezarr._value import checked
 from montezarr.errors import ArgumentValueError
 from montezarr.schemes._base import (
     Coefficient,
@@ -63,11 +64,12 @@ class Milstein(Scheme):
     strong_order: ClassVar[float] = 1.0
     weak_order: ClassVar[float] = 1.0
 
-    derivative: Coefficient | None = None
+    derivative: Coefficient | None = field(
+        default=None, metadata=checked(check_coefficient, optional=True)
+    )
 
     def __post_init__(self) -> None:
-        if self.derivative is not None:
-            check_coefficient("derivative", self.derivative)
+        self.check_fields()
 
     def check_trial(
         self, drift: Coefficient, diffusion: Coefficient, t: float, x: Rows, dt: float

@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, Literal, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr._checks import value_error
-from montezarr.errors import ArgumentValueError
+from montezarr._value import Value
 from montezarr.statistics._binomial import binomial_sequence
 from montezarr.statistics._labels import Labels
 from montezarr.statistics._moments import CentralSums
@@ -191,7 +190,7 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
-class Statistic(ABC):
+class Statistic(Value, ABC):
     """Base of the statistics: frozen dataclasses, validated once, folded in any order.
 
     A subclass has a `State`, a NamedTuple of arrays, and four methods. `chunk` makes the state of
@@ -441,36 +440,3 @@ class Statistic(ABC):
     @abstractmethod
     def reference(self, values: NDArray[np.float64], source: Source) -> dict[str, Any]:
         """Return what `finalize` should, from all values (cells, paths) at once, plainly."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the parameters as JSON."""
-        values = {entry.name: _plain(getattr(self, entry.name)) for entry in fields(self)}
-        return {"name": type(self).__name__, **values}
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Return the statistic that `to_dict` wrote.
-
-        Raises
-        ------
-        ArgumentValueError
-            If `data` is of another class, or has an unknown parameter.
-        """
-        values = dict(data)
-        name = values.pop("name", cls.__name__)
-        if name != cls.__name__:
-            raise value_error("name", repr(cls.__name__), name)
-        unknown = sorted(set(values) - {entry.name for entry in fields(cls)})
-        if unknown:
-            raise ArgumentValueError(f"{cls.__name__}: unknown parameter {unknown[0]!r}.")
-        return cls(**values)
-
-    def set_field(self, name: str, value: Any) -> None:
-        """Store a checked parameter; only for ``__post_init__``, since instances are frozen."""
-        object.__setattr__(self, name, value)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    return value.item() if isinstance(value, np.generic) else value

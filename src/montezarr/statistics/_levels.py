@@ -49,3 +49,14 @@ def check_levels(name: str, value: Any, *, low: float = 0.0, high: float = 1.0) 
         raise value_error(name, f"{expected}, increasing", value)
     is_scalar = np.ndim(value) == 0
     return Levels(float(array[0]) if is_scalar else tuple(array.tolist()), array)
+
+
+def check_level(name: str, value: Any) -> float | tuple[float, ...]:
+    """Return one level, or several as a tuple; see `check_levels`."""
+    return check_levels(name, value).value
+
+
+def check_numbers(name: str, value: Any) -> float | tuple[float, ...]:
+    """Return one finite number, or several as a tuple."""
+    numbers = check_array(name, value, ndim=(0, 1)).tolist()
+    return tuple(numbers) if isinstance(numbers, list) else numbers

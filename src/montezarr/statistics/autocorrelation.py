@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, Self, cast, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from montezarr._checks import check_int, plain_items, value_error
+from montezarr._value import checked
 from montezarr.statistics._base import Along, Estimate, Sample, Source, Statistic
 from montezarr.statistics._per_path import Array, check_times, keep_lone, whole_paths
 from montezarr.statistics._sums import tree_sum
@@ -36,6 +37,13 @@ class PooledSums(NamedTuple):
     n: NDArray[np.int64]
     centre: Array
     sums: Array
+
+
+def _check_lags(name: str, value: Any) -> int | tuple[int, ...]:
+    if np.ndim(value) and len(value):
+        lags = plain_items(name, value, "an integer >= 0, or a sequence of them")
+        return tuple(check_int(name, lag) for lag in lags)
+    return check_int(name, value, hint="Or give a sequence of them.")
 
 
 @final
@@ -85,19 +93,14 @@ class Autocorrelation(Statistic):
     array([0.91, 0.38])
     """
 
-    lags: int | tuple[int, ...]
+    lags: int | tuple[int, ...] = field(metadata=checked(_check_lags))
 
     State: ClassVar[type] = PooledSums
     along: ClassVar[Along | None] = "time"
     order: ClassVar[int] = 4
 
     def __post_init__(self) -> None:
-        given: Any = self.lags
-        if np.ndim(given) and len(given):
-            lags = plain_items("lags", given, "an integer >= 0, or a sequence of them")
-            self.set_field("lags", tuple(check_int("lags", lag) for lag in lags))
-        else:
-            self.set_field("lags", check_int("lags", given, hint="Or give a sequence of them."))
+        self.check_fields()
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, Self, cast, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from montezarr._checks import check_choice, value_error
+from montezarr._value import checked
 from montezarr.statistics._base import INTERVAL, Along, Estimate, Sample, Source, Statistic
 from montezarr.statistics._per_path import Array, check_times, keep_lone, whole_paths
 from montezarr.statistics._student import student
@@ -97,12 +98,15 @@ class Covariance(Statistic):
            [1.1, 2.1, 3.1]])
     """
 
-    along: Along = "time"  # type: ignore[misc]  # `axis` is what others ask for
+    # `axis` is what others ask for.
+    along: Along = field(  # type: ignore[misc]
+        default="time", metadata=checked(check_choice, AXES)
+    )
 
     State: ClassVar[type] = CrossSums
 
     def __post_init__(self) -> None:
-        self.set_field("along", check_choice("along", self.along, AXES))
+        self.check_fields()
 
     @property
     def axis(self) -> Along | None:

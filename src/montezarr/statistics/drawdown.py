@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self, final
 
 import numpy as np
 
 from montezarr._checks import check_bool
+from montezarr._value import checked
 from montezarr.statistics._per_path import Array, PerPath
 
 
@@ -51,10 +52,10 @@ class Drawdown(PerPath):
     array([[0.2]])
     """
 
-    relative: bool = False
+    relative: bool = field(default=False, metadata=checked(check_bool))
 
     def __post_init__(self) -> None:
-        self.set_field("relative", check_bool("relative", self.relative))
+        self.check_fields()
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr._checks import check_array, check_bool
+from montezarr._checks import check_bool
+from montezarr._value import checked
 from montezarr.statistics._base import Estimate, Sample, Source, Statistic
+from montezarr.statistics._levels import check_numbers
 from montezarr.statistics._shares import count_true, share
 from montezarr.statistics._wilson import wilson
 
@@ -70,13 +72,11 @@ class Exceedance(Statistic):
     State: ClassVar[type] = ExceedanceState
     order_free: ClassVar[bool] = True
 
-    level: float | Sequence[float]
-    strict: bool = True
+    level: float | Sequence[float] = field(metadata=checked(check_numbers))
+    strict: bool = field(default=True, metadata=checked(check_bool))
 
     def __post_init__(self) -> None:
-        level = check_array("level", self.level, ndim=(0, 1)).tolist()
-        self.set_field("level", tuple(level) if isinstance(level, list) else level)
-        self.set_field("strict", check_bool("strict", self.strict))
+        self.check_fields()
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar, NamedTuple, Self, cast, final
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montezarr._checks import check_choice, check_real, value_error
+from montezarr._value import checked
 from montezarr.statistics import _bins
 from montezarr.statistics._base import INTERVAL, Estimate, Sample, Source, Statistic
 from montezarr.statistics._binomial import ENOUGH, ranks_always
@@ -37,6 +38,13 @@ BEYOND = 512
 """Values, of half a sample or less, from which it is told whether a tail is heavy."""
 
 TAILS = ("upper", "lower")
+
+
+def _check_confidence(name: str, value: Any) -> float | tuple[float, ...]:
+    levels = check_levels(name, value, low=0.5)
+    if not (levels.array < 1).all():
+        raise value_error(name, "numbers in [0.5, 1)", value)
+    return levels.value
 
 
 @final
@@ -95,26 +103,32 @@ class ExpectedShortfall(Statistic):
     2.661
     """
 
-    level: float | tuple[float, ...] = 0.99
-    tail: str = "upper"
-    relative_error: float = RELATIVE_ERROR
+    level: float | tuple[float, ...] = field(default=0.99, metadata=checked(_check_confidence))
+    tail: str = field(default="upper", metadata=checked(check_choice, TAILS))
+    relative_error: float = field(
+        default=RELATIVE_ERROR, metadata=checked(check_real, minimum=1e-4, maximum=0.1)
+    )
 
     State: ClassVar[type] = Bins
     order_free: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        levels = check_levels("level", self.level, low=0.5)
-        if not (levels.array < 1).all():
-            raise value_error("level", "numbers in [0.5, 1)", self.level)
-        self.set_field("level", levels.value)
-        self.set_field("tail", check_choice("tail", self.tail, TAILS))
-        error = check_real("relative_error", self.relative_error, minimum=1e-4, maximum=0.1)
-        self.set_field("relative_error", error)
+        self.check_fields()
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
         """Return instances for tests; see `Statistic.examples`."""
         return cls(), cls((0.9, 0.95), tail="lower")
+
+    @classmethod
+    def at(cls, levels: tuple[float, ...]) -> Self:
+        """Return it at increasing levels in (0, 1), for a table of risk.
+
+        Those below 0.5 are refused elsewhere, since who gives 0.01 means 0.99.
+        """
+        made = cls()
+        made.set_field("level", levels)
+        return made
 
     @property
     def tolerance(self) -> float:  # type: ignore[override]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from montezarr._checks import check_int
+from montezarr._value import checked
 from montezarr.statistics._base import Estimate, Sample, Source, Statistic
 
 Array = NDArray[np.float64]
@@ -79,11 +80,10 @@ class Extrema(Statistic):
     order_free: ClassVar[bool] = True
     without_error: ClassVar[tuple[str, ...]] = ("min", "max", "smallest", "largest")
 
-    k: int | None = None
+    k: int | None = field(default=None, metadata=checked(check_int, minimum=1, optional=True))
 
     def __post_init__(self) -> None:
-        if self.k is not None:
-            self.set_field("k", check_int("k", self.k, minimum=1))
+        self.check_fields()
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, Self, cast, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr._checks import check_array, check_choice, check_real, value_error
+from montezarr._checks import check_choice, check_real, value_error
+from montezarr._value import checked
 from montezarr.statistics._base import INTERVAL, Along, Estimate, Sample, Source, Statistic
 from montezarr.statistics._binomial import ENOUGH as MANY
 from montezarr.statistics._bridge import add_passage_times, shares_by_integral
+from montezarr.statistics._levels import check_numbers
 from montezarr.statistics._moments import CentralSums, merge_sums
 from montezarr.statistics._per_path import Array, check_times, keep_lone, whole_paths
 from montezarr.statistics._student import widening
@@ -140,9 +142,13 @@ class FirstPassage(Statistic):
     (0.32, 0.32)
     """
 
-    level: float | tuple[float, ...]
-    direction: str | None = None
-    bridge: float | None = None
+    level: float | tuple[float, ...] = field(metadata=checked(check_numbers))
+    direction: str | None = field(
+        default=None, metadata=checked(check_choice, DIRECTIONS, optional=True)
+    )
+    bridge: float | None = field(
+        default=None, metadata=checked(check_real, above=0.0, optional=True)
+    )
 
     State: ClassVar[type] = PassageSums
     along: ClassVar[Along | None] = "time"
@@ -151,12 +157,7 @@ class FirstPassage(Statistic):
     tolerance: ClassVar[float] = 1e-9
 
     def __post_init__(self) -> None:
-        levels = check_array("level", self.level, ndim=(0, 1)).tolist()
-        self.set_field("level", tuple(levels) if isinstance(levels, list) else levels)
-        if self.direction is not None:
-            self.set_field("direction", check_choice("direction", self.direction, DIRECTIONS))
-        if self.bridge is not None:
-            self.set_field("bridge", check_real("bridge", self.bridge, above=0.0))
+        self.check_fields()
 
     @property
     def revision(self) -> int:

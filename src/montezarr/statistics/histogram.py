@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from montezarr._checks import check_array, check_int, value_error
+from montezarr._value import checked
 from montezarr.statistics._base import Estimate, Sample, Source, Statistic
 from montezarr.statistics._shares import Array, Counts, share
 from montezarr.statistics._sums import compiled
@@ -39,6 +40,13 @@ class HistogramState(NamedTuple):
     counts: Counts
     below: Counts
     above: Counts
+
+
+def _check_edges(name: str, value: Any) -> tuple[float, ...]:
+    edges = check_array(name, value, ndim=1)
+    if len(edges) < 2 or not np.all(edges[1:] > edges[:-1]):
+        raise value_error(name, "at least two increasing numbers", value)
+    return tuple(edges.tolist())
 
 
 @final
@@ -95,16 +103,13 @@ class Histogram(Statistic):
     order_free: ClassVar[bool] = True
     takes_labels: ClassVar[bool] = True
 
-    edges: Sequence[float] | None = None
-    bins: int = 64
+    edges: Sequence[float] | None = field(
+        default=None, metadata=checked(_check_edges, optional=True)
+    )
+    bins: int = field(default=64, metadata=checked(check_int, minimum=2, maximum=65536))
 
     def __post_init__(self) -> None:
-        self.set_field("bins", check_int("bins", self.bins, minimum=2, maximum=65536))
-        if self.edges is not None:
-            edges = check_array("edges", self.edges, ndim=1)
-            if len(edges) < 2 or not np.all(edges[1:] > edges[:-1]):
-                raise value_error("edges", "at least two increasing numbers", self.edges)
-            self.set_field("edges", tuple(edges.tolist()))
+        self.check_fields()
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:

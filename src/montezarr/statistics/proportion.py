@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from montezarr._checks import check_array, value_error
+from montezarr._value import checked
 from montezarr.statistics._base import Estimate, Sample, Source, Statistic
 from montezarr.statistics._labels import label_coordinate
 from montezarr.statistics._shares import Array, Counts, count_positions, count_true, share
@@ -39,6 +40,13 @@ class ProportionState(NamedTuple):
     codes: Array
     counts: Counts
     total: Counts
+
+
+def _check_states(name: str, value: Any) -> tuple[float, ...]:
+    codes = check_array(name, value, ndim=1) + 0.0  # -0.0 becomes 0.0
+    if len(np.unique(codes)) < len(codes):
+        raise value_error(name, "distinct numbers", value)
+    return tuple(_whole(codes).tolist())
 
 
 @final
@@ -84,14 +92,12 @@ class Proportion(Statistic):
     order_free: ClassVar[bool] = True
     takes_labels: ClassVar[bool] = True
 
-    states: Sequence[float] | None = None
+    states: Sequence[float] | None = field(
+        default=None, metadata=checked(_check_states, optional=True)
+    )
 
     def __post_init__(self) -> None:
-        if self.states is not None:
-            codes = check_array("states", self.states, ndim=1) + 0.0  # -0.0 becomes 0.0
-            if len(np.unique(codes)) < len(codes):
-                raise value_error("states", "distinct numbers", self.states)
-            self.set_field("states", tuple(_whole(codes).tolist()))
+        self.check_fields()
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from montezarr._checks import check_bool, check_real
+from montezarr._value import checked
 from montezarr.statistics import _bins
 from montezarr.statistics._base import Estimate, Sample, Source, Statistic
 from montezarr.statistics._binomial import ranks_always
 from montezarr.statistics._bins import Bins, Budget
 from montezarr.statistics._keys import TINY
-from montezarr.statistics._levels import check_levels
+from montezarr.statistics._levels import check_level, check_levels
 from montezarr.statistics._octaves import restored
 from montezarr.statistics._ranks import Ranks, interval_of, ranks_of
 from montezarr.statistics._selection import Place, Selection, Target
@@ -89,18 +90,19 @@ class Quantile(Statistic):
     array([-3.33,  3.35])
     """
 
-    q: float | tuple[float, ...] = (0.05, 0.25, 0.5, 0.75, 0.95)
-    relative_error: float = RELATIVE_ERROR
-    exact: bool = False
+    q: float | tuple[float, ...] = field(
+        default=(0.05, 0.25, 0.5, 0.75, 0.95), metadata=checked(check_level)
+    )
+    relative_error: float = field(
+        default=RELATIVE_ERROR, metadata=checked(check_real, minimum=1e-4, maximum=0.1)
+    )
+    exact: bool = field(default=False, metadata=checked(check_bool))
 
     State: ClassVar[type] = Bins
     order_free: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        self.set_field("q", check_levels("q", self.q).value)
-        error = check_real("relative_error", self.relative_error, minimum=1e-4, maximum=0.1)
-        self.set_field("relative_error", error)
-        self.set_field("exact", check_bool("exact", self.exact))
+        self.check_fields()
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self, final
 
 import numpy as np
 
 from montezarr._checks import check_choice
+from montezarr._value import checked
 from montezarr.statistics._per_path import Array, PerPath
 
 RULES = ("trapezoid", "step")
@@ -50,12 +51,12 @@ class TimeAverage(PerPath):
     (array([[120.]]), array([[113.33]]))
     """
 
-    rule: str = "trapezoid"
+    rule: str = field(default="trapezoid", metadata=checked(check_choice, RULES))
 
     least_times: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
-        self.set_field("rule", check_choice("rule", self.rule, RULES))
+        self.check_fields()
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from montezarr._checks import check_int
+from montezarr._value import checked
 from montezarr.statistics._base import Estimate, Sample, Source, Statistic
 from montezarr.statistics._moments import CentralSums, merge_sums, powers_of
 from montezarr.statistics._variance import (
@@ -62,10 +63,10 @@ class Variance(Statistic):
     State: ClassVar[type] = CentralSums
     order: ClassVar[int] = 4
 
-    ddof: int = 1
+    ddof: int = field(default=1, metadata=checked(check_int))
 
     def __post_init__(self) -> None:
-        self.set_field("ddof", check_int("ddof", self.ddof))
+        self.check_fields()
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:

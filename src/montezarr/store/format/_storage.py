@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Self, final
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from montezarr._checks import check_choice, check_int, value_error
+from montezarr._value import Value, checked
 from montezarr.seeding import BLOCK
 
 LEVELS: dict[str, tuple[int, int, int]] = {
@@ -22,9 +22,16 @@ LEVELS: dict[str, tuple[int, int, int]] = {
 MANTISSA = {"float16": 10, "float32": 23, "float64": 52}
 
 
+def _check_blocks(name: str, value: Any) -> int:
+    size = check_int(name, value, minimum=1)
+    if size % BLOCK:
+        raise value_error(name, f"a multiple of {BLOCK} paths", size)
+    return size
+
+
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Storage:
+class Storage(Value):
     """How `write` stores values. By default every bit of them, uncompressed.
 
     Parameters
@@ -58,38 +65,29 @@ class Storage:
     3
     """
 
-    dtype: str | None = None
+    is_named: ClassVar[bool] = False
+
+    dtype: str | None = field(
+        default=None, metadata=checked(check_choice, ("float32", "float64"), optional=True)
+    )
     keep_bits: int | None = None
-    compression: str | None = None
+    compression: str | None = field(
+        default=None, metadata=checked(check_choice, tuple(LEVELS), optional=True)
+    )
     level: int | None = None
-    inner_chunk: int | None = None
+    inner_chunk: int | None = field(default=None, metadata=checked(_check_blocks, optional=True))
 
     def __post_init__(self) -> None:
-        if self.dtype is not None:
-            check_choice("dtype", self.dtype, ("float32", "float64"))
+        self.check_fields()
         if self.keep_bits is not None:
             most = MANTISSA[self.dtype or "float64"]
             check_int("keep_bits", self.keep_bits, minimum=1, maximum=most)
         if self.compression is not None:
-            check_choice("compression", self.compression, tuple(LEVELS))
             low, high, default = LEVELS[self.compression]
             level = default if self.level is None else self.level
-            object.__setattr__(self, "level", check_int("level", level, minimum=low, maximum=high))
+            self.set_field("level", check_int("level", level, minimum=low, maximum=high))
         elif self.level is not None:
             raise value_error("level", "None without a compression", self.level)
-        if self.inner_chunk is not None:
-            size = check_int("inner_chunk", self.inner_chunk, minimum=1)
-            if size % BLOCK:
-                raise value_error("inner_chunk", f"a multiple of {BLOCK} paths", size)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the choices as JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Return the choices that `to_dict` gave."""
-        return cls(**data)
 
     def check_chunk(self, chunk: int) -> None:
         """Raise unless a chunk of so many paths is a multiple of the inner one.

@@ -1,0 +1,71 @@
+"""The table of risk of a job: value at risk and shortfall are those of the statistic."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import montezarr as mz
+from montezarr import job
+from montezarr.risk import estimate_risk
+
+LOSSES = np.random.default_rng(5).standard_t(4, 30_000)
+
+JOB = """
+[process]
+name = "GeometricBrownianMotion"
+mu = 0.05
+sigma = 0.2
+[run]
+n_paths = 3000
+T = 4
+x0 = 100.0
+seed = 42
+chunks = 1024
+[risk]
+levels = [0.99, 0.95, 0.4, 0.99]
+[output]
+store = "paths.zarr"
+plot = "fan.png"
+title = "A fan"
+"""
+
+
+def test_risk_is_that_of_the_statistic_level_by_level():
+    levels = [0.99, 0.95, 0.975, 0.95]
+    found = mz.reduce(xr.DataArray(LOSSES, dims="path", name="l"), mz.ExpectedShortfall(0.975))
+    table = estimate_risk(LOSSES, levels)
+    assert [risk.level for risk in table] == levels
+    assert table[1] == table[3]
+    for name in ("value_at_risk", "expected_shortfall"):
+        for key in (name, f"{name}_se"):
+            assert getattr(table[2], key) == found[f"l_{key}"].item()
+
+
+@pytest.mark.parametrize("level", [0.3, 0.5, 0.9, 0.999])
+def test_risk_is_the_order_statistic_and_the_mean_beyond_it(level):
+    [risk] = estimate_risk(LOSSES, [level])
+    ordered, n = np.sort(LOSSES), LOSSES.size
+    rank = int(np.ceil(n * level))
+    assert risk.value_at_risk == ordered[rank - 1]
+    assert risk.expected_shortfall == pytest.approx(ordered[rank:].mean(), rel=1e-9)
+    assert 0 < risk.value_at_risk_se < risk.expected_shortfall_se * 5
+
+
+def test_a_level_with_few_losses_beyond_is_refused():
+    assert estimate_risk(LOSSES[:1000], [0.99])
+    with pytest.raises(mz.ArgumentValueError, match=r"at least 10 losses beyond, got 0\.9901"):
+        estimate_risk(LOSSES[:1000], [0.9901])
+    with pytest.raises(mz.ArgumentValueError, match="level"):
+        mz.ExpectedShortfall(0.3)  # who gives this there means another number
+
+
+def test_a_jobs_table_and_picture_are_those_of_its_store(tmp_path):
+    pytest.importorskip("matplotlib")
+    (tmp_path / "job.toml").write_text(JOB)
+    report = job.execute(job.prepare(job.load(tmp_path / "job.toml")))
+    stored = mz.open(tmp_path / "paths.zarr")
+    x = stored.x.values
+    assert report.risk == estimate_risk(1 - x[:, -1] / x[:, 0], [0.99, 0.95, 0.4, 0.99])
+    assert len(report.closed_form) == 4
+    mz.plot.save_fan(stored.x, tmp_path / "again.png", title="A fan", xlabel="time")
+    assert (tmp_path / "fan.png").read_bytes() == (tmp_path / "again.png").read_bytes()
