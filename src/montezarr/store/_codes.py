@@ -12,6 +12,7 @@ import xarray as xr
 from montezarr._json import parse_json
 from montezarr.dataset import LABELS, flag_meanings, own_flags
 from montezarr.observed import labels_in_recipe
+from montezarr.statistics._labels import label_coordinate
 
 TEXT = "montezarr_labels"
 """Attribute of a coordinate with its labels as JSON, where its values are their positions."""
@@ -73,3 +74,19 @@ def know_labels(ds: xr.Dataset) -> None:
         variable.attrs["flag_values"] = own_flags(np.arange(len(known), dtype=kind))
         if labels is not None:
             variable.encoding[LABELS] = tuple(enumerate(labels))
+
+
+def with_labels(ds: xr.Dataset, recipe: Mapping[str, Any]) -> xr.Dataset:
+    """Return results with labels in the place of the codes that a store holds.
+
+    Where words are not the labels they stand beside; earlier stores have them in the recipe alone.
+    """
+    for name, coordinate in ds.coords.items():
+        if "flag_meanings" in coordinate.attrs:
+            meanings = str(coordinate.attrs["flag_meanings"])
+            labels: Any = labels_in_recipe(recipe, None, meanings) or meanings.split()
+            if TEXT in coordinate.attrs:
+                labels = parse_json(coordinate.attrs[TEXT])
+            values = label_coordinate(labels)[coordinate.values]
+            ds = ds.assign_coords({name: (coordinate.dims, values)})
+    return ds

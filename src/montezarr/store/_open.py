@@ -32,10 +32,8 @@ from montezarr.errors import (
     StoreNotFoundError,
 )
 from montezarr.lazy import MAX_CHUNKS_HARD, memory_limit
-from montezarr.observed import labels_in_recipe
 from montezarr.parameters import references
-from montezarr.statistics import label_coordinate
-from montezarr.store._codes import TEXT, know_labels, with_text
+from montezarr.store._codes import know_labels, with_labels, with_text
 from montezarr.store._digest import digest
 from montezarr.store._results import ORDER, RESULTS
 from montezarr.store._source import TIMEDELTAS
@@ -422,7 +420,7 @@ def _results(place: Place) -> xr.Dataset:
             decode_timedelta=TIMEDELTAS,
         )
         ds = ds[[name for name in ds.attrs.pop(ORDER, ()) if name in ds]]
-        return _with_labels(ds.load(), recipe)
+        return with_labels(ds.load(), recipe)
 
 
 def _result_files(place: Place) -> dict[str, bytes]:
@@ -475,22 +473,6 @@ def _intact(place: Place, key: str, facts: Facts) -> bytes | None:
         return None
     data = place.get(key, facts[0])
     return data if data is not None and digest([data]) == facts else None
-
-
-def _with_labels(ds: xr.Dataset, recipe: Mapping[str, Any]) -> xr.Dataset:
-    """Return results with labels in the place of the codes that a store holds.
-
-    Where words are not the labels they stand beside; earlier stores have them in the recipe alone.
-    """
-    for name, coordinate in ds.coords.items():
-        if "flag_meanings" in coordinate.attrs:
-            meanings = str(coordinate.attrs["flag_meanings"])
-            labels: Any = labels_in_recipe(recipe, None, meanings) or meanings.split()
-            if TEXT in coordinate.attrs:
-                labels = parse_json(coordinate.attrs[TEXT])
-            values = label_coordinate(labels)[coordinate.values]
-            ds = ds.assign_coords({name: (coordinate.dims, values)})
-    return ds
 
 
 def _virtual(path: Any) -> xr.Dataset | None:
