@@ -273,6 +273,10 @@ _PLAIN = (bool, int, float, complex, str, bytes, tuple, np.ndarray)
 """Types of class attributes that count; caches and registries, which change, do not."""
 
 
+_CACHE = type(functools.lru_cache(abs))
+"""The class of functions that remember what they returned."""
+
+
 _FOUNDATIONS = (
     "builtins", "abc", "collections", "enum", "typing",
     "dask", "pandas", "xarray", __name__.partition(".")[0],
@@ -288,7 +292,7 @@ def _function_in(value: Any) -> Any:
         value = value.fget
     elif isinstance(value, functools.cached_property):
         value = value.func
-    if isinstance(value, functools._lru_cache_wrapper):
+    if isinstance(value, _CACHE):
         value = value.__wrapped__
     value = compiled_from(value)
     is_one = isinstance(value, (types.FunctionType, types.MethodType))
