@@ -22,8 +22,6 @@ STAGES = {
 def colour_stages() -> Callable[[], None] | None:
     """Have the task stream of this process show stages in colours; return what undoes it."""
     colours = task_colours()
-    if colours is None:
-        return None
     before: Any = colours["compute"]
     if getattr(before, "is_ours", False):
         return None

@@ -58,10 +58,15 @@ def dashboard_frame() -> tuple[Any, Any]:
     return env, BOKEH_THEME
 
 
-def task_colours() -> dict[str, Any] | None:
-    """Return the colours of the task stream by kind of work, to be changed; None if unknown."""
-    try:
-        from distributed.diagnostics.task_stream import colors
-    except ImportError:
-        return None
-    return colors if "compute" in colors else None
+def task_colours() -> dict[str, Any]:
+    """Return the colours of the task stream by kind of work, which may be changed.
+
+    Raises
+    ------
+    ImportError
+        If this version of Dask has no such colours.
+    """
+    from distributed.diagnostics.task_stream import colors
+
+    found: dict[str, Any] = colors
+    return found

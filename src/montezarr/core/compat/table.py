@@ -109,7 +109,7 @@ TABLE = (
     Private("joblib", "joblib.pool.PicklingPool", "multiprocessing.Pool is taken"),
     Private(
         "llvmlite",
-        "llvmlite.ir.values.FunctionAttributes",
+        "llvmlite.ir.Function.attributes",
         "draws are compiled for vectors of 256 bits, a quarter slower; their bits are the same",
     ),
     Private("python", "concurrent.futures.ThreadPoolExecutor._max_workers", "all cores are taken"),
@@ -150,6 +150,11 @@ TABLE = (
     Private("zarr", "zarr.core.sync.sync", "stores are called in an event loop of our own"),
     Private("zarr", "zarr.abc.store.Store._ensure_open", "a store must open itself when called"),
     Private("zarr", "zarr.storage.WrapperStore._store", "what a wrapped store wraps is not seen"),
+    Private(
+        "zarr",
+        "zarr.storage.WrapperStore._with_store",
+        "a store that was opened, and is made read-only, shows its root as it lies there",
+    ),
     Private(
         "zarr",
         "zarr.codecs.ZstdCodec._decode_sync",

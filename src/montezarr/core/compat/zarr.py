@@ -52,6 +52,17 @@ def wrap(store: Any, inner: Any) -> None:
     store._store = inner
 
 
+class RemadeWrapper:
+    """What a `zarr.storage.WrapperStore` is derived from first, that is more than what it wraps."""
+
+    def remade(self, store: Any) -> Any:
+        """Return the same of another store, such as this one that can only be read."""
+        raise NotImplementedError
+
+    def _with_store(self, store: Any) -> Any:
+        return self.remade(store)
+
+
 class OwnDecoding:
     """What a codec of Zarr is derived from first, to look at each chunk before it is unpacked.
 
