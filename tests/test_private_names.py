@@ -19,6 +19,7 @@ from types import SimpleNamespace
 import pytest
 
 import montezarr as mz
+from montezarr.backends import dask as dask_backend
 from montezarr.core.compat import concurrent_futures, ipykernel, llvmlite, multiprocessing
 from montezarr.core.compat import joblib as compat_joblib
 from montezarr.core.compat import threading as compat_threading
@@ -338,13 +339,12 @@ def test_without_the_names_of_python_worker_processes_work_for_a_script_with_a_g
 @pytest.mark.slow
 def test_without_the_names_of_distributed_a_cluster_works(monkeypatch):
     from distributed import Client
-    from distributed.cfexecutor import ClientExecutor
 
-    monkeypatch.delattr(ClientExecutor, "_wrap_future")
+    monkeypatch.setattr(dask_backend, "wrap_of", lambda executor: None)
     monkeypatch.setitem(sys.modules, "distributed.comm.addressing", None)
     ds = mz.simulate(mz.RandomWalk(), n_paths=20_000, T=4, seed=1)
     with Client(
-        processes=False, n_workers=1, threads_per_worker=2, dashboard_address=None
+        processes=False, n_workers=1, threads_per_worker=2, dashboard_address="127.0.0.1:0"
     ) as client:
         with mz.backend(client):
             found = mz.reduce(ds.x, "mean")

@@ -5,7 +5,10 @@ a process is forked in which `montezarr.core.compat` finds no such names. See te
 """
 
 import builtins
+import contextlib
+import gc
 import hashlib
+import importlib
 import importlib.machinery
 import json
 import os
@@ -20,6 +23,8 @@ COMPAT = "montezarr.core.compat."
 
 CONCERNS_ALL = re.compile("dask|zarr|fsspec")
 """Packages whose names take part in what is done in one process; those of workers do not."""
+
+HEAVY = ["dask.array", "numba", "pandas", "xarray", "zarr"]
 
 STATISTICS = ["mean", "std", "q05", "max"]
 
@@ -145,15 +150,15 @@ def run(names):
     return {"found": found, "met": hiding.met, "error": error}
 
 
-def forked(names):
-    """Return what `run` returns in a process of its own."""
+def forked(function, *args):
+    """Return what a function returns in a process of its own."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         try:
             os.close(reader)
             with os.fdopen(writer, "w") as out:
-                json.dump(run(names), out)
+                json.dump(function(*args), out)
         finally:
             os._exit(0)
     os.close(writer)
@@ -163,12 +168,21 @@ def forked(names):
     return json.loads(text)
 
 
-def main(groups):
-    # What takes long to import, and no part of this package; threads would not outlive a fork.
+def modules_of_others():
+    """Return the names of all modules that the work imports, but those of this package."""
+    run([])
+    return [name for name in sys.modules if name.partition(".")[0] not in ("montezarr", "__main__")]
 
+
+def main(groups):
+    # Once, for all processes: what takes long to import. Threads would not outlive a fork.
+    for name in forked(modules_of_others) if len(groups) > 2 else HEAVY:
+        with contextlib.suppress(Exception):
+            importlib.import_module(name)
     assert threading.active_count() == 1
     assert not any(name.startswith("montezarr") for name in sys.modules)
-    found = {group: forked(group.split(",") if group else []) for group in ["", *groups]}
+    gc.freeze()
+    found = {group: forked(run, group.split(",") if group else []) for group in ["", *groups]}
     print(json.dumps(found))
 
 
