@@ -407,6 +407,14 @@ def test_the_script_is_kept_out_of_our_processes_alone_and_while_they_start(monk
     assert told("ours")
 
 
+def test_a_child_that_is_forked_meanwhile_starts_processes_as_any_other():
+    before = spawn.get_preparation_data
+    with multiprocessing.script_kept_out(lambda name: True):
+        multiprocessing._forget()  # what the fork calls
+        assert spawn.get_preparation_data is before
+    assert spawn.get_preparation_data is before
+
+
 def test_what_somebody_else_puts_in_the_same_place_stays(monkeypatch):
     monkeypatch.setattr(sys.modules["__main__"], "__spec__", SimpleNamespace(name="a_script"))
     monkeypatch.setattr(spawn, "get_preparation_data", spawn.get_preparation_data)

@@ -25,7 +25,8 @@ def check_host_and_port(address: str) -> None:
         from distributed.comm.addressing import get_address_host_port
     except ImportError:
         parts = urlsplit(address)
-        if not parts.scheme or not parts.hostname or parts.port is None:
+        has_port = parts.port is not None or parts.scheme == "inproc"
+        if not (parts.scheme and parts.hostname and has_port):
             raise ValueError(f"missing protocol, host or port in address {address!r}") from None
         return
     get_address_host_port(address, strict=True)

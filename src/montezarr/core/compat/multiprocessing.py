@@ -5,6 +5,7 @@ Only the standard library is imported here, since every worker process imports t
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -57,8 +58,9 @@ def script_kept_out(of: Callable[[str], bool]) -> Iterator[None]:
         yield
     finally:
         with _lock:
-            _wishes.remove(of)
-            if not _wishes:
+            if of in _wishes:  # not in a child that was forked meanwhile
+                _wishes.remove(of)
+            if _replaced and not _wishes:
                 _put_back()
 
 
@@ -81,6 +83,19 @@ def _put_back() -> None:
     ours, before = _replaced.pop()
     if getattr(spawn, "get_preparation_data", None) is ours:
         setattr(spawn, "get_preparation_data", before)  # noqa: B010
+
+
+def _forget() -> None:
+    """In a forked child none of our processes is being started, and the lock may be another's."""
+    global _lock
+    _lock = threading.Lock()
+    _wishes.clear()
+    if _replaced:
+        _put_back()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
 
 
 def start_resource_tracker() -> None:
