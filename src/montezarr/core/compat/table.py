@@ -25,8 +25,8 @@ class Private(NamedTuple):
 
 TRIED = {
     "python": ("3.11", "3.13"),
-    "dask": ("2026.8.0",),
-    "distributed": ("2026.8.0",),
+    "dask": ("2026.1.1", "2026.8.0"),
+    "distributed": ("2026.1.1", "2026.8.0"),
     "fsspec": ("2026.9.0",),
     "ipykernel": ("7.4.0",),
     "joblib": ("1.6.0",),
