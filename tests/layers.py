@@ -29,8 +29,10 @@ TABLE = {
             "_uninterrupted",
             "_value",
             "_worker",
+            "core",
         },
-        "exceptions, validators, optional imports; whole files; recycled memory; worker processes",
+        "exceptions, validators, optional imports; private names of other packages; whole files;"
+        " recycled memory; worker processes",
     ),
     1: Level(
         {"seeding", "draws", "grid", "chunk_policy"},

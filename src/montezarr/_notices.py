@@ -6,6 +6,7 @@ reason to lose what the program has computed.
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import sys
@@ -44,8 +45,9 @@ def warn(message: Any, category: type[Warning] | None = None, stacklevel: int = 
 
 def level_outside(*packages: str) -> int:
     """Return the level of the stack, seen from who calls this, of the first code of no package."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and _package(frame.f_globals) in packages:
+    level, here = 1, inspect.currentframe()
+    frame = None if here is None else here.f_back
+    while frame is not None and frame.f_back is not None and _package(frame.f_globals) in packages:
         frame, level = frame.f_back, level + 1
     return level
 

@@ -1,6 +1,7 @@
 """Start worker processes: fresh interpreters, one thread each, without running the user's script.
 
-Only the standard library is imported here, since every worker process imports this module.
+Little is imported here, and nothing outside the standard library, since every worker process
+imports this module.
 """
 
 from __future__ import annotations
@@ -11,9 +12,16 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing import connection, resource_tracker, spawn
-from multiprocessing.context import SpawnContext, SpawnProcess
-from typing import Any
+from multiprocessing import connection, get_context
+from typing import TYPE_CHECKING, Any
+
+from montezarr.core.compat.multiprocessing import script_kept_out, start_resource_tracker
+
+if TYPE_CHECKING:
+    from multiprocessing.context import SpawnContext, SpawnProcess
+else:  # the docs name the context, and not its class
+    SpawnContext = type(get_context("spawn"))
+    SpawnProcess = SpawnContext.Process
 
 THREAD_LIMITS = (
     "OMP_NUM_THREADS",
@@ -46,13 +54,16 @@ class _Process(SpawnProcess):
 
     def start(self) -> None:
         """Start the interpreter."""
-        _mode.starts_worker = True
-        try:
-            environment = _environment(worker_environment())
-            with _starting, environment, full_streams_aside(), processes_uninterrupted():
-                super().start()
-        finally:
-            _mode.starts_worker = False
+        thread = threading.get_ident()
+        environment = _environment(worker_environment())
+        with (
+            _starting,
+            environment,
+            full_streams_aside(),
+            processes_uninterrupted(),
+            script_kept_out(lambda name: threading.get_ident() == thread),
+        ):
+            super().start()
 
 
 class Context(SpawnContext):
@@ -131,7 +142,7 @@ def processes_uninterrupted() -> Iterator[None]:
     """
     if hasattr(signal, "pthread_sigmask"):
         before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-        resource_tracker.ensure_running()
+        start_resource_tracker()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     with interrupts_blocked():
         yield
@@ -174,37 +185,3 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-
-
-@contextmanager
-def dask_workers_without_main() -> Iterator[None]:
-    """Keep the script from the workers of a cluster of ours, also from those that follow a death.
-
-    While this holds, it does so for every local cluster: functions of the script travel by value
-    there too.
-    """
-    global _clusters
-    _clusters += 1
-    try:
-        yield
-    finally:
-        _clusters -= 1
-
-
-_mode = threading.local()
-_clusters = 0
-_get_preparation_data = spawn.get_preparation_data
-
-
-def _preparation_data(name: str) -> dict[str, Any]:
-    """Return what a child process is told, without the script where that is ours to say."""
-    data: dict[str, Any] = _get_preparation_data(name)
-    if getattr(_mode, "starts_worker", False) or (_clusters and name.startswith("Dask Worker")):
-        data.pop("init_main_from_name", None)
-        data.pop("init_main_from_path", None)
-    return data
-
-
-# There is no setting for this. Hiding sys.modules["__main__"] instead, for the moment of the
-# start, makes pickling fail in other threads.
-spawn.get_preparation_data = _preparation_data

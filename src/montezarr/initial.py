@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from montezarr._checks import check_unmasked, is_frame, plain_array, type_error, value_error
+from montezarr.core.compat.dask import meta_of
 from montezarr.digests import digest_of
 from montezarr.processes import Process
 
@@ -166,7 +167,7 @@ def _data(part: Any) -> Any:
     if isinstance(part, xr.DataArray):
         part = part.data
     if isinstance(part, da.Array):
-        if isinstance(part._meta, np.ma.MaskedArray):
+        if isinstance(meta_of(part), np.ma.MaskedArray):
             raise type_error(
                 "x0", "an initial state for every path", part,
                 "Masked ones are none: fill them, by dask.array.ma.filled(x0, value).",
@@ -211,7 +212,7 @@ def _column(data: Any, n_paths: int, name: str = "x0", hint: str = "") -> da.Arr
     column: da.Array = (
         da.from_array(data, chunks=-1)
         if in_memory
-        else da.map_blocks(_whole, data, dtype=data.dtype, meta=data._meta)
+        else da.map_blocks(_whole, data, dtype=data.dtype, meta=meta_of(data))
     )
     return column
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from dask.blockwise import Blockwise
 
 from montezarr import lazy
 from montezarr._checks import MAX_INDEX, check_int
+from montezarr.core.compat.dask import Blockwise
 from montezarr.dataset import (
     ATTRIBUTE,
     coordinates_of,

@@ -21,6 +21,7 @@ from montezarr.backends.processes import Processes
 from montezarr.backends.ray import Ray
 from montezarr.backends.synchronous import Synchronous
 from montezarr.backends.threads import Threads
+from montezarr.core.compat.concurrent_futures import workers_of
 from montezarr.errors import ArgumentTypeError, MontezarrError
 
 __all__ = [
@@ -162,7 +163,7 @@ def configured() -> Backend | None:
         reason = f"dask.config scheduler={show(scheduler)}"
         return _BY_ALIAS[scheduler.lower()](workers, reason=reason)
     if isinstance(scheduler, ThreadPoolExecutor):
-        return Threads(scheduler._max_workers, reason="dask.config scheduler is a pool of threads")
+        return Threads(workers_of(scheduler), reason="dask.config scheduler is a pool of threads")
     if workers != -1:
         return Threads(workers, reason="dask.config num_workers")
     return None

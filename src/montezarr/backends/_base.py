@@ -16,7 +16,6 @@ from types import TracebackType
 from typing import Any, ClassVar, Self
 
 from dask.local import get_async
-from dask.system import cpu_count
 
 from montezarr._checks import check_int, check_real, type_error, value_error
 from montezarr._optional import import_optional
@@ -24,6 +23,7 @@ from montezarr._uninterrupted import wait_for
 from montezarr.backends._force import come_into_force, go_out_of_force
 from montezarr.backends._lost import no_start, stopped
 from montezarr.backends._supervisor import Pool, Supervisor
+from montezarr.core.compat.dask import count_cores
 from montezarr.errors import BackendError
 
 RETRIES = 2
@@ -45,7 +45,7 @@ def cores() -> int:
 @lru_cache(maxsize=16)
 def _cores_of(affinity: Any) -> int:
     """Remember the answer: to look up the quota takes a tenth of a small reduction."""
-    return max(1, int(cpu_count()))
+    return max(1, count_cores())
 
 
 def check_jobs(n_jobs: Any) -> int:

@@ -12,11 +12,11 @@ from contextvars import ContextVar
 from typing import Any, Protocol
 
 import dask
-from dask.base import get_scheduler
 from dask.threaded import get as threaded_get
 
 from montezarr.backends._client import active_client
 from montezarr.backends._returned import warn_of_size
+from montezarr.core.compat.dask import scheduler_of
 
 BlockStack = tuple["InBlock", ...]
 
@@ -97,7 +97,7 @@ class _ContextScheduler:
             warn_of_size(dsk, keeps_chunks=running[-1].keeps_chunks)
         wanted = running[-1].scheduler if running else _before
         if wanted is not None:
-            get = get_scheduler(scheduler=wanted)
+            get = scheduler_of(wanted)
         else:  # what Dask does with arrays where nothing is configured
             client = active_client()
             get = threaded_get if client is None else client.get

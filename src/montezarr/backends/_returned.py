@@ -11,6 +11,7 @@ from dask.highlevelgraph import HighLevelGraph
 from montezarr._html import show_bytes
 from montezarr._notices import level_outside, warn
 from montezarr.chunk_policy import memory_limit
+from montezarr.core.compat.dask import operand_names
 from montezarr.errors import MontezarrWarning
 
 FINAL = "finalize-"
@@ -61,7 +62,7 @@ def _sizes(graph: Any) -> tuple[int, int]:
     chunks: dict[str, int] = {}
     joined: dict[str, int] = {}
     for part in parts:
-        graphs = part.operand("dsk") if "dsk" in part._parameters else None
+        graphs = part.operand("dsk") if "dsk" in operand_names(part) else None
         if not isinstance(graphs, HighLevelGraph):
             continue
         for name in _names(part.operand("output_keys")):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import queue
 import threading
 import time
@@ -11,12 +10,13 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Executor, Future, wait
-from concurrent.futures import process as _process  # noqa: F401  # registers its own end
+from functools import lru_cache
 from typing import Any
 
 from montezarr import _worker
 from montezarr.backends._lost import no_start
 from montezarr.backends._ship import Shelf
+from montezarr.core.compat.threading import before_executors_end
 from montezarr.errors import BackendError, WorkerDied, WorkerTimeout
 
 WARM_UP = 60.0
@@ -112,6 +112,7 @@ class Supervisor(Executor):
         self._is_closing = self._is_killed = False
         self._thread = threading.Thread(target=self._run, name="montezarr-supervisor", daemon=True)
         self._thread.start()
+        _end_at_exit()
         _alive.add(self)
 
     # --- what callers see ---------------------------------------------------------------------
@@ -323,6 +324,7 @@ def end_all() -> None:
         supervisor.kill()
 
 
-# At exit, executors of the standard library wait for their tasks, before `atexit` has its turn.
-# What is registered last is called first.
-getattr(threading, "_register_atexit", atexit.register)(end_all)
+@lru_cache(maxsize=1)
+def _end_at_exit() -> None:
+    """Have that done at exit, once, from the first executor on."""
+    before_executors_end(end_all)

@@ -22,15 +22,13 @@ import dask
 from montezarr._checks import type_error, value_error
 from montezarr._notices import say, warn
 from montezarr._secrets import cause_of, redacted
-from montezarr._spawn import (
-    dask_workers_without_main,
-    full_streams_aside,
-    processes_uninterrupted,
-)
+from montezarr._spawn import full_streams_aside, processes_uninterrupted
 from montezarr._uninterrupted import import_whole, uninterrupted
 from montezarr.backends._base import RETRIES, Backend, Scheduler, refuse_timeout
 from montezarr.backends._client import active_client
 from montezarr.backends._lost import cluster_lost, no_start
+from montezarr.core.compat.distributed import check_host_and_port, wrap_of
+from montezarr.core.compat.multiprocessing import script_kept_out
 from montezarr.errors import BackendError, MontezarrError, MontezarrWarning
 from montezarr.progress import kernel
 
@@ -240,7 +238,7 @@ class Dask(Backend):
 
     def submit_all(self, function: Callable[[Any], Any], items: list[Any]) -> list[Future[Any]]:
         """Start ``function(item)`` for several items in one message."""
-        wrap = getattr(self.executor, "_wrap_future", None)
+        wrap = wrap_of(self.executor)
         if wrap is None or len(items) < 2:
             return super().submit_all(function, items)
         with self._reaching():
@@ -318,7 +316,6 @@ class Dask(Backend):
         from distributed import LocalCluster
 
         settings = {"distributed.scheduler.allowed-failures": self.retries}
-        self._stack.enter_context(dask_workers_without_main())
         with (
             dask.config.set(settings),
             warnings.catch_warnings(),
@@ -330,6 +327,7 @@ class Dask(Backend):
             cluster = self._stack.enter_context(
                 LocalCluster(
                     n_workers=self.workers,
+                    worker_class=_nanny(),
                     silence_logs=logging.ERROR,  # what our errors and warnings do not say already
                     threads_per_worker=1,
                     host="127.0.0.1",  # the default dashboard would listen on every interface
@@ -358,6 +356,22 @@ def _is_of_dask(error: BaseException) -> bool:
     if type(error) is OSError and error.errno is None:
         return str(error).startswith("Timed out")
     return type(error).__module__.partition(".")[0] in ("distributed", "tornado")
+
+
+def _nanny() -> Any:
+    """Return what starts the worker processes of a cluster of ours, also those after a death.
+
+    It keeps the script from them, as from those of other backends: functions of the script travel
+    by value.
+    """
+    from distributed import Nanny
+
+    class Starter(Nanny):
+        async def instantiate(self) -> Any:
+            with script_kept_out(lambda name: name.startswith("Dask Worker")):
+                return await super().instantiate()
+
+    return Starter
 
 
 def _calm() -> Any:
@@ -416,14 +430,12 @@ def check_address(address: str) -> None:
     ArgumentValueError
         With what is wrong with it.
     """
-    from distributed.comm.addressing import get_address_host_port
-
     expected = "the address of a scheduler, such as 'tcp://10.0.0.1:8786'"
     if "@" in address:  # Dask would look for a host of that name, and say so everywhere
         hint = "Dask knows no users and passwords: pass a Client with Security of TLS."
         raise value_error("backend", expected, address, hint)
     try:
-        get_address_host_port(address, strict=True)
+        check_host_and_port(address)
     except ValueError as error:
         raise value_error("backend", expected, address, f"{error}.") from cause_of(error)
 
@@ -475,5 +487,5 @@ def _apply(function: Callable[[Any], Any], item: Any) -> Any:
 def _forget_notes(dask_scheduler: Any) -> None:
     """Forget the kinds of collections of which tasks came, which every message adds to."""
     for span in dask_scheduler.extensions["spans"].spans.values():
-        if span.name == ("default",) and span._metadata is not None:
-            del span._metadata["collections"][:-100]
+        if span.name == ("default",) and span.metadata is not None:
+            del span.metadata["collections"][:-100]

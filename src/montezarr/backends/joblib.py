@@ -12,18 +12,31 @@ from montezarr.backends._base import ProcessBackend, ThreadBackend
 from montezarr.backends._supervisor import Pool
 from montezarr.backends.multiprocessing import WatchedPool
 from montezarr.backends.processes import ExecutorPool
+from montezarr.core.compat.joblib import loky, pool_class
+from montezarr.errors import MissingDependencyError
 
 REQUIRES = ("joblib", "joblib")
 
 
-def _joblib(module: str) -> Any:
-    return import_optional(f"joblib.{module}", extra="joblib", purpose="The backend 'joblib'")
+def _joblib() -> Any:
+    return import_optional("joblib", extra="joblib", purpose="The backend 'joblib'")
+
+
+def _loky() -> Any:
+    _joblib()
+    try:
+        return loky()
+    except ImportError as error:  # another version of joblib
+        raise MissingDependencyError(
+            "The backend 'joblib' needs joblib's copy of loky, or the package loky: pip install"
+            ' loky. Or take the backend "processes".'
+        ) from error
 
 
 class _LokyPool(ExecutorPool):
     def __init__(self, workers: int):
         super().__init__(workers)
-        self._loky = _joblib("externals.loky")
+        self._loky = _loky()
         self.deaths = (self._loky.process_executor.BrokenProcessPool,)
 
     def make(self, **set_up: Any) -> Executor:
@@ -64,7 +77,8 @@ class JoblibMultiprocessing(ProcessBackend):
 
     def make_pool(self) -> Pool:
         """Return the pool."""
-        return WatchedPool(self.workers, _joblib("pool").PicklingPool)
+        _joblib()
+        return WatchedPool(self.workers, pool_class())
 
 
 @final
@@ -76,5 +90,5 @@ class JoblibThreading(ThreadBackend):
 
     def make_executor(self) -> Executor:
         """Return a pool of threads."""
-        _joblib("parallel")
+        _joblib()
         return ThreadPoolExecutor(self.workers, "montezarr")

@@ -18,6 +18,7 @@ from montezarr import _worker
 from montezarr._spawn import Context
 from montezarr.backends._base import ProcessBackend
 from montezarr.backends._supervisor import Pool
+from montezarr.core.compat.multiprocessing import dismantle
 
 LOCK_SECONDS = 0.3
 """How long a lock may be held by anyone alive."""
@@ -81,7 +82,7 @@ class WatchedPool(Pool):
         self._stop_watching()
         pool, self._pool = self._pool, None
         if pool is not None:
-            _dismantle(pool, self._context)
+            dismantle(pool, self._context.kill, LOCK_SECONDS)
             self._pending.clear()
 
     def close(self) -> None:
@@ -144,34 +145,6 @@ class WatchedPool(Pool):
         reader.close()
         writer.close()
         self._wake = self._watcher = None
-
-
-def _dismantle(pool: Any, context: Context) -> None:
-    """Take a Pool apart whose children died, perhaps with a lock in hand or in mid-message.
-
-    `Pool.terminate` would wait for that lock, or for the rest of that message, for ever. These
-    attributes of a Pool have been the same since Python 3.8.
-    """
-    handlers = (pool._worker_handler, pool._task_handler, pool._result_handler)
-    for handler in handlers:
-        handler._state = pools.TERMINATE
-    pool._change_notifier.put(None)
-    pool._worker_handler.join()  # so that it starts no new child
-    context.kill()
-    for lock in (pool._inqueue._rlock, pool._outqueue._wlock):
-        if lock is not None:
-            lock.acquire(timeout=LOCK_SECONDS)  # a thread of ours gives it back in no time
-            lock.release()  # on behalf of a child that is no more, where that has it
-    # Nobody reads the tasks, and nobody writes results: both handlers see the end of their pipe.
-    pool._inqueue._reader.close()
-    pool._taskqueue.put(None)
-    pool._task_handler.join(5)
-    pool._outqueue._writer.close()
-    pool._result_handler.join(5)
-    pool._inqueue._writer.close()
-    pool._outqueue._reader.close()
-    pool._terminate.cancel()
-    pool._state = pools.TERMINATE
 
 
 @final

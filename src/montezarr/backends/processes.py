@@ -13,6 +13,7 @@ from montezarr import _worker
 from montezarr._spawn import Context
 from montezarr.backends._base import ProcessBackend
 from montezarr.backends._supervisor import Pool
+from montezarr.core.compat.concurrent_futures import start_all_at_once
 
 
 class ExecutorPool(Pool):
@@ -66,9 +67,7 @@ class _SpawnedPool(ExecutorPool):
         """Return a new executor."""
         self._context = Context()
         executor = ProcessPoolExecutor(self.workers, mp_context=self._context, **set_up)
-        # All workers at once: a pool that breaks while it adds one to its table may fail to tell
-        # its futures (Python 3.11).
-        executor._safe_to_dynamically_spawn_children = False  # type: ignore[attr-defined]
+        start_all_at_once(executor)
         return executor
 
     def endings(self) -> tuple[str, ...]:

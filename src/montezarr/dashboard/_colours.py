@@ -7,6 +7,8 @@ from typing import Any
 
 from dask.utils import key_split
 
+from montezarr.core.compat.distributed import task_colours
+
 STAGES = {
     "simulate": "#0072B2",
     "reduce": "#009E73",
@@ -19,9 +21,8 @@ STAGES = {
 
 def colour_stages() -> Callable[[], None] | None:
     """Have the task stream of this process show stages in colours; return what undoes it."""
-    from distributed.diagnostics import task_stream
-
-    before: Any = task_stream.colors["compute"]
+    colours = task_colours()
+    before: Any = colours["compute"]
     if getattr(before, "is_ours", False):
         return None
 
@@ -33,10 +34,10 @@ def colour_stages() -> Callable[[], None] | None:
         return before(message)
 
     colour.is_ours = True  # type: ignore[attr-defined]
-    task_stream.colors["compute"] = colour
+    colours["compute"] = colour
 
     def undo() -> None:
-        if task_stream.colors["compute"] is colour:
-            task_stream.colors["compute"] = before
+        if colours["compute"] is colour:
+            colours["compute"] = before
 
     return undo

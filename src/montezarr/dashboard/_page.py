@@ -11,6 +11,7 @@ from bokeh.models import ColumnDataSource, NumeralTickFormatter
 from bokeh.models.widgets import Div
 from bokeh.plotting import figure
 
+from montezarr.core.compat.distributed import dashboard_frame, dashboard_parts
 from montezarr.dashboard._board import Board
 from montezarr.dashboard._html import card, estimates_table, nothing
 
@@ -28,10 +29,9 @@ log = logging.getLogger("montezarr")
 
 def connect(scheduler: Any, board: Board, route: str) -> None:
     """Add the page to the dashboard of a scheduler, and a link to it in the frame of the others."""
-    from distributed.dashboard.core import BokehApplication
-    from distributed.dashboard.scheduler import template_variables
     from tornado.ioloop import IOLoop
 
+    application_class, template_variables = dashboard_parts()
     variables = template_variables(scheduler)
     name = route.strip("/")
     if name not in variables["pages"]:
@@ -40,15 +40,14 @@ def connect(scheduler: Any, board: Board, route: str) -> None:
     def show(server: Any, extra: Any, doc: Any) -> None:
         document(doc, board)
         try:
-            from distributed.dashboard.components.scheduler import BOKEH_THEME, env
-
+            env, theme = dashboard_frame()
             doc.template = env.get_template("simple.html")
             doc.template_variables.update(extra)
-            doc.theme = BOKEH_THEME
+            doc.theme = theme
         except Exception as error:  # then without the frame
             log.debug("no frame: %s", error)
 
-    application = BokehApplication({route: show}, scheduler, template_variables=variables)
+    application = application_class({route: show}, scheduler, template_variables=variables)
     scheduler.http_application.add_application(application)
     application.initialize(IOLoop.current())
     application.start()

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any, final
 
-from distributed.diagnostics.plugin import SchedulerPlugin
+from distributed import SchedulerPlugin
 
 from montezarr._notices import log, log_warning
 from montezarr.dashboard._board import Board

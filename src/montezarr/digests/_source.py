@@ -23,6 +23,9 @@ _FOUNDATIONS = (
 )  # fmt: skip
 """Packages of classes whose code is not part of anyone's model: containers of its numbers."""
 
+_CACHE = type(functools.lru_cache(abs))
+"""The class of functions that remember what they returned."""
+
 
 def is_foundation(kind: type) -> bool:
     """Return whether a class is of a library whose code is not part of a model."""
@@ -50,7 +53,7 @@ def function_in(value: Any) -> Any:
         value = value.fget
     elif isinstance(value, functools.cached_property):
         value = value.func
-    if isinstance(value, functools._lru_cache_wrapper):
+    if isinstance(value, _CACHE):
         value = value.__wrapped__
     value = compiled_from(value)
     is_one = isinstance(value, (types.FunctionType, types.MethodType))

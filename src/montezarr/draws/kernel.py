@@ -14,6 +14,7 @@ import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic
 
+from montezarr.core.compat.llvmlite import add_attribute
 from montezarr.draws import reference as ref
 
 
@@ -34,9 +35,8 @@ def _widest(context: Any) -> Any:
     """Ask LLVM for 512-bit vectors where there are any; its default, 256, is 25 % slower."""
 
     def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        # llvmlite lets through only the attributes that it lists; this one is a hint to the
-        # vectoriser, which ignores what it does not know.
-        set.add(builder.function.attributes, '"prefer-vector-width"="512"')
+        # A hint to the vectoriser, which ignores what it does not know.
+        add_attribute(builder.function, '"prefer-vector-width"="512"')
         return target.get_dummy_value()
 
     return types.void(), generate

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import html
 from collections.abc import Callable
 from typing import Any, final
 
 from montezarr._optional import import_optional
+from montezarr.core.compat.ipykernel import answer_anywhere, has_subshells
 from montezarr.errors import MissingDependencyError
 from montezarr.live._picture import picture_of, size_of
 from montezarr.live._view import View
@@ -95,7 +95,7 @@ class Notebook(View):
             self._lacks.append(str(error))
             return None
         # Without subshells, a click is a message that waits for the end of the cell.
-        if not getattr(kernel, "_supports_kernel_subshells", False):
+        if not has_subshells(kernel):
             self._ways.append(interrupt)
             return None
         self._ways.append(f"the button stops it, or the interrupt of the kernel (■); {KEPT}")
@@ -103,10 +103,7 @@ class Notebook(View):
             description="Stop", icon="stop", tooltip=f"End it with all paths so far; {KEPT}"
         )
         button.on_click(self._clicked)
-        # ipykernel 7.4 sends what a widget says to where it was made, which is the cell that runs,
-        # for the sake of those that draw with pyplot. Ours does nothing that needs to wait.
-        with contextlib.suppress(AttributeError):
-            del button.comm._reply_subshell_id
+        answer_anywhere(button)  # it does nothing that needs to wait
         return button
 
     def _clicked(self, button: Any) -> None:

@@ -8,13 +8,13 @@ from typing import Any
 
 import xarray as xr
 from dask.base import is_dask_collection, tokenize
-from dask.blockwise import Blockwise
 
 from montezarr import cost, lazy
 from montezarr._checks import check_callable, value_error
 from montezarr.backends import Backend, configured
 from montezarr.backends.threads import Threads
 from montezarr.choice import backend_of
+from montezarr.core.compat.dask import Blockwise
 from montezarr.dataset import variables_of
 from montezarr.digests import digest_of
 from montezarr.folding import Arrays

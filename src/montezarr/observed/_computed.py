@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from typing import Any, final
 
 import numpy as np
 import xarray as xr
-from dask._task_spec import convert_legacy_graph
 
 from montezarr._checks import without_mask
 from montezarr.backends import Backend
+from montezarr.core.compat.dask import graph_of_chunks
 from montezarr.dataset import variables_of
 from montezarr.digests import digest_of_code
 from montezarr.folding import Fold, Parts, without_paths
@@ -106,6 +106,7 @@ class ComputedFeed(Feed):
         self.n_paths = sum(self.chunks)
         self.how, self.key = how, key
         self._graph: dict[Any, Any] | None = None
+        self._needs: Callable[[Any], Iterable[Any]] = lambda key: ()
         self._held: dict[Any, Any] = {}
         self._drawn_bytes, self._masks = drawn_bytes, masks
         self._source_bytes = sum(array.nbytes for array in self.arrays) // sum(self.chunks)
@@ -157,7 +158,7 @@ class ComputedFeed(Feed):
         part = next(iter(self.items(0, 1, 1)))[3]
         read = 0
         for node in part.graph.values():
-            array: Any = getattr(node, "value", None)
+            array: Any = getattr(node, "value", node)  # in a graph of no nodes: itself
             if hasattr(array, "dtype") and not isinstance(array, np.ndarray):
                 read += int(np.prod(array.shape, dtype=np.int64)) * array.dtype.itemsize
         return max(self._drawn_bytes, read // sum(self.chunks))
@@ -175,7 +176,7 @@ class ComputedFeed(Feed):
             # What a cluster holds is handed to tasks as it is, for Dask to find.
             self._held = {key: value for key, value in merged.items() if _is_future(value)}
             rest = {key: value for key, value in merged.items() if key not in self._held}
-            self._graph = convert_legacy_graph(rest, all_keys=merged.keys())
+            self._graph, self._needs = graph_of_chunks(rest, merged.keys())
         needed: dict[Any, Any] = {}
         held: dict[Any, Any] = {}
         open_keys = [key for _, keys in group for key in keys]
@@ -184,8 +185,8 @@ class ComputedFeed(Feed):
             if key in self._held:
                 held[key] = self._held[key]
             elif key not in needed:
-                needed[key] = node = self._graph[key]
-                open_keys.extend(node.dependencies)
+                needed[key] = self._graph[key]
+                open_keys.extend(self._needs(key))
         return start, stop, cuts(start, stop), Part(needed, group), list(held.items())
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from dask.base import is_dask_collection
-from dask.blockwise import Blockwise
 
 from montezarr._checks import show, type_error, value_error
+from montezarr.core.compat.dask import Blockwise
 from montezarr.dataset import ATTRIBUTE, LABELS, flag_meanings
 from montezarr.statistics import Labels
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from dask._task_spec import DataNode
 from numpy.typing import NDArray
 
 from montezarr._checks import without_mask
+from montezarr.core.compat.dask import as_node, graph_of_chunks
 from montezarr.lazy import Run, name_of
 from montezarr.samplers import Report
 
@@ -68,7 +68,7 @@ class Masks:
         from dask.local import get_sync
 
         drawn = {key: (values, masked) for key, values, masked in self.chunks(_needed(graph, keys))}
-        fixed = graph | {key: DataNode(key, values) for key, (values, _) in drawn.items()}
+        fixed = graph | {key: as_node(key, values) for key, (values, _) in drawn.items()}
 
         def values_of(graph: dict[Any, Any]) -> list[NDArray[Any]]:
             pairs = zip(get_sync(graph, keys), axes, strict=True)
@@ -85,7 +85,7 @@ class Masks:
         changed = np.zeros(whole[0].shape[-1], bool)
         for fill in FILLS:
             other = {
-                key: DataNode(key, _filled(values, masked, fill))
+                key: as_node(key, _filled(values, masked, fill))
                 for key, (values, masked) in drawn.items()
             }
             try:
@@ -111,13 +111,14 @@ def masks_of(run: Run | None) -> Masks | None:
 
 def _needed(graph: Mapping[Any, Any], keys: list[Any]) -> dict[Any, Any]:
     """Return the part of a graph that some keys are made of."""
+    _, needs = graph_of_chunks(graph, graph.keys())
     needed: dict[Any, Any] = {}
     waiting = list(keys)
     while waiting:
         key = waiting.pop()
         if key not in needed:
             needed[key] = graph[key]
-            waiting.extend(graph[key].dependencies)
+            waiting.extend(needs(key))
     return needed
 
 

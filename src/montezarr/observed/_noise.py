@@ -10,12 +10,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import xarray as xr
-from dask._task_spec import Alias, DataNode, convert_legacy_graph
 from dask.base import is_dask_collection
 from dask.highlevelgraph import HighLevelGraph
 
 from montezarr._checks import show
 from montezarr._notices import level_outside, warn
+from montezarr.core.compat.dask import Alias, DataNode, as_tasks
 from montezarr.dataset import variables_of
 from montezarr.described import process_name
 from montezarr.errors import CommonNoiseWarning
@@ -96,7 +96,7 @@ def _first_keys(array: xr.Variable) -> list[tuple[Any, ...]]:
 
 def _terms(data: Any, keys: list[tuple[Any, ...]], origins: Mapping[str, Origin]) -> list[Terms]:
     """Return what each block is made of."""
-    tasks: dict[Any, Any] = convert_legacy_graph(dict(data.dask.cull(set(keys))))
+    tasks: dict[Any, Any] = as_tasks(dict(data.dask.cull(set(keys))))
     known: dict[Any, Terms] = {}
 
     def leaf(key: Any, task: Any) -> tuple[Terms] | None:

@@ -7,10 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from dask._task_spec import Alias, DataNode, Task, TaskRef, convert_legacy_graph
-from dask.blockwise import Blockwise
 from numpy.typing import NDArray
 
+from montezarr.core.compat.dask import Alias, Blockwise, DataNode, Task, TaskRef, as_tasks
 from montezarr.observed._tasks import evaluate, layer_of
 from montezarr.observed._terms import all_functions, operator_of
 from montezarr.origins import Origin
@@ -39,6 +38,11 @@ def indices_of(data: Any, axis: int, origins: Mapping[str, Origin]) -> Iterator[
     Unknown
         If some operation may change which path is where, in a way that is not known here.
     """
+    plain = origins.get(data.name)
+    if plain is not None and plain.axis == axis:  # the paths as they are: no task need be looked at
+        for i in range(data.numblocks[axis]):
+            yield _source(plain, tuple(i if k == axis else 0 for k in range(data.ndim))).paths
+        return
     others = [range(n) for i, n in enumerate(data.numblocks) if i != axis]
     if math.prod(len(span) for span in others) > MOST_BLOCKS:
         others = [range(1) for _ in others]
@@ -50,7 +54,7 @@ def indices_of(data: Any, axis: int, origins: Mapping[str, Origin]) -> Iterator[
         [(data.name, *rest[:axis], i, *rest[axis:]) for rest in beside]
         for i in range(data.numblocks[axis])
     ]
-    tasks = convert_legacy_graph(dict(graph.cull({key for row in keys for key in row})))
+    tasks = as_tasks(dict(graph.cull({key for row in keys for key in row})))
     for row, count in zip(keys, length, strict=True):
         known: dict[Any, Placed | None] = {}
         found = [place for key in row if (place := _place(key, tasks, graph, origins, known))]

@@ -11,22 +11,23 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from dask._task_spec import (
+from dask.base import tokenize
+from dask.highlevelgraph import HighLevelGraph
+from numpy.typing import NDArray
+
+from montezarr._checks import without_mask
+from montezarr.core.compat.dask import (
     Alias,
+    ArrayChunkShapeDep,
+    Blockwise,
     DataNode,
     GraphNode,
     NestedContainer,
     Task,
     TaskRef,
-    convert_legacy_graph,
+    as_tasks,
+    contents_of,
 )
-from dask.base import tokenize
-from dask.blockwise import Blockwise
-from dask.highlevelgraph import HighLevelGraph
-from dask.layers import ArrayChunkShapeDep
-from numpy.typing import NDArray
-
-from montezarr._checks import without_mask
 from montezarr.digests import digest_of_code
 from montezarr.lazy import as_block
 from montezarr.samplers import PathArrays
@@ -139,10 +140,9 @@ def functions_in(thing: Any) -> Iterator[Any]:
     """Yield the functions and classes that a task, or a part of one, may call."""
     if isinstance(thing, _Filled):
         thing = thing.task
-    if isinstance(thing, Task):
-        yield from functions_in([thing.func, *thing.args, *thing.kwargs.values()])
-    elif isinstance(thing, DataNode):
-        yield from functions_in(thing.value)
+    contents = contents_of(thing)
+    if contents is not None:
+        yield from functions_in(contents)
     elif isinstance(thing, functools.partial):
         yield from functions_in([thing.func, *thing.args, *thing.keywords.values()])
     elif isinstance(thing, dict):
@@ -259,8 +259,7 @@ def _follows(long: tuple[int, ...], short: tuple[int, ...], n: int, fewer: int) 
 
 
 def _tasks(graph: HighLevelGraph, keys: list[Key]) -> dict[Any, GraphNode]:
-    tasks: dict[Any, GraphNode] = convert_legacy_graph(dict(graph.cull(set(keys))))
-    return tasks
+    return as_tasks(dict(graph.cull(set(keys))))
 
 
 class _Walk:
@@ -336,7 +335,7 @@ def _check_layers(graph: HighLevelGraph, walk: _Walk, n_chunks: int) -> None:
             if layer.io_deps and not _is_filled(layer):
                 raise Unlike(f"{_plain(name)} knows the number of its chunk")
             continue  # one task for all chunks, by its nature
-        tasks = convert_legacy_graph(dict(layer), all_keys=_Everything())
+        tasks = as_tasks(dict(layer), all_keys=_Everything())
         wanted = [key for key in walk.first if _name(key) == name]
         for base in wanted:
             for i in range(n_chunks):

@@ -11,6 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from montezarr._checks import type_error, value_error
+from montezarr.core.compat.dask import meta_of
 from montezarr.dataset import variables_of
 from montezarr.observed._labels import are_codes, check_comparisons, labels_of
 from montezarr.observed._times import run_times, times_in
@@ -141,7 +142,7 @@ def as_dataset(obj: Any, dim: str) -> xr.Dataset:
     for key, variable in variables_of(ds).items():
         if variable.dtype.kind not in NUMBERS:
             raise type_error("obj", f"numbers in {key!r}", variable.dtype)
-        is_masked = isinstance(getattr(variable.data, "_meta", None), np.ma.MaskedArray)
+        is_masked = isinstance(meta_of(variable.data), np.ma.MaskedArray)
         if is_masked and variable.dtype.kind != "f":  # as xarray computes it: masked ones are NaN
             floats[key] = variable.astype(np.float64)
         if variable.size == 0 and ds.sizes[PATH]:

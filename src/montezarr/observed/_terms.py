@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
-from dask._task_spec import Alias, DataNode, Task, TaskRef
 
+from montezarr.core.compat.dask import Alias, DataNode, Task, TaskRef
 from montezarr.lazy import own_variable
 from montezarr.observed._program import functions_in
 

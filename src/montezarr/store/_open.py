@@ -23,6 +23,7 @@ from montezarr import origins
 from montezarr._checks import check_choice
 from montezarr._json import parse_json
 from montezarr._secrets import cause_of, is_clean
+from montezarr.core.compat.zarr import RemadeWrapper
 from montezarr.dataset import ATTRIBUTE
 from montezarr.errors import (
     MontezarrError,
@@ -173,7 +174,7 @@ def open_place(place: Place) -> xr.Dataset:
     return ds
 
 
-class _Shown(WrapperStore[Store]):
+class _Shown(RemadeWrapper, WrapperStore[Store]):
     """A store as it is read: by the root that was checked, and never without a chunk.
 
     Zarr takes a chunk that is gone for one of fill values, which may be paths like any others.
@@ -181,7 +182,7 @@ class _Shown(WrapperStore[Store]):
 
     def __init__(self, store: Store, root: bytes | None = None, token: Any = None):
         super().__init__(store)
-        self._root, self._token = root, token
+        self._held, self._root, self._token = store, root, token
 
     @classmethod
     def of(cls, place: Place, text: bytes, root: bytes, largest: Mapping[str, int]) -> _Shown:
@@ -200,11 +201,12 @@ class _Shown(WrapperStore[Store]):
     def __dask_tokenize__(self) -> Any:
         return ("montezarr.open", self._token)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __reduce__(self) -> Any:
         # Arrays that are open have their metadata, so that no task carries those of all.
-        return {"_store": self._store, "_root": None, "_token": self._token}
+        return type(self), (self._held, None, self._token)
 
-    def _with_store(self, store: Store) -> _Shown:
+    def remade(self, store: Any) -> _Shown:
+        """Return the same of another store."""
         return type(self)(store, self._root, self._token)
 
     async def get(self, key: str, prototype: Any = None, byte_range: Any = None) -> Any:
@@ -212,7 +214,7 @@ class _Shown(WrapperStore[Store]):
             return self._root_as(prototype)
         chosen = default_buffer_prototype() if prototype is None else prototype
         try:
-            data = await self._store.get(key, chosen, byte_range)
+            data = await self._held.get(key, chosen, byte_range)
         except Exception as error:
             if isinstance(error, OSError) and is_of_system(error) and is_clean(error):
                 raise
@@ -225,7 +227,7 @@ class _Shown(WrapperStore[Store]):
     def get_sync(self, key: str, *, prototype: Any = None, byte_range: Any = None) -> Any:
         if self._is_root(key, byte_range):
             return self._root_as(prototype)
-        store: Any = self._store  # Zarr asks whether it can do so
+        store: Any = self._held  # Zarr asks whether it can do so
         return self._there(key, store.get_sync(key, prototype=prototype, byte_range=byte_range))
 
     def _is_root(self, key: str, byte_range: Any) -> bool:
@@ -238,7 +240,7 @@ class _Shown(WrapperStore[Store]):
     def _there(self, key: str, data: Any) -> Any:
         if data is None and key.split("/", 2)[1:2] == ["c"]:
             raise StoreError(
-                f"path: expected a chunk that was there, got none: {self._store}/{key}. Call"
+                f"path: expected a chunk that was there, got none: {self._held}/{key}. Call"
                 " montezarr.repair, or write with the same Dataset, to draw it again."
             )
         return data

@@ -7,7 +7,6 @@ Arrays are opened with them in the place of Zarr's; what is written again names 
 
 from __future__ import annotations
 
-import asyncio
 import json
 import math
 import zlib
@@ -17,6 +16,7 @@ from typing import Any, Self
 from zarr.codecs import BloscCodec, GzipCodec, ZstdCodec
 from zarr.registry import register_codec
 
+from montezarr.core.compat.zarr import OwnDecoding
 from montezarr.errors import StoreError
 from montezarr.lazy import memory_limit
 
@@ -64,7 +64,7 @@ def too_much(kind: str, size: int | None, most: int) -> StoreError:
     )
 
 
-class BoundedZstd(ZstdCodec):
+class BoundedZstd(OwnDecoding, ZstdCodec):
     """Zstandard, of one frame that says its size."""
 
     @classmethod
@@ -72,18 +72,16 @@ class BoundedZstd(ZstdCodec):
         """Return the codec of a document."""
         return super().from_dict({**data, "name": "zstd"})
 
-    def _decode_sync(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
+    def unpacked(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
+        """Raise if a chunk is too large."""
         most = most_of(chunk_spec)
         size = _zstd_size(memoryview(chunk_bytes.as_numpy_array()).cast("B"), most)
         if size is None or size > most:
             raise too_much("zstd", size, most)
-        return super()._decode_sync(chunk_bytes, chunk_spec)
-
-    async def _decode_single(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
-        return await asyncio.to_thread(self._decode_sync, chunk_bytes, chunk_spec)
+        return None
 
 
-class BoundedBlosc(BloscCodec):
+class BoundedBlosc(OwnDecoding, BloscCodec):
     """Blosc, whose header says its size."""
 
     @classmethod
@@ -91,19 +89,17 @@ class BoundedBlosc(BloscCodec):
         """Return the codec of a document."""
         return super().from_dict({**data, "name": "blosc"})
 
-    def _decode_sync(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
+    def unpacked(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
+        """Raise if a chunk is too large."""
         most = most_of(chunk_spec)
         head = chunk_bytes.as_numpy_array()[:16].tobytes()
         size = int.from_bytes(head[4:8], "little") if len(head) == 16 else None
         if size is None or size > most or int.from_bytes(head[12:16], "little") > len(chunk_bytes):
             raise too_much("blosc", size, most)
-        return super()._decode_sync(chunk_bytes, chunk_spec)
-
-    async def _decode_single(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
-        return await asyncio.to_thread(self._decode_sync, chunk_bytes, chunk_spec)
+        return None
 
 
-class BoundedGzip(GzipCodec):
+class BoundedGzip(OwnDecoding, GzipCodec):
     """gzip, unpacked up to the size that it can have."""
 
     @classmethod
@@ -111,12 +107,10 @@ class BoundedGzip(GzipCodec):
         """Return the codec of a document."""
         return super().from_dict({**data, "name": "gzip"})
 
-    def _decode_sync(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
+    def unpacked(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
+        """Return what a chunk unpacks to; raise if that is too much."""
         data = _gunzipped(chunk_bytes.as_numpy_array().tobytes(), most_of(chunk_spec))
         return chunk_spec.prototype.buffer.from_bytes(data)
-
-    async def _decode_single(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
-        return await asyncio.to_thread(self._decode_sync, chunk_bytes, chunk_spec)
 
 
 BOUNDED = {"zstd": BoundedZstd, "blosc": BoundedBlosc, "gzip": BoundedGzip}

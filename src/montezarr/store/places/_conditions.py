@@ -11,6 +11,8 @@ from zarr.abc.store import Store
 from zarr.buffer import default_buffer_prototype
 from zarr.storage import FsspecStore, ObjectStore
 
+from montezarr.core.compat.fsspec import info, pipe_file
+
 LARGEST_PUT = 5 * 2**30
 """Bytes that one request can write; only such a request can have a condition."""
 
@@ -119,7 +121,7 @@ def _path(store: FsspecStore, key: str) -> str:
 
 async def _s3_tag(store: Any, key: str) -> Tag:
     try:
-        return (await store.fs._info(_path(store, key), refresh=True)).get("ETag")
+        return (await info(store.fs, _path(store, key), refresh=True)).get("ETag")
     except FileNotFoundError:
         return None
 
@@ -129,7 +131,7 @@ async def _write_by_fsspec(store: FsspecStore, key: str, data: bytes, over: Tag)
     if _is_s3(store):
         options["chunksize"] = len(data) + 1  # in one request
     try:
-        done = await store.fs._pipe_file(_path(store, key), data, **options)
+        done = await pipe_file(store.fs, _path(store, key), data, **options)
     except (FileExistsError, FileNotFoundError) as error:
         raise ChangedError from error
     except OSError as error:

@@ -16,6 +16,8 @@ from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore, Wrap
 
 from montezarr._regular import NotRegularError, check_regular
 from montezarr._secrets import cause_of, is_clean
+from montezarr.core.compat.fsspec import find, joined, pipe_file
+from montezarr.core.compat.zarr import ensure_open, wait_for, wrap, wrapped
 from montezarr.errors import StoreError
 from montezarr.store.places._conditions import (
     ChangedError,
@@ -26,12 +28,6 @@ from montezarr.store.places._conditions import (
     write_by_obstore,
 )
 from montezarr.store.places._directory import Directory
-
-try:
-    # Not public, but what Zarr itself calls stores by: their connections belong to its event loop.
-    from zarr.core.sync import sync
-except ImportError as error:
-    raise ImportError("montezarr expects a Zarr with zarr.core.sync; install zarr<4.") from error
 
 AT_ONCE = 32
 """Requests under way together."""
@@ -116,7 +112,7 @@ class RemoteStore:
         of some stores, travels from a worker process.
         """
         try:
-            return sync(self._when_open(coroutine))
+            return wait_for(self._when_open(coroutine))
         except ChangedError:
             raise
         except OSError as error:
@@ -133,7 +129,7 @@ class RemoteStore:
 
     async def _when_open(self, coroutine: Coroutine[Any, Any, T]) -> T:
         try:
-            await self.store._ensure_open()  # most do so by themselves, a ZipStore does not
+            await ensure_open(self.store)
         except BaseException:
             coroutine.close()
             raise
@@ -175,7 +171,9 @@ class RemoteStore:
             return {meta["path"]: meta["size"] async for metas in listing for meta in metas}
         if isinstance(self.store, FsspecStore):
             self._forget()
-            found = await self.store.fs._find(self.store.path, detail=True)
+            found = await find(self.store.fs, self.store.path)
+            if found is None:
+                return None
             root = self.store.path.rstrip("/") + "/"
             return {name.removeprefix(root): int(info["size"]) for name, info in found.items()}
         return None
@@ -218,7 +216,7 @@ class RemoteStore:
         path = f"{self.store.path.rstrip('/')}/{key}"
         try:
             for _ in range(2):
-                await self.store.fs._pipe_file(path, data, mode="create")
+                await pipe_file(self.store.fs, path, data, mode="create")
         except FileExistsError:
             return True
         except (TypeError, NotImplementedError):  # a file system that knows no conditions
@@ -238,7 +236,8 @@ def is_of_system(error: OSError) -> bool:
 def is_in_memory(store: Any) -> bool:
     """Return whether another process would have a store of its own in its place."""
     if isinstance(store, WrapperStore):
-        return is_in_memory(store._store)
+        inner = wrapped(store)
+        return inner is None or is_in_memory(inner)
     if isinstance(store, FsspecStore):
         file_system = getattr(store.fs, "sync_fs", store.fs)
         return "memory" in _protocols(file_system)
@@ -250,7 +249,8 @@ def is_in_memory(store: Any) -> bool:
 def keeps_its_objects(store: Any) -> bool:
     """Return whether the objects of a store are the memory of that store, and gone with it."""
     if isinstance(store, WrapperStore):
-        return keeps_its_objects(store._store)
+        inner = wrapped(store)
+        return inner is not None and keeps_its_objects(inner)
     return not isinstance(store, FsspecStore) and is_in_memory(store)
 
 
@@ -260,8 +260,9 @@ def _of_sizes(store: Store) -> Store:
         isinstance(store, WrapperStore)
         and type(store).getsize is Store.getsize
         and type(store).get is WrapperStore.get
+        and (inner := wrapped(store)) is not None
     ):
-        store = store._store
+        store = inner
     return store
 
 
@@ -277,9 +278,10 @@ def regular_only(store: Store) -> Store:
         For a zip that is no regular file.
     """
     if isinstance(store, WrapperStore):
-        inner = regular_only(store._store)
-        if inner is not store._store:
-            store._store = inner
+        held = wrapped(store)
+        inner = held if held is None else regular_only(held)
+        if inner is not held:
+            wrap(store, inner)
         return store
     if isinstance(store, ZipStore):
         _check_zip(store)
@@ -305,9 +307,10 @@ def _directory_of(file_system: Any, path: str) -> Path | None:
     kind = f"{type(file_system).__module__}.{type(file_system).__name__}"
     if kind == "fsspec.implementations.dirfs.DirFileSystem":
         inner = getattr(file_system.fs, "sync_fs", file_system.fs)
-        return _directory_of(inner, file_system._join(path.strip("/")))
+        below = joined(file_system, path.strip("/"))
+        return None if below is None else _directory_of(inner, below)
     if kind == "fsspec.implementations.local.LocalFileSystem":
-        return Path(file_system._strip_protocol(path))
+        return Path(file_system.unstrip_protocol(path).removeprefix("file://"))
     return None
 
 
@@ -335,7 +338,7 @@ def name_of(store: Store) -> str:
 def options_of(store: Any) -> Any:
     """Return what a store is signed in to with, as far as it tells."""
     if isinstance(store, WrapperStore):
-        return options_of(store._store)
+        return options_of(wrapped(store))
     if isinstance(store, FsspecStore):
         return getattr(getattr(store.fs, "sync_fs", store.fs), "storage_options", None)
     return getattr(store.store, "config", None) if isinstance(store, ObjectStore) else None

@@ -378,21 +378,24 @@ class VirtualStore(Store):
 
     # --- no writing --------------------------------------------------------------------------
 
+    def _refuse(self) -> None:
+        raise ValueError("store was opened in read-only mode and does not support writing")
+
     async def set(self, key: str, value: Any) -> None:
         """Refuse."""
-        self._check_writable()
+        self._refuse()
 
     async def delete(self, key: str) -> None:
         """Refuse."""
-        self._check_writable()
+        self._refuse()
 
     def set_sync(self, key: str, value: Any) -> None:
         """Refuse."""
-        self._check_writable()
+        self._refuse()
 
     def delete_sync(self, key: str) -> None:
         """Refuse."""
-        self._check_writable()
+        self._refuse()
 
 
 def _as_buffer(data: Any, prototype: Any) -> Any:

@@ -1,0 +1,173 @@
+"""Private names of Dask: the tasks of its graphs, and what an array or a scheduler is made of.
+
+The classes of `dask._task_spec` go together: where one is missing, `KNOWS_TASKS` is False, no
+object is an instance of any of them, and `as_tasks` raises.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Container, Iterable, Mapping
+from typing import Any
+
+from dask.optimization import cull
+
+try:
+    from dask._task_spec import (
+        Alias,
+        DataNode,
+        GraphNode,
+        NestedContainer,
+        Task,
+        TaskRef,
+        convert_legacy_graph,
+    )
+
+    KNOWS_TASKS = True
+except ImportError:
+
+    class _Absent:
+        """A class of which nothing is an instance."""
+
+    Alias = DataNode = GraphNode = _Absent  # type: ignore[assignment, misc]
+    NestedContainer = Task = TaskRef = _Absent  # type: ignore[assignment, misc]
+    KNOWS_TASKS = False
+
+try:
+    from dask.blockwise import Blockwise
+except ImportError:
+
+    class Blockwise:  # type: ignore[no-redef]
+        """A layer of which nothing is an instance."""
+
+
+try:
+    from dask.layers import ArrayChunkShapeDep
+except ImportError:
+
+    class ArrayChunkShapeDep:  # type: ignore[no-redef]
+        """What tells a task the shape of its chunk; nothing is an instance of it."""
+
+
+try:
+    from dask.base import get_scheduler as _get_scheduler
+except ImportError:
+    _get_scheduler = None  # type: ignore[assignment]
+
+try:
+    from dask.system import cpu_count as _cpu_count
+except ImportError:
+    _cpu_count = None  # type: ignore[assignment]
+
+__all__ = [
+    "KNOWS_TASKS",
+    "Alias",
+    "ArrayChunkShapeDep",
+    "Blockwise",
+    "DataNode",
+    "GraphNode",
+    "NestedContainer",
+    "Task",
+    "TaskRef",
+    "UnknownTasks",
+    "as_node",
+    "as_tasks",
+    "contents_of",
+    "count_cores",
+    "graph_of_chunks",
+    "meta_of",
+    "operand_names",
+    "scheduler_of",
+]
+
+
+class UnknownTasks(Exception):
+    """Dask has other tasks than are known here."""
+
+
+def as_tasks(graph: Mapping[Any, Any], all_keys: Container[Any] | None = None) -> dict[Any, Any]:
+    """Return a graph with a `GraphNode` for every key.
+
+    Parameters
+    ----------
+    graph : mapping
+        Of Dask.
+    all_keys : container, optional
+        The keys that tasks may refer to; those of the graph by default.
+
+    Raises
+    ------
+    UnknownTasks
+        If this version of Dask has no such nodes.
+    """
+    if not KNOWS_TASKS:
+        raise UnknownTasks("dask._task_spec is not what it was")
+    tasks: dict[Any, Any] = convert_legacy_graph(graph, all_keys=all_keys)
+    return tasks
+
+
+def as_node(key: Any, value: Any) -> Any:
+    """Return a value as what a graph holds in place of a task."""
+    return DataNode(key, value) if KNOWS_TASKS else value
+
+
+def graph_of_chunks(
+    graph: Mapping[Any, Any], all_keys: Container[Any]
+) -> tuple[dict[Any, Any], Callable[[Any], Iterable[Any]]]:
+    """Return a graph that can be cut, and a function from a key to those that its task needs."""
+    if KNOWS_TASKS:
+        tasks = as_tasks(graph, all_keys)
+        return tasks, lambda key: tasks[key].dependencies
+    # Keys that stand for what a cluster holds are looked for too, but have no tasks of their own.
+    held = {key: None for key in all_keys if key not in graph}  # type: ignore[attr-defined]
+    needs = cull({**held, **graph}, list(graph))[1]
+    return dict(graph), lambda key: needs[key]
+
+
+def contents_of(node: Any) -> list[Any] | None:
+    """Return the function and the arguments of a task, or the value of a node; else None."""
+    if KNOWS_TASKS:
+        if isinstance(node, Task):
+            return [node.func, *node.args, *node.kwargs.values()]
+        return [node.value] if isinstance(node, DataNode) else None
+    if type(node).__module__.partition(".")[0] != "dask":
+        return None
+    if hasattr(node, "func") and hasattr(node, "args"):
+        return [node.func, *node.args, *getattr(node, "kwargs", {}).values()]
+    return [node.value] if hasattr(node, "value") and hasattr(node, "key") else None
+
+
+def meta_of(array: Any) -> Any:
+    """Return an empty array of the kind that the blocks of a lazy array are; None if unknown."""
+    return getattr(array, "_meta", None)
+
+
+def operand_names(expression: Any) -> tuple[str, ...]:
+    """Return the names of what an expression of Dask is made of; none where that is not known."""
+    return tuple(getattr(expression, "_parameters", ()))
+
+
+def scheduler_of(wanted: Any) -> Any:
+    """Return the function that computes a graph, of what Dask takes as ``scheduler=``."""
+    if _get_scheduler is not None:
+        return _get_scheduler(scheduler=wanted)
+    from dask import local, threaded
+
+    if hasattr(wanted, "get") and not isinstance(wanted, str):  # a Client
+        return wanted.get
+    if callable(wanted):
+        return wanted
+    if wanted in ("processes", "multiprocessing"):
+        from dask import multiprocessing
+
+        return multiprocessing.get
+    is_single = wanted in ("sync", "synchronous", "single-threaded")
+    return local.get_sync if is_single else threaded.get
+
+
+def count_cores() -> int:
+    """Return the processors that this process may use."""
+    if _cpu_count is not None:
+        return int(_cpu_count())
+    affinity = getattr(os, "sched_getaffinity", None)
+    return (os.cpu_count() or 1) if affinity is None else len(affinity(0))

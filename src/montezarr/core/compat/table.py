@@ -1,0 +1,169 @@
+"""Every private name of another package that is used: from which one, and what is lost without."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Private(NamedTuple):
+    """A name that its package may change without a word.
+
+    Attributes
+    ----------
+    package : str
+        Which has it; ``"python"`` for the standard library.
+    name : str
+        Its dotted name, of a module, a class or an attribute.
+    without : str
+        What is not there, or goes another way, where a version lacks the name.
+    """
+
+    package: str
+    name: str
+    without: str
+
+
+TRIED = {
+    "python": ("3.11", "3.13"),
+    "dask": ("2026.1.1", "2026.8.0"),
+    "distributed": ("2026.1.1", "2026.8.0"),
+    "fsspec": ("2026.9.0",),
+    "ipykernel": ("7.4.0",),
+    "joblib": ("1.6.0",),
+    "llvmlite": ("0.50.0",),
+    "zarr": ("3.1.6", "3.4.2"),
+}
+"""The versions of each package with which the names were tried; of Python the first two numbers."""
+
+_TASKS = (
+    "expressions are reduced chunk by chunk, sums of runs on common noise are not warned of, and"
+    " the paths of a selection have no indices"
+)
+_POOL = "a pool that lost a child is ended by its own `terminate`, which is waited for some seconds"
+_PAGE = "the dashboard of Dask has no page of the runs"
+
+TABLE = (
+    Private("dask", "dask._task_spec.Alias", _TASKS),
+    Private("dask", "dask._task_spec.DataNode", _TASKS),
+    Private("dask", "dask._task_spec.GraphNode", _TASKS),
+    Private("dask", "dask._task_spec.NestedContainer", _TASKS),
+    Private("dask", "dask._task_spec.Task", _TASKS),
+    Private("dask", "dask._task_spec.TaskRef", _TASKS),
+    Private("dask", "dask._task_spec.convert_legacy_graph", _TASKS),
+    Private("dask", "dask.blockwise.Blockwise", "lazy paths are reduced chunk by chunk"),
+    Private("dask", "dask.layers.ArrayChunkShapeDep", "zeros_like and its like: chunk by chunk"),
+    Private("dask", "dask.array.Array._meta", "masked initial states are found in their blocks"),
+    Private("dask", "dask._expr.Expr._parameters", "no warning of what does not fit into memory"),
+    Private("dask", "dask.base.get_scheduler", "the schedulers of Dask are known by name alone"),
+    Private("dask", "dask.system.cpu_count", "workers are counted without the group's quota"),
+    Private(
+        "distributed",
+        "distributed.cfexecutor.ClientExecutor._wrap_future",
+        "tasks are sent one by one, not several in a message",
+    ),
+    Private(
+        "distributed",
+        "distributed.comm.addressing.get_address_host_port",
+        "an address of a scheduler is checked by its form, not by the protocols that Dask has",
+    ),
+    Private("distributed", "distributed.dashboard.core.BokehApplication", _PAGE),
+    Private("distributed", "distributed.dashboard.scheduler.template_variables", _PAGE),
+    Private(
+        "distributed",
+        "distributed.dashboard.components.scheduler.BOKEH_THEME",
+        "the page of the runs has no frame",
+    ),
+    Private(
+        "distributed",
+        "distributed.dashboard.components.scheduler.env",
+        "the page of the runs has no frame",
+    ),
+    Private(
+        "distributed",
+        "distributed.diagnostics.task_stream.colors",
+        "the task stream has the colours of Dask",
+    ),
+    Private("fsspec", "fsspec.asyn.AsyncFileSystem._find", "sizes of objects: one by one"),
+    Private("fsspec", "fsspec.asyn.AsyncFileSystem._info", "versions are told by their bytes"),
+    Private(
+        "fsspec",
+        "fsspec.asyn.AsyncFileSystem._pipe_file",
+        "objects are read back after they are written, in place of a condition",
+    ),
+    Private(
+        "fsspec",
+        "fsspec.implementations.dirfs.DirFileSystem._join",
+        "local files below such a file system are opened as fsspec does, which waits for a pipe",
+    ),
+    Private(
+        "ipykernel",
+        "ipykernel.ipkernel.IPythonKernel._supports_kernel_subshells",
+        "a live run in a notebook has no button that stops it",
+    ),
+    Private(
+        "ipykernel",
+        "ipykernel.comm.comm.BaseComm._reply_subshell_id",
+        "nothing: only ipykernel 7.4 has it",
+    ),
+    Private("joblib", "joblib.externals.loky", "the package loky is taken, where it is installed"),
+    Private("joblib", "joblib.pool.PicklingPool", "multiprocessing.Pool is taken"),
+    Private(
+        "llvmlite",
+        "llvmlite.ir.Function.attributes",
+        "draws are compiled for vectors of 256 bits, a quarter slower; their bits are the same",
+    ),
+    Private("python", "concurrent.futures.ThreadPoolExecutor._max_workers", "all cores are taken"),
+    Private(
+        "python",
+        "concurrent.futures.ProcessPoolExecutor._safe_to_dynamically_spawn_children",
+        "workers are started as the standard library likes",
+    ),
+    Private(
+        "python",
+        "multiprocessing.spawn.get_preparation_data",
+        "workers import the script: it needs if __name__ == '__main__'",
+    ),
+    Private(
+        "python",
+        "multiprocessing.resource_tracker.ensure_running",
+        "Ctrl-C while the first worker starts may make it print a traceback",
+    ),
+    Private("python", "multiprocessing.pool.TERMINATE", _POOL),
+    Private("python", "multiprocessing.pool.Pool._change_notifier", _POOL),
+    Private("python", "multiprocessing.pool.Pool._inqueue", _POOL),
+    Private("python", "multiprocessing.pool.Pool._outqueue", _POOL),
+    Private("python", "multiprocessing.pool.Pool._result_handler", _POOL),
+    Private("python", "multiprocessing.pool.Pool._state", _POOL),
+    Private("python", "multiprocessing.pool.Pool._task_handler", _POOL),
+    Private("python", "multiprocessing.pool.Pool._taskqueue", _POOL),
+    Private("python", "multiprocessing.pool.Pool._terminate", _POOL),
+    Private("python", "multiprocessing.pool.Pool._worker_handler", _POOL),
+    Private("python", "multiprocessing.queues.SimpleQueue._reader", _POOL),
+    Private("python", "multiprocessing.queues.SimpleQueue._rlock", _POOL),
+    Private("python", "multiprocessing.queues.SimpleQueue._wlock", _POOL),
+    Private("python", "multiprocessing.queues.SimpleQueue._writer", _POOL),
+    Private(
+        "python",
+        "threading._register_atexit",
+        "at exit, tasks that run on a backend that nobody closed are waited for",
+    ),
+    Private("zarr", "zarr.core.sync.sync", "stores are called in an event loop of our own"),
+    Private("zarr", "zarr.abc.store.Store._ensure_open", "a store must open itself when called"),
+    Private("zarr", "zarr.storage.WrapperStore._store", "what a wrapped store wraps is not seen"),
+    Private(
+        "zarr",
+        "zarr.storage.WrapperStore._with_store",
+        "a store that was opened, and is made read-only, shows its root as it lies there",
+    ),
+    Private(
+        "zarr",
+        "zarr.codecs.ZstdCodec._decode_sync",
+        "nothing: chunks are looked at in `_decode_single`",
+    ),
+    Private(
+        "zarr",
+        "zarr.codecs.ZstdCodec._decode_single",
+        "nothing: chunks are looked at in `decode`, which is public",
+    ),
+)
+"""One row per name. `tests/test_private_names.py` runs the package without each of them."""
