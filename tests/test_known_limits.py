@@ -38,14 +38,14 @@ def test_a_number_of_paths_is_a_number_whichever_it_is():
 
 @pytest.mark.xfail(strict=True, reason="policies are read from the name of an array")
 def test_the_name_of_a_function_sets_no_policy():
-    from montezarr.replay import run_of
+    from montezarr.run import Run
 
     def sampler(rng):
         return rng.standard_normal(3)
 
     sampler.__name__ = "on_error:mask-x"
     ds = mz.simulate(sampler, 100, seed=1)
-    assert run_of(ds, sampler).sampling.on_error == "raise"
+    assert Run.behind(ds, sampler).sampling.on_error == "raise"
 
 
 @pytest.mark.xfail(strict=True, reason="the run that gives the initial states counts as a second")

@@ -11,7 +11,7 @@ from montezarr._notices import warn
 from montezarr.backends import Backend, windowed
 from montezarr.cost import initial_states
 from montezarr.errors import MaskedPathsWarning, MontezarrWarning
-from montezarr.lazy import Run
+from montezarr.run._run import Run
 from montezarr.sampling import Report
 from montezarr.sampling.task import RangeTask
 from montezarr.watch import Watch

@@ -12,7 +12,6 @@ from dask._task_spec import convert_legacy_graph
 
 from montezarr._checks import without_mask
 from montezarr.backends import Backend
-from montezarr.dataset import variables_of
 from montezarr.folding import Fold, Parts, without_paths
 from montezarr.observed._feed import (
     TASK_BYTES,
@@ -29,6 +28,7 @@ from montezarr.observed._masks import Masks
 from montezarr.observed._program import functions_in
 from montezarr.observed._schema import PATH, Schema
 from montezarr.recipe import digest_of_code
+from montezarr.run._variables import variables_of
 from montezarr.sampling import Report
 
 

@@ -8,9 +8,9 @@ from typing import Any, final
 from montezarr import cost
 from montezarr.backends import Backend
 from montezarr.folding import DrawnTask, Fold
-from montezarr.lazy import Run
 from montezarr.observed._feed import TASKS_PER_WORKER, Cuts, Feed, Key, no_cuts
 from montezarr.observed._schema import Schema
+from montezarr.run._run import Run
 from montezarr.seeding import BLOCK
 
 TASK_SECONDS = 1.0
@@ -35,7 +35,7 @@ class DrawnFeed(Feed):
         key: Key,
     ):
         self.run, self.schema, self.backend, self.program = run, schema, backend, program
-        self.n_paths = None if run.is_endless else run.n_paths
+        self.n_paths = run.n_paths
         self.how, self.key = how, key
 
     def task(self, fold: Fold) -> DrawnTask:

@@ -11,7 +11,8 @@ from dask._task_spec import DataNode
 from numpy.typing import NDArray
 
 from montezarr._checks import without_mask
-from montezarr.lazy import Run, name_of
+from montezarr.run._arrays import name_of
+from montezarr.run._run import Run
 from montezarr.sampling import Report
 
 MASKED = "masked where it was drawn"

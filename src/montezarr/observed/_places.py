@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from montezarr.observed._tasks import evaluate, layer_of
 from montezarr.observed._terms import all_functions, operator_of
-from montezarr.origins import Origin
+from montezarr.run._origins import Origin
 
 MOST_BLOCKS = 64
 """Blocks beside each other of which the paths are looked up: all have the same ones."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from montezarr import lazy
-from montezarr.dataset import recipe_in
 from montezarr.parameters import shortened
 from montezarr.processes import Process
+from montezarr.run._attributes import recipe_in
+from montezarr.run._live import run_of_recipe
 from montezarr.store.format import Manifest
 
 
@@ -23,7 +23,7 @@ def parameters_at_hand(manifest: Manifest, ds: Any = None, process: Any = None) 
     """
     if not manifest.references:
         return []
-    live = lazy.recall(manifest.fingerprint)
+    live = run_of_recipe(manifest.fingerprint)
     found = [] if live is None else [live.recipe]
     if ds is not None:
         found.append(recipe_in(ds))

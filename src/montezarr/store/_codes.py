@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from montezarr.dataset import LABELS, own_flags
 from montezarr.observed import labels_in_recipe
+from montezarr.run._variables import LABELS, own_flags
 
 
 def know_labels(ds: xr.Dataset) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import xarray as xr
 
 from montezarr._checks import check_bool, check_int, value_error
+from montezarr.chunk_policy import MAX_CHUNKS_HARD
 from montezarr.errors import StoreError, StoreNotFoundError
-from montezarr.lazy import MAX_CHUNKS_HARD
 from montezarr.progress import Progress
 from montezarr.runs import OnProgress
 from montezarr.store._at_hand import parameters_at_hand

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from montezarr._html import show_bytes
+from montezarr.chunk_policy import memory_limit
 from montezarr.errors import ArgumentValueError, StoreError
-from montezarr.lazy import memory_limit
 from montezarr.parameters import COPIES, MOST, check_fits, references
 from montezarr.store.format import MAX_BYTES, Manifest
 

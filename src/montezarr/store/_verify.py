@@ -14,7 +14,7 @@ from montezarr._checks import check_int
 from montezarr._json import parse_json
 from montezarr.backends import cores
 from montezarr.errors import ReplayError, StoreError, StoreNotFoundError
-from montezarr.recipe import fingerprint
+from montezarr.run._recipe import fingerprint
 from montezarr.store._digest import digest
 from montezarr.store._regenerate import compare
 from montezarr.store._report import Problem, Verification

@@ -15,10 +15,10 @@ from zarr.storage import LocalStore
 
 from montezarr._checks import local_path, type_error, value_error
 from montezarr._json import parse_json
+from montezarr.chunk_policy import MAX_CHUNKS_HARD
 from montezarr.errors import StoreError, StoreExistsError
-from montezarr.lazy import MAX_CHUNKS_HARD
 from montezarr.parameters import MOST, references
-from montezarr.recipe import RECIPE_KEYS
+from montezarr.run._recipe import RECIPE_KEYS
 from montezarr.store.format import (
     BESIDE,
     JOURNAL,

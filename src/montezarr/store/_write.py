@@ -190,7 +190,7 @@ def is_complete(ds: xr.Dataset, path: Any) -> bool:
     if ledger is None:
         return False
     source = _in_chunks(source_of(ds), ledger.manifest.chunk)
-    check_same(ledger, source.manifest(ledger.manifest.storage, 0), source.run.n_paths, place)
+    check_same(ledger, source.manifest(ledger.manifest.storage, 0), source.run.length, place)
     drop_lost(ledger, place)
     return ledger.is_complete and not ledger.missing()
 
@@ -227,7 +227,7 @@ def check_same(ledger: Ledger, manifest: Manifest, target: int, place: Place) ->
 
 def _range(paths: Any, source: Source) -> tuple[int, int]:
     """Return the first path and the number of paths that are to be stored."""
-    n, chunk = source.run.n_paths, source.run.chunk
+    n, chunk = source.run.length, source.run.chunk
     if paths is None:
         return 0, n
     if not isinstance(paths, range) or paths.step != 1:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from montezarr._json import MOST_BYTES, parse_json
 from montezarr.errors import StoreError
 from montezarr.parameters import MOST, Reference, references, shortened
-from montezarr.recipe import RECIPE_KEYS, fingerprint
+from montezarr.run._recipe import RECIPE_KEYS, fingerprint
 from montezarr.seeding import BLOCK
 from montezarr.store.format._bounded import largest_file
 from montezarr.store.format._encode import checked

@@ -12,8 +12,7 @@ import xarray as xr
 from montezarr._checks import check_unmasked, is_frame, plain_array, type_error, value_error
 from montezarr.processes import Process
 from montezarr.recipe import digest_of
-
-PATH = "path"
+from montezarr.run._entries import PATH, column_of, data_of, held, joined, one_of_all
 
 
 def plain_scalars(x0: Any) -> Any:
@@ -25,7 +24,7 @@ def plain_scalars(x0: Any) -> Any:
     return plain_array("x0", x0)[()] if getattr(x0, "ndim", None) == 0 else x0
 
 
-def per_path(process: Any, x0: Any, n_paths: int) -> tuple[str | None, Any, bool]:
+def per_path(process: Any, x0: Any, n_paths: int | None) -> tuple[str | None, Any, bool]:
     """Return (digest, Dask array, is lazy) of initial states by path, else (None, None, False).
 
     The array is (n_paths,), or (variables, n_paths) for a process of several variables. Of a
@@ -48,17 +47,17 @@ def per_path(process: Any, x0: Any, n_paths: int) -> tuple[str | None, Any, bool
         parts = _parts(names, x0, n_paths)
         if parts is None:
             return None, None, False
-        columns = [da.broadcast_to(_column(part, n_paths), (n_paths,)) for part in parts]
-        array = da.stack(columns).rechunk({0: -1})
+        columns = [column_of(part, n_paths) for part in parts]
+        array = da.stack([da.broadcast_to(c, (n_paths,)) for c in columns]).rechunk({0: -1})
     elif isinstance(x0, Mapping) and not isinstance(process, Process):
         if callable(getattr(process, "sample", None)):  # which gets the array itself
             return per_path(process, x0["x"], n_paths) if set(x0) == {"x"} else (None, None, False)
         return _records(x0, n_paths)
     else:
-        parts = [_data(x0)]
+        parts = [data_of(x0)]
         if not getattr(parts[0], "ndim", 0):
             return None, None, False
-        array = _column(parts[0], n_paths)
+        array = column_of(parts[0], n_paths)
     digest = digest_of([part.name if isinstance(part, da.Array) else part for part in parts], "x0")
     return digest, array, any(isinstance(part, da.Array) for part in parts)
 
@@ -78,7 +77,7 @@ def _by_column(frame: Any, names: Sequence[str]) -> Any:
     return frame.iloc[:, 0]
 
 
-def _parts(names: Sequence[str], x0: Any, n_paths: int) -> list[Any] | None:
+def _parts(names: Sequence[str], x0: Any, n_paths: int | None) -> list[Any] | None:
     """Return the initial states of each variable, None where no path has one of its own.
 
     Raises
@@ -94,24 +93,25 @@ def _parts(names: Sequence[str], x0: Any, n_paths: int) -> list[Any] | None:
     elif hasattr(x0, "ndim"):
         check_unmasked("x0", x0)
         if len(x0.shape) == 2 and x0.shape[0] != len(names):
-            expected = f"shape ({len(names)}, {n_paths}), the variables {', '.join(names)} first"
+            paths = "n_paths" if n_paths is None else n_paths
+            expected = f"shape ({len(names)}, {paths}), the variables {', '.join(names)} first"
             raise value_error("x0", expected, x0.shape)
         x0 = [x0[i] for i in range(len(x0))]
     if not isinstance(x0, (list, tuple)) or len(x0) != len(names):
         return None
-    parts = [_data(part) for part in x0]
+    parts = [data_of(part) for part in x0]
     shapes = {part.shape for part in parts if getattr(part, "ndim", 0)}
-    if not shapes or (shapes == {(1,)} and n_paths > 1):  # one for all, each in a list
+    if not shapes or (shapes == {(1,)} and n_paths != 1):  # one for all, each in a list
         return None
     return parts
 
 
-def _records(x0: Mapping[Any, Any], n_paths: int) -> tuple[str | None, Any, bool]:
+def _records(x0: Mapping[Any, Any], n_paths: int | None) -> tuple[str | None, Any, bool]:
     """Return the initial states of a mapping with arrays: a field for each name, its own type.
 
     Lists stay what they are: one value, of all paths.
     """
-    parts = {name: _data(part) if hasattr(part, "ndim") else part for name, part in x0.items()}
+    parts = {name: data_of(part) if hasattr(part, "ndim") else part for name, part in x0.items()}
     if not any(getattr(part, "ndim", 0) for part in parts.values()):
         return None, None, False
     if not all(isinstance(name, str) and name for name in parts):
@@ -120,14 +120,16 @@ def _records(x0: Mapping[Any, Any], n_paths: int) -> tuple[str | None, Any, bool
     fields: dict[str, Any] = {}
     for name, part in parts.items():
         is_array = bool(getattr(part, "ndim", 0))
-        fields[name] = _column(part, n_paths, f"x0[{name!r}]", hint) if is_array else _one(part)
-    dtype = [(name, _held(field.dtype)) for name, field in fields.items()]
+        fields[name] = (
+            column_of(part, n_paths, f"x0[{name!r}]", hint) if is_array else one_of_all(part)
+        )
+    dtype = [(name, held(field.dtype)) for name, field in fields.items()]
     columns = {name: field for name, field in fields.items() if field.ndim}
     common = {name: field for name, field in fields.items() if not field.ndim}
     is_lazy = {name: isinstance(parts[name], da.Array) for name in columns}
     first = max(columns, key=lambda name: is_lazy[name])
     array = da.map_blocks(
-        _joined, *(c.rechunk(columns[first].chunks) for c in columns.values()),
+        joined, *(c.rechunk(columns[first].chunks) for c in columns.values()),
         names=tuple(columns), common=common, fields=dtype,
         dtype=np.dtype(dtype), meta=np.empty(0, dtype),
     )  # fmt: skip
@@ -136,87 +138,3 @@ def _records(x0: Mapping[Any, Any], n_paths: int) -> tuple[str | None, Any, bool
         array = da.from_array(array.compute(scheduler="synchronous"), chunks=-1)
     told = {name: part.name if isinstance(part, da.Array) else part for name, part in parts.items()}
     return digest_of(told, "x0"), array, lazy
-
-
-def _one(value: Any) -> Any:
-    """Return a value of all paths as an array without dimensions: as it is, if not a number."""
-    if isinstance(value, (bool, float, str, np.generic)) or type(value) is int:
-        array = np.asarray(value)
-        if array.dtype.kind in "iufbU":
-            return array
-    out = np.empty((), object)
-    out[()] = value
-    return out
-
-
-def _held(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    return np.dtype(object) if dtype.kind == "T" else dtype  # which no field can have
-
-
-def _joined(*columns: Any, names: Sequence[str], common: Mapping[str, Any], fields: Any) -> Any:
-    out = np.empty(columns[0].shape, fields)
-    for name, values in [*zip(names, columns, strict=True), *common.items()]:
-        out[name] = values
-    return out
-
-
-def _data(part: Any) -> Any:
-    """Return the array in an initial state: a copy where it is in memory and could change."""
-    _check_path_labels(part)
-    if isinstance(part, xr.DataArray):
-        part = part.data
-    if isinstance(part, da.Array):
-        if isinstance(part._meta, np.ma.MaskedArray):
-            raise type_error(
-                "x0", "an initial state for every path", part,
-                "Masked ones are none: fill them, by dask.array.ma.filled(x0, value).",
-            )  # fmt: skip
-        return part
-    if not (isinstance(part, (list, tuple, range)) or hasattr(part, "ndim")):
-        return part
-    try:
-        array = np.array(plain_array("x0", part))
-    except ValueError as error:  # rows of unequal length
-        if "masked" in str(error):
-            raise
-        raise value_error("x0", "one number or label per path", part) from error
-    is_text = array.dtype.kind in "US" and isinstance(part, (list, tuple))
-    if is_text and not all(isinstance(item, str) for item in part):
-        return np.array(part, dtype=object)  # labels of several types, which NumPy made text of
-    return array
-
-
-def _check_path_labels(part: Any) -> None:
-    """Raise where entries are labelled with paths, other ones than those that they would go to."""
-    labels: Any = None
-    if isinstance(part, xr.DataArray) and PATH in part.coords and part[PATH].ndim == 1:
-        labels = part[PATH].values
-    elif getattr(getattr(part, "index", None), "name", None) == PATH:
-        labels = np.asarray(part.index)
-    if labels is not None and not np.array_equal(labels, np.arange(len(labels))):
-        raise value_error(
-            "x0", "entries of the paths 0, 1, 2 and so on, by their labels", labels,
-            "Entries are taken in order. Sort them, or drop the labels.",
-        )  # fmt: skip
-
-
-def _column(data: Any, n_paths: int, name: str = "x0", hint: str = "") -> da.Array:
-    if not isinstance(data, da.Array):
-        data = np.asarray(data)
-    if data.dtype.kind not in "iufOUT":
-        raise type_error(name, "numbers or labels", data)
-    if data.ndim > 1 or (data.ndim and data.shape[0] != n_paths):
-        raise value_error(name, f"one entry per path ({n_paths},)", data.shape, hint)
-    in_memory = not isinstance(data, da.Array)
-    column: da.Array = (
-        da.from_array(data, chunks=-1)
-        if in_memory
-        else da.map_blocks(_whole, data, dtype=data.dtype, meta=data._meta)
-    )
-    return column
-
-
-def _whole(block: Any) -> Any:
-    """Return a block, or raise if something in it is masked, which its array did not tell."""
-    check_unmasked("x0", block)
-    return np.asarray(block)

@@ -1,0 +1,29 @@
+"""A run as a Dataset."""
+
+from __future__ import annotations
+
+import json
+
+import xarray as xr
+
+from montezarr.run._arrays import arrays as lazy_arrays
+from montezarr.run._attributes import ATTRIBUTE
+from montezarr.run._run import Run
+from montezarr.run._variables import label_encoding, masked_attribute, variable_attributes
+
+
+def to_dataset(run: Run) -> xr.Dataset:
+    """Return a run as a Dataset."""
+    times = xr.Variable("time", run.sampling.times, {"axis": "T", "long_name": "time"})
+    arrays = lazy_arrays(run)
+    variables = {
+        variable.name: (
+            ("path", "time"),
+            arrays[variable.name],
+            variable_attributes(variable) | masked_attribute(variable, run.sampling),
+            label_encoding(variable) | masked_attribute(variable, run.sampling),
+        )
+        for variable in run.sampling.variables
+    }
+    attributes = {ATTRIBUTE: json.dumps(dict(run.recipe)), **run.carried.to_attributes()}
+    return xr.Dataset(variables, {"time": times}, attributes)

@@ -1,0 +1,97 @@
+"""The recipe of a run: everything that determines its values, as JSON, and its fingerprint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from montezarr.draws import FORMAT
+from montezarr.parameters import digest_of_whole
+from montezarr.processes import Process, is_users
+from montezarr.recipe import digest_of
+from montezarr.sampling import Sampling, recorded_interface
+
+FORMATS = (1, FORMAT)
+"""Versions of the recipe; a change of any draw or of any process's use of them makes a new one.
+
+A recipe bears the oldest one that gives its paths: of float32 states made of counter draws format 2
+keeps the state in float64, and all others are of format 1.
+"""
+
+RECIPE_KEYS = {"format", "sampler", "process", "grid", "x0", "seed", "variables"}
+"""What every recipe holds."""
+
+
+def recipe_of(sampling: Sampling, x0_digest: str | None) -> dict[str, Any]:
+    """Return the recipe of a run, without its number of paths, which determines no value.
+
+    Parameters
+    ----------
+    sampling : Sampling
+        The bound sampler.
+    x0_digest : str or None
+        Digest of the initial states where they differ from path to path.
+    """
+    process = sampling.target
+    built_in = isinstance(process, Process) and not is_users(process)
+    x0 = {"digest": x0_digest} if x0_digest is not None else _plain(sampling.x0)
+    out: dict[str, Any] = {
+        "format": sampling.format,
+        "sampler": sampling.kind,
+        "process": process.to_dict() if isinstance(process, Process) else {"name": sampling.name},
+        "grid": sampling.grid.to_dict(),
+        "x0": x0,
+        "seed": sampling.seed.to_dict(),
+        "variables": [_variable(variable) for variable in sampling.variables],
+    }
+    if not built_in:
+        out["code"] = digest_of(process)
+    if sampling.keep is not None:
+        out["keep"] = list(sampling.keep)
+    if sampling.options:
+        out["options"] = digest_of(dict(sampling.options), "options")
+    return out
+
+
+def formats_of(recipe: Mapping[str, Any]) -> tuple[int, ...]:
+    """Return the formats that a recipe such as this one may bear."""
+    try:
+        dtypes = {variable["dtype"] for variable in recipe["variables"]}
+    except (TypeError, LookupError):  # data from anywhere
+        dtypes = set()
+    is_counted = recorded_interface(recipe).takes_ranges
+    return FORMATS if is_counted and dtypes == {"float32"} else (1,)
+
+
+def format_note(recipe: Mapping[str, Any]) -> str:
+    """Return what a person should know of an old format; empty for the newest of its kind."""
+    if recipe.get("format") == formats_of(recipe)[-1]:
+        return ""
+    return "; format 1, of an earlier version: float32 states in float32, drawn by NumPy: slow"
+
+
+def fingerprint(recipe: Mapping[str, Any]) -> str:
+    """Return 128 bits of SHA-256 over the canonical JSON of a recipe, wherever parts of it lie."""
+    return digest_of_whole(recipe)[:32]
+
+
+def _variable(variable: Any) -> dict[str, Any]:
+    out = {"name": variable.name, "dtype": variable.dtype}
+    if variable.labels is not None:
+        out["labels"] = list(variable.labels)
+    return out
+
+
+def _plain(x0: Any) -> Any:
+    """Return an initial state as JSON where it is plain, else its digest."""
+    if isinstance(x0, (np.generic, np.ndarray)):
+        x0 = x0.tolist()
+    if isinstance(x0, Mapping):
+        return {str(key): _plain(item) for key, item in x0.items()}
+    if isinstance(x0, (list, tuple)):
+        return [_plain(item) for item in x0]
+    if x0 is None or isinstance(x0, (bool, int, float, str)):
+        return x0
+    return {"digest": digest_of(x0, "x0")}
