@@ -22,7 +22,7 @@ from montezarr.run._attributes import (
     recipe_in,
 )
 from montezarr.run._live import run_of_recipe
-from montezarr.run._origins import PATH, is_simulated, origins_in, run_in
+from montezarr.run._origins import PATH, is_simulated, origins_in
 from montezarr.run._policies import Policies
 from montezarr.run._recipe import fingerprint
 from montezarr.run._recorded import arguments_in, parameters_of
@@ -167,12 +167,19 @@ class Run:
                 found: Run = told(obj, process)
                 return found
             recipe_in(obj)  # raises
-        is_lazy = [variable.chunks is not None for variable in variables_of(obj).values()]
-        if process is None and all(is_lazy) and (live := run_in(obj)) is not None:
-            return live  # type: ignore[no-any-return]
-        recipes = {origin.identity: origin.recipe for origin in origins_in(obj).values()}
-        told_by_graph = len(recipes) == 1 and ATTRIBUTE not in obj.attrs
-        recipe = next(iter(recipes.values())) if told_by_graph else recipe_in(obj)
+        origins = origins_in(obj).values()
+        live: list[Run] = [origin.run for origin in origins if origin.run is not None]
+        is_lazy = all(variable.chunks is not None for variable in variables_of(obj).values())
+        if process is None and is_lazy and len(live) == 1:
+            return live[0]
+        recipes = {origin.identity: origin.recipe for origin in origins}
+        is_told = len(recipes) == 1 and ATTRIBUTE not in obj.attrs
+        recipe = next(iter(recipes.values())) if is_told else recipe_in(obj)
+        if process is None and len(live) > 1:  # the one that the attributes name
+            key = fingerprint(recipe)
+            mine = [run for run in live if run.fingerprint == key]
+            if mine:
+                return mine[0]
         carried = carried_by(obj)
         if carried is None and is_simulated(obj):  # all is as by default
             carried = Carried()
