@@ -24,11 +24,12 @@ def plain_scalars(x0: Any) -> Any:
     return plain_array("x0", x0)[()] if getattr(x0, "ndim", None) == 0 else x0
 
 
-def per_path(process: Any, x0: Any, n_paths: int | None) -> tuple[str | None, Any, bool]:
-    """Return (digest, Dask array, is lazy) of initial states by path, else (None, None, False).
+def per_path(process: Any, x0: Any, n_paths: int | None) -> tuple[str | None, Any, Any]:
+    """Return (digest, Dask array, as given) of initial states by path, else (None, None, None).
 
     The array is (n_paths,), or (variables, n_paths) for a process of several variables. Of a
-    mapping for a sampler that declares no variables it has a field for each name.
+    mapping for a sampler that declares no variables it has a field for each name. As given they are
+    an array, or a mapping by names, where they are in memory; None where some are lazy.
 
     Raises
     ------
@@ -46,20 +47,22 @@ def per_path(process: Any, x0: Any, n_paths: int | None) -> tuple[str | None, An
     if len(names) > 1:
         parts = _parts(names, x0, n_paths)
         if parts is None:
-            return None, None, False
+            return None, None, None
         columns = [column_of(part, n_paths) for part in parts]
         array = da.stack([da.broadcast_to(c, (n_paths,)) for c in columns]).rechunk({0: -1})
     elif isinstance(x0, Mapping) and not isinstance(process, Process):
         if callable(getattr(process, "sample", None)):  # which gets the array itself
-            return per_path(process, x0["x"], n_paths) if set(x0) == {"x"} else (None, None, False)
+            return per_path(process, x0["x"], n_paths) if set(x0) == {"x"} else (None, None, None)
         return _records(x0, n_paths)
     else:
         parts = [data_of(x0)]
         if not getattr(parts[0], "ndim", 0):
-            return None, None, False
+            return None, None, None
         array = column_of(parts[0], n_paths)
     digest = digest_of([part.name if isinstance(part, da.Array) else part for part in parts], "x0")
-    return digest, array, any(isinstance(part, da.Array) for part in parts)
+    given: Any = dict(zip(names, parts, strict=True)) if len(names) > 1 else parts[0]
+    is_lazy = any(isinstance(part, da.Array) for part in parts)
+    return digest, array, None if is_lazy else given
 
 
 def _by_column(frame: Any, names: Sequence[str]) -> Any:
@@ -106,14 +109,14 @@ def _parts(names: Sequence[str], x0: Any, n_paths: int | None) -> list[Any] | No
     return parts
 
 
-def _records(x0: Mapping[Any, Any], n_paths: int | None) -> tuple[str | None, Any, bool]:
+def _records(x0: Mapping[Any, Any], n_paths: int | None) -> tuple[str | None, Any, Any]:
     """Return the initial states of a mapping with arrays: a field for each name, its own type.
 
     Lists stay what they are: one value, of all paths.
     """
     parts = {name: data_of(part) if hasattr(part, "ndim") else part for name, part in x0.items()}
     if not any(getattr(part, "ndim", 0) for part in parts.values()):
-        return None, None, False
+        return None, None, None
     if not all(isinstance(name, str) and name for name in parts):
         raise type_error("x0", "names as the keys of a mapping with arrays", list(parts))
     hint = "An array in a mapping has an entry for each path; a list or tuple is one value of all."
@@ -137,4 +140,4 @@ def _records(x0: Mapping[Any, Any], n_paths: int | None) -> tuple[str | None, An
     if not lazy:  # nothing to compute again
         array = da.from_array(array.compute(scheduler="synchronous"), chunks=-1)
     told = {name: part.name if isinstance(part, da.Array) else part for name, part in parts.items()}
-    return digest_of(told, "x0"), array, lazy
+    return digest_of(told, "x0"), array, None if lazy else told

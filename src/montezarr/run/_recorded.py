@@ -25,8 +25,13 @@ def parameters_of(recipe: Mapping[str, Any], process: Any) -> Any:
     return shortened({"process": process.to_dict()}) if is_given else None
 
 
-def arguments_in(recipe: Mapping[str, Any], process: Any = None) -> dict[str, Any]:
+def arguments_in(recipe: Mapping[str, Any], process: Any = None, x0: Any = None) -> dict[str, Any]:
     """Return the arguments of `Run.of` that make the run of a recipe.
+
+    Parameters
+    ----------
+    x0 : object, optional
+        The initial states, where the recipe has their digest alone.
 
     Raises
     ------
@@ -41,8 +46,9 @@ def arguments_in(recipe: Mapping[str, Any], process: Any = None) -> dict[str, An
                 " process and is never loaded from a Dataset. Pass it as process=."
             )
         target = process_from_dict(whole(recipe)["process"])
-    x0 = recipe["x0"]
-    if isinstance(x0, dict) and set(x0) == {"digest"}:
+    told = recipe["x0"]
+    is_digest = isinstance(told, dict) and set(told) == {"digest"}
+    if is_digest and x0 is None:
         raise ReplayError("ds: its x0 is an array or object, which a recipe does not hold.")
     if "options" in recipe:
         raise ReplayError("ds: its sampler got options, which a recipe does not hold.")
@@ -56,7 +62,7 @@ def arguments_in(recipe: Mapping[str, Any], process: Any = None) -> dict[str, An
     return {
         "process": target,
         "T": grid.get("T"),
-        "x0": x0,
+        "x0": x0 if is_digest else told,
         # A given dt would say that the times of the paths do not matter.
         "dt": None if EVENT_TIME in names else grid.get("dt"),
         "times": grid.get("times"),

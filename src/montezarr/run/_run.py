@@ -54,6 +54,8 @@ class Run:
     asked : int
         Paths per chunk that were asked for, whole blocks, or 0: a run of fewer paths has less in
         its one chunk, and a store of it, which may grow, keeps to what was asked.
+    given_x0 : array, mapping of arrays and values, or None
+        The initial states as they were given, where they are in memory: what a store keeps.
     """
 
     sampling: Sampling
@@ -62,6 +64,7 @@ class Run:
     recipe: Mapping[str, Any] = field(hash=False)
     x0: Any = field(default=None, hash=False, compare=False)
     asked: int = 0
+    given_x0: Any = field(default=None, hash=False, compare=False, repr=False)
 
     @classmethod
     def of(
@@ -88,7 +91,7 @@ class Run:
     @classmethod
     def from_recipe(
         cls, recipe: Any, process: Any = None, n_paths: int | None = None,
-        *, chunks: int | None = None, policies: Policies | None = None,
+        *, x0: Any = None, chunks: int | None = None, policies: Policies | None = None,
     ) -> Run:  # fmt: skip
         """Return so many paths of the run of a recipe: of a live one of that recipe, or made anew.
 
@@ -100,6 +103,8 @@ class Run:
             The sampler, where it is the user's own code.
         n_paths : int, optional
             Number of paths; a recipe has none.
+        x0 : array or mapping of arrays, optional
+            The initial states of the paths, where the recipe has their digest alone.
         chunks : int, optional
             Paths per chunk.
         policies : Policies, optional
@@ -132,7 +137,7 @@ class Run:
             return found._as_long_as(n_paths, chunks)
         if policies is None:
             policies = Policies(on_nonfinite="keep")
-        arguments = arguments_in(recipe, process)
+        arguments = arguments_in(recipe, process, x0)
         run = cls.of(**arguments, n_paths=n_paths, chunks=chunks, policies=policies)
         if run.fingerprint != key:
             raise ReplayError("process: not the sampler that this Dataset was simulated with.")

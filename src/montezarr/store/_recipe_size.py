@@ -26,7 +26,7 @@ def check_recipe_fits(manifest: Manifest, target: int) -> None:
     if beside > MOST:
         raise too_large("ds", recipe, beside, MOST)
     try:
-        check_fits(manifest.references)
+        check_fits(references(recipe))
     except StoreError as error:
         raise too_large("ds", recipe, beside, memory_limit() // COPIES) from error
     files = manifest.files(target, target, target, True)

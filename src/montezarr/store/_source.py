@@ -16,11 +16,19 @@ from montezarr.chunk_policy import memory_limit
 from montezarr.errors import ArgumentTypeError, MemoryBudgetError
 from montezarr.folding import DrawnTask, Fold
 from montezarr.observed import DrawnFeed, Schema, as_dataset, feed_of, schema_of
-from montezarr.parameters import is_same_recipe, shortened
+from montezarr.parameters import (
+    MOST,
+    is_same_recipe,
+    referred,
+    restored,
+    shortened,
+    states_in,
+)
 from montezarr.reduce import Layout, layout_of
 from montezarr.run._attributes import ATTRIBUTE, recipe_in
 from montezarr.run._behind import is_untouched
 from montezarr.run._dataset import to_dataset
+from montezarr.run._live import run_of_recipe
 from montezarr.run._recipe import fingerprint
 from montezarr.run._run import Run
 from montezarr.seeding import BLOCK
@@ -113,10 +121,13 @@ class Source:
             attribute = {"coordinates": " ".join(others)}
             arrays = tuple(replace(a, attributes={**a.attributes, **attribute}) for a in arrays)
         recipe, parameters = shortened(self.run.recipe)
+        room = MOST - sum(array.nbytes for array in parameters.values())
+        x0, states = referred(self.run.given_x0, room)
         return Manifest(
             recipe=json.dumps(recipe),
-            parameters=parameters,
+            parameters={**parameters, **states},
             whole=self.run.fingerprint if parameters else None,
+            x0=x0,
             values=self.values,
             policies={"on_error": sampling.on_error, "on_nonfinite": sampling.on_nonfinite},
             first_path=first_path,
@@ -277,7 +288,11 @@ def drawn_again(manifest: Manifest, process: Any) -> xr.Dataset:
             "ds", "the Dataset that was written, since its variables are made by an expression",
             None,
         )  # fmt: skip
-    run = Run.from_recipe(manifest.recipe, process, manifest.chunk)
+    x0, n_paths = None, manifest.chunk
+    is_alive = process is None and run_of_recipe(manifest.fingerprint) is not None
+    if manifest.x0 is not None and not is_alive:
+        x0, n_paths = restored(manifest.x0), states_in(manifest.x0)
+    run = Run.from_recipe(manifest.recipe, process, n_paths, x0=x0)
     policies: Any = manifest.policies
     run = run.under(replace(run.policies, **policies))
     return to_dataset(replace(run, chunk=manifest.chunk))
