@@ -51,7 +51,7 @@ def extend(
         Number of paths that it is to have then, not fewer than now.
     ds : Dataset, optional
         What was written, lazily, with any number of paths: needed where its variables were made of
-        paths by an expression.
+        paths by an expression, or each path has an x0 of its own that was lazy.
     statistics : as for `write`, optional
         Needed where some of them are of your own.
     process : object, optional

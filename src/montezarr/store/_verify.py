@@ -58,7 +58,7 @@ def verify(
         Which ones these are.
     ds : Dataset, optional
         What was written, lazily, with any number of paths, for levels 2 and 3, where variables were
-        made of paths by an expression.
+        made of paths by an expression, or each path has an x0 of its own that was lazy.
     process : object, optional
         The sampler, for levels 2 and 3, where it is your own code and not alive in this process.
     storage_options : dict, optional

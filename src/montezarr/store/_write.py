@@ -52,7 +52,8 @@ def write(
     ----------
     ds : Dataset
         From `simulate`, or made of it by xarray, lazily and path by path: some of its times or
-        variables, or new ones. For fewer times of a long simulation, ``simulate(keep=...)``.
+        variables, or new ones. For fewer times of a long simulation, ``simulate(keep=...)``. An x0
+        of each path is stored where it was in memory, so that the store can grow by itself.
     path : str, path or Zarr store
         A local directory, made if need be; a URL; or any Zarr store.
     variables : list of str, optional
