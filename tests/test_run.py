@@ -122,6 +122,30 @@ def test_a_run_that_starts_where_another_ends_is_drawn_in_any_range():
     assert found.equals(mz.reduce(payoff.compute(), "mean"))
 
 
+def test_the_run_that_gives_initial_states_is_drawn_once(tmp_path):
+    drawn = []
+
+    def first(rng):
+        drawn.append(1)
+        return rng.standard_normal(2)
+
+    def second(rng, x0):
+        return [x0, x0 + rng.standard_normal()]
+
+    n = 4 * 1024
+    begun = mz.simulate(first, n, seed=1, chunks=n)
+    ds = mz.simulate(second, n, x0=begun.x.isel(time=-1), seed=2, chunks=n)
+    with mz.backend("threads", n_jobs=2):
+        drawn.clear()
+        engine = mz.MonteCarloEngine(second)
+        engine.simulate(n, x0=begun.x.isel(time=-1), seed=2, parallel=True, batch_size=64)
+        assert len(drawn) <= 3 * n  # two trials, and the run
+        drawn.clear()
+        *_, last = mz.stream(ds.x.isel(time=-1), "mean", every=1024)
+    assert last.paths == n
+    assert len(drawn) <= 3 * n
+
+
 # --- a recipe ---------------------------------------------------------------------------------
 
 

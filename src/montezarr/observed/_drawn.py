@@ -11,6 +11,7 @@ from montezarr.folding import DrawnTask, Fold
 from montezarr.observed._feed import TASKS_PER_WORKER, Cuts, Feed, Key, no_cuts
 from montezarr.observed._schema import Schema
 from montezarr.run._run import Run
+from montezarr.run._states import InitialStates
 from montezarr.seeding import BLOCK
 
 TASK_SECONDS = 1.0
@@ -37,6 +38,7 @@ class DrawnFeed(Feed):
         self.run, self.schema, self.backend, self.program = run, schema, backend, program
         self.n_paths = run.n_paths
         self.how, self.key = how, key
+        self.states = InitialStates(run)
 
     def task(self, fold: Fold) -> DrawnTask:
         """Return the task that draws and folds a range."""
@@ -70,7 +72,7 @@ class DrawnFeed(Feed):
         low = start
         while low < stop:
             high = min((low // size + 1) * size, stop)
-            yield low, high, cuts(low, high), cost.initial_states(self.run, low, high)
+            yield low, high, cuts(low, high), self.states.of(low, high)
             low = high
 
     @property
