@@ -20,6 +20,13 @@ from montezarr.store.places import LocalPlace
 N = 2500
 
 
+@pytest.fixture(autouse=True)
+def _here():
+    """Start no processes for the few paths of a function."""
+    with mz.backend("threads", n_jobs=2):
+        yield
+
+
 @pytest.fixture
 def elsewhere(monkeypatch):
     """As if another process did what follows: no run is alive, and no array known."""
@@ -213,3 +220,25 @@ def test_a_form_that_montezarr_did_not_write_is_refused(form, tmp_path):
     manifest = Ledger.read(place).manifest
     with pytest.raises(mz.StoreError, match="expected the manifest"):
         type(manifest).from_dict({**manifest.to_dict(), "x0": form}, "a")
+
+
+def test_a_store_without_manifest_and_journal_is_made_whole_again(tmp_path, elsewhere):
+    mz.write(of(HESTON, {"s": spread(50, 150), "v": 0.04}), tmp_path / "a.zarr")
+    before = files(tmp_path / "a.zarr")
+    for name in ("manifest.json", "journal"):
+        (tmp_path / "a.zarr/montezarr" / name).unlink()
+    elsewhere()
+    with pytest.raises(mz.ReplayError, match="x0 is an array"):
+        mz.repair(tmp_path / "a.zarr")
+    mz.repair(tmp_path / "a.zarr", ds=of(HESTON, {"s": spread(50, 150), "v": 0.04}))
+    assert files(tmp_path / "a.zarr") == before
+
+
+def test_a_virtual_store_has_the_bytes_of_the_one_on_a_disk(tmp_path):
+    ds = of(HESTON, {"s": spread(50, 150), "v": 0.04})
+    mz.write(ds, tmp_path / "a.zarr")
+    store = mz.VirtualStore(ds)
+    for key in files(tmp_path / "a.zarr"):
+        if not key.startswith("montezarr/journal"):
+            data = (tmp_path / "a.zarr" / key).read_bytes()
+            assert store.get_sync(key).to_bytes() == data, key
