@@ -27,7 +27,7 @@ import montezarr as mz
 from benchmarks.samplers import DT, MU, SIGMA, STEPS, X0
 from benchmarks.statistics import Peak, resident
 from montezarr.backends import cores
-from montezarr.replay import run_of
+from montezarr.run import Run
 from montezarr.samplers import sample_range
 
 GBM = mz.GeometricBrownianMotion(mu=MU, sigma=SIGMA)
@@ -51,7 +51,7 @@ def plain(ds: xr.Dataset, target: Path) -> None:
 
 def drawn_plain(ds: xr.Dataset, target: Path) -> None:
     """Draw the paths as montezarr does, and write them to plain files: the same bytes, no store."""
-    run = run_of(ds)
+    run = Run.behind(ds)
     target.mkdir()
 
     def one(i: int) -> None:

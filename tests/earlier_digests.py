@@ -13,7 +13,7 @@ from montezarr._added import was_added
 from montezarr._public_ids import public_id
 from montezarr.digests import digest_of
 from montezarr.processes import BUILT_IN as PROCESSES
-from montezarr.recipe import fingerprint
+from montezarr.run._recipe import fingerprint
 from montezarr.statistics import BUILT_IN as STATISTICS
 
 PLACE = Path(__file__).parent / "data" / "digests"

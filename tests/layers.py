@@ -46,26 +46,19 @@ TABLE = {
         {"samplers", "statistics", "folding"},
         "what a worker runs: from a range of paths to arrays, and to states of statistics",
     ),
-    4: Level(
-        {"digests", "recipe", "described"},
-        "the run as a value: JSON, digests of code, fingerprint, and words",
-    ),
-    5: Level({"lazy", "initial"}, "recipe to Dask arrays"),
+    4: Level({"digests"}, "digests of values and of the code that they run"),
+    5: Level({"backends", "progress"}, "where tasks run; progress"),
     6: Level(
         {
-            "dataset",
-            "replay",
-            "origins",
-            "backends",
+            "run",
             "cost",
             "choice",
-            "progress",
             "watch",
         },
-        "simulate and replay; of which run lazy arrays are; where tasks run, and why; progress",
+        "the run as one value: recipe, Dask arrays, simulate and replay; what it costs, and where",
     ),
     7: Level(
-        {"reduce", "stream", "observed", "store", "runs", "batches", "held"},
+        {"reduce", "stream", "observed", "store", "runs", "batches"},
         "a run in a window of tasks: statistics in one pass and live; paths in Zarr",
     ),
     8: Level(

@@ -159,10 +159,10 @@ def test_a_sampler_of_50_mb_is_shipped_once_per_worker(name, tmp_path, capsys):
         # Dask's scheduler looks into the graph once, and its two workers into the task.
         assert times <= (4 if name == "dask" else 2)
         if name != "dask":
-            from montezarr.replay import run_of
+            from montezarr.run import Run
             from montezarr.samplers.task import RangeTask
 
-            task = RangeTask(run_of(engine.dataset).sampling)
+            task = RangeTask(Run.behind(engine.dataset).sampling)
             payload, shared, _ = place.executor._shelf.dumps((task, ((0, 100, None),), {}))
             with capsys.disabled():
                 print(f"\n{name}: {len(payload)} bytes per task, {times} loads for {tasks} tasks")

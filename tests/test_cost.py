@@ -10,7 +10,7 @@ import pytest
 import montezarr as mz
 from montezarr import choice, cost
 from montezarr.observed import feed_of
-from montezarr.replay import run_of
+from montezarr.run import Run
 
 DRAWN = importlib.import_module("montezarr.observed._drawn")
 
@@ -52,7 +52,7 @@ class Slow(samplers.Loop):
 
 
 def run(process, n_paths, x0=1.0, **options):
-    return run_of(mz.simulate(process, n_paths, 10, x0, seed=1, **options))
+    return Run.behind(mz.simulate(process, n_paths, 10, x0, seed=1, **options))
 
 
 def test_a_path_is_measured_and_the_measurement_kept(clock):

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import montezarr as mz
-from montezarr.dataset import ATTRIBUTE
 from montezarr.processes import BUILT_IN
+from montezarr.run._attributes import ATTRIBUTE
 from montezarr.store._info import info
 
 SCALAR = {

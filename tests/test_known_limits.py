@@ -29,33 +29,6 @@ def test_a_sampler_may_use_public_functions_on_processes():
     assert sampled("threads").tolist() == sampled("processes").tolist()
 
 
-@pytest.mark.xfail(strict=True, reason="the number 2**40 stands for a run without end")
-def test_a_number_of_paths_is_a_number_whichever_it_is():
-    plan = mz.plan(mz.simulate(BROWNIAN, 2**40, T=1, seed=1))
-    assert plan.paths == 2**40
-    assert f"{2**40:,} paths" in str(plan)
-
-
-@pytest.mark.xfail(strict=True, reason="policies are read from the name of an array")
-def test_the_name_of_a_function_sets_no_policy():
-    from montezarr.replay import run_of
-
-    def sampler(rng):
-        return rng.standard_normal(3)
-
-    sampler.__name__ = "on_error:mask-x"
-    ds = mz.simulate(sampler, 100, seed=1)
-    assert run_of(ds, sampler).sampling.on_error == "raise"
-
-
-@pytest.mark.xfail(strict=True, reason="the run that gives the initial states counts as a second")
-def test_a_run_that_starts_where_another_ends_is_drawn_in_any_range():
-    first = mz.simulate(BROWNIAN, 4096, T=3, seed=1, chunks=1024)
-    second = mz.simulate(BROWNIAN, 4096, T=3, x0=first.x.isel(time=-1), seed=2, chunks=1024)
-    payoff = second.x.isel(time=-1) ** 2
-    assert mz.plan(payoff).reduction.startswith("block by block")
-
-
 @pytest.mark.xfail(strict=True, reason="open looks at the file of each chunk")
 def test_opening_a_store_does_not_look_at_each_chunk(tmp_path, monkeypatch):
     looks = []

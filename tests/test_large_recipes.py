@@ -20,10 +20,12 @@ from zarr.storage import MemoryStore
 
 import montezarr as mz
 from montezarr import parameters
-from montezarr.described import Recipe, recipe_process_rows
 from montezarr.export import export
 from montezarr.parameters import _digest, _forms, _known, _reference
-from montezarr.recipe import fingerprint
+from montezarr.run import _live
+from montezarr.run._card import Recipe
+from montezarr.run._recipe import fingerprint
+from montezarr.run._texts import recipe_process_rows
 from montezarr.store import _extend, _info, _recipe_size
 from montezarr.store._info import info
 from montezarr.store.format import _journal, _manifest, _parameters
@@ -79,9 +81,11 @@ def elsewhere(monkeypatch):
     """As if another process did what follows: nothing that was written is known here."""
 
     def forget():
-        for module, name in ((_known, "_alive"), (_known, "_places"), (_digest, "_digests")):
+        for module, name in (
+            (_known, "_alive"), (_known, "_places"), (_digest, "_digests"),
+            (_live, "_by_name"), (_live, "_by_recipe"),
+        ):  # fmt: skip
             monkeypatch.setattr(module, name, type(getattr(module, name))())
-        monkeypatch.setattr("montezarr.lazy.recall", lambda *_: None)
 
     return forget
 

@@ -10,8 +10,8 @@ import pytest
 
 import montezarr as mz
 from montezarr._html import Card, Formula, duration, formula, speed
-from montezarr.described import grid_text, seed_text
 from montezarr.processes import BUILT_IN
+from montezarr.run._texts import grid_text, seed_text
 
 GBM = mz.GeometricBrownianMotion(mu=0.05, sigma=0.2)
 EVIL = "<script>alert('x')</script>"

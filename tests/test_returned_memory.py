@@ -38,7 +38,7 @@ def test_more_than_memory_is_told_before_it_starts(ds, call, backend, monkeypatc
     monkeypatch.setattr(_returned, "show_bytes", lambda size: f"<{size}>")
     with mz.backend(backend), warnings.catch_warnings():
         warnings.simplefilter("error")
-        monkeypatch.setattr("montezarr.lazy.sample_range", lambda *_: started.append(1))
+        monkeypatch.setattr("montezarr.run._task.sample_range", lambda *_: started.append(1))
         with pytest.raises(mz.MontezarrWarning, match=r"returns <\d+>.*write.*isel\(time") as w:
             call(ds)
     assert not started

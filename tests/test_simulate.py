@@ -22,10 +22,11 @@ from dask.sizeof import sizeof
 from patience import PATIENCE
 
 import montezarr as mz
-from montezarr import chunk_policy, lazy
+from montezarr import chunk_policy
 from montezarr.digests import digest_of
-from montezarr.recipe import fingerprint
-from montezarr.replay import run_of
+from montezarr.run import Run, _live
+from montezarr.run._live import run_of_recipe
+from montezarr.run._recipe import fingerprint
 from montezarr.seeding import BLOCK, RootSeed
 
 MIB = 2**20
@@ -146,7 +147,7 @@ def test_what_determines_no_value_is_not_in_the_recipe():
     base = mz.simulate(GBM, 10, 5, seed=1)
     for changes in ({"n_paths": 5000}, {"chunks": 1}, {"on_nonfinite": "keep"}):
         other = mz.simulate(GBM, **({"n_paths": 10, "T": 5, "seed": 1} | changes))
-        assert other.attrs == base.attrs
+        assert other.attrs["montezarr"] == base.attrs["montezarr"]
 
 
 def test_what_determines_a_value_is_in_the_recipe():
@@ -443,9 +444,9 @@ def test_a_run_is_forgotten_with_its_last_array():
     sampler = make_function(3.0)
     ds = mz.simulate(sampler, 10, seed=1)
     key = fingerprint(recipe(ds))
-    assert lazy.recall(key) is not None
+    assert run_of_recipe(key) is not None
     del ds
-    assert lazy.recall(key) is None
+    assert run_of_recipe(key) is None
 
 
 DATASETS = {
@@ -467,10 +468,10 @@ def made_anew(tmp_path_factory):
         import json, pickle, sys
         import numpy as np
         import montezarr as mz
-        from montezarr.replay import run_of
+        from montezarr.run import Run
         said = {}
         for key, ds in pickle.loads(open(sys.argv[1], "rb").read()).items():
-            run = run_of(ds)
+            run = Run.behind(ds)
             again = mz.replay(ds, 33)
             for name in ds.data_vars:
                 np.testing.assert_array_equal(again[name], ds[name][33])
@@ -484,7 +485,7 @@ def made_anew(tmp_path_factory):
 @pytest.mark.parametrize("name", DATASETS)
 def test_a_built_in_run_is_made_anew_from_json_in_another_process(name, made_anew):
     ds = DATASETS[name]()
-    assert made_anew[name] == f"{run_of(ds).fingerprint} 40 {ds.sizes['time']}"
+    assert made_anew[name] == f"{Run.behind(ds).fingerprint} 40 {ds.sizes['time']}"
 
 
 MODEL = """
@@ -562,7 +563,8 @@ def test_what_a_recipe_does_not_hold_is_said_where_a_run_cannot_be_made_anew(mon
 
     own_x0 = mz.simulate(GBM, 3, 2, x0=np.arange(1.0, 4.0), seed=1)
     options = mz.simulate(with_options, 3, seed=1, scale=2.0)
-    monkeypatch.setattr(lazy, "recall", lambda *_: None)  # as in another process
+    for name in ("_by_name", "_by_recipe"):  # as in another process
+        monkeypatch.setattr(_live, name, type(getattr(_live, name))())
     with pytest.raises(mz.ReplayError, match="x0 is an array"):
         mz.replay(own_x0, 1)
     with pytest.raises(mz.ReplayError, match="got options"):
@@ -889,7 +891,7 @@ def test_a_part_of_a_billion_paths_is_reduced_in_bounded_memory():
 
 
 def test_the_chunks_of_a_run_tile_its_paths():
-    run = run_of(mz.simulate(GBM, 10_000, 3, seed=1, chunks=3000))
+    run = Run.behind(mz.simulate(GBM, 10_000, 3, seed=1, chunks=3000))
     ranges = [run.range_of(chunk) for chunk in range(run.n_chunks)]
     assert ranges[0][0] == 0
     assert ranges[-1][1] == 10_000

@@ -165,11 +165,11 @@ def test_a_program_that_forgot_a_backend_ends_at_once(tmp_path):
 def test_a_file_of_a_sampler_goes_when_the_sampler_does(tmp_path):
     import gc
 
-    from montezarr.replay import run_of
+    from montezarr.run import Run
 
     shelf = Shelf()
     ds = mz.simulate(samplers.Loop(), 100, T, 1.0, seed=1)
-    task = RangeTask(run_of(ds).sampling)
+    task = RangeTask(Run.behind(ds).sampling)
     _, used, kept = shelf.dumps(task)
     [file] = used.values()
     assert Path(file).exists()

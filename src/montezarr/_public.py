@@ -8,8 +8,6 @@ from montezarr import plot
 from montezarr.backends import Backend, backend
 from montezarr.batches import batches
 from montezarr.cost import optimal_batch_size, optimal_n_jobs, should_parallelize
-from montezarr.dataset import simulate
-from montezarr.described import Recipe
 from montezarr.draws import Draws
 from montezarr.engine import MonteCarloEngine
 from montezarr.errors import (
@@ -35,7 +33,6 @@ from montezarr.errors import (
     WorkerTimeout,
 )
 from montezarr.grid import TimeGrid
-from montezarr.lazy import Plan
 from montezarr.live import live
 from montezarr.observed import in_state
 from montezarr.plan import plan
@@ -52,9 +49,12 @@ from montezarr.processes import (
     RandomWalk,
 )
 from montezarr.reduce import reduce
-from montezarr.replay import replay
 from montezarr.report import Report, report
 from montezarr.result import Path, SimulationResult, State
+from montezarr.run._card import Recipe
+from montezarr.run._plan import Plan
+from montezarr.run._replay import replay
+from montezarr.run._simulate import simulate
 from montezarr.schemes import EulerMaruyama, Milstein, Scheme
 from montezarr.seeding import generate_path_seeds
 from montezarr.statistics import (

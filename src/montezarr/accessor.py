@@ -12,12 +12,13 @@ import xarray as xr
 from montezarr import plot as plots
 from montezarr._html import Card, count
 from montezarr.batches import batches as _batches
-from montezarr.described import Recipe, process_name
 from montezarr.observed import PATH
 from montezarr.plan import plan as _plan
-from montezarr.plan import recipe_behind
 from montezarr.reduce import reduce as _reduce
-from montezarr.replay import replay as _replay
+from montezarr.run._behind import recipe_behind
+from montezarr.run._card import Recipe
+from montezarr.run._replay import replay as _replay
+from montezarr.run._texts import process_name
 from montezarr.store import write as _write
 from montezarr.stream import stream as _stream
 

@@ -10,11 +10,13 @@ import numpy as np
 import xarray as xr
 
 from montezarr._checks import check_int, type_error, value_error
+from montezarr._html import show_bytes
 from montezarr._uninterrupted import wait_for
 from montezarr.choice import backend_of
+from montezarr.chunk_policy import memory_limit
 from montezarr.errors import MemoryBudgetError
-from montezarr.lazy import Run, memory_limit, show_bytes
-from montezarr.replay import undrawn_run
+from montezarr.run._behind import is_untouched, undrawn_run
+from montezarr.run._run import Run
 from montezarr.runs import Tally, execute, ranges_of
 from montezarr.samplers import PathArrays
 from montezarr.samplers.schema import PATH, count_of
@@ -74,7 +76,9 @@ def batches(ds: xr.Dataset, size: int) -> Iterator[xr.Dataset]:
             f" {show_bytes(memory_limit())} to use. Take smaller batches."
         )
     run = undrawn_run(ds)
-    return _computed(ds, count) if run is None else _drawn(ds, run, count)
+    if run is None or not is_untouched(ds, run):
+        return _computed(ds, count)
+    return _drawn(ds, run, count)
 
 
 def _computed(ds: xr.Dataset, size: int) -> Iterator[xr.Dataset]:
@@ -102,10 +106,10 @@ def _drawn(ds: xr.Dataset, run: Run, size: int) -> Iterator[xr.Dataset]:
     unit = run.sampling.interface.unit
     piece = -(-piece // unit) * unit
     window = max(1, size // piece)
-    ranges = ranges_of(0, run.n_paths, piece)
+    ranges = ranges_of(0, run.length, piece)
     task = RangeTask(run.sampling)
     start = filled = 0
-    batch = run.sampling.new_arrays(min(size, run.n_paths))
+    batch = run.sampling.new_arrays(min(size, run.length))
     with (
         Watch("batches") as watch,
         closing(
@@ -122,9 +126,9 @@ def _drawn(ds: xr.Dataset, run: Run, size: int) -> Iterator[xr.Dataset]:
                 if filled == count_of(batch):
                     yield _dataset(ds, run, batch, start)
                     start, filled = start + filled, 0
-                    batch = run.sampling.new_arrays(min(size, run.n_paths - start))
-            watch(high, run.n_paths, len(tally.masked))
-    tally.warn(run.n_paths)
+                    batch = run.sampling.new_arrays(min(size, run.length - start))
+            watch(high, run.length, len(tally.masked))
+    tally.warn(run.length)
 
 
 def _dataset(ds: xr.Dataset, run: Run, arrays: PathArrays, start: int) -> xr.Dataset:

@@ -17,7 +17,7 @@ from montezarr.backends.joblib import Joblib
 from montezarr.backends.processes import Processes
 from montezarr.backends.synchronous import Synchronous
 from montezarr.backends.threads import Threads
-from montezarr.lazy import Run
+from montezarr.run._run import Run
 
 
 def backend_of(run: Run) -> Backend:
@@ -50,9 +50,9 @@ def choose(run: Run, n_jobs: int = -1, **options: Any) -> Backend:
     if not needs_processes:  # what needs a timeout may not come back from a trial here
         seconds = cost.measure(run)
         if seconds is not None:
-            work = seconds * run.n_paths
+            work = seconds * run.length
             reason += f", {duration(seconds)} a path"
-            if not cost.should_parallelize(run.n_paths, workers, seconds_per_path=seconds):
+            if not cost.should_parallelize(run.length, workers, seconds_per_path=seconds):
                 reason += f", {duration(work)} in all: too little for processes"
                 return Synchronous(reason=reason)
         try:

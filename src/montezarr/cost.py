@@ -12,7 +12,7 @@ import numpy as np
 from montezarr._checks import check_int, check_real
 from montezarr.backends import Backend, check_jobs
 from montezarr.errors import WorkerDied, WorkerTimeout
-from montezarr.lazy import Run
+from montezarr.run._run import Run
 from montezarr.samplers import PathArrays, sample_range
 from montezarr.samplers.task import LONGER, SHORT, trial
 from montezarr.seeding import BLOCK
@@ -160,8 +160,8 @@ def measure(run: Run, place: Backend | None = None) -> float | None:
     known = _measured.get(run.fingerprint)
     if known is None:
         step = BLOCK if run.sampling.interface.is_vectorised else 1
-        step = min(step, run.n_paths)
-        limit = min(run.n_paths, max(TRIAL_PATHS, LONGER * step))
+        step = min(step, run.length)
+        limit = min(run.length, max(TRIAL_PATHS, LONGER * step))
         sampling = replace(run.sampling, on_error="raise", on_nonfinite="keep")
         is_here = place is None or not place.in_processes
         together = LONGER if is_here and step > 1 and _is_known_as_short(run) else 1
@@ -194,7 +194,7 @@ def is_short(run: Run, seconds: float) -> bool:
     What the first ones took, on their first call, is no less than what others take.
     """
     known = _at_most.get(run.fingerprint)
-    return known is not None and known * run.n_paths <= seconds
+    return known is not None and known * run.length <= seconds
 
 
 def _is_known_as_short(run: Run) -> bool:

@@ -8,19 +8,19 @@ from typing import Any, final
 
 import xarray as xr
 
-from montezarr import cost, lazy
+from montezarr import cost
 from montezarr._checks import check_bool, check_int, value_error
 from montezarr._notices import warn
 from montezarr.backends import Backend, backend, check_jobs, in_force
 from montezarr.backends.synchronous import Synchronous
 from montezarr.choice import check_fits, choose
-from montezarr.dataset import simulate
+from montezarr.chunk_policy import MIB, memory_limit
 from montezarr.errors import MontezarrWarning, SamplerError
-from montezarr.held import Held
-from montezarr.lazy import Run
 from montezarr.progress import Progress
-from montezarr.replay import run_of
 from montezarr.result import SimulationResult
+from montezarr.run._held import Held
+from montezarr.run._run import Run
+from montezarr.run._simulate import simulate
 from montezarr.runs import Tally, execute, ranges_of
 from montezarr.samplers import RETRIES
 from montezarr.samplers.interfaces import accepts
@@ -31,7 +31,7 @@ from montezarr.watch import Watch
 IN_MEMORY = 0.25
 """Share of the memory up to which paths are drawn at once and kept."""
 
-TASK_BYTES = 32 * lazy.MIB
+TASK_BYTES = 32 * MIB
 """Bytes of paths that a task of the engine returns at most."""
 
 
@@ -151,17 +151,17 @@ class MonteCarloEngine:
             on_error=on_error, on_nonfinite=on_nonfinite, retries=retries,
             legacy_global_rng=self._is_legacy(), **kwargs,
         )  # fmt: skip
-        run = run_of(self.dataset)
+        run = Run.behind(self.dataset)
         place = _place(run, in_parallel, backend, n_jobs, timeout)
         metadata: dict[str, Any] = {
             "process": run.recipe["process"],
-            "n_paths": run.n_paths,
+            "n_paths": run.length,
             "T": run.sampling.grid.T,
             "seed": run.recipe["seed"],
             "backend": place.name,
             "reason": place.reason,
             "n_jobs": place.workers,
-            "in_memory": run.n_paths * run.path_bytes <= IN_MEMORY * lazy.memory_limit(),
+            "in_memory": run.length * run.path_bytes <= IN_MEMORY * memory_limit(),
         }
         if not metadata["in_memory"]:
             return SimulationResult(run, self.dataset, metadata)
@@ -176,11 +176,11 @@ class MonteCarloEngine:
         metadata |= {
             "batch_size": size,
             "seconds": seconds,
-            "paths_per_second": run.n_paths / seconds,
+            "paths_per_second": run.length / seconds,
             "masked": dict(sorted(tally.masked.items())),
             "retried": dict(sorted(tally.retried.items())),
         }
-        tally.warn(run.n_paths)
+        tally.warn(run.length)
         return SimulationResult(run, held.dataset(self.dataset), metadata, held)
 
     def __repr__(self) -> str:
@@ -237,9 +237,9 @@ def _batch(run: Run, place: Backend, asked: int | None) -> int:
     unit = run.sampling.interface.unit
     if unit > 1:
         wanted = run.chunk if asked is None else asked
-        return min(-(-wanted // unit) * unit, -(-run.n_paths // unit) * unit)
+        return min(-(-wanted // unit) * unit, -(-run.length // unit) * unit)
     if asked is not None:
-        return min(asked, run.n_paths)
+        return min(asked, run.length)
     largest = max(1, TASK_BYTES // run.path_bytes)
     if run.sampling.interface.takes_ranges:
         return min(largest, run.chunk)
@@ -247,7 +247,7 @@ def _batch(run: Run, place: Backend, asked: int | None) -> int:
     if seconds is None:
         return min(largest, BLOCK)
     return min(
-        largest, cost.optimal_batch_size(run.n_paths, place.workers, seconds_per_path=seconds)
+        largest, cost.optimal_batch_size(run.length, place.workers, seconds_per_path=seconds)
     )
 
 
@@ -255,14 +255,14 @@ def _collect(run: Run, place: Backend, size: int, tally: Tally, watch: Watch) ->
     """Draw all paths into memory."""
     held = Held(run)
     done = 0
-    ranges = ranges_of(0, run.n_paths, size)
-    watch(0, run.n_paths)
+    ranges = ranges_of(0, run.length, size)
+    watch(0, run.length)
     task = RangeTask(run.sampling)
     try:
         for start, stop, part in execute(run, place, task, ranges, tally, watch):
             held.put(start, part)
             done += stop - start
-            watch(done, run.n_paths, len(tally.masked))
+            watch(done, run.length, len(tally.masked))
     except SamplerError as error:
         raise error.with_replay(f"mz.replay(engine.dataset, {error.path})") from None
     return held

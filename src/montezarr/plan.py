@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import xarray as xr
 
-from montezarr import cost, lazy
+from montezarr import cost
 from montezarr._checks import type_error
 from montezarr.choice import backend_of
-from montezarr.dataset import ATTRIBUTE, recipe_in
-from montezarr.described import Recipe, sampler_text
-from montezarr.errors import ReplayError, StoreError
-from montezarr.lazy import Plan, Run
 from montezarr.observed import (
     PATH,
     DrawnFeed,
     Feed,
     as_dataset,
     feed_of,
-    lazy_data,
     noise_of,
-    run_behind,
     warn_of_sums,
 )
-from montezarr.origins import Origin, origins_behind
-from montezarr.parameters import whole
 from montezarr.reduce import memory_of, prepare
-from montezarr.replay import run_of
+from montezarr.run._origins import origins_in
+from montezarr.run._plan import Plan, plan_of
+from montezarr.run._run import Run
+from montezarr.run._texts import sampler_text
 from montezarr.store import Storage, store_bytes, working_bytes
 
 
@@ -92,11 +86,11 @@ def plan(
     >>> print(mz.plan(ds.x.isel(time=-1) ** 2, "mean").reduction.partition(",")[0])
     block by block (paths are drawn in any range
     """
-    origins = _origins(ds)
+    origins = origins_in(ds)
     runs = {o.run.fingerprint: o.run for o in origins.values() if o.run is not None}
     if storage is not None and not isinstance(storage, Storage):
         raise type_error("storage", "a montezarr.Storage", storage)
-    found = _together([_plan_of(run, storage) for run in runs.values() or [_run(ds)]])
+    found = _together([_plan_of(run, storage) for run in runs.values() or [Run.behind(ds)]])
     found = replace(found, noise=noise_of(origins))
     if storage is not None:
         size, measured = store_bytes(ds, storage)
@@ -114,7 +108,7 @@ def plan(
 
 def _plan_of(run: Run, storage: Storage | None) -> Plan:
     backend = backend_of(run)
-    planned = lazy.plan_of(
+    planned = plan_of(
         run,
         backend=str(backend),
         seconds_per_path=cost.measure(run),
@@ -150,40 +144,6 @@ def _together(plans: list[Plan]) -> Plan:
         seconds_per_path=None if None in seconds else sum(s for s in seconds if s is not None),
         equation="",
     )
-
-
-def recipe_behind(obj: Any) -> Recipe:
-    """Return the recipe of a Dataset, or of what was made of a run in this process.
-
-    Large parameters that lie beside it and cannot be had stay references.
-
-    Raises
-    ------
-    ArgumentTypeError, ArgumentValueError
-        If there is none.
-    """
-    if isinstance(obj, (xr.DataArray, xr.Dataset)) and ATTRIBUTE not in obj.attrs:
-        found = run_behind(obj)
-        if found is not None:
-            return Recipe(found.recipe)
-    recipe = recipe_in(obj)
-    with contextlib.suppress(ReplayError, StoreError):
-        recipe = whole(recipe)
-    return Recipe(recipe)
-
-
-def _origins(ds: Any) -> dict[str, Origin]:
-    """Return the arrays of paths that an object is made of."""
-    return origins_behind(lazy_data(ds)) if isinstance(ds, (xr.DataArray, xr.Dataset)) else {}
-
-
-def _run(ds: Any) -> Run:
-    """Return the run behind an object, by its recipe or by its graph."""
-    if isinstance(ds, (xr.DataArray, xr.Dataset)):
-        found = run_behind(ds)
-        if found is not None:
-            return found
-    return run_of(ds)
 
 
 def _reduction(feed: Feed) -> str:

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from montezarr._checks import check_int, value_error
 from montezarr._html import Card, count, duration, show_bytes, speed
-from montezarr.described import process_rows, seed_text
+from montezarr.chunk_policy import memory_limit
 from montezarr.errors import MemoryBudgetError
-from montezarr.held import Held
-from montezarr.lazy import Run, memory_limit
-from montezarr.replay import replay_run
+from montezarr.run._held import Held
+from montezarr.run._replay import replay_run
+from montezarr.run._run import Run
+from montezarr.run._texts import process_rows, seed_text
 from montezarr.samplers import EVENT_TIME
 from montezarr.samplers.schema import PATH, TIME
 
@@ -128,6 +129,10 @@ class SimulationResult:
     ):
         self._run, self.dataset, self.metadata, self._held = run, dataset, metadata, held
 
+    def _run_behind(self, process: Any = None) -> Run:
+        """Return its run; see `Run.behind`."""
+        return self._run
+
     @property
     def paths(self) -> Sequence[Path]:
         """The paths as a lazy sequence: one that is not in memory is drawn alone, at once."""
@@ -135,7 +140,7 @@ class SimulationResult:
 
     def __len__(self) -> int:
         """Return the number of paths."""
-        return self._run.n_paths
+        return self._run.length
 
     def __repr__(self) -> str:
         return self._card().text()

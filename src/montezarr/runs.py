@@ -9,9 +9,9 @@ from typing import Any
 
 from montezarr._notices import warn
 from montezarr.backends import Backend, windowed
-from montezarr.cost import initial_states
 from montezarr.errors import MaskedPathsWarning, MontezarrWarning
-from montezarr.lazy import Run
+from montezarr.run._run import Run
+from montezarr.run._states import InitialStates
 from montezarr.samplers import Report
 from montezarr.samplers.task import RangeTask
 from montezarr.watch import Watch
@@ -85,7 +85,8 @@ def execute(
     WorkerDied, WorkerTimeout
         With the range of paths.
     """
-    items = ((start, stop, initial_states(run, start, stop)) for start, stop in ranges)
+    states = InitialStates(run)
+    items = ((start, stop, states.of(start, stop)) for start, stop in ranges)
     watch.process = run.sampling.name
     with backend.running():
         results = windowed(

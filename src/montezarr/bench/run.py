@@ -18,10 +18,10 @@ import numpy as np
 from montezarr._html import for_terminal
 from montezarr.backends import BACKENDS, Backend, backend, check_jobs
 from montezarr.bench.samplers import PythonLoop, Uneven, nap, nothing, resident
-from montezarr.dataset import simulate
 from montezarr.engine import MonteCarloEngine
 from montezarr.errors import ArgumentValueError, MissingDependencyError, MontezarrWarning
 from montezarr.processes import GeometricBrownianMotion
+from montezarr.run._simulate import simulate
 
 STEPS = 100
 EMPTY_TASKS = 200

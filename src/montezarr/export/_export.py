@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, final
 
 from montezarr._checks import check_bool, check_choice, value_error
+from montezarr._html import show_bytes
 from montezarr.errors import MontezarrError, StoreError
 from montezarr.export import _netcdf, _parquet
 from montezarr.export._file import check_free, check_room, file_of, written_anew
 from montezarr.export._part import Part, part_of
-from montezarr.lazy import show_bytes
 from montezarr.runs import OnProgress
 from montezarr.store import open_store
 from montezarr.store._info import info

@@ -11,8 +11,8 @@ from typing import Any
 
 from montezarr._beside import unfinished
 from montezarr._checks import local_path, type_error, value_error
+from montezarr._html import show_bytes
 from montezarr.errors import StoreError, StoreExistsError
-from montezarr.lazy import show_bytes
 
 
 def file_of(out: Any) -> Path:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from montezarr._checks import value_error
 from montezarr._optional import import_optional
-from montezarr.dataset import ATTRIBUTE
 from montezarr.export._part import MASKED, PATH, Part, masked_values, recipe_of
+from montezarr.run._attributes import ATTRIBUTE
 from montezarr.runs import OnProgress
 
 ROWS = 2**20

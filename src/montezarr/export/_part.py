@@ -11,9 +11,9 @@ from typing import Any
 import xarray as xr
 
 from montezarr._checks import check_int, value_error
-from montezarr.dataset import ATTRIBUTE, recipe_in
 from montezarr.errors import MontezarrWarning, ReplayError, StoreError
 from montezarr.parameters import references, whole
+from montezarr.run._attributes import ATTRIBUTE, recipe_in
 from montezarr.store._info import Info
 
 FIRST_PATH = "montezarr_first_path"

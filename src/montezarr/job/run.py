@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from montezarr import plot
 from montezarr._checks import show
-from montezarr.dataset import ATTRIBUTE, simulate
 from montezarr.errors import ArgumentTypeError, ArgumentValueError
 from montezarr.job.config import Config, number_of
 from montezarr.job.prices import read_prices
@@ -24,7 +23,15 @@ from montezarr.plot._fan import BANDS, fan_with
 from montezarr.plot._figure import check_texts
 from montezarr.processes import BUILT_IN, Fit, GeometricBrownianMotion, HasLabels, Process
 from montezarr.reduce import reduce
-from montezarr.risk import Risk, check_levels, closed_form_risk, risk_table, statistic_of
+from montezarr.risk import (
+    Risk,
+    check_levels,
+    closed_form_risk,
+    risk_table,
+    statistic_of,
+)
+from montezarr.run._attributes import ATTRIBUTE
+from montezarr.run._simulate import simulate
 from montezarr.runs import OnProgress
 from montezarr.statistics import Quantile
 from montezarr.store import is_complete, write

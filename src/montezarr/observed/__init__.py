@@ -9,23 +9,20 @@ from typing import Any
 import xarray as xr
 from dask.base import is_dask_collection, tokenize
 
-from montezarr import cost, lazy
+from montezarr import cost
 from montezarr._checks import check_callable, value_error
 from montezarr.backends import Backend, configured
 from montezarr.backends.threads import Threads
 from montezarr.choice import backend_of
-from montezarr.core.compat.dask import Blockwise
-from montezarr.dataset import variables_of
 from montezarr.digests import digest_of
 from montezarr.folding import Arrays
-from montezarr.lazy import Run
 from montezarr.observed._computed import ComputedFeed
 from montezarr.observed._drawn import DrawnFeed
 from montezarr.observed._feed import Cuts, Feed, no_cuts
 from montezarr.observed._labels import are_codes, in_state, labels_in_recipe, labels_of
 from montezarr.observed._masks import masks_of
 from montezarr.observed._memory import MemoryFeed
-from montezarr.observed._noise import lazy_data, noise_of, warn_of_sums
+from montezarr.observed._noise import noise_of, warn_of_sums
 from montezarr.observed._observer import Chain, Observer, is_pathwise, observed_schema
 from montezarr.observed._paths import PathIndices, path_indices
 from montezarr.observed._program import Program, Unlike, program_of
@@ -39,7 +36,11 @@ from montezarr.observed._schema import (
     schema_of,
 )
 from montezarr.observed._times import STEPS, seconds_of
-from montezarr.replay import is_untouched, undrawn_run
+from montezarr.run._arrays import chunk_sizes, name_of
+from montezarr.run._behind import is_endless, is_untouched, undrawn_run
+from montezarr.run._origins import run_in
+from montezarr.run._run import Run
+from montezarr.run._variables import variables_of
 from montezarr.samplers import PathArrays
 from montezarr.seeding import BLOCK
 
@@ -59,11 +60,9 @@ __all__ = [
     "in_state",
     "labels_in_recipe",
     "labels_of",
-    "lazy_data",
     "no_cuts",
     "noise_of",
     "path_indices",
-    "run_behind",
     "schema_of",
     "seconds_of",
     "warn_of_sums",
@@ -104,7 +103,7 @@ def feed_of(ds: xr.Dataset, observe: Callable[[xr.Dataset], Any] | None = None) 
     if observe is not None:
         check_callable("observe", observe, "(Dataset in memory)")
     schema = schema_of(ds)
-    behind = run_behind(ds)
+    behind = run_in(ds)
     if behind is not None:  # an array has no recipe, but the graph of a lazy one tells
         schema = replace(schema, run_times=behind.sampling.times)
     lazies = [is_dask_collection(variable.data) for variable in variables_of(ds).values()]
@@ -117,8 +116,8 @@ def feed_of(ds: xr.Dataset, observe: Callable[[xr.Dataset], Any] | None = None) 
         )  # fmt: skip
     warn_of_sums(ds)
     reason = "some variables are in memory"
-    run = _run_of(ds) if all(lazies) else None
-    if run is None and ds.sizes[PATH] >= lazy.ENDLESS:
+    run = undrawn_run(ds) if all(lazies) else None
+    if run is None and is_endless(ds):
         raise value_error("obj", "one run without end", "several", "Pass n_paths= to simulate.")
     if all(lazies) and run is None:
         reason = "not of one simulation in this process"
@@ -150,7 +149,7 @@ def feed_of(ds: xr.Dataset, observe: Callable[[xr.Dataset], Any] | None = None) 
         how=f"chunk by chunk ({reason})",
         key=key,
         drawn_bytes=0 if run is None else run.path_bytes,
-        masks=masks_of(run_behind(ds)),
+        masks=masks_of(behind),
     )
     return feed
 
@@ -162,7 +161,7 @@ def _drawn(ds: xr.Dataset, run: Run, schema: Schema, observe: Any) -> DrawnFeed:
     policies = f"{run.sampling.on_error}-{run.sampling.on_nonfinite}"
     if program is not None or observe is not None:
         most = max(4, TRIAL_BYTES // max(1, run.path_bytes))
-        n = min(TRIAL if run.sampling.interface.is_vectorised else 4, most, run.n_paths)
+        n = min(TRIAL if run.sampling.interface.is_vectorised else 4, most, run.length)
         drawn = cost.first_paths(run, n)
         arrays = _tried(program, drawn)
         observer, schema = _observer(observe, schema, lambda: arrays, is_drawn=True)
@@ -193,7 +192,7 @@ def _tried(program: Program | None, drawn: PathArrays) -> Arrays:
 def _program(ds: xr.Dataset, run: Run) -> Program:
     arrays = [(v.data, v.dims.index(PATH)) for v in variables_of(ds).values()]
     try:
-        return program_of(arrays, lazy.name_of(run), lazy.chunk_sizes(run))
+        return program_of(arrays, name_of(run), chunk_sizes(run))
     except Unlike:
         raise
     except Exception as error:  # another version of Dask may have other graphs
@@ -210,25 +209,7 @@ def _is_plain(ds: xr.Dataset, run: Run) -> bool:
         return True
     first = next(iter(ds.data_vars.values()))
     is_array = len(names) == 1 and len(ds.data_vars) == 1
-    return is_array and first.data.name == lazy.name_of(run)
-
-
-def run_behind(obj: xr.DataArray | xr.Dataset) -> Run | None:
-    """Return the one run of this process that is in the graph of an object, if there is one."""
-    graphs = [array.dask for array in lazy_data(obj)]
-    return lazy.live_run({name for graph in graphs for name in getattr(graph, "layers", {})})
-
-
-def _run_of(ds: xr.Dataset) -> Run | None:
-    """Return the one run that lazy variables are made of, if its paths are still to be drawn."""
-    graphs = [variable.data.dask for variable in variables_of(ds).values()]
-    layers = {n: layer for g in graphs for n, layer in getattr(g, "layers", {}).items()}
-    simulated = [layer for name, layer in layers.items() if name.startswith("simulate-")]
-    # What was persisted, or drawn by the engine, has the same name and is there already.
-    if len(simulated) != 1 or not isinstance(simulated[0], Blockwise):
-        return None
-    found = lazy.live_run(layers)
-    return undrawn_run(ds) if found is None else found
+    return is_array and first.data.name == name_of(run)
 
 
 def _observer(

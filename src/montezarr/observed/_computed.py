@@ -12,7 +12,6 @@ import xarray as xr
 from montezarr._checks import without_mask
 from montezarr.backends import Backend
 from montezarr.core.compat.dask import graph_of_chunks
-from montezarr.dataset import variables_of
 from montezarr.digests import digest_of_code
 from montezarr.folding import Fold, Parts, without_paths
 from montezarr.observed._feed import (
@@ -29,6 +28,7 @@ from montezarr.observed._feed import (
 from montezarr.observed._masks import Masks
 from montezarr.observed._program import functions_in
 from montezarr.observed._schema import PATH, Schema
+from montezarr.run._variables import variables_of
 from montezarr.samplers import Report
 
 

@@ -8,9 +8,10 @@ from typing import Any, final
 from montezarr import cost
 from montezarr.backends import Backend
 from montezarr.folding import Arrays, DrawnTask, Fold
-from montezarr.lazy import Run
 from montezarr.observed._feed import TASKS_PER_WORKER, Cuts, Feed, Key, no_cuts
 from montezarr.observed._schema import Schema
+from montezarr.run._run import Run
+from montezarr.run._states import InitialStates
 from montezarr.samplers import PathArrays
 from montezarr.seeding import BLOCK
 
@@ -36,8 +37,9 @@ class DrawnFeed(Feed):
         key: Key,
     ):
         self.run, self.schema, self.backend, self.program = run, schema, backend, program
-        self.n_paths = None if run.is_endless else run.n_paths
+        self.n_paths = run.n_paths
         self.how, self.key = how, key
+        self.states = InitialStates(run)
 
     def task(self, fold: Fold) -> DrawnTask:
         """Return the task that draws and folds a range."""
@@ -71,7 +73,7 @@ class DrawnFeed(Feed):
         low = start
         while low < stop:
             high = min((low // size + 1) * size, stop)
-            yield low, high, cuts(low, high), cost.initial_states(self.run, low, high)
+            yield low, high, cuts(low, high), self.states.of(low, high)
             low = high
 
     @property

@@ -12,7 +12,8 @@ from dask.base import is_dask_collection
 
 from montezarr._checks import show, type_error, value_error
 from montezarr.core.compat.dask import Blockwise
-from montezarr.dataset import ATTRIBUTE, LABELS, flag_meanings
+from montezarr.run._attributes import ATTRIBUTE
+from montezarr.run._variables import LABELS, flag_meanings
 from montezarr.statistics import Labels
 
 COMPARISONS = frozenset({"eq", "ne", "lt", "le", "gt", "ge"})
@@ -68,7 +69,7 @@ def are_codes(array: xr.DataArray | xr.Variable, labels: Labels | None) -> bool:
 
 
 def _are_flags_of_a_run(flags: Any) -> bool:
-    """Return whether flags were made by `montezarr.dataset.own_flags`."""
+    """Return whether flags were made by `montezarr.run._variables.own_flags`."""
     return isinstance(flags, np.ndarray) and not flags.flags.writeable
 
 

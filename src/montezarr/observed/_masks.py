@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from montezarr._checks import without_mask
 from montezarr.core.compat.dask import as_node, graph_of_chunks
-from montezarr.lazy import Run, name_of
+from montezarr.run._arrays import name_of
+from montezarr.run._run import Run
 from montezarr.samplers import Report
 
 MASKED = "masked where it was drawn"

@@ -9,7 +9,6 @@ import numpy as np
 import xarray as xr
 
 from montezarr.backends import Backend
-from montezarr.dataset import variables_of
 from montezarr.folding import Arrays, Fold, Parts
 from montezarr.observed._feed import (
     TASK_BYTES,
@@ -23,6 +22,7 @@ from montezarr.observed._feed import (
     told,
 )
 from montezarr.observed._schema import PATH, Schema
+from montezarr.run._variables import variables_of
 from montezarr.samplers import Report
 from montezarr.seeding import BLOCK
 

@@ -16,13 +16,13 @@ from dask.highlevelgraph import HighLevelGraph
 from montezarr._checks import show
 from montezarr._notices import level_outside, warn
 from montezarr.core.compat.dask import Alias, DataNode, as_tasks
-from montezarr.dataset import variables_of
-from montezarr.described import process_name
 from montezarr.errors import CommonNoiseWarning
 from montezarr.observed._schema import PATH
 from montezarr.observed._tasks import evaluate, layer_of
 from montezarr.observed._terms import Model, Terms, constant, made_of
-from montezarr.origins import Origin, origins_behind
+from montezarr.run._origins import Origin, origins_in
+from montezarr.run._texts import process_name
+from montezarr.run._variables import variables_of
 
 MOST_KEYS = 64
 """Blocks of a variable that are looked into: those of the first paths."""
@@ -44,15 +44,9 @@ def noise_of(origins: Mapping[str, Origin]) -> str:
     return f"{len(runs)} runs on common noise: one seed and stream"
 
 
-def lazy_data(obj: xr.DataArray | xr.Dataset) -> list[Any]:
-    """Return the lazy arrays of an object."""
-    arrays = variables_of(obj).values()
-    return [array.data for array in arrays if is_dask_collection(array.data)]
-
-
 def warn_of_sums(obj: xr.DataArray | xr.Dataset) -> None:
     """Warn where a lazy expression adds variables of different runs on one seed and stream."""
-    origins = origins_behind(lazy_data(obj))
+    origins = origins_in(obj)
     if len(origins) < 2:
         return
     models: dict[str, set[str]] = {}

@@ -12,10 +12,10 @@ import numpy as np
 import xarray as xr
 
 from montezarr._checks import show, type_error, value_error
-from montezarr.dataset import LABELS, variables_of
 from montezarr.folding import Arrays
 from montezarr.observed._labels import check_comparisons
 from montezarr.observed._schema import PATH, Schema, as_dataset, schema_of
+from montezarr.run._variables import LABELS, variables_of
 from montezarr.samplers import PathArrays
 
 

@@ -10,12 +10,12 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from montezarr.dataset import ATTRIBUTE
-from montezarr.lazy import Run
 from montezarr.observed._places import indices_of
 from montezarr.observed._schema import PATH, TIME
-from montezarr.origins import origins_behind
-from montezarr.replay import replay_run, run_of
+from montezarr.run._attributes import ATTRIBUTE
+from montezarr.run._origins import origins_behind
+from montezarr.run._replay import replay_run
+from montezarr.run._run import Run
 
 INDEX = "index of the path"
 COORDINATE = "index of the path, as its coordinate has it"
@@ -77,7 +77,7 @@ def path_indices(ds: xr.Dataset, name: str) -> PathIndices:
     if ATTRIBUTE not in ds.attrs:
         return own or PathIndices((range(n_paths),))
     try:
-        run = run_of(ds)
+        run = Run.behind(ds)
         found = [i for i in (own, whole) if i is not None and _agrees(ds, run, i)]
     except Exception:  # the sampler is not at hand, or fails; or the variables are others
         return own or PathIndices((range(n_paths),))

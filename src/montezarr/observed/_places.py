@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from montezarr.core.compat.dask import Alias, Blockwise, DataNode, Task, TaskRef, as_tasks
 from montezarr.observed._tasks import evaluate, layer_of
 from montezarr.observed._terms import all_functions, operator_of
-from montezarr.origins import Origin
+from montezarr.run._origins import Origin
 
 MOST_BLOCKS = 64
 """Blocks beside each other of which the paths are looked up: all have the same ones."""

@@ -29,7 +29,7 @@ from montezarr.core.compat.dask import (
     contents_of,
 )
 from montezarr.digests import digest_of_code
-from montezarr.lazy import as_block
+from montezarr.run._task import as_block
 from montezarr.samplers import PathArrays
 from montezarr.samplers.schema import count_of, first_paths_of
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from montezarr._checks import type_error, value_error
 from montezarr.core.compat.dask import meta_of
-from montezarr.dataset import variables_of
 from montezarr.observed._labels import are_codes, check_comparisons, labels_of
 from montezarr.observed._times import run_times, times_in
+from montezarr.run._variables import variables_of
 from montezarr.statistics import Labels, Source
 
 PATH, TIME = "path", "time"

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from montezarr.core.compat.dask import Alias, DataNode, Task, TaskRef
-from montezarr.lazy import own_variable
 from montezarr.observed._program import functions_in
+from montezarr.run._task import own_variable
 
 _OPERATORS = ("_operator", "operator")
 _FLIPPED = {"lt", "le", "less", "less_equal"}

@@ -11,8 +11,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from montezarr.dataset import ATTRIBUTE
 from montezarr.grid import TimeGrid
+from montezarr.run._attributes import ATTRIBUTE
 
 OF_THE_RUN = "unit of time of the run"
 """The unit of times that are the run's own, whatever their coordinate shows."""

@@ -18,6 +18,7 @@ from montezarr.parameters._reference import (
     reference_text,
     references,
 )
+from montezarr.parameters._states import referred, restored, state_references, states_in
 
 __all__ = [
     "COPIES",
@@ -33,7 +34,11 @@ __all__ = [
     "know",
     "reference_text",
     "references",
+    "referred",
     "remember",
+    "restored",
     "shortened",
+    "state_references",
+    "states_in",
     "whole",
 ]

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from montezarr._html import show_bytes
 from montezarr.chunk_policy import memory_limit
 from montezarr.errors import StoreError
@@ -49,7 +51,7 @@ class Reference:
     @property
     def nbytes(self) -> int:
         """Bytes of the array."""
-        return 8 * math.prod(self.shape)
+        return np.dtype(self.dtype).itemsize * math.prod(self.shape)
 
     def __str__(self) -> str:
         return f"{' × '.join(f'{size:,}' for size in self.shape)} numbers"

@@ -9,13 +9,13 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from montezarr.dataset import ATTRIBUTE
 from montezarr.errors import MontezarrError
-from montezarr.lazy import Run
-from montezarr.observed import PATH, TIME, run_behind
+from montezarr.observed import PATH, TIME
 from montezarr.plot._single import first_paths
 from montezarr.processes import HasDensity, HasProbability, Process
-from montezarr.replay import run_of
+from montezarr.run._attributes import ATTRIBUTE
+from montezarr.run._origins import run_in
+from montezarr.run._run import Run
 from montezarr.samplers import sample_range
 
 COMPARED = 256
@@ -82,7 +82,7 @@ def closed_form_of(data: Any, array: xr.DataArray) -> ClosedForm | None:
     if not isinstance(process, Process) or len(sampling.variables) != 1:
         return None
     first = int(getattr(data, "attrs", {}).get("montezarr_first_path", 0))
-    is_whole = run_behind(array) is not None and array.sizes[PATH] == run.n_paths
+    is_whole = run_in(array) is not None and array.sizes[PATH] == run.length
     many = COMPARED if is_whole else max(COMPARED, min(MANY, MANY_VALUES // (sampling.grid.T + 1)))
     count = min(many, array.sizes[PATH])
     drawn = sample_range(sampling, first, first + count)[sampling.variables[0].name]
@@ -134,10 +134,10 @@ def _is_selection(array: xr.DataArray) -> bool:
 
 
 def _run(data: Any, array: xr.DataArray) -> Run | None:
-    run = run_behind(array)
+    run: Run | None = run_in(array)
     if run is not None or ATTRIBUTE not in getattr(data, "attrs", {}):
         return run
     try:
-        return run_of(data)
+        return Run.behind(data)
     except MontezarrError:  # a sampler of the user's own, or another version
         return None

@@ -11,11 +11,11 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from montezarr._checks import check_array, type_error, value_error
-from montezarr.dataset import LABELS
-from montezarr.lazy import ENDLESS
 from montezarr.observed import PATH, STEPS, TIME, are_codes, labels_of, seconds_of
 from montezarr.plot._figure import showable
 from montezarr.reduce import reduce
+from montezarr.run._behind import is_endless
+from montezarr.run._variables import LABELS
 from montezarr.statistics import Statistic
 from montezarr.stream import Snapshot
 
@@ -60,7 +60,7 @@ def paths_of(data: Any, dims: Sequence[str] = BOTH, name: str = "data") -> xr.Da
         raise type_error(name, "numbers", data.dtype)
     if data.sizes[PATH] == 0 or data.size == 0:
         raise value_error(name, "at least one path and one time", dict(data.sizes))
-    if data.sizes[PATH] >= ENDLESS:
+    if is_endless(data):
         raise value_error(
             name, "a number of paths", None,
             "It was simulated with n_paths=None: stream it, and draw a snapshot.",

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from montezarr._html import show_bytes
+from montezarr.chunk_policy import memory_limit
 from montezarr.errors import MemoryBudgetError
 from montezarr.folding import Column, Fold
-from montezarr.lazy import memory_limit, show_bytes
 from montezarr.observed import TIME
 from montezarr.statistics import Statistic
 

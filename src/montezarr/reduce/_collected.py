@@ -9,8 +9,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from montezarr.dataset import ATTRIBUTE
 from montezarr.observed import TIME
+from montezarr.run._attributes import ATTRIBUTE
 from montezarr.statistics import Estimate, Source
 
 

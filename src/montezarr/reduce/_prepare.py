@@ -20,10 +20,10 @@ from montezarr.observed import (
     as_dataset,
     feed_of,
     path_indices,
-    run_behind,
 )
 from montezarr.reduce._budget import state_bytes
 from montezarr.reduce._layout import Layout, layout_of
+from montezarr.run._origins import run_in
 from montezarr.statistics import statistics_of
 
 DRAWN_COPIES = 3
@@ -64,7 +64,7 @@ def prepare(obj: Any, statistics: Any, dim: Any, by: Any, observe: Any) -> tuple
     if by is not None:
         ds, name = _with_group(ds, obj, by, dim, observe is not None)
     feed = feed_of(ds, observe)
-    run = run_behind(ds)
+    run = run_in(ds)
     feed.process = "" if run is None else run.sampling.name
     group = None if name is None else _group(feed, name)
     if isinstance(wanted, dict):

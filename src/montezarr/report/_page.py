@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import Any
 
 from montezarr._html import Card, count, duration, plain, show_bytes, speed
-from montezarr.lazy import memory_limit
+from montezarr.chunk_policy import memory_limit
 from montezarr.report._entry import Entry
 from montezarr.watch import said, table_of, title_of
 

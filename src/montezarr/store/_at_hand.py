@@ -1,18 +1,21 @@
-"""Large parameters of a store that a caller has at hand: they need not lie beside its recipe."""
+"""What lies beside the recipe of a store, and a caller has at hand, such as large parameters."""
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
-from montezarr import lazy
-from montezarr.dataset import recipe_in
-from montezarr.parameters import shortened
+from montezarr.errors import MontezarrError
+from montezarr.parameters import MOST, referred, shortened
 from montezarr.processes import Process
+from montezarr.run import Run
+from montezarr.run._attributes import recipe_in
+from montezarr.run._live import run_of_recipe
 from montezarr.store.format import Manifest
 
 
 def parameters_at_hand(manifest: Manifest, ds: Any = None, process: Any = None) -> list[Any]:
-    """Return what knows the large parameters of a store, for as long as the caller holds it.
+    """Return what knows what lies beside the recipe of a store, while the caller holds it.
 
     They are those of a run that is alive, and of a Dataset or a process that was given.
 
@@ -23,10 +26,14 @@ def parameters_at_hand(manifest: Manifest, ds: Any = None, process: Any = None) 
     """
     if not manifest.references:
         return []
-    live = lazy.recall(manifest.fingerprint)
-    found = [] if live is None else [live.recipe]
+    live = run_of_recipe(manifest.fingerprint)
+    runs = [] if live is None else [live]
+    recipes = [run.recipe for run in runs]
     if ds is not None:
-        found.append(recipe_in(ds))
+        recipes.append(recipe_in(ds))
+        with contextlib.suppress(MontezarrError):  # a sampler that is not at hand
+            runs.append(Run.behind(ds))
     if isinstance(process, Process):
-        found.append({"process": process.to_dict()})
-    return [shortened(recipe) for recipe in found]
+        recipes.append({"process": process.to_dict()})
+    states = [referred(run.given_x0, MOST) for run in runs]
+    return [*map(shortened, recipes), *states]

@@ -10,8 +10,8 @@ import numpy as np
 import xarray as xr
 
 from montezarr._json import parse_json
-from montezarr.dataset import LABELS, flag_meanings, own_flags
 from montezarr.observed import labels_in_recipe
+from montezarr.run._variables import LABELS, flag_meanings, own_flags
 from montezarr.statistics._labels import label_coordinate
 
 TEXT = "montezarr_labels"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from montezarr._html import show_bytes
 from montezarr.cost import initial_states
 from montezarr.errors import SamplerError, StoreError
-from montezarr.lazy import Run, show_bytes
+from montezarr.run._run import Run
 from montezarr.seeding import BLOCK
 from montezarr.store._session import bytes_needed
 from montezarr.store._source import Source, source_of
@@ -31,7 +32,7 @@ def store_bytes(ds: Any, storage: Storage) -> tuple[int, int]:
     """
     source = source_of(ds)
     manifest = source.manifest(storage, 0)
-    n_paths, chunks = source.run.n_paths, manifest.chunk_count(source.run.n_paths)
+    n_paths, chunks = source.run.length, manifest.chunk_count(source.run.length)
     sizes = [manifest.chunk_file_bytes(array) for array in manifest.arrays]
     fixed = sum(len(data) for data in manifest.files(n_paths, n_paths, n_paths, True).values())
     if None not in sizes:
@@ -45,7 +46,7 @@ def working_bytes(run: Run, storage: Storage) -> int:
 
     What is compressed is filled up to a whole chunk before.
     """
-    missing = run.chunk - min(run.chunk, run.n_paths)
+    missing = run.chunk - min(run.chunk, run.length)
     return run.working_bytes + (missing * run.path_bytes if storage.compression else 0)
 
 
@@ -90,7 +91,7 @@ def _measured(source: Source, manifest: Manifest) -> tuple[float, int]:
     """Return the compressed bytes of a path, and the number of paths that tell it."""
     path_bytes = source.run.path_bytes + source.schema.path_bytes
     blocks = max(1, min(MOST, MOST_BYTES // path_bytes) // BLOCK)
-    sample = min(source.run.n_paths, manifest.chunk, blocks * BLOCK)
+    sample = min(source.run.length, manifest.chunk, blocks * BLOCK)
     task = ChunkTask(source.drawn(), source.stored, manifest, LocalPlace(Path()), False)
     arrays, _, _ = task.values(0, sample, initial_states(source.run, 0, sample))
     whole = -(-sample // BLOCK) * BLOCK

@@ -8,8 +8,8 @@ from typing import Any
 import xarray as xr
 
 from montezarr._checks import check_bool, check_int, value_error
+from montezarr.chunk_policy import MAX_CHUNKS_HARD
 from montezarr.errors import StoreError, StoreNotFoundError
-from montezarr.lazy import MAX_CHUNKS_HARD
 from montezarr.progress import Progress
 from montezarr.runs import OnProgress
 from montezarr.store._at_hand import parameters_at_hand
@@ -51,7 +51,7 @@ def extend(
         Number of paths that it is to have then, not fewer than now.
     ds : Dataset, optional
         What was written, lazily, with any number of paths: needed where its variables were made of
-        paths by an expression.
+        paths by an expression, or each path has an x0 of its own that was lazy.
     statistics : as for `write`, optional
         Needed where some of them are of your own.
     process : object, optional

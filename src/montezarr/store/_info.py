@@ -10,11 +10,10 @@ from typing import Any, final
 import xarray as xr
 
 from montezarr._checks import show
-from montezarr._html import for_terminal
-from montezarr.dataset import ATTRIBUTE
-from montezarr.lazy import show_bytes
+from montezarr._html import for_terminal, show_bytes
 from montezarr.parameters import reference_text
-from montezarr.recipe import format_note
+from montezarr.run._attributes import ATTRIBUTE
+from montezarr.run._recipe import format_note
 from montezarr.store._extend import ledger_of
 from montezarr.store._open import open_store
 from montezarr.store._where import COMPLETE, INCOMPLETE, place_of

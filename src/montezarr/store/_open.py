@@ -19,12 +19,11 @@ from zarr.abc.store import Store
 from zarr.buffer import default_buffer_prototype
 from zarr.storage import MemoryStore, WrapperStore
 
-from montezarr import origins
 from montezarr._checks import check_choice
 from montezarr._json import parse_json
 from montezarr._secrets import cause_of, is_clean
+from montezarr.chunk_policy import MAX_CHUNKS_HARD, memory_limit
 from montezarr.core.compat.zarr import RemadeWrapper
-from montezarr.dataset import ATTRIBUTE
 from montezarr.errors import (
     MontezarrError,
     MontezarrWarning,
@@ -32,8 +31,9 @@ from montezarr.errors import (
     StoreExistsError,
     StoreNotFoundError,
 )
-from montezarr.lazy import MAX_CHUNKS_HARD, memory_limit
 from montezarr.parameters import references
+from montezarr.run._attributes import ATTRIBUTE
+from montezarr.run._origins import remember
 from montezarr.store._codes import know_labels, with_labels, with_text
 from montezarr.store._digest import digest
 from montezarr.store._results import ORDER, RESULTS
@@ -167,9 +167,9 @@ def open_place(place: Place) -> xr.Dataset:
         attrs["montezarr_first_path"] = info["first_path"]
     ds.attrs = attrs
     know_labels(ds)
-    origins.remember(ds, recipe, info["first_path"])
+    remember(ds, recipe, info["first_path"])
     for variable in ds.data_vars.values():
-        if "masked_value" in variable.attrs:  # see `montezarr.dataset.masked_attribute`
+        if "masked_value" in variable.attrs:  # see `montezarr.run._variables.masked_attribute`
             variable.encoding["masked_value"] = variable.attrs["masked_value"]
     return ds
 

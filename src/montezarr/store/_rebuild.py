@@ -21,6 +21,7 @@ from montezarr.store._results import RESULTS
 from montezarr.store._source import as_described, drawn_again, source_of
 from montezarr.store._where import read_root_document
 from montezarr.store.format import (
+    BESIDE,
     MANTISSA,
     PATH,
     RECIPE_ATTRIBUTE,
@@ -177,6 +178,8 @@ def _manifest(
         )
     if not references(told):  # as earlier versions have it
         manifest = replace(manifest, whole=None)
+    if info["format"] != BESIDE:
+        manifest = replace(manifest, x0=None)
     return replace(manifest, recipe=recipe, environment=environment())
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from montezarr._html import show_bytes
+from montezarr.chunk_policy import memory_limit
 from montezarr.errors import ArgumentValueError, StoreError
-from montezarr.lazy import memory_limit
 from montezarr.parameters import COPIES, MOST, check_fits, references
 from montezarr.store.format import MAX_BYTES, Manifest
 
@@ -26,7 +26,7 @@ def check_recipe_fits(manifest: Manifest, target: int) -> None:
     if beside > MOST:
         raise too_large("ds", recipe, beside, MOST)
     try:
-        check_fits(manifest.references)
+        check_fits(references(recipe))
     except StoreError as error:
         raise too_large("ds", recipe, beside, memory_limit() // COPIES) from error
     files = manifest.files(target, target, target, True)

@@ -67,7 +67,8 @@ def repair(
         Where the store is.
     ds : Dataset, optional
         What was written, lazily, with any number of paths: needed where its variables were made of
-        paths by an expression, or paths may be masked and manifest and journal are lost.
+        paths by an expression, or each path has an x0 of its own that was lazy; or manifest and
+        journal are lost, and paths may be masked or have an x0 of their own.
     statistics : as for `write`, optional
         Needed where some of them are of your own, or manifest and journal are lost.
     process : object, optional

@@ -11,10 +11,10 @@ import xarray as xr
 from zarr.codecs import Crc32cCodec
 from zarr.storage import MemoryStore
 
-from montezarr.dataset import flag_meanings
 from montezarr.errors import StoreError
 from montezarr.folding import Fold, Folded, dump_states, parse_states, restore_states
 from montezarr.reduce import Layout
+from montezarr.run._variables import flag_meanings
 from montezarr.store._codes import TEXT
 from montezarr.store._digest import digest
 from montezarr.store.format import STATES, Facts, Ledger

@@ -13,12 +13,13 @@ from functools import partial
 from types import TracebackType
 from typing import Any
 
+from montezarr._html import show_bytes
 from montezarr._notices import say
 from montezarr.backends import Backend, windowed
 from montezarr.cost import expected, initial_states
 from montezarr.errors import MontezarrError, StoreError
-from montezarr.lazy import Run, show_bytes
 from montezarr.reduce import Layout
+from montezarr.run._run import Run
 from montezarr.runs import Tally
 from montezarr.store import _faults
 from montezarr.store._host import host

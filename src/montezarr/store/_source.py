@@ -11,15 +11,26 @@ import numpy as np
 import xarray as xr
 
 from montezarr._checks import type_error, value_error
-from montezarr.dataset import ATTRIBUTE, recipe_in, to_dataset
+from montezarr._html import show_bytes
+from montezarr.chunk_policy import memory_limit
 from montezarr.errors import ArgumentTypeError, MemoryBudgetError
 from montezarr.folding import DrawnTask, Fold
-from montezarr.lazy import Run, memory_limit, show_bytes
-from montezarr.observed import DrawnFeed, Schema, as_dataset, feed_of, run_behind, schema_of
-from montezarr.parameters import is_same_recipe, shortened
-from montezarr.recipe import fingerprint
+from montezarr.observed import DrawnFeed, Schema, as_dataset, feed_of, schema_of
+from montezarr.parameters import (
+    MOST,
+    is_same_recipe,
+    referred,
+    restored,
+    shortened,
+    states_in,
+)
 from montezarr.reduce import Layout, layout_of
-from montezarr.replay import is_untouched, run_of
+from montezarr.run._attributes import ATTRIBUTE, recipe_in
+from montezarr.run._behind import is_untouched
+from montezarr.run._dataset import to_dataset
+from montezarr.run._live import run_of_recipe
+from montezarr.run._recipe import fingerprint
+from montezarr.run._run import Run
 from montezarr.seeding import BLOCK
 from montezarr.statistics import BUILT_IN, Statistic, statistics_of
 from montezarr.store._codes import text_as_codes, text_of_run
@@ -112,10 +123,13 @@ class Source:
             attribute = {"coordinates": " ".join(others)}
             arrays = tuple(replace(a, attributes={**a.attributes, **attribute}) for a in arrays)
         recipe, parameters = shortened(self.run.recipe)
+        room = MOST - sum(array.nbytes for array in parameters.values())
+        x0, states = referred(self.run.given_x0, room)
         return Manifest(
             recipe=json.dumps(recipe),
-            parameters=parameters,
+            parameters={**parameters, **states},
             whole=self.run.fingerprint if parameters else None,
+            x0=x0,
             values=self.values,
             policies={"on_error": sampling.on_error, "on_nonfinite": sampling.on_nonfinite},
             first_path=first_path,
@@ -130,7 +144,7 @@ class Source:
     def _check_filled(self, arrays: tuple[StoredArray, ...]) -> None:
         """Raise if a chunk that is larger than the run cannot be filled up in memory."""
         size = self.run.chunk * max([array.path_bytes for array in arrays], default=0)
-        if self.run.chunk - self.run.n_paths >= BLOCK and size > memory_limit():
+        if self.run.chunk - self.run.length >= BLOCK and size > memory_limit():
             raise MemoryBudgetError(
                 f"chunks: expected chunks that fit into memory, got {self.run.chunk:,} paths ="
                 f" {show_bytes(size)}, with {show_bytes(memory_limit())} to use. A store keeps to"
@@ -185,8 +199,7 @@ def source_of(
             " one that has it, ds.assign(y=...), variables=['y'] alone."
         )
     recipe_in(ds)
-    run = run_behind(ds) if process is None else None
-    run = run_of(ds, process) if run is None else run
+    run = Run.behind(ds, process)
     if run.is_endless:
         raise value_error("ds", "a number of paths", None, "Pass n_paths= to simulate.")
     if not is_same_recipe(json.loads(ds.attrs[ATTRIBUTE]), run.recipe):
@@ -246,11 +259,11 @@ def source_in(
     source = source_of(ds, process, names, statistics, is_stored=True)
     if source.run.x0 is None:
         run = replace(source.run, n_paths=n_paths, chunk=manifest.chunk)
-    elif source.run.n_paths >= n_paths:
+    elif source.run.length >= n_paths:
         run = replace(source.run, chunk=manifest.chunk)
     else:
         raise value_error(
-            "ds", f"a Dataset of {n_paths:,} paths, since each has its own x0", source.run.n_paths,
+            "ds", f"a Dataset of {n_paths:,} paths, since each has its own x0", source.run.length,
             "Another array of x0 is another recipe.",
         )  # fmt: skip
     source = replace(source, run=run)
@@ -277,11 +290,14 @@ def drawn_again(manifest: Manifest, process: Any) -> xr.Dataset:
             "ds", "the Dataset that was written, since its variables are made by an expression",
             None,
         )  # fmt: skip
-    run = run_of(xr.Dataset(attrs={ATTRIBUTE: manifest.recipe}), process)
+    x0, n_paths = None, manifest.chunk
+    is_alive = process is None and run_of_recipe(manifest.fingerprint) is not None
+    if manifest.x0 is not None and not is_alive:
+        x0, n_paths = restored(manifest.x0), states_in(manifest.x0)
+    run = Run.from_recipe(manifest.recipe, process, n_paths, x0=x0)
     policies: Any = manifest.policies
-    sampling = replace(run.sampling, **policies)
-    n_paths = run.n_paths if run.x0 is not None else manifest.chunk
-    return to_dataset(replace(run, sampling=sampling, n_paths=n_paths, chunk=manifest.chunk))
+    run = run.under(replace(run.policies, **policies))
+    return to_dataset(replace(run, chunk=manifest.chunk))
 
 
 def as_described(

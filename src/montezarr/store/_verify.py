@@ -14,7 +14,7 @@ from montezarr._checks import check_int
 from montezarr._json import parse_json
 from montezarr.backends import cores
 from montezarr.errors import ReplayError, StoreError, StoreNotFoundError
-from montezarr.recipe import fingerprint
+from montezarr.run._recipe import fingerprint
 from montezarr.store._digest import digest
 from montezarr.store._regenerate import compare
 from montezarr.store._report import Problem, Verification
@@ -58,7 +58,7 @@ def verify(
         Which ones these are.
     ds : Dataset, optional
         What was written, lazily, with any number of paths, for levels 2 and 3, where variables were
-        made of paths by an expression.
+        made of paths by an expression, or each path has an x0 of its own that was lazy.
     process : object, optional
         The sampler, for levels 2 and 3, where it is your own code and not alive in this process.
     storage_options : dict, optional

@@ -15,10 +15,10 @@ from zarr.storage import LocalStore
 
 from montezarr._checks import local_path, type_error, value_error
 from montezarr._json import parse_json
+from montezarr.chunk_policy import MAX_CHUNKS_HARD
 from montezarr.errors import StoreError, StoreExistsError
-from montezarr.lazy import MAX_CHUNKS_HARD
 from montezarr.parameters import MOST, references
-from montezarr.recipe import RECIPE_KEYS
+from montezarr.run._recipe import RECIPE_KEYS
 from montezarr.store.format import (
     BESIDE,
     JOURNAL,
@@ -183,7 +183,7 @@ def check_root(attributes: Mapping[str, Any], place: Place) -> None:
         recipe = parse_json(attributes[RECIPE_ATTRIBUTE])
         counts = [info[name] for name in ("n_paths", "target", "committed", "first_path", "chunk")]
         good = recipe.keys() >= RECIPE_KEYS and info["status"] in (COMPLETE, INCOMPLETE)
-        good = good and bool(references(recipe, MOST)) == (found == BESIDE)
+        good = good and (not references(recipe, MOST) or found == BESIDE)
         good = good and all(type(count) is int and count >= 0 for count in counts)
         good = good and info["n_paths"] <= info["committed"] <= info["target"] <= LARGEST
         good = good and 0 < info["chunk"] <= LARGEST and info["first_path"] <= LARGEST

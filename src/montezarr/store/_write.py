@@ -52,7 +52,8 @@ def write(
     ----------
     ds : Dataset
         From `simulate`, or made of it by xarray, lazily and path by path: some of its times or
-        variables, or new ones. For fewer times of a long simulation, ``simulate(keep=...)``.
+        variables, or new ones. For fewer times of a long simulation, ``simulate(keep=...)``. An x0
+        of each path is stored where it was in memory, so that the store can grow by itself.
     path : str, path or Zarr store
         A local directory, made if need be; a URL; or any Zarr store.
     variables : list of str, optional
@@ -190,7 +191,7 @@ def is_complete(ds: xr.Dataset, path: Any) -> bool:
     if ledger is None:
         return False
     source = _in_chunks(source_of(ds), ledger.manifest.chunk)
-    check_same(ledger, source.manifest(ledger.manifest.storage, 0), source.run.n_paths, place)
+    check_same(ledger, source.manifest(ledger.manifest.storage, 0), source.run.length, place)
     drop_lost(ledger, place)
     return ledger.is_complete and not ledger.missing()
 
@@ -227,7 +228,7 @@ def check_same(ledger: Ledger, manifest: Manifest, target: int, place: Place) ->
 
 def _range(paths: Any, source: Source) -> tuple[int, int]:
     """Return the first path and the number of paths that are to be stored."""
-    n, chunk = source.run.n_paths, source.run.chunk
+    n, chunk = source.run.length, source.run.chunk
     if paths is None:
         return 0, n
     if not isinstance(paths, range) or paths.step != 1:

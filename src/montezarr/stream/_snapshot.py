@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from montezarr._checks import local_path, type_error
+from montezarr._checks import local_path, type_error, value_error
+from montezarr.run import Run
 from montezarr.statistics._binomial import ALPHA, WIDTH
 from montezarr.stream._shown import as_card, as_text
 from montezarr.stream._state import save
@@ -76,6 +77,13 @@ class Snapshot:
     def __getitem__(self, name: str) -> xr.DataArray:
         """Return one result."""
         return self.dataset[name]
+
+    def _run_behind(self, process: Any = None) -> Run:
+        """Return the run of its paths; see `Run.behind`."""
+        header: Mapping[str, Any] = {} if self._state is None else self._state[0]
+        if not header.get("recipe"):
+            raise value_error("snapshot", "one of paths of a run, drawn block by block", self)
+        return Run.from_recipe(header["recipe"], process, self.paths)
 
     def save(self, path: Any) -> None:
         """Write the state to a file, whole or not at all; ``stream(resume_from=path)`` goes on.

@@ -11,9 +11,9 @@ from typing import Any
 from montezarr._beside import written_beside
 from montezarr._checks import local_path, type_error, value_error
 from montezarr._regular import NotRegularError, TooLargeError, read_regular
+from montezarr.chunk_policy import memory_limit
 from montezarr.errors import ArgumentValueError
 from montezarr.folding import Fold, Folded, dump_states, parse_states, restore_states
-from montezarr.lazy import memory_limit
 from montezarr.parameters import shortened
 
 STATE_FORMAT = 1

@@ -17,7 +17,6 @@ from dask.base import tokenize
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from montezarr.dataset import simulate
 from montezarr.draws import Draws
 from montezarr.errors import ArgumentTypeError, ArgumentValueError
 from montezarr.grid import TimeGrid
@@ -31,7 +30,8 @@ from montezarr.processes import (
     HasVariance,
     Process,
 )
-from montezarr.replay import replay
+from montezarr.run._replay import replay
+from montezarr.run._simulate import simulate
 from montezarr.seeding import BLOCK
 
 SEED = 20_240_229

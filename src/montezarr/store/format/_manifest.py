@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from montezarr._json import MOST_BYTES, parse_json
 from montezarr.errors import StoreError
-from montezarr.parameters import MOST, Reference, references, shortened
-from montezarr.recipe import RECIPE_KEYS, fingerprint
+from montezarr.parameters import MOST, Reference, references, shortened, state_references
+from montezarr.run._recipe import RECIPE_KEYS, fingerprint
 from montezarr.seeding import BLOCK
 from montezarr.store.format._bounded import largest_file
 from montezarr.store.format._encode import checked
@@ -34,7 +34,7 @@ from montezarr.store.format._storage import Storage
 
 MANIFEST = "montezarr/manifest.json"
 STORE_FORMAT, BESIDE = 2, 3
-"""Of stores, and of those whose recipe refers to arrays, which earlier versions cannot read."""
+"""Of stores, and of those with arrays beside the recipe, which earlier versions cannot read."""
 
 STORE_ATTRIBUTE = "montezarr_store"
 """Root attribute with the state of the store; the recipe stands beside it."""
@@ -78,9 +78,12 @@ class Manifest:
     environment : dict
         In which it was begun. It does not take part in the identity.
     parameters : dict of str to array
-        What the recipe refers to, by digest, where it is about to be written.
+        What lies beside the recipe, by digest, where it is about to be written.
     whole : str or None
         Fingerprint of the recipe, where that refers to arrays: then it is not made of them again.
+    x0 : dict or None
+        The form of initial states that lie beside the recipe; see `montezarr.parameters.referred`.
+        None of a store that has none, or that an earlier version began.
     """
 
     recipe: str
@@ -95,11 +98,14 @@ class Manifest:
     environment: Mapping[str, Any] = field(default_factory=dict)
     parameters: Mapping[str, NDArray[Any]] = field(default_factory=dict, repr=False)
     whole: str | None = None
+    x0: Mapping[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON."""
-        whole = {} if self.whole is None else {"fingerprint": self.whole}
-        return whole | {
+        beside: dict[str, Any] = {} if self.whole is None else {"fingerprint": self.whole}
+        if self.x0 is not None:
+            beside["x0"] = self.x0
+        return beside | {
             "format": self.format,
             "recipe": self.recipe,
             "values": self.values,
@@ -151,6 +157,8 @@ class Manifest:
         whole = data["fingerprint"] if references(recipe, MOST) else None
         if whole is not None and not FINGERPRINT.fullmatch(whole):
             raise ValueError("fingerprint")
+        x0 = data.get("x0") if data["format"] == BESIDE else None
+        state_references(x0, MOST)
         chunk, first = _whole(data["chunk"]), _whole(data["first_path"])
         if chunk < BLOCK or chunk % BLOCK or first % chunk:
             raise ValueError("chunk")
@@ -170,6 +178,7 @@ class Manifest:
             statistics=None if data["statistics"] is None else dict(data["statistics"]),
             environment=dict(data["environment"]),
             whole=whole,
+            x0=x0,
         )
         if out.format != data["format"]:
             raise ValueError("format")
@@ -185,12 +194,13 @@ class Manifest:
     @property
     def format(self) -> int:
         """Version of the format: the oldest one that says all of it."""
-        return STORE_FORMAT if self.whole is None else BESIDE
+        return STORE_FORMAT if self.whole is None and self.x0 is None else BESIDE
 
     @cached_property
     def references(self) -> tuple[Reference, ...]:
-        """The large parameters that lie beside the recipe."""
-        return () if self.whole is None else references(self.recipe_dict)
+        """What lies beside the recipe: large parameters, and initial states."""
+        large = () if self.whole is None else references(self.recipe_dict)
+        return (*large, *state_references(self.x0, MOST))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -298,6 +308,8 @@ class Manifest:
             # Earlier versions had large parameters in the recipe.
             data["recipe"] = shortened(manifest.recipe_dict)[0]
             data.pop("fingerprint", None)
+            # Nor did they keep initial states, of which the recipe has the digest.
+            data.pop("x0", None)
             data["arrays"] = {entry.pop("name"): entry for entry in data["arrays"]}
             data["constants"] = {entry.pop("name"): entry for entry in data["constants"]}
             sides.append(dict(_flat("", data)))

@@ -14,9 +14,10 @@ from zarr.abc.store import OffsetByteRequest, RangeByteRequest, SuffixByteReques
 
 from montezarr import _buffers
 from montezarr._checks import type_error
+from montezarr._html import show_bytes
+from montezarr.chunk_policy import WORKING_COPIES, memory_limit
 from montezarr.errors import MemoryBudgetError
 from montezarr.folding import Arrays
-from montezarr.lazy import WORKING_COPIES, memory_limit, show_bytes
 from montezarr.store._task import ChunkTask
 from montezarr.store.format import checked, encode, padded, shard_index
 

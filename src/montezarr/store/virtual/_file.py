@@ -10,11 +10,12 @@ from typing import Any
 
 from montezarr._beside import written_beside
 from montezarr._checks import check_choice, check_int, local_path, type_error, value_error
+from montezarr._html import show_bytes
 from montezarr._json import parse_json
 from montezarr._regular import NotRegularError, is_regular, read_start
 from montezarr.errors import ReplayError, StoreError, StoreExistsError, StoreNotFoundError
-from montezarr.lazy import show_bytes
 from montezarr.parameters import whole
+from montezarr.run import Policies
 from montezarr.seeding import BLOCK
 from montezarr.store._recipe_size import too_large
 from montezarr.store.format import LARGEST, MAX_BYTES, Storage
@@ -25,7 +26,6 @@ from montezarr.store.virtual._layout import (
     run_to_store,
     store_source,
     whole_blocks,
-    with_policies,
 )
 
 MARK = "montezarr_virtual"
@@ -157,7 +157,7 @@ def _restored(document: Mapping[str, Any], process: Any, cache_bytes: int) -> Vi
     chunk = check_int("chunk", document["chunk"], minimum=BLOCK, maximum=LARGEST)
     count = check_int("n_paths", document["n_paths"], minimum=1, maximum=LARGEST)
     storage = Storage.from_dict(document["storage"])
-    run = with_policies(run_to_store(recipe, process), chosen)
+    run = run_to_store(recipe, process).under(Policies.from_dict(chosen))
     return store_source(plain_source(run, count), whole_blocks(chunk), storage, cache_bytes)
 
 

@@ -10,11 +10,15 @@ from typing import Any
 import xarray as xr
 
 from montezarr._checks import check_int, type_error, value_error
-from montezarr.dataset import ATTRIBUTE, recipe_in, to_dataset
+from montezarr._html import show_bytes
+from montezarr.chunk_policy import memory_limit
 from montezarr.errors import MemoryBudgetError, MontezarrError
-from montezarr.lazy import Run, memory_limit, show_bytes
 from montezarr.observed import as_dataset, schema_of
-from montezarr.replay import is_untouched, run_of
+from montezarr.run._attributes import ATTRIBUTE, recipe_in
+from montezarr.run._behind import is_untouched
+from montezarr.run._dataset import to_dataset
+from montezarr.run._policies import Policies
+from montezarr.run._run import Run
 from montezarr.seeding import BLOCK
 from montezarr.store._source import Source, source_of
 from montezarr.store._task import ChunkTask
@@ -70,7 +74,7 @@ def store_source(source: Source, chunk: int, storage: Storage, cache_bytes: int)
     manifest = source.manifest(storage, 0)
     nowhere: Any = None  # a task that only draws puts nothing anywhere
     task = ChunkTask(source.drawn(), source.stored, manifest, nowhere, durable=False)
-    return VirtualChunks(task, source.run.n_paths, source.run.x0, cache_bytes)
+    return VirtualChunks(task, source.run.length, source.run.x0, cache_bytes)
 
 
 def whole_blocks(chunks: Any) -> int:
@@ -112,7 +116,7 @@ def _check(run: Run) -> None:
 def run_to_store(recipe: Any, process: Any) -> Run:
     """Return the run of a recipe, or of a Dataset whose number of paths is to be another one."""
     if isinstance(recipe, (xr.Dataset, xr.DataArray)):
-        run = run_of(recipe, process)
+        run = Run.behind(recipe, process)
         if not is_untouched(recipe, run):
             hint = "A Dataset made of that has its own number."
             raise value_error("n_paths", "None, or a Dataset as simulate returned it", recipe, hint)
@@ -138,14 +142,14 @@ def _run_of_recipe(recipe: Any, process: Any) -> Run:
     bare = xr.Dataset(attrs={ATTRIBUTE: recipe})
     _check_steps(recipe_in(bare))
     try:
-        run = run_of(bare, process)
+        run = Run.from_recipe(recipe, process, 1)
     except MontezarrError:
         raise
     except BAD as error:
         expected = "a recipe that montezarr wrote"
         raise value_error("recipe", expected, recipe, f"{type(error).__name__}: {error}") from error
     # A run that is alive may have others; a recipe says nothing about failures.
-    return with_policies(run, {"on_error": "raise", "on_nonfinite": "raise"})
+    return run.under(Policies())
 
 
 def _check_steps(recipe: Mapping[str, Any]) -> None:
@@ -154,12 +158,6 @@ def _check_steps(recipe: Mapping[str, Any]) -> None:
     steps = grid.get("T") if isinstance(grid, dict) else None
     if isinstance(steps, int) and steps * 64 > memory_limit():
         raise MemoryBudgetError(f"recipe: expected times that fit into memory, got {steps:,}.")
-
-
-def with_policies(run: Run, policies: Mapping[str, str]) -> Run:
-    """Return a run that does so about failing paths."""
-    chosen: Any = policies
-    return replace(run, sampling=replace(run.sampling, **chosen))
 
 
 def plain_source(run: Run, n_paths: int) -> Source:

@@ -14,12 +14,13 @@ import xarray as xr
 from zarr.abc.store import Store
 from zarr.buffer import default_buffer_prototype
 
-from montezarr import origins
 from montezarr._checks import check_bool, check_int, value_error
 from montezarr.backends import cores
-from montezarr.dataset import ATTRIBUTE, to_dataset
-from montezarr.lazy import Run
 from montezarr.parameters import know, whole
+from montezarr.run._attributes import ATTRIBUTE
+from montezarr.run._dataset import to_dataset
+from montezarr.run._origins import remember
+from montezarr.run._run import Run
 from montezarr.store._codes import with_text
 from montezarr.store.format import Storage
 from montezarr.store.format._parameters import key_of
@@ -234,7 +235,7 @@ class VirtualStore(Store):
         ds: xr.Dataset = xr.open_zarr(self, chunks={"path": many}, decode_timedelta=False)
         ds = with_text(ds[[array.name for array in manifest.arrays]])
         ds.attrs = {ATTRIBUTE: manifest.recipe}
-        origins.remember(ds, recipe)
+        remember(ds, recipe)
         return ds
 
     # --- reading -----------------------------------------------------------------------------

@@ -9,8 +9,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from montezarr import lazy
-from montezarr.lazy import Run
+from montezarr.run._arrays import remember
+from montezarr.run._run import Run
 from montezarr.samplers import PathArrays
 from montezarr.samplers.schema import count_of
 
@@ -44,7 +44,7 @@ class Held:
 
     def dataset(self, ds: xr.Dataset) -> xr.Dataset:
         """Return the lazy Dataset `ds` of the run with its arrays in memory, under their names."""
-        task = lazy.remember(self.run)
+        task = remember(self.run)
         variables = {}
         for variable in self.run.sampling.variables:
             source = ds[variable.name]

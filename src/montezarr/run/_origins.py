@@ -1,4 +1,8 @@
-"""Which lazy arrays hold paths of which run: arrays of `simulate`, and those of opened stores."""
+"""Which lazy arrays hold paths of which run: arrays of `simulate`, and those of opened stores.
+
+What an object is made of stands in its graph. It is followed from its ends to the first arrays of
+paths, and no further: what these are made of, such as initial states, is no part of it.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +16,16 @@ from typing import Any
 import xarray as xr
 from dask.base import is_dask_collection
 
-from montezarr import lazy
-from montezarr.dataset import variables_of
-from montezarr.lazy import Run
 from montezarr.parameters import identity_of
+from montezarr.run._live import run_named
+from montezarr.run._variables import variables_of
 from montezarr.samplers import recorded_interface
 from montezarr.seeding import as_root_seed
 
 PATH = "path"
+
+SIMULATED = "simulate-"
+"""How the names of the arrays of runs begin."""
 
 MOST = 1024
 """Variables of opened stores that are remembered, those that were opened last."""
@@ -50,7 +56,7 @@ class Origin:
     shape: tuple[int, ...]
     chunk: int
     first: int = 0
-    run: Run | None = None
+    run: Any = None
 
     @property
     def identity(self) -> str:
@@ -108,20 +114,17 @@ def remember(ds: xr.Dataset, recipe: Mapping[str, Any], first: int = 0) -> None:
 
 def origin_of(name: str) -> Origin | None:
     """Return where the array of that name is from, or None where it is not paths as they are."""
-    run = lazy.live_run([name])
+    run = run_named(name)
     if run is None:
         return _stored.get(name)
     variables = run.sampling.variables
     # Of several variables a block has all, by their names, and no dimension but that of the paths.
     beside = variables[0].shape(run.sampling.n_times) if len(variables) == 1 else ()
-    return Origin(run.recipe, 0, (run.n_paths, *beside), run.chunk, run=run)
+    return Origin(run.recipe, 0, (run.length, *beside), run.chunk, run=run)
 
 
 def origins_behind(arrays: Iterable[Any]) -> dict[str, Origin]:
-    """Return by name the arrays of paths that lazy arrays are made of.
-
-    What those are made of in turn, such as the initial states of a run, is not looked at.
-    """
+    """Return by name the arrays of paths that lazy arrays are made of."""
     found: dict[str, Origin] = {}
     for array in arrays:
         if not is_dask_collection(array):
@@ -138,3 +141,27 @@ def origins_behind(arrays: Iterable[Any]) -> dict[str, Origin]:
             seen |= new
             waiting += new
     return found
+
+
+def lazy_data(obj: xr.DataArray | xr.Dataset) -> list[Any]:
+    """Return the lazy arrays of an object."""
+    arrays = variables_of(obj).values()
+    return [array.data for array in arrays if is_dask_collection(array.data)]
+
+
+def origins_in(obj: Any) -> dict[str, Origin]:
+    """Return by name the arrays of paths that an object is made of; of what is in memory, none."""
+    return origins_behind(lazy_data(obj)) if isinstance(obj, (xr.DataArray, xr.Dataset)) else {}
+
+
+def run_in(obj: Any) -> Any:
+    """Return the `Run` of this process that an object is made of; None if of none or of several."""
+    origins = list(origins_in(obj).values())
+    runs = [origin.run for origin in origins if origin.run is not None]
+    return runs[0] if len(runs) == 1 else None
+
+
+def is_simulated(obj: xr.DataArray | xr.Dataset) -> bool:
+    """Return whether lazy variables are made of arrays of `simulate`, in whichever process."""
+    layers = [name for data in lazy_data(obj) for name in getattr(data.dask, "layers", ())]
+    return any(name.startswith(SIMULATED) for name in layers)

@@ -1,0 +1,138 @@
+"""From the arguments of `simulate` to the fields of a run, all checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from montezarr import chunk_policy
+from montezarr._checks import MAX_INDEX, check_bool, check_int, value_error
+from montezarr.backends import configured, cores
+from montezarr.processes import Process, is_users
+from montezarr.run._initial import per_path, plain_scalars
+from montezarr.run._policies import Policies
+from montezarr.run._recipe import recipe_of
+from montezarr.samplers import Sampler, bind, choose
+from montezarr.samplers.arguments import (
+    check_coords,
+    check_dims,
+    check_dtypes,
+    check_keep,
+    check_labels,
+)
+from montezarr.samplers.choose import check_no_parameter
+from montezarr.samplers.resolution import check_resolution
+from montezarr.samplers.schema import Asked
+from montezarr.seeding import BLOCK, as_root_seed
+
+ENDLESS_CHUNK = 2**30
+"""Paths per chunk of a run without end: a graph of a thousand chunks, of which none is drawn."""
+
+
+def bound(
+    process: Any,
+    n_paths: int | None,
+    T: int | None = None,
+    x0: Any = None,
+    *,
+    dt: float | None = None,
+    times: Any = None,
+    seed: Any = None,
+    stream: str | None = None,
+    dtype: Any = None,
+    chunks: int | None = None,
+    keep: Any = None,
+    labels: Sequence[str | int] | None = None,
+    dims: Mapping[str, Any] | None = None,
+    coords: Mapping[str, Any] | None = None,
+    policies: Policies,
+    legacy_global_rng: bool = False,
+    options: Mapping[str, Any] | None = None,
+    recorded: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return the fields of the `Run` that the arguments of `simulate` make.
+
+    Parameters
+    ----------
+    policies : Policies
+        In place of its arguments on_error, on_nonfinite and retries.
+    recorded : mapping, optional
+        A recipe, which is drawn as it was: by the rules of its time.
+    """
+    legacy = check_bool("legacy_global_rng", legacy_global_rng)
+    given = {} if options is None else options
+    chosen, kind = choose(process, legacy, given, None if recorded is None else recorded["sampler"])
+    interface = chosen.interfaces[kind]
+    if n_paths is not None:
+        n_paths = check_int("n_paths", n_paths, minimum=1, maximum=MAX_INDEX)
+    elif chunks is not None:
+        raise value_error("chunks", "None where n_paths is None", chunks)
+    if recorded is None:  # what was recorded before there were these arguments keeps its rule
+        check_no_parameter(process, interface)
+    root = as_root_seed(seed, stream)
+    chunk_policy.check_steps(T, at_once=interface.unit)
+    x0 = plain_scalars(x0)
+    digest, own_x0, given_x0 = per_path(process, x0, n_paths)
+    is_lazy = own_x0 is not None and given_x0 is None
+    # Built-in processes need no trial, so that a lazy x0 is left alone here.
+    needs_first = not (is_lazy and isinstance(process, Process)) or is_users(process)
+    first_x0 = None
+    if own_x0 is not None and needs_first:
+        # What is in memory is not worth a way to a cluster.
+        first_x0 = own_x0[..., :BLOCK].compute(**({} if is_lazy else {"scheduler": "synchronous"}))
+    is_kept = policies.on_nonfinite in ("keep", "mask")
+    sampling = bind(
+        process,
+        T=T,
+        dt=dt,
+        times=times,
+        x0=x0,
+        seed=root,
+        asked=Asked(
+            dtype=check_dtypes(dtype),
+            labels=check_labels(labels),
+            dims=check_dims(dims),
+            coords=check_coords(coords),
+            per_path=own_x0 is not None,
+            first_x0=first_x0,
+        ),
+        on_nonfinite="keep" if is_kept else "raise",
+        options=given,
+        legacy=legacy,
+        recorded=recorded,
+    )
+    if recorded is None:  # what was stored is drawn again as it is
+        check_resolution(sampling, own_x0, is_lazy)
+    sampling = policies.on(replace(sampling, keep=check_keep(keep, sampling.grid.T)))
+    chunk, asked = _chunk(sampling, n_paths, chunks)
+    return {
+        "sampling": sampling,
+        "n_paths": n_paths,
+        "chunk": chunk,
+        "recipe": recipe_of(sampling, digest),
+        "x0": own_x0,
+        "asked": asked,
+        "given_x0": given_x0,
+    }
+
+
+def _chunk(sampling: Sampler, n_paths: int | None, chunks: int | None) -> tuple[int, int]:
+    """Return the paths per chunk, and those that were asked for where they are more."""
+    if n_paths is None:
+        return ENDLESS_CHUNK, 0
+    backend = configured()
+    workers = cores() if backend is None else backend.workers
+    chunk = chunk_policy.choose_chunk(
+        n_paths,
+        sampling.path_bytes,
+        chunks,
+        workers,
+        work_bytes=sampling.whole_path_bytes,
+        is_loop=not sampling.interface.is_vectorised,
+        local_workers=workers if backend is None or backend.is_local else 1,
+        least_paths=sampling.interface.unit,
+        worker_bytes=None if backend is None else backend.worker_bytes,
+    )
+    asked = 0 if chunks is None else -(-int(chunks) // BLOCK) * BLOCK
+    return chunk, asked if asked > chunk else 0

@@ -1,0 +1,109 @@
+"""Lazy Dask arrays of seed-indexed chunks."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import cloudpickle
+import dask.array as da
+import numpy as np
+from dask.delayed import delayed
+
+from montezarr.run._live import keep
+from montezarr.run._origins import SIMULATED
+from montezarr.run._run import Run
+from montezarr.run._task import Task, chunk_from, chunk_of, own_variable
+from montezarr.samplers import Variable
+
+LARGE = 2**16
+"""Bytes of a pickled sampler above which it is no part of each task."""
+
+
+def chunk_sizes(run: Run) -> tuple[int, ...]:
+    """Return the paths of each chunk."""
+    return tuple(np.diff([*range(0, run.length, run.chunk), run.length]).tolist())
+
+
+def arrays(run: Run) -> dict[str, Any]:
+    """Return the lazy variables of a run by name, each a Dask array (path, its dims ...).
+
+    Of several variables one task draws a chunk of all, from which each takes its own.
+    """
+    variables = run.sampling.variables
+    name = name_of(run)
+    if len(variables) == 1:
+        (variable,) = variables
+        return {variable.name: _drawn(run, name, **_form(run, variable))}
+    no_values = np.empty((0,), object)
+    base = _drawn(run, name, dtype=object, meta=no_values, chunks=(chunk_sizes(run),))
+    return {
+        variable.name: base.map_blocks(
+            own_variable,
+            variable.name,
+            name=f"{variable.name}-{name}",
+            new_axis=list(range(1, 1 + len(variable.dims))),
+            **_form(run, variable),
+        )
+        for variable in variables
+    }
+
+
+def _form(run: Run, variable: Variable) -> dict[str, Any]:
+    """Return dtype and chunks of the array of a variable."""
+    shape = variable.shape(run.sampling.n_times)
+    return {
+        "dtype": variable.dtype,
+        "meta": np.empty((0,) * (1 + len(shape)), variable.dtype),
+        "chunks": (chunk_sizes(run), *((size,) for size in shape)),
+    }
+
+
+def _drawn(run: Run, name: str, **form: Any) -> Any:
+    """Return the array of which each block is drawn; it may hold all variables of a chunk."""
+    options = {"name": name, "run": _own_task(remember(run), name), **form}
+    if run.x0 is None:
+        return da.map_blocks(chunk_of, **options)
+    x0 = run.x0.rechunk({-1: chunk_sizes(run)})
+    dims = len(form["chunks"])
+    # The paths are the last dimension of x0, and the first of what is drawn.
+    if x0.ndim > 1:
+        return da.map_blocks(
+            chunk_from,
+            x0,
+            drop_axis=list(range(x0.ndim - 1)),
+            new_axis=list(range(1, dims)),
+            **options,
+        )
+    return da.map_blocks(chunk_from, x0, new_axis=list(range(1, dims)), **options)
+
+
+def name_of(run: Run) -> str:
+    """Return the name of the array of a run: equal names mean equal values."""
+    name = f"{SIMULATED}{run.sampling.name}-{run.fingerprint}-{run.n_paths}-{run.chunk}"
+    # What determines no value is in no recipe, but tells runs apart.
+    told = run.carried.to_attributes()
+    if told:
+        name += f"-{hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]}"
+    return name if run.x0 is None else f"{name}-{run.x0.name}"
+
+
+def remember(run: Run) -> Task:
+    """Return the task of a run, by which `Run.behind` finds it for as long as somebody keeps it."""
+    task: Task = keep(
+        name_of(run), run.fingerprint, Task(run.sampling, run.chunk, run.n_paths, run)
+    )
+    return task
+
+
+def _own_task(task: Task, name: str) -> Any:
+    """Return what chunks get as their run: a node of the graph of its own where it is large.
+
+    A cluster sends what is in a task with each task, but a node of the graph once to each worker.
+    """
+    try:
+        size = len(cloudpickle.dumps(task))
+    except Exception:  # threads need no pickling; where it is needed, that is an error there
+        return task
+    return delayed(task, name=f"recipe-{name}", traverse=False) if size > LARGE else task

@@ -1,0 +1,140 @@
+"""What a Dataset carries of its run in its attributes, as JSON: the recipe, and what else it is.
+
+The recipe determines the values, and is stored with them. How they are to be drawn, in which chunks
+and with what done about failures, is no part of it: that is an attribute of its own, which is there
+where something is not as by default, and which no store has.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import xarray as xr
+
+from montezarr._checks import check_int, type_error, value_error
+from montezarr.parameters import MOST, references
+from montezarr.run._policies import Policies
+from montezarr.run._recipe import RECIPE_KEYS, formats_of
+from montezarr.run._variables import variables_of
+from montezarr.seeding import BLOCK
+
+ATTRIBUTE = "montezarr"
+"""Name of the Dataset attribute that holds the recipe as JSON."""
+
+RUN_ATTRIBUTE = "montezarr_run"
+"""Name of the one that holds what is not in the recipe, as JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What a Dataset carries of its run beside the recipe.
+
+    Attributes
+    ----------
+    policies : Policies
+        What to do about failures.
+    asked : int
+        Paths per chunk that were asked for, or 0; see `Run`.
+    is_endless : bool
+        Whether the run has no number of paths.
+    """
+
+    policies: Policies = Policies()  # noqa: RUF009
+    asked: int = 0
+    is_endless: bool = False
+
+    def to_attributes(self) -> dict[str, str]:
+        """Return the attribute, or none where all is as by default."""
+        told: dict[str, Any] = self.policies.to_dict()
+        if self.asked:
+            told["chunks"] = self.asked
+        if self.is_endless:
+            told["n_paths"] = None
+        return {RUN_ATTRIBUTE: json.dumps(told)} if told else {}
+
+
+def carried_by(obj: Any) -> Carried | None:
+    """Return what a Dataset carries beside its recipe; None where it says nothing.
+
+    Raises
+    ------
+    ArgumentValueError
+        If montezarr did not write that.
+    """
+    text = obj.attrs.get(RUN_ATTRIBUTE)
+    if text is None:
+        return None
+    expected = f"what montezarr wrote in attrs[{RUN_ATTRIBUTE!r}]"
+    try:
+        told = json.loads(text)
+        asked = check_int("chunks", told.get("chunks", 0))
+        is_endless = "n_paths" in told and told["n_paths"] is None
+        return Carried(Policies.from_dict(told), asked, is_endless)
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise value_error("ds", expected, text, f"It is none: {error}") from error
+
+
+def recipe_in(ds: Any) -> dict[str, Any]:
+    """Return the recipe that a Dataset carries; see `montezarr.parameters` for large ones.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If it is not a Dataset, or not one of montezarr.
+    """
+    if not isinstance(ds, (xr.Dataset, xr.DataArray)):
+        hint = "Pass its .dataset." if hasattr(ds, "dataset") else ""
+        raise type_error("ds", "a Dataset from montezarr.simulate", ds, hint)
+    text = ds.attrs.get(ATTRIBUTE)
+    if not isinstance(text, str):
+        raise value_error(
+            "ds",
+            f"a Dataset of montezarr, with attrs[{ATTRIBUTE!r}]",
+            list(ds.attrs),
+        )
+    try:
+        recipe = json.loads(text)
+    except ValueError as error:
+        raise value_error("ds", f"a recipe as JSON in attrs[{ATTRIBUTE!r}]", text) from error
+    return check_recipe(recipe, text)
+
+
+def check_recipe(recipe: Any, shown: Any = None) -> dict[str, Any]:
+    """Return a recipe that montezarr wrote, or raise; nothing in it is believed.
+
+    Parameters
+    ----------
+    shown : object, optional
+        What an error shows: the text that it was read from.
+
+    Raises
+    ------
+    ArgumentValueError
+        If it is none, or one of another version.
+    """
+    shown = recipe if shown is None else shown
+    if not isinstance(recipe, dict) or not recipe.keys() >= RECIPE_KEYS:
+        expected = f"a recipe with {', '.join(sorted(RECIPE_KEYS))} in attrs[{ATTRIBUTE!r}]"
+        raise value_error("ds", expected, shown)
+    try:
+        references(recipe, MOST)
+    except (ValueError, TypeError, LookupError) as error:
+        expected = f"a recipe that montezarr wrote in attrs[{ATTRIBUTE!r}]"
+        raise value_error("ds", expected, str(error)) from error
+    known = formats_of(recipe)
+    if recipe["format"] not in known:
+        hint = "It was made by another version of montezarr."
+        expected = f"a recipe of format {' or '.join(map(str, known))}"
+        raise value_error("ds", expected, recipe["format"], hint)
+    return recipe
+
+
+def chunk_in(ds: xr.Dataset | xr.DataArray) -> int | None:
+    """Return the paths per chunk of lazy variables, where these are whole blocks."""
+    for variable in variables_of(ds).values():
+        chunks = dict(zip(variable.dims, variable.chunks or (), strict=False)).get("path")
+        if chunks and chunks[0] % BLOCK == 0:
+            return int(chunks[0])
+    return None

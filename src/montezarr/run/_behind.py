@@ -1,0 +1,88 @@
+"""What is asked of the run behind an object, beside which one it is: see `Run.behind`."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import xarray as xr
+from dask.blockwise import Blockwise
+
+from montezarr.errors import ReplayError, StoreError
+from montezarr.parameters import whole
+from montezarr.run._arrays import arrays
+from montezarr.run._attributes import ATTRIBUTE, carried_by, recipe_in
+from montezarr.run._card import Recipe
+from montezarr.run._origins import lazy_data, origins_in
+from montezarr.run._run import Run
+from montezarr.run._variables import variables_of
+
+
+def is_untouched(ds: Any, run: Run) -> bool:
+    """Return whether `ds` holds just the arrays of a run, so that its data are what was drawn."""
+    made = arrays(run)
+    if not isinstance(ds, xr.Dataset) or set(ds.data_vars) != set(made):
+        return False
+    variables = variables_of(ds)
+    return all(
+        _graph(variables[name]) is not None
+        and variables[name].data.name == array.name
+        and variables[name].shape == array.shape
+        for name, array in made.items()
+    )
+
+
+def _graph(variable: xr.Variable) -> Any:
+    """Return the graph of a lazy variable, or None; what lies on a disk is not loaded for that."""
+    return variable.data.dask if variable.chunks is not None else None
+
+
+def undrawn_run(obj: xr.Dataset) -> Run | None:
+    """Return the one run whose paths, still to be drawn, all lazy variables are made of, or None.
+
+    Those of a Dataset from another process, which has no run of this one, are known as they are.
+    What was persisted, or drawn by the engine, has the same name and is there already.
+    """
+    layers = {
+        name: layer
+        for data in lazy_data(obj)
+        for name, layer in getattr(data.dask, "layers", {}).items()
+    }
+    origins = origins_in(obj)
+    if origins:
+        runs = [origin.run for origin in origins.values()]
+        is_drawn = not all(isinstance(layers.get(name), Blockwise) for name in origins)
+        return None if is_drawn or len(runs) != 1 else runs[0]
+    if ATTRIBUTE not in obj.attrs or not any(isinstance(x, Blockwise) for x in layers.values()):
+        return None
+    try:
+        run = Run.behind(obj)
+    except (ReplayError, StoreError):  # a parameter that lies beside the recipe may be lost
+        return None
+    return run if is_untouched(obj, run) else None
+
+
+def is_endless(obj: xr.DataArray | xr.Dataset) -> bool:
+    """Return whether an object is made of paths without end."""
+    runs = [origin.run for origin in origins_in(obj).values() if origin.run is not None]
+    carried = carried_by(obj)
+    return any(run.is_endless for run in runs) or (carried is not None and carried.is_endless)
+
+
+def recipe_behind(obj: Any) -> Recipe:
+    """Return the recipe of a Dataset, or of the one run that an object is made of.
+
+    Large parameters that lie beside it and cannot be had stay references.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If there is none.
+    """
+    recipes = {}
+    if ATTRIBUTE not in getattr(obj, "attrs", {}):
+        recipes = {origin.identity: origin.recipe for origin in origins_in(obj).values()}
+    recipe = next(iter(recipes.values())) if len(recipes) == 1 else recipe_in(obj)
+    with contextlib.suppress(ReplayError, StoreError):
+        recipe = whole(recipe)
+    return Recipe(recipe)

@@ -1,0 +1,34 @@
+"""A run as a Dataset."""
+
+from __future__ import annotations
+
+import json
+
+import xarray as xr
+
+from montezarr.run._arrays import arrays as lazy_arrays
+from montezarr.run._attributes import ATTRIBUTE
+from montezarr.run._run import Run
+from montezarr.run._variables import (
+    coordinates_of,
+    label_encoding,
+    masked_attribute,
+    variable_attributes,
+)
+from montezarr.samplers.schema import PATH
+
+
+def to_dataset(run: Run) -> xr.Dataset:
+    """Return a run as a Dataset."""
+    arrays = lazy_arrays(run)
+    variables = {
+        variable.name: (
+            (PATH, *variable.dims),
+            arrays[variable.name],
+            variable_attributes(variable) | masked_attribute(variable, run.sampling),
+            label_encoding(variable) | masked_attribute(variable, run.sampling),
+        )
+        for variable in run.sampling.variables
+    }
+    attributes = {ATTRIBUTE: json.dumps(dict(run.recipe)), **run.carried.to_attributes()}
+    return xr.Dataset(variables, coordinates_of(run.sampling), attributes)

@@ -1,0 +1,105 @@
+"""The entries of an initial state that differs from path to path: one array of them, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+
+from montezarr._checks import check_unmasked, plain_array, type_error, value_error
+from montezarr.core.compat.dask import meta_of
+
+PATH = "path"
+
+
+def one_of_all(value: Any) -> Any:
+    """Return a value of all paths as an array without dimensions: as it is, if not a number."""
+    if isinstance(value, (bool, float, str, np.generic)) or type(value) is int:
+        array = np.asarray(value)
+        if array.dtype.kind in "iufbU":
+            return array
+    out = np.empty((), object)
+    out[()] = value
+    return out
+
+
+def held(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the dtype of a field of such entries."""
+    return np.dtype(object) if dtype.kind == "T" else dtype  # which no field can have
+
+
+def joined(*columns: Any, names: Sequence[str], common: Mapping[str, Any], fields: Any) -> Any:
+    """Return arrays, and values of all paths, as the fields of one array."""
+    out = np.empty(columns[0].shape, fields)
+    for name, values in [*zip(names, columns, strict=True), *common.items()]:
+        out[name] = values
+    return out
+
+
+def data_of(part: Any) -> Any:
+    """Return the array in an initial state: a copy where it is in memory and could change."""
+    _check_path_labels(part)
+    if isinstance(part, xr.DataArray):
+        part = part.data
+    if isinstance(part, da.Array):
+        if isinstance(meta_of(part), np.ma.MaskedArray):
+            raise type_error(
+                "x0", "an initial state for every path", part,
+                "Masked ones are none: fill them, by dask.array.ma.filled(x0, value).",
+            )  # fmt: skip
+        return part
+    if not (isinstance(part, (list, tuple, range)) or hasattr(part, "ndim")):
+        return part
+    try:
+        array = np.array(plain_array("x0", part))
+    except ValueError as error:  # rows of unequal length
+        if "masked" in str(error):
+            raise
+        raise value_error("x0", "one number or label per path", part) from error
+    is_text = array.dtype.kind in "US" and isinstance(part, (list, tuple))
+    if is_text and not all(isinstance(item, str) for item in part):
+        return np.array(part, dtype=object)  # labels of several types, which NumPy made text of
+    return array
+
+
+def _check_path_labels(part: Any) -> None:
+    """Raise where entries are labelled with paths, other ones than those that they would go to."""
+    labels: Any = None
+    if isinstance(part, xr.DataArray) and PATH in part.coords and part[PATH].ndim == 1:
+        labels = part[PATH].values
+    elif getattr(getattr(part, "index", None), "name", None) == PATH:
+        labels = np.asarray(part.index)
+    if labels is not None and not np.array_equal(labels, np.arange(len(labels))):
+        raise value_error(
+            "x0", "entries of the paths 0, 1, 2 and so on, by their labels", labels,
+            "Entries are taken in order. Sort them, or drop the labels.",
+        )  # fmt: skip
+
+
+def column_of(data: Any, n_paths: int | None, name: str = "x0", hint: str = "") -> da.Array:
+    """Return an initial state of each path, or the one of all, as a Dask array."""
+    if not isinstance(data, da.Array):
+        data = np.asarray(data)
+    if data.dtype.kind not in "iufOUT":
+        raise type_error(name, "numbers or labels", data)
+    if data.ndim and n_paths is None:
+        expected = "one initial state of all paths, since there is no number of them"
+        raise value_error(name, expected, data.shape, hint)
+    if data.ndim > 1 or (data.ndim and data.shape[0] != n_paths):
+        raise value_error(name, f"one entry per path ({n_paths},)", data.shape, hint)
+    in_memory = not isinstance(data, da.Array)
+    column: da.Array = (
+        da.from_array(data, chunks=-1)
+        if in_memory
+        else da.map_blocks(_whole, data, dtype=data.dtype, meta=meta_of(data))
+    )
+    return column
+
+
+def _whole(block: Any) -> Any:
+    """Return a block, or raise if something in it is masked, which its array did not tell."""
+    check_unmasked("x0", block)
+    return np.asarray(block)

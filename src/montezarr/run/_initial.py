@@ -1,0 +1,143 @@
+"""Initial states that differ from path to path: arrays in memory or lazy ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+
+from montezarr._checks import check_unmasked, is_frame, plain_array, type_error, value_error
+from montezarr.digests import digest_of
+from montezarr.processes import Process
+from montezarr.run._entries import PATH, column_of, data_of, held, joined, one_of_all
+
+
+def plain_scalars(x0: Any) -> Any:
+    """Return an initial state with what has no dimension, also a lazy array, as a plain scalar."""
+    if isinstance(x0, Mapping):
+        return {name: plain_scalars(part) for name, part in x0.items()}
+    if isinstance(x0, tuple):
+        return tuple(plain_scalars(part) for part in x0)
+    return plain_array("x0", x0)[()] if getattr(x0, "ndim", None) == 0 else x0
+
+
+def per_path(process: Any, x0: Any, n_paths: int | None) -> tuple[str | None, Any, Any]:
+    """Return (digest, Dask array, as given) of initial states by path, else (None, None, None).
+
+    The array is (n_paths,), or (variables, n_paths) for a process of several variables. Of a
+    mapping for a sampler that declares no variables it has a field for each name. As given they are
+    an array, or a mapping by names, where they are in memory; None where some are lazy.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If there is not one entry per path, or entries are neither numbers nor labels, or masked.
+    """
+    names: Sequence[str] = ("x",)
+    offered = getattr(process, "variables", None)
+    if isinstance(process, Process):
+        names = process.variables
+    elif (isinstance(x0, Mapping) or is_frame(x0)) and isinstance(offered, (list, tuple)):
+        names = offered  # an array is that of the paths, whatever variables there are
+    if is_frame(x0):
+        x0 = _by_column(x0, names)
+    if len(names) > 1:
+        parts = _parts(names, x0, n_paths)
+        if parts is None:
+            return None, None, None
+        columns = [column_of(part, n_paths) for part in parts]
+        array = da.stack([da.broadcast_to(c, (n_paths,)) for c in columns]).rechunk({0: -1})
+    elif isinstance(x0, Mapping) and not isinstance(process, Process):
+        if callable(getattr(process, "sample", None)):  # which gets the array itself
+            return per_path(process, x0["x"], n_paths) if set(x0) == {"x"} else (None, None, None)
+        return _records(x0, n_paths)
+    else:
+        parts = [data_of(x0)]
+        if not getattr(parts[0], "ndim", 0):
+            return None, None, None
+        array = column_of(parts[0], n_paths)
+    digest = digest_of([part.name if isinstance(part, da.Array) else part for part in parts], "x0")
+    given: Any = dict(zip(names, parts, strict=True)) if len(names) > 1 else parts[0]
+    is_lazy = any(isinstance(part, da.Array) for part in parts)
+    return digest, array, None if is_lazy else given
+
+
+def _by_column(frame: Any, names: Sequence[str]) -> Any:
+    """Return a table as its columns by name, or its only column."""
+    if len(names) > 1:
+        if sorted(map(str, frame.columns)) != sorted(names):
+            expected = f"a table with the columns {', '.join(names)}"
+            raise value_error("x0", expected, list(frame.columns))
+        return {str(name): frame.iloc[:, i] for i, name in enumerate(frame.columns)}
+    if len(frame.columns) != 1:
+        raise value_error(
+            "x0", "a table of one column", f"{len(frame.columns)} columns",
+            "x0=dict(table) gives each path its entry of every column.",
+        )  # fmt: skip
+    return frame.iloc[:, 0]
+
+
+def _parts(names: Sequence[str], x0: Any, n_paths: int | None) -> list[Any] | None:
+    """Return the initial states of each variable, None where no path has one of its own.
+
+    Raises
+    ------
+    ArgumentValueError
+        For lists or arrays that are not one entry per path: where they went into all blocks alike,
+        the number of paths in a block would be part of what a path is.
+    """
+    if isinstance(x0, xr.DataArray):
+        x0 = (x0.transpose(..., PATH) if PATH in x0.dims else x0).data
+    if isinstance(x0, Mapping):
+        x0 = [x0[name] for name in names] if set(x0) == set(names) else None
+    elif hasattr(x0, "ndim"):
+        check_unmasked("x0", x0)
+        if len(x0.shape) == 2 and x0.shape[0] != len(names):
+            paths = "n_paths" if n_paths is None else n_paths
+            expected = f"shape ({len(names)}, {paths}), the variables {', '.join(names)} first"
+            raise value_error("x0", expected, x0.shape)
+        x0 = [x0[i] for i in range(len(x0))]
+    if not isinstance(x0, (list, tuple)) or len(x0) != len(names):
+        return None
+    parts = [data_of(part) for part in x0]
+    shapes = {part.shape for part in parts if getattr(part, "ndim", 0)}
+    if not shapes or (shapes == {(1,)} and n_paths != 1):  # one for all, each in a list
+        return None
+    return parts
+
+
+def _records(x0: Mapping[Any, Any], n_paths: int | None) -> tuple[str | None, Any, Any]:
+    """Return the initial states of a mapping with arrays: a field for each name, its own type.
+
+    Lists stay what they are: one value, of all paths.
+    """
+    parts = {name: data_of(part) if hasattr(part, "ndim") else part for name, part in x0.items()}
+    if not any(getattr(part, "ndim", 0) for part in parts.values()):
+        return None, None, None
+    if not all(isinstance(name, str) and name for name in parts):
+        raise type_error("x0", "names as the keys of a mapping with arrays", list(parts))
+    hint = "An array in a mapping has an entry for each path; a list or tuple is one value of all."
+    fields: dict[str, Any] = {}
+    for name, part in parts.items():
+        is_array = bool(getattr(part, "ndim", 0))
+        fields[name] = (
+            column_of(part, n_paths, f"x0[{name!r}]", hint) if is_array else one_of_all(part)
+        )
+    dtype = [(name, held(field.dtype)) for name, field in fields.items()]
+    columns = {name: field for name, field in fields.items() if field.ndim}
+    common = {name: field for name, field in fields.items() if not field.ndim}
+    is_lazy = {name: isinstance(parts[name], da.Array) for name in columns}
+    first = max(columns, key=lambda name: is_lazy[name])
+    array = da.map_blocks(
+        joined, *(c.rechunk(columns[first].chunks) for c in columns.values()),
+        names=tuple(columns), common=common, fields=dtype,
+        dtype=np.dtype(dtype), meta=np.empty(0, dtype),
+    )  # fmt: skip
+    lazy = any(is_lazy.values())
+    if not lazy:  # nothing to compute again
+        array = da.from_array(array.compute(scheduler="synchronous"), chunks=-1)
+    told = {name: part.name if isinstance(part, da.Array) else part for name, part in parts.items()}
+    return digest_of(told, "x0"), array, None if lazy else told

@@ -1,0 +1,146 @@
+"""What a run will cost, as a value that prints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from montezarr._html import Card
+from montezarr.chunk_policy import PLAIN_COPIES
+from montezarr.run._plan_card import plan_card
+from montezarr.run._run import Run
+from montezarr.run._texts import process_line
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Plan:
+    """What a run will cost, known before it starts; printable.
+
+    Printed, and in a notebook: the process as an equation with its parameters; the backend that it
+    would run on, and why; number and size of chunks; time per path and in all; memory; size of the
+    store; how a reduction has the paths.
+
+    Attributes
+    ----------
+    process, sampler : str
+        What is simulated, and through which interface.
+    paths : int or None
+        Number of paths; None for a run without end, of which the numbers of chunks, tasks and bytes
+        are those of the arrays that stand for it.
+    steps, times : int
+        Number of simulated steps, and of times in the result.
+    chunks, chunk_paths, chunk_bytes : int
+        Number of chunks, paths and bytes of one.
+    tasks : int
+        Dask tasks that draw the chunks.
+    total_bytes, store_bytes : int
+        Size of all paths in memory, and on disk as `write` stores them (4 bytes of checksum per
+        chunk and variable).
+    workers : int
+        Threads or cluster workers of the backend in force.
+    worker_bytes, peak_bytes : int
+        Peak memory of one worker and of all on this machine: 3 times the bytes of a chunk, and of
+        the complete paths that are in hand where only some times are kept.
+    dask_bytes : int
+        Memory of one worker, or thread, where Dask itself computes an expression of the paths, such
+        as ``ds.x.mean("path").compute()``: about 6 times the bytes of a chunk.
+    backend : str
+        Where it would run, and why.
+    seconds_per_path : float or None
+        Measured cost of a path on one core; None where the first paths fail.
+    reduction : str
+        How `reduce` and `stream` have the paths, and in how many tasks.
+    reduction_bytes : int or None
+        Memory that one pass of the statistics given takes on this machine, all workers together,
+        beyond that of Python with its packages: the paths in hand, the states, and what is fixed.
+        It does not depend on the number of paths. Pictures take no more. None without statistics.
+    store_ratio : float or None
+        Bytes of the store by those in memory, where a `Storage` was given.
+    measured : int
+        Paths on which a compression was measured.
+    equation : str
+        Equation of the process and its parameters, or the parameters alone; may be empty.
+    noise : str
+        Of an expression of several runs: whether they are on common noise, one seed and stream, or
+        on independent noise. Empty for one run.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> ds = mz.simulate(mz.BrownianMotion(), n_paths=10**8, T=99, seed=1, chunks=65_536)
+    >>> plan = mz.plan(ds)
+    >>> plan.paths, plan.chunks, plan.total_bytes
+    (100000000, 1526, 80000000000)
+    >>> plan.worker_bytes == 3 * plan.chunk_bytes
+    True
+    """
+
+    process: str
+    sampler: str
+    paths: int | None
+    steps: int
+    times: int
+    chunks: int
+    chunk_paths: int
+    chunk_bytes: int
+    tasks: int
+    total_bytes: int
+    store_bytes: int
+    workers: int
+    worker_bytes: int
+    peak_bytes: int
+    dask_bytes: int
+    backend: str
+    seconds_per_path: float | None
+    reduction: str = ""
+    reduction_bytes: int | None = None
+    store_ratio: float | None = None
+    measured: int = 0
+    equation: str = ""
+    noise: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plan as JSON."""
+        names = [name for name in self.__slots__ if self.noise or name != "noise"]
+        return {name: getattr(self, name) for name in names}
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def __str__(self) -> str:
+        return self._card().text()
+
+    def _repr_html_(self) -> str:
+        return self._card().html()
+
+    def _card(self) -> Card:
+        return plan_card(self)
+
+
+def plan_of(
+    run: Run, *, backend: str, workers: int, sampler: str, seconds_per_path: float | None = None
+) -> Plan:
+    """Return the plan of a run on a backend with that many workers."""
+    sampling = run.sampling
+    total = run.length * run.path_bytes
+    return Plan(
+        process=sampling.name,
+        sampler=sampler,
+        paths=run.n_paths,
+        steps=sampling.grid.T,
+        times=sampling.n_times,
+        chunks=run.n_chunks,
+        chunk_paths=run.chunk,
+        chunk_bytes=run.chunk_bytes,
+        tasks=run.n_chunks,
+        total_bytes=total,
+        # Every chunk file is whole, the last one padded.
+        store_bytes=run.n_chunks * (run.store_chunk * run.path_bytes + 4 * len(sampling.variables)),
+        workers=workers,
+        worker_bytes=run.working_bytes,
+        peak_bytes=run.working_bytes * min(workers, run.n_chunks),
+        dask_bytes=PLAIN_COPIES * (run.chunk_bytes + run.scratch_bytes),
+        backend=backend,
+        seconds_per_path=seconds_per_path,
+        equation=process_line(sampling),
+    )

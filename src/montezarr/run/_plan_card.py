@@ -1,0 +1,59 @@
+"""A plan for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from montezarr._html import Card, Formula, count, duration, show_bytes
+
+
+def plan_card(plan: Any) -> Card:
+    """Return the card of a `montezarr.Plan`."""
+    is_endless = plan.paths is None
+    paths = "any number of paths" if is_endless else count(plan.paths, "path")
+    kept = f"{count(plan.times, 'time')} kept"
+    rows: list[tuple[str, str]] = []
+    if plan.equation:
+        rows.append(("process", Formula(plan.equation)))
+    rows += [
+        ("sampler", plan.sampler),
+        ("backend", f"{plan.backend}, {count(plan.workers, 'worker')}"),
+    ]
+    if not is_endless:
+        memory = (
+            f"{show_bytes(plan.worker_bytes)} per worker, {show_bytes(plan.peak_bytes)} at peak;"
+            f" {show_bytes(plan.dask_bytes)} per worker where Dask computes"
+        )
+        stored = f"{show_bytes(plan.store_bytes)} in a store{_ratio(plan)}"
+        rows += [
+            (
+                "chunks",
+                f"{plan.chunks:,} of {count(plan.chunk_paths, 'path')},"
+                f" {show_bytes(plan.chunk_bytes)} each, {count(plan.tasks, 'task')}",
+            ),
+            ("work", _work(plan)),
+            ("memory", memory),
+            ("all paths", f"{show_bytes(plan.total_bytes)}, {stored}"),
+        ]
+    if plan.noise:
+        rows.append(("noise", plan.noise))
+    if plan.reduction:
+        memory = "" if plan.reduction_bytes is None else f", {show_bytes(plan.reduction_bytes)}"
+        rows.append(("reduce", plan.reduction + memory + (" of memory" if memory else "")))
+    return Card(f"{plan.process}: {paths} of {count(plan.steps, 'step')}, {kept}", rows)
+
+
+def _ratio(plan: Any) -> str:
+    if plan.store_ratio is None:
+        return ""
+    how = f", measured on {count(plan.measured, 'path')}" if plan.measured else ""
+    return f" ({plan.store_ratio:.3g} of that in memory{how})"
+
+
+def _work(plan: Any) -> str:
+    if plan.seconds_per_path is None:
+        return "not known: the first paths fail"
+    seconds = plan.seconds_per_path * plan.paths
+    workers = min(plan.workers, plan.chunks)
+    shared = f", {duration(seconds / workers)} on {workers:,}" if workers > 1 else ""
+    return f"{duration(plan.seconds_per_path)} per path, {duration(seconds)} on one core{shared}"

@@ -1,0 +1,77 @@
+"""From a recipe to the arguments of `simulate` that made it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from montezarr.errors import ReplayError
+from montezarr.parameters import references, shortened, whole
+from montezarr.processes import BUILT_IN, Process, check_parameter_names, process_from_dict
+from montezarr.samplers import EVENT_TIME, recorded_interface
+from montezarr.seeding import RootSeed
+
+
+def parameters_of(recipe: Mapping[str, Any], process: Any) -> Any:
+    """Return what knows the large parameters of a process that is given, for as long as it is held.
+
+    What it has is not looked for elsewhere. The names of parameters are checked here, before what
+    the recipe refers to is read.
+    """
+    described, beside = recipe["process"], references(recipe)
+    if beside and "code" not in recipe and (kind := BUILT_IN.get(str(described.get("name")))):
+        check_parameter_names(kind, described)
+    is_given = isinstance(process, Process) and bool(beside)
+    return shortened({"process": process.to_dict()}) if is_given else None
+
+
+def arguments_in(recipe: Mapping[str, Any], process: Any = None, x0: Any = None) -> dict[str, Any]:
+    """Return the arguments of `Run.of` that make the run of a recipe.
+
+    Parameters
+    ----------
+    x0 : object, optional
+        The initial states, where the recipe has their digest alone.
+
+    Raises
+    ------
+    ReplayError
+        If the recipe does not hold them: code of the user's, options, or an array of x0.
+    """
+    described, target = recipe["process"], process
+    if target is None:
+        if "code" in recipe or described.get("name") not in BUILT_IN:
+            raise ReplayError(
+                f"ds: its sampler {described.get('name')!r} is code of yours, which is not in this"
+                " process and is never loaded from a Dataset. Pass it as process=."
+            )
+        target = process_from_dict(whole(recipe)["process"])
+    told = recipe["x0"]
+    is_digest = isinstance(told, dict) and set(told) == {"digest"}
+    if is_digest and x0 is None:
+        raise ReplayError("ds: its x0 is an array or object, which a recipe does not hold.")
+    if "options" in recipe:
+        raise ReplayError("ds: its sampler got options, which a recipe does not hold.")
+    grid, variables = recipe["grid"], recipe["variables"]
+    names = [variable["name"] for variable in variables]
+    # As recorded: what the first path would declare may be another rule than it was then.
+    dtypes: Any = {v["name"]: v["dtype"] for v in variables if v["name"] != EVENT_TIME}
+    if recorded_interface(recipe).takes_ranges and len(set(dtypes.values())) == 1:
+        dtypes = variables[0]["dtype"]
+    labels = next((v["labels"] for v in variables if "labels" in v), None)
+    return {
+        "process": target,
+        "T": grid.get("T"),
+        "x0": x0 if is_digest else told,
+        # A given dt would say that the times of the paths do not matter.
+        "dt": None if EVENT_TIME in names else grid.get("dt"),
+        "times": grid.get("times"),
+        "seed": RootSeed.from_dict(recipe["seed"]),
+        "dtype": dtypes,
+        "keep": recipe.get("keep"),
+        "labels": None if isinstance(target, Process) else labels,
+        "legacy_global_rng": recorded_interface(recipe).uses_global_state,
+        "dims": {v["name"]: v["dims"] for v in variables if "dims" in v},
+        "coords": recipe.get("coords"),
+        "recorded": recipe,
+    }

@@ -1,0 +1,79 @@
+"""`replay`: one path again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from montezarr._checks import MAX_INDEX, check_int
+from montezarr.run._attributes import recipe_in
+from montezarr.run._run import Run
+from montezarr.run._variables import coordinates_of, label_encoding, variable_attributes
+from montezarr.samplers import Sampler, sample_range
+from montezarr.seeding import BLOCK
+
+
+def replay(ds: xr.Dataset, path: int, *, process: Any = None) -> xr.Dataset:
+    """Draw one path again, alone, in a time that does not depend on its index.
+
+    Where the sampler raises, so does `replay`: the same exception, here, under your debugger.
+
+    Parameters
+    ----------
+    ds : Dataset
+        From `simulate`, computed or not, or read back.
+    path : int
+        Path index in the run, >= 0, whatever part of the run `ds` holds: of
+        ``ds.isel(path=slice(1024, 2048))`` the first path is 1024, and no position is meant. It may
+        lie beyond the paths of `ds` where x0 is common.
+    process : object, optional
+        The sampler, where it is your own code and not alive in this process.
+
+    Returns
+    -------
+    Dataset
+        The path with dims (time,), equal to ``ds.isel(path=path)`` of the whole run, in memory.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If `path` is not an index, or `ds` does not come from `simulate`.
+    ReplayError
+        If the sampler is not at hand.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> ds = mz.simulate(mz.RandomWalk(), n_paths=10**9, T=4, seed=1)
+    >>> mz.replay(ds, 987_654_321).x.values
+    array([ 0, -1,  0, -1, -2])
+    """
+    index = check_int("path", path, maximum=MAX_INDEX - BLOCK)
+    recipe_in(ds)
+    run = Run.behind(ds, process)
+    bare = replace(run.sampling, on_error="raise", on_nonfinite="keep", foreground=True)
+    return replay_run(run, index, bare)
+
+
+def replay_run(run: Run, index: int, sampling: Sampler) -> xr.Dataset:
+    """Draw one path of a run again, under the policies of `sampling`; see `replay`."""
+    low, high, x0 = index, index + 1, None
+    if run.x0 is not None:
+        check_int("path", index, maximum=run.length - 1)
+        # Paths of a block may depend on the x0 of the whole of it.
+        low, high = sampling.interface.drawn_with(index, run.length)
+        x0 = np.asarray(run.x0[..., low:high])
+    arrays = sample_range(sampling, low, high, x0)
+    variables = {
+        variable.name: (
+            variable.dims,
+            arrays[variable.name][..., index - low].copy(),
+            variable_attributes(variable),
+            label_encoding(variable),
+        )
+        for variable in sampling.variables
+    }
+    return xr.Dataset(variables, coordinates_of(sampling), {"path": index})

@@ -1,0 +1,284 @@
+"""The run: everything that determines the values of paths, and in which chunks they are drawn."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import xarray as xr
+
+from montezarr._checks import type_error, value_error
+from montezarr.chunk_policy import WORKING_COPIES
+from montezarr.errors import ReplayError
+from montezarr.run._arguments import ENDLESS_CHUNK, bound
+from montezarr.run._attributes import (
+    ATTRIBUTE,
+    Carried,
+    carried_by,
+    check_recipe,
+    chunk_in,
+    recipe_in,
+)
+from montezarr.run._live import run_of_recipe
+from montezarr.run._origins import PATH, is_simulated, origins_in
+from montezarr.run._policies import Policies
+from montezarr.run._recipe import fingerprint
+from montezarr.run._recorded import arguments_in, parameters_of
+from montezarr.run._variables import variables_of
+from montezarr.samplers import Sampler
+from montezarr.seeding import BLOCK
+
+LENGTH = 2**40
+"""Paths of the lazy arrays of a run without end, which Dask wants a number of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Everything that determines the values of paths, and how they are chunked.
+
+    Attributes
+    ----------
+    sampling : Sampler
+        What a worker runs, with what it does about failures.
+    n_paths : int or None
+        Number of paths; None where there is no end, so that they are streamed until something
+        stops them.
+    chunk : int
+        Paths per chunk, whole blocks.
+    recipe : dict
+        What determines the values, as JSON.
+    x0 : dask array (n_paths,) or (variables, n_paths), or None
+        Initial states, where they differ from path to path.
+    asked : int
+        Paths per chunk that were asked for, whole blocks, or 0: a run of fewer paths has less in
+        its one chunk, and a store of it, which may grow, keeps to what was asked.
+    given_x0 : array, mapping of arrays and values, or None
+        The initial states as they were given, where they are in memory: what a store keeps.
+    """
+
+    sampling: Sampler
+    n_paths: int | None
+    chunk: int
+    recipe: Mapping[str, Any] = field(hash=False)
+    x0: Any = field(default=None, hash=False, compare=False)
+    asked: int = 0
+    given_x0: Any = field(default=None, hash=False, compare=False, repr=False)
+
+    @classmethod
+    def of(
+        cls, process: Any, n_paths: int | None, T: int | None = None, x0: Any = None,
+        *, policies: Policies | None = None, **arguments: Any,
+    ) -> Run:  # fmt: skip
+        """Return the run that `simulate` makes a Dataset of.
+
+        Parameters
+        ----------
+        policies : Policies, optional
+            In place of the arguments on_error, on_nonfinite and retries of `simulate`.
+        **arguments
+            As of `simulate`; but ``options``, those for the sampler, are a mapping.
+
+        Raises
+        ------
+        ArgumentTypeError, ArgumentValueError, MemoryBudgetError, SamplerError
+            As from `simulate`.
+        """
+        chosen = Policies() if policies is None else policies
+        return cls(**bound(process, n_paths, T, x0, policies=chosen, **arguments))
+
+    @classmethod
+    def from_recipe(
+        cls, recipe: Any, process: Any = None, n_paths: int | None = None,
+        *, x0: Any = None, chunks: int | None = None, policies: Policies | None = None,
+    ) -> Run:  # fmt: skip
+        """Return so many paths of the run of a recipe: of a live one of that recipe, or made anew.
+
+        Parameters
+        ----------
+        recipe : mapping or str
+            As ``attrs["montezarr"]`` of a Dataset has it.
+        process : object, optional
+            The sampler, where it is the user's own code.
+        n_paths : int, optional
+            Number of paths; a recipe has none.
+        x0 : array or mapping of arrays, optional
+            The initial states of the paths, where the recipe has their digest alone.
+        chunks : int, optional
+            Paths per chunk.
+        policies : Policies, optional
+            What to do about failures. By default that is as in the live run, or else paths that
+            are not finite pass: what is there may have some.
+
+        Raises
+        ------
+        ArgumentTypeError, ArgumentValueError
+            If it is no recipe.
+        ReplayError
+            If the sampler is neither alive in this process, nor built in, nor given as `process`;
+            or if the `process` given is another one.
+        StoreError
+            If a large parameter that it refers to is lost.
+        """
+        if isinstance(recipe, str):
+            try:
+                recipe = json.loads(recipe)
+            except ValueError as error:
+                raise value_error("recipe", "a recipe as JSON", recipe) from error
+        if not isinstance(recipe, Mapping):
+            raise type_error("recipe", "a mapping, or JSON", recipe)
+        recipe = check_recipe(dict(recipe))
+        given = parameters_of(recipe, process)  # held until the end
+        key = fingerprint(recipe)
+        live = None if process is not None else run_of_recipe(key)
+        if live is not None:
+            found: Run = live if policies is None else live.under(policies)
+            return found._as_long_as(n_paths, chunks)
+        if policies is None:
+            policies = Policies(on_nonfinite="keep")
+        arguments = arguments_in(recipe, process, x0)
+        run = cls.of(**arguments, n_paths=n_paths, chunks=chunks, policies=policies)
+        if run.fingerprint != key:
+            raise ReplayError("process: not the sampler that this Dataset was simulated with.")
+        del given
+        return run
+
+    @classmethod
+    def behind(cls, obj: Any, process: Any = None) -> Run:
+        """Return the run behind an object.
+
+        It is the one whose arrays the lazy variables are made of, where that is alive in this
+        process. Else it is that of the recipe: in the attributes of a Dataset, or of the store
+        that lazy variables are read from.
+
+        Parameters
+        ----------
+        obj : Dataset, DataArray, SimulationResult or Snapshot
+            Made by montezarr, or of what it made.
+        process : object, optional
+            The sampler, where it is the user's own code: then the run is made anew.
+
+        Raises
+        ------
+        ArgumentTypeError, ArgumentValueError
+            If there is no run behind it.
+        ReplayError, StoreError
+            As from `from_recipe`.
+        """
+        if not isinstance(obj, (xr.Dataset, xr.DataArray)):
+            told = getattr(type(obj), "_run_behind", None)
+            if told is not None:
+                found: Run = told(obj, process)
+                return found
+            recipe_in(obj)  # raises
+        origins = origins_in(obj).values()
+        live: list[Run] = [origin.run for origin in origins if origin.run is not None]
+        is_lazy = all(variable.chunks is not None for variable in variables_of(obj).values())
+        if process is None and is_lazy and len(live) == 1:
+            return live[0]
+        recipes = {origin.identity: origin.recipe for origin in origins}
+        is_told = len(recipes) == 1 and ATTRIBUTE not in obj.attrs
+        recipe = next(iter(recipes.values())) if is_told else recipe_in(obj)
+        if process is None and len(live) > 1:  # the one that the attributes name
+            key = fingerprint(recipe)
+            mine = [run for run in live if run.fingerprint == key]
+            if mine:
+                return mine[0]
+        carried = carried_by(obj)
+        if carried is None and is_simulated(obj):  # all is as by default
+            carried = Carried()
+        if carried is not None and carried.is_endless:
+            return cls.from_recipe(recipe, process, policies=carried.policies)
+        return cls.from_recipe(
+            recipe,
+            process,
+            max(1, obj.sizes.get(PATH, 1)),
+            chunks=(carried.asked if carried is not None else 0) or chunk_in(obj),
+            policies=None if carried is None else carried.policies,
+        )
+
+    def under(self, policies: Policies) -> Run:
+        """Return the run under other policies about failures."""
+        return replace(self, sampling=policies.on(self.sampling))
+
+    def _as_long_as(self, n_paths: int | None, chunks: int | None) -> Run:
+        """Return as many paths of a run, which is as long as its initial states say."""
+        if self.x0 is not None:
+            return self
+        if n_paths is None:
+            return replace(self, n_paths=None, chunk=ENDLESS_CHUNK, asked=0)
+        if chunks is None:
+            chunk = self.chunk if self.n_paths is not None else BLOCK
+            return replace(self, n_paths=n_paths, chunk=chunk)
+        asked, blocks = (-(-count // BLOCK) * BLOCK for count in (chunks, n_paths))
+        chunk = min(asked, blocks)
+        return replace(self, n_paths=n_paths, chunk=chunk, asked=asked if asked > chunk else 0)
+
+    @property
+    def policies(self) -> Policies:
+        """What to do about failures."""
+        return Policies.of(self.sampling)
+
+    @property
+    def is_endless(self) -> bool:
+        """Whether no number of paths was given: then they are streamed until something stops."""
+        return self.n_paths is None
+
+    @property
+    def length(self) -> int:
+        """Number of paths, or that of the arrays of a run without end."""
+        return LENGTH if self.n_paths is None else self.n_paths
+
+    @property
+    def carried(self) -> Carried:
+        """What a Dataset carries of it beside the recipe."""
+        return Carried(self.policies, self.asked, self.is_endless)
+
+    @property
+    def fingerprint(self) -> str:
+        """Fingerprint of the recipe."""
+        return fingerprint(self.recipe)
+
+    @property
+    def store_chunk(self) -> int:
+        """Paths per chunk of a store."""
+        return max(self.chunk, self.asked)
+
+    @property
+    def n_chunks(self) -> int:
+        """Number of chunks."""
+        return -(-self.length // self.chunk)
+
+    @property
+    def path_bytes(self) -> int:
+        """Bytes of one path in memory."""
+        return self.sampling.path_bytes
+
+    @property
+    def chunk_bytes(self) -> int:
+        """Bytes of one chunk in memory."""
+        return min(self.chunk, self.length) * self.path_bytes
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Bytes of complete paths that lie beside those of a chunk, at one moment.
+
+        They are there where some times are kept, and of a sampler of whole blocks.
+        """
+        sampling = self.sampling
+        at_once = 0 if sampling.keep is None else 1
+        if sampling.interface.unit > 1:
+            at_once = sampling.interface.unit
+        elif at_once and sampling.interface.takes_ranges:
+            at_once = min(sampling.slice_paths, self.length)
+        return at_once * sampling.whole_path_bytes
+
+    @property
+    def working_bytes(self) -> int:
+        """Bytes that one worker takes to draw a chunk and to write it, or to reduce it."""
+        return (self.chunk_bytes + self.scratch_bytes) * WORKING_COPIES
+
+    def range_of(self, chunk: int) -> tuple[int, int]:
+        """Return the paths start, stop of a chunk."""
+        return chunk * self.chunk, min((chunk + 1) * self.chunk, self.length)

@@ -1,0 +1,43 @@
+"""Initial states of ranges of paths that follow each other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from montezarr.run._run import Run
+
+KEPT_BYTES = 2**26
+"""Bytes of initial states that are kept for the next range, at most."""
+
+
+class InitialStates:
+    """The initial states of a run, of which ranges are asked for one after the other.
+
+    Dask computes whole chunks. Where these are made by another run, a chunk may take far longer
+    than a range of this one: so it is computed once for all ranges within.
+    """
+
+    def __init__(self, run: Run):
+        self.run = run
+        self._low = self._high = 0
+        self._values: Any = None
+
+    def of(self, start: int, stop: int) -> Any:
+        """Return those of a range of paths, or None where all have the same."""
+        run = self.run
+        if run.x0 is None:
+            return None
+        if run.given_x0 is not None:
+            return np.asarray(run.x0[..., start:stop])
+        if not (self._low <= start and stop <= self._high):
+            ends = np.cumsum(run.x0.chunks[-1])
+            first = int(np.searchsorted(ends, start, "right"))
+            last = int(np.searchsorted(ends, stop, "left"))
+            low, high = int(ends[first - 1]) if first else 0, int(ends[last])
+            values = np.asarray(run.x0[..., low:high])
+            if values.nbytes > KEPT_BYTES:
+                return values[..., start - low : stop - low]
+            self._low, self._high, self._values = low, high, values
+        return self._values[..., start - self._low : stop - self._low]

@@ -1,0 +1,116 @@
+"""Parts of a recipe, and of a live sampler, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from montezarr._checks import show
+from montezarr._html import count
+from montezarr.processes import BUILT_IN, equation_rows, one_line, parameter_rows
+from montezarr.run._recipe import format_note
+from montezarr.samplers import Sampler, describe, recorded_interface
+
+
+def sampler_text(recipe: Mapping[str, Any]) -> str:
+    """Return the interface of the sampler of a recipe, and what drawing by an old format means."""
+    return recorded_interface(recipe).text + format_note(recipe)
+
+
+def process_name(described: Any) -> str:
+    """Return the name in the description of a process, whatever that is."""
+    name = described.get("name") if isinstance(described, Mapping) else described
+    return name if isinstance(name, str) else show(name)
+
+
+def recipe_process_rows(recipe: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return equation and parameters of the process of a recipe, as entries of a card.
+
+    Only built-in processes have an equation here: a recipe names code of the user's, and that is
+    not looked for.
+    """
+    process = recipe.get("process")
+    kind = None if "code" in recipe else BUILT_IN.get(process_name(process))
+    return [*equation_rows(getattr(kind, "equation", "")), *parameter_rows(process)]
+
+
+def process_rows(sampling: Sampler) -> list[tuple[str, str]]:
+    """Return equation and parameters of a live process or sampler, as entries of a card."""
+    described = describe(sampling.target)
+    return [*equation_rows(_equation(sampling)), *parameter_rows(described)]
+
+
+def process_line(sampling: Sampler) -> str:
+    """Return equation and parameters of a live process in one line; empty where it has none."""
+    return one_line(_equation(sampling), describe(sampling.target))
+
+
+def _equation(sampling: Sampler) -> Any:
+    target = sampling.target
+    return getattr(target if isinstance(target, type) else type(target), "equation", "")
+
+
+def seed_text(seed: Any) -> str:
+    """Return the seed of a recipe in one line."""
+    if not isinstance(seed, Mapping):
+        return show(seed)
+    entropy = seed.get("entropy")
+    text = _number(entropy)
+    if isinstance(entropy, list) and all(isinstance(word, str) for word in entropy):
+        text = f"[{', '.join(entropy)}]"
+    rest = ", ".join(f"{key} {show(value)}" for key, value in seed.items() if key != "entropy")
+    return f"{text}, {rest}" if rest else text
+
+
+def grid_text(grid: Any, keep: Any = None) -> str:
+    """Return the times of a recipe in one line."""
+    try:
+        if "times" in grid:
+            times = grid["times"]
+            steps = len(times) - 1
+            text = f"{count(steps, 'step')}, from {times[0]:.6g} to {times[-1]:.6g}, as given"
+        else:
+            steps, dt = grid["T"], grid["dt"]
+            text = f"{count(steps, 'step')} of {dt:.6g}, from 0 to {steps * dt:.6g}"
+    except (TypeError, ValueError, LookupError, OverflowError):  # of a store of somebody else
+        return show(grid)
+    if isinstance(keep, list):
+        text += f"; {len(keep):,} of {steps + 1:,} times kept"
+    return text
+
+
+def state_text(x0: Any) -> str:
+    if x0 is None:
+        return "the default of the process"
+    if isinstance(x0, Mapping) and set(x0) == {"digest"}:
+        return f"an array or object, with the digest {x0['digest']}"
+    if isinstance(x0, Mapping):
+        return ", ".join(f"{name} = {_number(value)}" for name, value in x0.items())
+    return _number(x0)
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return value if isinstance(value, str) else show(value)
+
+
+def variables_text(variables: Any) -> str:
+    try:
+        return ", ".join(f"{v['name']}{_dims(v)} ({v['dtype']}{_labels(v)})" for v in variables)
+    except (TypeError, LookupError, RecursionError):
+        return show(variables)
+
+
+def _dims(variable: Mapping[str, Any]) -> str:
+    """Return the dimensions of a variable that has others than the times."""
+    dims = variable.get("dims")
+    return "" if dims is None else f"[{', '.join(map(str, ('path', *dims)))}]"
+
+
+def _labels(variable: Mapping[str, Any]) -> str:
+    labels = variable.get("labels")
+    if labels is None:
+        return ""
+    shown = ", ".join(map(str, labels[:4]))
+    return f": {shown}" + (f" and {len(labels) - 4:,} more" if len(labels) > 4 else "")

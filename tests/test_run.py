@@ -1,0 +1,301 @@
+"""`Run`: which run is behind an object, with its number of paths, its policies and its chunks."""
+
+import json
+import pickle
+
+import cloudpickle
+import numpy as np
+import pytest
+import xarray as xr
+
+import montezarr as mz
+from montezarr.run import Policies, Run, _live
+from montezarr.run._attributes import RUN_ATTRIBUTE
+
+BROWNIAN = mz.BrownianMotion()
+CHOSEN = {"on_error": "mask", "on_nonfinite": "retry", "retries": 5}
+
+
+def sometimes(rng):
+    """Fail on some paths, but not on the first."""
+    values = rng.standard_normal(3)
+    if values[0] > 1.5:
+        raise ArithmeticError("too large")
+    return values
+
+
+@pytest.fixture
+def forget(monkeypatch):
+    """Return a function after which no run is alive, as in another process."""
+
+    def forgotten():
+        for name in ("_by_name", "_by_recipe"):
+            monkeypatch.setattr(_live, name, type(getattr(_live, name))())
+
+    return forgotten
+
+
+def paths(n_paths=3000, **options):
+    return mz.simulate(BROWNIAN, n_paths, T=3, seed=1, **{"chunks": 1024, **options})
+
+
+# --- which run is behind an object ------------------------------------------------------------
+
+
+OBJECTS = {
+    "dataset": lambda ds: ds,
+    "variable": lambda ds: ds.x,
+    "expression": lambda ds: (ds.x.isel(time=-1) - 1).clip(min=0),
+    "part": lambda ds: ds.isel(path=slice(1024, 2048)),
+    "several variables": lambda ds: ds.assign(y=ds.x**2),
+}
+
+
+@pytest.mark.parametrize("made", OBJECTS.values(), ids=OBJECTS)
+def test_the_run_of_what_is_lazy_stands_in_its_graph(made):
+    ds = paths()
+    other = paths(n_paths=4000)  # of the same recipe, and made last
+    run = Run.behind(made(ds))
+    assert (run.n_paths, run.chunk) == (3000, 1024)
+    assert run is Run.behind(ds)
+    assert run is not Run.behind(other)
+
+
+def test_the_run_of_what_is_in_memory_is_that_of_its_recipe(forget):
+    ds = paths().compute()
+    run = Run.behind(ds)
+    forget()
+    again = Run.behind(ds)
+    assert run.fingerprint == again.fingerprint
+    assert (again.n_paths, again.sampling.target) == (3000, BROWNIAN)
+    with pytest.raises(mz.ArgumentValueError, match="montezarr"):
+        Run.behind(ds.x)  # which carries nothing
+
+
+def test_the_run_of_an_opened_store_is_that_of_its_recipe(tmp_path, forget):
+    stored = mz.write(paths(), tmp_path / "a.zarr")
+    forget()
+    for obj in (stored, stored.x, stored.x.isel(time=-1) ** 2):
+        run = Run.behind(obj)
+        assert (run.sampling.target, run.n_paths, run.chunk) == (BROWNIAN, 3000, 1024)
+    assert stored.x.mz.recipe == stored.mz.recipe
+
+
+def test_the_run_of_a_result_of_the_engine_is_its_own():
+    result = mz.MonteCarloEngine(BROWNIAN).simulate(100, 3, seed=1, on_error="mask")
+    run = Run.behind(result)
+    assert (run.n_paths, run.policies.on_error) == (100, "mask")
+    assert run is Run.behind(result.dataset)
+
+
+def test_the_run_of_a_snapshot_has_the_paths_so_far():
+    ds = mz.simulate(BROWNIAN, None, T=3, seed=1)
+    *_, last = mz.stream(ds.x.isel(time=-1), "mean", until=mz.Paths(4096))
+    run = Run.behind(last)
+    assert (run.n_paths, run.fingerprint) == (4096, Run.behind(ds).fingerprint)
+
+
+@pytest.mark.parametrize("obj", [None, 3, np.zeros(3), {"format": 1}, Run], ids=str)
+def test_what_no_run_is_behind_is_refused(obj):
+    with pytest.raises(mz.ArgumentTypeError, match="ds: expected a Dataset"):
+        Run.behind(obj)
+
+
+def test_of_several_runs_the_attributes_tell_which_is_meant():
+    one = paths()
+    other = mz.simulate(BROWNIAN, 3000, T=3, seed=2, chunks=1024)
+    both = one.assign(y=other.x)
+    assert Run.behind(both) is Run.behind(one)
+    assert Run.behind(both.y) is Run.behind(other)
+    assert Run.behind((both.x + both.y).to_dataset(name="z").assign_attrs(other.attrs)) is (
+        Run.behind(other)
+    )
+
+
+def test_a_run_that_starts_where_another_ends_is_drawn_in_any_range():
+    first = mz.simulate(BROWNIAN, 4096, T=3, seed=1, chunks=1024)
+    second = mz.simulate(BROWNIAN, 4096, T=3, x0=first.x.isel(time=-1), seed=2, chunks=1024)
+    payoff = second.x.isel(time=-1) ** 2
+    assert mz.plan(payoff).reduction.startswith("block by block")
+    assert Run.behind(payoff) is Run.behind(second)
+    found = mz.reduce(payoff, "mean")
+    assert found.equals(mz.reduce(payoff.compute(), "mean"))
+
+
+def test_the_run_that_gives_initial_states_is_drawn_once(tmp_path):
+    drawn = []
+
+    def first(rng):
+        drawn.append(1)
+        return rng.standard_normal(2)
+
+    def second(rng, x0):
+        return [x0, x0 + rng.standard_normal()]
+
+    n = 4 * 1024
+    begun = mz.simulate(first, n, seed=1, chunks=n)
+    ds = mz.simulate(second, n, x0=begun.x.isel(time=-1), seed=2, chunks=n)
+    with mz.backend("threads", n_jobs=2):
+        drawn.clear()
+        engine = mz.MonteCarloEngine(second)
+        engine.simulate(n, x0=begun.x.isel(time=-1), seed=2, parallel=True, batch_size=64)
+        assert len(drawn) <= 3 * n  # two trials, and the run
+        drawn.clear()
+        *_, last = mz.stream(ds.x.isel(time=-1), "mean", every=1024)
+    assert last.paths == n
+    assert len(drawn) <= 3 * n
+
+
+# --- a recipe ---------------------------------------------------------------------------------
+
+
+def test_a_recipe_makes_the_run_anew(forget):
+    ds = paths(keep=[0, 3], stream="a")
+    text = ds.attrs["montezarr"]
+    for recipe in (text, json.loads(text), ds.mz.recipe):
+        forget()
+        run = Run.from_recipe(recipe, n_paths=3000, chunks=2048)
+        assert (run.n_paths, run.chunk) == (3000, 2048)
+        assert run.fingerprint == Run.behind(ds).fingerprint
+        assert Run.from_recipe(recipe).n_paths is None
+
+
+@pytest.mark.parametrize("recipe", [None, 3, "{", "[]", "{}", {"format": 1}], ids=str)
+def test_what_is_no_recipe_is_refused(recipe):
+    with pytest.raises((mz.ArgumentTypeError, mz.ArgumentValueError)):
+        Run.from_recipe(recipe)
+
+
+def test_how_a_live_run_treats_failures_is_nothing_to_a_recipe_that_asks_for_another_way():
+    ds = paths(on_error="mask")
+    text = ds.attrs["montezarr"]
+    assert Run.from_recipe(text, n_paths=10).policies.on_error == "mask"
+    run = Run.from_recipe(text, n_paths=10, policies=Policies(on_nonfinite="keep"))
+    assert (run.policies.on_error, run.policies.on_nonfinite) == ("raise", "keep")
+
+
+# --- policies and chunks ----------------------------------------------------------------------
+
+
+def test_policies_are_in_the_attributes_where_they_are_not_as_by_default():
+    assert RUN_ATTRIBUTE not in paths().attrs
+    ds = paths(**CHOSEN)
+    assert json.loads(ds.attrs[RUN_ATTRIBUTE]) == CHOSEN
+    assert Run.behind(ds).policies == Policies(**CHOSEN)
+    assert ds.attrs["montezarr"] == paths().attrs["montezarr"]
+
+
+STATES = {
+    "lazy": lambda ds: ds,
+    "in memory": lambda ds: ds.compute(),
+    "a part": lambda ds: ds.isel(path=slice(10, 20), time=[0]),
+}
+
+
+@pytest.mark.parametrize("made", STATES.values(), ids=STATES)
+def test_a_pickled_dataset_keeps_its_policies(made, forget):
+    data = pickle.dumps(made(paths(**CHOSEN)))
+    for is_other in (False, True):
+        if is_other:
+            forget()
+        assert Run.behind(pickle.loads(data)).policies == Policies(**CHOSEN)
+
+
+def test_a_pickled_dataset_keeps_the_chunks_that_were_asked_for(forget):
+    ds = paths(n_paths=100, chunks=4096)
+    data = pickle.dumps(ds)
+    forget()
+    again = pickle.loads(data)
+    run = Run.behind(again)
+    assert (run.chunk, run.store_chunk) == (1024, 4096)
+    assert mz.plan(again).reduction.startswith("block by block")
+
+
+def test_a_pickled_dataset_is_masked_as_it_was(forget):
+    ds = mz.simulate(sometimes, 200, seed=1, on_error="mask")
+    with pytest.warns(mz.MaskedPathsWarning):
+        wanted = [part.x.values for part in mz.batches(ds, 100)]
+    data = cloudpickle.dumps(ds)
+    forget()
+    again = pickle.loads(data)
+    assert Run.behind(again, sometimes).policies.on_error == "mask"
+    assert np.isnan(wanted[0]).any()
+    np.testing.assert_array_equal(again.x, np.concatenate(wanted))
+
+
+def test_runs_that_differ_in_retries_do_not_share_an_array():
+    one, other = (paths(on_error="retry", retries=n) for n in (3, 4))
+    assert one.x.data.name != other.x.data.name
+    assert [Run.behind(ds).policies.retries for ds in (one, other)] == [3, 4]
+
+
+def test_the_name_of_a_function_sets_no_policy():
+    def sampler(rng):
+        return rng.standard_normal(3)
+
+    sampler.__name__ = "on_error:mask-chunks:4096-x"
+    ds = mz.simulate(sampler, 100, seed=1)
+    run = Run.behind(ds, sampler)
+    assert (run.policies, run.asked) == (Policies(), 0)
+
+
+def test_a_store_has_the_recipe_and_no_policies_in_its_attributes(tmp_path):
+    stored = mz.write(paths(**CHOSEN), tmp_path / "a.zarr")
+    assert list(stored.attrs) == ["montezarr"]
+    assert RUN_ATTRIBUTE not in (tmp_path / "a.zarr/zarr.json").read_text()
+    assert mz.write(paths(**CHOSEN), tmp_path / "a.zarr").equals(stored)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{", "[]", '{"on_error": 1}', '{"on_error": "x"}', '{"retries": -1}', 3, '{"chunks": ""}'],
+)
+def test_what_montezarr_did_not_write_beside_a_recipe_is_refused(text):
+    ds = paths().compute().assign_attrs({RUN_ATTRIBUTE: text})
+    with pytest.raises(mz.ArgumentValueError, match="montezarr wrote"):
+        Run.behind(ds)
+
+
+# --- a number of paths, or none ---------------------------------------------------------------
+
+
+def test_a_number_of_paths_is_a_number_whichever_it_is():
+    ds = mz.simulate(BROWNIAN, 2**40, T=1, seed=1)
+    plan = mz.plan(ds)
+    assert plan.paths == 2**40
+    assert f"{2**40:,} paths" in str(plan)
+    assert Run.behind(ds).n_paths == 2**40
+    assert mz.replay(ds, 2**40 - 1).sizes == {"time": 2}
+    assert ds.x[2**40 - 1, 0].compute() == 0.0
+    few = mz.stream(ds.x.isel(time=-1), "mean", until=mz.Paths(1024))
+    assert next(few).paths == 1024
+
+
+def test_a_run_without_end_says_so_itself(forget):
+    ds = mz.simulate(BROWNIAN, None, T=1, seed=1)
+    assert Run.behind(ds.x.isel(time=-1)).n_paths is None
+    plan = mz.plan(ds)
+    assert plan.paths is None
+    assert "any number of paths" in str(plan)
+    data = pickle.dumps(ds)
+    forget()
+    again = pickle.loads(data)
+    assert Run.behind(again).n_paths is None
+    *_, last = mz.stream(again, "mean", until=mz.Paths(2048))
+    assert last.paths == 2048
+    with pytest.raises(mz.ArgumentValueError, match="n_paths=None"):
+        mz.reduce(again, "mean")
+    with pytest.raises(mz.MemoryBudgetError, match="n_paths"):
+        again.x[:3].compute()
+
+
+def test_two_runs_without_end_in_one_expression_are_refused():
+    one, other = (mz.simulate(BROWNIAN, None, T=1, seed=n) for n in (1, 2))
+    with pytest.raises(mz.ArgumentValueError, match="one run without end"):
+        mz.stream((one - other).x, "mean", until=mz.Paths(1024))
+
+
+def test_an_initial_state_of_each_path_needs_a_number_of_paths():
+    for x0 in (np.zeros(3), xr.DataArray(np.zeros(2), dims="path")):
+        with pytest.raises(mz.ArgumentValueError, match="x0: expected one initial state of all"):
+            mz.simulate(BROWNIAN, None, T=1, x0=x0, seed=1)
