@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from leaks import own_names as mark_names
 
-from montezarr.backends import dask as dask_backend
+from montezarr.backends import _cluster
 from montezarr.backends.ray import Ray
 
 DRAWN = importlib.import_module("montezarr.observed._drawn")  # a function has that name, too
@@ -90,9 +90,9 @@ def ray_may_listen(request, monkeypatch):
 @pytest.fixture(scope="session", autouse=True)
 def own_port():
     """Have dashboards on any port: the usual one may be taken by another session meanwhile."""
-    before, dask_backend.DASHBOARD_PORT = dask_backend.DASHBOARD_PORT, 0
+    before, _cluster.DASHBOARD_PORT = _cluster.DASHBOARD_PORT, 0
     yield
-    dask_backend.DASHBOARD_PORT = before
+    _cluster.DASHBOARD_PORT = before
 
 
 @pytest.fixture(scope="session", autouse=True)
