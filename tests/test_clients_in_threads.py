@@ -19,7 +19,6 @@ import montezarr as mz
 from montezarr.backends import configured, in_force
 from montezarr.backends.dask import Dask
 
-
 OF_CLIENTS = "dask.distributed"
 """What a Client that becomes the default one configures Dask with."""
 
