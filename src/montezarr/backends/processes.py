@@ -71,7 +71,7 @@ class _SpawnedPool(ExecutorPool):
         executor._safe_to_dynamically_spawn_children = False  # type: ignore[attr-defined]
         return executor
 
-    def endings(self) -> tuple[str, ...]:
+    def endings(self, error: BaseException | None = None) -> tuple[str, ...]:
         """Return how a worker ended."""
         return tuple(self._context.endings())
 
