@@ -179,9 +179,11 @@ class Supervisor(Executor):
                 self._handle()
         except BaseException as fault:  # a fault of ours must not leave anyone waiting for ever
             error = self._named(fault)
-            said = str(error) if isinstance(error, BackendError) else repr(fault)
+            known = isinstance(error, BackendError)
             with self._lock:
-                self._refusal = f"backend: this backend has failed: {said}"
+                self._refusal = (
+                    str(error) if known else f"backend: this backend has failed: {fault!r}"
+                )
             while not self._events.empty():
                 name, task, _ = self._events.get()
                 if name == "submit":
