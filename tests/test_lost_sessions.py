@@ -51,7 +51,7 @@ class FakeRay:
         self.session, self.started, self.ended = 0, 0, 0
         self.tasks, self.full, self.behave = 0, False, lambda number: None
         self.hook = types.SimpleNamespace(enable_auto_connect=True)
-        self.refusal = None
+        self.refusal, self.is_alive = None, True
         self.pool = ThreadPoolExecutor(2)
 
     def init(self, **options):
@@ -71,6 +71,9 @@ class FakeRay:
         return types.SimpleNamespace(
             get_node_id=lambda: f"node {self.session}", get_job_id=lambda: "01000000"
         )
+
+    def nodes(self):
+        return [{"Alive": False}, {"Alive": self.is_alive}]
 
     def _reach(self):
         if not self.session:
@@ -176,6 +179,19 @@ def test_a_session_that_is_shut_down_in_the_middle_is_named(ray, tmp_path):
         mz.write(paths(), tmp_path / "a.zarr")
     assert "enter the block of the backend again" in str(caught.value)
     assert ray.started == 1
+    assert mz.open(tmp_path / "a.zarr").sizes["path"] == 1024
+
+
+def test_a_session_without_a_machine_is_not_waited_for(ray, tmp_path, monkeypatch):
+    monkeypatch.setattr("montezarr.backends.ray.LOOK_AGAIN", 0.0)
+
+    def behave(number):
+        ray.is_alive = number < 2
+        return "never" if number > 1 else None
+
+    ray.behave = behave
+    with own(), pytest.raises(mz.BackendError, match="no machine of it is alive"):
+        mz.write(paths(), tmp_path / "a.zarr")
     assert mz.open(tmp_path / "a.zarr").sizes["path"] == 1024
 
 

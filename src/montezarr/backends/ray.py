@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
@@ -27,6 +28,9 @@ from montezarr.backends._ray_session import (
 from montezarr.backends._ship import Shelf
 from montezarr.backends._supervisor import Pool
 from montezarr.errors import BackendError
+
+LOOK_AGAIN = 3.0
+"""Seconds after which it is asked again whether any machine of a session is alive."""
 
 
 class _RayShelf(Shelf):
@@ -59,6 +63,7 @@ class _RayPool(Pool):
         )
         self._full = (exceptions.ObjectStoreFullError, exceptions.OutOfDiskError)
         self._references: dict[Future[Any], Any] = {}
+        self._looked = time.monotonic()
         self._session = join_session(self.ray, workers, check_allowed)
         with self.reaching():
             # What is lost is repeated by the supervisor, as on every other backend.
@@ -85,9 +90,21 @@ class _RayPool(Pool):
         return self._session is not None and session_of(self.ray) == self._session
 
     def check(self) -> None:
-        """Raise where the session has ended: its tasks are never told to have ended, too."""
+        """Raise where the session has ended: its tasks are never told to have ended, too.
+
+        Nor are they where all of its machines have: they wait for another one to come.
+        """
         if not self._is_there:
             raise ray_lost()
+        if time.monotonic() - self._looked > LOOK_AGAIN:
+            self._looked = time.monotonic()
+            if not self._has_machines():
+                raise ray_lost(RuntimeError("no machine of it is alive"))
+
+    def _has_machines(self) -> bool:
+        with no_session_unasked(), suppress(Exception):
+            return any(node["Alive"] for node in self.ray.nodes())
+        return True  # nobody knows
 
     def loss_of(self, error: BaseException) -> BackendError | None:
         """Return what to say of an error of Ray's own."""
