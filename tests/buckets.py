@@ -3,6 +3,7 @@
 import logging
 
 import pytest
+from known_secret import SECRET
 from zarr.storage import MemoryStore, ObjectStore
 
 from montezarr.store._where import place_of
@@ -11,8 +12,6 @@ boto3 = pytest.importorskip("boto3")
 obstore_stores = pytest.importorskip("obstore.store")
 moto_server = pytest.importorskip("moto.server")
 pytest.importorskip("s3fs")
-
-SECRET = "a-secret-key"
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,12 @@ import signal
 import tempfile
 import uuid
 
+import known_secret
 import pytest
 from hypothesis import HealthCheck, settings
 from leaks import own_names as mark_names
 
-from montezarr.backends import dask as dask_backend
+from montezarr.backends import _cluster
 from montezarr.backends.ray import Ray
 
 DRAWN = importlib.import_module("montezarr.observed._drawn")  # a function has that name, too
@@ -46,14 +47,13 @@ def pytest_collection_modifyitems(items):
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item):
-    """Fail a test of a module with a SECRET where what it printed or logged shows that."""
+    """Fail a test where what it printed or logged shows the secret of its store or cluster."""
     outcome = yield
     report = outcome.get_result()
-    secret = getattr(item.module, "SECRET", None)
     shown = "".join(text for _, text in report.sections)
-    if isinstance(secret, str) and secret in shown:
+    if known_secret.SECRET in shown:
         report.outcome = "failed"
-        report.longrepr = f"{item.nodeid}: the secret of its module is in what it printed or logged"
+        report.longrepr = f"{item.nodeid}: a secret is in what it printed or logged"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -90,9 +90,9 @@ def ray_may_listen(request, monkeypatch):
 @pytest.fixture(scope="session", autouse=True)
 def own_port():
     """Have dashboards on any port: the usual one may be taken by another session meanwhile."""
-    before, dask_backend.DASHBOARD_PORT = dask_backend.DASHBOARD_PORT, 0
+    before, _cluster.DASHBOARD_PORT = _cluster.DASHBOARD_PORT, 0
     yield
-    dask_backend.DASHBOARD_PORT = before
+    _cluster.DASHBOARD_PORT = before
 
 
 @pytest.fixture(scope="session", autouse=True)

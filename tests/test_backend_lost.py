@@ -8,13 +8,14 @@ import types
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 
 import pytest
+from known_secret import SECRET
 
 import montezarr as mz
 from montezarr.backends._lost import cluster_lost, no_start
 from montezarr.backends._ship import Shelf
 from montezarr.backends.processes import _SpawnedPool
 
-ADDRESS = "tcp://user:secret@host:4444"
+ADDRESS = f"tcp://user:{SECRET}@host:4444"
 
 
 class FakeClient:
@@ -101,7 +102,7 @@ def check_refused(use, client, path):
         USES[use](ds, path)
     text = str(caught.value)
     assert "new Client" in text
-    assert "secret" not in text
+    assert SECRET not in text
 
 
 @pytest.mark.parametrize("number", range(5))
@@ -233,9 +234,9 @@ def test_a_scheduler_that_is_killed_is_said_to_have_ended(tmp_path):
 
 
 def test_what_stands_before_the_host_of_an_address_is_not_shown():
-    text = str(cluster_lost("tcp://user:secret@host:4444", OSError("Timed out.")))
+    text = str(cluster_lost(ADDRESS, OSError("Timed out.")))
     assert "at host:4444 to be there" in text
-    assert "secret" not in text
+    assert SECRET not in text
 
 
 class FullPool(_SpawnedPool):

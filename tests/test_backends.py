@@ -250,7 +250,7 @@ def test_while_dask_runs_all_listeners_are_on_the_loopback(capsys):
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")  # of distributed's own
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_port_that_is_taken_in_the_last_moment_is_no_warning(monkeypatch):
-    from montezarr.backends import dask as module
+    from montezarr.backends import _cluster as module
 
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]

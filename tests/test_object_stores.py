@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
-from buckets import SECRET, content_of, obstore_stores
+from buckets import content_of, obstore_stores
+from known_secret import SECRET
 from zarr.buffer import default_buffer_prototype
 from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore, WrapperStore, ZipStore
 

@@ -2,14 +2,19 @@
 
 import io
 import logging
+import os
 import pickle
 import socket
+import subprocess
 import sys
 import traceback
+import uuid
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stderr, redirect_stdout, suppress
+from pathlib import Path
 
+import known_secret
 import pytest
 import zarr
 from stores import gbm_paths
@@ -23,7 +28,7 @@ from montezarr.cli._main import main
 from montezarr.store._where import place_of
 from montezarr.store.places import LocalPlace
 
-SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCY"
+SECRET = f"wJalrXUtnFEMI/K7{known_secret.SECRET}+bPxRfiCY"
 TOKEN = "ghp7MDENGbPxRfiCY"
 
 URLS = [
@@ -112,7 +117,7 @@ def test_no_url_shows_its_secret(name):
             assert part not in said, url
 
 
-@pytest.mark.parametrize("address", ADDRESSES)
+@pytest.mark.parametrize("address", ADDRESSES, ids=lambda text: text.partition(":")[0])
 def test_no_address_of_a_scheduler_shows_its_secret(address):
     engine = mz.MonteCarloEngine(mz.BrownianMotion())
     for call in (
@@ -325,6 +330,32 @@ def test_no_session_that_listens_on_the_network_is_started_unasked(monkeypatch):
 
     monkeypatch.setattr(ray, "is_initialized", lambda: True)
     assert not mz.backend("ray").allow_network  # a session of one's own
+
+
+# --- all output of other tests ------------------------------------------------------------------
+
+SHOWN = ("test_object_stores.py", "test_object_store_fence.py", "test_backend_lost.py",
+         "test_secrets.py")  # fmt: skip
+"""Tests of buckets on an S3 server, and of addresses of schedulers."""
+
+
+@pytest.mark.slow
+def test_nothing_that_tests_of_buckets_and_addresses_print_shows_their_secret():
+    """Neither what pytest prints of them, which has warnings, nor what it would have captured."""
+    pytest.importorskip("moto.server")
+    secret = uuid.uuid4().hex
+    here = Path(__file__).parent
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-s", "-rA", "-m", "not slow", "-p", "no:cacheprovider",
+         "-o", "log_cli=true", "--log-cli-level=INFO", *(str(here / name) for name in SHOWN)],
+        capture_output=True, text=True, env={**os.environ, known_secret.VARIABLE: secret},
+        cwd=here.parent,
+    )  # fmt: skip
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said[-5000:]
+    shown = [line for line in said.splitlines() if secret in line]
+    assert not shown, shown[:5]
+    assert " passed" in said
 
 
 # --- the dashboard ---------------------------------------------------------------------------

@@ -10,9 +10,9 @@ import cloudpickle
 from montezarr import cost
 from montezarr._checks import show, value_error
 from montezarr._html import duration
-from montezarr.backends import Backend, active_client, check_jobs, configured
+from montezarr.backends import Backend, check_jobs, configured
 from montezarr.backends._ship import unfit
-from montezarr.backends.dask import Dask
+from montezarr.backends.dask import Dask, address_of, on_active_client
 from montezarr.backends.joblib import Joblib
 from montezarr.backends.processes import Processes
 from montezarr.backends.synchronous import Synchronous
@@ -37,10 +37,12 @@ def choose(run: Run, n_jobs: int = -1, **options: Any) -> Backend:
     installed, else on processes. With a timeout, only processes will do.
     """
     workers = check_jobs(n_jobs)
-    client = active_client()
-    if client is not None:
-        reason = f"auto: active Client at {client.scheduler.address}"
-        place = Dask(client=client, reason=reason, **options)
+    place = on_active_client(
+        lambda client: Dask(
+            client=client, reason=f"auto: active Client at {address_of(client)}", **options
+        )
+    )
+    if place is not None:
         check_fits(run, place)
         return place
     needs_processes = options.get("timeout") is not None

@@ -14,7 +14,7 @@ from montezarr.backends._client import active_client
 from montezarr.backends._force import configured_scheduler, in_force
 from montezarr.backends._supervisor import end_all
 from montezarr.backends._window import windowed
-from montezarr.backends.dask import Dask, on_client
+from montezarr.backends.dask import Dask, address_of, on_active_client, on_client
 from montezarr.backends.joblib import Joblib, JoblibMultiprocessing, JoblibThreading
 from montezarr.backends.multiprocessing import Multiprocessing
 from montezarr.backends.processes import Processes
@@ -111,10 +111,12 @@ def backend(name: Any = "auto", n_jobs: int = -1, **options: Any) -> Backend:
     if "://" in name:
         return _made(Dask, n_jobs, {"address": name, **options})
     if name == "auto":
-        client = active_client()
-        if client is not None:
-            known = {"client": client, "reason": "auto: a Client is active"}
-            return _made(Dask, -1, known | options)
+        reason = {"reason": "auto: a Client is active"}
+        found = on_active_client(
+            lambda client: _made(Dask, -1, {"client": client} | reason | options)
+        )
+        if found is not None:
+            return found
         return _made(Threads, n_jobs, {"reason": "auto: no sampler is known here"} | options)
     kind = _BY_ALIAS.get(name)
     if kind is None:
@@ -154,9 +156,11 @@ def configured() -> Backend | None:
     current: Backend | None = in_force()
     if current is not None:
         return current
-    client = active_client()
-    if client is not None:
-        return Dask(client=client, reason=f"active Client at {client.scheduler.address}")
+    found = on_active_client(
+        lambda client: Dask(client=client, reason=f"active Client at {address_of(client)}")
+    )
+    if found is not None:
+        return found
     scheduler = configured_scheduler()
     workers = int(dask_config.get("num_workers", None) or -1)
     if isinstance(scheduler, str) and scheduler.lower() in _BY_ALIAS:

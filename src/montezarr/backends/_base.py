@@ -309,6 +309,8 @@ class ProcessBackend(Backend):
         """Return an executor that outlives the death of workers."""
         try:
             pool = self.make_pool()
+        except BackendError:  # which is an OSError too, and has a name already
+            raise
         except OSError as error:
             raise no_start(self.name, error) from error
         return Supervisor(pool, self.workers, self.timeout, self.retries, self.name)

@@ -1,7 +1,9 @@
 """Which backend is in force: the innermost ``with`` block of the context that entered it.
 
 A context is a thread, or an asyncio task (`contextvars`). Dask's configuration is one for the whole
-process, so it gets one scheduler, which looks up the backend of the context that computes.
+process, so it gets one scheduler, which looks up the backend of the context that computes. A Client
+that becomes the default one, in any thread, configures ``"dask.distributed"``; while there are
+blocks, that name stands for a scheduler that looks there too.
 """
 
 from __future__ import annotations
@@ -16,7 +18,10 @@ from dask.threaded import get as threaded_get
 
 from montezarr.backends._client import active_client
 from montezarr.backends._returned import warn_of_size
-from montezarr.core.compat.dask import scheduler_of
+from montezarr.core.compat.dask import named_schedulers, scheduler_of
+
+OF_CLIENTS = "dask.distributed"
+"""What Dask is configured with by a Client that becomes the default one."""
 
 BlockStack = tuple["InBlock", ...]
 
@@ -42,7 +47,7 @@ _stack: ContextVar[BlockStack] = ContextVar("montezarr_backends", default=())
 _lock = threading.Lock()
 _blocks = 0
 _before: Any = None
-"""What Dask was configured with before the first block; None for nothing."""
+"""What Dask is configured with but for us; None for nothing."""
 
 
 def in_force() -> Any:
@@ -55,9 +60,13 @@ def come_into_force(backend: InBlock) -> None:
     """Put a backend in force in this context, and our scheduler into Dask's configuration."""
     global _blocks, _before
     with _lock:
-        if _blocks == 0:
-            _before = dask.config.get("scheduler", None)
+        found = dask.config.get("scheduler", None)
+        # A Client that was made in a block puts ours back when it closes, which may be later.
+        if found is not _SCHEDULER:
+            _before = found
             dask.config.set(scheduler=_SCHEDULER)
+        if _blocks == 0:
+            named_schedulers()[OF_CLIENTS] = _CLIENT_SCHEDULER
         _blocks += 1
     _stack.set((*_stack.get(), backend))
 
@@ -73,8 +82,10 @@ def go_out_of_force(backend: InBlock) -> None:
         _blocks -= 1
         if _blocks > 0:
             return
+        named_schedulers().pop(OF_CLIENTS, None)
         if dask.config.get("scheduler", None) is _SCHEDULER:  # else somebody has set another since
-            if _before is None:
+            is_over = _before == OF_CLIENTS and active_client() is None
+            if _before is None or is_over:
                 dask.config.config.pop("scheduler", None)
             else:
                 dask.config.set(scheduler=_before)
@@ -95,20 +106,38 @@ class _ContextScheduler:
         running = [backend for backend in _stack.get() if backend.is_running]
         if running:
             warn_of_size(dsk, keeps_chunks=running[-1].keeps_chunks)
-        wanted = running[-1].scheduler if running else _before
-        if wanted is not None:
-            get = scheduler_of(wanted)
-        else:  # what Dask does with arrays where nothing is configured
-            client = active_client()
-            get = threaded_get if client is None else client.get
+            get = scheduler_of(running[-1].scheduler)
+        else:
+            get = self.beside()
         return get(dsk, keys, **options)
+
+    def beside(self) -> Any:
+        """Return what computes where no block is in force."""
+        wanted = _before
+        if wanted is not None and wanted != OF_CLIENTS:
+            return scheduler_of(wanted)
+        # What Dask does with arrays where nothing is configured.
+        client = active_client()
+        return threaded_get if client is None else client.get
 
     def __reduce__(self) -> Any:
         # Dask's configuration, which holds this, travels to the workers of a new cluster.
         return str, ("synchronous",)
 
 
+class _ClientScheduler(_ContextScheduler):
+    """The same where a Client has configured Dask: beside a block it is that one."""
+
+    def beside(self) -> Any:
+        """Return what computes where no block is in force."""
+        client = active_client()
+        if client is None:
+            raise RuntimeError(f"Requested {OF_CLIENTS} scheduler but no Client active.")
+        return client.get
+
+
 _SCHEDULER = _ContextScheduler()
+_CLIENT_SCHEDULER = _ClientScheduler()
 
 
 def _forget_blocks() -> None:

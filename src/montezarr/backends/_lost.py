@@ -46,6 +46,41 @@ def cluster_lost(address: str, error: BaseException) -> BackendError:
     )
 
 
+def ray_lost(error: BaseException | None = None) -> BackendError:
+    """Return the error of a run whose session of Ray has ended, or cannot go on.
+
+    Parameters
+    ----------
+    error : BaseException, optional
+        What Ray raised; without it somebody has ended the session.
+    """
+    got = "one that was shut down" if error is None else _described(error)
+    return BackendError(
+        f"backend: expected the session of Ray to be there until the run has ended, got {got}."
+        " Start Ray anew, enter the block of the backend again, and call what is missing again."
+        f" {GO_ON}"
+    )
+
+
+def ray_full(error: BaseException) -> BackendError:
+    """Return the error of a run for which Ray has no room."""
+    return BackendError(
+        f"backend: expected room in the object store of Ray, got {_described(error)}. Give it more"
+        " by ray.init(object_store_memory=...), let go of what you have put there, make room on"
+        f" the disk that it spills to, or take the backend 'processes'. {GO_ON}"
+    )
+
+
+def ray_no_start(error: BaseException) -> BackendError:
+    """Return the error of a session of Ray that cannot be started."""
+    return BackendError(
+        f"backend: expected Ray to start, got {_described(error)}. What Ray logs is in the folder"
+        " ray/session_latest/logs of the temporary directory, mostly /tmp. Try again on a machine"
+        f" with less to do, start Ray yourself by ray.init, or take the backend 'processes'."
+        f" {GO_ON}"
+    )
+
+
 def no_start(name: str, error: BaseException) -> BackendError:
     """Return the error of a backend whose workers the system does not let begin, or go on."""
     error = _of_the_system(error)

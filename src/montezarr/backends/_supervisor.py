@@ -32,13 +32,29 @@ class Pool(ABC):
     shares_fate: bool = True
     """Whether the death of one worker ends the pool, and all tasks that run in it."""
 
+    poll: float | None = None
+    """Seconds after which it is asked again whether it is there; None where tasks tell."""
+
     @abstractmethod
     def submit(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
         """Start a task; workers are started when they are first needed."""
 
-    def endings(self) -> tuple[str, ...]:
-        """Return how a worker ended that just died, as far as that is known."""
+    def endings(self, error: BaseException | None = None) -> tuple[str, ...]:
+        """Return how a worker ended that just died, of which `error` tells, as far as known."""
         return ()
+
+    def loss_of(self, error: BaseException) -> BackendError | None:
+        """Return what to say of an error of the pool itself; None for one of a task."""
+        return None
+
+    def check(self) -> None:  # noqa: B027
+        """Raise where the pool is gone, so that nothing which runs in it may ever be told of.
+
+        Raises
+        ------
+        BackendError
+            Which says so, and what to do.
+        """
 
     @abstractmethod
     def kill(self) -> None:
@@ -163,9 +179,12 @@ class Supervisor(Executor):
                 self._dispatch()
                 self._handle()
         except BaseException as fault:  # a fault of ours must not leave anyone waiting for ever
-            error = no_start(self._name, fault) if isinstance(fault, OSError) else fault
+            error = self._named(fault)
+            known = isinstance(error, BackendError)
             with self._lock:
-                self._refusal = f"backend: this backend has failed: {fault!r}"
+                self._refusal = (
+                    str(error) if known else f"backend: this backend has failed: {fault!r}"
+                )
             while not self._events.empty():
                 name, task, _ = self._events.get()
                 if name == "submit":
@@ -178,6 +197,13 @@ class Supervisor(Executor):
             finally:
                 self._shelf.clear()
                 _alive.discard(self)
+
+    def _named(self, error: BaseException) -> BaseException:
+        """Return what an error is called, where it is one of the pool or of the system."""
+        lost = self._pool.loss_of(error)
+        if lost is None and isinstance(error, OSError) and not isinstance(error, BackendError):
+            lost = no_start(self._name, error)
+        return lost or error
 
     def _dispatch(self) -> None:
         while self._suspects or self._waiting:
@@ -210,9 +236,12 @@ class Supervisor(Executor):
         now = time.monotonic()
         nearest = min((task.deadline for task in self._running.values()), default=float("inf"))
         try:
+            if self._running and self._pool.poll is not None:
+                nearest = min(nearest, now + self._pool.poll)
             left = None if nearest == float("inf") else max(0.0, nearest - now)
             name, subject, extra = self._events.get(timeout=left)
         except queue.Empty:
+            self._pool.check()
             self._end_late()
             return
         if name == "submit":
@@ -234,14 +263,11 @@ class Supervisor(Executor):
     def _finish(self, task: _Task, inner: Future[Any]) -> None:
         try:
             data = inner.result()
-        except self._pool.deaths:
-            self._survive(task)
-            return
-        except CancelledError:
-            self._survive(task)
-            return
         except BaseException as error:
-            self._end(task, error)
+            if isinstance(error, (*self._pool.deaths, CancelledError)):
+                self._survive(task, error)
+            else:
+                self._end(task, self._pool.loss_of(error) or error)
             return
         del self._running[id(task)]
         try:
@@ -256,10 +282,10 @@ class Supervisor(Executor):
         task.inner = None
         task.future.set_exception(error)
 
-    def _survive(self, victim: _Task) -> None:
+    def _survive(self, victim: _Task, error: BaseException) -> None:
         """Run again what was lost, each task alone, so that the next death tells whose it is."""
         lost = list(self._running.values()) if self._pool.shares_fate else [victim]
-        causes = self._pool.endings()
+        causes = self._pool.endings(error)
         if self._pool.shares_fate:
             self._warm = self._timeout is None
             self._pool.kill()

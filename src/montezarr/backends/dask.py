@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-import signal
-import socket
 import sys
-import threading
 import time
 import uuid
 import warnings
@@ -14,37 +10,31 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Executor, Future
 from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
-from typing import Any, Self, final
+from typing import Any, Self, TypeVar, final
 from urllib.parse import urlsplit
-
-import dask
 
 from montezarr._checks import type_error, value_error
 from montezarr._notices import say, warn
 from montezarr._secrets import cause_of, redacted
-from montezarr._spawn import full_streams_aside, processes_uninterrupted
 from montezarr._uninterrupted import import_whole, uninterrupted
 from montezarr.backends._base import RETRIES, Backend, Scheduler, refuse_timeout
-from montezarr.backends._client import active_client
+from montezarr.backends._client import active_client, is_ended
+from montezarr.backends._cluster import process_wide, start_cluster
 from montezarr.backends._lost import cluster_lost, no_start
 from montezarr.core.compat.distributed import check_host_and_port, wrap_of
-from montezarr.core.compat.multiprocessing import script_kept_out
 from montezarr.errors import BackendError, MontezarrError, MontezarrWarning
 from montezarr.progress import kernel
 
+_T = TypeVar("_T")
+
 PACKAGES = ("montezarr", "numpy")
 """Packages of which another version on a worker may give other numbers."""
-
-DASHBOARD_PORT = 8787
 
 KEYS = 2048
 """Keys of tasks that are used in turn."""
 
 TRIM_EVERY = 5000
 """Tasks after which the notes of the scheduler are cut."""
-
-ENDED = ("closing", "closed", "failed")
-"""States of a Client or a cluster that no more comes from."""
 
 RECOUNT = 5.0
 """Seconds after which the workers of a cluster are counted again."""
@@ -101,10 +91,11 @@ class Dask(Backend):
         self._counted = 0.0
         self._run, self._number, self._sent = "", 0, 0
         self._where = address or ""
+        self._is_asked_for = reason == "asked for"
         if self._given is not None:
-            self._where = _address_of(self._given)
+            self._where = address_of(self._given)
             self._count(self._given)
-            if reason == "asked for":
+            if self._is_asked_for:
                 self.reason = f"Client at {self._where}"
 
     def deaths_of(self, error: BaseException) -> int:
@@ -124,8 +115,15 @@ class Dask(Backend):
         client = self.client if self._given is None else self._given
         if client is None:
             return None
-        with self._reaching():
-            about = uninterrupted(lambda: client.scheduler_info(n_workers=-1))
+        try:
+            with self._reaching():
+                about = uninterrupted(lambda: client.scheduler_info(n_workers=-1))
+                if "workers" not in about:  # which a Client forgets as it closes
+                    raise CancelledError
+        except BackendError:
+            if self._is_asked_for or active_client() is client:
+                raise
+            return None  # nobody asked for this Client, whose thread has closed it since
         known = about["workers"].values()
         limits = [
             int(worker["memory_limit"]) // max(1, int(worker.get("nthreads", 1)))
@@ -153,7 +151,7 @@ class Dask(Backend):
     def _reaching(self) -> Iterator[None]:
         """Name what is raised where a cluster is spoken to, and does not answer."""
         client = self.client if self._given is None else self._given
-        if getattr(client, "status", "") in ENDED:  # it would never answer
+        if is_ended(client) or getattr(client, "scheduler", self) is None:  # it would never answer
             raise cluster_lost(self._where, RuntimeError("the Client is closed"))
         try:
             yield
@@ -184,10 +182,12 @@ class Dask(Backend):
                 self.client = self._begun(lambda: Client(self._address, set_as_default=False))
         else:
             try:
-                self.client = self._begun(lambda: self._own_cluster(Client))
+                self.client = self._begun(
+                    lambda: start_cluster(self._stack, Client, self.workers, self.retries)
+                )
             except (OSError, RuntimeError, TimeoutError) as error:
                 raise no_start(self.name, error) from error
-            self._where = _address_of(self.client)
+            self._where = address_of(self.client)
         try:
             with self._reaching():
                 uninterrupted(self._greet)
@@ -220,9 +220,10 @@ class Dask(Backend):
         if find_spec("bokeh") is None:
             say('Dask dashboard: needs pip install "montezarr[dashboard]"', out)
         else:
-            link = dashboard_link(self.client)
-            runs = f"{link.removesuffix('status')}montezarr"
-            say(f"Dask dashboard: {link}, runs: {runs}", out)
+            with suppress(Exception):  # a Client that closes now has none
+                link = dashboard_link(self.client)
+                runs = f"{link.removesuffix('status')}montezarr"
+                say(f"Dask dashboard: {link}, runs: {runs}", out)
         return self
 
     def submit(self, function: Callable[[Any], Any], item: Any) -> Future[Any]:
@@ -251,8 +252,7 @@ class Dask(Backend):
     @property
     def is_lost(self) -> bool:
         """Whether the Client, or its cluster, is closed: then some tasks stay open for ever."""
-        parts = self.client, getattr(self.client, "cluster", None)
-        return any(str(getattr(part, "status", "")).split(".")[-1] in ENDED for part in parts)
+        return is_ended(self.client) or is_ended(getattr(self.client, "cluster", None))
 
     def _shared_task(self, function: Callable[[Any], Any]) -> tuple[Any, str]:
         """Return the task that is the function, and its name."""
@@ -261,7 +261,7 @@ class Dask(Backend):
         name = getattr(function, "__name__", type(function).__name__)
         known = self._shared.get(id(function))
         if known is None:
-            with warnings.catch_warnings():
+            with process_wide():
                 warnings.filterwarnings("ignore", "Sending large graph")
                 key = f"recipe-{name}-{uuid.uuid4().hex[:8]}"
                 shared = self.client.submit(_same, function, key=key, pure=False)
@@ -301,8 +301,8 @@ class Dask(Backend):
         try:
             if executor is not None:
                 executor.shutdown(wait=False)
-        except Exception as error:  # it may be gone, and with it what would be cancelled
-            if not _is_of_dask(error):
+        except Exception as error:  # a Client that is gone has nothing left to cancel
+            if not self.is_lost and self.loss_of(error) is None:
                 raise
         finally:
             with self._stack:
@@ -312,33 +312,6 @@ class Dask(Backend):
         """Let go of the Client; its workers cannot be ended in the middle of a task."""
         self.stop()
 
-    def _own_cluster(self, client_class: Any) -> Any:
-        from distributed import LocalCluster
-
-        settings = {"distributed.scheduler.allowed-failures": self.retries}
-        with (
-            dask.config.set(settings),
-            warnings.catch_warnings(),
-            full_streams_aside(),
-            processes_uninterrupted(),
-        ):
-            # Another program may take the port of the dashboard after we have looked.
-            warnings.filterwarnings("ignore", r"Port \d+ is already in use", UserWarning)
-            cluster = self._stack.enter_context(
-                LocalCluster(
-                    n_workers=self.workers,
-                    worker_class=_nanny(),
-                    silence_logs=logging.ERROR,  # what our errors and warnings do not say already
-                    threads_per_worker=1,
-                    host="127.0.0.1",  # the default dashboard would listen on every interface
-                    dashboard_address=f"127.0.0.1:{_free_port(DASHBOARD_PORT)}",
-                    worker_dashboard_address="127.0.0.1:0",
-                )
-            )
-        client = client_class(cluster, set_as_default=False)
-        client.register_plugin(_calm())
-        return client
-
     def _count(self, client: Any) -> None:
         """Take the number of workers from a Client."""
         with self._reaching():
@@ -346,7 +319,23 @@ class Dask(Backend):
         self._counted = time.monotonic()
 
 
-def _address_of(client: Any) -> str:
+def on_active_client(make: Callable[[Any], _T]) -> _T | None:
+    """Return what is made of the Client that is active, or None where there is none.
+
+    It may be of another thread, which closes it at any time: then there is one less.
+    """
+    client = active_client()
+    while client is not None:
+        try:
+            return make(client)
+        except BackendError:
+            before, client = client, active_client()
+            if client is before:
+                raise
+    return None
+
+
+def address_of(client: Any) -> str:
     """Return the address of the scheduler of a Client; empty where it is closed."""
     return str(getattr(client.scheduler, "address", ""))
 
@@ -356,50 +345,6 @@ def _is_of_dask(error: BaseException) -> bool:
     if type(error) is OSError and error.errno is None:
         return str(error).startswith("Timed out")
     return type(error).__module__.partition(".")[0] in ("distributed", "tornado")
-
-
-def _nanny() -> Any:
-    """Return what starts the worker processes of a cluster of ours, also those after a death.
-
-    It keeps the script from them, as from those of other backends: functions of the script travel
-    by value.
-    """
-    from distributed import Nanny
-
-    class Starter(Nanny):
-        async def instantiate(self) -> Any:
-            with script_kept_out(lambda name: name.startswith("Dask Worker")):
-                return await super().instantiate()
-
-    return Starter
-
-
-def _calm() -> Any:
-    """Return what makes workers leave Ctrl-C, and their end, to the driver."""
-    from distributed import WorkerPlugin
-
-    class Calm(WorkerPlugin):
-        name = "montezarr-calm"
-
-        def setup(self, worker: Any) -> None:
-            if threading.current_thread() is threading.main_thread():
-                signal.signal(signal.SIGINT, signal.SIG_IGN)
-            # When the scheduler ends, a worker whose heart beats then prints a traceback.
-            logging.getLogger("distributed.worker").addFilter(
-                lambda record: "during heartbeat" not in record.getMessage()
-            )
-
-    return Calm()
-
-
-def _free_port(wanted: int) -> int:
-    """Return the port, or 0 (any) where another program has it, which Dask would warn of."""
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", wanted))
-        except OSError:
-            return 0
-    return wanted
 
 
 @contextmanager

@@ -73,7 +73,7 @@ class WatchedPool(Pool):
         self._pool.apply_async(function, args, callback=succeed, error_callback=fail)
         return future
 
-    def endings(self) -> tuple[str, ...]:
+    def endings(self, error: BaseException | None = None) -> tuple[str, ...]:
         """Return how a child ended."""
         return self._endings
 

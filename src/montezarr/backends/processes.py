@@ -70,7 +70,7 @@ class _SpawnedPool(ExecutorPool):
         start_all_at_once(executor)
         return executor
 
-    def endings(self) -> tuple[str, ...]:
+    def endings(self, error: BaseException | None = None) -> tuple[str, ...]:
         """Return how a worker ended."""
         return tuple(self._context.endings())
 

@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager, suppress
 from typing import Any, final
 
 import numpy as np
@@ -17,10 +17,20 @@ import numpy as np
 from montezarr import _worker
 from montezarr._checks import check_bool, value_error
 from montezarr._optional import import_optional
-from montezarr._spawn import worker_environment
 from montezarr.backends._base import RETRIES, ProcessBackend
+from montezarr.backends._lost import ray_full, ray_lost
+from montezarr.backends._ray_session import (
+    join_session,
+    leave_session,
+    no_session_unasked,
+    session_of,
+)
 from montezarr.backends._ship import Shelf
 from montezarr.backends._supervisor import Pool
+from montezarr.errors import BackendError
+
+LOOK_AGAIN = 3.0
+"""Seconds after which it is asked again whether any machine of a session is alive."""
 
 
 class _RayShelf(Shelf):
@@ -32,7 +42,8 @@ class _RayShelf(Shelf):
 
     def store(self, key: str, data: bytes) -> Any:
         """Put the bytes into the store, as an array, which workers read without a copy."""
-        return self._pool.ray.put(np.frombuffer(data, np.uint8))
+        with self._pool.reaching():
+            return self._pool.ray.put(np.frombuffer(data, np.uint8))
 
     def remove(self, place: Any) -> None:
         """Do nothing: Ray forgets what nobody refers to."""
@@ -40,36 +51,86 @@ class _RayShelf(Shelf):
 
 class _RayPool(Pool):
     shares_fate = False
+    poll = 0.5
 
-    def __init__(self, workers: int):
+    def __init__(self, workers: int, check_allowed: Callable[[], None]):
         self.ray = import_optional("ray", extra="ray", purpose="The backend 'ray'")
         exceptions = self.ray.exceptions
-        self.deaths = (exceptions.WorkerCrashedError, exceptions.OutOfMemoryError)
+        self.deaths = (
+            exceptions.WorkerCrashedError,
+            exceptions.OutOfMemoryError,
+            exceptions.NodeDiedError,
+        )
+        self._full = (exceptions.ObjectStoreFullError, exceptions.OutOfDiskError)
         self._references: dict[Future[Any], Any] = {}
-        self._is_ours = not self.ray.is_initialized()
-        if self._is_ours:
-            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-            os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-            self.ray.init(
-                address="local",
-                num_cpus=workers,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                runtime_env={"env_vars": {**worker_environment(), "PYTHONPATH": _import_path()}},
-            )
-        # What is lost is repeated by the supervisor, as on every other backend.
-        self._remote = self.ray.remote(max_retries=0, num_cpus=1)(_worker.call_with)
-        self._ready = self.ray.remote(max_retries=0, num_cpus=1)(_worker.ready)
+        self._looked = time.monotonic()
+        self._session = join_session(self.ray, workers, check_allowed)
+        with self.reaching():
+            # What is lost is repeated by the supervisor, as on every other backend.
+            self._remote = self.ray.remote(max_retries=0, num_cpus=1)(_worker.call_with)
+            self._ready = self.ray.remote(max_retries=0, num_cpus=1)(_worker.ready)
+
+    @contextmanager
+    def reaching(self) -> Iterator[None]:
+        """Speak to our session, and to no other: Ray would start one where it has gone."""
+        with no_session_unasked():
+            self.check()
+            try:
+                yield
+            except self.deaths:
+                raise
+            except Exception as error:
+                lost = self.loss_of(error)
+                if lost is None:
+                    raise
+                raise lost from error
+
+    @property
+    def _is_there(self) -> bool:
+        return self._session is not None and session_of(self.ray) == self._session
+
+    def check(self) -> None:
+        """Raise where the session has ended: its tasks are never told to have ended, too.
+
+        Nor are they where all of its machines have: they wait for another one to come.
+        """
+        if not self._is_there:
+            raise ray_lost()
+        if time.monotonic() - self._looked > LOOK_AGAIN:
+            self._looked = time.monotonic()
+            if not self._has_machines():
+                raise ray_lost(RuntimeError("no machine of it is alive"))
+
+    def _has_machines(self) -> bool:
+        with no_session_unasked(), suppress(Exception):
+            return any(node["Alive"] for node in self.ray.nodes())
+        return True  # nobody knows
+
+    def loss_of(self, error: BaseException) -> BackendError | None:
+        """Return what to say of an error of Ray's own."""
+        if isinstance(error, BackendError):
+            return None
+        if not self._is_there:
+            return ray_lost()
+        if isinstance(error, self._full):
+            return ray_full(error)
+        return ray_lost(error) if isinstance(error, self.ray.exceptions.RayError) else None
+
+    def endings(self, error: BaseException | None = None) -> tuple[str, ...]:
+        """Return what Ray says of it."""
+        if isinstance(error, self.ray.exceptions.OutOfMemoryError):
+            return ("killed by Ray, as the memory of its machine ran out",)
+        return ()
 
     def submit(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
         """Start a task."""
-        if not args:
-            future: Future[Any] = self._ready.remote().future()
-            return future
-        payload, shared = args
-        reference = self._remote.remote(function, payload, tuple(shared), *shared.values())
-        future = reference.future()
+        with self.reaching():
+            if not args:
+                future: Future[Any] = self._ready.remote().future()
+                return future
+            payload, shared = args
+            reference = self._remote.remote(function, payload, tuple(shared), *shared.values())
+            future = reference.future()
         self._references[future] = reference
         future.add_done_callback(lambda done: self._references.pop(done, None))
         return future
@@ -78,7 +139,8 @@ class _RayPool(Pool):
         """Kill the worker of a task."""
         reference = self._references.pop(future, None)
         if reference is not None:
-            self.ray.cancel(reference, force=True)
+            with suppress(BackendError), self.reaching():
+                self.ray.cancel(reference, force=True)
 
     def kill(self) -> None:
         """Kill the workers of all tasks."""
@@ -87,18 +149,13 @@ class _RayPool(Pool):
         self.close()
 
     def close(self) -> None:
-        """End Ray, if it was started here."""
-        if self._is_ours and self.ray.is_initialized():
-            self.ray.shutdown()
+        """End Ray, if it was started here, and nobody else uses it."""
+        session, self._session = self._session, None
+        leave_session(self.ray, session)
 
     def shelf(self) -> Shelf:
         """Return the place of shared objects."""
         return _RayShelf(self)
-
-
-def _import_path() -> str:
-    """Return where we import from, so that workers find the same modules."""
-    return os.pathsep.join(entry or os.getcwd() for entry in sys.path)
 
 
 @final
@@ -148,4 +205,4 @@ class Ray(ProcessBackend):
         """Return the pool."""
         self.check_installed()
         self.check_allowed()
-        return _RayPool(self.workers)
+        return _RayPool(self.workers, self.check_allowed)

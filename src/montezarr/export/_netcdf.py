@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
-import dask
 import numpy as np
 import xarray as xr
 from dask.callbacks import Callback
 
 from montezarr._optional import import_optional
+from montezarr.backends.synchronous import Synchronous
 from montezarr.export._part import MASKED, Part, masked_values
 from montezarr.runs import OnProgress
 
@@ -31,7 +32,7 @@ def write(part: Part, file: Path, on_progress: OnProgress) -> None:
         encoding[name] = {"_FillValue": ds[name].dtype.type(masked)}
     # HDF5 writes one piece at a time anyway; and after an error, another thread would open the file
     # again that is taken away then.
-    with _Count(part.n_paths, on_progress), dask.config.set(scheduler="synchronous"):
+    with _Count(part.n_paths, on_progress), Synchronous():
         ds.to_netcdf(file, engine="h5netcdf", format="NETCDF4", encoding=encoding)
 
 
@@ -67,13 +68,16 @@ def _attribute(name: Any, value: Any, kind: Any) -> Any:
 
 
 class _Count(Callback):
-    """Tells how many tasks of Dask are done, as paths."""
+    """Tells how many tasks of Dask are done in this thread, as paths."""
 
     def __init__(self, n_paths: int, on_progress: OnProgress):
         super().__init__()  # type: ignore[no-untyped-call]
         self.n_paths, self.on_progress = n_paths, on_progress
+        self.thread = threading.get_ident()
 
     def _posttask(self, key: Any, result: Any, dsk: Any, state: Any, worker_id: Any) -> None:
+        if threading.get_ident() != self.thread:  # Dask tells each callback of what all threads do
+            return
         done, waiting = len(state["finished"]), len(state["waiting"])
         total = done + waiting + len(state["ready"]) + len(state["running"])
         self.on_progress(self.n_paths * done // max(total, 1), self.n_paths, 0)

@@ -55,6 +55,11 @@ except ImportError:
     _get_scheduler = None  # type: ignore[assignment]
 
 try:
+    from dask.base import named_schedulers as _named_schedulers
+except ImportError:
+    _named_schedulers = None  # type: ignore[assignment]
+
+try:
     from dask.system import cpu_count as _cpu_count
 except ImportError:
     _cpu_count = None  # type: ignore[assignment]
@@ -76,6 +81,7 @@ __all__ = [
     "count_cores",
     "graph_of_chunks",
     "meta_of",
+    "named_schedulers",
     "operand_names",
     "scheduler_of",
 ]
@@ -145,6 +151,11 @@ def meta_of(array: Any) -> Any:
 def operand_names(expression: Any) -> tuple[str, ...]:
     """Return the names of what an expression of Dask is made of; none where that is not known."""
     return tuple(getattr(expression, "_parameters", ()))
+
+
+def named_schedulers() -> dict[str, Any]:
+    """Return Dask's table of schedulers by name; an empty one of nobody's where there is none."""
+    return _named_schedulers if isinstance(_named_schedulers, dict) else {}
 
 
 def scheduler_of(wanted: Any) -> Any:

@@ -55,6 +55,7 @@ TABLE = (
     Private("dask", "dask.array.Array._meta", "masked initial states are found in their blocks"),
     Private("dask", "dask._expr.Expr._parameters", "no warning of what does not fit into memory"),
     Private("dask", "dask.base.get_scheduler", "the schedulers of Dask are known by name alone"),
+    Private("dask", "dask.base.named_schedulers", "a default Client comes before the blocks"),
     Private("dask", "dask.system.cpu_count", "workers are counted without the group's quota"),
     Private(
         "distributed",
