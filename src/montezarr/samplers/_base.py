@@ -132,6 +132,11 @@ class Sampler(ABC):
             If one of them fails.
         """
 
+    @classmethod
+    @abstractmethod
+    def examples(cls) -> tuple[tuple[Any, Mapping[str, Any]], ...]:
+        """Return code that it draws, with arguments of `simulate`, for the conformance suite."""
+
     def is_surely_finite(self, x0: Any) -> bool:
         """Return whether no value of these paths can be NaN or infinite, by mathematics."""
         return False

@@ -90,6 +90,11 @@ class BatchSampler(Sampler):
                 message = f"{self._what()} returned shape {part.array.shape}, {expected}."
                 raise self.failure(0, self.x0, message)
 
+    @classmethod
+    def examples(cls) -> tuple[tuple[Any, Mapping[str, Any]], ...]:
+        """Return an object, and a function of n."""
+        return (_Walks(), {"T": 5, "x0": 1.0}), (_several, {"T": 4, "dt": 0.25})
+
     def draw(self, start: int, stop: int, x0: Any) -> PathArrays:
         """Return the kept times of paths start ... stop-1: whole blocks are drawn, then cut."""
         out = self.new_arrays(stop - start)
@@ -193,6 +198,16 @@ class BatchSampler(Sampler):
 
     def _what(self) -> str:
         return self.interface.method or "the function"
+
+
+class _Walks:
+    def sample_paths(self, n: int, T: int, x0: Any, rng: Any) -> Any:
+        return x0 + rng.standard_normal((n, T + 1)).cumsum(axis=1)
+
+
+def _several(n: int, T: int, dt: float, rng: Any) -> Any:
+    jumps = rng.poisson(dt, (n, T + 1))
+    return {"jumps": jumps, "total": jumps.sum(axis=1)}
 
 
 def check_block(sampler: BatchSampler, parts: Parts, first_x0: Any) -> None:

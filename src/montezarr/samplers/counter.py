@@ -14,7 +14,7 @@ from montezarr._checks import plain_array, type_error, value_error
 from montezarr.draws import Draws
 from montezarr.errors import SamplerError
 from montezarr.grid import TimeGrid
-from montezarr.processes import HasBound, HasLabels, HasTrial, Process, is_users
+from montezarr.processes import BrownianMotion, HasBound, HasLabels, HasTrial, Process, is_users
 from montezarr.samplers import declare
 from montezarr.samplers._base import Sampler, annotate, describe_error
 from montezarr.samplers.arguments import DTYPES, unknown_argument
@@ -147,6 +147,11 @@ class CounterSampler(Sampler):
         check_alone(bound, declared.first_x0)
         return bound
 
+    @classmethod
+    def examples(cls) -> tuple[tuple[Any, Mapping[str, Any]], ...]:
+        """Return a process, and code like one that returns variables of several kinds."""
+        return (BrownianMotion(), {"T": 5}), (_Mixed(), {"T": 4})
+
     # --- drawing -----------------------------------------------------------------------------
 
     def draw(self, start: int, stop: int, x0: Any) -> PathArrays:
@@ -267,6 +272,16 @@ class CounterSampler(Sampler):
         except BaseException:
             return True
         return False
+
+
+class _Mixed:
+    """Code like a process, of two variables."""
+
+    def sample(self, draws: Draws, grid: TimeGrid, x0: Any) -> dict[str, Rows]:
+        """Return a walk, and how often it has risen."""
+        steps = draws.normal(range(grid.T))
+        walk = np.concatenate([np.zeros_like(steps[:1]), np.cumsum(steps, axis=0)])
+        return {"x": walk, "rises": (steps > 0).sum(axis=0)}
 
 
 def in_its_format(sampler: CounterSampler) -> CounterSampler:

@@ -35,6 +35,11 @@ class LegacySampler(PathSampler):
         has_method = callable(getattr(target, "sample_path", None))
         return "legacy" if legacy and has_method else None
 
+    @classmethod
+    def examples(cls) -> tuple[tuple[Any, Mapping[str, Any]], ...]:
+        """Return an object that draws from the global state."""
+        return ((_OnGlobalState(), {"T": 5, "legacy_global_rng": True}),)
+
     def caller(self) -> Callable[[int, Any], Any]:
         """Return the function (path, x0) that draws one path."""
         target, seed, T = self.target, self.seed, self.grid.T
@@ -50,3 +55,8 @@ class LegacySampler(PathSampler):
                     np.random.set_state(before)
 
         return legacy
+
+
+class _OnGlobalState:
+    def sample_path(self, T: int, x0: Any) -> Any:
+        return np.random.standard_normal(T + 1)

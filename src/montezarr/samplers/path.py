@@ -80,6 +80,16 @@ class PathSampler(Sampler):
         parts, times = self.read(path, x0, unpack, value)
         return value, parts, times
 
+    @classmethod
+    def examples(cls) -> tuple[tuple[Any, Mapping[str, Any]], ...]:
+        """Return an object, functions of a Generator and of a seed, and of the times."""
+        return (
+            (_Walk(), {"T": 5, "x0": 1.0}),
+            (_of_rng, {}),
+            (_of_seed, {"T": 4}),
+            (_of_times, {"times": [0.0, 1.0, 4.0]}),
+        )
+
     def draw(self, start: int, stop: int, x0: Any) -> PathArrays:
         """Return the kept times of paths start ... stop-1."""
         out = self.new_arrays(stop - start)
@@ -201,3 +211,21 @@ class PathSampler(Sampler):
             return target.sample_path(T, x0, **{keyword: stream(path)}, **options)
 
         return method
+
+
+class _Walk:
+    def sample_path(self, T: int, x0: Any, rng: Any) -> Any:
+        return x0 + rng.standard_normal(T + 1).cumsum()
+
+
+def _of_rng(rng: Any) -> Any:
+    counts = rng.poisson(3.0, 6)
+    return {"counts": counts, "largest": counts.max(), "mean": float(counts.mean())}
+
+
+def _of_seed(seed: int, T: int) -> Any:
+    return np.random.default_rng(seed).random((T + 1, 2))
+
+
+def _of_times(rng: Any, times: Any) -> Any:
+    return times * rng.random()

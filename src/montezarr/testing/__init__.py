@@ -11,12 +11,14 @@ import_optional("hypothesis", extra="testing", purpose="montezarr.testing")
 _pytest.register_assert_rewrite(
     "montezarr.testing.backends",
     "montezarr.testing.processes",
+    "montezarr.testing.samplers",
     "montezarr.testing.statistics",
     "montezarr.testing._folds",
 )
 
 from montezarr.testing.backends import BackendTests  # noqa: E402 - after the registration
 from montezarr.testing.processes import ProcessTests  # noqa: E402
+from montezarr.testing.samplers import SamplerTests  # noqa: E402
 from montezarr.testing.statistics import StatisticTests  # noqa: E402
 
-__all__ = ["BackendTests", "ProcessTests", "StatisticTests"]
+__all__ = ["BackendTests", "ProcessTests", "SamplerTests", "StatisticTests"]
