@@ -55,7 +55,7 @@ def drawn_plain(ds: xr.Dataset, target: Path) -> None:
     target.mkdir()
 
     def one(i: int) -> None:
-        (rows,) = sample_range(run.sampling, *run.range_of(i)).values()
+        (rows,) = sample_range(run.sampler, *run.range_of(i)).values()
         with (target / str(i)).open("wb", buffering=0) as file:
             file.write(memoryview(rows).cast("B"))
 

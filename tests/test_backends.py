@@ -162,7 +162,7 @@ def test_a_sampler_of_50_mb_is_shipped_once_per_worker(name, tmp_path, capsys):
             from montezarr.run import Run
             from montezarr.samplers.task import RangeTask
 
-            task = RangeTask(Run.behind(engine.dataset).sampling)
+            task = RangeTask(Run.behind(engine.dataset).sampler)
             payload, shared, _ = place.executor._shelf.dumps((task, ((0, 100, None),), {}))
             with capsys.disabled():
                 print(f"\n{name}: {len(payload)} bytes per task, {times} loads for {tasks} tasks")

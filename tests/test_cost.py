@@ -155,7 +155,7 @@ def sizes_of_trial(monkeypatch, clock, process, n_paths, per_call):
     """Return how many paths a measurement draws at once, each time, and what it finds."""
     sizes = []
 
-    def drawn(sampling, start, stop, x0=None):
+    def drawn(sampler, start, stop, x0=None):
         sizes.append(stop - start)
         clock.now += per_call + (stop - start) * 1e-8
 

@@ -40,7 +40,7 @@ ONLY_IN = {
     "psutil": {"_owner", "chunk_policy", "bench", "report"},
     "google_crc32c": {"store"},
     "obstore": {"store"},
-    "numba": {"draws"},
+    "numba": {"draws", "samplers"},
     "boost_histogram": {"statistics"},
     "pytest": {"testing"},
     "hypothesis": {"testing"},

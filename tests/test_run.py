@@ -67,7 +67,7 @@ def test_the_run_of_what_is_in_memory_is_that_of_its_recipe(forget):
     forget()
     again = Run.behind(ds)
     assert run.fingerprint == again.fingerprint
-    assert (again.n_paths, again.sampling.target) == (3000, BROWNIAN)
+    assert (again.n_paths, again.sampler.target) == (3000, BROWNIAN)
     with pytest.raises(mz.ArgumentValueError, match="montezarr"):
         Run.behind(ds.x)  # which carries nothing
 
@@ -77,7 +77,7 @@ def test_the_run_of_an_opened_store_is_that_of_its_recipe(tmp_path, forget):
     forget()
     for obj in (stored, stored.x, stored.x.isel(time=-1) ** 2):
         run = Run.behind(obj)
-        assert (run.sampling.target, run.n_paths, run.chunk) == (BROWNIAN, 3000, 1024)
+        assert (run.sampler.target, run.n_paths, run.chunk) == (BROWNIAN, 3000, 1024)
     assert stored.x.mz.recipe == stored.mz.recipe
 
 

@@ -33,7 +33,7 @@ class Shifted(PathSampler):
 
 
 def test_a_sampler_whose_paths_depend_on_the_range_does_not_pass(monkeypatch):
-    samplers = ("montezarr.samplers.choose.SAMPLERS", (Shifted,))
+    samplers = ("montezarr.samplers.binding.SAMPLERS", (Shifted,))
     monkeypatch.setattr(*samplers)
     suite = SamplerTests()
     with pytest.raises(AssertionError):

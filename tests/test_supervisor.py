@@ -169,7 +169,7 @@ def test_a_file_of_a_sampler_goes_when_the_sampler_does(tmp_path):
 
     shelf = Shelf()
     ds = mz.simulate(samplers.Loop(), 100, T, 1.0, seed=1)
-    task = RangeTask(Run.behind(ds).sampling)
+    task = RangeTask(Run.behind(ds).sampler)
     _, used, kept = shelf.dumps(task)
     [file] = used.values()
     assert Path(file).exists()

@@ -103,13 +103,13 @@ def _drawn(ds: xr.Dataset, run: Run, size: int) -> Iterator[xr.Dataset]:
     """Yield batches of a run, drawn in pieces on all workers, which need not end with a batch."""
     backend, tally = backend_of(run), Tally()
     piece = max(1, min(run.chunk, -(-size // backend.workers)))
-    unit = run.sampling.interface.unit
+    unit = run.sampler.interface.unit
     piece = -(-piece // unit) * unit
     window = max(1, size // piece)
     ranges = ranges_of(0, run.length, piece)
-    task = RangeTask(run.sampling)
+    task = RangeTask(run.sampler)
     start = filled = 0
-    batch = run.sampling.new_arrays(min(size, run.length))
+    batch = run.sampler.new_arrays(min(size, run.length))
     with (
         Watch("batches") as watch,
         closing(
@@ -126,14 +126,14 @@ def _drawn(ds: xr.Dataset, run: Run, size: int) -> Iterator[xr.Dataset]:
                 if filled == count_of(batch):
                     yield _dataset(ds, run, batch, start)
                     start, filled = start + filled, 0
-                    batch = run.sampling.new_arrays(min(size, run.length - start))
+                    batch = run.sampler.new_arrays(min(size, run.length - start))
             watch(high, run.length, len(tally.masked))
     tally.warn(run.length)
 
 
 def _dataset(ds: xr.Dataset, run: Run, arrays: PathArrays, start: int) -> xr.Dataset:
     variables = {}
-    for v in run.sampling.variables:
+    for v in run.sampler.variables:
         source, values = ds[v.name], np.moveaxis(arrays[v.name], -1, 0)
         variables[v.name] = ((PATH, *v.dims), values, source.attrs, source.encoding)
     return xr.Dataset(variables, ds.coords, {**ds.attrs, "path_offset": start})

@@ -46,7 +46,7 @@ def choose(run: Run, n_jobs: int = -1, **options: Any) -> Backend:
         check_fits(run, place)
         return place
     needs_processes = options.get("timeout") is not None
-    if run.sampling.releases_gil and not needs_processes:
+    if run.sampler.releases_gil and not needs_processes:
         return Threads(workers, reason="auto: the sampler releases the GIL")
     reason = "auto: a loop in Python"
     if not needs_processes:  # what needs a timeout may not come back from a trial here
@@ -58,7 +58,7 @@ def choose(run: Run, n_jobs: int = -1, **options: Any) -> Backend:
                 reason += f", {duration(work)} in all: too little for processes"
                 return Synchronous(reason=reason)
         try:
-            cloudpickle.dumps(run.sampling)
+            cloudpickle.dumps(run.sampler)
         except Exception as error:
             return Synchronous(reason=f"{reason}, but cannot be pickled ({show(str(error), 60)})")
     kind = Joblib if find_spec("joblib") is not None else Processes
@@ -76,7 +76,7 @@ def check_fits(run: Run, backend: Backend) -> None:
         For a sampler that cannot be pickled, on processes.
     """
     has_one_state = not backend.in_processes and not backend.runs_at_once
-    if run.sampling.interface.uses_global_state and has_one_state:
+    if run.sampler.interface.uses_global_state and has_one_state:
         raise value_error(
             "backend", "one of processes, or 'synchronous', for code on the global np.random state",
             backend.name, "Threads share that state.",
@@ -87,6 +87,6 @@ def check_fits(run: Run, backend: Backend) -> None:
 
 def _check_pickles(run: Run) -> None:
     try:
-        cloudpickle.dumps(run.sampling)
+        cloudpickle.dumps(run.sampler)
     except Exception as error:
-        raise unfit(run.sampling.target, error) from error
+        raise unfit(run.sampler.target, error) from error

@@ -159,13 +159,13 @@ def measure(run: Run, place: Backend | None = None) -> float | None:
     """
     known = _measured.get(run.fingerprint)
     if known is None:
-        step = BLOCK if run.sampling.interface.is_vectorised else 1
+        step = BLOCK if run.sampler.interface.is_vectorised else 1
         step = min(step, run.length)
         limit = min(run.length, max(TRIAL_PATHS, LONGER * step))
-        sampling = replace(run.sampling, on_error="raise", on_nonfinite="keep")
+        sampler = replace(run.sampler, on_error="raise", on_nonfinite="keep")
         is_here = place is None or not place.in_processes
         together = LONGER if is_here and step > 1 and _is_known_as_short(run) else 1
-        item = sampling, step, together, limit, initial_states(run, 0, limit)
+        item = sampler, step, together, limit, initial_states(run, 0, limit)
         if place is None or not place.in_processes:
             known = trial(item)
         else:
@@ -183,7 +183,7 @@ def first_paths(run: Run, n: int) -> PathArrays:
     """Return the first paths, and note how long they took; see `is_short`."""
     x0 = initial_states(run, 0, n)
     began = time.perf_counter()
-    arrays = sample_range(run.sampling, 0, n, x0)
+    arrays = sample_range(run.sampler, 0, n, x0)
     _keep(_at_most, run.fingerprint, (time.perf_counter() - began) / n)
     return arrays
 
@@ -200,7 +200,7 @@ def is_short(run: Run, seconds: float) -> bool:
 def _is_known_as_short(run: Run) -> bool:
     """Return whether a block was drawn here as fast as it can be called for, or nearly so."""
     known = _at_most.get(run.fingerprint, math.inf)
-    return run.sampling.interface.takes_ranges and known * BLOCK < SHORT
+    return run.sampler.interface.takes_ranges and known * BLOCK < SHORT
 
 
 def _keep(known: dict[str, float], key: str, seconds: float) -> None:

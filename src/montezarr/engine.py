@@ -156,7 +156,7 @@ class MonteCarloEngine:
         metadata: dict[str, Any] = {
             "process": run.recipe["process"],
             "n_paths": run.length,
-            "T": run.sampling.grid.T,
+            "T": run.sampler.grid.T,
             "seed": run.recipe["seed"],
             "backend": place.name,
             "reason": place.reason,
@@ -234,14 +234,14 @@ def _place(run: Run, parallel: bool, name: Any, n_jobs: int, timeout: float | No
 
 def _batch(run: Run, place: Backend, asked: int | None) -> int:
     """Return the paths per task."""
-    unit = run.sampling.interface.unit
+    unit = run.sampler.interface.unit
     if unit > 1:
         wanted = run.chunk if asked is None else asked
         return min(-(-wanted // unit) * unit, -(-run.length // unit) * unit)
     if asked is not None:
         return min(asked, run.length)
     largest = max(1, TASK_BYTES // run.path_bytes)
-    if run.sampling.interface.takes_ranges:
+    if run.sampler.interface.takes_ranges:
         return min(largest, run.chunk)
     seconds = cost.measure(run, place)
     if seconds is None:
@@ -257,7 +257,7 @@ def _collect(run: Run, place: Backend, size: int, tally: Tally, watch: Watch) ->
     done = 0
     ranges = ranges_of(0, run.length, size)
     watch(0, run.length)
-    task = RangeTask(run.sampling)
+    task = RangeTask(run.sampler)
     try:
         for start, stop, part in execute(run, place, task, ranges, tally, watch):
             held.put(start, part)

@@ -151,12 +151,12 @@ class SimulationResult:
     def _card(self) -> Card:
         run, known = self._run, self.metadata
         where = "lazy" if self._held is None else "in memory"
-        size = f"{count(len(self), 'path')} × {count(run.sampling.n_times, 'time')}"
-        if len(run.sampling.variables) > 1:
-            size += f" × {len(run.sampling.variables):,} variables"
+        size = f"{count(len(self), 'path')} × {count(run.sampler.n_times, 'time')}"
+        if len(run.sampler.variables) > 1:
+            size += f" × {len(run.sampler.variables):,} variables"
         workers = known.get("n_jobs", 1)
         rows = [
-            *process_rows(run.sampling),
+            *process_rows(run.sampler),
             ("size", f"{size}, {show_bytes(len(self) * run.path_bytes)}, {where}"),
             ("seed", seed_text(run.recipe["seed"])),
             (
@@ -173,7 +173,7 @@ class SimulationResult:
             if paths := known.get(title):
                 first, why = next(iter(paths.items()))
                 rows.append((title, f"{count(len(paths), 'path')}; the first is {first}: {why}"))
-        name = run.sampling.name
+        name = run.sampler.name
         title = f"montezarr.SimulationResult: {count(len(self), 'path')} of {name}, {where}"
         return Card(title, rows)
 
@@ -193,9 +193,9 @@ class SimulationResult:
         MemoryBudgetError
             If the table would not fit into memory.
         """
-        variables = self._run.sampling.variables
+        variables = self._run.sampler.variables
         has_times = any(TIME in variable.dims for variable in variables)
-        n_times = self._run.sampling.n_times if has_times else 1
+        n_times = self._run.sampler.n_times if has_times else 1
         rows = len(self) * n_times
         columns_of = [math.prod(variable.sizes) for variable in variables]
         needed = rows * (ROW_BYTES + 8 * (sum(columns_of) - 1))
@@ -211,7 +211,7 @@ class SimulationResult:
         columns: dict[str, Any] = {"path_id": np.repeat(np.arange(len(self)), n_times)}
         if has_times:
             columns["t"] = np.tile(np.arange(n_times), len(self))
-            columns["time"] = np.tile(self._run.sampling.times, len(self))
+            columns["time"] = np.tile(self._run.sampler.times, len(self))
         if EVENT_TIME in found:
             columns["time"] = found.pop(EVENT_TIME)[1]
         for title, (name, states) in found.items():
@@ -239,14 +239,14 @@ class SimulationResult:
         ArgumentTypeError, ArgumentValueError
             If `t` is not in the grid, or there is no such variable.
         """
-        last = self._run.sampling.n_times - 1
+        last = self._run.sampler.n_times - 1
         position = check_int("t", t, minimum=-last - 1, maximum=last)
-        names = [v.name for v in self._run.sampling.variables if v.name != EVENT_TIME]
+        names = [v.name for v in self._run.sampler.variables if v.name != EVENT_TIME]
         if variable is None and len(names) == 1:
             variable = names[0]
         if variable not in names:
             raise value_error("variable", f"one of {', '.join(names)}", variable)
-        spec = next(v for v in self._run.sampling.variables if v.name == variable)
+        spec = next(v for v in self._run.sampler.variables if v.name == variable)
         if spec.sizes:
             raise value_error(
                 "variable", "one with a single state at each time", (PATH, *spec.dims),
@@ -272,8 +272,8 @@ class SimulationResult:
             masked = np.array(list(self.metadata["masked"]), dtype=np.int64) - start
             kept: NDArray[Any] = np.delete(states, masked[(masked >= 0) & (masked < len(states))])
             return kept
-        sampling = self._run.sampling
-        if not sampling.may_mask:
+        sampler = self._run.sampler
+        if not sampler.may_mask:
             return states
         is_real = (states == states) & (states != variable.masked)
         unmasked: NDArray[Any] = states[is_real]
@@ -281,10 +281,10 @@ class SimulationResult:
 
     def _with_missing(self, name: str, states: NDArray[Any]) -> Any:
         """Return integers with those of masked paths as missing; all else as it is."""
-        sampling = self._run.sampling
-        variable = next(v for v in sampling.variables if v.name == name)
+        sampler = self._run.sampler
+        variable = next(v for v in sampler.variables if v.name == name)
         is_integer = states.dtype.kind in "iu"
-        if not is_integer or not sampling.may_mask:
+        if not is_integer or not sampler.may_mask:
             return states
         is_masked = states == variable.masked
         return pd.arrays.IntegerArray(states, is_masked) if is_masked.any() else states
@@ -293,15 +293,15 @@ class SimulationResult:
         if self._held is not None:
             rows = self._held.path(index)
         else:
-            alone = replay_run(self._run, index, self._run.sampling)
+            alone = replay_run(self._run, index, self._run.sampler)
             rows = {str(name): array.values for name, array in alone.data_vars.items()}
-        times = rows.pop(EVENT_TIME, self._run.sampling.times)
+        times = rows.pop(EVENT_TIME, self._run.sampler.times)
         states = {name: self._decode(name, row) for name, row in rows.items()}
         return Path(times, states if len(states) > 1 else next(iter(states.values())))
 
     def _decode(self, name: str, codes: NDArray[Any]) -> NDArray[Any]:
         """Return labels in place of their codes; None for masked ones."""
-        labels = next(v.labels for v in self._run.sampling.variables if v.name == name)
+        labels = next(v.labels for v in self._run.sampler.variables if v.name == name)
         if labels is None:
             return codes
         table = np.array([*labels, None], dtype=object)

@@ -87,7 +87,7 @@ def execute(
     """
     states = InitialStates(run)
     items = ((start, stop, states.of(start, stop)) for start, stop in ranges)
-    watch.process = run.sampling.name
+    watch.process = run.sampler.name
     with backend.running():
         results = windowed(
             backend, task, items, lambda item: item[:2], ordered=ordered, window=window, watch=watch

@@ -59,18 +59,18 @@ class Shelf:
             raise unfit(task, error) from error
         return file.getvalue(), pickler.used, pickler.kept
 
-    def place(self, sampling: Sampler) -> tuple[str, Any]:
+    def place(self, sampler: Sampler) -> tuple[str, Any]:
         """Return the key of a sampler and where it is, after it was put there."""
         with self._lock:
-            known = self._known.get(id(sampling))
+            known = self._known.get(id(sampler))
             if known is None:
                 try:
-                    data = cloudpickle.dumps(sampling, protocol=5)
+                    data = cloudpickle.dumps(sampler, protocol=5)
                 except Exception as error:
-                    raise unfit(sampling.target, error) from error
+                    raise unfit(sampler.target, error) from error
                 key = f"{os.getpid()}-{next(_numbers)}"
-                known = self._known[id(sampling)] = key, self.store(key, data)
-                weakref.finalize(sampling, self._forget, id(sampling))
+                known = self._known[id(sampler)] = key, self.store(key, data)
+                weakref.finalize(sampler, self._forget, id(sampler))
             return known
 
     def store(self, key: str, data: bytes) -> Any:

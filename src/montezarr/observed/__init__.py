@@ -105,7 +105,7 @@ def feed_of(ds: xr.Dataset, observe: Callable[[xr.Dataset], Any] | None = None) 
     schema = schema_of(ds)
     behind = run_in(ds)
     if behind is not None:  # an array has no recipe, but the graph of a lazy one tells
-        schema = replace(schema, run_times=behind.sampling.times)
+        schema = replace(schema, run_times=behind.sampler.times)
     lazies = [is_dask_collection(variable.data) for variable in variables_of(ds).values()]
     if not any(lazies):
         check_masks(schema)
@@ -158,10 +158,10 @@ def _drawn(ds: xr.Dataset, run: Run, schema: Schema, observe: Any) -> DrawnFeed:
     """Return the feed of a run, or raise Unlike."""
     program: Any = None if _is_plain(ds, run) else _program(ds, run)
     token = program.token if program is not None else str
-    policies = f"{run.sampling.on_error}-{run.sampling.on_nonfinite}"
+    policies = f"{run.sampler.on_error}-{run.sampler.on_nonfinite}"
     if program is not None or observe is not None:
         most = max(4, TRIAL_BYTES // max(1, run.path_bytes))
-        n = min(TRIAL if run.sampling.interface.is_vectorised else 4, most, run.length)
+        n = min(TRIAL if run.sampler.interface.is_vectorised else 4, most, run.length)
         drawn = cost.first_paths(run, n)
         arrays = _tried(program, drawn)
         observer, schema = _observer(observe, schema, lambda: arrays, is_drawn=True)
@@ -201,7 +201,7 @@ def _program(ds: xr.Dataset, run: Run) -> Program:
 
 def _is_plain(ds: xr.Dataset, run: Run) -> bool:
     """Return whether the variables are those that a run draws, in their order."""
-    known = {variable.name: (PATH, *variable.dims) for variable in run.sampling.variables}
+    known = {variable.name: (PATH, *variable.dims) for variable in run.sampler.variables}
     names = list(known)
     if [v.dims for v in variables_of(ds).values()] != list(known.values()):
         return False  # the dimensions may have other names than they had

@@ -43,7 +43,7 @@ class DrawnFeed(Feed):
 
     def task(self, fold: Fold) -> DrawnTask:
         """Return the task that draws and folds a range."""
-        return DrawnTask(self.run.sampling, fold, self.program, self._path_bytes)
+        return DrawnTask(self.run.sampler, fold, self.program, self._path_bytes)
 
     def size(self) -> int:
         """Return the paths that take about a second, in whole blocks, a power of two of them.
@@ -90,7 +90,7 @@ class DrawnFeed(Feed):
     def part_bytes(self, share: float) -> int:
         """Return the bytes of paths that are drawn whole, and of what is taken of them."""
         width = int((1 + share) * self.run.path_bytes)
-        task = DrawnTask(self.run.sampling, Fold(()), self.program or _as_drawn, width)
+        task = DrawnTask(self.run.sampler, Fold(()), self.program or _as_drawn, width)
         return task.at_once(self.n_paths) * width + self.run.scratch_bytes
 
     @property

@@ -104,9 +104,9 @@ class Masks:
 
 def masks_of(run: Run | None) -> Masks | None:
     """Return the masks of a run that may have masked paths; None for any other."""
-    if run is None or not run.sampling.may_mask:
+    if run is None or not run.sampler.may_mask:
         return None
-    values = tuple(float(variable.masked) for variable in run.sampling.variables)
+    values = tuple(float(variable.masked) for variable in run.sampler.variables)
     return Masks(name_of(run), values, run.chunk)
 
 

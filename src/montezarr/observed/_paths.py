@@ -120,7 +120,7 @@ def _start(ds: xr.Dataset) -> int:
 
 def _agrees(ds: xr.Dataset, run: Run, indices: PathIndices) -> bool:
     """Return whether some paths are those of the run at these indices, or raise if it cannot be."""
-    names = [v.name for v in run.sampling.variables if v.name in ds.data_vars]
+    names = [v.name for v in run.sampler.variables if v.name in ds.data_vars]
     names = [name for name in names if set(ds[name].dims) <= {PATH, TIME}]
     if not names:
         raise LookupError
@@ -130,7 +130,7 @@ def _agrees(ds: xr.Dataset, run: Run, indices: PathIndices) -> bool:
         index = int(indices.of(position))
         if index < 0:
             return False
-        again = replay_run(run, index, run.sampling)
+        again = replay_run(run, index, run.sampler)
         row = ds[names].isel({PATH: position})
         if TIME in row.coords:
             again = again.sel({TIME: row[TIME]})

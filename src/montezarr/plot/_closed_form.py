@@ -75,25 +75,25 @@ def closed_form_of(data: Any, array: xr.DataArray) -> ClosedForm | None:
         run is None
         or not _is_selection(array)
         or run.x0 is not None
-        or not run.sampling.interface.takes_ranges
+        or not run.sampler.interface.takes_ranges
     ):
         return None
-    sampling, process = run.sampling, run.sampling.target
-    if not isinstance(process, Process) or len(sampling.variables) != 1:
+    sampler, process = run.sampler, run.sampler.target
+    if not isinstance(process, Process) or len(sampler.variables) != 1:
         return None
     first = int(getattr(data, "attrs", {}).get("montezarr_first_path", 0))
     is_whole = run_in(array) is not None and array.sizes[PATH] == run.length
-    many = COMPARED if is_whole else max(COMPARED, min(MANY, MANY_VALUES // (sampling.grid.T + 1)))
+    many = COMPARED if is_whole else max(COMPARED, min(MANY, MANY_VALUES // (sampler.grid.T + 1)))
     count = min(many, array.sizes[PATH])
-    drawn = sample_range(sampling, first, first + count)[sampling.variables[0].name]
-    position = _position(first_paths(array, count), drawn, sampling.times, time.values)
+    drawn = sample_range(sampler, first, first + count)[sampler.variables[0].name]
+    position = _position(first_paths(array, count), drawn, sampler.times, time.values)
     if position is None:
         return None
-    x0 = process.check_x0(sampling.x0, sampling.variables[0].dtype)
+    x0 = process.check_x0(sampler.x0, sampler.variables[0].dtype)
     if np.size(x0) != 1:
         return None
-    step = position if sampling.keep is None else sampling.keep[position]
-    grid = sampling.grid.times
+    step = position if sampler.keep is None else sampler.keep[position]
+    grid = sampler.grid.times
     t = step if process.counts_steps else float(grid[step] - grid[0])
     start = x0.item()
     if isinstance(process, HasDensity):

@@ -42,7 +42,7 @@ def single_paths(
 
 def _drawn(feed: DrawnFeed, index: int) -> NDArray[Any]:
     run = feed.run
-    low, high = run.sampling.interface.drawn_with(index, run.length)
+    low, high = run.sampler.interface.drawn_with(index, run.length)
     task = feed.task(Fold(()))
     pieces = task.pieces(low, high, cost.initial_states(run, low, high), high - low)
     _, arrays, report = next(iter(pieces))

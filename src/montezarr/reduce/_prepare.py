@@ -65,7 +65,7 @@ def prepare(obj: Any, statistics: Any, dim: Any, by: Any, observe: Any) -> tuple
         ds, name = _with_group(ds, obj, by, dim, observe is not None)
     feed = feed_of(ds, observe)
     run = run_in(ds)
-    feed.process = "" if run is None else run.sampling.name
+    feed.process = "" if run is None else run.sampler.name
     group = None if name is None else _group(feed, name)
     if isinstance(wanted, dict):
         _check_known(wanted, [v.name for v in feed.schema.variables if v is not group])

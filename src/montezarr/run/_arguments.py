@@ -21,7 +21,7 @@ from montezarr.samplers.arguments import (
     check_keep,
     check_labels,
 )
-from montezarr.samplers.choose import check_no_parameter
+from montezarr.samplers.binding import check_no_parameter
 from montezarr.samplers.resolution import check_resolution
 from montezarr.samplers.schema import Asked
 from montezarr.seeding import BLOCK, as_root_seed
@@ -82,7 +82,7 @@ def bound(
         # What is in memory is not worth a way to a cluster.
         first_x0 = own_x0[..., :BLOCK].compute(**({} if is_lazy else {"scheduler": "synchronous"}))
     is_kept = policies.on_nonfinite in ("keep", "mask")
-    sampling = bind(
+    sampler = bind(
         process,
         T=T,
         dt=dt,
@@ -103,21 +103,21 @@ def bound(
         recorded=recorded,
     )
     if recorded is None:  # what was stored is drawn again as it is
-        check_resolution(sampling, own_x0, is_lazy)
-    sampling = policies.on(replace(sampling, keep=check_keep(keep, sampling.grid.T)))
-    chunk, asked = _chunk(sampling, n_paths, chunks)
+        check_resolution(sampler, own_x0, is_lazy)
+    sampler = policies.on(replace(sampler, keep=check_keep(keep, sampler.grid.T)))
+    chunk, asked = _chunk(sampler, n_paths, chunks)
     return {
-        "sampling": sampling,
+        "sampler": sampler,
         "n_paths": n_paths,
         "chunk": chunk,
-        "recipe": recipe_of(sampling, digest),
+        "recipe": recipe_of(sampler, digest),
         "x0": own_x0,
         "asked": asked,
         "given_x0": given_x0,
     }
 
 
-def _chunk(sampling: Sampler, n_paths: int | None, chunks: int | None) -> tuple[int, int]:
+def _chunk(sampler: Sampler, n_paths: int | None, chunks: int | None) -> tuple[int, int]:
     """Return the paths per chunk, and those that were asked for where they are more."""
     if n_paths is None:
         return ENDLESS_CHUNK, 0
@@ -125,13 +125,13 @@ def _chunk(sampling: Sampler, n_paths: int | None, chunks: int | None) -> tuple[
     workers = cores() if backend is None else backend.workers
     chunk = chunk_policy.choose_chunk(
         n_paths,
-        sampling.path_bytes,
+        sampler.path_bytes,
         chunks,
         workers,
-        work_bytes=sampling.whole_path_bytes,
-        is_loop=not sampling.interface.is_vectorised,
+        work_bytes=sampler.whole_path_bytes,
+        is_loop=not sampler.interface.is_vectorised,
         local_workers=workers if backend is None or backend.is_local else 1,
-        least_paths=sampling.interface.unit,
+        least_paths=sampler.interface.unit,
         worker_bytes=None if backend is None else backend.worker_bytes,
     )
     asked = 0 if chunks is None else -(-int(chunks) // BLOCK) * BLOCK

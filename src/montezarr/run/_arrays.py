@@ -31,7 +31,7 @@ def arrays(run: Run) -> dict[str, Any]:
 
     Of several variables one task draws a chunk of all, from which each takes its own.
     """
-    variables = run.sampling.variables
+    variables = run.sampler.variables
     name = name_of(run)
     if len(variables) == 1:
         (variable,) = variables
@@ -52,7 +52,7 @@ def arrays(run: Run) -> dict[str, Any]:
 
 def _form(run: Run, variable: Variable) -> dict[str, Any]:
     """Return dtype and chunks of the array of a variable."""
-    shape = variable.shape(run.sampling.n_times)
+    shape = variable.shape(run.sampler.n_times)
     return {
         "dtype": variable.dtype,
         "meta": np.empty((0,) * (1 + len(shape)), variable.dtype),
@@ -81,7 +81,7 @@ def _drawn(run: Run, name: str, **form: Any) -> Any:
 
 def name_of(run: Run) -> str:
     """Return the name of the array of a run: equal names mean equal values."""
-    name = f"{SIMULATED}{run.sampling.name}-{run.fingerprint}-{run.n_paths}-{run.chunk}"
+    name = f"{SIMULATED}{run.sampler.name}-{run.fingerprint}-{run.n_paths}-{run.chunk}"
     # What determines no value is in no recipe, but tells runs apart.
     told = run.carried.to_attributes()
     if told:
@@ -91,9 +91,7 @@ def name_of(run: Run) -> str:
 
 def remember(run: Run) -> Task:
     """Return the task of a run, by which `Run.behind` finds it for as long as somebody keeps it."""
-    task: Task = keep(
-        name_of(run), run.fingerprint, Task(run.sampling, run.chunk, run.n_paths, run)
-    )
+    task: Task = keep(name_of(run), run.fingerprint, Task(run.sampler, run.chunk, run.n_paths, run))
     return task
 
 

@@ -25,10 +25,10 @@ def to_dataset(run: Run) -> xr.Dataset:
         variable.name: (
             (PATH, *variable.dims),
             arrays[variable.name],
-            variable_attributes(variable) | masked_attribute(variable, run.sampling),
-            label_encoding(variable) | masked_attribute(variable, run.sampling),
+            variable_attributes(variable) | masked_attribute(variable, run.sampler),
+            label_encoding(variable) | masked_attribute(variable, run.sampler),
         )
-        for variable in run.sampling.variables
+        for variable in run.sampler.variables
     }
     attributes = {ATTRIBUTE: json.dumps(dict(run.recipe)), **run.carried.to_attributes()}
-    return xr.Dataset(variables, coordinates_of(run.sampling), attributes)
+    return xr.Dataset(variables, coordinates_of(run.sampler), attributes)

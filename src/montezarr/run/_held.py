@@ -24,7 +24,7 @@ class Held:
     def __init__(self, run: Run):
         self.run = run
         sizes = (run.range_of(chunk) for chunk in range(run.n_chunks))
-        self.chunks = [run.sampling.new_arrays(stop - start) for start, stop in sizes]
+        self.chunks = [run.sampler.new_arrays(stop - start) for start, stop in sizes]
 
     def put(self, start: int, arrays: PathArrays) -> None:
         """Take the paths from `start` on."""
@@ -46,7 +46,7 @@ class Held:
         """Return the lazy Dataset `ds` of the run with its arrays in memory, under their names."""
         task = remember(self.run)
         variables = {}
-        for variable in self.run.sampling.variables:
+        for variable in self.run.sampler.variables:
             source = ds[variable.name]
             others = (0,) * len(variable.dims)
             graph = _Graph(

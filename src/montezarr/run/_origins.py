@@ -117,9 +117,9 @@ def origin_of(name: str) -> Origin | None:
     run = run_named(name)
     if run is None:
         return _stored.get(name)
-    variables = run.sampling.variables
+    variables = run.sampler.variables
     # Of several variables a block has all, by their names, and no dimension but that of the paths.
-    beside = variables[0].shape(run.sampling.n_times) if len(variables) == 1 else ()
+    beside = variables[0].shape(run.sampler.n_times) if len(variables) == 1 else ()
     return Origin(run.recipe, 0, (run.length, *beside), run.chunk, run=run)
 
 

@@ -121,26 +121,26 @@ def plan_of(
     run: Run, *, backend: str, workers: int, sampler: str, seconds_per_path: float | None = None
 ) -> Plan:
     """Return the plan of a run on a backend with that many workers."""
-    sampling = run.sampling
+    drawn = run.sampler
     total = run.length * run.path_bytes
     return Plan(
-        process=sampling.name,
+        process=drawn.name,
         sampler=sampler,
         paths=run.n_paths,
-        steps=sampling.grid.T,
-        times=sampling.n_times,
+        steps=drawn.grid.T,
+        times=drawn.n_times,
         chunks=run.n_chunks,
         chunk_paths=run.chunk,
         chunk_bytes=run.chunk_bytes,
         tasks=run.n_chunks,
         total_bytes=total,
         # Every chunk file is whole, the last one padded.
-        store_bytes=run.n_chunks * (run.store_chunk * run.path_bytes + 4 * len(sampling.variables)),
+        store_bytes=run.n_chunks * (run.store_chunk * run.path_bytes + 4 * len(drawn.variables)),
         workers=workers,
         worker_bytes=run.working_bytes,
         peak_bytes=run.working_bytes * min(workers, run.n_chunks),
         dask_bytes=PLAIN_COPIES * (run.chunk_bytes + run.scratch_bytes),
         backend=backend,
         seconds_per_path=seconds_per_path,
-        equation=process_line(sampling),
+        equation=process_line(drawn),
     )

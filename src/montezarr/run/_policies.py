@@ -45,18 +45,18 @@ class Policies:
         )
 
     @classmethod
-    def of(cls, sampling: Sampler) -> Policies:
+    def of(cls, sampler: Sampler) -> Policies:
         """Return those of a bound sampler."""
         return cls(
-            on_error=sampling.on_error,
-            on_nonfinite=sampling.on_nonfinite,
-            retries=sampling.retries,
+            on_error=sampler.on_error,
+            on_nonfinite=sampler.on_nonfinite,
+            retries=sampler.retries,
         )
 
-    def on(self, sampling: Sampler) -> Sampler:
+    def on(self, sampler: Sampler) -> Sampler:
         """Return a sampler under them."""
         return replace(
-            sampling, on_error=self.on_error, on_nonfinite=self.on_nonfinite, retries=self.retries
+            sampler, on_error=self.on_error, on_nonfinite=self.on_nonfinite, retries=self.retries
         )
 
     @classmethod

@@ -24,38 +24,38 @@ RECIPE_KEYS = {"format", "sampler", "process", "grid", "x0", "seed", "variables"
 """What every recipe holds."""
 
 
-def recipe_of(sampling: Sampler, x0_digest: str | None) -> dict[str, Any]:
+def recipe_of(sampler: Sampler, x0_digest: str | None) -> dict[str, Any]:
     """Return the recipe of a run, without its number of paths, which determines no value.
 
     Parameters
     ----------
-    sampling : Sampler
+    sampler : Sampler
         The bound sampler.
     x0_digest : str or None
         Digest of the initial states where they differ from path to path.
     """
-    process = sampling.target
+    process = sampler.target
     built_in = isinstance(process, Process) and not is_users(process)
-    x0 = {"digest": x0_digest} if x0_digest is not None else _plain(sampling.x0)
+    x0 = {"digest": x0_digest} if x0_digest is not None else _plain(sampler.x0)
     out: dict[str, Any] = {
-        "format": sampling.format,
-        "sampler": sampling.kind,
-        "process": process.to_dict() if isinstance(process, Process) else {"name": sampling.name},
-        "grid": sampling.grid.to_dict(),
+        "format": sampler.format,
+        "sampler": sampler.kind,
+        "process": process.to_dict() if isinstance(process, Process) else {"name": sampler.name},
+        "grid": sampler.grid.to_dict(),
         "x0": x0,
-        "seed": sampling.seed.to_dict(),
-        "variables": [variable.to_dict() for variable in sampling.variables],
+        "seed": sampler.seed.to_dict(),
+        "variables": [variable.to_dict() for variable in sampler.variables],
     }
-    if sampling.coords:
-        out["coords"] = {dim: list(labels) for dim, labels in sampling.coords.items()}
-    if sampling.asks is not None:
-        out["asks"] = list(sampling.asks)
+    if sampler.coords:
+        out["coords"] = {dim: list(labels) for dim, labels in sampler.coords.items()}
+    if sampler.asks is not None:
+        out["asks"] = list(sampler.asks)
     if not built_in:
         out["code"] = digest_of(process)
-    if sampling.keep is not None:
-        out["keep"] = list(sampling.keep)
-    if sampling.options:
-        out["options"] = digest_of(dict(sampling.options), "options")
+    if sampler.keep is not None:
+        out["keep"] = list(sampler.keep)
+    if sampler.options:
+        out["options"] = digest_of(dict(sampler.options), "options")
     return out
 
 

@@ -54,19 +54,19 @@ def replay(ds: xr.Dataset, path: int, *, process: Any = None) -> xr.Dataset:
     index = check_int("path", path, maximum=MAX_INDEX - BLOCK)
     recipe_in(ds)
     run = Run.behind(ds, process)
-    bare = replace(run.sampling, on_error="raise", on_nonfinite="keep", foreground=True)
+    bare = replace(run.sampler, on_error="raise", on_nonfinite="keep", foreground=True)
     return replay_run(run, index, bare)
 
 
-def replay_run(run: Run, index: int, sampling: Sampler) -> xr.Dataset:
-    """Draw one path of a run again, under the policies of `sampling`; see `replay`."""
+def replay_run(run: Run, index: int, sampler: Sampler) -> xr.Dataset:
+    """Draw one path of a run again, under the policies of `sampler`; see `replay`."""
     low, high, x0 = index, index + 1, None
     if run.x0 is not None:
         check_int("path", index, maximum=run.length - 1)
         # Paths of a block may depend on the x0 of the whole of it.
-        low, high = sampling.interface.drawn_with(index, run.length)
+        low, high = sampler.interface.drawn_with(index, run.length)
         x0 = np.asarray(run.x0[..., low:high])
-    arrays = sample_range(sampling, low, high, x0)
+    arrays = sample_range(sampler, low, high, x0)
     variables = {
         variable.name: (
             variable.dims,
@@ -74,6 +74,6 @@ def replay_run(run: Run, index: int, sampling: Sampler) -> xr.Dataset:
             variable_attributes(variable),
             label_encoding(variable),
         )
-        for variable in sampling.variables
+        for variable in sampler.variables
     }
-    return xr.Dataset(variables, coordinates_of(sampling), {"path": index})
+    return xr.Dataset(variables, coordinates_of(sampler), {"path": index})

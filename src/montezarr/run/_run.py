@@ -40,7 +40,7 @@ class Run:
 
     Attributes
     ----------
-    sampling : Sampler
+    sampler : Sampler
         What a worker runs, with what it does about failures.
     n_paths : int or None
         Number of paths; None where there is no end, so that they are streamed until something
@@ -58,7 +58,7 @@ class Run:
         The initial states as they were given, where they are in memory: what a store keeps.
     """
 
-    sampling: Sampler
+    sampler: Sampler
     n_paths: int | None
     chunk: int
     recipe: Mapping[str, Any] = field(hash=False)
@@ -200,7 +200,7 @@ class Run:
 
     def under(self, policies: Policies) -> Run:
         """Return the run under other policies about failures."""
-        return replace(self, sampling=policies.on(self.sampling))
+        return replace(self, sampler=policies.on(self.sampler))
 
     def _as_long_as(self, n_paths: int | None, chunks: int | None) -> Run:
         """Return as many paths of a run, which is as long as its initial states say."""
@@ -218,7 +218,7 @@ class Run:
     @property
     def policies(self) -> Policies:
         """What to do about failures."""
-        return Policies.of(self.sampling)
+        return Policies.of(self.sampler)
 
     @property
     def is_endless(self) -> bool:
@@ -253,7 +253,7 @@ class Run:
     @property
     def path_bytes(self) -> int:
         """Bytes of one path in memory."""
-        return self.sampling.path_bytes
+        return self.sampler.path_bytes
 
     @property
     def chunk_bytes(self) -> int:
@@ -266,13 +266,13 @@ class Run:
 
         They are there where some times are kept, and of a sampler of whole blocks.
         """
-        sampling = self.sampling
-        at_once = 0 if sampling.keep is None else 1
-        if sampling.interface.unit > 1:
-            at_once = sampling.interface.unit
-        elif at_once and sampling.interface.takes_ranges:
-            at_once = min(sampling.slice_paths, self.length)
-        return at_once * sampling.whole_path_bytes
+        sampler = self.sampler
+        at_once = 0 if sampler.keep is None else 1
+        if sampler.interface.unit > 1:
+            at_once = sampler.interface.unit
+        elif at_once and sampler.interface.takes_ranges:
+            at_once = min(sampler.slice_paths, self.length)
+        return at_once * sampler.whole_path_bytes
 
     @property
     def working_bytes(self) -> int:

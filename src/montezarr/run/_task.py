@@ -14,33 +14,33 @@ from montezarr.samplers import PathArrays, Sampler, sample_range
 
 
 class Task:
-    """What a task carries: the sampling and how to find its range.
+    """What a task carries: the sampler and how to find its range.
 
     In the process that made the array it also keeps the `Run` alive, which others find.
     """
 
-    __slots__ = ("__weakref__", "chunk", "n_paths", "run", "sampling")
+    __slots__ = ("__weakref__", "chunk", "n_paths", "run", "sampler")
 
-    def __init__(self, sampling: Sampler, chunk: int, n_paths: int | None, run: Any = None):
-        self.sampling, self.chunk, self.n_paths, self.run = sampling, chunk, n_paths, run
+    def __init__(self, sampler: Sampler, chunk: int, n_paths: int | None, run: Any = None):
+        self.sampler, self.chunk, self.n_paths, self.run = sampler, chunk, n_paths, run
 
     def __reduce__(self) -> Any:  # to a worker goes what it needs, not the run
-        return Task, (self.sampling, self.chunk, self.n_paths)
+        return Task, (self.sampler, self.chunk, self.n_paths)
 
     def __dask_tokenize__(self) -> Any:  # the name of the array says it all already
-        return ("montezarr", self.sampling.name, self.chunk, self.n_paths)
+        return ("montezarr", self.sampler.name, self.chunk, self.n_paths)
 
 
 def chunk_of(run: Task, block_id: Any = None) -> Any:
     """Return one chunk, as `as_block` has it."""
     _bound_buffers()
-    return as_block(sample_range(run.sampling, *_range(run, block_id)))
+    return as_block(sample_range(run.sampler, *_range(run, block_id)))
 
 
 def chunk_from(x0: NDArray[Any], run: Task, block_id: Any = None) -> Any:
     """Return one chunk from the initial states of its paths."""
     _bound_buffers()
-    return as_block(sample_range(run.sampling, *_range(run, block_id), x0))
+    return as_block(sample_range(run.sampler, *_range(run, block_id), x0))
 
 
 def _bound_buffers() -> None:

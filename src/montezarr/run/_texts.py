@@ -34,19 +34,19 @@ def recipe_process_rows(recipe: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [*equation_rows(getattr(kind, "equation", "")), *parameter_rows(process)]
 
 
-def process_rows(sampling: Sampler) -> list[tuple[str, str]]:
+def process_rows(sampler: Sampler) -> list[tuple[str, str]]:
     """Return equation and parameters of a live process or sampler, as entries of a card."""
-    described = describe(sampling.target)
-    return [*equation_rows(_equation(sampling)), *parameter_rows(described)]
+    described = describe(sampler.target)
+    return [*equation_rows(_equation(sampler)), *parameter_rows(described)]
 
 
-def process_line(sampling: Sampler) -> str:
+def process_line(sampler: Sampler) -> str:
     """Return equation and parameters of a live process in one line; empty where it has none."""
-    return one_line(_equation(sampling), describe(sampling.target))
+    return one_line(_equation(sampler), describe(sampler.target))
 
 
-def _equation(sampling: Sampler) -> Any:
-    target = sampling.target
+def _equation(sampler: Sampler) -> Any:
+    target = sampler.target
     return getattr(target if isinstance(target, type) else type(target), "equation", "")
 
 

@@ -55,12 +55,12 @@ def label_encoding(variable: Any) -> dict[str, Any]:
     return {} if variable.labels is None else {LABELS: tuple(enumerate(variable.labels))}
 
 
-def masked_attribute(variable: Any, sampling: Any) -> dict[str, Any]:
+def masked_attribute(variable: Any, sampler: Any) -> dict[str, Any]:
     """Return the attribute that tells the number of masked paths, where it is not NaN.
 
     It is an entry of the encoding too, which arithmetic drops: only there does it hold for sure.
     """
-    is_masked = sampling.may_mask
+    is_masked = sampler.may_mask
     is_float = np.dtype(variable.dtype).kind == "f"
     return {"masked_value": variable.masked} if is_masked and not is_float else {}
 

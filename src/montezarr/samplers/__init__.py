@@ -1,7 +1,7 @@
 """Samplers: a class for each way to call code that draws, and one kind of error."""
 
 from montezarr.samplers._base import EVENT_TIME, RETRIES, Sampler, describe, describe_error
-from montezarr.samplers.choose import INTERFACES, SAMPLERS, bind, choose, recorded_interface
+from montezarr.samplers.binding import INTERFACES, SAMPLERS, bind, choose, recorded_interface
 from montezarr.samplers.drawing import (
     own_copy,
     private,

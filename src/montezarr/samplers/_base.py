@@ -118,7 +118,7 @@ class Sampler(ABC):
 
     @abstractmethod
     def bind(self, declared: Any) -> Sampler:
-        """Return it with the variables that its first paths have; see `choose.Declared`."""
+        """Return it with the variables that its first paths have; see `schema.Asked`."""
 
     @abstractmethod
     def draw(self, start: int, stop: int, x0: Any) -> PathArrays:

@@ -63,7 +63,7 @@ def check_room(place: Place, ledger: Ledger, source: Source) -> None:
         return
     needed, ratio = bytes_needed(ledger), 1.0
     if manifest.storage.compression is not None:
-        if needed <= free or not source.run.sampling.interface.is_vectorised:
+        if needed <= free or not source.run.sampler.interface.is_vectorised:
             return  # it will fit; or, a loop in Python, it costs too much to know before
         try:
             per_path, _ = _measured(source, manifest)

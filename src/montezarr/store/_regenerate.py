@@ -51,7 +51,7 @@ def compare(
     manifest = replace(ledger.manifest, statistics=None)
     source = source_in(manifest, manifest.first_path + ledger.target, ds, process)
     task = CompareTask(source.drawn(), source.stored, manifest, place, False)
-    task.__name__ = f"verify-{source.run.sampling.name}"
+    task.__name__ = f"verify-{source.run.sampler.name}"
     backend, mine = backend_of(source.run), environment()
     items = (_item(source.run, manifest, ledger, chunk) for chunk in chunks)
     problems, notes, largest = [], "", 0.0

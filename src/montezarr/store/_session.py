@@ -194,7 +194,7 @@ class Session:
         task = ChunkTask(source.drawn(), source.stored, light, self.place, self.durable)
         items = _items(source, ledger, list(chunks), per_task)
         watch(ledger.committed, ledger.target, len(tally.masked))
-        watch.process = source.run.sampling.name
+        watch.process = source.run.sampler.name
         watch.planned = partial(_planned, source.run, ledger, backend)
         with self._tidy(watch):
             try:

@@ -84,7 +84,7 @@ class Source:
         """Return what draws the variables."""
         width = self.run.path_bytes + (0 if self.program is None else self.schema.path_bytes)
         fold = Fold(()) if self.layout is None else self.layout.fold
-        return DrawnTask(self.run.sampling, fold, self.program, width)
+        return DrawnTask(self.run.sampler, fold, self.program, width)
 
     def check_names(self, manifest: Manifest) -> None:
         """Raise where a new store of it would mix up data on some file system.
@@ -109,7 +109,7 @@ class Source:
             If a variable cannot be stored.
         """
         storage.check_chunk(self.run.chunk)
-        sampling = self.run.sampling
+        sampler = self.run.sampler
         arrays = tuple(self._array(i, storage) for i in self.stored)
         self._check_filled(arrays)
         used = {dim for array in arrays for dim in array.dims}
@@ -131,7 +131,7 @@ class Source:
             whole=self.run.fingerprint if parameters else None,
             x0=x0,
             values=self.values,
-            policies={"on_error": sampling.on_error, "on_nonfinite": sampling.on_nonfinite},
+            policies={"on_error": sampler.on_error, "on_nonfinite": sampler.on_nonfinite},
             first_path=first_path,
             chunk=self.run.chunk,
             arrays=arrays,
@@ -155,8 +155,8 @@ class Source:
         variable = self.schema.variables[i]
         source = self.ds[variable.name]
         kind = storage.stored_dtype(variable.dtype)
-        sampling = self.run.sampling
-        masks = sampling.may_mask
+        sampler = self.run.sampler
+        masks = sampler.may_mask
         if masks and self.program is not None and kind.kind != "f":
             raise value_error(
                 "ds", "real variables made of paths of which some may be masked", variable.name,

@@ -59,8 +59,7 @@ class SamplerTests:
         self, kind: type[Sampler], number: int
     ) -> None:
         process, arguments = _example(kind, number)
-        options = {"legacy": bool(arguments.get("legacy_global_rng"))}
-        chosen, interface = choose(process, **options)
+        chosen, interface = choose(process, bool(arguments.get("legacy_global_rng")))
         assert chosen is kind
         ds = simulate(process, N_PATHS, seed=SEED, **arguments)
         recipe = json.loads(ds.attrs["montezarr"])

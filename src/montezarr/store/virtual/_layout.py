@@ -88,7 +88,7 @@ def _policy(run: Run, n_paths: int, storage: Storage) -> int:
     A sampler that is a loop in Python takes long for a block already.
     """
     block = BLOCK * run.path_bytes
-    count = max(1, CHUNK_BYTES // block) if run.sampling.interface.is_vectorised else 1
+    count = max(1, CHUNK_BYTES // block) if run.sampler.interface.is_vectorised else 1
     for_dask = -(-n_paths // (FEW_CHUNKS * BLOCK))
     largest = min(LARGE_CHUNK, memory_limit() // 16)
     count = max(count, min(for_dask, max(1, largest // block)))
@@ -99,10 +99,10 @@ def _policy(run: Run, n_paths: int, storage: Storage) -> int:
 
 
 def _check(run: Run) -> None:
-    if run.sampling.interface.uses_global_state:
+    if run.sampler.interface.uses_global_state:
         raise value_error(
             "recipe", "a sampler with a stream of its own",
-            run.sampling.name,
+            run.sampler.name,
             "Zarr reads in threads, which share the global random state that this one draws from.",
         )  # fmt: skip
     needed = BLOCK * run.path_bytes
@@ -169,5 +169,5 @@ def plain_source(run: Run, n_paths: int) -> Source:
         schema=schema_of(as_dataset(few, PATH)),
         program=None,
         values=None,
-        stored=tuple(range(len(run.sampling.variables))),
+        stored=tuple(range(len(run.sampler.variables))),
     )
