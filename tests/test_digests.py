@@ -1,12 +1,15 @@
 """Digests of users' code name montezarr's classes for good: what an earlier version wrote stays."""
 
 import ast
+import contextlib
 import importlib
 import inspect
 import json
 import shutil
 import sys
+import threading
 import types
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, is_dataclass, replace
 from pathlib import Path
 
@@ -242,3 +245,29 @@ def test_what_bears_the_name_of_a_public_class_is_not_that_class():
     assert public_id(TimeGrid) == f"{__name__}.TimeGrid"
     assert is_dataclass(TimeGrid)
     assert digest_of(TimeGrid(3)) != digest_of(mz.TimeGrid(3))
+
+
+class Walk:
+    def sample_path(self, T, x0, rng):
+        return np.cumsum(rng.standard_normal(T + 1))
+
+
+def test_a_digest_does_not_depend_on_what_other_threads_parse():
+    source, over = "def f(x):\n    return [x, {x: (x, x)}]\n" * 200, threading.Event()
+
+    def parse():
+        while not over.is_set():
+            with contextlib.suppress(SystemError):  # Python 3.11: python/cpython#106905
+                ast.parse(source)
+
+    others = [threading.Thread(target=parse) for _ in range(3)]
+    for other in others:
+        other.start()
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            found = set(pool.map(lambda _: digest_of(Walk), range(40)))
+    finally:
+        over.set()
+        for other in others:
+            other.join()
+    assert found == {digest_of(Walk)}

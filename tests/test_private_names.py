@@ -105,6 +105,7 @@ def test_private_names_of_other_packages_stand_in_their_place_alone():
 
 OF_OURS = {
     ("live/__init__.py", "_run"),  # of a Stream
+    ("run/_run.py", "_run_behind"),  # of a SimulationResult or Snapshot
     ("store/_merge.py", "_tidy"),  # of a Session
     ("store/format/_ledger.py", "_take"),
 }
@@ -353,7 +354,7 @@ def test_without_the_names_of_distributed_a_cluster_works(monkeypatch):
     wanted = mz.reduce(ds.x, "mean")
     assert found.identical(wanted)
     assert again.identical(wanted)
-    for address in ("tcp://nowhere", "tcp://:8786"):
+    for address in ("tcp://nowhere", "tcp://:1234"):
         with pytest.raises(mz.ArgumentValueError, match="the address of a scheduler"):
             mz.backend(address)
 

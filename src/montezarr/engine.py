@@ -23,7 +23,7 @@ from montezarr.run._run import Run
 from montezarr.run._simulate import simulate
 from montezarr.runs import Tally, execute, ranges_of
 from montezarr.samplers import RETRIES
-from montezarr.samplers.interfaces import accepts
+from montezarr.samplers.legacy import uses_global_state
 from montezarr.samplers.task import RangeTask
 from montezarr.seeding import BLOCK
 from montezarr.watch import Watch
@@ -188,11 +188,7 @@ class MonteCarloEngine:
 
     def _is_legacy(self) -> bool:
         """Return whether the process draws from the global state; warn of it."""
-        method = getattr(self.process, "sample_path", None)
-        other = any(hasattr(self.process, name) for name in ("sample", "sample_paths"))
-        if isinstance(self.process, type) or method is None or other:
-            return False
-        if accepts(method, "rng") or accepts(method, "seed"):
+        if not uses_global_state(self.process):
             return False
         warn(
             f"{type(self.process).__name__}.sample_path takes neither rng nor seed, so it is taken"

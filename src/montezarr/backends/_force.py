@@ -46,8 +46,10 @@ _stack: ContextVar[BlockStack] = ContextVar("montezarr_backends", default=())
 
 _lock = threading.Lock()
 _blocks = 0
+_found: Any = None
+"""What Dask was configured with before the first block; None for nothing."""
 _before: Any = None
-"""What Dask is configured with but for us; None for nothing."""
+"""What it would be configured with now but for us: a Client may have come since."""
 
 
 def in_force() -> Any:
@@ -58,11 +60,13 @@ def in_force() -> Any:
 
 def come_into_force(backend: InBlock) -> None:
     """Put a backend in force in this context, and our scheduler into Dask's configuration."""
-    global _blocks, _before
+    global _blocks, _before, _found
     with _lock:
         found = dask.config.get("scheduler", None)
         # A Client that was made in a block puts ours back when it closes, which may be later.
         if found is not _SCHEDULER:
+            if _blocks == 0:
+                _found = found
             _before = found
             dask.config.set(scheduler=_SCHEDULER)
         if _blocks == 0:
@@ -73,7 +77,7 @@ def come_into_force(backend: InBlock) -> None:
 
 def go_out_of_force(backend: InBlock) -> None:
     """Take a backend out of force, also where blocks end out of order or in another context."""
-    global _blocks, _before
+    global _blocks, _before, _found
     stack = _stack.get()
     places = [i for i, entry in enumerate(stack) if entry is backend]
     if places:
@@ -84,12 +88,17 @@ def go_out_of_force(backend: InBlock) -> None:
             return
         named_schedulers().pop(OF_CLIENTS, None)
         if dask.config.get("scheduler", None) is _SCHEDULER:  # else somebody has set another since
-            is_over = _before == OF_CLIENTS and active_client() is None
-            if _before is None or is_over:
+            wanted = _but_for_us()
+            if wanted is None or (wanted == OF_CLIENTS and active_client() is None):
                 dask.config.config.pop("scheduler", None)
             else:
-                dask.config.set(scheduler=_before)
-        _before = None
+                dask.config.set(scheduler=wanted)
+        _found = _before = None
+
+
+def _but_for_us() -> Any:
+    """Return what Dask would be configured with: of a Client that has closed nothing is left."""
+    return _found if _before == OF_CLIENTS and active_client() is None else _before
 
 
 def configured_scheduler() -> Any:
@@ -113,7 +122,7 @@ class _ContextScheduler:
 
     def beside(self) -> Any:
         """Return what computes where no block is in force."""
-        wanted = _before
+        wanted = _but_for_us()
         if wanted is not None and wanted != OF_CLIENTS:
             return scheduler_of(wanted)
         # What Dask does with arrays where nothing is configured.

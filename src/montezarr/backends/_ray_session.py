@@ -12,6 +12,7 @@ from typing import Any
 
 from montezarr._spawn import worker_environment
 from montezarr.backends._lost import ray_no_start
+from montezarr.core.compat.ray import set_starts_unasked, starts_unasked
 
 Session = tuple[str, str]
 
@@ -90,22 +91,30 @@ def no_session_unasked() -> Iterator[None]:
     It does so by itself where the one that was there has been shut down meanwhile.
     """
     global _hushed, _starts_unasked
-    hook: Any = sys.modules.get("ray._private.auto_init_hook")
     with _lock:
         if _hushed == 0:
-            _starts_unasked = getattr(hook, "enable_auto_connect", True)
-            if hook is not None:
-                hook.enable_auto_connect = False
+            _starts_unasked = starts_unasked()
+            set_starts_unasked(False)
         _hushed += 1
     try:
         yield
     finally:
         with _lock:
             _hushed -= 1
-            if _hushed == 0 and hook is not None:
-                hook.enable_auto_connect = _starts_unasked
+            if _hushed == 0:
+                set_starts_unasked(_starts_unasked)
 
 
 def _import_path() -> str:
     """Return where we import from, so that workers find the same modules."""
     return os.pathsep.join(entry or os.getcwd() for entry in sys.path)
+
+
+def _forget_lock() -> None:
+    """In a forked child: another thread of its parent may have held it."""
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_lock)

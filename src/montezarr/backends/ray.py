@@ -65,10 +65,14 @@ class _RayPool(Pool):
         self._references: dict[Future[Any], Any] = {}
         self._looked = time.monotonic()
         self._session = join_session(self.ray, workers, check_allowed)
-        with self.reaching():
-            # What is lost is repeated by the supervisor, as on every other backend.
-            self._remote = self.ray.remote(max_retries=0, num_cpus=1)(_worker.call_with)
-            self._ready = self.ray.remote(max_retries=0, num_cpus=1)(_worker.ready)
+        try:
+            with self.reaching():
+                # What is lost is repeated by the supervisor, as on every other backend.
+                self._remote = self.ray.remote(max_retries=0, num_cpus=1)(_worker.call_with)
+                self._ready = self.ray.remote(max_retries=0, num_cpus=1)(_worker.ready)
+        except BaseException:
+            leave_session(self.ray, self._session)
+            raise
 
     @contextmanager
     def reaching(self) -> Iterator[None]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import inspect
+import os
 import sys
 import textwrap
+import threading
 import types
 from typing import Any
 
@@ -22,6 +25,11 @@ _FOUNDATIONS = (
     "builtins", "abc", "collections", "enum", "typing", "dask", "pandas", "xarray", PACKAGE,
 )  # fmt: skip
 """Packages of classes whose code is not part of anyone's model: containers of its numbers."""
+
+MOST_TRIES = 1000
+"""How often source is parsed while other threads, of anybody's, parse theirs."""
+
+_parsing = threading.Lock()
 
 _CACHE = type(functools.lru_cache(abs))
 """The class of functions that remember what they returned."""
@@ -66,6 +74,29 @@ def names_in(code: types.CodeType) -> set[str]:
     return set(code.co_names).union(*(names_in(constant) for constant in nested))
 
 
+def _parsed(thing: Any) -> ast.Module:
+    """Return the syntax tree of the source of a function or class.
+
+    The parser of Python 3.11 counts its depth for all threads in one number, and raises
+    SystemError where another one parses at the same time (python/cpython#106905). A digest must
+    not depend on that.
+    """
+    for _ in range(MOST_TRIES):
+        with _parsing, contextlib.suppress(SystemError):
+            return ast.parse(textwrap.dedent(inspect.getsource(thing)))
+    return ast.parse(textwrap.dedent(inspect.getsource(thing)))
+
+
+def _forget_lock() -> None:
+    """In a forked child: another thread of its parent may have held it."""
+    global _parsing
+    _parsing = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_lock)
+
+
 def tree_of(thing: Any) -> str | None:
     """Return the syntax tree of a function or class, without places, comments and blanks.
 
@@ -75,7 +106,7 @@ def tree_of(thing: Any) -> str | None:
     if code is not None and code.co_filename == "<string>":
         return None  # from Python 3.13 on that may be found, but of other code: `python -c`
     try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(thing)))
+        tree = _parsed(thing)
     except (OSError, TypeError, SyntaxError, ValueError):
         return None
     if getattr(thing, "__name__", "") == "<lambda>":

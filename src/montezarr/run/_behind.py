@@ -6,8 +6,8 @@ import contextlib
 from typing import Any
 
 import xarray as xr
-from dask.blockwise import Blockwise
 
+from montezarr.core.compat.dask import Blockwise
 from montezarr.errors import ReplayError, StoreError
 from montezarr.parameters import whole
 from montezarr.run._arrays import arrays

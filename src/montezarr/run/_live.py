@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import weakref
 from typing import Any
 
 _by_name: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
-_by_recipe: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
+_by_recipe: dict[str, weakref.WeakSet[Any]] = {}
+_lock = threading.Lock()
 
 
 def keep(name: str, fingerprint: str, task: Any) -> Any:
@@ -14,8 +17,11 @@ def keep(name: str, fingerprint: str, task: Any) -> Any:
 
     Where there is one by that name already, it is the one: equal names mean equal values.
     """
-    task = _by_name.setdefault(name, task)
-    _by_recipe[fingerprint] = task
+    with _lock:
+        task = _by_name.setdefault(name, task)
+        for key in [key for key, tasks in _by_recipe.items() if not tasks]:
+            del _by_recipe[key]
+        _by_recipe.setdefault(fingerprint, weakref.WeakSet()).add(task)
     return task
 
 
@@ -26,6 +32,17 @@ def run_named(name: str) -> Any:
 
 
 def run_of_recipe(fingerprint: str) -> Any:
-    """Return the run of that recipe whose array was made last, or None."""
-    task = _by_recipe.get(fingerprint)
-    return None if task is None else task.run
+    """Return a run of that recipe whose array is alive, the longest there is, or None."""
+    with _lock:
+        runs = [task.run for task in _by_recipe.get(fingerprint, ()) if task.run is not None]
+    return max(runs, key=lambda run: run.length, default=None)
+
+
+def _forget_lock() -> None:
+    """In a forked child: another thread of its parent may have held it."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_lock)

@@ -19,7 +19,7 @@ from dask.base import is_dask_collection
 from montezarr.parameters import identity_of
 from montezarr.run._live import run_named
 from montezarr.run._variables import variables_of
-from montezarr.samplers import recorded_interface
+from montezarr.samplers import recorded_interface, recorded_stream
 from montezarr.seeding import as_root_seed
 
 PATH = "path"
@@ -66,15 +66,16 @@ class Origin:
     @property
     def noise(self) -> str:
         """What two runs agree in that are driven by the same random numbers."""
-        kind = recorded_interface(self.recipe).stream
+        stream = recorded_stream(self.recipe)
         seed: Any = self.recipe.get("seed")
         try:  # by its state: seeds that are written in several ways may be one
             root = as_root_seed(seed)
-            sequence = root.sequence() if kind == "draws" else root.path_sequence(0)
+            is_counted = recorded_interface(self.recipe).takes_ranges
+            sequence = root.sequence() if is_counted else root.path_sequence(0)
             seed = sequence.generate_state(4).tolist()
         except (TypeError, ValueError):  # of a store of somebody else
             pass
-        return json.dumps([seed, kind], sort_keys=True)
+        return json.dumps([seed, stream], sort_keys=True)
 
     @property
     def model(self) -> str:

@@ -62,11 +62,12 @@ def recipe_of(sampler: Sampler, x0_digest: str | None) -> dict[str, Any]:
 def formats_of(recipe: Mapping[str, Any]) -> tuple[int, ...]:
     """Return the formats that a recipe such as this one may bear."""
     try:
-        dtypes = {variable["dtype"] for variable in recipe["variables"]}
+        dtypes = {str(variable["dtype"]) for variable in recipe["variables"]}
     except (TypeError, LookupError):  # data from anywhere
         dtypes = set()
+    reals = {dtype for dtype in dtypes if dtype.startswith("float")}
     is_counted = recorded_interface(recipe).takes_ranges
-    return FORMATS if is_counted and dtypes == {"float32"} else (1,)
+    return FORMATS if is_counted and reals == {"float32"} else (1,)
 
 
 def format_note(recipe: Mapping[str, Any]) -> str:

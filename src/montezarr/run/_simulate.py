@@ -70,7 +70,8 @@ def simulate(
     process : object
         The first of these that it offers is used: ``sample(draws, grid, x0)`` as the built-in
         processes; ``sample_paths(n, T, x0, rng)``; ``sample_path(T, x0, rng)`` or with ``seed``;
-        being a function with a parameter ``rng`` or ``seed`` (and ``T`` and ``x0`` if it likes).
+        being a function that asks by name for ``rng`` or ``seed``, and if it likes for ``n`` (then
+        it draws a block of 1024 paths at a time), ``T``, ``dt``, ``times``, ``x0`` and its options.
         An object of yours is copied as it is now. Code of yours is tried at the call, twice on the
         first path (or block): where the two differ, or the global random state moves, it is
         refused, since no seed reaches it. So is a ``sample`` whose paths come out otherwise alone

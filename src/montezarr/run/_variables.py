@@ -32,7 +32,8 @@ def variable_attributes(variable: Any) -> dict[str, Any]:
     if variable.labels is None:
         return dict(variable.attrs)
     codes = np.arange(len(variable.labels), dtype=variable.dtype)
-    return {"flag_values": own_flags(codes), "flag_meanings": flag_meanings(variable.labels)}
+    flags = {"flag_values": own_flags(codes), "flag_meanings": flag_meanings(variable.labels)}
+    return {**variable.attrs, **flags}
 
 
 def flag_meanings(labels: Iterable[Any]) -> str:

@@ -1,7 +1,14 @@
 """Samplers: a class for each way to call code that draws, and one kind of error."""
 
 from montezarr.samplers._base import EVENT_TIME, RETRIES, Sampler, describe, describe_error
-from montezarr.samplers.binding import INTERFACES, SAMPLERS, bind, choose, recorded_interface
+from montezarr.samplers.binding import (
+    INTERFACES,
+    SAMPLERS,
+    bind,
+    choose,
+    recorded_interface,
+    recorded_stream,
+)
 from montezarr.samplers.drawing import (
     own_copy,
     private,
@@ -30,6 +37,7 @@ __all__ = [
     "own_copy",
     "private",
     "recorded_interface",
+    "recorded_stream",
     "sample_private",
     "sample_range",
     "sample_reported",

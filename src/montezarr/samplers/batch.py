@@ -65,15 +65,16 @@ class BatchSampler(Sampler):
         with no_global_stream(self):
             n = 0 if first_x0 is None else first_x0.shape[-1]
             value, parts = self.block(0, self.block_x0(first_x0, 0, n, 0))
+            coords, attributes = coords_of(value), attributes_of(value)
             # Copies, since the sampler may return its working memory.
             parts = {k: part._replace(array=np.array(part.array)) for k, part in parts.items()}
+            del value  # a block of long paths is large
             self._check_times(parts, declared)
             alone = {k: part._replace(array=part.array[0]) for k, part in parts.items()}
             bound: Sampler = declare.with_grid(self, declared, alone)
             bound = replace(bound, variables=declare.variables_of(bound, declared, alone))
-            coords = {**coords_of(value), **declared.coords}
+            coords |= declared.coords
             declare.check_coords(bound, coords)
-            attributes = attributes_of(value)
             variables = [replace(v, attrs=attributes.get(v.name, {})) for v in bound.variables]
             bound = replace(bound, coords=coords, variables=tuple(variables))
             assert isinstance(bound, BatchSampler)
@@ -158,6 +159,9 @@ class BatchSampler(Sampler):
         if dims is not None and PATH in dims:
             axis = dims.index(PATH)
             array, dims = np.moveaxis(array, axis, 0), (*dims[:axis], *dims[axis + 1 :])
+        elif dims is not None:
+            message = f"{name}: returned dimensions {dims}, expected {PATH!r} among them."
+            raise self.failure(path, x0, message)
         if array.ndim == 0 or array.shape[0] != BLOCK:
             expected = f"({BLOCK}, {self.grid.T + 1}), the paths first"
             message = f"{self._what()} returned shape {array.shape}, expected {expected}."

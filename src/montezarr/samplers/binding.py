@@ -8,7 +8,7 @@ from typing import Any
 
 from montezarr._checks import type_error, value_error
 from montezarr.draws import FORMAT
-from montezarr.errors import SamplerError
+from montezarr.errors import ReplayError, SamplerError
 from montezarr.grid import TimeGrid
 from montezarr.processes import Process
 from montezarr.samplers import functions
@@ -38,10 +38,21 @@ INTERFACES: Mapping[str, Interface] = {
 """By the name that recipes have for each."""
 
 
+OF_SEEDS = {"paths": "integers", "blocks": "integers of blocks"}
+"""What the random numbers of an interface are where a function asks for an integer alone."""
+
+
 def recorded_interface(recipe: Mapping[str, Any]) -> Interface:
     """Return the interface of the sampler of a recipe; one without facts for an unknown name."""
     name = str(recipe.get("sampler", ""))
     return INTERFACES.get(name) or Interface(text=name)
+
+
+def recorded_stream(recipe: Mapping[str, Any]) -> str:
+    """Return what the random numbers of a recipe are: runs on one seed that agree share them."""
+    stream, asks = recorded_interface(recipe).stream, recipe.get("asks")
+    by_seed = isinstance(asks, (list, tuple)) and "seed" in asks and "rng" not in asks
+    return OF_SEEDS.get(stream, stream) if by_seed else stream
 
 
 def choose(
@@ -67,7 +78,7 @@ def choose(
         kind = known.offered(process, given, legacy)
         if kind is None:
             continue
-        is_older = recorded in functions.BY_STREAM and not known.interfaces[kind].method
+        is_older = recorded in functions.STREAM_KINDS and not known.interfaces[kind].method
         if is_older and accepts(process, str(recorded), by_name=True):
             return CompiledSampler if is_compiled(process) else PathSampler, str(recorded)
         return known, kind
@@ -144,11 +155,15 @@ def _asks(
     """Return what a function gets by name; None where its interface says so."""
     if INTERFACES[kind].method:
         return None
-    if kind in functions.BY_STREAM:
+    if kind in functions.STREAM_KINDS:
         functions.check_parameters(process, options)
         return None
     if "asks" in recorded:
-        return tuple(map(str, recorded["asks"]))
+        asks = recorded["asks"]
+        is_known = isinstance(asks, (list, tuple)) and all(isinstance(name, str) for name in asks)
+        if not is_known or not all(accepts(process, name, by_name=True) for name in asks):
+            raise ReplayError("process: not the sampler that this Dataset was simulated with.")
+        return tuple(asks)
     return functions.resolved(
         process, options, has_dt=dt is not None, has_times=times is not None, dt=grid.dt
     )

@@ -76,6 +76,7 @@ class CounterSampler(Sampler):
         if declared.labels is not None:
             expected = "None, since the process has its own states"
             raise value_error("labels", expected, declared.labels)
+        _check_no_dims(declared)
         if self.options:
             raise unknown_argument(*next(iter(self.options.items())))
         chosen = declared.dtype or process.dtypes[0]
@@ -118,6 +119,7 @@ class CounterSampler(Sampler):
             if isinstance(dtype, dict):
                 expected = "one dtype, since sample gives all variables in one"
                 raise type_error("dtype", expected, dtype)
+            _check_no_dims(declared)
             rows = first_paths(trial, first_x0, n)
             whole = trial.split(value, n, part)
             check_repeats(
@@ -139,8 +141,13 @@ class CounterSampler(Sampler):
             for name, array in value.items()
         }
         variables = declare.variables_of(trial, declared, parts)
-        bound = in_its_format(replace(trial, variables=variables, coords=dict(declared.coords)))
+        bound = in_its_format(
+            replace(trial, variables=variables, coords=dict(declared.coords), format=self.format)
+        )
         declare.check_coords(bound, declared.coords)
+        if bound.dtype != trial.dtype:  # its draws are others
+            part = None if declared.first_x0 is None else declared.first_x0[..., :n]
+            value = bound.raw(0, n, part)
         whole = bound.split(value, n, None)
         again = {v.name: bound.thin(v, whole[v.name]) for v in bound.variables}
         check_repeats(bound, first_paths(bound, declared.first_x0, n), again)
@@ -285,7 +292,7 @@ class _Mixed:
 
 
 def in_its_format(sampler: CounterSampler) -> CounterSampler:
-    """Return a bound sampler in the oldest format that gives its paths; see `recipe.FORMATS`."""
+    """Return a bound sampler in the oldest format of recipes that gives its paths."""
     return sampler if sampler.dtype == np.float32 else replace(sampler, format=1)
 
 
@@ -295,6 +302,12 @@ def _is_bounded(process: Process, grid: TimeGrid, reach: float, dtype: str) -> b
     if not isinstance(process, HasBound):
         return False
     return bool(process.bound(grid, reach) < float(np.finfo(dtype).max))
+
+
+def _check_no_dims(declared: Asked) -> None:
+    if declared.dims:
+        expected = "None, since each variable is (path, time) here"
+        raise value_error("dims", expected, dict(declared.dims))
 
 
 def _of_paths(sampler: Sampler, name: Any, value: Any, n: int) -> Rows:

@@ -133,6 +133,8 @@ def _check_sizes(variables: list[Variable]) -> None:
         for dim, size in zip(others, variable.sizes, strict=True):
             if dim in names:
                 raise value_error("dims", "dimensions that do not bear the name of a variable", dim)
+            if size == 0:
+                raise value_error("process", "at least one entry along every dimension", dim)
             if known.setdefault(dim, size) != size:
                 raise value_error(
                     "dims", f"one size of the dimension {dim!r}", [known[dim], size],

@@ -77,7 +77,9 @@ def encode(
 ) -> NDArray[Any]:
     """Return the states of a variable as numbers of its dtype: labels become their codes."""
     if variable.labels is not None:
-        return _codes(sampler, variable, array, path, x0)
+        codes = _codes(sampler, variable, array, path, x0)
+        check_no_mask(sampler, variable, codes, path, x0)
+        return codes
     numbers = plain_numbers(array)
     if numbers is None:
         message = f"{variable.name}: expected numbers as in the first path, got {show(array)}."

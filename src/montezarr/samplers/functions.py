@@ -17,6 +17,10 @@ BY_STREAM = {"rng", "seed", "T", "x0"}
 """What a function of the interfaces "rng" and "seed" gets, which are older than the others."""
 
 
+STREAM_KINDS = ("rng", "seed")
+"""Those interfaces."""
+
+
 def kind_of_one(target: Any, options: Mapping[str, Any]) -> str | None:
     """Return the interface of a function that returns one path.
 
@@ -156,18 +160,19 @@ def calling(
     asks_x0 = "x0" in (sampler.asks or ())
     # Without an x0 the function's own default counts, if it has one.
     may_lack = asks_x0 and parameters["x0"].default is not inspect.Parameter.empty
-    names = list(parameters)
+    known = {*fixed, *streams, *options, *(["x0"] if asks_x0 else [])}
+    places = []  # by position as far as that goes, as compiled functions have it
+    for name, parameter in parameters.items():
+        if not _by_position(parameter) or name not in known or (name == "x0" and may_lack):
+            break
+        places.append(name)
 
     def function(number: int, x0: Any) -> Any:
         values = {**fixed, **{name: stream(number) for name, stream in streams.items()}}
         if asks_x0 and not (x0 is None and may_lack):
             values["x0"] = x0
         values.update(options)
-        if set(values) == set(names):  # by position, as compiled functions have it
-            by_position = [name for name in names if _by_position(parameters[name])]
-            if by_position == names:
-                return target(*[values[name] for name in names])
-        return target(**values)
+        return target(*[values.pop(name) for name in places], **values)
 
     return function
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from montezarr.samplers.interfaces import Interface
+from montezarr.samplers.interfaces import Interface, accepts
 from montezarr.samplers.path import PathSampler
 
 _global_state = threading.Lock()
@@ -55,6 +55,15 @@ class LegacySampler(PathSampler):
                     np.random.set_state(before)
 
         return legacy
+
+
+def uses_global_state(target: Any) -> bool:
+    """Return whether a process offers nothing but a ``sample_path`` without a stream."""
+    method = getattr(target, "sample_path", None)
+    other = any(hasattr(target, name) for name in ("sample", "sample_paths"))
+    if isinstance(target, type) or method is None or other:
+        return False
+    return not (accepts(method, "rng") or accepts(method, "seed"))
 
 
 class _OnGlobalState:

@@ -165,6 +165,7 @@ def _draw_finite(sampler: Sampler, arrays: PathArrays, position: int, path: int,
     """Draw a path again until it is finite; return at which attempt it was, or 0."""
     first = path - position
     low, high = sampler.interface.drawn_with(path, first + count_of(arrays))
+    low = max(low, first)
     initial = None if x0 is None else x0[..., low - first : high - first]
     for attempt in range(2, sampler.retries + 2):
         try:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from montezarr._checks import is_frame, plain_array, show
 from montezarr.errors import ArgumentValueError
-from montezarr.samplers.schema import TIME
+from montezarr.samplers.schema import PATH, TIME
 
 NUMBERS = {int, float, bool, np.float64}
 """Types of most of what lists hold."""
@@ -75,9 +75,20 @@ def coords_of(value: Any) -> dict[str, tuple[Any, ...]]:
     found: dict[str, tuple[Any, ...]] = {}
     for part in (value, *parts_of(value).values()):
         for name in part.dims if is_xarray(part) else ():
-            if str(name) not in (TIME, "path") and name in part.coords:
-                found[str(name)] = tuple(part.coords[name].values.tolist())
+            if str(name) in (TIME, PATH) or name not in part.coords:
+                continue
+            labels = part.coords[name].values
+            if labels.dtype.kind not in "iufbU" and not _are_text(labels):
+                raise ArgumentValueError(
+                    f"returned labels of {str(name)!r} of type {labels.dtype}, expected numbers or"
+                    " text."
+                )
+            found[str(name)] = tuple(labels.tolist())
     return found
+
+
+def _are_text(labels: NDArray[Any]) -> bool:
+    return labels.dtype.kind == "O" and all(isinstance(label, str) for label in labels.ravel())
 
 
 def attributes_of(value: Any) -> dict[str, dict[str, Any]]:

@@ -31,6 +31,7 @@ TRIED = {
     "ipykernel": ("7.4.0",),
     "joblib": ("1.6.0",),
     "llvmlite": ("0.50.0",),
+    "ray": ("2.60.0",),
     "zarr": ("3.1.6", "3.4.2"),
 }
 """The versions of each package with which the names were tried; of Python the first two numbers."""
@@ -165,6 +166,11 @@ TABLE = (
         "zarr",
         "zarr.codecs.ZstdCodec._decode_single",
         "nothing: chunks are looked at in `decode`, which is public",
+    ),
+    Private(
+        "ray",
+        "ray._private.auto_init_hook.enable_auto_connect",
+        "Ray starts a session, which listens on the network, where ours was shut down",
     ),
 )
 """One row per name. `tests/test_private_names.py` runs the package without each of them."""
