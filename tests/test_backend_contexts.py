@@ -224,3 +224,18 @@ def test_a_reduction_inside_a_task_of_an_in_process_client_ends():
         [sys.executable, "-c", IN_A_TASK], capture_output=True, text=True, timeout=PATIENCE
     )
     assert done.stdout == "same\n", done.stderr
+
+
+def test_a_setting_of_dasks_outlives_a_client_that_came_and_went_in_a_block():
+    distributed = pytest.importorskip("distributed")
+    with dask.config.set(scheduler="threads"):
+        with mz.backend("synchronous"):
+            cluster = distributed.LocalCluster(
+                n_workers=1, processes=False, dashboard_address=None, silence_logs=50
+            )
+            client = distributed.Client(cluster)
+            with mz.backend("threads", 1):
+                pass
+            client.close()
+            cluster.close()
+        assert dask.config.get("scheduler") == "threads"

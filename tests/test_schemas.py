@@ -408,3 +408,108 @@ def test_a_mixed_schema_is_the_same_on_every_backend(backend, tmp_path):
         found = mz.reduce(ds, "mean")
     check_same(mz.open(tmp_path / "a.zarr").compute(), right)
     xr.testing.assert_identical(found.drop_attrs(), mz.reduce(right, "mean").drop_attrs())
+
+
+# --- what a reader of the code found -----------------------------------------------------------
+
+
+def test_functions_of_a_seed_by_name_share_their_noise_with_those_of_a_seed():
+    a = mz.simulate(lambda seed, T: np.random.default_rng(seed).random(T + 1), 4, T=2, seed=SEED)
+    b = mz.simulate(
+        lambda seed, T, dt: np.random.default_rng(seed).random(T + 1), 4, T=2, seed=SEED
+    )
+    c = mz.simulate(lambda rng, T, dt: rng.random(T + 1), 4, T=2, seed=SEED)
+    assert mz.plan(a.x - b.x).noise.startswith("2 runs on common noise")
+    assert "independent" in mz.plan(a.x - c.x).noise
+    np.testing.assert_array_equal(a.x, b.x)
+
+
+class Single:
+    """Code like a process that returns float32, and what it counts, by name."""
+
+    def sample(self, draws, grid, x0):
+        steps = draws.normal(range(grid.T + 1)).astype(np.float32)
+        return {"x": steps, "up": (steps > 0).sum(axis=0)}
+
+
+def test_float32_by_name_is_drawn_in_single_precision_and_says_the_format():
+    ds = mz.simulate(Single(), 1500, T=3, seed=SEED, chunks=1024)
+    assert ds.x.dtype == np.float32
+    assert ds.up.dtype == np.int64
+    assert recipe(ds)["format"] == 2
+    draws = mz.Draws.of(seed=SEED, start=1200, n=3, dtype="float32")
+    np.testing.assert_array_equal(ds.x[1200:1203].T, draws.normal(range(4)))
+    check_same(mz.replay(ds, 1200, process=Single()), ds.isel(path=1200).compute())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"sampler": "T"}, {"sampler": ["rng"]}, {"sampler": 5}, {"asks": 5}, {"asks": ["x0", "dt"]},
+        {"variables": 5}, {"variables": [{"name": 5, "dtype": "float64"}]}, {"seed": 5},
+        {"grid": 5}, {"process": "f"},
+    ],
+)  # fmt: skip
+def test_recipes_from_anywhere_are_refused_by_our_own_errors(change):
+    def f(rng, T, times):
+        return rng.random(T + 1)
+
+    ds = mz.simulate(f, 3, T=2, seed=SEED).compute()
+    ds.attrs["montezarr"] = json.dumps(recipe(ds) | change)
+    with pytest.raises(mz.MontezarrError):
+        mz.replay(ds, 0, process=f)
+
+
+def test_a_run_is_found_while_one_of_its_datasets_lives():
+    process = Single()
+    first = mz.simulate(process, 1500, T=2, seed=SEED)
+    second = mz.simulate(process, 1600, T=2, seed=SEED)
+    del second
+    mz.replay(first.compute(), 3)
+
+
+@pytest.mark.parametrize("labels", [np.array(["2024", "2025"], "datetime64[ns]"), [None, "b"]])
+def test_labels_of_xarray_objects_that_are_neither_numbers_nor_text_are_refused(labels):
+    def f(rng, T):
+        values = rng.random((T + 1, 2))
+        return xr.DataArray(values, {"day": labels}, ("time", "day"))
+
+    with pytest.raises(mz.SamplerError, match="expected numbers or text"):
+        mz.simulate(f, 3, T=2, seed=1)
+
+
+def test_dims_that_would_not_count_are_refused():
+    with pytest.raises(mz.ArgumentValueError, match=r"dims: expected None"):
+        mz.simulate(mz.BrownianMotion(), 3, T=2, seed=1, dims={"x": ("time",)})
+
+
+def test_a_dimension_without_entries_is_refused():
+    with pytest.raises(mz.ArgumentValueError, match="at least one entry"):
+        mz.simulate(lambda rng, T: np.zeros((T + 1, 0)), 3, T=2, seed=1)
+
+
+def test_a_block_as_an_xarray_object_says_which_dimension_is_that_of_the_paths():
+    def several(n, T, rng):
+        return xr.DataArray(rng.random((n, T + 1)))
+
+    with pytest.raises(mz.SamplerError, match="expected 'path' among them"):
+        mz.simulate(several, 3, T=2, seed=1)
+
+
+def test_a_label_with_the_code_of_masked_paths_fails():
+    labels = [f"s{i}" for i in range(256)]
+
+    def last(rng):
+        return [labels[-1]]
+
+    ds = mz.simulate(last, 3, seed=1, labels=labels, dtype="uint8", on_nonfinite="mask")
+    with pytest.raises(mz.SamplerError, match="stands for a masked path"):
+        ds.compute(scheduler="synchronous")
+
+
+def test_parameters_by_position_alone_and_defaults_go_together():
+    def f(rng, T, /, dt, k=2):
+        return np.full(T + 1, k * dt)
+
+    assert (mz.simulate(f, 3, T=2, dt=0.5, seed=1).x == 1.0).all()
+    assert (mz.simulate(f, 3, T=2, dt=0.5, seed=1, k=4).x == 2.0).all()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from montezarr import _buffers
 from montezarr._checks import show
-from montezarr.errors import SamplerError
+from montezarr.errors import ArgumentValueError, SamplerError
 from montezarr.grid import TimeGrid
 from montezarr.processes import Process
 from montezarr.samplers.interfaces import Interface
@@ -237,6 +237,20 @@ class Sampler(ABC):
                 raise
         # Here, so that the cause does not hang on it: that may not be fit to be sent to a process.
         raise failed
+
+    def read(self, path: int, x0: Any, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Return what a function reads of a path, or raise the failure of the path.
+
+        It may be anything. Where it is returned as it is, an error would have no path, and no
+        policy would know of it.
+        """
+        try:
+            return function(*arguments)
+        except SamplerError:
+            raise
+        except Exception as error:
+            reason = str(error) if isinstance(error, ArgumentValueError) else describe_error(error)
+            raise self.failure(path, x0, reason) from None
 
     def seed_key(self, path: int | None) -> str:
         """Return the Python expression of the stream of a path, or of its block."""

@@ -65,7 +65,8 @@ class BatchSampler(Sampler):
         with no_global_stream(self):
             n = 0 if first_x0 is None else first_x0.shape[-1]
             value, parts = self.block(0, self.block_x0(first_x0, 0, n, 0))
-            coords, attributes = coords_of(value), attributes_of(value)
+            coords = self.read(0, self.x0, coords_of, value)
+            attributes = attributes_of(value)
             # Copies, since the sampler may return its working memory.
             parts = {k: part._replace(array=np.array(part.array)) for k, part in parts.items()}
             del value  # a block of long paths is large

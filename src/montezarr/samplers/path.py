@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montezarr._checks import show, type_error
-from montezarr.errors import ArgumentValueError, SamplerError
 from montezarr.samplers import declare, functions
-from montezarr.samplers._base import EVENT_TIME, Sampler, describe_error
+from montezarr.samplers._base import EVENT_TIME, Sampler
 from montezarr.samplers.encode import cast, encode
 from montezarr.samplers.interfaces import Interface, accepts
 from montezarr.samplers.probe import check_repeats, first_paths, no_global_stream
@@ -60,7 +59,8 @@ class PathSampler(Sampler):
             bound = replace(bound, variables=declare.variables_of(bound, declared, parts))
             next_times = lambda: self._first(1, declared.first_x0)[2]  # noqa: E731
             bound = declare.with_times(bound, declared, times, next_times)
-            coords = {**coords_of(value), **declared.coords}
+            told = self.read(0, declared.first_x0, coords_of, value)
+            coords = {**told, **declared.coords}
             declare.check_coords(bound, coords)
             attributes = attributes_of(value)
             variables = [replace(v, attrs=attributes.get(v.name, {})) for v in bound.variables]
@@ -179,20 +179,6 @@ class PathSampler(Sampler):
                     " Pass dtype='int64' if that does, or return float(x)."
                 )
                 raise self.failure(path, x0, message)
-
-    def read(self, path: int, x0: Any, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Return what a function reads of a path, or raise the failure of the path.
-
-        It may be anything. Where it is returned as it is, an error would have no path, and no
-        policy would know of it.
-        """
-        try:
-            return function(*arguments)
-        except SamplerError:
-            raise
-        except Exception as error:
-            reason = str(error) if isinstance(error, ArgumentValueError) else describe_error(error)
-            raise self.failure(path, x0, reason) from None
 
     def caller(self) -> Callable[[int, Any], Any]:
         """Return the function (path, x0) that draws one path."""
