@@ -103,8 +103,9 @@ def test_a_recipe_of_before_keeps_the_rule_of_its_time():
         return rng.random(T + 1) * dt
 
     ds = mz.simulate(walk, 3, T=2, seed=SEED)  # no dt is given, so that both rules agree
-    older = recipe(ds) | {"sampler": "rng", "grid": {"T": 2, "dt": 7.0}}
-    del older["asks"]
+    older = recipe(ds) | {"grid": {"T": 2, "dt": 7.0}}
+    assert older["sampler"] == "rng"
+    assert recipe(mz.simulate(walk, 3, T=2, dt=7.0, seed=SEED))["sampler"] == "function"
     again = mz.replay(xr.Dataset(attrs={"montezarr": json.dumps(older)}), 1, process=walk)
     np.testing.assert_array_equal(again.x, child(1).random(3) * 0.25)
 
@@ -490,7 +491,7 @@ def test_a_dimension_without_entries_is_refused():
 
 def test_a_block_as_an_xarray_object_says_which_dimension_is_that_of_the_paths():
     def several(n, T, rng):
-        return xr.DataArray(rng.random((n, T + 1)))
+        return xr.DataArray(rng.random((n, T + 1, 2)))
 
     with pytest.raises(mz.SamplerError, match="expected 'path' among them"):
         mz.simulate(several, 3, T=2, seed=1)
@@ -513,3 +514,124 @@ def test_parameters_by_position_alone_and_defaults_go_together():
 
     assert (mz.simulate(f, 3, T=2, dt=0.5, seed=1).x == 1.0).all()
     assert (mz.simulate(f, 3, T=2, dt=0.5, seed=1, k=4).x == 2.0).all()
+
+
+# --- what somebody who tried to break it found ---------------------------------------------------
+
+
+def labelled(rng, T):
+    labels = rng.permutation(["a", "b"])
+    values = np.stack([np.full(T + 1, 1.0 if label == "a" else 2.0) for label in labels], 1)
+    return xr.DataArray(values, {"k": labels}, ("time", "k"))
+
+
+def test_a_path_with_other_labels_than_the_first_fails():
+    ds = mz.simulate(labelled, 50, T=2, seed=1)
+    with pytest.raises(mz.SamplerError, match=r"returned k = \('[ab]', '[ab]'\), expected"):
+        ds.compute(scheduler="synchronous")
+
+
+def test_other_labels_than_the_sampler_returns_are_refused():
+    with pytest.raises(mz.ArgumentValueError, match="coords: expected the labels of 'k'"):
+        mz.simulate(labelled, 5, T=2, seed=1, coords={"k": ["x", "y"]})
+
+
+@pytest.mark.parametrize(
+    "returned",
+    [
+        {"a": xr.DataArray([1.0, 2.0], {"k": [1, 2]}, ("k",)),
+         "b": xr.DataArray([1.0, 2.0], {"k": [3, 4]}, ("k",))},
+        {"a": xr.DataArray([1.0, 2.0], {"time": [0.0, 1.0]}, ("time",)),
+         "b": xr.DataArray([1.0, 2.0], {"time": [0.0, 5.0]}, ("time",))},
+        {1: np.zeros(2), "1": np.ones(2)},
+    ],
+)  # fmt: skip
+def test_a_path_that_contradicts_itself_fails(returned):
+    with pytest.raises(mz.SamplerError, match=r"returned two|names that differ"):
+        mz.simulate(lambda rng, T: returned, 5, T=1, seed=1)
+
+
+def test_times_that_a_block_brings_along_are_those_of_the_run():
+    def several(n, T, rng, step=5.0):
+        values = rng.random((n, T + 1))
+        return xr.DataArray(values, {"time": np.arange(T + 1) * step}, ("path", "time"))
+
+    assert mz.simulate(several, 5, T=2, seed=1).time.values.tolist() == [0.0, 5.0, 10.0]
+    assert mz.simulate(several, 5, T=2, dt=2.0, seed=1).time.values.tolist() == [0.0, 2.0, 4.0]
+
+
+def test_a_block_with_an_object_of_times_and_states_is_refused():
+    class Paths:
+        def __init__(self, n, T):
+            self.times = self.states = np.zeros((n, T + 1))
+
+    with pytest.raises(mz.SamplerError, match="a block has arrays, the paths first"):
+        mz.simulate(lambda n, T, rng: Paths(n, T), 5, T=2, seed=1)
+
+
+def test_a_block_of_vectors_that_is_transposed_is_found():
+    def turned(n, T, rng):
+        return np.broadcast_to(np.arange(T + 1.0)[:, None, None], (T + 1, n, 2)).copy()
+
+    with pytest.raises(mz.SamplerError, match="the paths first"):
+        mz.simulate(turned, 2000, T=1023, seed=1)
+
+
+def test_a_seed_with_a_default_beside_a_generator_is_the_functions_own():
+    ds = mz.simulate(lambda rng, T, seed=5: np.full(T + 1, float(seed)), 3, T=2, seed=1)
+    assert (ds.x == 5.0).all()
+    assert recipe(ds)["sampler"] == "rng"
+
+
+def test_an_integer_of_numpy_beside_plain_numbers_is_not_rounded():
+    def f(rng):
+        first = rng.random() == child(0).random()
+        return {"s": 1 if first else np.int64(2**60 + 1), "x": np.zeros(3)}
+
+    ds = mz.simulate(f, 2, seed=SEED)
+    with pytest.raises(mz.SamplerError, match="expected a number that float64 holds"):
+        ds.compute(scheduler="synchronous")
+
+
+def test_an_array_of_one_name_is_drawn_again_under_the_name_of_its_recipe():
+    named = xr.DataArray([1.0, 2.0], dims=("day",), name="q")
+    ds = mz.simulate(lambda rng, T: named.values, 3, T=1, seed=SEED).compute()
+    ds.attrs["montezarr"] = json.dumps({**recipe(ds), "code": "0" * 32})
+    with pytest.raises(mz.ReplayError, match="not the sampler"):  # and no error of its names
+        mz.replay(ds, 0, process=lambda rng, T: named)
+
+
+def test_errors_of_a_sample_at_the_call_name_the_path():
+    class Fails:
+        def sample(self, draws, grid, x0):
+            raise ZeroDivisionError("no")
+
+    class Empty:
+        def sample(self, draws, grid, x0):
+            return {}
+
+    for process in (Fails(), Empty()):
+        with pytest.raises(mz.SamplerError, match="path 0"):
+            mz.simulate(process, 3, T=2, seed=1)
+
+
+def test_names_of_further_arguments_ask_for_nothing():
+    assert (mz.simulate(lambda rng, **n: [1.0, 2.0], 3, seed=1).x.shape) == (3, 2)
+    assert (mz.simulate(lambda rng, *n: [1.0, 2.0], 3, seed=1).x.shape) == (3, 2)
+
+
+def test_one_number_by_name_at_one_time_is_a_state_for_every_class():
+    class Sums:
+        def sample(self, draws, grid, x0):
+            return {"s": draws.normal(range(grid.T + 1)).sum(axis=0)}
+
+    assert mz.simulate(Sums(), 3, T=0, seed=1).s.shape == (3, 1)
+
+
+def test_dims_order_the_axes_of_an_xarray_object():
+    def f(rng, T):
+        return xr.DataArray(rng.random((T + 1, 2)), dims=("time", "k"))
+
+    ds = mz.simulate(f, 3, T=4, seed=SEED, dims={"x": ("k", "time")})
+    assert ds.x.dims == ("path", "k", "time")
+    np.testing.assert_array_equal(ds.x[1], child(1).random((5, 2)).T)

@@ -46,6 +46,7 @@ def bound(
     labels: Sequence[str | int] | None = None,
     dims: Mapping[str, Any] | None = None,
     coords: Mapping[str, Any] | None = None,
+    names: tuple[str, ...] = (),
     policies: Policies,
     legacy_global_rng: bool = False,
     options: Mapping[str, Any] | None = None,
@@ -57,6 +58,8 @@ def bound(
     ----------
     policies : Policies
         In place of its arguments on_error, on_nonfinite and retries.
+    names : tuple of str
+        Of the variables, where a recipe has recorded them.
     recorded : mapping, optional
         A recipe, which is drawn as it was: by the rules of its time.
     """
@@ -94,6 +97,7 @@ def bound(
             labels=check_labels(labels),
             dims=check_dims(dims),
             coords=check_coords(coords),
+            names=names,
             per_path=own_x0 is not None,
             first_x0=first_x0,
         ),

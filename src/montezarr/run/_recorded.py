@@ -9,6 +9,7 @@ from montezarr.errors import ReplayError
 from montezarr.parameters import references, shortened, whole
 from montezarr.processes import BUILT_IN, Process, check_parameter_names, process_from_dict
 from montezarr.samplers import EVENT_TIME, recorded_interface
+from montezarr.samplers.schema import TIME
 from montezarr.seeding import RootSeed
 
 
@@ -71,7 +72,16 @@ def arguments_in(recipe: Mapping[str, Any], process: Any = None, x0: Any = None)
         "keep": recipe.get("keep"),
         "labels": None if isinstance(target, Process) else labels,
         "legacy_global_rng": recorded_interface(recipe).uses_global_state,
-        "dims": {v["name"]: v["dims"] for v in variables if "dims" in v},
+        "dims": _dims(recipe),
+        "names": tuple(name for name in names if name != EVENT_TIME),
         "coords": recipe.get("coords"),
         "recorded": recipe,
     }
+
+
+def _dims(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the dimensions of recorded variables: in earlier recipes all are along the times."""
+    variables = recipe["variables"]
+    if recorded_interface(recipe).takes_ranges and all("dims" not in v for v in variables):
+        return {}
+    return {v["name"]: v.get("dims", [TIME]) for v in variables if v["name"] != EVENT_TIME}

@@ -18,6 +18,7 @@ from montezarr.errors import ArgumentValueError, SamplerError
 from montezarr.grid import TimeGrid
 from montezarr.processes import Process
 from montezarr.samplers.interfaces import Interface
+from montezarr.samplers.returned import coords_of
 from montezarr.samplers.schema import PathArrays, Variable
 from montezarr.seeding import BLOCK_PREFIX, RootSeed, describe_seed
 
@@ -251,6 +252,18 @@ class Sampler(ABC):
         except Exception as error:
             reason = str(error) if isinstance(error, ArgumentValueError) else describe_error(error)
             raise self.failure(path, x0, reason) from None
+
+    def check_labels(self, value: Any, path: int, x0: Any) -> None:
+        """Raise where what was returned has other labels than the first path had.
+
+        Values go to their places in order, so they would be those of other labels.
+        """
+        if not self.coords:
+            return
+        for dim, labels in self.read(path, x0, coords_of, value).items():
+            if labels != self.coords.get(dim, labels):
+                message = f"returned {dim} = {show(labels)}, expected {show(self.coords[dim])}."
+                raise self.failure(path, x0, message)
 
     def seed_key(self, path: int | None) -> str:
         """Return the Python expression of the stream of a path, or of its block."""

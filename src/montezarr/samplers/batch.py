@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr._checks import type_error
+from montezarr._checks import show, type_error
 from montezarr.samplers import declare, functions
 from montezarr.samplers._base import Sampler, own
 from montezarr.samplers.drawing import private
@@ -17,7 +18,7 @@ from montezarr.samplers.encode import encode
 from montezarr.samplers.interfaces import Interface, accepts
 from montezarr.samplers.policy import part_of
 from montezarr.samplers.probe import TRIAL_PATHS, check_repeats, first_paths, no_global_stream
-from montezarr.samplers.returned import Part, attributes_of, coords_of, unpack
+from montezarr.samplers.returned import Part, attributes_of, coords_of, is_xarray, unpack
 from montezarr.samplers.schema import PATH, Asked, PathArrays, Variable, count_of
 from montezarr.seeding import BLOCK
 
@@ -64,20 +65,19 @@ class BatchSampler(Sampler):
         first_x0 = declared.first_x0
         with no_global_stream(self):
             n = 0 if first_x0 is None else first_x0.shape[-1]
-            value, parts = self.block(0, self.block_x0(first_x0, 0, n, 0))
-            coords = self.read(0, self.x0, coords_of, value)
+            value, parts, times = self.block(0, self.block_x0(first_x0, 0, n, 0), declared.names)
+            told = self.read(0, self.x0, coords_of, value)
             attributes = attributes_of(value)
             # Copies, since the sampler may return its working memory.
             parts = {k: part._replace(array=np.array(part.array)) for k, part in parts.items()}
             del value  # a block of long paths is large
             self._check_times(parts, declared)
             alone = {k: part._replace(array=part.array[0]) for k, part in parts.items()}
+            alone = declare.oriented(declared, alone)
             bound: Sampler = declare.with_grid(self, declared, alone)
             bound = replace(bound, variables=declare.variables_of(bound, declared, alone))
-            coords |= declared.coords
-            declare.check_coords(bound, coords)
-            variables = [replace(v, attrs=attributes.get(v.name, {})) for v in bound.variables]
-            bound = replace(bound, coords=coords, variables=tuple(variables))
+            bound = declare.with_times(bound, declared, times, lambda: times)
+            bound = declare.labelled(bound, declared, told, attributes)
             assert isinstance(bound, BatchSampler)
             check_block(bound, parts, first_x0)
         return bound
@@ -100,11 +100,17 @@ class BatchSampler(Sampler):
     def draw(self, start: int, stop: int, x0: Any) -> PathArrays:
         """Return the kept times of paths start ... stop-1: whole blocks are drawn, then cut."""
         out = self.new_arrays(stop - start)
+        names = tuple(variable.name for variable in self.variables)
         for block in range(start // BLOCK, -(-stop // BLOCK)):
             first = block * BLOCK
             low, high = max(first, start), min(first + BLOCK, stop)
             initial = self.block_x0(x0, start, stop, first)
-            _, parts = self.block(block, initial)
+            value, parts, times = self.block(block, initial, names)
+            self.check_labels(value, first, initial)
+            del value
+            if self.own_times and (times is None or not np.array_equal(times, self.grid.times)):
+                message = f"returned times {show(times)}, other ones than the first block."
+                raise self.failure(first, initial, message)
             self._check_names(parts, first, initial)
             for variable in self.variables:
                 # A block of long paths is large: each variable is let go as soon as it is there.
@@ -132,17 +138,18 @@ class BatchSampler(Sampler):
         names = x0.dtype.names
         return x0.copy() if names is None else own({name: x0[name].copy() for name in names})
 
-    def block(self, block: int, x0: Any) -> tuple[Any, Parts]:
-        """Return what the sampler returns for a block, and its variables, (1024, ...) each."""
+    def block(self, block: int, x0: Any, names: tuple[str, ...]) -> tuple[Any, Parts, Any]:
+        """Return what the sampler returns for a block, its variables (1024, ...), and times."""
         path = block * BLOCK
         where = f"in its block of {BLOCK} paths: "
 
-        def draw_block() -> tuple[Any, Parts]:
-            value = self.drawn(block, BLOCK, x0)
-            return value, unpack(value)[0]
-
-        value, parts = self.attempt(draw_block, path, x0, where)
-        return value, {name: self._leading(name, part, path, x0) for name, part in parts.items()}
+        value = self.attempt(partial(self.drawn, block, BLOCK, x0), path, x0, where)
+        if not is_xarray(value) and hasattr(value, "states") and hasattr(value, "times"):
+            message = "returned an object with times; a block has arrays, the paths first."
+            raise self.failure(path, x0, message)
+        parts, times = self.read(path, x0, unpack, value, names)
+        leading = {name: self._leading(name, part, path, x0) for name, part in parts.items()}
+        return value, leading, times
 
     def drawn(self, block: int, n: int, x0: Any) -> Any:
         """Return what the sampler itself returns for `n` paths on the stream of a block."""
@@ -160,19 +167,23 @@ class BatchSampler(Sampler):
         if dims is not None and PATH in dims:
             axis = dims.index(PATH)
             array, dims = np.moveaxis(array, axis, 0), (*dims[:axis], *dims[axis + 1 :])
+        elif dims is not None and array.shape == (BLOCK, self.grid.T + 1):
+            dims = None  # as any array of that shape
         elif dims is not None:
             message = f"{name}: returned dimensions {dims}, expected {PATH!r} among them."
             raise self.failure(path, x0, message)
         if array.ndim == 0 or array.shape[0] != BLOCK:
             expected = f"({BLOCK}, {self.grid.T + 1}), the paths first"
             message = f"{self._what()} returned shape {array.shape}, expected {expected}."
+            if not self.interface.method:
+                message += " Its n is the number of paths of a block: rename it if it is another."
             raise self.failure(path, x0, message)
         return Part(array, dims, False)
 
     def encoded(self, variable: Variable, part: Part, path: int, x0: Any) -> NDArray[Any]:
         """Return a variable of a block that begins with `path`, (paths, dims ...)."""
         array, shape = part.array, variable.shape(self.grid.T + 1)
-        if part.dims is not None and part.dims != variable.dims:
+        if part.dims is not None and part.dims != variable.dims and len(part.dims) > 1:
             if set(part.dims) != set(variable.dims):
                 message = f"{variable.name}: returned {part.dims}, expected {variable.dims}."
                 raise self.failure(path, x0, message)
@@ -237,7 +248,7 @@ def _check_other_size(sampler: BatchSampler, first_x0: Any) -> None:
     except Exception:  # it is made for blocks of one size
         return
     wrong = (BLOCK, count)
-    if any(part.dims is None and part.array.shape == wrong for part in parts.values()):
+    if any(part.dims is None and part.array.shape[:2] == wrong for part in parts.values()):
         message = (
             f"sample_paths returned shape {wrong} for {count} paths, expected"
             f" {wrong[::-1]}, the paths first."

@@ -122,6 +122,10 @@ def bind(
         raise value_error("T", "a number of steps, or times=", None)
     grid = TimeGrid.of(0 if free else T, dt, times)
     free_times = dt is None and times is None
+    asks = _asks(process, kind, options, known, dt, times, grid)
+    if kind == "function" and "asks" not in known and asks is not None:
+        kind = functions.kind_of(asks)  # it may get no more than such a function always did
+        asks = asks if kind == "function" else None
     sampler = chosen(
         target=own_copy(process),
         kind=kind,
@@ -130,7 +134,7 @@ def bind(
         x0=None if asked.per_path else own_copy(x0),
         on_nonfinite=on_nonfinite,
         options=own_copy(dict(options)),
-        asks=_asks(process, kind, options, known, dt, times, grid),
+        asks=asks,
         format=known.get("format", FORMAT) if interface.takes_ranges else 1,
     )
     if not isinstance(process, Process):

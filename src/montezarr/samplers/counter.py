@@ -113,7 +113,7 @@ class CounterSampler(Sampler):
         with no_global_stream(trial):
             n = 2 if first_x0 is None else min(2, first_x0.shape[-1])
             part = None if first_x0 is None else first_x0[..., :n]
-            value = trial.raw(0, n, part)
+            value = trial.attempt(partial(trial.raw, 0, n, part), 0, self.state_at_start(part, 0))
             if isinstance(value, Mapping):
                 return self._bind_mapping(trial, value, n, declared)
             if isinstance(dtype, dict):
@@ -136,6 +136,8 @@ class CounterSampler(Sampler):
         self, trial: CounterSampler, value: Mapping[Any, Any], n: int, declared: Asked
     ) -> CounterSampler:
         """Bind a `sample` that returns its variables by name, each (dims ..., paths)."""
+        if not value:
+            raise trial.failure(0, trial.x0, "returned no variables, expected a path.")
         parts = {
             str(name): Part(np.moveaxis(_of_paths(trial, name, array, n), -1, 0)[0], None, False)
             for name, array in value.items()
@@ -195,7 +197,11 @@ class CounterSampler(Sampler):
         value = self.x0 if x0 is None else x0
         if isinstance(self.target, Process):
             return self.target.check_x0(value, str(self.dtype))
-        return np.array(0.0 if value is None else value, self.dtype)  # it may write into it
+        given = np.asarray(0.0 if value is None else value)
+        out = np.array(given, self.dtype)  # it may write into it
+        if self.dtype.kind in "iu" and given.dtype.kind in "iuf" and not (out == given).all():
+            raise value_error("x0", f"numbers that {self.dtype} holds", value)
+        return out
 
     def raw(self, start: int, stop: int, x0: Any) -> Any:
         """Return what the sampler itself returns for paths start ... stop-1."""
@@ -230,6 +236,7 @@ class CounterSampler(Sampler):
         for variable in self.variables:
             array = _of_paths(self, variable.name, value[variable.name], n)
             shape = (*variable.shape(self.grid.T + 1), n)
+            array = array.reshape(shape) if shape == (1, n) and array.shape == (n,) else array
             converted = cast(array, variable.dtype) if array.shape == shape else None
             if converted is None:
                 found = f"{array.dtype} {array.shape}, expected {variable.dtype} {shape}"

@@ -44,6 +44,39 @@ def with_grid(sampler: Sampler, asked: Asked, parts: Parts) -> Sampler:
     return replace(sampler, grid=TimeGrid(length - 1, sampler.grid.dt))
 
 
+def oriented(asked: Asked, parts: Parts) -> dict[str, Part]:
+    """Return parts with their axes in the order that the caller asks for, where they have names."""
+    found = {}
+    for name, part in parts.items():
+        wanted = asked.dims.get(name)
+        if wanted is not None and part.dims is not None and set(wanted) == set(part.dims):
+            order = [part.dims.index(dim) for dim in wanted]
+            part = part._replace(array=part.array.transpose(order), dims=wanted)
+        found[name] = part
+    return found
+
+
+def labelled(
+    bound: Sampler, asked: Asked, told: Mapping[str, tuple[Any, ...]], attributes: Any
+) -> Sampler:
+    """Return a sampler with the labels and attributes that the first path told.
+
+    Raises
+    ------
+    ArgumentValueError
+        If the caller gave other labels.
+    """
+    for dim in asked.coords.keys() & told.keys():
+        if asked.coords[dim] != told[dim]:
+            raise value_error(
+                "coords", f"the labels of {dim!r} that the sampler returns, or none", told[dim]
+            )
+    coords = {**told, **asked.coords}
+    check_coords(bound, coords)
+    variables = tuple(replace(v, attrs=attributes.get(v.name, {})) for v in bound.variables)
+    return replace(bound, coords=coords, variables=variables)
+
+
 def dims_of(sampler: Sampler, asked: Asked, parts: Parts) -> dict[str, tuple[str, ...]]:
     """Return the dimensions of the variables of a path.
 

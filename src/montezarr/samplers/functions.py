@@ -33,9 +33,7 @@ def kind_of_one(target: Any, options: Mapping[str, Any]) -> str | None:
     if "n" in asked:
         return None
     check_stream(target, asked)
-    if set(asked) <= BY_STREAM and not {"rng", "seed"} <= set(asked):
-        return "rng" if "rng" in asked else "seed"
-    return "function"
+    return kind_of(asked)
 
 
 def kind_of_many(target: Any, options: Mapping[str, Any]) -> str | None:
@@ -50,7 +48,19 @@ def kind_of_many(target: Any, options: Mapping[str, Any]) -> str | None:
 def asks_of(target: Any, options: Mapping[str, Any]) -> tuple[str, ...]:
     """Return what a function asks for by name; a name that is given as an option is that option."""
     names = [name for name in OFFERED if accepts(target, name, by_name=True)]
-    return tuple(name for name in names if name not in options)
+    asked = tuple(name for name in names if name not in options)
+    if {"rng", "seed"} <= set(asked):
+        default = signature(target).parameters["seed"].default
+        if default is not inspect.Parameter.empty:  # a seed of its own, beside the stream
+            return tuple(name for name in asked if name != "seed")
+    return asked
+
+
+def kind_of(asked: tuple[str, ...]) -> str:
+    """Return the interface of a function that returns one path, by what it gets."""
+    if set(asked) <= BY_STREAM and not {"rng", "seed"} <= set(asked):
+        return "rng" if "rng" in asked else "seed"
+    return "function"
 
 
 def check_stream(target: Any, asked: tuple[str, ...]) -> None:

@@ -74,7 +74,8 @@ def accepts(function: Any, keyword: str, *, by_name: bool = False) -> bool:
         parameters = signature(function).parameters
     except (TypeError, ValueError):  # written in C, and without a signature
         return False
-    if keyword in parameters:
+    several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    if keyword in parameters and parameters[keyword].kind not in several:
         return True
     kinds = [parameter.kind for parameter in parameters.values()]
     return not by_name and inspect.Parameter.VAR_KEYWORD in kinds

@@ -54,17 +54,13 @@ class PathSampler(Sampler):
     def bind(self, declared: Asked) -> Sampler:
         """Return it with the variables of its first path, which it returns twice."""
         with no_global_stream(self):
-            value, parts, times = self._first(0, declared.first_x0)
+            value, parts, times = self._first(0, declared)
             bound: Sampler = declare.with_grid(self, declared, parts)
             bound = replace(bound, variables=declare.variables_of(bound, declared, parts))
-            next_times = lambda: self._first(1, declared.first_x0)[2]  # noqa: E731
+            next_times = lambda: self._first(1, declared)[2]  # noqa: E731
             bound = declare.with_times(bound, declared, times, next_times)
             told = self.read(0, declared.first_x0, coords_of, value)
-            coords = {**told, **declared.coords}
-            declare.check_coords(bound, coords)
-            attributes = attributes_of(value)
-            variables = [replace(v, attrs=attributes.get(v.name, {})) for v in bound.variables]
-            bound = replace(bound, coords=coords, variables=tuple(variables))
+            bound = declare.labelled(bound, declared, told, attributes_of(value))
             assert isinstance(bound, PathSampler)
             x0 = self.state_at_start(declared.first_x0, 0)
             whole = bound.arranged(parts, times, 0, x0)
@@ -72,13 +68,14 @@ class PathSampler(Sampler):
             check_repeats(bound, again, first_paths(bound, declared.first_x0, 1))
         return bound
 
-    def _first(self, path: int, first_x0: Any) -> tuple[Any, Parts, Any]:
+    def _first(self, path: int, declared: Asked) -> tuple[Any, Parts, Any]:
         """Return what the sampler itself returns for one of the first paths, and unpacked."""
+        first_x0 = declared.first_x0
         n = 0 if first_x0 is None else first_x0.shape[-1]
         x0 = self.state_at_start(first_x0, min(path, n - 1))
         value = self.attempt(partial(self.caller(), path, x0), path, x0)
-        parts, times = self.read(path, x0, unpack, value)
-        return value, parts, times
+        parts, times = self.read(path, x0, unpack, value, declared.names)
+        return value, declare.oriented(declared, parts), times
 
     @classmethod
     def examples(cls) -> tuple[tuple[Any, Mapping[str, Any]], ...]:
@@ -95,6 +92,7 @@ class PathSampler(Sampler):
         out = self.new_arrays(stop - start)
         function, plain = self.caller(), self._plain_variable()
         times = self.grid.times if self.own_times else None
+        names = tuple(v.name for v in self.variables if v.name != EVENT_TIME)
         keep: Any = slice(None) if self.keep is None else list(self.keep)
         single = any(v.shape(self.grid.T + 1) in ((), (1,)) for v in self.variables)
         if plain is not None:
@@ -112,7 +110,8 @@ class PathSampler(Sampler):
             ):
                 target[..., path - start] = value[keep]
                 continue
-            parts, own = self.read(path, initial, unpack, value)
+            parts, own = self.read(path, initial, unpack, value, names)
+            self.check_labels(value, path, initial)
             if times is not None and (own is None or not np.array_equal(own, times)):
                 message = f"returned times {show(own)}, other ones than the first path."
                 raise self.failure(path, initial, message)
@@ -148,7 +147,7 @@ class PathSampler(Sampler):
     def _fitted(self, variable: Variable, part: Part, path: int, x0: Any) -> NDArray[Any]:
         """Return the values of a variable in its shape."""
         array, shape = part.array, variable.shape(self.grid.T + 1)
-        if part.dims is not None and part.dims != variable.dims:
+        if part.dims is not None and part.dims != variable.dims and len(part.dims) > 1:
             if set(part.dims) != set(variable.dims):
                 message = f"{variable.name}: returned {part.dims}, expected {variable.dims}."
                 raise self.failure(path, x0, message)
@@ -167,7 +166,7 @@ class PathSampler(Sampler):
         """Raise for a plain integer that is not among the real numbers that plain ones become."""
         for variable in self.variables:
             part = parts.get(variable.name)
-            if part is None or not part.is_plain or variable.dtype != "float64":
+            if part is None or part.array.size != 1 or variable.dtype != "float64":
                 continue
             number = part.array.item()
             if not isinstance(number, int) or abs(number) <= 2**53:

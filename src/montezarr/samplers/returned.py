@@ -50,24 +50,42 @@ def parts_of(value: Any) -> Mapping[Any, Any]:
     if value is None:
         raise ArgumentValueError("returned None, expected a path.")
     if is_frame(value):
-        return {name: value.iloc[:, i] for i, name in enumerate(value.columns)}
+        names = list(map(str, value.columns))
+        if len(set(names)) != len(names):
+            raise ArgumentValueError(f"returned columns {names}, expected names that differ.")
+        return {name: value.iloc[:, i] for i, name in enumerate(names)}
     if isinstance(value, tuple) and hasattr(value, "_fields"):  # a NamedTuple
         return dict(zip(value._fields, value, strict=True))
     return value if isinstance(value, Mapping) else {"x": value}
 
 
-def unpack(value: Any) -> tuple[dict[str, Part], NDArray[np.float64] | None]:
-    """Return the variables of one path, or of one block, by name, and its own times if any."""
+def unpack(
+    value: Any, names: tuple[str, ...] = ()
+) -> tuple[dict[str, Part], NDArray[np.float64] | None]:
+    """Return the variables of one path, or of one block, by name, and its own times if any.
+
+    Where the one variable of a run is `x`, whatever is one array has that name: so it was before
+    names of xarray objects, and of the fields of a NamedTuple, counted.
+    """
     parts = parts_of(value)
+    if names == ("x",) and "x" not in parts and _is_one(value):
+        parts = {"x": value}
     if not parts:
         raise ArgumentValueError("returned no variables, expected a path.")
     out = {str(name): _part(str(name), part) for name, part in parts.items()}
+    if len(out) != len(parts):
+        raise ArgumentValueError(f"returned {list(parts)}, expected names that differ as text.")
     times = _times_of(value, parts)
     if times is not None and not is_xarray(value):
         lengths = {part.array.shape for part in out.values() if part.dims is None}
         if lengths - {times.shape}:
             raise ArgumentValueError(f"returned times {times.shape} for states {lengths.pop()}.")
     return out, times
+
+
+def _is_one(value: Any) -> bool:
+    is_array = is_xarray(value) and not hasattr(value, "data_vars")
+    return is_array or (isinstance(value, tuple) and hasattr(value, "_fields"))
 
 
 def coords_of(value: Any) -> dict[str, tuple[Any, ...]]:
@@ -83,7 +101,12 @@ def coords_of(value: Any) -> dict[str, tuple[Any, ...]]:
                     f"returned labels of {str(name)!r} of type {labels.dtype}, expected numbers or"
                     " text."
                 )
-            found[str(name)] = tuple(labels.tolist())
+            told = tuple(labels.tolist())
+            if found.setdefault(str(name), told) != told:
+                raise ArgumentValueError(
+                    f"returned two labels of {str(name)!r}: {show(found[str(name)])} and"
+                    f" {show(told)}."
+                )
     return found
 
 
@@ -106,13 +129,18 @@ def _part(name: str, part: Any) -> Part:
 def _times_of(value: Any, parts: Mapping[Any, Any]) -> NDArray[np.float64] | None:
     if not is_xarray(value) and hasattr(value, "states") and hasattr(value, "times"):
         return plain_array("times", value.times).astype(np.float64)
+    found: NDArray[np.float64] | None = None
     for part in (value, *parts.values()):
-        if is_xarray(part) and TIME in part.coords and part.coords[TIME].dims == (TIME,):
-            times = part.coords[TIME].values
-            if times.dtype.kind not in "iuf":
-                raise ArgumentValueError(f"returned times {show(times)}, expected numbers.")
-            return np.asarray(times, np.float64)
-    return None
+        if not is_xarray(part) or TIME not in part.coords or part.coords[TIME].dims != (TIME,):
+            continue
+        times = part.coords[TIME].values
+        if times.dtype.kind not in "iuf":  # dates: the run has its own times
+            continue
+        told = np.asarray(times, np.float64)
+        if found is not None and not np.array_equal(found, told):
+            raise ArgumentValueError(f"returned two times: {show(found)} and {show(told)}.")
+        found = told
+    return found
 
 
 def _array(name: str, part: Any) -> NDArray[Any]:

@@ -122,6 +122,8 @@ class Asked:
         Dimensions by variable, beside that of the paths.
     coords : dict of str to tuple
         Labels by dimension.
+    names : tuple of str
+        Names of the variables, where a recipe has recorded them.
     per_path : bool
         Whether paths have initial states of their own.
     first_x0 : array or None
@@ -136,6 +138,7 @@ class Asked:
     labels: tuple[str | int, ...] | None = None
     dims: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     coords: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
     per_path: bool = False
     first_x0: Any = None
     free_length: bool = False
