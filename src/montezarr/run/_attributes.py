@@ -118,12 +118,10 @@ def check_recipe(recipe: Any, shown: Any = None) -> dict[str, Any]:
     if not isinstance(recipe, dict) or not recipe.keys() >= RECIPE_KEYS:
         expected = f"a recipe with {', '.join(sorted(RECIPE_KEYS))} in attrs[{ATTRIBUTE!r}]"
         raise value_error("ds", expected, shown)
-    expected = f"a recipe that montezarr wrote in attrs[{ATTRIBUTE!r}]"
-    if not _has_parts(recipe):
-        raise value_error("ds", expected, shown)
     try:
         references(recipe, MOST)
     except (ValueError, TypeError, LookupError) as error:
+        expected = f"a recipe that montezarr wrote in attrs[{ATTRIBUTE!r}]"
         raise value_error("ds", expected, str(error)) from error
     known = formats_of(recipe)
     if recipe["format"] not in known:
@@ -133,16 +131,24 @@ def check_recipe(recipe: Any, shown: Any = None) -> dict[str, Any]:
     return recipe
 
 
-def _has_parts(recipe: dict[str, Any]) -> bool:
-    """Return whether what every recipe holds is of the types that it has."""
+def check_parts(recipe: dict[str, Any]) -> None:
+    """Raise unless what every recipe holds is of the types that a run is made of.
+
+    Raises
+    ------
+    ArgumentValueError
+        If it is not.
+    """
     variables = recipe["variables"]
-    return (
+    are_right = (
         isinstance(recipe["sampler"], str)
         and all(isinstance(recipe[part], dict) for part in ("grid", "seed", "process"))
         and isinstance(variables, list)
         and all(isinstance(v, dict) and isinstance(v.get("name"), str) for v in variables)
         and all(isinstance(v.get("dtype"), str) for v in variables)
     )
+    if not are_right:
+        raise value_error("recipe", "a recipe that montezarr wrote", recipe)
 
 
 def chunk_in(ds: xr.Dataset | xr.DataArray) -> int | None:

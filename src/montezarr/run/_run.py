@@ -17,6 +17,7 @@ from montezarr.run._attributes import (
     ATTRIBUTE,
     Carried,
     carried_by,
+    check_parts,
     check_recipe,
     chunk_in,
     recipe_in,
@@ -129,6 +130,7 @@ class Run:
         if not isinstance(recipe, Mapping):
             raise type_error("recipe", "a mapping, or JSON", recipe)
         recipe = check_recipe(dict(recipe))
+        check_parts(recipe)
         given = parameters_of(recipe, process)  # held until the end
         key = fingerprint(recipe)
         live = None if process is not None else run_of_recipe(key)

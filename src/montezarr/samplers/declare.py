@@ -97,7 +97,8 @@ def dims_of(sampler: Sampler, asked: Asked, parts: Parts) -> dict[str, tuple[str
     found = {}
     for name, part in parts.items():
         dims = asked.dims.get(name, part.dims)
-        if dims is None:
+        is_one_state = dims == (TIME,) and part.array.ndim == 0 and sampler.grid.T == 0
+        if dims is None or is_one_state:
             dims = _by_shape(sampler, name, part.array.shape)
         elif len(dims) != part.array.ndim:
             raise value_error(

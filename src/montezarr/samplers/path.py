@@ -166,7 +166,7 @@ class PathSampler(Sampler):
         """Raise for a plain integer that is not among the real numbers that plain ones become."""
         for variable in self.variables:
             part = parts.get(variable.name)
-            if part is None or part.array.size != 1 or variable.dtype != "float64":
+            if part is None or part.array.ndim or variable.dtype != "float64":
                 continue
             number = part.array.item()
             if not isinstance(number, int) or abs(number) <= 2**53:
