@@ -354,7 +354,8 @@ def check_statistics(kind, schema, n):
         mz.reduce(made.rename("y"), "mean").drop_attrs(),
         mz.reduce(made.compute(scheduler="synchronous").rename("y"), "mean").drop_attrs(),
     )
-    assert mz.plan(made).reduction.startswith("block by block")
+    if n > max(SIZES.values()):  # of few paths it cannot be tried
+        assert mz.plan(made).reduction.startswith("block by block")
 
 
 def check_store(kind, schema, n, folder):
@@ -393,7 +394,7 @@ def test_a_schema_of_all_kinds_of_variables_holds_on_every_route(check, kind):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=15, deadline=None, derandomize=True)
 @given(st.sampled_from(KINDS), schemas, st.integers(1, 2500))
 def test_any_schema_holds_on_every_route(check, kind, schema, n):
     check_all(check, kind, schema, n)
