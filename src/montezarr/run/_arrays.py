@@ -31,8 +31,7 @@ def arrays(run: Run) -> dict[str, Any]:
 
     Of several variables one task draws a chunk of all, from which each takes its own.
     """
-    variables = run.sampler.variables
-    name = name_of(run)
+    variables, name, names = run.sampler.variables, name_of(run), array_names(run)
     if len(variables) == 1:
         (variable,) = variables
         return {variable.name: _drawn(run, name, **_form(run, variable))}
@@ -42,7 +41,7 @@ def arrays(run: Run) -> dict[str, Any]:
         variable.name: base.map_blocks(
             own_variable,
             variable.name,
-            name=f"{variable.name}-{name}",
+            name=names[variable.name],
             new_axis=list(range(1, 1 + len(variable.dims))),
             **_form(run, variable),
         )
@@ -66,17 +65,18 @@ def _drawn(run: Run, name: str, **form: Any) -> Any:
     if run.x0 is None:
         return da.map_blocks(chunk_of, **options)
     x0 = run.x0.rechunk({-1: chunk_sizes(run)})
-    dims = len(form["chunks"])
     # The paths are the last dimension of x0, and the first of what is drawn.
+    options["new_axis"] = list(range(1, len(form["chunks"])))
     if x0.ndim > 1:
-        return da.map_blocks(
-            chunk_from,
-            x0,
-            drop_axis=list(range(x0.ndim - 1)),
-            new_axis=list(range(1, dims)),
-            **options,
-        )
-    return da.map_blocks(chunk_from, x0, new_axis=list(range(1, dims)), **options)
+        options["drop_axis"] = list(range(x0.ndim - 1))
+    return da.map_blocks(chunk_from, x0, **options)
+
+
+def array_names(run: Run) -> dict[str, str]:
+    """Return the name of the array of each variable."""
+    variables, name = run.sampler.variables, name_of(run)
+    is_one = len(variables) == 1
+    return {v.name: name if is_one else f"{v.name}-{name}" for v in variables}
 
 
 def name_of(run: Run) -> str:

@@ -10,7 +10,7 @@ import xarray as xr
 from montezarr.core.compat.dask import Blockwise
 from montezarr.errors import ReplayError, StoreError
 from montezarr.parameters import whole
-from montezarr.run._arrays import arrays
+from montezarr.run._arrays import array_names
 from montezarr.run._attributes import ATTRIBUTE, carried_by, recipe_in
 from montezarr.run._card import Recipe
 from montezarr.run._origins import lazy_data, origins_in
@@ -20,15 +20,15 @@ from montezarr.run._variables import variables_of
 
 def is_untouched(ds: Any, run: Run) -> bool:
     """Return whether `ds` holds just the arrays of a run, so that its data are what was drawn."""
-    made = arrays(run)
-    if not isinstance(ds, xr.Dataset) or set(ds.data_vars) != set(made):
+    names = array_names(run)
+    if not isinstance(ds, xr.Dataset) or set(ds.data_vars) != set(names):
         return False
     variables = variables_of(ds)
     return all(
-        _graph(variables[name]) is not None
-        and variables[name].data.name == array.name
-        and variables[name].shape == array.shape
-        for name, array in made.items()
+        _graph(variables[v.name]) is not None
+        and variables[v.name].data.name == names[v.name]
+        and variables[v.name].shape == (run.length, *v.shape(run.sampler.n_times))
+        for v in run.sampler.variables
     )
 
 

@@ -61,9 +61,8 @@ def masked_attribute(variable: Any, sampler: Any) -> dict[str, Any]:
 
     It is an entry of the encoding too, which arithmetic drops: only there does it hold for sure.
     """
-    is_masked = sampler.may_mask
-    is_float = np.dtype(variable.dtype).kind == "f"
-    return {"masked_value": variable.masked} if is_masked and not is_float else {}
+    is_told = sampler.may_mask and not variable.is_real
+    return {"masked_value": variable.masked} if is_told else {}
 
 
 def variables_of(obj: xr.DataArray | xr.Dataset) -> dict[Any, xr.Variable]:

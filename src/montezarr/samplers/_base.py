@@ -18,7 +18,7 @@ from montezarr.errors import ArgumentValueError, SamplerError
 from montezarr.grid import TimeGrid
 from montezarr.processes import Process
 from montezarr.samplers.interfaces import Interface
-from montezarr.samplers.returned import coords_of
+from montezarr.samplers.returned import Part, coords_of
 from montezarr.samplers.schema import PathArrays, Variable
 from montezarr.seeding import BLOCK_PREFIX, RootSeed, describe_seed
 
@@ -252,6 +252,27 @@ class Sampler(ABC):
         except Exception as error:
             reason = str(error) if isinstance(error, ArgumentValueError) else describe_error(error)
             raise self.failure(path, x0, reason) from None
+
+    def check_names(self, parts: Mapping[str, Part], path: int, x0: Any) -> None:
+        """Raise where a path, or a block, has other variables than the first one had."""
+        names = [variable.name for variable in self.variables]
+        if set(parts) != set(names):
+            raise self.failure(path, x0, f"returned {sorted(parts)}, expected {names}.")
+
+    def in_order(
+        self, variable: Variable, part: Part, path: int, x0: Any, lead: int = 0
+    ) -> NDArray[Any]:
+        """Return what was returned of a variable, its named axes after the first `lead` in order.
+
+        One axis is what it is, whatever it was called: `dims` of `simulate` may name it anew.
+        """
+        if part.dims is None or part.dims == variable.dims or len(part.dims) == 1:
+            return part.array
+        if set(part.dims) != set(variable.dims):
+            message = f"{variable.name}: returned {part.dims}, expected {variable.dims}."
+            raise self.failure(path, x0, message)
+        order = [lead + part.dims.index(dim) for dim in variable.dims]
+        return part.array.transpose([*range(lead), *order])
 
     def check_labels(self, value: Any, path: int, x0: Any) -> None:
         """Raise where what was returned has other labels than the first path had.

@@ -111,7 +111,7 @@ class BatchSampler(Sampler):
             if self.own_times and (times is None or not np.array_equal(times, self.grid.times)):
                 message = f"returned times {show(times)}, other ones than the first block."
                 raise self.failure(first, initial, message)
-            self._check_names(parts, first, initial)
+            self.check_names(parts, first, initial)
             for variable in self.variables:
                 # A block of long paths is large: each variable is let go as soon as it is there.
                 array = self.encoded(variable, parts.pop(variable.name), first, initial)
@@ -182,12 +182,8 @@ class BatchSampler(Sampler):
 
     def encoded(self, variable: Variable, part: Part, path: int, x0: Any) -> NDArray[Any]:
         """Return a variable of a block that begins with `path`, (paths, dims ...)."""
-        array, shape = part.array, variable.shape(self.grid.T + 1)
-        if part.dims is not None and part.dims != variable.dims and len(part.dims) > 1:
-            if set(part.dims) != set(variable.dims):
-                message = f"{variable.name}: returned {part.dims}, expected {variable.dims}."
-                raise self.failure(path, x0, message)
-            array = array.transpose([0, *(1 + part.dims.index(dim) for dim in variable.dims)])
+        shape = variable.shape(self.grid.T + 1)
+        array = self.in_order(variable, part, path, x0, lead=1)
         if array.shape[1:] != shape:
             if array.shape[1:] == () and shape == (1,):
                 array = array[:, np.newaxis]
@@ -199,18 +195,12 @@ class BatchSampler(Sampler):
 
     def arranged(self, parts: Parts, path: int, x0: Any) -> PathArrays:
         """Return the variables of paths, the kept times of each with the paths last."""
-        self._check_names(parts, path, x0)
+        self.check_names(parts, path, x0)
         out = {}
         for variable in self.variables:
             array = self.encoded(variable, parts[variable.name], path, x0)
             out[variable.name] = self.thin(variable, np.moveaxis(array, 0, -1))
         return out
-
-    def _check_names(self, parts: Parts, path: int, x0: Any) -> None:
-        """Raise where a block has other variables than the first one had."""
-        names = [variable.name for variable in self.variables]
-        if set(parts) != set(names):
-            raise self.failure(path, x0, f"returned {sorted(parts)}, expected {names}.")
 
     def _what(self) -> str:
         return self.interface.method or "the function"

@@ -57,8 +57,7 @@ class PathSampler(Sampler):
             value, parts, times = self._first(0, declared)
             bound: Sampler = declare.with_grid(self, declared, parts)
             bound = replace(bound, variables=declare.variables_of(bound, declared, parts))
-            next_times = lambda: self._first(1, declared)[2]  # noqa: E731
-            bound = declare.with_times(bound, declared, times, next_times)
+            bound = declare.with_times(bound, declared, times, lambda: self._first(1, declared)[2])
             told = self.read(0, declared.first_x0, coords_of, value)
             bound = declare.labelled(bound, declared, told, attributes_of(value))
             assert isinstance(bound, PathSampler)
@@ -135,9 +134,7 @@ class PathSampler(Sampler):
         """Return the variables of one path with all their times, labels as their codes."""
         if times is not None and any(v.name == EVENT_TIME for v in self.variables):
             parts = {**parts, EVENT_TIME: Part(times, None, False)}
-        names = [variable.name for variable in self.variables]
-        if set(parts) != set(names):
-            raise self.failure(path, x0, f"returned {sorted(parts)}, expected {names}.")
+        self.check_names(parts, path, x0)
         out = {}
         for variable in self.variables:
             array = self._fitted(variable, parts[variable.name], path, x0)
@@ -146,12 +143,8 @@ class PathSampler(Sampler):
 
     def _fitted(self, variable: Variable, part: Part, path: int, x0: Any) -> NDArray[Any]:
         """Return the values of a variable in its shape."""
-        array, shape = part.array, variable.shape(self.grid.T + 1)
-        if part.dims is not None and part.dims != variable.dims and len(part.dims) > 1:
-            if set(part.dims) != set(variable.dims):
-                message = f"{variable.name}: returned {part.dims}, expected {variable.dims}."
-                raise self.failure(path, x0, message)
-            array = array.transpose([part.dims.index(dim) for dim in variable.dims])
+        shape = variable.shape(self.grid.T + 1)
+        array = self.in_order(variable, part, path, x0)
         if array.shape != shape and array.shape == () and shape == (1,):
             array = array.reshape(shape)
         if array.shape != shape:

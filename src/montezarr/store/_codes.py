@@ -32,13 +32,16 @@ def text_of_run(recipe: Mapping[str, Any]) -> dict[str, list[str]]:
 
 def text_as_codes(labels: list[str]) -> xr.Variable:
     """Return a coordinate of text as the positions of its labels: a store holds no text."""
-    codes = np.arange(len(labels))
-    attributes = {
-        "flag_values": codes.tolist(),
-        "flag_meanings": flag_meanings(labels),
-        TEXT: json.dumps(labels),
-    }
-    return xr.Variable("label", codes, attributes)
+    return xr.Variable("label", np.arange(len(labels)), code_attributes(labels, in_full=True))
+
+
+def code_attributes(labels: list[Any], *, in_full: bool) -> dict[str, Any]:
+    """Return the attributes of positions of labels: as CF has them, and in full where need be."""
+    meanings = flag_meanings(labels)
+    attributes = {"flag_values": list(range(len(labels))), "flag_meanings": meanings}
+    if in_full or meanings.split() != labels:
+        attributes[TEXT] = json.dumps(labels)
+    return attributes
 
 
 def with_text(ds: xr.Dataset) -> xr.Dataset:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import Any
 
@@ -14,8 +13,7 @@ from zarr.storage import MemoryStore
 from montezarr.errors import StoreError
 from montezarr.folding import Fold, Folded, dump_states, parse_states, restore_states
 from montezarr.reduce import Layout
-from montezarr.run._variables import flag_meanings
-from montezarr.store._codes import TEXT
+from montezarr.store._codes import code_attributes
 from montezarr.store._digest import digest
 from montezarr.store.format import STATES, Facts, Ledger
 from montezarr.store.places import Place
@@ -107,10 +105,7 @@ def results_of(ds: xr.Dataset) -> dict[str, bytes]:
         if coordinate.dtype.kind in "UO":  # a store holds no text
             labels = coordinate.values.ravel().tolist()
             codes = np.arange(len(labels)).reshape(coordinate.shape)
-            meanings = flag_meanings(labels)
-            attributes = {"flag_values": np.arange(len(labels)), "flag_meanings": meanings}
-            if meanings.split() != labels:
-                attributes[TEXT] = json.dumps(labels)
+            attributes = code_attributes(labels, in_full=False)
             ds = ds.assign_coords({name: (coordinate.dims, codes, attributes)})
     # A directory keeps no order.
     ds = ds.assign_attrs({ORDER: [str(name) for name in ds.data_vars]})
