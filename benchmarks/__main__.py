@@ -26,9 +26,9 @@ from benchmarks.samplers import (
     one_path,
     one_vector_path,
 )
-from montezarr.bench.run import STEPS as BENCH_STEPS
-from montezarr.bench.run import calibrated
-from montezarr.bench.samplers import PythonLoop, Uneven
+from montezarr.engine.bench.run import STEPS as BENCH_STEPS
+from montezarr.engine.bench.run import calibrated
+from montezarr.engine.bench.samplers import PythonLoop, Uneven
 
 GBM = mz.GeometricBrownianMotion(mu=MU, sigma=SIGMA)
 PATHS = 800_000

@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 from scipy import special, stats
 
-from montezarr import bits
+from montezarr.random import bits
 
 CONTROL = "pcg64"
 ALPHA = 0.01  # significance level of one NIST test on one sequence

@@ -34,7 +34,7 @@ import google_crc32c
 import numpy as np
 
 import montezarr as mz
-from montezarr import job
+from montezarr.cli import job
 from montezarr.store._info import info
 
 SLOW, PATIENCE = 5.0, 60.0

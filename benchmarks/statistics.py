@@ -27,7 +27,7 @@ import psutil
 
 import montezarr as mz
 from benchmarks.samplers import DT, MU, SIGMA, STEPS, STRIKE, X0
-from montezarr.backends import cores
+from montezarr.execute import cores
 
 GBM = mz.GeometricBrownianMotion(mu=MU, sigma=SIGMA)
 PAYOFF = [
@@ -218,8 +218,8 @@ def scheduler(workers: int) -> Any:
 
 def windows(count: int) -> None:
     """What a scheduler holds over many windows of tasks."""
-    from montezarr.backends._window import WINDOW
-    from montezarr.observed import DrawnFeed
+    from montezarr.execute._window import WINDOW
+    from montezarr.reduction.sources import DrawnFeed
 
     with scheduler(2) as (client, process):
         tasks = count * WINDOW * 2

@@ -26,7 +26,7 @@ import zarr
 import montezarr as mz
 from benchmarks.samplers import DT, MU, SIGMA, STEPS, X0
 from benchmarks.statistics import Peak, resident
-from montezarr.backends import cores
+from montezarr.execute import cores
 from montezarr.run import Run
 from montezarr.samplers import sample_range
 

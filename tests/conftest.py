@@ -13,10 +13,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 from leaks import own_names as mark_names
 
-from montezarr.backends import _cluster
-from montezarr.backends.ray import Ray
+from montezarr.execute import _cluster
+from montezarr.execute.ray import Ray
 
-DRAWN = importlib.import_module("montezarr.observed._drawn")  # a function has that name, too
+DRAWN = importlib.import_module("montezarr.reduction.sources._drawn")
 
 # A deadline for an example, or a limit on the time that its data take, is a test of the machine.
 settings.register_profile(

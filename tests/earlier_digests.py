@@ -9,12 +9,12 @@ from pathlib import Path
 import users_models
 
 import montezarr as mz
-from montezarr._added import was_added
-from montezarr._public_ids import public_id
-from montezarr.digests import digest_of
-from montezarr.processes import BUILT_IN as PROCESSES
+from montezarr.core.added_fields import was_added
+from montezarr.core.public_ids import public_id
+from montezarr.processes._built_in import built_in as processes
 from montezarr.run._recipe import fingerprint
-from montezarr.statistics import BUILT_IN as STATISTICS
+from montezarr.run.digests import digest_of
+from montezarr.statistics._built_in import built_in as statistics
 
 PLACE = Path(__file__).parent / "data" / "digests"
 
@@ -56,7 +56,7 @@ def classes():
 
 def examples():
     """Return values of montezarr's own classes by name."""
-    kinds = {**PROCESSES, **STATISTICS}.values()
+    kinds = {**processes(), **statistics()}.values()
     found = {f"{kind.__name__}-{i}": v for kind in kinds for i, v in enumerate(kind.examples())}
     found |= {
         "Milstein": mz.Milstein(),

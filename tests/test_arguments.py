@@ -16,9 +16,9 @@ from patience import calls_of
 
 import montezarr as mz
 from montezarr import MemoryBudgetError
-from montezarr.bits import stream
-from montezarr.risk import closed_form_risk, estimate_risk
+from montezarr.random.bits import stream
 from montezarr.samplers.arguments import ARGUMENTS
+from montezarr.statistics.risk import closed_form_risk, estimate_risk
 
 BM = mz.BrownianMotion()
 GBM = mz.GeometricBrownianMotion(mu=0.05, sigma=0.2)

@@ -13,7 +13,7 @@ import pytest
 from patience import PATIENCE
 
 import montezarr as mz
-from montezarr.backends import in_force
+from montezarr.execute import in_force
 
 N, T = 6000, 8
 GBM = mz.GeometricBrownianMotion(mu=0.05, sigma=0.2)

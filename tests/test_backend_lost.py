@@ -11,9 +11,9 @@ import pytest
 from known_secret import SECRET
 
 import montezarr as mz
-from montezarr.backends._lost import cluster_lost, no_start
-from montezarr.backends._ship import Shelf
-from montezarr.backends.processes import _SpawnedPool
+from montezarr.execute._lost import cluster_lost, no_start
+from montezarr.execute._ship import Shelf
+from montezarr.execute.processes import _SpawnedPool
 
 ADDRESS = f"tcp://user:{SECRET}@host:4444"
 
@@ -82,7 +82,7 @@ def dask_errors():
 
 @pytest.fixture(autouse=True)
 def _no_page(monkeypatch):
-    monkeypatch.setattr("montezarr.backends.dask.on_client", [])
+    monkeypatch.setattr("montezarr.execute.dask.on_client", [])
 
 
 USES = {
@@ -278,7 +278,7 @@ def test_a_temporary_directory_without_room_is_named(monkeypatch, tmp_path):
 
 
 def test_what_is_written_in_part_is_taken_away(monkeypatch, tmp_path):
-    monkeypatch.setattr("montezarr.backends._ship.tempfile.gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr("montezarr.execute._ship.tempfile.gettempdir", lambda: str(tmp_path))
     shelf = Shelf()
     with pytest.raises(mz.BackendError, match="File name too long"):
         shelf.store("k" * 300, b"data")

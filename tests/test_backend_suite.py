@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import montezarr as mz
-from montezarr.backends import BACKENDS
+from montezarr.execute import BACKENDS
 from montezarr.testing import BackendTests
 from montezarr.testing.backends import _installed
 

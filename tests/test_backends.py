@@ -17,7 +17,7 @@ from leaks import check_nothing_left, snapshot
 from patience import PATIENCE
 
 import montezarr as mz
-from montezarr.backends import BACKENDS, backend, cores, windowed
+from montezarr.execute import BACKENDS, backend, cores, windowed
 
 N, T = 2500, 20
 KINDS = {
@@ -250,7 +250,7 @@ def test_while_dask_runs_all_listeners_are_on_the_loopback(capsys):
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")  # of distributed's own
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_port_that_is_taken_in_the_last_moment_is_no_warning(monkeypatch):
-    from montezarr.backends import _cluster as module
+    from montezarr.execute import _cluster as module
 
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]

@@ -4,9 +4,9 @@ import json
 
 from click.testing import CliRunner
 
-from montezarr.bench import run
-from montezarr.bench.samplers import HEAVY, RARE, PythonLoop, Uneven
 from montezarr.cli import cli
+from montezarr.engine.bench import run
+from montezarr.engine.bench.samplers import HEAVY, RARE, PythonLoop, Uneven
 
 
 def test_the_table_has_what_the_request_compares(monkeypatch):

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from montezarr import Draws, bits
-from montezarr.draws import kernel, reference
-from montezarr.errors import ArgumentTypeError, ArgumentValueError
+from montezarr import Draws
+from montezarr.core.errors import ArgumentTypeError, ArgumentValueError
+from montezarr.random import bits
+from montezarr.random.draws import kernel, reference
 
 BOXES = st.tuples(st.integers(1, 11), st.integers(1, 11), st.integers(1, 4))
 SEEDS = st.one_of(st.integers(0, 2**64), st.just([1, 2, 3]))
@@ -136,7 +137,7 @@ def test_words_are_those_of_float64_and_float32_numbers():
 @pytest.mark.parametrize("order", bits.ORDERS)
 def test_stream_is_the_same_without_the_kernel(order, monkeypatch):
     expected = b"".join(bits.stream(4, order, n_bytes=100_000))
-    monkeypatch.setattr("montezarr.draws.has_kernel", lambda: False)
+    monkeypatch.setattr("montezarr.random.draws.has_kernel", lambda: False)
     monkeypatch.setattr(kernel, "fill_words", None)
     assert b"".join(bits.stream(4, order, n_bytes=100_000)) == expected
 

@@ -239,7 +239,7 @@ def test_interrupted_twice_it_leaves_at_once(tmp_path):
         "@cli.cli.command()\n"
         "def hang():\n"
         "    with mz.backend('processes', 1) as place:\n"
-        "        from montezarr.backends import windowed\n"
+        "        from montezarr.execute import windowed\n"
         "        from patience import last\n"
         "        list(windowed(place, last, [sys.argv[1]], lambda k: (0, 1)))\n"
         "def press():\n"

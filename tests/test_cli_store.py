@@ -18,7 +18,7 @@ from commands import run_here
 
 import montezarr as mz
 from montezarr import cli
-from montezarr.export import _parquet, export
+from montezarr.store.export import _parquet, export
 from montezarr.store.format import _journal
 
 ROOT = Path(__file__).parents[1]
@@ -540,7 +540,8 @@ def test_wrong_usage_is_one_line(montezarr, words):
 
 STOPPED = """
 import os, signal, sys
-from montezarr import cli, progress
+from montezarr import cli
+from montezarr.execute import progress
 show = progress.Progress.__call__
 left = int(sys.argv[2])
 def stop(self, done, total, failed=0):

@@ -16,8 +16,8 @@ import distributed
 import pytest
 
 import montezarr as mz
-from montezarr.backends import configured, in_force
-from montezarr.backends.dask import Dask
+from montezarr.execute import configured, in_force
+from montezarr.execute.dask import Dask
 
 OF_CLIENTS = "dask.distributed"
 """What a Client that becomes the default one configures Dask with."""
@@ -164,14 +164,14 @@ def test_one_s_own_client_that_was_closed_is_named(monkeypatch):
 
 
 def test_a_closed_client_that_has_nothing_to_cancel_is_no_error(monkeypatch):
-    monkeypatch.setattr("montezarr.backends.dask.on_client", [])
+    monkeypatch.setattr("montezarr.execute.dask.on_client", [])
     client = Closing("running", ADDRESS)
     with Dask(client=client):  # which has no dashboard either
         client.status = "closed"
 
 
 def test_what_dask_logs_stays_silent_until_the_last_cluster_has_ended(monkeypatch):
-    from montezarr.backends import _cluster
+    from montezarr.execute import _cluster
 
     handler = logging.StreamHandler()
     monkeypatch.setattr(logging.getLogger("distributed"), "handlers", [handler])
@@ -185,7 +185,7 @@ def test_what_dask_logs_stays_silent_until_the_last_cluster_has_ended(monkeypatc
 
 
 def test_filters_of_warnings_are_put_back_by_threads_that_change_them():
-    from montezarr.backends import _cluster
+    from montezarr.execute import _cluster
 
     before = list(warnings.filters)
 
@@ -205,7 +205,7 @@ def test_filters_of_warnings_are_put_back_by_threads_that_change_them():
 
 def test_an_export_changes_nothing_for_other_threads(ds, tmp_path):
     pytest.importorskip("h5netcdf")
-    from montezarr.export import export
+    from montezarr.store.export import export
 
     mz.write(ds, tmp_path / "a.zarr")
     seen, told = [], []

@@ -8,11 +8,11 @@ import backend_samplers as samplers
 import pytest
 
 import montezarr as mz
-from montezarr import choice, cost
-from montezarr.observed import feed_of
-from montezarr.run import Run
+from montezarr.reduction.sources import feed_of
+from montezarr.run import Run, cost
+from montezarr.run import choose_backend as choice
 
-DRAWN = importlib.import_module("montezarr.observed._drawn")
+DRAWN = importlib.import_module("montezarr.reduction.sources._drawn")
 
 
 class Clock:

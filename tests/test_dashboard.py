@@ -10,10 +10,10 @@ import pytest
 from distributed import Client, LocalCluster
 
 import montezarr as mz
-from montezarr.backends.dask import dashboard_link
-from montezarr.dashboard import _colours, add_page
-from montezarr.dashboard._board import KEPT, MOMENTS, Board
-from montezarr.dashboard._html import card, estimates_table
+from montezarr.execute.dask import dashboard_link
+from montezarr.monitor.dashboard import _colours, add_page
+from montezarr.monitor.dashboard._board import KEPT, MOMENTS, Board
+from montezarr.monitor.dashboard._html import card, estimates_table
 
 GBM = mz.GeometricBrownianMotion(mu=0.05, sigma=0.2)
 

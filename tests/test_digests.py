@@ -19,10 +19,10 @@ import pytest
 import users_models
 
 import montezarr as mz
-from montezarr._added import added, counted_fields
-from montezarr._public_ids import EARLIER, public_id
-from montezarr.digests import digest_of
-from montezarr.processes import BUILT_IN
+from montezarr.core.added_fields import added, counted_fields
+from montezarr.core.public_ids import EARLIER, public_id
+from montezarr.processes._built_in import built_in
+from montezarr.run.digests import digest_of
 
 NEEDS_FIXTURES = pytest.mark.skipif(
     not earlier.place().is_dir(), reason="no fixtures of a Python that writes code like this one"
@@ -79,8 +79,8 @@ def elsewhere(name, monkeypatch, field="later: float = added(2.5)"):
     assert new.__module__ == module.__name__
     assert "later" in {field.name for field in new.__dataclass_fields__.values()}
     monkeypatch.setattr(mz, name, new)
-    if name in BUILT_IN:
-        monkeypatch.setitem(BUILT_IN, name, new)
+    if name in built_in():
+        monkeypatch.setitem(built_in(), name, new)
     return new
 
 
@@ -211,7 +211,7 @@ def test_every_public_class_has_an_id_and_says_which_fields_always_count():
     for name, entry in frozen.items():
         assert now[name]["id"] == entry["id"], name
         assert now[name].get("fields") == entry.get("fields"), (
-            f"{name}: a new field is `added(default)` of montezarr._added, so that digests of"
+            f"{name}: a new field is `added(default)` of core.added_fields, so that digests of"
             " users' models stay; none goes, and none is renamed"
         )
         assert entry.get("added", {}).items() <= now[name].get("added", {}).items(), (

@@ -14,10 +14,10 @@ from scipy import special
 
 import montezarr as mz
 from montezarr import Draws
-from montezarr.draws import MAX_SLOT, MAX_STEPS, has_kernel, kernel, reference
-from montezarr.errors import ArgumentTypeError, ArgumentValueError
+from montezarr.core.errors import ArgumentTypeError, ArgumentValueError
 from montezarr.processes._base import NORMAL_BOUND
-from montezarr.seeding import as_root_seed
+from montezarr.random.draws import MAX_SLOT, MAX_STEPS, has_kernel, kernel, reference
+from montezarr.random.seeding import as_root_seed
 
 KINDS = Draws.kinds
 DTYPES = ("float64", "float32")
@@ -745,7 +745,7 @@ def test_draws_and_statistics_are_the_same_without_numba(first):
             first,
             inspect.getsource(digest),
             "from montezarr import Draws",
-            "from montezarr.draws import has_kernel",
+            "from montezarr.random.draws import has_kernel",
             "print(has_kernel(), Draws.of(1).implementation)",
             "print(digest(), digest(None, ['float32'], 2))",
             "import montezarr as mz",
@@ -766,7 +766,7 @@ def test_draws_and_statistics_are_the_same_without_numba(first):
 
 
 def test_the_kind_of_a_draw_is_checked_once(monkeypatch):
-    from montezarr import draws
+    from montezarr.random import draws
 
     checked = []
     check = draws.check_choice

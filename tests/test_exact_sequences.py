@@ -8,11 +8,11 @@ import pytest
 import xarray as xr
 
 import montezarr as mz
+from montezarr.execute.run_monitor import estimates_of, intervals_of, table_of
 from montezarr.statistics import Sample, Source
 from montezarr.statistics._binomial import binomial_sequence, ranks_always
 from montezarr.statistics._student import widening
 from montezarr.statistics._wilson import wilson
-from montezarr.watch import estimates_of, intervals_of, table_of
 
 RUNS = 200
 """Streams, each of which is a cell of one."""

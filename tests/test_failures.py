@@ -14,7 +14,7 @@ from leaks import check_nothing_left, snapshot
 from patience import PATIENCE, until
 
 import montezarr as mz
-from montezarr.backends import BACKENDS
+from montezarr.execute import BACKENDS
 
 N, T = 5000, 20
 PROCESSES = ("processes", "multiprocessing", "joblib", "joblib-multiprocessing", "ray", "dask")

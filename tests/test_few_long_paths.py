@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 import montezarr as mz
-from montezarr import chunk_policy
-from montezarr.folding import Fold
-from montezarr.observed import as_dataset, feed_of
-from montezarr.statistics import BUILT_IN, Sample, Source
+from montezarr.reduction.accumulate import Fold
+from montezarr.reduction.sources import as_dataset, feed_of
+from montezarr.run import chunk_policy
+from montezarr.statistics import Sample, Source
 from montezarr.statistics import _sums as sums
+from montezarr.statistics._built_in import built_in
 from montezarr.store.format import _encode
 from montezarr.store.format._layout import StoredArray
 
@@ -108,12 +109,12 @@ def test_a_chunk_that_is_not_full_has_the_bytes_of_one_that_was_filled_up(
     assert (size, digest) == expected[1:]
 
 
-@pytest.mark.parametrize("kind", sorted(BUILT_IN))
+@pytest.mark.parametrize("kind", sorted(built_in()))
 @pytest.mark.parametrize("has_kernel", [True, False])
 def test_the_state_of_no_path_takes_no_block(kind, has_kernel, monkeypatch):
     if not has_kernel:
         monkeypatch.setattr(sums, "compiled", lambda: None)
-    statistic = BUILT_IN[kind].examples()[0]
+    statistic = built_in()[kind].examples()[0]
     cells = 20_000
     values = np.empty((cells, 1, 0))
     times = np.arange(2.0)

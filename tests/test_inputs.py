@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 import montezarr as mz
-from montezarr.risk import estimate_risk
+from montezarr.statistics.risk import estimate_risk
 
 BM = mz.BrownianMotion(sigma=0.0)
 HESTON = mz.Heston(mu=0.03, kappa=2.0, theta=0.04, xi=0.3, rho=-0.7)

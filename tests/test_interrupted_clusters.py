@@ -10,8 +10,8 @@ from concurrent.futures import Future
 import pytest
 from patience import until
 
-from montezarr._spawn import interrupts_blocked
-from montezarr._uninterrupted import import_whole, uninterrupted, wait_for
+from montezarr.core.interrupts import import_whole, uninterrupted, wait_for
+from montezarr.core.spawn import interrupts_blocked
 
 HEARD = []
 """What Ctrl-C has interrupted, so far."""
@@ -88,7 +88,7 @@ def test_what_is_started_meanwhile_is_not_interrupted():
 
 FIRST = """
 import subprocess, sys
-from montezarr._spawn import processes_uninterrupted
+from montezarr.core.spawn import processes_uninterrupted
 code = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))"
 from multiprocessing import get_context
 def start():
@@ -134,7 +134,7 @@ def test_an_import_is_whole_though_ctrl_c_comes(tmp_path, monkeypatch):
 def test_modules_that_import_each_other_are_imported(tmp_path, monkeypatch):
     (tmp_path / "first_of_two.py").write_text(
         "VALUE = 1\n"
-        "from montezarr._uninterrupted import import_whole\n"
+        "from montezarr.core.interrupts import import_whole\n"
         "SUM = import_whole('second_of_two').VALUE + 1\n"
     )
     (tmp_path / "second_of_two.py").write_text("import first_of_two\nVALUE = first_of_two.VALUE\n")

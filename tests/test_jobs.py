@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import montezarr as mz
-from montezarr import job
-from montezarr.job.config import plain_number
-from montezarr.job.prices import read_prices
+from montezarr.cli import job
+from montezarr.cli.job.config import plain_number
+from montezarr.cli.job.prices import read_prices
 
 PRICES = 100 * np.exp(np.cumsum(np.full(60, 0.004)) + 0.02 * np.sin(np.arange(60)))
 DAYS = np.arange("2007-01-03", "2007-03-04", dtype="datetime64[D]").astype(str).tolist()

@@ -27,7 +27,7 @@ TESTED = {
 """What is run, and which of the compiled loops it has."""
 
 LOOPS = (
-    "montezarr.draws.kernel",
+    "montezarr.random.draws.kernel",
     "montezarr.statistics._kernel",
     "montezarr.statistics._kernel_bins",
     "montezarr.statistics._kernel_unions",
@@ -60,7 +60,7 @@ def test_an_index_out_of_bounds_would_be_found(checked):
     """A loop that is compiled as ours are reads beside its array: that is an error there."""
     code = (
         "import numpy as np\n"
-        "from montezarr.draws.kernel import compile_loops\n"
+        "from montezarr.random.draws.kernel import compile_loops\n"
         "def read(x, i):\n    return x[i]\n"
         "print(compile_loops(read)(np.zeros(2), 2))\n"
     )

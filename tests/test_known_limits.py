@@ -68,7 +68,7 @@ def _note_opened(event, args):
 
 def test_risk_and_picture_of_a_job_come_from_one_pass(tmp_path):
     pytest.importorskip("matplotlib")
-    from montezarr import job
+    from montezarr.cli import job
 
     (tmp_path / "job.toml").write_text(
         """

@@ -11,9 +11,9 @@ import xarray as xr
 from own_statistics import MeanSquare
 
 import montezarr as mz
-from montezarr.errors import ArgumentTypeError, ArgumentValueError
-from montezarr.export import export
+from montezarr.core.errors import ArgumentTypeError, ArgumentValueError
 from montezarr.statistics import Mean
+from montezarr.store.export import export
 
 LABELS = [
     ["calm", "storm"], ["very calm", "very_calm"], [1, "1"], [3, 7], ["a\tb", "a b"],

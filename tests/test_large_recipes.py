@@ -19,15 +19,15 @@ from stores import as_directory, as_pipe
 from zarr.storage import MemoryStore
 
 import montezarr as mz
-from montezarr import parameters
-from montezarr.export import export
-from montezarr.parameters import _digest, _forms, _known, _reference
+from montezarr.core import parameters
+from montezarr.core.parameters import _digest, _forms, _known, _reference
 from montezarr.run import _live
 from montezarr.run._card import Recipe
 from montezarr.run._recipe import fingerprint
 from montezarr.run._texts import recipe_process_rows
 from montezarr.store import _extend, _info, _recipe_size
 from montezarr.store._info import info
+from montezarr.store.export import export
 from montezarr.store.format import _journal, _manifest, _parameters
 from montezarr.store.virtual import _file
 

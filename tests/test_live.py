@@ -14,12 +14,12 @@ import pytest
 import xarray as xr
 
 import montezarr as mz
-from montezarr.errors import ArgumentTypeError, ArgumentValueError
-from montezarr.live import _terminal
-from montezarr.live._picture import picture_of, size_of
-from montezarr.live._terminal import Terminal
-from montezarr.live._watched import Watched
-from montezarr.seeding import BLOCK
+from montezarr.core.errors import ArgumentTypeError, ArgumentValueError
+from montezarr.monitor.display import _terminal
+from montezarr.monitor.display._picture import picture_of, size_of
+from montezarr.monitor.display._terminal import Terminal
+from montezarr.monitor.display._watched import Watched
+from montezarr.random.seeding import BLOCK
 
 STATISTICS = [mz.Mean(), mz.StandardDeviation(), mz.Histogram()]
 RULE = mz.StandardError(abs=0.1, of="payoff_mean")

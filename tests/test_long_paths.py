@@ -5,7 +5,7 @@ import os
 import pytest
 
 import montezarr as mz
-from montezarr.export import export
+from montezarr.store.export import export
 
 LONG = "y" * 300
 

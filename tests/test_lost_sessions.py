@@ -16,7 +16,7 @@ import pytest
 from patience import PATIENCE
 
 import montezarr as mz
-from montezarr.backends import _ray_session
+from montezarr.execute import _ray_session
 
 N, T = 3000, 6
 
@@ -113,8 +113,8 @@ class FakeRay:
 @pytest.fixture
 def ray(monkeypatch):
     fake = FakeRay()
-    monkeypatch.setattr("montezarr.backends.ray.import_optional", lambda *_, **options: fake)
-    monkeypatch.setattr("montezarr.backends._base.import_optional", lambda *_, **options: fake)
+    monkeypatch.setattr("montezarr.execute.ray.import_optional", lambda *_, **options: fake)
+    monkeypatch.setattr("montezarr.execute._base.import_optional", lambda *_, **options: fake)
     monkeypatch.setitem(sys.modules, "ray", fake)
     monkeypatch.setitem(sys.modules, "ray._private.auto_init_hook", fake.hook)
     yield fake
@@ -183,7 +183,7 @@ def test_a_session_that_is_shut_down_in_the_middle_is_named(ray, tmp_path):
 
 
 def test_a_session_without_a_machine_is_not_waited_for(ray, tmp_path, monkeypatch):
-    monkeypatch.setattr("montezarr.backends.ray.LOOK_AGAIN", 0.0)
+    monkeypatch.setattr("montezarr.execute.ray.LOOK_AGAIN", 0.0)
 
     def behave(number):
         ray.is_alive = number < 2

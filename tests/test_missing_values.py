@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 import montezarr as mz
-from montezarr.export import export
+from montezarr.store.export import export
 
 N = 3000
 

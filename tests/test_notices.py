@@ -10,8 +10,8 @@ import pytest
 from patience import PATIENCE
 
 import montezarr as mz
-from montezarr import _notices
-from montezarr.progress import Progress
+from montezarr.core import notices
+from montezarr.execute.progress import Progress
 
 HOW = {
     "full": "full = open('/dev/full', 'w'); os.dup2(full.fileno(), 2)",
@@ -21,8 +21,8 @@ HOW = {
 }
 RUNS = """
 import os, sys, tempfile
-import montezarr as mz, montezarr.progress
-montezarr.progress.EVERY = 0
+import montezarr as mz, montezarr.execute.progress
+montezarr.execute.progress.EVERY = 0
 
 def fragile(rng):
     x = rng.standard_normal(20)
@@ -111,13 +111,13 @@ def test_a_warning_that_is_made_an_error_is_raised():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(mz.MontezarrWarning, match="read me"):
-            _notices.warn("read me", mz.MontezarrWarning)
+            notices.warn("read me", mz.MontezarrWarning)
 
 
 def test_warnings_name_the_line_of_who_calls():
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        _notices.warn("read me", mz.MontezarrWarning, 1)
+        notices.warn("read me", mz.MontezarrWarning, 1)
     assert caught[0].filename == __file__
 
 
@@ -125,5 +125,5 @@ def test_a_log_without_a_handler_costs_nothing(monkeypatch):
     closed = io.StringIO()
     closed.close()
     monkeypatch.setattr(sys, "stderr", closed)
-    _notices.log_warning("nobody reads %s", "this")
-    _notices.say("nor this")
+    notices.log_warning("nobody reads %s", "this")
+    notices.say("nor this")

@@ -19,9 +19,9 @@ from zarr.buffer import default_buffer_prototype
 from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore, WrapperStore, ZipStore
 
 import montezarr as mz
-from montezarr import errors
-from montezarr._owner import this_owner
-from montezarr._secrets import redacted
+from montezarr.core import errors
+from montezarr.core.owner import this_owner
+from montezarr.core.secrets import redacted
 from montezarr.store import _task
 from montezarr.store._where import place_of
 from montezarr.store.format._journal import JOURNAL

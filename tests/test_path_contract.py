@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import montezarr as mz
 from montezarr.processes import Process
-from montezarr.seeding import BLOCK, BLOCK_PREFIX, as_root_seed
+from montezarr.random.seeding import BLOCK, BLOCK_PREFIX, as_root_seed
 from montezarr.testing import strategies
 from montezarr.testing.processes import built_in_examples
 

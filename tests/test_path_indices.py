@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 import montezarr as mz
-from montezarr.observed import PathIndices
+from montezarr.reduction.sources import PathIndices
 
 N = 4096
 INDEX = np.arange(N)

@@ -19,12 +19,12 @@ from types import SimpleNamespace
 import pytest
 
 import montezarr as mz
-from montezarr.backends import dask as dask_backend
 from montezarr.core.compat import concurrent_futures, ipykernel, llvmlite, multiprocessing
 from montezarr.core.compat import joblib as compat_joblib
 from montezarr.core.compat import threading as compat_threading
 from montezarr.core.compat.table import TABLE, TRIED
-from montezarr.errors import MissingDependencyError
+from montezarr.core.errors import MissingDependencyError
+from montezarr.execute import dask as dask_backend
 
 SOURCE = Path(mz.__file__).parent
 COMPAT = SOURCE / "core/compat"

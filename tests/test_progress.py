@@ -7,12 +7,12 @@ import subprocess
 import sys
 import termios
 
-from montezarr.progress import Progress
+from montezarr.execute.progress import Progress
 
 
 def test_a_log_gets_plain_lines_with_rate_time_left_and_failures(monkeypatch):
     clock = iter([0.0, 0.0, 0.0, 10.0, 10.0, 20.0, 20.0])
-    monkeypatch.setattr("montezarr.progress.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("montezarr.execute.progress.time.monotonic", lambda: next(clock))
     stream = io.StringIO()
     with Progress("simulate", stream=stream) as progress:
         progress(1000, 4000)  # there before: it counts for nothing

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import montezarr as mz
-from montezarr.errors import ArgumentValueError
+from montezarr.core.errors import ArgumentValueError
 from montezarr.statistics import Source, _bins
 from montezarr.statistics._bins import Budget
 from montezarr.statistics._keys import keys_of

@@ -9,8 +9,8 @@ import pytest
 import xarray as xr
 
 import montezarr as mz
-from montezarr.observed import DrawnFeed
-from montezarr.reduce import _budget
+from montezarr.reduction.passes import _budget
+from montezarr.reduction.sources import DrawnFeed
 
 N = 3_500
 STATISTICS = ["mean", "std", "q05", "median", "min", "skewness"]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import montezarr as mz
-from montezarr.backends import _returned
+from montezarr.execute import _returned
 
 HESTON = mz.Heston(mu=0.03, kappa=2, theta=0.04, xi=0.3, rho=-0.7)
 BYTES = 5000 * 11 * 8

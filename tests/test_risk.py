@@ -5,8 +5,8 @@ import pytest
 import xarray as xr
 
 import montezarr as mz
-from montezarr import job
-from montezarr.risk import estimate_risk
+from montezarr.cli import job
+from montezarr.statistics.risk import estimate_risk
 
 LOSSES = np.random.default_rng(5).standard_t(4, 30_000)
 

@@ -20,11 +20,12 @@ import zarr
 from stores import gbm_paths
 
 import montezarr as mz
-from montezarr import _secrets, job
-from montezarr._checks import show
-from montezarr._secrets import is_clean, redacted
-from montezarr.backends.ray import Ray
+from montezarr.cli import job
 from montezarr.cli._main import main
+from montezarr.core import secrets
+from montezarr.core.checks import show
+from montezarr.core.secrets import is_clean, redacted
+from montezarr.execute.ray import Ray
 from montezarr.store._where import place_of
 from montezarr.store.places import LocalPlace
 
@@ -67,7 +68,7 @@ CALLS = {
 
 @pytest.fixture(autouse=True)
 def nothing_known(monkeypatch):
-    monkeypatch.setattr(_secrets, "_known", frozenset())
+    monkeypatch.setattr(secrets, "_known", frozenset())
 
 
 def said_by(call):
@@ -275,7 +276,7 @@ def test_a_value_is_redacted_before_it_is_cut():
 def test_known_secrets_are_safe_to_share_between_threads():
     def remembers(i):
         for k in range(200):
-            _secrets.remember({"token": f"secret-{i}-{k}"})
+            secrets.remember({"token": f"secret-{i}-{k}"})
             assert redacted(f"a secret-{i}-{k} b") == "a *** b"
 
     before = sys.getswitchinterval()

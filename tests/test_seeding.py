@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import montezarr as mz
-from montezarr.errors import ArgumentTypeError, ArgumentValueError, MontezarrError
-from montezarr.seeding import (
+from montezarr.core.errors import ArgumentTypeError, ArgumentValueError, MontezarrError
+from montezarr.random.seeding import (
     BLOCK_PREFIX,
     RootSeed,
     as_root_seed,

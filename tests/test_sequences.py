@@ -7,9 +7,9 @@ import pytest
 import xarray as xr
 
 import montezarr as mz
+from montezarr.execute.run_monitor import estimates_of, table_of
 from montezarr.statistics._binomial import _log_gamma, binomial_sequence
 from montezarr.statistics._wilson import wilson
-from montezarr.watch import estimates_of, table_of
 
 RUNS = 300
 """Seeds 0 ... RUNS - 1."""
@@ -201,7 +201,7 @@ def test_a_share_is_printed_with_its_interval_and_not_with_an_error():
 
 def test_a_live_view_and_a_trace_have_the_interval_of_a_share():
     pytest.importorskip("matplotlib")
-    from montezarr.live._watched import Watched
+    from montezarr.monitor.display._watched import Watched
 
     stream = mz.stream(array(uniform(3000) < 0.003), "mean")
     watched = Watched(stream._run, None)

@@ -22,12 +22,11 @@ from dask.sizeof import sizeof
 from patience import PATIENCE
 
 import montezarr as mz
-from montezarr import chunk_policy
-from montezarr.digests import digest_of
-from montezarr.run import Run, _live
+from montezarr.random.seeding import BLOCK, RootSeed
+from montezarr.run import Run, _live, chunk_policy
 from montezarr.run._live import run_of_recipe
 from montezarr.run._recipe import fingerprint
-from montezarr.seeding import BLOCK, RootSeed
+from montezarr.run.digests import digest_of
 
 MIB = 2**20
 GBM = mz.GeometricBrownianMotion(mu=0.05, sigma=0.2)
@@ -219,7 +218,7 @@ def test_a_recipe_is_the_same_in_every_process():
         import json, sys
         import numpy as np
         import montezarr as mz
-        from montezarr.digests import digest_of
+        from montezarr.run.digests import digest_of
 
         class Model:
             options = ("a", "b")

@@ -11,8 +11,8 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 import montezarr as mz
-from montezarr.errors import ArgumentTypeError, ArgumentValueError
-from montezarr.seeding import BLOCK
+from montezarr.core.errors import ArgumentTypeError, ArgumentValueError
+from montezarr.random.seeding import BLOCK
 from montezarr.statistics._base import Sample, Source
 from montezarr.statistics._bridge import (
     add_passage_times,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from montezarr.errors import ArgumentTypeError, ArgumentValueError, MontezarrError
+from montezarr.core.errors import ArgumentTypeError, ArgumentValueError, MontezarrError
 from montezarr.statistics._base import INTERVAL, Sample, Source
 from montezarr.statistics._widths import exponent_of
 from montezarr.statistics._wilson import wilson

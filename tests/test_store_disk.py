@@ -194,7 +194,7 @@ def test_no_room_on_a_worker_is_said_too(tmp_path, whole, backend, point):
         code, said = driver.wait()
     assert code == 1
     last = said.strip().splitlines()[-1]
-    assert last.startswith("montezarr.errors.StoreError: path: expected room for "), said
+    assert last.startswith("montezarr.core.errors.StoreError: path: expected room for "), said
     assert set(leftovers(path)) <= {"tmp"}  # what ran beside on a worker may still write
     check_prefix(path, whole)
     run({"path": path})

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import montezarr as mz
-from montezarr.errors import MontezarrError
+from montezarr.core.errors import MontezarrError
 from montezarr.store._info import info
 
 ROOT, MANIFEST, JOURNAL = "zarr.json", "montezarr/manifest.json", "montezarr/journal"

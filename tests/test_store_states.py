@@ -10,8 +10,8 @@ import xarray as xr
 from stores import CHAIN, GBM, HESTON, files
 
 import montezarr as mz
-from montezarr import parameters
-from montezarr.parameters import _known
+from montezarr.core import parameters
+from montezarr.core.parameters import _known
 from montezarr.run import _live
 from montezarr.store import _source
 from montezarr.store.format import Ledger

@@ -19,10 +19,10 @@ import zarr
 from stores import as_directory, as_pipe, files, gbm_paths
 
 import montezarr as mz
-from montezarr import job
-from montezarr._json import parse_json
-from montezarr._regular import NotRegularError, TooLargeError, read_regular, read_written
-from montezarr.folding import parse_states
+from montezarr.cli import job
+from montezarr.core.json import parse_json
+from montezarr.core.regular_files import NotRegularError, TooLargeError, read_regular, read_written
+from montezarr.reduction.accumulate import parse_states
 from montezarr.store._info import info
 from montezarr.store.format import _journal
 from montezarr.store.places import LocalPlace

@@ -9,7 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import montezarr as mz
-from montezarr.seeding import BLOCK_PREFIX, STREAM_PREFIX, RootSeed, as_root_seed, describe_seed
+from montezarr.random.seeding import (
+    BLOCK_PREFIX,
+    STREAM_PREFIX,
+    RootSeed,
+    as_root_seed,
+    describe_seed,
+)
 from montezarr.store._info import info
 
 GBM = mz.GeometricBrownianMotion(mu=0.05, sigma=0.2)
@@ -246,7 +252,7 @@ def test_a_stream_of_snapshots_goes_on_with_its_own_paths_alone(tmp_path):
 
 
 def test_a_job_takes_a_stream(tmp_path):
-    from montezarr import job
+    from montezarr.cli import job
 
     text = """
 [process]
@@ -299,7 +305,7 @@ def test_old_recipes_of_such_a_sampler_keep_their_rule():
 
     ds = mz.simulate(renamed, 5, 4, seed=1)
     recipe = dict(ds.mz.recipe)
-    from montezarr.digests import digest_of
+    from montezarr.run.digests import digest_of
 
     recipe |= {"process": {"name": "own_default"}, "code": digest_of(own_default)}
     old = ds.compute().assign_attrs(montezarr=json.dumps(recipe))

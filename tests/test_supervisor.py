@@ -16,9 +16,9 @@ from leaks import check_nothing_left, children, snapshot
 from patience import PATIENCE
 
 import montezarr as mz
-from montezarr.backends import BACKENDS
-from montezarr.backends._ship import Shelf
-from montezarr.backends.processes import _SpawnedPool
+from montezarr.execute import BACKENDS
+from montezarr.execute._ship import Shelf
+from montezarr.execute.processes import _SpawnedPool
 from montezarr.samplers.task import RangeTask
 
 T = 10

@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 import montezarr as mz
-from montezarr.seeding import BLOCK
+from montezarr.random.seeding import BLOCK
 from montezarr.statistics import Sample
 from montezarr.statistics import _tails as tails_module
 from montezarr.statistics._tails import judge, merge_tails, tails_of
@@ -249,7 +249,7 @@ def test_a_state_of_an_earlier_version_goes_on_without_a_word_about_tails(tmp_pa
         *_, last = mz.stream(x, "mean", resume_from=tmp_path / "new")
     np.testing.assert_array_equal(last["x_mean"], snapshots[-1]["x_mean"])
 
-    from montezarr.stream import _state
+    from montezarr.reduction.streaming import _state
 
     dump = _state.dump_states
     monkeypatch.setattr(_state, "dump_states", lambda *args, with_tails: dump(*args))

@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 
 import montezarr as mz
-from montezarr.folding import VALUES, Column, Fold, Folded, dump_states
+from montezarr.reduction.accumulate import VALUES, Column, Fold, Folded, dump_states
 from montezarr.statistics import Estimate, Sample, Source, Statistic, tree_sum
 
 TIMES = 4
@@ -234,7 +234,7 @@ def test_a_snapshot_knows_the_tails_of_terms_and_one_of_an_earlier_version_does_
         *_, last = mz.stream(x, statistics, resume_from=tmp_path / "new")
     np.testing.assert_array_equal(last["x_time_average"], snapshots[-1]["x_time_average"])
 
-    from montezarr.stream import _state
+    from montezarr.reduction.streaming import _state
 
     dump = _state.dump_states
     monkeypatch.setattr(_state, "dump_states", lambda *args, with_tails: dump(*args))

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import montezarr as mz
-from montezarr._html import as_ascii, for_terminal
 from montezarr.cli._group import say
-from montezarr.live._terminal import Terminal
+from montezarr.core.text import as_ascii, for_terminal
+from montezarr.monitor.display._terminal import Terminal
 
 HESTON = mz.Heston(mu=0.0, kappa=1.0, theta=0.04, xi=0.5, rho=-0.5)
 

@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 import montezarr as mz
-from montezarr.errors import ArgumentValueError
+from montezarr.core.errors import ArgumentValueError
 
 T = 24
 BRIDGE = mz.FirstPassage(0.3, bridge=0.2)
@@ -218,7 +218,7 @@ def test_a_recipe_that_says_nothing_of_times_is_none(recipe):
 
 def test_states_of_earlier_passage_times_are_not_taken_up(log_price):
     """They hold times in the middle of the step; those on the grid mean what they did."""
-    from montezarr.reduce import prepare
+    from montezarr.reduction.passes import prepare
 
     for statistic, code in ((BRIDGE, "revision 1"), (mz.FirstPassage(0.3), "")):
         (_, layout) = prepare(log_price, statistic, "path", None, None)

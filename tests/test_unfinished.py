@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import montezarr as mz
-from montezarr._beside import written_beside
-from montezarr._owner import owned_name, remove_orphans
+from montezarr.core.atomic_files import written_beside
+from montezarr.core.owner import owned_name, remove_orphans
 
 
 def killed(code, folder):
@@ -29,7 +29,7 @@ def test_only_what_has_no_owner_any_more_is_removed(tmp_path):
     mine = tmp_path / owned_name("a-")
     mine.mkdir()
     killed(
-        "from montezarr._owner import owned_name\n"
+        "from montezarr.core.owner import owned_name\n"
         "os.mkdir(owned_name('a-')), os.mkdir(owned_name('b-'))\n"
         "open(owned_name('a-') + '.partial', 'w').close()\n"
         "os.kill(os.getpid(), signal.SIGKILL)",
@@ -65,7 +65,7 @@ def test_what_was_left_before_the_machine_was_booted_goes(tmp_path):
 
 def test_a_file_that_is_half_written_goes_with_the_next_one(tmp_path):
     killed(
-        "from pathlib import Path\nfrom montezarr._beside import written_beside\n"
+        "from pathlib import Path\nfrom montezarr.core.atomic_files import written_beside\n"
         "with written_beside(Path('page.html')) as temporary:\n"
         "    temporary.write_text('half a p')\n    os.kill(os.getpid(), signal.SIGKILL)",
         tmp_path,

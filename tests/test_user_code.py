@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import montezarr as mz
-from montezarr.digests import digest_of
+from montezarr.run.digests import digest_of
 
 SCALE = 1.0
 TABLE = {"drift": [0.0, 1.0]}
@@ -160,7 +160,7 @@ def test_coefficients_that_fit_two_paths_by_chance_are_refused():
 
 
 def test_a_run_that_cannot_fit_on_all_workers_is_refused_with_the_numbers(monkeypatch):
-    from montezarr import chunk_policy
+    from montezarr.run import chunk_policy
 
     gbm = mz.GeometricBrownianMotion(mu=0.0, sigma=0.2)
     monkeypatch.setattr(chunk_policy, "memory_limit", lambda: 2**30)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import montezarr as mz
-from montezarr._added import added
-from montezarr._checks import check_int, check_real
-from montezarr._value import Value, checked
+from montezarr.core.added_fields import added
+from montezarr.core.checks import check_int, check_real
+from montezarr.core.value import Value, checked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,13 +9,13 @@ import pytest
 import xarray as xr
 
 import montezarr as mz
-from montezarr import watch as watch_of_runs
-from montezarr._timed import Timed, worker_name
-from montezarr.reduce._passes import fold_all
-from montezarr.reduce._prepare import prepare
-from montezarr.runs import Tally
+from montezarr.core.timed_task import Timed, worker_name
+from montezarr.execute import run_monitor as watch_of_runs
+from montezarr.execute.run_monitor import INTERVAL, Listener, estimates_of, listen, where_in
+from montezarr.reduction.passes._passes import fold_all
+from montezarr.reduction.passes._prepare import prepare
+from montezarr.run.execution import Tally
 from montezarr.statistics import _bins
-from montezarr.watch import INTERVAL, Listener, estimates_of, listen, where_in
 
 GBM = mz.GeometricBrownianMotion(mu=0.05, sigma=0.2)
 

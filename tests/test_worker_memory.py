@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from montezarr import chunk_policy
+from montezarr.run import chunk_policy
 
 SETUP = """
 import json, logging, sys, threading, time

@@ -87,7 +87,7 @@ def setting(here):
     """Return the names that the expressions use."""
     import montezarr as mz
     from montezarr.cli import main
-    from montezarr.export import export
+    from montezarr.store.export import export
 
     gbm = mz.GeometricBrownianMotion(mu=0.05, sigma=0.2)
     ds = mz.simulate(gbm, 4096, 5, x0=100.0, seed=1, chunks=1024)

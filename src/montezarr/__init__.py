@@ -1,21 +1,26 @@
-"""Monte Carlo sample paths of stochastic processes, larger than memory."""
+"""Monte Carlo sample paths of stochastic processes, larger than memory.
+
+The public names stand in `__init__.pyi`, and are imported when they are asked for.
+"""
 
 import os
-from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING or "MONTEZARR_WORKER" not in os.environ:
-    from montezarr._public import *
-    from montezarr._public import __all__ as __all__
-    from montezarr._public import __version__ as __version__
-else:
-    # A worker process draws paths: xarray, Dask and Zarr would triple the time that it takes to
-    # start. Code of the user's that asks for them there still gets them.
-    def __getattr__(name: str) -> Any:
-        from importlib import import_module
-        from importlib.util import find_spec
+from montezarr.core import lazy, startup
 
-        if name.startswith("_") or (name != "replay" and find_spec(f"montezarr.{name}")):
-            raise AttributeError(name)  # so that the import system looks for a module
-        public = import_module("montezarr._public")
-        globals().update({key: getattr(public, key) for key in public.__all__})
-        return getattr(public, name)
+__getattr__, __dir__, __all__ = lazy.attach(__name__)
+
+# Documented modules of earlier versions are still found under their names.
+__path__ = [*__path__, *(f"{place}/core/moved" for place in __path__)]
+
+
+def _show_runs_on_the_dashboard() -> None:
+    from montezarr.monitor.dashboard import install
+
+    install()
+
+
+startup.before_first_run(_show_runs_on_the_dashboard)
+
+# A worker process draws paths: xarray would double the time that it takes to start.
+if "MONTEZARR_WORKER" not in os.environ:
+    import montezarr.accessor  # registers ds.mz

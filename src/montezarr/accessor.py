@@ -5,31 +5,37 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable
-from typing import Any, Concatenate, ParamSpec, TypeVar, final
+from functools import cache
+from typing import TYPE_CHECKING, Any, final
 
 import xarray as xr
 
-from montezarr import plot as plots
-from montezarr._html import Card, count
-from montezarr.batches import batches as _batches
-from montezarr.observed import PATH
-from montezarr.plan import plan as _plan
-from montezarr.reduce import reduce as _reduce
-from montezarr.run._behind import recipe_behind
-from montezarr.run._card import Recipe
-from montezarr.run._replay import replay as _replay
-from montezarr.run._texts import process_name
-from montezarr.store import write as _write
-from montezarr.stream import stream as _stream
+import montezarr
+from montezarr.core.text import Card, count
 
-P = ParamSpec("P")
-R = TypeVar("R")
+if TYPE_CHECKING:
+    from montezarr.run import Recipe
 
 
-def _forward(function: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
-    """Return a method that calls a function with the object of the accessor in front."""
+class _Forwarded:
+    """The public function of the same name as a method: its first argument is the object.
 
-    def method(self: Any, /, *args: P.args, **options: P.kwargs) -> R:
+    What the function needs is imported when somebody looks at the method, not with montezarr.
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        return _method_of(self._name).__get__(instance, owner)
+
+
+@cache
+def _method_of(name: str) -> Any:
+    """Return a method that calls a public function with the object of the accessor in front."""
+    function = getattr(montezarr, name)
+
+    def method(self: Any, /, *args: Any, **options: Any) -> Any:
         return function(self._obj, *args, **options)
 
     given = inspect.signature(function)
@@ -74,23 +80,23 @@ class PlotMethods:
 
     def fan(self, **options: Any) -> Any:
         """Draw a fan chart; see `montezarr.plot.fan`."""
-        return plots.fan(self._data, **options)
+        return montezarr.plot.fan(self._data, **options)
 
     def paths(self, **options: Any) -> Any:
         """Draw single paths with their mean and a band; see `montezarr.plot.paths`."""
-        return plots.paths(self._data, **options)
+        return montezarr.plot.paths(self._data, **options)
 
     def density(self, **options: Any) -> Any:
         """Draw a map of the density at each time; see `montezarr.plot.density`."""
-        return plots.density(self._data, **options)
+        return montezarr.plot.density(self._data, **options)
 
     def compare(self, other: Any, **options: Any) -> Any:
         """Draw these and other paths together; see `montezarr.plot.compare`."""
-        return plots.compare(self._data, other, **options)
+        return montezarr.plot.compare(self._data, other, **options)
 
     def histogram(self, **options: Any) -> Any:
         """Draw how one value per path is distributed; see `montezarr.plot.histogram`."""
-        return plots.histogram(self._data, **options)
+        return montezarr.plot.histogram(self._data, **options)
 
     def convergence(
         self,
@@ -113,7 +119,9 @@ class PlotMethods:
         **options
             As for `montezarr.plot.convergence`.
         """
-        return plots.convergence(_stream(self._data, statistics, until=until), name, **options)
+        return montezarr.plot.convergence(
+            montezarr.stream(self._data, statistics, until=until), name, **options
+        )
 
     def __repr__(self) -> str:
         return self._card().text()
@@ -133,9 +141,9 @@ class _Accessor:
     def __init__(self, obj: Any):
         self._obj = obj
 
-    plan = _forward(_plan)
-    reduce = _forward(_reduce)
-    stream = _forward(_stream)
+    plan = _Forwarded()
+    reduce = _Forwarded()
+    stream = _Forwarded()
 
     @property
     def plot(self) -> PlotMethods:
@@ -145,6 +153,8 @@ class _Accessor:
     @property
     def recipe(self) -> Recipe:
         """Everything that determines the values: process, times, x0, seed; see `Recipe`."""
+        from montezarr.run._behind import recipe_behind
+
         return recipe_behind(self._obj)
 
     def __repr__(self) -> str:
@@ -163,8 +173,11 @@ class _Accessor:
 
     def _contents(self) -> str:
         """Return in a few words of what run the object is, if of one."""
+        from montezarr.run._behind import recipe_behind
+        from montezarr.run._texts import process_name
+
         sizes = self._obj.sizes
-        paths = count(sizes[PATH], "path") if PATH in sizes else "no paths"
+        paths = count(sizes["path"], "path") if "path" in sizes else "no paths"
         try:
             recipe = recipe_behind(self._obj)
         except (TypeError, ValueError):
@@ -179,9 +192,9 @@ class DatasetAccessor(_Accessor):
 
     _what = "ds.mz"
 
-    replay = _forward(_replay)
-    write = _forward(_write)
-    batches = _forward(_batches)
+    replay = _Forwarded()
+    write = _Forwarded()
+    batches = _Forwarded()
 
 
 @final

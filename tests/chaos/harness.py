@@ -26,7 +26,7 @@ def warm_up():
     No store is opened: that would start a thread, and a process with threads is not to fork.
     """
     # What Zarr, and a scheduler of Dask, import when it is first needed.
-    for name in ("zarrs", "distributed", "montezarr.dashboard._page"):
+    for name in ("zarrs", "distributed", "montezarr.monitor.dashboard._page"):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     ds = work.paths(2 * work.CHUNK)

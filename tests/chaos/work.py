@@ -12,8 +12,8 @@ import time
 import numpy as np
 
 import montezarr as mz
-from montezarr.export import export
 from montezarr.store import _session, _task
+from montezarr.store.export import export
 
 CHUNK, CHUNKS, T = 1024, 6, 6
 N = CHUNKS * CHUNK - 300

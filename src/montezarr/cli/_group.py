@@ -11,9 +11,9 @@ from typing import Any
 import click
 
 from montezarr import __version__
-from montezarr._html import for_terminal
-from montezarr._notices import UNREADABLE
-from montezarr._secrets import redacted
+from montezarr.core.notices import UNREADABLE
+from montezarr.core.secrets import redacted
+from montezarr.core.text import for_terminal
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 quiet_option = click.option("--quiet", is_flag=True, help="Show no progress.")

@@ -12,11 +12,11 @@ from typing import Any
 
 import click
 
-from montezarr._notices import say_at_once
-from montezarr._secrets import redacted
-from montezarr.backends import end_all
 from montezarr.cli._group import cli, note
-from montezarr.errors import MontezarrError, MontezarrWarning, SamplerError
+from montezarr.core.errors import MontezarrError, MontezarrWarning, SamplerError
+from montezarr.core.notices import say_at_once
+from montezarr.core.secrets import redacted
+from montezarr.execute import end_all
 from montezarr.store._host import Host, host
 
 BAD_INPUT, INTERRUPTED = 2, 130

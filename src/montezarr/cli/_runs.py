@@ -6,13 +6,13 @@ import sys
 
 import click
 
-from montezarr import bits as bits_of
-from montezarr import job
-from montezarr.bench.run import compare
+from montezarr.cli import job
 from montezarr.cli._group import cli, json_option, quiet_option, say
-from montezarr.job import Report
-from montezarr.plan import plan as plan_of
-from montezarr.progress import Progress
+from montezarr.cli.job import Report
+from montezarr.engine._planning import plan as plan_of
+from montezarr.engine.bench.run import compare
+from montezarr.execute.progress import Progress
+from montezarr.random import bits as bits_of
 
 
 @cli.command()

@@ -10,13 +10,13 @@ from typing import Any
 import click
 
 from montezarr import store
-from montezarr._checks import value_error
 from montezarr.cli._group import cli, json_option, note, quiet_option, say
-from montezarr.errors import ArgumentValueError, ReplayError
-from montezarr.export import FORMATS, export
-from montezarr.progress import Progress
+from montezarr.core.checks import value_error
+from montezarr.core.errors import ArgumentValueError, ReplayError
+from montezarr.execute.progress import Progress
 from montezarr.store import Verification
 from montezarr.store._info import info
+from montezarr.store.export import FORMATS, export
 
 PROBLEMS = 1
 """Exit status where a store is not intact."""

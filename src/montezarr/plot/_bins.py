@@ -10,11 +10,11 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from montezarr._checks import check_array, value_error
-from montezarr.errors import MontezarrWarning
-from montezarr.observed import PATH, are_codes, labels_of
+from montezarr.core.checks import check_array, value_error
+from montezarr.core.errors import MontezarrWarning
+from montezarr.reduction.sources import PATH, are_codes, labels_of
+from montezarr.reduction.streaming import Paths, stream
 from montezarr.statistics import Extrema, Mean, Variance
-from montezarr.stream import Paths, stream
 
 FIRST = 2**14
 """Paths of which the range is taken where none is given."""

@@ -9,10 +9,11 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from montezarr.errors import MontezarrError
-from montezarr.observed import PATH, TIME
+from montezarr.core.errors import MontezarrError
 from montezarr.plot._single import first_paths
-from montezarr.processes import HasDensity, HasProbability, Process
+from montezarr.processes import Process
+from montezarr.processes._base import HasDensity, HasProbability
+from montezarr.reduction.sources import PATH, TIME
 from montezarr.run._attributes import ATTRIBUTE
 from montezarr.run._origins import run_in
 from montezarr.run._run import Run

@@ -9,8 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from montezarr._checks import type_error, value_error
-from montezarr.observed import PATH, TIME
+from montezarr.core.checks import type_error, value_error
 from montezarr.plot import _data as given
 from montezarr.plot._bins import edges_for, first_ends
 from montezarr.plot._fan import quantity
@@ -27,6 +26,7 @@ from montezarr.plot._figure import (
     shade,
 )
 from montezarr.plot._histogram import Counted, counted_in
+from montezarr.reduction.sources import PATH, TIME
 from montezarr.statistics import Histogram, Quantile
 
 LEVELS = (0.05, 0.5, 0.95)

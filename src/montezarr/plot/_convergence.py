@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from montezarr._checks import check_real, type_error, value_error
+from montezarr.core.checks import check_real, type_error, value_error
 from montezarr.plot._figure import (
     BLUE,
     ORANGE,
@@ -20,7 +20,7 @@ from montezarr.plot._figure import (
     shade,
 )
 from montezarr.plot._trace import Trace
-from montezarr.stream import Snapshot, Stream
+from montezarr.reduction.streaming import Snapshot, Stream
 
 SETTLED = 4
 """Times the paths of the first snapshot, from where on all of the bands is shown."""

@@ -10,14 +10,14 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from montezarr._checks import check_array, type_error, value_error
-from montezarr.observed import PATH, STEPS, TIME, are_codes, labels_of, seconds_of
+from montezarr.core.checks import check_array, type_error, value_error
 from montezarr.plot._figure import showable
-from montezarr.reduce import reduce
+from montezarr.reduction.passes import reduce
+from montezarr.reduction.sources import PATH, STEPS, TIME, are_codes, labels_of, seconds_of
+from montezarr.reduction.streaming import Snapshot
 from montezarr.run._behind import is_endless
 from montezarr.run._variables import LABELS
 from montezarr.statistics import Statistic
-from montezarr.stream import Snapshot
 
 BOTH = (PATH, TIME)
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from montezarr._checks import check_bool, check_int, type_error
-from montezarr._optional import import_optional
+from montezarr.core.checks import check_bool, check_int, type_error
+from montezarr.core.optional import import_optional
 from montezarr.plot import _data as given
 from montezarr.plot._bins import check_range, edges_for
 from montezarr.plot._figure import (

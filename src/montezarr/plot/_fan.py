@@ -9,8 +9,8 @@ from typing import Any
 
 import xarray as xr
 
-from montezarr._checks import check_int, local_path, type_error, value_error
-from montezarr._optional import import_optional
+from montezarr.core.checks import check_int, local_path, type_error, value_error
+from montezarr.core.optional import import_optional
 from montezarr.plot import _data as given
 from montezarr.plot._figure import (
     BLUE,

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from montezarr._checks import type_error, value_error
-from montezarr._optional import import_optional
+from montezarr.core.checks import type_error, value_error
+from montezarr.core.optional import import_optional
 
 SIZE = (8.0, 4.5)
 """Inches: legible at the width of a README."""

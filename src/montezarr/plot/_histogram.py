@@ -8,8 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from montezarr._checks import check_bool, check_int, type_error, value_error
-from montezarr.observed import PATH, TIME
+from montezarr.core.checks import check_bool, check_int, type_error, value_error
 from montezarr.plot import _data as given
 from montezarr.plot._bins import check_range, edges_for
 from montezarr.plot._closed_form import ClosedForm, closed_form_of
@@ -24,8 +23,9 @@ from montezarr.plot._figure import (
     per,
     shade,
 )
+from montezarr.reduction.sources import PATH, TIME
+from montezarr.reduction.streaming import Snapshot
 from montezarr.statistics import Histogram
-from montezarr.stream import Snapshot
 
 FINE = 512
 """Points of a closed form."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from montezarr._checks import check_bool, check_int, check_real, value_error
+from montezarr.core.checks import check_bool, check_int, check_real, value_error
 from montezarr.plot import _data as given
 from montezarr.plot._figure import (
     BLUE,

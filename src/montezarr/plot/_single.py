@@ -9,9 +9,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from montezarr import cost
-from montezarr.folding import Fold, without_masked
-from montezarr.observed import PATH, DrawnFeed, as_dataset, feed_of, path_indices
+from montezarr.reduction.accumulate import Fold, without_masked
+from montezarr.reduction.sources import PATH, DrawnFeed, as_dataset, feed_of, path_indices
+from montezarr.run import cost
 
 
 def choose(n_paths: int, count: int, seed: int) -> list[int]:

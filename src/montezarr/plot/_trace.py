@@ -7,9 +7,9 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr._checks import type_error, value_error
-from montezarr.stream import Snapshot
-from montezarr.watch import intervals_of
+from montezarr.core.checks import type_error, value_error
+from montezarr.execute.run_monitor import intervals_of
+from montezarr.reduction.streaming import Snapshot
 
 FIELDS = ("estimate", "se", "cs_low", "cs_high", "low", "high")
 

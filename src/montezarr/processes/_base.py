@@ -10,14 +10,14 @@ from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr._checks import plain_array, type_error, value_error
-from montezarr._html import Card
-from montezarr._public_ids import is_public
-from montezarr._value import Value
-from montezarr.draws import Draws
-from montezarr.errors import ArgumentValueError
-from montezarr.grid import TimeGrid
+from montezarr.core.checks import plain_array, type_error, value_error
+from montezarr.core.errors import ArgumentValueError
+from montezarr.core.public_ids import is_public
+from montezarr.core.text import Card
+from montezarr.core.value import Value
 from montezarr.processes._describe import equation_rows, parameter_rows
+from montezarr.processes.time_grid import TimeGrid
+from montezarr.random.draws import Draws
 
 Rows = NDArray[Any]
 """States with the paths along the last axis: (T+1, n), or (variables, T+1, n) for several."""

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from montezarr._checks import show
-from montezarr._html import Formula
-from montezarr.parameters import reference_text
+from montezarr.core.checks import show
+from montezarr.core.parameters import reference_text
+from montezarr.core.text import Formula
 
 GREEK = {
     "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "zeta": "ζ", "eta": "η",

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr._checks import real_numbers
+from montezarr.core.checks import real_numbers
 
 SMALL = np.array(
     [0.0]

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr._checks import check_array, check_real, value_error
-from montezarr._html import Card, Formula, count, for_terminal
+from montezarr.core.checks import check_array, check_real, value_error
+from montezarr.core.text import Card, Formula, count, for_terminal
 from montezarr.processes._base import Process
 from montezarr.processes._describe import equation_rows, symbol
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr._checks import real_numbers
+from montezarr.core.checks import real_numbers
 from montezarr.processes._base import NORMAL_BOUND
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr.errors import ArgumentValueError
+from montezarr.core.errors import ArgumentValueError
 from montezarr.processes._quantiles import TAIL, chi_square_quantile, t_quantile
 from montezarr.processes._slope_laws import LONG, SPEEDS, STEPS, crossing, slope_laws
 

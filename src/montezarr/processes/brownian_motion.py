@@ -8,12 +8,12 @@ from typing import Any, ClassVar, Self, final
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr._checks import check_real
-from montezarr._value import checked
-from montezarr.draws import Draws
-from montezarr.grid import TimeGrid
+from montezarr.core.checks import check_real
+from montezarr.core.value import checked
 from montezarr.processes._base import Process, Rows
 from montezarr.processes._gaussian import normal_density, recursion_bound
+from montezarr.processes.time_grid import TimeGrid
+from montezarr.random.draws import Draws
 
 
 @final

@@ -8,13 +8,13 @@ from typing import Any, ClassVar, Self, final
 
 import numpy as np
 
-from montezarr import _buffers
-from montezarr._checks import check_array, check_int, type_error, value_error
-from montezarr._value import checked
-from montezarr.draws import Draws
-from montezarr.errors import ArgumentValueError
-from montezarr.grid import TimeGrid
+from montezarr.core import buffers
+from montezarr.core.checks import check_array, check_int, type_error, value_error
+from montezarr.core.errors import ArgumentValueError
+from montezarr.core.value import checked
 from montezarr.processes._base import Process, Rows
+from montezarr.processes.time_grid import TimeGrid
+from montezarr.random.draws import Draws
 from montezarr.schemes import EulerMaruyama, Milstein, Scheme
 from montezarr.schemes._base import Coefficient, check_coefficient, weighted_sum
 
@@ -125,7 +125,7 @@ class Diffusion(Process):
         scalar, noises = len(self.names) == 1, self.noises or 1
         shape = (draws.n,) if scalar else (len(self.names), draws.n)
         x = np.array(np.broadcast_to(x0, shape), draws.dtype).astype(draws.state_dtype)
-        rows = _buffers.empty((len(self.names), grid.T + 1, draws.n), draws.dtype)
+        rows = buffers.empty((len(self.names), grid.T + 1, draws.n), draws.dtype)
         rows[:, 0] = x
         factor = None
         if self.correlation is not None:

@@ -8,14 +8,14 @@ from typing import Any, ClassVar, Self, final
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr._checks import check_real, real_numbers
-from montezarr._value import checked
-from montezarr.draws import Draws
-from montezarr.grid import TimeGrid
+from montezarr.core.checks import check_real, real_numbers
+from montezarr.core.value import checked
 from montezarr.processes._base import Process, Rows
 from montezarr.processes._fit import Fit, check_series, check_steps
 from montezarr.processes._gaussian import normal_density, recursion_bound
 from montezarr.processes._quantiles import TAIL, chi_square_quantile, t_quantile
+from montezarr.processes.time_grid import TimeGrid
+from montezarr.random.draws import Draws
 
 
 @final

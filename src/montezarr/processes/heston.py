@@ -7,12 +7,12 @@ from typing import Any, ClassVar, Self, final
 
 import numpy as np
 
-from montezarr import _buffers
-from montezarr._checks import check_real, value_error
-from montezarr._value import checked
-from montezarr.draws import Draws
-from montezarr.grid import TimeGrid
+from montezarr.core import buffers
+from montezarr.core.checks import check_real, value_error
+from montezarr.core.value import checked
 from montezarr.processes._base import Process, Rows
+from montezarr.processes.time_grid import TimeGrid
+from montezarr.random.draws import Draws
 
 PSI_SWITCH = 1.5
 """Above this ratio of variance to squared mean the exponential branch is used (Andersen)."""
@@ -115,7 +115,7 @@ class Heston(Process):
 
     def sample(self, draws: Draws, grid: TimeGrid, x0: Rows) -> Rows:
         """Return rows of s and v; slots 0 and 1 drive v, slot 2 drives s. See `Process.sample`."""
-        rows = _buffers.empty((2, grid.T + 1, draws.n), draws.dtype)
+        rows = buffers.empty((2, grid.T + 1, draws.n), draws.dtype)
         rows[:, 0] = x0
         v = rows[1, 0].astype(np.float64)
         log_s = np.zeros(draws.n)

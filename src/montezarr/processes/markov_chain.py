@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self, final
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr._checks import (
+from montezarr.core.checks import (
     check_array,
     check_int,
     check_unmasked,
@@ -19,14 +19,14 @@ from montezarr._checks import (
     type_error,
     value_error,
 )
-from montezarr._html import for_terminal
-from montezarr.draws import Draws
-from montezarr.errors import ArgumentValueError
-from montezarr.grid import TimeGrid
+from montezarr.core.errors import ArgumentValueError
+from montezarr.core.text import for_terminal
 from montezarr.processes._base import Process, Rows
 from montezarr.processes._discrete import elsewhere, whole
 from montezarr.processes._fit import Fit, own_times
 from montezarr.processes._quantiles import Z, share_interval
+from montezarr.processes.time_grid import TimeGrid
+from montezarr.random.draws import Draws
 
 SHOWN = 8
 """States of a chain whose matrix is part of its repr; of a thousand it would be 20 megabytes."""

@@ -8,17 +8,17 @@ from typing import Any, ClassVar, Self, final
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr._checks import check_bool, check_real
-from montezarr._notices import warn
-from montezarr._value import checked
-from montezarr.draws import Draws
-from montezarr.errors import MontezarrWarning
-from montezarr.grid import TimeGrid
+from montezarr.core.checks import check_bool, check_real
+from montezarr.core.errors import MontezarrWarning
+from montezarr.core.notices import warn
+from montezarr.core.value import checked
 from montezarr.processes._base import Process, Rows
 from montezarr.processes._fit import Fit, check_series, check_steps
 from montezarr.processes._gaussian import normal_density, recursion_bound
 from montezarr.processes._reversion import fit_regular, standardized
 from montezarr.processes._reversion_at import fit_irregular
+from montezarr.processes.time_grid import TimeGrid
+from montezarr.random.draws import Draws
 
 
 @final

@@ -9,13 +9,13 @@ from typing import Any, ClassVar, Self, final
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr._checks import check_real, real_numbers
-from montezarr._value import checked
-from montezarr.draws import Draws
-from montezarr.errors import ArgumentValueError
-from montezarr.grid import TimeGrid
+from montezarr.core.checks import check_real, real_numbers
+from montezarr.core.errors import ArgumentValueError
+from montezarr.core.value import checked
 from montezarr.processes._base import Process, Rows, check_reach
 from montezarr.processes._discrete import elsewhere, poisson, whole
+from montezarr.processes.time_grid import TimeGrid
+from montezarr.random.draws import Draws
 
 MAX_MEAN = 1e7
 """Largest expected count in one step: the table of probabilities grows with its square root."""

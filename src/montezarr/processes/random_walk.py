@@ -7,12 +7,12 @@ from typing import Any, ClassVar, Self, final
 
 import numpy as np
 
-from montezarr._checks import check_real, real_numbers
-from montezarr._value import checked
-from montezarr.draws import Draws
-from montezarr.grid import TimeGrid
+from montezarr.core.checks import check_real, real_numbers
+from montezarr.core.value import checked
 from montezarr.processes._base import Process, Rows, check_reach
 from montezarr.processes._discrete import binomial, elsewhere, whole
+from montezarr.processes.time_grid import TimeGrid
+from montezarr.random.draws import Draws
 
 
 @final

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from montezarr import chunk_policy
-from montezarr._checks import MAX_INDEX, check_bool, check_int, value_error
-from montezarr.backends import configured, cores
-from montezarr.processes import Process, is_users
+from montezarr.core.checks import MAX_INDEX, check_bool, check_int, value_error
+from montezarr.execute import configured, cores
+from montezarr.processes import Process
+from montezarr.processes._built_in import is_users
+from montezarr.random.seeding import BLOCK, as_root_seed
+from montezarr.run import chunk_policy
 from montezarr.run._initial import per_path, plain_scalars
 from montezarr.run._policies import Policies
 from montezarr.run._recipe import recipe_of
@@ -24,7 +26,6 @@ from montezarr.samplers.arguments import (
 from montezarr.samplers.binding import check_no_parameter
 from montezarr.samplers.resolution import check_resolution
 from montezarr.samplers.schema import Asked
-from montezarr.seeding import BLOCK, as_root_seed
 
 ENDLESS_CHUNK = 2**30
 """Paths per chunk of a run without end: a graph of a thousand chunks, of which none is drawn."""

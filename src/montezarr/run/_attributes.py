@@ -13,12 +13,12 @@ from typing import Any
 
 import xarray as xr
 
-from montezarr._checks import check_int, type_error, value_error
-from montezarr.parameters import MOST, references
+from montezarr.core.checks import check_int, type_error, value_error
+from montezarr.core.parameters import MOST, references
+from montezarr.random.seeding import BLOCK
 from montezarr.run._policies import Policies
 from montezarr.run._recipe import RECIPE_KEYS, formats_of
 from montezarr.run._variables import variables_of
-from montezarr.seeding import BLOCK
 
 ATTRIBUTE = "montezarr"
 """Name of the Dataset attribute that holds the recipe as JSON."""
@@ -77,7 +77,7 @@ def carried_by(obj: Any) -> Carried | None:
 
 
 def recipe_in(ds: Any) -> dict[str, Any]:
-    """Return the recipe that a Dataset carries; see `montezarr.parameters` for large ones.
+    """Return the recipe that a Dataset carries; see `montezarr.core.parameters` for large ones.
 
     Raises
     ------

@@ -8,8 +8,8 @@ from typing import Any
 import xarray as xr
 
 from montezarr.core.compat.dask import Blockwise
-from montezarr.errors import ReplayError, StoreError
-from montezarr.parameters import whole
+from montezarr.core.errors import ReplayError, StoreError
+from montezarr.core.parameters import whole
 from montezarr.run._arrays import array_names
 from montezarr.run._attributes import ATTRIBUTE, carried_by, recipe_in
 from montezarr.run._card import Recipe

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, final
 
-from montezarr._html import Card
-from montezarr.errors import ReplayError, StoreError
+from montezarr.core.errors import ReplayError, StoreError
+from montezarr.core.text import Card
 from montezarr.run._recipe import fingerprint
 from montezarr.run._texts import (
     grid_text,

@@ -9,7 +9,7 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-from montezarr._checks import check_unmasked, plain_array, type_error, value_error
+from montezarr.core.checks import check_unmasked, plain_array, type_error, value_error
 from montezarr.core.compat.dask import meta_of
 
 PATH = "path"

@@ -9,10 +9,10 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-from montezarr._checks import check_unmasked, is_frame, plain_array, type_error, value_error
-from montezarr.digests import digest_of
+from montezarr.core.checks import check_unmasked, is_frame, plain_array, type_error, value_error
 from montezarr.processes import Process
 from montezarr.run._entries import PATH, column_of, data_of, held, joined, one_of_all
+from montezarr.run.digests import digest_of
 
 
 def plain_scalars(x0: Any) -> Any:

@@ -16,11 +16,11 @@ from typing import Any
 import xarray as xr
 from dask.base import is_dask_collection
 
-from montezarr.parameters import identity_of
+from montezarr.core.parameters import identity_of
+from montezarr.random.seeding import as_root_seed
 from montezarr.run._live import run_named
 from montezarr.run._variables import variables_of
 from montezarr.samplers import recorded_interface, recorded_stream
-from montezarr.seeding import as_root_seed
 
 PATH = "path"
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from montezarr._html import Card
-from montezarr.chunk_policy import PLAIN_COPIES
+from montezarr.core.text import Card
 from montezarr.run._plan_card import plan_card
 from montezarr.run._run import Run
 from montezarr.run._texts import process_line
+from montezarr.run.chunk_policy import PLAIN_COPIES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from montezarr._html import Card, Formula, count, duration, show_bytes
+from montezarr.core.text import Card, Formula, count, duration, show_bytes
 
 
 def plan_card(plan: Any) -> Card:

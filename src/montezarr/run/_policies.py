@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, get_args
 
-from montezarr._checks import check_choice, check_int
+from montezarr.core.checks import check_choice, check_int
 from montezarr.samplers import RETRIES, Sampler
 from montezarr.samplers._base import OnError, OnNonfinite
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from montezarr.digests import digest_of
-from montezarr.draws import FORMAT
-from montezarr.parameters import digest_of_whole
-from montezarr.processes import Process, is_users
+from montezarr.core.parameters import digest_of_whole
+from montezarr.processes import Process
+from montezarr.processes._built_in import is_users
+from montezarr.random.draws import FORMAT
+from montezarr.run.digests import digest_of
 from montezarr.samplers import Sampler, recorded_interface
 
 FORMATS = (1, FORMAT)

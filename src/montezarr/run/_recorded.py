@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from montezarr.errors import ReplayError
-from montezarr.parameters import references, shortened, whole
-from montezarr.processes import BUILT_IN, Process, check_parameter_names, process_from_dict
+from montezarr.core.errors import ReplayError
+from montezarr.core.parameters import references, shortened, whole
+from montezarr.core.value import check_parameter_names
+from montezarr.processes import Process, process_from_dict
+from montezarr.processes._built_in import built_in
+from montezarr.random.seeding import RootSeed
 from montezarr.samplers import EVENT_TIME, recorded_interface
 from montezarr.samplers.schema import TIME
-from montezarr.seeding import RootSeed
 
 
 def parameters_of(recipe: Mapping[str, Any], process: Any) -> Any:
@@ -20,7 +22,7 @@ def parameters_of(recipe: Mapping[str, Any], process: Any) -> Any:
     the recipe refers to is read.
     """
     described, beside = recipe["process"], references(recipe)
-    if beside and "code" not in recipe and (kind := BUILT_IN.get(str(described.get("name")))):
+    if beside and "code" not in recipe and (kind := built_in().get(str(described.get("name")))):
         check_parameter_names(kind, described)
     is_given = isinstance(process, Process) and bool(beside)
     return shortened({"process": process.to_dict()}) if is_given else None
@@ -41,7 +43,7 @@ def arguments_in(recipe: Mapping[str, Any], process: Any = None, x0: Any = None)
     """
     described, target = recipe["process"], process
     if target is None:
-        if "code" in recipe or described.get("name") not in BUILT_IN:
+        if "code" in recipe or described.get("name") not in built_in():
             raise ReplayError(
                 f"ds: its sampler {described.get('name')!r} is code of yours, which is not in this"
                 " process and is never loaded from a Dataset. Pass it as process=."

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from montezarr._checks import MAX_INDEX, check_int
+from montezarr.core.checks import MAX_INDEX, check_int
+from montezarr.random.seeding import BLOCK
 from montezarr.run._attributes import recipe_in
 from montezarr.run._run import Run
 from montezarr.run._variables import coordinates_of, label_encoding, variable_attributes
 from montezarr.samplers import Sampler, sample_range
-from montezarr.seeding import BLOCK
 
 
 def replay(ds: xr.Dataset, path: int, *, process: Any = None) -> xr.Dataset:

@@ -9,9 +9,9 @@ from typing import Any
 
 import xarray as xr
 
-from montezarr._checks import type_error, value_error
-from montezarr.chunk_policy import WORKING_COPIES
-from montezarr.errors import ReplayError
+from montezarr.core.checks import type_error, value_error
+from montezarr.core.errors import ReplayError
+from montezarr.random.seeding import BLOCK
 from montezarr.run._arguments import ENDLESS_CHUNK, bound
 from montezarr.run._attributes import (
     ATTRIBUTE,
@@ -28,8 +28,8 @@ from montezarr.run._policies import Policies
 from montezarr.run._recipe import fingerprint
 from montezarr.run._recorded import arguments_in, parameters_of
 from montezarr.run._variables import variables_of
+from montezarr.run.chunk_policy import WORKING_COPIES
 from montezarr.samplers import Sampler
-from montezarr.seeding import BLOCK
 
 LENGTH = 2**40
 """Paths of the lazy arrays of a run without end, which Dask wants a number of."""

@@ -8,7 +8,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import xarray as xr
 
-from montezarr.errors import ArgumentTypeError
+from montezarr.core.errors import ArgumentTypeError
 from montezarr.run._dataset import to_dataset
 from montezarr.run._policies import Policies
 from montezarr.run._run import Run

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr import _buffers
-from montezarr.errors import MemoryBudgetError
+from montezarr.core import buffers
+from montezarr.core.errors import MemoryBudgetError
 from montezarr.samplers import PathArrays, Sampler, sample_range
 
 
@@ -53,13 +53,13 @@ def _bound_buffers() -> None:
     except (ValueError, AttributeError):  # no such task, or another version
         return
     if limit:
-        _buffers.bound(int(limit))
+        buffers.bound(int(limit))
 
 
 def own_variable(block: PathArrays, name: str) -> NDArray[Any]:
     """Return one variable of a chunk in memory of its own, so that the others can be let go."""
     values = np.moveaxis(block[name], 0, -1)
-    out = _buffers.empty(values.shape, values.dtype)
+    out = buffers.empty(values.shape, values.dtype)
     out[...] = values
     return np.moveaxis(out, -1, 0)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from montezarr._checks import show
-from montezarr._html import count
-from montezarr.processes import BUILT_IN, equation_rows, one_line, parameter_rows
+from montezarr.core.checks import show
+from montezarr.core.text import count
+from montezarr.processes._built_in import built_in
+from montezarr.processes._describe import equation_rows, one_line, parameter_rows
 from montezarr.run._recipe import format_note
 from montezarr.samplers import Sampler, describe, recorded_interface
 
@@ -30,7 +31,7 @@ def recipe_process_rows(recipe: Mapping[str, Any]) -> list[tuple[str, str]]:
     not looked for.
     """
     process = recipe.get("process")
-    kind = None if "code" in recipe else BUILT_IN.get(process_name(process))
+    kind = None if "code" in recipe else built_in().get(process_name(process))
     return [*equation_rows(getattr(kind, "equation", "")), *parameter_rows(process)]
 
 

@@ -12,15 +12,15 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr import _buffers
-from montezarr._checks import show
-from montezarr.errors import ArgumentValueError, SamplerError
-from montezarr.grid import TimeGrid
+from montezarr.core import buffers
+from montezarr.core.checks import show
+from montezarr.core.errors import ArgumentValueError, SamplerError
 from montezarr.processes import Process
+from montezarr.processes.time_grid import TimeGrid
+from montezarr.random.seeding import BLOCK_PREFIX, RootSeed, describe_seed
 from montezarr.samplers.interfaces import Interface
 from montezarr.samplers.returned import Part, coords_of
 from montezarr.samplers.schema import PathArrays, Variable
-from montezarr.seeding import BLOCK_PREFIX, RootSeed, describe_seed
 
 OnError = Literal["raise", "mask", "retry"]
 OnNonfinite = Literal["raise", "keep", "mask", "retry"]
@@ -79,7 +79,7 @@ class Sampler(ABC):
         What a function gets by name, where the interface does not say so by itself.
     format : int
         Format of the recipe: 1, or where counter draws make float32 states, the newest, unless an
-        older recipe says otherwise; see `montezarr.draws.FORMAT`.
+        older recipe says otherwise; see `montezarr.random.draws.FORMAT`.
     """
 
     interfaces: ClassVar[Mapping[str, Interface]]
@@ -195,7 +195,7 @@ class Sampler(ABC):
     def new_arrays(self, n: int) -> PathArrays:
         """Return uninitialised arrays for the kept times of `n` paths."""
         times = self.n_times
-        return {v.name: _buffers.empty((*v.shape(times), n), v.dtype) for v in self.variables}
+        return {v.name: buffers.empty((*v.shape(times), n), v.dtype) for v in self.variables}
 
     def thin(self, variable: Variable, array: NDArray[Any]) -> NDArray[Any]:
         """Return the kept times of a complete variable (dims ..., n)."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from montezarr._checks import (
+from montezarr.core.checks import (
     check_choice,
     check_int,
     did_you_mean,
@@ -17,7 +17,7 @@ from montezarr._checks import (
     type_error,
     value_error,
 )
-from montezarr.errors import ArgumentTypeError
+from montezarr.core.errors import ArgumentTypeError
 
 DTYPES = ("float64", "float32", "int64", "int32", "int16", "int8", "uint8", "uint16", "uint32")
 

@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr._checks import show, type_error
+from montezarr.core.checks import show, type_error
+from montezarr.random.seeding import BLOCK
 from montezarr.samplers import declare, functions
 from montezarr.samplers._base import Sampler, own
 from montezarr.samplers.drawing import private
@@ -20,7 +21,6 @@ from montezarr.samplers.policy import part_of
 from montezarr.samplers.probe import TRIAL_PATHS, check_repeats, first_paths, no_global_stream
 from montezarr.samplers.returned import Part, attributes_of, coords_of, is_xarray, unpack
 from montezarr.samplers.schema import PATH, Asked, PathArrays, Variable, count_of
-from montezarr.seeding import BLOCK
 
 PIECE = 64
 """Paths of two blocks that are compared at once."""

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from montezarr._checks import type_error, value_error
-from montezarr.draws import FORMAT
-from montezarr.errors import ReplayError, SamplerError
-from montezarr.grid import TimeGrid
+from montezarr.core.checks import type_error, value_error
+from montezarr.core.errors import ReplayError, SamplerError
 from montezarr.processes import Process
+from montezarr.processes.time_grid import TimeGrid
+from montezarr.random.draws import FORMAT
 from montezarr.samplers import functions
 from montezarr.samplers._base import OnNonfinite, Sampler
 from montezarr.samplers.arguments import ADDED, unknown_argument

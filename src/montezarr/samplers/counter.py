@@ -10,11 +10,13 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr._checks import plain_array, type_error, value_error
-from montezarr.draws import Draws
-from montezarr.errors import SamplerError
-from montezarr.grid import TimeGrid
-from montezarr.processes import BrownianMotion, HasBound, HasLabels, HasTrial, Process, is_users
+from montezarr.core.checks import plain_array, type_error, value_error
+from montezarr.core.errors import SamplerError
+from montezarr.processes import BrownianMotion, Process
+from montezarr.processes._base import HasBound, HasLabels, HasTrial
+from montezarr.processes._built_in import is_users
+from montezarr.processes.time_grid import TimeGrid
+from montezarr.random.draws import Draws
 from montezarr.samplers import declare
 from montezarr.samplers._base import Sampler, annotate, describe_error
 from montezarr.samplers.arguments import DTYPES, unknown_argument

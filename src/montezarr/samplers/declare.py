@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from montezarr._checks import check_array, show, type_error, value_error
-from montezarr.grid import TimeGrid
+from montezarr.core.checks import check_array, show, type_error, value_error
+from montezarr.processes.time_grid import TimeGrid
 from montezarr.samplers._base import EVENT_TIME, Sampler
 from montezarr.samplers.arguments import DTYPES
 from montezarr.samplers.encode import plain_numbers

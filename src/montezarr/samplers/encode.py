@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr._checks import show
+from montezarr.core.checks import show
 from montezarr.samplers._base import Sampler
 from montezarr.samplers.schema import Variable
 

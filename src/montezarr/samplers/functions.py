@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from montezarr._checks import type_error, value_error
+from montezarr.core.checks import type_error, value_error
 from montezarr.samplers._base import Sampler
 from montezarr.samplers.interfaces import accepts, signature
 

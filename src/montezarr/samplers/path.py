@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr._checks import show, type_error
+from montezarr.core.checks import show, type_error
 from montezarr.samplers import declare, functions
 from montezarr.samplers._base import EVENT_TIME, Sampler
 from montezarr.samplers.encode import cast, encode

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr.errors import SamplerError
+from montezarr.core.errors import SamplerError
 from montezarr.samplers._base import Sampler
 from montezarr.samplers.schema import PathArrays, count_of
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from montezarr.errors import SamplerError
+from montezarr.core.errors import SamplerError
 from montezarr.samplers._base import Sampler
 from montezarr.samplers.drawing import sample_range
 from montezarr.samplers.policy import part_of

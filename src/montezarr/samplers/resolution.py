@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr._checks import value_error
-from montezarr.processes import HasDeviation, HasMean, HasVariance, Process
+from montezarr.core.checks import value_error
+from montezarr.processes import Process
+from montezarr.processes._base import HasDeviation, HasMean, HasVariance
 from montezarr.samplers._base import Sampler
 
 UNITS = 4

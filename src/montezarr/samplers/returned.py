@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr._checks import is_frame, plain_array, show
-from montezarr.errors import ArgumentValueError
+from montezarr.core.checks import is_frame, plain_array, show
+from montezarr.core.errors import ArgumentValueError
 from montezarr.samplers.schema import PATH, TIME
 
 NUMBERS = {int, float, bool, np.float64}

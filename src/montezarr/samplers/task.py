@@ -6,7 +6,7 @@ import math
 import time
 from typing import Any
 
-from montezarr.errors import SamplerError
+from montezarr.core.errors import SamplerError
 from montezarr.samplers import PathArrays, Report, Sampler, sample_range, sample_reported
 
 TRIAL_SECONDS = 0.02

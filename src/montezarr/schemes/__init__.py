@@ -1,7 +1,5 @@
-"""Schemes that approximate Itô equations; a new one is one file and one line here."""
+"""Schemes that approximate Itô equations; a new one is one file, and one line in the stub here."""
 
-from montezarr.schemes._base import Scheme
-from montezarr.schemes.euler_maruyama import EulerMaruyama
-from montezarr.schemes.milstein import Milstein
+from montezarr.core import lazy
 
-__all__ = ["EulerMaruyama", "Milstein", "Scheme"]
+__getattr__, __dir__, __all__ = lazy.attach(__name__)

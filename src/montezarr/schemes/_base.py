@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr._checks import check_callable, plain_array, type_error
-from montezarr._value import Value
-from montezarr.errors import ArgumentValueError
+from montezarr.core.checks import check_callable, plain_array, type_error
+from montezarr.core.errors import ArgumentValueError
+from montezarr.core.value import Value
 
 Rows = NDArray[Any]
 Coefficient = Callable[[float, Rows], Any]

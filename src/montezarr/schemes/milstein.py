@@ -7,8 +7,8 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from montezarr._value import checked
-from montezarr.errors import ArgumentValueError
+from montezarr.core.errors import ArgumentValueError
+from montezarr.core.value import checked
 from montezarr.schemes._base import (
     Coefficient,
     Rows,

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr._value import Value
+from montezarr.core.value import Value
 from montezarr.statistics._binomial import binomial_sequence
 from montezarr.statistics._labels import Labels
 from montezarr.statistics._moments import CentralSums

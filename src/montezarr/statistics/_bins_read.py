@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from montezarr.errors import ArgumentValueError
+from montezarr.core.errors import ArgumentValueError
 from montezarr.statistics._bins import Bins, Budget
 
 KINDS = {"low": "f", "high": "f", "values": "f"}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from montezarr.draws.kernel import compile_loops  # kept on disk: compiling takes four seconds
+from montezarr.random.draws.kernel import (
+    compile_loops,  # kept on disk: compiling takes four seconds
+)
 from montezarr.statistics import _kernel_bins as bins
 from montezarr.statistics import _kernel_unions as unions
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from montezarr.draws.kernel import compile_loops
+from montezarr.random.draws.kernel import compile_loops
 
 MAGNITUDE = np.int64(0x7FFF_FFFF_FFFF_FFFF)
 """All bits of a number but its sign."""

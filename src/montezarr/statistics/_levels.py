@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr._checks import check_array, value_error
+from montezarr.core.checks import check_array, value_error
 from montezarr.statistics._base import Estimate
 
 

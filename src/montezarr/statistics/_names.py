@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from montezarr._checks import did_you_mean, type_error, value_error
+from montezarr.core.checks import did_you_mean, type_error, value_error
 from montezarr.statistics._base import Statistic
 from montezarr.statistics.count import Count
 from montezarr.statistics.extrema import Extrema

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from montezarr.errors import ArgumentValueError
+from montezarr.core.errors import ArgumentValueError
 from montezarr.statistics._bins import Bins, Budget, empty
 from montezarr.statistics._bins_plain import PLACE_BITS
 from montezarr.statistics._bins_read import check_octaves, checked_bins

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr._checks import value_error
+from montezarr.core.checks import value_error
 from montezarr.statistics._base import Along, Estimate, Sample, Source, Statistic
 from montezarr.statistics._moments import (
     CentralSums,

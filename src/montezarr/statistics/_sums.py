@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr.draws import has_kernel
-from montezarr.seeding import BLOCK
+from montezarr.random.draws import has_kernel
+from montezarr.random.seeding import BLOCK
 
 Array = NDArray[np.float64]
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr.seeding import BLOCK
+from montezarr.random.seeding import BLOCK
 from montezarr.statistics._base import Sample
 from montezarr.statistics._moments import ROUNDING
 from montezarr.statistics._sums import compiled

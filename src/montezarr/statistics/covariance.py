@@ -8,8 +8,8 @@ from typing import Any, ClassVar, NamedTuple, Self, cast, final
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr._checks import check_choice, value_error
-from montezarr._value import checked
+from montezarr.core.checks import check_choice, value_error
+from montezarr.core.value import checked
 from montezarr.statistics._base import INTERVAL, Along, Estimate, Sample, Source, Statistic
 from montezarr.statistics._per_path import Array, check_times, keep_lone, whole_paths
 from montezarr.statistics._student import student

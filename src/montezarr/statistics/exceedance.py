@@ -9,8 +9,8 @@ from typing import Any, ClassVar, NamedTuple, Self, final
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr._checks import check_bool
-from montezarr._value import checked
+from montezarr.core.checks import check_bool
+from montezarr.core.value import checked
 from montezarr.statistics._base import Estimate, Sample, Source, Statistic
 from montezarr.statistics._levels import check_numbers
 from montezarr.statistics._shares import count_true, share

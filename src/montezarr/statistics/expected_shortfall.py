@@ -10,8 +10,8 @@ from typing import Any, ClassVar, NamedTuple, Self, cast, final
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr._checks import check_choice, check_real, value_error
-from montezarr._value import checked
+from montezarr.core.checks import check_choice, check_real, value_error
+from montezarr.core.value import checked
 from montezarr.statistics import _bins
 from montezarr.statistics._base import INTERVAL, Estimate, Sample, Source, Statistic
 from montezarr.statistics._binomial import ENOUGH, ranks_always

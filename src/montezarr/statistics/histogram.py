@@ -9,8 +9,8 @@ from typing import Any, ClassVar, NamedTuple, Self, final
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr._checks import check_array, check_int, value_error
-from montezarr._value import checked
+from montezarr.core.checks import check_array, check_int, value_error
+from montezarr.core.value import checked
 from montezarr.statistics._base import Estimate, Sample, Source, Statistic
 from montezarr.statistics._shares import Array, Counts, share
 from montezarr.statistics._sums import compiled

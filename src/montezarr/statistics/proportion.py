@@ -9,8 +9,8 @@ from typing import Any, ClassVar, NamedTuple, Self, final
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr._checks import check_array, value_error
-from montezarr._value import checked
+from montezarr.core.checks import check_array, value_error
+from montezarr.core.value import checked
 from montezarr.statistics._base import Estimate, Sample, Source, Statistic
 from montezarr.statistics._labels import label_coordinate
 from montezarr.statistics._shares import Array, Counts, count_positions, count_true, share

@@ -10,8 +10,8 @@ from typing import Any, ClassVar, Self, final
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr._checks import check_bool, check_real
-from montezarr._value import checked
+from montezarr.core.checks import check_bool, check_real
+from montezarr.core.value import checked
 from montezarr.statistics import _bins
 from montezarr.statistics._base import Estimate, Sample, Source, Statistic
 from montezarr.statistics._binomial import ranks_always

@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Self, final
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr._checks import check_int
-from montezarr._value import checked
+from montezarr.core.checks import check_int
+from montezarr.core.value import checked
 from montezarr.statistics._base import Estimate, Sample, Source, Statistic
 from montezarr.statistics._moments import CentralSums, merge_sums, powers_of
 from montezarr.statistics._variance import (

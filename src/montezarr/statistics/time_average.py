@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Self, final
 
 import numpy as np
 
-from montezarr._checks import check_choice
-from montezarr._value import checked
+from montezarr.core.checks import check_choice
+from montezarr.core.value import checked
 from montezarr.statistics._per_path import Array, PerPath
 
 RULES = ("trapezoid", "step")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from montezarr.errors import MontezarrError
-from montezarr.parameters import MOST, referred, shortened
+from montezarr.core.errors import MontezarrError
+from montezarr.core.parameters import MOST, referred, shortened
 from montezarr.processes import Process
 from montezarr.run import Run
 from montezarr.run._attributes import recipe_in

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from montezarr._json import parse_json
-from montezarr.observed import labels_in_recipe
+from montezarr.core.json import parse_json
+from montezarr.reduction.sources import labels_in_recipe
 from montezarr.run._variables import LABELS, flag_meanings, own_flags
 from montezarr.statistics._labels import label_coordinate
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from montezarr._checks import show
+from montezarr.core.checks import show
 
 SHOWN = 8
 """Fields that a refusal lists."""

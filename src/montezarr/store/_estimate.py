@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from montezarr._html import show_bytes
-from montezarr.cost import initial_states
-from montezarr.errors import SamplerError, StoreError
+from montezarr.core.errors import SamplerError, StoreError
+from montezarr.core.text import show_bytes
+from montezarr.random.seeding import BLOCK
 from montezarr.run._run import Run
-from montezarr.seeding import BLOCK
+from montezarr.run.cost import initial_states
 from montezarr.store._session import bytes_needed
 from montezarr.store._source import Source, source_of
 from montezarr.store._task import ChunkTask

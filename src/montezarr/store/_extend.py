@@ -7,11 +7,12 @@ from typing import Any
 
 import xarray as xr
 
-from montezarr._checks import check_bool, check_int, value_error
-from montezarr.chunk_policy import MAX_CHUNKS_HARD
-from montezarr.errors import StoreError, StoreNotFoundError
-from montezarr.progress import Progress
-from montezarr.runs import OnProgress
+from montezarr.core.checks import check_bool, check_int, value_error
+from montezarr.core.errors import StoreError, StoreNotFoundError
+from montezarr.execute.progress import Progress
+from montezarr.execute.run_monitor import Watch
+from montezarr.run.chunk_policy import MAX_CHUNKS_HARD
+from montezarr.run.execution import OnProgress
 from montezarr.store._at_hand import parameters_at_hand
 from montezarr.store._estimate import check_room
 from montezarr.store._open import open_place
@@ -21,7 +22,6 @@ from montezarr.store._where import place_of, read_root
 from montezarr.store._write import check_options, complete_session
 from montezarr.store.format import Ledger
 from montezarr.store.places import Place
-from montezarr.watch import Watch
 
 
 def extend(

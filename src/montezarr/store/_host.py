@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 
-from montezarr._notices import say_at_once
+from montezarr.core.notices import say_at_once
 
 
 class Host:

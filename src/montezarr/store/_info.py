@@ -9,9 +9,9 @@ from typing import Any, final
 
 import xarray as xr
 
-from montezarr._checks import show
-from montezarr._html import for_terminal, show_bytes
-from montezarr.parameters import reference_text
+from montezarr.core.checks import show
+from montezarr.core.parameters import reference_text
+from montezarr.core.text import for_terminal, show_bytes
 from montezarr.run._attributes import ATTRIBUTE
 from montezarr.run._recipe import format_note
 from montezarr.store._extend import ledger_of

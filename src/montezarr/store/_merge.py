@@ -11,9 +11,9 @@ from typing import Any
 
 import xarray as xr
 
-from montezarr._checks import check_bool, type_error, value_error
-from montezarr.errors import StoreError, StoreExistsError, StoreMismatchError
-from montezarr.folding import Folded
+from montezarr.core.checks import check_bool, type_error, value_error
+from montezarr.core.errors import StoreError, StoreExistsError, StoreMismatchError
+from montezarr.reduction.accumulate import Folded
 from montezarr.store._at_hand import parameters_at_hand
 from montezarr.store._differences import lines_of_differences
 from montezarr.store._estimate import too_little

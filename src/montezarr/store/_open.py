@@ -19,21 +19,22 @@ from zarr.abc.store import Store
 from zarr.buffer import default_buffer_prototype
 from zarr.storage import MemoryStore, WrapperStore
 
-from montezarr._checks import check_choice
-from montezarr._json import parse_json
-from montezarr._secrets import cause_of, is_clean
-from montezarr.chunk_policy import MAX_CHUNKS_HARD, memory_limit
+from montezarr.core.checks import check_choice
 from montezarr.core.compat.zarr import RemadeWrapper
-from montezarr.errors import (
+from montezarr.core.errors import (
     MontezarrError,
     MontezarrWarning,
     StoreError,
     StoreExistsError,
     StoreNotFoundError,
 )
-from montezarr.parameters import references
+from montezarr.core.json import parse_json
+from montezarr.core.memory import memory_limit
+from montezarr.core.parameters import references
+from montezarr.core.secrets import cause_of, is_clean
 from montezarr.run._attributes import ATTRIBUTE
 from montezarr.run._origins import remember
+from montezarr.run.chunk_policy import MAX_CHUNKS_HARD
 from montezarr.store._codes import know_labels, with_labels, with_text
 from montezarr.store._digest import digest
 from montezarr.store._results import ORDER, RESULTS

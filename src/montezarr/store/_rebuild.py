@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from montezarr._json import parse_json
-from montezarr.backends import cores
-from montezarr.errors import ArgumentValueError, StoreError
-from montezarr.parameters import is_same_recipe, references
+from montezarr.core.errors import ArgumentValueError, StoreError
+from montezarr.core.json import parse_json
+from montezarr.core.parameters import is_same_recipe, references
+from montezarr.execute import cores
 from montezarr.store._digest import digest
 from montezarr.store._open import checked_nodes
 from montezarr.store._regenerate import compare

@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from montezarr._html import show_bytes
-from montezarr.chunk_policy import memory_limit
-from montezarr.errors import ArgumentValueError, StoreError
-from montezarr.parameters import COPIES, MOST, check_fits, references
+from montezarr.core.errors import ArgumentValueError, StoreError
+from montezarr.core.memory import memory_limit
+from montezarr.core.parameters import COPIES, MOST, check_fits, references
+from montezarr.core.text import show_bytes
 from montezarr.store.format import MAX_BYTES, Manifest
 
 

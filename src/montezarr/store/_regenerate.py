@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from montezarr.backends import windowed
-from montezarr.choice import backend_of
-from montezarr.cost import initial_states
+from montezarr.execute import windowed
+from montezarr.run.choose_backend import backend_of
+from montezarr.run.cost import initial_states
 from montezarr.store._report import Problem
 from montezarr.store._source import source_in
 from montezarr.store._task import ChunkTask, Item

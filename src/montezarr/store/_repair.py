@@ -8,11 +8,12 @@ from typing import Any
 
 import xarray as xr
 
-from montezarr._checks import check_bool
-from montezarr._json import parse_json
-from montezarr.choice import backend_of
-from montezarr.errors import MontezarrError, ReplayError, StoreError
-from montezarr.progress import Progress
+from montezarr.core.checks import check_bool
+from montezarr.core.errors import MontezarrError, ReplayError, StoreError
+from montezarr.core.json import parse_json
+from montezarr.execute.progress import Progress
+from montezarr.execute.run_monitor import Watch
+from montezarr.run.choose_backend import backend_of
 from montezarr.store._at_hand import parameters_at_hand
 from montezarr.store._estimate import check_room
 from montezarr.store._rebuild import adopt, rebuilt
@@ -39,7 +40,6 @@ from montezarr.store.format import (
     as_json,
 )
 from montezarr.store.places import Place
-from montezarr.watch import Watch
 
 
 def repair(

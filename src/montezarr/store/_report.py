@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, final
 
-from montezarr._html import Card, count, for_terminal
+from montezarr.core.text import Card, count, for_terminal
 
 SHOWN = 10
 """Problems that are printed."""

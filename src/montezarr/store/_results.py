@@ -10,9 +10,9 @@ import xarray as xr
 from zarr.codecs import Crc32cCodec
 from zarr.storage import MemoryStore
 
-from montezarr.errors import StoreError
-from montezarr.folding import Fold, Folded, dump_states, parse_states, restore_states
-from montezarr.reduce import Layout
+from montezarr.core.errors import StoreError
+from montezarr.reduction.accumulate import Fold, Folded, dump_states, parse_states, restore_states
+from montezarr.reduction.passes import Layout
 from montezarr.store._codes import code_attributes
 from montezarr.store._digest import digest
 from montezarr.store.format import STATES, Facts, Ledger

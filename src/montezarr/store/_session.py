@@ -13,14 +13,15 @@ from functools import partial
 from types import TracebackType
 from typing import Any
 
-from montezarr._html import show_bytes
-from montezarr._notices import say
-from montezarr.backends import Backend, windowed
-from montezarr.cost import expected, initial_states
-from montezarr.errors import MontezarrError, StoreError
-from montezarr.reduce import Layout
+from montezarr.core.errors import MontezarrError, StoreError
+from montezarr.core.notices import say
+from montezarr.core.text import show_bytes
+from montezarr.execute import Backend, windowed
+from montezarr.execute.run_monitor import Watch
+from montezarr.reduction.passes import Layout
 from montezarr.run._run import Run
-from montezarr.runs import Tally
+from montezarr.run.cost import expected, initial_states
+from montezarr.run.execution import Tally
 from montezarr.store import _faults
 from montezarr.store._host import host
 from montezarr.store._results import merge_states, put_results
@@ -36,7 +37,6 @@ from montezarr.store.format import (
     environment,
 )
 from montezarr.store.places import Place
-from montezarr.watch import Watch
 
 EVERY = 0.2
 """Seconds between two times that readers are told; what is committed is so before."""

@@ -10,13 +10,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from montezarr._checks import type_error, value_error
-from montezarr._html import show_bytes
-from montezarr.chunk_policy import memory_limit
-from montezarr.errors import ArgumentTypeError, MemoryBudgetError
-from montezarr.folding import DrawnTask, Fold
-from montezarr.observed import DrawnFeed, Schema, as_dataset, feed_of, schema_of
-from montezarr.parameters import (
+from montezarr.core.checks import type_error, value_error
+from montezarr.core.errors import ArgumentTypeError, MemoryBudgetError
+from montezarr.core.memory import memory_limit
+from montezarr.core.parameters import (
     MOST,
     is_same_recipe,
     referred,
@@ -24,15 +21,20 @@ from montezarr.parameters import (
     shortened,
     states_in,
 )
-from montezarr.reduce import Layout, layout_of
+from montezarr.core.text import show_bytes
+from montezarr.random.seeding import BLOCK
+from montezarr.reduction.accumulate import DrawnTask, Fold
+from montezarr.reduction.passes import Layout, layout_of
+from montezarr.reduction.sources import DrawnFeed, Schema, as_dataset, feed_of, schema_of
 from montezarr.run._attributes import ATTRIBUTE, recipe_in
 from montezarr.run._behind import is_untouched
 from montezarr.run._dataset import to_dataset
 from montezarr.run._live import run_of_recipe
 from montezarr.run._recipe import fingerprint
 from montezarr.run._run import Run
-from montezarr.seeding import BLOCK
-from montezarr.statistics import BUILT_IN, Statistic, statistics_of
+from montezarr.statistics import Statistic
+from montezarr.statistics._built_in import built_in
+from montezarr.statistics._names import statistics_of
 from montezarr.store._codes import text_as_codes, text_of_run
 from montezarr.store.format import (
     PATH,
@@ -423,10 +425,10 @@ def statistics_from(described: Mapping[str, Any]) -> Any:
     """
 
     def made(entry: Mapping[str, Any]) -> Statistic:
-        if entry["name"] not in BUILT_IN:
+        if entry["name"] not in built_in():
             expected = "those that the store was begun with"
             raise value_error("statistics", expected, entry["name"], "Pass them as statistics=.")
-        return BUILT_IN[entry["name"]].from_dict(entry)
+        return built_in()[entry["name"]].from_dict(entry)
 
     told = described["of"]
     if isinstance(told, Mapping):

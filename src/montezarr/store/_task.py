@@ -8,8 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr.errors import SamplerError
-from montezarr.folding import Arrays, DrawnTask, Fold, Parts, dump_states, without_masked
+from montezarr.core.errors import SamplerError
+from montezarr.reduction.accumulate import (
+    Arrays,
+    DrawnTask,
+    Fold,
+    Parts,
+    dump_states,
+    without_masked,
+)
 from montezarr.samplers import Report
 from montezarr.store._digest import digest
 from montezarr.store.format import STATES, ChunkRecord, Manifest, encode

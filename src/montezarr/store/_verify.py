@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from montezarr._checks import check_int
-from montezarr._json import parse_json
-from montezarr.backends import cores
-from montezarr.errors import ReplayError, StoreError, StoreNotFoundError
+from montezarr.core.checks import check_int
+from montezarr.core.errors import ReplayError, StoreError, StoreNotFoundError
+from montezarr.core.json import parse_json
+from montezarr.execute import cores
 from montezarr.run._recipe import fingerprint
 from montezarr.store._digest import digest
 from montezarr.store._regenerate import compare

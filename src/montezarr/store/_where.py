@@ -13,12 +13,12 @@ from urllib.request import url2pathname
 from zarr.abc.store import Store
 from zarr.storage import LocalStore
 
-from montezarr._checks import local_path, type_error, value_error
-from montezarr._json import parse_json
-from montezarr.chunk_policy import MAX_CHUNKS_HARD
-from montezarr.errors import StoreError, StoreExistsError
-from montezarr.parameters import MOST, references
+from montezarr.core.checks import local_path, type_error, value_error
+from montezarr.core.errors import StoreError, StoreExistsError
+from montezarr.core.json import parse_json
+from montezarr.core.parameters import MOST, references
 from montezarr.run._recipe import RECIPE_KEYS
+from montezarr.run.chunk_policy import MAX_CHUNKS_HARD
 from montezarr.store.format import (
     BESIDE,
     JOURNAL,

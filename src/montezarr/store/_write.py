@@ -8,11 +8,12 @@ from typing import Any
 
 import xarray as xr
 
-from montezarr._checks import check_bool, check_callable, check_int, type_error, value_error
-from montezarr.choice import backend_of
-from montezarr.errors import StoreError, StoreMismatchError
-from montezarr.progress import Progress
-from montezarr.runs import OnProgress
+from montezarr.core.checks import check_bool, check_callable, check_int, type_error, value_error
+from montezarr.core.errors import StoreError, StoreMismatchError
+from montezarr.execute.progress import Progress
+from montezarr.execute.run_monitor import Watch
+from montezarr.run.choose_backend import backend_of
+from montezarr.run.execution import OnProgress
 from montezarr.store._differences import lines_of_differences
 from montezarr.store._estimate import check_room
 from montezarr.store._open import open_place
@@ -22,7 +23,6 @@ from montezarr.store._source import Source, source_of
 from montezarr.store._where import place_of, read_root
 from montezarr.store.format import Ledger, Manifest, Storage
 from montezarr.store.places import Place
-from montezarr.watch import Watch
 
 
 def write(

@@ -3,7 +3,7 @@
 They need pytest and hypothesis: ``pip install "montezarr[testing]"``.
 """
 
-from montezarr._optional import import_optional
+from montezarr.core.optional import import_optional
 
 _pytest = import_optional("pytest", extra="testing", purpose="montezarr.testing")
 import_optional("hypothesis", extra="testing", purpose="montezarr.testing")

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from montezarr.folding import Column, Fold, Folded, Parts
-from montezarr.seeding import BLOCK
+from montezarr.random.seeding import BLOCK
+from montezarr.reduction.accumulate import Column, Fold, Folded, Parts
 from montezarr.statistics import Estimate, Source, Statistic
 from montezarr.testing._samples import CELLS, Array
 

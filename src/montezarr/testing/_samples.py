@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from montezarr.seeding import BLOCK
+from montezarr.random.seeding import BLOCK
 
 Array = NDArray[np.float64]
 

@@ -13,7 +13,7 @@ import pytest
 import xarray as xr
 
 import montezarr as mz
-from montezarr.backends import BACKENDS, Backend, in_force
+from montezarr.execute import BACKENDS, Backend, in_force
 
 N, T = 2500, 12
 

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr.draws import Draws
-from montezarr.grid import TimeGrid
 from montezarr.processes import Diffusion, Heston
+from montezarr.processes.time_grid import TimeGrid
+from montezarr.random.draws import Draws
 from montezarr.schemes import Scheme
 from montezarr.schemes._base import Coefficient
 

@@ -17,22 +17,22 @@ from dask.base import tokenize
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from montezarr.draws import Draws
-from montezarr.errors import ArgumentTypeError, ArgumentValueError
-from montezarr.grid import TimeGrid
-from montezarr.processes import (
-    BUILT_IN,
+from montezarr.core.errors import ArgumentTypeError, ArgumentValueError
+from montezarr.processes import Process
+from montezarr.processes._base import (
     HasBound,
     HasDensity,
     HasLabels,
     HasMean,
     HasProbability,
     HasVariance,
-    Process,
 )
+from montezarr.processes._built_in import built_in
+from montezarr.processes.time_grid import TimeGrid
+from montezarr.random.draws import Draws
+from montezarr.random.seeding import BLOCK
 from montezarr.run._replay import replay
 from montezarr.run._simulate import simulate
-from montezarr.seeding import BLOCK
 
 SEED = 20_240_229
 N_PATHS = 1_100
@@ -337,7 +337,7 @@ def built_in_examples() -> tuple[Process, ...]:
         For a process with a parameter that has no default and without examples of its own.
     """
     found: list[Process] = []
-    for name, kind in BUILT_IN.items():
+    for name, kind in built_in().items():
         try:
             found += kind.examples()
         except TypeError as error:

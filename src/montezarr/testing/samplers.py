@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from montezarr.random.seeding import BLOCK
 from montezarr.run._replay import replay
 from montezarr.run._run import Run
 from montezarr.run._simulate import simulate
 from montezarr.samplers import SAMPLERS, Sampler, choose, recorded_interface, sample_range
 from montezarr.samplers.policy import part_of
 from montezarr.samplers.schema import same_paths
-from montezarr.seeding import BLOCK
 
 SEED = 20_240_301
 N_PATHS = 2_300

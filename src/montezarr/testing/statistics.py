@@ -19,11 +19,12 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from montezarr.errors import ArgumentTypeError, ArgumentValueError
-from montezarr.folding import Fold, Folded
-from montezarr.seeding import BLOCK
-from montezarr.statistics import BUILT_IN, Estimate, Sample, Source, Statistic
-from montezarr.stream._state import load, save
+from montezarr.core.errors import ArgumentTypeError, ArgumentValueError
+from montezarr.random.seeding import BLOCK
+from montezarr.reduction.accumulate import Fold, Folded
+from montezarr.reduction.streaming._state import load, save
+from montezarr.statistics import Estimate, Sample, Source, Statistic
+from montezarr.statistics._built_in import built_in
 from montezarr.testing._folds import (
     arrays_of,
     assert_agrees,
@@ -409,7 +410,7 @@ def built_in_examples() -> tuple[Statistic, ...]:
         For a statistic with a parameter that has no default and without examples of its own.
     """
     found: list[Statistic] = []
-    for name, kind in BUILT_IN.items():
+    for name, kind in built_in().items():
         try:
             found += kind.examples()
         except TypeError as error:

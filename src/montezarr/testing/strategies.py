@@ -11,7 +11,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from montezarr.processes import Process
-from montezarr.seeding import BLOCK
+from montezarr.random.seeding import BLOCK
 from montezarr.testing.processes import built_in_examples
 
 __all__ = [

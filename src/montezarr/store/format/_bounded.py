@@ -16,9 +16,9 @@ from typing import Any, Self
 from zarr.codecs import BloscCodec, GzipCodec, ZstdCodec
 from zarr.registry import register_codec
 
-from montezarr.chunk_policy import memory_limit
 from montezarr.core.compat.zarr import OwnDecoding
-from montezarr.errors import StoreError
+from montezarr.core.errors import StoreError
+from montezarr.core.memory import memory_limit
 
 PREFIX = "montezarr_bounded_"
 

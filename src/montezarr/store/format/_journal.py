@@ -28,8 +28,8 @@ from typing import Any
 
 import google_crc32c
 
-from montezarr._json import parse_json
-from montezarr.errors import StoreError
+from montezarr.core.errors import StoreError
+from montezarr.core.json import parse_json
 
 JOURNAL = "montezarr/journal"
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr._checks import value_error
+from montezarr.core.checks import value_error
 from montezarr.store.format._storage import Storage
 
 PATH = "path"

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from montezarr.chunk_policy import MAX_CHUNKS_HARD
-from montezarr.errors import StoreError
+from montezarr.core.errors import StoreError
+from montezarr.run.chunk_policy import MAX_CHUNKS_HARD
 from montezarr.store.format import _journal, _parameters
 from montezarr.store.format._journal import JOURNAL, Record
 from montezarr.store.format._manifest import LARGEST, MANIFEST, Manifest

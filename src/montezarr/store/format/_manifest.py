@@ -14,11 +14,11 @@ import numpy as np
 from numpy.lib.introspect import opt_func_info
 from numpy.typing import NDArray
 
-from montezarr._json import MOST_BYTES, parse_json
-from montezarr.errors import StoreError
-from montezarr.parameters import MOST, Reference, references, shortened, state_references
+from montezarr.core.errors import StoreError
+from montezarr.core.json import MOST_BYTES, parse_json
+from montezarr.core.parameters import MOST, Reference, references, shortened, state_references
+from montezarr.random.seeding import BLOCK
 from montezarr.run._recipe import RECIPE_KEYS, fingerprint
-from montezarr.seeding import BLOCK
 from montezarr.store.format._bounded import largest_file
 from montezarr.store.format._encode import checked
 from montezarr.store.format._layout import (
@@ -82,7 +82,7 @@ class Manifest:
     whole : str or None
         Fingerprint of the recipe, where that refers to arrays: then it is not made of them again.
     x0 : dict or None
-        The form of initial states that lie beside the recipe; see `montezarr.parameters.referred`.
+        The form of initial states that lie beside the recipe; see `parameters.referred`.
         None of a store that has none, or that an earlier version began.
     """
 

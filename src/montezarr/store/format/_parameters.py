@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr import parameters
-from montezarr.errors import StoreError
-from montezarr.parameters import DIGEST, Reference, check_fits
+from montezarr.core import parameters
+from montezarr.core.errors import StoreError
+from montezarr.core.parameters import DIGEST, Reference, check_fits
 from montezarr.store.places import Place
 
 PARAMETERS = "montezarr/parameters"

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from montezarr.chunk_policy import MAX_CHUNKS_HARD, memory_limit
-from montezarr.errors import ArgumentValueError, StoreError
+from montezarr.core.errors import ArgumentValueError, StoreError
+from montezarr.core.memory import memory_limit
+from montezarr.run.chunk_policy import MAX_CHUNKS_HARD
 from montezarr.store.format._bounded import largest_file
 from montezarr.store.format._layout import NUMBERS, PATH, check_name
 

@@ -8,9 +8,9 @@ from typing import Any, ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr._checks import check_choice, check_int, value_error
-from montezarr._value import Value, checked
-from montezarr.seeding import BLOCK
+from montezarr.core.checks import check_choice, check_int, value_error
+from montezarr.core.value import Value, checked
+from montezarr.random.seeding import BLOCK
 
 LEVELS: dict[str, tuple[int, int, int]] = {
     "zstd": (1, 22, 3),

@@ -13,9 +13,9 @@ from zarr.abc.store import OffsetByteRequest, RangeByteRequest, SuffixByteReques
 from zarr.buffer import default_buffer_prototype
 from zarr.storage import LocalStore
 
-from montezarr._json import MOST_BYTES
-from montezarr._regular import NotRegularError, TooLargeError, opened
-from montezarr.errors import StoreError
+from montezarr.core.errors import StoreError
+from montezarr.core.json import MOST_BYTES
+from montezarr.core.regular_files import NotRegularError, TooLargeError, opened
 
 
 class Directory(LocalStore):

@@ -13,10 +13,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from montezarr._json import parse_json
-from montezarr._owner import describe_owner, is_dead, this_owner
-from montezarr._regular import check_regular
-from montezarr.errors import StoreError, StoreLockedError
+from montezarr.core.errors import StoreError, StoreLockedError
+from montezarr.core.json import parse_json
+from montezarr.core.owner import describe_owner, is_dead, this_owner
+from montezarr.core.regular_files import check_regular
 
 try:
     import fcntl

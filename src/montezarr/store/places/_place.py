@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, final
 
-from montezarr._checks import local_path, too_long
-from montezarr._json import MOST_BYTES
-from montezarr._regular import (
+from montezarr.core.checks import local_path, too_long
+from montezarr.core.errors import StoreError
+from montezarr.core.json import MOST_BYTES
+from montezarr.core.regular_files import (
     NotRegularError,
     TooLargeError,
     open_regular,
@@ -23,7 +24,6 @@ from montezarr._regular import (
     read_regular,
     read_written,
 )
-from montezarr.errors import StoreError
 from montezarr.store import _faults
 from montezarr.store._digest import digest
 from montezarr.store.places._lock import FileLock

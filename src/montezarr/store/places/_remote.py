@@ -24,10 +24,10 @@ from typing import Any, Self, final
 from zarr.abc.store import Store
 from zarr.storage import FsspecStore
 
-from montezarr._checks import type_error, value_error
-from montezarr._json import MOST_BYTES
-from montezarr._secrets import cause_of, redacted, remember, remember_environment
-from montezarr.errors import ArgumentTypeError, MissingDependencyError, StoreError
+from montezarr.core.checks import type_error, value_error
+from montezarr.core.errors import ArgumentTypeError, MissingDependencyError, StoreError
+from montezarr.core.json import MOST_BYTES
+from montezarr.core.secrets import cause_of, redacted, remember, remember_environment
 from montezarr.store import _faults
 from montezarr.store.places._place import MOST_LOG, Pieces, Place, check_key
 from montezarr.store.places._remote_fence import Fence

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from montezarr.errors import StoreError
+from montezarr.core.errors import StoreError
 from montezarr.store.places._conditions import ChangedError
 from montezarr.store.places._place import LOCK
 from montezarr.store.places._remote_store import RemoteStore

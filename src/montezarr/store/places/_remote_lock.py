@@ -10,10 +10,10 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
-from montezarr._json import parse_json
-from montezarr._notices import warn
-from montezarr._owner import describe_owner, is_dead, is_here, this_owner
-from montezarr.errors import MontezarrWarning, StoreError, StoreLockedError
+from montezarr.core.errors import MontezarrWarning, StoreError, StoreLockedError
+from montezarr.core.json import parse_json
+from montezarr.core.notices import warn
+from montezarr.core.owner import describe_owner, is_dead, is_here, this_owner
 from montezarr.store.places._place import LOCK
 from montezarr.store.places._remote_store import RemoteStore
 

@@ -14,11 +14,11 @@ from zarr.abc.store import Store
 from zarr.buffer import default_buffer_prototype
 from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore, WrapperStore, ZipStore
 
-from montezarr._regular import NotRegularError, check_regular
-from montezarr._secrets import cause_of, is_clean
 from montezarr.core.compat.fsspec import find, joined, pipe_file
 from montezarr.core.compat.zarr import ensure_open, wait_for, wrap, wrapped
-from montezarr.errors import StoreError
+from montezarr.core.errors import StoreError
+from montezarr.core.regular_files import NotRegularError, check_regular
+from montezarr.core.secrets import cause_of, is_clean
 from montezarr.store.places._conditions import (
     ChangedError,
     Found,

@@ -8,7 +8,7 @@ import secrets
 import shutil
 from pathlib import Path
 
-from montezarr.errors import StoreError
+from montezarr.core.errors import StoreError
 
 OWN = "montezarr"
 """The group of a store that holds what is about the store itself."""

@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from zarr.abc.store import OffsetByteRequest, RangeByteRequest, SuffixByteRequest
 
-from montezarr import _buffers
-from montezarr._checks import type_error
-from montezarr._html import show_bytes
-from montezarr.chunk_policy import WORKING_COPIES, memory_limit
-from montezarr.errors import MemoryBudgetError
-from montezarr.folding import Arrays
+from montezarr.core import buffers
+from montezarr.core.checks import type_error
+from montezarr.core.errors import MemoryBudgetError
+from montezarr.core.memory import memory_limit
+from montezarr.core.text import show_bytes
+from montezarr.reduction.accumulate import Arrays
+from montezarr.run.chunk_policy import WORKING_COPIES
 from montezarr.store._task import ChunkTask
 from montezarr.store.format import checked, encode, padded, shard_index
 
@@ -258,7 +259,7 @@ def joined(pieces: Iterable[Any]) -> Data:
     parts = [np.frombuffer(piece, np.uint8) for piece in pieces if len(piece)]
     if len(parts) == 1:
         return parts[0]
-    out: Data = _buffers.empty((sum(part.nbytes for part in parts),), np.uint8)
+    out: Data = buffers.empty((sum(part.nbytes for part in parts),), np.uint8)
     at = 0
     for part in parts:
         out[at : at + part.nbytes] = part

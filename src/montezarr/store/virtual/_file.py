@@ -8,15 +8,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from montezarr._beside import written_beside
-from montezarr._checks import check_choice, check_int, local_path, type_error, value_error
-from montezarr._html import show_bytes
-from montezarr._json import parse_json
-from montezarr._regular import NotRegularError, is_regular, read_start
-from montezarr.errors import ReplayError, StoreError, StoreExistsError, StoreNotFoundError
-from montezarr.parameters import whole
+from montezarr.core.atomic_files import written_beside
+from montezarr.core.checks import check_choice, check_int, local_path, type_error, value_error
+from montezarr.core.errors import ReplayError, StoreError, StoreExistsError, StoreNotFoundError
+from montezarr.core.json import parse_json
+from montezarr.core.parameters import whole
+from montezarr.core.regular_files import NotRegularError, is_regular, read_start
+from montezarr.core.text import show_bytes
+from montezarr.random.seeding import BLOCK
 from montezarr.run import Policies
-from montezarr.seeding import BLOCK
 from montezarr.store._recipe_size import too_large
 from montezarr.store.format import LARGEST, MAX_BYTES, Storage
 from montezarr.store.virtual._draw import VirtualChunks

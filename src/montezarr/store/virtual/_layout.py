@@ -9,17 +9,17 @@ from typing import Any
 
 import xarray as xr
 
-from montezarr._checks import check_int, type_error, value_error
-from montezarr._html import show_bytes
-from montezarr.chunk_policy import memory_limit
-from montezarr.errors import MemoryBudgetError, MontezarrError
-from montezarr.observed import as_dataset, schema_of
+from montezarr.core.checks import check_int, type_error, value_error
+from montezarr.core.errors import MemoryBudgetError, MontezarrError
+from montezarr.core.memory import memory_limit
+from montezarr.core.text import show_bytes
+from montezarr.random.seeding import BLOCK
+from montezarr.reduction.sources import as_dataset, schema_of
 from montezarr.run._attributes import ATTRIBUTE, recipe_in
 from montezarr.run._behind import is_untouched
 from montezarr.run._dataset import to_dataset
 from montezarr.run._policies import Policies
 from montezarr.run._run import Run
-from montezarr.seeding import BLOCK
 from montezarr.store._source import Source, source_of
 from montezarr.store._task import ChunkTask
 from montezarr.store.format import LARGEST, PATH, Storage

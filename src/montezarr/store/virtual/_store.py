@@ -14,9 +14,9 @@ import xarray as xr
 from zarr.abc.store import Store
 from zarr.buffer import default_buffer_prototype
 
-from montezarr._checks import check_bool, check_int, value_error
-from montezarr.backends import cores
-from montezarr.parameters import know, whole
+from montezarr.core.checks import check_bool, check_int, value_error
+from montezarr.core.parameters import know, whole
+from montezarr.execute import cores
 from montezarr.run._attributes import ATTRIBUTE
 from montezarr.run._dataset import to_dataset
 from montezarr.run._origins import remember

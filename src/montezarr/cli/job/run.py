@@ -1,0 +1,261 @@
+"""A job: data, fit, simulation, store, risk, picture."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import math
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from montezarr import plot
+from montezarr.cli.job.config import Config, number_of
+from montezarr.cli.job.prices import read_prices
+from montezarr.core.checks import show
+from montezarr.core.errors import ArgumentTypeError, ArgumentValueError
+from montezarr.plot._fan import BANDS, fan_with
+from montezarr.plot._figure import check_texts
+from montezarr.processes import Fit, GeometricBrownianMotion, Process
+from montezarr.processes._base import HasLabels
+from montezarr.processes._built_in import built_in
+from montezarr.reduction.passes import reduce
+from montezarr.run._attributes import ATTRIBUTE
+from montezarr.run._simulate import simulate
+from montezarr.run.execution import OnProgress
+from montezarr.statistics import Quantile
+from montezarr.statistics.risk import (
+    Risk,
+    check_levels,
+    closed_form_risk,
+    risk_table,
+    statistic_of,
+)
+from montezarr.store import is_complete, write
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A job ready to run: nothing is simulated yet."""
+
+    config: Config
+    process: Process
+    fit: Fit | None
+    prices: NDArray[np.float64] | None
+    ds: xr.Dataset
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What a job found.
+
+    Attributes
+    ----------
+    process : dict
+        The process with its parameters.
+    fit : dict or None
+        Standard errors of the parameters and number of transitions, where it was fitted.
+    risk, closed_form : list of Risk
+        Estimates from the paths, and exact values where known, of the loss in units of x0.
+    reused : bool
+        Whether the store was complete already.
+    paths, seconds : int, float
+        Number of paths, and the time it all took.
+    store, plot : str
+        Where the paths and the picture are.
+    """
+
+    process: dict[str, Any]
+    fit: dict[str, Any] | None
+    risk: list[Risk]
+    closed_form: list[Risk]
+    reused: bool
+    paths: int
+    seconds: float
+    store: str
+    plot: str | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as JSON."""
+        return asdict(self)
+
+
+def prepare(config: Config) -> Prepared:
+    """Return a job with its process fitted and its Dataset made, lazily.
+
+    Raises
+    ------
+    ConfigError
+        For a value that the process, the fit or the simulation does not take.
+    """
+    prices = read_prices(config)
+    process, fit = _process(config, prices)
+    run = config.sections["run"]
+    x0 = _x0(config, process, prices)
+    arguments: dict[str, Any] = {
+        key: run[key]
+        for key in ("n_paths", "T", "seed", "stream", "dtype", "keep", "chunks")
+        if key in run
+    }
+    if "dt" in run:
+        arguments["dt"] = number_of(config, "run", "dt", 1.0)
+    try:
+        ds = simulate(process, x0=x0, **arguments)
+    except (ArgumentTypeError, ArgumentValueError) as error:
+        key, _, problem = str(error).partition(": ")
+        raise config.error("run", key.partition("[")[0], problem) from error
+    _check_outputs(config, process, ds, process.default_x0() if x0 is None else x0)
+    return Prepared(config=config, process=process, fit=fit, prices=prices, ds=ds)
+
+
+def execute(job: Prepared, on_progress: OnProgress | None = None) -> Report:
+    """Simulate what the store does not hold yet, estimate the risk, draw the picture."""
+    started = time.perf_counter()
+    config = job.config
+    target = config.file("output", "store")
+    assert target is not None  # load() has seen to it
+    reused = is_complete(job.ds, target)
+    stored = write(job.ds, target, on_progress=on_progress)
+    levels = check_levels(config.get("risk", "levels", []))
+    picture = config.file("output", "plot")
+    risk, exact, bands = _risk(job.process, stored, levels, with_bands=picture is not None)
+    if picture is not None:
+        _draw(config, job, stored, picture, bands)
+    return Report(
+        process=job.process.to_dict(),
+        fit=None if job.fit is None else {"n": job.fit.n, **job.fit.standard_errors},
+        risk=risk,
+        closed_form=exact,
+        reused=reused,
+        paths=stored.sizes["path"],
+        seconds=time.perf_counter() - started,
+        store=str(target),
+        plot=None if picture is None else str(picture),
+    )
+
+
+def _process(config: Config, prices: NDArray[np.float64] | None) -> tuple[Process, Fit | None]:
+    table = dict(config.sections["process"])
+    name, wanted = table.pop("name"), table.pop("fit", False)
+    if name not in built_in():
+        raise config.error("process", "name", f"{show(name)} is none of {', '.join(built_in())}.")
+    kind: Any = built_in()[name]
+    try:
+        if not wanted:
+            return kind.from_dict(table), None
+        if not _fits_prices(kind):
+            raise config.error(
+                "process", "fit", f"{name} has no fit to prices; give its parameters."
+            )
+        if table:
+            raise config.error("process", next(iter(table)), "given, but fit = true finds it.")
+        fit = kind.fit(prices, dt=1 / number_of(config, "data", "per_year", 252))
+    except (TypeError, ArgumentValueError) as error:
+        key, _, problem = str(error).partition(": ")
+        known = key if key in table else None
+        raise config.error("process", known, problem if known else str(error)) from error
+    return fit.process, fit
+
+
+def _fits_prices(kind: type[Process]) -> bool:
+    """Return whether a process can be fitted to numbers in steps of time, as prices are."""
+    fit = getattr(kind, "fit", None)
+    return fit is not None and "dt" in inspect.signature(fit).parameters
+
+
+def _x0(config: Config, process: Process, prices: NDArray[np.float64] | None) -> Any:
+    """Return the initial state: as it stands there, or the last price."""
+    x0, names = config.get("run", "x0"), process.variables
+    several = ", ".join(names)
+    if isinstance(x0, (list, dict)) and len(names) == 1:
+        raise config.error("run", "x0", f"expected one value, for {several}, got {show(x0)}.")
+    entries = list(x0.values()) if isinstance(x0, dict) else x0 if isinstance(x0, list) else []
+    for entry in entries:  # a list of one number per path belongs into no configuration
+        if isinstance(entry, bool) or not isinstance(entry, (int, float)):
+            raise config.error("run", "x0", f"expected numbers for {several}, got {show(entry)}.")
+    if x0 != "last":
+        return x0
+    if prices is None:
+        raise config.error("run", "x0", '"last" needs [data] file.')
+    if len(names) > 1:
+        raise config.error("run", "x0", f"expected a value for each of {several}, got 'last'.")
+    if not len(prices):
+        raise config.error("data", "file", "has no prices, and x0 is the last one.")
+    return float(prices[-1])
+
+
+def _check_outputs(config: Config, process: Process, ds: xr.Dataset, x0: Any) -> None:
+    """Raise now what would else be raised after the simulation."""
+    levels = config.get("risk", "levels", [])
+    if levels:
+        if process.variables != ("x",) or ds["x"].dtype.kind != "f":
+            raise config.error("risk", "levels", "needs a process of one real variable.")
+        grid = json.loads(ds.attrs[ATTRIBUTE])["grid"]
+        ends = (
+            [0.0, grid["T"] * grid["dt"]] if "T" in grid else [grid["times"][0], grid["times"][-1]]
+        )
+        if [float(ds.time[0]), float(ds.time[-1])] != ends:
+            raise config.error("run", "keep", "drops the first or last time, which [risk] needs.")
+        if not x0 > 0:
+            raise config.error("run", "x0", "expected a value > 0, since [risk] is relative to it.")
+    try:
+        check_levels(levels, ds.sizes["path"])
+    except (ArgumentTypeError, ArgumentValueError) as error:
+        raise config.error("risk", "levels", str(error).partition(": ")[2]) from error
+    if config.file("output", "plot") is not None:
+        if isinstance(process, HasLabels):
+            raise config.error(
+                "output", "plot", "a fan chart is of numbers, and these paths hold labels."
+            )
+        plot.require()
+        for key in ("title", "xlabel", "ylabel"):
+            try:
+                check_texts(**{key: config.get("output", key)})
+            except ArgumentValueError as error:
+                raise config.error("output", key, str(error).partition(": ")[2]) from error
+
+
+def _risk(
+    process: Process, stored: xr.Dataset, levels: list[float], *, with_bands: bool
+) -> tuple[list[Risk], list[Risk], xr.DataArray | None]:
+    """Return estimates, what is exact, and quantiles for the picture: from one pass over the store.
+
+    Without levels nothing is read, and there are no quantiles.
+    """
+    if not levels:
+        return [], [], None
+    ends = stored["x"].isel(time=[0, -1]).astype(np.float64)
+    loss = 1 - ends.isel(time=1, drop=True) / ends.isel(time=0, drop=True)
+    wanted: dict[str, Any] = {"loss": statistic_of(levels)}
+    if with_bands:
+        wanted["x"] = Quantile(BANDS)
+    found = reduce(xr.Dataset({"x": stored["x"], "loss": loss}), wanted)
+    names = {str(name): found[name] for name in found if str(name).startswith("loss_")}
+    table = {name.removeprefix("loss_"): array.values for name, array in names.items()}
+    estimates = risk_table(levels, table)
+    horizon = float(stored["time"][-1] - stored["time"][0])
+    exact = []
+    if isinstance(process, GeometricBrownianMotion) and math.isfinite(horizon) and horizon > 0:
+        exact = closed_form_risk(process, horizon, levels)
+    return estimates, exact, found["x_quantile"] if with_bands else None
+
+
+def _draw(
+    config: Config, job: Prepared, stored: xr.Dataset, picture: Path, bands: xr.DataArray | None
+) -> None:
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    paths = stored[job.process.variables[0]]
+    texts = {
+        "title": config.get("output", "title"),
+        "ylabel": config.get("output", "ylabel"),
+        "xlabel": config.get("output", "xlabel", "time"),
+    }
+    if bands is None:
+        plot.save_fan(paths, picture, **texts)
+    else:
+        fan_with(paths, bands, picture, **texts)

@@ -1,0 +1,63 @@
+"""Public names that are imported when somebody asks for them (PEP 562).
+
+The stub beside the ``__init__.py`` of a package is the one list of its public names: type checkers
+read it, and so does `attach`. Scientific Python packages do so by SPEC 1 (lazy loading of
+submodules and functions, https://scientific-python.org/specs/spec-0001).
+"""
+
+from __future__ import annotations
+
+import ast
+import pkgutil
+import sys
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+
+def attach(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """Return ``__getattr__``, ``__dir__`` and ``__all__`` of a package, as its stub lists them.
+
+    Parameters
+    ----------
+    package : str
+        Name of the package. Beside its ``__init__.py`` lies an ``__init__.pyi`` that imports each
+        public name from the module that has it, or ``*`` from a package that has a list itself.
+    """
+    homes = public_names(package)
+    names = sorted(homes)
+
+    def __getattr__(name: str) -> Any:
+        home, original = homes.get(name, (package, name))
+        if home != package:
+            value = getattr(import_module(home), original)
+            setattr(sys.modules[package], name, value)
+            return value
+        if not name.startswith("_") and find_spec(f"{package}.{name}"):
+            return import_module(f"{package}.{name}")
+        raise AttributeError(f"module {package!r} has no attribute {name!r}", name=name)
+
+    def __dir__() -> list[str]:
+        return sorted({*vars(sys.modules[package]), *names})
+
+    return __getattr__, __dir__, names
+
+
+@cache
+def public_names(package: str) -> dict[str, tuple[str, str]]:
+    """Return for each public name of a package the module that it is in, and its name there."""
+    source = pkgutil.get_data(package, "__init__.pyi")
+    if source is None:
+        raise ImportError(f"{package}: its __init__.pyi is missing: install montezarr again")
+    homes: dict[str, tuple[str, str]] = {}
+    for node in ast.parse(source).body:
+        if not isinstance(node, ast.ImportFrom) or node.module is None:
+            continue
+        for alias in node.names:
+            if alias.name == "*":
+                homes |= public_names(node.module)
+            else:
+                homes[alias.asname or alias.name] = node.module, alias.name
+    return homes

@@ -1,0 +1,44 @@
+"""Large parameters of a process, beside its recipe: the recipe refers to them by their digest.
+
+The transition matrix of a chain of 1,900 states is 29 MB of numbers, and 73 MB of JSON that takes
+seconds to write and to read. So a recipe that is stored has, in the place of such a list, a
+reference: name, dtype, shape and SHA-256. Both forms are one recipe, with one fingerprint.
+"""
+
+from montezarr.core.parameters._digest import digest_of_whole
+from montezarr.core.parameters._forms import identity_of, is_same_recipe, shortened, whole
+from montezarr.core.parameters._known import array_of, know, remember
+from montezarr.core.parameters._reference import (
+    COPIES,
+    DIGEST,
+    MOST,
+    Reference,
+    check_fits,
+    is_reference,
+    reference_text,
+    references,
+)
+from montezarr.core.parameters._states import referred, restored, state_references, states_in
+
+__all__ = [
+    "COPIES",
+    "DIGEST",
+    "MOST",
+    "Reference",
+    "array_of",
+    "check_fits",
+    "digest_of_whole",
+    "identity_of",
+    "is_reference",
+    "is_same_recipe",
+    "know",
+    "reference_text",
+    "references",
+    "referred",
+    "remember",
+    "restored",
+    "shortened",
+    "state_references",
+    "states_in",
+    "whole",
+]

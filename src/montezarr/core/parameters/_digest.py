@@ -1,0 +1,74 @@
+"""The digest of a recipe: one, in whatever form the recipe is."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
+from montezarr.core.parameters._forms import canonical, shortened
+from montezarr.core.parameters._known import array_of
+from montezarr.core.parameters._reference import check_fits, references
+
+REMEMBERED = 256
+"""Recipes of which the digest is kept."""
+
+NUMBERS = 2**14
+"""Numbers that are text at once: as text and as objects they take ten times their bytes."""
+
+_digests: OrderedDict[str, str] = OrderedDict()
+"""Digests of whole recipes by their short form: the text of millions of numbers takes seconds."""
+
+_lock = threading.Lock()
+
+
+def digest_of_whole(recipe: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of the canonical JSON of a recipe, in whatever form it is.
+
+    Raises
+    ------
+    ReplayError, StoreError
+        As `whole` does.
+    """
+    short, own = shortened(recipe)
+    text = canonical(short)
+    found = references(short)
+    if not found:
+        return hashlib.sha256(text.encode()).hexdigest()
+    with _lock:
+        known = _digests.get(text)
+    if known is not None:
+        return known
+    check_fits(references(recipe))  # what is a part of the recipe is in memory already
+    hasher = hashlib.sha256()
+    rest = text
+    for reference in sorted(found, key=lambda one: one.name):  # as JSON has the keys
+        before, _, rest = rest.partition(canonical(reference.to_dict()))
+        hasher.update(before.encode())
+        _feed(hasher, array_of(reference, own))
+    hasher.update(rest.encode())
+    out = hasher.hexdigest()
+    with _lock:
+        _digests[text] = out
+        while len(_digests) > REMEMBERED:
+            _digests.popitem(last=False)
+    return out
+
+
+def _feed(hasher: Any, array: NDArray[Any]) -> None:
+    """Feed the canonical JSON of an array, of which a few numbers at a time are text."""
+    step = NUMBERS if array.ndim == 1 else 1
+    hasher.update(b"[")
+    for start in range(0, len(array), step):
+        if start:
+            hasher.update(b",")
+        if array.ndim == 1:
+            part = canonical(array[start : start + step].tolist())
+            hasher.update(part[1:-1].encode())  # without the brackets
+        else:
+            _feed(hasher, array[start])
+    hasher.update(b"]")

@@ -1,0 +1,102 @@
+"""A recipe with its large parameters, and with references in their place."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from montezarr.core.parameters._known import array_of, know
+from montezarr.core.parameters._reference import (
+    DTYPES,
+    MOST_DIMENSIONS,
+    Reference,
+    check_fits,
+    references,
+)
+
+LARGE = 2**16
+"""Bytes that a parameter may have as JSON, to be a part of the recipe wherever that is stored."""
+
+
+def shortened(recipe: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Return a recipe with references in the place of large parameters, and these by digest.
+
+    They are known in this process for as long as somebody holds them.
+    """
+    process = recipe.get("process")
+    if not isinstance(process, Mapping):
+        return dict(recipe), {}
+    short = dict(process)
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, value in process.items():
+        array = _large(value)
+        if array is not None:
+            digest = hashlib.sha256(array.data).hexdigest()
+            short[name] = Reference(str(name), array.dtype.str, array.shape, digest).to_dict()
+            arrays |= know({digest: array})
+    return {**recipe, "process": short}, arrays
+
+
+def whole(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a recipe with its large parameters in the place of references.
+
+    Raises
+    ------
+    ReplayError
+        If one of them is not known in this process.
+    StoreError
+        If it is damaged or lost, or they are more than the memory holds.
+    """
+    out, found = dict(recipe), references(recipe)
+    check_fits(found)
+    for reference in found:
+        out["process"] = {**out["process"], reference.name: array_of(reference).tolist()}
+    return out
+
+
+def identity_of(recipe: Any) -> str:
+    """Return what both forms of a recipe have in common, without a look at what lies beside it."""
+    return canonical(shortened(recipe)[0])
+
+
+def is_same_recipe(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Return whether two recipes are one as JSON, whatever form each of them has."""
+    mine, its = (json.loads(json.dumps(shortened(recipe)[0])) for recipe in (one, other))
+    return bool(mine == its)
+
+
+def canonical(value: Any) -> str:
+    """Return JSON that equal values have in common."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def _large(value: Any) -> NDArray[Any] | None:
+    """Return a parameter that is a large array of numbers of one type, or None of any other."""
+    if not isinstance(value, (list, tuple)) or not value:
+        return None
+    shape, level = [len(value)], value
+    while isinstance(level[0], (list, tuple)):
+        if not all(isinstance(row, (list, tuple)) for row in level):
+            return None
+        lengths = {len(row) for row in level}
+        if len(lengths) > 1 or lengths == {0} or len(shape) == MOST_DIMENSIONS:
+            return None
+        shape.append(lengths.pop())
+        level = list(chain.from_iterable(level))
+    kinds = set(map(type, level))
+    dtype = DTYPES.get(kinds.pop()) if len(kinds) == 1 else None
+    # Three bytes is the least that a number and what parts it from the next one have.
+    if dtype is None or (3 * len(level) <= LARGE and len(json.dumps(value)) <= LARGE):
+        return None
+    try:
+        out = np.array(level, dtype).reshape(shape)
+    except OverflowError:  # integers of more than 64 bits
+        return None
+    out.setflags(write=False)  # others of the same digest are given this one
+    return out

@@ -1,0 +1,204 @@
+"""Files that others made: read without waiting, and never more of them than is expected.
+
+A pipe has no end and may never begin, a device yields without end, and a file of a few bytes on
+the disk may say that it has a terabyte. So all files that a stranger may have put there are read
+here: regular ones alone, opened without blocking, and looked at again once they are open.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from montezarr.core.errors import StoreError
+
+PIECE = 2**20
+"""Bytes that are read at once where a file is read in pieces."""
+
+KINDS = (
+    (stat.S_ISDIR, "a directory"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISSOCK, "a socket"),
+)
+
+
+class NotRegularError(OSError):
+    """There is something else than a regular file."""
+
+
+class TooLargeError(OSError):
+    """A file is larger than any that is expected there."""
+
+
+HOW = ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY")
+"""How files are opened, where a system has it: without waiting, for this process, byte by byte."""
+
+
+def open_regular(file: str | os.PathLike[str], flags: int = os.O_RDONLY) -> int:
+    """Return a descriptor of a regular file.
+
+    Raises
+    ------
+    NotRegularError
+        If it is a directory, a pipe, a device or a socket; none of these is opened.
+    StoreError
+        If this process, or the system, has no descriptor left.
+    OSError
+        If it cannot be opened.
+    """
+    check_regular(os.stat(file), file)  # opening alone may rewind a tape
+    for name in HOW:
+        flags |= getattr(os, name, 0)
+    try:
+        handle = os.open(file, flags)
+    except OSError as error:
+        if error.errno not in (errno.EMFILE, errno.ENFILE):
+            raise
+        raise StoreError(
+            f"path: expected a descriptor to read a file, got {error.strerror}: {file}. Nothing is"
+            " lost: allow more open files (ulimit -n), or take fewer workers, and call it again."
+        ) from error
+    try:
+        check_regular(os.fstat(handle), file)  # it may have been put in its place since
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
+
+
+def is_regular(file: str | os.PathLike[str]) -> bool:
+    """Return whether there is a regular file, or a link to one."""
+    try:
+        return stat.S_ISREG(os.stat(file).st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def opened(file: str | os.PathLike[str], most: int) -> IO[bytes]:
+    """Return a regular file to read, of at most so many bytes.
+
+    Raises
+    ------
+    NotRegularError, TooLargeError, OSError
+        As `read_regular` does.
+    """
+    handle = os.fdopen(open_regular(file), "rb")
+    size = os.fstat(handle.fileno()).st_size
+    if size > most:
+        handle.close()
+        raise TooLargeError(errno.EFBIG, f"{size:,} bytes, more than {most:,}", str(file))
+    return handle
+
+
+def read_regular(file: str | os.PathLike[str], most: int) -> bytes:
+    """Return the content of a regular file of at most so many bytes.
+
+    Raises
+    ------
+    NotRegularError
+        If it is no regular file.
+    TooLargeError
+        If it has more bytes.
+    OSError
+        If it cannot be read.
+    """
+    with opened(file, most) as handle:
+        return handle.read(os.fstat(handle.fileno()).st_size)  # it may grow while it is read
+
+
+def read_start(file: str | os.PathLike[str], most: int) -> bytes:
+    """Return at most so many bytes from the beginning of a regular file.
+
+    Raises
+    ------
+    NotRegularError, OSError
+        As `read_regular` does.
+    """
+    with os.fdopen(open_regular(file), "rb") as handle:
+        return handle.read(most)
+
+
+def pieces_of(file: str | os.PathLike[str]) -> Iterator[bytes]:
+    """Yield the content of a regular file, of any size, in pieces.
+
+    Raises
+    ------
+    NotRegularError, OSError
+        As `read_regular` does.
+    """
+    with os.fdopen(open_regular(file), "rb", buffering=0) as handle:
+        while piece := handle.read(PIECE):
+            yield piece
+
+
+def read_written(file: str | os.PathLike[str], most: int, hole: bytes) -> bytes:
+    r"""Return what was written to a regular file, with `hole` for each part that never was.
+
+    A log that is added to has no such parts, so whoever made them wants them to be read: they may
+    be said to have any size, and take none.
+
+    Raises
+    ------
+    TooLargeError
+        If more than `most` bytes were written.
+    NotRegularError, OSError
+        As `read_regular` does.
+    """
+    out: list[bytes] = []
+    with os.fdopen(open_regular(file), "rb", buffering=0) as handle:
+        if not _has_holes(os.fstat(handle.fileno())):
+            return read_regular(file, most)
+        size, at, total = os.fstat(handle.fileno()).st_size, 0, 0
+        while at < size:
+            start = _seek(handle, at, os.SEEK_DATA, size)
+            if start > at:
+                out.append(hole)
+            end = _seek(handle, start, os.SEEK_HOLE, size) if start < size else size
+            total += end - start
+            if total > most:
+                raise TooLargeError(errno.EFBIG, f"more than {most:,} bytes", str(file))
+            handle.seek(start)
+            left = end - start
+            while left and (piece := handle.read(left)):
+                out.append(piece)
+                left -= len(piece)
+            at = end
+    return b"".join(out)
+
+
+def _has_holes(found: os.stat_result) -> bool:
+    """Return whether a file has far more bytes than places on the disk.
+
+    One that another process just adds to may seem to have a hole at its end, which it has not.
+    """
+    written = 512 * getattr(found, "st_blocks", 0)
+    return hasattr(os, "SEEK_DATA") and found.st_size - written > PIECE
+
+
+def _seek(handle: Any, at: int, whence: int, size: int) -> int:
+    try:
+        return min(int(os.lseek(handle.fileno(), at, whence)), size)
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # no data behind this point
+            return size
+        return at if whence == os.SEEK_DATA else size  # a file system that knows no holes
+
+
+def check_regular(found: os.stat_result, file: str | os.PathLike[str]) -> None:
+    """Raise unless what was found of a file is that of a regular one.
+
+    Raises
+    ------
+    NotRegularError
+        With what it is.
+    """
+    if stat.S_ISREG(found.st_mode):
+        return
+    kind = next((name for is_it, name in KINDS if is_it(found.st_mode)), "something else")
+    raise NotRegularError(errno.EINVAL, f"{kind}, no regular file", str(Path(file)))

@@ -1,0 +1,155 @@
+"""`plan`: what computing, writing and reducing paths will cost, known before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import xarray as xr
+
+from montezarr.core.checks import type_error
+from montezarr.reduction.passes import memory_of, prepare
+from montezarr.reduction.sources import (
+    PATH,
+    DrawnFeed,
+    Feed,
+    as_dataset,
+    feed_of,
+    noise_of,
+    warn_of_sums,
+)
+from montezarr.run import cost
+from montezarr.run._origins import origins_in
+from montezarr.run._plan import Plan, plan_of
+from montezarr.run._run import Run
+from montezarr.run._texts import sampler_text
+from montezarr.run.choose_backend import backend_of
+from montezarr.store import Storage, store_bytes, working_bytes
+
+
+def plan(
+    ds: Any,
+    statistics: Any = None,
+    dim: str = PATH,
+    *,
+    by: Any = None,
+    observe: Callable[[xr.Dataset], Any] | None = None,
+    storage: Storage | None = None,
+) -> Plan:
+    """Return what computing all paths will cost, and where it would run.
+
+    The cost of a path is measured on the first few, for some hundredths of a second. Nothing else
+    is drawn.
+
+    Parameters
+    ----------
+    ds : Dataset or DataArray
+        From `simulate`, or made of it by xarray, or opened from a store. Of an expression of
+        several runs, the plan has the costs of all together, and says in `Plan.noise` whether they
+        are driven by the same random numbers.
+    statistics : Statistic, str, or sequence or mapping of them, optional
+        As for `montezarr.reduce`: then the plan has the memory of one pass of them too,
+        `Plan.reduction_bytes`.
+    dim, by, observe
+        As for `montezarr.reduce`.
+    storage : Storage, optional
+        As for `montezarr.write`: then the plan has the size of that store, of just the variables of
+        `ds`, and how it compares to the bytes in memory. Compression is measured, on the first
+        paths.
+
+    Returns
+    -------
+    Plan
+        Paths, chunks, tasks, bytes, peak memory per worker, store size, and how `reduce` and
+        `stream` have the paths: drawn block by block, or computed chunk by chunk, and why;
+        printable.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError, ReplayError
+        If `ds` does not come from `simulate`, or for arguments that `reduce` would refuse.
+    StoreError
+        If the sampler needs a large parameter of the store that `ds` is read from, and it is lost.
+
+    Warns
+    -----
+    CommonNoiseWarning
+        If an expression adds variables of different runs on one seed and stream.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> ds = mz.simulate(mz.BrownianMotion(), n_paths=10**6, T=99, seed=1)
+    >>> mz.plan(ds).total_bytes
+    800000000
+    >>> print(mz.plan(ds.x.isel(time=-1) ** 2, "mean").reduction.partition(",")[0])
+    block by block (paths are drawn in any range
+    """
+    origins = origins_in(ds)
+    runs = {o.run.fingerprint: o.run for o in origins.values() if o.run is not None}
+    if storage is not None and not isinstance(storage, Storage):
+        raise type_error("storage", "a montezarr.Storage", storage)
+    found = _together([_plan_of(run, storage) for run in runs.values() or [Run.behind(ds)]])
+    found = replace(found, noise=noise_of(origins))
+    if storage is not None:
+        size, measured = store_bytes(ds, storage)
+        found = replace(found, store_bytes=size, store_ratio=size / ds.nbytes, measured=measured)
+    if statistics is not None:
+        feed, layout = prepare(ds, statistics, dim, by, observe)
+        size = memory_of(feed, layout)
+        return replace(found, reduction=_reduction(feed), reduction_bytes=size)
+    if dim not in getattr(ds, "dims", ()):
+        if origins:
+            warn_of_sums(ds)
+        return found
+    return replace(found, reduction=_reduction(feed_of(as_dataset(ds, dim), observe)))
+
+
+def _plan_of(run: Run, storage: Storage | None) -> Plan:
+    backend = backend_of(run)
+    planned = plan_of(
+        run,
+        backend=str(backend),
+        seconds_per_path=cost.measure(run),
+        workers=backend.workers,
+        sampler=sampler_text(run.recipe),
+    )
+    if storage is None:
+        return planned
+    each = working_bytes(run, storage)
+    at_once = min(backend.workers, run.n_chunks)
+    return replace(planned, worker_bytes=each, peak_bytes=each * at_once)
+
+
+def _together(plans: list[Plan]) -> Plan:
+    """Return the plan of an expression of several runs, each of which is drawn."""
+    first = plans[0]
+    if len(plans) == 1:
+        return first
+    seconds = [plan.seconds_per_path for plan in plans]
+    names = dict.fromkeys(plan.process for plan in plans)
+    return replace(
+        first,
+        process=" and ".join(names),
+        sampler="; ".join(dict.fromkeys(plan.sampler for plan in plans)),
+        steps=max(plan.steps for plan in plans),
+        chunk_bytes=sum(plan.chunk_bytes for plan in plans),
+        tasks=sum(plan.tasks for plan in plans),
+        total_bytes=sum(plan.total_bytes for plan in plans),
+        store_bytes=sum(plan.store_bytes for plan in plans),
+        worker_bytes=sum(plan.worker_bytes for plan in plans),
+        peak_bytes=sum(plan.peak_bytes for plan in plans),
+        dask_bytes=sum(plan.dask_bytes for plan in plans),
+        seconds_per_path=None if None in seconds else sum(s for s in seconds if s is not None),
+        equation="",
+    )
+
+
+def _reduction(feed: Feed) -> str:
+    size = feed.size()
+    if feed.n_paths is None:
+        return f"{feed.how}, tasks of {size:,} paths without end"
+    tasks = -(-feed.n_paths // size)
+    unit = "paths" if isinstance(feed, DrawnFeed) else "paths or one chunk"
+    return f"{feed.how}, about {tasks:,} tasks of {min(size, feed.n_paths):,} {unit}"

@@ -1,0 +1,373 @@
+"""What every backend is: a place where tasks run, with two faces."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Executor, Future
+from contextlib import contextmanager
+from functools import lru_cache, partial
+from numbers import Integral
+from types import TracebackType
+from typing import Any, ClassVar, Self
+
+from dask.local import get_async
+
+from montezarr.core.checks import check_int, check_real, type_error, value_error
+from montezarr.core.compat.dask import count_cores
+from montezarr.core.errors import BackendError
+from montezarr.core.interrupts import wait_for
+from montezarr.core.optional import import_optional
+from montezarr.execute._force import come_into_force, go_out_of_force
+from montezarr.execute._lost import no_start, stopped
+from montezarr.execute._supervisor import Pool, Supervisor
+
+RETRIES = 2
+"""How often a task is repeated after its worker died: three deaths are no accident."""
+
+
+MAX_JOBS = 2**15
+
+POLL = 0.1
+"""Seconds after which it is looked again, while nothing ends, whether all still go on."""
+
+
+def cores() -> int:
+    """Return the processors that this process may use: by its affinity, and its group's quota."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return _cores_of(None if affinity is None else frozenset(affinity(0)))
+
+
+@lru_cache(maxsize=16)
+def _cores_of(affinity: Any) -> int:
+    """Remember the answer: to look up the quota takes a tenth of a small reduction."""
+    return max(1, count_cores())
+
+
+def check_jobs(n_jobs: Any) -> int:
+    """Return a number of workers; -1 is all cores, -2 all but one, as in joblib.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If it is 0 or not an integer.
+    """
+    expected = "a number of workers, or -1 for all cores, -2 for all but one"
+    if isinstance(n_jobs, bool) or not isinstance(n_jobs, Integral):
+        raise type_error("n_jobs", expected, n_jobs)
+    count = int(n_jobs)
+    if count == 0 or abs(count) > MAX_JOBS:
+        raise value_error("n_jobs", expected, n_jobs)
+    return count if count > 0 else max(1, cores() + 1 + count)
+
+
+class Backend(ABC):
+    """A place where tasks run; as a context manager it is the one in force.
+
+    It has two faces: an `executor` for tasks that are handed out a few at a time, and a
+    `scheduler`, which is what Dask takes under that name for lazy collections.
+
+    Parameters
+    ----------
+    n_jobs : int
+        Number of workers; -1 is one for each core that this process may use.
+    timeout : float, optional
+        Seconds that a task may take until its worker is killed.
+    retries : int
+        How often a task is repeated after the death of its worker.
+    reason : str
+        Why this one is in force, for `plan`.
+
+    Attributes
+    ----------
+    name : str
+        Name of the backend.
+    workers : int
+        Tasks that run at the same time.
+    in_processes : bool
+        Whether tasks run in other processes: their GIL, memory and global state are their own.
+    runs_at_once : bool
+        Whether a task runs in the thread that submits it, before `submit` returns.
+    is_local : bool
+        Whether its workers share the memory of this machine.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> ds = mz.simulate(mz.RandomWalk(), n_paths=2000, T=10, seed=1)
+    >>> with mz.backend("threads", n_jobs=2) as place:
+    ...     print(place.name, place.workers, place.in_processes)
+    ...     print(int(ds.x.max().compute()))
+    threads 2 False
+    10
+    """
+
+    name: ClassVar[str]
+    aliases: ClassVar[tuple[str, ...]] = ()
+    requires: ClassVar[tuple[str, str] | None] = None
+    """The package that it needs, and the extra that installs it."""
+    in_processes: ClassVar[bool] = True
+    runs_at_once: ClassVar[bool] = False
+    is_local: bool = True
+    keeps_chunks: bool = True
+    """Whether chunks of a collection that are not joined come to this process."""
+    cancels_waiting: ClassVar[bool] = True
+    """Whether cancelling a task that runs fails, so that what waits can be told from it."""
+
+    def __init__(
+        self,
+        n_jobs: int = -1,
+        *,
+        timeout: float | None = None,
+        retries: int = RETRIES,
+        reason: str = "asked for",
+    ):
+        self.workers = check_jobs(n_jobs)
+        self.timeout = None if timeout is None else check_real("timeout", timeout, above=0)
+        self.retries = check_int("retries", retries, maximum=1000)
+        self.reason = reason
+        self._executor: Executor | None = None
+        self._lock = threading.RLock()
+        self._users: Counter[int] = Counter()  # by thread
+        self._blocks: list[tuple[int, Any]] = []
+        _made.add(self)
+
+    @classmethod
+    def check_installed(cls) -> None:
+        """Raise unless the package that it needs is there.
+
+        Raises
+        ------
+        MissingDependencyError
+            With the line that installs it.
+        """
+        if cls.requires is not None:
+            package, extra = cls.requires
+            import_optional(package, extra=extra, purpose=f"The backend {cls.name!r}")
+
+    def check_allowed(self) -> None:  # noqa: B027
+        """Raise where what it would start has to be asked for."""
+
+    @abstractmethod
+    def make_executor(self) -> Executor:
+        """Return a new executor."""
+
+    @property
+    def worker_bytes(self) -> int | None:
+        """Memory that each thread of a worker may use where it has a limit of its own; the least.
+
+        None where all that there is may be used.
+        """
+        return None
+
+    @property
+    def executor(self) -> Executor:
+        """The executor, while the backend runs."""
+        if self._executor is None:
+            raise stopped(self.name)
+        return self._executor
+
+    @property
+    def scheduler(self) -> Any:
+        """What Dask takes as ``scheduler=``, while the backend runs."""
+        return Scheduler(partial(get_async, self.executor.submit, self.workers))
+
+    def submit(self, function: Callable[[Any], Any], item: Any) -> Future[Any]:
+        """Start ``function(item)``; the function travels once per worker where that is possible."""
+        return self.executor.submit(function, item)
+
+    def submit_all(self, function: Callable[[Any], Any], items: list[Any]) -> list[Future[Any]]:
+        """Start ``function(item)`` for several items, at once where that saves round trips."""
+        return [self.submit(function, item) for item in items]
+
+    def deaths_of(self, error: BaseException) -> int:
+        """Return how many workers died on a task, where another error than `WorkerDied` says so."""
+        return 0
+
+    def result_of(self, future: Future[Any]) -> Any:
+        """Wait for a task, and return what it returned.
+
+        Raises
+        ------
+        BackendError
+            If the backend cannot go on.
+        Exception
+            What the task raised.
+        """
+        while not (future.done() or self.is_lost):  # of one that was cancelled nobody may be told
+            wait_for([future], POLL)
+        try:
+            if not future.done():
+                raise CancelledError  # noqa: TRY301  it is what Dask should have said
+            return future.result()
+        except (Exception, CancelledError) as error:
+            lost = self.loss_of(error)
+            if lost is None:
+                raise
+            raise lost from error
+
+    def loss_of(self, error: BaseException) -> BackendError | None:
+        """Return what to say of an error of the backend itself; None for one of a task."""
+        return stopped(self.name) if isinstance(error, CancelledError) else None
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether its workers have gone away, so that tasks may never be said to have ended."""
+        return False
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has its workers."""
+        return self._executor is not None
+
+    @contextmanager
+    def running(self) -> Iterator[Self]:
+        """Keep the backend running; only the outermost user starts and ends it."""
+        thread = threading.get_ident()
+        with self._lock:
+            if self._executor is None:  # also after a kill
+                self._executor, self._users = self.make_executor(), Counter()
+            self._users[thread] += 1
+            mine = self._executor
+        try:
+            yield self
+        finally:
+            with self._lock:
+                if self._executor is mine:  # else it was ended, and perhaps started again
+                    self._users[thread] -= 1
+                    if self._users.total() == 0:
+                        self.stop()
+
+    def stop(self) -> None:
+        """End the workers when what runs has ended."""
+        executor, self._executor = self._executor, None
+        if executor is not None:
+            executor.shutdown(wait=True, cancel_futures=True)
+
+    def kill(self) -> None:
+        """End the workers at once; threads, which cannot be ended, are left to themselves."""
+        executor, self._executor = self._executor, None
+        if isinstance(executor, Supervisor):
+            executor.kill()
+        elif executor is not None:
+            executor.shutdown(wait=False, cancel_futures=True)
+
+    def __enter__(self) -> Self:
+        with self._lock:
+            block = self.running()
+            block.__enter__()
+            self._blocks.append((threading.get_ident(), block))
+        come_into_force(self)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        go_out_of_force(self)
+        with self._lock:
+            block = self._leave_block()
+            # Also where an iterator that was left half way still counts as a user of this thread.
+            if not self._blocks and not self._is_used_elsewhere():
+                if kind is not None and issubclass(kind, KeyboardInterrupt):
+                    self.kill()
+                self.stop()
+            block.__exit__(None, None, None)
+
+    def _leave_block(self) -> Any:
+        """Return the last block of this thread, or of any where it has none."""
+        mine = [i for i, (thread, _) in enumerate(self._blocks) if thread == threading.get_ident()]
+        return self._blocks.pop(mine[-1] if mine else -1)[1]
+
+    def _is_used_elsewhere(self) -> bool:
+        """Return whether another thread, which is alive, still runs tasks here."""
+        others = {thread.ident for thread in threading.enumerate()} - {threading.get_ident()}
+        return any(count > 0 and thread in others for thread, count in self._users.items())
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.reason})"
+
+    def __repr__(self) -> str:
+        state = "running" if self.is_running else "not running"
+        return f"<montezarr backend {self.name!r}, {self.workers} workers, {state}>"
+
+
+class ProcessBackend(Backend):
+    """Base of the backends on local worker processes, which differ in their pool."""
+
+    @abstractmethod
+    def make_pool(self) -> Pool:
+        """Return the pool, not started yet."""
+
+    def make_executor(self) -> Executor:
+        """Return an executor that outlives the death of workers."""
+        try:
+            pool = self.make_pool()
+        except BackendError:  # which is an OSError too, and has a name already
+            raise
+        except OSError as error:
+            raise no_start(self.name, error) from error
+        return Supervisor(pool, self.workers, self.timeout, self.retries, self.name)
+
+
+class ThreadBackend(Backend):
+    """Base of the backends inside this process, where a task cannot be ended."""
+
+    in_processes = False
+
+    def __init__(self, n_jobs: int = -1, *, timeout: float | None = None, **options: Any):
+        refuse_timeout(self.name, timeout)
+        super().__init__(n_jobs, **options)
+
+
+def refuse_timeout(name: str, timeout: float | None) -> None:
+    """Raise for a timeout on a backend that cannot end a task.
+
+    Raises
+    ------
+    ArgumentValueError
+        If it is not None.
+    """
+    if timeout is not None:
+        raise value_error(
+            "timeout", f"None, since the backend {name!r} cannot end a task", timeout,
+            "Backends of local processes can: processes, multiprocessing, joblib, ray.",
+        )  # fmt: skip
+
+
+class Scheduler:
+    """What Dask calls to compute a graph, and pickles as no more than a name."""
+
+    def __init__(self, get: Callable[..., Any]):
+        self._get = get
+
+    def __call__(self, dsk: Any, keys: Any, **options: Any) -> Any:
+        """Compute the keys of a graph."""
+        options.pop("num_workers", None)  # the block has said how many
+        return self._get(dsk, keys, **options)
+
+    def __reduce__(self) -> Any:
+        # Dask's configuration, which holds this, travels to the workers of a new cluster.
+        return str, ("synchronous",)
+
+
+_made: weakref.WeakSet[Backend] = weakref.WeakSet()
+_of_the_parent: list[Any] = []
+"""Executors that a forked child inherited: kept, so that it does not end what is its parent's."""
+
+
+def _forget_executors() -> None:
+    """In a forked child: it has none of the threads that an executor needs, so it makes its own."""
+    for backend in list(_made):
+        _of_the_parent.append(backend._executor)
+        backend._executor, backend._users, backend._lock = None, Counter(), threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_executors)

@@ -1,0 +1,120 @@
+"""The session of Ray: one of the user's, or one of ours, which its last user here ends."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from montezarr.core.compat.ray import set_starts_unasked, starts_unasked
+from montezarr.core.spawn import worker_environment
+from montezarr.execute._lost import ray_no_start
+
+Session = tuple[str, str]
+
+_lock = threading.RLock()
+_own_session: Session | None = None
+"""The session that was started here."""
+_users = 0
+"""Pools that use it: the last of them ends it."""
+
+
+def session_of(ray: Any) -> Session | None:
+    """Return what tells the session of Ray from every other; None where there is none."""
+    try:
+        if not ray.is_initialized():
+            return None
+        context = ray.get_runtime_context()
+        return context.get_node_id(), context.get_job_id()
+    except Exception:  # it is being shut down
+        return None
+
+
+def join_session(ray: Any, workers: int, check_allowed: Callable[[], None]) -> Session | None:
+    """Return the session of Ray, after one of our own was started where there is none.
+
+    `check_allowed` raises where it must not be.
+    """
+    global _own_session, _users
+    with _lock:
+        if not ray.is_initialized():
+            check_allowed()
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+            os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+            try:
+                ray.init(
+                    address="local",
+                    num_cpus=workers,
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    runtime_env={
+                        "env_vars": {**worker_environment(), "PYTHONPATH": _import_path()}
+                    },
+                )
+            except Exception as error:  # of no class of its own
+                with suppress(Exception):
+                    ray.shutdown()
+                raise ray_no_start(error) from error
+            _own_session, _users = session_of(ray), 0
+        session = session_of(ray)
+        if session is not None and session == _own_session:
+            _users += 1
+        return session
+
+
+def leave_session(ray: Any, session: Session | None) -> None:
+    """End a session that was started here, where nobody uses it any more."""
+    global _own_session, _users
+    with _lock:
+        if session is None or session != _own_session:
+            return
+        _users -= 1
+        if _users == 0:
+            _own_session = None
+            if session_of(ray) == session:
+                ray.shutdown()
+
+
+_hushed = 0
+_starts_unasked = True
+
+
+@contextmanager
+def no_session_unasked() -> Iterator[None]:
+    """Keep Ray from starting a session, which would listen on the network, at its next call.
+
+    It does so by itself where the one that was there has been shut down meanwhile.
+    """
+    global _hushed, _starts_unasked
+    with _lock:
+        if _hushed == 0:
+            _starts_unasked = starts_unasked()
+            set_starts_unasked(False)
+        _hushed += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _hushed -= 1
+            if _hushed == 0:
+                set_starts_unasked(_starts_unasked)
+
+
+def _import_path() -> str:
+    """Return where we import from, so that workers find the same modules."""
+    return os.pathsep.join(entry or os.getcwd() for entry in sys.path)
+
+
+def _forget_lock() -> None:
+    """In a forked child: another thread of its parent may have held it."""
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_lock)

@@ -1,0 +1,150 @@
+"""How tasks travel to worker processes: by cloudpickle, and what they share once per worker."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import os
+import shutil
+import tempfile
+import threading
+import weakref
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+
+from montezarr.core.checks import show, type_error
+from montezarr.core.errors import MontezarrError
+from montezarr.core.owner import owned_name, remove_orphans
+from montezarr.execute._lost import no_start
+from montezarr.samplers import Sampler
+
+_numbers = itertools.count()
+
+PREFIX = "montezarr-"
+"""What the directories of shared objects are called, before their owner."""
+
+
+class Shelf:
+    """The shared objects of a pool: bound samplers, each written to a file once.
+
+    A task carries the name of the file. A worker reads it when it first needs it, so a sampler of
+    50 MB does not travel with every task. The file goes when the sampler does.
+    """
+
+    def __init__(self) -> None:
+        self._folder: str | None = None
+        self._known: dict[int, tuple[str, Any]] = {}
+        self._lock = threading.RLock()  # again by a finalizer, which may run at any time
+
+    def dumps(self, task: Any) -> tuple[bytes, dict[str, Any], list[Sampler]]:
+        """Return a task as bytes, where its shared objects are by their keys, and those objects.
+
+        They have to be kept until the task is done.
+
+        Raises
+        ------
+        ArgumentTypeError
+            If the task, or the sampler in it, cannot be pickled; with the reason.
+        """
+        file = io.BytesIO()
+        pickler = _Pickler(file, self)
+        try:
+            pickler.dump(task)
+        except MontezarrError:
+            raise
+        except Exception as error:
+            raise unfit(task, error) from error
+        return file.getvalue(), pickler.used, pickler.kept
+
+    def place(self, sampler: Sampler) -> tuple[str, Any]:
+        """Return the key of a sampler and where it is, after it was put there."""
+        with self._lock:
+            known = self._known.get(id(sampler))
+            if known is None:
+                try:
+                    data = cloudpickle.dumps(sampler, protocol=5)
+                except Exception as error:
+                    raise unfit(sampler.target, error) from error
+                key = f"{os.getpid()}-{next(_numbers)}"
+                known = self._known[id(sampler)] = key, self.store(key, data)
+                weakref.finalize(sampler, self._forget, id(sampler))
+            return known
+
+    def store(self, key: str, data: bytes) -> Any:
+        """Put the bytes of an object where workers find them, and return where.
+
+        Raises
+        ------
+        BackendError
+            If there is no room for it, or no temporary directory.
+        """
+        try:
+            return self._stored(key, data)
+        except OSError as error:
+            raise no_start("processes", error) from error
+
+    def _stored(self, key: str, data: bytes) -> str:
+        if self._folder is None:
+            folder = Path(tempfile.gettempdir())
+            remove_orphans(folder, PREFIX)
+            path = str(folder / owned_name(PREFIX))
+            os.mkdir(path, 0o700)  # nobody else puts there what our workers unpickle
+            self._folder = path
+        path = os.path.join(self._folder, key)
+        try:
+            with open(path, "wb") as file:
+                file.write(data)
+        except OSError as error:
+            self.remove(path)
+            raise OSError(error.errno, error.strerror, path) from error
+        return path
+
+    def remove(self, place: Any) -> None:
+        """Take away what `store` put there."""
+        with suppress(OSError):
+            os.unlink(place)
+
+    def clear(self) -> None:
+        """Forget all, and remove the files."""
+        with self._lock:
+            self._known.clear()
+            if self._folder is not None:
+                shutil.rmtree(self._folder, ignore_errors=True)
+                self._folder = None
+
+    def _forget(self, identity: int) -> None:
+        with self._lock:
+            known = self._known.pop(identity, None)
+        if known is not None:
+            self.remove(known[1])
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no annotations
+    def __init__(self, file: Any, shelf: Shelf):
+        super().__init__(file, protocol=5)
+        self.shelf = shelf
+        self.used: dict[str, Any] = {}
+        self.kept: list[Sampler] = []
+
+    def persistent_id(self, obj: Any) -> str | None:
+        """Return the key of what is shared; the rest is pickled in place."""
+        if not isinstance(obj, Sampler):
+            return None
+        key, place = self.shelf.place(obj)
+        self.used[key] = place
+        self.kept.append(obj)
+        return key
+
+
+def unfit(thing: Any, error: Exception) -> Exception:
+    """Return the error for what cannot be pickled, with the reason."""
+    return type_error(
+        "process",
+        "a sampler that can be pickled, as backends of processes need it",
+        thing,
+        f"{type(error).__name__}: {show(str(error), 300)}. Leave that part out in a __getstate__,"
+        " make it inside the sampler, or use the backend 'threads' or 'synchronous'.",
+    )

@@ -1,0 +1,356 @@
+"""An Executor on worker processes that outlives their deaths, and ends tasks that hang."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+import weakref
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Executor, Future, wait
+from functools import lru_cache
+from typing import Any
+
+from montezarr.core import worker
+from montezarr.core.compat.threading import before_executors_end
+from montezarr.core.errors import BackendError, WorkerDied, WorkerTimeout
+from montezarr.execute._lost import no_start
+from montezarr.execute._ship import Shelf
+
+WARM_UP = 60.0
+"""Seconds to wait for workers to start, before the clock of the first tasks runs."""
+
+
+class Pool(ABC):
+    """Worker processes of one kind, as the supervisor sees them. One file implements one kind."""
+
+    deaths: tuple[type[BaseException], ...] = ()
+    """What a future raises when its worker died, or the whole pool with it."""
+
+    shares_fate: bool = True
+    """Whether the death of one worker ends the pool, and all tasks that run in it."""
+
+    poll: float | None = None
+    """Seconds after which it is asked again whether it is there; None where tasks tell."""
+
+    @abstractmethod
+    def submit(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
+        """Start a task; workers are started when they are first needed."""
+
+    def endings(self, error: BaseException | None = None) -> tuple[str, ...]:
+        """Return how a worker ended that just died, of which `error` tells, as far as known."""
+        return ()
+
+    def loss_of(self, error: BaseException) -> BackendError | None:
+        """Return what to say of an error of the pool itself; None for one of a task."""
+        return None
+
+    def check(self) -> None:  # noqa: B027
+        """Raise where the pool is gone, so that nothing which runs in it may ever be told of.
+
+        Raises
+        ------
+        BackendError
+            Which says so, and what to do.
+        """
+
+    @abstractmethod
+    def kill(self) -> None:
+        """Kill all workers at once; `submit` starts new ones."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End the workers, which have nothing to do."""
+
+    def stop(self, future: Future[Any]) -> None:
+        """Kill the worker of one task; where workers share their fate, all of them."""
+        self.kill()
+
+    def shelf(self) -> Shelf:
+        """Return the place of shared objects."""
+        return Shelf()
+
+
+class _Task:
+    __slots__ = ("causes", "deadline", "deaths", "future", "inner", "kept", "payload", "shared")
+
+    def __init__(self, payload: bytes, shared: dict[str, Any], kept: list[Any]):
+        self.payload, self.shared, self.kept = payload, shared, kept
+        self.future: Future[Any] = Future()
+        self.inner: Future[Any] | None = None
+        self.deaths = 0
+        self.causes: list[str] = []
+        self.deadline = float("inf")
+
+
+class Supervisor(Executor):
+    """Runs tasks on a `Pool`, at most one per worker at a time.
+
+    When a worker dies, what ran in the pool is run again: each task alone, so that the one to
+    blame is known. One that dies with a worker more than `retries` times over gets `WorkerDied`.
+
+    All state belongs to one thread, which takes events from a queue.
+
+    Parameters
+    ----------
+    pool : Pool
+        The worker processes.
+    workers : int
+        Tasks at a time.
+    timeout : float or None
+        Seconds that a task may take, until its worker is killed and it gets `WorkerTimeout`.
+    retries : int
+        How often a task is repeated after the death of its worker.
+    name : str
+        Of the backend, for errors.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        workers: int,
+        timeout: float | None,
+        retries: int,
+        name: str = "processes",
+    ):
+        self._pool, self._workers, self._name = pool, workers, name
+        self._timeout, self._retries = timeout, retries
+        self._shelf = pool.shelf()
+        self._events: queue.SimpleQueue[tuple[str, Any, Any]] = queue.SimpleQueue()
+        self._waiting: deque[_Task] = deque()
+        self._suspects: deque[_Task] = deque()
+        self._running: dict[int, _Task] = {}
+        self._warm = timeout is None
+        self._lock = threading.Lock()
+        self._refusal = ""
+        self._is_closing = self._is_killed = False
+        self._thread = threading.Thread(target=self._run, name="montezarr-supervisor", daemon=True)
+        self._thread.start()
+        _end_at_exit()
+        _alive.add(self)
+
+    # --- what callers see ---------------------------------------------------------------------
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Run ``fn(*args, **kwargs)`` in a worker process.
+
+        Raises
+        ------
+        ArgumentTypeError
+            If it cannot be pickled.
+        """
+        task = _Task(*self._shelf.dumps((fn, args, kwargs)))
+        with self._lock:  # so that nothing comes behind the event that ends the thread
+            if self._refusal:
+                raise BackendError(self._refusal)
+            self._events.put(("submit", task, None))
+        return task.future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the workers when all tasks are done, or without those that have not begun."""
+        self._close("close", cancel_futures)
+        if wait and threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def kill(self) -> None:
+        """End the workers at once; tasks that are not done are cancelled."""
+        self._close("kill", None)
+        self._thread.join()
+
+    def __reduce__(self) -> Any:
+        # Dask's configuration, which may hold this, travels to the workers of a new cluster.
+        return str, ("synchronous",)
+
+    def _close(self, event: str, subject: Any) -> None:
+        with self._lock:
+            if not self._refusal or event == "kill":
+                self._refusal = (
+                    self._refusal or "backend: cannot submit to a backend that was closed"
+                )
+                self._events.put((event, subject, None))
+
+    # --- the thread ---------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            while not self._is_closing or self._waiting or self._suspects or self._running:
+                self._dispatch()
+                self._handle()
+        except BaseException as fault:  # a fault of ours must not leave anyone waiting for ever
+            error = self._named(fault)
+            known = isinstance(error, BackendError)
+            with self._lock:
+                self._refusal = (
+                    str(error) if known else f"backend: this backend has failed: {fault!r}"
+                )
+            while not self._events.empty():
+                name, task, _ = self._events.get()
+                if name == "submit":
+                    self._waiting.append(task)
+            self._fail_all(error)
+            self._is_killed = True
+        finally:
+            try:
+                self._pool.kill() if self._is_killed else self._pool.close()
+            finally:
+                self._shelf.clear()
+                _alive.discard(self)
+
+    def _named(self, error: BaseException) -> BaseException:
+        """Return what an error is called, where it is one of the pool or of the system."""
+        lost = self._pool.loss_of(error)
+        if lost is None and isinstance(error, OSError) and not isinstance(error, BackendError):
+            lost = no_start(self._name, error)
+        return lost or error
+
+    def _dispatch(self) -> None:
+        while self._suspects or self._waiting:
+            limit = 1 if self._suspects else self._workers
+            if len(self._running) >= limit:
+                return
+            task = (self._suspects or self._waiting).popleft()
+            # A task that starts again is running already, in the eyes of its future.
+            if not task.future.running() and not task.future.set_running_or_notify_cancel():
+                continue
+            self._start(task)
+
+    def _start(self, task: _Task) -> None:
+        self._running[id(task)] = task
+        try:
+            if not self._warm:  # the clock of a task must not run while its worker starts
+                first = [self._pool.submit(worker.ready) for _ in range(self._workers)]
+                wait(first, timeout=WARM_UP)
+                self._warm = True
+            inner = self._pool.submit(worker.call, task.payload, task.shared)
+        except self._pool.deaths as error:
+            self._events.put(("done", task, _failed(error)))
+            return
+        task.inner = inner
+        if self._timeout is not None:
+            task.deadline = time.monotonic() + self._timeout
+        inner.add_done_callback(lambda done: self._events.put(("done", task, done)))
+
+    def _handle(self) -> None:
+        now = time.monotonic()
+        nearest = min((task.deadline for task in self._running.values()), default=float("inf"))
+        try:
+            if self._running and self._pool.poll is not None:
+                nearest = min(nearest, now + self._pool.poll)
+            left = None if nearest == float("inf") else max(0.0, nearest - now)
+            name, subject, extra = self._events.get(timeout=left)
+        except queue.Empty:
+            self._pool.check()
+            self._end_late()
+            return
+        if name == "submit":
+            self._waiting.append(subject)
+        elif name == "done":
+            # One that was started again has another future by now.
+            if id(subject) in self._running and subject.inner in (None, extra):
+                self._finish(subject, extra)
+        elif name == "kill":
+            self._is_closing = self._is_killed = True
+            self._fail_all(None)
+        else:
+            self._is_closing = True
+            if subject:  # without what has not begun
+                for task in self._waiting:
+                    _cancel(task.future)
+                self._waiting.clear()
+
+    def _finish(self, task: _Task, inner: Future[Any]) -> None:
+        try:
+            data = inner.result()
+        except BaseException as error:
+            if isinstance(error, (*self._pool.deaths, CancelledError)):
+                self._survive(task, error)
+            else:
+                self._end(task, self._pool.loss_of(error) or error)
+            return
+        del self._running[id(task)]
+        try:
+            value = worker.unpack(data)
+        except BaseException as error:
+            task.future.set_exception(error)
+        else:
+            task.future.set_result(value)
+
+    def _end(self, task: _Task, error: BaseException) -> None:
+        self._running.pop(id(task), None)
+        task.inner = None
+        task.future.set_exception(error)
+
+    def _survive(self, victim: _Task, error: BaseException) -> None:
+        """Run again what was lost, each task alone, so that the next death tells whose it is."""
+        lost = list(self._running.values()) if self._pool.shares_fate else [victim]
+        causes = self._pool.endings(error)
+        if self._pool.shares_fate:
+            self._warm = self._timeout is None
+            self._pool.kill()
+        for task in lost:
+            self._running.pop(id(task), None)
+            task.inner = None
+            if len(lost) == 1:
+                task.deaths += 1
+                task.causes += [cause for cause in causes if cause not in task.causes]
+        for task in reversed(lost):
+            if task.deaths > self._retries:
+                task.future.set_exception(WorkerDied(task.deaths, tuple(task.causes)))
+            else:
+                self._suspects.appendleft(task)
+
+    def _end_late(self) -> None:
+        now = time.monotonic()
+        late = [task for task in self._running.values() if task.deadline <= now]
+        if not late:
+            return
+        for task in late:
+            if task.inner is not None:
+                self._pool.stop(task.inner)
+            self._end(task, WorkerTimeout(self._timeout or 0.0))
+        if self._pool.shares_fate:
+            self._warm = False
+            innocent = list(self._running.values())
+            for task in innocent:
+                self._running.pop(id(task))
+                task.inner = None
+            self._waiting.extendleft(reversed(innocent))
+
+    def _fail_all(self, error: BaseException | None) -> None:
+        for task in (*self._running.values(), *self._suspects, *self._waiting):
+            task.inner = None
+            if error is None and _cancel(task.future):
+                continue
+            if not task.future.done():
+                task.future.set_exception(error or CancelledError())
+        self._running.clear()
+        self._suspects.clear()
+        self._waiting.clear()
+
+
+def _cancel(future: Future[Any]) -> bool:
+    """Cancel a future that has not begun, and tell those who wait for it."""
+    return future.cancel() and not future.set_running_or_notify_cancel()
+
+
+def _failed(error: BaseException) -> Future[Any]:
+    future: Future[Any] = Future()
+    future.set_exception(error)
+    return future
+
+
+_alive: weakref.WeakSet[Supervisor] = weakref.WeakSet()
+
+
+def end_all() -> None:
+    """End the workers of backends that nobody closed."""
+    for supervisor in list(_alive):
+        supervisor.kill()
+
+
+@lru_cache(maxsize=1)
+def _end_at_exit() -> None:
+    """Have that done at exit, once, from the first executor on."""
+    before_executors_end(end_all)

@@ -1,0 +1,259 @@
+"""Windowed submission: a few tasks per worker in flight, never a queue of all."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Protocol
+
+from montezarr.core.errors import WorkerDied, WorkerTimeout
+from montezarr.core.interrupts import wait_for
+from montezarr.core.timed_task import Timed
+from montezarr.execute._base import POLL, Backend
+
+WINDOW = 3
+"""Tasks in flight per worker: one that runs, and enough to follow that none waits."""
+
+Span = Callable[[Any], tuple[int, int]]
+"""From an item to its range of paths (start, stop)."""
+
+
+class Teller(Protocol):
+    """Who is told of tasks, to tell others: a `montezarr.execute.run_monitor.Watch`."""
+
+    def at_work(self, backend: Backend) -> AbstractContextManager[None]:
+        """Return the context in which tasks run."""
+
+    def task_done(self, worker: str, paths: int, seconds: float) -> None:
+        """Count a task."""
+
+
+def windowed(
+    backend: Backend,
+    function: Callable[[Any], Any],
+    items: Iterable[Any],
+    span: Span,
+    *,
+    ordered: bool = False,
+    window: int | None = None,
+    stopping: Callable[[], bool] | None = None,
+    settle: bool | None = None,
+    watch: Teller | None = None,
+) -> Generator[tuple[Any, Any], None, None]:
+    """Yield (item, result) as tasks end, or in the order of the items.
+
+    When a task fails, no further one is submitted, what is queued behind it is cancelled, and what
+    is before it is waited for. So the error is always that of the first item that fails, on every
+    backend. What is done is yielded first; where results come in order, as far as these go. On
+    Ctrl-C, what runs is waited for; on a second one it is given up.
+
+    Parameters
+    ----------
+    backend : Backend
+        Where to run; it is running.
+    function : callable
+        What to run on each item.
+    items : iterable
+        What to run it on.
+    span : callable
+        Range of paths of an item.
+    ordered : bool
+        Whether results come in the order of the items; those that are early wait.
+    window : int, optional
+        Tasks in flight or waiting for their turn; by default a few per worker.
+    stopping : callable, optional
+        Returns whether enough is done: then what runs ends and is yielded, and no more begins.
+        It is asked ten times a second, in this thread.
+    settle : bool, optional
+        Whether what runs is waited for also when there is an error, or nobody reads on; by default
+        where there is `stopping`.
+    watch : Watch, optional
+        Is told which worker did how many paths in how many seconds.
+
+    Raises
+    ------
+    WorkerDied, WorkerTimeout
+        With the range of paths.
+    BackendError
+        If the backend cannot go on.
+    Exception
+        What the function raised, of the first item that failed.
+    """
+    run = Timed(function) if watch is not None else function
+    with nullcontext() if watch is None else watch.at_work(backend):
+        results = _windowed(
+            backend, run, items, span,
+            ordered=ordered, window=window, stopping=stopping, settle=settle,
+        )  # fmt: skip
+        try:
+            for item, result in results:
+                if watch is not None:
+                    start, stop = span(item)
+                    result, (worker, seconds) = result
+                    watch.task_done(worker, stop - start, seconds)
+                yield item, result
+        finally:
+            results.close()
+
+
+def _windowed(
+    backend: Backend,
+    function: Callable[[Any], Any],
+    items: Iterable[Any],
+    span: Span,
+    *,
+    ordered: bool,
+    window: int | None,
+    stopping: Callable[[], bool] | None,
+    settle: bool | None,
+) -> Generator[tuple[Any, Any], None, None]:
+    """Do what `windowed` says."""
+    pending: dict[Future[Any], tuple[int, Any]] = {}
+    early: dict[int, tuple[Any, Any]] = {}
+    source = enumerate(items)
+    following = 0
+    settle = stopping is not None if settle is None else settle
+    try:
+        while True:
+            # Asked again each time: workers of a cluster come and go.
+            limit = WINDOW * backend.workers if window is None else max(1, window)
+            # Half of it at a time: a scheduler takes many tasks as fast as one, and remembers each
+            # time that it got some.
+            room = limit - len(pending) - len(early)
+            if stopping is not None and stopping():
+                if backend.cancels_waiting:
+                    pending = {f: entry for f, entry in pending.items() if not f.cancel()}
+                elif not settle:
+                    pending = _earliest(pending, backend.workers)
+            elif room >= max(1, limit // 2):
+                entries = list(itertools.islice(source, room))
+                futures = backend.submit_all(function, [item for _, item in entries])
+                pending.update(zip(futures, entries, strict=True))
+            if not pending:
+                return
+            _check_not_stopped(backend, pending)
+            done = wait_for(pending, POLL, FIRST_COMPLETED)
+            for future in sorted(done, key=lambda f: pending[f][0]):
+                error = _error_of(backend, future)
+                if error is not None and backend.deaths_of(error):
+                    # So may those beside the one that killed their worker: now each alone.
+                    _wait_for_all(backend, pending)
+                    repeated = backend.submit(function, pending[future][1])
+                    pending[repeated] = pending.pop(future)
+                    _wait_for_all(backend, [repeated])
+                    future, error = repeated, _error_of(backend, repeated)
+                if error is not None:
+                    failed, error = _first_failure(backend, pending, span)
+                    # What is done is not lost, and whoever has enough before sees no error.
+                    whole = {
+                        pending[f][0]: (pending[f][1], f.result())
+                        for f in pending
+                        if _is_good(f) and (not ordered or pending[f][0] < failed)
+                    }
+                    early |= whole
+                    while following in early if ordered else early:
+                        number = following if ordered else min(early)
+                        yield early.pop(number)
+                        following += 1
+                    raise error  # noqa: TRY301  it is not caught to be handled
+                number, item = pending.pop(future)
+                if not ordered:
+                    yield item, future.result()
+                    continue
+                early[number] = item, future.result()
+                while following in early:
+                    yield early.pop(following)
+                    following += 1
+    except KeyboardInterrupt:
+        _drain(backend, pending)
+        raise
+    except (Exception, GeneratorExit):
+        if settle:  # nothing is to happen behind the back of who asked for this
+            _wait_for_all(
+                backend, [f for f in pending if not (backend.cancels_waiting and f.cancel())]
+            )
+        raise
+    finally:
+        for future in pending:
+            future.cancel()
+
+
+def _is_good(future: Future[Any]) -> bool:
+    """Return whether a task has ended, and well."""
+    return future.done() and not future.cancelled() and future.exception() is None
+
+
+def _check_not_stopped(backend: Backend, pending: Iterable[Future[Any]]) -> None:
+    """Raise where somebody else has cancelled what we wait for: nobody would wake us."""
+    if backend.is_lost or any(future.cancelled() for future in pending):
+        raise backend.loss_of(CancelledError()) or CancelledError()
+
+
+def _error_of(backend: Backend, future: Future[Any]) -> BaseException | None:
+    """Return what a task has raised; where it was its backend that failed, what that is called."""
+    try:
+        error = future.exception()
+    except CancelledError as cancelled:
+        error = cancelled
+    return error if error is None else backend.loss_of(error) or error
+
+
+def _wait_for_all(backend: Backend, futures: Iterable[Future[Any]]) -> None:
+    """Wait until all have ended, or their backend has: then nobody is ever told of them.
+
+    Where somebody else cancelled one of them, as the restart of a Client does, the others may stay
+    open for ever too.
+    """
+    left = awaited = list(futures)
+    while not backend.is_lost and (left := [future for future in left if not future.done()]):
+        if any(future.cancelled() for future in awaited):
+            return
+        wait_for(left, POLL)
+
+
+def _earliest(
+    pending: dict[Future[Any], tuple[int, Any]], count: int
+) -> dict[Future[Any], tuple[int, Any]]:
+    """Return the first `count` tasks, which are those that run, and cancel the others."""
+    first = dict(sorted(pending.items(), key=lambda entry: entry[1][0])[:count])
+    for future in pending.keys() - first.keys():
+        future.cancel()
+    return first
+
+
+def _first_failure(
+    backend: Backend, pending: dict[Future[Any], tuple[int, Any]], span: Span
+) -> tuple[int, BaseException]:
+    """Return the number and error of the first item that fails, once all before it have ended."""
+    failed = [f for f in pending if f.done() and _error_of(backend, f) is not None]
+    lowest = min(pending[future][0] for future in failed)
+    for future, (number, _) in pending.items():
+        if number > lowest:
+            future.cancel()
+    before = [future for future, (number, _) in pending.items() if number < lowest]
+    _wait_for_all(backend, before)
+    failed += [future for future in before if _error_of(backend, future) is not None]
+    first = min(failed, key=lambda future: pending[future][0])
+    error = _error_of(backend, first)
+    assert error is not None
+    number, item = pending[first]
+    start, stop = span(item)
+    if isinstance(error, WorkerDied):
+        error = WorkerDied(error.deaths, error.causes, start, stop)
+    elif isinstance(error, WorkerTimeout):
+        error = WorkerTimeout(error.timeout, start, stop)
+    elif deaths := backend.deaths_of(error):
+        error = WorkerDied(deaths, (), start, stop)
+    return number, error
+
+
+def _drain(backend: Backend, pending: dict[Future[Any], tuple[int, Any]]) -> None:
+    """Wait for what runs; a second Ctrl-C gives it up."""
+    running = [future for future in pending if not future.cancel()]
+    try:
+        _wait_for_all(backend, running)
+    except KeyboardInterrupt:
+        backend.kill()
+        raise

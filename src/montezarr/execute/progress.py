@@ -1,0 +1,161 @@
+"""Progress of a run: a bar in a terminal or notebook, plain lines in a log."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, TextIO
+
+from montezarr.core.errors import MissingDependencyError
+from montezarr.core.notices import UNREADABLE, log
+from montezarr.core.optional import import_optional
+
+EVERY = 5.0
+"""Seconds between two plain lines."""
+
+
+def kernel() -> Any:
+    """Return the kernel of the notebook that this runs in, or None.
+
+    That somebody has imported ipykernel says nothing: who starts a kernel does so too.
+    """
+    module = sys.modules.get("IPython")
+    shell = module.get_ipython() if module is not None else None
+    return getattr(shell, "kernel", None)
+
+
+class _Unbroken:
+    """A stream that takes what it can: tqdm keeps the lock of all bars where writing raises.
+
+    Then whoever ends a bar in another thread, such as a collection of garbage, would wait for ever.
+    """
+
+    def __init__(self, stream: TextIO):
+        self._stream = stream
+        self.error: Exception | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> None:
+        self._guarded(self._stream.write, text)
+
+    def flush(self) -> None:
+        self._guarded(self._stream.flush)
+
+    def _guarded(self, action: Callable[..., object], *args: Any) -> None:
+        try:
+            action(*args)
+        except UNREADABLE as error:
+            if isinstance(error, ValueError) and "closed" in str(error):
+                raise  # tqdm gives its bar up then, without a word
+            self.error = error
+
+
+class Progress:
+    """Context manager that shows paths done, paths per second and time left; call it to report.
+
+    Parameters
+    ----------
+    label : str
+        What is being done.
+    enabled : bool
+        Whether to show anything.
+    stream : text file, optional
+        Where to; standard error by default.
+    """
+
+    def __init__(self, label: str, *, enabled: bool = True, stream: TextIO | None = None):
+        self.label, self.enabled = label, enabled
+        self.stream = stream if stream is not None else sys.stderr
+        if self.stream is None:  # as in a program without a console
+            self.enabled = False
+        self._bar: Any = None
+        self._out: _Unbroken | None = None
+        self._started = self._shown = time.monotonic()
+        self._at_start: int | None = None
+
+    def __enter__(self) -> Progress:
+        self._started = self._shown = time.monotonic()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._guarded(self._close)
+
+    def __call__(self, done: int, total: int | None, failed: int = 0) -> None:
+        """Show that `done` of `total` paths are there, of which `failed` have failed.
+
+        `total` may change from call to call; it is None where nobody knows it. Where it cannot be
+        shown, since standard error is full or closed, nothing is any more, and the run goes on.
+        """
+        self._guarded(self._show, done, total, failed)
+
+    def _guarded(self, action: Callable[..., None], *args: Any) -> None:
+        if not self.enabled:
+            return
+        try:
+            action(*args)
+        except Exception as error:
+            self.enabled = False
+            if self._bar is not None:
+                self._bar.disable = True  # nor does its end, or that of the program, write
+            log.debug("no progress of %s: %s", self.label, error)
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def _show(self, done: int, total: int | None, failed: int) -> None:
+        if self._at_start is None:
+            # What the first call reports was there before: it tells nothing about the speed.
+            self._at_start = done
+            self._bar = self._make_bar(done, total)
+        if self._bar is not None:
+            if failed:
+                self._bar.set_postfix(failed=f"{failed:,}", refresh=False)
+            self._bar.total = total
+            self._bar.update(done - self._bar.n)
+            if self._out is not None and self._out.error is not None:
+                raise self._out.error
+        elif time.monotonic() - self._shown >= EVERY or done == total:
+            self._shown = time.monotonic()
+            line = self.line(done, total, self._shown - self._started, failed)
+            print(line, file=self.stream, flush=True)
+
+    def line(self, done: int, total: int | None, elapsed: float, failed: int = 0) -> str:
+        """Return the plain line for `done` of `total` paths after `elapsed` seconds."""
+        rate = (done - (self._at_start or 0)) / max(elapsed, 1e-9)
+        if total is None:
+            parts = [f"{done:,} paths", f"{rate:,.0f} paths/s"]
+        else:
+            left = (total - done) / max(rate, 1e-9)
+            parts = [f"{done:,} of {total:,} paths ({done / total:.0%})"]
+            parts += [f"{rate:,.0f} paths/s", f"{left:.0f} s left"]
+        if failed:
+            parts.append(f"{failed:,} failed")
+        return f"{self.label}: {', '.join(parts)}"
+
+    def _make_bar(self, done: int, total: int | None) -> Any:
+        # A notebook's standard error is no terminal, and tqdm.auto draws a bar of its own there.
+        if not self.stream.isatty() and kernel() is None:
+            return None
+        try:
+            tqdm = import_optional("tqdm.auto", extra="progress", purpose="A progress bar")
+        except MissingDependencyError:
+            return None
+        self._out = _Unbroken(self.stream)
+        return tqdm.tqdm(
+            total=total,
+            initial=done,
+            desc=self.label,
+            unit="path",
+            unit_scale=True,
+            file=self._out,
+        )

@@ -1,5 +1,0 @@
-"""Paths of a store in files of other programs: netCDF for arrays, Parquet for tables."""
-
-from montezarr.export._export import FORMATS, Export, export
-
-__all__ = ["FORMATS", "Export", "export"]

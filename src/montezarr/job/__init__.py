@@ -1,6 +1,0 @@
-"""Jobs: a configuration file in, paths, risk and a picture out."""
-
-from montezarr.job.config import Config, load
-from montezarr.job.run import Prepared, Report, execute, prepare
-
-__all__ = ["Config", "Prepared", "Report", "execute", "load", "prepare"]

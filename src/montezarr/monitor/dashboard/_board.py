@@ -1,0 +1,73 @@
+"""What a scheduler knows of the runs of its clients."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from typing import Any
+
+KEPT = 20
+"""Runs that are shown; the oldest that are over are forgotten first."""
+
+MOMENTS = 600
+"""Moments of a run of which the speed and the estimates are kept; then every other one."""
+
+COUNTED = ("new", "failed", "bytes_written")
+"""Numbers of a run that only grow."""
+
+
+class Board:
+    """Runs with their news, in the order in which they began.
+
+    Attributes
+    ----------
+    runs : dict of str to dict
+        Last news of each run, by its key; see `montezarr.execute.run_monitor.Watch.to_dict`.
+    moments : dict of str to list
+        Of each run (seconds, paths, paths per second, first estimate or None) over time.
+    totals : dict of (str, str) to Counter
+        By stage and process, what all runs did, also those that are forgotten.
+    """
+
+    def __init__(self) -> None:
+        self.runs: dict[str, dict[str, Any]] = {}
+        self.moments: dict[str, deque[Any]] = {}
+        self.totals: dict[tuple[str, str], Counter[str]] = {}
+
+    def put(self, news: dict[str, Any]) -> None:
+        """Take news of a run."""
+        key = news["key"]
+        before = self.runs.get(key, {})
+        totals = self.totals.setdefault((news["stage"], news["process"]), Counter(runs=0))
+        totals["runs"] += not before
+        for name in COUNTED:
+            totals[name] += max(0, news[name] - before.get(name, 0))
+        self.runs[key] = news
+        moments = self.moments.setdefault(key, deque())
+        seconds, done = news["seconds"], news["done"]
+        speed = 0.0
+        if moments and seconds > moments[-1][0]:
+            speed = (done - moments[-1][1]) / (seconds - moments[-1][0])
+        moments.append((seconds, done, max(0.0, speed), (news["estimates"] or [None])[0]))
+        if len(moments) > MOMENTS:
+            self.moments[key] = deque(list(moments)[::2])
+        over = [k for k, run in self.runs.items() if run["state"] != "running"]
+        for old in over[: max(0, len(self.runs) - KEPT)]:
+            del self.runs[old], self.moments[old]
+
+    def leave(self, client: str) -> None:
+        """Say of the runs of a client that is gone that nothing more is known of them."""
+        for run in self.runs.values():
+            if run.get("client") == client and run["state"] == "running":
+                run["state"] = "lost"
+
+    def newest(self) -> list[dict[str, Any]]:
+        """Return the runs: those that go on first, then the newest."""
+        return sorted(self.runs.values(), key=lambda r: (r["state"] != "running", -r["began"]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it as JSON."""
+        totals = [
+            {"stage": stage, "process": process, **counter}
+            for (stage, process), counter in sorted(self.totals.items())
+        ]
+        return {"runs": self.newest(), "totals": totals}

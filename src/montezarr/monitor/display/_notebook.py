@@ -1,0 +1,119 @@
+"""The view in a notebook: a figure, a text and a button, each in its place."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+from typing import Any, final
+
+from montezarr.core.compat.ipykernel import answer_anywhere, has_subshells
+from montezarr.core.errors import MissingDependencyError
+from montezarr.core.optional import import_optional
+from montezarr.monitor.display._picture import picture_of, size_of
+from montezarr.monitor.display._view import View
+from montezarr.monitor.display._watched import Watched
+
+PIXELS = 72
+"""Of a notebook, to the inch of a figure."""
+
+KEPT = "the result is kept"
+
+
+@final
+class Notebook(View):
+    """Outputs of the cell that are shown again in their places.
+
+    Parameters
+    ----------
+    watched, every
+        As for a View.
+    kernel : Kernel
+        That of the notebook.
+    stop : callable
+        What the button calls.
+    """
+
+    def __init__(self, watched: Watched, every: float, kernel: Any, stop: Callable[[], None]):
+        super().__init__(watched, every)
+        self._display = import_optional("IPython.display", extra="notebook", purpose="A notebook")
+        self._stop = stop
+        self._ways: list[str] = []
+        """How to stop it."""
+        self._lacks: list[str] = []
+        """What is not installed, and the line that installs it."""
+        self._button = self._make_button(kernel)
+        self._can_draw = self._load_matplotlib()
+
+    def begin(self) -> None:
+        """Make a place for each, so that they keep their order."""
+        display = self._display.display
+        self._figure = display(self._text(), display_id=True)
+        self._words = display(self._text(), display_id=True)
+        if self._button is not None:
+            self._handle = display(self._button, display_id=True)
+
+    def show_picture(self) -> None:
+        """Draw the figure."""
+        width, height = size_of(self.watched)
+        if not self._can_draw or not width:
+            return
+        image = self._display.Image(
+            picture_of(self.watched), format="png", width=int(width * PIXELS),
+            height=int(height * PIXELS), alt=f"{self.watched.estimate()}; {self.watched.speed()}",
+        )  # fmt: skip
+        self._figure.update(image)
+
+    def show_text(self, *, is_last: bool) -> None:
+        """Write how far it is."""
+        watched = self.watched
+        lines = [watched.estimate(), f"{watched.speed()}; {watched.outlook()}"]
+        lines += [*([] if is_last else self._ways), *self._lacks]
+        self._words.update(self._text(*(line for line in lines if line)))
+
+    def end(self, stopped: str) -> None:
+        """Take the button away, of which a notebook that is saved could show nothing."""
+        if self._button is not None:
+            self._handle.update(self._text())
+            self._button.close()
+        if self.watched.last is None or self.watched.last.stopped is None:
+            lines = [self.watched.estimate(), f"{self.watched.speed()}; stopped: {stopped}"]
+            self._words.update(self._text(*(line for line in lines if line)))
+
+    def _text(self, *lines: str) -> Any:
+        """Return lines, the first one bold."""
+        rest = "".join(f"<div>{html.escape(line)}</div>" for line in lines[1:])
+        first = "".join(f"<div><b>{html.escape(line)}</b></div>" for line in lines[:1])
+        return self._display.HTML(first + rest)
+
+    def _make_button(self, kernel: Any) -> Any:
+        """Return the button, or None where it could not work, and note what does."""
+        interrupt = f"interrupt the kernel (■) to stop; {KEPT}"
+        try:
+            widgets = import_optional("ipywidgets", extra="notebook", purpose="A stop button")
+        except MissingDependencyError as error:
+            self._ways.append(interrupt)
+            self._lacks.append(str(error))
+            return None
+        # Without subshells, a click is a message that waits for the end of the cell.
+        if not has_subshells(kernel):
+            self._ways.append(interrupt)
+            return None
+        self._ways.append(f"the button stops it, or the interrupt of the kernel (■); {KEPT}")
+        button = widgets.Button(
+            description="Stop", icon="stop", tooltip=f"End it with all paths so far; {KEPT}"
+        )
+        button.on_click(self._clicked)
+        answer_anywhere(button)  # it does nothing that needs to wait
+        return button
+
+    def _clicked(self, button: Any) -> None:
+        self._stop()
+        button.disabled, button.description = True, "Stopping"
+
+    def _load_matplotlib(self) -> bool:
+        try:
+            import_optional("matplotlib.figure", extra="plot", purpose="The figure")
+        except MissingDependencyError as error:
+            self._lacks.append(str(error))
+            return False
+        return True

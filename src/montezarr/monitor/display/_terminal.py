@@ -1,0 +1,56 @@
+"""The view in a terminal, or in the log of a program: a line of text."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from typing import TextIO, final
+
+from montezarr.core.text import as_ascii
+from montezarr.execute.progress import EVERY
+from montezarr.monitor.display._view import View
+from montezarr.monitor.display._watched import Watched
+
+
+@final
+class Terminal(View):
+    """A line on standard error: in its place on a terminal, else one every few seconds."""
+
+    def __init__(self, watched: Watched, every: float, out: TextIO | None = None):
+        super().__init__(watched, every)
+        self.out: TextIO | None = sys.stderr if out is None else out
+        self._is_tty = self.out is not None and self.out.isatty()  # a program may have none
+        self._width = 0
+        self._next_line = time.perf_counter() + EVERY
+
+    def show_text(self, *, is_last: bool) -> None:
+        """Write the line."""
+        if self.out is None:
+            return
+        parts = [self.watched.estimate(), self.watched.speed(), self.watched.outlook()]
+        line = "; ".join(part for part in parts if part)
+        encoding = getattr(self.out, "encoding", None) or "utf-8"
+        if not line.isascii() and encoding.lower().replace("-", "") not in ("utf8", "utf16"):
+            line = as_ascii(line)
+        if self._is_tty:
+            columns = shutil.get_terminal_size().columns - 1
+            # What a line before had beyond this one is written over.
+            self.out.write("\r" + line[:columns].ljust(min(columns, self._width)))
+            self._width = len(line)
+        elif is_last or time.perf_counter() >= self._next_line:
+            self._next_line = time.perf_counter() + EVERY
+            self.out.write(f"{line}\n")
+        self.out.flush()
+
+    def show_picture(self) -> None:
+        """Draw nothing."""
+
+    def begin(self) -> None:
+        """Write nothing yet."""
+
+    def end(self, stopped: str) -> None:
+        """Leave the line as it is."""
+        if self._width and self.out is not None:
+            self.out.write("\n")
+            self.out.flush()

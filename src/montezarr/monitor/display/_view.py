@@ -1,0 +1,102 @@
+"""What every view is: something that is shown again in its place, not too often."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from montezarr.core.notices import log_warning
+from montezarr.execute.run_monitor import said
+from montezarr.monitor.display._watched import Watched
+
+SHARE = 0.1
+"""Share of one processor that drawing may take."""
+
+
+class View(ABC):
+    """Shows a stream while it is open.
+
+    Parameters
+    ----------
+    watched : Watched
+        The stream.
+    every : float
+        Seconds between two times that it is shown, at least.
+    """
+
+    def __init__(self, watched: Watched, every: float):
+        self.watched, self.every = watched, every
+        self._pictured: int | None = None
+        self._is_broken = False
+        self._next_text = 0.0
+        # Tasks are small at first, and would have to wait for it.
+        self._next_picture = time.perf_counter() + every
+
+    @abstractmethod
+    def show_text(self, *, is_last: bool) -> None:
+        """Show how far it is."""
+
+    @abstractmethod
+    def show_picture(self) -> None:
+        """Draw what is known."""
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Make room."""
+
+    @abstractmethod
+    def end(self, stopped: str) -> None:
+        """Put away what is of no use any more."""
+
+    def update(self, *, is_last: bool = False) -> None:
+        """Show what is new, if it is time; a view that cannot is given up, the stream goes on."""
+        self._guarded(lambda: self._update(is_last=is_last))
+
+    def _guarded(self, action: Callable[[], None]) -> None:
+        if self._is_broken:
+            return
+        try:
+            action()
+        except Exception as error:
+            self._is_broken, self.watched.run.tick = True, None
+            name = type(error).__name__
+            log_warning("montezarr: the view of the stream is given up: %s: %s", name, said(error))
+
+    def _update(self, *, is_last: bool) -> None:
+        now = time.perf_counter()
+        last = self.watched.last
+        is_new = last is not None and last.paths != self._pictured
+        if is_new and (is_last or now >= self._next_picture):
+            assert last is not None
+            self._pictured = last.paths
+            before = time.thread_time()
+            self.show_picture()
+            cost = time.thread_time() - before
+            self._next_picture = time.perf_counter() + max(self.every, cost / SHARE)
+        if is_last or now >= self._next_text:
+            self.show_text(is_last=is_last)
+            self._next_text = time.perf_counter() + self.every
+        if is_last:
+            self._close(str(last.stopped) if last is not None else "")
+
+    def __enter__(self) -> Self:
+        self.watched.run.tick = self.update
+        self._guarded(self.begin)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.watched.run.tick is not None:
+            is_left = kind is None or issubclass(kind, GeneratorExit)
+            self._close("left by its reader" if is_left else str(kind and kind.__name__))
+
+    def _close(self, stopped: str) -> None:
+        self.watched.run.tick = None
+        self._guarded(lambda: self.end(stopped))

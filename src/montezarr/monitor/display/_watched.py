@@ -1,0 +1,102 @@
+"""What there is to show of a stream: its last snapshot, its trace, and how far it is now."""
+
+from __future__ import annotations
+
+import time
+from typing import final
+
+from montezarr.core.text import duration
+from montezarr.execute.run_monitor import intervals_of
+from montezarr.plot import Trace
+from montezarr.reduction.streaming import Snapshot
+from montezarr.reduction.streaming._run import Run
+
+
+@final
+class Watched:
+    """A run of a stream, as it is seen.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    name : str or None
+        The result to show; None for the first one that is a number with a standard error.
+
+    Attributes
+    ----------
+    trace : Trace
+        How such results went.
+    last : Snapshot or None
+        The last snapshot so far.
+    """
+
+    def __init__(self, run: Run, name: str | None):
+        self.run, self.name = run, name
+        self.trace = Trace()
+        self.last: Snapshot | None = None
+
+    def add(self, snapshot: Snapshot) -> None:
+        """Take one more snapshot.
+
+        Raises
+        ------
+        ArgumentValueError
+            If the result to show is not one number with a standard error.
+        """
+        if self.last is None or snapshot.paths > self.last.paths:
+            self.trace.add(snapshot)
+        if self.last is None and (self.name is not None or self.trace.names):
+            self.name = self.trace.choose(self.name or self.trace.names[0])
+        self.last = snapshot
+
+    def estimate(self) -> str:
+        """Return the result with its standard error or interval, and confidence sequence."""
+        if self.name is None or self.last is None:
+            return ""
+        ds = self.last.dataset
+        intervals = intervals_of(ds, self.name)
+        assert intervals is not None  # what is shown has a standard error
+        low, high = (
+            ds[f"{self.name}{end}"].item() if f"{self.name}{end}" in ds else None
+            for end in ("_cs_low", "_cs_high")
+        )
+        around = "" if low is None else f", within [{low:.6g}, {high:.6g}] at 95 % at any time"
+        return f"{self.name} = {ds[self.name].item():.6g} {intervals.text(())}{around}"
+
+    def speed(self) -> str:
+        """Return paths, seconds and speed."""
+        paths, seconds = self.run.folded.paths, time.perf_counter() - self.run.began
+        if self.last is not None and self.last.stopped is not None:
+            paths, seconds = self.last.paths, self.last.seconds
+        new = paths - self.run.started_at
+        rate = f", {_short(new / seconds)} paths/s" if new and seconds > 0 else ""
+        return f"{paths:,} paths in {duration(seconds)}{rate}"
+
+    def outlook(self) -> str:
+        """Return why it stopped, or what will stop it and when."""
+        if self.last is not None and self.last.stopped is not None:
+            return f"stopped: {self.last.stopped}"
+        if self.run.is_stopping:
+            return "stopping"
+        rule, end = self.run.rule, self.run.feed.n_paths
+        rules = [str(rule)] if rule is not None else []
+        rules += [f"all {end:,} paths"] if end is not None else []
+        left = self._seconds_left()
+        soon = "" if left is None else f"about {duration(left)} left, "
+        return f"{soon}until {' or '.join(rules)}"
+
+    def _seconds_left(self) -> float | None:
+        """Return the time left by the last prediction, as it runs down."""
+        if self.last is None or self.last.seconds_left is None:
+            return None
+        since = time.perf_counter() - self.run.began - self.last.seconds
+        return max(0.0, self.last.seconds_left - since)
+
+
+def _short(number: float) -> str:
+    """Return a number as people say it: 3.4 million."""
+    for size, word in ((1e9, " billion"), (1e6, " million")):
+        if number >= size:
+            return f"{number / size:.3g}{word}"
+    return f"{number:,.0f}"

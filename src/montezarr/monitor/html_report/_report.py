@@ -1,0 +1,199 @@
+"""The context manager: it listens to the runs inside of it, and writes the file at its end."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, final
+
+from montezarr.core.atomic_files import written_beside
+from montezarr.core.checks import local_path, type_error, value_error
+from montezarr.core.notices import log_warning
+from montezarr.core.text import count
+from montezarr.execute import Backend, active_client
+from montezarr.execute.run_monitor import Listener, Watch, listen, said
+from montezarr.monitor.html_report._entry import Entry
+from montezarr.monitor.html_report._memory import Memory
+from montezarr.monitor.html_report._page import page
+from montezarr.monitor.html_report._performance import Performance
+
+MOMENTS = 1000
+"""Moments of a run of which the speed is kept; then every other one."""
+
+
+def report(path: Any, *, title: str = "montezarr report") -> Report:
+    """Return a context manager that writes one HTML file about the runs inside of it.
+
+    The file needs nothing from outside. For each `montezarr.reduce`, `stream`, `write`, ... it has
+    the plan against what happened: paths, seconds, memory, bytes; the speed over time, and of each
+    worker; the estimates with their intervals. What is given to `Report.add` is shown in its
+    order: results, plans, pictures. Where the runs were on the backend ``dask``, the performance
+    report of Dask is in it too: task stream, profile, bandwidth.
+
+    The file is written at the end of the block, also where that ends with an error.
+
+    Parameters
+    ----------
+    path : str or path
+        The file; one that is there is replaced.
+    title : str
+        Its heading.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If `path` is no path, or its folder is not there.
+
+    Examples
+    --------
+    >>> import montezarr as mz, pathlib, tempfile
+    >>> file = pathlib.Path(tempfile.mkdtemp(), "run.html")
+    >>> ds = mz.simulate(mz.BrownianMotion(), n_paths=10_000, T=10, seed=1)
+    >>> with mz.report(file) as report:
+    ...     report.add(mz.reduce(ds.x, "mean"), "The mean over time")
+    >>> "plan" in file.read_text()
+    True
+    """
+    if not isinstance(path, (str, os.PathLike)):
+        raise type_error("path", "the path of a file", path)
+    if not isinstance(title, str):
+        raise type_error("title", "text", title)
+    text = os.fspath(path)
+    if not isinstance(text, str):
+        raise type_error("path", "the path of a file, as text", path)
+    if "\0" in text:
+        raise value_error("path", "a file in a folder that is there", text)
+    file = local_path("path", text)
+    if file.is_dir() or not file.parent.is_dir():
+        raise value_error("path", "a file in a folder that is there", text)
+    return Report(file, title)
+
+
+@final
+class Report(Listener):
+    """Collects what happens inside its block; made by `montezarr.report`.
+
+    Examples
+    --------
+    >>> import montezarr as mz, pathlib, tempfile
+    >>> file = pathlib.Path(tempfile.mkdtemp(), "run.html")
+    >>> with mz.report(file, title="Nothing happened") as report:
+    ...     report.add("Some text.")
+    >>> "Some text." in file.read_text()
+    True
+    """
+
+    def __init__(self, path: Path, title: str):
+        self.path, self.title = path, title
+        self.added: list[tuple[Any, str]] = []
+        self.runs: dict[str, Entry] = {}
+        self.began, self.error = time.time(), ""
+        self._stack = ExitStack()
+        self._memory = Memory()
+        self._whole: Performance | None = None
+        self._current: dict[str, Performance] = {}
+        self._is_used = False
+
+    def __repr__(self) -> str:
+        return f"<montezarr report {str(self.path)!r}: {count(len(self.runs), 'run')}>"
+
+    def add(self, thing: Any, caption: str = "") -> None:
+        """Show something in the report, where it is added.
+
+        Parameters
+        ----------
+        thing : object
+            Text; Axes or Figure of matplotlib; what has a ``_repr_html_``, such as results, plans
+            and data frames; else its repr. It is drawn at the end of the block.
+        caption : str, optional
+            A line above it.
+
+        Raises
+        ------
+        ArgumentTypeError
+            If the caption is no text.
+
+        Examples
+        --------
+        >>> import montezarr as mz, pathlib, tempfile
+        >>> with mz.report(pathlib.Path(tempfile.mkdtemp(), "run.html")) as report:
+        ...     report.add(mz.GeometricBrownianMotion(mu=0.05, sigma=0.2), "The model")
+        """
+        if not isinstance(caption, str):
+            raise type_error("caption", "text", caption)
+        self.added.append((thing, caption))
+
+    def __enter__(self) -> Self:
+        if self._is_used:
+            raise RuntimeError("a report is of one block: call montezarr.report again")
+        self._is_used = True
+        self.began = time.time()
+        self._stack.enter_context(self._memory)
+        self._stack.callback(listen(self))
+        client = active_client()
+        if client is not None:  # lazy collections are on its page too
+            self._whole = Performance(client)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+        if error is not None:
+            self.error = f"{type(error).__name__}: {said(error)}"
+        try:
+            self._write()
+        except Exception as trouble:
+            if error is None:
+                raise
+            # The error of the block is what its user wants to see.
+            log_warning("montezarr: no report at %s: %s", self.path, said(trouble))
+
+    def _write(self) -> None:
+        runs = list(self.runs.values())
+        pages = [page for run in runs for page in run.performance]
+        if self._whole is not None:
+            pages = [self._whole.end()]
+        text = page(self.title, self.began, self.error, runs, self.added, pages)
+        with written_beside(self.path) as temporary:
+            # What is no character, such as half of a pair, is shown as its code.
+            temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+    # --- as a listener ------------------------------------------------------------------------
+
+    def started(self, watch: Watch, backend: Backend) -> bool:
+        """Begin to note a run, or its next pass."""
+        if watch.key not in self.runs:
+            self.runs[watch.key] = Entry(watch.to_dict(), self._memory.reset(), watch.planned())
+        client = getattr(backend, "client", None)
+        if client is not None and self._whole is None:
+            self._current[watch.key] = Performance(client)
+        return True
+
+    def changed(self, watch: Watch) -> None:
+        """Note how far it is."""
+        entry = self.runs[watch.key]
+        entry.moments.append((watch.seconds, watch.new))
+        if len(entry.moments) > MOMENTS:
+            entry.moments = entry.moments[::2]
+        entry.memory_peak = max(entry.memory_peak, self._memory.peak)
+
+    def rested(self, watch: Watch) -> None:
+        """Take the page of Dask, while its scheduler is there."""
+        if watch.key in self._current:
+            self.runs[watch.key].performance.append(self._current.pop(watch.key).end())
+
+    def ended(self, watch: Watch) -> None:
+        """Note how it ended."""
+        self.changed(watch)
+        self.runs[watch.key].news = watch.to_dict()

@@ -1,0 +1,16 @@
+"""The public names of this package, which are those of montezarr too, one line each."""
+
+from montezarr.processes._base import Process as Process
+from montezarr.processes._built_in import process_from_dict as process_from_dict
+from montezarr.processes._fit import Fit as Fit
+from montezarr.processes.brownian_motion import BrownianMotion as BrownianMotion
+from montezarr.processes.diffusion import Diffusion as Diffusion
+from montezarr.processes.geometric_brownian_motion import (
+    GeometricBrownianMotion as GeometricBrownianMotion,
+)
+from montezarr.processes.heston import Heston as Heston
+from montezarr.processes.markov_chain import MarkovChain as MarkovChain
+from montezarr.processes.ornstein_uhlenbeck import OrnsteinUhlenbeck as OrnsteinUhlenbeck
+from montezarr.processes.poisson_process import PoissonProcess as PoissonProcess
+from montezarr.processes.random_walk import RandomWalk as RandomWalk
+from montezarr.processes.time_grid import TimeGrid as TimeGrid

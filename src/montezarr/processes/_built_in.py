@@ -1,0 +1,47 @@
+"""The built-in processes by name, and what is one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from montezarr import processes
+from montezarr.core.checks import value_error
+from montezarr.core.lazy import public_names
+from montezarr.processes._base import Process
+
+
+@cache
+def built_in() -> dict[str, type[Process]]:
+    """Return every built-in process by name; configuration files and stores may name only these."""
+    names = [name for name in public_names(processes.__name__) if name[0].isupper()]
+    found = {name: getattr(processes, name) for name in names}
+    return {
+        name: kind
+        for name, kind in found.items()
+        if isinstance(kind, type) and issubclass(kind, Process) and kind is not Process
+    }
+
+
+def is_users(process: Process) -> bool:
+    """Return whether a process runs code that is not of this package: it is tried, not trusted."""
+    # A subclass of the user's is code of the user's, also where it is made of fields alone.
+    name = type(process).__name__
+    ours = getattr(processes, name) if name in public_names(processes.__name__) else None
+    return type(process) is not ours or process.runs_user_code
+
+
+def process_from_dict(data: Mapping[str, Any]) -> Process:
+    """Return the built-in process that its `to_dict` described.
+
+    Raises
+    ------
+    ArgumentValueError
+        If the name is not that of a built-in process, or a parameter is wrong.
+    """
+    known = built_in()
+    name = data.get("name")
+    if not isinstance(name, str) or name not in known:
+        raise value_error("name", f"one of {', '.join(known)}", name)
+    return known[name].from_dict(data)

@@ -1,0 +1,1 @@
+"""Random numbers: from the seed of a run to the streams and draws of its paths."""

@@ -1,0 +1,223 @@
+"""Random numbers addressable by (path, step, slot), without state and without a seed per path."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from montezarr.core import buffers
+from montezarr.core.checks import MAX_INDEX, check_choice, check_int, type_error, value_error
+from montezarr.random.draws import format1, reference
+from montezarr.random.seeding import as_root_seed
+
+__all__ = ["FORMAT", "MAX_STEPS", "Draws", "has_kernel"]
+
+FORMAT = 2
+"""Newest format of recipes: from 2 on, float32 states are made of float64 ones, rounded once."""
+
+MAX_STEPS = 2**32
+MAX_SLOT = 2**32 - 1
+
+
+def has_kernel() -> bool:
+    """Return whether Numba is installed, and may compile, so that the draws run compiled."""
+    off = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
+    return not off and importlib.util.find_spec("numba") is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """The random numbers of a range of paths; make one with `Draws.of`.
+
+    Any number can be had alone and in any order: a draw is a function of seed, path, step, slot
+    and dtype. All methods return rows, one per step, with the paths along the last axis. Two
+    distributions at the same (path, step, slot) are made of the same random words, so give every
+    random quantity of a model a slot of its own.
+
+    Parameters
+    ----------
+    key : tuple of int
+        Philox key, two 32-bit words.
+    start : int
+        Index of the first path.
+    n : int
+        Number of paths.
+    dtype : {"float64", "float32"}
+        Precision of the numbers; each has its own.
+    implementation : {"kernel", "reference"}
+        Compiled with Numba, or NumPy alone: the same bits.
+    format : int
+        Format of the recipe, which says how `gaussian_recursion` computes in float32. The draws
+        themselves are the same in each.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> draws = mz.Draws.of(seed=42, start=10**12, n=3)
+    >>> draws.normal(0).shape, draws.normal(range(5, 9), slot=1).shape
+    ((3,), (4, 3))
+    """
+
+    key: tuple[int, int]
+    start: int
+    n: int
+    dtype: str = "float64"
+    implementation: Literal["kernel", "reference"] = field(
+        default_factory=lambda: "kernel" if has_kernel() else "reference"
+    )
+    format: int = FORMAT
+
+    kinds: ClassVar[tuple[str, ...]] = ("uniform", "normal", "exponential")
+
+    @classmethod
+    def of(
+        cls,
+        seed: Any,
+        *,
+        start: int = 0,
+        n: int = 1,
+        dtype: Any = "float64",
+        implementation: str | None = None,
+        stream: str | None = None,
+    ) -> Draws:
+        """Return the draws of paths start ... start+n-1 of a run with this seed, on this stream.
+
+        Raises
+        ------
+        ArgumentTypeError, ArgumentValueError
+            For a seed, range, dtype, implementation or stream that is not accepted.
+        """
+        first = check_int("start", start)
+        count = check_int("n", n, maximum=MAX_INDEX - first)
+        try:
+            name = np.dtype(dtype).name
+        except TypeError as error:
+            raise type_error("dtype", "'float64' or 'float32'", dtype) from error
+        check_choice("dtype", name, ("float64", "float32"))
+        default = "kernel" if has_kernel() else "reference"
+        chosen = check_choice("implementation", implementation or default, ("kernel", "reference"))
+        key = as_root_seed(seed, stream).philox_key()
+        return cls(key, first, count, name, chosen)  # type: ignore[arg-type]
+
+    def uniform(self, steps: int | range, slot: int = 0) -> NDArray[Any]:
+        """Return uniform numbers on [0, 1), multiples of 2**-53 (float64) or 2**-24 (float32)."""
+        return self._rows("uniform", steps, slot)
+
+    def normal(self, steps: int | range, slot: int = 0) -> NDArray[Any]:
+        """Return standard normal numbers (Box and Muller 1958, doi:10.1214/aoms/1177706645)."""
+        return self._rows("normal", steps, slot)
+
+    def exponential(self, steps: int | range, slot: int = 0) -> NDArray[Any]:
+        """Return exponential numbers with mean 1."""
+        return self._rows("exponential", steps, slot)
+
+    def words(self, group: int, slot: int = 0) -> NDArray[np.uint32]:
+        """Return the four 32-bit words (4, n) of a step group, of which all numbers are made.
+
+        A group is steps 2*group and 2*group + 1 in float64, 4*group ... 4*group + 3 in float32.
+        """
+        check_int("group", group, maximum=2**32 - 1)
+        check_int("slot", slot, maximum=MAX_SLOT)
+        return reference.words(self.key, self.start, self.n, group, slot)
+
+    def empty_rows(self, count: int, dtype: Any = None) -> NDArray[Any]:
+        """Return uninitialised rows (count, n) for results, on recycled memory where large."""
+        return buffers.empty((count, self.n), self.dtype if dtype is None else dtype)
+
+    def fill(self, kind: str, step: int, out: NDArray[Any], slot: int = 0) -> None:
+        """Fill the rows of `out` (steps, n) with draws of `kind` from step `step` on, in place."""
+        check_choice("kind", kind, self.kinds)
+        check_int("step", step, maximum=MAX_STEPS - len(out))
+        check_int("slot", slot, maximum=MAX_SLOT)
+        fits = out.ndim == 2 and out.shape[1] == self.n and out.dtype == self.dtype
+        if not fits or not out.flags.writeable or not out.flags.c_contiguous:
+            expected = f"a writable contiguous {self.dtype} array (steps, {self.n})"
+            raise value_error("out", expected, f"{out.dtype} {out.shape}")
+        self._module.fill(kind, self.key, self.start, step, slot, out)
+
+    def rows(self, kind: str, count: int, slot: int = 0) -> Iterator[NDArray[Any]]:
+        """Yield the rows of steps 0 ... count-1, each valid until the next is asked for."""
+        ahead = 8  # whole step groups: a step drawn alone would throw the rest of its group away
+        buffer = self.empty_rows(min(ahead, max(count, 1)))
+        for first in range(0, count, ahead):
+            block = buffer[: count - first]
+            self.fill(kind, first, block, slot)
+            yield from block
+
+    def gaussian_recursion(
+        self,
+        coefficients: NDArray[np.float64],
+        x0: NDArray[Any],
+        *,
+        exponential: bool = False,
+        slot: int = 0,
+    ) -> NDArray[Any]:
+        """Return rows (T+1, n) of y[k+1] = a[k] y[k] + b[k] + c[k] z[k] in one fused pass.
+
+        y is float64 in either precision, and so is what it is made of, apart from z and `x0`. Rows
+        of float32 are rounded as they are written, an exponential to within about one unit in the
+        last place.
+
+        Parameters
+        ----------
+        coefficients : array (3, T)
+            a, b and c of every step.
+        x0 : array, broadcast to (n,)
+            Value at step 0.
+        exponential : bool
+            Return ``x0 * exp(y)`` with y starting at 0, instead of y starting at `x0`.
+        slot : int
+            Slot of the normal draws z.
+        """
+        check_int("slot", slot, maximum=MAX_SLOT)
+        coefficients = np.asarray(coefficients)
+        if coefficients.ndim != 2 or len(coefficients) != 3:
+            raise value_error("coefficients", "three rows (3, T)", coefficients.shape)
+        out = self.empty_rows(coefficients.shape[1] + 1)
+        rows = np.ascontiguousarray(coefficients, np.float64)
+        # A copy, always writable: a read-only array would make Numba compile the loop once more.
+        first = np.array(np.broadcast_to(np.asarray(x0, self.dtype), (self.n,)))
+        if self.format == 1 and self.dtype == "float32":
+            format1.gaussian_recursion(
+                rows, first, out, bool(exponential), lambda part: self.fill("normal", 0, part, slot)
+            )
+            return out
+        self._module.gaussian_recursion(
+            self.key, self.start, slot, rows, first, out, bool(exponential)
+        )
+        return out
+
+    @property
+    def state_dtype(self) -> str:
+        """The dtype in which a process computes its states: float64, which float32 paths round.
+
+        In a recipe of format 1 it is that of the paths.
+        """
+        return self.dtype if self.format == 1 else "float64"
+
+    @property
+    def _module(self) -> Any:
+        if self.implementation == "reference":
+            return reference
+        # Here, since Numba takes half a second to import and a Dataset is made without it.
+        from montezarr.random.draws import kernel
+
+        return kernel
+
+    def _rows(self, kind: str, steps: int | range, slot: int) -> NDArray[Any]:
+        if isinstance(steps, range):
+            if steps.step != 1:
+                raise value_error("steps", "a range with step 1", steps)
+            first, count = check_int("steps", steps.start), len(steps)
+        else:
+            first, count = check_int("steps", steps), 1
+        check_int("steps", first + count, maximum=MAX_STEPS)
+        out = self.empty_rows(count)
+        self.fill(kind, first, out, slot)
+        return out if isinstance(steps, range) else out[0]

@@ -1,0 +1,38 @@
+"""Float32 recursions as recipes of format 1 have them: what was stored then can be drawn again.
+
+State, coefficients and steps were float32, each rounded: a step of less than half a unit in the
+last place of the state was lost, and an exponential was that of a rounded logarithm. Kept in NumPy
+alone, for stores and recipes that say format 1; `reference.gaussian_recursion` took its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from montezarr.random.draws import reference
+from montezarr.random.draws.reference import Array
+
+
+def gaussian_recursion(
+    coefficients: Array,
+    x0: Array,
+    out: Array,
+    exponential: bool,
+    normals: Callable[[Array], None],
+) -> None:
+    """Fill `out` (T+1, n), float32, with y[k+1] = a[k] y[k] + b[k] + c[k] z[k], all in float32.
+
+    `normals` fills rows (T, n) with the draws z.
+    """
+    a, b, c = coefficients.astype(np.float32)
+    y = np.zeros_like(x0) if exponential else x0
+    out[0] = x0
+    if not len(a):
+        return
+    normals(out[1:])
+    with np.errstate(over="ignore", invalid="ignore"):
+        for k in range(len(a)):
+            y = (a[k] * y + b[k]) + c[k] * out[k + 1]
+            out[k + 1] = x0 * reference.exp(y) if exponential else y

@@ -1,0 +1,470 @@
+"""Fold values of consecutive paths into states, and the states of several tasks into one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from montezarr.core.checks import value_error
+from montezarr.random.seeding import BLOCK
+from montezarr.reduction.accumulate._forest import VALUES, Bundle, Forest, Key, TailKey, squeeze
+from montezarr.reduction.accumulate._whole import as_float64
+from montezarr.statistics import Sample, Source, Statistic
+from montezarr.statistics._tails import (
+    MOST_ROWS,
+    Tails,
+    merge_tails,
+    rows_of,
+    tail_bytes,
+    tails_of,
+)
+
+NO_GROUP: Key = (-1, None)
+"""Under which the values that belong to no group are counted."""
+
+MOST_GROUPS = 1024
+"""Groups that there may be: each has states of its own."""
+
+Arrays = list[NDArray[Any]]
+"""Values of all variables, (other dimensions ..., paths)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """Statistics of one variable, or of several together.
+
+    Attributes
+    ----------
+    source : Source
+        What it is, for the statistics.
+    arrays : tuple of int
+        Which of the arrays it takes; several for statistics along the variables.
+    cells : int
+        Number of cells: the product of the other dimensions, without the axis.
+    axis : int or None
+        Position of the dimension that the statistics take as a whole, among the others; -1 for
+        that of the variables.
+    statistics : tuple of Statistic
+        What is taken.
+    masked : tuple of (float or None)
+        Of each array the number that stands for a masked path, if it is not NaN.
+    only : float or None
+        The one group that they are taken of; None for each.
+    """
+
+    source: Source
+    arrays: tuple[int, ...]
+    cells: int
+    axis: int | None
+    statistics: tuple[Statistic, ...]
+    masked: tuple[float | None, ...]
+    only: float | None = None
+
+    @property
+    def order(self) -> int:
+        """Highest power of centred values that a statistic asks for."""
+        return max((statistic.order for statistic in self.statistics), default=0)
+
+    @property
+    def has_tails(self) -> bool:
+        """Whether the tails of the values are kept beside the states."""
+        return any(statistic.has_tails for statistic in self.statistics)
+
+    @property
+    def in_order(self) -> tuple[Statistic, ...]:
+        """The statistics whose states are merged along the tree of blocks."""
+        return tuple(statistic for statistic in self.statistics if not statistic.order_free)
+
+    @property
+    def any_order(self) -> tuple[Statistic, ...]:
+        """Those whose states may be merged in any order."""
+        return tuple(statistic for statistic in self.statistics if statistic.order_free)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The array whose values tell the groups, and the codes that are groups, where these are known.
+
+    Other codes, NaN and masked paths belong to none; they are counted.
+    """
+
+    array: int
+    masked: float | None = None
+    codes: tuple[float, ...] | None = None
+
+
+class Piece(NamedTuple):
+    """Values of a part of a block: its first path, and all arrays."""
+
+    start: int
+    arrays: Arrays
+
+
+class Folded:
+    """States of ranges of paths; two of them join to that of both.
+
+    Attributes
+    ----------
+    forest : Forest
+        The states that are merged along the tree of blocks.
+    states : dict
+        By column and group, those that may be merged in any order.
+    lost : dict
+        By column and group, the number of values that are not finite, (cells,).
+    tails : dict
+        By column and group, the largest and smallest values, where a statistic has to know them,
+        and of each statistic that averages other terms, those of its terms; missing where the
+        states of some paths came without, as those of earlier versions do.
+    pieces : dict of int to list of Piece
+        By block, the values of blocks of which not all paths are there yet.
+    paths : int
+        Number of paths folded, without those in pieces.
+    is_shared : bool
+        Whether a copy has the same arrays, which must not change then.
+    """
+
+    __slots__ = ("forest", "is_shared", "lost", "paths", "pieces", "states", "tails")
+
+    def __init__(self) -> None:
+        self.forest = Forest()
+        self.states: dict[Key, tuple[Any, ...]] = {}
+        self.lost: dict[Key, NDArray[np.int64]] = {}
+        self.tails: dict[TailKey, Tails] = {}
+        self.pieces: dict[int, list[Piece]] = {}
+        self.paths = 0
+        self.is_shared = False
+
+    def copy(self) -> Folded:
+        """Return a copy that stays as it is when more is added to this one."""
+        out = Folded()
+        out.forest.nodes = dict(self.forest.nodes)
+        out.states, out.lost = dict(self.states), dict(self.lost)
+        out.tails = dict(self.tails)
+        out.pieces = {block: list(pieces) for block, pieces in self.pieces.items()}
+        out.paths = self.paths
+        out.is_shared = self.is_shared = True
+        return out
+
+
+class Fold:
+    """The rules by which values become states: which columns, and which groups.
+
+    Parameters
+    ----------
+    columns : sequence of Column
+        What is taken of which arrays.
+    group : Group, optional
+        What tells the groups.
+    """
+
+    def __init__(self, columns: Sequence[Column], group: Group | None = None):
+        self.columns = tuple(columns)
+        self.group = group
+
+    def add(self, folded: Folded, start: int, arrays: Arrays) -> None:
+        """Fold the paths from `start` on, in place.
+
+        Blocks that are there in part wait as pieces, until the rest of them comes.
+        """
+        n = arrays[0].shape[-1]
+        first = min(-(-start // BLOCK) * BLOCK, start + n)
+        last = max(first, (start + n) // BLOCK * BLOCK)
+        self._keep(folded, start, [a[..., : first - start] for a in arrays])
+        if last > first:
+            whole = [a[..., first - start : last - start] for a in arrays]
+            self._blocks(folded, first // BLOCK, whole, BLOCK)
+        self._keep(folded, last, [a[..., last - start :] for a in arrays])
+
+    def join(self, folded: Folded, other: Folded) -> None:
+        """Add the states of other paths, in place; `other` is of no use afterwards."""
+        folded.forest.join(self.merge, other.forest)
+        folded.is_shared |= other.is_shared
+        for key, states in other.states.items():
+            mine = folded.states.get(key)
+            kinds = self.columns[key[0]].any_order
+            if mine is not None:
+                pairs = zip(kinds, mine, states, strict=True)
+                is_shared = folded.is_shared
+                states = tuple(k.merge(a, b) if is_shared else k.absorb(a, b) for k, a, b in pairs)
+            folded.states[key] = states
+        _join_tails(folded, other)
+        for key, count in other.lost.items():
+            folded.lost[key] = folded.lost[key] + count if key in folded.lost else count
+        _check_groups(len(folded.lost) // max(1, len(self.columns)))
+        folded.paths += other.paths
+        for pieces in other.pieces.values():
+            for piece in pieces:
+                self._keep(folded, piece.start, piece.arrays)
+
+    def merge(self, a: Bundle, b: Bundle) -> Bundle:
+        """Return the bundle of neighbouring blocks, of which those of `a` come first."""
+        out = {**a, **b}
+        for key in a.keys() & b.keys():
+            kinds = self.columns[key[0]].in_order
+            pairs = zip(kinds, a[key], b[key], strict=True)
+            out[key] = tuple(kind.merge(x, y) for kind, x, y in pairs)
+        return out
+
+    def finish(self, folded: Folded, stop: int) -> None:
+        """Fold the last block, which ends at path `stop` and may be no whole one."""
+        block, rest = divmod(stop, BLOCK)
+        if rest and block in folded.pieces:
+            self._complete(folded, block, rest)
+
+    def totals(self, folded: Folded) -> dict[Key, list[Any]]:
+        """Return the final states of all statistics, by column and group, fit for `finalize`."""
+        bundle = folded.forest.total(self.merge)
+        out = {}
+        keys = [key for key in folded.lost if key != NO_GROUP]
+        for key in sorted(keys, key=lambda key: (key[0], key[1] is not None, key[1])):
+            column = self.columns[key[0]]
+            in_order = iter(squeeze(state) for state in bundle.get(key, ()))
+            any_order = iter(folded.states.get(key, ()))
+            out[key] = [
+                next(any_order if statistic.order_free else in_order)
+                for statistic in column.statistics
+            ]
+        return out
+
+    def nothing(self, column: Column) -> list[Any]:
+        """Return the states of the statistics of a column for no path."""
+        sample = self.blank(column)
+        states = [statistic.chunk(sample) for statistic in column.statistics]
+        return [
+            state if statistic.order_free else squeeze(state)
+            for statistic, state in zip(column.statistics, states, strict=True)
+        ]
+
+    def blank(self, column: Column) -> Sample:
+        """Return a sample of a column that is one block of no path."""
+        axis = () if column.axis is None else (self.axis_length(column),)
+        values = np.empty((*axis, column.cells, 1, 0))
+        return Sample(values, 0, column.source, column.order)
+
+    def file_bytes(self) -> int:
+        """Return the bytes that a file of states can have, with much to spare."""
+        total = 0
+        for column in self.columns:
+            fixed = sum(np.asarray(a).nbytes for state in self.nothing(column) for a in state)
+            growing = sum(statistic.bytes_for(column.cells) for statistic in column.statistics)
+            total += 64 * fixed + 8 * growing + 4 * self.tail_bytes(column)
+        return 2**26 + total * (1 if self.group is None else MOST_GROUPS)
+
+    def tail_bytes(self, column: Column) -> int:
+        """Return the bytes of the tails that are kept of a column."""
+        rows = column.cells * (1 if column.axis is None else self.axis_length(column))
+        terms = sum(statistic.has_terms for statistic in column.statistics)
+        return tail_bytes(rows) * column.has_tails + tail_bytes(column.cells) * terms
+
+    def axis_length(self, column: Column) -> int:
+        """Return the length of the axis that the statistics of a column take as a whole."""
+        if column.axis == -1:
+            return len(column.arrays)
+        assert column.source.times is not None
+        return len(column.source.times)
+
+    # --- from arrays to states ----------------------------------------------------------------
+
+    def _keep(self, folded: Folded, start: int, arrays: Arrays) -> None:
+        """Put the values of a part of a block aside, until the block is whole."""
+        n = arrays[0].shape[-1]
+        if n == 0:
+            return
+        block = start // BLOCK
+        # A copy: the values may lie in a buffer that is used again.
+        piece = Piece(start, [np.array(array) for array in arrays])
+        folded.pieces.setdefault(block, []).append(piece)
+        if sum(p.arrays[0].shape[-1] for p in folded.pieces[block]) == BLOCK:
+            self._complete(folded, block, BLOCK)
+
+    def _complete(self, folded: Folded, block: int, size: int) -> None:
+        pieces = sorted(folded.pieces.pop(block), key=lambda piece: piece.start)
+        columns = zip(*(piece.arrays for piece in pieces), strict=True)
+        arrays = [np.concatenate(parts, axis=-1) for parts in columns]
+        self._blocks(folded, block, arrays, size)
+
+    def _blocks(self, folded: Folded, block: int, arrays: Arrays, size: int) -> None:
+        """Fold whole blocks of `size` paths."""
+        folded.paths += arrays[0].shape[-1]
+        codes = None if self.group is None else self._codes(arrays[self.group.array])
+        if codes is not None:
+            count = np.array([np.isnan(codes).sum()])
+            folded.lost[NO_GROUP] = folded.lost.get(NO_GROUP, 0) + count
+        known: dict[int, tuple[NDArray[np.float64], NDArray[Any]]] = {}
+        bundle: Bundle = {}
+        for position, column in enumerate(self.columns):
+            parts = []
+            for i, masked in zip(column.arrays, column.masked, strict=True):
+                if i not in known:
+                    known[i] = _clean(arrays[i], masked, column.source.name)
+                parts.append(known[i])
+            for group, mask in _groups(codes, arrays[column.arrays[0]].shape, column.only):
+                values = [
+                    part if mask is None else np.where(mask, part, np.nan) for part, _ in parts
+                ]
+                lost = [bad if mask is None else bad & mask for _, bad in parts]
+                key = position, group
+                bundle[key] = self._one(folded, key, block, size, values, lost)
+        count = arrays[0].shape[-1] // size
+        folded.forest.add_run(self.merge, block, count, bundle)
+
+    def _one(
+        self, folded: Folded, key: Key, block: int, size: int, values: Arrays, lost: Arrays
+    ) -> tuple[Any, ...]:
+        """Fold the values of a column and group; return the states that go along the tree."""
+        column = self.columns[key[0]]
+        sample = Sample(_arranged(column, values, size), block * BLOCK, column.source, column.order)
+        mine = folded.states.get(key)
+        kinds = column.any_order
+        if mine is None:
+            states = tuple(kind.chunk(sample) for kind in kinds)
+        elif folded.is_shared:
+            pairs = zip(kinds, mine, strict=True)
+            states = tuple(kind.merge(state, kind.chunk(sample)) for kind, state in pairs)
+        else:
+            pairs = zip(kinds, mine, strict=True)
+            states = tuple(kind.update(state, sample) for kind, state in pairs)
+        folded.states[key] = states
+        in_order = tuple(kind.chunk(sample) for kind in column.in_order)
+        _add_tails(folded, column, key, sample)
+        count = _lost(column, lost)
+        folded.lost[key] = folded.lost[key] + count if key in folded.lost else count
+        return in_order
+
+    def _codes(self, values: NDArray[Any]) -> NDArray[np.float64]:
+        assert self.group is not None
+        codes = as_float64(values, self.group.masked, "by").copy()
+        if self.group.masked is not None:
+            codes[values == self.group.masked] = np.nan
+        if self.group.codes is not None:
+            codes[~np.isin(codes, self.group.codes)] = np.nan
+        return codes
+
+
+def _add_tails(folded: Folded, column: Column, key: Key, sample: Sample) -> None:
+    """Add the tails of a sample, of its values and of terms that statistics make of them."""
+    of_terms = [(i, kind) for i, kind in enumerate(column.statistics) if kind.has_terms]
+    of_values = [(VALUES, None)] if column.has_tails else []
+    for which, statistic in (*of_values, *of_terms):
+        place = (*key, which)
+        is_known = place in folded.tails or key not in folded.lost
+        if is_known:
+            terms = sample if statistic is None else sample.terms_of(statistic)
+            if rows_of(terms) <= MOST_ROWS:
+                folded.tails[place] = tails_of(terms, folded.tails.get(place))
+
+
+def _join_tails(folded: Folded, other: Folded) -> None:
+    """Add the tails of other paths; those of a column are known if all its paths have them."""
+    for place in list(folded.tails):
+        if place[:2] in other.lost and place not in other.tails:
+            del folded.tails[place]
+    for place, tails in other.tails.items():
+        if place in folded.tails:
+            folded.tails[place] = merge_tails(folded.tails[place], tails)
+        elif place[:2] not in folded.lost:
+            folded.tails[place] = tails
+
+
+_NOTHING_LOST = np.zeros((), bool)
+
+
+def _clean(
+    values: NDArray[Any], masked: float | None, name: str
+) -> tuple[NDArray[np.float64], Any]:
+    """Return values as float64 with NaN for all that does not count, and where that is."""
+    if values.dtype.kind != "f":
+        out = as_float64(values, masked, name)
+        if masked is None:
+            return out, _NOTHING_LOST
+        bad = values == masked
+    else:
+        out = np.ascontiguousarray(values, np.float64)
+        bad = ~np.isfinite(out)
+    if not bad.any():
+        return out, _NOTHING_LOST
+    return np.where(bad, np.nan, out), bad
+
+
+def _arranged(column: Column, values: Arrays, size: int) -> NDArray[np.float64]:
+    """Return the values as statistics take them: (cells, blocks, paths), the axis before."""
+    if column.axis == -1:
+        array = np.stack([part.reshape(column.cells, -1) for part in values])
+    else:
+        array = values[0]
+        if column.axis is not None:
+            array = np.moveaxis(array, column.axis, 0)
+    lead = (column.cells,) if column.axis is None else (len(array), column.cells)
+    blocks = array.shape[-1] // size
+    return np.ascontiguousarray(array.reshape(*lead, blocks, size))
+
+
+def _lost(column: Column, lost: Arrays) -> NDArray[np.int64]:
+    """Return how many values of each cell, and entry of the axis, are not finite."""
+    total = np.zeros(column.cells, np.int64)
+    for bad in lost:
+        if bad.ndim:
+            array = bad if column.axis in (None, -1) else np.moveaxis(bad, column.axis, 0)
+            counts = array.sum(axis=-1, dtype=np.int64)
+            if column.axis not in (None, -1):
+                counts = counts.sum(axis=0)
+            total += counts.reshape(column.cells)
+    return total
+
+
+def _groups(codes: Any, shape: tuple[int, ...], only: float | None) -> Iterator[tuple[Any, Any]]:
+    """Yield each group, or the only one, with the mask of its values, broadcast to `shape`."""
+    if codes is None:
+        yield None, None
+        return
+    found = np.unique(codes[np.isfinite(codes)]).tolist() if only is None else [only]
+    _check_groups(len(found))
+    for code in found:
+        mask = codes == code
+        yield code, np.broadcast_to(mask, shape) if mask.ndim in (1, len(shape)) else mask
+
+
+def _check_groups(count: int) -> None:
+    if count > MOST_GROUPS:
+        raise value_error("by", f"at most {MOST_GROUPS} groups", f"{count} or more")
+
+
+class Parts:
+    """Folds paths in their order, and starts a new part at each cut.
+
+    Parameters
+    ----------
+    fold : Fold
+        The rules.
+    cuts : sequence of int
+        Path counts, multiples of a block, increasing: at each of them a part ends.
+    """
+
+    def __init__(self, fold: Fold, cuts: Sequence[int] = ()):
+        self.fold, self._cuts = fold, list(cuts)
+        self.parts: list[tuple[int, Folded]] = []
+        self._current = Folded()
+
+    def add(self, start: int, arrays: Arrays) -> None:
+        """Fold the paths from `start` on."""
+        stop = start + arrays[0].shape[-1]
+        low = start
+        while self._cuts and self._cuts[0] <= stop:
+            cut = self._cuts.pop(0)
+            if cut > low:
+                inside = [array[..., low - start : cut - start] for array in arrays]
+                self.fold.add(self._current, low, inside)
+            self.parts.append((cut, self._current))
+            self._current, low = Folded(), max(low, cut)
+        if low < stop:
+            self.fold.add(self._current, low, [array[..., low - start :] for array in arrays])
+
+    def end(self, stop: int) -> list[tuple[int, Folded]]:
+        """Return the end and the states of each part; the last one ends at `stop`."""
+        if not self.parts or self.parts[-1][0] < stop:
+            self.parts.append((stop, self._current))
+        return self.parts

@@ -1,0 +1,134 @@
+"""Whether states that were read from a file are such as the rules make them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from montezarr.core.checks import check_int
+from montezarr.random.seeding import BLOCK
+from montezarr.reduction.accumulate._fold import NO_GROUP, Fold, Folded
+from montezarr.reduction.accumulate._forest import VALUES, Key
+from montezarr.statistics import Statistic
+from montezarr.statistics._bins import Bins
+from montezarr.statistics._tails import KEPT, Tails, rows_of
+
+DEEPEST = 53
+"""Levels of the tree over blocks of 2**63 paths."""
+
+
+class Likeness:
+    """Compares states with those that the same rules give for no path.
+
+    Parameters
+    ----------
+    fold : Fold
+        The rules.
+    """
+
+    def __init__(self, fold: Fold):
+        self._fold = fold
+        self._blank: dict[tuple[int, bool], tuple[tuple[Statistic, ...], list[Any]]] = {}
+
+    def states(
+        self, key: Key, is_tree: bool, entries: Any, arrays: Mapping[str, Any]
+    ) -> tuple[Any, ...]:
+        """Return the states of a column and group that have these arrays."""
+        kinds, blanks = self._blanks(key[0], is_tree)
+        out = []
+        for kind, blank, fields in zip(kinds, blanks, entries, strict=True):
+            state = kind.restore({name: arrays[place] for name, place in fields.items()})
+            _check_like(state, blank)
+            out.append(state)
+        return tuple(out)
+
+    def lost(self, key: Key, count: Any) -> Any:
+        """Return a number of values that do not count, of each cell."""
+        cells = 1 if key == NO_GROUP else self._fold.columns[key[0]].cells
+        if count.dtype.kind != "i" or count.shape != (cells,):
+            raise ValueError(f"counts of the shape {count.shape}")
+        return count
+
+    def tails(self, key: Key, which: int, tails: Tails) -> Tails:
+        """Return tails of the values of a column, or of the terms of one of its statistics."""
+        column = self._fold.columns[key[0]]
+        sample = self._fold.blank(column)
+        if which != VALUES:
+            if not column.statistics[which].has_terms:
+                raise ValueError(f"tails of terms that {column.statistics[which]} has not")
+            sample = sample.terms_of(column.statistics[which])
+        rows = rows_of(sample)
+        orders = sample.order // 2 if sample.values.ndim == 3 else 0
+        kept = tails.low.shape[-1:]
+        shapes = [(rows,), (rows, *kept), (rows, *kept), (orders, rows)]
+        good = [a.shape for a in tails] == shapes and kept in [(0,), (KEPT,)]
+        if not good or [a.dtype.str for a in tails] != ["<i8", "<f8", "<f8", "<f8"]:
+            raise ValueError(f"tails of the shapes {[a.shape for a in tails]}")
+        return tails
+
+    def check_all_there(self, folded: Folded) -> None:
+        """Raise unless each column and group that was counted has its states, and no other has."""
+        counted = {key for key in folded.lost if key != NO_GROUP}
+        if self._fold.group is None and folded.paths:
+            counted |= {(position, None) for position in range(len(self._fold.columns))}
+        for key in counted:
+            column, nodes = self._fold.columns[key[0]], folded.forest.nodes.values()
+            lacks = key not in folded.lost or (column.any_order and key not in folded.states)
+            if column.in_order and key[1] is None:
+                lacks = lacks or any(key not in bundle for bundle in nodes)
+            if lacks:
+                raise ValueError(f"no states of {key}")
+        in_tree = {key for bundle in folded.forest.nodes.values() for key in bundle}
+        with_tails = {place[:2] for place in folded.tails}
+        others = (folded.states.keys() | in_tree | with_tails) - counted
+        if others:
+            raise ValueError(f"states of {others} that were not counted")
+
+    def _blanks(self, position: int, is_tree: bool) -> tuple[tuple[Statistic, ...], list[Any]]:
+        if position < 0:
+            raise ValueError("states of no column")
+        if (position, is_tree) not in self._blank:
+            column = self._fold.columns[position]
+            kinds = column.in_order if is_tree else column.any_order
+            sample = self._fold.blank(column)
+            self._blank[position, is_tree] = kinds, [kind.chunk(sample) for kind in kinds]
+        return self._blank[position, is_tree]
+
+
+def checked_nodes(found: Any, paths: int) -> list[tuple[int, int]]:
+    """Return the nodes of the tree that states are of: apart, and of so many paths together."""
+    nodes = []
+    for level, index in found:
+        check_int("level", level, maximum=DEEPEST)
+        check_int("index", index, maximum=2**DEEPEST)
+        nodes.append((level, index))
+    end = blocks = 0
+    for level, index in sorted(nodes, key=lambda node: node[1] << node[0]):
+        if index << level < end:
+            raise ValueError("nodes that overlap")
+        end = (index + 1) << level
+        blocks += 1 << level
+    if blocks != -(-paths // BLOCK):
+        raise ValueError(f"{blocks} blocks of {paths} paths")
+    return nodes
+
+
+def _check_like(state: Any, blank: Any) -> None:
+    """Raise unless a state has arrays of the types and shapes of one of no path."""
+    if type(state) is not type(blank):
+        raise TypeError(f"a state {type(state).__name__}")
+    if isinstance(state, Bins):  # their number follows from the values; see `restore`
+        state, blank = state[:3], blank[:3]
+    for array, other in zip(state, blank, strict=True):
+        expected = np.asarray(other)
+        # An axis that has nothing yet is as long as there are values.
+        same = array.ndim == expected.ndim and all(
+            size in (0, found) for size, found in zip(expected.shape, array.shape, strict=True)
+        )
+        if array.dtype != expected.dtype or not same:
+            raise ValueError(
+                f"an array of {array.dtype} of the shape {array.shape}, where {expected.dtype} of"
+                f" {expected.shape} is kept"
+            )

@@ -1,0 +1,159 @@
+"""States as bytes: arrays and JSON, no code. The same states give the same bytes."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import zipfile
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from montezarr.core.checks import check_int
+from montezarr.core.json import parse_json
+from montezarr.reduction.accumulate._fold import Fold, Folded
+from montezarr.reduction.accumulate._forest import VALUES, Key
+from montezarr.reduction.accumulate._likeness import Likeness, checked_nodes
+from montezarr.statistics._tails import Tails
+
+HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+"""What reads the head of an array, by the version of the format."""
+
+Content = tuple[dict[str, Any], dict[str, Any]]
+"""What is known of states, as JSON, and their arrays by name."""
+
+
+def dump_states(header: Mapping[str, Any], folded: Folded, with_tails: bool = False) -> bytes:
+    """Return states, and what they are of, as the bytes of an npz file.
+
+    Parts of a block that are not folded yet are left out; and tails, unless they are asked for: a
+    store has the bytes that earlier versions gave it.
+    """
+    arrays: dict[str, Any] = {}
+    entries: list[dict[str, Any]] = []
+
+    def put(kind: str, key: Any, states: Any, node: Any = None) -> None:
+        names = []
+        for state in states:
+            fields = {}
+            for name, array in zip(state._fields, state, strict=True):
+                fields[name] = f"a{len(arrays)}"
+                arrays[fields[name]] = np.asarray(array)
+            names.append(fields)
+        entries.append({"kind": kind, "key": list(key), "node": node, "states": names})
+
+    # Also of blocks of which no path belongs to any group: they have their place in the tree.
+    nodes = [list(node) for node in sorted(folded.forest.nodes)]
+    for node, bundle in sorted(folded.forest.nodes.items()):
+        for key, states in sorted(bundle.items(), key=_place):
+            put("tree", key, states, list(node))
+    for key, states in sorted(folded.states.items(), key=_place):
+        put("any", key, states)
+    for place, tails in sorted(folded.tails.items(), key=_place) if with_tails else ():
+        put("tails", place[:2] if place[2] == VALUES else place, (tails,))
+    for key, count in sorted(folded.lost.items(), key=_place):
+        name = f"a{len(arrays)}"
+        arrays[name] = count
+        entries.append({"kind": "lost", "key": list(key), "node": None, "states": name})
+    known = {"paths": folded.paths, **header}
+    text = json.dumps({**known, "nodes": nodes, "entries": entries})
+    arrays["header"] = np.frombuffer(text.encode(), np.uint8)
+    out = io.BytesIO()
+    np.savez(out, **arrays)
+    return out.getvalue()
+
+
+def parse_states(data: bytes) -> Content:
+    """Return the header and the arrays of such bytes; whatever is wrong with them is raised."""
+    arrays = _arrays_in(data)
+    return parse_json(arrays.pop("header").tobytes()), arrays
+
+
+def _arrays_in(data: bytes) -> dict[str, Any]:
+    """Return the arrays of an npz file of NumPy, which packs nothing: so nothing can unpack.
+
+    Each member is read whole, which compares its checksum, and has the bytes that its shape says.
+
+    Raises
+    ------
+    ValueError, zipfile.BadZipFile
+        If it is another file.
+    """
+    out: dict[str, Any] = {}
+    with zipfile.ZipFile(io.BytesIO(data)) as file:
+        members = file.infolist()
+        if sum(member.file_size for member in members) > len(data):
+            raise ValueError("members that are larger than the file")
+        for member in members:
+            name = member.filename.removesuffix(".npy")
+            if member.compress_type != zipfile.ZIP_STORED or name in out:
+                raise ValueError(f"a member {member.filename!r} that is packed, or there twice")
+            out[name] = _array_of(file.read(member))
+    return out
+
+
+def _array_of(data: bytes) -> Any:
+    """Return the array in the bytes of a file of NumPy."""
+    stream = io.BytesIO(data)
+    version = np.lib.format.read_magic(stream)
+    if version not in HEADERS:
+        raise ValueError(f"version {version} of the format of arrays")
+    shape, is_fortran, kind = HEADERS[version](stream)
+    if kind.kind not in "biuf":
+        raise ValueError(f"an array of {kind}")
+    if math.prod(shape) * kind.itemsize != len(data) - stream.tell():
+        raise ValueError(f"the shape {shape} of {len(data):,} bytes")
+    array = np.frombuffer(data, kind, offset=stream.tell()).copy()
+    return array.reshape(shape, order="F" if is_fortran else "C")
+
+
+def restore_states(content: Content, fold: Fold) -> Folded:
+    """Return states as they were, by the rules that made them; nothing is believed unchecked.
+
+    Raises
+    ------
+    ValueError, LookupError, TypeError, AttributeError
+        If they are not such as the rules make them: compiled loops go by them.
+    """
+    found, arrays = content
+    folded = Folded()
+    folded.paths = check_int("paths", found["paths"])
+    folded.forest.nodes = {node: {} for node in checked_nodes(found["nodes"], folded.paths)}
+    likeness = Likeness(fold)
+    for entry in found["entries"]:
+        kind, (key, which) = entry["kind"], _key(entry["key"], fold)
+        if kind == "lost":
+            folded.lost[key] = likeness.lost(key, arrays[entry["states"]])
+            continue
+        if kind == "tails":
+            (fields,) = entry["states"]
+            tails = Tails(**{name: arrays[place] for name, place in fields.items()})
+            folded.tails[*key, which] = likeness.tails(key, which, tails)
+            continue
+        states = likeness.states(key, kind == "tree", entry["states"], arrays)
+        if kind == "any":
+            folded.states[key] = states
+        else:
+            level, index = entry["node"]
+            folded.forest.nodes[level, index][key] = states
+    likeness.check_all_there(folded)
+    return folded
+
+
+def _key(found: Any, fold: Fold) -> tuple[Key, int]:
+    """Return column and group, and which statistic's terms the tails are of."""
+    position, group, *which = found
+    check_int("position", position, minimum=-1, maximum=len(fold.columns) - 1)
+    if group is not None and not isinstance(group, (int, float)):
+        raise ValueError(f"the group {group!r}")
+    return (position, group), check_int("which", *which) if which else VALUES
+
+
+def _place(item: Any) -> tuple[Any, ...]:
+    (position, group, *which), _ = item
+    return position, group is not None, group or 0, *which

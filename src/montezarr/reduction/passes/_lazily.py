@@ -1,0 +1,136 @@
+"""``reduce(compute=False)``: the same tasks and the same tree as a Dask graph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import dask.array as da
+import xarray as xr
+from dask.base import tokenize
+from dask.delayed import Delayed, delayed
+
+from montezarr.core.checks import value_error
+from montezarr.reduction.accumulate import Fold, Folded
+from montezarr.reduction.passes._layout import Layout
+from montezarr.reduction.sources import Feed
+from montezarr.run.execution import Tally
+
+FAN_IN = 16
+"""States that one task merges."""
+
+
+def lazily(feed: Feed, layout: Layout) -> xr.Dataset:
+    """Return the results as lazy arrays; all of them come from one pass.
+
+    Raises
+    ------
+    ArgumentValueError
+        For statistics that need further passes, or whose coordinates come from the data, as those
+        of groups without labels do; and for paths without end.
+    """
+    for column in layout.fold.columns:
+        for statistic in column.statistics:
+            if not statistic.is_one_pass:
+                raise value_error(
+                    "compute", "True for statistics of several passes, such as exact quantiles",
+                    False, f"{statistic} is one.",
+                )  # fmt: skip
+            if statistic.adapts_to_data(column.source):
+                raise value_error(
+                    "compute", f"True for {type(statistic).__name__} with coordinates of its own",
+                    False, "Give edges, or states.",
+                )  # fmt: skip
+    if feed.n_paths is None:
+        raise value_error("obj", "a Dataset with a number of paths", None, "Use montezarr.stream.")
+    if layout.by is not None and layout.by.labels is None:
+        raise value_error(
+            "compute", "True for groups without labels, which are known only from the paths", False,
+            "Give the variable of the groups the attributes flag_values and flag_meanings.",
+        )  # fmt: skip
+    size = feed.graph_size()
+    token = tokenize(feed.key(), layout.identity(), feed.n_paths, size)
+    task = feed.task(layout.fold)
+    shared = delayed(_Keep(task), name=f"recipe-reduce-{token}", traverse=False)
+    parts: list[Delayed] = []
+    for item in feed.items(0, feed.n_paths, size):
+        key = f"{task.__name__}-{token}-{len(parts)}"
+        parts.append(_call(_fold, key, shared, _Keep(item), *_held(item)))
+    fold = delayed(_Keep(layout.fold), name=f"recipe-merge-{token}", traverse=False)
+    level = 0
+    while len(parts) > 1:
+        groups = [parts[i : i + FAN_IN] for i in range(0, len(parts), FAN_IN)]
+        parts = [
+            _call(_merge, f"merge-{token}-{level}-{i}", fold, group)
+            for i, group in enumerate(groups)
+        ]
+        level += 1
+    place = delayed(_Keep(layout), name=f"recipe-finalize-{token}", traverse=False)
+    result = _call(_finalize, f"finalize-{token}", place, parts[0], feed.n_paths)
+    template = layout.dataset(Folded())
+    variables = {
+        name: (
+            variable.dims,
+            da.from_delayed(
+                _call(_pick, f"pick-{token}-{name}", result, str(name)),
+                variable.shape, variable.dtype, name=f"{name}-{token}",
+            ),
+            variable.attrs,
+        )
+        for name, variable in template.data_vars.items()
+    }  # fmt: skip
+    return xr.Dataset(variables, template.coords, {**template.attrs, "n_paths": feed.n_paths})
+
+
+class _Keep:
+    """Holds what Dask shall not look into."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any):
+        self.value = value
+
+
+def _held(item: Any) -> list[Any]:
+    """Return what a cluster holds of an item, which Dask has to see."""
+    return list(item[4]) if len(item) > 4 else []
+
+
+def _call(function: Any, key: str, *args: Any) -> Delayed:
+    made: Delayed = delayed(function, pure=True)(*args, dask_key_name=key)
+    return made
+
+
+def _fold(task: _Keep, item: _Keep, *held: Any) -> tuple[list[Folded], Tally]:
+    arguments = item.value if not held else (*item.value[:4], list(held))
+    parts, report = task.value(arguments)
+    tally = Tally()
+    tally.add(report)
+    return [folded for _, folded in parts], tally
+
+
+def _merge(fold: _Keep, parts: Sequence[Any]) -> tuple[list[Folded], Tally]:
+    tally = Tally()
+    for _, more in parts:
+        tally.join(more)
+    return [_joined(fold.value, [folded for group, _ in parts for folded in group])], tally
+
+
+def _joined(fold: Fold, parts: Sequence[Folded]) -> Folded:
+    total = Folded()
+    for part in parts:
+        # A task may run again on the same input, which joining would change.
+        fold.join(total, part.copy())
+    return total
+
+
+def _finalize(layout: _Keep, part: Any, stop: int) -> xr.Dataset:
+    total = _joined(layout.value.fold, part[0])
+    layout.value.fold.finish(total, stop)
+    part[1].warn(stop, 3)
+    layout.value.warn(total, 2)
+    return layout.value.dataset(total)  # type: ignore[no-any-return]
+
+
+def _pick(result: xr.Dataset, name: str) -> Any:
+    return result[name].values

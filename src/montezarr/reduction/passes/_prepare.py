@@ -1,0 +1,165 @@
+"""From the arguments of `reduce` and `stream` to the paths and what is taken of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import xarray as xr
+from dask.base import is_dask_collection
+
+from montezarr.core.checks import type_error, value_error
+from montezarr.reduction.accumulate import Fold
+from montezarr.reduction.passes._budget import state_bytes
+from montezarr.reduction.passes._layout import Layout, layout_of
+from montezarr.reduction.sources import (
+    PATH,
+    DrawnFeed,
+    Feed,
+    Observed,
+    as_dataset,
+    feed_of,
+    path_indices,
+)
+from montezarr.run._origins import run_in
+from montezarr.statistics._names import statistics_of
+
+DRAWN_COPIES = 3
+"""Slabs that a worker takes: the paths, what a program makes of them, both in float64 layout."""
+
+FIXED_BYTES = 2**24
+"""Stacks of threads, tables of draws, results on their way: what no path or cell adds to."""
+
+BY = "group"
+"""Name of the variable of the groups where it has none."""
+
+
+def prepare(obj: Any, statistics: Any, dim: Any, by: Any, observe: Any) -> tuple[Feed, Layout]:
+    """Return the paths and what is taken of them, all arguments checked.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        For arguments out of the terms of `reduce`.
+    MemoryBudgetError
+        If the states do not fit into memory.
+    """
+    if not isinstance(dim, str):
+        raise type_error("dim", "the name of a dimension", dim)
+    ds = as_dataset(obj, dim)
+    wanted: Any = None
+    if not isinstance(statistics, Mapping):
+        wanted = statistics_of(statistics)
+    elif not statistics:
+        raise value_error("statistics", "statistics of one variable or more", statistics)
+    else:
+        wanted = {str(name): statistics_of(entry) for name, entry in statistics.items()}
+    if isinstance(wanted, dict) and observe is None:
+        _check_known(wanted, [str(name) for name in ds.data_vars])
+        # What nobody asks for is not computed.
+        ds = ds.drop_vars([name for name in ds.data_vars if name not in wanted and name != by])
+    name = None
+    if by is not None:
+        ds, name = _with_group(ds, obj, by, dim, observe is not None)
+    feed = feed_of(ds, observe)
+    run = run_in(ds)
+    feed.process = "" if run is None else run.sampler.name
+    group = None if name is None else _group(feed, name)
+    if isinstance(wanted, dict):
+        _check_known(wanted, [v.name for v in feed.schema.variables if v is not group])
+    layout = layout_of(feed.schema, wanted, group, memory=partial(_memory, feed))
+    return feed, _with_indices(layout, feed, ds, dim)
+
+
+def _with_indices(layout: Layout, feed: Feed, ds: xr.Dataset, dim: str) -> Layout:
+    """Return the layout with the indices in the run of the paths that results name."""
+    if isinstance(feed, DrawnFeed) or dim != PATH:
+        return layout
+    named = layout.names_paths()
+    # What an `observe` makes has the paths of what it gets, whichever variable that is.
+    names = [v.name if v.name in ds.data_vars else None for v in feed.schema.variables]
+    first = str(next(iter(ds.data_vars)))
+    return replace(layout, indices={i: path_indices(ds, names[i] or first) for i in named})
+
+
+def _check_known(wanted: Mapping[str, Any], names: list[str]) -> None:
+    unknown = [name for name in wanted if name not in names]
+    if unknown:
+        raise value_error("statistics", f"names of variables among {names}", unknown[0])
+
+
+def memory_of(feed: Feed, layout: Layout) -> int:
+    """Return the bytes that a reduction takes on this machine, as far as that is known before.
+
+    A worker holds the paths that it draws, what is made of them, and one state more than it merges;
+    with it go the results that wait.
+    """
+    return _memory(feed, layout.fold)
+
+
+def _memory(feed: Feed, fold: Fold, share: float = 1.0) -> int:
+    workers = feed.backend.workers if feed.backend.is_local else 1
+    # What is computed has its copies in `block_bytes` already; 2 is for those of the layout.
+    copies = DRAWN_COPIES if isinstance(feed, DrawnFeed) else 2
+    in_hand = copies * (feed.block_bytes if share == 1.0 else feed.part_bytes(share))
+    states = state_bytes(fold)
+    return int(workers * (in_hand + 6 * states) + 2 * states + FIXED_BYTES)
+
+
+def planned(feed: Feed, layout: Layout) -> dict[str, float | None]:
+    """Return what is known of a reduction before it runs."""
+    return {
+        "paths": feed.n_paths,
+        "seconds": feed.seconds,
+        "memory": memory_of(feed, layout),
+    }
+
+
+def _with_group(
+    ds: xr.Dataset, obj: Any, by: Any, dim: str, is_observed: bool
+) -> tuple[xr.Dataset, str]:
+    """Return the Dataset with the variable of the groups in it, and the name of that."""
+    if isinstance(by, str):
+        if is_observed or by in ds.data_vars:
+            return ds, by
+        if by not in obj.coords:
+            known = [*map(str, ds.data_vars), *map(str, obj.coords)]
+            raise value_error("by", f"one of {', '.join(known)}, or a DataArray", by)
+        array = obj.coords[by].drop_vars(by)
+        name = by
+    elif isinstance(by, xr.DataArray):
+        array, name = by, str(by.name or BY)
+    else:
+        raise type_error("by", "the name of a variable, or a DataArray", by)
+    if dim not in array.dims:
+        raise value_error("by", f"a variable with the dimension {dim!r}", array.dims)
+    if array.sizes[dim] != ds.sizes[PATH]:
+        raise value_error("by", f"{ds.sizes[PATH]} paths", array.sizes[dim])
+    if name in ds.dims or (name in ds.data_vars and not _is_same(array, ds[name])):
+        raise value_error(
+            "by", f"a name that is not taken by another of {[*ds.dims, *ds.data_vars]}", name,
+            "The result gets a dimension of it: pass by.rename('group').",
+        )  # fmt: skip
+    variable = array.variable
+    dims = [PATH if d == dim else d for d in variable.dims]
+    rest = ds.drop_vars(name, errors="ignore")
+    return rest.assign({name: (dims, variable.data, variable.attrs, variable.encoding)}), name
+
+
+def _is_same(a: xr.DataArray, b: xr.DataArray) -> bool:
+    """Return whether two arrays are one, without a look at their values."""
+    x, y = a.variable.data, b.variable.data
+    return x is y or (is_dask_collection(x) and is_dask_collection(y) and x.name == y.name)
+
+
+def _group(feed: Feed, name: str) -> Observed:
+    for variable in feed.schema.variables:
+        if variable.name == name:
+            if variable.dtype.kind not in "iub":
+                raise type_error("by", "integers, labels or booleans", variable.dtype)
+            if len(feed.schema.variables) == 1:
+                raise value_error("obj", "a variable beside that of the groups", name)
+            return variable
+    raise value_error("by", f"one of {[v.name for v in feed.schema.variables]}", name)

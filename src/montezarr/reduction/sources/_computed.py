@@ -1,0 +1,195 @@
+"""Lazy arrays, computed in the chunks that they have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
+from typing import Any, final
+
+import numpy as np
+import xarray as xr
+
+from montezarr.core.checks import without_mask
+from montezarr.core.compat.dask import graph_of_chunks
+from montezarr.execute import Backend
+from montezarr.reduction.accumulate import Fold, Parts, without_paths
+from montezarr.reduction.sources._feed import (
+    TASK_BYTES,
+    TASKS_PER_WORKER,
+    Cuts,
+    Feed,
+    Key,
+    Observe,
+    Result,
+    no_cuts,
+    told,
+)
+from montezarr.reduction.sources._masks import Masks
+from montezarr.reduction.sources._program import functions_in
+from montezarr.reduction.sources._schema import PATH, Schema
+from montezarr.run._variables import variables_of
+from montezarr.run.digests import digest_of_code
+from montezarr.samplers import Report
+
+
+class Part:
+    """The tasks of some chunks, and what comes out; opaque to Dask, which would run them."""
+
+    __slots__ = ("chunks", "graph")
+
+    def __init__(self, graph: dict[Any, Any], chunks: list[tuple[int, list[Any]]]):
+        self.graph, self.chunks = graph, chunks
+
+
+class ComputedTask:
+    """Compute chunks one after the other, as their expression has them, and fold them."""
+
+    def __init__(
+        self,
+        fold: Fold,
+        axes: list[int],
+        observe: Observe | None,
+        name: str,
+        masks: Masks | None = None,
+    ):
+        self.fold, self.axes, self.observe, self.masks = fold, axes, observe, masks
+        self.__name__ = f"reduce-{name}"
+
+    def __call__(self, item: Any) -> Result:
+        """Run the task on (start, stop, cuts, part, values of what a cluster holds)."""
+        from dask.local import get_sync
+
+        _, stop, cuts, part, held = item
+        graph = dict(part.graph)
+        for key, value in held:
+            graph[key] = value.result() if hasattr(value, "result") else value
+        parts, reports = Parts(self.fold, cuts), Report()
+        for start, keys in part.chunks:
+            with told(start, stop):
+                masked: list[int] = []
+                if self.masks is None:
+                    values = get_sync(graph, keys)
+                    arrays = [
+                        np.moveaxis(without_mask(value), axis, -1)
+                        for value, axis in zip(values, self.axes, strict=True)
+                    ]
+                else:
+                    arrays, masked, report = self.masks.compute(graph, keys, self.axes)
+                    reports += report
+                seen = arrays if self.observe is None else self.observe(arrays)
+                parts.add(start, without_paths(seen, masked))
+        return parts.end(stop), reports
+
+
+@final
+class ComputedFeed(Feed):
+    """Lazy arrays, computed in the chunks that they have."""
+
+    def __init__(
+        self,
+        ds: xr.Dataset,
+        schema: Schema,
+        backend: Backend,
+        *,
+        observe: Observe | None = None,
+        how: str,
+        key: Key,
+        drawn_bytes: int = 0,
+        masks: Masks | None = None,
+    ):
+        # One chunk along all other dimensions, and the same ones along the paths.
+        whole = {d: -1 for d in ds.dims if d != PATH}
+        self.arrays = list(variables_of(ds.chunk(whole).unify_chunks()).values())
+        self.axes = [array.dims.index(PATH) for array in self.arrays]
+        self.chunks: tuple[int, ...] = (self.arrays[0].chunks or ())[self.axes[0]]
+        self.schema, self.backend, self.observe = schema, backend, observe
+        self.n_paths = sum(self.chunks)
+        self.how, self.key = how, key
+        self._graph: dict[Any, Any] | None = None
+        self._needs: Callable[[Any], Iterable[Any]] = lambda key: ()
+        self._held: dict[Any, Any] = {}
+        self._drawn_bytes, self._masks = drawn_bytes, masks
+        self._source_bytes = sum(array.nbytes for array in self.arrays) // sum(self.chunks)
+
+    def task(self, fold: Fold) -> ComputedTask:
+        """Return the task that computes and folds some chunks."""
+        name = self.schema.variables[0].name
+        return ComputedTask(fold, self.axes, self.observe, name, self._masks)
+
+    def size(self) -> int:
+        """Return the paths of one chunk, or of as many small ones as make a task."""
+        largest = max(self.chunks)
+        fair = sum(self.chunks) // (TASKS_PER_WORKER * self.backend.workers)
+        many = min(TASK_BYTES // max(1, self._source_bytes), fair)
+        return max(largest, many)
+
+    def items(self, start: int, stop: int, size: int, cuts: Cuts = no_cuts) -> Iterator[Any]:
+        """Yield (start, stop, cuts, part, held) of groups of chunks that begin in the range."""
+        group: list[tuple[int, list[Any]]] = []
+        first = low = end = 0
+        for i, count in enumerate(self.chunks):
+            high = low + count
+            if high > start and low < stop:
+                if group and high - first > size:
+                    yield self._item(first, low, cuts, group)
+                    group = []
+                if not group:
+                    first = low
+                group.append((low, [self._key(k, i) for k in range(len(self.arrays))]))
+                end = high
+            low = high
+        if group:
+            yield self._item(first, end, cuts, group)
+
+    @property
+    def block_bytes(self) -> int:
+        """Bytes of a chunk, of what its expression makes of it, and of what is read for it."""
+        own = max(self._source_bytes, self.schema.path_bytes)
+        return max(self.chunks) * max(3 * own, own + 2 * self._read_bytes)
+
+    def code(self) -> str:
+        """Return a digest of the user's functions that compute the first chunk."""
+        part = next(iter(self.items(0, 1, 1)))[3]
+        return digest_of_code(f for node in part.graph.values() for f in functions_in(node))
+
+    @cached_property
+    def _read_bytes(self) -> int:
+        """Bytes of a path as it is drawn or read: of one time all times are."""
+        part = next(iter(self.items(0, 1, 1)))[3]
+        read = 0
+        for node in part.graph.values():
+            array: Any = getattr(node, "value", node)  # in a graph of no nodes: itself
+            if hasattr(array, "dtype") and not isinstance(array, np.ndarray):
+                read += int(np.prod(array.shape, dtype=np.int64)) * array.dtype.itemsize
+        return max(self._drawn_bytes, read // sum(self.chunks))
+
+    def _key(self, k: int, chunk: int) -> tuple[Any, ...]:
+        array, axis = self.arrays[k], self.axes[k]
+        return (array.data.name, *(chunk if i == axis else 0 for i in range(array.ndim)))
+
+    def _item(self, start: int, stop: int, cuts: Cuts, group: list[Any]) -> Any:
+        """Return an item with the tasks that it needs, and no more."""
+        if self._graph is None:
+            merged: dict[Any, Any] = {}
+            for array in self.arrays:
+                merged.update(array.data.dask)
+            # What a cluster holds is handed to tasks as it is, for Dask to find.
+            self._held = {key: value for key, value in merged.items() if _is_future(value)}
+            rest = {key: value for key, value in merged.items() if key not in self._held}
+            self._graph, self._needs = graph_of_chunks(rest, merged.keys())
+        needed: dict[Any, Any] = {}
+        held: dict[Any, Any] = {}
+        open_keys = [key for _, keys in group for key in keys]
+        while open_keys:
+            key = open_keys.pop()
+            if key in self._held:
+                held[key] = self._held[key]
+            elif key not in needed:
+                needed[key] = self._graph[key]
+                open_keys.extend(self._needs(key))
+        return start, stop, cuts(start, stop), Part(needed, group), list(held.items())
+
+
+def _is_future(value: Any) -> bool:
+    """Return whether a value is a future of Dask, without an import of distributed."""
+    return type(value).__name__ == "Future" and type(value).__module__.startswith("distributed")

@@ -1,0 +1,109 @@
+"""Paths of a run, drawn in any range."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, final
+
+from montezarr.execute import Backend
+from montezarr.random.seeding import BLOCK
+from montezarr.reduction.accumulate import Arrays, DrawnTask, Fold
+from montezarr.reduction.sources._feed import TASKS_PER_WORKER, Cuts, Feed, Key, no_cuts
+from montezarr.reduction.sources._schema import Schema
+from montezarr.run import cost
+from montezarr.run._run import Run
+from montezarr.run._states import InitialStates
+from montezarr.samplers import PathArrays
+
+TASK_SECONDS = 1.0
+"""What a task that draws should last: long enough for a scheduler of a thousand workers."""
+
+LEAST_SECONDS = 0.004
+"""And at least: to hand out a task and to merge its states takes part of a millisecond."""
+
+
+@final
+class DrawnFeed(Feed):
+    """Paths of a run, drawn in any range, a few blocks at a time."""
+
+    def __init__(
+        self,
+        run: Run,
+        schema: Schema,
+        backend: Backend,
+        *,
+        program: Any = None,
+        how: str,
+        key: Key,
+    ):
+        self.run, self.schema, self.backend, self.program = run, schema, backend, program
+        self.n_paths = run.n_paths
+        self.how, self.key = how, key
+        self.states = InitialStates(run)
+
+    def task(self, fold: Fold) -> DrawnTask:
+        """Return the task that draws and folds a range."""
+        return DrawnTask(self.run.sampler, fold, self.program, self._path_bytes)
+
+    def size(self) -> int:
+        """Return the paths that take about a second, in whole blocks, a power of two of them.
+
+        What lasts no longer than a task should at least is one task.
+        """
+        if self.n_paths is not None and cost.is_short(self.run, LEAST_SECONDS):
+            return _blocks_of(self.n_paths)
+        seconds = cost.measure(self.run, self.backend)
+        paths = BLOCK if seconds is None else TASK_SECONDS / max(seconds, 1e-9)
+        if self.n_paths is not None:
+            least = 0 if seconds is None else LEAST_SECONDS / max(seconds, 1e-9)
+            share = self.n_paths / (TASKS_PER_WORKER * self.backend.workers)
+            if least >= self.n_paths:
+                return _blocks_of(self.n_paths)
+            paths = min(paths, max(share, least))
+        blocks = max(1, int(paths // BLOCK))
+        return int(BLOCK << (blocks.bit_length() - 1))
+
+    def graph_size(self) -> int:
+        """Return the paths of one of some 256 tasks: a measurement would not come out twice."""
+        blocks = max(1, (self.n_paths or 0) // (256 * BLOCK))
+        return int(min(BLOCK << (blocks.bit_length() - 1), 2**20))
+
+    def items(self, start: int, stop: int, size: int, cuts: Cuts = no_cuts) -> Iterator[Any]:
+        """Yield (start, stop, cuts, initial states); ranges end at multiples of their size."""
+        low = start
+        while low < stop:
+            high = min((low // size + 1) * size, stop)
+            yield low, high, cuts(low, high), self.states.of(low, high)
+            low = high
+
+    @property
+    def seconds(self) -> float | None:
+        """Time that drawing all paths takes on all workers, by the first few."""
+        return None if self.n_paths is None else cost.expected(self.run, self.backend, self.n_paths)
+
+    @property
+    def block_bytes(self) -> int:
+        """Bytes of the paths that are drawn at once."""
+        paths = self.task(Fold(())).at_once(self.n_paths)
+        return paths * self._path_bytes + self.run.scratch_bytes
+
+    def part_bytes(self, share: float) -> int:
+        """Return the bytes of paths that are drawn whole, and of what is taken of them."""
+        width = int((1 + share) * self.run.path_bytes)
+        task = DrawnTask(self.run.sampler, Fold(()), self.program or _as_drawn, width)
+        return task.at_once(self.n_paths) * width + self.run.scratch_bytes
+
+    @property
+    def _path_bytes(self) -> int:
+        # A program reads the path and makes something of it, which is at most as large, mostly.
+        extra = 0 if self.program is None else self.schema.path_bytes
+        return self.run.path_bytes + extra
+
+
+def _as_drawn(drawn: PathArrays) -> Arrays:
+    return list(drawn.values())
+
+
+def _blocks_of(n_paths: int) -> int:
+    """Return a power of two of blocks that holds so many paths."""
+    return int(BLOCK << (-(-n_paths // BLOCK) - 1).bit_length())

@@ -1,0 +1,107 @@
+"""Where paths come from: the tasks that fold them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from montezarr.execute import Backend
+from montezarr.reduction.accumulate import Arrays, Fold, Folded
+from montezarr.reduction.sources._schema import Schema
+from montezarr.samplers import Report
+
+TASKS_PER_WORKER = 8
+"""Tasks that each worker gets at least, where there is that much work."""
+
+TASK_BYTES = 2**25
+"""Bytes of values that one task folds, of those that are there or computed in small chunks."""
+
+Observe = Callable[[Arrays], Arrays]
+Key = Callable[[], str]
+"""Returns what determines the values."""
+
+Result = tuple[list[tuple[int, Folded]], Report]
+"""What a task returns: the states of each of its parts, with their ends, and what went wrong."""
+
+
+Cuts = Callable[[int, int], tuple[int, ...]]
+"""From a range of paths (start, stop) to where in it parts end."""
+
+
+def no_cuts(start: int, stop: int) -> tuple[int, ...]:
+    """Return that nothing is cut."""
+    return ()
+
+
+class Feed(ABC):
+    """The paths of an object, as tasks that fold them.
+
+    Attributes
+    ----------
+    schema : Schema
+        The variables that statistics see.
+    n_paths : int or None
+        Number of paths; None where there is no end.
+    backend : Backend
+        Where tasks run.
+    how : str
+        How paths are had, for `plan`.
+    key : function
+        Returns what determines the values, for states that are taken up again.
+    process : str
+        Name of the process that is simulated, where it is known.
+    """
+
+    schema: Schema
+    n_paths: int | None
+    backend: Backend
+    how: str
+    key: Key
+    process: str = ""
+
+    @abstractmethod
+    def task(self, fold: Fold) -> Callable[[Any], Result]:
+        """Return what runs on each item."""
+
+    @abstractmethod
+    def size(self) -> int:
+        """Return the paths that one task should cover."""
+
+    def graph_size(self) -> int:
+        """Return the paths of a task in a graph, which another call must find again."""
+        return self.size()
+
+    @abstractmethod
+    def items(self, start: int, stop: int, size: int, cuts: Cuts = no_cuts) -> Iterator[Any]:
+        """Yield the items that cover the paths start ... stop-1, of about `size` paths each.
+
+        An item is (start, stop, cuts, what else the task needs).
+        """
+
+    @property
+    def seconds(self) -> float | None:
+        """Time that drawing all paths takes, where it is known."""
+        return None
+
+    @property
+    @abstractmethod
+    def block_bytes(self) -> int:
+        """Bytes that a worker has in hand at once."""
+
+    def part_bytes(self, share: float) -> int:
+        """Return the same where an expression takes such a share of the values."""
+        return int(share * self.block_bytes)
+
+
+@contextmanager
+def told(start: int, stop: int) -> Iterator[None]:
+    """Note on an exception from where it came: a selection has its paths at other positions."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(
+            f"while paths {start} to {stop - 1}, by their position, were folded into statistics"
+        )
+        raise

@@ -1,0 +1,151 @@
+"""A function of the user's, from a Dataset in memory to what statistics see of it."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from montezarr.core.checks import show, type_error, value_error
+from montezarr.reduction.accumulate import Arrays
+from montezarr.reduction.sources._labels import check_comparisons
+from montezarr.reduction.sources._schema import PATH, Schema, as_dataset, schema_of
+from montezarr.run._variables import LABELS, variables_of
+from montezarr.samplers import PathArrays
+
+
+class Observer:
+    """Calls the function on arrays, each with the paths along its last axis.
+
+    Parameters
+    ----------
+    function : callable
+        From a Dataset in memory, with the variables (path, ...) of `schema`, to a Dataset or
+        DataArray with the same paths.
+    schema : Schema
+        What the arrays are.
+    """
+
+    def __init__(self, function: Callable[[xr.Dataset], Any], schema: Schema):
+        self.function, self.schema = function, schema
+
+    def dataset(self, arrays: Arrays) -> xr.Dataset:
+        """Return the Dataset that the function gets.
+
+        Paths lie next to one another in memory, wherever they are from: NumPy's sums over time
+        depend on that, in their last bits.
+        """
+        variables = {}
+        for v, a in zip(self.schema.variables, arrays, strict=True):
+            values = np.moveaxis(np.ascontiguousarray(a, v.dtype), -1, 0)
+            values.flags.writeable = False  # they may be the user's own
+            known = {} if v.labels is None else {LABELS: v.labels}
+            variables[v.name] = ((PATH, *v.dims), values, v.attrs, known)
+        return xr.Dataset(variables, self.schema.coords, self.schema.attrs)
+
+    def observed(self, arrays: Arrays) -> xr.Dataset:
+        """Return what the function makes of them.
+
+        Raises
+        ------
+        ArgumentTypeError, ArgumentValueError
+            If it returns something else than numbers of these paths.
+        """
+        out = self.function(self.dataset(arrays))
+        if not isinstance(out, (xr.DataArray, xr.Dataset)):
+            raise type_error("observe", "a function that returns a DataArray or Dataset", out)
+        n = arrays[0].shape[-1]
+        if out.sizes.get(PATH) != n:
+            expected = f"a function that returns {n} paths for {n} paths"
+            raise value_error("observe", expected, dict(out.sizes))
+        return as_dataset(out, PATH)
+
+    def __call__(self, arrays: Arrays) -> Arrays:
+        """Return arrays for arrays."""
+        n = arrays[0].shape[-1]
+        # One path alone is summed in another order than several.
+        several = arrays if n > 1 else [np.repeat(array, 2, axis=-1) for array in arrays]
+        ds = self.observed(several)
+        found = variables_of(ds).values()
+        return [np.asarray(v.transpose(..., PATH).values)[..., :n] for v in found]
+
+
+class Chain:
+    """A program, and what the user's function makes of its result."""
+
+    def __init__(self, program: Callable[[Any], Arrays] | None, observer: Observer):
+        self.program, self.observer = program, observer
+
+    def __call__(self, drawn: PathArrays) -> Arrays:
+        """Return what is observed of paths."""
+        whole = list(drawn.values()) if self.program is None else self.program(drawn)
+        return self.observer(whole)
+
+
+def observed_schema(observer: Observer, arrays: Arrays, *, is_drawn: bool = False) -> Schema:
+    """Return the schema of what a function makes of a few paths.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If it fails, or what it makes of a path depends on the paths beside it.
+    """
+    for variable in observer.schema.variables:
+        if variable.masked is not None and not is_drawn:
+            raise value_error(
+                "observe", "a Dataset without masked integers", variable.name,
+                "Mask them before, by x.where(x != x.masked_value).drop_attrs().",
+            )  # fmt: skip
+    _check_comparisons(observer, arrays)
+    whole = schema_of(observer.observed(arrays))
+    whole = replace(whole, run_times=observer.schema.run_times)
+    if not is_pathwise(observer, arrays):
+        raise value_error(
+            "observe", "a function that treats every path alike",
+            show(observer.function),
+            "What it makes of a path depends on the paths beside it, so results would depend on"
+            " chunks.",
+        )  # fmt: skip
+    return whole
+
+
+def _check_comparisons(observer: Observer, arrays: Arrays) -> None:
+    """Raise where a function compares codes with a text: only lazy arrays tell, so it gets some."""
+    if all(variable.labels is None for variable in observer.schema.variables):
+        return
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            made = as_dataset(observer.function(observer.dataset(arrays).chunk()), PATH)
+    except Exception:  # it need not take lazy arrays: the blocks that it gets are none
+        return
+    for array in variables_of(made).values():
+        check_comparisons(array, of_codes=True)
+
+
+def is_pathwise(
+    function: Callable[[Any], Arrays], arrays: Arrays | PathArrays, whole: Arrays | None = None
+) -> bool:
+    """Return whether paths come out as they do in the whole, in parts and the other way round.
+
+    `whole` is what the function makes of all, if that is known.
+    """
+    several = arrays if isinstance(arrays, dict) else dict(enumerate(arrays))
+    n = next(iter(several.values())).shape[-1]
+    if n < 4:
+        return True
+    whole = function(arrays) if whole is None else whole
+    cuts = sorted({0, 2, n // 32, n // 2, n})
+    parts = [slice(a, b) for a, b in itertools.pairwise(cuts) if b - a > 1]
+    for part in [*parts, slice(None, None, -1)]:
+        some = {name: np.ascontiguousarray(array[..., part]) for name, array in several.items()}
+        cut = some if isinstance(arrays, dict) else list(some.values())
+        pairs = zip(whole, function(cut), strict=True)
+        if not all(np.array_equal(a[..., part], b, equal_nan=True) for a, b in pairs):
+            return False
+    return True

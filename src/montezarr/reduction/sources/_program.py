@@ -1,0 +1,439 @@
+"""From a lazy expression to a function of the paths: what Dask's graph does with one chunk.
+
+An expression that treats every path alike has the same tasks for every chunk. Then they can be run
+on any range of paths, not only on the chunks that the expression was made of.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from dask.base import tokenize
+from dask.highlevelgraph import HighLevelGraph
+from numpy.typing import NDArray
+
+from montezarr.core.checks import without_mask
+from montezarr.core.compat.dask import (
+    Alias,
+    ArrayChunkShapeDep,
+    Blockwise,
+    DataNode,
+    GraphNode,
+    NestedContainer,
+    Task,
+    TaskRef,
+    as_tasks,
+    contents_of,
+)
+from montezarr.run._task import as_block
+from montezarr.run.digests import digest_of_code
+from montezarr.samplers import PathArrays
+from montezarr.samplers.schema import count_of, first_paths_of
+
+Key = tuple[Any, ...]
+Match = Callable[[Any, Any], bool]
+"""Whether two keys play the same part in two chunks."""
+
+
+FEWEST = 4
+"""Paths on which it can be tried whether an expression treats all alike."""
+
+
+class Unlike(Exception):
+    """Why an expression cannot be run on any range of paths."""
+
+
+class Program:
+    """The tasks of one chunk, run on any range of paths.
+
+    Parameters
+    ----------
+    steps : list of (key, task)
+        In an order in which each finds what it needs.
+    source : key
+        Where the paths come in.
+    outputs : list of (key, int)
+        What comes out, and which of its axes is that of the paths.
+    of_paths : set of key, optional
+        Which steps are made of paths, where that they keep them apart is still to be tried.
+    """
+
+    def __init__(
+        self,
+        steps: list[tuple[Any, Any]],
+        source: Any,
+        outputs: list[tuple[Any, int]],
+        of_paths: frozenset[Any] = frozenset(),
+    ):
+        self.steps, self.source, self.outputs = steps, source, outputs
+        self.of_paths = of_paths
+        kept = {source, *(key for key, _ in outputs)}
+        last: dict[Any, int] = {}
+        for i, (_, step) in enumerate(steps):
+            for name in () if isinstance(step, _Filled) else step.dependencies:
+                last[name] = i
+        self._done: list[list[Any]] = [[] for _ in steps]
+        for name, i in last.items():
+            if name not in kept:
+                self._done[i].append(name)
+
+    def __call__(self, drawn: PathArrays) -> list[NDArray[Any]]:
+        """Return the outputs, each with the paths along its last axis."""
+        return self._run(drawn, {})
+
+    def keeps_paths(self, drawn: PathArrays) -> bool:
+        """Return whether every step has an axis as long as there are paths.
+
+        Two chunks of one graph show that by their tasks; of one chunk alone it is tried.
+        """
+        n = count_of(drawn)
+        if not self.of_paths:
+            return True
+        if n < FEWEST:
+            return False
+        fewer = max(FEWEST - 1, n // 2 - 1)
+        long: dict[Any, list[tuple[int, ...]]] = {}
+        short: dict[Any, list[tuple[int, ...]]] = {}
+        self._run(drawn, long)
+        self._run(first_paths_of(drawn, fewer), short)
+        return all(
+            len(long[key]) == len(short[key])
+            and all(_follows(a, b, n, fewer) for a, b in zip(long[key], short[key], strict=True))
+            for key in self.of_paths
+        )
+
+    def _run(
+        self, drawn: PathArrays, shapes: dict[Any, list[tuple[int, ...]]]
+    ) -> list[NDArray[Any]]:
+        """Return the outputs, and note the shapes of what is to be tried."""
+        # As the chunks of a run lie in memory, which NumPy's sums depend on.
+        values = {self.source: as_block(drawn)}
+        n = count_of(drawn)
+        for (key, step), done in zip(self.steps, self._done, strict=True):
+            task = step.of(n) if isinstance(step, _Filled) else step
+            values[key] = task({name: values[name] for name in task.dependencies})
+            if key in self.of_paths:
+                shapes[key] = list(_shapes_in(values[key]))
+            for name in done:  # nobody needs it any more
+                del values[name]
+        return [np.moveaxis(without_mask(values[key]), axis, -1) for key, axis in self.outputs]
+
+    def token(self) -> str:
+        """Return a digest of what it does, whatever its keys are called."""
+        names = {self.source: "source"}
+        parts: list[Any] = []
+        for i, (key, step) in enumerate(self.steps):
+            task = step.of(1) if isinstance(step, _Filled) else step
+            used = [names[name] for name in sorted(task.dependencies, key=str)]
+            renamed = task.substitute({name: names[name] for name in task.dependencies})
+            names[key] = f"step-{i}"
+            what = ("func", "args", "kwargs", "value", "target")
+            parts.append((used, type(task).__name__, *(getattr(renamed, w, None) for w in what)))
+        code = digest_of_code(f for _, step in self.steps for f in functions_in(step))
+        return str(tokenize(parts, code, [(names[key], axis) for key, axis in self.outputs]))
+
+
+def functions_in(thing: Any) -> Iterator[Any]:
+    """Yield the functions and classes that a task, or a part of one, may call."""
+    if isinstance(thing, _Filled):
+        thing = thing.task
+    contents = contents_of(thing)
+    if contents is not None:
+        yield from functions_in(contents)
+    elif isinstance(thing, functools.partial):
+        yield from functions_in([thing.func, *thing.args, *thing.keywords.values()])
+    elif isinstance(thing, dict):
+        yield from functions_in(list(thing.values()))
+    elif isinstance(thing, (list, tuple)):
+        for part in thing:
+            yield from functions_in(part)
+    elif callable(thing):
+        yield thing
+
+
+def program_of(arrays: list[tuple[Any, int]], source: str, chunks: tuple[int, ...]) -> Program:
+    """Return the program of lazy arrays that are made of one run.
+
+    Parameters
+    ----------
+    arrays : list of (dask array, int)
+        Each with the position of its axis of paths.
+    source : str
+        Name of the array of the run.
+    chunks : tuple of int
+        Paths of each of its chunks.
+
+    Raises
+    ------
+    Unlike
+        If the tasks of some chunk are others, with the reason.
+    """
+    graphs = [array.dask for array, _ in arrays]
+    if not all(isinstance(graph, HighLevelGraph) for graph in graphs):
+        raise Unlike("its graph has no layers")
+    graph = HighLevelGraph.merge(*graphs)
+    if source not in graph.layers:
+        raise Unlike("it is not made of simulated paths")
+    for array, axis in arrays:
+        if array.chunks[axis] != chunks:
+            raise Unlike("its chunks are not those of the run")
+        if any(n != 1 for i, n in enumerate(array.numblocks) if i != axis):
+            raise Unlike("it is cut along another dimension than the paths")
+    if len(chunks) == 1:
+        return _of_one_chunk(graph, arrays, source, chunks[0])
+    first, second = (
+        [(array.name, *(i if k == axis else 0 for k in range(array.ndim)))
+         for array, axis in arrays]
+        for i in (0, 1)
+    )  # fmt: skip
+    walk = _Walk(graph, _tasks(graph, first), _tasks(graph, second), source)
+    for a, b in zip(first, second, strict=True):
+        walk.visit(a, b)
+    _check_layers(graph, walk, len(chunks))
+    outputs = [(key, axis) for key, (_, axis) in zip(first, arrays, strict=True)]
+    return Program(walk.steps, walk.place, outputs)
+
+
+def _of_one_chunk(
+    graph: HighLevelGraph, arrays: list[tuple[Any, int]], source: str, n_paths: int
+) -> Program:
+    """Return the program of arrays of one chunk; `Program.keeps_paths` is still to be asked."""
+    outputs = [((array.name, *(0 for _ in array.shape)), axis) for array, axis in arrays]
+    tasks = _tasks(graph, [key for key, _ in outputs])
+    steps: list[tuple[Any, Any]] = []
+    of_paths: dict[Any, bool] = {}
+    places = {key for key in tasks if _name(key) == source}
+
+    def visit(key: Any) -> bool:
+        if key in places:
+            return True
+        if key not in of_paths:
+            layer = graph.layers.get(_name(key))
+            if _is_filled(layer) and (step := _filled_along(tasks[key], n_paths)) is not None:
+                steps.append((key, step))
+                of_paths[key] = True
+                return True
+            made = [visit(name) for name in sorted(tasks[key].dependencies, key=str)]  # all of them
+            of_paths[key] = any(made)
+            if of_paths[key] and isinstance(layer, Blockwise) and layer.io_deps:
+                raise Unlike(f"{_plain(_name(key))} knows the number of its chunk")
+            steps.append((key, tasks[key]))
+        return of_paths[key]
+
+    for key, _ in outputs:
+        if not visit(key):
+            raise Unlike("it is not made of simulated paths")
+    if len(places) != 1:
+        raise Unlike("chunks depend on others")
+    made = frozenset(key for key, is_made in of_paths.items() if is_made)
+    return Program(steps, places.pop(), outputs, made)
+
+
+def _filled_along(task: Any, n_paths: int) -> _Filled | None:
+    """Return a task that fills an array of the paths as one for any number of them."""
+    shape = task.args[0].value if hasattr(task.args[0], "value") else task.args[0]
+    axes = [axis for axis, n in enumerate(shape) if n == n_paths]
+    if len(axes) > 1:
+        raise Unlike("a dimension is as long as there are paths")
+    return _Filled(task, axes[0]) if axes else None
+
+
+def _shapes_in(value: Any) -> Iterator[tuple[int, ...]]:
+    """Yield the shapes of the arrays in a value: means and the like are in pieces at first."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for part in value:
+            yield from _shapes_in(part)
+    else:
+        yield np.shape(value)
+
+
+def _follows(long: tuple[int, ...], short: tuple[int, ...], n: int, fewer: int) -> bool:
+    """Return whether one axis, and no other, goes with the number of paths."""
+    differing = [pair for pair in zip(long, short, strict=False) if pair[0] != pair[1]]
+    return len(long) == len(short) and differing == [(n, fewer)]
+
+
+def _tasks(graph: HighLevelGraph, keys: list[Key]) -> dict[Any, GraphNode]:
+    return as_tasks(dict(graph.cull(set(keys))))
+
+
+class _Walk:
+    """Go through the graphs of the first two chunks side by side, from the ends to the source."""
+
+    def __init__(
+        self,
+        graph: HighLevelGraph,
+        first: Mapping[Any, GraphNode],
+        second: Mapping[Any, GraphNode],
+        source: str,
+    ):
+        self.graph, self.first, self.second, self.source = graph, first, second, source
+        self.place: Any = None
+        self.axes: dict[str, int] = {}
+        self.steps: list[tuple[Any, Any]] = []
+        self._seen: dict[Any, Any] = {}
+
+    def visit(self, a: Any, b: Any) -> None:
+        """Compare the tasks of two keys and all that they need, and note the steps."""
+        if a in self._seen:
+            if self._seen[a] != b:
+                raise Unlike("chunks depend on others")
+            return
+        self._seen[a] = b
+        if a == b:
+            self._constant(a)
+            return
+        name, axis = _difference(a, b)
+        if self.axes.setdefault(name, axis) != axis:
+            raise Unlike("it turns the paths round")
+        if name == self.source:
+            if self.place not in (None, a):
+                raise Unlike("chunks depend on others")
+            self.place = a
+            return
+        if _is_filled(self.graph.layers.get(name)):
+            self.steps.append((a, _Filled(self.first[a], axis - 1)))
+            return
+        needed: list[tuple[Any, Any]] = []
+
+        def match(x: Any, y: Any) -> bool:
+            needed.append((x, y))
+            return True
+
+        if not alike(self.first[a], self.second[b], match):
+            raise Unlike(f"{_plain(name)} differs from chunk to chunk")
+        for x, y in needed:
+            self.visit(x, y)
+        self.steps.append((a, self.first[a]))
+
+    def _constant(self, key: Any) -> None:
+        """Take over what is the same for all chunks, unless it is made of paths."""
+        task = self.first[key]
+        if _name(key) == self.source:
+            raise Unlike("all chunks depend on one")
+        for name in sorted(task.dependencies, key=str):
+            if name not in self._seen:
+                self._seen[name] = name
+                self._constant(name)
+        self.steps.append((key, task))
+
+
+def _check_layers(graph: HighLevelGraph, walk: _Walk, n_chunks: int) -> None:
+    """Raise unless the tasks of all chunks are those of the first one."""
+    for name, axis in walk.axes.items():
+        if name == walk.source:
+            continue
+        layer = graph.layers.get(name)
+        if layer is None:
+            raise Unlike(f"{_plain(name)} is no layer of its graph")
+        if isinstance(layer, Blockwise):
+            if layer.io_deps and not _is_filled(layer):
+                raise Unlike(f"{_plain(name)} knows the number of its chunk")
+            continue  # one task for all chunks, by its nature
+        tasks = as_tasks(dict(layer), all_keys=_Everything())
+        wanted = [key for key in walk.first if _name(key) == name]
+        for base in wanted:
+            for i in range(n_chunks):
+                key = _moved(base, axis, i)
+
+                def match(x: Any, y: Any, i: int = i) -> bool:
+                    moved = _moved(x, walk.axes[_name(x)], i) if _name(x) in walk.axes else x
+                    return bool(moved == y)
+
+                if key not in tasks or not alike(walk.first[base], tasks[key], match):
+                    raise Unlike(f"{_plain(name)} differs from chunk to chunk")
+
+
+class _Filled:
+    """The task of an array that is one number everywhere: it is told the shape of its chunk."""
+
+    def __init__(self, task: GraphNode, axis: int):
+        self.task, self.axis = task, axis
+
+    def of(self, n: int) -> GraphNode:
+        """Return the task for a chunk of `n` paths."""
+        task: Any = self.task
+        shape = task.args[0].value
+        cut = (*shape[: self.axis], n, *shape[self.axis + 1 :])
+        return Task(task.key, task.func, cut, *task.args[1:], **task.kwargs)
+
+
+def _is_filled(layer: Any) -> bool:
+    """Return whether a layer only fills arrays, as `zeros_like` does."""
+    return (
+        isinstance(layer, Blockwise)
+        and len(layer.indices) == 1
+        and [type(dep) for dep in layer.io_deps.values()] == [ArrayChunkShapeDep]
+    )
+
+
+class _Everything:
+    """What contains every key, for the tasks of a layer that refer to other layers."""
+
+    def __contains__(self, key: Any) -> bool:
+        return isinstance(key, tuple) and bool(key) and isinstance(key[0], str)
+
+
+def alike(a: Any, b: Any, match: Match) -> bool:
+    """Return whether two tasks do the same to keys that match."""
+    if isinstance(a, TaskRef) and isinstance(b, TaskRef):
+        return match(a.key, b.key)
+    if isinstance(a, Alias) and isinstance(b, Alias):
+        return match(a.target, b.target)
+    if isinstance(a, DataNode) and isinstance(b, DataNode):
+        return _equal(a.value, b.value)
+    if isinstance(a, NestedContainer) != isinstance(b, NestedContainer):
+        return False
+    if isinstance(a, Task) and isinstance(b, Task):
+        if type(a) is not type(b) or not _equal(a.func, b.func):
+            return False
+        if len(a.args) != len(b.args) or a.kwargs.keys() != b.kwargs.keys():
+            return False
+        pairs = [*zip(a.args, b.args, strict=True), *((a.kwargs[k], b.kwargs[k]) for k in a.kwargs)]
+        return all(alike(x, y, match) for x, y in pairs)
+    if isinstance(a, (list, tuple)) and type(a) is type(b) and len(a) == len(b):
+        return all(alike(x, y, match) for x, y in zip(a, b, strict=True))
+    return _equal(a, b)
+
+
+def _equal(a: Any, b: Any) -> bool:
+    if a is b:
+        return True
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, functools.partial):
+        return _equal(a.func, b.func) and _equal(a.args, b.args) and _equal(a.keywords, b.keywords)
+    if isinstance(a, (int, float, str, bytes, bool, slice, np.generic, type(None))):
+        return bool(a == b)
+    if isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all(_equal(x, y) for x, y in zip(a, b, strict=True))
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(_equal(a[key], b[key]) for key in a)
+    return bool(tokenize(a) == tokenize(b))
+
+
+def _difference(a: Any, b: Any) -> tuple[str, int]:
+    """Return name and axis of two keys that differ in the number of the chunk alone."""
+    if isinstance(a, tuple) and isinstance(b, tuple) and len(a) == len(b) and a[0] == b[0]:
+        places = [i for i in range(1, len(a)) if a[i] != b[i]]
+        if len(places) == 1 and (a[places[0]], b[places[0]]) == (0, 1):
+            return str(a[0]), places[0]
+    raise Unlike("its chunks are made of others")
+
+
+def _moved(key: Any, place: int, i: int) -> Any:
+    return (*key[:place], i, *key[place + 1 :])
+
+
+def _name(key: Any) -> str:
+    return str(key[0]) if isinstance(key, tuple) else str(key)
+
+
+def _plain(name: str) -> str:
+    """Return a layer's name without its token."""
+    return name.rpartition("-")[0] or name

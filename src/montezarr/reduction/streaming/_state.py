@@ -1,0 +1,90 @@
+"""The state of a stream in a file: arrays and JSON, no code."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from montezarr.core.atomic_files import written_beside
+from montezarr.core.checks import local_path, type_error, value_error
+from montezarr.core.errors import ArgumentValueError
+from montezarr.core.memory import memory_limit
+from montezarr.core.parameters import shortened
+from montezarr.core.regular_files import NotRegularError, TooLargeError, read_regular
+from montezarr.reduction.accumulate import Fold, Folded, dump_states, parse_states, restore_states
+
+STATE_FORMAT = 1
+
+WORDS = {
+    "key": "values (paths, what is made of them, observe=), by their digest",
+    "recipe": "values, had in the same way (see montezarr.plan); its recipe",
+}
+"""What is meant by entries whose name does not say it."""
+
+
+def save(path: Path, header: Mapping[str, Any], folded: Folded) -> None:
+    """Write states as arrays, and what they are as JSON, to one file."""
+    with written_beside(path.absolute(), durable=True) as temporary:
+        data = dump_states({"format": STATE_FORMAT, **header}, folded, with_tails=True)
+        temporary.write_bytes(data)
+
+
+def load(
+    path: Any,
+    header: Mapping[str, Any],
+    fold: Fold,
+    results: Callable[[Folded], Any] = Folded.copy,
+) -> Folded:
+    """Return the states that `save` wrote, if they are of the same paths and statistics.
+
+    `results` is called with them: what cannot be used is refused here, not in the middle of a run.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If the file is no such state, or one of something else.
+    OSError
+        If it cannot be read.
+    """
+    if not isinstance(path, (str, os.PathLike)):
+        raise type_error("resume_from", "the path of a file", path)
+    file = local_path("resume_from", os.fsdecode(path))
+    expected = "a file that Snapshot.save wrote"
+    try:
+        data = read_regular(file, min(fold.file_bytes(), memory_limit() // 2))
+    except (NotRegularError, TooLargeError) as error:
+        raise value_error("resume_from", expected, str(file), f"It is {error.strerror}.") from error
+    try:
+        content = parse_states(data)
+        _check_same(content[0], {"format": STATE_FORMAT, **header})
+        folded = restore_states(content, fold)
+        results(folded)
+    except ArgumentValueError as error:
+        if str(error).startswith("resume_from:"):
+            raise
+        raise value_error("resume_from", expected, str(file), str(error)) from error
+    except Exception as error:  # whatever a file of another kind, or a cut one, makes of it
+        raise value_error(
+            "resume_from", expected, str(file), f"{type(error).__name__}: {error}."
+        ) from error
+    return folded
+
+
+def _check_same(found: Mapping[str, Any], header: Mapping[str, Any]) -> None:
+    """Raise if a file is of other paths or statistics, and say what differs."""
+    for name, wanted in json.loads(json.dumps(header)).items():
+        got = found.get(name)
+        if name == "recipe" and isinstance(got, dict):  # earlier versions had it whole
+            got = shortened(got)[0]
+        if got == wanted:
+            continue
+        if isinstance(wanted, dict) and isinstance(got, dict) and wanted and got:
+            name = next(k for k in (*wanted, *got) if wanted.get(k) != got.get(k))
+            wanted, got = wanted.get(name), got.get(name)
+        raise value_error(
+            "resume_from", f"a state of the same {WORDS.get(name, name)}: {wanted}", got,
+            "Pass what the stream was called with before.",
+        )  # fmt: skip

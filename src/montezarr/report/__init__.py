@@ -1,5 +1,0 @@
-"""`report`: what a run was to cost, what it did cost, and what came out, as one HTML file."""
-
-from montezarr.report._report import Report, report
-
-__all__ = ["Report", "report"]

@@ -1,0 +1,132 @@
+"""How many paths a chunk holds, and how much memory there is for it."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import Any
+
+from montezarr.core.checks import check_int
+from montezarr.core.errors import MemoryBudgetError
+from montezarr.core.memory import memory_limit
+from montezarr.core.text import show_bytes
+from montezarr.random.draws import MAX_STEPS
+from montezarr.random.seeding import BLOCK
+
+MIB = 2**20
+MIN_CHUNK, MAX_CHUNK = 32 * MIB, 128 * MIB
+MAX_CHUNKS = 20_000
+CHUNKS_PER_WORKER = 8
+MAX_CHUNKS_HARD = 10**7
+"""A graph of more chunks than this costs gigabytes before anything runs."""
+
+WORKING_COPIES = 3
+"""Chunks' worth of memory that one worker takes to draw a chunk and to write it or reduce it.
+
+What else an expression makes of a chunk, and a sampler of the user's own, come on top.
+"""
+
+
+PLAIN_COPIES = 6
+"""Chunks' worth of memory that a worker takes for an expression that Dask computes.
+
+The chunk, its variables apart, what the expression makes of them, and one that waits for others.
+"""
+
+PROCESS_BYTES = 200 * MIB
+"""Memory of a worker process before it draws: Python with its packages."""
+
+SPILLS = 0.6
+"""Share of its memory from which a worker of Dask writes to the disk, as Dask comes."""
+
+
+def plain_room(worker_bytes: int) -> int:
+    """Return the bytes that expressions may take in a worker of Dask, before it spills."""
+    return int(max(SPILLS * worker_bytes - PROCESS_BYTES, worker_bytes / 20))
+
+
+def check_steps(T: Any, at_once: int = 1) -> None:
+    """Raise where a path of that many steps, or as many as are drawn at once, cannot fit.
+
+    Raises
+    ------
+    MemoryBudgetError
+        With the projected size.
+    """
+    steps = int(T) if isinstance(T, Integral) else 0
+    needed = 8 * (steps + 1) * at_once
+    if needed > memory_limit() and steps <= MAX_STEPS:
+        what, why = "a path that fits", ""
+        if at_once > 1:
+            what = f"a block of {at_once} paths that fits"
+            why = (
+                f" sample_paths is always called with n={at_once}: give the process a sample_path,"
+                " which draws one path at a time."
+            )
+        raise MemoryBudgetError(
+            f"T: expected {what} into memory, got {steps:,} steps ="
+            f" {show_bytes(needed)}, with {show_bytes(memory_limit())} to use.{why}"
+        )
+
+
+def choose_chunk(
+    n_paths: int,
+    path_bytes: int,
+    chunks: Any,
+    workers: int,
+    *,
+    work_bytes: int,
+    local_workers: int = 1,
+    is_loop: bool = False,
+    least_paths: int = 1,
+    worker_bytes: int | None = None,
+) -> int:
+    """Return the paths per chunk: whole blocks, near what the caller asks for or by policy.
+
+    The policy aims at 32 to 128 MiB, at least 8 chunks per worker when there is that much work,
+    and at most about 20,000 chunks. `work_bytes` are the bytes that one path takes while it is
+    simulated, of which `path_bytes` are kept: a chunk is measured by its work, so that a run that
+    keeps little still spreads over the workers. `local_workers` of them share the memory of this
+    machine. A sampler that `is_loop` draws one path at a time, in Python: its chunks take long at
+    any size, so they may be small. One that draws no fewer than `least_paths` at once takes the
+    memory of these. `worker_bytes` is the memory of a worker of Dask that has the least.
+
+    The last chunk is as large as the others where each worker gets one.
+
+    Raises
+    ------
+    MemoryBudgetError
+        If one chunk, or the number of chunks, is beyond any use; with the projected sizes.
+    """
+    if chunks is None:
+        aim = BLOCK * work_bytes
+        smallest = 1 if is_loop else max(1, MIN_CHUNK // aim)
+        largest = max(1, MAX_CHUNK // aim)
+        blocks = -(-n_paths // BLOCK)
+        for_workers = blocks // (CHUNKS_PER_WORKER * workers)
+        count = min(max(for_workers, smallest), max(1, 2 * MIN_CHUNK // aim))
+        count = min(max(count, min(-(-blocks // MAX_CHUNKS), largest)), blocks)
+        if worker_bytes is not None:
+            count = max(1, min(count, plain_room(worker_bytes) // (PLAIN_COPIES * aim)))
+        if -(-blocks // count) <= workers:
+            count = -(-blocks // -(-blocks // count))
+    else:
+        asked = check_int("chunks", chunks, minimum=1, hint="It counts paths; None lets us choose.")
+        count = -(-min(asked, n_paths) // BLOCK)
+    limit = memory_limit() if worker_bytes is None else min(memory_limit(), worker_bytes)
+    n_chunks = -(-n_paths // (count * BLOCK))
+    paths = max(min(count * BLOCK, n_paths), least_paths)
+    at_once = WORKING_COPIES * min(local_workers, n_chunks)
+    if paths * path_bytes * at_once > limit:
+        raise MemoryBudgetError(
+            f"chunks: expected chunks that fit into memory, got {paths:,} paths of"
+            f" {path_bytes:,} bytes = {show_bytes(paths * path_bytes)}, {at_once} times at once,"
+            f" with {show_bytes(limit)} to use. Take fewer steps, keep fewer times, fewer workers"
+            " or smaller chunks."
+        )
+    if n_chunks > MAX_CHUNKS_HARD:
+        raise MemoryBudgetError(
+            f"n_paths: expected at most {MAX_CHUNKS_HARD:,} chunks, got {n_paths:,} paths ="
+            f" {n_chunks:,} chunks of {count * BLOCK:,}, {show_bytes(n_paths * path_bytes)} in"
+            " all. Take larger chunks or fewer paths."
+        )
+    return count * BLOCK

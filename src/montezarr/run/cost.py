@@ -1,0 +1,218 @@
+"""What a path costs, measured; and what follows from it: workers, batch size, backend or none."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from montezarr.core.checks import check_int, check_real
+from montezarr.core.errors import WorkerDied, WorkerTimeout
+from montezarr.execute import Backend, check_jobs
+from montezarr.random.seeding import BLOCK
+from montezarr.run._run import Run
+from montezarr.samplers import PathArrays, sample_range
+from montezarr.samplers.task import LONGER, SHORT, trial
+
+START_UP = 0.25
+"""Seconds until a first worker process draws; `montezarr bench` measures it on your machine."""
+
+TASK_OVERHEAD = 0.002
+"""Seconds that a task costs beside its paths, on the backends of local processes."""
+
+TASK_SECONDS = 0.2
+"""What a task should last: a hundred times its overhead."""
+
+TRIAL_PATHS = 64
+"""Paths of a measurement, at most; fewer where they take long."""
+
+REMEMBERED = 64
+"""Measurements that are kept."""
+
+
+def should_parallelize(
+    n_paths: int, n_jobs: int = -1, *, seconds_per_path: float, start_up: float = START_UP
+) -> bool:
+    """Return whether worker processes end sooner than one process alone.
+
+    Parameters
+    ----------
+    n_paths : int
+        Number of paths, >= 1.
+    n_jobs : int
+        Number of workers; -1 is one for each core.
+    seconds_per_path : float
+        Measured cost of a path on one core, >= 0: ``mz.plan(ds).seconds_per_path``.
+    start_up : float
+        Seconds until the workers draw, >= 0.
+
+    Returns
+    -------
+    bool
+        Whether ``start_up + work / n_jobs < work``.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        For arguments out of these terms.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> mz.should_parallelize(100, 4, seconds_per_path=1e-3)
+    False
+    >>> mz.should_parallelize(100_000, 4, seconds_per_path=1e-3)
+    True
+    """
+    return optimal_n_jobs(n_paths, n_jobs, seconds_per_path=seconds_per_path, start_up=start_up) > 1
+
+
+def optimal_n_jobs(
+    n_paths: int, n_jobs: int = -1, *, seconds_per_path: float, start_up: float = START_UP
+) -> int:
+    """Return the number of workers that ends soonest; 1 means without worker processes.
+
+    Parameters
+    ----------
+    n_paths : int
+        Number of paths, >= 1.
+    n_jobs : int
+        The most workers to consider; -1 is one for each core that this process may use.
+    seconds_per_path : float
+        Measured cost of a path on one core, >= 0.
+    start_up : float
+        Seconds until the workers draw, >= 0; all start at the same time.
+
+    Returns
+    -------
+    int
+        As many as there are paths for, at most `n_jobs`; or 1.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> mz.optimal_n_jobs(10**6, 8, seconds_per_path=1e-4)
+    8
+    """
+    count = check_int("n_paths", n_paths, minimum=1)
+    workers = min(check_jobs(n_jobs), count)
+    cost = check_real("seconds_per_path", seconds_per_path, minimum=0)
+    wait = check_real("start_up", start_up, minimum=0)
+    work = count * cost
+    return workers if wait + work / workers < work else 1
+
+
+def optimal_batch_size(n_paths: int, n_jobs: int = -1, *, seconds_per_path: float) -> int:
+    """Return the paths per task that keep workers busy and overhead small.
+
+    Small batches share uneven costs fairly, large ones cost less overhead. This takes as many paths
+    as make a task of 0.2 s; fewer where that leaves a worker less than 8 tasks, but not so few
+    that a task lasts less than 20 ms, ten times its overhead.
+
+    Parameters
+    ----------
+    n_paths : int
+        Number of paths, >= 1.
+    n_jobs : int
+        Number of workers; -1 is one for each core.
+    seconds_per_path : float
+        Measured cost of a path on one core, >= 0.
+
+    Returns
+    -------
+    int
+        From 1 to `n_paths`.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> mz.optimal_batch_size(20_000, 2, seconds_per_path=1e-3)
+    200
+    """
+    count = check_int("n_paths", n_paths, minimum=1)
+    workers = check_jobs(n_jobs)
+    cost = max(check_real("seconds_per_path", seconds_per_path, minimum=0), 1e-9)
+    for_balance = count / (8 * workers)
+    smallest = 10 * TASK_OVERHEAD / cost
+    size = min(TASK_SECONDS / cost, max(for_balance, smallest))
+    return max(1, min(math.floor(size), count))
+
+
+def expected(run: Run, place: Backend, n_paths: int) -> float | None:
+    """Return the seconds that drawing so many paths takes on a backend; None if not known."""
+    seconds = measure(run, place)
+    return None if seconds is None else seconds * n_paths / place.workers
+
+
+def measure(run: Run, place: Backend | None = None) -> float | None:
+    """Return the seconds that a path takes on one core, or None where the trial fails.
+
+    A few paths are drawn, for 20 ms or little more. The result is kept for the next question.
+
+    Parameters
+    ----------
+    place : Backend, optional
+        Where to draw them, if that is known: what they do to their worker, they do it there.
+    """
+    known = _measured.get(run.fingerprint)
+    if known is None:
+        step = BLOCK if run.sampler.interface.is_vectorised else 1
+        step = min(step, run.length)
+        limit = min(run.length, max(TRIAL_PATHS, LONGER * step))
+        sampler = replace(run.sampler, on_error="raise", on_nonfinite="keep")
+        is_here = place is None or not place.in_processes
+        together = LONGER if is_here and step > 1 and _is_known_as_short(run) else 1
+        item = sampler, step, together, limit, initial_states(run, 0, limit)
+        if place is None or not place.in_processes:
+            known = trial(item)
+        else:
+            with place.running():
+                try:
+                    known = place.result_of(place.submit(trial, item))
+                except (WorkerDied, WorkerTimeout):
+                    return None  # the run itself will meet that, and say where
+        if known is not None:
+            _keep(_measured, run.fingerprint, known)
+    return known
+
+
+def first_paths(run: Run, n: int) -> PathArrays:
+    """Return the first paths, and note how long they took; see `is_short`."""
+    x0 = initial_states(run, 0, n)
+    began = time.perf_counter()
+    arrays = sample_range(run.sampler, 0, n, x0)
+    _keep(_at_most, run.fingerprint, (time.perf_counter() - began) / n)
+    return arrays
+
+
+def is_short(run: Run, seconds: float) -> bool:
+    """Return whether drawing all paths is known to take no longer, without a measurement.
+
+    What the first ones took, on their first call, is no less than what others take.
+    """
+    known = _at_most.get(run.fingerprint)
+    return known is not None and known * run.length <= seconds
+
+
+def _is_known_as_short(run: Run) -> bool:
+    """Return whether a block was drawn here as fast as it can be called for, or nearly so."""
+    known = _at_most.get(run.fingerprint, math.inf)
+    return run.sampler.interface.takes_ranges and known * BLOCK < SHORT
+
+
+def _keep(known: dict[str, float], key: str, seconds: float) -> None:
+    known[key] = seconds
+    while len(known) > REMEMBERED:
+        known.pop(next(iter(known)))
+
+
+_measured: dict[str, float] = {}
+_at_most: dict[str, float] = {}
+
+
+def initial_states(run: Run, start: int, stop: int) -> Any:
+    """Return the initial states of a range of paths, or None where all have the same."""
+    return None if run.x0 is None else np.asarray(run.x0[..., start:stop])

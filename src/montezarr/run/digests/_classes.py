@@ -1,0 +1,34 @@
+"""What counts of a class: its name, and the code of those of its parents that are a user's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from montezarr.core.public_ids import public_id
+from montezarr.run.digests._functions import function_pieces
+from montezarr.run.digests._generated import methods_before
+from montezarr.run.digests._pieces import Part, Pieces
+from montezarr.run.digests._source import PLAIN, function_in, is_foundation, tree_of
+
+
+def class_pieces(kind: type, seen: frozenset[int]) -> Pieces:
+    """Yield a class and its parents: source, methods whose source is not in it, plain members."""
+    yield public_id(kind).encode()
+    if id(kind) in seen:
+        return
+    seen = seen | {id(kind)}
+    for parent in kind.__mro__:
+        if is_foundation(parent):
+            continue
+        source = tree_of(parent)
+        yield (source or "").encode()
+        members: dict[str, Any] = {**vars(parent), **methods_before(parent)}
+        for name, member in sorted(members.items()):
+            function = function_in(member)
+            # The source does not show what a class in a function takes from around it.
+            if function is not None and (not source or function.__closure__):
+                yield name.encode()
+                yield from function_pieces(function, seen)
+            elif not name.startswith("__") and isinstance(member, PLAIN):
+                yield name.encode()
+                yield Part(member, seen)

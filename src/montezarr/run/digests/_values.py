@@ -1,0 +1,140 @@
+"""The parts of values that count, by what they are."""
+
+from __future__ import annotations
+
+import ast
+import copyreg
+import hashlib
+import itertools
+import types
+from collections.abc import Mapping
+from dataclasses import is_dataclass
+from typing import Any
+
+import cloudpickle
+import numpy as np
+from numpy.typing import NDArray
+
+from montezarr.core.added_fields import counted_fields
+from montezarr.core.public_ids import public_id
+from montezarr.run.digests._classes import class_pieces
+from montezarr.run.digests._functions import function_pieces
+from montezarr.run.digests._pieces import Part, Pieces
+from montezarr.run.digests._source import function_in
+
+
+class Opaque(Exception):
+    """A part of a value that cannot be told from another one."""
+
+    def __init__(self, part: Any):
+        super().__init__(part)
+        self.part = part
+
+
+_PLAIN = {
+    kind: f"\x00{kind.__module__}.{kind.__qualname__}\x00".encode()
+    for kind in (type(None), bool, int, float, complex, str, bytes)
+}
+"""What is quick to hash, since there may be millions of them, and how each begins."""
+
+
+def digest(value: Any, seen: frozenset[int] = frozenset()) -> str:
+    """Return 128 bits of the digest of a value; `seen` is as in `Part`."""
+    hasher = hashlib.sha256()
+    _feed(hasher, value, seen)
+    return hasher.hexdigest()[:32]
+
+
+def _feed(hasher: Any, value: Any, seen: frozenset[int]) -> None:
+    """Hash `value` by structure: type first, so that 1, 1.0 and "1" differ.
+
+    What cannot be looked into counts by its type and the bytes that pickling makes of it.
+    """
+    head = _PLAIN.get(type(value))
+    hasher.update(head or f"\x00{public_id(type(value))}\x00".encode())
+    try:
+        if head is not None:
+            hasher.update(repr(value).encode())
+            return
+        for piece in _pieces(value, seen):
+            if isinstance(piece, Part):
+                _feed(hasher, piece.value, piece.seen)
+            else:
+                hasher.update(piece)
+    except Opaque:
+        raise
+    except RecursionError as error:  # how deep it came depends on who called
+        raise Opaque(value) from error
+    except Exception as error:
+        try:
+            hasher.update(cloudpickle.dumps(value, protocol=4))
+        except Exception:
+            raise Opaque(value) from error
+
+
+def _pieces(value: Any, seen: frozenset[int]) -> Pieces:
+    if isinstance(value, (int, float, complex, str, bytes)):  # of a class that is derived of one
+        yield repr(value).encode()
+        return
+    if isinstance(value, type):
+        yield from class_pieces(value, seen)
+        return
+    if id(value) in seen:
+        return
+    seen = seen | {id(value)}
+    if isinstance(value, np.ndarray):
+        yield from _array_pieces(value, seen)
+    elif isinstance(value, (Mapping, set, frozenset)):
+        # In the order of the digests: that of a set, and of its repr, differs between processes.
+        items = value.items() if isinstance(value, Mapping) else value
+        yield "".join(sorted(digest(item, seen) for item in items)).encode()
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield Part(item, seen)
+    elif isinstance(value, types.ModuleType):
+        yield value.__name__.encode()
+    elif (function := function_in(value)) is not None:
+        yield from function_pieces(function, seen)
+    elif isinstance(value, types.MethodType):  # of a class, as SimPy has them, or another callable
+        yield Part(value.__self__, seen)
+        yield Part(value.__func__, seen)
+    elif is_dataclass(value):
+        yield from class_pieces(type(value), seen)
+        for field in counted_fields(value):
+            yield field.name.encode()
+            yield Part(getattr(value, field.name), seen)
+    elif isinstance(value, np.generic):
+        yield repr(value).encode()
+    else:
+        yield from _object_pieces(value, seen)
+
+
+def _array_pieces(array: NDArray[Any], seen: frozenset[int]) -> Pieces:
+    yield f"{array.dtype}{array.dtype.str}{array.shape}".encode()
+    if isinstance(array, np.ma.MaskedArray):
+        yield Part(np.ma.getmaskarray(array), seen)
+        array = array.data
+    if array.dtype.hasobject or array.dtype.kind == "T":  # of which the bytes are addresses
+        yield Part(array.tolist(), seen)
+    else:
+        yield np.ascontiguousarray(array).tobytes()
+
+
+def _object_pieces(value: Any, seen: frozenset[int]) -> Pieces:
+    yield from class_pieces(type(value), seen)
+    try:
+        reducer = copyreg.dispatch_table.get(type(value))
+        reduced = reducer(value) if reducer is not None else value.__reduce_ex__(4)
+    except Exception as error:
+        if type(value) is not itertools.count:
+            raise Opaque(value) from error
+        # As it was pickled until Python 3.14: a simulation of SimPy counts its events with one.
+        reduced = itertools.count, ast.literal_eval(f"({repr(value)[6:-1]},)")
+    # (function, arguments, state, items, pairs): what pickling would store, walked instead.
+    if isinstance(reduced, str):
+        yield reduced.encode()
+        return
+    for part in reduced[1:3]:
+        yield Part(part, seen)
+    for items in reduced[3:5]:
+        yield Part(None if items is None else list(items), seen)

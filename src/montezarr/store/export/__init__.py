@@ -1,0 +1,5 @@
+"""Paths of a store in files of other programs: netCDF for arrays, Parquet for tables."""
+
+from montezarr.store.export._export import FORMATS, Export, export
+
+__all__ = ["FORMATS", "Export", "export"]

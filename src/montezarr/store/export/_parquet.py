@@ -1,0 +1,130 @@
+"""A tidy table: one row for each path and time, one group of rows for each batch of paths."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from montezarr.core.checks import value_error
+from montezarr.core.optional import import_optional
+from montezarr.run._attributes import ATTRIBUTE
+from montezarr.run.execution import OnProgress
+from montezarr.store.export._part import MASKED, PATH, Part, masked_values, recipe_of
+
+ROWS = 2**20
+"""Rows of a group, about: what is in memory as a table."""
+
+Columns = dict[str, NDArray[Any]]
+
+
+def require() -> None:
+    """Raise unless pyarrow is there."""
+    _arrow()
+
+
+def write(part: Part, file: Path, on_progress: OnProgress) -> None:
+    """Write paths as a table, of which no more than a group of rows is ever in memory.
+
+    Raises
+    ------
+    ArgumentValueError
+        If the variables have not the same dimensions, so that they are no one table.
+    """
+    arrow, parquet = _arrow()
+    dims = dims_of(part.ds)
+    schema, masked = _schema(arrow, part.ds, dims), masked_values(part.ds)
+    done = 0
+    with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
+        for start, piece in part.pieces():
+            for columns in tables(piece, dims, start):
+                arrays = [
+                    arrow.array(
+                        columns[field.name], field.type,
+                        mask=columns[field.name] == masked[field.name]
+                        if field.name in masked else None,
+                    )
+                    for field in schema
+                ]  # fmt: skip
+                writer.write_table(arrow.Table.from_arrays(arrays, schema=schema))
+            done += piece.sizes[PATH]
+            on_progress(done, part.n_paths, 0)
+
+
+def dims_of(ds: xr.Dataset) -> tuple[str, ...]:
+    """Return the dimensions of all variables, that of the paths first.
+
+    Raises
+    ------
+    ArgumentValueError
+        If these differ.
+    """
+    found = {str(name): set(map(str, v.dims)) for name, v in ds.data_vars.items()}
+    first = next(iter(found.values()))
+    for name, dims in found.items():
+        if dims != first:
+            raise value_error(
+                "variable", f"variables of the same dimensions, {sorted(first)}",
+                f"{name} {sorted(dims)}", "Choose with --variable.",
+            )  # fmt: skip
+    order = [str(dim) for dim in next(iter(ds.data_vars.values())).dims if dim != PATH]
+    return (PATH, *order)
+
+
+def tables(piece: xr.Dataset, dims: tuple[str, ...], start: int) -> Iterator[Columns]:
+    """Yield the columns of some paths, of not too many at a time."""
+    width = max(1, int(np.prod([piece.sizes[dim] for dim in dims[1:]])))
+    step = max(1, ROWS // width)
+    for low in range(0, piece.sizes[PATH], step):
+        some = piece.isel({PATH: slice(low, low + step)})
+        yield _columns(some, dims, start + low)
+
+
+def _columns(piece: xr.Dataset, dims: tuple[str, ...], start: int) -> Columns:
+    shape = tuple(piece.sizes[dim] for dim in dims)
+    out = {}
+    for i, dim in enumerate(dims):
+        values = labels_of(piece, dim) if i else start + np.arange(shape[0], dtype=np.int64)
+        along = values.reshape([-1 if j == i else 1 for j in range(len(dims))])
+        out[dim] = np.broadcast_to(along, shape).reshape(-1)
+    for name, variable in piece.data_vars.items():
+        out[str(name)] = variable.transpose(*dims).values.reshape(-1)
+    return out
+
+
+def labels_of(ds: xr.Dataset, dim: str) -> NDArray[Any]:
+    """Return what stands along a dimension: its coordinate, or 0, 1, ..."""
+    return ds[dim].values if dim in ds.coords else np.arange(ds.sizes[dim], dtype=np.int64)
+
+
+def _schema(arrow: Any, ds: xr.Dataset, dims: tuple[str, ...]) -> Any:
+    """Return the types of the columns, with the attributes of the variables and the recipe."""
+    fields = [arrow.field(PATH, arrow.int64())]
+    for dim in dims[1:]:
+        kind = arrow.from_numpy_dtype(labels_of(ds, dim).dtype)
+        fields.append(arrow.field(dim, kind, metadata=_metadata(ds[dim].attrs)))
+    for name, variable in ds.data_vars.items():
+        kind = arrow.from_numpy_dtype(variable.dtype)
+        # Masked paths are null.
+        attrs = {k: v for k, v in variable.attrs.items() if k != MASKED}
+        fields.append(arrow.field(str(name), kind, metadata=_metadata(attrs)))
+    return arrow.schema(fields, metadata={ATTRIBUTE: recipe_of(ds)})
+
+
+def _metadata(attributes: Any) -> dict[str, str]:
+    out = {}
+    for name, value in attributes.items():
+        plain = value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
+        out[str(name)] = plain if isinstance(plain, str) else json.dumps(plain)
+    return out
+
+
+def _arrow() -> tuple[Any, Any]:
+    purpose = "Parquet"
+    parquet = import_optional("pyarrow.parquet", extra="export", purpose=purpose)
+    return import_optional("pyarrow", extra="export", purpose=purpose), parquet
