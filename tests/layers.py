@@ -1,86 +1,224 @@
-"""The levels of the package: tests/test_layers.py holds the code to them, the site draws them."""
+"""The rooms of the package and their order: tests/test_layers.py holds the code to it.
+
+A module imports from rooms above its own, and inside its own room from lines above its own. On a
+line stand the modules that know nothing of each other; a package stands for its `__init__`.
+
+The picture of docs/explanation/design.md is made of it.
+"""
 
 from typing import NamedTuple
 
 
-class Level(NamedTuple):
-    modules: set[str]
+class Room(NamedTuple):
     job: str
+    lines: str
 
 
-TABLE = {
-    0: Level(
-        {
-            "errors",
-            "_added",
-            "_beside",
-            "_buffers",
-            "_checks",
-            "_html",
-            "_json",
-            "_notices",
-            "_optional",
-            "_owner",
-            "_public_ids",
-            "_regular",
-            "_secrets",
-            "_spawn",
-            "_timed",
-            "_uninterrupted",
-            "_value",
-            "_worker",
-            "core",
-        },
-        "exceptions, validators, optional imports; private names of other packages; whole files;"
-        " recycled memory; worker processes",
+ROOMS = {
+    "core": Room(
+        "errors, checks, text, values, files; worker processes; private names of other packages",
+        """
+        __init__ added_fields buffers compat compat.concurrent_futures compat.dask \
+            compat.distributed compat.fsspec compat.ipykernel compat.joblib compat.llvmlite \
+            compat.multiprocessing compat.ray compat.table compat.threading compat.zarr json \
+            lazy memory moved notices public_ids secrets startup text timed_task version worker
+        errors moved.backends moved.backends._base moved.draws moved.errors moved.grid \
+            moved.risk moved.seeding owner spawn
+        checks interrupts parameters._reference regular_files
+        atomic_files optional parameters._known value
+        parameters._forms parameters._states
+        parameters._digest
+        parameters
+        """,
     ),
-    1: Level(
-        {"seeding", "draws", "grid", "chunk_policy"},
-        "seed to streams; random draws; time grids; chunk policy; memory",
+    "random": Room(
+        "from the seed of a run to the streams and draws of its paths",
+        """
+        __init__ draws.reference seeding
+        draws.format1 draws.kernel
+        draws
+        bits
+        """,
     ),
-    2: Level(
-        {"processes", "schemes", "parameters"},
-        "models: equation, parameters, exact transition or drift and diffusion",
+    "schemes": Room(
+        "approximations of Itô equations",
+        """
+        __init__ _base
+        euler_maruyama milstein
+        """,
     ),
-    3: Level(
-        {"samplers", "statistics", "folding"},
-        "what a worker runs: from a range of paths to arrays, and to states of statistics",
+    "processes": Room(
+        "models: equation, parameters, exact transition or drift; what is known of them",
+        """
+        __init__ _describe _discrete _quantiles time_grid
+        _base _slope_laws
+        _built_in _fit _gaussian _reversion diffusion heston poisson_process random_walk
+        _reversion_at brownian_motion geometric_brownian_motion markov_chain
+        ornstein_uhlenbeck
+        """,
     ),
-    4: Level({"digests"}, "digests of values and of the code that they run"),
-    5: Level({"backends", "progress"}, "where tasks run; progress"),
-    6: Level(
-        {
-            "run",
-            "cost",
-            "choice",
-            "watch",
-        },
-        "the run as one value: recipe, Dask arrays, simulate and replay; what it costs, and where",
+    "samplers": Room(
+        "from a range of paths to path arrays: schema, one class per interface, failures",
+        """
+        arguments interfaces schema
+        returned
+        _base
+        encode functions policy resolution
+        declare drawing
+        probe
+        batch counter path
+        compiled legacy
+        binding
+        __init__
+        task
+        """,
     ),
-    7: Level(
-        {"reduce", "stream", "observed", "store", "runs", "batches"},
-        "a run in a window of tasks: statistics in one pass and live; paths in Zarr",
+    "statistics": Room(
+        "mergeable accumulators and their estimates",
+        """
+        __init__ _binomial _bins_plain _kernel_bins _labels _moments _room _shares
+        _kernel_unions _widths risk
+        _kernel
+        _sums
+        _base _bridge _keys
+        _bins _built_in _levels _per_path _ranks _student _tails _wilson count extrema moments
+        _bins_read _selection _spans _variance autocorrelation drawdown exceedance first_passage \
+            histogram mean proportion time_average
+        _octaves covariance standard_deviation variance
+        quantile
+        _names expected_shortfall
+        """,
     ),
-    8: Level(
-        {
-            "engine",
-            "result",
-            "plan",
-            "bench",
-            "plot",
-            "live",
-            "dashboard",
-            "report",
-            "bits",
-            "risk",
-            "job",
-            "export",
-        },
-        "the engine; pictures, live runs, dashboard, plans, measuring, jobs, other formats",
+    "execute": Room(
+        "where tasks run: backends, supervisor, window; what a run tells of itself",
+        """
+        _client _cluster _lost _returned progress
+        _force _ray_session _ship
+        _supervisor
+        _base
+        _window dask multiprocessing processes ray run_monitor synchronous threads
+        joblib
+        __init__
+        """,
     ),
-    9: Level({"accessor", "cli"}, "forwarding only"),
+    "run": Room(
+        "the run as one value: recipe, Dask arrays, simulate, replay; what it costs",
+        """
+        __init__ _entries _live _plan_card _policies _recorded _task _variables chunk_policy \
+            digests._generated digests._pieces digests._source
+        _origins digests._functions
+        digests._classes
+        digests._values
+        digests
+        _initial _recipe
+        _arguments _attributes _texts
+        _card _run
+        _arrays _plan _replay _states cost
+        _behind _dataset _held choose_backend execution
+        _simulate
+        """,
+    ),
+    "reduction": Room(
+        "one pass over the blocks of a run: sources, accumulation, reduce, stream",
+        """
+        __init__ accumulate._forest accumulate._whole sources._labels sources._masks \
+            sources._program sources._tasks sources._times streaming._shown streaming._until
+        accumulate._fold sources._schema sources._terms streaming._marks
+        accumulate._likeness accumulate._task sources._noise sources._places
+        accumulate._states sources._paths
+        accumulate
+        sources._feed sources._observer streaming._state
+        sources._computed sources._drawn sources._memory streaming._snapshot
+        sources
+        passes._budget passes._collected
+        passes._layout
+        passes._lazily passes._passes passes._prepare
+        passes streaming._run
+        streaming._stream
+        streaming
+        """,
+    ),
+    "store": Room(
+        "paths in Zarr: format, locations, reader, writer; virtual stores; other formats",
+        """
+        _codes _differences _digest _faults _host _report export._file format._bounded \
+            format._journal format._storage places._conditions places._directory places._lock \
+            places._staging
+        format._layout places._place places._remote_store
+        format._encode format._safe places places._remote_fence places._remote_lock
+        format._manifest format._parameters places._remote
+        format._ledger
+        format
+        _at_hand _recipe_size _results _source _task _where
+        _regenerate _session virtual._draw
+        _estimate _verify virtual._layout
+        virtual._file
+        virtual._store
+        virtual
+        _open
+        _rebuild _write
+        _extend _repair
+        _info _merge
+        __init__ export._part
+        export._netcdf export._parquet
+        export._export
+        export
+        """,
+    ),
+    "plot": Room(
+        "pictures",
+        """
+        _bins _figure _single _trace
+        _closed_form _convergence _data
+        _density _fan _histogram _paths
+        _compare
+        __init__
+        """,
+    ),
+    "monitor": Room(
+        "who watches a run: live pictures, the page on the dashboard, the report",
+        """
+        __init__ dashboard._board dashboard._colours dashboard._html display._interrupt \
+            display._watched html_report._entry html_report._memory html_report._performance
+        dashboard._metrics dashboard._page display._picture display._view html_report._page
+        dashboard._plugin display._notebook display._terminal html_report._report
+        dashboard._sender display html_report
+        dashboard
+        """,
+    ),
+    "engine": Room(
+        "the engine, its results, batches, plans of anything, measuring",
+        """
+        __init__ _batches _planning _result bench bench.samplers
+        _engine
+        bench.run
+        """,
+    ),
+    "accessor": Room(
+        "ds.mz: forwarding only",
+        """
+        __init__
+        """,
+    ),
+    "cli": Room(
+        "the command: stores, runs, jobs in TOML",
+        """
+        _group job.config
+        _main _stores job.prices
+        job.run
+        job
+        _runs
+        __init__
+        __main__
+        """,
+    ),
+    "testing": Room(
+        "ships: suites that discover processes, samplers, statistics and backends",
+        """
+        _samples backends problems processes samplers
+        _folds strategies
+        statistics
+        __init__
+        """,
+    ),
 }
-"""Modules and packages by level. The picture of docs/explanation/design.md is made of it."""
-
-LEVELS = {level: row.modules for level, row in TABLE.items()}
-LEVEL_OF = {name: level for level, names in LEVELS.items() for name in names}

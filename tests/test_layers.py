@@ -3,13 +3,15 @@
 import ast
 import importlib.util
 import sys
+from fnmatch import fnmatchcase as fnmatch
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
+from inspect import isfunction
 from pathlib import Path
 from statistics import median
 
 import pytest
-from layers import LEVEL_OF, LEVELS, TABLE
+from layers import ROOMS
 from pages import DOCS
 
 import montezarr
@@ -17,41 +19,34 @@ from montezarr.samplers import INTERFACES
 
 SOURCE = Path(montezarr.__file__).parent
 
-ANY = {"__init__", "_public", "testing"}
-"""What may import everything: the public list, and the suites that test it."""
-
-USERS_OF_THE_PUBLIC_LIST = {"cli"}
+USERS_OF_THE_PUBLIC_LIST = {"accessor", "cli", "testing"}
 """What stands outside, as a user does, and so may import ``montezarr`` itself."""
 
-PLACES = {
-    "dask": {"backends"},
-    "xarray": {"run", "watch"},
-    "numba": {"draws.kernel"},
-}
-"""Where the packages that are no part of the bottom come in first: at no level below these."""
+PLACES = {"dask": "execute", "xarray": "execute", "numba": "random"}
+"""The first room that uses a package which is slow to import."""
 
 ONLY_IN = {
     "zarr": {"store"},
-    "matplotlib": {"plot", "live"},
-    "IPython": {"live"},
-    "ipywidgets": {"live"},
-    "tqdm": {"progress"},
+    "matplotlib": {"plot", "monitor"},
+    "IPython": {"monitor"},
+    "ipywidgets": {"monitor"},
+    "tqdm": {"execute"},
     "click": {"cli"},
-    "psutil": {"_owner", "chunk_policy", "bench", "report"},
+    "psutil": {"core", "engine", "monitor"},
     "google_crc32c": {"store"},
     "obstore": {"store"},
-    "numba": {"draws", "samplers"},
+    "numba": {"random", "samplers"},
     "boost_histogram": {"statistics"},
     "pytest": {"testing"},
     "hypothesis": {"testing"},
-    "ray": {"backends"},
-    "pandas": {"result"},
-    "pyarrow": {"export"},
-    "h5netcdf": {"export"},
-    "h5py": {"export"},
-    "bokeh": {"dashboard"},
-    "tornado": {"dashboard"},
-    "prometheus_client": {"dashboard"},
+    "ray": {"execute"},
+    "pandas": {"engine"},
+    "pyarrow": {"store"},
+    "h5netcdf": {"store"},
+    "h5py": {"store"},
+    "bokeh": {"monitor"},
+    "tornado": {"monitor"},
+    "prometheus_client": {"monitor"},
 }
 """Packages that one module or package of ours keeps to itself."""
 
@@ -107,26 +102,51 @@ def users(package):
     return {module for module in found if not module.startswith("core.compat.")}
 
 
-@pytest.mark.parametrize("module", files())
-def test_a_module_imports_from_its_own_level_or_above(module):
-    name = top(module)
-    if name in ANY:
-        return
-    assert name in LEVEL_OF, (
-        f"montezarr.{module} has no level yet: add {name!r} to the table in tests/layers.py, and"
-        " run python docs/_ext/layers.py"
+LINES = {
+    name: [line.split() for line in room.lines.replace("\\\n", " ").strip().splitlines()]
+    for name, room in ROOMS.items()
+}
+"""For each room its lines, from the first that may be imported to the last."""
+
+
+def name_inside(module):
+    """Return the name of a module inside its room, as the table has it."""
+    inside = module.removesuffix(".__init__").partition(".")[2]
+    return inside or "__init__"
+
+
+@cache
+def place(module):
+    """Return the number of the room of a module, and of its line there."""
+    room, name = top(module), name_inside(module)
+    assert room in ROOMS, f"montezarr.{module}: no room {room!r} in tests/layers.py"
+    lines = LINES[room]
+    exact = [i for i, line in enumerate(lines) if name in line]
+    found = exact or [i for i, line in enumerate(lines) if any(fnmatch(name, p) for p in line)]
+    assert len(found) == 1, (
+        f"montezarr.{module}: {len(found)} lines of the room {room!r} in tests/layers.py have it"
     )
-    outside = {"__init__", "_public"} if name in USERS_OF_THE_PUBLIC_LIST else set()
+    return list(ROOMS).index(room), found[0]
+
+
+@pytest.mark.parametrize("module", [name for name in files() if name != "__init__"])
+def test_a_module_imports_from_rooms_and_lines_above_its_own(module):
+    outside = {"__init__"} if top(module) in USERS_OF_THE_PUBLIC_LIST else set()
     for target in sorted(own_imports(module) - outside):
-        assert top(target) not in ANY, f"montezarr.{module} imports montezarr.{target}"
-        assert LEVEL_OF[top(target)] <= LEVEL_OF[name], (
-            f"montezarr.{module} of level {LEVEL_OF[name]} imports montezarr.{target} of level"
-            f" {LEVEL_OF[top(target)]}"
+        assert target != "__init__", f"montezarr.{module} imports montezarr itself"
+        assert place(target) < place(module), (
+            f"montezarr.{module} imports montezarr.{target}, which does not stand above it in"
+            " tests/layers.py"
         )
 
 
+def test_the_list_of_public_names_imports_what_is_quick_to_import():
+    own = {top(target) for target in own_imports("__init__")}
+    assert own == {"core", "accessor"}
+
+
 def test_no_two_modules_import_each_other_by_any_way():
-    graph = {module: own_imports(module) for module in files()}
+    graph = {module: own_imports(module) - {"__init__"} for module in files()}
     try:
         order = list(TopologicalSorter(graph).static_order())
     except CycleError as error:
@@ -134,19 +154,31 @@ def test_no_two_modules_import_each_other_by_any_way():
     assert len(order) == len(files())
 
 
-def test_the_levels_name_what_there_is():
-    assert len(LEVEL_OF) == sum(len(names) for names in LEVELS.values())
-    there = {top(module) for module in files()} - ANY
-    assert there <= LEVEL_OF.keys()
-    assert LEVEL_OF.keys() <= there
+def test_the_table_names_what_there_is():
+    assert {top(module) for module in files()} == {*ROOMS, "__init__"}
+    assert len(ROOMS) <= 16
+    there = {(top(module), name_inside(module)) for module in files()}
+    for room, lines in LINES.items():
+        for name in (name for line in lines for name in line):
+            found = {inside for home, inside in there if home == room and fnmatch(inside, name)}
+            assert found, f"tests/layers.py: nothing in the room {room!r} is called {name!r}"
+
+
+def test_no_module_has_the_name_of_a_public_function():
+    functions = {name for name in montezarr.__all__ if isfunction(getattr(montezarr, name))}
+    assert not functions & {module.split(".")[0] for module in files()}
+    for module in files():
+        package, _, name = module.removesuffix(".__init__").rpartition(".")
+        if name in functions:  # in a package that hands out that function, one would hide the other
+            home = importlib.import_module(f"montezarr.{package}")
+            assert not isfunction(vars(home).get(name)), module
 
 
 @pytest.mark.parametrize("package", PLACES)
 def test_a_heavy_package_comes_in_where_the_design_says(package):
-    levels = {module: LEVEL_OF[top(module)] for module in users(package) if top(module) not in ANY}
-    lowest = min(levels.values())
-    found = {module for module, level in levels.items() if level == lowest}
-    assert {m if m in PLACES[package] else top(m) for m in found} == PLACES[package]
+    rooms = list(ROOMS)
+    lowest = min(rooms.index(top(module)) for module in users(package) - {"accessor"})
+    assert rooms[lowest] == PLACES[package]
 
 
 @pytest.mark.parametrize("package", ONLY_IN)
@@ -172,7 +204,7 @@ def test_the_picture_in_the_docs_is_that_of_the_table():
     spec = importlib.util.spec_from_file_location("drawing", DOCS / "_ext/layers.py")
     drawing = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(drawing)
-    assert drawing.PICTURE.read_text(encoding="utf-8") == drawing.draw(TABLE), (
+    assert drawing.PICTURE.read_text(encoding="utf-8") == drawing.draw(ROOMS), (
         "run python docs/_ext/layers.py"
     )
 
