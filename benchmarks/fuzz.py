@@ -193,7 +193,7 @@ def npz_reader(folder: Path) -> Reader:
 
     def stream(path: Any) -> Any:
         statistics = ["mean", "median", "max", mz.ExpectedShortfall(0.9)]
-        return mz.stream(ds, statistics, until=mz.Paths(2048), resume_from=path)
+        return mz.stream(ds, statistics, until=mz.PathCount(2048), resume_from=path)
 
     with mz.backend("synchronous"):
         for found in stream(None):

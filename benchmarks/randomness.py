@@ -119,7 +119,7 @@ def product(a, b):
 
 
 @dataclass
-class Tally:
+class FailureLog:
     """What is kept of the values of one distribution in one precision."""
 
     values: int = 0
@@ -134,9 +134,9 @@ class Tally:
         self.pairs[name] = self.pairs.get(name, 0) + a.size
 
 
-def tally(kind: str, dtype: str, seed: int, values: int) -> Tally:
+def tally(kind: str, dtype: str, seed: int, values: int) -> FailureLog:
     """Draw at least `values` numbers, tile by tile, and keep only sums and counts."""
-    law, out = LAWS[kind], Tally()
+    law, out = LAWS[kind], FailureLog()
     rows = np.empty((STEPS, PATHS), dtype)
     z = np.empty((2, SLOTS, STEPS, PATHS))
     q = np.empty_like(z)
@@ -163,7 +163,7 @@ def tally(kind: str, dtype: str, seed: int, values: int) -> Tally:
     return out
 
 
-def report(kind: str, dtype: str, seed: int, found: Tally) -> dict[str, float]:
+def report(kind: str, dtype: str, seed: int, found: FailureLog) -> dict[str, float]:
     """Print what was found, and return the p-value of every test by its name."""
     law, n = LAWS[kind], found.values
     p: dict[str, float] = {}

@@ -219,11 +219,11 @@ def scheduler(workers: int) -> Any:
 def windows(count: int) -> None:
     """What a scheduler holds over many windows of tasks."""
     from montezarr.execute._window import WINDOW
-    from montezarr.reduction.sources import DrawnFeed
+    from montezarr.reduction.sources import DrawnBlocks
 
     with scheduler(2) as (client, process):
         tasks = count * WINDOW * 2
-        DrawnFeed.size = lambda feed: 1024  # type: ignore[method-assign]  # the smallest task
+        DrawnBlocks.size = lambda feed: 1024  # type: ignore[method-assign]  # the smallest task
         paths = tasks * 1024
         ds = mz.simulate(mz.BrownianMotion(), paths, 1, seed=1)
         print(f"{count:,} windows of {WINDOW * 2} tasks, {paths:,} paths")

@@ -55,9 +55,11 @@ def test_results_are_those_of_the_functions(ds, tmp_path):
         ds, "mean", storage=mz.Storage()
     ).store_bytes  # fmt: skip
     assert last.mz.plan().paths == 3000
-    mine = [s.dataset for s in last.mz.stream("mean", mz.Paths(2048))]
+    mine = [s.dataset for s in last.mz.stream("mean", mz.PathCount(2048))]
     assert len(mine) == 2
-    xr.testing.assert_identical(mine[-1], list(mz.stream(last, "mean", mz.Paths(2048)))[-1].dataset)
+    xr.testing.assert_identical(
+        mine[-1], list(mz.stream(last, "mean", mz.PathCount(2048)))[-1].dataset
+    )
     parts = list(ds.mz.batches(1500))
     assert [part.sizes["path"] for part in parts] == [1500, 1500]
     xr.testing.assert_equal(ds.mz.write(tmp_path / "a.zarr"), mz.open(tmp_path / "a.zarr"))

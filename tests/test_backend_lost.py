@@ -12,7 +12,7 @@ from known_secret import SECRET
 
 import montezarr as mz
 from montezarr.execute._lost import cluster_lost, no_start
-from montezarr.execute._ship import Shelf
+from montezarr.execute._shared_objects import SharedObjects
 from montezarr.execute.processes import _SpawnedPool
 
 ADDRESS = f"tcp://user:{SECRET}@host:4444"
@@ -270,7 +270,7 @@ def test_a_temporary_directory_without_room_is_named(monkeypatch, tmp_path):
     def full(self, key, data):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / key))
 
-    monkeypatch.setattr(Shelf, "_stored", full)
+    monkeypatch.setattr(SharedObjects, "_stored", full)
     ds = mz.simulate(Wide(), n_paths=2000, T=2, x0=0.0, seed=1)
     with mz.backend("processes", 1), pytest.raises(mz.BackendError, match="No space") as caught:
         mz.reduce(ds, "mean")
@@ -278,14 +278,16 @@ def test_a_temporary_directory_without_room_is_named(monkeypatch, tmp_path):
 
 
 def test_what_is_written_in_part_is_taken_away(monkeypatch, tmp_path):
-    monkeypatch.setattr("montezarr.execute._ship.tempfile.gettempdir", lambda: str(tmp_path))
-    shelf = Shelf()
+    monkeypatch.setattr(
+        "montezarr.execute._shared_objects.tempfile.gettempdir", lambda: str(tmp_path)
+    )
+    shared_objects = SharedObjects()
     with pytest.raises(mz.BackendError, match="File name too long"):
-        shelf.store("k" * 300, b"data")
+        shared_objects.store("k" * 300, b"data")
     with pytest.raises(mz.BackendError):
-        shelf.store("missing/key", b"data")
+        shared_objects.store("missing/key", b"data")
     assert [file for file in tmp_path.rglob("*") if file.is_file()] == []
-    shelf.clear()
+    shared_objects.clear()
 
 
 @pytest.mark.parametrize(

@@ -71,10 +71,10 @@ def test_what_does_not_fit_into_memory_stays_lazy_and_is_drawn_when_asked(monkey
     assert result.metadata["in_memory"] is False
     assert "lazy" in repr(result)
     monkeypatch.undo()
-    held = mz.MonteCarloEngine(GBM).simulate(3000, 20, 100.0, dt=0.05, seed=42)
-    assert held.metadata["in_memory"] is True
-    assert np.array_equal(result.paths[2999].states, held.paths[2999].states)
-    assert result.dataset.identical(held.dataset)
+    chunk_buffer = mz.MonteCarloEngine(GBM).simulate(3000, 20, 100.0, dt=0.05, seed=42)
+    assert chunk_buffer.metadata["in_memory"] is True
+    assert np.array_equal(result.paths[2999].states, chunk_buffer.paths[2999].states)
+    assert result.dataset.identical(chunk_buffer.dataset)
 
 
 def test_a_billion_paths_are_there_at_once():

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import montezarr as mz
-from montezarr.reduction.accumulate import Fold
-from montezarr.reduction.sources import as_dataset, feed_of
+from montezarr.reduction.accumulate import Accumulator
+from montezarr.reduction.sources import as_dataset, block_source_of
 from montezarr.run import chunk_policy
 from montezarr.statistics import Sample, Source
 from montezarr.statistics import _sums as sums
@@ -163,8 +163,8 @@ def test_what_is_made_of_long_paths_does_not_depend_on_how_many_there_are():
     for n in (5, 19, 24):
         ds = mz.simulate(mz.BrownianMotion(), n_paths=n, T=20_000, seed=3, dtype="float32")
         made = np.exp(ds.x / 100).sum("time") + np.sin(ds.x).mean("time")
-        feed = feed_of(as_dataset(made.rename("y"), "path"))
-        task = feed.task(Fold(()))
+        feed = block_source_of(as_dataset(made.rename("y"), "path"))
+        task = feed.task(Accumulator(()))
         assert task.unit < 1024, "no whole block is filled up"
         (_, (found[n],), _), *_ = task.pieces(0, n, None, n)
         alone = [task.pieces(i, i + 1, None, 1) for i in range(n)]

@@ -153,7 +153,7 @@ def test_every_way_to_a_statistic_refuses(tmp_path):
         lambda: mz.plan(ds, "mean"),
         lambda: mz.write(ds, tmp_path / "a.zarr", statistics=["mean"]),
         lambda: mz.reduce(ds, {"x": ["mean"]}),
-        lambda: mz.reduce(ds, "mean", observe=lambda part: part.x),
+        lambda: mz.reduce(ds, "mean", transform=lambda part: part.x),
         lambda: mz.reduce(ds.assign(y=ds.x * 0.5), mz.Covariance("variable")),
     ):
         with pytest.raises(ArgumentValueError, match="holds codes of the labels"):
@@ -289,12 +289,12 @@ def test_a_comparison_with_a_text_inside_a_function_is_refused(way, tmp_path):
     ):
         for taken in (mz.reduce, mz.stream):
             with pytest.raises(ArgumentValueError, match=r"mz\.in_state\(x, 'storm'\)"):
-                taken(ds, "mean", observe=function)
+                taken(ds, "mean", transform=function)
     for function in (
         lambda d: mz.in_state(d.x.isel(time=-1), "storm").rename("met"),
         lambda d: d.x.isel(time=-1).copy(data=d.x.values[:, -1] == 1).rename("met"),
     ):
-        met = mz.reduce(ds, "mean", observe=function).met_mean
+        met = mz.reduce(ds, "mean", transform=function).met_mean
         assert met == (ds.x.isel(time=-1) == 1).mean()
 
 

@@ -57,7 +57,7 @@ def file_of(store):
     return found
 
 
-class Chain:
+class ComposedFunction:
     """The same as code: its recipe has a digest of the numbers."""
 
     def __init__(self, matrix):
@@ -664,7 +664,7 @@ def test_what_fits_is_read_again(small, tmp_path):
 
 def test_a_class_of_ones_own_has_the_digest_of_its_numbers_alone(small, tmp_path):
     matrix = np.random.default_rng(0).random((300, 300))
-    ds = mz.simulate(Chain(matrix / matrix.sum(axis=1, keepdims=True)), 50, T=3, seed=1)
+    ds = mz.simulate(ComposedFunction(matrix / matrix.sum(axis=1, keepdims=True)), 50, T=3, seed=1)
     assert len(ds.attrs["montezarr"]) < 1000
     assert mz.write(ds, tmp_path / "a.zarr").sizes["path"] == 50
 

@@ -63,7 +63,7 @@ def test_a_log_has_few_lines(capsys):
 
 
 def test_what_is_predicted_runs_down(capsys, each_line):
-    for snapshot in mz.live(mz.stream(payoff(), "mean", mz.Paths(10**6)), every=1e-9):
+    for snapshot in mz.live(mz.stream(payoff(), "mean", mz.PathCount(10**6)), every=1e-9):
         if snapshot.paths == 4 * BLOCK:
             break
     lines = capsys.readouterr().err.splitlines()
@@ -111,7 +111,7 @@ def test_the_result_to_show_is_the_first_number_or_the_one_that_is_named(capsys)
 
 
 def test_rules_read_as_they_are_meant():
-    paths, seconds = mz.Paths(2000), mz.Seconds(9)
+    paths, seconds = mz.PathCount(2000), mz.Seconds(9)
     assert str(paths | seconds) == "2,000 paths or 9 s"
     assert str((paths | seconds) & paths) == "(2,000 paths or 9 s) and 2,000 paths"
     assert str(mz.StandardError(abs=0.5, rel=0.01)) == (
@@ -183,7 +183,7 @@ def test_a_view_that_fails_does_not_end_the_stream(monkeypatch, caplog, out):
 
 
 def test_ctrl_c_ends_the_stream_with_its_result():
-    for snapshot in mz.live(mz.stream(payoff(), "mean", mz.Paths(10**10))):
+    for snapshot in mz.live(mz.stream(payoff(), "mean", mz.PathCount(10**10))):
         if snapshot.paths == 4 * BLOCK:
             signal.raise_signal(signal.SIGINT)
     assert snapshot.stopped == "by the user"
@@ -195,7 +195,7 @@ def test_ctrl_c_a_second_time_is_an_error():
     seen = []
 
     def insist():
-        for snapshot in mz.live(mz.stream(payoff(), "mean", mz.Paths(10**10))):
+        for snapshot in mz.live(mz.stream(payoff(), "mean", mz.PathCount(10**10))):
             seen.append(snapshot)
             signal.raise_signal(signal.SIGINT)
 
@@ -220,7 +220,7 @@ def test_a_handler_of_somebody_else_stays():
 
 
 def test_who_leaves_the_loop_has_their_ctrl_c_again():
-    stream = mz.stream(payoff(), "mean", mz.Paths(10**6))
+    stream = mz.stream(payoff(), "mean", mz.PathCount(10**6))
     for snapshot in mz.live(stream):
         if snapshot.paths == 2 * BLOCK:
             break
@@ -234,10 +234,10 @@ def test_who_leaves_the_loop_has_their_ctrl_c_again():
 def test_it_may_be_watched_in_another_thread():
     found = []
 
-    def watch():
+    def monitor():
         found.extend(mz.live(mz.stream(payoff(5000), "mean")))
 
-    thread = threading.Thread(target=watch)
+    thread = threading.Thread(target=monitor)
     thread.start()
     thread.join()
     assert found[-1].stopped == "all paths"

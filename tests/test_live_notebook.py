@@ -33,7 +33,7 @@ def stream(until):
 """
 
 ENDLESS = """
-for snapshot in mz.live(stream(mz.Paths(10**12)), every=0.2):
+for snapshot in mz.live(stream(mz.PathCount(10**12)), every=0.2):
     pass
 snapshot.stopped, snapshot.paths % 1024
 """
@@ -152,7 +152,7 @@ def test_a_click_in_a_subshell_ends_the_cell_with_its_result(kernel):
 
 def test_an_error_and_an_early_end_leave_no_button(kernel):
     kernel.run(
-        "for snapshot in mz.live(stream(mz.Paths(10**12))):\n    if snapshot.paths > 4096: break"
+        "for snapshot in mz.live(stream(mz.PathCount(10**12))):\n    if snapshot.paths > 4096: break"
     )
     assert "widget-view" not in str(kernel.shown)
     assert "stopped: left by its reader" in kernel.html
@@ -167,7 +167,7 @@ def test_an_error_and_an_early_end_leave_no_button(kernel):
 )
 def test_what_is_not_installed_is_done_without_and_said_in_a_line(kernel, package, line):
     kernel.run(f"known = sys.modules.get({package!r}); sys.modules[{package!r}] = None")
-    kernel.run("for snapshot in mz.live(stream(mz.Paths(50_000))): pass")
+    kernel.run("for snapshot in mz.live(stream(mz.PathCount(50_000))): pass")
     assert line in kernel.html.replace("&quot;", '"')
     assert kernel.html.count("pip install") == 1
     assert bool(kernel.pictures) == (package == "ipywidgets")

@@ -24,7 +24,7 @@ def store(ds, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def snapshot(ds):
-    *_, last = mz.stream(ds.x, "mean", until=mz.Paths(1024))
+    *_, last = mz.stream(ds.x, "mean", until=mz.PathCount(1024))
     return last
 
 

@@ -24,8 +24,8 @@ from montezarr.core.owner import this_owner
 from montezarr.core.secrets import redacted
 from montezarr.store import _task
 from montezarr.store._where import place_of
-from montezarr.store.format._journal import JOURNAL
-from montezarr.store.format._ledger import Ledger
+from montezarr.store.format._commit_log import COMMIT_LOG
+from montezarr.store.format._commit_state import CommitState
 from montezarr.store.places import _remote, _remote_lock
 from montezarr.store.places._place import LOCK, LocalPlace
 from montezarr.store.places._remote import RemotePlace
@@ -106,7 +106,7 @@ def test_what_is_read_back_is_what_was_simulated_and_is_not_drawn_twice(kind, bu
     assert sorted(drawn) == [0, 1, 2, 3]
     before = content_of(path, options)
     assert LOCK not in before
-    assert not [key for key in before if key.startswith(f"{JOURNAL}.")]
+    assert not [key for key in before if key.startswith(f"{COMMIT_LOG}.")]
     mz.write(ds, path, statistics=["mean"], **options)
     assert len(drawn) == 4
     assert content_of(path, options) == before
@@ -162,7 +162,7 @@ def test_killed_by_the_system_it_goes_on(point, bucket, drawn):
     found = subprocess.run([sys.executable, "-c", KILLED, *arguments], capture_output=True)
     assert found.returncode == -9, found.stderr.decode()
     assert f"runs/a.zarr/{LOCK}" in bucket.content()  # of a dead owner
-    ledger = Ledger.read(place_of(bucket.url(), bucket.options))
+    ledger = CommitState.read(place_of(bucket.url(), bucket.options))
     left = list(range(4)) if ledger is None else ledger.missing()
     assert (left == [3]) == (point == "commit.after@2")
     with mz.backend("synchronous"):
@@ -222,7 +222,7 @@ def test_worker_processes_write_to_it_themselves(bucket):
         stored = mz.write(gbm_paths(), bucket.url(), storage_options=bucket.options)
     xr.testing.assert_equal(stored.compute(), gbm_paths().compute())
     place = pickle.loads(pickle.dumps(place_of(bucket.obstore())))
-    assert place.get(JOURNAL) == place_of(bucket.url(), bucket.options).get(JOURNAL)
+    assert place.get(COMMIT_LOG) == place_of(bucket.url(), bucket.options).get(COMMIT_LOG)
 
 
 @pytest.mark.parametrize(
@@ -522,7 +522,7 @@ def test_wherever_it_fails_nothing_committed_is_lost_and_the_end_is_the_same(don
                 assert store.failed
             if not store.failed:
                 break
-            ledger = Ledger.read(RemotePlace(MemoryStore(objects)))
+            ledger = CommitState.read(RemotePlace(MemoryStore(objects)))
             there = [] if ledger is None else [i for i in range(3) if ledger.is_done(i)]
             assert (0 if ledger is None else ledger.committed) >= max(told)
             drawn.clear()

@@ -133,7 +133,7 @@ def test_ranks_groups_streams_and_lazy_results_carry_it_too(part):
     np.testing.assert_array_equal(snapshot["x_largest_path"], order)
     grouped = mz.reduce(last, "max", by=(last > 0).rename("up"))
     assert grouped.x_max_path.sel(up=True) == order[0]
-    of_function = mz.reduce(stored, "max", observe=lambda ds: ds.x.isel(time=-1))
+    of_function = mz.reduce(stored, "max", transform=lambda ds: ds.x.isel(time=-1))
     assert of_function.x_max_path == order[0]
     both = mz.reduce(xr.Dataset({"a": X[:100, -1], "b": X[:100][::-1][:, -1]}), "max")
     assert both.a_max_path == both.b_max_path == VALUES[:100, -1].argmax()

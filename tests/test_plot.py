@@ -271,7 +271,9 @@ def test_the_accessor_forwards(ds):
     assert len(ds.x.mz.plot.paths(n=2, band=None, mean=False).lines) == 2
     payoff = (ds.x.isel(time=-1) - 105).clip(min=0).rename("payoff")
     assert len(payoff.mz.plot.histogram(bins=7).patches[0].get_data().values) == 7
-    assert payoff.mz.plot.convergence(["mean", "std"], "payoff_mean", until=mz.Paths(2048)).lines
+    assert payoff.mz.plot.convergence(
+        ["mean", "std"], "payoff_mean", until=mz.PathCount(2048)
+    ).lines
 
 
 # --- errors ----------------------------------------------------------------------------------

@@ -280,5 +280,5 @@ def test_the_legend_is_seen_where_bands_reach_under_it(payoff):
 
 def test_a_run_without_end_converges_until_its_rule():
     endless = run(n_paths=None)
-    ax = mz.plot.convergence(mz.stream(endless.x.isel(time=-1), "mean", until=mz.Paths(3000)))
+    ax = mz.plot.convergence(mz.stream(endless.x.isel(time=-1), "mean", until=mz.PathCount(3000)))
     assert ax.lines[0].get_xdata()[-1] == 3072

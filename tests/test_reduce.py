@@ -10,7 +10,7 @@ import xarray as xr
 
 import montezarr as mz
 from montezarr.reduction.passes import _budget
-from montezarr.reduction.sources import DrawnFeed
+from montezarr.reduction.sources import DrawnBlocks
 
 N = 3_500
 STATISTICS = ["mean", "std", "q05", "median", "min", "skewness"]
@@ -361,13 +361,13 @@ def test_groups_of_what_is_observed(x):
         last, early = (ds.x.isel(time=k, drop=True) for k in (-1, 1))
         return xr.Dataset({"last": last, "up": early > 0})
 
-    found = mz.reduce(x, ["mean", "count"], observe=observe, by="up")
+    found = mz.reduce(x, ["mean", "count"], transform=observe, by="up")
     up = x.isel(time=1).values > 0
     assert found.last_count.values.tolist() == [(~up).sum(), up.sum()]
     last = x.isel(time=-1).values
     np.testing.assert_allclose(found.last_mean, [last[~up].mean(), last[up].mean()], rtol=1e-12)
     xr.testing.assert_identical(
-        mz.reduce(x.compute(), ["mean", "count"], observe=observe, by="up"), found
+        mz.reduce(x.compute(), ["mean", "count"], transform=observe, by="up"), found
     )
 
 
@@ -390,7 +390,7 @@ def test_groups_out_of_these_terms_are_refused(x):
 
 
 def test_what_is_observed_may_be_an_array_or_several(x):
-    found = mz.reduce(x, "mean", observe=lambda ds: ds.x.max("time").rename("top"))
+    found = mz.reduce(x, "mean", transform=lambda ds: ds.x.max("time").rename("top"))
     assert set(found.data_vars) == {"top_mean", "top_mean_se", "top_nonfinite"}
     np.testing.assert_allclose(found.top_mean, x.values.max(axis=1).mean(), rtol=1e-12)
 
@@ -399,7 +399,7 @@ def test_what_is_observed_may_be_an_array_or_several(x):
         total = ds.x.sum("time").assign_attrs(units="m")
         return xr.Dataset({"total": total, "square": ds.x.isel(time=[1, 2]) ** 2, "no_path": 3})
 
-    found = mz.reduce(x, "mean", observe=observe)
+    found = mz.reduce(x, "mean", transform=observe)
     assert found.square_mean.dims == ("time",)
     assert found.time.values.tolist() == [0.5, 1.0]
     assert found.total_mean.attrs["units"] == "m"
@@ -410,7 +410,7 @@ def test_what_is_observed_is_the_same_wherever_the_paths_are_from(x, tmp_path):
     def observe(ds):
         return ds.x.mean("time")
 
-    wanted = mz.reduce(x, ["mean", "std"], observe=observe)
+    wanted = mz.reduce(x, ["mean", "std"], transform=observe)
     ds = x.to_dataset()
     mz.write(mz.simulate(mz.BrownianMotion(), N, T=4, dt=0.5, seed=5, chunks=1024), tmp_path / "a")
     rows = array(np.ascontiguousarray(x.values), x.dims).assign_coords(time=x.time)
@@ -421,7 +421,7 @@ def test_what_is_observed_is_the_same_wherever_the_paths_are_from(x, tmp_path):
         mz.open(tmp_path / "a").x,
         rows,
     ):
-        found = mz.reduce(obj, ["mean", "std"], observe=observe)
+        found = mz.reduce(obj, ["mean", "std"], transform=observe)
         assert found.x_mean == wanted.x_mean
         assert found.x_std_se == wanted.x_std_se
     assert mz.reduce(ds.mean("time"), "mean").x_mean == wanted.x_mean
@@ -429,20 +429,22 @@ def test_what_is_observed_is_the_same_wherever_the_paths_are_from(x, tmp_path):
 
 def test_what_depends_on_other_paths_is_refused(x):
     for observe in (lambda ds: ds.x - ds.x.mean("path"), lambda ds: ds.x.cumsum("path")):
-        refused(mz.ArgumentValueError, "^observe: .*every path alike", x, observe=observe)
-        refused(mz.ArgumentValueError, "^observe: .*every path alike", x.compute(), observe=observe)
+        refused(mz.ArgumentValueError, "^observe: .*every path alike", x, transform=observe)
+        refused(
+            mz.ArgumentValueError, "^observe: .*every path alike", x.compute(), transform=observe
+        )
 
 
 def test_what_is_not_observed_is_refused(x):
     value, kind = mz.ArgumentValueError, mz.ArgumentTypeError
     for obj in (x, x.compute(), x.chunk(path=777)):
-        refused(value, "^observe: .*returns .* paths", obj, observe=lambda ds: ds.isel(path=[0]))
-        refused(value, "^observe: .*paths", obj, observe=lambda ds: ds.mean("path"))
-        refused(kind, "^observe: .*DataArray or Dataset", obj, observe=lambda ds: ds.x.values)
-        refused(kind, "^observe: expected a function", obj, observe="mean")
-        refused(kind, "numbers", obj, observe=lambda ds: ds.x.astype(str))
+        refused(value, "^observe: .*returns .* paths", obj, transform=lambda ds: ds.isel(path=[0]))
+        refused(value, "^observe: .*paths", obj, transform=lambda ds: ds.mean("path"))
+        refused(kind, "^observe: .*DataArray or Dataset", obj, transform=lambda ds: ds.x.values)
+        refused(kind, "^observe: expected a function", obj, transform="mean")
+        refused(kind, "numbers", obj, transform=lambda ds: ds.x.astype(str))
         with pytest.raises(ZeroDivisionError):
-            mz.reduce(obj, "mean", observe=lambda ds: ds.x * (1 / 0))
+            mz.reduce(obj, "mean", transform=lambda ds: ds.x * (1 / 0))
 
 
 def test_an_error_in_what_is_observed_names_the_paths(x):
@@ -454,11 +456,11 @@ def test_an_error_in_what_is_observed_names_the_paths(x):
         return ds.x
 
     with pytest.raises(mz.SamplerError, match="so special") as caught:
-        mz.reduce(x, "mean", observe=observe)
+        mz.reduce(x, "mean", transform=observe)
     notes = [str(caught.value)]
     for obj in (x.compute(), x.chunk(path=777)):
         with pytest.raises(ValueError, match="so special") as caught:
-            mz.reduce(obj, "mean", observe=observe)
+            mz.reduce(obj, "mean", transform=observe)
         notes += caught.value.__notes__
     for note in notes:
         start, stop = map(int, re.search(r"paths (\d+) to (\d+)", note).groups())
@@ -512,10 +514,10 @@ def test_an_expression_is_not_computed_before_lazy_results_are(x):
 def test_two_lazy_results_are_computed_together(x, ds, monkeypatch):
     obj = x.isel(time=-1)
     one = mz.reduce(obj, ["mean", "q05"], compute=False)
-    monkeypatch.setattr(DrawnFeed, "size", lambda self: 2048)  # as if measured again, more slowly
+    monkeypatch.setattr(DrawnBlocks, "size", lambda self: 2048)  # as if measured again, more slowly
     two = mz.reduce(obj, ["mean", "q05"], compute=False)
     of_s, of_v = (
-        mz.reduce(ds, {name: "mean"}, observe=lambda ds: ds, compute=False) for name in "sv"
+        mz.reduce(ds, {name: "mean"}, transform=lambda ds: ds, compute=False) for name in "sv"
     )
     found = dask.compute(one, two, of_s, of_v)
     wanted = mz.reduce(obj, ["mean", "q05"])
@@ -812,7 +814,7 @@ def test_observed_arrays_cannot_be_changed():
         return block.v
 
     with pytest.raises(ValueError, match="read-only"):
-        mz.reduce(there, "mean", observe=careless)
+        mz.reduce(there, "mean", transform=careless)
 
 
 def test_times_must_increase_where_they_count(x):

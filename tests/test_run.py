@@ -90,7 +90,7 @@ def test_the_run_of_a_result_of_the_engine_is_its_own():
 
 def test_the_run_of_a_snapshot_has_the_paths_so_far():
     ds = mz.simulate(BROWNIAN, None, T=3, seed=1)
-    *_, last = mz.stream(ds.x.isel(time=-1), "mean", until=mz.Paths(4096))
+    *_, last = mz.stream(ds.x.isel(time=-1), "mean", until=mz.PathCount(4096))
     run = Run.behind(last)
     assert (run.n_paths, run.fingerprint) == (4096, Run.behind(ds).fingerprint)
 
@@ -267,7 +267,7 @@ def test_a_number_of_paths_is_a_number_whichever_it_is():
     assert Run.behind(ds).n_paths == 2**40
     assert mz.replay(ds, 2**40 - 1).sizes == {"time": 2}
     assert ds.x[2**40 - 1, 0].compute() == 0.0
-    few = mz.stream(ds.x.isel(time=-1), "mean", until=mz.Paths(1024))
+    few = mz.stream(ds.x.isel(time=-1), "mean", until=mz.PathCount(1024))
     assert next(few).paths == 1024
 
 
@@ -281,7 +281,7 @@ def test_a_run_without_end_says_so_itself(forget):
     forget()
     again = pickle.loads(data)
     assert Run.behind(again).n_paths is None
-    *_, last = mz.stream(again, "mean", until=mz.Paths(2048))
+    *_, last = mz.stream(again, "mean", until=mz.PathCount(2048))
     assert last.paths == 2048
     with pytest.raises(mz.ArgumentValueError, match="n_paths=None"):
         mz.reduce(again, "mean")
@@ -292,7 +292,7 @@ def test_a_run_without_end_says_so_itself(forget):
 def test_two_runs_without_end_in_one_expression_are_refused():
     one, other = (mz.simulate(BROWNIAN, None, T=1, seed=n) for n in (1, 2))
     with pytest.raises(mz.ArgumentValueError, match="one run without end"):
-        mz.stream((one - other).x, "mean", until=mz.Paths(1024))
+        mz.stream((one - other).x, "mean", until=mz.PathCount(1024))
 
 
 def test_an_initial_state_of_each_path_needs_a_number_of_paths():

@@ -24,8 +24,8 @@ from patience import PATIENCE
 import montezarr as mz
 from montezarr.random.seeding import BLOCK, RootSeed
 from montezarr.run import Run, _live, chunk_policy
-from montezarr.run._live import run_of_recipe
 from montezarr.run._recipe import fingerprint
+from montezarr.run._tasks_alive import run_of_recipe
 from montezarr.run.digests import digest_of
 
 MIB = 2**20

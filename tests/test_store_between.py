@@ -116,14 +116,14 @@ def test_what_the_root_says_is_not_believed_before_it_is_checked(tmp_path, chang
 def test_beside_a_writer_a_store_is_never_called_damaged(tmp_path):
     done, looks = threading.Event(), []
 
-    def watch():
+    def monitor():
         while not done.is_set():
             try:
                 looks.append(mz.verify(tmp_path / "a", 1))
             except mz.StoreNotFoundError:
                 continue
 
-    watcher = threading.Thread(target=watch)
+    watcher = threading.Thread(target=monitor)
     watcher.start()
     try:
         for n in (30_000, 60_500, 90_000):

@@ -10,7 +10,7 @@ import montezarr as mz
 from montezarr.core.errors import MontezarrError
 from montezarr.store._info import info
 
-ROOT, MANIFEST, JOURNAL = "zarr.json", "montezarr/manifest.json", "montezarr/journal"
+ROOT, MANIFEST, COMMIT_LOG = "zarr.json", "montezarr/manifest.json", "montezarr/journal"
 N = 3000
 
 
@@ -44,7 +44,7 @@ def copy(store, tmp_path):
     return shutil.copytree(store, tmp_path / "paths.zarr")
 
 
-METADATA = [ROOT, MANIFEST, JOURNAL, "montezarr/zarr.json", "x/zarr.json", "time/zarr.json"]
+METADATA = [ROOT, MANIFEST, COMMIT_LOG, "montezarr/zarr.json", "x/zarr.json", "time/zarr.json"]
 LOST = [
     names for n in range(1, 7) for names in itertools.combinations(METADATA, n)
 ] + [("montezarr",), ("montezarr", "time"), ("montezarr", "x/zarr.json", "time/c/0")]  # fmt: skip
@@ -52,9 +52,9 @@ LOST = [
 
 def is_told(names):
     """Return whether what is left tells what the store held, and how many paths."""
-    lost = {MANIFEST, JOURNAL, "montezarr/zarr.json"} if "montezarr" in names else set(names)
-    tells_what = not {ROOT, MANIFEST, JOURNAL} <= lost
-    return tells_what and not {ROOT, JOURNAL, "x/zarr.json"} <= lost
+    lost = {MANIFEST, COMMIT_LOG, "montezarr/zarr.json"} if "montezarr" in names else set(names)
+    tells_what = not {ROOT, MANIFEST, COMMIT_LOG} <= lost
+    return tells_what and not {ROOT, COMMIT_LOG, "x/zarr.json"} <= lost
 
 
 @pytest.mark.parametrize("names", LOST, ids=" ".join)
@@ -100,7 +100,7 @@ def test_each_other_call_works_or_says_what_to_do(names, copy):
             )
 
 
-@pytest.mark.parametrize("names", [("montezarr",), (MANIFEST, JOURNAL)], ids=" ".join)
+@pytest.mark.parametrize("names", [("montezarr",), (MANIFEST, COMMIT_LOG)], ids=" ".join)
 def test_what_the_calls_say_of_a_lost_journal_and_manifest(names, copy):
     lose(copy, names)
     with pytest.raises(mz.StoreError, match=r"Call montezarr\.repair"):
@@ -109,12 +109,12 @@ def test_what_the_calls_say_of_a_lost_journal_and_manifest(names, copy):
         mz.extend(copy, 4000)
     found = mz.verify(copy)
     assert not found.ok
-    assert {problem.key for problem in found.problems} == {MANIFEST, JOURNAL}
+    assert {problem.key for problem in found.problems} == {MANIFEST, COMMIT_LOG}
     if names == ("montezarr",):
         with pytest.raises(mz.StoreError, match=r"got no file.*Call montezarr\.repair"):
             mz.open(copy)
     repaired = mz.repair(copy)
-    assert {MANIFEST, JOURNAL} <= set(repaired.repaired)
+    assert {MANIFEST, COMMIT_LOG} <= set(repaired.repaired)
     assert mz.write(simulated(), copy).sizes["path"] == N
     assert mz.extend(copy, 4000).sizes["path"] == 4000
     assert mz.verify(copy, 3).ok
@@ -152,14 +152,14 @@ def test_a_damaged_chunk_is_drawn_again_and_a_damaged_root_tells_nothing(store, 
 
 
 def test_a_garbled_journal_is_not_touched_until_it_is_taken_away(store, copy):
-    (copy / JOURNAL).write_bytes(b"no record\n")
+    (copy / COMMIT_LOG).write_bytes(b"no record\n")
     (copy / MANIFEST).unlink()
     left = files(copy)
     assert not mz.verify(copy).ok
     with pytest.raises(mz.StoreError, match="Its root may: take"):
         mz.repair(copy)
     assert files(copy) == left
-    (copy / JOURNAL).unlink()
+    (copy / COMMIT_LOG).unlink()
     assert mz.repair(copy).ok
     assert files(copy) == files(store)
 

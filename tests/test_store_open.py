@@ -21,7 +21,7 @@ import montezarr as mz
 from montezarr.store import _open
 from montezarr.store._digest import digest
 from montezarr.store.format import _journal
-from montezarr.store.format._ledger import Ledger
+from montezarr.store.format._commit_state import CommitState
 from montezarr.store.places._place import LocalPlace
 
 
@@ -57,7 +57,7 @@ def change_root(store, change):
 
 
 def result_keys(store):
-    return list(Ledger.read(LocalPlace(store)).statistics)
+    return list(CommitState.read(LocalPlace(store)).statistics)
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "gone", "more"])
@@ -100,14 +100,14 @@ def test_results_that_are_replaced_in_the_middle_are_read_again(store, tmp_path,
     other = tmp_path / "b.zarr"
     mz.write(gbm_paths(n_paths=9000), other, statistics=["mean", "std"])
     expected = mz.open(other, "statistics")
-    stale = Ledger.read(LocalPlace(store))
+    stale = CommitState.read(LocalPlace(store))
     shutil.rmtree(store)
     shutil.copytree(other, store)
     reads = [stale]
     monkeypatch.setattr(
         _open,
-        "Ledger",
-        SimpleNamespace(read=lambda place: reads.pop() if reads else Ledger.read(place)),
+        "CommitState",
+        SimpleNamespace(read=lambda place: reads.pop() if reads else CommitState.read(place)),
     )
     xr.testing.assert_identical(mz.open(store, "statistics"), expected)
     assert not reads

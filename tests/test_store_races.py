@@ -15,8 +15,8 @@ from store_runs import Driver, Nursery, dataset, files, leftovers, run
 
 import montezarr as mz
 from montezarr.store import _where
-from montezarr.store.format._journal import JOURNAL
-from montezarr.store.format._ledger import Ledger
+from montezarr.store.format._commit_log import COMMIT_LOG
+from montezarr.store.format._commit_state import CommitState
 from montezarr.store.places._lock import this_owner
 from montezarr.store.places._place import LOCK, LocalPlace
 
@@ -82,7 +82,7 @@ def test_a_store_that_is_made_between_two_looks_is_no_damaged_one(tmp_path, monk
         return read_log(self, key) if len(looks) > 1 else None
 
     monkeypatch.setattr(LocalPlace, "read_log", late)
-    ledger = Ledger.read(place)
+    ledger = CommitState.read(place)
     assert ledger.bad == 0
     assert ledger.is_complete
 
@@ -205,7 +205,7 @@ def test_readers_beside_a_writer_see_the_first_paths_and_nothing_else(tmp_path, 
 
 def records(path):
     """Return how many lines the journal of a store has."""
-    journal = Path(path) / JOURNAL
+    journal = Path(path) / COMMIT_LOG
     return journal.read_bytes().count(b"\n") if journal.exists() else 0
 
 

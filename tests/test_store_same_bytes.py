@@ -18,7 +18,7 @@ import montezarr as mz
 from montezarr.store import _faults
 from montezarr.store._digest import digest
 from montezarr.store._where import place_of
-from montezarr.store.format import Ledger, _journal
+from montezarr.store.format import CommitState, _journal
 
 # Compression.
 
@@ -208,7 +208,7 @@ def first_of_each(copies, until):
 def test_what_a_killed_repair_of_an_earlier_version_left_goes(whole, tmp_path):
     for name in ("write", "extend", "repair"):
         path = shutil.copytree(whole, tmp_path / name)
-        ledger = Ledger.read(place_of(path))
+        ledger = CommitState.read(place_of(path))
         data = b"states of statistics"
         (path / "montezarr/states/1").write_bytes(data)
         record = replace(ledger.chunks[1], state=digest([data]))

@@ -14,7 +14,7 @@ from montezarr.core import parameters
 from montezarr.core.parameters import _known
 from montezarr.run import _live
 from montezarr.store import _source
-from montezarr.store.format import Ledger
+from montezarr.store.format import CommitState
 from montezarr.store.places import LocalPlace
 
 N = 2500
@@ -217,7 +217,7 @@ HOSTILE = {
 def test_a_form_that_montezarr_did_not_write_is_refused(form, tmp_path):
     mz.write(of(GBM, spread(50, 150)), tmp_path / "a.zarr")
     place = LocalPlace(tmp_path / "a.zarr")
-    manifest = Ledger.read(place).manifest
+    manifest = CommitState.read(place).manifest
     with pytest.raises(mz.StoreError, match="expected the manifest"):
         type(manifest).from_dict({**manifest.to_dict(), "x0": form}, "a")
 

@@ -236,7 +236,7 @@ def test_a_recipe_with_a_huge_pool_is_refused(store, tmp_path):
 def a_stream(path=None):
     ds = mz.simulate(mz.BrownianMotion(), n_paths=None, T=4, seed=3)
     statistics = ["mean", "var", "median", mz.ExpectedShortfall(0.9), "min", "max", mz.Covariance()]
-    return mz.stream(ds, statistics, until=mz.Paths(4096), resume_from=path)
+    return mz.stream(ds, statistics, until=mz.PathCount(4096), resume_from=path)
 
 
 @pytest.fixture(scope="module")

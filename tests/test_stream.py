@@ -96,7 +96,7 @@ def one_by_one():
 BACKENDS = [(name, n) for name in ("threads", "processes", "dask") for n in (1, 2)]
 
 
-@pytest.mark.parametrize(("name", "workers"), BACKENDS)
+@pytest.split.parametrize(("name", "workers"), BACKENDS)
 def test_a_stream_stops_at_the_same_paths_with_the_same_bits_everywhere(name, workers, one_by_one):
     with mz.backend(name, workers):
         assert_same(mz.stream(payoff(), STATISTICS, RULE), one_by_one["endless"])
@@ -109,17 +109,17 @@ def test_chunks_change_neither_the_stop_nor_the_estimates(one_by_one):
         xr.testing.assert_identical(a.dataset.drop_attrs(), b.dataset.drop_attrs())
 
 
-@pytest.mark.parametrize("kind", ["endless", "chunks"])
+@pytest.split.parametrize("kind", ["endless", "chunks"])
 def test_every_snapshot_is_what_reduce_makes_of_its_paths(kind, one_by_one):
     for snap in one_by_one[kind][::4] + one_by_one[kind][-1:]:
         for obj in (payoff(snap.paths), payoff(30_000).isel(path=slice(0, snap.paths))):
             xr.testing.assert_identical(estimates(snap), mz.reduce(obj, STATISTICS).drop_attrs())
 
 
-@pytest.mark.parametrize("chunks", [None, 2048])
+@pytest.split.parametrize("chunks", [None, 2048])
 def test_a_stream_without_end_is_that_of_a_number_of_paths(chunks):
     n = 11 * BLOCK
-    endless = list(mz.stream(payoff(), STATISTICS, mz.Paths(n)))
+    endless = list(mz.stream(payoff(), STATISTICS, mz.PathCount(n)))
     fixed = list(mz.stream(payoff(n, chunks=chunks), STATISTICS))
     assert [s.paths for s in endless] == [s.paths for s in fixed]
     assert (endless[-1].stopped, fixed[-1].stopped) == ("11,264 paths", "all paths")
@@ -157,11 +157,11 @@ def test_marks_are_fixed_in_advance():
     blocks = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48]
     obj = values(50 * BLOCK)
     assert marks_of(mz.stream(obj, "mean")) == [BLOCK * b for b in [*blocks, 50]]
-    assert marks_of(mz.stream(obj, "mean", mz.Paths(31 * BLOCK))) == [
+    assert marks_of(mz.stream(obj, "mean", mz.PathCount(31 * BLOCK))) == [
         BLOCK * b for b in [*blocks[:15], 31]
     ]
     for every, step in ((1, 1), (1024, 1), (1025, 2), (10_000, 10)):
-        found = marks_of(mz.stream(obj, "mean", mz.Paths(20_000), every=every))
+        found = marks_of(mz.stream(obj, "mean", mz.PathCount(20_000), every=every))
         assert found == [*range(step * BLOCK, 20_000, step * BLOCK), 20_480]
 
 
@@ -183,10 +183,10 @@ def test_rules_are_asked_at_the_marks_and_nowhere_else():
 
 def test_paths_are_rounded_up_to_blocks():
     for n, stop in ((1, 1024), (1024, 1024), (1025, 2048), (9000, 9216)):
-        last = last_of(mz.stream(payoff(), "mean", mz.Paths(n)))
+        last = last_of(mz.stream(payoff(), "mean", mz.PathCount(n)))
         assert (last.paths, last.stopped) == (stop, f"{n:,} paths")
     # All the paths there are come first.
-    assert last_of(mz.stream(payoff(1500), "mean", mz.Paths(10_000))).stopped == "all paths"
+    assert last_of(mz.stream(payoff(1500), "mean", mz.PathCount(10_000))).stopped == "all paths"
 
 
 def test_seconds_stop_at_the_next_mark():
@@ -229,7 +229,7 @@ def test_few_paths_are_not_believed():
 
 def test_a_standard_error_of_zero_is_not_believed():
     never = mz.Exceedance(level=1e9)
-    rule = mz.StandardError(abs=0.1) | mz.Paths(20_000)
+    rule = mz.StandardError(abs=0.1) | mz.PathCount(20_000)
     assert last_of(mz.stream(payoff(), never, rule)).stopped == "20,000 paths"
     # Whatever stands beside it.
     for beside in (
@@ -242,7 +242,7 @@ def test_a_standard_error_of_zero_is_not_believed():
     assert last_of(mz.stream(whole, "mean", mz.StandardError(abs=0.5))).paths == 4096
 
 
-@pytest.mark.parametrize("factor", [1e-300, 1.0, 1e150, 1e300])
+@pytest.split.parametrize("factor", [1e-300, 1.0, 1e150, 1e300])
 def test_tolerances_out_of_all_proportion_are_no_error(factor):
     obj = values(5000) * factor
     for rule in (mz.StandardError(abs=1e-300), mz.StandardError(rel=1e-300)):
@@ -252,7 +252,7 @@ def test_tolerances_out_of_all_proportion_are_no_error(factor):
 
 
 def test_rules_combine():
-    error, few, many = mz.StandardError(rel=0.02), mz.Paths(2000), mz.Paths(20_000)
+    error, few, many = mz.StandardError(rel=0.02), mz.PathCount(2000), mz.PathCount(20_000)
     alone = last_of(mz.stream(payoff(), "mean", error)).paths
     assert 2048 < alone < 20_000
 
@@ -280,15 +280,15 @@ BAD = {
     "names that are none": lambda: mz.StandardError(abs=1.0, of=3),
     "names that are numbers": lambda: mz.StandardError(abs=1.0, of=[3]),
     "paths before, negative": lambda: mz.StandardError(abs=1.0, at_least=-1),
-    "no paths": lambda: mz.Paths(0),
-    "half a path": lambda: mz.Paths(0.5),
+    "no paths": lambda: mz.PathCount(0),
+    "half a path": lambda: mz.PathCount(0.5),
     "no seconds": lambda: mz.Seconds(0),
-    "or something else": lambda: mz.Paths(1) | 1000,
-    "and something else": lambda: mz.Paths(1) & None,
+    "or something else": lambda: mz.PathCount(1) | 1000,
+    "and something else": lambda: mz.PathCount(1) & None,
     "no rule without end": lambda: mz.stream(payoff(), "mean"),
     "unknown name": lambda: mz.stream(payoff(), "mean", mz.StandardError(abs=1.0, of="mean")),
     "unknown among others": lambda: mz.stream(
-        payoff(), "mean", mz.Paths(9) | (mz.Seconds(9) & mz.StandardError(rel=1, of=["x"]))
+        payoff(), "mean", mz.PathCount(9) | (mz.Seconds(9) & mz.StandardError(rel=1, of=["x"]))
     ),
     "name without an error": lambda: mz.stream(
         payoff(), ["mean", "max"], mz.StandardError(abs=1.0, of="payoff_max")
@@ -299,11 +299,11 @@ BAD = {
     "every half": lambda: mz.stream(payoff(9), "mean", every=0.5),
     "progress": lambda: mz.stream(payoff(9), "mean", progress=1),
     "resume from a number": lambda: mz.stream(payoff(9), "mean", resume_from=7),
-    "all but the rule": lambda: mz.stream(payoff(), "nothing", mz.Paths(9)),
+    "all but the rule": lambda: mz.stream(payoff(), "nothing", mz.PathCount(9)),
 }
 
 
-@pytest.mark.parametrize("what", BAD)
+@pytest.split.parametrize("what", BAD)
 def test_what_cannot_be_is_refused_at_the_call(what):
     with pytest.raises((ArgumentTypeError, ArgumentValueError)):
         BAD[what]()
@@ -317,7 +317,7 @@ def test_an_unknown_name_is_answered_with_the_known_ones():
 def test_an_expression_over_all_paths_has_no_stream_without_end():
     x = payoff()
     with pytest.raises(mz.MontezarrError):
-        mz.stream(x - x.mean("path"), "mean", mz.Paths(9))
+        mz.stream(x - x.mean("path"), "mean", mz.PathCount(9))
 
 
 # What snapshots say.
@@ -336,12 +336,12 @@ def test_predictions_are_sensible():
     assert found[-1].paths_needed is found[-1].seconds_left is None
     assert all(a.seconds < b.seconds for a, b in itertools.pairwise(found))
 
-    first = next(mz.stream(payoff(), "mean", mz.Paths(10_000)))
+    first = next(mz.stream(payoff(), "mean", mz.PathCount(10_000)))
     assert first.paths_needed == 10_240 - 1024
     assert next(mz.stream(payoff(3000), "mean")).paths_needed == 3000 - 1024
-    both = next(mz.stream(payoff(30_000), "mean", mz.Paths(5000) & mz.Paths(7000)))
+    both = next(mz.stream(payoff(30_000), "mean", mz.PathCount(5000) & mz.PathCount(7000)))
     assert both.paths_needed == 7168 - 1024
-    either = next(mz.stream(payoff(30_000), "mean", mz.Paths(5000) | mz.Paths(7000)))
+    either = next(mz.stream(payoff(30_000), "mean", mz.PathCount(5000) | mz.PathCount(7000)))
     assert either.paths_needed == 5120 - 1024
     timed = next(mz.stream(payoff(), "mean", mz.Seconds(1000)))
     assert timed.seconds_left == pytest.approx(1000 - timed.seconds, rel=0.01)
@@ -350,7 +350,7 @@ def test_predictions_are_sensible():
 def test_a_resumed_stream_predicts_by_its_own_speed(tmp_path):
     ds = mz.simulate(samplers.Loop(), n_paths=None, T=5, x0=1.0, seed=1)
     with mz.backend("synchronous"):
-        last_of(mz.stream(ds, "mean", mz.Paths(20 * BLOCK))).save(tmp_path / "s")
+        last_of(mz.stream(ds, "mean", mz.PathCount(20 * BLOCK))).save(tmp_path / "s")
         stream = mz.stream(ds, "mean", mz.Seconds(100), every=BLOCK, resume_from=tmp_path / "s")
     again, first = next(stream), next(stream)
     assert again.paths == 20 * BLOCK
@@ -383,9 +383,9 @@ def test_progress_tells_the_predicted_number_of_paths(capsys, monkeypatch):
     ]
     assert f"of {found[0].paths + found[0].paths_needed:,} paths" in lines[1]
     assert "(100%)" in lines[-1]
-    list(mz.stream(payoff(), mz.Exceedance(1e9), mz.Seconds(1e-9) & mz.Paths(9), progress=True))
+    list(mz.stream(payoff(), mz.Exceedance(1e9), mz.Seconds(1e-9) & mz.PathCount(9), progress=True))
     assert "stream: 1,024 of 1,024 paths (100%)" in capsys.readouterr().err
-    never = mz.StandardError(abs=1.0) | (mz.StandardError(abs=1.0) & mz.Paths(1))
+    never = mz.StandardError(abs=1.0) | (mz.StandardError(abs=1.0) & mz.PathCount(1))
     stream = mz.stream(payoff(), mz.Exceedance(1e9), never, progress=True)
     for _ in zip(stream, range(3), strict=False):
         pass
@@ -414,7 +414,7 @@ def test_a_confidence_sequence_lies_around_every_estimate_with_an_error():
 # What they promise: the truth, whenever one stops.
 
 
-@pytest.mark.slow
+@pytest.split.slow
 def test_the_true_value_is_in_the_confidence_sequence_at_the_stop_and_all_the_way():
     """For contrast, the usual interval, which fails whoever stops at an estimate that they like.
 
@@ -457,7 +457,7 @@ def grouped(n_paths, **options):
     return last.assign(above=(last.x > 110).astype(int))
 
 
-@pytest.mark.parametrize("how", ["block by block", "chunk by chunk", "in memory"])
+@pytest.split.parametrize("how", ["block by block", "chunk by chunk", "in memory"])
 def test_groups_are_those_of_reduce(how):
     ds = grouped(9000)
     ds = {"chunk by chunk": ds.chunk(path=777), "in memory": ds.compute()}.get(how, ds)
@@ -477,7 +477,7 @@ def test_rules_know_the_results_of_groups_before_there_is_one():
         mz.stream(grouped(None), "mean", mz.StandardError(abs=1.0, of="above_mean"), by="above")
 
 
-@pytest.mark.filterwarnings("ignore:g. .* belong to no group")
+@pytest.split.filterwarnings("ignore:g. .* belong to no group")
 def test_a_rule_waits_until_there_is_a_group():
     x = values(20 * BLOCK)
     group = xr.DataArray(np.where(np.arange(x.size) < 6 * BLOCK, -1, 1), dims="path", name="g")
@@ -492,22 +492,22 @@ def last_minus_first(ds):
     return (ds.x.isel(time=-1) - ds.x.isel(time=0)).rename("gain")
 
 
-@pytest.mark.parametrize("how", ["block by block", "chunk by chunk", "in memory"])
+@pytest.split.parametrize("how", ["block by block", "chunk by chunk", "in memory"])
 def test_what_is_observed_is_that_of_reduce(how):
     ds = mz.simulate(GBM, n_paths=9000, T=2, x0=100.0, seed=3)
     ds = {"chunk by chunk": ds.chunk(path=777), "in memory": ds.compute()}.get(how, ds)
     rule = mz.StandardError(abs=0.8, of="gain_mean")
-    last = last_of(mz.stream(ds, ["mean", "median"], rule, observe=last_minus_first))
+    last = last_of(mz.stream(ds, ["mean", "median"], rule, transform=last_minus_first))
     assert last.stopped.startswith("standard errors")
     part = ds.isel(path=slice(0, last.paths))
-    wanted = mz.reduce(part, ["mean", "median"], observe=last_minus_first)
+    wanted = mz.reduce(part, ["mean", "median"], transform=last_minus_first)
     xr.testing.assert_identical(estimates(last), wanted.drop_attrs())
 
 
 # What goes wrong.
 
 
-@pytest.mark.parametrize(
+@pytest.split.parametrize(
     ("name", "workers"), [("synchronous", 1), ("threads", 2), ("processes", 2)]
 )
 def test_a_failing_path_ends_the_stream_after_the_snapshots_before_it(name, workers):
@@ -515,7 +515,7 @@ def test_a_failing_path_ends_the_stream_after_the_snapshots_before_it(name, work
     ds = mz.simulate(process, n_paths=None, T=2, x0=1.0, seed=7)
     seen = []
     with mz.backend(name, workers), pytest.raises(mz.SamplerError) as caught:
-        seen.extend(snap.paths for snap in mz.stream(ds, "mean", mz.Paths(10**6)))
+        seen.extend(snap.paths for snap in mz.stream(ds, "mean", mz.PathCount(10**6)))
     assert caught.value.path == 5000
     assert seen == [1024, 2048, 3072, 4096]
 
@@ -535,12 +535,12 @@ class SlowAtFirst(samplers.Loop):
         return super().sample_path(T, x0, rng)
 
 
-@pytest.mark.parametrize(("name", "workers"), [("synchronous", 1), ("threads", 2)])
+@pytest.split.parametrize(("name", "workers"), [("synchronous", 1), ("threads", 2)])
 def test_a_path_that_fails_beyond_the_stop_is_nobodys_business(name, workers):
     ds = mz.simulate(SlowAtFirst(2 * BLOCK), n_paths=None, T=2, x0=1.0, seed=7)
     with mz.backend(name, workers):
         # The other worker runs ahead, and fails before the stop is known.
-        last = last_of(mz.stream(ds, "mean", mz.Paths(2 * BLOCK)))
+        last = last_of(mz.stream(ds, "mean", mz.PathCount(2 * BLOCK)))
     assert (last.paths, last.stopped) == (2 * BLOCK, "2,000 paths".replace("2,000", "2,048"))
 
 
@@ -548,7 +548,7 @@ def test_masked_paths_and_lost_values_are_told_at_the_end_where_the_stream_is_re
     process = samplers.Failing(17, 4000, 9000)
     ds = mz.simulate(process, n_paths=None, T=2, x0=1.0, seed=7, on_error="mask")
     with mz.backend("threads", 2), pytest.warns(mz.MontezarrWarning) as caught:
-        last = last_of(mz.stream(ds, "mean", mz.Paths(5000)))
+        last = last_of(mz.stream(ds, "mean", mz.PathCount(5000)))
     masked = next(w for w in caught if isinstance(w.message, mz.MaskedPathsWarning))
     assert masked.message.paths == (17, 4000)
     assert any("not finite" in str(w.message) for w in caught)
@@ -556,12 +556,12 @@ def test_masked_paths_and_lost_values_are_told_at_the_end_where_the_stream_is_re
     assert (last["x_nonfinite"] == 2).all()
 
 
-@pytest.mark.parametrize("name", ["threads", "processes", "dask"])
+@pytest.split.parametrize("name", ["threads", "processes", "dask"])
 def test_a_stream_that_is_left_early_leaves_nothing_running(name):
     before = snapshot()
     ds = mz.simulate(samplers.Loop(), n_paths=None, T=5, x0=1.0, seed=1)
     with mz.backend(name, 2):
-        for snap in mz.stream(ds, "mean", mz.Paths(10**9)):
+        for snap in mz.stream(ds, "mean", mz.PathCount(10**9)):
             if snap.paths >= 4 * BLOCK:
                 break
         # The workers are free for what comes next: the other paths would take days.
@@ -574,15 +574,15 @@ def test_a_stream_that_is_left_early_leaves_nothing_running(name):
 def test_a_stream_that_is_closed_or_never_read_leaves_nothing_running():
     before = snapshot()
     ds = mz.simulate(samplers.Loop(), n_paths=None, T=5, x0=1.0, seed=1)
-    mz.stream(ds, "mean", mz.Paths(10**9))
-    stream = mz.stream(ds, "mean", mz.Paths(10**9))
+    mz.stream(ds, "mean", mz.PathCount(10**9))
+    stream = mz.stream(ds, "mean", mz.PathCount(10**9))
     assert next(stream).paths == BLOCK
     stream.close()
     with pytest.raises(StopIteration):
         next(stream)
 
     def interrupted():
-        for _ in mz.stream(ds, "mean", mz.Paths(10**9)):
+        for _ in mz.stream(ds, "mean", mz.PathCount(10**9)):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -598,7 +598,7 @@ import montezarr as mz, backend_samplers as s
 ds = mz.simulate(s.Loop(), n_paths=None, T=5, x0=1.0, seed=1)
 try:
     with mz.backend(sys.argv[2], 2):
-        for snap in mz.stream(ds, "mean", mz.Paths(10**9)):
+        for snap in mz.stream(ds, "mean", mz.PathCount(10**9)):
             if snap.paths == 4096:
                 threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
 except KeyboardInterrupt:
@@ -631,7 +631,7 @@ class Sleepy:
         return rng.normal(size=(n, T + 1))
 
 
-@pytest.mark.parametrize("name", ["synchronous", "threads", "processes", "dask"])
+@pytest.split.parametrize("name", ["synchronous", "threads", "processes", "dask"])
 def test_a_stream_is_stopped_from_another_thread_between_two_marks(name, tmp_path):
     before = snapshot()
 
@@ -641,7 +641,7 @@ def test_a_stream_is_stopped_from_another_thread_between_two_marks(name, tmp_pat
 
     ds = mz.simulate(Sleepy(tmp_path), n_paths=None, T=3, x0=0.0, seed=1)
     # One mark at the first block, when all workers are there, and none for long after it.
-    rule = mz.Paths(1) & mz.Paths(10**9)
+    rule = mz.PathCount(1) & mz.PathCount(10**9)
     with mz.backend(name, 2), mz.stream(ds, STATISTICS, rule, every=10**6) as stream:
         assert next(stream).paths == BLOCK
         other = threading.Thread(target=stop)
@@ -658,7 +658,7 @@ def test_a_stream_is_stopped_from_another_thread_between_two_marks(name, tmp_pat
     check_nothing_left(before)
 
 
-@pytest.mark.parametrize("kind", ["endless", "chunks"])
+@pytest.split.parametrize("kind", ["endless", "chunks"])
 def test_a_stream_that_was_stopped_goes_on_with_the_same_bits(kind, one_by_one, tmp_path):
     make = {"endless": payoff, "chunks": rough}[kind]
     # One task at a time: what runs beside it could reach the rule before anybody asks.
@@ -682,7 +682,7 @@ def test_a_stream_that_was_stopped_goes_on_with_the_same_bits(kind, one_by_one, 
 
 def test_a_stream_that_is_stopped_before_its_first_block_has_one_block_or_more():
     for obj in (payoff(), rough(), rough().compute()):
-        stream = mz.stream(obj, "mean", mz.Paths(10**8))
+        stream = mz.stream(obj, "mean", mz.PathCount(10**8))
         stream.stop()
         stream.stop()
         with mz.backend("synchronous"):
@@ -745,9 +745,9 @@ OBJECTS = {
 }
 
 
-@pytest.mark.parametrize("kind", OBJECTS)
+@pytest.split.parametrize("kind", OBJECTS)
 def test_a_resumed_stream_has_the_bits_of_one_that_was_never_interrupted(kind, tmp_path):
-    rule, dim = mz.Paths(10 * BLOCK), "sample" if kind == "another dimension" else "path"
+    rule, dim = mz.PathCount(10 * BLOCK), "sample" if kind == "another dimension" else "path"
     undisturbed = list(mz.stream(OBJECTS[kind](), everything(), rule, dim))
     assert len(undisturbed) > 8
     for i, snap in enumerate(undisturbed):
@@ -759,10 +759,10 @@ def test_a_resumed_stream_has_the_bits_of_one_that_was_never_interrupted(kind, t
 
 
 def test_a_resumed_stream_may_go_on_with_another_rule_and_other_marks(tmp_path):
-    stream = mz.stream(payoff(), STATISTICS, mz.Paths(3 * BLOCK))
+    stream = mz.stream(payoff(), STATISTICS, mz.PathCount(3 * BLOCK))
     last_of(stream).save(tmp_path / "s")
     with mz.backend("threads", 2):
-        found = list(mz.stream(payoff(), STATISTICS, mz.Paths(11 * BLOCK), every=4 * BLOCK,
+        found = list(mz.stream(payoff(), STATISTICS, mz.PathCount(11 * BLOCK), every=4 * BLOCK,
                                resume_from=tmp_path / "s"))  # fmt: skip
     assert [s.paths for s in found] == [3 * BLOCK, 4 * BLOCK, 8 * BLOCK, 11 * BLOCK]
     wanted = mz.reduce(payoff(11 * BLOCK), STATISTICS).drop_attrs()
@@ -796,7 +796,7 @@ class FailingBlocks:
         return rng.integers(0, 3, (n, T + 1))
 
 
-@pytest.mark.filterwarnings("ignore::montezarr.MontezarrWarning")
+@pytest.split.filterwarnings("ignore::montezarr.MontezarrWarning")
 def test_a_block_without_any_group_keeps_its_place_in_the_tree(tmp_path):
     ds = mz.simulate(
         FailingBlocks(), n_paths=9 * BLOCK, T=3, seed=1, on_error="mask", chunks=2 * BLOCK
@@ -811,9 +811,9 @@ def test_a_block_without_any_group_keeps_its_place_in_the_tree(tmp_path):
 
 def test_a_resumed_stream_of_what_is_observed_has_the_same_bits(tmp_path):
     ds = mz.simulate(GBM, n_paths=9000, T=2, x0=100.0, seed=3)
-    undisturbed = list(mz.stream(ds, STATISTICS, observe=last_minus_first))
+    undisturbed = list(mz.stream(ds, STATISTICS, transform=last_minus_first))
     undisturbed[2].save(tmp_path / "s")
-    again = mz.stream(ds, STATISTICS, observe=last_minus_first, resume_from=tmp_path / "s")
+    again = mz.stream(ds, STATISTICS, transform=last_minus_first, resume_from=tmp_path / "s")
     assert_same(again, undisturbed[2:])
 
 
@@ -826,7 +826,7 @@ import montezarr as mz
 obj = t.OBJECTS[sys.argv[2]]()
 resume = sys.argv[3] if len(sys.argv) > 4 else None
 print("ready", flush=True)
-for snap in mz.stream(obj, t.everything(), mz.Paths(40 * 1024), every=1024, resume_from=resume):
+for snap in mz.stream(obj, t.everything(), mz.PathCount(40 * 1024), every=1024, resume_from=resume):
     snap.save(sys.argv[3])
     print(snap.paths, flush=True)
     time.sleep(0.05)
@@ -834,10 +834,12 @@ time.sleep(3600)  # until it is killed
 """
 
 
-@pytest.mark.parametrize("kind", ["expression without end", "chunk by chunk"])
+@pytest.split.parametrize("kind", ["expression without end", "chunk by chunk"])
 def test_a_killed_stream_goes_on_with_the_bits_of_one_that_was_not_killed(kind, tmp_path):
     file = tmp_path / "state.npz"
-    undisturbed = list(mz.stream(OBJECTS[kind](), everything(), mz.Paths(40 * 1024), every=1024))
+    undisturbed = list(
+        mz.stream(OBJECTS[kind](), everything(), mz.PathCount(40 * 1024), every=1024)
+    )
     reached = 0
     for wait, more in ((0.2, ()), (0.33, ("resume",))):
         command = [sys.executable, "-c", SAVING, HERE, kind, file, *more]
@@ -854,7 +856,9 @@ def test_a_killed_stream_goes_on_with_the_bits_of_one_that_was_not_killed(kind, 
             reached = json.loads(content["header"].tobytes())["paths"]
         assert max([first, *paths]) <= reached <= max([first, *paths]) + BLOCK
     again = list(
-        mz.stream(OBJECTS[kind](), everything(), mz.Paths(40 * 1024), every=1024, resume_from=file)
+        mz.stream(
+            OBJECTS[kind](), everything(), mz.PathCount(40 * 1024), every=1024, resume_from=file
+        )
     )
     assert again[0].paths == reached
     assert_same(again, [s for s in undisturbed if s.paths >= reached])
@@ -935,7 +939,7 @@ def test_a_save_that_fails_leaves_the_file_of_before_and_nothing_else(tmp_path, 
 
 def test_a_file_of_something_else_is_refused_with_what_differs(tmp_path):
     file = tmp_path / "s"
-    next(mz.stream(payoff(), ["mean", "q95"], mz.Paths(9999))).save(file)
+    next(mz.stream(payoff(), ["mean", "q95"], mz.PathCount(9999))).save(file)
     raw = mz.simulate(GBM, n_paths=None, T=2, dt=0.5, x0=100.0, seed=42)
     other = mz.GeometricBrownianMotion(mu=0.06, sigma=0.2)
     cases = {
@@ -948,27 +952,27 @@ def test_a_file_of_something_else_is_refused_with_what_differs(tmp_path):
     }
     for what, obj in cases.items():
         with pytest.raises(ArgumentValueError, match=f"resume_from: .* same {what}"):
-            mz.stream(obj, ["mean", "q95"], mz.Paths(9999), resume_from=file)
+            mz.stream(obj, ["mean", "q95"], mz.PathCount(9999), resume_from=file)
     for statistics in ("mean", ["mean", "q99"], ["mean", mz.Quantile((0.95,), 0.01)]):
         with pytest.raises(ArgumentValueError, match=r"resume_from: .* same statistics"):
-            mz.stream(payoff(), statistics, mz.Paths(9999), resume_from=file)
+            mz.stream(payoff(), statistics, mz.PathCount(9999), resume_from=file)
     # A number of paths, a rule and marks may differ; but what is there cannot be taken back.
-    last_of(mz.stream(payoff(), ["mean", "q95"], mz.Paths(3000))).save(file)
+    last_of(mz.stream(payoff(), ["mean", "q95"], mz.PathCount(3000))).save(file)
     with pytest.raises(ArgumentValueError, match="at most 3000 paths"):
         mz.stream(payoff(3000, chunks=1024), ["mean", "q95"], resume_from=file)
     last_of(mz.stream(payoff(3000, chunks=1024), ["mean", "q95"])).save(file)
     with pytest.raises(ArgumentValueError, match="ends with a block"):
-        mz.stream(payoff(), ["mean", "q95"], mz.Paths(9999), resume_from=file)
+        mz.stream(payoff(), ["mean", "q95"], mz.PathCount(9999), resume_from=file)
 
     ds = grouped(3000)
     next(mz.stream(ds, "mean", by="above")).save(file)
     other = ds.rename(above="over")
     with pytest.raises(ArgumentValueError, match=r"resume_from: .* same (by|values)"):
         mz.stream(other, "mean", by="over", resume_from=file)
-    next(mz.stream(ds[["x"]], "mean", observe=doubled)).save(file)
+    next(mz.stream(ds[["x"]], "mean", transform=doubled)).save(file)
     for observe in (None, tripled):
         with pytest.raises(ArgumentValueError, match=r"resume_from: .* same values"):
-            mz.stream(ds[["x"]], "mean", observe=observe, resume_from=file)
+            mz.stream(ds[["x"]], "mean", transform=observe, resume_from=file)
 
 
 def doubled(ds):
@@ -1009,7 +1013,7 @@ def test_a_file_that_is_no_state_is_refused(tmp_path):
     file = tmp_path / "s"
 
     def resume():
-        return mz.stream(payoff(), ["mean", "q95"], mz.Paths(9999), resume_from=file)
+        return mz.stream(payoff(), ["mean", "q95"], mz.PathCount(9999), resume_from=file)
 
     with pytest.raises(FileNotFoundError):
         resume()
@@ -1033,23 +1037,23 @@ def test_a_file_that_is_no_state_is_refused(tmp_path):
 
 def test_a_file_cut_anywhere_or_with_a_wrong_byte_is_refused(tmp_path):
     file = tmp_path / "s"
-    next(mz.stream(payoff(), ["mean", "q95"], mz.Paths(9999))).save(file)
+    next(mz.stream(payoff(), ["mean", "q95"], mz.PathCount(9999))).save(file)
     whole = file.read_bytes()
     cuts = [*range(0, len(whole), max(1, len(whole) // 60)), len(whole) - 1]
     for cut in cuts:
         file.write_bytes(whole[:cut])
         with pytest.raises(ArgumentValueError, match=NO_STATE):
-            mz.stream(payoff(), ["mean", "q95"], mz.Paths(9999), resume_from=file)
+            mz.stream(payoff(), ["mean", "q95"], mz.PathCount(9999), resume_from=file)
     with zipfile.ZipFile(file := tmp_path / "t", "w"):
         pass
     with pytest.raises(ArgumentValueError, match=NO_STATE):
-        mz.stream(payoff(), ["mean", "q95"], mz.Paths(9999), resume_from=file)
+        mz.stream(payoff(), ["mean", "q95"], mz.PathCount(9999), resume_from=file)
     place = whole.index(b"\x93NUMPY", len(whole) // 3) + 200  # in the values of an array
     wrong = bytearray(whole)
     wrong[place] ^= 1
     file.write_bytes(wrong)
     with pytest.raises(ArgumentValueError, match=NO_STATE):
-        mz.stream(payoff(), ["mean", "q95"], mz.Paths(9999), resume_from=file)
+        mz.stream(payoff(), ["mean", "q95"], mz.PathCount(9999), resume_from=file)
 
 
 class Trap:
@@ -1064,7 +1068,7 @@ class Trap:
 
 def test_a_file_holds_arrays_and_text_and_opening_it_runs_nothing(tmp_path):
     file, marker = tmp_path / "s", tmp_path / "opened"
-    next(mz.stream(heston(None), everything(), mz.Paths(9999))).save(file)
+    next(mz.stream(heston(None), everything(), mz.PathCount(9999))).save(file)
     with np.load(file, allow_pickle=False) as content:
         arrays = {name: content[name] for name in content.files}
     assert {array.dtype.kind for array in arrays.values()} <= set("fiub")
@@ -1075,7 +1079,7 @@ def test_a_file_holds_arrays_and_text_and_opening_it_runs_nothing(tmp_path):
     with file.open("wb") as handle:
         np.savez(handle, **arrays | {"a0": np.array([Trap(marker)], object)})
     with pytest.raises(ArgumentValueError, match=NO_STATE):
-        mz.stream(heston(None), everything(), mz.Paths(9999), resume_from=file)
+        mz.stream(heston(None), everything(), mz.PathCount(9999), resume_from=file)
     assert not marker.exists()
     np.load(file, allow_pickle=True)["a0"]
     assert marker.exists()  # the trap was a trap

@@ -241,7 +241,7 @@ def test_parts_and_virtual_stores_carry_the_stream(tmp_path):
 def test_a_stream_of_snapshots_goes_on_with_its_own_paths_alone(tmp_path):
     def stream(name, n, **options):
         ds = mz.simulate(GBM, None, 4, x0=1.0, seed=42, stream=name)
-        *_, last = mz.stream(ds.x.isel(time=-1), "mean", until=mz.Paths(n), **options)
+        *_, last = mz.stream(ds.x.isel(time=-1), "mean", until=mz.PathCount(n), **options)
         return last
 
     stream("a", 4096).save(tmp_path / "state.npz")

@@ -17,7 +17,7 @@ from patience import PATIENCE
 
 import montezarr as mz
 from montezarr.execute import BACKENDS
-from montezarr.execute._ship import Shelf
+from montezarr.execute._shared_objects import SharedObjects
 from montezarr.execute.processes import _SpawnedPool
 from montezarr.samplers.task import RangeTask
 
@@ -167,17 +167,17 @@ def test_a_file_of_a_sampler_goes_when_the_sampler_does(tmp_path):
 
     from montezarr.run import Run
 
-    shelf = Shelf()
+    shared_objects = SharedObjects()
     ds = mz.simulate(samplers.Loop(), 100, T, 1.0, seed=1)
     task = RangeTask(Run.behind(ds).sampler)
-    _, used, kept = shelf.dumps(task)
+    _, used, kept = shared_objects.dumps(task)
     [file] = used.values()
     assert Path(file).exists()
-    assert shelf.dumps(task)[1] == used
+    assert shared_objects.dumps(task)[1] == used
     del task, kept, ds
     gc.collect()
     assert not Path(file).exists()
-    shelf.clear()
+    shared_objects.clear()
     assert not Path(file).parent.exists()
 
 

@@ -10,7 +10,13 @@ import pytest
 import xarray as xr
 
 import montezarr as mz
-from montezarr.reduction.accumulate import VALUES, Column, Fold, Folded, dump_states
+from montezarr.reduction.accumulate import (
+    VALUES,
+    Accumulator,
+    PartialState,
+    ReducedVariable,
+    dump_states,
+)
 from montezarr.statistics import Estimate, Sample, Source, Statistic, tree_sum
 
 TIMES = 4
@@ -190,7 +196,7 @@ def test_terms_of_ones_own_are_judged_as_they_are():
 def folded_of(fold, values, cuts):
     parts = []
     for low, high in itertools.pairwise(cuts):
-        part = Folded()
+        part = PartialState()
         fold.add(part, low, [values[:, low:high]])
         parts.append(part)
     total = parts.pop(len(parts) // 2)
@@ -205,7 +211,7 @@ def test_tails_of_terms_do_not_depend_on_how_paths_come_together():
     values[1, ::50] = np.nan
     source = Source("x", np.arange(float(TIMES)))
     statistics = (mz.TimeAverage(), mz.Covariance(), mz.Autocorrelation(1), mz.Drawdown())
-    fold = Fold([Column(source, (0,), 1, 0, statistics, (None,))])
+    fold = Accumulator([ReducedVariable(source, (0,), 1, 0, statistics, (None,))])
     whole = folded_of(fold, values, [0, 9000])
     assert sorted(whole.tails) == [(0, None, which) for which in (VALUES, 0, 2, 3)]
     for cuts in ([0, 1024, 9000], [0, 100, 2000, 4500, 9000]):

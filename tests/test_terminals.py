@@ -34,7 +34,7 @@ def of_symbols(σ=1.0):
 def things(folder):
     ds = mz.simulate(HESTON, 2000, 3, {"s": 100.0, "v": 0.04}, seed=1)
     stored = mz.write(ds, folder / "größe.zarr")
-    *_, snapshot = mz.stream(ds.s, "mean", until=mz.Paths(1024))
+    *_, snapshot = mz.stream(ds.s, "mean", until=mz.PathCount(1024))
     return [
         mz.plan(ds),
         mz.plan(ds, "mean"),

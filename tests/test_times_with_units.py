@@ -81,7 +81,7 @@ def test_a_bridge_is_per_unit_of_time_of_the_run(log_price, wanted, calendar, tm
 
 def test_what_a_function_makes_of_a_run_has_its_times(ds, wanted):
     calendar = CALENDARS["business days"]
-    found = mz.reduce(ds, BRIDGE, observe=lambda d: np.log(d.x).assign_coords(time=calendar))
+    found = mz.reduce(ds, BRIDGE, transform=lambda d: np.log(d.x).assign_coords(time=calendar))
     assert_same_numbers(found, wanted)
 
 

@@ -14,7 +14,7 @@ from montezarr.execute import run_monitor as watch_of_runs
 from montezarr.execute.run_monitor import INTERVAL, Listener, estimates_of, listen, where_in
 from montezarr.reduction.passes._passes import fold_all
 from montezarr.reduction.passes._prepare import prepare
-from montezarr.run.execution import Tally
+from montezarr.run.execution import FailureLog
 from montezarr.statistics import _bins
 
 GBM = mz.GeometricBrownianMotion(mu=0.05, sigma=0.2)
@@ -26,17 +26,17 @@ class Notes(Listener):
     def __init__(self):
         self.heard = []
 
-    def started(self, watch, backend):
-        self.heard.append(("started", watch.to_dict()))
+    def started(self, monitor, backend):
+        self.heard.append(("started", monitor.to_dict()))
 
-    def changed(self, watch):
-        self.heard.append(("changed", watch.to_dict()))
+    def changed(self, monitor):
+        self.heard.append(("changed", monitor.to_dict()))
 
-    def rested(self, watch):
-        self.heard.append(("rested", watch.to_dict()))
+    def rested(self, monitor):
+        self.heard.append(("rested", monitor.to_dict()))
 
-    def ended(self, watch):
-        self.heard.append(("ended", watch.to_dict()))
+    def ended(self, monitor):
+        self.heard.append(("ended", monitor.to_dict()))
 
     @property
     def last(self):
@@ -145,7 +145,7 @@ def test_a_run_that_fails_says_so_in_one_line(notes):
 
 def test_a_listener_that_fails_costs_the_run_nothing(caplog):
     class Broken(Listener):
-        def changed(self, watch):
+        def changed(self, monitor):
             raise RuntimeError("no page")
 
     end = listen(Broken())
@@ -162,11 +162,11 @@ def test_telling_takes_at_most_a_hundredth_of_the_time():
     class Slow(Listener):
         pauses = []
 
-        def changed(self, watch):
+        def changed(self, monitor):
             time.sleep(0.02)
 
-        def ended(self, watch):
-            self.pauses.append(watch._pause)
+        def ended(self, monitor):
+            self.pauses.append(monitor._pause)
 
     end = listen(Slow())
     try:
@@ -238,7 +238,7 @@ def test_who_raises_once_hears_no_more_of_that_run():
     class Broken(Listener):
         heard = 0
 
-        def changed(self, watch):
+        def changed(self, monitor):
             Broken.heard += 1
             raise RuntimeError
 
@@ -257,10 +257,10 @@ def test_an_interrupted_pass_rests_before_its_error_is_gone(notes):
 
     heard = [None]
     try:
-        with watch_of_runs.Watch("test", interrupt) as watch:
+        with watch_of_runs.RunMonitor("test", interrupt) as monitor:
             feed, layout = prepare(paths(chunks=1024).x, "mean", "path", None, None)
             with feed.backend.running():
-                fold_all(feed, layout.fold, Tally(), watch)
+                fold_all(feed, layout.accumulator, FailureLog(), monitor)
     except KeyboardInterrupt:
         heard = [what for what, _ in notes.heard]
     assert heard[-2:] == ["rested", "ended"]

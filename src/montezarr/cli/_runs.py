@@ -8,7 +8,7 @@ import click
 
 from montezarr.cli import job
 from montezarr.cli._group import cli, json_option, quiet_option, say
-from montezarr.cli.job import Report
+from montezarr.cli.job import JobResult
 from montezarr.engine._planning import plan as plan_of
 from montezarr.engine.bench.run import compare
 from montezarr.execute.progress import Progress
@@ -74,7 +74,7 @@ def bench(n_jobs: int, names: tuple[str, ...], allow_network: bool, as_json: boo
     click.echo(result.to_json() if as_json else str(result))
 
 
-def _text(report: Report) -> str:
+def _text(report: JobResult) -> str:
     if report.reused:
         lines = [f"The store is complete and was reused: {report.store}"]
     else:

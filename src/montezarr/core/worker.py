@@ -62,7 +62,7 @@ def call(payload: bytes, shared: Mapping[str, Any]) -> bytes:
     Parameters
     ----------
     payload : bytes
-        Made by `montezarr.execute._ship`.
+        Made by `montezarr.execute._shared_objects`.
     shared : mapping of str to str or bytes
         By key the file, or the bytes, of each shared object that the task refers to.
     """

@@ -14,11 +14,11 @@ from montezarr.core.errors import MemoryBudgetError
 from montezarr.core.interrupts import wait_for
 from montezarr.core.memory import memory_limit
 from montezarr.core.text import show_bytes
-from montezarr.execute.run_monitor import Watch
+from montezarr.execute.run_monitor import RunMonitor
 from montezarr.run._behind import is_untouched, undrawn_run
 from montezarr.run._run import Run
 from montezarr.run.choose_backend import backend_of
-from montezarr.run.execution import Tally, execute, ranges_of
+from montezarr.run.execution import FailureLog, execute, ranges_of
 from montezarr.samplers import PathArrays
 from montezarr.samplers.schema import PATH, count_of
 from montezarr.samplers.task import RangeTask
@@ -101,7 +101,7 @@ def _slice(ds: xr.Dataset, start: int, size: int) -> xr.Dataset:
 
 def _drawn(ds: xr.Dataset, run: Run, size: int) -> Iterator[xr.Dataset]:
     """Yield batches of a run, drawn in pieces on all workers, which need not end with a batch."""
-    backend, tally = backend_of(run), Tally()
+    backend, failure_log = backend_of(run), FailureLog()
     piece = max(1, min(run.chunk, -(-size // backend.workers)))
     unit = run.sampler.interface.unit
     piece = -(-piece // unit) * unit
@@ -111,9 +111,9 @@ def _drawn(ds: xr.Dataset, run: Run, size: int) -> Iterator[xr.Dataset]:
     start = filled = 0
     batch = run.sampler.new_arrays(min(size, run.length))
     with (
-        Watch("batches") as watch,
+        RunMonitor("batches") as monitor,
         closing(
-            execute(run, backend, task, ranges, tally, watch, ordered=True, window=window)
+            execute(run, backend, task, ranges, failure_log, monitor, ordered=True, window=window)
         ) as parts,
     ):
         for low, high, part in parts:
@@ -127,8 +127,8 @@ def _drawn(ds: xr.Dataset, run: Run, size: int) -> Iterator[xr.Dataset]:
                     yield _dataset(ds, run, batch, start)
                     start, filled = start + filled, 0
                     batch = run.sampler.new_arrays(min(size, run.length - start))
-            watch(high, run.length, len(tally.masked))
-    tally.warn(run.length)
+            monitor(high, run.length, len(failure_log.masked))
+    failure_log.warn(run.length)
 
 
 def _dataset(ds: xr.Dataset, run: Run, arrays: PathArrays, start: int) -> xr.Dataset:

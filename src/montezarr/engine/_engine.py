@@ -15,16 +15,16 @@ from montezarr.core.notices import warn
 from montezarr.engine._result import SimulationResult
 from montezarr.execute import Backend, backend, check_jobs, in_force
 from montezarr.execute.progress import Progress
-from montezarr.execute.run_monitor import Watch
+from montezarr.execute.run_monitor import RunMonitor
 from montezarr.execute.synchronous import Synchronous
 from montezarr.random.seeding import BLOCK
 from montezarr.run import cost
-from montezarr.run._held import Held
+from montezarr.run._chunk_buffer import ChunkBuffer
 from montezarr.run._run import Run
 from montezarr.run._simulate import simulate
 from montezarr.run.choose_backend import check_fits, choose
 from montezarr.run.chunk_policy import MIB
-from montezarr.run.execution import Tally, execute, ranges_of
+from montezarr.run.execution import FailureLog, execute, ranges_of
 from montezarr.samplers import RETRIES
 from montezarr.samplers.legacy import uses_global_state
 from montezarr.samplers.task import RangeTask
@@ -166,23 +166,23 @@ class MonteCarloEngine:
         }
         if not metadata["in_memory"]:
             return SimulationResult(run, self.dataset, metadata)
-        started, tally = time.perf_counter(), Tally()
+        started, failure_log = time.perf_counter(), FailureLog()
         with (
             place.running(),
-            Watch("simulate", Progress("simulate", enabled=show)) as watch,
+            RunMonitor("simulate", Progress("simulate", enabled=show)) as monitor,
         ):
             size = _batch(run, place, size)
-            held = _collect(run, place, size, tally, watch)
+            chunk_buffer = _collect(run, place, size, failure_log, monitor)
         seconds = time.perf_counter() - started
         metadata |= {
             "batch_size": size,
             "seconds": seconds,
             "paths_per_second": run.length / seconds,
-            "masked": dict(sorted(tally.masked.items())),
-            "retried": dict(sorted(tally.retried.items())),
+            "masked": dict(sorted(failure_log.masked.items())),
+            "retried": dict(sorted(failure_log.retried.items())),
         }
-        tally.warn(run.length)
-        return SimulationResult(run, held.dataset(self.dataset), metadata, held)
+        failure_log.warn(run.length)
+        return SimulationResult(run, chunk_buffer.dataset(self.dataset), metadata, chunk_buffer)
 
     def __repr__(self) -> str:
         return f"MonteCarloEngine({self.process!r})"
@@ -248,18 +248,20 @@ def _batch(run: Run, place: Backend, asked: int | None) -> int:
     )
 
 
-def _collect(run: Run, place: Backend, size: int, tally: Tally, watch: Watch) -> Held:
+def _collect(
+    run: Run, place: Backend, size: int, failure_log: FailureLog, monitor: RunMonitor
+) -> ChunkBuffer:
     """Draw all paths into memory."""
-    held = Held(run)
+    chunk_buffer = ChunkBuffer(run)
     done = 0
     ranges = ranges_of(0, run.length, size)
-    watch(0, run.length)
+    monitor(0, run.length)
     task = RangeTask(run.sampler)
     try:
-        for start, stop, part in execute(run, place, task, ranges, tally, watch):
-            held.put(start, part)
+        for start, stop, part in execute(run, place, task, ranges, failure_log, monitor):
+            chunk_buffer.put(start, part)
             done += stop - start
-            watch(done, run.length, len(tally.masked))
+            monitor(done, run.length, len(failure_log.masked))
     except SamplerError as error:
         raise error.with_replay(f"mz.replay(engine.dataset, {error.path})") from None
-    return held
+    return chunk_buffer

@@ -12,10 +12,10 @@ from montezarr.core.checks import type_error
 from montezarr.reduction.passes import memory_of, prepare
 from montezarr.reduction.sources import (
     PATH,
-    DrawnFeed,
-    Feed,
+    BlockSource,
+    DrawnBlocks,
     as_dataset,
-    feed_of,
+    block_source_of,
     noise_of,
     warn_of_sums,
 )
@@ -34,7 +34,7 @@ def plan(
     dim: str = PATH,
     *,
     by: Any = None,
-    observe: Callable[[xr.Dataset], Any] | None = None,
+    transform: Callable[[xr.Dataset], Any] | None = None,
     storage: Storage | None = None,
 ) -> Plan:
     """Return what computing all paths will cost, and where it would run.
@@ -96,14 +96,14 @@ def plan(
         size, measured = store_bytes(ds, storage)
         found = replace(found, store_bytes=size, store_ratio=size / ds.nbytes, measured=measured)
     if statistics is not None:
-        feed, layout = prepare(ds, statistics, dim, by, observe)
-        size = memory_of(feed, layout)
-        return replace(found, reduction=_reduction(feed), reduction_bytes=size)
+        block_source, layout = prepare(ds, statistics, dim, by, transform)
+        size = memory_of(block_source, layout)
+        return replace(found, reduction=_reduction(block_source), reduction_bytes=size)
     if dim not in getattr(ds, "dims", ()):
         if origins:
             warn_of_sums(ds)
         return found
-    return replace(found, reduction=_reduction(feed_of(as_dataset(ds, dim), observe)))
+    return replace(found, reduction=_reduction(block_source_of(as_dataset(ds, dim), transform)))
 
 
 def _plan_of(run: Run, storage: Storage | None) -> Plan:
@@ -146,10 +146,12 @@ def _together(plans: list[Plan]) -> Plan:
     )
 
 
-def _reduction(feed: Feed) -> str:
-    size = feed.size()
-    if feed.n_paths is None:
-        return f"{feed.how}, tasks of {size:,} paths without end"
-    tasks = -(-feed.n_paths // size)
-    unit = "paths" if isinstance(feed, DrawnFeed) else "paths or one chunk"
-    return f"{feed.how}, about {tasks:,} tasks of {min(size, feed.n_paths):,} {unit}"
+def _reduction(block_source: BlockSource) -> str:
+    size = block_source.size()
+    if block_source.n_paths is None:
+        return f"{block_source.how}, tasks of {size:,} paths without end"
+    tasks = -(-block_source.n_paths // size)
+    unit = "paths" if isinstance(block_source, DrawnBlocks) else "paths or one chunk"
+    return (
+        f"{block_source.how}, about {tasks:,} tasks of {min(size, block_source.n_paths):,} {unit}"
+    )

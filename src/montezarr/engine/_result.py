@@ -17,7 +17,7 @@ from montezarr.core.checks import check_int, value_error
 from montezarr.core.errors import MemoryBudgetError
 from montezarr.core.memory import memory_limit
 from montezarr.core.text import Card, count, duration, show_bytes, speed
-from montezarr.run._held import Held
+from montezarr.run._chunk_buffer import ChunkBuffer
 from montezarr.run._replay import replay_run
 from montezarr.run._run import Run
 from montezarr.run._texts import process_rows, seed_text
@@ -125,9 +125,18 @@ class SimulationResult:
     """
 
     def __init__(
-        self, run: Run, dataset: xr.Dataset, metadata: dict[str, Any], held: Held | None = None
+        self,
+        run: Run,
+        dataset: xr.Dataset,
+        metadata: dict[str, Any],
+        chunk_buffer: ChunkBuffer | None = None,
     ):
-        self._run, self.dataset, self.metadata, self._held = run, dataset, metadata, held
+        self._run, self.dataset, self.metadata, self._chunk_buffer = (
+            run,
+            dataset,
+            metadata,
+            chunk_buffer,
+        )
 
     def _run_behind(self, process: Any = None) -> Run:
         """Return its run; see `Run.behind`."""
@@ -150,7 +159,7 @@ class SimulationResult:
 
     def _card(self) -> Card:
         run, known = self._run, self.metadata
-        where = "lazy" if self._held is None else "in memory"
+        where = "lazy" if self._chunk_buffer is None else "in memory"
         size = f"{count(len(self), 'path')} × {count(run.sampler.n_times, 'time')}"
         if len(run.sampler.variables) > 1:
             size += f" × {len(run.sampler.variables):,} variables"
@@ -268,7 +277,7 @@ class SimulationResult:
 
     def _unmasked(self, states: NDArray[Any], start: int, variable: Any) -> NDArray[Any]:
         """Return the states of the paths from `start` on without those that are masked."""
-        if self._held is not None:
+        if self._chunk_buffer is not None:
             masked = np.array(list(self.metadata["masked"]), dtype=np.int64) - start
             kept: NDArray[Any] = np.delete(states, masked[(masked >= 0) & (masked < len(states))])
             return kept
@@ -290,8 +299,8 @@ class SimulationResult:
         return pd.arrays.IntegerArray(states, is_masked) if is_masked.any() else states
 
     def _path(self, index: int) -> Path:
-        if self._held is not None:
-            rows = self._held.path(index)
+        if self._chunk_buffer is not None:
+            rows = self._chunk_buffer.path(index)
         else:
             alone = replay_run(self._run, index, self._run.sampler)
             rows = {str(name): array.values for name, array in alone.data_vars.items()}

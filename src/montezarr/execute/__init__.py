@@ -13,7 +13,7 @@ from montezarr.core.compat.concurrent_futures import workers_of
 from montezarr.core.errors import ArgumentTypeError, MontezarrError
 from montezarr.execute._base import Backend, check_jobs, cores
 from montezarr.execute._client import active_client
-from montezarr.execute._force import configured_scheduler, in_force
+from montezarr.execute._in_force import configured_scheduler, in_force
 from montezarr.execute._supervisor import end_all
 from montezarr.execute._window import windowed
 from montezarr.execute.dask import Dask, address_of, on_active_client, on_client

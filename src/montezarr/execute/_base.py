@@ -22,7 +22,7 @@ from montezarr.core.compat.dask import count_cores
 from montezarr.core.errors import BackendError
 from montezarr.core.interrupts import wait_for
 from montezarr.core.optional import import_optional
-from montezarr.execute._force import come_into_force, go_out_of_force
+from montezarr.execute._in_force import come_into_force, go_out_of_force
 from montezarr.execute._lost import no_start, stopped
 from montezarr.execute._supervisor import Pool, Supervisor
 

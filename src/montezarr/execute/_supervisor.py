@@ -17,7 +17,7 @@ from montezarr.core import worker
 from montezarr.core.compat.threading import before_executors_end
 from montezarr.core.errors import BackendError, WorkerDied, WorkerTimeout
 from montezarr.execute._lost import no_start
-from montezarr.execute._ship import Shelf
+from montezarr.execute._shared_objects import SharedObjects
 
 WARM_UP = 60.0
 """Seconds to wait for workers to start, before the clock of the first tasks runs."""
@@ -68,9 +68,9 @@ class Pool(ABC):
         """Kill the worker of one task; where workers share their fate, all of them."""
         self.kill()
 
-    def shelf(self) -> Shelf:
+    def shared_objects(self) -> SharedObjects:
         """Return the place of shared objects."""
-        return Shelf()
+        return SharedObjects()
 
 
 class _Task:
@@ -117,7 +117,7 @@ class Supervisor(Executor):
     ):
         self._pool, self._workers, self._name = pool, workers, name
         self._timeout, self._retries = timeout, retries
-        self._shelf = pool.shelf()
+        self._shelf = pool.shared_objects()
         self._events: queue.SimpleQueue[tuple[str, Any, Any]] = queue.SimpleQueue()
         self._waiting: deque[_Task] = deque()
         self._suspects: deque[_Task] = deque()

@@ -20,8 +20,8 @@ Span = Callable[[Any], tuple[int, int]]
 """From an item to its range of paths (start, stop)."""
 
 
-class Teller(Protocol):
-    """Who is told of tasks, to tell others: a `montezarr.execute.run_monitor.Watch`."""
+class TaskCallback(Protocol):
+    """Who is told of tasks, to tell others: a `montezarr.execute.run_monitor.RunMonitor`."""
 
     def at_work(self, backend: Backend) -> AbstractContextManager[None]:
         """Return the context in which tasks run."""
@@ -40,7 +40,7 @@ def windowed(
     window: int | None = None,
     stopping: Callable[[], bool] | None = None,
     settle: bool | None = None,
-    watch: Teller | None = None,
+    monitor: TaskCallback | None = None,
 ) -> Generator[tuple[Any, Any], None, None]:
     """Yield (item, result) as tasks end, or in the order of the items.
 
@@ -69,7 +69,7 @@ def windowed(
     settle : bool, optional
         Whether what runs is waited for also when there is an error, or nobody reads on; by default
         where there is `stopping`.
-    watch : Watch, optional
+    monitor : RunMonitor, optional
         Is told which worker did how many paths in how many seconds.
 
     Raises
@@ -81,18 +81,18 @@ def windowed(
     Exception
         What the function raised, of the first item that failed.
     """
-    run = Timed(function) if watch is not None else function
-    with nullcontext() if watch is None else watch.at_work(backend):
+    run = Timed(function) if monitor is not None else function
+    with nullcontext() if monitor is None else monitor.at_work(backend):
         results = _windowed(
             backend, run, items, span,
             ordered=ordered, window=window, stopping=stopping, settle=settle,
         )  # fmt: skip
         try:
             for item, result in results:
-                if watch is not None:
+                if monitor is not None:
                     start, stop = span(item)
                     result, (worker, seconds) = result
-                    watch.task_done(worker, stop - start, seconds)
+                    monitor.task_done(worker, stop - start, seconds)
                 yield item, result
         finally:
             results.close()

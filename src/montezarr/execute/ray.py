@@ -26,14 +26,14 @@ from montezarr.execute._ray_session import (
     no_session_unasked,
     session_of,
 )
-from montezarr.execute._ship import Shelf
+from montezarr.execute._shared_objects import SharedObjects
 from montezarr.execute._supervisor import Pool
 
 LOOK_AGAIN = 3.0
 """Seconds after which it is asked again whether any machine of a session is alive."""
 
 
-class _RayShelf(Shelf):
+class _RaySharedObjects(SharedObjects):
     """Keeps shared objects in Ray's object store, one copy per machine."""
 
     def __init__(self, pool: _RayPool):
@@ -157,9 +157,9 @@ class _RayPool(Pool):
         session, self._session = self._session, None
         leave_session(self.ray, session)
 
-    def shelf(self) -> Shelf:
+    def shared_objects(self) -> SharedObjects:
         """Return the place of shared objects."""
-        return _RayShelf(self)
+        return _RaySharedObjects(self)
 
 
 @final

@@ -34,7 +34,7 @@ MOST_ESTIMATES = 24
 class Listener:
     """What wants to know of runs; `listen` has it told. Its errors cost a run nothing."""
 
-    def started(self, watch: Watch, backend: Backend) -> bool:
+    def started(self, monitor: RunMonitor, backend: Backend) -> bool:
         """Hear that tasks begin to run on a backend, once more for each pass over the paths.
 
         Returns
@@ -44,13 +44,13 @@ class Listener:
         """
         return True
 
-    def changed(self, watch: Watch) -> None:
+    def changed(self, monitor: RunMonitor) -> None:
         """Hear that there is something new, about twice a second."""
 
-    def rested(self, watch: Watch) -> None:
+    def rested(self, monitor: RunMonitor) -> None:
         """Hear that no task runs any more, while the backend is still there."""
 
-    def ended(self, watch: Watch) -> None:
+    def ended(self, monitor: RunMonitor) -> None:
         """Hear that a run that had started is over; its backend may be, too."""
 
 
@@ -77,7 +77,7 @@ class Worker:
         return self.paths / self.seconds if self.seconds > 0 else 0.0
 
 
-class Watch:
+class RunMonitor:
     """One run, as seen from outside: a context manager around it, called to report.
 
     Parameters

@@ -9,8 +9,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from montezarr.reduction.accumulate import Fold, without_masked
-from montezarr.reduction.sources import PATH, DrawnFeed, as_dataset, feed_of, path_indices
+from montezarr.reduction.accumulate import Accumulator, without_masked
+from montezarr.reduction.sources import PATH, DrawnBlocks, as_dataset, block_source_of, path_indices
 from montezarr.run import cost
 
 
@@ -33,17 +33,17 @@ def single_paths(
         return np.empty((0, *(n for d, n in array.sizes.items() if d != PATH))), []
     ds = as_dataset(array, PATH)
     if array.chunks is not None:
-        feed = feed_of(ds)
-        if isinstance(feed, DrawnFeed):
-            return np.stack([_drawn(feed, i) for i in positions]), positions
+        block_source = block_source_of(ds)
+        if isinstance(block_source, DrawnBlocks):
+            return np.stack([_drawn(block_source, i) for i in positions]), positions
     values = np.stack([_unmasked(array, array.isel({PATH: i}).values) for i in positions])
     return values, path_indices(ds, str(next(iter(ds.data_vars)))).of(positions).tolist()
 
 
-def _drawn(feed: DrawnFeed, index: int) -> NDArray[Any]:
-    run = feed.run
+def _drawn(block_source: DrawnBlocks, index: int) -> NDArray[Any]:
+    run = block_source.run
     low, high = run.sampler.interface.drawn_with(index, run.length)
-    task = feed.task(Fold(()))
+    task = block_source.task(Accumulator(()))
     pieces = task.pieces(low, high, cost.initial_states(run, low, high), high - low)
     _, arrays, report = next(iter(pieces))
     values = without_masked(arrays, report, low)[0][..., index - low]
@@ -59,10 +59,10 @@ def _unmasked(array: xr.DataArray, values: NDArray[Any]) -> NDArray[np.float64]:
 def first_paths(array: xr.DataArray, count: int) -> NDArray[Any]:
     """Return the first paths (paths, ...), NaN where they are masked; see `single_paths`."""
     if array.chunks is not None:
-        feed = feed_of(as_dataset(array, PATH))
-        if isinstance(feed, DrawnFeed):
-            task = feed.task(Fold(()))
-            x0 = cost.initial_states(feed.run, 0, count)
+        block_source = block_source_of(as_dataset(array, PATH))
+        if isinstance(block_source, DrawnBlocks):
+            task = block_source.task(Accumulator(()))
+            x0 = cost.initial_states(block_source.run, 0, count)
             _, arrays, report = next(iter(task.pieces(0, count, x0, count)))
             values = without_masked(arrays, report, 0)[0]
             return np.moveaxis(np.array(values, np.float64), -1, 0)

@@ -12,9 +12,9 @@ from montezarr.processes import Process
 from montezarr.processes._built_in import is_users
 from montezarr.random.seeding import BLOCK, as_root_seed
 from montezarr.run import chunk_policy
-from montezarr.run._initial import per_path, plain_scalars
 from montezarr.run._policies import Policies
 from montezarr.run._recipe import recipe_of
+from montezarr.run._x0 import per_path, plain_scalars
 from montezarr.samplers import Sampler, bind, choose
 from montezarr.samplers.arguments import (
     check_coords,

@@ -11,10 +11,10 @@ import dask.array as da
 import numpy as np
 from dask.delayed import delayed
 
-from montezarr.run._live import keep
 from montezarr.run._origins import SIMULATED
 from montezarr.run._run import Run
 from montezarr.run._task import Task, chunk_from, chunk_of, own_variable
+from montezarr.run._tasks_alive import keep
 from montezarr.samplers import Variable
 
 LARGE = 2**16

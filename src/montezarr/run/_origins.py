@@ -18,7 +18,7 @@ from dask.base import is_dask_collection
 
 from montezarr.core.parameters import identity_of
 from montezarr.random.seeding import as_root_seed
-from montezarr.run._live import run_named
+from montezarr.run._tasks_alive import run_named
 from montezarr.run._variables import variables_of
 from montezarr.samplers import recorded_interface, recorded_stream
 

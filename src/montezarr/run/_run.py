@@ -22,11 +22,11 @@ from montezarr.run._attributes import (
     chunk_in,
     recipe_in,
 )
-from montezarr.run._live import run_of_recipe
 from montezarr.run._origins import PATH, is_simulated, origins_in
 from montezarr.run._policies import Policies
 from montezarr.run._recipe import fingerprint
 from montezarr.run._recorded import arguments_in, parameters_of
+from montezarr.run._tasks_alive import run_of_recipe
 from montezarr.run._variables import variables_of
 from montezarr.run.chunk_policy import WORKING_COPIES
 from montezarr.samplers import Sampler

@@ -10,7 +10,7 @@ import cloudpickle
 from montezarr.core.checks import show, value_error
 from montezarr.core.text import duration
 from montezarr.execute import Backend, check_jobs, configured
-from montezarr.execute._ship import unfit
+from montezarr.execute._shared_objects import unfit
 from montezarr.execute.dask import Dask, address_of, on_active_client
 from montezarr.execute.joblib import Joblib
 from montezarr.execute.processes import Processes

@@ -10,10 +10,10 @@ from typing import Any
 from montezarr.core.errors import MaskedPathsWarning, MontezarrWarning
 from montezarr.core.notices import warn
 from montezarr.execute import Backend, windowed
-from montezarr.execute.run_monitor import Watch
+from montezarr.execute.run_monitor import RunMonitor
 from montezarr.run._run import Run
 from montezarr.run._states import InitialStates
-from montezarr.samplers import Report
+from montezarr.samplers import FailureReport
 from montezarr.samplers.task import RangeTask
 
 OnProgress = Callable[[int, int, int], None]
@@ -24,7 +24,7 @@ SHOWN = 20
 
 
 @dataclass
-class Tally:
+class FailureLog:
     """The failures of a run: masked paths with their reasons, and repeated ones.
 
     Attributes
@@ -38,12 +38,12 @@ class Tally:
     masked: dict[int, str] = field(default_factory=dict)
     retried: dict[int, int] = field(default_factory=dict)
 
-    def add(self, report: Report) -> None:
+    def add(self, report: FailureReport) -> None:
         """Count what a task reports."""
         self.masked.update(report.masked)
         self.retried.update(report.retried)
 
-    def join(self, other: Tally) -> None:
+    def join(self, other: FailureLog) -> None:
         """Count what another one did."""
         self.masked.update(other.masked)
         self.retried.update(other.retried)
@@ -70,8 +70,8 @@ def execute(
     backend: Backend,
     task: RangeTask,
     ranges: Iterable[tuple[int, int]],
-    tally: Tally,
-    watch: Watch,
+    failure_log: FailureLog,
+    monitor: RunMonitor,
     *,
     ordered: bool = False,
     window: int | None = None,
@@ -87,14 +87,20 @@ def execute(
     """
     states = InitialStates(run)
     items = ((start, stop, states.of(start, stop)) for start, stop in ranges)
-    watch.process = run.sampler.name
+    monitor.process = run.sampler.name
     with backend.running():
         results = windowed(
-            backend, task, items, lambda item: item[:2], ordered=ordered, window=window, watch=watch
+            backend,
+            task,
+            items,
+            lambda item: item[:2],
+            ordered=ordered,
+            window=window,
+            monitor=monitor,
         )
         with closing(results):
             for (start, stop, _), (result, report) in results:
-                tally.add(report)
+                failure_log.add(report)
                 yield start, stop, result
 
 

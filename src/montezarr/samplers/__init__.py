@@ -17,7 +17,7 @@ from montezarr.samplers.drawing import (
     sample_reported,
 )
 from montezarr.samplers.interfaces import Interface
-from montezarr.samplers.policy import Report
+from montezarr.samplers.policy import FailureReport
 from montezarr.samplers.schema import PathArrays, Variable
 
 __all__ = [
@@ -25,9 +25,9 @@ __all__ = [
     "INTERFACES",
     "RETRIES",
     "SAMPLERS",
+    "FailureReport",
     "Interface",
     "PathArrays",
-    "Report",
     "Sampler",
     "Variable",
     "bind",

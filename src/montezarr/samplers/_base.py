@@ -19,7 +19,7 @@ from montezarr.processes import Process
 from montezarr.processes.time_grid import TimeGrid
 from montezarr.random.seeding import BLOCK_PREFIX, RootSeed, describe_seed
 from montezarr.samplers.interfaces import Interface
-from montezarr.samplers.returned import Part, coords_of
+from montezarr.samplers.returned import ReturnedVariable, coords_of
 from montezarr.samplers.schema import PathArrays, Variable
 
 OnError = Literal["raise", "mask", "retry"]
@@ -253,14 +253,14 @@ class Sampler(ABC):
             reason = str(error) if isinstance(error, ArgumentValueError) else describe_error(error)
             raise self.failure(path, x0, reason) from None
 
-    def check_names(self, parts: Mapping[str, Part], path: int, x0: Any) -> None:
+    def check_names(self, parts: Mapping[str, ReturnedVariable], path: int, x0: Any) -> None:
         """Raise where a path, or a block, has other variables than the first one had."""
         names = [variable.name for variable in self.variables]
         if set(parts) != set(names):
             raise self.failure(path, x0, f"returned {sorted(parts)}, expected {names}.")
 
     def in_order(
-        self, variable: Variable, part: Part, path: int, x0: Any, lead: int = 0
+        self, variable: Variable, part: ReturnedVariable, path: int, x0: Any, lead: int = 0
     ) -> NDArray[Any]:
         """Return what was returned of a variable, its named axes after the first `lead` in order.
 

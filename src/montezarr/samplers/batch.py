@@ -19,13 +19,19 @@ from montezarr.samplers.encode import encode
 from montezarr.samplers.interfaces import Interface, accepts
 from montezarr.samplers.policy import part_of
 from montezarr.samplers.probe import TRIAL_PATHS, check_repeats, first_paths, no_global_stream
-from montezarr.samplers.returned import Part, attributes_of, coords_of, is_xarray, unpack
+from montezarr.samplers.returned import (
+    ReturnedVariable,
+    attributes_of,
+    coords_of,
+    is_xarray,
+    unpack,
+)
 from montezarr.samplers.schema import PATH, Asked, PathArrays, Variable, count_of
 
 PIECE = 64
 """Paths of two blocks that are compared at once."""
 
-Parts = dict[str, Part]
+Parts = dict[str, ReturnedVariable]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +167,7 @@ class BatchSampler(Sampler):
         asked = {name: stream for name, stream in streams.items() if name in (self.asks or ())}
         return functions.calling(self, fixed, asked)(block, x0)
 
-    def _leading(self, name: str, part: Part, path: int, x0: Any) -> Part:
+    def _leading(self, name: str, part: ReturnedVariable, path: int, x0: Any) -> ReturnedVariable:
         """Return a part of a block with the paths first, and the dimensions of a path alone."""
         array, dims = part.array, part.dims
         if dims is not None and PATH in dims:
@@ -178,9 +184,11 @@ class BatchSampler(Sampler):
             if not self.interface.method:
                 message += " Its n is the number of paths of a block: rename it if it is another."
             raise self.failure(path, x0, message)
-        return Part(array, dims, False)
+        return ReturnedVariable(array, dims, False)
 
-    def encoded(self, variable: Variable, part: Part, path: int, x0: Any) -> NDArray[Any]:
+    def encoded(
+        self, variable: Variable, part: ReturnedVariable, path: int, x0: Any
+    ) -> NDArray[Any]:
         """Return a variable of a block that begins with `path`, (paths, dims ...)."""
         shape = variable.shape(self.grid.T + 1)
         array = self.in_order(variable, part, path, x0, lead=1)

@@ -29,7 +29,7 @@ from montezarr.samplers.probe import (
     first_paths,
     no_global_stream,
 )
-from montezarr.samplers.returned import Part
+from montezarr.samplers.returned import ReturnedVariable
 from montezarr.samplers.schema import Asked, PathArrays, Variable
 
 Rows = NDArray[Any]
@@ -141,7 +141,9 @@ class CounterSampler(Sampler):
         if not value:
             raise trial.failure(0, trial.x0, "returned no variables, expected a path.")
         parts = {
-            str(name): Part(np.moveaxis(_of_paths(trial, name, array, n), -1, 0)[0], None, False)
+            str(name): ReturnedVariable(
+                np.moveaxis(_of_paths(trial, name, array, n), -1, 0)[0], None, False
+            )
             for name, array in value.items()
         }
         variables = declare.variables_of(trial, declared, parts)

@@ -13,10 +13,10 @@ from montezarr.processes.time_grid import TimeGrid
 from montezarr.samplers._base import EVENT_TIME, Sampler
 from montezarr.samplers.arguments import DTYPES
 from montezarr.samplers.encode import plain_numbers
-from montezarr.samplers.returned import Part
+from montezarr.samplers.returned import ReturnedVariable
 from montezarr.samplers.schema import PATH, TIME, Asked, Variable
 
-Parts = Mapping[str, Part]
+Parts = Mapping[str, ReturnedVariable]
 
 
 def with_grid(sampler: Sampler, asked: Asked, parts: Parts) -> Sampler:
@@ -44,7 +44,7 @@ def with_grid(sampler: Sampler, asked: Asked, parts: Parts) -> Sampler:
     return replace(sampler, grid=TimeGrid(length - 1, sampler.grid.dt))
 
 
-def oriented(asked: Asked, parts: Parts) -> dict[str, Part]:
+def oriented(asked: Asked, parts: Parts) -> dict[str, ReturnedVariable]:
     """Return parts with their axes in the order that the caller asks for, where they have names."""
     found = {}
     for name, part in parts.items():
@@ -213,7 +213,12 @@ def check_coords(sampler: Sampler, coords: Mapping[str, tuple[Any, ...]]) -> Non
 
 
 def _declared(
-    sampler: Sampler, name: str, part: Part, dtype: str | None, labels: Any, explicit: bool
+    sampler: Sampler,
+    name: str,
+    part: ReturnedVariable,
+    dtype: str | None,
+    labels: Any,
+    explicit: bool,
 ) -> Variable:
     """Return the variable that a part of the first path declares.
 

@@ -10,7 +10,7 @@ from montezarr.processes import Process
 from montezarr.samplers import policy
 from montezarr.samplers._base import Sampler, own
 from montezarr.samplers.interfaces import is_compiled
-from montezarr.samplers.policy import Report
+from montezarr.samplers.policy import FailureReport
 from montezarr.samplers.schema import PathArrays
 
 
@@ -34,7 +34,9 @@ def sample_range(sampler: Sampler, start: int, stop: int, x0: Any = None) -> Pat
     return sample_reported(sampler, start, stop, x0)[0]
 
 
-def sample_reported(sampler: Sampler, start: int, stop: int, x0: Any) -> tuple[PathArrays, Report]:
+def sample_reported(
+    sampler: Sampler, start: int, stop: int, x0: Any
+) -> tuple[PathArrays, FailureReport]:
     """Return what `sample_range` does, and which paths were masked or drawn again."""
     return sample_private(private(sampler), start, stop, x0)
 
@@ -44,7 +46,9 @@ def private(sampler: Sampler) -> Sampler:
     return replace(sampler, target=own_copy(sampler.target))
 
 
-def sample_private(sampler: Sampler, start: int, stop: int, x0: Any) -> tuple[PathArrays, Report]:
+def sample_private(
+    sampler: Sampler, start: int, stop: int, x0: Any
+) -> tuple[PathArrays, FailureReport]:
     """Do what `sample_reported` does, by a sampler that is `private` already."""
     arrays, report = policy.draw(sampler, start, stop, x0)
     has_real = any(variable.is_real for variable in sampler.variables)

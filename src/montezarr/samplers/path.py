@@ -16,10 +16,10 @@ from montezarr.samplers._base import EVENT_TIME, Sampler
 from montezarr.samplers.encode import cast, encode
 from montezarr.samplers.interfaces import Interface, accepts
 from montezarr.samplers.probe import check_repeats, first_paths, no_global_stream
-from montezarr.samplers.returned import Part, attributes_of, coords_of, unpack
+from montezarr.samplers.returned import ReturnedVariable, attributes_of, coords_of, unpack
 from montezarr.samplers.schema import Asked, PathArrays, Variable
 
-Parts = Mapping[str, Part]
+Parts = Mapping[str, ReturnedVariable]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +133,7 @@ class PathSampler(Sampler):
     def arranged(self, parts: Parts, times: Any, path: int, x0: Any) -> dict[str, NDArray[Any]]:
         """Return the variables of one path with all their times, labels as their codes."""
         if times is not None and any(v.name == EVENT_TIME for v in self.variables):
-            parts = {**parts, EVENT_TIME: Part(times, None, False)}
+            parts = {**parts, EVENT_TIME: ReturnedVariable(times, None, False)}
         self.check_names(parts, path, x0)
         out = {}
         for variable in self.variables:
@@ -141,7 +141,9 @@ class PathSampler(Sampler):
             out[variable.name] = encode(self, variable, array, path, x0)
         return out
 
-    def _fitted(self, variable: Variable, part: Part, path: int, x0: Any) -> NDArray[Any]:
+    def _fitted(
+        self, variable: Variable, part: ReturnedVariable, path: int, x0: Any
+    ) -> NDArray[Any]:
         """Return the values of a variable in its shape."""
         shape = variable.shape(self.grid.T + 1)
         array = self.in_order(variable, part, path, x0)

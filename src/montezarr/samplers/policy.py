@@ -15,7 +15,7 @@ from montezarr.samplers.schema import PathArrays, count_of
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class FailureReport:
     """What happened to a range of paths, beside their being drawn.
 
     Attributes
@@ -29,23 +29,23 @@ class Report:
     masked: tuple[tuple[int, str], ...] = ()
     retried: tuple[tuple[int, int], ...] = ()
 
-    def __add__(self, other: Report) -> Report:
-        return Report(
+    def __add__(self, other: FailureReport) -> FailureReport:
+        return FailureReport(
             tuple(sorted(self.masked + other.masked)), tuple(sorted(self.retried + other.retried))
         )
 
 
-def draw(sampler: Sampler, start: int, stop: int, x0: Any) -> tuple[PathArrays, Report]:
+def draw(sampler: Sampler, start: int, stop: int, x0: Any) -> tuple[PathArrays, FailureReport]:
     """Return the paths start ... stop-1 under the policy `on_error`, and the report."""
     try:
-        return sampler.draw(start, stop, x0), Report()
+        return sampler.draw(start, stop, x0), FailureReport()
     except SamplerError as failure:
         if sampler.on_error == "raise":
             _raise_first(sampler, start, x0, failure)
         first = failure
     # Some path fails: now one unit after the other. Failures are rare, so this is too.
     arrays = sampler.new_arrays(stop - start)
-    report = Report()
+    report = FailureReport()
     for low, high in _units(sampler, start, stop):
         part = part_of(arrays, low - start, high - start)
         initial = None if x0 is None else x0[..., low - start : high - start]
@@ -61,7 +61,7 @@ def part_of(arrays: PathArrays, low: int, high: int) -> PathArrays:
 
 def _draw_unit(
     sampler: Sampler, part: PathArrays, low: int, high: int, x0: Any, failure: SamplerError | None
-) -> Report:
+) -> FailureReport:
     """Draw what can fail alone into its part; `failure` is that of a first attempt."""
     paths = range(low, high)
     allowed = 1 + (sampler.retries if sampler.on_error == "retry" else 0)
@@ -73,24 +73,24 @@ def _draw_unit(
         else:
             for name, array in part.items():
                 array[...] = drawn[name]
-            return Report(retried=tuple((path, attempt) for path in paths if attempt > 1))
+            return FailureReport(retried=tuple((path, attempt) for path in paths if attempt > 1))
     assert failure is not None
     if sampler.on_error == "retry":
         failure.message += f" (also when drawn again, {sampler.retries} times)"
         raise failure
     _mask(sampler, part)
     reason = failure.message.partition(": ")[2]
-    return Report(masked=tuple((path, reason) for path in paths))
+    return FailureReport(masked=tuple((path, reason) for path in paths))
 
 
 def check_finite(
-    sampler: Sampler, arrays: PathArrays, start: int, x0: Any, before: Report
-) -> Report:
+    sampler: Sampler, arrays: PathArrays, start: int, x0: Any, before: FailureReport
+) -> FailureReport:
     """Apply the policy `on_nonfinite` to arrays, in place, and report.
 
     Parameters
     ----------
-    before : Report
+    before : FailureReport
         Of the paths that are masked already.
 
     Raises
@@ -101,15 +101,15 @@ def check_finite(
     """
     bad = _not_finite_paths(sampler, arrays)
     if bad is None:
-        return Report()
+        return FailureReport()
     bad[[path - start for path, _ in before.masked]] = False
-    report = Report()
+    report = FailureReport()
     for position in np.flatnonzero(bad).tolist():
         path = start + position
         if sampler.on_nonfinite == "retry":
             attempt = _draw_finite(sampler, arrays, position, path, x0)
             if attempt:
-                report += Report(retried=((path, attempt),))
+                report += FailureReport(retried=((path, attempt),))
                 continue
         failure = _not_finite(sampler, arrays, position, path, x0, int(bad.sum()))
         if sampler.on_nonfinite == "retry":
@@ -118,7 +118,7 @@ def check_finite(
             raise failure
         reason = failure.message.partition(": ")[2].partition(";")[0]
         _mask(sampler, part_of(arrays, position, position + 1))
-        report += Report(masked=((path, reason),))
+        report += FailureReport(masked=((path, reason),))
     return report
 
 
@@ -143,7 +143,7 @@ def _raise_first(sampler: Sampler, start: int, x0: Any, failure: SamplerError) -
         if stop > start:
             before = None if x0 is None else x0[..., : stop - start]
             arrays = sampler.draw(start, stop, before)
-            check_finite(sampler, arrays, start, before, Report())
+            check_finite(sampler, arrays, start, before, FailureReport())
     raise failure
 
 

@@ -16,7 +16,7 @@ NUMBERS = {int, float, bool, np.float64}
 """Types of most of what lists hold."""
 
 
-class Part(NamedTuple):
+class ReturnedVariable(NamedTuple):
     """A variable as it was returned.
 
     Attributes
@@ -61,7 +61,7 @@ def parts_of(value: Any) -> Mapping[Any, Any]:
 
 def unpack(
     value: Any, names: tuple[str, ...] = ()
-) -> tuple[dict[str, Part], NDArray[np.float64] | None]:
+) -> tuple[dict[str, ReturnedVariable], NDArray[np.float64] | None]:
     """Return the variables of one path, or of one block, by name, and its own times if any.
 
     Where the one variable of a run is `x`, whatever is one array has that name: so it was before
@@ -120,10 +120,10 @@ def attributes_of(value: Any) -> dict[str, dict[str, Any]]:
     return {str(name): dict(part.attrs) for name, part in parts if is_xarray(part)}
 
 
-def _part(name: str, part: Any) -> Part:
+def _part(name: str, part: Any) -> ReturnedVariable:
     is_plain = isinstance(part, (int, float)) and not isinstance(part, np.generic)
     dims = tuple(map(str, part.dims)) if is_xarray(part) else None
-    return Part(_array(name, part), dims, is_plain)
+    return ReturnedVariable(_array(name, part), dims, is_plain)
 
 
 def _times_of(value: Any, parts: Mapping[Any, Any]) -> NDArray[np.float64] | None:

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from montezarr.core.errors import SamplerError
-from montezarr.samplers import PathArrays, Report, Sampler, sample_range, sample_reported
+from montezarr.samplers import FailureReport, PathArrays, Sampler, sample_range, sample_reported
 
 TRIAL_SECONDS = 0.02
 """A measurement ends after this time, or a path later."""
@@ -28,7 +28,7 @@ class RangeTask:
         self.sampler = sampler
         self.__name__ = f"{self.label}-{sampler.name}"  # as which it shows on the dashboard
 
-    def __call__(self, item: tuple[int, int, Any]) -> tuple[Any, Report]:
+    def __call__(self, item: tuple[int, int, Any]) -> tuple[Any, FailureReport]:
         """Run the task on (start, stop, initial states)."""
         start, stop, x0 = item
         arrays, report = sample_reported(self.sampler, start, stop, x0)

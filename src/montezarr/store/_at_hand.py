@@ -10,7 +10,7 @@ from montezarr.core.parameters import MOST, referred, shortened
 from montezarr.processes import Process
 from montezarr.run import Run
 from montezarr.run._attributes import recipe_in
-from montezarr.run._live import run_of_recipe
+from montezarr.run._tasks_alive import run_of_recipe
 from montezarr.store.format import Manifest
 
 

@@ -13,7 +13,7 @@ from montezarr.run.cost import initial_states
 from montezarr.store._session import bytes_needed
 from montezarr.store._source import Source, source_of
 from montezarr.store._task import ChunkTask
-from montezarr.store.format import Ledger, Manifest, Storage, encode
+from montezarr.store.format import CommitState, Manifest, Storage, encode
 from montezarr.store.places import LocalPlace, Place
 
 MOST = 8 * BLOCK
@@ -50,7 +50,7 @@ def working_bytes(run: Run, storage: Storage) -> int:
     return run.working_bytes + (missing * run.path_bytes if storage.compression else 0)
 
 
-def check_room(place: Place, ledger: Ledger, source: Source) -> None:
+def check_room(place: Place, commits: CommitState, source: Source) -> None:
     """Raise if what is not there yet does not fit.
 
     Raises
@@ -58,10 +58,10 @@ def check_room(place: Place, ledger: Ledger, source: Source) -> None:
     StoreError
         With the bytes needed.
     """
-    free, manifest = place.free_bytes(), ledger.manifest
-    if free is None or not ledger.missing():
+    free, manifest = place.free_bytes(), commits.manifest
+    if free is None or not commits.missing():
         return
-    needed, ratio = bytes_needed(ledger), 1.0
+    needed, ratio = bytes_needed(commits), 1.0
     if manifest.storage.compression is not None:
         if needed <= free or not source.run.sampler.interface.is_vectorised:
             return  # it will fit; or, a loop in Python, it costs too much to know before

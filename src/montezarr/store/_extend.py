@@ -10,7 +10,7 @@ import xarray as xr
 from montezarr.core.checks import check_bool, check_int, value_error
 from montezarr.core.errors import StoreError, StoreNotFoundError
 from montezarr.execute.progress import Progress
-from montezarr.execute.run_monitor import Watch
+from montezarr.execute.run_monitor import RunMonitor
 from montezarr.run.chunk_policy import MAX_CHUNKS_HARD
 from montezarr.run.execution import OnProgress
 from montezarr.store._at_hand import parameters_at_hand
@@ -20,7 +20,7 @@ from montezarr.store._session import Session, Stop
 from montezarr.store._source import source_in
 from montezarr.store._where import place_of, read_root
 from montezarr.store._write import check_options, complete_session
-from montezarr.store.format import Ledger
+from montezarr.store.format import CommitState
 from montezarr.store.places import Place
 
 
@@ -86,32 +86,32 @@ def extend(
     place = place_of(path, storage_options)
     target = check_int("n_paths", n_paths, minimum=1)
     per_task = check_options(durable, chunks_per_task, on_progress)
-    ledger = ledger_of(place)
-    _check(ledger, target)
+    commits = ledger_of(place)
+    _check(commits, target)
     # Held until the end: what was given has the parameters that the store may have lost.
-    held = parameters_at_hand(ledger.manifest, ds, process)
-    source = source_in(ledger.manifest, target, ds, process, statistics)
+    held = parameters_at_hand(commits.manifest, ds, process)
+    source = source_in(commits.manifest, target, ds, process, statistics)
     shown = check_bool("show_progress", show_progress) and on_progress is None
     display = on_progress or Progress("extend", enabled=shown)
-    with Watch("extend", display) as watch, Stop() as stop, place.lock():
-        ledger = ledger_of(place)
-        _check(ledger, target)
+    with RunMonitor("extend", display) as monitor, Stop() as stop, place.lock():
+        commits = ledger_of(place)
+        _check(commits, target)
         session = stop.session = Session(
-            place, ledger, durable, f"mz.extend({str(place)!r}, {target})"
+            place, commits, durable, f"mz.extend({str(place)!r}, {target})"
         )
-        if target > ledger.target:
-            before, ledger.target = ledger.target, target
+        if target > commits.target:
+            before, commits.target = commits.target, target
             try:
-                check_room(place, ledger, source)
+                check_room(place, commits, source)
             finally:
-                ledger.target = before
+                commits.target = before
             session.aim(target)
-        complete_session(session, source, stop, watch, per_task)
+        complete_session(session, source, stop, monitor, per_task)
     del held
     return open_place(place)
 
 
-def ledger_of(place: Place) -> Ledger:
+def ledger_of(place: Place) -> CommitState:
     """Return the ledger of a store that must be there.
 
     Raises
@@ -119,24 +119,24 @@ def ledger_of(place: Place) -> Ledger:
     StoreNotFoundError
         If it is not.
     """
-    found, ledger = read_root(place), Ledger.read(place)
-    if ledger is None and found is None:
+    found, commits = read_root(place), CommitState.read(place)
+    if commits is None and found is None:
         raise StoreNotFoundError(f"path: expected a montezarr store, got nothing at {place}.")
-    if ledger is None:
+    if commits is None:
         raise StoreError(f"path: expected a journal, got none: {place}. Call montezarr.repair.")
-    ledger.check(place)
-    return ledger
+    commits.check(place)
+    return commits
 
 
-def _check(ledger: Ledger, target: int) -> None:
-    if ledger.manifest.first_path:
+def _check(commits: CommitState, target: int) -> None:
+    if commits.manifest.first_path:
         raise value_error(
-            "path", "a store of the first paths", f"one from path {ledger.manifest.first_path} on",
+            "path", "a store of the first paths", f"one from path {commits.manifest.first_path} on",
             "Merge the stores, then extend the whole.",
         )  # fmt: skip
-    if ledger.manifest.chunk_count(target) > MAX_CHUNKS_HARD:
+    if commits.manifest.chunk_count(target) > MAX_CHUNKS_HARD:
         raise value_error("n_paths", f"at most {MAX_CHUNKS_HARD:,} chunks", target)
-    if target < ledger.target:
+    if target < commits.target:
         raise value_error(
-            "n_paths", f"{ledger.target} or more, since a store does not shrink", target
+            "n_paths", f"{commits.target} or more, since a store does not shrink", target
         )

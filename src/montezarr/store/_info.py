@@ -17,7 +17,7 @@ from montezarr.run._recipe import format_note
 from montezarr.store._extend import ledger_of
 from montezarr.store._open import open_store
 from montezarr.store._where import COMPLETE, INCOMPLETE, place_of
-from montezarr.store.format import PATH, STATUS_ATTRIBUTE, Ledger, Manifest, _parameters
+from montezarr.store.format import PATH, STATUS_ATTRIBUTE, CommitState, Manifest, _parameters
 from montezarr.store.places import LocalPlace, Place
 
 LONGEST = 200
@@ -175,27 +175,27 @@ def info(path: Any, *, storage_options: Mapping[str, Any] | None = None) -> Info
     return _of_ledger(place, ledger_of(place))
 
 
-def _of_ledger(place: Place, ledger: Ledger) -> Info:
-    manifest = ledger.manifest
+def _of_ledger(place: Place, commits: CommitState) -> Info:
+    manifest = commits.manifest
     recipe = manifest.recipe_dict
     # What is on disk of a remote store is what the journal tells of: a listing may take long.
     objects = place.sizes(place.objects()) if place.is_local else None
-    files = {k: v[0] for k, v in ledger.files().items()} if objects is None else objects
+    files = {k: v[0] for k, v in commits.files().items()} if objects is None else objects
     if objects is None:
         files |= {_parameters.key_of(r): r.nbytes for r in manifest.references}
     times = next((c.values for c in manifest.constants if c.name == "time"), None)
-    readable = ledger.shown
+    readable = commits.shown
     return Info(
         path=str(place),
-        status=COMPLETE if ledger.is_complete else INCOMPLETE,
+        status=COMPLETE if commits.is_complete else INCOMPLETE,
         process=recipe["process"],
         seed=recipe["seed"],
         x0=recipe["x0"],
         sampler=str(recipe["sampler"]) + format_note(recipe),
         own_code="code" in recipe,
         derived=manifest.values is not None,
-        committed=ledger.committed,
-        target=ledger.target,
+        committed=commits.committed,
+        target=commits.target,
         readable=readable,
         first_path=manifest.first_path,
         times=_times(times),
@@ -207,9 +207,9 @@ def _of_ledger(place: Place, ledger: Ledger) -> Info:
         statistics=tuple(_statistics(manifest)),
         bytes=sum(files.values()),
         files=len(files),
-        environments=tuple(dict(e) for e in ledger.environments),
-        masked=sum(len(record.masked) for record in ledger.chunks.values()),
-        damaged=ledger.bad,
+        environments=tuple(dict(e) for e in commits.environments),
+        masked=sum(len(record.masked) for record in commits.chunks.values()),
+        damaged=commits.bad,
     )
 
 

@@ -13,7 +13,7 @@ import xarray as xr
 
 from montezarr.core.checks import check_bool, type_error, value_error
 from montezarr.core.errors import StoreError, StoreExistsError, StoreMismatchError
-from montezarr.reduction.accumulate import Folded
+from montezarr.reduction.accumulate import PartialState
 from montezarr.store._at_hand import parameters_at_hand
 from montezarr.store._differences import lines_of_differences
 from montezarr.store._estimate import too_little
@@ -24,7 +24,7 @@ from montezarr.store._session import Session, Stop
 from montezarr.store._source import Source, source_in
 from montezarr.store._where import place_of, read_root
 from montezarr.store._write import drop_lost
-from montezarr.store.format import STATES, ChunkRecord, Facts, Ledger, check_distinct
+from montezarr.store.format import STATES, Checksum, ChunkRecord, CommitState, check_distinct
 from montezarr.store.places import LocalPlace, Place
 
 
@@ -106,7 +106,7 @@ def merge(
         source = source_in(whole.manifest, n_paths, ds, process, statistics)
     read_root(place)
     with Stop() as stop, place.lock():
-        there = Ledger.read(place)
+        there = CommitState.read(place)
         if there is not None:
             _check_same(there, whole, place)
             if not there.is_complete:
@@ -126,19 +126,19 @@ class _Chunk:
 
     number: int
     record: ChunkRecord
-    files: list[tuple[str, str, Facts]]
+    files: list[tuple[str, str, Checksum]]
 
 
 def _take_all(
     session: Session,
-    parts: list[tuple[Place, Ledger]],
-    whole: Ledger,
+    parts: list[tuple[Place, CommitState]],
+    whole: CommitState,
     is_new: bool,
     source: Source | None,
     stop: Stop,
 ) -> None:
-    place, ledger = session.place, session.ledger
-    todo = _todo(parts, whole, None if is_new else ledger)
+    place, commits = session.place, session.commits
+    todo = _todo(parts, whole, None if is_new else commits)
     _check_files(parts, todo)
     _check_room(place, todo)
     if is_new:
@@ -151,13 +151,13 @@ def _take_all(
             for part, chunk in ((part, chunk) for part, chunks in todo for chunk in chunks):
                 if stop():
                     break
-                for key, theirs, facts in chunk.files:
-                    place.take(key, part, theirs, durable=session.durable, facts=facts)
+                for key, theirs, checksum in chunk.files:
+                    place.take(key, part, theirs, durable=session.durable, checksum=checksum)
                 session.commit(chunk.number, chunk.record, environment=chunk.record.environment)
         finally:
             with contextlib.suppress(OSError):  # it may be that of a full disk
                 session.publish()
-        if ledger.missing():
+        if commits.missing():
             return
         if source is not None:
             _merge_states(session, parts, source)
@@ -165,14 +165,14 @@ def _take_all(
 
 
 def _todo(
-    parts: list[tuple[Place, Ledger]], whole: Ledger, there: Ledger | None
+    parts: list[tuple[Place, CommitState]], whole: CommitState, there: CommitState | None
 ) -> list[tuple[Place, list[_Chunk]]]:
     """Return the chunks of each part that are not there yet."""
     out = []
-    for part, ledger in parts:
-        at = (ledger.manifest.first_path - whole.manifest.first_path) // whole.manifest.chunk
+    for part, commits in parts:
+        at = (commits.manifest.first_path - whole.manifest.first_path) // whole.manifest.chunk
         chunks = []
-        for theirs in sorted(ledger.chunks):
+        for theirs in sorted(commits.chunks):
             number = at + theirs
             if there is not None and there.is_done(number):
                 continue
@@ -186,12 +186,14 @@ def _todo(
     return out
 
 
-def _check_files(parts: list[tuple[Place, Ledger]], todo: list[tuple[Place, list[_Chunk]]]) -> None:
+def _check_files(
+    parts: list[tuple[Place, CommitState]], todo: list[tuple[Place, list[_Chunk]]]
+) -> None:
     """Raise unless all files that are to be taken are there, in their size."""
-    for (part, ledger), (_, chunks) in zip(parts, todo, strict=True):
-        sizes = {key: facts[0] for chunk in chunks for _, key, facts in chunk.files}
-        if ledger.states is not None:
-            sizes[ledger.merged_key] = ledger.states[1]
+    for (part, commits), (_, chunks) in zip(parts, todo, strict=True):
+        sizes = {key: checksum[0] for chunk in chunks for _, key, checksum in chunk.files}
+        if commits.states is not None:
+            sizes[commits.merged_key] = commits.states[1]
         found = part.sizes(sizes)
         bad = [key for key, size in sizes.items() if found.get(key) != size]
         if bad:
@@ -210,11 +212,11 @@ def _check_room(place: Place, todo: list[tuple[Place, list[_Chunk]]]) -> None:
     if free is None:
         return
     needed = sum(
-        facts[0]
+        checksum[0]
         for part, chunks in todo
         if not _can_link(part, place)
         for chunk in chunks
-        for _, _, facts in chunk.files
+        for _, _, checksum in chunk.files
     )
     if needed > free:
         raise too_little(
@@ -238,37 +240,37 @@ def _device(path: Path) -> int | None:
     return None
 
 
-def _merge_states(session: Session, parts: list[tuple[Place, Ledger]], source: Source) -> None:
+def _merge_states(session: Session, parts: list[tuple[Place, CommitState]], source: Source) -> None:
     """Join the states of whole chunks of all parts."""
     assert source.layout is not None
-    fold, total, whole = source.layout.fold, Folded(), 0
-    for part, ledger in parts:
-        if ledger.states is None:
+    accumulator, total, whole = source.layout.accumulator, PartialState(), 0
+    for part, commits in parts:
+        if commits.states is None:
             continue
-        states = load_states(part, ledger.merged_key, ledger.states[1:], fold)
-        fold.join(total, states)
-        whole += ledger.states[0]
+        states = load_states(part, commits.merged_key, commits.states[1:], accumulator)
+        accumulator.join(total, states)
+        whole += commits.states[0]
     if whole:
-        put_merged(session.place, session.ledger, total, whole, session.durable)
+        put_merged(session.place, session.commits, total, whole, session.durable)
 
 
-def _whole(parts: list[tuple[Place, Ledger]]) -> Ledger:
+def _whole(parts: list[tuple[Place, CommitState]]) -> CommitState:
     """Return the ledger of all parts together."""
     first = parts[0][1]
-    target = sum(ledger.target for _, ledger in parts)
-    out = Ledger(first.manifest, target, environments=[first.manifest.environment])
-    for _, ledger in parts:
+    target = sum(commits.target for _, commits in parts)
+    out = CommitState(first.manifest, target, environments=[first.manifest.environment])
+    for _, commits in parts:
         numbers = []
-        for environment in ledger.environments:
+        for environment in commits.environments:
             if environment not in out.environments:
                 out.environments.append(environment)
             numbers.append(out.environments.index(environment))
-        at = (ledger.manifest.first_path - first.manifest.first_path) // first.manifest.chunk
+        at = (commits.manifest.first_path - first.manifest.first_path) // first.manifest.chunk
         names = {array.name: array for array in first.manifest.arrays}
-        for chunk, record in ledger.chunks.items():
+        for chunk, record in commits.chunks.items():
             files = {
-                names[key.partition("/")[0]].key(at + chunk): facts
-                for key, facts in record.files.items()
+                names[key.partition("/")[0]].key(at + chunk): checksum
+                for key, checksum in record.files.items()
             }
             number = numbers[record.environment] if record.environment < len(numbers) else 0
             moved: ChunkRecord = replace(record, files=files, environment=number)
@@ -276,24 +278,24 @@ def _whole(parts: list[tuple[Place, Ledger]]) -> Ledger:
     return out
 
 
-def _check_parts(parts: list[tuple[Place, Ledger]]) -> None:
+def _check_parts(parts: list[tuple[Place, CommitState]]) -> None:
     """Raise unless parts are complete, of one recipe, and side by side."""
     first_place, first = parts[0]
     end = first.manifest.first_path
-    for place, ledger in parts:
-        if not ledger.is_complete or ledger.missing():
-            done = f"{ledger.committed:,} of {ledger.target:,} paths"
+    for place, commits in parts:
+        if not commits.is_complete or commits.missing():
+            done = f"{commits.committed:,} of {commits.target:,} paths"
             raise StoreError(f"path: expected complete stores, got {done} in {place}.")
-        mine = replace(ledger.manifest, first_path=first.manifest.first_path)
+        mine = replace(commits.manifest, first_path=first.manifest.first_path)
         differing = first.manifest.differences(mine)
-        if ledger.manifest.chunk != first.manifest.chunk:
-            differing.append(("chunk", first.manifest.chunk, ledger.manifest.chunk))
+        if commits.manifest.chunk != first.manifest.chunk:
+            differing.append(("chunk", first.manifest.chunk, commits.manifest.chunk))
         if differing:
             raise StoreMismatchError(
                 f"stores: expected stores of one recipe, got another in {place} than in"
                 f" {first_place}:{lines_of_differences(differing)}"
             )
-        start = ledger.manifest.first_path
+        start = commits.manifest.first_path
         if start != end:
             what = "gap" if start > end else "overlap"
             low, high = min(start, end), max(start, end)
@@ -301,7 +303,7 @@ def _check_parts(parts: list[tuple[Place, Ledger]]) -> None:
                 f"stores: expected ranges that follow on one another, got a {what} of paths"
                 f" {low:,} to {high - 1:,} before {place}."
             )
-        end = start + ledger.target
+        end = start + commits.target
         if end % first.manifest.chunk and place is not parts[-1][0]:
             raise StoreMismatchError(
                 f"stores: expected whole chunks before the last one, got paths up to {end - 1:,}"
@@ -309,7 +311,7 @@ def _check_parts(parts: list[tuple[Place, Ledger]]) -> None:
             )
 
 
-def _check_same(there: Ledger, whole: Ledger, place: Place) -> None:
+def _check_same(there: CommitState, whole: CommitState, place: Place) -> None:
     if there.manifest.differences(whole.manifest) or there.target != whole.target:
         raise StoreExistsError(
             f"path: expected nothing, or what an earlier call began, got another store: {place}."

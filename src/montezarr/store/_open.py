@@ -41,13 +41,13 @@ from montezarr.store._results import ORDER, RESULTS
 from montezarr.store._source import TIMEDELTAS
 from montezarr.store._where import changed_by_another, place_of, read_root_document
 from montezarr.store.format import (
-    JOURNAL,
+    COMMIT_LOG,
     MANIFEST,
     PATH,
     STATUS_ATTRIBUTE,
     STORE_ATTRIBUTE,
-    Facts,
-    Ledger,
+    Checksum,
+    CommitState,
     _parameters,
     as_read,
     bounded,
@@ -271,7 +271,7 @@ def _root(place: Place) -> tuple[bytes, dict[str, Any]]:
         found = read_root_document(place)
     except StoreExistsError as error:
         raise StoreNotFoundError(f"path: expected a montezarr store, got {place}.") from error
-    if found is None and any(place.size(key) is not None for key in (JOURNAL, MANIFEST)):
+    if found is None and any(place.size(key) is not None for key in (COMMIT_LOG, MANIFEST)):
         raise StoreNotFoundError(
             f"path: expected the root of a store, got nothing at {place}/zarr.json: its writer has"
             " only begun, or it is lost. Call montezarr.repair."
@@ -436,26 +436,26 @@ def _result_files(place: Place) -> dict[str, bytes]:
     """
     key, most = "", memory_limit() // 4
     for _ in range(2):  # a writer may replace them between the looks at the journal and at them
-        ledger = Ledger.read(place)
-        is_lost = ledger is None or (ledger.bad and ledger.manifest.statistics is not None)
-        if is_lost and (ledger is None or ledger.statistics is None):
+        commits = CommitState.read(place)
+        is_lost = commits is None or (commits.bad and commits.manifest.statistics is not None)
+        if is_lost and (commits is None or commits.statistics is None):
             raise StoreError(
                 f"path: expected a journal that tells of statistics, got none, or a damaged one:"
                 f" {place}. Call montezarr.repair."
             )
-        if ledger is None or ledger.statistics is None:
+        if commits is None or commits.statistics is None:
             raise StoreNotFoundError(
                 f"path: expected a store with statistics, got none in {place}."
             )
-        total = sum(size for size, _ in ledger.statistics.values())
+        total = sum(size for size, _ in commits.statistics.values())
         if total > most:
             raise StoreError(
                 f"path: expected results of statistics of at most {most:,} bytes, a quarter of the"
                 f" memory, got {total:,}: {place}."
             )
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            found = pool.map(lambda item: _intact(place, *item), ledger.statistics.items())
-            files = dict(zip(ledger.statistics, found, strict=True))
+            found = pool.map(lambda item: _intact(place, *item), commits.statistics.items())
+            files = dict(zip(commits.statistics, found, strict=True))
         lost = [key for key, data in files.items() if data is None]
         if not lost:
             return {
@@ -470,12 +470,12 @@ def _result_files(place: Place) -> dict[str, bytes]:
     )
 
 
-def _intact(place: Place, key: str, facts: Facts) -> bytes | None:
+def _intact(place: Place, key: str, checksum: Checksum) -> bytes | None:
     """Return a file, or None if it is not the one that the journal tells of."""
-    if place.size(key) != facts[0]:
+    if place.size(key) != checksum[0]:
         return None
-    data = place.get(key, facts[0])
-    return data if data is not None and digest([data]) == facts else None
+    data = place.get(key, checksum[0])
+    return data if data is not None and digest([data]) == checksum else None
 
 
 def _virtual(path: Any) -> xr.Dataset | None:

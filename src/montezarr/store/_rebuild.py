@@ -26,10 +26,10 @@ from montezarr.store.format import (
     PATH,
     RECIPE_ATTRIBUTE,
     STORE_ATTRIBUTE,
+    Checksum,
     ChunkRecord,
+    CommitState,
     Constant,
-    Facts,
-    Ledger,
     Manifest,
     Storage,
     StoredArray,
@@ -44,7 +44,7 @@ WITHOUT = {"on_error": "raise", "on_nonfinite": "raise"}
 """Policies of `simulate` where nothing is said; no root tells of others."""
 
 
-def rebuilt(place: Place, ds: Any, process: Any, statistics: Any) -> Ledger:
+def rebuilt(place: Place, ds: Any, process: Any, statistics: Any) -> CommitState:
     """Return the ledger of a store by its root, with the chunks that are there, whole.
 
     The root has the recipe and the metadata of all arrays, and each chunk its own checksum. That
@@ -83,46 +83,50 @@ def rebuilt(place: Place, ds: Any, process: Any, statistics: Any) -> Ledger:
             f"path: expected a root as this recipe has it, got another: {place}. Pass the Dataset"
             " that was written, ds=, or move the store away."
         )
-    ledger = Ledger(manifest, info["target"], environments=[manifest.environment], bad=1)
-    adopt(ledger, place, info)
-    return ledger if ds is not None else _as_drawn(ledger, place, process, info["n_paths"])
+    commits = CommitState(manifest, info["target"], environments=[manifest.environment], bad=1)
+    adopt(commits, place, info)
+    return commits if ds is not None else _as_drawn(commits, place, process, info["n_paths"])
 
 
-def adopt(ledger: Ledger, place: Place, info: Mapping[str, Any]) -> None:
+def adopt(commits: CommitState, place: Place, info: Mapping[str, Any]) -> None:
     """Take up the chunks whose files are whole, where a file tells all that a journal would.
 
     That is not so of masked paths and states of statistics, for which chunks are drawn again.
     """
-    manifest = ledger.manifest
+    manifest = commits.manifest
     if "mask" in manifest.policies.values() or manifest.statistics is not None:
         return
-    count = ledger.n_chunks if manifest.arrays else 0
+    count = commits.n_chunks if manifest.arrays else 0
     pool = ThreadPoolExecutor(cores())
     try:
-        found = pool.map(lambda chunk: _record(ledger, place, chunk, info["n_paths"]), range(count))
+        found = pool.map(
+            lambda chunk: _record(commits, place, chunk, info["n_paths"]), range(count)
+        )
         for chunk, record in enumerate(found):
             if record is not None:
-                ledger.put(chunk, record)
+                commits.put(chunk, record)
     finally:
         pool.shutdown(cancel_futures=True)  # also on Ctrl-C
 
 
-def _record(ledger: Ledger, place: Place, chunk: int, shown: int) -> ChunkRecord | None:
+def _record(commits: CommitState, place: Place, chunk: int, shown: int) -> ChunkRecord | None:
     """Return the record of a chunk of which all files are whole, or None.
 
     In a store that was to grow, the last chunk that readers are shown has the paths that these see;
     it may have more already.
     """
-    manifest = ledger.manifest
-    n, before = manifest.paths_in(chunk, ledger.target), shown - chunk * manifest.chunk
-    files = {array.key(chunk): _facts(array, manifest, place, chunk) for array in manifest.arrays}
-    good = {key: facts for key, facts in files.items() if facts is not None}
+    manifest = commits.manifest
+    n, before = manifest.paths_in(chunk, commits.target), shown - chunk * manifest.chunk
+    files = {
+        array.key(chunk): _checksum(array, manifest, place, chunk) for array in manifest.arrays
+    }
+    good = {key: checksum for key, checksum in files.items() if checksum is not None}
     if len(good) < len(files):
         return None
     return ChunkRecord(min(n, before) if before > 0 else n, good)
 
 
-def _facts(array: StoredArray, manifest: Manifest, place: Place, chunk: int) -> Facts | None:
+def _checksum(array: StoredArray, manifest: Manifest, place: Place, chunk: int) -> Checksum | None:
     """Return size and digest of a file that has its checksum; None of another, or of none."""
     data = place.get(array.key(chunk), manifest.largest_file(array))
     if data is None:
@@ -222,7 +226,7 @@ def _storage(nodes: Mapping[str, Any], types: Mapping[str, np.dtype[Any]]) -> St
     return Storage(inner_chunk=inner, **options) if nodes else Storage()
 
 
-def _as_drawn(ledger: Ledger, place: Place, process: Any, shown: int) -> Ledger:
+def _as_drawn(commits: CommitState, place: Place, process: Any, shown: int) -> CommitState:
     """Return the ledger whose storage gives what is stored of the paths that are drawn.
 
     Raises
@@ -230,12 +234,12 @@ def _as_drawn(ledger: Ledger, place: Place, process: Any, shown: int) -> Ledger:
     StoreError
         If none does.
     """
-    manifest = ledger.manifest
+    manifest = commits.manifest
     if not manifest.arrays:
-        return ledger
-    trial = Ledger(manifest, ledger.target, environments=ledger.environments)
-    for first in range(ledger.n_chunks):
-        record = _record(ledger, place, first, shown)
+        return commits
+    trial = CommitState(manifest, commits.target, environments=commits.environments)
+    for first in range(commits.n_chunks):
+        record = _record(commits, place, first, shown)
         if record is not None:
             trial.put(first, record)
             break
@@ -250,8 +254,8 @@ def _as_drawn(ledger: Ledger, place: Place, process: Any, shown: int) -> Ledger:
         trial.manifest = replace(manifest, storage=storage)
         problems, _ = compare(place, trial, [first], None, process)
         if not problems:
-            ledger.manifest = trial.manifest
-            return ledger
+            commits.manifest = trial.manifest
+            return commits
     raise StoreError(
         f"path: expected the paths of the recipe in the root, got others in chunk {first} of"
         f" {place}: {problems[0].text}. Pass the Dataset that was written, ds=."

@@ -13,7 +13,7 @@ from montezarr.run.cost import initial_states
 from montezarr.store._report import Problem
 from montezarr.store._source import source_in
 from montezarr.store._task import ChunkTask, Item
-from montezarr.store.format import Ledger, Manifest, decode, encode, environment
+from montezarr.store.format import CommitState, Manifest, decode, encode, environment
 from montezarr.store.places import Place
 
 Difference = tuple[str, int, float]
@@ -44,21 +44,21 @@ class CompareTask(ChunkTask):
 
 
 def compare(
-    place: Place, ledger: Ledger, chunks: list[int], ds: Any, process: Any
+    place: Place, commits: CommitState, chunks: list[int], ds: Any, process: Any
 ) -> tuple[list[Problem], tuple[str, float] | None]:
     """Return what is wrong with chunks, and what another environment makes of them."""
     # Of statistics nothing is drawn again; their files have their checksums.
-    manifest = replace(ledger.manifest, statistics=None)
-    source = source_in(manifest, manifest.first_path + ledger.target, ds, process)
+    manifest = replace(commits.manifest, statistics=None)
+    source = source_in(manifest, manifest.first_path + commits.target, ds, process)
     task = CompareTask(source.drawn(), source.stored, manifest, place, False)
     task.__name__ = f"verify-{source.run.sampler.name}"
     backend, mine = backend_of(source.run), environment()
-    items = (_item(source.run, manifest, ledger, chunk) for chunk in chunks)
+    items = (_item(source.run, manifest, commits, chunk) for chunk in chunks)
     problems, notes, largest = [], "", 0.0
     with backend.running():
         for item, differences in windowed(backend, task, items, lambda item: item[:2]):
-            record = ledger.chunks[item[2][0]]
-            there = dict(enumerate(ledger.environments)).get(record.environment, {})
+            record = commits.chunks[item[2][0]]
+            there = dict(enumerate(commits.environments)).get(record.environment, {})
             others = _others(there, mine)
             for key, count, most in differences:
                 if others:
@@ -70,9 +70,9 @@ def compare(
     return problems, (notes, largest) if notes else None
 
 
-def _item(run: Any, manifest: Manifest, ledger: Ledger, chunk: int) -> Item:
+def _item(run: Any, manifest: Manifest, commits: CommitState, chunk: int) -> Item:
     start = manifest.first_path + chunk * manifest.chunk
-    stop = start + ledger.chunks[chunk].n
+    stop = start + commits.chunks[chunk].n
     return start, stop, (chunk,), initial_states(run, start, stop)
 
 

@@ -12,7 +12,7 @@ from montezarr.core.checks import check_bool
 from montezarr.core.errors import MontezarrError, ReplayError, StoreError
 from montezarr.core.json import parse_json
 from montezarr.execute.progress import Progress
-from montezarr.execute.run_monitor import Watch
+from montezarr.execute.run_monitor import RunMonitor
 from montezarr.run.choose_backend import backend_of
 from montezarr.store._at_hand import parameters_at_hand
 from montezarr.store._estimate import check_room
@@ -30,11 +30,11 @@ from montezarr.store._verify import (
 )
 from montezarr.store._where import place_of
 from montezarr.store.format import (
-    JOURNAL,
+    COMMIT_LOG,
     LARGEST,
     MANIFEST,
     STATES,
-    Ledger,
+    CommitState,
     Manifest,
     _parameters,
     as_json,
@@ -106,69 +106,69 @@ def repair(
     place = place_of(path, storage_options)
     check_bool("durable", durable)
     shown = check_bool("show_progress", show_progress)
-    ledger, problems = examined(place, 0)  # raises where nothing is, before anything is touched
-    if ledger is None and problems[0].kind != "missing":
+    commits, problems = examined(place, 0)  # raises where nothing is, before anything is touched
+    if commits is None and problems[0].kind != "missing":
         # Files that are there and damaged may tell somebody more than the root does.
         hint = "" if said_by_root(place) is None else (
-            f" Its root may: take {MANIFEST} and {JOURNAL} away, and repair it then."
+            f" Its root may: take {MANIFEST} and {COMMIT_LOG} away, and repair it then."
         )  # fmt: skip
         raise StoreError(problems[0].text + hint)
     display = Progress("repair", enabled=shown)
-    with Watch("repair", display) as watch, Stop() as stop, place.lock():
-        ledger, problems = examined(place, 1)
-        if ledger is None:
-            ledger = rebuilt(place, ds, process, statistics)
-            problems += problems_of(place, ledger, 0)
-            problems += parameter_problems(place, ledger, 1)  # no chunk is looked at twice
-        session = stop.session = Session(place, ledger, durable, f"mz.repair({str(place)!r})")
+    with RunMonitor("repair", display) as monitor, Stop() as stop, place.lock():
+        commits, problems = examined(place, 1)
+        if commits is None:
+            commits = rebuilt(place, ds, process, statistics)
+            problems += problems_of(place, commits, 0)
+            problems += parameter_problems(place, commits, 1)  # no chunk is looked at twice
+        session = stop.session = Session(place, commits, durable, f"mz.repair({str(place)!r})")
         if problems:
             options = ds, process, statistics
-            _mend(session, problems, stop, watch, options)
-        elif ledger.is_complete:
+            _mend(session, problems, stop, monitor, options)
+        elif commits.is_complete:
             session.settle()
     found = verify_place(place, 1)
     return replace(found, repaired=tuple(sorted({problem.key for problem in problems})))
 
 
 def _mend(
-    session: Session, problems: list[Problem], stop: Stop, watch: Watch, options: Any
+    session: Session, problems: list[Problem], stop: Stop, monitor: RunMonitor, options: Any
 ) -> None:
-    ledger, place = session.ledger, session.place
+    commits, place = session.commits, session.place
     root: Mapping[str, Any] | None = said_by_root(place)
-    if not ledger.knows_target:
-        root = _told(place, ledger, root)
-        if not ledger.chunks and root is not None:
-            adopt(ledger, place, root)
-    if ledger.target < 1:
+    if not commits.knows_target:
+        root = _told(place, commits, root)
+        if not commits.chunks and root is not None:
+            adopt(commits, place, root)
+    if commits.target < 1:
         raise StoreError(
             f"path: expected a journal, a root or metadata of variables, got none that tells how"
             f" many paths there are to be: {place}. Write them anew, elsewhere."
         )
-    was_complete = ledger.was_complete or (
-        root is not None and root["status"] == "complete" and root["target"] == ledger.target
+    was_complete = commits.was_complete or (
+        root is not None and root["status"] == "complete" and root["target"] == commits.target
     )
     bad = {problem.key for problem in problems}
-    held = parameters_at_hand(ledger.manifest, options[0], options[1])
+    held = parameters_at_hand(commits.manifest, options[0], options[1])
     failed = _mend_parameters(session, bad)
-    was_told = ledger.is_complete
-    damaged = _damaged_chunks(ledger, bad)
+    was_told = commits.is_complete
+    damaged = _damaged_chunks(commits, bad)
     for chunk in damaged:
-        ledger.drop(chunk)
+        commits.drop(chunk)
     redo = set(damaged)
     if was_complete:
-        redo |= set(ledger.missing())
-    results_lost = was_complete and _results_lost(ledger, bad, redo)
+        redo |= set(commits.missing())
+    results_lost = was_complete and _results_lost(commits, bad, redo)
     source = None
     if failed is not None and (redo or results_lost):
         if was_told:  # what is drawn needs the parameters; the journal and metadata do not
-            session.ledger = Ledger.read(place) or ledger
+            session.commits = CommitState.read(place) or commits
             session.resume(parameters=False)
             _delete_strays(place, problems)
         raise failed
     if redo or results_lost:
         ds, process, statistics = options
-        n_paths = ledger.manifest.first_path + ledger.target
-        source = source_in(ledger.manifest, n_paths, ds, process, statistics)
+        n_paths = commits.manifest.first_path + commits.target
+        source = source_in(commits.manifest, n_paths, ds, process, statistics)
     del held
     if was_complete:
         session.mend()
@@ -176,11 +176,11 @@ def _mend(
     _delete_strays(place, problems)
     if redo:
         assert source is not None
-        check_room(place, ledger, source)
+        check_room(place, commits, source)
         backend = backend_of(source.run)
-        tally = session.run(source, backend, sorted(redo), watch, stop)
-        tally.warn(ledger.target, stacklevel=4)
-    if was_complete and not ledger.missing():
+        failure_log = session.run(source, backend, sorted(redo), monitor, stop)
+        failure_log.warn(commits.target, stacklevel=4)
+    if was_complete and not commits.missing():
         session.finish(source if results_lost else None)
     if failed is not None:
         raise failed
@@ -204,27 +204,29 @@ def _delete_strays(place: Place, problems: list[Problem]) -> None:
             place.delete(problem.key)
 
 
-def _results_lost(ledger: Ledger, bad: set[str], redo: set[int]) -> bool:
+def _results_lost(commits: CommitState, bad: set[str], redo: set[int]) -> bool:
     """Return whether the results of statistics, if any are taken, have to be made again."""
-    return ledger.manifest.statistics is not None and (
+    return commits.manifest.statistics is not None and (
         bool(redo)
-        or ledger.mending is not None
-        or ledger.lacks_results
+        or commits.mending is not None
+        or commits.lacks_results
         or any(key.startswith(f"{RESULTS}/") for key in bad)
     )
 
 
-def _told(place: Place, ledger: Ledger, root: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+def _told(
+    place: Place, commits: CommitState, root: Mapping[str, Any] | None
+) -> Mapping[str, Any] | None:
     """Return what is known of the number of paths without a journal, and have the ledger know it.
 
     The root tells it, or the arrays themselves, of which each has its shape: all that they show is
     taken for all that there were to be.
     """
-    if root is not None and _follows(place, ledger, root):
-        ledger.target = root["target"]
+    if root is not None and _follows(place, commits, root):
+        commits.target = root["target"]
         return root
-    if root is None and not ledger.chunks and (n := _shown_by_arrays(place, ledger.manifest)):
-        ledger.target = n
+    if root is None and not commits.chunks and (n := _shown_by_arrays(place, commits.manifest)):
+        commits.target = n
         return {"n_paths": n, "target": n, "committed": n, "status": "complete"}
     return root
 
@@ -243,24 +245,24 @@ def _shown_by_arrays(place: Place, manifest: Manifest) -> int:
     return counts.pop() if len(counts) == 1 else 0
 
 
-def _follows(place: Place, ledger: Ledger, root: Mapping[str, Any]) -> bool:
+def _follows(place: Place, commits: CommitState, root: Mapping[str, Any]) -> bool:
     """Return whether the root is as a writer makes it, so that its numbers can be believed."""
     numbers = root["n_paths"], root["target"], root["committed"], root["status"] == "complete"
-    return ledger.manifest.files(*numbers)["zarr.json"] == place.get("zarr.json")
+    return commits.manifest.files(*numbers)["zarr.json"] == place.get("zarr.json")
 
 
-def _damaged_chunks(ledger: Ledger, bad: set[str]) -> list[int]:
+def _damaged_chunks(commits: CommitState, bad: set[str]) -> list[int]:
     """Return the chunks of which a file, or without which the statistics, cannot be had."""
     out = {
         chunk
-        for chunk, record in ledger.chunks.items()
+        for chunk, record in commits.chunks.items()
         if not bad.isdisjoint(record.files)
         or (record.state is not None and f"{STATES}/{chunk}" in bad)
     }
-    if ledger.manifest.statistics is not None:
-        merged = 0 if ledger.states is None else ledger.states[0]
-        if ledger.merged_key in bad:
-            ledger.states, merged = None, 0
+    if commits.manifest.statistics is not None:
+        merged = 0 if commits.states is None else commits.states[0]
+        if commits.merged_key in bad:
+            commits.states, merged = None, 0
         # What is merged needs no states of its own; all other chunks do.
-        out |= {c for c, r in ledger.chunks.items() if r.state is None and c >= merged}
+        out |= {c for c, r in commits.chunks.items() if r.state is None and c >= merged}
     return sorted(out)

@@ -11,11 +11,17 @@ from zarr.codecs import Crc32cCodec
 from zarr.storage import MemoryStore
 
 from montezarr.core.errors import StoreError
-from montezarr.reduction.accumulate import Fold, Folded, dump_states, parse_states, restore_states
+from montezarr.reduction.accumulate import (
+    Accumulator,
+    PartialState,
+    dump_states,
+    parse_states,
+    restore_states,
+)
 from montezarr.reduction.passes import Layout
 from montezarr.store._codes import code_attributes
 from montezarr.store._digest import digest
-from montezarr.store.format import STATES, Facts, Ledger
+from montezarr.store.format import STATES, Checksum, CommitState
 from montezarr.store.places import Place
 
 RESULTS = "statistics"
@@ -25,57 +31,61 @@ ORDER = "montezarr_variables"
 """Attribute of that group with the names of its variables in their order."""
 
 
-def merge_states(place: Place, ledger: Ledger, layout: Layout, durable: bool) -> xr.Dataset:
+def merge_states(place: Place, commits: CommitState, layout: Layout, durable: bool) -> xr.Dataset:
     """Merge the states of all chunks, and return the results.
 
     The states of whole chunks become one file, from which an extension goes on; that of a last
     chunk that is no whole one stays beside, since it will be drawn again then.
     """
-    fold, chunk = layout.fold, ledger.manifest.chunk
-    merged = ledger.states[0] if ledger.states is not None else 0
-    total = Folded()
-    if ledger.states is not None:
-        total = load_states(place, ledger.merged_key, ledger.states[1:], fold)
-    last: Folded | None = None
+    accumulator, chunk = layout.accumulator, commits.manifest.chunk
+    merged = commits.states[0] if commits.states is not None else 0
+    total = PartialState()
+    if commits.states is not None:
+        total = load_states(place, commits.merged_key, commits.states[1:], accumulator)
+    last: PartialState | None = None
     whole = merged
-    for i in range(merged, ledger.n_chunks):
-        record = ledger.chunks[i]
+    for i in range(merged, commits.n_chunks):
+        record = commits.chunks[i]
         if record.state is None:
             raise StoreError(f"path: expected the states of chunk {i}, got none: {place}.")
-        folded = load_states(place, f"{STATES}/{i}", record.state, fold)
+        partial_state = load_states(place, f"{STATES}/{i}", record.state, accumulator)
         if record.n == chunk:
-            fold.join(total, folded)
+            accumulator.join(total, partial_state)
             whole = i + 1
         else:
-            last = folded
+            last = partial_state
     if whole > merged:
-        put_merged(place, ledger, total, whole, durable)
+        put_merged(place, commits, total, whole, durable)
     for i in range(whole):
-        ledger.chunks[i] = replace(ledger.chunks[i], state=None)
+        commits.chunks[i] = replace(commits.chunks[i], state=None)
     out = total.copy()
     if last is not None:
-        fold.join(out, last)
+        accumulator.join(out, last)
     layout.warn(out, 6)
     return layout.dataset(out)
 
 
-def put_results(place: Place, ds: xr.Dataset, durable: bool) -> dict[str, Facts]:
+def put_results(place: Place, ds: xr.Dataset, durable: bool) -> dict[str, Checksum]:
     """Write the results, and return what the journal says of them."""
-    files: dict[str, Facts] = {}
+    files: dict[str, Checksum] = {}
     for key, data in results_of(ds).items():
         place.put(key, [data], durable=durable, number=-1)
         files[key] = digest([data])
     return files
 
 
-def put_merged(place: Place, ledger: Ledger, total: Folded, whole: int, durable: bool) -> None:
+def put_merged(
+    place: Place, commits: CommitState, total: PartialState, whole: int, durable: bool
+) -> None:
     """Write the merged states of so many chunks, and note them."""
     data = dump_states({}, total)
-    ledger.states = (whole, *digest([data]))
-    place.put(ledger.merged_key, [data], durable=durable, number=-1)
+    commits.states = (whole, *digest([data]))
+    place.put(commits.merged_key, [data], durable=durable, number=-1)
 
 
-def load_states(place: Place, key: str, facts: Facts, fold: Fold) -> Folded:
+def load_states(
+    place: Place, key: str, checksum: Checksum, accumulator: Accumulator
+) -> PartialState:
     """Return states as they were written.
 
     Raises
@@ -83,14 +93,14 @@ def load_states(place: Place, key: str, facts: Facts, fold: Fold) -> Folded:
     StoreError
         If they are not there, or damaged.
     """
-    data = place.get(key, facts[0])
-    if data is None or digest([data]) != facts:
+    data = place.get(key, checksum[0])
+    if data is None or digest([data]) != checksum:
         raise StoreError(
             f"path: expected the states of statistics as they were written, got damaged ones:"
             f" {place}/{key}. Call montezarr.repair."
         )
     try:
-        return restore_states(parse_states(data), fold)
+        return restore_states(parse_states(data), accumulator)
     except Exception as error:  # whatever somebody made of it, with a digest to match
         raise StoreError(
             f"path: expected states of these statistics, got others, with {type(error).__name__}:"

@@ -17,22 +17,22 @@ from montezarr.core.errors import MontezarrError, StoreError
 from montezarr.core.notices import say
 from montezarr.core.text import show_bytes
 from montezarr.execute import Backend, windowed
-from montezarr.execute.run_monitor import Watch
+from montezarr.execute.run_monitor import RunMonitor
 from montezarr.reduction.passes import Layout
 from montezarr.run._run import Run
 from montezarr.run.cost import expected, initial_states
-from montezarr.run.execution import Tally
+from montezarr.run.execution import FailureLog
 from montezarr.store import _faults
 from montezarr.store._host import host
 from montezarr.store._results import merge_states, put_results
 from montezarr.store._source import Source
 from montezarr.store._task import ChunkTask, Item
 from montezarr.store.format import (
-    JOURNAL,
+    COMMIT_LOG,
     STATES,
     ChunkRecord,
-    Ledger,
-    _journal,
+    CommitState,
+    _commit_log,
     _parameters,
     environment,
 )
@@ -54,7 +54,7 @@ class Session:
     ----------
     place : Place
         Where.
-    ledger : Ledger
+    commits : CommitState
         What is committed.
     durable : bool
         Whether what is committed outlives a loss of power.
@@ -62,8 +62,8 @@ class Session:
         The line that goes on, where this one is stopped.
     """
 
-    def __init__(self, place: Place, ledger: Ledger, durable: bool, call: str):
-        self.place, self.ledger, self.durable, self.call = place, ledger, durable, call
+    def __init__(self, place: Place, commits: CommitState, durable: bool, call: str):
+        self.place, self.commits, self.durable, self.call = place, commits, durable, call
         self._written: dict[str, bytes] = {}
         self._number = 0
         self._published, self._publications = 0.0, 0
@@ -71,7 +71,7 @@ class Session:
     @property
     def manifest(self) -> Any:
         """What the store holds."""
-        return self.ledger.manifest
+        return self.commits.manifest
 
     def begin(self) -> None:
         """Make a new store: parameters, the journal, which says what it is, and last the root.
@@ -81,7 +81,7 @@ class Session:
         ArgumentValueError
             If a file of it would have a name that is too long for the system.
         """
-        last = self.manifest.chunk_count(self.ledger.target)
+        last = self.manifest.chunk_count(self.commits.target)
         for array in self.manifest.arrays:
             self.place.check_key_fits(array.key(last))
         with self._tidy():
@@ -133,14 +133,14 @@ class Session:
 
     def _mend_journal(self) -> None:
         """Have nothing torn at the end, behind which a record would be lost."""
-        if self.ledger.bad or self.ledger.torn:
+        if self.commits.bad or self.commits.torn:
             self.rewrite()
 
     def settle(self) -> None:
         """Set right what may be left of a store that is complete: its last writer may be dead."""
         with self._tidy():
             self._mend_parameters()
-            if not self.ledger.in_order():
+            if not self.commits.in_order():
                 self.rewrite()
             self._drop_strays()
             self.publish()
@@ -148,14 +148,14 @@ class Session:
     def mend(self) -> None:
         """Note that a store that was complete is not, until `finish`; what is lost is not there."""
         with self._tidy():
-            self.ledger.mending, self.ledger.complete = self.ledger.target, None
+            self.commits.mending, self.commits.complete = self.commits.target, None
             self.rewrite()
 
     def rewrite(self) -> None:
         """Write the journal anew, without what is torn or said twice."""
-        data = _journal.lines_of(self.ledger.records())
-        self.place.put_log(JOURNAL, data, durable=self.durable)
-        self.ledger.end, self.ledger.bad, self.ledger.torn = len(data), 0, False
+        data = _commit_log.lines_of(self.commits.records())
+        self.place.put_log(COMMIT_LOG, data, durable=self.durable)
+        self.commits.end, self.commits.bad, self.commits.torn = len(data), 0, False
 
     def aim(self, target: int) -> None:
         """Say how many paths there are to be, of a store whose parameters are all there.
@@ -168,7 +168,7 @@ class Session:
         with self._tidy():
             self._mend_parameters()
             self._mend_journal()
-            self.ledger.target, self.ledger.complete, self.ledger.mending = target, None, None
+            self.commits.target, self.commits.complete, self.commits.mending = target, None, None
             self._append({"target": target})
 
     def run(
@@ -176,10 +176,10 @@ class Session:
         source: Source,
         backend: Backend,
         chunks: Iterable[int],
-        watch: Watch,
+        monitor: RunMonitor,
         stop: Stop,
         per_task: int = 1,
-    ) -> Tally:
+    ) -> FailureLog:
         """Draw and write chunks, and commit each when it is there.
 
         Raises
@@ -187,32 +187,32 @@ class Session:
         StoreError
             If the disk is full; with the bytes that are needed.
         """
-        ledger, manifest, tally = self.ledger, self.manifest, Tally()
-        for record in ledger.chunks.values():
-            tally.masked.update({int(path): reason for path, reason in record.masked.items()})
+        commits, manifest, failure_log = self.commits, self.manifest, FailureLog()
+        for record in commits.chunks.values():
+            failure_log.masked.update({int(path): reason for path, reason in record.masked.items()})
         light = replace(manifest, parameters={})  # no task needs them
         task = ChunkTask(source.drawn(), source.stored, light, self.place, self.durable)
-        items = _items(source, ledger, list(chunks), per_task)
-        watch(ledger.committed, ledger.target, len(tally.masked))
-        watch.process = source.run.sampler.name
-        watch.planned = partial(_planned, source.run, ledger, backend)
-        with self._tidy(watch):
+        items = _items(source, commits, list(chunks), per_task)
+        monitor(commits.committed, commits.target, len(failure_log.masked))
+        monitor.process = source.run.sampler.name
+        monitor.planned = partial(_planned, source.run, commits, backend)
+        with self._tidy(monitor):
             try:
                 with backend.running(), _killed_when_left(backend):
-                    results = windowed(backend, task, items, _span, stopping=stop, watch=watch)
+                    results = windowed(backend, task, items, _span, stopping=stop, monitor=monitor)
                     with _closed(results):
                         for _, (records, report) in results:
-                            tally.add(report)
+                            failure_log.add(report)
                             for chunk, record in records:
                                 self.commit(chunk, record)
-                                watch.bytes_written += sum(
+                                monitor.bytes_written += sum(
                                     size for size, *_ in record.files.values()
                                 )
-                            watch(ledger.committed, ledger.target, len(tally.masked))
+                            monitor(commits.committed, commits.target, len(failure_log.masked))
             finally:
                 with contextlib.suppress(OSError):  # it may be that of a full disk
                     self.publish()
-        return tally
+        return failure_log
 
     def commit(self, chunk: int, record: ChunkRecord, environment: int | None = None) -> None:
         """Say that a chunk is there. From here on it is never lost, and never said otherwise."""
@@ -220,17 +220,17 @@ class Session:
         number = self._number if environment is None else environment
         record = replace(record, environment=number)
         self._append(record.to_dict(chunk))
-        self.ledger.put(chunk, record)
+        self.commits.put(chunk, record)
         _faults.reach("commit.after", chunk)
         if time.monotonic() - self._published > EVERY:
             self.publish()
 
     def publish(self) -> None:
         """Let readers see what is committed: the arrays first, the root last."""
-        ledger = self.ledger
+        commits = self.commits
         # Of a store that was complete, chunks may be gone.
-        complete = ledger.is_complete and ledger.shown == ledger.target
-        files = self.manifest.files(ledger.shown, ledger.target, ledger.committed, complete)
+        complete = commits.is_complete and commits.shown == commits.target
+        files = self.manifest.files(commits.shown, commits.target, commits.committed, complete)
         self._published = time.monotonic()
         number, self._publications = self._publications, self._publications + 1
         _faults.reach("publish.before", number)
@@ -246,47 +246,47 @@ class Session:
 
     def finish(self, source: Source | None) -> None:
         """When all chunks are there: the statistics, the journal in order, and the root."""
-        ledger = self.ledger
+        commits = self.commits
         with self._tidy():
             _faults.reach("finish.before")
             if source is not None and source.layout is not None:
                 self._finish_statistics(source.layout)
             _faults.reach("finish.statistics")
-            if not ledger.is_complete:  # it may have been, with fewer paths
-                ledger.complete = None
+            if not commits.is_complete:  # it may have been, with fewer paths
+                commits.complete = None
             self.rewrite()
             _faults.reach("finish.journal")
             self._drop_strays()
-            known, ledger.complete = ledger.complete, ledger.target
+            known, commits.complete = commits.complete, commits.target
             self.publish()
             self.place.clean()
             # Last, since nothing is done any more to a store of which the journal says this.
-            if ledger.mending is not None:
-                ledger.mending = None
+            if commits.mending is not None:
+                commits.mending = None
                 self.rewrite()
-            elif known != ledger.target:
-                self._append({"complete": ledger.target})
+            elif known != commits.target:
+                self._append({"complete": commits.target})
             _faults.reach("finish.after")
 
     def _finish_statistics(self, layout: Layout) -> None:
         """Merge the states, and write the results; those of fewer paths hold no longer."""
-        before = self.ledger.states
-        results = merge_states(self.place, self.ledger, layout, self.durable)
-        if self.ledger.statistics is not None:
-            self.ledger.statistics = None
+        before = self.commits.states
+        results = merge_states(self.place, self.commits, layout, self.durable)
+        if self.commits.statistics is not None:
+            self.commits.statistics = None
             self._append({"statistics": None})
         files = put_results(self.place, results, self.durable)
-        if self.ledger.states != before and self.ledger.states is not None:
-            self._append({"states": list(self.ledger.states)})
-        self.ledger.statistics = files
+        if self.commits.states != before and self.commits.states is not None:
+            self._append({"states": list(self.commits.states)})
+        self.commits.statistics = files
 
     @contextlib.contextmanager
-    def _tidy(self, watch: Watch | None = None) -> Iterator[None]:
+    def _tidy(self, monitor: RunMonitor | None = None) -> Iterator[None]:
         """Leave nothing half done, and say of a full disk what it has to have."""
         try:
             yield
         except OSError as error:
-            is_of_display = watch is not None and error is watch.display_error
+            is_of_display = monitor is not None and error is monitor.display_error
             if error.errno is None or is_of_display or isinstance(error, MontezarrError):
                 raise
             if error.errno in NO_ROOM:
@@ -296,13 +296,13 @@ class Session:
             self.place.clean()
 
     def _append(self, record: Any) -> None:
-        line = _journal.line_of(record)
-        self.place.append(JOURNAL, line, durable=self.durable)
-        self.ledger.end += len(line)
+        line = _commit_log.line_of(record)
+        self.place.append(COMMIT_LOG, line, durable=self.durable)
+        self.commits.end += len(line)
 
     def _note_environment(self) -> None:
         """Have the number of the environment of this process, a new one if need be."""
-        known, mine = self.ledger.environments, environment()
+        known, mine = self.commits.environments, environment()
         if mine not in known:
             known.append(mine)
             self._append({"environment": mine})
@@ -312,64 +312,66 @@ class Session:
         """Take away states of statistics that are merged, or were never committed."""
         if self.manifest.statistics is None:
             return
-        known = self.ledger.files()
+        known = self.commits.files()
         for key in [key for key in self.place.objects() if key.startswith(f"{STATES}/")]:
             if key not in known:
                 self.place.delete(key)
 
     def _no_room(self, error: OSError) -> StoreError:
-        ledger = self.ledger
-        needed = max(bytes_needed(ledger), LITTLE)
+        commits = self.commits
+        needed = max(bytes_needed(commits), LITTLE)
         free = self.place.free_bytes()
         room = "" if free is None else f", {show_bytes(free)} are free"
         return StoreError(
             f"path: expected room for {show_bytes(needed)} more, got {error.strerror}:"
-            f" {self.place}{room}. {ledger.committed:,} of {ledger.target:,} paths are committed,"
+            f" {self.place}{room}. {commits.committed:,} of {commits.target:,} paths are committed,"
             f" and can be read. Make room, and call it again: {self.call} goes on."
         )
 
     def _refused(self, error: OSError) -> StoreError:
         """Return what to say of what the system refuses: descriptors, rights, the disk itself."""
-        ledger = self.ledger
+        commits = self.commits
         where = f" at {error.filename}" if isinstance(error.filename, str) else ""
         return StoreError(
             f"path: expected to go on writing, got {error.strerror}{where}: {self.place}."
-            f" {ledger.committed:,} of {ledger.target:,} paths are committed. When the cause is"
+            f" {commits.committed:,} of {commits.target:,} paths are committed. When the cause is"
             f" gone, call it again: {self.call} goes on."
         )
 
     def say_resume(self) -> None:
         """Print the line that goes on."""
-        ledger = self.ledger
+        commits = self.commits
         say(
-            f"montezarr: stopped; {ledger.committed:,} of {ledger.target:,} paths are committed."
+            f"montezarr: stopped; {commits.committed:,} of {commits.target:,} paths are committed."
             f" To go on: {host.get().resume(self.call)}"
         )
 
 
-def bytes_needed(ledger: Ledger) -> int:
+def bytes_needed(commits: CommitState) -> int:
     """Return the bytes of the chunks that are not there, as if nothing were compressed."""
-    manifest = ledger.manifest
+    manifest = commits.manifest
     sizes = (manifest.chunk_file_bytes(array) for array in manifest.arrays)
     plain = (manifest.chunk * array.path_bytes for array in manifest.arrays)
     chunk = sum(p if size is None else size for size, p in zip(sizes, plain, strict=True))
-    return len(ledger.missing()) * chunk
+    return len(commits.missing()) * chunk
 
 
-def _planned(run: Run, ledger: Ledger, backend: Backend) -> dict[str, float | None]:
+def _planned(run: Run, commits: CommitState, backend: Backend) -> dict[str, float | None]:
     """Return what is known of the rest of a store before it is written."""
     return {
-        "paths": ledger.target,
-        "seconds": expected(run, backend, ledger.target - ledger.committed),
+        "paths": commits.target,
+        "seconds": expected(run, backend, commits.target - commits.committed),
         "memory": run.working_bytes * min(backend.workers, run.n_chunks),
-        "store": bytes_needed(ledger),
+        "store": bytes_needed(commits),
     }
 
 
-def _items(source: Source, ledger: Ledger, chunks: list[int], per_task: int) -> Iterator[Item]:
+def _items(
+    source: Source, commits: CommitState, chunks: list[int], per_task: int
+) -> Iterator[Item]:
     """Yield tasks of chunks that stand side by side, up to so many in each."""
-    manifest = ledger.manifest
-    end = manifest.first_path + ledger.target
+    manifest = commits.manifest
+    end = manifest.first_path + commits.target
     at = 0
     while at < len(chunks):
         count = 1
@@ -443,7 +445,7 @@ class Stop:
             signal.raise_signal(self.caught[-1])
             raise KeyboardInterrupt from error  # the program has other plans with that signal
         if self.caught:
-            if self.session is not None and not self.session.ledger.is_complete:
+            if self.session is not None and not self.session.commits.is_complete:
                 self.session.say_resume()
             signal.raise_signal(self.caught[0])
 

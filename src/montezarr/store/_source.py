@@ -23,15 +23,15 @@ from montezarr.core.parameters import (
 )
 from montezarr.core.text import show_bytes
 from montezarr.random.seeding import BLOCK
-from montezarr.reduction.accumulate import DrawnTask, Fold
+from montezarr.reduction.accumulate import Accumulator, DrawnTask
 from montezarr.reduction.passes import Layout, layout_of
-from montezarr.reduction.sources import DrawnFeed, Schema, as_dataset, feed_of, schema_of
+from montezarr.reduction.sources import DrawnBlocks, Schema, as_dataset, block_source_of, schema_of
 from montezarr.run._attributes import ATTRIBUTE, recipe_in
 from montezarr.run._behind import is_untouched
 from montezarr.run._dataset import to_dataset
-from montezarr.run._live import run_of_recipe
 from montezarr.run._recipe import fingerprint
 from montezarr.run._run import Run
+from montezarr.run._tasks_alive import run_of_recipe
 from montezarr.statistics import Statistic
 from montezarr.statistics._built_in import built_in
 from montezarr.statistics._names import statistics_of
@@ -61,7 +61,7 @@ class Source:
         The run whose paths it is made of.
     schema : Schema
         Its variables.
-    program : callable or None
+    chunk_function : callable or None
         What makes them of the rows of a run; None where they are these.
     values : str or None
         Digest of that.
@@ -76,7 +76,7 @@ class Source:
     run: Run
     ds: xr.Dataset
     schema: Schema
-    program: Any
+    chunk_function: Any
     values: str | None
     stored: tuple[int, ...]
     layout: Layout | None = None
@@ -84,9 +84,9 @@ class Source:
 
     def drawn(self) -> DrawnTask:
         """Return what draws the variables."""
-        width = self.run.path_bytes + (0 if self.program is None else self.schema.path_bytes)
-        fold = Fold(()) if self.layout is None else self.layout.fold
-        return DrawnTask(self.run.sampler, fold, self.program, width)
+        width = self.run.path_bytes + (0 if self.chunk_function is None else self.schema.path_bytes)
+        accumulator = Accumulator(()) if self.layout is None else self.layout.accumulator
+        return DrawnTask(self.run.sampler, accumulator, self.chunk_function, width)
 
     def check_names(self, manifest: Manifest) -> None:
         """Raise where a new store of it would mix up data on some file system.
@@ -159,7 +159,7 @@ class Source:
         kind = storage.stored_dtype(variable.dtype)
         sampler = self.run.sampler
         masks = sampler.may_mask
-        if masks and self.program is not None and kind.kind != "f":
+        if masks and self.chunk_function is not None and kind.kind != "f":
             raise value_error(
                 "ds", "real variables made of paths of which some may be masked", variable.name,
                 "Masked paths are NaN: take .astype(float), or choose on_error='raise'.",
@@ -208,12 +208,12 @@ def source_of(
         raise value_error("ds", "the recipe of its own paths in its attributes", "another one")
     _check_coordinates(ds)
     if is_untouched(ds, run):
-        feed: Any = DrawnFeed(run, _schema(ds), None, how="", key=str)  # type: ignore[arg-type]
+        block_source: Any = DrawnBlocks(run, _schema(ds), None, how="", key=str)  # type: ignore[arg-type]
         values = None
     else:
-        feed = _derived(ds)
-        values = feed.key()
-    schema = feed.schema
+        block_source = _derived(ds)
+        values = block_source.key()
+    schema = block_source.schema
     names = [variable.name for variable in schema.variables]
     layout, told = None, None
     if statistics is not None:
@@ -222,7 +222,7 @@ def source_of(
         run=replace(run, chunk=run.store_chunk),
         ds=ds,
         schema=schema,
-        program=feed.program,
+        chunk_function=block_source.chunk_function,
         values=values,
         stored=_stored(variables, names),
         layout=layout,
@@ -346,7 +346,7 @@ def _check_coordinates(ds: xr.Dataset) -> None:
             )  # fmt: skip
 
 
-def _derived(ds: xr.Dataset) -> DrawnFeed:
+def _derived(ds: xr.Dataset) -> DrawnBlocks:
     """Return what makes derived variables of paths, in any range."""
     if PATH not in ds.dims:
         raise value_error("ds", f"variables with the dimension {PATH!r}", dict(ds.sizes))
@@ -355,15 +355,15 @@ def _derived(ds: xr.Dataset) -> DrawnFeed:
             raise value_error(
                 "ds", f"variables with the dimension {PATH!r}", name, "Drop it, or compute it."
             )
-    feed = feed_of(as_dataset(ds, PATH))
-    if not isinstance(feed, DrawnFeed):
+    block_source = block_source_of(as_dataset(ds, PATH))
+    if not isinstance(block_source, DrawnBlocks):
         raise value_error(
             "ds", "lazy variables made path by path of what simulate returned",
-            feed.how,
+            block_source.how,
             "Pass them all lazy, of all paths, in chunks of whole paths; or write them with their"
             " own to_zarr.",
         )  # fmt: skip
-    return feed
+    return block_source
 
 
 def _stored(variables: Any, names: list[str]) -> tuple[int, ...]:
@@ -392,8 +392,8 @@ def _layout(
         wanted = statistics_of(statistics)
         told = [s.to_dict() for s in wanted]
     layout = layout_of(_in_order(schema), wanted, is_stored=is_stored)
-    for column in layout.fold.columns:
-        for statistic in column.statistics:
+    for reduced in layout.accumulator.reduced_variables:
+        for statistic in reduced.statistics:
             if not statistic.is_one_pass:
                 raise value_error(
                     "statistics", "statistics that take one pass", statistic,

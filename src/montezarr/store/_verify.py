@@ -20,11 +20,11 @@ from montezarr.store._regenerate import compare
 from montezarr.store._report import Problem, Verification
 from montezarr.store._where import check_directory, place_of
 from montezarr.store.format import (
-    JOURNAL,
+    COMMIT_LOG,
     MANIFEST,
     STATES,
     STORE_ATTRIBUTE,
-    Ledger,
+    CommitState,
     StoredArray,
     _parameters,
 )
@@ -99,28 +99,28 @@ def verify_place(
 ) -> Verification:
     """Do what `verify` does, of a place."""
     started = time.perf_counter()
-    ledger, problems = examined(place, level)
-    if problems and ledger is not None:
+    commits, problems = examined(place, level)
+    if problems and commits is not None:
         # Beside a writer, files and journal may belong to two moments; what is wrong stays so.
         again, still = examined(place, level)
-        ledger, known = again or ledger, {(problem.kind, problem.key) for problem in problems}
+        commits, known = again or commits, {(problem.kind, problem.key) for problem in problems}
         problems = [problem for problem in still if (problem.kind, problem.key) in known]
-    if ledger is None:
+    if commits is None:
         return _report(place, level, None, problems, time.perf_counter() - started)
     drawn: list[int] = []
     notes = None
     if level >= 2 and not problems:
-        drawn = sorted(ledger.chunks)
+        drawn = sorted(commits.chunks)
         if level == 2 and len(drawn) > sample:
             rng = np.random.default_rng(seed)
             drawn = sorted(rng.choice(drawn, sample, replace=False).tolist())
-        found, notes = compare(place, ledger, drawn, ds, process)
+        found, notes = compare(place, commits, drawn, ds, process)
         problems += found
     seconds = time.perf_counter() - started
-    return _report(place, level, ledger, problems, seconds, len(drawn), notes)
+    return _report(place, level, commits, problems, seconds, len(drawn), notes)
 
 
-def examined(place: Place, level: int) -> tuple[Ledger | None, list[Problem]]:
+def examined(place: Place, level: int) -> tuple[CommitState | None, list[Problem]]:
     """Return the ledger of a store, and what is wrong up to level 1.
 
     Raises
@@ -131,27 +131,27 @@ def examined(place: Place, level: int) -> tuple[Ledger | None, list[Problem]]:
     if isinstance(place, LocalPlace):
         check_directory(place.path)
     try:
-        ledger = Ledger.read(place)
+        commits = CommitState.read(place)
     except StoreError as error:
-        return None, [Problem("journal", JOURNAL, str(error))]
-    if ledger is None and said_by_root(place) is not None:
+        return None, [Problem("journal", COMMIT_LOG, str(error))]
+    if commits is None and said_by_root(place) is not None:
         return None, [
-            Problem("missing", key, "expected a file, got none") for key in (MANIFEST, JOURNAL)
+            Problem("missing", key, "expected a file, got none") for key in (MANIFEST, COMMIT_LOG)
         ]
-    if ledger is None:
+    if commits is None:
         raise StoreNotFoundError(
             f"path: expected a montezarr store, got nothing at {place} that tells of one: no root,"
             " journal or manifest."
         )
-    return ledger, problems_of(place, ledger, level)
+    return commits, problems_of(place, commits, level)
 
 
-def problems_of(place: Place, ledger: Ledger, level: int) -> list[Problem]:
+def problems_of(place: Place, commits: CommitState, level: int) -> list[Problem]:
     """Return what is wrong up to level 1, by what is known to be committed."""
     root = said_by_root(place)
-    problems = [*_journal_problems(ledger, root), *_metadata_problems(place, ledger, root)]
-    problems += parameter_problems(place, ledger, level)
-    files = ledger.files()
+    problems = [*_journal_problems(commits, root), *_metadata_problems(place, commits, root)]
+    problems += parameter_problems(place, commits, level)
+    files = commits.files()
     sizes = place.sizes(files)
     whole = {}
     for key, (size, found) in files.items():
@@ -163,7 +163,7 @@ def problems_of(place: Place, ledger: Ledger, level: int) -> list[Problem]:
         else:
             whole[key] = found
     if level >= 1:
-        problems += _fingerprint_problems(ledger)
+        problems += _fingerprint_problems(commits)
         pool = ThreadPoolExecutor(cores())
         try:
             digests = pool.map(lambda key: digest(place.pieces(key))[1], whole)
@@ -172,13 +172,13 @@ def problems_of(place: Place, ledger: Ledger, level: int) -> list[Problem]:
                     problems.append(Problem("damaged", key, "expected another checksum"))
         finally:
             pool.shutdown(cancel_futures=True)  # also on Ctrl-C
-        problems += _strays(place, ledger, files)
+        problems += _strays(place, commits, files)
     return problems
 
 
-def parameter_problems(place: Place, ledger: Ledger, level: int) -> Iterator[Problem]:
+def parameter_problems(place: Place, commits: CommitState, level: int) -> Iterator[Problem]:
     """Yield what is wrong with the large parameters, which lie beside the recipe."""
-    beside = ledger.manifest.references
+    beside = commits.manifest.references
     lost = dict(_parameters.lost(place, beside))
     for reference in beside:
         key, text = _parameters.key_of(reference), f"expected {reference.nbytes:,} bytes"
@@ -190,9 +190,9 @@ def parameter_problems(place: Place, ledger: Ledger, level: int) -> Iterator[Pro
             yield Problem("damaged", key, "expected another checksum")
 
 
-def _fingerprint_problems(ledger: Ledger) -> Iterator[Problem]:
+def _fingerprint_problems(commits: CommitState) -> Iterator[Problem]:
     """Yield a fingerprint in the manifest that is not that of the recipe beside it."""
-    manifest = ledger.manifest
+    manifest = commits.manifest
     if manifest.whole is None:
         return  # it follows from the recipe
     try:
@@ -204,16 +204,18 @@ def _fingerprint_problems(ledger: Ledger) -> Iterator[Problem]:
         yield Problem("metadata", MANIFEST, text)
 
 
-def _strays(place: Place, ledger: Ledger, known: Collection[str]) -> Iterator[Problem]:
+def _strays(place: Place, commits: CommitState, known: Collection[str]) -> Iterator[Problem]:
     """Yield files of chunks, states, parameters that are no part of a store that is complete.
 
     Other programs may have added paths, or a writer that was killed left them.
     """
-    if not ledger.is_complete:
+    if not commits.is_complete:
         return
-    known = {*known, *map(_parameters.key_of, ledger.manifest.references)}
+    known = {*known, *map(_parameters.key_of, commits.manifest.references)}
     for key in place.objects():
-        is_chunk = any(key == array.key(_number_in(key, array)) for array in ledger.manifest.arrays)
+        is_chunk = any(
+            key == array.key(_number_in(key, array)) for array in commits.manifest.arrays
+        )
         is_ours = is_chunk or key.startswith((f"{STATES}/", f"{_parameters.PARAMETERS}/"))
         if key not in known and is_ours:
             yield Problem("stray", key, "expected no file of that number")
@@ -226,55 +228,55 @@ def _number_in(key: str, array: StoredArray) -> int:
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else -1
 
 
-def _journal_problems(ledger: Ledger, root: Mapping[str, Any] | None) -> Iterator[Problem]:
-    if ledger.bad:
-        yield Problem("journal", JOURNAL, f"{ledger.bad} damaged records")
-    if ledger.mending == ledger.target:
+def _journal_problems(commits: CommitState, root: Mapping[str, Any] | None) -> Iterator[Problem]:
+    if commits.bad:
+        yield Problem("journal", COMMIT_LOG, f"{commits.bad} damaged records")
+    if commits.mending == commits.target:
         yield Problem(
-            "journal", JOURNAL, "expected a complete run, got a repair that has not ended"
+            "journal", COMMIT_LOG, "expected a complete run, got a repair that has not ended"
         )
-    if ledger.is_complete and ledger.lacks_results:
-        yield Problem("journal", JOURNAL, "expected the results of statistics, got none")
+    if commits.is_complete and commits.lacks_results:
+        yield Problem("journal", COMMIT_LOG, "expected the results of statistics, got none")
     # Of all paths that there are to be: a store that is to grow was complete before.
     said_complete = (
-        root is not None and root["status"] == "complete" and root["target"] == ledger.target
+        root is not None and root["status"] == "complete" and root["target"] == commits.target
     )
-    if said_complete and not ledger.bad and (ledger.missing() or ledger.torn):
-        yield Problem("journal", JOURNAL, "expected a complete run, as the root says, got less")
-    elif ledger.is_complete and ledger.torn and not ledger.bad:
-        yield Problem("journal", JOURNAL, "expected nothing behind the last record")
-    lost = [chunk for chunk in range(ledger.n_chunks) if chunk not in ledger.chunks]
-    if ledger.is_complete and lost:
-        yield Problem("journal", JOURNAL, f"expected all chunks, got none of {len(lost)}")
+    if said_complete and not commits.bad and (commits.missing() or commits.torn):
+        yield Problem("journal", COMMIT_LOG, "expected a complete run, as the root says, got less")
+    elif commits.is_complete and commits.torn and not commits.bad:
+        yield Problem("journal", COMMIT_LOG, "expected nothing behind the last record")
+    lost = [chunk for chunk in range(commits.n_chunks) if chunk not in commits.chunks]
+    if commits.is_complete and lost:
+        yield Problem("journal", COMMIT_LOG, f"expected all chunks, got none of {len(lost)}")
 
 
 def _metadata_problems(
-    place: Place, ledger: Ledger, root: Mapping[str, Any] | None
+    place: Place, commits: CommitState, root: Mapping[str, Any] | None
 ) -> Iterator[Problem]:
     """Yield what is wrong with files that follow from the manifest, byte by byte."""
-    if not ledger.chunks and place.get("zarr.json") is None:
+    if not commits.chunks and place.get("zarr.json") is None:
         return  # its writer has just begun, and makes it when it goes on
-    n, target, committed, complete = ledger.shown, ledger.target, ledger.committed, False
-    if ledger.is_complete:
+    n, target, committed, complete = commits.shown, commits.target, commits.committed, False
+    if commits.is_complete:
         n, committed, complete = target, target, True
     elif root is not None:
         # A run that was killed may have told readers less than what is committed.
-        most = max(target, 1) if ledger.bad else target
+        most = max(target, 1) if commits.bad else target
         seen = root["n_paths"], root["committed"], root["target"]
         n, committed, target = seen
         complete = root["status"] == "complete"
         good = n <= committed <= target <= most
-        if not ledger.bad:
-            good = good and n <= ledger.shown and committed <= ledger.committed
+        if not commits.bad:
+            good = good and n <= commits.shown and committed <= commits.committed
         if not good or (complete and not n == committed == target):
-            text = f"expected at most {ledger.shown:,} paths of {most:,}, got {n:,} of {target:,}"
+            text = f"expected at most {commits.shown:,} paths of {most:,}, got {n:,} of {target:,}"
             yield Problem("metadata", "zarr.json", text)
     if root is None:
         yield Problem("metadata", "zarr.json", "expected what montezarr writes")
-    expected = ledger.manifest.files(n, target, committed, complete)
+    expected = commits.manifest.files(n, target, committed, complete)
     # Or have told it of some variables and not yet of all.
-    ahead = {} if complete else ledger.manifest.files(ledger.shown, target, committed, False)
-    arrays = {f"{array.name}/zarr.json" for array in ledger.manifest.arrays}
+    ahead = {} if complete else commits.manifest.files(commits.shown, target, committed, False)
+    arrays = {f"{array.name}/zarr.json" for array in commits.manifest.arrays}
     for key, data in expected.items():
         found = place.get(key)
         if found == data or (key == "zarr.json" and root is None):
@@ -300,7 +302,7 @@ def said_by_root(place: Place) -> dict[str, Any] | None:
 def _report(
     place: Place,
     level: int,
-    ledger: Ledger | None,
+    commits: CommitState | None,
     problems: list[Problem],
     seconds: float,
     drawn: int = 0,
@@ -309,13 +311,13 @@ def _report(
     return Verification(
         path=str(place),
         level=level,
-        n_paths=0 if ledger is None else ledger.committed,
-        target=0 if ledger is None else ledger.target,
-        files=0 if ledger is None else len(ledger.files()),
+        n_paths=0 if commits is None else commits.committed,
+        target=0 if commits is None else commits.target,
+        files=0 if commits is None else len(commits.files()),
         drawn=drawn,
         problems=tuple(problems),
         environment=None if notes is None else notes[0],
         largest_difference=None if notes is None else notes[1],
         seconds=seconds,
-        is_complete=ledger is not None and ledger.is_complete,
+        is_complete=commits is not None and commits.is_complete,
     )

@@ -21,12 +21,12 @@ from montezarr.run._recipe import RECIPE_KEYS
 from montezarr.run.chunk_policy import MAX_CHUNKS_HARD
 from montezarr.store.format import (
     BESIDE,
-    JOURNAL,
+    COMMIT_LOG,
     LARGEST,
     MANIFEST,
     RECIPE_ATTRIBUTE,
     STORE_ATTRIBUTE,
-    _journal,
+    _commit_log,
     _parameters,
     check_format,
 )
@@ -243,7 +243,10 @@ def _tells_of_us(place: Place) -> bool:
     """Return whether there is a journal or a manifest of ours, not just a file of that name."""
     if isinstance(place, LocalPlace) and (place.path / OWN).is_symlink():
         return False
-    if place.size(JOURNAL) is not None and _journal.read(place.read_log(JOURNAL) or b"")[0]:
+    if (
+        place.size(COMMIT_LOG) is not None
+        and _commit_log.read(place.read_log(COMMIT_LOG) or b"")[0]
+    ):
         return True
     manifest = _parsed(place.get(MANIFEST) or b"")
     return manifest is not None and manifest.keys() >= {"format", "recipe", "arrays"}

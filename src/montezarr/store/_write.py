@@ -11,7 +11,7 @@ import xarray as xr
 from montezarr.core.checks import check_bool, check_callable, check_int, type_error, value_error
 from montezarr.core.errors import StoreError, StoreMismatchError
 from montezarr.execute.progress import Progress
-from montezarr.execute.run_monitor import Watch
+from montezarr.execute.run_monitor import RunMonitor
 from montezarr.run.choose_backend import backend_of
 from montezarr.run.execution import OnProgress
 from montezarr.store._differences import lines_of_differences
@@ -21,7 +21,7 @@ from montezarr.store._recipe_size import check_recipe_fits
 from montezarr.store._session import Session, Stop
 from montezarr.store._source import Source, source_of
 from montezarr.store._where import place_of, read_root
-from montezarr.store.format import Ledger, Manifest, Storage
+from montezarr.store.format import CommitState, Manifest, Storage
 from montezarr.store.places import Place
 
 
@@ -116,29 +116,29 @@ def write(
     if storage is not None and not isinstance(storage, Storage):
         raise type_error("storage", "a montezarr.Storage, or None", storage)
     source = source_of(ds, process, variables, statistics)
-    found, ledger = read_root(place), Ledger.read(place)
-    if ledger is not None:
-        ledger.check(place)
+    found, commits = read_root(place), CommitState.read(place)
+    if commits is not None:
+        commits.check(place)
         # The default chunk depends on the number of workers; a store goes on in its own.
-        source = _in_chunks(source, ledger.manifest.chunk)
+        source = _in_chunks(source, commits.manifest.chunk)
     elif found is not None:
         raise StoreError(f"path: expected a journal, got none: {place}. Call montezarr.repair.")
     first, target = _range(paths, source)
     manifest = source.manifest(storage or Storage(), first)
-    if ledger is not None:
-        check_same(ledger, manifest, target, place)
+    if commits is not None:
+        check_same(commits, manifest, target, place)
     else:
         source.check_names(manifest)
         check_recipe_fits(manifest, target)
-        ledger = Ledger(manifest, target, environments=[manifest.environment])
-    check_room(place, ledger, source)
+        commits = CommitState(manifest, target, environments=[manifest.environment])
+    check_room(place, commits, source)
     shown = on_progress or Progress("write", enabled=show_it)
-    with Watch("write", shown) as watch, Stop() as stop, place.lock():
+    with RunMonitor("write", shown) as monitor, Stop() as stop, place.lock():
         # Now that nobody else writes: what is there may be more than it was.
-        ledger = Ledger.read(place) or ledger
-        check_same(ledger, manifest, target, place)
-        session = stop.session = Session(place, ledger, durable, f"mz.write(ds, {str(place)!r})")
-        complete_session(session, source, stop, watch, per_task)
+        commits = CommitState.read(place) or commits
+        check_same(commits, manifest, target, place)
+        session = stop.session = Session(place, commits, durable, f"mz.write(ds, {str(place)!r})")
+        complete_session(session, source, stop, monitor, per_task)
     return open_place(place)
 
 
@@ -160,25 +160,25 @@ def complete_session(
     session: Session,
     source: Source,
     stop: Stop,
-    watch: Watch,
+    monitor: RunMonitor,
     per_task: int,
 ) -> None:
     """Do all that is not done yet: under the lock."""
-    ledger, place = session.ledger, session.place
-    if ledger.end == 0:
+    commits, place = session.commits, session.place
+    if commits.end == 0:
         session.begin()
     else:
-        drop_lost(ledger, place)
-        if ledger.is_complete and not (ledger.missing() or ledger.lacks_results):
+        drop_lost(commits, place)
+        if commits.is_complete and not (commits.missing() or commits.lacks_results):
             session.settle()
             return
         session.resume()
-        check_room(place, ledger, source)  # also for what is gone
-    missing = ledger.missing()
+        check_room(place, commits, source)  # also for what is gone
+    missing = commits.missing()
     if missing:
-        tally = session.run(source, backend_of(source.run), missing, watch, stop, per_task)
-        tally.warn(ledger.target, stacklevel=4)  # of whoever called write or extend
-    if not ledger.missing():
+        failure_log = session.run(source, backend_of(source.run), missing, monitor, stop, per_task)
+        failure_log.warn(commits.target, stacklevel=4)  # of whoever called write or extend
+    if not commits.missing():
         session.finish(source)
 
 
@@ -187,16 +187,16 @@ def is_complete(ds: xr.Dataset, path: Any) -> bool:
     place = place_of(path)
     if read_root(place) is None:
         return False
-    ledger = Ledger.read(place)
-    if ledger is None:
+    commits = CommitState.read(place)
+    if commits is None:
         return False
-    source = _in_chunks(source_of(ds), ledger.manifest.chunk)
-    check_same(ledger, source.manifest(ledger.manifest.storage, 0), source.run.length, place)
-    drop_lost(ledger, place)
-    return ledger.is_complete and not ledger.missing()
+    source = _in_chunks(source_of(ds), commits.manifest.chunk)
+    check_same(commits, source.manifest(commits.manifest.storage, 0), source.run.length, place)
+    drop_lost(commits, place)
+    return commits.is_complete and not commits.missing()
 
 
-def check_same(ledger: Ledger, manifest: Manifest, target: int, place: Place) -> None:
+def check_same(commits: CommitState, manifest: Manifest, target: int, place: Place) -> None:
     """Raise if a store holds something else than what is to be written.
 
     Raises
@@ -204,7 +204,7 @@ def check_same(ledger: Ledger, manifest: Manifest, target: int, place: Place) ->
     StoreMismatchError
         With each field that differs.
     """
-    differing = ledger.manifest.differences(manifest)
+    differing = commits.manifest.differences(manifest)
     if differing:
         is_older = [name for name, _, _ in differing] == ["format"]
         remedy = "Choose another path"
@@ -215,14 +215,14 @@ def check_same(ledger: Ledger, manifest: Manifest, target: int, place: Place) ->
             f"{lines_of_differences(differing)}"
             f"\n  {remedy}."
         )
-    if ledger.target != target:
+    if commits.target != target:
         raise StoreMismatchError(
-            f"path: expected a store with n_paths = {target:,}, got {ledger.target:,}, in"
+            f"path: expected a store with n_paths = {target:,}, got {commits.target:,}, in"
             f" {place}. Pass the same n_paths, or call montezarr.extend(path, {target})."
-            if target > ledger.target
-            else f"path: expected a store with n_paths = {target:,}, got {ledger.target:,}, in"
+            if target > commits.target
+            else f"path: expected a store with n_paths = {target:,}, got {commits.target:,}, in"
             f" {place}. A store does not shrink: open it and take what you need, or pass"
-            f" n_paths={ledger.target}."
+            f" n_paths={commits.target}."
         )
 
 
@@ -247,13 +247,13 @@ def _in_chunks(source: Source, chunk: int) -> Source:
     return replace(source, run=replace(source.run, chunk=chunk))
 
 
-def drop_lost(ledger: Ledger, place: Place) -> None:
+def drop_lost(commits: CommitState, place: Place) -> None:
     """Forget chunks of which a file is gone, or has not the size that it had."""
-    keys = {key: chunk for chunk, record in ledger.chunks.items() for key in record.files}
+    keys = {key: chunk for chunk, record in commits.chunks.items() for key in record.files}
     sizes = place.sizes(keys)
     for key, chunk in keys.items():
-        record = ledger.chunks.get(chunk)
-        if record is not None and not ledger.is_done(chunk) and key in sizes:
+        record = commits.chunks.get(chunk)
+        if record is not None and not commits.is_done(chunk) and key in sizes:
             continue  # it is to have more paths, and may have them already
         if record is not None and sizes.get(key) != record.files[key][0]:
-            ledger.drop(chunk)
+            commits.drop(chunk)

@@ -8,76 +8,84 @@ from typing import Any
 import numpy as np
 
 from montezarr.random.seeding import BLOCK
-from montezarr.reduction.accumulate import Column, Fold, Folded, Parts
+from montezarr.reduction.accumulate import Accumulator, PartialState, Parts, ReducedVariable
 from montezarr.statistics import Estimate, Source, Statistic
 from montezarr.testing._samples import CELLS, Array
 
 
-def column_of(statistic: Statistic, source: Source) -> Column:
+def column_of(statistic: Statistic, source: Source) -> ReducedVariable:
     """Return the column of one statistic."""
     if statistic.axis == "variable":
         n = len(source.names)
-        return Column(source, tuple(range(n)), CELLS, -1, (statistic,), (None,) * n)
+        return ReducedVariable(source, tuple(range(n)), CELLS, -1, (statistic,), (None,) * n)
     axis = None if statistic.axis is None else 0
-    return Column(source, (0,), CELLS, axis, (statistic,), (None,))
+    return ReducedVariable(source, (0,), CELLS, axis, (statistic,), (None,))
 
 
 def arrays_of(statistic: Statistic) -> Callable[[Array], list[Array]]:
-    """Return the function from values to what `Fold.add` takes."""
+    """Return the function from values to what `Accumulator.add` takes."""
     return list if statistic.axis == "variable" else lambda values: [values]
 
 
-def at_once(fold: Fold, statistic: Statistic, values: Array) -> Folded:
+def at_once(accumulator: Accumulator, statistic: Statistic, values: Array) -> PartialState:
     """Fold all paths at once."""
-    folded, n = Folded(), values.shape[-1]
+    partial_state, n = PartialState(), values.shape[-1]
     if n:
-        fold.add(folded, 0, arrays_of(statistic)(values))
-    fold.finish(folded, n)
-    return folded
+        accumulator.add(partial_state, 0, arrays_of(statistic)(values))
+    accumulator.finish(partial_state, n)
+    return partial_state
 
 
-def in_ranges(fold: Fold, statistic: Statistic, values: Array, plan: int) -> Folded:
+def in_ranges(
+    accumulator: Accumulator, statistic: Statistic, values: Array, plan: int
+) -> PartialState:
     """Fold ranges of any size in any order into some states, and join these in any order."""
     rng, n = np.random.default_rng(plan), values.shape[-1]
-    states = [Folded() for _ in range(rng.integers(1, 5))]
+    states = [PartialState() for _ in range(rng.integers(1, 5))]
     ranges = list(_ranges(rng, n, 1 if plan % 2 else BLOCK))
     for i in rng.permutation(len(ranges)):
         start, stop = ranges[i]
         state = states[rng.integers(len(states))]
-        fold.add(state, start, arrays_of(statistic)(values[..., start:stop]))
-    return _joined(fold, rng, states, n)
+        accumulator.add(state, start, arrays_of(statistic)(values[..., start:stop]))
+    return _joined(accumulator, rng, states, n)
 
 
-def in_parts(fold: Fold, statistic: Statistic, values: Array, plan: int) -> Folded:
+def in_parts(
+    accumulator: Accumulator, statistic: Statistic, values: Array, plan: int
+) -> PartialState:
     """Fold tasks of consecutive paths, with cuts between them, as a backend does."""
     rng, n = np.random.default_rng(plan), values.shape[-1]
     states = []
     for start, stop in _ranges(rng, n, 1 if plan % 2 else BLOCK):
-        cuts = [cut for cut in range(BLOCK, n, BLOCK) if start < cut <= stop and rng.random() < 0.5]
-        parts, low = Parts(fold, cuts), start
+        splits = [
+            cut for cut in range(BLOCK, n, BLOCK) if start < cut <= stop and rng.random() < 0.5
+        ]
+        parts, low = Parts(accumulator, splits), start
         while low < stop:
             high = min(low + int(rng.integers(1, 2 * BLOCK)), stop)
             parts.add(low, arrays_of(statistic)(values[..., low:high]))
             low = high
         states += [state for _, state in parts.end(stop)]
-    return _joined(fold, rng, states, n)
+    return _joined(accumulator, rng, states, n)
 
 
 def _ranges(rng: np.random.Generator, n: int, unit: int) -> Iterator[tuple[int, int]]:
     """Yield ranges that cover n paths, with ends that are multiples of a unit."""
-    cuts = np.unique(rng.integers(0, n // unit + 1, rng.integers(0, 9)) * unit)
-    ends = [int(cut) for cut in cuts if 0 < cut < n] + ([n] if n else [])
+    splits = np.unique(rng.integers(0, n // unit + 1, rng.integers(0, 9)) * unit)
+    ends = [int(cut) for cut in splits if 0 < cut < n] + ([n] if n else [])
     start = 0
     for stop in ends:
         yield start, stop
         start = stop
 
 
-def _joined(fold: Fold, rng: np.random.Generator, states: list[Folded], n: int) -> Folded:
-    total = Folded()
+def _joined(
+    accumulator: Accumulator, rng: np.random.Generator, states: list[PartialState], n: int
+) -> PartialState:
+    total = PartialState()
     for i in rng.permutation(len(states)):
-        fold.join(total, states[i])
-    fold.finish(total, n)
+        accumulator.join(total, states[i])
+    accumulator.finish(total, n)
     return total
 
 

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from montezarr.core.errors import ArgumentTypeError, ArgumentValueError
 from montezarr.random.seeding import BLOCK
-from montezarr.reduction.accumulate import Fold, Folded
+from montezarr.reduction.accumulate import Accumulator, PartialState
 from montezarr.reduction.streaming._state import load, save
 from montezarr.statistics import Estimate, Sample, Source, Statistic
 from montezarr.statistics._built_in import built_in
@@ -38,7 +38,7 @@ from montezarr.testing._folds import (
 )
 from montezarr.testing._samples import CELLS, INEXACT, MOST, USUAL, Array, Case, cases, values_of
 
-FoldAll = Callable[[Fold], Folded]
+FoldAll = Callable[[Accumulator], PartialState]
 """Folds all paths of a sample by given rules, in one way or another."""
 
 _fixed = settings(
@@ -139,8 +139,12 @@ class StatisticTests:
         self, statistic: Statistic, case: Case, plan: int
     ) -> None:
         values = self._values(statistic, case)
-        whole = self._results(statistic, lambda fold: at_once(fold, statistic, values))
-        split = self._results(statistic, lambda fold: in_ranges(fold, statistic, values, plan))
+        whole = self._results(
+            statistic, lambda accumulator: at_once(accumulator, statistic, values)
+        )
+        split = self._results(
+            statistic, lambda accumulator: in_ranges(accumulator, statistic, values, plan)
+        )
         assert_same_estimates(split, whole)
 
     @_few
@@ -149,8 +153,12 @@ class StatisticTests:
         self, statistic: Statistic, case: Case, plan: int
     ) -> None:
         values = self._values(statistic, case)
-        whole = self._results(statistic, lambda fold: at_once(fold, statistic, values))
-        split = self._results(statistic, lambda fold: in_parts(fold, statistic, values, plan))
+        whole = self._results(
+            statistic, lambda accumulator: at_once(accumulator, statistic, values)
+        )
+        split = self._results(
+            statistic, lambda accumulator: in_parts(accumulator, statistic, values, plan)
+        )
         assert_same_estimates(split, whole)
 
     @_few
@@ -228,11 +236,15 @@ class StatisticTests:
         self, statistic: Statistic, case: Case
     ) -> None:
         values = self._values(statistic, case)
-        compiled = self._results(statistic, lambda fold: at_once(fold, statistic, values))
+        compiled = self._results(
+            statistic, lambda accumulator: at_once(accumulator, statistic, values)
+        )
         with pytest.MonkeyPatch.context() as patch:
             for module in _modules_with_kernel():
                 patch.setattr(module, "compiled", lambda: None)
-            plain = self._results(statistic, lambda fold: at_once(fold, statistic, values))
+            plain = self._results(
+                statistic, lambda accumulator: at_once(accumulator, statistic, values)
+            )
         assert_same_estimates(compiled, plain)
 
     # --- the results -------------------------------------------------------------------------
@@ -244,7 +256,9 @@ class StatisticTests:
     def test_results_are_those_of_the_reference(self, statistic: Statistic, case: Case) -> None:
         values = self._values(statistic, case, without=INEXACT)
         source = self._source(statistic)
-        found = self._results(statistic, lambda fold: at_once(fold, statistic, values))
+        found = self._results(
+            statistic, lambda accumulator: at_once(accumulator, statistic, values)
+        )
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")  # plain formulas are plain about nothing, too
             expected = statistic.reference(values, source)
@@ -260,7 +274,9 @@ class StatisticTests:
         self, statistic: Statistic, case: Case
     ) -> None:
         values = self._values(statistic, case)
-        found = self._results(statistic, lambda fold: at_once(fold, statistic, values))
+        found = self._results(
+            statistic, lambda accumulator: at_once(accumulator, statistic, values)
+        )
         for name, estimate in found.items():
             assert name.isidentifier(), name
             array = np.asarray(estimate.values)
@@ -287,7 +303,9 @@ class StatisticTests:
         self, statistic: Statistic, case: Case
     ) -> None:
         values = self._values(statistic, case)
-        found = self._results(statistic, lambda fold: at_once(fold, statistic, values))
+        found = self._results(
+            statistic, lambda accumulator: at_once(accumulator, statistic, values)
+        )
         for name, estimate in found.items():
             stem, _, ending = name.rpartition("_")
             if ending in ("se", "low", "high") and stem in found:
@@ -313,7 +331,9 @@ class StatisticTests:
     def test_results_of_nothing_are_like_those_of_values(self, statistic: Statistic) -> None:
         nothing = self._nothing(statistic)
         values = self._values(statistic, Case(0, 3 * BLOCK, 1, 0.02))
-        found = self._results(statistic, lambda fold: at_once(fold, statistic, values))
+        found = self._results(
+            statistic, lambda accumulator: at_once(accumulator, statistic, values)
+        )
         assert list(nothing) == list(found)
         adapts = statistic.adapts_to_data(self._source(statistic))
         for name, estimate in nothing.items():
@@ -349,18 +369,21 @@ class StatisticTests:
         self, statistic: Statistic, tmp_path: Path
     ) -> None:
         values = self._values(statistic, Case(1, MOST, 3, 0.02))
-        fold, arrays = Fold([column_of(statistic, self._source(statistic))]), arrays_of(statistic)
-        folded, cut = Folded(), 3 * BLOCK
-        fold.add(folded, 0, arrays(values[..., :cut]))
-        save(tmp_path / "state.npz", {"key": "x", "paths": cut}, folded)
-        loaded, copy = load(tmp_path / "state.npz", {"key": "x"}, fold), folded.copy()
-        assert_same_state(_final(fold, loaded), _final(fold, copy))
-        for one in (folded, loaded):
-            fold.add(one, cut, arrays(values[..., cut:]))
-            fold.finish(one, MOST)
-        assert_same_state(_final(fold, loaded), _final(fold, folded))
-        again = load(tmp_path / "state.npz", {"key": "x"}, fold)
-        assert_same_state(_final(fold, again), _final(fold, copy))
+        accumulator, arrays = (
+            Accumulator([column_of(statistic, self._source(statistic))]),
+            arrays_of(statistic),
+        )
+        partial_state, cut = PartialState(), 3 * BLOCK
+        accumulator.add(partial_state, 0, arrays(values[..., :cut]))
+        save(tmp_path / "state.npz", {"key": "x", "paths": cut}, partial_state)
+        loaded, copy = load(tmp_path / "state.npz", {"key": "x"}, accumulator), partial_state.copy()
+        assert_same_state(_final(accumulator, loaded), _final(accumulator, copy))
+        for one in (partial_state, loaded):
+            accumulator.add(one, cut, arrays(values[..., cut:]))
+            accumulator.finish(one, MOST)
+        assert_same_state(_final(accumulator, loaded), _final(accumulator, partial_state))
+        again = load(tmp_path / "state.npz", {"key": "x"}, accumulator)
+        assert_same_state(_final(accumulator, again), _final(accumulator, copy))
 
     # --- helpers -----------------------------------------------------------------------------
 
@@ -391,14 +414,16 @@ class StatisticTests:
             warnings.simplefilter("error")
             asked: Statistic | None = statistic
             while asked is not None:
-                last, column = asked, column_of(asked, source)
-                fold = Fold([column])
-                (state,) = fold.totals(fold_all(fold)).get((0, None)) or fold.nothing(column)
+                last, reduced = asked, column_of(asked, source)
+                accumulator = Accumulator([reduced])
+                (state,) = accumulator.totals(fold_all(accumulator)).get(
+                    (0, None)
+                ) or accumulator.nothing(reduced)
                 asked = last.again(state, source)
             return last.finalize(state, source)
 
     def _nothing(self, statistic: Statistic) -> dict[str, Estimate]:
-        return self._results(statistic, lambda fold: Folded())
+        return self._results(statistic, lambda accumulator: PartialState())
 
 
 def built_in_examples() -> tuple[Statistic, ...]:
@@ -421,9 +446,9 @@ def built_in_examples() -> tuple[Statistic, ...]:
     return tuple(found)
 
 
-def _final(fold: Fold, folded: Folded) -> Any:
+def _final(accumulator: Accumulator, partial_state: PartialState) -> Any:
     """Return the state of the one statistic."""
-    (state,) = fold.totals(folded)[0, None]
+    (state,) = accumulator.totals(partial_state)[0, None]
     return state
 
 

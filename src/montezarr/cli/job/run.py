@@ -51,7 +51,7 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class JobResult:
     """What a job found.
 
     Attributes
@@ -113,7 +113,7 @@ def prepare(config: Config) -> Prepared:
     return Prepared(config=config, process=process, fit=fit, prices=prices, ds=ds)
 
 
-def execute(job: Prepared, on_progress: OnProgress | None = None) -> Report:
+def execute(job: Prepared, on_progress: OnProgress | None = None) -> JobResult:
     """Simulate what the store does not hold yet, estimate the risk, draw the picture."""
     started = time.perf_counter()
     config = job.config
@@ -126,7 +126,7 @@ def execute(job: Prepared, on_progress: OnProgress | None = None) -> Report:
     risk, exact, bands = _risk(job.process, stored, levels, with_bands=picture is not None)
     if picture is not None:
         _draw(config, job, stored, picture, bands)
-    return Report(
+    return JobResult(
         process=job.process.to_dict(),
         fit=None if job.fit is None else {"n": job.fit.n, **job.fit.standard_errors},
         risk=risk,

@@ -55,14 +55,14 @@ def connect(scheduler: Any, board: Board, route: str) -> None:
 
 def document(doc: Any, board: Board) -> None:
     """Fill a document of Bokeh, and keep it up to date."""
-    view = View(board)
+    view = PageView(board)
     doc.title = "montezarr"
     doc.add_root(view.root)
     view.update()
     doc.add_periodic_callback(view.update, PERIOD)
 
 
-class View:
+class PageView:
     """Cards of the runs, pictures of the first one, table of its estimates."""
 
     def __init__(self, board: Board):

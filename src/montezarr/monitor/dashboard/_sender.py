@@ -7,7 +7,7 @@ from typing import Any, final
 
 from montezarr.core.notices import log_warning
 from montezarr.execute import Backend, on_client
-from montezarr.execute.run_monitor import Listener, Watch, listen
+from montezarr.execute.run_monitor import Listener, RunMonitor, listen
 
 TOPIC = "montezarr"
 """Under which news are logged as events of Dask, for `Client.get_events` too."""
@@ -20,24 +20,24 @@ class Sender(Listener):
     def __init__(self) -> None:
         self._clients: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
 
-    def started(self, watch: Watch, backend: Backend) -> bool:
+    def started(self, monitor: RunMonitor, backend: Backend) -> bool:
         """Remember whose scheduler is to hear of the run, if there is one."""
         client = getattr(backend, "client", None)
         if client is None:
             return False
-        self._clients[watch.key] = client
+        self._clients[monitor.key] = client
         return True
 
-    def changed(self, watch: Watch) -> None:
+    def changed(self, monitor: RunMonitor) -> None:
         """Send the news."""
-        client = self._clients.get(watch.key)
+        client = self._clients.get(monitor.key)
         if client is not None and client.status == "running":
-            client.log_event(TOPIC, {**watch.to_dict(), "client": client.id})
+            client.log_event(TOPIC, {**monitor.to_dict(), "client": client.id})
 
-    def ended(self, watch: Watch) -> None:
+    def ended(self, monitor: RunMonitor) -> None:
         """Send the last news, where the scheduler is still there."""
-        self.changed(watch)
-        self._clients.pop(watch.key, None)
+        self.changed(monitor)
+        self._clients.pop(monitor.key, None)
 
 
 def install() -> None:

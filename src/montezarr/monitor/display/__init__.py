@@ -10,7 +10,7 @@ from montezarr.execute.progress import kernel
 from montezarr.monitor.display._interrupt import interrupt_calls
 from montezarr.monitor.display._notebook import Notebook
 from montezarr.monitor.display._terminal import Terminal
-from montezarr.monitor.display._view import View
+from montezarr.monitor.display._view import LiveView
 from montezarr.monitor.display._watched import Watched
 from montezarr.reduction.streaming import Snapshot, Stream
 
@@ -79,7 +79,7 @@ def live(stream: Stream, *, name: str | None = None, every: float = 0.5) -> Iter
 def _watch(stream: Stream, name: str | None, every: float) -> Iterator[Snapshot]:
     watched = Watched(stream._run, name)
     where: Any = kernel()
-    view: View = Terminal(watched, every)
+    view: LiveView = Terminal(watched, every)
     if where is not None:
         view = Notebook(watched, every, where, stream.stop)
     with interrupt_calls(stream.stop), view:

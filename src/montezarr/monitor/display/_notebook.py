@@ -10,7 +10,7 @@ from montezarr.core.compat.ipykernel import answer_anywhere, has_subshells
 from montezarr.core.errors import MissingDependencyError
 from montezarr.core.optional import import_optional
 from montezarr.monitor.display._picture import picture_of, size_of
-from montezarr.monitor.display._view import View
+from montezarr.monitor.display._view import LiveView
 from montezarr.monitor.display._watched import Watched
 
 PIXELS = 72
@@ -20,7 +20,7 @@ KEPT = "the result is kept"
 
 
 @final
-class Notebook(View):
+class Notebook(LiveView):
     """Outputs of the cell that are shown again in their places.
 
     Parameters

@@ -9,12 +9,12 @@ from typing import TextIO, final
 
 from montezarr.core.text import as_ascii
 from montezarr.execute.progress import EVERY
-from montezarr.monitor.display._view import View
+from montezarr.monitor.display._view import LiveView
 from montezarr.monitor.display._watched import Watched
 
 
 @final
-class Terminal(View):
+class Terminal(LiveView):
     """A line on standard error: in its place on a terminal, else one every few seconds."""
 
     def __init__(self, watched: Watched, every: float, out: TextIO | None = None):

@@ -16,7 +16,7 @@ SHARE = 0.1
 """Share of one processor that drawing may take."""
 
 
-class View(ABC):
+class LiveView(ABC):
     """Shows a stream while it is open.
 
     Parameters

@@ -66,7 +66,7 @@ class Watched:
 
     def speed(self) -> str:
         """Return paths, seconds and speed."""
-        paths, seconds = self.run.folded.paths, time.perf_counter() - self.run.began
+        paths, seconds = self.run.partial_state.paths, time.perf_counter() - self.run.began
         if self.last is not None and self.last.stopped is not None:
             paths, seconds = self.last.paths, self.last.seconds
         new = paths - self.run.started_at
@@ -79,7 +79,7 @@ class Watched:
             return f"stopped: {self.last.stopped}"
         if self.run.is_stopping:
             return "stopping"
-        rule, end = self.run.rule, self.run.feed.n_paths
+        rule, end = self.run.rule, self.run.block_source.n_paths
         rules = [str(rule)] if rule is not None else []
         rules += [f"all {end:,} paths"] if end is not None else []
         left = self._seconds_left()

@@ -14,7 +14,7 @@ from montezarr.core.checks import local_path, type_error, value_error
 from montezarr.core.notices import log_warning
 from montezarr.core.text import count
 from montezarr.execute import Backend, active_client
-from montezarr.execute.run_monitor import Listener, Watch, listen, said
+from montezarr.execute.run_monitor import Listener, RunMonitor, listen, said
 from montezarr.monitor.html_report._entry import Entry
 from montezarr.monitor.html_report._memory import Memory
 from montezarr.monitor.html_report._page import page
@@ -171,29 +171,31 @@ class Report(Listener):
 
     # --- as a listener ------------------------------------------------------------------------
 
-    def started(self, watch: Watch, backend: Backend) -> bool:
+    def started(self, monitor: RunMonitor, backend: Backend) -> bool:
         """Begin to note a run, or its next pass."""
-        if watch.key not in self.runs:
-            self.runs[watch.key] = Entry(watch.to_dict(), self._memory.reset(), watch.planned())
+        if monitor.key not in self.runs:
+            self.runs[monitor.key] = Entry(
+                monitor.to_dict(), self._memory.reset(), monitor.planned()
+            )
         client = getattr(backend, "client", None)
         if client is not None and self._whole is None:
-            self._current[watch.key] = Performance(client)
+            self._current[monitor.key] = Performance(client)
         return True
 
-    def changed(self, watch: Watch) -> None:
+    def changed(self, monitor: RunMonitor) -> None:
         """Note how far it is."""
-        entry = self.runs[watch.key]
-        entry.moments.append((watch.seconds, watch.new))
+        entry = self.runs[monitor.key]
+        entry.moments.append((monitor.seconds, monitor.new))
         if len(entry.moments) > MOMENTS:
             entry.moments = entry.moments[::2]
         entry.memory_peak = max(entry.memory_peak, self._memory.peak)
 
-    def rested(self, watch: Watch) -> None:
+    def rested(self, monitor: RunMonitor) -> None:
         """Take the page of Dask, while its scheduler is there."""
-        if watch.key in self._current:
-            self.runs[watch.key].performance.append(self._current.pop(watch.key).end())
+        if monitor.key in self._current:
+            self.runs[monitor.key].performance.append(self._current.pop(monitor.key).end())
 
-    def ended(self, watch: Watch) -> None:
+    def ended(self, monitor: RunMonitor) -> None:
         """Note how it ended."""
-        self.changed(watch)
-        self.runs[watch.key].news = watch.to_dict()
+        self.changed(monitor)
+        self.runs[monitor.key].news = monitor.to_dict()

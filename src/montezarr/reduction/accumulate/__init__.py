@@ -1,15 +1,15 @@
 """Fold ranges of paths into the states of statistics: NumPy only, what a worker runs."""
 
-from montezarr.reduction.accumulate._fold import (
+from montezarr.reduction.accumulate._accumulator import (
     NO_GROUP,
+    Accumulator,
     Arrays,
-    Column,
-    Fold,
-    Folded,
     Group,
+    PartialState,
     Parts,
+    ReducedVariable,
 )
-from montezarr.reduction.accumulate._forest import VALUES, Forest
+from montezarr.reduction.accumulate._merge_tree import VALUES, MergeTree
 from montezarr.reduction.accumulate._states import (
     Content,
     dump_states,
@@ -21,15 +21,15 @@ from montezarr.reduction.accumulate._task import DrawnTask, without_masked, with
 __all__ = [
     "NO_GROUP",
     "VALUES",
+    "Accumulator",
     "Arrays",
-    "Column",
     "Content",
     "DrawnTask",
-    "Fold",
-    "Folded",
-    "Forest",
     "Group",
+    "MergeTree",
+    "PartialState",
     "Parts",
+    "ReducedVariable",
     "dump_states",
     "parse_states",
     "restore_states",

@@ -13,9 +13,9 @@ import numpy as np
 
 from montezarr.core.checks import check_int
 from montezarr.core.json import parse_json
-from montezarr.reduction.accumulate._fold import Fold, Folded
-from montezarr.reduction.accumulate._forest import VALUES, Key
-from montezarr.reduction.accumulate._likeness import Likeness, checked_nodes
+from montezarr.reduction.accumulate._accumulator import Accumulator, PartialState
+from montezarr.reduction.accumulate._merge_tree import VALUES, Key
+from montezarr.reduction.accumulate._state_checker import StateChecker, checked_nodes
 from montezarr.statistics._tails import Tails
 
 HEADERS = {
@@ -28,7 +28,9 @@ Content = tuple[dict[str, Any], dict[str, Any]]
 """What is known of states, as JSON, and their arrays by name."""
 
 
-def dump_states(header: Mapping[str, Any], folded: Folded, with_tails: bool = False) -> bytes:
+def dump_states(
+    header: Mapping[str, Any], partial_state: PartialState, with_tails: bool = False
+) -> bytes:
     """Return states, and what they are of, as the bytes of an npz file.
 
     Parts of a block that are not folded yet are left out; and tails, unless they are asked for: a
@@ -48,19 +50,19 @@ def dump_states(header: Mapping[str, Any], folded: Folded, with_tails: bool = Fa
         entries.append({"kind": kind, "key": list(key), "node": node, "states": names})
 
     # Also of blocks of which no path belongs to any group: they have their place in the tree.
-    nodes = [list(node) for node in sorted(folded.forest.nodes)]
-    for node, bundle in sorted(folded.forest.nodes.items()):
-        for key, states in sorted(bundle.items(), key=_place):
+    nodes = [list(node) for node in sorted(partial_state.tree.nodes)]
+    for node, node_states in sorted(partial_state.tree.nodes.items()):
+        for key, states in sorted(node_states.items(), key=_place):
             put("tree", key, states, list(node))
-    for key, states in sorted(folded.states.items(), key=_place):
+    for key, states in sorted(partial_state.states.items(), key=_place):
         put("any", key, states)
-    for place, tails in sorted(folded.tails.items(), key=_place) if with_tails else ():
+    for place, tails in sorted(partial_state.tails.items(), key=_place) if with_tails else ():
         put("tails", place[:2] if place[2] == VALUES else place, (tails,))
-    for key, count in sorted(folded.lost.items(), key=_place):
+    for key, count in sorted(partial_state.lost.items(), key=_place):
         name = f"a{len(arrays)}"
         arrays[name] = count
         entries.append({"kind": "lost", "key": list(key), "node": None, "states": name})
-    known = {"paths": folded.paths, **header}
+    known = {"paths": partial_state.paths, **header}
     text = json.dumps({**known, "nodes": nodes, "entries": entries})
     arrays["header"] = np.frombuffer(text.encode(), np.uint8)
     out = io.BytesIO()
@@ -112,7 +114,7 @@ def _array_of(data: bytes) -> Any:
     return array.reshape(shape, order="F" if is_fortran else "C")
 
 
-def restore_states(content: Content, fold: Fold) -> Folded:
+def restore_states(content: Content, accumulator: Accumulator) -> PartialState:
     """Return states as they were, by the rules that made them; nothing is believed unchecked.
 
     Raises
@@ -121,34 +123,36 @@ def restore_states(content: Content, fold: Fold) -> Folded:
         If they are not such as the rules make them: compiled loops go by them.
     """
     found, arrays = content
-    folded = Folded()
-    folded.paths = check_int("paths", found["paths"])
-    folded.forest.nodes = {node: {} for node in checked_nodes(found["nodes"], folded.paths)}
-    likeness = Likeness(fold)
+    partial_state = PartialState()
+    partial_state.paths = check_int("paths", found["paths"])
+    partial_state.tree.nodes = {
+        node: {} for node in checked_nodes(found["nodes"], partial_state.paths)
+    }
+    likeness = StateChecker(accumulator)
     for entry in found["entries"]:
-        kind, (key, which) = entry["kind"], _key(entry["key"], fold)
+        kind, (key, which) = entry["kind"], _key(entry["key"], accumulator)
         if kind == "lost":
-            folded.lost[key] = likeness.lost(key, arrays[entry["states"]])
+            partial_state.lost[key] = likeness.lost(key, arrays[entry["states"]])
             continue
         if kind == "tails":
             (fields,) = entry["states"]
             tails = Tails(**{name: arrays[place] for name, place in fields.items()})
-            folded.tails[*key, which] = likeness.tails(key, which, tails)
+            partial_state.tails[*key, which] = likeness.tails(key, which, tails)
             continue
         states = likeness.states(key, kind == "tree", entry["states"], arrays)
         if kind == "any":
-            folded.states[key] = states
+            partial_state.states[key] = states
         else:
             level, index = entry["node"]
-            folded.forest.nodes[level, index][key] = states
-    likeness.check_all_there(folded)
-    return folded
+            partial_state.tree.nodes[level, index][key] = states
+    likeness.check_all_there(partial_state)
+    return partial_state
 
 
-def _key(found: Any, fold: Fold) -> tuple[Key, int]:
+def _key(found: Any, accumulator: Accumulator) -> tuple[Key, int]:
     """Return column and group, and which statistic's terms the tails are of."""
     position, group, *which = found
-    check_int("position", position, minimum=-1, maximum=len(fold.columns) - 1)
+    check_int("position", position, minimum=-1, maximum=len(accumulator.reduced_variables) - 1)
     if group is not None and not isinstance(group, (int, float)):
         raise ValueError(f"the group {group!r}")
     return (position, group), check_int("which", *which) if which else VALUES

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from montezarr.core.errors import SamplerError
 from montezarr.random.seeding import BLOCK
-from montezarr.reduction.accumulate._fold import Arrays, Fold, Folded, Parts
+from montezarr.reduction.accumulate._accumulator import Accumulator, Arrays, PartialState, Parts
 from montezarr.reduction.accumulate._whole import as_float64
 from montezarr.samplers import (
+    FailureReport,
     PathArrays,
-    Report,
     Sampler,
     describe_error,
     private,
@@ -37,7 +37,7 @@ FILL = 16
 Item = tuple[int, int, tuple[int, ...], Any]
 """First path, the one after the last, where parts end, and what else the task needs."""
 
-Program = Callable[[PathArrays], Arrays]
+ChunkFunction = Callable[[PathArrays], Arrays]
 """From the variables of whole blocks to what statistics see of them."""
 
 
@@ -50,27 +50,33 @@ class DrawnTask:
     ----------
     sampler : Sampler
         What draws.
-    fold : Fold
+    accumulator : Accumulator
         What is taken of the paths.
-    program : callable, optional
+    chunk_function : callable, optional
         What statistics see of the paths; the variables themselves by default.
     width : int
         Bytes of a path and of all that the program makes of it.
     """
 
     def __init__(
-        self, sampler: Sampler, fold: Fold, program: Program | None = None, width: int = 8
+        self,
+        sampler: Sampler,
+        accumulator: Accumulator,
+        chunk_function: ChunkFunction | None = None,
+        width: int = 8,
     ):
-        self.sampler, self.fold, self.program = sampler, fold, program
-        size = SLAB_BYTES if program is None else PROGRAM_BYTES
+        self.sampler, self.accumulator, self.chunk_function = sampler, accumulator, chunk_function
+        size = SLAB_BYTES if chunk_function is None else PROGRAM_BYTES
         self.slab = max(1, size // max(1, width) // BLOCK) * BLOCK
-        self.unit = 1 if program is None else BLOCK if BLOCK * width <= FILLED_BYTES else FILL
+        self.unit = (
+            1 if chunk_function is None else BLOCK if BLOCK * width <= FILLED_BYTES else FILL
+        )
         self.__name__ = f"reduce-{sampler.name}"  # as which it shows on the dashboard
 
-    def __call__(self, item: Item) -> tuple[list[tuple[int, Folded]], Report]:
+    def __call__(self, item: Item) -> tuple[list[tuple[int, PartialState]], FailureReport]:
         """Run the task on (start, stop, cuts, initial states)."""
-        start, stop, cuts, x0 = item
-        parts, report = Parts(self.fold, cuts), Report()
+        start, stop, splits, x0 = item
+        parts, report = Parts(self.accumulator, splits), FailureReport()
         for low, arrays, more in self.pieces(start, stop, x0, self.slab):
             report += more
             parts.add(low, without_masked(arrays, more, low))
@@ -78,7 +84,7 @@ class DrawnTask:
 
     def pieces(
         self, start: int, stop: int, x0: Any, size: int
-    ) -> Iterator[tuple[int, Arrays, Report]]:
+    ) -> Iterator[tuple[int, Arrays, FailureReport]]:
         """Yield the first path, what is seen of some `size` paths, and what went wrong there.
 
         Masked paths are in it, as the sampler left them or with what the program made of others.
@@ -88,19 +94,19 @@ class DrawnTask:
             high = min(low + size, stop)
             part = None if x0 is None else x0[..., low - start : high - start]
             drawn, report = sample_private(sampler, low, high, part)
-            yield low, self.observe(self._replaced(drawn, report, low), low), report
+            yield low, self.transform(self._replaced(drawn, report, low), low), report
 
     def at_once(self, n_paths: int | None) -> int:
         """Return the paths that are in hand at one moment, of so many in all, or without end."""
         most = self.slab if n_paths is None else min(self.slab, n_paths)
         return -(-most // self.unit) * self.unit
 
-    def _replaced(self, drawn: PathArrays, report: Report, low: int) -> PathArrays:
+    def _replaced(self, drawn: PathArrays, report: FailureReport, low: int) -> PathArrays:
         """Return paths with another path in place of masked ones, where a program makes more of it.
 
         It need not know NaN, or the number in its place, of which nothing is taken.
         """
-        if self.program is None or not report.masked:
+        if self.chunk_function is None or not report.masked:
             return drawn
         masked = [path - low for path, _ in report.masked]
         others = np.setdiff1d(np.arange(count_of(drawn)), masked)
@@ -110,21 +116,21 @@ class DrawnTask:
                 array[..., masked] = array[..., others[:1]]
         return drawn
 
-    def observe(self, drawn: PathArrays, low: int) -> Arrays:
+    def transform(self, drawn: PathArrays, low: int) -> Arrays:
         """Return what statistics see of the paths from `low` on, (..., paths).
 
         A program sees whole blocks, at the end of a run filled up with copies of the last path:
         NumPy may sum one path in another order than many, and a path must not change with n_paths.
         Where a block of long paths would fill the memory, it sees some of them.
         """
-        if self.program is None:
+        if self.chunk_function is None:
             return list(drawn.values())
         n = count_of(drawn)
         missing = -n % self.unit
         if missing:
             drawn = {name: _filled_up(array, missing) for name, array in drawn.items()}
         try:
-            arrays = self.program(drawn)
+            arrays = self.chunk_function(drawn)
         except (KeyboardInterrupt, SamplerError):
             raise
         except BaseException as error:  # also SystemExit, which would end a worker without a word
@@ -138,7 +144,7 @@ def _filled_up(array: NDArray[Any], missing: int) -> NDArray[Any]:
     return np.concatenate([array, np.repeat(array[..., -1:], missing, axis=-1)], axis=-1)
 
 
-def without_masked(arrays: Arrays, report: Report, low: int) -> Arrays:
+def without_masked(arrays: Arrays, report: FailureReport, low: int) -> Arrays:
     """Return values of paths from `low` on, with NaN in place of masked ones, whatever is there."""
     return without_paths(arrays, [path - low for path, _ in report.masked])
 

@@ -10,7 +10,7 @@ import xarray as xr
 
 from montezarr.core.checks import check_bool, value_error
 from montezarr.execute.progress import Progress
-from montezarr.execute.run_monitor import Watch
+from montezarr.execute.run_monitor import RunMonitor
 from montezarr.reduction.passes._layout import Layout, layout_of
 from montezarr.reduction.passes._lazily import lazily
 from montezarr.reduction.passes._passes import run_all
@@ -27,7 +27,7 @@ def reduce(
     dim: str = PATH,
     *,
     by: Any = None,
-    observe: Callable[[xr.Dataset], Any] | None = None,
+    transform: Callable[[xr.Dataset], Any] | None = None,
     compute: bool = True,
     show_progress: bool = False,
 ) -> xr.Dataset:
@@ -39,7 +39,7 @@ def reduce(
     Paths of `simulate` are drawn as they are needed, a few blocks at a time in each worker, and so
     is what xarray makes of them where it treats all paths alike; what else is lazy is computed
     chunk by chunk (`plan` says which). Sums over other dimensions inside of such an expression are
-    NumPy's, whose last bits depend on the layout of a chunk; `observe` gets one layout always.
+    NumPy's, whose last bits depend on the layout of a chunk; `transform` gets one layout always.
 
     It runs on the backend of the ``with`` block around, or on
     the one that suits the sampler.
@@ -60,7 +60,7 @@ def reduce(
         A variable that tells the group of each path, or of each path and time: integers, labels
         or booleans. The result gets a dimension of its name. Memory and time grow with the
         number of groups.
-    observe : function, optional
+    transform : function, optional
         What statistics see in place of `obj`: a function from a Dataset in memory, some paths of
         it, to a Dataset or DataArray of the same paths. It must treat every path alike.
     compute : bool
@@ -103,21 +103,21 @@ def reduce(
     """
     check_bool("compute", compute)
     show = check_bool("show_progress", show_progress)
-    prepared = prepare(obj, statistics, dim, by, observe)
+    prepared = prepare(obj, statistics, dim, by, transform)
     if not compute:
         return lazily(*prepared)
-    feed, layout = prepared
-    if feed.n_paths is None:
+    block_source, layout = prepared
+    if block_source.n_paths is None:
         raise value_error(
             "obj", "a Dataset with a number of paths", None,
             "It was simulated with n_paths=None: use montezarr.stream, which stops by itself.",
         )  # fmt: skip
-    with Watch("reduce", Progress("reduce", enabled=show)) as watch:
-        watch.process = feed.process
-        watch.planned = partial(planned, feed, layout)
-        folded, found = run_all(feed, layout, watch)
+    with RunMonitor("reduce", Progress("reduce", enabled=show)) as monitor:
+        monitor.process = block_source.process
+        monitor.planned = partial(planned, block_source, layout)
+        partial_state, found = run_all(block_source, layout, monitor)
         with shared_orders():
-            results, heavy = layout.dataset(folded, found), layout.heavy(folded)
-        watch.estimate(lambda: results, now=True)
-    layout.warn(folded, 3, heavy)
+            results, heavy = layout.dataset(partial_state, found), layout.heavy(partial_state)
+        monitor.estimate(lambda: results, now=True)
+    layout.warn(partial_state, 3, heavy)
     return results

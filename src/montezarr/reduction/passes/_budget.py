@@ -10,14 +10,14 @@ import numpy as np
 from montezarr.core.errors import MemoryBudgetError
 from montezarr.core.memory import memory_limit
 from montezarr.core.text import show_bytes
-from montezarr.reduction.accumulate import Column, Fold
+from montezarr.reduction.accumulate import Accumulator, ReducedVariable
 from montezarr.reduction.sources import TIME
 from montezarr.statistics import Statistic
 
 Dims = Sequence[tuple[tuple[str, ...], tuple[int, ...]]]
 """For each column, names and sizes of the dimensions that its cells are made of."""
 
-Memory = Callable[[Fold, float], int]
+Memory = Callable[[Accumulator, float], int]
 """Returns the bytes that a pass takes, with such a share of the values that there are."""
 
 GROUPS = 8
@@ -28,34 +28,34 @@ COPIES = 8
 """States of each kind that one worker and the driver hold at once, at most."""
 
 
-def state_bytes(fold: Fold) -> int:
+def state_bytes(accumulator: Accumulator) -> int:
     """Return the bytes of the states of all groups, as far as they are known before.
 
     Quantiles are taken to use all their bins, groups without labels to be eight.
     """
     total = 0
-    for column in fold.columns:
-        total += sum(bytes_of(fold, column, statistic) for statistic in column.statistics)
-        total += fold.tail_bytes(column)
+    for reduced in accumulator.reduced_variables:
+        total += sum(bytes_of(accumulator, reduced, statistic) for statistic in reduced.statistics)
+        total += accumulator.tail_bytes(reduced)
     groups = 1
-    if fold.group is not None:
-        groups = len(fold.group.codes or ()) or GROUPS
+    if accumulator.group is not None:
+        groups = len(accumulator.group.codes or ()) or GROUPS
     return groups * total
 
 
-def copies_of_states(fold: Fold, share: float) -> int:
+def copies_of_states(accumulator: Accumulator, share: float) -> int:
     """Return the bytes of states where one worker is at work."""
-    return COPIES * state_bytes(fold)
+    return COPIES * state_bytes(accumulator)
 
 
-def bytes_of(fold: Fold, column: Column, statistic: Statistic) -> int:
+def bytes_of(accumulator: Accumulator, reduced: ReducedVariable, statistic: Statistic) -> int:
     """Return the bytes of the state of one statistic."""
-    length = None if column.axis is None else fold.axis_length(column)
-    empty = statistic.state_bytes(column.cells, column.source, length)
-    return empty + statistic.bytes_for(column.cells)
+    length = None if reduced.axis is None else accumulator.axis_length(reduced)
+    empty = statistic.state_bytes(reduced.cells, reduced.source, length)
+    return empty + statistic.bytes_for(reduced.cells)
 
 
-def check_memory(fold: Fold, dims: Dims, memory: Memory) -> None:
+def check_memory(accumulator: Accumulator, dims: Dims, memory: Memory) -> None:
     """Raise if the states, and what else `memory` counts, do not fit.
 
     Raises
@@ -63,7 +63,7 @@ def check_memory(fold: Fold, dims: Dims, memory: Memory) -> None:
     MemoryBudgetError
         With the projected bytes, and what would fit.
     """
-    needed, limit = memory(fold, 1.0), memory_limit()
+    needed, limit = memory(accumulator, 1.0), memory_limit()
     if needed <= limit:
         return
     text = (
@@ -71,49 +71,52 @@ def check_memory(fold: Fold, dims: Dims, memory: Memory) -> None:
         f" {show_bytes(limit)} to use."
     )
     most, place, entry = max(
-        (bytes_of(fold, column, statistic), position, i)
-        for position, column in enumerate(fold.columns)
-        for i, statistic in enumerate(column.statistics)
+        (bytes_of(accumulator, reduced, statistic), position, i)
+        for position, reduced in enumerate(accumulator.reduced_variables)
+        for i, statistic in enumerate(reduced.statistics)
     )
-    statistic, name = fold.columns[place].statistics[entry], fold.columns[place].source.name
+    statistic, name = (
+        accumulator.reduced_variables[place].statistics[entry],
+        accumulator.reduced_variables[place].source.name,
+    )
     of = f" of {name!r}" if name else ""
     text += f" One state of {statistic}{of} takes {show_bytes(most)}."
-    ways = " ".join(_ways(fold, dims, (place, entry), memory, limit))
+    ways = " ".join(_ways(accumulator, dims, (place, entry), memory, limit))
     raise MemoryBudgetError(
         f"{text} {ways} Or take fewer workers, or one statistic after the other."
     )
 
 
 def _ways(
-    fold: Fold, dims: Dims, heaviest: tuple[int, int], memory: Memory, limit: int
+    accumulator: Accumulator, dims: Dims, heaviest: tuple[int, int], memory: Memory, limit: int
 ) -> Iterator[str]:
     """Yield what would fit: a lighter statistic, fewer times, fewer cells at once."""
-    columns, (place, entry) = list(fold.columns), heaviest
-    column = columns[place]
-    for lighter in column.statistics[entry].lighter():
-        statistics = list(column.statistics)
+    reduced_variables, (place, entry) = list(accumulator.reduced_variables), heaviest
+    reduced = reduced_variables[place]
+    for lighter in reduced.statistics[entry].lighter():
+        statistics = list(reduced.statistics)
         statistics[entry] = lighter
-        changed = [*columns]
-        changed[place] = replace(column, statistics=tuple(statistics))
-        size = memory(Fold(changed, fold.group), 1.0)
+        changed = [*reduced_variables]
+        changed[place] = replace(reduced, statistics=tuple(statistics))
+        size = memory(Accumulator(changed, accumulator.group), 1.0)
         if size <= limit:
             yield f"{lighter} would take {show_bytes(size)}."
             break
-    length = _times_of(column, dims[place])
+    length = _times_of(reduced, dims[place])
     if length:
         for step in _steps(length):
-            thinner = [_thinned(c, d, step) for c, d in zip(columns, dims, strict=True)]
-            size = memory(Fold(thinner, fold.group), 1 / step)
+            thinner = [_thinned(c, d, step) for c, d in zip(reduced_variables, dims, strict=True)]
+            size = memory(Accumulator(thinner, accumulator.group), 1 / step)
             if size <= limit:
                 yield (
                     f"One time in {step}, by isel(time=slice(None, None, {step})), would take"
                     f" {show_bytes(size)}."
                 )
                 break
-    cells = max(c.cells for c in columns)
+    cells = max(c.cells for c in reduced_variables)
     for part in _steps(cells):
-        fewer = [replace(c, cells=-(-c.cells // part)) for c in columns]
-        if memory(Fold(fewer, fold.group), 1 / part) <= limit:
+        fewer = [replace(c, cells=-(-c.cells // part)) for c in reduced_variables]
+        if memory(Accumulator(fewer, accumulator.group), 1 / part) <= limit:
             yield f"{-(-cells // part):,} of the {cells:,} cells at once, by isel(), would fit."
             break
 
@@ -126,20 +129,22 @@ def _steps(length: int) -> Iterator[int]:
         step = max(step + 1, step * 5 // 4)
 
 
-def _times_of(column: Column, dims: tuple[tuple[str, ...], tuple[int, ...]]) -> int:
+def _times_of(reduced: ReducedVariable, dims: tuple[tuple[str, ...], tuple[int, ...]]) -> int:
     """Return the number of times of a column, along its axis or among its cells."""
-    if column.axis is not None and column.axis >= 0 and column.source.times is not None:
-        return len(column.source.times)
+    if reduced.axis is not None and reduced.axis >= 0 and reduced.source.times is not None:
+        return len(reduced.source.times)
     names, sizes = dims
     return sizes[names.index(TIME)] if TIME in names else 0
 
 
-def _thinned(column: Column, dims: tuple[tuple[str, ...], tuple[int, ...]], step: int) -> Column:
+def _thinned(
+    reduced: ReducedVariable, dims: tuple[tuple[str, ...], tuple[int, ...]], step: int
+) -> ReducedVariable:
     """Return a column of every `step`-th time."""
-    length = _times_of(column, dims)
+    length = _times_of(reduced, dims)
     if not length:
-        return column
-    if column.axis is not None and column.axis >= 0:
-        times = np.asarray(column.source.times)[::step]
-        return replace(column, source=replace(column.source, times=times))
-    return replace(column, cells=column.cells // length * -(-length // step))
+        return reduced
+    if reduced.axis is not None and reduced.axis >= 0:
+        times = np.asarray(reduced.source.times)[::step]
+        return replace(reduced, source=replace(reduced.source, times=times))
+    return replace(reduced, cells=reduced.cells // length * -(-length // step))

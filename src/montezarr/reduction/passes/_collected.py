@@ -31,13 +31,13 @@ class Collected:
 
     def add(self, position: int, group: Any, statistic: str, name: str, estimate: Estimate) -> None:
         """Take one estimate of a group."""
-        full = full_name(self.layout.fold.columns[position].source, name)
+        full = full_name(self.layout.accumulator.reduced_variables[position].source, name)
         self.values.setdefault(full, []).append(np.asarray(estimate.values))
         self.facts.setdefault(full, (position, statistic, estimate))
 
     def add_lost(self, position: int, group: Any, count: NDArray[np.int64]) -> None:
         """Take the numbers of values that do not count."""
-        source = self.layout.fold.columns[position].source
+        source = self.layout.accumulator.reduced_variables[position].source
         full = full_name(source, "nonfinite")
         if self.lost_of.setdefault(full, position) == position:
             self.lost.setdefault(full, []).append(count)
@@ -49,9 +49,9 @@ class Collected:
         variables: dict[str, Any] = {}
         coords: dict[str, Any] = {}
         for full, (position, statistic, estimate) in self.facts.items():
-            column = layout.fold.columns[position]
+            reduced = layout.accumulator.reduced_variables[position]
             dims, shape = layout.dims[position]
-            prefix = full_name(column.source, statistic)
+            prefix = full_name(reduced.source, statistic)
             names = {d: f"{prefix}_{d}" if d in clashing else d for d in estimate.dims}
             scalars = {}
             for name, value in estimate.coords.items():
@@ -65,7 +65,7 @@ class Collected:
                     scalars[name] = value
             variables[full] = self._variable(
                 self.values[full], (*dims, *(names[d] for d in estimate.dims)), shape, groups,
-                {**_attributes(column.source, full, estimate), **scalars},
+                {**_attributes(reduced.source, full, estimate), **scalars},
             )  # fmt: skip
         for full, parts in self.lost.items():
             dims, shape = layout.dims[self.lost_of[full]]

@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from montezarr.core.checks import show, value_error
 from montezarr.core.errors import HeavyTailWarning, MontezarrWarning
 from montezarr.core.notices import warn
-from montezarr.reduction.accumulate import NO_GROUP, VALUES, Column, Fold, Folded, Group
+from montezarr.reduction.accumulate import (
+    NO_GROUP,
+    VALUES,
+    Accumulator,
+    Group,
+    PartialState,
+    ReducedVariable,
+)
 from montezarr.reduction.passes._budget import Memory, check_memory, copies_of_states
 from montezarr.reduction.passes._collected import Collected, full_name
 from montezarr.reduction.sources import TIME, Observed, PathIndices, Schema
@@ -33,7 +40,7 @@ Wanted = Sequence[Statistic] | Mapping[str, Sequence[Statistic]]
 """Statistics of every variable, or of some by name."""
 
 Totals = Mapping[Any, Any]
-"""The final states, by column and group, as `Fold.totals` makes them: merged once, used by all."""
+"""The final states, by column and group, as `Accumulator.totals` makes them: merged once, used by all."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,7 @@ class Layout:
 
     Attributes
     ----------
-    fold : Fold
+    accumulator : Accumulator
         The columns, and the groups.
     schema : Schema
         The variables that they are taken of, without that of the groups.
@@ -54,13 +61,15 @@ class Layout:
         By array, which paths of the run they are, where results name paths and positions do not.
     """
 
-    fold: Fold
+    accumulator: Accumulator
     schema: Schema
     by: Observed | None
     dims: tuple[tuple[tuple[str, ...], tuple[int, ...]], ...]
     indices: Mapping[int, PathIndices] = field(default_factory=dict)
 
-    def dataset(self, folded: Folded, statistics: Mapping[Any, Any] | None = None) -> xr.Dataset:
+    def dataset(
+        self, partial_state: PartialState, statistics: Mapping[Any, Any] | None = None
+    ) -> xr.Dataset:
         """Return the results of the states of all paths.
 
         Parameters
@@ -69,29 +78,31 @@ class Layout:
             By column, group and position, the statistics of later passes with their states.
         """
         found = Collected(self)
-        totals = self.fold.totals(folded)
+        totals = self.accumulator.totals(partial_state)
         groups, sources = self._groups(totals), self._sources(totals)
-        for position, column in enumerate(self.fold.columns):
+        for position, reduced in enumerate(self.accumulator.reduced_variables):
             for group in groups:
-                states = totals.get((position, group)) or self.fold.nothing(column)
-                lost = folded.lost.get((position, group), np.zeros(column.cells, np.int64))
+                states = totals.get((position, group)) or self.accumulator.nothing(reduced)
+                lost = partial_state.lost.get((position, group), np.zeros(reduced.cells, np.int64))
                 found.add_lost(position, group, lost)
-                for i, (statistic, state) in enumerate(zip(column.statistics, states, strict=True)):
+                for i, (statistic, state) in enumerate(
+                    zip(reduced.statistics, states, strict=True)
+                ):
                     again = (statistics or {}).get((position, group, i))
                     last, last_state = (statistic, state) if again is None else again
                     for name, estimate in last.finalize(last_state, sources[position]).items():
-                        named = self._named(column, estimate)
+                        named = self._named(reduced, estimate)
                         found.add(position, group, statistic.name, name, named)
-        ds = found.dataset(groups, folded.paths)
+        ds = found.dataset(groups, partial_state.paths)
         if self.by is not None:
             attrs = {"long_name": "values that belong to no group", "units": "1"}
-            count = folded.lost.get(NO_GROUP, np.zeros(1, np.int64))[0]
+            count = partial_state.lost.get(NO_GROUP, np.zeros(1, np.int64))[0]
             ds[f"{self.by.name}_ungrouped"] = ((), count, attrs)
         return ds
 
-    def _named(self, column: Column, estimate: Estimate) -> Estimate:
+    def _named(self, reduced: ReducedVariable, estimate: Estimate) -> Estimate:
         """Return an estimate with indices in the run in place of positions, where it has some."""
-        indices = self.indices.get(column.arrays[0])
+        indices = self.indices.get(reduced.arrays[0])
         if not estimate.is_path or indices is None:
             return estimate
         attrs = {**estimate.attrs, "long_name": indices.told}
@@ -100,13 +111,13 @@ class Layout:
     def names_paths(self) -> set[int]:
         """Return the arrays of which a result names paths."""
         found = set()
-        for column in self.fold.columns:
+        for reduced in self.accumulator.reduced_variables:
             # One cell is enough for the names.
-            states = self.fold.nothing(replace(column, cells=1))
-            for statistic, state in zip(column.statistics, states, strict=True):
-                results = statistic.finalize(state, column.source).values()
+            states = self.accumulator.nothing(replace(reduced, cells=1))
+            for statistic, state in zip(reduced.statistics, states, strict=True):
+                results = statistic.finalize(state, reduced.source).values()
                 if any(estimate.is_path for estimate in results):
-                    found.add(column.arrays[0])
+                    found.add(reduced.arrays[0])
         return found
 
     def hits(self, totals: Totals) -> dict[str, tuple[NDArray[Any], ...]]:
@@ -124,34 +135,34 @@ class Layout:
     def _sources(self, totals: Totals) -> list[Source]:
         """Return the sources of the columns, boolean where all groups hold 0 and 1 alone."""
         sources = []
-        for position, column in enumerate(self.fold.columns):
+        for position, reduced in enumerate(self.accumulator.reduced_variables):
             said = {
-                statistic.is_share(state, column.source)
+                statistic.is_share(state, reduced.source)
                 for group in self._groups(totals)
                 for statistic, state in zip(
-                    column.statistics, totals.get((position, group), ()), strict=False
+                    reduced.statistics, totals.get((position, group), ()), strict=False
                 )
             }
             is_share = True in said and False not in said
-            is_boolean = column.source.is_boolean or is_share
-            sources.append(replace(column.source, is_boolean=is_boolean))
+            is_boolean = reduced.source.is_boolean or is_share
+            sources.append(replace(reduced.source, is_boolean=is_boolean))
         return sources
 
     def _beside(self, totals: Totals, method: str) -> dict[str, tuple[NDArray[Any], ...]]:
         """Return tuples of arrays by result, of the method of this name of all statistics."""
         found: dict[str, list[NDArray[Any]]] = {}
         sources = self._sources(totals)
-        for position, column in enumerate(self.fold.columns):
+        for position, reduced in enumerate(self.accumulator.reduced_variables):
             shape = self.dims[position][1]
             for group in self._groups(totals):
-                states = totals.get((position, group)) or self.fold.nothing(column)
-                for statistic, state in zip(column.statistics, states, strict=True):
+                states = totals.get((position, group)) or self.accumulator.nothing(reduced)
+                for statistic, state in zip(reduced.statistics, states, strict=True):
                     facts = getattr(statistic, method)(state, sources[position])
                     for name, known in facts.items():
                         arrays = known if isinstance(known, tuple) else (known,)
                         both = np.stack(np.broadcast_arrays(*arrays)).astype(np.float64)
                         both = both.reshape((len(both), *shape, *both.shape[2:]))
-                        found.setdefault(full_name(column.source, name), []).append(both)
+                        found.setdefault(full_name(reduced.source, name), []).append(both)
         grouped = self.by is not None
         stacked = {n: np.stack(p, axis=1) if grouped else p[0] for n, p in found.items()}
         return {name: tuple(arrays) for name, arrays in stacked.items()}
@@ -160,37 +171,40 @@ class Layout:
         """Return as JSON what determines the results beside the values."""
         words = {v.name: _words(v.attrs) for v in self.schema.variables}
         statistics = []
-        for column, dims in zip(self.fold.columns, self.dims, strict=True):
-            source = column.source
+        for reduced, dims in zip(self.accumulator.reduced_variables, self.dims, strict=True):
+            source = reduced.source
             facts = [
                 source.name, source.names, words.get(source.name), source.units, dims,
-                column.masked,
+                reduced.masked,
             ]  # fmt: skip
-            if column.axis is None or column.axis < 0 or source.times is None:
+            if reduced.axis is None or reduced.axis < 0 or source.times is None:
                 times = self.schema.shown_times(*dims)  # of which no value depends
             else:
                 times = source.times.tolist()
-            kinds = [{**s.to_dict(), "code": _code(s)} for s in column.statistics]
+            kinds = [{**s.to_dict(), "code": _code(s)} for s in reduced.statistics]
             statistics.append([*facts, times, kinds])
         by = None if self.by is None else [self.by.name, _words(self.by.attrs), self.by.masked]
         return {"statistics": statistics, "by": by}
 
     def results(self) -> Iterator[tuple[str, Statistic]]:
         """Yield the name of each result, and what gives it, also where no group is known yet."""
-        for column in self.fold.columns:
-            states = self.fold.nothing(replace(column, cells=1))
-            for statistic, state in zip(column.statistics, states, strict=True):
-                for name in statistic.finalize(state, column.source):
-                    yield full_name(column.source, name), statistic
+        for reduced in self.accumulator.reduced_variables:
+            states = self.accumulator.nothing(replace(reduced, cells=1))
+            for statistic, state in zip(reduced.statistics, states, strict=True):
+                for name in statistic.finalize(state, reduced.source):
+                    yield full_name(reduced.source, name), statistic
 
     def warn(
-        self, folded: Folded, stacklevel: int, heavy: Mapping[str, Verdict] | None = None
+        self,
+        partial_state: PartialState,
+        stacklevel: int,
+        heavy: Mapping[str, Verdict] | None = None,
     ) -> None:
         """Say how many values are not finite, and which estimates a few values carry.
 
         `heavy` is what the method of this name gives, where that is known.
         """
-        without = int(folded.lost.get(NO_GROUP, np.zeros(1))[0])
+        without = int(partial_state.lost.get(NO_GROUP, np.zeros(1))[0])
         if self.by is not None and without:
             name = self.by.name
             message = (
@@ -200,17 +214,17 @@ class Layout:
             warn(message, MontezarrWarning, stacklevel)
         warned: set[int] = set()
         lost: dict[int, int] = {}
-        for (position, _), count in folded.lost.items():
+        for (position, _), count in partial_state.lost.items():
             lost[position] = lost.get(position, 0) + int(count.sum())
-        for position, column in enumerate(self.fold.columns):
-            if warned.issuperset(column.arrays):
+        for position, reduced in enumerate(self.accumulator.reduced_variables):
+            if warned.issuperset(reduced.arrays):
                 continue  # the same values once more, along an axis
-            warned.update(column.arrays)
+            warned.update(reduced.arrays)
             total = lost.get(position, 0)
             if total:
-                length = 1 if column.axis is None else self.fold.axis_length(column)
-                values = folded.paths * column.cells * length
-                source = column.source
+                length = 1 if reduced.axis is None else self.accumulator.axis_length(reduced)
+                values = partial_state.paths * reduced.cells * length
+                source = reduced.source
                 warn(
                     f"{source.name or ', '.join(source.names)}: {total:,} of {values:,} values are"
                     " not finite, or masked. They are left out of all statistics, which are biased"
@@ -219,46 +233,52 @@ class Layout:
                     MontezarrWarning,
                     stacklevel,
                 )
-        self._warn_of_tails(folded, self.heavy(folded) if heavy is None else heavy, stacklevel)
+        self._warn_of_tails(
+            partial_state, self.heavy(partial_state) if heavy is None else heavy, stacklevel
+        )
 
-    def heavy(self, folded: Folded) -> dict[str, Verdict]:
+    def heavy(self, partial_state: PartialState) -> dict[str, Verdict]:
         """Return what the tails make of the results that average powers, of each cell and group."""
-        totals = self.fold.totals(folded)
+        totals = self.accumulator.totals(partial_state)
         found: dict[str, list[Verdict]] = {}
         for key, states in totals.items():
-            column = self.fold.columns[key[0]]
-            for i, (statistic, state) in enumerate(zip(column.statistics, states, strict=True)):
-                tails = folded.tails.get((*key, i if statistic.has_terms else VALUES))
+            reduced = self.accumulator.reduced_variables[key[0]]
+            for i, (statistic, state) in enumerate(zip(reduced.statistics, states, strict=True)):
+                tails = partial_state.tails.get((*key, i if statistic.has_terms else VALUES))
                 verdicts = {
                     name: judge_exceedances(*largest)
-                    for name, largest in statistic.exceedances(state, column.source).items()
+                    for name, largest in statistic.exceedances(state, reduced.source).items()
                 }
                 if tails is not None:
-                    for name, (q, *terms) in statistic.powers(state, column.source).items():
+                    for name, (q, *terms) in statistic.powers(state, reduced.source).items():
                         verdicts[name] = judge(tails, q, *terms)
                 for name, verdict in verdicts.items():
-                    found.setdefault(full_name(column.source, name), []).append(verdict)
+                    found.setdefault(full_name(reduced.source, name), []).append(verdict)
         return {
             name: Verdict(*(np.concatenate(parts) for parts in zip(*verdicts, strict=True)))
             for name, verdicts in found.items()
         }
 
-    def shares(self, folded: Folded, totals: Totals) -> dict[str, NDArray[np.float64]]:
+    def shares(self, partial_state: PartialState, totals: Totals) -> dict[str, NDArray[np.float64]]:
         """Return the largest term's part in the errors of means, where known; not of groups."""
         out: dict[str, NDArray[np.float64]] = {}
-        for (position, group, which), tails in folded.tails.items() if self.by is None else ():
-            column = self.fold.columns[position]
+        for (position, group, which), tails in (
+            partial_state.tails.items() if self.by is None else ()
+        ):
+            reduced = self.accumulator.reduced_variables[position]
             states = totals[position, group]
-            for i, (statistic, state) in enumerate(zip(column.statistics, states, strict=True)):
+            for i, (statistic, state) in enumerate(zip(reduced.statistics, states, strict=True)):
                 if which != (i if statistic.has_terms else VALUES):
                     continue
-                for name, (q, *terms) in statistic.powers(state, column.source).items():
+                for name, (q, *terms) in statistic.powers(state, reduced.source).items():
                     if q == 1:
                         share = largest_share(tails, q, *terms)
-                        out[full_name(column.source, name)] = share.reshape(self.dims[position][1])
+                        out[full_name(reduced.source, name)] = share.reshape(self.dims[position][1])
         return out
 
-    def _warn_of_tails(self, folded: Folded, heavy: Mapping[str, Verdict], stacklevel: int) -> None:
+    def _warn_of_tails(
+        self, partial_state: PartialState, heavy: Mapping[str, Verdict], stacklevel: int
+    ) -> None:
         """Say which estimates are not to be trusted, where a few values carry them."""
         spoilt = {
             name: (
@@ -269,7 +289,7 @@ class Layout:
             if v.is_heavy.sum() > BY_CHANCE * v.is_heavy.size
         }
         if spoilt:
-            warn(HeavyTailWarning(spoilt, folded.paths), None, stacklevel + 1)
+            warn(HeavyTailWarning(spoilt, partial_state.paths), None, stacklevel + 1)
 
     def _groups(self, totals: Totals) -> list[Any]:
         if self.by is None:
@@ -313,18 +333,18 @@ def layout_of(
         If that does not fit.
     """
     variables = [v for v in schema.variables if by is None or v.name != by.name]
-    columns, dims = [], []
-    for column, shape in _columns(schema, variables, statistics):
-        for statistic in column.statistics:
-            statistic.check(column.source)
+    reduced_variables, dims = [], []
+    for reduced, shape in _columns(schema, variables, statistics):
+        for statistic in reduced.statistics:
+            statistic.check(reduced.source)
             if not is_stored:
-                _check_numbers(statistic, [schema.variables[i] for i in column.arrays])
-            if by is not None and statistic.adapts_to_data(column.source):
+                _check_numbers(statistic, [schema.variables[i] for i in reduced.arrays])
+            if by is not None and statistic.adapts_to_data(reduced.source):
                 raise value_error(
                     "statistics", "statistics whose coordinates are given, since groups share them",
                     statistic, "Give edges, or states.",
                 )  # fmt: skip
-        columns.append(column)
+        reduced_variables.append(reduced)
         dims.append(shape)
     if by is not None:
         for v in variables:
@@ -336,15 +356,15 @@ def layout_of(
         codes = None if by.labels is None else tuple(float(code) for code, _ in by.labels)
         group = Group(schema.variables.index(by), by.masked, codes)
     rest = replace(schema, variables=tuple(variables))
-    layout = Layout(Fold(columns, group), rest, by, tuple(dims))
-    check_memory(layout.fold, layout.dims, memory)
+    layout = Layout(Accumulator(reduced_variables, group), rest, by, tuple(dims))
+    check_memory(layout.accumulator, layout.dims, memory)
     _check_names(layout)
     return layout
 
 
 def _columns(
     schema: Schema, variables: Sequence[Observed], statistics: Wanted
-) -> Iterator[tuple[Column, Any]]:
+) -> Iterator[tuple[ReducedVariable, Any]]:
     of_all: Sequence[Statistic] = () if isinstance(statistics, Mapping) else statistics
     joint = tuple(s for s in of_all if s.axis == "variable")
     position = {v.name: i for i, v in enumerate(schema.variables)}
@@ -357,8 +377,8 @@ def _columns(
         here = (position[v.name],), (v.masked,)
         if plain:
             cells = int(np.prod(v.shape, dtype=np.int64))
-            column = Column(schema.source_of(v), here[0], cells, None, plain, here[1])
-            yield column, (v.dims, v.shape)
+            reduced = ReducedVariable(schema.source_of(v), here[0], cells, None, plain, here[1])
+            yield reduced, (v.dims, v.shape)
         if timed:
             if TIME not in v.dims:
                 raise value_error(
@@ -369,8 +389,8 @@ def _columns(
             rest = tuple(d for d in v.dims if d != TIME)
             shape = tuple(n for d, n in zip(v.dims, v.shape, strict=True) if d != TIME)
             cells = int(np.prod(shape, dtype=np.int64))
-            column = Column(schema.source_of(v), here[0], cells, axis, timed, here[1])
-            yield column, (rest, shape)
+            reduced = ReducedVariable(schema.source_of(v), here[0], cells, axis, timed, here[1])
+            yield reduced, (rest, shape)
     if joint:
         first = variables[0]
         if any(v.dims != first.dims for v in variables) or len(variables) < 2:
@@ -381,7 +401,7 @@ def _columns(
         cells = int(np.prod(first.shape, dtype=np.int64))
         places = tuple(position[name] for name in names)
         masked = tuple(v.masked for v in variables)
-        yield Column(source, places, cells, -1, joint, masked), (first.dims, first.shape)
+        yield ReducedVariable(source, places, cells, -1, joint, masked), (first.dims, first.shape)
 
 
 def _check_numbers(statistic: Statistic, variables: Sequence[Observed]) -> None:

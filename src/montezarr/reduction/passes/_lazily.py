@@ -11,16 +11,16 @@ from dask.base import tokenize
 from dask.delayed import Delayed, delayed
 
 from montezarr.core.checks import value_error
-from montezarr.reduction.accumulate import Fold, Folded
+from montezarr.reduction.accumulate import Accumulator, PartialState
 from montezarr.reduction.passes._layout import Layout
-from montezarr.reduction.sources import Feed
-from montezarr.run.execution import Tally
+from montezarr.reduction.sources import BlockSource
+from montezarr.run.execution import FailureLog
 
 FAN_IN = 16
 """States that one task merges."""
 
 
-def lazily(feed: Feed, layout: Layout) -> xr.Dataset:
+def lazily(block_source: BlockSource, layout: Layout) -> xr.Dataset:
     """Return the results as lazy arrays; all of them come from one pass.
 
     Raises
@@ -29,45 +29,45 @@ def lazily(feed: Feed, layout: Layout) -> xr.Dataset:
         For statistics that need further passes, or whose coordinates come from the data, as those
         of groups without labels do; and for paths without end.
     """
-    for column in layout.fold.columns:
-        for statistic in column.statistics:
+    for reduced in layout.accumulator.reduced_variables:
+        for statistic in reduced.statistics:
             if not statistic.is_one_pass:
                 raise value_error(
                     "compute", "True for statistics of several passes, such as exact quantiles",
                     False, f"{statistic} is one.",
                 )  # fmt: skip
-            if statistic.adapts_to_data(column.source):
+            if statistic.adapts_to_data(reduced.source):
                 raise value_error(
                     "compute", f"True for {type(statistic).__name__} with coordinates of its own",
                     False, "Give edges, or states.",
                 )  # fmt: skip
-    if feed.n_paths is None:
+    if block_source.n_paths is None:
         raise value_error("obj", "a Dataset with a number of paths", None, "Use montezarr.stream.")
     if layout.by is not None and layout.by.labels is None:
         raise value_error(
             "compute", "True for groups without labels, which are known only from the paths", False,
             "Give the variable of the groups the attributes flag_values and flag_meanings.",
         )  # fmt: skip
-    size = feed.graph_size()
-    token = tokenize(feed.key(), layout.identity(), feed.n_paths, size)
-    task = feed.task(layout.fold)
+    size = block_source.graph_size()
+    token = tokenize(block_source.key(), layout.identity(), block_source.n_paths, size)
+    task = block_source.task(layout.accumulator)
     shared = delayed(_Keep(task), name=f"recipe-reduce-{token}", traverse=False)
     parts: list[Delayed] = []
-    for item in feed.items(0, feed.n_paths, size):
+    for item in block_source.items(0, block_source.n_paths, size):
         key = f"{task.__name__}-{token}-{len(parts)}"
         parts.append(_call(_fold, key, shared, _Keep(item), *_held(item)))
-    fold = delayed(_Keep(layout.fold), name=f"recipe-merge-{token}", traverse=False)
+    accumulator = delayed(_Keep(layout.accumulator), name=f"recipe-merge-{token}", traverse=False)
     level = 0
     while len(parts) > 1:
         groups = [parts[i : i + FAN_IN] for i in range(0, len(parts), FAN_IN)]
         parts = [
-            _call(_merge, f"merge-{token}-{level}-{i}", fold, group)
+            _call(_merge, f"merge-{token}-{level}-{i}", accumulator, group)
             for i, group in enumerate(groups)
         ]
         level += 1
     place = delayed(_Keep(layout), name=f"recipe-finalize-{token}", traverse=False)
-    result = _call(_finalize, f"finalize-{token}", place, parts[0], feed.n_paths)
-    template = layout.dataset(Folded())
+    result = _call(_finalize, f"finalize-{token}", place, parts[0], block_source.n_paths)
+    template = layout.dataset(PartialState())
     variables = {
         name: (
             variable.dims,
@@ -79,7 +79,9 @@ def lazily(feed: Feed, layout: Layout) -> xr.Dataset:
         )
         for name, variable in template.data_vars.items()
     }  # fmt: skip
-    return xr.Dataset(variables, template.coords, {**template.attrs, "n_paths": feed.n_paths})
+    return xr.Dataset(
+        variables, template.coords, {**template.attrs, "n_paths": block_source.n_paths}
+    )
 
 
 class _Keep:
@@ -101,32 +103,34 @@ def _call(function: Any, key: str, *args: Any) -> Delayed:
     return made
 
 
-def _fold(task: _Keep, item: _Keep, *held: Any) -> tuple[list[Folded], Tally]:
+def _fold(task: _Keep, item: _Keep, *held: Any) -> tuple[list[PartialState], FailureLog]:
     arguments = item.value if not held else (*item.value[:4], list(held))
     parts, report = task.value(arguments)
-    tally = Tally()
-    tally.add(report)
-    return [folded for _, folded in parts], tally
+    failure_log = FailureLog()
+    failure_log.add(report)
+    return [partial_state for _, partial_state in parts], failure_log
 
 
-def _merge(fold: _Keep, parts: Sequence[Any]) -> tuple[list[Folded], Tally]:
-    tally = Tally()
+def _merge(accumulator: _Keep, parts: Sequence[Any]) -> tuple[list[PartialState], FailureLog]:
+    failure_log = FailureLog()
     for _, more in parts:
-        tally.join(more)
-    return [_joined(fold.value, [folded for group, _ in parts for folded in group])], tally
+        failure_log.join(more)
+    return [
+        _joined(accumulator.value, [partial_state for group, _ in parts for partial_state in group])
+    ], failure_log
 
 
-def _joined(fold: Fold, parts: Sequence[Folded]) -> Folded:
-    total = Folded()
+def _joined(accumulator: Accumulator, parts: Sequence[PartialState]) -> PartialState:
+    total = PartialState()
     for part in parts:
         # A task may run again on the same input, which joining would change.
-        fold.join(total, part.copy())
+        accumulator.join(total, part.copy())
     return total
 
 
 def _finalize(layout: _Keep, part: Any, stop: int) -> xr.Dataset:
-    total = _joined(layout.value.fold, part[0])
-    layout.value.fold.finish(total, stop)
+    total = _joined(layout.value.accumulator, part[0])
+    layout.value.accumulator.finish(total, stop)
     part[1].warn(stop, 3)
     layout.value.warn(total, 2)
     return layout.value.dataset(total)  # type: ignore[no-any-return]

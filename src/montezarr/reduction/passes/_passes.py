@@ -11,66 +11,70 @@ from typing import Any
 import xarray as xr
 
 from montezarr.execute import windowed
-from montezarr.execute.run_monitor import Watch
-from montezarr.reduction.accumulate import Fold, Folded
+from montezarr.execute.run_monitor import RunMonitor
+from montezarr.reduction.accumulate import Accumulator, PartialState
 from montezarr.reduction.passes._layout import Layout
-from montezarr.reduction.sources import Feed
-from montezarr.run.execution import Tally
+from montezarr.reduction.sources import BlockSource
+from montezarr.run.execution import FailureLog
 from montezarr.statistics import Statistic
 
 Found = dict[tuple[int, Any, int], tuple[Statistic, Any]]
 """By column, group and position, the statistic of a later pass and its final state."""
 
 
-def run_all(feed: Feed, layout: Layout, watch: Watch) -> tuple[Folded, Found]:
+def run_all(
+    block_source: BlockSource, layout: Layout, monitor: RunMonitor
+) -> tuple[PartialState, Found]:
     """Fold all paths, once, and again for the statistics that ask for it."""
-    assert feed.n_paths is not None
-    tally = Tally()
-    with feed.backend.running():
-        folded = fold_all(feed, layout.fold, tally, watch, layout.dataset)
-        tally.warn(feed.n_paths, stacklevel=4)
+    assert block_source.n_paths is not None
+    failure_log = FailureLog()
+    with block_source.backend.running():
+        partial_state = fold_all(
+            block_source, layout.accumulator, failure_log, monitor, layout.dataset
+        )
+        failure_log.warn(block_source.n_paths, stacklevel=4)
         found: Found = {}
-        waiting = _again(layout.fold, folded)
+        waiting = _again(layout.accumulator, partial_state)
         while waiting:
             found |= waiting
-            columns, places = _later_columns(layout.fold, waiting)
-            later = Fold(columns, layout.fold.group)
-            states = later.totals(fold_all(feed, later, Tally(), watch))
+            reduced_variables, places = _later_columns(layout.accumulator, waiting)
+            later = Accumulator(reduced_variables, layout.accumulator.group)
+            states = later.totals(fold_all(block_source, later, FailureLog(), monitor))
             waiting = {}
             for (position, _), parts in states.items():
                 for i, state in enumerate(parts):
                     place = places[position][i]
-                    statistic = columns[position].statistics[i]
+                    statistic = reduced_variables[position].statistics[i]
                     found[place] = statistic, state
-                    more = statistic.again(state, columns[position].source)
+                    more = statistic.again(state, reduced_variables[position].source)
                     if more is not None:
                         waiting[place] = more, None
-    return folded, found
+    return partial_state, found
 
 
 def fold_all(
-    feed: Feed,
-    fold: Fold,
-    tally: Tally,
-    watch: Watch,
-    results: Callable[[Folded], xr.Dataset] | None = None,
-) -> Folded:
+    block_source: BlockSource,
+    accumulator: Accumulator,
+    failure_log: FailureLog,
+    monitor: RunMonitor,
+    results: Callable[[PartialState], xr.Dataset] | None = None,
+) -> PartialState:
     """Fold all paths in one pass; the watch gets what `results` makes of those so far."""
-    assert feed.n_paths is not None
-    total, done = Folded(), 0
-    items = feed.items(0, feed.n_paths, feed.size())
-    watch(0, feed.n_paths, 0)
-    task = feed.task(fold)
-    with closing(windowed(feed.backend, task, items, span_of, watch=watch)) as ended:
+    assert block_source.n_paths is not None
+    total, done = PartialState(), 0
+    items = block_source.items(0, block_source.n_paths, block_source.size())
+    monitor(0, block_source.n_paths, 0)
+    task = block_source.task(accumulator)
+    with closing(windowed(block_source.backend, task, items, span_of, monitor=monitor)) as ended:
         for (start, stop, *_), (parts, report) in ended:
-            tally.add(report)
-            for _, folded in parts:
-                fold.join(total, folded)
+            failure_log.add(report)
+            for _, partial_state in parts:
+                accumulator.join(total, partial_state)
             done += stop - start
             if results is not None:
-                watch.estimate(partial(results, total))
-            watch(done, feed.n_paths, len(tally.masked))
-    fold.finish(total, feed.n_paths)
+                monitor.estimate(partial(results, total))
+            monitor(done, block_source.n_paths, len(failure_log.masked))
+    accumulator.finish(total, block_source.n_paths)
     return total
 
 
@@ -79,30 +83,30 @@ def span_of(item: Any) -> tuple[int, int]:
     return int(item[0]), int(item[1])
 
 
-def _again(fold: Fold, folded: Folded) -> Found:
+def _again(accumulator: Accumulator, partial_state: PartialState) -> Found:
     """Return the statistics that ask for another pass."""
     out: Found = {}
-    for (position, group), states in fold.totals(folded).items():
-        column = fold.columns[position]
-        for i, (statistic, state) in enumerate(zip(column.statistics, states, strict=True)):
-            more = statistic.again(state, column.source)
+    for (position, group), states in accumulator.totals(partial_state).items():
+        reduced = accumulator.reduced_variables[position]
+        for i, (statistic, state) in enumerate(zip(reduced.statistics, states, strict=True)):
+            more = statistic.again(state, reduced.source)
             if more is not None:
                 out[position, group, i] = more, None
     return out
 
 
-def _later_columns(fold: Fold, waiting: Found) -> tuple[list[Any], list[list[Any]]]:
+def _later_columns(accumulator: Accumulator, waiting: Found) -> tuple[list[Any], list[list[Any]]]:
     """Return columns with the statistics of another pass, and whose each of them is."""
     mine: dict[Any, list[Any]] = {}
     for place in waiting:
         mine.setdefault(place[:2], []).append(place)
     # Each group looks for its own.
-    columns = [
+    reduced_variables = [
         replace(
-            fold.columns[position],
+            accumulator.reduced_variables[position],
             statistics=tuple(waiting[place][0] for place in places),
             only=group,
         )
         for (position, group), places in mine.items()
     ]
-    return columns, list(mine.values())
+    return reduced_variables, list(mine.values())

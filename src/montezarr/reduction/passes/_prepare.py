@@ -11,16 +11,16 @@ import xarray as xr
 from dask.base import is_dask_collection
 
 from montezarr.core.checks import type_error, value_error
-from montezarr.reduction.accumulate import Fold
+from montezarr.reduction.accumulate import Accumulator
 from montezarr.reduction.passes._budget import state_bytes
 from montezarr.reduction.passes._layout import Layout, layout_of
 from montezarr.reduction.sources import (
     PATH,
-    DrawnFeed,
-    Feed,
+    BlockSource,
+    DrawnBlocks,
     Observed,
     as_dataset,
-    feed_of,
+    block_source_of,
     path_indices,
 )
 from montezarr.run._origins import run_in
@@ -36,7 +36,9 @@ BY = "group"
 """Name of the variable of the groups where it has none."""
 
 
-def prepare(obj: Any, statistics: Any, dim: Any, by: Any, observe: Any) -> tuple[Feed, Layout]:
+def prepare(
+    obj: Any, statistics: Any, dim: Any, by: Any, transform: Any
+) -> tuple[BlockSource, Layout]:
     """Return the paths and what is taken of them, all arguments checked.
 
     Raises
@@ -56,30 +58,30 @@ def prepare(obj: Any, statistics: Any, dim: Any, by: Any, observe: Any) -> tuple
         raise value_error("statistics", "statistics of one variable or more", statistics)
     else:
         wanted = {str(name): statistics_of(entry) for name, entry in statistics.items()}
-    if isinstance(wanted, dict) and observe is None:
+    if isinstance(wanted, dict) and transform is None:
         _check_known(wanted, [str(name) for name in ds.data_vars])
         # What nobody asks for is not computed.
         ds = ds.drop_vars([name for name in ds.data_vars if name not in wanted and name != by])
     name = None
     if by is not None:
-        ds, name = _with_group(ds, obj, by, dim, observe is not None)
-    feed = feed_of(ds, observe)
+        ds, name = _with_group(ds, obj, by, dim, transform is not None)
+    block_source = block_source_of(ds, transform)
     run = run_in(ds)
-    feed.process = "" if run is None else run.sampler.name
-    group = None if name is None else _group(feed, name)
+    block_source.process = "" if run is None else run.sampler.name
+    group = None if name is None else _group(block_source, name)
     if isinstance(wanted, dict):
-        _check_known(wanted, [v.name for v in feed.schema.variables if v is not group])
-    layout = layout_of(feed.schema, wanted, group, memory=partial(_memory, feed))
-    return feed, _with_indices(layout, feed, ds, dim)
+        _check_known(wanted, [v.name for v in block_source.schema.variables if v is not group])
+    layout = layout_of(block_source.schema, wanted, group, memory=partial(_memory, block_source))
+    return block_source, _with_indices(layout, block_source, ds, dim)
 
 
-def _with_indices(layout: Layout, feed: Feed, ds: xr.Dataset, dim: str) -> Layout:
+def _with_indices(layout: Layout, block_source: BlockSource, ds: xr.Dataset, dim: str) -> Layout:
     """Return the layout with the indices in the run of the paths that results name."""
-    if isinstance(feed, DrawnFeed) or dim != PATH:
+    if isinstance(block_source, DrawnBlocks) or dim != PATH:
         return layout
     named = layout.names_paths()
-    # What an `observe` makes has the paths of what it gets, whichever variable that is.
-    names = [v.name if v.name in ds.data_vars else None for v in feed.schema.variables]
+    # What an `transform` makes has the paths of what it gets, whichever variable that is.
+    names = [v.name if v.name in ds.data_vars else None for v in block_source.schema.variables]
     first = str(next(iter(ds.data_vars)))
     return replace(layout, indices={i: path_indices(ds, names[i] or first) for i in named})
 
@@ -90,30 +92,32 @@ def _check_known(wanted: Mapping[str, Any], names: list[str]) -> None:
         raise value_error("statistics", f"names of variables among {names}", unknown[0])
 
 
-def memory_of(feed: Feed, layout: Layout) -> int:
+def memory_of(block_source: BlockSource, layout: Layout) -> int:
     """Return the bytes that a reduction takes on this machine, as far as that is known before.
 
     A worker holds the paths that it draws, what is made of them, and one state more than it merges;
     with it go the results that wait.
     """
-    return _memory(feed, layout.fold)
+    return _memory(block_source, layout.accumulator)
 
 
-def _memory(feed: Feed, fold: Fold, share: float = 1.0) -> int:
-    workers = feed.backend.workers if feed.backend.is_local else 1
+def _memory(block_source: BlockSource, accumulator: Accumulator, share: float = 1.0) -> int:
+    workers = block_source.backend.workers if block_source.backend.is_local else 1
     # What is computed has its copies in `block_bytes` already; 2 is for those of the layout.
-    copies = DRAWN_COPIES if isinstance(feed, DrawnFeed) else 2
-    in_hand = copies * (feed.block_bytes if share == 1.0 else feed.part_bytes(share))
-    states = state_bytes(fold)
+    copies = DRAWN_COPIES if isinstance(block_source, DrawnBlocks) else 2
+    in_hand = copies * (
+        block_source.block_bytes if share == 1.0 else block_source.part_bytes(share)
+    )
+    states = state_bytes(accumulator)
     return int(workers * (in_hand + 6 * states) + 2 * states + FIXED_BYTES)
 
 
-def planned(feed: Feed, layout: Layout) -> dict[str, float | None]:
+def planned(block_source: BlockSource, layout: Layout) -> dict[str, float | None]:
     """Return what is known of a reduction before it runs."""
     return {
-        "paths": feed.n_paths,
-        "seconds": feed.seconds,
-        "memory": memory_of(feed, layout),
+        "paths": block_source.n_paths,
+        "seconds": block_source.seconds,
+        "memory": memory_of(block_source, layout),
     }
 
 
@@ -154,12 +158,12 @@ def _is_same(a: xr.DataArray, b: xr.DataArray) -> bool:
     return x is y or (is_dask_collection(x) and is_dask_collection(y) and x.name == y.name)
 
 
-def _group(feed: Feed, name: str) -> Observed:
-    for variable in feed.schema.variables:
+def _group(block_source: BlockSource, name: str) -> Observed:
+    for variable in block_source.schema.variables:
         if variable.name == name:
             if variable.dtype.kind not in "iub":
                 raise type_error("by", "integers, labels or booleans", variable.dtype)
-            if len(feed.schema.variables) == 1:
+            if len(block_source.schema.variables) == 1:
                 raise value_error("obj", "a variable beside that of the groups", name)
             return variable
-    raise value_error("by", f"one of {[v.name for v in feed.schema.variables]}", name)
+    raise value_error("by", f"one of {[v.name for v in block_source.schema.variables]}", name)

@@ -14,16 +14,21 @@ from montezarr.execute import Backend, configured
 from montezarr.execute.threads import Threads
 from montezarr.random.seeding import BLOCK
 from montezarr.reduction.accumulate import Arrays
-from montezarr.reduction.sources._computed import ComputedFeed
-from montezarr.reduction.sources._drawn import DrawnFeed
-from montezarr.reduction.sources._feed import Cuts, Feed, no_cuts
+from montezarr.reduction.sources._block_source import BlockSource, SplitsBetween, no_splits
+from montezarr.reduction.sources._chunk_function import ChunkFunction, NoChunkFunction, program_of
+from montezarr.reduction.sources._computed import ComputedBlocks
+from montezarr.reduction.sources._dataset_function import (
+    ComposedFunction,
+    DatasetFunction,
+    is_pathwise,
+    observed_schema,
+)
+from montezarr.reduction.sources._drawn import DrawnBlocks
 from montezarr.reduction.sources._labels import are_codes, in_state, labels_in_recipe, labels_of
 from montezarr.reduction.sources._masks import masks_of
-from montezarr.reduction.sources._memory import MemoryFeed
+from montezarr.reduction.sources._memory import MemoryBlocks
 from montezarr.reduction.sources._noise import noise_of, warn_of_sums
-from montezarr.reduction.sources._observer import Chain, Observer, is_pathwise, observed_schema
 from montezarr.reduction.sources._paths import PathIndices, path_indices
-from montezarr.reduction.sources._program import Program, Unlike, program_of
 from montezarr.reduction.sources._schema import (
     PATH,
     TIME,
@@ -48,19 +53,19 @@ __all__ = [
     "PATH",
     "STEPS",
     "TIME",
-    "Cuts",
-    "DrawnFeed",
-    "Feed",
+    "BlockSource",
+    "DrawnBlocks",
     "Observed",
     "PathIndices",
     "Schema",
+    "SplitsBetween",
     "are_codes",
     "as_dataset",
     "feed_of",
     "in_state",
     "labels_in_recipe",
     "labels_of",
-    "no_cuts",
+    "no_splits",
     "noise_of",
     "path_indices",
     "schema_of",
@@ -75,7 +80,9 @@ TRIAL_BYTES = 2**25
 """Bytes of such paths, at most."""
 
 
-def feed_of(ds: xr.Dataset, observe: Callable[[xr.Dataset], Any] | None = None) -> Feed:
+def block_source_of(
+    ds: xr.Dataset, transform: Callable[[xr.Dataset], Any] | None = None
+) -> BlockSource:
     """Return the paths of a Dataset, of which every variable has paths, as a feed.
 
     Simulated paths are drawn in any range, and what an expression makes of them is computed there,
@@ -85,13 +92,13 @@ def feed_of(ds: xr.Dataset, observe: Callable[[xr.Dataset], Any] | None = None) 
     ----------
     ds : Dataset
         Lazy or not.
-    observe : callable, optional
+    transform : callable, optional
         From a Dataset in memory to what statistics see in its place.
 
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        If `observe` is no such function.
+        If `transform` is no such function.
     SamplerError
         If the sampler fails on its first paths.
 
@@ -100,8 +107,8 @@ def feed_of(ds: xr.Dataset, observe: Callable[[xr.Dataset], Any] | None = None) 
     CommonNoiseWarning
         If an expression adds variables of different runs on one seed and stream.
     """
-    if observe is not None:
-        check_callable("observe", observe, "(Dataset in memory)")
+    if transform is not None:
+        check_callable("observe", transform, "(Dataset in memory)")
     schema = schema_of(ds)
     behind = run_in(ds)
     if behind is not None:  # an array has no recipe, but the graph of a lazy one tells
@@ -109,10 +116,10 @@ def feed_of(ds: xr.Dataset, observe: Callable[[xr.Dataset], Any] | None = None) 
     lazies = [is_dask_collection(variable.data) for variable in variables_of(ds).values()]
     if not any(lazies):
         check_masks(schema)
-        observer, schema = _observer(observe, schema, lambda: _first(ds, BLOCK))
-        return MemoryFeed(
-            ds, schema, _somewhere(), observe=observer, how="in memory",
-            key=lambda: _key(tokenize(ds), observe),
+        dataset_function, schema = _dataset_function(transform, schema, lambda: _first(ds, BLOCK))
+        return MemoryBlocks(
+            ds, schema, _somewhere(), transform=dataset_function, how="in memory",
+            key=lambda: _key(tokenize(ds), transform),
         )  # fmt: skip
     warn_of_sums(ds)
     reason = "some variables are in memory"
@@ -123,8 +130,8 @@ def feed_of(ds: xr.Dataset, observe: Callable[[xr.Dataset], Any] | None = None) 
         reason = "not of one simulation in this process"
     if run is not None:
         try:
-            return _drawn(ds, run, schema, observe)
-        except Unlike as error:
+            return _drawn(ds, run, schema, transform)
+        except NoChunkFunction as error:
             reason = str(error)
             if run.is_endless:
                 raise value_error(
@@ -135,68 +142,70 @@ def feed_of(ds: xr.Dataset, observe: Callable[[xr.Dataset], Any] | None = None) 
         ds = ds.chunk({PATH: _common_chunks(ds)})
     check_masks(schema)
     backend = _somewhere() if run is None else backend_of(run)
-    observer, schema = _observer(observe, schema, lambda: _first(ds, 8))
+    dataset_function, schema = _dataset_function(transform, schema, lambda: _first(ds, 8))
     names = [variable.data.name for variable in variables_of(ds).values()]
 
     def key() -> str:  # names of Dask's arrays tell functions by their names alone
-        return _key(tokenize(names, feed.code()), observe)
+        return _key(tokenize(names, block_source.code()), transform)
 
-    feed = ComputedFeed(
+    block_source = ComputedBlocks(
         ds,
         schema,
         backend,
-        observe=observer,
+        transform=dataset_function,
         how=f"chunk by chunk ({reason})",
         key=key,
         drawn_bytes=0 if run is None else run.path_bytes,
         masks=masks_of(behind),
     )
-    return feed
+    return block_source
 
 
-def _drawn(ds: xr.Dataset, run: Run, schema: Schema, observe: Any) -> DrawnFeed:
+def _drawn(ds: xr.Dataset, run: Run, schema: Schema, transform: Any) -> DrawnBlocks:
     """Return the feed of a run, or raise Unlike."""
-    program: Any = None if _is_plain(ds, run) else _program(ds, run)
-    token = program.token if program is not None else str
+    chunk_function: Any = None if _is_plain(ds, run) else _program(ds, run)
+    token = chunk_function.token if chunk_function is not None else str
     policies = f"{run.sampler.on_error}-{run.sampler.on_nonfinite}"
-    if program is not None or observe is not None:
+    if chunk_function is not None or transform is not None:
         most = max(4, TRIAL_BYTES // max(1, run.path_bytes))
         n = min(TRIAL if run.sampler.interface.is_vectorised else 4, most, run.length)
         drawn = cost.first_paths(run, n)
-        arrays = _tried(program, drawn)
-        observer, schema = _observer(observe, schema, lambda: arrays, is_drawn=True)
-        if observer is not None:
-            program = Chain(program, observer)
-    made = "" if program is None else ", with what is made of them"
-    return DrawnFeed(
-        run, schema, backend_of(run), program=program,
+        arrays = _tried(chunk_function, drawn)
+        dataset_function, schema = _dataset_function(
+            transform, schema, lambda: arrays, is_drawn=True
+        )
+        if dataset_function is not None:
+            chunk_function = ComposedFunction(chunk_function, dataset_function)
+    made = "" if chunk_function is None else ", with what is made of them"
+    return DrawnBlocks(
+        run, schema, backend_of(run), chunk_function=chunk_function,
         how=f"block by block (paths are drawn in any range{made})",
-        key=lambda: _key(f"{run.fingerprint}-{policies}-{token()}", observe),
+        key=lambda: _key(f"{run.fingerprint}-{policies}-{token()}", transform),
     )  # fmt: skip
 
 
-def _tried(program: Program | None, drawn: PathArrays) -> Arrays:
+def _tried(chunk_function: ChunkFunction | None, drawn: PathArrays) -> Arrays:
     """Return what a program makes of a few paths, or raise Unlike if it is not for any range."""
-    if program is None:
+    if chunk_function is None:
         return list(drawn.values())
     try:
-        arrays = program(drawn)
-        alike = program.keeps_paths(drawn) and is_pathwise(program, drawn, arrays)
+        arrays = chunk_function(drawn)
+        alike = chunk_function.keeps_paths(drawn) and is_pathwise(chunk_function, drawn, arrays)
     except Exception as error:
-        raise Unlike(f"it cannot be computed in parts: {type(error).__name__}") from error
+        raise NoChunkFunction(f"it cannot be computed in parts: {type(error).__name__}") from error
     if not alike:
-        raise Unlike("what it makes of a path depends on others")
+        raise NoChunkFunction("what it makes of a path depends on others")
     return arrays
 
 
-def _program(ds: xr.Dataset, run: Run) -> Program:
+def _program(ds: xr.Dataset, run: Run) -> ChunkFunction:
     arrays = [(v.data, v.dims.index(PATH)) for v in variables_of(ds).values()]
     try:
         return program_of(arrays, name_of(run), chunk_sizes(run))
-    except Unlike:
+    except NoChunkFunction:
         raise
     except Exception as error:  # another version of Dask may have other graphs
-        raise Unlike(f"its graph is not understood: {type(error).__name__}") from error
+        raise NoChunkFunction(f"its graph is not understood: {type(error).__name__}") from error
 
 
 def _is_plain(ds: xr.Dataset, run: Run) -> bool:
@@ -212,13 +221,13 @@ def _is_plain(ds: xr.Dataset, run: Run) -> bool:
     return is_array and first.data.name == name_of(run)
 
 
-def _observer(
-    observe: Any, schema: Schema, first: Callable[[], Arrays], *, is_drawn: bool = False
-) -> tuple[Observer | None, Schema]:
-    if observe is None:
+def _dataset_function(
+    transform: Any, schema: Schema, first: Callable[[], Arrays], *, is_drawn: bool = False
+) -> tuple[DatasetFunction | None, Schema]:
+    if transform is None:
         return None, schema
-    observer = Observer(observe, schema)
-    return observer, observed_schema(observer, first(), is_drawn=is_drawn)
+    dataset_function = DatasetFunction(transform, schema)
+    return dataset_function, observed_schema(dataset_function, first(), is_drawn=is_drawn)
 
 
 def _first(ds: xr.Dataset, n: int) -> Arrays:
@@ -238,5 +247,5 @@ def _somewhere() -> Backend:
     return configured() or Threads(reason="auto: what releases the GIL, mostly")
 
 
-def _key(token: str, observe: Any) -> str:
-    return token if observe is None else f"{token}-{digest_of(observe, 'observe')}"
+def _key(token: str, transform: Any) -> str:
+    return token if transform is None else f"{token}-{digest_of(transform, 'observe')}"

@@ -12,27 +12,27 @@ import xarray as xr
 from montezarr.core.checks import without_mask
 from montezarr.core.compat.dask import graph_of_chunks
 from montezarr.execute import Backend
-from montezarr.reduction.accumulate import Fold, Parts, without_paths
-from montezarr.reduction.sources._feed import (
+from montezarr.reduction.accumulate import Accumulator, Parts, without_paths
+from montezarr.reduction.sources._block_source import (
     TASK_BYTES,
     TASKS_PER_WORKER,
-    Cuts,
-    Feed,
+    BlockSource,
     Key,
-    Observe,
     Result,
-    no_cuts,
+    SplitsBetween,
+    Transform,
+    no_splits,
     told,
 )
+from montezarr.reduction.sources._chunk_function import functions_in
 from montezarr.reduction.sources._masks import Masks
-from montezarr.reduction.sources._program import functions_in
 from montezarr.reduction.sources._schema import PATH, Schema
 from montezarr.run._variables import variables_of
 from montezarr.run.digests import digest_of_code
-from montezarr.samplers import Report
+from montezarr.samplers import FailureReport
 
 
-class Part:
+class ChunkRange:
     """The tasks of some chunks, and what comes out; opaque to Dask, which would run them."""
 
     __slots__ = ("chunks", "graph")
@@ -46,24 +46,29 @@ class ComputedTask:
 
     def __init__(
         self,
-        fold: Fold,
+        accumulator: Accumulator,
         axes: list[int],
-        observe: Observe | None,
+        transform: Transform | None,
         name: str,
         masks: Masks | None = None,
     ):
-        self.fold, self.axes, self.observe, self.masks = fold, axes, observe, masks
+        self.accumulator, self.axes, self.transform, self.masks = (
+            accumulator,
+            axes,
+            transform,
+            masks,
+        )
         self.__name__ = f"reduce-{name}"
 
     def __call__(self, item: Any) -> Result:
         """Run the task on (start, stop, cuts, part, values of what a cluster holds)."""
         from dask.local import get_sync
 
-        _, stop, cuts, part, held = item
+        _, stop, splits, part, held = item
         graph = dict(part.graph)
         for key, value in held:
             graph[key] = value.result() if hasattr(value, "result") else value
-        parts, reports = Parts(self.fold, cuts), Report()
+        parts, reports = Parts(self.accumulator, splits), FailureReport()
         for start, keys in part.chunks:
             with told(start, stop):
                 masked: list[int] = []
@@ -76,13 +81,13 @@ class ComputedTask:
                 else:
                     arrays, masked, report = self.masks.compute(graph, keys, self.axes)
                     reports += report
-                seen = arrays if self.observe is None else self.observe(arrays)
+                seen = arrays if self.transform is None else self.transform(arrays)
                 parts.add(start, without_paths(seen, masked))
         return parts.end(stop), reports
 
 
 @final
-class ComputedFeed(Feed):
+class ComputedBlocks(BlockSource):
     """Lazy arrays, computed in the chunks that they have."""
 
     def __init__(
@@ -91,7 +96,7 @@ class ComputedFeed(Feed):
         schema: Schema,
         backend: Backend,
         *,
-        observe: Observe | None = None,
+        transform: Transform | None = None,
         how: str,
         key: Key,
         drawn_bytes: int = 0,
@@ -102,7 +107,7 @@ class ComputedFeed(Feed):
         self.arrays = list(variables_of(ds.chunk(whole).unify_chunks()).values())
         self.axes = [array.dims.index(PATH) for array in self.arrays]
         self.chunks: tuple[int, ...] = (self.arrays[0].chunks or ())[self.axes[0]]
-        self.schema, self.backend, self.observe = schema, backend, observe
+        self.schema, self.backend, self.transform = schema, backend, transform
         self.n_paths = sum(self.chunks)
         self.how, self.key = how, key
         self._graph: dict[Any, Any] | None = None
@@ -111,10 +116,10 @@ class ComputedFeed(Feed):
         self._drawn_bytes, self._masks = drawn_bytes, masks
         self._source_bytes = sum(array.nbytes for array in self.arrays) // sum(self.chunks)
 
-    def task(self, fold: Fold) -> ComputedTask:
+    def task(self, accumulator: Accumulator) -> ComputedTask:
         """Return the task that computes and folds some chunks."""
         name = self.schema.variables[0].name
-        return ComputedTask(fold, self.axes, self.observe, name, self._masks)
+        return ComputedTask(accumulator, self.axes, self.transform, name, self._masks)
 
     def size(self) -> int:
         """Return the paths of one chunk, or of as many small ones as make a task."""
@@ -123,7 +128,9 @@ class ComputedFeed(Feed):
         many = min(TASK_BYTES // max(1, self._source_bytes), fair)
         return max(largest, many)
 
-    def items(self, start: int, stop: int, size: int, cuts: Cuts = no_cuts) -> Iterator[Any]:
+    def items(
+        self, start: int, stop: int, size: int, splits: SplitsBetween = no_splits
+    ) -> Iterator[Any]:
         """Yield (start, stop, cuts, part, held) of groups of chunks that begin in the range."""
         group: list[tuple[int, list[Any]]] = []
         first = low = end = 0
@@ -131,7 +138,7 @@ class ComputedFeed(Feed):
             high = low + count
             if high > start and low < stop:
                 if group and high - first > size:
-                    yield self._item(first, low, cuts, group)
+                    yield self._item(first, low, splits, group)
                     group = []
                 if not group:
                     first = low
@@ -139,7 +146,7 @@ class ComputedFeed(Feed):
                 end = high
             low = high
         if group:
-            yield self._item(first, end, cuts, group)
+            yield self._item(first, end, splits, group)
 
     @property
     def block_bytes(self) -> int:
@@ -167,7 +174,7 @@ class ComputedFeed(Feed):
         array, axis = self.arrays[k], self.axes[k]
         return (array.data.name, *(chunk if i == axis else 0 for i in range(array.ndim)))
 
-    def _item(self, start: int, stop: int, cuts: Cuts, group: list[Any]) -> Any:
+    def _item(self, start: int, stop: int, splits: SplitsBetween, group: list[Any]) -> Any:
         """Return an item with the tasks that it needs, and no more."""
         if self._graph is None:
             merged: dict[Any, Any] = {}
@@ -187,7 +194,7 @@ class ComputedFeed(Feed):
             elif key not in needed:
                 needed[key] = self._graph[key]
                 open_keys.extend(self._needs(key))
-        return start, stop, cuts(start, stop), Part(needed, group), list(held.items())
+        return start, stop, splits(start, stop), ChunkRange(needed, group), list(held.items())
 
 
 def _is_future(value: Any) -> bool:

@@ -7,8 +7,14 @@ from typing import Any, final
 
 from montezarr.execute import Backend
 from montezarr.random.seeding import BLOCK
-from montezarr.reduction.accumulate import Arrays, DrawnTask, Fold
-from montezarr.reduction.sources._feed import TASKS_PER_WORKER, Cuts, Feed, Key, no_cuts
+from montezarr.reduction.accumulate import Accumulator, Arrays, DrawnTask
+from montezarr.reduction.sources._block_source import (
+    TASKS_PER_WORKER,
+    BlockSource,
+    Key,
+    SplitsBetween,
+    no_splits,
+)
 from montezarr.reduction.sources._schema import Schema
 from montezarr.run import cost
 from montezarr.run._run import Run
@@ -23,7 +29,7 @@ LEAST_SECONDS = 0.004
 
 
 @final
-class DrawnFeed(Feed):
+class DrawnBlocks(BlockSource):
     """Paths of a run, drawn in any range, a few blocks at a time."""
 
     def __init__(
@@ -32,18 +38,23 @@ class DrawnFeed(Feed):
         schema: Schema,
         backend: Backend,
         *,
-        program: Any = None,
+        chunk_function: Any = None,
         how: str,
         key: Key,
     ):
-        self.run, self.schema, self.backend, self.program = run, schema, backend, program
+        self.run, self.schema, self.backend, self.chunk_function = (
+            run,
+            schema,
+            backend,
+            chunk_function,
+        )
         self.n_paths = run.n_paths
         self.how, self.key = how, key
         self.states = InitialStates(run)
 
-    def task(self, fold: Fold) -> DrawnTask:
+    def task(self, accumulator: Accumulator) -> DrawnTask:
         """Return the task that draws and folds a range."""
-        return DrawnTask(self.run.sampler, fold, self.program, self._path_bytes)
+        return DrawnTask(self.run.sampler, accumulator, self.chunk_function, self._path_bytes)
 
     def size(self) -> int:
         """Return the paths that take about a second, in whole blocks, a power of two of them.
@@ -68,12 +79,14 @@ class DrawnFeed(Feed):
         blocks = max(1, (self.n_paths or 0) // (256 * BLOCK))
         return int(min(BLOCK << (blocks.bit_length() - 1), 2**20))
 
-    def items(self, start: int, stop: int, size: int, cuts: Cuts = no_cuts) -> Iterator[Any]:
+    def items(
+        self, start: int, stop: int, size: int, splits: SplitsBetween = no_splits
+    ) -> Iterator[Any]:
         """Yield (start, stop, cuts, initial states); ranges end at multiples of their size."""
         low = start
         while low < stop:
             high = min((low // size + 1) * size, stop)
-            yield low, high, cuts(low, high), self.states.of(low, high)
+            yield low, high, splits(low, high), self.states.of(low, high)
             low = high
 
     @property
@@ -84,19 +97,19 @@ class DrawnFeed(Feed):
     @property
     def block_bytes(self) -> int:
         """Bytes of the paths that are drawn at once."""
-        paths = self.task(Fold(())).at_once(self.n_paths)
+        paths = self.task(Accumulator(())).at_once(self.n_paths)
         return paths * self._path_bytes + self.run.scratch_bytes
 
     def part_bytes(self, share: float) -> int:
         """Return the bytes of paths that are drawn whole, and of what is taken of them."""
         width = int((1 + share) * self.run.path_bytes)
-        task = DrawnTask(self.run.sampler, Fold(()), self.program or _as_drawn, width)
+        task = DrawnTask(self.run.sampler, Accumulator(()), self.chunk_function or _as_drawn, width)
         return task.at_once(self.n_paths) * width + self.run.scratch_bytes
 
     @property
     def _path_bytes(self) -> int:
         # A program reads the path and makes something of it, which is at most as large, mostly.
-        extra = 0 if self.program is None else self.schema.path_bytes
+        extra = 0 if self.chunk_function is None else self.schema.path_bytes
         return self.run.path_bytes + extra
 
 

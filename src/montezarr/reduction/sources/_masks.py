@@ -13,7 +13,7 @@ from montezarr.core.checks import without_mask
 from montezarr.core.compat.dask import as_node, graph_of_chunks
 from montezarr.run._arrays import name_of
 from montezarr.run._run import Run
-from montezarr.samplers import Report
+from montezarr.samplers import FailureReport
 
 MASKED = "masked where it was drawn"
 """The reason of a path that is met as a chunk, which holds no reasons."""
@@ -64,7 +64,7 @@ class Masks:
 
     def compute(
         self, graph: dict[Any, Any], keys: list[Any], axes: list[int]
-    ) -> tuple[list[NDArray[Any]], list[int], Report]:
+    ) -> tuple[list[NDArray[Any]], list[int], FailureReport]:
         """Return arrays with the paths along the last axis, their masked paths, and a report."""
         from dask.local import get_sync
 
@@ -82,7 +82,7 @@ class Masks:
             for position in masked
         ]
         if not found:
-            return whole, [], Report()
+            return whole, [], FailureReport()
         changed = np.zeros(whole[0].shape[-1], bool)
         for fill in FILLS:
             other = {
@@ -99,7 +99,7 @@ class Masks:
         positions = np.flatnonzero(changed)
         # What takes all paths together changes everywhere: there NaN alone tells.
         made = positions.tolist() if len(positions) <= len(found) else []
-        return whole, made, Report(tuple(sorted(found)))
+        return whole, made, FailureReport(tuple(sorted(found)))
 
 
 def masks_of(run: Run | None) -> Masks | None:

@@ -10,21 +10,21 @@ import xarray as xr
 
 from montezarr.execute import Backend
 from montezarr.random.seeding import BLOCK
-from montezarr.reduction.accumulate import Arrays, Fold, Parts
-from montezarr.reduction.sources._feed import (
+from montezarr.reduction.accumulate import Accumulator, Arrays, Parts
+from montezarr.reduction.sources._block_source import (
     TASK_BYTES,
     TASKS_PER_WORKER,
-    Cuts,
-    Feed,
+    BlockSource,
     Key,
-    Observe,
     Result,
-    no_cuts,
+    SplitsBetween,
+    Transform,
+    no_splits,
     told,
 )
 from montezarr.reduction.sources._schema import PATH, Schema
 from montezarr.run._variables import variables_of
-from montezarr.samplers import Report
+from montezarr.samplers import FailureReport
 
 SLAB_BYTES = 2**22
 """Bytes that are brought into the canonical layout at once."""
@@ -33,25 +33,25 @@ SLAB_BYTES = 2**22
 class MemoryTask:
     """Fold values that are there."""
 
-    def __init__(self, fold: Fold, observe: Observe | None, name: str):
-        self.fold, self.observe = fold, observe
+    def __init__(self, accumulator: Accumulator, transform: Transform | None, name: str):
+        self.accumulator, self.transform = accumulator, transform
         self.__name__ = f"reduce-{name}"
 
     def __call__(self, item: tuple[int, int, tuple[int, ...], Arrays]) -> Result:
         """Run the task on (start, stop, cuts, arrays)."""
-        start, stop, cuts, arrays = item
-        parts = Parts(self.fold, cuts)
+        start, stop, splits, arrays = item
+        parts = Parts(self.accumulator, splits)
         path_bytes = max(1, sum(a.nbytes for a in arrays) // (stop - start))
         slab = max(1, SLAB_BYTES // path_bytes // BLOCK) * BLOCK
         for low in range(0, stop - start, slab):
             part = [array[..., low : low + slab] for array in arrays]
             with told(start + low, min(start + low + slab, stop)):
-                parts.add(start + low, part if self.observe is None else self.observe(part))
-        return parts.end(stop), Report()
+                parts.add(start + low, part if self.transform is None else self.transform(part))
+        return parts.end(stop), FailureReport()
 
 
 @final
-class MemoryFeed(Feed):
+class MemoryBlocks(BlockSource):
     """Arrays in memory, in slices of whole blocks."""
 
     def __init__(
@@ -60,7 +60,7 @@ class MemoryFeed(Feed):
         schema: Schema,
         backend: Backend,
         *,
-        observe: Observe | None = None,
+        transform: Transform | None = None,
         how: str,
         key: Key,
     ):
@@ -68,13 +68,13 @@ class MemoryFeed(Feed):
             np.moveaxis(np.asarray(v.values), v.dims.index(PATH), -1)
             for v in variables_of(ds).values()
         ]
-        self.schema, self.backend, self.observe = schema, backend, observe
+        self.schema, self.backend, self.transform = schema, backend, transform
         self.n_paths = ds.sizes[PATH]
         self.how, self.key = how, key
 
-    def task(self, fold: Fold) -> MemoryTask:
+    def task(self, accumulator: Accumulator) -> MemoryTask:
         """Return the task that folds a slice."""
-        return MemoryTask(fold, self.observe, self.schema.variables[0].name)
+        return MemoryTask(accumulator, self.transform, self.schema.variables[0].name)
 
     def size(self) -> int:
         """Return the paths of a slice: some MiB, fewer where a worker would get none."""
@@ -83,11 +83,13 @@ class MemoryFeed(Feed):
         fair = n_paths // (TASKS_PER_WORKER * self.backend.workers)
         return int(max(1, min(TASK_BYTES // path_bytes, fair) // BLOCK) * BLOCK)
 
-    def items(self, start: int, stop: int, size: int, cuts: Cuts = no_cuts) -> Iterator[Any]:
+    def items(
+        self, start: int, stop: int, size: int, splits: SplitsBetween = no_splits
+    ) -> Iterator[Any]:
         """Yield (start, stop, cuts, arrays)."""
         for low in range(start, stop, size):
             high = min(low + size, stop)
-            yield low, high, cuts(low, high), [array[..., low:high] for array in self.arrays]
+            yield low, high, splits(low, high), [array[..., low:high] for array in self.arrays]
 
     @property
     def block_bytes(self) -> int:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from montezarr.core.compat.dask import Alias, DataNode, Task, TaskRef
-from montezarr.reduction.sources._program import functions_in
+from montezarr.reduction.sources._chunk_function import functions_in
 from montezarr.run._task import own_variable
 
 _OPERATORS = ("_operator", "operator")

@@ -10,16 +10,22 @@ import xarray as xr
 from montezarr.core.checks import check_bool, check_int, value_error
 from montezarr.core.parameters import shortened
 from montezarr.random.seeding import BLOCK
-from montezarr.reduction.accumulate import Folded
+from montezarr.reduction.accumulate import PartialState
 from montezarr.reduction.passes._prepare import prepare
-from montezarr.reduction.sources import PATH, DrawnFeed
+from montezarr.reduction.sources import PATH, DrawnBlocks
 from montezarr.reduction.streaming._run import Run
 from montezarr.reduction.streaming._snapshot import Snapshot
 from montezarr.reduction.streaming._state import load
 from montezarr.reduction.streaming._stream import Stream
-from montezarr.reduction.streaming._until import Paths, Seconds, StandardError, Until, check_until
+from montezarr.reduction.streaming._until import (
+    PathCount,
+    Seconds,
+    StandardError,
+    Until,
+    check_until,
+)
 
-__all__ = ["Paths", "Seconds", "Snapshot", "StandardError", "Stream", "Until", "stream"]
+__all__ = ["PathCount", "Seconds", "Snapshot", "StandardError", "Stream", "Until", "stream"]
 
 
 def stream(
@@ -29,7 +35,7 @@ def stream(
     dim: str = PATH,
     *,
     by: Any = None,
-    observe: Callable[[xr.Dataset], Any] | None = None,
+    transform: Callable[[xr.Dataset], Any] | None = None,
     every: int | None = None,
     progress: bool = False,
     resume_from: Any = None,
@@ -90,9 +96,9 @@ def stream(
     rule = check_until(until)
     show = check_bool("progress", progress)
     step = None if every is None else -(-check_int("every", every, minimum=1) // BLOCK) * BLOCK
-    feed, layout = prepare(obj, statistics, dim, by, observe)
-    for column in layout.fold.columns:
-        for statistic in column.statistics:
+    block_source, layout = prepare(obj, statistics, dim, by, transform)
+    for reduced in layout.accumulator.reduced_variables:
+        for statistic in reduced.statistics:
             if not statistic.is_one_pass:
                 raise value_error(
                     "statistics", "statistics of one pass, so no exact quantiles, in a stream",
@@ -100,23 +106,29 @@ def stream(
                 )  # fmt: skip
     if rule is not None:
         rule.check([name for name, _ in layout.results()])
-    if feed.n_paths is None and rule is None:
+    if block_source.n_paths is None and rule is None:
         raise value_error(
             "until", "a rule, since the number of paths is None", None, "Such as mz.Paths(10**6)."
         )
     header = {
-        "recipe": shortened(feed.run.recipe)[0] if isinstance(feed, DrawnFeed) else {},
-        "key": feed.key(),
+        "recipe": shortened(block_source.run.recipe)[0]
+        if isinstance(block_source, DrawnBlocks)
+        else {},
+        "key": block_source.key(),
         **layout.identity(),
     }
-    folded = (
-        Folded() if resume_from is None else load(resume_from, header, layout.fold, layout.dataset)
+    partial_state = (
+        PartialState()
+        if resume_from is None
+        else load(resume_from, header, layout.accumulator, layout.dataset)
     )
-    if folded.paths % BLOCK and folded.paths != feed.n_paths:
+    if partial_state.paths % BLOCK and partial_state.paths != block_source.n_paths:
         raise value_error(
-            "resume_from", "a state that ends with a block of 1024 paths", folded.paths,
+            "resume_from", "a state that ends with a block of 1024 paths", partial_state.paths,
             "It is that of a finished run of another length.",
         )  # fmt: skip
-    if feed.n_paths is not None and folded.paths > feed.n_paths:
-        raise value_error("resume_from", f"at most {feed.n_paths} paths", folded.paths)
-    return Stream(Run(feed, layout, rule, step, show, header, folded))
+    if block_source.n_paths is not None and partial_state.paths > block_source.n_paths:
+        raise value_error(
+            "resume_from", f"at most {block_source.n_paths} paths", partial_state.paths
+        )
+    return Stream(Run(block_source, layout, rule, step, show, header, partial_state))

@@ -104,8 +104,8 @@ class Snapshot:
         """
         if not isinstance(path, (str, os.PathLike)):
             raise type_error("path", "the path of a file", path)
-        header, folded = self._state
-        save(local_path("path", os.fsdecode(path)), {**header, "paths": self.paths}, folded)
+        header, partial_state = self._state
+        save(local_path("path", os.fsdecode(path)), {**header, "paths": self.paths}, partial_state)
 
     def __repr__(self) -> str:
         return str(self)

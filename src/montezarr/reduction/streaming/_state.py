@@ -14,7 +14,13 @@ from montezarr.core.errors import ArgumentValueError
 from montezarr.core.memory import memory_limit
 from montezarr.core.parameters import shortened
 from montezarr.core.regular_files import NotRegularError, TooLargeError, read_regular
-from montezarr.reduction.accumulate import Fold, Folded, dump_states, parse_states, restore_states
+from montezarr.reduction.accumulate import (
+    Accumulator,
+    PartialState,
+    dump_states,
+    parse_states,
+    restore_states,
+)
 
 STATE_FORMAT = 1
 
@@ -25,19 +31,19 @@ WORDS = {
 """What is meant by entries whose name does not say it."""
 
 
-def save(path: Path, header: Mapping[str, Any], folded: Folded) -> None:
+def save(path: Path, header: Mapping[str, Any], partial_state: PartialState) -> None:
     """Write states as arrays, and what they are as JSON, to one file."""
     with written_beside(path.absolute(), durable=True) as temporary:
-        data = dump_states({"format": STATE_FORMAT, **header}, folded, with_tails=True)
+        data = dump_states({"format": STATE_FORMAT, **header}, partial_state, with_tails=True)
         temporary.write_bytes(data)
 
 
 def load(
     path: Any,
     header: Mapping[str, Any],
-    fold: Fold,
-    results: Callable[[Folded], Any] = Folded.copy,
-) -> Folded:
+    accumulator: Accumulator,
+    results: Callable[[PartialState], Any] = PartialState.copy,
+) -> PartialState:
     """Return the states that `save` wrote, if they are of the same paths and statistics.
 
     `results` is called with them: what cannot be used is refused here, not in the middle of a run.
@@ -54,14 +60,14 @@ def load(
     file = local_path("resume_from", os.fsdecode(path))
     expected = "a file that Snapshot.save wrote"
     try:
-        data = read_regular(file, min(fold.file_bytes(), memory_limit() // 2))
+        data = read_regular(file, min(accumulator.file_bytes(), memory_limit() // 2))
     except (NotRegularError, TooLargeError) as error:
         raise value_error("resume_from", expected, str(file), f"It is {error.strerror}.") from error
     try:
         content = parse_states(data)
         _check_same(content[0], {"format": STATE_FORMAT, **header})
-        folded = restore_states(content, fold)
-        results(folded)
+        partial_state = restore_states(content, accumulator)
+        results(partial_state)
     except ArgumentValueError as error:
         if str(error).startswith("resume_from:"):
             raise
@@ -70,7 +76,7 @@ def load(
         raise value_error(
             "resume_from", expected, str(file), f"{type(error).__name__}: {error}."
         ) from error
-    return folded
+    return partial_state
 
 
 def _check_same(found: Mapping[str, Any], header: Mapping[str, Any]) -> None:

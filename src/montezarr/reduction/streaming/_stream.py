@@ -40,11 +40,11 @@ class Stream(Iterator[Snapshot]):
 
     def __repr__(self) -> str:
         run = self._run
-        rule, end = run.rule, run.feed.n_paths
+        rule, end = run.rule, run.block_source.n_paths
         until = "all paths" if end is None else f"all {end:,} paths"
         names = [name for name in run.names if not name.endswith(("_se", "_low", "_high"))]
         listed = ", ".join(names[:4]) + ", ..." * (len(names) > 4)
-        paths = f"{run.folded.paths:,} paths so far"
+        paths = f"{run.partial_state.paths:,} paths so far"
         return f"<Stream of {listed}: {paths}, until {until if rule is None else rule}>"
 
     def __iter__(self) -> Self:

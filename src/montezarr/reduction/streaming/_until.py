@@ -73,7 +73,7 @@ class Until(ABC):
         """
         return
 
-    def marks(self) -> tuple[int, ...]:
+    def splits(self) -> tuple[int, ...]:
         """Return path counts at which the rule wants to be asked."""
         return ()
 
@@ -94,7 +94,7 @@ class Until(ABC):
 
 @final
 @dataclass(frozen=True, slots=True)
-class Paths(Until):
+class PathCount(Until):
     """Stop after `n` paths, rounded up to whole blocks of 1024.
 
     Parameters
@@ -128,13 +128,13 @@ class Paths(Until):
     def __str__(self) -> str:
         return f"{self.n:,} paths"
 
-    def marks(self) -> tuple[int, ...]:
+    def splits(self) -> tuple[int, ...]:
         """Return the number of paths in whole blocks."""
         return (-(-self.n // BLOCK) * BLOCK,)
 
     def needed(self, reached: Reached) -> int | None:
         """Return that number."""
-        return self.marks()[0]
+        return self.splits()[0]
 
 
 @final
@@ -341,9 +341,9 @@ class Several(Until):
         for rule in self.rules:
             rule.check(names)
 
-    def marks(self) -> tuple[int, ...]:
+    def splits(self) -> tuple[int, ...]:
         """Return the path counts of all rules."""
-        return tuple(mark for rule in self.rules for mark in rule.marks())
+        return tuple(split for rule in self.rules for split in rule.splits())
 
 
 @final

@@ -7,7 +7,7 @@ from typing import Any
 from montezarr.core.public_ids import public_id
 from montezarr.run.digests._functions import function_pieces
 from montezarr.run.digests._generated import methods_before
-from montezarr.run.digests._pieces import Part, Pieces
+from montezarr.run.digests._pieces import DigestPart, Pieces
 from montezarr.run.digests._source import PLAIN, function_in, is_foundation, tree_of
 
 
@@ -31,4 +31,4 @@ def class_pieces(kind: type, seen: frozenset[int]) -> Pieces:
                 yield from function_pieces(function, seen)
             elif not name.startswith("__") and isinstance(member, PLAIN):
                 yield name.encode()
-                yield Part(member, seen)
+                yield DigestPart(member, seen)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import types
 from typing import Any
 
-from montezarr.run.digests._pieces import Part, Pieces
+from montezarr.run.digests._pieces import DigestPart, Pieces
 from montezarr.run.digests._source import PLAIN, is_users, names_in, tree_of
 from montezarr.samplers.interfaces import signature
 
@@ -14,7 +14,7 @@ def function_pieces(function: Any, seen: frozenset[int]) -> Pieces:
     """Yield a function: its owner, parameters, source, globals, defaults and closure."""
     owner = getattr(function, "__self__", None)
     if owner is not None and not isinstance(owner, types.ModuleType):
-        yield Part(owner, seen)
+        yield DigestPart(owner, seen)
     yield f"{function.__qualname__}{list(signature(function).parameters)}".encode()
     tree = tree_of(function)
     if tree is not None:
@@ -22,14 +22,14 @@ def function_pieces(function: Any, seen: frozenset[int]) -> Pieces:
     else:  # typed at a prompt, or several on one line: the bytecode stands for the source
         yield from _code_pieces(function.__code__, seen)
     yield from _global_pieces(function, seen)
-    yield Part(function.__defaults__, seen)
-    yield Part(function.__kwdefaults__, seen)
+    yield DigestPart(function.__defaults__, seen)
+    yield DigestPart(function.__kwdefaults__, seen)
     for cell in function.__closure__ or ():
         try:
             content = cell.cell_contents
         except ValueError:  # empty: the name around the function is not bound yet
             content = None
-        yield Part(content, seen)
+        yield DigestPart(content, seen)
 
 
 def _global_pieces(function: Any, seen: frozenset[int]) -> Pieces:
@@ -38,14 +38,14 @@ def _global_pieces(function: Any, seen: frozenset[int]) -> Pieces:
         value = function.__globals__.get(name)
         if isinstance(value, (*PLAIN, list, dict, set, frozenset)) or is_users(value):
             yield name.encode()
-            yield Part(value, seen)
+            yield DigestPart(value, seen)
 
 
 def _code_pieces(code: types.CodeType, seen: frozenset[int]) -> Pieces:
     yield code.co_code
-    yield Part(code.co_names, seen)
+    yield DigestPart(code.co_names, seen)
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             yield from _code_pieces(constant, seen)
         else:
-            yield Part(constant, seen)
+            yield DigestPart(constant, seen)

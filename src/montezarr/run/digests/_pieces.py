@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 
-class Part(NamedTuple):
+class DigestPart(NamedTuple):
     """A value that goes into a digest with all of its parts.
 
     Attributes
@@ -21,4 +21,4 @@ class Part(NamedTuple):
     seen: frozenset[int]
 
 
-Pieces = Iterator[bytes | Part]
+Pieces = Iterator[bytes | DigestPart]

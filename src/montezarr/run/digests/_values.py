@@ -19,7 +19,7 @@ from montezarr.core.added_fields import counted_fields
 from montezarr.core.public_ids import public_id
 from montezarr.run.digests._classes import class_pieces
 from montezarr.run.digests._functions import function_pieces
-from montezarr.run.digests._pieces import Part, Pieces
+from montezarr.run.digests._pieces import DigestPart, Pieces
 from montezarr.run.digests._source import function_in
 
 
@@ -39,7 +39,7 @@ _PLAIN = {
 
 
 def digest(value: Any, seen: frozenset[int] = frozenset()) -> str:
-    """Return 128 bits of the digest of a value; `seen` is as in `Part`."""
+    """Return 128 bits of the digest of a value; `seen` is as in `DigestPart`."""
     hasher = hashlib.sha256()
     _feed(hasher, value, seen)
     return hasher.hexdigest()[:32]
@@ -57,7 +57,7 @@ def _feed(hasher: Any, value: Any, seen: frozenset[int]) -> None:
             hasher.update(repr(value).encode())
             return
         for piece in _pieces(value, seen):
-            if isinstance(piece, Part):
+            if isinstance(piece, DigestPart):
                 _feed(hasher, piece.value, piece.seen)
             else:
                 hasher.update(piece)
@@ -90,19 +90,19 @@ def _pieces(value: Any, seen: frozenset[int]) -> Pieces:
         yield "".join(sorted(digest(item, seen) for item in items)).encode()
     elif isinstance(value, (list, tuple)):
         for item in value:
-            yield Part(item, seen)
+            yield DigestPart(item, seen)
     elif isinstance(value, types.ModuleType):
         yield value.__name__.encode()
     elif (function := function_in(value)) is not None:
         yield from function_pieces(function, seen)
     elif isinstance(value, types.MethodType):  # of a class, as SimPy has them, or another callable
-        yield Part(value.__self__, seen)
-        yield Part(value.__func__, seen)
+        yield DigestPart(value.__self__, seen)
+        yield DigestPart(value.__func__, seen)
     elif is_dataclass(value):
         yield from class_pieces(type(value), seen)
         for field in counted_fields(value):
             yield field.name.encode()
-            yield Part(getattr(value, field.name), seen)
+            yield DigestPart(getattr(value, field.name), seen)
     elif isinstance(value, np.generic):
         yield repr(value).encode()
     else:
@@ -112,10 +112,10 @@ def _pieces(value: Any, seen: frozenset[int]) -> Pieces:
 def _array_pieces(array: NDArray[Any], seen: frozenset[int]) -> Pieces:
     yield f"{array.dtype}{array.dtype.str}{array.shape}".encode()
     if isinstance(array, np.ma.MaskedArray):
-        yield Part(np.ma.getmaskarray(array), seen)
+        yield DigestPart(np.ma.getmaskarray(array), seen)
         array = array.data
     if array.dtype.hasobject or array.dtype.kind == "T":  # of which the bytes are addresses
-        yield Part(array.tolist(), seen)
+        yield DigestPart(array.tolist(), seen)
     else:
         yield np.ascontiguousarray(array).tobytes()
 
@@ -135,6 +135,6 @@ def _object_pieces(value: Any, seen: frozenset[int]) -> Pieces:
         yield reduced.encode()
         return
     for part in reduced[1:3]:
-        yield Part(part, seen)
+        yield DigestPart(part, seen)
     for items in reduced[3:5]:
-        yield Part(None if items is None else list(items), seen)
+        yield DigestPart(None if items is None else list(items), seen)

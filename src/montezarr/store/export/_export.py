@@ -18,7 +18,7 @@ from montezarr.store import open_store
 from montezarr.store._info import info
 from montezarr.store.export import _netcdf, _parquet
 from montezarr.store.export._file import check_free, check_room, file_of, written_anew
-from montezarr.store.export._part import Part, part_of
+from montezarr.store.export._part import Selected, part_of
 
 FORMATS = ("netcdf", "parquet")
 SUFFIXES = {".nc": "netcdf", ".parquet": "parquet"}
@@ -156,7 +156,7 @@ def _kind(file: Path, kind: str | None) -> str:
     return SUFFIXES[file.suffix]
 
 
-def _bytes_of(part: Part, kind: str) -> int:
+def _bytes_of(part: Selected, kind: str) -> int:
     """Return the bytes that a file will have at least: random reals are as large in any format."""
     arrays = part.ds.data_vars.values()
     return sum(a.nbytes for a in arrays if kind == "netcdf" or a.dtype.kind == "f")

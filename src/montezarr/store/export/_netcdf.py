@@ -14,7 +14,7 @@ from dask.callbacks import Callback
 from montezarr.core.optional import import_optional
 from montezarr.execute.synchronous import Synchronous
 from montezarr.run.execution import OnProgress
-from montezarr.store.export._part import MASKED, Part, masked_values
+from montezarr.store.export._part import MASKED, Selected, masked_values
 
 
 def require() -> None:
@@ -23,7 +23,7 @@ def require() -> None:
     import_optional("h5py", extra="export", purpose="NetCDF")
 
 
-def write(part: Part, file: Path, on_progress: OnProgress) -> None:
+def write(part: Selected, file: Path, on_progress: OnProgress) -> None:
     """Write paths as netCDF; Dask hands over a chunk at a time, so no more is in memory."""
     ds = prepared(part.ds)
     # Coordinates have no values missing.

@@ -15,7 +15,7 @@ from montezarr.core.checks import value_error
 from montezarr.core.optional import import_optional
 from montezarr.run._attributes import ATTRIBUTE
 from montezarr.run.execution import OnProgress
-from montezarr.store.export._part import MASKED, PATH, Part, masked_values, recipe_of
+from montezarr.store.export._part import MASKED, PATH, Selected, masked_values, recipe_of
 
 ROWS = 2**20
 """Rows of a group, about: what is in memory as a table."""
@@ -28,7 +28,7 @@ def require() -> None:
     _arrow()
 
 
-def write(part: Part, file: Path, on_progress: OnProgress) -> None:
+def write(part: Selected, file: Path, on_progress: OnProgress) -> None:
     """Write paths as a table, of which no more than a group of rows is ever in memory.
 
     Raises

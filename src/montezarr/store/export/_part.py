@@ -26,7 +26,7 @@ Other programs do not know it: files of theirs have what each of them knows for 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class Selected:
     """Paths of a store.
 
     Attributes
@@ -70,7 +70,7 @@ def part_of(
     stop: int | None,
     every: int,
     variables: Sequence[str] | None,
-) -> Part:
+) -> Selected:
     """Return a part of a store.
 
     Raises
@@ -98,7 +98,9 @@ def part_of(
         attrs[ATTRIBUTE] = _alone(recipe)
     part.attrs = attrs | ({FIRST_PATH: low} if low else {})
     chunk = info.chunk or ds.chunksizes.get(PATH, (n_paths,))[0]
-    return Part(ds=part, start=low, left_out=left_out, chunk=chunk, offset=(low - first) % chunk)
+    return Selected(
+        ds=part, start=low, left_out=left_out, chunk=chunk, offset=(low - first) % chunk
+    )
 
 
 def _alone(recipe: Mapping[str, Any]) -> str:

@@ -1,8 +1,9 @@
 """What a store is made of: manifest, journal and ledger, layout, choices, bytes of chunks."""
 
 from montezarr.store.format._bounded import as_read, bounded
+from montezarr.store.format._commit_log import COMMIT_LOG, load_json
+from montezarr.store.format._commit_state import STATES, Checksum, ChunkRecord, CommitState
 from montezarr.store.format._encode import buffer_of, checked, decode, encode, padded, shard_index
-from montezarr.store.format._journal import JOURNAL, load_json
 from montezarr.store.format._layout import (
     PATH,
     Constant,
@@ -11,7 +12,6 @@ from montezarr.store.format._layout import (
     check_distinct,
     check_name,
 )
-from montezarr.store.format._ledger import STATES, ChunkRecord, Facts, Ledger
 from montezarr.store.format._manifest import (
     BESIDE,
     LARGEST,
@@ -29,7 +29,7 @@ from montezarr.store.format._storage import MANTISSA, Storage
 
 __all__ = [
     "BESIDE",
-    "JOURNAL",
+    "COMMIT_LOG",
     "LARGEST",
     "MANIFEST",
     "MANTISSA",
@@ -39,10 +39,10 @@ __all__ = [
     "STATES",
     "STATUS_ATTRIBUTE",
     "STORE_ATTRIBUTE",
+    "Checksum",
     "ChunkRecord",
+    "CommitState",
     "Constant",
-    "Facts",
-    "Ledger",
     "Manifest",
     "Storage",
     "StoredArray",

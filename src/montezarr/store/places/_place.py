@@ -117,17 +117,17 @@ class Place(ABC):
         source_key: str,
         *,
         durable: bool = False,
-        facts: tuple[int, str] | None = None,
+        checksum: tuple[int, str] | None = None,
     ) -> None:
-        """Have an object of another place here, too; what is read is compared with its `facts`.
+        """Have an object of another place here, too; what is read is compared with its `checksum`.
 
         Raises
         ------
         StoreError
             If it is not there, or has not the size and digest that it is to have.
         """
-        data = source.get(source_key, sys.maxsize if facts is None else facts[0])
-        if data is None or (facts is not None and digest([data]) != facts):
+        data = source.get(source_key, sys.maxsize if checksum is None else checksum[0])
+        if data is None or (checksum is not None and digest([data]) != checksum):
             found = "no file" if data is None else "a damaged file"
             raise StoreError(
                 f"path: expected {source_key} as it was written, got {found}: {source}."
@@ -316,14 +316,14 @@ class LocalPlace(Place):
         source_key: str,
         *,
         durable: bool = False,
-        facts: tuple[int, str] | None = None,
+        checksum: tuple[int, str] | None = None,
     ) -> None:
         """Have an object of another place here, without a copy where the file system allows.
 
-        A file that is linked is not read: its content is not compared with `facts`.
+        A file that is linked is not read: its content is not compared with `checksum`.
         """
         if not isinstance(source, LocalPlace):
-            super().take(key, source, source_key, durable=durable, facts=facts)
+            super().take(key, source, source_key, durable=durable, checksum=checksum)
             return
         target, file = self._file(key), source._file(source_key)
         temporary = self._staging.new_file()
@@ -331,7 +331,7 @@ class LocalPlace(Place):
             try:
                 os.link(file, temporary)
             except OSError:  # another file system, or one without links
-                super().take(key, source, source_key, durable=durable, facts=facts)
+                super().take(key, source, source_key, durable=durable, checksum=checksum)
                 return
             if durable:
                 handle = open_regular(temporary)  # whoever wrote it may not have done so

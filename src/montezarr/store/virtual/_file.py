@@ -51,7 +51,7 @@ def document_of(chunks: VirtualChunks) -> bytes:
     manifest, drawn = chunks.manifest, chunks.task.drawn
     recipe = whole(manifest.recipe_dict)  # the file has no place beside it
     reason = None
-    if drawn.program is not None:
+    if drawn.chunk_function is not None:
         reason = "variables made of the paths"
     elif chunks.x0 is not None or (isinstance(recipe["x0"], dict) and "digest" in recipe["x0"]):
         reason = "an x0 that is an array or an object"

@@ -167,7 +167,7 @@ def plain_source(run: Run, n_paths: int) -> Source:
         run=replace(run, n_paths=n_paths),
         ds=few,
         schema=schema_of(as_dataset(few, PATH)),
-        program=None,
+        chunk_function=None,
         values=None,
         stored=tuple(range(len(run.sampler.variables))),
     )

@@ -228,7 +228,7 @@ class VirtualStore(Store):
         exact = manifest.storage.dtype is None and manifest.storage.keep_bits is None
         count = manifest.chunk_count(self.n_paths)
         recipe = manifest.recipe_dict
-        if exact and drawn.program is None and count <= MOST_TASKS:
+        if exact and drawn.chunk_function is None and count <= MOST_TASKS:
             run = Run(drawn.sampler, self.n_paths, manifest.chunk, whole(recipe), chunks.x0)
             return to_dataset(run)
         many = -(-count // FEW_CHUNKS) * manifest.chunk

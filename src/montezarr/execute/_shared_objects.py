@@ -27,7 +27,7 @@ PREFIX = "montezarr-"
 """What the directories of shared objects are called, before their owner."""
 
 
-class Shelf:
+class SharedObjects:
     """The shared objects of a pool: bound samplers, each written to a file once.
 
     A task carries the name of the file. A worker reads it when it first needs it, so a sampler of
@@ -123,9 +123,9 @@ class Shelf:
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no annotations
-    def __init__(self, file: Any, shelf: Shelf):
+    def __init__(self, file: Any, shared_objects: SharedObjects):
         super().__init__(file, protocol=5)
-        self.shelf = shelf
+        self.shared_objects = shared_objects
         self.used: dict[str, Any] = {}
         self.kept: list[Sampler] = []
 
@@ -133,7 +133,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no annotati
         """Return the key of what is shared; the rest is pickled in place."""
         if not isinstance(obj, Sampler):
             return None
-        key, place = self.shelf.place(obj)
+        key, place = self.shared_objects.place(obj)
         self.used[key] = place
         self.kept.append(obj)
         return key

@@ -31,7 +31,7 @@ import google_crc32c
 from montezarr.core.errors import StoreError
 from montezarr.core.json import parse_json
 
-JOURNAL = "montezarr/journal"
+COMMIT_LOG = "montezarr/journal"
 
 Record = Mapping[str, Any]
 

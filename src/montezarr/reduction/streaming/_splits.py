@@ -14,7 +14,7 @@ PER_OCTAVE = 4
 
 @final
 @dataclass(frozen=True, slots=True)
-class Marks:
+class Splits:
     """Path counts, fixed in advance: those of a step or of every octave, and those of the rule.
 
     Parameters
@@ -39,17 +39,17 @@ class Marks:
             blocks = paths // BLOCK + 1
             width = max(1, (1 << (blocks.bit_length() - 1)) // PER_OCTAVE)
             found = -(-blocks // width) * width * BLOCK
-        of_rule = self.rule.marks() if self.rule is not None else ()
-        return min([found, *(mark for mark in of_rule if mark > paths)])
+        of_rule = self.rule.splits() if self.rule is not None else ()
+        return min([found, *(split for split in of_rule if split > paths)])
 
     def __contains__(self, paths: int) -> bool:
         return paths == self.after(paths - 1)
 
-    def cuts(self, start: int, stop: int) -> tuple[int, ...]:
+    def between(self, start: int, stop: int) -> tuple[int, ...]:
         """Return the marks in a range of paths, and where the stream began."""
-        cuts = [self.began] if start < self.began < stop else []
-        mark = self.after(max(start, self.began))
-        while mark <= stop:
-            cuts.append(mark)
-            mark = self.after(mark)
-        return tuple(cuts)
+        splits = [self.began] if start < self.began < stop else []
+        split = self.after(max(start, self.began))
+        while split <= stop:
+            splits.append(split)
+            split = self.after(split)
+        return tuple(splits)

@@ -8,14 +8,14 @@ from typing import Any, Self
 
 from montezarr.core.errors import StoreError
 from montezarr.run.chunk_policy import MAX_CHUNKS_HARD
-from montezarr.store.format import _journal, _parameters
-from montezarr.store.format._journal import JOURNAL, Record
+from montezarr.store.format import _commit_log, _parameters
+from montezarr.store.format._commit_log import COMMIT_LOG, Record
 from montezarr.store.format._manifest import LARGEST, MANIFEST, Manifest
 from montezarr.store.places import Place, check_key
 
 STATES = "montezarr/states"
 
-Facts = tuple[int, str]
+Checksum = tuple[int, str]
 """Size and digest of a file."""
 
 
@@ -38,10 +38,10 @@ class ChunkRecord:
     """
 
     n: int
-    files: Mapping[str, Facts]
+    files: Mapping[str, Checksum]
     masked: Mapping[str, str] = field(default_factory=dict)
     environment: int = 0
-    state: Facts | None = None
+    state: Checksum | None = None
 
     def to_dict(self, chunk: int) -> dict[str, Any]:
         """Return it as a record of the journal."""
@@ -60,15 +60,15 @@ class ChunkRecord:
         state = data.get("state")
         return cls(
             n=int(data["n"]),
-            files={str(key): _facts(facts) for key, facts in data["files"].items()},
+            files={str(key): _checksum(checksum) for key, checksum in data["files"].items()},
             masked=dict(data.get("masked", {})),
             environment=int(data.get("environment", 0)),
-            state=None if state is None else _facts(state),
+            state=None if state is None else _checksum(state),
         )
 
 
 @dataclass
-class Ledger:
+class CommitState:
     """What is committed.
 
     Attributes
@@ -108,7 +108,7 @@ class Ledger:
     chunks: dict[int, ChunkRecord] = field(default_factory=dict)
     environments: list[Mapping[str, Any]] = field(default_factory=list)
     states: tuple[int, int, str] | None = None
-    statistics: dict[str, Facts] | None = None
+    statistics: dict[str, Checksum] | None = None
     complete: int | None = None
     mending: int | None = None
     bad: int = 0
@@ -128,13 +128,13 @@ class Ledger:
         StoreError
             If neither the journal nor the manifest can tell what the store is.
         """
-        data, text = place.read_log(JOURNAL), None
+        data, text = place.read_log(COMMIT_LOG), None
         if data is None:
             text = place.get(MANIFEST)
             if text is None:
                 return None
-            data = place.read_log(JOURNAL)  # a writer may have begun between the two looks
-        records, end, bad = _journal.read(data or b"")
+            data = place.read_log(COMMIT_LOG)  # a writer may have begun between the two looks
+        records, end, bad = _commit_log.read(data or b"")
         head = next((r["manifest"] for r in records if "manifest" in r), None)
         if head is None:
             text = place.get(MANIFEST) if text is None else text
@@ -143,23 +143,23 @@ class Ledger:
                     f"path: expected a journal with a manifest, got a damaged one: {place}."
                     " Nothing tells any more what the store holds."
                 )
-            head = _journal.load_json(text, place)
+            head = _commit_log.load_json(text, place)
             bad += 1
-        ledger = cls(Manifest.from_dict(head, str(place)), bad=bad, end=end)
-        _parameters.remember(place, ledger.manifest.references)
-        ledger.lines = len(records)
-        ledger.torn = len(data or b"") != end
-        ledger.environments = [ledger.manifest.environment]
+        commits = cls(Manifest.from_dict(head, str(place)), bad=bad, end=end)
+        _parameters.remember(place, commits.manifest.references)
+        commits.lines = len(records)
+        commits.torn = len(data or b"") != end
+        commits.environments = [commits.manifest.environment]
         for record in records:
             try:
-                ledger._take(record)
+                commits._take(record)
             except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
-                ledger.bad += 1
-        ledger.knows_target = ledger.target > 0
-        if not ledger.target and ledger.chunks:
-            last = max(ledger.chunks)
-            ledger.target = last * ledger.manifest.chunk + ledger.chunks[last].n
-        return ledger
+                commits.bad += 1
+        commits.knows_target = commits.target > 0
+        if not commits.target and commits.chunks:
+            last = max(commits.chunks)
+            commits.target = last * commits.manifest.chunk + commits.chunks[last].n
+        return commits
 
     def check(self, place: Place) -> None:
         """Raise if the journal does not even tell how many paths there are to be.
@@ -196,7 +196,7 @@ class Ledger:
         elif "statistics" in record and record["statistics"] is None:
             self.statistics = None
         elif "statistics" in record:
-            files = {check_key(str(k)): _facts(v) for k, v in record["statistics"].items()}
+            files = {check_key(str(k)): _checksum(v) for k, v in record["statistics"].items()}
             if not all(key.startswith("statistics/") for key in files):
                 raise ValueError("statistics")
             self.statistics = files
@@ -287,12 +287,12 @@ class Ledger:
             self._whole += 1
         return self._whole * size + (0 if record is None else record.n)
 
-    def files(self) -> dict[str, Facts]:
+    def files(self) -> dict[str, Checksum]:
         """Return size and digest of all files that are to be as the journal tells.
 
         A last chunk that is to have more paths is not among them: it may have been drawn again.
         """
-        out: dict[str, Facts] = {}
+        out: dict[str, Checksum] = {}
         for chunk, record in self.chunks.items():
             if self.is_done(chunk):
                 out |= record.files
@@ -303,10 +303,10 @@ class Ledger:
         return out | (self.statistics or {})
 
 
-def _facts(data: Any) -> Facts:
+def _checksum(data: Any) -> Checksum:
     size, digest = data
     return int(size), str(digest)
 
 
-def _lists(files: Mapping[str, Facts]) -> dict[str, list[Any]]:
-    return {key: list(facts) for key, facts in sorted(files.items())}
+def _lists(files: Mapping[str, Checksum]) -> dict[str, list[Any]]:
+    return {key: list(checksum) for key, checksum in sorted(files.items())}

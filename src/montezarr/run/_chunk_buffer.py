@@ -15,7 +15,7 @@ from montezarr.samplers import PathArrays
 from montezarr.samplers.schema import count_of
 
 
-class Held:
+class ChunkBuffer:
     """The chunks of a run, filled in any order.
 
     They lie in memory as the tasks of a lazy Dataset would have left them.

@@ -42,11 +42,11 @@ FEWEST = 4
 """Paths on which it can be tried whether an expression treats all alike."""
 
 
-class Unlike(Exception):
+class NoChunkFunction(Exception):
     """Why an expression cannot be run on any range of paths."""
 
 
-class Program:
+class ChunkFunction:
     """The tasks of one chunk, run on any range of paths.
 
     Parameters
@@ -154,7 +154,9 @@ def functions_in(thing: Any) -> Iterator[Any]:
         yield thing
 
 
-def program_of(arrays: list[tuple[Any, int]], source: str, chunks: tuple[int, ...]) -> Program:
+def program_of(
+    arrays: list[tuple[Any, int]], source: str, chunks: tuple[int, ...]
+) -> ChunkFunction:
     """Return the program of lazy arrays that are made of one run.
 
     Parameters
@@ -173,15 +175,15 @@ def program_of(arrays: list[tuple[Any, int]], source: str, chunks: tuple[int, ..
     """
     graphs = [array.dask for array, _ in arrays]
     if not all(isinstance(graph, HighLevelGraph) for graph in graphs):
-        raise Unlike("its graph has no layers")
+        raise NoChunkFunction("its graph has no layers")
     graph = HighLevelGraph.merge(*graphs)
     if source not in graph.layers:
-        raise Unlike("it is not made of simulated paths")
+        raise NoChunkFunction("it is not made of simulated paths")
     for array, axis in arrays:
         if array.chunks[axis] != chunks:
-            raise Unlike("its chunks are not those of the run")
+            raise NoChunkFunction("its chunks are not those of the run")
         if any(n != 1 for i, n in enumerate(array.numblocks) if i != axis):
-            raise Unlike("it is cut along another dimension than the paths")
+            raise NoChunkFunction("it is cut along another dimension than the paths")
     if len(chunks) == 1:
         return _of_one_chunk(graph, arrays, source, chunks[0])
     first, second = (
@@ -194,13 +196,13 @@ def program_of(arrays: list[tuple[Any, int]], source: str, chunks: tuple[int, ..
         walk.visit(a, b)
     _check_layers(graph, walk, len(chunks))
     outputs = [(key, axis) for key, (_, axis) in zip(first, arrays, strict=True)]
-    return Program(walk.steps, walk.place, outputs)
+    return ChunkFunction(walk.steps, walk.place, outputs)
 
 
 def _of_one_chunk(
     graph: HighLevelGraph, arrays: list[tuple[Any, int]], source: str, n_paths: int
-) -> Program:
-    """Return the program of arrays of one chunk; `Program.keeps_paths` is still to be asked."""
+) -> ChunkFunction:
+    """Return the program of arrays of one chunk; `ChunkFunction.keeps_paths` is still to be asked."""
     outputs = [((array.name, *(0 for _ in array.shape)), axis) for array, axis in arrays]
     tasks = _tasks(graph, [key for key, _ in outputs])
     steps: list[tuple[Any, Any]] = []
@@ -219,17 +221,17 @@ def _of_one_chunk(
             made = [visit(name) for name in sorted(tasks[key].dependencies, key=str)]  # all of them
             of_paths[key] = any(made)
             if of_paths[key] and isinstance(layer, Blockwise) and layer.io_deps:
-                raise Unlike(f"{_plain(_name(key))} knows the number of its chunk")
+                raise NoChunkFunction(f"{_plain(_name(key))} knows the number of its chunk")
             steps.append((key, tasks[key]))
         return of_paths[key]
 
     for key, _ in outputs:
         if not visit(key):
-            raise Unlike("it is not made of simulated paths")
+            raise NoChunkFunction("it is not made of simulated paths")
     if len(places) != 1:
-        raise Unlike("chunks depend on others")
+        raise NoChunkFunction("chunks depend on others")
     made = frozenset(key for key, is_made in of_paths.items() if is_made)
-    return Program(steps, places.pop(), outputs, made)
+    return ChunkFunction(steps, places.pop(), outputs, made)
 
 
 def _filled_along(task: Any, n_paths: int) -> _Filled | None:
@@ -237,7 +239,7 @@ def _filled_along(task: Any, n_paths: int) -> _Filled | None:
     shape = task.args[0].value if hasattr(task.args[0], "value") else task.args[0]
     axes = [axis for axis, n in enumerate(shape) if n == n_paths]
     if len(axes) > 1:
-        raise Unlike("a dimension is as long as there are paths")
+        raise NoChunkFunction("a dimension is as long as there are paths")
     return _Filled(task, axes[0]) if axes else None
 
 
@@ -282,7 +284,7 @@ class _Walk:
         """Compare the tasks of two keys and all that they need, and note the steps."""
         if a in self._seen:
             if self._seen[a] != b:
-                raise Unlike("chunks depend on others")
+                raise NoChunkFunction("chunks depend on others")
             return
         self._seen[a] = b
         if a == b:
@@ -290,10 +292,10 @@ class _Walk:
             return
         name, axis = _difference(a, b)
         if self.axes.setdefault(name, axis) != axis:
-            raise Unlike("it turns the paths round")
+            raise NoChunkFunction("it turns the paths round")
         if name == self.source:
             if self.place not in (None, a):
-                raise Unlike("chunks depend on others")
+                raise NoChunkFunction("chunks depend on others")
             self.place = a
             return
         if _is_filled(self.graph.layers.get(name)):
@@ -306,7 +308,7 @@ class _Walk:
             return True
 
         if not alike(self.first[a], self.second[b], match):
-            raise Unlike(f"{_plain(name)} differs from chunk to chunk")
+            raise NoChunkFunction(f"{_plain(name)} differs from chunk to chunk")
         for x, y in needed:
             self.visit(x, y)
         self.steps.append((a, self.first[a]))
@@ -315,7 +317,7 @@ class _Walk:
         """Take over what is the same for all chunks, unless it is made of paths."""
         task = self.first[key]
         if _name(key) == self.source:
-            raise Unlike("all chunks depend on one")
+            raise NoChunkFunction("all chunks depend on one")
         for name in sorted(task.dependencies, key=str):
             if name not in self._seen:
                 self._seen[name] = name
@@ -330,10 +332,10 @@ def _check_layers(graph: HighLevelGraph, walk: _Walk, n_chunks: int) -> None:
             continue
         layer = graph.layers.get(name)
         if layer is None:
-            raise Unlike(f"{_plain(name)} is no layer of its graph")
+            raise NoChunkFunction(f"{_plain(name)} is no layer of its graph")
         if isinstance(layer, Blockwise):
             if layer.io_deps and not _is_filled(layer):
-                raise Unlike(f"{_plain(name)} knows the number of its chunk")
+                raise NoChunkFunction(f"{_plain(name)} knows the number of its chunk")
             continue  # one task for all chunks, by its nature
         tasks = as_tasks(dict(layer), all_keys=_Everything())
         wanted = [key for key in walk.first if _name(key) == name]
@@ -346,7 +348,7 @@ def _check_layers(graph: HighLevelGraph, walk: _Walk, n_chunks: int) -> None:
                     return bool(moved == y)
 
                 if key not in tasks or not alike(walk.first[base], tasks[key], match):
-                    raise Unlike(f"{_plain(name)} differs from chunk to chunk")
+                    raise NoChunkFunction(f"{_plain(name)} differs from chunk to chunk")
 
 
 class _Filled:
@@ -423,7 +425,7 @@ def _difference(a: Any, b: Any) -> tuple[str, int]:
         places = [i for i in range(1, len(a)) if a[i] != b[i]]
         if len(places) == 1 and (a[places[0]], b[places[0]]) == (0, 1):
             return str(a[0]), places[0]
-    raise Unlike("its chunks are made of others")
+    raise NoChunkFunction("its chunks are made of others")
 
 
 def _moved(key: Any, place: int, i: int) -> Any:

@@ -19,7 +19,7 @@ from montezarr.run._variables import LABELS, variables_of
 from montezarr.samplers import PathArrays
 
 
-class Observer:
+class DatasetFunction:
     """Calls the function on arrays, each with the paths along its last axis.
 
     Parameters
@@ -75,19 +75,23 @@ class Observer:
         return [np.asarray(v.transpose(..., PATH).values)[..., :n] for v in found]
 
 
-class Chain:
+class ComposedFunction:
     """A program, and what the user's function makes of its result."""
 
-    def __init__(self, program: Callable[[Any], Arrays] | None, observer: Observer):
-        self.program, self.observer = program, observer
+    def __init__(
+        self, chunk_function: Callable[[Any], Arrays] | None, dataset_function: DatasetFunction
+    ):
+        self.chunk_function, self.dataset_function = chunk_function, dataset_function
 
     def __call__(self, drawn: PathArrays) -> Arrays:
         """Return what is observed of paths."""
-        whole = list(drawn.values()) if self.program is None else self.program(drawn)
-        return self.observer(whole)
+        whole = list(drawn.values()) if self.chunk_function is None else self.chunk_function(drawn)
+        return self.dataset_function(whole)
 
 
-def observed_schema(observer: Observer, arrays: Arrays, *, is_drawn: bool = False) -> Schema:
+def observed_schema(
+    dataset_function: DatasetFunction, arrays: Arrays, *, is_drawn: bool = False
+) -> Schema:
     """Return the schema of what a function makes of a few paths.
 
     Raises
@@ -95,33 +99,35 @@ def observed_schema(observer: Observer, arrays: Arrays, *, is_drawn: bool = Fals
     ArgumentTypeError, ArgumentValueError
         If it fails, or what it makes of a path depends on the paths beside it.
     """
-    for variable in observer.schema.variables:
+    for variable in dataset_function.schema.variables:
         if variable.masked is not None and not is_drawn:
             raise value_error(
                 "observe", "a Dataset without masked integers", variable.name,
                 "Mask them before, by x.where(x != x.masked_value).drop_attrs().",
             )  # fmt: skip
-    _check_comparisons(observer, arrays)
-    whole = schema_of(observer.observed(arrays))
-    whole = replace(whole, run_times=observer.schema.run_times)
-    if not is_pathwise(observer, arrays):
+    _check_comparisons(dataset_function, arrays)
+    whole = schema_of(dataset_function.observed(arrays))
+    whole = replace(whole, run_times=dataset_function.schema.run_times)
+    if not is_pathwise(dataset_function, arrays):
         raise value_error(
             "observe", "a function that treats every path alike",
-            show(observer.function),
+            show(dataset_function.function),
             "What it makes of a path depends on the paths beside it, so results would depend on"
             " chunks.",
         )  # fmt: skip
     return whole
 
 
-def _check_comparisons(observer: Observer, arrays: Arrays) -> None:
+def _check_comparisons(dataset_function: DatasetFunction, arrays: Arrays) -> None:
     """Raise where a function compares codes with a text: only lazy arrays tell, so it gets some."""
-    if all(variable.labels is None for variable in observer.schema.variables):
+    if all(variable.labels is None for variable in dataset_function.schema.variables):
         return
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            made = as_dataset(observer.function(observer.dataset(arrays).chunk()), PATH)
+            made = as_dataset(
+                dataset_function.function(dataset_function.dataset(arrays).chunk()), PATH
+            )
     except Exception:  # it need not take lazy arrays: the blocks that it gets are none
         return
     for array in variables_of(made).values():
@@ -140,8 +146,8 @@ def is_pathwise(
     if n < 4:
         return True
     whole = function(arrays) if whole is None else whole
-    cuts = sorted({0, 2, n // 32, n // 2, n})
-    parts = [slice(a, b) for a, b in itertools.pairwise(cuts) if b - a > 1]
+    splits = sorted({0, 2, n // 32, n // 2, n})
+    parts = [slice(a, b) for a, b in itertools.pairwise(splits) if b - a > 1]
     for part in [*parts, slice(None, None, -1)]:
         some = {name: np.ascontiguousarray(array[..., part]) for name, array in several.items()}
         cut = some if isinstance(arrays, dict) else list(some.values())

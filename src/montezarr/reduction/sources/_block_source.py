@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from montezarr.execute import Backend
-from montezarr.reduction.accumulate import Arrays, Fold, Folded
+from montezarr.reduction.accumulate import Accumulator, Arrays, PartialState
 from montezarr.reduction.sources._schema import Schema
-from montezarr.samplers import Report
+from montezarr.samplers import FailureReport
 
 TASKS_PER_WORKER = 8
 """Tasks that each worker gets at least, where there is that much work."""
@@ -18,24 +18,24 @@ TASKS_PER_WORKER = 8
 TASK_BYTES = 2**25
 """Bytes of values that one task folds, of those that are there or computed in small chunks."""
 
-Observe = Callable[[Arrays], Arrays]
+Transform = Callable[[Arrays], Arrays]
 Key = Callable[[], str]
 """Returns what determines the values."""
 
-Result = tuple[list[tuple[int, Folded]], Report]
+Result = tuple[list[tuple[int, PartialState]], FailureReport]
 """What a task returns: the states of each of its parts, with their ends, and what went wrong."""
 
 
-Cuts = Callable[[int, int], tuple[int, ...]]
+SplitsBetween = Callable[[int, int], tuple[int, ...]]
 """From a range of paths (start, stop) to where in it parts end."""
 
 
-def no_cuts(start: int, stop: int) -> tuple[int, ...]:
+def no_splits(start: int, stop: int) -> tuple[int, ...]:
     """Return that nothing is cut."""
     return ()
 
 
-class Feed(ABC):
+class BlockSource(ABC):
     """The paths of an object, as tasks that fold them.
 
     Attributes
@@ -62,7 +62,7 @@ class Feed(ABC):
     process: str = ""
 
     @abstractmethod
-    def task(self, fold: Fold) -> Callable[[Any], Result]:
+    def task(self, accumulator: Accumulator) -> Callable[[Any], Result]:
         """Return what runs on each item."""
 
     @abstractmethod
@@ -74,7 +74,9 @@ class Feed(ABC):
         return self.size()
 
     @abstractmethod
-    def items(self, start: int, stop: int, size: int, cuts: Cuts = no_cuts) -> Iterator[Any]:
+    def items(
+        self, start: int, stop: int, size: int, splits: SplitsBetween = no_splits
+    ) -> Iterator[Any]:
         """Yield the items that cover the paths start ... stop-1, of about `size` paths each.
 
         An item is (start, stop, cuts, what else the task needs).

@@ -9,8 +9,8 @@ import numpy as np
 
 from montezarr.core.checks import check_int
 from montezarr.random.seeding import BLOCK
-from montezarr.reduction.accumulate._fold import NO_GROUP, Fold, Folded
-from montezarr.reduction.accumulate._forest import VALUES, Key
+from montezarr.reduction.accumulate._accumulator import NO_GROUP, Accumulator, PartialState
+from montezarr.reduction.accumulate._merge_tree import VALUES, Key
 from montezarr.statistics import Statistic
 from montezarr.statistics._bins import Bins
 from montezarr.statistics._tails import KEPT, Tails, rows_of
@@ -19,17 +19,17 @@ DEEPEST = 53
 """Levels of the tree over blocks of 2**63 paths."""
 
 
-class Likeness:
+class StateChecker:
     """Compares states with those that the same rules give for no path.
 
     Parameters
     ----------
-    fold : Fold
+    accumulator : Accumulator
         The rules.
     """
 
-    def __init__(self, fold: Fold):
-        self._fold = fold
+    def __init__(self, accumulator: Accumulator):
+        self._fold = accumulator
         self._blank: dict[tuple[int, bool], tuple[tuple[Statistic, ...], list[Any]]] = {}
 
     def states(
@@ -46,19 +46,19 @@ class Likeness:
 
     def lost(self, key: Key, count: Any) -> Any:
         """Return a number of values that do not count, of each cell."""
-        cells = 1 if key == NO_GROUP else self._fold.columns[key[0]].cells
+        cells = 1 if key == NO_GROUP else self._fold.reduced_variables[key[0]].cells
         if count.dtype.kind != "i" or count.shape != (cells,):
             raise ValueError(f"counts of the shape {count.shape}")
         return count
 
     def tails(self, key: Key, which: int, tails: Tails) -> Tails:
         """Return tails of the values of a column, or of the terms of one of its statistics."""
-        column = self._fold.columns[key[0]]
-        sample = self._fold.blank(column)
+        reduced = self._fold.reduced_variables[key[0]]
+        sample = self._fold.blank(reduced)
         if which != VALUES:
-            if not column.statistics[which].has_terms:
-                raise ValueError(f"tails of terms that {column.statistics[which]} has not")
-            sample = sample.terms_of(column.statistics[which])
+            if not reduced.statistics[which].has_terms:
+                raise ValueError(f"tails of terms that {reduced.statistics[which]} has not")
+            sample = sample.terms_of(reduced.statistics[which])
         rows = rows_of(sample)
         orders = sample.order // 2 if sample.values.ndim == 3 else 0
         kept = tails.low.shape[-1:]
@@ -68,21 +68,23 @@ class Likeness:
             raise ValueError(f"tails of the shapes {[a.shape for a in tails]}")
         return tails
 
-    def check_all_there(self, folded: Folded) -> None:
+    def check_all_there(self, partial_state: PartialState) -> None:
         """Raise unless each column and group that was counted has its states, and no other has."""
-        counted = {key for key in folded.lost if key != NO_GROUP}
-        if self._fold.group is None and folded.paths:
-            counted |= {(position, None) for position in range(len(self._fold.columns))}
+        counted = {key for key in partial_state.lost if key != NO_GROUP}
+        if self._fold.group is None and partial_state.paths:
+            counted |= {(position, None) for position in range(len(self._fold.reduced_variables))}
         for key in counted:
-            column, nodes = self._fold.columns[key[0]], folded.forest.nodes.values()
-            lacks = key not in folded.lost or (column.any_order and key not in folded.states)
-            if column.in_order and key[1] is None:
-                lacks = lacks or any(key not in bundle for bundle in nodes)
+            reduced, nodes = self._fold.reduced_variables[key[0]], partial_state.tree.nodes.values()
+            lacks = key not in partial_state.lost or (
+                reduced.any_order and key not in partial_state.states
+            )
+            if reduced.in_order and key[1] is None:
+                lacks = lacks or any(key not in node_states for node_states in nodes)
             if lacks:
                 raise ValueError(f"no states of {key}")
-        in_tree = {key for bundle in folded.forest.nodes.values() for key in bundle}
-        with_tails = {place[:2] for place in folded.tails}
-        others = (folded.states.keys() | in_tree | with_tails) - counted
+        in_tree = {key for node_states in partial_state.tree.nodes.values() for key in node_states}
+        with_tails = {place[:2] for place in partial_state.tails}
+        others = (partial_state.states.keys() | in_tree | with_tails) - counted
         if others:
             raise ValueError(f"states of {others} that were not counted")
 
@@ -90,9 +92,9 @@ class Likeness:
         if position < 0:
             raise ValueError("states of no column")
         if (position, is_tree) not in self._blank:
-            column = self._fold.columns[position]
-            kinds = column.in_order if is_tree else column.any_order
-            sample = self._fold.blank(column)
+            reduced = self._fold.reduced_variables[position]
+            kinds = reduced.in_order if is_tree else reduced.any_order
+            sample = self._fold.blank(reduced)
             self._blank[position, is_tree] = kinds, [kind.chunk(sample) for kind in kinds]
         return self._blank[position, is_tree]
 

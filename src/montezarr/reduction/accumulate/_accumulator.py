@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 
 from montezarr.core.checks import value_error
 from montezarr.random.seeding import BLOCK
-from montezarr.reduction.accumulate._forest import VALUES, Bundle, Forest, Key, TailKey, squeeze
+from montezarr.reduction.accumulate._merge_tree import (
+    VALUES,
+    Key,
+    MergeTree,
+    NodeStates,
+    TailKey,
+    squeeze,
+)
 from montezarr.reduction.accumulate._whole import as_float64
 from montezarr.statistics import Sample, Source, Statistic
 from montezarr.statistics._tails import (
@@ -34,7 +41,7 @@ Arrays = list[NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class ReducedVariable:
     """Statistics of one variable, or of several together.
 
     Attributes
@@ -104,12 +111,12 @@ class Piece(NamedTuple):
     arrays: Arrays
 
 
-class Folded:
+class PartialState:
     """States of ranges of paths; two of them join to that of both.
 
     Attributes
     ----------
-    forest : Forest
+    tree : MergeTree
         The states that are merged along the tree of blocks.
     states : dict
         By column and group, those that may be merged in any order.
@@ -130,7 +137,7 @@ class Folded:
     __slots__ = ("forest", "is_shared", "lost", "paths", "pieces", "states", "tails")
 
     def __init__(self) -> None:
-        self.forest = Forest()
+        self.tree = MergeTree()
         self.states: dict[Key, tuple[Any, ...]] = {}
         self.lost: dict[Key, NDArray[np.int64]] = {}
         self.tails: dict[TailKey, Tails] = {}
@@ -138,10 +145,10 @@ class Folded:
         self.paths = 0
         self.is_shared = False
 
-    def copy(self) -> Folded:
+    def copy(self) -> PartialState:
         """Return a copy that stays as it is when more is added to this one."""
-        out = Folded()
-        out.forest.nodes = dict(self.forest.nodes)
+        out = PartialState()
+        out.tree.nodes = dict(self.tree.nodes)
         out.states, out.lost = dict(self.states), dict(self.lost)
         out.tails = dict(self.tails)
         out.pieces = {block: list(pieces) for block, pieces in self.pieces.items()}
@@ -150,22 +157,22 @@ class Folded:
         return out
 
 
-class Fold:
+class Accumulator:
     """The rules by which values become states: which columns, and which groups.
 
     Parameters
     ----------
-    columns : sequence of Column
+    reduced_variables : sequence of ReducedVariable
         What is taken of which arrays.
     group : Group, optional
         What tells the groups.
     """
 
-    def __init__(self, columns: Sequence[Column], group: Group | None = None):
-        self.columns = tuple(columns)
+    def __init__(self, reduced_variables: Sequence[ReducedVariable], group: Group | None = None):
+        self.reduced_variables = tuple(reduced_variables)
         self.group = group
 
-    def add(self, folded: Folded, start: int, arrays: Arrays) -> None:
+    def add(self, partial_state: PartialState, start: int, arrays: Arrays) -> None:
         """Fold the paths from `start` on, in place.
 
         Blocks that are there in part wait as pieces, until the rest of them comes.
@@ -173,103 +180,105 @@ class Fold:
         n = arrays[0].shape[-1]
         first = min(-(-start // BLOCK) * BLOCK, start + n)
         last = max(first, (start + n) // BLOCK * BLOCK)
-        self._keep(folded, start, [a[..., : first - start] for a in arrays])
+        self._keep(partial_state, start, [a[..., : first - start] for a in arrays])
         if last > first:
             whole = [a[..., first - start : last - start] for a in arrays]
-            self._blocks(folded, first // BLOCK, whole, BLOCK)
-        self._keep(folded, last, [a[..., last - start :] for a in arrays])
+            self._blocks(partial_state, first // BLOCK, whole, BLOCK)
+        self._keep(partial_state, last, [a[..., last - start :] for a in arrays])
 
-    def join(self, folded: Folded, other: Folded) -> None:
+    def join(self, partial_state: PartialState, other: PartialState) -> None:
         """Add the states of other paths, in place; `other` is of no use afterwards."""
-        folded.forest.join(self.merge, other.forest)
-        folded.is_shared |= other.is_shared
+        partial_state.tree.join(self.merge, other.tree)
+        partial_state.is_shared |= other.is_shared
         for key, states in other.states.items():
-            mine = folded.states.get(key)
-            kinds = self.columns[key[0]].any_order
+            mine = partial_state.states.get(key)
+            kinds = self.reduced_variables[key[0]].any_order
             if mine is not None:
                 pairs = zip(kinds, mine, states, strict=True)
-                is_shared = folded.is_shared
+                is_shared = partial_state.is_shared
                 states = tuple(k.merge(a, b) if is_shared else k.absorb(a, b) for k, a, b in pairs)
-            folded.states[key] = states
-        _join_tails(folded, other)
+            partial_state.states[key] = states
+        _join_tails(partial_state, other)
         for key, count in other.lost.items():
-            folded.lost[key] = folded.lost[key] + count if key in folded.lost else count
-        _check_groups(len(folded.lost) // max(1, len(self.columns)))
-        folded.paths += other.paths
+            partial_state.lost[key] = (
+                partial_state.lost[key] + count if key in partial_state.lost else count
+            )
+        _check_groups(len(partial_state.lost) // max(1, len(self.reduced_variables)))
+        partial_state.paths += other.paths
         for pieces in other.pieces.values():
             for piece in pieces:
-                self._keep(folded, piece.start, piece.arrays)
+                self._keep(partial_state, piece.start, piece.arrays)
 
-    def merge(self, a: Bundle, b: Bundle) -> Bundle:
+    def merge(self, a: NodeStates, b: NodeStates) -> NodeStates:
         """Return the bundle of neighbouring blocks, of which those of `a` come first."""
         out = {**a, **b}
         for key in a.keys() & b.keys():
-            kinds = self.columns[key[0]].in_order
+            kinds = self.reduced_variables[key[0]].in_order
             pairs = zip(kinds, a[key], b[key], strict=True)
             out[key] = tuple(kind.merge(x, y) for kind, x, y in pairs)
         return out
 
-    def finish(self, folded: Folded, stop: int) -> None:
+    def finish(self, partial_state: PartialState, stop: int) -> None:
         """Fold the last block, which ends at path `stop` and may be no whole one."""
         block, rest = divmod(stop, BLOCK)
-        if rest and block in folded.pieces:
-            self._complete(folded, block, rest)
+        if rest and block in partial_state.pieces:
+            self._complete(partial_state, block, rest)
 
-    def totals(self, folded: Folded) -> dict[Key, list[Any]]:
+    def totals(self, partial_state: PartialState) -> dict[Key, list[Any]]:
         """Return the final states of all statistics, by column and group, fit for `finalize`."""
-        bundle = folded.forest.total(self.merge)
+        node_states = partial_state.tree.total(self.merge)
         out = {}
-        keys = [key for key in folded.lost if key != NO_GROUP]
+        keys = [key for key in partial_state.lost if key != NO_GROUP]
         for key in sorted(keys, key=lambda key: (key[0], key[1] is not None, key[1])):
-            column = self.columns[key[0]]
-            in_order = iter(squeeze(state) for state in bundle.get(key, ()))
-            any_order = iter(folded.states.get(key, ()))
+            reduced = self.reduced_variables[key[0]]
+            in_order = iter(squeeze(state) for state in node_states.get(key, ()))
+            any_order = iter(partial_state.states.get(key, ()))
             out[key] = [
                 next(any_order if statistic.order_free else in_order)
-                for statistic in column.statistics
+                for statistic in reduced.statistics
             ]
         return out
 
-    def nothing(self, column: Column) -> list[Any]:
+    def nothing(self, reduced: ReducedVariable) -> list[Any]:
         """Return the states of the statistics of a column for no path."""
-        sample = self.blank(column)
-        states = [statistic.chunk(sample) for statistic in column.statistics]
+        sample = self.blank(reduced)
+        states = [statistic.chunk(sample) for statistic in reduced.statistics]
         return [
             state if statistic.order_free else squeeze(state)
-            for statistic, state in zip(column.statistics, states, strict=True)
+            for statistic, state in zip(reduced.statistics, states, strict=True)
         ]
 
-    def blank(self, column: Column) -> Sample:
+    def blank(self, reduced: ReducedVariable) -> Sample:
         """Return a sample of a column that is one block of no path."""
-        axis = () if column.axis is None else (self.axis_length(column),)
-        values = np.empty((*axis, column.cells, 1, 0))
-        return Sample(values, 0, column.source, column.order)
+        axis = () if reduced.axis is None else (self.axis_length(reduced),)
+        values = np.empty((*axis, reduced.cells, 1, 0))
+        return Sample(values, 0, reduced.source, reduced.order)
 
     def file_bytes(self) -> int:
         """Return the bytes that a file of states can have, with much to spare."""
         total = 0
-        for column in self.columns:
-            fixed = sum(np.asarray(a).nbytes for state in self.nothing(column) for a in state)
-            growing = sum(statistic.bytes_for(column.cells) for statistic in column.statistics)
-            total += 64 * fixed + 8 * growing + 4 * self.tail_bytes(column)
+        for reduced in self.reduced_variables:
+            fixed = sum(np.asarray(a).nbytes for state in self.nothing(reduced) for a in state)
+            growing = sum(statistic.bytes_for(reduced.cells) for statistic in reduced.statistics)
+            total += 64 * fixed + 8 * growing + 4 * self.tail_bytes(reduced)
         return 2**26 + total * (1 if self.group is None else MOST_GROUPS)
 
-    def tail_bytes(self, column: Column) -> int:
+    def tail_bytes(self, reduced: ReducedVariable) -> int:
         """Return the bytes of the tails that are kept of a column."""
-        rows = column.cells * (1 if column.axis is None else self.axis_length(column))
-        terms = sum(statistic.has_terms for statistic in column.statistics)
-        return tail_bytes(rows) * column.has_tails + tail_bytes(column.cells) * terms
+        rows = reduced.cells * (1 if reduced.axis is None else self.axis_length(reduced))
+        terms = sum(statistic.has_terms for statistic in reduced.statistics)
+        return tail_bytes(rows) * reduced.has_tails + tail_bytes(reduced.cells) * terms
 
-    def axis_length(self, column: Column) -> int:
+    def axis_length(self, reduced: ReducedVariable) -> int:
         """Return the length of the axis that the statistics of a column take as a whole."""
-        if column.axis == -1:
-            return len(column.arrays)
-        assert column.source.times is not None
-        return len(column.source.times)
+        if reduced.axis == -1:
+            return len(reduced.arrays)
+        assert reduced.source.times is not None
+        return len(reduced.source.times)
 
     # --- from arrays to states ----------------------------------------------------------------
 
-    def _keep(self, folded: Folded, start: int, arrays: Arrays) -> None:
+    def _keep(self, partial_state: PartialState, start: int, arrays: Arrays) -> None:
         """Put the values of a part of a block aside, until the block is whole."""
         n = arrays[0].shape[-1]
         if n == 0:
@@ -277,62 +286,72 @@ class Fold:
         block = start // BLOCK
         # A copy: the values may lie in a buffer that is used again.
         piece = Piece(start, [np.array(array) for array in arrays])
-        folded.pieces.setdefault(block, []).append(piece)
-        if sum(p.arrays[0].shape[-1] for p in folded.pieces[block]) == BLOCK:
-            self._complete(folded, block, BLOCK)
+        partial_state.pieces.setdefault(block, []).append(piece)
+        if sum(p.arrays[0].shape[-1] for p in partial_state.pieces[block]) == BLOCK:
+            self._complete(partial_state, block, BLOCK)
 
-    def _complete(self, folded: Folded, block: int, size: int) -> None:
-        pieces = sorted(folded.pieces.pop(block), key=lambda piece: piece.start)
-        columns = zip(*(piece.arrays for piece in pieces), strict=True)
-        arrays = [np.concatenate(parts, axis=-1) for parts in columns]
-        self._blocks(folded, block, arrays, size)
+    def _complete(self, partial_state: PartialState, block: int, size: int) -> None:
+        pieces = sorted(partial_state.pieces.pop(block), key=lambda piece: piece.start)
+        reduced_variables = zip(*(piece.arrays for piece in pieces), strict=True)
+        arrays = [np.concatenate(parts, axis=-1) for parts in reduced_variables]
+        self._blocks(partial_state, block, arrays, size)
 
-    def _blocks(self, folded: Folded, block: int, arrays: Arrays, size: int) -> None:
+    def _blocks(self, partial_state: PartialState, block: int, arrays: Arrays, size: int) -> None:
         """Fold whole blocks of `size` paths."""
-        folded.paths += arrays[0].shape[-1]
+        partial_state.paths += arrays[0].shape[-1]
         codes = None if self.group is None else self._codes(arrays[self.group.array])
         if codes is not None:
             count = np.array([np.isnan(codes).sum()])
-            folded.lost[NO_GROUP] = folded.lost.get(NO_GROUP, 0) + count
+            partial_state.lost[NO_GROUP] = partial_state.lost.get(NO_GROUP, 0) + count
         known: dict[int, tuple[NDArray[np.float64], NDArray[Any]]] = {}
-        bundle: Bundle = {}
-        for position, column in enumerate(self.columns):
+        node_states: NodeStates = {}
+        for position, reduced in enumerate(self.reduced_variables):
             parts = []
-            for i, masked in zip(column.arrays, column.masked, strict=True):
+            for i, masked in zip(reduced.arrays, reduced.masked, strict=True):
                 if i not in known:
-                    known[i] = _clean(arrays[i], masked, column.source.name)
+                    known[i] = _clean(arrays[i], masked, reduced.source.name)
                 parts.append(known[i])
-            for group, mask in _groups(codes, arrays[column.arrays[0]].shape, column.only):
+            for group, mask in _groups(codes, arrays[reduced.arrays[0]].shape, reduced.only):
                 values = [
                     part if mask is None else np.where(mask, part, np.nan) for part, _ in parts
                 ]
                 lost = [bad if mask is None else bad & mask for _, bad in parts]
                 key = position, group
-                bundle[key] = self._one(folded, key, block, size, values, lost)
+                node_states[key] = self._one(partial_state, key, block, size, values, lost)
         count = arrays[0].shape[-1] // size
-        folded.forest.add_run(self.merge, block, count, bundle)
+        partial_state.tree.add_run(self.merge, block, count, node_states)
 
     def _one(
-        self, folded: Folded, key: Key, block: int, size: int, values: Arrays, lost: Arrays
+        self,
+        partial_state: PartialState,
+        key: Key,
+        block: int,
+        size: int,
+        values: Arrays,
+        lost: Arrays,
     ) -> tuple[Any, ...]:
         """Fold the values of a column and group; return the states that go along the tree."""
-        column = self.columns[key[0]]
-        sample = Sample(_arranged(column, values, size), block * BLOCK, column.source, column.order)
-        mine = folded.states.get(key)
-        kinds = column.any_order
+        reduced = self.reduced_variables[key[0]]
+        sample = Sample(
+            _arranged(reduced, values, size), block * BLOCK, reduced.source, reduced.order
+        )
+        mine = partial_state.states.get(key)
+        kinds = reduced.any_order
         if mine is None:
             states = tuple(kind.chunk(sample) for kind in kinds)
-        elif folded.is_shared:
+        elif partial_state.is_shared:
             pairs = zip(kinds, mine, strict=True)
             states = tuple(kind.merge(state, kind.chunk(sample)) for kind, state in pairs)
         else:
             pairs = zip(kinds, mine, strict=True)
             states = tuple(kind.update(state, sample) for kind, state in pairs)
-        folded.states[key] = states
-        in_order = tuple(kind.chunk(sample) for kind in column.in_order)
-        _add_tails(folded, column, key, sample)
-        count = _lost(column, lost)
-        folded.lost[key] = folded.lost[key] + count if key in folded.lost else count
+        partial_state.states[key] = states
+        in_order = tuple(kind.chunk(sample) for kind in reduced.in_order)
+        _add_tails(partial_state, reduced, key, sample)
+        count = _lost(reduced, lost)
+        partial_state.lost[key] = (
+            partial_state.lost[key] + count if key in partial_state.lost else count
+        )
         return in_order
 
     def _codes(self, values: NDArray[Any]) -> NDArray[np.float64]:
@@ -345,29 +364,31 @@ class Fold:
         return codes
 
 
-def _add_tails(folded: Folded, column: Column, key: Key, sample: Sample) -> None:
+def _add_tails(
+    partial_state: PartialState, reduced: ReducedVariable, key: Key, sample: Sample
+) -> None:
     """Add the tails of a sample, of its values and of terms that statistics make of them."""
-    of_terms = [(i, kind) for i, kind in enumerate(column.statistics) if kind.has_terms]
-    of_values = [(VALUES, None)] if column.has_tails else []
+    of_terms = [(i, kind) for i, kind in enumerate(reduced.statistics) if kind.has_terms]
+    of_values = [(VALUES, None)] if reduced.has_tails else []
     for which, statistic in (*of_values, *of_terms):
         place = (*key, which)
-        is_known = place in folded.tails or key not in folded.lost
+        is_known = place in partial_state.tails or key not in partial_state.lost
         if is_known:
             terms = sample if statistic is None else sample.terms_of(statistic)
             if rows_of(terms) <= MOST_ROWS:
-                folded.tails[place] = tails_of(terms, folded.tails.get(place))
+                partial_state.tails[place] = tails_of(terms, partial_state.tails.get(place))
 
 
-def _join_tails(folded: Folded, other: Folded) -> None:
+def _join_tails(partial_state: PartialState, other: PartialState) -> None:
     """Add the tails of other paths; those of a column are known if all its paths have them."""
-    for place in list(folded.tails):
+    for place in list(partial_state.tails):
         if place[:2] in other.lost and place not in other.tails:
-            del folded.tails[place]
+            del partial_state.tails[place]
     for place, tails in other.tails.items():
-        if place in folded.tails:
-            folded.tails[place] = merge_tails(folded.tails[place], tails)
-        elif place[:2] not in folded.lost:
-            folded.tails[place] = tails
+        if place in partial_state.tails:
+            partial_state.tails[place] = merge_tails(partial_state.tails[place], tails)
+        elif place[:2] not in partial_state.lost:
+            partial_state.tails[place] = tails
 
 
 _NOTHING_LOST = np.zeros((), bool)
@@ -390,29 +411,29 @@ def _clean(
     return np.where(bad, np.nan, out), bad
 
 
-def _arranged(column: Column, values: Arrays, size: int) -> NDArray[np.float64]:
+def _arranged(reduced: ReducedVariable, values: Arrays, size: int) -> NDArray[np.float64]:
     """Return the values as statistics take them: (cells, blocks, paths), the axis before."""
-    if column.axis == -1:
-        array = np.stack([part.reshape(column.cells, -1) for part in values])
+    if reduced.axis == -1:
+        array = np.stack([part.reshape(reduced.cells, -1) for part in values])
     else:
         array = values[0]
-        if column.axis is not None:
-            array = np.moveaxis(array, column.axis, 0)
-    lead = (column.cells,) if column.axis is None else (len(array), column.cells)
+        if reduced.axis is not None:
+            array = np.moveaxis(array, reduced.axis, 0)
+    lead = (reduced.cells,) if reduced.axis is None else (len(array), reduced.cells)
     blocks = array.shape[-1] // size
     return np.ascontiguousarray(array.reshape(*lead, blocks, size))
 
 
-def _lost(column: Column, lost: Arrays) -> NDArray[np.int64]:
+def _lost(reduced: ReducedVariable, lost: Arrays) -> NDArray[np.int64]:
     """Return how many values of each cell, and entry of the axis, are not finite."""
-    total = np.zeros(column.cells, np.int64)
+    total = np.zeros(reduced.cells, np.int64)
     for bad in lost:
         if bad.ndim:
-            array = bad if column.axis in (None, -1) else np.moveaxis(bad, column.axis, 0)
+            array = bad if reduced.axis in (None, -1) else np.moveaxis(bad, reduced.axis, 0)
             counts = array.sum(axis=-1, dtype=np.int64)
-            if column.axis not in (None, -1):
+            if reduced.axis not in (None, -1):
                 counts = counts.sum(axis=0)
-            total += counts.reshape(column.cells)
+            total += counts.reshape(reduced.cells)
     return total
 
 
@@ -438,16 +459,16 @@ class Parts:
 
     Parameters
     ----------
-    fold : Fold
+    accumulator : Accumulator
         The rules.
-    cuts : sequence of int
+    splits : sequence of int
         Path counts, multiples of a block, increasing: at each of them a part ends.
     """
 
-    def __init__(self, fold: Fold, cuts: Sequence[int] = ()):
-        self.fold, self._cuts = fold, list(cuts)
-        self.parts: list[tuple[int, Folded]] = []
-        self._current = Folded()
+    def __init__(self, accumulator: Accumulator, splits: Sequence[int] = ()):
+        self.accumulator, self._cuts = accumulator, list(splits)
+        self.parts: list[tuple[int, PartialState]] = []
+        self._current = PartialState()
 
     def add(self, start: int, arrays: Arrays) -> None:
         """Fold the paths from `start` on."""
@@ -457,13 +478,15 @@ class Parts:
             cut = self._cuts.pop(0)
             if cut > low:
                 inside = [array[..., low - start : cut - start] for array in arrays]
-                self.fold.add(self._current, low, inside)
+                self.accumulator.add(self._current, low, inside)
             self.parts.append((cut, self._current))
-            self._current, low = Folded(), max(low, cut)
+            self._current, low = PartialState(), max(low, cut)
         if low < stop:
-            self.fold.add(self._current, low, [array[..., low - start :] for array in arrays])
+            self.accumulator.add(
+                self._current, low, [array[..., low - start :] for array in arrays]
+            )
 
-    def end(self, stop: int) -> list[tuple[int, Folded]]:
+    def end(self, stop: int) -> list[tuple[int, PartialState]]:
         """Return the end and the states of each part; the last one ends at `stop`."""
         if not self.parts or self.parts[-1][0] < stop:
             self.parts.append((stop, self._current))
