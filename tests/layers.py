@@ -21,12 +21,12 @@ ROOMS = {
         __init__ added_fields buffers compat compat.concurrent_futures compat.dask \
             compat.distributed compat.fsspec compat.ipykernel compat.joblib compat.llvmlite \
             compat.multiprocessing compat.ray compat.table compat.threading compat.zarr json \
-            lazy memory moved notices public_ids secrets startup text timed_task version worker
+            memory moved notices public_ids secrets startup text timed_task version worker
         errors moved.backends moved.backends._base moved.draws moved.errors moved.grid \
             moved.risk moved.seeding owner spawn
         checks interrupts parameters._reference regular_files
-        atomic_files optional parameters._known value
-        parameters._forms parameters._states
+        atomic_files deprecated optional parameters._known value
+        lazy parameters._forms parameters._states
         parameters._digest
         parameters
         """,
@@ -93,7 +93,7 @@ ROOMS = {
         "where tasks run: backends, supervisor, window; what a run tells of itself",
         """
         _client _cluster _lost _returned progress
-        _force _ray_session _ship
+        _in_force _ray_session _shared_objects
         _supervisor
         _base
         _window dask multiprocessing processes ray run_monitor synchronous threads
@@ -104,30 +104,31 @@ ROOMS = {
     "run": Room(
         "the run as one value: recipe, Dask arrays, simulate, replay; what it costs",
         """
-        __init__ _entries _live _plan_card _policies _recorded _task _variables chunk_policy \
-            digests._generated digests._pieces digests._source
+        __init__ _entries _plan_card _policies _recorded _task _tasks_alive _variables \
+            chunk_policy digests._generated digests._pieces digests._source
         _origins digests._functions
         digests._classes
         digests._values
         digests
-        _initial _recipe
+        _recipe _x0
         _arguments _attributes _texts
         _card _run
         _arrays _plan _replay _states cost
-        _behind _dataset _held choose_backend execution
+        _behind _chunk_buffer _dataset choose_backend execution
         _simulate
         """,
     ),
     "reduction": Room(
         "one pass over the blocks of a run: sources, accumulation, reduce, stream",
         """
-        __init__ accumulate._forest accumulate._whole sources._labels sources._masks \
-            sources._program sources._tasks sources._times streaming._shown streaming._until
-        accumulate._fold sources._schema sources._terms streaming._marks
-        accumulate._likeness accumulate._task sources._noise sources._places
+        __init__ accumulate._merge_tree accumulate._whole sources._chunk_function \
+            sources._labels sources._masks sources._tasks sources._times streaming._shown \
+            streaming._until
+        accumulate._accumulator sources._schema sources._terms streaming._splits
+        accumulate._state_checker accumulate._task sources._noise sources._places
         accumulate._states sources._paths
         accumulate
-        sources._feed sources._observer streaming._state
+        sources._block_source sources._dataset_function streaming._state
         sources._computed sources._drawn sources._memory streaming._snapshot
         sources
         passes._budget passes._collected
@@ -142,12 +143,12 @@ ROOMS = {
         "paths in Zarr: format, locations, reader, writer; virtual stores; other formats",
         """
         _codes _differences _digest _faults _host _report export._file format._bounded \
-            format._journal format._storage places._conditions places._directory places._lock \
+            format._commit_log format._storage places._conditions places._directory places._lock \
             places._staging
         format._layout places._place places._remote_store
         format._encode format._safe places places._remote_fence places._remote_lock
         format._manifest format._parameters places._remote
-        format._ledger
+        format._commit_state
         format
         _at_hand _recipe_size _results _source _task _where
         _regenerate _session virtual._draw

@@ -152,7 +152,8 @@ def test_a_click_in_a_subshell_ends_the_cell_with_its_result(kernel):
 
 def test_an_error_and_an_early_end_leave_no_button(kernel):
     kernel.run(
-        "for snapshot in mz.live(stream(mz.PathCount(10**12))):\n    if snapshot.paths > 4096: break"
+        "for snapshot in mz.live(stream(mz.PathCount(10**12))):\n"
+        "    if snapshot.paths > 4096: break"
     )
     assert "widget-view" not in str(kernel.shown)
     assert "stopped: left by its reader" in kernel.html

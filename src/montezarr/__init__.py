@@ -7,7 +7,7 @@ import os
 
 from montezarr.core import lazy, startup
 
-__getattr__, __dir__, __all__ = lazy.attach(__name__)
+__getattr__, __dir__, __all__ = lazy.attach(__name__, renamed={"Paths": "PathCount"})
 
 # Documented modules of earlier versions are still found under their names.
 __path__ = [*__path__, *(f"{place}/core/moved" for place in __path__)]

@@ -1,5 +1,7 @@
 """The public names, one line each; `montezarr.core.lazy` says how."""
 
+from typing import TYPE_CHECKING
+
 from montezarr import plot as plot
 from montezarr.core.errors import ArgumentTypeError as ArgumentTypeError
 from montezarr.core.errors import ArgumentValueError as ArgumentValueError
@@ -38,7 +40,7 @@ from montezarr.random.draws import Draws as Draws
 from montezarr.random.seeding import generate_path_seeds as generate_path_seeds
 from montezarr.reduction.passes import reduce as reduce
 from montezarr.reduction.sources import in_state as in_state
-from montezarr.reduction.streaming import Paths as Paths
+from montezarr.reduction.streaming import PathCount as PathCount
 from montezarr.reduction.streaming import Seconds as Seconds
 from montezarr.reduction.streaming import Snapshot as Snapshot
 from montezarr.reduction.streaming import StandardError as StandardError
@@ -63,3 +65,6 @@ from montezarr.store import merge as merge
 from montezarr.store import repair as repair
 from montezarr.store import verify as verify
 from montezarr.store import write as write
+
+if TYPE_CHECKING:  # earlier names, which are not among the public ones
+    pass

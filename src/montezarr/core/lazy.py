@@ -10,14 +10,19 @@ from __future__ import annotations
 import ast
 import pkgutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypeGuard
+
+from montezarr.core.deprecated import warn_renamed
 
 
-def attach(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+def attach(
+    package: str, renamed: Mapping[str, str] = MappingProxyType({})
+) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """Return ``__getattr__``, ``__dir__`` and ``__all__`` of a package, as its stub lists them.
 
     Parameters
@@ -25,6 +30,9 @@ def attach(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]],
     package : str
         Name of the package. Beside its ``__init__.py`` lies an ``__init__.pyi`` that imports each
         public name from the module that has it, or ``*`` from a package that has a list itself.
+    renamed : mapping of str to str, optional
+        Earlier public names and what these are called now; they still work, with a
+        DeprecationWarning.
     """
     homes = public_names(package)
     names = sorted(homes)
@@ -35,6 +43,9 @@ def attach(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]],
             value = getattr(import_module(home), original)
             setattr(sys.modules[package], name, value)
             return value
+        if name in renamed:
+            warn_renamed(f"{package}.{name}", f"{package}.{renamed[name]}", stacklevel=3)
+            return getattr(sys.modules[package], renamed[name])
         if not name.startswith("_") and find_spec(f"{package}.{name}"):
             return import_module(f"{package}.{name}")
         raise AttributeError(f"module {package!r} has no attribute {name!r}", name=name)
@@ -53,7 +64,7 @@ def public_names(package: str) -> dict[str, tuple[str, str]]:
         raise ImportError(f"{package}: its __init__.pyi is missing: install montezarr again")
     homes: dict[str, tuple[str, str]] = {}
     for node in ast.parse(source).body:
-        if not isinstance(node, ast.ImportFrom) or node.module is None:
+        if not isinstance(node, ast.ImportFrom) or not _is_ours(node.module):
             continue
         for alias in node.names:
             if alias.name == "*":
@@ -61,3 +72,8 @@ def public_names(package: str) -> dict[str, tuple[str, str]]:
             else:
                 homes[alias.asname or alias.name] = node.module, alias.name
     return homes
+
+
+def _is_ours(module: str | None) -> TypeGuard[str]:
+    """Return whether a stub names a module of this package there, not one that types need."""
+    return module is not None and module.partition(".")[0] == __name__.partition(".")[0]

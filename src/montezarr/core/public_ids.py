@@ -45,7 +45,7 @@ EARLIER = {
     "MontezarrWarning": "montezarr.errors.MontezarrWarning",
     "OrnsteinUhlenbeck": "montezarr.processes.ornstein_uhlenbeck.OrnsteinUhlenbeck",
     "Path": "montezarr.result.Path",
-    "Paths": "montezarr.stream._until.Paths",
+    "PathCount": "montezarr.stream._until.Paths",
     "Plan": "montezarr.lazy.Plan",
     "PoissonProcess": "montezarr.processes.poisson_process.PoissonProcess",
     "Problem": "montezarr.store._report.Problem",

@@ -9,6 +9,7 @@ from typing import Any
 import xarray as xr
 
 from montezarr.core.checks import type_error
+from montezarr.core.deprecated import renamed_argument
 from montezarr.reduction.passes import memory_of, prepare
 from montezarr.reduction.sources import (
     PATH,
@@ -28,6 +29,7 @@ from montezarr.run.choose_backend import backend_of
 from montezarr.store import Storage, store_bytes, working_bytes
 
 
+@renamed_argument("observe", "transform")
 def plan(
     ds: Any,
     statistics: Any = None,

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from montezarr.core.checks import check_array, value_error
 from montezarr.core.errors import MontezarrWarning
 from montezarr.reduction.sources import PATH, are_codes, labels_of
-from montezarr.reduction.streaming import Paths, stream
+from montezarr.reduction.streaming import PathCount, stream
 from montezarr.statistics import Extrema, Mean, Variance
 
 FIRST = 2**14
-"""Paths of which the range is taken where none is given."""
+"""PathCount of which the range is taken where none is given."""
 
 DEVIATIONS = 6.0
 """How far bins go from the mean at most, in standard deviations: a far outlier widens no bin."""
@@ -84,7 +84,7 @@ def first_ends(array: xr.DataArray) -> tuple[float, float]:
         if array.chunks is None:
             array = array.isel({PATH: slice(FIRST)})
         statistics = [Extrema(), Mean(), Variance()]
-        for snapshot in stream(array.rename("x"), statistics, until=Paths(FIRST)):
+        for snapshot in stream(array.rename("x"), statistics, until=PathCount(FIRST)):
             last = snapshot.dataset
     assert last is not None
     with np.errstate(invalid="ignore"):

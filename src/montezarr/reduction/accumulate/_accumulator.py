@@ -134,7 +134,7 @@ class PartialState:
         Whether a copy has the same arrays, which must not change then.
     """
 
-    __slots__ = ("forest", "is_shared", "lost", "paths", "pieces", "states", "tails")
+    __slots__ = ("is_shared", "lost", "paths", "pieces", "states", "tails", "tree")
 
     def __init__(self) -> None:
         self.tree = MergeTree()

@@ -9,6 +9,7 @@ from typing import Any
 import xarray as xr
 
 from montezarr.core.checks import check_bool, value_error
+from montezarr.core.deprecated import renamed_argument
 from montezarr.execute.progress import Progress
 from montezarr.execute.run_monitor import RunMonitor
 from montezarr.reduction.passes._layout import Layout, layout_of
@@ -21,6 +22,7 @@ from montezarr.statistics._spans import shared_orders
 __all__ = ["Layout", "layout_of", "memory_of", "prepare", "reduce"]
 
 
+@renamed_argument("observe", "transform")
 def reduce(
     obj: Any,
     statistics: Any,

@@ -40,7 +40,7 @@ Wanted = Sequence[Statistic] | Mapping[str, Sequence[Statistic]]
 """Statistics of every variable, or of some by name."""
 
 Totals = Mapping[Any, Any]
-"""The final states, by column and group, as `Accumulator.totals` makes them: merged once, used by all."""
+"""The final states, by column and group, merged once by `Accumulator.totals`."""
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,7 @@ def block_source_of(
         If an expression adds variables of different runs on one seed and stream.
     """
     if transform is not None:
-        check_callable("observe", transform, "(Dataset in memory)")
+        check_callable("transform", transform, "(Dataset in memory)")
     schema = schema_of(ds)
     behind = run_in(ds)
     if behind is not None:  # an array has no recipe, but the graph of a lazy one tells
@@ -248,4 +248,5 @@ def _somewhere() -> Backend:
 
 
 def _key(token: str, transform: Any) -> str:
+    # The argument was called observe when the first states were saved, which are taken up again.
     return token if transform is None else f"{token}-{digest_of(transform, 'observe')}"

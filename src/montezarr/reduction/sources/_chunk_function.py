@@ -202,7 +202,7 @@ def program_of(
 def _of_one_chunk(
     graph: HighLevelGraph, arrays: list[tuple[Any, int]], source: str, n_paths: int
 ) -> ChunkFunction:
-    """Return the program of arrays of one chunk; `ChunkFunction.keeps_paths` is still to be asked."""
+    """Return the function of arrays of one chunk; whether it keeps paths is still to be asked."""
     outputs = [((array.name, *(0 for _ in array.shape)), axis) for array, axis in arrays]
     tasks = _tasks(graph, [key for key, _ in outputs])
     steps: list[tuple[Any, Any]] = []

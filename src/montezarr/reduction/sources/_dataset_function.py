@@ -58,11 +58,11 @@ class DatasetFunction:
         """
         out = self.function(self.dataset(arrays))
         if not isinstance(out, (xr.DataArray, xr.Dataset)):
-            raise type_error("observe", "a function that returns a DataArray or Dataset", out)
+            raise type_error("transform", "a function that returns a DataArray or Dataset", out)
         n = arrays[0].shape[-1]
         if out.sizes.get(PATH) != n:
             expected = f"a function that returns {n} paths for {n} paths"
-            raise value_error("observe", expected, dict(out.sizes))
+            raise value_error("transform", expected, dict(out.sizes))
         return as_dataset(out, PATH)
 
     def __call__(self, arrays: Arrays) -> Arrays:
@@ -102,7 +102,7 @@ def observed_schema(
     for variable in dataset_function.schema.variables:
         if variable.masked is not None and not is_drawn:
             raise value_error(
-                "observe", "a Dataset without masked integers", variable.name,
+                "transform", "a Dataset without masked integers", variable.name,
                 "Mask them before, by x.where(x != x.masked_value).drop_attrs().",
             )  # fmt: skip
     _check_comparisons(dataset_function, arrays)
@@ -110,7 +110,7 @@ def observed_schema(
     whole = replace(whole, run_times=dataset_function.schema.run_times)
     if not is_pathwise(dataset_function, arrays):
         raise value_error(
-            "observe", "a function that treats every path alike",
+            "transform", "a function that treats every path alike",
             show(dataset_function.function),
             "What it makes of a path depends on the paths beside it, so results would depend on"
             " chunks.",

@@ -8,6 +8,7 @@ from typing import Any
 import xarray as xr
 
 from montezarr.core.checks import check_bool, check_int, value_error
+from montezarr.core.deprecated import renamed_argument
 from montezarr.core.parameters import shortened
 from montezarr.random.seeding import BLOCK
 from montezarr.reduction.accumulate import PartialState
@@ -28,6 +29,7 @@ from montezarr.reduction.streaming._until import (
 __all__ = ["PathCount", "Seconds", "Snapshot", "StandardError", "Stream", "Until", "stream"]
 
 
+@renamed_argument("observe", "transform")
 def stream(
     obj: Any,
     statistics: Any,

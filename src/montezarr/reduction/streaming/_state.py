@@ -25,7 +25,7 @@ from montezarr.reduction.accumulate import (
 STATE_FORMAT = 1
 
 WORDS = {
-    "key": "values (paths, what is made of them, observe=), by their digest",
+    "key": "values (paths, what is made of them, transform=), by their digest",
     "recipe": "values, had in the same way (see montezarr.plan); its recipe",
 }
 """What is meant by entries whose name does not say it."""

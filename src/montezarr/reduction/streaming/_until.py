@@ -54,7 +54,7 @@ class Until(ABC):
     Examples
     --------
     >>> import montezarr as mz
-    >>> rule = mz.StandardError(rel=0.01) | mz.Paths(10**6)
+    >>> rule = mz.StandardError(rel=0.01) | mz.PathCount(10**6)
     >>> isinstance(rule, mz.Until)
     True
     """
@@ -111,7 +111,7 @@ class PathCount(Until):
     --------
     >>> import montezarr as mz
     >>> ds = mz.simulate(mz.RandomWalk(), n_paths=None, T=1, seed=1)
-    >>> *_, last = mz.stream(ds.x.isel(time=-1), "mean", until=mz.Paths(5000))
+    >>> *_, last = mz.stream(ds.x.isel(time=-1), "mean", until=mz.PathCount(5000))
     >>> last.paths
     5120
     """
@@ -192,8 +192,8 @@ class StandardError(Until):
     A standard error is small enough if it is at most `abs`, or at most `rel` times the estimate,
     whichever is larger. One of exactly 0 among others of a result is that of a constant, such as a
     start that all paths share, and does not count. If all of a result are 0 they are not believed:
-    a rare event that has not been seen yet has it too; add ``| mz.Paths(n)`` where values may be
-    constant. That of a quantile is, where values differ: the median of integers may have it. Not
+    a rare event that has not been seen yet has it too; add ``| mz.PathCount(n)`` where values may
+    be constant. That of a quantile is, where values differ: the median of integers may have it. Not
     believed is that of a share of which there are only misses or only hits, whatever stands beside
     it: a level or a state has to be reached first. Along time and the bins of a histogram, where a
     share may well be 0, the interval of Wilson takes the place of the error, if others have both; a
@@ -397,6 +397,8 @@ def check_until(value: Any) -> Until | None:
 
 def _rule(value: Any) -> Until:
     if not isinstance(value, Until):
-        expected = "mz.StandardError(...), mz.Paths(n) or mz.Seconds(s), or several with | and &"
+        expected = (
+            "mz.StandardError(...), mz.PathCount(n) or mz.Seconds(s), or several with | and &"
+        )
         raise type_error("until", expected, value)
     return value
