@@ -141,8 +141,8 @@ def test_a_module_imports_from_rooms_and_lines_above_its_own(module):
 
 
 def test_the_list_of_public_names_imports_what_is_quick_to_import():
-    own = {top(target) for target in own_imports("__init__")}
-    assert own == {"core", "accessor"}
+    # The page on the dashboard comes in with the first run.
+    assert {top(target) for target in own_imports("__init__")} == {"core", "accessor", "monitor"}
 
 
 def test_no_two_modules_import_each_other_by_any_way():

@@ -35,7 +35,7 @@ def attach(
         DeprecationWarning.
     """
     homes = public_names(package)
-    names = sorted(homes)
+    names = sorted(name for name in homes if not name.startswith("_"))
 
     def __getattr__(name: str) -> Any:
         home, original = homes.get(name, (package, name))

@@ -1,0 +1,131 @@
+"""The public names: one list, imported when asked for, the same everywhere; earlier names work."""
+
+import ast
+import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import montezarr as mz
+from montezarr.core.lazy import public_names
+
+SLOW_TO_IMPORT = {"dask", "distributed", "matplotlib", "numba", "scipy", "zarr"}
+
+LAZY = (
+    "montezarr",
+    "montezarr.processes",
+    "montezarr.run",
+    "montezarr.schemes",
+    "montezarr.statistics",
+)
+
+MOVED = {
+    "montezarr.backends": ("backend", "montezarr.execute"),
+    "montezarr.backends._base": ("ProcessBackend", "montezarr.execute._base"),
+    "montezarr.draws": ("Draws", "montezarr.random.draws"),
+    "montezarr.errors": ("StoreError", "montezarr.core.errors"),
+    "montezarr.grid": ("TimeGrid", "montezarr.processes.time_grid"),
+    "montezarr.risk": ("closed_form_risk", "montezarr.statistics.risk"),
+    "montezarr.seeding": ("generate_path_seeds", "montezarr.random.seeding"),
+}
+
+
+def run(code, **environment):
+    """Return what a fresh interpreter prints."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        capture_output=True,
+        text=True,
+        env=os.environ | environment,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_an_import_brings_in_xarray_and_nothing_that_is_slower():
+    loaded = run("import montezarr, sys; print(*{name.split('.')[0] for name in sys.modules})")
+    assert "xarray" in loaded
+    assert not SLOW_TO_IMPORT & set(loaded)
+
+
+def test_a_worker_has_the_same_names_and_imports_none_of_them_before_they_are_asked_for():
+    code = "import montezarr, sys; print('xarray' in sys.modules, *montezarr.__all__)"
+    found, *names = run(code, MONTEZARR_WORKER="1")
+    assert found == "False"
+    assert names == mz.__all__
+    assert callable(mz.reduce)
+    code = (
+        "import montezarr as mz; print(callable(mz.reduce), callable(mz.stream), mz.plot.__name__)"
+    )
+    assert run(code, MONTEZARR_WORKER="1") == ["True", "True", "montezarr.plot"]
+
+
+@pytest.mark.parametrize("package", LAZY)
+def test_each_name_of_a_stub_is_what_it_says(package):
+    module = importlib.import_module(package)
+    assert module.__all__ == sorted(n for n in public_names(package) if not n.startswith("_"))
+    assert set(module.__all__) <= set(dir(module))
+    for name, (home, original) in public_names(package).items():
+        assert home.startswith("montezarr")
+        expected = importlib.import_module(home)
+        if home != package:
+            expected = getattr(expected, original)
+        else:
+            expected = importlib.import_module(f"{home}.{name}")
+        assert getattr(module, name) is expected
+
+
+@pytest.mark.parametrize("package", LAZY)
+def test_a_stub_says_each_name_once(package):
+    stub = Path(importlib.import_module(package).__file__).with_suffix(".pyi")
+    names = [
+        alias.asname or alias.name
+        for node in ast.parse(stub.read_text()).body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if alias.name != "*"
+    ]
+    assert len(names) == len(set(names))
+
+
+def test_a_name_that_is_not_there_is_said_to_be_missing():
+    with pytest.raises(AttributeError, match="module 'montezarr' has no attribute 'simulat'"):
+        _ = mz.simulat
+    with pytest.raises(ImportError, match="simulat"):
+        exec("from montezarr import simulat", {})
+    assert not hasattr(mz.processes, "NoProcess")
+
+
+def test_a_star_brings_in_every_public_name():
+    space = {}
+    exec("from montezarr import *", space)
+    assert set(mz.__all__) <= space.keys()
+
+
+@pytest.mark.parametrize("old", MOVED)
+def test_a_module_that_has_moved_is_found_under_its_earlier_name(old):
+    name, new = MOVED[old]
+    there = getattr(importlib.import_module(new), name)
+    with pytest.warns(DeprecationWarning, match=f"{old} has moved: import {name} from {new}"):
+        assert getattr(importlib.import_module(old), name) is there
+    with pytest.raises(AttributeError):
+        _ = importlib.import_module(old).nothing_of_the_kind
+
+
+def test_earlier_names_are_those_of_today_and_say_so():
+    with pytest.warns(DeprecationWarning, match="montezarr.Paths is called montezarr.PathCount"):
+        assert mz.Paths is mz.PathCount
+    ds = mz.simulate(mz.BrownianMotion(), n_paths=2000, T=2, seed=1)
+    expected = mz.reduce(ds, "mean", transform=lambda block: block.x**2)
+    for function in (mz.reduce, lambda *a, **k: list(mz.stream(*a, **k))[-1].dataset):
+        with pytest.warns(DeprecationWarning, match="observe= is called transform= now"):
+            found = function(ds, "mean", observe=lambda block: block.x**2)
+        assert found.x_mean.equals(expected.x_mean)
+    with pytest.warns(DeprecationWarning, match="observe="):
+        mz.plan(ds, "mean", observe=lambda block: block.x**2)
+    with pytest.raises(mz.ArgumentTypeError, match="observe: expected transform alone"):
+        mz.reduce(ds, "mean", observe=abs, transform=abs)
