@@ -87,7 +87,7 @@ def test_what_is_no_batch_is_refused(monkeypatch):
         mz.batches(ds.x, 10)
     with pytest.raises(ValueError, match="dimension path"):
         mz.batches(ds.isel(path=0), 10)
-    monkeypatch.setattr(sys.modules["montezarr.batches"], "memory_limit", lambda: 10_000)
+    monkeypatch.setattr(sys.modules["montezarr.engine._batches"], "memory_limit", lambda: 10_000)
     with pytest.raises(mz.MemoryBudgetError, match="three batches"):
         mz.batches(ds, 1000)
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import montezarr as mz
-from montezarr.engine._engine import _engine as engines
+from montezarr.engine import _engine as engines
 
 GBM = mz.GeometricBrownianMotion(mu=0.05, sigma=0.2)
 

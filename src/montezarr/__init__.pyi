@@ -62,9 +62,10 @@ from montezarr.store import Verification as Verification
 from montezarr.store import VirtualStore as VirtualStore
 from montezarr.store import extend as extend
 from montezarr.store import merge as merge
+from montezarr.store import open_store as open
 from montezarr.store import repair as repair
 from montezarr.store import verify as verify
 from montezarr.store import write as write
 
 if TYPE_CHECKING:  # earlier names, which are not among the public ones
-    pass
+    from montezarr.reduction.streaming import PathCount as Paths

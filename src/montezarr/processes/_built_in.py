@@ -35,10 +35,26 @@ def is_users(process: Process) -> bool:
 def process_from_dict(data: Mapping[str, Any]) -> Process:
     """Return the built-in process that its `to_dict` described.
 
+    Parameters
+    ----------
+    data : mapping
+        The name of the class as ``"name"``, and its parameters under their names.
+
+    Returns
+    -------
+    Process
+        An instance equal to the one that was described.
+
     Raises
     ------
     ArgumentValueError
         If the name is not that of a built-in process, or a parameter is wrong.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> mz.process_from_dict(mz.OrnsteinUhlenbeck(theta=1.0, mu=0.0, sigma=0.5).to_dict())
+    OrnsteinUhlenbeck(theta=1.0, mu=0.0, sigma=0.5)
     """
     known = built_in()
     name = data.get("name")

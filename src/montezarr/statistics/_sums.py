@@ -23,7 +23,27 @@ ROWS = 1024
 
 
 def tree_sum(values: Array) -> Array:
-    """Return the sum over the last axis, of finite values."""
+    """Return the sum over the last axis, the same for every layout in memory and number of rows.
+
+    NumPy's own sum depends on both, in its last bits. Statistics of yours take this one in `chunk`.
+
+    Parameters
+    ----------
+    values : array of float64 (..., paths)
+        Finite values; put 0 in place of what does not count.
+
+    Returns
+    -------
+    array of float64 (...)
+        The sums along a fixed binary tree over the last axis.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> import numpy as np
+    >>> mz.tree_sum(np.full((2, 1024), 0.5))
+    array([512., 512.])
+    """
     kernel = compiled()
     if kernel is not None and values.flags.c_contiguous and 0 < values.shape[-1] <= BLOCK:
         out = np.empty(values.shape[:-1])
