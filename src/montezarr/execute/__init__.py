@@ -11,7 +11,7 @@ from dask import config as dask_config
 from montezarr.core.checks import did_you_mean, show, type_error, value_error
 from montezarr.core.compat.concurrent_futures import workers_of
 from montezarr.core.errors import ArgumentTypeError, MontezarrError
-from montezarr.execute._base import Backend, check_jobs, cores
+from montezarr.execute._base import Backend, ProcessBackend, check_jobs, cores
 from montezarr.execute._client import active_client
 from montezarr.execute._in_force import configured_scheduler, in_force
 from montezarr.execute._supervisor import end_all
@@ -27,6 +27,7 @@ from montezarr.execute.threads import Threads
 __all__ = [
     "BACKENDS",
     "Backend",
+    "ProcessBackend",
     "active_client",
     "backend",
     "check_jobs",

@@ -53,8 +53,9 @@ def process_from_dict(data: Mapping[str, Any]) -> Process:
     Examples
     --------
     >>> import montezarr as mz
-    >>> mz.process_from_dict(mz.OrnsteinUhlenbeck(theta=1.0, mu=0.0, sigma=0.5).to_dict())
-    OrnsteinUhlenbeck(theta=1.0, mu=0.0, sigma=0.5)
+    >>> process = mz.OrnsteinUhlenbeck(theta=1.0, mu=0.0, sigma=0.5)
+    >>> mz.process_from_dict(process.to_dict()) == process
+    True
     """
     known = built_in()
     name = data.get("name")
