@@ -33,7 +33,7 @@ from montezarr.run._recipe import fingerprint
 from montezarr.run._run import Run
 from montezarr.seeding import BLOCK
 from montezarr.statistics import BUILT_IN, Statistic, statistics_of
-from montezarr.store._codes import text_as_codes, text_of_run
+from montezarr.store._codes import text_as_codes, text_of_run, with_text
 from montezarr.store.format import (
     PATH,
     Constant,
@@ -318,7 +318,8 @@ def as_described(
         Those of which the values are known; others are as the recipe has them.
     """
     known = xr.Dataset({c.name: (c.dims, c.values, dict(c.attributes)) for c in constants})
-    found = xr.decode_cf(known, decode_timedelta=TIMEDELTAS).variables
+    # Coordinates of text as such, so that results have them as those of a fresh store do.
+    found = with_text(xr.decode_cf(known, decode_timedelta=TIMEDELTAS)).variables
     stored = {dim for name in attributes if name in ds for dim in ds[name].dims}
     others = [n for n, c in ds.coords.items() if set(c.dims) <= stored and n not in names]
     ds = ds.drop_vars(others)
