@@ -1,16 +1,13 @@
-"""What paths are made of: scalars, vectors, integers beside reals; by all samplers and routes."""
+"""What paths are made of: scalars, vectors, integers beside reals, and what functions return."""
 
 import json
-import tempfile
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from numba import njit
+from random_runs import check_same
 
 import montezarr as mz
 
@@ -262,156 +259,6 @@ def test_a_scalar_that_is_not_finite_is_found():
         mz.simulate(lambda rng, T: {"a": np.zeros(T + 1), "b": np.inf}, 3, T=2, seed=1)
 
 
-# --- every schema by every sampler, on every route -----------------------------------------------
-
-T = 3
-DTYPES = ("float64", "float32", "int64", "int8", "uint16")
-DIMS = ((), ("time",), ("time", "a"), ("a",), ("b", "time"), ("a", "b"), ("time", "a", "b"))
-SIZES = {"time": T + 1, "a": 2, "b": 3}
-KINDS = ("path", "seed", "method", "block", "blocks", "counter")
-
-schemas = st.lists(
-    st.tuples(st.sampled_from(DIMS), st.sampled_from(DTYPES)), min_size=1, max_size=4
-)
-
-
-def made(uniform, dtype):
-    """Return uniform numbers as values of a dtype."""
-    scale = 1.0 if np.dtype(dtype).kind == "f" else 100.0
-    return (uniform * scale).astype(dtype)
-
-
-def sampler_of(kind, schema):
-    """Return a sampler of one class that has these variables, v0, v1 and so on."""
-    shapes = [tuple(SIZES[dim] for dim in dims) for dims, _ in schema]
-
-    def values(rng, *n):
-        return {
-            f"v{i}": made(rng.random((*n, *shape)), dtype)
-            for i, ((_, dtype), shape) in enumerate(zip(schema, shapes, strict=True))
-        }
-
-    class Method:
-        def sample_path(self, T, x0, rng):
-            return values(rng)
-
-    class Blocks:
-        def sample_paths(self, n, T, x0, rng):
-            return values(rng, n)
-
-    class Counter:
-        def sample(self, draws, grid, x0):
-            out = {}
-            for i, ((_, dtype), shape) in enumerate(zip(schema, shapes, strict=True)):
-                rows = draws.uniform(range(int(np.prod(shape))), slot=i)
-                out[f"v{i}"] = made(rows.reshape(*shape, -1), dtype)
-            return out
-
-    return {
-        "path": lambda rng, T: values(rng),
-        "seed": lambda seed, T: values(np.random.default_rng(seed)),
-        "method": Method(),
-        "block": lambda n, rng, T: values(rng, n),
-        "blocks": Blocks(),
-        "counter": Counter(),
-    }[kind]
-
-
-def simulated(kind, schema, n, **more):
-    dims = {f"v{i}": dims for i, (dims, _) in enumerate(schema)}
-    # A mapping of one array alone is as good as the array.
-    return mz.simulate(sampler_of(kind, schema), n, T, seed=SEED, dims=dims, **more)
-
-
-def check_same(found, right):
-    assert list(found.data_vars) == list(right.data_vars)
-    for name in right.data_vars:
-        assert found[name].dims == right[name].dims
-        assert found[name].dtype == right[name].dtype
-        np.testing.assert_array_equal(found[name].values, right[name].values)
-
-
-def check_paths(kind, schema, n):
-    right = simulated(kind, schema, n).compute(scheduler="synchronous")
-    for i, (dims, dtype) in enumerate(schema):
-        assert right[f"v{i}"].dims == ("path", *dims)
-        assert right[f"v{i}"].dtype == dtype
-    ds = simulated(kind, schema, n, chunks=1024)
-    check_same(ds.compute(scheduler="synchronous"), right)
-    for path in {0, n // 2, n - 1}:
-        check_same(mz.replay(ds, path), right.isel(path=path))
-    batches = list(mz.batches(ds, 700))
-    check_same(xr.concat(batches, "path", data_vars="all"), right)
-
-
-def check_statistics(kind, schema, n):
-    ds = simulated(kind, schema, n, chunks=1024)
-    right = mz.reduce(ds.compute(scheduler="synchronous"), ["mean", "max"])
-    found = mz.reduce(ds, ["mean", "max"])
-    xr.testing.assert_identical(found.drop_attrs(), right.drop_attrs())
-    made = sum(ds[name].astype(float).sum([d for d in ds[name].dims if d != "path"]) for name in ds)
-    xr.testing.assert_identical(
-        mz.reduce(made.rename("y"), "mean").drop_attrs(),
-        mz.reduce(made.compute(scheduler="synchronous").rename("y"), "mean").drop_attrs(),
-    )
-    if n > max(SIZES.values()):  # of few paths it cannot be tried
-        assert mz.plan(made).reduction.startswith("block by block")
-
-
-def check_store(kind, schema, n, folder):
-    path = Path(folder) / "a.zarr"
-    coords = {"a": ["left", "right"]} if any("a" in dims for dims, _ in schema) else None
-    ds = simulated(kind, schema, n, chunks=1024, coords=coords)
-    more = simulated(kind, schema, n + 900, chunks=1024, coords=coords)
-    right = more.compute(scheduler="synchronous")
-    check_same(mz.write(ds, path).compute(), right.isel(path=slice(n)))
-    process = sampler_of(kind, schema)
-    grown = mz.extend(path, n + 900, process=process)
-    check_same(grown.compute(), right)
-    if coords is not None:
-        assert grown.a.values.tolist() == ["left", "right"]
-    assert mz.verify(path, level=1, process=process).ok
-    check_same(mz.VirtualStore(more).to_dataset().compute(), right)
-    check_same(xr.open_zarr(mz.VirtualStore(more), consolidated=False).compute(), right)
-
-
-CHECKS = (check_paths, check_statistics, check_store)
-
-
-def check_all(check, kind, schema, n):
-    with tempfile.TemporaryDirectory() as folder:
-        check(kind, schema, n, *([folder] if check is check_store else []))
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-def test_a_schema_of_all_kinds_of_variables_holds_on_every_route(check, kind):
-    schema = [
-        (("time",), "float64"), ((), "int64"), (("time", "a"), "float32"), (("b", "time"), "int8"),
-    ]  # fmt: skip
-    check_all(check, kind, schema, 1100)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-@settings(max_examples=15, deadline=None, derandomize=True)
-@given(st.sampled_from(KINDS), schemas, st.integers(1, 2500))
-def test_any_schema_holds_on_every_route(check, kind, schema, n):
-    check_all(check, kind, schema, n)
-
-
-@pytest.mark.parametrize("backend", ["threads", "processes", "dask"])
-def test_a_mixed_schema_is_the_same_on_every_backend(backend, tmp_path):
-    schema = [(("time", "a"), "float64"), ((), "int64"), (("b",), "float32")]
-    ds = simulated("path", schema, 3000, chunks=1024)
-    right = ds.compute(scheduler="synchronous")
-    with mz.backend(backend, n_jobs=2):
-        mz.write(ds, tmp_path / "a.zarr")
-        found = mz.reduce(ds, "mean")
-    check_same(mz.open(tmp_path / "a.zarr").compute(), right)
-    xr.testing.assert_identical(found.drop_attrs(), mz.reduce(right, "mean").drop_attrs())
-
-
 # --- what a reader of the code found -----------------------------------------------------------
 
 
@@ -636,3 +483,96 @@ def test_dims_order_the_axes_of_an_xarray_object():
     ds = mz.simulate(f, 3, T=4, seed=SEED, dims={"x": ("k", "time")})
     assert ds.x.dims == ("path", "k", "time")
     np.testing.assert_array_equal(ds.x[1], child(1).random((5, 2)).T)
+
+
+# --- shapes that users write down first ----------------------------------------------------------
+
+
+class Halves(NamedTuple):
+    x: np.ndarray
+    total: np.ndarray
+
+
+def dataset_of_a_block(n, T, rng):
+    x = rng.random((n, T + 1, 2))
+    return xr.Dataset(
+        {"x": (("path", "time", "asset"), x), "total": ("path", x.sum((1, 2)))},
+        {"asset": ["A", "B"]},
+    )
+
+
+def named_tuple_of_a_block(n, T, rng):
+    x = rng.random((n, T + 1, 2))
+    return Halves(x, x.sum((1, 2)))
+
+
+def mapping_of_a_block(n, T, rng):
+    return named_tuple_of_a_block(n, T, rng)._asdict()
+
+
+@pytest.mark.parametrize(
+    "function", [dataset_of_a_block, named_tuple_of_a_block, mapping_of_a_block]
+)
+def test_a_block_may_hold_scalars_of_paths_beside_vectors_over_time(function):
+    ds = mz.simulate(function, 1100, T=2, seed=SEED)
+    x = block(0).random((1024, 3, 2))
+    assert ds.x.dims[:2] == ("path", "time")
+    assert ds.total.dims == ("path",)
+    np.testing.assert_array_equal(ds.x[:1024], x)
+    np.testing.assert_array_equal(ds.total[:1024], x.sum((1, 2)))
+    np.testing.assert_array_equal(mz.replay(ds, 1050).x, block(1).random((1024, 3, 2))[26])
+
+
+STARTS = np.arange(1500.0)
+
+
+@pytest.mark.parametrize(
+    ("function", "first"),
+    [
+        (lambda rng, T, x0: x0["a"] + rng.random(T + 1), lambda i: child(i).random(3)),
+        (
+            lambda n, T, rng, x0: x0["a"][:, None] + rng.random((n, T + 1)),
+            lambda i: block(i // 1024).random((1024, 3))[i % 1024],
+        ),
+    ],
+    ids=["path", "block"],
+)
+def test_a_function_gets_the_initial_state_of_its_paths_by_name(function, first):
+    ds = mz.simulate(function, 1500, T=2, x0={"a": STARTS}, seed=SEED, chunks=1024)
+    for path in (0, 1023, 1024, 1499):
+        np.testing.assert_array_equal(ds.x[path], STARTS[path] + first(path))
+        np.testing.assert_array_equal(mz.replay(ds, path).x, ds.x[path])
+
+
+def test_heston_gets_the_initial_states_of_its_paths_by_name():
+    heston = mz.Heston(mu=0.0, kappa=1.0, theta=0.04, xi=0.5, rho=-0.5)
+    v = np.linspace(0.01, 0.09, 1500)
+    ds = mz.simulate(heston, 1500, T=2, x0={"v": v, "s": STARTS + 1}, seed=SEED, chunks=1024)
+    np.testing.assert_array_equal(ds.v[:, 0], v)
+    np.testing.assert_array_equal(ds.s[:, 0], STARTS + 1)
+    alone = mz.simulate(heston, 1500, T=2, x0={"v": v[1030], "s": STARTS[1030] + 1}, seed=SEED)
+    check_same(mz.replay(ds, 1030), mz.replay(alone, 1030))
+
+
+SHAPES = {
+    "asks dt": (lambda rng, T, dt: rng.random(T + 1) * dt, {"x": ("path", "time")}),
+    "asks n": (lambda n, T, rng: rng.random((n, T + 1)), {"x": ("path", "time")}),
+    "of two axes": (lambda rng, T: rng.random((T + 1, 3)), {"x": ("path", "time", "x_dim_0")}),
+    "of a path": (
+        lambda rng: {"I": rng.integers(0, 9, 4), "final": 3.0},
+        {"I": ("path", "time"), "final": ("path",)},
+    ),
+}
+
+
+@pytest.mark.parametrize(("function", "dims"), SHAPES.values(), ids=SHAPES)
+def test_what_is_written_down_first_goes_all_the_way(function, dims, tmp_path):
+    T = None if dims.get("final") else 3
+    ds = mz.simulate(function, 1500, T=T, dt=0.5, seed=SEED, chunks=1024)
+    right = ds.compute(scheduler="synchronous")
+    assert {name: variable.dims for name, variable in ds.data_vars.items()} == dims
+    with mz.backend("threads", n_jobs=2):
+        check_same(mz.write(ds, tmp_path / "a.zarr").compute(), right)
+        found = mz.reduce(ds, ["mean", "max"])
+    wanted = mz.reduce(right, ["mean", "max"])
+    xr.testing.assert_identical(found.drop_attrs(), wanted.drop_attrs())

@@ -35,7 +35,7 @@ from montezarr.run._tasks_alive import run_of_recipe
 from montezarr.statistics import Statistic
 from montezarr.statistics._built_in import built_in
 from montezarr.statistics._names import statistics_of
-from montezarr.store._codes import text_as_codes, text_of_run
+from montezarr.store._codes import text_as_codes, text_of_run, with_text
 from montezarr.store.format import (
     PATH,
     Constant,
@@ -320,7 +320,8 @@ def as_described(
         Those of which the values are known; others are as the recipe has them.
     """
     known = xr.Dataset({c.name: (c.dims, c.values, dict(c.attributes)) for c in constants})
-    found = xr.decode_cf(known, decode_timedelta=TIMEDELTAS).variables
+    # Coordinates of text as such, so that results have them as those of a fresh store do.
+    found = with_text(xr.decode_cf(known, decode_timedelta=TIMEDELTAS)).variables
     stored = {dim for name in attributes if name in ds for dim in ds[name].dims}
     others = [n for n, c in ds.coords.items() if set(c.dims) <= stored and n not in names]
     ds = ds.drop_vars(others)
