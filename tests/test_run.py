@@ -4,6 +4,7 @@ import json
 import pickle
 
 import cloudpickle
+import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
@@ -11,6 +12,7 @@ import xarray as xr
 import montezarr as mz
 from montezarr.run import Policies, Run, _live
 from montezarr.run._attributes import RUN_ATTRIBUTE
+from montezarr.run._origins import is_simulated
 
 BROWNIAN = mz.BrownianMotion()
 CHOSEN = {"on_error": "mask", "on_nonfinite": "retry", "retries": 5}
@@ -99,6 +101,40 @@ def test_the_run_of_a_snapshot_has_the_paths_so_far():
 def test_what_no_run_is_behind_is_refused(obj):
     with pytest.raises(mz.ArgumentTypeError, match="ds: expected a Dataset"):
         Run.behind(obj)
+
+
+def test_an_array_is_of_a_run_by_its_tasks_and_not_by_its_name(forget):
+    ours = [
+        paths(),
+        paths(x0=np.arange(3000.0)),
+        mz.simulate(
+            lambda rng, T, b: rng.normal(size=T + 1) + b[0], 9, T=3, seed=1, b=np.ones(9999)
+        ),
+        mz.simulate(lambda rng: {"a": rng.random(), "b": 3}, 9, seed=1),
+    ]
+    own = da.from_array(np.arange(8), name="simulate-own-0")
+    theirs = [
+        own,
+        (own + 1).rechunk(4),
+        da.Array({("simulate-mine", 0): np.ones(3)}, "simulate-mine", ((3,),), float),
+    ]
+    for when in ("alive", "from another process"):
+        for ds in ours:
+            assert is_simulated(ds), when
+            assert is_simulated((ds + 1).isel(path=slice(3))), when
+        ours = [cloudpickle.loads(cloudpickle.dumps(ds)) for ds in ours]
+        forget()
+    for array in theirs:
+        assert not is_simulated(xr.DataArray(array))
+
+
+def test_texts_in_an_array_that_is_called_as_ours_are_are_no_codes():
+    words = xr.DataArray(
+        da.from_array(np.array(["calm", "storm"] * 600), chunks=600, name="simulate-words"),
+        dims="path",
+    )
+    found = mz.reduce((words == "storm").rename("storms"), "mean")
+    assert found.storms_mean == 0.5
 
 
 def test_of_several_runs_the_attributes_tell_which_is_meant():

@@ -24,6 +24,7 @@ from montezarr.backends._force import come_into_force, go_out_of_force
 from montezarr.backends._lost import no_start, stopped
 from montezarr.backends._supervisor import Pool, Supervisor
 from montezarr.core.compat.dask import count_cores
+from montezarr.core.fork import after_fork
 from montezarr.errors import BackendError
 
 RETRIES = 2
@@ -369,5 +370,4 @@ def _forget_executors() -> None:
         backend._executor, backend._users, backend._lock = None, Counter(), threading.RLock()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_executors)
+after_fork(_forget_executors)

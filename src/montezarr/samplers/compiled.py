@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from montezarr.core.compat.numba import releases_gil
 from montezarr.samplers import functions
 from montezarr.samplers.interfaces import is_compiled
 from montezarr.samplers.path import PathSampler
@@ -32,7 +33,7 @@ class CompiledSampler(PathSampler):
     @property
     def releases_gil(self) -> bool:
         """Whether it was compiled so that threads run it at the same time."""
-        return bool(getattr(self.target, "targetoptions", {}).get("nogil", False))
+        return releases_gil(self.target)
 
 
 def _walk(rng: Any, T: int, dt: float) -> Any:

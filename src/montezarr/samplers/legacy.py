@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
+from montezarr.core.fork import ForkLock
 from montezarr.samplers.interfaces import Interface, accepts
 from montezarr.samplers.path import PathSampler
 
-_global_state = threading.Lock()
+_global_state = ForkLock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
