@@ -8,6 +8,7 @@ from typing import Any
 from montezarr.errors import ReplayError
 from montezarr.parameters import references, shortened, whole
 from montezarr.processes import BUILT_IN, Process, check_parameter_names, process_from_dict
+from montezarr.run._stored_states import has_digest
 from montezarr.samplers import EVENT_TIME, recorded_interface
 from montezarr.samplers.schema import TIME
 from montezarr.seeding import RootSeed
@@ -48,7 +49,7 @@ def arguments_in(recipe: Mapping[str, Any], process: Any = None, x0: Any = None)
             )
         target = process_from_dict(whole(recipe)["process"])
     told = recipe["x0"]
-    is_digest = isinstance(told, dict) and set(told) == {"digest"}
+    is_digest = has_digest(told)
     if is_digest and x0 is None:
         raise ReplayError("ds: its x0 is an array or object, which a recipe does not hold.")
     if "options" in recipe:

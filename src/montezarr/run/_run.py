@@ -27,6 +27,7 @@ from montezarr.run._origins import PATH, is_simulated, origins_in
 from montezarr.run._policies import Policies
 from montezarr.run._recipe import fingerprint
 from montezarr.run._recorded import arguments_in, parameters_of
+from montezarr.run._stored_states import stored_states
 from montezarr.run._variables import variables_of
 from montezarr.samplers import Sampler
 from montezarr.seeding import BLOCK
@@ -105,7 +106,8 @@ class Run:
         n_paths : int, optional
             Number of paths; a recipe has none.
         x0 : array or mapping of arrays, optional
-            The initial states of the paths, where the recipe has their digest alone.
+            The initial states of the paths, where the recipe has their digest alone. By default
+            those of a store that was opened here; then `n_paths` is as many as these are.
         chunks : int, optional
             Paths per chunk.
         policies : Policies, optional
@@ -120,7 +122,7 @@ class Run:
             If the sampler is neither alive in this process, nor built in, nor given as `process`;
             or if the `process` given is another one.
         StoreError
-            If a large parameter that it refers to is lost.
+            If a large parameter that it refers to, or initial states in a store, are lost.
         """
         if isinstance(recipe, str):
             try:
@@ -139,6 +141,9 @@ class Run:
             return found._as_long_as(n_paths, chunks)
         if policies is None:
             policies = Policies(on_nonfinite="keep")
+        stored = stored_states(recipe) if x0 is None else None
+        if stored is not None:  # as many paths as there are states
+            x0, n_paths = stored
         arguments = arguments_in(recipe, process, x0)
         run = cls.of(**arguments, n_paths=n_paths, chunks=chunks, policies=policies)
         if run.fingerprint != key:
