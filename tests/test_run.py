@@ -196,6 +196,54 @@ def test_a_recipe_makes_the_run_anew(forget):
         assert Run.from_recipe(recipe).n_paths is None
 
 
+WRONG = {
+    "n_paths": [0, -5, 2.5, True, "7", 2**70],
+    "chunks": [0, -1, 1.5, True, "many"],
+    "policies": [3, "mask", {"on_error": "mask"}],
+}
+
+
+@pytest.mark.parametrize("is_alive", [True, False], ids=["alive", "anew"])
+@pytest.mark.parametrize(("name", "value"), [(n, v) for n in WRONG for v in WRONG[n]], ids=str)
+def test_paths_and_chunks_that_are_none_are_refused(name, value, is_alive, forget):
+    ds = paths()
+    if not is_alive:
+        forget()
+    asked = {"n_paths": 7, name: value}
+    with pytest.raises((mz.ArgumentTypeError, mz.ArgumentValueError), match=f"^{name}: expected"):
+        Run.from_recipe(ds.attrs["montezarr"], **asked)
+    with pytest.raises(mz.ArgumentValueError, match="chunks: expected None"):
+        Run.from_recipe(ds.attrs["montezarr"], chunks=1024)
+    with pytest.raises(mz.MemoryBudgetError, match="chunks"):
+        Run.from_recipe(ds.attrs["montezarr"], n_paths=2**62, chunks=1024)
+
+
+HASHED = {
+    "a process": lambda n: Run.of(BROWNIAN, n, T=3, seed=1),
+    "a function": lambda n: Run.of(sometimes, n, seed=1),
+    "an array as an option": lambda n: Run.of(
+        lambda rng, b: rng.random(3) + b[0], n, seed=1, options={"b": np.ones(4)}
+    ),
+    "an x0 of each path": lambda n: Run.of(BROWNIAN, n, T=3, seed=1, x0=np.arange(float(n))),
+    "matrices": lambda n: Run.of(
+        mz.MarkovChain(transition=[[0.9, 0.1], [0.5, 0.5]], states=["a", "b"]), n, T=3, seed=1
+    ),
+    "no end": lambda n: Run.of(BROWNIAN, None, T=n, seed=1),
+}
+
+
+@pytest.mark.parametrize("make", HASHED.values(), ids=HASHED)
+def test_runs_are_equal_and_have_a_hash_by_their_recipe(make):
+    run, same, other = make(50), make(50), make(51)
+    assert run == same
+    assert hash(run) == hash(same)
+    assert run != other
+    assert run != run.recipe
+    masking = run.under(Policies(on_error="mask"))
+    assert {run, same, other, masking} == {run, other, masking}
+    assert len({run, same, other, masking}) == 3
+
+
 @pytest.mark.parametrize("recipe", [None, 3, "{", "[]", "{}", {"format": 1}], ids=str)
 def test_what_is_no_recipe_is_refused(recipe):
     with pytest.raises((mz.ArgumentTypeError, mz.ArgumentValueError)):

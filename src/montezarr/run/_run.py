@@ -10,9 +10,9 @@ from typing import Any
 import xarray as xr
 
 from montezarr._checks import type_error, value_error
-from montezarr.chunk_policy import WORKING_COPIES
+from montezarr.chunk_policy import WORKING_COPIES, check_number
 from montezarr.errors import ReplayError
-from montezarr.run._arguments import ENDLESS_CHUNK, bound
+from montezarr.run._arguments import ENDLESS_CHUNK, bound, check_paths
 from montezarr.run._attributes import (
     ATTRIBUTE,
     Carried,
@@ -24,7 +24,7 @@ from montezarr.run._attributes import (
 )
 from montezarr.run._live import run_of_recipe
 from montezarr.run._origins import PATH, is_simulated, origins_in
-from montezarr.run._policies import Policies
+from montezarr.run._policies import Policies, check_policies
 from montezarr.run._recipe import fingerprint
 from montezarr.run._recorded import arguments_in, parameters_of
 from montezarr.run._stored_states import stored_states
@@ -36,9 +36,12 @@ LENGTH = 2**40
 """Paths of the lazy arrays of a run without end, which Dask wants a number of."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Run:
     """Everything that determines the values of paths, and how they are chunked.
+
+    Two runs are equal that have one recipe, as many paths in the same chunks, and the same
+    policies: the sampler holds what may be neither hashed nor compared, such as arrays.
 
     Attributes
     ----------
@@ -63,10 +66,20 @@ class Run:
     sampler: Sampler
     n_paths: int | None
     chunk: int
-    recipe: Mapping[str, Any] = field(hash=False)
-    x0: Any = field(default=None, hash=False, compare=False)
+    recipe: Mapping[str, Any]
+    x0: Any = None
     asked: int = 0
-    given_x0: Any = field(default=None, hash=False, compare=False, repr=False)
+    given_x0: Any = field(default=None, repr=False)
+
+    def __eq__(self, other: object) -> bool:
+        return self._key == other._key if isinstance(other, Run) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    @property
+    def _key(self) -> tuple[Any, ...]:
+        return self.fingerprint, self.n_paths, self.chunk, self.asked, self.policies
 
     @classmethod
     def of(
@@ -117,13 +130,16 @@ class Run:
         Raises
         ------
         ArgumentTypeError, ArgumentValueError
-            If it is no recipe.
+            If it is no recipe, or `n_paths`, `chunks` or `policies` are out of these terms.
         ReplayError
             If the sampler is neither alive in this process, nor built in, nor given as `process`;
             or if the `process` given is another one.
         StoreError
             If a large parameter that it refers to, or initial states in a store, are lost.
         """
+        n_paths, chunks = check_paths(n_paths, chunks)
+        if policies is not None:
+            check_policies(policies)
         if isinstance(recipe, str):
             try:
                 recipe = json.loads(recipe)
@@ -217,9 +233,11 @@ class Run:
             return replace(self, n_paths=None, chunk=ENDLESS_CHUNK, asked=0)
         if chunks is None:
             chunk = self.chunk if self.n_paths is not None else BLOCK
+            check_number(n_paths, chunk, self.path_bytes)
             return replace(self, n_paths=n_paths, chunk=chunk)
         asked, blocks = (-(-count // BLOCK) * BLOCK for count in (chunks, n_paths))
         chunk = min(asked, blocks)
+        check_number(n_paths, chunk, self.path_bytes)
         return replace(self, n_paths=n_paths, chunk=chunk, asked=asked if asked > chunk else 0)
 
     @property
