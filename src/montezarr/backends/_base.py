@@ -93,6 +93,8 @@ class Backend(ABC):
         Whether tasks run in other processes: their GIL, memory and global state are their own.
     runs_at_once : bool
         Whether a task runs in the thread that submits it, before `submit` returns.
+    has_threads : bool
+        Whether tasks run in this process at the same time.
     is_local : bool
         Whether its workers share the memory of this machine.
 
@@ -156,6 +158,11 @@ class Backend(ABC):
     @abstractmethod
     def make_executor(self) -> Executor:
         """Return a new executor."""
+
+    @property
+    def has_threads(self) -> bool:
+        """Whether tasks run here at the same time, in a process that has one global state."""
+        return not self.in_processes and not self.runs_at_once
 
     @property
     def worker_bytes(self) -> int | None:

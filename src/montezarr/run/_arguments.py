@@ -74,7 +74,7 @@ def bound(
     root = as_root_seed(seed, stream)
     chunk_policy.check_steps(T, at_once=interface.unit)
     x0 = plain_scalars(x0)
-    digest, own_x0, given_x0 = per_path(process, x0, n_paths)
+    digest, own_x0, given_x0 = per_path(process, interface, x0, n_paths)
     is_lazy = own_x0 is not None and given_x0 is None
     # Built-in processes need no trial, so that a lazy x0 is left alone here.
     needs_first = not (is_lazy and isinstance(process, Process)) or is_users(process)
