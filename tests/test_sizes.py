@@ -1,4 +1,4 @@
-"""How long a file and a function of the package may be."""
+"""How long a file and a function of the package may be, and what it says but once."""
 
 import ast
 from pathlib import Path
@@ -35,3 +35,15 @@ def test_no_body_of_a_function_is_long():
                 if lines > LONGEST_BODY:
                     found[f"{path}:{node.lineno} {node.name}"] = lines
     assert not found, "split it: each part does one thing"
+
+
+def test_the_names_of_the_dimensions_stand_in_one_place():
+    found = {}
+    for path, file in FILES.items():
+        for node in ast.parse(file.read_text()).body:
+            if not isinstance(node, (ast.Assign, ast.AnnAssign)) or node.value is None:
+                continue
+            parts = getattr(node.value, "elts", [node.value])
+            if any(isinstance(p, ast.Constant) and p.value in ("path", "time") for p in parts):
+                found[str(path)] = ast.unparse(node)
+    assert list(found.values()) == ["PATH, TIME = ('path', 'time')"], found

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from montezarr._checks import value_error
 from montezarr._optional import import_optional
-from montezarr.export._part import MASKED, PATH, Part, masked_values, recipe_of
+from montezarr.export._part import MASKED, Part, masked_values, recipe_of
 from montezarr.run._attributes import ATTRIBUTE
 from montezarr.runs import OnProgress
+from montezarr.samplers.schema import PATH
 
 ROWS = 2**20
 """Rows of a group, about: what is in memory as a table."""

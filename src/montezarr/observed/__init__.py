@@ -27,8 +27,6 @@ from montezarr.observed._observer import Chain, Observer, is_pathwise, observed_
 from montezarr.observed._paths import PathIndices, path_indices
 from montezarr.observed._program import Program, Unlike, program_of
 from montezarr.observed._schema import (
-    PATH,
-    TIME,
     Observed,
     Schema,
     as_dataset,
@@ -42,6 +40,7 @@ from montezarr.run._origins import run_in
 from montezarr.run._run import Run
 from montezarr.run._variables import variables_of
 from montezarr.samplers import PathArrays
+from montezarr.samplers.schema import PATH, TIME
 from montezarr.seeding import BLOCK
 
 __all__ = [

@@ -27,9 +27,10 @@ from montezarr.observed._feed import (
 )
 from montezarr.observed._masks import Masks
 from montezarr.observed._program import functions_in
-from montezarr.observed._schema import PATH, Schema
+from montezarr.observed._schema import Schema
 from montezarr.run._variables import variables_of
 from montezarr.samplers import Report
+from montezarr.samplers.schema import PATH
 
 
 class Part:

@@ -21,9 +21,10 @@ from montezarr.observed._feed import (
     no_cuts,
     told,
 )
-from montezarr.observed._schema import PATH, Schema
+from montezarr.observed._schema import Schema
 from montezarr.run._variables import variables_of
 from montezarr.samplers import Report
+from montezarr.samplers.schema import PATH
 from montezarr.seeding import BLOCK
 
 SLAB_BYTES = 2**22

@@ -17,12 +17,12 @@ from montezarr._checks import show
 from montezarr._notices import level_outside, warn
 from montezarr.core.compat.dask import Alias, DataNode, as_tasks
 from montezarr.errors import CommonNoiseWarning
-from montezarr.observed._schema import PATH
 from montezarr.observed._tasks import evaluate, layer_of
 from montezarr.observed._terms import Model, Terms, constant, made_of
 from montezarr.run._origins import Origin, origins_in
 from montezarr.run._texts import process_name
 from montezarr.run._variables import variables_of
+from montezarr.samplers.schema import PATH
 
 MOST_KEYS = 64
 """Blocks of a variable that are looked into: those of the first paths."""

@@ -15,9 +15,9 @@ from montezarr.core.compat.dask import meta_of
 from montezarr.observed._labels import are_codes, check_comparisons, labels_of
 from montezarr.observed._times import run_times, times_in
 from montezarr.run._variables import variables_of
+from montezarr.samplers.schema import PATH, TIME
 from montezarr.statistics import Labels, Source
 
-PATH, TIME = "path", "time"
 NUMBERS = "iufb"
 
 

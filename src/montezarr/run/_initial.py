@@ -12,8 +12,9 @@ import xarray as xr
 from montezarr._checks import check_unmasked, is_frame, plain_array, type_error, value_error
 from montezarr.digests import digest_of
 from montezarr.processes import Process
-from montezarr.run._entries import PATH, column_of, data_of, held, joined, one_of_all
+from montezarr.run._entries import column_of, data_of, held, joined, one_of_all
 from montezarr.samplers.interfaces import Interface
+from montezarr.samplers.schema import PATH
 
 
 def plain_scalars(x0: Any) -> Any:

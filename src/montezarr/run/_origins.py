@@ -22,9 +22,8 @@ from montezarr.run._live import run_named
 from montezarr.run._task import Task, chunk_from, chunk_of
 from montezarr.run._variables import variables_of
 from montezarr.samplers import recorded_interface, recorded_stream
+from montezarr.samplers.schema import PATH
 from montezarr.seeding import as_root_seed
-
-PATH = "path"
 
 SIMULATED = "simulate-"
 """How the names of the arrays of runs begin."""

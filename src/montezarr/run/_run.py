@@ -23,13 +23,14 @@ from montezarr.run._attributes import (
     recipe_in,
 )
 from montezarr.run._live import run_of_recipe
-from montezarr.run._origins import PATH, is_simulated, origins_in
+from montezarr.run._origins import is_simulated, origins_in
 from montezarr.run._policies import Policies, check_policies
 from montezarr.run._recipe import fingerprint
 from montezarr.run._recorded import arguments_in, parameters_of
 from montezarr.run._stored_states import stored_states
 from montezarr.run._variables import variables_of
 from montezarr.samplers import Sampler
+from montezarr.samplers.schema import PATH
 from montezarr.seeding import BLOCK
 
 LENGTH = 2**40
