@@ -41,9 +41,10 @@ def test_the_names_of_the_dimensions_stand_in_one_place():
     found = {}
     for path, file in FILES.items():
         for node in ast.parse(file.read_text()).body:
-            if not isinstance(node, (ast.Assign, ast.AnnAssign)) or node.value is None:
-                continue
-            parts = getattr(node.value, "elts", [node.value])
-            if any(isinstance(p, ast.Constant) and p.value in ("path", "time") for p in parts):
+            if isinstance(node, ast.Assign) and {"PATH", "TIME"} & set(_names(node.targets[0])):
                 found[str(path)] = ast.unparse(node)
     assert list(found.values()) == ["PATH, TIME = ('path', 'time')"], found
+
+
+def _names(target):
+    return [ast.unparse(part) for part in getattr(target, "elts", [target])]
