@@ -41,11 +41,7 @@ SHAPES = {
     "starts of two kinds, and an integer of the path": (
         lambda rng, T, x0: {"a": x0["a"] + rng.random(T + 1), "k": np.int16(x0["b"])},
         STEPS | {"x0": {"a": STARTS, "b": np.arange(COUNT)}},
-        {
-            "a": (("path", "time"), "float64"),
-            "k": (("path",), "int64"),
-            "last": (("path",), "bool"),
-        },
+        {"a": (("path", "time"), "float64"), "k": (("path",), "int16")},
     ),
     "a start beside one of all": (
         lambda rng, T, x0: {"a": x0["a"] * x0["scale"] + rng.random(T + 1), "start": x0["a"]},
