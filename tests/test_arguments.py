@@ -17,6 +17,7 @@ from patience import calls_of
 import montezarr as mz
 from montezarr import MemoryBudgetError
 from montezarr.random.bits import stream
+from montezarr.run._arguments import bound
 from montezarr.samplers.arguments import ARGUMENTS
 from montezarr.statistics.risk import closed_form_risk, estimate_risk
 
@@ -536,6 +537,10 @@ def test_an_integer_out_of_range_is_told_no_more_than_its_range():
 def test_the_arguments_that_may_be_meant_are_those_of_simulate():
     parameters = inspect.signature(mz.simulate).parameters
     assert tuple(parameters) == (*ARGUMENTS, "options")
+    # Which a run takes too, with its policies as one, beside those that a recipe alone has.
+    policies, recorded = {"on_error", "on_nonfinite", "retries"}, {"names", "recorded"}
+    taken = set(inspect.signature(bound).parameters) - recorded
+    assert taken == set(parameters) - policies | {"policies"}
 
 
 def test_the_table_is_long_and_says_nothing_twice():

@@ -13,12 +13,18 @@ import pytest
 from patience import PATIENCE
 
 import montezarr as mz
-from montezarr.execute import in_force
+from montezarr.execute import BACKENDS, in_force
+from montezarr.execute._base import ProcessBackend
 
 N, T = 6000, 8
 GBM = mz.GeometricBrownianMotion(mu=0.05, sigma=0.2)
-LOCAL = ("synchronous", "threads", "joblib-threading")
-SPAWNED = ("processes", "multiprocessing", "joblib", "joblib-multiprocessing")
+LOCAL = [name for name, kind in BACKENDS.items() if not kind.in_processes]
+SPAWNED = [
+    name
+    for name, kind in BACKENDS.items()
+    if issubclass(kind, ProcessBackend) and kind.check_allowed is mz.Backend.check_allowed
+]
+"""Those that start worker processes, and need nobody's permission for it."""
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ from patience import PATIENCE
 
 import montezarr as mz
 from montezarr.execute import BACKENDS, backend, cores, windowed
+from montezarr.execute._base import ProcessBackend
 
 N, T = 2500, 20
 KINDS = {
@@ -28,8 +29,7 @@ KINDS = {
     "legacy": samplers.Legacy(),
 }
 BATCHES = (300, 1024, None)
-THREADED = ("threads", "joblib-threading")
-PROCESSES = ("processes", "multiprocessing", "joblib", "joblib-multiprocessing", "ray")
+PROCESSES = [name for name, kind in BACKENDS.items() if issubclass(kind, ProcessBackend)]
 
 
 def draw(kind, place, batch_size=None, **options):
@@ -57,9 +57,9 @@ def expected():
 def test_one_digest_on_every_backend_and_nothing_is_left(name, workers, expected):
     before = snapshot()
     with mz.backend(name, workers) as place:
-        assert place.workers == (1 if name == "synchronous" else workers)
+        assert place.workers == (1 if place.runs_at_once else workers)
         for kind in KINDS:
-            if kind == "legacy" and name in THREADED:
+            if kind == "legacy" and place.has_threads:
                 with pytest.raises(mz.ArgumentValueError, match="Threads share that state"):
                     draw(kind, place)
                 continue
@@ -146,7 +146,7 @@ def test_workers_use_one_thread_each(name, monkeypatch):
     assert "OMP_NUM_THREADS" not in os.environ
 
 
-@pytest.mark.parametrize("name", [*PROCESSES, "dask"])
+@pytest.mark.parametrize("name", [n for n, kind in BACKENDS.items() if kind.in_processes])
 def test_a_sampler_of_50_mb_is_shipped_once_per_worker(name, tmp_path, capsys):
     big = samplers.Big(tmp_path, 50)
     ds = mz.simulate(big, 20_000, T, seed=1, chunks=1024)

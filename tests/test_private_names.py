@@ -10,6 +10,7 @@ import pkgutil
 import subprocess
 import sys
 import threading
+from dataclasses import InitVar, dataclass
 from importlib.metadata import version
 from multiprocessing import spawn
 from multiprocessing.pool import Pool
@@ -19,7 +20,8 @@ from types import SimpleNamespace
 import pytest
 
 import montezarr as mz
-from montezarr.core.compat import concurrent_futures, ipykernel, llvmlite, multiprocessing
+from montezarr.core.compat import concurrent_futures, ipykernel, llvmlite, multiprocessing, numba
+from montezarr.core.compat import dataclasses as compat_dataclasses
 from montezarr.core.compat import joblib as compat_joblib
 from montezarr.core.compat import threading as compat_threading
 from montezarr.core.compat.table import TABLE, TRIED
@@ -401,6 +403,32 @@ def test_without_its_copy_of_loky_joblib_says_what_to_do(monkeypatch):
     assert compat_joblib.pool_class() is Pool
 
 
+def test_dataclasses_that_note_nothing_have_their_fields_and_their_own_methods(monkeypatch):
+    @dataclass(frozen=True)
+    class Walk:
+        scale: float
+        unit: InitVar[str] = "m"
+
+    assert list(compat_dataclasses.entries_of(Walk)) == ["scale", "unit"]
+    assert compat_dataclasses.options_of(Walk)["frozen"]
+    assert compat_dataclasses.options_of(type("Child", (Walk,), {})) is None
+    written = [Walk.__init__, Walk.__repr__, Walk.__eq__, Walk.__hash__, Walk.__setattr__]
+    assert all(map(compat_dataclasses.is_generated, written))
+    assert not compat_dataclasses.is_generated(test_small_things_go_without_what_is_not_there)
+    found = {}
+    exec("def of_text(): pass", found)
+    assert not compat_dataclasses.is_generated(found["of_text"])
+
+    def hidden(thing, name, *default):
+        return default[0] if name.startswith("__dataclass_") else getattr(thing, name, *default)
+
+    monkeypatch.setattr(compat_dataclasses, "getattr", hidden, raising=False)
+    assert list(compat_dataclasses.entries_of(Walk)) == ["scale"]
+    assert compat_dataclasses.options_of(Walk) is None
+    monkeypatch.setattr(compat_dataclasses, "_PLACE", (compat_dataclasses.__file__, ""))
+    assert not any(map(compat_dataclasses.is_generated, written))
+
+
 def test_small_things_go_without_what_is_not_there(monkeypatch):
     bare = SimpleNamespace(comm=SimpleNamespace())
     assert concurrent_futures.workers_of(bare) == -1
@@ -408,6 +436,7 @@ def test_small_things_go_without_what_is_not_there(monkeypatch):
     llvmlite.add_attribute(bare, "a hint")
     ipykernel.answer_anywhere(bare)
     assert not ipykernel.has_subshells(bare)
+    assert not numba.releases_gil(bare)
     registered = []
     monkeypatch.delattr(threading, "_register_atexit")
     monkeypatch.setattr(atexit, "register", registered.append)

@@ -4,6 +4,7 @@ import json
 import pickle
 
 import cloudpickle
+import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
@@ -11,6 +12,7 @@ import xarray as xr
 import montezarr as mz
 from montezarr.run import Policies, Run, _live
 from montezarr.run._attributes import RUN_ATTRIBUTE
+from montezarr.run._origins import is_simulated
 
 BROWNIAN = mz.BrownianMotion()
 CHOSEN = {"on_error": "mask", "on_nonfinite": "retry", "retries": 5}
@@ -101,6 +103,40 @@ def test_what_no_run_is_behind_is_refused(obj):
         Run.behind(obj)
 
 
+def test_an_array_is_of_a_run_by_its_tasks_and_not_by_its_name(forget):
+    ours = [
+        paths(),
+        paths(x0=np.arange(3000.0)),
+        mz.simulate(
+            lambda rng, T, b: rng.normal(size=T + 1) + b[0], 9, T=3, seed=1, b=np.ones(9999)
+        ),
+        mz.simulate(lambda rng: {"a": rng.random(), "b": 3}, 9, seed=1),
+    ]
+    own = da.from_array(np.arange(8), name="simulate-own-0")
+    theirs = [
+        own,
+        (own + 1).rechunk(4),
+        da.Array({("simulate-mine", 0): np.ones(3)}, "simulate-mine", ((3,),), float),
+    ]
+    for when in ("alive", "from another process"):
+        for ds in ours:
+            assert is_simulated(ds), when
+            assert is_simulated((ds + 1).isel(path=slice(3))), when
+        ours = [cloudpickle.loads(cloudpickle.dumps(ds)) for ds in ours]
+        forget()
+    for array in theirs:
+        assert not is_simulated(xr.DataArray(array))
+
+
+def test_texts_in_an_array_that_is_called_as_ours_are_are_no_codes():
+    words = xr.DataArray(
+        da.from_array(np.array(["calm", "storm"] * 600), chunks=600, name="simulate-words"),
+        dims="path",
+    )
+    found = mz.reduce((words == "storm").rename("storms"), "mean")
+    assert found.storms_mean == 0.5
+
+
 def test_of_several_runs_the_attributes_tell_which_is_meant():
     one = paths()
     other = mz.simulate(BROWNIAN, 3000, T=3, seed=2, chunks=1024)
@@ -158,6 +194,54 @@ def test_a_recipe_makes_the_run_anew(forget):
         assert (run.n_paths, run.chunk) == (3000, 2048)
         assert run.fingerprint == Run.behind(ds).fingerprint
         assert Run.from_recipe(recipe).n_paths is None
+
+
+WRONG = {
+    "n_paths": [0, -5, 2.5, True, "7", 2**70],
+    "chunks": [0, -1, 1.5, True, "many"],
+    "policies": [3, "mask", {"on_error": "mask"}],
+}
+
+
+@pytest.mark.parametrize("is_alive", [True, False], ids=["alive", "anew"])
+@pytest.mark.parametrize(("name", "value"), [(n, v) for n in WRONG for v in WRONG[n]], ids=str)
+def test_paths_and_chunks_that_are_none_are_refused(name, value, is_alive, forget):
+    ds = paths()
+    if not is_alive:
+        forget()
+    asked = {"n_paths": 7, name: value}
+    with pytest.raises((mz.ArgumentTypeError, mz.ArgumentValueError), match=f"^{name}: expected"):
+        Run.from_recipe(ds.attrs["montezarr"], **asked)
+    with pytest.raises(mz.ArgumentValueError, match="chunks: expected None"):
+        Run.from_recipe(ds.attrs["montezarr"], chunks=1024)
+    with pytest.raises(mz.MemoryBudgetError, match="chunks"):
+        Run.from_recipe(ds.attrs["montezarr"], n_paths=2**62, chunks=1024)
+
+
+HASHED = {
+    "a process": lambda n: Run.of(BROWNIAN, n, T=3, seed=1),
+    "a function": lambda n: Run.of(sometimes, n, seed=1),
+    "an array as an option": lambda n: Run.of(
+        lambda rng, b: rng.random(3) + b[0], n, seed=1, options={"b": np.ones(4)}
+    ),
+    "an x0 of each path": lambda n: Run.of(BROWNIAN, n, T=3, seed=1, x0=np.arange(float(n))),
+    "matrices": lambda n: Run.of(
+        mz.MarkovChain(transition=[[0.9, 0.1], [0.5, 0.5]], states=["a", "b"]), n, T=3, seed=1
+    ),
+    "no end": lambda n: Run.of(BROWNIAN, None, T=n, seed=1),
+}
+
+
+@pytest.mark.parametrize("make", HASHED.values(), ids=HASHED)
+def test_runs_are_equal_and_have_a_hash_by_their_recipe(make):
+    run, same, other = make(50), make(50), make(51)
+    assert run == same
+    assert hash(run) == hash(same)
+    assert run != other
+    assert run != run.recipe
+    masking = run.under(Policies(on_error="mask"))
+    assert {run, same, other, masking} == {run, other, masking}
+    assert len({run, same, other, masking}) == 3
 
 
 @pytest.mark.parametrize("recipe", [None, 3, "{", "[]", "{}", {"format": 1}], ids=str)

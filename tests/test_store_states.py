@@ -12,7 +12,7 @@ from stores import CHAIN, GBM, HESTON, files
 import montezarr as mz
 from montezarr.core import parameters
 from montezarr.core.parameters import _known
-from montezarr.run import _live
+from montezarr.run import Run, _live, _stored_states
 from montezarr.store import _source
 from montezarr.store.format import CommitState
 from montezarr.store.places import LocalPlace
@@ -34,6 +34,7 @@ def elsewhere(monkeypatch):
     def forget():
         for module, name in (
             (_known, "_alive"), (_known, "_places"), (_live, "_by_name"), (_live, "_by_recipe"),
+            (_stored_states, "_loads"),
         ):  # fmt: skip
             monkeypatch.setattr(module, name, type(getattr(module, name))())
 
@@ -84,6 +85,40 @@ def test_a_store_is_extended_verified_and_repaired_by_itself(make, tmp_path, els
     assert files(part) == files(whole)
     with pytest.raises(mz.ArgumentValueError, match="its own x0"):
         mz.extend(whole, N + 1, **process)
+
+
+@pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
+def test_a_path_of_an_opened_store_is_drawn_again_from_its_initial_state(make, tmp_path, elsewhere):
+    ds = make()
+    wanted = [ds.isel(path=i).compute() for i in (0, 1500, N - 1)]
+    mz.write(ds, tmp_path / "a.zarr", paths=range(1024, 2048))
+    del ds
+    elsewhere()
+    process = {"process": shifted} if make is KINDS["of a function"] else {}
+    stored = mz.open(tmp_path / "a.zarr")
+    for obj in (stored, stored.isel(path=slice(3)), stored.load()):
+        for i, path in zip((0, 1500, N - 1), wanted, strict=True):
+            again = mz.replay(obj, i, **process)
+            for name in path.data_vars:
+                assert np.array_equal(again[name], path[name])
+        run = Run.behind(obj, **process)
+        assert run.n_paths == N
+        assert run.given_x0 is not None
+    with pytest.raises(mz.ArgumentValueError, match="path: expected an integer"):
+        mz.replay(stored, N, **process)
+
+
+def test_initial_states_of_a_store_that_is_gone_are_not_at_hand(tmp_path, elsewhere):
+    mz.write(of(GBM, spread(50, 150)), tmp_path / "a.zarr")
+    elsewhere()
+    ds = mz.open(tmp_path / "a.zarr").load()
+    [file] = (tmp_path / "a.zarr/montezarr/parameters").iterdir()
+    file.unlink()
+    with pytest.raises(mz.StoreError, match="'x0'"):
+        mz.replay(ds, 3)
+    shutil.rmtree(tmp_path / "a.zarr")
+    with pytest.raises(mz.ReplayError, match="x0 is an array"):
+        mz.replay(ds, 3)
 
 
 def test_such_a_store_is_of_format_3_and_others_are_as_they_were(tmp_path):

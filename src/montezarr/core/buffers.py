@@ -10,11 +10,12 @@ from __future__ import annotations
 import math
 import os
 import sys
-import threading
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
+
+from montezarr.core.fork import ForkLock
 
 MINIMUM_BYTES = 1 << 20
 """Smaller arrays come from the allocator, which recycles them by itself."""
@@ -27,7 +28,7 @@ SHARE = 8
 """One part in so many of the memory of a Dask worker may wait: Dask does not know of it."""
 
 _idle: list[NDArray[np.uint8]] = []
-_lock = threading.Lock()
+_lock = ForkLock()
 _room = sys.maxsize
 """Bytes that may wait."""
 

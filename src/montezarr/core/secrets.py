@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 import re
-import threading
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, unquote
+
+from montezarr.core.fork import ForkLock
 
 HIDDEN = "***"
 """What stands in the place of a secret."""
@@ -46,7 +47,7 @@ ENTRY = re.compile(
 ENVIRONMENT = re.compile(rf"(?:AWS|AZURE|GCS|GOOGLE|DASK|FSSPEC)_?.*(?:{NAMES})", re.IGNORECASE)
 
 _known: frozenset[str] = frozenset()
-_lock = threading.Lock()
+_lock = ForkLock()
 
 
 def redacted(text: str) -> str:

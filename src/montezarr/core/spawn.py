@@ -16,6 +16,7 @@ from multiprocessing import connection, get_context
 from typing import TYPE_CHECKING, Any
 
 from montezarr.core.compat.multiprocessing import script_kept_out, start_resource_tracker
+from montezarr.core.fork import ForkLock
 
 if TYPE_CHECKING:
     from multiprocessing.context import SpawnContext, SpawnProcess
@@ -33,7 +34,7 @@ THREAD_LIMITS = (
 )
 """Environment variables by which BLAS and Numba take the number of their threads."""
 
-_starting = threading.Lock()
+_starting = ForkLock()
 
 
 def worker_environment() -> dict[str, str]:

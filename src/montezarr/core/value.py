@@ -11,6 +11,7 @@ import numpy as np
 
 from montezarr.core.added_fields import counted_fields
 from montezarr.core.checks import value_error
+from montezarr.core.compat.dataclasses import entries_of
 from montezarr.core.errors import ArgumentValueError
 
 _CHECK = "montezarr: check"
@@ -106,7 +107,7 @@ def check_parameter_names(kind: type[Value], data: Mapping[str, Any]) -> None:
 def _checks_of(kind: type) -> dict[str, _Check]:
     found = {}
     for parent in reversed(kind.__mro__):
-        for name, entry in vars(parent).get("__dataclass_fields__", {}).items():
+        for name, entry in entries_of(parent).items():
             if _CHECK in entry.metadata:
                 found[name] = entry.metadata[_CHECK]
     return found

@@ -65,10 +65,10 @@ def batches(ds: xr.Dataset, size: int) -> Iterator[xr.Dataset]:
     """
     if not isinstance(ds, xr.Dataset):
         raise type_error("ds", "a Dataset", ds)
-    if "path" not in ds.dims:
+    if PATH not in ds.dims:
         raise value_error("ds", "a Dataset with a dimension path", list(ds.dims))
     count = check_int("size", size, minimum=1)
-    n_paths = ds.sizes["path"]
+    n_paths = ds.sizes[PATH]
     needed = AT_ONCE * min(count, n_paths) * max(1, ds.nbytes // max(n_paths, 1))
     if needed > memory_limit():
         raise MemoryBudgetError(
@@ -83,7 +83,7 @@ def batches(ds: xr.Dataset, size: int) -> Iterator[xr.Dataset]:
 
 def _computed(ds: xr.Dataset, size: int) -> Iterator[xr.Dataset]:
     """Yield batches of anything lazy: the next one is computed in a thread meanwhile."""
-    starts = range(0, ds.sizes["path"], size)
+    starts = range(0, ds.sizes[PATH], size)
     with ThreadPoolExecutor(1, "montezarr-batches") as ahead:
         following = None
         for start in starts:

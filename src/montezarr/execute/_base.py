@@ -20,6 +20,7 @@ from dask.local import get_async
 from montezarr.core.checks import check_int, check_real, type_error, value_error
 from montezarr.core.compat.dask import count_cores
 from montezarr.core.errors import BackendError
+from montezarr.core.fork import after_fork
 from montezarr.core.interrupts import wait_for
 from montezarr.core.optional import import_optional
 from montezarr.execute._in_force import come_into_force, go_out_of_force
@@ -92,6 +93,8 @@ class Backend(ABC):
         Whether tasks run in other processes: their GIL, memory and global state are their own.
     runs_at_once : bool
         Whether a task runs in the thread that submits it, before `submit` returns.
+    has_threads : bool
+        Whether tasks run in this process at the same time.
     is_local : bool
         Whether its workers share the memory of this machine.
 
@@ -155,6 +158,11 @@ class Backend(ABC):
     @abstractmethod
     def make_executor(self) -> Executor:
         """Return a new executor."""
+
+    @property
+    def has_threads(self) -> bool:
+        """Whether tasks run here at the same time, in a process that has one global state."""
+        return not self.in_processes and not self.runs_at_once
 
     @property
     def worker_bytes(self) -> int | None:
@@ -369,5 +377,4 @@ def _forget_executors() -> None:
         backend._executor, backend._users, backend._lock = None, Counter(), threading.RLock()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_executors)
+after_fork(_forget_executors)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import socket
 import threading
@@ -15,6 +14,7 @@ from typing import Any
 import dask
 
 from montezarr.core.compat.multiprocessing import script_kept_out
+from montezarr.core.fork import ForkLock
 from montezarr.core.spawn import full_streams_aside, processes_uninterrupted
 
 DASHBOARD_PORT = 8787
@@ -22,7 +22,7 @@ DASHBOARD_PORT = 8787
 SILENT = logging.ERROR
 """What Dask logs from here on: what our errors and warnings do not say already."""
 
-_process_wide = threading.Lock()
+_process_wide = ForkLock()
 
 
 @contextmanager
@@ -64,7 +64,7 @@ def start_cluster(stack: ExitStack, client_class: Any, workers: int, retries: in
     return client
 
 
-_silence = threading.Lock()
+_silence = ForkLock()
 _silent = 0
 _levels: list[tuple[logging.Handler, int]] = []
 
@@ -139,13 +139,3 @@ def _free_port(wanted: int) -> int:
         except OSError:
             return 0
     return wanted
-
-
-def _forget_locks() -> None:
-    """In a forked child: another thread of its parent may have held them."""
-    global _process_wide, _silence
-    _process_wide, _silence = threading.Lock(), threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_locks)

@@ -8,8 +8,6 @@ blocks, that name stands for a scheduler that looks there too.
 
 from __future__ import annotations
 
-import os
-import threading
 from contextvars import ContextVar
 from typing import Any, Protocol
 
@@ -17,6 +15,7 @@ import dask
 from dask.threaded import get as threaded_get
 
 from montezarr.core.compat.dask import named_schedulers, scheduler_of
+from montezarr.core.fork import ForkLock
 from montezarr.execute._client import active_client
 from montezarr.execute._returned import warn_of_size
 
@@ -44,7 +43,7 @@ class InBlock(Protocol):
 
 _stack: ContextVar[BlockStack] = ContextVar("montezarr_backends", default=())
 
-_lock = threading.Lock()
+_lock = ForkLock()
 _blocks = 0
 _found: Any = None
 """What Dask was configured with before the first block; None for nothing."""
@@ -147,13 +146,3 @@ class _ClientScheduler(_ContextScheduler):
 
 _SCHEDULER = _ContextScheduler()
 _CLIENT_SCHEDULER = _ClientScheduler()
-
-
-def _forget_blocks() -> None:
-    """In a forked child no block has workers, and another thread may have held the lock."""
-    global _lock
-    _lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_blocks)

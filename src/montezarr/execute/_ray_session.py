@@ -5,18 +5,18 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
 from montezarr.core.compat.ray import set_starts_unasked, starts_unasked
+from montezarr.core.fork import ForkLock
 from montezarr.core.spawn import worker_environment
 from montezarr.execute._lost import ray_no_start
 
 Session = tuple[str, str]
 
-_lock = threading.RLock()
+_lock = ForkLock()
 _own_session: Session | None = None
 """The session that was started here."""
 _users = 0
@@ -108,13 +108,3 @@ def no_session_unasked() -> Iterator[None]:
 def _import_path() -> str:
     """Return where we import from, so that workers find the same modules."""
     return os.pathsep.join(entry or os.getcwd() for entry in sys.path)
-
-
-def _forget_lock() -> None:
-    """In a forked child: another thread of its parent may have held it."""
-    global _lock
-    _lock = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_lock)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
@@ -83,10 +83,10 @@ def windowed(
     """
     run = Timed(function) if monitor is not None else function
     with nullcontext() if monitor is None else monitor.at_work(backend):
-        results = _windowed(
+        results = _Window(
             backend, run, items, span,
             ordered=ordered, window=window, stopping=stopping, settle=settle,
-        )  # fmt: skip
+        ).results()  # fmt: skip
         try:
             for item, result in results:
                 if monitor is not None:
@@ -98,86 +98,107 @@ def windowed(
             results.close()
 
 
-def _windowed(
-    backend: Backend,
-    function: Callable[[Any], Any],
-    items: Iterable[Any],
-    span: Span,
-    *,
-    ordered: bool,
-    window: int | None,
-    stopping: Callable[[], bool] | None,
-    settle: bool | None,
-) -> Generator[tuple[Any, Any], None, None]:
-    """Do what `windowed` says."""
-    pending: dict[Future[Any], tuple[int, Any]] = {}
-    early: dict[int, tuple[Any, Any]] = {}
-    source = enumerate(items)
-    following = 0
-    settle = stopping is not None if settle is None else settle
-    try:
-        while True:
-            # Asked again each time: workers of a cluster come and go.
-            limit = WINDOW * backend.workers if window is None else max(1, window)
-            # Half of it at a time: a scheduler takes many tasks as fast as one, and remembers each
-            # time that it got some.
-            room = limit - len(pending) - len(early)
-            if stopping is not None and stopping():
-                if backend.cancels_waiting:
-                    pending = {f: entry for f, entry in pending.items() if not f.cancel()}
-                elif not settle:
-                    pending = _earliest(pending, backend.workers)
-            elif room >= max(1, limit // 2):
-                entries = list(itertools.islice(source, room))
-                futures = backend.submit_all(function, [item for _, item in entries])
-                pending.update(zip(futures, entries, strict=True))
-            if not pending:
-                return
-            _check_not_stopped(backend, pending)
-            done = wait_for(pending, POLL, FIRST_COMPLETED)
-            for future in sorted(done, key=lambda f: pending[f][0]):
-                error = _error_of(backend, future)
-                if error is not None and backend.deaths_of(error):
-                    # So may those beside the one that killed their worker: now each alone.
-                    _wait_for_all(backend, pending)
-                    repeated = backend.submit(function, pending[future][1])
-                    pending[repeated] = pending.pop(future)
-                    _wait_for_all(backend, [repeated])
-                    future, error = repeated, _error_of(backend, repeated)
-                if error is not None:
-                    failed, error = _first_failure(backend, pending, span)
-                    # What is done is not lost, and whoever has enough before sees no error.
-                    whole = {
-                        pending[f][0]: (pending[f][1], f.result())
-                        for f in pending
-                        if _is_good(f) and (not ordered or pending[f][0] < failed)
-                    }
-                    early |= whole
-                    while following in early if ordered else early:
-                        number = following if ordered else min(early)
-                        yield early.pop(number)
-                        following += 1
-                    raise error  # noqa: TRY301  it is not caught to be handled
-                number, item = pending.pop(future)
-                if not ordered:
-                    yield item, future.result()
-                    continue
-                early[number] = item, future.result()
-                while following in early:
-                    yield early.pop(following)
-                    following += 1
-    except KeyboardInterrupt:
-        _drain(backend, pending)
-        raise
-    except (Exception, GeneratorExit):
-        if settle:  # nothing is to happen behind the back of who asked for this
-            _wait_for_all(
-                backend, [f for f in pending if not (backend.cancels_waiting and f.cancel())]
-            )
-        raise
-    finally:
-        for future in pending:
-            future.cancel()
+class _Window:
+    """The tasks in flight, and results that wait for their turn; see `windowed`."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        function: Callable[[Any], Any],
+        items: Iterable[Any],
+        span: Span,
+        *,
+        ordered: bool,
+        window: int | None,
+        stopping: Callable[[], bool] | None,
+        settle: bool | None,
+    ):
+        self._backend, self._function, self._span = backend, function, span
+        self._ordered, self._window, self._stopping = ordered, window, stopping
+        self._settle = stopping is not None if settle is None else settle
+        self._source = enumerate(items)
+        self._pending: dict[Future[Any], tuple[int, Any]] = {}
+        self._early: dict[int, tuple[Any, Any]] = {}
+        self._following = 0
+
+    def results(self) -> Generator[tuple[Any, Any], None, None]:
+        """Yield (item, result) until nothing is left, or an item fails."""
+        try:
+            while True:
+                self._submit()
+                if not self._pending:
+                    return
+                _check_not_stopped(self._backend, self._pending)
+                done = wait_for(self._pending, POLL, FIRST_COMPLETED)
+                for future in sorted(done, key=lambda f: self._pending[f][0]):
+                    yield from self._ended(future)
+        except KeyboardInterrupt:
+            _drain(self._backend, self._pending)
+            raise
+        except (Exception, GeneratorExit):
+            if self._settle:  # nothing is to happen behind the back of who asked for this
+                cancels = self._backend.cancels_waiting
+                left = [f for f in self._pending if not (cancels and f.cancel())]
+                _wait_for_all(self._backend, left)
+            raise
+        finally:
+            for future in self._pending:
+                future.cancel()
+
+    def _submit(self) -> None:
+        """Start tasks where there is room, unless enough is done."""
+        backend = self._backend
+        if self._stopping is not None and self._stopping():
+            if backend.cancels_waiting:
+                self._pending = {f: entry for f, entry in self._pending.items() if not f.cancel()}
+            elif not self._settle:
+                self._pending = _earliest(self._pending, backend.workers)
+            return
+        # Asked again each time: workers of a cluster come and go.
+        limit = WINDOW * backend.workers if self._window is None else max(1, self._window)
+        # Half of it at a time: a scheduler takes many tasks as fast as one, and remembers each
+        # time that it got some.
+        room = limit - len(self._pending) - len(self._early)
+        if room >= max(1, limit // 2):
+            entries = list(itertools.islice(self._source, room))
+            futures = backend.submit_all(self._function, [item for _, item in entries])
+            self._pending.update(zip(futures, entries, strict=True))
+
+    def _ended(self, future: Future[Any]) -> Iterator[tuple[Any, Any]]:
+        """Yield what can be told once a task has ended, or raise where it has failed."""
+        error = _error_of(self._backend, future)
+        if error is not None and self._backend.deaths_of(error):
+            future = self._repeated(future)
+            error = _error_of(self._backend, future)
+        if error is None:
+            number, item = self._pending.pop(future)
+            yield from self._in_turn({number: (item, future.result())})
+            return
+        failed, error = _first_failure(self._backend, self._pending, self._span)
+        # What is done is not lost, and whoever has enough before sees no error.
+        yield from self._in_turn(
+            {
+                number: (item, f.result())
+                for f, (number, item) in self._pending.items()
+                if _is_good(f) and (not self._ordered or number < failed)
+            }
+        )
+        raise error
+
+    def _repeated(self, future: Future[Any]) -> Future[Any]:
+        """Return a task again that died, alone: those beside the killer of a worker die with it."""
+        _wait_for_all(self._backend, self._pending)
+        repeated = self._backend.submit(self._function, self._pending[future][1])
+        self._pending[repeated] = self._pending.pop(future)
+        _wait_for_all(self._backend, [repeated])
+        return repeated
+
+    def _in_turn(self, results: dict[int, tuple[Any, Any]]) -> Iterator[tuple[Any, Any]]:
+        """Yield results by number, or where these are to be in order, those whose turn it is."""
+        self._early |= results
+        while self._following in self._early if self._ordered else self._early:
+            yield self._early.pop(self._following if self._ordered else min(self._early))
+            self._following += 1
 
 
 def _is_good(future: Future[Any]) -> bool:

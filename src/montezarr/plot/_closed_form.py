@@ -15,7 +15,7 @@ from montezarr.processes import Process
 from montezarr.processes._base import HasDensity, HasProbability
 from montezarr.reduction.sources import PATH, TIME
 from montezarr.run._attributes import ATTRIBUTE
-from montezarr.run._origins import run_in
+from montezarr.run._origins import draws_paths, origin_of, run_in
 from montezarr.run._run import Run
 from montezarr.samplers import sample_range
 
@@ -34,8 +34,8 @@ MANY_VALUES = 2**24
 SELECTION = ("getitem", "transpose", "rechunk-split", "rechunk-merge")
 """Layers of Dask's graphs that leave values as they are."""
 
-SOURCES = ("simulate-", "recipe-", "open_dataset-", "original-", "xarray-", "from-zarr-", "array-")
-"""How layers begin that draw paths, or hold what is there: in a store, or in memory."""
+SOURCES = ("open_dataset-", "original-", "xarray-", "from-zarr-", "array-")
+"""How layers begin that hold what is there: in a store, or in memory."""
 
 
 class ClosedForm(NamedTuple):
@@ -130,7 +130,11 @@ def _is_selection(array: xr.DataArray) -> bool:
         return True
     layers = getattr(array.data.dask, "layers", None)
     return layers is not None and all(
-        name.startswith(SOURCES) or name.rpartition("-")[0] in SELECTION for name in layers
+        name.startswith(SOURCES)
+        or name.rpartition("-")[0] in SELECTION
+        or origin_of(name) is not None
+        or draws_paths(name, layer)
+        for name, layer in layers.items()
     )
 
 

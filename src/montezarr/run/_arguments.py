@@ -12,7 +12,7 @@ from montezarr.processes import Process
 from montezarr.processes._built_in import is_users
 from montezarr.random.seeding import BLOCK, as_root_seed
 from montezarr.run import chunk_policy
-from montezarr.run._policies import Policies
+from montezarr.run._policies import Policies, check_policies
 from montezarr.run._recipe import recipe_of
 from montezarr.run._x0 import per_path, plain_scalars
 from montezarr.samplers import Sampler, bind, choose
@@ -68,16 +68,14 @@ def bound(
     given = {} if options is None else options
     chosen, kind = choose(process, legacy, given, None if recorded is None else recorded["sampler"])
     interface = chosen.interfaces[kind]
-    if n_paths is not None:
-        n_paths = check_int("n_paths", n_paths, minimum=1, maximum=MAX_INDEX)
-    elif chunks is not None:
-        raise value_error("chunks", "None where n_paths is None", chunks)
+    n_paths, chunks = check_paths(n_paths, chunks)
+    check_policies(policies)
     if recorded is None:  # what was recorded before there were these arguments keeps its rule
         check_no_parameter(process, interface)
     root = as_root_seed(seed, stream)
     chunk_policy.check_steps(T, at_once=interface.unit)
     x0 = plain_scalars(x0)
-    digest, own_x0, given_x0 = per_path(process, x0, n_paths)
+    digest, own_x0, given_x0 = per_path(process, interface, x0, n_paths)
     is_lazy = own_x0 is not None and given_x0 is None
     # Built-in processes need no trial, so that a lazy x0 is left alone here.
     needs_first = not (is_lazy and isinstance(process, Process)) or is_users(process)
@@ -122,6 +120,21 @@ def bound(
     }
 
 
+def check_paths(n_paths: Any, chunks: Any) -> tuple[int | None, int | None]:
+    """Return a number of paths, None for no end, and the paths per chunk that are asked for.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If they are no such numbers.
+    """
+    if n_paths is not None:
+        n_paths = check_int("n_paths", n_paths, minimum=1, maximum=MAX_INDEX)
+    elif chunks is not None:
+        raise value_error("chunks", "None where n_paths is None", chunks)
+    return n_paths, None if chunks is None else chunk_policy.check_asked(chunks)
+
+
 def _chunk(sampler: Sampler, n_paths: int | None, chunks: int | None) -> tuple[int, int]:
     """Return the paths per chunk, and those that were asked for where they are more."""
     if n_paths is None:
@@ -139,5 +152,5 @@ def _chunk(sampler: Sampler, n_paths: int | None, chunks: int | None) -> tuple[i
         least_paths=sampler.interface.unit,
         worker_bytes=None if backend is None else backend.worker_bytes,
     )
-    asked = 0 if chunks is None else -(-int(chunks) // BLOCK) * BLOCK
+    asked = 0 if chunks is None else -(-chunks // BLOCK) * BLOCK
     return chunk, asked if asked > chunk else 0

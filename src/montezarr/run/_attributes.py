@@ -19,6 +19,7 @@ from montezarr.random.seeding import BLOCK
 from montezarr.run._policies import Policies
 from montezarr.run._recipe import RECIPE_KEYS, formats_of
 from montezarr.run._variables import variables_of
+from montezarr.samplers.schema import PATH
 
 ATTRIBUTE = "montezarr"
 """Name of the Dataset attribute that holds the recipe as JSON."""
@@ -154,7 +155,7 @@ def check_parts(recipe: dict[str, Any]) -> None:
 def chunk_in(ds: xr.Dataset | xr.DataArray) -> int | None:
     """Return the paths per chunk of lazy variables, where these are whole blocks."""
     for variable in variables_of(ds).values():
-        chunks = dict(zip(variable.dims, variable.chunks or (), strict=False)).get("path")
+        chunks = dict(zip(variable.dims, variable.chunks or (), strict=False)).get(PATH)
         if chunks and chunks[0] % BLOCK == 0:
             return int(chunks[0])
     return None

@@ -11,8 +11,7 @@ import xarray as xr
 
 from montezarr.core.checks import check_unmasked, plain_array, type_error, value_error
 from montezarr.core.compat.dask import meta_of
-
-PATH = "path"
+from montezarr.samplers.schema import PATH
 
 
 def one_of_all(value: Any) -> Any:

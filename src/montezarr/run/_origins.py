@@ -7,7 +7,6 @@ paths, and no further: what these are made of, such as initial states, is no par
 from __future__ import annotations
 
 import json
-import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,13 +15,15 @@ from typing import Any
 import xarray as xr
 from dask.base import is_dask_collection
 
+from montezarr.core.compat.dask import Blockwise, contents_of
+from montezarr.core.fork import ForkLock
 from montezarr.core.parameters import identity_of
 from montezarr.random.seeding import as_root_seed
+from montezarr.run._task import Task, chunk_from, chunk_of
 from montezarr.run._tasks_alive import run_named
 from montezarr.run._variables import variables_of
 from montezarr.samplers import recorded_interface, recorded_stream
-
-PATH = "path"
+from montezarr.samplers.schema import PATH
 
 SIMULATED = "simulate-"
 """How the names of the arrays of runs begin."""
@@ -92,7 +93,7 @@ class Origin:
 
 
 _stored: OrderedDict[str, Origin] = OrderedDict()
-_lock = threading.Lock()
+_lock = ForkLock()
 
 
 def remember(ds: xr.Dataset, recipe: Mapping[str, Any], first: int = 0) -> None:
@@ -164,5 +165,30 @@ def run_in(obj: Any) -> Any:
 
 def is_simulated(obj: xr.DataArray | xr.Dataset) -> bool:
     """Return whether lazy variables are made of arrays of `simulate`, in whichever process."""
-    layers = [name for data in lazy_data(obj) for name in getattr(data.dask, "layers", ())]
-    return any(name.startswith(SIMULATED) for name in layers)
+    return any(
+        draws_paths(name, layer)
+        for data in lazy_data(obj)
+        for name, layer in getattr(data.dask, "layers", {}).items()
+    )
+
+
+def draws_paths(name: str, layer: Mapping[Any, Any]) -> bool:
+    """Return whether a layer of a graph draws paths, which its tasks tell.
+
+    Anybody may give a layer such a name; the name alone spares a look at the tasks of others.
+    """
+    if SIMULATED not in name:
+        return False
+    if isinstance(layer, Blockwise):  # one task, and what it is given, stand for all
+        return _draws([layer.task, *(part for part, _ in layer.indices)])
+    return any(map(_draws, layer.values()))
+
+
+def _draws(part: Any) -> bool:
+    """Return whether a part of a task is what draws a chunk, or holds it."""
+    if isinstance(part, Task) or part is chunk_of or part is chunk_from:
+        return True
+    inner = part if isinstance(part, (list, tuple)) else contents_of(part)
+    if isinstance(part, dict):
+        inner = list(part.values())
+    return inner is not None and any(map(_draws, inner))

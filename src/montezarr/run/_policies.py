@@ -6,11 +6,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, get_args
 
-from montezarr.core.checks import check_choice, check_int
+from montezarr.core.checks import check_choice, check_int, type_error
 from montezarr.samplers import RETRIES, Sampler
 from montezarr.samplers._base import OnError, OnNonfinite
 
 MOST_RETRIES = 1000
+
+
+def check_policies(policies: Any) -> None:
+    """Raise unless these are `Policies`.
+
+    Raises
+    ------
+    ArgumentTypeError
+        If they are something else.
+    """
+    if not isinstance(policies, Policies):
+        raise type_error("policies", "Policies", policies)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from montezarr.core.value import check_parameter_names
 from montezarr.processes import Process, process_from_dict
 from montezarr.processes._built_in import built_in
 from montezarr.random.seeding import RootSeed
+from montezarr.run._stored_states import has_digest
 from montezarr.samplers import EVENT_TIME, recorded_interface
 from montezarr.samplers.schema import TIME
 
@@ -50,7 +51,7 @@ def arguments_in(recipe: Mapping[str, Any], process: Any = None, x0: Any = None)
             )
         target = process_from_dict(whole(recipe)["process"])
     told = recipe["x0"]
-    is_digest = isinstance(told, dict) and set(told) == {"digest"}
+    is_digest = has_digest(told)
     if is_digest and x0 is None:
         raise ReplayError("ds: its x0 is an array or object, which a recipe does not hold.")
     if "options" in recipe:

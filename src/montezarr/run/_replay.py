@@ -14,6 +14,7 @@ from montezarr.run._attributes import recipe_in
 from montezarr.run._run import Run
 from montezarr.run._variables import coordinates_of, label_encoding, variable_attributes
 from montezarr.samplers import Sampler, sample_range
+from montezarr.samplers.schema import PATH
 
 
 def replay(ds: xr.Dataset, path: int, *, process: Any = None) -> xr.Dataset:
@@ -76,4 +77,4 @@ def replay_run(run: Run, index: int, sampler: Sampler) -> xr.Dataset:
         )
         for variable in sampler.variables
     }
-    return xr.Dataset(variables, coordinates_of(sampler), {"path": index})
+    return xr.Dataset(variables, coordinates_of(sampler), {PATH: index})

@@ -12,7 +12,7 @@ import xarray as xr
 from montezarr.core.checks import type_error, value_error
 from montezarr.core.errors import ReplayError
 from montezarr.random.seeding import BLOCK
-from montezarr.run._arguments import ENDLESS_CHUNK, bound
+from montezarr.run._arguments import ENDLESS_CHUNK, bound, check_paths
 from montezarr.run._attributes import (
     ATTRIBUTE,
     Carried,
@@ -22,22 +22,27 @@ from montezarr.run._attributes import (
     chunk_in,
     recipe_in,
 )
-from montezarr.run._origins import PATH, is_simulated, origins_in
-from montezarr.run._policies import Policies
+from montezarr.run._origins import is_simulated, origins_in
+from montezarr.run._policies import Policies, check_policies
 from montezarr.run._recipe import fingerprint
 from montezarr.run._recorded import arguments_in, parameters_of
+from montezarr.run._stored_states import stored_states
 from montezarr.run._tasks_alive import run_of_recipe
 from montezarr.run._variables import variables_of
-from montezarr.run.chunk_policy import WORKING_COPIES
+from montezarr.run.chunk_policy import WORKING_COPIES, check_number
 from montezarr.samplers import Sampler
+from montezarr.samplers.schema import PATH
 
 LENGTH = 2**40
 """Paths of the lazy arrays of a run without end, which Dask wants a number of."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Run:
     """Everything that determines the values of paths, and how they are chunked.
+
+    Two runs are equal that have one recipe, as many paths in the same chunks, and the same
+    policies: the sampler holds what may be neither hashed nor compared, such as arrays.
 
     Attributes
     ----------
@@ -62,10 +67,20 @@ class Run:
     sampler: Sampler
     n_paths: int | None
     chunk: int
-    recipe: Mapping[str, Any] = field(hash=False)
-    x0: Any = field(default=None, hash=False, compare=False)
+    recipe: Mapping[str, Any]
+    x0: Any = None
     asked: int = 0
-    given_x0: Any = field(default=None, hash=False, compare=False, repr=False)
+    given_x0: Any = field(default=None, repr=False)
+
+    def __eq__(self, other: object) -> bool:
+        return self._key == other._key if isinstance(other, Run) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    @property
+    def _key(self) -> tuple[Any, ...]:
+        return self.fingerprint, self.n_paths, self.chunk, self.asked, self.policies
 
     @classmethod
     def of(
@@ -105,7 +120,8 @@ class Run:
         n_paths : int, optional
             Number of paths; a recipe has none.
         x0 : array or mapping of arrays, optional
-            The initial states of the paths, where the recipe has their digest alone.
+            The initial states of the paths, where the recipe has their digest alone. By default
+            those of a store that was opened here; then `n_paths` is as many as these are.
         chunks : int, optional
             Paths per chunk.
         policies : Policies, optional
@@ -115,13 +131,16 @@ class Run:
         Raises
         ------
         ArgumentTypeError, ArgumentValueError
-            If it is no recipe.
+            If it is no recipe, or `n_paths`, `chunks` or `policies` are out of these terms.
         ReplayError
             If the sampler is neither alive in this process, nor built in, nor given as `process`;
             or if the `process` given is another one.
         StoreError
-            If a large parameter that it refers to is lost.
+            If a large parameter that it refers to, or initial states in a store, are lost.
         """
+        n_paths, chunks = check_paths(n_paths, chunks)
+        if policies is not None:
+            check_policies(policies)
         if isinstance(recipe, str):
             try:
                 recipe = json.loads(recipe)
@@ -139,6 +158,9 @@ class Run:
             return found._as_long_as(n_paths, chunks)
         if policies is None:
             policies = Policies(on_nonfinite="keep")
+        stored = stored_states(recipe) if x0 is None else None
+        if stored is not None:  # as many paths as there are states
+            x0, n_paths = stored
         arguments = arguments_in(recipe, process, x0)
         run = cls.of(**arguments, n_paths=n_paths, chunks=chunks, policies=policies)
         if run.fingerprint != key:
@@ -212,9 +234,11 @@ class Run:
             return replace(self, n_paths=None, chunk=ENDLESS_CHUNK, asked=0)
         if chunks is None:
             chunk = self.chunk if self.n_paths is not None else BLOCK
+            check_number(n_paths, chunk, self.path_bytes)
             return replace(self, n_paths=n_paths, chunk=chunk)
         asked, blocks = (-(-count // BLOCK) * BLOCK for count in (chunks, n_paths))
         chunk = min(asked, blocks)
+        check_number(n_paths, chunk, self.path_bytes)
         return replace(self, n_paths=n_paths, chunk=chunk, asked=asked if asked > chunk else 0)
 
     @property

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import threading
 import weakref
 from typing import Any
 
+from montezarr.core.fork import ForkLock
+
 _by_name: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
 _by_recipe: dict[str, weakref.WeakSet[Any]] = {}
-_lock = threading.Lock()
+_lock = ForkLock()
 
 
 def keep(name: str, fingerprint: str, task: Any) -> Any:
@@ -36,13 +36,3 @@ def run_of_recipe(fingerprint: str) -> Any:
     with _lock:
         runs = [task.run for task in _by_recipe.get(fingerprint, ()) if task.run is not None]
     return max(runs, key=lambda run: run.length, default=None)
-
-
-def _forget_lock() -> None:
-    """In a forked child: another thread of its parent may have held it."""
-    global _lock
-    _lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_lock)

@@ -11,8 +11,10 @@ import xarray as xr
 
 from montezarr.core.checks import check_unmasked, is_frame, plain_array, type_error, value_error
 from montezarr.processes import Process
-from montezarr.run._entries import PATH, column_of, data_of, held, joined, one_of_all
+from montezarr.run._entries import column_of, data_of, held, joined, one_of_all
 from montezarr.run.digests import digest_of
+from montezarr.samplers.interfaces import Interface
+from montezarr.samplers.schema import PATH
 
 
 def plain_scalars(x0: Any) -> Any:
@@ -24,7 +26,9 @@ def plain_scalars(x0: Any) -> Any:
     return plain_array("x0", x0)[()] if getattr(x0, "ndim", None) == 0 else x0
 
 
-def per_path(process: Any, x0: Any, n_paths: int | None) -> tuple[str | None, Any, Any]:
+def per_path(
+    process: Any, interface: Interface, x0: Any, n_paths: int | None
+) -> tuple[str | None, Any, Any]:
     """Return (digest, Dask array, as given) of initial states by path, else (None, None, None).
 
     The array is (n_paths,), or (variables, n_paths) for a process of several variables. Of a
@@ -51,9 +55,11 @@ def per_path(process: Any, x0: Any, n_paths: int | None) -> tuple[str | None, An
         columns = [column_of(part, n_paths) for part in parts]
         array = da.stack([da.broadcast_to(c, (n_paths,)) for c in columns]).rechunk({0: -1})
     elif isinstance(x0, Mapping) and not isinstance(process, Process):
-        if callable(getattr(process, "sample", None)):  # which gets the array itself
-            return per_path(process, x0["x"], n_paths) if set(x0) == {"x"} else (None, None, None)
-        return _records(x0, n_paths)
+        if not interface.takes_ranges:
+            return _records(x0, n_paths)
+        if set(x0) != {"x"}:
+            return None, None, None
+        return per_path(process, interface, x0["x"], n_paths)
     else:
         parts = [data_of(x0)]
         if not getattr(parts[0], "ndim", 0):

@@ -75,8 +75,7 @@ def check_fits(run: Run, backend: Backend) -> None:
     ArgumentTypeError
         For a sampler that cannot be pickled, on processes.
     """
-    has_one_state = not backend.in_processes and not backend.runs_at_once
-    if run.sampler.interface.uses_global_state and has_one_state:
+    if run.sampler.interface.uses_global_state and backend.has_threads:
         raise value_error(
             "backend", "one of processes, or 'synchronous', for code on the global np.random state",
             backend.name, "Threads share that state.",

@@ -110,8 +110,7 @@ def choose_chunk(
         if -(-blocks // count) <= workers:
             count = -(-blocks // -(-blocks // count))
     else:
-        asked = check_int("chunks", chunks, minimum=1, hint="It counts paths; None lets us choose.")
-        count = -(-min(asked, n_paths) // BLOCK)
+        count = -(-min(check_asked(chunks), n_paths) // BLOCK)
     limit = memory_limit() if worker_bytes is None else min(memory_limit(), worker_bytes)
     n_chunks = -(-n_paths // (count * BLOCK))
     paths = max(min(count * BLOCK, n_paths), least_paths)
@@ -123,10 +122,33 @@ def choose_chunk(
             f" with {show_bytes(limit)} to use. Take fewer steps, keep fewer times, fewer workers"
             " or smaller chunks."
         )
+    check_number(n_paths, count * BLOCK, path_bytes)
+    return count * BLOCK
+
+
+def check_asked(chunks: Any) -> int:
+    """Return the paths per chunk that are asked for.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If they are no number of paths.
+    """
+    return check_int("chunks", chunks, minimum=1, hint="It counts paths; None lets us choose.")
+
+
+def check_number(n_paths: int, chunk: int, path_bytes: int) -> None:
+    """Raise where there are more chunks than a graph can have.
+
+    Raises
+    ------
+    MemoryBudgetError
+        With their number.
+    """
+    n_chunks = -(-n_paths // chunk)
     if n_chunks > MAX_CHUNKS_HARD:
         raise MemoryBudgetError(
             f"n_paths: expected at most {MAX_CHUNKS_HARD:,} chunks, got {n_paths:,} paths ="
-            f" {n_chunks:,} chunks of {count * BLOCK:,}, {show_bytes(n_paths * path_bytes)} in"
-            " all. Take larger chunks or fewer paths."
+            f" {n_chunks:,} chunks of {chunk:,}, {show_bytes(n_paths * path_bytes)} in all. Take"
+            " larger chunks or fewer paths."
         )
-    return count * BLOCK

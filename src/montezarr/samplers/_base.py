@@ -138,6 +138,16 @@ class Sampler(ABC):
     def examples(cls) -> tuple[tuple[Any, Mapping[str, Any]], ...]:
         """Return code that it draws, with arguments of `simulate`, for the conformance suite."""
 
+    @classmethod
+    @abstractmethod
+    def fragile(cls) -> tuple[Any, Mapping[str, Any]]:
+        """Return code that it draws, with arguments, of which some paths are no good.
+
+        It has one variable x(time) of floats and two options, in terms of the largest value of a
+        path: where that is above `limit` it raises, or else where it is above `ceiling` the last
+        value is infinite. The conformance suite chooses which paths these are.
+        """
+
     def is_surely_finite(self, x0: Any) -> bool:
         """Return whether no value of these paths can be NaN or infinite, by mathematics."""
         return False

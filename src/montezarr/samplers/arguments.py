@@ -18,6 +18,7 @@ from montezarr.core.checks import (
     value_error,
 )
 from montezarr.core.errors import ArgumentTypeError
+from montezarr.samplers.schema import PATH, TIME
 
 DTYPES = ("float64", "float32", "int64", "int32", "int16", "int8", "uint8", "uint16", "uint32")
 
@@ -116,7 +117,7 @@ def check_coords(coords: Any) -> dict[str, tuple[Any, ...]]:
         raise type_error("coords", expected, coords)
     found = {}
     for dim, labels in coords.items():
-        if dim in ("path", "time"):
+        if dim in (PATH, TIME):
             raise value_error(
                 "coords", "dimensions other than 'path' and 'time'", dim,
                 "T, dt and times= say what the times are.",

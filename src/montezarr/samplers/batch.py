@@ -103,6 +103,11 @@ class BatchSampler(Sampler):
         """Return an object, and a function of n."""
         return (_Walks(), {"T": 5, "x0": 1.0}), (_several, {"T": 4, "dt": 0.25})
 
+    @classmethod
+    def fragile(cls) -> tuple[Any, Mapping[str, Any]]:
+        """Return a function of n."""
+        return _fragile, {"T": 5}
+
     def draw(self, start: int, stop: int, x0: Any) -> PathArrays:
         """Return the kept times of paths start ... stop-1: whole blocks are drawn, then cut."""
         out = self.new_arrays(stop - start)
@@ -216,12 +221,20 @@ class BatchSampler(Sampler):
 
 class _Walks:
     def sample_paths(self, n: int, T: int, x0: Any, rng: Any) -> Any:
-        return x0 + rng.standard_normal((n, T + 1)).cumsum(axis=1)
+        return np.reshape(x0, (-1, 1)) + rng.standard_normal((n, T + 1)).cumsum(axis=1)
 
 
 def _several(n: int, T: int, dt: float, rng: Any) -> Any:
     jumps = rng.poisson(dt, (n, T + 1))
     return {"jumps": jumps, "total": jumps.sum(axis=1)}
+
+
+def _fragile(n: int, T: int, rng: Any, limit: float, ceiling: float) -> Any:
+    x = rng.standard_normal((n, T + 1))
+    if x.max() > limit:
+        raise ValueError("above the limit")
+    x[x.max(axis=1) > ceiling, -1] = np.inf
+    return x
 
 
 def check_block(sampler: BatchSampler, parts: Parts, first_x0: Any) -> None:

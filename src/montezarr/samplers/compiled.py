@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 
+from montezarr.core.compat.numba import releases_gil
 from montezarr.samplers import functions
 from montezarr.samplers.interfaces import is_compiled
-from montezarr.samplers.path import PathSampler
+from montezarr.samplers.path import PathSampler, _fragile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,18 +27,29 @@ class CompiledSampler(PathSampler):
     @classmethod
     def examples(cls) -> tuple[tuple[Any, Mapping[str, Any]], ...]:
         """Return a compiled function."""
-        from numba import njit  # not for the import of montezarr
+        walk = _compiled(_walk)
+        return (walk, {"T": 5, "dt": 0.25}), (walk, {"T": 5, "dt": 1.0, "x0": 1.0})
 
-        return ((njit(_walk), {"T": 5, "dt": 0.25}),)
+    @classmethod
+    def fragile(cls) -> tuple[Any, Mapping[str, Any]]:
+        """Return a compiled function."""
+        return _compiled(_fragile), {"T": 5}
 
     @property
     def releases_gil(self) -> bool:
         """Whether it was compiled so that threads run it at the same time."""
-        return bool(getattr(self.target, "targetoptions", {}).get("nogil", False))
+        return releases_gil(self.target)
 
 
-def _walk(rng: Any, T: int, dt: float) -> Any:
-    x = np.zeros(T + 1)
+@cache
+def _compiled(function: Any) -> Any:
+    from numba import njit  # not for the import of montezarr
+
+    return njit(function)
+
+
+def _walk(rng: Any, T: int, dt: float, x0: float = 0.0) -> Any:
+    x = np.full(T + 1, x0)
     for k in range(T):
         x[k + 1] = x[k] + np.sqrt(dt) * rng.standard_normal()
     return x

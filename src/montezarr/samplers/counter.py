@@ -163,7 +163,12 @@ class CounterSampler(Sampler):
     @classmethod
     def examples(cls) -> tuple[tuple[Any, Mapping[str, Any]], ...]:
         """Return a process, and code like one that returns variables of several kinds."""
-        return (BrownianMotion(), {"T": 5}), (_Mixed(), {"T": 4})
+        return (BrownianMotion(), {"T": 5, "x0": 1.0}), (_Mixed(), {"T": 4})
+
+    @classmethod
+    def fragile(cls) -> tuple[Any, Mapping[str, Any]]:
+        """Return code like a process."""
+        return _Fragile(), {"T": 5}
 
     # --- drawing -----------------------------------------------------------------------------
 
@@ -300,6 +305,18 @@ class _Mixed:
         steps = draws.normal(range(grid.T))
         walk = np.concatenate([np.zeros_like(steps[:1]), np.cumsum(steps, axis=0)])
         return {"x": walk, "rises": (steps > 0).sum(axis=0)}
+
+
+class _Fragile:
+    """Code like a process, of which some paths are no good."""
+
+    def sample(self, draws: Draws, grid: TimeGrid, x0: Any, limit: float, ceiling: float) -> Rows:
+        """Return values without a memory."""
+        x: Rows = draws.normal(range(grid.T + 1))
+        if x.max() > limit:
+            raise ValueError("above the limit")
+        x[-1, x.max(axis=0) > ceiling] = np.inf
+        return x
 
 
 def in_its_format(sampler: CounterSampler) -> CounterSampler:

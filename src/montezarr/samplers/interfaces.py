@@ -27,7 +27,7 @@ class Interface:
     is_vectorised : bool
         Whether it spends its time in NumPy or Numba, which release the GIL; others loop in Python.
     takes_ranges : bool
-        Whether one call draws any range of paths.
+        Whether one call draws any range of paths, from one array of their initial states.
     uses_global_state : bool
         Whether it draws from the global state of np.random, of which a process has one.
     stream : str

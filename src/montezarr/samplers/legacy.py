@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
+from montezarr.core.fork import ForkLock
 from montezarr.samplers.interfaces import Interface, accepts
-from montezarr.samplers.path import PathSampler
+from montezarr.samplers.path import PathSampler, _fragile
 
-_global_state = threading.Lock()
+_global_state = ForkLock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,12 @@ class LegacySampler(PathSampler):
     @classmethod
     def examples(cls) -> tuple[tuple[Any, Mapping[str, Any]], ...]:
         """Return an object that draws from the global state."""
-        return ((_OnGlobalState(), {"T": 5, "legacy_global_rng": True}),)
+        return ((_OnGlobalState(), {"T": 5, "x0": 1.0, "legacy_global_rng": True}),)
+
+    @classmethod
+    def fragile(cls) -> tuple[Any, Mapping[str, Any]]:
+        """Return an object that draws from the global state."""
+        return _Fragile(), {"T": 5, "legacy_global_rng": True}
 
     def caller(self) -> Callable[[int, Any], Any]:
         """Return the function (path, x0) that draws one path."""
@@ -68,4 +73,9 @@ def uses_global_state(target: Any) -> bool:
 
 class _OnGlobalState:
     def sample_path(self, T: int, x0: Any) -> Any:
-        return np.random.standard_normal(T + 1)
+        return x0 + np.random.standard_normal(T + 1)
+
+
+class _Fragile:
+    def sample_path(self, T: int, x0: Any, limit: float, ceiling: float) -> Any:
+        return _fragile(np.random, T, limit, ceiling)

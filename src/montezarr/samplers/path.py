@@ -86,6 +86,11 @@ class PathSampler(Sampler):
             (_of_times, {"times": [0.0, 1.0, 4.0]}),
         )
 
+    @classmethod
+    def fragile(cls) -> tuple[Any, Mapping[str, Any]]:
+        """Return a function of a Generator."""
+        return _fragile, {"T": 5}
+
     def draw(self, start: int, stop: int, x0: Any) -> PathArrays:
         """Return the kept times of paths start ... stop-1."""
         out = self.new_arrays(stop - start)
@@ -209,3 +214,12 @@ def _of_seed(seed: int, T: int) -> Any:
 
 def _of_times(rng: Any, times: Any) -> Any:
     return times * rng.random()
+
+
+def _fragile(rng: Any, T: int, limit: float, ceiling: float) -> Any:
+    x = rng.standard_normal(T + 1)
+    if x.max() > limit:
+        raise ValueError("above the limit")
+    if x.max() > ceiling:
+        x[-1] = np.inf
+    return x

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -46,18 +46,59 @@ def code_attributes(labels: list[Any], *, in_full: bool) -> dict[str, Any]:
 
 def with_text(ds: xr.Dataset) -> xr.Dataset:
     """Return a Dataset of a store with its coordinates of text as such."""
-    for name, coordinate in ds.coords.items():
-        text = coordinate.attrs.get(TEXT)
-        if not isinstance(text, str) or coordinate.ndim != 1:
-            continue
-        try:
-            labels = parse_json(text)
-        except ValueError:  # somebody else's
-            continue
-        is_text = isinstance(labels, list) and all(isinstance(label, str) for label in labels)
-        if is_text and len(labels) == coordinate.size:
-            ds = ds.assign_coords({name: (coordinate.dims, labels)})
-    return ds
+
+    def labels_of(coordinate: xr.DataArray) -> list[Any] | None:
+        labels = _full_labels(coordinate)
+        is_text = labels is not None and all(isinstance(label, str) for label in labels)
+        return labels if is_text and coordinate.ndim == 1 else None
+
+    return _with_labels(ds, labels_of)
+
+
+def with_labels(ds: xr.Dataset, recipe: Mapping[str, Any]) -> xr.Dataset:
+    """Return results with labels in the place of the codes that a store holds.
+
+    Where words are not the labels they stand beside; earlier stores have them in the recipe alone.
+    """
+
+    def labels_of(coordinate: xr.DataArray) -> list[Any] | None:
+        if "flag_meanings" not in coordinate.attrs:
+            return None
+        meanings = str(coordinate.attrs["flag_meanings"])
+        known = _full_labels(coordinate) or labels_in_recipe(recipe, None, meanings)
+        return list(known or meanings.split())
+
+    return _with_labels(ds, labels_of)
+
+
+def _full_labels(coordinate: xr.DataArray) -> list[Any] | None:
+    """Return the labels that stand beside codes; None where there are none, or somebody else's."""
+    text = coordinate.attrs.get(TEXT)
+    try:
+        labels = parse_json(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return labels if isinstance(labels, list) else None
+
+
+def _with_labels(
+    ds: xr.Dataset, labels_of: Callable[[xr.DataArray], list[Any] | None]
+) -> xr.Dataset:
+    """Return a Dataset with labels in the place of codes, where its coordinates have some."""
+    found = {name: (c, labels_of(c)) for name, c in ds.coords.items()}
+    return ds.assign_coords(
+        {
+            name: (coordinate.dims, label_coordinate(labels)[coordinate.values])
+            for name, (coordinate, labels) in found.items()
+            if labels is not None and _are_positions(coordinate, len(labels))
+        }
+    )
+
+
+def _are_positions(codes: xr.DataArray, count: int) -> bool:
+    """Return whether these are positions of so many labels; anybody may have written them."""
+    values = codes.values
+    return values.dtype.kind in "iu" and bool(((values >= 0) & (values < count)).all())
 
 
 def know_labels(ds: xr.Dataset) -> None:
@@ -77,19 +118,3 @@ def know_labels(ds: xr.Dataset) -> None:
         variable.attrs["flag_values"] = own_flags(np.arange(len(known), dtype=kind))
         if labels is not None:
             variable.encoding[LABELS] = tuple(enumerate(labels))
-
-
-def with_labels(ds: xr.Dataset, recipe: Mapping[str, Any]) -> xr.Dataset:
-    """Return results with labels in the place of the codes that a store holds.
-
-    Where words are not the labels they stand beside; earlier stores have them in the recipe alone.
-    """
-    for name, coordinate in ds.coords.items():
-        if "flag_meanings" in coordinate.attrs:
-            meanings = str(coordinate.attrs["flag_meanings"])
-            labels: Any = labels_in_recipe(recipe, None, meanings) or meanings.split()
-            if TEXT in coordinate.attrs:
-                labels = parse_json(coordinate.attrs[TEXT])
-            values = label_coordinate(labels)[coordinate.values]
-            ds = ds.assign_coords({name: (coordinate.dims, values)})
-    return ds

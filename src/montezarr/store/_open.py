@@ -8,8 +8,9 @@ import json
 import math
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ from montezarr.core.parameters import references
 from montezarr.core.secrets import cause_of, is_clean
 from montezarr.run._attributes import ATTRIBUTE
 from montezarr.run._origins import remember
+from montezarr.run._stored_states import remember_states
 from montezarr.run.chunk_policy import MAX_CHUNKS_HARD
 from montezarr.store._codes import know_labels, with_labels, with_text
 from montezarr.store._digest import digest
@@ -169,10 +171,18 @@ def open_place(place: Place) -> xr.Dataset:
     ds.attrs = attrs
     know_labels(ds)
     remember(ds, recipe, info["first_path"])
+    remember_states(recipe, partial(_states_in, place.finder()))
     for variable in ds.data_vars.values():
         if "masked_value" in variable.attrs:  # see `montezarr.run._variables.masked_attribute`
             variable.encoding["masked_value"] = variable.attrs["masked_value"]
     return ds
+
+
+def _states_in(find: Callable[[], Place | None]) -> Mapping[str, Any] | None:
+    """Return the form of the initial states that lie in a store; None where it has none."""
+    place = find()
+    commits = None if place is None else CommitState.read(place)
+    return None if commits is None else commits.manifest.x0
 
 
 class _Shown(RemadeWrapper, WrapperStore[Store]):

@@ -14,14 +14,17 @@ import xarray as xr
 
 import montezarr as mz
 from montezarr.execute import BACKENDS, Backend, in_force
+from montezarr.run._run import Run
+from montezarr.samplers import SAMPLERS, Sampler
 
-N, T = 2500, 12
+N, T = 1500, 12
 
 
 class BackendTests:
     """Tests that every backend must pass; a test module subclasses it and adds nothing.
 
-    Without more, it tests all backends of montezarr whose packages are installed.
+    Without more, it tests all backends of montezarr whose packages are installed. What runs there
+    are the `examples` of every class of samplers; what a backend cannot do, it states itself.
 
     Attributes
     ----------
@@ -55,20 +58,32 @@ class BackendTests:
 
     # --- the bits ----------------------------------------------------------------------------
 
-    @pytest.mark.parametrize("kind", ["sample", "sample_paths", "function"])
-    def test_the_engine_has_the_paths_of_one_thread(
-        self, make: Any, n_jobs: int, kind: str
+    def test_samplers_of_every_class_have_the_paths_of_one_thread(
+        self, make: Any, n_jobs: int
     ) -> None:
-        result = mz.MonteCarloEngine(_samplers()[kind]).simulate(
+        place = make(n_jobs)
+        with place:
+            for kind, number in _examples():
+                process, arguments = kind.examples()[number]
+                ds = mz.simulate(process, N, seed=7, chunks=1024, **arguments)
+                if not (place.has_threads and Run.behind(ds).sampler.interface.uses_global_state):
+                    assert ds.compute().identical(_expected(kind, number)), (kind, number)
+
+    def test_the_engine_has_the_paths_of_one_thread(self, make: Any, n_jobs: int) -> None:
+        process = mz.OrnsteinUhlenbeck(theta=2.0, mu=1.0, sigma=0.3)
+        result = mz.MonteCarloEngine(process).simulate(
             N, T, seed=7, parallel=True, backend=make(n_jobs), batch_size=700
         )
         assert result.metadata["backend"] == make(n_jobs).name
-        assert np.array_equal(result.dataset.x.values, _expected(kind).x.values)
+        with mz.backend("synchronous"):
+            expected = mz.simulate(process, n_paths=N, T=T, seed=7).compute()
+        assert np.array_equal(result.dataset.x.values, expected.x.values)
 
     def test_expressions_statistics_and_stores_have_the_bits_of_one_thread(
         self, make: Any, n_jobs: int, tmp_path: Any
     ) -> None:
-        ds = mz.simulate(_samplers()["sample"], n_paths=N, T=T, seed=7, chunks=1024)
+        process = mz.OrnsteinUhlenbeck(theta=2.0, mu=1.0, sigma=0.3)
+        ds = mz.simulate(process, n_paths=N, T=T, seed=7, chunks=1024)
         with make(n_jobs) as place:
             assert place.workers >= 1
             lazy = (ds.x**2).compute()
@@ -84,7 +99,7 @@ class BackendTests:
     def test_the_error_of_a_run_is_that_of_its_lowest_failing_path(
         self, make: Any, n_jobs: int
     ) -> None:
-        engine = mz.MonteCarloEngine(_samplers()["fragile"])
+        engine = mz.MonteCarloEngine(_fragile())
         with pytest.raises(mz.SamplerError, match="too high") as error:
             engine.simulate(N, T, seed=1, parallel=True, backend=make(n_jobs), batch_size=300)
         with pytest.raises(mz.SamplerError) as alone:
@@ -141,21 +156,20 @@ def _installed() -> tuple[type[Backend], ...]:
     return tuple(out)
 
 
+def _examples() -> list[tuple[type[Sampler], int]]:
+    """Return all examples of all classes of samplers, each by its number."""
+    return [(kind, i) for kind in SAMPLERS for i in range(len(kind.examples()))]
+
+
 @cache
-def _expected(kind: str) -> xr.Dataset:
+def _expected(kind: type[Sampler], number: int) -> xr.Dataset:
+    process, arguments = kind.examples()[number]
     with mz.backend("synchronous"):
-        return mz.simulate(_samplers()[kind], n_paths=N, T=T, seed=7).compute()
+        return mz.simulate(process, N, seed=7, chunks=1024, **arguments).compute()
 
 
-def _samplers() -> dict[str, Any]:
-    """Return a sampler of each kind; those in Python are local, so that they travel by value."""
-
-    class Batch:
-        def sample_paths(self, n: int, T: int, x0: Any, rng: Any) -> Any:
-            return rng.standard_normal((n, T + 1)).cumsum(axis=1)
-
-    def function(rng: Any, T: int) -> Any:
-        return rng.standard_normal(T + 1).cumsum()
+def _fragile() -> Any:
+    """Return a function that fails on some paths; a local one, so that it travels by value."""
 
     def fragile(rng: Any, T: int) -> Any:
         x = rng.standard_normal(T + 1)
@@ -163,9 +177,4 @@ def _samplers() -> dict[str, Any]:
             raise ValueError("too high")
         return x
 
-    return {
-        "sample": mz.OrnsteinUhlenbeck(theta=2.0, mu=1.0, sigma=0.3),
-        "sample_paths": Batch(),
-        "function": function,
-        "fragile": fragile,
-    }
+    return fragile

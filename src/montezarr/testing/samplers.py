@@ -5,30 +5,37 @@
 from __future__ import annotations
 
 import json
-from typing import Any, ClassVar
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Any, ClassVar, cast
 
 import cloudpickle
 import numpy as np
 import pytest
 import xarray as xr
+from numpy.typing import NDArray
 
+from montezarr.core.errors import ArgumentTypeError, SamplerError
 from montezarr.random.seeding import BLOCK
 from montezarr.run._replay import replay
 from montezarr.run._run import Run
 from montezarr.run._simulate import simulate
 from montezarr.samplers import SAMPLERS, Sampler, choose, recorded_interface, sample_range
+from montezarr.samplers.drawing import sample_reported
 from montezarr.samplers.policy import part_of
-from montezarr.samplers.schema import same_paths
+from montezarr.samplers.schema import PathArrays, same_paths
 
 SEED = 20_240_301
 N_PATHS = 2_300
 """Paths in most tests: more than two blocks, and no whole ones."""
+N_FRAGILE = 1_400
+"""Paths where some are no good: a block that must be good, and a part of another one."""
 
 
 class SamplerTests:
     """Tests that every class of samplers must pass, of code that it can draw.
 
-    Without more, it tests the `examples` of all classes of montezarr.
+    Without more, it tests the `examples`, and the `fragile` code, of all classes of montezarr.
 
     Attributes
     ----------
@@ -54,6 +61,9 @@ class SamplerTests:
             pairs = [(kind, i) for kind in chosen for i in range(len(kind.examples()))]
             ids = [f"{kind.__name__}-{i}" for kind, i in pairs]
             metafunc.parametrize(("kind", "number"), pairs, ids=ids)
+        if "fragile" in metafunc.fixturenames:
+            ids = [kind.__name__ for kind in chosen]
+            metafunc.parametrize("fragile", chosen, ids=ids)
 
     def test_its_code_is_drawn_by_it_and_the_recipe_says_so(
         self, kind: type[Sampler], number: int
@@ -129,6 +139,82 @@ class SamplerTests:
         kept = _simulated(kind, number, keep=[0, -1]).compute(scheduler="synchronous")
         xr.testing.assert_equal(kept, right.isel(time=[0, -1]))
 
+    def test_a_path_starts_where_its_initial_state_says(
+        self, kind: type[Sampler], number: int
+    ) -> None:
+        _, arguments = _example(kind, number)
+        if "x0" not in arguments:
+            return
+        x0 = arguments["x0"] + np.arange(N_PATHS) / N_PATHS
+        by_path = _simulated(kind, number, x0=x0)
+        right = by_path.compute(scheduler="synchronous")
+        chunked = _simulated(kind, number, x0=x0, chunks=BLOCK)
+        assert right.identical(chunked.compute(scheduler="synchronous"))
+        for path in (0, BLOCK - 1, BLOCK, N_PATHS - 1):
+            common = _simulated(kind, number, n_paths=1, x0=x0[path].item())
+            xr.testing.assert_equal(replay(common, path), right.isel(path=path))
+            xr.testing.assert_equal(replay(by_path, path), right.isel(path=path))
+        reversed_x0 = _simulated(kind, number, x0=x0[::-1].copy())
+        assert not right.equals(reversed_x0.compute(scheduler="synchronous"))
+
+    # --- paths that are no good ----------------------------------------------------------------
+
+    def test_a_path_that_fails_is_told_and_may_be_masked(self, fragile: type[Sampler]) -> None:
+        right, seed, limit, failing = _of_fragile(fragile)
+        options = {"limit": limit, "ceiling": np.inf}
+        with pytest.raises(SamplerError) as caught:
+            _drawn_fragile(fragile, seed, options)
+        assert caught.value.path == np.flatnonzero(failing)[0]
+        assert "above the limit" in str(caught.value)
+        with pytest.raises(SamplerError, match="also when drawn again, 2 times") as again:
+            _drawn_fragile(fragile, seed, options, on_error="retry", retries=2)
+        assert again.value.path == caught.value.path
+        masked = _drawn_fragile(fragile, seed, options, on_error="mask")
+        assert np.array_equal(masked[~failing], right[~failing])
+        assert np.isnan(masked[failing]).all()
+
+    def test_a_path_that_is_not_finite_is_told_kept_or_masked(self, fragile: type[Sampler]) -> None:
+        right, seed, ceiling, _ = _of_fragile(fragile)
+        infinite = right.max(axis=1) > ceiling
+        options = {"limit": np.inf, "ceiling": ceiling}
+        for policy in ("raise", "retry"):
+            with pytest.raises(SamplerError, match="not finite") as caught:
+                _drawn_fragile(fragile, seed, options, on_nonfinite=policy)
+            assert caught.value.path == np.flatnonzero(infinite)[0]
+        kept = _drawn_fragile(fragile, seed, options, on_nonfinite="keep")
+        assert np.array_equal(np.isinf(kept[:, -1]), infinite)
+        assert np.array_equal(kept[:, :-1], right[:, :-1])
+        masked = _drawn_fragile(fragile, seed, options, on_nonfinite="mask")
+        assert np.array_equal(masked[~infinite], right[~infinite])
+        assert np.isnan(masked[infinite]).all()
+
+    def test_a_path_that_fails_once_is_drawn_again(self, fragile: type[Sampler]) -> None:
+        process, arguments = fragile.fragile()
+        ds = simulate(
+            process, N_PATHS, seed=SEED, limit=np.inf, ceiling=np.inf,
+            on_error="retry", **arguments,
+        )  # fmt: skip
+        sampler = Run.behind(ds).sampler
+        flaky = _once_failing(sampler)
+        arrays, report = sample_reported(flaky, 0, BLOCK + 9, None)
+        assert same_paths(arrays, sample_range(sampler, 0, BLOCK + 9)).all()
+        assert not report.masked
+        assert report.retried
+        assert {attempt for _, attempt in report.retried} <= {2, 3}
+
+    def test_options_reach_the_code_and_others_are_refused(self, fragile: type[Sampler]) -> None:
+        process, arguments = fragile.fragile()
+        given: dict[str, Any] = {"limit": np.inf, "ceiling": np.inf}
+        one, same, other = (
+            simulate(process, 50, seed=SEED, **options, **arguments)
+            for options in (given, dict(given), given | {"ceiling": 1e300})
+        )
+        assert one.attrs["montezarr"] == same.attrs["montezarr"] != other.attrs["montezarr"]
+        computed = one.compute(scheduler="synchronous")
+        xr.testing.assert_equal(replay(one, 7), computed.isel(path=7))
+        with pytest.raises(ArgumentTypeError, match="no_such_option"):
+            simulate(process, 50, seed=SEED, no_such_option=1, **given, **arguments)
+
     def test_a_failure_names_its_path_and_its_stream(
         self, kind: type[Sampler], number: int
     ) -> None:
@@ -147,3 +233,50 @@ def _example(kind: type[Sampler], number: int) -> tuple[Any, dict[str, Any]]:
 def _simulated(kind: type[Sampler], number: int, n_paths: int = N_PATHS, **more: Any) -> xr.Dataset:
     process, arguments = _example(kind, number)
     return simulate(process, n_paths, seed=SEED, **(arguments | more))
+
+
+def _drawn_fragile(
+    kind: type[Sampler], seed: int, options: dict[str, Any], **policies: Any
+) -> NDArray[Any]:
+    """Return the values of the fragile code of a class, (path, time)."""
+    process, arguments = kind.fragile()
+    ds = simulate(process, N_FRAGILE, seed=seed, **options, **policies, **arguments)
+    values: NDArray[Any] = sample_range(Run.behind(ds).sampler, 0, N_FRAGILE)["x"].T
+    return values
+
+
+@cache
+def _of_fragile(kind: type[Sampler]) -> tuple[NDArray[Any], int, float, NDArray[np.bool_]]:
+    """Return all good paths of its fragile code, their seed, and a limit for some to be no good.
+
+    The limit is above all that is drawn with the first path, which must not fail. Last comes which
+    paths fail at that limit: all that are drawn with one that is above it.
+    """
+    process, arguments = kind.fragile()
+    given = {"limit": np.inf, "ceiling": np.inf}
+    interface = choose(process, bool(arguments.get("legacy_global_rng")), given)[1]
+    unit = kind.interfaces[interface].unit
+    for seed in range(SEED, SEED + 20):
+        right = _drawn_fragile(kind, seed, given)
+        largest = right.max(axis=1)
+        limit = max(float(largest[:unit].max()), float(np.quantile(largest, 0.99)))
+        above = np.flatnonzero(largest > limit)
+        if len(above):
+            return right, seed, limit, np.isin(np.arange(N_FRAGILE) // unit, above // unit)
+    raise AssertionError(f"no seed of {kind.__name__} has paths above all of the first unit")
+
+
+def _once_failing(sampler: Sampler) -> Sampler:
+    """Return a sampler of which every range that is drawn the first time fails."""
+    kind, seen = type(sampler), set()
+
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class Flaky(kind):  # type: ignore[misc, valid-type]
+        def draw(self, start: int, stop: int, x0: Any) -> PathArrays:
+            if (start, stop) not in seen:
+                seen.add((start, stop))
+                raise self.failure(start, None, "not yet")
+            drawn: PathArrays = kind.draw(self, start, stop, x0)
+            return drawn
+
+    return cast("Sampler", Flaky(**{f.name: getattr(sampler, f.name) for f in fields(sampler)}))

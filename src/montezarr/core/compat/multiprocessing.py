@@ -1,15 +1,17 @@
 """Private names of `multiprocessing`: what a new process is told, and the inside of a Pool.
 
-Only the standard library is imported here, since every worker process imports this module.
+Only the standard library, and what needs no more, is imported here: every worker process imports
+this module.
 """
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+
+from montezarr.core.fork import ForkLock, after_fork
 
 try:
     from multiprocessing import spawn
@@ -27,7 +29,7 @@ TERMINATE_SECONDS = 5.0
 SCRIPT = ("init_main_from_name", "init_main_from_path")
 """What tells a new process to import the script."""
 
-_lock = threading.Lock()
+_lock = ForkLock()
 _wishes: list[Callable[[str], bool]] = []
 _replaced: list[tuple[Any, Any]] = []
 """What we have put in place, and what was there before."""
@@ -86,16 +88,13 @@ def _put_back() -> None:
 
 
 def _forget() -> None:
-    """In a forked child none of our processes is being started, and the lock may be another's."""
-    global _lock
-    _lock = threading.Lock()
+    """In a forked child none of our processes is being started."""
     _wishes.clear()
     if _replaced:
         _put_back()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+after_fork(_forget)
 
 
 def start_resource_tracker() -> None:

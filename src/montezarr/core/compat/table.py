@@ -31,6 +31,7 @@ TRIED = {
     "ipykernel": ("7.4.0",),
     "joblib": ("1.6.0",),
     "llvmlite": ("0.50.0",),
+    "numba": ("0.68.1",),
     "ray": ("2.60.0",),
     "zarr": ("3.1.6", "3.4.2"),
 }
@@ -39,6 +40,10 @@ TRIED = {
 _TASKS = (
     "expressions are reduced chunk by chunk, sums of runs on common noise are not warned of, and"
     " the paths of a selection have no indices"
+)
+_ADDED = (
+    "fields that were added to our classes count in digests of the dataclasses of users that are"
+    " made from these, "
 )
 _POOL = "a pool that lost a child is ended by its own `terminate`, which is waited for some seconds"
 _PAGE = "the dashboard of Dask has no page of the runs"
@@ -114,6 +119,13 @@ TABLE = (
         "llvmlite.ir.Function.attributes",
         "draws are compiled for vectors of 256 bits, a quarter slower; their bits are the same",
     ),
+    Private(
+        "numba",
+        "numba.core.dispatcher.Dispatcher.targetoptions",
+        "a compiled function is held to keep the GIL, so that processes are advised",
+    ),
+    Private("python", "dataclasses.__dataclass_fields__", _ADDED + "with an InitVar"),
+    Private("python", "dataclasses.__dataclass_params__", _ADDED + "of any kind"),
     Private("python", "concurrent.futures.ThreadPoolExecutor._max_workers", "all cores are taken"),
     Private(
         "python",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
 from numpy.typing import NDArray
 
+from montezarr.core.fork import ForkLock
 from montezarr.core.parameters._forms import canonical, shortened
 from montezarr.core.parameters._known import array_of
 from montezarr.core.parameters._reference import check_fits, references
@@ -23,7 +23,7 @@ NUMBERS = 2**14
 _digests: OrderedDict[str, str] = OrderedDict()
 """Digests of whole recipes by their short form: the text of millions of numbers takes seconds."""
 
-_lock = threading.Lock()
+_lock = ForkLock()
 
 
 def digest_of_whole(recipe: Mapping[str, Any]) -> str:

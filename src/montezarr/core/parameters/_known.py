@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -11,6 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from montezarr.core.errors import ReplayError
+from montezarr.core.fork import ForkLock
 from montezarr.core.parameters._reference import Reference
 
 REMEMBERED, PLACES = 256, 4
@@ -24,7 +24,7 @@ It returns None where the store was in memory and is gone.
 
 _alive: weakref.WeakValueDictionary[str, NDArray[Any]] = weakref.WeakValueDictionary()
 _places: OrderedDict[str, dict[str, Load]] = OrderedDict()
-_lock = threading.Lock()
+_lock = ForkLock()
 """Held for changes of both: `setdefault` of weak references first looks, and then sets."""
 
 

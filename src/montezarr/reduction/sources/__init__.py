@@ -30,8 +30,6 @@ from montezarr.reduction.sources._memory import MemoryBlocks
 from montezarr.reduction.sources._noise import noise_of, warn_of_sums
 from montezarr.reduction.sources._paths import PathIndices, path_indices
 from montezarr.reduction.sources._schema import (
-    PATH,
-    TIME,
     Observed,
     Schema,
     as_dataset,
@@ -48,6 +46,7 @@ from montezarr.run._variables import variables_of
 from montezarr.run.choose_backend import backend_of
 from montezarr.run.digests import digest_of
 from montezarr.samplers import PathArrays
+from montezarr.samplers.schema import PATH, TIME
 
 __all__ = [
     "PATH",

@@ -26,10 +26,11 @@ from montezarr.reduction.sources._block_source import (
 )
 from montezarr.reduction.sources._chunk_function import functions_in
 from montezarr.reduction.sources._masks import Masks
-from montezarr.reduction.sources._schema import PATH, Schema
+from montezarr.reduction.sources._schema import Schema
 from montezarr.run._variables import variables_of
 from montezarr.run.digests import digest_of_code
 from montezarr.samplers import FailureReport
+from montezarr.samplers.schema import PATH
 
 
 class ChunkRange:

@@ -14,9 +14,10 @@ import xarray as xr
 from montezarr.core.checks import show, type_error, value_error
 from montezarr.reduction.accumulate import Arrays
 from montezarr.reduction.sources._labels import check_comparisons
-from montezarr.reduction.sources._schema import PATH, Schema, as_dataset, schema_of
+from montezarr.reduction.sources._schema import Schema, as_dataset, schema_of
 from montezarr.run._variables import LABELS, variables_of
 from montezarr.samplers import PathArrays
+from montezarr.samplers.schema import PATH
 
 
 class DatasetFunction:

@@ -13,6 +13,7 @@ from dask.base import is_dask_collection
 from montezarr.core.checks import show, type_error, value_error
 from montezarr.core.compat.dask import Blockwise
 from montezarr.run._attributes import ATTRIBUTE
+from montezarr.run._origins import draws_paths
 from montezarr.run._variables import LABELS, flag_meanings
 from montezarr.statistics._labels import Labels
 
@@ -132,7 +133,7 @@ def check_comparisons(array: xr.DataArray | xr.Variable, *, of_codes: bool = Fal
     """
     layers = getattr(array.data.dask, "layers", {}) if is_dask_collection(array.data) else {}
     of_run = of_codes or _are_flags_of_a_run(array.attrs.get("flag_values"))
-    if not (of_run or any(name.startswith("simulate-") for name in layers)):
+    if not (of_run or any(draws_paths(name, layer) for name, layer in layers.items())):
         return
     for name, layer in layers.items():
         text = _compared_text(name, layer, layers)

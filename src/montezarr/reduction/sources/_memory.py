@@ -22,9 +22,10 @@ from montezarr.reduction.sources._block_source import (
     no_splits,
     told,
 )
-from montezarr.reduction.sources._schema import PATH, Schema
+from montezarr.reduction.sources._schema import Schema
 from montezarr.run._variables import variables_of
 from montezarr.samplers import FailureReport
+from montezarr.samplers.schema import PATH
 
 SLAB_BYTES = 2**22
 """Bytes that are brought into the canonical layout at once."""

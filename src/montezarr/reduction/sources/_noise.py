@@ -17,12 +17,12 @@ from montezarr.core.checks import show
 from montezarr.core.compat.dask import Alias, DataNode, as_tasks
 from montezarr.core.errors import CommonNoiseWarning
 from montezarr.core.notices import level_outside, warn
-from montezarr.reduction.sources._schema import PATH
 from montezarr.reduction.sources._tasks import evaluate, layer_of
 from montezarr.reduction.sources._terms import Model, Terms, constant, made_of
 from montezarr.run._origins import Origin, origins_in
 from montezarr.run._texts import process_name
 from montezarr.run._variables import variables_of
+from montezarr.samplers.schema import PATH
 
 MOST_KEYS = 64
 """Blocks of a variable that are looked into: those of the first paths."""

@@ -11,11 +11,11 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from montezarr.reduction.sources._places import indices_of
-from montezarr.reduction.sources._schema import PATH, TIME
 from montezarr.run._attributes import ATTRIBUTE
 from montezarr.run._origins import origins_behind
 from montezarr.run._replay import replay_run
 from montezarr.run._run import Run
+from montezarr.samplers.schema import PATH, TIME
 
 INDEX = "index of the path"
 COORDINATE = "index of the path, as its coordinate has it"

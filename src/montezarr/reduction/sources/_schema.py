@@ -15,10 +15,10 @@ from montezarr.core.compat.dask import meta_of
 from montezarr.reduction.sources._labels import are_codes, check_comparisons, labels_of
 from montezarr.reduction.sources._times import run_times, times_in
 from montezarr.run._variables import variables_of
+from montezarr.samplers.schema import PATH, TIME
 from montezarr.statistics import Source
 from montezarr.statistics._labels import Labels
 
-PATH, TIME = "path", "time"
 NUMBERS = "iufb"
 
 

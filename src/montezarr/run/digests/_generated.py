@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import copy
-import inspect
 import types
+from collections.abc import Mapping
 from dataclasses import InitVar, dataclass, fields
 from typing import Any
 
 from montezarr.core.added_fields import was_added
-
-_OPTIONS = ("init", "repr", "eq", "order", "unsafe_hash", "frozen")
+from montezarr.core.compat.dataclasses import entries_of, is_generated, options_of
 
 
 def methods_before(kind: Any) -> dict[str, types.FunctionType]:
@@ -20,24 +19,24 @@ def methods_before(kind: Any) -> dict[str, types.FunctionType]:
     those of a parent. Empty where no field was added to a parent, or the class is no dataclass
     of its own.
     """
-    own = vars(kind)
-    if "__dataclass_params__" not in own:
+    own, options = vars(kind), options_of(kind)
+    if options is None:
         return {}
-    entries = list(kind.__dataclass_fields__.values())
+    entries = list(entries_of(kind).values())
     if not any(map(was_added, entries)):
         return {}
     names = {entry.name for entry in fields(kind)}
     before = [e for e in entries if e.name in names or _is_init_var(e)]
-    twin = _dataclass_of(kind, [entry for entry in before if not was_added(entry)])
+    twin = _dataclass_of(kind, [entry for entry in before if not was_added(entry)], options)
     return {
         name: _instead_of(own[name], method)
         for name, method in vars(twin).items()
-        if _is_generated(method) and _is_generated(own.get(name))
+        if is_generated(method) and is_generated(own.get(name))
     }
 
 
-def _dataclass_of(kind: Any, entries: list[Any]) -> type:
-    """Return a dataclass with some fields of another one, made with the same options."""
+def _dataclass_of(kind: Any, entries: list[Any], options: Mapping[str, bool]) -> type:
+    """Return a dataclass with some fields of another one, made with its options."""
     members: dict[str, Any] = {
         "__module__": kind.__module__,
         "__qualname__": kind.__qualname__,
@@ -50,7 +49,6 @@ def _dataclass_of(kind: Any, entries: list[Any]) -> type:
         members["__post_init__"] = kind.__post_init__
     for entry in entries:
         members[entry.name] = copy.copy(entry)
-    options = {name: getattr(kind.__dataclass_params__, name) for name in _OPTIONS}
     return dataclass(**options)(type(kind.__name__, (), members))
 
 
@@ -60,14 +58,6 @@ def _is_init_var(entry: Any) -> bool:
     return isinstance(kind, InitVar) or (isinstance(kind, str) and "InitVar[" in kind)
 
 
-def _is_generated(method: Any) -> bool:
-    """Return whether a method was made of text by `dataclass`, also where it is wrapped."""
-    if not isinstance(method, types.FunctionType):
-        return False
-    code: types.CodeType = inspect.unwrap(method).__code__
-    return code.co_filename == "<string>" and code.co_qualname.startswith("__create_fn__.")
-
-
 def _instead_of(method: Any, other: Any) -> types.FunctionType:
     """Return `other` as a method of the class of `method`: around it lies what lies around that."""
     around = dict(zip(method.__code__.co_freevars, method.__closure__ or (), strict=True))
@@ -75,7 +65,7 @@ def _instead_of(method: Any, other: Any) -> types.FunctionType:
     theirs = zip(other.__code__.co_freevars, other.__closure__ or (), strict=True)
     for name, cell in theirs:
         content = around[name].cell_contents
-        if _is_generated(content):
+        if is_generated(content):
             content = _instead_of(content, cell.cell_contents)
         cells.append(types.CellType(content))
     made = types.FunctionType(

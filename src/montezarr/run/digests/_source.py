@@ -6,15 +6,14 @@ import ast
 import contextlib
 import functools
 import inspect
-import os
 import sys
 import textwrap
-import threading
 import types
 from typing import Any
 
 import numpy as np
 
+from montezarr.core.fork import ForkLock
 from montezarr.core.public_ids import PACKAGE, is_public
 from montezarr.samplers.interfaces import compiled_from
 
@@ -29,7 +28,7 @@ _FOUNDATIONS = (
 MOST_TRIES = 1000
 """How often source is parsed while other threads, of anybody's, parse theirs."""
 
-_parsing = threading.Lock()
+_parsing = ForkLock()
 
 _CACHE = type(functools.lru_cache(abs))
 """The class of functions that remember what they returned."""
@@ -85,16 +84,6 @@ def _parsed(thing: Any) -> ast.Module:
         with _parsing, contextlib.suppress(SystemError):
             return ast.parse(textwrap.dedent(inspect.getsource(thing)))
     return ast.parse(textwrap.dedent(inspect.getsource(thing)))
-
-
-def _forget_lock() -> None:
-    """In a forked child: another thread of its parent may have held it."""
-    global _parsing
-    _parsing = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_lock)
 
 
 def tree_of(thing: Any) -> str | None:

@@ -15,7 +15,8 @@ from montezarr.core.checks import value_error
 from montezarr.core.optional import import_optional
 from montezarr.run._attributes import ATTRIBUTE
 from montezarr.run.execution import OnProgress
-from montezarr.store.export._part import MASKED, PATH, Selected, masked_values, recipe_of
+from montezarr.samplers.schema import PATH
+from montezarr.store.export._part import MASKED, Selected, masked_values, recipe_of
 
 ROWS = 2**20
 """Rows of a group, about: what is in memory as a table."""

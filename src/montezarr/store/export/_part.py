@@ -14,10 +14,10 @@ from montezarr.core.checks import check_int, value_error
 from montezarr.core.errors import MontezarrWarning, ReplayError, StoreError
 from montezarr.core.parameters import references, whole
 from montezarr.run._attributes import ATTRIBUTE, recipe_in
+from montezarr.samplers.schema import PATH
 from montezarr.store._info import Info
 
 FIRST_PATH = "montezarr_first_path"
-PATH = "path"
 MASKED = "masked_value"
 """Attribute, and entry of the encoding, of an integer variable of which paths may be masked.
 

@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montezarr.core.checks import value_error
+from montezarr.samplers.schema import PATH as PATH
 from montezarr.store.format._storage import Storage
 
-PATH = "path"
 RESERVED = frozenset({"montezarr", "statistics", "c", "zarr.json"})
 NAME = re.compile(r"\w[\w.\-]{0,127}")
 NUMBERS = frozenset(

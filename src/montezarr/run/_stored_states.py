@@ -1,0 +1,51 @@
+"""Initial states of each path that lie in opened stores, by the digest that their recipes have."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from montezarr.core.fork import ForkLock
+from montezarr.core.parameters import restored, states_in
+
+REMEMBERED = 256
+"""Digests of which a store is known, those that were opened last."""
+
+Load = Callable[[], Mapping[str, Any] | None]
+"""Function that reads the form of initial states in a store; None where it has none, or is gone."""
+
+_loads: OrderedDict[str, Load] = OrderedDict()
+_lock = ForkLock()
+
+
+def has_digest(x0: Any) -> bool:
+    """Return whether a recipe has no more than the digest of its x0."""
+    return isinstance(x0, dict) and set(x0) == {"digest"}
+
+
+def remember_states(recipe: Mapping[str, Any], load: Load) -> None:
+    """Note where the initial states of a recipe lie; they are read when somebody needs them."""
+    if not has_digest(recipe["x0"]):
+        return
+    with _lock:
+        _loads[recipe["x0"]["digest"]] = load
+        _loads.move_to_end(recipe["x0"]["digest"])
+        while len(_loads) > REMEMBERED:
+            _loads.popitem(last=False)
+
+
+def stored_states(recipe: Mapping[str, Any]) -> tuple[Any, int] | None:
+    """Return the initial states of a recipe and for how many paths; None where none are known.
+
+    Raises
+    ------
+    StoreError
+        If they are damaged or lost.
+    """
+    if not has_digest(recipe["x0"]):
+        return None
+    with _lock:
+        load = _loads.get(recipe["x0"]["digest"])
+    form = None if load is None else load()
+    return None if form is None else (restored(form), states_in(form))
