@@ -26,8 +26,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def _forward(function: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
-    """Return a method that calls a function with the object of the accessor in front."""
+def _forward(
+    function: Callable[Concatenate[Any, P], R], home: str = ""
+) -> Callable[Concatenate[Any, P], R]:
+    """Return a method that calls a function of montezarr, or of a module of it, with the object."""
 
     def method(self: Any, /, *args: P.args, **options: P.kwargs) -> R:
         return function(self._obj, *args, **options)
@@ -36,21 +38,20 @@ def _forward(function: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate
     first, *others = given.parameters.values()
     this = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
     method.__name__ = function.__name__
-    method.__qualname__ = f"ds.mz.{function.__name__}"
+    method.__qualname__ = f"ds.mz.{home}{function.__name__}"
     method.__signature__ = given.replace(parameters=[this, *others])  # type: ignore[attr-defined]
-    method.__doc__ = _doc_of(function, first.name)
+    method.__doc__ = _doc_of(function, first.name, home)
     return method
 
 
-def _doc_of(function: Callable[..., Any], first: str) -> str:
+def _doc_of(function: Callable[..., Any], first: str, home: str) -> str:
     """Return the docstring of a function without its first parameter and its examples."""
     doc = inspect.getdoc(function) or ""
     summary, _, rest = doc.partition("\n")
     rest = rest.partition("\nExamples\n---")[0]
     rest = re.sub(rf"(?m)^{first} : .*\n(?:    .*\n|\n(?=    ))*", "", rest, count=1)
-    same = (
-        f"It calls `montezarr.{function.__name__}` with the object before ``.mz`` as its `{first}`."
-    )
+    name = f"montezarr.{home}{function.__name__}"
+    same = f"It calls `{name}` with the object before ``.mz`` as its `{first}`."
     return f"{summary}\n\n{same}\n{rest}".rstrip() + "\n"
 
 
@@ -69,28 +70,17 @@ def _rows_of(kind: type) -> list[tuple[str, str]]:
 class PlotMethods:
     """Pictures of a Dataset or DataArray; see `montezarr.plot`."""
 
-    def __init__(self, data: Any):
-        self._data = data
+    def __init__(self, obj: Any):
+        self._obj = obj
 
-    def fan(self, **options: Any) -> Any:
-        """Draw a fan chart; see `montezarr.plot.fan`."""
-        return plots.fan(self._data, **options)
-
-    def paths(self, **options: Any) -> Any:
-        """Draw single paths with their mean and a band; see `montezarr.plot.paths`."""
-        return plots.paths(self._data, **options)
-
-    def density(self, **options: Any) -> Any:
-        """Draw a map of the density at each time; see `montezarr.plot.density`."""
-        return plots.density(self._data, **options)
+    fan = _forward(plots.fan, "plot.")
+    paths = _forward(plots.paths, "plot.")
+    density = _forward(plots.density, "plot.")
+    histogram = _forward(plots.histogram, "plot.")
 
     def compare(self, other: Any, **options: Any) -> Any:
         """Draw these and other paths together; see `montezarr.plot.compare`."""
-        return plots.compare(self._data, other, **options)
-
-    def histogram(self, **options: Any) -> Any:
-        """Draw how one value per path is distributed; see `montezarr.plot.histogram`."""
-        return plots.histogram(self._data, **options)
+        return plots.compare(self._obj, other, **options)
 
     def convergence(
         self,
@@ -113,7 +103,7 @@ class PlotMethods:
         **options
             As for `montezarr.plot.convergence`.
         """
-        return plots.convergence(_stream(self._data, statistics, until=until), name, **options)
+        return plots.convergence(_stream(self._obj, statistics, until=until), name, **options)
 
     def __repr__(self) -> str:
         return self._card().text()
@@ -127,8 +117,6 @@ class PlotMethods:
 
 class _Accessor:
     """What both accessors have; its repr says what is there, and computes nothing."""
-
-    _what: str
 
     def __init__(self, obj: Any):
         self._obj = obj
@@ -159,7 +147,11 @@ class _Accessor:
             (label, f"Pictures: .{', .'.join(pictures)}" if label == ".plot" else summary)
             for label, summary in _rows_of(type(self))
         ]
-        return Card(f"{self._what}: {self._contents()}", rows)
+        return Card(f"{self._called()}: {self._contents()}", rows)
+
+    def _called(self) -> str:
+        """Return how the object of the accessor may be called: ``ds.mz``, ``ds.x.mz``."""
+        return "ds.mz"
 
     def _contents(self) -> str:
         """Return in a few words of what run the object is, if of one."""
@@ -177,8 +169,6 @@ class _Accessor:
 class DatasetAccessor(_Accessor):
     """``ds.mz``; see the functions of the same names."""
 
-    _what = "ds.mz"
-
     replay = _forward(_replay)
     write = _forward(_write)
     batches = _forward(_batches)
@@ -189,4 +179,8 @@ class DatasetAccessor(_Accessor):
 class DataArrayAccessor(_Accessor):
     """``ds.x.mz``: statistics and pictures of one variable."""
 
-    _what = "ds.x.mz"
+    def _called(self) -> str:
+        name = self._obj.name
+        if name is None:
+            return "array.mz"
+        return f"ds.{name}.mz" if str(name).isidentifier() else f"ds[{name!r}].mz"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, final, overload
 
 import numpy as np
@@ -42,6 +42,9 @@ class Path:
         Times; those of its own events where a path brings them.
     states : array (T+1,), or mapping from names to such arrays
         States: numbers, or labels as an array of objects. A mapping for several variables.
+        Vectors have further dimensions, and what has one value for the whole path no times.
+    dims : mapping from names to tuples of str
+        The dimensions of the states of each variable; ``("time",)`` where it tells none.
 
     Examples
     --------
@@ -54,6 +57,7 @@ class Path:
 
     times: NDArray[Any]
     states: Any
+    dims: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Return the number of times, T+1."""
@@ -63,10 +67,22 @@ class Path:
         return f"<montezarr.Path: {len(self)} times from {self.times[0]:g} to {self.times[-1]:g}>"
 
     def __getitem__(self, t: Any) -> Any:
-        """Return the state at a position of the grid; of each variable where there are several."""
+        """Return the state at a position of the grid; of each variable where there are several.
+
+        What has one value for the whole path has it at every position.
+        """
         if isinstance(self.states, Mapping):
-            return {name: states[t] for name, states in self.states.items()}
-        return self.states[t]
+            return {
+                name: _at(states, self.dims.get(name, (TIME,)), t)
+                for name, states in self.states.items()
+            }
+        return _at(self.states, next(iter(self.dims.values()), (TIME,)), t)
+
+
+def _at(states: Any, dims: tuple[str, ...], t: Any) -> Any:
+    """Return the part of an array with these dimensions that belongs to a position of the grid."""
+    place = (slice(None),) * dims.index(TIME) + (t,) if TIME in dims else ()
+    return states[place]
 
 
 class _Paths(Sequence[Path]):
@@ -151,7 +167,9 @@ class SimulationResult:
     def _card(self) -> Card:
         run, known = self._run, self.metadata
         where = "lazy" if self._held is None else "in memory"
-        size = f"{count(len(self), 'path')} × {count(run.sampler.n_times, 'time')}"
+        size = count(len(self), "path")
+        if self._has_times:
+            size += f" × {count(run.sampler.n_times, 'time')}"
         if len(run.sampler.variables) > 1:
             size += f" × {len(run.sampler.variables):,} variables"
         workers = known.get("n_jobs", 1)
@@ -194,7 +212,7 @@ class SimulationResult:
             If the table would not fit into memory.
         """
         variables = self._run.sampler.variables
-        has_times = any(TIME in variable.dims for variable in variables)
+        has_times = self._has_times
         n_times = self._run.sampler.n_times if has_times else 1
         rows = len(self) * n_times
         columns_of = [math.prod(variable.sizes) for variable in variables]
@@ -297,7 +315,12 @@ class SimulationResult:
             rows = {str(name): array.values for name, array in alone.data_vars.items()}
         times = rows.pop(EVENT_TIME, self._run.sampler.times)
         states = {name: self._decode(name, row) for name, row in rows.items()}
-        return Path(times, states if len(states) > 1 else next(iter(states.values())))
+        dims = {v.name: v.dims for v in self._run.sampler.variables if v.name in states}
+        return Path(times, states if len(states) > 1 else next(iter(states.values())), dims)
+
+    @property
+    def _has_times(self) -> bool:
+        return any(TIME in variable.dims for variable in self._run.sampler.variables)
 
     def _decode(self, name: str, codes: NDArray[Any]) -> NDArray[Any]:
         """Return labels in place of their codes; None for masked ones."""
