@@ -7,7 +7,6 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -17,6 +16,7 @@ from montezarr._html import number
 from montezarr._notices import log, log_warning
 from montezarr._secrets import redacted
 from montezarr.backends._base import Backend
+from montezarr.core.context import ContextManager
 from montezarr.progress import Progress
 from montezarr.statistics._base import INTERVAL
 
@@ -76,7 +76,7 @@ class Worker:
         return self.paths / self.seconds if self.seconds > 0 else 0.0
 
 
-class Watch:
+class Watch(ContextManager):
     """One run, as seen from outside: a context manager around it, called to report.
 
     Parameters
@@ -123,17 +123,12 @@ class Watch:
             self.display.__enter__()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def _end_block(self, error: BaseException | None) -> None:
         if isinstance(self.display, Progress):
-            self.display.__exit__(kind, error, trace)
+            self.display.__exit__(None, None, None)
         self.state = "done"
-        if kind is not None:
-            self.state = "failed" if issubclass(kind, Exception) else "stopped"
+        if error is not None:
+            self.state = "failed" if isinstance(error, Exception) else "stopped"
             self.error = said(error).partition("\n")[0] if self.state == "failed" else ""
         self._seconds = self.seconds
         if self._has_begun:

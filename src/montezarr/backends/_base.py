@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Executor, Future
 from contextlib import contextmanager
 from functools import lru_cache, partial
 from numbers import Integral
-from types import TracebackType
 from typing import Any, ClassVar, Self
 
 from dask.local import get_async
@@ -24,6 +23,7 @@ from montezarr.backends._force import come_into_force, go_out_of_force
 from montezarr.backends._lost import no_start, stopped
 from montezarr.backends._supervisor import Pool, Supervisor
 from montezarr.core.compat.dask import count_cores
+from montezarr.core.context import ContextManager
 from montezarr.errors import BackendError
 
 RETRIES = 2
@@ -65,7 +65,7 @@ def check_jobs(n_jobs: Any) -> int:
     return count if count > 0 else max(1, cores() + 1 + count)
 
 
-class Backend(ABC):
+class Backend(ContextManager):
     """A place where tasks run; as a context manager it is the one in force.
 
     It has two faces: an `executor` for tasks that are handed out a few at a time, and a
@@ -149,7 +149,7 @@ class Backend(ABC):
             package, extra = cls.requires
             import_optional(package, extra=extra, purpose=f"The backend {cls.name!r}")
 
-    def check_allowed(self) -> None:  # noqa: B027
+    def check_allowed(self) -> None:
         """Raise where what it would start has to be asked for."""
 
     @abstractmethod
@@ -264,18 +264,13 @@ class Backend(ABC):
         come_into_force(self)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def _end_block(self, error: BaseException | None) -> None:
         go_out_of_force(self)
         with self._lock:
             block = self._leave_block()
             # Also where an iterator that was left half way still counts as a user of this thread.
             if not self._blocks and not self._is_used_elsewhere():
-                if kind is not None and issubclass(kind, KeyboardInterrupt):
+                if isinstance(error, KeyboardInterrupt):
                     self.kill()
                 self.stop()
             block.__exit__(None, None, None)

@@ -6,7 +6,6 @@ import os
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, final
 
 from montezarr._beside import written_beside
@@ -14,6 +13,7 @@ from montezarr._checks import local_path, type_error, value_error
 from montezarr._html import count
 from montezarr._notices import log_warning
 from montezarr.backends import Backend, active_client
+from montezarr.core.context import ContextManager
 from montezarr.report._entry import Entry
 from montezarr.report._memory import Memory
 from montezarr.report._page import page
@@ -77,7 +77,7 @@ def report(path: Any, *, title: str = "montezarr report") -> Report:
 
 
 @final
-class Report(Listener):
+class Report(ContextManager, Listener):
     """Collects what happens inside its block; made by `montezarr.report`.
 
     Examples
@@ -142,12 +142,7 @@ class Report(Listener):
             self._whole = Performance(client)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def _end_block(self, error: BaseException | None) -> None:
         self._stack.close()
         if error is not None:
             self.error = f"{type(error).__name__}: {said(error)}"
