@@ -16,7 +16,7 @@ from montezarr.processes._base import (
     HasVariance,
     Process,
 )
-from montezarr.processes._describe import equation_rows, one_line, parameter_rows
+from montezarr.processes._describe import arguments_text, equation_rows, one_line, parameter_rows
 from montezarr.processes._fit import Fit
 from montezarr.processes.brownian_motion import BrownianMotion
 from montezarr.processes.diffusion import Diffusion
@@ -62,6 +62,7 @@ __all__ = [
     "PoissonProcess",
     "Process",
     "RandomWalk",
+    "arguments_text",
     "check_parameter_names",
     "equation_rows",
     "is_users",
