@@ -34,7 +34,7 @@ ROW_BYTES = 40
 @final
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Path:
-    """One path.
+    """One path of a result: its times and its states.
 
     Attributes
     ----------

@@ -45,7 +45,7 @@ class View(ContextManager):
 
     @abstractmethod
     def begin(self) -> None:
-        """Make room."""
+        """Make room for what will be shown."""
 
     @abstractmethod
     def end(self, stopped: str) -> None:

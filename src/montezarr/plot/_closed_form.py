@@ -38,14 +38,14 @@ SOURCES = ("simulate-", "recipe-", "open_dataset-", "original-", "xarray-", "fro
 
 
 class ClosedForm(NamedTuple):
-    """A distribution.
+    """The exact distribution of one value of a path.
 
     Attributes
     ----------
     function : callable
         From values to their density, or to their probability.
     is_discrete : bool
-        Which of the two.
+        Whether `function` gives probabilities.
     """
 
     function: Callable[[NDArray[Any]], NDArray[np.float64]]

@@ -27,7 +27,7 @@ Okabe and Ito, "Color Universal Design", 2008, https://jfly.uni-koeln.de/color/.
 """
 
 GREY = "0.35"
-"""Single paths."""
+"""The colour of single paths."""
 
 
 def figure() -> Any:
