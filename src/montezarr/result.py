@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, final, overload
 
 import numpy as np
@@ -13,6 +13,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from montezarr._added import added
 from montezarr._checks import check_int, value_error
 from montezarr._html import Card, count, duration, show_bytes, speed
 from montezarr.chunk_policy import memory_limit
@@ -43,8 +44,8 @@ class Path:
     states : array (T+1,), or mapping from names to such arrays
         States: numbers, or labels as an array of objects. A mapping for several variables.
         Vectors have further dimensions, and what has one value for the whole path no times.
-    dims : mapping from names to tuples of str
-        The dimensions of the states of each variable; ``("time",)`` where it tells none.
+    dims : mapping from names to tuples of str, optional
+        The dimensions of the states of each variable; None where all have the times alone.
 
     Examples
     --------
@@ -57,7 +58,7 @@ class Path:
 
     times: NDArray[Any]
     states: Any
-    dims: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    dims: Mapping[str, tuple[str, ...]] | None = added(None)
 
     def __len__(self) -> int:
         """Return the number of times, T+1."""
@@ -71,12 +72,13 @@ class Path:
 
         What has one value for the whole path has it at every position.
         """
+        known = self.dims or {}
         if isinstance(self.states, Mapping):
             return {
-                name: _at(states, self.dims.get(name, (TIME,)), t)
+                name: _at(states, known.get(name, (TIME,)), t)
                 for name, states in self.states.items()
             }
-        return _at(self.states, next(iter(self.dims.values()), (TIME,)), t)
+        return _at(self.states, next(iter(known.values()), (TIME,)), t)
 
 
 def _at(states: Any, dims: tuple[str, ...], t: Any) -> Any:
@@ -316,7 +318,10 @@ class SimulationResult:
         times = rows.pop(EVENT_TIME, self._run.sampler.times)
         states = {name: self._decode(name, row) for name, row in rows.items()}
         dims = {v.name: v.dims for v in self._run.sampler.variables if v.name in states}
-        return Path(times, states if len(states) > 1 else next(iter(states.values())), dims)
+        only = states if len(states) > 1 else next(iter(states.values()))
+        # What somebody passes to a model counts in its digest: there it is what it was before.
+        is_plain = all(own == (TIME,) for own in dims.values())
+        return Path(times, only, dims=None if is_plain else dims)
 
     @property
     def _has_times(self) -> bool:

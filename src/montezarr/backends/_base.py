@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Executor, Future
@@ -65,7 +65,7 @@ def check_jobs(n_jobs: Any) -> int:
     return count if count > 0 else max(1, cores() + 1 + count)
 
 
-class Backend(ContextManager):
+class Backend(ContextManager, ABC):
     """A place where tasks run; as a context manager it is the one in force.
 
     It has two faces: an `executor` for tasks that are handed out a few at a time, and a

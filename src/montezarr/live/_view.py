@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Self
 
@@ -16,7 +16,7 @@ SHARE = 0.1
 """Share of one processor that drawing may take."""
 
 
-class View(ContextManager):
+class View(ContextManager, ABC):
     """Shows a stream while it is open.
 
     Parameters
