@@ -24,8 +24,8 @@ from montezarr.core.parameters import _digest, _forms, _known, _reference
 from montezarr.run import _live
 from montezarr.run._card import Recipe
 from montezarr.run._recipe import fingerprint
-from montezarr.run._texts import recipe_process_rows
-from montezarr.store import _extend, _info, _recipe_size
+from montezarr.run._texts import process_text, recipe_process_rows
+from montezarr.store import _extend, _recipe_size
 from montezarr.store._info import info
 from montezarr.store.export import export
 from montezarr.store.format import _journal, _manifest, _parameters
@@ -525,7 +525,7 @@ def test_nothing_is_read_that_is_no_parameter_of_the_process(store, unread):
 ])  # fmt: skip
 def test_what_has_a_shape_and_is_no_reference_is_shown(value):
     recipe = Recipe({"process": {"name": "BrownianMotion", "mu": value}})
-    texts = [str(list(recipe_process_rows(recipe))), _info._text(value)]
+    texts = [str(list(recipe_process_rows(recipe))), process_text(recipe["process"])]
     if len(value) == 1:
         ds = mz.simulate(mz.BrownianMotion(), 10, T=2, seed=1)
         recipe = json.loads(ds.attrs["montezarr"])
@@ -538,7 +538,7 @@ def test_what_has_a_shape_and_is_no_reference_is_shown(value):
 def test_a_reference_is_shown_by_its_shape():
     value = {"name": "mu", "dtype": "<f8", "shape": [2000, 3], "sha256": "0" * 64}
     recipe = {"process": {"name": "BrownianMotion", "mu": value}}
-    for text in (str(recipe_process_rows(recipe)), _info._text(value)):
+    for text in (str(recipe_process_rows(recipe)), process_text(recipe["process"])):
         assert "2,000 × 3 numbers" in text
 
 

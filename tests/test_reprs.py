@@ -383,3 +383,20 @@ def test_what_prints_as_a_table_is_one_line_in_a_message():
         mz.reduce(engine_result(), "mean")
     assert "\n" not in str(error.value)
     assert "got montezarr.SimulationResult: 2,000 paths" in str(error.value)
+
+
+def test_a_recipe_and_the_store_of_its_run_are_told_by_the_same_words(tmp_path):
+    from montezarr.store._info import info
+
+    chain = mz.MarkovChain(transition=[[0.9, 0.1], [0.5, 0.5]], states=["calm", "storm"])
+    ds = mz.simulate(chain, 5, 3, x0="storm", seed=[3, 4], stream="a")
+    mz.write(ds, tmp_path / "chain.zarr")
+    text, card = str(info(tmp_path / "chain.zarr")), str(ds.mz.recipe)
+    for told in ("[3, 4], stream 'a'", "[[0.9, 0.1], [0.5, 0.5]]", "[calm, storm]"):
+        assert told in text
+        assert told in card
+    assert "x0 storm, sample" in text
+    mz.write(mz.simulate(GBM, 5, 3, seed=1), tmp_path / "gbm.zarr")
+    text = str(info(tmp_path / "gbm.zarr"))
+    assert "GeometricBrownianMotion(mu=0.05, sigma=0.2)" in text
+    assert "x0 the default of the process" in text

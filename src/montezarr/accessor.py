@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import operator
 import re
 from collections.abc import Callable
 from functools import cache
@@ -23,17 +24,20 @@ class _Forwarded:
     What the function needs is imported when somebody looks at the method, not with montezarr.
     """
 
+    def __init__(self, home: str = ""):
+        self._home = home
+
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        return _method_of(self._name).__get__(instance, owner)
+        return _method_of(self._name, self._home).__get__(instance, owner)
 
 
 @cache
-def _method_of(name: str) -> Any:
-    """Return a method that calls a public function with the object of the accessor in front."""
-    function = getattr(montezarr, name)
+def _method_of(name: str, home: str) -> Any:
+    """Return a method that calls a function of montezarr, or of a module of it, with the object."""
+    function = operator.attrgetter(home + name)(montezarr)
 
     def method(self: Any, /, *args: Any, **options: Any) -> Any:
         return function(self._obj, *args, **options)
@@ -42,21 +46,20 @@ def _method_of(name: str) -> Any:
     first, *others = given.parameters.values()
     this = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
     method.__name__ = function.__name__
-    method.__qualname__ = f"ds.mz.{function.__name__}"
+    method.__qualname__ = f"ds.mz.{home}{function.__name__}"
     method.__signature__ = given.replace(parameters=[this, *others])  # type: ignore[attr-defined]
-    method.__doc__ = _doc_of(function, first.name)
+    method.__doc__ = _doc_of(function, first.name, home)
     return method
 
 
-def _doc_of(function: Callable[..., Any], first: str) -> str:
+def _doc_of(function: Callable[..., Any], first: str, home: str) -> str:
     """Return the docstring of a function without its first parameter and its examples."""
     doc = inspect.getdoc(function) or ""
     summary, _, rest = doc.partition("\n")
     rest = rest.partition("\nExamples\n---")[0]
     rest = re.sub(rf"(?m)^{first} : .*\n(?:    .*\n|\n(?=    ))*", "", rest, count=1)
-    same = (
-        f"It calls `montezarr.{function.__name__}` with the object before ``.mz`` as its `{first}`."
-    )
+    name = f"montezarr.{home}{function.__name__}"
+    same = f"It calls `{name}` with the object before ``.mz`` as its `{first}`."
     return f"{summary}\n\n{same}\n{rest}".rstrip() + "\n"
 
 
@@ -75,28 +78,17 @@ def _rows_of(kind: type) -> list[tuple[str, str]]:
 class PlotMethods:
     """Pictures of a Dataset or DataArray; see `montezarr.plot`."""
 
-    def __init__(self, data: Any):
-        self._data = data
+    def __init__(self, obj: Any):
+        self._obj = obj
 
-    def fan(self, **options: Any) -> Any:
-        """Draw a fan chart; see `montezarr.plot.fan`."""
-        return montezarr.plot.fan(self._data, **options)
-
-    def paths(self, **options: Any) -> Any:
-        """Draw single paths with their mean and a band; see `montezarr.plot.paths`."""
-        return montezarr.plot.paths(self._data, **options)
-
-    def density(self, **options: Any) -> Any:
-        """Draw a map of the density at each time; see `montezarr.plot.density`."""
-        return montezarr.plot.density(self._data, **options)
+    fan = _Forwarded("plot.")
+    paths = _Forwarded("plot.")
+    density = _Forwarded("plot.")
+    histogram = _Forwarded("plot.")
 
     def compare(self, other: Any, **options: Any) -> Any:
         """Draw these and other paths together; see `montezarr.plot.compare`."""
-        return montezarr.plot.compare(self._data, other, **options)
-
-    def histogram(self, **options: Any) -> Any:
-        """Draw how one value per path is distributed; see `montezarr.plot.histogram`."""
-        return montezarr.plot.histogram(self._data, **options)
+        return montezarr.plot.compare(self._obj, other, **options)
 
     def convergence(
         self,
@@ -119,9 +111,8 @@ class PlotMethods:
         **options
             As for `montezarr.plot.convergence`.
         """
-        return montezarr.plot.convergence(
-            montezarr.stream(self._data, statistics, until=until), name, **options
-        )
+        stream = montezarr.stream(self._obj, statistics, until=until)
+        return montezarr.plot.convergence(stream, name, **options)
 
     def __repr__(self) -> str:
         return self._card().text()
@@ -135,8 +126,6 @@ class PlotMethods:
 
 class _Accessor:
     """What both accessors have; its repr says what is there, and computes nothing."""
-
-    _what: str
 
     def __init__(self, obj: Any):
         self._obj = obj
@@ -169,7 +158,11 @@ class _Accessor:
             (label, f"Pictures: .{', .'.join(pictures)}" if label == ".plot" else summary)
             for label, summary in _rows_of(type(self))
         ]
-        return Card(f"{self._what}: {self._contents()}", rows)
+        return Card(f"{self._called()}: {self._contents()}", rows)
+
+    def _called(self) -> str:
+        """Return how the object of the accessor may be called: ``ds.mz``, ``ds.x.mz``."""
+        return "ds.mz"
 
     def _contents(self) -> str:
         """Return in a few words of what run the object is, if of one."""
@@ -202,4 +195,8 @@ class DatasetAccessor(_Accessor):
 class DataArrayAccessor(_Accessor):
     """``ds.x.mz``: statistics and pictures of one variable."""
 
-    _what = "ds.x.mz"
+    def _called(self) -> str:
+        name = self._obj.name
+        if name is None:
+            return "array.mz"
+        return f"ds.{name}.mz" if str(name).isidentifier() else f"ds[{name!r}].mz"

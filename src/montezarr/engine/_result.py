@@ -13,6 +13,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from montezarr.core.added_fields import added
 from montezarr.core.checks import check_int, value_error
 from montezarr.core.errors import MemoryBudgetError
 from montezarr.core.memory import memory_limit
@@ -34,7 +35,7 @@ ROW_BYTES = 40
 @final
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Path:
-    """One path.
+    """One path of a result: its times and its states.
 
     Attributes
     ----------
@@ -42,6 +43,9 @@ class Path:
         Times; those of its own events where a path brings them.
     states : array (T+1,), or mapping from names to such arrays
         States: numbers, or labels as an array of objects. A mapping for several variables.
+        Vectors have further dimensions, and what has one value for the whole path no times.
+    dims : mapping from names to tuples of str, optional
+        The dimensions of the states of each variable; None where all have the times alone.
 
     Examples
     --------
@@ -54,6 +58,7 @@ class Path:
 
     times: NDArray[Any]
     states: Any
+    dims: Mapping[str, tuple[str, ...]] | None = added(None)
 
     def __len__(self) -> int:
         """Return the number of times, T+1."""
@@ -63,10 +68,23 @@ class Path:
         return f"<montezarr.Path: {len(self)} times from {self.times[0]:g} to {self.times[-1]:g}>"
 
     def __getitem__(self, t: Any) -> Any:
-        """Return the state at a position of the grid; of each variable where there are several."""
+        """Return the state at a position of the grid; of each variable where there are several.
+
+        What has one value for the whole path has it at every position.
+        """
+        known = self.dims or {}
         if isinstance(self.states, Mapping):
-            return {name: states[t] for name, states in self.states.items()}
-        return self.states[t]
+            return {
+                name: _at(states, known.get(name, (TIME,)), t)
+                for name, states in self.states.items()
+            }
+        return _at(self.states, next(iter(known.values()), (TIME,)), t)
+
+
+def _at(states: Any, dims: tuple[str, ...], t: Any) -> Any:
+    """Return the part of an array with these dimensions that belongs to a position of the grid."""
+    place = (slice(None),) * dims.index(TIME) + (t,) if TIME in dims else ()
+    return states[place]
 
 
 class _Paths(Sequence[Path]):
@@ -160,7 +178,9 @@ class SimulationResult:
     def _card(self) -> Card:
         run, known = self._run, self.metadata
         where = "lazy" if self._chunk_buffer is None else "in memory"
-        size = f"{count(len(self), 'path')} × {count(run.sampler.n_times, 'time')}"
+        size = count(len(self), "path")
+        if self._has_times:
+            size += f" × {count(run.sampler.n_times, 'time')}"
         if len(run.sampler.variables) > 1:
             size += f" × {len(run.sampler.variables):,} variables"
         workers = known.get("n_jobs", 1)
@@ -203,7 +223,7 @@ class SimulationResult:
             If the table would not fit into memory.
         """
         variables = self._run.sampler.variables
-        has_times = any(TIME in variable.dims for variable in variables)
+        has_times = self._has_times
         n_times = self._run.sampler.n_times if has_times else 1
         rows = len(self) * n_times
         columns_of = [math.prod(variable.sizes) for variable in variables]
@@ -306,7 +326,15 @@ class SimulationResult:
             rows = {str(name): array.values for name, array in alone.data_vars.items()}
         times = rows.pop(EVENT_TIME, self._run.sampler.times)
         states = {name: self._decode(name, row) for name, row in rows.items()}
-        return Path(times, states if len(states) > 1 else next(iter(states.values())))
+        dims = {v.name: v.dims for v in self._run.sampler.variables if v.name in states}
+        only = states if len(states) > 1 else next(iter(states.values()))
+        # What somebody passes to a model counts in its digest: there it is what it was before.
+        is_plain = all(own == (TIME,) for own in dims.values())
+        return Path(times, only, dims=None if is_plain else dims)
+
+    @property
+    def _has_times(self) -> bool:
+        return any(TIME in variable.dims for variable in self._run.sampler.variables)
 
     def _decode(self, name: str, codes: NDArray[Any]) -> NDArray[Any]:
         """Return labels in place of their codes; None for masked ones."""

@@ -12,13 +12,13 @@ from concurrent.futures import CancelledError, Executor, Future
 from contextlib import contextmanager
 from functools import lru_cache, partial
 from numbers import Integral
-from types import TracebackType
 from typing import Any, ClassVar, Self
 
 from dask.local import get_async
 
 from montezarr.core.checks import check_int, check_real, type_error, value_error
 from montezarr.core.compat.dask import count_cores
+from montezarr.core.context import ContextManager
 from montezarr.core.errors import BackendError
 from montezarr.core.fork import after_fork
 from montezarr.core.interrupts import wait_for
@@ -66,7 +66,7 @@ def check_jobs(n_jobs: Any) -> int:
     return count if count > 0 else max(1, cores() + 1 + count)
 
 
-class Backend(ABC):
+class Backend(ContextManager, ABC):
     """A place where tasks run; as a context manager it is the one in force.
 
     It has two faces: an `executor` for tasks that are handed out a few at a time, and a
@@ -152,7 +152,7 @@ class Backend(ABC):
             package, extra = cls.requires
             import_optional(package, extra=extra, purpose=f"The backend {cls.name!r}")
 
-    def check_allowed(self) -> None:  # noqa: B027
+    def check_allowed(self) -> None:
         """Raise where what it would start has to be asked for."""
 
     @abstractmethod
@@ -272,18 +272,13 @@ class Backend(ABC):
         come_into_force(self)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def _end_block(self, error: BaseException | None) -> None:
         go_out_of_force(self)
         with self._lock:
             block = self._leave_block()
             # Also where an iterator that was left half way still counts as a user of this thread.
             if not self._blocks and not self._is_used_elsewhere():
-                if kind is not None and issubclass(kind, KeyboardInterrupt):
+                if isinstance(error, KeyboardInterrupt):
                     self.kill()
                 self.stop()
             block.__exit__(None, None, None)

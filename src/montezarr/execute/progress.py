@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from types import TracebackType
-from typing import Any, TextIO
+from typing import Any, Self, TextIO
 
+from montezarr.core.context import ContextManager
 from montezarr.core.errors import MissingDependencyError
 from montezarr.core.notices import UNREADABLE, log
 from montezarr.core.optional import import_optional
@@ -54,7 +54,7 @@ class _Unbroken:
             self.error = error
 
 
-class Progress:
+class Progress(ContextManager):
     """Context manager that shows paths done, paths per second and time left; call it to report.
 
     Parameters
@@ -77,16 +77,11 @@ class Progress:
         self._started = self._shown = time.monotonic()
         self._at_start: int | None = None
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Self:
         self._started = self._shown = time.monotonic()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def _end_block(self, error: BaseException | None) -> None:
         self._guarded(self._close)
 
     def __call__(self, done: int, total: int | None, failed: int = 0) -> None:

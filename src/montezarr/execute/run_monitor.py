@@ -7,12 +7,12 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 import xarray as xr
 
+from montezarr.core.context import ContextManager
 from montezarr.core.notices import log, log_warning
 from montezarr.core.secrets import redacted
 from montezarr.core.startup import run_begins
@@ -77,7 +77,7 @@ class Worker:
         return self.paths / self.seconds if self.seconds > 0 else 0.0
 
 
-class RunMonitor:
+class RunMonitor(ContextManager):
     """One run, as seen from outside: a context manager around it, called to report.
 
     Parameters
@@ -125,17 +125,12 @@ class RunMonitor:
             self.display.__enter__()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def _end_block(self, error: BaseException | None) -> None:
         if isinstance(self.display, Progress):
-            self.display.__exit__(kind, error, trace)
+            self.display.__exit__(None, None, None)
         self.state = "done"
-        if kind is not None:
-            self.state = "failed" if issubclass(kind, Exception) else "stopped"
+        if error is not None:
+            self.state = "failed" if isinstance(error, Exception) else "stopped"
             self.error = said(error).partition("\n")[0] if self.state == "failed" else ""
         self._seconds = self.seconds
         if self._has_begun:

@@ -39,14 +39,14 @@ SOURCES = ("open_dataset-", "original-", "xarray-", "from-zarr-", "array-")
 
 
 class ClosedForm(NamedTuple):
-    """A distribution.
+    """The exact distribution of one value of a path.
 
     Attributes
     ----------
     function : callable
         From values to their density, or to their probability.
     is_discrete : bool
-        Which of the two.
+        Whether `function` gives probabilities.
     """
 
     function: Callable[[NDArray[Any]], NDArray[np.float64]]

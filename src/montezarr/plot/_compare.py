@@ -16,16 +16,14 @@ from montezarr.plot._fan import quantity
 from montezarr.plot._figure import (
     BLUE,
     ORANGE,
-    axes_of,
-    check_axes,
     check_texts,
-    finish,
     label_of,
     limit_times,
     per,
     shade,
 )
 from montezarr.plot._histogram import Counted, counted_in
+from montezarr.plot._parameters import AxesOptions, describe_shared
 from montezarr.reduction.sources import PATH, TIME
 from montezarr.statistics import Histogram, Quantile
 
@@ -43,6 +41,7 @@ class Side(NamedTuple):
     counted: Counted | None = None
 
 
+@describe_shared
 def compare(
     a: Any,
     b: Any,
@@ -64,18 +63,14 @@ def compare(
 
     Parameters
     ----------
-    a, b : DataArray (path, time) or (path,), Dataset with one variable, or Snapshot
+    a, b : DataArray (path, time) or (path,), Dataset with one such variable, or Snapshot
         Paths, lazy or not, at the same times; numbers of paths may differ. Or results of
         `montezarr.stream` or `montezarr.reduce` with one ``<variable>_quantile`` (time, quantile).
     labels : (str, str)
         What they are called.
-    quantiles : sequence of float
-        Increasing levels in (0, 1), symmetric around 0.5; a band lies between the outermost two.
-        In histograms they are lines.
-    ax : matplotlib Axes, optional
-        Where to draw; a new figure by default, see `montezarr.plot.figure`.
-    title, xlabel, ylabel : str, optional
-        Texts; at the axes stand names and units by default.
+    {quantiles}
+        A band lies between the outermost two; in histograms they are lines.
+    {ax_and_texts}
 
     Returns
     -------
@@ -86,8 +81,7 @@ def compare(
     ArgumentTypeError, ArgumentValueError
         If one has other dims than (path, time) or (path,), or holds codes of labels, or they have
         other times, or other arguments are not as described.
-    MissingDependencyError
-        If matplotlib is not installed.
+    {missing_matplotlib}
 
     Examples
     --------
@@ -98,7 +92,7 @@ def compare(
     >>> ax.get_legend().get_title().get_text()
     'largest difference: 17 standard errors'
     """
-    texts = check_texts(title=title, xlabel=xlabel, ylabel=ylabel)
+    options = AxesOptions.of(ax, title, xlabel, ylabel)
     levels = given.check_levels("quantiles", quantiles)
     names = _check_labels(labels)
     dims = _dims(a)
@@ -114,7 +108,6 @@ def compare(
             array = given.paths_of(data, dims, name)
             given.check_numbers(array, name)
             arrays.append(array)
-    check_axes(ax)
     if dims == (PATH,):
         sides = _sides_at_once([x for x in arrays if x is not None], levels)
     else:
@@ -122,13 +115,13 @@ def compare(
         first, second = (side.table[TIME].values for side in sides)
         if not np.array_equal(first, second):
             raise value_error("b", f"the {len(first)} times of a", second.tolist())
-    ax = axes_of(ax)
+    ax = options.axes()
     draw = _histograms if dims == (PATH,) else _bands
     defaults = draw(ax, sides, names)
     note = f"largest difference: {difference(*sides)}"
     where = "upper right" if dims == (PATH,) else "upper left"
     ax.legend(frameon=False, loc=where, title=note, alignment="left")
-    return finish(ax, texts, defaults)
+    return options.finish(ax, **defaults)
 
 
 def difference(a: Side, b: Side) -> str:
@@ -147,10 +140,10 @@ def difference(a: Side, b: Side) -> str:
 
 
 def _dims(data: Any) -> tuple[str, ...]:
-    """Return the dimensions that both should have: those of the first, if it is one of the two."""
-    if isinstance(data, xr.Dataset) and len(data.data_vars) == 1:
-        data = next(iter(data.data_vars.values()))
-    return (PATH,) if getattr(data, "dims", None) == (PATH,) else given.BOTH
+    """Return the dimensions that both should have: one value per path, if that is all of `a`."""
+    arrays = data.data_vars.values() if isinstance(data, xr.Dataset) else [data]
+    known = [getattr(array, "dims", None) for array in arrays]
+    return (PATH,) if known and all(dims == (PATH,) for dims in known) else given.BOTH
 
 
 def _check_labels(labels: Any) -> tuple[str, str]:

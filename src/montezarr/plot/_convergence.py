@@ -11,14 +11,11 @@ from montezarr.core.checks import check_real, type_error, value_error
 from montezarr.plot._figure import (
     BLUE,
     ORANGE,
-    axes_of,
-    check_axes,
-    check_texts,
     count_in_thousands,
-    finish,
     label_of,
     shade,
 )
+from montezarr.plot._parameters import AxesOptions, describe_shared
 from montezarr.plot._trace import Trace
 from montezarr.reduction.streaming import Snapshot, Stream
 
@@ -26,6 +23,7 @@ SETTLED = 4
 """Times the paths of the first snapshot, from where on all of the bands is shown."""
 
 
+@describe_shared
 def convergence(
     stream: Any,
     name: str | None = None,
@@ -53,10 +51,7 @@ def convergence(
         are several.
     target : float, optional
         A known value to draw a line at.
-    ax : matplotlib Axes, optional
-        Where to draw; a new figure by default, see `montezarr.plot.figure`.
-    title, xlabel, ylabel : str, optional
-        Texts; the name of the result stands at the y axis by default.
+    {ax_and_texts}
 
     Returns
     -------
@@ -66,8 +61,7 @@ def convergence(
     ------
     ArgumentTypeError, ArgumentValueError
         If `stream` gives no snapshots, or `name` is no result of one number.
-    MissingDependencyError
-        If matplotlib is not installed.
+    {missing_matplotlib}
 
     Examples
     --------
@@ -77,18 +71,14 @@ def convergence(
     >>> ax.get_xscale(), ax.get_ylabel()
     ('log', 'x mean')
     """
-    texts = check_texts(title=title, xlabel=xlabel, ylabel=ylabel)
+    options = AxesOptions.of(ax, title, xlabel, ylabel)
     level = None if target is None else check_real("target", target)
-    check_axes(ax)
     trace, chosen = _trace(stream, name)
-    ax = axes_of(ax)
+    ax = options.axes()
     draw(ax, trace, chosen, level)
     units = {"units": trace.units[chosen]} if chosen in trace.units else {}
-    return finish(
-        ax,
-        texts,
-        {"xlabel": "number of paths", "ylabel": label_of(chosen.replace("_", " "), units)},
-    )
+    text = label_of(chosen.replace("_", " "), units)
+    return options.finish(ax, xlabel="number of paths", ylabel=text)
 
 
 def draw(ax: Any, trace: Trace, name: str, target: float | None = None) -> None:

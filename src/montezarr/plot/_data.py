@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from montezarr.core.checks import check_array, type_error, value_error
-from montezarr.plot._figure import showable
+from montezarr.plot._figure import showable, whole_numbers
 from montezarr.reduction.passes import reduce
 from montezarr.reduction.sources import PATH, STEPS, TIME, are_codes, labels_of, seconds_of
 from montezarr.reduction.streaming import Snapshot
@@ -29,7 +29,7 @@ STATES = (
 
 
 def paths_of(data: Any, dims: Sequence[str] = BOTH, name: str = "data") -> xr.DataArray:
-    """Return the one variable of some paths.
+    """Return the variable to draw: the only one of a Dataset, or the only one with these dims.
 
     Raises
     ------
@@ -42,20 +42,19 @@ def paths_of(data: Any, dims: Sequence[str] = BOTH, name: str = "data") -> xr.Da
                          "A snapshot holds results and no paths.")  # fmt: skip
     if isinstance(data, xr.Dataset):
         names = list(data.data_vars)
-        if len(names) != 1:
-            hint = f"Pick one, such as ds[{names[0]!r}]." if names else ""
-            raise value_error(name, "one variable, such as ds.x", names, hint)
-        data = _knowing_labels(data[names[0]], data.attrs)
+        fitting = [key for key in names if set(data[key].dims) == set(dims)]
+        # Beside the states there may be scalars of a path, such as a drawn parameter.
+        chosen = fitting if len(names) > 1 else names
+        if len(chosen) != 1:
+            raise value_error(
+                name, f"one variable with dims {listed}", names, _hint_to_pick(data, dims)
+            )
+        data = _knowing_labels(data[chosen[0]], data.attrs)
     if not isinstance(data, xr.DataArray):
         hint = "Pass its .dataset." if hasattr(data, "dataset") else ""
         raise type_error(name, f"a DataArray with dims {listed}", data, hint)
     if set(data.dims) != set(dims):
-        hint = ""
-        if TIME in data.dims and TIME not in dims:
-            hint = "Pick a time: time=, or isel(time=-1)."
-        elif TIME in dims and set(data.dims) == {PATH}:
-            hint = "Of one value per path, draw a histogram."
-        raise value_error(name, f"dims {listed}", data.dims, hint)
+        raise value_error(name, f"dims {listed}", data.dims, _hint_to_select(data, dims))
     if data.dtype.kind not in "iufb":
         raise type_error(name, "numbers", data.dtype)
     if data.sizes[PATH] == 0 or data.size == 0:
@@ -66,6 +65,44 @@ def paths_of(data: Any, dims: Sequence[str] = BOTH, name: str = "data") -> xr.Da
             "It was simulated with n_paths=None: stream it, and draw a snapshot.",
         )  # fmt: skip
     return data
+
+
+def _hint_to_pick(ds: xr.Dataset, dims: Sequence[str]) -> str:
+    """Return how to take what can be drawn from a Dataset; nothing where it has none of it."""
+    for names in ([key for key, v in ds.items() if set(v.dims) == set(dims)], list(ds)):
+        for key in names:
+            call = _selection(ds[key], dims)
+            if call is not None:
+                return f"Pick one, such as ds[{key!r}]{call}."
+    return ""
+
+
+def _selection(array: xr.DataArray, dims: Sequence[str]) -> str | None:
+    """Return the call that leaves an array these dimensions; None where it lacks one."""
+    if not set(dims) <= set(array.dims):
+        return None
+    others = [str(dim) for dim in array.dims if dim not in dims]
+    return selection({dim: -1 if dim == TIME else 0 for dim in others}) if others else ""
+
+
+def _hint_to_select(array: xr.DataArray, dims: Sequence[str]) -> str:
+    """Return what to do with an array that has other dimensions than those that are drawn."""
+    call = _selection(array, dims)
+    if call is not None:
+        is_time_alone = TIME not in dims and set(array.dims) == {*dims, TIME}
+        return f"Pick a time: time=, or {call}." if is_time_alone else f"Select one, with {call}."
+    call = _selection(array, (PATH,))
+    if call is None:
+        return ""
+    of_one = f" of one entry, with {call}" if call else ""
+    return f"It has no times: draw a histogram{of_one}."
+
+
+def selection(positions: Mapping[str, int]) -> str:
+    """Return the call that selects one entry of some dimensions: ``.isel(asset=0)``."""
+    if not all(dim.isidentifier() for dim in positions):
+        return f".isel({dict(positions)})"
+    return f".isel({', '.join(f'{dim}={position}' for dim, position in positions.items())})"
 
 
 def _knowing_labels(array: xr.DataArray, attrs: Mapping[Any, Any]) -> xr.DataArray:
@@ -95,10 +132,12 @@ def check_numbers(array: xr.DataArray, name: str = "data", hint: str = STATES) -
 
 
 def name_states(axis: Any, array: xr.DataArray) -> None:
-    """Put the labels of states in the place of their codes."""
+    """Put the labels of states in the place of their codes; leave other integers no fractions."""
     labels = labels_of(array)
     if labels is not None:
         axis.set_ticks([code for code, _ in labels], [showable(str(label)) for _, label in labels])
+    elif array.dtype.kind in "iub":
+        whole_numbers(axis)
 
 
 def is_results(data: Any) -> bool:
@@ -115,16 +154,26 @@ def results_in(data: Any, statistic: str, dims: Sequence[str], name: str = "data
     Raises
     ------
     ArgumentValueError
-        If there are several, or none.
+        If there are several, or none, or it has other dimensions.
     """
     ds = data.dataset if isinstance(data, Snapshot) else data
     ending = f"_{statistic}"
-    names = [str(key) for key, v in ds.data_vars.items() if set(v.dims) == set(dims)]
-    found = [key for key in names if key.endswith(ending)]
+    named = {str(key): v for key, v in ds.data_vars.items() if str(key).endswith(ending)}
+    found = [key for key, v in named.items() if set(v.dims) == set(dims)]
     if len(found) != 1:
         expected = f"one result <variable>{ending} with dims {', '.join(dims)}"
-        raise value_error(name, expected, found or list(ds.data_vars))
+        hint = "" if found else _hint_to_select_result(named.values(), dims)
+        raise value_error(name, expected, found or list(ds.data_vars), hint)
     return ds[found[0]].rename(found[0].removesuffix(ending))
+
+
+def _hint_to_select_result(results: Iterable[xr.DataArray], dims: Sequence[str]) -> str:
+    """Return how to make one result, that has more dimensions, one that can be drawn."""
+    for array in results:
+        call = _selection(array, dims)
+        if call is not None:
+            return f"{array.name} has the dims {', '.join(map(str, array.dims))}: take {call}."
+    return ""
 
 
 def reduced(array: xr.DataArray, statistics: Sequence[Statistic]) -> xr.Dataset:

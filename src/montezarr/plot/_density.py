@@ -7,19 +7,16 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from montezarr.core.checks import check_bool, check_int, type_error
+from montezarr.core.checks import check_bool, type_error
 from montezarr.core.optional import import_optional
 from montezarr.plot import _data as given
 from montezarr.plot._bins import check_range, edges_for
 from montezarr.plot._figure import (
-    axes_of,
-    check_axes,
-    check_texts,
     edges_of,
-    finish,
     label_of,
     per,
 )
+from montezarr.plot._parameters import AxesOptions, check_bins, describe_shared
 from montezarr.statistics import Histogram
 
 COLOURS = "Blues"
@@ -32,6 +29,7 @@ DECADES = 5
 """Powers of ten of a logarithmic ramp."""
 
 
+@describe_shared
 def density(
     data: Any,
     *,
@@ -50,20 +48,14 @@ def density(
 
     Parameters
     ----------
-    data : DataArray (path, time), Dataset with one variable, or Snapshot
+    data : DataArray (path, time), Dataset with one such variable, or Snapshot
         Paths, lazy or not; or results of `montezarr.stream` or `montezarr.reduce` with one
         ``<variable>_histogram`` (time, bin): then `bins` and `range` are theirs.
-    bins : int
-        Number of bins, 1 to 65536. Those of integers hold the same number of them each.
-    range : (float, float), optional
-        Where the bins begin and end. By default the first 16384 paths tell, at all times
-        together: their extreme values, but no more than 6 standard deviations from their mean.
+    {bins}
+    {range}
     log : bool
         Whether the colours are those of the logarithm, which shows the tails.
-    ax : matplotlib Axes, optional
-        Where to draw; a new figure by default, see `montezarr.plot.figure`.
-    title, xlabel, ylabel : str, optional
-        Texts; at the axes stand names and units by default.
+    {ax_and_texts}
 
     Returns
     -------
@@ -75,8 +67,7 @@ def density(
     ------
     ArgumentTypeError, ArgumentValueError
         If `data` has not the dims path and time, or other arguments are not as described.
-    MissingDependencyError
-        If matplotlib is not installed.
+    {missing_matplotlib}
 
     Examples
     --------
@@ -86,34 +77,29 @@ def density(
     >>> ax.collections[0].get_array().shape  # bins by times
     (40, 13)
     """
-    texts = check_texts(title=title, xlabel=xlabel, ylabel=ylabel)
-    count = check_int("bins", bins, minimum=1, maximum=65536)
+    options = AxesOptions.of(ax, title, xlabel, ylabel)
+    count = check_bins(bins)
     ends = check_range(range)
     is_log = check_bool("log", log)
     is_discrete = False
     if given.is_results(data):
         values = given.results_in(data, "density", ("time", "bin"))
-        check_axes(ax)
         source = values.drop_attrs(deep=False)  # the density's are not those of the value
         times, time_attrs = _times_of(source)
     else:
         source = given.paths_of(data)
-        check_axes(ax)
         times, time_attrs = _times_of(source)
         edges = edges_for(source, count, ends)
         values = given.reduced(source, [Histogram(tuple(edges.tolist()))])["x_density"]
         is_discrete = source.dtype.kind in "iub"
-    ax = axes_of(ax)
+    ax = options.axes()
     text = "probability" if is_discrete else label_of("probability density", per(source.attrs))
     draw_map(ax, times, values, is_log, text)
     given.name_states(ax.yaxis, source)
-    return finish(
+    return options.finish(
         ax,
-        texts,
-        {
-            "xlabel": label_of("time", time_attrs),
-            "ylabel": label_of(given.name_of(source), source.attrs),
-        },
+        xlabel=label_of("time", time_attrs),
+        ylabel=label_of(given.name_of(source), source.attrs),
     )
 
 

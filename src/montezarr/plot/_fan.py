@@ -17,14 +17,11 @@ from montezarr.plot._figure import (
     DPI,
     GREY,
     SIZE,
-    axes_of,
-    check_axes,
-    check_texts,
-    finish,
     label_of,
     limit_times,
     shade,
 )
+from montezarr.plot._parameters import AxesOptions, describe_shared
 from montezarr.plot._single import choose, single_paths
 from montezarr.statistics import Quantile
 
@@ -36,6 +33,7 @@ SAMPLES = 6
 """Single paths drawn over the fan, so that one sees how one of them goes."""
 
 
+@describe_shared
 def fan(
     data: Any,
     *,
@@ -54,21 +52,16 @@ def fan(
 
     Parameters
     ----------
-    data : DataArray (path, time), Dataset with one variable, or Snapshot
+    data : DataArray (path, time), Dataset with one such variable, or Snapshot
         Paths, lazy or not; or results of `montezarr.stream` or `montezarr.reduce` with one
         ``<variable>_quantile`` (time, quantile), of which no single paths are drawn. For many
         times choose some: ``ds.isel(time=slice(None, None, 21))``.
-    quantiles : sequence of float
-        Increasing levels in (0, 1), symmetric around 0.5; the outermost two bound the widest band.
-        Of results, all that they have by default.
+    {quantiles}
+        The outermost two bound the widest band. Of results, all that they have by default.
     samples : int
         Number of single paths, >= 0.
-    seed : int
-        Which ones, >= 0: the same seed chooses the same paths.
-    ax : matplotlib Axes, optional
-        Where to draw; a new figure by default, see `montezarr.plot.figure`.
-    title, xlabel, ylabel : str, optional
-        Texts; at the axes stand names and units by default.
+    {seed}
+    {ax_and_texts}
 
     Returns
     -------
@@ -79,8 +72,7 @@ def fan(
     ArgumentTypeError, ArgumentValueError
         If `data` has not the dims path and time, or holds codes of labels, or other arguments are
         not as described.
-    MissingDependencyError
-        If matplotlib is not installed.
+    {missing_matplotlib}
 
     Examples
     --------
@@ -91,23 +83,21 @@ def fan(
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['90% of paths', '50% of paths', 'median']
     """
-    texts = check_texts(title=title, xlabel=xlabel, ylabel=ylabel)
+    options = AxesOptions.of(ax, title, xlabel, ylabel)
     levels = given.check_levels("quantiles", quantiles)
     count = check_int("samples", samples)
     key = check_int("seed", seed)
     if given.is_results(data):
         found = given.results_in(data, "quantile", ("time", "quantile"))
-        check_axes(ax)
         table = given.levels_in(found, levels, any_will_do=quantiles is BANDS)
         singles: Any = ()
     else:
         array = given.paths_of(data)
         given.check_numbers(array)
-        check_axes(ax)
         table = given.reduced(array, [Quantile(tuple(levels.tolist()))])["x_quantile"]
         table = given.named_as(array, table)
         singles = _singles(array, count, key)
-    return _drawn(axes_of(ax), table, singles, texts)
+    return _drawn(options.axes(), table, singles, options)
 
 
 def fan_with(
@@ -129,9 +119,9 @@ def fan_with(
         Texts of the picture, as for `fan`.
     """
     _check_file(file)
-    found = check_texts(**texts)
+    options = AxesOptions.of(**texts)
     picture, ax = _canvas()
-    _drawn(ax, given.named_as(array, table), _singles(array, samples, 0), found)
+    _drawn(ax, given.named_as(array, table), _singles(array, samples, 0), options)
     picture.savefig(file, dpi=DPI)
 
 
@@ -140,7 +130,7 @@ def _singles(array: xr.DataArray, count: int, key: int) -> Any:
     return single_paths(array.transpose("path", "time"), paths)[0]
 
 
-def _drawn(ax: Any, table: xr.DataArray, singles: Any, texts: Any) -> Any:
+def _drawn(ax: Any, table: xr.DataArray, singles: Any, options: AxesOptions) -> Any:
     """Draw the bands of a table, some paths over them, and the median on top."""
     times, time_attrs = given.times_of(table)
     draw_bands(ax, times, table)
@@ -149,11 +139,7 @@ def _drawn(ax: Any, table: xr.DataArray, singles: Any, texts: Any) -> Any:
     draw_median(ax, times, table)
     limit_times(ax, times)
     ax.legend(frameon=False, loc="upper left")
-    return finish(
-        ax,
-        texts,
-        {"xlabel": label_of("time", time_attrs), "ylabel": quantity(table)},
-    )
+    return options.finish(ax, xlabel=label_of("time", time_attrs), ylabel=quantity(table))
 
 
 def draw_bands(ax: Any, times: Any, table: xr.DataArray, label: str = "{} of paths") -> None:
@@ -190,7 +176,7 @@ def save_fan(data: Any, file: Any, **options: Any) -> None:
 
     Parameters
     ----------
-    data : DataArray (path, time), Dataset with one variable, or Snapshot
+    data : DataArray (path, time), Dataset with one such variable, or Snapshot
         As for `fan`.
     file : str, path or file object
         A PNG, PDF or SVG file, by its ending; one that is there is replaced. To a file object a PNG

@@ -27,7 +27,7 @@ Okabe and Ito, "Color Universal Design", 2008, https://jfly.uni-koeln.de/color/.
 """
 
 GREY = "0.35"
-"""Single paths."""
+"""The colour of single paths."""
 
 
 def figure() -> Any:
@@ -137,11 +137,6 @@ def showable(text: str) -> str:
     return text
 
 
-def axes_of(ax: Any) -> Any:
-    """Return the Axes to draw on: those given, or those of a new figure."""
-    return figure().add_subplot() if ax is None else ax
-
-
 def shade(depth: float, colour: tuple[float, float, float] = BLUE) -> tuple[float, ...]:
     """Return an opaque shade of a colour, from white at 0 to itself at 1.
 
@@ -174,16 +169,12 @@ def count_in_thousands(axis: Any) -> None:
     axis.set_major_formatter(ticker.StrMethodFormatter("{x:,.0f}"))
 
 
-def finish(ax: Any, texts: Mapping[str, Any], defaults: Mapping[str, str]) -> Any:
-    """Set title and labels, those that are given or else the default ones, and return the Axes."""
-    for name in ("xlabel", "ylabel"):
-        given = texts.get(name)
-        getattr(ax, f"set_{name}")(defaults.get(name, "") if given is None else given)
-    title = texts.get("title")
-    if title is not None:
-        ax.set_title(title, loc="left")
-    ax.spines[["top", "right"]].set_visible(False)
-    return ax
+def whole_numbers(axis: Any) -> None:
+    """Put no ticks between integers; a locator that somebody chose stays."""
+    ticker = import_optional("matplotlib.ticker", extra="plot", purpose="A plot")
+    locator = axis.get_major_locator()
+    if isinstance(locator, ticker.AutoLocator):
+        locator.set_params(integer=True)
 
 
 def limit_times(ax: Any, times: Any) -> None:

@@ -8,21 +8,18 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from montezarr.core.checks import check_bool, check_int, type_error, value_error
+from montezarr.core.checks import check_bool, type_error, value_error
 from montezarr.plot import _data as given
 from montezarr.plot._bins import check_range, edges_for
 from montezarr.plot._closed_form import ClosedForm, closed_form_of
 from montezarr.plot._figure import (
     ORANGE,
-    axes_of,
-    check_axes,
-    check_texts,
     count_in_thousands,
-    finish,
     label_of,
     per,
     shade,
 )
+from montezarr.plot._parameters import AxesOptions, check_bins, describe_shared
 from montezarr.reduction.sources import PATH, TIME
 from montezarr.reduction.streaming import Snapshot
 from montezarr.statistics import Histogram
@@ -51,6 +48,7 @@ class Counted(NamedTuple):
         return self.counts / (max(1, self.total) * np.diff(self.edges))
 
 
+@describe_shared
 def histogram(
     data: Any,
     *,
@@ -76,26 +74,19 @@ def histogram(
 
     Parameters
     ----------
-    data : DataArray (path,), Dataset with one variable, or Snapshot
+    data : DataArray (path,), Dataset with one such variable, or Snapshot
         One value per path, such as a payoff or ``ds.x.isel(time=-1)``; with `time` also (path,
         time). Or results of `montezarr.stream` or `montezarr.reduce` with one
         ``<variable>_histogram`` (bin,): then `bins` and `range` are theirs.
-    bins : int
-        Number of bins, 1 to 65536. Those of integers hold the same number of them each, so there
-        are fewer where the integers are.
-    range : (float, float), optional
-        Where the bins begin and end. By default the first 16384 paths tell: their extreme
-        values, but no more than 6 standard deviations from their mean. How many values lie
-        outside stands in the legend.
+    {bins}
+    {range}
+        The legend says how many values lie outside.
     time : float or date, optional
         The time to take, one of those that `data` has.
     density : bool
         Whether the area is that of a density, in units of the value to the power -1; else numbers
         of paths.
-    ax : matplotlib Axes, optional
-        Where to draw; a new figure by default, see `montezarr.plot.figure`.
-    title, xlabel, ylabel : str, optional
-        Texts; at the axes stand names and units by default.
+    {ax_and_texts}
 
     Returns
     -------
@@ -105,8 +96,7 @@ def histogram(
     ------
     ArgumentTypeError, ArgumentValueError
         If `data` has not one value per path, or other arguments are not as described.
-    MissingDependencyError
-        If matplotlib is not installed.
+    {missing_matplotlib}
 
     Examples
     --------
@@ -117,8 +107,8 @@ def histogram(
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['10,000 paths', 'closed form']
     """
-    texts = check_texts(title=title, xlabel=xlabel, ylabel=ylabel)
-    count = check_int("bins", bins, minimum=1, maximum=65536)
+    options = AxesOptions.of(ax, title, xlabel, ylabel)
+    count = check_bins(bins)
     ends = check_range(range)
     as_density = check_bool("density", density)
     exact = None
@@ -126,15 +116,13 @@ def histogram(
         if time is not None:
             raise value_error("time", "None for a result, whose bins have no time", time)
         array = given.results_in(data, "histogram", ("bin",))
-        check_axes(ax)
         counted = counted_in(data, array)
         array = array.drop_attrs()  # those of a count are not those of the value
     else:
         array = values_of(data, time)
-        check_axes(ax)
         exact = closed_form_of(data, array)
         counted = count_values(array, edges_for(array, count, ends))
-    ax = axes_of(ax)
+    ax = options.axes()
     colour = shade(0.42)
     ax.stairs(counted.heights(as_density), counted.edges, fill=True, color=colour,
               label=legend_of(counted))  # fmt: skip
@@ -143,20 +131,14 @@ def histogram(
         _draw_exact(ax, exact, counted, as_density)
     ax.set_xlim(counted.edges[0], counted.edges[-1])
     ax.set_ylim(0, HEADROOM * ax.dataLim.y1 or None)
-    given.name_states(ax.xaxis, array)
+    if not given.is_results(data):  # of those, the array is one of counts
+        given.name_states(ax.xaxis, array)
     ax.legend(frameon=False, loc="upper right")
     text = "probability" if is_discrete else label_of("probability density", per(array.attrs))
     if not as_density:
         text = "number of paths"
         count_in_thousands(ax.yaxis)
-    return finish(
-        ax,
-        texts,
-        {
-            "xlabel": label_of(given.name_of(array), array.attrs),
-            "ylabel": text,
-        },
-    )
+    return options.finish(ax, xlabel=label_of(given.name_of(array), array.attrs), ylabel=text)
 
 
 def values_of(data: Any, time: Any = None, name: str = "data") -> xr.DataArray:
@@ -169,6 +151,8 @@ def values_of(data: Any, time: Any = None, name: str = "data") -> xr.DataArray:
     """
     if time is None:
         return given.paths_of(data, (PATH,), name)
+    if getattr(data, "dims", None) == (PATH,):
+        raise value_error("time", "None, since data has no times", time)
     array = given.paths_of(data, name=name)
     times = array[TIME].values
     is_date = isinstance(time, (np.datetime64, np.timedelta64))

@@ -9,18 +9,16 @@ from montezarr.plot import _data as given
 from montezarr.plot._figure import (
     BLUE,
     GREY,
-    axes_of,
-    check_axes,
-    check_texts,
-    finish,
     label_of,
     limit_times,
     shade,
 )
+from montezarr.plot._parameters import AxesOptions, describe_shared
 from montezarr.plot._single import choose, single_paths
 from montezarr.statistics import Mean, Quantile, Statistic
 
 
+@describe_shared
 def paths(
     data: Any,
     *,
@@ -40,21 +38,17 @@ def paths(
 
     Parameters
     ----------
-    data : DataArray (path, time), or Dataset with one variable
+    data : DataArray (path, time), or Dataset with one such variable
         Paths, lazy or not.
     n : int
         Number of single paths, >= 1; all where there are fewer.
-    seed : int
-        Which ones, >= 0: the same seed chooses the same paths.
+    {seed}
     band : float, optional
         The share of all paths in the band, in (0, 1), between the quantiles (1 - band) / 2 and
         (1 + band) / 2; None draws no band.
     mean : bool
         Whether the mean of all paths is drawn.
-    ax : matplotlib Axes, optional
-        Where to draw; a new figure by default, see `montezarr.plot.figure`.
-    title, xlabel, ylabel : str, optional
-        Texts; at the axes stand names and units by default.
+    {ax_and_texts}
 
     Returns
     -------
@@ -65,8 +59,7 @@ def paths(
     ArgumentTypeError, ArgumentValueError
         If `data` has not the dims path and time, or holds codes of labels and a mean or band is
         asked for, or other arguments are not as described.
-    MissingDependencyError
-        If matplotlib is not installed.
+    {missing_matplotlib}
 
     Examples
     --------
@@ -76,7 +69,7 @@ def paths(
     >>> len(ax.lines)
     5
     """
-    texts = check_texts(title=title, xlabel=xlabel, ylabel=ylabel)
+    options = AxesOptions.of(ax, title, xlabel, ylabel)
     count = check_int("n", n, minimum=1)
     key = check_int("seed", seed)
     share = None if band is None else check_real("band", band)
@@ -87,14 +80,13 @@ def paths(
     array = given.paths_of(data)
     if with_mean or ends is not None:
         given.check_numbers(array, hint=f"Pass mean=False, band=None. {given.STATES}")
-    check_axes(ax)
     statistics: list[Statistic] = [Mean()] if with_mean else []
     if ends is not None:
         statistics.append(Quantile(ends))
     found = given.reduced(array, statistics) if statistics else None
     chosen = choose(array.sizes["path"], count, key)
     singles, indices = single_paths(array.transpose("path", "time"), chosen)
-    ax = axes_of(ax)
+    ax = options.axes()
     times, time_attrs = given.times_of(array)
     if found is not None and share is not None:
         low, high = found["x_quantile"].transpose("quantile", "time").values
@@ -110,11 +102,8 @@ def paths(
     given.name_states(ax.yaxis, array)
     if found is not None:
         ax.legend(frameon=False, loc="upper left")
-    return finish(
+    return options.finish(
         ax,
-        texts,
-        {
-            "xlabel": label_of("time", time_attrs),
-            "ylabel": label_of(given.name_of(array), array.attrs),
-        },
+        xlabel=label_of("time", time_attrs),
+        ylabel=label_of(given.name_of(array), array.attrs),
     )

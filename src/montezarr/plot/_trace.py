@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from montezarr.core.checks import type_error, value_error
 from montezarr.execute.run_monitor import intervals_of
+from montezarr.plot._data import selection
+from montezarr.reduction.sources import TIME
 from montezarr.reduction.streaming import Snapshot
 
 FIELDS = ("estimate", "se", "cs_low", "cs_high", "low", "high")
@@ -48,7 +50,7 @@ class Trace:
         self.units: dict[str, str] = {}
         self._paths: list[int] = []
         self._values: dict[str, list[tuple[float, ...]]] = {}
-        self._others: tuple[str, ...] = ()
+        self._others: dict[str, tuple[str, ...]] = {}
 
     def add(self, snapshot: Snapshot) -> None:
         """Take the numbers of one more snapshot.
@@ -69,7 +71,11 @@ class Trace:
             units = {name: ds[name].attrs.get("units") for name in self.names}
             self.units = {name: str(unit) for name, unit in units.items() if unit is not None}
             self._values = {name: [] for name in self.names}
-            self._others = tuple(name for name in with_error if name not in self.names)
+            self._others = {
+                name: tuple(map(str, ds[name].dims))
+                for name in with_error
+                if name not in self.names
+            }
         missing = [name for name in self.names if name not in with_error]
         if missing:
             raise value_error("snapshot", f"the results {self.names}", tuple(with_error))
@@ -125,8 +131,8 @@ class Trace:
         if not known and (name is None or name in self._others):
             raise value_error(
                 "stream", "a result that is one number with a standard error",
-                self._others or "none",
-                "Stream one number per path, such as ds.x.isel(time=-1), and its mean.",
+                tuple(self._others) or "none",
+                f"Stream one number per path, such as ds.x{self._selection(name)}, and its mean.",
             )  # fmt: skip
         known = known or "none of which there is"
         if name is None:
@@ -138,11 +144,16 @@ class Trace:
         if name in self._others:
             raise value_error(
                 "name", f"a result that is one number ({known})", name,
-                "It has a dimension: stream one time, such as ds.x.isel(time=-1).",
+                f"Stream one number per path, such as ds.x{self._selection(name)}.",
             )  # fmt: skip
         if name not in self.names:
             raise value_error("name", f"one of the results {known}", name)
         return name
+
+    def _selection(self, name: str | None) -> str:
+        """Return the call that leaves one number of a result, or of the first one."""
+        dims = self._others.get(name or next(iter(self._others), ""), (TIME,))
+        return selection({dim: -1 if dim == TIME else 0 for dim in dims})
 
     def _field(self, name: str, field: str) -> NDArray[np.float64]:
         rows = self._values[self.choose(name)]

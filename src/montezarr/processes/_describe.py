@@ -41,19 +41,32 @@ def parameter_rows(described: Any) -> Iterator[tuple[str, str]]:
 
     It takes anything, since a description may come from a store of somebody else.
     """
-    if not isinstance(described, Mapping):
-        return
-    given = {
-        str(name): value.item() if isinstance(value, np.generic) else value
-        for name, value in described.items()
-        if name != "name" and value is not None and not str(name).startswith("_")
-    }
+    given = _parameters(described)
     label = "parameters"
     for is_number, names in groupby(given, key=lambda name: _is_number(given[name])):
         entries = [f"{symbol(name)} = {_value(given[name])}" for name in names]
         for entry in [Formula(", ".join(entries))] if is_number else entries:
             yield label, entry
             label = ""
+
+
+def arguments_text(described: Any) -> str:
+    """Return the parameters of ``to_dict()`` as the arguments of a call: ``mu=0, sigma=1``."""
+    return ", ".join(
+        f"{name}={show(value) if isinstance(value, str) else _value(value)}"
+        for name, value in _parameters(described).items()
+    )
+
+
+def _parameters(described: Any) -> dict[str, Any]:
+    """Return the parameters that are given, by name; none of what is no description."""
+    if not isinstance(described, Mapping):
+        return {}
+    return {
+        str(name): value.item() if isinstance(value, np.generic) else value
+        for name, value in described.items()
+        if name != "name" and value is not None and not str(name).startswith("_")
+    }
 
 
 def one_line(equation: Any, described: Any) -> str:

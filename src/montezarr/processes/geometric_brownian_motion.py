@@ -116,7 +116,7 @@ class GeometricBrownianMotion(Process):
         )
 
     def default_x0(self) -> float:
-        """Return 1.0."""
+        """Return 1.0, the value that a path begins at by default."""
         return 1.0
 
     def sample(self, draws: Draws, grid: TimeGrid, x0: Rows) -> Rows:

@@ -168,7 +168,7 @@ class OrnsteinUhlenbeck(Process):
         Parameters
         ----------
         x : float or array
-            Values.
+            Values at which the density is taken.
         t : float or array
             Time since the start, > 0.
         x0 : float or array

@@ -64,7 +64,7 @@ class PoissonProcess(Process):
         return cls(rate=3.0), cls(rate=5000.0)
 
     def default_x0(self) -> int:
-        """Return 0."""
+        """Return 0, the value that a path begins at by default."""
         return 0
 
     def sample(self, draws: Draws, grid: TimeGrid, x0: Rows) -> Rows:

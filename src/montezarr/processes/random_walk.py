@@ -57,7 +57,7 @@ class RandomWalk(Process):
         return cls(), cls(p=0.3)
 
     def default_x0(self) -> int:
-        """Return 0."""
+        """Return 0, the value that a path begins at by default."""
         return 0
 
     def sample(self, draws: Draws, grid: TimeGrid, x0: Rows) -> Rows:

@@ -8,7 +8,12 @@ from typing import Any
 from montezarr.core.checks import show
 from montezarr.core.text import count
 from montezarr.processes._built_in import built_in
-from montezarr.processes._describe import equation_rows, one_line, parameter_rows
+from montezarr.processes._describe import (
+    arguments_text,
+    equation_rows,
+    one_line,
+    parameter_rows,
+)
 from montezarr.run._recipe import format_note
 from montezarr.samplers import Sampler, describe, recorded_interface
 
@@ -22,6 +27,13 @@ def process_name(described: Any) -> str:
     """Return the name in the description of a process, whatever that is."""
     name = described.get("name") if isinstance(described, Mapping) else described
     return name if isinstance(name, str) else show(name)
+
+
+def process_text(described: Any) -> str:
+    """Return the process of a recipe in one line, as the call that makes it."""
+    if not isinstance(described, Mapping):
+        return show(described)
+    return f"{process_name(described)}({arguments_text(described)})"
 
 
 def recipe_process_rows(recipe: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -56,7 +68,7 @@ def seed_text(seed: Any) -> str:
     if not isinstance(seed, Mapping):
         return show(seed)
     entropy = seed.get("entropy")
-    text = _number(entropy)
+    text = value_text(entropy)
     if isinstance(entropy, list) and all(isinstance(word, str) for word in entropy):
         text = f"[{', '.join(entropy)}]"
     rest = ", ".join(f"{key} {show(value)}" for key, value in seed.items() if key != "entropy")
@@ -81,22 +93,25 @@ def grid_text(grid: Any, keep: Any = None) -> str:
 
 
 def state_text(x0: Any) -> str:
+    """Return the initial state of a recipe in one line."""
     if x0 is None:
         return "the default of the process"
     if isinstance(x0, Mapping) and set(x0) == {"digest"}:
         return f"an array or object, with the digest {x0['digest']}"
     if isinstance(x0, Mapping):
-        return ", ".join(f"{name} = {_number(value)}" for name, value in x0.items())
-    return _number(x0)
+        return ", ".join(f"{name} = {value_text(value)}" for name, value in x0.items())
+    return value_text(x0)
 
 
-def _number(value: Any) -> str:
+def value_text(value: Any) -> str:
+    """Return one value of a recipe in a few characters, a number mostly."""
     if isinstance(value, float):
         return f"{value:.6g}"
     return value if isinstance(value, str) else show(value)
 
 
 def variables_text(variables: Any) -> str:
+    """Return the variables of a recipe in one line: names, dimensions, dtypes and labels."""
     try:
         return ", ".join(f"{v['name']}{_dims(v)} ({v['dtype']}{_labels(v)})" for v in variables)
     except (TypeError, LookupError, RecursionError):
@@ -110,6 +125,7 @@ def _dims(variable: Mapping[str, Any]) -> str:
 
 
 def _labels(variable: Mapping[str, Any]) -> str:
+    """Return the first labels of a variable that has some."""
     labels = variable.get("labels")
     if labels is None:
         return ""

@@ -157,7 +157,7 @@ class Budget(NamedTuple):
 
 
 class Bins(NamedTuple):
-    """The state.
+    """Counts of values in bins: the state of quantiles and expected shortfall.
 
     Attributes
     ----------

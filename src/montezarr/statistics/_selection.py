@@ -27,9 +27,9 @@ class Place(NamedTuple):
     Attributes
     ----------
     cell : int
-        Where.
+        The cell that the bin belongs to.
     key : int
-        Its number.
+        The number of the bin.
     shift : int
         Bits of a key below it.
     inside : int
@@ -50,9 +50,9 @@ class Target(NamedTuple):
 
 
 class Found(NamedTuple):
-    """The state: counts of narrower bins (places, bins), or the values themselves.
+    """Counts of narrower bins (places, bins), or the values themselves: the state of a pass.
 
-    `owners` says of which place they are; in which order they stand does not matter.
+    `owners` says which place each value belongs to; the order of the values does not matter.
     """
 
     counts: NDArray[np.int64]

@@ -19,7 +19,7 @@ ONE, P, L, P0, L0 = range(5)
 
 
 class PooledSums(NamedTuple):
-    r"""The state.
+    r"""Sums of products of a path with itself at each lag: the state of the statistic.
 
     Of a path of m values, less the centre: :math:`p_h = \sum_t x_t x_{t+h} / (m - h)` and
     :math:`l_h = \sum_t (x_t + x_{t+h}) / (m - h)`.

@@ -23,14 +23,16 @@ ROUNDING = 16 * float(np.finfo(np.float64).eps)
 
 
 class CrossSums(NamedTuple):
-    """The state, of m times or variables; u are their values less their means.
+    """Sums of products of m times or variables: the state of the statistic.
+
+    Below, u are their values less their means.
 
     Attributes
     ----------
     n : array (cells, blocks)
         Number of paths.
     mean : array (m, cells, blocks)
-        Means.
+        Mean of each time or variable.
     c11, c21, c31, c22 : array (m, m, cells, blocks)
         Sums of :math:`u_i u_j, u_i^2 u_j, u_i^3 u_j, u_i^2 u_j^2`.
     """

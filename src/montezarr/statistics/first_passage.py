@@ -39,7 +39,7 @@ CENSORED = "paths that have not passed by the horizon"
 
 
 class PassageSums(NamedTuple):
-    """The state.
+    """Means and sums of squares of passage probabilities and times: the state of the statistic.
 
     Of each path there are the probabilities of passage by each time, and last the sum of the
     passage times since the first one, weighted by the probabilities of passage in each step.

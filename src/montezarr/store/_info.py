@@ -10,10 +10,10 @@ from typing import Any, final
 import xarray as xr
 
 from montezarr.core.checks import show
-from montezarr.core.parameters import reference_text
 from montezarr.core.text import for_terminal, show_bytes
 from montezarr.run._attributes import ATTRIBUTE
 from montezarr.run._recipe import format_note
+from montezarr.run._texts import process_text, seed_text, state_text, value_text
 from montezarr.store._extend import ledger_of
 from montezarr.store._open import open_store
 from montezarr.store._where import COMPLETE, INCOMPLETE, place_of
@@ -112,14 +112,15 @@ class Info:
         return 100 if self.is_complete else 100 * self.committed // max(self.target, 1)
 
     def _lines(self) -> Iterator[tuple[str, str]]:
-        yield "process", _process(self.process) + (" (own code)" if self.own_code else "")
-        yield "run", f"seed {_seed(self.seed)}, x0 {_text(self.x0)}, {self.sampler}"
+        yield "process", _cut(process_text(self.process)) + (" (own code)" if self.own_code else "")
+        x0 = _cut(state_text(self.x0))
+        yield "run", f"seed {_cut(seed_text(self.seed))}, x0 {x0}, {self.sampler}"
         start = f", from path {self.first_path:,} on" if self.first_path else ""
         less = f"; {self.readable:,} can be read" if self.readable < self.committed else ""
         yield "paths", f"{self.committed:,} of {self.target:,}{start}{less}"
         if self.times is not None:
             count, first, last = self.times
-            yield "times", f"{count:,}, from {_text(first)} to {_text(last)}"
+            yield "times", f"{count:,}, from {value_text(first)} to {value_text(last)}"
         for variable in self.variables:
             sizes = ", ".join(
                 f"{dim}: {size:,}"
@@ -259,26 +260,9 @@ def _statistics(manifest: Manifest) -> Iterator[str]:
             yield name if variable is None else f"{name} of {variable}"
 
 
-def _process(process: Any) -> str:
-    if not isinstance(process, Mapping):
-        return show(process, LONGEST)
-    values = ", ".join(f"{k}={_text(v)}" for k, v in process.items() if k != "name")
-    text = f"{process.get('name')}({values})"
+def _cut(text: str) -> str:
+    """Return a text that somebody else may have made without end."""
     return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
-
-
-def _text(value: Any) -> str:
-    beside = reference_text(value)
-    if beside is not None:
-        return beside
-    return f"{value:.12g}" if isinstance(value, float) else show(value, LONGEST)
-
-
-def _seed(seed: Any) -> str:
-    if not isinstance(seed, Mapping) or set(seed) - {"stream"} != {"entropy"}:
-        return show(seed, LONGEST)
-    stream = f", stream {show(seed['stream'])}" if "stream" in seed else ""
-    return str(seed["entropy"])[:LONGEST] + stream
 
 
 def _storage(storage: Mapping[str, Any]) -> str:

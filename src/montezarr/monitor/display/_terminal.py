@@ -44,7 +44,7 @@ class Terminal(LiveView):
         self.out.flush()
 
     def show_picture(self) -> None:
-        """Draw nothing."""
+        """Draw nothing, since a terminal shows text."""
 
     def begin(self) -> None:
         """Write nothing yet."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self
 
+from montezarr.core.context import ContextManager
 from montezarr.core.notices import log_warning
 from montezarr.execute.run_monitor import said
 from montezarr.monitor.display._watched import Watched
@@ -16,7 +16,7 @@ SHARE = 0.1
 """Share of one processor that drawing may take."""
 
 
-class LiveView(ABC):
+class LiveView(ContextManager, ABC):
     """Shows a stream while it is open.
 
     Parameters
@@ -45,7 +45,7 @@ class LiveView(ABC):
 
     @abstractmethod
     def begin(self) -> None:
-        """Make room."""
+        """Make room for what will be shown."""
 
     @abstractmethod
     def end(self, stopped: str) -> None:
@@ -87,15 +87,10 @@ class LiveView(ABC):
         self._guarded(self.begin)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def _end_block(self, error: BaseException | None) -> None:
         if self.watched.run.tick is not None:
-            is_left = kind is None or issubclass(kind, GeneratorExit)
-            self._close("left by its reader" if is_left else str(kind and kind.__name__))
+            is_left = error is None or isinstance(error, GeneratorExit)
+            self._close("left by its reader" if is_left else type(error).__name__)
 
     def _close(self, stopped: str) -> None:
         self.watched.run.tick = None

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import final
+from typing import Self, final
 
 import psutil
+
+from montezarr.core.context import ContextManager
 
 PERIOD = 0.05
 """Seconds between two looks."""
@@ -16,7 +18,7 @@ SEARCH = 1.0
 
 
 @final
-class Memory:
+class Memory(ContextManager):
     """Looks at the memory of this process and its children; a context manager.
 
     Attributes
@@ -33,12 +35,12 @@ class Memory:
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._look, name="montezarr-memory", daemon=True)
 
-    def __enter__(self) -> Memory:
+    def __enter__(self) -> Self:
         self.reset()
         self._thread.start()
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def _end_block(self, error: BaseException | None) -> None:
         self._end.set()
         self._thread.join()
 

@@ -6,11 +6,11 @@ import os
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, final
 
 from montezarr.core.atomic_files import written_beside
 from montezarr.core.checks import local_path, type_error, value_error
+from montezarr.core.context import ContextManager
 from montezarr.core.notices import log_warning
 from montezarr.core.text import count
 from montezarr.execute import Backend, active_client
@@ -77,7 +77,7 @@ def report(path: Any, *, title: str = "montezarr report") -> Report:
 
 
 @final
-class Report(Listener):
+class Report(ContextManager, Listener):
     """Collects what happens inside its block; made by `montezarr.report`.
 
     Examples
@@ -142,12 +142,7 @@ class Report(Listener):
             self._whole = Performance(client)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def _end_block(self, error: BaseException | None) -> None:
         self._stack.close()
         if error is not None:
             self.error = f"{type(error).__name__}: {said(error)}"

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from types import TracebackType
 from typing import Self, final
 
+from montezarr.core.context import ContextManager
 from montezarr.reduction.streaming._run import Run
 from montezarr.reduction.streaming._snapshot import Snapshot
 
 
 @final
-class Stream(Iterator[Snapshot]):
+class Stream(ContextManager, Iterator[Snapshot]):
     """Iterator of snapshots, made by `montezarr.stream`; it draws paths while it is read.
 
     As a context manager it is closed at the end of the block.
@@ -73,13 +73,5 @@ class Stream(Iterator[Snapshot]):
         """
         self._snapshots.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def _end_block(self, error: BaseException | None) -> None:
         self.close()

@@ -10,9 +10,9 @@ import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Self
 
+from montezarr.core.context import ContextManager
 from montezarr.core.errors import StoreError, StoreLockedError
 from montezarr.core.json import parse_json
 from montezarr.core.owner import describe_owner, is_dead, this_owner
@@ -31,7 +31,7 @@ TRIES = 1000
 """How often it may happen that somebody else has just ended, before something else is wrong."""
 
 
-class FileLock:
+class FileLock(ContextManager):
     """An flock on a file, taken at once or not at all; it ends with the process, however that ends.
 
     No clock tells anything here: the system knows who lives.
@@ -93,16 +93,11 @@ class FileLock:
             handle.write(json.dumps(this_owner()).encode())
             handle.flush()
         except OSError:  # a full disk
-            self.__exit__(None, None, None)
+            self._end_block(None)
             raise
         return True
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def _end_block(self, error: BaseException | None) -> None:
         handle, self._handle = self._handle, None
         if handle is None:  # a forked child has let go of it
             return

@@ -7,9 +7,9 @@ import json
 import secrets
 import time
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any, Self
 
+from montezarr.core.context import ContextManager
 from montezarr.core.errors import MontezarrWarning, StoreError, StoreLockedError
 from montezarr.core.json import parse_json
 from montezarr.core.notices import warn
@@ -24,7 +24,7 @@ _held: set[str] = set()
 """What this process holds, or is about to."""
 
 
-class RemoteLock:
+class RemoteLock(ContextManager):
     """The object ``montezarr/lock``, with a record of its owner.
 
     Where the store can, it is written on the condition that there is none: then one of two writers
@@ -68,14 +68,9 @@ class RemoteLock:
         self._begin(self._record, is_sure)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def _end_block(self, error: BaseException | None) -> None:
         # An error that is on its way says more than that the lock could not be taken away.
-        with contextlib.suppress(*(() if kind is None else (OSError,))):
+        with contextlib.suppress(*(() if error is None else (OSError,))):
             try:
                 is_mine = self._objects.get(LOCK) == self._record
                 self._end(is_mine)
@@ -83,12 +78,12 @@ class RemoteLock:
                     self._objects.delete([LOCK])
             finally:
                 _held.discard(self._nonce)
-            if not is_mine and kind is None:
+            if not is_mine and error is None:
                 warn(
                     f"The lock of {self._objects.name} was taken away while it was written. What"
                     " this process wrote is there; another one may have written the same.",
                     MontezarrWarning,
-                    stacklevel=3,
+                    stacklevel=4,
                 )
 
     def _take(self) -> bool:

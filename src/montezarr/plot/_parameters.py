@@ -1,0 +1,110 @@
+"""Parameters that all pictures share: described once, checked once."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ParamSpec, Self, TypeVar
+
+from montezarr.core.checks import check_int
+from montezarr.plot._figure import check_axes, check_texts, figure
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+MOST_BINS = 65536
+
+DESCRIPTIONS = {
+    "ax_and_texts": """\
+ax : matplotlib Axes, optional
+    Where to draw; a new figure by default, see `montezarr.plot.figure`.
+title, xlabel, ylabel : str, optional
+    Texts; names and units stand at the axes by default.""",
+    "bins": """\
+bins : int
+    Number of bins, 1 to 65536. Those of integers hold the same number of integers each, so
+    there are fewer bins where there are few integers.""",
+    "range": """\
+range : (float, float), optional
+    Where the bins begin and end. By default the first 16384 paths tell, at all times together:
+    their extreme values, but no more than 6 standard deviations from their mean.""",
+    "quantiles": """\
+quantiles : sequence of float
+    Increasing levels in (0, 1), symmetric around 0.5.""",
+    "seed": """\
+seed : int
+    Which single paths, >= 0: the same seed chooses the same paths.""",
+    "missing_matplotlib": """\
+MissingDependencyError
+    If matplotlib is not installed.""",
+}
+"""Sections of docstrings, by the names that stand in braces in their place."""
+
+
+def describe_shared(function: Callable[P, R]) -> Callable[P, R]:
+    """Put the descriptions of shared parameters into a docstring.
+
+    A line of the docstring that is a name in braces, such as ``{bins}``, is replaced; what follows
+    it may go on with that description.
+
+    Raises
+    ------
+    KeyError
+        If there is no description of that name.
+    """
+    if function.__doc__ is not None:  # it is with python -OO
+        function.__doc__ = re.sub(
+            r"(?m)^( *)\{(\w+)\}$",
+            lambda line: textwrap.indent(DESCRIPTIONS[line[2]], line[1]),
+            function.__doc__,
+        )
+    return function
+
+
+@dataclass(frozen=True, slots=True)
+class AxesOptions:
+    """Where a picture is drawn, and its texts: checked before anything is computed.
+
+    Attributes
+    ----------
+    ax : matplotlib Axes or None
+        None for a new figure.
+    texts : dict of str to str or None
+        ``title``, ``xlabel`` and ``ylabel``, None where the default stands.
+    """
+
+    ax: Any
+    texts: dict[str, str | None]
+
+    @classmethod
+    def of(cls, ax: Any = None, title: Any = None, xlabel: Any = None, ylabel: Any = None) -> Self:
+        """Return the checked options.
+
+        Raises
+        ------
+        ArgumentTypeError, ArgumentValueError, MissingDependencyError
+            As `check_axes` and `check_texts` do.
+        """
+        texts = check_texts(title=title, xlabel=xlabel, ylabel=ylabel)
+        return cls(check_axes(ax), texts)
+
+    def axes(self) -> Any:
+        """Return the Axes to draw on, those of a new figure where none are given."""
+        return figure().add_subplot() if self.ax is None else self.ax
+
+    def finish(self, ax: Any, *, xlabel: str, ylabel: str) -> Any:
+        """Set the title, and the labels or the defaults given here; return the Axes."""
+        for name, default in (("xlabel", xlabel), ("ylabel", ylabel)):
+            text = self.texts[name]
+            getattr(ax, f"set_{name}")(default if text is None else text)
+        if self.texts["title"] is not None:
+            ax.set_title(self.texts["title"], loc="left")
+        ax.spines[["top", "right"]].set_visible(False)
+        return ax
+
+
+def check_bins(bins: Any) -> int:
+    """Return a number of bins, checked."""
+    return check_int("bins", bins, minimum=1, maximum=MOST_BINS)
