@@ -9,18 +9,18 @@ import xarray as xr
 
 from montezarr._checks import check_bool, check_int, value_error
 from montezarr.chunk_policy import MAX_CHUNKS_HARD
-from montezarr.errors import StoreError, StoreNotFoundError
 from montezarr.progress import Progress
 from montezarr.runs import OnProgress
 from montezarr.store._at_hand import parameters_at_hand
+from montezarr.store._committed import ledger_of
 from montezarr.store._estimate import check_room
 from montezarr.store._open import open_place
-from montezarr.store._session import Session, Stop
+from montezarr.store._session import Session
 from montezarr.store._source import source_in
-from montezarr.store._where import place_of, read_root
+from montezarr.store._stop import Stop
+from montezarr.store._where import place_of
 from montezarr.store._write import check_options, complete_session
 from montezarr.store.format import Ledger
-from montezarr.store.places import Place
 from montezarr.watch import Watch
 
 
@@ -109,23 +109,6 @@ def extend(
         complete_session(session, source, stop, watch, per_task)
     del held
     return open_place(place)
-
-
-def ledger_of(place: Place) -> Ledger:
-    """Return the ledger of a store that must be there.
-
-    Raises
-    ------
-    StoreNotFoundError
-        If it is not.
-    """
-    found, ledger = read_root(place), Ledger.read(place)
-    if ledger is None and found is None:
-        raise StoreNotFoundError(f"path: expected a montezarr store, got nothing at {place}.")
-    if ledger is None:
-        raise StoreError(f"path: expected a journal, got none: {place}. Call montezarr.repair.")
-    ledger.check(place)
-    return ledger
 
 
 def _check(ledger: Ledger, target: int) -> None:

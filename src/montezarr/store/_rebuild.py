@@ -15,9 +15,9 @@ from montezarr.backends import cores
 from montezarr.errors import ArgumentValueError, StoreError
 from montezarr.parameters import is_same_recipe, references
 from montezarr.store._digest import digest
-from montezarr.store._open import checked_nodes
 from montezarr.store._regenerate import compare
 from montezarr.store._results import RESULTS
+from montezarr.store._root import checked_nodes
 from montezarr.store._source import as_described, drawn_again, source_of
 from montezarr.store._where import read_root_document
 from montezarr.store.format import (
@@ -38,13 +38,13 @@ from montezarr.store.format import (
     decode,
     environment,
 )
-from montezarr.store.places import Place
+from montezarr.store.places import ReadablePlace
 
 WITHOUT = {"on_error": "raise", "on_nonfinite": "raise"}
 """Policies of `simulate` where nothing is said; no root tells of others."""
 
 
-def rebuilt(place: Place, ds: Any, process: Any, statistics: Any) -> Ledger:
+def rebuilt(place: ReadablePlace, ds: Any, process: Any, statistics: Any) -> Ledger:
     """Return the ledger of a store by its root, with the chunks that are there, whole.
 
     The root has the recipe and the metadata of all arrays, and each chunk its own checksum. That
@@ -88,7 +88,7 @@ def rebuilt(place: Place, ds: Any, process: Any, statistics: Any) -> Ledger:
     return ledger if ds is not None else _as_drawn(ledger, place, process, info["n_paths"])
 
 
-def adopt(ledger: Ledger, place: Place, info: Mapping[str, Any]) -> None:
+def adopt(ledger: Ledger, place: ReadablePlace, info: Mapping[str, Any]) -> None:
     """Take up the chunks whose files are whole, where a file tells all that a journal would.
 
     That is not so of masked paths and states of statistics, for which chunks are drawn again.
@@ -107,7 +107,7 @@ def adopt(ledger: Ledger, place: Place, info: Mapping[str, Any]) -> None:
         pool.shutdown(cancel_futures=True)  # also on Ctrl-C
 
 
-def _record(ledger: Ledger, place: Place, chunk: int, shown: int) -> ChunkRecord | None:
+def _record(ledger: Ledger, place: ReadablePlace, chunk: int, shown: int) -> ChunkRecord | None:
     """Return the record of a chunk of which all files are whole, or None.
 
     In a store that was to grow, the last chunk that readers are shown has the paths that these see;
@@ -122,7 +122,9 @@ def _record(ledger: Ledger, place: Place, chunk: int, shown: int) -> ChunkRecord
     return ChunkRecord(min(n, before) if before > 0 else n, good)
 
 
-def _facts(array: StoredArray, manifest: Manifest, place: Place, chunk: int) -> Facts | None:
+def _facts(
+    array: StoredArray, manifest: Manifest, place: ReadablePlace, chunk: int
+) -> Facts | None:
     """Return size and digest of a file that has its checksum; None of another, or of none."""
     data = place.get(array.key(chunk), manifest.largest_file(array))
     if data is None:
@@ -187,7 +189,7 @@ def _is_constant(node: Mapping[str, Any]) -> bool:
     return node["node_type"] == "array" and PATH not in (node.get("dimension_names") or [])
 
 
-def _constant(place: Place, name: str, node: Mapping[str, Any]) -> Constant | None:
+def _constant(place: ReadablePlace, name: str, node: Mapping[str, Any]) -> Constant | None:
     """Return a coordinate as it was stored, or None where its values are lost."""
     shape, dims = node["shape"], tuple(node.get("dimension_names") or ())
     data = place.get("/".join([name, "c", *("0" for _ in shape)])) or b""
@@ -222,7 +224,7 @@ def _storage(nodes: Mapping[str, Any], types: Mapping[str, np.dtype[Any]]) -> St
     return Storage(inner_chunk=inner, **options) if nodes else Storage()
 
 
-def _as_drawn(ledger: Ledger, place: Place, process: Any, shown: int) -> Ledger:
+def _as_drawn(ledger: Ledger, place: ReadablePlace, process: Any, shown: int) -> Ledger:
     """Return the ledger whose storage gives what is stored of the paths that are drawn.
 
     Raises
@@ -258,7 +260,7 @@ def _as_drawn(ledger: Ledger, place: Place, process: Any, shown: int) -> Ledger:
     )
 
 
-def _kept_bits(place: Place, manifest: Manifest, chunk: int) -> int | None:
+def _kept_bits(place: ReadablePlace, manifest: Manifest, chunk: int) -> int | None:
     """Return the bits of the mantissa that are used in a chunk, where the last ones are zeros."""
     used, most = 0, 0
     for array in manifest.arrays:

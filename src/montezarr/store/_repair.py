@@ -18,8 +18,9 @@ from montezarr.store._estimate import check_room
 from montezarr.store._rebuild import adopt, rebuilt
 from montezarr.store._report import Problem, Verification
 from montezarr.store._results import RESULTS
-from montezarr.store._session import Session, Stop
+from montezarr.store._session import Session
 from montezarr.store._source import source_in
+from montezarr.store._stop import Stop
 from montezarr.store._verify import (
     examined,
     parameter_problems,

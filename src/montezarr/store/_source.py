@@ -34,6 +34,7 @@ from montezarr.run._run import Run
 from montezarr.seeding import BLOCK
 from montezarr.statistics import BUILT_IN, Statistic, statistics_of
 from montezarr.store._codes import text_as_codes, text_of_run
+from montezarr.store._values import ChunkValues
 from montezarr.store.format import (
     PATH,
     Constant,
@@ -85,6 +86,10 @@ class Source:
         width = self.run.path_bytes + (0 if self.program is None else self.schema.path_bytes)
         fold = Fold(()) if self.layout is None else self.layout.fold
         return DrawnTask(self.run.sampler, fold, self.program, width)
+
+    def chunk_values(self, manifest: Manifest) -> ChunkValues:
+        """Return what draws the chunks of a store, by its manifest."""
+        return ChunkValues(self.drawn(), self.stored, manifest)
 
     def check_names(self, manifest: Manifest) -> None:
         """Raise where a new store of it would mix up data on some file system.

@@ -11,7 +11,7 @@ from montezarr.errors import StoreError
 from montezarr.store.format import _journal, _parameters
 from montezarr.store.format._journal import JOURNAL, Record
 from montezarr.store.format._manifest import LARGEST, MANIFEST, Manifest
-from montezarr.store.places import Place, check_key
+from montezarr.store.places import ReadablePlace, check_key
 
 STATES = "montezarr/states"
 
@@ -120,7 +120,7 @@ class Ledger:
     _whole: int = field(default=0, init=False)
 
     @classmethod
-    def read(cls, place: Place) -> Self | None:
+    def read(cls, place: ReadablePlace) -> Self | None:
         """Return the ledger of a store, or None where there is none.
 
         Raises
@@ -161,7 +161,7 @@ class Ledger:
             ledger.target = last * ledger.manifest.chunk + ledger.chunks[last].n
         return ledger
 
-    def check(self, place: Place) -> None:
+    def check(self, place: ReadablePlace) -> None:
         """Raise if the journal does not even tell how many paths there are to be.
 
         Raises
@@ -265,6 +265,14 @@ class Ledger:
     def missing(self) -> list[int]:
         """Return the chunks that are not done."""
         return [chunk for chunk in range(self.n_chunks) if not self.is_done(chunk)]
+
+    def bytes_needed(self) -> int:
+        """Return the bytes of the chunks that are not there, as if nothing were compressed."""
+        manifest = self.manifest
+        sizes = (manifest.chunk_file_bytes(array) for array in manifest.arrays)
+        plain = (manifest.chunk * array.path_bytes for array in manifest.arrays)
+        chunk = sum(p if size is None else size for size, p in zip(sizes, plain, strict=True))
+        return len(self.missing()) * chunk
 
     def put(self, chunk: int, record: ChunkRecord) -> None:
         """Note a chunk."""

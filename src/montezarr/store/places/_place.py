@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import shutil
 import stat
 import sys
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, final
 
-from montezarr._checks import local_path, too_long
+from montezarr._checks import local_path
 from montezarr._json import MOST_BYTES
 from montezarr._regular import (
     NotRegularError,
@@ -26,7 +25,9 @@ from montezarr._regular import (
 from montezarr.errors import StoreError
 from montezarr.store import _faults
 from montezarr.store._digest import digest
+from montezarr.store.places._directory import without_links
 from montezarr.store.places._lock import FileLock
+from montezarr.store.places._readable import ReadablePlace
 from montezarr.store.places._staging import OWN, Staging
 
 LOCK = f"{OWN}/lock"
@@ -44,29 +45,12 @@ Pieces = Sequence[Any]
 """Bytes, or arrays whose bytes they are, one after the other."""
 
 
-class Place(ABC):
-    """A place with the objects of one store."""
-
-    name: str
-    """As messages have it."""
-
-    is_local: bool = False
-
-    @abstractmethod
-    def get(self, key: str, most: int = MOST_BYTES) -> bytes | None:
-        """Return an object, or None where there is none of at most so many bytes."""
-
-    @abstractmethod
-    def pieces(self, key: str) -> Iterator[bytes]:
-        """Yield an object piece by piece, nothing where there is none."""
+class Place(ReadablePlace):
+    """A place with the objects of one store, for its writer."""
 
     @abstractmethod
     def put(self, key: str, pieces: Pieces, *, durable: bool = False, number: int = 0) -> None:
         """Write an object, so that it is there whole or not at all, also to other readers."""
-
-    @abstractmethod
-    def size(self, key: str) -> int | None:
-        """Return the bytes of an object, or None where there is none."""
 
     @abstractmethod
     def delete(self, key: str) -> None:
@@ -77,28 +61,8 @@ class Place(ABC):
         """Add to the end of a log."""
 
     @abstractmethod
-    def read_log(self, key: str) -> bytes | None:
-        """Return a log, all that was added to it."""
-
-    @abstractmethod
     def put_log(self, key: str, data: bytes, *, durable: bool = False) -> None:
         """Put a log in the place of what is there; what is added later follows it."""
-
-    @abstractmethod
-    def objects(self) -> Iterator[str]:
-        """Yield the keys of all objects."""
-
-    @abstractmethod
-    def sizes(self, keys: Iterable[str]) -> dict[str, int]:
-        """Return the bytes of those objects that are there."""
-
-    @abstractmethod
-    def free_bytes(self) -> int | None:
-        """Return the room that is left, or None where nobody knows."""
-
-    @abstractmethod
-    def target(self) -> Any:
-        """Return what Zarr and xarray open to read it."""
 
     @abstractmethod
     def lock(self) -> Any:
@@ -113,7 +77,7 @@ class Place(ABC):
     def take(
         self,
         key: str,
-        source: Place,
+        source: ReadablePlace,
         source_key: str,
         *,
         durable: bool = False,
@@ -139,7 +103,7 @@ class Place(ABC):
     def clean(self) -> None:
         """Take away what a writer that was killed left half done; only under the lock."""
 
-    def check_key_fits(self, key: str) -> None:  # noqa: B027  elsewhere keys may be longer
+    def check_key_fits(self, key: str) -> None:
         """Raise if an object of that key would have a name that is too long.
 
         Raises
@@ -147,13 +111,6 @@ class Place(ABC):
         ArgumentValueError
             Then.
         """
-
-    def finder(self) -> Callable[[], Place | None]:
-        """Return what gives this place again, and None once a store in memory is gone."""
-        return lambda: self
-
-    def __str__(self) -> str:
-        return self.name
 
 
 @final
@@ -312,7 +269,7 @@ class LocalPlace(Place):
     def take(
         self,
         key: str,
-        source: Place,
+        source: ReadablePlace,
         source_key: str,
         *,
         durable: bool = False,
@@ -349,19 +306,8 @@ class LocalPlace(Place):
             self._sync_directories(target)
 
     def _file(self, key: str) -> Path:
-        """Return the file of a key; a link on the way might lead out of the store."""
-        file = self.path
-        for part in check_key(key).split("/"):
-            file = file / part
-            try:
-                is_link = file.is_symlink()
-            except OSError as error:
-                if error.errno != errno.ENAMETOOLONG:
-                    raise
-                raise too_long("path", file) from error
-            if is_link:
-                raise StoreError(f"path: expected no links in a store, got one: {file}.")
-        return file
+        """Return the file of a key."""
+        return without_links(self.path, check_key(key))
 
     def _check_held(self) -> None:
         """Raise in a driver whose lock, and so whose store, is not at this path any more."""

@@ -48,7 +48,7 @@ def document_of(chunks: VirtualChunks) -> bytes:
     ArgumentValueError
         If a recipe cannot restore it, or is too large.
     """
-    manifest, drawn = chunks.manifest, chunks.task.drawn
+    manifest, drawn = chunks.manifest, chunks.values.drawn
     recipe = whole(manifest.recipe_dict)  # the file has no place beside it
     reason = None
     if drawn.program is not None:

@@ -130,7 +130,7 @@ class VirtualStore(Store):
         return self._chunks.manifest.chunk
 
     def __repr__(self) -> str:
-        name = self._chunks.task.drawn.sampler.name
+        name = self._chunks.values.name
         return f"<montezarr.VirtualStore of {self.n_paths:,} paths of {name}>"
 
     __str__ = __repr__
@@ -153,7 +153,7 @@ class VirtualStore(Store):
 
     def __getstate__(self) -> Any:
         chunks = self._chunks
-        return self._is_open, chunks.task, chunks.n_paths, chunks.x0, self._cache_bytes
+        return self._is_open, chunks.values, chunks.n_paths, chunks.x0, self._cache_bytes
 
     def __setstate__(self, state: Any) -> None:
         is_open, task, n_paths, x0, cache_bytes = state
@@ -224,7 +224,7 @@ class VirtualStore(Store):
         chunks of the store that there are no more than a million: select before you compute.
         """
         chunks = self._chunks
-        manifest, drawn = chunks.manifest, chunks.task.drawn
+        manifest, drawn = chunks.manifest, chunks.values.drawn
         exact = manifest.storage.dtype is None and manifest.storage.keep_bits is None
         count = manifest.chunk_count(self.n_paths)
         recipe = manifest.recipe_dict
