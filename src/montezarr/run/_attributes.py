@@ -14,6 +14,7 @@ from typing import Any
 import xarray as xr
 
 from montezarr._checks import check_int, type_error, value_error
+from montezarr._json import parse_json
 from montezarr.parameters import MOST, references
 from montezarr.run._policies import Policies
 from montezarr.run._recipe import RECIPE_KEYS, formats_of
@@ -68,11 +69,11 @@ def carried_by(obj: Any) -> Carried | None:
         return None
     expected = f"what montezarr wrote in attrs[{RUN_ATTRIBUTE!r}]"
     try:
-        told = json.loads(text)
+        told = parse_json(text)
         asked = check_int("chunks", told.get("chunks", 0))
         is_endless = "n_paths" in told and told["n_paths"] is None
         return Carried(Policies.from_dict(told), asked, is_endless)
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, AttributeError) as error:
         raise value_error("ds", expected, text, f"It is none: {error}") from error
 
 
@@ -95,7 +96,7 @@ def recipe_in(ds: Any) -> dict[str, Any]:
             list(ds.attrs),
         )
     try:
-        recipe = json.loads(text)
+        recipe = parse_json(text, most=None)
     except ValueError as error:
         raise value_error("ds", f"a recipe as JSON in attrs[{ATTRIBUTE!r}]", text) from error
     return check_recipe(recipe, text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import xarray as xr
 
 from montezarr._checks import type_error, value_error
+from montezarr._json import parse_json
 from montezarr.chunk_policy import WORKING_COPIES
 from montezarr.errors import ReplayError
 from montezarr.run._arguments import ENDLESS_CHUNK, bound
@@ -124,7 +124,7 @@ class Run:
         """
         if isinstance(recipe, str):
             try:
-                recipe = json.loads(recipe)
+                recipe = parse_json(recipe, most=None)
             except ValueError as error:
                 raise value_error("recipe", "a recipe as JSON", recipe) from error
         if not isinstance(recipe, Mapping):

@@ -10,6 +10,7 @@ from typing import Any
 import xarray as xr
 
 from montezarr._checks import check_choice
+from montezarr._json import load_object
 from montezarr.chunk_policy import MAX_CHUNKS_HARD
 from montezarr.errors import (
     MontezarrWarning,
@@ -31,7 +32,6 @@ from montezarr.store.format import (
     _parameters,
     as_read,
     count_chunks,
-    load_json,
 )
 from montezarr.store.places import LocalPlace, ReadablePlace
 from montezarr.store.virtual import VirtualStore
@@ -106,7 +106,7 @@ def open_place(place: ReadablePlace) -> xr.Dataset:
     text, document = root_of(place)
     state = document["attributes"]
     info = state[STORE_ATTRIBUTE]
-    recipe = load_json(state[ATTRIBUTE], ATTRIBUTE)
+    recipe = load_object(state[ATTRIBUTE], f"{place}/zarr.json")
     wrong = _parameters.find(place, references(recipe))
     if wrong is not None:  # no path needs it
         warnings.warn(wrong, MontezarrWarning, stacklevel=3)

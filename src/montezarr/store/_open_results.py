@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 from zarr.storage import MemoryStore
 
+from montezarr._json import load_object
 from montezarr.chunk_policy import memory_limit
 from montezarr.errors import StoreError, StoreNotFoundError
 from montezarr.store._codes import with_labels
@@ -17,7 +18,7 @@ from montezarr.store._digest import digest
 from montezarr.store._results import ORDER, RESULTS
 from montezarr.store._root import as_store_errors, root_of
 from montezarr.store._source import TIMEDELTAS
-from montezarr.store.format import Facts, Ledger, bounded, buffer_of, check_document, load_json
+from montezarr.store.format import Facts, Ledger, bounded, buffer_of, check_document
 from montezarr.store.places import ReadablePlace
 
 AT_ONCE = 8
@@ -34,9 +35,8 @@ def open_results(place: ReadablePlace) -> xr.Dataset:
     for key, data in objects.items():
         name, _, last = key.rpartition("/")
         if last == "zarr.json":
-            document = load_json(data, f"{place}/{RESULTS}/{key}")
-            is_root = isinstance(document, dict) and not name
-            if is_root and document.get("node_type") != "group":
+            document = load_object(data, f"{place}/{RESULTS}/{key}")
+            if not name and document.get("node_type") != "group":
                 raise StoreError(f"path: expected a group of results, got another node: {place}.")
             check_document(name or "montezarr", document, place)
             if document["node_type"] == "array":

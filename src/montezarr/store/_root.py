@@ -6,13 +6,15 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from montezarr._json import parse_json
+from montezarr._json import load_object
 from montezarr.errors import MontezarrError, StoreError, StoreExistsError, StoreNotFoundError
 from montezarr.store._chunk_reader import Chunks, plain_size
 from montezarr.store._results import RESULTS
 from montezarr.store._where import changed_by_another, read_root_document
 from montezarr.store.format import JOURNAL, MANIFEST, PATH, check_chunks, check_document
 from montezarr.store.places import ReadablePlace
+
+REPAIR = " Call montezarr.repair."
 
 
 @contextlib.contextmanager
@@ -94,9 +96,12 @@ def checked_arrays(
         name: "/".join([name, "c", *("0" for _ in node["shape"])])
         for name, node in constants.items()
     }
-    sizes = place.sizes([*documents.values(), *keys.values()])
+    sizes = place.sizes(keys.values())
     for name, node in nodes.items():
-        own = _document(place, documents[name], sizes)
+        key = documents[name]
+        own = load_object(
+            place.get(key), f"{place}/{key}", expected="metadata as JSON", remedy=REPAIR
+        )
         # A writer may have published more paths meanwhile; nothing else may differ.
         if {**own, "shape": None} != {**node, "shape": None}:
             raise StoreError(
@@ -135,19 +140,3 @@ def _check_ends(
                 f" {info['first_path'] + chunk * info['chunk']:,} on: {place}. Call"
                 " montezarr.repair, or write with the same Dataset, to draw them again."
             )
-
-
-def _document(place: ReadablePlace, key: str, sizes: Mapping[str, int]) -> dict[str, Any]:
-    text = place.get(key)
-    found = "no file"
-    if text is not None:
-        try:
-            document = parse_json(text)
-            if isinstance(document, dict):
-                return document
-            found = "something else"
-        except ValueError as error:
-            found = str(error)
-    raise StoreError(
-        f"path: expected metadata as JSON, got {found}: {place}/{key}. Call montezarr.repair."
-    )

@@ -2,7 +2,7 @@
 
 from montezarr.store.format._bounded import as_read, bounded
 from montezarr.store.format._encode import buffer_of, checked, decode, encode, padded, shard_index
-from montezarr.store.format._journal import JOURNAL, load_json
+from montezarr.store.format._journal import JOURNAL
 from montezarr.store.format._layout import (
     PATH,
     Constant,
@@ -61,7 +61,6 @@ __all__ = [
     "encode",
     "environment",
     "largest_chunk",
-    "load_json",
     "padded",
     "shard_index",
 ]

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
+from montezarr._json import load_object
 from montezarr.chunk_policy import MAX_CHUNKS_HARD
 from montezarr.errors import StoreError
 from montezarr.store.format import _journal, _parameters
@@ -143,7 +144,7 @@ class Ledger:
                     f"path: expected a journal with a manifest, got a damaged one: {place}."
                     " Nothing tells any more what the store holds."
                 )
-            head = _journal.load_json(text, place)
+            head = load_object(text, f"{place}/{MANIFEST}")
             bad += 1
         ledger = cls(Manifest.from_dict(head, str(place)), bad=bad, end=end)
         _parameters.remember(place, ledger.manifest.references)

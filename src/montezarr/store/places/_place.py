@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, final
 
+from montezarr._beside import sync_file, sync_names, write_all, write_pieces
 from montezarr._checks import local_path
 from montezarr._json import MOST_BYTES
 from montezarr._regular import (
@@ -147,16 +148,9 @@ class LocalPlace(Place):
         _faults.reach("chunk.before_write", number)
         try:
             try:
-                file = temporary.open("xb", buffering=0)
+                write_pieces(temporary, _reaching(pieces, number), durable=durable)
             except FileNotFoundError as error:
                 raise self._staging.ended() from error
-            with file:
-                for i, piece in enumerate(pieces):
-                    _write_all(file, piece)
-                    if i == 0:
-                        _faults.reach("chunk.mid_write", number)
-                if durable:
-                    os.fsync(file.fileno())
             _faults.reach("chunk.after_write", number)
             self._check_held()
             self._staging.move(temporary, target)
@@ -165,7 +159,7 @@ class LocalPlace(Place):
                 temporary.unlink()
             raise
         if durable:
-            self._sync_directories(target)
+            sync_names(target, self.path)
         _faults.reach("chunk.after_rename", number)
 
     def check_key_fits(self, key: str) -> None:
@@ -199,9 +193,9 @@ class LocalPlace(Place):
         before = file.seek(0, os.SEEK_END)
         try:
             if _faults.is_armed("commit.torn", chunk := _faults.chunk_in(data)):
-                _write_all(file, data[: len(data) // 2])
+                write_all(file, data[: len(data) // 2])
                 _faults.reach("commit.torn", chunk)
-            _write_all(file, data)
+            write_all(file, data)
         except OSError:
             with contextlib.suppress(OSError):
                 file.truncate(before)
@@ -291,11 +285,7 @@ class LocalPlace(Place):
                 super().take(key, source, source_key, durable=durable, facts=facts)
                 return
             if durable:
-                handle = open_regular(temporary)  # whoever wrote it may not have done so
-                try:
-                    os.fsync(handle)
-                finally:
-                    os.close(handle)
+                sync_file(temporary)  # whoever wrote it may not have done so
             self._check_held()
             self._staging.move(temporary, target)
         finally:
@@ -303,7 +293,7 @@ class LocalPlace(Place):
             with contextlib.suppress(OSError):
                 temporary.unlink()
         if durable:
-            self._sync_directories(target)
+            sync_names(target, self.path)
 
     def _file(self, key: str) -> Path:
         """Return the file of a key."""
@@ -333,17 +323,6 @@ class LocalPlace(Place):
         if log is not None:
             log.close()
 
-    def _sync_directories(self, file: Path) -> None:
-        """Make the names on the way to a file durable."""
-        for parent in file.parents:
-            handle = os.open(parent, os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
-            if parent == self.path:
-                break
-
 
 NO_FILE = (FileNotFoundError, NotADirectoryError, NotRegularError, TooLargeError)
 """What says that there is no file such as a writer makes."""
@@ -368,7 +347,9 @@ def _bytes_of(text: str) -> int:
     return len(text.encode("utf-8", "surrogatepass"))
 
 
-def _write_all(file: Any, piece: Any) -> None:
-    rest = memoryview(piece).cast("B")
-    while rest:
-        rest = rest[file.write(rest) :]
+def _reaching(pieces: Pieces, number: int) -> Iterator[Any]:
+    """Yield pieces, and say that the first one is written when the second one is asked for."""
+    for i, piece in enumerate(pieces):
+        yield piece
+        if i == 0:
+            _faults.reach("chunk.mid_write", number)

@@ -25,7 +25,7 @@ from montezarr.store._codes import with_text
 from montezarr.store.format import Storage
 from montezarr.store.format._parameters import key_of
 from montezarr.store.virtual._draw import VirtualChunks, bounds
-from montezarr.store.virtual._file import document_of, file_at, loaded, put_document
+from montezarr.store.virtual._file import file_at, loaded
 from montezarr.store.virtual._layout import FEW_CHUNKS, chunks_of
 
 MOST_TASKS = 10**5
@@ -189,6 +189,9 @@ class VirtualStore(Store):
         StoreError
             If it cannot be written.
         """
+        # Here, since to open and to read a store imports nothing that writes.
+        from montezarr.store.virtual._save import document_of, put_document
+
         put_document(file_at(path), document_of(self._chunks))
 
     @classmethod
