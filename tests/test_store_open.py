@@ -185,7 +185,7 @@ def test_a_chunk_that_goes_after_open_is_an_error_and_not_nan(tmp_path, storage)
         for scheduler in ("synchronous", "threads"):
             with (
                 dask.config.set(scheduler=scheduler),
-                pytest.raises(mz.StoreError, match=r"none: .*x/c/1/0"),
+                pytest.raises(mz.StoreError, match=r"none for paths from 2,048 on: .*x/c/1/0"),
             ):
                 again.x.mean().compute()
         np.testing.assert_array_equal(again.x[:2048].values, plain[:2048])
@@ -319,7 +319,7 @@ STORAGES = {
     "packed shards": mz.Storage(inner_chunk=1024, compression="gzip"),
 }
 
-NAMED = r"with paths from 2,048 on as it was written, got .*x/c/1/0\. Call montezarr\.repair"
+NAMED = r"got .* for paths from 2,048 on: .*x/c/1/0\. Call montezarr\.repair"
 
 BLOWS = {
     "gone": lambda data: None,
@@ -673,6 +673,27 @@ def test_publishing_does_not_compute_the_fingerprint_again(tmp_path, monkeypatch
         mz.write(ds, tmp_path / f"{n}.zarr")
         counts.append(len(count))
     assert counts[0] == counts[1]
+
+
+def test_the_fingerprint_of_a_run_is_computed_once_on_its_way_into_a_store(tmp_path, monkeypatch):
+    from montezarr.run import _run
+    from montezarr.store.format import _manifest
+
+    count = []
+    known = _run.fingerprint
+
+    def counted(recipe):
+        count.append(recipe)
+        return known(recipe)
+
+    monkeypatch.setattr(_run, "fingerprint", counted)
+    ds = mz.simulate(mz.BrownianMotion(), 4096, T=1, seed=1, chunks=1024)
+    mz.write(ds, tmp_path / "a.zarr")
+    assert len(count) == 1
+    monkeypatch.setattr(_manifest, "fingerprint", counted)
+    count.clear()
+    mz.open(tmp_path / "a.zarr")
+    assert not count  # nobody asks
 
 
 READERS = {

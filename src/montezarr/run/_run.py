@@ -66,6 +66,8 @@ class Run:
     x0: Any = field(default=None, hash=False, compare=False)
     asked: int = 0
     given_x0: Any = field(default=None, hash=False, compare=False, repr=False)
+    # Shared by all that `replace` makes of a run: the recipe is walked and digested once.
+    _known: dict[str, Any] = field(default_factory=dict, hash=False, compare=False, repr=False)
 
     @classmethod
     def of(
@@ -240,7 +242,10 @@ class Run:
     @property
     def fingerprint(self) -> str:
         """Fingerprint of the recipe."""
-        return fingerprint(self.recipe)
+        if self._known.get("recipe") is not self.recipe:
+            self._known.update(fingerprint=fingerprint(self.recipe), recipe=self.recipe)
+        known: str = self._known["fingerprint"]
+        return known
 
     @property
     def store_chunk(self) -> int:

@@ -76,7 +76,7 @@ class Chunks:
     def paths_of(self, key: str) -> str:
         """Return the paths that the file of a key has, as words."""
         number = int(key.split("/")[2 + self.axis])
-        return f" with paths from {self.first_path + number * self.paths:,} on"
+        return f" for paths from {self.first_path + number * self.paths:,} on"
 
 
 class ChunkReader(RemadeWrapper, WrapperStore[Store]):
@@ -181,7 +181,7 @@ class ChunkReader(RemadeWrapper, WrapperStore[Store]):
             wrong = "none" if size is None else None
         if wrong is not None:
             raise StoreError(
-                f"path: expected the chunk of {name!r}{which} as it was written, got {wrong}:"
+                f"path: expected the chunk of {name!r} as it was written, got {wrong}{which}:"
                 f" {self._held}/{key}. {REMEDY}"
             )
         return data

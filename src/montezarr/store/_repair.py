@@ -9,15 +9,14 @@ from typing import Any
 import xarray as xr
 
 from montezarr._checks import check_bool
-from montezarr._json import parse_json
 from montezarr.choice import backend_of
 from montezarr.errors import MontezarrError, ReplayError, StoreError
 from montezarr.progress import Progress
 from montezarr.store._at_hand import parameters_at_hand
+from montezarr.store._damage import damaged_chunks, results_lost, told_target
 from montezarr.store._estimate import check_room
 from montezarr.store._rebuild import adopt, rebuilt
 from montezarr.store._report import Problem, Verification
-from montezarr.store._results import RESULTS
 from montezarr.store._session import Session
 from montezarr.store._source import source_in
 from montezarr.store._stop import Stop
@@ -31,13 +30,9 @@ from montezarr.store._verify import (
 from montezarr.store._where import place_of
 from montezarr.store.format import (
     JOURNAL,
-    LARGEST,
     MANIFEST,
-    STATES,
     Ledger,
-    Manifest,
     _parameters,
-    as_json,
 )
 from montezarr.store.places import Place
 from montezarr.watch import Watch
@@ -137,7 +132,7 @@ def _mend(
     ledger, place = session.ledger, session.place
     root: Mapping[str, Any] | None = said_by_root(place)
     if not ledger.knows_target:
-        root = _told(place, ledger, root)
+        root = told_target(place, ledger, root)
         if not ledger.chunks and root is not None:
             adopt(ledger, place, root)
     if ledger.target < 1:
@@ -152,21 +147,21 @@ def _mend(
     held = parameters_at_hand(ledger.manifest, options[0], options[1])
     failed = _mend_parameters(session, bad)
     was_told = ledger.is_complete
-    damaged = _damaged_chunks(ledger, bad)
+    damaged = damaged_chunks(ledger, bad)
     for chunk in damaged:
         ledger.drop(chunk)
     redo = set(damaged)
     if was_complete:
         redo |= set(ledger.missing())
-    results_lost = was_complete and _results_lost(ledger, bad, redo)
+    is_lost = was_complete and results_lost(ledger, bad, redo)
     source = None
-    if failed is not None and (redo or results_lost):
+    if failed is not None and (redo or is_lost):
         if was_told:  # what is drawn needs the parameters; the journal and metadata do not
             session.ledger = Ledger.read(place) or ledger
             session.resume(parameters=False)
             _delete_strays(place, problems)
         raise failed
-    if redo or results_lost:
+    if redo or is_lost:
         ds, process, statistics = options
         n_paths = ledger.manifest.first_path + ledger.target
         source = source_in(ledger.manifest, n_paths, ds, process, statistics)
@@ -182,7 +177,7 @@ def _mend(
         tally = session.run(source, backend, sorted(redo), watch, stop)
         tally.warn(ledger.target, stacklevel=4)
     if was_complete and not ledger.missing():
-        session.finish(source if results_lost else None)
+        session.finish(source if is_lost else None)
     if failed is not None:
         raise failed
 
@@ -203,65 +198,3 @@ def _delete_strays(place: Place, problems: list[Problem]) -> None:
     for problem in problems:
         if problem.kind == "stray":
             place.delete(problem.key)
-
-
-def _results_lost(ledger: Ledger, bad: set[str], redo: set[int]) -> bool:
-    """Return whether the results of statistics, if any are taken, have to be made again."""
-    return ledger.manifest.statistics is not None and (
-        bool(redo)
-        or ledger.mending is not None
-        or ledger.lacks_results
-        or any(key.startswith(f"{RESULTS}/") for key in bad)
-    )
-
-
-def _told(place: Place, ledger: Ledger, root: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """Return what is known of the number of paths without a journal, and have the ledger know it.
-
-    The root tells it, or the arrays themselves, of which each has its shape: all that they show is
-    taken for all that there were to be.
-    """
-    if root is not None and _follows(place, ledger, root):
-        ledger.target = root["target"]
-        return root
-    if root is None and not ledger.chunks and (n := _shown_by_arrays(place, ledger.manifest)):
-        ledger.target = n
-        return {"n_paths": n, "target": n, "committed": n, "status": "complete"}
-    return root
-
-
-def _shown_by_arrays(place: Place, manifest: Manifest) -> int:
-    """Return the paths that the metadata of all variables agree upon, or 0."""
-    counts = set()
-    for array in manifest.arrays:
-        data = place.get(f"{array.name}/zarr.json") or b""
-        try:
-            n = parse_json(data)["shape"][array.axis]
-            expected = as_json(array.metadata(n, manifest.chunk, manifest.storage))
-        except (ValueError, LookupError, TypeError):
-            return 0
-        counts.add(n if type(n) is int and 0 < n <= LARGEST and data == expected else 0)
-    return counts.pop() if len(counts) == 1 else 0
-
-
-def _follows(place: Place, ledger: Ledger, root: Mapping[str, Any]) -> bool:
-    """Return whether the root is as a writer makes it, so that its numbers can be believed."""
-    numbers = root["n_paths"], root["target"], root["committed"], root["status"] == "complete"
-    return ledger.manifest.files(*numbers)["zarr.json"] == place.get("zarr.json")
-
-
-def _damaged_chunks(ledger: Ledger, bad: set[str]) -> list[int]:
-    """Return the chunks of which a file, or without which the statistics, cannot be had."""
-    out = {
-        chunk
-        for chunk, record in ledger.chunks.items()
-        if not bad.isdisjoint(record.files)
-        or (record.state is not None and f"{STATES}/{chunk}" in bad)
-    }
-    if ledger.manifest.statistics is not None:
-        merged = 0 if ledger.states is None else ledger.states[0]
-        if ledger.merged_key in bad:
-            ledger.states, merged = None, 0
-        # What is merged needs no states of its own; all other chunks do.
-        out |= {c for c, r in ledger.chunks.items() if r.state is None and c >= merged}
-    return sorted(out)
