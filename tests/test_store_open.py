@@ -15,7 +15,7 @@ import pytest
 import xarray as xr
 from patience import calls_of
 from stores import GBM, HESTON, files, gbm_paths
-from zarr.storage import LocalStore, MemoryStore, WrapperStore
+from zarr.storage import LocalStore, MemoryStore, ObjectStore, WrapperStore
 
 import montezarr as mz
 from montezarr.store import _open, _open_results
@@ -694,6 +694,17 @@ def test_the_fingerprint_of_a_run_is_computed_once_on_its_way_into_a_store(tmp_p
     count.clear()
     mz.open(tmp_path / "a.zarr")
     assert not count  # nobody asks
+
+
+def test_an_object_that_is_larger_than_a_chunk_can_be_is_not_read():
+    obstore = pytest.importorskip("obstore")
+    objects = obstore.store.MemoryStore()
+    place = ObjectStore(objects)
+    mz.write(gbm_paths(), place)
+    ds = mz.open(place)
+    obstore.put(objects, "x/c/1/0", bytes(10**6))
+    with pytest.raises(mz.StoreError, match=r"1,000,000 bytes for paths from 1,024 on"):
+        ds.x.load()
 
 
 READERS = {

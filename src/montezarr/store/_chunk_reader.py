@@ -20,7 +20,7 @@ from montezarr.core.compat.zarr import RemadeWrapper
 from montezarr.errors import StoreError
 from montezarr.store.format import PATH, largest_chunk
 from montezarr.store.places import Directory, LocalPlace, ReadablePlace
-from montezarr.store.places._remote_store import is_of_system
+from montezarr.store.places._remote_store import is_of_system, told_size
 
 REMEDY = "Call montezarr.repair, or write with the same Dataset, to draw it again."
 
@@ -143,8 +143,12 @@ class ChunkReader(RemadeWrapper, WrapperStore[Store]):
         if self._is_root(key, byte_range):
             return self._root_as(prototype)
         chosen = default_buffer_prototype() if prototype is None else prototype
+        chunks = self._chunks_of(key) if byte_range is None else None
         try:
-            data = await self._held.get(key, chosen, byte_range)
+            size = None if chunks is None else await told_size(self._held, key)
+            is_large = chunks is not None and size is not None and size > chunks.largest
+            # What is too large is not read, or it would fill the memory.
+            data = None if is_large else await self._held.get(key, chosen, byte_range)
         except Exception as error:
             if isinstance(error, OSError) and is_of_system(error) and is_clean(error):
                 raise
@@ -152,6 +156,8 @@ class ChunkReader(RemadeWrapper, WrapperStore[Store]):
                 f"path: expected a chunk that can be read, got {type(error).__name__}: {error}:"
                 f" {key}."
             ) from cause_of(error)
+        if is_large:
+            raise self._error(key, f"{size:,} bytes")
         return self._there(key, data, byte_range)
 
     def get_sync(self, key: str, *, prototype: Any = None, byte_range: Any = None) -> Any:
@@ -169,22 +175,31 @@ class ChunkReader(RemadeWrapper, WrapperStore[Store]):
         return chosen.buffer.from_bytes(self._root or b"")
 
     def _there(self, key: str, data: Any, byte_range: Any) -> Any:
-        name, _, rest = key.partition("/")
-        if rest[:1] != "c":
+        if not _is_chunk(key):
             return data
-        chunks, size = self._chunks.get(name), None if data is None else len(data)
-        which = ""
+        chunks, size = self._chunks_of(key), None if data is None else len(data)
         if chunks is not None:
             wrong = chunks.wrong(size, byte_range is None)
-            which = chunks.paths_of(key)
         else:  # of a coordinate, at which `open` has looked
             wrong = "none" if size is None else None
         if wrong is not None:
-            raise StoreError(
-                f"path: expected the chunk of {name!r} as it was written, got {wrong}{which}:"
-                f" {self._held}/{key}. {REMEDY}"
-            )
+            raise self._error(key, wrong)
         return data
+
+    def _chunks_of(self, key: str) -> Chunks | None:
+        return self._chunks.get(key.partition("/")[0]) if _is_chunk(key) else None
+
+    def _error(self, key: str, wrong: str) -> StoreError:
+        chunks = self._chunks_of(key)
+        which = "" if chunks is None else chunks.paths_of(key)
+        return StoreError(
+            f"path: expected the chunk of {key.partition('/')[0]!r} as it was written, got"
+            f" {wrong}{which}: {self._held}/{key}. {REMEDY}"
+        )
+
+
+def _is_chunk(key: str) -> bool:
+    return key.split("/", 2)[1:2] == ["c"]
 
 
 def plain_size(node: Mapping[str, Any], shape: list[int]) -> int | None:

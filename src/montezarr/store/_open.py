@@ -46,8 +46,10 @@ def open_store(
     and ``attrs["montezarr_status"]`` says how far the writer is, such as ``"incomplete, 37 %"``.
     Call it again to see more.
 
-    Nothing that the store names is imported or run, and nothing is unpickled. Every chunk is
-    checked against its checksum when it is read.
+    Nothing that the store names is imported or run, and nothing is unpickled. Metadata are looked
+    at here, and of each variable the first and the last chunk. Every other chunk is when it is
+    read: one that is missing, cut or damaged is an error then, which names it, and never other
+    values. `verify` looks at all of them.
 
     Parameters
     ----------
@@ -73,7 +75,8 @@ def open_store(
     StoreNotFoundError
         If no store is there.
     StoreError
-        If it is damaged, or not of the format that `write` makes.
+        If it is damaged, or not of the format that `write` makes; as a chunk is read, also if that
+        is missing or has another size. A damaged one may be a ValueError of Zarr, of its checksum.
 
     Warns
     -----
