@@ -18,7 +18,7 @@ from zarr.storage import WrapperStore
 from montezarr._secrets import cause_of, is_clean
 from montezarr.core.compat.zarr import RemadeWrapper
 from montezarr.errors import StoreError
-from montezarr.store.format import PATH, largest_chunk
+from montezarr.store.format import PATH, dims_of, largest_chunk
 from montezarr.store.places import Directory, LocalPlace, ReadablePlace
 from montezarr.store.places._remote_store import is_of_system, told_size
 
@@ -51,7 +51,7 @@ class Chunks:
     def of(cls, node: Mapping[str, Any], info: Mapping[str, Any]) -> Chunks:
         """Return it for the document of an array, and what the root says of the store."""
         shape = node["chunk_grid"]["configuration"]["chunk_shape"]
-        axis = node["dimension_names"].index(PATH)
+        axis = dims_of(node).index(PATH)
         size = plain_size(node, shape)
         return cls(axis, info["first_path"], info["chunk"], size, largest_chunk(node))
 
@@ -66,12 +66,6 @@ class Chunks:
         if not 0 < size <= self.largest:
             return f"{size:,} bytes"
         return None
-
-    def key(self, name: str, node: Mapping[str, Any], chunk: int) -> str:
-        """Return the key of a chunk, all of whose dimensions but that of paths are whole."""
-        parts = ["0" for _ in node["shape"]]
-        parts[self.axis] = str(chunk)
-        return "/".join([name, "c", *parts])
 
     def paths_of(self, key: str) -> str:
         """Return the paths that the file of a key has, as words."""
@@ -113,8 +107,7 @@ class ChunkReader(RemadeWrapper, WrapperStore[Store]):
         cls, place: ReadablePlace, text: bytes, root: bytes, arrays: Mapping[str, Any], info: Any
     ) -> ChunkReader:
         """Return the store of a place whose root is `text`, and is read as `root`."""
-        with_paths = {k: v for k, v in arrays.items() if PATH in (v.get("dimension_names") or [])}
-        chunks = {name: Chunks.of(node, info) for name, node in with_paths.items()}
+        chunks = {k: Chunks.of(v, info) for k, v in arrays.items() if PATH in dims_of(v)}
         largest = {name: largest_chunk(node) for name, node in arrays.items()}
         digest = hashlib.sha256(text).hexdigest()
         if not isinstance(place, LocalPlace):

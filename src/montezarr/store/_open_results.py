@@ -14,11 +14,10 @@ from montezarr._json import load_object
 from montezarr.chunk_policy import memory_limit
 from montezarr.errors import StoreError, StoreNotFoundError
 from montezarr.store._codes import with_labels
-from montezarr.store._digest import digest
 from montezarr.store._results import ORDER, RESULTS
 from montezarr.store._root import as_store_errors, root_of
 from montezarr.store._source import TIMEDELTAS
-from montezarr.store.format import Facts, Ledger, bounded, buffer_of, check_document
+from montezarr.store.format import Ledger, bounded, buffer_of, check_document
 from montezarr.store.places import ReadablePlace
 
 AT_ONCE = 8
@@ -89,7 +88,7 @@ def _result_files(place: ReadablePlace) -> dict[str, bytes]:
                 f" memory, got {total:,}: {place}."
             )
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            found = pool.map(lambda item: _intact(place, *item), ledger.statistics.items())
+            found = pool.map(lambda item: place.intact(*item), ledger.statistics.items())
             files = dict(zip(ledger.statistics, found, strict=True))
         lost = [key for key, data in files.items() if data is None]
         if not lost:
@@ -103,11 +102,3 @@ def _result_files(place: ReadablePlace) -> dict[str, bytes]:
         f"path: expected the results of the statistics as they were written, got damaged ones, or"
         f" a writer at work: {place}/{key}. Call montezarr.repair."
     )
-
-
-def _intact(place: ReadablePlace, key: str, facts: Facts) -> bytes | None:
-    """Return a file, or None if it is not the one that the journal tells of."""
-    if place.size(key) != facts[0]:
-        return None
-    data = place.get(key, facts[0])
-    return data if data is not None and digest([data]) == facts else None

@@ -35,7 +35,9 @@ from montezarr.store.format import (
     StoredArray,
     _parameters,
     checked,
+    chunk_key,
     decode,
+    dims_of,
     environment,
 )
 from montezarr.store.places import ReadablePlace
@@ -145,7 +147,7 @@ def _manifest(
     statistics: Any,
 ) -> Manifest:
     info, recipe = attributes[STORE_ATTRIBUTE], attributes[RECIPE_ATTRIBUTE]
-    with_paths = {k: v for k, v in nodes.items() if PATH in (v.get("dimension_names") or [])}
+    with_paths = {name: node for name, node in nodes.items() if PATH in dims_of(node)}
     is_masked = any("masked_value" in node["attributes"] for node in with_paths.values())
     if is_masked and ds is None:
         raise ArgumentValueError(
@@ -186,13 +188,13 @@ def _manifest(
 
 
 def _is_constant(node: Mapping[str, Any]) -> bool:
-    return node["node_type"] == "array" and PATH not in (node.get("dimension_names") or [])
+    return node["node_type"] == "array" and PATH not in dims_of(node)
 
 
 def _constant(place: ReadablePlace, name: str, node: Mapping[str, Any]) -> Constant | None:
     """Return a coordinate as it was stored, or None where its values are lost."""
-    shape, dims = node["shape"], tuple(node.get("dimension_names") or ())
-    data = place.get("/".join([name, "c", *("0" for _ in shape)])) or b""
+    shape, dims = node["shape"], dims_of(node)
+    data = place.get(chunk_key(name, dims)) or b""
     kind = np.dtype(node["data_type"]).newbyteorder("<")
     values = np.frombuffer(data[:-4], np.uint8)
     if values.nbytes != math.prod(shape) * kind.itemsize or checked(values)[1] != data[-4:]:
@@ -209,7 +211,7 @@ def _storage(nodes: Mapping[str, Any], types: Mapping[str, np.dtype[Any]]) -> St
         for codec in codecs:
             if codec["name"] == "sharding_indexed":
                 shape = codec["configuration"]["chunk_shape"]
-                inner = shape[node["dimension_names"].index(PATH)]
+                inner = shape[dims_of(node).index(PATH)]
                 codecs = codec["configuration"]["codecs"]
         kind = types[name]
         is_other = kind.kind == "f" and node["data_type"] != kind.name

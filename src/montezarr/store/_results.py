@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from montezarr.errors import StoreError
 from montezarr.folding import Fold, Folded, parse_states, restore_states
-from montezarr.store._digest import digest
 from montezarr.store.format import Facts
 from montezarr.store.places import ReadablePlace
 
@@ -23,8 +22,8 @@ def load_states(place: ReadablePlace, key: str, facts: Facts, fold: Fold) -> Fol
     StoreError
         If they are not there, or damaged.
     """
-    data = place.get(key, facts[0])
-    if data is None or digest([data]) != facts:
+    data = place.intact(key, facts)
+    if data is None:
         raise StoreError(
             f"path: expected the states of statistics as they were written, got damaged ones:"
             f" {place}/{key}. Call montezarr.repair."

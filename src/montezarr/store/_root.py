@@ -11,7 +11,15 @@ from montezarr.errors import MontezarrError, StoreError, StoreExistsError, Store
 from montezarr.store._chunk_reader import Chunks, plain_size
 from montezarr.store._results import RESULTS
 from montezarr.store._where import changed_by_another, read_root_document
-from montezarr.store.format import JOURNAL, MANIFEST, PATH, check_chunks, check_document
+from montezarr.store.format import (
+    JOURNAL,
+    MANIFEST,
+    PATH,
+    check_chunks,
+    check_document,
+    chunk_key,
+    dims_of,
+)
 from montezarr.store.places import ReadablePlace
 
 REPAIR = " Call montezarr.repair."
@@ -90,12 +98,9 @@ def checked_arrays(
     """Return the documents of the arrays in a root, once all of it is as it must be."""
     nodes = checked_nodes(place, document, info)
     arrays = {name: node for name, node in nodes.items() if node["node_type"] == "array"}
-    constants = {k: v for k, v in arrays.items() if PATH not in (v.get("dimension_names") or [])}
+    constants = {name: node for name, node in arrays.items() if PATH not in dims_of(node)}
     documents = {name: f"{name}/zarr.json" for name in nodes}
-    keys = {
-        name: "/".join([name, "c", *("0" for _ in node["shape"])])
-        for name, node in constants.items()
-    }
+    keys = {name: chunk_key(name, dims_of(node)) for name, node in constants.items()}
     sizes = place.sizes(keys.values())
     for name, node in nodes.items():
         key = documents[name]
@@ -131,10 +136,11 @@ def _check_ends(
     """
     n_chunks = -(-info["n_paths"] // info["chunk"])
     chunks = Chunks.of(node, info)
-    keys = {chunk: chunks.key(name, node, chunk) for chunk in {0, n_chunks - 1} if chunk >= 0}
+    ends = {0, n_chunks - 1} if n_chunks else ()
+    keys = {chunk: chunk_key(name, dims_of(node), chunk) for chunk in ends}
     sizes = place.sizes(keys.values())
     for chunk, key in sorted(keys.items()):
-        if n_chunks and chunks.wrong(sizes.get(key), is_whole=True) is not None:
+        if chunks.wrong(sizes.get(key), is_whole=True) is not None:
             raise StoreError(
                 f"path: expected {n_chunks:,} chunks of {name!r}, got none for paths from"
                 f" {info['first_path'] + chunk * info['chunk']:,} on: {place}. Call"

@@ -10,6 +10,8 @@ from montezarr.store.format._layout import (
     as_json,
     check_distinct,
     check_name,
+    chunk_key,
+    dims_of,
 )
 from montezarr.store.format._ledger import STATES, ChunkRecord, Facts, Ledger
 from montezarr.store.format._manifest import (
@@ -56,8 +58,10 @@ __all__ = [
     "check_format",
     "check_name",
     "checked",
+    "chunk_key",
     "count_chunks",
     "decode",
+    "dims_of",
     "encode",
     "environment",
     "largest_chunk",

@@ -11,7 +11,7 @@ import numpy as np
 from montezarr.chunk_policy import MAX_CHUNKS_HARD, memory_limit
 from montezarr.errors import ArgumentValueError, StoreError
 from montezarr.store.format._bounded import largest_file
-from montezarr.store.format._layout import NUMBERS, PATH, check_name
+from montezarr.store.format._layout import NUMBERS, PATH, check_name, dims_of
 
 ALLOWED_CODECS = frozenset(
     {"bytes", "crc32c", "transpose", "zstd", "gzip", "blosc", "sharding_indexed"}
@@ -56,7 +56,7 @@ def check_chunks(
     StoreError
         Then.
     """
-    dims, shape = document.get("dimension_names") or [], document["shape"]
+    dims, shape = dims_of(document), document["shape"]
     found = document["chunk_grid"]["configuration"]["chunk_shape"]
     chunk = [
         info["chunk"] if dim == PATH else max(1, size)

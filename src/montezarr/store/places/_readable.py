@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from montezarr._json import MOST_BYTES
+from montezarr.store._digest import digest
 
 
 class ReadablePlace(ABC):
@@ -20,6 +21,11 @@ class ReadablePlace(ABC):
     @abstractmethod
     def get(self, key: str, most: int = MOST_BYTES) -> bytes | None:
         """Return an object, or None where there is none of at most so many bytes."""
+
+    def intact(self, key: str, facts: tuple[int, str]) -> bytes | None:
+        """Return an object as it was written, by its size and digest, or None where it is not."""
+        data = self.get(key, facts[0])
+        return data if data is not None and digest([data]) == facts else None
 
     @abstractmethod
     def pieces(self, key: str) -> Iterator[bytes]:
