@@ -29,31 +29,6 @@ def test_a_sampler_may_use_public_functions_on_processes():
     assert sampled("threads").tolist() == sampled("processes").tolist()
 
 
-@pytest.mark.xfail(strict=True, reason="open looks at the file of each chunk")
-def test_opening_a_store_does_not_look_at_each_chunk(tmp_path, monkeypatch):
-    looks = []
-    lstat, stat = os.lstat, os.stat
-
-    def noted(function):
-        def look(path, *args, **options):
-            looks.append(str(path))
-            return function(path, *args, **options)
-
-        return look
-
-    counts = []
-    for n in (4, 16):
-        ds = mz.simulate(BROWNIAN, n * 1024, T=1, seed=1, chunks=1024)
-        mz.write(ds, tmp_path / f"{n}.zarr")
-        looks.clear()
-        with monkeypatch.context() as patched:
-            patched.setattr(os, "lstat", noted(lstat))
-            patched.setattr(os, "stat", noted(stat))
-            mz.open(tmp_path / f"{n}.zarr")
-        counts.append(sum("/x/c/" in path for path in looks))
-    assert counts[0] == counts[1]
-
-
 OPENED: list[str] = []
 LISTENING: list[bool] = []  # a hook cannot be taken off again
 

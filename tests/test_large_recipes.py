@@ -29,7 +29,7 @@ from montezarr.store import _extend, _recipe_size
 from montezarr.store._info import info
 from montezarr.store.export import export
 from montezarr.store.format import _journal, _manifest, _parameters
-from montezarr.store.virtual import _file
+from montezarr.store.virtual import _file, _save
 
 STATES = 70
 
@@ -72,7 +72,7 @@ class ComposedFunction:
 
 @pytest.fixture
 def small(monkeypatch):
-    for module in (_recipe_size, _manifest, _file):
+    for module in (_recipe_size, _manifest, _file, _save):
         monkeypatch.setattr(module, "MAX_BYTES", 2**20)
 
 

@@ -186,6 +186,15 @@ def test_a_manifest_or_journal_that_leads_out_of_the_store_writes_nothing_there(
     assert not list((store.parent / "outside").iterdir())
 
 
+def test_a_link_in_the_place_of_a_chunk_is_not_followed_when_it_is_read(store, tmp_path):
+    ds = mz.open(store)
+    shutil.move(store / "x/c/1/0", tmp_path / "elsewhere")
+    (store / "x/c/1/0").symlink_to(tmp_path / "elsewhere")
+    for found in (ds, mz.open(store)):
+        with pytest.raises(mz.StoreError, match="no links in a store"):
+            found.x.load()
+
+
 @pytest.mark.parametrize("where", ["x", "x/c", "montezarr"])
 def test_links_in_a_store_are_not_followed_to_write(store, where, tmp_path):
     target = tmp_path / "elsewhere"

@@ -143,9 +143,9 @@ def test_a_chunk_of_another_recipe_with_a_fitting_checksum_is_found_by_the_journ
 
 
 def test_values_that_the_recipe_does_not_give_are_found_by_drawing_again(tmp_path, monkeypatch):
-    from montezarr.store import _task
+    from montezarr.store._values import ChunkValues
 
-    original = _task.ChunkTask.values
+    original = ChunkValues.of
 
     def wrong(self, start, stop, x0):
         arrays, state, report = original(self, start, stop, x0)
@@ -154,7 +154,7 @@ def test_values_that_the_recipe_does_not_give_are_found_by_drawing_again(tmp_pat
         return arrays, state, report
 
     with monkeypatch.context() as patched:
-        patched.setattr(_task.ChunkTask, "values", wrong)
+        patched.setattr(ChunkValues, "of", wrong)
         mz.write(gbm_paths(), tmp_path / "a.zarr")
     assert mz.verify(tmp_path / "a.zarr", 1).ok
     (problem,) = mz.verify(tmp_path / "a.zarr", 3).problems

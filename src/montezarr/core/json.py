@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from montezarr.core.errors import StoreError
+
 MOST_BYTES = 2**26
 """Bytes that a document may have."""
 
@@ -16,8 +18,21 @@ CONTAINER, TEXT, VALUE = 72, 64, 32
 """Bytes of an empty list or object, of a string, and of a number in a list."""
 
 
-def parse_json(text: bytes | str, parse_constant: Callable[[str], Any] | None = None) -> Any:
+def parse_json(
+    text: bytes | str,
+    parse_constant: Callable[[str], Any] | None = None,
+    most: int | None = MOST_BYTES,
+) -> Any:
     """Return what a document says.
+
+    Parameters
+    ----------
+    text : bytes or str
+        The document.
+    parse_constant : callable, optional
+        What is made of NaN and infinities.
+    most : int or None
+        Bytes that it may have; None for a text that this process made, or was given as such.
 
     Raises
     ------
@@ -27,15 +42,59 @@ def parse_json(text: bytes | str, parse_constant: Callable[[str], Any] | None = 
     """
     if isinstance(text, str):
         text = text.encode("utf-8", "surrogatepass")
-    if len(text) > MOST_BYTES:
-        raise ValueError(f"{len(text):,} bytes, more than {MOST_BYTES:,}")
+    if most is not None:
+        _check_size(text, most)
+    try:
+        return json.loads(text, parse_constant=parse_constant)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+
+
+def load_object(
+    text: bytes | str | None,
+    where: object,
+    *,
+    expected: str = "JSON",
+    remedy: str = "",
+    parse_constant: Callable[[str], Any] | None = None,
+    most: int = MOST_BYTES,
+) -> dict[str, Any]:
+    """Return the object that a file says; an error says what is wrong with which one.
+
+    Parameters
+    ----------
+    text : bytes, str or None
+        What was read of it; None where there is no such file.
+    where : object
+        The file, as messages have it.
+    expected, remedy : str
+        What should be there, and what to do.
+    parse_constant, most
+        As for `parse_json`.
+
+    Raises
+    ------
+    StoreError
+        If it is no object of JSON, or one that is too large or nested too deep.
+    """
+    wrong = "no file"
+    if text is not None:
+        try:
+            found = parse_json(text, parse_constant, most)
+        except ValueError as error:
+            raise StoreError(f"path: expected {expected}, got {error}: {where}.{remedy}") from error
+        if isinstance(found, dict):
+            return found
+        wrong = "something else than an object"
+    raise StoreError(f"path: expected {expected}, got {wrong}: {where}.{remedy}")
+
+
+def _check_size(text: bytes, most: int) -> None:
+    if len(text) > most:
+        raise ValueError(f"{len(text):,} bytes, more than {most:,}")
     if len(text) * CONTAINER > MOST_MEMORY:
         count = text.count
         memory = len(text) + CONTAINER * (count(b"[") + count(b"{"))
         memory += TEXT * (count(b'"') // 2) + VALUE * count(b",")
         if memory > MOST_MEMORY:
             raise ValueError(f"more values than fit into {MOST_MEMORY:,} bytes")
-    try:
-        return json.loads(text, parse_constant=parse_constant)
-    except RecursionError as error:
-        raise ValueError("nested too deep") from error

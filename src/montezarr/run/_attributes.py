@@ -14,6 +14,7 @@ from typing import Any
 import xarray as xr
 
 from montezarr.core.checks import check_int, type_error, value_error
+from montezarr.core.json import parse_json
 from montezarr.core.parameters import MOST, references
 from montezarr.random.seeding import BLOCK
 from montezarr.run._policies import Policies
@@ -69,11 +70,11 @@ def carried_by(obj: Any) -> Carried | None:
         return None
     expected = f"what montezarr wrote in attrs[{RUN_ATTRIBUTE!r}]"
     try:
-        told = json.loads(text)
+        told = parse_json(text)
         asked = check_int("chunks", told.get("chunks", 0))
         is_endless = "n_paths" in told and told["n_paths"] is None
         return Carried(Policies.from_dict(told), asked, is_endless)
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, AttributeError) as error:
         raise value_error("ds", expected, text, f"It is none: {error}") from error
 
 
@@ -96,7 +97,7 @@ def recipe_in(ds: Any) -> dict[str, Any]:
             list(ds.attrs),
         )
     try:
-        recipe = json.loads(text)
+        recipe = parse_json(text, most=None)
     except ValueError as error:
         raise value_error("ds", f"a recipe as JSON in attrs[{ATTRIBUTE!r}]", text) from error
     return check_recipe(recipe, text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,6 +10,7 @@ import xarray as xr
 
 from montezarr.core.checks import type_error, value_error
 from montezarr.core.errors import ReplayError
+from montezarr.core.json import parse_json
 from montezarr.random.seeding import BLOCK
 from montezarr.run._arguments import ENDLESS_CHUNK, bound, check_paths
 from montezarr.run._attributes import (
@@ -71,6 +71,8 @@ class Run:
     x0: Any = None
     asked: int = 0
     given_x0: Any = field(default=None, repr=False)
+    # Shared by all that `replace` makes of a run: the recipe is walked and digested once.
+    _known: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def __eq__(self, other: object) -> bool:
         return self._key == other._key if isinstance(other, Run) else NotImplemented
@@ -143,7 +145,7 @@ class Run:
             check_policies(policies)
         if isinstance(recipe, str):
             try:
-                recipe = json.loads(recipe)
+                recipe = parse_json(recipe, most=None)
             except ValueError as error:
                 raise value_error("recipe", "a recipe as JSON", recipe) from error
         if not isinstance(recipe, Mapping):
@@ -264,7 +266,10 @@ class Run:
     @property
     def fingerprint(self) -> str:
         """Fingerprint of the recipe."""
-        return fingerprint(self.recipe)
+        if self._known.get("recipe") is not self.recipe:
+            self._known.update(fingerprint=fingerprint(self.recipe), recipe=self.recipe)
+        known: str = self._known["fingerprint"]
+        return known
 
     @property
     def store_chunk(self) -> int:

@@ -1,5 +1,6 @@
 """Paths on disk: Zarr format 3, readable by any Zarr library."""
 
+from montezarr.store._committed import is_complete
 from montezarr.store._estimate import store_bytes, working_bytes
 from montezarr.store._extend import extend
 from montezarr.store._merge import merge
@@ -7,7 +8,7 @@ from montezarr.store._open import open_store
 from montezarr.store._repair import repair
 from montezarr.store._report import Problem, Verification
 from montezarr.store._verify import verify
-from montezarr.store._write import is_complete, write
+from montezarr.store._write import write
 from montezarr.store.format import Storage
 from montezarr.store.virtual import VirtualStore
 

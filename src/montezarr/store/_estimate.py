@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from montezarr.core.errors import SamplerError, StoreError
@@ -10,11 +9,9 @@ from montezarr.core.text import show_bytes
 from montezarr.random.seeding import BLOCK
 from montezarr.run._run import Run
 from montezarr.run.cost import initial_states
-from montezarr.store._session import bytes_needed
 from montezarr.store._source import Source, source_of
-from montezarr.store._task import ChunkTask
 from montezarr.store.format import CommitState, Manifest, Storage, encode
-from montezarr.store.places import LocalPlace, Place
+from montezarr.store.places import ReadablePlace
 
 MOST = 8 * BLOCK
 """Paths on which a compression is measured."""
@@ -50,7 +47,7 @@ def working_bytes(run: Run, storage: Storage) -> int:
     return run.working_bytes + (missing * run.path_bytes if storage.compression else 0)
 
 
-def check_room(place: Place, commits: CommitState, source: Source) -> None:
+def check_room(place: ReadablePlace, commits: CommitState, source: Source) -> None:
     """Raise if what is not there yet does not fit.
 
     Raises
@@ -61,7 +58,7 @@ def check_room(place: Place, commits: CommitState, source: Source) -> None:
     free, manifest = place.free_bytes(), commits.manifest
     if free is None or not commits.missing():
         return
-    needed, ratio = bytes_needed(commits), 1.0
+    needed, ratio = commits.bytes_needed(), 1.0
     if manifest.storage.compression is not None:
         if needed <= free or not source.run.sampler.interface.is_vectorised:
             return  # it will fit; or, a loop in Python, it costs too much to know before
@@ -79,7 +76,7 @@ def check_room(place: Place, commits: CommitState, source: Source) -> None:
         )  # fmt: skip
 
 
-def too_little(place: Place, needed: int, free: int, hint: str) -> StoreError:
+def too_little(place: ReadablePlace, needed: int, free: int, hint: str) -> StoreError:
     """Return the error of a disk on which something does not fit."""
     return StoreError(
         f"path: expected room for {show_bytes(needed)}, got {show_bytes(free)} free at {place}:"
@@ -92,8 +89,8 @@ def _measured(source: Source, manifest: Manifest) -> tuple[float, int]:
     path_bytes = source.run.path_bytes + source.schema.path_bytes
     blocks = max(1, min(MOST, MOST_BYTES // path_bytes) // BLOCK)
     sample = min(source.run.length, manifest.chunk, blocks * BLOCK)
-    task = ChunkTask(source.drawn(), source.stored, manifest, LocalPlace(Path()), False)
-    arrays, _, _ = task.values(0, sample, initial_states(source.run, 0, sample))
+    drawn = source.chunk_values(manifest)
+    arrays, _, _ = drawn.of(0, sample, initial_states(source.run, 0, sample))
     whole = -(-sample // BLOCK) * BLOCK
     storage = Storage(**{**manifest.storage.to_dict(), "inner_chunk": None})
     found = [

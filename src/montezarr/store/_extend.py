@@ -8,20 +8,20 @@ from typing import Any
 import xarray as xr
 
 from montezarr.core.checks import check_bool, check_int, value_error
-from montezarr.core.errors import StoreError, StoreNotFoundError
 from montezarr.execute.progress import Progress
 from montezarr.execute.run_monitor import RunMonitor
 from montezarr.run.chunk_policy import MAX_CHUNKS_HARD
 from montezarr.run.execution import OnProgress
 from montezarr.store._at_hand import parameters_at_hand
+from montezarr.store._committed import ledger_of
 from montezarr.store._estimate import check_room
 from montezarr.store._open import open_place
-from montezarr.store._session import Session, Stop
+from montezarr.store._session import Session
 from montezarr.store._source import source_in
-from montezarr.store._where import place_of, read_root
+from montezarr.store._stop import Stop
+from montezarr.store._where import place_of
 from montezarr.store._write import check_options, complete_session
 from montezarr.store.format import CommitState
-from montezarr.store.places import Place
 
 
 def extend(
@@ -109,23 +109,6 @@ def extend(
         complete_session(session, source, stop, monitor, per_task)
     del held
     return open_place(place)
-
-
-def ledger_of(place: Place) -> CommitState:
-    """Return the ledger of a store that must be there.
-
-    Raises
-    ------
-    StoreNotFoundError
-        If it is not.
-    """
-    found, commits = read_root(place), CommitState.read(place)
-    if commits is None and found is None:
-        raise StoreNotFoundError(f"path: expected a montezarr store, got nothing at {place}.")
-    if commits is None:
-        raise StoreError(f"path: expected a journal, got none: {place}. Call montezarr.repair.")
-    commits.check(place)
-    return commits
 
 
 def _check(commits: CommitState, target: int) -> None:

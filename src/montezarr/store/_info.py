@@ -14,11 +14,11 @@ from montezarr.core.text import for_terminal, show_bytes
 from montezarr.run._attributes import ATTRIBUTE
 from montezarr.run._recipe import format_note
 from montezarr.run._texts import process_text, seed_text, state_text, value_text
-from montezarr.store._extend import ledger_of
+from montezarr.store._committed import ledger_of
 from montezarr.store._open import open_store
 from montezarr.store._where import COMPLETE, INCOMPLETE, place_of
 from montezarr.store.format import PATH, STATUS_ATTRIBUTE, CommitState, Manifest, _parameters
-from montezarr.store.places import LocalPlace, Place
+from montezarr.store.places import LocalPlace, ReadablePlace
 
 LONGEST = 200
 """Characters of a process, or of a value of a recipe, that are printed."""
@@ -176,7 +176,7 @@ def info(path: Any, *, storage_options: Mapping[str, Any] | None = None) -> Info
     return _of_ledger(place, ledger_of(place))
 
 
-def _of_ledger(place: Place, commits: CommitState) -> Info:
+def _of_ledger(place: ReadablePlace, commits: CommitState) -> Info:
     manifest = commits.manifest
     recipe = manifest.recipe_dict
     # What is on disk of a remote store is what the journal tells of: a listing may take long.

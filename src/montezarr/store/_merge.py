@@ -15,17 +15,21 @@ from montezarr.core.checks import check_bool, type_error, value_error
 from montezarr.core.errors import StoreError, StoreExistsError, StoreMismatchError
 from montezarr.reduction.accumulate import PartialState
 from montezarr.store._at_hand import parameters_at_hand
+from montezarr.store._committed import drop_lost, ledger_of
 from montezarr.store._differences import lines_of_differences
 from montezarr.store._estimate import too_little
-from montezarr.store._extend import ledger_of
 from montezarr.store._open import open_place
-from montezarr.store._results import load_states, put_merged
-from montezarr.store._session import Session, Stop
+from montezarr.store._put_results import put_merged
+from montezarr.store._results import load_states
+from montezarr.store._session import Session
 from montezarr.store._source import Source, source_in
+from montezarr.store._stop import Stop
 from montezarr.store._where import place_of, read_root
-from montezarr.store._write import drop_lost
 from montezarr.store.format import STATES, Checksum, ChunkRecord, CommitState, check_distinct
-from montezarr.store.places import LocalPlace, Place
+from montezarr.store.places import LocalPlace, Place, ReadablePlace
+
+Part = tuple[ReadablePlace, CommitState]
+"""A store that is taken from, and what is committed in it."""
 
 
 def merge(
@@ -92,7 +96,7 @@ def merge(
         raise value_error("stores", "one store or more", stores)
     check_bool("durable", durable)
     sources = [place_of(store) for store in stores]
-    parts = [(place, ledger_of(place)) for place in sources]
+    parts: list[Part] = [(place, ledger_of(place)) for place in sources]
     parts.sort(key=lambda part: part[1].manifest.first_path)
     _check_parts(parts)
     place = place_of(path, storage_options)
@@ -131,7 +135,7 @@ class _Chunk:
 
 def _take_all(
     session: Session,
-    parts: list[tuple[Place, CommitState]],
+    parts: list[Part],
     whole: CommitState,
     is_new: bool,
     source: Source | None,
@@ -165,8 +169,8 @@ def _take_all(
 
 
 def _todo(
-    parts: list[tuple[Place, CommitState]], whole: CommitState, there: CommitState | None
-) -> list[tuple[Place, list[_Chunk]]]:
+    parts: list[Part], whole: CommitState, there: CommitState | None
+) -> list[tuple[ReadablePlace, list[_Chunk]]]:
     """Return the chunks of each part that are not there yet."""
     out = []
     for part, commits in parts:
@@ -186,9 +190,7 @@ def _todo(
     return out
 
 
-def _check_files(
-    parts: list[tuple[Place, CommitState]], todo: list[tuple[Place, list[_Chunk]]]
-) -> None:
+def _check_files(parts: list[Part], todo: list[tuple[ReadablePlace, list[_Chunk]]]) -> None:
     """Raise unless all files that are to be taken are there, in their size."""
     for (part, commits), (_, chunks) in zip(parts, todo, strict=True):
         sizes = {key: checksum[0] for chunk in chunks for _, key, checksum in chunk.files}
@@ -206,7 +208,7 @@ def _check_files(
             )
 
 
-def _check_room(place: Place, todo: list[tuple[Place, list[_Chunk]]]) -> None:
+def _check_room(place: Place, todo: list[tuple[ReadablePlace, list[_Chunk]]]) -> None:
     """Raise if what cannot be linked does not fit; the records tell how much that is."""
     free = place.free_bytes()
     if free is None:
@@ -226,7 +228,7 @@ def _check_room(place: Place, todo: list[tuple[Place, list[_Chunk]]]) -> None:
         )  # fmt: skip
 
 
-def _can_link(part: Place, place: Place) -> bool:
+def _can_link(part: ReadablePlace, place: Place) -> bool:
     if not (isinstance(part, LocalPlace) and isinstance(place, LocalPlace)):
         return False
     return _device(part.path) == _device(place.path)
@@ -240,7 +242,7 @@ def _device(path: Path) -> int | None:
     return None
 
 
-def _merge_states(session: Session, parts: list[tuple[Place, CommitState]], source: Source) -> None:
+def _merge_states(session: Session, parts: list[Part], source: Source) -> None:
     """Join the states of whole chunks of all parts."""
     assert source.layout is not None
     accumulator, total, whole = source.layout.accumulator, PartialState(), 0
@@ -254,7 +256,7 @@ def _merge_states(session: Session, parts: list[tuple[Place, CommitState]], sour
         put_merged(session.place, session.commits, total, whole, session.durable)
 
 
-def _whole(parts: list[tuple[Place, CommitState]]) -> CommitState:
+def _whole(parts: list[Part]) -> CommitState:
     """Return the ledger of all parts together."""
     first = parts[0][1]
     target = sum(commits.target for _, commits in parts)
@@ -278,7 +280,7 @@ def _whole(parts: list[tuple[Place, CommitState]]) -> CommitState:
     return out
 
 
-def _check_parts(parts: list[tuple[Place, CommitState]]) -> None:
+def _check_parts(parts: list[Part]) -> None:
     """Raise unless parts are complete, of one recipe, and side by side."""
     first_place, first = parts[0]
     end = first.manifest.first_path

@@ -15,9 +15,9 @@ from montezarr.core.json import parse_json
 from montezarr.core.parameters import is_same_recipe, references
 from montezarr.execute import cores
 from montezarr.store._digest import digest
-from montezarr.store._open import checked_nodes
 from montezarr.store._regenerate import compare
 from montezarr.store._results import RESULTS
+from montezarr.store._root import checked_nodes
 from montezarr.store._source import as_described, drawn_again, source_of
 from montezarr.store._where import read_root_document
 from montezarr.store.format import (
@@ -35,16 +35,18 @@ from montezarr.store.format import (
     StoredArray,
     _parameters,
     checked,
+    chunk_key,
     decode,
+    dims_of,
     environment,
 )
-from montezarr.store.places import Place
+from montezarr.store.places import ReadablePlace
 
 WITHOUT = {"on_error": "raise", "on_nonfinite": "raise"}
 """Policies of `simulate` where nothing is said; no root tells of others."""
 
 
-def rebuilt(place: Place, ds: Any, process: Any, statistics: Any) -> CommitState:
+def rebuilt(place: ReadablePlace, ds: Any, process: Any, statistics: Any) -> CommitState:
     """Return the ledger of a store by its root, with the chunks that are there, whole.
 
     The root has the recipe and the metadata of all arrays, and each chunk its own checksum. That
@@ -88,7 +90,7 @@ def rebuilt(place: Place, ds: Any, process: Any, statistics: Any) -> CommitState
     return commits if ds is not None else _as_drawn(commits, place, process, info["n_paths"])
 
 
-def adopt(commits: CommitState, place: Place, info: Mapping[str, Any]) -> None:
+def adopt(commits: CommitState, place: ReadablePlace, info: Mapping[str, Any]) -> None:
     """Take up the chunks whose files are whole, where a file tells all that a journal would.
 
     That is not so of masked paths and states of statistics, for which chunks are drawn again.
@@ -109,7 +111,9 @@ def adopt(commits: CommitState, place: Place, info: Mapping[str, Any]) -> None:
         pool.shutdown(cancel_futures=True)  # also on Ctrl-C
 
 
-def _record(commits: CommitState, place: Place, chunk: int, shown: int) -> ChunkRecord | None:
+def _record(
+    commits: CommitState, place: ReadablePlace, chunk: int, shown: int
+) -> ChunkRecord | None:
     """Return the record of a chunk of which all files are whole, or None.
 
     In a store that was to grow, the last chunk that readers are shown has the paths that these see;
@@ -126,7 +130,9 @@ def _record(commits: CommitState, place: Place, chunk: int, shown: int) -> Chunk
     return ChunkRecord(min(n, before) if before > 0 else n, good)
 
 
-def _checksum(array: StoredArray, manifest: Manifest, place: Place, chunk: int) -> Checksum | None:
+def _checksum(
+    array: StoredArray, manifest: Manifest, place: ReadablePlace, chunk: int
+) -> Checksum | None:
     """Return size and digest of a file that has its checksum; None of another, or of none."""
     data = place.get(array.key(chunk), manifest.largest_file(array))
     if data is None:
@@ -147,7 +153,7 @@ def _manifest(
     statistics: Any,
 ) -> Manifest:
     info, recipe = attributes[STORE_ATTRIBUTE], attributes[RECIPE_ATTRIBUTE]
-    with_paths = {k: v for k, v in nodes.items() if PATH in (v.get("dimension_names") or [])}
+    with_paths = {name: node for name, node in nodes.items() if PATH in dims_of(node)}
     is_masked = any("masked_value" in node["attributes"] for node in with_paths.values())
     if is_masked and ds is None:
         raise ArgumentValueError(
@@ -188,13 +194,13 @@ def _manifest(
 
 
 def _is_constant(node: Mapping[str, Any]) -> bool:
-    return node["node_type"] == "array" and PATH not in (node.get("dimension_names") or [])
+    return node["node_type"] == "array" and PATH not in dims_of(node)
 
 
-def _constant(place: Place, name: str, node: Mapping[str, Any]) -> Constant | None:
+def _constant(place: ReadablePlace, name: str, node: Mapping[str, Any]) -> Constant | None:
     """Return a coordinate as it was stored, or None where its values are lost."""
-    shape, dims = node["shape"], tuple(node.get("dimension_names") or ())
-    data = place.get("/".join([name, "c", *("0" for _ in shape)])) or b""
+    shape, dims = node["shape"], dims_of(node)
+    data = place.get(chunk_key(name, dims)) or b""
     kind = np.dtype(node["data_type"]).newbyteorder("<")
     values = np.frombuffer(data[:-4], np.uint8)
     if values.nbytes != math.prod(shape) * kind.itemsize or checked(values)[1] != data[-4:]:
@@ -211,7 +217,7 @@ def _storage(nodes: Mapping[str, Any], types: Mapping[str, np.dtype[Any]]) -> St
         for codec in codecs:
             if codec["name"] == "sharding_indexed":
                 shape = codec["configuration"]["chunk_shape"]
-                inner = shape[node["dimension_names"].index(PATH)]
+                inner = shape[dims_of(node).index(PATH)]
                 codecs = codec["configuration"]["codecs"]
         kind = types[name]
         is_other = kind.kind == "f" and node["data_type"] != kind.name
@@ -226,7 +232,7 @@ def _storage(nodes: Mapping[str, Any], types: Mapping[str, np.dtype[Any]]) -> St
     return Storage(inner_chunk=inner, **options) if nodes else Storage()
 
 
-def _as_drawn(commits: CommitState, place: Place, process: Any, shown: int) -> CommitState:
+def _as_drawn(commits: CommitState, place: ReadablePlace, process: Any, shown: int) -> CommitState:
     """Return the ledger whose storage gives what is stored of the paths that are drawn.
 
     Raises
@@ -262,7 +268,7 @@ def _as_drawn(commits: CommitState, place: Place, process: Any, shown: int) -> C
     )
 
 
-def _kept_bits(place: Place, manifest: Manifest, chunk: int) -> int | None:
+def _kept_bits(place: ReadablePlace, manifest: Manifest, chunk: int) -> int | None:
     """Return the bits of the mantissa that are used in a chunk, where the last ones are zeros."""
     used, most = 0, 0
     for array in manifest.arrays:

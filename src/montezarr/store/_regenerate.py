@@ -9,25 +9,36 @@ import numpy as np
 
 from montezarr.execute import windowed
 from montezarr.run.choose_backend import backend_of
-from montezarr.run.cost import initial_states
 from montezarr.store._report import Problem
 from montezarr.store._source import source_in
-from montezarr.store._task import ChunkTask, Item
+from montezarr.store._values import ChunkValues, Item, items, span
 from montezarr.store.format import CommitState, Manifest, decode, encode, environment
-from montezarr.store.places import Place
+from montezarr.store.places import ReadablePlace
 
 Difference = tuple[str, int, float]
 """Key of a file, the number of values that differ, and the largest difference."""
 
 
-class CompareTask(ChunkTask):
-    """Draw a chunk, write nothing, and say where it differs from what is stored."""
+class CompareTask:
+    """Draw a chunk, and say where it differs from what is stored.
 
-    def __call__(self, item: Item) -> list[Difference]:  # type: ignore[override]
+    Parameters
+    ----------
+    values : ChunkValues
+        What draws.
+    place : ReadablePlace
+        Where the store is.
+    """
+
+    def __init__(self, values: ChunkValues, place: ReadablePlace):
+        self.values, self.place = values, place
+        self.__name__ = f"verify-{values.name}"  # as which it shows on the dashboard
+
+    def __call__(self, item: Item) -> list[Difference]:
         """Run the task on one chunk."""
         start, stop, (chunk,), x0 = item
-        drawn, _, _ = self.values(start, stop, x0)
-        manifest, out = self.manifest, []
+        drawn, _, _ = self.values.of(start, stop, x0)
+        manifest, out = self.values.manifest, []
         for array, values in zip(manifest.arrays, drawn, strict=True):
             key = array.key(chunk)
             data = self.place.get(key, manifest.largest_file(array)) or b""
@@ -44,19 +55,22 @@ class CompareTask(ChunkTask):
 
 
 def compare(
-    place: Place, commits: CommitState, chunks: list[int], ds: Any, process: Any
+    place: ReadablePlace, commits: CommitState, chunks: list[int], ds: Any, process: Any
 ) -> tuple[list[Problem], tuple[str, float] | None]:
     """Return what is wrong with chunks, and what another environment makes of them."""
     # Of statistics nothing is drawn again; their files have their checksums.
     manifest = replace(commits.manifest, statistics=None)
     source = source_in(manifest, manifest.first_path + commits.target, ds, process)
-    task = CompareTask(source.drawn(), source.stored, manifest, place, False)
-    task.__name__ = f"verify-{source.run.sampler.name}"
+    task = CompareTask(source.chunk_values(manifest), place)
     backend, mine = backend_of(source.run), environment()
-    items = (_item(source.run, manifest, commits, chunk) for chunk in chunks)
+    tasks = (
+        item
+        for chunk in chunks
+        for item in items(source.run, manifest, _end(manifest, commits, chunk), [chunk])
+    )
     problems, notes, largest = [], "", 0.0
     with backend.running():
-        for item, differences in windowed(backend, task, items, lambda item: item[:2]):
+        for item, differences in windowed(backend, task, tasks, span):
             record = commits.chunks[item[2][0]]
             there = dict(enumerate(commits.environments)).get(record.environment, {})
             others = _others(there, mine)
@@ -70,10 +84,9 @@ def compare(
     return problems, (notes, largest) if notes else None
 
 
-def _item(run: Any, manifest: Manifest, commits: CommitState, chunk: int) -> Item:
-    start = manifest.first_path + chunk * manifest.chunk
-    stop = start + commits.chunks[chunk].n
-    return start, stop, (chunk,), initial_states(run, start, stop)
+def _end(manifest: Manifest, commits: CommitState, chunk: int) -> int:
+    """Return the paths up to the last one of a chunk, which may be no whole one yet."""
+    return chunk * manifest.chunk + commits.chunks[chunk].n
 
 
 def _others(there: Any, here: Any) -> str:

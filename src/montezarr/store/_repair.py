@@ -10,17 +10,17 @@ import xarray as xr
 
 from montezarr.core.checks import check_bool
 from montezarr.core.errors import MontezarrError, ReplayError, StoreError
-from montezarr.core.json import parse_json
 from montezarr.execute.progress import Progress
 from montezarr.execute.run_monitor import RunMonitor
 from montezarr.run.choose_backend import backend_of
 from montezarr.store._at_hand import parameters_at_hand
+from montezarr.store._damage import damaged_chunks, results_lost, told_target
 from montezarr.store._estimate import check_room
 from montezarr.store._rebuild import adopt, rebuilt
 from montezarr.store._report import Problem, Verification
-from montezarr.store._results import RESULTS
-from montezarr.store._session import Session, Stop
+from montezarr.store._session import Session
 from montezarr.store._source import source_in
+from montezarr.store._stop import Stop
 from montezarr.store._verify import (
     examined,
     parameter_problems,
@@ -31,13 +31,9 @@ from montezarr.store._verify import (
 from montezarr.store._where import place_of
 from montezarr.store.format import (
     COMMIT_LOG,
-    LARGEST,
     MANIFEST,
-    STATES,
     CommitState,
-    Manifest,
     _parameters,
-    as_json,
 )
 from montezarr.store.places import Place
 
@@ -136,7 +132,7 @@ def _mend(
     commits, place = session.commits, session.place
     root: Mapping[str, Any] | None = said_by_root(place)
     if not commits.knows_target:
-        root = _told(place, commits, root)
+        root = told_target(place, commits, root)
         if not commits.chunks and root is not None:
             adopt(commits, place, root)
     if commits.target < 1:
@@ -151,21 +147,21 @@ def _mend(
     held = parameters_at_hand(commits.manifest, options[0], options[1])
     failed = _mend_parameters(session, bad)
     was_told = commits.is_complete
-    damaged = _damaged_chunks(commits, bad)
+    damaged = damaged_chunks(commits, bad)
     for chunk in damaged:
         commits.drop(chunk)
     redo = set(damaged)
     if was_complete:
         redo |= set(commits.missing())
-    results_lost = was_complete and _results_lost(commits, bad, redo)
+    is_lost = was_complete and results_lost(commits, bad, redo)
     source = None
-    if failed is not None and (redo or results_lost):
+    if failed is not None and (redo or is_lost):
         if was_told:  # what is drawn needs the parameters; the journal and metadata do not
             session.commits = CommitState.read(place) or commits
             session.resume(parameters=False)
             _delete_strays(place, problems)
         raise failed
-    if redo or results_lost:
+    if redo or is_lost:
         ds, process, statistics = options
         n_paths = commits.manifest.first_path + commits.target
         source = source_in(commits.manifest, n_paths, ds, process, statistics)
@@ -181,7 +177,7 @@ def _mend(
         failure_log = session.run(source, backend, sorted(redo), monitor, stop)
         failure_log.warn(commits.target, stacklevel=4)
     if was_complete and not commits.missing():
-        session.finish(source if results_lost else None)
+        session.finish(source if is_lost else None)
     if failed is not None:
         raise failed
 
@@ -202,67 +198,3 @@ def _delete_strays(place: Place, problems: list[Problem]) -> None:
     for problem in problems:
         if problem.kind == "stray":
             place.delete(problem.key)
-
-
-def _results_lost(commits: CommitState, bad: set[str], redo: set[int]) -> bool:
-    """Return whether the results of statistics, if any are taken, have to be made again."""
-    return commits.manifest.statistics is not None and (
-        bool(redo)
-        or commits.mending is not None
-        or commits.lacks_results
-        or any(key.startswith(f"{RESULTS}/") for key in bad)
-    )
-
-
-def _told(
-    place: Place, commits: CommitState, root: Mapping[str, Any] | None
-) -> Mapping[str, Any] | None:
-    """Return what is known of the number of paths without a journal, and have the ledger know it.
-
-    The root tells it, or the arrays themselves, of which each has its shape: all that they show is
-    taken for all that there were to be.
-    """
-    if root is not None and _follows(place, commits, root):
-        commits.target = root["target"]
-        return root
-    if root is None and not commits.chunks and (n := _shown_by_arrays(place, commits.manifest)):
-        commits.target = n
-        return {"n_paths": n, "target": n, "committed": n, "status": "complete"}
-    return root
-
-
-def _shown_by_arrays(place: Place, manifest: Manifest) -> int:
-    """Return the paths that the metadata of all variables agree upon, or 0."""
-    counts = set()
-    for array in manifest.arrays:
-        data = place.get(f"{array.name}/zarr.json") or b""
-        try:
-            n = parse_json(data)["shape"][array.axis]
-            expected = as_json(array.metadata(n, manifest.chunk, manifest.storage))
-        except (ValueError, LookupError, TypeError):
-            return 0
-        counts.add(n if type(n) is int and 0 < n <= LARGEST and data == expected else 0)
-    return counts.pop() if len(counts) == 1 else 0
-
-
-def _follows(place: Place, commits: CommitState, root: Mapping[str, Any]) -> bool:
-    """Return whether the root is as a writer makes it, so that its numbers can be believed."""
-    numbers = root["n_paths"], root["target"], root["committed"], root["status"] == "complete"
-    return commits.manifest.files(*numbers)["zarr.json"] == place.get("zarr.json")
-
-
-def _damaged_chunks(commits: CommitState, bad: set[str]) -> list[int]:
-    """Return the chunks of which a file, or without which the statistics, cannot be had."""
-    out = {
-        chunk
-        for chunk, record in commits.chunks.items()
-        if not bad.isdisjoint(record.files)
-        or (record.state is not None and f"{STATES}/{chunk}" in bad)
-    }
-    if commits.manifest.statistics is not None:
-        merged = 0 if commits.states is None else commits.states[0]
-        if commits.merged_key in bad:
-            commits.states, merged = None, 0
-        # What is merged needs no states of its own; all other chunks do.
-        out |= {c for c, r in commits.chunks.items() if r.state is None and c >= merged}
-    return sorted(out)

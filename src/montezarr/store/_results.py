@@ -1,28 +1,11 @@
-"""Statistics that are folded as paths are written: their states, and their results beside."""
+"""Where the statistics of a store lie, and their states as they were written."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
-
-import numpy as np
-import xarray as xr
-from zarr.codecs import Crc32cCodec
-from zarr.storage import MemoryStore
-
 from montezarr.core.errors import StoreError
-from montezarr.reduction.accumulate import (
-    Accumulator,
-    PartialState,
-    dump_states,
-    parse_states,
-    restore_states,
-)
-from montezarr.reduction.passes import Layout
-from montezarr.store._codes import code_attributes
-from montezarr.store._digest import digest
-from montezarr.store.format import STATES, Checksum, CommitState
-from montezarr.store.places import Place
+from montezarr.reduction.accumulate import Accumulator, PartialState, parse_states, restore_states
+from montezarr.store.format import Checksum
+from montezarr.store.places import ReadablePlace
 
 RESULTS = "statistics"
 """The group of the results."""
@@ -31,60 +14,8 @@ ORDER = "montezarr_variables"
 """Attribute of that group with the names of its variables in their order."""
 
 
-def merge_states(place: Place, commits: CommitState, layout: Layout, durable: bool) -> xr.Dataset:
-    """Merge the states of all chunks, and return the results.
-
-    The states of whole chunks become one file, from which an extension goes on; that of a last
-    chunk that is no whole one stays beside, since it will be drawn again then.
-    """
-    accumulator, chunk = layout.accumulator, commits.manifest.chunk
-    merged = commits.states[0] if commits.states is not None else 0
-    total = PartialState()
-    if commits.states is not None:
-        total = load_states(place, commits.merged_key, commits.states[1:], accumulator)
-    last: PartialState | None = None
-    whole = merged
-    for i in range(merged, commits.n_chunks):
-        record = commits.chunks[i]
-        if record.state is None:
-            raise StoreError(f"path: expected the states of chunk {i}, got none: {place}.")
-        partial_state = load_states(place, f"{STATES}/{i}", record.state, accumulator)
-        if record.n == chunk:
-            accumulator.join(total, partial_state)
-            whole = i + 1
-        else:
-            last = partial_state
-    if whole > merged:
-        put_merged(place, commits, total, whole, durable)
-    for i in range(whole):
-        commits.chunks[i] = replace(commits.chunks[i], state=None)
-    out = total.copy()
-    if last is not None:
-        accumulator.join(out, last)
-    layout.warn(out, 6)
-    return layout.dataset(out)
-
-
-def put_results(place: Place, ds: xr.Dataset, durable: bool) -> dict[str, Checksum]:
-    """Write the results, and return what the journal says of them."""
-    files: dict[str, Checksum] = {}
-    for key, data in results_of(ds).items():
-        place.put(key, [data], durable=durable, number=-1)
-        files[key] = digest([data])
-    return files
-
-
-def put_merged(
-    place: Place, commits: CommitState, total: PartialState, whole: int, durable: bool
-) -> None:
-    """Write the merged states of so many chunks, and note them."""
-    data = dump_states({}, total)
-    commits.states = (whole, *digest([data]))
-    place.put(commits.merged_key, [data], durable=durable, number=-1)
-
-
 def load_states(
-    place: Place, key: str, checksum: Checksum, accumulator: Accumulator
+    place: ReadablePlace, key: str, checksum: Checksum, accumulator: Accumulator
 ) -> PartialState:
     """Return states as they were written.
 
@@ -93,8 +24,8 @@ def load_states(
     StoreError
         If they are not there, or damaged.
     """
-    data = place.get(key, checksum[0])
-    if data is None or digest([data]) != checksum:
+    data = place.intact(key, checksum)
+    if data is None:
         raise StoreError(
             f"path: expected the states of statistics as they were written, got damaged ones:"
             f" {place}/{key}. Call montezarr.repair."
@@ -106,19 +37,3 @@ def load_states(
             f"path: expected states of these statistics, got others, with {type(error).__name__}:"
             f" {error}: {place}/{key}."
         ) from error
-
-
-def results_of(ds: xr.Dataset) -> dict[str, bytes]:
-    """Return a Dataset in memory as the objects of a group, by key."""
-    objects: dict[str, Any] = {}
-    for name, coordinate in ds.coords.items():
-        if coordinate.dtype.kind in "UO":  # a store holds no text
-            labels = coordinate.values.ravel().tolist()
-            codes = np.arange(len(labels)).reshape(coordinate.shape)
-            attributes = code_attributes(labels, in_full=False)
-            ds = ds.assign_coords({name: (coordinate.dims, codes, attributes)})
-    # A directory keeps no order.
-    ds = ds.assign_attrs({ORDER: [str(name) for name in ds.data_vars]})
-    encoding: Any = {name: {"compressors": [Crc32cCodec()]} for name in ds.variables}
-    ds.to_zarr(MemoryStore(objects), zarr_format=3, consolidated=False, encoding=encoding)
-    return {f"{RESULTS}/{key}": bytes(data.to_bytes()) for key, data in sorted(objects.items())}

@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import signal
-import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
-from types import TracebackType
 from typing import Any
 
 from montezarr.core.errors import MontezarrError, StoreError
 from montezarr.core.notices import say
+from montezarr.core.parameters import array_of
 from montezarr.core.text import show_bytes
 from montezarr.execute import Backend, windowed
 from montezarr.execute.run_monitor import RunMonitor
 from montezarr.reduction.passes import Layout
 from montezarr.run._run import Run
-from montezarr.run.cost import expected, initial_states
+from montezarr.run.cost import expected
 from montezarr.run.execution import FailureLog
 from montezarr.store import _faults
 from montezarr.store._host import host
-from montezarr.store._results import merge_states, put_results
+from montezarr.store._put_results import merge_states, put_results
 from montezarr.store._source import Source
-from montezarr.store._task import ChunkTask, Item
+from montezarr.store._stop import LeaveAtOnce, Stop
+from montezarr.store._task import ChunkTask
+from montezarr.store._values import items, span
 from montezarr.store.format import (
     COMMIT_LOG,
     STATES,
@@ -129,7 +129,12 @@ class Session:
         self._put_parameters(reference for reference, _ in lost)
 
     def _put_parameters(self, references: Iterable[Any]) -> None:
-        _parameters.put(self.place, references, self.durable, self.manifest.parameters)
+        """Write parameters, which must be there before anything refers to them."""
+        own = self.manifest.parameters
+        for reference in references:
+            values = array_of(reference, own)
+            key = _parameters.key_of(reference)
+            self.place.put(key, [values], durable=self.durable, number=-1)
 
     def _mend_journal(self) -> None:
         """Have nothing torn at the end, behind which a record would be lost."""
@@ -191,15 +196,15 @@ class Session:
         for record in commits.chunks.values():
             failure_log.masked.update({int(path): reason for path, reason in record.masked.items()})
         light = replace(manifest, parameters={})  # no task needs them
-        task = ChunkTask(source.drawn(), source.stored, light, self.place, self.durable)
-        items = _items(source, commits, list(chunks), per_task)
+        task = ChunkTask(source.chunk_values(light), self.place, self.durable)
+        tasks = items(source.run, manifest, commits.target, list(chunks), per_task)
         monitor(commits.committed, commits.target, len(failure_log.masked))
         monitor.process = source.run.sampler.name
         monitor.planned = partial(_planned, source.run, commits, backend)
         with self._tidy(monitor):
             try:
                 with backend.running(), _killed_when_left(backend):
-                    results = windowed(backend, task, items, _span, stopping=stop, monitor=monitor)
+                    results = windowed(backend, task, tasks, span, stopping=stop, monitor=monitor)
                     with _closed(results):
                         for _, (records, report) in results:
                             failure_log.add(report)
@@ -319,7 +324,7 @@ class Session:
 
     def _no_room(self, error: OSError) -> StoreError:
         commits = self.commits
-        needed = max(bytes_needed(commits), LITTLE)
+        needed = max(commits.bytes_needed(), LITTLE)
         free = self.place.free_bytes()
         room = "" if free is None else f", {show_bytes(free)} are free"
         return StoreError(
@@ -339,21 +344,14 @@ class Session:
         )
 
     def say_resume(self) -> None:
-        """Print the line that goes on."""
+        """Print the line that goes on, where anything is left to do."""
         commits = self.commits
+        if commits.is_complete:
+            return
         say(
             f"montezarr: stopped; {commits.committed:,} of {commits.target:,} paths are committed."
             f" To go on: {host.get().resume(self.call)}"
         )
-
-
-def bytes_needed(commits: CommitState) -> int:
-    """Return the bytes of the chunks that are not there, as if nothing were compressed."""
-    manifest = commits.manifest
-    sizes = (manifest.chunk_file_bytes(array) for array in manifest.arrays)
-    plain = (manifest.chunk * array.path_bytes for array in manifest.arrays)
-    chunk = sum(p if size is None else size for size, p in zip(sizes, plain, strict=True))
-    return len(commits.missing()) * chunk
 
 
 def _planned(run: Run, commits: CommitState, backend: Backend) -> dict[str, float | None]:
@@ -362,26 +360,8 @@ def _planned(run: Run, commits: CommitState, backend: Backend) -> dict[str, floa
         "paths": commits.target,
         "seconds": expected(run, backend, commits.target - commits.committed),
         "memory": run.working_bytes * min(backend.workers, run.n_chunks),
-        "store": bytes_needed(commits),
+        "store": commits.bytes_needed(),
     }
-
-
-def _items(
-    source: Source, commits: CommitState, chunks: list[int], per_task: int
-) -> Iterator[Item]:
-    """Yield tasks of chunks that stand side by side, up to so many in each."""
-    manifest = commits.manifest
-    end = manifest.first_path + commits.target
-    at = 0
-    while at < len(chunks):
-        count = 1
-        while count < per_task and chunks[at + count : at + count + 1] == [chunks[at] + count]:
-            count += 1
-        mine = tuple(chunks[at : at + count])
-        start = manifest.first_path + mine[0] * manifest.chunk
-        stop = min(start + count * manifest.chunk, end)
-        yield start, stop, mine, initial_states(source.run, start, stop)
-        at += count
 
 
 @contextlib.contextmanager
@@ -401,62 +381,3 @@ def _killed_when_left(backend: Backend) -> Iterator[None]:
     except LeaveAtOnce:
         backend.kill()  # threads cannot be killed, but with the session ends their way to the store
         raise
-
-
-def _span(item: Item) -> tuple[int, int]:
-    return item[0], item[1]
-
-
-class LeaveAtOnce(BaseException):
-    """A second signal came. It is no KeyboardInterrupt, on which what runs is waited for."""
-
-
-class Stop:
-    """Inside of it SIGINT and SIGTERM are noted; with a second one, nothing is waited for any more.
-
-    Afterwards they do what they would have done: when what ran is committed, and all is in order.
-    """
-
-    def __init__(self) -> None:
-        self.caught: list[int] = []
-        self.session: Session | None = None
-        self._before: dict[int, Any] = {}
-
-    def __call__(self) -> bool:
-        """Return whether to stop."""
-        return bool(self.caught)
-
-    def __enter__(self) -> Stop:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                # A handler that was not set from Python cannot be set again.
-                if signal.getsignal(number) is not None:
-                    self._before[number] = signal.signal(number, self._handle)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._restore()
-        if isinstance(error, LeaveAtOnce):
-            signal.raise_signal(self.caught[-1])
-            raise KeyboardInterrupt from error  # the program has other plans with that signal
-        if self.caught:
-            if self.session is not None and not self.session.commits.is_complete:
-                self.session.say_resume()
-            signal.raise_signal(self.caught[0])
-
-    def _handle(self, number: int, frame: Any) -> None:
-        self.caught.append(number)
-        host.get().noticed(number, first=len(self.caught) == 1)
-        if len(self.caught) > 1:
-            self._restore()
-            raise LeaveAtOnce
-
-    def _restore(self) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        self._before.clear()

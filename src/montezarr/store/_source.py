@@ -36,6 +36,7 @@ from montezarr.statistics import Statistic
 from montezarr.statistics._built_in import built_in
 from montezarr.statistics._names import statistics_of
 from montezarr.store._codes import text_as_codes, text_of_run, with_text
+from montezarr.store._values import ChunkValues
 from montezarr.store.format import (
     PATH,
     Constant,
@@ -87,6 +88,10 @@ class Source:
         width = self.run.path_bytes + (0 if self.chunk_function is None else self.schema.path_bytes)
         accumulator = Accumulator(()) if self.layout is None else self.layout.accumulator
         return DrawnTask(self.run.sampler, accumulator, self.chunk_function, width)
+
+    def chunk_values(self, manifest: Manifest) -> ChunkValues:
+        """Return what draws the chunks of a store, by its manifest."""
+        return ChunkValues(self.drawn(), self.stored, manifest)
 
     def check_names(self, manifest: Manifest) -> None:
         """Raise where a new store of it would mix up data on some file system.

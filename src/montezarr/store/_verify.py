@@ -28,7 +28,7 @@ from montezarr.store.format import (
     StoredArray,
     _parameters,
 )
-from montezarr.store.places import LocalPlace, Place
+from montezarr.store.places import LocalPlace, ReadablePlace
 
 
 def verify(
@@ -95,7 +95,12 @@ def verify(
 
 
 def verify_place(
-    place: Place, level: int, sample: int = 1, seed: int = 0, ds: Any = None, process: Any = None
+    place: ReadablePlace,
+    level: int,
+    sample: int = 1,
+    seed: int = 0,
+    ds: Any = None,
+    process: Any = None,
 ) -> Verification:
     """Do what `verify` does, of a place."""
     started = time.perf_counter()
@@ -120,7 +125,7 @@ def verify_place(
     return _report(place, level, commits, problems, seconds, len(drawn), notes)
 
 
-def examined(place: Place, level: int) -> tuple[CommitState | None, list[Problem]]:
+def examined(place: ReadablePlace, level: int) -> tuple[CommitState | None, list[Problem]]:
     """Return the ledger of a store, and what is wrong up to level 1.
 
     Raises
@@ -146,7 +151,7 @@ def examined(place: Place, level: int) -> tuple[CommitState | None, list[Problem
     return commits, problems_of(place, commits, level)
 
 
-def problems_of(place: Place, commits: CommitState, level: int) -> list[Problem]:
+def problems_of(place: ReadablePlace, commits: CommitState, level: int) -> list[Problem]:
     """Return what is wrong up to level 1, by what is known to be committed."""
     root = said_by_root(place)
     problems = [*_journal_problems(commits, root), *_metadata_problems(place, commits, root)]
@@ -176,7 +181,7 @@ def problems_of(place: Place, commits: CommitState, level: int) -> list[Problem]
     return problems
 
 
-def parameter_problems(place: Place, commits: CommitState, level: int) -> Iterator[Problem]:
+def parameter_problems(place: ReadablePlace, commits: CommitState, level: int) -> Iterator[Problem]:
     """Yield what is wrong with the large parameters, which lie beside the recipe."""
     beside = commits.manifest.references
     lost = dict(_parameters.lost(place, beside))
@@ -204,7 +209,9 @@ def _fingerprint_problems(commits: CommitState) -> Iterator[Problem]:
         yield Problem("metadata", MANIFEST, text)
 
 
-def _strays(place: Place, commits: CommitState, known: Collection[str]) -> Iterator[Problem]:
+def _strays(
+    place: ReadablePlace, commits: CommitState, known: Collection[str]
+) -> Iterator[Problem]:
     """Yield files of chunks, states, parameters that are no part of a store that is complete.
 
     Other programs may have added paths, or a writer that was killed left them.
@@ -251,7 +258,7 @@ def _journal_problems(commits: CommitState, root: Mapping[str, Any] | None) -> I
 
 
 def _metadata_problems(
-    place: Place, commits: CommitState, root: Mapping[str, Any] | None
+    place: ReadablePlace, commits: CommitState, root: Mapping[str, Any] | None
 ) -> Iterator[Problem]:
     """Yield what is wrong with files that follow from the manifest, byte by byte."""
     if not commits.chunks and place.get("zarr.json") is None:
@@ -287,7 +294,7 @@ def _metadata_problems(
         yield Problem("metadata", key, f"expected what follows from the manifest, {what}")
 
 
-def said_by_root(place: Place) -> dict[str, Any] | None:
+def said_by_root(place: ReadablePlace) -> dict[str, Any] | None:
     """Return what the root says of the store, if it can be read."""
     try:
         info = parse_json(place.get("zarr.json") or b"")["attributes"][STORE_ATTRIBUTE]
@@ -300,7 +307,7 @@ def said_by_root(place: Place) -> dict[str, Any] | None:
 
 
 def _report(
-    place: Place,
+    place: ReadablePlace,
     level: int,
     commits: CommitState | None,
     problems: list[Problem],

@@ -30,7 +30,7 @@ from montezarr.store.format import (
     _parameters,
     check_format,
 )
-from montezarr.store.places import LOCK, OWN, TEMPORARY, LocalPlace, Place
+from montezarr.store.places import LOCK, OWN, TEMPORARY, LocalPlace, Place, ReadablePlace
 
 COMPLETE, INCOMPLETE = "complete", "incomplete"
 
@@ -101,7 +101,7 @@ def _local(text: str) -> str:
     return url2pathname(parts.path)
 
 
-def read_root(place: Place) -> dict[str, Any] | None:
+def read_root(place: ReadablePlace) -> dict[str, Any] | None:
     """Return the attributes of the root of a store, or None where there is none.
 
     Raises
@@ -115,7 +115,7 @@ def read_root(place: Place) -> dict[str, Any] | None:
     return None if found is None else found[1]["attributes"]
 
 
-def read_root_document(place: Place) -> tuple[bytes, dict[str, Any]] | None:
+def read_root_document(place: ReadablePlace) -> tuple[bytes, dict[str, Any]] | None:
     """Return the root of a store, as bytes and read, its attributes checked; None without one.
 
     Raises
@@ -146,7 +146,7 @@ def read_root_document(place: Place) -> tuple[bytes, dict[str, Any]] | None:
     return text, document
 
 
-def changed_by_another(what: str, place: Place) -> StoreError:
+def changed_by_another(what: str, place: ReadablePlace) -> StoreError:
     """Return the error of a store into which something else has written."""
     return StoreError(
         f"path: expected a store that only montezarr writes, got one whose {what}"
@@ -165,7 +165,7 @@ def _parsed(text: bytes) -> dict[str, Any] | None:
     return document if isinstance(document, dict) else None
 
 
-def check_root(attributes: Mapping[str, Any], place: Place) -> None:
+def check_root(attributes: Mapping[str, Any], place: ReadablePlace) -> None:
     """Raise unless the attributes of a root are those of a store of this format.
 
     Raises
@@ -228,7 +228,7 @@ def _entries(path: Path) -> set[str]:
         return {""}
 
 
-def _check_only_ours(place: Place) -> None:
+def _check_only_ours(place: ReadablePlace) -> None:
     """Raise if there is more than what a writer leaves that was killed before it made the root."""
     # Killed in the middle of making it: then the journal says that it is ours, or the manifest.
     # Asked again, since another writer may make it while we look: its journal is there first.
@@ -239,7 +239,7 @@ def _check_only_ours(place: Place) -> None:
         )
 
 
-def _tells_of_us(place: Place) -> bool:
+def _tells_of_us(place: ReadablePlace) -> bool:
     """Return whether there is a journal or a manifest of ours, not just a file of that name."""
     if isinstance(place, LocalPlace) and (place.path / OWN).is_symlink():
         return False
@@ -252,7 +252,7 @@ def _tells_of_us(place: Place) -> bool:
     return manifest is not None and manifest.keys() >= {"format", "recipe", "arrays"}
 
 
-def _is_as_begun(place: Place) -> bool:
+def _is_as_begun(place: ReadablePlace) -> bool:
     """Return whether a place holds nothing but what a writer makes before its journal.
 
     These are the lock, the large parameters, and files that are not finished.

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import xarray as xr
 
 from montezarr.core.checks import check_bool, check_callable, check_int, type_error, value_error
-from montezarr.core.errors import StoreError, StoreMismatchError
+from montezarr.core.errors import StoreError
 from montezarr.execute.progress import Progress
 from montezarr.execute.run_monitor import RunMonitor
 from montezarr.run.choose_backend import backend_of
 from montezarr.run.execution import OnProgress
-from montezarr.store._differences import lines_of_differences
+from montezarr.store._committed import check_same, drop_lost, in_chunks
 from montezarr.store._estimate import check_room
 from montezarr.store._open import open_place
 from montezarr.store._recipe_size import check_recipe_fits
-from montezarr.store._session import Session, Stop
+from montezarr.store._session import Session
 from montezarr.store._source import Source, source_of
+from montezarr.store._stop import Stop
 from montezarr.store._where import place_of, read_root
-from montezarr.store.format import CommitState, Manifest, Storage
-from montezarr.store.places import Place
+from montezarr.store.format import CommitState, Storage
 
 
 def write(
@@ -120,7 +119,7 @@ def write(
     if commits is not None:
         commits.check(place)
         # The default chunk depends on the number of workers; a store goes on in its own.
-        source = _in_chunks(source, commits.manifest.chunk)
+        source = in_chunks(source, commits.manifest.chunk)
     elif found is not None:
         raise StoreError(f"path: expected a journal, got none: {place}. Call montezarr.repair.")
     first, target = _range(paths, source)
@@ -182,50 +181,6 @@ def complete_session(
         session.finish(source)
 
 
-def is_complete(ds: xr.Dataset, path: Any) -> bool:
-    """Return whether the store at `path` holds all paths of `ds`; no path is read."""
-    place = place_of(path)
-    if read_root(place) is None:
-        return False
-    commits = CommitState.read(place)
-    if commits is None:
-        return False
-    source = _in_chunks(source_of(ds), commits.manifest.chunk)
-    check_same(commits, source.manifest(commits.manifest.storage, 0), source.run.length, place)
-    drop_lost(commits, place)
-    return commits.is_complete and not commits.missing()
-
-
-def check_same(commits: CommitState, manifest: Manifest, target: int, place: Place) -> None:
-    """Raise if a store holds something else than what is to be written.
-
-    Raises
-    ------
-    StoreMismatchError
-        With each field that differs.
-    """
-    differing = commits.manifest.differences(manifest)
-    if differing:
-        is_older = [name for name, _, _ in differing] == ["format"]
-        remedy = "Choose another path"
-        if is_older:
-            remedy += f", or go on with what it holds: montezarr.extend(path, {target})"
-        raise StoreMismatchError(
-            f"path: expected a store of the same recipe, got another in {place}:"
-            f"{lines_of_differences(differing)}"
-            f"\n  {remedy}."
-        )
-    if commits.target != target:
-        raise StoreMismatchError(
-            f"path: expected a store with n_paths = {target:,}, got {commits.target:,}, in"
-            f" {place}. Pass the same n_paths, or call montezarr.extend(path, {target})."
-            if target > commits.target
-            else f"path: expected a store with n_paths = {target:,}, got {commits.target:,}, in"
-            f" {place}. A store does not shrink: open it and take what you need, or pass"
-            f" n_paths={commits.target}."
-        )
-
-
 def _range(paths: Any, source: Source) -> tuple[int, int]:
     """Return the first path and the number of paths that are to be stored."""
     n, chunk = source.run.length, source.run.chunk
@@ -241,19 +196,3 @@ def _range(paths: Any, source: Source) -> tuple[int, int]:
             "The chunk is that of simulate(chunks=...).",
         )  # fmt: skip
     return paths.start, len(paths)
-
-
-def _in_chunks(source: Source, chunk: int) -> Source:
-    return replace(source, run=replace(source.run, chunk=chunk))
-
-
-def drop_lost(commits: CommitState, place: Place) -> None:
-    """Forget chunks of which a file is gone, or has not the size that it had."""
-    keys = {key: chunk for chunk, record in commits.chunks.items() for key in record.files}
-    sizes = place.sizes(keys)
-    for key, chunk in keys.items():
-        record = commits.chunks.get(chunk)
-        if record is not None and not commits.is_done(chunk) and key in sizes:
-            continue  # it is to have more paths, and may have them already
-        if record is not None and sizes.get(key) != record.files[key][0]:
-            commits.drop(chunk)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from dask.base import is_dask_collection
 
 from montezarr.core.checks import show, type_error, value_error
 from montezarr.core.compat.dask import Blockwise
+from montezarr.core.json import parse_json
 from montezarr.run._attributes import ATTRIBUTE
 from montezarr.run._origins import draws_paths
 from montezarr.run._variables import LABELS, flag_meanings
@@ -92,7 +92,7 @@ def labels_in_recipe(
     """
     text = attrs.get(ATTRIBUTE)
     try:
-        recipe = json.loads(text) if isinstance(text, str) else {}
+        recipe = parse_json(text, most=None) if isinstance(text, str) else {}
         for variable in recipe["variables"]:
             is_named = name is None or variable["name"] == name
             if is_named and (dtype is None or variable["dtype"] == str(dtype)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -11,6 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from montezarr.core.json import parse_json
 from montezarr.processes.time_grid import TimeGrid
 from montezarr.run._attributes import ATTRIBUTE
 
@@ -94,7 +94,7 @@ def run_times(attrs: Mapping[Any, Any]) -> NDArray[np.float64] | None:
     Nothing but its grid is looked at: the sampler may be somebody's code.
     """
     try:
-        recipe = json.loads(attrs[ATTRIBUTE])
+        recipe = parse_json(attrs[ATTRIBUTE], most=None)
         grid = TimeGrid.from_dict(recipe["grid"])
         if not 0 <= grid.T <= MOST:
             return None

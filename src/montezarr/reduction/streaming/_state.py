@@ -33,7 +33,7 @@ WORDS = {
 
 def save(path: Path, header: Mapping[str, Any], partial_state: PartialState) -> None:
     """Write states as arrays, and what they are as JSON, to one file."""
-    with written_beside(path.absolute(), durable=True) as temporary:
+    with written_beside(path.absolute()) as temporary:
         data = dump_states({"format": STATE_FORMAT, **header}, partial_state, with_tails=True)
         temporary.write_bytes(data)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from montezarr.core.atomic_files import unfinished
+from montezarr.core.atomic_files import written_beside
 from montezarr.core.checks import local_path, type_error, value_error
 from montezarr.core.errors import StoreError, StoreExistsError
 from montezarr.core.text import show_bytes
@@ -74,19 +74,8 @@ def check_room(file: Path, needed: int) -> None:
 @contextlib.contextmanager
 def written_anew(file: Path, overwrite: bool) -> Iterator[Path]:
     """Give a name beside a file to write to; what is there afterwards takes its place."""
-    with unfinished(file) as temporary:
-        yield temporary
-        if overwrite:
-            os.replace(temporary, file)
-        else:
-            _put(temporary, file)
-
-
-def _put(temporary: Path, file: Path) -> None:
-    """Rename, unless a file has come to be there meanwhile."""
     try:
-        os.link(temporary, file)  # which, unlike a rename, fails then
+        with written_beside(file, overwrite=overwrite) as temporary:
+            yield temporary
     except FileExistsError as error:
         raise StoreExistsError(f"out: expected no file yet, got one meanwhile: {file}.") from error
-    except OSError:  # a file system without links
-        os.replace(temporary, file)

@@ -1,7 +1,7 @@
 """What a store is made of: manifest, journal and ledger, layout, choices, bytes of chunks."""
 
 from montezarr.store.format._bounded import as_read, bounded
-from montezarr.store.format._commit_log import COMMIT_LOG, load_json
+from montezarr.store.format._commit_log import COMMIT_LOG
 from montezarr.store.format._commit_state import STATES, Checksum, ChunkRecord, CommitState
 from montezarr.store.format._encode import buffer_of, checked, decode, encode, padded, shard_index
 from montezarr.store.format._layout import (
@@ -11,6 +11,8 @@ from montezarr.store.format._layout import (
     as_json,
     check_distinct,
     check_name,
+    chunk_key,
+    dims_of,
 )
 from montezarr.store.format._manifest import (
     BESIDE,
@@ -56,12 +58,13 @@ __all__ = [
     "check_format",
     "check_name",
     "checked",
+    "chunk_key",
     "count_chunks",
     "decode",
+    "dims_of",
     "encode",
     "environment",
     "largest_chunk",
-    "load_json",
     "padded",
     "shard_index",
 ]

@@ -28,7 +28,6 @@ from typing import Any
 
 import google_crc32c
 
-from montezarr.core.errors import StoreError
 from montezarr.core.json import parse_json
 
 COMMIT_LOG = "montezarr/journal"
@@ -85,17 +84,3 @@ def _parse(line: bytes) -> dict[str, Any] | None:
     except ValueError:
         return None
     return record if isinstance(record, dict) else None
-
-
-def load_json(text: bytes | str, where: Any) -> Any:
-    """Return a document.
-
-    Raises
-    ------
-    StoreError
-        If it is none.
-    """
-    try:
-        return parse_json(text)
-    except ValueError as error:
-        raise StoreError(f"path: expected JSON, got {error}: {where}.") from error

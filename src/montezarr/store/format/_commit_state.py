@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from montezarr.core.errors import StoreError
+from montezarr.core.json import load_object
 from montezarr.run.chunk_policy import MAX_CHUNKS_HARD
 from montezarr.store.format import _commit_log, _parameters
 from montezarr.store.format._commit_log import COMMIT_LOG, Record
 from montezarr.store.format._manifest import LARGEST, MANIFEST, Manifest
-from montezarr.store.places import Place, check_key
+from montezarr.store.places import ReadablePlace, check_key
 
 STATES = "montezarr/states"
 
@@ -120,7 +121,7 @@ class CommitState:
     _whole: int = field(default=0, init=False)
 
     @classmethod
-    def read(cls, place: Place) -> Self | None:
+    def read(cls, place: ReadablePlace) -> Self | None:
         """Return the ledger of a store, or None where there is none.
 
         Raises
@@ -143,7 +144,7 @@ class CommitState:
                     f"path: expected a journal with a manifest, got a damaged one: {place}."
                     " Nothing tells any more what the store holds."
                 )
-            head = _commit_log.load_json(text, place)
+            head = load_object(text, f"{place}/{MANIFEST}")
             bad += 1
         commits = cls(Manifest.from_dict(head, str(place)), bad=bad, end=end)
         _parameters.remember(place, commits.manifest.references)
@@ -161,7 +162,7 @@ class CommitState:
             commits.target = last * commits.manifest.chunk + commits.chunks[last].n
         return commits
 
-    def check(self, place: Place) -> None:
+    def check(self, place: ReadablePlace) -> None:
         """Raise if the journal does not even tell how many paths there are to be.
 
         Raises
@@ -265,6 +266,14 @@ class CommitState:
     def missing(self) -> list[int]:
         """Return the chunks that are not done."""
         return [chunk for chunk in range(self.n_chunks) if not self.is_done(chunk)]
+
+    def bytes_needed(self) -> int:
+        """Return the bytes of the chunks that are not there, as if nothing were compressed."""
+        manifest = self.manifest
+        sizes = (manifest.chunk_file_bytes(array) for array in manifest.arrays)
+        plain = (manifest.chunk * array.path_bytes for array in manifest.arrays)
+        chunk = sum(p if size is None else size for size, p in zip(sizes, plain, strict=True))
+        return len(self.missing()) * chunk
 
     def put(self, chunk: int, record: ChunkRecord) -> None:
         """Note a chunk."""

@@ -42,6 +42,16 @@ NUMBERS = frozenset(
 """Types of values that a store may have."""
 
 
+def chunk_key(name: str, dims: Iterable[str], chunk: int = 0) -> str:
+    """Return the key of a chunk, all of whose dimensions but that of paths are whole."""
+    return "/".join([name, "c", *(str(chunk) if dim == PATH else "0" for dim in dims)])
+
+
+def dims_of(document: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of the dimensions of an array, by its document."""
+    return tuple(document.get("dimension_names") or ())
+
+
 def check_name(name: Any) -> str:
     """Return the name of a variable that can be one of a directory.
 
@@ -126,8 +136,7 @@ class StoredArray:
 
     def key(self, chunk: int) -> str:
         """Return the key of a chunk."""
-        places = [str(chunk) if dim == PATH else "0" for dim in self.dims]
-        return "/".join([self.name, "c", *places])
+        return chunk_key(self.name, self.dims, chunk)
 
     def with_paths(self, n: int) -> list[int]:
         """Return the shape for so many paths."""
@@ -191,7 +200,7 @@ class Constant:
     @property
     def key(self) -> str:
         """The key of its one chunk."""
-        return "/".join([self.name, "c", *("0" for _ in self.dims)])
+        return chunk_key(self.name, self.dims)
 
     def metadata(self) -> dict[str, Any]:
         """Return the document of the array."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from montezarr.core import parameters
 from montezarr.core.errors import StoreError
 from montezarr.core.parameters import DIGEST, Reference, check_fits
-from montezarr.store.places import Place
+from montezarr.store.places import ReadablePlace
 
 PARAMETERS = "montezarr/parameters"
 
@@ -34,19 +34,19 @@ def is_key(key: str) -> bool:
     return re.fullmatch(f"{PARAMETERS}/{DIGEST.pattern}", key) is not None
 
 
-def remember(place: Place, references: Iterable[Reference]) -> None:
+def remember(place: ReadablePlace, references: Iterable[Reference]) -> None:
     """Note that parameters lie in a store; they are read when somebody asks for them."""
     find = place.finder()
     for reference in references:
         parameters.remember(reference, str(place), partial(_load, find))
 
 
-def _load(find: Callable[[], Place | None], reference: Reference) -> NDArray[Any] | None:
+def _load(find: Callable[[], ReadablePlace | None], reference: Reference) -> NDArray[Any] | None:
     place = find()
     return None if place is None else load(place, reference)
 
 
-def load(place: Place, reference: Reference) -> NDArray[Any]:
+def load(place: ReadablePlace, reference: Reference) -> NDArray[Any]:
     """Return a parameter as it was written.
 
     Raises
@@ -64,7 +64,7 @@ def load(place: Place, reference: Reference) -> NDArray[Any]:
     return np.frombuffer(data, reference.dtype).reshape(reference.shape)
 
 
-def find(place: Place, references: Iterable[Reference]) -> str | None:
+def find(place: ReadablePlace, references: Iterable[Reference]) -> str | None:
     """Note that parameters lie in a store; return what is wrong with one, if that can be seen."""
     found = list(references)
     remember(place, found)
@@ -73,7 +73,9 @@ def find(place: Place, references: Iterable[Reference]) -> str | None:
     return None
 
 
-def lost(place: Place, references: Iterable[Reference]) -> list[tuple[Reference, int | None]]:
+def lost(
+    place: ReadablePlace, references: Iterable[Reference]
+) -> list[tuple[Reference, int | None]]:
     """Return the parameters that have no file of their size, with the size that it has."""
     found = list(references)
     sizes = place.sizes([key_of(reference) for reference in found]) if found else {}
@@ -81,30 +83,7 @@ def lost(place: Place, references: Iterable[Reference]) -> list[tuple[Reference,
     return [(reference, size) for reference, size in each if size != reference.nbytes]
 
 
-def put(
-    place: Place,
-    references: Iterable[Reference],
-    durable: bool,
-    own: Mapping[str, NDArray[Any]] | None = None,
-) -> None:
-    """Write parameters, which must be there before anything refers to them.
-
-    Parameters
-    ----------
-    own : mapping, optional
-        Those that the caller has, by digest; others are looked for in this process.
-
-    Raises
-    ------
-    ReplayError, StoreError
-        If one of them is nowhere to be had.
-    """
-    for reference in references:
-        values = parameters.array_of(reference, own)
-        place.put(key_of(reference), [values], durable=durable, number=-1)
-
-
-def _is_not(place: Place, reference: Reference, found: str) -> StoreError:
+def _is_not(place: ReadablePlace, reference: Reference, found: str) -> StoreError:
     """Return the error of a parameter that is not what its reference says."""
     return StoreError(
         f"path: expected the parameter {reference.name!r} of {reference.nbytes:,} bytes, got"

@@ -12,7 +12,7 @@ from montezarr.core.errors import ArgumentValueError, StoreError
 from montezarr.core.memory import memory_limit
 from montezarr.run.chunk_policy import MAX_CHUNKS_HARD
 from montezarr.store.format._bounded import largest_file
-from montezarr.store.format._layout import NUMBERS, PATH, check_name
+from montezarr.store.format._layout import NUMBERS, PATH, check_name, dims_of
 
 ALLOWED_CODECS = frozenset(
     {"bytes", "crc32c", "transpose", "zstd", "gzip", "blosc", "sharding_indexed"}
@@ -57,7 +57,7 @@ def check_chunks(
     StoreError
         Then.
     """
-    dims, shape = document.get("dimension_names") or [], document["shape"]
+    dims, shape = dims_of(document), document["shape"]
     found = document["chunk_grid"]["configuration"]["chunk_shape"]
     chunk = [
         info["chunk"] if dim == PATH else max(1, size)

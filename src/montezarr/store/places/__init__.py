@@ -2,6 +2,7 @@
 
 from montezarr.store.places._directory import Directory
 from montezarr.store.places._place import LOCK, LocalPlace, Place, check_key
+from montezarr.store.places._readable import ReadablePlace
 from montezarr.store.places._staging import OWN, TEMPORARY
 
 __all__ = [
@@ -11,5 +12,6 @@ __all__ = [
     "Directory",
     "LocalPlace",
     "Place",
+    "ReadablePlace",
     "check_key",
 ]

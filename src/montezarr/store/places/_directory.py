@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import sys
 from collections.abc import Iterable, Mapping
@@ -13,6 +14,7 @@ from zarr.abc.store import OffsetByteRequest, RangeByteRequest, SuffixByteReques
 from zarr.buffer import default_buffer_prototype
 from zarr.storage import LocalStore
 
+from montezarr.core.checks import too_long
 from montezarr.core.errors import StoreError
 from montezarr.core.json import MOST_BYTES
 from montezarr.core.regular_files import NotRegularError, TooLargeError, opened
@@ -30,12 +32,20 @@ class Directory(LocalStore):
     largest : dict of str to int, optional
         Bytes that a file of a variable may have, by its name; other files are metadata. Without it
         whoever reads has looked at the sizes.
+    links : bool
+        Whether links are followed, which may lead out of the directory.
     """
 
     def __init__(
-        self, root: Path | str, *, read_only: bool = False, largest: Mapping[str, int] | None = None
+        self,
+        root: Path | str,
+        *,
+        read_only: bool = False,
+        largest: Mapping[str, int] | None = None,
+        links: bool = True,
     ):
         super().__init__(root, read_only=read_only)
+        self._links = links
         self._largest = None if largest is None else dict(largest)
 
     def get_sync(self, key: str, *, prototype: Any = None, byte_range: Any = None) -> Any:
@@ -65,8 +75,9 @@ class Directory(LocalStore):
 
     def _read(self, key: str, byte_range: Any) -> bytes | None:
         most = self._most(key)
+        path = self.root / key if self._links else without_links(self.root, key)
         try:
-            with opened(self.root / key, most) as file:
+            with opened(path, most) as file:
                 size = os.fstat(file.fileno()).st_size
                 low, high = _range(byte_range, size)
                 file.seek(low)
@@ -78,6 +89,30 @@ class Directory(LocalStore):
                 f"path: expected at most {most:,} bytes, got {error.strerror}: {self.root}/{key}."
                 " Call montezarr.repair."
             ) from error
+
+
+def without_links(root: Path, key: str) -> Path:
+    """Return the file of a key; a link on the way might lead out of the store.
+
+    Raises
+    ------
+    ArgumentValueError
+        If a name is too long for the system.
+    StoreError
+        If there is a link.
+    """
+    file = root
+    for part in key.split("/"):
+        file = file / part
+        try:
+            is_link = file.is_symlink()
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            raise too_long("path", file) from error
+        if is_link:
+            raise StoreError(f"path: expected no links in a store, got one: {file}.")
+    return file
 
 
 def _range(byte_range: Any, size: int) -> tuple[int, int]:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import shutil
 import stat
 import sys
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, final
 
-from montezarr.core.checks import local_path, too_long
+from montezarr.core.atomic_files import sync_file, sync_names, write_all, write_pieces
+from montezarr.core.checks import local_path
 from montezarr.core.errors import StoreError
 from montezarr.core.json import MOST_BYTES
 from montezarr.core.regular_files import (
@@ -26,7 +26,9 @@ from montezarr.core.regular_files import (
 )
 from montezarr.store import _faults
 from montezarr.store._digest import digest
+from montezarr.store.places._directory import without_links
 from montezarr.store.places._lock import FileLock
+from montezarr.store.places._readable import ReadablePlace
 from montezarr.store.places._staging import OWN, Staging
 
 LOCK = f"{OWN}/lock"
@@ -44,29 +46,12 @@ Pieces = Sequence[Any]
 """Bytes, or arrays whose bytes they are, one after the other."""
 
 
-class Place(ABC):
-    """A place with the objects of one store."""
-
-    name: str
-    """As messages have it."""
-
-    is_local: bool = False
-
-    @abstractmethod
-    def get(self, key: str, most: int = MOST_BYTES) -> bytes | None:
-        """Return an object, or None where there is none of at most so many bytes."""
-
-    @abstractmethod
-    def pieces(self, key: str) -> Iterator[bytes]:
-        """Yield an object piece by piece, nothing where there is none."""
+class Place(ReadablePlace):
+    """A place with the objects of one store, for its writer."""
 
     @abstractmethod
     def put(self, key: str, pieces: Pieces, *, durable: bool = False, number: int = 0) -> None:
         """Write an object, so that it is there whole or not at all, also to other readers."""
-
-    @abstractmethod
-    def size(self, key: str) -> int | None:
-        """Return the bytes of an object, or None where there is none."""
 
     @abstractmethod
     def delete(self, key: str) -> None:
@@ -77,28 +62,8 @@ class Place(ABC):
         """Add to the end of a log."""
 
     @abstractmethod
-    def read_log(self, key: str) -> bytes | None:
-        """Return a log, all that was added to it."""
-
-    @abstractmethod
     def put_log(self, key: str, data: bytes, *, durable: bool = False) -> None:
         """Put a log in the place of what is there; what is added later follows it."""
-
-    @abstractmethod
-    def objects(self) -> Iterator[str]:
-        """Yield the keys of all objects."""
-
-    @abstractmethod
-    def sizes(self, keys: Iterable[str]) -> dict[str, int]:
-        """Return the bytes of those objects that are there."""
-
-    @abstractmethod
-    def free_bytes(self) -> int | None:
-        """Return the room that is left, or None where nobody knows."""
-
-    @abstractmethod
-    def target(self) -> Any:
-        """Return what Zarr and xarray open to read it."""
 
     @abstractmethod
     def lock(self) -> Any:
@@ -113,7 +78,7 @@ class Place(ABC):
     def take(
         self,
         key: str,
-        source: Place,
+        source: ReadablePlace,
         source_key: str,
         *,
         durable: bool = False,
@@ -139,7 +104,7 @@ class Place(ABC):
     def clean(self) -> None:
         """Take away what a writer that was killed left half done; only under the lock."""
 
-    def check_key_fits(self, key: str) -> None:  # noqa: B027  elsewhere keys may be longer
+    def check_key_fits(self, key: str) -> None:
         """Raise if an object of that key would have a name that is too long.
 
         Raises
@@ -147,13 +112,6 @@ class Place(ABC):
         ArgumentValueError
             Then.
         """
-
-    def finder(self) -> Callable[[], Place | None]:
-        """Return what gives this place again, and None once a store in memory is gone."""
-        return lambda: self
-
-    def __str__(self) -> str:
-        return self.name
 
 
 @final
@@ -190,16 +148,9 @@ class LocalPlace(Place):
         _faults.reach("chunk.before_write", number)
         try:
             try:
-                file = temporary.open("xb", buffering=0)
+                write_pieces(temporary, _reaching(pieces, number), durable=durable)
             except FileNotFoundError as error:
                 raise self._staging.ended() from error
-            with file:
-                for i, piece in enumerate(pieces):
-                    _write_all(file, piece)
-                    if i == 0:
-                        _faults.reach("chunk.mid_write", number)
-                if durable:
-                    os.fsync(file.fileno())
             _faults.reach("chunk.after_write", number)
             self._check_held()
             self._staging.move(temporary, target)
@@ -208,7 +159,7 @@ class LocalPlace(Place):
                 temporary.unlink()
             raise
         if durable:
-            self._sync_directories(target)
+            sync_names(target, self.path)
         _faults.reach("chunk.after_rename", number)
 
     def check_key_fits(self, key: str) -> None:
@@ -242,9 +193,9 @@ class LocalPlace(Place):
         before = file.seek(0, os.SEEK_END)
         try:
             if _faults.is_armed("commit.torn", chunk := _faults.chunk_in(data)):
-                _write_all(file, data[: len(data) // 2])
+                write_all(file, data[: len(data) // 2])
                 _faults.reach("commit.torn", chunk)
-            _write_all(file, data)
+            write_all(file, data)
         except OSError:
             with contextlib.suppress(OSError):
                 file.truncate(before)
@@ -312,7 +263,7 @@ class LocalPlace(Place):
     def take(
         self,
         key: str,
-        source: Place,
+        source: ReadablePlace,
         source_key: str,
         *,
         durable: bool = False,
@@ -334,11 +285,7 @@ class LocalPlace(Place):
                 super().take(key, source, source_key, durable=durable, checksum=checksum)
                 return
             if durable:
-                handle = open_regular(temporary)  # whoever wrote it may not have done so
-                try:
-                    os.fsync(handle)
-                finally:
-                    os.close(handle)
+                sync_file(temporary)  # whoever wrote it may not have done so
             self._check_held()
             self._staging.move(temporary, target)
         finally:
@@ -346,22 +293,11 @@ class LocalPlace(Place):
             with contextlib.suppress(OSError):
                 temporary.unlink()
         if durable:
-            self._sync_directories(target)
+            sync_names(target, self.path)
 
     def _file(self, key: str) -> Path:
-        """Return the file of a key; a link on the way might lead out of the store."""
-        file = self.path
-        for part in check_key(key).split("/"):
-            file = file / part
-            try:
-                is_link = file.is_symlink()
-            except OSError as error:
-                if error.errno != errno.ENAMETOOLONG:
-                    raise
-                raise too_long("path", file) from error
-            if is_link:
-                raise StoreError(f"path: expected no links in a store, got one: {file}.")
-        return file
+        """Return the file of a key."""
+        return without_links(self.path, check_key(key))
 
     def _check_held(self) -> None:
         """Raise in a driver whose lock, and so whose store, is not at this path any more."""
@@ -387,17 +323,6 @@ class LocalPlace(Place):
         if log is not None:
             log.close()
 
-    def _sync_directories(self, file: Path) -> None:
-        """Make the names on the way to a file durable."""
-        for parent in file.parents:
-            handle = os.open(parent, os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
-            if parent == self.path:
-                break
-
 
 NO_FILE = (FileNotFoundError, NotADirectoryError, NotRegularError, TooLargeError)
 """What says that there is no file such as a writer makes."""
@@ -422,7 +347,9 @@ def _bytes_of(text: str) -> int:
     return len(text.encode("utf-8", "surrogatepass"))
 
 
-def _write_all(file: Any, piece: Any) -> None:
-    rest = memoryview(piece).cast("B")
-    while rest:
-        rest = rest[file.write(rest) :]
+def _reaching(pieces: Pieces, number: int) -> Iterator[Any]:
+    """Yield pieces, and say that the first one is written when the second one is asked for."""
+    for i, piece in enumerate(pieces):
+        yield piece
+        if i == 0:
+            _faults.reach("chunk.mid_write", number)

@@ -266,6 +266,17 @@ def _of_sizes(store: Store) -> Store:
     return store
 
 
+async def told_size(store: Store, key: str) -> int | None:
+    """Return the bytes of an object where a store tells them without reading it; None elsewhere."""
+    inner = _of_sizes(store)
+    if not isinstance(inner, (FsspecStore, ObjectStore)):
+        return None
+    try:
+        return await inner.getsize(key)
+    except FileNotFoundError:
+        return None
+
+
 def regular_only(store: Store) -> Store:
     """Return a store that opens nothing but regular files, where its objects are files.
 

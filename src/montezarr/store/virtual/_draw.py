@@ -19,7 +19,7 @@ from montezarr.core.memory import memory_limit
 from montezarr.core.text import show_bytes
 from montezarr.reduction.accumulate import Arrays
 from montezarr.run.chunk_policy import WORKING_COPIES
-from montezarr.store._task import ChunkTask
+from montezarr.store._values import ChunkValues
 from montezarr.store.format import checked, encode, padded, shard_index
 
 SHARED_BYTES = 2**27
@@ -97,7 +97,7 @@ class VirtualChunks:
 
     Parameters
     ----------
-    task : ChunkTask
+    values : ChunkValues
         What draws, and how it is stored.
     n_paths : int
         Number of paths.
@@ -107,8 +107,9 @@ class VirtualChunks:
         Bytes of files to keep.
     """
 
-    def __init__(self, task: ChunkTask, n_paths: int, x0: Any, cache_bytes: int) -> None:
-        self.task, self.manifest, self.n_paths, self.x0 = task, task.manifest, n_paths, x0
+    def __init__(self, values: ChunkValues, n_paths: int, x0: Any, cache_bytes: int) -> None:
+        self.values, self.manifest = values, values.manifest
+        self.n_paths, self.x0 = n_paths, x0
         storage = self.manifest.storage
         # Where the parts of a shard have a size that is known, each can be made alone.
         self._splits = storage.inner_chunk is not None and storage.compression is None
@@ -229,7 +230,7 @@ class VirtualChunks:
         x0 = self.x0
         if x0 is not None:
             x0 = np.asarray(x0[..., start:stop].compute(scheduler="synchronous"))
-        return self.task.values(start, stop, x0)[0]
+        return self.values.of(start, stop, x0)[0]
 
 
 def bounds(byte_range: Any, size: int) -> tuple[int, int]:

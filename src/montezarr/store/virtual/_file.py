@@ -1,23 +1,18 @@
-"""The small file that names a store without a disk: its recipe, and nothing that is imported."""
+"""The small file that names a store without a disk, read: nothing that it names is imported."""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from montezarr.core.atomic_files import written_beside
 from montezarr.core.checks import check_choice, check_int, local_path, type_error, value_error
-from montezarr.core.errors import ReplayError, StoreError, StoreExistsError, StoreNotFoundError
-from montezarr.core.json import parse_json
-from montezarr.core.parameters import whole
+from montezarr.core.errors import ReplayError, StoreError, StoreNotFoundError
+from montezarr.core.json import load_object
 from montezarr.core.regular_files import NotRegularError, is_regular, read_start
-from montezarr.core.text import show_bytes
 from montezarr.random.seeding import BLOCK
 from montezarr.run import Policies
-from montezarr.store._recipe_size import too_large
 from montezarr.store.format import LARGEST, MAX_BYTES, Storage
 from montezarr.store.virtual._draw import VirtualChunks
 from montezarr.store.virtual._layout import (
@@ -40,44 +35,6 @@ POLICIES = {
 }
 
 
-def document_of(chunks: VirtualChunks) -> bytes:
-    """Return the file that names a store.
-
-    Raises
-    ------
-    ArgumentValueError
-        If a recipe cannot restore it, or is too large.
-    """
-    manifest, drawn = chunks.manifest, chunks.task.drawn
-    recipe = whole(manifest.recipe_dict)  # the file has no place beside it
-    reason = None
-    if drawn.chunk_function is not None:
-        reason = "variables made of the paths"
-    elif chunks.x0 is not None or (isinstance(recipe["x0"], dict) and "digest" in recipe["x0"]):
-        reason = "an x0 that is an array or an object"
-    elif "options" in recipe:
-        reason = "options of the sampler"
-    if reason is not None:
-        raise value_error(
-            "path", "a store that a recipe restores", reason,
-            "Write the paths to a store, or pickle the VirtualStore.",
-        )  # fmt: skip
-    document = {
-        MARK: VERSION,
-        "recipe": recipe,
-        "n_paths": chunks.n_paths,
-        "chunk": manifest.chunk,
-        "storage": manifest.storage.to_dict(),
-        "policies": {name: getattr(drawn.sampler, name) for name in POLICIES},
-    }
-    text = json.dumps(document, indent=1).encode()
-    if len(text) > MAX_BYTES:
-        text = json.dumps(document).encode()
-    if len(text) > MAX_BYTES:
-        raise too_large("recipe", recipe, len(text))
-    return text
-
-
 def read_document(path: Path) -> dict[str, Any] | None:
     """Return what a file says, or None if it is none of these.
 
@@ -97,21 +54,10 @@ def read_document(path: Path) -> dict[str, Any] | None:
     is_ours = MARK.encode() in text[:MAX_BYTES]
     if not is_ours and path.suffix != ".json":
         return None
-    try:
-        document = _parsed(text)
-    except ValueError as error:
-        raise StoreError(
-            f"path: expected the JSON of a montezarr.VirtualStore, got {error}: {path}."
-        ) from error
-    return document
-
-
-def _parsed(text: bytes) -> dict[str, Any]:
-    if len(text) > MAX_BYTES:
-        raise ValueError(f"more than {show_bytes(MAX_BYTES)}")
-    document = parse_json(text, parse_constant=_no_number)
-    if not isinstance(document, dict) or MARK not in document:
-        raise ValueError(f"no {MARK!r} in it")
+    expected = "the JSON of a montezarr.VirtualStore"
+    document = load_object(text, path, expected=expected, parse_constant=_no_number, most=MAX_BYTES)
+    if MARK not in document:
+        raise StoreError(f"path: expected {expected}, got no {MARK!r} in it: {path}.")
     return document
 
 
@@ -175,32 +121,6 @@ def file_at(path: Any) -> Path:
     if not isinstance(text, str) or not text or "\x00" in text:
         raise value_error("path", "the path of a file", path)
     return local_path("path", text)
-
-
-def put_document(path: Path, data: bytes) -> None:
-    """Write a file whole, or not at all; only another one of its kind is replaced.
-
-    Raises
-    ------
-    StoreExistsError
-        If something else is there.
-    StoreError
-        If it cannot be written.
-    """
-    try:
-        theirs = os.path.lexists(path) and (path.is_symlink() or read_document(path) is None)
-    except StoreError:
-        theirs = True
-    if theirs:
-        raise StoreExistsError(
-            f"path: expected the file of a montezarr.VirtualStore or nothing, got another one:"
-            f" {path}. It is left as it is; choose another path."
-        )
-    try:
-        with written_beside(path) as temporary:
-            temporary.write_bytes(data)
-    except OSError as error:
-        raise StoreError(f"path: expected a place to write to, got {error}.") from error
 
 
 def loaded(path: Any, process: Any, cache_bytes: int) -> VirtualChunks:

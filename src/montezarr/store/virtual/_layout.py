@@ -21,7 +21,6 @@ from montezarr.run._dataset import to_dataset
 from montezarr.run._policies import Policies
 from montezarr.run._run import Run
 from montezarr.store._source import Source, source_of
-from montezarr.store._task import ChunkTask
 from montezarr.store.format import LARGEST, PATH, Storage
 from montezarr.store.virtual._draw import VirtualChunks
 
@@ -72,9 +71,9 @@ def store_source(source: Source, chunk: int, storage: Storage, cache_bytes: int)
     source = replace(source, run=replace(source.run, chunk=chunk))
     _check(source.run)
     manifest = source.manifest(storage, 0)
-    nowhere: Any = None  # a task that only draws puts nothing anywhere
-    task = ChunkTask(source.drawn(), source.stored, manifest, nowhere, durable=False)
-    return VirtualChunks(task, source.run.length, source.run.x0, cache_bytes)
+    return VirtualChunks(
+        source.chunk_values(manifest), source.run.length, source.run.x0, cache_bytes
+    )
 
 
 def whole_blocks(chunks: Any) -> int:

@@ -25,7 +25,7 @@ from montezarr.store._codes import with_text
 from montezarr.store.format import Storage
 from montezarr.store.format._parameters import key_of
 from montezarr.store.virtual._draw import VirtualChunks, bounds
-from montezarr.store.virtual._file import document_of, file_at, loaded, put_document
+from montezarr.store.virtual._file import file_at, loaded
 from montezarr.store.virtual._layout import FEW_CHUNKS, chunks_of
 
 MOST_TASKS = 10**5
@@ -130,7 +130,7 @@ class VirtualStore(Store):
         return self._chunks.manifest.chunk
 
     def __repr__(self) -> str:
-        name = self._chunks.task.drawn.sampler.name
+        name = self._chunks.values.name
         return f"<montezarr.VirtualStore of {self.n_paths:,} paths of {name}>"
 
     __str__ = __repr__
@@ -153,7 +153,7 @@ class VirtualStore(Store):
 
     def __getstate__(self) -> Any:
         chunks = self._chunks
-        return self._is_open, chunks.task, chunks.n_paths, chunks.x0, self._cache_bytes
+        return self._is_open, chunks.values, chunks.n_paths, chunks.x0, self._cache_bytes
 
     def __setstate__(self, state: Any) -> None:
         is_open, task, n_paths, x0, cache_bytes = state
@@ -189,6 +189,9 @@ class VirtualStore(Store):
         StoreError
             If it cannot be written.
         """
+        # Here, since to open and to read a store imports nothing that writes.
+        from montezarr.store.virtual._save import document_of, put_document
+
         put_document(file_at(path), document_of(self._chunks))
 
     @classmethod
@@ -224,7 +227,7 @@ class VirtualStore(Store):
         chunks of the store that there are no more than a million: select before you compute.
         """
         chunks = self._chunks
-        manifest, drawn = chunks.manifest, chunks.task.drawn
+        manifest, drawn = chunks.manifest, chunks.values.drawn
         exact = manifest.storage.dtype is None and manifest.storage.keep_bits is None
         count = manifest.chunk_count(self.n_paths)
         recipe = manifest.recipe_dict

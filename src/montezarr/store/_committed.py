@@ -1,0 +1,93 @@
+"""What is committed at a place, held against what a writer is to write; nothing is changed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import xarray as xr
+
+from montezarr.core.errors import StoreError, StoreMismatchError, StoreNotFoundError
+from montezarr.store._differences import lines_of_differences
+from montezarr.store._source import Source, source_of
+from montezarr.store._where import place_of, read_root
+from montezarr.store.format import CommitState, Manifest
+from montezarr.store.places import ReadablePlace
+
+
+def ledger_of(place: ReadablePlace) -> CommitState:
+    """Return the ledger of a store that must be there.
+
+    Raises
+    ------
+    StoreNotFoundError
+        If it is not.
+    """
+    found, commits = read_root(place), CommitState.read(place)
+    if commits is None and found is None:
+        raise StoreNotFoundError(f"path: expected a montezarr store, got nothing at {place}.")
+    if commits is None:
+        raise StoreError(f"path: expected a journal, got none: {place}. Call montezarr.repair.")
+    commits.check(place)
+    return commits
+
+
+def is_complete(ds: xr.Dataset, path: Any) -> bool:
+    """Return whether the store at `path` holds all paths of `ds`; no path is read."""
+    place = place_of(path)
+    if read_root(place) is None:
+        return False
+    commits = CommitState.read(place)
+    if commits is None:
+        return False
+    source = in_chunks(source_of(ds), commits.manifest.chunk)
+    check_same(commits, source.manifest(commits.manifest.storage, 0), source.run.length, place)
+    drop_lost(commits, place)
+    return commits.is_complete and not commits.missing()
+
+
+def check_same(commits: CommitState, manifest: Manifest, target: int, place: ReadablePlace) -> None:
+    """Raise if a store holds something else than what is to be written.
+
+    Raises
+    ------
+    StoreMismatchError
+        With each field that differs.
+    """
+    differing = commits.manifest.differences(manifest)
+    if differing:
+        is_older = [name for name, _, _ in differing] == ["format"]
+        remedy = "Choose another path"
+        if is_older:
+            remedy += f", or go on with what it holds: montezarr.extend(path, {target})"
+        raise StoreMismatchError(
+            f"path: expected a store of the same recipe, got another in {place}:"
+            f"{lines_of_differences(differing)}"
+            f"\n  {remedy}."
+        )
+    if commits.target != target:
+        raise StoreMismatchError(
+            f"path: expected a store with n_paths = {target:,}, got {commits.target:,}, in"
+            f" {place}. Pass the same n_paths, or call montezarr.extend(path, {target})."
+            if target > commits.target
+            else f"path: expected a store with n_paths = {target:,}, got {commits.target:,}, in"
+            f" {place}. A store does not shrink: open it and take what you need, or pass"
+            f" n_paths={commits.target}."
+        )
+
+
+def in_chunks(source: Source, chunk: int) -> Source:
+    """Return a source in other chunks."""
+    return replace(source, run=replace(source.run, chunk=chunk))
+
+
+def drop_lost(commits: CommitState, place: ReadablePlace) -> None:
+    """Forget chunks of which a file is gone, or has not the size that it had."""
+    keys = {key: chunk for chunk, record in commits.chunks.items() for key in record.files}
+    sizes = place.sizes(keys)
+    for key, chunk in keys.items():
+        record = commits.chunks.get(chunk)
+        if record is not None and not commits.is_done(chunk) and key in sizes:
+            continue  # it is to have more paths, and may have them already
+        if record is not None and sizes.get(key) != record.files[key][0]:
+            commits.drop(chunk)

@@ -1,0 +1,75 @@
+"""What a repair has to make anew, by what is left of a store; nothing is changed here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from montezarr.core.json import parse_json
+from montezarr.store._results import RESULTS
+from montezarr.store.format import LARGEST, STATES, CommitState, Manifest, as_json
+from montezarr.store.places import ReadablePlace
+
+
+def results_lost(commits: CommitState, bad: set[str], redo: set[int]) -> bool:
+    """Return whether the results of statistics, if any are taken, have to be made again."""
+    return commits.manifest.statistics is not None and (
+        bool(redo)
+        or commits.mending is not None
+        or commits.lacks_results
+        or any(key.startswith(f"{RESULTS}/") for key in bad)
+    )
+
+
+def told_target(
+    place: ReadablePlace, commits: CommitState, root: Mapping[str, Any] | None
+) -> Mapping[str, Any] | None:
+    """Return what is known of the number of paths without a journal, and have the ledger know it.
+
+    The root tells it, or the arrays themselves, of which each has its shape: all that they show is
+    taken for all that there were to be.
+    """
+    if root is not None and _follows(place, commits, root):
+        commits.target = root["target"]
+        return root
+    if root is None and not commits.chunks and (n := _shown_by_arrays(place, commits.manifest)):
+        commits.target = n
+        return {"n_paths": n, "target": n, "committed": n, "status": "complete"}
+    return root
+
+
+def _shown_by_arrays(place: ReadablePlace, manifest: Manifest) -> int:
+    """Return the paths that the metadata of all variables agree upon, or 0."""
+    counts = set()
+    for array in manifest.arrays:
+        data = place.get(f"{array.name}/zarr.json") or b""
+        try:
+            n = parse_json(data)["shape"][array.axis]
+            expected = as_json(array.metadata(n, manifest.chunk, manifest.storage))
+        except (ValueError, LookupError, TypeError):
+            return 0
+        counts.add(n if type(n) is int and 0 < n <= LARGEST and data == expected else 0)
+    return counts.pop() if len(counts) == 1 else 0
+
+
+def _follows(place: ReadablePlace, commits: CommitState, root: Mapping[str, Any]) -> bool:
+    """Return whether the root is as a writer makes it, so that its numbers can be believed."""
+    numbers = root["n_paths"], root["target"], root["committed"], root["status"] == "complete"
+    return commits.manifest.files(*numbers)["zarr.json"] == place.get("zarr.json")
+
+
+def damaged_chunks(commits: CommitState, bad: set[str]) -> list[int]:
+    """Return the chunks of which a file, or without which the statistics, cannot be had."""
+    out = {
+        chunk
+        for chunk, record in commits.chunks.items()
+        if not bad.isdisjoint(record.files)
+        or (record.state is not None and f"{STATES}/{chunk}" in bad)
+    }
+    if commits.manifest.statistics is not None:
+        merged = 0 if commits.states is None else commits.states[0]
+        if commits.merged_key in bad:
+            commits.states, merged = None, 0
+        # What is merged needs no states of its own; all other chunks do.
+        out |= {c for c, r in commits.chunks.items() if r.state is None and c >= merged}
+    return sorted(out)

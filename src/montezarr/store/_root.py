@@ -1,0 +1,148 @@
+"""The root of a store that is opened, and the metadata in it: all checked before Zarr sees them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from montezarr.core.errors import MontezarrError, StoreError, StoreExistsError, StoreNotFoundError
+from montezarr.core.json import load_object
+from montezarr.store._chunk_reader import Chunks, plain_size
+from montezarr.store._results import RESULTS
+from montezarr.store._where import changed_by_another, read_root_document
+from montezarr.store.format import (
+    COMMIT_LOG,
+    MANIFEST,
+    PATH,
+    check_chunks,
+    check_document,
+    chunk_key,
+    dims_of,
+)
+from montezarr.store.places import ReadablePlace
+
+REPAIR = " Call montezarr.repair."
+
+
+@contextlib.contextmanager
+def as_store_errors(place: ReadablePlace) -> Iterator[None]:
+    """Have what Zarr and xarray say of metadata as one error; those of the disk pass.
+
+    These have a number, and Zarr's own, of which some are OSErrors too, have none.
+    """
+    try:
+        yield
+    except MontezarrError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise StoreError(
+            f"path: expected metadata that montezarr writes, got some with"
+            f" {type(error).__name__}: {error}: {place}. Call montezarr.repair."
+        ) from error
+
+
+def root_of(place: ReadablePlace) -> tuple[bytes, dict[str, Any]]:
+    """Return the root of a store that must be there, as bytes and read.
+
+    Raises
+    ------
+    StoreNotFoundError, StoreError
+        If it is not there, or not one of ours.
+    """
+    try:
+        found = read_root_document(place)
+    except StoreExistsError as error:
+        raise StoreNotFoundError(f"path: expected a montezarr store, got {place}.") from error
+    if found is None and any(place.size(key) is not None for key in (COMMIT_LOG, MANIFEST)):
+        raise StoreNotFoundError(
+            f"path: expected the root of a store, got nothing at {place}/zarr.json: its writer has"
+            " only begun, or it is lost. Call montezarr.repair."
+        )
+    if found is None:
+        raise StoreNotFoundError(f"path: expected a montezarr store, got nothing at {place}.")
+    return found
+
+
+def checked_nodes(
+    place: ReadablePlace, document: Mapping[str, Any], info: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the documents of the nodes in a root, once they are of numbers, cut as it says.
+
+    Raises
+    ------
+    StoreError
+        If they are not.
+    """
+    consolidated = document.get("consolidated_metadata")
+    nodes = consolidated.get("metadata") if isinstance(consolidated, dict) else None
+    if not isinstance(nodes, dict):
+        raise StoreError(
+            f"path: expected the metadata of all variables in the root, got none: {place}."
+            " Call montezarr.repair."
+        )
+    if RESULTS in nodes:  # which zarr.consolidate_metadata puts there
+        raise changed_by_another("metadata", place)
+    for name, node in nodes.items():
+        check_document(name, node, place)
+        if node["node_type"] == "array":
+            check_chunks(name, node, info, place)
+    return nodes
+
+
+def checked_arrays(
+    place: ReadablePlace, document: Mapping[str, Any], info: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the documents of the arrays in a root, once all of it is as it must be."""
+    nodes = checked_nodes(place, document, info)
+    arrays = {name: node for name, node in nodes.items() if node["node_type"] == "array"}
+    constants = {name: node for name, node in arrays.items() if PATH not in dims_of(node)}
+    documents = {name: f"{name}/zarr.json" for name in nodes}
+    keys = {name: chunk_key(name, dims_of(node)) for name, node in constants.items()}
+    sizes = place.sizes(keys.values())
+    for name, node in nodes.items():
+        key = documents[name]
+        own = load_object(
+            place.get(key), f"{place}/{key}", expected="metadata as JSON", remedy=REPAIR
+        )
+        # A writer may have published more paths meanwhile; nothing else may differ.
+        if {**own, "shape": None} != {**node, "shape": None}:
+            raise StoreError(
+                f"path: expected the metadata of {name!r} as the root has them, got others, damaged"
+                f" or changed by another writer: {place}. Call montezarr.repair."
+            )
+    for name, node in constants.items():
+        # Of no numbers, it is a checksum alone.
+        if sizes.get(keys[name]) != plain_size(node, node["shape"]):
+            raise StoreError(
+                f"path: expected the values of {name!r}, got none, or others: {place}. Call"
+                " montezarr.repair."
+            )
+    for name, node in arrays.items():
+        if name not in constants:
+            _check_ends(place, name, node, info)
+    return arrays
+
+
+def _check_ends(
+    place: ReadablePlace, name: str, node: Mapping[str, Any], info: Mapping[str, Any]
+) -> None:
+    """Raise if the first or the last chunk is not there: the root tells of paths that are not.
+
+    All others are looked at when they are read. But Dask makes a task for each chunk of which a
+    root tells, and that may be as many as somebody cares to write there.
+    """
+    n_chunks = -(-info["n_paths"] // info["chunk"])
+    chunks = Chunks.of(node, info)
+    ends = {0, n_chunks - 1} if n_chunks else ()
+    keys = {chunk: chunk_key(name, dims_of(node), chunk) for chunk in ends}
+    sizes = place.sizes(keys.values())
+    for chunk, key in sorted(keys.items()):
+        if chunks.wrong(sizes.get(key), is_whole=True) is not None:
+            raise StoreError(
+                f"path: expected {n_chunks:,} chunks of {name!r}, got none for paths from"
+                f" {info['first_path'] + chunk * info['chunk']:,} on: {place}. Call"
+                " montezarr.repair, or write with the same Dataset, to draw them again."
+            )
