@@ -153,7 +153,7 @@ def json_reader(folder: Path) -> Reader:
         name = names[data[0] % len(names)] if data else names[0]
         (path / name).write_bytes(data[1:])
         try:
-            if name == "montezarr/manifest.json":  # which is read where the journal is lost
+            if name == "montezarr/manifest.json":  # which is read where the commit log is lost
                 (path / "montezarr/journal").unlink()
             _all_of(path)
         finally:

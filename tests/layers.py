@@ -18,15 +18,16 @@ ROOMS = {
     "core": Room(
         "errors, checks, text, values, files; worker processes; private names of other packages",
         """
-        __init__ added_fields buffers compat compat.concurrent_futures compat.dask \
+        __init__ added_fields compat compat.concurrent_futures compat.dask compat.dataclasses \
             compat.distributed compat.fsspec compat.ipykernel compat.joblib compat.llvmlite \
-            compat.multiprocessing compat.ray compat.table compat.threading compat.zarr json \
-            memory moved notices public_ids secrets startup text timed_task version worker
-        errors moved.backends moved.backends._base moved.draws moved.errors moved.grid \
-            moved.risk moved.seeding owner spawn
-        checks interrupts parameters._reference regular_files
-        atomic_files deprecated optional parameters._known value
-        lazy parameters._forms parameters._states
+            compat.numba compat.ray compat.table compat.threading compat.zarr context fork \
+            memory moved notices public_ids startup text timed_task version worker
+        buffers compat.multiprocessing moved.backends moved.backends._base moved.draws \
+            moved.errors moved.grid moved.risk moved.seeding secrets
+        errors spawn
+        checks interrupts json parameters._reference regular_files
+        deprecated optional owner parameters._known value
+        atomic_files lazy parameters._forms parameters._states
         parameters._digest
         parameters
         """,
@@ -60,8 +61,8 @@ ROOMS = {
     "samplers": Room(
         "from a range of paths to path arrays: schema, one class per interface, failures",
         """
-        arguments interfaces schema
-        returned
+        interfaces schema
+        arguments returned
         _base
         encode functions policy resolution
         declare drawing
@@ -104,9 +105,9 @@ ROOMS = {
     "run": Room(
         "the run as one value: recipe, Dask arrays, simulate, replay; what it costs",
         """
-        __init__ _entries _plan_card _policies _recorded _task _tasks_alive _variables \
+        __init__ _entries _plan_card _policies _stored_states _task _tasks_alive _variables \
             chunk_policy digests._generated digests._pieces digests._source
-        _origins digests._functions
+        _origins _recorded digests._functions
         digests._classes
         digests._values
         digests
@@ -142,26 +143,26 @@ ROOMS = {
     "store": Room(
         "paths in Zarr: format, locations, reader, writer; virtual stores; other formats",
         """
-        _codes _differences _digest _faults _host _report export._file format._bounded \
-            format._commit_log format._storage places._conditions places._directory places._lock \
-            places._staging
-        format._layout places._place places._remote_store
-        format._encode format._safe places places._remote_fence places._remote_lock
-        format._manifest format._parameters places._remote
+        _codes _differences _digest _faults _interrupt_listener _report export._file \
+            format._bounded format._commit_log format._storage locations._conditions \
+            locations._directory locations._lock locations._staging
+        _interrupt_handler format._layout locations._readable locations._remote_store
+        format._encode format._safe locations._location
+        format._manifest locations locations._remote_fence locations._remote_lock
+        format._parameters locations._remote
         format._commit_state
         format
-        _at_hand _recipe_size _results _source _task _where
-        _regenerate _session virtual._draw
-        _estimate _verify virtual._layout
-        virtual._file
+        _at_hand _chunk_reader _recipe_size _results _values _where
+        _damage _put_results _root _source _task virtual._draw
+        _committed _estimate _open_results _regenerate _writer virtual._layout
+        _rebuild _verify virtual._file
+        _repair virtual._save
         virtual._store
         virtual
         _open
-        _rebuild _write
-        _extend _repair
-        _info _merge
-        __init__ export._part
-        export._netcdf export._parquet
+        _info _merge _write
+        _extend export._part
+        __init__ export._netcdf export._parquet
         export._export
         export
         """,
@@ -169,10 +170,10 @@ ROOMS = {
     "plot": Room(
         "pictures",
         """
-        _bins _figure _single _trace
-        _closed_form _convergence _data
-        _density _fan _histogram _paths
-        _compare
+        _bins _figure _single
+        _closed_form _data _parameters
+        _density _fan _histogram _paths _trace
+        _compare _convergence
         __init__
         """,
     ),

@@ -52,11 +52,11 @@ def run(job):
     first chunk waits until there is a file ``waits_for``; ``left`` is one made when all is over.
     """
     import montezarr as mz
-    from montezarr.store import _session, _task
+    from montezarr.store import _task, _writer
 
-    _session.EVERY = job.get("every", 0.2)
+    _writer.EVERY = job.get("every", 0.2)
     if job.keys() & {"pause", "drawn", "ended", "waits_for"}:
-        _session.ChunkTask = slowed(_task.ChunkTask, job)
+        _writer.ChunkTask = slowed(_task.ChunkTask, job)
     ds, options = dataset(**{key: job[key] for key in ("kind", "chunks", "T") if key in job})
     options |= job.get("options", {})
     with mz.backend(job.get("backend", "threads"), n_jobs=2):

@@ -6,7 +6,7 @@ import os
 import numpy as np
 
 import montezarr as mz
-from montezarr.store import _session, _task
+from montezarr.store import _task, _writer
 
 GBM = mz.GeometricBrownianMotion(mu=0.05, sigma=0.2)
 CHAIN = mz.MarkovChain(transition=[[0.5, 0.5], [0.1, 0.9]], states=["calm", "storm"])
@@ -51,7 +51,7 @@ def at_chunk(monkeypatch, number, act):
             return super().__call__(item)
 
     done = []
-    monkeypatch.setattr(_session, "ChunkTask", Watched)
+    monkeypatch.setattr(_writer, "ChunkTask", Watched)
 
 
 def as_pipe(file):

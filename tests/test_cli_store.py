@@ -19,7 +19,7 @@ from commands import run_here
 import montezarr as mz
 from montezarr import cli
 from montezarr.store.export import _parquet, export
-from montezarr.store.format import _journal
+from montezarr.store.format import _commit_log
 
 ROOT = Path(__file__).parents[1]
 CHUNK = 1024
@@ -169,11 +169,11 @@ def test_info_counts_masked_paths_and_tells_storage(tmp_path, montezarr, as_json
 def test_info_runs_and_imports_nothing_that_a_store_names(place, montezarr):
     store = place("gbm.zarr")
     journal = store / "montezarr/journal"
-    records = _journal.read(journal.read_bytes())[0]
+    records = _commit_log.read(journal.read_bytes())[0]
     recipe = json.loads(records[0]["manifest"]["recipe"])
     recipe["process"] = {"name": "antigravity\x1b[31m\nsecond", "code": "antigravity"}
     records[0]["manifest"]["recipe"] = json.dumps(recipe)
-    journal.write_bytes(_journal.lines_of(records))
+    journal.write_bytes(_commit_log.lines_of(records))
     status, out, _ = montezarr("info", store)
     assert status == 0
     assert "\x1b" not in out

@@ -21,14 +21,14 @@ from zarr.storage import MemoryStore
 import montezarr as mz
 from montezarr.core import parameters
 from montezarr.core.parameters import _digest, _forms, _known, _reference
-from montezarr.run import _live
+from montezarr.run import _tasks_alive
 from montezarr.run._card import Recipe
 from montezarr.run._recipe import fingerprint
 from montezarr.run._texts import process_text, recipe_process_rows
 from montezarr.store import _extend, _recipe_size
 from montezarr.store._info import info
 from montezarr.store.export import export
-from montezarr.store.format import _journal, _manifest, _parameters
+from montezarr.store.format import _commit_log, _manifest, _parameters
 from montezarr.store.virtual import _file, _save
 
 STATES = 70
@@ -83,7 +83,7 @@ def elsewhere(monkeypatch):
     def forget():
         for module, name in (
             (_known, "_alive"), (_known, "_places"), (_digest, "_digests"),
-            (_live, "_by_name"), (_live, "_by_recipe"),
+            (_tasks_alive, "_by_name"), (_tasks_alive, "_by_recipe"),
         ):  # fmt: skip
             monkeypatch.setattr(module, name, type(getattr(module, name))())
 
@@ -381,9 +381,9 @@ def test_a_fingerprint_of_another_recipe_is_found(store):
     known = mz.open(store).mz.recipe.fingerprint
     for key in ("zarr.json", "montezarr/manifest.json"):
         (store / key).write_text((store / key).read_text().replace(known, "0" * 32))
-    records, _end, _bad = _journal.read((store / "montezarr/journal").read_bytes())
+    records, _end, _bad = _commit_log.read((store / "montezarr/journal").read_bytes())
     records[0]["manifest"]["fingerprint"] = "0" * 32
-    (store / "montezarr/journal").write_bytes(_journal.lines_of(records))
+    (store / "montezarr/journal").write_bytes(_commit_log.lines_of(records))
     assert mz.verify(store, 0).ok
     (problem,) = mz.verify(store, 1).problems
     assert (problem.kind, problem.key) == ("metadata", "montezarr/manifest.json")

@@ -9,10 +9,10 @@ from stores import at_chunk
 from zarr.storage import MemoryStore
 
 import montezarr as mz
-from montezarr.store import _session, _task
+from montezarr.store import _task, _writer
 from montezarr.store._where import place_of
-from montezarr.store.places import _remote_lock
-from montezarr.store.places._place import LOCK
+from montezarr.store.locations import _remote_lock
+from montezarr.store.locations._location import LOCK
 
 endpoint, bucket = buckets.endpoint, buckets.bucket
 
@@ -75,7 +75,7 @@ def late_task(monkeypatch, kind, begin):
     at_chunk(monkeypatch, 2, keep)
     with pytest.raises(Died):
         begin()
-    monkeypatch.setattr(_session, "ChunkTask", _task.ChunkTask)
+    monkeypatch.setattr(_writer, "ChunkTask", _task.ChunkTask)
     return late[0]
 
 

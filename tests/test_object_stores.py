@@ -26,9 +26,9 @@ from montezarr.store import _task
 from montezarr.store._where import place_of
 from montezarr.store.format._commit_log import COMMIT_LOG
 from montezarr.store.format._commit_state import CommitState
-from montezarr.store.places import _remote, _remote_lock
-from montezarr.store.places._place import LOCK, LocalPlace
-from montezarr.store.places._remote import RemotePlace
+from montezarr.store.locations import _remote, _remote_lock
+from montezarr.store.locations._location import LOCK, LocalLocation
+from montezarr.store.locations._remote import RemoteLocation
 
 endpoint, bucket = buckets.endpoint, buckets.bucket
 
@@ -278,7 +278,7 @@ def test_zip_is_read_and_not_written(tmp_path):
     mz.write(gbm_paths(n_paths=1000), whole)
     with ZipStore(tmp_path / "a.zip", mode="w") as packed:
         for key, data in content_of(whole).items():
-            RemotePlace(packed).put(key, [data])
+            RemoteLocation(packed).put(key, [data])
     with ZipStore(tmp_path / "a.zip", mode="r") as packed:
         assert mz.open(packed).identical(mz.open(whole))
         with pytest.raises(mz.errors.StoreError, match="written, listed and deleted"):
@@ -287,10 +287,10 @@ def test_zip_is_read_and_not_written(tmp_path):
 
 def test_directories_by_other_names_are_directories(tmp_path):
     url = (tmp_path / "a.zarr").as_uri()
-    assert isinstance(place_of(url), LocalPlace)
+    assert isinstance(place_of(url), LocalLocation)
     mz.write(gbm_paths(n_paths=1000), url)
     with LocalStore(tmp_path / "a.zarr") as store:
-        assert isinstance(place_of(store), LocalPlace)
+        assert isinstance(place_of(store), LocalLocation)
         assert mz.open(store).identical(mz.open(tmp_path / "a.zarr"))
     with LocalStore(tmp_path / "a.zarr", read_only=True) as store:
         assert mz.open(store).identical(mz.open(url))
@@ -307,7 +307,7 @@ def test_no_secret_is_told_or_written(kind, bucket):
     place = place_of(path, **options)
     assert SECRET not in str(place) + repr(place)
     assert bucket.name in str(place)
-    assert SECRET not in str(RemotePlace(FsspecStore.from_url(bucket.url(), bucket.options)))
+    assert SECRET not in str(RemoteLocation(FsspecStore.from_url(bucket.url(), bucket.options)))
     mz.write(gbm_paths(n_paths=1000), path, **options)
     assert not [key for key, data in bucket.content().items() if SECRET.encode() in data]
     with pytest.raises(mz.errors.StoreMismatchError) as caught:
@@ -522,7 +522,7 @@ def test_wherever_it_fails_nothing_committed_is_lost_and_the_end_is_the_same(don
                 assert store.failed
             if not store.failed:
                 break
-            ledger = CommitState.read(RemotePlace(MemoryStore(objects)))
+            ledger = CommitState.read(RemoteLocation(MemoryStore(objects)))
             there = [] if ledger is None else [i for i in range(3) if ledger.is_done(i)]
             assert (0 if ledger is None else ledger.committed) >= max(told)
             drawn.clear()
@@ -563,7 +563,7 @@ def test_a_log_is_as_before_a_change_or_as_after_it(seed, monkeypatch):
     objects, before, failures = {}, None, 0
     while failures < 10:
         kind = {"done": chosen.random() < 0.5, "killed": chosen.random() < 0.5}
-        place = RemotePlace(Failing(objects, chosen.randint(1, 12), **kind))
+        place = RemoteLocation(Failing(objects, chosen.randint(1, 12), **kind))
         place._is_locked = chosen.random() < 0.5
         while not place.store.failed:
             after, states, act = change(chosen, place, before)
@@ -573,17 +573,17 @@ def test_a_log_is_as_before_a_change_or_as_after_it(seed, monkeypatch):
             except OSError:
                 assert place.store.failed
                 failures += 1
-            found = RemotePlace(MemoryStore(objects)).read_log("log")
+            found = RemoteLocation(MemoryStore(objects)).read_log("log")
             assert found in states
             before = found
         if len(before or b"") > 40:
-            RemotePlace(MemoryStore(objects)).put_log("log", b"a\n")
+            RemoteLocation(MemoryStore(objects)).put_log("log", b"a\n")
             before = b"a\n"
 
 
 def test_a_part_that_comes_late_says_nothing():
     objects = {}
-    place = RemotePlace(MemoryStore(objects))
+    place = RemoteLocation(MemoryStore(objects))
     place.put_log("log", b"one\n")
     place.append("log", b"outdated\n")
     (late,) = [key for key in objects if ".parts/" in key]
@@ -611,7 +611,7 @@ def test_a_log_that_is_written_anew_while_it_is_read():
             return await super().get(key, prototype, byte_range)
 
     objects = {}
-    place = RemotePlace(Racing(objects))
+    place = RemoteLocation(Racing(objects))
     place.put_log("log", b"one\n")
     place.append("log", b"two\n")
     buffer = default_buffer_prototype().buffer.from_bytes(b"one\ntwo\nthree\n")
@@ -622,11 +622,11 @@ def test_a_log_that_is_written_anew_while_it_is_read():
 def test_many_parts_become_one_object(monkeypatch):
     monkeypatch.setattr(_remote, "PARTS", 5)
     objects, most = {}, 0
-    place = RemotePlace(MemoryStore(objects))
+    place = RemoteLocation(MemoryStore(objects))
     for i in range(40):
         place.append("log", b"%d\n" % i)
         most = max(most, len(objects))
-        assert RemotePlace(MemoryStore(objects)).read_log("log") == place.read_log("log")
+        assert RemoteLocation(MemoryStore(objects)).read_log("log") == place.read_log("log")
     assert place.read_log("log") == b"".join(b"%d\n" % i for i in range(40))
     assert most == 6
 
@@ -637,7 +637,7 @@ def test_an_error_of_a_store_is_a_store_error_with_its_name(endpoint, bucket):
     with pytest.raises(OSError, match=r"127\.0\.0\.1:1"):
         mz.open(bucket.url(), storage_options=options)
     with pytest.raises(mz.errors.StoreError, match="no answer"):
-        RemotePlace(Failing({}, 1)).put("a", [b""])
+        RemoteLocation(Failing({}, 1)).put("a", [b""])
 
 
 def test_a_plain_zarr_group_of_others_is_left():

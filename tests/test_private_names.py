@@ -107,10 +107,10 @@ def test_private_names_of_other_packages_stand_in_their_place_alone():
 
 
 OF_OURS = {
-    ("live/__init__.py", "_run"),  # of a Stream
+    ("monitor/display/__init__.py", "_run"),  # of a Stream
     ("run/_run.py", "_run_behind"),  # of a SimulationResult or Snapshot
-    ("store/_merge.py", "_tidy"),  # of a Session
-    ("store/format/_ledger.py", "_take"),
+    ("store/_merge.py", "_tidy"),  # of a Writer
+    ("store/format/_commit_state.py", "_take"),
 }
 """Private names of this package that another module of it takes."""
 

@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 
 import montezarr as mz
-from montezarr.run import Policies, Run, _live
+from montezarr.run import Policies, Run, _tasks_alive
 from montezarr.run._attributes import RUN_ATTRIBUTE
 from montezarr.run._origins import is_simulated
 
@@ -32,7 +32,7 @@ def forget(monkeypatch):
 
     def forgotten():
         for name in ("_by_name", "_by_recipe"):
-            monkeypatch.setattr(_live, name, type(getattr(_live, name))())
+            monkeypatch.setattr(_tasks_alive, name, type(getattr(_tasks_alive, name))())
 
     return forgotten
 

@@ -27,7 +27,7 @@ from montezarr.core.checks import show
 from montezarr.core.secrets import is_clean, redacted
 from montezarr.execute.ray import Ray
 from montezarr.store._where import place_of
-from montezarr.store.places import LocalPlace
+from montezarr.store.locations import LocalLocation
 
 SECRET = f"wJalrXUtnFEMI/K7{known_secret.SECRET}+bPxRfiCY"
 TOKEN = "ghp7MDENGbPxRfiCY"
@@ -307,7 +307,7 @@ def test_urls_of_local_files_are_paths(tmp_path):
         path.as_uri(), f"file://localhost{path.as_uri()[7:]}", f"local://{path}", f"LOCAL://{path}",
     ):  # fmt: skip
         place = place_of(url)
-        assert type(place) is LocalPlace
+        assert type(place) is LocalLocation
         assert place.path == path
 
 

@@ -23,7 +23,7 @@ from patience import PATIENCE
 
 import montezarr as mz
 from montezarr.random.seeding import BLOCK, RootSeed
-from montezarr.run import Run, _live, chunk_policy
+from montezarr.run import Run, _tasks_alive, chunk_policy
 from montezarr.run._recipe import fingerprint
 from montezarr.run._tasks_alive import run_of_recipe
 from montezarr.run.digests import digest_of
@@ -563,7 +563,7 @@ def test_what_a_recipe_does_not_hold_is_said_where_a_run_cannot_be_made_anew(mon
     own_x0 = mz.simulate(GBM, 3, 2, x0=np.arange(1.0, 4.0), seed=1)
     options = mz.simulate(with_options, 3, seed=1, scale=2.0)
     for name in ("_by_name", "_by_recipe"):  # as in another process
-        monkeypatch.setattr(_live, name, type(getattr(_live, name))())
+        monkeypatch.setattr(_tasks_alive, name, type(getattr(_tasks_alive, name))())
     with pytest.raises(mz.ReplayError, match="x0 is an array"):
         mz.replay(own_x0, 1)
     with pytest.raises(mz.ReplayError, match="got options"):

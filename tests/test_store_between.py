@@ -15,7 +15,7 @@ from stores import files, gbm_paths
 
 import montezarr as mz
 from montezarr.store import _faults
-from montezarr.store.format import _journal
+from montezarr.store.format import _commit_log
 
 ZSTD = mz.Storage(compression="zstd")
 
@@ -63,11 +63,11 @@ def test_the_old_paths_stay_when_the_last_chunk_is_drawn_again(tmp_path, storage
 
 
 def test_a_store_that_is_to_grow_and_has_not_begun_to_is_intact(tmp_path):
-    from montezarr.store._session import Session
+    from montezarr.store._writer import Writer
 
     mz.write(gbm_paths(n_paths=1500), tmp_path / "a")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Session, "run", lambda *_, **__: 1 / 0)
+        patch.setattr(Writer, "run", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             mz.extend(tmp_path / "a", 20_000)
     found = mz.verify(tmp_path / "a", 3)
@@ -226,10 +226,10 @@ def test_a_signal_is_not_lost_when_what_runs_then_fails(tmp_path, capsys):
             signal.raise_signal(signal.SIGINT)
 
     ds = mz.simulate(failing, n_paths=8192, T=2, seed=1, chunks=8192)
-    from montezarr.store._session import Session
+    from montezarr.store._writer import Writer
 
     with pytest.MonkeyPatch.context() as patch:
-        run = Session.run
+        run = Writer.run
 
         def late(self, source, backend, chunks, on_progress, stop, per_task=1):
             def stop_later():
@@ -238,19 +238,19 @@ def test_a_signal_is_not_lost_when_what_runs_then_fails(tmp_path, capsys):
             stop_later.session = stop
             return run(self, source, backend, chunks, on_progress, stop_later, per_task)
 
-        patch.setattr(Session, "run", late)
+        patch.setattr(Writer, "run", late)
         with mz.backend("synchronous"), pytest.raises(KeyboardInterrupt):
             mz.write(ds, tmp_path / "a", on_progress=interrupt)
     assert "To go on: mz.write" in capsys.readouterr().err
 
 
 def test_room_is_looked_for_before_going_on_and_before_mending(tmp_path, monkeypatch):
-    from montezarr.store.places._place import LocalPlace
+    from montezarr.store.locations._location import LocalLocation
 
     mz.write(gbm_paths(), tmp_path / "a")
     for chunk in range(4):
         (tmp_path / f"a/x/c/{chunk}/0").unlink()
-    monkeypatch.setattr(LocalPlace, "free_bytes", lambda self: 1000)
+    monkeypatch.setattr(LocalLocation, "free_bytes", lambda self: 1000)
     for action in (
         lambda: mz.write(gbm_paths(), tmp_path / "a"),
         lambda: mz.extend(tmp_path / "a", 9000),
@@ -275,8 +275,8 @@ def test_more_chunks_than_anything_can_hold_are_refused(tmp_path):
     with pytest.raises(mz.ArgumentValueError, match="n_paths"):
         mz.extend(tmp_path / "a", 2**62)
     journal = tmp_path / "a/montezarr/journal"
-    records, _, _ = _journal.read(journal.read_bytes())
+    records, _, _ = _commit_log.read(journal.read_bytes())
     records[1]["target"] = 2**61
-    journal.write_bytes(_journal.lines_of(records))
+    journal.write_bytes(_commit_log.lines_of(records))
     assert not mz.verify(tmp_path / "a", 0).ok
     assert mz.repair(tmp_path / "a").ok

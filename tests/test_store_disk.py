@@ -15,7 +15,7 @@ import zarr
 from store_runs import CHUNK, Driver, Nursery, dataset, files, leftovers, run
 
 import montezarr as mz
-from montezarr.store import _faults, _session
+from montezarr.store import _faults
 
 
 @pytest.fixture(scope="module")
@@ -104,16 +104,16 @@ def test_a_disk_that_fills_up_stops_the_run_which_goes_on_when_there_is_room(sma
 
 
 def test_whatever_does_not_fit_any_more_the_journal_is_never_ahead(small_disk, monkeypatch):
-    """A disk has room for k chunks more; one k is such that the line of the journal is too much."""
+    """A disk has room for k chunks more; for one k, the line of the commit log is too much."""
     place = small_disk(2**21)
     path, chunks = place / "a.zarr", 60
     ds, _ = dataset(chunks=chunks, T=1)
     mz.write(ds, path)
     there, values = files(path), mz.open(path).x.values
     room = -(-(path / "x/c/0/0").stat().st_size // os.statvfs(place).f_frsize)
-    monkeypatch.setattr(_session, "EVERY", 3600)  # nothing else is written in between
+    monkeypatch.setattr(_writer, "EVERY", 3600)  # nothing else is written in between
     stopped_in = collections.Counter()
-    # About the 40th line goes beyond the first page of the journal.
+    # About the 40th line goes beyond the first page of the commit log.
     for k in (*range(0, 30, 6), *range(30, 52)):
         shutil.rmtree(path)
         with mz.backend("synchronous"), pytest.raises(mz.StoreError) as caught:
@@ -342,7 +342,7 @@ def test_a_started_store_on_a_disk_that_became_read_only_can_be_read(tmp_path, w
 
 
 def test_a_lock_that_cannot_be_made_leaves_no_directory_behind(tmp_path, monkeypatch):
-    from montezarr.store.places import _lock
+    from montezarr.store.locations import _lock
 
     def refuse(*_):
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
@@ -360,7 +360,7 @@ def test_durable_runs_sync_every_file_and_directory_and_others_none(tmp_path, mo
     run({"path": tmp_path / "a.zarr"})
     assert synced == []
     run({"path": tmp_path / "b.zarr", "options": {"durable": True}})
-    assert len(synced) > 6 * 5  # each chunk and its four directories, besides the journal
+    assert len(synced) > 6 * 5  # each chunk and its four directories, besides the commit log
     assert files(tmp_path / "a.zarr") == files(tmp_path / "b.zarr")
 
 

@@ -18,7 +18,7 @@ from stores import CHAIN, HESTON, files, gbm_paths, payoff_of
 import montezarr as mz
 from montezarr.store import _faults, _merge
 from montezarr.store._differences import SHOWN, lines_of_differences
-from montezarr.store.places._place import LocalPlace
+from montezarr.store.locations._location import LocalLocation
 
 STATISTICS = ["mean", "std", "q05"]
 
@@ -93,7 +93,7 @@ def test_merged_chunks_are_links_and_a_repair_of_one_store_leaves_the_other(tmp_
 def test_merging_goes_on_where_it_was_interrupted_and_done_twice_changes_nothing(
     tmp_path, monkeypatch
 ):
-    ds, take, calls = gbm_paths(), LocalPlace.take, []
+    ds, take, calls = gbm_paths(), LocalLocation.take, []
     mz.write(ds, tmp_path / "a.zarr", paths=range(2048))
     mz.write(ds, tmp_path / "b.zarr", paths=range(2048, 5000))
     mz.write(ds, tmp_path / "fresh.zarr")
@@ -105,7 +105,7 @@ def test_merging_goes_on_where_it_was_interrupted_and_done_twice_changes_nothing
             raise OSError(5, "Input/output error")
         take(self, *arguments, **options)
 
-    monkeypatch.setattr(LocalPlace, "take", failing)
+    monkeypatch.setattr(LocalLocation, "take", failing)
     with pytest.raises(OSError, match="Input/output"):
         mz.merge(parts, tmp_path / "all.zarr")
     mz.merge(parts, tmp_path / "all.zarr")
@@ -149,7 +149,7 @@ def test_what_the_journal_of_a_durable_merge_says_is_on_the_disk_before(
     tmp_path, monkeypatch, way, durable
 ):
     parts, whole = two_parts(tmp_path, statistics="mean"), tmp_path / "all.zarr"
-    synced, seen, append, fsync = set(), [], LocalPlace.append, os.fsync
+    synced, seen, append, fsync = set(), [], LocalLocation.append, os.fsync
 
     def noting(handle):
         synced.add(identity(os.fstat(handle)))
@@ -165,7 +165,7 @@ def test_what_the_journal_of_a_durable_merge_says_is_on_the_disk_before(
         append(self, key, data, **options)
 
     monkeypatch.setattr(os, "fsync", noting)
-    monkeypatch.setattr(LocalPlace, "append", looking)
+    monkeypatch.setattr(LocalLocation, "append", looking)
     mz.merge(parts, whole, durable=durable)
     assert len(seen) == 5
     assert {flag for flags in seen for flag in flags} == {durable}
@@ -254,10 +254,10 @@ def test_what_cannot_be_put_in_its_place_is_taken_away(tmp_path, monkeypatch, wa
 
     (tmp_path / "a").mkdir()
     (tmp_path / "a/file").write_bytes(b"some bytes")
-    place = LocalPlace(tmp_path / "b")
+    place = LocalLocation(tmp_path / "b")
     monkeypatch.setattr(os, "replace", replace)
     with pytest.raises(KeyboardInterrupt), place.lock():
-        place.take("file", LocalPlace(tmp_path / "a"), "file")
+        place.take("file", LocalLocation(tmp_path / "a"), "file")
     assert list(place.objects()) == []
 
 
@@ -266,7 +266,7 @@ def test_a_signal_stops_a_merge_after_the_chunk_and_says_how_to_go_on(
     tmp_path, monkeypatch, capfd, statistics
 ):
     parts, whole = two_parts(tmp_path, statistics=statistics), tmp_path / "all.zarr"
-    take, calls = LocalPlace.take, []
+    take, calls = LocalLocation.take, []
 
     def stopped(self, *arguments, **options):
         calls.append(arguments)
@@ -274,7 +274,7 @@ def test_a_signal_stops_a_merge_after_the_chunk_and_says_how_to_go_on(
             signal.raise_signal(signal.SIGINT)
         take(self, *arguments, **options)
 
-    monkeypatch.setattr(LocalPlace, "take", stopped)
+    monkeypatch.setattr(LocalLocation, "take", stopped)
     with pytest.raises(KeyboardInterrupt):
         mz.merge(parts, whole)
     assert len(calls) == 2
@@ -289,13 +289,13 @@ def test_a_signal_stops_a_merge_after_the_chunk_and_says_how_to_go_on(
 
 def test_what_has_to_be_copied_from_another_disk_needs_room_before(tmp_path, monkeypatch):
     parts, whole = two_parts(tmp_path), tmp_path / "all.zarr"
-    monkeypatch.setattr(LocalPlace, "free_bytes", lambda _: 600_000)
+    monkeypatch.setattr(LocalLocation, "free_bytes", lambda _: 600_000)
     monkeypatch.setattr(_merge, "_device", lambda path: path == parts[1])
     size = sum(file.stat().st_size for file in (parts[1] / "x/c").rglob("*") if file.is_file())
     assert size < 600_000
     mz.merge(parts, whole)
     shutil.rmtree(whole)
-    monkeypatch.setattr(LocalPlace, "free_bytes", lambda _: size - 1)
+    monkeypatch.setattr(LocalLocation, "free_bytes", lambda _: size - 1)
     text = rf"room for .*, got .* free at {whole}: 1 B too little.*not linked"
     with pytest.raises(mz.StoreError, match=text):
         mz.merge(parts, whole)
@@ -310,7 +310,7 @@ def test_what_is_copied_from_an_object_store_needs_room_and_is_checked(tmp_path,
     part, whole = zarr.storage.MemoryStore(objects), tmp_path / "all.zarr"
     mz.write(gbm_paths(), part)
     with monkeypatch.context() as patch:
-        patch.setattr(LocalPlace, "free_bytes", lambda _: 500_000)
+        patch.setattr(LocalLocation, "free_bytes", lambda _: 500_000)
         with pytest.raises(mz.StoreError, match=r"expected room for .* too little"):
             mz.merge([part], whole)
     sound = objects["x/c/1/0"]
@@ -332,8 +332,8 @@ def test_from_a_disk_to_another_one(tmp_path):
     parts = two_parts(tmp_path, statistics="mean")
     with tempfile.TemporaryDirectory(dir=memory) as other:
         whole = Path(other) / "deep/all.zarr"
-        place = LocalPlace(whole)
-        assert [_merge._can_link(LocalPlace(part), place) for part in parts] == [False, False]
+        place = LocalLocation(whole)
+        assert [_merge._can_link(LocalLocation(part), place) for part in parts] == [False, False]
         mz.merge(parts, whole, durable=True)
         assert files(whole) == files(tmp_path / "fresh.zarr")
 

@@ -16,8 +16,8 @@ import zarr
 from stores import files, gbm_paths
 
 import montezarr as mz
-from montezarr.store.format import _journal
-from montezarr.store.places._place import LocalPlace
+from montezarr.store.format import _commit_log
+from montezarr.store.locations._location import LocalLocation
 
 TRAP = """
 import pathlib
@@ -36,10 +36,10 @@ def store(tmp_path):
 def rewrite(store, change):
     """Change the manifest as an attacker would: with all checksums and documents to match."""
     journal = store / "montezarr/journal"
-    records, _, _ = _journal.read(journal.read_bytes())
+    records, _, _ = _commit_log.read(journal.read_bytes())
     manifest = records[0]["manifest"]
     change(manifest)
-    journal.write_bytes(_journal.lines_of(records))
+    journal.write_bytes(_commit_log.lines_of(records))
     (store / "montezarr/manifest.json").write_text(json.dumps(manifest))
     root = json.loads((store / "zarr.json").read_text())
     root["attributes"]["montezarr"] = manifest["recipe"]
@@ -154,9 +154,9 @@ def test_names_that_lead_out_of_the_store_are_refused(store):
         (store / "zarr.json").write_text(text)
     for key in ("../outside/x", "/etc/passwd", "a//b", "x/./y", "x\\..\\y", "a\x00b"):
         with pytest.raises(ValueError, match="inside of the store"):
-            LocalPlace(store).get(key)
+            LocalLocation(store).get(key)
         with pytest.raises(ValueError, match="inside of the store"):
-            LocalPlace(store).put(key, [b"evil"])
+            LocalLocation(store).put(key, [b"evil"])
     assert files(outside) == before
 
 
@@ -175,11 +175,11 @@ def test_a_manifest_or_journal_that_leads_out_of_the_store_writes_nothing_there(
                 action(store)
         assert not list((store.parent / "outside").iterdir())
         journal.write_bytes(good)
-    records, _, _ = _journal.read(good)
+    records, _, _ = _commit_log.read(good)
     for record in records:
         if "chunk" in record:
             record["files"] = {"../outside/x": [10, "0" * 16]}
-    journal.write_bytes(_journal.lines_of(records))
+    journal.write_bytes(_commit_log.lines_of(records))
     for action in ("verify 1", "repair", "merge"):
         with suppress(mz.MontezarrError, ValueError):
             ACTIONS[action](store)

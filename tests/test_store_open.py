@@ -21,9 +21,9 @@ import montezarr as mz
 from montezarr.store import _open, _open_results
 from montezarr.store._chunk_reader import ChunkReader
 from montezarr.store._digest import digest
-from montezarr.store.format import _journal, buffer_of
+from montezarr.store.format import _commit_log, buffer_of
 from montezarr.store.format._commit_state import CommitState
-from montezarr.store.places._place import LocalPlace
+from montezarr.store.locations._location import LocalLocation
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def change_root(store, change):
 
 
 def result_keys(store):
-    return list(CommitState.read(LocalPlace(store)).statistics)
+    return list(CommitState.read(LocalLocation(store)).statistics)
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "gone", "more"])
@@ -101,7 +101,7 @@ def test_results_that_are_replaced_in_the_middle_are_read_again(store, tmp_path,
     other = tmp_path / "b.zarr"
     mz.write(gbm_paths(n_paths=9000), other, statistics=["mean", "std"])
     expected = mz.open(other, "statistics")
-    stale = CommitState.read(LocalPlace(store))
+    stale = CommitState.read(LocalLocation(store))
     shutil.rmtree(store)
     shutil.copytree(other, store)
     reads = [stale]
@@ -116,8 +116,8 @@ def test_results_that_are_replaced_in_the_middle_are_read_again(store, tmp_path,
 
 def test_results_that_no_record_tells_of_are_not_shown(store):
     journal = store / "montezarr/journal"
-    records, _, _ = _journal.read(journal.read_bytes())
-    journal.write_bytes(_journal.lines_of(r for r in records if "statistics" not in r))
+    records, _, _ = _commit_log.read(journal.read_bytes())
+    journal.write_bytes(_commit_log.lines_of(r for r in records if "statistics" not in r))
     with pytest.raises(mz.StoreNotFoundError):
         mz.open(store, "statistics")
 
@@ -139,11 +139,11 @@ def test_results_with_hostile_metadata_are_refused_though_the_journal_has_their_
         change(node)
         new = json.dumps(node).encode()
         (store / key).write_bytes(new)
-        records, _, _ = _journal.read(good)
+        records, _, _ = _commit_log.read(good)
         for record in records:
             if "statistics" in record:
                 record["statistics"][key] = list(digest([new]))
-        journal.write_bytes(_journal.lines_of(records))
+        journal.write_bytes(_commit_log.lines_of(records))
         with pytest.raises(mz.StoreError):
             mz.open(store, "statistics")
         (store / key).write_bytes(data)
@@ -474,8 +474,8 @@ def nested(depth=100_000):
 
 def test_a_record_that_is_nested_too_deeply_is_no_record(store):
     text = nested().encode()
-    line = b"%08x %s\n" % (_journal.google_crc32c.value(text), text)
-    assert _journal.read(line) == ([], 0, 0)
+    line = b"%08x %s\n" % (_commit_log.google_crc32c.value(text), text)
+    assert _commit_log.read(line) == ([], 0, 0)
     with (store / "montezarr/journal").open("ab") as file:
         file.write(line)
     mz.open(store, "statistics")
@@ -546,14 +546,14 @@ def test_a_node_that_is_no_document_is_refused(store, node):
 def test_a_document_that_is_too_large_is_not_read(store, key, monkeypatch):
     with (store / key).open("ab") as file:
         file.truncate(2**36)  # a hole: it takes no room
-    get = LocalPlace.get
+    get = LocalLocation.get
 
     def small(place, name, *most):
         found = get(place, name, *most)
         assert found is None or name != key
         return found
 
-    monkeypatch.setattr(LocalPlace, "get", small)
+    monkeypatch.setattr(LocalLocation, "get", small)
     if key == "montezarr/manifest.json":
         (store / "zarr.json").unlink()
         (store / "montezarr/journal").unlink()
@@ -654,7 +654,7 @@ def test_two_variables_and_none_yet_are_opened(tmp_path):
 
 
 def test_publishing_does_not_compute_the_fingerprint_again(tmp_path, monkeypatch):
-    from montezarr.store import _session
+    from montezarr.store import _writer
     from montezarr.store.format import _manifest
 
     count = []
@@ -664,7 +664,7 @@ def test_publishing_does_not_compute_the_fingerprint_again(tmp_path, monkeypatch
         count.append(recipe)
         return known(recipe)
 
-    monkeypatch.setattr(_session, "EVERY", -1.0)  # publish after each chunk
+    monkeypatch.setattr(_writer, "EVERY", -1.0)  # publish after each chunk
     monkeypatch.setattr(_manifest, "fingerprint", counted)
     counts = []
     for n in (4, 16):

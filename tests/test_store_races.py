@@ -17,8 +17,8 @@ import montezarr as mz
 from montezarr.store import _where
 from montezarr.store.format._commit_log import COMMIT_LOG
 from montezarr.store.format._commit_state import CommitState
-from montezarr.store.places._lock import this_owner
-from montezarr.store.places._place import LOCK, LocalPlace
+from montezarr.store.locations._location import LOCK, LocalLocation
+from montezarr.store.locations._lock import this_owner
 
 LONG = {"chunks": 60, "T": 1}
 
@@ -74,14 +74,14 @@ def test_short_runs_that_start_together_both_end_well(tmp_path, nursery, races):
 
 def test_a_store_that_is_made_between_two_looks_is_no_damaged_one(tmp_path, monkeypatch):
     run({"path": tmp_path / "a.zarr", **LONG})
-    place, looks = LocalPlace(tmp_path / "a.zarr"), []
-    read_log = LocalPlace.read_log
+    place, looks = LocalLocation(tmp_path / "a.zarr"), []
+    read_log = LocalLocation.read_log
 
     def late(self, key):
         looks.append(key)
         return read_log(self, key) if len(looks) > 1 else None
 
-    monkeypatch.setattr(LocalPlace, "read_log", late)
+    monkeypatch.setattr(LocalLocation, "read_log", late)
     ledger = CommitState.read(place)
     assert ledger.bad == 0
     assert ledger.is_complete
@@ -204,7 +204,7 @@ def test_readers_beside_a_writer_see_the_first_paths_and_nothing_else(tmp_path, 
 
 
 def records(path):
-    """Return how many lines the journal of a store has."""
+    """Return how many lines the commit log of a store has."""
     journal = Path(path) / COMMIT_LOG
     return journal.read_bytes().count(b"\n") if journal.exists() else 0
 

@@ -12,10 +12,10 @@ from stores import CHAIN, GBM, HESTON, files
 import montezarr as mz
 from montezarr.core import parameters
 from montezarr.core.parameters import _known
-from montezarr.run import Run, _live, _stored_states
+from montezarr.run import Run, _stored_states, _tasks_alive
 from montezarr.store import _source
 from montezarr.store.format import CommitState
-from montezarr.store.places import LocalPlace
+from montezarr.store.locations import LocalLocation
 
 N = 2500
 
@@ -33,8 +33,8 @@ def elsewhere(monkeypatch):
 
     def forget():
         for module, name in (
-            (_known, "_alive"), (_known, "_places"), (_live, "_by_name"), (_live, "_by_recipe"),
-            (_stored_states, "_loads"),
+            (_known, "_alive"), (_known, "_places"), (_tasks_alive, "_by_name"),
+            (_tasks_alive, "_by_recipe"), (_stored_states, "_loads"),
         ):  # fmt: skip
             monkeypatch.setattr(module, name, type(getattr(module, name))())
 
@@ -251,7 +251,7 @@ HOSTILE = {
 @pytest.mark.parametrize("form", HOSTILE.values(), ids=HOSTILE)
 def test_a_form_that_montezarr_did_not_write_is_refused(form, tmp_path):
     mz.write(of(GBM, spread(50, 150)), tmp_path / "a.zarr")
-    place = LocalPlace(tmp_path / "a.zarr")
+    place = LocalLocation(tmp_path / "a.zarr")
     manifest = CommitState.read(place).manifest
     with pytest.raises(mz.StoreError, match="expected the manifest"):
         type(manifest).from_dict({**manifest.to_dict(), "x0": form}, "a")

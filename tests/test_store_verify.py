@@ -206,12 +206,12 @@ def _dispatchable(names):
 
 
 def test_a_store_of_another_environment_notes_in_which_each_chunk_was_drawn(tmp_path, monkeypatch):
-    from montezarr.store import _session
+    from montezarr.store import _writer
 
     with pytest.raises(ZeroDivisionError):
         mz.write(gbm_paths(), tmp_path / "a", on_progress=lambda n, *_: 1 / 0 if n else None)
-    other = {**_session.environment(), "numpy": "0.0"}
-    monkeypatch.setattr(_session, "environment", lambda: other)
+    other = {**_writer.environment(), "numpy": "0.0"}
+    monkeypatch.setattr(_writer, "environment", lambda: other)
     mz.write(gbm_paths(), tmp_path / "a")
     ledger = CommitState.read(place_of(tmp_path / "a"))
     numbers = {record.environment for record in ledger.chunks.values()}

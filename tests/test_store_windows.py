@@ -10,7 +10,7 @@ import xarray as xr
 from stores import files, gbm_paths
 
 import montezarr as mz
-from montezarr.store.places import _lock
+from montezarr.store.locations import _lock
 
 LACKS = (
     "O_CLOEXEC",

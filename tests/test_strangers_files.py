@@ -24,8 +24,8 @@ from montezarr.core.json import parse_json
 from montezarr.core.regular_files import NotRegularError, TooLargeError, read_regular, read_written
 from montezarr.reduction.accumulate import parse_states
 from montezarr.store._info import info
-from montezarr.store.format import _journal
-from montezarr.store.places import LocalPlace
+from montezarr.store.format import _commit_log
+from montezarr.store.locations import LocalLocation
 
 GIB = 2**30
 
@@ -187,7 +187,7 @@ def test_a_chunk_unpacks_to_no_more_than_it_can_be(tmp_path, kind, inner):
 
 def test_results_of_a_huge_shape_are_refused(store):
     journal = store / "montezarr/journal"
-    records, _, _ = _journal.read(journal.read_bytes())
+    records, _, _ = _commit_log.read(journal.read_bytes())
     file = store / "statistics/x_mean/zarr.json"
     node = json.loads(file.read_text())
     node["shape"] = [2**29]
@@ -200,7 +200,7 @@ def test_results_of_a_huge_shape_are_refused(store):
         if record.get("statistics"):
             record["statistics"]["statistics/x_mean/zarr.json"] = digest([file.read_bytes()])
             record["statistics"].pop("statistics/x_mean/c/0")
-    journal.write_bytes(_journal.lines_of(records))
+    journal.write_bytes(_commit_log.lines_of(records))
     with pytest.raises(mz.StoreError, match="at most"):
         mz.open(store, "statistics")
 
@@ -462,7 +462,7 @@ def test_a_zip_of_a_store_is_read_within_its_declared_sizes(store, tmp_path):
 
 def test_an_object_larger_than_expected_is_none(tmp_path):
     (tmp_path / "file").write_bytes(bytes(11))
-    place = LocalPlace(tmp_path)
+    place = LocalLocation(tmp_path)
     assert place.get("file", 11) == bytes(11)
     assert place.get("file", 10) is None
     assert b"".join(place.pieces("file")) == bytes(11)

@@ -17,9 +17,9 @@ from stores import files, gbm_paths
 
 import montezarr as mz
 from montezarr.store._info import info
-from montezarr.store.places import LOCK, _remote_lock
-from montezarr.store.places._directory import Directory
-from montezarr.store.places._remote import RemotePlace
+from montezarr.store.locations import LOCK, _remote_lock
+from montezarr.store.locations._directory import Directory
+from montezarr.store.locations._remote import RemoteLocation
 
 
 def by_fsspec(root):
@@ -148,7 +148,7 @@ def test_what_is_written_through_a_store_is_what_is_written_to_its_directory(
     place = kind(str(tmp_path / "b.zarr"))
     mz.write(gbm_paths(), place, statistics="mean")
     assert files(tmp_path / "b.zarr") == before
-    again = pickle.loads(pickle.dumps(RemotePlace(place)))
+    again = pickle.loads(pickle.dumps(RemoteLocation(place)))
     assert again.get("zarr.json") == (store / "zarr.json").read_bytes()
 
 
@@ -161,7 +161,7 @@ def test_a_wrapper_stays_what_it_is_and_keeps_what_it_counts(store):
             return await super().get(*args, **kwargs)
 
     counting = Counting(zarr.storage.LocalStore(store, read_only=True))
-    assert RemotePlace(counting).target() is counting
+    assert RemoteLocation(counting).target() is counting
     assert type(counting._store) is Directory
     assert counting.read_only
     mz.open(counting).x.compute()
@@ -171,7 +171,7 @@ def test_a_wrapper_stays_what_it_is_and_keeps_what_it_counts(store):
 def test_a_wrapper_is_asked_for_sizes_not_for_all_that_a_hole_says(store):
     with (store / "zarr.json").open("wb") as file:
         file.truncate(2**42)
-    objects = RemotePlace(wrapped(store))
+    objects = RemoteLocation(wrapped(store))
     assert objects.size("zarr.json") == 2**42
     assert objects.get("zarr.json") is None
 

@@ -18,7 +18,7 @@ from patience import PATIENCE
 from zarr.abc.store import OffsetByteRequest, RangeByteRequest, SuffixByteRequest
 
 import montezarr as mz
-from montezarr.run import _live
+from montezarr.run import _tasks_alive
 
 GBM = mz.GeometricBrownianMotion(mu=0.05, sigma=0.2)
 HESTON = mz.Heston(mu=0.0, kappa=1.0, theta=0.04, xi=0.5, rho=-0.5)
@@ -97,16 +97,16 @@ CASES = {
 @pytest.fixture(autouse=True)
 def _live_runs_come_back():
     """Give other tests back the runs that one of these has forgotten."""
-    names, recipes = dict(_live._by_name), dict(_live._by_recipe)
+    names, recipes = dict(_tasks_alive._by_name), dict(_tasks_alive._by_recipe)
     yield
-    _live._by_name.update(names)
-    _live._by_recipe.update(recipes)
+    _tasks_alive._by_name.update(names)
+    _tasks_alive._by_recipe.update(recipes)
 
 
 def forget_live_runs():
     """Do as if this were another process than that of `simulate`."""
-    _live._by_name.clear()
-    _live._by_recipe.clear()
+    _tasks_alive._by_name.clear()
+    _tasks_alive._by_recipe.clear()
 
 
 def get(store, key, byte_range=None):

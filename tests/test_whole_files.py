@@ -13,10 +13,10 @@ from montezarr.core.json import MOST_BYTES, load_object
 
 SOURCE = Path(mz.__file__).parent
 
-MAKERS = {"_beside.py": {"replace", "link", "fsync"}, "places/_staging.py": {"replace"}}
+MAKERS = {"atomic_files.py": {"replace", "link", "fsync"}, "locations/_staging.py": {"replace"}}
 """What puts files in their place; the directory of a writer renames inside of its session."""
 
-OTHERS = {"places/_place.py": {"link", "fsync"}}
+OTHERS = {"locations/_location.py": {"link", "fsync"}}
 """A store that is merged links chunks, and a log is added to."""
 
 
@@ -28,7 +28,7 @@ def test_files_get_their_names_in_one_place():
         known = MAKERS | OTHERS
         (allowed,) = [v for k, v in known.items() if path.as_posix().endswith(f"/{k}")] or [set()]
         found = set(NAMING.findall(path.read_text(encoding="utf-8")))
-        assert found <= allowed, f"{path.name}: use written_beside, or a Place"
+        assert found <= allowed, f"{path.name}: use written_beside, or a Location"
 
 
 def save_page(folder):

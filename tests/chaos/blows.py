@@ -14,7 +14,7 @@ from store_runs import files
 import montezarr as mz
 from chaos import work
 from chaos.children import Child, Left, call, is_unnamed
-from montezarr.store import _session, _task
+from montezarr.store import _task, _writer
 
 DEADLY = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 AT_WORK = 0.25
@@ -213,7 +213,7 @@ def _leave_behind(folder, statistics, n, chunk, when, asleep, gate):
                 self.place = _With(place, late)
             return super()._one(number, *args)
 
-    _session.ChunkTask = Late
+    _writer.ChunkTask = Late
     try:
         with mz.backend("threads", 2):
             mz.write(work.paths(n), folder / work.STORE, **work.options(statistics))

@@ -12,7 +12,7 @@ import time
 import numpy as np
 
 import montezarr as mz
-from montezarr.store import _session, _task
+from montezarr.store import _task, _writer
 from montezarr.store.export import export
 
 CHUNK, CHUNKS, T = 1024, 6, 6
@@ -43,12 +43,12 @@ def slowed(pause, backend, workers=2):
             time.sleep(pause)
             return super()._one(*args)
 
-    _session.ChunkTask, _session.EVERY = Slowed, 0.02
+    _writer.ChunkTask, _writer.EVERY = Slowed, 0.02
     try:
         with mz.backend(backend, workers):
             yield
     finally:
-        _session.ChunkTask = kind
+        _writer.ChunkTask = kind
 
 
 def write(folder, statistics=False, n=N, seed=5, pause=0.0, backend="threads", **more):

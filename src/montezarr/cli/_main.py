@@ -17,7 +17,7 @@ from montezarr.core.errors import MontezarrError, MontezarrWarning, SamplerError
 from montezarr.core.notices import say_at_once
 from montezarr.core.secrets import redacted
 from montezarr.execute import end_all
-from montezarr.store._host import Host, host
+from montezarr.store._interrupt_listener import InterruptListener, interrupt_listener
 
 BAD_INPUT, INTERRUPTED = 2, 130
 
@@ -25,7 +25,7 @@ RESUMABLE = ("run", "extend", "repair", "merge")
 """Commands that go on when they are run again."""
 
 
-class _Stop(Host):
+class _Stop(InterruptListener):
     """Handler of SIGINT and SIGTERM: the first lets what runs end, a second leaves at once.
 
     While a store is written, the writer catches them, tells here, and hands the first one on when
@@ -72,7 +72,7 @@ def main(arguments: list[str] | None = None) -> Any:
     before = {}
     if threading.current_thread() is threading.main_thread():
         before = {n: signal.signal(n, stop) for n in (signal.SIGINT, signal.SIGTERM)}
-    token, show = host.set(stop), warnings.showwarning
+    token, show = interrupt_listener.set(stop), warnings.showwarning
     warnings.showwarning = _shown_by(show)
     try:
         return cli.main(words, prog_name="montezarr", standalone_mode=False)
@@ -95,7 +95,7 @@ def main(arguments: list[str] | None = None) -> Any:
         sys.exit(BAD_INPUT)
     finally:
         warnings.showwarning = show
-        host.reset(token)
+        interrupt_listener.reset(token)
         for number, handler in before.items():
             signal.signal(number, handler)
 

@@ -14,16 +14,16 @@ from montezarr.core.fork import ForkLock
 from montezarr.core.spawn import worker_environment
 from montezarr.execute._lost import ray_no_start
 
-Session = tuple[str, str]
+RaySession = tuple[str, str]
 
 _lock = ForkLock()
-_own_session: Session | None = None
+_own_session: RaySession | None = None
 """The session that was started here."""
 _users = 0
 """Pools that use it: the last of them ends it."""
 
 
-def session_of(ray: Any) -> Session | None:
+def session_of(ray: Any) -> RaySession | None:
     """Return what tells the session of Ray from every other; None where there is none."""
     try:
         if not ray.is_initialized():
@@ -34,7 +34,7 @@ def session_of(ray: Any) -> Session | None:
         return None
 
 
-def join_session(ray: Any, workers: int, check_allowed: Callable[[], None]) -> Session | None:
+def join_session(ray: Any, workers: int, check_allowed: Callable[[], None]) -> RaySession | None:
     """Return the session of Ray, after one of our own was started where there is none.
 
     `check_allowed` raises where it must not be.
@@ -67,7 +67,7 @@ def join_session(ray: Any, workers: int, check_allowed: Callable[[], None]) -> S
         return session
 
 
-def leave_session(ray: Any, session: Session | None) -> None:
+def leave_session(ray: Any, session: RaySession | None) -> None:
     """End a session that was started here, where nobody uses it any more."""
     global _own_session, _users
     with _lock:

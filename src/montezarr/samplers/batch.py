@@ -31,7 +31,7 @@ from montezarr.samplers.schema import PATH, Asked, PathArrays, Variable, count_o
 PIECE = 64
 """Paths of two blocks that are compared at once."""
 
-Parts = dict[str, ReturnedVariable]
+ReturnedVariables = dict[str, ReturnedVariable]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +88,7 @@ class BatchSampler(Sampler):
             check_block(bound, parts, first_x0)
         return bound
 
-    def _check_times(self, parts: Parts, declared: Asked) -> None:
+    def _check_times(self, parts: ReturnedVariables, declared: Asked) -> None:
         """Raise where a second axis that nobody names is not that of the times."""
         length = self.grid.T + 1
         for name, part in parts.items():
@@ -149,7 +149,9 @@ class BatchSampler(Sampler):
         names = x0.dtype.names
         return x0.copy() if names is None else own({name: x0[name].copy() for name in names})
 
-    def block(self, block: int, x0: Any, names: tuple[str, ...]) -> tuple[Any, Parts, Any]:
+    def block(
+        self, block: int, x0: Any, names: tuple[str, ...]
+    ) -> tuple[Any, ReturnedVariables, Any]:
         """Return what the sampler returns for a block, its variables (1024, ...), and times."""
         path = block * BLOCK
         where = f"in its block of {BLOCK} paths: "
@@ -206,7 +208,7 @@ class BatchSampler(Sampler):
                 raise self.failure(path, x0, message)
         return encode(self, variable, array, path, x0)
 
-    def arranged(self, parts: Parts, path: int, x0: Any) -> PathArrays:
+    def arranged(self, parts: ReturnedVariables, path: int, x0: Any) -> PathArrays:
         """Return the variables of paths, the kept times of each with the paths last."""
         self.check_names(parts, path, x0)
         out = {}
@@ -237,7 +239,7 @@ def _fragile(n: int, T: int, rng: Any, limit: float, ceiling: float) -> Any:
     return x
 
 
-def check_block(sampler: BatchSampler, parts: Parts, first_x0: Any) -> None:
+def check_block(sampler: BatchSampler, parts: ReturnedVariables, first_x0: Any) -> None:
     """Raise where a block comes out otherwise when it is drawn again, or is transposed."""
     paths = first_paths(sampler, first_x0, BLOCK)
     for low in range(0, count_of(paths), PIECE):  # a block of long paths is large

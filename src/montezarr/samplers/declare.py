@@ -16,10 +16,10 @@ from montezarr.samplers.encode import plain_numbers
 from montezarr.samplers.returned import ReturnedVariable
 from montezarr.samplers.schema import PATH, TIME, Asked, Variable
 
-Parts = Mapping[str, ReturnedVariable]
+ReturnedVariables = Mapping[str, ReturnedVariable]
 
 
-def with_grid(sampler: Sampler, asked: Asked, parts: Parts) -> Sampler:
+def with_grid(sampler: Sampler, asked: Asked, parts: ReturnedVariables) -> Sampler:
     """Return a sampler whose grid is as long as its first path, where nothing else says so."""
     if not asked.free_length:
         return sampler
@@ -44,7 +44,7 @@ def with_grid(sampler: Sampler, asked: Asked, parts: Parts) -> Sampler:
     return replace(sampler, grid=TimeGrid(length - 1, sampler.grid.dt))
 
 
-def oriented(asked: Asked, parts: Parts) -> dict[str, ReturnedVariable]:
+def oriented(asked: Asked, parts: ReturnedVariables) -> dict[str, ReturnedVariable]:
     """Return parts with their axes in the order that the caller asks for, where they have names."""
     found = {}
     for name, part in parts.items():
@@ -77,7 +77,7 @@ def labelled(
     return replace(bound, coords=coords, variables=variables)
 
 
-def dims_of(sampler: Sampler, asked: Asked, parts: Parts) -> dict[str, tuple[str, ...]]:
+def dims_of(sampler: Sampler, asked: Asked, parts: ReturnedVariables) -> dict[str, tuple[str, ...]]:
     """Return the dimensions of the variables of a path.
 
     Those that the caller names come first, then those of xarray objects. An axis as long as there
@@ -132,7 +132,7 @@ def _check_dims(sampler: Sampler, name: str, dims: tuple[str, ...], shape: tuple
         raise sampler.failure(0, sampler.x0, message)
 
 
-def variables_of(sampler: Sampler, asked: Asked, parts: Parts) -> tuple[Variable, ...]:
+def variables_of(sampler: Sampler, asked: Asked, parts: ReturnedVariables) -> tuple[Variable, ...]:
     """Return the variables that the first path declares.
 
     Raises

@@ -19,7 +19,7 @@ from montezarr.samplers.probe import check_repeats, first_paths, no_global_strea
 from montezarr.samplers.returned import ReturnedVariable, attributes_of, coords_of, unpack
 from montezarr.samplers.schema import Asked, PathArrays, Variable
 
-Parts = Mapping[str, ReturnedVariable]
+ReturnedVariables = Mapping[str, ReturnedVariable]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,7 @@ class PathSampler(Sampler):
             check_repeats(bound, again, first_paths(bound, declared.first_x0, 1))
         return bound
 
-    def _first(self, path: int, declared: Asked) -> tuple[Any, Parts, Any]:
+    def _first(self, path: int, declared: Asked) -> tuple[Any, ReturnedVariables, Any]:
         """Return what the sampler itself returns for one of the first paths, and unpacked."""
         first_x0 = declared.first_x0
         n = 0 if first_x0 is None else first_x0.shape[-1]
@@ -135,7 +135,9 @@ class PathSampler(Sampler):
         masks = self.may_mask and not variable.is_real
         return variable if is_one and at_first and not masks else None
 
-    def arranged(self, parts: Parts, times: Any, path: int, x0: Any) -> dict[str, NDArray[Any]]:
+    def arranged(
+        self, parts: ReturnedVariables, times: Any, path: int, x0: Any
+    ) -> dict[str, NDArray[Any]]:
         """Return the variables of one path with all their times, labels as their codes."""
         if times is not None and any(v.name == EVENT_TIME for v in self.variables):
             parts = {**parts, EVENT_TIME: ReturnedVariable(times, None, False)}
@@ -162,7 +164,7 @@ class PathSampler(Sampler):
             raise self.failure(path, x0, message)
         return array
 
-    def _check_digits(self, parts: Parts, path: int, x0: Any) -> None:
+    def _check_digits(self, parts: ReturnedVariables, path: int, x0: Any) -> None:
         """Raise for a plain integer that is not among the real numbers that plain ones become."""
         for variable in self.variables:
             part = parts.get(variable.name)

@@ -21,7 +21,7 @@ COUNTERS = 2**21
 MAX_BITS = 16
 
 
-class Place(NamedTuple):
+class SelectedBin(NamedTuple):
     """A bin in which order statistics are looked for.
 
     Attributes
@@ -49,7 +49,7 @@ class Target(NamedTuple):
     rank: int
 
 
-class Found(NamedTuple):
+class SelectionState(NamedTuple):
     """Counts of narrower bins (places, bins), or the values themselves: the state of a pass.
 
     `owners` says which place each value belongs to; the order of the values does not matter.
@@ -71,7 +71,7 @@ class Selection(Statistic):
         Who asks.
     ranks : Ranks
         Of the quantiles and of the ends of their intervals.
-    places : tuple of Place
+    places : tuple of SelectedBin
         Where they lie, each once.
     targets : tuple of Target
         What is looked for there: of each cell, of each level, the value at its three ranks.
@@ -79,10 +79,10 @@ class Selection(Statistic):
 
     quantile: Any
     ranks: Ranks
-    places: tuple[Place, ...]
+    places: tuple[SelectedBin, ...]
     targets: tuple[Target, ...]
 
-    State: ClassVar[type] = Found
+    State: ClassVar[type] = SelectionState
     order_free: ClassVar[bool] = True
 
     @property
@@ -96,7 +96,7 @@ class Selection(Statistic):
         room = (COUNTERS // max(len(self.places), 1)).bit_length() - 1
         return max(1, min(max(place.shift for place in self.places), MAX_BITS, room))
 
-    def chunk(self, sample: Sample) -> Found:
+    def chunk(self, sample: Sample) -> SelectionState:
         """Return the counts, or the values, of all bins that are looked into."""
         values = sample.all_paths()
         width = 0 if self.collects else 1 << self.bits
@@ -118,17 +118,17 @@ class Selection(Statistic):
                 deeper = min(self.bits, place.shift)
                 narrow = (inside >> (place.shift - deeper)) - (place.key << deeper)
                 counts[i] = np.bincount(narrow, minlength=width)
-        return Found(counts, np.concatenate(owners), np.concatenate(kept))
+        return SelectionState(counts, np.concatenate(owners), np.concatenate(kept))
 
-    def merge(self, a: Found, b: Found) -> Found:
+    def merge(self, a: SelectionState, b: SelectionState) -> SelectionState:
         """Return what both have."""
-        return Found(
+        return SelectionState(
             a.counts + b.counts,
             np.concatenate([a.owners, b.owners]),
             np.concatenate([a.values, b.values]),
         )
 
-    def again(self, state: Found, source: Source) -> Statistic | None:
+    def again(self, state: SelectionState, source: Source) -> Statistic | None:
         """Return the next pass, until the values are collected."""
         if self.collects:
             return None
@@ -137,7 +137,7 @@ class Selection(Statistic):
             return None
         return replace(self, places=places, targets=targets)
 
-    def finalize(self, state: Found, source: Source) -> dict[str, Estimate]:
+    def finalize(self, state: SelectionState, source: Source) -> dict[str, Estimate]:
         """Return the estimates of the order statistics."""
         if self.collects:
             places, targets = self.places, self.targets
@@ -159,10 +159,12 @@ class Selection(Statistic):
         """Return nothing: `Quantile` has the oracle."""
         return {}
 
-    def _narrowed(self, state: Found) -> tuple[tuple[Place, ...], tuple[Target, ...]]:
+    def _narrowed(
+        self, state: SelectionState
+    ) -> tuple[tuple[SelectedBin, ...], tuple[Target, ...]]:
         """Return the narrower bins that were counted, and the targets in them."""
         running = np.cumsum(state.counts, axis=1)
-        places: dict[Place, int] = {}
+        places: dict[SelectedBin, int] = {}
         targets = []
         for target in self.targets:
             if target.place < 0:
@@ -172,12 +174,12 @@ class Selection(Statistic):
             deeper = min(self.bits, old.shift)
             at = int(np.searchsorted(row, target.rank))
             inside = int(state.counts[target.place, at])
-            place = Place(old.cell, (old.key << deeper) + at, old.shift - deeper, inside)
+            place = SelectedBin(old.cell, (old.key << deeper) + at, old.shift - deeper, inside)
             index = places.setdefault(place, len(places))
             targets.append(Target(index, target.rank - int(row[at]) + inside))
         return tuple(places), tuple(targets)
 
 
-def _sorted(counts: Any, owners: Any, values: Any) -> Found:
+def _sorted(counts: Any, owners: Any, values: Any) -> SelectionState:
     order = np.lexsort((values, owners))
-    return Found(counts, owners[order], values[order])
+    return SelectionState(counts, owners[order], values[order])

@@ -13,7 +13,7 @@ from montezarr.core.value import checked
 from montezarr.statistics._base import Estimate, Sample, Source, Statistic
 
 Array = NDArray[np.float64]
-Paths = NDArray[np.int64]
+PathNumbers = NDArray[np.int64]
 
 FEW = 32
 """Ranks up to which one search for the minimum each is faster than a partition."""
@@ -31,9 +31,9 @@ class ExtremaState(NamedTuple):
     """
 
     low: Array
-    low_path: Paths
+    low_path: PathNumbers
     high: Array
-    high_path: Paths
+    high_path: PathNumbers
 
 
 @final
@@ -170,7 +170,7 @@ class Extrema(Statistic):
         return ExtremaState(low, low_path, -high, high_path)
 
 
-def _smallest(x: Array, k: int, start: int, sign: int = 1) -> tuple[Array, Paths]:
+def _smallest(x: Array, k: int, start: int, sign: int = 1) -> tuple[Array, PathNumbers]:
     """Return the k smallest values of each cell (cells, blocks, paths), times `sign`, and paths."""
     cells, blocks, n = x.shape
     values, paths = np.full((cells, k), np.inf), np.full((cells, k), -1, np.int64)
@@ -198,7 +198,7 @@ def _smallest(x: Array, k: int, start: int, sign: int = 1) -> tuple[Array, Paths
     return values, paths
 
 
-def _order(x: Array, k: int) -> Paths:
+def _order(x: Array, k: int) -> PathNumbers:
     """Return the positions of the k smallest values of each row, by value and then by position."""
     if k <= FEW:
         order = np.empty((len(x), k), np.int64)
@@ -216,7 +216,9 @@ def _order(x: Array, k: int) -> Paths:
     return np.take_along_axis(order, by_value, axis=1)
 
 
-def _first(a: Array, a_path: Paths, b: Array, b_path: Paths) -> tuple[Array, Paths]:
+def _first(
+    a: Array, a_path: PathNumbers, b: Array, b_path: PathNumbers
+) -> tuple[Array, PathNumbers]:
     """Return the k first of both sides (cells, k), by value and then by path."""
     values, paths = np.concatenate([a, b], axis=1), np.concatenate([a_path, b_path], axis=1)
     order = np.lexsort((paths, values), axis=1)[:, : a.shape[1]]

@@ -20,7 +20,7 @@ from montezarr.statistics._keys import TINY
 from montezarr.statistics._levels import check_level, check_levels
 from montezarr.statistics._octaves import restored
 from montezarr.statistics._ranks import Ranks, interval_of, ranks_of
-from montezarr.statistics._selection import Place, Selection, Target
+from montezarr.statistics._selection import SelectedBin, Selection, Target
 from montezarr.statistics._spans import begins_of, bins_at, order_statistics, spans_of
 
 RELATIVE_ERROR = 0.005
@@ -200,7 +200,7 @@ class Quantile(Statistic):
         wanted = np.stack(ranks[:3], axis=-1).reshape(len(state.n), -1)
         budget = self.budget(len(state.n))
         begins = begins_of(state, budget)
-        places: dict[Place, int] = {}
+        places: dict[SelectedBin, int] = {}
         targets = []
         for cell, row in enumerate(wanted):
             if not state.n[cell]:
@@ -211,7 +211,7 @@ class Quantile(Statistic):
             for rank, at in zip(row.tolist(), np.searchsorted(running, row).tolist(), strict=True):
                 inside = int(bins.counts[at])
                 key = int(bins.keys[at]) >> bins.shift
-                place = Place(cell, key, bins.shift, inside)
+                place = SelectedBin(cell, key, bins.shift, inside)
                 index = places.setdefault(place, len(places))
                 targets.append(Target(index, rank - int(running[at]) + inside))
         if all(place.shift == 0 for place in places):

@@ -19,8 +19,8 @@ from montezarr.core.compat.zarr import RemadeWrapper
 from montezarr.core.errors import StoreError
 from montezarr.core.secrets import cause_of, is_clean
 from montezarr.store.format import PATH, dims_of, largest_chunk
-from montezarr.store.places import Directory, LocalPlace, ReadablePlace
-from montezarr.store.places._remote_store import is_of_system, told_size
+from montezarr.store.locations import Directory, LocalLocation, ReadableLocation
+from montezarr.store.locations._remote_store import is_of_system, told_size
 
 REMEDY = "Call montezarr.repair, or write with the same Dataset, to draw it again."
 
@@ -104,21 +104,26 @@ class ChunkReader(RemadeWrapper, WrapperStore[Store]):
 
     @classmethod
     def of(
-        cls, place: ReadablePlace, text: bytes, root: bytes, arrays: Mapping[str, Any], info: Any
+        cls,
+        location: ReadableLocation,
+        text: bytes,
+        root: bytes,
+        arrays: Mapping[str, Any],
+        info: Any,
     ) -> ChunkReader:
         """Return the store of a place whose root is `text`, and is read as `root`."""
         chunks = {k: Chunks.of(v, info) for k, v in arrays.items() if PATH in dims_of(v)}
         largest = {name: largest_chunk(node) for name, node in arrays.items()}
         digest = hashlib.sha256(text).hexdigest()
-        if not isinstance(place, LocalPlace):
-            store = place.target()
+        if not isinstance(location, LocalLocation):
+            store = location.target()
             if isinstance(store, Directory):
                 store = Directory(store.root, read_only=True, largest=largest)
             return cls(store, chunks, root, (normalize_token(store), digest))
         # As xarray has it of a directory: another time, other Dask tasks.
-        changed = os.stat(place.path).st_mtime_ns
-        token = (str(place.path), changed, digest)
-        store = Directory(place.path, read_only=True, largest=largest, links=False)
+        changed = os.stat(location.path).st_mtime_ns
+        token = (str(location.path), changed, digest)
+        store = Directory(location.path, read_only=True, largest=largest, links=False)
         return cls(store, chunks, root, token)
 
     def __dask_tokenize__(self) -> Any:

@@ -9,13 +9,13 @@ import xarray as xr
 
 from montezarr.core.errors import StoreError, StoreMismatchError, StoreNotFoundError
 from montezarr.store._differences import lines_of_differences
-from montezarr.store._source import Source, source_of
-from montezarr.store._where import place_of, read_root
+from montezarr.store._source import ChunkSource, source_of
+from montezarr.store._where import location_of, read_root
 from montezarr.store.format import CommitState, Manifest
-from montezarr.store.places import ReadablePlace
+from montezarr.store.locations import ReadableLocation
 
 
-def ledger_of(place: ReadablePlace) -> CommitState:
+def ledger_of(location: ReadableLocation) -> CommitState:
     """Return the ledger of a store that must be there.
 
     Raises
@@ -23,30 +23,34 @@ def ledger_of(place: ReadablePlace) -> CommitState:
     StoreNotFoundError
         If it is not.
     """
-    found, commits = read_root(place), CommitState.read(place)
+    found, commits = read_root(location), CommitState.read(location)
     if commits is None and found is None:
-        raise StoreNotFoundError(f"path: expected a montezarr store, got nothing at {place}.")
+        raise StoreNotFoundError(f"path: expected a montezarr store, got nothing at {location}.")
     if commits is None:
-        raise StoreError(f"path: expected a journal, got none: {place}. Call montezarr.repair.")
-    commits.check(place)
+        raise StoreError(
+            f"path: expected a commit log, got none: {location}. Call montezarr.repair."
+        )
+    commits.check(location)
     return commits
 
 
 def is_complete(ds: xr.Dataset, path: Any) -> bool:
     """Return whether the store at `path` holds all paths of `ds`; no path is read."""
-    place = place_of(path)
-    if read_root(place) is None:
+    location = location_of(path)
+    if read_root(location) is None:
         return False
-    commits = CommitState.read(place)
+    commits = CommitState.read(location)
     if commits is None:
         return False
     source = in_chunks(source_of(ds), commits.manifest.chunk)
-    check_same(commits, source.manifest(commits.manifest.storage, 0), source.run.length, place)
-    drop_lost(commits, place)
+    check_same(commits, source.manifest(commits.manifest.storage, 0), source.run.length, location)
+    drop_lost(commits, location)
     return commits.is_complete and not commits.missing()
 
 
-def check_same(commits: CommitState, manifest: Manifest, target: int, place: ReadablePlace) -> None:
+def check_same(
+    commits: CommitState, manifest: Manifest, target: int, location: ReadableLocation
+) -> None:
     """Raise if a store holds something else than what is to be written.
 
     Raises
@@ -61,30 +65,30 @@ def check_same(commits: CommitState, manifest: Manifest, target: int, place: Rea
         if is_older:
             remedy += f", or go on with what it holds: montezarr.extend(path, {target})"
         raise StoreMismatchError(
-            f"path: expected a store of the same recipe, got another in {place}:"
+            f"path: expected a store of the same recipe, got another in {location}:"
             f"{lines_of_differences(differing)}"
             f"\n  {remedy}."
         )
     if commits.target != target:
         raise StoreMismatchError(
             f"path: expected a store with n_paths = {target:,}, got {commits.target:,}, in"
-            f" {place}. Pass the same n_paths, or call montezarr.extend(path, {target})."
+            f" {location}. Pass the same n_paths, or call montezarr.extend(path, {target})."
             if target > commits.target
             else f"path: expected a store with n_paths = {target:,}, got {commits.target:,}, in"
-            f" {place}. A store does not shrink: open it and take what you need, or pass"
+            f" {location}. A store does not shrink: open it and take what you need, or pass"
             f" n_paths={commits.target}."
         )
 
 
-def in_chunks(source: Source, chunk: int) -> Source:
+def in_chunks(source: ChunkSource, chunk: int) -> ChunkSource:
     """Return a source in other chunks."""
     return replace(source, run=replace(source.run, chunk=chunk))
 
 
-def drop_lost(commits: CommitState, place: ReadablePlace) -> None:
+def drop_lost(commits: CommitState, location: ReadableLocation) -> None:
     """Forget chunks of which a file is gone, or has not the size that it had."""
     keys = {key: chunk for chunk, record in commits.chunks.items() for key in record.files}
-    sizes = place.sizes(keys)
+    sizes = location.sizes(keys)
     for key, chunk in keys.items():
         record = commits.chunks.get(chunk)
         if record is not None and not commits.is_done(chunk) and key in sizes:

@@ -8,7 +8,7 @@ from typing import Any
 from montezarr.core.json import parse_json
 from montezarr.store._results import RESULTS
 from montezarr.store.format import LARGEST, STATES, CommitState, Manifest, as_json
-from montezarr.store.places import ReadablePlace
+from montezarr.store.locations import ReadableLocation
 
 
 def results_lost(commits: CommitState, bad: set[str], redo: set[int]) -> bool:
@@ -22,27 +22,27 @@ def results_lost(commits: CommitState, bad: set[str], redo: set[int]) -> bool:
 
 
 def told_target(
-    place: ReadablePlace, commits: CommitState, root: Mapping[str, Any] | None
+    location: ReadableLocation, commits: CommitState, root: Mapping[str, Any] | None
 ) -> Mapping[str, Any] | None:
-    """Return what is known of the number of paths without a journal, and have the ledger know it.
+    """Return what is known of the number of paths without a commit log, and note it.
 
     The root tells it, or the arrays themselves, of which each has its shape: all that they show is
     taken for all that there were to be.
     """
-    if root is not None and _follows(place, commits, root):
+    if root is not None and _follows(location, commits, root):
         commits.target = root["target"]
         return root
-    if root is None and not commits.chunks and (n := _shown_by_arrays(place, commits.manifest)):
+    if root is None and not commits.chunks and (n := _shown_by_arrays(location, commits.manifest)):
         commits.target = n
         return {"n_paths": n, "target": n, "committed": n, "status": "complete"}
     return root
 
 
-def _shown_by_arrays(place: ReadablePlace, manifest: Manifest) -> int:
+def _shown_by_arrays(location: ReadableLocation, manifest: Manifest) -> int:
     """Return the paths that the metadata of all variables agree upon, or 0."""
     counts = set()
     for array in manifest.arrays:
-        data = place.get(f"{array.name}/zarr.json") or b""
+        data = location.get(f"{array.name}/zarr.json") or b""
         try:
             n = parse_json(data)["shape"][array.axis]
             expected = as_json(array.metadata(n, manifest.chunk, manifest.storage))
@@ -52,10 +52,10 @@ def _shown_by_arrays(place: ReadablePlace, manifest: Manifest) -> int:
     return counts.pop() if len(counts) == 1 else 0
 
 
-def _follows(place: ReadablePlace, commits: CommitState, root: Mapping[str, Any]) -> bool:
+def _follows(location: ReadableLocation, commits: CommitState, root: Mapping[str, Any]) -> bool:
     """Return whether the root is as a writer makes it, so that its numbers can be believed."""
     numbers = root["n_paths"], root["target"], root["committed"], root["status"] == "complete"
-    return commits.manifest.files(*numbers)["zarr.json"] == place.get("zarr.json")
+    return commits.manifest.files(*numbers)["zarr.json"] == location.get("zarr.json")
 
 
 def damaged_chunks(commits: CommitState, bad: set[str]) -> list[int]:

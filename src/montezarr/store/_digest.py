@@ -1,4 +1,4 @@
-"""The digest of a file, by which the journal knows it again."""
+"""The digest of a file, by which the commit log knows it again."""
 
 from __future__ import annotations
 

@@ -9,9 +9,9 @@ from montezarr.core.text import show_bytes
 from montezarr.random.seeding import BLOCK
 from montezarr.run._run import Run
 from montezarr.run.cost import initial_states
-from montezarr.store._source import Source, source_of
+from montezarr.store._source import ChunkSource, source_of
 from montezarr.store.format import CommitState, Manifest, Storage, encode
-from montezarr.store.places import ReadablePlace
+from montezarr.store.locations import ReadableLocation
 
 MOST = 8 * BLOCK
 """Paths on which a compression is measured."""
@@ -47,7 +47,7 @@ def working_bytes(run: Run, storage: Storage) -> int:
     return run.working_bytes + (missing * run.path_bytes if storage.compression else 0)
 
 
-def check_room(place: ReadablePlace, commits: CommitState, source: Source) -> None:
+def check_room(location: ReadableLocation, commits: CommitState, source: ChunkSource) -> None:
     """Raise if what is not there yet does not fit.
 
     Raises
@@ -55,7 +55,7 @@ def check_room(place: ReadablePlace, commits: CommitState, source: Source) -> No
     StoreError
         With the bytes needed.
     """
-    free, manifest = place.free_bytes(), commits.manifest
+    free, manifest = location.free_bytes(), commits.manifest
     if free is None or not commits.missing():
         return
     needed, ratio = commits.bytes_needed(), 1.0
@@ -70,21 +70,21 @@ def check_room(place: ReadablePlace, commits: CommitState, source: Source) -> No
         needed = int(ratio * needed)
     if needed > free:
         raise too_little(
-            place, needed, free,
+            location, needed, free,
             "Keep fewer times (keep=), store float32 (storage=montezarr.Storage(dtype='float32')),"
             " or choose another disk.",
         )  # fmt: skip
 
 
-def too_little(place: ReadablePlace, needed: int, free: int, hint: str) -> StoreError:
+def too_little(location: ReadableLocation, needed: int, free: int, hint: str) -> StoreError:
     """Return the error of a disk on which something does not fit."""
     return StoreError(
-        f"path: expected room for {show_bytes(needed)}, got {show_bytes(free)} free at {place}:"
+        f"path: expected room for {show_bytes(needed)}, got {show_bytes(free)} free at {location}:"
         f" {show_bytes(needed - free)} too little. {hint}"
     )
 
 
-def _measured(source: Source, manifest: Manifest) -> tuple[float, int]:
+def _measured(source: ChunkSource, manifest: Manifest) -> tuple[float, int]:
     """Return the compressed bytes of a path, and the number of paths that tell it."""
     path_bytes = source.run.path_bytes + source.schema.path_bytes
     blocks = max(1, min(MOST, MOST_BYTES // path_bytes) // BLOCK)

@@ -15,12 +15,12 @@ from montezarr.run.execution import OnProgress
 from montezarr.store._at_hand import parameters_at_hand
 from montezarr.store._committed import ledger_of
 from montezarr.store._estimate import check_room
-from montezarr.store._open import open_place
-from montezarr.store._session import Session
+from montezarr.store._interrupt_handler import InterruptHandler
+from montezarr.store._open import open_location
 from montezarr.store._source import source_in
-from montezarr.store._stop import Stop
-from montezarr.store._where import place_of
+from montezarr.store._where import location_of
 from montezarr.store._write import check_options, complete_session
+from montezarr.store._writer import Writer
 from montezarr.store.format import CommitState
 
 
@@ -83,32 +83,32 @@ def extend(
     >>> mz.extend(path, 8000).x.shape
     (8000, 11)
     """
-    place = place_of(path, storage_options)
+    location = location_of(path, storage_options)
     target = check_int("n_paths", n_paths, minimum=1)
     per_task = check_options(durable, chunks_per_task, on_progress)
-    commits = ledger_of(place)
+    commits = ledger_of(location)
     _check(commits, target)
     # Held until the end: what was given has the parameters that the store may have lost.
     held = parameters_at_hand(commits.manifest, ds, process)
     source = source_in(commits.manifest, target, ds, process, statistics)
     shown = check_bool("show_progress", show_progress) and on_progress is None
     display = on_progress or Progress("extend", enabled=shown)
-    with RunMonitor("extend", display) as monitor, Stop() as stop, place.lock():
-        commits = ledger_of(place)
+    with RunMonitor("extend", display) as monitor, InterruptHandler() as stop, location.lock():
+        commits = ledger_of(location)
         _check(commits, target)
-        session = stop.session = Session(
-            place, commits, durable, f"mz.extend({str(place)!r}, {target})"
+        writer = stop.writer = Writer(
+            location, commits, durable, f"mz.extend({str(location)!r}, {target})"
         )
         if target > commits.target:
             before, commits.target = commits.target, target
             try:
-                check_room(place, commits, source)
+                check_room(location, commits, source)
             finally:
                 commits.target = before
-            session.aim(target)
-        complete_session(session, source, stop, monitor, per_task)
+            writer.aim(target)
+        complete_session(writer, source, stop, monitor, per_task)
     del held
-    return open_place(place)
+    return open_location(location)
 
 
 def _check(commits: CommitState, target: int) -> None:

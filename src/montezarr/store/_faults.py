@@ -55,7 +55,7 @@ def is_armed(name: str, number: int = 0) -> bool:
 
 
 def chunk_in(line: bytes) -> int:
-    """Return the chunk that a line of the journal is about; -1 for another, or when unset."""
+    """Return the chunk that a line of the commit log is about; -1 for another, or when unset."""
     found = None if _fault is None else re.search(rb'"chunk":(\d+)', line)
     return -1 if found is None else int(found[1])
 

@@ -16,9 +16,9 @@ from montezarr.run._recipe import format_note
 from montezarr.run._texts import process_text, seed_text, state_text, value_text
 from montezarr.store._committed import ledger_of
 from montezarr.store._open import open_store
-from montezarr.store._where import COMPLETE, INCOMPLETE, place_of
+from montezarr.store._where import COMPLETE, INCOMPLETE, location_of
 from montezarr.store.format import PATH, STATUS_ATTRIBUTE, CommitState, Manifest, _parameters
-from montezarr.store.places import LocalPlace, ReadablePlace
+from montezarr.store.locations import LocalLocation, ReadableLocation
 
 LONGEST = 200
 """Characters of a process, or of a value of a recipe, that are printed."""
@@ -64,7 +64,7 @@ class Info:
     masked : int
         Paths that failed and were masked.
     damaged : int
-        Lines of the journal that cannot be read.
+        Lines of the commit log that cannot be read.
     """
 
     path: str
@@ -141,7 +141,7 @@ class Info:
         if self.masked:
             yield "masked", f"{self.masked:,} paths"
         if self.damaged:
-            yield "damaged", f"{self.damaged:,} lines of the journal: see montezarr verify"
+            yield "damaged", f"{self.damaged:,} lines of the commit log: see montezarr verify"
 
 
 def info(path: Any, *, storage_options: Mapping[str, Any] | None = None) -> Info:
@@ -168,26 +168,26 @@ def info(path: Any, *, storage_options: Mapping[str, Any] | None = None) -> Info
     StoreNotFoundError, StoreExistsError
         If no store is there, or something else.
     StoreError
-        If neither journal nor manifest tells what it is.
+        If neither commit log nor manifest tells what it is.
     """
-    place = place_of(path, storage_options)
-    if isinstance(place, LocalPlace) and place.path.is_file():
-        return _of_dataset(str(place), open_store(path))
-    return _of_ledger(place, ledger_of(place))
+    location = location_of(path, storage_options)
+    if isinstance(location, LocalLocation) and location.path.is_file():
+        return _of_dataset(str(location), open_store(path))
+    return _of_ledger(location, ledger_of(location))
 
 
-def _of_ledger(place: ReadablePlace, commits: CommitState) -> Info:
+def _of_ledger(location: ReadableLocation, commits: CommitState) -> Info:
     manifest = commits.manifest
     recipe = manifest.recipe_dict
-    # What is on disk of a remote store is what the journal tells of: a listing may take long.
-    objects = place.sizes(place.objects()) if place.is_local else None
+    # What is on disk of a remote store is what the commit log tells of: a listing may take long.
+    objects = location.sizes(location.objects()) if location.is_local else None
     files = {k: v[0] for k, v in commits.files().items()} if objects is None else objects
     if objects is None:
         files |= {_parameters.key_of(r): r.nbytes for r in manifest.references}
     times = next((c.values for c in manifest.constants if c.name == "time"), None)
     readable = commits.shown
     return Info(
-        path=str(place),
+        path=str(location),
         status=COMPLETE if commits.is_complete else INCOMPLETE,
         process=recipe["process"],
         seed=recipe["seed"],

@@ -18,17 +18,17 @@ from montezarr.store._at_hand import parameters_at_hand
 from montezarr.store._committed import drop_lost, ledger_of
 from montezarr.store._differences import lines_of_differences
 from montezarr.store._estimate import too_little
-from montezarr.store._open import open_place
+from montezarr.store._interrupt_handler import InterruptHandler
+from montezarr.store._open import open_location
 from montezarr.store._put_results import put_merged
 from montezarr.store._results import load_states
-from montezarr.store._session import Session
-from montezarr.store._source import Source, source_in
-from montezarr.store._stop import Stop
-from montezarr.store._where import place_of, read_root
+from montezarr.store._source import ChunkSource, source_in
+from montezarr.store._where import location_of, read_root
+from montezarr.store._writer import Writer
 from montezarr.store.format import STATES, Checksum, ChunkRecord, CommitState, check_distinct
-from montezarr.store.places import LocalPlace, Place, ReadablePlace
+from montezarr.store.locations import LocalLocation, Location, ReadableLocation
 
-Part = tuple[ReadablePlace, CommitState]
+Part = tuple[ReadableLocation, CommitState]
 """A store that is taken from, and what is committed in it."""
 
 
@@ -95,11 +95,11 @@ def merge(
     if not stores:
         raise value_error("stores", "one store or more", stores)
     check_bool("durable", durable)
-    sources = [place_of(store) for store in stores]
-    parts: list[Part] = [(place, ledger_of(place)) for place in sources]
+    sources = [location_of(store) for store in stores]
+    parts: list[Part] = [(location, ledger_of(location)) for location in sources]
     parts.sort(key=lambda part: part[1].manifest.first_path)
     _check_parts(parts)
-    place = place_of(path, storage_options)
+    location = location_of(path, storage_options)
     whole = _whole(parts)
     check_distinct(whole.manifest.names, "stores")
     # Held until the end: what was given has the parameters that the stores may have lost.
@@ -108,20 +108,20 @@ def merge(
     if whole.manifest.statistics is not None:
         n_paths = whole.manifest.first_path + whole.target
         source = source_in(whole.manifest, n_paths, ds, process, statistics)
-    read_root(place)
-    with Stop() as stop, place.lock():
-        there = CommitState.read(place)
+    read_root(location)
+    with InterruptHandler() as stop, location.lock():
+        there = CommitState.read(location)
         if there is not None:
-            _check_same(there, whole, place)
+            _check_same(there, whole, location)
             if not there.is_complete:
-                drop_lost(there, place)
-        session = stop.session = Session(
-            place, there or whole, durable, f"mz.merge(stores, {str(place)!r})"
+                drop_lost(there, location)
+        writer = stop.writer = Writer(
+            location, there or whole, durable, f"mz.merge(stores, {str(location)!r})"
         )
         if there is None or not there.is_complete:
-            _take_all(session, parts, whole, there is None, source, stop)
+            _take_all(writer, parts, whole, there is None, source, stop)
     del held
-    return open_place(place)
+    return open_location(location)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,43 +134,43 @@ class _Chunk:
 
 
 def _take_all(
-    session: Session,
+    writer: Writer,
     parts: list[Part],
     whole: CommitState,
     is_new: bool,
-    source: Source | None,
-    stop: Stop,
+    source: ChunkSource | None,
+    stop: InterruptHandler,
 ) -> None:
-    place, commits = session.place, session.commits
+    location, commits = writer.location, writer.commits
     todo = _todo(parts, whole, None if is_new else commits)
     _check_files(parts, todo)
-    _check_room(place, todo)
+    _check_room(location, todo)
     if is_new:
         whole.chunks, whole.committed = {}, 0
-        session.begin()
+        writer.begin()
     else:
-        session.resume()
-    with session._tidy():  # it is of this package: nothing half done is left, also on a full disk
+        writer.resume()
+    with writer._tidy():  # it is of this package: nothing half done is left, also on a full disk
         try:
             for part, chunk in ((part, chunk) for part, chunks in todo for chunk in chunks):
                 if stop():
                     break
                 for key, theirs, checksum in chunk.files:
-                    place.take(key, part, theirs, durable=session.durable, checksum=checksum)
-                session.commit(chunk.number, chunk.record, environment=chunk.record.environment)
+                    location.take(key, part, theirs, durable=writer.durable, checksum=checksum)
+                writer.commit(chunk.number, chunk.record, environment=chunk.record.environment)
         finally:
             with contextlib.suppress(OSError):  # it may be that of a full disk
-                session.publish()
+                writer.publish()
         if commits.missing():
             return
         if source is not None:
-            _merge_states(session, parts, source)
-    session.finish(source)
+            _merge_states(writer, parts, source)
+    writer.finish(source)
 
 
 def _todo(
     parts: list[Part], whole: CommitState, there: CommitState | None
-) -> list[tuple[ReadablePlace, list[_Chunk]]]:
+) -> list[tuple[ReadableLocation, list[_Chunk]]]:
     """Return the chunks of each part that are not there yet."""
     out = []
     for part, commits in parts:
@@ -190,7 +190,7 @@ def _todo(
     return out
 
 
-def _check_files(parts: list[Part], todo: list[tuple[ReadablePlace, list[_Chunk]]]) -> None:
+def _check_files(parts: list[Part], todo: list[tuple[ReadableLocation, list[_Chunk]]]) -> None:
     """Raise unless all files that are to be taken are there, in their size."""
     for (part, commits), (_, chunks) in zip(parts, todo, strict=True):
         sizes = {key: checksum[0] for chunk in chunks for _, key, checksum in chunk.files}
@@ -208,41 +208,41 @@ def _check_files(parts: list[Part], todo: list[tuple[ReadablePlace, list[_Chunk]
             )
 
 
-def _check_room(place: Place, todo: list[tuple[ReadablePlace, list[_Chunk]]]) -> None:
+def _check_room(location: Location, todo: list[tuple[ReadableLocation, list[_Chunk]]]) -> None:
     """Raise if what cannot be linked does not fit; the records tell how much that is."""
-    free = place.free_bytes()
+    free = location.free_bytes()
     if free is None:
         return
     needed = sum(
         checksum[0]
         for part, chunks in todo
-        if not _can_link(part, place)
+        if not _can_link(part, location)
         for chunk in chunks
         for _, _, checksum in chunk.files
     )
     if needed > free:
         raise too_little(
-            place, needed, free,
+            location, needed, free,
             "Stores that are on another disk are copied, not linked: choose a path on theirs, or a"
             " disk with more room.",
         )  # fmt: skip
 
 
-def _can_link(part: ReadablePlace, place: Place) -> bool:
-    if not (isinstance(part, LocalPlace) and isinstance(place, LocalPlace)):
+def _can_link(part: ReadableLocation, location: Location) -> bool:
+    if not (isinstance(part, LocalLocation) and isinstance(location, LocalLocation)):
         return False
-    return _device(part.path) == _device(place.path)
+    return _device(part.path) == _device(location.path)
 
 
 def _device(path: Path) -> int | None:
     """Return the file system of a path, or of where it will be made."""
-    for place in (path, *path.parents):
+    for location in (path, *path.parents):
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            return os.stat(place).st_dev
+            return os.stat(location).st_dev
     return None
 
 
-def _merge_states(session: Session, parts: list[Part], source: Source) -> None:
+def _merge_states(writer: Writer, parts: list[Part], source: ChunkSource) -> None:
     """Join the states of whole chunks of all parts."""
     assert source.layout is not None
     accumulator, total, whole = source.layout.accumulator, PartialState(), 0
@@ -253,7 +253,7 @@ def _merge_states(session: Session, parts: list[Part], source: Source) -> None:
         accumulator.join(total, states)
         whole += commits.states[0]
     if whole:
-        put_merged(session.place, session.commits, total, whole, session.durable)
+        put_merged(writer.location, writer.commits, total, whole, writer.durable)
 
 
 def _whole(parts: list[Part]) -> CommitState:
@@ -284,17 +284,17 @@ def _check_parts(parts: list[Part]) -> None:
     """Raise unless parts are complete, of one recipe, and side by side."""
     first_place, first = parts[0]
     end = first.manifest.first_path
-    for place, commits in parts:
+    for location, commits in parts:
         if not commits.is_complete or commits.missing():
             done = f"{commits.committed:,} of {commits.target:,} paths"
-            raise StoreError(f"path: expected complete stores, got {done} in {place}.")
+            raise StoreError(f"path: expected complete stores, got {done} in {location}.")
         mine = replace(commits.manifest, first_path=first.manifest.first_path)
         differing = first.manifest.differences(mine)
         if commits.manifest.chunk != first.manifest.chunk:
             differing.append(("chunk", first.manifest.chunk, commits.manifest.chunk))
         if differing:
             raise StoreMismatchError(
-                f"stores: expected stores of one recipe, got another in {place} than in"
+                f"stores: expected stores of one recipe, got another in {location} than in"
                 f" {first_place}:{lines_of_differences(differing)}"
             )
         start = commits.manifest.first_path
@@ -303,19 +303,19 @@ def _check_parts(parts: list[Part]) -> None:
             low, high = min(start, end), max(start, end)
             raise StoreMismatchError(
                 f"stores: expected ranges that follow on one another, got a {what} of paths"
-                f" {low:,} to {high - 1:,} before {place}."
+                f" {low:,} to {high - 1:,} before {location}."
             )
         end = start + commits.target
-        if end % first.manifest.chunk and place is not parts[-1][0]:
+        if end % first.manifest.chunk and location is not parts[-1][0]:
             raise StoreMismatchError(
                 f"stores: expected whole chunks before the last one, got paths up to {end - 1:,}"
-                f" in {place}."
+                f" in {location}."
             )
 
 
-def _check_same(there: CommitState, whole: CommitState, place: Place) -> None:
+def _check_same(there: CommitState, whole: CommitState, location: Location) -> None:
     if there.manifest.differences(whole.manifest) or there.target != whole.target:
         raise StoreExistsError(
-            f"path: expected nothing, or what an earlier call began, got another store: {place}."
+            f"path: expected nothing, or what an earlier call began, got another store: {location}."
             " It is left as it is; choose another path."
         )

@@ -26,7 +26,7 @@ from montezarr.store._open_results import open_results
 from montezarr.store._results import RESULTS
 from montezarr.store._root import as_store_errors, checked_arrays, root_of
 from montezarr.store._source import TIMEDELTAS
-from montezarr.store._where import place_of
+from montezarr.store._where import location_of
 from montezarr.store.format import (
     PATH,
     STATUS_ATTRIBUTE,
@@ -36,7 +36,7 @@ from montezarr.store.format import (
     as_read,
     count_chunks,
 )
-from montezarr.store.places import LocalPlace, ReadablePlace
+from montezarr.store.locations import LocalLocation, ReadableLocation
 from montezarr.store.virtual import VirtualStore
 
 
@@ -103,25 +103,25 @@ def open_store(
     virtual = _virtual(path)
     if virtual is not None:
         return virtual
-    place = place_of(path, storage_options)
-    return open_place(place) if group is None else open_results(place)
+    location = location_of(path, storage_options)
+    return open_location(location) if group is None else open_results(location)
 
 
-def open_place(place: ReadablePlace) -> xr.Dataset:
+def open_location(location: ReadableLocation) -> xr.Dataset:
     """Open what is committed at a place."""
-    text, document = root_of(place)
+    text, document = root_of(location)
     state = document["attributes"]
     info = state[STORE_ATTRIBUTE]
-    recipe = load_object(state[ATTRIBUTE], f"{place}/zarr.json")
-    wrong = _parameters.find(place, references(recipe))
+    recipe = load_object(state[ATTRIBUTE], f"{location}/zarr.json")
+    wrong = _parameters.find(location, references(recipe))
     if wrong is not None:  # no path needs it
         warnings.warn(wrong, MontezarrWarning, stacklevel=3)
-    arrays = checked_arrays(place, document, info)
+    arrays = checked_arrays(location, document, info)
     # By the metadata in the root: those of all variables change with one rename.
     many = any(count_chunks(node) > MAX_CHUNKS_HARD for node in arrays.values())
-    with as_store_errors(place):
+    with as_store_errors(location):
         ds: xr.Dataset = xr.open_zarr(
-            ChunkReader.of(place, text, as_read(document), arrays, info),
+            ChunkReader.of(location, text, as_read(document), arrays, info),
             consolidated=True,
             chunks={PATH: info["chunk"]} if many else {},  # whole shards, where they are so many
             zarr_format=3,
@@ -129,8 +129,8 @@ def open_place(place: ReadablePlace) -> xr.Dataset:
         )
         names = _names(recipe, [str(name) for name in ds.data_vars])
     ds = with_text(ds[names])  # in the order of the process, which a directory does not keep
-    if isinstance(place, LocalPlace):
-        ds.encoding["source"] = str(place.path)
+    if isinstance(location, LocalLocation):
+        ds.encoding["source"] = str(location.path)
     attrs = {ATTRIBUTE: state[ATTRIBUTE]}
     if STATUS_ATTRIBUTE in state:
         attrs[STATUS_ATTRIBUTE] = str(state[STATUS_ATTRIBUTE])
@@ -139,17 +139,17 @@ def open_place(place: ReadablePlace) -> xr.Dataset:
     ds.attrs = attrs
     know_labels(ds)
     remember(ds, recipe, info["first_path"])
-    remember_states(recipe, partial(_states_in, place.finder()))
+    remember_states(recipe, partial(_states_in, location.finder()))
     for variable in ds.data_vars.values():
         if "masked_value" in variable.attrs:  # see `montezarr.run._variables.masked_attribute`
             variable.encoding["masked_value"] = variable.attrs["masked_value"]
     return ds
 
 
-def _states_in(find: Callable[[], ReadablePlace | None]) -> Mapping[str, Any] | None:
+def _states_in(find: Callable[[], ReadableLocation | None]) -> Mapping[str, Any] | None:
     """Return the form of the initial states that lie in a store; None where it has none."""
-    place = find()
-    commits = None if place is None else CommitState.read(place)
+    location = find()
+    commits = None if location is None else CommitState.read(location)
     return None if commits is None else commits.manifest.x0
 
 

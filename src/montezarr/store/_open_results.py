@@ -1,4 +1,4 @@
-"""The statistics of a store, opened: small, in memory, and only as the journal knows them."""
+"""The statistics of a store, opened: small, in memory, and only as the commit log knows them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from montezarr.store._results import ORDER, RESULTS
 from montezarr.store._root import as_store_errors, root_of
 from montezarr.store._source import TIMEDELTAS
 from montezarr.store.format import CommitState, bounded, buffer_of, check_document
-from montezarr.store.places import ReadablePlace
+from montezarr.store.locations import ReadableLocation
 
 AT_ONCE = 8
 """Files of results that are read together."""
@@ -27,17 +27,19 @@ SMALL, GROWTH = 2**25, 64
 """Bytes that results may have whatever their files are, and times the bytes of these beyond."""
 
 
-def open_results(place: ReadablePlace) -> xr.Dataset:
+def open_results(location: ReadableLocation) -> xr.Dataset:
     """Open the results of the statistics, in memory: they are small."""
-    recipe = root_of(place)[1]["attributes"]
-    objects, total = _result_files(place), 0
+    recipe = root_of(location)[1]["attributes"]
+    objects, total = _result_files(location), 0
     for key, data in objects.items():
         name, _, last = key.rpartition("/")
         if last == "zarr.json":
-            document = load_object(data, f"{place}/{RESULTS}/{key}")
+            document = load_object(data, f"{location}/{RESULTS}/{key}")
             if not name and document.get("node_type") != "group":
-                raise StoreError(f"path: expected a group of results, got another node: {place}.")
-            check_document(name or "montezarr", document, place)
+                raise StoreError(
+                    f"path: expected a group of results, got another node: {location}."
+                )
+            check_document(name or "montezarr", document, location)
             if document["node_type"] == "array":
                 total += math.prod(document["shape"]) * np.dtype(document["data_type"]).itemsize
                 objects[key] = json.dumps(bounded(document)).encode()
@@ -46,9 +48,9 @@ def open_results(place: ReadablePlace) -> xr.Dataset:
     if total > most:
         raise StoreError(
             f"path: expected results of statistics of at most {most:,} bytes, as their files are,"
-            f" got shapes of {total:,}: {place}. Call montezarr.repair."
+            f" got shapes of {total:,}: {location}. Call montezarr.repair."
         )
-    with as_store_errors(place):
+    with as_store_errors(location):
         ds: xr.Dataset = xr.open_zarr(
             MemoryStore({key: buffer_of(data) for key, data in objects.items()}),
             consolidated=False,
@@ -60,8 +62,8 @@ def open_results(place: ReadablePlace) -> xr.Dataset:
         return with_labels(ds.load(), recipe)
 
 
-def _result_files(place: ReadablePlace) -> dict[str, bytes]:
-    """Return the files of the results, by their keys in the group, as the journal knows them.
+def _result_files(location: ReadableLocation) -> dict[str, bytes]:
+    """Return the files of the results, by their keys in the group, as the commit log knows them.
 
     Raises
     ------
@@ -69,26 +71,26 @@ def _result_files(place: ReadablePlace) -> dict[str, bytes]:
         If one is another.
     """
     key, most = "", memory_limit() // 4
-    for _ in range(2):  # a writer may replace them between the looks at the journal and at them
-        commits = CommitState.read(place)
+    for _ in range(2):  # a writer may replace them between the looks at the commit log and at them
+        commits = CommitState.read(location)
         is_lost = commits is None or (commits.bad and commits.manifest.statistics is not None)
         if is_lost and (commits is None or commits.statistics is None):
             raise StoreError(
-                f"path: expected a journal that tells of statistics, got none, or a damaged one:"
-                f" {place}. Call montezarr.repair."
+                f"path: expected a commit log that tells of statistics, got none, or a damaged one:"
+                f" {location}. Call montezarr.repair."
             )
         if commits is None or commits.statistics is None:
             raise StoreNotFoundError(
-                f"path: expected a store with statistics, got none in {place}."
+                f"path: expected a store with statistics, got none in {location}."
             )
         total = sum(size for size, _ in commits.statistics.values())
         if total > most:
             raise StoreError(
                 f"path: expected results of statistics of at most {most:,} bytes, a quarter of the"
-                f" memory, got {total:,}: {place}."
+                f" memory, got {total:,}: {location}."
             )
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            found = pool.map(lambda item: place.intact(*item), commits.statistics.items())
+            found = pool.map(lambda item: location.intact(*item), commits.statistics.items())
             files = dict(zip(commits.statistics, found, strict=True))
         lost = [key for key, data in files.items() if data is None]
         if not lost:
@@ -100,5 +102,5 @@ def _result_files(place: ReadablePlace) -> dict[str, bytes]:
         key = lost[0]
     raise StoreError(
         f"path: expected the results of the statistics as they were written, got damaged ones, or"
-        f" a writer at work: {place}/{key}. Call montezarr.repair."
+        f" a writer at work: {location}/{key}. Call montezarr.repair."
     )

@@ -1,4 +1,4 @@
-"""Statistics that are partial_state as paths are written: their states merged, and the results put."""
+"""Statistics that are taken as paths are written: their states merged, and the results put."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ from montezarr.store._codes import code_attributes
 from montezarr.store._digest import digest
 from montezarr.store._results import ORDER, RESULTS, load_states
 from montezarr.store.format import STATES, Checksum, CommitState
-from montezarr.store.places import Place
+from montezarr.store.locations import Location
 
 
-def merge_states(place: Place, commits: CommitState, layout: Layout, durable: bool) -> xr.Dataset:
+def merge_states(
+    location: Location, commits: CommitState, layout: Layout, durable: bool
+) -> xr.Dataset:
     """Merge the states of all chunks, and return the results.
 
     The states of whole chunks become one file, from which an extension goes on; that of a last
@@ -30,21 +32,21 @@ def merge_states(place: Place, commits: CommitState, layout: Layout, durable: bo
     merged = commits.states[0] if commits.states is not None else 0
     total = PartialState()
     if commits.states is not None:
-        total = load_states(place, commits.merged_key, commits.states[1:], fold)
+        total = load_states(location, commits.merged_key, commits.states[1:], fold)
     last: PartialState | None = None
     whole = merged
     for i in range(merged, commits.n_chunks):
         record = commits.chunks[i]
         if record.state is None:
-            raise StoreError(f"path: expected the states of chunk {i}, got none: {place}.")
-        partial_state = load_states(place, f"{STATES}/{i}", record.state, fold)
+            raise StoreError(f"path: expected the states of chunk {i}, got none: {location}.")
+        partial_state = load_states(location, f"{STATES}/{i}", record.state, fold)
         if record.n == chunk:
             fold.join(total, partial_state)
             whole = i + 1
         else:
             last = partial_state
     if whole > merged:
-        put_merged(place, commits, total, whole, durable)
+        put_merged(location, commits, total, whole, durable)
     for i in range(whole):
         commits.chunks[i] = replace(commits.chunks[i], state=None)
     out = total.copy()
@@ -54,22 +56,22 @@ def merge_states(place: Place, commits: CommitState, layout: Layout, durable: bo
     return layout.dataset(out)
 
 
-def put_results(place: Place, ds: xr.Dataset, durable: bool) -> dict[str, Checksum]:
-    """Write the results, and return what the journal says of them."""
+def put_results(location: Location, ds: xr.Dataset, durable: bool) -> dict[str, Checksum]:
+    """Write the results, and return what the commit log says of them."""
     files: dict[str, Checksum] = {}
     for key, data in results_of(ds).items():
-        place.put(key, [data], durable=durable, number=-1)
+        location.put(key, [data], durable=durable, number=-1)
         files[key] = digest([data])
     return files
 
 
 def put_merged(
-    place: Place, commits: CommitState, total: PartialState, whole: int, durable: bool
+    location: Location, commits: CommitState, total: PartialState, whole: int, durable: bool
 ) -> None:
     """Write the merged states of so many chunks, and note them."""
     data = dump_states({}, total)
     commits.states = (whole, *digest([data]))
-    place.put(commits.merged_key, [data], durable=durable, number=-1)
+    location.put(commits.merged_key, [data], durable=durable, number=-1)
 
 
 def results_of(ds: xr.Dataset) -> dict[str, bytes]:

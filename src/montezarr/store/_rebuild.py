@@ -1,4 +1,4 @@
-"""What a store held, from its root and its chunks, where journal and manifest are lost."""
+"""What a store held, from its root and its chunks, where commit log and manifest are lost."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ from montezarr.store.format import (
     dims_of,
     environment,
 )
-from montezarr.store.places import ReadablePlace
+from montezarr.store.locations import ReadableLocation
 
 WITHOUT = {"on_error": "raise", "on_nonfinite": "raise"}
 """Policies of `simulate` where nothing is said; no root tells of others."""
 
 
-def rebuilt(place: ReadablePlace, ds: Any, process: Any, statistics: Any) -> CommitState:
-    """Return the ledger of a store by its root, with the chunks that are there, whole.
+def rebuilt(location: ReadableLocation, ds: Any, process: Any, statistics: Any) -> CommitState:
+    """Return the commit state of a store by its root, with the chunks that are there, whole.
 
     The root has the recipe and the metadata of all arrays, and each chunk its own checksum. That
     the chunks hold what the recipe draws, and nothing that was made of it, is tried on one of them.
@@ -64,34 +64,36 @@ def rebuilt(place: ReadablePlace, ds: Any, process: Any, statistics: Any) -> Com
     ReplayError
         If the sampler is not at hand.
     """
-    found = read_root_document(place)
+    found = read_root_document(location)
     if found is None:
-        raise StoreError(f"path: expected a root, a journal or a manifest, got none: {place}.")
+        raise StoreError(
+            f"path: expected a root, a commit log or a manifest, got none: {location}."
+        )
     text, document = found
     info = document["attributes"][STORE_ATTRIBUTE]
     recipe = parse_json(document["attributes"][RECIPE_ATTRIBUTE])
-    _parameters.remember(place, references(recipe))
-    nodes = checked_nodes(place, document, info)
-    if statistics is None and place.size(f"{RESULTS}/zarr.json") is not None:
+    _parameters.remember(location, references(recipe))
+    nodes = checked_nodes(location, document, info)
+    if statistics is None and location.size(f"{RESULTS}/zarr.json") is not None:
         raise StoreError(
-            f"path: expected a journal, which tells the statistics of a store, got none: {place}."
-            " Pass statistics=, as to write."
+            "path: expected a commit log, which tells the statistics of a store, got none:"
+            f" {location}. Pass statistics=, as to write."
         )
-    constants = {k: _constant(place, k, v) for k, v in nodes.items() if _is_constant(v)}
+    constants = {k: _constant(location, k, v) for k, v in nodes.items() if _is_constant(v)}
     manifest = _manifest(document["attributes"], nodes, constants, ds, process, statistics)
     counts = info["n_paths"], info["target"], info["committed"], info["status"] == "complete"
     if manifest.files(*counts)["zarr.json"] != text:
         raise StoreError(
-            f"path: expected a root as this recipe has it, got another: {place}. Pass the Dataset"
-            " that was written, ds=, or move the store away."
+            f"path: expected a root as this recipe has it, got another: {location}. Pass the"
+            " Dataset that was written, ds=, or move the store away."
         )
     commits = CommitState(manifest, info["target"], environments=[manifest.environment], bad=1)
-    adopt(commits, place, info)
-    return commits if ds is not None else _as_drawn(commits, place, process, info["n_paths"])
+    adopt(commits, location, info)
+    return commits if ds is not None else _as_drawn(commits, location, process, info["n_paths"])
 
 
-def adopt(commits: CommitState, place: ReadablePlace, info: Mapping[str, Any]) -> None:
-    """Take up the chunks whose files are whole, where a file tells all that a journal would.
+def adopt(commits: CommitState, location: ReadableLocation, info: Mapping[str, Any]) -> None:
+    """Take up the chunks whose files are whole, where a file tells all that a commit log would.
 
     That is not so of masked paths and states of statistics, for which chunks are drawn again.
     """
@@ -102,7 +104,7 @@ def adopt(commits: CommitState, place: ReadablePlace, info: Mapping[str, Any]) -
     pool = ThreadPoolExecutor(cores())
     try:
         found = pool.map(
-            lambda chunk: _record(commits, place, chunk, info["n_paths"]), range(count)
+            lambda chunk: _record(commits, location, chunk, info["n_paths"]), range(count)
         )
         for chunk, record in enumerate(found):
             if record is not None:
@@ -112,7 +114,7 @@ def adopt(commits: CommitState, place: ReadablePlace, info: Mapping[str, Any]) -
 
 
 def _record(
-    commits: CommitState, place: ReadablePlace, chunk: int, shown: int
+    commits: CommitState, location: ReadableLocation, chunk: int, shown: int
 ) -> ChunkRecord | None:
     """Return the record of a chunk of which all files are whole, or None.
 
@@ -122,7 +124,7 @@ def _record(
     manifest = commits.manifest
     n, before = manifest.paths_in(chunk, commits.target), shown - chunk * manifest.chunk
     files = {
-        array.key(chunk): _checksum(array, manifest, place, chunk) for array in manifest.arrays
+        array.key(chunk): _checksum(array, manifest, location, chunk) for array in manifest.arrays
     }
     good = {key: checksum for key, checksum in files.items() if checksum is not None}
     if len(good) < len(files):
@@ -131,10 +133,10 @@ def _record(
 
 
 def _checksum(
-    array: StoredArray, manifest: Manifest, place: ReadablePlace, chunk: int
+    array: StoredArray, manifest: Manifest, location: ReadableLocation, chunk: int
 ) -> Checksum | None:
     """Return size and digest of a file that has its checksum; None of another, or of none."""
-    data = place.get(array.key(chunk), manifest.largest_file(array))
+    data = location.get(array.key(chunk), manifest.largest_file(array))
     if data is None:
         return None
     try:
@@ -197,10 +199,10 @@ def _is_constant(node: Mapping[str, Any]) -> bool:
     return node["node_type"] == "array" and PATH not in dims_of(node)
 
 
-def _constant(place: ReadablePlace, name: str, node: Mapping[str, Any]) -> Constant | None:
+def _constant(location: ReadableLocation, name: str, node: Mapping[str, Any]) -> Constant | None:
     """Return a coordinate as it was stored, or None where its values are lost."""
     shape, dims = node["shape"], dims_of(node)
-    data = place.get(chunk_key(name, dims)) or b""
+    data = location.get(chunk_key(name, dims)) or b""
     kind = np.dtype(node["data_type"]).newbyteorder("<")
     values = np.frombuffer(data[:-4], np.uint8)
     if values.nbytes != math.prod(shape) * kind.itemsize or checked(values)[1] != data[-4:]:
@@ -232,8 +234,10 @@ def _storage(nodes: Mapping[str, Any], types: Mapping[str, np.dtype[Any]]) -> St
     return Storage(inner_chunk=inner, **options) if nodes else Storage()
 
 
-def _as_drawn(commits: CommitState, place: ReadablePlace, process: Any, shown: int) -> CommitState:
-    """Return the ledger whose storage gives what is stored of the paths that are drawn.
+def _as_drawn(
+    commits: CommitState, location: ReadableLocation, process: Any, shown: int
+) -> CommitState:
+    """Return the commit state whose storage gives what is stored of the paths that are drawn.
 
     Raises
     ------
@@ -245,37 +249,37 @@ def _as_drawn(commits: CommitState, place: ReadablePlace, process: Any, shown: i
         return commits
     trial = CommitState(manifest, commits.target, environments=commits.environments)
     for first in range(commits.n_chunks):
-        record = _record(commits, place, first, shown)
+        record = _record(commits, location, first, shown)
         if record is not None:
             trial.put(first, record)
             break
     else:
         raise StoreError(
-            f"path: expected a chunk that is whole, got none: {place}. Nothing but the root is"
+            f"path: expected a chunk that is whole, got none: {location}. Nothing but the root is"
             " left: take it away, and write anew."
         )
-    kept = _kept_bits(place, manifest, first)
+    kept = _kept_bits(location, manifest, first)
     for bits in [None] if kept is None else [kept, None]:
         storage = replace(manifest.storage, keep_bits=bits)
         trial.manifest = replace(manifest, storage=storage)
-        problems, _ = compare(place, trial, [first], None, process)
+        problems, _ = compare(location, trial, [first], None, process)
         if not problems:
             commits.manifest = trial.manifest
             return commits
     raise StoreError(
         f"path: expected the paths of the recipe in the root, got others in chunk {first} of"
-        f" {place}: {problems[0].text}. Pass the Dataset that was written, ds=."
+        f" {location}: {problems[0].text}. Pass the Dataset that was written, ds=."
     )
 
 
-def _kept_bits(place: ReadablePlace, manifest: Manifest, chunk: int) -> int | None:
+def _kept_bits(location: ReadableLocation, manifest: Manifest, chunk: int) -> int | None:
     """Return the bits of the mantissa that are used in a chunk, where the last ones are zeros."""
     used, most = 0, 0
     for array in manifest.arrays:
         kind = np.dtype(array.dtype)
         if kind.kind != "f":
             continue
-        data = place.get(array.key(chunk), manifest.largest_file(array)) or b""
+        data = location.get(array.key(chunk), manifest.largest_file(array)) or b""
         values = decode(array, manifest.chunk, manifest.storage, data)
         bits = np.ascontiguousarray(values[np.isfinite(values)]).view(f"u{kind.itemsize}")
         most = MANTISSA[kind.name]

@@ -13,7 +13,7 @@ from montezarr.store._report import Problem
 from montezarr.store._source import source_in
 from montezarr.store._values import ChunkValues, Item, items, span
 from montezarr.store.format import CommitState, Manifest, decode, encode, environment
-from montezarr.store.places import ReadablePlace
+from montezarr.store.locations import ReadableLocation
 
 Difference = tuple[str, int, float]
 """Key of a file, the number of values that differ, and the largest difference."""
@@ -26,12 +26,12 @@ class CompareTask:
     ----------
     values : ChunkValues
         What draws.
-    place : ReadablePlace
+    location : ReadableLocation
         Where the store is.
     """
 
-    def __init__(self, values: ChunkValues, place: ReadablePlace):
-        self.values, self.place = values, place
+    def __init__(self, values: ChunkValues, location: ReadableLocation):
+        self.values, self.location = values, location
         self.__name__ = f"verify-{values.name}"  # as which it shows on the dashboard
 
     def __call__(self, item: Item) -> list[Difference]:
@@ -41,7 +41,7 @@ class CompareTask:
         manifest, out = self.values.manifest, []
         for array, values in zip(manifest.arrays, drawn, strict=True):
             key = array.key(chunk)
-            data = self.place.get(key, manifest.largest_file(array)) or b""
+            data = self.location.get(key, manifest.largest_file(array)) or b""
             pieces, size, _ = encode(array, manifest.chunk, manifest.storage, values)
             if size == len(data) and b"".join(map(memoryview, pieces)) == data:
                 continue
@@ -55,13 +55,13 @@ class CompareTask:
 
 
 def compare(
-    place: ReadablePlace, commits: CommitState, chunks: list[int], ds: Any, process: Any
+    location: ReadableLocation, commits: CommitState, chunks: list[int], ds: Any, process: Any
 ) -> tuple[list[Problem], tuple[str, float] | None]:
     """Return what is wrong with chunks, and what another environment makes of them."""
     # Of statistics nothing is drawn again; their files have their checksums.
     manifest = replace(commits.manifest, statistics=None)
     source = source_in(manifest, manifest.first_path + commits.target, ds, process)
-    task = CompareTask(source.chunk_values(manifest), place)
+    task = CompareTask(source.chunk_values(manifest), location)
     backend, mine = backend_of(source.run), environment()
     tasks = (
         item

@@ -16,11 +16,10 @@ from montezarr.run.choose_backend import backend_of
 from montezarr.store._at_hand import parameters_at_hand
 from montezarr.store._damage import damaged_chunks, results_lost, told_target
 from montezarr.store._estimate import check_room
+from montezarr.store._interrupt_handler import InterruptHandler
 from montezarr.store._rebuild import adopt, rebuilt
 from montezarr.store._report import Problem, Verification
-from montezarr.store._session import Session
 from montezarr.store._source import source_in
-from montezarr.store._stop import Stop
 from montezarr.store._verify import (
     examined,
     parameter_problems,
@@ -28,14 +27,15 @@ from montezarr.store._verify import (
     said_by_root,
     verify_place,
 )
-from montezarr.store._where import place_of
+from montezarr.store._where import location_of
+from montezarr.store._writer import Writer
 from montezarr.store.format import (
     COMMIT_LOG,
     MANIFEST,
     CommitState,
     _parameters,
 )
-from montezarr.store.places import Place
+from montezarr.store.locations import Location
 
 
 def repair(
@@ -51,7 +51,7 @@ def repair(
     """Find what is damaged or missing in a store, on level 1 of `verify`, and make it anew.
 
     Paths are a function of the recipe, so a chunk is drawn again to the bytes that it had; metadata
-    and journal follow from the manifest, of which there are two copies. Where both are lost, the
+    and commit log follow from the manifest, of which there are two copies. Where both are lost, the
     root tells the recipe and all arrays, and each chunk has its own checksum; one is drawn again,
     to see that it is what the recipe says. Policies about failing paths, and statistics, the root
     does not tell: pass `ds` and `statistics`. What is intact is not touched. A run that was not
@@ -64,9 +64,9 @@ def repair(
     ds : Dataset, optional
         What was written, lazily, with any number of paths: needed where its variables were made of
         paths by an expression, or each path has an x0 of its own that was lazy; or manifest and
-        journal are lost, and paths may be masked or have an x0 of their own.
+        commit log are lost, and paths may be masked or have an x0 of their own.
     statistics : as for `write`, optional
-        Needed where some of them are of your own, or manifest and journal are lost.
+        Needed where some of them are of your own, or manifest and commit log are lost.
     process : object, optional
         The sampler, where it is your own code and not alive in this process.
     durable, storage_options, show_progress
@@ -80,7 +80,7 @@ def repair(
     Raises
     ------
     StoreError
-        If root, manifest and journal are lost, or nothing tells how many paths there are to be,
+        If root, manifest and commit log are lost, or nothing tells how many paths there are to be,
         or the disk is full; or, when all else is mended, if a large parameter that lies beside the
         recipe is lost and neither `ds` nor `process` is given.
     StoreNotFoundError
@@ -99,53 +99,57 @@ def repair(
     >>> mz.verify(path).ok, mz.repair(path).ok
     (False, True)
     """
-    place = place_of(path, storage_options)
+    location = location_of(path, storage_options)
     check_bool("durable", durable)
     shown = check_bool("show_progress", show_progress)
-    commits, problems = examined(place, 0)  # raises where nothing is, before anything is touched
+    commits, problems = examined(location, 0)  # raises where nothing is, before anything is touched
     if commits is None and problems[0].kind != "missing":
         # Files that are there and damaged may tell somebody more than the root does.
-        hint = "" if said_by_root(place) is None else (
+        hint = "" if said_by_root(location) is None else (
             f" Its root may: take {MANIFEST} and {COMMIT_LOG} away, and repair it then."
         )  # fmt: skip
         raise StoreError(problems[0].text + hint)
     display = Progress("repair", enabled=shown)
-    with RunMonitor("repair", display) as monitor, Stop() as stop, place.lock():
-        commits, problems = examined(place, 1)
+    with RunMonitor("repair", display) as monitor, InterruptHandler() as stop, location.lock():
+        commits, problems = examined(location, 1)
         if commits is None:
-            commits = rebuilt(place, ds, process, statistics)
-            problems += problems_of(place, commits, 0)
-            problems += parameter_problems(place, commits, 1)  # no chunk is looked at twice
-        session = stop.session = Session(place, commits, durable, f"mz.repair({str(place)!r})")
+            commits = rebuilt(location, ds, process, statistics)
+            problems += problems_of(location, commits, 0)
+            problems += parameter_problems(location, commits, 1)  # no chunk is looked at twice
+        writer = stop.writer = Writer(location, commits, durable, f"mz.repair({str(location)!r})")
         if problems:
             options = ds, process, statistics
-            _mend(session, problems, stop, monitor, options)
+            _mend(writer, problems, stop, monitor, options)
         elif commits.is_complete:
-            session.settle()
-    found = verify_place(place, 1)
+            writer.settle()
+    found = verify_place(location, 1)
     return replace(found, repaired=tuple(sorted({problem.key for problem in problems})))
 
 
 def _mend(
-    session: Session, problems: list[Problem], stop: Stop, monitor: RunMonitor, options: Any
+    writer: Writer,
+    problems: list[Problem],
+    stop: InterruptHandler,
+    monitor: RunMonitor,
+    options: Any,
 ) -> None:
-    commits, place = session.commits, session.place
-    root: Mapping[str, Any] | None = said_by_root(place)
+    commits, location = writer.commits, writer.location
+    root: Mapping[str, Any] | None = said_by_root(location)
     if not commits.knows_target:
-        root = told_target(place, commits, root)
+        root = told_target(location, commits, root)
         if not commits.chunks and root is not None:
-            adopt(commits, place, root)
+            adopt(commits, location, root)
     if commits.target < 1:
         raise StoreError(
-            f"path: expected a journal, a root or metadata of variables, got none that tells how"
-            f" many paths there are to be: {place}. Write them anew, elsewhere."
+            f"path: expected a commit log, a root or metadata of variables, got none that tells how"
+            f" many paths there are to be: {location}. Write them anew, elsewhere."
         )
     was_complete = commits.was_complete or (
         root is not None and root["status"] == "complete" and root["target"] == commits.target
     )
     bad = {problem.key for problem in problems}
     held = parameters_at_hand(commits.manifest, options[0], options[1])
-    failed = _mend_parameters(session, bad)
+    failed = _mend_parameters(writer, bad)
     was_told = commits.is_complete
     damaged = damaged_chunks(commits, bad)
     for chunk in damaged:
@@ -156,10 +160,10 @@ def _mend(
     is_lost = was_complete and results_lost(commits, bad, redo)
     source = None
     if failed is not None and (redo or is_lost):
-        if was_told:  # what is drawn needs the parameters; the journal and metadata do not
-            session.commits = CommitState.read(place) or commits
-            session.resume(parameters=False)
-            _delete_strays(place, problems)
+        if was_told:  # what is drawn needs the parameters; the commit log and metadata do not
+            writer.commits = CommitState.read(location) or commits
+            writer.resume(parameters=False)
+            _delete_strays(location, problems)
         raise failed
     if redo or is_lost:
         ds, process, statistics = options
@@ -167,34 +171,34 @@ def _mend(
         source = source_in(commits.manifest, n_paths, ds, process, statistics)
     del held
     if was_complete:
-        session.mend()
-    session.resume(parameters=False)
-    _delete_strays(place, problems)
+        writer.mend()
+    writer.resume(parameters=False)
+    _delete_strays(location, problems)
     if redo:
         assert source is not None
-        check_room(place, commits, source)
+        check_room(location, commits, source)
         backend = backend_of(source.run)
-        failure_log = session.run(source, backend, sorted(redo), monitor, stop)
+        failure_log = writer.run(source, backend, sorted(redo), monitor, stop)
         failure_log.warn(commits.target, stacklevel=4)
     if was_complete and not commits.missing():
-        session.finish(source if is_lost else None)
+        writer.finish(source if is_lost else None)
     if failed is not None:
         raise failed
 
 
-def _mend_parameters(session: Session, bad: set[str]) -> MontezarrError | None:
+def _mend_parameters(writer: Writer, bad: set[str]) -> MontezarrError | None:
     """Write those parameters again that are at hand; return the error of one that is not."""
     failed: MontezarrError | None = None
-    for reference in session.manifest.references:
+    for reference in writer.manifest.references:
         if _parameters.key_of(reference) in bad:
             try:
-                session.mend_parameters([reference])
+                writer.mend_parameters([reference])
             except (ReplayError, StoreError) as error:  # the rest of the store can be mended
                 failed = failed or error
     return failed
 
 
-def _delete_strays(place: Place, problems: list[Problem]) -> None:
+def _delete_strays(location: Location, problems: list[Problem]) -> None:
     for problem in problems:
         if problem.kind == "stray":
-            place.delete(problem.key)
+            location.delete(problem.key)

@@ -58,7 +58,7 @@ class Verification:
     n_paths, target : int
         Paths that are committed, and that there are to be.
     files : int
-        Files that the journal tells of.
+        Files that the commit log tells of.
     drawn : int
         Chunks that were drawn again.
     problems : tuple of Problem

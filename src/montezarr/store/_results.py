@@ -5,7 +5,7 @@ from __future__ import annotations
 from montezarr.core.errors import StoreError
 from montezarr.reduction.accumulate import Accumulator, PartialState, parse_states, restore_states
 from montezarr.store.format import Checksum
-from montezarr.store.places import ReadablePlace
+from montezarr.store.locations import ReadableLocation
 
 RESULTS = "statistics"
 """The group of the results."""
@@ -15,7 +15,7 @@ ORDER = "montezarr_variables"
 
 
 def load_states(
-    place: ReadablePlace, key: str, checksum: Checksum, accumulator: Accumulator
+    location: ReadableLocation, key: str, checksum: Checksum, accumulator: Accumulator
 ) -> PartialState:
     """Return states as they were written.
 
@@ -24,16 +24,16 @@ def load_states(
     StoreError
         If they are not there, or damaged.
     """
-    data = place.intact(key, checksum)
+    data = location.intact(key, checksum)
     if data is None:
         raise StoreError(
             f"path: expected the states of statistics as they were written, got damaged ones:"
-            f" {place}/{key}. Call montezarr.repair."
+            f" {location}/{key}. Call montezarr.repair."
         )
     try:
         return restore_states(parse_states(data), accumulator)
     except Exception as error:  # whatever somebody made of it, with a digest to match
         raise StoreError(
             f"path: expected states of these statistics, got others, with {type(error).__name__}:"
-            f" {error}: {place}/{key}."
+            f" {error}: {location}/{key}."
         ) from error

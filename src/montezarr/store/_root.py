@@ -20,13 +20,13 @@ from montezarr.store.format import (
     chunk_key,
     dims_of,
 )
-from montezarr.store.places import ReadablePlace
+from montezarr.store.locations import ReadableLocation
 
 REPAIR = " Call montezarr.repair."
 
 
 @contextlib.contextmanager
-def as_store_errors(place: ReadablePlace) -> Iterator[None]:
+def as_store_errors(location: ReadableLocation) -> Iterator[None]:
     """Have what Zarr and xarray say of metadata as one error; those of the disk pass.
 
     These have a number, and Zarr's own, of which some are OSErrors too, have none.
@@ -40,11 +40,11 @@ def as_store_errors(place: ReadablePlace) -> Iterator[None]:
             raise
         raise StoreError(
             f"path: expected metadata that montezarr writes, got some with"
-            f" {type(error).__name__}: {error}: {place}. Call montezarr.repair."
+            f" {type(error).__name__}: {error}: {location}. Call montezarr.repair."
         ) from error
 
 
-def root_of(place: ReadablePlace) -> tuple[bytes, dict[str, Any]]:
+def root_of(location: ReadableLocation) -> tuple[bytes, dict[str, Any]]:
     """Return the root of a store that must be there, as bytes and read.
 
     Raises
@@ -53,21 +53,21 @@ def root_of(place: ReadablePlace) -> tuple[bytes, dict[str, Any]]:
         If it is not there, or not one of ours.
     """
     try:
-        found = read_root_document(place)
+        found = read_root_document(location)
     except StoreExistsError as error:
-        raise StoreNotFoundError(f"path: expected a montezarr store, got {place}.") from error
-    if found is None and any(place.size(key) is not None for key in (COMMIT_LOG, MANIFEST)):
+        raise StoreNotFoundError(f"path: expected a montezarr store, got {location}.") from error
+    if found is None and any(location.size(key) is not None for key in (COMMIT_LOG, MANIFEST)):
         raise StoreNotFoundError(
-            f"path: expected the root of a store, got nothing at {place}/zarr.json: its writer has"
-            " only begun, or it is lost. Call montezarr.repair."
+            f"path: expected the root of a store, got nothing at {location}/zarr.json: its writer"
+            " has only begun, or it is lost. Call montezarr.repair."
         )
     if found is None:
-        raise StoreNotFoundError(f"path: expected a montezarr store, got nothing at {place}.")
+        raise StoreNotFoundError(f"path: expected a montezarr store, got nothing at {location}.")
     return found
 
 
 def checked_nodes(
-    place: ReadablePlace, document: Mapping[str, Any], info: Mapping[str, Any]
+    location: ReadableLocation, document: Mapping[str, Any], info: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the documents of the nodes in a root, once they are of numbers, cut as it says.
 
@@ -80,54 +80,54 @@ def checked_nodes(
     nodes = consolidated.get("metadata") if isinstance(consolidated, dict) else None
     if not isinstance(nodes, dict):
         raise StoreError(
-            f"path: expected the metadata of all variables in the root, got none: {place}."
+            f"path: expected the metadata of all variables in the root, got none: {location}."
             " Call montezarr.repair."
         )
     if RESULTS in nodes:  # which zarr.consolidate_metadata puts there
-        raise changed_by_another("metadata", place)
+        raise changed_by_another("metadata", location)
     for name, node in nodes.items():
-        check_document(name, node, place)
+        check_document(name, node, location)
         if node["node_type"] == "array":
-            check_chunks(name, node, info, place)
+            check_chunks(name, node, info, location)
     return nodes
 
 
 def checked_arrays(
-    place: ReadablePlace, document: Mapping[str, Any], info: Mapping[str, Any]
+    location: ReadableLocation, document: Mapping[str, Any], info: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the documents of the arrays in a root, once all of it is as it must be."""
-    nodes = checked_nodes(place, document, info)
+    nodes = checked_nodes(location, document, info)
     arrays = {name: node for name, node in nodes.items() if node["node_type"] == "array"}
     constants = {name: node for name, node in arrays.items() if PATH not in dims_of(node)}
     documents = {name: f"{name}/zarr.json" for name in nodes}
     keys = {name: chunk_key(name, dims_of(node)) for name, node in constants.items()}
-    sizes = place.sizes(keys.values())
+    sizes = location.sizes(keys.values())
     for name, node in nodes.items():
         key = documents[name]
         own = load_object(
-            place.get(key), f"{place}/{key}", expected="metadata as JSON", remedy=REPAIR
+            location.get(key), f"{location}/{key}", expected="metadata as JSON", remedy=REPAIR
         )
         # A writer may have published more paths meanwhile; nothing else may differ.
         if {**own, "shape": None} != {**node, "shape": None}:
             raise StoreError(
                 f"path: expected the metadata of {name!r} as the root has them, got others, damaged"
-                f" or changed by another writer: {place}. Call montezarr.repair."
+                f" or changed by another writer: {location}. Call montezarr.repair."
             )
     for name, node in constants.items():
         # Of no numbers, it is a checksum alone.
         if sizes.get(keys[name]) != plain_size(node, node["shape"]):
             raise StoreError(
-                f"path: expected the values of {name!r}, got none, or others: {place}. Call"
+                f"path: expected the values of {name!r}, got none, or others: {location}. Call"
                 " montezarr.repair."
             )
     for name, node in arrays.items():
         if name not in constants:
-            _check_ends(place, name, node, info)
+            _check_ends(location, name, node, info)
     return arrays
 
 
 def _check_ends(
-    place: ReadablePlace, name: str, node: Mapping[str, Any], info: Mapping[str, Any]
+    location: ReadableLocation, name: str, node: Mapping[str, Any], info: Mapping[str, Any]
 ) -> None:
     """Raise if the first or the last chunk is not there: the root tells of paths that are not.
 
@@ -138,11 +138,11 @@ def _check_ends(
     chunks = Chunks.of(node, info)
     ends = {0, n_chunks - 1} if n_chunks else ()
     keys = {chunk: chunk_key(name, dims_of(node), chunk) for chunk in ends}
-    sizes = place.sizes(keys.values())
+    sizes = location.sizes(keys.values())
     for chunk, key in sorted(keys.items()):
         if chunks.wrong(sizes.get(key), is_whole=True) is not None:
             raise StoreError(
                 f"path: expected {n_chunks:,} chunks of {name!r}, got none for paths from"
-                f" {info['first_path'] + chunk * info['chunk']:,} on: {place}. Call"
+                f" {info['first_path'] + chunk * info['chunk']:,} on: {location}. Call"
                 " montezarr.repair, or write with the same Dataset, to draw them again."
             )

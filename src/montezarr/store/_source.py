@@ -53,7 +53,7 @@ TIMEDELTAS = xr.coders.CFTimedeltaCoder(decode_via_units=False, decode_via_dtype
 
 
 @dataclass(frozen=True)
-class Source:
+class ChunkSource:
     """A Dataset that can be stored chunk by chunk.
 
     Attributes
@@ -190,7 +190,7 @@ def source_of(
     statistics: Any = None,
     *,
     is_stored: bool = False,
-) -> Source:
+) -> ChunkSource:
     """Return a Dataset as a source, all arguments checked.
 
     Raises
@@ -223,7 +223,7 @@ def source_of(
     layout, told = None, None
     if statistics is not None:
         layout, told = _layout(schema, statistics, names, is_stored)
-    return Source(
+    return ChunkSource(
         run=replace(run, chunk=run.store_chunk),
         ds=ds,
         schema=schema,
@@ -241,7 +241,7 @@ def _schema(ds: xr.Dataset) -> Schema:
 
 def source_in(
     manifest: Manifest, n_paths: int, ds: Any = None, process: Any = None, statistics: Any = None
-) -> Source:
+) -> ChunkSource:
     """Return what a store holds as a source of so many paths, to draw some of them again.
 
     Parameters

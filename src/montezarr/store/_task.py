@@ -8,25 +8,25 @@ from montezarr.samplers import FailureReport
 from montezarr.store._digest import digest
 from montezarr.store._values import ChunkValues, Item
 from montezarr.store.format import STATES, ChunkRecord, encode
-from montezarr.store.places import Place
+from montezarr.store.locations import Location
 
 
 class ChunkTask:
-    """Write chunks; what comes back is what the journal needs, and small.
+    """Write chunks; what comes back is what the commit log needs, and small.
 
     Parameters
     ----------
     values : ChunkValues
         What draws them.
-    place : Place
+    location : Location
         Where.
     durable : bool
         Whether files are to outlive a loss of power from then on.
     """
 
-    def __init__(self, values: ChunkValues, place: Place, durable: bool):
+    def __init__(self, values: ChunkValues, location: Location, durable: bool):
         self.values, self.manifest = values, values.manifest
-        self.place, self.durable = place, durable
+        self.location, self.durable = location, durable
         self.__name__ = f"write-{values.name}"  # as which it shows on the dashboard
 
     def __call__(self, item: Item) -> tuple[list[tuple[int, ChunkRecord]], FailureReport]:
@@ -47,11 +47,11 @@ class ChunkTask:
         files = {}
         for array, values in zip(self.manifest.arrays, arrays, strict=True):
             pieces, size, found = encode(array, self.manifest.chunk, self.manifest.storage, values)
-            self.place.put(array.key(chunk), pieces, durable=self.durable, number=chunk)
+            self.location.put(array.key(chunk), pieces, durable=self.durable, number=chunk)
             files[array.key(chunk)] = size, found
         checksum = None
         if state is not None:
-            self.place.put(f"{STATES}/{chunk}", [state], durable=self.durable, number=chunk)
+            self.location.put(f"{STATES}/{chunk}", [state], durable=self.durable, number=chunk)
             checksum = digest([state])
         masked = {str(path): reason for path, reason in report.masked}
         return ChunkRecord(n=stop - start, files=files, masked=masked, state=checksum), report

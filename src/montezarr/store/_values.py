@@ -13,7 +13,7 @@ from montezarr.reduction.accumulate import (
     Accumulator,
     Arrays,
     DrawnTask,
-    Parts,
+    SplitAccumulation,
     dump_states,
     without_masked,
 )
@@ -52,7 +52,9 @@ class ChunkValues:
         drawn, n = self.drawn, stop - start
         # Paths as they are drawn go to the disk from where they were drawn to, all at once.
         size = n if drawn.chunk_function is None else drawn.slab
-        parts = Parts(drawn.accumulator) if drawn.accumulator.reduced_variables else None
+        parts = (
+            SplitAccumulation(drawn.accumulator) if drawn.accumulator.reduced_variables else None
+        )
         out: Arrays | None = None
         report = FailureReport()
         for low, arrays, more in drawn.pieces(start, stop, x0, size):
@@ -86,7 +88,7 @@ def _slabs(low: int, arrays: Arrays, size: int) -> Iterator[tuple[int, Arrays]]:
         yield low + at, [array[..., at : at + size] for array in arrays]
 
 
-def _state(accumulator: Accumulator, parts: Parts, stop: int) -> bytes:
+def _state(accumulator: Accumulator, parts: SplitAccumulation, stop: int) -> bytes:
     (_, folded), *_ = parts.end(stop)
     accumulator.finish(folded, stop)  # the last block of a run may be no whole one
     return dump_states({}, folded)

@@ -1,4 +1,4 @@
-"""`verify`: is a store what it says? From a look at the journal to drawing all paths again."""
+"""`verify`: is a store what it says? From a look at the commit log to drawing all paths again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from montezarr.run._recipe import fingerprint
 from montezarr.store._digest import digest
 from montezarr.store._regenerate import compare
 from montezarr.store._report import Problem, Verification
-from montezarr.store._where import check_directory, place_of
+from montezarr.store._where import check_directory, location_of
 from montezarr.store.format import (
     COMMIT_LOG,
     MANIFEST,
@@ -28,7 +28,7 @@ from montezarr.store.format import (
     StoredArray,
     _parameters,
 )
-from montezarr.store.places import LocalPlace, ReadablePlace
+from montezarr.store.locations import LocalLocation, ReadableLocation
 
 
 def verify(
@@ -48,8 +48,8 @@ def verify(
     path : str, path or Zarr store
         Where the store is.
     level : {0, 1, 2, 3}
-        0: the manifest, the journal and the metadata agree, and all files are there in their size.
-        1: also, the checksum of every file is that of the journal: finds any damaged, swapped or
+        0: manifest, commit log and metadata agree, and all files are there in their size.
+        1: also, the checksum of every file is that of the commit log: finds any damaged, swapped or
         cut one. 2: also, some chunks are drawn again and are equal, bit by bit. 3: all are.
         Up to 1, nothing that the store names is run or imported.
     sample : int
@@ -91,11 +91,11 @@ def verify(
     check_int("level", level, maximum=3)
     check_int("sample", sample, minimum=1)
     check_int("seed", seed)
-    return verify_place(place_of(path, storage_options), level, sample, seed, ds, process)
+    return verify_place(location_of(path, storage_options), level, sample, seed, ds, process)
 
 
 def verify_place(
-    place: ReadablePlace,
+    location: ReadableLocation,
     level: int,
     sample: int = 1,
     seed: int = 0,
@@ -104,14 +104,14 @@ def verify_place(
 ) -> Verification:
     """Do what `verify` does, of a place."""
     started = time.perf_counter()
-    commits, problems = examined(place, level)
+    commits, problems = examined(location, level)
     if problems and commits is not None:
-        # Beside a writer, files and journal may belong to two moments; what is wrong stays so.
-        again, still = examined(place, level)
+        # Beside a writer, files and commit log may belong to two moments; what is wrong stays so.
+        again, still = examined(location, level)
         commits, known = again or commits, {(problem.kind, problem.key) for problem in problems}
         problems = [problem for problem in still if (problem.kind, problem.key) in known]
     if commits is None:
-        return _report(place, level, None, problems, time.perf_counter() - started)
+        return _report(location, level, None, problems, time.perf_counter() - started)
     drawn: list[int] = []
     notes = None
     if level >= 2 and not problems:
@@ -119,13 +119,13 @@ def verify_place(
         if level == 2 and len(drawn) > sample:
             rng = np.random.default_rng(seed)
             drawn = sorted(rng.choice(drawn, sample, replace=False).tolist())
-        found, notes = compare(place, commits, drawn, ds, process)
+        found, notes = compare(location, commits, drawn, ds, process)
         problems += found
     seconds = time.perf_counter() - started
-    return _report(place, level, commits, problems, seconds, len(drawn), notes)
+    return _report(location, level, commits, problems, seconds, len(drawn), notes)
 
 
-def examined(place: ReadablePlace, level: int) -> tuple[CommitState | None, list[Problem]]:
+def examined(location: ReadableLocation, level: int) -> tuple[CommitState | None, list[Problem]]:
     """Return the ledger of a store, and what is wrong up to level 1.
 
     Raises
@@ -133,31 +133,31 @@ def examined(place: ReadablePlace, level: int) -> tuple[CommitState | None, list
     StoreNotFoundError
         If no store is there.
     """
-    if isinstance(place, LocalPlace):
-        check_directory(place.path)
+    if isinstance(location, LocalLocation):
+        check_directory(location.path)
     try:
-        commits = CommitState.read(place)
+        commits = CommitState.read(location)
     except StoreError as error:
         return None, [Problem("journal", COMMIT_LOG, str(error))]
-    if commits is None and said_by_root(place) is not None:
+    if commits is None and said_by_root(location) is not None:
         return None, [
             Problem("missing", key, "expected a file, got none") for key in (MANIFEST, COMMIT_LOG)
         ]
     if commits is None:
         raise StoreNotFoundError(
-            f"path: expected a montezarr store, got nothing at {place} that tells of one: no root,"
-            " journal or manifest."
+            f"path: expected a montezarr store, got nothing at {location} that tells of one: no"
+            " root, commit log or manifest."
         )
-    return commits, problems_of(place, commits, level)
+    return commits, problems_of(location, commits, level)
 
 
-def problems_of(place: ReadablePlace, commits: CommitState, level: int) -> list[Problem]:
+def problems_of(location: ReadableLocation, commits: CommitState, level: int) -> list[Problem]:
     """Return what is wrong up to level 1, by what is known to be committed."""
-    root = said_by_root(place)
-    problems = [*_journal_problems(commits, root), *_metadata_problems(place, commits, root)]
-    problems += parameter_problems(place, commits, level)
+    root = said_by_root(location)
+    problems = [*_journal_problems(commits, root), *_metadata_problems(location, commits, root)]
+    problems += parameter_problems(location, commits, level)
     files = commits.files()
-    sizes = place.sizes(files)
+    sizes = location.sizes(files)
     whole = {}
     for key, (size, found) in files.items():
         if key not in sizes:
@@ -171,27 +171,29 @@ def problems_of(place: ReadablePlace, commits: CommitState, level: int) -> list[
         problems += _fingerprint_problems(commits)
         pool = ThreadPoolExecutor(cores())
         try:
-            digests = pool.map(lambda key: digest(place.pieces(key))[1], whole)
+            digests = pool.map(lambda key: digest(location.pieces(key))[1], whole)
             for (key, expected), found in zip(whole.items(), digests, strict=True):
                 if found != expected:
                     problems.append(Problem("damaged", key, "expected another checksum"))
         finally:
             pool.shutdown(cancel_futures=True)  # also on Ctrl-C
-        problems += _strays(place, commits, files)
+        problems += _strays(location, commits, files)
     return problems
 
 
-def parameter_problems(place: ReadablePlace, commits: CommitState, level: int) -> Iterator[Problem]:
+def parameter_problems(
+    location: ReadableLocation, commits: CommitState, level: int
+) -> Iterator[Problem]:
     """Yield what is wrong with the large parameters, which lie beside the recipe."""
     beside = commits.manifest.references
-    lost = dict(_parameters.lost(place, beside))
+    lost = dict(_parameters.lost(location, beside))
     for reference in beside:
         key, text = _parameters.key_of(reference), f"expected {reference.nbytes:,} bytes"
         if reference in lost:
             size = lost[reference]
             kind, got = ("missing", "no file") if size is None else ("size", f"{size:,}")
             yield Problem(kind, key, f"{text}, got {got}")
-        elif level >= 1 and _parameters.digest_of(place.pieces(key)) != reference.sha256:
+        elif level >= 1 and _parameters.digest_of(location.pieces(key)) != reference.sha256:
             yield Problem("damaged", key, "expected another checksum")
 
 
@@ -210,7 +212,7 @@ def _fingerprint_problems(commits: CommitState) -> Iterator[Problem]:
 
 
 def _strays(
-    place: ReadablePlace, commits: CommitState, known: Collection[str]
+    location: ReadableLocation, commits: CommitState, known: Collection[str]
 ) -> Iterator[Problem]:
     """Yield files of chunks, states, parameters that are no part of a store that is complete.
 
@@ -219,7 +221,7 @@ def _strays(
     if not commits.is_complete:
         return
     known = {*known, *map(_parameters.key_of, commits.manifest.references)}
-    for key in place.objects():
+    for key in location.objects():
         is_chunk = any(
             key == array.key(_number_in(key, array)) for array in commits.manifest.arrays
         )
@@ -258,10 +260,10 @@ def _journal_problems(commits: CommitState, root: Mapping[str, Any] | None) -> I
 
 
 def _metadata_problems(
-    place: ReadablePlace, commits: CommitState, root: Mapping[str, Any] | None
+    location: ReadableLocation, commits: CommitState, root: Mapping[str, Any] | None
 ) -> Iterator[Problem]:
     """Yield what is wrong with files that follow from the manifest, byte by byte."""
-    if not commits.chunks and place.get("zarr.json") is None:
+    if not commits.chunks and location.get("zarr.json") is None:
         return  # its writer has just begun, and makes it when it goes on
     n, target, committed, complete = commits.shown, commits.target, commits.committed, False
     if commits.is_complete:
@@ -285,7 +287,7 @@ def _metadata_problems(
     ahead = {} if complete else commits.manifest.files(commits.shown, target, committed, False)
     arrays = {f"{array.name}/zarr.json" for array in commits.manifest.arrays}
     for key, data in expected.items():
-        found = place.get(key)
+        found = location.get(key)
         if found == data or (key == "zarr.json" and root is None):
             continue
         if key in arrays and found is not None and found == ahead.get(key):
@@ -294,10 +296,10 @@ def _metadata_problems(
         yield Problem("metadata", key, f"expected what follows from the manifest, {what}")
 
 
-def said_by_root(place: ReadablePlace) -> dict[str, Any] | None:
+def said_by_root(location: ReadableLocation) -> dict[str, Any] | None:
     """Return what the root says of the store, if it can be read."""
     try:
-        info = parse_json(place.get("zarr.json") or b"")["attributes"][STORE_ATTRIBUTE]
+        info = parse_json(location.get("zarr.json") or b"")["attributes"][STORE_ATTRIBUTE]
         counts = [info["n_paths"], info["target"], info["committed"]]
         good = info["status"] in ("complete", "incomplete")
         good = good and all(type(n) is int and n >= 0 for n in counts) and info["target"] > 0
@@ -307,7 +309,7 @@ def said_by_root(place: ReadablePlace) -> dict[str, Any] | None:
 
 
 def _report(
-    place: ReadablePlace,
+    location: ReadableLocation,
     level: int,
     commits: CommitState | None,
     problems: list[Problem],
@@ -316,7 +318,7 @@ def _report(
     notes: tuple[str, float] | None = None,
 ) -> Verification:
     return Verification(
-        path=str(place),
+        path=str(location),
         level=level,
         n_paths=0 if commits is None else commits.committed,
         target=0 if commits is None else commits.target,

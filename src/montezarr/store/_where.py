@@ -30,15 +30,22 @@ from montezarr.store.format import (
     _parameters,
     check_format,
 )
-from montezarr.store.places import LOCK, OWN, TEMPORARY, LocalPlace, Place, ReadablePlace
+from montezarr.store.locations import (
+    LOCK,
+    OWN,
+    TEMPORARY,
+    LocalLocation,
+    Location,
+    ReadableLocation,
+)
 
 COMPLETE, INCOMPLETE = "complete", "incomplete"
 
 TEMPORARY_NAME = re.compile(r"[0-9a-f]{16}")
-"""How files are named that are not renamed into place yet; see `LocalPlace.put`."""
+"""How files are named that are not renamed into place yet; see `LocalLocation.put`."""
 
 
-def place_of(path: Any, storage_options: Mapping[str, Any] | None = None) -> Place:
+def location_of(path: Any, storage_options: Mapping[str, Any] | None = None) -> Location:
     """Return the place of a store: a directory, a URL, or a Zarr store.
 
     Raises
@@ -47,15 +54,15 @@ def place_of(path: Any, storage_options: Mapping[str, Any] | None = None) -> Pla
         If it is none of these.
     """
     if isinstance(path, Store):
-        from montezarr.store.places._remote import RemotePlace
+        from montezarr.store.locations._remote import RemoteLocation
 
         if storage_options is not None:
             raise value_error(
                 "storage_options", "None with a Zarr store", _options(storage_options)
             )
         if type(path) is LocalStore and not path.read_only:
-            return LocalPlace(path.root.absolute())  # which promises more, and has its own lock
-        return RemotePlace(path)
+            return LocalLocation(path.root.absolute())  # which promises more, and has its own lock
+        return RemoteLocation(path)
     if not isinstance(path, (str, os.PathLike)):
         raise type_error("path", "the path of a directory, a URL or a Zarr store", path)
     text = os.fspath(path)
@@ -65,12 +72,12 @@ def place_of(path: Any, storage_options: Mapping[str, Any] | None = None) -> Pla
         raise value_error("path", "one place, not a chain of them", path)
     text = _local(text)
     if "://" in text:
-        from montezarr.store.places._remote import RemotePlace
+        from montezarr.store.locations._remote import RemoteLocation
 
-        return RemotePlace.at(text, storage_options)
+        return RemoteLocation.at(text, storage_options)
     if storage_options is not None:
         raise value_error("storage_options", "None with a local path", _options(storage_options))
-    return LocalPlace(local_path("path", text).absolute())
+    return LocalLocation(local_path("path", text).absolute())
 
 
 def _options(found: Any) -> str:
@@ -101,7 +108,7 @@ def _local(text: str) -> str:
     return url2pathname(parts.path)
 
 
-def read_root(place: ReadablePlace) -> dict[str, Any] | None:
+def read_root(location: ReadableLocation) -> dict[str, Any] | None:
     """Return the attributes of the root of a store, or None where there is none.
 
     Raises
@@ -111,11 +118,11 @@ def read_root(place: ReadablePlace) -> dict[str, Any] | None:
     StoreError
         If it is of another format, or damaged.
     """
-    found = read_root_document(place)
+    found = read_root_document(location)
     return None if found is None else found[1]["attributes"]
 
 
-def read_root_document(place: ReadablePlace) -> tuple[bytes, dict[str, Any]] | None:
+def read_root_document(location: ReadableLocation) -> tuple[bytes, dict[str, Any]] | None:
     """Return the root of a store, as bytes and read, its attributes checked; None without one.
 
     Raises
@@ -123,35 +130,35 @@ def read_root_document(place: ReadablePlace) -> tuple[bytes, dict[str, Any]] | N
     StoreExistsError, StoreError
         As `read_root` does.
     """
-    if isinstance(place, LocalPlace):
-        check_directory(place.path)
-    text = None if place.size("zarr.json") is None else place.get("zarr.json") or b""
+    if isinstance(location, LocalLocation):
+        check_directory(location.path)
+    text = None if location.size("zarr.json") is None else location.get("zarr.json") or b""
     if text is None:
-        _check_only_ours(place)
+        _check_only_ours(location)
         return None
     document = _parsed(text)
     attributes = None if document is None else document.get("attributes")
-    if attributes is None and place.size(MANIFEST) is not None:
+    if attributes is None and location.size(MANIFEST) is not None:
         raise StoreError(
-            f"path: expected metadata as JSON, got damaged ones: {place}. Call montezarr.repair."
+            f"path: expected metadata as JSON, got damaged ones: {location}. Call montezarr.repair."
         )
     if document is None or not isinstance(attributes, dict) or STORE_ATTRIBUTE not in attributes:
-        if document is not None and _tells_of_us(place):
-            raise changed_by_another("root", place)
+        if document is not None and _tells_of_us(location):
+            raise changed_by_another("root", location)
         raise StoreExistsError(
-            f"path: expected a montezarr store or nothing, got another Zarr group: {place}."
+            f"path: expected a montezarr store or nothing, got another Zarr group: {location}."
             " It is left as it is; choose another path."
         )
-    check_root(attributes, place)
+    check_root(attributes, location)
     return text, document
 
 
-def changed_by_another(what: str, place: ReadablePlace) -> StoreError:
+def changed_by_another(what: str, location: ReadableLocation) -> StoreError:
     """Return the error of a store into which something else has written."""
     return StoreError(
         f"path: expected a store that only montezarr writes, got one whose {what}"
-        f" another writer has changed, such as Zarr or xarray's to_zarr: {place}. The paths of its"
-        " recipe are not lost: montezarr.repair(path) makes it what it was."
+        f" another writer has changed, such as Zarr or xarray's to_zarr: {location}. The paths of"
+        " its recipe are not lost: montezarr.repair(path) makes it what it was."
         " For more paths call montezarr.extend; what is not of this run belongs elsewhere."
     )
 
@@ -165,7 +172,7 @@ def _parsed(text: bytes) -> dict[str, Any] | None:
     return document if isinstance(document, dict) else None
 
 
-def check_root(attributes: Mapping[str, Any], place: ReadablePlace) -> None:
+def check_root(attributes: Mapping[str, Any], location: ReadableLocation) -> None:
     """Raise unless the attributes of a root are those of a store of this format.
 
     Raises
@@ -178,7 +185,7 @@ def check_root(attributes: Mapping[str, Any], place: ReadablePlace) -> None:
     try:
         check_format(found)
     except StoreError as error:
-        raise StoreError(f"{error} It is that of {place}.") from error
+        raise StoreError(f"{error} It is that of {location}.") from error
     try:
         recipe = parse_json(attributes[RECIPE_ATTRIBUTE])
         counts = [info[name] for name in ("n_paths", "target", "committed", "first_path", "chunk")]
@@ -193,7 +200,7 @@ def check_root(attributes: Mapping[str, Any], place: ReadablePlace) -> None:
         good = False
     if not good:
         raise StoreError(
-            f"path: expected the attributes that montezarr writes, got others: {place}."
+            f"path: expected the attributes that montezarr writes, got others: {location}."
             " Call montezarr.repair."
         )
 
@@ -228,41 +235,41 @@ def _entries(path: Path) -> set[str]:
         return {""}
 
 
-def _check_only_ours(place: ReadablePlace) -> None:
+def _check_only_ours(location: ReadableLocation) -> None:
     """Raise if there is more than what a writer leaves that was killed before it made the root."""
-    # Killed in the middle of making it: then the journal says that it is ours, or the manifest.
-    # Asked again, since another writer may make it while we look: its journal is there first.
-    if not (_tells_of_us(place) or _is_as_begun(place) or _tells_of_us(place)):
+    # Killed in the middle of making it: then the commit log says that it is ours, or the manifest.
+    # Asked again, since another writer may make it while we look: its commit log is there first.
+    if not (_tells_of_us(location) or _is_as_begun(location) or _tells_of_us(location)):
         raise StoreExistsError(
             f"path: expected a montezarr store or nothing, got a directory with other content:"
-            f" {place}. It is left as it is; choose another path."
+            f" {location}. It is left as it is; choose another path."
         )
 
 
-def _tells_of_us(place: ReadablePlace) -> bool:
-    """Return whether there is a journal or a manifest of ours, not just a file of that name."""
-    if isinstance(place, LocalPlace) and (place.path / OWN).is_symlink():
+def _tells_of_us(location: ReadableLocation) -> bool:
+    """Return whether there is a commit log or a manifest of ours, not just a file of that name."""
+    if isinstance(location, LocalLocation) and (location.path / OWN).is_symlink():
         return False
     if (
-        place.size(COMMIT_LOG) is not None
-        and _commit_log.read(place.read_log(COMMIT_LOG) or b"")[0]
+        location.size(COMMIT_LOG) is not None
+        and _commit_log.read(location.read_log(COMMIT_LOG) or b"")[0]
     ):
         return True
-    manifest = _parsed(place.get(MANIFEST) or b"")
+    manifest = _parsed(location.get(MANIFEST) or b"")
     return manifest is not None and manifest.keys() >= {"format", "recipe", "arrays"}
 
 
-def _is_as_begun(place: ReadablePlace) -> bool:
-    """Return whether a place holds nothing but what a writer makes before its journal.
+def _is_as_begun(location: ReadableLocation) -> bool:
+    """Return whether a place holds nothing but what a writer makes before its commit log.
 
     These are the lock, the large parameters, and files that are not finished.
     """
-    if not isinstance(place, LocalPlace):
-        return all(key == LOCK or _parameters.is_key(key) for key in place.objects())
+    if not isinstance(location, LocalLocation):
+        return all(key == LOCK or _parameters.is_key(key) for key in location.objects())
     names = OWN, LOCK, TEMPORARY, _parameters.PARAMETERS
-    own, lock, temporary, beside = (place.path / name for name in names)
+    own, lock, temporary, beside = (location.path / name for name in names)
     return (
-        _entries(place.path) <= {OWN}
+        _entries(location.path) <= {OWN}
         and not any(path.is_symlink() for path in (own, lock, temporary, beside))
         and _entries(own) <= {lock.name, temporary.name, beside.name}
         and not lock.is_dir()

@@ -15,12 +15,12 @@ from montezarr.run.choose_backend import backend_of
 from montezarr.run.execution import OnProgress
 from montezarr.store._committed import check_same, drop_lost, in_chunks
 from montezarr.store._estimate import check_room
-from montezarr.store._open import open_place
+from montezarr.store._interrupt_handler import InterruptHandler
+from montezarr.store._open import open_location
 from montezarr.store._recipe_size import check_recipe_fits
-from montezarr.store._session import Session
-from montezarr.store._source import Source, source_of
-from montezarr.store._stop import Stop
-from montezarr.store._where import place_of, read_root
+from montezarr.store._source import ChunkSource, source_of
+from montezarr.store._where import location_of, read_root
+from montezarr.store._writer import Writer
 from montezarr.store.format import CommitState, Storage
 
 
@@ -41,7 +41,7 @@ def write(
 ) -> xr.Dataset:
     """Write all paths of `ds` to a Zarr store and return it opened; run again, it goes on.
 
-    Each task simulates one chunk, writes it whole, and is committed in a journal. Killed at any
+    Each task simulates one chunk, writes it whole, and is committed in a commit log. Killed at any
     moment, the run goes on with the same call, on any backend, and ends with the same bytes as one
     that was never stopped: what is committed is not drawn again. SIGINT and SIGTERM let what runs
     end, commit it and print the line that goes on; a second one leaves at once. Whatever is at
@@ -109,36 +109,40 @@ def write(
     >>> mz.write(ds, tempfile.mkdtemp() + "/paths.zarr").x.shape
     (5000, 11)
     """
-    place = place_of(path, storage_options)
+    location = location_of(path, storage_options)
     show_it = check_bool("show_progress", show_progress) and on_progress is None
     per_task = check_options(durable, chunks_per_task, on_progress)
     if storage is not None and not isinstance(storage, Storage):
         raise type_error("storage", "a montezarr.Storage, or None", storage)
     source = source_of(ds, process, variables, statistics)
-    found, commits = read_root(place), CommitState.read(place)
+    found, commits = read_root(location), CommitState.read(location)
     if commits is not None:
-        commits.check(place)
+        commits.check(location)
         # The default chunk depends on the number of workers; a store goes on in its own.
         source = in_chunks(source, commits.manifest.chunk)
     elif found is not None:
-        raise StoreError(f"path: expected a journal, got none: {place}. Call montezarr.repair.")
+        raise StoreError(
+            f"path: expected a commit log, got none: {location}. Call montezarr.repair."
+        )
     first, target = _range(paths, source)
     manifest = source.manifest(storage or Storage(), first)
     if commits is not None:
-        check_same(commits, manifest, target, place)
+        check_same(commits, manifest, target, location)
     else:
         source.check_names(manifest)
         check_recipe_fits(manifest, target)
         commits = CommitState(manifest, target, environments=[manifest.environment])
-    check_room(place, commits, source)
+    check_room(location, commits, source)
     shown = on_progress or Progress("write", enabled=show_it)
-    with RunMonitor("write", shown) as monitor, Stop() as stop, place.lock():
+    with RunMonitor("write", shown) as monitor, InterruptHandler() as stop, location.lock():
         # Now that nobody else writes: what is there may be more than it was.
-        commits = CommitState.read(place) or commits
-        check_same(commits, manifest, target, place)
-        session = stop.session = Session(place, commits, durable, f"mz.write(ds, {str(place)!r})")
-        complete_session(session, source, stop, monitor, per_task)
-    return open_place(place)
+        commits = CommitState.read(location) or commits
+        check_same(commits, manifest, target, location)
+        writer = stop.writer = Writer(
+            location, commits, durable, f"mz.write(ds, {str(location)!r})"
+        )
+        complete_session(writer, source, stop, monitor, per_task)
+    return open_location(location)
 
 
 def check_options(durable: Any, chunks_per_task: Any, on_progress: Any) -> int:
@@ -156,32 +160,32 @@ def check_options(durable: Any, chunks_per_task: Any, on_progress: Any) -> int:
 
 
 def complete_session(
-    session: Session,
-    source: Source,
-    stop: Stop,
+    writer: Writer,
+    source: ChunkSource,
+    stop: InterruptHandler,
     monitor: RunMonitor,
     per_task: int,
 ) -> None:
     """Do all that is not done yet: under the lock."""
-    commits, place = session.commits, session.place
+    commits, location = writer.commits, writer.location
     if commits.end == 0:
-        session.begin()
+        writer.begin()
     else:
-        drop_lost(commits, place)
+        drop_lost(commits, location)
         if commits.is_complete and not (commits.missing() or commits.lacks_results):
-            session.settle()
+            writer.settle()
             return
-        session.resume()
-        check_room(place, commits, source)  # also for what is gone
+        writer.resume()
+        check_room(location, commits, source)  # also for what is gone
     missing = commits.missing()
     if missing:
-        failure_log = session.run(source, backend_of(source.run), missing, monitor, stop, per_task)
+        failure_log = writer.run(source, backend_of(source.run), missing, monitor, stop, per_task)
         failure_log.warn(commits.target, stacklevel=4)  # of whoever called write or extend
     if not commits.missing():
-        session.finish(source)
+        writer.finish(source)
 
 
-def _range(paths: Any, source: Source) -> tuple[int, int]:
+def _range(paths: Any, source: ChunkSource) -> tuple[int, int]:
     """Return the first path and the number of paths that are to be stored."""
     n, chunk = source.run.length, source.run.chunk
     if paths is None:

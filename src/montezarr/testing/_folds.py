@@ -8,7 +8,12 @@ from typing import Any
 import numpy as np
 
 from montezarr.random.seeding import BLOCK
-from montezarr.reduction.accumulate import Accumulator, PartialState, Parts, ReducedVariable
+from montezarr.reduction.accumulate import (
+    Accumulator,
+    PartialState,
+    ReducedVariable,
+    SplitAccumulation,
+)
 from montezarr.statistics import Estimate, Source, Statistic
 from montezarr.testing._samples import CELLS, Array
 
@@ -60,7 +65,7 @@ def in_parts(
         splits = [
             cut for cut in range(BLOCK, n, BLOCK) if start < cut <= stop and rng.random() < 0.5
         ]
-        parts, low = Parts(accumulator, splits), start
+        parts, low = SplitAccumulation(accumulator, splits), start
         while low < stop:
             high = min(low + int(rng.integers(1, 2 * BLOCK)), stop)
             parts.add(low, arrays_of(statistic)(values[..., low:high]))

@@ -9,7 +9,7 @@ from montezarr.core.text import duration
 from montezarr.execute.run_monitor import intervals_of
 from montezarr.plot import Trace
 from montezarr.reduction.streaming import Snapshot
-from montezarr.reduction.streaming._run import Run
+from montezarr.reduction.streaming._run import StreamRun
 
 
 @final
@@ -18,7 +18,7 @@ class Watched:
 
     Parameters
     ----------
-    run : Run
+    run : StreamRun
         The run.
     name : str or None
         The result to show; None for the first one that is a number with a standard error.
@@ -31,7 +31,7 @@ class Watched:
         The last snapshot so far.
     """
 
-    def __init__(self, run: Run, name: str | None):
+    def __init__(self, run: StreamRun, name: str | None):
         self.run, self.name = run, name
         self.trace = Trace()
         self.last: Snapshot | None = None

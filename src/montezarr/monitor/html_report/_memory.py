@@ -18,7 +18,7 @@ SEARCH = 1.0
 
 
 @final
-class Memory(ContextManager):
+class MemoryMonitor(ContextManager):
     """Looks at the memory of this process and its children; a context manager.
 
     Attributes

@@ -16,7 +16,7 @@ from montezarr.core.text import count
 from montezarr.execute import Backend, active_client
 from montezarr.execute.run_monitor import Listener, RunMonitor, listen, said
 from montezarr.monitor.html_report._entry import Entry
-from montezarr.monitor.html_report._memory import Memory
+from montezarr.monitor.html_report._memory import MemoryMonitor
 from montezarr.monitor.html_report._page import page
 from montezarr.monitor.html_report._performance import Performance
 
@@ -96,7 +96,7 @@ class Report(ContextManager, Listener):
         self.runs: dict[str, Entry] = {}
         self.began, self.error = time.time(), ""
         self._stack = ExitStack()
-        self._memory = Memory()
+        self._memory = MemoryMonitor()
         self._whole: Performance | None = None
         self._current: dict[str, Performance] = {}
         self._is_used = False

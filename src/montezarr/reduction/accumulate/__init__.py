@@ -6,8 +6,8 @@ from montezarr.reduction.accumulate._accumulator import (
     Arrays,
     Group,
     PartialState,
-    Parts,
     ReducedVariable,
+    SplitAccumulation,
 )
 from montezarr.reduction.accumulate._merge_tree import VALUES, MergeTree
 from montezarr.reduction.accumulate._states import (
@@ -28,8 +28,8 @@ __all__ = [
     "Group",
     "MergeTree",
     "PartialState",
-    "Parts",
     "ReducedVariable",
+    "SplitAccumulation",
     "dump_states",
     "parse_states",
     "restore_states",

@@ -454,7 +454,7 @@ def _check_groups(count: int) -> None:
         raise value_error("by", f"at most {MOST_GROUPS} groups", f"{count} or more")
 
 
-class Parts:
+class SplitAccumulation:
     """Folds paths in their order, and starts a new part at each cut.
 
     Parameters

@@ -10,7 +10,12 @@ from numpy.typing import NDArray
 
 from montezarr.core.errors import SamplerError
 from montezarr.random.seeding import BLOCK
-from montezarr.reduction.accumulate._accumulator import Accumulator, Arrays, PartialState, Parts
+from montezarr.reduction.accumulate._accumulator import (
+    Accumulator,
+    Arrays,
+    PartialState,
+    SplitAccumulation,
+)
 from montezarr.reduction.accumulate._whole import as_float64
 from montezarr.samplers import (
     FailureReport,
@@ -76,7 +81,7 @@ class DrawnTask:
     def __call__(self, item: Item) -> tuple[list[tuple[int, PartialState]], FailureReport]:
         """Run the task on (start, stop, cuts, initial states)."""
         start, stop, splits, x0 = item
-        parts, report = Parts(self.accumulator, splits), FailureReport()
+        parts, report = SplitAccumulation(self.accumulator, splits), FailureReport()
         for low, arrays, more in self.pieces(start, stop, x0, self.slab):
             report += more
             parts.add(low, without_masked(arrays, more, low))

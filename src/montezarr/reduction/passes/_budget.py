@@ -17,7 +17,7 @@ from montezarr.statistics import Statistic
 Dims = Sequence[tuple[tuple[str, ...], tuple[int, ...]]]
 """For each column, names and sizes of the dimensions that its cells are made of."""
 
-Memory = Callable[[Accumulator, float], int]
+MemoryEstimate = Callable[[Accumulator, float], int]
 """Returns the bytes that a pass takes, with such a share of the values that there are."""
 
 GROUPS = 8
@@ -55,7 +55,7 @@ def bytes_of(accumulator: Accumulator, reduced: ReducedVariable, statistic: Stat
     return empty + statistic.bytes_for(reduced.cells)
 
 
-def check_memory(accumulator: Accumulator, dims: Dims, memory: Memory) -> None:
+def check_memory(accumulator: Accumulator, dims: Dims, memory: MemoryEstimate) -> None:
     """Raise if the states, and what else `memory` counts, do not fit.
 
     Raises
@@ -88,7 +88,11 @@ def check_memory(accumulator: Accumulator, dims: Dims, memory: Memory) -> None:
 
 
 def _ways(
-    accumulator: Accumulator, dims: Dims, heaviest: tuple[int, int], memory: Memory, limit: int
+    accumulator: Accumulator,
+    dims: Dims,
+    heaviest: tuple[int, int],
+    memory: MemoryEstimate,
+    limit: int,
 ) -> Iterator[str]:
     """Yield what would fit: a lighter statistic, fewer times, fewer cells at once."""
     reduced_variables, (place, entry) = list(accumulator.reduced_variables), heaviest

@@ -21,7 +21,7 @@ from montezarr.reduction.accumulate import (
     PartialState,
     ReducedVariable,
 )
-from montezarr.reduction.passes._budget import Memory, check_memory, copies_of_states
+from montezarr.reduction.passes._budget import MemoryEstimate, check_memory, copies_of_states
 from montezarr.reduction.passes._collected import Collected, full_name
 from montezarr.reduction.sources import TIME, Observed, PathIndices, Schema
 from montezarr.run.digests import digest_of
@@ -312,7 +312,7 @@ def layout_of(
     by: Observed | None = None,
     *,
     is_stored: bool = False,
-    memory: Memory = copies_of_states,
+    memory: MemoryEstimate = copies_of_states,
 ) -> Layout:
     """Return the columns of statistics over the variables of a schema.
 

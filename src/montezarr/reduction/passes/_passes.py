@@ -18,13 +18,13 @@ from montezarr.reduction.sources import BlockSource
 from montezarr.run.execution import FailureLog
 from montezarr.statistics import Statistic
 
-Found = dict[tuple[int, Any, int], tuple[Statistic, Any]]
+SelectionResults = dict[tuple[int, Any, int], tuple[Statistic, Any]]
 """By column, group and position, the statistic of a later pass and its final state."""
 
 
 def run_all(
     block_source: BlockSource, layout: Layout, monitor: RunMonitor
-) -> tuple[PartialState, Found]:
+) -> tuple[PartialState, SelectionResults]:
     """Fold all paths, once, and again for the statistics that ask for it."""
     assert block_source.n_paths is not None
     failure_log = FailureLog()
@@ -33,7 +33,7 @@ def run_all(
             block_source, layout.accumulator, failure_log, monitor, layout.dataset
         )
         failure_log.warn(block_source.n_paths, stacklevel=4)
-        found: Found = {}
+        found: SelectionResults = {}
         waiting = _again(layout.accumulator, partial_state)
         while waiting:
             found |= waiting
@@ -83,9 +83,9 @@ def span_of(item: Any) -> tuple[int, int]:
     return int(item[0]), int(item[1])
 
 
-def _again(accumulator: Accumulator, partial_state: PartialState) -> Found:
+def _again(accumulator: Accumulator, partial_state: PartialState) -> SelectionResults:
     """Return the statistics that ask for another pass."""
-    out: Found = {}
+    out: SelectionResults = {}
     for (position, group), states in accumulator.totals(partial_state).items():
         reduced = accumulator.reduced_variables[position]
         for i, (statistic, state) in enumerate(zip(reduced.statistics, states, strict=True)):
@@ -95,7 +95,9 @@ def _again(accumulator: Accumulator, partial_state: PartialState) -> Found:
     return out
 
 
-def _later_columns(accumulator: Accumulator, waiting: Found) -> tuple[list[Any], list[list[Any]]]:
+def _later_columns(
+    accumulator: Accumulator, waiting: SelectionResults
+) -> tuple[list[Any], list[list[Any]]]:
     """Return columns with the statistics of another pass, and whose each of them is."""
     mine: dict[Any, list[Any]] = {}
     for place in waiting:

@@ -12,7 +12,7 @@ import xarray as xr
 from montezarr.core.checks import without_mask
 from montezarr.core.compat.dask import graph_of_chunks
 from montezarr.execute import Backend
-from montezarr.reduction.accumulate import Accumulator, Parts, without_paths
+from montezarr.reduction.accumulate import Accumulator, SplitAccumulation, without_paths
 from montezarr.reduction.sources._block_source import (
     TASK_BYTES,
     TASKS_PER_WORKER,
@@ -69,7 +69,7 @@ class ComputedTask:
         graph = dict(part.graph)
         for key, value in held:
             graph[key] = value.result() if hasattr(value, "result") else value
-        parts, reports = Parts(self.accumulator, splits), FailureReport()
+        parts, reports = SplitAccumulation(self.accumulator, splits), FailureReport()
         for start, keys in part.chunks:
             with told(start, stop):
                 masked: list[int] = []

@@ -10,7 +10,7 @@ import xarray as xr
 
 from montezarr.execute import Backend
 from montezarr.random.seeding import BLOCK
-from montezarr.reduction.accumulate import Accumulator, Arrays, Parts
+from montezarr.reduction.accumulate import Accumulator, Arrays, SplitAccumulation
 from montezarr.reduction.sources._block_source import (
     TASK_BYTES,
     TASKS_PER_WORKER,
@@ -41,7 +41,7 @@ class MemoryTask:
     def __call__(self, item: tuple[int, int, tuple[int, ...], Arrays]) -> Result:
         """Run the task on (start, stop, cuts, arrays)."""
         start, stop, splits, arrays = item
-        parts = Parts(self.accumulator, splits)
+        parts = SplitAccumulation(self.accumulator, splits)
         path_bytes = max(1, sum(a.nbytes for a in arrays) // (stop - start))
         slab = max(1, SLAB_BYTES // path_bytes // BLOCK) * BLOCK
         for low in range(0, stop - start, slab):

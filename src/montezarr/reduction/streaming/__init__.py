@@ -14,7 +14,7 @@ from montezarr.random.seeding import BLOCK
 from montezarr.reduction.accumulate import PartialState
 from montezarr.reduction.passes._prepare import prepare
 from montezarr.reduction.sources import PATH, DrawnBlocks
-from montezarr.reduction.streaming._run import Run
+from montezarr.reduction.streaming._run import StreamRun
 from montezarr.reduction.streaming._snapshot import Snapshot
 from montezarr.reduction.streaming._state import load
 from montezarr.reduction.streaming._stream import Stream
@@ -133,4 +133,4 @@ def stream(
         raise value_error(
             "resume_from", f"at most {block_source.n_paths} paths", partial_state.paths
         )
-    return Stream(Run(block_source, layout, rule, step, show, header, partial_state))
+    return Stream(StreamRun(block_source, layout, rule, step, show, header, partial_state))

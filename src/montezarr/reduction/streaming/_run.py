@@ -30,7 +30,7 @@ DEPTH = 5
 
 
 @final
-class Run:
+class StreamRun:
     """One run of a stream.
 
     Attributes

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator
 from typing import Self, final
 
 from montezarr.core.context import ContextManager
-from montezarr.reduction.streaming._run import Run
+from montezarr.reduction.streaming._run import StreamRun
 from montezarr.reduction.streaming._snapshot import Snapshot
 
 
@@ -34,7 +34,7 @@ class Stream(ContextManager, Iterator[Snapshot]):
     # the middle would go on until the next collection of garbage.
     __slots__ = ("_run", "_snapshots")
 
-    def __init__(self, run: Run):
+    def __init__(self, run: StreamRun):
         self._run = run
         self._snapshots: Generator[Snapshot, None, None] = run.snapshots()
 

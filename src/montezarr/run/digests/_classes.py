@@ -7,11 +7,11 @@ from typing import Any
 from montezarr.core.public_ids import public_id
 from montezarr.run.digests._functions import function_pieces
 from montezarr.run.digests._generated import methods_before
-from montezarr.run.digests._pieces import DigestPart, Pieces
+from montezarr.run.digests._pieces import DigestPart, DigestParts
 from montezarr.run.digests._source import PLAIN, function_in, is_foundation, tree_of
 
 
-def class_pieces(kind: type, seen: frozenset[int]) -> Pieces:
+def class_pieces(kind: type, seen: frozenset[int]) -> DigestParts:
     """Yield a class and its parents: source, methods whose source is not in it, plain members."""
     yield public_id(kind).encode()
     if id(kind) in seen:

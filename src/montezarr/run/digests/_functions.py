@@ -5,12 +5,12 @@ from __future__ import annotations
 import types
 from typing import Any
 
-from montezarr.run.digests._pieces import DigestPart, Pieces
+from montezarr.run.digests._pieces import DigestPart, DigestParts
 from montezarr.run.digests._source import PLAIN, is_users, names_in, tree_of
 from montezarr.samplers.interfaces import signature
 
 
-def function_pieces(function: Any, seen: frozenset[int]) -> Pieces:
+def function_pieces(function: Any, seen: frozenset[int]) -> DigestParts:
     """Yield a function: its owner, parameters, source, globals, defaults and closure."""
     owner = getattr(function, "__self__", None)
     if owner is not None and not isinstance(owner, types.ModuleType):
@@ -32,7 +32,7 @@ def function_pieces(function: Any, seen: frozenset[int]) -> Pieces:
         yield DigestPart(content, seen)
 
 
-def _global_pieces(function: Any, seen: frozenset[int]) -> Pieces:
+def _global_pieces(function: Any, seen: frozenset[int]) -> DigestParts:
     """Yield what a function takes from its module: numbers, arrays, containers, users' code."""
     for name in sorted(names_in(function.__code__)):
         value = function.__globals__.get(name)
@@ -41,7 +41,7 @@ def _global_pieces(function: Any, seen: frozenset[int]) -> Pieces:
             yield DigestPart(value, seen)
 
 
-def _code_pieces(code: types.CodeType, seen: frozenset[int]) -> Pieces:
+def _code_pieces(code: types.CodeType, seen: frozenset[int]) -> DigestParts:
     yield code.co_code
     yield DigestPart(code.co_names, seen)
     for constant in code.co_consts:

@@ -21,4 +21,4 @@ class DigestPart(NamedTuple):
     seen: frozenset[int]
 
 
-Pieces = Iterator[bytes | DigestPart]
+DigestParts = Iterator[bytes | DigestPart]

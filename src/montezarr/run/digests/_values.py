@@ -19,7 +19,7 @@ from montezarr.core.added_fields import counted_fields
 from montezarr.core.public_ids import public_id
 from montezarr.run.digests._classes import class_pieces
 from montezarr.run.digests._functions import function_pieces
-from montezarr.run.digests._pieces import DigestPart, Pieces
+from montezarr.run.digests._pieces import DigestPart, DigestParts
 from montezarr.run.digests._source import function_in
 
 
@@ -72,7 +72,7 @@ def _feed(hasher: Any, value: Any, seen: frozenset[int]) -> None:
             raise Opaque(value) from error
 
 
-def _pieces(value: Any, seen: frozenset[int]) -> Pieces:
+def _pieces(value: Any, seen: frozenset[int]) -> DigestParts:
     if isinstance(value, (int, float, complex, str, bytes)):  # of a class that is derived of one
         yield repr(value).encode()
         return
@@ -109,7 +109,7 @@ def _pieces(value: Any, seen: frozenset[int]) -> Pieces:
         yield from _object_pieces(value, seen)
 
 
-def _array_pieces(array: NDArray[Any], seen: frozenset[int]) -> Pieces:
+def _array_pieces(array: NDArray[Any], seen: frozenset[int]) -> DigestParts:
     yield f"{array.dtype}{array.dtype.str}{array.shape}".encode()
     if isinstance(array, np.ma.MaskedArray):
         yield DigestPart(np.ma.getmaskarray(array), seen)
@@ -120,7 +120,7 @@ def _array_pieces(array: NDArray[Any], seen: frozenset[int]) -> Pieces:
         yield np.ascontiguousarray(array).tobytes()
 
 
-def _object_pieces(value: Any, seen: frozenset[int]) -> Pieces:
+def _object_pieces(value: Any, seen: frozenset[int]) -> DigestParts:
     yield from class_pieces(type(value), seen)
     try:
         reducer = copyreg.dispatch_table.get(type(value))

@@ -1,4 +1,4 @@
-"""What a store is made of: manifest, journal and ledger, layout, choices, bytes of chunks."""
+"""What a store is made of: manifest, commit log, layout, choices, bytes of chunks."""
 
 from montezarr.store.format._bounded import as_read, bounded
 from montezarr.store.format._commit_log import COMMIT_LOG

@@ -1,4 +1,4 @@
-"""The journal: what is committed, line by line, written by the driver alone.
+"""The commit log: what is committed, line by line, written by the driver alone.
 
 A line is the CRC-32C of a record in hexadecimal digits, a blank, the record as JSON, and a line
 feed. A record that is not whole, or damaged, is no record. The first one is the manifest; then
@@ -52,16 +52,16 @@ def read(data: bytes) -> tuple[list[dict[str, Any]], int, int]:
     Bad lines at the end are what a writer left that was killed, or whose disk was full; they are
     not counted, since nothing that they might have said was committed.
     """
-    records, end, bad, waiting, place = [], 0, 0, 0, 0
+    records, end, bad, waiting, location = [], 0, 0, 0, 0
     for line in _lines(data):
-        place += len(line)
+        location += len(line)
         record = _parse(line)
         if record is None:
             waiting += 1
             continue
         bad, waiting = bad + waiting, 0
         records.append(record)
-        end = place
+        end = location
     return records, end, bad
 
 

@@ -1,4 +1,4 @@
-"""The ledger: what the journal says, and the journal as it is when all is done."""
+"""The commit state: what the commit log says, and the log as it is when all is done."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from montezarr.run.chunk_policy import MAX_CHUNKS_HARD
 from montezarr.store.format import _commit_log, _parameters
 from montezarr.store.format._commit_log import COMMIT_LOG, Record
 from montezarr.store.format._manifest import LARGEST, MANIFEST, Manifest
-from montezarr.store.places import ReadablePlace, check_key
+from montezarr.store.locations import ReadableLocation, check_key
 
 STATES = "montezarr/states"
 
@@ -45,7 +45,7 @@ class ChunkRecord:
     state: Checksum | None = None
 
     def to_dict(self, chunk: int) -> dict[str, Any]:
-        """Return it as a record of the journal."""
+        """Return it as a record of the commit log."""
         out: dict[str, Any] = {"chunk": chunk, "n": self.n, "files": _lists(self.files)}
         if self.masked:
             out["masked"] = dict(self.masked)
@@ -91,15 +91,15 @@ class CommitState:
     mending : int or None
         For how many paths all was done before a repair that has begun.
     bad : int
-        Lines of the journal that are damaged.
+        Lines of the commit log that are damaged.
     end : int
-        Bytes of the journal up to where a writer goes on.
+        Bytes of the commit log up to where a writer goes on.
     lines : int
         Records in it.
     torn : bool
         Whether something stands behind that, which a writer left that was killed.
     knows_target : bool
-        Whether the journal says the target; else it is taken from its chunks.
+        Whether the commit log says the target; else it is taken from its chunks.
     committed : int
         Number of paths that are there.
     """
@@ -121,33 +121,33 @@ class CommitState:
     _whole: int = field(default=0, init=False)
 
     @classmethod
-    def read(cls, place: ReadablePlace) -> Self | None:
-        """Return the ledger of a store, or None where there is none.
+    def read(cls, location: ReadableLocation) -> Self | None:
+        """Return the commit state of a store, or None where there is none.
 
         Raises
         ------
         StoreError
-            If neither the journal nor the manifest can tell what the store is.
+            If neither the commit log nor the manifest can tell what the store is.
         """
-        data, text = place.read_log(COMMIT_LOG), None
+        data, text = location.read_log(COMMIT_LOG), None
         if data is None:
-            text = place.get(MANIFEST)
+            text = location.get(MANIFEST)
             if text is None:
                 return None
-            data = place.read_log(COMMIT_LOG)  # a writer may have begun between the two looks
+            data = location.read_log(COMMIT_LOG)  # a writer may have begun between the two looks
         records, end, bad = _commit_log.read(data or b"")
         head = next((r["manifest"] for r in records if "manifest" in r), None)
         if head is None:
-            text = place.get(MANIFEST) if text is None else text
+            text = location.get(MANIFEST) if text is None else text
             if text is None:
                 raise StoreError(
-                    f"path: expected a journal with a manifest, got a damaged one: {place}."
+                    f"path: expected a commit log with a manifest, got a damaged one: {location}."
                     " Nothing tells any more what the store holds."
                 )
-            head = load_object(text, f"{place}/{MANIFEST}")
+            head = load_object(text, f"{location}/{MANIFEST}")
             bad += 1
-        commits = cls(Manifest.from_dict(head, str(place)), bad=bad, end=end)
-        _parameters.remember(place, commits.manifest.references)
+        commits = cls(Manifest.from_dict(head, str(location)), bad=bad, end=end)
+        _parameters.remember(location, commits.manifest.references)
         commits.lines = len(records)
         commits.torn = len(data or b"") != end
         commits.environments = [commits.manifest.environment]
@@ -162,8 +162,8 @@ class CommitState:
             commits.target = last * commits.manifest.chunk + commits.chunks[last].n
         return commits
 
-    def check(self, place: ReadablePlace) -> None:
-        """Raise if the journal does not even tell how many paths there are to be.
+    def check(self, location: ReadableLocation) -> None:
+        """Raise if the commit log does not even tell how many paths there are to be.
 
         Raises
         ------
@@ -172,7 +172,8 @@ class CommitState:
         """
         if self.target < 1:
             raise StoreError(
-                f"path: expected a journal, got a damaged one: {place}. Call montezarr.repair."
+                f"path: expected a commit log, got a damaged one: {location}."
+                " Call montezarr.repair."
             )
 
     def _take(self, record: Record) -> None:
@@ -242,7 +243,7 @@ class CommitState:
         return self.manifest.statistics is not None and self.statistics is None
 
     def in_order(self) -> bool:
-        """Forget states that are merged; return whether the journal says all of this, and once."""
+        """Forget states that are merged; return whether the log says all of this, and once."""
         merged = 0 if self.states is None else self.states[0]
         old = [c for c, r in self.chunks.items() if c < merged and r.state is not None]
         for chunk in old:
@@ -254,7 +255,7 @@ class CommitState:
     def merged_key(self) -> str:
         """The file of the merged states; of another number of chunks it is another one.
 
-        So that a run that is killed between that file and the journal has the one it knows of.
+        So that a run that is killed between that file and the commit log has the one it knows of.
         """
         return f"{STATES}/merged-{0 if self.states is None else self.states[0]}"
 
@@ -297,7 +298,7 @@ class CommitState:
         return self._whole * size + (0 if record is None else record.n)
 
     def files(self) -> dict[str, Checksum]:
-        """Return size and digest of all files that are to be as the journal tells.
+        """Return size and digest of all files that are to be as the commit log tells.
 
         A last chunk that is to have more paths is not among them: it may have been drawn again.
         """

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from montezarr.core import parameters
 from montezarr.core.errors import StoreError
 from montezarr.core.parameters import DIGEST, Reference, check_fits
-from montezarr.store.places import ReadablePlace
+from montezarr.store.locations import ReadableLocation
 
 PARAMETERS = "montezarr/parameters"
 
@@ -34,19 +34,19 @@ def is_key(key: str) -> bool:
     return re.fullmatch(f"{PARAMETERS}/{DIGEST.pattern}", key) is not None
 
 
-def remember(place: ReadablePlace, references: Iterable[Reference]) -> None:
+def remember(location: ReadableLocation, references: Iterable[Reference]) -> None:
     """Note that parameters lie in a store; they are read when somebody asks for them."""
-    find = place.finder()
+    find = location.finder()
     for reference in references:
-        parameters.remember(reference, str(place), partial(_load, find))
+        parameters.remember(reference, str(location), partial(_load, find))
 
 
-def _load(find: Callable[[], ReadablePlace | None], reference: Reference) -> NDArray[Any] | None:
-    place = find()
-    return None if place is None else load(place, reference)
+def _load(find: Callable[[], ReadableLocation | None], reference: Reference) -> NDArray[Any] | None:
+    location = find()
+    return None if location is None else load(location, reference)
 
 
-def load(place: ReadablePlace, reference: Reference) -> NDArray[Any]:
+def load(location: ReadableLocation, reference: Reference) -> NDArray[Any]:
     """Return a parameter as it was written.
 
     Raises
@@ -55,39 +55,39 @@ def load(place: ReadablePlace, reference: Reference) -> NDArray[Any]:
         If its file is lost or damaged, or is more than the memory holds.
     """
     check_fits([reference])
-    data = place.get(key_of(reference), reference.nbytes)
+    data = location.get(key_of(reference), reference.nbytes)
     if data is None or digest_of([data]) != reference.sha256:
         found = "no regular file of at most its size" if data is None else "another checksum"
-        raise _is_not(place, reference, found)
+        raise _is_not(location, reference, found)
     if len(data) != reference.nbytes:  # whoever made it said so of another shape
-        raise _is_not(place, reference, f"{len(data):,}")
+        raise _is_not(location, reference, f"{len(data):,}")
     return np.frombuffer(data, reference.dtype).reshape(reference.shape)
 
 
-def find(place: ReadablePlace, references: Iterable[Reference]) -> str | None:
+def find(location: ReadableLocation, references: Iterable[Reference]) -> str | None:
     """Note that parameters lie in a store; return what is wrong with one, if that can be seen."""
     found = list(references)
-    remember(place, found)
-    for reference, size in lost(place, found):
-        return str(_is_not(place, reference, "no regular file" if size is None else f"{size:,}"))
+    remember(location, found)
+    for reference, size in lost(location, found):
+        return str(_is_not(location, reference, "no regular file" if size is None else f"{size:,}"))
     return None
 
 
 def lost(
-    place: ReadablePlace, references: Iterable[Reference]
+    location: ReadableLocation, references: Iterable[Reference]
 ) -> list[tuple[Reference, int | None]]:
     """Return the parameters that have no file of their size, with the size that it has."""
     found = list(references)
-    sizes = place.sizes([key_of(reference) for reference in found]) if found else {}
+    sizes = location.sizes([key_of(reference) for reference in found]) if found else {}
     each = ((reference, sizes.get(key_of(reference))) for reference in found)
     return [(reference, size) for reference, size in each if size != reference.nbytes]
 
 
-def _is_not(place: ReadablePlace, reference: Reference, found: str) -> StoreError:
+def _is_not(location: ReadableLocation, reference: Reference, found: str) -> StoreError:
     """Return the error of a parameter that is not what its reference says."""
     return StoreError(
         f"path: expected the parameter {reference.name!r} of {reference.nbytes:,} bytes, got"
-        f" {found}: {place}/{key_of(reference)}. {REMEDY}"
+        f" {found}: {location}/{key_of(reference)}. {REMEDY}"
     )
 
 

@@ -20,7 +20,7 @@ from montezarr.run._behind import is_untouched
 from montezarr.run._dataset import to_dataset
 from montezarr.run._policies import Policies
 from montezarr.run._run import Run
-from montezarr.store._source import Source, source_of
+from montezarr.store._source import ChunkSource, source_of
 from montezarr.store.format import LARGEST, PATH, Storage
 from montezarr.store.virtual._draw import VirtualChunks
 
@@ -66,7 +66,9 @@ def chunks_of(
     return store_source(source, chunk, stored, cache_bytes)
 
 
-def store_source(source: Source, chunk: int, storage: Storage, cache_bytes: int) -> VirtualChunks:
+def store_source(
+    source: ChunkSource, chunk: int, storage: Storage, cache_bytes: int
+) -> VirtualChunks:
     """Return the chunks of a source in chunks of so many paths."""
     source = replace(source, run=replace(source.run, chunk=chunk))
     _check(source.run)
@@ -159,10 +161,10 @@ def _check_steps(recipe: Mapping[str, Any]) -> None:
         raise MemoryBudgetError(f"recipe: expected times that fit into memory, got {steps:,}.")
 
 
-def plain_source(run: Run, n_paths: int) -> Source:
+def plain_source(run: Run, n_paths: int) -> ChunkSource:
     """Return so many paths of a run as a source; no Dask array of all of them is made."""
     few = to_dataset(run)
-    return Source(
+    return ChunkSource(
         run=replace(run, n_paths=n_paths),
         ds=few,
         schema=schema_of(as_dataset(few, PATH)),

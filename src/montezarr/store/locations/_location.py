@@ -26,10 +26,10 @@ from montezarr.core.regular_files import (
 )
 from montezarr.store import _faults
 from montezarr.store._digest import digest
-from montezarr.store.places._directory import without_links
-from montezarr.store.places._lock import FileLock
-from montezarr.store.places._readable import ReadablePlace
-from montezarr.store.places._staging import OWN, Staging
+from montezarr.store.locations._directory import without_links
+from montezarr.store.locations._lock import FileLock
+from montezarr.store.locations._readable import ReadableLocation
+from montezarr.store.locations._staging import OWN, Staging
 
 LOCK = f"{OWN}/lock"
 
@@ -46,7 +46,7 @@ Pieces = Sequence[Any]
 """Bytes, or arrays whose bytes they are, one after the other."""
 
 
-class Place(ReadablePlace):
+class Location(ReadableLocation):
     """A place with the objects of one store, for its writer."""
 
     @abstractmethod
@@ -78,7 +78,7 @@ class Place(ReadablePlace):
     def take(
         self,
         key: str,
-        source: ReadablePlace,
+        source: ReadableLocation,
         source_key: str,
         *,
         durable: bool = False,
@@ -115,7 +115,7 @@ class Place(ReadablePlace):
 
 
 @final
-class LocalPlace(Place):
+class LocalLocation(Location):
     """A directory. What is renamed into place is there whole or not at all."""
 
     is_local = True
@@ -232,9 +232,9 @@ class LocalPlace(Place):
 
     def free_bytes(self) -> int | None:
         """Return the room on the disk."""
-        for place in (self.path, *self.path.parents):
+        for location in (self.path, *self.path.parents):
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                return int(shutil.disk_usage(place).free)
+                return int(shutil.disk_usage(location).free)
         return None
 
     def target(self) -> Path:
@@ -263,7 +263,7 @@ class LocalPlace(Place):
     def take(
         self,
         key: str,
-        source: ReadablePlace,
+        source: ReadableLocation,
         source_key: str,
         *,
         durable: bool = False,
@@ -273,7 +273,7 @@ class LocalPlace(Place):
 
         A file that is linked is not read: its content is not compared with `checksum`.
         """
-        if not isinstance(source, LocalPlace):
+        if not isinstance(source, LocalLocation):
             super().take(key, source, source_key, durable=durable, checksum=checksum)
             return
         target, file = self._file(key), source._file(source_key)

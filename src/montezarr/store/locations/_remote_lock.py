@@ -14,8 +14,8 @@ from montezarr.core.errors import MontezarrWarning, StoreError, StoreLockedError
 from montezarr.core.json import parse_json
 from montezarr.core.notices import warn
 from montezarr.core.owner import describe_owner, is_dead, is_here, this_owner
-from montezarr.store.places._place import LOCK
-from montezarr.store.places._remote_store import RemoteStore
+from montezarr.store.locations._location import LOCK
+from montezarr.store.locations._remote_store import RemoteStore
 
 SETTLE = 1.0
 """Seconds after which a record that was written without a condition is looked at again."""

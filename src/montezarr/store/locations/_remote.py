@@ -29,10 +29,10 @@ from montezarr.core.errors import ArgumentTypeError, MissingDependencyError, Sto
 from montezarr.core.json import MOST_BYTES
 from montezarr.core.secrets import cause_of, redacted, remember, remember_environment
 from montezarr.store import _faults
-from montezarr.store.places._place import MOST_LOG, Pieces, Place, check_key
-from montezarr.store.places._remote_fence import Fence
-from montezarr.store.places._remote_lock import RemoteLock
-from montezarr.store.places._remote_store import (
+from montezarr.store.locations._location import MOST_LOG, Location, Pieces, check_key
+from montezarr.store.locations._remote_fence import Fence
+from montezarr.store.locations._remote_lock import RemoteLock
+from montezarr.store.locations._remote_store import (
     RemoteStore,
     is_in_memory,
     keeps_its_objects,
@@ -62,7 +62,7 @@ class _Log:
 
 
 @final
-class RemotePlace(Place):
+class RemoteLocation(Location):
     """A Zarr store of any kind. What is set in it is there whole or not at all.
 
     Parameters
@@ -212,14 +212,14 @@ class RemotePlace(Place):
         """Return the Zarr store."""
         return self.store
 
-    def finder(self) -> Callable[[], Place | None]:
+    def finder(self) -> Callable[[], Location | None]:
         """Return what gives this place again; it does not keep a store in memory alive."""
         name, store = self.name, self.store
         found = weakref.ref(store) if keeps_its_objects(store) else lambda: store
 
-        def find() -> RemotePlace | None:
+        def find() -> RemoteLocation | None:
             there = found()
-            return None if there is None else RemotePlace(there, name)
+            return None if there is None else RemoteLocation(there, name)
 
         return find
 
@@ -299,8 +299,10 @@ def _check_user(url: str) -> None:
         With how keys are passed.
     """
     scheme, _, rest = url.partition("://")
-    host = rest.partition("/")[0]
-    if scheme.casefold() in BUCKETS and ("@" in host or (":" in host and "@" in rest)):
+    interrupt_listener = rest.partition("/")[0]
+    if scheme.casefold() in BUCKETS and (
+        "@" in interrupt_listener or (":" in interrupt_listener and "@" in rest)
+    ):
         raise value_error(
             "path", f"{scheme}://bucket/path", redacted(url),
             "No key is a part of a URL: pass storage_options={'key': ..., 'secret': ...}.",

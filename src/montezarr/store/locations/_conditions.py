@@ -25,21 +25,21 @@ class ChangedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class VersionedObject:
     """An object, and which version of it this is."""
 
     data: bytes
     tag: Tag
 
 
-async def read(store: Store, key: str) -> Found | None:
+async def read(store: Store, key: str) -> VersionedObject | None:
     """Return an object with its version, or None where there is none."""
     if isinstance(store, ObjectStore):
         return await _read_by_obstore(store, key)
     # The version first: where the object is replaced in between, writing over it fails.
     tag = await _s3_tag(store, key) if _is_s3(store) else None
     data = await _data(store, key)
-    return None if data is None else Found(data, tag or _digest(data))
+    return None if data is None else VersionedObject(data, tag or _digest(data))
 
 
 async def write(store: Store, key: str, data: bytes, over: Tag, is_sure: bool) -> Tag:
@@ -80,7 +80,7 @@ def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-async def _read_by_obstore(store: ObjectStore[Any], key: str) -> Found | None:
+async def _read_by_obstore(store: ObjectStore[Any], key: str) -> VersionedObject | None:
     import obstore
 
     try:
@@ -90,7 +90,7 @@ async def _read_by_obstore(store: ObjectStore[Any], key: str) -> Found | None:
         return None
     meta = found.meta
     known = {name: meta[name] for name in ("e_tag", "version") if meta.get(name) is not None}
-    return Found(data, known or _digest(data))
+    return VersionedObject(data, known or _digest(data))
 
 
 async def write_by_obstore(store: ObjectStore[Any], key: str, data: bytes, over: Tag) -> Tag:

@@ -10,7 +10,7 @@ from montezarr.core.json import MOST_BYTES
 from montezarr.store._digest import digest
 
 
-class ReadablePlace(ABC):
+class ReadableLocation(ABC):
     """A place with the objects of one store; nothing here changes any of them."""
 
     name: str
@@ -55,7 +55,7 @@ class ReadablePlace(ABC):
     def target(self) -> Any:
         """Return what Zarr and xarray open to read it."""
 
-    def finder(self) -> Callable[[], ReadablePlace | None]:
+    def finder(self) -> Callable[[], ReadableLocation | None]:
         """Return what gives this place again, and None once a store in memory is gone."""
         return lambda: self
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import signal
 import threading
-from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
-from montezarr.store._host import host
+from montezarr.core.context import ContextManager
+from montezarr.store._interrupt_listener import interrupt_listener
 
 
 class LeaveAtOnce(BaseException):
@@ -21,7 +21,7 @@ class Resumable(Protocol):
         """Print the line that goes on, where anything is left to do."""
 
 
-class Stop:
+class InterruptHandler(ContextManager):
     """Inside of it SIGINT and SIGTERM are noted; with a second one, nothing is waited for any more.
 
     Afterwards they do what they would have done: when what ran is committed, and all is in order.
@@ -29,14 +29,14 @@ class Stop:
 
     def __init__(self) -> None:
         self.caught: list[int] = []
-        self.session: Resumable | None = None
+        self.writer: Resumable | None = None
         self._before: dict[int, Any] = {}
 
     def __call__(self) -> bool:
         """Return whether to stop."""
         return bool(self.caught)
 
-    def __enter__(self) -> Stop:
+    def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 # A handler that was not set from Python cannot be set again.
@@ -44,24 +44,19 @@ class Stop:
                     self._before[number] = signal.signal(number, self._handle)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def _end_block(self, error: BaseException | None) -> None:
         self._restore()
         if isinstance(error, LeaveAtOnce):
             signal.raise_signal(self.caught[-1])
             raise KeyboardInterrupt from error  # the program has other plans with that signal
         if self.caught:
-            if self.session is not None:
-                self.session.say_resume()
+            if self.writer is not None:
+                self.writer.say_resume()
             signal.raise_signal(self.caught[0])
 
     def _handle(self, number: int, frame: Any) -> None:
         self.caught.append(number)
-        host.get().noticed(number, first=len(self.caught) == 1)
+        interrupt_listener.get().noticed(number, first=len(self.caught) == 1)
         if len(self.caught) > 1:
             self._restore()
             raise LeaveAtOnce

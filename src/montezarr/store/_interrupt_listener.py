@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from montezarr.core.notices import say_at_once
 
 
-class Host:
+class InterruptListener:
     """What a writer tells when SIGINT or SIGTERM comes. The command line has one of its own."""
 
     def noticed(self, number: int, *, first: bool) -> None:
@@ -20,5 +20,5 @@ class Host:
         return call
 
 
-host: ContextVar[Host] = ContextVar("host", default=Host())  # noqa: B039  # it has no state
+interrupt_listener: ContextVar[InterruptListener] = ContextVar("host", default=InterruptListener())  # noqa: B039  # it has no state
 """The one of this process."""

@@ -21,10 +21,10 @@ from montezarr.run._run import Run
 from montezarr.run.cost import expected
 from montezarr.run.execution import FailureLog
 from montezarr.store import _faults
-from montezarr.store._host import host
+from montezarr.store._interrupt_handler import InterruptHandler, LeaveAtOnce
+from montezarr.store._interrupt_listener import interrupt_listener
 from montezarr.store._put_results import merge_states, put_results
-from montezarr.store._source import Source
-from montezarr.store._stop import LeaveAtOnce, Stop
+from montezarr.store._source import ChunkSource
 from montezarr.store._task import ChunkTask
 from montezarr.store._values import items, span
 from montezarr.store.format import (
@@ -36,23 +36,23 @@ from montezarr.store.format import (
     _parameters,
     environment,
 )
-from montezarr.store.places import Place
+from montezarr.store.locations import Location
 
 EVERY = 0.2
 """Seconds between two times that readers are told; what is committed is so before."""
 
 LITTLE = 2**16
-"""Bytes that metadata and the journal may need when all chunks are there."""
+"""Bytes that metadata and the commit log may need when all chunks are there."""
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-class Session:
+class Writer:
     """Writes one store; its place is locked.
 
     Parameters
     ----------
-    place : Place
+    location : Location
         Where.
     commits : CommitState
         What is committed.
@@ -62,8 +62,8 @@ class Session:
         The line that goes on, where this one is stopped.
     """
 
-    def __init__(self, place: Place, commits: CommitState, durable: bool, call: str):
-        self.place, self.commits, self.durable, self.call = place, commits, durable, call
+    def __init__(self, location: Location, commits: CommitState, durable: bool, call: str):
+        self.location, self.commits, self.durable, self.call = location, commits, durable, call
         self._written: dict[str, bytes] = {}
         self._number = 0
         self._published, self._publications = 0.0, 0
@@ -74,7 +74,7 @@ class Session:
         return self.commits.manifest
 
     def begin(self) -> None:
-        """Make a new store: parameters, the journal, which says what it is, and last the root.
+        """Make a new store: parameters, the commit log, which says what it is, and last the root.
 
         Raises
         ------
@@ -83,11 +83,11 @@ class Session:
         """
         last = self.manifest.chunk_count(self.commits.target)
         for array in self.manifest.arrays:
-            self.place.check_key_fits(array.key(last))
+            self.location.check_key_fits(array.key(last))
         with self._tidy():
             _faults.reach("create.before")
-            for key in [key for key in self.place.objects() if _parameters.is_key(key)]:
-                self.place.delete(key)  # of a writer of another recipe, killed at this point
+            for key in [key for key in self.location.objects() if _parameters.is_key(key)]:
+                self.location.delete(key)  # of a writer of another recipe, killed at this point
             self._put_parameters(self.manifest.references)
             _faults.reach("create.parameters")
             self.rewrite()
@@ -104,7 +104,7 @@ class Session:
             Whether lost parameters are written again, or the caller has seen to them.
         """
         with self._tidy():
-            self.place.clean()
+            self.location.clean()
             if parameters:
                 self._mend_parameters()
             self._mend_journal()
@@ -125,7 +125,7 @@ class Session:
 
     def _mend_parameters(self) -> None:
         """Write parameters again that are lost, where they are at hand."""
-        lost = _parameters.lost(self.place, self.manifest.references)
+        lost = _parameters.lost(self.location, self.manifest.references)
         self._put_parameters(reference for reference, _ in lost)
 
     def _put_parameters(self, references: Iterable[Any]) -> None:
@@ -134,7 +134,7 @@ class Session:
         for reference in references:
             values = array_of(reference, own)
             key = _parameters.key_of(reference)
-            self.place.put(key, [values], durable=self.durable, number=-1)
+            self.location.put(key, [values], durable=self.durable, number=-1)
 
     def _mend_journal(self) -> None:
         """Have nothing torn at the end, behind which a record would be lost."""
@@ -157,9 +157,9 @@ class Session:
             self.rewrite()
 
     def rewrite(self) -> None:
-        """Write the journal anew, without what is torn or said twice."""
+        """Write the commit log anew, without what is torn or said twice."""
         data = _commit_log.lines_of(self.commits.records())
-        self.place.put_log(COMMIT_LOG, data, durable=self.durable)
+        self.location.put_log(COMMIT_LOG, data, durable=self.durable)
         self.commits.end, self.commits.bad, self.commits.torn = len(data), 0, False
 
     def aim(self, target: int) -> None:
@@ -178,11 +178,11 @@ class Session:
 
     def run(
         self,
-        source: Source,
+        source: ChunkSource,
         backend: Backend,
         chunks: Iterable[int],
         monitor: RunMonitor,
-        stop: Stop,
+        stop: InterruptHandler,
         per_task: int = 1,
     ) -> FailureLog:
         """Draw and write chunks, and commit each when it is there.
@@ -196,7 +196,7 @@ class Session:
         for record in commits.chunks.values():
             failure_log.masked.update({int(path): reason for path, reason in record.masked.items()})
         light = replace(manifest, parameters={})  # no task needs them
-        task = ChunkTask(source.chunk_values(light), self.place, self.durable)
+        task = ChunkTask(source.chunk_values(light), self.location, self.durable)
         tasks = items(source.run, manifest, commits.target, list(chunks), per_task)
         monitor(commits.committed, commits.target, len(failure_log.masked))
         monitor.process = source.run.sampler.name
@@ -243,14 +243,14 @@ class Session:
             if key == "zarr.json":
                 _faults.reach("publish.arrays", number)
             if key not in self._written:
-                self._written[key] = self.place.get(key) or b""
+                self._written[key] = self.location.get(key) or b""
             if self._written[key] != data:
-                self.place.put(key, [data], durable=self.durable, number=-1)
+                self.location.put(key, [data], durable=self.durable, number=-1)
                 self._written[key] = data
         _faults.reach("publish.after", number)
 
-    def finish(self, source: Source | None) -> None:
-        """When all chunks are there: the statistics, the journal in order, and the root."""
+    def finish(self, source: ChunkSource | None) -> None:
+        """When all chunks are there: the statistics, the commit log in order, and the root."""
         commits = self.commits
         with self._tidy():
             _faults.reach("finish.before")
@@ -264,8 +264,8 @@ class Session:
             self._drop_strays()
             known, commits.complete = commits.complete, commits.target
             self.publish()
-            self.place.clean()
-            # Last, since nothing is done any more to a store of which the journal says this.
+            self.location.clean()
+            # Last, since nothing is done any more to a store of which the commit log says this.
             if commits.mending is not None:
                 commits.mending = None
                 self.rewrite()
@@ -276,11 +276,11 @@ class Session:
     def _finish_statistics(self, layout: Layout) -> None:
         """Merge the states, and write the results; those of fewer paths hold no longer."""
         before = self.commits.states
-        results = merge_states(self.place, self.commits, layout, self.durable)
+        results = merge_states(self.location, self.commits, layout, self.durable)
         if self.commits.statistics is not None:
             self.commits.statistics = None
             self._append({"statistics": None})
-        files = put_results(self.place, results, self.durable)
+        files = put_results(self.location, results, self.durable)
         if self.commits.states != before and self.commits.states is not None:
             self._append({"states": list(self.commits.states)})
         self.commits.statistics = files
@@ -298,11 +298,11 @@ class Session:
                 raise self._no_room(error) from error
             raise self._refused(error) from error
         finally:
-            self.place.clean()
+            self.location.clean()
 
     def _append(self, record: Any) -> None:
         line = _commit_log.line_of(record)
-        self.place.append(COMMIT_LOG, line, durable=self.durable)
+        self.location.append(COMMIT_LOG, line, durable=self.durable)
         self.commits.end += len(line)
 
     def _note_environment(self) -> None:
@@ -318,19 +318,19 @@ class Session:
         if self.manifest.statistics is None:
             return
         known = self.commits.files()
-        for key in [key for key in self.place.objects() if key.startswith(f"{STATES}/")]:
+        for key in [key for key in self.location.objects() if key.startswith(f"{STATES}/")]:
             if key not in known:
-                self.place.delete(key)
+                self.location.delete(key)
 
     def _no_room(self, error: OSError) -> StoreError:
         commits = self.commits
         needed = max(commits.bytes_needed(), LITTLE)
-        free = self.place.free_bytes()
+        free = self.location.free_bytes()
         room = "" if free is None else f", {show_bytes(free)} are free"
         return StoreError(
             f"path: expected room for {show_bytes(needed)} more, got {error.strerror}:"
-            f" {self.place}{room}. {commits.committed:,} of {commits.target:,} paths are committed,"
-            f" and can be read. Make room, and call it again: {self.call} goes on."
+            f" {self.location}{room}. {commits.committed:,} of {commits.target:,} paths are"
+            f" committed, and can be read. Make room, and call it again: {self.call} goes on."
         )
 
     def _refused(self, error: OSError) -> StoreError:
@@ -338,7 +338,7 @@ class Session:
         commits = self.commits
         where = f" at {error.filename}" if isinstance(error.filename, str) else ""
         return StoreError(
-            f"path: expected to go on writing, got {error.strerror}{where}: {self.place}."
+            f"path: expected to go on writing, got {error.strerror}{where}: {self.location}."
             f" {commits.committed:,} of {commits.target:,} paths are committed. When the cause is"
             f" gone, call it again: {self.call} goes on."
         )
@@ -350,7 +350,7 @@ class Session:
             return
         say(
             f"montezarr: stopped; {commits.committed:,} of {commits.target:,} paths are committed."
-            f" To go on: {host.get().resume(self.call)}"
+            f" To go on: {interrupt_listener.get().resume(self.call)}"
         )
 
 

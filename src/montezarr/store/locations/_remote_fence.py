@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from montezarr.core.errors import StoreError
-from montezarr.store.places._conditions import ChangedError
-from montezarr.store.places._place import LOCK
-from montezarr.store.places._remote_store import RemoteStore
-from montezarr.store.places._staging import error_of_ended
+from montezarr.store.locations._conditions import ChangedError
+from montezarr.store.locations._location import LOCK
+from montezarr.store.locations._remote_store import RemoteStore
+from montezarr.store.locations._staging import error_of_ended
 
 TRIES = 20
 """Times that an object is found to be another one; it takes as many writers."""

@@ -1,4 +1,4 @@
-"""A Zarr store called from synchronous code: what a `RemotePlace` needs of it, and no more."""
+"""A Zarr store called from synchronous code: what a `RemoteLocation` needs of it, and no more."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from montezarr.core.compat.zarr import ensure_open, wait_for, wrap, wrapped
 from montezarr.core.errors import StoreError
 from montezarr.core.regular_files import NotRegularError, check_regular
 from montezarr.core.secrets import cause_of, is_clean
-from montezarr.store.places._conditions import (
+from montezarr.store.locations._conditions import (
     ChangedError,
-    Found,
     Tag,
+    VersionedObject,
     read,
     write,
     write_by_obstore,
 )
-from montezarr.store.places._directory import Directory
+from montezarr.store.locations._directory import Directory
 
 AT_ONCE = 32
 """Requests under way together."""
@@ -68,7 +68,7 @@ class RemoteStore:
         """Write an object unless there is one; return whether the store surely sees to that."""
         return self._run(self._create(key, data))
 
-    def read(self, key: str) -> Found | None:
+    def read(self, key: str) -> VersionedObject | None:
         """Return an object with its version, or None where there is none."""
         return self._run(read(self.store, key))
 
