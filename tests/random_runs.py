@@ -35,7 +35,7 @@ def made(uniform, dtype):
         return np.array(WORDS)[(uniform * len(WORDS)).astype(int)]
     if dtype == "bool":
         return uniform < 0.5
-    return (uniform * (1.0 if np.dtype(dtype).kind == "f" else 100.0)).astype(dtype)
+    return (uniform * (100.0 if np.dtype(dtype).kind in "iu" else 1.0)).astype(dtype)
 
 
 def shape_of(dims, sizes=SIZES):

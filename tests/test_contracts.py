@@ -113,6 +113,12 @@ def test_any_paths_are_those_by_hand_alone_and_among_others(case, n, data):
     check_paths(case, n, chunks, selected, keep, path)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_complex_numbers_are_refused_at_the_call(kind):
+    with pytest.raises(mz.SamplerError, match=r"path 0: v0: expected numbers, got array\("):
+        Case(kind, ((("time",), "complex128"),)).simulate(5)
+
+
 # --- statistics --------------------------------------------------------------------------------
 
 
