@@ -15,7 +15,7 @@ import zarr
 from store_runs import CHUNK, Driver, Nursery, dataset, files, leftovers, run
 
 import montezarr as mz
-from montezarr.store import _faults
+from montezarr.store import _faults, _writer
 
 
 @pytest.fixture(scope="module")
