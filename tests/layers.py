@@ -129,7 +129,7 @@ ROOMS = {
         accumulate._state_checker accumulate._task sources._noise sources._places
         accumulate._states sources._paths
         accumulate
-        sources._block_source sources._dataset_function streaming._state
+        sources._block_source sources._dataset_function sources._path_data streaming._state
         sources._computed sources._drawn sources._memory streaming._snapshot
         sources
         passes._budget passes._collected

@@ -8,7 +8,7 @@ import backend_samplers as samplers
 import pytest
 
 import montezarr as mz
-from montezarr.reduction.sources import block_source_of
+from montezarr.reduction.sources import PathData, block_source_of
 from montezarr.run import Run, cost
 from montezarr.run import choose_backend as choice
 
@@ -187,7 +187,7 @@ def test_what_lasts_no_longer_than_a_task_should_is_one_task(monkeypatch, per_pa
     monkeypatch.setattr(cost, "measure", lambda run, place=None: per_path)
     ds = mz.simulate(mz.RandomWalk(), 30 * 1024, 10, 1, seed=1)
     with mz.backend("threads", n_jobs=2):
-        feed = block_source_of(ds)
+        feed = block_source_of(PathData.of(ds))
         assert len(list(feed.items(0, 30 * 1024, feed.size()))) == tasks
 
 
@@ -195,5 +195,5 @@ def test_what_the_first_paths_took_saves_a_measurement(monkeypatch):
     monkeypatch.setattr(cost, "time", SimpleNamespace(perf_counter=Clock()))
     monkeypatch.setattr(cost, "measure", None)  # never asked
     last = mz.simulate(mz.RandomWalk(), 10_000, 10, 1, seed=1).x.isel(time=-1)
-    feed = block_source_of(last.to_dataset())
+    feed = block_source_of(PathData.of(last.to_dataset()))
     assert [item[:2] for item in feed.items(0, 10_000, feed.size())] == [(0, 10_000)]

@@ -16,6 +16,7 @@ from montezarr.core.memory import memory_limit
 from montezarr.core.text import show_bytes
 from montezarr.execute.run_monitor import RunMonitor
 from montezarr.run._behind import is_untouched, undrawn_run
+from montezarr.run._origins import origins_in
 from montezarr.run._run import Run
 from montezarr.run.choose_backend import backend_of
 from montezarr.run.execution import FailureLog, execute, ranges_of
@@ -75,7 +76,7 @@ def batches(ds: xr.Dataset, size: int) -> Iterator[xr.Dataset]:
             f"size: expected three batches that fit into memory, got {show_bytes(needed)}, with"
             f" {show_bytes(memory_limit())} to use. Take smaller batches."
         )
-    run = undrawn_run(ds)
+    run = undrawn_run(ds, origins_in(ds))
     if run is None or not is_untouched(ds, run):
         return _computed(ds, count)
     return _drawn(ds, run, count)

@@ -15,6 +15,7 @@ from montezarr.reduction.sources import (
     PATH,
     BlockSource,
     DrawnBlocks,
+    PathData,
     as_dataset,
     block_source_of,
     noise_of,
@@ -25,6 +26,7 @@ from montezarr.run._origins import origins_in
 from montezarr.run._plan import Plan, plan_of
 from montezarr.run._run import Run
 from montezarr.run._texts import sampler_text
+from montezarr.run._variables import variables_of
 from montezarr.run.choose_backend import backend_of
 from montezarr.store import Storage, store_bytes, working_bytes
 
@@ -103,9 +105,10 @@ def plan(
         return replace(found, reduction=_reduction(block_source), reduction_bytes=size)
     if dim not in getattr(ds, "dims", ()):
         if origins:
-            warn_of_sums(ds)
+            warn_of_sums(variables_of(ds), origins)
         return found
-    return replace(found, reduction=_reduction(block_source_of(as_dataset(ds, dim), transform)))
+    block_source = block_source_of(PathData.of(as_dataset(ds, dim)), transform)
+    return replace(found, reduction=_reduction(block_source))
 
 
 def _plan_of(run: Run, storage: Storage | None) -> Plan:

@@ -10,7 +10,14 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from montezarr.reduction.accumulate import Accumulator, without_masked
-from montezarr.reduction.sources import PATH, DrawnBlocks, as_dataset, block_source_of, path_indices
+from montezarr.reduction.sources import (
+    PATH,
+    DrawnBlocks,
+    PathData,
+    as_dataset,
+    block_source_of,
+    path_indices,
+)
 from montezarr.run import cost
 
 
@@ -33,7 +40,7 @@ def single_paths(
         return np.empty((0, *(n for d, n in array.sizes.items() if d != PATH))), []
     ds = as_dataset(array, PATH)
     if array.chunks is not None:
-        block_source = block_source_of(ds)
+        block_source = block_source_of(PathData.of(ds))
         if isinstance(block_source, DrawnBlocks):
             return np.stack([_drawn(block_source, i) for i in positions]), positions
     values = np.stack([_unmasked(array, array.isel({PATH: i}).values) for i in positions])
@@ -59,7 +66,7 @@ def _unmasked(array: xr.DataArray, values: NDArray[Any]) -> NDArray[np.float64]:
 def first_paths(array: xr.DataArray, count: int) -> NDArray[Any]:
     """Return the first paths (paths, ...), NaN where they are masked; see `single_paths`."""
     if array.chunks is not None:
-        block_source = block_source_of(as_dataset(array, PATH))
+        block_source = block_source_of(PathData.of(as_dataset(array, PATH)))
         if isinstance(block_source, DrawnBlocks):
             task = block_source.task(Accumulator(()))
             x0 = cost.initial_states(block_source.run, 0, count)

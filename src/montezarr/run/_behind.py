@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from typing import Any
 
 import xarray as xr
@@ -13,7 +14,7 @@ from montezarr.core.parameters import whole
 from montezarr.run._arrays import array_names
 from montezarr.run._attributes import ATTRIBUTE, carried_by, recipe_in
 from montezarr.run._card import Recipe
-from montezarr.run._origins import lazy_data, origins_in
+from montezarr.run._origins import Origin, lazy_data, origins_in
 from montezarr.run._run import Run
 from montezarr.run._variables import variables_of
 
@@ -37,18 +38,18 @@ def _graph(variable: xr.Variable) -> Any:
     return variable.data.dask if variable.chunks is not None else None
 
 
-def undrawn_run(obj: xr.Dataset) -> Run | None:
+def undrawn_run(obj: xr.Dataset, origins: Mapping[str, Origin]) -> Run | None:
     """Return the one run whose paths, still to be drawn, all lazy variables are made of, or None.
 
     Those of a Dataset from another process, which has no run of this one, are known as they are.
-    What was persisted, or drawn by the engine, has the same name and is there already.
+    What was persisted, or drawn by the engine, has the same name and is there already. `origins`
+    are those of the object.
     """
     layers = {
         name: layer
         for data in lazy_data(obj)
         for name, layer in getattr(data.dask, "layers", {}).items()
     }
-    origins = origins_in(obj)
     if origins:
         runs = [origin.run for origin in origins.values()]
         is_drawn = not all(isinstance(layers.get(name), Blockwise) for name in origins)
@@ -62,9 +63,9 @@ def undrawn_run(obj: xr.Dataset) -> Run | None:
     return run if is_untouched(obj, run) else None
 
 
-def is_endless(obj: xr.DataArray | xr.Dataset) -> bool:
-    """Return whether an object is made of paths without end."""
-    runs = [origin.run for origin in origins_in(obj).values() if origin.run is not None]
+def is_endless(obj: xr.DataArray | xr.Dataset, origins: Mapping[str, Origin]) -> bool:
+    """Return whether an object of such origins is made of paths without end."""
+    runs = [origin.run for origin in origins.values() if origin.run is not None]
     carried = carried_by(obj)
     return any(run.is_endless for run in runs) or (carried is not None and carried.is_endless)
 

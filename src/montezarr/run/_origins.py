@@ -156,11 +156,15 @@ def origins_in(obj: Any) -> dict[str, Origin]:
     return origins_behind(lazy_data(obj)) if isinstance(obj, (xr.DataArray, xr.Dataset)) else {}
 
 
+def only_run(origins: Mapping[str, Origin]) -> Any:
+    """Return the `Run` of this process among origins; None if there is none, or several."""
+    runs = [origin.run for origin in origins.values() if origin.run is not None]
+    return runs[0] if len(runs) == 1 else None
+
+
 def run_in(obj: Any) -> Any:
     """Return the `Run` of this process that an object is made of; None if of none or of several."""
-    origins = list(origins_in(obj).values())
-    runs = [origin.run for origin in origins if origin.run is not None]
-    return runs[0] if len(runs) == 1 else None
+    return only_run(origins_in(obj))
 
 
 def is_simulated(obj: xr.DataArray | xr.Dataset) -> bool:

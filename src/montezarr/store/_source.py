@@ -25,7 +25,14 @@ from montezarr.core.text import show_bytes
 from montezarr.random.seeding import BLOCK
 from montezarr.reduction.accumulate import Accumulator, DrawnTask
 from montezarr.reduction.passes import Layout, layout_of
-from montezarr.reduction.sources import DrawnBlocks, Schema, as_dataset, block_source_of, schema_of
+from montezarr.reduction.sources import (
+    DrawnBlocks,
+    PathData,
+    Schema,
+    as_dataset,
+    block_source_of,
+    schema_of,
+)
 from montezarr.run._attributes import ATTRIBUTE, recipe_in
 from montezarr.run._behind import is_untouched
 from montezarr.run._dataset import to_dataset
@@ -361,7 +368,7 @@ def _derived(ds: xr.Dataset) -> DrawnBlocks:
             raise value_error(
                 "ds", f"variables with the dimension {PATH!r}", name, "Drop it, or compute it."
             )
-    block_source = block_source_of(as_dataset(ds, PATH))
+    block_source = block_source_of(PathData.of(as_dataset(ds, PATH)))
     if not isinstance(block_source, DrawnBlocks):
         raise value_error(
             "ds", "lazy variables made path by path of what simulate returned",

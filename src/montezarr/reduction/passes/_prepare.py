@@ -19,11 +19,11 @@ from montezarr.reduction.sources import (
     BlockSource,
     DrawnBlocks,
     Observed,
+    PathData,
     as_dataset,
     block_source_of,
     path_indices,
 )
-from montezarr.run._origins import run_in
 from montezarr.statistics._names import statistics_of
 
 DRAWN_COPIES = 3
@@ -65,9 +65,7 @@ def prepare(
     name = None
     if by is not None:
         ds, name = _with_group(ds, obj, by, dim, transform is not None)
-    block_source = block_source_of(ds, transform)
-    run = run_in(ds)
-    block_source.process = "" if run is None else run.sampler.name
+    block_source = block_source_of(PathData.of(ds), transform)
     group = None if name is None else _group(block_source, name)
     if isinstance(wanted, dict):
         _check_known(wanted, [v.name for v in block_source.schema.variables if v is not group])

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import xarray as xr
-from dask.base import is_dask_collection, tokenize
+from dask.base import tokenize
 
 from montezarr.core.checks import check_callable, value_error
 from montezarr.execute import Backend, configured
@@ -28,6 +27,7 @@ from montezarr.reduction.sources._labels import are_codes, in_state, labels_in_r
 from montezarr.reduction.sources._masks import masks_of
 from montezarr.reduction.sources._memory import MemoryBlocks
 from montezarr.reduction.sources._noise import noise_of, warn_of_sums
+from montezarr.reduction.sources._path_data import PathData
 from montezarr.reduction.sources._paths import PathIndices, path_indices
 from montezarr.reduction.sources._schema import (
     Observed,
@@ -40,7 +40,6 @@ from montezarr.reduction.sources._times import STEPS, seconds_of
 from montezarr.run import cost
 from montezarr.run._arrays import chunk_sizes, name_of
 from montezarr.run._behind import is_endless, is_untouched, undrawn_run
-from montezarr.run._origins import run_in
 from montezarr.run._run import Run
 from montezarr.run._variables import variables_of
 from montezarr.run.choose_backend import backend_of
@@ -55,12 +54,13 @@ __all__ = [
     "BlockSource",
     "DrawnBlocks",
     "Observed",
+    "PathData",
     "PathIndices",
     "Schema",
     "SplitsBetween",
     "are_codes",
     "as_dataset",
-    "feed_of",
+    "block_source_of",
     "in_state",
     "labels_in_recipe",
     "labels_of",
@@ -80,17 +80,17 @@ TRIAL_BYTES = 2**25
 
 
 def block_source_of(
-    ds: xr.Dataset, transform: Callable[[xr.Dataset], Any] | None = None
+    data: PathData, transform: Callable[[xr.Dataset], Any] | None = None
 ) -> BlockSource:
-    """Return the paths of a Dataset, of which every variable has paths, as a feed.
+    """Return the tasks that fold the paths of a Dataset.
 
     Simulated paths are drawn in any range, and what an expression makes of them is computed there,
     where the expression treats all chunks alike. Others are computed in the chunks that they have.
 
     Parameters
     ----------
-    ds : Dataset
-        Lazy or not.
+    data : PathData
+        The Dataset, lazy or not.
     transform : callable, optional
         From a Dataset in memory to what statistics see in its place.
 
@@ -108,40 +108,49 @@ def block_source_of(
     """
     if transform is not None:
         check_callable("transform", transform, "(Dataset in memory)")
-    schema = schema_of(ds)
-    behind = run_in(ds)
-    if behind is not None:  # an array has no recipe, but the graph of a lazy one tells
-        schema = replace(schema, run_times=behind.sampler.times)
-    lazies = [is_dask_collection(variable.data) for variable in variables_of(ds).values()]
-    if not any(lazies):
-        check_masks(schema)
-        dataset_function, schema = _dataset_function(transform, schema, lambda: _first(ds, BLOCK))
-        return MemoryBlocks(
-            ds, schema, _somewhere(), transform=dataset_function, how="in memory",
-            key=lambda: _key(tokenize(ds), transform),
-        )  # fmt: skip
-    warn_of_sums(ds)
-    reason = "some variables are in memory"
-    run = undrawn_run(ds) if all(lazies) else None
-    if run is None and is_endless(ds):
+    source = _block_source(data, transform)
+    source.process = "" if data.run is None else data.run.sampler.name
+    return source
+
+
+def _block_source(data: PathData, transform: Any) -> BlockSource:
+    if not any(data.is_lazy):
+        return _in_memory(data, transform)
+    warn_of_sums(data.variables, data.origins)
+    if not all(data.is_lazy):
+        return _computed(data, None, transform, "some variables are in memory")
+    run = undrawn_run(data.ds, data.origins)
+    if run is None:
+        return _computed(data, None, transform, "not of one simulation in this process")
+    try:
+        return _drawn(data, run, transform)
+    except NoChunkFunction as error:
+        if run.is_endless:
+            raise value_error(
+                "obj", "an expression that treats every path alike, since there is no end",
+                str(error), "Pass n_paths= to simulate.",
+            ) from error  # fmt: skip
+        return _computed(data, run, transform, str(error))
+
+
+def _in_memory(data: PathData, transform: Any) -> MemoryBlocks:
+    """Return the source of paths that are in memory."""
+    check_masks(data.schema)
+    function, schema = _dataset_function(transform, data.schema, lambda: data.first(BLOCK))
+    return MemoryBlocks(
+        data.variables.values(), schema, _somewhere(), transform=function, how="in memory",
+        key=lambda: _key(tokenize(data.ds), transform),
+    )  # fmt: skip
+
+
+def _computed(data: PathData, run: Run | None, transform: Any, reason: str) -> ComputedBlocks:
+    """Return the source of what is computed in the chunks that it has."""
+    if run is None and is_endless(data.ds, data.origins):
         raise value_error("obj", "one run without end", "several", "Pass n_paths= to simulate.")
-    if all(lazies) and run is None:
-        reason = "not of one simulation in this process"
-    if run is not None:
-        try:
-            return _drawn(ds, run, schema, transform)
-        except NoChunkFunction as error:
-            reason = str(error)
-            if run.is_endless:
-                raise value_error(
-                    "obj", "an expression that treats every path alike, since there is no end",
-                    reason, "Pass n_paths= to simulate.",
-                ) from error  # fmt: skip
-    if not all(lazies):
-        ds = ds.chunk({PATH: _common_chunks(ds)})
-    check_masks(schema)
+    check_masks(data.schema)
     backend = _somewhere() if run is None else backend_of(run)
-    dataset_function, schema = _dataset_function(transform, schema, lambda: _first(ds, 8))
+    function, schema = _dataset_function(transform, data.schema, lambda: data.first(8))
+    ds = data.chunked()
     names = [variable.data.name for variable in variables_of(ds).values()]
 
     def key() -> str:  # names of Dask's arrays tell functions by their names alone
@@ -151,18 +160,25 @@ def block_source_of(
         ds,
         schema,
         backend,
-        transform=dataset_function,
+        transform=function,
         how=f"chunk by chunk ({reason})",
         key=key,
         drawn_bytes=0 if run is None else run.path_bytes,
-        masks=masks_of(behind),
+        masks=masks_of(data.run),
     )
     return block_source
 
 
-def _drawn(ds: xr.Dataset, run: Run, schema: Schema, transform: Any) -> DrawnBlocks:
-    """Return the feed of a run, or raise Unlike."""
-    chunk_function: Any = None if _is_plain(ds, run) else _program(ds, run)
+def _drawn(data: PathData, run: Run, transform: Any) -> DrawnBlocks:
+    """Return the source of a run, whose paths are drawn in any range.
+
+    Raises
+    ------
+    NoChunkFunction
+        If what is made of them cannot be computed in any range.
+    """
+    schema = data.schema
+    chunk_function: Any = None if _is_plain(data, run) else _chunk_function(data, run)
     token = chunk_function.token if chunk_function is not None else str
     policies = f"{run.sampler.on_error}-{run.sampler.on_nonfinite}"
     if chunk_function is not None or transform is not None:
@@ -184,7 +200,7 @@ def _drawn(ds: xr.Dataset, run: Run, schema: Schema, transform: Any) -> DrawnBlo
 
 
 def _tried(chunk_function: ChunkFunction | None, drawn: PathArrays) -> Arrays:
-    """Return what a program makes of a few paths, or raise Unlike if it is not for any range."""
+    """Return what a chunk function makes of a few paths, or raise if it is not for any range."""
     if chunk_function is None:
         return list(drawn.values())
     try:
@@ -197,8 +213,8 @@ def _tried(chunk_function: ChunkFunction | None, drawn: PathArrays) -> Arrays:
     return arrays
 
 
-def _program(ds: xr.Dataset, run: Run) -> ChunkFunction:
-    arrays = [(v.data, v.dims.index(PATH)) for v in variables_of(ds).values()]
+def _chunk_function(data: PathData, run: Run) -> ChunkFunction:
+    arrays = [(v.data, v.dims.index(PATH)) for v in data.variables.values()]
     try:
         return program_of(arrays, name_of(run), chunk_sizes(run))
     except NoChunkFunction:
@@ -207,17 +223,15 @@ def _program(ds: xr.Dataset, run: Run) -> ChunkFunction:
         raise NoChunkFunction(f"its graph is not understood: {type(error).__name__}") from error
 
 
-def _is_plain(ds: xr.Dataset, run: Run) -> bool:
+def _is_plain(data: PathData, run: Run) -> bool:
     """Return whether the variables are those that a run draws, in their order."""
     known = {variable.name: (PATH, *variable.dims) for variable in run.sampler.variables}
-    names = list(known)
-    if [v.dims for v in variables_of(ds).values()] != list(known.values()):
+    if [v.dims for v in data.variables.values()] != list(known.values()):
         return False  # the dimensions may have other names than they had
-    if list(ds.data_vars) == names and is_untouched(ds, run):
+    if list(data.variables) == list(known) and is_untouched(data.ds, run):
         return True
-    first = next(iter(ds.data_vars.values()))
-    is_array = len(names) == 1 and len(ds.data_vars) == 1
-    return is_array and first.data.name == name_of(run)
+    first = next(iter(data.variables.values()))
+    return len(known) == 1 and len(data.variables) == 1 and first.data.name == name_of(run)
 
 
 def _dataset_function(
@@ -227,19 +241,6 @@ def _dataset_function(
         return None, schema
     dataset_function = DatasetFunction(transform, schema)
     return dataset_function, observed_schema(dataset_function, first(), is_drawn=is_drawn)
-
-
-def _first(ds: xr.Dataset, n: int) -> Arrays:
-    part = ds.isel({PATH: slice(0, n)}).compute()
-    return [v.transpose(..., PATH).values for v in variables_of(part).values()]
-
-
-def _common_chunks(ds: xr.Dataset) -> tuple[int, ...]:
-    """Return the chunks of the paths of the variable that has them."""
-    for variable in variables_of(ds).values():
-        if is_dask_collection(variable.data):
-            return tuple(variable.data.chunks[variable.dims.index(PATH)])
-    raise AssertionError
 
 
 def _somewhere() -> Backend:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, final
 
 import numpy as np
@@ -23,7 +23,6 @@ from montezarr.reduction.sources._block_source import (
     told,
 )
 from montezarr.reduction.sources._schema import Schema
-from montezarr.run._variables import variables_of
 from montezarr.samplers import FailureReport
 from montezarr.samplers.schema import PATH
 
@@ -57,7 +56,7 @@ class MemoryBlocks(BlockSource):
 
     def __init__(
         self,
-        ds: xr.Dataset,
+        variables: Iterable[xr.Variable],
         schema: Schema,
         backend: Backend,
         *,
@@ -65,12 +64,9 @@ class MemoryBlocks(BlockSource):
         how: str,
         key: Key,
     ):
-        self.arrays = [
-            np.moveaxis(np.asarray(v.values), v.dims.index(PATH), -1)
-            for v in variables_of(ds).values()
-        ]
+        self.arrays = [np.moveaxis(np.asarray(v.values), v.dims.index(PATH), -1) for v in variables]
         self.schema, self.backend, self.transform = schema, backend, transform
-        self.n_paths = ds.sizes[PATH]
+        self.n_paths = int(self.arrays[0].shape[-1])
         self.how, self.key = how, key
 
     def task(self, accumulator: Accumulator) -> MemoryTask:

@@ -19,9 +19,8 @@ from montezarr.core.errors import CommonNoiseWarning
 from montezarr.core.notices import level_outside, warn
 from montezarr.reduction.sources._tasks import evaluate, layer_of
 from montezarr.reduction.sources._terms import Model, Terms, constant, made_of
-from montezarr.run._origins import Origin, origins_in
+from montezarr.run._origins import Origin
 from montezarr.run._texts import process_name
-from montezarr.run._variables import variables_of
 from montezarr.samplers.schema import PATH
 
 MOST_KEYS = 64
@@ -44,9 +43,8 @@ def noise_of(origins: Mapping[str, Origin]) -> str:
     return f"{len(runs)} runs on common noise: one seed and stream"
 
 
-def warn_of_sums(obj: xr.DataArray | xr.Dataset) -> None:
+def warn_of_sums(variables: Mapping[str, xr.Variable], origins: Mapping[str, Origin]) -> None:
     """Warn where a lazy expression adds variables of different runs on one seed and stream."""
-    origins = origins_in(obj)
     if len(origins) < 2:
         return
     models: dict[str, set[str]] = {}
@@ -54,11 +52,10 @@ def warn_of_sums(obj: xr.DataArray | xr.Dataset) -> None:
         models.setdefault(origin.noise, set()).add(origin.model)
     if all(len(several) < 2 for several in models.values()):
         return
-    for name, array in variables_of(obj).items():
+    for name, array in variables.items():
         added = _added(array, origins)
         if added:
-            name = str(name or "the expression")
-            message = CommonNoiseWarning(_message(name, added, origins))
+            message = CommonNoiseWarning(_message(name or "the expression", added, origins))
             warn(message, stacklevel=level_outside("montezarr"))
             return
 
