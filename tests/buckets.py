@@ -6,7 +6,7 @@ import pytest
 from known_secret import SECRET
 from zarr.storage import MemoryStore, ObjectStore
 
-from montezarr.store._where import place_of
+from montezarr.store._where import location_of
 
 boto3 = pytest.importorskip("boto3")
 obstore_stores = pytest.importorskip("obstore.store")
@@ -71,5 +71,5 @@ class Bucket:
 
 
 def content_of(path, options=None):
-    place = place_of(path, **(options or {}))
+    place = location_of(path, **(options or {}))
     return {key: place.get(key) for key in place.objects()}

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from numba import njit
 
 import montezarr as mz
+from montezarr.random.seeding import BLOCK_PREFIX
 
 SEED = 31
 T = 3
@@ -118,7 +119,7 @@ def child(path, seed=SEED):
 
 
 def block(number, seed=SEED):
-    return np.random.SeedSequence(seed, spawn_key=(mz.seeding.BLOCK_PREFIX, number))
+    return np.random.SeedSequence(seed, spawn_key=(BLOCK_PREFIX, number))
 
 
 @dataclass(frozen=True)

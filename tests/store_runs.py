@@ -131,7 +131,7 @@ def _nurse():
 
     # What is imported and compiled here need not be in each child. To open what was written would
     # start a thread here, and takes longer there than all the rest.
-    _write.open_place = lambda place: None
+    _write.open_location = lambda place: None
     with tempfile.TemporaryDirectory() as folder:
         for kind in ("one", "two"):
             run({"path": f"{folder}/{kind}.zarr", "kind": kind, "backend": "synchronous"})

@@ -47,7 +47,7 @@ def at_chunk(monkeypatch, number, act):
         def __call__(self, item):
             if number in item[2] and not done:
                 done.append(True)
-                act(_task.ChunkTask(self.values, self.place, False), item)
+                act(_task.ChunkTask(self.values, self.location, False), item)
             return super().__call__(item)
 
     done = []

@@ -66,7 +66,7 @@ LAWS = {
 }  # fmt: skip
 
 
-@pytest.split.parametrize("law", LAWS)
+@pytest.mark.parametrize("law", LAWS)
 def test_sequences_of_quantiles_and_shortfall_miss_at_most_as_promised(law):
     missed, low, high = missed_of(*LAWS[law])
     assert missed <= MOST
@@ -124,7 +124,7 @@ def test_hits_may_be_sums_of_probabilities():
     assert 0 < low[1] < high[1] == 1
 
 
-@pytest.split.parametrize("bridge", [None, 0.1])
+@pytest.mark.parametrize("bridge", [None, 0.1])
 def test_a_first_passage_that_has_not_been_seen_has_the_sequence_of_no_hit(bridge):
     ds = mz.simulate(mz.BrownianMotion(), n_paths=4096, T=4, dt=0.01, seed=1)
     last = last_of(ds, mz.FirstPassage(3.0, bridge=bridge))
@@ -179,7 +179,7 @@ def test_a_rule_sees_passages_and_bins_that_have_no_hit():
 # Intervals of shares.
 
 
-@pytest.split.parametrize("kind", [bool, float, int])
+@pytest.mark.parametrize("kind", [bool, float, int])
 def test_each_group_has_the_interval_of_its_own_hits(kind):
     hit = np.zeros(10_000, bool)
     hit[[5, 200, 300, 400]] = True
@@ -252,7 +252,7 @@ def test_one_sided_intervals_of_quantiles_cover():
 # Value at risk and expected shortfall.
 
 
-@pytest.split.parametrize("tail", ["upper", "lower"])
+@pytest.mark.parametrize("tail", ["upper", "lower"])
 def test_a_value_at_risk_has_the_interval_of_the_quantile(tail):
     x = np.random.default_rng(5).standard_normal(1000)
     found = mz.reduce(array(x), [mz.ExpectedShortfall(0.95, tail=tail)])

@@ -271,8 +271,8 @@ PROGRAM = """
 import json, logging, os, sys, threading, time
 import ray
 import montezarr as mz
-from montezarr.store._where import place_of
-from montezarr.store.format import Ledger
+from montezarr.store._where import location_of
+from montezarr.store.format import CommitState
 
 folder = sys.argv[1]
 options = dict(num_cpus=2, include_dashboard=False, log_to_driver=False,
@@ -302,7 +302,7 @@ with mz.backend("ray", 2):
         except mz.BackendError as error:
             found[name] = str(error)
 found["started"] = ray.is_initialized()
-found["paths"] = Ledger.read(place_of(path)).committed  # the first chunk may be missing
+found["paths"] = CommitState.read(location_of(path)).committed  # the first chunk may be missing
 print(json.dumps(found), flush=True)
 os._exit(0)
 """

@@ -10,7 +10,7 @@ from zarr.storage import MemoryStore
 
 import montezarr as mz
 from montezarr.store import _task, _writer
-from montezarr.store._where import place_of
+from montezarr.store._where import location_of
 from montezarr.store.locations import _remote_lock
 from montezarr.store.locations._location import LOCK
 
@@ -107,7 +107,7 @@ def test_a_task_that_outlives_its_writer_changes_nothing(where, monkeypatch, kin
         task(item)
     # Also where it had looked at the lock before.
     with monkeypatch.context() as patch:
-        fence, calls = type(task.place._fence), []
+        fence, calls = type(task.location._fence), []
         check = fence.check
         patch.setattr(fence, "check", lambda self: check(self) if calls else calls.append(1))
         with pytest.raises(mz.StoreError, match=ENDED):
@@ -121,18 +121,20 @@ def test_what_it_looked_at_before_is_not_what_it_replaces(where, monkeypatch):
     path, options = where("obstore")
     mz.write(paths(), path, **options)
     task, item = late_task(monkeypatch, "obstore", lambda: mz.extend(path, N + 10, **options))
-    exchange = type(task.place._objects).exchange
+    exchange = type(task.location._objects).exchange
     raced = []
 
     def overtaken(self, key, data, over, is_sure):
         if over is not None and not raced:  # it has looked at the chunk, and at the lock
             raced.append(key)
-            place_of(path, **options).delete(LOCK)
+            location_of(path, **options).delete(LOCK)
             mz.extend(path, 4000, **options)
         return exchange(self, key, data, over, is_sure)
 
-    place_of(path, **options).put(LOCK, [task.place._fence.told()[0]])  # as one who is dead has it
-    monkeypatch.setattr(type(task.place._objects), "exchange", overtaken)
+    location_of(path, **options).put(
+        LOCK, [task.location._fence.told()[0]]
+    )  # as one who is dead has it
+    monkeypatch.setattr(type(task.location._objects), "exchange", overtaken)
     with pytest.raises(mz.StoreError, match=ENDED):
         task(item)
     assert raced == ["x/c/2/0"]
@@ -143,7 +145,7 @@ def test_what_it_looked_at_before_is_not_what_it_replaces(where, monkeypatch):
 def test_of_a_session_that_goes_on_what_was_left_is_replaced(where, kind):
     path, options = where(kind)
     mz.write(paths(n=2048), path, **options)
-    place_of(path, **options).put("x/c/2/0", [b"of one who died before the commit"])
+    location_of(path, **options).put("x/c/2/0", [b"of one who died before the commit"])
     mz.extend(path, N, **options)
     assert content_of(path, options) == fresh(paths())
 
@@ -153,7 +155,7 @@ def test_a_writer_whose_lock_was_deleted_ends_and_says_so(where, monkeypatch, ki
     path, options = where(kind)
 
     def overtake(task, item):
-        place_of(path, **options).delete(LOCK)
+        location_of(path, **options).delete(LOCK)
         mz.write(paths(), path, **options)
 
     at_chunk(monkeypatch, 1, overtake)
@@ -187,17 +189,17 @@ def test_a_store_that_is_removed_does_not_come_back(where, monkeypatch, kind):
 
 def test_two_drivers_do_not_write_the_same_part_of_a_journal(where):
     path, _ = where("memory")
-    places = [place_of(path) for _ in range(2)]
+    places = [location_of(path) for _ in range(2)]
     with places[0].lock():
         places[0].append("log", b"one\n")
         places[1]._begin(places[0]._fence.told()[0], True)  # as if both held the lock
         places[1].append("log", b"two\n")
         with pytest.raises(mz.StoreError, match=ENDED):
             places[0].append("log", b"three\n")
-        assert place_of(path).read_log("log") == b"one\ntwo\n"
+        assert location_of(path).read_log("log") == b"one\ntwo\n"
 
 
 def remove(path, options):
-    place = place_of(path, **options)
+    place = location_of(path, **options)
     for key in list(place.objects()):
         place.delete(key)

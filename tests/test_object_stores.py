@@ -23,7 +23,7 @@ from montezarr.core import errors
 from montezarr.core.owner import this_owner
 from montezarr.core.secrets import redacted
 from montezarr.store import _task
-from montezarr.store._where import place_of
+from montezarr.store._where import location_of
 from montezarr.store.format._commit_log import COMMIT_LOG
 from montezarr.store.format._commit_state import CommitState
 from montezarr.store.locations import _remote, _remote_lock
@@ -162,7 +162,7 @@ def test_killed_by_the_system_it_goes_on(point, bucket, drawn):
     found = subprocess.run([sys.executable, "-c", KILLED, *arguments], capture_output=True)
     assert found.returncode == -9, found.stderr.decode()
     assert f"runs/a.zarr/{LOCK}" in bucket.content()  # of a dead owner
-    ledger = CommitState.read(place_of(bucket.url(), bucket.options))
+    ledger = CommitState.read(location_of(bucket.url(), bucket.options))
     left = list(range(4)) if ledger is None else ledger.missing()
     assert (left == [3]) == (point == "commit.after@2")
     with mz.backend("synchronous"):
@@ -182,7 +182,7 @@ def test_another_recipe_is_refused(kind, bucket):
     path, options = bucket.where(kind)
     mz.write(gbm_paths(n_paths=1000), path, **options)
     before = content_of(path, options)
-    with pytest.raises(mz.errors.StoreMismatchError, match="seed"):
+    with pytest.raises(mz.StoreMismatchError, match="seed"):
         mz.write(gbm_paths(n_paths=1000, seed=43), path, **options)
     assert content_of(path, options) == before
 
@@ -191,11 +191,11 @@ def test_another_recipe_is_refused(kind, bucket):
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_others_put_there_is_refused_and_left(kind, key, bucket):
     path, options = bucket.where(kind)
-    place_of(path, **options).put(key, [b"of others"])
-    with pytest.raises(mz.errors.StoreExistsError, match="other content"):
+    location_of(path, **options).put(key, [b"of others"])
+    with pytest.raises(mz.StoreExistsError, match="other content"):
         mz.write(gbm_paths(), path, **options)
     assert content_of(path, options) == {key: b"of others"}
-    with pytest.raises(mz.errors.StoreNotFoundError):
+    with pytest.raises(mz.StoreNotFoundError):
         mz.open(path, **options)
 
 
@@ -211,7 +211,7 @@ def test_other_objects_of_the_bucket_are_no_matter(bucket):
 
 
 def test_nothing_is_said_to_be_there_where_nothing_is(bucket):
-    with pytest.raises(mz.errors.StoreNotFoundError, match=r"s3://bucket-.*/runs/a\.zarr"):
+    with pytest.raises(mz.StoreNotFoundError, match=r"s3://bucket-.*/runs/a\.zarr"):
         mz.open(bucket.url(), storage_options=bucket.options)
     with pytest.raises(OSError, match="bucket"):
         mz.write(gbm_paths(), "s3://no-such-bucket/a", storage_options=bucket.options)
@@ -221,8 +221,8 @@ def test_worker_processes_write_to_it_themselves(bucket):
     with mz.backend("processes", n_jobs=2):
         stored = mz.write(gbm_paths(), bucket.url(), storage_options=bucket.options)
     xr.testing.assert_equal(stored.compute(), gbm_paths().compute())
-    place = pickle.loads(pickle.dumps(place_of(bucket.obstore())))
-    assert place.get(COMMIT_LOG) == place_of(bucket.url(), bucket.options).get(COMMIT_LOG)
+    place = pickle.loads(pickle.dumps(location_of(bucket.obstore())))
+    assert place.get(COMMIT_LOG) == location_of(bucket.url(), bucket.options).get(COMMIT_LOG)
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def test_worker_processes_write_to_it_themselves(bucket):
 def test_memory_is_not_shared_with_worker_processes(path):
     with (
         mz.backend("processes", n_jobs=2),
-        pytest.raises(mz.errors.ArgumentTypeError, match="threads"),
+        pytest.raises(mz.ArgumentTypeError, match="threads"),
     ):
         mz.write(gbm_paths(), path)
 
@@ -258,15 +258,15 @@ def test_others_read_it(bucket):
 @pytest.mark.parametrize("kind", KINDS)
 def test_many_sizes_are_told_by_one_listing(kind, bucket):
     path, options = bucket.where(kind)
-    place = place_of(path, **options)
+    place = location_of(path, **options)
     keys = [f"x/c/{i}/0" for i in range(20)]
     for i, key in enumerate(keys[:-1]):
         place.put(key, [b"a" * i, np.zeros(1)])
     assert place.sizes(keys) == {key: i + 8 for i, key in enumerate(keys[:-1])}
     assert place.sizes(keys[-3:]) == {keys[-3]: 25, keys[-2]: 26}
     # What others change is seen at once, also where fsspec remembers listings.
-    place_of(path, **options).delete(keys[0])
-    place_of(path, **options).put(keys[1], [b"bbb"])
+    location_of(path, **options).delete(keys[0])
+    location_of(path, **options).put(keys[1], [b"bbb"])
     assert place.size(keys[0]) is None
     assert place.size(keys[1]) == 3
     assert keys[0] not in place.sizes(keys)
@@ -281,20 +281,20 @@ def test_zip_is_read_and_not_written(tmp_path):
             RemoteLocation(packed).put(key, [data])
     with ZipStore(tmp_path / "a.zip", mode="r") as packed:
         assert mz.open(packed).identical(mz.open(whole))
-        with pytest.raises(mz.errors.StoreError, match="written, listed and deleted"):
+        with pytest.raises(mz.StoreError, match="written, listed and deleted"):
             mz.write(gbm_paths(n_paths=1000), packed)
 
 
 def test_directories_by_other_names_are_directories(tmp_path):
     url = (tmp_path / "a.zarr").as_uri()
-    assert isinstance(place_of(url), LocalLocation)
+    assert isinstance(location_of(url), LocalLocation)
     mz.write(gbm_paths(n_paths=1000), url)
     with LocalStore(tmp_path / "a.zarr") as store:
-        assert isinstance(place_of(store), LocalLocation)
+        assert isinstance(location_of(store), LocalLocation)
         assert mz.open(store).identical(mz.open(tmp_path / "a.zarr"))
     with LocalStore(tmp_path / "a.zarr", read_only=True) as store:
         assert mz.open(store).identical(mz.open(url))
-        with pytest.raises(mz.errors.StoreError, match="can be written"):
+        with pytest.raises(mz.StoreError, match="can be written"):
             mz.write(gbm_paths(n_paths=1000), store)
 
 
@@ -304,19 +304,19 @@ def test_directories_by_other_names_are_directories(tmp_path):
 @pytest.mark.parametrize("kind", ["s3fs", "obstore"])
 def test_no_secret_is_told_or_written(kind, bucket):
     path, options = bucket.where(kind)
-    place = place_of(path, **options)
+    place = location_of(path, **options)
     assert SECRET not in str(place) + repr(place)
     assert bucket.name in str(place)
     assert SECRET not in str(RemoteLocation(FsspecStore.from_url(bucket.url(), bucket.options)))
     mz.write(gbm_paths(n_paths=1000), path, **options)
     assert not [key for key, data in bucket.content().items() if SECRET.encode() in data]
-    with pytest.raises(mz.errors.StoreMismatchError) as caught:
+    with pytest.raises(mz.StoreMismatchError) as caught:
         mz.write(gbm_paths(n_paths=1001), path, **options)
     assert SECRET not in str(caught.value)
 
 
 def test_urls_are_shown_without_users_and_tokens():
-    place = place_of("memory://me:secret@host/a/b/?token=secret#secret")
+    place = location_of("memory://me:secret@host/a/b/?token=secret#secret")
     assert "secret" not in str(place)
     assert redacted("https://me:secret@host:81/a/b/?token=secret#secret") == (
         "https://***@host:81/a/b/?***"
@@ -324,19 +324,19 @@ def test_urls_are_shown_without_users_and_tokens():
 
 
 def test_arguments_are_checked(monkeypatch):
-    with pytest.raises(mz.errors.ArgumentValueError, match="Protocol not known: nowhere"):
+    with pytest.raises(mz.ArgumentValueError, match="Protocol not known: nowhere"):
         mz.open("nowhere://a/b")
-    with pytest.raises(mz.errors.ArgumentTypeError, match=r"storage_options.*'str'") as caught:
+    with pytest.raises(mz.ArgumentTypeError, match=r"storage_options.*'str'") as caught:
         mz.open("s3://a/b", storage_options=SECRET)
     assert SECRET not in str(caught.value)
-    with pytest.raises(mz.errors.ArgumentValueError, match="storage_options"):
+    with pytest.raises(mz.ArgumentValueError, match="storage_options"):
         mz.open(MemoryStore(), storage_options={})
 
     def absent(*arguments, **options):
         raise ImportError("Install s3fs to access S3")
 
     monkeypatch.setattr(FsspecStore, "from_url", absent)
-    with pytest.raises(mz.errors.MissingDependencyError, match=r'pip install "montezarr\[s3\]"'):
+    with pytest.raises(mz.MissingDependencyError, match=r'pip install "montezarr\[s3\]"'):
         mz.open("s3://a/b")
 
 
@@ -349,7 +349,7 @@ def test_a_second_writer_is_refused(kind, bucket):
     seen = []
 
     def second(*report):
-        with pytest.raises(mz.errors.StoreLockedError, match=f"process {os.getpid()} ") as caught:
+        with pytest.raises(mz.StoreLockedError, match=f"process {os.getpid()} ") as caught:
             mz.write(gbm_paths(), path, **options)
         seen.append(str(caught.value))
 
@@ -365,13 +365,13 @@ def race_for(path, options):
     barrier, done = threading.Barrier(8), threading.Barrier(8)
 
     def race():
-        lock = place_of(path, **options).lock()
+        lock = location_of(path, **options).lock()
         barrier.wait()
         try:
             with lock:
                 got.append(lock)
                 done.wait()
-        except mz.errors.StoreLockedError as error:
+        except mz.StoreLockedError as error:
             refused.append(error)
             done.wait()
 
@@ -402,7 +402,7 @@ def owner(**changes):
 )
 def test_the_lock_of_a_dead_owner_is_taken_over(changes):
     store = MemoryStore()
-    place_of(store).put(LOCK, [owner(**changes)])
+    location_of(store).put(LOCK, [owner(**changes)])
     mz.write(gbm_paths(n_paths=1000), store)
     assert LOCK not in content_of(store)
 
@@ -411,7 +411,7 @@ def test_the_lock_of_a_dead_owner_is_taken_over(changes):
 def test_of_many_who_take_over_one_gets_it(kind, bucket, monkeypatch):
     monkeypatch.setattr(_remote_lock, "SETTLE", 2.5)  # so long that a busy machine keeps the rule
     path, options = bucket.where(kind)
-    place_of(path, **options).put(LOCK, [owner(start="1")])
+    location_of(path, **options).put(LOCK, [owner(start="1")])
     got, refused = race_for(path, options)
     assert len(got) <= 1
     assert len(got) + len(refused) == 8
@@ -424,11 +424,11 @@ def test_of_many_who_take_over_one_gets_it(kind, bucket, monkeypatch):
 )
 def test_the_lock_of_whom_nothing_is_known_stays(record):
     store = MemoryStore()
-    place_of(store).put(LOCK, [record])
-    with pytest.raises(mz.errors.StoreLockedError, match="delete the object montezarr/lock"):
+    location_of(store).put(LOCK, [record])
+    with pytest.raises(mz.StoreLockedError, match="delete the object montezarr/lock"):
         mz.write(gbm_paths(n_paths=1000), store)
     assert content_of(store) == {LOCK: record}
-    place_of(store).delete(LOCK)
+    location_of(store).delete(LOCK)
     mz.write(gbm_paths(n_paths=1000), store)
 
 
@@ -439,7 +439,7 @@ def test_a_store_without_conditions_is_read_again():
             await self.set(key, default_buffer_prototype().buffer.from_bytes(owner(host="other")))
 
     store = MemoryStore()
-    with pytest.raises(mz.errors.StoreLockedError, match="'other'"):
+    with pytest.raises(mz.StoreLockedError, match="'other'"):
         mz.write(gbm_paths(n_paths=1000), Raced(store))
     assert content_of(store) == {LOCK: owner(host="other")}
 
@@ -453,7 +453,7 @@ def test_a_server_without_conditions_is_found_out(bucket, monkeypatch):
         return await pipe(self, path, data, **options)
 
     monkeypatch.setattr(s3fs.S3FileSystem, "_pipe_file", careless)
-    objects = place_of(bucket.url(), bucket.options)._objects
+    objects = location_of(bucket.url(), bucket.options)._objects
     assert objects.create("a", b"1") is False
     monkeypatch.undo()
     assert objects.create("b", b"1") is True
@@ -461,8 +461,8 @@ def test_a_server_without_conditions_is_found_out(bucket, monkeypatch):
 
 def test_a_lock_that_was_taken_away_is_told_and_that_of_the_other_left():
     store = MemoryStore()
-    with pytest.warns(mz.errors.MontezarrWarning, match="taken away"), place_of(store).lock():
-        place_of(store).put(LOCK, [owner(host="other")])
+    with pytest.warns(mz.MontezarrWarning, match="taken away"), location_of(store).lock():
+        location_of(store).put(LOCK, [owner(host="other")])
     assert content_of(store) == {LOCK: owner(host="other")}
 
 
@@ -518,7 +518,7 @@ def test_wherever_it_fails_nothing_committed_is_lost_and_the_end_is_the_same(don
             store = Failing(objects, at, done=done, killed=killed)
             try:
                 mz.write(ds, store, statistics=["mean"], on_progress=lambda n, *_: told.append(n))
-            except mz.errors.StoreError:
+            except mz.StoreError:
                 assert store.failed
             if not store.failed:
                 break
@@ -530,7 +530,7 @@ def test_wherever_it_fails_nothing_committed_is_lost_and_the_end_is_the_same(don
             again = Failing(objects, 1 + at % 7, done=done, killed=killed)
             try:
                 mz.write(ds, again, statistics=["mean"])
-            except mz.errors.StoreError:
+            except mz.StoreError:
                 assert again.failed
             mz.write(ds, MemoryStore(objects), statistics=["mean"])
             assert not set(drawn) & set(there)
@@ -636,7 +636,7 @@ def test_an_error_of_a_store_is_a_store_error_with_its_name(endpoint, bucket):
     options["config_kwargs"] = {"retries": {"max_attempts": 0}, "connect_timeout": 1}
     with pytest.raises(OSError, match=r"127\.0\.0\.1:1"):
         mz.open(bucket.url(), storage_options=options)
-    with pytest.raises(mz.errors.StoreError, match="no answer"):
+    with pytest.raises(mz.StoreError, match="no answer"):
         RemoteLocation(Failing({}, 1)).put("a", [b""])
 
 
@@ -644,6 +644,6 @@ def test_a_plain_zarr_group_of_others_is_left():
     store = MemoryStore()
     zarr.create_group(store)
     before = content_of(store)
-    with pytest.raises(mz.errors.StoreExistsError, match="another Zarr group"):
+    with pytest.raises(mz.StoreExistsError, match="another Zarr group"):
         mz.write(gbm_paths(), store)
     assert content_of(store) == before

@@ -52,7 +52,7 @@ class Checker(HTMLParser):
 def read(obj):
     """Return the visible text of an object's HTML, which has to be well made and harmless."""
     checker = Checker()
-    checker.block_source(obj._repr_html_())
+    checker.feed(obj._repr_html_())
     checker.close()
     assert not checker.open
     assert checker.tags <= {"div", "dl", "dt", "dd", "table", "tr", "th", "td", "i", "sub", "sup"}

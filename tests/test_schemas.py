@@ -10,6 +10,7 @@ from numba import njit
 from random_runs import check_same
 
 import montezarr as mz
+from montezarr.random.seeding import BLOCK_PREFIX
 
 SEED = 31
 
@@ -19,7 +20,7 @@ def child(path, seed=SEED):
 
 
 def block(number, seed=SEED):
-    prefix = mz.seeding.BLOCK_PREFIX
+    prefix = BLOCK_PREFIX
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(prefix, number)))
 
 

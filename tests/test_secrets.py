@@ -26,7 +26,7 @@ from montezarr.core import secrets
 from montezarr.core.checks import show
 from montezarr.core.secrets import is_clean, redacted
 from montezarr.execute.ray import Ray
-from montezarr.store._where import place_of
+from montezarr.store._where import location_of
 from montezarr.store.locations import LocalLocation
 
 SECRET = f"wJalrXUtnFEMI/K7{known_secret.SECRET}+bPxRfiCY"
@@ -189,7 +189,7 @@ def test_names_reprs_and_attributes_show_no_secret():
     ds = mz.write(gbm_paths(), url)
     for shown in (repr(ds), str(ds.attrs), str(ds.encoding), ds._repr_html_(), str(mz.verify(url))):
         assert SECRET not in shown
-    place = place_of(url)
+    place = location_of(url)
     assert SECRET not in str(place)
     assert SECRET not in repr(place)
     for key in place.objects():
@@ -306,7 +306,7 @@ def test_urls_of_local_files_are_paths(tmp_path):
     for url in (
         path.as_uri(), f"file://localhost{path.as_uri()[7:]}", f"local://{path}", f"LOCAL://{path}",
     ):  # fmt: skip
-        place = place_of(url)
+        place = location_of(url)
         assert type(place) is LocalLocation
         assert place.path == path
 

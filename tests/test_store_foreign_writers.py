@@ -10,7 +10,7 @@ from stores import files, gbm_paths
 from zarr.storage import MemoryStore
 
 import montezarr as mz
-from montezarr.store._where import place_of
+from montezarr.store._where import location_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:Consolidated metadata", "ignore:Object at")
 
@@ -116,19 +116,19 @@ def test_other_changes_are_told_where_they_show_and_mended(whole, copy, change):
 def test_it_is_so_of_objects_too():
     store = MemoryStore()
     mz.write(paths(), store)
-    before = {key: place_of(store).get(key) for key in place_of(store).objects()}
+    before = {key: location_of(store).get(key) for key in location_of(store).objects()}
     append(store)
     for call in (mz.open, lambda store: mz.write(paths(), store)):
         with pytest.raises(mz.StoreError, match="another writer has changed"):
             call(store)
     mz.repair(store)
-    assert {key: place_of(store).get(key) for key in place_of(store).objects()} == before
+    assert {key: location_of(store).get(key) for key in location_of(store).objects()} == before
 
 
 def test_what_was_put_in_place_of_a_store_is_no_store(copy):
     more().to_zarr(copy, mode="w")
-    with pytest.raises(mz.errors.StoreNotFoundError):
+    with pytest.raises(mz.StoreNotFoundError):
         mz.open(copy)
-    with pytest.raises(mz.errors.StoreExistsError, match="another Zarr group"):
+    with pytest.raises(mz.StoreExistsError, match="another Zarr group"):
         mz.write(paths(), copy)
     xr.testing.assert_equal(xr.open_zarr(copy), more())

@@ -17,7 +17,7 @@ from zarr.storage import LocalStore
 import montezarr as mz
 from montezarr.store import _faults
 from montezarr.store._digest import digest
-from montezarr.store._where import place_of
+from montezarr.store._where import location_of
 from montezarr.store.format import CommitState, _commit_log
 
 # Compression.
@@ -88,7 +88,7 @@ NAMES = [
 def test_names_that_are_one_to_some_file_system_are_refused(tmp_path, first, second):
     ds = gbm_paths().rename(x=first)
     ds[second] = ds[first] + 1
-    with pytest.raises(mz.errors.ArgumentValueError, match=r"more than case.*rename it"):
+    with pytest.raises(mz.ArgumentValueError, match=r"more than case.*rename it"):
         mz.write(ds, tmp_path / "a")
     assert not (tmp_path / "a").exists()
     mz.write(ds, tmp_path / "a", variables=[first])  # the other one is in no file
@@ -97,7 +97,7 @@ def test_names_that_are_one_to_some_file_system_are_refused(tmp_path, first, sec
 def test_results_of_statistics_are_refused_likewise(tmp_path):
     ds = gbm_paths()
     ds["X"] = ds.x + 1
-    with pytest.raises(mz.errors.ArgumentValueError, match="x_mean"):
+    with pytest.raises(mz.ArgumentValueError, match="x_mean"):
         mz.write(ds, tmp_path / "a", variables=["x"], statistics="mean")
     mz.write(ds, tmp_path / "a", variables=["x"], statistics={"X": "mean"})
 
@@ -112,7 +112,7 @@ def test_what_has_such_names_already_goes_on(tmp_path, monkeypatch):
     (tmp_path / "a/X/c/0/0").unlink()
     mz.repair(tmp_path / "a", ds=ds)
     xr.testing.assert_equal(mz.open(tmp_path / "a").compute(), ds.compute())
-    with pytest.raises(mz.errors.ArgumentValueError, match="stores: expected names"):
+    with pytest.raises(mz.ArgumentValueError, match="stores: expected names"):
         mz.merge([tmp_path / "a"], tmp_path / "b")
 
 
@@ -208,7 +208,7 @@ def first_of_each(copies, until):
 def test_what_a_killed_repair_of_an_earlier_version_left_goes(whole, tmp_path):
     for name in ("write", "extend", "repair"):
         path = shutil.copytree(whole, tmp_path / name)
-        ledger = CommitState.read(place_of(path))
+        ledger = CommitState.read(location_of(path))
         data = b"states of statistics"
         (path / "montezarr/states/1").write_bytes(data)
         record = replace(ledger.chunks[1], state=digest([data]))

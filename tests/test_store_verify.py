@@ -12,7 +12,7 @@ import pytest
 from stores import HESTON, exponential, exponential_paths, files, gbm_paths, payoff_of
 
 import montezarr as mz
-from montezarr.store._where import place_of
+from montezarr.store._where import location_of
 from montezarr.store.format._commit_state import CommitState
 
 
@@ -213,7 +213,7 @@ def test_a_store_of_another_environment_notes_in_which_each_chunk_was_drawn(tmp_
     other = {**_writer.environment(), "numpy": "0.0"}
     monkeypatch.setattr(_writer, "environment", lambda: other)
     mz.write(gbm_paths(), tmp_path / "a")
-    ledger = CommitState.read(place_of(tmp_path / "a"))
+    ledger = CommitState.read(location_of(tmp_path / "a"))
     numbers = {record.environment for record in ledger.chunks.values()}
     assert numbers == {0, 1}
     assert ledger.environments[1]["numpy"] == "0.0"
@@ -227,7 +227,7 @@ def test_an_incomplete_store_is_intact_as_far_as_it_goes_and_repair_does_not_com
     assert found.ok
     assert not found.is_complete
     assert "incomplete (" in str(found)
-    committed = next(iter(CommitState.read(place_of(tmp_path / "a")).chunks.values()))
+    committed = next(iter(CommitState.read(location_of(tmp_path / "a")).chunks.values()))
     (tmp_path / "a" / next(iter(committed.files))).write_bytes(b"")
     assert not mz.verify(tmp_path / "a").ok
     mended = mz.repair(tmp_path / "a")

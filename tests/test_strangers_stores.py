@@ -205,5 +205,5 @@ def test_a_zip_that_says_of_a_file_that_it_is_packed_in_another_way_is_refused(n
 
 def test_a_pipe_as_the_lock_is_refused(store):
     os.mkfifo(store / LOCK)
-    with pytest.raises(mz.errors.StoreLockedError, match="an unknown process"):
+    with pytest.raises(mz.StoreLockedError, match="an unknown process"):
         mz.extend(by_fsspec(store), 9000)

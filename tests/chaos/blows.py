@@ -203,14 +203,14 @@ def _leave_behind(folder, statistics, n, chunk, when, asleep, gate):
                 asleep.touch()
                 work.wait_for(gate)
             if number == chunk and when == "written":
-                place, put = self.place, self.place.put
+                place, put = self.location, self.location.put
 
                 def late(key, *rest, **options):
                     asleep.touch()
                     work.wait_for(gate)
                     put(key, *rest, **options)
 
-                self.place = _With(place, late)
+                self.location = _With(place, late)
             return super()._one(number, *args)
 
     _writer.ChunkTask = Late
@@ -229,10 +229,10 @@ class _With:
     """A place whose `put` is another one."""
 
     def __init__(self, place, put):
-        self._place, self.put = place, put
+        self._location, self.put = place, put
 
     def __getattr__(self, name):
-        return getattr(self._place, name)
+        return getattr(self._location, name)
 
 
 def moved(trial):

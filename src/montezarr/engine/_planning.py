@@ -31,7 +31,6 @@ from montezarr.run.choose_backend import backend_of
 from montezarr.store import Storage, store_bytes, working_bytes
 
 
-@renamed_argument("observe", "transform")
 def plan(
     ds: Any,
     statistics: Any = None,
@@ -40,6 +39,7 @@ def plan(
     by: Any = None,
     transform: Callable[[xr.Dataset], Any] | None = None,
     storage: Storage | None = None,
+    observe: Callable[[xr.Dataset], Any] | None = None,
 ) -> Plan:
     """Return what computing all paths will cost, and where it would run.
 
@@ -55,7 +55,7 @@ def plan(
     statistics : Statistic, str, or sequence or mapping of them, optional
         As for `montezarr.reduce`: then the plan has the memory of one pass of them too,
         `Plan.reduction_bytes`.
-    dim, by, observe
+    dim, by, transform, observe
         As for `montezarr.reduce`.
     storage : Storage, optional
         As for `montezarr.write`: then the plan has the size of that store, of just the variables of
@@ -90,6 +90,7 @@ def plan(
     >>> print(mz.plan(ds.x.isel(time=-1) ** 2, "mean").reduction.partition(",")[0])
     block by block (paths are drawn in any range
     """
+    transform = renamed_argument("observe", observe, "transform", transform)
     origins = origins_in(ds)
     runs = {o.run.fingerprint: o.run for o in origins.values() if o.run is not None}
     if storage is not None and not isinstance(storage, Storage):

@@ -22,7 +22,6 @@ from montezarr.statistics._spans import shared_orders
 __all__ = ["Layout", "layout_of", "memory_of", "prepare", "reduce"]
 
 
-@renamed_argument("observe", "transform")
 def reduce(
     obj: Any,
     statistics: Any,
@@ -32,6 +31,7 @@ def reduce(
     transform: Callable[[xr.Dataset], Any] | None = None,
     compute: bool = True,
     show_progress: bool = False,
+    observe: Callable[[xr.Dataset], Any] | None = None,
 ) -> xr.Dataset:
     """Return statistics over all paths, taken in one pass of bounded memory.
 
@@ -69,6 +69,8 @@ def reduce(
         False returns the result as lazy arrays, computed together when one of them is.
     show_progress : bool
         Show paths per second and time left on standard error.
+    observe : function, optional
+        The earlier name of `transform`; deprecated.
 
     Returns
     -------
@@ -103,6 +105,7 @@ def reduce(
     >>> round(found.payoff_mean.item(), 2), round(found.payoff_mean_se.item(), 3)
     (8.43, 0.044)
     """
+    transform = renamed_argument("observe", observe, "transform", transform)
     check_bool("compute", compute)
     show = check_bool("show_progress", show_progress)
     prepared = prepare(obj, statistics, dim, by, transform)

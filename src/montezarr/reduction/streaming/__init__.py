@@ -29,7 +29,6 @@ from montezarr.reduction.streaming._until import (
 __all__ = ["PathCount", "Seconds", "Snapshot", "StandardError", "Stream", "Until", "stream"]
 
 
-@renamed_argument("observe", "transform")
 def stream(
     obj: Any,
     statistics: Any,
@@ -41,6 +40,7 @@ def stream(
     every: int | None = None,
     progress: bool = False,
     resume_from: Any = None,
+    observe: Callable[[xr.Dataset], Any] | None = None,
 ) -> Stream:
     """Return the snapshots of statistics while paths are drawn, until a rule or their end is met.
 
@@ -60,7 +60,7 @@ def stream(
     until : Until, optional
         ``mz.StandardError(abs, rel)``, ``mz.Paths(n)`` or ``mz.Seconds(s)``, or several, combined
         with ``|`` (either) and ``&`` (both). None goes on to the last path.
-    dim, by, observe
+    dim, by, transform, observe
         As for `montezarr.reduce`.
     every : int, optional
         Paths between two snapshots, rounded up to whole blocks of 1024.
@@ -95,6 +95,7 @@ def stream(
     >>> snapshot.paths, round(snapshot["payoff_mean_se"].item(), 3)
     (81920, 0.049)
     """
+    transform = renamed_argument("observe", observe, "transform", transform)
     rule = check_until(until)
     show = check_bool("progress", progress)
     step = None if every is None else -(-check_int("every", every, minimum=1) // BLOCK) * BLOCK
