@@ -142,3 +142,18 @@ def test_earlier_names_are_those_of_today_and_say_so():
         mz.plan(ds, "mean", observe=lambda block: block.x**2)
     with pytest.raises(mz.ArgumentTypeError, match="observe: expected transform alone"):
         mz.reduce(ds, "mean", observe=abs, transform=abs)
+
+
+def test_a_sampler_may_use_public_functions_on_processes():
+    def looks_at_reduce(rng):  # not of this module, which a worker would import with all of mz
+        import montezarr
+
+        assert callable(montezarr.reduce)
+        return rng.standard_normal(3)
+
+    def sampled(backend):
+        engine = mz.MonteCarloEngine(looks_at_reduce)
+        result = engine.simulate(8, seed=1, parallel=True, n_jobs=1, backend=backend)
+        return result.dataset.x.values
+
+    assert sampled("threads").tolist() == sampled("processes").tolist()

@@ -1,5 +1,8 @@
 """The table of risk of a job: value at risk and shortfall are those of the statistic."""
 
+import os
+import sys
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -69,3 +72,52 @@ def test_a_jobs_table_and_picture_are_those_of_its_store(tmp_path):
     assert len(report.closed_form) == 4
     mz.plot.save_fan(stored.x, tmp_path / "again.png", title="A fan", xlabel="time")
     assert (tmp_path / "fan.png").read_bytes() == (tmp_path / "again.png").read_bytes()
+
+
+OPENED: list[str] = []
+LISTENING: list[bool] = []  # a hook cannot be taken off again
+
+
+def _note_opened(event, args):
+    if LISTENING and event == "open" and isinstance(args[0], str) and "/x/c/" in args[0]:
+        is_read = isinstance(args[1], str) and args[1].startswith("r")
+        flags = args[2] if len(args) > 2 and isinstance(args[2], int) else 0
+        if is_read or (args[1] is None and not flags & (os.O_WRONLY | os.O_RDWR)):
+            OPENED.append(args[0])
+
+
+def test_risk_and_picture_of_a_job_come_from_one_pass(tmp_path):
+    pytest.importorskip("matplotlib")
+    (tmp_path / "job.toml").write_text(
+        """
+[process]
+name = "GeometricBrownianMotion"
+mu = 0.05
+sigma = 0.2
+[run]
+n_paths = 2000
+T = 4
+x0 = 100.0
+seed = 42
+chunks = 1024
+[risk]
+levels = [0.95]
+[output]
+store = "paths.zarr"
+plot = "fan.png"
+"""
+    )
+    with_risk = job.prepare(job.load(tmp_path / "job.toml"))
+    text = (tmp_path / "job.toml").read_text().replace("[risk]\nlevels = [0.95]\n", "")
+    (tmp_path / "job.toml").write_text(text)
+    picture_alone = job.prepare(job.load(tmp_path / "job.toml"))
+    mz.write(with_risk.ds, tmp_path / "paths.zarr")
+    sys.addaudithook(_note_opened)
+    counts = []
+    for prepared in (picture_alone, with_risk):
+        OPENED.clear()
+        LISTENING.append(True)
+        job.execute(prepared)
+        LISTENING.clear()
+        counts.append(len(OPENED))
+    assert counts[0] == counts[1] > 0

@@ -1,7 +1,5 @@
 """The public names, one line each; `montezarr.core.lazy` says how."""
 
-from typing import TYPE_CHECKING
-
 from montezarr import plot as plot
 from montezarr.core.errors import ArgumentTypeError as ArgumentTypeError
 from montezarr.core.errors import ArgumentValueError as ArgumentValueError
@@ -62,10 +60,9 @@ from montezarr.store import Verification as Verification
 from montezarr.store import VirtualStore as VirtualStore
 from montezarr.store import extend as extend
 from montezarr.store import merge as merge
-from montezarr.store import open_store as open
+from montezarr.store import open as open
 from montezarr.store import repair as repair
 from montezarr.store import verify as verify
 from montezarr.store import write as write
 
-if TYPE_CHECKING:  # earlier names, which are not among the public ones
-    from montezarr.reduction.streaming import PathCount as Paths
+Paths = PathCount  # its earlier name

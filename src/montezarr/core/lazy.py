@@ -15,7 +15,7 @@ from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from types import MappingProxyType
-from typing import Any, TypeGuard
+from typing import Any
 
 from montezarr.core.deprecated import warn_renamed
 
@@ -64,7 +64,7 @@ def public_names(package: str) -> dict[str, tuple[str, str]]:
         raise ImportError(f"{package}: its __init__.pyi is missing: install montezarr again")
     homes: dict[str, tuple[str, str]] = {}
     for node in ast.parse(source).body:
-        if not isinstance(node, ast.ImportFrom) or not _is_ours(node.module):
+        if not isinstance(node, ast.ImportFrom) or node.module is None:
             continue
         for alias in node.names:
             if alias.name == "*":
@@ -72,8 +72,3 @@ def public_names(package: str) -> dict[str, tuple[str, str]]:
             else:
                 homes[alias.asname or alias.name] = node.module, alias.name
     return homes
-
-
-def _is_ours(module: str | None) -> TypeGuard[str]:
-    """Return whether a stub names a module of this package there, not one that types need."""
-    return module is not None and module.partition(".")[0] == __name__.partition(".")[0]

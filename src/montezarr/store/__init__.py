@@ -4,7 +4,7 @@ from montezarr.store._committed import is_complete
 from montezarr.store._estimate import store_bytes, working_bytes
 from montezarr.store._extend import extend
 from montezarr.store._merge import merge
-from montezarr.store._open import open_store
+from montezarr.store._open import open_store as open
 from montezarr.store._repair import repair
 from montezarr.store._report import Problem, Verification
 from montezarr.store._verify import verify
@@ -20,7 +20,7 @@ __all__ = [
     "extend",
     "is_complete",
     "merge",
-    "open_store",
+    "open",
     "repair",
     "store_bytes",
     "verify",

@@ -14,8 +14,8 @@ from montezarr.core.checks import check_bool, check_choice, value_error
 from montezarr.core.errors import MontezarrError, StoreError
 from montezarr.core.text import show_bytes
 from montezarr.run.execution import OnProgress
-from montezarr.store import open_store
 from montezarr.store._info import info
+from montezarr.store._open import open_store
 from montezarr.store.export import _netcdf, _parquet
 from montezarr.store.export._file import check_free, check_room, file_of, written_anew
 from montezarr.store.export._part import Selected, part_of
