@@ -209,7 +209,8 @@ def test_interrupted_it_ends_with_130_and_goes_on_later(job, name, status):
     file = job(("n_paths = 20_000", "n_paths = 20_000_000"), ("keep = 21", "keep = 126"))
     code = (
         "import os, signal, sys\n"
-        "from montezarr import cli, progress\n"
+        "from montezarr import cli\n"
+        "from montezarr.execute import progress\n"
         "show, sent = progress.Progress.__call__, []\n"
         "def stop(self, done, total, failed=0):\n"
         "    show(self, done, total, failed)\n"

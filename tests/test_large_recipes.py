@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tracemalloc
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -574,7 +575,8 @@ def test_parameters_are_read_only_and_the_own_ones_come_first():
 def test_threads_agree_on_the_array_of_a_digest(monkeypatch):
     class Guarded(weakref.WeakValueDictionary):
         def setdefault(self, key, default=None):
-            assert _known._lock.locked()
+            with ThreadPoolExecutor(1) as pool:  # the lock is free for the thread that has it
+                assert not pool.submit(_known._lock._lock.acquire, False).result()
             return super().setdefault(key, default)
 
     monkeypatch.setattr(_known, "_alive", Guarded())

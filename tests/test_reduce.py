@@ -429,19 +429,21 @@ def test_what_is_observed_is_the_same_wherever_the_paths_are_from(x, tmp_path):
 
 def test_what_depends_on_other_paths_is_refused(x):
     for observe in (lambda ds: ds.x - ds.x.mean("path"), lambda ds: ds.x.cumsum("path")):
-        refused(mz.ArgumentValueError, "^observe: .*every path alike", x, transform=observe)
+        refused(mz.ArgumentValueError, "^transform: .*every path alike", x, transform=observe)
         refused(
-            mz.ArgumentValueError, "^observe: .*every path alike", x.compute(), transform=observe
+            mz.ArgumentValueError, "^transform: .*every path alike", x.compute(), transform=observe
         )
 
 
 def test_what_is_not_observed_is_refused(x):
     value, kind = mz.ArgumentValueError, mz.ArgumentTypeError
     for obj in (x, x.compute(), x.chunk(path=777)):
-        refused(value, "^observe: .*returns .* paths", obj, transform=lambda ds: ds.isel(path=[0]))
-        refused(value, "^observe: .*paths", obj, transform=lambda ds: ds.mean("path"))
-        refused(kind, "^observe: .*DataArray or Dataset", obj, transform=lambda ds: ds.x.values)
-        refused(kind, "^observe: expected a function", obj, transform="mean")
+        refused(
+            value, "^transform: .*returns .* paths", obj, transform=lambda ds: ds.isel(path=[0])
+        )
+        refused(value, "^transform: .*paths", obj, transform=lambda ds: ds.mean("path"))
+        refused(kind, "^transform: .*DataArray or Dataset", obj, transform=lambda ds: ds.x.values)
+        refused(kind, "^transform: expected a function", obj, transform="mean")
         refused(kind, "numbers", obj, transform=lambda ds: ds.x.astype(str))
         with pytest.raises(ZeroDivisionError):
             mz.reduce(obj, "mean", transform=lambda ds: ds.x * (1 / 0))

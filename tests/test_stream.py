@@ -272,7 +272,7 @@ def test_rules_combine():
 
 BAD = {
     "rule of another kind": lambda: mz.stream(payoff(), "mean", 1000),
-    "class of a rule": lambda: mz.stream(payoff(), "mean", mz.Paths),
+    "class of a rule": lambda: mz.stream(payoff(), "mean", mz.PathCount),
     "no tolerance": lambda: mz.StandardError(),
     "tolerance of zero": lambda: mz.StandardError(abs=0.0),
     "tolerance that is none": lambda: mz.StandardError(rel=float("nan")),

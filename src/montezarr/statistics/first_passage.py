@@ -28,6 +28,9 @@ ENOUGH = 10
 FEW = 30
 """Passages, or paths without one, below which p ± 1.96 se is made to hold Wilson's interval."""
 
+LESS = 1 - 1e-9
+"""By which a number is less than a limit: a count that is made of a share is off by rounding."""
+
 LEAST = 1e-300
 """Variance of a step of the bridge, below which digits are lost."""
 
@@ -393,11 +396,11 @@ def _errors(p: Array, square: Array, n: Array) -> tuple[Array, Array, Array]:
     least = np.minimum(p, 1 - p)
     # At most so many: probabilities that are all the same have no variance.
     size = np.minimum(p * (1 - p) * n**2 / square, MOST * n)
-    size = np.where(least * n < ENOUGH, n, size)
+    size = np.where(least * n < ENOUGH * LESS, n, size)
     low, high = wilson(p * size, size)
     # Where few have passed, or have not, the sample tells too little of its own spread.
     wide = np.maximum(high - p, p - low) / INTERVAL
-    error = np.where((least * size < FEW) & (n > 1), np.maximum(error, wide), error)
+    error = np.where((least * size < FEW * LESS) & (n > 1), np.maximum(error, wide), error)
     return error, low, high
 
 
@@ -407,10 +410,10 @@ def _plain_error(numbers: Array) -> float:
     if n < 2:
         return np.nan
     error = numbers.std(ddof=1) / np.sqrt(n)
-    rare = min(p, 1 - p) * n < ENOUGH
+    rare = min(p, 1 - p) * n < ENOUGH * LESS
     variance = numbers.var()
     size = n if rare else MOST * n if variance == 0 else min(p * (1 - p) * n / variance, MOST * n)
-    if min(p, 1 - p) * size >= FEW:
+    if min(p, 1 - p) * size >= FEW * LESS:
         return float(error)
     centre, square = p + INTERVAL**2 / (2 * size), INTERVAL**2 / size
     half = np.sqrt(square * (p * (1 - p) + square / 4))

@@ -58,7 +58,7 @@ def stream(
     statistics : Statistic, str, or sequence of them
         As for `montezarr.reduce`; without those that take further passes, as exact quantiles do.
     until : Until, optional
-        ``mz.StandardError(abs, rel)``, ``mz.Paths(n)`` or ``mz.Seconds(s)``, or several, combined
+        ``mz.StandardError(abs, rel)``, ``mz.PathCount(n)`` or ``mz.Seconds(s)``, or several, combined
         with ``|`` (either) and ``&`` (both). None goes on to the last path.
     dim, by, transform, observe
         As for `montezarr.reduce`.
@@ -111,7 +111,10 @@ def stream(
         rule.check([name for name, _ in layout.results()])
     if block_source.n_paths is None and rule is None:
         raise value_error(
-            "until", "a rule, since the number of paths is None", None, "Such as mz.Paths(10**6)."
+            "until",
+            "a rule, since the number of paths is None",
+            None,
+            "Such as mz.PathCount(10**6).",
         )
     header = {
         "recipe": shortened(block_source.run.recipe)[0]

@@ -59,7 +59,7 @@ class Snapshot:
     --------
     >>> import montezarr as mz
     >>> ds = mz.simulate(mz.BrownianMotion(), n_paths=None, T=1, seed=1)
-    >>> for snapshot in mz.stream(ds.x.isel(time=-1), "mean", until=mz.Paths(8192)):
+    >>> for snapshot in mz.stream(ds.x.isel(time=-1), "mean", until=mz.PathCount(8192)):
     ...     pass
     >>> snapshot.paths, snapshot["x_mean"].round(2).item()
     (8192, 0.01)

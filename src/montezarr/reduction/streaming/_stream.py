@@ -20,7 +20,7 @@ class Stream(ContextManager, Iterator[Snapshot]):
     --------
     >>> import montezarr as mz
     >>> ds = mz.simulate(mz.BrownianMotion(), n_paths=None, T=1, seed=42)
-    >>> stream = mz.stream(ds.x.isel(time=-1), "mean", until=mz.Paths(10**9))
+    >>> stream = mz.stream(ds.x.isel(time=-1), "mean", until=mz.PathCount(10**9))
     >>> stream
     <Stream of x_mean: 0 paths so far, until 1,000,000,000 paths>
     >>> for snapshot in stream:
