@@ -29,7 +29,7 @@ class Clock:
 @pytest.fixture(autouse=True)
 def shortest_task(monkeypatch):
     """Have tasks as long as users have them: other tests cut short runs."""
-    monkeypatch.setattr(DRAWN, "LEAST_SECONDS", 0.004)
+    monkeypatch.setattr(DRAWN, "REDUCTION_TASK_MIN_SECONDS", 0.004)
 
 
 @pytest.fixture(autouse=True)

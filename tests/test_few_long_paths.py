@@ -93,7 +93,7 @@ def test_few_long_paths_take_the_memory_that_the_plan_says():
 def test_a_chunk_that_is_not_full_has_the_bytes_of_one_that_was_filled_up(
     shape, inner, n, monkeypatch
 ):
-    monkeypatch.setattr(_encode, "PIECE_BYTES", 2 * 3072 * 8)  # several pieces
+    monkeypatch.setattr(_encode, "FILLED_PIECE_BYTES", 2 * 3072 * 8)  # several pieces
     array = StoredArray(
         name="x", dims=("path", *"abc"[: len(shape)]), shape=shape, dtype="float64",
         fill=np.nan, attributes={},

@@ -586,7 +586,7 @@ def test_threads_agree_on_the_array_of_a_digest(monkeypatch):
 
 @pytest.mark.parametrize("shape", [(10,), (2, 7), (3, 1, 4), (9,), (1,)])
 def test_the_digest_of_an_array_is_that_of_its_json(monkeypatch, shape):
-    monkeypatch.setattr(_digest, "NUMBERS", 3)
+    monkeypatch.setattr(_digest, "NUMBERS_AS_TEXT_AT_ONCE", 3)
     values = np.arange(1.0, np.prod(shape) + 1).reshape(shape) / 7
     hasher = hashlib.sha256()
     _digest._feed(hasher, values)
@@ -644,7 +644,7 @@ def test_what_no_reader_takes_is_not_drawn(small, tmp_path, monkeypatch):
 
 def test_too_large_parameters_are_refused_at_the_call(tmp_path, monkeypatch):
     ds = paths_of()
-    monkeypatch.setattr(_recipe_size, "MOST", 2**15)
+    monkeypatch.setattr(_recipe_size, "LARGE_PARAMETERS_MAX_BYTES", 2**15)
     with pytest.raises(mz.ArgumentValueError, match=r"^ds: .*32\.0 KiB of .*process\.transition"):
         mz.write(ds, tmp_path / "a.zarr")
     monkeypatch.undo()

@@ -22,7 +22,7 @@ HOW = {
 RUNS = """
 import os, sys, tempfile
 import montezarr as mz, montezarr.execute.progress
-montezarr.execute.progress.EVERY = 0
+montezarr.execute.progress.PROGRESS_LINE_SECONDS = 0
 
 def fragile(rng):
     x = rng.standard_normal(20)

@@ -459,7 +459,7 @@ def test_shards_of_very_many_parts_are_opened_whole(tmp_path, monkeypatch):
     ds = gbm_paths(chunks=2048)
     mz.write(ds, path, storage=mz.Storage(inner_chunk=1024))
     assert mz.open(path).x.data.numblocks == (5, 1)
-    monkeypatch.setattr(_open, "MAX_CHUNKS_HARD", 4)
+    monkeypatch.setattr(_open, "GRAPH_CHUNKS_MAX", 4)
     found = mz.open(path)
     assert found.x.data.chunks == ((2048, 2048, 904), (21,))
     np.testing.assert_array_equal(found.x, ds.x)
@@ -664,7 +664,7 @@ def test_publishing_does_not_compute_the_fingerprint_again(tmp_path, monkeypatch
         count.append(recipe)
         return known(recipe)
 
-    monkeypatch.setattr(_writer, "EVERY", -1.0)  # publish after each chunk
+    monkeypatch.setattr(_writer, "PUBLISH_SECONDS", -1.0)  # publish after each chunk
     monkeypatch.setattr(_manifest, "fingerprint", counted)
     counts = []
     for n in (4, 16):

@@ -154,7 +154,7 @@ def test_what_is_lazy_or_an_object_is_not_kept(make, tmp_path, elsewhere):
 
 
 def test_what_is_larger_than_parameters_may_be_is_not_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr(_source, "MOST", 8 * N - 1)
+    monkeypatch.setattr(_source, "LARGE_PARAMETERS_MAX_BYTES", 8 * N - 1)
     mz.write(of(GBM, spread(50, 150)), tmp_path / "a.zarr")
     assert not (tmp_path / "a.zarr/montezarr/parameters").exists()
 

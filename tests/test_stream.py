@@ -374,7 +374,7 @@ def test_a_snapshot_shows_what_it_knows():
 
 
 def test_progress_tells_the_predicted_number_of_paths(capsys, monkeypatch):
-    monkeypatch.setattr("montezarr.execute.progress.EVERY", 0.0)
+    monkeypatch.setattr("montezarr.execute.progress.PROGRESS_LINE_SECONDS", 0.0)
     rule = mz.StandardError(rel=0.02)
     found = list(mz.stream(payoff(), "mean", rule, progress=True))
     lines = capsys.readouterr().err.splitlines()

@@ -45,8 +45,8 @@ class Notes(Listener):
 
 @pytest.fixture
 def notes(monkeypatch):
-    monkeypatch.setattr(watch_of_runs, "EVERY", -1.0)  # hears all there is
-    monkeypatch.setattr(watch_of_runs, "SHARE", 1e9)
+    monkeypatch.setattr(watch_of_runs, "LISTENERS_TOLD_SECONDS", -1.0)  # hears all there is
+    monkeypatch.setattr(watch_of_runs, "LISTENERS_TIME_SHARE", 1e9)
     found = Notes()
     end = listen(found)
     yield found
@@ -209,7 +209,7 @@ def test_a_timed_task_keeps_its_name_and_its_result():
 
 def test_without_a_client_nobody_hears_and_nothing_is_estimated(monkeypatch):
     """What the dashboard listens for costs a run on other backends nothing."""
-    monkeypatch.setattr(watch_of_runs, "EVERY", -1.0)
+    monkeypatch.setattr(watch_of_runs, "LISTENERS_TOLD_SECONDS", -1.0)
     asked = []
     monkeypatch.setattr(watch_of_runs, "estimates_of", lambda ds: asked.append(ds) or [])
     mz.reduce(paths(chunks=1024).x, "mean")

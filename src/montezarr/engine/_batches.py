@@ -14,6 +14,7 @@ from montezarr.core.errors import MemoryBudgetError
 from montezarr.core.interrupts import wait_for
 from montezarr.core.memory import memory_limit
 from montezarr.core.text import show_bytes
+from montezarr.core.tunables.memory import BATCHES_IN_MEMORY
 from montezarr.execute.run_monitor import RunMonitor
 from montezarr.run._behind import is_untouched, undrawn_run
 from montezarr.run._run import Run
@@ -22,9 +23,6 @@ from montezarr.run.execution import FailureLog, execute, ranges_of
 from montezarr.samplers import PathArrays
 from montezarr.samplers.schema import PATH, count_of
 from montezarr.samplers.task import RangeTask
-
-AT_ONCE = 3
-"""Batches in memory: the one that the caller has, the next one, and what is being drawn."""
 
 
 def batches(ds: xr.Dataset, size: int) -> Iterator[xr.Dataset]:
@@ -69,7 +67,7 @@ def batches(ds: xr.Dataset, size: int) -> Iterator[xr.Dataset]:
         raise value_error("ds", "a Dataset with a dimension path", list(ds.dims))
     count = check_int("size", size, minimum=1)
     n_paths = ds.sizes[PATH]
-    needed = AT_ONCE * min(count, n_paths) * max(1, ds.nbytes // max(n_paths, 1))
+    needed = BATCHES_IN_MEMORY * min(count, n_paths) * max(1, ds.nbytes // max(n_paths, 1))
     if needed > memory_limit():
         raise MemoryBudgetError(
             f"size: expected three batches that fit into memory, got {show_bytes(needed)}, with"

@@ -18,6 +18,7 @@ from montezarr.core.checks import check_int, value_error
 from montezarr.core.errors import MemoryBudgetError
 from montezarr.core.memory import memory_limit
 from montezarr.core.text import Card, count, duration, show_bytes, speed
+from montezarr.core.tunables.memory import DATAFRAME_ROW_BYTES
 from montezarr.run._chunk_buffer import ChunkBuffer
 from montezarr.run._replay import replay_run
 from montezarr.run._run import Run
@@ -27,9 +28,6 @@ from montezarr.samplers.schema import PATH, TIME
 
 State = int | float | str
 """One state of a path: a number or a label."""
-
-ROW_BYTES = 40
-"""Bytes of a row of `to_dataframe`, about."""
 
 
 @final
@@ -227,7 +225,7 @@ class SimulationResult:
         n_times = self._run.sampler.n_times if has_times else 1
         rows = len(self) * n_times
         columns_of = [math.prod(variable.sizes) for variable in variables]
-        needed = rows * (ROW_BYTES + 8 * (sum(columns_of) - 1))
+        needed = rows * (DATAFRAME_ROW_BYTES + 8 * (sum(columns_of) - 1))
         if needed > memory_limit():
             raise MemoryBudgetError(
                 f"to_dataframe: expected a table that fits into memory, got {rows:,} rows ="

@@ -17,7 +17,7 @@ from montezarr.reduction.streaming import PathCount, stream
 from montezarr.statistics import Extrema, Mean, Variance
 
 FIRST = 2**14
-"""PathCount of which the range is taken where none is given."""
+"""Paths of which the range is taken where none is given."""
 
 DEVIATIONS = 6.0
 """How far bins go from the mean at most, in standard deviations: a far outlier widens no bin."""

@@ -9,6 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from montezarr.core.checks import check_bool, type_error, value_error
+from montezarr.core.tunables.limits import PLOT_SUMMED_INTEGERS_MAX
 from montezarr.plot import _data as given
 from montezarr.plot._bins import check_range, edges_for
 from montezarr.plot._closed_form import ClosedForm, closed_form_of
@@ -27,8 +28,6 @@ from montezarr.statistics import Histogram
 FINE = 512
 """Points of a closed form."""
 
-MOST = 10**5
-"""Integers whose probabilities are summed in bins; over more of them no closed form is drawn."""
 
 HEADROOM = 1.2
 """Height of the Axes, in that of what is drawn: the legend stands above it."""
@@ -195,7 +194,7 @@ def legend_of(counted: Counted, label: str = "paths") -> str:
 def _draw_exact(ax: Any, exact: ClosedForm, counted: Counted, density: bool) -> None:
     """Draw a density as a line, probabilities as points in the middle of their bins."""
     edges = counted.edges
-    if exact.is_discrete and edges[-1] - edges[0] > MOST:
+    if exact.is_discrete and edges[-1] - edges[0] > PLOT_SUMMED_INTEGERS_MAX:
         return
     width = edges[1] - edges[0]  # of all bins: a closed form is drawn over no others
     scale = 1.0 if density else counted.total * width

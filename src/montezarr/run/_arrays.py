@@ -11,14 +11,12 @@ import dask.array as da
 import numpy as np
 from dask.delayed import delayed
 
+from montezarr.core.tunables.memory import SHARED_SAMPLER_MIN_BYTES
 from montezarr.run._origins import SIMULATED
 from montezarr.run._run import Run
 from montezarr.run._task import Task, chunk_from, chunk_of, own_variable
 from montezarr.run._tasks_alive import keep
 from montezarr.samplers import Variable
-
-LARGE = 2**16
-"""Bytes of a pickled sampler above which it is no part of each task."""
 
 
 def chunk_sizes(run: Run) -> tuple[int, ...]:
@@ -104,4 +102,8 @@ def _own_task(task: Task, name: str) -> Any:
         size = len(cloudpickle.dumps(task))
     except Exception:  # threads need no pickling; where it is needed, that is an error there
         return task
-    return delayed(task, name=f"recipe-{name}", traverse=False) if size > LARGE else task
+    return (
+        delayed(task, name=f"recipe-{name}", traverse=False)
+        if size > SHARED_SAMPLER_MIN_BYTES
+        else task
+    )

@@ -18,6 +18,7 @@ from dask.base import is_dask_collection
 from montezarr.core.compat.dask import Blockwise, contents_of
 from montezarr.core.fork import ForkLock
 from montezarr.core.parameters import identity_of
+from montezarr.core.tunables.keeping import STORE_VARIABLES_KEPT
 from montezarr.random.seeding import as_root_seed
 from montezarr.run._task import Task, chunk_from, chunk_of
 from montezarr.run._tasks_alive import run_named
@@ -27,9 +28,6 @@ from montezarr.samplers.schema import PATH
 
 SIMULATED = "simulate-"
 """How the names of the arrays of runs begin."""
-
-MOST = 1024
-"""Variables of opened stores that are remembered, those that were opened last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +108,7 @@ def remember(ds: xr.Dataset, recipe: Mapping[str, Any], first: int = 0) -> None:
             chunk = max(data.chunks[axis], default=1)
             _stored[data.name] = Origin(recipe, axis, data.shape, chunk, first)
             _stored.move_to_end(data.name)
-        while len(_stored) > MOST:
+        while len(_stored) > STORE_VARIABLES_KEPT:
             _stored.popitem(last=False)
 
 

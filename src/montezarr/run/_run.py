@@ -11,6 +11,7 @@ import xarray as xr
 from montezarr.core.checks import type_error, value_error
 from montezarr.core.errors import ReplayError
 from montezarr.core.json import parse_json
+from montezarr.core.tunables.memory import CHUNK_WORKING_COPIES
 from montezarr.random.seeding import BLOCK
 from montezarr.run._arguments import ENDLESS_CHUNK, bound, check_paths
 from montezarr.run._attributes import (
@@ -29,7 +30,7 @@ from montezarr.run._recorded import arguments_in, parameters_of
 from montezarr.run._stored_states import stored_states
 from montezarr.run._tasks_alive import run_of_recipe
 from montezarr.run._variables import variables_of
-from montezarr.run.chunk_policy import WORKING_COPIES, check_number
+from montezarr.run.chunk_policy import check_number
 from montezarr.samplers import Sampler
 from montezarr.samplers.schema import PATH
 
@@ -308,7 +309,7 @@ class Run:
     @property
     def working_bytes(self) -> int:
         """Bytes that one worker takes to draw a chunk and to write it, or to reduce it."""
-        return (self.chunk_bytes + self.scratch_bytes) * WORKING_COPIES
+        return (self.chunk_bytes + self.scratch_bytes) * CHUNK_WORKING_COPIES
 
     def range_of(self, chunk: int) -> tuple[int, int]:
         """Return the paths start, stop of a chunk."""

@@ -8,9 +8,7 @@ from typing import Any
 
 from montezarr.core.fork import ForkLock
 from montezarr.core.parameters import restored, states_in
-
-REMEMBERED = 256
-"""Digests of which a store is known, those that were opened last."""
+from montezarr.core.tunables.keeping import STORED_STATES_KEPT
 
 Load = Callable[[], Mapping[str, Any] | None]
 """Function that reads the form of initial states in a store; None where it has none, or is gone."""
@@ -31,7 +29,7 @@ def remember_states(recipe: Mapping[str, Any], load: Load) -> None:
     with _lock:
         _loads[recipe["x0"]["digest"]] = load
         _loads.move_to_end(recipe["x0"]["digest"])
-        while len(_loads) > REMEMBERED:
+        while len(_loads) > STORED_STATES_KEPT:
             _loads.popitem(last=False)
 
 

@@ -1,6 +1,6 @@
 """Samplers: a class for each way to call code that draws, and one kind of error."""
 
-from montezarr.samplers._base import EVENT_TIME, RETRIES, Sampler, describe, describe_error
+from montezarr.samplers._base import EVENT_TIME, Sampler, describe, describe_error
 from montezarr.samplers.binding import (
     INTERFACES,
     SAMPLERS,
@@ -23,7 +23,6 @@ from montezarr.samplers.schema import PathArrays, Variable
 __all__ = [
     "EVENT_TIME",
     "INTERFACES",
-    "RETRIES",
     "SAMPLERS",
     "FailureReport",
     "Interface",

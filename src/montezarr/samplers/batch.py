@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montezarr.core.checks import show, type_error
+from montezarr.core.tunables.memory import COMPARED_PATHS_AT_ONCE
+from montezarr.core.tunables.scheduling import COEFFICIENT_TRIAL_PATHS
 from montezarr.random.seeding import BLOCK
 from montezarr.samplers import declare, functions
 from montezarr.samplers._base import Sampler, own
@@ -18,7 +20,7 @@ from montezarr.samplers.drawing import private
 from montezarr.samplers.encode import encode
 from montezarr.samplers.interfaces import Interface, accepts
 from montezarr.samplers.policy import part_of
-from montezarr.samplers.probe import TRIAL_PATHS, check_repeats, first_paths, no_global_stream
+from montezarr.samplers.probe import check_repeats, first_paths, no_global_stream
 from montezarr.samplers.returned import (
     ReturnedVariable,
     attributes_of,
@@ -27,9 +29,6 @@ from montezarr.samplers.returned import (
     unpack,
 )
 from montezarr.samplers.schema import PATH, Asked, PathArrays, Variable, count_of
-
-PIECE = 64
-"""Paths of two blocks that are compared at once."""
 
 ReturnedVariables = dict[str, ReturnedVariable]
 
@@ -242,8 +241,8 @@ def _fragile(n: int, T: int, rng: Any, limit: float, ceiling: float) -> Any:
 def check_block(sampler: BatchSampler, parts: ReturnedVariables, first_x0: Any) -> None:
     """Raise where a block comes out otherwise when it is drawn again, or is transposed."""
     paths = first_paths(sampler, first_x0, BLOCK)
-    for low in range(0, count_of(paths), PIECE):  # a block of long paths is large
-        high = min(low + PIECE, count_of(paths))
+    for low in range(0, count_of(paths), COMPARED_PATHS_AT_ONCE):  # a block of long paths is large
+        high = min(low + COMPARED_PATHS_AT_ONCE, count_of(paths))
         some = {name: part._replace(array=part.array[low:high]) for name, part in parts.items()}
         again = sampler.arranged(some, low, sampler.state_at_start(first_x0, low))
         check_repeats(sampler, again, part_of(paths, low, high))
@@ -252,8 +251,8 @@ def check_block(sampler: BatchSampler, parts: ReturnedVariables, first_x0: Any) 
 
 
 def _check_other_size(sampler: BatchSampler, first_x0: Any) -> None:
-    given = None if first_x0 is None else first_x0[..., :TRIAL_PATHS]
-    count = TRIAL_PATHS if given is None else given.shape[-1]
+    given = None if first_x0 is None else first_x0[..., :COEFFICIENT_TRIAL_PATHS]
+    count = COEFFICIENT_TRIAL_PATHS if given is None else given.shape[-1]
     try:
         drawn = private(sampler)
         assert isinstance(drawn, BatchSampler)

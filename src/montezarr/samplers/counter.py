@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from montezarr.core.checks import plain_array, type_error, value_error
 from montezarr.core.errors import SamplerError
+from montezarr.core.tunables.scheduling import COEFFICIENT_TRIAL_PATHS
 from montezarr.processes import BrownianMotion, Process
 from montezarr.processes._base import HasBound, HasLabels, HasTrial
 from montezarr.processes._built_in import is_users
@@ -22,13 +23,7 @@ from montezarr.samplers._base import Sampler, annotate, describe_error
 from montezarr.samplers.arguments import DTYPES, unknown_argument
 from montezarr.samplers.encode import cast, check_no_mask
 from montezarr.samplers.interfaces import Interface
-from montezarr.samplers.probe import (
-    TRIAL_PATHS,
-    check_alone,
-    check_repeats,
-    first_paths,
-    no_global_stream,
-)
+from montezarr.samplers.probe import check_alone, check_repeats, first_paths, no_global_stream
 from montezarr.samplers.returned import ReturnedVariable
 from montezarr.samplers.schema import Asked, PathArrays, Variable
 
@@ -94,7 +89,9 @@ class CounterSampler(Sampler):
             with no_global_stream(bound):
                 if process.runs_user_code:
                     # More paths than variables and noises, so that no axis is taken for another.
-                    rows = np.stack(list(first_paths(bound, first_x0, TRIAL_PATHS).values()))
+                    rows = np.stack(
+                        list(first_paths(bound, first_x0, COEFFICIENT_TRIAL_PATHS).values())
+                    )
                     if isinstance(process, HasTrial):
                         trial = partial(process.check_trial, bound.grid, rows)
                         bound.attempt(trial, 0, bound.state_at_start(first_x0, 0))

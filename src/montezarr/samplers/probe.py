@@ -11,13 +11,11 @@ from typing import Any
 import numpy as np
 
 from montezarr.core.errors import SamplerError
+from montezarr.core.tunables.scheduling import COEFFICIENT_TRIAL_PATHS
 from montezarr.samplers._base import Sampler
 from montezarr.samplers.drawing import sample_range
 from montezarr.samplers.policy import part_of
 from montezarr.samplers.schema import PathArrays, count_of, same_paths
-
-TRIAL_PATHS = 17
-"""Paths of the trial of a user's coefficients: as many as no model has variables or noises."""
 
 
 def first_paths(sampler: Sampler, first_x0: Any, n: int) -> PathArrays:
@@ -43,7 +41,7 @@ def check_alone(sampler: Sampler, first_x0: Any) -> None:
     what couples all paths (a mean, an order) from what looks at the first of the range.
     """
     try:
-        paths = first_paths(sampler, first_x0, TRIAL_PATHS)
+        paths = first_paths(sampler, first_x0, COEFFICIENT_TRIAL_PATHS)
         n = count_of(paths)
         for low, high in ((0, 1), (1, n)) if n > 1 else ():
             x0 = None if first_x0 is None else first_x0[..., low:high]

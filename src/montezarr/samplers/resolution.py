@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montezarr.core.checks import value_error
+from montezarr.core.tunables.memory import INITIAL_STATES_AT_ONCE
 from montezarr.processes import Process
 from montezarr.processes._base import HasDeviation, HasMean, HasVariance
 from montezarr.samplers._base import Sampler
@@ -17,9 +18,6 @@ UNITS = 4
 
 Rounding adds a variance of 1/12 of a squared unit, 0.5 % of that of such noise.
 """
-
-SLICE = 2**20
-"""Initial states that are looked at together."""
 
 
 def check_resolution(sampler: Sampler, x0: Any, is_lazy: bool) -> None:
@@ -50,8 +48,8 @@ def check_resolution(sampler: Sampler, x0: Any, is_lazy: bool) -> None:
     states = sampler.x0 if x0 is None else x0.compute(scheduler="synchronous")
     states = process.check_x0(states, "float64")
     duration = float(grid.T if process.counts_steps else grid.times[-1] - grid.times[0])
-    for first in range(0, states.shape[-1] if states.ndim else 1, SLICE):
-        part = states[..., first : first + SLICE] if states.ndim else states
+    for first in range(0, states.shape[-1] if states.ndim else 1, INITIAL_STATES_AT_ONCE):
+        part = states[..., first : first + INITIAL_STATES_AT_ONCE] if states.ndim else states
         _check(process, duration, part)
 
 

@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from montezarr.core.tunables.memory import PLANNED_OCTAVES
 from montezarr.statistics._bins_plain import PLACE_BITS, fill_plainly, starts_of
 from montezarr.statistics._keys import (
     MAGNITUDE,
@@ -70,8 +71,6 @@ LEAST_DISTINCT = 2**7
 PLACES_BELOW = 2**15
 """Bins of a cell below which it is added up where in them values lie; finer ones say it."""
 
-OCTAVES = 64
-"""Octaves for which memory is planned at the last level: down to 5e-20, 2e-10 for both signs."""
 
 FIRST = 2**13
 """Values of all cells that are sorted to find out at which level the others are counted: more than
@@ -275,7 +274,7 @@ def merge(a: Bins, b: Bins, budget: Budget, *, in_place: bool = False) -> Bins:
 def bytes_of(cells: int, bits: int, with_places: bool) -> int:
     """Return the bytes of a state whose pages are all in use; seldom are there more."""
     budget = Budget.of(cells, bits, with_places)
-    bins = max(budget.total << budget.page_bits, OCTAVES << bits)
+    bins = max(budget.total << budget.page_bits, PLANNED_OCTAVES << bits)
     pages = max(budget.total, bins >> budget.page_bits)
     binned = bins * (12 if budget.with_places else 4) + pages * 8
     return cells * max(binned, budget.values * 8)

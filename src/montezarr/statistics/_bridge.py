@@ -28,6 +28,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from montezarr.core.tunables.memory import BRIDGE_INTEGRALS_AT_ONCE
 from montezarr.statistics._sums import compiled
 
 Array = NDArray[np.float64]
@@ -51,9 +52,6 @@ FAR = 1e30
 """Standard deviations beyond which z M(z) is 1, before its powers are too large."""
 
 TINY = 1e-300
-
-AT_ONCE = 64
-"""Integrals that are computed together: what they take in between stays in the caches."""
 
 
 def add_passage_times(
@@ -108,8 +106,8 @@ def shares_by_integral(a: Array, b: Array) -> Array:
     """
     a, b = np.broadcast_arrays(a, b)
     pairs, out = np.stack([a.ravel(), b.ravel()]), np.empty(a.size)
-    for start in range(0, a.size, AT_ONCE):
-        part = slice(start, start + AT_ONCE)
+    for start in range(0, a.size, BRIDGE_INTEGRALS_AT_ONCE):
+        part = slice(start, start + BRIDGE_INTEGRALS_AT_ONCE)
         out[part] = _shares_by_integral(*pairs[:, part])
     return out.reshape(a.shape)
 

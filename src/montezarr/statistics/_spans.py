@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from montezarr.core.tunables.keeping import SORTED_ORDERS_KEPT_VALUES
 from montezarr.statistics._bins import Bins, Budget
 from montezarr.statistics._keys import TINY, Array, Integers, keys_of, values_of
 from montezarr.statistics._sums import compiled
@@ -107,14 +108,10 @@ def _selected(values: Array, low: float, high: float, ranks: Integers) -> Array:
     return np.asarray(np.partition(nearby[:-1], np.unique(places))[places])
 
 
-SHARED = 2**20
-"""Values or bins in all of the orders that are kept at most; others are made again."""
-
-
 class _Orders(dict[Any, Any]):
     """Sorted parts of cells by what they are of, with the room that is left for more."""
 
-    room = SHARED
+    room = SORTED_ORDERS_KEPT_VALUES
 
 
 _shared: ContextVar[_Orders | None] = ContextVar("_shared", default=None)

@@ -13,15 +13,9 @@ import xarray as xr
 from montezarr.core.checks import type_error, value_error
 from montezarr.core.errors import ArgumentTypeError, MemoryBudgetError
 from montezarr.core.memory import memory_limit
-from montezarr.core.parameters import (
-    MOST,
-    is_same_recipe,
-    referred,
-    restored,
-    shortened,
-    states_in,
-)
+from montezarr.core.parameters import is_same_recipe, referred, restored, shortened, states_in
 from montezarr.core.text import show_bytes
+from montezarr.core.tunables.limits import LARGE_PARAMETERS_MAX_BYTES
 from montezarr.random.seeding import BLOCK
 from montezarr.reduction.accumulate import Accumulator, DrawnTask
 from montezarr.reduction.passes import Layout, layout_of
@@ -130,7 +124,7 @@ class ChunkSource:
             attribute = {"coordinates": " ".join(others)}
             arrays = tuple(replace(a, attributes={**a.attributes, **attribute}) for a in arrays)
         recipe, parameters = shortened(self.run.recipe)
-        room = MOST - sum(array.nbytes for array in parameters.values())
+        room = LARGE_PARAMETERS_MAX_BYTES - sum(array.nbytes for array in parameters.values())
         x0, states = referred(self.run.given_x0, room)
         return Manifest(
             recipe=json.dumps(recipe),

@@ -16,9 +16,9 @@ from zarr.storage import LocalStore
 from montezarr.core.checks import local_path, type_error, value_error
 from montezarr.core.errors import StoreError, StoreExistsError
 from montezarr.core.json import parse_json
-from montezarr.core.parameters import MOST, references
+from montezarr.core.parameters import references
+from montezarr.core.tunables.limits import GRAPH_CHUNKS_MAX, LARGE_PARAMETERS_MAX_BYTES
 from montezarr.run._recipe import RECIPE_KEYS
-from montezarr.run.chunk_policy import MAX_CHUNKS_HARD
 from montezarr.store.format import (
     BESIDE,
     COMMIT_LOG,
@@ -190,12 +190,12 @@ def check_root(attributes: Mapping[str, Any], location: ReadableLocation) -> Non
         recipe = parse_json(attributes[RECIPE_ATTRIBUTE])
         counts = [info[name] for name in ("n_paths", "target", "committed", "first_path", "chunk")]
         good = recipe.keys() >= RECIPE_KEYS and info["status"] in (COMPLETE, INCOMPLETE)
-        good = good and (not references(recipe, MOST) or found == BESIDE)
+        good = good and (not references(recipe, LARGE_PARAMETERS_MAX_BYTES) or found == BESIDE)
         good = good and all(type(count) is int and count >= 0 for count in counts)
         good = good and info["n_paths"] <= info["committed"] <= info["target"] <= LARGEST
         good = good and 0 < info["chunk"] <= LARGEST and info["first_path"] <= LARGEST
         # A graph of more chunks takes all memory.
-        good = good and info["target"] <= info["chunk"] * MAX_CHUNKS_HARD
+        good = good and info["target"] <= info["chunk"] * GRAPH_CHUNKS_MAX
     except (ValueError, KeyError, TypeError, AttributeError):
         good = False
     if not good:

@@ -9,9 +9,7 @@ from montezarr.core.parameters._digest import digest_of_whole
 from montezarr.core.parameters._forms import identity_of, is_same_recipe, shortened, whole
 from montezarr.core.parameters._known import array_of, know, remember
 from montezarr.core.parameters._reference import (
-    COPIES,
     DIGEST,
-    MOST,
     Reference,
     check_fits,
     is_reference,
@@ -21,9 +19,7 @@ from montezarr.core.parameters._reference import (
 from montezarr.core.parameters._states import referred, restored, state_references, states_in
 
 __all__ = [
-    "COPIES",
     "DIGEST",
-    "MOST",
     "Reference",
     "array_of",
     "check_fits",

@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 from montezarr.core.errors import ReplayError
 from montezarr.core.fork import ForkLock
 from montezarr.core.parameters._reference import Reference
-
-REMEMBERED, PLACES = 256, 4
-"""Parameters of opened stores of which the places are known, and places of one of them."""
+from montezarr.core.tunables.keeping import STORED_PARAMETERS_KEPT, STORES_KEPT_PER_PARAMETER
 
 Load = Callable[[Reference], NDArray[Any] | None]
 """Function that reads a parameter from a store and checks it.
@@ -43,10 +41,10 @@ def remember(reference: Reference, place: str, load: Load) -> None:
         known = _places.setdefault(reference.sha256, {})
         known.pop(place, None)
         known[place] = load
-        while len(known) > PLACES:
+        while len(known) > STORES_KEPT_PER_PARAMETER:
             del known[next(iter(known))]
         _places.move_to_end(reference.sha256)
-        while len(_places) > REMEMBERED:
+        while len(_places) > STORED_PARAMETERS_KEPT:
             _places.popitem(last=False)
 
 

@@ -12,11 +12,9 @@ from bokeh.models.widgets import Div
 from bokeh.plotting import figure
 
 from montezarr.core.compat.distributed import dashboard_frame, dashboard_parts
+from montezarr.core.tunables.waiting import DASHBOARD_REFRESH_MILLISECONDS
 from montezarr.monitor.dashboard._board import Board
 from montezarr.monitor.dashboard._html import card, estimates_table, nothing
-
-PERIOD = 500
-"""Milliseconds between two looks at the board."""
 
 SHOWN = 4
 """Runs that have a card."""
@@ -59,7 +57,7 @@ def document(doc: Any, board: Board) -> None:
     doc.title = "montezarr"
     doc.add_root(view.root)
     view.update()
-    doc.add_periodic_callback(view.update, PERIOD)
+    doc.add_periodic_callback(view.update, DASHBOARD_REFRESH_MILLISECONDS)
 
 
 class PageView:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montezarr.core.checks import value_error
+from montezarr.core.tunables.limits import GROUPS_MAX
 from montezarr.random.seeding import BLOCK
 from montezarr.reduction.accumulate._merge_tree import (
     VALUES,
@@ -33,8 +34,6 @@ from montezarr.statistics._tails import (
 NO_GROUP: Key = (-1, None)
 """Under which the values that belong to no group are counted."""
 
-MOST_GROUPS = 1024
-"""Groups that there may be: each has states of its own."""
 
 Arrays = list[NDArray[Any]]
 """Values of all variables, (other dimensions ..., paths)."""
@@ -261,7 +260,7 @@ class Accumulator:
             fixed = sum(np.asarray(a).nbytes for state in self.nothing(reduced) for a in state)
             growing = sum(statistic.bytes_for(reduced.cells) for statistic in reduced.statistics)
             total += 64 * fixed + 8 * growing + 4 * self.tail_bytes(reduced)
-        return 2**26 + total * (1 if self.group is None else MOST_GROUPS)
+        return 2**26 + total * (1 if self.group is None else GROUPS_MAX)
 
     def tail_bytes(self, reduced: ReducedVariable) -> int:
         """Return the bytes of the tails that are kept of a column."""
@@ -450,8 +449,8 @@ def _groups(codes: Any, shape: tuple[int, ...], only: float | None) -> Iterator[
 
 
 def _check_groups(count: int) -> None:
-    if count > MOST_GROUPS:
-        raise value_error("by", f"at most {MOST_GROUPS} groups", f"{count} or more")
+    if count > GROUPS_MAX:
+        raise value_error("by", f"at most {GROUPS_MAX} groups", f"{count} or more")
 
 
 class SplitAccumulation:

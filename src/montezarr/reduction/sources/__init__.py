@@ -10,6 +10,8 @@ import xarray as xr
 from dask.base import is_dask_collection, tokenize
 
 from montezarr.core.checks import check_callable, value_error
+from montezarr.core.tunables.memory import EXPRESSION_TRIAL_MAX_BYTES
+from montezarr.core.tunables.scheduling import EXPRESSION_TRIAL_BLOCKS
 from montezarr.execute import Backend, configured
 from montezarr.execute.threads import Threads
 from montezarr.random.seeding import BLOCK
@@ -71,12 +73,6 @@ __all__ = [
     "seconds_of",
     "warn_of_sums",
 ]
-
-TRIAL = 2 * BLOCK
-"""Paths on which an expression is tried; four where they are drawn one at a time."""
-
-TRIAL_BYTES = 2**25
-"""Bytes of such paths, at most."""
 
 
 def block_source_of(
@@ -166,8 +162,9 @@ def _drawn(ds: xr.Dataset, run: Run, schema: Schema, transform: Any) -> DrawnBlo
     token = chunk_function.token if chunk_function is not None else str
     policies = f"{run.sampler.on_error}-{run.sampler.on_nonfinite}"
     if chunk_function is not None or transform is not None:
-        most = max(4, TRIAL_BYTES // max(1, run.path_bytes))
-        n = min(TRIAL if run.sampler.interface.is_vectorised else 4, most, run.length)
+        most = max(4, EXPRESSION_TRIAL_MAX_BYTES // max(1, run.path_bytes))
+        trial = EXPRESSION_TRIAL_BLOCKS * BLOCK if run.sampler.interface.is_vectorised else 4
+        n = min(trial, most, run.length)
         drawn = cost.first_paths(run, n)
         arrays = _tried(chunk_function, drawn)
         dataset_function, schema = _dataset_function(

@@ -12,12 +12,6 @@ from montezarr.reduction.accumulate import Accumulator, Arrays, PartialState
 from montezarr.reduction.sources._schema import Schema
 from montezarr.samplers import FailureReport
 
-TASKS_PER_WORKER = 8
-"""Tasks that each worker gets at least, where there is that much work."""
-
-TASK_BYTES = 2**25
-"""Bytes of values that one task folds, of those that are there or computed in small chunks."""
-
 Transform = Callable[[Arrays], Arrays]
 Key = Callable[[], str]
 """Returns what determines the values."""

@@ -13,13 +13,11 @@ from numpy.typing import NDArray
 
 from montezarr.core.checks import value_error
 from montezarr.core.optional import import_optional
+from montezarr.core.tunables.memory import PARQUET_GROUP_ROWS
 from montezarr.run._attributes import ATTRIBUTE
 from montezarr.run.execution import OnProgress
 from montezarr.samplers.schema import PATH
 from montezarr.store.export._part import MASKED, Selected, masked_values, recipe_of
-
-ROWS = 2**20
-"""Rows of a group, about: what is in memory as a table."""
 
 Columns = dict[str, NDArray[Any]]
 
@@ -80,7 +78,7 @@ def dims_of(ds: xr.Dataset) -> tuple[str, ...]:
 def tables(piece: xr.Dataset, dims: tuple[str, ...], start: int) -> Iterator[Columns]:
     """Yield the columns of some paths, of not too many at a time."""
     width = max(1, int(np.prod([piece.sizes[dim] for dim in dims[1:]])))
-    step = max(1, ROWS // width)
+    step = max(1, PARQUET_GROUP_ROWS // width)
     for low in range(0, piece.sizes[PATH], step):
         some = piece.isel({PATH: slice(low, low + step)})
         yield _columns(some, dims, start + low)

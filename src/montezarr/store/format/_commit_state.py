@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from montezarr.core.errors import StoreError
 from montezarr.core.json import load_object
-from montezarr.run.chunk_policy import MAX_CHUNKS_HARD
+from montezarr.core.tunables.limits import GRAPH_CHUNKS_MAX
 from montezarr.store.format import _commit_log, _parameters
 from montezarr.store.format._commit_log import COMMIT_LOG, Record
 from montezarr.store.format._manifest import LARGEST, MANIFEST, Manifest
@@ -185,7 +185,7 @@ class CommitState:
             self.put(chunk, found)
         elif "target" in record:
             target = int(record["target"])
-            if not 0 < target <= LARGEST or self.manifest.chunk_count(target) > MAX_CHUNKS_HARD:
+            if not 0 < target <= LARGEST or self.manifest.chunk_count(target) > GRAPH_CHUNKS_MAX:
                 raise ValueError(f"target {target}")
             self.target, self.complete, self.mending = target, None, None
         elif "mending" in record:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from zarr.buffer import default_buffer_prototype
 from zarr.storage import MemoryStore
 
+from montezarr.core.tunables.memory import FILLED_PIECE_BYTES
 from montezarr.store._digest import digest
 from montezarr.store.format._bounded import bounded
 from montezarr.store.format._layout import StoredArray, as_json
@@ -22,9 +23,6 @@ from montezarr.store.format._storage import Storage
 
 Encoded = tuple[Sequence[Any], int, str]
 """Pieces of a file, its size and its digest."""
-
-PIECE_BYTES = 2**22
-"""Bytes of a file that is filled up which are in memory at once."""
 
 
 def encode(array: StoredArray, chunk: int, storage: Storage, values: NDArray[Any]) -> Encoded:
@@ -91,7 +89,7 @@ class FilledUp(Sequence[Any]):
     def __init__(self, rows: NDArray[Any], chunk: int, fill: float):
         self._rows = rows.reshape(math.prod(rows.shape[:-1]), rows.shape[-1])
         self._chunk, self._fill = chunk, fill
-        self._step = max(1, PIECE_BYTES // (chunk * rows.itemsize))
+        self._step = max(1, FILLED_PIECE_BYTES // (chunk * rows.itemsize))
         self._sum: bytes | None = None
 
     def __len__(self) -> int:

@@ -15,8 +15,9 @@ from numpy.lib.introspect import opt_func_info
 from numpy.typing import NDArray
 
 from montezarr.core.errors import StoreError
-from montezarr.core.json import MOST_BYTES, parse_json
-from montezarr.core.parameters import MOST, Reference, references, shortened, state_references
+from montezarr.core.json import parse_json
+from montezarr.core.parameters import Reference, references, shortened, state_references
+from montezarr.core.tunables.limits import DOCUMENT_MAX_BYTES, LARGE_PARAMETERS_MAX_BYTES
 from montezarr.random.seeding import BLOCK
 from montezarr.run._recipe import RECIPE_KEYS, fingerprint
 from montezarr.store.format._bounded import largest_file
@@ -44,7 +45,7 @@ STATUS_ATTRIBUTE = "montezarr_status"
 
 RECIPE_ATTRIBUTE = "montezarr"
 FINGERPRINT = re.compile("[0-9a-f]{32}")
-MAX_BYTES = MOST_BYTES
+MAX_BYTES = DOCUMENT_MAX_BYTES
 """Bytes that a manifest may have."""
 
 LARGEST = 2**62
@@ -154,11 +155,11 @@ class Manifest:
         recipe = parse_json(data["recipe"])
         if not isinstance(recipe, dict) or not recipe.keys() >= RECIPE_KEYS:
             raise ValueError("recipe")
-        whole = data["fingerprint"] if references(recipe, MOST) else None
+        whole = data["fingerprint"] if references(recipe, LARGE_PARAMETERS_MAX_BYTES) else None
         if whole is not None and not FINGERPRINT.fullmatch(whole):
             raise ValueError("fingerprint")
         x0 = data.get("x0") if data["format"] == BESIDE else None
-        state_references(x0, MOST)
+        state_references(x0, LARGE_PARAMETERS_MAX_BYTES)
         chunk, first = _whole(data["chunk"]), _whole(data["first_path"])
         if chunk < BLOCK or chunk % BLOCK or first % chunk:
             raise ValueError("chunk")
@@ -200,7 +201,7 @@ class Manifest:
     def references(self) -> tuple[Reference, ...]:
         """What lies beside the recipe: large parameters, and initial states."""
         large = () if self.whole is None else references(self.recipe_dict)
-        return (*large, *state_references(self.x0, MOST))
+        return (*large, *state_references(self.x0, LARGE_PARAMETERS_MAX_BYTES))
 
     @cached_property
     def fingerprint(self) -> str:

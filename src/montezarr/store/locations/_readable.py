@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from montezarr.core.json import MOST_BYTES
+from montezarr.core.tunables.limits import DOCUMENT_MAX_BYTES
 from montezarr.store._digest import digest
 
 
@@ -19,7 +19,7 @@ class ReadableLocation(ABC):
     is_local: bool = False
 
     @abstractmethod
-    def get(self, key: str, most: int = MOST_BYTES) -> bytes | None:
+    def get(self, key: str, most: int = DOCUMENT_MAX_BYTES) -> bytes | None:
         """Return an object, or None where there is none of at most so many bytes."""
 
     def intact(self, key: str, checksum: tuple[int, str]) -> bytes | None:

@@ -19,6 +19,7 @@ from montezarr.core.compat.zarr import ensure_open, wait_for, wrap, wrapped
 from montezarr.core.errors import StoreError
 from montezarr.core.regular_files import NotRegularError, check_regular
 from montezarr.core.secrets import cause_of, is_clean
+from montezarr.core.tunables.stores import REQUESTS_AT_ONCE, SIZES_ASKED_SINGLY_MAX
 from montezarr.store.locations._conditions import (
     ChangedError,
     Tag,
@@ -28,12 +29,6 @@ from montezarr.store.locations._conditions import (
     write_by_obstore,
 )
 from montezarr.store.locations._directory import Directory
-
-AT_ONCE = 32
-"""Requests under way together."""
-
-FEW = 16
-"""Up to so many sizes are asked for one by one; for more, the store is listed."""
 
 T = TypeVar("T")
 
@@ -156,7 +151,7 @@ class RemoteStore:
             return None
 
     async def _sizes(self, keys: list[str]) -> dict[str, int]:
-        listed = None if len(keys) <= FEW else await self._listed()
+        listed = None if len(keys) <= SIZES_ASKED_SINGLY_MAX else await self._listed()
         if listed is not None:
             return {key: listed[key] for key in keys if key in listed}
         found = zip(keys, await _gather(self._size, keys), strict=True)
@@ -366,7 +361,7 @@ def _buffer(data: bytes) -> Any:
 
 async def _gather(function: Callable[[str], Awaitable[T]], keys: Iterable[str]) -> list[T]:
     """Call for each key, so many at once."""
-    room = asyncio.Semaphore(AT_ONCE)
+    room = asyncio.Semaphore(REQUESTS_AT_ONCE)
 
     async def one(key: str) -> T:
         async with room:

@@ -17,14 +17,10 @@ from montezarr.core.checks import type_error
 from montezarr.core.errors import MemoryBudgetError
 from montezarr.core.memory import memory_limit
 from montezarr.core.text import show_bytes
+from montezarr.core.tunables.memory import CHUNK_WORKING_COPIES, VIRTUAL_WAITING_MAX_BYTES
 from montezarr.reduction.accumulate import Arrays
-from montezarr.run.chunk_policy import WORKING_COPIES
 from montezarr.store._values import ChunkValues
 from montezarr.store.format import checked, encode, padded, shard_index
-
-SHARED_BYTES = 2**27
-"""Bytes that wait for the next request where one draw serves several: of several variables, and of
-the parts of a compressed shard."""
 
 Data = NDArray[np.uint8]
 
@@ -118,7 +114,7 @@ class VirtualChunks:
         shared = storage.inner_chunk is not None and not self._splits
         self._files = Recent(max(cache_bytes, self._largest() if shared else 0))
         self._several = len(self.manifest.arrays) > 1
-        self._draws = Recent(SHARED_BYTES if self._several else 0)
+        self._draws = Recent(VIRTUAL_WAITING_MAX_BYTES if self._several else 0)
         self._once = Once()
 
     def is_ready(self, i: int, byte_range: Any) -> bool:
@@ -165,7 +161,9 @@ class VirtualChunks:
 
     def _largest(self) -> int:
         chunk = self.manifest.chunk
-        return max(SHARED_BYTES, *(2 * chunk * a.path_bytes for a in self.manifest.arrays))
+        return max(
+            VIRTUAL_WAITING_MAX_BYTES, *(2 * chunk * a.path_bytes for a in self.manifest.arrays)
+        )
 
     def _made(self, i: int, chunk: int, first: int, last: int) -> Data:
         """Return parts of a chunk file: of a shard the inner chunks, else all of it."""
@@ -221,11 +219,12 @@ class VirtualChunks:
         if start >= stop:  # the end of the last shard, where no paths are
             return [np.empty((*array.shape, 0), array.dtype) for array in arrays]
         size = (stop - start) * sum(array.path_bytes for array in arrays)
-        if size * WORKING_COPIES > memory_limit():
+        if size * CHUNK_WORKING_COPIES > memory_limit():
             raise MemoryBudgetError(
                 f"key: expected a chunk that fits into memory, got {stop - start:,} paths ="
-                f" {show_bytes(size)}, {WORKING_COPIES} times, with {show_bytes(memory_limit())} to"
-                " use. Read fewer paths at once: whole inner chunks of a shard are drawn alone."
+                f" {show_bytes(size)}, {CHUNK_WORKING_COPIES} times, with"
+                f" {show_bytes(memory_limit())} to use. Read fewer paths at once: whole inner"
+                " chunks of a shard are drawn alone."
             )
         x0 = self.x0
         if x0 is not None:
