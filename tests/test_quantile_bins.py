@@ -44,8 +44,8 @@ def keep_little(patch):
         patch.setattr(_bins, f"MOST_{name}", size)
         patch.setattr(_bins, f"LEAST_{name}", size)
     patch.setattr(_bins, "SINGLE_BINS", 6)
-    patch.setattr(_bins, "FIRST", 16)
-    patch.setattr(_bins, "LEAST_FIRST", 16)
+    patch.setattr(_bins, "SORTED_FIRST", 16)
+    patch.setattr(_bins, "LEAST_SORTED_FIRST", 16)
 
 
 @pytest.fixture
@@ -449,7 +449,7 @@ def test_the_first_values_are_ties_and_all_others_differ(cells, monkeypatch):
     rng = np.random.default_rng(17)
     monkeypatch.setattr(_bins, "MOST_VALUES", 1000)
     x = KINDS["sizes"](rng, 20_000 + cells * 3000).reshape(cells, -1)
-    x[:, : _bins.FIRST // cells] = 0.0
+    x[:, : _bins.SORTED_FIRST // cells] = 0.0
     budget = Budget.of(cells, 8, cells > 1)
     once = _bins.count(x, budget)
     with monkeypatch.context() as patch:

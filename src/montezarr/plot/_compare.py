@@ -27,7 +27,7 @@ from montezarr.plot._parameters import AxesOptions, describe_shared
 from montezarr.reduction.sources import PATH, TIME
 from montezarr.statistics import Histogram, Quantile
 
-LEVELS = (0.05, 0.5, 0.95)
+COMPARED_LEVELS = (0.05, 0.5, 0.95)
 BINS = 80
 STYLES = ((BLUE, "-"), (ORANGE, (0, (4, 2))))
 """Colour and line of each run: the second is dashed, so that it shows on the first."""
@@ -47,7 +47,7 @@ def compare(
     b: Any,
     *,
     labels: Sequence[str] = ("a", "b"),
-    quantiles: Sequence[float] = LEVELS,
+    quantiles: Sequence[float] = COMPARED_LEVELS,
     ax: Any = None,
     title: str | None = None,
     xlabel: str | None = None,

@@ -191,7 +191,14 @@ def name_of(array: xr.DataArray) -> str:
     return "" if array.name is None else str(array.name)
 
 
-UNITS = {"days": 86400.0, "hours": 3600.0, "minutes": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6}
+SECONDS_OF_UNIT = {
+    "days": 86400.0,
+    "hours": 3600.0,
+    "minutes": 60.0,
+    "s": 1.0,
+    "ms": 1e-3,
+    "us": 1e-6,
+}
 """Units of durations, in seconds."""
 
 
@@ -213,9 +220,9 @@ def times_of(array: xr.DataArray) -> tuple[NDArray[Any], dict[str, Any]]:
     if seconds is None:
         return values, attrs
     span = float(np.abs(seconds + start).max())
-    units = next((u for u, size in UNITS.items() if span >= 2 * size), "us")
+    units = next((u for u, size in SECONDS_OF_UNIT.items() if span >= 2 * size), "us")
     since = "" if values.dtype.kind == "m" else f" since {values[0]}"
-    return (seconds + start) / UNITS[units], {**attrs, "units": f"{units}{since}"}
+    return (seconds + start) / SECONDS_OF_UNIT[units], {**attrs, "units": f"{units}{since}"}
 
 
 def check_levels(name: str, quantiles: Any) -> NDArray[np.float64]:

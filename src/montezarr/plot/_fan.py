@@ -14,9 +14,9 @@ from montezarr.core.optional import import_optional
 from montezarr.plot import _data as given
 from montezarr.plot._figure import (
     BLUE,
-    DPI,
+    FIGURE_DPI,
+    FIGURE_INCHES,
     GREY,
-    SIZE,
     label_of,
     limit_times,
     shade,
@@ -122,7 +122,7 @@ def fan_with(
     options = AxesOptions.of(**texts)
     picture, ax = _canvas()
     _drawn(ax, given.named_as(array, table), _singles(array, samples, 0), options)
-    picture.savefig(file, dpi=DPI)
+    picture.savefig(file, dpi=FIGURE_DPI)
 
 
 def _singles(array: xr.DataArray, count: int, key: int) -> Any:
@@ -205,13 +205,13 @@ def save_fan(data: Any, file: Any, **options: Any) -> None:
         raise type_error("ax", "none, since the picture is a file of its own", options["ax"])
     picture, ax = _canvas()
     fan(data, ax=ax, **options)
-    picture.savefig(file, dpi=DPI)
+    picture.savefig(file, dpi=FIGURE_DPI)
 
 
 def _canvas() -> tuple[Any, Any]:
     """Return a figure without a window, and axes in it."""
     figures = import_optional("matplotlib.figure", extra="plot", purpose="A plot")
-    picture = figures.Figure(figsize=SIZE, layout="constrained")
+    picture = figures.Figure(figsize=FIGURE_INCHES, layout="constrained")
     return picture, picture.subplots()
 
 

@@ -17,7 +17,7 @@ from montezarr.processes._describe import equation_rows, symbol
 
 ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}($|[T ])")
 
-SHOWN = 3
+SHOWN_ROWS = 3
 """Rows of a matrix that are shown number by number in a notebook."""
 
 
@@ -76,7 +76,7 @@ class Fit:
             value = getattr(self.process, name)
             if isinstance(error, float):
                 table.append((Formula(symbol(name)), f"{value:.6g}", f"{error:.2g}"))
-            elif len(value) > SHOWN:
+            elif len(value) > SHOWN_ROWS:
                 table.append((name, f"{len(value):,} × {len(value):,} numbers", ""))
             else:
                 table += [

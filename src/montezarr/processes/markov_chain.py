@@ -28,7 +28,7 @@ from montezarr.processes._quantiles import Z, share_interval
 from montezarr.processes.time_grid import TimeGrid
 from montezarr.random.draws import Draws
 
-SHOWN = 8
+SHOWN_STATES = 8
 """States of a chain whose matrix is part of its repr; of a thousand it would be 20 megabytes."""
 
 
@@ -84,8 +84,8 @@ class MarkovChain(Process):
 
     def __repr__(self) -> str:
         n, states = len(self.transition), self.states
-        matrix = f"{self.transition}" if n <= SHOWN else f"<{n:,} × {n:,} numbers>"
-        labels = f"{states}" if states is None or n <= SHOWN else f"<{n:,} labels>"
+        matrix = f"{self.transition}" if n <= SHOWN_STATES else f"<{n:,} × {n:,} numbers>"
+        labels = f"{states}" if states is None or n <= SHOWN_STATES else f"<{n:,} labels>"
         return for_terminal(f"MarkovChain(transition={matrix}, states={labels})")
 
     @property

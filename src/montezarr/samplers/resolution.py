@@ -13,7 +13,7 @@ from montezarr.processes import Process
 from montezarr.processes._base import HasDeviation, HasMean, HasVariance
 from montezarr.samplers._base import Sampler
 
-UNITS = 4
+DEVIATION_UNITS = 4
 """Units in the last place that the standard deviation must have.
 
 Rounding adds a variance of 1/12 of a squared unit, 0.5 % of that of such noise.
@@ -57,7 +57,7 @@ def _check(process: Process, duration: float, x0: NDArray[Any]) -> None:
     with np.errstate(all="ignore"):  # a moment that is no number says nothing
         deviation, size = _noise(process, duration, x0)
         unit = np.spacing(np.minimum(size, np.finfo(np.float32).max).astype(np.float32))
-        is_lost = (deviation > 0) & (deviation < UNITS * unit.astype(np.float64))
+        is_lost = (deviation > 0) & (deviation < DEVIATION_UNITS * unit.astype(np.float64))
         is_lost &= size < np.finfo(np.float32).max  # what overflows is a matter of on_nonfinite
     if not is_lost.any():
         return
@@ -68,7 +68,7 @@ def _check(process: Process, duration: float, x0: NDArray[Any]) -> None:
         "dtype",
         f"'float64', since float32 cannot hold the noise of {name}: its standard deviation at the"
         f" end is {found:.3g}, and numbers near {near:.6g} lie {apart:.3g} apart, of which"
-        f" {UNITS} at least should fit into it",
+        f" {DEVIATION_UNITS} at least should fit into it",
         "float32",
         "Simulate in float64, or the difference from x0.",
     )

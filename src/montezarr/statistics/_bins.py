@@ -39,7 +39,7 @@ from montezarr.statistics._keys import (
 from montezarr.statistics._room import appended
 from montezarr.statistics._sums import compiled
 
-MANTISSA = 52
+MANTISSA_BITS = 52
 
 SINGLE_BINS = 20
 """Bits of the number of bins of a single cell."""
@@ -72,11 +72,11 @@ PLACES_BELOW = 2**15
 """Bins of a cell below which it is added up where in them values lie; finer ones say it."""
 
 
-FIRST = 2**13
+SORTED_FIRST = 2**13
 """Values of all cells that are sorted to find out at which level the others are counted: more than
 as many different numbers as are kept, or nothing would be found out."""
 
-LEAST_FIRST = 2**8
+LEAST_SORTED_FIRST = 2**8
 """The same of a cell among many."""
 
 MARKS = 2**18
@@ -134,7 +134,7 @@ class Budget(NamedTuple):
             page_bits=page_bits,
             pages=pages,
             total=pages << OCTAVES_MORE if is_single else pages,
-            last=MANTISSA - bits + 1,
+            last=MANTISSA_BITS - bits + 1,
             with_places=with_places and 1 << share < PLACES_BELOW,
         )
 
@@ -150,7 +150,7 @@ class Budget(NamedTuple):
         """Return whether a cell may have these pages at a level."""
         if not level:
             return pages.size <= self.distinct
-        octaves = pages >> max(MANTISSA - int(self.down(level)), 0)
+        octaves = pages >> max(MANTISSA_BITS - int(self.down(level)), 0)
         sizes = np.unique(octaves, return_counts=True)[1]
         return bool(pages.size <= self.total and (sizes**2).sum() <= self.pages**2)
 
@@ -359,7 +359,7 @@ def _counted(values: Array, state: Bins, budget: Budget) -> Bins:
         blank = _with_pages(values, state, budget)
         if blank is not None:
             return _count_compiled(values, blank, budget)
-        start = max(FIRST // max(len(values), 1), LEAST_FIRST)
+        start = max(SORTED_FIRST // max(len(values), 1), LEAST_SORTED_FIRST)
         state = _united(state, _loose(values[:, :start]), budget)
     # The more is known, the fewer values are in no page yet, and have to be sorted.
     while start < values.shape[1]:

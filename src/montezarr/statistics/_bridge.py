@@ -51,7 +51,7 @@ The best rational function of degrees 8 and 9 that is 1/z far away, found by Rem
 FAR = 1e30
 """Standard deviations beyond which z M(z) is 1, before its powers are too large."""
 
-TINY = 1e-300
+PASSING_MIN = 1e-300
 
 
 def add_passage_times(
@@ -76,7 +76,7 @@ def add_passage_times(
     arrays = late, passing, before, after
     if kernel is not None and all(array.flags.c_contiguous for array in arrays):
         flat = (array.reshape(-1) for array in arrays)
-        kernel.add_passage_times(*flat, start, step, per, ABOVE, BELOW, FAR, TINY)
+        kernel.add_passage_times(*flat, start, step, per, ABOVE, BELOW, FAR, PASSING_MIN)
         return
     reference_add_passage_times(*arrays, start, step, per)
 
@@ -92,7 +92,7 @@ def reference_add_passage_times(
         above = above * z + value
     for value in BELOW[-2::-1]:
         below = below * z + value
-    share = before / np.maximum(total, TINY) * (above * z / below)
+    share = before / np.maximum(total, PASSING_MIN) * (above * z / below)
     late += passing * (start + step * share)
 
 

@@ -17,7 +17,7 @@ from montezarr.statistics._sums import compiled
 SLICES = 2**12
 """Slices of equal width in which values are counted to find some of their ranks."""
 
-FEW = 2**14
+PARTITIONED_VALUES_MAX = 2**14
 """Values up to which that is not worth it."""
 
 
@@ -93,7 +93,12 @@ def order_statistics(state: Bins, cell: int, ranks: Integers) -> Array:
 def _selected(values: Array, low: float, high: float, ranks: Integers) -> Array:
     """Return the values at some ranks, from 1; of many values, only those nearby are sorted."""
     kernel, width = compiled(), high - low
-    if kernel is None or values.size < FEW or not width > 0 or not SLICES / width < np.inf:
+    if (
+        kernel is None
+        or values.size < PARTITIONED_VALUES_MAX
+        or not width > 0
+        or not SLICES / width < np.inf
+    ):
         return np.asarray(np.partition(values, np.unique(ranks - 1))[ranks - 1])
     counts, wanted = np.zeros(SLICES, np.int64), np.zeros(SLICES, np.uint8)
     kernel.bins.tally(values, low, SLICES / width, counts)

@@ -14,7 +14,7 @@ from montezarr.core.checks import check_choice, check_real, value_error
 from montezarr.core.value import checked
 from montezarr.statistics import _bins
 from montezarr.statistics._base import INTERVAL, Estimate, Sample, Source, Statistic
-from montezarr.statistics._binomial import ENOUGH, ranks_always
+from montezarr.statistics._binomial import ASYMPTOTIC_VALUES, ranks_always
 from montezarr.statistics._bins import Bins, Budget
 from montezarr.statistics._bins_plain import PLACE_BITS
 from montezarr.statistics._keys import TINY
@@ -260,7 +260,7 @@ class ExpectedShortfall(Statistic):
         high = np.where((last <= n) | (n == 0), high, np.inf)
         if self.tail == "lower":
             low, high = -high, -low
-        is_known = n * (1 - levels.array) >= ENOUGH
+        is_known = n * (1 - levels.array) >= ASYMPTOTIC_VALUES
         named = {
             "value_at_risk": (low, high),
             "expected_shortfall": tuple(

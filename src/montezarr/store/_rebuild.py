@@ -22,7 +22,7 @@ from montezarr.store._source import as_described, drawn_again, source_of
 from montezarr.store._where import read_root_document
 from montezarr.store.format import (
     BESIDE,
-    MANTISSA,
+    MANTISSA_BITS_OF,
     PATH,
     RECIPE_ATTRIBUTE,
     STORE_ATTRIBUTE,
@@ -282,7 +282,7 @@ def _kept_bits(location: ReadableLocation, manifest: Manifest, chunk: int) -> in
         data = location.get(array.key(chunk), manifest.largest_file(array)) or b""
         values = decode(array, manifest.chunk, manifest.storage, data)
         bits = np.ascontiguousarray(values[np.isfinite(values)]).view(f"u{kind.itemsize}")
-        most = MANTISSA[kind.name]
+        most = MANTISSA_BITS_OF[kind.name]
         mantissa = int(np.bitwise_or.reduce(bits, initial=0)) & ((1 << most) - 1)
         zeros = (mantissa & -mantissa).bit_length() - 1 if mantissa else most
         used = max(used, most - zeros)

@@ -7,7 +7,7 @@ from typing import Any, final
 
 from montezarr.core.text import Card, count, for_terminal
 
-SHOWN = 10
+SHOWN_PROBLEMS = 10
 """Problems that are printed."""
 
 
@@ -114,9 +114,9 @@ class Verification:
             lines.append(f"  {len(self.repaired):,} files made anew")
         if self.environment is not None:
             lines.append(f"  environment differs {self._differs()}")
-        lines += [f"  {problem}" for problem in self.problems[:SHOWN]]
-        if len(self.problems) > SHOWN:
-            lines.append(f"  and {len(self.problems) - SHOWN:,} more")
+        lines += [f"  {problem}" for problem in self.problems[:SHOWN_PROBLEMS]]
+        if len(self.problems) > SHOWN_PROBLEMS:
+            lines.append(f"  and {len(self.problems) - SHOWN_PROBLEMS:,} more")
         return for_terminal("\n".join(lines))
 
     def _repr_html_(self) -> str:
@@ -125,9 +125,11 @@ class Verification:
             rows.append(("repaired", f"{len(self.repaired):,} files made anew"))
         if self.environment is not None:
             rows.append(("environment", f"differs {self._differs()}"))
-        rows += [("" if i else "problems", str(p)) for i, p in enumerate(self.problems[:SHOWN])]
-        if len(self.problems) > SHOWN:
-            rows.append(("", f"and {len(self.problems) - SHOWN:,} more"))
+        rows += [
+            ("" if i else "problems", str(p)) for i, p in enumerate(self.problems[:SHOWN_PROBLEMS])
+        ]
+        if len(self.problems) > SHOWN_PROBLEMS:
+            rows.append(("", f"and {len(self.problems) - SHOWN_PROBLEMS:,} more"))
         return Card(f"Verification of {self.path}", rows).html()
 
     def _state(self) -> str:

@@ -22,10 +22,10 @@ from montezarr.run._recipe import RECIPE_KEYS
 from montezarr.store.format import (
     BESIDE,
     COMMIT_LOG,
-    LARGEST,
     MANIFEST,
     RECIPE_ATTRIBUTE,
     STORE_ATTRIBUTE,
+    STORE_PATHS_MAX,
     _commit_log,
     _parameters,
     check_format,
@@ -192,8 +192,10 @@ def check_root(attributes: Mapping[str, Any], location: ReadableLocation) -> Non
         good = recipe.keys() >= RECIPE_KEYS and info["status"] in (COMPLETE, INCOMPLETE)
         good = good and (not references(recipe, LARGE_PARAMETERS_MAX_BYTES) or found == BESIDE)
         good = good and all(type(count) is int and count >= 0 for count in counts)
-        good = good and info["n_paths"] <= info["committed"] <= info["target"] <= LARGEST
-        good = good and 0 < info["chunk"] <= LARGEST and info["first_path"] <= LARGEST
+        good = good and info["n_paths"] <= info["committed"] <= info["target"] <= STORE_PATHS_MAX
+        good = (
+            good and 0 < info["chunk"] <= STORE_PATHS_MAX and info["first_path"] <= STORE_PATHS_MAX
+        )
         # A graph of more chunks takes all memory.
         good = good and info["target"] <= info["chunk"] * GRAPH_CHUNKS_MAX
     except (ValueError, KeyError, TypeError, AttributeError):

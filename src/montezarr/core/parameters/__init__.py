@@ -10,6 +10,7 @@ from montezarr.core.parameters._forms import identity_of, is_same_recipe, shorte
 from montezarr.core.parameters._known import array_of, know, remember
 from montezarr.core.parameters._reference import (
     DIGEST,
+    MOST_DIMENSIONS,
     Reference,
     check_fits,
     is_reference,
@@ -20,6 +21,7 @@ from montezarr.core.parameters._states import referred, restored, state_referenc
 
 __all__ = [
     "DIGEST",
+    "MOST_DIMENSIONS",
     "Reference",
     "array_of",
     "check_fits",

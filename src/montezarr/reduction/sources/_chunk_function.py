@@ -38,7 +38,7 @@ Match = Callable[[Any, Any], bool]
 """Whether two keys play the same part in two chunks."""
 
 
-FEWEST = 4
+TRIAL_PATHS_MIN = 4
 """Paths on which it can be tried whether an expression treats all alike."""
 
 
@@ -92,9 +92,9 @@ class ChunkFunction:
         n = count_of(drawn)
         if not self.of_paths:
             return True
-        if n < FEWEST:
+        if n < TRIAL_PATHS_MIN:
             return False
-        fewer = max(FEWEST - 1, n // 2 - 1)
+        fewer = max(TRIAL_PATHS_MIN - 1, n // 2 - 1)
         long: dict[Any, list[tuple[int, ...]]] = {}
         short: dict[Any, list[tuple[int, ...]]] = {}
         self._run(drawn, long)

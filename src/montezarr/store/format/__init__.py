@@ -16,31 +16,31 @@ from montezarr.store.format._layout import (
 )
 from montezarr.store.format._manifest import (
     BESIDE,
-    LARGEST,
     MANIFEST,
     MAX_BYTES,
     RECIPE_ATTRIBUTE,
     STATUS_ATTRIBUTE,
     STORE_ATTRIBUTE,
+    STORE_PATHS_MAX,
     Manifest,
     check_format,
     environment,
 )
 from montezarr.store.format._safe import check_chunks, check_document, count_chunks, largest_chunk
-from montezarr.store.format._storage import MANTISSA, Storage
+from montezarr.store.format._storage import MANTISSA_BITS_OF, Storage
 
 __all__ = [
     "BESIDE",
     "COMMIT_LOG",
-    "LARGEST",
     "MANIFEST",
-    "MANTISSA",
+    "MANTISSA_BITS_OF",
     "MAX_BYTES",
     "PATH",
     "RECIPE_ATTRIBUTE",
     "STATES",
     "STATUS_ATTRIBUTE",
     "STORE_ATTRIBUTE",
+    "STORE_PATHS_MAX",
     "Checksum",
     "ChunkRecord",
     "CommitState",

@@ -11,7 +11,7 @@ from montezarr.core.json import load_object
 from montezarr.core.tunables.limits import GRAPH_CHUNKS_MAX
 from montezarr.store.format import _commit_log, _parameters
 from montezarr.store.format._commit_log import COMMIT_LOG, Record
-from montezarr.store.format._manifest import LARGEST, MANIFEST, Manifest
+from montezarr.store.format._manifest import MANIFEST, STORE_PATHS_MAX, Manifest
 from montezarr.store.locations import ReadableLocation, check_key
 
 STATES = "montezarr/states"
@@ -185,7 +185,10 @@ class CommitState:
             self.put(chunk, found)
         elif "target" in record:
             target = int(record["target"])
-            if not 0 < target <= LARGEST or self.manifest.chunk_count(target) > GRAPH_CHUNKS_MAX:
+            if (
+                not 0 < target <= STORE_PATHS_MAX
+                or self.manifest.chunk_count(target) > GRAPH_CHUNKS_MAX
+            ):
                 raise ValueError(f"target {target}")
             self.target, self.complete, self.mending = target, None, None
         elif "mending" in record:

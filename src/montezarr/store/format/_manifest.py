@@ -48,7 +48,7 @@ FINGERPRINT = re.compile("[0-9a-f]{32}")
 MAX_BYTES = DOCUMENT_MAX_BYTES
 """Bytes that a manifest may have."""
 
-LARGEST = 2**62
+STORE_PATHS_MAX = 2**62
 """Paths that a store may have, as far as a check of what was read is concerned."""
 
 
@@ -370,7 +370,7 @@ def _numba() -> str | None:
 
 
 def _whole(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LARGEST:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= STORE_PATHS_MAX:
         raise ValueError(f"expected a number of paths, got {value!r}")
     return value
 

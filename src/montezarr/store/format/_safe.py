@@ -10,6 +10,7 @@ import numpy as np
 
 from montezarr.core.errors import ArgumentValueError, StoreError
 from montezarr.core.memory import memory_limit
+from montezarr.core.parameters import MOST_DIMENSIONS
 from montezarr.core.tunables.limits import GRAPH_CHUNKS_MAX
 from montezarr.store.format._bounded import largest_file
 from montezarr.store.format._layout import NUMBERS, PATH, check_name, dims_of
@@ -18,8 +19,6 @@ ALLOWED_CODECS = frozenset(
     {"bytes", "crc32c", "transpose", "zstd", "gzip", "blosc", "sharding_indexed"}
 )
 """Codecs that only move bytes about; a store that names another one is not opened."""
-
-MOST_DIMENSIONS = 32
 
 FILLS = frozenset({"NaN", "Infinity", "-Infinity"})
 """Fill values that JSON has no number for."""

@@ -23,7 +23,7 @@ from montezarr.run._dataset import to_dataset
 from montezarr.run._policies import Policies
 from montezarr.run._run import Run
 from montezarr.store._source import ChunkSource, source_of
-from montezarr.store.format import LARGEST, PATH, Storage
+from montezarr.store.format import PATH, STORE_PATHS_MAX, Storage
 from montezarr.store.virtual._draw import VirtualChunks
 
 BAD = (
@@ -53,7 +53,7 @@ def chunks_of(
         run = run_to_store(recipe, process)
         if n_paths is None:
             raise value_error("n_paths", "a number of paths with a recipe", None)
-        count = check_int("n_paths", n_paths, minimum=1, maximum=LARGEST)
+        count = check_int("n_paths", n_paths, minimum=1, maximum=STORE_PATHS_MAX)
         chunk = _policy(run, count, stored) if chunks is None else whole_blocks(chunks)
         source = plain_source(run, count)
     return store_source(source, chunk, stored, cache_bytes)
@@ -73,7 +73,7 @@ def store_source(
 
 def whole_blocks(chunks: Any) -> int:
     """Return a number of paths rounded up to whole blocks."""
-    return -(-check_int("chunks", chunks, minimum=1, maximum=LARGEST) // BLOCK) * BLOCK
+    return -(-check_int("chunks", chunks, minimum=1, maximum=STORE_PATHS_MAX) // BLOCK) * BLOCK
 
 
 def _policy(run: Run, n_paths: int, storage: Storage) -> int:
