@@ -169,7 +169,7 @@ def test_info_counts_masked_paths_and_tells_storage(tmp_path, montezarr, as_json
 def test_info_runs_and_imports_nothing_that_a_store_names(place, montezarr):
     store = place("gbm.zarr")
     journal = store / "montezarr/journal"
-    records = _commit_log.read(journal.read_bytes())[0]
+    records = _commit_log.read_records(journal.read_bytes())[0]
     recipe = json.loads(records[0]["manifest"]["recipe"])
     recipe["process"] = {"name": "antigravity\x1b[31m\nsecond", "code": "antigravity"}
     records[0]["manifest"]["recipe"] = json.dumps(recipe)

@@ -64,17 +64,17 @@ store = "paths.zarr"
 plot = "fan.png"
 """
     )
-    with_risk = job.prepare(job.load(tmp_path / "job.toml"))
+    with_risk = job.prepare_job(job.load_config(tmp_path / "job.toml"))
     text = (tmp_path / "job.toml").read_text().replace("[risk]\nlevels = [0.95]\n", "")
     (tmp_path / "job.toml").write_text(text)
-    picture_alone = job.prepare(job.load(tmp_path / "job.toml"))
+    picture_alone = job.prepare_job(job.load_config(tmp_path / "job.toml"))
     mz.write(with_risk.ds, tmp_path / "paths.zarr")
     sys.addaudithook(_note_opened)
     counts = []
     for prepared in (picture_alone, with_risk):
         OPENED.clear()
         LISTENING.append(True)
-        job.execute(prepared)
+        job.run_job(prepared)
         LISTENING.clear()
         counts.append(len(OPENED))
     assert counts[0] == counts[1] > 0

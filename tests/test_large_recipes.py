@@ -140,7 +140,7 @@ def test_both_forms_are_one_recipe(monkeypatch, value):
     short, _arrays = parameters.shortened(recipe)
     assert {r.name for r in parameters.references(short)} == {"a", "b"}
     assert parameters.shortened(short)[0] == short
-    assert json.dumps(parameters.whole(short)) == json.dumps(recipe)
+    assert json.dumps(parameters.with_parameters(short)) == json.dumps(recipe)
     plain = json.dumps(recipe, sort_keys=True, separators=(",", ":")).encode()
     assert fingerprint(short) == fingerprint(recipe) == hashlib.sha256(plain).hexdigest()[:32]
 
@@ -381,7 +381,7 @@ def test_a_fingerprint_of_another_recipe_is_found(store):
     known = mz.open(store).mz.recipe.fingerprint
     for key in ("zarr.json", "montezarr/manifest.json"):
         (store / key).write_text((store / key).read_text().replace(known, "0" * 32))
-    records, _end, _bad = _commit_log.read((store / "montezarr/journal").read_bytes())
+    records, _end, _bad = _commit_log.read_records((store / "montezarr/journal").read_bytes())
     records[0]["manifest"]["fingerprint"] = "0" * 32
     (store / "montezarr/journal").write_bytes(_commit_log.lines_of(records))
     assert mz.verify(store, 0).ok
@@ -502,7 +502,7 @@ def test_each_reference_to_one_file_counts(store, monkeypatch, unread):
     monkeypatch.setattr(_reference, "memory_limit", lambda: 10 * 8 * STATES**2)
     recipe["process"]["states"] = {**reference, "name": "states"}
     manifest = SimpleNamespace(recipe_dict=recipe, references=parameters.references(recipe))
-    for function in (parameters.whole, fingerprint):
+    for function in (parameters.with_parameters, fingerprint):
         with pytest.raises(mz.StoreError, match="fit into memory, got 'transition' and 1 more"):
             function(recipe)
     with pytest.raises(mz.ArgumentValueError, match=r"process\.(transition|states) alone"):
@@ -556,7 +556,7 @@ def test_a_store_in_memory_goes_with_its_last_user(elsewhere):
     gc.collect()
     assert gone() is None
     with pytest.raises(mz.ReplayError, match=r"Open the store with montezarr\.open, or pass"):
-        parameters.whole(json.loads(text))
+        parameters.with_parameters(json.loads(text))
 
 
 def test_parameters_are_read_only_and_the_own_ones_come_first():

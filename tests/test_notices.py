@@ -126,4 +126,4 @@ def test_a_log_without_a_handler_costs_nothing(monkeypatch):
     closed.close()
     monkeypatch.setattr(sys, "stderr", closed)
     notices.log_warning("nobody reads %s", "this")
-    notices.say("nor this")
+    notices.print_notice("nor this")

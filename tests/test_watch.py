@@ -13,7 +13,7 @@ from montezarr.core.timed_task import Timed, worker_name
 from montezarr.execute import run_monitor as watch_of_runs
 from montezarr.execute.run_monitor import INTERVAL, Listener, estimates_of, listen, where_in
 from montezarr.reduction.passes._passes import fold_all
-from montezarr.reduction.passes._prepare import prepare
+from montezarr.reduction.passes._prepare import prepare_reduction
 from montezarr.run.execution import FailureLog
 from montezarr.statistics import _bins
 
@@ -258,7 +258,7 @@ def test_an_interrupted_pass_rests_before_its_error_is_gone(notes):
     heard = [None]
     try:
         with watch_of_runs.RunMonitor("test", interrupt) as monitor:
-            feed, layout = prepare(paths(chunks=1024).x, "mean", "path", None, None)
+            feed, layout = prepare_reduction(paths(chunks=1024).x, "mean", "path", None, None)
             with feed.backend.running():
                 fold_all(feed, layout.accumulator, FailureLog(), monitor)
     except KeyboardInterrupt:

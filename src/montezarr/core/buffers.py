@@ -47,20 +47,20 @@ class _Lease:
         }
 
     def __del__(self) -> None:
-        # No lock: a garbage collection may run this inside `empty`, in the thread that holds it.
+        # No lock: a garbage collection may run this inside `recycled_empty`, whose thread holds it.
         # Appending to a list is atomic, and one buffer too many for a moment is harmless.
         waiting = sum(memory.nbytes for memory in list(_idle))
         if len(_idle) < IDLE_LIMIT and waiting + self._memory.nbytes <= _room:
             _idle.append(self._memory)
 
 
-def bound(memory: int) -> None:
+def limit_idle(memory: int) -> None:
     """Let no more wait than goes with a process that may use so many bytes."""
     global _room
     _room = int(memory * IDLE_BUFFERS_DASK_SHARE)
 
 
-def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+def recycled_empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     """Return an uninitialised array like `numpy.empty`, on recycled memory where it is large."""
     kind = np.dtype(dtype)
     size = math.prod(shape) * kind.itemsize

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
-from montezarr.core.notices import say
+from montezarr.core.notices import print_notice
 from montezarr.core.spawn import interrupts_blocked
 from montezarr.core.tunables.waiting import INTERRUPT_NOTICE_SECONDS, INTERRUPTS_UNTIL_STOP
 
@@ -69,7 +69,9 @@ def uninterrupted(function: Callable[[], Any], undo: Callable[[], Any] | None = 
         try:
             if interruptions and not over.wait(INTERRUPT_NOTICE_SECONDS):
                 more = INTERRUPTS_UNTIL_STOP - len(interruptions)
-                say(f"montezarr waits for what it began; Ctrl-C {more} more times leaves at once.")
+                print_notice(
+                    f"montezarr waits for what it began; Ctrl-C {more} more times leaves at once."
+                )
             over.wait()  # not join, which takes a thread for ended when it is interrupted
         except BaseException as interruption:
             interruptions.append(interruption)
@@ -120,7 +122,7 @@ def import_whole(name: str) -> ModuleType:
         return importlib.import_module(name)
 
 
-def wait_for(
+def wait_uninterrupted(
     futures: Iterable[Future[Any]], timeout: float | None, return_when: str = ALL_COMPLETED
 ) -> set[Future[Any]]:
     """Return those of some futures that are done, after at most so many seconds (None: any).

@@ -78,13 +78,13 @@ def cause_of(error: BaseException) -> BaseException | None:
     return error if is_clean(error) else None
 
 
-def remember(options: Any) -> None:
+def remember_secrets(options: Any) -> None:
     """Keep in mind the secrets among options, by their names, to hide them wherever they stand."""
     if not isinstance(options, Mapping):
         return
     for name, value in list(options.items()):
         if isinstance(value, Mapping):
-            remember(value)
+            remember_secrets(value)
         elif NAME.search(str(name)):
             _remember(value)
 

@@ -275,7 +275,7 @@ def number(value: Any) -> str:
     return f"{item:.6g}" if isinstance(item, float) else plain(str(item))
 
 
-def count(number: int, name: str) -> str:
+def count_text(number: int, name: str) -> str:
     """Return a number of things: ``1 worker``, ``2,000 workers``."""
     return f"{number:,} {name}" if number == 1 else f"{number:,} {name}s"
 

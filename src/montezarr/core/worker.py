@@ -109,7 +109,7 @@ def _packed(error: BaseException) -> bytes:
     return data
 
 
-def unpack(data: bytes) -> Any:
+def unpack_result(data: bytes) -> Any:
     """Return the result of a task, or raise what it raised, with the worker's traceback noted."""
     is_error, value = pickle.loads(data)
     if not is_error:

@@ -11,7 +11,7 @@ import xarray as xr
 
 from montezarr.core.checks import check_int, type_error, value_error
 from montezarr.core.errors import MemoryBudgetError
-from montezarr.core.interrupts import wait_for
+from montezarr.core.interrupts import wait_uninterrupted
 from montezarr.core.memory import memory_limit
 from montezarr.core.text import show_bytes
 from montezarr.core.tunables.memory import BATCHES_IN_MEMORY
@@ -19,7 +19,7 @@ from montezarr.execute.run_monitor import RunMonitor
 from montezarr.run._behind import is_untouched, undrawn_run
 from montezarr.run._run import Run
 from montezarr.run.choose_backend import backend_of
-from montezarr.run.execution import FailureLog, execute, ranges_of
+from montezarr.run.execution import FailureLog, ranges_of, run_ranges
 from montezarr.samplers import PathArrays
 from montezarr.samplers.schema import PATH, count_of
 from montezarr.samplers.task import RangeTask
@@ -88,7 +88,7 @@ def _computed(ds: xr.Dataset, size: int) -> Iterator[xr.Dataset]:
             current = following or ahead.submit(_slice, ds, start, size)
             after = start + size
             following = ahead.submit(_slice, ds, after, size) if after in starts else None
-            wait_for([current], None)
+            wait_uninterrupted([current], None)
             yield current.result()
 
 
@@ -111,7 +111,9 @@ def _drawn(ds: xr.Dataset, run: Run, size: int) -> Iterator[xr.Dataset]:
     with (
         RunMonitor("batches") as monitor,
         closing(
-            execute(run, backend, task, ranges, failure_log, monitor, ordered=True, window=window)
+            run_ranges(
+                run, backend, task, ranges, failure_log, monitor, ordered=True, window=window
+            )
         ) as parts,
     ):
         for low, high, part in parts:

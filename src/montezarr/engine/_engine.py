@@ -24,8 +24,8 @@ from montezarr.run import cost
 from montezarr.run._chunk_buffer import ChunkBuffer
 from montezarr.run._run import Run
 from montezarr.run._simulate import simulate
-from montezarr.run.choose_backend import check_fits, choose
-from montezarr.run.execution import FailureLog, execute, ranges_of
+from montezarr.run.choose_backend import check_backend_fits, choose_backend
+from montezarr.run.execution import FailureLog, ranges_of, run_ranges
 from montezarr.samplers.legacy import uses_global_state
 from montezarr.samplers.task import RangeTask
 
@@ -218,8 +218,8 @@ def _place(run: Run, parallel: bool, name: Any, n_jobs: int, timeout: float | No
                 n_jobs, "Name a backend too, to leave the block.",
             )  # fmt: skip
     else:
-        return choose(run, n_jobs, **options)
-    check_fits(run, place)
+        return choose_backend(run, n_jobs, **options)
+    check_backend_fits(run, place)
     return place
 
 
@@ -252,7 +252,7 @@ def _collect(
     monitor(0, run.length)
     task = RangeTask(run.sampler)
     try:
-        for start, stop, part in execute(run, place, task, ranges, failure_log, monitor):
+        for start, stop, part in run_ranges(run, place, task, ranges, failure_log, monitor):
             chunk_buffer.put(start, part)
             done += stop - start
             monitor(done, run.length, len(failure_log.masked))

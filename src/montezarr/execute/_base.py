@@ -21,7 +21,7 @@ from montezarr.core.compat.dask import count_cores
 from montezarr.core.context import ContextManager
 from montezarr.core.errors import BackendError
 from montezarr.core.fork import after_fork
-from montezarr.core.interrupts import wait_for
+from montezarr.core.interrupts import wait_uninterrupted
 from montezarr.core.optional import import_optional
 from montezarr.core.tunables.scheduling import TASK_RETRIES, WORKERS_MAX
 from montezarr.core.tunables.waiting import WORKER_CHECK_SECONDS
@@ -200,7 +200,7 @@ class Backend(ContextManager, ABC):
             What the task raised.
         """
         while not (future.done() or self.is_lost):  # of one that was cancelled nobody may be told
-            wait_for([future], WORKER_CHECK_SECONDS)
+            wait_uninterrupted([future], WORKER_CHECK_SECONDS)
         try:
             if not future.done():
                 raise CancelledError  # noqa: TRY301  it is what Dask should have said

@@ -269,7 +269,7 @@ class Supervisor(Executor):
             return
         del self._running[id(task)]
         try:
-            value = worker.unpack(data)
+            value = worker.unpack_result(data)
         except BaseException as error:
             task.future.set_exception(error)
         else:

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 from montezarr.core.errors import WorkerDied, WorkerTimeout
-from montezarr.core.interrupts import wait_for
+from montezarr.core.interrupts import wait_uninterrupted
 from montezarr.core.timed_task import Timed
 from montezarr.core.tunables.scheduling import TASKS_IN_FLIGHT_PER_WORKER
 from montezarr.core.tunables.waiting import WORKER_CHECK_SECONDS
@@ -128,7 +128,7 @@ class _Window:
                 if not self._pending:
                     return
                 _check_not_stopped(self._backend, self._pending)
-                done = wait_for(self._pending, WORKER_CHECK_SECONDS, FIRST_COMPLETED)
+                done = wait_uninterrupted(self._pending, WORKER_CHECK_SECONDS, FIRST_COMPLETED)
                 for future in sorted(done, key=lambda f: self._pending[f][0]):
                     yield from self._ended(future)
         except KeyboardInterrupt:
@@ -234,7 +234,7 @@ def _wait_for_all(backend: Backend, futures: Iterable[Future[Any]]) -> None:
     while not backend.is_lost and (left := [future for future in left if not future.done()]):
         if any(future.cancelled() for future in awaited):
             return
-        wait_for(left, WORKER_CHECK_SECONDS)
+        wait_uninterrupted(left, WORKER_CHECK_SECONDS)
 
 
 def _earliest(

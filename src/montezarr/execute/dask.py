@@ -17,7 +17,7 @@ from montezarr.core.checks import type_error, value_error
 from montezarr.core.compat.distributed import check_host_and_port, wrap_of
 from montezarr.core.errors import BackendError, MontezarrError, MontezarrWarning
 from montezarr.core.interrupts import import_whole, uninterrupted
-from montezarr.core.notices import say, warn
+from montezarr.core.notices import print_notice, warn
 from montezarr.core.secrets import cause_of, redacted
 from montezarr.core.startup import run_begins
 from montezarr.core.tunables.scheduling import DASK_NOTES_TRIM_TASKS, DASK_TASK_KEYS, TASK_RETRIES
@@ -213,12 +213,12 @@ class Dask(Backend):
         # A notebook makes a red box of what is on standard error.
         out = sys.stdout if kernel() is not None else sys.stderr
         if find_spec("bokeh") is None:
-            say('Dask dashboard: needs pip install "montezarr[dashboard]"', out)
+            print_notice('Dask dashboard: needs pip install "montezarr[dashboard]"', out)
         else:
             with suppress(Exception):  # a Client that closes now has none
                 link = dashboard_link(self.client)
                 runs = f"{link.removesuffix('status')}montezarr"
-                say(f"Dask dashboard: {link}, runs: {runs}", out)
+                print_notice(f"Dask dashboard: {link}, runs: {runs}", out)
         return self
 
     def submit(self, function: Callable[[Any], Any], item: Any) -> Future[Any]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from montezarr.core.errors import MontezarrError
 from montezarr.core.tunables.memory import COMPARED_VALUES_MAX
 from montezarr.core.tunables.scheduling import COMPARED_PATHS_MAX, COMPARED_RUN_PATHS
-from montezarr.plot._single import first_paths
+from montezarr.plot._single import leading_paths
 from montezarr.processes import Process
 from montezarr.processes._base import HasDensity, HasProbability
 from montezarr.reduction.sources import PATH, TIME
@@ -80,7 +80,7 @@ def closed_form_of(data: Any, array: xr.DataArray) -> ClosedForm | None:
         many = max(COMPARED_RUN_PATHS, min(COMPARED_PATHS_MAX, in_memory))
     count = min(many, array.sizes[PATH])
     drawn = sample_range(sampler, first, first + count)[sampler.variables[0].name]
-    position = _position(first_paths(array, count), drawn, sampler.times, time.values)
+    position = _position(leading_paths(array, count), drawn, sampler.times, time.values)
     if position is None:
         return None
     x0 = process.check_x0(sampler.x0, sampler.variables[0].dtype)

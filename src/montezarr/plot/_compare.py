@@ -93,7 +93,7 @@ def compare(
     'largest difference: 17 standard errors'
     """
     options = AxesOptions.of(ax, title, xlabel, ylabel)
-    levels = given.check_levels("quantiles", quantiles)
+    levels = given.check_band_levels("quantiles", quantiles)
     names = _check_labels(labels)
     dims = _dims(a)
     arrays: list[xr.DataArray | None] = []
@@ -106,7 +106,7 @@ def compare(
             arrays.append(None)
         else:
             array = given.paths_of(data, dims, name)
-            given.check_numbers(array, name)
+            given.check_not_labels(array, name)
             arrays.append(array)
     if dims == (PATH,):
         sides = _sides_at_once([x for x in arrays if x is not None], levels)

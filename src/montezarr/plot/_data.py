@@ -115,7 +115,7 @@ def _knowing_labels(array: xr.DataArray, attrs: Mapping[Any, Any]) -> xr.DataArr
     return out
 
 
-def check_numbers(array: xr.DataArray, name: str = "data", hint: str = STATES) -> None:
+def check_not_labels(array: xr.DataArray, name: str = "data", hint: str = STATES) -> None:
     """Raise if a variable holds codes of labels, whose mean and quantiles mean nothing.
 
     Raises
@@ -126,7 +126,7 @@ def check_numbers(array: xr.DataArray, name: str = "data", hint: str = STATES) -
     labels = labels_of(array)
     if labels is not None and are_codes(array, labels):
         raise value_error(
-            name, f"numbers, and {name_of(array) or 'it'!r} holds codes of labels",
+            name, f"numbers, and {display_name(array) or 'it'!r} holds codes of labels",
             [label for _, label in labels], hint,
         )  # fmt: skip
 
@@ -186,7 +186,7 @@ def named_as(array: xr.DataArray, found: xr.DataArray) -> xr.DataArray:
     return found.rename(array.name).drop_attrs(deep=False).assign_attrs(array.attrs)
 
 
-def name_of(array: xr.DataArray) -> str:
+def display_name(array: xr.DataArray) -> str:
     """Return the name of a variable."""
     return "" if array.name is None else str(array.name)
 
@@ -225,7 +225,7 @@ def times_of(array: xr.DataArray) -> tuple[NDArray[Any], dict[str, Any]]:
     return (seconds + start) / SECONDS_OF_UNIT[units], {**attrs, "units": f"{units}{since}"}
 
 
-def check_levels(name: str, quantiles: Any) -> NDArray[np.float64]:
+def check_band_levels(name: str, quantiles: Any) -> NDArray[np.float64]:
     """Return levels that bands lie between.
 
     Raises
@@ -254,6 +254,6 @@ def levels_in(found: xr.DataArray, levels: NDArray[np.float64], *, any_will_do: 
     if all(place.size for place in places):
         return found.isel(quantile=[int(place[0]) for place in places])
     if any_will_do:
-        check_levels("data", have)
+        check_band_levels("data", have)
         return found
     raise value_error("quantiles", f"some of those that data has, {have.tolist()}", levels.tolist())

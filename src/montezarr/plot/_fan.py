@@ -22,7 +22,7 @@ from montezarr.plot._figure import (
     shade,
 )
 from montezarr.plot._parameters import AxesOptions, describe_shared
-from montezarr.plot._single import choose, single_paths
+from montezarr.plot._single import choose_positions, single_paths
 from montezarr.statistics import Quantile
 
 BANDS = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -84,7 +84,7 @@ def fan(
     ['90% of paths', '50% of paths', 'median']
     """
     options = AxesOptions.of(ax, title, xlabel, ylabel)
-    levels = given.check_levels("quantiles", quantiles)
+    levels = given.check_band_levels("quantiles", quantiles)
     count = check_int("samples", samples)
     key = check_int("seed", seed)
     if given.is_results(data):
@@ -93,7 +93,7 @@ def fan(
         singles: Any = ()
     else:
         array = given.paths_of(data)
-        given.check_numbers(array)
+        given.check_not_labels(array)
         table = given.reduced(array, [Quantile(tuple(levels.tolist()))])["x_quantile"]
         table = given.named_as(array, table)
         singles = _singles(array, count, key)
@@ -126,7 +126,7 @@ def fan_with(
 
 
 def _singles(array: xr.DataArray, count: int, key: int) -> Any:
-    paths = choose(array.sizes["path"], count, key)
+    paths = choose_positions(array.sizes["path"], count, key)
     return single_paths(array.transpose("path", "time"), paths)[0]
 
 
@@ -164,7 +164,7 @@ def draw_median(ax: Any, times: Any, table: xr.DataArray, **style: Any) -> None:
 
 def quantity(table: xr.DataArray) -> str:
     """Return the text at the axis of the values; a result is named after them and a statistic."""
-    attrs, name = dict(table.attrs), given.name_of(table)
+    attrs, name = dict(table.attrs), given.display_name(table)
     text = str(attrs.pop("long_name", "")).removesuffix(" quantile")
     if text != name.replace("_", " "):  # it has no long name but that
         attrs["long_name"] = text

@@ -118,7 +118,7 @@ def histogram(
         counted = counted_in(data, array)
         array = array.drop_attrs()  # those of a count are not those of the value
     else:
-        array = values_of(data, time)
+        array = values_at(data, time)
         exact = closed_form_of(data, array)
         counted = count_values(array, edges_for(array, count, ends))
     ax = options.axes()
@@ -137,10 +137,10 @@ def histogram(
     if not as_density:
         text = "number of paths"
         count_in_thousands(ax.yaxis)
-    return options.finish(ax, xlabel=label_of(given.name_of(array), array.attrs), ylabel=text)
+    return options.finish(ax, xlabel=label_of(given.display_name(array), array.attrs), ylabel=text)
 
 
-def values_of(data: Any, time: Any = None, name: str = "data") -> xr.DataArray:
+def values_at(data: Any, time: Any = None, name: str = "data") -> xr.DataArray:
     """Return one value per path, at a time where one is given.
 
     Raises

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montezarr.core.checks import check_array, check_real, value_error
-from montezarr.core.text import Card, Formula, count, for_terminal
+from montezarr.core.text import Card, Formula, count_text, for_terminal
 from montezarr.processes._base import Process
 from montezarr.processes._describe import equation_rows, symbol
 
@@ -70,7 +70,7 @@ class Fit:
 
     def _repr_html_(self) -> str:
         kind = type(self.process)
-        rows = [*equation_rows(kind.equation), ("data", count(self.n, "transition"))]
+        rows = [*equation_rows(kind.equation), ("data", count_text(self.n, "transition"))]
         table = [("parameter", "estimate", "standard error")]
         for name, error in self.standard_errors.items():
             value = getattr(self.process, name)
@@ -92,7 +92,7 @@ def _matrix_row(values: Any, errors: Any) -> str:
     return "    " + "  ".join(f"{cell:<18}" for cell in cells).rstrip()
 
 
-def check_steps(
+def check_time_steps(
     name: str, values: Any, dt: Any, times: Any, count: int
 ) -> float | NDArray[np.float64]:
     """Return the time between values: one number where it is always the same, else one for each.

@@ -123,7 +123,7 @@ class Diffusion(Process):
         scalar, noises = len(self.names) == 1, self.noises or 1
         shape = (draws.n,) if scalar else (len(self.names), draws.n)
         x = np.array(np.broadcast_to(x0, shape), draws.dtype).astype(draws.state_dtype)
-        rows = buffers.empty((len(self.names), grid.T + 1, draws.n), draws.dtype)
+        rows = buffers.recycled_empty((len(self.names), grid.T + 1, draws.n), draws.dtype)
         rows[:, 0] = x
         factor = None
         if self.correlation is not None:

@@ -154,7 +154,7 @@ def check_parts(recipe: dict[str, Any]) -> None:
         raise value_error("recipe", "a recipe that montezarr wrote", recipe)
 
 
-def chunk_in(ds: xr.Dataset | xr.DataArray) -> int | None:
+def chunk_paths(ds: xr.Dataset | xr.DataArray) -> int | None:
     """Return the paths per chunk of lazy variables, where these are whole blocks."""
     for variable in variables_of(ds).values():
         chunks = dict(zip(variable.dims, variable.chunks or (), strict=False)).get(PATH)

@@ -13,14 +13,14 @@ from montezarr.core.errors import ReplayError
 from montezarr.core.json import parse_json
 from montezarr.core.tunables.memory import CHUNK_WORKING_COPIES
 from montezarr.random.seeding import BLOCK
-from montezarr.run._arguments import ENDLESS_CHUNK, bound, check_paths
+from montezarr.run._arguments import ENDLESS_CHUNK, bind_arguments, check_paths
 from montezarr.run._attributes import (
     ATTRIBUTE,
     Carried,
     carried_by,
     check_parts,
     check_recipe,
-    chunk_in,
+    chunk_paths,
     recipe_in,
 )
 from montezarr.run._origins import is_simulated, origins_in
@@ -105,7 +105,7 @@ class Run:
             As from `simulate`.
         """
         chosen = Policies() if policies is None else policies
-        return cls(**bound(process, n_paths, T, x0, policies=chosen, **arguments))
+        return cls(**bind_arguments(process, n_paths, T, x0, policies=chosen, **arguments))
 
     @classmethod
     def from_recipe(
@@ -221,7 +221,7 @@ class Run:
             recipe,
             process,
             max(1, obj.sizes.get(PATH, 1)),
-            chunks=(carried.asked if carried is not None else 0) or chunk_in(obj),
+            chunks=(carried.asked if carried is not None else 0) or chunk_paths(obj),
             policies=None if carried is None else carried.policies,
         )
 

@@ -29,7 +29,7 @@ def plain_room(worker_bytes: int) -> int:
     return int(max(DASK_SPILL_SHARE * worker_bytes - WORKER_PROCESS_BYTES, worker_bytes / 20))
 
 
-def check_steps(T: Any, at_once: int = 1) -> None:
+def check_steps_fit(T: Any, at_once: int = 1) -> None:
     """Raise where a path of that many steps, or as many as are drawn at once, cannot fit.
 
     Raises

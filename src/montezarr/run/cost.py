@@ -181,7 +181,7 @@ def measure(run: Run, place: Backend | None = None) -> float | None:
     return known
 
 
-def first_paths(run: Run, n: int) -> PathArrays:
+def timed_first_paths(run: Run, n: int) -> PathArrays:
     """Return the first paths, and note how long they took; see `is_short`."""
     x0 = initial_states(run, 0, n)
     began = time.perf_counter()

@@ -69,7 +69,7 @@ class FailureLog:
             warn(message, MontezarrWarning, stacklevel)
 
 
-def execute(
+def run_ranges(
     run: Run,
     backend: Backend,
     task: RangeTask,

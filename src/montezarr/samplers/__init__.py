@@ -5,7 +5,7 @@ from montezarr.samplers.binding import (
     INTERFACES,
     SAMPLERS,
     bind,
-    choose,
+    choose_sampler,
     recorded_interface,
     recorded_stream,
 )
@@ -30,7 +30,7 @@ __all__ = [
     "Sampler",
     "Variable",
     "bind",
-    "choose",
+    "choose_sampler",
     "describe",
     "describe_error",
     "own_copy",

@@ -204,7 +204,9 @@ class Sampler(ABC):
     def new_arrays(self, n: int) -> PathArrays:
         """Return uninitialised arrays for the kept times of `n` paths."""
         times = self.n_times
-        return {v.name: buffers.empty((*v.shape(times), n), v.dtype) for v in self.variables}
+        return {
+            v.name: buffers.recycled_empty((*v.shape(times), n), v.dtype) for v in self.variables
+        }
 
     def thin(self, variable: Variable, array: NDArray[Any]) -> NDArray[Any]:
         """Return the kept times of a complete variable (dims ..., n)."""

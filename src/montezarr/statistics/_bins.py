@@ -207,7 +207,7 @@ class Loose(NamedTuple):
     places: Integers
 
 
-def empty(cells: int) -> Bins:
+def empty_bins(cells: int) -> Bins:
     """Return the state of no value."""
     ends, zeros = np.zeros(cells + 1, np.int64), np.zeros(cells, np.int64)
     nothing = np.zeros(0, np.int64)
@@ -227,12 +227,12 @@ def empty(cells: int) -> Bins:
     )
 
 
-def count(values: Array, budget: Budget, into: Bins | None = None) -> Bins:
+def count_into_bins(values: Array, budget: Budget, into: Bins | None = None) -> Bins:
     """Return the state of values (cells, n), NaN not counting, added to that of `into`, in place.
 
     `into` is of no use afterwards.
     """
-    state = empty(len(values)) if into is None else into
+    state = empty_bins(len(values)) if into is None else into
     most = int(state.n.max(initial=0)) + values.shape[1]
     if state.pages.size and compiled() is not None and (most < WIDE or _is_wide(state)):
         noted = Noted.of(state)
@@ -244,7 +244,7 @@ def count(values: Array, budget: Budget, into: Bins | None = None) -> Bins:
         if n.max(initial=0) <= budget.values:
             return _kept(state, values, n - state.n)._replace(**both)
         kept = _padded(state)
-        state = empty(len(values))._replace(**both)
+        state = empty_bins(len(values))._replace(**both)
         state = _counted(kept, state, budget)
     state = state._replace(**both)
     if n.max(initial=0) >= WIDE:
@@ -252,14 +252,14 @@ def count(values: Array, budget: Budget, into: Bins | None = None) -> Bins:
     return _counted(values, state, budget)
 
 
-def merge(a: Bins, b: Bins, budget: Budget, *, in_place: bool = False) -> Bins:
+def merge_bins(a: Bins, b: Bins, budget: Budget, *, in_place: bool = False) -> Bins:
     """Return the state of the values of both; `a` is of no use afterwards if it is `in_place`."""
     low, high, n = np.minimum(a.low, b.low), np.maximum(a.high, b.high), a.n + b.n
     both: dict[str, Any] = {"low": low, "high": high, "n": n, "used": a.used | b.used}
     if not a.pages.size and not b.pages.size:
         if n.max(initial=0) <= budget.values:
             return _kept_of_both(a, b, in_place=in_place)._replace(**both)
-        a = _counted(_padded(a), empty(len(n))._replace(**both), budget)
+        a = _counted(_padded(a), empty_bins(len(n))._replace(**both), budget)
         return _counted(_padded(b), a, budget)
     if not a.pages.size:
         a, b, in_place = b, a, False
@@ -271,7 +271,7 @@ def merge(a: Bins, b: Bins, budget: Budget, *, in_place: bool = False) -> Bins:
     return _counted(_padded(b), a if in_place else _copied(a), budget)
 
 
-def bytes_of(cells: int, bits: int, with_places: bool) -> int:
+def bins_bytes(cells: int, bits: int, with_places: bool) -> int:
     """Return the bytes of a state whose pages are all in use; seldom are there more."""
     budget = Budget.of(cells, bits, with_places)
     bins = max(budget.total << budget.page_bits, PLANNED_OCTAVES << bits)

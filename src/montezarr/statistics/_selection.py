@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from montezarr.core.tunables.memory import SELECTION_COUNTERS_MAX, SELECTION_VALUES_MAX
 from montezarr.statistics._base import Estimate, Sample, Source, Statistic
-from montezarr.statistics._keys import keys_of, values_of
+from montezarr.statistics._keys import keys_of, numbers_of_keys
 from montezarr.statistics._ranks import Ranks
 
 MAX_BITS = 16
@@ -107,7 +107,7 @@ class Selection(Statistic):
             inside = keys[(keys >> place.shift == place.key) & (row == row)]
             if self.collects:
                 # One value of all that are equal would do, but then the ranks had to be counted.
-                kept.append(values_of(inside))
+                kept.append(numbers_of_keys(inside))
                 owners.append(np.full(inside.size, i, np.int32))
             else:
                 deeper = min(self.bits, place.shift)
@@ -140,7 +140,7 @@ class Selection(Statistic):
         else:
             places, targets = self._narrowed(state)
         start = np.searchsorted(state.owners, np.arange(len(places)))
-        numbers = values_of([place.key for place in places])
+        numbers = numbers_of_keys([place.key for place in places])
         found = np.full(len(targets), np.nan)
         for i, (place, rank) in enumerate(targets):
             if place >= 0:

@@ -11,7 +11,7 @@ import numpy as np
 
 from montezarr.core.tunables.keeping import SORTED_ORDERS_KEPT_VALUES
 from montezarr.statistics._bins import Bins, Budget
-from montezarr.statistics._keys import TINY, Array, Integers, keys_of, values_of
+from montezarr.statistics._keys import TINY, Array, Integers, keys_of, numbers_of_keys
 from montezarr.statistics._sums import compiled
 
 SLICES = 2**12
@@ -72,7 +72,7 @@ class Spans(NamedTuple):
         return np.clip(value, left, right), left, right
 
 
-def bounds(cell: Cell) -> tuple[Array, Array]:
+def bin_bounds(cell: Cell) -> tuple[Array, Array]:
     """Return the smallest and the largest number that the values of each bin can be."""
     step = cell.used & -cell.used or 1 << cell.shift  # a pattern is a multiple of it
     step, width = min(step, 1 << cell.shift), 1 << cell.shift
@@ -80,7 +80,7 @@ def bounds(cell: Cell) -> tuple[Array, Array]:
     is_negative = cell.keys < 0
     left = cell.keys + np.where(is_negative, step - 1, 0)
     right = cell.keys + np.where(is_negative, width - 1, width - step)
-    return values_of(left), values_of(right)
+    return numbers_of_keys(left), numbers_of_keys(right)
 
 
 def order_statistics(state: Bins, cell: int, ranks: Integers) -> Array:
@@ -215,6 +215,6 @@ def bins_at(state: Bins, cell: int, begin: int, budget: Budget, ranks: Integers 
 
 def spans_of(cell: Cell, low: float, high: float) -> Spans:
     """Return the bins of a cell, which lie between its extreme values."""
-    left, right = bounds(cell)
+    left, right = bin_bounds(cell)
     left, right = np.maximum(left, low), np.minimum(right, high)
     return Spans(left, right, cell.counts, cell.running)

@@ -11,7 +11,7 @@ from montezarr.random.seeding import BLOCK
 from montezarr.run._run import Run
 from montezarr.run.cost import initial_states
 from montezarr.store._source import ChunkSource, source_of
-from montezarr.store.format import CommitState, Manifest, Storage, encode
+from montezarr.store.format import CommitState, Manifest, Storage, encode_chunk
 from montezarr.store.locations import ReadableLocation
 
 
@@ -43,7 +43,7 @@ def working_bytes(run: Run, storage: Storage) -> int:
     return run.working_bytes + (missing * run.path_bytes if storage.compression else 0)
 
 
-def check_room(location: ReadableLocation, commits: CommitState, source: ChunkSource) -> None:
+def check_store_room(location: ReadableLocation, commits: CommitState, source: ChunkSource) -> None:
     """Raise if what is not there yet does not fit.
 
     Raises
@@ -91,7 +91,7 @@ def _measured(source: ChunkSource, manifest: Manifest) -> tuple[float, int]:
     whole = -(-sample // BLOCK) * BLOCK
     storage = Storage(**{**manifest.storage.to_dict(), "inner_chunk": None})
     found = [
-        encode(array, whole, storage, values)[1]
+        encode_chunk(array, whole, storage, values)[1]
         for array, values in zip(manifest.arrays, arrays, strict=True)
     ]
     return sum(found) / sample, sample

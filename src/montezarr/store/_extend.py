@@ -14,7 +14,7 @@ from montezarr.execute.run_monitor import RunMonitor
 from montezarr.run.execution import OnProgress
 from montezarr.store._at_hand import parameters_at_hand
 from montezarr.store._committed import ledger_of
-from montezarr.store._estimate import check_room
+from montezarr.store._estimate import check_store_room
 from montezarr.store._interrupt_handler import InterruptHandler
 from montezarr.store._open import open_location
 from montezarr.store._source import source_in
@@ -102,7 +102,7 @@ def extend(
         if target > commits.target:
             before, commits.target = commits.target, target
             try:
-                check_room(location, commits, source)
+                check_store_room(location, commits, source)
             finally:
                 commits.target = before
             writer.aim(target)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, final
 
-from montezarr.core.text import Card, count, for_terminal
+from montezarr.core.text import Card, count_text, for_terminal
 
 SHOWN_PROBLEMS = 10
 """Problems that are printed."""
@@ -133,7 +133,7 @@ class Verification:
         return Card(f"Verification of {self.path}", rows).html()
 
     def _state(self) -> str:
-        state = "intact" if self.ok else count(len(self.problems), "problem")
+        state = "intact" if self.ok else count_text(len(self.problems), "problem")
         if not self.is_complete and self.target:
             state += f", incomplete ({100 * self.n_paths // self.target} %)"
         return state

@@ -254,7 +254,7 @@ def _tells_of_us(location: ReadableLocation) -> bool:
         return False
     if (
         location.size(COMMIT_LOG) is not None
-        and _commit_log.read(location.read_log(COMMIT_LOG) or b"")[0]
+        and _commit_log.read_records(location.read_log(COMMIT_LOG) or b"")[0]
     ):
         return True
     manifest = _parsed(location.get(MANIFEST) or b"")

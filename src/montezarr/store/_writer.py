@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from montezarr.core.errors import MontezarrError, StoreError
-from montezarr.core.notices import say
+from montezarr.core.notices import print_notice
 from montezarr.core.parameters import array_of
 from montezarr.core.text import show_bytes
 from montezarr.core.tunables.stores import METADATA_ROOM_BYTES
@@ -297,7 +297,7 @@ class Writer:
             self.location.clean()
 
     def _append(self, record: Any) -> None:
-        line = _commit_log.line_of(record)
+        line = _commit_log.record_line(record)
         self.location.append(COMMIT_LOG, line, durable=self.durable)
         self.commits.end += len(line)
 
@@ -344,7 +344,7 @@ class Writer:
         commits = self.commits
         if commits.is_complete:
             return
-        say(
+        print_notice(
             f"montezarr: stopped; {commits.committed:,} of {commits.target:,} paths are committed."
             f" To go on: {interrupt_listener.get().resume(self.call)}"
         )

@@ -27,7 +27,7 @@ from montezarr.processes._base import (
     HasProbability,
     HasVariance,
 )
-from montezarr.processes._built_in import built_in
+from montezarr.processes._built_in import built_in_processes
 from montezarr.processes.time_grid import TimeGrid
 from montezarr.random.draws import Draws
 from montezarr.random.seeding import BLOCK
@@ -349,7 +349,7 @@ def built_in_examples() -> tuple[Process, ...]:
         For a process with a parameter that has no default and without examples of its own.
     """
     found: list[Process] = []
-    for name, kind in built_in().items():
+    for name, kind in built_in_processes().items():
         try:
             found += kind.examples()
         except TypeError as error:

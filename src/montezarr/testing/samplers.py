@@ -20,9 +20,9 @@ from montezarr.random.seeding import BLOCK
 from montezarr.run._replay import replay
 from montezarr.run._run import Run
 from montezarr.run._simulate import simulate
-from montezarr.samplers import SAMPLERS, Sampler, choose, recorded_interface, sample_range
+from montezarr.samplers import SAMPLERS, Sampler, choose_sampler, recorded_interface, sample_range
 from montezarr.samplers.drawing import sample_reported
-from montezarr.samplers.policy import part_of
+from montezarr.samplers.policy import take_paths
 from montezarr.samplers.schema import PathArrays, same_paths
 
 SAMPLER_SUITE_SEED = 20_240_301
@@ -69,7 +69,7 @@ class SamplerTests:
         self, kind: type[Sampler], number: int
     ) -> None:
         process, arguments = _example(kind, number)
-        chosen, interface = choose(process, bool(arguments.get("legacy_global_rng")))
+        chosen, interface = choose_sampler(process, bool(arguments.get("legacy_global_rng")))
         assert chosen is kind
         ds = simulate(process, SAMPLER_SUITE_PATHS, seed=SAMPLER_SUITE_SEED, **arguments)
         recipe = json.loads(ds.attrs["montezarr"])
@@ -113,7 +113,9 @@ class SamplerTests:
         unit = sampler.interface.unit
         for low, high in ((0, 1), (7, 30), (BLOCK - 3, BLOCK + 5), (BLOCK, BLOCK + 40)):
             if low % unit == 0:
-                assert same_paths(sample_range(sampler, low, high), part_of(whole, low, high)).all()
+                assert same_paths(
+                    sample_range(sampler, low, high), take_paths(whole, low, high)
+                ).all()
 
     def test_it_draws_the_same_in_another_process(self, kind: type[Sampler], number: int) -> None:
         sampler = Run.behind(_simulated(kind, number)).sampler
@@ -256,7 +258,7 @@ def _of_fragile(kind: type[Sampler]) -> tuple[NDArray[Any], int, float, NDArray[
     """
     process, arguments = kind.fragile()
     given = {"limit": np.inf, "ceiling": np.inf}
-    interface = choose(process, bool(arguments.get("legacy_global_rng")), given)[1]
+    interface = choose_sampler(process, bool(arguments.get("legacy_global_rng")), given)[1]
     unit = kind.interfaces[interface].unit
     for seed in range(SAMPLER_SUITE_SEED, SAMPLER_SUITE_SEED + 20):
         right = _drawn_fragile(kind, seed, given)

@@ -22,9 +22,9 @@ from hypothesis import strategies as st
 from montezarr.core.errors import ArgumentTypeError, ArgumentValueError
 from montezarr.random.seeding import BLOCK
 from montezarr.reduction.accumulate import Accumulator, PartialState
-from montezarr.reduction.streaming._state import load, save
+from montezarr.reduction.streaming._state import load_state, save
 from montezarr.statistics import Estimate, Sample, Source, Statistic
-from montezarr.statistics._built_in import built_in
+from montezarr.statistics._built_in import built_in_statistics
 from montezarr.testing._folds import (
     arrays_of,
     assert_agrees,
@@ -385,13 +385,16 @@ class StatisticTests:
         partial_state, cut = PartialState(), 3 * BLOCK
         accumulator.add(partial_state, 0, arrays(values[..., :cut]))
         save(tmp_path / "state.npz", {"key": "x", "paths": cut}, partial_state)
-        loaded, copy = load(tmp_path / "state.npz", {"key": "x"}, accumulator), partial_state.copy()
+        loaded, copy = (
+            load_state(tmp_path / "state.npz", {"key": "x"}, accumulator),
+            partial_state.copy(),
+        )
         assert_same_state(_final(accumulator, loaded), _final(accumulator, copy))
         for one in (partial_state, loaded):
             accumulator.add(one, cut, arrays(values[..., cut:]))
             accumulator.finish(one, SAMPLE_PATHS_MAX)
         assert_same_state(_final(accumulator, loaded), _final(accumulator, partial_state))
-        again = load(tmp_path / "state.npz", {"key": "x"}, accumulator)
+        again = load_state(tmp_path / "state.npz", {"key": "x"}, accumulator)
         assert_same_state(_final(accumulator, again), _final(accumulator, copy))
 
     # --- helpers -----------------------------------------------------------------------------
@@ -444,7 +447,7 @@ def built_in_examples() -> tuple[Statistic, ...]:
         For a statistic with a parameter that has no default and without examples of its own.
     """
     found: list[Statistic] = []
-    for name, kind in built_in().items():
+    for name, kind in built_in_statistics().items():
         try:
             found += kind.examples()
         except TypeError as error:

@@ -114,11 +114,11 @@ class Config:
     def error(self, section: str, key: str | None, problem: str) -> ConfigError:
         """Return the one-line error about a key."""
         where = f"[{section}]" + (f" {key}" if key else "")
-        line = line_of(self.text, section, key)
+        line = line_of_key(self.text, section, key)
         return ConfigError(f"{self.path}:{line}: {where}: {problem}")
 
 
-def load(path: str | Path) -> Config:
+def load_config(path: str | Path) -> Config:
     """Return the configuration in a TOML file.
 
     Raises
@@ -225,7 +225,7 @@ def plain_number(text: str) -> float:
     return float(plain) if DECIMAL.fullmatch(plain) else math.nan
 
 
-def line_of(text: str, section: str, key: str | None) -> int:
+def line_of_key(text: str, section: str, key: str | None) -> int:
     """Return the line of a key in TOML text, or of its section, or 1 where neither stands."""
     current, found = "", 1
     for number, raw in enumerate(text.splitlines(), start=1):

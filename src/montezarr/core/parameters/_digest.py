@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from montezarr.core.fork import ForkLock
 from montezarr.core.parameters._forms import canonical, shortened
 from montezarr.core.parameters._known import array_of
-from montezarr.core.parameters._reference import check_fits, references
+from montezarr.core.parameters._reference import check_parameters_fit, references
 from montezarr.core.tunables.keeping import RECIPE_DIGESTS_KEPT
 from montezarr.core.tunables.limits import NUMBERS_AS_TEXT_AT_ONCE
 
@@ -39,7 +39,7 @@ def digest_of_whole(recipe: Mapping[str, Any]) -> str:
         known = _digests.get(text)
     if known is not None:
         return known
-    check_fits(references(recipe))  # what is a part of the recipe is in memory already
+    check_parameters_fit(references(recipe))  # what is a part of the recipe is in memory already
     hasher = hashlib.sha256()
     rest = text
     for reference in sorted(found, key=lambda one: one.name):  # as JSON has the keys

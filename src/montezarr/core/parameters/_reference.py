@@ -119,7 +119,7 @@ def references(recipe: Mapping[str, Any], most: int | None = None) -> tuple[Refe
     return found
 
 
-def check_fits(references: Iterable[Reference]) -> None:
+def check_parameters_fit(references: Iterable[Reference]) -> None:
     """Raise where parameters cannot be parts of a process in this memory, all together.
 
     Several may refer to one file; each is numbers of its own in the process.

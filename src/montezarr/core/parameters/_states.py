@@ -57,7 +57,7 @@ def referred(x0: Any, most: int) -> tuple[dict[str, Any] | None, dict[str, NDArr
     return {"fields": dict(zip(names, leaves, strict=True))}, known
 
 
-def restored(form: Mapping[str, Any]) -> Any:
+def restore_initial_states(form: Mapping[str, Any]) -> Any:
     """Return the initial states of a form.
 
     Raises

@@ -18,7 +18,7 @@ import numpy as np
 from montezarr.core.errors import ArgumentValueError, MissingDependencyError, MontezarrWarning
 from montezarr.core.text import for_terminal
 from montezarr.engine._engine import MonteCarloEngine
-from montezarr.engine.bench.samplers import PythonLoop, Uneven, nap, nothing, resident
+from montezarr.engine.bench.samplers import PythonLoop, Uneven, empty_task, nap, resident
 from montezarr.execute import BACKENDS, Backend, backend, check_jobs
 from montezarr.processes import GeometricBrownianMotion
 from montezarr.run._simulate import simulate
@@ -109,7 +109,7 @@ class Comparison:
         return "\n".join([*lines, "", *self.advice])
 
 
-def compare(
+def measure_backends(
     n_jobs: int = -1,
     names: Sequence[str] = (),
     on_backend: Callable[[str], None] = lambda name: None,
@@ -197,7 +197,7 @@ def _seconds(place: Backend, process: Any, n_paths: int, x0: Any) -> float:
 
 def _overhead(place: Backend) -> float:
     started = time.perf_counter()
-    wait([place.submit(nothing, k) for k in range(EMPTY_TASKS)])
+    wait([place.submit(empty_task, k) for k in range(EMPTY_TASKS)])
     return (time.perf_counter() - started) / EMPTY_TASKS
 
 

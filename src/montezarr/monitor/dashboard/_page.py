@@ -14,7 +14,7 @@ from bokeh.plotting import figure
 from montezarr.core.compat.distributed import dashboard_frame, dashboard_parts
 from montezarr.core.tunables.waiting import DASHBOARD_REFRESH_MILLISECONDS
 from montezarr.monitor.dashboard._board import Board
-from montezarr.monitor.dashboard._html import card, estimates_table, nothing
+from montezarr.monitor.dashboard._html import card, estimates_table, no_runs_html
 
 SHOWN_CARDS = 4
 """Runs that have a card."""
@@ -92,7 +92,7 @@ class PageView:
     def update(self) -> None:
         """Show what the board knows now."""
         runs = self.board.newest()
-        self.cards.text = "".join(card(run) for run in runs[:SHOWN_CARDS]) or nothing()
+        self.cards.text = "".join(card(run) for run in runs[:SHOWN_CARDS]) or no_runs_html()
         if not runs:
             return
         run = runs[0]

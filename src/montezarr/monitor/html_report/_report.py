@@ -12,7 +12,7 @@ from montezarr.core.atomic_files import written_beside
 from montezarr.core.checks import local_path, type_error, value_error
 from montezarr.core.context import ContextManager
 from montezarr.core.notices import log_warning
-from montezarr.core.text import count
+from montezarr.core.text import count_text
 from montezarr.core.tunables.keeping import REPORT_MOMENTS_KEPT
 from montezarr.execute import Backend, active_client
 from montezarr.execute.run_monitor import Listener, RunMonitor, listen, said
@@ -100,7 +100,7 @@ class Report(ContextManager, Listener):
         self._is_used = False
 
     def __repr__(self) -> str:
-        return f"<montezarr report {str(self.path)!r}: {count(len(self.runs), 'run')}>"
+        return f"<montezarr report {str(self.path)!r}: {count_text(len(self.runs), 'run')}>"
 
     def add(self, thing: Any, caption: str = "") -> None:
         """Show something in the report, where it is added.

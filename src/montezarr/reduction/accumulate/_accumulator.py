@@ -14,8 +14,8 @@ from montezarr.core.tunables.limits import GROUPS_MAX
 from montezarr.random.seeding import BLOCK
 from montezarr.reduction.accumulate._merge_tree import (
     VALUES,
-    Key,
     MergeTree,
+    NodeKey,
     NodeStates,
     TailKey,
     squeeze,
@@ -31,7 +31,7 @@ from montezarr.statistics._tails import (
     tails_of,
 )
 
-NO_GROUP: Key = (-1, None)
+NO_GROUP: NodeKey = (-1, None)
 """Under which the values that belong to no group are counted."""
 
 
@@ -137,8 +137,8 @@ class PartialState:
 
     def __init__(self) -> None:
         self.tree = MergeTree()
-        self.states: dict[Key, tuple[Any, ...]] = {}
-        self.lost: dict[Key, NDArray[np.int64]] = {}
+        self.states: dict[NodeKey, tuple[Any, ...]] = {}
+        self.lost: dict[NodeKey, NDArray[np.int64]] = {}
         self.tails: dict[TailKey, Tails] = {}
         self.pieces: dict[int, list[Piece]] = {}
         self.paths = 0
@@ -223,7 +223,7 @@ class Accumulator:
         if rest and block in partial_state.pieces:
             self._complete(partial_state, block, rest)
 
-    def totals(self, partial_state: PartialState) -> dict[Key, list[Any]]:
+    def totals(self, partial_state: PartialState) -> dict[NodeKey, list[Any]]:
         """Return the final states of all statistics, by column and group, fit for `finalize`."""
         node_states = partial_state.tree.total(self.merge)
         out = {}
@@ -323,7 +323,7 @@ class Accumulator:
     def _one(
         self,
         partial_state: PartialState,
-        key: Key,
+        key: NodeKey,
         block: int,
         size: int,
         values: Arrays,
@@ -364,7 +364,7 @@ class Accumulator:
 
 
 def _add_tails(
-    partial_state: PartialState, reduced: ReducedVariable, key: Key, sample: Sample
+    partial_state: PartialState, reduced: ReducedVariable, key: NodeKey, sample: Sample
 ) -> None:
     """Add the tails of a sample, of its values and of terms that statistics make of them."""
     of_terms = [(i, kind) for i, kind in enumerate(reduced.statistics) if kind.has_terms]

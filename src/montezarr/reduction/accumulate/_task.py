@@ -33,10 +33,10 @@ from montezarr.samplers import (
 )
 from montezarr.samplers.schema import count_of
 
-Item = tuple[int, int, tuple[int, ...], Any]
+TaskRange = tuple[int, int, tuple[int, ...], Any]
 """First path, the one after the last, where parts end, and what else the task needs."""
 
-ChunkFunction = Callable[[PathArrays], Arrays]
+BlockTransform = Callable[[PathArrays], Arrays]
 """From the variables of whole blocks to what statistics see of them."""
 
 
@@ -61,7 +61,7 @@ class DrawnTask:
         self,
         sampler: Sampler,
         accumulator: Accumulator,
-        chunk_function: ChunkFunction | None = None,
+        chunk_function: BlockTransform | None = None,
         width: int = 8,
     ):
         self.sampler, self.accumulator, self.chunk_function = sampler, accumulator, chunk_function
@@ -73,7 +73,7 @@ class DrawnTask:
             self.unit = BLOCK if is_whole else SLAB_PATHS_MULTIPLE
         self.__name__ = f"reduce-{sampler.name}"  # as which it shows on the dashboard
 
-    def __call__(self, item: Item) -> tuple[list[tuple[int, PartialState]], FailureReport]:
+    def __call__(self, item: TaskRange) -> tuple[list[tuple[int, PartialState]], FailureReport]:
         """Run the task on (start, stop, cuts, initial states)."""
         start, stop, splits, x0 = item
         parts, report = SplitAccumulation(self.accumulator, splits), FailureReport()

@@ -29,7 +29,9 @@ def state_bytes(accumulator: Accumulator) -> int:
     """
     total = 0
     for reduced in accumulator.reduced_variables:
-        total += sum(bytes_of(accumulator, reduced, statistic) for statistic in reduced.statistics)
+        total += sum(
+            statistic_bytes(accumulator, reduced, statistic) for statistic in reduced.statistics
+        )
         total += accumulator.tail_bytes(reduced)
     groups = 1
     if accumulator.group is not None:
@@ -42,7 +44,9 @@ def copies_of_states(accumulator: Accumulator, share: float) -> int:
     return STATE_COPIES * state_bytes(accumulator)
 
 
-def bytes_of(accumulator: Accumulator, reduced: ReducedVariable, statistic: Statistic) -> int:
+def statistic_bytes(
+    accumulator: Accumulator, reduced: ReducedVariable, statistic: Statistic
+) -> int:
     """Return the bytes of the state of one statistic."""
     length = None if reduced.axis is None else accumulator.axis_length(reduced)
     empty = statistic.state_bytes(reduced.cells, reduced.source, length)
@@ -65,7 +69,7 @@ def check_memory(accumulator: Accumulator, dims: Dims, memory: MemoryEstimate) -
         f" {show_bytes(limit)} to use."
     )
     most, place, entry = max(
-        (bytes_of(accumulator, reduced, statistic), position, i)
+        (statistic_bytes(accumulator, reduced, statistic), position, i)
         for position, reduced in enumerate(accumulator.reduced_variables)
         for i, statistic in enumerate(reduced.statistics)
     )

@@ -31,7 +31,7 @@ BY = "group"
 """Name of the variable of the groups where it has none."""
 
 
-def prepare(
+def prepare_reduction(
     obj: Any, statistics: Any, dim: Any, by: Any, transform: Any
 ) -> tuple[BlockSource, Layout]:
     """Return the paths and what is taken of them, all arguments checked.

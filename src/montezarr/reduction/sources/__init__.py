@@ -40,7 +40,7 @@ from montezarr.reduction.sources._schema import (
 )
 from montezarr.reduction.sources._times import STEPS, seconds_of
 from montezarr.run import cost
-from montezarr.run._arrays import chunk_sizes, name_of
+from montezarr.run._arrays import array_name, chunk_sizes
 from montezarr.run._behind import is_endless, is_untouched, undrawn_run
 from montezarr.run._origins import run_in
 from montezarr.run._run import Run
@@ -165,7 +165,7 @@ def _drawn(ds: xr.Dataset, run: Run, schema: Schema, transform: Any) -> DrawnBlo
         most = max(4, EXPRESSION_TRIAL_MAX_BYTES // max(1, run.path_bytes))
         trial = EXPRESSION_TRIAL_BLOCKS * BLOCK if run.sampler.interface.is_vectorised else 4
         n = min(trial, most, run.length)
-        drawn = cost.first_paths(run, n)
+        drawn = cost.timed_first_paths(run, n)
         arrays = _tried(chunk_function, drawn)
         dataset_function, schema = _dataset_function(
             transform, schema, lambda: arrays, is_drawn=True
@@ -197,7 +197,7 @@ def _tried(chunk_function: ChunkFunction | None, drawn: PathArrays) -> Arrays:
 def _program(ds: xr.Dataset, run: Run) -> ChunkFunction:
     arrays = [(v.data, v.dims.index(PATH)) for v in variables_of(ds).values()]
     try:
-        return program_of(arrays, name_of(run), chunk_sizes(run))
+        return program_of(arrays, array_name(run), chunk_sizes(run))
     except NoChunkFunction:
         raise
     except Exception as error:  # another version of Dask may have other graphs
@@ -214,7 +214,7 @@ def _is_plain(ds: xr.Dataset, run: Run) -> bool:
         return True
     first = next(iter(ds.data_vars.values()))
     is_array = len(names) == 1 and len(ds.data_vars) == 1
-    return is_array and first.data.name == name_of(run)
+    return is_array and first.data.name == array_name(run)
 
 
 def _dataset_function(

@@ -13,7 +13,7 @@ from montezarr.reduction.sources._schema import Schema
 from montezarr.samplers import FailureReport
 
 Transform = Callable[[Arrays], Arrays]
-Key = Callable[[], str]
+FingerprintFunction = Callable[[], str]
 """Returns what determines the values."""
 
 Result = tuple[list[tuple[int, PartialState]], FailureReport]
@@ -52,7 +52,7 @@ class BlockSource(ABC):
     n_paths: int | None
     backend: Backend
     how: str
-    key: Key
+    key: FingerprintFunction
     process: str = ""
 
     @abstractmethod

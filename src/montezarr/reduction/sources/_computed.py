@@ -17,7 +17,7 @@ from montezarr.execute import Backend
 from montezarr.reduction.accumulate import Accumulator, SplitAccumulation, without_paths
 from montezarr.reduction.sources._block_source import (
     BlockSource,
-    Key,
+    FingerprintFunction,
     Result,
     SplitsBetween,
     Transform,
@@ -99,7 +99,7 @@ class ComputedBlocks(BlockSource):
         *,
         transform: Transform | None = None,
         how: str,
-        key: Key,
+        key: FingerprintFunction,
         drawn_bytes: int = 0,
         masks: Masks | None = None,
     ):

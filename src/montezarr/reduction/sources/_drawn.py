@@ -13,7 +13,12 @@ from montezarr.core.tunables.scheduling import (
 from montezarr.execute import Backend
 from montezarr.random.seeding import BLOCK
 from montezarr.reduction.accumulate import Accumulator, Arrays, DrawnTask
-from montezarr.reduction.sources._block_source import BlockSource, Key, SplitsBetween, no_splits
+from montezarr.reduction.sources._block_source import (
+    BlockSource,
+    FingerprintFunction,
+    SplitsBetween,
+    no_splits,
+)
 from montezarr.reduction.sources._schema import Schema
 from montezarr.run import cost
 from montezarr.run._run import Run
@@ -33,7 +38,7 @@ class DrawnBlocks(BlockSource):
         *,
         chunk_function: Any = None,
         how: str,
-        key: Key,
+        key: FingerprintFunction,
     ):
         self.run, self.schema, self.backend, self.chunk_function = (
             run,

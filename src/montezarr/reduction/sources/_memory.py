@@ -15,7 +15,7 @@ from montezarr.random.seeding import BLOCK
 from montezarr.reduction.accumulate import Accumulator, Arrays, SplitAccumulation
 from montezarr.reduction.sources._block_source import (
     BlockSource,
-    Key,
+    FingerprintFunction,
     Result,
     SplitsBetween,
     Transform,
@@ -60,7 +60,7 @@ class MemoryBlocks(BlockSource):
         *,
         transform: Transform | None = None,
         how: str,
-        key: Key,
+        key: FingerprintFunction,
     ):
         self.arrays = [
             np.moveaxis(np.asarray(v.values), v.dims.index(PATH), -1)

@@ -18,7 +18,7 @@ from montezarr.core.compat.dask import Alias, DataNode, as_tasks
 from montezarr.core.errors import CommonNoiseWarning
 from montezarr.core.notices import level_outside, warn
 from montezarr.core.tunables.scheduling import NOISE_BLOCKS_INSPECTED
-from montezarr.reduction.sources._tasks import evaluate, layer_of
+from montezarr.reduction.sources._tasks import evaluate_terms, layer_of
 from montezarr.reduction.sources._terms import Model, Terms, constant, made_of
 from montezarr.run._origins import Origin, origins_in
 from montezarr.run._texts import process_name
@@ -101,7 +101,7 @@ def _terms(data: Any, keys: list[tuple[Any, ...]], origins: Mapping[str, Origin]
     def made(key: Any, task: Any) -> Terms:
         return known[task.target] if isinstance(task, Alias) else made_of(task, known)
 
-    evaluate(keys, tasks, known, leaf, made)
+    evaluate_terms(keys, tasks, known, leaf, made)
     return [known[key] for key in keys]
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from montezarr.core.compat.dask import Alias, Blockwise, DataNode, Task, TaskRef, as_tasks
 from montezarr.core.tunables.scheduling import ADJACENT_BLOCKS_INSPECTED
-from montezarr.reduction.sources._tasks import evaluate, layer_of
+from montezarr.reduction.sources._tasks import evaluate_terms, layer_of
 from montezarr.reduction.sources._terms import all_functions, operator_of
 from montezarr.run._origins import Origin
 
@@ -78,7 +78,7 @@ def _place(
     def made(here: Any, task: Any) -> Placed | None:
         return _made(task, tasks, graph.layers.get(layer_of(here)), known)
 
-    evaluate([key], tasks, known, leaf, made)
+    evaluate_terms([key], tasks, known, leaf, made)
     place: Placed | None = known[key]
     return place
 

@@ -41,7 +41,7 @@ def is_foundation(kind: type) -> bool:
     return is_public(kind) or getattr(home, kind.__name__, None) is kind
 
 
-def is_users(value: Any) -> bool:
+def is_user_defined(value: Any) -> bool:
     """Return whether a function or class is the user's own, not a library's."""
     thing = value if isinstance(value, type) else function_in(value)
     package = (getattr(thing, "__module__", None) or "builtins").partition(".")[0]

@@ -3,7 +3,14 @@
 from montezarr.store.format._bounded import as_read, bounded
 from montezarr.store.format._commit_log import COMMIT_LOG
 from montezarr.store.format._commit_state import STATES, Checksum, ChunkRecord, CommitState
-from montezarr.store.format._encode import buffer_of, checked, decode, encode, padded, shard_index
+from montezarr.store.format._encode import (
+    buffer_of,
+    decode,
+    encode_chunk,
+    padded,
+    shard_index,
+    with_checksum,
+)
 from montezarr.store.format._layout import (
     PATH,
     Constant,
@@ -57,14 +64,14 @@ __all__ = [
     "check_document",
     "check_format",
     "check_name",
-    "checked",
     "chunk_key",
     "count_chunks",
     "decode",
     "dims_of",
-    "encode",
+    "encode_chunk",
     "environment",
     "largest_chunk",
     "padded",
     "shard_index",
+    "with_checksum",
 ]

@@ -135,7 +135,7 @@ class CommitState:
             if text is None:
                 return None
             data = location.read_log(COMMIT_LOG)  # a writer may have begun between the two looks
-        records, end, bad = _commit_log.read(data or b"")
+        records, end, bad = _commit_log.read_records(data or b"")
         head = next((r["manifest"] for r in records if "manifest" in r), None)
         if head is None:
             text = location.get(MANIFEST) if text is None else text
@@ -147,7 +147,7 @@ class CommitState:
             head = load_object(text, f"{location}/{MANIFEST}")
             bad += 1
         commits = cls(Manifest.from_dict(head, str(location)), bad=bad, end=end)
-        _parameters.remember(location, commits.manifest.references)
+        _parameters.remember_parameters(location, commits.manifest.references)
         commits.lines = len(records)
         commits.torn = len(data or b"") != end
         commits.environments = [commits.manifest.environment]

@@ -21,7 +21,7 @@ from montezarr.core.tunables.limits import DOCUMENT_MAX_BYTES, LARGE_PARAMETERS_
 from montezarr.random.seeding import BLOCK
 from montezarr.run._recipe import RECIPE_KEYS, fingerprint
 from montezarr.store.format._bounded import largest_file
-from montezarr.store.format._encode import checked
+from montezarr.store.format._encode import with_checksum
 from montezarr.store.format._layout import (
     NUMBERS,
     PATH,
@@ -266,7 +266,7 @@ class Manifest:
         nodes = {"montezarr": group_metadata()}
         for constant in self.constants:
             values = constant.values.astype(constant.values.dtype.newbyteorder("<"))
-            out[constant.key] = b"".join(checked(values))
+            out[constant.key] = b"".join(with_checksum(values))
             nodes[constant.name] = constant.metadata()
         documents = {f"{name}/zarr.json": as_json(node) for name, node in nodes.items()}
         return out | documents, nodes

@@ -25,7 +25,7 @@ from montezarr.core.regular_files import (
 )
 from montezarr.core.tunables.limits import COMMIT_LOG_MAX_BYTES, DOCUMENT_MAX_BYTES
 from montezarr.store import _faults
-from montezarr.store._digest import digest
+from montezarr.store._digest import file_digest
 from montezarr.store.locations._directory import without_links
 from montezarr.store.locations._lock import FileLock
 from montezarr.store.locations._readable import ReadableLocation
@@ -90,7 +90,7 @@ class Location(ReadableLocation):
             If it is not there, or has not the size and digest that it is to have.
         """
         data = source.get(source_key, sys.maxsize if checksum is None else checksum[0])
-        if data is None or (checksum is not None and digest([data]) != checksum):
+        if data is None or (checksum is not None and file_digest([data]) != checksum):
             found = "no file" if data is None else "a damaged file"
             raise StoreError(
                 f"path: expected {source_key} as it was written, got {found}: {source}."
@@ -190,7 +190,7 @@ class LocalLocation(Location):
         file = self._opened_log(key)
         before = file.seek(0, os.SEEK_END)
         try:
-            if _faults.is_armed("commit.torn", chunk := _faults.chunk_in(data)):
+            if _faults.is_armed("commit.torn", chunk := _faults.faulty_chunk(data)):
                 write_all(file, data[: len(data) // 2])
                 _faults.reach("commit.torn", chunk)
             write_all(file, data)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from montezarr.core.tunables.limits import DOCUMENT_MAX_BYTES
-from montezarr.store._digest import digest
+from montezarr.store._digest import file_digest
 
 
 class ReadableLocation(ABC):
@@ -25,7 +25,7 @@ class ReadableLocation(ABC):
     def intact(self, key: str, checksum: tuple[int, str]) -> bytes | None:
         """Return an object as it was written, by its size and digest, or None where it is not."""
         data = self.get(key, checksum[0])
-        return data if data is not None and digest([data]) == checksum else None
+        return data if data is not None and file_digest([data]) == checksum else None
 
     @abstractmethod
     def pieces(self, key: str) -> Iterator[bytes]:

@@ -26,7 +26,7 @@ from zarr.storage import FsspecStore
 
 from montezarr.core.checks import type_error, value_error
 from montezarr.core.errors import ArgumentTypeError, MissingDependencyError, StoreError
-from montezarr.core.secrets import cause_of, redacted, remember, remember_environment
+from montezarr.core.secrets import cause_of, redacted, remember_environment, remember_secrets
 from montezarr.core.tunables.limits import COMMIT_LOG_MAX_BYTES, DOCUMENT_MAX_BYTES
 from montezarr.core.tunables.stores import LOG_OBJECTS_MAX, LOG_READ_TRIES
 from montezarr.store import _faults
@@ -37,9 +37,9 @@ from montezarr.store.locations._remote_store import (
     RemoteStore,
     is_in_memory,
     keeps_its_objects,
-    name_of,
-    options_of,
     regular_only,
+    sign_in_options,
+    store_name,
 )
 
 BUCKETS = frozenset({"s3", "s3a", "gs", "gcs", "oss", "oci"})
@@ -69,7 +69,7 @@ class RemoteLocation(Location):
     """
 
     def __init__(self, store: Store, name: str | None = None):
-        self.store, self.name = regular_only(store), redacted(name or name_of(store))
+        self.store, self.name = regular_only(store), redacted(name or store_name(store))
         self._start()
 
     @classmethod
@@ -89,7 +89,7 @@ class RemoteLocation(Location):
                 "storage_options: expected a dict of what fsspec takes, got a"
                 f" {type(storage_options).__name__!r}."
             )
-        remember(storage_options)
+        remember_secrets(storage_options)
         remember_environment()
         _check_user(url)
         name = redacted(url.partition("?")[0].partition("#")[0].rstrip("/"))
@@ -241,7 +241,7 @@ class RemoteLocation(Location):
         self._start(state["fence"])
 
     def _start(self, told: tuple[bytes, bool] | None = None) -> None:
-        remember(options_of(self.store))  # in a worker process, too
+        remember_secrets(sign_in_options(self.store))  # in a worker process, too
         self._objects = RemoteStore(self.store, self.name)
         self._logs: dict[str, _Log] = {}
         self._is_locked = False

@@ -20,7 +20,7 @@ from montezarr.core.text import show_bytes
 from montezarr.core.tunables.memory import CHUNK_WORKING_COPIES, VIRTUAL_WAITING_MAX_BYTES
 from montezarr.reduction.accumulate import Arrays
 from montezarr.store._values import ChunkValues
-from montezarr.store.format import checked, encode, padded, shard_index
+from montezarr.store.format import encode_chunk, padded, shard_index, with_checksum
 
 Data = NDArray[np.uint8]
 
@@ -121,16 +121,16 @@ class VirtualChunks:
         """Return whether bytes can be had without a draw: those of the index of a shard."""
         if not self._splits:
             return False
-        low, _ = bounds(byte_range, self._size(i))
+        low, _ = request_bounds(byte_range, self._size(i))
         return low >= self._part_bytes(i) * self._parts
 
     def get(self, i: int, chunk: int, byte_range: Any = None) -> Data:
         """Return bytes of a chunk of variable number `i`."""
         if not self._splits:
             whole = self._made(i, chunk, 0, 1)
-            low, high = bounds(byte_range, len(whole))
+            low, high = request_bounds(byte_range, len(whole))
             return whole[low:high]
-        low, high = bounds(byte_range, self._size(i))
+        low, high = request_bounds(byte_range, self._size(i))
         part, body = self._part_bytes(i), self._part_bytes(i) * self._parts
         pieces = []
         if low < min(high, body):
@@ -138,9 +138,9 @@ class VirtualChunks:
             drawn = self._made(i, chunk, first, last)
             pieces.append(drawn[low - first * part : high - first * part])
         if high > body:
-            index = joined(checked(shard_index([part] * self._parts)))
+            index = joined_pieces(with_checksum(shard_index([part] * self._parts)))
             pieces.append(index[max(low - body, 0) : high - body])
-        return pieces[0] if len(pieces) == 1 else joined(pieces)
+        return pieces[0] if len(pieces) == 1 else joined_pieces(pieces)
 
     def size(self, i: int, chunk: int) -> int:
         """Return the bytes of a chunk file; a compressed one must be made for that."""
@@ -173,7 +173,9 @@ class VirtualChunks:
             # What was in the cache a moment ago, when another thread was not yet done, may be now.
             data: Data | None = self._files.get(key)
             if data is None:
-                data = joined(self._encoded(i, self._drawn(chunk, first, last)[i], last - first))
+                data = joined_pieces(
+                    self._encoded(i, self._drawn(chunk, first, last)[i], last - first)
+                )
                 data.setflags(write=False)  # several readers may get it
                 self._files.put(key, data, data.nbytes)
             return data
@@ -184,12 +186,12 @@ class VirtualChunks:
     def _encoded(self, i: int, values: NDArray[Any], parts: int) -> Iterable[Any]:
         array, storage = self.manifest.arrays[i], self.manifest.storage
         if not self._splits:
-            return encode(array, self.manifest.chunk, storage, values)[0]
+            return encode_chunk(array, self.manifest.chunk, storage, values)[0]
         rows = storage.apply(values, np.dtype(array.dtype).newbyteorder("<"))
         rows = padded(rows, parts * self._unit, array.fill)
         starts = range(0, rows.shape[-1], self._unit)
         inner = (np.ascontiguousarray(rows[..., low : low + self._unit]) for low in starts)
-        return [piece for part in inner for piece in checked(part)]
+        return [piece for part in inner for piece in with_checksum(part)]
 
     def _drawn(self, chunk: int, first: int, last: int) -> Arrays:
         """Return the values of all variables, drawn now or a moment ago for another of them."""
@@ -232,7 +234,7 @@ class VirtualChunks:
         return self.values.of(start, stop, x0)[0]
 
 
-def bounds(byte_range: Any, size: int) -> tuple[int, int]:
+def request_bounds(byte_range: Any, size: int) -> tuple[int, int]:
     """Return start and end of a byte request in an object of so many bytes.
 
     Raises
@@ -254,12 +256,12 @@ def bounds(byte_range: Any, size: int) -> tuple[int, int]:
     return low, max(low, min(high, size))
 
 
-def joined(pieces: Iterable[Any]) -> Data:
+def joined_pieces(pieces: Iterable[Any]) -> Data:
     """Return the pieces of a file in one, on recycled memory."""
     parts = [np.frombuffer(piece, np.uint8) for piece in pieces if len(piece)]
     if len(parts) == 1:
         return parts[0]
-    out: Data = buffers.empty((sum(part.nbytes for part in parts),), np.uint8)
+    out: Data = buffers.recycled_empty((sum(part.nbytes for part in parts),), np.uint8)
     at = 0
     for part in parts:
         out[at : at + part.nbytes] = part
