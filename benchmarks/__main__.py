@@ -26,8 +26,7 @@ from benchmarks.samplers import (
     one_path,
     one_vector_path,
 )
-from montezarr.engine.bench.run import STEPS as BENCH_STEPS
-from montezarr.engine.bench.run import calibrated
+from montezarr.engine.bench.run import BENCH_STEPS, calibrated
 from montezarr.engine.bench.samplers import PythonLoop, Uneven
 
 GBM = mz.GeometricBrownianMotion(mu=MU, sigma=SIGMA)

@@ -25,7 +25,7 @@ from scipy import stats
 
 import montezarr as mz
 from montezarr.statistics._base import INTERVAL
-from montezarr.statistics._built_in import built_in
+from montezarr.statistics._built_in import built_in_statistics
 
 PAGE = Path(__file__).parents[1] / "docs/explanation/calibration.md"
 LEVEL, LEAST = 0.95, 0.93
@@ -121,7 +121,7 @@ def instances(law: Law) -> Iterator[tuple[Any, bool]]:
         "Proportion": mz.Proportion(states=(0, 1, 2)),
     }
     along = {"FirstPassage", "Covariance", "Autocorrelation", "TimeAverage", "Drawdown"}
-    for name, kind in built_in().items():
+    for name, kind in built_in_statistics().items():
         if name == "Proportion" and law.continuous:
             continue
         yield chosen.get(name) or kind(), name in along

@@ -27,6 +27,7 @@ import psutil
 
 import montezarr as mz
 from benchmarks.samplers import DT, MU, SIGMA, STEPS, STRIKE, X0
+from montezarr.core.tunables.scheduling import TASKS_IN_FLIGHT_PER_WORKER
 from montezarr.execute import cores
 
 GBM = mz.GeometricBrownianMotion(mu=MU, sigma=SIGMA)
@@ -218,22 +219,21 @@ def scheduler(workers: int) -> Any:
 
 def windows(count: int) -> None:
     """What a scheduler holds over many windows of tasks."""
-    from montezarr.execute._window import WINDOW
     from montezarr.reduction.sources import DrawnBlocks
 
     with scheduler(2) as (client, process):
-        tasks = count * WINDOW * 2
+        tasks = count * TASKS_IN_FLIGHT_PER_WORKER * 2
         DrawnBlocks.size = lambda feed: 1024  # type: ignore[method-assign]  # the smallest task
         paths = tasks * 1024
         ds = mz.simulate(mz.BrownianMotion(), paths, 1, seed=1)
-        print(f"{count:,} windows of {WINDOW * 2} tasks, {paths:,} paths")
+        print(f"{count:,} windows of {TASKS_IN_FLIGHT_PER_WORKER * 2} tasks, {paths:,} paths")
 
         def held(dask_scheduler: Any) -> int:
             return len(dask_scheduler.tasks)
 
         with mz.backend(client):
             for snapshot in mz.stream(ds, ["mean"], every=paths // 20):
-                done = snapshot.paths // (1024 * WINDOW * 2)
+                done = snapshot.paths // (1024 * TASKS_IN_FLIGHT_PER_WORKER * 2)
                 print(
                     f"{done:>7,} windows {snapshot.seconds:7.1f} s: scheduler"
                     f" {process.memory_info().rss / MIB:6.1f} MiB,"

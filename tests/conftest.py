@@ -98,9 +98,10 @@ def own_port():
 @pytest.fixture(scope="session", autouse=True)
 def many_tasks():
     """Cut runs that last some milliseconds into tasks, as longer ones are: tests are short."""
-    before, DRAWN.LEAST_SECONDS = DRAWN.LEAST_SECONDS, 0.0
+    before = DRAWN.REDUCTION_TASK_MIN_SECONDS
+    DRAWN.REDUCTION_TASK_MIN_SECONDS = 0.0
     yield
-    DRAWN.LEAST_SECONDS = before
+    DRAWN.REDUCTION_TASK_MIN_SECONDS = before
 
 
 @pytest.fixture(autouse=True)

@@ -11,10 +11,10 @@ import users_models
 import montezarr as mz
 from montezarr.core.added_fields import was_added
 from montezarr.core.public_ids import public_id
-from montezarr.processes._built_in import built_in as processes
+from montezarr.processes._built_in import built_in_processes as processes
 from montezarr.run._recipe import fingerprint
 from montezarr.run.digests import digest_of
-from montezarr.statistics._built_in import built_in as statistics
+from montezarr.statistics._built_in import built_in_statistics as statistics
 
 PLACE = Path(__file__).parent / "data" / "digests"
 

@@ -18,6 +18,8 @@ ROOMS = {
     "core": Room(
         "errors, checks, text, values, files; worker processes; private names of other packages",
         """
+        tunables tunables.keeping tunables.limits tunables.memory tunables.scheduling \
+            tunables.stores tunables.waiting
         __init__ added_fields compat compat.concurrent_futures compat.dask compat.dataclasses \
             compat.distributed compat.fsspec compat.ipykernel compat.joblib compat.llvmlite \
             compat.numba compat.ray compat.table compat.threading compat.zarr context fork \

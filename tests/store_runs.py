@@ -54,7 +54,7 @@ def run(job):
     import montezarr as mz
     from montezarr.store import _task, _writer
 
-    _writer.EVERY = job.get("every", 0.2)
+    _writer.PUBLISH_SECONDS = job.get("every", 0.2)
     if job.keys() & {"pause", "drawn", "ended", "waits_for"}:
         _writer.ChunkTask = slowed(_task.ChunkTask, job)
     ds, options = dataset(**{key: job[key] for key in ("kind", "chunks", "T") if key in job})

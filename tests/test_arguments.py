@@ -17,7 +17,7 @@ from patience import calls_of
 import montezarr as mz
 from montezarr import MemoryBudgetError
 from montezarr.random.bits import stream
-from montezarr.run._arguments import bound
+from montezarr.run._arguments import bind_arguments
 from montezarr.samplers.arguments import ARGUMENTS
 from montezarr.statistics.risk import closed_form_risk, estimate_risk
 
@@ -539,7 +539,7 @@ def test_the_arguments_that_may_be_meant_are_those_of_simulate():
     assert tuple(parameters) == (*ARGUMENTS, "options")
     # Which a run takes too, with its policies as one, beside those that a recipe alone has.
     policies, recorded = {"on_error", "on_nonfinite", "retries"}, {"names", "recorded"}
-    taken = set(inspect.signature(bound).parameters) - recorded
+    taken = set(inspect.signature(bind_arguments).parameters) - recorded
     assert taken == set(parameters) - policies | {"policies"}
 
 

@@ -38,7 +38,7 @@ def test_a_backend_that_is_not_installed_is_named_with_its_remedy(monkeypatch):
     monkeypatch.setattr(run, "PYTHON_PATHS", 50)
     monkeypatch.setattr(run, "UNEVEN_PATHS", 50)
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
-    found = run.compare(1, ["ray", "synchronous"])
+    found = run.measure_backends(1, ["ray", "synchronous"])
     assert 'pip install "montezarr[ray]"' in found.skipped["ray"]
     assert 'pip install "montezarr[ray]"' in str(found)
 

@@ -65,7 +65,7 @@ def test_orders_do_not_depend_on_the_size_of_the_pieces(order, monkeypatch):
 
     expected = whole()
     for size in (1, 7, 64, 1000):
-        monkeypatch.setattr(bits, "PIECE", size)
+        monkeypatch.setattr(bits, "BITS_ADDRESSES_AT_ONCE", size)
         assert whole() == expected
         assert all(len(piece) > 0 for piece in bits.stream(3, order, paths=13, groups=9, slots=3))
 

@@ -14,7 +14,7 @@ import pytest
 import xarray as xr
 
 import montezarr as mz
-from montezarr.statistics._built_in import built_in
+from montezarr.statistics._built_in import built_in_statistics
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # the benchmarks are in no package that is installed
@@ -57,7 +57,7 @@ def test_every_statistic_is_tried_and_every_claim_is_found():
     law = LAWS["normal"]
     tried = {type(statistic).__name__ for statistic, _ in calibration.instances(law)}
     discrete = {type(s).__name__ for s, _ in calibration.instances(LAWS["ties"])}
-    assert tried | discrete == set(built_in())
+    assert tried | discrete == set(built_in_statistics())
     cells = calibration.coverage(law, 100, 3)
     found = {(cell.result, cell.claim) for cell in cells}
     assert {

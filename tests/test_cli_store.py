@@ -169,7 +169,7 @@ def test_info_counts_masked_paths_and_tells_storage(tmp_path, montezarr, as_json
 def test_info_runs_and_imports_nothing_that_a_store_names(place, montezarr):
     store = place("gbm.zarr")
     journal = store / "montezarr/journal"
-    records = _commit_log.read(journal.read_bytes())[0]
+    records = _commit_log.read_records(journal.read_bytes())[0]
     recipe = json.loads(records[0]["manifest"]["recipe"])
     recipe["process"] = {"name": "antigravity\x1b[31m\nsecond", "code": "antigravity"}
     records[0]["manifest"]["recipe"] = json.dumps(recipe)
@@ -362,7 +362,7 @@ def test_parquet_has_a_row_group_for_each_batch_of_paths(stores, tmp_path, monke
     groups = pyarrow.parquet.ParquetFile(tmp_path / "a.parquet").metadata
     rows = [groups.row_group(i).num_rows for i in range(groups.num_row_groups)]
     assert rows == [11 * paths for paths in (524, 1024, 952)]
-    monkeypatch.setattr(_parquet, "ROWS", 11 * 500)
+    monkeypatch.setattr(_parquet, "PARQUET_GROUP_ROWS", 11 * 500)
     export(stores / "gbm.zarr", tmp_path / "b.parquet")
     groups = pyarrow.parquet.ParquetFile(tmp_path / "b.parquet").metadata
     assert max(groups.row_group(i).num_rows for i in range(groups.num_row_groups)) == 11 * 500

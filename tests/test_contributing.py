@@ -11,9 +11,9 @@ from pages import DOCS
 import montezarr as mz
 from montezarr import execute, processes, samplers, schemes, statistics
 from montezarr.execute import BACKENDS
-from montezarr.processes._built_in import built_in as built_in_processes
+from montezarr.processes._built_in import built_in_processes
 from montezarr.samplers import INTERFACES, SAMPLERS, Sampler
-from montezarr.statistics._built_in import built_in as built_in_statistics
+from montezarr.statistics._built_in import built_in_statistics
 from montezarr.testing import processes as process_suite
 from montezarr.testing import statistics as statistic_suite
 

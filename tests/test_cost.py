@@ -29,7 +29,7 @@ class Clock:
 @pytest.fixture(autouse=True)
 def shortest_task(monkeypatch):
     """Have tasks as long as users have them: other tests cut short runs."""
-    monkeypatch.setattr(DRAWN, "LEAST_SECONDS", 0.004)
+    monkeypatch.setattr(DRAWN, "REDUCTION_TASK_MIN_SECONDS", 0.004)
 
 
 @pytest.fixture(autouse=True)
@@ -94,7 +94,7 @@ def test_auto_decides_by_sampler_and_cost_and_plan_prints_it(
 
 def test_auto_without_joblib_takes_the_standard_library(monkeypatch):
     monkeypatch.setattr(choice, "find_spec", lambda name: None)
-    assert choice.choose(run(samplers.Loop(), 10**6)).name == "processes"
+    assert choice.choose_backend(run(samplers.Loop(), 10**6)).name == "processes"
 
 
 def test_auto_runs_compiled_code_that_releases_the_gil_on_threads():
@@ -108,8 +108,8 @@ def test_auto_runs_compiled_code_that_releases_the_gil_on_threads():
     def holding(rng, T):
         return rng.standard_normal(T + 1)
 
-    assert choice.choose(run(free, 10**7)).name == "threads"
-    assert choice.choose(run(holding, 10**8)).name == "joblib"
+    assert choice.choose_backend(run(free, 10**7)).name == "threads"
+    assert choice.choose_backend(run(holding, 10**8)).name == "joblib"
 
 
 def test_auto_does_not_need_pickling():
@@ -120,7 +120,7 @@ def test_auto_does_not_need_pickling():
     def path(rng, T):
         return rng.standard_normal(T + 1)
 
-    picked = choice.choose(run(path, 10**6))
+    picked = choice.choose_backend(run(path, 10**6))
     assert picked.name == "joblib"
 
 

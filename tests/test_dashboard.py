@@ -10,9 +10,10 @@ import pytest
 from distributed import Client, LocalCluster
 
 import montezarr as mz
+from montezarr.core.tunables.keeping import DASHBOARD_MOMENTS_KEPT, DASHBOARD_RUNS_KEPT
 from montezarr.execute.dask import dashboard_link
 from montezarr.monitor.dashboard import _colours, add_page
-from montezarr.monitor.dashboard._board import KEPT, MOMENTS, Board
+from montezarr.monitor.dashboard._board import Board
 from montezarr.monitor.dashboard._html import card, estimates_table
 
 GBM = mz.GeometricBrownianMotion(mu=0.05, sigma=0.2)
@@ -45,14 +46,14 @@ def test_a_board_counts_what_is_new_once():
 
 def test_a_board_forgets_old_runs_but_not_their_counts():
     board = Board()
-    for i in range(KEPT + 5):
+    for i in range(DASHBOARD_RUNS_KEPT + 5):
         board.put(news(f"1-{i}", 100, state="done"))
-    assert len(board.runs) == len(board.moments) == KEPT
+    assert len(board.runs) == len(board.moments) == DASHBOARD_RUNS_KEPT
     assert "1-4" not in board.runs
-    assert board.totals["reduce", "Heston"]["new"] == 100 * (KEPT + 5)
-    for i in range(3 * MOMENTS):
+    assert board.totals["reduce", "Heston"]["new"] == 100 * (DASHBOARD_RUNS_KEPT + 5)
+    for i in range(3 * DASHBOARD_MOMENTS_KEPT):
         board.put(news("2-9", i))
-    assert len(board.moments["2-9"]) <= MOMENTS
+    assert len(board.moments["2-9"]) <= DASHBOARD_MOMENTS_KEPT
 
 
 def test_runs_of_a_client_that_is_gone_are_lost():

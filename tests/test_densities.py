@@ -6,9 +6,9 @@ from scipy import integrate, stats
 
 import montezarr as mz
 from montezarr.processes._base import HasDensity, HasMean, HasProbability, HasVariance
-from montezarr.processes._built_in import built_in
+from montezarr.processes._built_in import built_in_processes
 
-EXAMPLES = [process for kind in built_in().values() for process in kind.examples()]
+EXAMPLES = [process for kind in built_in_processes().values() for process in kind.examples()]
 DENSE = [process for process in EXAMPLES if isinstance(process, HasDensity)]
 DISCRETE = [process for process in EXAMPLES if isinstance(process, HasProbability)]
 

@@ -21,7 +21,7 @@ import users_models
 import montezarr as mz
 from montezarr.core.added_fields import added, counted_fields
 from montezarr.core.public_ids import EARLIER, public_id
-from montezarr.processes._built_in import built_in
+from montezarr.processes._built_in import built_in_processes
 from montezarr.run.digests import digest_of
 
 NEEDS_FIXTURES = pytest.mark.skipif(
@@ -79,8 +79,8 @@ def elsewhere(name, monkeypatch, field="later: float = added(2.5)"):
     assert new.__module__ == module.__name__
     assert "later" in {field.name for field in new.__dataclass_fields__.values()}
     monkeypatch.setattr(mz, name, new)
-    if name in built_in():
-        monkeypatch.setitem(built_in(), name, new)
+    if name in built_in_processes():
+        monkeypatch.setitem(built_in_processes(), name, new)
     return new
 
 

@@ -66,7 +66,7 @@ def test_paths_are_a_lazy_sequence_in_order_of_their_indices():
 
 
 def test_what_does_not_fit_into_memory_stays_lazy_and_is_drawn_when_asked(monkeypatch):
-    monkeypatch.setattr(engines, "IN_MEMORY", 1e-9)
+    monkeypatch.setattr(engines, "PATHS_IN_MEMORY_SHARE", 1e-9)
     result = mz.MonteCarloEngine(GBM).simulate(3000, 20, 100.0, dt=0.05, seed=42, parallel=True)
     assert result.metadata["in_memory"] is False
     assert "lazy" in repr(result)

@@ -14,7 +14,7 @@ from montezarr.reduction.sources import PathData, as_dataset, block_source_of
 from montezarr.run import chunk_policy
 from montezarr.statistics import Sample, Source
 from montezarr.statistics import _sums as sums
-from montezarr.statistics._built_in import built_in
+from montezarr.statistics._built_in import built_in_statistics
 from montezarr.store.format import _encode
 from montezarr.store.format._layout import StoredArray
 
@@ -93,7 +93,7 @@ def test_few_long_paths_take_the_memory_that_the_plan_says():
 def test_a_chunk_that_is_not_full_has_the_bytes_of_one_that_was_filled_up(
     shape, inner, n, monkeypatch
 ):
-    monkeypatch.setattr(_encode, "PIECE_BYTES", 2 * 3072 * 8)  # several pieces
+    monkeypatch.setattr(_encode, "FILLED_PIECE_BYTES", 2 * 3072 * 8)  # several pieces
     array = StoredArray(
         name="x", dims=("path", *"abc"[: len(shape)]), shape=shape, dtype="float64",
         fill=np.nan, attributes={},
@@ -102,19 +102,19 @@ def test_a_chunk_that_is_not_full_has_the_bytes_of_one_that_was_filled_up(
     rows = np.random.default_rng(n).random((*shape, n))
     whole = np.full((*shape, 3072), array.fill)
     whole[..., :n] = rows
-    expected = _encode.encode(array, 3072, storage, whole)
-    pieces, size, digest = _encode.encode(array, 3072, storage, rows)
+    expected = _encode.encode_chunk(array, 3072, storage, whole)
+    pieces, size, digest = _encode.encode_chunk(array, 3072, storage, rows)
     for _ in range(2):  # they can be read again
         assert b"".join(map(bytes, pieces)) == b"".join(map(bytes, expected[0]))
     assert (size, digest) == expected[1:]
 
 
-@pytest.mark.parametrize("kind", sorted(built_in()))
+@pytest.mark.parametrize("kind", sorted(built_in_statistics()))
 @pytest.mark.parametrize("has_kernel", [True, False])
 def test_the_state_of_no_path_takes_no_block(kind, has_kernel, monkeypatch):
     if not has_kernel:
         monkeypatch.setattr(sums, "compiled", lambda: None)
-    statistic = built_in()[kind].examples()[0]
+    statistic = built_in_statistics()[kind].examples()[0]
     cells = 20_000
     values = np.empty((cells, 1, 0))
     times = np.arange(2.0)

@@ -117,7 +117,7 @@ def test_quantiles_of_many_degrees_of_freedom_are_those_of_scipy():
 
 
 def test_a_series_that_does_not_converge_is_no_quantile(monkeypatch):
-    monkeypatch.setattr(_quantiles, "STEPS", 5)
+    monkeypatch.setattr(_quantiles, "FRACTION_STEPS", 5)
     with pytest.raises(ArithmeticError):
         _quantiles._gamma_cdf(2e4, 2e4 + 1)
     with pytest.raises(ArithmeticError):

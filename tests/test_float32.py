@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import montezarr as mz
-from montezarr.processes._built_in import built_in
+from montezarr.processes._built_in import built_in_processes
 from montezarr.run._attributes import ATTRIBUTE
 from montezarr.store._info import info
 
@@ -192,7 +192,7 @@ def test_the_limit_is_four_units_in_the_last_place_of_the_start():
 def formats(dtype, **options):
     """Return the formats of the recipes of all built-in processes."""
     out = set()
-    for kind in built_in().values():
+    for kind in built_in_processes().values():
         for process in kind.examples():
             if dtype in process.dtypes:
                 x0 = 0.5 if process.runs_user_code and len(process.variables) == 1 else None

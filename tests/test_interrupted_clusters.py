@@ -10,7 +10,7 @@ from concurrent.futures import Future
 import pytest
 from patience import until
 
-from montezarr.core.interrupts import import_whole, uninterrupted, wait_for
+from montezarr.core.interrupts import import_whole, uninterrupted, wait_uninterrupted
 from montezarr.core.spawn import interrupts_blocked
 
 HEARD = []
@@ -167,7 +167,7 @@ def test_an_interruption_is_one_wherever_waiting_is_cut(monkeypatch):
     never = Future()
     monkeypatch.setattr(threading.Condition, "_acquire_restore", cut)
     with pytest.raises(KeyboardInterrupt):
-        wait_for([never], 0.01)
+        wait_uninterrupted([never], 0.01)
 
 
 RUNS = """

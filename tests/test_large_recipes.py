@@ -141,7 +141,7 @@ def test_both_forms_are_one_recipe(monkeypatch, value):
     short, _arrays = parameters.shortened(recipe)
     assert {r.name for r in parameters.references(short)} == {"a", "b"}
     assert parameters.shortened(short)[0] == short
-    assert json.dumps(parameters.whole(short)) == json.dumps(recipe)
+    assert json.dumps(parameters.with_parameters(short)) == json.dumps(recipe)
     plain = json.dumps(recipe, sort_keys=True, separators=(",", ":")).encode()
     assert fingerprint(short) == fingerprint(recipe) == hashlib.sha256(plain).hexdigest()[:32]
 
@@ -382,7 +382,7 @@ def test_a_fingerprint_of_another_recipe_is_found(store):
     known = mz.open(store).mz.recipe.fingerprint
     for key in ("zarr.json", "montezarr/manifest.json"):
         (store / key).write_text((store / key).read_text().replace(known, "0" * 32))
-    records, _end, _bad = _commit_log.read((store / "montezarr/journal").read_bytes())
+    records, _end, _bad = _commit_log.read_records((store / "montezarr/journal").read_bytes())
     records[0]["manifest"]["fingerprint"] = "0" * 32
     (store / "montezarr/journal").write_bytes(_commit_log.lines_of(records))
     assert mz.verify(store, 0).ok
@@ -503,7 +503,7 @@ def test_each_reference_to_one_file_counts(store, monkeypatch, unread):
     monkeypatch.setattr(_reference, "memory_limit", lambda: 10 * 8 * STATES**2)
     recipe["process"]["states"] = {**reference, "name": "states"}
     manifest = SimpleNamespace(recipe_dict=recipe, references=parameters.references(recipe))
-    for function in (parameters.whole, fingerprint):
+    for function in (parameters.with_parameters, fingerprint):
         with pytest.raises(mz.StoreError, match="fit into memory, got 'transition' and 1 more"):
             function(recipe)
     with pytest.raises(mz.ArgumentValueError, match=r"process\.(transition|states) alone"):
@@ -557,7 +557,7 @@ def test_a_store_in_memory_goes_with_its_last_user(elsewhere):
     gc.collect()
     assert gone() is None
     with pytest.raises(mz.ReplayError, match=r"Open the store with montezarr\.open, or pass"):
-        parameters.whole(json.loads(text))
+        parameters.with_parameters(json.loads(text))
 
 
 def test_parameters_are_read_only_and_the_own_ones_come_first():
@@ -588,7 +588,7 @@ def test_threads_agree_on_the_array_of_a_digest(monkeypatch):
 
 @pytest.mark.parametrize("shape", [(10,), (2, 7), (3, 1, 4), (9,), (1,)])
 def test_the_digest_of_an_array_is_that_of_its_json(monkeypatch, shape):
-    monkeypatch.setattr(_digest, "NUMBERS", 3)
+    monkeypatch.setattr(_digest, "NUMBERS_AS_TEXT_AT_ONCE", 3)
     values = np.arange(1.0, np.prod(shape) + 1).reshape(shape) / 7
     hasher = hashlib.sha256()
     _digest._feed(hasher, values)
@@ -646,7 +646,7 @@ def test_what_no_reader_takes_is_not_drawn(small, tmp_path, monkeypatch):
 
 def test_too_large_parameters_are_refused_at_the_call(tmp_path, monkeypatch):
     ds = paths_of()
-    monkeypatch.setattr(_recipe_size, "MOST", 2**15)
+    monkeypatch.setattr(_recipe_size, "LARGE_PARAMETERS_MAX_BYTES", 2**15)
     with pytest.raises(mz.ArgumentValueError, match=r"^ds: .*32\.0 KiB of .*process\.transition"):
         mz.write(ds, tmp_path / "a.zarr")
     monkeypatch.undo()

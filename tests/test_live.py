@@ -34,7 +34,7 @@ def payoff(n_paths=None):
 @pytest.fixture
 def each_line(monkeypatch):
     """Have a line for each snapshot, and not only every few seconds."""
-    monkeypatch.setattr(_terminal, "EVERY", 0.0)
+    monkeypatch.setattr(_terminal, "PROGRESS_LINE_SECONDS", 0.0)
 
 
 def test_the_snapshots_are_those_of_the_stream():
@@ -172,7 +172,7 @@ def test_a_view_that_fails_does_not_end_the_stream(monkeypatch, caplog, out):
             raise BrokenPipeError("nobody reads")
 
     monkeypatch.setattr(sys, "stderr", Closed() if out else None)
-    monkeypatch.setattr(_terminal, "EVERY", 0.0)
+    monkeypatch.setattr(_terminal, "PROGRESS_LINE_SECONDS", 0.0)
     *_, last = mz.live(mz.stream(payoff(5000), "mean"), every=1e-9)
     monkeypatch.undo()
     assert last.stopped == "all paths"

@@ -183,7 +183,7 @@ def test_a_session_that_is_shut_down_in_the_middle_is_named(ray, tmp_path):
 
 
 def test_a_session_without_a_machine_is_not_waited_for(ray, tmp_path, monkeypatch):
-    monkeypatch.setattr("montezarr.execute.ray.LOOK_AGAIN", 0.0)
+    monkeypatch.setattr("montezarr.execute.ray.RAY_SESSION_CHECK_SECONDS", 0.0)
 
     def behave(number):
         ray.is_alive = number < 2

@@ -11,14 +11,14 @@ import xarray as xr
 import montezarr as mz
 from montezarr.reduction.passes import _budget
 from montezarr.statistics import Sample, Source
-from montezarr.statistics._built_in import built_in
+from montezarr.statistics._built_in import built_in_statistics
 
 GBM = mz.GeometricBrownianMotion(mu=0.05, sigma=0.2)
 
 
-@pytest.mark.parametrize("kind", sorted(built_in()))
+@pytest.mark.parametrize("kind", sorted(built_in_statistics()))
 def test_the_bytes_of_a_state_are_known_before_there_is_one(kind):
-    for statistic in built_in()[kind].examples():
+    for statistic in built_in_statistics()[kind].examples():
         length = None if statistic.axis is None else 5
         axis = () if length is None else (length,)
         source = Source(times=np.arange(5.0), names=tuple("abcde"))

@@ -22,7 +22,7 @@ HOW = {
 RUNS = """
 import os, sys, tempfile
 import montezarr as mz, montezarr.execute.progress
-montezarr.execute.progress.EVERY = 0
+montezarr.execute.progress.PROGRESS_LINE_SECONDS = 0
 
 def fragile(rng):
     x = rng.standard_normal(20)
@@ -126,4 +126,4 @@ def test_a_log_without_a_handler_costs_nothing(monkeypatch):
     closed.close()
     monkeypatch.setattr(sys, "stderr", closed)
     notices.log_warning("nobody reads %s", "this")
-    notices.say("nor this")
+    notices.print_notice("nor this")

@@ -28,7 +28,7 @@ ENDED = "moved, removed or taken over"
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
-    monkeypatch.setattr(_remote_lock, "SETTLE", 0.02)
+    monkeypatch.setattr(_remote_lock, "LOCK_SETTLE_SECONDS", 0.02)
     with mz.backend("synchronous"):
         yield
 

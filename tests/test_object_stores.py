@@ -43,7 +43,7 @@ def gbm_paths(**changes):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(_remote_lock, "SETTLE", 0.02)
+    monkeypatch.setattr(_remote_lock, "LOCK_SETTLE_SECONDS", 0.02)
 
 
 @pytest.fixture(autouse=True)
@@ -409,7 +409,9 @@ def test_the_lock_of_a_dead_owner_is_taken_over(changes):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_of_many_who_take_over_one_gets_it(kind, bucket, monkeypatch):
-    monkeypatch.setattr(_remote_lock, "SETTLE", 2.5)  # so long that a busy machine keeps the rule
+    monkeypatch.setattr(
+        _remote_lock, "LOCK_SETTLE_SECONDS", 2.5
+    )  # so long that a busy machine keeps the rule
     path, options = bucket.where(kind)
     location_of(path, **options).put(LOCK, [owner(start="1")])
     got, refused = race_for(path, options)
@@ -558,7 +560,7 @@ def change(chosen, place, before):
 
 @pytest.mark.parametrize("seed", range(100))
 def test_a_log_is_as_before_a_change_or_as_after_it(seed, monkeypatch):
-    monkeypatch.setattr(_remote, "PARTS", 3)
+    monkeypatch.setattr(_remote, "LOG_OBJECTS_MAX", 3)
     chosen = random.Random(seed)
     objects, before, failures = {}, None, 0
     while failures < 10:
@@ -620,7 +622,7 @@ def test_a_log_that_is_written_anew_while_it_is_read():
 
 
 def test_many_parts_become_one_object(monkeypatch):
-    monkeypatch.setattr(_remote, "PARTS", 5)
+    monkeypatch.setattr(_remote, "LOG_OBJECTS_MAX", 5)
     objects, most = {}, 0
     place = RemoteLocation(MemoryStore(objects))
     for i in range(40):

@@ -116,7 +116,7 @@ def test_a_store_of_some_paths_carries_the_index(part):
 
 def test_a_virtual_store_carries_the_index(monkeypatch):
     for most in (10**5, 1):  # as `simulate` returns it, and as a store that is opened
-        monkeypatch.setattr("montezarr.store.virtual._store.MOST_TASKS", most)
+        monkeypatch.setattr("montezarr.store.virtual._store.VIRTUAL_TASKS_MAX", most)
         store = mz.VirtualStore(DS.attrs["montezarr"], n_paths=N, chunks=1024)
         check(store.to_dataset().isel(path=slice(1500, 2600)), INDEX[1500:2600])
 

@@ -11,7 +11,7 @@ from scipy import integrate, stats
 
 import montezarr as mz
 from montezarr.processes import process_from_dict
-from montezarr.processes._built_in import built_in
+from montezarr.processes._built_in import built_in_processes
 from montezarr.processes.markov_chain import _alias_tables
 from montezarr.processes.poisson_process import _distribution
 from montezarr.testing import ProcessTests
@@ -137,7 +137,7 @@ def test_a_wrong_moment_is_told_by_time_and_standard_errors(monkeypatch, fault, 
 
 
 def test_every_built_in_process_has_examples():
-    assert {type(process).__name__ for process in built_in_examples()} == set(built_in())
+    assert {type(process).__name__ for process in built_in_examples()} == set(built_in_processes())
 
 
 def test_a_process_without_examples_fails_loudly(monkeypatch):
@@ -148,7 +148,7 @@ def test_a_process_without_examples_fails_loudly(monkeypatch):
         def sample(self, draws, grid, x0):
             return draws.empty_rows(grid.T + 1)
 
-    monkeypatch.setitem(built_in(), "Unfinished", Unfinished)
+    monkeypatch.setitem(built_in_processes(), "Unfinished", Unfinished)
     with pytest.raises(mz.ArgumentTypeError, match=r"Unfinished: expected a class method examples"):
         built_in_examples()
 

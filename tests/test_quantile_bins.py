@@ -44,8 +44,8 @@ def keep_little(patch):
         patch.setattr(_bins, f"MOST_{name}", size)
         patch.setattr(_bins, f"LEAST_{name}", size)
     patch.setattr(_bins, "SINGLE_BINS", 6)
-    patch.setattr(_bins, "FIRST", 16)
-    patch.setattr(_bins, "LEAST_FIRST", 16)
+    patch.setattr(_bins, "SORTED_FIRST", 16)
+    patch.setattr(_bins, "LEAST_SORTED_FIRST", 16)
 
 
 @pytest.fixture
@@ -153,9 +153,9 @@ def test_values_around_zero_are_counted_as_the_definition_says(cells, n, law, mo
     z = np.random.default_rng(5).standard_normal((cells, n))
     x = z * 1e-308 if law.startswith("tiny") else np.maximum(z, 0.0)
     budget = Budget.of(cells, 8, False)
-    found = _bins.count(x, budget)
+    found = _bins.count_into_bins(x, budget)
     monkeypatch.setattr(_bins, "compiled", lambda: None)
-    assert_same_state(found, _bins.count(x, budget))
+    assert_same_state(found, _bins.count_into_bins(x, budget))
 
 
 @pytest.mark.parametrize("cells", [1, 3])
@@ -165,7 +165,7 @@ def test_numbers_are_counted_where_they_are_fewer_than_pages_may_be_many(cells):
     x = rng.integers(30_000, 30_000 + 1500 // cells, (cells, 1_100_000))
     x = x.astype(float)
     budget = Budget.of(cells, 8, False)
-    state = _bins.count(x, budget)
+    state = _bins.count_into_bins(x, budget)
     assert state.levels.tolist() == [0] * cells
     wanted = [np.unique(row, return_counts=True)[1] for row in x]
     assert state.counts.tolist() == np.concatenate(wanted).tolist()
@@ -358,15 +358,15 @@ def test_a_state_depends_on_its_values_alone(kind, with_places, little):
     for n in (30, 60, 400, 5000):
         x = np.stack([KINDS[kind](rng, n) for _ in range(3)])
         x[rng.random(x.shape) < 0.1] = np.nan
-        whole = _bins.count(x, budget)
+        whole = _bins.count_into_bins(x, budget)
         for _ in range(3):
             cuts = np.sort(rng.integers(0, n + 1, 4))
             order = rng.permutation(n)
-            parts = [_bins.count(p, budget) for p in np.split(x[:, order], cuts, axis=1)]
+            parts = [_bins.count_into_bins(p, budget) for p in np.split(x[:, order], cuts, axis=1)]
             state = parts[0]
             for part in parts[1:]:
-                merged = _bins.merge(state, part, budget)
-                assert_same_state(merged, _bins.merge(state, part, budget, in_place=True))
+                merged = _bins.merge_bins(state, part, budget)
+                assert_same_state(merged, _bins.merge_bins(state, part, budget, in_place=True))
                 state = merged
             if whole.pages.size:
                 assert_same_state(state, whole)
@@ -380,7 +380,7 @@ def test_a_level_never_falls_and_pages_are_no_more_than_there_may_be(little):
     for kind in KINDS.values():
         state, before = None, 0
         for _ in range(20):
-            state = _bins.count(kind(rng, 100)[None], budget, into=state)
+            state = _bins.count_into_bins(kind(rng, 100)[None], budget, into=state)
             (level,) = state.levels
             assert level >= before
             assert level == budget.last or budget.holds(int(level), state.pages)
@@ -391,13 +391,13 @@ def test_a_level_never_falls_and_pages_are_no_more_than_there_may_be(little):
 def test_counts_of_more_than_two_thousand_million_values_are_wide(little):
     budget = Budget.of(1, 8, False)
     x = np.random.default_rng(9).standard_normal((1, 1000))
-    state = _bins.count(x, budget)
+    state = _bins.count_into_bins(x, budget)
     assert state.counts.dtype == np.int32
     times = 2**31 // 1000  # one more state has 2**31 values
     many = state._replace(n=state.n * times, counts=state.counts * np.int32(times))
-    both = _bins.merge(many, state, budget)
-    assert_same_state(_bins.count(x, budget, into=_bins.merge(many, state, budget)),
-                      _bins.merge(both, state, budget))  # fmt: skip
+    both = _bins.merge_bins(many, state, budget)
+    assert_same_state(_bins.count_into_bins(x, budget, into=_bins.merge_bins(many, state, budget)),
+                      _bins.merge_bins(both, state, budget))  # fmt: skip
     assert both.n[0] == 2**31 // 1000 * 1000 + 1000
     assert both.counts.dtype == np.int64
     assert both.counts.sum() == both.n[0]
@@ -416,12 +416,12 @@ def test_states_stay_within_the_bytes_that_are_planned():
 
 def test_a_state_that_was_kept_aside_stays_as_it_was_where_others_take_its_room():
     budget, rng = Budget.of(1, 8, False), np.random.default_rng(12)
-    parts = [_bins.count(rng.standard_normal((1, 1000)), budget) for _ in range(4)]
-    both = _bins.merge(parts[0], parts[1], budget, in_place=True)
+    parts = [_bins.count_into_bins(rng.standard_normal((1, 1000)), budget) for _ in range(4)]
+    both = _bins.merge_bins(parts[0], parts[1], budget, in_place=True)
     before = both.values.copy()
-    one = _bins.merge(both, parts[2], budget, in_place=True)
+    one = _bins.merge_bins(both, parts[2], budget, in_place=True)
     first = one.values.copy()
-    two = _bins.merge(both, parts[3], budget, in_place=True)  # the room was taken by `one`
+    two = _bins.merge_bins(both, parts[3], budget, in_place=True)  # the room was taken by `one`
     assert np.array_equal(both.values, before)
     assert np.array_equal(one.values, first)
     assert np.array_equal(two.values[2000:], parts[3].values)
@@ -435,13 +435,13 @@ def test_values_are_counted_alike_at_once_and_from_a_few_on(kind, monkeypatch):
         monkeypatch.setattr(_bins, "MOST_VALUES", 1000)
         x = np.stack([KINDS[kind](rng, n) for _ in range(cells)])
         budget = Budget.of(cells, 8, cells > 1)
-        once = _bins.count(x, budget)
+        once = _bins.count_into_bins(x, budget)
         with monkeypatch.context() as patch:
             patch.setattr(_bins, "_with_pages", lambda *_: None)
-            assert_same_state(_bins.count(x, budget), once)
+            assert_same_state(_bins.count_into_bins(x, budget), once)
         with monkeypatch.context() as patch:
             patch.setattr(_bins, "compiled", lambda: None)
-            assert_same_state(_bins.count(x, budget), once)
+            assert_same_state(_bins.count_into_bins(x, budget), once)
 
 
 @pytest.mark.parametrize("cells", [1, 20])
@@ -449,21 +449,21 @@ def test_the_first_values_are_ties_and_all_others_differ(cells, monkeypatch):
     rng = np.random.default_rng(17)
     monkeypatch.setattr(_bins, "MOST_VALUES", 1000)
     x = KINDS["sizes"](rng, 20_000 + cells * 3000).reshape(cells, -1)
-    x[:, : _bins.FIRST // cells] = 0.0
+    x[:, : _bins.SORTED_FIRST // cells] = 0.0
     budget = Budget.of(cells, 8, cells > 1)
-    once = _bins.count(x, budget)
+    once = _bins.count_into_bins(x, budget)
     with monkeypatch.context() as patch:
         patch.setattr(_bins, "compiled", lambda: None)
-        assert_same_state(_bins.count(x, budget), once)
+        assert_same_state(_bins.count_into_bins(x, budget), once)
 
 
 def test_quantiles_of_payoffs_most_of_which_are_nothing():
     rng = np.random.default_rng(19)
     x = np.maximum(100 * np.exp(0.2 * rng.standard_normal(2_200_000)) - 118, 0)
-    parts = [_bins.count(part[None], Budget.of(1, 8, False)) for part in np.split(x, 4)]
+    parts = [_bins.count_into_bins(part[None], Budget.of(1, 8, False)) for part in np.split(x, 4)]
     state = parts[0]
     for part in parts[1:]:
-        state = _bins.merge(state, part, Budget.of(1, 8, False), in_place=True)
+        state = _bins.merge_bins(state, part, Budget.of(1, 8, False), in_place=True)
     assert state.counts.sum() == x.size
     found = mz.reduce(paths(x), [mz.Quantile((0.5, 0.95, 0.999))])
     assert np.allclose(found.x_quantile, order_statistics(x, [0.5, 0.95, 0.999]), atol=5e-4)

@@ -659,8 +659,8 @@ def test_exact_quantiles_are_order_statistics(way, tmp_path):
 def test_exact_quantiles_cut_bins_until_few_values_are_left(monkeypatch):
     from montezarr.statistics import _selection
 
-    monkeypatch.setattr(_selection, "COLLECTED", 10)
-    monkeypatch.setattr(_selection, "COUNTERS", 2**8)
+    monkeypatch.setattr(_selection, "SELECTION_VALUES_MAX", 10)
+    monkeypatch.setattr(_selection, "SELECTION_COUNTERS_MAX", 2**8)
     values = np.random.default_rng(1).normal(size=5000)
     values[:2000] = 0.25  # more than are collected at last
     values[2000:2500], values[2500:3000] = 0.0, -0.0

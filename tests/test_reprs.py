@@ -10,7 +10,7 @@ import pytest
 
 import montezarr as mz
 from montezarr.core.text import Card, Formula, duration, formula, speed
-from montezarr.processes._built_in import built_in
+from montezarr.processes._built_in import built_in_processes
 from montezarr.run._texts import grid_text, seed_text
 
 GBM = mz.GeometricBrownianMotion(mu=0.05, sigma=0.2)
@@ -99,7 +99,7 @@ def test_text_is_short_and_html_is_well_made(thing):
     assert read(thing)
 
 
-@pytest.mark.parametrize("kind", built_in().values(), ids=built_in())
+@pytest.mark.parametrize("kind", built_in_processes().values(), ids=built_in_processes())
 def test_every_process_shows_its_equation_and_its_parameters(kind):
     assert kind.equation
     for process in kind.examples():

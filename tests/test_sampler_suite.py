@@ -15,11 +15,11 @@ class TestSamplers(SamplerTests):
 
 
 def test_every_class_and_every_interface_has_an_example():
-    from montezarr.samplers import choose
+    from montezarr.samplers import choose_sampler
 
     for kind in SAMPLERS:
         legacy = "Legacy" in kind.__name__
-        found = {choose(process, legacy)[1] for process, _ in kind.examples()}
+        found = {choose_sampler(process, legacy)[1] for process, _ in kind.examples()}
         own = set(vars(kind).get("interfaces", {}))
         assert own <= found, kind
     assert len({name for kind in SAMPLERS for name in kind.interfaces}) == 8

@@ -214,7 +214,7 @@ def test_a_job_shows_no_secret(tmp_path):
     )
     (tmp_path / "job.toml").write_text(text)
     for call in (
-        lambda: job.load(tmp_path / "job.toml"),
+        lambda: job.load_config(tmp_path / "job.toml"),
         lambda: main(["run", str(tmp_path / "job.toml")]),
     ):
         said = said_by(call)
@@ -276,7 +276,7 @@ def test_a_value_is_redacted_before_it_is_cut():
 def test_known_secrets_are_safe_to_share_between_threads():
     def remembers(i):
         for k in range(200):
-            secrets.remember({"token": f"secret-{i}-{k}"})
+            secrets.remember_secrets({"token": f"secret-{i}-{k}"})
             assert redacted(f"a secret-{i}-{k} b") == "a *** b"
 
     before = sys.getswitchinterval()

@@ -643,7 +643,7 @@ def test_chunks_follow_the_memory_of_the_smallest_worker(memory, variables):
     assert chunk == free or memory < 2**32
     assert chunk == BLOCK or 6 * chunk * path_bytes <= chunk_policy.plain_room(memory)
     if memory == 600 * MIB:
-        assert 6 * chunk * path_bytes + chunk_policy.PROCESS_BYTES < 0.6 * memory
+        assert 6 * chunk * path_bytes + chunk_policy.WORKER_PROCESS_BYTES < 0.6 * memory
     most = memory // (2 * path_bytes)
     with pytest.raises(mz.MemoryBudgetError, match=r"^chunks: "):
         chunk_policy.choose_chunk(10**10, path_bytes, most, 2, **options)

@@ -323,15 +323,15 @@ def test_exact_quantiles_of_a_million_paths_are_those_of_sorting(tmp_path, state
     stored = mz.open(tmp_path / "paths.zarr").isel(time=-1)
     assert np.array_equal(exactly(stored), wanted)
     counters, values = np.max(states, axis=0)
-    assert counters <= _selection.COUNTERS
-    assert values <= _selection.COLLECTED
+    assert counters <= _selection.SELECTION_COUNTERS_MAX
+    assert values <= _selection.SELECTION_VALUES_MAX
     assert values < 50_000  # what three bins hold, of a million
 
 
 @pytest.mark.parametrize("collected", [1, 100, 5000])
 def test_exact_quantiles_need_no_more_memory_than_they_are_given(collected, states, monkeypatch):
-    monkeypatch.setattr(_selection, "COLLECTED", collected)
-    monkeypatch.setattr(_selection, "COUNTERS", 2**10)
+    monkeypatch.setattr(_selection, "SELECTION_VALUES_MAX", collected)
+    monkeypatch.setattr(_selection, "SELECTION_COUNTERS_MAX", 2**10)
     ds = mz.simulate(mz.BrownianMotion(), n_paths=50_000, T=2, x0=10.0, seed=11)
     ds = ds.isel(time=[1, 2])
     wanted = order_statistic(np.sort(ds.x.values, axis=0), EXACT).T
@@ -345,7 +345,7 @@ def test_exact_quantiles_of_ties(states, monkeypatch):
     ds = mz.simulate(mz.PoissonProcess(rate=3.0), n_paths=50_000, T=1, seed=12).isel(time=-1)
     wanted = order_statistic(np.sort(ds.x.values), LEVELS)
     assert np.array_equal(exactly(ds, LEVELS), wanted)
-    monkeypatch.setattr(_selection, "COLLECTED", 1000)
+    monkeypatch.setattr(_selection, "SELECTION_VALUES_MAX", 1000)
     states.clear()
     assert np.array_equal(exactly(ds, LEVELS), wanted)
     assert np.max(states, axis=0)[1] == 0
@@ -353,18 +353,18 @@ def test_exact_quantiles_of_ties(states, monkeypatch):
 
 def test_more_equal_values_than_are_ever_collected_are_not_collected(states):
     rng = np.random.default_rng(13)
-    many = np.full(_selection.COLLECTED + 5000, np.pi)
+    many = np.full(_selection.SELECTION_VALUES_MAX + 5000, np.pi)
     for same in (many, -many, 0 * many):
         x = np.concatenate([rng.normal(same[0], 1e-3, 3000), same, rng.normal(same[0], 1, 3000)])
         rng.shuffle(x)
         assert np.array_equal(exactly(paths(x)), order_statistic(np.sort(x), EXACT))
     counters, values = np.max(states, axis=0)
-    assert counters <= _selection.COUNTERS
+    assert counters <= _selection.SELECTION_COUNTERS_MAX
     assert values == 0
 
 
 def test_groups_look_for_their_own_exact_quantiles_only(states, monkeypatch):
-    monkeypatch.setattr(_selection, "COLLECTED", 300)
+    monkeypatch.setattr(_selection, "SELECTION_VALUES_MAX", 300)
     rng = np.random.default_rng(14)
     x = paths(rng.normal(10, 0.001, 40_000))  # all of them in one bin or two
     group = xr.DataArray((rng.random(40_000) < 0.002).astype(int), dims="path", name="group")

@@ -275,7 +275,7 @@ def test_more_chunks_than_anything_can_hold_are_refused(tmp_path):
     with pytest.raises(mz.ArgumentValueError, match="n_paths"):
         mz.extend(tmp_path / "a", 2**62)
     journal = tmp_path / "a/montezarr/journal"
-    records, _, _ = _commit_log.read(journal.read_bytes())
+    records, _, _ = _commit_log.read_records(journal.read_bytes())
     records[1]["target"] = 2**61
     journal.write_bytes(_commit_log.lines_of(records))
     assert not mz.verify(tmp_path / "a", 0).ok

@@ -111,7 +111,7 @@ def test_whatever_does_not_fit_any_more_the_journal_is_never_ahead(small_disk, m
     mz.write(ds, path)
     there, values = files(path), mz.open(path).x.values
     room = -(-(path / "x/c/0/0").stat().st_size // os.statvfs(place).f_frsize)
-    monkeypatch.setattr(_writer, "EVERY", 3600)  # nothing else is written in between
+    monkeypatch.setattr(_writer, "PUBLISH_SECONDS", 3600)  # nothing else is written in between
     stopped_in = collections.Counter()
     # About the 40th line goes beyond the first page of the commit log.
     for k in (*range(0, 30, 6), *range(30, 52)):

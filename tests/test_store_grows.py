@@ -17,7 +17,7 @@ from stores import CHAIN, HESTON, files, gbm_paths, payoff_of
 
 import montezarr as mz
 from montezarr.store import _faults, _merge
-from montezarr.store._differences import SHOWN, lines_of_differences
+from montezarr.store._differences import SHOWN_DIFFERENCES, lines_of_differences
 from montezarr.store.locations._location import LocalLocation
 
 STATISTICS = ["mean", "std", "q05"]
@@ -339,11 +339,11 @@ def test_from_a_disk_to_another_one(tmp_path):
 
 
 def test_differences_are_listed_up_to_some_and_each_fits_into_its_line():
-    differing = [(f"n{i}", "a" * 1000, i) for i in range(SHOWN + 2)]
+    differing = [(f"n{i}", "a" * 1000, i) for i in range(SHOWN_DIFFERENCES + 2)]
     lines = lines_of_differences(differing).splitlines()
     assert lines[1] == f"  n0: {('a' * 1000)!r:.57}... there, 0 here"
     assert lines[-1] == "  and 2 more"
-    assert len(lines) == 1 + SHOWN + 1
+    assert len(lines) == 1 + SHOWN_DIFFERENCES + 1
 
 
 def test_a_part_of_another_recipe_is_refused_without_all_of_its_numbers(tmp_path):

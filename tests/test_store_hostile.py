@@ -36,7 +36,7 @@ def store(tmp_path):
 def rewrite(store, change):
     """Change the manifest as an attacker would: with all checksums and documents to match."""
     journal = store / "montezarr/journal"
-    records, _, _ = _commit_log.read(journal.read_bytes())
+    records, _, _ = _commit_log.read_records(journal.read_bytes())
     manifest = records[0]["manifest"]
     change(manifest)
     journal.write_bytes(_commit_log.lines_of(records))
@@ -175,7 +175,7 @@ def test_a_manifest_or_journal_that_leads_out_of_the_store_writes_nothing_there(
                 action(store)
         assert not list((store.parent / "outside").iterdir())
         journal.write_bytes(good)
-    records, _, _ = _commit_log.read(good)
+    records, _, _ = _commit_log.read_records(good)
     for record in records:
         if "chunk" in record:
             record["files"] = {"../outside/x": [10, "0" * 16]}

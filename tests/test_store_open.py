@@ -20,7 +20,7 @@ from zarr.storage import LocalStore, MemoryStore, ObjectStore, WrapperStore
 import montezarr as mz
 from montezarr.store import _open, _open_results
 from montezarr.store._chunk_reader import ChunkReader
-from montezarr.store._digest import digest
+from montezarr.store._digest import file_digest
 from montezarr.store.format import _commit_log, buffer_of
 from montezarr.store.format._commit_state import CommitState
 from montezarr.store.locations._location import LocalLocation
@@ -116,7 +116,7 @@ def test_results_that_are_replaced_in_the_middle_are_read_again(store, tmp_path,
 
 def test_results_that_no_record_tells_of_are_not_shown(store):
     journal = store / "montezarr/journal"
-    records, _, _ = _commit_log.read(journal.read_bytes())
+    records, _, _ = _commit_log.read_records(journal.read_bytes())
     journal.write_bytes(_commit_log.lines_of(r for r in records if "statistics" not in r))
     with pytest.raises(mz.StoreNotFoundError):
         mz.open(store, "statistics")
@@ -139,10 +139,10 @@ def test_results_with_hostile_metadata_are_refused_though_the_journal_has_their_
         change(node)
         new = json.dumps(node).encode()
         (store / key).write_bytes(new)
-        records, _, _ = _commit_log.read(good)
+        records, _, _ = _commit_log.read_records(good)
         for record in records:
             if "statistics" in record:
-                record["statistics"][key] = list(digest([new]))
+                record["statistics"][key] = list(file_digest([new]))
         journal.write_bytes(_commit_log.lines_of(records))
         with pytest.raises(mz.StoreError):
             mz.open(store, "statistics")
@@ -459,7 +459,7 @@ def test_shards_of_very_many_parts_are_opened_whole(tmp_path, monkeypatch):
     ds = gbm_paths(chunks=2048)
     mz.write(ds, path, storage=mz.Storage(inner_chunk=1024))
     assert mz.open(path).x.data.numblocks == (5, 1)
-    monkeypatch.setattr(_open, "MAX_CHUNKS_HARD", 4)
+    monkeypatch.setattr(_open, "GRAPH_CHUNKS_MAX", 4)
     found = mz.open(path)
     assert found.x.data.chunks == ((2048, 2048, 904), (21,))
     np.testing.assert_array_equal(found.x, ds.x)
@@ -475,7 +475,7 @@ def nested(depth=100_000):
 def test_a_record_that_is_nested_too_deeply_is_no_record(store):
     text = nested().encode()
     line = b"%08x %s\n" % (_commit_log.google_crc32c.value(text), text)
-    assert _commit_log.read(line) == ([], 0, 0)
+    assert _commit_log.read_records(line) == ([], 0, 0)
     with (store / "montezarr/journal").open("ab") as file:
         file.write(line)
     mz.open(store, "statistics")
@@ -664,7 +664,7 @@ def test_publishing_does_not_compute_the_fingerprint_again(tmp_path, monkeypatch
         count.append(recipe)
         return known(recipe)
 
-    monkeypatch.setattr(_writer, "EVERY", -1.0)  # publish after each chunk
+    monkeypatch.setattr(_writer, "PUBLISH_SECONDS", -1.0)  # publish after each chunk
     monkeypatch.setattr(_manifest, "fingerprint", counted)
     counts = []
     for n in (4, 16):

@@ -16,7 +16,7 @@ from zarr.storage import LocalStore
 
 import montezarr as mz
 from montezarr.store import _faults
-from montezarr.store._digest import digest
+from montezarr.store._digest import file_digest
 from montezarr.store._where import location_of
 from montezarr.store.format import CommitState, _commit_log
 
@@ -211,9 +211,9 @@ def test_what_a_killed_repair_of_an_earlier_version_left_goes(whole, tmp_path):
         ledger = CommitState.read(location_of(path))
         data = b"states of statistics"
         (path / "montezarr/states/1").write_bytes(data)
-        record = replace(ledger.chunks[1], state=digest([data]))
+        record = replace(ledger.chunks[1], state=file_digest([data]))
         with (path / "montezarr/journal").open("ab") as file:
-            file.write(_commit_log.line_of(record.to_dict(1)))
+            file.write(_commit_log.record_line(record.to_dict(1)))
         assert mz.verify(path).ok
         if name == "write":
             mz.write(gbm_paths(n_paths=2500, T=3), path, statistics="mean")

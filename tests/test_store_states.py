@@ -154,7 +154,7 @@ def test_what_is_lazy_or_an_object_is_not_kept(make, tmp_path, elsewhere):
 
 
 def test_what_is_larger_than_parameters_may_be_is_not_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr(_source, "MOST", 8 * N - 1)
+    monkeypatch.setattr(_source, "LARGE_PARAMETERS_MAX_BYTES", 8 * N - 1)
     mz.write(of(GBM, spread(50, 150)), tmp_path / "a.zarr")
     assert not (tmp_path / "a.zarr/montezarr/parameters").exists()
 
@@ -221,7 +221,7 @@ def test_stores_of_parts_are_merged_with_their_initial_states(tmp_path, elsewher
 def test_a_form_of_initial_states_is_made_of_them_and_they_of_it():
     x0 = {"s": spread(50, 150), "v": 0.04}
     form, held = parameters.referred(x0, 2**20)
-    again = parameters.restored(json.loads(json.dumps(form)))
+    again = parameters.restore_initial_states(json.loads(json.dumps(form)))
     assert list(again) == ["s", "v"]
     assert np.array_equal(again["s"], x0["s"])
     assert again["v"] == 0.04

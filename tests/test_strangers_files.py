@@ -187,18 +187,18 @@ def test_a_chunk_unpacks_to_no_more_than_it_can_be(tmp_path, kind, inner):
 
 def test_results_of_a_huge_shape_are_refused(store):
     journal = store / "montezarr/journal"
-    records, _, _ = _commit_log.read(journal.read_bytes())
+    records, _, _ = _commit_log.read_records(journal.read_bytes())
     file = store / "statistics/x_mean/zarr.json"
     node = json.loads(file.read_text())
     node["shape"] = [2**29]
     node["chunk_grid"]["configuration"]["chunk_shape"] = [2**29]
     (store / "statistics/x_mean/c/0").unlink()
     file.write_text(json.dumps(node))
-    from montezarr.store._digest import digest
+    from montezarr.store._digest import file_digest
 
     for record in records:
         if record.get("statistics"):
-            record["statistics"]["statistics/x_mean/zarr.json"] = digest([file.read_bytes()])
+            record["statistics"]["statistics/x_mean/zarr.json"] = file_digest([file.read_bytes()])
             record["statistics"].pop("statistics/x_mean/c/0")
     journal.write_bytes(_commit_log.lines_of(records))
     with pytest.raises(mz.StoreError, match="at most"):
@@ -403,14 +403,14 @@ def test_prices_come_from_a_regular_file(tmp_path, name, watched):
             handle.truncate(2**40 if hole == "hole.csv" else 2**27)
     (tmp_path / "job.toml").write_text(TOML.format(file=name))
     with pytest.raises(mz.ConfigError, match=r"job.toml:3: \[data\] file"):
-        job.prepare(job.load(tmp_path / "job.toml"))
+        job.prepare_job(job.load_config(tmp_path / "job.toml"))
 
 
 def test_a_job_is_a_regular_file(tmp_path, watched):
     os.mkfifo(tmp_path / "job.toml")
     for path in (tmp_path / "job.toml", "/dev/zero", tmp_path):
         with pytest.raises(mz.ConfigError, match="cannot be read"):
-            job.load(path)
+            job.load_config(path)
 
 
 DEEP = {
@@ -430,14 +430,14 @@ DEEP = {
 def test_toml_that_nests_without_end_is_refused(tmp_path, name, watched):
     (tmp_path / "job.toml").write_text(DEEP[name])
     with pytest.raises(mz.ConfigError, match="not TOML"):
-        job.load(tmp_path / "job.toml")
+        job.load_config(tmp_path / "job.toml")
 
 
 def test_dots_in_strings_and_comments_are_no_keys(tmp_path):
     dots = "a" + ".b" * 100
     text = TOML.format(file="x.csv") + f'title = "{dots}" # {dots}\nxlabel = """\n{dots}\n"""\n'
     (tmp_path / "job.toml").write_text(text)
-    assert job.load(tmp_path / "job.toml").get("output", "title") == dots
+    assert job.load_config(tmp_path / "job.toml").get("output", "title") == dots
 
 
 def test_a_zip_of_a_store_is_read_within_its_declared_sizes(store, tmp_path):

@@ -76,7 +76,7 @@ def name_of(kind, file):
 
 def try_all(parent):
     """Do everything with stores in which a file is a pipe; print what each action says."""
-    _remote_lock.SETTLE = 0.0
+    _remote_lock.LOCK_SETTLE_SECONDS = 0.0
     for kind, file in CASES:
         root = os.path.join(parent, name_of(kind, file))
         for name, action in ACTIONS.items():
@@ -143,7 +143,7 @@ def test_a_socket_or_a_device_is_no_chunk(store, kind, how, monkeypatch):
 def test_what_is_written_through_a_store_is_what_is_written_to_its_directory(
     store, kind, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(_remote_lock, "SETTLE", 0.0)
+    monkeypatch.setattr(_remote_lock, "LOCK_SETTLE_SECONDS", 0.0)
     before = files(store)
     place = kind(str(tmp_path / "b.zarr"))
     mz.write(gbm_paths(), place, statistics="mean")

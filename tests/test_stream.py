@@ -26,7 +26,7 @@ import montezarr as mz
 from montezarr.core.errors import ArgumentTypeError, ArgumentValueError
 from montezarr.random.seeding import BLOCK
 from montezarr.reduction.streaming._snapshot import half_width
-from montezarr.statistics._built_in import built_in
+from montezarr.statistics._built_in import built_in_statistics
 
 GBM = mz.GeometricBrownianMotion(mu=0.05, sigma=0.2)
 HERE = os.path.dirname(__file__)
@@ -374,7 +374,7 @@ def test_a_snapshot_shows_what_it_knows():
 
 
 def test_progress_tells_the_predicted_number_of_paths(capsys, monkeypatch):
-    monkeypatch.setattr("montezarr.execute.progress.EVERY", 0.0)
+    monkeypatch.setattr("montezarr.execute.progress.PROGRESS_LINE_SECONDS", 0.0)
     rule = mz.StandardError(rel=0.02)
     found = list(mz.stream(payoff(), "mean", rule, progress=True))
     lines = capsys.readouterr().err.splitlines()
@@ -731,7 +731,7 @@ def heston(n_paths, seed=5, **options):
 
 
 def test_everything_is_everything():
-    assert {type(s).__name__ for s in everything()} == set(built_in())
+    assert {type(s).__name__ for s in everything()} == set(built_in_statistics())
 
 
 OBJECTS = {

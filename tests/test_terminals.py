@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import montezarr as mz
-from montezarr.cli._group import say
+from montezarr.cli._group import print_result
 from montezarr.core.text import as_ascii, for_terminal
 from montezarr.monitor.display._terminal import Terminal
 
@@ -65,7 +65,7 @@ def test_all_that_is_printed_is_shown(tmp_path):
 def test_a_command_prints_its_result():
     terminal = Ascii()
     with contextlib.redirect_stdout(terminal):
-        say("3 ± 0.1, größe", {}, as_json=False)
+        print_result("3 ± 0.1, größe", {}, as_json=False)
     assert terminal.said() == "3 +/- 0.1, gr\\xf6\\xdfe\n"
 
 

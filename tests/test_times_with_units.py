@@ -218,10 +218,10 @@ def test_a_recipe_that_says_nothing_of_times_is_none(recipe):
 
 def test_states_of_earlier_passage_times_are_not_taken_up(log_price):
     """They hold times in the middle of the step; those on the grid mean what they did."""
-    from montezarr.reduction.passes import prepare
+    from montezarr.reduction.passes import prepare_reduction
 
     for statistic, code in ((BRIDGE, "revision 1"), (mz.FirstPassage(0.3), "")):
-        (_, layout) = prepare(log_price, statistic, "path", None, None)
+        (_, layout) = prepare_reduction(log_price, statistic, "path", None, None)
         assert layout.identity()["statistics"][0][-1][0]["code"] == code
 
 

@@ -13,7 +13,7 @@ from montezarr.core.timed_task import Timed, worker_name
 from montezarr.execute import run_monitor as watch_of_runs
 from montezarr.execute.run_monitor import INTERVAL, Listener, estimates_of, listen, where_in
 from montezarr.reduction.passes._passes import fold_all
-from montezarr.reduction.passes._prepare import prepare
+from montezarr.reduction.passes._prepare import prepare_reduction
 from montezarr.run.execution import FailureLog
 from montezarr.statistics import _bins
 
@@ -45,8 +45,8 @@ class Notes(Listener):
 
 @pytest.fixture
 def notes(monkeypatch):
-    monkeypatch.setattr(watch_of_runs, "EVERY", -1.0)  # hears all there is
-    monkeypatch.setattr(watch_of_runs, "SHARE", 1e9)
+    monkeypatch.setattr(watch_of_runs, "LISTENERS_TOLD_SECONDS", -1.0)  # hears all there is
+    monkeypatch.setattr(watch_of_runs, "LISTENERS_TIME_SHARE", 1e9)
     found = Notes()
     end = listen(found)
     yield found
@@ -209,7 +209,7 @@ def test_a_timed_task_keeps_its_name_and_its_result():
 
 def test_without_a_client_nobody_hears_and_nothing_is_estimated(monkeypatch):
     """What the dashboard listens for costs a run on other backends nothing."""
-    monkeypatch.setattr(watch_of_runs, "EVERY", -1.0)
+    monkeypatch.setattr(watch_of_runs, "LISTENERS_TOLD_SECONDS", -1.0)
     asked = []
     monkeypatch.setattr(watch_of_runs, "estimates_of", lambda ds: asked.append(ds) or [])
     mz.reduce(paths(chunks=1024).x, "mean")
@@ -258,7 +258,7 @@ def test_an_interrupted_pass_rests_before_its_error_is_gone(notes):
     heard = [None]
     try:
         with watch_of_runs.RunMonitor("test", interrupt) as monitor:
-            feed, layout = prepare(paths(chunks=1024).x, "mean", "path", None, None)
+            feed, layout = prepare_reduction(paths(chunks=1024).x, "mean", "path", None, None)
             with feed.backend.running():
                 fold_all(feed, layout.accumulator, FailureLog(), monitor)
     except KeyboardInterrupt:

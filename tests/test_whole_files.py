@@ -9,7 +9,8 @@ from stores import gbm_paths
 
 import montezarr as mz
 from montezarr.core.atomic_files import written_beside
-from montezarr.core.json import MOST_BYTES, load_object
+from montezarr.core.json import load_object
+from montezarr.core.tunables.limits import DOCUMENT_MAX_BYTES
 
 SOURCE = Path(mz.__file__).parent
 
@@ -98,8 +99,8 @@ def test_a_file_that_has_come_to_be_there_stays_unless_it_may_be_replaced(tmp_pa
         (b"{", "property name"),
         (b"[1]", "something else than an object"),
         (b"[" * 10**6, "nested too deep"),
-        (b" " * (MOST_BYTES + 1), "bytes, more than"),
-        (b"[" + b"[]," * (MOST_BYTES // 4) + b"[]]", "more values than fit into"),
+        (b" " * (DOCUMENT_MAX_BYTES + 1), "bytes, more than"),
+        (b"[" + b"[]," * (DOCUMENT_MAX_BYTES // 4) + b"[]]", "more values than fit into"),
         (b"\xff\xfe{", "utf"),
     ],
 )

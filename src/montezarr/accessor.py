@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, final
 import xarray as xr
 
 import montezarr
-from montezarr.core.text import Card, count
+from montezarr.core.text import Card, count_text
 
 if TYPE_CHECKING:
     from montezarr.run import Recipe
@@ -170,7 +170,7 @@ class _Accessor:
         from montezarr.run._texts import process_name
 
         sizes = self._obj.sizes
-        paths = count(sizes["path"], "path") if "path" in sizes else "no paths"
+        paths = count_text(sizes["path"], "path") if "path" in sizes else "no paths"
         try:
             recipe = recipe_behind(self._obj)
         except (TypeError, ValueError):

@@ -43,7 +43,7 @@ def slowed(pause, backend, workers=2):
             time.sleep(pause)
             return super()._one(*args)
 
-    _writer.ChunkTask, _writer.EVERY = Slowed, 0.02
+    _writer.ChunkTask, _writer.PUBLISH_SECONDS = Slowed, 0.02
     try:
         with mz.backend(backend, workers):
             yield

@@ -25,7 +25,7 @@ def cli() -> None:
     """Monte Carlo sample paths of stochastic processes, larger than memory."""
 
 
-def say(text: str, found: Any, as_json: bool) -> None:
+def print_result(text: str, found: Any, as_json: bool) -> None:
     """Print a result: as text, or as JSON."""
     if as_json:
         click.echo(json.dumps(_finite(found), indent=2, allow_nan=False))
@@ -36,10 +36,10 @@ def say(text: str, found: Any, as_json: bool) -> None:
 def note(text: str) -> None:
     """Print something on standard error that is no result."""
     with suppress(*UNREADABLE):
-        click.echo(f"montezarr: {one_line(redacted(text))}", err=True)
+        click.echo(f"montezarr: {single_line(redacted(text))}", err=True)
 
 
-def one_line(text: str) -> str:
+def single_line(text: str) -> str:
     """Return a message as one line."""
     parts: list[str] = []
     for line in filter(None, (line.strip() for line in text.splitlines())):

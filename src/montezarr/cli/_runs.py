@@ -7,10 +7,10 @@ import sys
 import click
 
 from montezarr.cli import job
-from montezarr.cli._group import cli, json_option, quiet_option, say
+from montezarr.cli._group import cli, json_option, print_result, quiet_option
 from montezarr.cli.job import JobResult
 from montezarr.engine._planning import plan as plan_of
-from montezarr.engine.bench.run import compare
+from montezarr.engine.bench.run import measure_backends
 from montezarr.execute.progress import Progress
 from montezarr.random import bits as bits_of
 
@@ -24,12 +24,12 @@ def run(file: str, as_json: bool, quiet: bool) -> None:
 
     Run it again, and it goes on where it stopped, or reuses the store if that is complete.
     """
-    prepared = job.prepare(job.load(file))
+    prepared = job.prepare_job(job.load_config(file))
     if not as_json and prepared.fit is not None:
         click.echo(f"Fitted {prepared.fit}")
     with Progress("simulate", enabled=not quiet) as progress:
-        report = job.execute(prepared, progress)
-    say(_text(report), report.to_dict(), as_json)
+        report = job.run_job(prepared, progress)
+    print_result(_text(report), report.to_dict(), as_json)
 
 
 @cli.command()
@@ -37,8 +37,8 @@ def run(file: str, as_json: bool, quiet: bool) -> None:
 @json_option
 def plan(file: str, as_json: bool) -> None:
     """Say what the job in FILE would cost, and do nothing."""
-    costs = plan_of(job.prepare(job.load(file)).ds)
-    say(str(costs), costs.to_dict(), as_json)
+    costs = plan_of(job.prepare_job(job.load_config(file)).ds)
+    print_result(str(costs), costs.to_dict(), as_json)
 
 
 @cli.command()
@@ -70,7 +70,7 @@ def bench(n_jobs: int, names: tuple[str, ...], allow_network: bool, as_json: boo
     def told(name: str) -> None:
         click.echo(f"measuring {name} ...", err=True)
 
-    result = compare(n_jobs, names, told, allow_network=allow_network)
+    result = measure_backends(n_jobs, names, told, allow_network=allow_network)
     click.echo(result.to_json() if as_json else str(result))
 
 

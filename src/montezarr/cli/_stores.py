@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from montezarr import store
-from montezarr.cli._group import cli, json_option, note, quiet_option, say
+from montezarr.cli._group import cli, json_option, note, print_result, quiet_option
 from montezarr.core.checks import value_error
 from montezarr.core.errors import ArgumentValueError, ReplayError
 from montezarr.execute.progress import Progress
@@ -33,7 +33,7 @@ path_argument = click.argument("path")
 def show_info(path: str, as_json: bool) -> None:
     """Say what the store at PATH is. Nothing is run, and no path is read."""
     found = info(path)
-    say(str(found), found.to_dict(), as_json)
+    print_result(str(found), found.to_dict(), as_json)
 
 
 @cli.command()
@@ -87,7 +87,7 @@ def extend(
     found = info(path)
     added = found.committed - before
     text = f"{added:,} paths added, {found.committed:,} in {found.path}"
-    say(text, {"store": found.path, "paths": found.committed, "added": added}, as_json)
+    print_result(text, {"store": found.path, "paths": found.committed, "added": added}, as_json)
 
 
 @cli.command()
@@ -102,7 +102,7 @@ def merge(out: str, stores: tuple[str, ...], durable: bool, as_json: bool) -> No
     found = info(out)
     text = f"{found.committed:,} paths of {len(stores)} stores in {found.path}"
     told = {"store": found.path, "paths": found.committed, "stores": len(stores)}
-    say(text, told, as_json)
+    print_result(text, told, as_json)
 
 
 @cli.command("export")
@@ -145,7 +145,7 @@ def export_store(
             f"the store is incomplete: {done.left_out:,} of the paths asked for are not committed"
             " yet, and not exported."
         )
-    say(str(done), done.to_dict(), as_json)
+    print_result(str(done), done.to_dict(), as_json)
 
 
 def _range(text: str | None) -> tuple[int | None, int | None]:
@@ -162,7 +162,7 @@ def _is_number(text: str) -> bool:
 
 
 def _end_with(found: Verification, as_json: bool) -> None:
-    say(str(found), found.to_dict(), as_json)
+    print_result(str(found), found.to_dict(), as_json)
     if not found.ok:
         sys.exit(PROBLEMS)
 

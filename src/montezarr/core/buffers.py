@@ -16,16 +16,15 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from montezarr.core.fork import ForkLock
-
-MINIMUM_BYTES = 1 << 20
-"""Smaller arrays come from the allocator, which recycles them by itself."""
+from montezarr.core.tunables.memory import (
+    IDLE_BUFFERS_DASK_SHARE,
+    IDLE_BUFFERS_PER_CORE,
+    RECYCLED_BUFFER_MIN_BYTES,
+)
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-IDLE_LIMIT = 2 * CORES + 2
-"""Buffers that may wait for their next use: a scheduler holds about two chunks per core."""
-
-SHARE = 8
-"""One part in so many of the memory of a Dask worker may wait: Dask does not know of it."""
+IDLE_LIMIT = IDLE_BUFFERS_PER_CORE * (CORES + 1)
+"""Buffers that may wait for their next use."""
 
 _idle: list[NDArray[np.uint8]] = []
 _lock = ForkLock()
@@ -48,24 +47,24 @@ class _Lease:
         }
 
     def __del__(self) -> None:
-        # No lock: a garbage collection may run this inside `empty`, in the thread that holds it.
+        # No lock: a garbage collection may run this inside `recycled_empty`, whose thread holds it.
         # Appending to a list is atomic, and one buffer too many for a moment is harmless.
         waiting = sum(memory.nbytes for memory in list(_idle))
         if len(_idle) < IDLE_LIMIT and waiting + self._memory.nbytes <= _room:
             _idle.append(self._memory)
 
 
-def bound(memory: int) -> None:
+def limit_idle(memory: int) -> None:
     """Let no more wait than goes with a process that may use so many bytes."""
     global _room
-    _room = memory // SHARE
+    _room = int(memory * IDLE_BUFFERS_DASK_SHARE)
 
 
-def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+def recycled_empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     """Return an uninitialised array like `numpy.empty`, on recycled memory where it is large."""
     kind = np.dtype(dtype)
     size = math.prod(shape) * kind.itemsize
-    if size < MINIMUM_BYTES:
+    if size < RECYCLED_BUFFER_MIN_BYTES:
         return np.empty(shape, kind)
     with _lock:
         match = next((i for i, memory in enumerate(_idle) if memory.nbytes == size), None)

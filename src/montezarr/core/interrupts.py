@@ -16,14 +16,9 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
-from montezarr.core.notices import say
+from montezarr.core.notices import print_notice
 from montezarr.core.spawn import interrupts_blocked
-
-PATIENCE = 3
-"""Interruptions after which nothing is waited for any more."""
-
-QUIET = 10.0
-"""Seconds that are waited after an interruption before it is said what is waited for."""
+from montezarr.core.tunables.waiting import INTERRUPT_NOTICE_SECONDS, INTERRUPTS_UNTIL_STOP
 
 
 def uninterrupted(function: Callable[[], Any], undo: Callable[[], Any] | None = None) -> Any:
@@ -72,13 +67,15 @@ def uninterrupted(function: Callable[[], Any], undo: Callable[[], Any] | None = 
         interruptions.append(interruption)
     while not over.is_set():
         try:
-            if interruptions and not over.wait(QUIET):
-                more = PATIENCE - len(interruptions)
-                say(f"montezarr waits for what it began; Ctrl-C {more} more times leaves at once.")
+            if interruptions and not over.wait(INTERRUPT_NOTICE_SECONDS):
+                more = INTERRUPTS_UNTIL_STOP - len(interruptions)
+                print_notice(
+                    f"montezarr waits for what it began; Ctrl-C {more} more times leaves at once."
+                )
             over.wait()  # not join, which takes a thread for ended when it is interrupted
         except BaseException as interruption:
             interruptions.append(interruption)
-            if len(interruptions) == PATIENCE:
+            if len(interruptions) == INTERRUPTS_UNTIL_STOP:
                 raise
     result, error = found[0]
     if interruptions:
@@ -125,7 +122,7 @@ def import_whole(name: str) -> ModuleType:
         return importlib.import_module(name)
 
 
-def wait_for(
+def wait_uninterrupted(
     futures: Iterable[Future[Any]], timeout: float | None, return_when: str = ALL_COMPLETED
 ) -> set[Future[Any]]:
     """Return those of some futures that are done, after at most so many seconds (None: any).

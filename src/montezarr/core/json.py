@@ -7,12 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from montezarr.core.errors import StoreError
-
-MOST_BYTES = 2**26
-"""Bytes that a document may have."""
-
-MOST_MEMORY = 2**29
-"""Bytes that what a document says may take in memory, as far as its text tells."""
+from montezarr.core.tunables.limits import DOCUMENT_MAX_BYTES, DOCUMENT_MAX_MEMORY_BYTES
 
 CONTAINER, TEXT, VALUE = 72, 64, 32
 """Bytes of an empty list or object, of a string, and of a number in a list."""
@@ -21,7 +16,7 @@ CONTAINER, TEXT, VALUE = 72, 64, 32
 def parse_json(
     text: bytes | str,
     parse_constant: Callable[[str], Any] | None = None,
-    most: int | None = MOST_BYTES,
+    most: int | None = DOCUMENT_MAX_BYTES,
 ) -> Any:
     """Return what a document says.
 
@@ -57,7 +52,7 @@ def load_object(
     expected: str = "JSON",
     remedy: str = "",
     parse_constant: Callable[[str], Any] | None = None,
-    most: int = MOST_BYTES,
+    most: int = DOCUMENT_MAX_BYTES,
 ) -> dict[str, Any]:
     """Return the object that a file says; an error says what is wrong with which one.
 
@@ -92,9 +87,9 @@ def load_object(
 def _check_size(text: bytes, most: int) -> None:
     if len(text) > most:
         raise ValueError(f"{len(text):,} bytes, more than {most:,}")
-    if len(text) * CONTAINER > MOST_MEMORY:
+    if len(text) * CONTAINER > DOCUMENT_MAX_MEMORY_BYTES:
         count = text.count
         memory = len(text) + CONTAINER * (count(b"[") + count(b"{"))
         memory += TEXT * (count(b'"') // 2) + VALUE * count(b",")
-        if memory > MOST_MEMORY:
-            raise ValueError(f"more values than fit into {MOST_MEMORY:,} bytes")
+        if memory > DOCUMENT_MAX_MEMORY_BYTES:
+            raise ValueError(f"more values than fit into {DOCUMENT_MAX_MEMORY_BYTES:,} bytes")

@@ -20,7 +20,7 @@ UNREADABLE = (OSError, ValueError)
 """What writing to a stream raises: it is full, or closed, or cannot encode what it gets."""
 
 
-def say(text: str, out: TextIO | None = None) -> None:
+def print_notice(text: str, out: TextIO | None = None) -> None:
     """Print a line on standard error, or where else it is to go."""
     stream = sys.stderr if out is None else out
     if stream is not None:  # a program may have none; then print would take standard output

@@ -15,9 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from montezarr.core.errors import StoreError
-
-PIECE = 2**20
-"""Bytes that are read at once where a file is read in pieces."""
+from montezarr.core.tunables.limits import FILE_PIECE_BYTES
 
 KINDS = (
     (stat.S_ISDIR, "a directory"),
@@ -133,7 +131,7 @@ def pieces_of(file: str | os.PathLike[str]) -> Iterator[bytes]:
         As `read_regular` does.
     """
     with os.fdopen(open_regular(file), "rb", buffering=0) as handle:
-        while piece := handle.read(PIECE):
+        while piece := handle.read(FILE_PIECE_BYTES):
             yield piece
 
 
@@ -178,7 +176,7 @@ def _has_holes(found: os.stat_result) -> bool:
     One that another process just adds to may seem to have a hole at its end, which it has not.
     """
     written = 512 * getattr(found, "st_blocks", 0)
-    return hasattr(os, "SEEK_DATA") and found.st_size - written > PIECE
+    return hasattr(os, "SEEK_DATA") and found.st_size - written > FILE_PIECE_BYTES
 
 
 def _seek(handle: Any, at: int, whence: int, size: int) -> int:

@@ -18,7 +18,7 @@ from montezarr.core.fork import ForkLock
 HIDDEN = "***"
 """What stands in the place of a secret."""
 
-LEAST = 4
+SECRET_CHARACTERS_MIN = 4
 """Characters of a secret that is looked for wherever it stands."""
 
 NAMES = (
@@ -78,13 +78,13 @@ def cause_of(error: BaseException) -> BaseException | None:
     return error if is_clean(error) else None
 
 
-def remember(options: Any) -> None:
+def remember_secrets(options: Any) -> None:
     """Keep in mind the secrets among options, by their names, to hide them wherever they stand."""
     if not isinstance(options, Mapping):
         return
     for name, value in list(options.items()):
         if isinstance(value, Mapping):
-            remember(value)
+            remember_secrets(value)
         elif NAME.search(str(name)):
             _remember(value)
 
@@ -98,7 +98,7 @@ def remember_environment() -> None:
 
 def _remember(value: Any) -> None:
     text = value.decode(errors="replace") if isinstance(value, bytes) else value
-    if isinstance(text, str) and len(text) >= LEAST:
+    if isinstance(text, str) and len(text) >= SECRET_CHARACTERS_MIN:
         global _known
         with _lock:  # who reads has one set or the next
             _known |= {text, quote(text, safe=""), unquote(text)}

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-WIDTH, LINES, CELLS = 100, 20, 12
+CARD_COLUMNS, CARD_LINES, CARD_ROWS = 100, 20, 12
 """Columns and lines of a text, and rows of a table, at most."""
 
-LONGEST = 400
+CARD_ENTRY_CHARACTERS = 400
 """Characters of an entry that are shown."""
 
 # Colours are those of the page around, so that they fit a dark one too; lines between the rows have
@@ -62,18 +62,23 @@ class Card:
 
     def text(self) -> str:
         """Return at most 20 lines of at most 100 columns, with the entries aligned."""
-        lines = textwrap.wrap(plain(self.title), WIDTH, subsequent_indent="    ")
+        lines = textwrap.wrap(plain(self.title), CARD_COLUMNS, subsequent_indent="    ")
         width = max((len(label) for label, _ in self.rows), default=0)
         for label, entry in self.rows:
             first = f"  {label:<{width}}  "
             lines += textwrap.wrap(
-                plain(entry), WIDTH, initial_indent=first, subsequent_indent=" " * len(first),
+                plain(entry),
+                CARD_COLUMNS,
+                initial_indent=first,
+                subsequent_indent=" " * len(first),
                 break_long_words=True,
-            ) or [first.rstrip()]  # fmt: skip
+            ) or [first.rstrip()]
         lines += self._table_lines()
-        lines += textwrap.wrap(plain(self.note), WIDTH, initial_indent="  ", subsequent_indent="  ")
-        if len(lines) > LINES:
-            lines = [*lines[: LINES - 1], f"  and {len(lines) - LINES + 1:,} more lines"]
+        lines += textwrap.wrap(
+            plain(self.note), CARD_COLUMNS, initial_indent="  ", subsequent_indent="  "
+        )
+        if len(lines) > CARD_LINES:
+            lines = [*lines[: CARD_LINES - 1], f"  and {len(lines) - CARD_LINES + 1:,} more lines"]
         return for_terminal("\n".join(lines))
 
     def html(self) -> str:
@@ -105,15 +110,15 @@ class Card:
                 cell.rjust(width) if i else cell.ljust(width)
                 for i, (cell, width) in enumerate(zip(row, widths, strict=True))
             )
-            lines.append("  ".join(["", first, *others]).rstrip()[:WIDTH])
+            lines.append("  ".join(["", first, *others]).rstrip()[:CARD_COLUMNS])
         return lines
 
 
 def _shown(table: Sequence[Sequence[str]]) -> list[Sequence[str]]:
-    if len(table) <= CELLS + 1:
+    if len(table) <= CARD_ROWS + 1:
         return list(table)
-    rest = len(table) - CELLS - 1
-    return [*table[: CELLS + 1], [f"and {rest:,} more", *[""] * (len(table[0]) - 1)]]
+    rest = len(table) - CARD_ROWS - 1
+    return [*table[: CARD_ROWS + 1], [f"and {rest:,} more", *[""] * (len(table[0]) - 1)]]
 
 
 def plain(text: str) -> str:
@@ -122,7 +127,9 @@ def plain(text: str) -> str:
     Names in a store are anybody's.
     """
     clean = "".join(c if c.isprintable() else " " for c in text)
-    return clean if len(clean) <= LONGEST else clean[: LONGEST - 3] + "..."
+    return (
+        clean if len(clean) <= CARD_ENTRY_CHARACTERS else clean[: CARD_ENTRY_CHARACTERS - 3] + "..."
+    )
 
 
 _ASCII = {
@@ -268,7 +275,7 @@ def number(value: Any) -> str:
     return f"{item:.6g}" if isinstance(item, float) else plain(str(item))
 
 
-def count(number: int, name: str) -> str:
+def count_text(number: int, name: str) -> str:
     """Return a number of things: ``1 worker``, ``2,000 workers``."""
     return f"{number:,} {name}" if number == 1 else f"{number:,} {name}s"
 

@@ -18,8 +18,7 @@ from typing import Any
 
 import cloudpickle
 
-SHARED_LIMIT = 4
-"""Shared objects that a worker keeps: those of the runs that are going on."""
+from montezarr.core.tunables.keeping import SHARED_OBJECTS_KEPT
 
 _shared: OrderedDict[str, Any] = OrderedDict()
 
@@ -92,7 +91,7 @@ class _Unpickler(pickle.Unpickler):
             source = self.shared[key]
             data = Path(source).read_bytes() if isinstance(source, str) else source
             _shared[key] = pickle.loads(data)
-            while len(_shared) > SHARED_LIMIT:
+            while len(_shared) > SHARED_OBJECTS_KEPT:
                 _shared.popitem(last=False)
         _shared.move_to_end(key)
         return _shared[key]
@@ -110,7 +109,7 @@ def _packed(error: BaseException) -> bytes:
     return data
 
 
-def unpack(data: bytes) -> Any:
+def unpack_result(data: bytes) -> Any:
     """Return the result of a task, or raise what it raised, with the worker's traceback noted."""
     is_error, value = pickle.loads(data)
     if not is_error:

@@ -11,21 +11,19 @@ import xarray as xr
 
 from montezarr.core.checks import check_int, type_error, value_error
 from montezarr.core.errors import MemoryBudgetError
-from montezarr.core.interrupts import wait_for
+from montezarr.core.interrupts import wait_uninterrupted
 from montezarr.core.memory import memory_limit
 from montezarr.core.text import show_bytes
+from montezarr.core.tunables.memory import BATCHES_IN_MEMORY
 from montezarr.execute.run_monitor import RunMonitor
 from montezarr.run._behind import is_untouched, undrawn_run
 from montezarr.run._origins import origins_in
 from montezarr.run._run import Run
 from montezarr.run.choose_backend import backend_of
-from montezarr.run.execution import FailureLog, execute, ranges_of
+from montezarr.run.execution import FailureLog, ranges_of, run_ranges
 from montezarr.samplers import PathArrays
 from montezarr.samplers.schema import PATH, count_of
 from montezarr.samplers.task import RangeTask
-
-AT_ONCE = 3
-"""Batches in memory: the one that the caller has, the next one, and what is being drawn."""
 
 
 def batches(ds: xr.Dataset, size: int) -> Iterator[xr.Dataset]:
@@ -70,7 +68,7 @@ def batches(ds: xr.Dataset, size: int) -> Iterator[xr.Dataset]:
         raise value_error("ds", "a Dataset with a dimension path", list(ds.dims))
     count = check_int("size", size, minimum=1)
     n_paths = ds.sizes[PATH]
-    needed = AT_ONCE * min(count, n_paths) * max(1, ds.nbytes // max(n_paths, 1))
+    needed = BATCHES_IN_MEMORY * min(count, n_paths) * max(1, ds.nbytes // max(n_paths, 1))
     if needed > memory_limit():
         raise MemoryBudgetError(
             f"size: expected three batches that fit into memory, got {show_bytes(needed)}, with"
@@ -91,7 +89,7 @@ def _computed(ds: xr.Dataset, size: int) -> Iterator[xr.Dataset]:
             current = following or ahead.submit(_slice, ds, start, size)
             after = start + size
             following = ahead.submit(_slice, ds, after, size) if after in starts else None
-            wait_for([current], None)
+            wait_uninterrupted([current], None)
             yield current.result()
 
 
@@ -114,7 +112,9 @@ def _drawn(ds: xr.Dataset, run: Run, size: int) -> Iterator[xr.Dataset]:
     with (
         RunMonitor("batches") as monitor,
         closing(
-            execute(run, backend, task, ranges, failure_log, monitor, ordered=True, window=window)
+            run_ranges(
+                run, backend, task, ranges, failure_log, monitor, ordered=True, window=window
+            )
         ) as parts,
     ):
         for low, high, part in parts:

@@ -12,6 +12,8 @@ from montezarr.core.checks import check_bool, check_int, value_error
 from montezarr.core.errors import MontezarrWarning, SamplerError
 from montezarr.core.memory import memory_limit
 from montezarr.core.notices import warn
+from montezarr.core.tunables.memory import ENGINE_TASK_MAX_BYTES, PATHS_IN_MEMORY_SHARE
+from montezarr.core.tunables.scheduling import PATH_RETRIES
 from montezarr.engine._result import SimulationResult
 from montezarr.execute import Backend, backend, check_jobs, in_force
 from montezarr.execute.progress import Progress
@@ -22,18 +24,10 @@ from montezarr.run import cost
 from montezarr.run._chunk_buffer import ChunkBuffer
 from montezarr.run._run import Run
 from montezarr.run._simulate import simulate
-from montezarr.run.choose_backend import check_fits, choose
-from montezarr.run.chunk_policy import MIB
-from montezarr.run.execution import FailureLog, execute, ranges_of
-from montezarr.samplers import RETRIES
+from montezarr.run.choose_backend import check_backend_fits, choose_backend
+from montezarr.run.execution import FailureLog, ranges_of, run_ranges
 from montezarr.samplers.legacy import uses_global_state
 from montezarr.samplers.task import RangeTask
-
-IN_MEMORY = 0.25
-"""Share of the memory up to which paths are drawn at once and kept."""
-
-TASK_BYTES = 32 * MIB
-"""Bytes of paths that a task of the engine returns at most."""
 
 
 @final
@@ -79,7 +73,7 @@ class MonteCarloEngine:
         labels: Sequence[str | int] | None = None,
         on_error: str = "raise",
         on_nonfinite: str = "raise",
-        retries: int = RETRIES,
+        retries: int = PATH_RETRIES,
         timeout: float | None = None,
         **kwargs: Any,
     ) -> SimulationResult:
@@ -162,7 +156,7 @@ class MonteCarloEngine:
             "backend": place.name,
             "reason": place.reason,
             "n_jobs": place.workers,
-            "in_memory": run.length * run.path_bytes <= IN_MEMORY * memory_limit(),
+            "in_memory": run.length * run.path_bytes <= PATHS_IN_MEMORY_SHARE * memory_limit(),
         }
         if not metadata["in_memory"]:
             return SimulationResult(run, self.dataset, metadata)
@@ -224,8 +218,8 @@ def _place(run: Run, parallel: bool, name: Any, n_jobs: int, timeout: float | No
                 n_jobs, "Name a backend too, to leave the block.",
             )  # fmt: skip
     else:
-        return choose(run, n_jobs, **options)
-    check_fits(run, place)
+        return choose_backend(run, n_jobs, **options)
+    check_backend_fits(run, place)
     return place
 
 
@@ -237,7 +231,7 @@ def _batch(run: Run, place: Backend, asked: int | None) -> int:
         return min(-(-wanted // unit) * unit, -(-run.length // unit) * unit)
     if asked is not None:
         return min(asked, run.length)
-    largest = max(1, TASK_BYTES // run.path_bytes)
+    largest = max(1, ENGINE_TASK_MAX_BYTES // run.path_bytes)
     if run.sampler.interface.takes_ranges:
         return min(largest, run.chunk)
     seconds = cost.measure(run, place)
@@ -258,7 +252,7 @@ def _collect(
     monitor(0, run.length)
     task = RangeTask(run.sampler)
     try:
-        for start, stop, part in execute(run, place, task, ranges, failure_log, monitor):
+        for start, stop, part in run_ranges(run, place, task, ranges, failure_log, monitor):
             chunk_buffer.put(start, part)
             done += stop - start
             monitor(done, run.length, len(failure_log.masked))

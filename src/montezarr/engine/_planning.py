@@ -10,7 +10,7 @@ import xarray as xr
 
 from montezarr.core.checks import type_error
 from montezarr.core.deprecated import renamed_argument
-from montezarr.reduction.passes import memory_of, prepare
+from montezarr.reduction.passes import memory_of, prepare_reduction
 from montezarr.reduction.sources import (
     PATH,
     BlockSource,
@@ -101,7 +101,7 @@ def plan(
         size, measured = store_bytes(ds, storage)
         found = replace(found, store_bytes=size, store_ratio=size / ds.nbytes, measured=measured)
     if statistics is not None:
-        block_source, layout = prepare(ds, statistics, dim, by, transform)
+        block_source, layout = prepare_reduction(ds, statistics, dim, by, transform)
         size = memory_of(block_source, layout)
         return replace(found, reduction=_reduction(block_source), reduction_bytes=size)
     if dim not in getattr(ds, "dims", ()):

@@ -17,7 +17,8 @@ from montezarr.core.added_fields import added
 from montezarr.core.checks import check_int, value_error
 from montezarr.core.errors import MemoryBudgetError
 from montezarr.core.memory import memory_limit
-from montezarr.core.text import Card, count, duration, show_bytes, speed
+from montezarr.core.text import Card, count_text, duration, show_bytes, speed
+from montezarr.core.tunables.memory import DATAFRAME_ROW_BYTES
 from montezarr.run._chunk_buffer import ChunkBuffer
 from montezarr.run._replay import replay_run
 from montezarr.run._run import Run
@@ -27,9 +28,6 @@ from montezarr.samplers.schema import PATH, TIME
 
 State = int | float | str
 """One state of a path: a number or a label."""
-
-ROW_BYTES = 40
-"""Bytes of a row of `to_dataframe`, about."""
 
 
 @final
@@ -178,9 +176,9 @@ class SimulationResult:
     def _card(self) -> Card:
         run, known = self._run, self.metadata
         where = "lazy" if self._chunk_buffer is None else "in memory"
-        size = count(len(self), "path")
+        size = count_text(len(self), "path")
         if self._has_times:
-            size += f" × {count(run.sampler.n_times, 'time')}"
+            size += f" × {count_text(run.sampler.n_times, 'time')}"
         if len(run.sampler.variables) > 1:
             size += f" × {len(run.sampler.variables):,} variables"
         workers = known.get("n_jobs", 1)
@@ -190,7 +188,7 @@ class SimulationResult:
             ("seed", seed_text(run.recipe["seed"])),
             (
                 "backend",
-                f"{known.get('backend')} ({known.get('reason')}), {count(workers, 'worker')}",
+                f"{known.get('backend')} ({known.get('reason')}), {count_text(workers, 'worker')}",
             ),
         ]
         if "seconds" in known:
@@ -201,9 +199,11 @@ class SimulationResult:
         for title in ("masked", "retried"):
             if paths := known.get(title):
                 first, why = next(iter(paths.items()))
-                rows.append((title, f"{count(len(paths), 'path')}; the first is {first}: {why}"))
+                rows.append(
+                    (title, f"{count_text(len(paths), 'path')}; the first is {first}: {why}")
+                )
         name = run.sampler.name
-        title = f"montezarr.SimulationResult: {count(len(self), 'path')} of {name}, {where}"
+        title = f"montezarr.SimulationResult: {count_text(len(self), 'path')} of {name}, {where}"
         return Card(title, rows)
 
     def to_dataframe(self) -> pd.DataFrame:
@@ -227,7 +227,7 @@ class SimulationResult:
         n_times = self._run.sampler.n_times if has_times else 1
         rows = len(self) * n_times
         columns_of = [math.prod(variable.sizes) for variable in variables]
-        needed = rows * (ROW_BYTES + 8 * (sum(columns_of) - 1))
+        needed = rows * (DATAFRAME_ROW_BYTES + 8 * (sum(columns_of) - 1))
         if needed > memory_limit():
             raise MemoryBudgetError(
                 f"to_dataframe: expected a table that fits into memory, got {rows:,} rows ="

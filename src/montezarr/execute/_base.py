@@ -21,20 +21,13 @@ from montezarr.core.compat.dask import count_cores
 from montezarr.core.context import ContextManager
 from montezarr.core.errors import BackendError
 from montezarr.core.fork import after_fork
-from montezarr.core.interrupts import wait_for
+from montezarr.core.interrupts import wait_uninterrupted
 from montezarr.core.optional import import_optional
+from montezarr.core.tunables.scheduling import TASK_RETRIES, WORKERS_MAX
+from montezarr.core.tunables.waiting import WORKER_CHECK_SECONDS
 from montezarr.execute._in_force import come_into_force, go_out_of_force
 from montezarr.execute._lost import no_start, stopped
 from montezarr.execute._supervisor import Pool, Supervisor
-
-RETRIES = 2
-"""How often a task is repeated after its worker died: three deaths are no accident."""
-
-
-MAX_JOBS = 2**15
-
-POLL = 0.1
-"""Seconds after which it is looked again, while nothing ends, whether all still go on."""
 
 
 def cores() -> int:
@@ -61,7 +54,7 @@ def check_jobs(n_jobs: Any) -> int:
     if isinstance(n_jobs, bool) or not isinstance(n_jobs, Integral):
         raise type_error("n_jobs", expected, n_jobs)
     count = int(n_jobs)
-    if count == 0 or abs(count) > MAX_JOBS:
+    if count == 0 or abs(count) > WORKERS_MAX:
         raise value_error("n_jobs", expected, n_jobs)
     return count if count > 0 else max(1, cores() + 1 + count)
 
@@ -126,7 +119,7 @@ class Backend(ContextManager, ABC):
         n_jobs: int = -1,
         *,
         timeout: float | None = None,
-        retries: int = RETRIES,
+        retries: int = TASK_RETRIES,
         reason: str = "asked for",
     ):
         self.workers = check_jobs(n_jobs)
@@ -207,7 +200,7 @@ class Backend(ContextManager, ABC):
             What the task raised.
         """
         while not (future.done() or self.is_lost):  # of one that was cancelled nobody may be told
-            wait_for([future], POLL)
+            wait_uninterrupted([future], WORKER_CHECK_SECONDS)
         try:
             if not future.done():
                 raise CancelledError  # noqa: TRY301  it is what Dask should have said

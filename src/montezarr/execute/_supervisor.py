@@ -16,11 +16,9 @@ from typing import Any
 from montezarr.core import worker
 from montezarr.core.compat.threading import before_executors_end
 from montezarr.core.errors import BackendError, WorkerDied, WorkerTimeout
+from montezarr.core.tunables.waiting import WORKER_START_SECONDS
 from montezarr.execute._lost import no_start
 from montezarr.execute._shared_objects import SharedObjects
-
-WARM_UP = 60.0
-"""Seconds to wait for workers to start, before the clock of the first tasks runs."""
 
 
 class Pool(ABC):
@@ -221,7 +219,7 @@ class Supervisor(Executor):
         try:
             if not self._warm:  # the clock of a task must not run while its worker starts
                 first = [self._pool.submit(worker.ready) for _ in range(self._workers)]
-                wait(first, timeout=WARM_UP)
+                wait(first, timeout=WORKER_START_SECONDS)
                 self._warm = True
             inner = self._pool.submit(worker.call, task.payload, task.shared)
         except self._pool.deaths as error:
@@ -271,7 +269,7 @@ class Supervisor(Executor):
             return
         del self._running[id(task)]
         try:
-            value = worker.unpack(data)
+            value = worker.unpack_result(data)
         except BaseException as error:
             task.future.set_exception(error)
         else:

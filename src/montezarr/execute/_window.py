@@ -9,12 +9,11 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 from montezarr.core.errors import WorkerDied, WorkerTimeout
-from montezarr.core.interrupts import wait_for
+from montezarr.core.interrupts import wait_uninterrupted
 from montezarr.core.timed_task import Timed
-from montezarr.execute._base import POLL, Backend
-
-WINDOW = 3
-"""Tasks in flight per worker: one that runs, and enough to follow that none waits."""
+from montezarr.core.tunables.scheduling import TASKS_IN_FLIGHT_PER_WORKER
+from montezarr.core.tunables.waiting import WORKER_CHECK_SECONDS
+from montezarr.execute._base import Backend
 
 Span = Callable[[Any], tuple[int, int]]
 """From an item to its range of paths (start, stop)."""
@@ -129,7 +128,7 @@ class _Window:
                 if not self._pending:
                     return
                 _check_not_stopped(self._backend, self._pending)
-                done = wait_for(self._pending, POLL, FIRST_COMPLETED)
+                done = wait_uninterrupted(self._pending, WORKER_CHECK_SECONDS, FIRST_COMPLETED)
                 for future in sorted(done, key=lambda f: self._pending[f][0]):
                     yield from self._ended(future)
         except KeyboardInterrupt:
@@ -155,7 +154,11 @@ class _Window:
                 self._pending = _earliest(self._pending, backend.workers)
             return
         # Asked again each time: workers of a cluster come and go.
-        limit = WINDOW * backend.workers if self._window is None else max(1, self._window)
+        limit = (
+            TASKS_IN_FLIGHT_PER_WORKER * backend.workers
+            if self._window is None
+            else max(1, self._window)
+        )
         # Half of it at a time: a scheduler takes many tasks as fast as one, and remembers each
         # time that it got some.
         room = limit - len(self._pending) - len(self._early)
@@ -231,7 +234,7 @@ def _wait_for_all(backend: Backend, futures: Iterable[Future[Any]]) -> None:
     while not backend.is_lost and (left := [future for future in left if not future.done()]):
         if any(future.cancelled() for future in awaited):
             return
-        wait_for(left, POLL)
+        wait_uninterrupted(left, WORKER_CHECK_SECONDS)
 
 
 def _earliest(

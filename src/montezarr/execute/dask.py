@@ -17,10 +17,12 @@ from montezarr.core.checks import type_error, value_error
 from montezarr.core.compat.distributed import check_host_and_port, wrap_of
 from montezarr.core.errors import BackendError, MontezarrError, MontezarrWarning
 from montezarr.core.interrupts import import_whole, uninterrupted
-from montezarr.core.notices import say, warn
+from montezarr.core.notices import print_notice, warn
 from montezarr.core.secrets import cause_of, redacted
 from montezarr.core.startup import run_begins
-from montezarr.execute._base import RETRIES, Backend, Scheduler, refuse_timeout
+from montezarr.core.tunables.scheduling import DASK_NOTES_TRIM_TASKS, DASK_TASK_KEYS, TASK_RETRIES
+from montezarr.core.tunables.waiting import CLUSTER_RECOUNT_SECONDS
+from montezarr.execute._base import Backend, Scheduler, refuse_timeout
 from montezarr.execute._client import active_client, is_ended
 from montezarr.execute._cluster import process_wide, start_cluster
 from montezarr.execute._lost import cluster_lost, no_start
@@ -30,15 +32,6 @@ _T = TypeVar("_T")
 
 PACKAGES = ("montezarr", "numpy")
 """Packages of which another version on a worker may give other numbers."""
-
-KEYS = 2048
-"""Keys of tasks that are used in turn."""
-
-TRIM_EVERY = 5000
-"""Tasks after which the notes of the scheduler are cut."""
-
-RECOUNT = 5.0
-"""Seconds after which the workers of a cluster are counted again."""
 
 
 on_client: list[Callable[[Any], None]] = []
@@ -71,7 +64,7 @@ class Dask(Backend):
         address: str | None = None,
         client: Any = None,
         timeout: float | None = None,
-        retries: int = RETRIES,
+        retries: int = TASK_RETRIES,
         reason: str = "asked for",
     ):
         refuse_timeout(self.name, timeout)
@@ -220,12 +213,12 @@ class Dask(Backend):
         # A notebook makes a red box of what is on standard error.
         out = sys.stdout if kernel() is not None else sys.stderr
         if find_spec("bokeh") is None:
-            say('Dask dashboard: needs pip install "montezarr[dashboard]"', out)
+            print_notice('Dask dashboard: needs pip install "montezarr[dashboard]"', out)
         else:
             with suppress(Exception):  # a Client that closes now has none
                 link = dashboard_link(self.client)
                 runs = f"{link.removesuffix('status')}montezarr"
-                say(f"Dask dashboard: {link}, runs: {runs}", out)
+                print_notice(f"Dask dashboard: {link}, runs: {runs}", out)
         return self
 
     def submit(self, function: Callable[[Any], Any], item: Any) -> Future[Any]:
@@ -258,7 +251,7 @@ class Dask(Backend):
 
     def _shared_task(self, function: Callable[[Any], Any]) -> tuple[Any, str]:
         """Return the task that is the function, and its name."""
-        if time.monotonic() - self._counted > RECOUNT:  # workers come and go
+        if time.monotonic() - self._counted > CLUSTER_RECOUNT_SECONDS:  # workers come and go
             self._count(self.client)
         name = getattr(function, "__name__", type(function).__name__)
         known = self._shared.get(id(function))
@@ -276,7 +269,7 @@ class Dask(Backend):
         It is two hundred bytes each time, for nobody to read; a long run sends millions.
         """
         self._sent += count
-        if self._sent >= TRIM_EVERY:
+        if self._sent >= DASK_NOTES_TRIM_TASKS:
             self._sent = 0
             with suppress(Exception):  # another version of Dask: then they stay
                 uninterrupted(lambda: self.client.run_on_scheduler(_forget_notes))
@@ -288,7 +281,7 @@ class Dask(Backend):
         the Client does not know any more was given up before what it submits next.
         """
         while True:
-            self._number = (self._number + 1) % (KEYS + 2 * len(self.client.futures))
+            self._number = (self._number + 1) % (DASK_TASK_KEYS + 2 * len(self.client.futures))
             key = f"{name}-{self._run}-{self._number}"
             if key not in self.client.futures:
                 return key

@@ -17,11 +17,9 @@ from typing import Any, final
 from montezarr.core import worker
 from montezarr.core.compat.multiprocessing import dismantle
 from montezarr.core.spawn import Context
+from montezarr.core.tunables.waiting import QUEUE_LOCK_SECONDS
 from montezarr.execute._base import ProcessBackend
 from montezarr.execute._supervisor import Pool
-
-LOCK_SECONDS = 0.3
-"""How long a lock may be held by anyone alive."""
 
 
 class ChildDied(Exception):
@@ -82,7 +80,7 @@ class WatchedPool(Pool):
         self._stop_watching()
         pool, self._pool = self._pool, None
         if pool is not None:
-            dismantle(pool, self._context.kill, LOCK_SECONDS)
+            dismantle(pool, self._context.kill, QUEUE_LOCK_SECONDS)
             self._pending.clear()
 
     def close(self) -> None:

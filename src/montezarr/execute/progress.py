@@ -11,9 +11,7 @@ from montezarr.core.context import ContextManager
 from montezarr.core.errors import MissingDependencyError
 from montezarr.core.notices import UNREADABLE, log
 from montezarr.core.optional import import_optional
-
-EVERY = 5.0
-"""Seconds between two plain lines."""
+from montezarr.core.tunables.waiting import PROGRESS_LINE_SECONDS
 
 
 def kernel() -> Any:
@@ -119,7 +117,7 @@ class Progress(ContextManager):
             self._bar.update(done - self._bar.n)
             if self._out is not None and self._out.error is not None:
                 raise self._out.error
-        elif time.monotonic() - self._shown >= EVERY or done == total:
+        elif time.monotonic() - self._shown >= PROGRESS_LINE_SECONDS or done == total:
             self._shown = time.monotonic()
             line = self.line(done, total, self._shown - self._started, failed)
             print(line, file=self.stream, flush=True)

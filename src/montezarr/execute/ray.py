@@ -18,7 +18,9 @@ from montezarr.core import worker
 from montezarr.core.checks import check_bool, value_error
 from montezarr.core.errors import BackendError
 from montezarr.core.optional import import_optional
-from montezarr.execute._base import RETRIES, ProcessBackend
+from montezarr.core.tunables.scheduling import TASK_RETRIES
+from montezarr.core.tunables.waiting import RAY_SESSION_CHECK_SECONDS
+from montezarr.execute._base import ProcessBackend
 from montezarr.execute._lost import ray_full, ray_lost
 from montezarr.execute._ray_session import (
     join_session,
@@ -28,9 +30,6 @@ from montezarr.execute._ray_session import (
 )
 from montezarr.execute._shared_objects import SharedObjects
 from montezarr.execute._supervisor import Pool
-
-LOOK_AGAIN = 3.0
-"""Seconds after which it is asked again whether any machine of a session is alive."""
 
 
 class _RaySharedObjects(SharedObjects):
@@ -100,7 +99,7 @@ class _RayPool(Pool):
         """
         if not self._is_there:
             raise ray_lost()
-        if time.monotonic() - self._looked > LOOK_AGAIN:
+        if time.monotonic() - self._looked > RAY_SESSION_CHECK_SECONDS:
             self._looked = time.monotonic()
             if not self._has_machines():
                 raise ray_lost(RuntimeError("no machine of it is alive"))
@@ -186,7 +185,7 @@ class Ray(ProcessBackend):
         *,
         allow_network: bool = False,
         timeout: float | None = None,
-        retries: int = RETRIES,
+        retries: int = TASK_RETRIES,
         reason: str = "asked for",
     ):
         super().__init__(n_jobs, timeout=timeout, retries=retries, reason=reason)

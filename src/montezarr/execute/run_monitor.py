@@ -17,18 +17,12 @@ from montezarr.core.notices import log, log_warning
 from montezarr.core.secrets import redacted
 from montezarr.core.startup import run_begins
 from montezarr.core.text import number
+from montezarr.core.tunables.keeping import LISTENED_ESTIMATES_MAX
+from montezarr.core.tunables.scheduling import LISTENERS_TIME_SHARE
+from montezarr.core.tunables.waiting import LISTENERS_TOLD_SECONDS
 from montezarr.execute._base import Backend
 from montezarr.execute.progress import Progress
 from montezarr.statistics._base import INTERVAL
-
-EVERY = 0.5
-"""Seconds between two times that listeners are told."""
-
-SHARE = 0.01
-"""Part of the time of a run that telling may take; where it is slow, it is told less often."""
-
-MOST_ESTIMATES = 24
-"""Numbers that are told of the results; a result of more cells is left out."""
 
 
 class Listener:
@@ -244,7 +238,9 @@ class RunMonitor(ContextManager):
                 )  # fmt: skip
         if what == "changed":
             self._told = time.monotonic()
-            self._pause = max(EVERY, (self._spent + self._told - began) / SHARE)
+            self._pause = max(
+                LISTENERS_TOLD_SECONDS, (self._spent + self._told - began) / LISTENERS_TIME_SHARE
+            )
             self._spent = 0.0
 
 
@@ -306,10 +302,11 @@ def estimates_of(ds: xr.Dataset) -> list[dict[str, Any]]:
     """Return the results that are a few numbers, with their 95 % intervals, as JSON."""
     out: list[dict[str, Any]] = []
     for name, array in ds.data_vars.items():
-        if len(out) >= MOST_ESTIMATES:  # each of many variables takes xarray a look at all of them
+        # Each of many variables takes xarray a look at all of them.
+        if len(out) >= LISTENED_ESTIMATES_MAX:
             break
         found = intervals_of(ds, str(name))
-        if found is None or len(out) + array.size > MOST_ESTIMATES:
+        if found is None or len(out) + array.size > LISTENED_ESTIMATES_MAX:
             continue
         for at in np.ndindex(array.shape):
             value = float(array.values[at])

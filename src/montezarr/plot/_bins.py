@@ -16,8 +16,8 @@ from montezarr.reduction.sources import PATH, are_codes, labels_of
 from montezarr.reduction.streaming import PathCount, stream
 from montezarr.statistics import Extrema, Mean, Variance
 
-FIRST = 2**14
-"""PathCount of which the range is taken where none is given."""
+RANGE_PATHS = 2**14
+"""Paths of which the range is taken where none is given."""
 
 DEVIATIONS = 6.0
 """How far bins go from the mean at most, in standard deviations: a far outlier widens no bin."""
@@ -82,9 +82,9 @@ def first_ends(array: xr.DataArray) -> tuple[float, float]:
     with warnings.catch_warnings():  # the pass over all paths says it
         warnings.simplefilter("ignore", MontezarrWarning)
         if array.chunks is None:
-            array = array.isel({PATH: slice(FIRST)})
+            array = array.isel({PATH: slice(RANGE_PATHS)})
         statistics = [Extrema(), Mean(), Variance()]
-        for snapshot in stream(array.rename("x"), statistics, until=PathCount(FIRST)):
+        for snapshot in stream(array.rename("x"), statistics, until=PathCount(RANGE_PATHS)):
             last = snapshot.dataset
     assert last is not None
     with np.errstate(invalid="ignore"):
@@ -93,5 +93,5 @@ def first_ends(array: xr.DataArray) -> tuple[float, float]:
     low = np.fmax(last["x_min"].values, last["x_mean"].values - reach)
     high = np.fmin(last["x_max"].values, last["x_mean"].values + reach)
     if not np.isfinite(low).any():
-        raise value_error("data", f"finite values among the first {FIRST:,} paths", "none")
+        raise value_error("data", f"finite values among the first {RANGE_PATHS:,} paths", "none")
     return float(np.nanmin(low)), float(np.nanmax(high))

@@ -10,7 +10,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from montezarr.core.errors import MontezarrError
-from montezarr.plot._single import first_paths
+from montezarr.core.tunables.memory import COMPARED_VALUES_MAX
+from montezarr.core.tunables.scheduling import COMPARED_PATHS_MAX, COMPARED_RUN_PATHS
+from montezarr.plot._single import leading_paths
 from montezarr.processes import Process
 from montezarr.processes._base import HasDensity, HasProbability
 from montezarr.reduction.sources import PATH, TIME
@@ -18,18 +20,6 @@ from montezarr.run._attributes import ATTRIBUTE
 from montezarr.run._origins import draws_paths, origin_of, run_in
 from montezarr.run._run import Run
 from montezarr.samplers import sample_range
-
-COMPARED = 256
-"""Paths by which values are known to be those of the process, where its own graph selects them."""
-
-MANY = 2**16
-"""Paths that are compared of others: what is in memory or in a store, or some paths of a run.
-
-What nobody sees in them concerns less than 1 in 10,000, which shows in no picture.
-"""
-
-MANY_VALUES = 2**24
-"""Values that are drawn for it, at most; but those of `COMPARED` paths."""
 
 SELECTION = ("getitem", "transpose", "rechunk-split", "rechunk-merge")
 """Layers of Dask's graphs that leave values as they are."""
@@ -84,10 +74,13 @@ def closed_form_of(data: Any, array: xr.DataArray) -> ClosedForm | None:
         return None
     first = int(getattr(data, "attrs", {}).get("montezarr_first_path", 0))
     is_whole = run_in(array) is not None and array.sizes[PATH] == run.length
-    many = COMPARED if is_whole else max(COMPARED, min(MANY, MANY_VALUES // (sampler.grid.T + 1)))
+    many = COMPARED_RUN_PATHS
+    if not is_whole:
+        in_memory = COMPARED_VALUES_MAX // (sampler.grid.T + 1)
+        many = max(COMPARED_RUN_PATHS, min(COMPARED_PATHS_MAX, in_memory))
     count = min(many, array.sizes[PATH])
     drawn = sample_range(sampler, first, first + count)[sampler.variables[0].name]
-    position = _position(first_paths(array, count), drawn, sampler.times, time.values)
+    position = _position(leading_paths(array, count), drawn, sampler.times, time.values)
     if position is None:
         return None
     x0 = process.check_x0(sampler.x0, sampler.variables[0].dtype)

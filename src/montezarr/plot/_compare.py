@@ -27,7 +27,7 @@ from montezarr.plot._parameters import AxesOptions, describe_shared
 from montezarr.reduction.sources import PATH, TIME
 from montezarr.statistics import Histogram, Quantile
 
-LEVELS = (0.05, 0.5, 0.95)
+COMPARED_LEVELS = (0.05, 0.5, 0.95)
 BINS = 80
 STYLES = ((BLUE, "-"), (ORANGE, (0, (4, 2))))
 """Colour and line of each run: the second is dashed, so that it shows on the first."""
@@ -47,7 +47,7 @@ def compare(
     b: Any,
     *,
     labels: Sequence[str] = ("a", "b"),
-    quantiles: Sequence[float] = LEVELS,
+    quantiles: Sequence[float] = COMPARED_LEVELS,
     ax: Any = None,
     title: str | None = None,
     xlabel: str | None = None,
@@ -93,7 +93,7 @@ def compare(
     'largest difference: 17 standard errors'
     """
     options = AxesOptions.of(ax, title, xlabel, ylabel)
-    levels = given.check_levels("quantiles", quantiles)
+    levels = given.check_band_levels("quantiles", quantiles)
     names = _check_labels(labels)
     dims = _dims(a)
     arrays: list[xr.DataArray | None] = []
@@ -106,7 +106,7 @@ def compare(
             arrays.append(None)
         else:
             array = given.paths_of(data, dims, name)
-            given.check_numbers(array, name)
+            given.check_not_labels(array, name)
             arrays.append(array)
     if dims == (PATH,):
         sides = _sides_at_once([x for x in arrays if x is not None], levels)

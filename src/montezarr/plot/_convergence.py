@@ -75,13 +75,13 @@ def convergence(
     level = None if target is None else check_real("target", target)
     trace, chosen = _trace(stream, name)
     ax = options.axes()
-    draw(ax, trace, chosen, level)
+    draw_trace(ax, trace, chosen, level)
     units = {"units": trace.units[chosen]} if chosen in trace.units else {}
     text = label_of(chosen.replace("_", " "), units)
     return options.finish(ax, xlabel="number of paths", ylabel=text)
 
 
-def draw(ax: Any, trace: Trace, name: str, target: float | None = None) -> None:
+def draw_trace(ax: Any, trace: Trace, name: str, target: float | None = None) -> None:
     """Draw the bands, the estimate, and the target over them."""
     paths, estimate = trace.paths, trace.estimate(name)
     low, high = trace.cs_low(name), trace.cs_high(name)

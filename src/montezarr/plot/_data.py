@@ -116,7 +116,7 @@ def _knowing_labels(array: xr.DataArray, attrs: Mapping[Any, Any]) -> xr.DataArr
     return out
 
 
-def check_numbers(array: xr.DataArray, name: str = "data", hint: str = STATES) -> None:
+def check_not_labels(array: xr.DataArray, name: str = "data", hint: str = STATES) -> None:
     """Raise if a variable holds codes of labels, whose mean and quantiles mean nothing.
 
     Raises
@@ -127,7 +127,7 @@ def check_numbers(array: xr.DataArray, name: str = "data", hint: str = STATES) -
     labels = labels_of(array)
     if labels is not None and are_codes(array, labels):
         raise value_error(
-            name, f"numbers, and {name_of(array) or 'it'!r} holds codes of labels",
+            name, f"numbers, and {display_name(array) or 'it'!r} holds codes of labels",
             [label for _, label in labels], hint,
         )  # fmt: skip
 
@@ -187,12 +187,19 @@ def named_as(array: xr.DataArray, found: xr.DataArray) -> xr.DataArray:
     return found.rename(array.name).drop_attrs(deep=False).assign_attrs(array.attrs)
 
 
-def name_of(array: xr.DataArray) -> str:
+def display_name(array: xr.DataArray) -> str:
     """Return the name of a variable."""
     return "" if array.name is None else str(array.name)
 
 
-UNITS = {"days": 86400.0, "hours": 3600.0, "minutes": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6}
+SECONDS_OF_UNIT = {
+    "days": 86400.0,
+    "hours": 3600.0,
+    "minutes": 60.0,
+    "s": 1.0,
+    "ms": 1e-3,
+    "us": 1e-6,
+}
 """Units of durations, in seconds."""
 
 
@@ -214,12 +221,12 @@ def times_of(array: xr.DataArray) -> tuple[NDArray[Any], dict[str, Any]]:
     if seconds is None:
         return values, attrs
     span = float(np.abs(seconds + start).max())
-    units = next((u for u, size in UNITS.items() if span >= 2 * size), "us")
+    units = next((u for u, size in SECONDS_OF_UNIT.items() if span >= 2 * size), "us")
     since = "" if values.dtype.kind == "m" else f" since {values[0]}"
-    return (seconds + start) / UNITS[units], {**attrs, "units": f"{units}{since}"}
+    return (seconds + start) / SECONDS_OF_UNIT[units], {**attrs, "units": f"{units}{since}"}
 
 
-def check_levels(name: str, quantiles: Any) -> NDArray[np.float64]:
+def check_band_levels(name: str, quantiles: Any) -> NDArray[np.float64]:
     """Return levels that bands lie between.
 
     Raises
@@ -248,6 +255,6 @@ def levels_in(found: xr.DataArray, levels: NDArray[np.float64], *, any_will_do: 
     if all(place.size for place in places):
         return found.isel(quantile=[int(place[0]) for place in places])
     if any_will_do:
-        check_levels("data", have)
+        check_band_levels("data", have)
         return found
     raise value_error("quantiles", f"some of those that data has, {have.tolist()}", levels.tolist())

@@ -99,7 +99,7 @@ def density(
     return options.finish(
         ax,
         xlabel=label_of("time", time_attrs),
-        ylabel=label_of(given.name_of(source), source.attrs),
+        ylabel=label_of(given.display_name(source), source.attrs),
     )
 
 

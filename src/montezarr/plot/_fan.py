@@ -14,15 +14,15 @@ from montezarr.core.optional import import_optional
 from montezarr.plot import _data as given
 from montezarr.plot._figure import (
     BLUE,
-    DPI,
+    FIGURE_DPI,
+    FIGURE_INCHES,
     GREY,
-    SIZE,
     label_of,
     limit_times,
     shade,
 )
 from montezarr.plot._parameters import AxesOptions, describe_shared
-from montezarr.plot._single import choose, single_paths
+from montezarr.plot._single import choose_positions, single_paths
 from montezarr.statistics import Quantile
 
 BANDS = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -84,7 +84,7 @@ def fan(
     ['90% of paths', '50% of paths', 'median']
     """
     options = AxesOptions.of(ax, title, xlabel, ylabel)
-    levels = given.check_levels("quantiles", quantiles)
+    levels = given.check_band_levels("quantiles", quantiles)
     count = check_int("samples", samples)
     key = check_int("seed", seed)
     if given.is_results(data):
@@ -93,7 +93,7 @@ def fan(
         singles: Any = ()
     else:
         array = given.paths_of(data)
-        given.check_numbers(array)
+        given.check_not_labels(array)
         table = given.reduced(array, [Quantile(tuple(levels.tolist()))])["x_quantile"]
         table = given.named_as(array, table)
         singles = _singles(array, count, key)
@@ -122,11 +122,11 @@ def fan_with(
     options = AxesOptions.of(**texts)
     picture, ax = _canvas()
     _drawn(ax, given.named_as(array, table), _singles(array, samples, 0), options)
-    picture.savefig(file, dpi=DPI)
+    picture.savefig(file, dpi=FIGURE_DPI)
 
 
 def _singles(array: xr.DataArray, count: int, key: int) -> Any:
-    paths = choose(array.sizes["path"], count, key)
+    paths = choose_positions(array.sizes["path"], count, key)
     return single_paths(array.transpose("path", "time"), paths)[0]
 
 
@@ -164,7 +164,7 @@ def draw_median(ax: Any, times: Any, table: xr.DataArray, **style: Any) -> None:
 
 def quantity(table: xr.DataArray) -> str:
     """Return the text at the axis of the values; a result is named after them and a statistic."""
-    attrs, name = dict(table.attrs), given.name_of(table)
+    attrs, name = dict(table.attrs), given.display_name(table)
     text = str(attrs.pop("long_name", "")).removesuffix(" quantile")
     if text != name.replace("_", " "):  # it has no long name but that
         attrs["long_name"] = text
@@ -205,13 +205,13 @@ def save_fan(data: Any, file: Any, **options: Any) -> None:
         raise type_error("ax", "none, since the picture is a file of its own", options["ax"])
     picture, ax = _canvas()
     fan(data, ax=ax, **options)
-    picture.savefig(file, dpi=DPI)
+    picture.savefig(file, dpi=FIGURE_DPI)
 
 
 def _canvas() -> tuple[Any, Any]:
     """Return a figure without a window, and axes in it."""
     figures = import_optional("matplotlib.figure", extra="plot", purpose="A plot")
-    picture = figures.Figure(figsize=SIZE, layout="constrained")
+    picture = figures.Figure(figsize=FIGURE_INCHES, layout="constrained")
     return picture, picture.subplots()
 
 

@@ -12,10 +12,10 @@ import numpy as np
 from montezarr.core.checks import type_error, value_error
 from montezarr.core.optional import import_optional
 
-SIZE = (8.0, 4.5)
+FIGURE_INCHES = (8.0, 4.5)
 """Inches: legible at the width of a README."""
 
-DPI = 150
+FIGURE_DPI = 150
 
 BLUE = (0.12, 0.37, 0.66)
 """The one colour of a picture of one run; bands are shades of it."""
@@ -55,9 +55,9 @@ def figure() -> Any:
     require()
     if "matplotlib.pyplot" in sys.modules or _is_notebook():
         pyplot = import_optional("matplotlib.pyplot", extra="plot", purpose="A plot")
-        return pyplot.figure(figsize=SIZE, layout="constrained")
+        return pyplot.figure(figsize=FIGURE_INCHES, layout="constrained")
     figures = import_optional("matplotlib.figure", extra="plot", purpose="A plot")
-    return figures.Figure(figsize=SIZE, layout="constrained")
+    return figures.Figure(figsize=FIGURE_INCHES, layout="constrained")
 
 
 def require() -> None:

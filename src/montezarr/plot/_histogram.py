@@ -9,6 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from montezarr.core.checks import check_bool, type_error, value_error
+from montezarr.core.tunables.limits import PLOT_SUMMED_INTEGERS_MAX
 from montezarr.plot import _data as given
 from montezarr.plot._bins import check_range, edges_for
 from montezarr.plot._closed_form import ClosedForm, closed_form_of
@@ -27,8 +28,6 @@ from montezarr.statistics import Histogram
 FINE = 512
 """Points of a closed form."""
 
-MOST = 10**5
-"""Integers whose probabilities are summed in bins; over more of them no closed form is drawn."""
 
 HEADROOM = 1.2
 """Height of the Axes, in that of what is drawn: the legend stands above it."""
@@ -119,7 +118,7 @@ def histogram(
         counted = counted_in(data, array)
         array = array.drop_attrs()  # those of a count are not those of the value
     else:
-        array = values_of(data, time)
+        array = values_at(data, time)
         exact = closed_form_of(data, array)
         counted = count_values(array, edges_for(array, count, ends))
     ax = options.axes()
@@ -138,10 +137,10 @@ def histogram(
     if not as_density:
         text = "number of paths"
         count_in_thousands(ax.yaxis)
-    return options.finish(ax, xlabel=label_of(given.name_of(array), array.attrs), ylabel=text)
+    return options.finish(ax, xlabel=label_of(given.display_name(array), array.attrs), ylabel=text)
 
 
-def values_of(data: Any, time: Any = None, name: str = "data") -> xr.DataArray:
+def values_at(data: Any, time: Any = None, name: str = "data") -> xr.DataArray:
     """Return one value per path, at a time where one is given.
 
     Raises
@@ -195,7 +194,7 @@ def legend_of(counted: Counted, label: str = "paths") -> str:
 def _draw_exact(ax: Any, exact: ClosedForm, counted: Counted, density: bool) -> None:
     """Draw a density as a line, probabilities as points in the middle of their bins."""
     edges = counted.edges
-    if exact.is_discrete and edges[-1] - edges[0] > MOST:
+    if exact.is_discrete and edges[-1] - edges[0] > PLOT_SUMMED_INTEGERS_MAX:
         return
     width = edges[1] - edges[0]  # of all bins: a closed form is drawn over no others
     scale = 1.0 if density else counted.total * width

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any, ParamSpec, Self, TypeVar
 
 from montezarr.core.checks import check_int
+from montezarr.core.tunables.limits import PLOT_BINS_MAX
 from montezarr.plot._figure import check_axes, check_texts, figure
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-MOST_BINS = 65536
 
 DESCRIPTIONS = {
     "ax_and_texts": """\
@@ -107,4 +107,4 @@ class AxesOptions:
 
 def check_bins(bins: Any) -> int:
     """Return a number of bins, checked."""
-    return check_int("bins", bins, minimum=1, maximum=MOST_BINS)
+    return check_int("bins", bins, minimum=1, maximum=PLOT_BINS_MAX)

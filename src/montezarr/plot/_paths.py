@@ -14,7 +14,7 @@ from montezarr.plot._figure import (
     shade,
 )
 from montezarr.plot._parameters import AxesOptions, describe_shared
-from montezarr.plot._single import choose, single_paths
+from montezarr.plot._single import choose_positions, single_paths
 from montezarr.statistics import Mean, Quantile, Statistic
 
 
@@ -79,12 +79,12 @@ def paths(
     with_mean = check_bool("mean", mean)
     array = given.paths_of(data)
     if with_mean or ends is not None:
-        given.check_numbers(array, hint=f"Pass mean=False, band=None. {given.STATES}")
+        given.check_not_labels(array, hint=f"Pass mean=False, band=None. {given.STATES}")
     statistics: list[Statistic] = [Mean()] if with_mean else []
     if ends is not None:
         statistics.append(Quantile(ends))
     found = given.reduced(array, statistics) if statistics else None
-    chosen = choose(array.sizes["path"], count, key)
+    chosen = choose_positions(array.sizes["path"], count, key)
     singles, indices = single_paths(array.transpose("path", "time"), chosen)
     ax = options.axes()
     times, time_attrs = given.times_of(array)
@@ -105,5 +105,5 @@ def paths(
     return options.finish(
         ax,
         xlabel=label_of("time", time_attrs),
-        ylabel=label_of(given.name_of(array), array.attrs),
+        ylabel=label_of(given.display_name(array), array.attrs),
     )

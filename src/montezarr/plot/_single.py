@@ -21,7 +21,7 @@ from montezarr.reduction.sources import (
 from montezarr.run import cost
 
 
-def choose(n_paths: int, count: int, seed: int) -> list[int]:
+def choose_positions(n_paths: int, count: int, seed: int) -> list[int]:
     """Return the positions of a seeded choice of paths, increasing: fewer where there are fewer."""
     rng = np.random.default_rng(seed)
     return sorted(rng.choice(n_paths, min(count, n_paths), replace=False).tolist())
@@ -63,7 +63,7 @@ def _unmasked(array: xr.DataArray, values: NDArray[Any]) -> NDArray[np.float64]:
     return out if masked is None else np.where(out == masked, np.nan, out)
 
 
-def first_paths(array: xr.DataArray, count: int) -> NDArray[Any]:
+def leading_paths(array: xr.DataArray, count: int) -> NDArray[Any]:
     """Return the first paths (paths, ...), NaN where they are masked; see `single_paths`."""
     if array.chunks is not None:
         block_source = block_source_of(PathData.of(as_dataset(array, PATH)))

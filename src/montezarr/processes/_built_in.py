@@ -13,7 +13,7 @@ from montezarr.processes._base import Process
 
 
 @cache
-def built_in() -> dict[str, type[Process]]:
+def built_in_processes() -> dict[str, type[Process]]:
     """Return every built-in process by name; configuration files and stores may name only these."""
     names = [name for name in public_names(processes.__name__) if name[0].isupper()]
     found = {name: getattr(processes, name) for name in names}
@@ -24,7 +24,7 @@ def built_in() -> dict[str, type[Process]]:
     }
 
 
-def is_users(process: Process) -> bool:
+def runs_user_code(process: Process) -> bool:
     """Return whether a process runs code that is not of this package: it is tried, not trusted."""
     # A subclass of the user's is code of the user's, also where it is made of fields alone.
     name = type(process).__name__
@@ -57,7 +57,7 @@ def process_from_dict(data: Mapping[str, Any]) -> Process:
     >>> mz.process_from_dict(process.to_dict()) == process
     True
     """
-    known = built_in()
+    known = built_in_processes()
     name = data.get("name")
     if not isinstance(name, str) or name not in known:
         raise value_error("name", f"one of {', '.join(known)}", name)

@@ -69,7 +69,7 @@ def _deviance(x: NDArray[np.float64], mean: NDArray[np.float64]) -> NDArray[np.f
     return np.where(np.abs(v) < 0.1, near, far)
 
 
-def whole(k: Any) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def as_integers(k: Any) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return numbers as floats, and which of them are integers."""
     values = real_numbers(k)
     return values, values == np.floor(values)

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montezarr.core.checks import check_array, check_real, value_error
-from montezarr.core.text import Card, Formula, count, for_terminal
+from montezarr.core.text import Card, Formula, count_text, for_terminal
 from montezarr.processes._base import Process
 from montezarr.processes._describe import equation_rows, symbol
 
 ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}($|[T ])")
 
-SHOWN = 3
+SHOWN_ROWS = 3
 """Rows of a matrix that are shown number by number in a notebook."""
 
 
@@ -70,13 +70,13 @@ class Fit:
 
     def _repr_html_(self) -> str:
         kind = type(self.process)
-        rows = [*equation_rows(kind.equation), ("data", count(self.n, "transition"))]
+        rows = [*equation_rows(kind.equation), ("data", count_text(self.n, "transition"))]
         table = [("parameter", "estimate", "standard error")]
         for name, error in self.standard_errors.items():
             value = getattr(self.process, name)
             if isinstance(error, float):
                 table.append((Formula(symbol(name)), f"{value:.6g}", f"{error:.2g}"))
-            elif len(value) > SHOWN:
+            elif len(value) > SHOWN_ROWS:
                 table.append((name, f"{len(value):,} × {len(value):,} numbers", ""))
             else:
                 table += [
@@ -92,7 +92,7 @@ def _matrix_row(values: Any, errors: Any) -> str:
     return "    " + "  ".join(f"{cell:<18}" for cell in cells).rstrip()
 
 
-def check_steps(
+def check_time_steps(
     name: str, values: Any, dt: Any, times: Any, count: int
 ) -> float | NDArray[np.float64]:
     """Return the time between values: one number where it is always the same, else one for each.

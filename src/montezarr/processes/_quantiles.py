@@ -19,8 +19,8 @@ TAIL = (1 - LEVEL) / 2
 Z = 1.959963984540054
 """The quantile of the normal distribution beyond which half of the rest lies."""
 
-TINY = 1e-300
-STEPS = 10_000
+FRACTION_MIN = 1e-300
+FRACTION_STEPS = 10_000
 
 MANY = 1e5
 """Degrees of freedom from which on quantiles are those of a transformed normal distribution, which
@@ -112,16 +112,16 @@ def _beta_cdf(x: float, a: float, b: float) -> float:
 def _fraction(x: float, a: float, b: float) -> float:
     """Return the continued fraction of the incomplete beta function, by Lentz's method."""
     c, d = 1.0, 1 - (a + b) * x / (a + 1)
-    d = 1 / (d if abs(d) > TINY else TINY)
+    d = 1 / (d if abs(d) > FRACTION_MIN else FRACTION_MIN)
     out = d
-    for m in range(1, STEPS):
+    for m in range(1, FRACTION_STEPS):
         even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
         odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
         for term in (even, odd):
             d = 1 + term * d
-            d = 1 / (d if abs(d) > TINY else TINY)
+            d = 1 / (d if abs(d) > FRACTION_MIN else FRACTION_MIN)
             c = 1 + term / c
-            c = c if abs(c) > TINY else TINY
+            c = c if abs(c) > FRACTION_MIN else FRACTION_MIN
             out *= d * c
         if abs(d * c - 1) < 1e-15:
             return out
@@ -134,22 +134,22 @@ def _gamma_cdf(x: float, a: float) -> float:
     front = math.exp(a * math.log(x) - x - math.lgamma(a))
     if x < a + 1:
         term = total = 1 / a
-        for k in range(1, STEPS):
+        for k in range(1, FRACTION_STEPS):
             term *= x / (a + k)
             total += term
             if term < total * 1e-16:
                 return front * total
         raise ArithmeticError(f"no quantile of the gamma distribution of shape {a}")
     b = x + 1 - a
-    c, d = 1 / TINY, 1 / b
+    c, d = 1 / FRACTION_MIN, 1 / b
     out = d
-    for k in range(1, STEPS):
+    for k in range(1, FRACTION_STEPS):
         term = -k * (k - a)
         b += 2
         d = term * d + b
-        d = 1 / (d if abs(d) > TINY else TINY)
+        d = 1 / (d if abs(d) > FRACTION_MIN else FRACTION_MIN)
         c = b + term / c
-        c = c if abs(c) > TINY else TINY
+        c = c if abs(c) > FRACTION_MIN else FRACTION_MIN
         out *= d * c
         if abs(d * c - 1) < 1e-15:
             return 1 - front * out

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from montezarr.core.errors import ArgumentValueError
 from montezarr.processes._quantiles import TAIL, chi_square_quantile, t_quantile
-from montezarr.processes._slope_laws import LONG, SPEEDS, STEPS, crossing, slope_laws
+from montezarr.processes._slope_laws import LONG, SLOPE_LAW_STEPS, SPEEDS, crossing, slope_laws
 
 Interval = tuple[float, float]
 
@@ -172,7 +172,7 @@ def tested(
         First value less the mean, by sigma.
     """
     thetas = SPEEDS / time
-    low, high, critical = slope_laws(min(n, STEPS), round(offset / math.sqrt(time), 1))
+    low, high, critical = slope_laws(min(n, SLOPE_LAW_STEPS), round(offset / math.sqrt(time), 1))
     # Of a large theta the slope is too large, of a small one too small.
     return (
         (crossing(thetas, t - low), crossing(thetas, t - high)),

@@ -28,7 +28,7 @@ from montezarr.processes._reversion import (
 from montezarr.processes._reversion import without_bias as without_bias_of_slope
 from montezarr.processes._slope_laws import LONG, SPEEDS
 
-TINY = 1e-300
+WEIGHT_MIN = 1e-300
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Likelihood:
         mu = float((weights * gap * (self.y - b * self.x)).sum() / (weights * gap**2).sum())
         s = float((weights * (self.y - mu - b * (self.x - mu)) ** 2).mean())
         n = len(self.steps)
-        return mu, s, float(-0.5 * n * np.log(max(s, TINY)) + 0.5 * np.log(weights).sum())
+        return mu, s, float(-0.5 * n * np.log(max(s, WEIGHT_MIN)) + 0.5 * np.log(weights).sum())
 
     def ends(self) -> tuple[float, float]:
         """Return a theta of no reversion, and one at which each value forgets the one before."""
@@ -117,7 +117,7 @@ def fit_irregular(values: NDArray[np.float64], steps: NDArray[np.float64]) -> Re
     # The residuals of the mean are drift - u gap in all, with u from the centre of the slope.
     weights = gap / -np.expm1(-2 * theta * steps)
     by_theta = weights * steps * b
-    tilt = max(float(by_theta.sum()), TINY)
+    tilt = max(float(by_theta.sum()), WEIGHT_MIN)
     centre = float((by_theta * likelihood.x).sum()) / tilt
     pull = float((weights * gap).sum())
     error = _error(likelihood, theta)
@@ -164,7 +164,7 @@ def _without_bias(theta: float, steps: NDArray[np.float64]) -> float:
     # Of a step h the information is h**2 b**2 / (1 - b**2).
     information = steps**2 * np.exp(-2 * theta * steps) / -np.expm1(-2 * theta * steps)
     total = float(information.sum())
-    if total <= TINY:
+    if total <= WEIGHT_MIN:
         return theta
     step = float((information * steps).sum()) / total
     n = total * math.expm1(2 * theta * step) / step**2

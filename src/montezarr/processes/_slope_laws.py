@@ -18,14 +18,14 @@ from montezarr.processes._quantiles import TAIL
 LONG = 60.0
 """Times of relaxation, theta times the time observed, from which on the t distribution will do."""
 
-REPEATS = 1500
-STEPS = 150
+SLOPE_LAW_SERIES = 1500
+SLOPE_LAW_STEPS = 150
 """Simulated series, and their steps: of longer ones the time observed counts, not their number."""
 
 SPEEDS = np.geomspace(0.01, 8 * LONG, 24)
 """Speeds of reversion at which it is tested, by the time observed."""
 
-SEED = 20_090_401
+SLOPE_LAW_SEED = 20_090_401
 """Of the simulated series, so that a fit is the same each time."""
 
 
@@ -51,16 +51,18 @@ def slope_laws(steps: int, offset: float) -> tuple[NDArray[np.float64], ...]:
     offset : float
         First value less the mean, by sigma and the root of the time observed.
     """
-    rng = np.random.default_rng(SEED)
+    rng = np.random.default_rng(SLOPE_LAW_SEED)
     thetas = SPEEDS
     slope = np.exp(-thetas / steps)[:, None]
     noise = np.sqrt(-np.expm1(-2 * thetas / steps) / (2 * thetas))[:, None]
     bound = 2 / np.sqrt(2 * thetas)
-    x = np.broadcast_to(np.clip(offset, -bound, bound)[:, None], (len(thetas), REPEATS)).copy()
+    x = np.broadcast_to(
+        np.clip(offset, -bound, bound)[:, None], (len(thetas), SLOPE_LAW_SERIES)
+    ).copy()
     first = x[:, :1].copy()
-    sx, sy, sxx, sxy, syy = np.zeros((5, len(thetas), REPEATS))
+    sx, sy, sxx, sxy, syy = np.zeros((5, len(thetas), SLOPE_LAW_SERIES))
     for _ in range(steps):
-        y = slope * x + noise * rng.standard_normal(REPEATS)
+        y = slope * x + noise * rng.standard_normal(SLOPE_LAW_SERIES)
         u, w = x - first, y - first  # sums of squares are of what is near 0
         sx += u
         sy += w

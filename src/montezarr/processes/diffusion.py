@@ -11,15 +11,13 @@ import numpy as np
 from montezarr.core import buffers
 from montezarr.core.checks import check_array, check_int, type_error, value_error
 from montezarr.core.errors import ArgumentValueError
+from montezarr.core.tunables.scheduling import COEFFICIENT_TRIAL_TIMES
 from montezarr.core.value import checked
 from montezarr.processes._base import Process, Rows
 from montezarr.processes.time_grid import TimeGrid
 from montezarr.random.draws import Draws
 from montezarr.schemes import EulerMaruyama, Milstein, Scheme
 from montezarr.schemes._base import Coefficient, check_coefficient, weighted_sum
-
-TRIAL_TIMES = 8
-"""Times of the first paths, about, at which a scheme looks at its coefficients."""
 
 
 @final
@@ -125,7 +123,7 @@ class Diffusion(Process):
         scalar, noises = len(self.names) == 1, self.noises or 1
         shape = (draws.n,) if scalar else (len(self.names), draws.n)
         x = np.array(np.broadcast_to(x0, shape), draws.dtype).astype(draws.state_dtype)
-        rows = buffers.empty((len(self.names), grid.T + 1, draws.n), draws.dtype)
+        rows = buffers.recycled_empty((len(self.names), grid.T + 1, draws.n), draws.dtype)
         rows[:, 0] = x
         factor = None
         if self.correlation is not None:
@@ -154,7 +152,7 @@ class Diffusion(Process):
     def check_trial(self, grid: TimeGrid, rows: Rows) -> None:
         """Raise where the scheme is not for these coefficients; see `HasTrial`."""
         times, steps = grid.times, grid.steps
-        for k in range(0, grid.T, max(1, grid.T // TRIAL_TIMES)):
+        for k in range(0, grid.T, max(1, grid.T // COEFFICIENT_TRIAL_TIMES)):
             x, t, dt = rows[0, k] if len(self.names) == 1 else rows[:, k], times[k], steps[k]
             self.scheme.check_trial(self.drift, self.diffusion, float(t), x, float(dt))
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from montezarr.core.checks import check_real, real_numbers
 from montezarr.core.value import checked
 from montezarr.processes._base import Process, Rows
-from montezarr.processes._fit import Fit, check_series, check_steps
+from montezarr.processes._fit import Fit, check_series, check_time_steps
 from montezarr.processes._gaussian import normal_density, recursion_bound
 from montezarr.processes._quantiles import TAIL, chi_square_quantile, t_quantile
 from montezarr.processes.time_grid import TimeGrid
@@ -93,7 +93,7 @@ class GeometricBrownianMotion(Process):
             times or dates do not increase, or a DataArray or Series has other ones.
         """
         series = check_series("prices", prices, minimum=3, positive=True)
-        steps = check_steps("prices", prices, dt, times, len(series))
+        steps = check_time_steps("prices", prices, dt, times, len(series))
         returns = np.diff(np.log(series))
         n = len(returns)
         if isinstance(steps, float):

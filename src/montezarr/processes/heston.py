@@ -115,7 +115,7 @@ class Heston(Process):
 
     def sample(self, draws: Draws, grid: TimeGrid, x0: Rows) -> Rows:
         """Return rows of s and v; slots 0 and 1 drive v, slot 2 drives s. See `Process.sample`."""
-        rows = buffers.empty((2, grid.T + 1, draws.n), draws.dtype)
+        rows = buffers.recycled_empty((2, grid.T + 1, draws.n), draws.dtype)
         rows[:, 0] = x0
         v = rows[1, 0].astype(np.float64)
         log_s = np.zeros(draws.n)

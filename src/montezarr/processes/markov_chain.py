@@ -22,13 +22,13 @@ from montezarr.core.checks import (
 from montezarr.core.errors import ArgumentValueError
 from montezarr.core.text import for_terminal
 from montezarr.processes._base import Process, Rows
-from montezarr.processes._discrete import elsewhere, whole
+from montezarr.processes._discrete import as_integers, elsewhere
 from montezarr.processes._fit import Fit, own_times
 from montezarr.processes._quantiles import Z, share_interval
 from montezarr.processes.time_grid import TimeGrid
 from montezarr.random.draws import Draws
 
-SHOWN = 8
+SHOWN_STATES = 8
 """States of a chain whose matrix is part of its repr; of a thousand it would be 20 megabytes."""
 
 
@@ -84,8 +84,8 @@ class MarkovChain(Process):
 
     def __repr__(self) -> str:
         n, states = len(self.transition), self.states
-        matrix = f"{self.transition}" if n <= SHOWN else f"<{n:,} × {n:,} numbers>"
-        labels = f"{states}" if states is None or n <= SHOWN else f"<{n:,} labels>"
+        matrix = f"{self.transition}" if n <= SHOWN_STATES else f"<{n:,} × {n:,} numbers>"
+        labels = f"{states}" if states is None or n <= SHOWN_STATES else f"<{n:,} labels>"
         return for_terminal(f"MarkovChain(transition={matrix}, states={labels})")
 
     @property
@@ -242,7 +242,7 @@ class MarkovChain(Process):
         count = len(self.labels)
         start = check_int("x0", x0, maximum=count - 1)
         shares = self.distribution(t, self.labels[start])
-        codes, is_whole = whole(k)
+        codes, is_whole = as_integers(k)
         is_possible = is_whole & (codes >= 0) & (codes < count)
         others = elsewhere(codes)
         found = shares[np.where(is_possible, codes, 0).astype(np.intp)]

@@ -13,7 +13,7 @@ from montezarr.core.errors import MontezarrWarning
 from montezarr.core.notices import warn
 from montezarr.core.value import checked
 from montezarr.processes._base import Process, Rows
-from montezarr.processes._fit import Fit, check_series, check_steps
+from montezarr.processes._fit import Fit, check_series, check_time_steps
 from montezarr.processes._gaussian import normal_density, recursion_bound
 from montezarr.processes._reversion import fit_regular, standardized
 from montezarr.processes._reversion_at import fit_irregular
@@ -122,7 +122,7 @@ class OrnsteinUhlenbeck(Process):
         """
         correct = check_bool("bias_correction", bias_correction)
         series = check_series("values", values, minimum=4)
-        step = check_steps("values", values, dt, times, len(series))
+        step = check_time_steps("values", values, dt, times, len(series))
         scaled, origin, unit = standardized(series)
         found = (
             fit_regular(scaled, step) if isinstance(step, float) else fit_irregular(scaled, step)

@@ -13,7 +13,7 @@ from montezarr.core.checks import check_real, real_numbers
 from montezarr.core.errors import ArgumentValueError
 from montezarr.core.value import checked
 from montezarr.processes._base import Process, Rows, check_reach
-from montezarr.processes._discrete import elsewhere, poisson, whole
+from montezarr.processes._discrete import as_integers, elsewhere, poisson
 from montezarr.processes.time_grid import TimeGrid
 from montezarr.random.draws import Draws
 
@@ -112,7 +112,7 @@ class PoissonProcess(Process):
         -------
         float or array
         """
-        events, is_whole = whole(real_numbers(k) - x0)
+        events, is_whole = as_integers(real_numbers(k) - x0)
         mean = self.rate * real_numbers(t)
         is_possible = is_whole & (events >= 0)
         others = elsewhere(events)

@@ -10,7 +10,7 @@ import numpy as np
 from montezarr.core.checks import check_real, real_numbers
 from montezarr.core.value import checked
 from montezarr.processes._base import Process, Rows, check_reach
-from montezarr.processes._discrete import binomial, elsewhere, whole
+from montezarr.processes._discrete import as_integers, binomial, elsewhere
 from montezarr.processes.time_grid import TimeGrid
 from montezarr.random.draws import Draws
 
@@ -105,7 +105,7 @@ class RandomWalk(Process):
         array([0.25, 0.5 , 0.25])
         """
         steps = real_numbers(t)
-        ups, is_whole = whole((steps + real_numbers(k) - x0) / 2)
+        ups, is_whole = as_integers((steps + real_numbers(k) - x0) / 2)
         is_possible = is_whole & (ups >= 0) & (ups <= steps) & (steps == np.floor(steps))
         others = elsewhere(ups)
         ups, steps = np.where(is_possible, ups, 0.0), np.where(is_possible, steps, 0.0)

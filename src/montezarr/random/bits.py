@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from montezarr.core.checks import MAX_INDEX, check_choice, check_int, value_error
+from montezarr.core.tunables.memory import BITS_ADDRESSES_AT_ONCE
 from montezarr.random.draws import MAX_SLOT, MAX_STEPS, Draws
 
 __all__ = ["ORDERS", "stream"]
@@ -23,7 +24,6 @@ SIDE = 4
 # Extent by default, (paths, step groups): the inner one of common size, the outer one endless.
 BOX = {"path": (2**40, 2**8), "step": (2**12, MAX_STEPS), "interleaved": (2**12, MAX_STEPS)}
 ORDERS = tuple(BOX)
-PIECE = 1 << 16  # addresses made at a time, 1 MiB of words
 
 
 def stream(
@@ -79,10 +79,10 @@ def _pieces(draws: Draws, order: str, box: tuple[int, int, int], limit: int) -> 
     shape: tuple[int, ...] = (groups, paths, slots) if order == "step" else box
     if order == "interleaved":
         shape = (-(-groups // SIDE), -(-paths // SIDE), SIDE, SIDE, slots)
-    for first in range(0, math.prod(shape), PIECE):
+    for first in range(0, math.prod(shape), BITS_ADDRESSES_AT_ONCE):
         if limit <= 0:
             return
-        index = np.arange(first, min(first + PIECE, math.prod(shape)))
+        index = np.arange(first, min(first + BITS_ADDRESSES_AT_ONCE, math.prod(shape)))
         digits = [digit.astype(np.uint64) for digit in np.unravel_index(index, shape)]
         if order == "interleaved":
             group, path = digits[0] * SIDE + digits[2], digits[1] * SIDE + digits[3]

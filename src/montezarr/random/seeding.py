@@ -24,12 +24,11 @@ from typing import Any
 import numpy as np
 
 from montezarr.core.checks import check_int, plain_items, show, type_error, value_error
+from montezarr.core.tunables.limits import SEED_POOL_MAX_WORDS
 
 BLOCK = 1024
 """Paths in a block, the unit of batch seeding and of exact merging."""
 
-MOST_POOL = 2**12
-"""Words in the pool of a SeedSequence, 4 as NumPy has it: mixing takes their number squared."""
 
 # Three 32-bit words once a block number follows; a path index has at most two. So no spawn key of
 # a block is ever the spawn key of a path. The value spells "montezar" in ASCII.
@@ -119,8 +118,8 @@ class RootSeed:
     def from_dict(cls, data: dict[str, Any]) -> RootSeed:
         """Return the seed that `to_dict` wrote."""
         entropy, pool_size = data["entropy"], int(data.get("pool_size", 4))
-        if not 4 <= pool_size <= MOST_POOL:
-            raise value_error("seed.pool_size", f"from 4 to {MOST_POOL}", pool_size)
+        if not 4 <= pool_size <= SEED_POOL_MAX_WORDS:
+            raise value_error("seed.pool_size", f"from 4 to {SEED_POOL_MAX_WORDS}", pool_size)
         words = entropy if isinstance(entropy, list) else [entropy]
         return cls(
             entropy=tuple(int(word) for word in words),
@@ -199,7 +198,7 @@ def _root_of(seed: Any) -> RootSeed:
         entropy: Any = seed.entropy
         is_sequence = not isinstance(entropy, Integral)
         words = tuple(int(word) for word in (entropy if is_sequence else [entropy]))
-        check_int("seed.pool_size", seed.pool_size, minimum=4, maximum=MOST_POOL)
+        check_int("seed.pool_size", seed.pool_size, minimum=4, maximum=SEED_POOL_MAX_WORDS)
         return RootSeed(words, is_sequence, tuple(int(k) for k in seed.spawn_key), seed.pool_size)
     if isinstance(seed, Mapping) and "entropy" in seed:
         return _recorded(seed)

@@ -9,13 +9,13 @@ from typing import Any
 from montezarr.core.checks import MAX_INDEX, check_bool, check_int, value_error
 from montezarr.execute import configured, cores
 from montezarr.processes import Process
-from montezarr.processes._built_in import is_users
+from montezarr.processes._built_in import runs_user_code
 from montezarr.random.seeding import BLOCK, as_root_seed
 from montezarr.run import chunk_policy
 from montezarr.run._policies import Policies, check_policies
 from montezarr.run._recipe import recipe_of
 from montezarr.run._x0 import per_path, plain_scalars
-from montezarr.samplers import Sampler, bind, choose
+from montezarr.samplers import Sampler, bind, choose_sampler
 from montezarr.samplers.arguments import (
     check_coords,
     check_dims,
@@ -31,7 +31,7 @@ ENDLESS_CHUNK = 2**30
 """Paths per chunk of a run without end: a graph of a thousand chunks, of which none is drawn."""
 
 
-def bound(
+def bind_arguments(
     process: Any,
     n_paths: int | None,
     T: int | None = None,
@@ -66,19 +66,21 @@ def bound(
     """
     legacy = check_bool("legacy_global_rng", legacy_global_rng)
     given = {} if options is None else options
-    chosen, kind = choose(process, legacy, given, None if recorded is None else recorded["sampler"])
+    chosen, kind = choose_sampler(
+        process, legacy, given, None if recorded is None else recorded["sampler"]
+    )
     interface = chosen.interfaces[kind]
     n_paths, chunks = check_paths(n_paths, chunks)
     check_policies(policies)
     if recorded is None:  # what was recorded before there were these arguments keeps its rule
         check_no_parameter(process, interface)
     root = as_root_seed(seed, stream)
-    chunk_policy.check_steps(T, at_once=interface.unit)
+    chunk_policy.check_steps_fit(T, at_once=interface.unit)
     x0 = plain_scalars(x0)
     digest, own_x0, given_x0 = per_path(process, interface, x0, n_paths)
     is_lazy = own_x0 is not None and given_x0 is None
     # Built-in processes need no trial, so that a lazy x0 is left alone here.
-    needs_first = not (is_lazy and isinstance(process, Process)) or is_users(process)
+    needs_first = not (is_lazy and isinstance(process, Process)) or runs_user_code(process)
     first_x0 = None
     if own_x0 is not None and needs_first:
         # What is in memory is not worth a way to a cluster.

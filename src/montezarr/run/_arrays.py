@@ -11,14 +11,12 @@ import dask.array as da
 import numpy as np
 from dask.delayed import delayed
 
+from montezarr.core.tunables.memory import SHARED_SAMPLER_MIN_BYTES
 from montezarr.run._origins import SIMULATED
 from montezarr.run._run import Run
-from montezarr.run._task import Task, chunk_from, chunk_of, own_variable
+from montezarr.run._task import RunTask, chunk_from, chunk_of, own_variable
 from montezarr.run._tasks_alive import keep
 from montezarr.samplers import Variable
-
-LARGE = 2**16
-"""Bytes of a pickled sampler above which it is no part of each task."""
 
 
 def chunk_sizes(run: Run) -> tuple[int, ...]:
@@ -31,7 +29,7 @@ def arrays(run: Run) -> dict[str, Any]:
 
     Of several variables one task draws a chunk of all, from which each takes its own.
     """
-    variables, name, names = run.sampler.variables, name_of(run), array_names(run)
+    variables, name, names = run.sampler.variables, array_name(run), array_names(run)
     if len(variables) == 1:
         (variable,) = variables
         return {variable.name: _drawn(run, name, **_form(run, variable))}
@@ -61,7 +59,7 @@ def _form(run: Run, variable: Variable) -> dict[str, Any]:
 
 def _drawn(run: Run, name: str, **form: Any) -> Any:
     """Return the array of which each block is drawn; it may hold all variables of a chunk."""
-    options = {"name": name, "run": _own_task(remember(run), name), **form}
+    options = {"name": name, "run": _own_task(register_task(run), name), **form}
     if run.x0 is None:
         return da.map_blocks(chunk_of, **options)
     x0 = run.x0.rechunk({-1: chunk_sizes(run)})
@@ -74,12 +72,12 @@ def _drawn(run: Run, name: str, **form: Any) -> Any:
 
 def array_names(run: Run) -> dict[str, str]:
     """Return the name of the array of each variable."""
-    variables, name = run.sampler.variables, name_of(run)
+    variables, name = run.sampler.variables, array_name(run)
     is_one = len(variables) == 1
     return {v.name: name if is_one else f"{v.name}-{name}" for v in variables}
 
 
-def name_of(run: Run) -> str:
+def array_name(run: Run) -> str:
     """Return the name of the array of a run: equal names mean equal values."""
     name = f"{SIMULATED}{run.sampler.name}-{run.fingerprint}-{run.n_paths}-{run.chunk}"
     # What determines no value is in no recipe, but tells runs apart.
@@ -89,13 +87,15 @@ def name_of(run: Run) -> str:
     return name if run.x0 is None else f"{name}-{run.x0.name}"
 
 
-def remember(run: Run) -> Task:
+def register_task(run: Run) -> RunTask:
     """Return the task of a run, by which `Run.behind` finds it for as long as somebody keeps it."""
-    task: Task = keep(name_of(run), run.fingerprint, Task(run.sampler, run.chunk, run.n_paths, run))
+    task: RunTask = keep(
+        array_name(run), run.fingerprint, RunTask(run.sampler, run.chunk, run.n_paths, run)
+    )
     return task
 
 
-def _own_task(task: Task, name: str) -> Any:
+def _own_task(task: RunTask, name: str) -> Any:
     """Return what chunks get as their run: a node of the graph of its own where it is large.
 
     A cluster sends what is in a task with each task, but a node of the graph once to each worker.
@@ -104,4 +104,8 @@ def _own_task(task: Task, name: str) -> Any:
         size = len(cloudpickle.dumps(task))
     except Exception:  # threads need no pickling; where it is needed, that is an error there
         return task
-    return delayed(task, name=f"recipe-{name}", traverse=False) if size > LARGE else task
+    return (
+        delayed(task, name=f"recipe-{name}", traverse=False)
+        if size > SHARED_SAMPLER_MIN_BYTES
+        else task
+    )

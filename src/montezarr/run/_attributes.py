@@ -15,7 +15,8 @@ import xarray as xr
 
 from montezarr.core.checks import check_int, type_error, value_error
 from montezarr.core.json import parse_json
-from montezarr.core.parameters import MOST, references
+from montezarr.core.parameters import references
+from montezarr.core.tunables.limits import LARGE_PARAMETERS_MAX_BYTES
 from montezarr.random.seeding import BLOCK
 from montezarr.run._policies import Policies
 from montezarr.run._recipe import RECIPE_KEYS, formats_of
@@ -121,7 +122,7 @@ def check_recipe(recipe: Any, shown: Any = None) -> dict[str, Any]:
         expected = f"a recipe with {', '.join(sorted(RECIPE_KEYS))} in attrs[{ATTRIBUTE!r}]"
         raise value_error("ds", expected, shown)
     try:
-        references(recipe, MOST)
+        references(recipe, LARGE_PARAMETERS_MAX_BYTES)
     except (ValueError, TypeError, LookupError) as error:
         expected = f"a recipe that montezarr wrote in attrs[{ATTRIBUTE!r}]"
         raise value_error("ds", expected, str(error)) from error
@@ -153,7 +154,7 @@ def check_parts(recipe: dict[str, Any]) -> None:
         raise value_error("recipe", "a recipe that montezarr wrote", recipe)
 
 
-def chunk_in(ds: xr.Dataset | xr.DataArray) -> int | None:
+def chunk_paths(ds: xr.Dataset | xr.DataArray) -> int | None:
     """Return the paths per chunk of lazy variables, where these are whole blocks."""
     for variable in variables_of(ds).values():
         chunks = dict(zip(variable.dims, variable.chunks or (), strict=False)).get(PATH)

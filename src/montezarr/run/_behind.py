@@ -10,7 +10,7 @@ import xarray as xr
 
 from montezarr.core.compat.dask import Blockwise
 from montezarr.core.errors import ReplayError, StoreError
-from montezarr.core.parameters import whole
+from montezarr.core.parameters import with_parameters
 from montezarr.run._arrays import array_names
 from montezarr.run._attributes import ATTRIBUTE, carried_by, recipe_in
 from montezarr.run._card import Recipe
@@ -85,5 +85,5 @@ def recipe_behind(obj: Any) -> Recipe:
         recipes = {origin.identity: origin.recipe for origin in origins_in(obj).values()}
     recipe = next(iter(recipes.values())) if len(recipes) == 1 else recipe_in(obj)
     with contextlib.suppress(ReplayError, StoreError):
-        recipe = whole(recipe)
+        recipe = with_parameters(recipe)
     return Recipe(recipe)

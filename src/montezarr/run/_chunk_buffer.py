@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from montezarr.run._arrays import remember
+from montezarr.run._arrays import register_task
 from montezarr.run._run import Run
 from montezarr.samplers import PathArrays
 from montezarr.samplers.schema import count_of
@@ -44,7 +44,7 @@ class ChunkBuffer:
 
     def dataset(self, ds: xr.Dataset) -> xr.Dataset:
         """Return the lazy Dataset `ds` of the run with its arrays in memory, under their names."""
-        task = remember(self.run)
+        task = register_task(self.run)
         variables = {}
         for variable in self.run.sampler.variables:
             source = ds[variable.name]

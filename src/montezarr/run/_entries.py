@@ -30,7 +30,7 @@ def held(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(object) if dtype.kind == "T" else dtype  # which no field can have
 
 
-def joined(*columns: Any, names: Sequence[str], common: Mapping[str, Any], fields: Any) -> Any:
+def join_fields(*columns: Any, names: Sequence[str], common: Mapping[str, Any], fields: Any) -> Any:
     """Return arrays, and values of all paths, as the fields of one array."""
     out = np.empty(columns[0].shape, fields)
     for name, values in [*zip(names, columns, strict=True), *common.items()]:
@@ -78,7 +78,7 @@ def _check_path_labels(part: Any) -> None:
         )  # fmt: skip
 
 
-def column_of(data: Any, n_paths: int | None, name: str = "x0", hint: str = "") -> da.Array:
+def initial_states_of(data: Any, n_paths: int | None, name: str = "x0", hint: str = "") -> da.Array:
     """Return an initial state of each path, or the one of all, as a Dask array."""
     if not isinstance(data, da.Array):
         data = np.asarray(data)

@@ -18,8 +18,9 @@ from dask.base import is_dask_collection
 from montezarr.core.compat.dask import Blockwise, contents_of
 from montezarr.core.fork import ForkLock
 from montezarr.core.parameters import identity_of
+from montezarr.core.tunables.keeping import STORE_VARIABLES_KEPT
 from montezarr.random.seeding import as_root_seed
-from montezarr.run._task import Task, chunk_from, chunk_of
+from montezarr.run._task import RunTask, chunk_from, chunk_of
 from montezarr.run._tasks_alive import run_named
 from montezarr.run._variables import variables_of
 from montezarr.samplers import recorded_interface, recorded_stream
@@ -27,9 +28,6 @@ from montezarr.samplers.schema import PATH
 
 SIMULATED = "simulate-"
 """How the names of the arrays of runs begin."""
-
-MOST = 1024
-"""Variables of opened stores that are remembered, those that were opened last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +94,7 @@ _stored: OrderedDict[str, Origin] = OrderedDict()
 _lock = ForkLock()
 
 
-def remember(ds: xr.Dataset, recipe: Mapping[str, Any], first: int = 0) -> None:
+def remember_origin(ds: xr.Dataset, recipe: Mapping[str, Any], first: int = 0) -> None:
     """Note from where the lazy variables of an opened store are, from path `first` on.
 
     The name of an array in the graph stands for it.
@@ -110,7 +108,7 @@ def remember(ds: xr.Dataset, recipe: Mapping[str, Any], first: int = 0) -> None:
             chunk = max(data.chunks[axis], default=1)
             _stored[data.name] = Origin(recipe, axis, data.shape, chunk, first)
             _stored.move_to_end(data.name)
-        while len(_stored) > MOST:
+        while len(_stored) > STORE_VARIABLES_KEPT:
             _stored.popitem(last=False)
 
 
@@ -190,7 +188,7 @@ def draws_paths(name: str, layer: Mapping[Any, Any]) -> bool:
 
 def _draws(part: Any) -> bool:
     """Return whether a part of a task is what draws a chunk, or holds it."""
-    if isinstance(part, Task) or part is chunk_of or part is chunk_from:
+    if isinstance(part, RunTask) or part is chunk_of or part is chunk_from:
         return True
     inner = part if isinstance(part, (list, tuple)) else contents_of(part)
     if isinstance(part, dict):

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from montezarr.core.text import Card
+from montezarr.core.tunables.memory import CHUNK_EXPRESSION_COPIES
 from montezarr.run._plan_card import plan_card
 from montezarr.run._run import Run
 from montezarr.run._texts import process_line
-from montezarr.run.chunk_policy import PLAIN_COPIES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -139,7 +139,7 @@ def plan_of(
         workers=workers,
         worker_bytes=run.working_bytes,
         peak_bytes=run.working_bytes * min(workers, run.n_chunks),
-        dask_bytes=PLAIN_COPIES * (run.chunk_bytes + run.scratch_bytes),
+        dask_bytes=CHUNK_EXPRESSION_COPIES * (run.chunk_bytes + run.scratch_bytes),
         backend=backend,
         seconds_per_path=seconds_per_path,
         equation=process_line(drawn),

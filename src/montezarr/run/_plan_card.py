@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from montezarr.core.text import Card, Formula, count, duration, show_bytes
+from montezarr.core.text import Card, Formula, count_text, duration, show_bytes
 
 
 def plan_card(plan: Any) -> Card:
     """Return the card of a `montezarr.Plan`."""
     is_endless = plan.paths is None
-    paths = "any number of paths" if is_endless else count(plan.paths, "path")
-    kept = f"{count(plan.times, 'time')} kept"
+    paths = "any number of paths" if is_endless else count_text(plan.paths, "path")
+    kept = f"{count_text(plan.times, 'time')} kept"
     rows: list[tuple[str, str]] = []
     if plan.equation:
         rows.append(("process", Formula(plan.equation)))
     rows += [
         ("sampler", plan.sampler),
-        ("backend", f"{plan.backend}, {count(plan.workers, 'worker')}"),
+        ("backend", f"{plan.backend}, {count_text(plan.workers, 'worker')}"),
     ]
     if not is_endless:
         memory = (
@@ -28,8 +28,8 @@ def plan_card(plan: Any) -> Card:
         rows += [
             (
                 "chunks",
-                f"{plan.chunks:,} of {count(plan.chunk_paths, 'path')},"
-                f" {show_bytes(plan.chunk_bytes)} each, {count(plan.tasks, 'task')}",
+                f"{plan.chunks:,} of {count_text(plan.chunk_paths, 'path')},"
+                f" {show_bytes(plan.chunk_bytes)} each, {count_text(plan.tasks, 'task')}",
             ),
             ("work", _work(plan)),
             ("memory", memory),
@@ -40,13 +40,13 @@ def plan_card(plan: Any) -> Card:
     if plan.reduction:
         memory = "" if plan.reduction_bytes is None else f", {show_bytes(plan.reduction_bytes)}"
         rows.append(("reduce", plan.reduction + memory + (" of memory" if memory else "")))
-    return Card(f"{plan.process}: {paths} of {count(plan.steps, 'step')}, {kept}", rows)
+    return Card(f"{plan.process}: {paths} of {count_text(plan.steps, 'step')}, {kept}", rows)
 
 
 def _ratio(plan: Any) -> str:
     if plan.store_ratio is None:
         return ""
-    how = f", measured on {count(plan.measured, 'path')}" if plan.measured else ""
+    how = f", measured on {count_text(plan.measured, 'path')}" if plan.measured else ""
     return f" ({plan.store_ratio:.3g} of that in memory{how})"
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, get_args
 
 from montezarr.core.checks import check_choice, check_int, type_error
-from montezarr.samplers import RETRIES, Sampler
+from montezarr.core.tunables.limits import PATH_RETRIES_MAX
+from montezarr.core.tunables.scheduling import PATH_RETRIES
+from montezarr.samplers import Sampler
 from montezarr.samplers._base import OnError, OnNonfinite
-
-MOST_RETRIES = 1000
 
 
 def check_policies(policies: Any) -> None:
@@ -46,14 +46,14 @@ class Policies:
 
     on_error: OnError = "raise"
     on_nonfinite: OnNonfinite = "raise"
-    retries: int = RETRIES
+    retries: int = PATH_RETRIES
 
     def __post_init__(self) -> None:
         check_choice("on_error", self.on_error, get_args(OnError))
         check_choice("on_nonfinite", self.on_nonfinite, get_args(OnNonfinite))
         # A number of NumPy is none of JSON.
         object.__setattr__(
-            self, "retries", check_int("retries", self.retries, maximum=MOST_RETRIES)
+            self, "retries", check_int("retries", self.retries, maximum=PATH_RETRIES_MAX)
         )
 
     @classmethod

@@ -9,7 +9,7 @@ import numpy as np
 
 from montezarr.core.parameters import digest_of_whole
 from montezarr.processes import Process
-from montezarr.processes._built_in import is_users
+from montezarr.processes._built_in import runs_user_code
 from montezarr.random.draws import FORMAT
 from montezarr.run.digests import digest_of
 from montezarr.samplers import Sampler, recorded_interface
@@ -36,7 +36,7 @@ def recipe_of(sampler: Sampler, x0_digest: str | None) -> dict[str, Any]:
         Digest of the initial states where they differ from path to path.
     """
     process = sampler.target
-    built_in = isinstance(process, Process) and not is_users(process)
+    built_in = isinstance(process, Process) and not runs_user_code(process)
     x0 = {"digest": x0_digest} if x0_digest is not None else _plain(sampler.x0)
     out: dict[str, Any] = {
         "format": sampler.format,

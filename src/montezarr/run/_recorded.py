@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from montezarr.core.errors import ReplayError
-from montezarr.core.parameters import references, shortened, whole
+from montezarr.core.parameters import references, shortened, with_parameters
 from montezarr.core.value import check_parameter_names
 from montezarr.processes import Process, process_from_dict
-from montezarr.processes._built_in import built_in
+from montezarr.processes._built_in import built_in_processes
 from montezarr.random.seeding import RootSeed
 from montezarr.run._stored_states import has_digest
 from montezarr.samplers import EVENT_TIME, recorded_interface
@@ -23,7 +23,11 @@ def parameters_of(recipe: Mapping[str, Any], process: Any) -> Any:
     the recipe refers to is read.
     """
     described, beside = recipe["process"], references(recipe)
-    if beside and "code" not in recipe and (kind := built_in().get(str(described.get("name")))):
+    if (
+        beside
+        and "code" not in recipe
+        and (kind := built_in_processes().get(str(described.get("name"))))
+    ):
         check_parameter_names(kind, described)
     is_given = isinstance(process, Process) and bool(beside)
     return shortened({"process": process.to_dict()}) if is_given else None
@@ -44,12 +48,12 @@ def arguments_in(recipe: Mapping[str, Any], process: Any = None, x0: Any = None)
     """
     described, target = recipe["process"], process
     if target is None:
-        if "code" in recipe or described.get("name") not in built_in():
+        if "code" in recipe or described.get("name") not in built_in_processes():
             raise ReplayError(
                 f"ds: its sampler {described.get('name')!r} is code of yours, which is not in this"
                 " process and is never loaded from a Dataset. Pass it as process=."
             )
-        target = process_from_dict(whole(recipe)["process"])
+        target = process_from_dict(with_parameters(recipe)["process"])
     told = recipe["x0"]
     is_digest = has_digest(told)
     if is_digest and x0 is None:

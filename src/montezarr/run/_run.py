@@ -11,15 +11,16 @@ import xarray as xr
 from montezarr.core.checks import type_error, value_error
 from montezarr.core.errors import ReplayError
 from montezarr.core.json import parse_json
+from montezarr.core.tunables.memory import CHUNK_WORKING_COPIES
 from montezarr.random.seeding import BLOCK
-from montezarr.run._arguments import ENDLESS_CHUNK, bound, check_paths
+from montezarr.run._arguments import ENDLESS_CHUNK, bind_arguments, check_paths
 from montezarr.run._attributes import (
     ATTRIBUTE,
     Carried,
     carried_by,
     check_parts,
     check_recipe,
-    chunk_in,
+    chunk_paths,
     recipe_in,
 )
 from montezarr.run._origins import is_simulated, origins_in
@@ -29,7 +30,7 @@ from montezarr.run._recorded import arguments_in, parameters_of
 from montezarr.run._stored_states import stored_states
 from montezarr.run._tasks_alive import run_of_recipe
 from montezarr.run._variables import variables_of
-from montezarr.run.chunk_policy import WORKING_COPIES, check_number
+from montezarr.run.chunk_policy import check_number
 from montezarr.samplers import Sampler
 from montezarr.samplers.schema import PATH
 
@@ -104,7 +105,7 @@ class Run:
             As from `simulate`.
         """
         chosen = Policies() if policies is None else policies
-        return cls(**bound(process, n_paths, T, x0, policies=chosen, **arguments))
+        return cls(**bind_arguments(process, n_paths, T, x0, policies=chosen, **arguments))
 
     @classmethod
     def from_recipe(
@@ -220,7 +221,7 @@ class Run:
             recipe,
             process,
             max(1, obj.sizes.get(PATH, 1)),
-            chunks=(carried.asked if carried is not None else 0) or chunk_in(obj),
+            chunks=(carried.asked if carried is not None else 0) or chunk_paths(obj),
             policies=None if carried is None else carried.policies,
         )
 
@@ -308,7 +309,7 @@ class Run:
     @property
     def working_bytes(self) -> int:
         """Bytes that one worker takes to draw a chunk and to write it, or to reduce it."""
-        return (self.chunk_bytes + self.scratch_bytes) * WORKING_COPIES
+        return (self.chunk_bytes + self.scratch_bytes) * CHUNK_WORKING_COPIES
 
     def range_of(self, chunk: int) -> tuple[int, int]:
         """Return the paths start, stop of a chunk."""

@@ -9,10 +9,10 @@ from typing import Any, ParamSpec, TypeVar
 import xarray as xr
 
 from montezarr.core.errors import ArgumentTypeError
+from montezarr.core.tunables.scheduling import PATH_RETRIES
 from montezarr.run._dataset import to_dataset
 from montezarr.run._policies import Policies
 from montezarr.run._run import Run
-from montezarr.samplers import RETRIES
 from montezarr.samplers.arguments import ARGUMENTS, unknown_argument
 
 _P = ParamSpec("_P")
@@ -56,7 +56,7 @@ def simulate(
     coords: Mapping[str, Any] | None = None,
     on_error: str = "raise",
     on_nonfinite: str = "raise",
-    retries: int = RETRIES,
+    retries: int = PATH_RETRIES,
     legacy_global_rng: bool = False,
     **options: Any,
 ) -> xr.Dataset:

@@ -6,10 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from montezarr.core.tunables.keeping import INITIAL_STATES_KEPT_BYTES
 from montezarr.run._run import Run
-
-KEPT_BYTES = 2**26
-"""Bytes of initial states that are kept for the next range, at most."""
 
 
 class InitialStates:
@@ -37,7 +35,7 @@ class InitialStates:
             last = int(np.searchsorted(ends, stop, "left"))
             low, high = int(ends[first - 1]) if first else 0, int(ends[last])
             values = np.asarray(run.x0[..., low:high])
-            if values.nbytes > KEPT_BYTES:
+            if values.nbytes > INITIAL_STATES_KEPT_BYTES:
                 return values[..., start - low : stop - low]
             self._low, self._high, self._values = low, high, values
         return self._values[..., start - self._low : stop - self._low]

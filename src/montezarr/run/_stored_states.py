@@ -7,15 +7,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from montezarr.core.fork import ForkLock
-from montezarr.core.parameters import restored, states_in
+from montezarr.core.parameters import restore_initial_states, states_in
+from montezarr.core.tunables.keeping import STORED_STATES_KEPT
 
-REMEMBERED = 256
-"""Digests of which a store is known, those that were opened last."""
-
-Load = Callable[[], Mapping[str, Any] | None]
+ReadStates = Callable[[], Mapping[str, Any] | None]
 """Function that reads the form of initial states in a store; None where it has none, or is gone."""
 
-_loads: OrderedDict[str, Load] = OrderedDict()
+_loads: OrderedDict[str, ReadStates] = OrderedDict()
 _lock = ForkLock()
 
 
@@ -24,14 +22,14 @@ def has_digest(x0: Any) -> bool:
     return isinstance(x0, dict) and set(x0) == {"digest"}
 
 
-def remember_states(recipe: Mapping[str, Any], load: Load) -> None:
+def remember_states(recipe: Mapping[str, Any], load: ReadStates) -> None:
     """Note where the initial states of a recipe lie; they are read when somebody needs them."""
     if not has_digest(recipe["x0"]):
         return
     with _lock:
         _loads[recipe["x0"]["digest"]] = load
         _loads.move_to_end(recipe["x0"]["digest"])
-        while len(_loads) > REMEMBERED:
+        while len(_loads) > STORED_STATES_KEPT:
             _loads.popitem(last=False)
 
 
@@ -48,4 +46,4 @@ def stored_states(recipe: Mapping[str, Any]) -> tuple[Any, int] | None:
     with _lock:
         load = _loads.get(recipe["x0"]["digest"])
     form = None if load is None else load()
-    return None if form is None else (restored(form), states_in(form))
+    return None if form is None else (restore_initial_states(form), states_in(form))

@@ -13,7 +13,7 @@ from montezarr.core.errors import MemoryBudgetError
 from montezarr.samplers import PathArrays, Sampler, sample_range
 
 
-class Task:
+class RunTask:
     """What a task carries: the sampler and how to find its range.
 
     In the process that made the array it also keeps the `Run` alive, which others find.
@@ -25,19 +25,19 @@ class Task:
         self.sampler, self.chunk, self.n_paths, self.run = sampler, chunk, n_paths, run
 
     def __reduce__(self) -> Any:  # to a worker goes what it needs, not the run
-        return Task, (self.sampler, self.chunk, self.n_paths)
+        return RunTask, (self.sampler, self.chunk, self.n_paths)
 
     def __dask_tokenize__(self) -> Any:  # the name of the array says it all already
         return ("montezarr", self.sampler.name, self.chunk, self.n_paths)
 
 
-def chunk_of(run: Task, block_id: Any = None) -> Any:
+def chunk_of(run: RunTask, block_id: Any = None) -> Any:
     """Return one chunk, as `as_block` has it."""
     _bound_buffers()
     return as_block(sample_range(run.sampler, *_range(run, block_id)))
 
 
-def chunk_from(x0: NDArray[Any], run: Task, block_id: Any = None) -> Any:
+def chunk_from(x0: NDArray[Any], run: RunTask, block_id: Any = None) -> Any:
     """Return one chunk from the initial states of its paths."""
     _bound_buffers()
     return as_block(sample_range(run.sampler, *_range(run, block_id), x0))
@@ -53,13 +53,13 @@ def _bound_buffers() -> None:
     except (ValueError, AttributeError):  # no such task, or another version
         return
     if limit:
-        buffers.bound(int(limit))
+        buffers.limit_idle(int(limit))
 
 
 def own_variable(block: PathArrays, name: str) -> NDArray[Any]:
     """Return one variable of a chunk in memory of its own, so that the others can be let go."""
     values = np.moveaxis(block[name], 0, -1)
-    out = buffers.empty(values.shape, values.dtype)
+    out = buffers.recycled_empty(values.shape, values.dtype)
     out[...] = values
     return np.moveaxis(out, -1, 0)
 
@@ -73,7 +73,7 @@ def as_block(arrays: PathArrays) -> Any:
     return next(iter(block.values())) if len(block) == 1 else block
 
 
-def _range(run: Task, block_id: Any) -> tuple[int, int]:
+def _range(run: RunTask, block_id: Any) -> tuple[int, int]:
     if run.n_paths is None:
         raise MemoryBudgetError(
             "n_paths: expected a number of paths to compute, got None, which only montezarr.stream"

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from montezarr.core.checks import show
-from montezarr.core.text import count
-from montezarr.processes._built_in import built_in
+from montezarr.core.text import count_text
+from montezarr.processes._built_in import built_in_processes
 from montezarr.processes._describe import (
     arguments_text,
     equation_rows,
@@ -43,7 +43,7 @@ def recipe_process_rows(recipe: Mapping[str, Any]) -> list[tuple[str, str]]:
     not looked for.
     """
     process = recipe.get("process")
-    kind = None if "code" in recipe else built_in().get(process_name(process))
+    kind = None if "code" in recipe else built_in_processes().get(process_name(process))
     return [*equation_rows(getattr(kind, "equation", "")), *parameter_rows(process)]
 
 
@@ -81,10 +81,10 @@ def grid_text(grid: Any, keep: Any = None) -> str:
         if "times" in grid:
             times = grid["times"]
             steps = len(times) - 1
-            text = f"{count(steps, 'step')}, from {times[0]:.6g} to {times[-1]:.6g}, as given"
+            text = f"{count_text(steps, 'step')}, from {times[0]:.6g} to {times[-1]:.6g}, as given"
         else:
             steps, dt = grid["T"], grid["dt"]
-            text = f"{count(steps, 'step')} of {dt:.6g}, from 0 to {steps * dt:.6g}"
+            text = f"{count_text(steps, 'step')} of {dt:.6g}, from 0 to {steps * dt:.6g}"
     except (TypeError, ValueError, LookupError, OverflowError):  # of a store of somebody else
         return show(grid)
     if isinstance(keep, list):

@@ -11,7 +11,7 @@ import xarray as xr
 
 from montezarr.core.checks import check_unmasked, is_frame, plain_array, type_error, value_error
 from montezarr.processes import Process
-from montezarr.run._entries import column_of, data_of, held, joined, one_of_all
+from montezarr.run._entries import data_of, held, initial_states_of, join_fields, one_of_all
 from montezarr.run.digests import digest_of
 from montezarr.samplers.interfaces import Interface
 from montezarr.samplers.schema import PATH
@@ -52,7 +52,7 @@ def per_path(
         parts = _parts(names, x0, n_paths)
         if parts is None:
             return None, None, None
-        columns = [column_of(part, n_paths) for part in parts]
+        columns = [initial_states_of(part, n_paths) for part in parts]
         array = da.stack([da.broadcast_to(c, (n_paths,)) for c in columns]).rechunk({0: -1})
     elif isinstance(x0, Mapping) and not isinstance(process, Process):
         if not interface.takes_ranges:
@@ -64,7 +64,7 @@ def per_path(
         parts = [data_of(x0)]
         if not getattr(parts[0], "ndim", 0):
             return None, None, None
-        array = column_of(parts[0], n_paths)
+        array = initial_states_of(parts[0], n_paths)
     digest = digest_of([part.name if isinstance(part, da.Array) else part for part in parts], "x0")
     given: Any = dict(zip(names, parts, strict=True)) if len(names) > 1 else parts[0]
     is_lazy = any(isinstance(part, da.Array) for part in parts)
@@ -130,7 +130,9 @@ def _records(x0: Mapping[Any, Any], n_paths: int | None) -> tuple[str | None, An
     for name, part in parts.items():
         is_array = bool(getattr(part, "ndim", 0))
         fields[name] = (
-            column_of(part, n_paths, f"x0[{name!r}]", hint) if is_array else one_of_all(part)
+            initial_states_of(part, n_paths, f"x0[{name!r}]", hint)
+            if is_array
+            else one_of_all(part)
         )
     dtype = [(name, held(field.dtype)) for name, field in fields.items()]
     columns = {name: field for name, field in fields.items() if field.ndim}
@@ -138,7 +140,7 @@ def _records(x0: Mapping[Any, Any], n_paths: int | None) -> tuple[str | None, An
     is_lazy = {name: isinstance(parts[name], da.Array) for name in columns}
     first = max(columns, key=lambda name: is_lazy[name])
     array = da.map_blocks(
-        joined, *(c.rechunk(columns[first].chunks) for c in columns.values()),
+        join_fields, *(c.rechunk(columns[first].chunks) for c in columns.values()),
         names=tuple(columns), common=common, fields=dtype,
         dtype=np.dtype(dtype), meta=np.empty(0, dtype),
     )  # fmt: skip

@@ -24,12 +24,12 @@ def backend_of(run: Run) -> Backend:
     """Return where a run executes when nobody names a backend."""
     found = configured()
     if found is not None:
-        check_fits(run, found)
+        check_backend_fits(run, found)
         return found
-    return choose(run)
+    return choose_backend(run)
 
 
-def choose(run: Run, n_jobs: int = -1, **options: Any) -> Backend:
+def choose_backend(run: Run, n_jobs: int = -1, **options: Any) -> Backend:
     """Return the backend of "auto": by the sampler, and by the measured cost of a few paths.
 
     An active Client comes first. Samplers that release the GIL run on threads. Others are measured:
@@ -43,7 +43,7 @@ def choose(run: Run, n_jobs: int = -1, **options: Any) -> Backend:
         )
     )
     if place is not None:
-        check_fits(run, place)
+        check_backend_fits(run, place)
         return place
     needs_processes = options.get("timeout") is not None
     if run.sampler.releases_gil and not needs_processes:
@@ -65,7 +65,7 @@ def choose(run: Run, n_jobs: int = -1, **options: Any) -> Backend:
     return kind(workers, reason=reason, **options)
 
 
-def check_fits(run: Run, backend: Backend) -> None:
+def check_backend_fits(run: Run, backend: Backend) -> None:
     """Raise where a backend cannot run a sampler.
 
     Raises

@@ -9,42 +9,27 @@ from montezarr.core.checks import check_int
 from montezarr.core.errors import MemoryBudgetError
 from montezarr.core.memory import memory_limit
 from montezarr.core.text import show_bytes
+from montezarr.core.tunables.limits import GRAPH_CHUNKS_MAX
+from montezarr.core.tunables.memory import (
+    CHUNK_EXPRESSION_COPIES,
+    CHUNK_MAX_BYTES,
+    CHUNK_MIN_BYTES,
+    CHUNK_WORKING_COPIES,
+    CHUNKS_PER_WORKER_MIN,
+    DASK_SPILL_SHARE,
+    GOOD_CHUNKS_MAX,
+    WORKER_PROCESS_BYTES,
+)
 from montezarr.random.draws import MAX_STEPS
 from montezarr.random.seeding import BLOCK
-
-MIB = 2**20
-MIN_CHUNK, MAX_CHUNK = 32 * MIB, 128 * MIB
-MAX_CHUNKS = 20_000
-CHUNKS_PER_WORKER = 8
-MAX_CHUNKS_HARD = 10**7
-"""A graph of more chunks than this costs gigabytes before anything runs."""
-
-WORKING_COPIES = 3
-"""Chunks' worth of memory that one worker takes to draw a chunk and to write it or reduce it.
-
-What else an expression makes of a chunk, and a sampler of the user's own, come on top.
-"""
-
-
-PLAIN_COPIES = 6
-"""Chunks' worth of memory that a worker takes for an expression that Dask computes.
-
-The chunk, its variables apart, what the expression makes of them, and one that waits for others.
-"""
-
-PROCESS_BYTES = 200 * MIB
-"""Memory of a worker process before it draws: Python with its packages."""
-
-SPILLS = 0.6
-"""Share of its memory from which a worker of Dask writes to the disk, as Dask comes."""
 
 
 def plain_room(worker_bytes: int) -> int:
     """Return the bytes that expressions may take in a worker of Dask, before it spills."""
-    return int(max(SPILLS * worker_bytes - PROCESS_BYTES, worker_bytes / 20))
+    return int(max(DASK_SPILL_SHARE * worker_bytes - WORKER_PROCESS_BYTES, worker_bytes / 20))
 
 
-def check_steps(T: Any, at_once: int = 1) -> None:
+def check_steps_fit(T: Any, at_once: int = 1) -> None:
     """Raise where a path of that many steps, or as many as are drawn at once, cannot fit.
 
     Raises
@@ -99,14 +84,14 @@ def choose_chunk(
     """
     if chunks is None:
         aim = BLOCK * work_bytes
-        smallest = 1 if is_loop else max(1, MIN_CHUNK // aim)
-        largest = max(1, MAX_CHUNK // aim)
+        smallest = 1 if is_loop else max(1, CHUNK_MIN_BYTES // aim)
+        largest = max(1, CHUNK_MAX_BYTES // aim)
         blocks = -(-n_paths // BLOCK)
-        for_workers = blocks // (CHUNKS_PER_WORKER * workers)
-        count = min(max(for_workers, smallest), max(1, 2 * MIN_CHUNK // aim))
-        count = min(max(count, min(-(-blocks // MAX_CHUNKS), largest)), blocks)
+        for_workers = blocks // (CHUNKS_PER_WORKER_MIN * workers)
+        count = min(max(for_workers, smallest), max(1, 2 * CHUNK_MIN_BYTES // aim))
+        count = min(max(count, min(-(-blocks // GOOD_CHUNKS_MAX), largest)), blocks)
         if worker_bytes is not None:
-            count = max(1, min(count, plain_room(worker_bytes) // (PLAIN_COPIES * aim)))
+            count = max(1, min(count, plain_room(worker_bytes) // (CHUNK_EXPRESSION_COPIES * aim)))
         if -(-blocks // count) <= workers:
             count = -(-blocks // -(-blocks // count))
     else:
@@ -114,7 +99,7 @@ def choose_chunk(
     limit = memory_limit() if worker_bytes is None else min(memory_limit(), worker_bytes)
     n_chunks = -(-n_paths // (count * BLOCK))
     paths = max(min(count * BLOCK, n_paths), least_paths)
-    at_once = WORKING_COPIES * min(local_workers, n_chunks)
+    at_once = CHUNK_WORKING_COPIES * min(local_workers, n_chunks)
     if paths * path_bytes * at_once > limit:
         raise MemoryBudgetError(
             f"chunks: expected chunks that fit into memory, got {paths:,} paths of"
@@ -146,9 +131,9 @@ def check_number(n_paths: int, chunk: int, path_bytes: int) -> None:
         With their number.
     """
     n_chunks = -(-n_paths // chunk)
-    if n_chunks > MAX_CHUNKS_HARD:
+    if n_chunks > GRAPH_CHUNKS_MAX:
         raise MemoryBudgetError(
-            f"n_paths: expected at most {MAX_CHUNKS_HARD:,} chunks, got {n_paths:,} paths ="
+            f"n_paths: expected at most {GRAPH_CHUNKS_MAX:,} chunks, got {n_paths:,} paths ="
             f" {n_chunks:,} chunks of {chunk:,}, {show_bytes(n_paths * path_bytes)} in all. Take"
             " larger chunks or fewer paths."
         )

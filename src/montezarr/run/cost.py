@@ -11,30 +11,28 @@ import numpy as np
 
 from montezarr.core.checks import check_int, check_real
 from montezarr.core.errors import WorkerDied, WorkerTimeout
+from montezarr.core.tunables.keeping import COSTS_KEPT
+from montezarr.core.tunables.scheduling import (
+    COST_TRIAL_PATHS_MAX,
+    SHORT_BLOCK_SECONDS,
+    SHORT_BLOCKS_AT_ONCE,
+    TASK_GOAL_SECONDS,
+    TASK_OVERHEAD_SECONDS,
+    WORKER_START_ESTIMATE_SECONDS,
+)
 from montezarr.execute import Backend, check_jobs
 from montezarr.random.seeding import BLOCK
 from montezarr.run._run import Run
 from montezarr.samplers import PathArrays, sample_range
-from montezarr.samplers.task import LONGER, SHORT, trial
-
-START_UP = 0.25
-"""Seconds until a first worker process draws; `montezarr bench` measures it on your machine."""
-
-TASK_OVERHEAD = 0.002
-"""Seconds that a task costs beside its paths, on the backends of local processes."""
-
-TASK_SECONDS = 0.2
-"""What a task should last: a hundred times its overhead."""
-
-TRIAL_PATHS = 64
-"""Paths of a measurement, at most; fewer where they take long."""
-
-REMEMBERED = 64
-"""Measurements that are kept."""
+from montezarr.samplers.task import trial
 
 
 def should_parallelize(
-    n_paths: int, n_jobs: int = -1, *, seconds_per_path: float, start_up: float = START_UP
+    n_paths: int,
+    n_jobs: int = -1,
+    *,
+    seconds_per_path: float,
+    start_up: float = WORKER_START_ESTIMATE_SECONDS,
 ) -> bool:
     """Return whether worker processes end sooner than one process alone.
 
@@ -71,7 +69,11 @@ def should_parallelize(
 
 
 def optimal_n_jobs(
-    n_paths: int, n_jobs: int = -1, *, seconds_per_path: float, start_up: float = START_UP
+    n_paths: int,
+    n_jobs: int = -1,
+    *,
+    seconds_per_path: float,
+    start_up: float = WORKER_START_ESTIMATE_SECONDS,
 ) -> int:
     """Return the number of workers that ends soonest; 1 means without worker processes.
 
@@ -136,8 +138,8 @@ def optimal_batch_size(n_paths: int, n_jobs: int = -1, *, seconds_per_path: floa
     workers = check_jobs(n_jobs)
     cost = max(check_real("seconds_per_path", seconds_per_path, minimum=0), 1e-9)
     for_balance = count / (8 * workers)
-    smallest = 10 * TASK_OVERHEAD / cost
-    size = min(TASK_SECONDS / cost, max(for_balance, smallest))
+    smallest = 10 * TASK_OVERHEAD_SECONDS / cost
+    size = min(TASK_GOAL_SECONDS / cost, max(for_balance, smallest))
     return max(1, min(math.floor(size), count))
 
 
@@ -161,10 +163,10 @@ def measure(run: Run, place: Backend | None = None) -> float | None:
     if known is None:
         step = BLOCK if run.sampler.interface.is_vectorised else 1
         step = min(step, run.length)
-        limit = min(run.length, max(TRIAL_PATHS, LONGER * step))
+        limit = min(run.length, max(COST_TRIAL_PATHS_MAX, SHORT_BLOCKS_AT_ONCE * step))
         sampler = replace(run.sampler, on_error="raise", on_nonfinite="keep")
         is_here = place is None or not place.in_processes
-        together = LONGER if is_here and step > 1 and _is_known_as_short(run) else 1
+        together = SHORT_BLOCKS_AT_ONCE if is_here and step > 1 and _is_known_as_short(run) else 1
         item = sampler, step, together, limit, initial_states(run, 0, limit)
         if place is None or not place.in_processes:
             known = trial(item)
@@ -179,7 +181,7 @@ def measure(run: Run, place: Backend | None = None) -> float | None:
     return known
 
 
-def first_paths(run: Run, n: int) -> PathArrays:
+def timed_first_paths(run: Run, n: int) -> PathArrays:
     """Return the first paths, and note how long they took; see `is_short`."""
     x0 = initial_states(run, 0, n)
     began = time.perf_counter()
@@ -200,12 +202,12 @@ def is_short(run: Run, seconds: float) -> bool:
 def _is_known_as_short(run: Run) -> bool:
     """Return whether a block was drawn here as fast as it can be called for, or nearly so."""
     known = _at_most.get(run.fingerprint, math.inf)
-    return run.sampler.interface.takes_ranges and known * BLOCK < SHORT
+    return run.sampler.interface.takes_ranges and known * BLOCK < SHORT_BLOCK_SECONDS
 
 
 def _keep(known: dict[str, float], key: str, seconds: float) -> None:
     known[key] = seconds
-    while len(known) > REMEMBERED:
+    while len(known) > COSTS_KEPT:
         known.pop(next(iter(known)))
 
 

@@ -19,7 +19,7 @@ from montezarr.samplers.task import RangeTask
 OnProgress = Callable[[int, int, int], None]
 """Gets paths done, paths in all, and paths that failed so far."""
 
-SHOWN = 20
+SHOWN_PATHS = 20
 """Paths that a warning lists; its attribute has them all."""
 
 
@@ -55,9 +55,13 @@ class FailureLog:
             warning = MaskedPathsWarning(paths, self.masked[paths[0]], n_paths)
             warn(warning, None, stacklevel)
         if self.retried:
-            first = sorted(self.retried)[:SHOWN]
+            first = sorted(self.retried)[:SHOWN_PATHS]
             listed = ", ".join(f"{path} ({self.retried[path]} attempts)" for path in first)
-            more = f" and {len(self.retried) - SHOWN:,} more" if len(self.retried) > SHOWN else ""
+            more = (
+                f" and {len(self.retried) - SHOWN_PATHS:,} more"
+                if len(self.retried) > SHOWN_PATHS
+                else ""
+            )
             message = (
                 f"{len(self.retried):,} of {n_paths:,} paths failed and were drawn again: paths"
                 f" {listed}{more}."
@@ -65,7 +69,7 @@ class FailureLog:
             warn(message, MontezarrWarning, stacklevel)
 
 
-def execute(
+def run_ranges(
     run: Run,
     backend: Backend,
     task: RangeTask,

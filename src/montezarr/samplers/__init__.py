@@ -1,11 +1,11 @@
 """Samplers: a class for each way to call code that draws, and one kind of error."""
 
-from montezarr.samplers._base import EVENT_TIME, RETRIES, Sampler, describe, describe_error
+from montezarr.samplers._base import EVENT_TIME, Sampler, describe, describe_error
 from montezarr.samplers.binding import (
     INTERFACES,
     SAMPLERS,
     bind,
-    choose,
+    choose_sampler,
     recorded_interface,
     recorded_stream,
 )
@@ -23,7 +23,6 @@ from montezarr.samplers.schema import PathArrays, Variable
 __all__ = [
     "EVENT_TIME",
     "INTERFACES",
-    "RETRIES",
     "SAMPLERS",
     "FailureReport",
     "Interface",
@@ -31,7 +30,7 @@ __all__ = [
     "Sampler",
     "Variable",
     "bind",
-    "choose",
+    "choose_sampler",
     "describe",
     "describe_error",
     "own_copy",

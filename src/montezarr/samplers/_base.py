@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from montezarr.core import buffers
 from montezarr.core.checks import show
 from montezarr.core.errors import ArgumentValueError, SamplerError
+from montezarr.core.tunables.scheduling import PATH_RETRIES
 from montezarr.processes import Process
 from montezarr.processes.time_grid import TimeGrid
 from montezarr.random.seeding import BLOCK_PREFIX, RootSeed, describe_seed
@@ -25,8 +26,6 @@ from montezarr.samplers.schema import PathArrays, Variable
 OnError = Literal["raise", "mask", "retry"]
 OnNonfinite = Literal["raise", "keep", "mask", "retry"]
 
-RETRIES = 3
-"""How often a failing path is drawn again where the policy is to retry."""
 
 EVENT_TIME = "event_time"
 """Variable that holds the times of paths which bring their own, such as those of a queue."""
@@ -94,7 +93,7 @@ class Sampler(ABC):
     keep: tuple[int, ...] | None = None
     on_error: OnError = "raise"
     on_nonfinite: OnNonfinite = "raise"
-    retries: int = RETRIES
+    retries: int = PATH_RETRIES
     own_times: bool = False
     foreground: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -205,7 +204,9 @@ class Sampler(ABC):
     def new_arrays(self, n: int) -> PathArrays:
         """Return uninitialised arrays for the kept times of `n` paths."""
         times = self.n_times
-        return {v.name: buffers.empty((*v.shape(times), n), v.dtype) for v in self.variables}
+        return {
+            v.name: buffers.recycled_empty((*v.shape(times), n), v.dtype) for v in self.variables
+        }
 
     def thin(self, variable: Variable, array: NDArray[Any]) -> NDArray[Any]:
         """Return the kept times of a complete variable (dims ..., n)."""

@@ -11,27 +11,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montezarr.core.checks import show, type_error
+from montezarr.core.tunables.memory import COMPARED_PATHS_AT_ONCE
+from montezarr.core.tunables.scheduling import COEFFICIENT_TRIAL_PATHS
 from montezarr.random.seeding import BLOCK
 from montezarr.samplers import declare, functions
 from montezarr.samplers._base import Sampler, own
 from montezarr.samplers.drawing import private
 from montezarr.samplers.encode import encode
 from montezarr.samplers.interfaces import Interface, accepts
-from montezarr.samplers.policy import part_of
-from montezarr.samplers.probe import TRIAL_PATHS, check_repeats, first_paths, no_global_stream
+from montezarr.samplers.policy import take_paths
+from montezarr.samplers.probe import check_repeats, no_global_stream, probe_first_paths
 from montezarr.samplers.returned import (
     ReturnedVariable,
+    ReturnedVariables,
     attributes_of,
     coords_of,
     is_xarray,
-    unpack,
+    unpack_returned,
 )
 from montezarr.samplers.schema import PATH, Asked, PathArrays, Variable, count_of
-
-PIECE = 64
-"""Paths of two blocks that are compared at once."""
-
-ReturnedVariables = dict[str, ReturnedVariable]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +79,7 @@ class BatchSampler(Sampler):
             alone = {k: part._replace(array=part.array[0]) for k, part in parts.items()}
             alone = declare.oriented(declared, alone)
             bound: Sampler = declare.with_grid(self, declared, alone)
-            bound = replace(bound, variables=declare.variables_of(bound, declared, alone))
+            bound = replace(bound, variables=declare.declared_variables(bound, declared, alone))
             bound = declare.with_times(bound, declared, times, lambda: times)
             bound = declare.labelled(bound, declared, told, attributes)
             assert isinstance(bound, BatchSampler)
@@ -160,7 +158,7 @@ class BatchSampler(Sampler):
         if not is_xarray(value) and hasattr(value, "states") and hasattr(value, "times"):
             message = "returned an object with times; a block has arrays, the paths first."
             raise self.failure(path, x0, message)
-        parts, times = self.read(path, x0, unpack, value, names)
+        parts, times = self.read(path, x0, unpack_returned, value, names)
         leading = {name: self._leading(name, part, path, x0) for name, part in parts.items()}
         return value, leading, times
 
@@ -241,23 +239,23 @@ def _fragile(n: int, T: int, rng: Any, limit: float, ceiling: float) -> Any:
 
 def check_block(sampler: BatchSampler, parts: ReturnedVariables, first_x0: Any) -> None:
     """Raise where a block comes out otherwise when it is drawn again, or is transposed."""
-    paths = first_paths(sampler, first_x0, BLOCK)
-    for low in range(0, count_of(paths), PIECE):  # a block of long paths is large
-        high = min(low + PIECE, count_of(paths))
+    paths = probe_first_paths(sampler, first_x0, BLOCK)
+    for low in range(0, count_of(paths), COMPARED_PATHS_AT_ONCE):  # a block of long paths is large
+        high = min(low + COMPARED_PATHS_AT_ONCE, count_of(paths))
         some = {name: part._replace(array=part.array[low:high]) for name, part in parts.items()}
         again = sampler.arranged(some, low, sampler.state_at_start(first_x0, low))
-        check_repeats(sampler, again, part_of(paths, low, high))
+        check_repeats(sampler, again, take_paths(paths, low, high))
     if sampler.grid.T + 1 == BLOCK:  # which is which is told by a block of another size
         _check_other_size(sampler, first_x0)
 
 
 def _check_other_size(sampler: BatchSampler, first_x0: Any) -> None:
-    given = None if first_x0 is None else first_x0[..., :TRIAL_PATHS]
-    count = TRIAL_PATHS if given is None else given.shape[-1]
+    given = None if first_x0 is None else first_x0[..., :COEFFICIENT_TRIAL_PATHS]
+    count = COEFFICIENT_TRIAL_PATHS if given is None else given.shape[-1]
     try:
         drawn = private(sampler)
         assert isinstance(drawn, BatchSampler)
-        parts = unpack(drawn.drawn(0, count, sampler.given_x0(given)))[0]
+        parts = unpack_returned(drawn.drawn(0, count, sampler.given_x0(given)))[0]
     except Exception:  # it is made for blocks of one size
         return
     wrong = (BLOCK, count)

@@ -55,7 +55,7 @@ def recorded_stream(recipe: Mapping[str, Any]) -> str:
     return OF_SEEDS.get(stream, stream) if by_seed else stream
 
 
-def choose(
+def choose_sampler(
     process: Any,
     legacy: bool = False,
     options: Mapping[str, Any] | None = None,
@@ -115,7 +115,7 @@ def bind(
         If the first path fails.
     """
     known = {} if recorded is None else recorded
-    chosen, kind = choose(process, legacy, options, known.get("sampler"))
+    chosen, kind = choose_sampler(process, legacy, options, known.get("sampler"))
     interface = chosen.interfaces[kind]
     free = T is None and times is None
     if free and (interface.method or accepts(process, "T", by_name=True)):

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from montezarr.core.checks import plain_array, type_error, value_error
 from montezarr.core.errors import SamplerError
+from montezarr.core.tunables.scheduling import COEFFICIENT_TRIAL_PATHS
 from montezarr.processes import BrownianMotion, Process
 from montezarr.processes._base import HasBound, HasLabels, HasTrial
-from montezarr.processes._built_in import is_users
+from montezarr.processes._built_in import runs_user_code
 from montezarr.processes.time_grid import TimeGrid
 from montezarr.random.draws import Draws
 from montezarr.samplers import declare
@@ -22,13 +23,7 @@ from montezarr.samplers._base import Sampler, annotate, describe_error
 from montezarr.samplers.arguments import DTYPES, unknown_argument
 from montezarr.samplers.encode import cast, check_no_mask
 from montezarr.samplers.interfaces import Interface
-from montezarr.samplers.probe import (
-    TRIAL_PATHS,
-    check_alone,
-    check_repeats,
-    first_paths,
-    no_global_stream,
-)
+from montezarr.samplers.probe import check_alone, check_repeats, no_global_stream, probe_first_paths
 from montezarr.samplers.returned import ReturnedVariable
 from montezarr.samplers.schema import Asked, PathArrays, Variable
 
@@ -90,16 +85,18 @@ class CounterSampler(Sampler):
         first_x0 = declared.first_x0
         if not declared.per_path or first_x0 is not None:
             process.check_x0(first_x0 if declared.per_path else self.x0, str(chosen))
-        if is_users(process):
+        if runs_user_code(process):
             with no_global_stream(bound):
                 if process.runs_user_code:
                     # More paths than variables and noises, so that no axis is taken for another.
-                    rows = np.stack(list(first_paths(bound, first_x0, TRIAL_PATHS).values()))
+                    rows = np.stack(
+                        list(probe_first_paths(bound, first_x0, COEFFICIENT_TRIAL_PATHS).values())
+                    )
                     if isinstance(process, HasTrial):
                         trial = partial(process.check_trial, bound.grid, rows)
                         bound.attempt(trial, 0, bound.state_at_start(first_x0, 0))
                 check_alone(bound, first_x0)
-        declare.check_coords(bound, declared.coords)
+        declare.check_label_lengths(bound, declared.coords)
         return bound
 
     def _bind_code(self, declared: Asked) -> CounterSampler:
@@ -122,7 +119,7 @@ class CounterSampler(Sampler):
                 expected = "one dtype, since sample gives all variables in one"
                 raise type_error("dtype", expected, dtype)
             _check_no_dims(declared)
-            rows = first_paths(trial, first_x0, n)
+            rows = probe_first_paths(trial, first_x0, n)
             whole = trial.split(value, n, part)
             check_repeats(
                 trial, rows, {v.name: trial.thin(v, whole[v.name]) for v in trial.variables}
@@ -131,7 +128,7 @@ class CounterSampler(Sampler):
         if one is None and value.dtype.name in DTYPES:
             variables = tuple(Variable(v.name, value.dtype.name) for v in trial.variables)
             trial = replace(trial, variables=variables)
-        declare.check_coords(trial, declared.coords)
+        declare.check_label_lengths(trial, declared.coords)
         return in_its_format(replace(trial, format=self.format))
 
     def _bind_mapping(
@@ -146,17 +143,17 @@ class CounterSampler(Sampler):
             )
             for name, array in value.items()
         }
-        variables = declare.variables_of(trial, declared, parts)
+        variables = declare.declared_variables(trial, declared, parts)
         bound = in_its_format(
             replace(trial, variables=variables, coords=dict(declared.coords), format=self.format)
         )
-        declare.check_coords(bound, declared.coords)
+        declare.check_label_lengths(bound, declared.coords)
         if bound.dtype != trial.dtype:  # its draws are others
             part = None if declared.first_x0 is None else declared.first_x0[..., :n]
             value = bound.raw(0, n, part)
         whole = bound.split(value, n, None)
         again = {v.name: bound.thin(v, whole[v.name]) for v in bound.variables}
-        check_repeats(bound, first_paths(bound, declared.first_x0, n), again)
+        check_repeats(bound, probe_first_paths(bound, declared.first_x0, n), again)
         check_alone(bound, declared.first_x0)
         return bound
 
@@ -168,7 +165,7 @@ class CounterSampler(Sampler):
     @classmethod
     def fragile(cls) -> tuple[Any, Mapping[str, Any]]:
         """Return code like a process."""
-        return _Fragile(), {"T": 5}
+        return _FragileProcess(), {"T": 5}
 
     # --- drawing -----------------------------------------------------------------------------
 
@@ -307,7 +304,7 @@ class _Mixed:
         return {"x": walk, "rises": (steps > 0).sum(axis=0)}
 
 
-class _Fragile:
+class _FragileProcess:
     """Code like a process, of which some paths are no good."""
 
     def sample(self, draws: Draws, grid: TimeGrid, x0: Any, limit: float, ceiling: float) -> Rows:

@@ -13,10 +13,8 @@ from montezarr.processes.time_grid import TimeGrid
 from montezarr.samplers._base import EVENT_TIME, Sampler
 from montezarr.samplers.arguments import DTYPES
 from montezarr.samplers.encode import plain_numbers
-from montezarr.samplers.returned import ReturnedVariable
+from montezarr.samplers.returned import ReturnedVariable, ReturnedVariables
 from montezarr.samplers.schema import PATH, TIME, Asked, Variable
-
-ReturnedVariables = Mapping[str, ReturnedVariable]
 
 
 def with_grid(sampler: Sampler, asked: Asked, parts: ReturnedVariables) -> Sampler:
@@ -72,12 +70,14 @@ def labelled(
                 "coords", f"the labels of {dim!r} that the sampler returns, or none", told[dim]
             )
     coords = {**told, **asked.coords}
-    check_coords(bound, coords)
+    check_label_lengths(bound, coords)
     variables = tuple(replace(v, attrs=attributes.get(v.name, {})) for v in bound.variables)
     return replace(bound, coords=coords, variables=variables)
 
 
-def dims_of(sampler: Sampler, asked: Asked, parts: ReturnedVariables) -> dict[str, tuple[str, ...]]:
+def declared_dims(
+    sampler: Sampler, asked: Asked, parts: ReturnedVariables
+) -> dict[str, tuple[str, ...]]:
     """Return the dimensions of the variables of a path.
 
     Those that the caller names come first, then those of xarray objects. An axis as long as there
@@ -132,7 +132,9 @@ def _check_dims(sampler: Sampler, name: str, dims: tuple[str, ...], shape: tuple
         raise sampler.failure(0, sampler.x0, message)
 
 
-def variables_of(sampler: Sampler, asked: Asked, parts: ReturnedVariables) -> tuple[Variable, ...]:
+def declared_variables(
+    sampler: Sampler, asked: Asked, parts: ReturnedVariables
+) -> tuple[Variable, ...]:
     """Return the variables that the first path declares.
 
     Raises
@@ -142,7 +144,7 @@ def variables_of(sampler: Sampler, asked: Asked, parts: ReturnedVariables) -> tu
     SamplerError
         If they are neither numbers nor labels.
     """
-    dims = dims_of(sampler, asked, parts)
+    dims = declared_dims(sampler, asked, parts)
     dtypes = asked.dtype if isinstance(asked.dtype, dict) else dict.fromkeys(parts, asked.dtype)
     if not set(dtypes) <= set(parts):
         raise value_error("dtype", f"names of variables among {sorted(parts)}", asked.dtype)
@@ -193,7 +195,7 @@ def with_times(sampler: Sampler, asked: Asked, times: Any, others: Any) -> Sampl
     return replace(sampler, variables=(*sampler.variables, event_time))
 
 
-def check_coords(sampler: Sampler, coords: Mapping[str, tuple[Any, ...]]) -> None:
+def check_label_lengths(sampler: Sampler, coords: Mapping[str, tuple[Any, ...]]) -> None:
     """Raise for labels of dimensions that there are not, or of another number.
 
     Raises

@@ -50,7 +50,7 @@ def sample_private(
     sampler: Sampler, start: int, stop: int, x0: Any
 ) -> tuple[PathArrays, FailureReport]:
     """Do what `sample_reported` does, by a sampler that is `private` already."""
-    arrays, report = policy.draw(sampler, start, stop, x0)
+    arrays, report = policy.draw_range(sampler, start, stop, x0)
     has_real = any(variable.is_real for variable in sampler.variables)
     if sampler.on_nonfinite != "keep" and has_real and not sampler.is_surely_finite(x0):
         report += policy.check_finite(sampler, arrays, start, x0, report)

@@ -32,7 +32,7 @@ def kind_of_one(target: Any, options: Mapping[str, Any]) -> str | None:
     asked = asks_of(target, options)
     if "n" in asked:
         return None
-    check_stream(target, asked)
+    check_random_argument(target, asked)
     return kind_of(asked)
 
 
@@ -41,7 +41,7 @@ def kind_of_many(target: Any, options: Mapping[str, Any]) -> str | None:
     asked = asks_of(target, options)
     if "n" not in asked:
         return None
-    check_stream(target, asked)
+    check_random_argument(target, asked)
     return "block function"
 
 
@@ -63,7 +63,7 @@ def kind_of(asked: tuple[str, ...]) -> str:
     return "function"
 
 
-def check_stream(target: Any, asked: tuple[str, ...]) -> None:
+def check_random_argument(target: Any, asked: tuple[str, ...]) -> None:
     """Raise for a function that gets no random numbers."""
     if not {"rng", "seed"} & set(asked):
         raise type_error(

@@ -15,11 +15,15 @@ from montezarr.samplers import declare, functions
 from montezarr.samplers._base import EVENT_TIME, Sampler
 from montezarr.samplers.encode import cast, encode
 from montezarr.samplers.interfaces import Interface, accepts
-from montezarr.samplers.probe import check_repeats, first_paths, no_global_stream
-from montezarr.samplers.returned import ReturnedVariable, attributes_of, coords_of, unpack
+from montezarr.samplers.probe import check_repeats, no_global_stream, probe_first_paths
+from montezarr.samplers.returned import (
+    ReturnedVariable,
+    ReturnedVariables,
+    attributes_of,
+    coords_of,
+    unpack_returned,
+)
 from montezarr.samplers.schema import Asked, PathArrays, Variable
-
-ReturnedVariables = Mapping[str, ReturnedVariable]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +60,7 @@ class PathSampler(Sampler):
         with no_global_stream(self):
             value, parts, times = self._first(0, declared)
             bound: Sampler = declare.with_grid(self, declared, parts)
-            bound = replace(bound, variables=declare.variables_of(bound, declared, parts))
+            bound = replace(bound, variables=declare.declared_variables(bound, declared, parts))
             bound = declare.with_times(bound, declared, times, lambda: self._first(1, declared)[2])
             told = self.read(0, declared.first_x0, coords_of, value)
             bound = declare.labelled(bound, declared, told, attributes_of(value))
@@ -64,7 +68,7 @@ class PathSampler(Sampler):
             x0 = self.state_at_start(declared.first_x0, 0)
             whole = bound.arranged(parts, times, 0, x0)
             again = {v.name: bound.thin(v, whole[v.name][..., None]) for v in bound.variables}
-            check_repeats(bound, again, first_paths(bound, declared.first_x0, 1))
+            check_repeats(bound, again, probe_first_paths(bound, declared.first_x0, 1))
         return bound
 
     def _first(self, path: int, declared: Asked) -> tuple[Any, ReturnedVariables, Any]:
@@ -73,7 +77,7 @@ class PathSampler(Sampler):
         n = 0 if first_x0 is None else first_x0.shape[-1]
         x0 = self.state_at_start(first_x0, min(path, n - 1))
         value = self.attempt(partial(self.caller(), path, x0), path, x0)
-        parts, times = self.read(path, x0, unpack, value, declared.names)
+        parts, times = self.read(path, x0, unpack_returned, value, declared.names)
         return value, declare.oriented(declared, parts), times
 
     @classmethod
@@ -114,7 +118,7 @@ class PathSampler(Sampler):
             ):
                 target[..., path - start] = value[keep]
                 continue
-            parts, own = self.read(path, initial, unpack, value, names)
+            parts, own = self.read(path, initial, unpack_returned, value, names)
             self.check_labels(value, path, initial)
             if times is not None and (own is None or not np.array_equal(own, times)):
                 message = f"returned times {show(own)}, other ones than the first path."

@@ -35,7 +35,9 @@ class FailureReport:
         )
 
 
-def draw(sampler: Sampler, start: int, stop: int, x0: Any) -> tuple[PathArrays, FailureReport]:
+def draw_range(
+    sampler: Sampler, start: int, stop: int, x0: Any
+) -> tuple[PathArrays, FailureReport]:
     """Return the paths start ... stop-1 under the policy `on_error`, and the report."""
     try:
         return sampler.draw(start, stop, x0), FailureReport()
@@ -47,14 +49,14 @@ def draw(sampler: Sampler, start: int, stop: int, x0: Any) -> tuple[PathArrays, 
     arrays = sampler.new_arrays(stop - start)
     report = FailureReport()
     for low, high in _units(sampler, start, stop):
-        part = part_of(arrays, low - start, high - start)
+        part = take_paths(arrays, low - start, high - start)
         initial = None if x0 is None else x0[..., low - start : high - start]
         known = first if first.path is not None and low <= first.path < high else None
         report += _draw_unit(sampler, part, low, high, initial, known)
     return arrays, report
 
 
-def part_of(arrays: PathArrays, low: int, high: int) -> PathArrays:
+def take_paths(arrays: PathArrays, low: int, high: int) -> PathArrays:
     """Return views of some of the paths."""
     return {name: array[..., low:high] for name, array in arrays.items()}
 
@@ -117,7 +119,7 @@ def check_finite(
         if sampler.on_nonfinite != "mask":
             raise failure
         reason = failure.message.partition(": ")[2].partition(";")[0]
-        _mask(sampler, part_of(arrays, position, position + 1))
+        _mask(sampler, take_paths(arrays, position, position + 1))
         report += FailureReport(masked=((path, reason),))
     return report
 
@@ -169,7 +171,7 @@ def _draw_finite(sampler: Sampler, arrays: PathArrays, position: int, path: int,
     initial = None if x0 is None else x0[..., low - first : high - first]
     for attempt in range(2, sampler.retries + 2):
         try:
-            again = part_of(sampler.draw(low, high, initial), path - low, path - low + 1)
+            again = take_paths(sampler.draw(low, high, initial), path - low, path - low + 1)
         except SamplerError:  # one more attempt that did not help
             continue
         if _not_finite_paths(sampler, again) is None:

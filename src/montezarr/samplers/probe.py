@@ -11,16 +11,14 @@ from typing import Any
 import numpy as np
 
 from montezarr.core.errors import SamplerError
+from montezarr.core.tunables.scheduling import COEFFICIENT_TRIAL_PATHS
 from montezarr.samplers._base import Sampler
 from montezarr.samplers.drawing import sample_range
-from montezarr.samplers.policy import part_of
+from montezarr.samplers.policy import take_paths
 from montezarr.samplers.schema import PathArrays, count_of, same_paths
 
-TRIAL_PATHS = 17
-"""Paths of the trial of a user's coefficients: as many as no model has variables or noises."""
 
-
-def first_paths(sampler: Sampler, first_x0: Any, n: int) -> PathArrays:
+def probe_first_paths(sampler: Sampler, first_x0: Any, n: int) -> PathArrays:
     """Return the first paths, drawn as a worker draws them."""
     count = n if first_x0 is None else min(n, first_x0.shape[-1])
     return sample_range(sampler, 0, count, None if first_x0 is None else first_x0[..., :count])
@@ -43,12 +41,12 @@ def check_alone(sampler: Sampler, first_x0: Any) -> None:
     what couples all paths (a mean, an order) from what looks at the first of the range.
     """
     try:
-        paths = first_paths(sampler, first_x0, TRIAL_PATHS)
+        paths = probe_first_paths(sampler, first_x0, COEFFICIENT_TRIAL_PATHS)
         n = count_of(paths)
         for low, high in ((0, 1), (1, n)) if n > 1 else ():
             x0 = None if first_x0 is None else first_x0[..., low:high]
             part = sample_range(sampler, low, high, x0)
-            differs = ~same_paths(part_of(paths, low, high), part)
+            differs = ~same_paths(take_paths(paths, low, high), part)
             if differs.any():
                 break
         else:
@@ -58,7 +56,7 @@ def check_alone(sampler: Sampler, first_x0: Any) -> None:
         sample_range(sampler, 0, 1, None if first_x0 is None else first_x0[..., :1])
         return
     path = low + int(differs.argmax())
-    message = _gap(part_of(paths, path, path + 1), part_of(part, path - low, path - low + 1))
+    message = _gap(take_paths(paths, path, path + 1), take_paths(part, path - low, path - low + 1))
     raise sampler.failure(path, sampler.state_at_start(first_x0, path), message)
 
 

@@ -8,18 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montezarr.core.checks import value_error
+from montezarr.core.tunables.memory import INITIAL_STATES_AT_ONCE
 from montezarr.processes import Process
 from montezarr.processes._base import HasDeviation, HasMean, HasVariance
 from montezarr.samplers._base import Sampler
 
-UNITS = 4
+DEVIATION_UNITS = 4
 """Units in the last place that the standard deviation must have.
 
 Rounding adds a variance of 1/12 of a squared unit, 0.5 % of that of such noise.
 """
-
-SLICE = 2**20
-"""Initial states that are looked at together."""
 
 
 def check_resolution(sampler: Sampler, x0: Any, is_lazy: bool) -> None:
@@ -50,8 +48,8 @@ def check_resolution(sampler: Sampler, x0: Any, is_lazy: bool) -> None:
     states = sampler.x0 if x0 is None else x0.compute(scheduler="synchronous")
     states = process.check_x0(states, "float64")
     duration = float(grid.T if process.counts_steps else grid.times[-1] - grid.times[0])
-    for first in range(0, states.shape[-1] if states.ndim else 1, SLICE):
-        part = states[..., first : first + SLICE] if states.ndim else states
+    for first in range(0, states.shape[-1] if states.ndim else 1, INITIAL_STATES_AT_ONCE):
+        part = states[..., first : first + INITIAL_STATES_AT_ONCE] if states.ndim else states
         _check(process, duration, part)
 
 
@@ -59,7 +57,7 @@ def _check(process: Process, duration: float, x0: NDArray[Any]) -> None:
     with np.errstate(all="ignore"):  # a moment that is no number says nothing
         deviation, size = _noise(process, duration, x0)
         unit = np.spacing(np.minimum(size, np.finfo(np.float32).max).astype(np.float32))
-        is_lost = (deviation > 0) & (deviation < UNITS * unit.astype(np.float64))
+        is_lost = (deviation > 0) & (deviation < DEVIATION_UNITS * unit.astype(np.float64))
         is_lost &= size < np.finfo(np.float32).max  # what overflows is a matter of on_nonfinite
     if not is_lost.any():
         return
@@ -70,7 +68,7 @@ def _check(process: Process, duration: float, x0: NDArray[Any]) -> None:
         "dtype",
         f"'float64', since float32 cannot hold the noise of {name}: its standard deviation at the"
         f" end is {found:.3g}, and numbers near {near:.6g} lie {apart:.3g} apart, of which"
-        f" {UNITS} at least should fit into it",
+        f" {DEVIATION_UNITS} at least should fit into it",
         "float32",
         "Simulate in float64, or the difference from x0.",
     )

@@ -34,6 +34,10 @@ class ReturnedVariable(NamedTuple):
     is_plain: bool
 
 
+ReturnedVariables = dict[str, ReturnedVariable]
+"""The variables of a path, or of a block, by name."""
+
+
 def is_xarray(value: Any) -> bool:
     """Return whether a value is a Dataset or DataArray, without an import of xarray."""
     return type(value).__module__.partition(".")[0] == "xarray" and hasattr(value, "coords")
@@ -59,7 +63,7 @@ def parts_of(value: Any) -> Mapping[Any, Any]:
     return value if isinstance(value, Mapping) else {"x": value}
 
 
-def unpack(
+def unpack_returned(
     value: Any, names: tuple[str, ...] = ()
 ) -> tuple[dict[str, ReturnedVariable], NDArray[np.float64] | None]:
     """Return the variables of one path, or of one block, by name, and its own times if any.

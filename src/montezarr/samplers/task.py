@@ -7,16 +7,12 @@ import time
 from typing import Any
 
 from montezarr.core.errors import SamplerError
+from montezarr.core.tunables.scheduling import (
+    SAMPLER_TRIAL_SECONDS,
+    SHORT_BLOCK_SECONDS,
+    SHORT_BLOCKS_AT_ONCE,
+)
 from montezarr.samplers import FailureReport, PathArrays, Sampler, sample_range, sample_reported
-
-TRIAL_SECONDS = 0.02
-"""A measurement ends after this time, or a path later."""
-
-SHORT = 2.5e-4
-"""Seconds below which a block takes as long to call for as to draw, or nearly so."""
-
-LONGER = 16
-"""Blocks that are drawn at once where one of them is so short, as a task draws them."""
 
 
 class RangeTask:
@@ -66,12 +62,12 @@ def trial(item: tuple[Sampler, int, int, int, Any]) -> float | None:
     try:
         if together == 1:
             draw(0, step)  # for compilers and caches
-        while done < limit and (done == 0 or seconds < TRIAL_SECONDS):
+        while done < limit and (done == 0 or seconds < SAMPLER_TRIAL_SECONDS):
             before = done
             done, took = draw(done, size)
             seconds, fastest = seconds + took, min(fastest, took / (done - before))
-            if step > 1 and took < SHORT:
-                size = step * LONGER
+            if step > 1 and took < SHORT_BLOCK_SECONDS:
+                size = step * SHORT_BLOCKS_AT_ONCE
             elif step > 1 and together == 1:
                 limit = min(limit, 2 * step)
     except SamplerError:

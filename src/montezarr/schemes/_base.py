@@ -71,7 +71,7 @@ class Scheme(Value, ABC):
         return
 
 
-def evaluate(name: str, coefficient: Coefficient, t: float, x: Rows) -> Rows:
+def evaluate_coefficient(name: str, coefficient: Coefficient, t: float, x: Rows) -> Rows:
     """Return a coefficient at (t, x), checked to fit the shape of `x`."""
     value = plain_array(name, _call(name, coefficient, t, x))
     if value.dtype.kind not in "iuf":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, final
 
-from montezarr.schemes._base import Coefficient, Rows, Scheme, apply_noise, evaluate
+from montezarr.schemes._base import Coefficient, Rows, Scheme, apply_noise, evaluate_coefficient
 
 
 @final
@@ -40,7 +40,7 @@ class EulerMaruyama(Scheme):
         self, drift: Coefficient, diffusion: Coefficient, t: float, x: Rows, dt: float, dw: Rows
     ) -> Rows:
         """Return the state after one step; see `Scheme.step`."""
-        a = evaluate("drift", drift, t, x)
-        b = evaluate("diffusion", diffusion, t, x)
+        a = evaluate_coefficient("drift", drift, t, x)
+        b = evaluate_coefficient("diffusion", diffusion, t, x)
         out: Rows = x + a * dt + apply_noise(b, dw, x)
         return out

@@ -15,7 +15,7 @@ from montezarr.schemes._base import (
     Scheme,
     apply_noise,
     check_coefficient,
-    evaluate,
+    evaluate_coefficient,
 )
 
 
@@ -83,14 +83,16 @@ class Milstein(Scheme):
         if x.ndim == 1:
             return
         with np.errstate(all="ignore"):
-            b = evaluate("diffusion", diffusion, t, x)
+            b = evaluate_coefficient("diffusion", diffusion, t, x)
             if b.ndim == 3:  # which `step` refuses
                 return
             b = np.broadcast_to(b, x.shape)
             for j in range(len(x)):
                 moved = x.copy()
                 moved[j] += b[j] * np.sqrt(dt)
-                there = np.broadcast_to(evaluate("diffusion", diffusion, t, moved), x.shape)
+                there = np.broadcast_to(
+                    evaluate_coefficient("diffusion", diffusion, t, moved), x.shape
+                )
                 changed = (np.abs(there - b) > 1e-9 * np.abs(b)).any(axis=-1)
                 changed[j] = False
                 if changed.any():
@@ -104,8 +106,8 @@ class Milstein(Scheme):
         self, drift: Coefficient, diffusion: Coefficient, t: float, x: Rows, dt: float, dw: Rows
     ) -> Rows:
         """Return the state after one step; see `Scheme.step`."""
-        a = evaluate("drift", drift, t, x)
-        b = evaluate("diffusion", diffusion, t, x)
+        a = evaluate_coefficient("drift", drift, t, x)
+        b = evaluate_coefficient("diffusion", diffusion, t, x)
         if b.ndim == 3:
             raise ArgumentValueError(
                 "scheme: expected diagonal noise for Milstein, got a diffusion matrix of shape"
@@ -113,10 +115,12 @@ class Milstein(Scheme):
             )
         square = dw * dw - dt
         if self.derivative is not None:
-            correction = 0.5 * b * evaluate("derivative", self.derivative, t, x) * square
+            correction = (
+                0.5 * b * evaluate_coefficient("derivative", self.derivative, t, x) * square
+            )
         else:
             root = float(np.sqrt(dt))
-            support = evaluate("diffusion", diffusion, t, x + a * dt + b * root)
+            support = evaluate_coefficient("diffusion", diffusion, t, x + a * dt + b * root)
             correction = (support - b) * square * (0.5 / root)
         out: Rows = x + a * dt + apply_noise(b, dw, x) + correction
         return out

@@ -18,16 +18,16 @@ TIGHTEST = 2**17
 
 _LOG = -2 * math.log(ALPHA)
 
-WIDTH = (_LOG + math.log(_LOG) + 1) / TIGHTEST
+MIXTURE_WIDTH = (_LOG + math.log(_LOG) + 1) / TIGHTEST
 r"""The parameter :math:`\rho^2` of the normal mixture that is narrowest there."""
 
 LEAST_HITS = 0.05
 """Hits below which the low end is 0; of whole numbers no hit is."""
 
-ENOUGH = 100
+ASYMPTOTIC_VALUES = 100
 """Values from which on the asymptotic sequence of a mean of a few of all values is believed."""
 
-STEPS = 44
+HALVINGS = 44
 """Halvings of the range in which an end lies: relative to it, to 1e-12."""
 
 
@@ -79,7 +79,7 @@ def _low(k: Array, n: Array) -> Array:
     near = np.zeros_like(k)
     # There the first term alone is beyond 20: n D(k/n, p) >= k (log(k/n) - log(p) - 1).
     far = 1.0 + (math.log(2 / ALPHA) + 0.5 * np.log(n) + 2.0) / k
-    for _ in range(STEPS):
+    for _ in range(HALVINGS):
         middle = (near + far) / 2
         p = np.exp(log_best - middle)
         inside = _log_mixture(robbins, whole, p, k, n) < -math.log(ALPHA)
@@ -153,13 +153,13 @@ def _log_robbins(k: Array, n: Array) -> Array:
 
 def _log_whole(n: Array) -> Array:
     # B(rp, rq) and its like share gamma(r) and gamma(r + n) but for rounding.
-    r = 1.0 / WIDTH
+    r = 1.0 / MIXTURE_WIDTH
     return np.asarray(_log_gamma(r + n) - _log_gamma(np.asarray(r)))
 
 
 def _log_around(whole: Array, p: Array, k: Array, n: Array) -> Array:
     """Return the log of the beta functions of the second term: its mixture lies around p."""
-    r, q = 1.0 / WIDTH, 1.0 - p
+    r, q = 1.0 / MIXTURE_WIDTH, 1.0 - p
     hits = _log_gamma(r * p + k) - _log_gamma(r * p)
     return np.asarray(hits + _log_gamma(r * q + (n - k)) - _log_gamma(r * q) - whole)
 

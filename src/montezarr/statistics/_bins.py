@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from montezarr.core.tunables.memory import PLANNED_OCTAVES
 from montezarr.statistics._bins_plain import PLACE_BITS, fill_plainly, starts_of
 from montezarr.statistics._keys import (
     MAGNITUDE,
@@ -38,7 +39,7 @@ from montezarr.statistics._keys import (
 from montezarr.statistics._room import appended
 from montezarr.statistics._sums import compiled
 
-MANTISSA = 52
+MANTISSA_BITS = 52
 
 SINGLE_BINS = 20
 """Bits of the number of bins of a single cell."""
@@ -70,14 +71,12 @@ LEAST_DISTINCT = 2**7
 PLACES_BELOW = 2**15
 """Bins of a cell below which it is added up where in them values lie; finer ones say it."""
 
-OCTAVES = 64
-"""Octaves for which memory is planned at the last level: down to 5e-20, 2e-10 for both signs."""
 
-FIRST = 2**13
+SORTED_FIRST = 2**13
 """Values of all cells that are sorted to find out at which level the others are counted: more than
 as many different numbers as are kept, or nothing would be found out."""
 
-LEAST_FIRST = 2**8
+LEAST_SORTED_FIRST = 2**8
 """The same of a cell among many."""
 
 MARKS = 2**18
@@ -135,7 +134,7 @@ class Budget(NamedTuple):
             page_bits=page_bits,
             pages=pages,
             total=pages << OCTAVES_MORE if is_single else pages,
-            last=MANTISSA - bits + 1,
+            last=MANTISSA_BITS - bits + 1,
             with_places=with_places and 1 << share < PLACES_BELOW,
         )
 
@@ -151,7 +150,7 @@ class Budget(NamedTuple):
         """Return whether a cell may have these pages at a level."""
         if not level:
             return pages.size <= self.distinct
-        octaves = pages >> max(MANTISSA - int(self.down(level)), 0)
+        octaves = pages >> max(MANTISSA_BITS - int(self.down(level)), 0)
         sizes = np.unique(octaves, return_counts=True)[1]
         return bool(pages.size <= self.total and (sizes**2).sum() <= self.pages**2)
 
@@ -208,7 +207,7 @@ class Loose(NamedTuple):
     places: Integers
 
 
-def empty(cells: int) -> Bins:
+def empty_bins(cells: int) -> Bins:
     """Return the state of no value."""
     ends, zeros = np.zeros(cells + 1, np.int64), np.zeros(cells, np.int64)
     nothing = np.zeros(0, np.int64)
@@ -228,12 +227,12 @@ def empty(cells: int) -> Bins:
     )
 
 
-def count(values: Array, budget: Budget, into: Bins | None = None) -> Bins:
+def count_into_bins(values: Array, budget: Budget, into: Bins | None = None) -> Bins:
     """Return the state of values (cells, n), NaN not counting, added to that of `into`, in place.
 
     `into` is of no use afterwards.
     """
-    state = empty(len(values)) if into is None else into
+    state = empty_bins(len(values)) if into is None else into
     most = int(state.n.max(initial=0)) + values.shape[1]
     if state.pages.size and compiled() is not None and (most < WIDE or _is_wide(state)):
         noted = Noted.of(state)
@@ -245,7 +244,7 @@ def count(values: Array, budget: Budget, into: Bins | None = None) -> Bins:
         if n.max(initial=0) <= budget.values:
             return _kept(state, values, n - state.n)._replace(**both)
         kept = _padded(state)
-        state = empty(len(values))._replace(**both)
+        state = empty_bins(len(values))._replace(**both)
         state = _counted(kept, state, budget)
     state = state._replace(**both)
     if n.max(initial=0) >= WIDE:
@@ -253,14 +252,14 @@ def count(values: Array, budget: Budget, into: Bins | None = None) -> Bins:
     return _counted(values, state, budget)
 
 
-def merge(a: Bins, b: Bins, budget: Budget, *, in_place: bool = False) -> Bins:
+def merge_bins(a: Bins, b: Bins, budget: Budget, *, in_place: bool = False) -> Bins:
     """Return the state of the values of both; `a` is of no use afterwards if it is `in_place`."""
     low, high, n = np.minimum(a.low, b.low), np.maximum(a.high, b.high), a.n + b.n
     both: dict[str, Any] = {"low": low, "high": high, "n": n, "used": a.used | b.used}
     if not a.pages.size and not b.pages.size:
         if n.max(initial=0) <= budget.values:
             return _kept_of_both(a, b, in_place=in_place)._replace(**both)
-        a = _counted(_padded(a), empty(len(n))._replace(**both), budget)
+        a = _counted(_padded(a), empty_bins(len(n))._replace(**both), budget)
         return _counted(_padded(b), a, budget)
     if not a.pages.size:
         a, b, in_place = b, a, False
@@ -272,10 +271,10 @@ def merge(a: Bins, b: Bins, budget: Budget, *, in_place: bool = False) -> Bins:
     return _counted(_padded(b), a if in_place else _copied(a), budget)
 
 
-def bytes_of(cells: int, bits: int, with_places: bool) -> int:
+def bins_bytes(cells: int, bits: int, with_places: bool) -> int:
     """Return the bytes of a state whose pages are all in use; seldom are there more."""
     budget = Budget.of(cells, bits, with_places)
-    bins = max(budget.total << budget.page_bits, OCTAVES << bits)
+    bins = max(budget.total << budget.page_bits, PLANNED_OCTAVES << bits)
     pages = max(budget.total, bins >> budget.page_bits)
     binned = bins * (12 if budget.with_places else 4) + pages * 8
     return cells * max(binned, budget.values * 8)
@@ -360,7 +359,7 @@ def _counted(values: Array, state: Bins, budget: Budget) -> Bins:
         blank = _with_pages(values, state, budget)
         if blank is not None:
             return _count_compiled(values, blank, budget)
-        start = max(FIRST // max(len(values), 1), LEAST_FIRST)
+        start = max(SORTED_FIRST // max(len(values), 1), LEAST_SORTED_FIRST)
         state = _united(state, _loose(values[:, :start]), budget)
     # The more is known, the fewer values are in no page yet, and have to be sorted.
     while start < values.shape[1]:

@@ -28,6 +28,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from montezarr.core.tunables.memory import BRIDGE_INTEGRALS_AT_ONCE
 from montezarr.statistics._sums import compiled
 
 Array = NDArray[np.float64]
@@ -50,10 +51,7 @@ The best rational function of degrees 8 and 9 that is 1/z far away, found by Rem
 FAR = 1e30
 """Standard deviations beyond which z M(z) is 1, before its powers are too large."""
 
-TINY = 1e-300
-
-AT_ONCE = 64
-"""Integrals that are computed together: what they take in between stays in the caches."""
+PASSING_MIN = 1e-300
 
 
 def add_passage_times(
@@ -78,7 +76,7 @@ def add_passage_times(
     arrays = late, passing, before, after
     if kernel is not None and all(array.flags.c_contiguous for array in arrays):
         flat = (array.reshape(-1) for array in arrays)
-        kernel.add_passage_times(*flat, start, step, per, ABOVE, BELOW, FAR, TINY)
+        kernel.add_passage_times(*flat, start, step, per, ABOVE, BELOW, FAR, PASSING_MIN)
         return
     reference_add_passage_times(*arrays, start, step, per)
 
@@ -94,7 +92,7 @@ def reference_add_passage_times(
         above = above * z + value
     for value in BELOW[-2::-1]:
         below = below * z + value
-    share = before / np.maximum(total, TINY) * (above * z / below)
+    share = before / np.maximum(total, PASSING_MIN) * (above * z / below)
     late += passing * (start + step * share)
 
 
@@ -108,8 +106,8 @@ def shares_by_integral(a: Array, b: Array) -> Array:
     """
     a, b = np.broadcast_arrays(a, b)
     pairs, out = np.stack([a.ravel(), b.ravel()]), np.empty(a.size)
-    for start in range(0, a.size, AT_ONCE):
-        part = slice(start, start + AT_ONCE)
+    for start in range(0, a.size, BRIDGE_INTEGRALS_AT_ONCE):
+        part = slice(start, start + BRIDGE_INTEGRALS_AT_ONCE)
         out[part] = _shares_by_integral(*pairs[:, part])
     return out.reshape(a.shape)
 

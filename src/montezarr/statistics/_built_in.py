@@ -10,7 +10,7 @@ from montezarr.statistics._base import Statistic
 
 
 @cache
-def built_in() -> dict[str, type[Statistic]]:
+def built_in_statistics() -> dict[str, type[Statistic]]:
     """Return every built-in statistic by name; saved states may name only these."""
     names = [name for name in public_names(statistics.__name__) if name[0].isupper()]
     found = {name: getattr(statistics, name) for name in names}

@@ -14,19 +14,19 @@ __all__ = ["bins", "central_sums", "count_between", "tree_sum", "unions"]
 
 # `fastmath` stays off: the compiler must not change the order of a sum.
 
-WIDTH = 1024
+ROW_LENGTH = 1024
 """Length of a row: known to the compiler, which makes the loops four times as fast."""
-HALF = WIDTH // 2
-FEW = 32
+HALF_ROW = ROW_LENGTH // 2
+EXTREMES = 32
 """Extremes of a block that are kept: `OF_BLOCK` of `montezarr.statistics._tails`."""
 
 
 @compile_loops
 def _tree(x, tree):
     """Return the sum of a row of 1024 values."""
-    for j in range(HALF):
-        tree[j] = x[j] + x[j + HALF]
-    half = HALF
+    for j in range(HALF_ROW):
+        tree[j] = x[j] + x[j + HALF_ROW]
+    half = HALF_ROW
     while half > 1:
         half //= 2
         for j in range(half):
@@ -38,11 +38,11 @@ def _tree(x, tree):
 def tree_sum(values, out):
     """Do what `reference_tree_sum` does for rows (m, n) with n <= 1024."""
     rows, n = values.shape
-    tree = np.empty(HALF)
-    padded = np.zeros(WIDTH)
+    tree = np.empty(HALF_ROW)
+    padded = np.zeros(ROW_LENGTH)
     for i in range(rows):
         x = values[i]
-        if n < WIDTH:
+        if n < ROW_LENGTH:
             padded[:n] = x
             x = padded
         out[i] = _tree(x, tree)
@@ -53,13 +53,13 @@ def central_sums(values, count, mean, sums):
     """Do what `reference_central_sums` does for rows (m, n) with n <= 1024."""
     rows, n = values.shape
     orders = sums.shape[0]
-    tree = np.empty(HALF)
-    padded = np.zeros(WIDTH)
-    centred = np.zeros(WIDTH)
-    power = np.zeros(WIDTH)
+    tree = np.empty(HALF_ROW)
+    padded = np.zeros(ROW_LENGTH)
+    centred = np.zeros(ROW_LENGTH)
+    power = np.zeros(ROW_LENGTH)
     for i in range(rows):
         x = values[i]
-        if n < WIDTH:
+        if n < ROW_LENGTH:
             padded[:n] = x
             x = padded
         total = _tree(x, tree)
@@ -77,12 +77,12 @@ def central_sums(values, count, mean, sums):
         count[i] = present
         mean[i] = centre
         if full:
-            for j in range(WIDTH):
+            for j in range(ROW_LENGTH):
                 d = x[j] - centre
                 centred[j] = d
                 power[j] = d * d
         else:
-            for j in range(WIDTH):
+            for j in range(ROW_LENGTH):
                 d = x[j] - centre if x[j] == x[j] else 0.0
                 centred[j] = d
                 power[j] = d * d
@@ -90,7 +90,7 @@ def central_sums(values, count, mean, sums):
         power[n:] = 0.0
         for p in range(orders):
             if p > 0:
-                for j in range(WIDTH):
+                for j in range(ROW_LENGTH):
                     power[j] = power[j] * centred[j]
             sums[p, i] = _tree(power, tree)
 
@@ -142,14 +142,14 @@ def _join(kept, largest, merged):
 
 @compile_loops
 def _threshold(groups):
-    """Return the largest but FEW - 1 of the 2 * FEW largest values of groups, by their ranks."""
+    """Return the largest but EXTREMES - 1 of the largest values of groups, by their ranks."""
     out = np.inf
-    for i in range(2 * FEW):
+    for i in range(2 * EXTREMES):
         v = groups[i]
         rank = 0
-        for j in range(2 * FEW):
+        for j in range(2 * EXTREMES):
             rank += groups[j] > v
-        out = min(out, v if rank < FEW else np.inf)
+        out = min(out, v if rank < EXTREMES else np.inf)
     return out
 
 
@@ -157,7 +157,7 @@ def _threshold(groups):
 def _keep(found, count, largest):
     """Sort the largest of some values; not of many, which are ties mostly, by ranks."""
     largest[:] = -np.inf
-    if count > 4 * FEW:
+    if count > 4 * EXTREMES:
         for i in range(count):
             if found[i] > largest[0]:
                 _put(largest, found[i])
@@ -169,38 +169,42 @@ def _keep(found, count, largest):
             rank += found[j] >= v
         for j in range(i + 1, count):
             rank += found[j] > v
-        if rank < FEW:
-            largest[FEW - 1 - rank] = v
+        if rank < EXTREMES:
+            largest[EXTREMES - 1 - rank] = v
 
 
 @compile_loops
 def add_extremes(values, seen, low, high):
     """Put extremes of some blocks of rows (m, blocks, n), n <= 1024, among sorted ones (m, kept).
 
-    The largest are in `high`, the smallest in `low`, with the other sign; of each block FEW at
-    most. Values are dealt to 2 FEW groups, and what is below all but FEW of their largest ones, or
-    all that is kept already, is passed over; this takes no branch that cannot be predicted.
+    The largest are in `high`, the smallest in `low`, with the other sign; of each block EXTREMES at
+    most. Values are dealt to 2 EXTREMES groups, and what is below all but EXTREMES of their largest
+    ones, or all that is kept already, is passed over: without a branch that cannot be predicted.
     """
     n = values.shape[2]
-    padded = np.full(WIDTH, np.nan)
-    least, most, largest = np.empty(2 * FEW), np.empty(2 * FEW), np.empty(FEW)
-    lower, upper, merged = np.empty(WIDTH), np.empty(WIDTH), np.empty(low.shape[1])
+    padded = np.full(ROW_LENGTH, np.nan)
+    least, most, largest = (
+        np.empty(2 * EXTREMES),
+        np.empty(2 * EXTREMES),
+        np.empty(EXTREMES),
+    )
+    lower, upper, merged = np.empty(ROW_LENGTH), np.empty(ROW_LENGTH), np.empty(low.shape[1])
     for i in range(values.shape[0]):
         for block in seen:
             x = values[i, block]
-            if n < WIDTH:
+            if n < ROW_LENGTH:
                 padded[:n] = x
                 x = padded
             least[:], most[:] = -np.inf, -np.inf
-            for j in range(0, WIDTH, 2 * FEW):
-                for k in range(2 * FEW):
+            for j in range(0, ROW_LENGTH, 2 * EXTREMES):
+                for k in range(2 * EXTREMES):
                     v = x[j + k]
                     least[k] = -v if -v > least[k] else least[k]  # NaN is none
                     most[k] = v if v > most[k] else most[k]
             bottom = max(_threshold(least), low[i, 0])
             top = max(_threshold(most), high[i, 0])
             few, many = 0, 0
-            for j in range(WIDTH):
+            for j in range(ROW_LENGTH):
                 v = x[j]
                 lower[few], upper[many] = -v, v
                 few += -v >= bottom

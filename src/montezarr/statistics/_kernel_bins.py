@@ -8,10 +8,10 @@ import numpy as np
 
 from montezarr.random.draws.kernel import compile_loops
 
-MAGNITUDE = np.int64(0x7FFF_FFFF_FFFF_FFFF)
+KEY_MAGNITUDE = np.int64(0x7FFF_FFFF_FFFF_FFFF)
 """All bits of a number but its sign."""
 
-TINY = 2.2250738585072014e-308
+SMALLEST_NORMAL = 2.2250738585072014e-308
 """Numbers below this one count as 0."""
 
 SPREAD = np.uint64(0x9E37_79B9_7F4A_7C15)
@@ -43,22 +43,22 @@ def bit_length(x):
 
 @compile_loops
 def _keys_of(x, pattern, keys):
-    """Write the keys of values, MAGNITUDE for NaN; return the least and largest, n, bits in use.
+    """Write the keys of values, KEY_MAGNITUDE for NaN; return least and largest, n, bits in use.
 
     In integers alone, so that the compiler makes vectors of it.
     """
-    lowest, highest, present, bits = MAGNITUDE, ~MAGNITUDE, np.int64(0), np.int64(0)
+    lowest, highest, present, bits = KEY_MAGNITUDE, ~KEY_MAGNITUDE, np.int64(0), np.int64(0)
     for j in range(x.size):
         v, whole = x[j], pattern[j]
-        is_there, is_far = v == v, abs(v) >= TINY
-        key = whole ^ ((whole >> 63) & MAGNITUDE) if is_far else np.int64(0)
-        low = key if is_there else MAGNITUDE
+        is_there, is_far = v == v, abs(v) >= SMALLEST_NORMAL
+        key = whole ^ ((whole >> 63) & KEY_MAGNITUDE) if is_far else np.int64(0)
+        low = key if is_there else KEY_MAGNITUDE
         lowest = min(lowest, low)
-        highest = max(highest, key if is_there else ~MAGNITUDE)
+        highest = max(highest, key if is_there else ~KEY_MAGNITUDE)
         present += is_there
         bits |= whole if is_far else np.int64(0)
         keys[j] = low
-    return lowest, highest, present, bits & MAGNITUDE
+    return lowest, highest, present, bits & KEY_MAGNITUDE
 
 
 @compile_loops
@@ -77,7 +77,7 @@ def extremes(values, patterns, lows, highs, n, used):
 @compile_loops
 def _plain_table(pages, p):
     """Return by page, after the first one, how far its bins are from where their numbers say."""
-    table = np.full(pages[-1] - pages[0] + 1, MAGNITUDE)
+    table = np.full(pages[-1] - pages[0] + 1, KEY_MAGNITUDE)
     for k in range(pages.size):
         table[pages[k] - pages[0]] = (k - pages[k]) << p
     return table
@@ -104,28 +104,28 @@ def _count_in_table(keys, low, high, table, lowest, s, p, unit, counts, places, 
     """
     last, with_places = np.uint64(table.size), places.size > 0
     first, end = np.uint64((low >> (s + p)) - lowest), np.uint64((high >> (s + p)) - lowest)
-    if first < last and end < last and table[first] == table[end] < MAGNITUDE:
+    if first < last and end < last and table[first] == table[end] < KEY_MAGNITUDE:
         away = table[first]  # no page is missing between them
         for j in range(keys.size):
-            if keys[j] < MAGNITUDE:
+            if keys[j] < KEY_MAGNITUDE:
                 counts[np.uint64((keys[j] >> s) + away)] += 1
         if with_places:
             for j in range(keys.size):
                 key = keys[j]
-                if key < MAGNITUDE:
+                if key < KEY_MAGNITUDE:
                     place = np.uint64((key >> s) + away)
                     places[place] += (key >> unit) - (((key >> s) << s) >> unit)
         return m
     for j in range(keys.size):
         key = keys[j]
         at = np.uint64((key >> (s + p)) - lowest)  # unsigned: no place counts from the end
-        away = table[at] if at < last else MAGNITUDE
-        if away < MAGNITUDE:
+        away = table[at] if at < last else KEY_MAGNITUDE
+        if away < KEY_MAGNITUDE:
             place = np.uint64((key >> s) + away)
             counts[place] += 1
             if with_places:
                 places[place] += (key >> unit) - (((key >> s) << s) >> unit)
-        elif key < MAGNITUDE:
+        elif key < KEY_MAGNITUDE:
             rest[m] = key
             m += 1
     return m
@@ -139,7 +139,7 @@ def _count_hashed(keys, pages, slots, s, p, unit, counts, places, rest, m):
     with_places = places.size > 0
     for j in range(keys.size):
         key = keys[j]
-        if key == MAGNITUDE:
+        if key == KEY_MAGNITUDE:
             continue
         page = key >> down
         h = (np.uint64(page) * SPREAD) >> off
@@ -213,8 +213,8 @@ def _mark_pages(x, pattern, down, lowest, seen):
     for j in range(x.size):
         v = x[j]
         key = pattern[j]
-        key ^= (key >> 63) & MAGNITUDE
-        key = key if abs(v) >= TINY else np.int64(0)
+        key ^= (key >> 63) & KEY_MAGNITUDE
+        key = key if abs(v) >= SMALLEST_NORMAL else np.int64(0)
         if v == v:
             seen[np.uint64((key >> down) - lowest)] = 1
 

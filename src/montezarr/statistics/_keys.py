@@ -26,7 +26,7 @@ def keys_of(values: Array, shift: int = 0) -> Integers:
     return np.asarray((pattern ^ ((pattern >> 63) & MAGNITUDE)) >> shift)
 
 
-def values_of(keys: Any) -> Array:
+def numbers_of_keys(keys: Any) -> Array:
     """Return the numbers that have some keys; those below 2.2e-308 are 0."""
     ordered = np.asarray(keys, np.int64)
     values = np.asarray((ordered ^ ((ordered >> 63) & MAGNITUDE)).view(np.float64))
@@ -48,7 +48,7 @@ class Noted(NamedTuple):
 
     def fields(self) -> dict[str, Any]:
         """Return the fields of a state: of a 0, which numbers below 2.2e-308 are too, one sign."""
-        low, high = values_of(self.lows), values_of(self.highs)
+        low, high = numbers_of_keys(self.lows), numbers_of_keys(self.highs)
         return {"low": low, "high": high, "n": self.n, "used": self.used}
 
 

@@ -13,7 +13,7 @@ Array = NDArray[np.float64]
 SAME = 1e-9
 """Relative difference up to which two sums of the same values are equal, but for rounding."""
 
-ROUNDING = 32 * float(np.finfo(np.float64).eps)
+MEAN_ROUNDING = 32 * float(np.finfo(np.float64).eps)
 """Relative distance from their mean that the rounding of a mean gives to equal values."""
 
 
@@ -85,7 +85,7 @@ def variance_of(state: CentralSums) -> Array:
 def without_rounding(state: CentralSums) -> CentralSums:
     """Return sums of 0 where all values are equal: their mean is rounded, so that they are not."""
     with np.errstate(all="ignore"):
-        is_constant = state.sums[0] <= state.n * (ROUNDING * np.abs(state.mean)) ** 2
+        is_constant = state.sums[0] <= state.n * (MEAN_ROUNDING * np.abs(state.mean)) ** 2
     return state._replace(sums=np.where(is_constant, 0.0, state.sums))
 
 

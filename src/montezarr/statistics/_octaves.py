@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from montezarr.core.errors import ArgumentValueError
-from montezarr.statistics._bins import Bins, Budget, empty
+from montezarr.statistics._bins import Bins, Budget, empty_bins
 from montezarr.statistics._bins_plain import PLACE_BITS
 from montezarr.statistics._bins_read import check_octaves, checked_bins
 from montezarr.statistics._keys import MAGNITUDE
@@ -24,7 +24,7 @@ OFFSET_BITS = 20
 """Places in bins were told to so many bits of a bin."""
 
 
-def restored(arrays: Mapping[str, Any], budget: Budget) -> Bins:
+def restore_bins(arrays: Mapping[str, Any], budget: Budget) -> Bins:
     """Return a state from its arrays by name, whether of today or of before.
 
     Raises
@@ -41,7 +41,7 @@ def restored(arrays: Mapping[str, Any], budget: Budget) -> Bins:
         )
     counts, (first, stop, positive, end) = arrays["counts"], arrays["ranges"].tolist()
     check_octaves(arrays, budget)
-    nothing = empty(len(counts))
+    nothing = empty_bins(len(counts))
     if not counts.any():
         return nothing
     keys = np.concatenate([np.arange(first, stop), [0], np.arange(positive, end)])

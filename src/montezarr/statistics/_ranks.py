@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from montezarr.statistics._base import INTERVAL
 
-TAIL = 0.025
+OUTSIDE_INTERVAL = 0.025
 """Probability on either side of a 95 % interval."""
 
-FEW = 1000
+SUMMED_BINOMIAL_MAX = 1000
 """Expected values on a side up to which binomial probabilities are added up one by one."""
 
 Array = NDArray[np.float64]
@@ -58,9 +58,9 @@ def ranks_of(n: Integers, levels: Array) -> Ranks:
     low, high = np.empty(shape, np.int64), np.empty(shape, np.int64)
     for count in np.unique(n).tolist():
         for i, q in enumerate(levels.tolist()):
-            below = _binomial_quantile(count, q, TAIL)
+            below = _binomial_quantile(count, q, OUTSIDE_INTERVAL)
             # By symmetry: so that the interval of 1 - q is that of q, mirrored.
-            above = count + 1 - _binomial_quantile(count, 1 - q, TAIL)
+            above = count + 1 - _binomial_quantile(count, 1 - q, OUTSIDE_INTERVAL)
             low[n == count, i], high[n == count, i] = below, above
     total = n[:, None]
     last = np.maximum(total, 1)
@@ -96,10 +96,10 @@ def _binomial_quantile(n: int, q: float, p: float) -> int:
         return 0
     if q >= 1.0:
         return n
-    if n * (1 - q) <= FEW and n * (1 - q) < n * q:
+    if n * (1 - q) <= SUMMED_BINOMIAL_MAX and n * (1 - q) < n * q:
         # P(B <= k) >= p is P(n - B >= n - k) >= p: n - k is the largest m with P(B' < m) <= 1 - p.
         return n - _first_above(n, 1 - q, 1 - p, is_strict=True)
-    if n * q <= FEW:
+    if n * q <= SUMMED_BINOMIAL_MAX:
         return _first_above(n, q, p, is_strict=False)
     # Cornish and Fisher's expansion; a half, since the law sits on integers.
     z, deviation = _normal(p), np.sqrt(n * q * (1 - q))

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from montezarr.core.tunables.memory import STATE_ROOM_VALUES
+
 Array = NDArray[np.float64]
 
-AT_ONCE = 2**20
-"""Values for which there is room soon: what nobody writes to takes no memory, copies take time."""
 
 _rooms: dict[int, list[Any]] = {}
 """Arrays with room behind the values of a state: a weak reference, and how many values there are.
@@ -29,7 +29,7 @@ def appended(values: Array, more: Array) -> Array:
     else:
         room = None
     if room is None:
-        room = np.empty(max(2 * total, min(8 * total, AT_ONCE)))
+        room = np.empty(max(2 * total, min(8 * total, STATE_ROOM_VALUES)))
         room[:size] = values
         key = id(room)
         kept = [weakref.ref(room, lambda _: _rooms.pop(key, None)), size]

@@ -8,15 +8,10 @@ from typing import Any, ClassVar, NamedTuple, final
 import numpy as np
 from numpy.typing import NDArray
 
+from montezarr.core.tunables.memory import SELECTION_COUNTERS_MAX, SELECTION_VALUES_MAX
 from montezarr.statistics._base import Estimate, Sample, Source, Statistic
-from montezarr.statistics._keys import keys_of, values_of
+from montezarr.statistics._keys import keys_of, numbers_of_keys
 from montezarr.statistics._ranks import Ranks
-
-COLLECTED = 2**20
-"""Values that may be collected at last: 8 MiB."""
-
-COUNTERS = 2**21
-"""Counters of a pass that cuts bins further: 16 MiB."""
 
 MAX_BITS = 16
 
@@ -88,12 +83,12 @@ class Selection(Statistic):
     @property
     def collects(self) -> bool:
         """Whether so few values are left that this pass takes them all."""
-        return sum(place.inside for place in self.places if place.shift) <= COLLECTED
+        return sum(place.inside for place in self.places if place.shift) <= SELECTION_VALUES_MAX
 
     @property
     def bits(self) -> int:
         """Bits by which this pass looks deeper, at most."""
-        room = (COUNTERS // max(len(self.places), 1)).bit_length() - 1
+        room = (SELECTION_COUNTERS_MAX // max(len(self.places), 1)).bit_length() - 1
         return max(1, min(max(place.shift for place in self.places), MAX_BITS, room))
 
     def chunk(self, sample: Sample) -> SelectionState:
@@ -112,7 +107,7 @@ class Selection(Statistic):
             inside = keys[(keys >> place.shift == place.key) & (row == row)]
             if self.collects:
                 # One value of all that are equal would do, but then the ranks had to be counted.
-                kept.append(values_of(inside))
+                kept.append(numbers_of_keys(inside))
                 owners.append(np.full(inside.size, i, np.int32))
             else:
                 deeper = min(self.bits, place.shift)
@@ -145,7 +140,7 @@ class Selection(Statistic):
         else:
             places, targets = self._narrowed(state)
         start = np.searchsorted(state.owners, np.arange(len(places)))
-        numbers = values_of([place.key for place in places])
+        numbers = numbers_of_keys([place.key for place in places])
         found = np.full(len(targets), np.nan)
         for i, (place, rank) in enumerate(targets):
             if place >= 0:

@@ -7,11 +7,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from montezarr.core.tunables.memory import COUNTED_VALUES_AT_ONCE
+
 Array = NDArray[np.float64]
 Counts = NDArray[np.int64]
-
-PIECE = 1 << 15
-"""Values that `count_positions` takes at a time, so that what it makes of them stays in a cache."""
 
 
 def count_true(mask: NDArray[np.bool_]) -> Counts:
@@ -36,10 +35,10 @@ def count_positions(values: Array, width: int, locate: Callable[[Array], Array])
     """
     cells, n = values.shape
     counts = np.zeros((cells, width), np.int64)
-    rows = max(1, PIECE // max(n, 1))
+    rows = max(1, COUNTED_VALUES_AT_ONCE // max(n, 1))
     for first in range(0, cells, rows):
-        for start in range(0, n, PIECE):
-            position = locate(values[first : first + rows, start : start + PIECE])
+        for start in range(0, n, COUNTED_VALUES_AT_ONCE):
+            position = locate(values[first : first + rows, start : start + COUNTED_VALUES_AT_ONCE])
             m = len(position)
             position += np.arange(m)[:, None] * (width + 1.0)
             flat = position.astype(np.intp).reshape(-1)

@@ -9,14 +9,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from montezarr.core.tunables.keeping import SORTED_ORDERS_KEPT_VALUES
 from montezarr.statistics._bins import Bins, Budget
-from montezarr.statistics._keys import TINY, Array, Integers, keys_of, values_of
+from montezarr.statistics._keys import TINY, Array, Integers, keys_of, numbers_of_keys
 from montezarr.statistics._sums import compiled
 
 SLICES = 2**12
 """Slices of equal width in which values are counted to find some of their ranks."""
 
-FEW = 2**14
+PARTITIONED_VALUES_MAX = 2**14
 """Values up to which that is not worth it."""
 
 
@@ -71,7 +72,7 @@ class Spans(NamedTuple):
         return np.clip(value, left, right), left, right
 
 
-def bounds(cell: Cell) -> tuple[Array, Array]:
+def bin_bounds(cell: Cell) -> tuple[Array, Array]:
     """Return the smallest and the largest number that the values of each bin can be."""
     step = cell.used & -cell.used or 1 << cell.shift  # a pattern is a multiple of it
     step, width = min(step, 1 << cell.shift), 1 << cell.shift
@@ -79,7 +80,7 @@ def bounds(cell: Cell) -> tuple[Array, Array]:
     is_negative = cell.keys < 0
     left = cell.keys + np.where(is_negative, step - 1, 0)
     right = cell.keys + np.where(is_negative, width - 1, width - step)
-    return values_of(left), values_of(right)
+    return numbers_of_keys(left), numbers_of_keys(right)
 
 
 def order_statistics(state: Bins, cell: int, ranks: Integers) -> Array:
@@ -92,7 +93,12 @@ def order_statistics(state: Bins, cell: int, ranks: Integers) -> Array:
 def _selected(values: Array, low: float, high: float, ranks: Integers) -> Array:
     """Return the values at some ranks, from 1; of many values, only those nearby are sorted."""
     kernel, width = compiled(), high - low
-    if kernel is None or values.size < FEW or not width > 0 or not SLICES / width < np.inf:
+    if (
+        kernel is None
+        or values.size < PARTITIONED_VALUES_MAX
+        or not width > 0
+        or not SLICES / width < np.inf
+    ):
         return np.asarray(np.partition(values, np.unique(ranks - 1))[ranks - 1])
     counts, wanted = np.zeros(SLICES, np.int64), np.zeros(SLICES, np.uint8)
     kernel.bins.tally(values, low, SLICES / width, counts)
@@ -107,14 +113,10 @@ def _selected(values: Array, low: float, high: float, ranks: Integers) -> Array:
     return np.asarray(np.partition(nearby[:-1], np.unique(places))[places])
 
 
-SHARED = 2**20
-"""Values or bins in all of the orders that are kept at most; others are made again."""
-
-
 class _Orders(dict[Any, Any]):
     """Sorted parts of cells by what they are of, with the room that is left for more."""
 
-    room = SHARED
+    room = SORTED_ORDERS_KEPT_VALUES
 
 
 _shared: ContextVar[_Orders | None] = ContextVar("_shared", default=None)
@@ -213,6 +215,6 @@ def bins_at(state: Bins, cell: int, begin: int, budget: Budget, ranks: Integers 
 
 def spans_of(cell: Cell, low: float, high: float) -> Spans:
     """Return the bins of a cell, which lie between its extreme values."""
-    left, right = bounds(cell)
+    left, right = bin_bounds(cell)
     left, right = np.maximum(left, low), np.minimum(right, high)
     return Spans(left, right, cell.counts, cell.running)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from montezarr.random.seeding import BLOCK
 from montezarr.statistics._base import Sample
-from montezarr.statistics._moments import ROUNDING
+from montezarr.statistics._moments import MEAN_ROUNDING
 from montezarr.statistics._sums import compiled
 
 Array = NDArray[np.float64]
@@ -21,7 +21,7 @@ KEPT = 64
 OF_BLOCK = 32
 """Of these, values that come from one block at most: to find more would take too long."""
 
-FIRST = 4
+FIRST_BLOCKS = 4
 """Blocks that are all looked at."""
 
 EVERY = 256
@@ -30,10 +30,10 @@ EVERY = 256
 MOST_ROWS = 2**13
 """Cells of which tails are kept; of more, they would take more memory than all else."""
 
-LEAST = 256
+TAIL_VALUES_MIN = 256
 """Values before which nothing is said of a tail."""
 
-FEWEST = 25
+INDEX_VALUES_MIN = 25
 """Values beyond a threshold from which the index of a tail is estimated."""
 
 
@@ -101,8 +101,8 @@ def merge_tails(a: Tails, b: Tails) -> Tails:
 def _looked_at(first: int, blocks: int) -> list[int]:
     """Return the positions of the blocks that are looked at, among some from `first` on."""
     last = first + blocks
-    early = list(range(first, min(FIRST, last)))
-    start = max(first, FIRST)
+    early = list(range(first, min(FIRST_BLOCKS, last)))
+    start = max(first, FIRST_BLOCKS)
     return [block - first for block in (*early, *range(start + -start % EVERY, last, EVERY))]
 
 
@@ -213,11 +213,11 @@ def judge(tails: Tails, q: int, n: Any, mean: Array, total: Any) -> Verdict:
     factor, power, most = SHARE[q]
     with np.errstate(all="ignore"):
         limit = np.clip(factor * np.maximum(n, 1.0) ** -power, LEAST_SHARE[q], most)
-        is_heavy = (n >= LEAST) & (share > limit) & np.isfinite(share)
+        is_heavy = (n >= TAIL_VALUES_MIN) & (share > limit) & np.isfinite(share)
     if not tails.high.shape[1]:
         return Verdict(is_heavy, share, index)
     # Where the sum is not known, values may have no tails at all.
-    is_looked_at = (tails.n >= LEAST) & np.isfinite(share)
+    is_looked_at = (tails.n >= TAIL_VALUES_MIN) & np.isfinite(share)
     for row in np.flatnonzero(is_looked_at & (is_heavy | (_rough(tails, mean) > INDEX[q][0]))):
         beyond = _beyond(tails, int(row), float(mean[row]))
         if beyond is None:
@@ -257,7 +257,7 @@ def largest_share(tails: Tails, q: int, n: Any, mean: Array, total: Any) -> Arra
             # Of one block, less what a block has of light tails.
             share = np.fmax(share, tails.blocks[q - 1] / total - BLOCK / np.maximum(n, 1))
         # The mean of a constant is rounded, and so is all that is left about it.
-        varies = np.asarray(total) > n * (ROUNDING * np.abs(mean)) ** (2 * q)
+        varies = np.asarray(total) > n * (MEAN_ROUNDING * np.abs(mean)) ** (2 * q)
         return np.where(varies, np.minimum(share, 1.0), np.nan)
 
 
@@ -286,7 +286,7 @@ def _rough(tails: Tails, mean: Array) -> Array:
         count = np.arange(1, log.shape[1])
         hill = np.cumsum(log[:, :-1], axis=-1) / count - log[:, 1:]
     hill = np.where(np.isfinite(distance[:, 1:]), hill, 0.0)
-    return np.asarray(hill[:, FEWEST - 1 :].max(axis=-1, initial=0.0))
+    return np.asarray(hill[:, INDEX_VALUES_MIN - 1 :].max(axis=-1, initial=0.0))
 
 
 def _beyond(tails: Tails, row: int, mean: float) -> tuple[float, Array] | None:
@@ -300,10 +300,10 @@ def _beyond(tails: Tails, row: int, mean: float) -> tuple[float, Array] | None:
     # Of ties at the threshold nothing is beyond it: those of a payoff that is mostly 0.
     if len(kept) > 1 and kept[-2] == kept[-1]:
         kept = kept[kept > kept[-1]]
-    if len(kept) <= FEWEST or kept[-1] <= 0:
+    if len(kept) <= INDEX_VALUES_MIN or kept[-1] <= 0:
         return None
     excess = np.sort(kept[kept > kept[-1]] - kept[-1])
-    is_enough = len(excess) >= FEWEST and len(np.unique(excess)) >= FEWEST
+    is_enough = len(excess) >= INDEX_VALUES_MIN and len(np.unique(excess)) >= INDEX_VALUES_MIN
     return (float(kept[-1]), excess) if is_enough else None
 
 

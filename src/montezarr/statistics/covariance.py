@@ -18,7 +18,7 @@ from montezarr.statistics._variance import interval_of_sums
 
 AXES = ("time", "variable")
 
-ROUNDING = 16 * float(np.finfo(np.float64).eps)
+DEVIATION_ROUNDING = 16 * float(np.finfo(np.float64).eps)
 """Deviation, relative to the mean, that rounding may give to values which are all equal."""
 
 
@@ -177,7 +177,7 @@ class Covariance(Statistic):
             square = m22 - m11**2 * ((n - 2) / free) + second[:, None] * second[None, :] / free
             error = np.sqrt(np.maximum(square, 0.0) / n)
             deviation = np.sqrt(second)
-            deviation[deviation <= ROUNDING * np.abs(state.mean)] = np.nan
+            deviation[deviation <= DEVIATION_ROUNDING * np.abs(state.mean)] = np.nan
             s, t = deviation[:, None], deviation[None, :]
             r = np.clip(m11 / (s * t), -1.0, 1.0)
             z22 = m22 / (s * t) ** 2

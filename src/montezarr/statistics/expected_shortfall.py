@@ -14,18 +14,18 @@ from montezarr.core.checks import check_choice, check_real, value_error
 from montezarr.core.value import checked
 from montezarr.statistics import _bins
 from montezarr.statistics._base import INTERVAL, Estimate, Sample, Source, Statistic
-from montezarr.statistics._binomial import ENOUGH, ranks_always
+from montezarr.statistics._binomial import ASYMPTOTIC_VALUES, ranks_always
 from montezarr.statistics._bins import Bins, Budget
 from montezarr.statistics._bins_plain import PLACE_BITS
 from montezarr.statistics._keys import TINY
 from montezarr.statistics._levels import check_levels
-from montezarr.statistics._octaves import restored
+from montezarr.statistics._octaves import restore_bins
 from montezarr.statistics._ranks import interval_of, ranks_of
 from montezarr.statistics._spans import (
     Spans,
     begins_of,
+    bin_bounds,
     bins_at,
-    bounds,
     shared_order,
     sorted_part,
     spans_of,
@@ -147,29 +147,29 @@ class ExpectedShortfall(Statistic):
 
     def bytes_for(self, cells: int) -> int:
         """Return the bytes of the bins of so many cells."""
-        return _bins.bytes_of(cells, bits_of(self.relative_error), True)
+        return _bins.bins_bytes(cells, bits_of(self.relative_error), True)
 
     def chunk(self, sample: Sample) -> Bins:
         """Return counts and places of all blocks."""
         values = sample.all_paths()
-        return _bins.count(values, self.budget(len(values)))
+        return _bins.count_into_bins(values, self.budget(len(values)))
 
     def update(self, state: Bins, sample: Sample) -> Bins:
         """Count into the state itself."""
         values = sample.all_paths()
-        return _bins.count(values, self.budget(len(values)), into=state)
+        return _bins.count_into_bins(values, self.budget(len(values)), into=state)
 
     def merge(self, a: Bins, b: Bins) -> Bins:
         """Return counts and places of both."""
-        return _bins.merge(a, b, self.budget(len(a.n)))
+        return _bins.merge_bins(a, b, self.budget(len(a.n)))
 
     def absorb(self, state: Bins, other: Bins) -> Bins:
         """Add counts and places to the state itself."""
-        return _bins.merge(state, other, self.budget(len(state.n)), in_place=True)
+        return _bins.merge_bins(state, other, self.budget(len(state.n)), in_place=True)
 
     def restore(self, arrays: Mapping[str, Any]) -> Bins:
         """Return the state that has these arrays, also one that an earlier version kept."""
-        return restored(arrays, self.budget(len(arrays["low"])))
+        return restore_bins(arrays, self.budget(len(arrays["low"])))
 
     def finalize(self, state: Bins, source: Source) -> dict[str, Estimate]:
         """Return expected shortfall, value at risk and their standard errors."""
@@ -260,7 +260,7 @@ class ExpectedShortfall(Statistic):
         high = np.where((last <= n) | (n == 0), high, np.inf)
         if self.tail == "lower":
             low, high = -high, -low
-        is_known = n * (1 - levels.array) >= ENOUGH
+        is_known = n * (1 - levels.array) >= ASYMPTOTIC_VALUES
         named = {
             "value_at_risk": (low, high),
             "expected_shortfall": tuple(
@@ -289,7 +289,7 @@ class ExpectedShortfall(Statistic):
         else:
             bins = sorted_part(state, cell, ranks)
         spans = spans_of(bins, float(state.low[cell]), float(state.high[cell]))
-        left, right = bounds(bins)
+        left, right = bin_bounds(bins)
         place = np.full(left.shape, 0.5)
         unit = 1.0
         if bins.shift > PLACE_BITS and state.places.size:

@@ -15,7 +15,7 @@ from montezarr.statistics._base import Estimate, Sample, Source, Statistic
 Array = NDArray[np.float64]
 PathNumbers = NDArray[np.int64]
 
-FEW = 32
+SEARCHED_RANKS_MAX = 32
 """Ranks up to which one search for the minimum each is faster than a partition."""
 
 
@@ -200,7 +200,7 @@ def _smallest(x: Array, k: int, start: int, sign: int = 1) -> tuple[Array, PathN
 
 def _order(x: Array, k: int) -> PathNumbers:
     """Return the positions of the k smallest values of each row, by value and then by position."""
-    if k <= FEW:
+    if k <= SEARCHED_RANKS_MAX:
         order = np.empty((len(x), k), np.int64)
         left = x if k == 1 else x.copy()
         for rank in range(k):

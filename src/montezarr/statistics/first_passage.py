@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from montezarr.core.checks import check_choice, check_real, value_error
 from montezarr.core.value import checked
 from montezarr.statistics._base import INTERVAL, Along, Estimate, Sample, Source, Statistic
-from montezarr.statistics._binomial import ENOUGH as MANY
+from montezarr.statistics._binomial import ASYMPTOTIC_VALUES
 from montezarr.statistics._bridge import add_passage_times, shares_by_integral
 from montezarr.statistics._levels import check_numbers
 from montezarr.statistics._moments import CentralSums, merge_sums
@@ -22,19 +22,19 @@ from montezarr.statistics._wilson import wilson
 
 DIRECTIONS = ("up", "down")
 
-ENOUGH = 10
+TRUSTED_PASSAGES = 10
 """Passages, and paths without one, from which on the variance of the weights is trusted."""
 
-FEW = 30
+WILSON_PASSAGES = 30
 """Passages, or paths without one, below which p ± 1.96 se is made to hold Wilson's interval."""
 
 LESS = 1 - 1e-9
 """By which a number is less than a limit: a count that is made of a share is off by rounding."""
 
-LEAST = 1e-300
+BRIDGE_VARIANCE_MIN = 1e-300
 """Variance of a step of the bridge, below which digits are lost."""
 
-MOST = 1e9
+SUPPOSED_PATHS_MAX = 1e9
 """How many times the number of paths the interval may suppose."""
 
 IN_TIME = "of the passages by the horizon only"
@@ -186,7 +186,7 @@ class FirstPassage(Statistic):
             )  # fmt: skip
         with np.errstate(over="ignore", under="ignore"):
             variance = np.float64(self.bridge) ** 2 * np.diff(times)
-        if not ((variance >= LEAST) & np.isfinite(variance)).all():
+        if not ((variance >= BRIDGE_VARIANCE_MIN) & np.isfinite(variance)).all():
             expected = "a finite bridge**2 times the steps, and no less than 1e-300"
             raise value_error("bridge", expected, self.bridge)
 
@@ -232,7 +232,9 @@ class FirstPassage(Statistic):
             ratio = state.squares[:, -1] - 2 * late * state.cross + late**2 * spread
             # Few passages tell too little of their spread.
             passages = _passages(state)
-            late_error = np.sqrt(np.maximum(ratio, 0.0)) / (n * p) * widening(passages, ENOUGH)
+            late_error = (
+                np.sqrt(np.maximum(ratio, 0.0)) / (n * p) * widening(passages, TRUSTED_PASSAGES)
+            )
             censored = np.where(n > 0, n - n * p, 0.0)
         if self.bridge is None:
             censored = np.rint(censored).astype(np.int64)
@@ -275,7 +277,7 @@ class FirstPassage(Statistic):
         """Return those of `hits`, and of the mean time nothing before 100 passages."""
         found = Statistic.sequences(self, state, source)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
-            is_known = self._squeezed(_passages(state)) >= MANY
+            is_known = self._squeezed(_passages(state)) >= ASYMPTOTIC_VALUES
         found["first_passage_time"] = tuple(
             np.where(is_known, np.nan, end) for end in (-np.inf, np.inf)
         )  # type: ignore[assignment]
@@ -328,7 +330,7 @@ class FirstPassage(Statistic):
                     late = out[keys[1]][cell, k] = when.sum() / passed.sum()
                     several = passed.sum() ** 2 / (passed**2).sum()
                     spread = np.sqrt(((when - late * passed) ** 2).sum()) / passed.sum()
-                    out[names[3]][cell, k] = spread * widening(several, ENOUGH)
+                    out[names[3]][cell, k] = spread * widening(several, TRUSTED_PASSAGES)
         if isinstance(self.level, float):
             out = {name: array[:, 0] for name, array in out.items()}
         return out
@@ -395,12 +397,14 @@ def _errors(p: Array, square: Array, n: Array) -> tuple[Array, Array, Array]:
     error = np.sqrt(square / (several - 1) / several)
     least = np.minimum(p, 1 - p)
     # At most so many: probabilities that are all the same have no variance.
-    size = np.minimum(p * (1 - p) * n**2 / square, MOST * n)
-    size = np.where(least * n < ENOUGH * LESS, n, size)
+    size = np.minimum(p * (1 - p) * n**2 / square, SUPPOSED_PATHS_MAX * n)
+    size = np.where(least * n < TRUSTED_PASSAGES * LESS, n, size)
     low, high = wilson(p * size, size)
     # Where few have passed, or have not, the sample tells too little of its own spread.
     wide = np.maximum(high - p, p - low) / INTERVAL
-    error = np.where((least * size < FEW * LESS) & (n > 1), np.maximum(error, wide), error)
+    error = np.where(
+        (least * size < WILSON_PASSAGES * LESS) & (n > 1), np.maximum(error, wide), error
+    )
     return error, low, high
 
 
@@ -410,10 +414,11 @@ def _plain_error(numbers: Array) -> float:
     if n < 2:
         return np.nan
     error = numbers.std(ddof=1) / np.sqrt(n)
-    rare = min(p, 1 - p) * n < ENOUGH * LESS
+    rare = min(p, 1 - p) * n < TRUSTED_PASSAGES * LESS
     variance = numbers.var()
-    size = n if rare else MOST * n if variance == 0 else min(p * (1 - p) * n / variance, MOST * n)
-    if min(p, 1 - p) * size >= FEW * LESS:
+    most = SUPPOSED_PATHS_MAX * n
+    size = n if rare else most if variance == 0 else min(p * (1 - p) * n / variance, most)
+    if min(p, 1 - p) * size >= WILSON_PASSAGES * LESS:
         return float(error)
     centre, square = p + INTERVAL**2 / (2 * size), INTERVAL**2 / size
     half = np.sqrt(square * (p * (1 - p) + square / 4))

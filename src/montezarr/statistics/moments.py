@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 RESOLUTION = 1e-15
 """A standard deviation of less than this part of the mean is taken for rounding."""
 
-ROUNDING = 1e-14
+SUM_ROUNDING = 1e-14
 """A sum of less than this part of its terms is taken for 0."""
 
 
@@ -123,4 +123,4 @@ def _variance(c: Sequence[Any], z: Sequence[Array]) -> Array:
             term = left * right * z[i + j]
             total, size = total + term, size + np.abs(term)
     # It is 0 of values that take two points with equal weights: not the root of what rounding left.
-    return np.where(total <= ROUNDING * size, 0.0, total)
+    return np.where(total <= SUM_ROUNDING * size, 0.0, total)

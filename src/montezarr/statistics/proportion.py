@@ -16,11 +16,11 @@ from montezarr.statistics._labels import label_coordinate
 from montezarr.statistics._shares import Array, Counts, count_positions, count_true, share
 from montezarr.statistics._wilson import wilson
 
-MOST = 1024
+PROPORTION_STATES_MAX = 1024
 """Distinct values that are still taken for states."""
-FEW = 12
+COMPARED_STATES_MAX = 12
 """States up to which a comparison with each is faster than looking values up."""
-SPAN = 4096
+COUNTED_SPAN_MAX = 4096
 """Distance of whole numbers up to which a count of each between them is faster than sorting."""
 
 
@@ -189,10 +189,10 @@ def _whole(codes: Array) -> NDArray[Any]:
 
 
 def _checked(codes: Array) -> Array:
-    if len(codes) > MOST:
+    if len(codes) > PROPORTION_STATES_MAX:
         raise value_error(
             "statistics",
-            f"at most {MOST} distinct values for Proportion()",
+            f"at most {PROPORTION_STATES_MAX} distinct values for Proportion()",
             len(codes),
             "Give those of interest as Proportion(states=...), or take Histogram().",
         )
@@ -204,7 +204,9 @@ def _observed(x: Array, n: int) -> tuple[Array, Counts]:
     if n == 0:
         return np.empty(0), np.zeros((len(x), 0), np.int64)
     low, high = float(np.fmin.reduce(x, axis=None)), float(np.fmax.reduce(x, axis=None))
-    near = high - low < SPAN and len(x) * (high - low + 1) <= max(x.size, SPAN)
+    near = high - low < COUNTED_SPAN_MAX and len(x) * (high - low + 1) <= max(
+        x.size, COUNTED_SPAN_MAX
+    )
     if near and low == np.floor(low) and abs(low) < 2.0**52:
         codes = np.arange(low, high + 1) + 0.0
         counts = _count(x, codes)
@@ -218,11 +220,11 @@ def _observed(x: Array, n: int) -> tuple[Array, Counts]:
 
 def _count(x: Array, codes: Array) -> Counts:
     """Return the number of values (cells, blocks, paths) that equal each code."""
-    if len(codes) <= FEW:
+    if len(codes) <= COMPARED_STATES_MAX:
         return np.stack([count_true(x == code) for code in codes], axis=-1)
     flat = x.reshape(len(x), -1)
     low, high = codes.min(), codes.max()
-    if high - low < SPAN and np.all(codes == np.floor(codes)):
+    if high - low < COUNTED_SPAN_MAX and np.all(codes == np.floor(codes)):
         # Whole numbers near one another: their distance from the lowest is a position.
         def near(piece: Array) -> Array:
             position: Array = piece - low

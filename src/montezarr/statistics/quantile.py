@@ -18,7 +18,7 @@ from montezarr.statistics._binomial import ranks_always
 from montezarr.statistics._bins import Bins, Budget
 from montezarr.statistics._keys import TINY
 from montezarr.statistics._levels import check_level, check_levels
-from montezarr.statistics._octaves import restored
+from montezarr.statistics._octaves import restore_bins
 from montezarr.statistics._ranks import Ranks, interval_of, ranks_of
 from montezarr.statistics._selection import SelectedBin, Selection, Target
 from montezarr.statistics._spans import begins_of, bins_at, order_statistics, spans_of
@@ -131,29 +131,29 @@ class Quantile(Statistic):
 
     def bytes_for(self, cells: int) -> int:
         """Return the bytes of the bins of so many cells."""
-        return _bins.bytes_of(cells, bits_of(self.relative_error), False)
+        return _bins.bins_bytes(cells, bits_of(self.relative_error), False)
 
     def chunk(self, sample: Sample) -> Bins:
         """Return the counts of all blocks."""
         values = sample.all_paths()
-        return _bins.count(values, self.budget(len(values)))
+        return _bins.count_into_bins(values, self.budget(len(values)))
 
     def update(self, state: Bins, sample: Sample) -> Bins:
         """Count into the state itself."""
         values = sample.all_paths()
-        return _bins.count(values, self.budget(len(values)), into=state)
+        return _bins.count_into_bins(values, self.budget(len(values)), into=state)
 
     def merge(self, a: Bins, b: Bins) -> Bins:
         """Return the counts of both."""
-        return _bins.merge(a, b, self.budget(len(a.n)))
+        return _bins.merge_bins(a, b, self.budget(len(a.n)))
 
     def absorb(self, state: Bins, other: Bins) -> Bins:
         """Add the counts to the state itself."""
-        return _bins.merge(state, other, self.budget(len(state.n)), in_place=True)
+        return _bins.merge_bins(state, other, self.budget(len(state.n)), in_place=True)
 
     def restore(self, arrays: Mapping[str, Any]) -> Bins:
         """Return the state that has these arrays, also one that an earlier version kept."""
-        return restored(arrays, self.budget(len(arrays["low"])))
+        return restore_bins(arrays, self.budget(len(arrays["low"])))
 
     def finalize(self, state: Bins, source: Source) -> dict[str, Estimate]:
         """Return quantiles, standard errors and intervals."""

@@ -61,7 +61,7 @@ def estimate_risk(losses: Any, levels: Sequence[float]) -> list[Risk]:
         If losses are not finite numbers, or a level leaves fewer than 10 of them.
     """
     sample = check_array("losses", losses, ndim=1)
-    alphas = check_levels(levels, len(sample))
+    alphas = check_confidence_levels(levels, len(sample))
     statistic = statistic_of(alphas)
     found = statistic.finalize(statistic.chunk(Sample(sample[None, None])), Source())
     return risk_table(alphas, {name: estimate.values[0] for name, estimate in found.items()})
@@ -125,7 +125,7 @@ def closed_form_risk(
     normal = NormalDist()
     mean, deviation = (process.mu - process.sigma**2 / 2) * t, process.sigma * np.sqrt(t)
     out = []
-    for alpha in check_levels(levels):
+    for alpha in check_confidence_levels(levels):
         z = normal.inv_cdf(1 - alpha)
         below = normal.cdf(z - deviation) / (1 - alpha)
         out.append(
@@ -138,7 +138,7 @@ def closed_form_risk(
     return out
 
 
-def check_levels(levels: Any, n: int | None = None) -> list[float]:
+def check_confidence_levels(levels: Any, n: int | None = None) -> list[float]:
     """Return confidence levels in (0, 1), each with at least 10 of `n` losses beyond it."""
     out = []
     for level in plain_items("levels", levels, "a sequence of numbers in (0, 1)"):

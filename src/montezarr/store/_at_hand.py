@@ -6,7 +6,8 @@ import contextlib
 from typing import Any
 
 from montezarr.core.errors import MontezarrError
-from montezarr.core.parameters import MOST, referred, shortened
+from montezarr.core.parameters import referred, shortened
+from montezarr.core.tunables.limits import LARGE_PARAMETERS_MAX_BYTES
 from montezarr.processes import Process
 from montezarr.run import Run
 from montezarr.run._attributes import recipe_in
@@ -35,5 +36,5 @@ def parameters_at_hand(manifest: Manifest, ds: Any = None, process: Any = None) 
             runs.append(Run.behind(ds))
     if isinstance(process, Process):
         recipes.append({"process": process.to_dict()})
-    states = [referred(run.given_x0, MOST) for run in runs]
+    states = [referred(run.given_x0, LARGE_PARAMETERS_MAX_BYTES) for run in runs]
     return [*map(shortened, recipes), *states]

@@ -7,7 +7,7 @@ from typing import Any
 
 from montezarr.core.json import parse_json
 from montezarr.store._results import RESULTS
-from montezarr.store.format import LARGEST, STATES, CommitState, Manifest, as_json
+from montezarr.store.format import STATES, STORE_PATHS_MAX, CommitState, Manifest, as_json
 from montezarr.store.locations import ReadableLocation
 
 
@@ -48,7 +48,7 @@ def _shown_by_arrays(location: ReadableLocation, manifest: Manifest) -> int:
             expected = as_json(array.metadata(n, manifest.chunk, manifest.storage))
         except (ValueError, LookupError, TypeError):
             return 0
-        counts.add(n if type(n) is int and 0 < n <= LARGEST and data == expected else 0)
+        counts.add(n if type(n) is int and 0 < n <= STORE_PATHS_MAX and data == expected else 0)
     return counts.pop() if len(counts) == 1 else 0
 
 

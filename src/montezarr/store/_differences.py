@@ -7,7 +7,7 @@ from typing import Any
 
 from montezarr.core.checks import show
 
-SHOWN = 8
+SHOWN_DIFFERENCES = 8
 """Fields that a refusal lists."""
 
 
@@ -15,8 +15,8 @@ def lines_of_differences(differing: Sequence[tuple[str, Any, Any]]) -> str:
     """Return a line for each field, `name`, `there` and `here`, and how many more there are."""
     lines = [
         f"\n  {name}: {show(there, 60)} there, {show(here, 60)} here"
-        for name, there, here in differing[:SHOWN]
+        for name, there, here in differing[:SHOWN_DIFFERENCES]
     ]
-    if len(differing) > SHOWN:
-        lines.append(f"\n  and {len(differing) - SHOWN} more")
+    if len(differing) > SHOWN_DIFFERENCES:
+        lines.append(f"\n  and {len(differing) - SHOWN_DIFFERENCES} more")
     return "".join(lines)

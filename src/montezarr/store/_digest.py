@@ -9,7 +9,7 @@ import google_crc32c
 import numpy as np
 
 
-def digest(pieces: Iterable[Any]) -> tuple[int, str]:
+def file_digest(pieces: Iterable[Any]) -> tuple[int, str]:
     """Return the size of a file, and its digest.
 
     That is the CRC-32C of all but the last four bytes of it, and these four. Where a file ends with

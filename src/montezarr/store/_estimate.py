@@ -6,17 +6,13 @@ from typing import Any
 
 from montezarr.core.errors import SamplerError, StoreError
 from montezarr.core.text import show_bytes
+from montezarr.core.tunables.memory import COMPRESSION_TRIAL_BLOCKS, COMPRESSION_TRIAL_MAX_BYTES
 from montezarr.random.seeding import BLOCK
 from montezarr.run._run import Run
 from montezarr.run.cost import initial_states
 from montezarr.store._source import ChunkSource, source_of
-from montezarr.store.format import CommitState, Manifest, Storage, encode
+from montezarr.store.format import CommitState, Manifest, Storage, encode_chunk
 from montezarr.store.locations import ReadableLocation
-
-MOST = 8 * BLOCK
-"""Paths on which a compression is measured."""
-
-MOST_BYTES = 2**26
 
 
 def store_bytes(ds: Any, storage: Storage) -> tuple[int, int]:
@@ -47,7 +43,7 @@ def working_bytes(run: Run, storage: Storage) -> int:
     return run.working_bytes + (missing * run.path_bytes if storage.compression else 0)
 
 
-def check_room(location: ReadableLocation, commits: CommitState, source: ChunkSource) -> None:
+def check_store_room(location: ReadableLocation, commits: CommitState, source: ChunkSource) -> None:
     """Raise if what is not there yet does not fit.
 
     Raises
@@ -87,14 +83,15 @@ def too_little(location: ReadableLocation, needed: int, free: int, hint: str) ->
 def _measured(source: ChunkSource, manifest: Manifest) -> tuple[float, int]:
     """Return the compressed bytes of a path, and the number of paths that tell it."""
     path_bytes = source.run.path_bytes + source.schema.path_bytes
-    blocks = max(1, min(MOST, MOST_BYTES // path_bytes) // BLOCK)
+    in_memory = COMPRESSION_TRIAL_MAX_BYTES // path_bytes // BLOCK
+    blocks = max(1, min(COMPRESSION_TRIAL_BLOCKS, in_memory))
     sample = min(source.run.length, manifest.chunk, blocks * BLOCK)
     drawn = source.chunk_values(manifest)
     arrays, _, _ = drawn.of(0, sample, initial_states(source.run, 0, sample))
     whole = -(-sample // BLOCK) * BLOCK
     storage = Storage(**{**manifest.storage.to_dict(), "inner_chunk": None})
     found = [
-        encode(array, whole, storage, values)[1]
+        encode_chunk(array, whole, storage, values)[1]
         for array, values in zip(manifest.arrays, arrays, strict=True)
     ]
     return sum(found) / sample, sample

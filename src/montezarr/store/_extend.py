@@ -8,13 +8,13 @@ from typing import Any
 import xarray as xr
 
 from montezarr.core.checks import check_bool, check_int, value_error
+from montezarr.core.tunables.limits import GRAPH_CHUNKS_MAX
 from montezarr.execute.progress import Progress
 from montezarr.execute.run_monitor import RunMonitor
-from montezarr.run.chunk_policy import MAX_CHUNKS_HARD
 from montezarr.run.execution import OnProgress
 from montezarr.store._at_hand import parameters_at_hand
 from montezarr.store._committed import ledger_of
-from montezarr.store._estimate import check_room
+from montezarr.store._estimate import check_store_room
 from montezarr.store._interrupt_handler import InterruptHandler
 from montezarr.store._open import open_location
 from montezarr.store._source import source_in
@@ -102,7 +102,7 @@ def extend(
         if target > commits.target:
             before, commits.target = commits.target, target
             try:
-                check_room(location, commits, source)
+                check_store_room(location, commits, source)
             finally:
                 commits.target = before
             writer.aim(target)
@@ -117,8 +117,8 @@ def _check(commits: CommitState, target: int) -> None:
             "path", "a store of the first paths", f"one from path {commits.manifest.first_path} on",
             "Merge the stores, then extend the whole.",
         )  # fmt: skip
-    if commits.manifest.chunk_count(target) > MAX_CHUNKS_HARD:
-        raise value_error("n_paths", f"at most {MAX_CHUNKS_HARD:,} chunks", target)
+    if commits.manifest.chunk_count(target) > GRAPH_CHUNKS_MAX:
+        raise value_error("n_paths", f"at most {GRAPH_CHUNKS_MAX:,} chunks", target)
     if target < commits.target:
         raise value_error(
             "n_paths", f"{commits.target} or more, since a store does not shrink", target

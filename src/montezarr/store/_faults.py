@@ -54,7 +54,7 @@ def is_armed(name: str, number: int = 0) -> bool:
     return where == name and which in ("*", str(number))
 
 
-def chunk_in(line: bytes) -> int:
+def faulty_chunk(line: bytes) -> int:
     """Return the chunk that a line of the commit log is about; -1 for another, or when unset."""
     found = None if _fault is None else re.search(rb'"chunk":(\d+)', line)
     return -1 if found is None else int(found[1])

@@ -20,7 +20,7 @@ from montezarr.store._where import COMPLETE, INCOMPLETE, location_of
 from montezarr.store.format import PATH, STATUS_ATTRIBUTE, CommitState, Manifest, _parameters
 from montezarr.store.locations import LocalLocation, ReadableLocation
 
-LONGEST = 200
+PRINTED_CHARACTERS_MAX = 200
 """Characters of a process, or of a value of a recipe, that are printed."""
 
 
@@ -262,7 +262,9 @@ def _statistics(manifest: Manifest) -> Iterator[str]:
 
 def _cut(text: str) -> str:
     """Return a text that somebody else may have made without end."""
-    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
+    return (
+        text if len(text) <= PRINTED_CHARACTERS_MAX else text[: PRINTED_CHARACTERS_MAX - 3] + "..."
+    )
 
 
 def _storage(storage: Mapping[str, Any]) -> str:

@@ -16,10 +16,10 @@ from montezarr.core.errors import (
 )
 from montezarr.core.json import load_object
 from montezarr.core.parameters import references
+from montezarr.core.tunables.limits import GRAPH_CHUNKS_MAX
 from montezarr.run._attributes import ATTRIBUTE
-from montezarr.run._origins import remember
+from montezarr.run._origins import remember_origin
 from montezarr.run._stored_states import remember_states
-from montezarr.run.chunk_policy import MAX_CHUNKS_HARD
 from montezarr.store._chunk_reader import ChunkReader
 from montezarr.store._codes import know_labels, with_text
 from montezarr.store._open_results import open_results
@@ -113,12 +113,12 @@ def open_location(location: ReadableLocation) -> xr.Dataset:
     state = document["attributes"]
     info = state[STORE_ATTRIBUTE]
     recipe = load_object(state[ATTRIBUTE], f"{location}/zarr.json")
-    wrong = _parameters.find(location, references(recipe))
+    wrong = _parameters.locate_parameters(location, references(recipe))
     if wrong is not None:  # no path needs it
         warnings.warn(wrong, MontezarrWarning, stacklevel=3)
     arrays = checked_arrays(location, document, info)
     # By the metadata in the root: those of all variables change with one rename.
-    many = any(count_chunks(node) > MAX_CHUNKS_HARD for node in arrays.values())
+    many = any(count_chunks(node) > GRAPH_CHUNKS_MAX for node in arrays.values())
     with as_store_errors(location):
         ds: xr.Dataset = xr.open_zarr(
             ChunkReader.of(location, text, as_read(document), arrays, info),
@@ -138,7 +138,7 @@ def open_location(location: ReadableLocation) -> xr.Dataset:
         attrs["montezarr_first_path"] = info["first_path"]
     ds.attrs = attrs
     know_labels(ds)
-    remember(ds, recipe, info["first_path"])
+    remember_origin(ds, recipe, info["first_path"])
     remember_states(recipe, partial(_states_in, location.finder()))
     for variable in ds.data_vars.values():
         if "masked_value" in variable.attrs:  # see `montezarr.run._variables.masked_attribute`

@@ -13,18 +13,14 @@ from zarr.storage import MemoryStore
 from montezarr.core.errors import StoreError, StoreNotFoundError
 from montezarr.core.json import load_object
 from montezarr.core.memory import memory_limit
+from montezarr.core.tunables.limits import RESULTS_ALLOWED_BYTES, RESULTS_MAX_GROWTH
+from montezarr.core.tunables.stores import RESULT_FILES_AT_ONCE
 from montezarr.store._codes import with_labels
 from montezarr.store._results import ORDER, RESULTS
 from montezarr.store._root import as_store_errors, root_of
 from montezarr.store._source import TIMEDELTAS
 from montezarr.store.format import CommitState, bounded, buffer_of, check_document
 from montezarr.store.locations import ReadableLocation
-
-AT_ONCE = 8
-"""Files of results that are read together."""
-
-SMALL, GROWTH = 2**25, 64
-"""Bytes that results may have whatever their files are, and times the bytes of these beyond."""
 
 
 def open_results(location: ReadableLocation) -> xr.Dataset:
@@ -44,7 +40,10 @@ def open_results(location: ReadableLocation) -> xr.Dataset:
                 total += math.prod(document["shape"]) * np.dtype(document["data_type"]).itemsize
                 objects[key] = json.dumps(bounded(document)).encode()
     # Zarr writes no chunk of fill values alone, but there is no result without others beside it.
-    most = min(SMALL + GROWTH * sum(map(len, objects.values())), memory_limit() // 4)
+    most = min(
+        RESULTS_ALLOWED_BYTES + RESULTS_MAX_GROWTH * sum(map(len, objects.values())),
+        memory_limit() // 4,
+    )
     if total > most:
         raise StoreError(
             f"path: expected results of statistics of at most {most:,} bytes, as their files are,"
@@ -89,7 +88,7 @@ def _result_files(location: ReadableLocation) -> dict[str, bytes]:
                 f"path: expected results of statistics of at most {most:,} bytes, a quarter of the"
                 f" memory, got {total:,}: {location}."
             )
-        with ThreadPoolExecutor(AT_ONCE) as pool:
+        with ThreadPoolExecutor(RESULT_FILES_AT_ONCE) as pool:
             found = pool.map(lambda item: location.intact(*item), commits.statistics.items())
             files = dict(zip(commits.statistics, found, strict=True))
         lost = [key for key, data in files.items() if data is None]

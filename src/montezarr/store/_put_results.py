@@ -14,7 +14,7 @@ from montezarr.core.errors import StoreError
 from montezarr.reduction.accumulate import PartialState, dump_states
 from montezarr.reduction.passes import Layout
 from montezarr.store._codes import code_attributes
-from montezarr.store._digest import digest
+from montezarr.store._digest import file_digest
 from montezarr.store._results import ORDER, RESULTS, load_states
 from montezarr.store.format import STATES, Checksum, CommitState
 from montezarr.store.locations import Location
@@ -61,7 +61,7 @@ def put_results(location: Location, ds: xr.Dataset, durable: bool) -> dict[str, 
     files: dict[str, Checksum] = {}
     for key, data in results_of(ds).items():
         location.put(key, [data], durable=durable, number=-1)
-        files[key] = digest([data])
+        files[key] = file_digest([data])
     return files
 
 
@@ -70,7 +70,7 @@ def put_merged(
 ) -> None:
     """Write the merged states of so many chunks, and note them."""
     data = dump_states({}, total)
-    commits.states = (whole, *digest([data]))
+    commits.states = (whole, *file_digest([data]))
     location.put(commits.merged_key, [data], durable=durable, number=-1)
 
 

@@ -14,15 +14,15 @@ from montezarr.core.errors import ArgumentValueError, StoreError
 from montezarr.core.json import parse_json
 from montezarr.core.parameters import is_same_recipe, references
 from montezarr.execute import cores
-from montezarr.store._digest import digest
-from montezarr.store._regenerate import compare
+from montezarr.store._digest import file_digest
+from montezarr.store._regenerate import compare_regenerated
 from montezarr.store._results import RESULTS
-from montezarr.store._root import checked_nodes
+from montezarr.store._root import validated_nodes
 from montezarr.store._source import as_described, drawn_again, source_of
 from montezarr.store._where import read_root_document
 from montezarr.store.format import (
     BESIDE,
-    MANTISSA,
+    MANTISSA_BITS_OF,
     PATH,
     RECIPE_ATTRIBUTE,
     STORE_ATTRIBUTE,
@@ -34,11 +34,11 @@ from montezarr.store.format import (
     Storage,
     StoredArray,
     _parameters,
-    checked,
     chunk_key,
     decode,
     dims_of,
     environment,
+    with_checksum,
 )
 from montezarr.store.locations import ReadableLocation
 
@@ -72,8 +72,8 @@ def rebuilt(location: ReadableLocation, ds: Any, process: Any, statistics: Any) 
     text, document = found
     info = document["attributes"][STORE_ATTRIBUTE]
     recipe = parse_json(document["attributes"][RECIPE_ATTRIBUTE])
-    _parameters.remember(location, references(recipe))
-    nodes = checked_nodes(location, document, info)
+    _parameters.remember_parameters(location, references(recipe))
+    nodes = validated_nodes(location, document, info)
     if statistics is None and location.size(f"{RESULTS}/zarr.json") is not None:
         raise StoreError(
             "path: expected a commit log, which tells the statistics of a store, got none:"
@@ -143,7 +143,7 @@ def _checksum(
         decode(array, manifest.chunk, manifest.storage, data)
     except Exception:  # of a codec, which may be any
         return None
-    return digest([data])
+    return file_digest([data])
 
 
 def _manifest(
@@ -205,7 +205,7 @@ def _constant(location: ReadableLocation, name: str, node: Mapping[str, Any]) ->
     data = location.get(chunk_key(name, dims)) or b""
     kind = np.dtype(node["data_type"]).newbyteorder("<")
     values = np.frombuffer(data[:-4], np.uint8)
-    if values.nbytes != math.prod(shape) * kind.itemsize or checked(values)[1] != data[-4:]:
+    if values.nbytes != math.prod(shape) * kind.itemsize or with_checksum(values)[1] != data[-4:]:
         return None
     return Constant(
         name=name, dims=dims, values=values.view(kind).reshape(shape), attributes=node["attributes"]
@@ -262,7 +262,7 @@ def _as_drawn(
     for bits in [None] if kept is None else [kept, None]:
         storage = replace(manifest.storage, keep_bits=bits)
         trial.manifest = replace(manifest, storage=storage)
-        problems, _ = compare(location, trial, [first], None, process)
+        problems, _ = compare_regenerated(location, trial, [first], None, process)
         if not problems:
             commits.manifest = trial.manifest
             return commits
@@ -282,7 +282,7 @@ def _kept_bits(location: ReadableLocation, manifest: Manifest, chunk: int) -> in
         data = location.get(array.key(chunk), manifest.largest_file(array)) or b""
         values = decode(array, manifest.chunk, manifest.storage, data)
         bits = np.ascontiguousarray(values[np.isfinite(values)]).view(f"u{kind.itemsize}")
-        most = MANTISSA[kind.name]
+        most = MANTISSA_BITS_OF[kind.name]
         mantissa = int(np.bitwise_or.reduce(bits, initial=0)) & ((1 << most) - 1)
         zeros = (mantissa & -mantissa).bit_length() - 1 if mantissa else most
         used = max(used, most - zeros)

@@ -8,8 +8,9 @@ from typing import Any
 
 from montezarr.core.errors import ArgumentValueError, StoreError
 from montezarr.core.memory import memory_limit
-from montezarr.core.parameters import COPIES, MOST, check_fits, references
+from montezarr.core.parameters import check_parameters_fit, references
 from montezarr.core.text import show_bytes
+from montezarr.core.tunables.limits import LARGE_PARAMETERS_COPIES, LARGE_PARAMETERS_MAX_BYTES
 from montezarr.store.format import MAX_BYTES, Manifest
 
 
@@ -23,12 +24,12 @@ def check_recipe_fits(manifest: Manifest, target: int) -> None:
     """
     recipe = manifest.recipe_dict
     beside = sum(reference.nbytes for reference in manifest.references)
-    if beside > MOST:
-        raise too_large("ds", recipe, beside, MOST)
+    if beside > LARGE_PARAMETERS_MAX_BYTES:
+        raise too_large("ds", recipe, beside, LARGE_PARAMETERS_MAX_BYTES)
     try:
-        check_fits(references(recipe))
+        check_parameters_fit(references(recipe))
     except StoreError as error:
-        raise too_large("ds", recipe, beside, memory_limit() // COPIES) from error
+        raise too_large("ds", recipe, beside, memory_limit() // LARGE_PARAMETERS_COPIES) from error
     files = manifest.files(target, target, target, True)
     largest = max(len(data) for key, data in files.items() if key.endswith(".json"))
     if largest > MAX_BYTES:

@@ -11,8 +11,8 @@ from montezarr.execute import windowed
 from montezarr.run.choose_backend import backend_of
 from montezarr.store._report import Problem
 from montezarr.store._source import source_in
-from montezarr.store._values import ChunkValues, Item, items, span
-from montezarr.store.format import CommitState, Manifest, decode, encode, environment
+from montezarr.store._values import ChunkTaskItem, ChunkValues, items, span
+from montezarr.store.format import CommitState, Manifest, decode, encode_chunk, environment
 from montezarr.store.locations import ReadableLocation
 
 Difference = tuple[str, int, float]
@@ -34,7 +34,7 @@ class CompareTask:
         self.values, self.location = values, location
         self.__name__ = f"verify-{values.name}"  # as which it shows on the dashboard
 
-    def __call__(self, item: Item) -> list[Difference]:
+    def __call__(self, item: ChunkTaskItem) -> list[Difference]:
         """Run the task on one chunk."""
         start, stop, (chunk,), x0 = item
         drawn, _, _ = self.values.of(start, stop, x0)
@@ -42,7 +42,7 @@ class CompareTask:
         for array, values in zip(manifest.arrays, drawn, strict=True):
             key = array.key(chunk)
             data = self.location.get(key, manifest.largest_file(array)) or b""
-            pieces, size, _ = encode(array, manifest.chunk, manifest.storage, values)
+            pieces, size, _ = encode_chunk(array, manifest.chunk, manifest.storage, values)
             if size == len(data) and b"".join(map(memoryview, pieces)) == data:
                 continue
             there = decode(array, manifest.chunk, manifest.storage, data)[..., : stop - start]
@@ -54,7 +54,7 @@ class CompareTask:
         return out
 
 
-def compare(
+def compare_regenerated(
     location: ReadableLocation, commits: CommitState, chunks: list[int], ds: Any, process: Any
 ) -> tuple[list[Problem], tuple[str, float] | None]:
     """Return what is wrong with chunks, and what another environment makes of them."""

@@ -15,7 +15,7 @@ from montezarr.execute.run_monitor import RunMonitor
 from montezarr.run.choose_backend import backend_of
 from montezarr.store._at_hand import parameters_at_hand
 from montezarr.store._damage import damaged_chunks, results_lost, told_target
-from montezarr.store._estimate import check_room
+from montezarr.store._estimate import check_store_room
 from montezarr.store._interrupt_handler import InterruptHandler
 from montezarr.store._rebuild import adopt, rebuilt
 from montezarr.store._report import Problem, Verification
@@ -176,7 +176,7 @@ def _mend(
     _delete_strays(location, problems)
     if redo:
         assert source is not None
-        check_room(location, commits, source)
+        check_store_room(location, commits, source)
         backend = backend_of(source.run)
         failure_log = writer.run(source, backend, sorted(redo), monitor, stop)
         failure_log.warn(commits.target, stacklevel=4)

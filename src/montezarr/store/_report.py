@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, final
 
-from montezarr.core.text import Card, count, for_terminal
+from montezarr.core.text import Card, count_text, for_terminal
 
-SHOWN = 10
+SHOWN_PROBLEMS = 10
 """Problems that are printed."""
 
 
@@ -114,9 +114,9 @@ class Verification:
             lines.append(f"  {len(self.repaired):,} files made anew")
         if self.environment is not None:
             lines.append(f"  environment differs {self._differs()}")
-        lines += [f"  {problem}" for problem in self.problems[:SHOWN]]
-        if len(self.problems) > SHOWN:
-            lines.append(f"  and {len(self.problems) - SHOWN:,} more")
+        lines += [f"  {problem}" for problem in self.problems[:SHOWN_PROBLEMS]]
+        if len(self.problems) > SHOWN_PROBLEMS:
+            lines.append(f"  and {len(self.problems) - SHOWN_PROBLEMS:,} more")
         return for_terminal("\n".join(lines))
 
     def _repr_html_(self) -> str:
@@ -125,13 +125,15 @@ class Verification:
             rows.append(("repaired", f"{len(self.repaired):,} files made anew"))
         if self.environment is not None:
             rows.append(("environment", f"differs {self._differs()}"))
-        rows += [("" if i else "problems", str(p)) for i, p in enumerate(self.problems[:SHOWN])]
-        if len(self.problems) > SHOWN:
-            rows.append(("", f"and {len(self.problems) - SHOWN:,} more"))
+        rows += [
+            ("" if i else "problems", str(p)) for i, p in enumerate(self.problems[:SHOWN_PROBLEMS])
+        ]
+        if len(self.problems) > SHOWN_PROBLEMS:
+            rows.append(("", f"and {len(self.problems) - SHOWN_PROBLEMS:,} more"))
         return Card(f"Verification of {self.path}", rows).html()
 
     def _state(self) -> str:
-        state = "intact" if self.ok else count(len(self.problems), "problem")
+        state = "intact" if self.ok else count_text(len(self.problems), "problem")
         if not self.is_complete and self.target:
             state += f", incomplete ({100 * self.n_paths // self.target} %)"
         return state

@@ -66,7 +66,7 @@ def root_of(location: ReadableLocation) -> tuple[bytes, dict[str, Any]]:
     return found
 
 
-def checked_nodes(
+def validated_nodes(
     location: ReadableLocation, document: Mapping[str, Any], info: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the documents of the nodes in a root, once they are of numbers, cut as it says.
@@ -96,7 +96,7 @@ def checked_arrays(
     location: ReadableLocation, document: Mapping[str, Any], info: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the documents of the arrays in a root, once all of it is as it must be."""
-    nodes = checked_nodes(location, document, info)
+    nodes = validated_nodes(location, document, info)
     arrays = {name: node for name, node in nodes.items() if node["node_type"] == "array"}
     constants = {name: node for name, node in arrays.items() if PATH not in dims_of(node)}
     documents = {name: f"{name}/zarr.json" for name in nodes}

@@ -14,14 +14,14 @@ from montezarr.core.checks import type_error, value_error
 from montezarr.core.errors import ArgumentTypeError, MemoryBudgetError
 from montezarr.core.memory import memory_limit
 from montezarr.core.parameters import (
-    MOST,
     is_same_recipe,
     referred,
-    restored,
+    restore_initial_states,
     shortened,
     states_in,
 )
 from montezarr.core.text import show_bytes
+from montezarr.core.tunables.limits import LARGE_PARAMETERS_MAX_BYTES
 from montezarr.random.seeding import BLOCK
 from montezarr.reduction.accumulate import Accumulator, DrawnTask
 from montezarr.reduction.passes import Layout, layout_of
@@ -40,7 +40,7 @@ from montezarr.run._recipe import fingerprint
 from montezarr.run._run import Run
 from montezarr.run._tasks_alive import run_of_recipe
 from montezarr.statistics import Statistic
-from montezarr.statistics._built_in import built_in
+from montezarr.statistics._built_in import built_in_statistics
 from montezarr.statistics._names import statistics_of
 from montezarr.store._codes import text_as_codes, text_of_run, with_text
 from montezarr.store._values import ChunkValues
@@ -137,7 +137,7 @@ class ChunkSource:
             attribute = {"coordinates": " ".join(others)}
             arrays = tuple(replace(a, attributes={**a.attributes, **attribute}) for a in arrays)
         recipe, parameters = shortened(self.run.recipe)
-        room = MOST - sum(array.nbytes for array in parameters.values())
+        room = LARGE_PARAMETERS_MAX_BYTES - sum(array.nbytes for array in parameters.values())
         x0, states = referred(self.run.given_x0, room)
         return Manifest(
             recipe=json.dumps(recipe),
@@ -307,7 +307,7 @@ def drawn_again(manifest: Manifest, process: Any) -> xr.Dataset:
     x0, n_paths = None, manifest.chunk
     is_alive = process is None and run_of_recipe(manifest.fingerprint) is not None
     if manifest.x0 is not None and not is_alive:
-        x0, n_paths = restored(manifest.x0), states_in(manifest.x0)
+        x0, n_paths = restore_initial_states(manifest.x0), states_in(manifest.x0)
     run = Run.from_recipe(manifest.recipe, process, n_paths, x0=x0)
     policies: Any = manifest.policies
     run = run.under(replace(run.policies, **policies))
@@ -438,10 +438,10 @@ def statistics_from(described: Mapping[str, Any]) -> Any:
     """
 
     def made(entry: Mapping[str, Any]) -> Statistic:
-        if entry["name"] not in built_in():
+        if entry["name"] not in built_in_statistics():
             expected = "those that the store was begun with"
             raise value_error("statistics", expected, entry["name"], "Pass them as statistics=.")
-        return built_in()[entry["name"]].from_dict(entry)
+        return built_in_statistics()[entry["name"]].from_dict(entry)
 
     told = described["of"]
     if isinstance(told, Mapping):

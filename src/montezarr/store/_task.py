@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from montezarr.samplers import FailureReport
-from montezarr.store._digest import digest
-from montezarr.store._values import ChunkValues, Item
-from montezarr.store.format import STATES, ChunkRecord, encode
+from montezarr.store._digest import file_digest
+from montezarr.store._values import ChunkTaskItem, ChunkValues
+from montezarr.store.format import STATES, ChunkRecord, encode_chunk
 from montezarr.store.locations import Location
 
 
@@ -29,7 +29,7 @@ class ChunkTask:
         self.location, self.durable = location, durable
         self.__name__ = f"write-{values.name}"  # as which it shows on the dashboard
 
-    def __call__(self, item: Item) -> tuple[list[tuple[int, ChunkRecord]], FailureReport]:
+    def __call__(self, item: ChunkTaskItem) -> tuple[list[tuple[int, ChunkRecord]], FailureReport]:
         """Run the task."""
         start, stop, chunks, x0 = item
         out, report = [], FailureReport()
@@ -46,12 +46,14 @@ class ChunkTask:
         arrays, state, report = self.values.of(start, stop, x0)
         files = {}
         for array, values in zip(self.manifest.arrays, arrays, strict=True):
-            pieces, size, found = encode(array, self.manifest.chunk, self.manifest.storage, values)
+            pieces, size, found = encode_chunk(
+                array, self.manifest.chunk, self.manifest.storage, values
+            )
             self.location.put(array.key(chunk), pieces, durable=self.durable, number=chunk)
             files[array.key(chunk)] = size, found
         checksum = None
         if state is not None:
             self.location.put(f"{STATES}/{chunk}", [state], durable=self.durable, number=chunk)
-            checksum = digest([state])
+            checksum = file_digest([state])
         masked = {str(path): reason for path, reason in report.masked}
         return ChunkRecord(n=stop - start, files=files, masked=masked, state=checksum), report

@@ -22,7 +22,7 @@ from montezarr.run.cost import initial_states
 from montezarr.samplers import FailureReport
 from montezarr.store.format import Manifest
 
-Item = tuple[int, int, tuple[int, ...], Any]
+ChunkTaskItem = tuple[int, int, tuple[int, ...], Any]
 """First path and the one after the last, in the run; the chunks; and initial states."""
 
 
@@ -96,7 +96,7 @@ def _state(accumulator: Accumulator, parts: SplitAccumulation, stop: int) -> byt
 
 def items(
     run: Run, manifest: Manifest, target: int, chunks: list[int], per_task: int = 1
-) -> Iterator[Item]:
+) -> Iterator[ChunkTaskItem]:
     """Yield tasks of chunks that stand side by side, up to so many in each."""
     end = manifest.first_path + target
     at = 0
@@ -111,6 +111,6 @@ def items(
         at += count
 
 
-def span(item: Item) -> tuple[int, int]:
+def span(item: ChunkTaskItem) -> tuple[int, int]:
     """Return the paths of a task."""
     return item[0], item[1]

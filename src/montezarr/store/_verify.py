@@ -15,8 +15,8 @@ from montezarr.core.errors import ReplayError, StoreError, StoreNotFoundError
 from montezarr.core.json import parse_json
 from montezarr.execute import cores
 from montezarr.run._recipe import fingerprint
-from montezarr.store._digest import digest
-from montezarr.store._regenerate import compare
+from montezarr.store._digest import file_digest
+from montezarr.store._regenerate import compare_regenerated
 from montezarr.store._report import Problem, Verification
 from montezarr.store._where import check_directory, location_of
 from montezarr.store.format import (
@@ -119,7 +119,7 @@ def verify_place(
         if level == 2 and len(drawn) > sample:
             rng = np.random.default_rng(seed)
             drawn = sorted(rng.choice(drawn, sample, replace=False).tolist())
-        found, notes = compare(location, commits, drawn, ds, process)
+        found, notes = compare_regenerated(location, commits, drawn, ds, process)
         problems += found
     seconds = time.perf_counter() - started
     return _report(location, level, commits, problems, seconds, len(drawn), notes)
@@ -171,7 +171,7 @@ def problems_of(location: ReadableLocation, commits: CommitState, level: int) ->
         problems += _fingerprint_problems(commits)
         pool = ThreadPoolExecutor(cores())
         try:
-            digests = pool.map(lambda key: digest(location.pieces(key))[1], whole)
+            digests = pool.map(lambda key: file_digest(location.pieces(key))[1], whole)
             for (key, expected), found in zip(whole.items(), digests, strict=True):
                 if found != expected:
                     problems.append(Problem("damaged", key, "expected another checksum"))
@@ -193,7 +193,7 @@ def parameter_problems(
             size = lost[reference]
             kind, got = ("missing", "no file") if size is None else ("size", f"{size:,}")
             yield Problem(kind, key, f"{text}, got {got}")
-        elif level >= 1 and _parameters.digest_of(location.pieces(key)) != reference.sha256:
+        elif level >= 1 and _parameters.parameter_digest(location.pieces(key)) != reference.sha256:
             yield Problem("damaged", key, "expected another checksum")
 
 

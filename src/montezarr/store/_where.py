@@ -16,16 +16,16 @@ from zarr.storage import LocalStore
 from montezarr.core.checks import local_path, type_error, value_error
 from montezarr.core.errors import StoreError, StoreExistsError
 from montezarr.core.json import parse_json
-from montezarr.core.parameters import MOST, references
+from montezarr.core.parameters import references
+from montezarr.core.tunables.limits import GRAPH_CHUNKS_MAX, LARGE_PARAMETERS_MAX_BYTES
 from montezarr.run._recipe import RECIPE_KEYS
-from montezarr.run.chunk_policy import MAX_CHUNKS_HARD
 from montezarr.store.format import (
     BESIDE,
     COMMIT_LOG,
-    LARGEST,
     MANIFEST,
     RECIPE_ATTRIBUTE,
     STORE_ATTRIBUTE,
+    STORE_PATHS_MAX,
     _commit_log,
     _parameters,
     check_format,
@@ -190,12 +190,14 @@ def check_root(attributes: Mapping[str, Any], location: ReadableLocation) -> Non
         recipe = parse_json(attributes[RECIPE_ATTRIBUTE])
         counts = [info[name] for name in ("n_paths", "target", "committed", "first_path", "chunk")]
         good = recipe.keys() >= RECIPE_KEYS and info["status"] in (COMPLETE, INCOMPLETE)
-        good = good and (not references(recipe, MOST) or found == BESIDE)
+        good = good and (not references(recipe, LARGE_PARAMETERS_MAX_BYTES) or found == BESIDE)
         good = good and all(type(count) is int and count >= 0 for count in counts)
-        good = good and info["n_paths"] <= info["committed"] <= info["target"] <= LARGEST
-        good = good and 0 < info["chunk"] <= LARGEST and info["first_path"] <= LARGEST
+        good = good and info["n_paths"] <= info["committed"] <= info["target"] <= STORE_PATHS_MAX
+        good = (
+            good and 0 < info["chunk"] <= STORE_PATHS_MAX and info["first_path"] <= STORE_PATHS_MAX
+        )
         # A graph of more chunks takes all memory.
-        good = good and info["target"] <= info["chunk"] * MAX_CHUNKS_HARD
+        good = good and info["target"] <= info["chunk"] * GRAPH_CHUNKS_MAX
     except (ValueError, KeyError, TypeError, AttributeError):
         good = False
     if not good:
@@ -252,7 +254,7 @@ def _tells_of_us(location: ReadableLocation) -> bool:
         return False
     if (
         location.size(COMMIT_LOG) is not None
-        and _commit_log.read(location.read_log(COMMIT_LOG) or b"")[0]
+        and _commit_log.read_records(location.read_log(COMMIT_LOG) or b"")[0]
     ):
         return True
     manifest = _parsed(location.get(MANIFEST) or b"")

@@ -14,7 +14,7 @@ from montezarr.execute.run_monitor import RunMonitor
 from montezarr.run.choose_backend import backend_of
 from montezarr.run.execution import OnProgress
 from montezarr.store._committed import check_same, drop_lost, in_chunks
-from montezarr.store._estimate import check_room
+from montezarr.store._estimate import check_store_room
 from montezarr.store._interrupt_handler import InterruptHandler
 from montezarr.store._open import open_location
 from montezarr.store._recipe_size import check_recipe_fits
@@ -132,7 +132,7 @@ def write(
         source.check_names(manifest)
         check_recipe_fits(manifest, target)
         commits = CommitState(manifest, target, environments=[manifest.environment])
-    check_room(location, commits, source)
+    check_store_room(location, commits, source)
     shown = on_progress or Progress("write", enabled=show_it)
     with RunMonitor("write", shown) as monitor, InterruptHandler() as stop, location.lock():
         # Now that nobody else writes: what is there may be more than it was.
@@ -176,7 +176,7 @@ def complete_session(
             writer.settle()
             return
         writer.resume()
-        check_room(location, commits, source)  # also for what is gone
+        check_store_room(location, commits, source)  # also for what is gone
     missing = commits.missing()
     if missing:
         failure_log = writer.run(source, backend_of(source.run), missing, monitor, stop, per_task)

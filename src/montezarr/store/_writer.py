@@ -11,9 +11,11 @@ from functools import partial
 from typing import Any
 
 from montezarr.core.errors import MontezarrError, StoreError
-from montezarr.core.notices import say
+from montezarr.core.notices import print_notice
 from montezarr.core.parameters import array_of
 from montezarr.core.text import show_bytes
+from montezarr.core.tunables.stores import METADATA_ROOM_BYTES
+from montezarr.core.tunables.waiting import PUBLISH_SECONDS
 from montezarr.execute import Backend, windowed
 from montezarr.execute.run_monitor import RunMonitor
 from montezarr.reduction.passes import Layout
@@ -37,12 +39,6 @@ from montezarr.store.format import (
     environment,
 )
 from montezarr.store.locations import Location
-
-EVERY = 0.2
-"""Seconds between two times that readers are told; what is committed is so before."""
-
-LITTLE = 2**16
-"""Bytes that metadata and the commit log may need when all chunks are there."""
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -227,7 +223,7 @@ class Writer:
         self._append(record.to_dict(chunk))
         self.commits.put(chunk, record)
         _faults.reach("commit.after", chunk)
-        if time.monotonic() - self._published > EVERY:
+        if time.monotonic() - self._published > PUBLISH_SECONDS:
             self.publish()
 
     def publish(self) -> None:
@@ -301,7 +297,7 @@ class Writer:
             self.location.clean()
 
     def _append(self, record: Any) -> None:
-        line = _commit_log.line_of(record)
+        line = _commit_log.record_line(record)
         self.location.append(COMMIT_LOG, line, durable=self.durable)
         self.commits.end += len(line)
 
@@ -324,7 +320,7 @@ class Writer:
 
     def _no_room(self, error: OSError) -> StoreError:
         commits = self.commits
-        needed = max(commits.bytes_needed(), LITTLE)
+        needed = max(commits.bytes_needed(), METADATA_ROOM_BYTES)
         free = self.location.free_bytes()
         room = "" if free is None else f", {show_bytes(free)} are free"
         return StoreError(
@@ -348,7 +344,7 @@ class Writer:
         commits = self.commits
         if commits.is_complete:
             return
-        say(
+        print_notice(
             f"montezarr: stopped; {commits.committed:,} of {commits.target:,} paths are committed."
             f" To go on: {interrupt_listener.get().resume(self.call)}"
         )

@@ -15,16 +15,16 @@ from montezarr.reduction.accumulate import (
     SplitAccumulation,
 )
 from montezarr.statistics import Estimate, Source, Statistic
-from montezarr.testing._samples import CELLS, Array
+from montezarr.testing._samples import SAMPLE_CELLS, Array
 
 
 def column_of(statistic: Statistic, source: Source) -> ReducedVariable:
     """Return the column of one statistic."""
     if statistic.axis == "variable":
         n = len(source.names)
-        return ReducedVariable(source, tuple(range(n)), CELLS, -1, (statistic,), (None,) * n)
+        return ReducedVariable(source, tuple(range(n)), SAMPLE_CELLS, -1, (statistic,), (None,) * n)
     axis = None if statistic.axis is None else 0
-    return ReducedVariable(source, (0,), CELLS, axis, (statistic,), (None,))
+    return ReducedVariable(source, (0,), SAMPLE_CELLS, axis, (statistic,), (None,))
 
 
 def arrays_of(statistic: Statistic) -> Callable[[Array], list[Array]]:

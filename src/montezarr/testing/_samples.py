@@ -14,10 +14,10 @@ from montezarr.random.seeding import BLOCK
 
 Array = NDArray[np.float64]
 
-MOST = 7_000
+SAMPLE_PATHS_MAX = 7_000
 """Paths of a sample, at most: almost seven blocks, which make a tree with three ends."""
 
-CELLS = 6
+SAMPLE_CELLS = 6
 """Cells of every sample: as many as half of the distributions."""
 
 
@@ -86,22 +86,24 @@ def values_of(case: Case, kinds: Sequence[str], axis: tuple[int, ...] = ()) -> A
     chosen = alone if case.mix == 2 else kinds[case.mix :: 2] or kinds
     rng = np.random.default_rng(case[:3])
     shape = *axis, case.n
-    cells = [KINDS[kind](rng, shape) for kind in islice(cycle(chosen), CELLS)]
+    cells = [KINDS[kind](rng, shape) for kind in islice(cycle(chosen), SAMPLE_CELLS)]
     values = np.stack(cells, axis=-2)
     if case.holes:
-        values[rng.random(values.shape) < case.holes * rng.random((CELLS, 1))] = np.nan
-        first, stop = np.sort(rng.integers(0, MOST, 2))
+        values[rng.random(values.shape) < case.holes * rng.random((SAMPLE_CELLS, 1))] = np.nan
+        first, stop = np.sort(rng.integers(0, SAMPLE_PATHS_MAX, 2))
         values[..., 1, first:stop] = np.nan
     return values
 
 
 def cases(least: int = 0) -> st.SearchStrategy[Case]:
     """Return a strategy for cases of `least` paths or more."""
-    edges = (0, 1, BLOCK, BLOCK + 1, 3 * BLOCK, MOST)
+    edges = (0, 1, BLOCK, BLOCK + 1, 3 * BLOCK, SAMPLE_PATHS_MAX)
     return st.builds(
         Case,
         mix=st.integers(0, 2),
-        n=st.one_of(st.integers(least, MOST), st.sampled_from([n for n in edges if n >= least])),
+        n=st.one_of(
+            st.integers(least, SAMPLE_PATHS_MAX), st.sampled_from([n for n in edges if n >= least])
+        ),
         seed=st.integers(0, 99),
         holes=st.sampled_from((0.0, 0.02, 0.5)),
     )

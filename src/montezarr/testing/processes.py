@@ -27,15 +27,15 @@ from montezarr.processes._base import (
     HasProbability,
     HasVariance,
 )
-from montezarr.processes._built_in import built_in
+from montezarr.processes._built_in import built_in_processes
 from montezarr.processes.time_grid import TimeGrid
 from montezarr.random.draws import Draws
 from montezarr.random.seeding import BLOCK
 from montezarr.run._replay import replay
 from montezarr.run._simulate import simulate
 
-SEED = 20_240_229
-N_PATHS = 1_100
+PROCESS_SUITE_SEED = 20_240_229
+PROCESS_SUITE_PATHS = 1_100
 """Paths in most tests: more than one tile of the kernel, and not a multiple of its width."""
 
 MANY_PATHS = 30_000
@@ -141,7 +141,7 @@ class ProcessTests:
     def test_paths_have_the_layout_and_dtype_asked_for(self, process: Process, dtype: str) -> None:
         rows = _sample(process, dtype=dtype)
         lead = () if len(process.variables) == 1 else (len(process.variables),)
-        assert rows.shape == (*lead, 7, N_PATHS)
+        assert rows.shape == (*lead, 7, PROCESS_SUITE_PATHS)
         assert rows.dtype == np.dtype(dtype)
         assert rows.strides[-1] == rows.itemsize
         if rows.dtype.kind == "f":
@@ -154,7 +154,9 @@ class ProcessTests:
 
     def test_each_path_may_start_at_its_own_x0(self, process: Process, dtype: str) -> None:
         one = process.check_x0(_start(process), dtype)
-        each = np.array(np.broadcast_to(_wide(one, process), (*one.shape[:-1], N_PATHS)))
+        each = np.array(
+            np.broadcast_to(_wide(one, process), (*one.shape[:-1], PROCESS_SUITE_PATHS))
+        )
         assert np.array_equal(_sample(process, dtype=dtype, x0=each), _sample(process, dtype=dtype))
         part = _sample(process, dtype=dtype, x0=each[..., 100:107], start=100, n=7)
         assert np.array_equal(part, _sample(process, dtype=dtype)[..., 100:107])
@@ -162,12 +164,16 @@ class ProcessTests:
     @_fixed
     @example(start=5, size=0, kind=0)
     @example(start=5, size=1, kind=1)
-    @given(start=st.integers(0, N_PATHS), size=st.integers(0, N_PATHS), kind=st.integers(0, 3))
+    @given(
+        start=st.integers(0, PROCESS_SUITE_PATHS),
+        size=st.integers(0, PROCESS_SUITE_PATHS),
+        kind=st.integers(0, 3),
+    )
     def test_any_range_of_paths_is_that_slice_of_all_paths(
         self, process: Process, start: int, size: int, kind: int
     ) -> None:
         dtype = process.dtypes[kind % len(process.dtypes)]
-        stop = min(start + size, N_PATHS)
+        stop = min(start + size, PROCESS_SUITE_PATHS)
         part = _sample(process, dtype=dtype, start=start, n=stop - start)
         assert np.array_equal(part, _all(process, dtype)[..., start:stop])
 
@@ -202,7 +208,7 @@ class ProcessTests:
     def test_uneven_times_give_paths(self, process: Process, dtype: str) -> None:
         grid = TimeGrid.of(times=[-1.0, 0.0, 0.001, 1.5, 4.0])
         rows = _sample(process, dtype=dtype, grid=grid)
-        assert rows.shape[-2:] == (5, N_PATHS)
+        assert rows.shape[-2:] == (5, PROCESS_SUITE_PATHS)
         if rows.dtype.kind == "f":
             assert np.isfinite(rows).all()
 
@@ -216,7 +222,13 @@ class ProcessTests:
     def test_simulate_and_replay_give_the_same_paths_in_any_chunks(self, process: Process) -> None:
         def run(chunks: int) -> Any:
             return simulate(
-                process, n_paths=2_500, T=5, dt=0.25, x0=_start(process), seed=SEED, chunks=chunks
+                process,
+                n_paths=2_500,
+                T=5,
+                dt=0.25,
+                x0=_start(process),
+                seed=PROCESS_SUITE_SEED,
+                chunks=chunks,
             )
 
         whole, parts = run(4096), run(1024)
@@ -337,7 +349,7 @@ def built_in_examples() -> tuple[Process, ...]:
         For a process with a parameter that has no default and without examples of its own.
     """
     found: list[Process] = []
-    for name, kind in built_in().items():
+    for name, kind in built_in_processes().items():
         try:
             found += kind.examples()
         except TypeError as error:
@@ -381,12 +393,14 @@ def _sample(
     dtype: str,
     grid: TimeGrid | None = None,
     start: int = 0,
-    n: int = N_PATHS,
+    n: int = PROCESS_SUITE_PATHS,
     x0: Any = None,
     implementation: str | None = None,
 ) -> Any:
     precision = "float32" if dtype == "float32" else "float64"
-    draws = Draws.of(SEED, start=start, n=n, dtype=precision, implementation=implementation)
+    draws = Draws.of(
+        PROCESS_SUITE_SEED, start=start, n=n, dtype=precision, implementation=implementation
+    )
     state = process.check_x0(_start(process), dtype) if x0 is None else x0
     return process.sample(draws, TimeGrid.of(6, 0.25) if grid is None else grid, state)
 

@@ -20,13 +20,13 @@ from montezarr.random.seeding import BLOCK
 from montezarr.run._replay import replay
 from montezarr.run._run import Run
 from montezarr.run._simulate import simulate
-from montezarr.samplers import SAMPLERS, Sampler, choose, recorded_interface, sample_range
+from montezarr.samplers import SAMPLERS, Sampler, choose_sampler, recorded_interface, sample_range
 from montezarr.samplers.drawing import sample_reported
-from montezarr.samplers.policy import part_of
+from montezarr.samplers.policy import take_paths
 from montezarr.samplers.schema import PathArrays, same_paths
 
-SEED = 20_240_301
-N_PATHS = 2_300
+SAMPLER_SUITE_SEED = 20_240_301
+SAMPLER_SUITE_PATHS = 2_300
 """Paths in most tests: more than two blocks, and no whole ones."""
 N_FRAGILE = 1_400
 """Paths where some are no good: a block that must be good, and a part of another one."""
@@ -69,13 +69,13 @@ class SamplerTests:
         self, kind: type[Sampler], number: int
     ) -> None:
         process, arguments = _example(kind, number)
-        chosen, interface = choose(process, bool(arguments.get("legacy_global_rng")))
+        chosen, interface = choose_sampler(process, bool(arguments.get("legacy_global_rng")))
         assert chosen is kind
-        ds = simulate(process, N_PATHS, seed=SEED, **arguments)
+        ds = simulate(process, SAMPLER_SUITE_PATHS, seed=SAMPLER_SUITE_SEED, **arguments)
         recipe = json.loads(ds.attrs["montezarr"])
         assert recipe["sampler"] == interface
         assert recorded_interface(recipe) is kind.interfaces[interface]
-        again = Run.from_recipe(recipe, process, N_PATHS)
+        again = Run.from_recipe(recipe, process, SAMPLER_SUITE_PATHS)
         assert again.fingerprint == Run.behind(ds).fingerprint
 
     def test_variables_are_what_is_drawn(self, kind: type[Sampler], number: int) -> None:
@@ -101,7 +101,7 @@ class SamplerTests:
         right = _simulated(kind, number).compute(scheduler="synchronous")
         few = _simulated(kind, number, n_paths=3).compute(scheduler="synchronous")
         xr.testing.assert_equal(few, right.isel(path=slice(3)))
-        for path in (0, BLOCK, N_PATHS - 1):
+        for path in (0, BLOCK, SAMPLER_SUITE_PATHS - 1):
             alone = replay(_simulated(kind, number), path)
             xr.testing.assert_equal(alone, right.isel(path=path))
 
@@ -113,7 +113,9 @@ class SamplerTests:
         unit = sampler.interface.unit
         for low, high in ((0, 1), (7, 30), (BLOCK - 3, BLOCK + 5), (BLOCK, BLOCK + 40)):
             if low % unit == 0:
-                assert same_paths(sample_range(sampler, low, high), part_of(whole, low, high)).all()
+                assert same_paths(
+                    sample_range(sampler, low, high), take_paths(whole, low, high)
+                ).all()
 
     def test_it_draws_the_same_in_another_process(self, kind: type[Sampler], number: int) -> None:
         sampler = Run.behind(_simulated(kind, number)).sampler
@@ -145,12 +147,12 @@ class SamplerTests:
         _, arguments = _example(kind, number)
         if "x0" not in arguments:
             return
-        x0 = arguments["x0"] + np.arange(N_PATHS) / N_PATHS
+        x0 = arguments["x0"] + np.arange(SAMPLER_SUITE_PATHS) / SAMPLER_SUITE_PATHS
         by_path = _simulated(kind, number, x0=x0)
         right = by_path.compute(scheduler="synchronous")
         chunked = _simulated(kind, number, x0=x0, chunks=BLOCK)
         assert right.identical(chunked.compute(scheduler="synchronous"))
-        for path in (0, BLOCK - 1, BLOCK, N_PATHS - 1):
+        for path in (0, BLOCK - 1, BLOCK, SAMPLER_SUITE_PATHS - 1):
             common = _simulated(kind, number, n_paths=1, x0=x0[path].item())
             xr.testing.assert_equal(replay(common, path), right.isel(path=path))
             xr.testing.assert_equal(replay(by_path, path), right.isel(path=path))
@@ -191,7 +193,7 @@ class SamplerTests:
     def test_a_path_that_fails_once_is_drawn_again(self, fragile: type[Sampler]) -> None:
         process, arguments = fragile.fragile()
         ds = simulate(
-            process, N_PATHS, seed=SEED, limit=np.inf, ceiling=np.inf,
+            process, SAMPLER_SUITE_PATHS, seed=SAMPLER_SUITE_SEED, limit=np.inf, ceiling=np.inf,
             on_error="retry", **arguments,
         )  # fmt: skip
         sampler = Run.behind(ds).sampler
@@ -206,14 +208,14 @@ class SamplerTests:
         process, arguments = fragile.fragile()
         given: dict[str, Any] = {"limit": np.inf, "ceiling": np.inf}
         one, same, other = (
-            simulate(process, 50, seed=SEED, **options, **arguments)
+            simulate(process, 50, seed=SAMPLER_SUITE_SEED, **options, **arguments)
             for options in (given, dict(given), given | {"ceiling": 1e300})
         )
         assert one.attrs["montezarr"] == same.attrs["montezarr"] != other.attrs["montezarr"]
         computed = one.compute(scheduler="synchronous")
         xr.testing.assert_equal(replay(one, 7), computed.isel(path=7))
         with pytest.raises(ArgumentTypeError, match="no_such_option"):
-            simulate(process, 50, seed=SEED, no_such_option=1, **given, **arguments)
+            simulate(process, 50, seed=SAMPLER_SUITE_SEED, no_such_option=1, **given, **arguments)
 
     def test_a_failure_names_its_path_and_its_stream(
         self, kind: type[Sampler], number: int
@@ -222,7 +224,7 @@ class SamplerTests:
         failure = sampler.failure(BLOCK + 1, None, "no good")
         assert failure.path == BLOCK + 1
         assert "np.random.SeedSequence" in failure.context["seed key"]
-        assert str(np.array(SEED)) in failure.context["seed key"]
+        assert str(np.array(SAMPLER_SUITE_SEED)) in failure.context["seed key"]
 
 
 def _example(kind: type[Sampler], number: int) -> tuple[Any, dict[str, Any]]:
@@ -230,9 +232,11 @@ def _example(kind: type[Sampler], number: int) -> tuple[Any, dict[str, Any]]:
     return process, dict(arguments)
 
 
-def _simulated(kind: type[Sampler], number: int, n_paths: int = N_PATHS, **more: Any) -> xr.Dataset:
+def _simulated(
+    kind: type[Sampler], number: int, n_paths: int = SAMPLER_SUITE_PATHS, **more: Any
+) -> xr.Dataset:
     process, arguments = _example(kind, number)
-    return simulate(process, n_paths, seed=SEED, **(arguments | more))
+    return simulate(process, n_paths, seed=SAMPLER_SUITE_SEED, **(arguments | more))
 
 
 def _drawn_fragile(
@@ -254,9 +258,9 @@ def _of_fragile(kind: type[Sampler]) -> tuple[NDArray[Any], int, float, NDArray[
     """
     process, arguments = kind.fragile()
     given = {"limit": np.inf, "ceiling": np.inf}
-    interface = choose(process, bool(arguments.get("legacy_global_rng")), given)[1]
+    interface = choose_sampler(process, bool(arguments.get("legacy_global_rng")), given)[1]
     unit = kind.interfaces[interface].unit
-    for seed in range(SEED, SEED + 20):
+    for seed in range(SAMPLER_SUITE_SEED, SAMPLER_SUITE_SEED + 20):
         right = _drawn_fragile(kind, seed, given)
         largest = right.max(axis=1)
         limit = max(float(largest[:unit].max()), float(np.quantile(largest, 0.99)))

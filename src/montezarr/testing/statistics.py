@@ -22,9 +22,9 @@ from hypothesis import strategies as st
 from montezarr.core.errors import ArgumentTypeError, ArgumentValueError
 from montezarr.random.seeding import BLOCK
 from montezarr.reduction.accumulate import Accumulator, PartialState
-from montezarr.reduction.streaming._state import load, save
+from montezarr.reduction.streaming._state import load_state, save
 from montezarr.statistics import Estimate, Sample, Source, Statistic
-from montezarr.statistics._built_in import built_in
+from montezarr.statistics._built_in import built_in_statistics
 from montezarr.testing._folds import (
     arrays_of,
     assert_agrees,
@@ -36,7 +36,16 @@ from montezarr.testing._folds import (
     in_parts,
     in_ranges,
 )
-from montezarr.testing._samples import CELLS, INEXACT, MOST, USUAL, Array, Case, cases, values_of
+from montezarr.testing._samples import (
+    INEXACT,
+    SAMPLE_CELLS,
+    SAMPLE_PATHS_MAX,
+    USUAL,
+    Array,
+    Case,
+    cases,
+    values_of,
+)
 
 FoldAll = Callable[[Accumulator], PartialState]
 """Folds all paths of a sample by given rules, in one way or another."""
@@ -131,9 +140,9 @@ class StatisticTests:
     # --- the laws of merging -----------------------------------------------------------------
 
     @_fixed
-    @example(case=Case(0, MOST, 0, 0.02), plan=0)
-    @example(case=Case(1, MOST, 0, 0.0), plan=1)
-    @example(case=Case(2, MOST, 3, 0.0), plan=2)
+    @example(case=Case(0, SAMPLE_PATHS_MAX, 0, 0.02), plan=0)
+    @example(case=Case(1, SAMPLE_PATHS_MAX, 0, 0.0), plan=1)
+    @example(case=Case(2, SAMPLE_PATHS_MAX, 3, 0.0), plan=2)
     @given(case=cases(), plan=st.integers(0, 999))
     def test_ranges_of_paths_in_any_order_give_the_bits_of_all_at_once(
         self, statistic: Statistic, case: Case, plan: int
@@ -250,8 +259,8 @@ class StatisticTests:
     # --- the results -------------------------------------------------------------------------
 
     @_fixed
-    @example(case=Case(0, MOST, 0, 0.02))
-    @example(case=Case(1, MOST, 0, 0.0))
+    @example(case=Case(0, SAMPLE_PATHS_MAX, 0, 0.02))
+    @example(case=Case(1, SAMPLE_PATHS_MAX, 0, 0.0))
     @given(case=cases(least=50))
     def test_results_are_those_of_the_reference(self, statistic: Statistic, case: Case) -> None:
         values = self._values(statistic, case, without=INEXACT)
@@ -284,7 +293,7 @@ class StatisticTests:
             assert len(set(estimate.dims)) == len(estimate.dims), name
             assert array.ndim == 1 + len(estimate.dims), name
             sizes = dict(zip(estimate.dims, array.shape[1:], strict=True))
-            assert len(array) == CELLS, name
+            assert len(array) == SAMPLE_CELLS, name
             for label, coordinate in estimate.coords.items():
                 if isinstance(coordinate, tuple):
                     dim, entries = coordinate
@@ -296,8 +305,8 @@ class StatisticTests:
             assert estimate.power is None or isinstance(estimate.power, int)
 
     @_few
-    @example(case=Case(0, MOST, 0, 0.02))
-    @example(case=Case(1, MOST, 0, 0.0))
+    @example(case=Case(0, SAMPLE_PATHS_MAX, 0, 0.02))
+    @example(case=Case(1, SAMPLE_PATHS_MAX, 0, 0.0))
     @given(case=cases())
     def test_errors_are_no_less_than_0_and_intervals_hold_the_estimate(
         self, statistic: Statistic, case: Case
@@ -368,7 +377,7 @@ class StatisticTests:
     def test_states_survive_a_file_and_go_on_from_there(
         self, statistic: Statistic, tmp_path: Path
     ) -> None:
-        values = self._values(statistic, Case(1, MOST, 3, 0.02))
+        values = self._values(statistic, Case(1, SAMPLE_PATHS_MAX, 3, 0.02))
         accumulator, arrays = (
             Accumulator([column_of(statistic, self._source(statistic))]),
             arrays_of(statistic),
@@ -376,13 +385,16 @@ class StatisticTests:
         partial_state, cut = PartialState(), 3 * BLOCK
         accumulator.add(partial_state, 0, arrays(values[..., :cut]))
         save(tmp_path / "state.npz", {"key": "x", "paths": cut}, partial_state)
-        loaded, copy = load(tmp_path / "state.npz", {"key": "x"}, accumulator), partial_state.copy()
+        loaded, copy = (
+            load_state(tmp_path / "state.npz", {"key": "x"}, accumulator),
+            partial_state.copy(),
+        )
         assert_same_state(_final(accumulator, loaded), _final(accumulator, copy))
         for one in (partial_state, loaded):
             accumulator.add(one, cut, arrays(values[..., cut:]))
-            accumulator.finish(one, MOST)
+            accumulator.finish(one, SAMPLE_PATHS_MAX)
         assert_same_state(_final(accumulator, loaded), _final(accumulator, partial_state))
-        again = load(tmp_path / "state.npz", {"key": "x"}, accumulator)
+        again = load_state(tmp_path / "state.npz", {"key": "x"}, accumulator)
         assert_same_state(_final(accumulator, again), _final(accumulator, copy))
 
     # --- helpers -----------------------------------------------------------------------------
@@ -435,7 +447,7 @@ def built_in_examples() -> tuple[Statistic, ...]:
         For a statistic with a parameter that has no default and without examples of its own.
     """
     found: list[Statistic] = []
-    for name, kind in built_in().items():
+    for name, kind in built_in_statistics().items():
         try:
             found += kind.examples()
         except TypeError as error:

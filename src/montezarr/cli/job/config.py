@@ -12,15 +12,11 @@ from typing import Any
 from montezarr.core.checks import local_path, show
 from montezarr.core.errors import ArgumentValueError, ConfigError
 from montezarr.core.regular_files import TooLargeError, read_regular
-
-MAX_BYTES = 1 << 20
-"""A larger configuration file is a mistake, or an attack."""
+from montezarr.core.tunables.limits import JOB_FILE_MAX_BYTES, JOB_KEY_MAX_PARTS
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 """How a URL begins, also where a slash was lost; not the letter of a drive."""
 
-DEEPEST = 32
-"""Parts of a key that stand between dots."""
 
 STRINGS = re.compile(
     r"""\"{3}(?:\\[\s\S]|[^\\])*?(?:\"{3}|\Z)|'{3}[\s\S]*?(?:'{3}|\Z)"""
@@ -28,7 +24,7 @@ STRINGS = re.compile(
 )
 """Strings and comments of TOML, in which dots mean nothing; one without an end has all the rest."""
 
-DEEP_KEY = re.compile(rf"(?<![\w-])(?:[\w-]+[ \t]*\.[ \t]*){{{DEEPEST}}}")
+DEEP_KEY = re.compile(rf"(?<![\w-])(?:[\w-]+[ \t]*\.[ \t]*){{{JOB_KEY_MAX_PARTS}}}")
 
 DECIMAL = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 """A number as files have it: Python's own also takes 1_0 for 10, and digits of other scripts."""
@@ -118,11 +114,11 @@ class Config:
     def error(self, section: str, key: str | None, problem: str) -> ConfigError:
         """Return the one-line error about a key."""
         where = f"[{section}]" + (f" {key}" if key else "")
-        line = line_of(self.text, section, key)
+        line = line_of_key(self.text, section, key)
         return ConfigError(f"{self.path}:{line}: {where}: {problem}")
 
 
-def load(path: str | Path) -> Config:
+def load_config(path: str | Path) -> Config:
     """Return the configuration in a TOML file.
 
     Raises
@@ -133,10 +129,12 @@ def load(path: str | Path) -> Config:
     """
     file = Path(path)
     try:
-        data = read_regular(file, MAX_BYTES)
+        data = read_regular(file, JOB_FILE_MAX_BYTES)
         text = data.decode("utf-8-sig")  # with a byte order mark or without
     except TooLargeError as error:
-        raise ConfigError(f"{file}: expected at most {MAX_BYTES:,} bytes of TOML.") from error
+        raise ConfigError(
+            f"{file}: expected at most {JOB_FILE_MAX_BYTES:,} bytes of TOML."
+        ) from error
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read: {error.strerror or error}.") from error
     except UnicodeDecodeError as error:
@@ -166,7 +164,7 @@ def _check_depth(text: str) -> None:
     found = DEEP_KEY.search(bare)
     if found is not None:
         line = bare.count("\n", 0, found.start()) + 1
-        raise ValueError(f"a key of more than {DEEPEST} parts (at line {line})")
+        raise ValueError(f"a key of more than {JOB_KEY_MAX_PARTS} parts (at line {line})")
 
 
 def _check(config: Config) -> None:
@@ -227,7 +225,7 @@ def plain_number(text: str) -> float:
     return float(plain) if DECIMAL.fullmatch(plain) else math.nan
 
 
-def line_of(text: str, section: str, key: str | None) -> int:
+def line_of_key(text: str, section: str, key: str | None) -> int:
     """Return the line of a key in TOML text, or of its section, or 1 where neither stands."""
     current, found = "", 1
     for number, raw in enumerate(text.splitlines(), start=1):

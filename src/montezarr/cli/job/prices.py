@@ -18,6 +18,11 @@ from montezarr.cli.job.config import Config, plain_number
 from montezarr.core.checks import show
 from montezarr.core.errors import ConfigError
 from montezarr.core.regular_files import opened
+from montezarr.core.tunables.limits import (
+    PRICES_LINE_MAX_CHARACTERS,
+    PRICES_MAX_BYTES,
+    PRICES_MAX_FIELDS,
+)
 
 DATES = frozenset({"date", "dates", "datetime", "timestamp", "time"})
 """Names of a column that tells the order of the rows, in small letters."""
@@ -29,14 +34,6 @@ DAYS = (
 FORMATS = [f"{day}{clock}" for day in DAYS for clock in ("", " %H:%M", " %H:%M:%S")]
 """How dates are written beside ISO 8601; where several fit, one in which they increase will do."""
 
-MOST_BYTES = 2**28
-"""Bytes of a file of prices: a price a minute of a hundred years has less."""
-
-MOST_LINE = 2**20
-"""Characters of a line."""
-
-MOST_FIELDS = 2**24
-"""Fields and rows; each takes some ten bytes of memory or more."""
 
 Row = tuple[int, list[str]]
 """Number of its last line, and its fields."""
@@ -84,7 +81,9 @@ def _table(
     """Return the names of the columns, and the rows; each has a field of each column."""
     try:
         # Spreadsheets write a byte order mark, which is no part of the first name.
-        with TextIOWrapper(opened(file, MOST_BYTES), encoding="utf-8-sig", newline="") as handle:
+        with TextIOWrapper(
+            opened(file, PRICES_MAX_BYTES), encoding="utf-8-sig", newline=""
+        ) as handle:
             reader = csv.reader(_lines_of(handle), strict=True)
             try:
                 lines = list(_rows_of(reader))
@@ -109,9 +108,9 @@ def _table(
 
 def _lines_of(handle: TextIO) -> Iterator[str]:
     """Yield the lines of a file, none of them without end."""
-    while line := handle.readline(MOST_LINE):
-        if len(line) == MOST_LINE:
-            raise ValueError(f"a line of {MOST_LINE:,} characters or more")
+    while line := handle.readline(PRICES_LINE_MAX_CHARACTERS):
+        if len(line) == PRICES_LINE_MAX_CHARACTERS:
+            raise ValueError(f"a line of {PRICES_LINE_MAX_CHARACTERS:,} characters or more")
         yield line
 
 
@@ -121,8 +120,8 @@ def _rows_of(reader: Any) -> Iterator[Row]:
     for row in reader:
         if row:
             fields += len(row) + 1
-            if fields > MOST_FIELDS:
-                raise ValueError(f"more than {MOST_FIELDS:,} fields and rows")
+            if fields > PRICES_MAX_FIELDS:
+                raise ValueError(f"more than {PRICES_MAX_FIELDS:,} fields and rows")
             yield reader.line_num, row
 
 

@@ -23,7 +23,7 @@ from montezarr.plot._fan import BANDS, fan_with
 from montezarr.plot._figure import check_texts
 from montezarr.processes import Fit, GeometricBrownianMotion, Process
 from montezarr.processes._base import HasLabels
-from montezarr.processes._built_in import built_in
+from montezarr.processes._built_in import built_in_processes
 from montezarr.reduction.passes import reduce
 from montezarr.run._attributes import ATTRIBUTE
 from montezarr.run._simulate import simulate
@@ -31,7 +31,7 @@ from montezarr.run.execution import OnProgress
 from montezarr.statistics import Quantile
 from montezarr.statistics.risk import (
     Risk,
-    check_levels,
+    check_confidence_levels,
     closed_form_risk,
     risk_table,
     statistic_of,
@@ -85,7 +85,7 @@ class JobResult:
         return asdict(self)
 
 
-def prepare(config: Config) -> Prepared:
+def prepare_job(config: Config) -> Prepared:
     """Return a job with its process fitted and its Dataset made, lazily.
 
     Raises
@@ -113,7 +113,7 @@ def prepare(config: Config) -> Prepared:
     return Prepared(config=config, process=process, fit=fit, prices=prices, ds=ds)
 
 
-def execute(job: Prepared, on_progress: OnProgress | None = None) -> JobResult:
+def run_job(job: Prepared, on_progress: OnProgress | None = None) -> JobResult:
     """Simulate what the store does not hold yet, estimate the risk, draw the picture."""
     started = time.perf_counter()
     config = job.config
@@ -121,7 +121,7 @@ def execute(job: Prepared, on_progress: OnProgress | None = None) -> JobResult:
     assert target is not None  # load() has seen to it
     reused = is_complete(job.ds, target)
     stored = write(job.ds, target, on_progress=on_progress)
-    levels = check_levels(config.get("risk", "levels", []))
+    levels = check_confidence_levels(config.get("risk", "levels", []))
     picture = config.file("output", "plot")
     risk, exact, bands = _risk(job.process, stored, levels, with_bands=picture is not None)
     if picture is not None:
@@ -142,9 +142,11 @@ def execute(job: Prepared, on_progress: OnProgress | None = None) -> JobResult:
 def _process(config: Config, prices: NDArray[np.float64] | None) -> tuple[Process, Fit | None]:
     table = dict(config.sections["process"])
     name, wanted = table.pop("name"), table.pop("fit", False)
-    if name not in built_in():
-        raise config.error("process", "name", f"{show(name)} is none of {', '.join(built_in())}.")
-    kind: Any = built_in()[name]
+    if name not in built_in_processes():
+        raise config.error(
+            "process", "name", f"{show(name)} is none of {', '.join(built_in_processes())}."
+        )
+    kind: Any = built_in_processes()[name]
     try:
         if not wanted:
             return kind.from_dict(table), None
@@ -204,7 +206,7 @@ def _check_outputs(config: Config, process: Process, ds: xr.Dataset, x0: Any) ->
         if not x0 > 0:
             raise config.error("run", "x0", "expected a value > 0, since [risk] is relative to it.")
     try:
-        check_levels(levels, ds.sizes["path"])
+        check_confidence_levels(levels, ds.sizes["path"])
     except (ArgumentTypeError, ArgumentValueError) as error:
         raise config.error("risk", "levels", str(error).partition(": ")[2]) from error
     if config.file("output", "plot") is not None:

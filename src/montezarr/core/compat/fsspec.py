@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 
-async def info(file_system: Any, path: str, **options: Any) -> dict[str, Any]:
+async def object_info(file_system: Any, path: str, **options: Any) -> dict[str, Any]:
     """Return what is known of an object; nothing where this cannot be asked.
 
     Raises
@@ -34,13 +34,13 @@ async def pipe_file(file_system: Any, path: str, data: bytes, **options: Any) ->
     return await put(path, data, **options)
 
 
-async def find(file_system: Any, path: str) -> dict[str, Any] | None:
+async def list_objects(file_system: Any, path: str) -> dict[str, Any] | None:
     """Return all objects below a path with what is known of them; None where nobody lists them."""
     ask = getattr(file_system, "_find", None)
     return None if ask is None else await ask(path, detail=True)
 
 
-def joined(file_system: Any, path: str) -> str | None:
+def unwrapped_path(file_system: Any, path: str) -> str | None:
     """Return a path of a DirFileSystem as the one below has it; None where it does not tell."""
     join = getattr(file_system, "_join", None)
     return None if join is None else str(join(path))

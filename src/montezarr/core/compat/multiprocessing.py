@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from montezarr.core.fork import ForkLock, after_fork
+from montezarr.core.tunables.waiting import BROKEN_POOL_SECONDS
 
 try:
     from multiprocessing import spawn
@@ -23,8 +24,6 @@ try:
 except ImportError:
     _ensure_running = None  # type: ignore[assignment]
 
-TERMINATE_SECONDS = 5.0
-"""How long the threads of a Pool that broke are waited for."""
 
 SCRIPT = ("init_main_from_name", "init_main_from_path")
 """What tells a new process to import the script."""
@@ -135,9 +134,9 @@ def dismantle(pool: Any, kill: Callable[[], None], lock_seconds: float) -> None:
     # Nobody reads the tasks, and nobody writes results: both handlers see the end of their pipe.
     parts.task_reader.close()
     parts.tasks.put(None)
-    parts.task_handler.join(TERMINATE_SECONDS)
+    parts.task_handler.join(BROKEN_POOL_SECONDS)
     parts.result_writer.close()
-    parts.result_handler.join(TERMINATE_SECONDS)
+    parts.result_handler.join(BROKEN_POOL_SECONDS)
     parts.task_writer.close()
     parts.result_reader.close()
     parts.finalizer.cancel()
@@ -173,4 +172,4 @@ def _terminate(pool: Any, kill: Callable[[], None]) -> None:
     ending = threading.Thread(target=pool.terminate, name="montezarr-terminate", daemon=True)
     ending.start()
     kill()
-    ending.join(TERMINATE_SECONDS)
+    ending.join(BROKEN_POOL_SECONDS)

@@ -17,7 +17,7 @@ except ImportError:
 T = TypeVar("T")
 
 
-def wait_for(coroutine: Coroutine[Any, Any, T]) -> T:
+def run_in_zarr_loop(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine in the event loop of Zarr, and return what it returns.
 
     Where that is not to be had it runs in a loop of our own: connections of a store that Zarr has

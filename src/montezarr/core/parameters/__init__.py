@@ -6,27 +6,30 @@ reference: name, dtype, shape and SHA-256. Both forms are one recipe, with one f
 """
 
 from montezarr.core.parameters._digest import digest_of_whole
-from montezarr.core.parameters._forms import identity_of, is_same_recipe, shortened, whole
-from montezarr.core.parameters._known import array_of, know, remember
+from montezarr.core.parameters._forms import identity_of, is_same_recipe, shortened, with_parameters
+from montezarr.core.parameters._known import array_of, know, remember_parameter
 from montezarr.core.parameters._reference import (
-    COPIES,
     DIGEST,
-    MOST,
+    MOST_DIMENSIONS,
     Reference,
-    check_fits,
+    check_parameters_fit,
     is_reference,
     reference_text,
     references,
 )
-from montezarr.core.parameters._states import referred, restored, state_references, states_in
+from montezarr.core.parameters._states import (
+    referred,
+    restore_initial_states,
+    state_references,
+    states_in,
+)
 
 __all__ = [
-    "COPIES",
     "DIGEST",
-    "MOST",
+    "MOST_DIMENSIONS",
     "Reference",
     "array_of",
-    "check_fits",
+    "check_parameters_fit",
     "digest_of_whole",
     "identity_of",
     "is_reference",
@@ -35,10 +38,10 @@ __all__ = [
     "reference_text",
     "references",
     "referred",
-    "remember",
-    "restored",
+    "remember_parameter",
+    "restore_initial_states",
     "shortened",
     "state_references",
     "states_in",
-    "whole",
+    "with_parameters",
 ]

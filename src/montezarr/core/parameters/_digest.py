@@ -12,13 +12,9 @@ from numpy.typing import NDArray
 from montezarr.core.fork import ForkLock
 from montezarr.core.parameters._forms import canonical, shortened
 from montezarr.core.parameters._known import array_of
-from montezarr.core.parameters._reference import check_fits, references
-
-REMEMBERED = 256
-"""Recipes of which the digest is kept."""
-
-NUMBERS = 2**14
-"""Numbers that are text at once: as text and as objects they take ten times their bytes."""
+from montezarr.core.parameters._reference import check_parameters_fit, references
+from montezarr.core.tunables.keeping import RECIPE_DIGESTS_KEPT
+from montezarr.core.tunables.limits import NUMBERS_AS_TEXT_AT_ONCE
 
 _digests: OrderedDict[str, str] = OrderedDict()
 """Digests of whole recipes by their short form: the text of millions of numbers takes seconds."""
@@ -43,7 +39,7 @@ def digest_of_whole(recipe: Mapping[str, Any]) -> str:
         known = _digests.get(text)
     if known is not None:
         return known
-    check_fits(references(recipe))  # what is a part of the recipe is in memory already
+    check_parameters_fit(references(recipe))  # what is a part of the recipe is in memory already
     hasher = hashlib.sha256()
     rest = text
     for reference in sorted(found, key=lambda one: one.name):  # as JSON has the keys
@@ -54,14 +50,14 @@ def digest_of_whole(recipe: Mapping[str, Any]) -> str:
     out = hasher.hexdigest()
     with _lock:
         _digests[text] = out
-        while len(_digests) > REMEMBERED:
+        while len(_digests) > RECIPE_DIGESTS_KEPT:
             _digests.popitem(last=False)
     return out
 
 
 def _feed(hasher: Any, array: NDArray[Any]) -> None:
     """Feed the canonical JSON of an array, of which a few numbers at a time are text."""
-    step = NUMBERS if array.ndim == 1 else 1
+    step = NUMBERS_AS_TEXT_AT_ONCE if array.ndim == 1 else 1
     hasher.update(b"[")
     for start in range(0, len(array), step):
         if start:

@@ -16,7 +16,7 @@ from montezarr.core.parameters._reference import (
     DTYPES,
     MOST_DIMENSIONS,
     Reference,
-    check_fits,
+    check_parameters_fit,
     references,
 )
 
@@ -43,7 +43,7 @@ def shortened(recipe: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, NDAr
     return {**recipe, "process": short}, arrays
 
 
-def whole(recipe: Mapping[str, Any]) -> dict[str, Any]:
+def with_parameters(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """Return a recipe with its large parameters in the place of references.
 
     Raises
@@ -54,7 +54,7 @@ def whole(recipe: Mapping[str, Any]) -> dict[str, Any]:
         If it is damaged or lost, or they are more than the memory holds.
     """
     out, found = dict(recipe), references(recipe)
-    check_fits(found)
+    check_parameters_fit(found)
     for reference in found:
         out["process"] = {**out["process"], reference.name: array_of(reference).tolist()}
     return out

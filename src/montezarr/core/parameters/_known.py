@@ -12,18 +12,16 @@ from numpy.typing import NDArray
 from montezarr.core.errors import ReplayError
 from montezarr.core.fork import ForkLock
 from montezarr.core.parameters._reference import Reference
+from montezarr.core.tunables.keeping import STORED_PARAMETERS_KEPT, STORES_KEPT_PER_PARAMETER
 
-REMEMBERED, PLACES = 256, 4
-"""Parameters of opened stores of which the places are known, and places of one of them."""
-
-Load = Callable[[Reference], NDArray[Any] | None]
+ReadParameter = Callable[[Reference], NDArray[Any] | None]
 """Function that reads a parameter from a store and checks it.
 
 It returns None where the store was in memory and is gone.
 """
 
 _alive: weakref.WeakValueDictionary[str, NDArray[Any]] = weakref.WeakValueDictionary()
-_places: OrderedDict[str, dict[str, Load]] = OrderedDict()
+_places: OrderedDict[str, dict[str, ReadParameter]] = OrderedDict()
 _lock = ForkLock()
 """Held for changes of both: `setdefault` of weak references first looks, and then sets."""
 
@@ -37,16 +35,16 @@ def know(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         return {digest: _alive.setdefault(digest, array) for digest, array in arrays.items()}
 
 
-def remember(reference: Reference, place: str, load: Load) -> None:
+def remember_parameter(reference: Reference, place: str, load: ReadParameter) -> None:
     """Note where a parameter lies; `load` reads and checks it."""
     with _lock:
         known = _places.setdefault(reference.sha256, {})
         known.pop(place, None)
         known[place] = load
-        while len(known) > PLACES:
+        while len(known) > STORES_KEPT_PER_PARAMETER:
             del known[next(iter(known))]
         _places.move_to_end(reference.sha256)
-        while len(_places) > REMEMBERED:
+        while len(_places) > STORED_PARAMETERS_KEPT:
             _places.popitem(last=False)
 
 
@@ -67,7 +65,7 @@ def array_of(reference: Reference, own: Mapping[str, NDArray[Any]] | None = None
     """
     with _lock:
         found = (own or {}).get(reference.sha256, _alive.get(reference.sha256))
-        loads: list[Load] = [*_places.get(reference.sha256, {}).values()]
+        loads: list[ReadParameter] = [*_places.get(reference.sha256, {}).values()]
     if found is not None and found.nbytes == reference.nbytes:
         out: NDArray[Any] = found.view(reference.dtype).reshape(reference.shape)
         out.setflags(write=False)

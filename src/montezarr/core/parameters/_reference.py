@@ -13,12 +13,7 @@ import numpy as np
 from montezarr.core.errors import StoreError
 from montezarr.core.memory import memory_limit
 from montezarr.core.text import show_bytes
-
-MOST = 2**30
-"""Bytes that the large parameters of a process may have, all together."""
-
-COPIES = 6
-"""Times the bytes of a parameter that a process takes: its numbers are objects of Python's."""
+from montezarr.core.tunables.limits import LARGE_PARAMETERS_COPIES, LARGE_PARAMETERS_MAX_BYTES
 
 MOST_DIMENSIONS = 32
 DTYPES = {float: "<f8", int: "<i8"}
@@ -77,7 +72,9 @@ class Reference:
         shape, digest = data["shape"], data["sha256"]
         good = data["name"] == name and data["dtype"] in DTYPES.values()
         good = good and isinstance(shape, list) and 0 < len(shape) <= MOST_DIMENSIONS
-        good = good and all(type(size) is int and 0 < size <= MOST for size in shape)
+        good = good and all(
+            type(size) is int and 0 < size <= LARGE_PARAMETERS_MAX_BYTES for size in shape
+        )
         good = good and isinstance(digest, str) and DIGEST.fullmatch(digest) is not None
         if not good:
             raise ValueError(f"no reference to the parameter {name!r}")
@@ -122,7 +119,7 @@ def references(recipe: Mapping[str, Any], most: int | None = None) -> tuple[Refe
     return found
 
 
-def check_fits(references: Iterable[Reference]) -> None:
+def check_parameters_fit(references: Iterable[Reference]) -> None:
     """Raise where parameters cannot be parts of a process in this memory, all together.
 
     Several may refer to one file; each is numbers of its own in the process.
@@ -133,7 +130,8 @@ def check_fits(references: Iterable[Reference]) -> None:
         If they take more than there is.
     """
     found = list(references)
-    needed, limit = COPIES * sum(reference.nbytes for reference in found), memory_limit()
+    needed = LARGE_PARAMETERS_COPIES * sum(reference.nbytes for reference in found)
+    limit = memory_limit()
     if found and needed > limit:
         largest = max(found, key=lambda reference: reference.nbytes)
         more = f" and {len(found) - 1:,} more" if len(found) > 1 else ""

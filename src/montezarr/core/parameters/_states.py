@@ -22,7 +22,7 @@ DTYPE = re.compile(r"[<>|][iuf][1248]|[<>]U[1-9][0-9]{0,3}")
 """Types of numbers and of labels."""
 
 PLAIN = (bool, int, float, str, type(None))
-LONGEST = 2**62
+STATES_LENGTH_MAX = 2**62
 
 
 def referred(x0: Any, most: int) -> tuple[dict[str, Any] | None, dict[str, NDArray[Any]]]:
@@ -57,7 +57,7 @@ def referred(x0: Any, most: int) -> tuple[dict[str, Any] | None, dict[str, NDArr
     return {"fields": dict(zip(names, leaves, strict=True))}, known
 
 
-def restored(form: Mapping[str, Any]) -> Any:
+def restore_initial_states(form: Mapping[str, Any]) -> Any:
     """Return the initial states of a form.
 
     Raises
@@ -123,7 +123,7 @@ def _reference(data: Mapping[str, Any]) -> Reference:
     name, dtype, shape, digest = (data[key] for key in ("name", "dtype", "shape", "sha256"))
     good = isinstance(name, str) and isinstance(dtype, str) and DTYPE.fullmatch(dtype) is not None
     good = good and isinstance(shape, list) and len(shape) <= 1
-    good = good and all(type(size) is int and 0 < size <= LONGEST for size in shape)
+    good = good and all(type(size) is int and 0 < size <= STATES_LENGTH_MAX for size in shape)
     good = good and isinstance(digest, str) and DIGEST.fullmatch(digest) is not None
     if not good:
         raise ValueError(f"no reference to initial states {name!r}")

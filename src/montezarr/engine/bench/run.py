@@ -18,15 +18,15 @@ import numpy as np
 from montezarr.core.errors import ArgumentValueError, MissingDependencyError, MontezarrWarning
 from montezarr.core.text import for_terminal
 from montezarr.engine._engine import MonteCarloEngine
-from montezarr.engine.bench.samplers import PythonLoop, Uneven, nap, nothing, resident
+from montezarr.engine.bench.samplers import PythonLoop, Uneven, empty_task, nap, resident
 from montezarr.execute import BACKENDS, Backend, backend, check_jobs
 from montezarr.processes import GeometricBrownianMotion
 from montezarr.run._simulate import simulate
 
-STEPS = 100
+BENCH_STEPS = 100
 EMPTY_TASKS = 200
 VECTOR_PATHS, PYTHON_PATHS, UNEVEN_PATHS = 400_000, 2_000, 4_000
-ENOUGH = 0.85
+NEARLY_BEST_SHARE = 0.85
 PATH_SECONDS = 1e-3
 """What a path of the Python loop costs on one core, about; and one of uneven cost on average."""
 
@@ -109,7 +109,7 @@ class Comparison:
         return "\n".join([*lines, "", *self.advice])
 
 
-def compare(
+def measure_backends(
     n_jobs: int = -1,
     names: Sequence[str] = (),
     on_backend: Callable[[str], None] = lambda name: None,
@@ -179,7 +179,7 @@ def _seconds(place: Backend, process: Any, n_paths: int, x0: Any) -> float:
     """Return the time of a run on workers that are there already."""
     if isinstance(process, GeometricBrownianMotion):
         # Reduced where it is drawn, as a vectorised process is used: its paths are not the result.
-        ds = simulate(process, n_paths, STEPS, x0, dt=1 / STEPS, seed=1, chunks=16_384)
+        ds = simulate(process, n_paths, BENCH_STEPS, x0, dt=1 / BENCH_STEPS, seed=1, chunks=16_384)
         best = float("inf")
         for _ in range(2):
             started = time.perf_counter()
@@ -189,13 +189,15 @@ def _seconds(place: Backend, process: Any, n_paths: int, x0: Any) -> float:
     started = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MontezarrWarning)
-        MonteCarloEngine(process).simulate(n_paths, STEPS, x0, parallel=True, backend=place, seed=1)
+        MonteCarloEngine(process).simulate(
+            n_paths, BENCH_STEPS, x0, parallel=True, backend=place, seed=1
+        )
     return time.perf_counter() - started
 
 
 def _overhead(place: Backend) -> float:
     started = time.perf_counter()
-    wait([place.submit(nothing, k) for k in range(EMPTY_TASKS)])
+    wait([place.submit(empty_task, k) for k in range(EMPTY_TASKS)])
     return (time.perf_counter() - started) / EMPTY_TASKS
 
 
@@ -204,7 +206,7 @@ def _memory(place: Backend) -> float | None:
     if not place.in_processes:
         return None
     engine = MonteCarloEngine(PythonLoop(1))
-    engine.simulate(200, STEPS, 0.0, parallel=True, backend=place, seed=1, batch_size=20)
+    engine.simulate(200, BENCH_STEPS, 0.0, parallel=True, backend=place, seed=1, batch_size=20)
     found = dict(place.submit(resident, k).result() for k in range(4 * place.workers))
     return sum(found.values()) / len(found) / 2**20
 
@@ -215,14 +217,16 @@ def calibrated(seconds: float) -> int:
     best = float("inf")
     for _ in range(5):
         started = time.perf_counter()
-        trial.sample_path(STEPS, None, rng)
+        trial.sample_path(BENCH_STEPS, None, rng)
         best = min(best, time.perf_counter() - started)
     return max(1, round(50 * seconds / best))
 
 
 def _simplest(rows: list[Measured], ratios: list[float]) -> Measured:
     """Return the first backend that is about as fast as the fastest: machines are noisy."""
-    return next(r for r, x in zip(rows, ratios, strict=True) if x >= ENOUGH * max(ratios))
+    return next(
+        r for r, x in zip(rows, ratios, strict=True) if x >= NEARLY_BEST_SHARE * max(ratios)
+    )
 
 
 def _advice(rows: list[Measured], path_seconds: float, workers: int) -> list[str]:

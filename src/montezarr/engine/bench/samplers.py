@@ -41,7 +41,7 @@ class Uneven(PythonLoop):
         return self._path(T, rng, self.work * (HEAVY if rng.random() < RARE else 1))
 
 
-def nothing(item: Any) -> None:
+def empty_task(item: Any) -> None:
     """Do nothing: what this takes is overhead."""
 
 

@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from typing import Any
 
-KEPT = 20
-"""Runs that are shown; the oldest that are over are forgotten first."""
-
-MOMENTS = 600
-"""Moments of a run of which the speed and the estimates are kept; then every other one."""
+from montezarr.core.tunables.keeping import DASHBOARD_MOMENTS_KEPT, DASHBOARD_RUNS_KEPT
 
 COUNTED = ("new", "failed", "bytes_written")
 """Numbers of a run that only grow."""
@@ -48,10 +44,10 @@ class Board:
         if moments and seconds > moments[-1][0]:
             speed = (done - moments[-1][1]) / (seconds - moments[-1][0])
         moments.append((seconds, done, max(0.0, speed), (news["estimates"] or [None])[0]))
-        if len(moments) > MOMENTS:
+        if len(moments) > DASHBOARD_MOMENTS_KEPT:
             self.moments[key] = deque(list(moments)[::2])
         over = [k for k, run in self.runs.items() if run["state"] != "running"]
-        for old in over[: max(0, len(self.runs) - KEPT)]:
+        for old in over[: max(0, len(self.runs) - DASHBOARD_RUNS_KEPT)]:
             del self.runs[old], self.moments[old]
 
     def leave(self, client: str) -> None:

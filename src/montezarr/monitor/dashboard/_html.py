@@ -12,7 +12,7 @@ COLOURS = {"running": "#0072B2", "done": "#009E73", "stopped": "#E69F00", "faile
 GREY = "#777777"
 
 
-def nothing() -> str:
+def no_runs_html() -> str:
     """Return what stands where no run has begun yet."""
     return (
         "<p style='font-size:14px'>No run yet. What <code>mz.reduce</code>, <code>mz.stream</code>"

@@ -12,17 +12,15 @@ from bokeh.models.widgets import Div
 from bokeh.plotting import figure
 
 from montezarr.core.compat.distributed import dashboard_frame, dashboard_parts
+from montezarr.core.tunables.waiting import DASHBOARD_REFRESH_MILLISECONDS
 from montezarr.monitor.dashboard._board import Board
-from montezarr.monitor.dashboard._html import card, estimates_table, nothing
+from montezarr.monitor.dashboard._html import card, estimates_table, no_runs_html
 
-PERIOD = 500
-"""Milliseconds between two looks at the board."""
-
-SHOWN = 4
+SHOWN_CARDS = 4
 """Runs that have a card."""
 
 BLUE, GREEN = "#0072B2", "#009E73"
-WIDTH, HEIGHT = 400, 260
+PICTURE_WIDTH, PICTURE_HEIGHT = 400, 260
 
 log = logging.getLogger("montezarr")
 
@@ -59,7 +57,7 @@ def document(doc: Any, board: Board) -> None:
     doc.title = "montezarr"
     doc.add_root(view.root)
     view.update()
-    doc.add_periodic_callback(view.update, PERIOD)
+    doc.add_periodic_callback(view.update, DASHBOARD_REFRESH_MILLISECONDS)
 
 
 class PageView:
@@ -67,7 +65,8 @@ class PageView:
 
     def __init__(self, board: Board):
         self.board = board
-        self.cards, self.table = Div(width=3 * WIDTH + 20), Div(width=3 * WIDTH + 20)
+        width = 3 * PICTURE_WIDTH + 20
+        self.cards, self.table = Div(width=width), Div(width=width)
         self.speed = ColumnDataSource({"seconds": [], "speed": []})
         self.workers = ColumnDataSource({"name": [], "speed": [], "text": []})
         self.trace = ColumnDataSource({"paths": [], "value": [], "low": [], "high": []})
@@ -93,7 +92,7 @@ class PageView:
     def update(self) -> None:
         """Show what the board knows now."""
         runs = self.board.newest()
-        self.cards.text = "".join(card(run) for run in runs[:SHOWN]) or nothing()
+        self.cards.text = "".join(card(run) for run in runs[:SHOWN_CARDS]) or no_runs_html()
         if not runs:
             return
         run = runs[0]
@@ -130,5 +129,10 @@ class PageView:
 
 def _figure(title: str, **options: Any) -> Any:
     return figure(
-        title=title, width=WIDTH, height=HEIGHT, toolbar_location=None, tools="", **options
+        title=title,
+        width=PICTURE_WIDTH,
+        height=PICTURE_HEIGHT,
+        toolbar_location=None,
+        tools="",
+        **options,
     )

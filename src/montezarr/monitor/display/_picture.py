@@ -8,17 +8,17 @@ from montezarr import plot
 from montezarr.core.optional import import_optional
 from montezarr.monitor.display._watched import Watched
 
-WIDTH, HEIGHT = 5.2, 3.7
+LIVE_PART_WIDTH, LIVE_PART_HEIGHT = 5.2, 3.7
 """Inches of each of its parts."""
 
-DPI = 144
+LIVE_DPI = 144
 """Dots per inch: two for each of a usual screen, so that text is sharp on a better one."""
 
 
 def size_of(watched: Watched) -> tuple[float, float]:
     """Return width and height of the figure, in inches; (0, 0) where there is nothing to draw."""
     parts = (watched.name is not None) + (_histogram(watched) is not None)
-    return (parts * WIDTH, HEIGHT) if parts else (0.0, 0.0)
+    return (parts * LIVE_PART_WIDTH, LIVE_PART_HEIGHT) if parts else (0.0, 0.0)
 
 
 def picture_of(watched: Watched) -> bytes:
@@ -42,7 +42,7 @@ def picture_of(watched: Watched) -> bytes:
         names = [n for n in watched.last.dataset.data_vars if str(n).startswith(histogram)]
         plot.histogram(watched.last.dataset[names], ax=next(parts))
     out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=DPI)
+    figure.savefig(out, format="png", dpi=LIVE_DPI)
     return out.getvalue()
 
 

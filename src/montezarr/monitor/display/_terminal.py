@@ -8,7 +8,7 @@ import time
 from typing import TextIO, final
 
 from montezarr.core.text import as_ascii
-from montezarr.execute.progress import EVERY
+from montezarr.core.tunables.waiting import PROGRESS_LINE_SECONDS
 from montezarr.monitor.display._view import LiveView
 from montezarr.monitor.display._watched import Watched
 
@@ -22,7 +22,7 @@ class Terminal(LiveView):
         self.out: TextIO | None = sys.stderr if out is None else out
         self._is_tty = self.out is not None and self.out.isatty()  # a program may have none
         self._width = 0
-        self._next_line = time.perf_counter() + EVERY
+        self._next_line = time.perf_counter() + PROGRESS_LINE_SECONDS
 
     def show_text(self, *, is_last: bool) -> None:
         """Write the line."""
@@ -39,7 +39,7 @@ class Terminal(LiveView):
             self.out.write("\r" + line[:columns].ljust(min(columns, self._width)))
             self._width = len(line)
         elif is_last or time.perf_counter() >= self._next_line:
-            self._next_line = time.perf_counter() + EVERY
+            self._next_line = time.perf_counter() + PROGRESS_LINE_SECONDS
             self.out.write(f"{line}\n")
         self.out.flush()
 

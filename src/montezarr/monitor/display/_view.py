@@ -9,11 +9,9 @@ from typing import Self
 
 from montezarr.core.context import ContextManager
 from montezarr.core.notices import log_warning
+from montezarr.core.tunables.scheduling import LIVE_DRAWING_SHARE
 from montezarr.execute.run_monitor import said
 from montezarr.monitor.display._watched import Watched
-
-SHARE = 0.1
-"""Share of one processor that drawing may take."""
 
 
 class LiveView(ContextManager, ABC):
@@ -75,7 +73,7 @@ class LiveView(ContextManager, ABC):
             before = time.thread_time()
             self.show_picture()
             cost = time.thread_time() - before
-            self._next_picture = time.perf_counter() + max(self.every, cost / SHARE)
+            self._next_picture = time.perf_counter() + max(self.every, cost / LIVE_DRAWING_SHARE)
         if is_last or now >= self._next_text:
             self.show_text(is_last=is_last)
             self._next_text = time.perf_counter() + self.every

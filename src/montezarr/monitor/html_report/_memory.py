@@ -9,12 +9,7 @@ from typing import Self, final
 import psutil
 
 from montezarr.core.context import ContextManager
-
-PERIOD = 0.05
-"""Seconds between two looks."""
-
-SEARCH = 1.0
-"""Seconds between two searches for new children."""
+from montezarr.core.tunables.waiting import CHILD_SEARCH_SECONDS, MEMORY_SAMPLE_SECONDS
 
 
 @final
@@ -50,7 +45,7 @@ class MemoryMonitor(ContextManager):
         return self.now
 
     def _look(self) -> None:
-        while not self._end.wait(PERIOD):
+        while not self._end.wait(MEMORY_SAMPLE_SECONDS):
             self.now = self._read()
             self.peak = max(self.peak, self.now)
 
@@ -65,7 +60,7 @@ class MemoryMonitor(ContextManager):
 
     def _children(self) -> list[psutil.Process]:
         """Return the children; to look for new ones takes long where there are many processes."""
-        if time.monotonic() - self._searched > SEARCH:
+        if time.monotonic() - self._searched > CHILD_SEARCH_SECONDS:
             try:
                 self._known = list(self._process.children(recursive=True))
             except psutil.Error:

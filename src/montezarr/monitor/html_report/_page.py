@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import Any
 
 from montezarr.core.memory import memory_limit
-from montezarr.core.text import Card, count, duration, plain, show_bytes, speed
+from montezarr.core.text import Card, count_text, duration, plain, show_bytes, speed
 from montezarr.execute.run_monitor import said, table_of, title_of
 from montezarr.monitor.html_report._entry import Entry
 
@@ -88,7 +88,7 @@ def page(
 def _facts(began: float) -> str:
     when = time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(began))
     packages = ", ".join(filter(None, map(_version, PACKAGES)))
-    machine = f"{platform.machine()}, {count(os.cpu_count() or 1, 'core')}"
+    machine = f"{platform.machine()}, {count_text(os.cpu_count() or 1, 'core')}"
     python = ".".join(map(str, sys.version_info[:3]))
     return f"{when} · {machine}, {show_bytes(memory_limit())} · Python {python}, {packages}"
 
@@ -104,7 +104,7 @@ def _run(entry: Entry) -> str:
     news = entry.news
     title = f"{title_of(news)}, {news['state']}"
     rows = [
-        ("backend", f"{news['backend']}, {count(len(news['workers']), 'worker')}"),
+        ("backend", f"{news['backend']}, {count_text(len(news['workers']), 'worker')}"),
         ("speed", speed(news["paths_per_second"])),
     ]
     if news["error"]:

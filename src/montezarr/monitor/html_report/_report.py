@@ -12,16 +12,14 @@ from montezarr.core.atomic_files import written_beside
 from montezarr.core.checks import local_path, type_error, value_error
 from montezarr.core.context import ContextManager
 from montezarr.core.notices import log_warning
-from montezarr.core.text import count
+from montezarr.core.text import count_text
+from montezarr.core.tunables.keeping import REPORT_MOMENTS_KEPT
 from montezarr.execute import Backend, active_client
 from montezarr.execute.run_monitor import Listener, RunMonitor, listen, said
 from montezarr.monitor.html_report._entry import Entry
 from montezarr.monitor.html_report._memory import MemoryMonitor
 from montezarr.monitor.html_report._page import page
 from montezarr.monitor.html_report._performance import Performance
-
-MOMENTS = 1000
-"""Moments of a run of which the speed is kept; then every other one."""
 
 
 def report(path: Any, *, title: str = "montezarr report") -> Report:
@@ -102,7 +100,7 @@ class Report(ContextManager, Listener):
         self._is_used = False
 
     def __repr__(self) -> str:
-        return f"<montezarr report {str(self.path)!r}: {count(len(self.runs), 'run')}>"
+        return f"<montezarr report {str(self.path)!r}: {count_text(len(self.runs), 'run')}>"
 
     def add(self, thing: Any, caption: str = "") -> None:
         """Show something in the report, where it is added.
@@ -181,7 +179,7 @@ class Report(ContextManager, Listener):
         """Note how far it is."""
         entry = self.runs[monitor.key]
         entry.moments.append((monitor.seconds, monitor.new))
-        if len(entry.moments) > MOMENTS:
+        if len(entry.moments) > REPORT_MOMENTS_KEPT:
             entry.moments = entry.moments[::2]
         entry.memory_peak = max(entry.memory_peak, self._memory.peak)
 

@@ -128,7 +128,7 @@ class Draws:
 
     def empty_rows(self, count: int, dtype: Any = None) -> NDArray[Any]:
         """Return uninitialised rows (count, n) for results, on recycled memory where large."""
-        return buffers.empty((count, self.n), self.dtype if dtype is None else dtype)
+        return buffers.recycled_empty((count, self.n), self.dtype if dtype is None else dtype)
 
     def fill(self, kind: str, step: int, out: NDArray[Any], slot: int = 0) -> None:
         """Fill the rows of `out` (steps, n) with draws of `kind` from step `step` on, in place."""

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montezarr.core.checks import value_error
+from montezarr.core.tunables.limits import GROUPS_MAX
 from montezarr.random.seeding import BLOCK
 from montezarr.reduction.accumulate._merge_tree import (
     VALUES,
-    Key,
     MergeTree,
+    NodeKey,
     NodeStates,
     TailKey,
     squeeze,
@@ -30,11 +31,9 @@ from montezarr.statistics._tails import (
     tails_of,
 )
 
-NO_GROUP: Key = (-1, None)
+NO_GROUP: NodeKey = (-1, None)
 """Under which the values that belong to no group are counted."""
 
-MOST_GROUPS = 1024
-"""Groups that there may be: each has states of its own."""
 
 Arrays = list[NDArray[Any]]
 """Values of all variables, (other dimensions ..., paths)."""
@@ -138,8 +137,8 @@ class PartialState:
 
     def __init__(self) -> None:
         self.tree = MergeTree()
-        self.states: dict[Key, tuple[Any, ...]] = {}
-        self.lost: dict[Key, NDArray[np.int64]] = {}
+        self.states: dict[NodeKey, tuple[Any, ...]] = {}
+        self.lost: dict[NodeKey, NDArray[np.int64]] = {}
         self.tails: dict[TailKey, Tails] = {}
         self.pieces: dict[int, list[Piece]] = {}
         self.paths = 0
@@ -224,7 +223,7 @@ class Accumulator:
         if rest and block in partial_state.pieces:
             self._complete(partial_state, block, rest)
 
-    def totals(self, partial_state: PartialState) -> dict[Key, list[Any]]:
+    def totals(self, partial_state: PartialState) -> dict[NodeKey, list[Any]]:
         """Return the final states of all statistics, by column and group, fit for `finalize`."""
         node_states = partial_state.tree.total(self.merge)
         out = {}
@@ -261,7 +260,7 @@ class Accumulator:
             fixed = sum(np.asarray(a).nbytes for state in self.nothing(reduced) for a in state)
             growing = sum(statistic.bytes_for(reduced.cells) for statistic in reduced.statistics)
             total += 64 * fixed + 8 * growing + 4 * self.tail_bytes(reduced)
-        return 2**26 + total * (1 if self.group is None else MOST_GROUPS)
+        return 2**26 + total * (1 if self.group is None else GROUPS_MAX)
 
     def tail_bytes(self, reduced: ReducedVariable) -> int:
         """Return the bytes of the tails that are kept of a column."""
@@ -324,7 +323,7 @@ class Accumulator:
     def _one(
         self,
         partial_state: PartialState,
-        key: Key,
+        key: NodeKey,
         block: int,
         size: int,
         values: Arrays,
@@ -365,7 +364,7 @@ class Accumulator:
 
 
 def _add_tails(
-    partial_state: PartialState, reduced: ReducedVariable, key: Key, sample: Sample
+    partial_state: PartialState, reduced: ReducedVariable, key: NodeKey, sample: Sample
 ) -> None:
     """Add the tails of a sample, of its values and of terms that statistics make of them."""
     of_terms = [(i, kind) for i, kind in enumerate(reduced.statistics) if kind.has_terms]
@@ -450,8 +449,8 @@ def _groups(codes: Any, shape: tuple[int, ...], only: float | None) -> Iterator[
 
 
 def _check_groups(count: int) -> None:
-    if count > MOST_GROUPS:
-        raise value_error("by", f"at most {MOST_GROUPS} groups", f"{count} or more")
+    if count > GROUPS_MAX:
+        raise value_error("by", f"at most {GROUPS_MAX} groups", f"{count} or more")
 
 
 class SplitAccumulation:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-Key = tuple[int, Any]
+NodeKey = tuple[int, Any]
 """Position of a column, and group."""
 
 TailKey = tuple[int, Any, int]
@@ -14,7 +14,7 @@ TailKey = tuple[int, Any, int]
 VALUES = -1
 """In its place, where they are tails of the values themselves."""
 
-NodeStates = dict[Key, tuple[Any, ...]]
+NodeStates = dict[NodeKey, tuple[Any, ...]]
 """States of the statistics of each column and group, blocks along the last axis of each array.
 
 A group that no path of these blocks belongs to is not in it.

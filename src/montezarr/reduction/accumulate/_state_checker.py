@@ -10,7 +10,7 @@ import numpy as np
 from montezarr.core.checks import check_int
 from montezarr.random.seeding import BLOCK
 from montezarr.reduction.accumulate._accumulator import NO_GROUP, Accumulator, PartialState
-from montezarr.reduction.accumulate._merge_tree import VALUES, Key
+from montezarr.reduction.accumulate._merge_tree import VALUES, NodeKey
 from montezarr.statistics import Statistic
 from montezarr.statistics._bins import Bins
 from montezarr.statistics._tails import KEPT, Tails, rows_of
@@ -33,7 +33,7 @@ class StateChecker:
         self._blank: dict[tuple[int, bool], tuple[tuple[Statistic, ...], list[Any]]] = {}
 
     def states(
-        self, key: Key, is_tree: bool, entries: Any, arrays: Mapping[str, Any]
+        self, key: NodeKey, is_tree: bool, entries: Any, arrays: Mapping[str, Any]
     ) -> tuple[Any, ...]:
         """Return the states of a column and group that have these arrays."""
         kinds, blanks = self._blanks(key[0], is_tree)
@@ -44,14 +44,14 @@ class StateChecker:
             out.append(state)
         return tuple(out)
 
-    def lost(self, key: Key, count: Any) -> Any:
+    def lost(self, key: NodeKey, count: Any) -> Any:
         """Return a number of values that do not count, of each cell."""
         cells = 1 if key == NO_GROUP else self._fold.reduced_variables[key[0]].cells
         if count.dtype.kind != "i" or count.shape != (cells,):
             raise ValueError(f"counts of the shape {count.shape}")
         return count
 
-    def tails(self, key: Key, which: int, tails: Tails) -> Tails:
+    def tails(self, key: NodeKey, which: int, tails: Tails) -> Tails:
         """Return tails of the values of a column, or of the terms of one of its statistics."""
         reduced = self._fold.reduced_variables[key[0]]
         sample = self._fold.blank(reduced)

@@ -14,7 +14,7 @@ import numpy as np
 from montezarr.core.checks import check_int
 from montezarr.core.json import parse_json
 from montezarr.reduction.accumulate._accumulator import Accumulator, PartialState
-from montezarr.reduction.accumulate._merge_tree import VALUES, Key
+from montezarr.reduction.accumulate._merge_tree import VALUES, NodeKey
 from montezarr.reduction.accumulate._state_checker import StateChecker, checked_nodes
 from montezarr.statistics._tails import Tails
 
@@ -149,7 +149,7 @@ def restore_states(content: Content, accumulator: Accumulator) -> PartialState:
     return partial_state
 
 
-def _key(found: Any, accumulator: Accumulator) -> tuple[Key, int]:
+def _key(found: Any, accumulator: Accumulator) -> tuple[NodeKey, int]:
     """Return column and group, and which statistic's terms the tails are of."""
     position, group, *which = found
     check_int("position", position, minimum=-1, maximum=len(accumulator.reduced_variables) - 1)

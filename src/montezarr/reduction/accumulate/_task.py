@@ -9,6 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montezarr.core.errors import SamplerError
+from montezarr.core.tunables.memory import (
+    DRAWN_SLAB_BYTES,
+    SLAB_PATHS_MULTIPLE,
+    TRANSFORMED_SLAB_BYTES,
+    WHOLE_BLOCK_MAX_BYTES,
+)
 from montezarr.random.seeding import BLOCK
 from montezarr.reduction.accumulate._accumulator import (
     Accumulator,
@@ -27,22 +33,10 @@ from montezarr.samplers import (
 )
 from montezarr.samplers.schema import count_of
 
-SLAB_BYTES = 2**22
-"""Bytes of the paths that are drawn at once: they stay in the cache while they are folded."""
-
-PROGRAM_BYTES = 2**24
-"""The same where a program makes little of much, mostly: then fewer calls are worth more."""
-
-FILLED_BYTES = 2**26
-"""Bytes of a block up to which a program always sees whole ones."""
-
-FILL = 16
-"""Of longer paths it sees a multiple of so many, which fill the widest vector registers."""
-
-Item = tuple[int, int, tuple[int, ...], Any]
+TaskRange = tuple[int, int, tuple[int, ...], Any]
 """First path, the one after the last, where parts end, and what else the task needs."""
 
-ChunkFunction = Callable[[PathArrays], Arrays]
+BlockTransform = Callable[[PathArrays], Arrays]
 """From the variables of whole blocks to what statistics see of them."""
 
 
@@ -67,18 +61,19 @@ class DrawnTask:
         self,
         sampler: Sampler,
         accumulator: Accumulator,
-        chunk_function: ChunkFunction | None = None,
+        chunk_function: BlockTransform | None = None,
         width: int = 8,
     ):
         self.sampler, self.accumulator, self.chunk_function = sampler, accumulator, chunk_function
-        size = SLAB_BYTES if chunk_function is None else PROGRAM_BYTES
+        size = DRAWN_SLAB_BYTES if chunk_function is None else TRANSFORMED_SLAB_BYTES
         self.slab = max(1, size // max(1, width) // BLOCK) * BLOCK
-        self.unit = (
-            1 if chunk_function is None else BLOCK if BLOCK * width <= FILLED_BYTES else FILL
-        )
+        self.unit = 1
+        if chunk_function is not None:
+            is_whole = BLOCK * width <= WHOLE_BLOCK_MAX_BYTES
+            self.unit = BLOCK if is_whole else SLAB_PATHS_MULTIPLE
         self.__name__ = f"reduce-{sampler.name}"  # as which it shows on the dashboard
 
-    def __call__(self, item: Item) -> tuple[list[tuple[int, PartialState]], FailureReport]:
+    def __call__(self, item: TaskRange) -> tuple[list[tuple[int, PartialState]], FailureReport]:
         """Run the task on (start, stop, cuts, initial states)."""
         start, stop, splits, x0 = item
         parts, report = SplitAccumulation(self.accumulator, splits), FailureReport()

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from montezarr.core.checks import value_error
 
-LARGEST = 2**53
+LARGEST_WHOLE = 2**53
 """Up to here float64 holds every integer; beyond, neighbours become one number."""
 
 
@@ -35,8 +35,8 @@ def as_float64(
     """
     can_be = values.dtype.kind in "iu" and values.dtype.itemsize == 8 and values.size > 0
     # Two reductions, since hardly ever is there anything to look for.
-    if can_be and (values.max() > LARGEST or values.min() < -LARGEST):
-        beyond = (values > LARGEST) | (values < -LARGEST)
+    if can_be and (values.max() > LARGEST_WHOLE or values.min() < -LARGEST_WHOLE):
+        beyond = (values > LARGEST_WHOLE) | (values < -LARGEST_WHOLE)
         if masked is not None:
             beyond &= values != masked
         if beyond.any():

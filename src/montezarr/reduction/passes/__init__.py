@@ -15,11 +15,11 @@ from montezarr.execute.run_monitor import RunMonitor
 from montezarr.reduction.passes._layout import Layout, layout_of
 from montezarr.reduction.passes._lazily import lazily
 from montezarr.reduction.passes._passes import run_all
-from montezarr.reduction.passes._prepare import memory_of, planned, prepare
+from montezarr.reduction.passes._prepare import memory_of, planned, prepare_reduction
 from montezarr.reduction.sources import PATH
 from montezarr.statistics._spans import shared_orders
 
-__all__ = ["Layout", "layout_of", "memory_of", "prepare", "reduce"]
+__all__ = ["Layout", "layout_of", "memory_of", "prepare_reduction", "reduce"]
 
 
 def reduce(
@@ -108,7 +108,7 @@ def reduce(
     transform = renamed_argument("observe", observe, "transform", transform)
     check_bool("compute", compute)
     show = check_bool("show_progress", show_progress)
-    prepared = prepare(obj, statistics, dim, by, transform)
+    prepared = prepare_reduction(obj, statistics, dim, by, transform)
     if not compute:
         return lazily(*prepared)
     block_source, layout = prepared

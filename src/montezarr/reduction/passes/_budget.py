@@ -10,6 +10,7 @@ import numpy as np
 from montezarr.core.errors import MemoryBudgetError
 from montezarr.core.memory import memory_limit
 from montezarr.core.text import show_bytes
+from montezarr.core.tunables.memory import PLANNED_GROUPS, STATE_COPIES
 from montezarr.reduction.accumulate import Accumulator, ReducedVariable
 from montezarr.reduction.sources import TIME
 from montezarr.statistics import Statistic
@@ -20,13 +21,6 @@ Dims = Sequence[tuple[tuple[str, ...], tuple[int, ...]]]
 MemoryEstimate = Callable[[Accumulator, float], int]
 """Returns the bytes that a pass takes, with such a share of the values that there are."""
 
-GROUPS = 8
-"""Groups for which memory is planned where their number is not known."""
-
-
-COPIES = 8
-"""States of each kind that one worker and the driver hold at once, at most."""
-
 
 def state_bytes(accumulator: Accumulator) -> int:
     """Return the bytes of the states of all groups, as far as they are known before.
@@ -35,20 +29,24 @@ def state_bytes(accumulator: Accumulator) -> int:
     """
     total = 0
     for reduced in accumulator.reduced_variables:
-        total += sum(bytes_of(accumulator, reduced, statistic) for statistic in reduced.statistics)
+        total += sum(
+            statistic_bytes(accumulator, reduced, statistic) for statistic in reduced.statistics
+        )
         total += accumulator.tail_bytes(reduced)
     groups = 1
     if accumulator.group is not None:
-        groups = len(accumulator.group.codes or ()) or GROUPS
+        groups = len(accumulator.group.codes or ()) or PLANNED_GROUPS
     return groups * total
 
 
 def copies_of_states(accumulator: Accumulator, share: float) -> int:
     """Return the bytes of states where one worker is at work."""
-    return COPIES * state_bytes(accumulator)
+    return STATE_COPIES * state_bytes(accumulator)
 
 
-def bytes_of(accumulator: Accumulator, reduced: ReducedVariable, statistic: Statistic) -> int:
+def statistic_bytes(
+    accumulator: Accumulator, reduced: ReducedVariable, statistic: Statistic
+) -> int:
     """Return the bytes of the state of one statistic."""
     length = None if reduced.axis is None else accumulator.axis_length(reduced)
     empty = statistic.state_bytes(reduced.cells, reduced.source, length)
@@ -71,7 +69,7 @@ def check_memory(accumulator: Accumulator, dims: Dims, memory: MemoryEstimate) -
         f" {show_bytes(limit)} to use."
     )
     most, place, entry = max(
-        (bytes_of(accumulator, reduced, statistic), position, i)
+        (statistic_bytes(accumulator, reduced, statistic), position, i)
         for position, reduced in enumerate(accumulator.reduced_variables)
         for i, statistic in enumerate(reduced.statistics)
     )

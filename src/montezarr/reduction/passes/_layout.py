@@ -26,7 +26,7 @@ from montezarr.reduction.passes._collected import Collected, full_name
 from montezarr.reduction.sources import TIME, Observed, PathIndices, Schema
 from montezarr.run.digests import digest_of
 from montezarr.statistics import Estimate, Source, Statistic
-from montezarr.statistics._built_in import built_in
+from montezarr.statistics._built_in import built_in_statistics
 from montezarr.statistics._labels import label_coordinate
 from montezarr.statistics._tails import (
     BY_CHANCE,
@@ -449,6 +449,6 @@ def _words(attrs: Mapping[str, Any]) -> list[tuple[int, str]] | None:
 def _code(statistic: Statistic) -> str:
     """Return what its states mean, beside its parameters: its class, or one of ours' revision."""
     kind = type(statistic)
-    if built_in().get(kind.__name__) is not kind:
+    if built_in_statistics().get(kind.__name__) is not kind:
         return digest_of(kind, "statistics")
     return f"revision {statistic.revision}" if statistic.revision else ""

@@ -11,13 +11,11 @@ from dask.base import tokenize
 from dask.delayed import Delayed, delayed
 
 from montezarr.core.checks import value_error
+from montezarr.core.tunables.scheduling import LAZY_MERGE_STATES
 from montezarr.reduction.accumulate import Accumulator, PartialState
 from montezarr.reduction.passes._layout import Layout
 from montezarr.reduction.sources import BlockSource
 from montezarr.run.execution import FailureLog
-
-FAN_IN = 16
-"""States that one task merges."""
 
 
 def lazily(block_source: BlockSource, layout: Layout) -> xr.Dataset:
@@ -59,7 +57,7 @@ def lazily(block_source: BlockSource, layout: Layout) -> xr.Dataset:
     accumulator = delayed(_Keep(layout.accumulator), name=f"recipe-merge-{token}", traverse=False)
     level = 0
     while len(parts) > 1:
-        groups = [parts[i : i + FAN_IN] for i in range(0, len(parts), FAN_IN)]
+        groups = [parts[i : i + LAZY_MERGE_STATES] for i in range(0, len(parts), LAZY_MERGE_STATES)]
         parts = [
             _call(_merge, f"merge-{token}-{level}-{i}", accumulator, group)
             for i, group in enumerate(groups)

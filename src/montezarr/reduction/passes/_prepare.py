@@ -11,6 +11,7 @@ import xarray as xr
 from dask.base import is_dask_collection
 
 from montezarr.core.checks import type_error, value_error
+from montezarr.core.tunables.memory import REDUCTION_FIXED_BYTES, SLAB_COPIES
 from montezarr.reduction.accumulate import Accumulator
 from montezarr.reduction.passes._budget import state_bytes
 from montezarr.reduction.passes._layout import Layout, layout_of
@@ -26,17 +27,11 @@ from montezarr.reduction.sources import (
 )
 from montezarr.statistics._names import statistics_of
 
-DRAWN_COPIES = 3
-"""Slabs that a worker takes: the paths, what a program makes of them, both in float64 layout."""
-
-FIXED_BYTES = 2**24
-"""Stacks of threads, tables of draws, results on their way: what no path or cell adds to."""
-
 BY = "group"
 """Name of the variable of the groups where it has none."""
 
 
-def prepare(
+def prepare_reduction(
     obj: Any, statistics: Any, dim: Any, by: Any, transform: Any
 ) -> tuple[BlockSource, Layout]:
     """Return the paths and what is taken of them, all arguments checked.
@@ -102,12 +97,12 @@ def memory_of(block_source: BlockSource, layout: Layout) -> int:
 def _memory(block_source: BlockSource, accumulator: Accumulator, share: float = 1.0) -> int:
     workers = block_source.backend.workers if block_source.backend.is_local else 1
     # What is computed has its copies in `block_bytes` already; 2 is for those of the layout.
-    copies = DRAWN_COPIES if isinstance(block_source, DrawnBlocks) else 2
+    copies = SLAB_COPIES if isinstance(block_source, DrawnBlocks) else 2
     in_hand = copies * (
         block_source.block_bytes if share == 1.0 else block_source.part_bytes(share)
     )
     states = state_bytes(accumulator)
-    return int(workers * (in_hand + 6 * states) + 2 * states + FIXED_BYTES)
+    return int(workers * (in_hand + 6 * states) + 2 * states + REDUCTION_FIXED_BYTES)
 
 
 def planned(block_source: BlockSource, layout: Layout) -> dict[str, float | None]:

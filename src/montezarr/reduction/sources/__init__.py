@@ -9,6 +9,8 @@ import xarray as xr
 from dask.base import tokenize
 
 from montezarr.core.checks import check_callable, value_error
+from montezarr.core.tunables.memory import EXPRESSION_TRIAL_MAX_BYTES
+from montezarr.core.tunables.scheduling import EXPRESSION_TRIAL_BLOCKS
 from montezarr.execute import Backend, configured
 from montezarr.execute.threads import Threads
 from montezarr.random.seeding import BLOCK
@@ -38,7 +40,7 @@ from montezarr.reduction.sources._schema import (
 )
 from montezarr.reduction.sources._times import STEPS, seconds_of
 from montezarr.run import cost
-from montezarr.run._arrays import chunk_sizes, name_of
+from montezarr.run._arrays import array_name, chunk_sizes
 from montezarr.run._behind import is_endless, is_untouched, undrawn_run
 from montezarr.run._run import Run
 from montezarr.run._variables import variables_of
@@ -71,12 +73,6 @@ __all__ = [
     "seconds_of",
     "warn_of_sums",
 ]
-
-TRIAL = 2 * BLOCK
-"""Paths on which an expression is tried; four where they are drawn one at a time."""
-
-TRIAL_BYTES = 2**25
-"""Bytes of such paths, at most."""
 
 
 def block_source_of(
@@ -182,9 +178,10 @@ def _drawn(data: PathData, run: Run, transform: Any) -> DrawnBlocks:
     token = chunk_function.token if chunk_function is not None else str
     policies = f"{run.sampler.on_error}-{run.sampler.on_nonfinite}"
     if chunk_function is not None or transform is not None:
-        most = max(4, TRIAL_BYTES // max(1, run.path_bytes))
-        n = min(TRIAL if run.sampler.interface.is_vectorised else 4, most, run.length)
-        drawn = cost.first_paths(run, n)
+        most = max(4, EXPRESSION_TRIAL_MAX_BYTES // max(1, run.path_bytes))
+        trial = EXPRESSION_TRIAL_BLOCKS * BLOCK if run.sampler.interface.is_vectorised else 4
+        n = min(trial, most, run.length)
+        drawn = cost.timed_first_paths(run, n)
         arrays = _tried(chunk_function, drawn)
         dataset_function, schema = _dataset_function(
             transform, schema, lambda: arrays, is_drawn=True
@@ -216,7 +213,7 @@ def _tried(chunk_function: ChunkFunction | None, drawn: PathArrays) -> Arrays:
 def _chunk_function(data: PathData, run: Run) -> ChunkFunction:
     arrays = [(v.data, v.dims.index(PATH)) for v in data.variables.values()]
     try:
-        return program_of(arrays, name_of(run), chunk_sizes(run))
+        return program_of(arrays, array_name(run), chunk_sizes(run))
     except NoChunkFunction:
         raise
     except Exception as error:  # another version of Dask may have other graphs
@@ -231,7 +228,7 @@ def _is_plain(data: PathData, run: Run) -> bool:
     if list(data.variables) == list(known) and is_untouched(data.ds, run):
         return True
     first = next(iter(data.variables.values()))
-    return len(known) == 1 and len(data.variables) == 1 and first.data.name == name_of(run)
+    return len(known) == 1 and len(data.variables) == 1 and first.data.name == array_name(run)
 
 
 def _dataset_function(

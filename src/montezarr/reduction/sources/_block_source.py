@@ -12,14 +12,8 @@ from montezarr.reduction.accumulate import Accumulator, Arrays, PartialState
 from montezarr.reduction.sources._schema import Schema
 from montezarr.samplers import FailureReport
 
-TASKS_PER_WORKER = 8
-"""Tasks that each worker gets at least, where there is that much work."""
-
-TASK_BYTES = 2**25
-"""Bytes of values that one task folds, of those that are there or computed in small chunks."""
-
 Transform = Callable[[Arrays], Arrays]
-Key = Callable[[], str]
+FingerprintFunction = Callable[[], str]
 """Returns what determines the values."""
 
 Result = tuple[list[tuple[int, PartialState]], FailureReport]
@@ -58,7 +52,7 @@ class BlockSource(ABC):
     n_paths: int | None
     backend: Backend
     how: str
-    key: Key
+    key: FingerprintFunction
     process: str = ""
 
     @abstractmethod

@@ -33,12 +33,12 @@ from montezarr.run.digests import digest_of_code
 from montezarr.samplers import PathArrays
 from montezarr.samplers.schema import count_of, first_paths_of
 
-Key = tuple[Any, ...]
+TermKey = tuple[Any, ...]
 Match = Callable[[Any, Any], bool]
 """Whether two keys play the same part in two chunks."""
 
 
-FEWEST = 4
+TRIAL_PATHS_MIN = 4
 """Paths on which it can be tried whether an expression treats all alike."""
 
 
@@ -92,9 +92,9 @@ class ChunkFunction:
         n = count_of(drawn)
         if not self.of_paths:
             return True
-        if n < FEWEST:
+        if n < TRIAL_PATHS_MIN:
             return False
-        fewer = max(FEWEST - 1, n // 2 - 1)
+        fewer = max(TRIAL_PATHS_MIN - 1, n // 2 - 1)
         long: dict[Any, list[tuple[int, ...]]] = {}
         short: dict[Any, list[tuple[int, ...]]] = {}
         self._run(drawn, long)
@@ -191,7 +191,7 @@ def program_of(
          for array, axis in arrays]
         for i in (0, 1)
     )  # fmt: skip
-    walk = _Walk(graph, _tasks(graph, first), _tasks(graph, second), source)
+    walk = _GraphWalk(graph, _tasks(graph, first), _tasks(graph, second), source)
     for a, b in zip(first, second, strict=True):
         walk.visit(a, b)
     _check_layers(graph, walk, len(chunks))
@@ -260,11 +260,11 @@ def _follows(long: tuple[int, ...], short: tuple[int, ...], n: int, fewer: int) 
     return len(long) == len(short) and differing == [(n, fewer)]
 
 
-def _tasks(graph: HighLevelGraph, keys: list[Key]) -> dict[Any, GraphNode]:
+def _tasks(graph: HighLevelGraph, keys: list[TermKey]) -> dict[Any, GraphNode]:
     return as_tasks(dict(graph.cull(set(keys))))
 
 
-class _Walk:
+class _GraphWalk:
     """Go through the graphs of the first two chunks side by side, from the ends to the source."""
 
     def __init__(
@@ -325,7 +325,7 @@ class _Walk:
         self.steps.append((key, task))
 
 
-def _check_layers(graph: HighLevelGraph, walk: _Walk, n_chunks: int) -> None:
+def _check_layers(graph: HighLevelGraph, walk: _GraphWalk, n_chunks: int) -> None:
     """Raise unless the tasks of all chunks are those of the first one."""
     for name, axis in walk.axes.items():
         if name == walk.source:

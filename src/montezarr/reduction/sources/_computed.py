@@ -11,13 +11,13 @@ import xarray as xr
 
 from montezarr.core.checks import without_mask
 from montezarr.core.compat.dask import graph_of_chunks
+from montezarr.core.tunables.memory import REDUCTION_TASK_BYTES
+from montezarr.core.tunables.scheduling import REDUCTION_TASKS_PER_WORKER
 from montezarr.execute import Backend
 from montezarr.reduction.accumulate import Accumulator, SplitAccumulation, without_paths
 from montezarr.reduction.sources._block_source import (
-    TASK_BYTES,
-    TASKS_PER_WORKER,
     BlockSource,
-    Key,
+    FingerprintFunction,
     Result,
     SplitsBetween,
     Transform,
@@ -99,7 +99,7 @@ class ComputedBlocks(BlockSource):
         *,
         transform: Transform | None = None,
         how: str,
-        key: Key,
+        key: FingerprintFunction,
         drawn_bytes: int = 0,
         masks: Masks | None = None,
     ):
@@ -125,8 +125,8 @@ class ComputedBlocks(BlockSource):
     def size(self) -> int:
         """Return the paths of one chunk, or of as many small ones as make a task."""
         largest = max(self.chunks)
-        fair = sum(self.chunks) // (TASKS_PER_WORKER * self.backend.workers)
-        many = min(TASK_BYTES // max(1, self._source_bytes), fair)
+        fair = sum(self.chunks) // (REDUCTION_TASKS_PER_WORKER * self.backend.workers)
+        many = min(REDUCTION_TASK_BYTES // max(1, self._source_bytes), fair)
         return max(largest, many)
 
     def items(

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, final
 
+from montezarr.core.tunables.scheduling import (
+    REDUCTION_TASK_MIN_SECONDS,
+    REDUCTION_TASK_SECONDS,
+    REDUCTION_TASKS_PER_WORKER,
+)
 from montezarr.execute import Backend
 from montezarr.random.seeding import BLOCK
 from montezarr.reduction.accumulate import Accumulator, Arrays, DrawnTask
 from montezarr.reduction.sources._block_source import (
-    TASKS_PER_WORKER,
     BlockSource,
-    Key,
+    FingerprintFunction,
     SplitsBetween,
     no_splits,
 )
@@ -20,12 +24,6 @@ from montezarr.run import cost
 from montezarr.run._run import Run
 from montezarr.run._states import InitialStates
 from montezarr.samplers import PathArrays
-
-TASK_SECONDS = 1.0
-"""What a task that draws should last: long enough for a scheduler of a thousand workers."""
-
-LEAST_SECONDS = 0.004
-"""And at least: to hand out a task and to merge its states takes part of a millisecond."""
 
 
 @final
@@ -40,7 +38,7 @@ class DrawnBlocks(BlockSource):
         *,
         chunk_function: Any = None,
         how: str,
-        key: Key,
+        key: FingerprintFunction,
     ):
         self.run, self.schema, self.backend, self.chunk_function = (
             run,
@@ -61,13 +59,13 @@ class DrawnBlocks(BlockSource):
 
         What lasts no longer than a task should at least is one task.
         """
-        if self.n_paths is not None and cost.is_short(self.run, LEAST_SECONDS):
+        if self.n_paths is not None and cost.is_short(self.run, REDUCTION_TASK_MIN_SECONDS):
             return _blocks_of(self.n_paths)
         seconds = cost.measure(self.run, self.backend)
-        paths = BLOCK if seconds is None else TASK_SECONDS / max(seconds, 1e-9)
+        paths = BLOCK if seconds is None else REDUCTION_TASK_SECONDS / max(seconds, 1e-9)
         if self.n_paths is not None:
-            least = 0 if seconds is None else LEAST_SECONDS / max(seconds, 1e-9)
-            share = self.n_paths / (TASKS_PER_WORKER * self.backend.workers)
+            least = 0 if seconds is None else REDUCTION_TASK_MIN_SECONDS / max(seconds, 1e-9)
+            share = self.n_paths / (REDUCTION_TASKS_PER_WORKER * self.backend.workers)
             if least >= self.n_paths:
                 return _blocks_of(self.n_paths)
             paths = min(paths, max(share, least))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from montezarr.core.checks import without_mask
 from montezarr.core.compat.dask import as_node, graph_of_chunks
-from montezarr.run._arrays import name_of
+from montezarr.run._arrays import array_name
 from montezarr.run._run import Run
 from montezarr.samplers import FailureReport
 
@@ -107,7 +107,7 @@ def masks_of(run: Run | None) -> Masks | None:
     if run is None or not run.sampler.may_mask:
         return None
     values = tuple(float(variable.masked) for variable in run.sampler.variables)
-    return Masks(name_of(run), values, run.chunk)
+    return Masks(array_name(run), values, run.chunk)
 
 
 def _needed(graph: Mapping[Any, Any], keys: list[Any]) -> dict[Any, Any]:

@@ -8,14 +8,14 @@ from typing import Any, final
 import numpy as np
 import xarray as xr
 
+from montezarr.core.tunables.memory import LAYOUT_SLAB_BYTES, REDUCTION_TASK_BYTES
+from montezarr.core.tunables.scheduling import REDUCTION_TASKS_PER_WORKER
 from montezarr.execute import Backend
 from montezarr.random.seeding import BLOCK
 from montezarr.reduction.accumulate import Accumulator, Arrays, SplitAccumulation
 from montezarr.reduction.sources._block_source import (
-    TASK_BYTES,
-    TASKS_PER_WORKER,
     BlockSource,
-    Key,
+    FingerprintFunction,
     Result,
     SplitsBetween,
     Transform,
@@ -25,9 +25,6 @@ from montezarr.reduction.sources._block_source import (
 from montezarr.reduction.sources._schema import Schema
 from montezarr.samplers import FailureReport
 from montezarr.samplers.schema import PATH
-
-SLAB_BYTES = 2**22
-"""Bytes that are brought into the canonical layout at once."""
 
 
 class MemoryTask:
@@ -42,7 +39,7 @@ class MemoryTask:
         start, stop, splits, arrays = item
         parts = SplitAccumulation(self.accumulator, splits)
         path_bytes = max(1, sum(a.nbytes for a in arrays) // (stop - start))
-        slab = max(1, SLAB_BYTES // path_bytes // BLOCK) * BLOCK
+        slab = max(1, LAYOUT_SLAB_BYTES // path_bytes // BLOCK) * BLOCK
         for low in range(0, stop - start, slab):
             part = [array[..., low : low + slab] for array in arrays]
             with told(start + low, min(start + low + slab, stop)):
@@ -62,7 +59,7 @@ class MemoryBlocks(BlockSource):
         *,
         transform: Transform | None = None,
         how: str,
-        key: Key,
+        key: FingerprintFunction,
     ):
         self.arrays = [np.moveaxis(np.asarray(v.values), v.dims.index(PATH), -1) for v in variables]
         self.schema, self.backend, self.transform = schema, backend, transform
@@ -77,8 +74,8 @@ class MemoryBlocks(BlockSource):
         """Return the paths of a slice: some MiB, fewer where a worker would get none."""
         n_paths = self.arrays[0].shape[-1]
         path_bytes = max(1, sum(a.nbytes for a in self.arrays) // n_paths)
-        fair = n_paths // (TASKS_PER_WORKER * self.backend.workers)
-        return int(max(1, min(TASK_BYTES // path_bytes, fair) // BLOCK) * BLOCK)
+        fair = n_paths // (REDUCTION_TASKS_PER_WORKER * self.backend.workers)
+        return int(max(1, min(REDUCTION_TASK_BYTES // path_bytes, fair) // BLOCK) * BLOCK)
 
     def items(
         self, start: int, stop: int, size: int, splits: SplitsBetween = no_splits
@@ -91,4 +88,4 @@ class MemoryBlocks(BlockSource):
     @property
     def block_bytes(self) -> int:
         """Bytes of a slice in canonical layout."""
-        return min(TASK_BYTES, sum(a.nbytes for a in self.arrays))
+        return min(REDUCTION_TASK_BYTES, sum(a.nbytes for a in self.arrays))

@@ -17,14 +17,12 @@ from montezarr.core.checks import show
 from montezarr.core.compat.dask import Alias, DataNode, as_tasks
 from montezarr.core.errors import CommonNoiseWarning
 from montezarr.core.notices import level_outside, warn
-from montezarr.reduction.sources._tasks import evaluate, layer_of
+from montezarr.core.tunables.scheduling import NOISE_BLOCKS_INSPECTED
+from montezarr.reduction.sources._tasks import evaluate_terms, layer_of
 from montezarr.reduction.sources._terms import Model, Terms, constant, made_of
 from montezarr.run._origins import Origin
 from montezarr.run._texts import process_name
 from montezarr.samplers.schema import PATH
-
-MOST_KEYS = 64
-"""Blocks of a variable that are looked into: those of the first paths."""
 
 
 def noise_of(origins: Mapping[str, Origin]) -> str:
@@ -81,7 +79,7 @@ def _first_keys(array: xr.Variable) -> list[tuple[Any, ...]]:
     keys: list[tuple[Any, ...]] = [(array.data.name,)]
     for dim, count in zip(array.dims, array.data.numblocks, strict=True):
         span = range(1) if dim == PATH else range(count)
-        keys = [(*key, i) for key in keys for i in span][:MOST_KEYS]
+        keys = [(*key, i) for key in keys for i in span][:NOISE_BLOCKS_INSPECTED]
     return keys
 
 
@@ -100,7 +98,7 @@ def _terms(data: Any, keys: list[tuple[Any, ...]], origins: Mapping[str, Origin]
     def made(key: Any, task: Any) -> Terms:
         return known[task.target] if isinstance(task, Alias) else made_of(task, known)
 
-    evaluate(keys, tasks, known, leaf, made)
+    evaluate_terms(keys, tasks, known, leaf, made)
     return [known[key] for key in keys]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from montezarr.core.tunables.scheduling import PATHS_DRAWN_AGAIN
 from montezarr.reduction.sources._places import indices_of
 from montezarr.run._attributes import ATTRIBUTE
 from montezarr.run._origins import origins_behind
@@ -20,9 +21,6 @@ from montezarr.samplers.schema import PATH, TIME
 INDEX = "index of the path"
 COORDINATE = "index of the path, as its coordinate has it"
 UNKNOWN = "index of the path, not known: -1"
-
-CHECKED = 8
-"""Paths that are drawn again to see whether those in memory are the paths of their recipe."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +123,7 @@ def _agrees(ds: xr.Dataset, run: Run, indices: PathIndices) -> bool:
     if not names:
         raise LookupError
     n_paths = ds.sizes[PATH]
-    some = np.random.default_rng(0).integers(n_paths, size=CHECKED - 2)
+    some = np.random.default_rng(0).integers(n_paths, size=PATHS_DRAWN_AGAIN - 2)
     for position in sorted({0, n_paths - 1, *some.tolist()}):
         index = int(indices.of(position))
         if index < 0:

@@ -10,12 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montezarr.core.compat.dask import Alias, Blockwise, DataNode, Task, TaskRef, as_tasks
-from montezarr.reduction.sources._tasks import evaluate, layer_of
+from montezarr.core.tunables.scheduling import ADJACENT_BLOCKS_INSPECTED
+from montezarr.reduction.sources._tasks import evaluate_terms, layer_of
 from montezarr.reduction.sources._terms import all_functions, operator_of
 from montezarr.run._origins import Origin
-
-MOST_BLOCKS = 64
-"""Blocks beside each other of which the paths are looked up: all have the same ones."""
 
 
 class Unknown(Exception):
@@ -44,7 +42,7 @@ def indices_of(data: Any, axis: int, origins: Mapping[str, Origin]) -> Iterator[
             yield _source(plain, tuple(i if k == axis else 0 for k in range(data.ndim))).paths
         return
     others = [range(n) for i, n in enumerate(data.numblocks) if i != axis]
-    if math.prod(len(span) for span in others) > MOST_BLOCKS:
+    if math.prod(len(span) for span in others) > ADJACENT_BLOCKS_INSPECTED:
         others = [range(1) for _ in others]
     graph, length = data.dask, data.chunks[axis]
     beside: list[tuple[int, ...]] = [()]
@@ -80,7 +78,7 @@ def _place(
     def made(here: Any, task: Any) -> Placed | None:
         return _made(task, tasks, graph.layers.get(layer_of(here)), known)
 
-    evaluate([key], tasks, known, leaf, made)
+    evaluate_terms([key], tasks, known, leaf, made)
     place: Placed | None = known[key]
     return place
 

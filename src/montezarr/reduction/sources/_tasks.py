@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 
-def evaluate(
+def evaluate_terms(
     keys: Iterable[Any],
     tasks: Mapping[Any, Any],
     known: dict[Any, Any],

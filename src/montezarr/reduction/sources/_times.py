@@ -11,6 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from montezarr.core.json import parse_json
+from montezarr.core.tunables.limits import RECIPE_STEPS_MAX
 from montezarr.processes.time_grid import TimeGrid
 from montezarr.run._attributes import ATTRIBUTE
 
@@ -24,8 +25,6 @@ NO_RUN = "no run is known that tells how much of its time passes between dates"
 
 NUMBERS = "iufb"
 
-MOST = 10**7
-"""Steps of a recipe whose times are made; it may be of somebody else, and say anything."""
 
 ALIKE = 1e-3
 """How much steps may differ that are the same: as much as those of times in float32."""
@@ -96,7 +95,7 @@ def run_times(attrs: Mapping[Any, Any]) -> NDArray[np.float64] | None:
     try:
         recipe = parse_json(attrs[ATTRIBUTE], most=None)
         grid = TimeGrid.from_dict(recipe["grid"])
-        if not 0 <= grid.T <= MOST:
+        if not 0 <= grid.T <= RECIPE_STEPS_MAX:
             return None
         times, keep = grid.times, recipe.get("keep")
         times = times if keep is None else times[np.asarray(keep, np.intp)]

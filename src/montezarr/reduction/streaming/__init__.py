@@ -12,11 +12,11 @@ from montezarr.core.deprecated import renamed_argument
 from montezarr.core.parameters import shortened
 from montezarr.random.seeding import BLOCK
 from montezarr.reduction.accumulate import PartialState
-from montezarr.reduction.passes._prepare import prepare
+from montezarr.reduction.passes._prepare import prepare_reduction
 from montezarr.reduction.sources import PATH, DrawnBlocks
 from montezarr.reduction.streaming._run import StreamRun
 from montezarr.reduction.streaming._snapshot import Snapshot
-from montezarr.reduction.streaming._state import load
+from montezarr.reduction.streaming._state import load_state
 from montezarr.reduction.streaming._stream import Stream
 from montezarr.reduction.streaming._until import (
     PathCount,
@@ -99,7 +99,7 @@ def stream(
     rule = check_until(until)
     show = check_bool("progress", progress)
     step = None if every is None else -(-check_int("every", every, minimum=1) // BLOCK) * BLOCK
-    block_source, layout = prepare(obj, statistics, dim, by, transform)
+    block_source, layout = prepare_reduction(obj, statistics, dim, by, transform)
     for reduced in layout.accumulator.reduced_variables:
         for statistic in reduced.statistics:
             if not statistic.is_one_pass:
@@ -126,7 +126,7 @@ def stream(
     partial_state = (
         PartialState()
         if resume_from is None
-        else load(resume_from, header, layout.accumulator, layout.dataset)
+        else load_state(resume_from, header, layout.accumulator, layout.dataset)
     )
     if partial_state.paths % BLOCK and partial_state.paths != block_source.n_paths:
         raise value_error(

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from montezarr.core.text import Card, count, duration, for_terminal, number, plain, speed
+from montezarr.core.text import Card, count_text, duration, for_terminal, number, plain, speed
 from montezarr.execute.run_monitor import intervals_of, where_in
 
 EXPANDED = 9
@@ -74,14 +74,14 @@ def as_card(snapshot: Any) -> Card:
         (line.name, line.value, line.interval, f"{line.low} … {line.high}" if line.low else "")
         for line in sorted(_lines(snapshot.dataset), key=lambda line: not line.low)
     ]
-    return Card(f"Snapshot of {count(snapshot.paths, 'path')}", rows, [head, *body])
+    return Card(f"Snapshot of {count_text(snapshot.paths, 'path')}", rows, [head, *body])
 
 
 def _to_go(snapshot: Any) -> str:
     if snapshot.paths_needed is None:
         return ""
     left = "" if snapshot.seconds_left is None else f", {duration(snapshot.seconds_left)}"
-    return f"about {count(snapshot.paths_needed, 'path')}{left} to go"
+    return f"about {count_text(snapshot.paths_needed, 'path')}{left} to go"
 
 
 def _names(ds: xr.Dataset) -> list[str]:

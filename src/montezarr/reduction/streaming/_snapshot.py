@@ -15,7 +15,7 @@ from montezarr.core.checks import local_path, type_error, value_error
 from montezarr.reduction.streaming._shown import as_card, as_text
 from montezarr.reduction.streaming._state import save
 from montezarr.run import Run
-from montezarr.statistics._binomial import ALPHA, WIDTH
+from montezarr.statistics._binomial import ALPHA, MIXTURE_WIDTH
 
 CARRIES = 0.1
 """Share of the largest term in a sum of squares from which on the sequence of a mean says nothing.
@@ -127,7 +127,7 @@ def half_width(paths: int, alpha: float = ALPHA) -> float:
     Statistics 52 (2024), doi:10.1214/24-AOS2408; there too the choice of :math:`\rho`, for
     which the sequence is narrowest at a chosen n).
     """
-    scale = paths * WIDTH
+    scale = paths * MIXTURE_WIDTH
     return math.sqrt(2 * (scale + 1) / scale * math.log(math.sqrt(scale + 1) / alpha))
 
 

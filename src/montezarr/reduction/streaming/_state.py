@@ -38,7 +38,7 @@ def save(path: Path, header: Mapping[str, Any], partial_state: PartialState) -> 
         temporary.write_bytes(data)
 
 
-def load(
+def load_state(
     path: Any,
     header: Mapping[str, Any],
     accumulator: Accumulator,

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from montezarr.core.checks import type_error
-from montezarr.run.digests._source import is_users
-from montezarr.run.digests._values import Opaque, digest
+from montezarr.run.digests._source import is_user_defined
+from montezarr.run.digests._values import Opaque, digest_value
 
 __all__ = ["digest_of", "digest_of_code"]
 
@@ -28,7 +28,7 @@ def digest_of(value: Any, name: str = "process") -> str:
         If a part of the value cannot be told from another one, such as a lock or an open file.
     """
     try:
-        return digest(value)
+        return digest_value(value)
     except Opaque as error:
         raise type_error(
             name,
@@ -42,9 +42,9 @@ def digest_of_code(functions: Iterable[Any]) -> str:
     """Return a digest of those among some functions that are the user's own, by their source."""
     found = set()
     for function in functions:
-        if is_users(function):
+        if is_user_defined(function):
             try:
-                found.add(digest(function))
+                found.add(digest_value(function))
             except Opaque:  # by its name alone
                 found.add(f"{function.__module__}.{function.__qualname__}")
     return hashlib.sha256("".join(sorted(found)).encode()).hexdigest()[:32]

@@ -6,7 +6,7 @@ import types
 from typing import Any
 
 from montezarr.run.digests._pieces import DigestPart, DigestParts
-from montezarr.run.digests._source import PLAIN, is_users, names_in, tree_of
+from montezarr.run.digests._source import PLAIN, is_user_defined, names_in, tree_of
 from montezarr.samplers.interfaces import signature
 
 
@@ -36,7 +36,7 @@ def _global_pieces(function: Any, seen: frozenset[int]) -> DigestParts:
     """Yield what a function takes from its module: numbers, arrays, containers, users' code."""
     for name in sorted(names_in(function.__code__)):
         value = function.__globals__.get(name)
-        if isinstance(value, (*PLAIN, list, dict, set, frozenset)) or is_users(value):
+        if isinstance(value, (*PLAIN, list, dict, set, frozenset)) or is_user_defined(value):
             yield name.encode()
             yield DigestPart(value, seen)
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from montezarr.core.fork import ForkLock
 from montezarr.core.public_ids import PACKAGE, is_public
+from montezarr.core.tunables.scheduling import SOURCE_PARSING_TRIES
 from montezarr.samplers.interfaces import compiled_from
 
 PLAIN = (bool, int, float, complex, str, bytes, tuple, np.ndarray)
@@ -25,8 +26,6 @@ _FOUNDATIONS = (
 )  # fmt: skip
 """Packages of classes whose code is not part of anyone's model: containers of its numbers."""
 
-MOST_TRIES = 1000
-"""How often source is parsed while other threads, of anybody's, parse theirs."""
 
 _parsing = ForkLock()
 
@@ -42,7 +41,7 @@ def is_foundation(kind: type) -> bool:
     return is_public(kind) or getattr(home, kind.__name__, None) is kind
 
 
-def is_users(value: Any) -> bool:
+def is_user_defined(value: Any) -> bool:
     """Return whether a function or class is the user's own, not a library's."""
     thing = value if isinstance(value, type) else function_in(value)
     package = (getattr(thing, "__module__", None) or "builtins").partition(".")[0]
@@ -80,7 +79,7 @@ def _parsed(thing: Any) -> ast.Module:
     SystemError where another one parses at the same time (python/cpython#106905). A digest must
     not depend on that.
     """
-    for _ in range(MOST_TRIES):
+    for _ in range(SOURCE_PARSING_TRIES):
         with _parsing, contextlib.suppress(SystemError):
             return ast.parse(textwrap.dedent(inspect.getsource(thing)))
     return ast.parse(textwrap.dedent(inspect.getsource(thing)))

@@ -38,7 +38,7 @@ _PLAIN = {
 """What is quick to hash, since there may be millions of them, and how each begins."""
 
 
-def digest(value: Any, seen: frozenset[int] = frozenset()) -> str:
+def digest_value(value: Any, seen: frozenset[int] = frozenset()) -> str:
     """Return 128 bits of the digest of a value; `seen` is as in `DigestPart`."""
     hasher = hashlib.sha256()
     _feed(hasher, value, seen)
@@ -87,7 +87,7 @@ def _pieces(value: Any, seen: frozenset[int]) -> DigestParts:
     elif isinstance(value, (Mapping, set, frozenset)):
         # In the order of the digests: that of a set, and of its repr, differs between processes.
         items = value.items() if isinstance(value, Mapping) else value
-        yield "".join(sorted(digest(item, seen) for item in items)).encode()
+        yield "".join(sorted(digest_value(item, seen) for item in items)).encode()
     elif isinstance(value, (list, tuple)):
         for item in value:
             yield DigestPart(item, seen)

@@ -17,8 +17,8 @@ from montezarr.run.execution import OnProgress
 from montezarr.store._info import info
 from montezarr.store._open import open_store
 from montezarr.store.export import _netcdf, _parquet
-from montezarr.store.export._file import check_free, check_room, file_of, written_anew
-from montezarr.store.export._part import Selected, part_of
+from montezarr.store.export._file import check_file_room, check_free, file_of, written_anew
+from montezarr.store.export._part import Selected, export_range
 
 FORMATS = ("netcdf", "parquet")
 SUFFIXES = {".nc": "netcdf", ".parquet": "parquet"}
@@ -129,8 +129,8 @@ def export(
     found = info(path, storage_options=storage_options)
     check_free(file, found.path if os.path.lexists(found.path) else None, overwrite)
     ds = open_store(path, storage_options=storage_options)
-    part = part_of(ds, found, start, stop, every, variables)
-    check_room(file, _bytes_of(part, name))
+    part = export_range(ds, found, start, stop, every, variables)
+    check_file_room(file, _bytes_of(part, name))
     with written_anew(file, overwrite) as temporary, _named(found.path, file):
         writer.write(part, temporary, on_progress or _nothing)
     return Export(

@@ -55,7 +55,7 @@ def check_free(file: Path, store: Any, overwrite: bool) -> None:
             )
 
 
-def check_room(file: Path, needed: int) -> None:
+def check_file_room(file: Path, needed: int) -> None:
     """Raise if a file does not fit.
 
     Raises

@@ -17,13 +17,13 @@ from montezarr.run.execution import OnProgress
 from montezarr.store.export._part import MASKED, Selected, masked_values
 
 
-def require() -> None:
+def require_netcdf() -> None:
     """Raise unless h5netcdf is there, and h5py, without which it cannot write."""
     import_optional("h5netcdf", extra="export", purpose="NetCDF")
     import_optional("h5py", extra="export", purpose="NetCDF")
 
 
-def write(part: Selected, file: Path, on_progress: OnProgress) -> None:
+def write_netcdf(part: Selected, file: Path, on_progress: OnProgress) -> None:
     """Write paths as netCDF; Dask hands over a chunk at a time, so no more is in memory."""
     ds = prepared(part.ds)
     # Coordinates have no values missing.

@@ -13,23 +13,21 @@ from numpy.typing import NDArray
 
 from montezarr.core.checks import value_error
 from montezarr.core.optional import import_optional
+from montezarr.core.tunables.memory import PARQUET_GROUP_ROWS
 from montezarr.run._attributes import ATTRIBUTE
 from montezarr.run.execution import OnProgress
 from montezarr.samplers.schema import PATH
-from montezarr.store.export._part import MASKED, Selected, masked_values, recipe_of
-
-ROWS = 2**20
-"""Rows of a group, about: what is in memory as a table."""
+from montezarr.store.export._part import MASKED, Selected, masked_values, recipe_text_of
 
 Columns = dict[str, NDArray[Any]]
 
 
-def require() -> None:
+def require_parquet() -> None:
     """Raise unless pyarrow is there."""
     _arrow()
 
 
-def write(part: Selected, file: Path, on_progress: OnProgress) -> None:
+def write_parquet(part: Selected, file: Path, on_progress: OnProgress) -> None:
     """Write paths as a table, of which no more than a group of rows is ever in memory.
 
     Raises
@@ -38,7 +36,7 @@ def write(part: Selected, file: Path, on_progress: OnProgress) -> None:
         If the variables have not the same dimensions, so that they are no one table.
     """
     arrow, parquet = _arrow()
-    dims = dims_of(part.ds)
+    dims = common_dims(part.ds)
     schema, masked = _schema(arrow, part.ds, dims), masked_values(part.ds)
     done = 0
     with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
@@ -57,7 +55,7 @@ def write(part: Selected, file: Path, on_progress: OnProgress) -> None:
             on_progress(done, part.n_paths, 0)
 
 
-def dims_of(ds: xr.Dataset) -> tuple[str, ...]:
+def common_dims(ds: xr.Dataset) -> tuple[str, ...]:
     """Return the dimensions of all variables, that of the paths first.
 
     Raises
@@ -80,7 +78,7 @@ def dims_of(ds: xr.Dataset) -> tuple[str, ...]:
 def tables(piece: xr.Dataset, dims: tuple[str, ...], start: int) -> Iterator[Columns]:
     """Yield the columns of some paths, of not too many at a time."""
     width = max(1, int(np.prod([piece.sizes[dim] for dim in dims[1:]])))
-    step = max(1, ROWS // width)
+    step = max(1, PARQUET_GROUP_ROWS // width)
     for low in range(0, piece.sizes[PATH], step):
         some = piece.isel({PATH: slice(low, low + step)})
         yield _columns(some, dims, start + low)
@@ -90,7 +88,7 @@ def _columns(piece: xr.Dataset, dims: tuple[str, ...], start: int) -> Columns:
     shape = tuple(piece.sizes[dim] for dim in dims)
     out = {}
     for i, dim in enumerate(dims):
-        values = labels_of(piece, dim) if i else start + np.arange(shape[0], dtype=np.int64)
+        values = dimension_labels(piece, dim) if i else start + np.arange(shape[0], dtype=np.int64)
         along = values.reshape([-1 if j == i else 1 for j in range(len(dims))])
         out[dim] = np.broadcast_to(along, shape).reshape(-1)
     for name, variable in piece.data_vars.items():
@@ -98,7 +96,7 @@ def _columns(piece: xr.Dataset, dims: tuple[str, ...], start: int) -> Columns:
     return out
 
 
-def labels_of(ds: xr.Dataset, dim: str) -> NDArray[Any]:
+def dimension_labels(ds: xr.Dataset, dim: str) -> NDArray[Any]:
     """Return what stands along a dimension: its coordinate, or 0, 1, ..."""
     return ds[dim].values if dim in ds.coords else np.arange(ds.sizes[dim], dtype=np.int64)
 
@@ -107,14 +105,14 @@ def _schema(arrow: Any, ds: xr.Dataset, dims: tuple[str, ...]) -> Any:
     """Return the types of the columns, with the attributes of the variables and the recipe."""
     fields = [arrow.field(PATH, arrow.int64())]
     for dim in dims[1:]:
-        kind = arrow.from_numpy_dtype(labels_of(ds, dim).dtype)
+        kind = arrow.from_numpy_dtype(dimension_labels(ds, dim).dtype)
         fields.append(arrow.field(dim, kind, metadata=_metadata(ds[dim].attrs)))
     for name, variable in ds.data_vars.items():
         kind = arrow.from_numpy_dtype(variable.dtype)
         # Masked paths are null.
         attrs = {k: v for k, v in variable.attrs.items() if k != MASKED}
         fields.append(arrow.field(str(name), kind, metadata=_metadata(attrs)))
-    return arrow.schema(fields, metadata={ATTRIBUTE: recipe_of(ds)})
+    return arrow.schema(fields, metadata={ATTRIBUTE: recipe_text_of(ds)})
 
 
 def _metadata(attributes: Any) -> dict[str, str]:

@@ -12,7 +12,7 @@ import xarray as xr
 
 from montezarr.core.checks import check_int, value_error
 from montezarr.core.errors import MontezarrWarning, ReplayError, StoreError
-from montezarr.core.parameters import references, whole
+from montezarr.core.parameters import references, with_parameters
 from montezarr.run._attributes import ATTRIBUTE, recipe_in
 from montezarr.samplers.schema import PATH
 from montezarr.store._info import Info
@@ -63,7 +63,7 @@ class Selected:
             low = high
 
 
-def part_of(
+def export_range(
     ds: xr.Dataset,
     info: Info,
     start: int | None,
@@ -106,7 +106,7 @@ def part_of(
 def _alone(recipe: Mapping[str, Any]) -> str:
     """Return a recipe as text with its large parameters: none lies beside another file."""
     try:
-        recipe = whole(recipe)
+        recipe = with_parameters(recipe)
     except (ReplayError, StoreError) as error:  # no path needs them
         warnings.warn(
             f"{error} The recipe is exported with a reference in its place: to replay a path of"
@@ -140,6 +140,6 @@ def masked_values(ds: xr.Dataset) -> dict[str, int]:
     }
 
 
-def recipe_of(ds: xr.Dataset) -> str:
+def recipe_text_of(ds: xr.Dataset) -> str:
     """Return the recipe in the attributes of a Dataset, as text."""
     return str(ds.attrs.get(ATTRIBUTE, ""))

@@ -3,7 +3,14 @@
 from montezarr.store.format._bounded import as_read, bounded
 from montezarr.store.format._commit_log import COMMIT_LOG
 from montezarr.store.format._commit_state import STATES, Checksum, ChunkRecord, CommitState
-from montezarr.store.format._encode import buffer_of, checked, decode, encode, padded, shard_index
+from montezarr.store.format._encode import (
+    buffer_of,
+    decode,
+    encode_chunk,
+    padded,
+    shard_index,
+    with_checksum,
+)
 from montezarr.store.format._layout import (
     PATH,
     Constant,
@@ -16,31 +23,31 @@ from montezarr.store.format._layout import (
 )
 from montezarr.store.format._manifest import (
     BESIDE,
-    LARGEST,
     MANIFEST,
     MAX_BYTES,
     RECIPE_ATTRIBUTE,
     STATUS_ATTRIBUTE,
     STORE_ATTRIBUTE,
+    STORE_PATHS_MAX,
     Manifest,
     check_format,
     environment,
 )
 from montezarr.store.format._safe import check_chunks, check_document, count_chunks, largest_chunk
-from montezarr.store.format._storage import MANTISSA, Storage
+from montezarr.store.format._storage import MANTISSA_BITS_OF, Storage
 
 __all__ = [
     "BESIDE",
     "COMMIT_LOG",
-    "LARGEST",
     "MANIFEST",
-    "MANTISSA",
+    "MANTISSA_BITS_OF",
     "MAX_BYTES",
     "PATH",
     "RECIPE_ATTRIBUTE",
     "STATES",
     "STATUS_ATTRIBUTE",
     "STORE_ATTRIBUTE",
+    "STORE_PATHS_MAX",
     "Checksum",
     "ChunkRecord",
     "CommitState",
@@ -57,14 +64,14 @@ __all__ = [
     "check_document",
     "check_format",
     "check_name",
-    "checked",
     "chunk_key",
     "count_chunks",
     "decode",
     "dims_of",
-    "encode",
+    "encode_chunk",
     "environment",
     "largest_chunk",
     "padded",
     "shard_index",
+    "with_checksum",
 ]

@@ -19,14 +19,10 @@ from zarr.registry import register_codec
 from montezarr.core.compat.zarr import OwnDecoding
 from montezarr.core.errors import StoreError
 from montezarr.core.memory import memory_limit
+from montezarr.core.tunables.limits import CODEC_SLACK_BYTES, GZIP_MEMBERS_MAX
 
 PREFIX = "montezarr_bounded_"
 
-SLACK = 2**16
-"""Bytes by which what a codec gives may exceed the values: codecs may follow on one another."""
-
-MEMBERS = 16
-"""Parts of a gzip file; there is one, as it is written."""
 
 LEAST_BLOCK, BLOCKS = 512, 4096
 """What a block of a zstd frame unpacks to, on average, and blocks that any frame may have."""
@@ -47,12 +43,12 @@ def most_of(spec: Any) -> int:
         raise StoreError(
             f"path: expected a chunk that fits into the memory, got one of {plain:,} bytes."
         )
-    return int(plain + plain // 8 + SLACK)
+    return int(plain + plain // 8 + CODEC_SLACK_BYTES)
 
 
 def largest_file(plain: int, count: int = 1) -> int:
     """Return the bytes that a file of so many bytes of values, in so many parts, can have."""
-    return plain + plain // 8 + SLACK + 1024 * count
+    return plain + plain // 8 + CODEC_SLACK_BYTES + 1024 * count
 
 
 def too_much(kind: str, size: int | None, most: int) -> StoreError:
@@ -180,7 +176,7 @@ def _zstd_size(data: memoryview, most: int) -> int | None:
 def _gunzipped(data: bytes, most: int) -> bytes:
     out: list[bytes] = []
     left, rest = most + 1, data
-    for _ in range(MEMBERS):
+    for _ in range(GZIP_MEMBERS_MAX):
         member = zlib.decompressobj(wbits=31)
         out.append(member.decompress(rest, left))
         left -= len(out[-1])
@@ -191,4 +187,6 @@ def _gunzipped(data: bytes, most: int) -> bytes:
         rest = member.unused_data
         if not rest.strip(b"\0"):
             return out[0] if len(out) == 1 else b"".join(out)
-    raise StoreError(f"path: expected a chunk of gzip of one part, got more than {MEMBERS}.")
+    raise StoreError(
+        f"path: expected a chunk of gzip of one part, got more than {GZIP_MEMBERS_MAX}."
+    )

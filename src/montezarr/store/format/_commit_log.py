@@ -35,7 +35,7 @@ COMMIT_LOG = "montezarr/journal"
 Record = Mapping[str, Any]
 
 
-def line_of(record: Record) -> bytes:
+def record_line(record: Record) -> bytes:
     """Return a record as a line."""
     text = json.dumps(record, sort_keys=True, separators=(",", ":")).encode()
     return b"%08x %s\n" % (google_crc32c.value(text), text)
@@ -43,10 +43,10 @@ def line_of(record: Record) -> bytes:
 
 def lines_of(records: Iterable[Record]) -> bytes:
     """Return records as lines."""
-    return b"".join(line_of(record) for record in records)
+    return b"".join(record_line(record) for record in records)
 
 
-def read(data: bytes) -> tuple[list[dict[str, Any]], int, int]:
+def read_records(data: bytes) -> tuple[list[dict[str, Any]], int, int]:
     """Return the records, the bytes up to the end of the last one, and the number of bad lines.
 
     Bad lines at the end are what a writer left that was killed, or whose disk was full; they are

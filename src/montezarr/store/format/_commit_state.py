@@ -8,10 +8,10 @@ from typing import Any, Self
 
 from montezarr.core.errors import StoreError
 from montezarr.core.json import load_object
-from montezarr.run.chunk_policy import MAX_CHUNKS_HARD
+from montezarr.core.tunables.limits import GRAPH_CHUNKS_MAX
 from montezarr.store.format import _commit_log, _parameters
 from montezarr.store.format._commit_log import COMMIT_LOG, Record
-from montezarr.store.format._manifest import LARGEST, MANIFEST, Manifest
+from montezarr.store.format._manifest import MANIFEST, STORE_PATHS_MAX, Manifest
 from montezarr.store.locations import ReadableLocation, check_key
 
 STATES = "montezarr/states"
@@ -135,7 +135,7 @@ class CommitState:
             if text is None:
                 return None
             data = location.read_log(COMMIT_LOG)  # a writer may have begun between the two looks
-        records, end, bad = _commit_log.read(data or b"")
+        records, end, bad = _commit_log.read_records(data or b"")
         head = next((r["manifest"] for r in records if "manifest" in r), None)
         if head is None:
             text = location.get(MANIFEST) if text is None else text
@@ -147,7 +147,7 @@ class CommitState:
             head = load_object(text, f"{location}/{MANIFEST}")
             bad += 1
         commits = cls(Manifest.from_dict(head, str(location)), bad=bad, end=end)
-        _parameters.remember(location, commits.manifest.references)
+        _parameters.remember_parameters(location, commits.manifest.references)
         commits.lines = len(records)
         commits.torn = len(data or b"") != end
         commits.environments = [commits.manifest.environment]
@@ -185,7 +185,10 @@ class CommitState:
             self.put(chunk, found)
         elif "target" in record:
             target = int(record["target"])
-            if not 0 < target <= LARGEST or self.manifest.chunk_count(target) > MAX_CHUNKS_HARD:
+            if (
+                not 0 < target <= STORE_PATHS_MAX
+                or self.manifest.chunk_count(target) > GRAPH_CHUNKS_MAX
+            ):
                 raise ValueError(f"target {target}")
             self.target, self.complete, self.mending = target, None, None
         elif "mending" in record:

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from zarr.buffer import default_buffer_prototype
 from zarr.storage import MemoryStore
 
-from montezarr.store._digest import digest
+from montezarr.core.tunables.memory import FILLED_PIECE_BYTES
+from montezarr.store._digest import file_digest
 from montezarr.store.format._bounded import bounded
 from montezarr.store.format._layout import StoredArray, as_json
 from montezarr.store.format._storage import Storage
@@ -23,11 +24,8 @@ from montezarr.store.format._storage import Storage
 Encoded = tuple[Sequence[Any], int, str]
 """Pieces of a file, its size and its digest."""
 
-PIECE_BYTES = 2**22
-"""Bytes of a file that is filled up which are in memory at once."""
 
-
-def encode(array: StoredArray, chunk: int, storage: Storage, values: NDArray[Any]) -> Encoded:
+def encode_chunk(array: StoredArray, chunk: int, storage: Storage, values: NDArray[Any]) -> Encoded:
     """Return the file of a chunk.
 
     Parameters
@@ -39,27 +37,27 @@ def encode(array: StoredArray, chunk: int, storage: Storage, values: NDArray[Any
     rows = storage.apply(values, kind)
     if storage.compression == "gzip":
         pieces = _with_gzip(padded(rows, chunk, array.fill), storage)
-        return pieces, *digest(pieces)
+        return pieces, *file_digest(pieces)
     if storage.compression is not None:
         pieces = [_by_zarr(array, chunk, storage, padded(rows, chunk, array.fill))]
-        return pieces, *digest(pieces)
+        return pieces, *file_digest(pieces)
     if rows.shape[-1] < chunk:
         if storage.inner_chunk is not None:
             shard = FilledUpShard(rows, chunk, array.fill, storage.inner_chunk)
-            return shard, *digest(shard)
+            return shard, *file_digest(shard)
         filled = FilledUp(rows, chunk, array.fill)
         return filled, chunk * array.path_bytes + 4, _digest_of(filled.checksum())
     if storage.inner_chunk is None:
-        pieces = checked(np.ascontiguousarray(rows))
+        pieces = with_checksum(np.ascontiguousarray(rows))
         return pieces, rows.nbytes + 4, _digest_of(pieces[1])
-    pieces = [piece for part in _inner(rows, storage.inner_chunk) for piece in checked(part)]
+    pieces = [piece for part in _inner(rows, storage.inner_chunk) for piece in with_checksum(part)]
     size = storage.inner_chunk * array.path_bytes + 4
-    pieces += checked(shard_index([size] * (chunk // storage.inner_chunk)))
-    return pieces, *digest(pieces)
+    pieces += with_checksum(shard_index([size] * (chunk // storage.inner_chunk)))
+    return pieces, *file_digest(pieces)
 
 
 def _digest_of(crc: bytes) -> str:
-    """Return what `digest` does of a file that ends with its own checksum."""
+    """Return what `file_digest` does of a file that ends with its own checksum."""
     return f"{int.from_bytes(crc, 'little'):08x}{crc.hex()}"
 
 
@@ -91,7 +89,7 @@ class FilledUp(Sequence[Any]):
     def __init__(self, rows: NDArray[Any], chunk: int, fill: float):
         self._rows = rows.reshape(math.prod(rows.shape[:-1]), rows.shape[-1])
         self._chunk, self._fill = chunk, fill
-        self._step = max(1, PIECE_BYTES // (chunk * rows.itemsize))
+        self._step = max(1, FILLED_PIECE_BYTES // (chunk * rows.itemsize))
         self._sum: bytes | None = None
 
     def __len__(self) -> int:
@@ -135,7 +133,7 @@ class FilledUpShard(Sequence[Any]):
         self._parts += [blank] * (chunk // inner - len(self._parts))
         self._each = len(blank)
         size = inner * math.prod(rows.shape[:-1]) * rows.itemsize + 4
-        self._index = checked(shard_index([size] * len(self._parts)))
+        self._index = with_checksum(shard_index([size] * len(self._parts)))
 
     def __len__(self) -> int:
         return len(self._parts) * self._each + len(self._index)
@@ -147,7 +145,7 @@ class FilledUpShard(Sequence[Any]):
         return self._parts[part][piece] if part < len(self._parts) else self._index[piece]
 
 
-def checked(rows: NDArray[Any]) -> list[Any]:
+def with_checksum(rows: NDArray[Any]) -> list[Any]:
     """Return the bytes of rows, and of their checksum."""
     # As bytes, since NumPy hands out no buffer of some types.
     data = rows.reshape(-1).view(np.uint8)
@@ -173,10 +171,10 @@ def _with_gzip(rows: NDArray[Any], storage: Storage) -> list[Any]:
     """
     inner = storage.inner_chunk
     parts = [rows] if inner is None else list(_inner(rows, inner))
-    pieces = [piece for part in parts for piece in checked(_gzipped(part, storage.level))]
+    pieces = [piece for part in parts for piece in with_checksum(_gzipped(part, storage.level))]
     if inner is not None:
         sizes = [len(data) + len(crc) for data, crc in zip(pieces[::2], pieces[1::2], strict=True)]
-        pieces += checked(shard_index(sizes))
+        pieces += with_checksum(shard_index(sizes))
     return pieces
 
 

@@ -15,12 +15,13 @@ from numpy.lib.introspect import opt_func_info
 from numpy.typing import NDArray
 
 from montezarr.core.errors import StoreError
-from montezarr.core.json import MOST_BYTES, parse_json
-from montezarr.core.parameters import MOST, Reference, references, shortened, state_references
+from montezarr.core.json import parse_json
+from montezarr.core.parameters import Reference, references, shortened, state_references
+from montezarr.core.tunables.limits import DOCUMENT_MAX_BYTES, LARGE_PARAMETERS_MAX_BYTES
 from montezarr.random.seeding import BLOCK
 from montezarr.run._recipe import RECIPE_KEYS, fingerprint
 from montezarr.store.format._bounded import largest_file
-from montezarr.store.format._encode import checked
+from montezarr.store.format._encode import with_checksum
 from montezarr.store.format._layout import (
     NUMBERS,
     PATH,
@@ -44,10 +45,10 @@ STATUS_ATTRIBUTE = "montezarr_status"
 
 RECIPE_ATTRIBUTE = "montezarr"
 FINGERPRINT = re.compile("[0-9a-f]{32}")
-MAX_BYTES = MOST_BYTES
+MAX_BYTES = DOCUMENT_MAX_BYTES
 """Bytes that a manifest may have."""
 
-LARGEST = 2**62
+STORE_PATHS_MAX = 2**62
 """Paths that a store may have, as far as a check of what was read is concerned."""
 
 
@@ -154,11 +155,11 @@ class Manifest:
         recipe = parse_json(data["recipe"])
         if not isinstance(recipe, dict) or not recipe.keys() >= RECIPE_KEYS:
             raise ValueError("recipe")
-        whole = data["fingerprint"] if references(recipe, MOST) else None
+        whole = data["fingerprint"] if references(recipe, LARGE_PARAMETERS_MAX_BYTES) else None
         if whole is not None and not FINGERPRINT.fullmatch(whole):
             raise ValueError("fingerprint")
         x0 = data.get("x0") if data["format"] == BESIDE else None
-        state_references(x0, MOST)
+        state_references(x0, LARGE_PARAMETERS_MAX_BYTES)
         chunk, first = _whole(data["chunk"]), _whole(data["first_path"])
         if chunk < BLOCK or chunk % BLOCK or first % chunk:
             raise ValueError("chunk")
@@ -200,7 +201,7 @@ class Manifest:
     def references(self) -> tuple[Reference, ...]:
         """What lies beside the recipe: large parameters, and initial states."""
         large = () if self.whole is None else references(self.recipe_dict)
-        return (*large, *state_references(self.x0, MOST))
+        return (*large, *state_references(self.x0, LARGE_PARAMETERS_MAX_BYTES))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -265,7 +266,7 @@ class Manifest:
         nodes = {"montezarr": group_metadata()}
         for constant in self.constants:
             values = constant.values.astype(constant.values.dtype.newbyteorder("<"))
-            out[constant.key] = b"".join(checked(values))
+            out[constant.key] = b"".join(with_checksum(values))
             nodes[constant.name] = constant.metadata()
         documents = {f"{name}/zarr.json": as_json(node) for name, node in nodes.items()}
         return out | documents, nodes
@@ -369,7 +370,7 @@ def _numba() -> str | None:
 
 
 def _whole(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LARGEST:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= STORE_PATHS_MAX:
         raise ValueError(f"expected a number of paths, got {value!r}")
     return value
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from montezarr.core import parameters
 from montezarr.core.errors import StoreError
-from montezarr.core.parameters import DIGEST, Reference, check_fits
+from montezarr.core.parameters import DIGEST, Reference, check_parameters_fit
 from montezarr.store.locations import ReadableLocation
 
 PARAMETERS = "montezarr/parameters"
@@ -34,19 +34,19 @@ def is_key(key: str) -> bool:
     return re.fullmatch(f"{PARAMETERS}/{DIGEST.pattern}", key) is not None
 
 
-def remember(location: ReadableLocation, references: Iterable[Reference]) -> None:
+def remember_parameters(location: ReadableLocation, references: Iterable[Reference]) -> None:
     """Note that parameters lie in a store; they are read when somebody asks for them."""
     find = location.finder()
     for reference in references:
-        parameters.remember(reference, str(location), partial(_load, find))
+        parameters.remember_parameter(reference, str(location), partial(_load, find))
 
 
 def _load(find: Callable[[], ReadableLocation | None], reference: Reference) -> NDArray[Any] | None:
     location = find()
-    return None if location is None else load(location, reference)
+    return None if location is None else read_parameter(location, reference)
 
 
-def load(location: ReadableLocation, reference: Reference) -> NDArray[Any]:
+def read_parameter(location: ReadableLocation, reference: Reference) -> NDArray[Any]:
     """Return a parameter as it was written.
 
     Raises
@@ -54,9 +54,9 @@ def load(location: ReadableLocation, reference: Reference) -> NDArray[Any]:
     StoreError
         If its file is lost or damaged, or is more than the memory holds.
     """
-    check_fits([reference])
+    check_parameters_fit([reference])
     data = location.get(key_of(reference), reference.nbytes)
-    if data is None or digest_of([data]) != reference.sha256:
+    if data is None or parameter_digest([data]) != reference.sha256:
         found = "no regular file of at most its size" if data is None else "another checksum"
         raise _is_not(location, reference, found)
     if len(data) != reference.nbytes:  # whoever made it said so of another shape
@@ -64,10 +64,10 @@ def load(location: ReadableLocation, reference: Reference) -> NDArray[Any]:
     return np.frombuffer(data, reference.dtype).reshape(reference.shape)
 
 
-def find(location: ReadableLocation, references: Iterable[Reference]) -> str | None:
+def locate_parameters(location: ReadableLocation, references: Iterable[Reference]) -> str | None:
     """Note that parameters lie in a store; return what is wrong with one, if that can be seen."""
     found = list(references)
-    remember(location, found)
+    remember_parameters(location, found)
     for reference, size in lost(location, found):
         return str(_is_not(location, reference, "no regular file" if size is None else f"{size:,}"))
     return None
@@ -91,7 +91,7 @@ def _is_not(location: ReadableLocation, reference: Reference, found: str) -> Sto
     )
 
 
-def digest_of(pieces: Iterable[Any]) -> str:
+def parameter_digest(pieces: Iterable[Any]) -> str:
     """Return the digest by which a recipe refers to a parameter."""
     hasher = hashlib.sha256()
     for piece in pieces:

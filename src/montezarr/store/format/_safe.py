@@ -10,7 +10,8 @@ import numpy as np
 
 from montezarr.core.errors import ArgumentValueError, StoreError
 from montezarr.core.memory import memory_limit
-from montezarr.run.chunk_policy import MAX_CHUNKS_HARD
+from montezarr.core.parameters import MOST_DIMENSIONS
+from montezarr.core.tunables.limits import GRAPH_CHUNKS_MAX
 from montezarr.store.format._bounded import largest_file
 from montezarr.store.format._layout import NUMBERS, PATH, check_name, dims_of
 
@@ -18,8 +19,6 @@ ALLOWED_CODECS = frozenset(
     {"bytes", "crc32c", "transpose", "zstd", "gzip", "blosc", "sharding_indexed"}
 )
 """Codecs that only move bytes about; a store that names another one is not opened."""
-
-MOST_DIMENSIONS = 32
 
 FILLS = frozenset({"NaN", "Infinity", "-Infinity"})
 """Fill values that JSON has no number for."""
@@ -108,8 +107,8 @@ def _check_array(document: Mapping[str, Any]) -> None:
     chunk = grid["configuration"]["chunk_shape"]
     _check_sizes(shape, 0, len(shape))
     _check_sizes(chunk, 1, len(shape))
-    if _count(shape, chunk) > MAX_CHUNKS_HARD:
-        raise ValueError(f"more than {MAX_CHUNKS_HARD:,} chunks")
+    if _count(shape, chunk) > GRAPH_CHUNKS_MAX:
+        raise ValueError(f"more than {GRAPH_CHUNKS_MAX:,} chunks")
     _check_dimensions(document.get("dimension_names"), len(shape))
     fill = document["fill_value"]
     if not isinstance(fill, (bool, int, float)) and fill not in FILLS:
@@ -143,8 +142,8 @@ def _check_codecs(codecs: Any, chunk: Sequence[int], depth: int) -> None:
             configuration = codec["configuration"]
             inner = configuration["chunk_shape"]
             _check_sizes(inner, 1, len(chunk))
-            if _count(chunk, inner) > MAX_CHUNKS_HARD:  # the index of a shard is read whole
-                raise ValueError(f"more than {MAX_CHUNKS_HARD:,} chunks in a shard")
+            if _count(chunk, inner) > GRAPH_CHUNKS_MAX:  # the index of a shard is read whole
+                raise ValueError(f"more than {GRAPH_CHUNKS_MAX:,} chunks in a shard")
             _check_codecs(configuration["codecs"], inner, depth + 1)
             _check_codecs(configuration["index_codecs"], inner, depth + 1)
 

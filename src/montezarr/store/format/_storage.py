@@ -12,14 +12,14 @@ from montezarr.core.checks import check_choice, check_int, value_error
 from montezarr.core.value import Value, checked
 from montezarr.random.seeding import BLOCK
 
-LEVELS: dict[str, tuple[int, int, int]] = {
+COMPRESSION_LEVELS: dict[str, tuple[int, int, int]] = {
     "zstd": (1, 22, 3),
     "gzip": (1, 9, 5),
     "blosc": (1, 9, 5),
 }
 """Compressions: lowest, highest and default level."""
 
-MANTISSA = {"float16": 10, "float32": 23, "float64": 52}
+MANTISSA_BITS_OF = {"float16": 10, "float32": 23, "float64": 52}
 
 
 def _check_blocks(name: str, value: Any) -> int:
@@ -72,7 +72,7 @@ class Storage(Value):
     )
     keep_bits: int | None = None
     compression: str | None = field(
-        default=None, metadata=checked(check_choice, tuple(LEVELS), optional=True)
+        default=None, metadata=checked(check_choice, tuple(COMPRESSION_LEVELS), optional=True)
     )
     level: int | None = None
     inner_chunk: int | None = field(default=None, metadata=checked(_check_blocks, optional=True))
@@ -80,10 +80,10 @@ class Storage(Value):
     def __post_init__(self) -> None:
         self.check_fields()
         if self.keep_bits is not None:
-            most = MANTISSA[self.dtype or "float64"]
+            most = MANTISSA_BITS_OF[self.dtype or "float64"]
             check_int("keep_bits", self.keep_bits, minimum=1, maximum=most)
         if self.compression is not None:
-            low, high, default = LEVELS[self.compression]
+            low, high, default = COMPRESSION_LEVELS[self.compression]
             level = default if self.level is None else self.level
             self.set_field("level", check_int("level", level, minimum=low, maximum=high))
         elif self.level is not None:
@@ -119,7 +119,7 @@ class Storage(Value):
 
 def round_bits(values: NDArray[Any], keep: int) -> NDArray[Any]:
     """Return values with the mantissa rounded to `keep` bits, to nearest, ties to even."""
-    drop = MANTISSA[values.dtype.name] - keep
+    drop = MANTISSA_BITS_OF[values.dtype.name] - keep
     if drop <= 0:
         return values
     kind = np.dtype(f"u{values.dtype.itemsize}")

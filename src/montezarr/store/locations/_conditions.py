@@ -11,7 +11,7 @@ from zarr.abc.store import Store
 from zarr.buffer import default_buffer_prototype
 from zarr.storage import FsspecStore, ObjectStore
 
-from montezarr.core.compat.fsspec import info, pipe_file
+from montezarr.core.compat.fsspec import object_info, pipe_file
 
 LARGEST_PUT = 5 * 2**30
 """Bytes that one request can write; only such a request can have a condition."""
@@ -32,7 +32,7 @@ class VersionedObject:
     tag: Tag
 
 
-async def read(store: Store, key: str) -> VersionedObject | None:
+async def read_versioned(store: Store, key: str) -> VersionedObject | None:
     """Return an object with its version, or None where there is none."""
     if isinstance(store, ObjectStore):
         return await _read_by_obstore(store, key)
@@ -42,7 +42,7 @@ async def read(store: Store, key: str) -> VersionedObject | None:
     return None if data is None else VersionedObject(data, tag or _digest(data))
 
 
-async def write(store: Store, key: str, data: bytes, over: Tag, is_sure: bool) -> Tag:
+async def write_versioned(store: Store, key: str, data: bytes, over: Tag, is_sure: bool) -> Tag:
     """Write an object where there is none (`over` is None), or over one version; return its own.
 
     Parameters
@@ -64,7 +64,7 @@ async def write(store: Store, key: str, data: bytes, over: Tag, is_sure: bool) -
                 return await _write_by_fsspec(store, key, data, over)
         except (NotImplementedError, TypeError):
             pass  # it knows no such condition
-    found = await read(store, key)
+    found = await read_versioned(store, key)
     if (None if found is None else found.tag) != over:
         raise ChangedError
     await store.set(key, default_buffer_prototype().buffer.from_bytes(data))
@@ -94,7 +94,7 @@ async def _read_by_obstore(store: ObjectStore[Any], key: str) -> VersionedObject
 
 
 async def write_by_obstore(store: ObjectStore[Any], key: str, data: bytes, over: Tag) -> Tag:
-    """Do what `write` does; NotImplementedError where the store knows no such condition."""
+    """Do as `write_versioned` does; NotImplementedError where the store has no such condition."""
     import obstore
     from obstore.exceptions import AlreadyExistsError, PreconditionError
 
@@ -121,7 +121,7 @@ def _path(store: FsspecStore, key: str) -> str:
 
 async def _s3_tag(store: Any, key: str) -> Tag:
     try:
-        return (await info(store.fs, _path(store, key), refresh=True)).get("ETag")
+        return (await object_info(store.fs, _path(store, key), refresh=True)).get("ETag")
     except FileNotFoundError:
         return None
 

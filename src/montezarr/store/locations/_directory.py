@@ -16,8 +16,8 @@ from zarr.storage import LocalStore
 
 from montezarr.core.checks import too_long
 from montezarr.core.errors import StoreError
-from montezarr.core.json import MOST_BYTES
 from montezarr.core.regular_files import NotRegularError, TooLargeError, opened
+from montezarr.core.tunables.limits import DOCUMENT_MAX_BYTES
 
 
 class Directory(LocalStore):
@@ -71,7 +71,9 @@ class Directory(LocalStore):
         if self._largest is None:
             return sys.maxsize
         name, _, rest = key.partition("/")
-        return self._largest.get(name, MOST_BYTES) if rest[:1] == "c" else MOST_BYTES
+        return (
+            self._largest.get(name, DOCUMENT_MAX_BYTES) if rest[:1] == "c" else DOCUMENT_MAX_BYTES
+        )
 
     def _read(self, key: str, byte_range: Any) -> bytes | None:
         most = self._most(key)

@@ -15,7 +15,6 @@ from typing import IO, Any, final
 from montezarr.core.atomic_files import sync_file, sync_names, write_all, write_pieces
 from montezarr.core.checks import local_path
 from montezarr.core.errors import StoreError
-from montezarr.core.json import MOST_BYTES
 from montezarr.core.regular_files import (
     NotRegularError,
     TooLargeError,
@@ -24,8 +23,9 @@ from montezarr.core.regular_files import (
     read_regular,
     read_written,
 )
+from montezarr.core.tunables.limits import COMMIT_LOG_MAX_BYTES, DOCUMENT_MAX_BYTES
 from montezarr.store import _faults
-from montezarr.store._digest import digest
+from montezarr.store._digest import file_digest
 from montezarr.store.locations._directory import without_links
 from montezarr.store.locations._lock import FileLock
 from montezarr.store.locations._readable import ReadableLocation
@@ -33,8 +33,6 @@ from montezarr.store.locations._staging import OWN, Staging
 
 LOCK = f"{OWN}/lock"
 
-MOST_LOG = 2**30
-"""Bytes that a log may have."""
 
 MOST_NAME, MOST_KEY = 255, 1024
 """Bytes of a part of a key, as file systems have it, and of a key, as object stores do."""
@@ -92,7 +90,7 @@ class Location(ReadableLocation):
             If it is not there, or has not the size and digest that it is to have.
         """
         data = source.get(source_key, sys.maxsize if checksum is None else checksum[0])
-        if data is None or (checksum is not None and digest([data]) != checksum):
+        if data is None or (checksum is not None and file_digest([data]) != checksum):
             found = "no file" if data is None else "a damaged file"
             raise StoreError(
                 f"path: expected {source_key} as it was written, got {found}: {source}."
@@ -130,7 +128,7 @@ class LocalLocation(Location):
         # A worker has the directory of the session alone; the lock and the log are the driver's.
         return {**self.__dict__, "_held": None, "_log": None}
 
-    def get(self, key: str, most: int = MOST_BYTES) -> bytes | None:
+    def get(self, key: str, most: int = DOCUMENT_MAX_BYTES) -> bytes | None:
         """Return the content of a regular file."""
         try:
             return read_regular(self._file(key), most)
@@ -192,7 +190,7 @@ class LocalLocation(Location):
         file = self._opened_log(key)
         before = file.seek(0, os.SEEK_END)
         try:
-            if _faults.is_armed("commit.torn", chunk := _faults.chunk_in(data)):
+            if _faults.is_armed("commit.torn", chunk := _faults.faulty_chunk(data)):
                 write_all(file, data[: len(data) // 2])
                 _faults.reach("commit.torn", chunk)
             write_all(file, data)
@@ -208,7 +206,7 @@ class LocalLocation(Location):
         if self._held is not None and self.size(key) is not None:
             self._opened_log(key)
         try:
-            return read_written(self._file(key), MOST_LOG, HOLE)
+            return read_written(self._file(key), COMMIT_LOG_MAX_BYTES, HOLE)
         except NO_FILE:
             return None
 

@@ -17,18 +17,13 @@ from montezarr.core.errors import StoreError, StoreLockedError
 from montezarr.core.json import parse_json
 from montezarr.core.owner import describe_owner, is_dead, this_owner
 from montezarr.core.regular_files import check_regular
+from montezarr.core.tunables.limits import LOCK_RECORD_MAX_BYTES
+from montezarr.core.tunables.stores import LOCK_TRIES
 
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
-
-
-RECORD = 2**16
-"""Bytes of a lock that are read: a record of an owner has less."""
-
-TRIES = 1000
-"""How often it may happen that somebody else has just ended, before something else is wrong."""
 
 
 class FileLock(ContextManager):
@@ -48,7 +43,7 @@ class FileLock(ContextManager):
                 "path: expected a POSIX system to write on, got Windows. Write from WSL."
             )
         try:
-            for _ in range(TRIES):
+            for _ in range(LOCK_TRIES):
                 if self._take():
                     return self
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
@@ -159,7 +154,7 @@ class FileLock(ContextManager):
                 if not self._is_mine(handle):
                     return None
                 handle.seek(0)
-                text = handle.read(RECORD)
+                text = handle.read(LOCK_RECORD_MAX_BYTES)
                 with contextlib.suppress(ValueError):
                     if not is_dead(parse_json(text)):
                         break

@@ -6,8 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from montezarr.core.json import MOST_BYTES
-from montezarr.store._digest import digest
+from montezarr.core.tunables.limits import DOCUMENT_MAX_BYTES
+from montezarr.store._digest import file_digest
 
 
 class ReadableLocation(ABC):
@@ -19,13 +19,13 @@ class ReadableLocation(ABC):
     is_local: bool = False
 
     @abstractmethod
-    def get(self, key: str, most: int = MOST_BYTES) -> bytes | None:
+    def get(self, key: str, most: int = DOCUMENT_MAX_BYTES) -> bytes | None:
         """Return an object, or None where there is none of at most so many bytes."""
 
     def intact(self, key: str, checksum: tuple[int, str]) -> bytes | None:
         """Return an object as it was written, by its size and digest, or None where it is not."""
         data = self.get(key, checksum[0])
-        return data if data is not None and digest([data]) == checksum else None
+        return data if data is not None and file_digest([data]) == checksum else None
 
     @abstractmethod
     def pieces(self, key: str) -> Iterator[bytes]:

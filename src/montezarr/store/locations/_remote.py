@@ -26,29 +26,24 @@ from zarr.storage import FsspecStore
 
 from montezarr.core.checks import type_error, value_error
 from montezarr.core.errors import ArgumentTypeError, MissingDependencyError, StoreError
-from montezarr.core.json import MOST_BYTES
-from montezarr.core.secrets import cause_of, redacted, remember, remember_environment
+from montezarr.core.secrets import cause_of, redacted, remember_environment, remember_secrets
+from montezarr.core.tunables.limits import COMMIT_LOG_MAX_BYTES, DOCUMENT_MAX_BYTES
+from montezarr.core.tunables.stores import LOG_OBJECTS_MAX, LOG_READ_TRIES
 from montezarr.store import _faults
-from montezarr.store.locations._location import MOST_LOG, Location, Pieces, check_key
+from montezarr.store.locations._location import Location, Pieces, check_key
 from montezarr.store.locations._remote_fence import Fence
 from montezarr.store.locations._remote_lock import RemoteLock
 from montezarr.store.locations._remote_store import (
     RemoteStore,
     is_in_memory,
     keeps_its_objects,
-    name_of,
-    options_of,
     regular_only,
+    sign_in_options,
+    store_name,
 )
 
 BUCKETS = frozenset({"s3", "s3a", "gs", "gcs", "oss", "oci"})
 """Schemes whose URLs have no user."""
-
-PARTS = 256
-"""With more parts than this a log is written anew as one object, so that it is read fast."""
-
-TRIES = 20
-"""Times that a log is read while somebody writes it anew."""
 
 
 @dataclass
@@ -74,7 +69,7 @@ class RemoteLocation(Location):
     """
 
     def __init__(self, store: Store, name: str | None = None):
-        self.store, self.name = regular_only(store), redacted(name or name_of(store))
+        self.store, self.name = regular_only(store), redacted(name or store_name(store))
         self._start()
 
     @classmethod
@@ -94,7 +89,7 @@ class RemoteLocation(Location):
                 "storage_options: expected a dict of what fsspec takes, got a"
                 f" {type(storage_options).__name__!r}."
             )
-        remember(storage_options)
+        remember_secrets(storage_options)
         remember_environment()
         _check_user(url)
         name = redacted(url.partition("?")[0].partition("#")[0].rstrip("/"))
@@ -110,7 +105,7 @@ class RemoteLocation(Location):
             raise value_error("path", expected, name, hint) from cause_of(error)
         return cls(store, name)
 
-    def get(self, key: str, most: int = MOST_BYTES) -> bytes | None:
+    def get(self, key: str, most: int = DOCUMENT_MAX_BYTES) -> bytes | None:
         """Return the content of an object, once its size is known."""
         size = self._objects.size(check_key(key))
         return None if size is None or size > most else self._objects.get(key)
@@ -146,7 +141,7 @@ class RemoteLocation(Location):
             self.read_log(key)
         # Noted again when it is done: after a failure nobody knows whether the part is there.
         log = self._logs.pop(key, None) or _Log(_digest(b""), b"")
-        if log.count >= PARTS:
+        if log.count >= LOG_OBJECTS_MAX:
             self.put_log(key, log.content + data)
             return
         part = f"{check_key(key)}.parts/{log.digest}.{log.number + 1:08d}"
@@ -162,13 +157,15 @@ class RemoteLocation(Location):
         The parts are listed before the base is read. They are deleted after another base took its
         place, so the base that is read is that of all the parts that there were, or a later one.
         """
-        for _ in range(TRIES):
+        for _ in range(LOG_READ_TRIES):
             listed = self._parts(key)
-            base = self.get(key, MOST_LOG)
+            base = self.get(key, COMMIT_LOG_MAX_BYTES)
             digest = _digest(base or b"")
             mine = [part for part in listed if _digest_in(part) == digest]
-            if mine and sum(self._objects.sizes(mine).values()) > MOST_LOG:
-                raise StoreError(f"path: expected at most {MOST_LOG:,} bytes in {self}/{key}.")
+            if mine and sum(self._objects.sizes(mine).values()) > COMMIT_LOG_MAX_BYTES:
+                raise StoreError(
+                    f"path: expected at most {COMMIT_LOG_MAX_BYTES:,} bytes in {self}/{key}."
+                )
             parts = [part for part in self._objects.get_all(mine) if part is not None]
             if len(parts) == len(mine):
                 break
@@ -244,7 +241,7 @@ class RemoteLocation(Location):
         self._start(state["fence"])
 
     def _start(self, told: tuple[bytes, bool] | None = None) -> None:
-        remember(options_of(self.store))  # in a worker process, too
+        remember_secrets(sign_in_options(self.store))  # in a worker process, too
         self._objects = RemoteStore(self.store, self.name)
         self._logs: dict[str, _Log] = {}
         self._is_locked = False

@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from montezarr.core.errors import StoreError
+from montezarr.core.tunables.stores import FENCE_TRIES
 from montezarr.store.locations._conditions import ChangedError
 from montezarr.store.locations._location import LOCK
 from montezarr.store.locations._remote_store import RemoteStore
 from montezarr.store.locations._staging import error_of_ended
-
-TRIES = 20
-"""Times that an object is found to be another one; it takes as many writers."""
 
 
 class Fence:
@@ -69,7 +67,7 @@ class Fence:
         """
         self.check()
         over = self._known.pop(key, None)
-        for _ in range(TRIES):
+        for _ in range(FENCE_TRIES):
             try:
                 tag = self._objects.exchange(key, data, over, self._is_sure)
             except ChangedError:

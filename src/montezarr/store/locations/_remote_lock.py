@@ -14,11 +14,9 @@ from montezarr.core.errors import MontezarrWarning, StoreError, StoreLockedError
 from montezarr.core.json import parse_json
 from montezarr.core.notices import warn
 from montezarr.core.owner import describe_owner, is_dead, is_here, this_owner
+from montezarr.core.tunables.waiting import LOCK_SETTLE_SECONDS
 from montezarr.store.locations._location import LOCK
 from montezarr.store.locations._remote_store import RemoteStore
-
-SETTLE = 1.0
-"""Seconds after which a record that was written without a condition is looked at again."""
 
 _held: set[str] = set()
 """What this process holds, or is about to."""
@@ -95,7 +93,7 @@ class RemoteLock(ContextManager):
             self._objects.delete([LOCK])
         is_sure = self._objects.create(LOCK, self._record)
         if found is not None or not is_sure:
-            time.sleep(SETTLE)
+            time.sleep(LOCK_SETTLE_SECONDS)
         found = self._objects.get(LOCK)
         if found != self._record:
             raise self._refusal(found)

@@ -14,26 +14,21 @@ from zarr.abc.store import Store
 from zarr.buffer import default_buffer_prototype
 from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore, WrapperStore, ZipStore
 
-from montezarr.core.compat.fsspec import find, joined, pipe_file
-from montezarr.core.compat.zarr import ensure_open, wait_for, wrap, wrapped
+from montezarr.core.compat.fsspec import list_objects, pipe_file, unwrapped_path
+from montezarr.core.compat.zarr import ensure_open, run_in_zarr_loop, wrap, wrapped
 from montezarr.core.errors import StoreError
 from montezarr.core.regular_files import NotRegularError, check_regular
 from montezarr.core.secrets import cause_of, is_clean
+from montezarr.core.tunables.stores import REQUESTS_AT_ONCE, SIZES_ASKED_SINGLY_MAX
 from montezarr.store.locations._conditions import (
     ChangedError,
     Tag,
     VersionedObject,
-    read,
-    write,
+    read_versioned,
     write_by_obstore,
+    write_versioned,
 )
 from montezarr.store.locations._directory import Directory
-
-AT_ONCE = 32
-"""Requests under way together."""
-
-FEW = 16
-"""Up to so many sizes are asked for one by one; for more, the store is listed."""
 
 T = TypeVar("T")
 
@@ -70,17 +65,17 @@ class RemoteStore:
 
     def read(self, key: str) -> VersionedObject | None:
         """Return an object with its version, or None where there is none."""
-        return self._run(read(self.store, key))
+        return self._run(read_versioned(self.store, key))
 
     def exchange(self, key: str, data: bytes, over: Tag, is_sure: bool) -> Tag:
-        """Write an object over a version of it, or where there is none; see `write`.
+        """Write an object over a version of it, or where there is none; see `write_versioned`.
 
         Raises
         ------
         ChangedError
             If there is another one.
         """
-        return self._run(write(self.store, key, data, over, is_sure))
+        return self._run(write_versioned(self.store, key, data, over, is_sure))
 
     def delete(self, keys: Iterable[str]) -> None:
         """Take objects away, those that are there, in any order."""
@@ -112,7 +107,7 @@ class RemoteStore:
         of some stores, travels from a worker process.
         """
         try:
-            return wait_for(self._when_open(coroutine))
+            return run_in_zarr_loop(self._when_open(coroutine))
         except ChangedError:
             raise
         except OSError as error:
@@ -156,7 +151,7 @@ class RemoteStore:
             return None
 
     async def _sizes(self, keys: list[str]) -> dict[str, int]:
-        listed = None if len(keys) <= FEW else await self._listed()
+        listed = None if len(keys) <= SIZES_ASKED_SINGLY_MAX else await self._listed()
         if listed is not None:
             return {key: listed[key] for key in keys if key in listed}
         found = zip(keys, await _gather(self._size, keys), strict=True)
@@ -171,7 +166,7 @@ class RemoteStore:
             return {meta["path"]: meta["size"] async for metas in listing for meta in metas}
         if isinstance(self.store, FsspecStore):
             self._forget()
-            found = await find(self.store.fs, self.store.path)
+            found = await list_objects(self.store.fs, self.store.path)
             if found is None:
                 return None
             root = self.store.path.rstrip("/") + "/"
@@ -318,7 +313,7 @@ def _directory_of(file_system: Any, path: str) -> Path | None:
     kind = f"{type(file_system).__module__}.{type(file_system).__name__}"
     if kind == "fsspec.implementations.dirfs.DirFileSystem":
         inner = getattr(file_system.fs, "sync_fs", file_system.fs)
-        below = joined(file_system, path.strip("/"))
+        below = unwrapped_path(file_system, path.strip("/"))
         return None if below is None else _directory_of(inner, below)
     if kind == "fsspec.implementations.local.LocalFileSystem":
         return Path(file_system.unstrip_protocol(path).removeprefix("file://"))
@@ -336,7 +331,7 @@ def _check_zip(store: ZipStore) -> None:
             ) from error
 
 
-def name_of(store: Store) -> str:
+def store_name(store: Store) -> str:
     """Return a store as messages have it: never how it is signed in to."""
     if isinstance(store, FsspecStore):
         file_system = getattr(store.fs, "sync_fs", store.fs)
@@ -346,10 +341,10 @@ def name_of(store: Store) -> str:
     return str(store)
 
 
-def options_of(store: Any) -> Any:
+def sign_in_options(store: Any) -> Any:
     """Return what a store is signed in to with, as far as it tells."""
     if isinstance(store, WrapperStore):
-        return options_of(wrapped(store))
+        return sign_in_options(wrapped(store))
     if isinstance(store, FsspecStore):
         return getattr(getattr(store.fs, "sync_fs", store.fs), "storage_options", None)
     return getattr(store.store, "config", None) if isinstance(store, ObjectStore) else None
@@ -366,7 +361,7 @@ def _buffer(data: bytes) -> Any:
 
 async def _gather(function: Callable[[str], Awaitable[T]], keys: Iterable[str]) -> list[T]:
     """Call for each key, so many at once."""
-    room = asyncio.Semaphore(AT_ONCE)
+    room = asyncio.Semaphore(REQUESTS_AT_ONCE)
 
     async def one(key: str) -> T:
         async with room:

@@ -17,14 +17,10 @@ from montezarr.core.checks import type_error
 from montezarr.core.errors import MemoryBudgetError
 from montezarr.core.memory import memory_limit
 from montezarr.core.text import show_bytes
+from montezarr.core.tunables.memory import CHUNK_WORKING_COPIES, VIRTUAL_WAITING_MAX_BYTES
 from montezarr.reduction.accumulate import Arrays
-from montezarr.run.chunk_policy import WORKING_COPIES
 from montezarr.store._values import ChunkValues
-from montezarr.store.format import checked, encode, padded, shard_index
-
-SHARED_BYTES = 2**27
-"""Bytes that wait for the next request where one draw serves several: of several variables, and of
-the parts of a compressed shard."""
+from montezarr.store.format import encode_chunk, padded, shard_index, with_checksum
 
 Data = NDArray[np.uint8]
 
@@ -118,23 +114,23 @@ class VirtualChunks:
         shared = storage.inner_chunk is not None and not self._splits
         self._files = Recent(max(cache_bytes, self._largest() if shared else 0))
         self._several = len(self.manifest.arrays) > 1
-        self._draws = Recent(SHARED_BYTES if self._several else 0)
+        self._draws = Recent(VIRTUAL_WAITING_MAX_BYTES if self._several else 0)
         self._once = Once()
 
     def is_ready(self, i: int, byte_range: Any) -> bool:
         """Return whether bytes can be had without a draw: those of the index of a shard."""
         if not self._splits:
             return False
-        low, _ = bounds(byte_range, self._size(i))
+        low, _ = request_bounds(byte_range, self._size(i))
         return low >= self._part_bytes(i) * self._parts
 
     def get(self, i: int, chunk: int, byte_range: Any = None) -> Data:
         """Return bytes of a chunk of variable number `i`."""
         if not self._splits:
             whole = self._made(i, chunk, 0, 1)
-            low, high = bounds(byte_range, len(whole))
+            low, high = request_bounds(byte_range, len(whole))
             return whole[low:high]
-        low, high = bounds(byte_range, self._size(i))
+        low, high = request_bounds(byte_range, self._size(i))
         part, body = self._part_bytes(i), self._part_bytes(i) * self._parts
         pieces = []
         if low < min(high, body):
@@ -142,9 +138,9 @@ class VirtualChunks:
             drawn = self._made(i, chunk, first, last)
             pieces.append(drawn[low - first * part : high - first * part])
         if high > body:
-            index = joined(checked(shard_index([part] * self._parts)))
+            index = joined_pieces(with_checksum(shard_index([part] * self._parts)))
             pieces.append(index[max(low - body, 0) : high - body])
-        return pieces[0] if len(pieces) == 1 else joined(pieces)
+        return pieces[0] if len(pieces) == 1 else joined_pieces(pieces)
 
     def size(self, i: int, chunk: int) -> int:
         """Return the bytes of a chunk file; a compressed one must be made for that."""
@@ -165,7 +161,9 @@ class VirtualChunks:
 
     def _largest(self) -> int:
         chunk = self.manifest.chunk
-        return max(SHARED_BYTES, *(2 * chunk * a.path_bytes for a in self.manifest.arrays))
+        return max(
+            VIRTUAL_WAITING_MAX_BYTES, *(2 * chunk * a.path_bytes for a in self.manifest.arrays)
+        )
 
     def _made(self, i: int, chunk: int, first: int, last: int) -> Data:
         """Return parts of a chunk file: of a shard the inner chunks, else all of it."""
@@ -175,7 +173,9 @@ class VirtualChunks:
             # What was in the cache a moment ago, when another thread was not yet done, may be now.
             data: Data | None = self._files.get(key)
             if data is None:
-                data = joined(self._encoded(i, self._drawn(chunk, first, last)[i], last - first))
+                data = joined_pieces(
+                    self._encoded(i, self._drawn(chunk, first, last)[i], last - first)
+                )
                 data.setflags(write=False)  # several readers may get it
                 self._files.put(key, data, data.nbytes)
             return data
@@ -186,12 +186,12 @@ class VirtualChunks:
     def _encoded(self, i: int, values: NDArray[Any], parts: int) -> Iterable[Any]:
         array, storage = self.manifest.arrays[i], self.manifest.storage
         if not self._splits:
-            return encode(array, self.manifest.chunk, storage, values)[0]
+            return encode_chunk(array, self.manifest.chunk, storage, values)[0]
         rows = storage.apply(values, np.dtype(array.dtype).newbyteorder("<"))
         rows = padded(rows, parts * self._unit, array.fill)
         starts = range(0, rows.shape[-1], self._unit)
         inner = (np.ascontiguousarray(rows[..., low : low + self._unit]) for low in starts)
-        return [piece for part in inner for piece in checked(part)]
+        return [piece for part in inner for piece in with_checksum(part)]
 
     def _drawn(self, chunk: int, first: int, last: int) -> Arrays:
         """Return the values of all variables, drawn now or a moment ago for another of them."""
@@ -221,11 +221,12 @@ class VirtualChunks:
         if start >= stop:  # the end of the last shard, where no paths are
             return [np.empty((*array.shape, 0), array.dtype) for array in arrays]
         size = (stop - start) * sum(array.path_bytes for array in arrays)
-        if size * WORKING_COPIES > memory_limit():
+        if size * CHUNK_WORKING_COPIES > memory_limit():
             raise MemoryBudgetError(
                 f"key: expected a chunk that fits into memory, got {stop - start:,} paths ="
-                f" {show_bytes(size)}, {WORKING_COPIES} times, with {show_bytes(memory_limit())} to"
-                " use. Read fewer paths at once: whole inner chunks of a shard are drawn alone."
+                f" {show_bytes(size)}, {CHUNK_WORKING_COPIES} times, with"
+                f" {show_bytes(memory_limit())} to use. Read fewer paths at once: whole inner"
+                " chunks of a shard are drawn alone."
             )
         x0 = self.x0
         if x0 is not None:
@@ -233,7 +234,7 @@ class VirtualChunks:
         return self.values.of(start, stop, x0)[0]
 
 
-def bounds(byte_range: Any, size: int) -> tuple[int, int]:
+def request_bounds(byte_range: Any, size: int) -> tuple[int, int]:
     """Return start and end of a byte request in an object of so many bytes.
 
     Raises
@@ -255,12 +256,12 @@ def bounds(byte_range: Any, size: int) -> tuple[int, int]:
     return low, max(low, min(high, size))
 
 
-def joined(pieces: Iterable[Any]) -> Data:
+def joined_pieces(pieces: Iterable[Any]) -> Data:
     """Return the pieces of a file in one, on recycled memory."""
     parts = [np.frombuffer(piece, np.uint8) for piece in pieces if len(piece)]
     if len(parts) == 1:
         return parts[0]
-    out: Data = buffers.empty((sum(part.nbytes for part in parts),), np.uint8)
+    out: Data = buffers.recycled_empty((sum(part.nbytes for part in parts),), np.uint8)
     at = 0
     for part in parts:
         out[at : at + part.nbytes] = part

@@ -13,7 +13,7 @@ from montezarr.core.json import load_object
 from montezarr.core.regular_files import NotRegularError, is_regular, read_start
 from montezarr.random.seeding import BLOCK
 from montezarr.run import Policies
-from montezarr.store.format import LARGEST, MAX_BYTES, Storage
+from montezarr.store.format import MAX_BYTES, STORE_PATHS_MAX, Storage
 from montezarr.store.virtual._draw import VirtualChunks
 from montezarr.store.virtual._layout import (
     BAD,
@@ -100,8 +100,8 @@ def _restored(document: Mapping[str, Any], process: Any, cache_bytes: int) -> Vi
     if policies.keys() != POLICIES.keys():
         raise value_error("policies", str(sorted(POLICIES)), sorted(policies))
     chosen = {name: check_choice(name, policies[name], POLICIES[name]) for name in POLICIES}
-    chunk = check_int("chunk", document["chunk"], minimum=BLOCK, maximum=LARGEST)
-    count = check_int("n_paths", document["n_paths"], minimum=1, maximum=LARGEST)
+    chunk = check_int("chunk", document["chunk"], minimum=BLOCK, maximum=STORE_PATHS_MAX)
+    count = check_int("n_paths", document["n_paths"], minimum=1, maximum=STORE_PATHS_MAX)
     storage = Storage.from_dict(document["storage"])
     run = run_to_store(recipe, process).under(Policies.from_dict(chosen))
     return store_source(plain_source(run, count), whole_blocks(chunk), storage, cache_bytes)

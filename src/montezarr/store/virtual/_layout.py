@@ -13,6 +13,8 @@ from montezarr.core.checks import check_int, type_error, value_error
 from montezarr.core.errors import MemoryBudgetError, MontezarrError
 from montezarr.core.memory import memory_limit
 from montezarr.core.text import show_bytes
+from montezarr.core.tunables.memory import VIRTUAL_CHUNK_BYTES, VIRTUAL_CHUNK_MAX_BYTES
+from montezarr.core.tunables.stores import VIRTUAL_CHUNKS_MAX
 from montezarr.random.seeding import BLOCK
 from montezarr.reduction.sources import as_dataset, schema_of
 from montezarr.run._attributes import ATTRIBUTE, recipe_in
@@ -21,17 +23,8 @@ from montezarr.run._dataset import to_dataset
 from montezarr.run._policies import Policies
 from montezarr.run._run import Run
 from montezarr.store._source import ChunkSource, source_of
-from montezarr.store.format import LARGEST, PATH, Storage
+from montezarr.store.format import PATH, STORE_PATHS_MAX, Storage
 from montezarr.store.virtual._draw import VirtualChunks
-
-CHUNK_BYTES = 2**23
-"""Bytes of a chunk: a path alone comes at once, and what Zarr costs per chunk is little."""
-
-FEW_CHUNKS = 2 * 10**6
-"""Chunks up to which Dask opens a store at once, at some 80 bytes each."""
-
-LARGE_CHUNK = 2**30
-"""Bytes of a chunk where there would be more than that of smaller ones, if memory allows."""
 
 BAD = (
     MontezarrError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError,
@@ -60,7 +53,7 @@ def chunks_of(
         run = run_to_store(recipe, process)
         if n_paths is None:
             raise value_error("n_paths", "a number of paths with a recipe", None)
-        count = check_int("n_paths", n_paths, minimum=1, maximum=LARGEST)
+        count = check_int("n_paths", n_paths, minimum=1, maximum=STORE_PATHS_MAX)
         chunk = _policy(run, count, stored) if chunks is None else whole_blocks(chunks)
         source = plain_source(run, count)
     return store_source(source, chunk, stored, cache_bytes)
@@ -80,7 +73,7 @@ def store_source(
 
 def whole_blocks(chunks: Any) -> int:
     """Return a number of paths rounded up to whole blocks."""
-    return -(-check_int("chunks", chunks, minimum=1, maximum=LARGEST) // BLOCK) * BLOCK
+    return -(-check_int("chunks", chunks, minimum=1, maximum=STORE_PATHS_MAX) // BLOCK) * BLOCK
 
 
 def _policy(run: Run, n_paths: int, storage: Storage) -> int:
@@ -89,9 +82,9 @@ def _policy(run: Run, n_paths: int, storage: Storage) -> int:
     A sampler that is a loop in Python takes long for a block already.
     """
     block = BLOCK * run.path_bytes
-    count = max(1, CHUNK_BYTES // block) if run.sampler.interface.is_vectorised else 1
-    for_dask = -(-n_paths // (FEW_CHUNKS * BLOCK))
-    largest = min(LARGE_CHUNK, memory_limit() // 16)
+    count = max(1, VIRTUAL_CHUNK_BYTES // block) if run.sampler.interface.is_vectorised else 1
+    for_dask = -(-n_paths // (VIRTUAL_CHUNKS_MAX * BLOCK))
+    largest = min(VIRTUAL_CHUNK_MAX_BYTES, memory_limit() // 16)
     count = max(count, min(for_dask, max(1, largest // block)))
     if storage.inner_chunk is None:
         return count * BLOCK

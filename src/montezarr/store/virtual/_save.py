@@ -9,7 +9,7 @@ from pathlib import Path
 from montezarr.core.atomic_files import written_beside
 from montezarr.core.checks import value_error
 from montezarr.core.errors import StoreError, StoreExistsError
-from montezarr.core.parameters import whole
+from montezarr.core.parameters import with_parameters
 from montezarr.store._recipe_size import too_large
 from montezarr.store.format import MAX_BYTES
 from montezarr.store.virtual._draw import VirtualChunks
@@ -25,7 +25,7 @@ def document_of(chunks: VirtualChunks) -> bytes:
         If a recipe cannot restore it, or is too large.
     """
     manifest, drawn = chunks.manifest, chunks.values.drawn
-    recipe = whole(manifest.recipe_dict)  # the file has no place beside it
+    recipe = with_parameters(manifest.recipe_dict)  # the file has no place beside it
     reason = None
     if drawn.chunk_function is not None:
         reason = "variables made of the paths"

@@ -15,24 +15,20 @@ from zarr.abc.store import Store
 from zarr.buffer import default_buffer_prototype
 
 from montezarr.core.checks import check_bool, check_int, value_error
-from montezarr.core.parameters import know, whole
+from montezarr.core.parameters import know, with_parameters
+from montezarr.core.tunables.scheduling import LISTED_KEYS_PER_TURN
+from montezarr.core.tunables.stores import VIRTUAL_CHUNKS_MAX, VIRTUAL_TASKS_MAX
 from montezarr.execute import cores
 from montezarr.run._attributes import ATTRIBUTE
 from montezarr.run._dataset import to_dataset
-from montezarr.run._origins import remember
+from montezarr.run._origins import remember_origin
 from montezarr.run._run import Run
 from montezarr.store._codes import with_text
 from montezarr.store.format import Storage
 from montezarr.store.format._parameters import key_of
-from montezarr.store.virtual._draw import VirtualChunks, bounds
+from montezarr.store.virtual._draw import VirtualChunks, request_bounds
 from montezarr.store.virtual._file import file_at, loaded
-from montezarr.store.virtual._layout import FEW_CHUNKS, chunks_of
-
-MOST_TASKS = 10**5
-"""Chunks up to which a store is opened as `simulate` returns paths, one task each."""
-
-TURN = 1000
-"""Keys that are listed before others have their turn."""
+from montezarr.store.virtual._layout import chunks_of
 
 
 class VirtualStore(Store):
@@ -231,14 +227,16 @@ class VirtualStore(Store):
         exact = manifest.storage.dtype is None and manifest.storage.keep_bits is None
         count = manifest.chunk_count(self.n_paths)
         recipe = manifest.recipe_dict
-        if exact and drawn.chunk_function is None and count <= MOST_TASKS:
-            run = Run(drawn.sampler, self.n_paths, manifest.chunk, whole(recipe), chunks.x0)
+        if exact and drawn.chunk_function is None and count <= VIRTUAL_TASKS_MAX:
+            run = Run(
+                drawn.sampler, self.n_paths, manifest.chunk, with_parameters(recipe), chunks.x0
+            )
             return to_dataset(run)
-        many = -(-count // FEW_CHUNKS) * manifest.chunk
+        many = -(-count // VIRTUAL_CHUNKS_MAX) * manifest.chunk
         ds: xr.Dataset = xr.open_zarr(self, chunks={"path": many}, decode_timedelta=False)
         ds = with_text(ds[[array.name for array in manifest.arrays]])
         ds.attrs = {ATTRIBUTE: manifest.recipe}
-        remember(ds, recipe)
+        remember_origin(ds, recipe)
         return ds
 
     # --- reading -----------------------------------------------------------------------------
@@ -256,7 +254,7 @@ class VirtualStore(Store):
         """Return a file, or bytes of it, drawn in this thread."""
         document = self._documents.get(key)
         if document is not None:
-            low, high = bounds(byte_range, len(document))
+            low, high = request_bounds(byte_range, len(document))
             return _as_buffer(document[low:high], prototype)
         found = self._find(key)
         return (
@@ -343,7 +341,7 @@ class VirtualStore(Store):
             for chunk in range(self._count):
                 if array.key(chunk).startswith(prefix):
                     yield array.key(chunk)
-                if chunk % TURN == 0:
+                if chunk % LISTED_KEYS_PER_TURN == 0:
                     await asyncio.sleep(0)
 
     async def list_dir(self, prefix: str) -> AsyncIterator[str]:

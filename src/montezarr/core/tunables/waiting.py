@@ -1,0 +1,46 @@
+"""Seconds between two looks, until something is given up, and until people are told."""
+
+INTERRUPTS_UNTIL_STOP = 3
+"""Interruptions by Ctrl-C after which nothing is waited for any more."""
+
+INTERRUPT_NOTICE_SECONDS = 10.0
+"""Seconds after an interruption before it is said what is waited for."""
+
+BROKEN_POOL_SECONDS = 5.0
+"""Seconds that the threads of a Pool that broke are waited for."""
+
+WORKER_CHECK_SECONDS = 0.1
+"""Seconds after which all workers are looked at again while no task ends."""
+
+WORKER_START_SECONDS = 60.0
+"""Seconds to wait for workers to start, before the clock of the first tasks runs."""
+
+CLUSTER_RECOUNT_SECONDS = 5.0
+"""Seconds after which the workers of a cluster are counted again: it may have grown."""
+
+QUEUE_LOCK_SECONDS = 0.3
+"""Seconds that a living worker holds the lock of a queue at most; then its holder has died."""
+
+RAY_SESSION_CHECK_SECONDS = 3.0
+"""Seconds after which it is asked again whether any machine of a Ray session is alive."""
+
+PROGRESS_LINE_SECONDS = 5.0
+"""Seconds between two plain lines of progress, where there is no terminal or notebook."""
+
+LISTENERS_TOLD_SECONDS = 0.5
+"""Seconds between two times that the listeners of a run are told."""
+
+DASHBOARD_REFRESH_MILLISECONDS = 500
+"""Milliseconds between two refreshes of the page on the dashboard."""
+
+MEMORY_SAMPLE_SECONDS = 0.05
+"""Seconds between two looks at the memory of the processes of a run, for its report."""
+
+CHILD_SEARCH_SECONDS = 1.0
+"""Seconds between two searches for new child processes, which cost far more than a look."""
+
+PUBLISH_SECONDS = 0.2
+"""Seconds between two times that readers of a store are told of what is committed."""
+
+LOCK_SETTLE_SECONDS = 1.0
+"""Seconds after which a lock that was written without a condition is looked at again."""
