@@ -1,4 +1,4 @@
-"""What is said where a backend cannot go on: it is gone, or the system gives it no room."""
+"""Errors of a backend that cannot go on: it is gone, or the system refuses resources."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ GO_ON = "A store goes on, with the same call, from what is committed."
 
 
 def stopped(name: str) -> BackendError:
-    """Return the error of a run whose backend somebody else has stopped."""
+    """Return the error of a run whose backend was stopped while it ran."""
     return BackendError(
         f"backend: expected {name!r} to run until its tasks have ended, got one that was stopped:"
         " read on inside its with block."
@@ -33,7 +33,7 @@ def cluster_lost(address: str, error: BaseException) -> BackendError:
     Parameters
     ----------
     address : str
-        Of its scheduler; what may stand before the host is left out.
+        Address of the scheduler; user names before the host are left out.
     error : BaseException
         What Dask raised.
     """
@@ -52,7 +52,7 @@ def ray_lost(error: BaseException | None = None) -> BackendError:
     Parameters
     ----------
     error : BaseException, optional
-        What Ray raised; without it somebody has ended the session.
+        What Ray raised; None if the session was shut down.
     """
     got = "one that was shut down" if error is None else _described(error)
     return BackendError(
@@ -82,7 +82,7 @@ def ray_no_start(error: BaseException) -> BackendError:
 
 
 def no_start(name: str, error: BaseException) -> BackendError:
-    """Return the error of a backend whose workers the system does not let begin, or go on."""
+    """Return the error of a backend whose workers the system does not let start or go on."""
     error = _of_the_system(error)
     return BackendError(
         f"backend: expected the workers of {name!r} to start and to get their tasks, got"
@@ -91,7 +91,7 @@ def no_start(name: str, error: BaseException) -> BackendError:
 
 
 def _of_the_system(error: BaseException) -> BaseException:
-    """Return what the system said, where an error came of that; else the error."""
+    """Return the system error that caused an error, or else the error itself."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.errno is not None:
@@ -101,7 +101,7 @@ def _of_the_system(error: BaseException) -> BaseException:
 
 
 def _described(error: BaseException) -> str:
-    """Return an error in one line: Dask's often have no text at all."""
+    """Return an error in one line, with its type: errors of Dask often have no text."""
     if isinstance(error, OSError) and error.strerror:
         where = f": {error.filename}" if isinstance(error.filename, str) else ""
         return f"{type(error).__name__}: {error.strerror}{where}"
@@ -134,5 +134,5 @@ def _free() -> list[tuple[str, str]]:
 def _temporary() -> str:
     try:
         return tempfile.gettempdir()
-    except OSError:  # there is none that can be written to
+    except OSError:  # no temporary directory is writable
         return "no temporary directory"
