@@ -1,4 +1,4 @@
-"""What is asked of the run behind an object, beside which one it is: see `Run.behind`."""
+"""Questions about the run behind an object; `Run.behind` finds the run itself."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from montezarr.run._variables import variables_of
 
 
 def is_untouched(ds: Any, run: Run) -> bool:
-    """Return whether `ds` holds just the arrays of a run, so that its data are what was drawn."""
+    """Return whether `ds` holds exactly the arrays of a run, so that its data are as drawn."""
     names = array_names(run)
     if not isinstance(ds, xr.Dataset) or set(ds.data_vars) != set(names):
         return False
@@ -33,15 +33,15 @@ def is_untouched(ds: Any, run: Run) -> bool:
 
 
 def _graph(variable: xr.Variable) -> Any:
-    """Return the graph of a lazy variable, or None; what lies on a disk is not loaded for that."""
+    """Return the graph of a lazy variable, or None; never load data from a disk."""
     return variable.data.dask if variable.chunks is not None else None
 
 
 def undrawn_run(obj: xr.Dataset) -> Run | None:
-    """Return the one run whose paths, still to be drawn, all lazy variables are made of, or None.
+    """Return the only run whose undrawn paths all lazy variables are made of, or None.
 
-    Those of a Dataset from another process, which has no run of this one, are known as they are.
-    What was persisted, or drawn by the engine, has the same name and is there already.
+    For a Dataset from another process, whose run is not alive here, it must be untouched. Arrays
+    that were persisted, or drawn by the engine, have the same names but are drawn already.
     """
     layers = {
         name: layer
@@ -57,13 +57,13 @@ def undrawn_run(obj: xr.Dataset) -> Run | None:
         return None
     try:
         run = Run.behind(obj)
-    except (ReplayError, StoreError):  # a parameter that lies beside the recipe may be lost
+    except (ReplayError, StoreError):  # a parameter stored beside the recipe may be lost
         return None
     return run if is_untouched(obj, run) else None
 
 
 def is_endless(obj: xr.DataArray | xr.Dataset) -> bool:
-    """Return whether an object is made of paths without end."""
+    """Return whether an object is made of the paths of an endless run."""
     runs = [origin.run for origin in origins_in(obj).values() if origin.run is not None]
     carried = carried_by(obj)
     return any(run.is_endless for run in runs) or (carried is not None and carried.is_endless)
@@ -72,12 +72,12 @@ def is_endless(obj: xr.DataArray | xr.Dataset) -> bool:
 def recipe_behind(obj: Any) -> Recipe:
     """Return the recipe of a Dataset, or of the one run that an object is made of.
 
-    Large parameters that lie beside it and cannot be had stay references.
+    Large parameters that are stored beside the recipe and cannot be read stay references.
 
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        If there is none.
+        If there is no recipe.
     """
     recipes = {}
     if ATTRIBUTE not in getattr(obj, "attrs", {}):
