@@ -41,8 +41,8 @@ def cluster_lost(address: str, error: BaseException) -> BackendError:
     return BackendError(
         f"backend: expected the Dask cluster at {where or 'its address'} to be there until the run"
         f" has ended, got {_described(error)}. Its scheduler has ended or does not answer, or the"
-        " Client was closed or restarted. Start anew what is missing, with a new Client, and call"
-        f" it again. {GO_ON}"
+        " Client was closed or restarted. Start the missing part again, connect a new Client, and"
+        f" repeat the call. {GO_ON}"
     )
 
 
@@ -57,7 +57,7 @@ def ray_lost(error: BaseException | None = None) -> BackendError:
     got = "one that was shut down" if error is None else _described(error)
     return BackendError(
         f"backend: expected the session of Ray to be there until the run has ended, got {got}."
-        " Start Ray anew, enter the block of the backend again, and call what is missing again."
+        " Start Ray anew, enter the block of the backend again, and repeat the call."
         f" {GO_ON}"
     )
 
@@ -66,8 +66,8 @@ def ray_full(error: BaseException) -> BackendError:
     """Return the error of a run for which Ray has no room."""
     return BackendError(
         f"backend: expected room in the object store of Ray, got {_described(error)}. Give it more"
-        " by ray.init(object_store_memory=...), let go of what you have put there, make room on"
-        f" the disk that it spills to, or take the backend 'processes'. {GO_ON}"
+        " by ray.init(object_store_memory=...), delete your own objects in it, make room on the"
+        f" disk that it spills to, or take the backend 'processes'. {GO_ON}"
     )
 
 
@@ -76,7 +76,7 @@ def ray_no_start(error: BaseException) -> BackendError:
     return BackendError(
         f"backend: expected Ray to start, got {_described(error)}. What Ray logs is in the folder"
         " ray/session_latest/logs of the temporary directory, mostly /tmp. Try again on a machine"
-        f" with less to do, start Ray yourself by ray.init, or take the backend 'processes'."
+        f" with less load, start Ray yourself by ray.init, or take the backend 'processes'."
         f" {GO_ON}"
     )
 
@@ -118,7 +118,7 @@ def _remedy(error: BaseException) -> str:
         return "Allow more open files (ulimit -n), or take fewer workers."
     if code in (errno.EAGAIN, errno.ENOMEM):
         return "Allow more processes or memory (ulimit -u, ulimit -v), or take fewer workers."
-    return "Set TMPDIR to a directory that can be written to, where that is what is missing."
+    return "If there is no writable temporary directory, set TMPDIR to one."
 
 
 def _free() -> list[tuple[str, str]]:

@@ -146,5 +146,5 @@ def unfit(thing: Any, error: Exception) -> Exception:
         "a sampler that can be pickled, as backends of processes need it",
         thing,
         f"{type(error).__name__}: {show(str(error), 300)}. Leave that part out in a __getstate__,"
-        " make it inside the sampler, or use the backend 'threads' or 'synchronous'.",
+        " create it inside the sampler, or use the backend 'threads' or 'synchronous'.",
     )

@@ -379,7 +379,7 @@ def check_address(address: str) -> None:
     """
     expected = "the address of a scheduler, such as 'tcp://10.0.0.1:8786'"
     if "@" in address:  # Dask would take it for a host name, and log it
-        hint = "Dask knows no users and passwords: pass a Client with Security of TLS."
+        hint = "Dask supports no users and passwords: pass a Client with TLS Security."
         raise value_error("backend", expected, address, hint)
     try:
         check_host_and_port(address)

@@ -115,13 +115,13 @@ class RunMonitor(ContextManager):
         self._seconds: float | None = None
         self._at_start: int | None = None
         self._earlier = 0
-        self._told, self._pause, self._spent = 0.0, 0.0, 0.0
-        self._hearing: list[Listener] = []
+        self._notified, self._pause, self._spent = 0.0, 0.0, 0.0
+        self._listening: list[Listener] = []
         self._has_begun = False
 
     def __enter__(self) -> Self:
         run_begins()
-        self._hearing = list(_listeners)
+        self._listening = list(_listeners)
         if isinstance(self.display, Progress):
             self.display.__enter__()
         return self
@@ -135,7 +135,7 @@ class RunMonitor(ContextManager):
             self.error = said(error).partition("\n")[0] if self.state == "failed" else ""
         self._seconds = self.seconds
         if self._has_begun:
-            self._tell("ended")
+            self._notify("ended")
 
     def __call__(self, done: int, total: int | None, failed: int = 0) -> None:
         """Record that `done` of `total` paths are done, `failed` of which have failed."""
@@ -151,21 +151,21 @@ class RunMonitor(ContextManager):
             except Exception as error:  # the display may be user code: it does not stop the run
                 self.display_error = error
                 raise
-        if self._hearing and self._has_begun and self._is_time():
-            self._tell("changed")
+        if self._listening and self._has_begun and self._is_time():
+            self._notify("changed")
 
     @contextmanager
     def at_work(self, backend: Backend) -> Iterator[None]:
         """Send the start and the end of tasks on a backend."""
         self.backend, self.in_processes = backend.name, backend.in_processes
         self._has_begun = True
-        self._tell("started", backend)
-        self._tell("changed")
+        self._notify("started", backend)
+        self._notify("changed")
         try:
             yield
         finally:
-            self._tell("changed")
-            self._tell("rested")
+            self._notify("changed")
+            self._notify("rested")
 
     def task_done(self, worker: str, paths: int, seconds: float) -> None:
         """Record a finished task."""
@@ -176,7 +176,7 @@ class RunMonitor(ContextManager):
 
     def estimate(self, results: Callable[[], xr.Dataset], *, now: bool = False) -> None:
         """Compute the results so far if listeners are due, or `now`."""
-        if self._hearing and (now or self._is_time()):
+        if self._listening and (now or self._is_time()):
             began = time.monotonic()
             try:
                 self.estimates = estimates_of(results())
@@ -228,24 +228,24 @@ class RunMonitor(ContextManager):
     # --- listeners ----------------------------------------------------------------------------
 
     def _is_time(self) -> bool:
-        return time.monotonic() - self._told >= self._pause
+        return time.monotonic() - self._notified >= self._pause
 
-    def _tell(self, what: str, *arguments: Any) -> None:
+    def _notify(self, what: str, *arguments: Any) -> None:
         """Call a method of all listeners; drop a listener that raises."""
         began = time.monotonic()
-        for listener in list(self._hearing):
+        for listener in list(self._listening):
             try:
                 if getattr(listener, what)(self, *arguments) is False:
-                    self._hearing.remove(listener)
+                    self._listening.remove(listener)
             except Exception as error:
-                self._hearing.remove(listener)
+                self._listening.remove(listener)
                 log_warning(
                     "montezarr: %s is left alone for this run: %s: %s",
                     type(listener).__name__, type(error).__name__, said(error),
                 )  # fmt: skip
         if what == "changed":
-            self._told = time.monotonic()
-            self._pause = max(EVERY, (self._spent + self._told - began) / SHARE)
+            self._notified = time.monotonic()
+            self._pause = max(EVERY, (self._spent + self._notified - began) / SHARE)
             self._spent = 0.0
 
 

@@ -83,9 +83,9 @@ def name_of(run: Run) -> str:
     """Return the name of a run's array: equal names mean equal values."""
     name = f"{SIMULATED}{run.sampler.name}-{run.fingerprint}-{run.n_paths}-{run.chunk}"
     # Policies and chunking are not in the recipe, but distinguish runs.
-    told = run.carried.to_attributes()
-    if told:
-        name += f"-{hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]}"
+    extra = run.carried.to_attributes()
+    if extra:
+        name += f"-{hashlib.sha256(json.dumps(extra).encode()).hexdigest()[:16]}"
     return name if run.x0 is None else f"{name}-{run.x0.name}"
 
 

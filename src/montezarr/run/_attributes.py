@@ -49,12 +49,12 @@ class Carried:
 
     def to_attributes(self) -> dict[str, str]:
         """Return the attribute, or no entry if all is as by default."""
-        told: dict[str, Any] = self.policies.to_dict()
+        entries: dict[str, Any] = self.policies.to_dict()
         if self.asked:
-            told["chunks"] = self.asked
+            entries["chunks"] = self.asked
         if self.is_endless:
-            told["n_paths"] = None
-        return {RUN_ATTRIBUTE: json.dumps(told)} if told else {}
+            entries["n_paths"] = None
+        return {RUN_ATTRIBUTE: json.dumps(entries)} if entries else {}
 
 
 def carried_by(obj: Any) -> Carried | None:
@@ -70,12 +70,12 @@ def carried_by(obj: Any) -> Carried | None:
         return None
     expected = f"what montezarr wrote in attrs[{RUN_ATTRIBUTE!r}]"
     try:
-        told = parse_json(text)
-        asked = check_int("chunks", told.get("chunks", 0))
-        is_endless = "n_paths" in told and told["n_paths"] is None
-        return Carried(Policies.from_dict(told), asked, is_endless)
+        entries = parse_json(text)
+        asked = check_int("chunks", entries.get("chunks", 0))
+        is_endless = "n_paths" in entries and entries["n_paths"] is None
+        return Carried(Policies.from_dict(entries), asked, is_endless)
     except (ValueError, TypeError, AttributeError) as error:
-        raise value_error("ds", expected, text, f"It is none: {error}") from error
+        raise value_error("ds", expected, text, f"Its content is not valid: {error}") from error
 
 
 def recipe_in(ds: Any) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def data_of(part: Any) -> Any:
         if isinstance(meta_of(part), np.ma.MaskedArray):
             raise type_error(
                 "x0", "an initial state for every path", part,
-                "Masked ones are none: fill them, by dask.array.ma.filled(x0, value).",
+                "Fill masked entries, by dask.array.ma.filled(x0, value).",
             )  # fmt: skip
         return part
     if not (isinstance(part, (list, tuple, range)) or hasattr(part, "ndim")):

@@ -78,5 +78,5 @@ class Policies:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the policies that differ from the default, as JSON."""
-        told = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {f.name: told[f.name] for f in fields(self) if told[f.name] != f.default}
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {f.name: values[f.name] for f in fields(self) if values[f.name] != f.default}

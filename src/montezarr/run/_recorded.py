@@ -50,8 +50,8 @@ def arguments_in(recipe: Mapping[str, Any], process: Any = None, x0: Any = None)
                 " process and is never loaded from a Dataset. Pass it as process=."
             )
         target = process_from_dict(whole(recipe)["process"])
-    told = recipe["x0"]
-    is_digest = has_digest(told)
+    recorded_x0 = recipe["x0"]
+    is_digest = has_digest(recorded_x0)
     if is_digest and x0 is None:
         raise ReplayError("ds: its x0 is an array or object, which a recipe does not hold.")
     if "options" in recipe:
@@ -66,7 +66,7 @@ def arguments_in(recipe: Mapping[str, Any], process: Any = None, x0: Any = None)
     return {
         "process": target,
         "T": grid.get("T"),
-        "x0": x0 if is_digest else told,
+        "x0": x0 if is_digest else recorded_x0,
         # Passing dt would mean that the paths' own times do not matter.
         "dt": None if EVENT_TIME in names else grid.get("dt"),
         "times": grid.get("times"),

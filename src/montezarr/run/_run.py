@@ -110,7 +110,7 @@ class Run:
         cls, recipe: Any, process: Any = None, n_paths: int | None = None,
         *, x0: Any = None, chunks: int | None = None, policies: Policies | None = None,
     ) -> Run:  # fmt: skip
-        """Return the run of a recipe with a number of paths: from a live run, or made anew.
+        """Return the run of a recipe with a number of paths: from a live run, or a new one.
 
         Parameters
         ----------
@@ -182,7 +182,7 @@ class Run:
         obj : Dataset, DataArray, SimulationResult or Snapshot
             Made by montezarr, or derived from such an object.
         process : object, optional
-            The sampler, if it is the user's own code: then the run is made anew.
+            The sampler, if it is the user's own code: then a new run is made.
 
         Raises
         ------
@@ -192,9 +192,9 @@ class Run:
             As from `from_recipe`.
         """
         if not isinstance(obj, (xr.Dataset, xr.DataArray)):
-            told = getattr(type(obj), "_run_behind", None)
-            if told is not None:
-                found: Run = told(obj, process)
+            method = getattr(type(obj), "_run_behind", None)
+            if method is not None:
+                found: Run = method(obj, process)
                 return found
             recipe_in(obj)  # raises
         origins = origins_in(obj).values()

@@ -29,9 +29,7 @@ def _asks_for_paths(function: Callable[_P, _R]) -> Callable[_P, _R]:
             unknown = next((key for key in kwargs if key not in ARGUMENTS), None)
             if unknown is not None:
                 raise unknown_argument(unknown, kwargs[unknown])
-            raise ArgumentTypeError(
-                "n_paths: expected a number of paths, or None, got none at all."
-            )
+            raise ArgumentTypeError("n_paths: expected a number of paths, or None, got no value.")
         return function(*args, **kwargs)
 
     return checked

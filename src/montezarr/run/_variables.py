@@ -61,8 +61,8 @@ def masked_attribute(variable: Any, sampler: Any) -> dict[str, Any]:
 
     It is also in the encoding, which arithmetic drops: only that entry is reliable.
     """
-    is_told = sampler.may_mask and not variable.is_real
-    return {"masked_value": variable.masked} if is_told else {}
+    is_number = sampler.may_mask and not variable.is_real
+    return {"masked_value": variable.masked} if is_number else {}
 
 
 def variables_of(obj: xr.DataArray | xr.Dataset) -> dict[Any, xr.Variable]:

@@ -145,5 +145,7 @@ def _records(x0: Mapping[Any, Any], n_paths: int | None) -> tuple[str | None, An
     lazy = any(is_lazy.values())
     if not lazy:  # nothing to compute again
         array = da.from_array(array.compute(scheduler="synchronous"), chunks=-1)
-    told = {name: part.name if isinstance(part, da.Array) else part for name, part in parts.items()}
-    return digest_of(told, "x0"), array, None if lazy else told
+    given = {
+        name: part.name if isinstance(part, da.Array) else part for name, part in parts.items()
+    }
+    return digest_of(given, "x0"), array, None if lazy else given
