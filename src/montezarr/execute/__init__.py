@@ -67,8 +67,8 @@ def backend(name: Any = "auto", n_jobs: int = -1, **options: Any) -> Backend:
         ``"synchronous"``, ``"threads"``, ``"processes"`` (or ``"stdlib"``), ``"multiprocessing"``,
         ``"joblib"`` (loky; also ``"joblib-threading"``, ``"joblib-multiprocessing"``), ``"ray"``,
         ``"dask"``, the address of a scheduler (``"tcp://..."``), a Client of dask.distributed, or
-        ``"auto"``: an active Client if there is one, else threads. The engine, `write` and
-        `batches`, which know their sampler, choose by that where they stand in no block.
+        ``"auto"``: an active Client if there is one, else threads. Outside a block, the engine,
+        `write` and `batches` know their sampler and choose by its measured cost.
     n_jobs : int
         Number of workers; -1 is one for each core that this process may use, -2 one less.
     **options
@@ -80,15 +80,15 @@ def backend(name: Any = "auto", n_jobs: int = -1, **options: Any) -> Backend:
     Returns
     -------
     Backend
-        A context manager; workers start at its first task and are gone at its end. It is in force
-        in the thread, or the asyncio task, that entered it.
+        A context manager; workers start with the first task and end with the block. The backend is
+        in force in the thread, or the asyncio task, that entered the block.
 
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        For another name, number or option.
+        If the name, the number or an option is not valid.
     MissingDependencyError
-        If the package that it needs is not installed, with the line that installs it.
+        If the package that the backend needs is not installed; with the line that installs it.
 
     Examples
     --------
@@ -129,7 +129,7 @@ def backend(name: Any = "auto", n_jobs: int = -1, **options: Any) -> Backend:
 
 
 def _made(kind: type[Backend], n_jobs: int, options: dict[str, Any]) -> Backend:
-    """Return a backend, or raise with the options that it has."""
+    """Return a backend; name its options in the error where one is unknown."""
     try:
         return kind(n_jobs, **options)
     except TypeError as error:
@@ -152,7 +152,7 @@ def _made(kind: type[Backend], n_jobs: int, options: dict[str, Any]) -> Backend:
 def configured() -> Backend | None:
     """Return the backend in force: of a with block, an active Client, or Dask's configuration.
 
-    None where nobody has said anything: then the sampler decides.
+    None where none of these is set: then the sampler decides.
     """
     current: Backend | None = in_force()
     if current is not None:

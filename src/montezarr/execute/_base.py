@@ -1,4 +1,4 @@
-"""What every backend is: a place where tasks run, with two faces."""
+"""Base classes of backends: an executor for windowed submission and a scheduler for Dask."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from montezarr.execute._supervisor import Pool, Supervisor
 
 
 def cores() -> int:
-    """Return the processors that this process may use: by its affinity, and its group's quota."""
+    """Return the processors that this process may use: by its affinity and its cgroup's quota."""
     affinity = getattr(os, "sched_getaffinity", None)
     return _cores_of(None if affinity is None else frozenset(affinity(0)))
 
 
 @lru_cache(maxsize=16)
 def _cores_of(affinity: Any) -> int:
-    """Remember the answer: to look up the quota takes a tenth of a small reduction."""
+    """Cache the count: looking up the quota takes a tenth of the time of a small reduction."""
     return max(1, count_cores())
 
 
@@ -60,10 +60,10 @@ def check_jobs(n_jobs: Any) -> int:
 
 
 class Backend(ContextManager, ABC):
-    """A place where tasks run; as a context manager it is the one in force.
+    """A place where tasks run; inside its ``with`` block it is in force.
 
-    It has two faces: an `executor` for tasks that are handed out a few at a time, and a
-    `scheduler`, which is what Dask takes under that name for lazy collections.
+    It has two faces: an `executor` for windowed submission, a few tasks at a time, and a
+    `scheduler`, which Dask takes as ``scheduler=`` for lazy collections.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class Backend(ContextManager, ABC):
     retries : int
         How often a task is repeated after the death of its worker.
     reason : str
-        Why this one is in force, for `plan`.
+        Why this backend is in force; `plan` shows it.
 
     Attributes
     ----------
@@ -83,7 +83,7 @@ class Backend(ContextManager, ABC):
     workers : int
         Tasks that run at the same time.
     in_processes : bool
-        Whether tasks run in other processes: their GIL, memory and global state are their own.
+        Whether tasks run in other processes, with their own GIL, memory and global state.
     runs_at_once : bool
         Whether a task runs in the thread that submits it, before `submit` returns.
     has_threads : bool
@@ -105,14 +105,14 @@ class Backend(ContextManager, ABC):
     name: ClassVar[str]
     aliases: ClassVar[tuple[str, ...]] = ()
     requires: ClassVar[tuple[str, str] | None] = None
-    """The package that it needs, and the extra that installs it."""
+    """The package that the backend needs, and the extra that installs it."""
     in_processes: ClassVar[bool] = True
     runs_at_once: ClassVar[bool] = False
     is_local: bool = True
     keeps_chunks: bool = True
-    """Whether chunks of a collection that are not joined come to this process."""
+    """Whether the chunks of a persisted collection are kept in this process."""
     cancels_waiting: ClassVar[bool] = True
-    """Whether cancelling a task that runs fails, so that what waits can be told from it."""
+    """Whether only waiting tasks can be cancelled: cancelling a running one fails."""
 
     def __init__(
         self,
@@ -134,7 +134,7 @@ class Backend(ContextManager, ABC):
 
     @classmethod
     def check_installed(cls) -> None:
-        """Raise unless the package that it needs is there.
+        """Raise unless the package that the backend needs is installed.
 
         Raises
         ------
@@ -146,23 +146,20 @@ class Backend(ContextManager, ABC):
             import_optional(package, extra=extra, purpose=f"The backend {cls.name!r}")
 
     def check_allowed(self) -> None:
-        """Raise where what it would start has to be asked for."""
+        """Raise where the backend would start something that needs the user's permission."""
 
     @abstractmethod
     def make_executor(self) -> Executor:
-        """Return a new executor."""
+        """Make an executor for the backend."""
 
     @property
     def has_threads(self) -> bool:
-        """Whether tasks run here at the same time, in a process that has one global state."""
+        """Whether tasks run at the same time in this process and share its global state."""
         return not self.in_processes and not self.runs_at_once
 
     @property
     def worker_bytes(self) -> int | None:
-        """Memory that each thread of a worker may use where it has a limit of its own; the least.
-
-        None where all that there is may be used.
-        """
+        """Smallest memory limit of a worker, per thread; None where workers have no limit."""
         return None
 
     @property
@@ -174,19 +171,19 @@ class Backend(ContextManager, ABC):
 
     @property
     def scheduler(self) -> Any:
-        """What Dask takes as ``scheduler=``, while the backend runs."""
+        """The value for Dask's ``scheduler=``, while the backend runs."""
         return Scheduler(partial(get_async, self.executor.submit, self.workers))
 
     def submit(self, function: Callable[[Any], Any], item: Any) -> Future[Any]:
-        """Start ``function(item)``; the function travels once per worker where that is possible."""
+        """Start ``function(item)``; send the function once per worker where that is possible."""
         return self.executor.submit(function, item)
 
     def submit_all(self, function: Callable[[Any], Any], items: list[Any]) -> list[Future[Any]]:
-        """Start ``function(item)`` for several items, at once where that saves round trips."""
+        """Start ``function(item)`` for several items, in one message if that saves round trips."""
         return [self.submit(function, item) for item in items]
 
     def deaths_of(self, error: BaseException) -> int:
-        """Return how many workers died on a task, where another error than `WorkerDied` says so."""
+        """Return how many workers died on a task that failed with an error of the backend's own."""
         return 0
 
     def result_of(self, future: Future[Any]) -> Any:
@@ -199,11 +196,11 @@ class Backend(ContextManager, ABC):
         Exception
             What the task raised.
         """
-        while not (future.done() or self.is_lost):  # of one that was cancelled nobody may be told
+        while not (future.done() or self.is_lost):  # a cancelled future may wake no waiter
             wait_uninterrupted([future], WORKER_CHECK_SECONDS)
         try:
             if not future.done():
-                raise CancelledError  # noqa: TRY301  it is what Dask should have said
+                raise CancelledError  # noqa: TRY301  the error that Dask should have raised
             return future.result()
         except (Exception, CancelledError) as error:
             lost = self.loss_of(error)
@@ -212,17 +209,17 @@ class Backend(ContextManager, ABC):
             raise lost from error
 
     def loss_of(self, error: BaseException) -> BackendError | None:
-        """Return what to say of an error of the backend itself; None for one of a task."""
+        """Return the error for a failure of the backend itself; None for the error of a task."""
         return stopped(self.name) if isinstance(error, CancelledError) else None
 
     @property
     def is_lost(self) -> bool:
-        """Whether its workers have gone away, so that tasks may never be said to have ended."""
+        """Whether the workers are gone, so that futures of running tasks may never be done."""
         return False
 
     @property
     def is_running(self) -> bool:
-        """Whether it has its workers."""
+        """Whether the backend is started: it has an executor."""
         return self._executor is not None
 
     @contextmanager
@@ -244,13 +241,13 @@ class Backend(ContextManager, ABC):
                         self.stop()
 
     def stop(self) -> None:
-        """End the workers when what runs has ended."""
+        """End the workers after the running tasks have ended."""
         executor, self._executor = self._executor, None
         if executor is not None:
             executor.shutdown(wait=True, cancel_futures=True)
 
     def kill(self) -> None:
-        """End the workers at once; threads, which cannot be ended, are left to themselves."""
+        """End the workers at once; threads cannot be ended and are abandoned."""
         executor, self._executor = self._executor, None
         if isinstance(executor, Supervisor):
             executor.kill()
@@ -269,7 +266,7 @@ class Backend(ContextManager, ABC):
         go_out_of_force(self)
         with self._lock:
             block = self._leave_block()
-            # Also where an iterator that was left half way still counts as a user of this thread.
+            # Even if an iterator that was abandoned half way still counts as a user in this thread.
             if not self._blocks and not self._is_used_elsewhere():
                 if isinstance(error, KeyboardInterrupt):
                     self.kill()
@@ -277,12 +274,12 @@ class Backend(ContextManager, ABC):
             block.__exit__(None, None, None)
 
     def _leave_block(self) -> Any:
-        """Return the last block of this thread, or of any where it has none."""
+        """Remove the last block of this thread, or of any thread if this one has none."""
         mine = [i for i, (thread, _) in enumerate(self._blocks) if thread == threading.get_ident()]
         return self._blocks.pop(mine[-1] if mine else -1)[1]
 
     def _is_used_elsewhere(self) -> bool:
-        """Return whether another thread, which is alive, still runs tasks here."""
+        """Return whether another living thread still runs tasks on this backend."""
         others = {thread.ident for thread in threading.enumerate()} - {threading.get_ident()}
         return any(count > 0 and thread in others for thread, count in self._users.items())
 
@@ -295,17 +292,17 @@ class Backend(ContextManager, ABC):
 
 
 class ProcessBackend(Backend):
-    """Base of the backends on local worker processes, which differ in their pool."""
+    """Base of the backends on worker processes under a `Supervisor`; they differ in their pool."""
 
     @abstractmethod
     def make_pool(self) -> Pool:
-        """Return the pool, not started yet."""
+        """Make the pool without starting it."""
 
     def make_executor(self) -> Executor:
-        """Return an executor that outlives the death of workers."""
+        """Make an executor that survives the death of workers."""
         try:
             pool = self.make_pool()
-        except BackendError:  # which is an OSError too, and has a name already
+        except BackendError:  # a subclass of OSError that needs no translation
             raise
         except OSError as error:
             raise no_start(self.name, error) from error
@@ -338,14 +335,14 @@ def refuse_timeout(name: str, timeout: float | None) -> None:
 
 
 class Scheduler:
-    """What Dask calls to compute a graph, and pickles as no more than a name."""
+    """A callable that computes a graph for Dask; pickled as the name of a scheduler."""
 
     def __init__(self, get: Callable[..., Any]):
         self._get = get
 
     def __call__(self, dsk: Any, keys: Any, **options: Any) -> Any:
         """Compute the keys of a graph."""
-        options.pop("num_workers", None)  # the block has said how many
+        options.pop("num_workers", None)  # the backend of the block sets the number
         return self._get(dsk, keys, **options)
 
     def __reduce__(self) -> Any:
@@ -355,11 +352,11 @@ class Scheduler:
 
 _made: weakref.WeakSet[Backend] = weakref.WeakSet()
 _of_the_parent: list[Any] = []
-"""Executors that a forked child inherited: kept, so that it does not end what is its parent's."""
+"""Executors that a forked child inherited: kept, so that the child does not end them."""
 
 
 def _forget_executors() -> None:
-    """In a forked child: it has none of the threads that an executor needs, so it makes its own."""
+    """Let a forked child make executors of its own: the threads of inherited ones do not exist."""
     for backend in list(_made):
         _of_the_parent.append(backend._executor)
         backend._executor, backend._users, backend._lock = None, Counter(), threading.RLock()

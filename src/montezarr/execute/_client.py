@@ -1,4 +1,4 @@
-"""The Client of dask.distributed that is active, if there is one."""
+"""Look up the active Client of dask.distributed."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from contextlib import suppress
 from typing import Any
 
 ENDED = ("closing", "closed", "failed")
-"""States of a Client or a cluster that no more comes from."""
+"""States in which a Client or a cluster returns no more results."""
 
 
 def is_ended(part: Any) -> bool:
-    """Return whether a Client or a cluster is closed, or about to be."""
+    """Return whether a Client or a cluster is closed or closing."""
     return str(getattr(part, "status", "")).split(".")[-1] in ENDED
 
 
 def active_client() -> Any:
     """Return the Client that Dask would use, or None where there is none.
 
-    That of this context (``with client:``) also where it was closed, so that whoever uses it is
-    told; of those of other threads, which Dask has for the whole process, one that is connected.
+    A Client of this context (``with client:``) is returned even if it is closed, so that its use
+    raises an error. Dask's default Client, which another thread may have made, only if connected.
     """
-    # A Client exists only where distributed is imported, which costs half a second.
+    # Without distributed imported there is no Client, and importing it takes half a second.
     distributed = sys.modules.get("distributed")
     if distributed is None:
         return None
@@ -29,7 +29,7 @@ def active_client() -> Any:
         client = distributed.default_client()
     except ValueError:
         return None
-    # The calls of an asynchronous one would have to be awaited, in the loop that we stand in.
+    # The calls of an asynchronous Client have to be awaited in this thread's event loop.
     if client.asynchronous:
         return None
     is_there = client.scheduler is not None and not is_ended(client)

@@ -1,4 +1,4 @@
-"""A cluster of Dask on this machine, of our own."""
+"""Start a local Dask cluster for the backend ``dask``."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from montezarr.core.spawn import full_streams_aside, processes_uninterrupted
 DASHBOARD_PORT = 8787
 
 SILENT = logging.ERROR
-"""What Dask logs from here on: what our errors and warnings do not say already."""
+"""Level of Dask's loggers: our own errors and warnings report the lower levels."""
 
 _process_wide = ForkLock()
 
 
 @contextmanager
 def process_wide() -> Iterator[None]:
-    """Change what the whole process has, such as filters of warnings: one thread at a time.
+    """Hold a lock while changing process-wide state, such as warning filters.
 
-    Of two that did so at once, the one that ends last would put back what the other had set.
+    Of two threads that do so at once, the last to end would restore what the other had set.
     """
     with _process_wide, warnings.catch_warnings():
         yield
 
 
 def start_cluster(stack: ExitStack, client_class: Any, workers: int, retries: int) -> Any:
-    """Return a Client, set to be closed by the stack, of a new cluster, which is as well."""
+    """Return a Client of a new cluster; the stack closes both."""
     from distributed import LocalCluster
 
     stack.enter_context(_logs_silent())
@@ -46,7 +46,7 @@ def start_cluster(stack: ExitStack, client_class: Any, workers: int, retries: in
         full_streams_aside(),
         processes_uninterrupted(),
     ):
-        # Another program may take the port of the dashboard after we have looked.
+        # Another program may take the dashboard's port after the check.
         warnings.filterwarnings("ignore", r"Port \d+ is already in use", UserWarning)
         cluster = stack.enter_context(
             LocalCluster(
@@ -71,9 +71,9 @@ _levels: list[tuple[logging.Handler, int]] = []
 
 @contextmanager
 def _logs_silent() -> Iterator[None]:
-    """Have Dask log no more than errors, until the last of the clusters has ended.
+    """Make Dask log errors only, until the last of our clusters has ended.
 
-    Left to itself, it does so until the first of them has.
+    Dask's own option ends with the first of them.
     """
     global _silent, _levels
     with _silence:
@@ -98,10 +98,10 @@ def _logs_silent() -> Iterator[None]:
 
 
 def _nanny() -> Any:
-    """Return what starts the worker processes of a cluster of ours, also those after a death.
+    """Return a Nanny class that starts, and restarts, the worker processes of our cluster.
 
-    It keeps the script from them, as from those of other backends: functions of the script travel
-    by value.
+    Workers do not import the user's script, as on other backends: functions of the script are
+    pickled by value.
     """
     from distributed import Nanny
 
@@ -114,7 +114,7 @@ def _nanny() -> Any:
 
 
 def _calm() -> Any:
-    """Return what makes workers leave Ctrl-C, and their end, to the driver."""
+    """Return a worker plugin that leaves Ctrl-C and shutdown to the driver."""
     from distributed import WorkerPlugin
 
     class Calm(WorkerPlugin):
@@ -123,7 +123,7 @@ def _calm() -> Any:
         def setup(self, worker: Any) -> None:
             if threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
-            # When the scheduler ends, a worker whose heart beats then prints a traceback.
+            # A worker that sends a heartbeat while the scheduler ends logs a traceback.
             logging.getLogger("distributed.worker").addFilter(
                 lambda record: "during heartbeat" not in record.getMessage()
             )
@@ -132,7 +132,7 @@ def _calm() -> Any:
 
 
 def _free_port(wanted: int) -> int:
-    """Return the port, or 0 (any) where another program has it, which Dask would warn of."""
+    """Return the port, or 0 (any) if another program has it, as Dask would warn."""
     with socket.socket() as probe:
         try:
             probe.bind(("127.0.0.1", wanted))

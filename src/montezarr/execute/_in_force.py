@@ -1,9 +1,9 @@
 """Which backend is in force: the innermost ``with`` block of the context that entered it.
 
 A context is a thread, or an asyncio task (`contextvars`). Dask's configuration is one for the whole
-process, so it gets one scheduler, which looks up the backend of the context that computes. A Client
-that becomes the default one, in any thread, configures ``"dask.distributed"``; while there are
-blocks, that name stands for a scheduler that looks there too.
+process, so one scheduler is configured there, which looks up the backend of the context that
+computes. A Client that becomes the default, in any thread, configures ``"dask.distributed"``; while
+any block is open, that name stands for a scheduler that looks up the context as well.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from montezarr.execute._client import active_client
 from montezarr.execute._returned import warn_of_size
 
 OF_CLIENTS = "dask.distributed"
-"""What Dask is configured with by a Client that becomes the default one."""
+"""The scheduler that a Client configures when it becomes the default."""
 
 BlockStack = tuple["InBlock", ...]
 
 
 class InBlock(Protocol):
-    """What a ``with`` block puts in force: a `montezarr.execute.Backend`."""
+    """Interface of a backend in force: a `montezarr.execute.Backend`."""
 
     @property
     def scheduler(self) -> Any:
-        """What Dask takes as ``scheduler=``."""
+        """The value for Dask's ``scheduler=``."""
 
     @property
     def is_running(self) -> bool:
-        """Whether it has its workers."""
+        """Whether the backend is started."""
 
     @property
     def keeps_chunks(self) -> bool:
-        """Whether chunks that are not joined come to this process."""
+        """Whether the chunks of a persisted collection are kept in this process."""
 
 
 _stack: ContextVar[BlockStack] = ContextVar("montezarr_backends", default=())
@@ -46,23 +46,23 @@ _stack: ContextVar[BlockStack] = ContextVar("montezarr_backends", default=())
 _lock = ForkLock()
 _blocks = 0
 _found: Any = None
-"""What Dask was configured with before the first block; None for nothing."""
+"""The scheduler configured before the first block; None if there was none."""
 _before: Any = None
-"""What it would be configured with now but for us: a Client may have come since."""
+"""The scheduler that would be configured now without our blocks: a Client may be new since."""
 
 
 def in_force() -> Any:
-    """Return the backend of the innermost with block of this context, None where there is none."""
+    """Return the backend of the innermost with block of this context, or None."""
     stack = _stack.get()
     return stack[-1] if stack else None
 
 
 def come_into_force(backend: InBlock) -> None:
-    """Put a backend in force in this context, and our scheduler into Dask's configuration."""
+    """Put a backend in force in this context and our scheduler into Dask's configuration."""
     global _blocks, _before, _found
     with _lock:
         found = dask.config.get("scheduler", None)
-        # A Client that was made in a block puts ours back when it closes, which may be later.
+        # A Client made inside a block restores our scheduler when it closes, perhaps after the end.
         if found is not _SCHEDULER:
             if _blocks == 0:
                 _found = found
@@ -96,21 +96,21 @@ def go_out_of_force(backend: InBlock) -> None:
 
 
 def _but_for_us() -> Any:
-    """Return what Dask would be configured with: of a Client that has closed nothing is left."""
+    """Return the scheduler that would be configured without our blocks; ignore a closed Client."""
     return _found if _before == OF_CLIENTS and active_client() is None else _before
 
 
 def configured_scheduler() -> Any:
-    """Return what Dask is configured with, not counting what a with block put there; or None."""
+    """Return Dask's configured scheduler apart from those of our with blocks, or None."""
     found = dask.config.get("scheduler", None)
     return _before if found is _SCHEDULER else found
 
 
 class _ContextScheduler:
-    """What Dask calls to compute a graph while any block is in force; pickled as a name."""
+    """The scheduler in Dask's configuration while any block is open; pickled as a name."""
 
     def __call__(self, dsk: Any, keys: Any, **options: Any) -> Any:
-        """Compute the keys of a graph where this context says, or as if there were no block."""
+        """Compute the keys of a graph on the backend of this context, else as without blocks."""
         running = [backend for backend in _stack.get() if backend.is_running]
         if running:
             warn_of_size(dsk, keeps_chunks=running[-1].keeps_chunks)
@@ -120,11 +120,11 @@ class _ContextScheduler:
         return get(dsk, keys, **options)
 
     def beside(self) -> Any:
-        """Return what computes where no block is in force."""
+        """Return the scheduler for contexts without a block."""
         wanted = _but_for_us()
         if wanted is not None and wanted != OF_CLIENTS:
             return scheduler_of(wanted)
-        # What Dask does with arrays where nothing is configured.
+        # Dask's default for arrays.
         client = active_client()
         return threaded_get if client is None else client.get
 
@@ -134,10 +134,10 @@ class _ContextScheduler:
 
 
 class _ClientScheduler(_ContextScheduler):
-    """The same where a Client has configured Dask: beside a block it is that one."""
+    """The same after a Client has configured Dask: without a block, the Client computes."""
 
     def beside(self) -> Any:
-        """Return what computes where no block is in force."""
+        """Return the scheduler for contexts without a block."""
         client = active_client()
         if client is None:
             raise RuntimeError(f"Requested {OF_CLIENTS} scheduler but no Client active.")

@@ -1,4 +1,4 @@
-"""What is said where a backend cannot go on: it is gone, or the system gives it no room."""
+"""Errors of a backend that cannot go on: it is gone, or the system refuses resources."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ GO_ON = "A store goes on, with the same call, from what is committed."
 
 
 def stopped(name: str) -> BackendError:
-    """Return the error of a run whose backend somebody else has stopped."""
+    """Return the error of a run whose backend was stopped while it ran."""
     return BackendError(
         f"backend: expected {name!r} to run until its tasks have ended, got one that was stopped:"
         " read on inside its with block."
@@ -33,7 +33,7 @@ def cluster_lost(address: str, error: BaseException) -> BackendError:
     Parameters
     ----------
     address : str
-        Of its scheduler; what may stand before the host is left out.
+        Address of the scheduler; user names before the host are left out.
     error : BaseException
         What Dask raised.
     """
@@ -41,8 +41,8 @@ def cluster_lost(address: str, error: BaseException) -> BackendError:
     return BackendError(
         f"backend: expected the Dask cluster at {where or 'its address'} to be there until the run"
         f" has ended, got {_described(error)}. Its scheduler has ended or does not answer, or the"
-        " Client was closed or restarted. Start anew what is missing, with a new Client, and call"
-        f" it again. {GO_ON}"
+        " Client was closed or restarted. Start the missing part again, connect a new Client, and"
+        f" repeat the call. {GO_ON}"
     )
 
 
@@ -52,12 +52,12 @@ def ray_lost(error: BaseException | None = None) -> BackendError:
     Parameters
     ----------
     error : BaseException, optional
-        What Ray raised; without it somebody has ended the session.
+        What Ray raised; None if the session was shut down.
     """
     got = "one that was shut down" if error is None else _described(error)
     return BackendError(
         f"backend: expected the session of Ray to be there until the run has ended, got {got}."
-        " Start Ray anew, enter the block of the backend again, and call what is missing again."
+        " Start Ray anew, enter the block of the backend again, and repeat the call."
         f" {GO_ON}"
     )
 
@@ -66,8 +66,8 @@ def ray_full(error: BaseException) -> BackendError:
     """Return the error of a run for which Ray has no room."""
     return BackendError(
         f"backend: expected room in the object store of Ray, got {_described(error)}. Give it more"
-        " by ray.init(object_store_memory=...), let go of what you have put there, make room on"
-        f" the disk that it spills to, or take the backend 'processes'. {GO_ON}"
+        " by ray.init(object_store_memory=...), delete your own objects in it, make room on the"
+        f" disk that it spills to, or take the backend 'processes'. {GO_ON}"
     )
 
 
@@ -76,13 +76,13 @@ def ray_no_start(error: BaseException) -> BackendError:
     return BackendError(
         f"backend: expected Ray to start, got {_described(error)}. What Ray logs is in the folder"
         " ray/session_latest/logs of the temporary directory, mostly /tmp. Try again on a machine"
-        f" with less to do, start Ray yourself by ray.init, or take the backend 'processes'."
+        f" with less load, start Ray yourself by ray.init, or take the backend 'processes'."
         f" {GO_ON}"
     )
 
 
 def no_start(name: str, error: BaseException) -> BackendError:
-    """Return the error of a backend whose workers the system does not let begin, or go on."""
+    """Return the error of a backend whose workers the system does not let start or go on."""
     error = _of_the_system(error)
     return BackendError(
         f"backend: expected the workers of {name!r} to start and to get their tasks, got"
@@ -91,7 +91,7 @@ def no_start(name: str, error: BaseException) -> BackendError:
 
 
 def _of_the_system(error: BaseException) -> BaseException:
-    """Return what the system said, where an error came of that; else the error."""
+    """Return the system error that caused an error, or else the error itself."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.errno is not None:
@@ -101,7 +101,7 @@ def _of_the_system(error: BaseException) -> BaseException:
 
 
 def _described(error: BaseException) -> str:
-    """Return an error in one line: Dask's often have no text at all."""
+    """Return an error in one line, with its type: errors of Dask often have no text."""
     if isinstance(error, OSError) and error.strerror:
         where = f": {error.filename}" if isinstance(error.filename, str) else ""
         return f"{type(error).__name__}: {error.strerror}{where}"
@@ -118,7 +118,7 @@ def _remedy(error: BaseException) -> str:
         return "Allow more open files (ulimit -n), or take fewer workers."
     if code in (errno.EAGAIN, errno.ENOMEM):
         return "Allow more processes or memory (ulimit -u, ulimit -v), or take fewer workers."
-    return "Set TMPDIR to a directory that can be written to, where that is what is missing."
+    return "If there is no writable temporary directory, set TMPDIR to one."
 
 
 def _free() -> list[tuple[str, str]]:
@@ -134,5 +134,5 @@ def _free() -> list[tuple[str, str]]:
 def _temporary() -> str:
     try:
         return tempfile.gettempdir()
-    except OSError:  # there is none that can be written to
+    except OSError:  # no temporary directory is writable
         return "no temporary directory"

@@ -1,4 +1,4 @@
-"""The session of Ray: one of the user's, or one of ours, which its last user here ends."""
+"""The session of Ray: the user's, or our own, which its last pool here shuts down."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ RaySession = tuple[str, str]
 
 _lock = ForkLock()
 _own_session: RaySession | None = None
-"""The session that was started here."""
+"""The session that this module started."""
 _users = 0
-"""Pools that use it: the last of them ends it."""
+"""Number of pools that use our session: the last one shuts it down."""
 
 
 def session_of(ray: Any) -> RaySession | None:
-    """Return what tells the session of Ray from every other; None where there is none."""
+    """Return what identifies the current session of Ray, or None."""
     try:
         if not ray.is_initialized():
             return None
@@ -35,9 +35,9 @@ def session_of(ray: Any) -> RaySession | None:
 
 
 def join_session(ray: Any, workers: int, check_allowed: Callable[[], None]) -> RaySession | None:
-    """Return the session of Ray, after one of our own was started where there is none.
+    """Return the session of Ray; start our own if there is none.
 
-    `check_allowed` raises where it must not be.
+    `check_allowed` raises if none may be started.
     """
     global _own_session, _users
     with _lock:
@@ -56,7 +56,7 @@ def join_session(ray: Any, workers: int, check_allowed: Callable[[], None]) -> R
                         "env_vars": {**worker_environment(), "PYTHONPATH": _import_path()}
                     },
                 )
-            except Exception as error:  # of no class of its own
+            except Exception as error:  # Ray has no class for this error
                 with suppress(Exception):
                     ray.shutdown()
                 raise ray_no_start(error) from error
@@ -68,7 +68,7 @@ def join_session(ray: Any, workers: int, check_allowed: Callable[[], None]) -> R
 
 
 def leave_session(ray: Any, session: RaySession | None) -> None:
-    """End a session that was started here, where nobody uses it any more."""
+    """Shut down our own session when its last user leaves."""
     global _own_session, _users
     with _lock:
         if session is None or session != _own_session:
@@ -86,9 +86,9 @@ _starts_unasked = True
 
 @contextmanager
 def no_session_unasked() -> Iterator[None]:
-    """Keep Ray from starting a session, which would listen on the network, at its next call.
+    """Keep Ray from starting a session implicitly: it would listen on the network.
 
-    It does so by itself where the one that was there has been shut down meanwhile.
+    Any call of Ray does so if the session was shut down meanwhile.
     """
     global _hushed, _starts_unasked
     with _lock:
@@ -106,5 +106,5 @@ def no_session_unasked() -> Iterator[None]:
 
 
 def _import_path() -> str:
-    """Return where we import from, so that workers find the same modules."""
+    """Return this process's import path, so that workers find the same modules."""
     return os.pathsep.join(entry or os.getcwd() for entry in sys.path)

@@ -1,4 +1,4 @@
-"""What a computation of Dask's returns, known by its graph before it starts."""
+"""The size of what a Dask computation returns, known from its graph before it starts."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from montezarr.core.notices import level_outside, warn
 from montezarr.core.text import show_bytes
 
 FINAL = "finalize-"
-"""How Dask calls the task that joins the chunks of an array."""
+"""Prefix of Dask's task that joins the chunks of an array."""
 
 STORED = "store-"
-"""How it calls the arrays that stand for chunks which are written, and return nothing of them."""
+"""Prefix of Dask's arrays of written chunks, which return no data."""
 
 OTHERS = ("montezarr", "dask", "distributed", "xarray")
-"""Packages that stand between a computation and who asked for it."""
+"""Packages whose frames are between the user's call and the computation."""
 
 
 def warn_of_size(graph: Any, keeps_chunks: bool) -> None:
-    """Warn where a computation returns more than memory holds; such a process is killed.
+    """Warn if a computation returns more than memory holds: the system may kill the process.
 
     Parameters
     ----------
     graph : Expr
         What Dask hands to a scheduler.
     keeps_chunks : bool
-        Whether chunks come to this process also where they are not joined, as by ``persist``.
+        Whether chunks that are not joined, as by ``persist``, are kept in this process.
     """
     try:
         chunks, joined = _sizes(graph)
-    except Exception:  # another version of Dask has other graphs, and the result is not in doubt
+    except Exception:  # an unknown graph of another Dask version: skip the warning, not the run
         return
-    # Chunks wait until all of them are there to be joined.
+    # All chunks are in memory at once while they are joined.
     needed = 2 * joined + (chunks if keeps_chunks else 0)
     limit = memory_limit()
     if needed <= limit:
@@ -55,9 +55,9 @@ def warn_of_size(graph: Any, keeps_chunks: bool) -> None:
 
 
 def _sizes(graph: Any) -> tuple[int, int]:
-    """Return the bytes of the arrays that are returned as chunks, and joined."""
+    """Return the bytes of the arrays that are returned as chunks, and as joined arrays."""
     parts = list(graph.walk())
-    # What joins the chunks of one array alone is an expression around the layers, else a layer.
+    # The chunks of a single array are joined by an expression around the layers, else by a layer.
     is_joined = any(type(part).__name__ == "HLGFinalizeCompute" for part in parts)
     chunks: dict[str, int] = {}
     joined: dict[str, int] = {}
@@ -82,10 +82,10 @@ def _names(keys: Any) -> set[str]:
 
 
 def _bytes_of(name: str, graphs: HighLevelGraph) -> int:
-    """Return the bytes of the array of this name; 0 of what is none, or is written elsewhere."""
+    """Return the bytes of the array of this name; 0 if it is no array, or is written elsewhere."""
     facts = getattr(graphs.layers.get(name), "collection_annotations", None) or {}
     shape, dtype = facts.get("shape"), facts.get("dtype")
     if shape is None or dtype is None or name.startswith(STORED):
         return 0
     size = math.prod(shape) * np.dtype(dtype).itemsize
-    return 0 if math.isnan(size) else int(size)  # of chunks whose size nobody knows
+    return 0 if math.isnan(size) else int(size)  # NaN: chunks of unknown size

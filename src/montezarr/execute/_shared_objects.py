@@ -1,4 +1,4 @@
-"""How tasks travel to worker processes: by cloudpickle, and what they share once per worker."""
+"""Pickle tasks for worker processes by cloudpickle; send shared objects once per worker."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ from montezarr.samplers import Sampler
 _numbers = itertools.count()
 
 PREFIX = "montezarr-"
-"""What the directories of shared objects are called, before their owner."""
+"""Prefix of the directories of shared objects; the owner follows."""
 
 
 class SharedObjects:
     """The shared objects of a pool: bound samplers, each written to a file once.
 
-    A task carries the name of the file. A worker reads it when it first needs it, so a sampler of
-    50 MB does not travel with every task. The file goes when the sampler does.
+    A task carries the name of the file, which a worker reads on first use, so a sampler of 50 MB
+    is not sent with every task. The file is removed when the sampler is garbage collected.
     """
 
     def __init__(self) -> None:
         self._folder: str | None = None
         self._known: dict[int, tuple[str, Any]] = {}
-        self._lock = threading.RLock()  # again by a finalizer, which may run at any time
+        self._lock = threading.RLock()  # reentrant: a finalizer may run at any time
 
     def dumps(self, task: Any) -> tuple[bytes, dict[str, Any], list[Sampler]]:
-        """Return a task as bytes, where its shared objects are by their keys, and those objects.
+        """Pickle a task; shared samplers become keys. Also return these by key, and the samplers.
 
-        They have to be kept until the task is done.
+        The caller keeps the samplers alive until the task is done.
 
         Raises
         ------
@@ -60,7 +60,7 @@ class SharedObjects:
         return file.getvalue(), pickler.used, pickler.kept
 
     def place(self, sampler: Sampler) -> tuple[str, Any]:
-        """Return the key of a sampler and where it is, after it was put there."""
+        """Store a sampler once, and return its key and where it is stored."""
         with self._lock:
             known = self._known.get(id(sampler))
             if known is None:
@@ -74,12 +74,12 @@ class SharedObjects:
             return known
 
     def store(self, key: str, data: bytes) -> Any:
-        """Put the bytes of an object where workers find them, and return where.
+        """Store the bytes of an object where workers can read them, and return where.
 
         Raises
         ------
         BackendError
-            If there is no room for it, or no temporary directory.
+            If there is no room for the object, or no temporary directory.
         """
         try:
             return self._stored(key, data)
@@ -91,7 +91,7 @@ class SharedObjects:
             folder = Path(tempfile.gettempdir())
             remove_orphans(folder, PREFIX)
             path = str(folder / owned_name(PREFIX))
-            os.mkdir(path, 0o700)  # nobody else puts there what our workers unpickle
+            os.mkdir(path, 0o700)  # workers unpickle its files: no other user may write
             self._folder = path
         path = os.path.join(self._folder, key)
         try:
@@ -103,12 +103,12 @@ class SharedObjects:
         return path
 
     def remove(self, place: Any) -> None:
-        """Take away what `store` put there."""
+        """Remove what `store` stored."""
         with suppress(OSError):
             os.unlink(place)
 
     def clear(self) -> None:
-        """Forget all, and remove the files."""
+        """Forget all shared objects and remove their files."""
         with self._lock:
             self._known.clear()
             if self._folder is not None:
@@ -130,7 +130,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no annotati
         self.kept: list[Sampler] = []
 
     def persistent_id(self, obj: Any) -> str | None:
-        """Return the key of what is shared; the rest is pickled in place."""
+        """Return the key of a shared object; None pickles any other object in place."""
         if not isinstance(obj, Sampler):
             return None
         key, place = self.shared_objects.place(obj)
@@ -140,11 +140,11 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no annotati
 
 
 def unfit(thing: Any, error: Exception) -> Exception:
-    """Return the error for what cannot be pickled, with the reason."""
+    """Return the error for an object that cannot be pickled, with the reason."""
     return type_error(
         "process",
         "a sampler that can be pickled, as backends of processes need it",
         thing,
         f"{type(error).__name__}: {show(str(error), 300)}. Leave that part out in a __getstate__,"
-        " make it inside the sampler, or use the backend 'threads' or 'synchronous'.",
+        " create it inside the sampler, or use the backend 'threads' or 'synchronous'.",
     )

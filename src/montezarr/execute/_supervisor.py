@@ -1,4 +1,4 @@
-"""An Executor on worker processes that outlives their deaths, and ends tasks that hang."""
+"""An Executor on worker processes that survives their deaths and ends tasks that hang."""
 
 from __future__ import annotations
 
@@ -22,36 +22,36 @@ from montezarr.execute._shared_objects import SharedObjects
 
 
 class Pool(ABC):
-    """Worker processes of one kind, as the supervisor sees them. One file implements one kind."""
+    """Interface of worker processes to the supervisor; one file implements one kind of pool."""
 
     deaths: tuple[type[BaseException], ...] = ()
-    """What a future raises when its worker died, or the whole pool with it."""
+    """Errors of a future whose worker, or whole pool, died."""
 
     shares_fate: bool = True
-    """Whether the death of one worker ends the pool, and all tasks that run in it."""
+    """Whether the death of one worker ends the pool and all its running tasks."""
 
     poll: float | None = None
-    """Seconds after which it is asked again whether it is there; None where tasks tell."""
+    """Seconds between calls of `check`; None if futures fail when the pool is gone."""
 
     @abstractmethod
     def submit(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
-        """Start a task; workers are started when they are first needed."""
+        """Start a task; start the workers if this is the first."""
 
     def endings(self, error: BaseException | None = None) -> tuple[str, ...]:
-        """Return how a worker ended that just died, of which `error` tells, as far as known."""
+        """Return how the worker that just died with `error` ended, as far as known."""
         return ()
 
     def loss_of(self, error: BaseException) -> BackendError | None:
-        """Return what to say of an error of the pool itself; None for one of a task."""
+        """Return the error for a failure of the pool itself; None for the error of a task."""
         return None
 
     def check(self) -> None:  # noqa: B027
-        """Raise where the pool is gone, so that nothing which runs in it may ever be told of.
+        """Raise if the pool is gone, so that futures of running tasks may never be done.
 
         Raises
         ------
         BackendError
-            Which says so, and what to do.
+            With the reason and the remedy.
         """
 
     @abstractmethod
@@ -60,14 +60,14 @@ class Pool(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """End the workers, which have nothing to do."""
+        """End the idle workers."""
 
     def stop(self, future: Future[Any]) -> None:
-        """Kill the worker of one task; where workers share their fate, all of them."""
+        """Kill the worker of one task; all workers if the pool `shares_fate`."""
         self.kill()
 
     def shared_objects(self) -> SharedObjects:
-        """Return the place of shared objects."""
+        """Return the store of shared objects."""
         return SharedObjects()
 
 
@@ -84,12 +84,12 @@ class _Task:
 
 
 class Supervisor(Executor):
-    """Runs tasks on a `Pool`, at most one per worker at a time.
+    """Executor that runs tasks on a `Pool`, at most one per worker at a time.
 
-    When a worker dies, what ran in the pool is run again: each task alone, so that the one to
-    blame is known. One that dies with a worker more than `retries` times over gets `WorkerDied`.
+    When a worker dies, the tasks that ran in the pool are repeated one at a time, so that the next
+    death identifies its task. A task whose workers die more than `retries` times gets `WorkerDied`.
 
-    All state belongs to one thread, which takes events from a queue.
+    One thread owns all state and takes events from a queue.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ class Supervisor(Executor):
     retries : int
         How often a task is repeated after the death of its worker.
     name : str
-        Of the backend, for errors.
+        Name of the backend, for errors.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class Supervisor(Executor):
         _end_at_exit()
         _alive.add(self)
 
-    # --- what callers see ---------------------------------------------------------------------
+    # --- interface for callers ----------------------------------------------------------------
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Run ``fn(*args, **kwargs)`` in a worker process.
@@ -137,17 +137,17 @@ class Supervisor(Executor):
         Raises
         ------
         ArgumentTypeError
-            If it cannot be pickled.
+            If the function or an argument cannot be pickled.
         """
         task = _Task(*self._shelf.dumps((fn, args, kwargs)))
-        with self._lock:  # so that nothing comes behind the event that ends the thread
+        with self._lock:  # no event may follow the one that ends the thread
             if self._refusal:
                 raise BackendError(self._refusal)
             self._events.put(("submit", task, None))
         return task.future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """End the workers when all tasks are done, or without those that have not begun."""
+        """End the workers when all tasks are done; `cancel_futures` drops those not begun."""
         self._close("close", cancel_futures)
         if wait and threading.current_thread() is not self._thread:
             self._thread.join()
@@ -169,14 +169,14 @@ class Supervisor(Executor):
                 )
                 self._events.put((event, subject, None))
 
-    # --- the thread ---------------------------------------------------------------------------
+    # --- the supervisor's thread --------------------------------------------------------------
 
     def _run(self) -> None:
         try:
             while not self._is_closing or self._waiting or self._suspects or self._running:
                 self._dispatch()
                 self._handle()
-        except BaseException as fault:  # a fault of ours must not leave anyone waiting for ever
+        except BaseException as fault:  # after a fault here, no caller may wait for ever
             error = self._named(fault)
             known = isinstance(error, BackendError)
             with self._lock:
@@ -197,7 +197,7 @@ class Supervisor(Executor):
                 _alive.discard(self)
 
     def _named(self, error: BaseException) -> BaseException:
-        """Return what an error is called, where it is one of the pool or of the system."""
+        """Return the `BackendError` for an error of the pool or the system, or the error itself."""
         lost = self._pool.loss_of(error)
         if lost is None and isinstance(error, OSError) and not isinstance(error, BackendError):
             lost = no_start(self._name, error)
@@ -209,7 +209,7 @@ class Supervisor(Executor):
             if len(self._running) >= limit:
                 return
             task = (self._suspects or self._waiting).popleft()
-            # A task that starts again is running already, in the eyes of its future.
+            # The future of a repeated task is in the state "running" already.
             if not task.future.running() and not task.future.set_running_or_notify_cancel():
                 continue
             self._start(task)
@@ -217,7 +217,7 @@ class Supervisor(Executor):
     def _start(self, task: _Task) -> None:
         self._running[id(task)] = task
         try:
-            if not self._warm:  # the clock of a task must not run while its worker starts
+            if not self._warm:  # the start of a worker does not count towards a task's timeout
                 first = [self._pool.submit(worker.ready) for _ in range(self._workers)]
                 wait(first, timeout=WORKER_START_SECONDS)
                 self._warm = True
@@ -245,7 +245,7 @@ class Supervisor(Executor):
         if name == "submit":
             self._waiting.append(subject)
         elif name == "done":
-            # One that was started again has another future by now.
+            # A repeated task has another inner future: ignore the event of the old one.
             if id(subject) in self._running and subject.inner in (None, extra):
                 self._finish(subject, extra)
         elif name == "kill":
@@ -253,7 +253,7 @@ class Supervisor(Executor):
             self._fail_all(None)
         else:
             self._is_closing = True
-            if subject:  # without what has not begun
+            if subject:  # cancel the tasks that have not begun
                 for task in self._waiting:
                     _cancel(task.future)
                 self._waiting.clear()
@@ -281,7 +281,7 @@ class Supervisor(Executor):
         task.future.set_exception(error)
 
     def _survive(self, victim: _Task, error: BaseException) -> None:
-        """Run again what was lost, each task alone, so that the next death tells whose it is."""
+        """Repeat the lost tasks one at a time, so that the next death identifies its task."""
         lost = list(self._running.values()) if self._pool.shares_fate else [victim]
         causes = self._pool.endings(error)
         if self._pool.shares_fate:
@@ -329,7 +329,7 @@ class Supervisor(Executor):
 
 
 def _cancel(future: Future[Any]) -> bool:
-    """Cancel a future that has not begun, and tell those who wait for it."""
+    """Cancel a future that has not begun, and notify its waiters."""
     return future.cancel() and not future.set_running_or_notify_cancel()
 
 
@@ -343,12 +343,12 @@ _alive: weakref.WeakSet[Supervisor] = weakref.WeakSet()
 
 
 def end_all() -> None:
-    """End the workers of backends that nobody closed."""
+    """End the workers of backends that were not closed."""
     for supervisor in list(_alive):
         supervisor.kill()
 
 
 @lru_cache(maxsize=1)
 def _end_at_exit() -> None:
-    """Have that done at exit, once, from the first executor on."""
+    """Register `end_all` to run at exit, once."""
     before_executors_end(end_all)

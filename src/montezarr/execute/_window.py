@@ -1,4 +1,4 @@
-"""Windowed submission: a few tasks per worker in flight, never a queue of all."""
+"""Windowed submission: a few tasks per worker in flight, never all tasks at once."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from montezarr.core.tunables.waiting import WORKER_CHECK_SECONDS
 from montezarr.execute._base import Backend
 
 Span = Callable[[Any], tuple[int, int]]
-"""From an item to its range of paths (start, stop)."""
+"""Function from an item to its range of paths (start, stop)."""
 
 
 class TaskCallback(Protocol):
-    """Who is told of tasks, to tell others: a `montezarr.execute.run_monitor.RunMonitor`."""
+    """Callback of the window: a `montezarr.execute.run_monitor.RunMonitor`."""
 
     def at_work(self, backend: Backend) -> AbstractContextManager[None]:
         """Return the context in which tasks run."""
 
     def task_done(self, worker: str, paths: int, seconds: float) -> None:
-        """Count a task."""
+        """Record a finished task."""
 
 
 def windowed(
@@ -43,33 +43,33 @@ def windowed(
 ) -> Generator[tuple[Any, Any], None, None]:
     """Yield (item, result) as tasks end, or in the order of the items.
 
-    When a task fails, no further one is submitted, what is queued behind it is cancelled, and what
-    is before it is waited for. So the error is always that of the first item that fails, on every
-    backend. What is done is yielded first; where results come in order, as far as these go. On
-    Ctrl-C, what runs is waited for; on a second one it is given up.
+    When a task fails, no more tasks are submitted, later queued tasks are cancelled, and earlier
+    ones are waited for. So the error is that of the first item that fails, on every backend.
+    Finished results are yielded before the error; in order, only those before the failed item.
+    Ctrl-C waits for the running tasks; a second one abandons them.
 
     Parameters
     ----------
     backend : Backend
-        Where to run; it is running.
+        Where to run; already started.
     function : callable
         What to run on each item.
     items : iterable
-        What to run it on.
+        Its arguments, one per task.
     span : callable
         Range of paths of an item.
     ordered : bool
-        Whether results come in the order of the items; those that are early wait.
+        Whether to yield in the order of the items; early results wait.
     window : int, optional
         Tasks in flight or waiting for their turn; by default a few per worker.
     stopping : callable, optional
-        Returns whether enough is done: then what runs ends and is yielded, and no more begins.
-        It is asked ten times a second, in this thread.
+        Returns whether to stop: then no more tasks are submitted, and the running ones are waited
+        for and yielded. Called ten times a second, in this thread.
     settle : bool, optional
-        Whether what runs is waited for also when there is an error, or nobody reads on; by default
-        where there is `stopping`.
+        Whether to wait for the running tasks also after an error, or when the generator is closed;
+        by default, if there is `stopping`.
     monitor : RunMonitor, optional
-        Is told which worker did how many paths in how many seconds.
+        Records which worker did how many paths in how many seconds.
 
     Raises
     ------
@@ -78,7 +78,7 @@ def windowed(
     BackendError
         If the backend cannot go on.
     Exception
-        What the function raised, of the first item that failed.
+        What the function raised on the first item that failed.
     """
     run = Timed(function) if monitor is not None else function
     with nullcontext() if monitor is None else monitor.at_work(backend):
@@ -98,7 +98,7 @@ def windowed(
 
 
 class _Window:
-    """The tasks in flight, and results that wait for their turn; see `windowed`."""
+    """The tasks in flight and the results that wait for their turn; see `windowed`."""
 
     def __init__(
         self,
@@ -135,7 +135,7 @@ class _Window:
             _drain(self._backend, self._pending)
             raise
         except (Exception, GeneratorExit):
-            if self._settle:  # nothing is to happen behind the back of who asked for this
+            if self._settle:  # no task may still run after the generator has ended
                 cancels = self._backend.cancels_waiting
                 left = [f for f in self._pending if not (cancels and f.cancel())]
                 _wait_for_all(self._backend, left)
@@ -145,7 +145,7 @@ class _Window:
                 future.cancel()
 
     def _submit(self) -> None:
-        """Start tasks where there is room, unless enough is done."""
+        """Fill the window with tasks, unless `stopping` says so."""
         backend = self._backend
         if self._stopping is not None and self._stopping():
             if backend.cancels_waiting:
@@ -153,14 +153,14 @@ class _Window:
             elif not self._settle:
                 self._pending = _earliest(self._pending, backend.workers)
             return
-        # Asked again each time: workers of a cluster come and go.
+        # Read each time: workers of a cluster come and go.
         limit = (
             TASKS_IN_FLIGHT_PER_WORKER * backend.workers
             if self._window is None
             else max(1, self._window)
         )
-        # Half of it at a time: a scheduler takes many tasks as fast as one, and remembers each
-        # time that it got some.
+        # Refill by half a window: a scheduler takes many tasks as fast as one, and keeps a record
+        # of each message.
         room = limit - len(self._pending) - len(self._early)
         if room >= max(1, limit // 2):
             entries = list(itertools.islice(self._source, room))
@@ -168,7 +168,7 @@ class _Window:
             self._pending.update(zip(futures, entries, strict=True))
 
     def _ended(self, future: Future[Any]) -> Iterator[tuple[Any, Any]]:
-        """Yield what can be told once a task has ended, or raise where it has failed."""
+        """Yield the results that are due once a task has ended, or raise if it has failed."""
         error = _error_of(self._backend, future)
         if error is not None and self._backend.deaths_of(error):
             future = self._repeated(future)
@@ -178,7 +178,7 @@ class _Window:
             yield from self._in_turn({number: (item, future.result())})
             return
         failed, error = _first_failure(self._backend, self._pending, self._span)
-        # What is done is not lost, and whoever has enough before sees no error.
+        # Finished results are not lost, and a caller that stops before the error never sees it.
         yield from self._in_turn(
             {
                 number: (item, f.result())
@@ -189,7 +189,7 @@ class _Window:
         raise error
 
     def _repeated(self, future: Future[Any]) -> Future[Any]:
-        """Return a task again that died, alone: those beside the killer of a worker die with it."""
+        """Repeat a task that died, alone: other tasks of its worker may have killed that."""
         _wait_for_all(self._backend, self._pending)
         repeated = self._backend.submit(self._function, self._pending[future][1])
         self._pending[repeated] = self._pending.pop(future)
@@ -197,7 +197,7 @@ class _Window:
         return repeated
 
     def _in_turn(self, results: dict[int, tuple[Any, Any]]) -> Iterator[tuple[Any, Any]]:
-        """Yield results by number, or where these are to be in order, those whose turn it is."""
+        """Yield early results by number; if ordered, only those whose turn it is."""
         self._early |= results
         while self._following in self._early if self._ordered else self._early:
             yield self._early.pop(self._following if self._ordered else min(self._early))
@@ -205,18 +205,18 @@ class _Window:
 
 
 def _is_good(future: Future[Any]) -> bool:
-    """Return whether a task has ended, and well."""
+    """Return whether a task has ended without an error."""
     return future.done() and not future.cancelled() and future.exception() is None
 
 
 def _check_not_stopped(backend: Backend, pending: Iterable[Future[Any]]) -> None:
-    """Raise where somebody else has cancelled what we wait for: nobody would wake us."""
+    """Raise if a pending future was cancelled elsewhere, which wakes no waiter."""
     if backend.is_lost or any(future.cancelled() for future in pending):
         raise backend.loss_of(CancelledError()) or CancelledError()
 
 
 def _error_of(backend: Backend, future: Future[Any]) -> BaseException | None:
-    """Return what a task has raised; where it was its backend that failed, what that is called."""
+    """Return what a task has raised, or the `BackendError` if its backend failed."""
     try:
         error = future.exception()
     except CancelledError as cancelled:
@@ -225,10 +225,10 @@ def _error_of(backend: Backend, future: Future[Any]) -> BaseException | None:
 
 
 def _wait_for_all(backend: Backend, futures: Iterable[Future[Any]]) -> None:
-    """Wait until all have ended, or their backend has: then nobody is ever told of them.
+    """Wait until all futures are done, or their backend is lost and they may never be.
 
-    Where somebody else cancelled one of them, as the restart of a Client does, the others may stay
-    open for ever too.
+    If one was cancelled elsewhere, as by the restart of a Client, the others may never be done
+    either.
     """
     left = awaited = list(futures)
     while not backend.is_lost and (left := [future for future in left if not future.done()]):
@@ -240,7 +240,7 @@ def _wait_for_all(backend: Backend, futures: Iterable[Future[Any]]) -> None:
 def _earliest(
     pending: dict[Future[Any], tuple[int, Any]], count: int
 ) -> dict[Future[Any], tuple[int, Any]]:
-    """Return the first `count` tasks, which are those that run, and cancel the others."""
+    """Return the first `count` tasks, the running ones, and cancel the others."""
     first = dict(sorted(pending.items(), key=lambda entry: entry[1][0])[:count])
     for future in pending.keys() - first.keys():
         future.cancel()
@@ -250,7 +250,7 @@ def _earliest(
 def _first_failure(
     backend: Backend, pending: dict[Future[Any], tuple[int, Any]], span: Span
 ) -> tuple[int, BaseException]:
-    """Return the number and error of the first item that fails, once all before it have ended."""
+    """Return number and error of the first item that fails, after all before it have ended."""
     failed = [f for f in pending if f.done() and _error_of(backend, f) is not None]
     lowest = min(pending[future][0] for future in failed)
     for future, (number, _) in pending.items():
@@ -274,7 +274,7 @@ def _first_failure(
 
 
 def _drain(backend: Backend, pending: dict[Future[Any], tuple[int, Any]]) -> None:
-    """Wait for what runs; a second Ctrl-C gives it up."""
+    """Wait for the running tasks; a second Ctrl-C abandons them."""
     running = [future for future in pending if not future.cancel()]
     try:
         _wait_for_all(backend, running)

@@ -1,4 +1,4 @@
-"""The backend ``dask``: a Client that is there, an address, or a cluster of our own here."""
+"""The backend ``dask``: an existing Client, an address, or a local cluster of our own."""
 
 from __future__ import annotations
 
@@ -31,25 +31,25 @@ from montezarr.execute.progress import kernel
 _T = TypeVar("_T")
 
 PACKAGES = ("montezarr", "numpy")
-"""Packages of which another version on a worker may give other numbers."""
+"""Packages whose version on a worker may change the numbers."""
 
 
 on_client: list[Callable[[Any], None]] = []
-"""What is called with each Client that the backend takes up, such as what adds the page."""
+"""Functions called with each new Client of the backend: one adds the dashboard page."""
 
 
 @final
 class Dask(Backend):
-    """Workers of Dask, here or on a cluster.
+    """Workers of Dask, on this machine or a cluster.
 
     Parameters
     ----------
     n_jobs : int
-        Workers of the cluster that is made where there is none; one thread each.
+        Workers, with one thread each, of a local cluster; used without `address` and `client`.
     address : str, optional
         Address of a scheduler, such as ``"tcp://10.0.0.1:8786"``.
     client : Client, optional
-        A Client of yours; it is not closed.
+        A Client of the caller's; it is not closed.
     """
 
     name = "dask"
@@ -93,31 +93,31 @@ class Dask(Backend):
                 self.reason = f"Client at {self._where}"
 
     def deaths_of(self, error: BaseException) -> int:
-        """Return how many workers died on a task, as the scheduler counts."""
+        """Return how many workers died on a task, as the scheduler counted."""
         killed = type(error).__name__ == "KilledWorker"
         return int(error.allowed_failures) + 1 if killed else 0  # type: ignore[attr-defined]
 
     def loss_of(self, error: BaseException) -> BackendError | None:
-        """Return what to say where the cluster or the Client is gone, or has lost the tasks."""
+        """Return the error if the cluster or the Client is gone, or has lost the tasks."""
         if isinstance(error, CancelledError) or _is_of_dask(error):
             return None if self.deaths_of(error) else cluster_lost(self._where, error)
         return None
 
     @property
     def worker_bytes(self) -> int | None:
-        """Memory of the smallest worker, for each of its threads."""
+        """Memory of the smallest worker per thread."""
         client = self.client if self._given is None else self._given
         if client is None:
             return None
         try:
             with self._reaching():
                 about = uninterrupted(lambda: client.scheduler_info(n_workers=-1))
-                if "workers" not in about:  # which a Client forgets as it closes
+                if "workers" not in about:  # the Client is closing
                     raise CancelledError
         except BackendError:
             if self._is_asked_for or active_client() is client:
                 raise
-            return None  # nobody asked for this Client, whose thread has closed it since
+            return None  # a Client of another thread, which has closed it since
         known = about["workers"].values()
         limits = [
             int(worker["memory_limit"]) // max(1, int(worker.get("nthreads", 1)))
@@ -128,7 +128,7 @@ class Dask(Backend):
 
     @property
     def scheduler(self) -> Any:
-        """The Client's own way to compute a graph, in any thread."""
+        """The Client's ``get``, usable in any thread."""
         return Scheduler(self._get)
 
     def _get(self, dsk: Any, keys: Any, **options: Any) -> Any:
@@ -143,7 +143,7 @@ class Dask(Backend):
 
     @contextmanager
     def _reaching(self) -> Iterator[None]:
-        """Name what is raised where a cluster is spoken to, and does not answer."""
+        """Turn errors of a cluster that does not answer into a `BackendError`."""
         client = self.client if self._given is None else self._given
         if is_ended(client) or getattr(client, "scheduler", self) is None:  # it would never answer
             raise cluster_lost(self._where, RuntimeError("the Client is closed"))
@@ -161,12 +161,12 @@ class Dask(Backend):
 
     @contextmanager
     def running(self) -> Iterator[Self]:
-        """Keep the backend running; a task of the same cluster gives its thread to what it asks."""
+        """Keep the backend running; inside a task of a Dask worker, free its thread meanwhile."""
         with super().running(), _thread_given_back():
             yield self
 
     def make_executor(self) -> Executor:
-        """Return the executor of the Client; a cluster is started where there is none."""
+        """Return the executor of the Client; start a cluster if there is none."""
         from distributed import Client
 
         if self._given is not None:
@@ -186,13 +186,13 @@ class Dask(Backend):
             with self._reaching():
                 uninterrupted(self._greet)
                 executor: Executor = self.client.get_executor()
-        except BaseException:  # a warning of versions too may have been made an error
+        except BaseException:  # also a warning of versions that a filter turned into an error
             uninterrupted(self._stack.close)
             raise
         return executor
 
     def _greet(self) -> None:
-        """Speak to a new Client for the first time; Dask prints of questions that are cut."""
+        """Query a new Client; run uninterrupted, since Dask prints errors of cancelled queries."""
         self._count(self.client)
         self._run = uuid.uuid4().hex[:8]
         check_versions(self.client)
@@ -201,7 +201,7 @@ class Dask(Backend):
             greet(self.client)
 
     def _begun(self, make: Callable[[], Any]) -> Any:
-        """Return a new Client that is closed at the end; nothing stays where it cannot be had."""
+        """Return a new Client that `stop` closes; on an error, close what was started."""
         try:
             return uninterrupted(lambda: self._stack.enter_context(make()), self._stack.close)
         except BaseException:
@@ -210,23 +210,23 @@ class Dask(Backend):
 
     def __enter__(self) -> Dask:
         super().__enter__()
-        # A notebook makes a red box of what is on standard error.
+        # A notebook shows standard error in a red box.
         out = sys.stdout if kernel() is not None else sys.stderr
         if find_spec("bokeh") is None:
             print_notice('Dask dashboard: needs pip install "montezarr[dashboard]"', out)
         else:
-            with suppress(Exception):  # a Client that closes now has none
+            with suppress(Exception):  # a Client that is closing has no dashboard
                 link = dashboard_link(self.client)
                 runs = f"{link.removesuffix('status')}montezarr"
                 print_notice(f"Dask dashboard: {link}, runs: {runs}", out)
         return self
 
     def submit(self, function: Callable[[Any], Any], item: Any) -> Future[Any]:
-        """Start ``function(item)``; the function is a task of its own, which each worker gets once.
+        """Start ``function(item)``; make the function a task, whose result each worker gets once.
 
-        Not scattered: what is scattered is lost for good with the workers that hold it.
+        The function is not scattered: scattered data are lost with the workers that hold them.
         """
-        submit: Any = self.executor.submit  # which takes what Client.submit takes
+        submit: Any = self.executor.submit  # takes the options of Client.submit
         with self._reaching():
             shared, name = self._shared_task(function)
             future: Future[Any] = submit(_apply, shared, item, key=self._free_key(name))
@@ -246,11 +246,11 @@ class Dask(Backend):
 
     @property
     def is_lost(self) -> bool:
-        """Whether the Client, or its cluster, is closed: then some tasks stay open for ever."""
+        """Whether the Client or its cluster is closed, so that some futures may never be done."""
         return is_ended(self.client) or is_ended(getattr(self.client, "cluster", None))
 
     def _shared_task(self, function: Callable[[Any], Any]) -> tuple[Any, str]:
-        """Return the task that is the function, and its name."""
+        """Return the future of the task that yields the function, and the function's name."""
         if time.monotonic() - self._counted > CLUSTER_RECOUNT_SECONDS:  # workers come and go
             self._count(self.client)
         name = getattr(function, "__name__", type(function).__name__)
@@ -264,21 +264,21 @@ class Dask(Backend):
         return known[1], name
 
     def _trim(self, count: int) -> None:
-        """Keep what the scheduler notes of each message short, of which it forgets nothing itself.
+        """Trim the scheduler's records of messages, which it never trims itself.
 
-        It is two hundred bytes each time, for nobody to read; a long run sends millions.
+        A message adds two hundred bytes that nothing reads, and a long run sends millions.
         """
         self._sent += count
         if self._sent >= DASK_NOTES_TRIM_TASKS:
             self._sent = 0
-            with suppress(Exception):  # another version of Dask: then they stay
+            with suppress(Exception):  # another version of Dask: leave the records
                 uninterrupted(lambda: self.client.run_on_scheduler(_forget_notes))
 
     def _free_key(self, name: str) -> str:
-        """Return a key that no task has now, one of a few thousand that are used again and again.
+        """Return a key that no current task has; a few thousand keys are used in turn.
 
-        Dask remembers every key that it ever saw, up to 100,000 of them, half a kilobyte each. What
-        the Client does not know any more was given up before what it submits next.
+        Dask remembers up to 100,000 keys that it has seen, at half a kilobyte each. A key without a
+        future at the Client is free: its release reaches the scheduler before the next submission.
         """
         while True:
             self._number = (self._number + 1) % (DASK_TASK_KEYS + 2 * len(self.client.futures))
@@ -287,7 +287,7 @@ class Dask(Backend):
                 return key
 
     def stop(self) -> None:
-        """Let go of the Client, and end the cluster if it is ours."""
+        """Release the Client, and end the cluster if it is ours."""
         uninterrupted(self._let_go)
 
     def _let_go(self) -> None:
@@ -296,7 +296,7 @@ class Dask(Backend):
         try:
             if executor is not None:
                 executor.shutdown(wait=False)
-        except Exception as error:  # a Client that is gone has nothing left to cancel
+        except Exception as error:  # a lost Client has no tasks to cancel
             if not self.is_lost and self.loss_of(error) is None:
                 raise
         finally:
@@ -304,20 +304,20 @@ class Dask(Backend):
                 self.client = None
 
     def kill(self) -> None:
-        """Let go of the Client; its workers cannot be ended in the middle of a task."""
+        """Release the Client; its workers cannot be ended in the middle of a task."""
         self.stop()
 
     def _count(self, client: Any) -> None:
-        """Take the number of workers from a Client."""
+        """Read the number of workers from a Client."""
         with self._reaching():
             self.workers = max(1, sum(uninterrupted(client.nthreads).values()))
         self._counted = time.monotonic()
 
 
 def on_active_client(make: Callable[[Any], _T]) -> _T | None:
-    """Return what is made of the Client that is active, or None where there is none.
+    """Call `make` with the active Client; None if there is none.
 
-    It may be of another thread, which closes it at any time: then there is one less.
+    The Client may belong to another thread, which closes it meanwhile: then it counts as none.
     """
     client = active_client()
     while client is not None:
@@ -331,12 +331,12 @@ def on_active_client(make: Callable[[Any], _T]) -> _T | None:
 
 
 def address_of(client: Any) -> str:
-    """Return the address of the scheduler of a Client; empty where it is closed."""
+    """Return the address of the scheduler of a Client; empty if it is closed."""
     return str(getattr(client.scheduler, "address", ""))
 
 
 def _is_of_dask(error: BaseException) -> bool:
-    """Return whether an error is one of Dask's own, such as of a connection that was closed."""
+    """Return whether an error is of Dask's own, such as of a closed connection."""
     if type(error) is OSError and error.errno is None:
         return str(error).startswith("Timed out")
     return type(error).__module__.partition(".")[0] in ("distributed", "tornado")
@@ -344,14 +344,14 @@ def _is_of_dask(error: BaseException) -> bool:
 
 @contextmanager
 def _thread_given_back() -> Iterator[None]:
-    """In a task of a Dask worker, leave its thread to others meanwhile: its own tasks, mostly.
+    """Free the thread of the Dask task that this runs in, mostly for the tasks that it submits.
 
-    Else a worker with one thread, in which a task waits for others, waits for ever.
+    Otherwise a task that waits for others on a worker with one thread waits for ever.
     """
     distributed: Any = sys.modules.get("distributed")
     has_left = False
     if distributed is not None:
-        with suppress(ValueError, KeyError, AttributeError):  # no task, or it has left already
+        with suppress(ValueError, KeyError, AttributeError):  # no task, or already without a thread
             distributed.get_worker()
             distributed.secede()
             has_left = True
@@ -368,10 +368,10 @@ def check_address(address: str) -> None:
     Raises
     ------
     ArgumentValueError
-        With what is wrong with it.
+        With what is wrong with the address.
     """
     expected = "the address of a scheduler, such as 'tcp://10.0.0.1:8786'"
-    if "@" in address:  # Dask would look for a host of that name, and say so everywhere
+    if "@" in address:  # Dask would take it for a host name, and log it
         hint = "Dask knows no users and passwords: pass a Client with Security of TLS."
         raise value_error("backend", expected, address, hint)
     try:
@@ -381,15 +381,15 @@ def check_address(address: str) -> None:
 
 
 def dashboard_link(client: Any) -> str:
-    """Return the address of the dashboard, by which it can be reached.
+    """Return the reachable address of the dashboard.
 
-    Of a cluster in this process Dask names the address to the outside, on which it may not listen.
+    For a cluster in this process Dask gives the external address, on which it may not listen.
     """
     link = redacted(str(client.dashboard_link))
     scheduler = getattr(client.cluster, "scheduler", None)
     server = getattr(scheduler, "http_server", None)
     host = urlsplit(link).hostname or ""
-    # Where the link is configured, it leads through a proxy that has a name of its own.
+    # A configured link goes through a proxy and keeps its host.
     is_own = host == getattr(scheduler, "ip", None)
     if is_own and getattr(server, "address", None) in ("127.0.0.1", "0.0.0.0", "::"):
         link = link.replace(f"//{host}", "//127.0.0.1", 1)
@@ -397,7 +397,7 @@ def dashboard_link(client: Any) -> str:
 
 
 def check_versions(client: Any) -> None:
-    """Warn of workers that have other versions of what the numbers depend on, or none at all."""
+    """Warn of workers on which a package that the numbers depend on differs or is missing."""
     versions = client.get_versions(packages=["montezarr"])
     here = versions["client"]["packages"]
     for address, worker in versions["workers"].items():
@@ -425,7 +425,7 @@ def _apply(function: Callable[[Any], Any], item: Any) -> Any:
 
 
 def _forget_notes(dask_scheduler: Any) -> None:
-    """Forget the kinds of collections of which tasks came, which every message adds to."""
+    """Clear the kinds of collections that tasks came from; every message adds to them."""
     for span in dask_scheduler.extensions["spans"].spans.values():
         if span.name == ("default",) and span.metadata is not None:
             del span.metadata["collections"][:-100]

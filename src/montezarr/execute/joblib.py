@@ -1,4 +1,4 @@
-"""The backends of joblib: ``joblib`` (loky), and its other two flavours."""
+"""The backends ``joblib`` (loky), ``joblib-multiprocessing`` and ``joblib-threading``."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class _LokyPool(ExecutorPool):
         self.deaths = (self._loky.process_executor.BrokenProcessPool,)
 
     def make(self, **set_up: Any) -> Executor:
-        """Return a new executor."""
+        """Make an executor."""
         executor: Executor = self._loky.ProcessPoolExecutor(
             self.workers, env=worker_environment(), **set_up
         )
@@ -49,7 +49,7 @@ class _LokyPool(ExecutorPool):
     def kill_workers(self, executor: Any) -> None:
         """Kill all workers."""
         executor.shutdown(wait=True, kill_workers=True)
-        multiprocessing.active_children()  # joins those that died, which keep a semaphore each
+        multiprocessing.active_children()  # joins dead workers, which hold a semaphore each
 
 
 @final
@@ -67,9 +67,9 @@ class Joblib(ProcessBackend):
 
 @final
 class JoblibMultiprocessing(ProcessBackend):
-    """Local processes in the Pool of joblib's flavour "multiprocessing", spawned and watched.
+    """Local processes in a pool as of joblib's "multiprocessing", spawned and monitored.
 
-    Its `MemmappingPool` would add files for large arguments, which our tasks do not have.
+    joblib's `MemmappingPool` would add files for large arguments, which our tasks do not have.
     """
 
     name = "joblib-multiprocessing"
@@ -83,7 +83,7 @@ class JoblibMultiprocessing(ProcessBackend):
 
 @final
 class JoblibThreading(ThreadBackend):
-    """joblib's flavour "threading", which is a pool of threads as any other."""
+    """joblib's "threading": an ordinary pool of threads."""
 
     name = "joblib-threading"
     requires = REQUIRES

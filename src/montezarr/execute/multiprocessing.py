@@ -1,6 +1,6 @@
-"""The backend ``multiprocessing``: `multiprocessing.Pool`, whose children are watched.
+"""The backend ``multiprocessing``: `multiprocessing.Pool` with its children monitored.
 
-Left alone, a Pool replaces a child that died and waits for its task for ever
+By itself, a Pool replaces a child that died and waits for its task for ever
 (https://bugs.python.org/issue22393).
 """
 
@@ -27,7 +27,7 @@ class ChildDied(Exception):
 
 
 class WatchedPool(Pool):
-    """A `multiprocessing.Pool` of any kind, given up as a whole when a child of it dies.
+    """A `multiprocessing.Pool` of any kind that is replaced as a whole when a child dies.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class WatchedPool(Pool):
             self._open()
         future: Future[Any] = Future()
         with self._lock:
-            if self._is_broken:  # since a moment ago: nobody would watch over this task
+            if self._is_broken:  # just now: the watcher would miss this task
                 raise ChildDied(*self._endings)
             self._pending.add(future)
 
@@ -93,7 +93,7 @@ class WatchedPool(Pool):
             pool.terminate()
 
     def _take(self, future: Future[Any]) -> bool:
-        """Return whether a future is still to be answered, and take it off the list."""
+        """Remove a future from the pending ones; return whether it was one."""
         with self._lock:
             known = future in self._pending
             self._pending.discard(future)
@@ -108,14 +108,14 @@ class WatchedPool(Pool):
             context=self._context,
         )
         self._wake = multiprocessing.Pipe(duplex=False)
-        children = list(self._context.made)  # to which the Pool adds those that replace a dead one
+        children = list(self._context.made)  # a copy: the Pool adds replacements of dead children
         self._watcher = threading.Thread(
             target=self._watch, args=(children, self._wake[0]), daemon=True
         )
         self._watcher.start()
 
     def _watch(self, children: list[Any], wake: Any) -> None:
-        """Wait for the end of a child that nobody asked for; then all that is pending is lost."""
+        """Wait for the unexpected end of a child; then fail all pending tasks."""
         try:
             ended = multiprocessing.connection.wait([*(c.sentinel for c in children), wake])
             if wake in ended:

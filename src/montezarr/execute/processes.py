@@ -17,7 +17,7 @@ from montezarr.execute._supervisor import Pool
 
 
 class ExecutorPool(Pool):
-    """A pool behind a `concurrent.futures.Executor`, which breaks when one worker dies.
+    """A pool on a `concurrent.futures.Executor`, which breaks when one worker dies.
 
     Parameters
     ----------
@@ -31,11 +31,11 @@ class ExecutorPool(Pool):
 
     @abstractmethod
     def make(self, **set_up: Any) -> Executor:
-        """Return a new executor, whose workers are set up like that."""
+        """Make an executor whose workers are set up with these options."""
 
     @abstractmethod
     def kill_workers(self, executor: Executor) -> None:
-        """Kill all workers at once, and let go of the executor."""
+        """Kill all workers at once, and release the executor."""
 
     def submit(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
         """Start a task."""
@@ -64,7 +64,7 @@ class _SpawnedPool(ExecutorPool):
         self._context = Context()
 
     def make(self, **set_up: Any) -> Executor:
-        """Return a new executor."""
+        """Make an executor."""
         self._context = Context()
         executor = ProcessPoolExecutor(self.workers, mp_context=self._context, **set_up)
         start_all_at_once(executor)

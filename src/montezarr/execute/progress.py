@@ -17,7 +17,7 @@ from montezarr.core.tunables.waiting import PROGRESS_LINE_SECONDS
 def kernel() -> Any:
     """Return the kernel of the notebook that this runs in, or None.
 
-    That somebody has imported ipykernel says nothing: who starts a kernel does so too.
+    An imported ipykernel does not prove a notebook: a program that starts kernels imports it too.
     """
     module = sys.modules.get("IPython")
     shell = module.get_ipython() if module is not None else None
@@ -25,9 +25,10 @@ def kernel() -> Any:
 
 
 class _Unbroken:
-    """A stream that takes what it can: tqdm keeps the lock of all bars where writing raises.
+    """A stream that records errors instead of raising them.
 
-    Then whoever ends a bar in another thread, such as a collection of garbage, would wait for ever.
+    tqdm keeps the lock of all bars when writing raises: ending a bar in another thread, as garbage
+    collection does, would then wait for ever.
     """
 
     def __init__(self, stream: TextIO):
@@ -48,27 +49,27 @@ class _Unbroken:
             action(*args)
         except UNREADABLE as error:
             if isinstance(error, ValueError) and "closed" in str(error):
-                raise  # tqdm gives its bar up then, without a word
+                raise  # tqdm then drops its bar silently
             self.error = error
 
 
 class Progress(ContextManager):
-    """Context manager that shows paths done, paths per second and time left; call it to report.
+    """Context manager that shows paths done, paths per second and time left; call it to update.
 
     Parameters
     ----------
     label : str
-        What is being done.
+        Name of the stage.
     enabled : bool
         Whether to show anything.
     stream : text file, optional
-        Where to; standard error by default.
+        Where to write; standard error by default.
     """
 
     def __init__(self, label: str, *, enabled: bool = True, stream: TextIO | None = None):
         self.label, self.enabled = label, enabled
         self.stream = stream if stream is not None else sys.stderr
-        if self.stream is None:  # as in a program without a console
+        if self.stream is None:  # a program without a console
             self.enabled = False
         self._bar: Any = None
         self._out: _Unbroken | None = None
@@ -83,10 +84,10 @@ class Progress(ContextManager):
         self._guarded(self._close)
 
     def __call__(self, done: int, total: int | None, failed: int = 0) -> None:
-        """Show that `done` of `total` paths are there, of which `failed` have failed.
+        """Show that `done` of `total` paths are done, `failed` of which have failed.
 
-        `total` may change from call to call; it is None where nobody knows it. Where it cannot be
-        shown, since standard error is full or closed, nothing is any more, and the run goes on.
+        `total` may change from call to call; None if unknown. If the stream cannot be written to,
+        because it is full or closed, showing ends and the run goes on.
         """
         self._guarded(self._show, done, total, failed)
 
@@ -98,7 +99,7 @@ class Progress(ContextManager):
         except Exception as error:
             self.enabled = False
             if self._bar is not None:
-                self._bar.disable = True  # nor does its end, or that of the program, write
+                self._bar.disable = True  # closing the bar must not write either
             log.debug("no progress of %s: %s", self.label, error)
 
     def _close(self) -> None:
@@ -107,7 +108,7 @@ class Progress(ContextManager):
 
     def _show(self, done: int, total: int | None, failed: int) -> None:
         if self._at_start is None:
-            # What the first call reports was there before: it tells nothing about the speed.
+            # Paths of the first call were done before the run: they do not count for the speed.
             self._at_start = done
             self._bar = self._make_bar(done, total)
         if self._bar is not None:
@@ -136,7 +137,7 @@ class Progress(ContextManager):
         return f"{self.label}: {', '.join(parts)}"
 
     def _make_bar(self, done: int, total: int | None) -> Any:
-        # A notebook's standard error is no terminal, and tqdm.auto draws a bar of its own there.
+        # In a notebook standard error is no terminal, but tqdm.auto draws a bar of its own.
         if not self.stream.isatty() and kernel() is None:
             return None
         try:

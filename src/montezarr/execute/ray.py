@@ -1,6 +1,6 @@
 """The backend ``ray``: tasks of Ray behind the Executor protocol.
 
-`ray.util.dask` is not imported: it needs pyarrow, and changes `dask.persist` for everyone.
+`ray.util.dask` is not imported: it needs pyarrow, and changes `dask.persist` in the whole process.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ from montezarr.execute._supervisor import Pool
 
 
 class _RaySharedObjects(SharedObjects):
-    """Keeps shared objects in Ray's object store, one copy per machine."""
+    """Shared objects in Ray's object store, one copy per machine."""
 
     def __init__(self, pool: _RayPool):
         super().__init__()
         self._pool = pool
 
     def store(self, key: str, data: bytes) -> Any:
-        """Put the bytes into the store, as an array, which workers read without a copy."""
+        """Put the bytes into the object store as an array, which workers read without a copy."""
         with self._pool.reaching():
             return self._pool.ray.put(np.frombuffer(data, np.uint8))
 
     def remove(self, place: Any) -> None:
-        """Do nothing: Ray forgets what nobody refers to."""
+        """Do nothing: Ray counts references."""
 
 
 class _RayPool(Pool):
@@ -66,7 +66,7 @@ class _RayPool(Pool):
         self._session = join_session(self.ray, workers, check_allowed)
         try:
             with self.reaching():
-                # What is lost is repeated by the supervisor, as on every other backend.
+                # The supervisor repeats lost tasks, as on every other backend.
                 self._remote = self.ray.remote(max_retries=0, num_cpus=1)(worker.call_with)
                 self._ready = self.ray.remote(max_retries=0, num_cpus=1)(worker.ready)
         except BaseException:
@@ -75,7 +75,7 @@ class _RayPool(Pool):
 
     @contextmanager
     def reaching(self) -> Iterator[None]:
-        """Speak to our session, and to no other: Ray would start one where it has gone."""
+        """Call Ray in our session only: without one, Ray would start another."""
         with no_session_unasked():
             self.check()
             try:
@@ -93,9 +93,9 @@ class _RayPool(Pool):
         return self._session is not None and session_of(self.ray) == self._session
 
     def check(self) -> None:
-        """Raise where the session has ended: its tasks are never told to have ended, too.
+        """Raise if the session has ended: its futures are never done.
 
-        Nor are they where all of its machines have: they wait for another one to come.
+        The same holds if all its machines are gone: tasks wait for another one to join.
         """
         if not self._is_there:
             raise ray_lost()
@@ -107,10 +107,10 @@ class _RayPool(Pool):
     def _has_machines(self) -> bool:
         with no_session_unasked(), suppress(Exception):
             return any(node["Alive"] for node in self.ray.nodes())
-        return True  # nobody knows
+        return True  # unknown
 
     def loss_of(self, error: BaseException) -> BackendError | None:
-        """Return what to say of an error of Ray's own."""
+        """Return the error for a failure of Ray itself."""
         if isinstance(error, BackendError):
             return None
         if not self._is_there:
@@ -120,7 +120,7 @@ class _RayPool(Pool):
         return ray_lost(error) if isinstance(error, self.ray.exceptions.RayError) else None
 
     def endings(self, error: BaseException | None = None) -> tuple[str, ...]:
-        """Return what Ray says of it."""
+        """Return how the worker ended, as Ray reports."""
         if isinstance(error, self.ray.exceptions.OutOfMemoryError):
             return ("killed by Ray, as the memory of its machine ran out",)
         return ()
@@ -152,26 +152,26 @@ class _RayPool(Pool):
         self.close()
 
     def close(self) -> None:
-        """End Ray, if it was started here, and nobody else uses it."""
+        """Shut Ray down if it was started here and no other pool uses it."""
         session, self._session = self._session, None
         leave_session(self.ray, session)
 
     def shared_objects(self) -> SharedObjects:
-        """Return the place of shared objects."""
+        """Return the store of shared objects."""
         return _RaySharedObjects(self)
 
 
 @final
 class Ray(ProcessBackend):
-    """Workers of Ray: those of a session that is there (`ray.init`), else of one of our own.
+    """Workers of Ray: of an existing session (`ray.init`), else of one of our own.
 
     Parameters
     ----------
     n_jobs : int
         Workers of a session of our own.
     allow_network : bool
-        Whether to start one: Ray listens on all network interfaces, lets nobody change that, and
-        runs what is sent to its ports.
+        Whether a session may be started: Ray listens on all network interfaces, which cannot be
+        changed, and runs what is sent to its ports.
     timeout, retries, reason
         As for other backends.
     """

@@ -1,4 +1,4 @@
-"""What long runs tell of themselves while they go on, and who listens."""
+"""The run monitor: state and progress of a run, sent to listeners while it goes on."""
 
 from __future__ import annotations
 
@@ -26,40 +26,40 @@ from montezarr.statistics._base import INTERVAL
 
 
 class Listener:
-    """What wants to know of runs; `listen` has it told. Its errors cost a run nothing."""
+    """Base of callbacks on the events of runs, added by `listen`. Its errors do not stop a run."""
 
     def started(self, monitor: RunMonitor, backend: Backend) -> bool:
-        """Hear that tasks begin to run on a backend, once more for each pass over the paths.
+        """Handle the start of tasks on a backend; called again for each pass over the paths.
 
         Returns
         -------
         bool
-            Whether it wants to hear of this run at all.
+            Whether to send further events of this run.
         """
         return True
 
     def changed(self, monitor: RunMonitor) -> None:
-        """Hear that there is something new, about twice a second."""
+        """Handle new progress, about twice a second."""
 
     def rested(self, monitor: RunMonitor) -> None:
-        """Hear that no task runs any more, while the backend is still there."""
+        """Handle the end of the tasks, while the backend still runs."""
 
     def ended(self, monitor: RunMonitor) -> None:
-        """Hear that a run that had started is over; its backend may be, too."""
+        """Handle the end of a started run; its backend may have ended too."""
 
 
 _listeners: list[Listener] = []
 
 
 def listen(listener: Listener) -> Callable[[], None]:
-    """Have a listener told of all runs of this process; return what ends that."""
+    """Add a listener to all runs of this process; return a function that removes it."""
     _listeners.append(listener)
     return lambda: _listeners.remove(listener) if listener in _listeners else None
 
 
 @dataclass
 class Worker:
-    """What one worker has done: tasks, paths, and the seconds that it worked."""
+    """The work of one worker: tasks, paths, and seconds of work."""
 
     tasks: int = 0
     paths: int = 0
@@ -72,23 +72,24 @@ class Worker:
 
 
 class RunMonitor(ContextManager):
-    """One run, as seen from outside: a context manager around it, called to report.
+    """Context manager around a run that records its progress and sends it to listeners.
 
     Parameters
     ----------
     stage : str
-        What is done: ``"reduce"``, ``"stream"``, ``"write"``, ...
+        Name of the stage: ``"reduce"``, ``"stream"``, ``"write"``, ...
     display : Progress or callable, optional
-        Shows (paths done, paths in all, paths that failed), too.
+        Called with (paths done, paths in all, paths that failed).
 
     Attributes
     ----------
     process : str
-        Name of the process that is simulated, where it is known.
+        Name of the simulated process, if known.
     state : str
         ``"running"``, ``"done"``, ``"stopped"`` or ``"failed"``.
     planned : function
-        Returns what is known before, of ``paths``, ``seconds``, bytes of ``memory`` and ``store``.
+        Returns the planned ``paths``, ``seconds``, bytes of ``memory`` and ``store``, as far as
+        known.
     """
 
     def __init__(self, stage: str, display: Any = None):
@@ -131,9 +132,9 @@ class RunMonitor(ContextManager):
             self._tell("ended")
 
     def __call__(self, done: int, total: int | None, failed: int = 0) -> None:
-        """Report that `done` of `total` paths are there, of which `failed` have failed."""
+        """Record that `done` of `total` paths are done, `failed` of which have failed."""
         if self._at_start is None:
-            self._at_start = done  # what was there before tells nothing about the speed
+            self._at_start = done  # paths done before the run do not count for the speed
         elif done < self.done:  # another pass
             self._earlier += self.done - self._at_start
             self._at_start = done
@@ -141,7 +142,7 @@ class RunMonitor(ContextManager):
         if self.display is not None:
             try:
                 self.display(done, total, failed)
-            except Exception as error:  # of the user's, whose disk may be another one
+            except Exception as error:  # the display may be user code: it does not stop the run
                 self.display_error = error
                 raise
         if self._hearing and self._has_begun and self._is_time():
@@ -149,7 +150,7 @@ class RunMonitor(ContextManager):
 
     @contextmanager
     def at_work(self, backend: Backend) -> Iterator[None]:
-        """Have tasks run on a backend inside of it."""
+        """Send the start and the end of tasks on a backend."""
         self.backend, self.in_processes = backend.name, backend.in_processes
         self._has_begun = True
         self._tell("started", backend)
@@ -161,25 +162,25 @@ class RunMonitor(ContextManager):
             self._tell("rested")
 
     def task_done(self, worker: str, paths: int, seconds: float) -> None:
-        """Count a task."""
+        """Record a finished task."""
         entry = self.workers.setdefault(worker, Worker())
         entry.tasks += 1
         entry.paths += paths
         entry.seconds += seconds
 
     def estimate(self, results: Callable[[], xr.Dataset], *, now: bool = False) -> None:
-        """Take the results of the paths so far, where it is time to tell somebody, or `now`."""
+        """Compute the results so far if listeners are due, or `now`."""
         if self._hearing and (now or self._is_time()):
             began = time.monotonic()
             try:
                 self.estimates = estimates_of(results())
-            except Exception as error:  # of half of the paths; nobody depends on it
+            except Exception as error:  # no result depends on intermediate estimates
                 log.debug("no estimates of %s: %s", self.stage, error)
             self._spent += time.monotonic() - began
 
     @property
     def seconds(self) -> float:
-        """Seconds since the run began, or that it took."""
+        """Seconds since the run began, or its duration once it has ended."""
         return time.monotonic() - self._clock if self._seconds is None else self._seconds
 
     @property
@@ -189,18 +190,18 @@ class RunMonitor(ContextManager):
 
     @property
     def new(self) -> int:
-        """Paths of this run, all its passes taken together, without those that were there."""
+        """Paths that this run has done in all its passes, without those done before it."""
         return self._earlier + self.done - (self._at_start or 0)
 
     @property
     def seconds_left(self) -> float | None:
-        """Time left at this speed; None where it is not known."""
+        """Time left at this speed; None if unknown."""
         if self.total is None or self.paths_per_second <= 0:
             return None
         return max(0, self.total - self.done) / self.paths_per_second
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all of it as JSON."""
+        """Return the state of the run as JSON."""
         names = "key", "stage", "process", "backend", "in_processes", "state", "error"
         numbers = "began", "seconds", "done", "total", "new", "failed", "bytes_written"
         speeds = "paths_per_second", "seconds_left"
@@ -218,7 +219,7 @@ class RunMonitor(ContextManager):
             "estimates": self.estimates,
         }
 
-    # --- telling ------------------------------------------------------------------------------
+    # --- listeners ----------------------------------------------------------------------------
 
     def _is_time(self) -> bool:
         return time.monotonic() - self._told >= self._pause
@@ -245,7 +246,7 @@ class RunMonitor(ContextManager):
 
 
 def said(error: BaseException | None) -> str:
-    """Return the text of an error, also of one that has none."""
+    """Return the text of an error, or its type if making the text raises."""
     try:
         return redacted(str(error))
     except Exception:
@@ -253,7 +254,7 @@ def said(error: BaseException | None) -> str:
 
 
 def title_of(news: Mapping[str, Any]) -> str:
-    """Return the stage of a run, and its process where that is known."""
+    """Return the stage of a run, with its process if known."""
     return f"{news['stage']} {news['process']}".rstrip()
 
 
@@ -275,17 +276,17 @@ class Intervals:
     is_around: Any
 
     def text(self, index: tuple[int, ...]) -> str:
-        """Return what stands behind an estimate: ``± 0.1``, or its interval where that is none."""
+        """Return the error of an estimate as text: ``± 0.1``, or else its interval."""
         if self.is_around[index]:
             return f"± {self.error[index]:.2g}"
         return f"in [{number(self.low[index])}, {number(self.high[index])}] at 95 %"
 
 
 def intervals_of(ds: xr.Dataset, name: str) -> Intervals | None:
-    """Return the 95 % intervals of a result; None where it has no standard error.
+    """Return the 95 % intervals of a result; None if it has no standard error.
 
-    They are ``<name>_low`` and ``<name>_high`` where it has these, and 1.96 standard errors on
-    either side else.
+    They are ``<name>_low`` and ``<name>_high`` if these exist, else 1.96 standard errors on either
+    side.
     """
     if f"{name}_se" not in ds:
         return None
@@ -299,7 +300,7 @@ def intervals_of(ds: xr.Dataset, name: str) -> Intervals | None:
 
 
 def estimates_of(ds: xr.Dataset) -> list[dict[str, Any]]:
-    """Return the results that are a few numbers, with their 95 % intervals, as JSON."""
+    """Return the results of few cells, with their 95 % intervals, as JSON."""
     out: list[dict[str, Any]] = []
     for name, array in ds.data_vars.items():
         # Each of many variables takes xarray a look at all of them.
@@ -320,7 +321,7 @@ def estimates_of(ds: xr.Dataset) -> list[dict[str, Any]]:
 
 
 def where_in(array: xr.DataArray, index: tuple[int, ...]) -> str:
-    """Return the coordinates of one value of several: ``[time=0.25]``."""
+    """Return the coordinates of one cell as text, such as ``[time=0.25]``."""
     parts = []
     for dim, position in zip(array.dims, index, strict=True):
         label = array[dim].values[position] if dim in array.coords else position
@@ -329,7 +330,7 @@ def where_in(array: xr.DataArray, index: tuple[int, ...]) -> str:
 
 
 def table_of(estimates: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    """Return estimates as rows of text, the first of which is the header."""
+    """Return estimates as rows of text, with a header first."""
     rows = [["estimate", "value", "standard error", "95 % interval"]]
     for entry in estimates:
         known = entry["se"] is not None

@@ -10,7 +10,7 @@ from montezarr.execute._base import ThreadBackend
 
 
 class SerialExecutor(Executor):
-    """Runs each task at once in the caller's thread: for debugging, and as the reference."""
+    """Executor that runs each task at once in the caller's thread."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Run the task and return its finished future."""
@@ -24,7 +24,7 @@ class SerialExecutor(Executor):
 
 @final
 class Synchronous(ThreadBackend):
-    """No parallel work: the reference for the others, and where a debugger works."""
+    """No parallel work: the reference for the other backends, and for debuggers."""
 
     name = "synchronous"
     aliases = ("sync", "single-threaded")
@@ -36,9 +36,9 @@ class Synchronous(ThreadBackend):
 
     @property
     def scheduler(self) -> Any:
-        """Dask's own, which runs in the caller's thread."""
+        """Dask's scheduler that runs in the caller's thread."""
         return "synchronous"
 
     def make_executor(self) -> Executor:
-        """Return the executor that runs each task at once."""
+        """Make the executor that runs each task at once."""
         return SerialExecutor()

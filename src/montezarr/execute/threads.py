@@ -16,5 +16,5 @@ class Threads(ThreadBackend):
     aliases = ("threading",)
 
     def make_executor(self) -> Executor:
-        """Return a pool of threads."""
+        """Make a pool of threads."""
         return ThreadPoolExecutor(self.workers, "montezarr")

@@ -1,6 +1,6 @@
 """The run: everything that determines the values of paths, as one value; its recipe and its graph.
 
-Names are imported when they are asked for: a worker that gets a chunk needs none of them.
+Names are imported lazily: a worker that draws a chunk needs none of them.
 """
 
 from montezarr.core import lazy

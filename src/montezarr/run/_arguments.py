@@ -1,4 +1,4 @@
-"""From the arguments of `simulate` to the fields of a run, all checked."""
+"""Check the arguments of `simulate` and make the fields of a run of them."""
 
 from __future__ import annotations
 
@@ -53,16 +53,16 @@ def bind_arguments(
     options: Mapping[str, Any] | None = None,
     recorded: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the fields of the `Run` that the arguments of `simulate` make.
+    """Return the fields of the `Run` for arguments of `simulate`.
 
     Parameters
     ----------
     policies : Policies
-        In place of its arguments on_error, on_nonfinite and retries.
+        Replaces the arguments on_error, on_nonfinite and retries.
     names : tuple of str
-        Of the variables, where a recipe has recorded them.
+        Names of the variables, if a recipe records them.
     recorded : mapping, optional
-        A recipe, which is drawn as it was: by the rules of its time.
+        A recipe to draw again, by the rules of the version that wrote it.
     """
     legacy = check_bool("legacy_global_rng", legacy_global_rng)
     given = {} if options is None else options
@@ -72,18 +72,18 @@ def bind_arguments(
     interface = chosen.interfaces[kind]
     n_paths, chunks = check_paths(n_paths, chunks)
     check_policies(policies)
-    if recorded is None:  # what was recorded before there were these arguments keeps its rule
+    if recorded is None:  # a recipe older than these arguments keeps its rule
         check_no_parameter(process, interface)
     root = as_root_seed(seed, stream)
     chunk_policy.check_steps_fit(T, at_once=interface.unit)
     x0 = plain_scalars(x0)
     digest, own_x0, given_x0 = per_path(process, interface, x0, n_paths)
     is_lazy = own_x0 is not None and given_x0 is None
-    # Built-in processes need no trial, so that a lazy x0 is left alone here.
+    # Built-in processes need no trial, so a lazy x0 is not computed for them.
     needs_first = not (is_lazy and isinstance(process, Process)) or runs_user_code(process)
     first_x0 = None
     if own_x0 is not None and needs_first:
-        # What is in memory is not worth a way to a cluster.
+        # Data in memory are not worth a round trip to a cluster.
         first_x0 = own_x0[..., :BLOCK].compute(**({} if is_lazy else {"scheduler": "synchronous"}))
     is_kept = policies.on_nonfinite in ("keep", "mask")
     sampler = bind(
@@ -107,7 +107,7 @@ def bind_arguments(
         legacy=legacy,
         recorded=recorded,
     )
-    if recorded is None:  # what was stored is drawn again as it is
+    if recorded is None:  # a stored run is drawn again without new checks
         check_resolution(sampler, own_x0, is_lazy)
     sampler = policies.on(replace(sampler, keep=check_keep(keep, sampler.grid.T)))
     chunk, asked = _chunk(sampler, n_paths, chunks)
@@ -123,12 +123,12 @@ def bind_arguments(
 
 
 def check_paths(n_paths: Any, chunks: Any) -> tuple[int | None, int | None]:
-    """Return a number of paths, None for no end, and the paths per chunk that are asked for.
+    """Return the number of paths, None for endless, and the requested paths per chunk.
 
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        If they are no such numbers.
+        If they are not valid numbers.
     """
     if n_paths is not None:
         n_paths = check_int("n_paths", n_paths, minimum=1, maximum=MAX_INDEX)
@@ -138,7 +138,7 @@ def check_paths(n_paths: Any, chunks: Any) -> tuple[int | None, int | None]:
 
 
 def _chunk(sampler: Sampler, n_paths: int | None, chunks: int | None) -> tuple[int, int]:
-    """Return the paths per chunk, and those that were asked for where they are more."""
+    """Return the paths per chunk, and the requested ones if they are more."""
     if n_paths is None:
         return ENDLESS_CHUNK, 0
     backend = configured()

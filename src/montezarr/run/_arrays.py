@@ -27,7 +27,7 @@ def chunk_sizes(run: Run) -> tuple[int, ...]:
 def arrays(run: Run) -> dict[str, Any]:
     """Return the lazy variables of a run by name, each a Dask array (path, its dims ...).
 
-    Of several variables one task draws a chunk of all, from which each takes its own.
+    One task draws a chunk of all variables, from which each array takes its own.
     """
     variables, name, names = run.sampler.variables, array_name(run), array_names(run)
     if len(variables) == 1:
@@ -48,7 +48,7 @@ def arrays(run: Run) -> dict[str, Any]:
 
 
 def _form(run: Run, variable: Variable) -> dict[str, Any]:
-    """Return dtype and chunks of the array of a variable."""
+    """Return dtype and chunks of a variable's array."""
     shape = variable.shape(run.sampler.n_times)
     return {
         "dtype": variable.dtype,
@@ -58,12 +58,12 @@ def _form(run: Run, variable: Variable) -> dict[str, Any]:
 
 
 def _drawn(run: Run, name: str, **form: Any) -> Any:
-    """Return the array of which each block is drawn; it may hold all variables of a chunk."""
+    """Return the array whose blocks tasks draw; a block may hold all variables of a chunk."""
     options = {"name": name, "run": _own_task(register_task(run), name), **form}
     if run.x0 is None:
         return da.map_blocks(chunk_of, **options)
     x0 = run.x0.rechunk({-1: chunk_sizes(run)})
-    # The paths are the last dimension of x0, and the first of what is drawn.
+    # The paths are the last dimension of x0, and the first of the drawn block.
     options["new_axis"] = list(range(1, len(form["chunks"])))
     if x0.ndim > 1:
         options["drop_axis"] = list(range(x0.ndim - 1))
@@ -71,14 +71,14 @@ def _drawn(run: Run, name: str, **form: Any) -> Any:
 
 
 def array_names(run: Run) -> dict[str, str]:
-    """Return the name of the array of each variable."""
+    """Return the names of the variables' arrays."""
     variables, name = run.sampler.variables, array_name(run)
     is_one = len(variables) == 1
     return {v.name: name if is_one else f"{v.name}-{name}" for v in variables}
 
 
 def array_name(run: Run) -> str:
-    """Return the name of the array of a run: equal names mean equal values."""
+    """Return the name of a run's array: equal names mean equal values."""
     name = f"{SIMULATED}{run.sampler.name}-{run.fingerprint}-{run.n_paths}-{run.chunk}"
     # What determines no value is in no recipe, but tells runs apart.
     told = run.carried.to_attributes()
@@ -88,7 +88,7 @@ def array_name(run: Run) -> str:
 
 
 def register_task(run: Run) -> RunTask:
-    """Return the task of a run, by which `Run.behind` finds it for as long as somebody keeps it."""
+    """Return the task of a run; while the task is alive, `Run.behind` finds the run by it."""
     task: RunTask = keep(
         array_name(run), run.fingerprint, RunTask(run.sampler, run.chunk, run.n_paths, run)
     )
@@ -96,13 +96,13 @@ def register_task(run: Run) -> RunTask:
 
 
 def _own_task(task: RunTask, name: str) -> Any:
-    """Return what chunks get as their run: a node of the graph of its own where it is large.
+    """Return the task object that chunks get; a large one becomes a node of the graph of its own.
 
-    A cluster sends what is in a task with each task, but a node of the graph once to each worker.
+    A cluster sends arguments with each task, but a node of the graph once to each worker.
     """
     try:
         size = len(cloudpickle.dumps(task))
-    except Exception:  # threads need no pickling; where it is needed, that is an error there
+    except Exception:  # threads need no pickling; other backends raise the error later
         return task
     return (
         delayed(task, name=f"recipe-{name}", traverse=False)

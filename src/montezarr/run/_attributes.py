@@ -1,8 +1,8 @@
-"""What a Dataset carries of its run in its attributes, as JSON: the recipe, and what else it is.
+"""The attributes of a Dataset that describe its run, as JSON: the recipe, and the rest.
 
-The recipe determines the values, and is stored with them. How they are to be drawn, in which chunks
-and with what done about failures, is no part of it: that is an attribute of its own, which is there
-where something is not as by default, and which no store has.
+The recipe determines the values, and is stored with them. Chunking and policies about failures are
+not part of it: they are in an attribute of their own, which is present only where one of them
+differs from the default, and is never stored.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ ATTRIBUTE = "montezarr"
 """Name of the Dataset attribute that holds the recipe as JSON."""
 
 RUN_ATTRIBUTE = "montezarr_run"
-"""Name of the one that holds what is not in the recipe, as JSON."""
+"""Name of the Dataset attribute that holds what is not in the recipe, as JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """What a Dataset carries of its run beside the recipe.
+    """The part of a run that a Dataset carries beside the recipe.
 
     Attributes
     ----------
     policies : Policies
         What to do about failures.
     asked : int
-        Paths per chunk that were asked for, or 0; see `Run`.
+        Requested paths per chunk, or 0; see `Run`.
     is_endless : bool
         Whether the run has no number of paths.
     """
@@ -49,7 +49,7 @@ class Carried:
     is_endless: bool = False
 
     def to_attributes(self) -> dict[str, str]:
-        """Return the attribute, or none where all is as by default."""
+        """Return the attribute, or no entry if all is as by default."""
         told: dict[str, Any] = self.policies.to_dict()
         if self.asked:
             told["chunks"] = self.asked
@@ -59,12 +59,12 @@ class Carried:
 
 
 def carried_by(obj: Any) -> Carried | None:
-    """Return what a Dataset carries beside its recipe; None where it says nothing.
+    """Return what a Dataset carries beside its recipe; None without the attribute.
 
     Raises
     ------
     ArgumentValueError
-        If montezarr did not write that.
+        If montezarr did not write the attribute.
     """
     text = obj.attrs.get(RUN_ATTRIBUTE)
     if text is None:
@@ -85,7 +85,7 @@ def recipe_in(ds: Any) -> dict[str, Any]:
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        If it is not a Dataset, or not one of montezarr.
+        If `ds` is not a Dataset, or not one of montezarr.
     """
     if not isinstance(ds, (xr.Dataset, xr.DataArray)):
         hint = "Pass its .dataset." if hasattr(ds, "dataset") else ""
@@ -105,17 +105,17 @@ def recipe_in(ds: Any) -> dict[str, Any]:
 
 
 def check_recipe(recipe: Any, shown: Any = None) -> dict[str, Any]:
-    """Return a recipe that montezarr wrote, or raise; nothing in it is believed.
+    """Return a recipe that montezarr wrote, or raise; its content is not trusted.
 
     Parameters
     ----------
     shown : object, optional
-        What an error shows: the text that it was read from.
+        What an error shows: the text that the recipe was read from.
 
     Raises
     ------
     ArgumentValueError
-        If it is none, or one of another version.
+        If it is not a recipe, or of another version.
     """
     shown = recipe if shown is None else shown
     if not isinstance(recipe, dict) or not recipe.keys() >= RECIPE_KEYS:
@@ -135,12 +135,12 @@ def check_recipe(recipe: Any, shown: Any = None) -> dict[str, Any]:
 
 
 def check_parts(recipe: dict[str, Any]) -> None:
-    """Raise unless what every recipe holds is of the types that a run is made of.
+    """Check the types of the entries that every recipe has.
 
     Raises
     ------
     ArgumentValueError
-        If it is not.
+        If one has another type.
     """
     variables = recipe["variables"]
     are_right = (
@@ -155,7 +155,7 @@ def check_parts(recipe: dict[str, Any]) -> None:
 
 
 def chunk_paths(ds: xr.Dataset | xr.DataArray) -> int | None:
-    """Return the paths per chunk of lazy variables, where these are whole blocks."""
+    """Return the paths per chunk of lazy variables, if these are whole blocks."""
     for variable in variables_of(ds).values():
         chunks = dict(zip(variable.dims, variable.chunks or (), strict=False)).get(PATH)
         if chunks and chunks[0] % BLOCK == 0:

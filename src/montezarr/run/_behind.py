@@ -1,4 +1,4 @@
-"""What is asked of the run behind an object, beside which one it is: see `Run.behind`."""
+"""Questions about the run behind an object; `Run.behind` finds the run itself."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from montezarr.run._variables import variables_of
 
 
 def is_untouched(ds: Any, run: Run) -> bool:
-    """Return whether `ds` holds just the arrays of a run, so that its data are what was drawn."""
+    """Return whether `ds` holds exactly the arrays of a run, so that its data are as drawn."""
     names = array_names(run)
     if not isinstance(ds, xr.Dataset) or set(ds.data_vars) != set(names):
         return False
@@ -34,7 +34,7 @@ def is_untouched(ds: Any, run: Run) -> bool:
 
 
 def _graph(variable: xr.Variable) -> Any:
-    """Return the graph of a lazy variable, or None; what lies on a disk is not loaded for that."""
+    """Return the graph of a lazy variable, or None; never load data from a disk."""
     return variable.data.dask if variable.chunks is not None else None
 
 
@@ -58,7 +58,7 @@ def undrawn_run(obj: xr.Dataset, origins: Mapping[str, Origin]) -> Run | None:
         return None
     try:
         run = Run.behind(obj)
-    except (ReplayError, StoreError):  # a parameter that lies beside the recipe may be lost
+    except (ReplayError, StoreError):  # a parameter stored beside the recipe may be lost
         return None
     return run if is_untouched(obj, run) else None
 
@@ -73,12 +73,12 @@ def is_endless(obj: xr.DataArray | xr.Dataset, origins: Mapping[str, Origin]) ->
 def recipe_behind(obj: Any) -> Recipe:
     """Return the recipe of a Dataset, or of the one run that an object is made of.
 
-    Large parameters that lie beside it and cannot be had stay references.
+    Large parameters that are stored beside the recipe and cannot be read stay references.
 
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        If there is none.
+        If there is no recipe.
     """
     recipes = {}
     if ATTRIBUTE not in getattr(obj, "attrs", {}):

@@ -1,4 +1,4 @@
-"""A recipe for people: what is simulated, from where, on which times, from which seed."""
+"""The printed form of a recipe: process, initial state, times, seed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from montezarr.run._texts import (
 
 @final
 class Recipe(Mapping[str, Any]):
-    """Everything that determines the values of a run, as ``ds.attrs["montezarr"]`` has it.
+    """Everything that determines the values of a run, as stored in ``ds.attrs["montezarr"]``.
 
     A read-only mapping, the JSON of that attribute. Printed, and in a notebook, it shows the
     process as an equation with its parameters, initial state, times, seed, variables and sampler.
@@ -65,17 +65,17 @@ class Recipe(Mapping[str, Any]):
 
     @property
     def fingerprint(self) -> str:
-        """128 bits of SHA-256 over its canonical JSON: equal ones mean equal paths.
+        """128 bits of SHA-256 over the canonical JSON: equal fingerprints mean equal paths.
 
         Raises
         ------
         ReplayError, StoreError
-            If it refers to a large parameter that cannot be had.
+            If the recipe refers to a large parameter that cannot be read.
         """
         return fingerprint(self._data)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON."""
+        """Return the recipe as JSON."""
         return dict(self._data)
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""Paths in memory: the chunks of a run, drawn, in place of the tasks that would draw them."""
+"""The chunk buffer: drawn chunks of a run in memory, in place of the tasks that draw them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from montezarr.samplers.schema import count_of
 class ChunkBuffer:
     """The chunks of a run, filled in any order.
 
-    They lie in memory as the tasks of a lazy Dataset would have left them.
+    Their memory layout is that of the chunks of a lazy Dataset.
     """
 
     def __init__(self, run: Run):
@@ -27,7 +27,7 @@ class ChunkBuffer:
         self.chunks = [run.sampler.new_arrays(stop - start) for start, stop in sizes]
 
     def put(self, start: int, arrays: PathArrays) -> None:
-        """Take the paths from `start` on."""
+        """Store the paths from `start` on."""
         done, count = 0, count_of(arrays)
         while done < count:
             chunk, offset = divmod(start + done, self.run.chunk)
@@ -43,7 +43,7 @@ class ChunkBuffer:
         return {name: array[..., offset].copy() for name, array in self.chunks[chunk].items()}
 
     def dataset(self, ds: xr.Dataset) -> xr.Dataset:
-        """Return the lazy Dataset `ds` of the run with its arrays in memory, under their names."""
+        """Return the run's lazy Dataset `ds` with its arrays in memory, under the same names."""
         task = register_task(self.run)
         variables = {}
         for variable in self.run.sampler.variables:
@@ -56,7 +56,7 @@ class ChunkBuffer:
                 }
             )
             graph.task = task
-            # Made by hand, since `da.from_array` would copy what fills memory already.
+            # Built directly: `da.from_array` would copy data that fill memory already.
             data = da.Array(
                 graph,
                 name=source.data.name,
@@ -68,6 +68,6 @@ class ChunkBuffer:
 
 
 class _Graph(dict[Any, Any]):
-    """A graph of arrays that keeps the run alive, so that `replay` and `write` find it."""
+    """A graph of arrays that keeps the run alive for `replay` and `write`."""
 
     task: Any = None

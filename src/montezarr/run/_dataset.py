@@ -1,4 +1,4 @@
-"""A run as a Dataset."""
+"""Make the Dataset of a run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from montezarr.samplers.schema import PATH
 
 
 def to_dataset(run: Run) -> xr.Dataset:
-    """Return a run as a Dataset."""
+    """Return the lazy Dataset of a run."""
     arrays = lazy_arrays(run)
     variables = {
         variable.name: (

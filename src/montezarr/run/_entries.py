@@ -1,4 +1,4 @@
-"""The entries of an initial state that differs from path to path: one array of them, checked."""
+"""Make one checked array of initial states that differ from path to path."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from montezarr.samplers.schema import PATH
 
 
 def one_of_all(value: Any) -> Any:
-    """Return a value of all paths as an array without dimensions: as it is, if not a number."""
+    """Return the common value of all paths as an array without dimensions.
+
+    Numbers and text keep their dtype; any other value is stored as an object.
+    """
     if isinstance(value, (bool, float, str, np.generic)) or type(value) is int:
         array = np.asarray(value)
         if array.dtype.kind in "iufbU":
@@ -27,11 +30,11 @@ def one_of_all(value: Any) -> Any:
 
 def held(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return the dtype of a field of such entries."""
-    return np.dtype(object) if dtype.kind == "T" else dtype  # which no field can have
+    return np.dtype(object) if dtype.kind == "T" else dtype  # no field can have that dtype
 
 
 def join_fields(*columns: Any, names: Sequence[str], common: Mapping[str, Any], fields: Any) -> Any:
-    """Return arrays, and values of all paths, as the fields of one array."""
+    """Join arrays, and common values of all paths, as the fields of one array."""
     out = np.empty(columns[0].shape, fields)
     for name, values in [*zip(names, columns, strict=True), *common.items()]:
         out[name] = values
@@ -39,7 +42,7 @@ def join_fields(*columns: Any, names: Sequence[str], common: Mapping[str, Any], 
 
 
 def data_of(part: Any) -> Any:
-    """Return the array in an initial state: a copy where it is in memory and could change."""
+    """Return the array of an initial state; copy one in memory, which could change later."""
     _check_path_labels(part)
     if isinstance(part, xr.DataArray):
         part = part.data
@@ -60,12 +63,12 @@ def data_of(part: Any) -> Any:
         raise value_error("x0", "one number or label per path", part) from error
     is_text = array.dtype.kind in "US" and isinstance(part, (list, tuple))
     if is_text and not all(isinstance(item, str) for item in part):
-        return np.array(part, dtype=object)  # labels of several types, which NumPy made text of
+        return np.array(part, dtype=object)  # labels of several types, which NumPy made text
     return array
 
 
 def _check_path_labels(part: Any) -> None:
-    """Raise where entries are labelled with paths, other ones than those that they would go to."""
+    """Raise if the entries have path labels other than the paths that they would go to."""
     labels: Any = None
     if isinstance(part, xr.DataArray) and PATH in part.coords and part[PATH].ndim == 1:
         labels = part[PATH].values
@@ -79,7 +82,7 @@ def _check_path_labels(part: Any) -> None:
 
 
 def initial_states_of(data: Any, n_paths: int | None, name: str = "x0", hint: str = "") -> da.Array:
-    """Return an initial state of each path, or the one of all, as a Dask array."""
+    """Return the initial states of the paths, or the common one of all, as a Dask array."""
     if not isinstance(data, da.Array):
         data = np.asarray(data)
     if data.dtype.kind not in "iufOUT":
@@ -99,6 +102,6 @@ def initial_states_of(data: Any, n_paths: int | None, name: str = "x0", hint: st
 
 
 def _whole(block: Any) -> Any:
-    """Return a block, or raise if something in it is masked, which its array did not tell."""
+    """Return a block, or raise if a value is masked: the lazy array did not show that."""
     check_unmasked("x0", block)
     return np.asarray(block)

@@ -1,7 +1,7 @@
-"""Which lazy arrays hold paths of which run: arrays of `simulate`, and those of opened stores.
+"""Which lazy arrays hold paths of which run: arrays of `simulate`, and of opened stores.
 
-What an object is made of stands in its graph. It is followed from its ends to the first arrays of
-paths, and no further: what these are made of, such as initial states, is no part of it.
+The graph of an object is followed from its outputs to the first arrays of paths, and no further:
+their inputs, such as initial states, do not count as origins.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from montezarr.samplers import recorded_interface, recorded_stream
 from montezarr.samplers.schema import PATH
 
 SIMULATED = "simulate-"
-"""How the names of the arrays of runs begin."""
+"""Prefix of the names of the arrays of runs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What is known of an array that holds paths as they were drawn, or as they are stored.
+    """The origin of an array that holds paths exactly as drawn, or as stored.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class Origin:
     first : int
         Index of the first path in the run.
     run : Run or None
-        The run, where it is one of this process.
+        The run, if it is alive in this process.
     """
 
     recipe: Mapping[str, Any]
@@ -59,32 +59,32 @@ class Origin:
 
     @property
     def identity(self) -> str:
-        """What the origins of one run have in common, and of another one not."""
+        """Key that is equal for origins of the same run only."""
         return identity_of(self.recipe)
 
     @property
     def noise(self) -> str:
-        """What two runs agree in that are driven by the same random numbers."""
+        """Key that is equal for runs on the same random numbers."""
         stream = recorded_stream(self.recipe)
         seed: Any = self.recipe.get("seed")
-        try:  # by its state: seeds that are written in several ways may be one
+        try:  # by its state: one seed can be written in several ways
             root = as_root_seed(seed)
             is_counted = recorded_interface(self.recipe).takes_ranges
             sequence = root.sequence() if is_counted else root.path_sequence(0)
             seed = sequence.generate_state(4).tolist()
-        except (TypeError, ValueError):  # of a store of somebody else
+        except (TypeError, ValueError):  # a store that montezarr did not write
             pass
         return json.dumps([seed, stream], sort_keys=True)
 
     @property
     def model(self) -> str:
-        """Process and initial state, with all that is known of code and options."""
+        """Key of process and initial state, with the digests of code and options."""
         parts = ("process", "code", "options", "x0")
         return identity_of({part: self.recipe.get(part) for part in parts})
 
     @property
     def starts_alike(self) -> bool:
-        """Whether the first time of every path is x0, the same or known, and no draw."""
+        """Whether the first time of every path is known to be x0, and no draw."""
         keep, variables = self.recipe.get("keep"), self.recipe.get("variables", [])
         is_known = recorded_interface(self.recipe).takes_ranges and len(variables) == 1
         return is_known and (keep is None or keep[0] == 0)
@@ -95,9 +95,9 @@ _lock = ForkLock()
 
 
 def remember_origin(ds: xr.Dataset, recipe: Mapping[str, Any], first: int = 0) -> None:
-    """Note from where the lazy variables of an opened store are, from path `first` on.
+    """Register the lazy variables of an opened store, from path `first` on, with its recipe.
 
-    The name of an array in the graph stands for it.
+    Arrays are registered by their names in the graph.
     """
     with _lock:
         for variable in variables_of(ds).values():
@@ -113,18 +113,18 @@ def remember_origin(ds: xr.Dataset, recipe: Mapping[str, Any], first: int = 0) -
 
 
 def origin_of(name: str) -> Origin | None:
-    """Return where the array of that name is from, or None where it is not paths as they are."""
+    """Return the origin of the array of that name; None if it does not hold unchanged paths."""
     run = run_named(name)
     if run is None:
         return _stored.get(name)
     variables = run.sampler.variables
-    # Of several variables a block has all, by their names, and no dimension but that of the paths.
+    # With several variables, a block holds all by name, and has the path dimension only.
     beside = variables[0].shape(run.sampler.n_times) if len(variables) == 1 else ()
     return Origin(run.recipe, 0, (run.length, *beside), run.chunk, run=run)
 
 
 def origins_behind(arrays: Iterable[Any]) -> dict[str, Origin]:
-    """Return by name the arrays of paths that lazy arrays are made of."""
+    """Return the origins of lazy arrays, by the names of the arrays of paths."""
     found: dict[str, Origin] = {}
     for array in arrays:
         if not is_dask_collection(array):
@@ -150,7 +150,7 @@ def lazy_data(obj: xr.DataArray | xr.Dataset) -> list[Any]:
 
 
 def origins_in(obj: Any) -> dict[str, Origin]:
-    """Return by name the arrays of paths that an object is made of; of what is in memory, none."""
+    """Return the origins of an object by array name; none for data in memory."""
     return origins_behind(lazy_data(obj)) if isinstance(obj, (xr.DataArray, xr.Dataset)) else {}
 
 
@@ -161,12 +161,12 @@ def only_run(origins: Mapping[str, Origin]) -> Any:
 
 
 def run_in(obj: Any) -> Any:
-    """Return the `Run` of this process that an object is made of; None if of none or of several."""
+    """Return the only live `Run` that an object is made of; None if there is none or several."""
     return only_run(origins_in(obj))
 
 
 def is_simulated(obj: xr.DataArray | xr.Dataset) -> bool:
-    """Return whether lazy variables are made of arrays of `simulate`, in whichever process."""
+    """Return whether lazy variables are made of arrays of `simulate`, of any process."""
     return any(
         draws_paths(name, layer)
         for data in lazy_data(obj)
@@ -175,19 +175,19 @@ def is_simulated(obj: xr.DataArray | xr.Dataset) -> bool:
 
 
 def draws_paths(name: str, layer: Mapping[Any, Any]) -> bool:
-    """Return whether a layer of a graph draws paths, which its tasks tell.
+    """Return whether a layer of a graph draws paths, judged by its tasks.
 
-    Anybody may give a layer such a name; the name alone spares a look at the tasks of others.
+    Its name is no proof, but spares a look at the tasks of layers with other names.
     """
     if SIMULATED not in name:
         return False
-    if isinstance(layer, Blockwise):  # one task, and what it is given, stand for all
+    if isinstance(layer, Blockwise):  # its single task and arguments represent all
         return _draws([layer.task, *(part for part, _ in layer.indices)])
     return any(map(_draws, layer.values()))
 
 
 def _draws(part: Any) -> bool:
-    """Return whether a part of a task is what draws a chunk, or holds it."""
+    """Return whether a part of a task draws a chunk, or contains a part that does."""
     if isinstance(part, RunTask) or part is chunk_of or part is chunk_from:
         return True
     inner = part if isinstance(part, (list, tuple)) else contents_of(part)

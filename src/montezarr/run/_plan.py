@@ -1,4 +1,4 @@
-"""What a run will cost, as a value that prints."""
+"""The plan of a run: its cost, known before it starts."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from montezarr.run._texts import process_line
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Plan:
-    """What a run will cost, known before it starts; printable.
+    """The cost of a run, known before it starts; printable.
 
-    Printed, and in a notebook: the process as an equation with its parameters; the backend that it
-    would run on, and why; number and size of chunks; time per path and in all; memory; size of the
-    store; how a reduction has the paths.
+    Printed, and in a notebook, it shows the process as an equation with its parameters; the backend
+    and the reason for it; number and size of chunks; time per path and in all; memory; size of the
+    store; how a reduction gets the paths.
 
     Attributes
     ----------
     process, sampler : str
-        What is simulated, and through which interface.
+        The process, and the interface through which it is called.
     paths : int or None
-        Number of paths; None for a run without end, of which the numbers of chunks, tasks and bytes
-        are those of the arrays that stand for it.
+        Number of paths; None for an endless run, whose numbers of chunks, tasks and bytes are those
+        of its placeholder arrays.
     steps, times : int
         Number of simulated steps, and of times in the result.
     chunks, chunk_paths, chunk_bytes : int
@@ -40,29 +40,29 @@ class Plan:
         Threads or cluster workers of the backend in force.
     worker_bytes, peak_bytes : int
         Peak memory of one worker and of all on this machine: 3 times the bytes of a chunk, and of
-        the complete paths that are in hand where only some times are kept.
+        the complete paths in memory if only some times are kept.
     dask_bytes : int
-        Memory of one worker, or thread, where Dask itself computes an expression of the paths, such
+        Memory of one worker, or thread, while Dask itself computes an expression of the paths, such
         as ``ds.x.mean("path").compute()``: about 6 times the bytes of a chunk.
     backend : str
-        Where it would run, and why.
+        The backend that would run, and the reason.
     seconds_per_path : float or None
         Measured cost of a path on one core; None where the first paths fail.
     reduction : str
-        How `reduce` and `stream` have the paths, and in how many tasks.
+        How `reduce` and `stream` get the paths, and in how many tasks.
     reduction_bytes : int or None
-        Memory that one pass of the statistics given takes on this machine, all workers together,
-        beyond that of Python with its packages: the paths in hand, the states, and what is fixed.
+        Memory that one pass of the given statistics takes on this machine, all workers together,
+        beyond that of Python with its packages: the paths in memory, the states, and a fixed part.
         It does not depend on the number of paths. Pictures take no more. None without statistics.
     store_ratio : float or None
-        Bytes of the store by those in memory, where a `Storage` was given.
+        Bytes of the store over bytes in memory, if a `Storage` was given.
     measured : int
-        Paths on which a compression was measured.
+        Paths on which the compression was measured.
     equation : str
         Equation of the process and its parameters, or the parameters alone; may be empty.
     noise : str
-        Of an expression of several runs: whether they are on common noise, one seed and stream, or
-        on independent noise. Empty for one run.
+        For an expression of several runs: whether they use common noise, one seed and stream, or
+        independent noise. Empty for one run.
 
     Examples
     --------
@@ -120,7 +120,7 @@ class Plan:
 def plan_of(
     run: Run, *, backend: str, workers: int, sampler: str, seconds_per_path: float | None = None
 ) -> Plan:
-    """Return the plan of a run on a backend with that many workers."""
+    """Return the plan of a run on a backend with a number of workers."""
     drawn = run.sampler
     total = run.length * run.path_bytes
     return Plan(
@@ -134,7 +134,7 @@ def plan_of(
         chunk_bytes=run.chunk_bytes,
         tasks=run.n_chunks,
         total_bytes=total,
-        # Every chunk file is whole, the last one padded.
+        # Every chunk file has full size, the last one padded.
         store_bytes=run.n_chunks * (run.store_chunk * run.path_bytes + 4 * len(drawn.variables)),
         workers=workers,
         worker_bytes=run.working_bytes,

@@ -1,4 +1,4 @@
-"""A plan for people."""
+"""The printed form of a plan."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What to do about paths that fail: chosen with a run, and no part of what a path is."""
+"""Policies for paths that fail: chosen with a run, and not part of the recipe."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from montezarr.samplers._base import OnError, OnNonfinite
 
 
 def check_policies(policies: Any) -> None:
-    """Raise unless these are `Policies`.
+    """Check that a value is `Policies`.
 
     Raises
     ------
     ArgumentTypeError
-        If they are something else.
+        If it is something else.
     """
     if not isinstance(policies, Policies):
         raise type_error("policies", "Policies", policies)
@@ -27,7 +27,7 @@ def check_policies(policies: Any) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policies:
-    """What to do about paths that fail.
+    """The policies for paths that fail.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class Policies:
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        For arguments out of these terms.
+        If an argument is not one of these.
     """
 
     on_error: OnError = "raise"
@@ -51,14 +51,14 @@ class Policies:
     def __post_init__(self) -> None:
         check_choice("on_error", self.on_error, get_args(OnError))
         check_choice("on_nonfinite", self.on_nonfinite, get_args(OnNonfinite))
-        # A number of NumPy is none of JSON.
+        # JSON takes no NumPy integer.
         object.__setattr__(
             self, "retries", check_int("retries", self.retries, maximum=PATH_RETRIES_MAX)
         )
 
     @classmethod
     def of(cls, sampler: Sampler) -> Policies:
-        """Return those of a bound sampler."""
+        """Return the policies of a bound sampler."""
         return cls(
             on_error=sampler.on_error,
             on_nonfinite=sampler.on_nonfinite,
@@ -66,17 +66,17 @@ class Policies:
         )
 
     def on(self, sampler: Sampler) -> Sampler:
-        """Return a sampler under them."""
+        """Return a sampler under these policies."""
         return replace(
             sampler, on_error=self.on_error, on_nonfinite=self.on_nonfinite, retries=self.retries
         )
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Policies:
-        """Return what `to_dict` gave; what is not there is as by default."""
+        """Return the policies from the result of `to_dict`; missing entries are as by default."""
         return cls(**{f.name: data[f.name] for f in fields(cls) if f.name in data})
 
     def to_dict(self) -> dict[str, Any]:
-        """Return those that are not as by default, as JSON."""
-        told = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {f.name: told[f.name] for f in fields(self) if told[f.name] != f.default}
+        """Return the policies that differ from the default, as JSON."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {f.name: values[f.name] for f in fields(self) if values[f.name] != f.default}

@@ -15,25 +15,25 @@ from montezarr.run.digests import digest_of
 from montezarr.samplers import Sampler, recorded_interface
 
 FORMATS = (1, FORMAT)
-"""Versions of the recipe; a change of any draw or of any process's use of them makes a new one.
+"""Formats of recipes; a change of any draw, or of a process's use of the draws, makes a new one.
 
-A recipe bears the oldest one that gives its paths: of float32 states made of counter draws format 2
-keeps the state in float64, and all others are of format 1.
+A recipe records the oldest format that gives its paths: format 2 keeps float32 states made of
+counter-based draws in float64; all other recipes are of format 1.
 """
 
 RECIPE_KEYS = {"format", "sampler", "process", "grid", "x0", "seed", "variables"}
-"""What every recipe holds."""
+"""Keys that every recipe has."""
 
 
 def recipe_of(sampler: Sampler, x0_digest: str | None) -> dict[str, Any]:
-    """Return the recipe of a run, without its number of paths, which determines no value.
+    """Return the recipe of a run; it has no number of paths, which determines no value.
 
     Parameters
     ----------
     sampler : Sampler
         The bound sampler.
     x0_digest : str or None
-        Digest of the initial states where they differ from path to path.
+        Digest of the initial states if they differ from path to path.
     """
     process = sampler.target
     built_in = isinstance(process, Process) and not runs_user_code(process)
@@ -61,10 +61,10 @@ def recipe_of(sampler: Sampler, x0_digest: str | None) -> dict[str, Any]:
 
 
 def formats_of(recipe: Mapping[str, Any]) -> tuple[int, ...]:
-    """Return the formats that a recipe such as this one may bear."""
+    """Return the formats that a recipe of this kind may have."""
     try:
         dtypes = {str(variable["dtype"]) for variable in recipe["variables"]}
-    except (TypeError, LookupError):  # data from anywhere
+    except (TypeError, LookupError):  # not a recipe of montezarr
         dtypes = set()
     reals = {dtype for dtype in dtypes if dtype.startswith("float")}
     is_counted = recorded_interface(recipe).takes_ranges
@@ -72,19 +72,19 @@ def formats_of(recipe: Mapping[str, Any]) -> tuple[int, ...]:
 
 
 def format_note(recipe: Mapping[str, Any]) -> str:
-    """Return what a person should know of an old format; empty for the newest of its kind."""
+    """Return a note for users about an old format; empty for the newest one of its kind."""
     if recipe.get("format") == formats_of(recipe)[-1]:
         return ""
     return "; format 1, of an earlier version: float32 states in float32, drawn by NumPy: slow"
 
 
 def fingerprint(recipe: Mapping[str, Any]) -> str:
-    """Return 128 bits of SHA-256 over the canonical JSON of a recipe, wherever parts of it lie."""
+    """Return 128 bits of SHA-256 over a recipe's canonical JSON, with its large parameters."""
     return digest_of_whole(recipe)[:32]
 
 
 def _plain(x0: Any) -> Any:
-    """Return an initial state as JSON where it is plain, else its digest."""
+    """Return a plain initial state as JSON, any other as its digest."""
     if isinstance(x0, (np.generic, np.ndarray)):
         x0 = x0.tolist()
     if isinstance(x0, Mapping):

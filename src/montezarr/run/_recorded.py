@@ -1,4 +1,4 @@
-"""From a recipe to the arguments of `simulate` that made it."""
+"""Recover the arguments of `simulate` from a recipe."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from montezarr.samplers.schema import TIME
 
 
 def parameters_of(recipe: Mapping[str, Any], process: Any) -> Any:
-    """Return what knows the large parameters of a process that is given, for as long as it is held.
+    """Register the large parameters of a given process while the returned object is alive.
 
-    What it has is not looked for elsewhere. The names of parameters are checked here, before what
+    They are then not searched for elsewhere. Parameter names are checked here, before anything that
     the recipe refers to is read.
     """
     described, beside = recipe["process"], references(recipe)
@@ -39,12 +39,12 @@ def arguments_in(recipe: Mapping[str, Any], process: Any = None, x0: Any = None)
     Parameters
     ----------
     x0 : object, optional
-        The initial states, where the recipe has their digest alone.
+        The initial states, if the recipe has only their digest.
 
     Raises
     ------
     ReplayError
-        If the recipe does not hold them: code of the user's, options, or an array of x0.
+        If the recipe does not hold them: the user's code, options, or an array x0.
     """
     described, target = recipe["process"], process
     if target is None:
@@ -62,7 +62,7 @@ def arguments_in(recipe: Mapping[str, Any], process: Any = None, x0: Any = None)
         raise ReplayError("ds: its sampler got options, which a recipe does not hold.")
     grid, variables = recipe["grid"], recipe["variables"]
     names = [variable["name"] for variable in variables]
-    # As recorded: what the first path would declare may be another rule than it was then.
+    # As recorded: the rule by which the first path declares dtypes may have changed since.
     dtypes: Any = {v["name"]: v["dtype"] for v in variables if v["name"] != EVENT_TIME}
     if recorded_interface(recipe).takes_ranges and len(set(dtypes.values())) == 1:
         dtypes = variables[0]["dtype"]
@@ -71,7 +71,7 @@ def arguments_in(recipe: Mapping[str, Any], process: Any = None, x0: Any = None)
         "process": target,
         "T": grid.get("T"),
         "x0": x0 if is_digest else told,
-        # A given dt would say that the times of the paths do not matter.
+        # Passing dt would mean that the paths' own times do not matter.
         "dt": None if EVENT_TIME in names else grid.get("dt"),
         "times": grid.get("times"),
         "seed": RootSeed.from_dict(recipe["seed"]),
@@ -87,7 +87,7 @@ def arguments_in(recipe: Mapping[str, Any], process: Any = None, x0: Any = None)
 
 
 def _dims(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the dimensions of recorded variables: in earlier recipes all are along the times."""
+    """Return the dimensions of recorded variables: those of earlier recipes are all times."""
     variables = recipe["variables"]
     if recorded_interface(recipe).takes_ranges and all("dims" not in v for v in variables):
         return {}

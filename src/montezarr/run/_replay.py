@@ -1,4 +1,4 @@
-"""`replay`: one path again."""
+"""`replay`: draw one path of a run again."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from montezarr.samplers.schema import PATH
 def replay(ds: xr.Dataset, path: int, *, process: Any = None) -> xr.Dataset:
     """Draw one path again, alone, in a time that does not depend on its index.
 
-    Where the sampler raises, so does `replay`: the same exception, here, under your debugger.
+    If the sampler raises, `replay` raises the same exception in this process, for your debugger.
 
     Parameters
     ----------
     ds : Dataset
-        From `simulate`, computed or not, or read back.
+        From `simulate`, computed or not, or read from a store.
     path : int
-        Path index in the run, >= 0, whatever part of the run `ds` holds: of
-        ``ds.isel(path=slice(1024, 2048))`` the first path is 1024, and no position is meant. It may
-        lie beyond the paths of `ds` where x0 is common.
+        Path index in the run, >= 0, not the position in `ds`: the first path of
+        ``ds.isel(path=slice(1024, 2048))`` is 1024. With a common x0 it may lie beyond the paths of
+        `ds`.
     process : object, optional
-        The sampler, where it is your own code and not alive in this process.
+        The sampler, if it is your own code and not alive in this process.
 
     Returns
     -------
@@ -43,7 +43,7 @@ def replay(ds: xr.Dataset, path: int, *, process: Any = None) -> xr.Dataset:
     ArgumentTypeError, ArgumentValueError
         If `path` is not an index, or `ds` does not come from `simulate`.
     ReplayError
-        If the sampler is not at hand.
+        If the sampler is not available.
 
     Examples
     --------
@@ -64,7 +64,7 @@ def replay_run(run: Run, index: int, sampler: Sampler) -> xr.Dataset:
     low, high, x0 = index, index + 1, None
     if run.x0 is not None:
         check_int("path", index, maximum=run.length - 1)
-        # Paths of a block may depend on the x0 of the whole of it.
+        # Paths of a block may depend on the x0 of the whole block.
         low, high = sampler.interface.drawn_with(index, run.length)
         x0 = np.asarray(run.x0[..., low:high])
     arrays = sample_range(sampler, low, high, x0)

@@ -42,27 +42,26 @@ LENGTH = 2**40
 class Run:
     """Everything that determines the values of paths, and how they are chunked.
 
-    Two runs are equal that have one recipe, as many paths in the same chunks, and the same
-    policies: the sampler holds what may be neither hashed nor compared, such as arrays.
+    Runs are equal if recipe, number of paths, chunks and policies are: the sampler may hold values
+    that can neither be hashed nor compared, such as arrays.
 
     Attributes
     ----------
     sampler : Sampler
-        What a worker runs, with what it does about failures.
+        The sampler that workers run, with its failure policies.
     n_paths : int or None
-        Number of paths; None where there is no end, so that they are streamed until something
-        stops them.
+        Number of paths; None for an endless run, which is streamed until something stops it.
     chunk : int
         Paths per chunk, whole blocks.
     recipe : dict
-        What determines the values, as JSON.
+        Everything that determines the values, as JSON.
     x0 : dask array (n_paths,) or (variables, n_paths), or None
-        Initial states, where they differ from path to path.
+        Initial states, if they differ from path to path.
     asked : int
-        Paths per chunk that were asked for, whole blocks, or 0: a run of fewer paths has less in
-        its one chunk, and a store of it, which may grow, keeps to what was asked.
+        Requested paths per chunk, whole blocks, or 0: a run of fewer paths has a smaller single
+        chunk, but its store, which may grow, uses the requested size.
     given_x0 : array, mapping of arrays and values, or None
-        The initial states as they were given, where they are in memory: what a store keeps.
+        The initial states as the user gave them, if in memory: a store keeps these.
     """
 
     sampler: Sampler
@@ -72,7 +71,7 @@ class Run:
     x0: Any = None
     asked: int = 0
     given_x0: Any = field(default=None, repr=False)
-    # Shared by all that `replace` makes of a run: the recipe is walked and digested once.
+    # Shared by all copies that `replace` makes: the recipe is digested once.
     _known: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def __eq__(self, other: object) -> bool:
@@ -90,14 +89,14 @@ class Run:
         cls, process: Any, n_paths: int | None, T: int | None = None, x0: Any = None,
         *, policies: Policies | None = None, **arguments: Any,
     ) -> Run:  # fmt: skip
-        """Return the run that `simulate` makes a Dataset of.
+        """Return the run for arguments of `simulate`.
 
         Parameters
         ----------
         policies : Policies, optional
-            In place of the arguments on_error, on_nonfinite and retries of `simulate`.
+            Replaces the arguments on_error, on_nonfinite and retries of `simulate`.
         **arguments
-            As of `simulate`; but ``options``, those for the sampler, are a mapping.
+            As for `simulate`; but ``options``, those for the sampler, are a mapping.
 
         Raises
         ------
@@ -112,34 +111,34 @@ class Run:
         cls, recipe: Any, process: Any = None, n_paths: int | None = None,
         *, x0: Any = None, chunks: int | None = None, policies: Policies | None = None,
     ) -> Run:  # fmt: skip
-        """Return so many paths of the run of a recipe: of a live one of that recipe, or made anew.
+        """Return the run of a recipe with a number of paths: from a live run, or a new one.
 
         Parameters
         ----------
         recipe : mapping or str
-            As ``attrs["montezarr"]`` of a Dataset has it.
+            The recipe, as in ``attrs["montezarr"]`` of a Dataset.
         process : object, optional
-            The sampler, where it is the user's own code.
+            The sampler, if it is the user's own code.
         n_paths : int, optional
             Number of paths; a recipe has none.
         x0 : array or mapping of arrays, optional
-            The initial states of the paths, where the recipe has their digest alone. By default
-            those of a store that was opened here; then `n_paths` is as many as these are.
+            The initial states of the paths, if the recipe has only their digest. By default those
+            of a store that was opened here; then their number is `n_paths`.
         chunks : int, optional
             Paths per chunk.
         policies : Policies, optional
-            What to do about failures. By default that is as in the live run, or else paths that
-            are not finite pass: what is there may have some.
+            The failure policies. By default those of the live run; without one, nonfinite paths
+            pass, since existing paths may be nonfinite.
 
         Raises
         ------
         ArgumentTypeError, ArgumentValueError
-            If it is no recipe, or `n_paths`, `chunks` or `policies` are out of these terms.
+            If it is no recipe, or `n_paths`, `chunks` or `policies` are not valid.
         ReplayError
             If the sampler is neither alive in this process, nor built in, nor given as `process`;
-            or if the `process` given is another one.
+            or if the given `process` is another one.
         StoreError
-            If a large parameter that it refers to, or initial states in a store, are lost.
+            If a large parameter of the recipe, or initial states in a store, are lost.
         """
         n_paths, chunks = check_paths(n_paths, chunks)
         if policies is not None:
@@ -153,7 +152,7 @@ class Run:
             raise type_error("recipe", "a mapping, or JSON", recipe)
         recipe = check_recipe(dict(recipe))
         check_parts(recipe)
-        given = parameters_of(recipe, process)  # held until the end
+        given = parameters_of(recipe, process)  # keeps the parameters registered until the end
         key = fingerprint(recipe)
         live = None if process is not None else run_of_recipe(key)
         if live is not None:
@@ -175,21 +174,21 @@ class Run:
     def behind(cls, obj: Any, process: Any = None) -> Run:
         """Return the run behind an object.
 
-        It is the one whose arrays the lazy variables are made of, where that is alive in this
-        process. Else it is that of the recipe: in the attributes of a Dataset, or of the store
-        that lazy variables are read from.
+        A live run of this process whose arrays the lazy variables are made of comes first. Else
+        the run is made from the recipe in the attributes of a Dataset, or of the store that lazy
+        variables are read from.
 
         Parameters
         ----------
         obj : Dataset, DataArray, SimulationResult or Snapshot
-            Made by montezarr, or of what it made.
+            Made by montezarr, or derived from such an object.
         process : object, optional
-            The sampler, where it is the user's own code: then the run is made anew.
+            The sampler, if it is the user's own code: then a new run is made.
 
         Raises
         ------
         ArgumentTypeError, ArgumentValueError
-            If there is no run behind it.
+            If there is no run behind the object.
         ReplayError, StoreError
             As from `from_recipe`.
         """
@@ -207,7 +206,7 @@ class Run:
         recipes = {origin.identity: origin.recipe for origin in origins}
         is_told = len(recipes) == 1 and ATTRIBUTE not in obj.attrs
         recipe = next(iter(recipes.values())) if is_told else recipe_in(obj)
-        if process is None and len(live) > 1:  # the one that the attributes name
+        if process is None and len(live) > 1:  # take the one whose recipe is in the attributes
             key = fingerprint(recipe)
             mine = [run for run in live if run.fingerprint == key]
             if mine:
@@ -226,11 +225,11 @@ class Run:
         )
 
     def under(self, policies: Policies) -> Run:
-        """Return the run under other policies about failures."""
+        """Return the run with other failure policies."""
         return replace(self, sampler=policies.on(self.sampler))
 
     def _as_long_as(self, n_paths: int | None, chunks: int | None) -> Run:
-        """Return as many paths of a run, which is as long as its initial states say."""
+        """Return the run with another length, which its initial states limit."""
         if self.x0 is not None:
             return self
         if n_paths is None:
@@ -246,22 +245,22 @@ class Run:
 
     @property
     def policies(self) -> Policies:
-        """What to do about failures."""
+        """The failure policies."""
         return Policies.of(self.sampler)
 
     @property
     def is_endless(self) -> bool:
-        """Whether no number of paths was given: then they are streamed until something stops."""
+        """Whether the run has no number of paths: it is streamed until something stops it."""
         return self.n_paths is None
 
     @property
     def length(self) -> int:
-        """Number of paths, or that of the arrays of a run without end."""
+        """Number of paths; that of the placeholder arrays for an endless run."""
         return LENGTH if self.n_paths is None else self.n_paths
 
     @property
     def carried(self) -> Carried:
-        """What a Dataset carries of it beside the recipe."""
+        """The part of the run that a Dataset carries beside the recipe."""
         return Carried(self.policies, self.asked, self.is_endless)
 
     @property
@@ -294,9 +293,9 @@ class Run:
 
     @property
     def scratch_bytes(self) -> int:
-        """Bytes of complete paths that lie beside those of a chunk, at one moment.
+        """Peak bytes of complete paths in memory beside those of the chunk.
 
-        They are there where some times are kept, and of a sampler of whole blocks.
+        Needed if only some times are kept, and by a sampler of whole blocks.
         """
         sampler = self.sampler
         at_once = 0 if sampler.keep is None else 1
@@ -308,9 +307,9 @@ class Run:
 
     @property
     def working_bytes(self) -> int:
-        """Bytes that one worker takes to draw a chunk and to write it, or to reduce it."""
+        """Bytes that one worker needs to draw a chunk and to write or reduce it."""
         return (self.chunk_bytes + self.scratch_bytes) * CHUNK_WORKING_COPIES
 
     def range_of(self, chunk: int) -> tuple[int, int]:
-        """Return the paths start, stop of a chunk."""
+        """Return the path range (start, stop) of a chunk."""
         return chunk * self.chunk, min((chunk + 1) * self.chunk, self.length)

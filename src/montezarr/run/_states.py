@@ -1,4 +1,4 @@
-"""Initial states of ranges of paths that follow each other."""
+"""Initial states of consecutive ranges of paths."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from montezarr.run._run import Run
 
 
 class InitialStates:
-    """The initial states of a run, of which ranges are asked for one after the other.
+    """The initial states of a run, read in consecutive ranges.
 
-    Dask computes whole chunks. Where these are made by another run, a chunk may take far longer
-    than a range of this one: so it is computed once for all ranges within.
+    Dask computes whole chunks. If these come from another run, a chunk may take far longer than a
+    range of this one, so it is computed once for all ranges in it.
     """
 
     def __init__(self, run: Run):
@@ -23,7 +23,7 @@ class InitialStates:
         self._values: Any = None
 
     def of(self, start: int, stop: int) -> Any:
-        """Return those of a range of paths, or None where all have the same."""
+        """Return the initial states of a range of paths, or None if all paths have the same."""
         run = self.run
         if run.x0 is None:
             return None

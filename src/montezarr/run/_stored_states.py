@@ -1,4 +1,4 @@
-"""Initial states of each path that lie in opened stores, by the digest that their recipes have."""
+"""Initial states of paths in opened stores, by their digests in recipes."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from montezarr.core.parameters import restore_initial_states, states_in
 from montezarr.core.tunables.keeping import STORED_STATES_KEPT
 
 ReadStates = Callable[[], Mapping[str, Any] | None]
-"""Function that reads the form of initial states in a store; None where it has none, or is gone."""
+"""Function that reads the stored initial states; None if the store has none, or is gone."""
 
 _loads: OrderedDict[str, ReadStates] = OrderedDict()
 _lock = ForkLock()
 
 
 def has_digest(x0: Any) -> bool:
-    """Return whether a recipe has no more than the digest of its x0."""
+    """Return whether a recipe has only the digest of its x0."""
     return isinstance(x0, dict) and set(x0) == {"digest"}
 
 
 def remember_states(recipe: Mapping[str, Any], load: ReadStates) -> None:
-    """Note where the initial states of a recipe lie; they are read when somebody needs them."""
+    """Register where the initial states of a recipe are stored; they are read on demand."""
     if not has_digest(recipe["x0"]):
         return
     with _lock:
@@ -34,7 +34,7 @@ def remember_states(recipe: Mapping[str, Any], load: ReadStates) -> None:
 
 
 def stored_states(recipe: Mapping[str, Any]) -> tuple[Any, int] | None:
-    """Return the initial states of a recipe and for how many paths; None where none are known.
+    """Return the initial states of a recipe and their number of paths; None if none are known.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a chunk of a run carries and does; a worker that gets one imports no Dask for it."""
+"""The tasks that draw the chunks of a run; they run in a worker without importing Dask."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from montezarr.samplers import PathArrays, Sampler, sample_range
 
 
 class RunTask:
-    """What a task carries: the sampler and how to find its range.
+    """The argument of a chunk's task: the sampler, and how to find its range of paths.
 
-    In the process that made the array it also keeps the `Run` alive, which others find.
+    In the process that made the array it also keeps the `Run` alive, for `Run.behind`.
     """
 
     __slots__ = ("__weakref__", "chunk", "n_paths", "run", "sampler")
@@ -24,40 +24,40 @@ class RunTask:
     def __init__(self, sampler: Sampler, chunk: int, n_paths: int | None, run: Any = None):
         self.sampler, self.chunk, self.n_paths, self.run = sampler, chunk, n_paths, run
 
-    def __reduce__(self) -> Any:  # to a worker goes what it needs, not the run
+    def __reduce__(self) -> Any:  # workers do not need the run
         return RunTask, (self.sampler, self.chunk, self.n_paths)
 
-    def __dask_tokenize__(self) -> Any:  # the name of the array says it all already
+    def __dask_tokenize__(self) -> Any:  # the name of the array identifies the run already
         return ("montezarr", self.sampler.name, self.chunk, self.n_paths)
 
 
 def chunk_of(run: RunTask, block_id: Any = None) -> Any:
-    """Return one chunk, as `as_block` has it."""
+    """Draw one chunk; see `as_block`."""
     _bound_buffers()
     return as_block(sample_range(run.sampler, *_range(run, block_id)))
 
 
 def chunk_from(x0: NDArray[Any], run: RunTask, block_id: Any = None) -> Any:
-    """Return one chunk from the initial states of its paths."""
+    """Draw one chunk from the initial states of its paths."""
     _bound_buffers()
     return as_block(sample_range(run.sampler, *_range(run, block_id), x0))
 
 
 def _bound_buffers() -> None:
-    """In a task of a Dask worker, let few buffers wait: its memory may be far less than ours."""
+    """Keep fewer idle buffers in a Dask worker: its memory may be far less than the driver's."""
     distributed: Any = sys.modules.get("distributed")
     if distributed is None:
         return
     try:
         limit = distributed.get_worker().memory_manager.memory_limit
-    except (ValueError, AttributeError):  # no such task, or another version
+    except (ValueError, AttributeError):  # not in a task, or another version
         return
     if limit:
         buffers.limit_idle(int(limit))
 
 
 def own_variable(block: PathArrays, name: str) -> NDArray[Any]:
-    """Return one variable of a chunk in memory of its own, so that the others can be let go."""
+    """Return one variable of a chunk in memory of its own, so that the others can be freed."""
     values = np.moveaxis(block[name], 0, -1)
     out = buffers.recycled_empty(values.shape, values.dtype)
     out[...] = values
@@ -65,9 +65,9 @@ def own_variable(block: PathArrays, name: str) -> NDArray[Any]:
 
 
 def as_block(arrays: PathArrays) -> Any:
-    """Return paths as a chunk of the array of a run: the paths first, as views.
+    """Return path arrays as a chunk of a run's array: views with the paths first.
 
-    The one variable of a run, or all of several by their names.
+    A run of one variable gives an array, one of several a block of all variables by name.
     """
     block = {name: np.moveaxis(array, -1, 0) for name, array in arrays.items()}
     return next(iter(block.values())) if len(block) == 1 else block

@@ -1,4 +1,4 @@
-"""The runs of this process that are alive: by the names of their arrays, and by their recipes."""
+"""The live runs of this process, by the names of their arrays and by their recipes."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _lock = ForkLock()
 
 
 def keep(name: str, fingerprint: str, task: Any) -> Any:
-    """Return the task of the array of that name, which is found for as long as somebody keeps it.
+    """Register the task of the array of that name, while the task is alive; return it.
 
-    Where there is one by that name already, it is the one: equal names mean equal values.
+    A live task of that name is returned instead: equal names mean equal values.
     """
     with _lock:
         task = _by_name.setdefault(name, task)
@@ -26,13 +26,13 @@ def keep(name: str, fingerprint: str, task: Any) -> Any:
 
 
 def run_named(name: str) -> Any:
-    """Return the run that the array of that name is of, or None."""
+    """Return the run of the array of that name, or None."""
     task = _by_name.get(name)
     return None if task is None else task.run
 
 
 def run_of_recipe(fingerprint: str) -> Any:
-    """Return a run of that recipe whose array is alive, the longest there is, or None."""
+    """Return the longest live run of that recipe, or None."""
     with _lock:
         runs = [task.run for task in _by_recipe.get(fingerprint, ()) if task.run is not None]
     return max(runs, key=lambda run: run.length, default=None)

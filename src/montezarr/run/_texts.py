@@ -1,4 +1,4 @@
-"""Parts of a recipe, and of a live sampler, in words."""
+"""Parts of a recipe, and of a live sampler, as text."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from montezarr.samplers import Sampler, describe, recorded_interface
 
 
 def sampler_text(recipe: Mapping[str, Any]) -> str:
-    """Return the interface of the sampler of a recipe, and what drawing by an old format means."""
+    """Return the interface of a recipe's sampler as text, with a note about an old format."""
     return recorded_interface(recipe).text + format_note(recipe)
 
 
 def process_name(described: Any) -> str:
-    """Return the name in the description of a process, whatever that is."""
+    """Return the name in the description of a process, which may be of any type."""
     name = described.get("name") if isinstance(described, Mapping) else described
     return name if isinstance(name, str) else show(name)
 
 
 def process_text(described: Any) -> str:
-    """Return the process of a recipe in one line, as the call that makes it."""
+    """Return the process of a recipe in one line, as the call that creates it."""
     if not isinstance(described, Mapping):
         return show(described)
     return f"{process_name(described)}({arguments_text(described)})"
@@ -39,8 +39,8 @@ def process_text(described: Any) -> str:
 def recipe_process_rows(recipe: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return equation and parameters of the process of a recipe, as entries of a card.
 
-    Only built-in processes have an equation here: a recipe names code of the user's, and that is
-    not looked for.
+    Only built-in processes have an equation here: the user's code is never looked up by its name
+    in a recipe.
     """
     process = recipe.get("process")
     kind = None if "code" in recipe else built_in_processes().get(process_name(process))
@@ -54,7 +54,7 @@ def process_rows(sampler: Sampler) -> list[tuple[str, str]]:
 
 
 def process_line(sampler: Sampler) -> str:
-    """Return equation and parameters of a live process in one line; empty where it has none."""
+    """Return equation and parameters of a live process in one line; may be empty."""
     return one_line(_equation(sampler), describe(sampler.target))
 
 
@@ -85,7 +85,7 @@ def grid_text(grid: Any, keep: Any = None) -> str:
         else:
             steps, dt = grid["T"], grid["dt"]
             text = f"{count_text(steps, 'step')} of {dt:.6g}, from 0 to {steps * dt:.6g}"
-    except (TypeError, ValueError, LookupError, OverflowError):  # of a store of somebody else
+    except (TypeError, ValueError, LookupError, OverflowError):  # not a store of montezarr
         return show(grid)
     if isinstance(keep, list):
         text += f"; {len(keep):,} of {steps + 1:,} times kept"
@@ -104,7 +104,7 @@ def state_text(x0: Any) -> str:
 
 
 def value_text(value: Any) -> str:
-    """Return one value of a recipe in a few characters, a number mostly."""
+    """Return one value of a recipe, mostly a number, as short text."""
     if isinstance(value, float):
         return f"{value:.6g}"
     return value if isinstance(value, str) else show(value)
@@ -119,13 +119,13 @@ def variables_text(variables: Any) -> str:
 
 
 def _dims(variable: Mapping[str, Any]) -> str:
-    """Return the dimensions of a variable that has others than the times."""
+    """Return the dimensions of a variable as text; empty if they are the times only."""
     dims = variable.get("dims")
     return "" if dims is None else f"[{', '.join(map(str, ('path', *dims)))}]"
 
 
 def _labels(variable: Mapping[str, Any]) -> str:
-    """Return the first labels of a variable that has some."""
+    """Return the first labels of a variable as text; empty without labels."""
     labels = variable.get("labels")
     if labels is None:
         return ""

@@ -1,4 +1,4 @@
-"""The variables of a Dataset: their attributes, and codes with their labels."""
+"""The variables of a Dataset: attributes, and the labels of codes."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from montezarr.samplers import EVENT_TIME, Sampler
 from montezarr.samplers.schema import TIME
 
 LABELS = "labels"
-"""Entry of the encoding of a variable whose values are codes: code and label of each state."""
+"""Entry in the encoding of a variable of codes: code and label of each state."""
 
 
 def coordinates_of(sampler: Sampler) -> dict[str, Any]:
-    """Return the coordinates of the variables of a run: the times, and the labels of others."""
+    """Return the coordinates of a run's variables: the times, and those of other dimensions."""
     found: dict[str, Any] = {dim: (dim, list(labels)) for dim, labels in sampler.coords.items()}
     if any(TIME in variable.dims for variable in sampler.variables):
         attributes = {"axis": "T", "long_name": "time"}
@@ -26,7 +26,7 @@ def coordinates_of(sampler: Sampler) -> dict[str, Any]:
 
 
 def variable_attributes(variable: Any) -> dict[str, Any]:
-    """Return the attributes of a variable: those of CF, and what its sampler said of it."""
+    """Return the attributes of a variable: those of CF, and those that its sampler declares."""
     if variable.name == EVENT_TIME:
         return {"long_name": "time of the event"}
     if variable.labels is None:
@@ -37,38 +37,38 @@ def variable_attributes(variable: Any) -> dict[str, Any]:
 
 
 def flag_meanings(labels: Iterable[Any]) -> str:
-    """Return labels as CF has them for other programs: words, so that blanks are lost."""
+    """Return labels in the form of CF, for other programs: words, without their blanks."""
     return " ".join(str(label).replace(" ", "_") for label in labels)
 
 
 def own_flags(codes: NDArray[Any]) -> NDArray[Any]:
-    """Return codes as the flag_values of a run: read-only, which those of others are not.
+    """Return codes as flag_values; being read-only marks them as written by montezarr.
 
-    Arithmetic of xarray keeps attributes and drops the encoding. Where it has been at work, these
-    flags are there without the labels of `label_encoding`, and no flags of what it made.
+    xarray's arithmetic keeps attributes and drops the encoding. So these flags without the labels
+    of `label_encoding` come from arithmetic, and do not describe the values.
     """
     codes.setflags(write=False)
     return codes
 
 
 def label_encoding(variable: Any) -> dict[str, Any]:
-    """Return the entry of the encoding with code and label of each state, which loses nothing."""
+    """Return the entry of the encoding with the exact code and label of each state."""
     return {} if variable.labels is None else {LABELS: tuple(enumerate(variable.labels))}
 
 
 def masked_attribute(variable: Any, sampler: Any) -> dict[str, Any]:
-    """Return the attribute that tells the number of masked paths, where it is not NaN.
+    """Return the attribute with the value of masked paths, if that is not NaN.
 
-    It is an entry of the encoding too, which arithmetic drops: only there does it hold for sure.
+    It is also in the encoding, which arithmetic drops: only that entry is reliable.
     """
-    is_told = sampler.may_mask and not variable.is_real
-    return {"masked_value": variable.masked} if is_told else {}
+    is_number = sampler.may_mask and not variable.is_real
+    return {"masked_value": variable.masked} if is_number else {}
 
 
 def variables_of(obj: xr.DataArray | xr.Dataset) -> dict[Any, xr.Variable]:
     """Return the variables of a Dataset by name, or of a DataArray, without their coordinates.
 
-    To give one of k variables its coordinates, xarray looks at all of them: k times that is k².
+    xarray finds the coordinates of one of k variables in time linear in k: for all, that is k².
     """
     if isinstance(obj, xr.DataArray):
         return {obj.name: obj.variable}

@@ -1,4 +1,4 @@
-"""Initial states that differ from path to path: arrays in memory or lazy ones."""
+"""Initial states that differ from path to path, in memory or lazy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from montezarr.samplers.schema import PATH
 
 
 def plain_scalars(x0: Any) -> Any:
-    """Return an initial state with what has no dimension, also a lazy array, as a plain scalar."""
+    """Return an initial state with 0-dimensional arrays, also lazy ones, as plain scalars."""
     if isinstance(x0, Mapping):
         return {name: plain_scalars(part) for name, part in x0.items()}
     if isinstance(x0, tuple):
@@ -31,21 +31,21 @@ def per_path(
 ) -> tuple[str | None, Any, Any]:
     """Return (digest, Dask array, as given) of initial states by path, else (None, None, None).
 
-    The array is (n_paths,), or (variables, n_paths) for a process of several variables. Of a
-    mapping for a sampler that declares no variables it has a field for each name. As given they are
-    an array, or a mapping by names, where they are in memory; None where some are lazy.
+    The Dask array is (n_paths,), or (variables, n_paths) for a process of several variables. For a
+    mapping, and a sampler that declares no variables, it has a field per name. The third value is
+    an array, or a mapping by name, if all are in memory; None if some are lazy.
 
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        If there is not one entry per path, or entries are neither numbers nor labels, or masked.
+        If there is not one entry per path, or an entry is masked, or neither number nor label.
     """
     names: Sequence[str] = ("x",)
     offered = getattr(process, "variables", None)
     if isinstance(process, Process):
         names = process.variables
     elif (isinstance(x0, Mapping) or is_frame(x0)) and isinstance(offered, (list, tuple)):
-        names = offered  # an array is that of the paths, whatever variables there are
+        names = offered  # an array has one entry per path, with any variables
     if is_frame(x0):
         x0 = _by_column(x0, names)
     if len(names) > 1:
@@ -72,7 +72,7 @@ def per_path(
 
 
 def _by_column(frame: Any, names: Sequence[str]) -> Any:
-    """Return a table as its columns by name, or its only column."""
+    """Return the columns of a table by name, or its only column."""
     if len(names) > 1:
         if sorted(map(str, frame.columns)) != sorted(names):
             expected = f"a table with the columns {', '.join(names)}"
@@ -87,13 +87,13 @@ def _by_column(frame: Any, names: Sequence[str]) -> Any:
 
 
 def _parts(names: Sequence[str], x0: Any, n_paths: int | None) -> list[Any] | None:
-    """Return the initial states of each variable, None where no path has one of its own.
+    """Return the initial states of each variable; None if they are common to all paths.
 
     Raises
     ------
     ArgumentValueError
-        For lists or arrays that are not one entry per path: where they went into all blocks alike,
-        the number of paths in a block would be part of what a path is.
+        For lists or arrays without one entry per path: if every block got the same ones, a path
+        would depend on the size of its block.
     """
     if isinstance(x0, xr.DataArray):
         x0 = (x0.transpose(..., PATH) if PATH in x0.dims else x0).data
@@ -110,15 +110,15 @@ def _parts(names: Sequence[str], x0: Any, n_paths: int | None) -> list[Any] | No
         return None
     parts = [data_of(part) for part in x0]
     shapes = {part.shape for part in parts if getattr(part, "ndim", 0)}
-    if not shapes or (shapes == {(1,)} and n_paths != 1):  # one for all, each in a list
+    if not shapes or (shapes == {(1,)} and n_paths != 1):  # one common value each, in a list
         return None
     return parts
 
 
 def _records(x0: Mapping[Any, Any], n_paths: int | None) -> tuple[str | None, Any, Any]:
-    """Return the initial states of a mapping with arrays: a field for each name, its own type.
+    """Return the initial states of a mapping with arrays: a field of its own dtype per name.
 
-    Lists stay what they are: one value, of all paths.
+    A list is one common value of all paths.
     """
     parts = {name: data_of(part) if hasattr(part, "ndim") else part for name, part in x0.items()}
     if not any(getattr(part, "ndim", 0) for part in parts.values()):

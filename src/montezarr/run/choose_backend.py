@@ -1,4 +1,4 @@
-"""The backend of a run: the one in force, or what its sampler and its measured cost ask for."""
+"""The backend of a run: the one in force, or one by its sampler and its measured cost."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from montezarr.run._run import Run
 
 
 def backend_of(run: Run) -> Backend:
-    """Return where a run executes when nobody names a backend."""
+    """Return the backend of a run for which none is named."""
     found = configured()
     if found is not None:
         check_backend_fits(run, found)
@@ -33,8 +33,8 @@ def choose_backend(run: Run, n_jobs: int = -1, **options: Any) -> Backend:
     """Return the backend of "auto": by the sampler, and by the measured cost of a few paths.
 
     An active Client comes first. Samplers that release the GIL run on threads. Others are measured:
-    where worker processes end sooner than one process alone, they run on joblib if that is
-    installed, else on processes. With a timeout, only processes will do.
+    if worker processes end sooner than one process alone, they run on joblib if that is installed,
+    else on processes. A timeout requires processes.
     """
     workers = check_jobs(n_jobs)
     place = on_active_client(
@@ -49,7 +49,7 @@ def choose_backend(run: Run, n_jobs: int = -1, **options: Any) -> Backend:
     if run.sampler.releases_gil and not needs_processes:
         return Threads(workers, reason="auto: the sampler releases the GIL")
     reason = "auto: a loop in Python"
-    if not needs_processes:  # what needs a timeout may not come back from a trial here
+    if not needs_processes:  # a sampler that needs a timeout might hang in a trial here
         seconds = cost.measure(run)
         if seconds is not None:
             work = seconds * run.length
@@ -66,12 +66,12 @@ def choose_backend(run: Run, n_jobs: int = -1, **options: Any) -> Backend:
 
 
 def check_backend_fits(run: Run, backend: Backend) -> None:
-    """Raise where a backend cannot run a sampler.
+    """Raise if a backend cannot run a sampler.
 
     Raises
     ------
     ArgumentValueError
-        For code on the global np.random state on threads, which would draw from one stream.
+        For code on the global np.random state on threads, which would share one stream.
     ArgumentTypeError
         For a sampler that cannot be pickled, on processes.
     """

@@ -1,4 +1,4 @@
-"""How many paths a chunk holds, and how much memory there is for it."""
+"""Choose the paths per chunk, and check them against the memory."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from montezarr.random.seeding import BLOCK
 
 
 def plain_room(worker_bytes: int) -> int:
-    """Return the bytes that expressions may take in a worker of Dask, before it spills."""
+    """Return the bytes that expressions may take in a Dask worker before it spills."""
     return int(max(DASK_SPILL_SHARE * worker_bytes - WORKER_PROCESS_BYTES, worker_bytes / 20))
 
 
 def check_steps_fit(T: Any, at_once: int = 1) -> None:
-    """Raise where a path of that many steps, or as many as are drawn at once, cannot fit.
+    """Raise if one path with that many steps, or those drawn at once, cannot fit into memory.
 
     Raises
     ------
@@ -65,22 +65,22 @@ def choose_chunk(
     least_paths: int = 1,
     worker_bytes: int | None = None,
 ) -> int:
-    """Return the paths per chunk: whole blocks, near what the caller asks for or by policy.
+    """Return the paths per chunk: whole blocks, near the requested number or by policy.
 
-    The policy aims at 32 to 128 MiB, at least 8 chunks per worker when there is that much work,
-    and at most about 20,000 chunks. `work_bytes` are the bytes that one path takes while it is
-    simulated, of which `path_bytes` are kept: a chunk is measured by its work, so that a run that
-    keeps little still spreads over the workers. `local_workers` of them share the memory of this
+    The policy aims at 32 to 128 MiB, at least 8 chunks per worker if there is that much work, and
+    at most about 20,000 chunks. `work_bytes` are the bytes that one path takes while it is
+    simulated, of which `path_bytes` are kept: chunks are sized by the work, so that a run that
+    keeps little still spreads over the workers. `local_workers` of these share the memory of this
     machine. A sampler that `is_loop` draws one path at a time, in Python: its chunks take long at
-    any size, so they may be small. One that draws no fewer than `least_paths` at once takes the
-    memory of these. `worker_bytes` is the memory of a worker of Dask that has the least.
+    any size, so they may be small. A sampler that draws at least `least_paths` at once takes the
+    memory of these. `worker_bytes` is the smallest memory of a Dask worker.
 
-    The last chunk is as large as the others where each worker gets one.
+    The last chunk is as large as the others if each worker gets one chunk.
 
     Raises
     ------
     MemoryBudgetError
-        If one chunk, or the number of chunks, is beyond any use; with the projected sizes.
+        If one chunk, or the number of chunks, is too large; with the projected sizes.
     """
     if chunks is None:
         aim = BLOCK * work_bytes
@@ -112,18 +112,18 @@ def choose_chunk(
 
 
 def check_asked(chunks: Any) -> int:
-    """Return the paths per chunk that are asked for.
+    """Return the requested paths per chunk, checked.
 
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        If they are no number of paths.
+        If they are not a number of paths.
     """
     return check_int("chunks", chunks, minimum=1, hint="It counts paths; None lets us choose.")
 
 
 def check_number(n_paths: int, chunk: int, path_bytes: int) -> None:
-    """Raise where there are more chunks than a graph can have.
+    """Raise if there are more chunks than a graph can have.
 
     Raises
     ------

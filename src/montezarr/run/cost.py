@@ -1,4 +1,4 @@
-"""What a path costs, measured; and what follows from it: workers, batch size, backend or none."""
+"""The measured cost of a path, and the number of workers and batch size that follow from it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def should_parallelize(
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        For arguments out of these terms.
+        If an argument is not of these types or ranges.
 
     Examples
     --------
@@ -75,14 +75,14 @@ def optimal_n_jobs(
     seconds_per_path: float,
     start_up: float = WORKER_START_ESTIMATE_SECONDS,
 ) -> int:
-    """Return the number of workers that ends soonest; 1 means without worker processes.
+    """Return the number of workers that ends soonest; 1 means no worker processes.
 
     Parameters
     ----------
     n_paths : int
         Number of paths, >= 1.
     n_jobs : int
-        The most workers to consider; -1 is one for each core that this process may use.
+        Largest number of workers; -1 is one for each core that this process may use.
     seconds_per_path : float
         Measured cost of a path on one core, >= 0.
     start_up : float
@@ -91,7 +91,7 @@ def optimal_n_jobs(
     Returns
     -------
     int
-        As many as there are paths for, at most `n_jobs`; or 1.
+        The number of workers, at most `n_jobs` and `n_paths`; or 1.
 
     Examples
     --------
@@ -110,9 +110,8 @@ def optimal_n_jobs(
 def optimal_batch_size(n_paths: int, n_jobs: int = -1, *, seconds_per_path: float) -> int:
     """Return the paths per task that keep workers busy and overhead small.
 
-    Small batches share uneven costs fairly, large ones cost less overhead. This takes as many paths
-    as make a task of 0.2 s; fewer where that leaves a worker less than 8 tasks, but not so few
-    that a task lasts less than 20 ms, ten times its overhead.
+    Small batches balance uneven costs, large ones have less overhead. A task gets paths for 0.2 s;
+    fewer if a worker would have less than 8 tasks, but enough for 20 ms, ten times its overhead.
 
     Parameters
     ----------
@@ -144,20 +143,20 @@ def optimal_batch_size(n_paths: int, n_jobs: int = -1, *, seconds_per_path: floa
 
 
 def expected(run: Run, place: Backend, n_paths: int) -> float | None:
-    """Return the seconds that drawing so many paths takes on a backend; None if not known."""
+    """Return the seconds that drawing a number of paths takes on a backend; None if unknown."""
     seconds = measure(run, place)
     return None if seconds is None else seconds * n_paths / place.workers
 
 
 def measure(run: Run, place: Backend | None = None) -> float | None:
-    """Return the seconds that a path takes on one core, or None where the trial fails.
+    """Return the seconds that a path takes on one core, or None if the trial fails.
 
-    A few paths are drawn, for 20 ms or little more. The result is kept for the next question.
+    A few paths are drawn, for 20 ms or little more. The result is cached.
 
     Parameters
     ----------
     place : Backend, optional
-        Where to draw them, if that is known: what they do to their worker, they do it there.
+        Where to draw them, if known: code that kills its worker must not do so here.
     """
     known = _measured.get(run.fingerprint)
     if known is None:
@@ -175,14 +174,14 @@ def measure(run: Run, place: Backend | None = None) -> float | None:
                 try:
                     known = place.result_of(place.submit(trial, item))
                 except (WorkerDied, WorkerTimeout):
-                    return None  # the run itself will meet that, and say where
+                    return None  # the run itself will raise that error, with the path
         if known is not None:
             _keep(_measured, run.fingerprint, known)
     return known
 
 
 def timed_first_paths(run: Run, n: int) -> PathArrays:
-    """Return the first paths, and note how long they took; see `is_short`."""
+    """Return the first paths, and record how long they took; see `is_short`."""
     x0 = initial_states(run, 0, n)
     began = time.perf_counter()
     arrays = sample_range(run.sampler, 0, n, x0)
@@ -191,16 +190,16 @@ def timed_first_paths(run: Run, n: int) -> PathArrays:
 
 
 def is_short(run: Run, seconds: float) -> bool:
-    """Return whether drawing all paths is known to take no longer, without a measurement.
+    """Return whether drawing all paths is known to take at most `seconds`, without measuring.
 
-    What the first ones took, on their first call, is no less than what others take.
+    The time of the first paths, on the first call, bounds that of the others from above.
     """
     known = _at_most.get(run.fingerprint)
     return known is not None and known * run.length <= seconds
 
 
 def _is_known_as_short(run: Run) -> bool:
-    """Return whether a block was drawn here as fast as it can be called for, or nearly so."""
+    """Return whether drawing a block here took hardly more than the overhead of the call."""
     known = _at_most.get(run.fingerprint, math.inf)
     return run.sampler.interface.takes_ranges and known * BLOCK < SHORT_BLOCK_SECONDS
 
@@ -216,5 +215,5 @@ _at_most: dict[str, float] = {}
 
 
 def initial_states(run: Run, start: int, stop: int) -> Any:
-    """Return the initial states of a range of paths, or None where all have the same."""
+    """Return the initial states of a range of paths, or None if all paths have the same."""
     return None if run.x0 is None else np.asarray(run.x0[..., start:stop])

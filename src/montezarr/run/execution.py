@@ -1,4 +1,4 @@
-"""Execute a run: ranges of paths on a backend, a window at a time, with a tally of failures."""
+"""Execute a run: ranges of paths on a backend, a window at a time, with a failure log."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from montezarr.samplers import FailureReport
 from montezarr.samplers.task import RangeTask
 
 OnProgress = Callable[[int, int, int], None]
-"""Gets paths done, paths in all, and paths that failed so far."""
+"""Callback that gets paths done, paths in all, and paths that failed so far."""
 
 SHOWN_PATHS = 20
 """Paths that a warning lists; its attribute has them all."""
@@ -39,17 +39,17 @@ class FailureLog:
     retried: dict[int, int] = field(default_factory=dict)
 
     def add(self, report: FailureReport) -> None:
-        """Count what a task reports."""
+        """Add the report of a task."""
         self.masked.update(report.masked)
         self.retried.update(report.retried)
 
     def join(self, other: FailureLog) -> None:
-        """Count what another one did."""
+        """Add the failures of another log."""
         self.masked.update(other.masked)
         self.retried.update(other.retried)
 
     def warn(self, n_paths: int, stacklevel: int = 3) -> None:
-        """Say what happened, where anything did."""
+        """Warn of masked and repeated paths, if there are any."""
         if self.masked:
             paths = tuple(sorted(self.masked))
             warning = MaskedPathsWarning(paths, self.masked[paths[0]], n_paths)
@@ -85,7 +85,7 @@ def run_ranges(
     Raises
     ------
     SamplerError
-        Of the lowest path that fails, on every backend.
+        The error of the lowest path that fails, on every backend.
     WorkerDied, WorkerTimeout
         With the range of paths.
     """

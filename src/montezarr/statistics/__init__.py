@@ -1,6 +1,6 @@
-"""Statistics that fold any number of paths in bounded memory.
+"""Statistics that accumulate any number of paths in bounded memory.
 
-A new one is one file, and one line in the stub beside this file, `__init__.pyi`.
+A new statistic is one file, and one line in the stub beside this file, `__init__.pyi`.
 """
 
 from montezarr.core import lazy

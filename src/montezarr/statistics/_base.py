@@ -1,4 +1,4 @@
-"""What a statistic is: three small functions that fold any number of paths, and an oracle."""
+"""Base class of statistics: mergeable accumulators with a reference implementation for tests."""
 
 from __future__ import annotations
 
@@ -26,32 +26,32 @@ Along = Literal["time", "variable"]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What a statistic is taken of: one variable, or all of them.
+    """What a statistic is computed from: one variable, or all of them.
 
     Attributes
     ----------
     name : str
         Name of the variable.
     times : array (T+1,) or None
-        Its times, where it has any, as numbers: the coordinate ``time`` where that holds numbers.
-        Where it holds dates, those of the run, if there is one with as many; else seconds since
-        the first date.
+        Its times, if it has any, as numbers: the coordinate ``time`` if that holds numbers. If it
+        holds dates, the times of the run, if there is one with as many; else seconds since the
+        first date.
     names : tuple of str
-        The variables, where the statistic is taken of all of them.
+        The variables, if the statistic is computed from all of them.
     labels : tuple of (int, str or int) or None
-        Code and label of each state, of a variable that has them.
+        Code and label of each state, for a variable of labelled states.
     units : str or None
-        Its units.
+        Units of the variable.
     long_name : str or None
-        What it is called in pictures and tables, where that is not its name.
+        Name in pictures and tables, if different from `name`.
     time_units : str or None
-        Units of `times`, where they are known.
+        Units of `times`, if known.
     mismatch : str or None
         Why a parameter per unit of time, such as a volatility, has no meaning with these times;
-        None where it has.
+        None if it has.
     is_boolean : bool
-        Whether its values are True and False, as 1 and 0, or known to be 0 and 1 alone: then a
-        mean is a share.
+        Whether the values are booleans, as 1 and 0, or known to be only 0 and 1: then a mean is a
+        share.
 
     Examples
     --------
@@ -78,15 +78,15 @@ class Sample:
     Parameters
     ----------
     values : array (cells, blocks, paths), or (axis, cells, blocks, paths)
-        float64, contiguous. A cell is one time, or whatever else a statistic is taken at; a
-        block holds up to 1024 paths. Of statistics along an axis, that axis comes first. NaN
-        stands for what does not count: values that are not finite, masked paths, other groups.
+        float64, contiguous. A cell is one time, or another point at which a statistic is computed;
+        a block holds up to 1024 paths. For statistics along an axis, that axis comes first. NaN
+        marks values that do not count: nonfinite values, masked paths, other groups.
     start : int
-        Index of the first path of the first block; blocks follow one another.
+        Index of the first path of the first block; blocks are consecutive.
     source : Source
-        What it is a sample of.
+        The sampled variable.
     order : int
-        Highest power that the statistics of this variable need, so that sums are made once.
+        Highest power that the statistics of this variable need, so that sums are computed once.
 
     Examples
     --------
@@ -123,11 +123,11 @@ class Sample:
         return bool((self.count == self.values.shape[-1]).all())
 
     def sum(self) -> NDArray[np.float64]:
-        """Return the sum of the values that count, (..., cells, blocks), in the order of a tree."""
+        """Return the sum of the values that count, (..., cells, blocks), by `tree_sum`."""
         return tree_sum(self.values if self.is_full else np.nan_to_num(self.values, nan=0.0))
 
     def central(self, order: int) -> CentralSums:
-        """Return count, mean and the sums of the centred powers 2 ... `order` of each block."""
+        """Return count, mean and sums of the centred powers 2 ... `order` of each block."""
         known = self.__dict__.get("_central")
         if known is None or len(known.sums) < order - 1:
             known = CentralSums(*central_sums(self.values, max(order, self.order)))
@@ -135,15 +135,15 @@ class Sample:
         return cast(CentralSums, known._replace(sums=known.sums[: order - 1]))
 
     def terms_of(self, statistic: Statistic) -> Sample:
-        """Return what `Statistic.terms` does, made once, as a sample of the same paths."""
+        """Return `Statistic.terms`, computed once, as a sample of the same paths."""
         known = self._terms.get(id(statistic))
         return known[1] if known else self.keep_terms(statistic, statistic.terms(self))
 
     def keep_terms(self, statistic: Statistic, terms: NDArray[np.float64]) -> Sample:
-        """Keep the terms of a statistic that has made them on the way, for `terms_of`."""
+        """Cache the terms of a statistic that has computed them already, for `terms_of`."""
         values = np.ascontiguousarray(terms, np.float64)
         found = Sample(values, self.start, self.source, max(2, statistic.order))
-        self._terms[id(statistic)] = statistic, found  # it too: another may not get its id
+        self._terms[id(statistic)] = statistic, found  # keeps it alive, so that its id stays unique
         return found
 
     def all_paths(self) -> NDArray[np.float64]:
@@ -162,15 +162,16 @@ class Estimate:
     dims : tuple of str
         Names of the dimensions after the cells.
     coords : dict of str to array, or of str to (dim, array)
-        Coordinates of those dimensions; with a dim, further ones on it. A scalar one has no dim.
+        Coordinates of those dimensions; with a dim, further coordinates on it. A scalar one has no
+        dim.
     attrs : dict
         ``long_name``, ``cell_methods`` and the like.
     power : int or None
-        Units of the result as a power of those of the variable: 1 for a mean, 2 for a variance,
-        0 for what has none. None where `attrs` say it.
+        Units of the result as a power of the variable's units: 1 for a mean, 2 for a variance, 0
+        for a result without units. None if `attrs` contain the units.
     is_path : bool
         Whether the values are positions of paths, -1 for none: results have the indices of these
-        paths in their run instead, where they are known.
+        paths in their run instead, if known.
 
     Examples
     --------
@@ -191,21 +192,21 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Statistic(Value, ABC):
-    """Base of the statistics: frozen dataclasses, validated once, folded in any order.
+    """Base of the statistics: frozen dataclasses, validated once, merged in any order.
 
-    A subclass has a `State`, a NamedTuple of arrays, and four methods. `chunk` makes the state of
-    blocks of paths, `merge` joins two, `finalize` turns the last one into estimates, `reference`
-    is the oracle that tests compare with.
+    A subclass has a `State`, a NamedTuple of arrays, and four methods. `chunk` computes the partial
+    state of blocks of paths, `merge` joins two states, `finalize` turns the last one into
+    estimates, and `reference` is the oracle that tests compare with.
 
-    Where a state holds sums of floats, ``order_free = False``: the last axis of each of its arrays
-    is that of the blocks, `chunk` reduces the axis of the paths alone, and `merge` works element
-    by element. The states of blocks are then merged along one fixed binary tree, so that the bits
-    do not depend on chunks, workers or order. Where a state holds integers, or a choice of
-    values, so that any order of merging gives the same bits, ``order_free = True``: it may
-    have any shape and `chunk` reduces blocks too.
+    If a state holds sums of floats, ``order_free = False``: the last axis of each of its arrays is
+    the blocks, `chunk` reduces only the axis of the paths, and `merge` works element by element.
+    The states of blocks are then merged along one fixed binary tree, so that the bits do not depend
+    on chunks, workers or order. If a state holds integers, or a selection of values, so that any
+    order of merging gives the same bits, ``order_free = True``: it may have any shape, and `chunk`
+    reduces blocks too.
 
-    Export a new one in `montezarr.statistics`, or pass yours to
-    `montezarr.testing.StatisticTests`: the suite proves these laws.
+    Export a new one in `montezarr.statistics`, or pass your own to
+    `montezarr.testing.StatisticTests`: the suite tests these laws.
 
     Attributes
     ----------
@@ -214,16 +215,16 @@ class Statistic(Value, ABC):
     order_free : bool
         Whether states may be merged in any order.
     along : {None, "time", "variable"}
-        The axis that a statistic takes as a whole: the first one of the values then.
+        The axis that a statistic takes as a whole: it is then the first axis of the values.
     order : int
-        Highest power of `Sample.central` that it uses, of its `terms` where it has some.
+        Highest power of `Sample.central` that the statistic uses, on its `terms` if it has any.
     tolerance : float
-        How far `finalize` may be from `reference`, relative to the largest entry of a cell.
+        Allowed difference of `finalize` from `reference`, relative to the largest entry of a cell.
     without_error : tuple of str
-        Names of results, not integers, that estimate nothing and so have no standard error.
+        Names of results, other than integers, that are no estimates and have no standard error.
     takes_labels : bool
-        Whether it may be taken of labelled states, whose values are codes and no numbers: a count
-        of each code means something, a mean of codes does not.
+        Whether the statistic accepts labelled states, whose values are codes: a count of each code
+        has a meaning, a mean of codes does not.
 
     Examples
     --------
@@ -252,24 +253,21 @@ class Statistic(Value, ABC):
 
     @property
     def revision(self) -> int:
-        """Which meaning its states have: a number that is raised where it changes.
-
-        What was saved of another one is not taken up again.
-        """
+        """Version of the meaning of the states; saved states of another version are not resumed."""
         return 0
 
     @property
     def axis(self) -> Along | None:
-        """The axis that this one takes as a whole; `along` unless its parameters say otherwise."""
+        """The axis that this instance takes as a whole; `along` unless parameters change it."""
         return self.along
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
-        """Return a few instances of everyday use, for the conformance suite to test."""
+        """Return a few typical instances for the conformance suite."""
         return (cls(),)
 
     def check(self, source: Source) -> None:
-        """Raise if the statistic cannot be taken of a variable; called before anything runs.
+        """Raise if the statistic cannot be computed from a variable; called before the run.
 
         Raises
         ------
@@ -284,41 +282,42 @@ class Statistic(Value, ABC):
 
     @property
     def is_one_pass(self) -> bool:
-        """Whether `finalize` has the last word: `again` never asks for one more pass.
+        """Whether one pass is enough: `again` never returns a further one.
 
-        By default that is so where `again` is not overridden. Others are for `reduce` alone: a
-        stream, lazy results and statistics in a store see the paths once, and refuse them.
+        By default, whether `again` is not overridden. Statistics of several passes work only in
+        `reduce`: a stream, lazy results and statistics in a store see the paths once, and refuse
+        them.
         """
         return type(self).again is Statistic.again
 
     @property
     def has_tails(self) -> bool:
-        """Whether `powers` tells of results that heavy tails of the values spoil."""
+        """Whether `powers` reports results that heavy tails of the values affect."""
         return type(self).powers is not Statistic.powers and not self.has_terms
 
     @property
     def has_terms(self) -> bool:
-        """Whether it averages `terms` in place of the values, so that it is their tails."""
+        """Whether the statistic averages `terms` instead of values: then their tails matter."""
         return type(self).terms is not Statistic.terms
 
     def bytes_for(self, cells: int) -> int:
-        """Return the bytes by which a state grows with the values, roughly, for `plan`."""
+        """Return roughly the bytes by which a state grows with the values, for `plan`."""
         return 0
 
     def state_bytes(self, cells: int, source: Source, length: int | None = None) -> int:
-        """Return the bytes of a state of so many cells, without those of `bytes_for`.
+        """Return the bytes of a state of a number of cells, without those of `bytes_for`.
 
-        It is asked before any state is made. By default one cell and two of them tell, as for
-        states that grow evenly with the cells.
+        Called before any state exists. The default extrapolates from states of one and two cells,
+        and is right for states that grow linearly with the cells.
 
         Parameters
         ----------
         cells : int
             Number of cells.
         source : Source
-            What it is taken of.
+            The variable.
         length : int, optional
-            Entries of the axis that the statistic takes as a whole.
+            Length of the axis that the statistic takes as a whole.
         """
         axis = () if length is None else (length,)
         one, two = (
@@ -331,25 +330,25 @@ class Statistic(Value, ABC):
         return one + (two - one) * (cells - 1)
 
     def lighter(self) -> Iterator[Statistic]:
-        """Yield the same statistic with smaller states, at the price of accuracy; dearest first."""
+        """Yield less accurate versions of the statistic with smaller states, largest first."""
         return iter(())
 
     @abstractmethod
     def chunk(self, sample: Sample) -> Any:
-        """Return the state of a sample, which may hold no path at all."""
+        """Return the partial state of a sample, which may hold no path at all."""
 
     def terms(self, sample: Sample) -> NDArray[np.float64]:
-        """Return the numbers that it averages, one of each path, where they are not the values.
+        """Return the numbers that the statistic averages, one per path, if not the values.
 
-        Where a statistic gives them, `powers` is about the mean of these numbers, and their tails
-        are looked at. They are (cells, blocks, paths), NaN for a path that does not count. Where
-        `chunk` needs them too, it takes them from `Sample.terms_of`, which asks once.
+        If a statistic has terms, `powers` describes the mean of these numbers, and their tails are
+        checked. They are (cells, blocks, paths), NaN for a path that does not count. If `chunk`
+        needs them too, it takes them from `Sample.terms_of`, which computes them once.
         """
         return sample.values
 
     @abstractmethod
     def merge(self, a: Any, b: Any) -> Any:
-        """Return the state of both; the paths of `a` come before those of `b`."""
+        """Return the joint state; the paths of `a` come before those of `b`."""
 
     def update(self, state: Any, sample: Sample) -> Any:
         """Return ``merge(state, chunk(sample))``; an order-free one may reuse `state`'s memory."""
@@ -360,41 +359,41 @@ class Statistic(Value, ABC):
         return self.merge(state, other)
 
     def restore(self, arrays: Mapping[str, Any]) -> Any:
-        """Return the state that has these arrays, by name, as a file holds it."""
+        """Return the state from its arrays by name, as read from a file."""
         return self.State(**arrays)
 
     @abstractmethod
     def finalize(self, state: Any, source: Source) -> dict[str, Estimate]:
         """Return the estimates by name; ``"mean"`` of ``x`` becomes the variable ``x_mean``.
 
-        The arrays of the state come without their axis of blocks, unless it is order-free.
+        The arrays of the state have no axis of blocks, unless the statistic is order-free.
         """
 
     def hits(self, state: Any, source: Source) -> dict[str, tuple[Any, ...]]:
-        """Return, of each result that is a share of trials, the numbers of hits and of trials.
+        """Return the numbers of hits and trials of each result that is a share of trials.
 
-        Third may stand what the result is of a share of 1, where that is not 1. No share is
-        believed by `montezarr.StandardError` before there is a hit and a miss. Arrays are as those
-        of the result; NaN hits stand for a cell that is no share. Hits may be a sum of numbers in
+        A third entry may give the result for a share of 1, if that is not 1. The stopping rule
+        `montezarr.StandardError` trusts no share before there is a hit and a miss. Arrays have the
+        shape of the result; NaN hits mark a cell that is no share. Hits may be a sum of numbers in
         [0, 1].
         """
         return {}
 
     def vary(self, state: Any, source: Source) -> dict[str, Any]:
-        """Return, of each result whose error may be 0 though values differ, where they do.
+        """Return the cells in which values differ, for results whose error may be 0 there.
 
-        Quantiles of numbers with ties are such: there an error of 0 is believed. Arrays of bool
-        are of the cells.
+        An example are quantiles of numbers with ties: an error of 0 is trusted if values differ.
+        The arrays of bool are (cells,).
         """
         return {}
 
     def sequences(self, state: Any, source: Source) -> dict[str, tuple[Any, Any]]:
-        """Return the ends of 95 % confidence sequences, of each result whose state gives them.
+        """Return the ends of 95 % confidence sequences, for results whose state gives them.
 
-        They hold the true value at all numbers of paths at once with a probability of 95 %. Arrays
-        are as those of the result; -inf and inf claim nothing. NaN stands for the asymptotic
-        sequence of a mean, which results have that are not named here; see
-        `montezarr.stream`. Here are those of `hits`, which are exact.
+        A sequence contains the true value at all numbers of paths at once with a probability of
+        95 %. Arrays have the shape of the result; -inf and inf make no claim. NaN selects the
+        asymptotic sequence of a mean, which is also that of results without an entry; see
+        `montezarr.stream`. The default gives the exact sequences of `hits`.
         """
         found = {}
         for name, (hits, n, *unit) in self.hits(state, source).items():
@@ -403,40 +402,40 @@ class Statistic(Value, ABC):
         return found
 
     def is_share(self, state: Any, source: Source) -> bool | None:
-        """Return whether the values of a state are 0 and 1 alone, so that their mean is a share.
+        """Return whether the values of a state are only 0 and 1, so that their mean is a share.
 
-        None where that is not known: they are all the same, or the statistic does not tell. What
-        one group of paths knows holds for all; `Source.is_boolean` then says so.
+        None if unknown: they are all the same, or the statistic cannot tell. The answer of one
+        group of paths is applied to all, by `Source.is_boolean`.
         """
         return None
 
     def powers(self, state: Any, source: Source) -> dict[str, tuple[int, Any, Any, Any]]:
         r"""Return q, n, mean and :math:`\sum |x - \bar x|^{2q}` of results that average powers.
 
-        A mean has q = 1, a variance 2, a skewness 3: such a result is not to be trusted, nor its
-        error, where a few values make up most of that sum; see `montezarr.HeavyTailWarning`.
-        Arrays are of the cells, of statistics along an axis those along it too; NaN sums stand for
-        values without tails, such as zeros and ones, and for sums that are not known. Of a
-        statistic with `terms`, x are these, and arrays are of the cells alone.
+        A mean has q = 1, a variance 2, a skewness 3. Neither the result nor its error can be
+        trusted if a few values make up most of that sum; see `montezarr.HeavyTailWarning`. Arrays
+        are by cell, for statistics along an axis also along it; NaN sums mark values without tails,
+        such as zeros and ones, and unknown sums. For a statistic with `terms`, x are these, and
+        arrays are by cell only.
         """
         return {}
 
     def exceedances(self, state: Any, source: Source) -> dict[str, tuple[Any, Any, Any, Any]]:
-        """Return the largest of the values whose mean a result is, where the state holds them.
+        """Return the largest values that a result averages, if the state holds them.
 
-        That is so where a result averages the values beyond a quantile. By result: the largest
-        ones in increasing order (rows, kept), -inf where there are fewer; how many values are
-        beyond it (rows,), the quantile, and the sum of the squares of their distances from it.
+        For results that average the values beyond a quantile. By result: the largest values in
+        increasing order (rows, kept), -inf if there are fewer; the number of values beyond the
+        quantile (rows,), the quantile, and the sum of the squares of their distances from it.
         """
         return {}
 
     def again(self, state: Any, source: Source) -> Statistic | None:
-        """Return what is to be folded in one more pass over the same paths, or None.
+        """Return the statistic for one more pass over the same paths, or None.
 
-        Its `finalize` then gives the estimates in place of this one's.
+        Its `finalize` then gives the estimates instead.
         """
         return None
 
     @abstractmethod
     def reference(self, values: NDArray[np.float64], source: Source) -> dict[str, Any]:
-        """Return what `finalize` should, from all values (cells, paths) at once, plainly."""
+        """Compute the expected result of `finalize` directly from all values (cells, paths)."""

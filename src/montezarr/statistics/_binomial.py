@@ -1,4 +1,4 @@
-"""A confidence sequence of a probability that is valid at every number of trials, few hits too."""
+"""Confidence sequences of probabilities, valid at every number of trials and for few hits."""
 
 from __future__ import annotations
 
@@ -34,8 +34,9 @@ HALVINGS = 44
 def binomial_sequence(hits: Any, n: Any) -> tuple[Array, Array]:
     r"""Return the ends of the 95 % confidence sequence of a probability; NaN where `n` is 0.
 
-    It holds the true value at all numbers of trials at once with a probability of at least 95 %,
-    exactly, however rare the hits are: of no hit it is [0, high] with high > 0. An end is where
+    It contains the true value at all numbers of trials at once with a probability of at least
+    95 %, exactly, however rare the hits are: without hits it is [0, high] with high > 0. An end is
+    where
 
     .. math::
         M(p) = \tfrac12 \frac{B(\tfrac12 + k, \tfrac12 + n - k)}{B(\tfrac12, \tfrac12)\, p^k
@@ -43,8 +44,8 @@ def binomial_sequence(hits: Any, n: Any) -> tuple[Array, Array]:
         (1-p)^{n-k}}
 
     reaches 20. Under p both terms are nonnegative martingales that start at 1, which ever reach
-    20 with a probability of 1/20 at most (Ville). The first one, by Robbins, is good for rare
-    hits; the second one is the two-sided beta-binomial mixture of Howard, Ramdas, McAuliffe and
+    20 with a probability of 1/20 at most (Ville). The first term, by Robbins, suits rare hits; the
+    second one is the two-sided beta-binomial mixture of Howard, Ramdas, McAuliffe and
     Sekhon, "Time-uniform, nonparametric, nonasymptotic confidence sequences", Annals of Statistics
     49 (2021), doi:10.1214/20-AOS1991, with r such that it is narrowest at 2**17 trials. Both
     are log-convex in p, and at most 1 at k/n, so what lies between the ends is one interval.
@@ -59,10 +60,10 @@ def binomial_sequence(hits: Any, n: Any) -> tuple[Array, Array]:
     k, total = np.broadcast_arrays(np.asarray(hits, float), np.asarray(n, float))
     is_known = (total > 0) & (k >= 0)
     low, high = np.full(k.shape, np.nan), np.full(k.shape, np.nan)
-    # Cells often agree: those of a start that all paths share, of times before the first hit.
+    # Many cells are equal: those of a common start, and of times before the first hit.
     pairs, place = np.unique(np.stack([k[is_known], total[is_known]]), axis=1, return_inverse=True)
     k, total = pairs
-    # Both at once: of a few cells the calls take longer than what they compute.
+    # Both ends at once: for a few cells, calls cost more than arithmetic.
     ends = _low(np.concatenate([k, total - k]), np.concatenate([total, total]))
     low[is_known] = ends[: k.size][place.reshape(-1)]
     high[is_known] = 1.0 - ends[k.size :][place.reshape(-1)]
@@ -77,7 +78,7 @@ def _low(k: Array, n: Array) -> Array:
     log_best = np.log(k / n)
     robbins, whole = _log_robbins(k, n), _log_whole(n)
     near = np.zeros_like(k)
-    # There the first term alone is beyond 20: n D(k/n, p) >= k (log(k/n) - log(p) - 1).
+    # Start where the first term alone exceeds 20: n D(k/n, p) >= k (log(k/n) - log(p) - 1).
     far = 1.0 + (math.log(2 / ALPHA) + 0.5 * np.log(n) + 2.0) / k
     for _ in range(HALVINGS):
         middle = (near + far) / 2
@@ -91,10 +92,10 @@ def _low(k: Array, n: Array) -> Array:
 def ranks_always(n: Any, levels: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     r"""Return the ranks between whose order statistics quantiles lie at all times.
 
-    Of n values of a continuous law, the number of those up to the q-quantile is binomial; while
+    The number of values up to the q-quantile, of n values of a continuous law, is binomial; while
     the martingale M of `binomial_sequence` is below 20 at p = q, it is one of k, ..., m. So the
     quantile lies in :math:`[x_{(k)}, x_{(m+1)}]`, at all n at once with a probability of at least
-    95 %, and of other laws, ties and atoms among them, with no less: Howard and Ramdas,
+    95 %, and no less for other laws, with ties and atoms: Howard and Ramdas,
     "Sequential estimation of quantiles with applications to A/B testing and best-arm
     identification", Bernoulli 28 (2022), doi:10.3150/21-BEJ1388. M is log-convex in the
     number of hits, and at most 1 at nq.
@@ -109,13 +110,13 @@ def ranks_always(n: Any, levels: Any) -> tuple[NDArray[np.int64], NDArray[np.int
     Returns
     -------
     first, last : array (cells, levels)
-        The ranks; 0 where no value bounds the quantile below, n + 1 where none does above.
+        The ranks; 0 if no value bounds the quantile below, n + 1 if none does above.
     """
     counts, place = np.unique(np.asarray(n, np.int64), return_inverse=True)
     q = np.asarray(levels, np.float64)
     total, p = np.broadcast_arrays(counts[:, None].astype(np.float64), q)
     first = _fewest(total, p)
-    # By symmetry, so that the sequence of 1 - q is that of q, mirrored.
+    # By symmetry: the sequence of 1 - q is the mirrored one of q.
     last = total + 1 - _fewest(total, 1 - p)
     middle = np.clip(np.ceil(total * p), np.minimum(total, 1), total)
     first, last = np.minimum(first, middle), np.maximum(last, middle)
@@ -125,7 +126,7 @@ def ranks_always(n: Any, levels: Any) -> tuple[NDArray[np.int64], NDArray[np.int
 
 def _fewest(n: Array, p: Array) -> Array:
     """Return the fewest hits at which the martingale of p is below 20; n for p = 1."""
-    low, high = np.full(n.shape, -1.0), np.ceil(n * p)  # the first inside is above `low`
+    low, high = np.full(n.shape, -1.0), np.ceil(n * p)  # the first k inside is above `low`
     whole = _log_whole(n)
     inner = np.clip(p, np.finfo(np.float64).tiny, 1 - 2.0**-53)
     for _ in range(64):
@@ -141,7 +142,7 @@ def _fewest(n: Array, p: Array) -> Array:
 def _log_mixture(robbins: Array, whole: Array, p: Array, k: Array, n: Array) -> Array:
     """Return the log of the martingale of `binomial_sequence`.
 
-    With the log of its first term, and of what the second one has for every p.
+    `robbins` is the log of its first term, `whole` that of the second term's factor without p.
     """
     around = np.logaddexp(robbins, _log_around(whole, p, k, n)) - math.log(2)
     return np.asarray(around - k * np.log(p) - (n - k) * np.log1p(-p))
@@ -152,13 +153,13 @@ def _log_robbins(k: Array, n: Array) -> Array:
 
 
 def _log_whole(n: Array) -> Array:
-    # B(rp, rq) and its like share gamma(r) and gamma(r + n) but for rounding.
+    # The beta functions of the second term share gamma(r) and gamma(r + n) up to rounding.
     r = 1.0 / MIXTURE_WIDTH
     return np.asarray(_log_gamma(r + n) - _log_gamma(np.asarray(r)))
 
 
 def _log_around(whole: Array, p: Array, k: Array, n: Array) -> Array:
-    """Return the log of the beta functions of the second term: its mixture lies around p."""
+    """Return the log of the second term's beta functions, a mixture concentrated around p."""
     r, q = 1.0 / MIXTURE_WIDTH, 1.0 - p
     hits = _log_gamma(r * p + k) - _log_gamma(r * p)
     return np.asarray(hits + _log_gamma(r * q + (n - k)) - _log_gamma(r * q) - whole)
@@ -170,7 +171,7 @@ def _log_beta(a: Array, b: Array) -> Array:
 
 def _log_gamma(x: Array) -> Array:
     """Return the logarithm of the gamma function of positive numbers, by Stirling's series."""
-    is_small = x < 8.0  # the series is for large numbers: go up by the recurrence
+    is_small = x < 8.0  # the series needs large numbers: shift by the recurrence
     y = np.where(is_small, x + 8.0, x)
     s = 1.0 / (y * y)
     series = 1 / 12 - s * (1 / 360 - s * (1 / 1260 - s * (1 / 1680 - s * (1 / 1188))))

@@ -1,20 +1,21 @@
-"""Counts in bins that refine themselves: as fine as the values allow, and no finer than memory.
+"""Counts in adaptive bins: as fine as the values need and the memory budget allows.
 
-The bits of a float64 are an integer that grows with the number: its key (`_keys`). A bin is all
-numbers whose keys agree but for their last `shift` bits, so every octave has ``2**(52 - shift)`` of
-equal width, and a bin holds exactly two of the shift below. What a cell keeps depends on the values
-that it has seen, and on nothing else:
+The bits of a float64 form an integer that grows with the number: its key (`_keys`). A bin is all
+numbers whose keys differ only in the last `shift` bits, so every octave has ``2**(52 - shift)``
+bins of equal width, and a bin holds exactly two of the next smaller shift. The state of a cell
+depends only on the values that it has seen:
 
-* few values are kept themselves, one by one;
-* of many, each number and how often it came, while there are few different ones (level 0);
-* of more, counts in bins of the smallest shift at which all values lie in so many pages, blocks of
-  ``2**page_bits`` neighbouring bins (level shift + 1). Pages without values take no memory.
+* few values are kept one by one;
+* of more values, distinct numbers and their counts are kept, while these are few (level 0);
+* beyond that, counts in bins are kept, with the smallest shift at which all values lie in the
+  allowed number of pages, blocks of ``2**page_bits`` neighbouring bins (level shift + 1). Pages
+  without values take no memory.
 
 More values never need fewer pages, so a level only rises, and bins are joined, never split: two
-states merge to that of all their values, whatever came first. At the last level a bin is as wide
-as the promised relative error, and there may be as many pages as there are.
+states merge to the state of all their values, in any order. At the last level a bin is as wide as
+the promised relative error, and the number of pages is not limited.
 
-HdrHistogram cuts integers by their leading bits; as a quantile sketch with a certified relative
+HdrHistogram bins integers by their leading bits; as a quantile sketch with a certified relative
 error: Masson, Rim and Lee, "DDSketch", PVLDB 12 (2019), doi:10.14778/3352063.3352135. Numbers below
 2.2e-308 count as 0.
 """
@@ -90,25 +91,25 @@ WIDE = 2**31
 
 
 class Budget(NamedTuple):
-    """What a cell may keep.
+    """The memory budget of a cell.
 
     Attributes
     ----------
     values : int
-        Values, one by one.
+        Largest number of values that are kept one by one.
     distinct : int
-        Different numbers, with their counts.
+        Largest number of distinct values that are kept with their counts.
     page_bits : int
         Bins of a page, as a power of two.
     pages : int
-        Pages of one octave, below the last level: of several, the root of the sum of squares, since
-        those of the smallest values need them least.
+        Largest number of pages of one octave, below the last level: for several octaves, of the
+        root of the sum of squares, since octaves of small values need pages least.
     total : int
-        Pages of all octaves, below the last level.
+        Largest number of pages of all octaves, below the last level.
     last : int
-        The level at which bins are as wide as they may be.
+        The level of the widest allowed bins.
     with_places : bool
-        Whether to add up where in their bins the values lie, for their means.
+        Whether to sum the places of values in their bins, for their means.
     """
 
     values: int
@@ -121,7 +122,7 @@ class Budget(NamedTuple):
 
     @classmethod
     def of(cls, cells: int, bits: int, with_places: bool) -> Budget:
-        """Return the budget of one of so many cells; `bits` of a mantissa tell bins apart."""
+        """Return the budget of each of `cells` cells; `bits` of a mantissa identify a bin."""
         cells = max(cells, 1)
         is_single = cells == 1
         shared = max(MOST_BINS - (cells - 1).bit_length(), LEAST_BINS)
@@ -139,11 +140,11 @@ class Budget(NamedTuple):
         )
 
     def down(self, level: Any) -> Any:
-        """Return the bits of a key below those of its page."""
+        """Return the number of low bits of a key that are inside a page."""
         return np.where(np.asarray(level) > 0, level - 1 + self.page_bits, 0)
 
     def width(self, level: Any) -> Any:
-        """Return the bins of a page."""
+        """Return the number of bins of a page."""
         return np.where(np.asarray(level) > 0, 1 << self.page_bits, 1)
 
     def holds(self, level: int, pages: Integers) -> bool:
@@ -161,27 +162,27 @@ class Bins(NamedTuple):
     Attributes
     ----------
     low, high : array (cells,)
-        Extreme values; infinities the other way round where there is none.
+        Extreme values; inf and -inf if there is no value.
     n : array (cells,)
         Number of values.
     used : array (cells,)
-        Bits of the patterns that any value has, without the sign. Integers lack the last ones, so
-        that there is one in a bin where many a float64 would have its place.
+        Bitwise or of the bit patterns of the values, without the sign. Integers lack the last bits,
+        so that a bin may hold a single possible value.
     levels : array (cells,)
-        0: different numbers are counted; l > 0: bins of ``2**(l - 1)`` keys. All are 0 while values
+        0: distinct numbers are counted; l > 0: bins of ``2**(l - 1)`` keys. All are 0 while values
         are kept one by one.
     first : array (cells + 1,)
-        Where the pages of each cell begin among all pages.
+        Offsets of the pages of each cell among all pages.
     pages : array (pages,)
-        Numbers of the pages of each cell, increasing.
+        Page numbers of each cell, increasing.
     counts : array (bins,)
         Values in each bin of each page: 4 bytes each below 2**31 values, then 8.
     places : array (bins,) or (0,)
         Sums of the places of values in their bins, in units of ``2**PLACE_BITS`` keys.
     begins : array (cells + 1,)
-        Where the values of each cell begin, which are kept one by one.
+        Offsets of the values of each cell that are kept one by one.
     values : array (values,)
-        They, in the order in which they came.
+        These values, in the order of their arrival.
     """
 
     low: Array
@@ -198,7 +199,7 @@ class Bins(NamedTuple):
 
 
 class Loose(NamedTuple):
-    """Bins that were not counted yet: pages may come twice. Fields as in `Bins`."""
+    """Bins that are not yet united: a page may occur twice. Fields as in `Bins`."""
 
     levels: Integers
     first: Integers
@@ -208,7 +209,7 @@ class Loose(NamedTuple):
 
 
 def empty_bins(cells: int) -> Bins:
-    """Return the state of no value."""
+    """Return the state without values."""
     ends, zeros = np.zeros(cells + 1, np.int64), np.zeros(cells, np.int64)
     nothing = np.zeros(0, np.int64)
     low, high = np.full(cells, np.inf), np.full(cells, -np.inf)
@@ -228,9 +229,9 @@ def empty_bins(cells: int) -> Bins:
 
 
 def count_into_bins(values: Array, budget: Budget, into: Bins | None = None) -> Bins:
-    """Return the state of values (cells, n), NaN not counting, added to that of `into`, in place.
+    """Return the state of values (cells, n), ignoring NaN, added to the state `into` in place.
 
-    `into` is of no use afterwards.
+    `into` must not be used afterwards.
     """
     state = empty_bins(len(values)) if into is None else into
     most = int(state.n.max(initial=0)) + values.shape[1]
@@ -253,7 +254,7 @@ def count_into_bins(values: Array, budget: Budget, into: Bins | None = None) -> 
 
 
 def merge_bins(a: Bins, b: Bins, budget: Budget, *, in_place: bool = False) -> Bins:
-    """Return the state of the values of both; `a` is of no use afterwards if it is `in_place`."""
+    """Return the joint state; `a` must not be used afterwards if `in_place`."""
     low, high, n = np.minimum(a.low, b.low), np.maximum(a.high, b.high), a.n + b.n
     both: dict[str, Any] = {"low": low, "high": high, "n": n, "used": a.used | b.used}
     if not a.pages.size and not b.pages.size:
@@ -272,7 +273,7 @@ def merge_bins(a: Bins, b: Bins, budget: Budget, *, in_place: bool = False) -> B
 
 
 def bins_bytes(cells: int, bits: int, with_places: bool) -> int:
-    """Return the bytes of a state whose pages are all in use; seldom are there more."""
+    """Return the bytes of a state with all its pages in use, an upper bound in most cases."""
     budget = Budget.of(cells, bits, with_places)
     bins = max(budget.total << budget.page_bits, PLANNED_OCTAVES << bits)
     pages = max(budget.total, bins >> budget.page_bits)
@@ -280,7 +281,7 @@ def bins_bytes(cells: int, bits: int, with_places: bool) -> int:
     return cells * max(binned, budget.values * 8)
 
 
-# --- values that are kept one by one ------------------------------------------------------------
+# --- values kept one by one ---------------------------------------------------------------------
 
 
 def _is_wide(state: Bins) -> bool:
@@ -288,7 +289,7 @@ def _is_wide(state: Bins) -> bool:
 
 
 def _kept(state: Bins, values: Array, sizes: Integers) -> Bins:
-    """Return a state with values (cells, n) beside those that it keeps."""
+    """Return a state with values (cells, n) appended to those that it keeps."""
     if not sizes.any():
         return state
     begins = np.concatenate([[0], np.cumsum(sizes)])
@@ -299,9 +300,9 @@ def _kept(state: Bins, values: Array, sizes: Integers) -> Bins:
 
 
 def _kept_of_both(a: Bins, b: Bins, *, in_place: bool) -> Bins:
-    """Return the first state with the values of both; of each cell those of `a` come first.
+    """Return the first state with the values of both; in each cell those of `a` come first.
 
-    In place, those of a single cell stand at the front of an array with room for more.
+    In place, the values of a single cell are the front of an array with room for more.
     """
     if not a.values.size or not b.values.size:
         return a if a.values.size else a._replace(begins=b.begins, values=b.values)
@@ -334,14 +335,14 @@ def _copied(state: Bins) -> Bins:
 
 
 def _loose(values: Array) -> Loose:
-    """Return the keys of values (cells, n), each as a page of its own."""
+    """Return the keys of values (cells, n), each as a page."""
     keys, absent = keys_of(values), values != values
     keys[absent] = MAGNITUDE  # above all numbers
     return _loose_of(keys, values.shape[1] - absent.sum(axis=1))
 
 
 def _loose_of(keys: Integers, sizes: Integers) -> Loose:
-    """Return the `sizes` smallest keys of each row, in order; the others are above all numbers."""
+    """Return the `sizes` smallest keys of each row, sorted; the others mark absent values."""
     keys.sort(axis=1)
     full = bool((sizes == keys.shape[1]).all())
     flat = keys.reshape(-1) if full else keys[np.arange(keys.shape[1]) < sizes[:, None]]
@@ -351,7 +352,7 @@ def _loose_of(keys: Integers, sizes: Integers) -> Loose:
 
 
 def _counted(values: Array, state: Bins, budget: Budget) -> Bins:
-    """Return the state with values (cells, n), in place; its `n` and extremes have them already."""
+    """Add values (cells, n) to a state in place; its `n` and extremes include them already."""
     if compiled() is None:
         return _united(state, _loose(values), budget)
     start = 0
@@ -361,7 +362,7 @@ def _counted(values: Array, state: Bins, budget: Budget) -> Bins:
             return _count_compiled(values, blank, budget)
         start = max(SORTED_FIRST // max(len(values), 1), LEAST_SORTED_FIRST)
         state = _united(state, _loose(values[:, :start]), budget)
-    # The more is known, the fewer values are in no page yet, and have to be sorted.
+    # The more pages are known, the fewer values are outside of them and have to be sorted.
     while start < values.shape[1]:
         stop = 8 * start if 0 < start < values.shape[1] // 16 else values.shape[1]
         state = _count_compiled(values[:, start:stop], state, budget)
@@ -370,9 +371,9 @@ def _counted(values: Array, state: Bins, budget: Budget) -> Bins:
 
 
 def _with_pages(values: Array, state: Bins, budget: Budget) -> Bins | None:
-    """Return a state with the pages of values (cells, n), without a count in them.
+    """Return a state with the pages of values (cells, n), all counts being 0.
 
-    None where they lie too far apart to be found by marks in a table.
+    None if the pages are too far apart to be marked in a table.
     """
     values = np.ascontiguousarray(values)
     cells = len(values)
@@ -408,7 +409,7 @@ def _count_compiled(values: Array, state: Bins, budget: Budget, noted: Noted | N
 
 
 def _united(a: Bins, b: Loose, budget: Budget, *, in_place: bool = False) -> Bins:
-    """Return the first state with the bins of another; it has `n` and extremes of both already."""
+    """Add the bins of `b` to a state whose `n` and extremes include them already."""
     if not b.pages.size:
         return a
     levels, sizes = _planned(a, b, budget)
@@ -421,7 +422,7 @@ def _united(a: Bins, b: Loose, budget: Budget, *, in_place: bool = False) -> Bin
     elif kernel is None:
         out, parts = _blank(a, levels, first, budget), (Loose(*a[4:9]), b)
     else:
-        # Most of a large state stays as it is, and is not worth clearing memory for.
+        # Most of a large state is copied unchanged: its memory need not be cleared.
         is_moved = is_level and a.counts.dtype == _counter(a)
         out = _blank(a, levels, first, budget, np.empty if is_moved else np.zeros)
         kernel.unions.list_pages(*a[4:7], *b[:3], budget.page_bits, levels, first, out.pages)
@@ -434,21 +435,21 @@ def _united(a: Bins, b: Loose, budget: Budget, *, in_place: bool = False) -> Bin
         return out
     for part in parts:
         if part.pages.size:
-            # Of one type: the loops are compiled for each pair of them.
+            # Equal dtypes: the loops are compiled for each pair of them.
             part = part._replace(counts=part.counts.astype(out.counts.dtype, copy=False))
             kernel.unions.pour(*part, budget.page_bits, PLACE_BITS, *out[4:9])
     return out
 
 
 def _counter(state: Bins) -> type:
-    """Return the type of its counts."""
+    """Return the dtype of the counts."""
     return np.int64 if state.n.max(initial=0) >= WIDE else np.int32
 
 
 def _blank(
     state: Bins, levels: Integers, first: Integers, budget: Budget, new: Any = np.zeros
 ) -> Bins:
-    """Return the state with other pages, without a count in them; `new` makes their bins."""
+    """Return the state with other, empty pages; `new` allocates their bins."""
     bins = int((np.diff(first) * budget.width(levels)).sum())
     return state._replace(
         levels=levels,
@@ -462,7 +463,7 @@ def _blank(
 
 
 def _planned(a: Bins, b: Loose, budget: Budget) -> tuple[Integers, Integers]:
-    """Return the level of each cell of both, and the number of its pages."""
+    """Return the level of each cell of the union, and its number of pages."""
     levels, sizes = np.zeros_like(a.levels), np.zeros_like(a.levels)
     kernel = compiled()
     if kernel is not None:

@@ -1,4 +1,4 @@
-"""Bins that are united in NumPy, where nothing is compiled: the definition of the loops."""
+"""Unite bins in NumPy: the definition of the compiled loops, and used without Numba."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def starts_of(part: Any, cell: int, budget: Any) -> Integers:
 
 
 def fill_plainly(parts: tuple[Any, ...], out: Any, budget: Any) -> None:
-    """Do what the compiled loops do, in NumPy: write the pages of all parts, and their counts."""
+    """Write the pages and counts of all parts, as the compiled loops do, in NumPy."""
     bases, base = [0] * len(parts), 0
     for cell, level in enumerate(out.levels.tolist()):
         down, width = int(budget.down(level)), int(budget.width(level))

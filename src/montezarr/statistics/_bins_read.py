@@ -1,4 +1,4 @@
-"""Whether bins that were read from a file hold together: compiled loops go by their offsets."""
+"""Check the consistency of bins read from a file: compiled loops trust their offsets."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from montezarr.core.errors import ArgumentValueError
 from montezarr.statistics._bins import Bins, Budget
 
 KINDS = {"low": "f", "high": "f", "values": "f"}
-"""Types of arrays that are no integers."""
+"""Kinds of the arrays that are not integers."""
 
 Checks = Mapping[str, bool]
 
 
 def checked_bins(state: Bins, budget: Budget) -> Bins:
-    """Return a state whose parts have the sizes and the order that they say.
+    """Return a state after checking sizes, offsets and order of its arrays.
 
     Raises
     ------
     ArgumentValueError
-        If they have not.
+        If they are inconsistent.
     """
     kinds = all(
         array.ndim == 1
@@ -62,12 +62,12 @@ def checked_bins(state: Bins, budget: Budget) -> Bins:
 
 
 def check_octaves(arrays: Mapping[str, Any], budget: Budget) -> None:
-    """Raise unless a state of an earlier version has the sizes that it says.
+    """Check the sizes of a state of an earlier version.
 
     Raises
     ------
     ArgumentValueError
-        If it has not.
+        If they are inconsistent.
     """
     counts, ranges = arrays["counts"], arrays["ranges"]
     _require({"counts": counts.ndim == 2 and counts.dtype.kind in "iu", "ranges": len(ranges) == 4})
@@ -87,13 +87,13 @@ def check_octaves(arrays: Mapping[str, Any], budget: Budget) -> None:
 
 
 def _is_offsets(offsets: Any, cells: int, end: int) -> bool:
-    """Return whether offsets of cells begin at 0, do not fall, and end where they should."""
+    """Return whether offsets of cells begin at 0, never decrease, and end at `end`."""
     good = offsets.size == cells + 1 and bool((np.diff(offsets) >= 0).all())
     return good and offsets[0] == 0 and offsets[-1] == end
 
 
 def _in_range(pages: Any, down: Any) -> bool:
-    """Return whether pages are such that numbers of float64 lie in."""
+    """Return whether pages can contain float64 numbers."""
     most = np.int64(0x7FFF_FFFF_FFFF_FFFF) >> down
     return bool(((pages <= most) & (pages >= -most - 1)).all())
 

@@ -1,15 +1,15 @@
-r"""When a Brownian bridge reaches a level, given that it does: the mean of that time.
+r"""The mean time at which a Brownian bridge reaches a level, given that it does.
 
 A bridge goes in a step h from the distance a > 0 before the level to the distance b on either side
-of it. The density of its first passage at the time s is that of Brownian motion times the density
-of the way from there to the end, over that of the whole way (Borodin and Salminen, Handbook of
+of it. The density of its first passage at time s is that of Brownian motion, times the transition
+density from there to the end, over that of the whole step (Borodin and Salminen, Handbook of
 Brownian Motion, 2002, part II, 1.2.0.2, doi:10.1007/978-3-0348-8163-0):
 
 .. math::
     f(s) \propto s^{-3/2} (h - s)^{-1/2}
     \exp\Bigl(-\frac{a^2}{2 \sigma^2 s} - \frac{b^2}{2 \sigma^2 (h - s)}\Bigr).
 
-The end counts by b² alone: given a passage, a bridge that ends on the near side has the law of its
+The end counts only by b²: given a passage, a bridge that ends on the near side has the law of its
 reflection, which ends beyond. With :math:`\alpha = a / \sigma\sqrt h` and :math:`\beta = b /
 \sigma\sqrt h`, :math:`u = s / (h - s)` is inverse Gaussian with the mean :math:`\alpha / \beta` and
 the shape :math:`\alpha^2`, so that :math:`E e^{-w u} = e^{\alpha (\beta - \sqrt{\beta^2 + 2 w})}`.
@@ -19,8 +19,8 @@ Integrated over w with the weight :math:`e^{-w}`, that gives :math:`E\,1 / (1 + 
     E[s] / h = 1 - E\,\frac{1}{1 + u} = \alpha\,M(\alpha + \beta), \qquad
     M(z) = e^{z^2/2} \int_z^\infty e^{-y^2/2}\,dy.
 
-Far from the level this is a / (a + b), the time of a straight line; with b = 0 and a small it is
-near 0, since what crosses at once comes back.
+Far from the level this is a / (a + b), the time of a straight line; for b = 0 and small a it is
+near 0, since a bridge that crosses at once returns.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ BELOW = (
 )  # fmt: skip
 """Coefficients, ascending, below the leading 1: M(z) = above(z) / below(z) for z >= 0.
 
-The best rational function of degrees 8 and 9 that is 1/z far away, found by Remez' algorithm with
-60 digits: its relative error is at most 1.7e-14, and no term of it is negative, so none cancels.
+The best rational function of degrees 8 and 9 that tends to 1/z, found by Remez' algorithm with 60
+digits: its relative error is at most 1.7e-14, and all its terms are positive, so none cancel.
 """
 
 FAR = 1e30
@@ -62,13 +62,13 @@ def add_passage_times(
     Parameters
     ----------
     late : array
-        What is added to.
+        The array that is added to.
     passing : array of the same shape
-        Probability to pass in this step; 0 where a path has passed before it.
+        Probability of passing in this step; 0 for a path that has passed before it.
     before, after : arrays of the same shape
         Distances of the two ends from the level, >= 0.
     start, step : float
-        When the step begins, and its length h.
+        Time at which the step begins, and its length h.
     per : float
         1 / (sigma sqrt(h)).
     """
@@ -84,7 +84,7 @@ def add_passage_times(
 def reference_add_passage_times(
     late: Array, passing: Array, before: Array, after: Array, start: float, step: float, per: float
 ) -> None:
-    """Do what `add_passage_times` does, in NumPy."""
+    """Define `add_passage_times` in NumPy."""
     total = before + after
     z = np.minimum(total * per, FAR)
     above, below = z + ABOVE[-1], z + BELOW[-1]
@@ -99,10 +99,10 @@ def reference_add_passage_times(
 def shares_by_integral(a: Array, b: Array) -> Array:
     r"""Return the mean time of passage as a share of the step.
 
-    The oracle of what is above, by an integral.
+    The oracle for `add_passage_times`, by an integral.
 
     With y = log(s / (h - s)) the density is :math:`\exp(-y/2 - a^2 e^{-y} / 2 - b^2 e^y / 2)`, and
-    the trapezium rule around its mode has all digits.
+    the trapezium rule around its mode gives full precision.
     """
     a, b = np.broadcast_arrays(a, b)
     pairs, out = np.stack([a.ravel(), b.ravel()]), np.empty(a.size)

@@ -1,11 +1,11 @@
-"""The loops of the statistics, compiled: the bits of the NumPy definitions beside them."""
+"""Compiled loops of the statistics; they give the bits of their NumPy definitions."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from montezarr.random.draws.kernel import (
-    compile_loops,  # kept on disk: compiling takes four seconds
+    compile_loops,  # cached on disk: compiling takes four seconds
 )
 from montezarr.statistics import _kernel_bins as bins
 from montezarr.statistics import _kernel_unions as unions
@@ -36,7 +36,7 @@ def _tree(x, tree):
 
 @compile_loops
 def tree_sum(values, out):
-    """Do what `reference_tree_sum` does for rows (m, n) with n <= 1024."""
+    """Compute `reference_tree_sum` for rows (m, n) with n <= 1024."""
     rows, n = values.shape
     tree = np.empty(HALF_ROW)
     padded = np.zeros(ROW_LENGTH)
@@ -50,7 +50,7 @@ def tree_sum(values, out):
 
 @compile_loops
 def central_sums(values, count, mean, sums):
-    """Do what `reference_central_sums` does for rows (m, n) with n <= 1024."""
+    """Compute `reference_central_sums` for rows (m, n) with n <= 1024."""
     rows, n = values.shape
     orders = sums.shape[0]
     tree = np.empty(HALF_ROW)
@@ -64,7 +64,7 @@ def central_sums(values, count, mean, sums):
             x = padded
         total = _tree(x, tree)
         present = n
-        full = total == total  # a NaN among the values would have come through
+        full = total == total  # a NaN among the values makes the total NaN
         if not full:
             present = 0
             for j in range(n):
@@ -97,9 +97,9 @@ def central_sums(values, count, mean, sums):
 
 @compile_loops
 def add_passage_times(late, passing, before, after, start, step, per, p, q, far, tiny):
-    """Do what `reference_add_passage_times` does for rows (n,).
+    """Compute `reference_add_passage_times` for rows (n,).
 
-    Its constants are arguments: code that is kept on disk would not see them change.
+    Its constants are arguments, since code cached on disk would not see them change.
     """
     for i in range(late.size):
         total = before[i] + after[i]
@@ -117,7 +117,7 @@ def add_passage_times(late, passing, before, after, start, step, per, p, q, far,
 
 @compile_loops
 def _put(kept, v):
-    """Put a value among sorted ones, in place of the smallest, which it exceeds."""
+    """Insert a value into sorted ones, replacing the smallest, which it exceeds."""
     k, last = 0, kept.size - 1
     while k < last and kept[k + 1] < v:
         kept[k] = kept[k + 1]
@@ -127,7 +127,7 @@ def _put(kept, v):
 
 @compile_loops
 def _join(kept, largest, merged):
-    """Put sorted values among others, no fewer, where they exceed some; the last is room."""
+    """Merge sorted values into others, no fewer; keep the largest. `merged` is scratch memory."""
     i, j = kept.size - 1, largest.size - 1
     if not largest[j] > kept[0]:
         return
@@ -155,7 +155,7 @@ def _threshold(groups):
 
 @compile_loops
 def _keep(found, count, largest):
-    """Sort the largest of some values; not of many, which are ties mostly, by ranks."""
+    """Sort the largest of some values by ranks; of many, which are mostly ties, by insertion."""
     largest[:] = -np.inf
     if count > 4 * EXTREMES:
         for i in range(count):
@@ -199,7 +199,7 @@ def add_extremes(values, seen, low, high):
             for j in range(0, ROW_LENGTH, 2 * EXTREMES):
                 for k in range(2 * EXTREMES):
                     v = x[j + k]
-                    least[k] = -v if -v > least[k] else least[k]  # NaN is none
+                    least[k] = -v if -v > least[k] else least[k]  # never true for NaN
                     most[k] = v if v > most[k] else most[k]
             bottom = max(_threshold(least), low[i, 0])
             top = max(_threshold(most), high[i, 0])
@@ -217,7 +217,7 @@ def add_extremes(values, seen, low, high):
 
 @compile_loops
 def join_largest(kept, largest):
-    """Put sorted values (rows, few) among those kept, (rows, kept)."""
+    """Merge sorted values (rows, few) into the kept ones (rows, kept)."""
     merged = np.empty(kept.shape[1])
     for i in range(kept.shape[0]):
         _join(kept[i], largest[i], merged)
@@ -225,19 +225,19 @@ def join_largest(kept, largest):
 
 @compile_loops
 def add_largest(sums, largest):
-    """Raise (orders, rows) to the largest sums of even powers of (2 orders - 1, rows, blocks)."""
+    """Update the largest sums of even powers (orders, rows) by (2 orders - 1, rows, blocks)."""
     for q in range(largest.shape[0]):
         for i in range(largest.shape[1]):
             for block in range(sums.shape[2]):
-                if sums[2 * q, i, block] > largest[q, i]:  # False of NaN
+                if sums[2 * q, i, block] > largest[q, i]:  # False for NaN
                     largest[q, i] = sums[2 * q, i, block]
 
 
 @compile_loops
 def count_between(values, edges, per_bin, counts):
-    """Count rows (cells, n) between edges that are nearly even: below, in each bin, above.
+    """Count rows (cells, n) between nearly even edges: below, in each bin, above.
 
-    The place among even edges is right or next to it; the edges themselves decide.
+    The bin computed from even spacing is at most one off; the edges themselves decide.
     """
     last = edges.size - 2
     for i in range(values.shape[0]):

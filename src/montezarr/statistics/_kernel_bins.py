@@ -1,4 +1,4 @@
-"""The loops of bins that refine themselves, compiled; `montezarr.statistics._bins` defines them."""
+"""Compiled loops of adaptive bins; `montezarr.statistics._bins` defines them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PIECE = 1024
 
 @compile_loops
 def bit_length(x):
-    """Return the place of the highest bit of an unsigned integer, from 1; 0 for 0."""
+    """Return the position of the highest set bit of an unsigned integer, from 1; 0 for 0."""
     length = 0
     for step in (32, 16, 8, 4, 2, 1):
         if x >> np.uint64(step):
@@ -63,7 +63,7 @@ def _keys_of(x, pattern, keys):
 
 @compile_loops
 def extremes(values, patterns, lows, highs, n, used):
-    """Widen the extreme keys of rows (cells, n), add to their numbers, and note bits in use."""
+    """Update extreme keys, numbers of values and bits in use by rows (cells, n)."""
     keys = np.empty(PIECE, np.int64)
     for i in range(values.shape[0]):
         for start in range(0, values.shape[1], PIECE):
@@ -76,7 +76,7 @@ def extremes(values, patterns, lows, highs, n, used):
 
 @compile_loops
 def _plain_table(pages, p):
-    """Return by page, after the first one, how far its bins are from where their numbers say."""
+    """Return a table, by page after the first, of the offsets from bin numbers to positions."""
     table = np.full(pages[-1] - pages[0] + 1, KEY_MAGNITUDE)
     for k in range(pages.size):
         table[pages[k] - pages[0]] = (k - pages[k]) << p
@@ -85,7 +85,7 @@ def _plain_table(pages, p):
 
 @compile_loops
 def _hash_table(pages, bits):
-    """Return a hash table of pages, and their places in it; -1 where an entry is free."""
+    """Return a hash table of pages and of their positions; -1 marks a free entry."""
     keys = np.zeros(1 << bits, np.int64)
     places = np.full(1 << bits, -1, np.int32)
     for k in range(pages.size):
@@ -98,14 +98,14 @@ def _hash_table(pages, bits):
 
 @compile_loops
 def _count_in_table(keys, low, high, table, lowest, s, p, unit, counts, places, rest, m):
-    """Count values of a cell whose pages are close together, by their keys, from `low` to `high`.
+    """Count values of a cell with nearby pages by their keys, from `low` to `high`.
 
-    Return how many are elsewhere, `m` before these.
+    Return the number of values outside of the pages, added to `m`.
     """
     last, with_places = np.uint64(table.size), places.size > 0
     first, end = np.uint64((low >> (s + p)) - lowest), np.uint64((high >> (s + p)) - lowest)
     if first < last and end < last and table[first] == table[end] < KEY_MAGNITUDE:
-        away = table[first]  # no page is missing between them
+        away = table[first]  # all pages between them exist
         for j in range(keys.size):
             if keys[j] < KEY_MAGNITUDE:
                 counts[np.uint64((keys[j] >> s) + away)] += 1
@@ -118,7 +118,7 @@ def _count_in_table(keys, low, high, table, lowest, s, p, unit, counts, places, 
         return m
     for j in range(keys.size):
         key = keys[j]
-        at = np.uint64((key >> (s + p)) - lowest)  # unsigned: no place counts from the end
+        at = np.uint64((key >> (s + p)) - lowest)  # unsigned: no index counts from the end
         away = table[at] if at < last else KEY_MAGNITUDE
         if away < KEY_MAGNITUDE:
             place = np.uint64((key >> s) + away)
@@ -133,7 +133,7 @@ def _count_in_table(keys, low, high, table, lowest, s, p, unit, counts, places, 
 
 @compile_loops
 def _count_hashed(keys, pages, slots, s, p, unit, counts, places, rest, m):
-    """Do the same where pages may be anywhere."""
+    """Do the same for pages at any distance, by a hash table."""
     mask, last = (1 << p) - 1, np.uint64(slots.size - 1)
     down, off = s + p, np.uint64(65 - bit_length(np.uint64(slots.size)))
     with_places = places.size > 0
@@ -162,10 +162,10 @@ def count_pages(
     values, patterns, levels, first, pages, page_bits, unit, counts, places, missing, missed, lows,
     highs, n, used,
 ):  # fmt: skip
-    """Count rows (cells, n) in the pages that are there; note the keys of the others.
+    """Count rows (cells, n) in existing pages; record the keys of values outside of these.
 
-    `patterns` are the same numbers as int64; `missing` (cells, n) gets keys, `missed` how many.
-    The others are widened as by `extremes`.
+    `patterns` are the same numbers as int64; `missing` (cells, n) gets the keys, `missed` their
+    numbers. The other arrays are updated as by `extremes`.
     """
     base = 0
     keys = np.empty(PIECE, np.int64)
@@ -221,7 +221,7 @@ def _mark_pages(x, pattern, down, lowest, seen):
 
 @compile_loops
 def _marked(words, seen, down, lowest, out):
-    """Write the marked pages in order; return how many, and the squares of those of each octave.
+    """Write the marked pages in order; return their number, and the sum of squares by octave.
 
     `words` are the same marks, eight at a time.
     """
@@ -247,9 +247,9 @@ def _marked(words, seen, down, lowest, out):
 
 @compile_loops
 def _level_within(low, high, page_bits, most):
-    """Return the lowest level at which so few pages lie between two keys, and a page's bits."""
+    """Return the lowest level with at most `most` pages between two keys, and a page's bits."""
     level, down = 0, 0
-    # Unsigned: the difference of signed numbers may be beyond them.
+    # Unsigned: the difference of signed integers may overflow.
     while np.uint64(high >> down) - np.uint64(low >> down) >= np.uint64(most):
         level += 1
         down = level - 1 + page_bits
@@ -258,14 +258,14 @@ def _level_within(low, high, page_bits, most):
 
 @compile_loops
 def _joined(words, seen, lowest, bits):
-    """Join marked pages, of which so many bits fall away, in place; return the lowest one then."""
+    """Join marked pages in place by dropping low bits of their numbers; return the lowest page."""
     base = lowest >> bits
     for w in range(words.size):
         if words[w] == 0:
             continue
         for k in range(8 * w, 8 * w + 8):
             if seen[k]:
-                seen[k] = 0  # no page comes to lie above where it was
+                seen[k] = 0  # no page moves up, so later marks are not overwritten
                 seen[((lowest + k) >> bits) - base] = 1
     return base
 
@@ -277,10 +277,10 @@ def find_pages(
 ):  # fmt: skip
     """Write the level and pages of rows (cells, n) of which nothing was counted before.
 
-    Return whether all were found. `lows` and `highs` are the extreme keys of each row, `seen` marks
-    pages and has none marked, `words` are the same bytes, eight at a time; `pages` has room for as
-    many of each row. Pages are marked at a level that has too many, and joined until they are few.
-    Where no such level has its pages close together, another way is to be taken.
+    Return whether all were found. `lows` and `highs` are the extreme keys of each row, `seen` is a
+    cleared table of page marks, `words` are the same bytes, eight at a time; `pages` has equal room
+    for each row. Pages are marked at a level that has too many, and joined until they are few
+    enough. False if at no such level the pages are close enough for the table.
     """
     room = pages.size // max(levels.size, 1)
     mine = np.empty(room, np.int64)
@@ -304,10 +304,10 @@ def find_pages(
                 m, squared = _marked(here, seen, down, lowest, mine)
                 fits = m <= total and squared <= most * most
                 if level == before and m <= distinct:
-                    break  # of so few pages, level 0 may hold the numbers themselves
+                    break  # so few pages that level 0 may hold the numbers themselves
                 if level >= last or (fits if level > 0 else m <= distinct):
                     break
-                is_least = True  # the level below does not do
+                is_least = True  # the level below has too many pages
                 lowest = _joined(here, seen, lowest, level + page_bits - down)
                 level, down = level + 1, level + page_bits
             here[:] = 0
@@ -326,7 +326,7 @@ def find_pages(
 
 @compile_loops
 def tally(x, low, scale, counts):
-    """Count values in bins of equal width; the first and the last one hold what is beyond."""
+    """Count values in bins of equal width; the first and last one include values beyond them."""
     last = counts.size - 1
     for j in range(x.size):
         counts[max(min(int((x[j] - low) * scale), last), 0)] += 1
@@ -334,7 +334,7 @@ def tally(x, low, scale, counts):
 
 @compile_loops
 def gather(x, low, scale, wanted, out):
-    """Write the values of some of these bins."""
+    """Write the values that lie in wanted bins of `tally`."""
     last, m = wanted.size - 1, 0
     for j in range(x.size):
         out[m] = x[j]

@@ -1,4 +1,4 @@
-"""The loops that unite two states of bins, compiled; `montezarr.statistics._bins` defines them."""
+"""Compiled loops that unite two states of bins; `montezarr.statistics._bins` defines them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from montezarr.statistics._kernel_bins import OCTAVE, bit_length
 
 @compile_loops
 def _end_octave(inside, squares):
-    """Add the squared number of pages of an octave, by the bits below a page, and begin another.
+    """Add an octave's squared number of pages, by the bits below a page, and reset its counts.
 
-    `inside` counts neighbours in it by the highest bit in which they differ.
+    `inside` counts neighbours in the octave by the highest bit in which they differ.
     """
     found = 1
     for down in range(OCTAVE, -1, -1):
@@ -26,7 +26,7 @@ def plan_union(
     level_a, first_a, pages_a, level_b, first_b, pages_b, page_bits, distinct, most, total, last,
     levels, sizes,
 ):  # fmt: skip
-    """Write the level of each cell of two states together, and how many pages it has there."""
+    """Write the level and the number of pages of each cell of the union of two states."""
     for i in range(level_a.size):
         down_a = level_a[i] - 1 + page_bits if level_a[i] > 0 else 0
         down_b = level_b[i] - 1 + page_bits if level_b[i] > 0 else 0
@@ -37,7 +37,7 @@ def plan_union(
         sizes[i] = 0
         if j == stop_j and k == stop_k:
             continue
-        # How many neighbours differ in this bit and in none above: they part below its level.
+        # Neighbours by the highest bit in which they differ: below its level they are two pages.
         parts = np.zeros(66, np.int64)
         inside, squares = np.zeros(OCTAVE + 1, np.int64), np.zeros(OCTAVE + 1, np.int64)
         before = np.int64(0)
@@ -75,7 +75,7 @@ def plan_union(
 def list_pages(
     level_a, first_a, pages_a, level_b, first_b, pages_b, page_bits, levels, first, pages
 ):
-    """Write the pages of two states together, at the levels that they have there."""
+    """Write the pages of the union of two states, at the levels of the union."""
     for i in range(levels.size):
         down_a = level_a[i] - 1 + page_bits if level_a[i] > 0 else 0
         down_b = level_b[i] - 1 + page_bits if level_b[i] > 0 else 0
@@ -97,9 +97,9 @@ def list_pages(
 
 @compile_loops
 def move_pages(first_a, pages_a, counts_a, places_a, widths, first, pages, counts, places):
-    """Write a state whose cells have more pages at the same levels, in memory that holds anything.
+    """Copy a state into one with more pages at the same levels, in uninitialised memory.
 
-    What lies together is copied at once; `widths` are the bins of a page of each cell.
+    Adjacent pages are copied at once; `widths` are the bins of a page of each cell.
     """
     base_a = base = 0
     with_places = places.size > 0
@@ -130,7 +130,7 @@ def pour(
     level_a, first_a, pages_a, counts_a, places_a, page_bits, unit, levels, first, pages, counts,
     places,
 ):  # fmt: skip
-    """Add a state to one whose bins are as wide or wider, and that has all of its pages."""
+    """Add a state to one that has all its pages, in bins at least as wide."""
     base_a = base = 0
     with_places = places.size > 0
     has_places = places_a.size > 0
@@ -146,7 +146,7 @@ def pour(
             of_page = base + ((t - first[i]) << p)
             mine = base_a + ((j - first_a[i]) << p_a)
             if s_a == s and p_a == p:
-                width = 1 << p  # by slices, which the compiler turns into vectors
+                width = 1 << p  # slices, which the compiler vectorises
                 counts[of_page : of_page + width] += counts_a[mine : mine + width]
                 if with_places and has_places:
                     places[of_page : of_page + width] += places_a[mine : mine + width]

@@ -1,4 +1,4 @@
-"""Numbers as integers that are ordered as they are: their keys; and what is noted of many."""
+"""Keys, integers in the order of the floats that they represent, and extremes of many values."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ Integers = NDArray[np.int64]
 
 
 def keys_of(values: Array, shift: int = 0) -> Integers:
-    """Return the number of the bin of each value; it does not decrease with the value."""
+    """Return the bin number of each value; it does not decrease with the value."""
     pattern = np.where(np.abs(values) < TINY, 0.0, values).view(np.int64)
-    # Of negative numbers all bits but the sign are turned round: then integers compare as floats.
+    # Invert all bits but the sign of negative numbers: then the integers compare as the floats.
     return np.asarray((pattern ^ ((pattern >> 63) & MAGNITUDE)) >> shift)
 
 
 def numbers_of_keys(keys: Any) -> Array:
-    """Return the numbers that have some keys; those below 2.2e-308 are 0."""
+    """Return the numbers with some keys; those below 2.2e-308 are 0."""
     ordered = np.asarray(keys, np.int64)
     values = np.asarray((ordered ^ ((ordered >> 63) & MAGNITUDE)).view(np.float64))
     return np.where(np.abs(values) < TINY, 0.0, values)
 
 
 class Noted(NamedTuple):
-    """What is noted of the values of each cell beside their counts, as keys: changed in place."""
+    """Extremes, number and bits in use of the values of each cell, as keys; changed in place."""
 
     lows: Integers
     highs: Integers
@@ -43,17 +43,17 @@ class Noted(NamedTuple):
 
     @classmethod
     def of(cls, state: Any) -> Noted:
-        """Return what a state has."""
+        """Return the extremes, number and bits in use of a state."""
         return cls(keys_of(state.low), keys_of(state.high), state.n.copy(), state.used.copy())
 
     def fields(self) -> dict[str, Any]:
-        """Return the fields of a state: of a 0, which numbers below 2.2e-308 are too, one sign."""
+        """Return the fields of a state; numbers below 2.2e-308 are a 0 without sign."""
         low, high = numbers_of_keys(self.lows), numbers_of_keys(self.highs)
         return {"low": low, "high": high, "n": self.n, "used": self.used}
 
 
 def noted_of(values: Array, state: Any) -> Noted:
-    """Return what is noted of a state and of further values."""
+    """Return extremes, number and bits in use of a state together with further values."""
     noted, kernel = Noted.of(state), compiled()
     if kernel is not None:
         kernel.bins.extremes(values, values.view(np.int64), *noted)

@@ -12,9 +12,9 @@ Labels = tuple[tuple[int, str | int], ...]
 
 
 def label_coordinate(labels: Sequence[str | int]) -> NDArray[np.generic]:
-    """Return labels as an array in which those that differ stay different.
+    """Return labels as an array in which different labels stay different.
 
-    NumPy makes text of integers among text, and drops null characters at the end of text: then
+    NumPy converts integers among text to text, and drops null characters at the end of text: then
     the array holds the labels as objects.
     """
     if all(isinstance(label, int) for label in labels):

@@ -1,4 +1,4 @@
-"""Levels in [0, 1]: one, which gives no dimension, or several, which give one."""
+"""Levels in [0, 1]: a single one gives no dimension, a sequence gives one."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from montezarr.statistics._base import Estimate
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """Checked levels, as a parameter holds them and as an array."""
+    """Checked levels, as given and as an array."""
 
     value: float | tuple[float, ...]
     array: NDArray[np.float64]
 
     def squeeze(self, values: Any) -> Any:
-        """Return an array (cells, levels) without its dimension if there is but one level."""
+        """Return an array (cells, levels) without the last dimension if the level is single."""
         return values[:, 0] if isinstance(self.value, float) else values
 
     def estimate(
@@ -39,7 +39,7 @@ def check_levels(name: str, value: Any, *, low: float = 0.0, high: float = 1.0) 
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        If they are no such numbers.
+        If they are not such numbers.
     """
     array = check_array(name, value, ndim=(0, 1)).reshape(-1)
     expected = f"numbers from {low:g} to {high:g}"

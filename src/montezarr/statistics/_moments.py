@@ -1,4 +1,4 @@
-"""Counts, means and centred sums of powers, and how two of them join."""
+"""Counts, means and centred sums of powers, and how they merge."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class CentralSums(NamedTuple):
     n : array (..., blocks)
         Number of values.
     mean : array (..., blocks)
-        Their mean, 0 where there is none.
+        Their mean, 0 without values.
     sums : array (order - 1, ..., blocks)
         Sums of the powers 2 ... order of the centred values.
     """
@@ -47,21 +47,21 @@ def merge_sums(a: CentralSums, b: CentralSums) -> CentralSums:
         delta = b.mean - a.mean
         share = b.n / np.maximum(n, 1)
         mean = a.mean + delta * share
-        if a.n.all() and b.n.all():  # as almost always: a third of the time
+        if a.n.all() and b.n.all():  # the usual case, in a third of the time
             left, right = -delta * share, delta * (a.n / n)
             return CentralSums(n, mean, _shifted(a, left) + _shifted(b, right))
         # An empty side has no values to shift; its mean of 0 could overflow a power.
         left = np.where(a.n > 0, -delta * share, 0.0)
         right = np.where(b.n > 0, delta * (a.n / np.maximum(n, 1)), 0.0)
         sums = _shifted(a, left) + _shifted(b, right)
-    # Rounding, or a mean out of range, must not touch the only side that there is.
+    # Rounding, or a mean out of range, must not change the only side with values.
     mean = np.where(a.n == 0, b.mean, np.where(b.n == 0, a.mean, mean))
     sums = np.where(a.n == 0, b.sums, np.where(b.n == 0, a.sums, sums))
     return CentralSums(n, mean, sums)
 
 
 def _shifted(state: CentralSums, shift: Array) -> Array:
-    """Return the sums of the powers about a point that lies `shift` below the mean."""
+    """Return the sums of the powers about a point `shift` below the mean."""
     out = np.empty_like(state.sums)
     powers = [shift, shift]  # of the powers 1 on
     for _ in range(len(out)):
@@ -76,21 +76,21 @@ def _shifted(state: CentralSums, shift: Array) -> Array:
 
 
 def variance_of(state: CentralSums) -> Array:
-    """Return the unbiased variance, 0 of equal values, NaN for fewer than two."""
+    """Return the unbiased variance; 0 for equal values, NaN for fewer than two."""
     sums = without_rounding(state).sums
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(state.n > 1, sums[0] / (state.n - 1.0), np.nan)
 
 
 def without_rounding(state: CentralSums) -> CentralSums:
-    """Return sums of 0 where all values are equal: their mean is rounded, so that they are not."""
+    """Set the sums to 0 if all values are equal: the rounding of their mean makes them nonzero."""
     with np.errstate(all="ignore"):
         is_constant = state.sums[0] <= state.n * (MEAN_ROUNDING * np.abs(state.mean)) ** 2
     return state._replace(sums=np.where(is_constant, 0.0, state.sums))
 
 
 def mean_of(state: CentralSums) -> Array:
-    """Return the mean, NaN where there is no value."""
+    """Return the mean; NaN without values."""
     return np.where(state.n > 0, state.mean, np.nan)
 
 
@@ -100,11 +100,11 @@ def standard_error_of(state: CentralSums) -> Array:
 
 
 def ones_of(state: CentralSums, is_boolean: bool) -> Array:
-    r"""Return how many values are 1, where all of a variable are 0 or 1; NaN elsewhere.
+    r"""Return the number of ones if all values of a variable are 0 or 1; else NaN.
 
-    Booleans are by their type. Of other numbers, :math:`\sum x^2 = \sum x` shows it, which is
-    :math:`\sum (x - \bar x)^2 = k (1 - k/n)` for k ones; all cells have to, and both values have to
-    be there. Values that are all 0 may be anything: a payoff that has not been seen yet.
+    For booleans the type shows it. For other numbers, :math:`\sum x^2 = \sum x` does, which is
+    :math:`\sum (x - \bar x)^2 = k (1 - k/n)` for k ones; it must hold in all cells, and both values
+    must occur. Values that are all 0 prove nothing: a payoff may still be to come.
     """
     n, mean = state.n, np.clip(state.mean, 0.0, 1.0)
     ones = np.rint(n * mean)
@@ -118,6 +118,6 @@ def ones_of(state: CentralSums, is_boolean: bool) -> Array:
 
 
 def powers_of(state: CentralSums, q: int, is_boolean: bool) -> tuple[int, Any, Array, Array]:
-    """Return what `Statistic.powers` does; NaN sums for zeros and ones, which have no tails."""
+    """Return the entry of `Statistic.powers`; NaN sums for zeros and ones, which have no tails."""
     is_share = np.isfinite(ones_of(state, is_boolean))
     return q, state.n, state.mean, np.where(is_share, np.nan, state.sums[2 * q - 2])

@@ -1,4 +1,4 @@
-"""Statistics by simple names."""
+"""Look up statistics by simple names."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def statistics_of(value: Any) -> tuple[Statistic, ...]:
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        For what is neither, or nothing at all.
+        If an entry is neither, or there is none.
     """
     expected = "a statistic such as mz.Mean(), a name such as 'mean' or 'q05', or several of them"
     entries = [value] if isinstance(value, (str, Statistic, type)) else value

@@ -1,7 +1,7 @@
-"""States of quantiles that earlier versions kept, as those of today.
+"""Convert states of quantiles of earlier versions to the current form.
 
-They held counts of all bins of the last level, over whole octaves: of the negative numbers, of 0,
-and of the positive ones. So they are states of that level, and go on as such: as fine as they were.
+They have counts of all bins of the last level, over whole octaves: of the negative numbers, of 0,
+and of the positive ones. So they are states of that level, and continue with the same bins.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ OFFSET_BITS = 20
 
 
 def restore_bins(arrays: Mapping[str, Any], budget: Budget) -> Bins:
-    """Return a state from its arrays by name, whether of today or of before.
+    """Return a state from its arrays by name, of this version or an earlier one.
 
     Raises
     ------
     ArgumentValueError
-        If they are no such state.
+        If the arrays are neither.
     """
     if set(arrays) == set(Bins._fields):
         return checked_bins(Bins(**arrays), budget)
@@ -48,7 +48,7 @@ def restore_bins(arrays: Mapping[str, Any], budget: Budget) -> Bins:
     pages, of = np.unique(keys >> budget.page_bits, return_inverse=True)
     width = 1 << budget.page_bits
     dense = np.zeros((len(counts), pages.size * width), np.int64)
-    # The bin of 0 is also the first one of the smallest positive numbers, which were none.
+    # The bin of 0 is also the first one of the smallest positive numbers, which counted as 0.
     np.add.at(dense.T, of * width + (keys & (width - 1)), counts.T)
     there = dense.reshape(len(counts), pages.size, width).any(axis=2)
     places = np.zeros(0, np.int64)

@@ -1,4 +1,4 @@
-"""What statistics along time share; above all the mean of one number that each path gives."""
+"""Base class of means of one number per path, and helpers of statistics along time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Array = NDArray[np.float64]
 class PerPath(Statistic):
     """Base of the means over paths of a functional, such as the average of a path over time.
 
-    A subclass gives `functional`, its oracle `plain`, and what the results say of themselves.
+    A subclass defines `functional`, its oracle `plain`, and the attributes of the results.
     Results: ``<variable>_<name>`` and ``<variable>_<name>_se``.
     """
 
@@ -37,18 +37,18 @@ class PerPath(Statistic):
 
     @abstractmethod
     def functional(self, values: Array, times: Array) -> Array:
-        """Return the number of each path, NaN where it does not count: without the first axis."""
+        """Return the number of each path, NaN if it does not count; the first axis is reduced."""
 
     @abstractmethod
     def plain(self, values: Array, times: Array) -> Array:
-        """Return the same from values (times, cells, paths), written by other means."""
+        """Return the same from values (times, cells, paths), implemented in another way."""
 
     @abstractmethod
     def describe(self) -> tuple[dict[str, Any], int]:
-        """Return attributes of the mean, and its units as a power of the variable's."""
+        """Return attributes of the mean, and its units as a power of the variable's units."""
 
     def check(self, source: Source) -> None:
-        """Raise for a variable with too few times."""
+        """Raise if the variable has too few times."""
         check_times(source, self.least_times)
 
     def terms(self, sample: Sample) -> Array:
@@ -74,7 +74,7 @@ class PerPath(Statistic):
         }
 
     def powers(self, state: CentralSums, source: Source) -> dict[str, tuple[int, Any, Any, Any]]:
-        """Return what tells of heavy tails of the numbers; see `Statistic.powers`."""
+        """Return the sums that reveal heavy tails of the numbers; see `Statistic.powers`."""
         return {self.name: powers_of(state, 1, False)}
 
     def reference(self, values: Array, source: Source) -> dict[str, Any]:
@@ -95,8 +95,8 @@ def check_times(source: Source, least: int = 1, *, increasing: bool = True) -> A
     Raises
     ------
     ArgumentValueError
-        If it has fewer than `least`, or none; or if they are not finite, or do not increase,
-        unless that does not matter.
+        If it has fewer than `least`, or none; if they are not finite; or, if `increasing`, do not
+        increase.
     """
     found = 0 if source.times is None else len(source.times)
     if source.times is None or found < least:
@@ -107,16 +107,17 @@ def check_times(source: Source, least: int = 1, *, increasing: bool = True) -> A
 
 
 def whole_paths(sample: Sample) -> NDArray[np.bool_]:
-    """Return which paths have every value along the axis, (cells, blocks, paths)."""
+    """Return whether each path has every value along the axis, (cells, blocks, paths)."""
     if sample.is_full:
         return np.ones(sample.values.shape[1:], np.bool_)
     return np.asarray((sample.values == sample.values).all(axis=0))
 
 
 def keep_lone(a: Any, b: Any, merged: Any) -> Any:
-    """Return `merged`, but where only one of `a` and `b` has any path, that one to the bit.
+    """Return `merged`, but take cells in which only one of `a` and `b` has paths from that one.
 
-    The first array of the states is the count of paths (cells, blocks); the others end like it.
+    So its bits are kept. The first array of the states is the count of paths (cells, blocks); the
+    others have the same last axes.
     """
     no_a, no_b = a[0] == 0, b[0] == 0
     if not (no_a.any() or no_b.any()):

@@ -1,4 +1,4 @@
-"""Between which order statistics a quantile lies: exact where few values lie on a side."""
+"""Ranks of the order statistics that enclose a quantile: exact if few values are on a side."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ Integers = NDArray[np.int64]
 
 
 class Ranks(NamedTuple):
-    """Ranks (cells, levels) from 1 to n, of each cell; of a cell without values all are 1.
+    """Ranks (cells, levels) from 1 to n of each cell; all are 1 for a cell without values.
 
     Attributes
     ----------
     middle : array
-        That of the quantile, the smallest one that is at least nq.
+        Rank of the quantile, the smallest one that is at least nq.
     low, high : array
-        Those of the ends of the interval, or of the extreme values where it has none.
+        Ranks of the ends of the interval, or of the extreme values if it has none.
     has_low, has_high : array of bool
         Whether a value is the end of the interval on this side.
     scale : array
-        The width of the interval in ranks over that between `low` and `high`; NaN for none.
+        The width of the interval in ranks over that between `low` and `high`; NaN without.
     has_interval : array of bool
-        Whether there is an interval at all: of more than two values, and a level within (0, 1).
+        Whether there is an interval: for more than two values, and a level within (0, 1).
     """
 
     middle: Integers
@@ -52,14 +52,14 @@ def ranks_of(n: Integers, levels: Array) -> Ranks:
     lies between the order statistics of ranks l and u with probability
     :math:`P(l \\le B \\le u - 1)`: l is the 0.025-quantile of that law, u one above its
     0.975-quantile (David and Nagaraja, Order Statistics, 2003, section 7.1,
-    doi:10.1002/0471722162). Of other laws the probability is no less.
+    doi:10.1002/0471722162). For other laws the probability is no less.
     """
     shape = n.size, levels.size
     low, high = np.empty(shape, np.int64), np.empty(shape, np.int64)
     for count in np.unique(n).tolist():
         for i, q in enumerate(levels.tolist()):
             below = _binomial_quantile(count, q, OUTSIDE_INTERVAL)
-            # By symmetry: so that the interval of 1 - q is that of q, mirrored.
+            # By symmetry: the interval of 1 - q is the mirrored one of q.
             above = count + 1 - _binomial_quantile(count, 1 - q, OUTSIDE_INTERVAL)
             low[n == count, i], high[n == count, i] = below, above
     total = n[:, None]
@@ -77,12 +77,12 @@ def ranks_of(n: Integers, levels: Array) -> Ranks:
 
 
 def interval_of(ranks: Ranks, low: Array, high: Array) -> tuple[Array, Array, Array]:
-    """Return the standard error, and the ends of the interval, NaN where there is none.
+    """Return the standard error and the ends of the interval, NaN if there is none.
 
-    `low` and `high` are no larger and no smaller than the values at these ranks. The standard error
-    is the width of the interval over twice 1.96: that of a normal law with this interval. Where
-    no value is an end on one side, the interval has none there: it reaches to -inf or inf, and the
-    standard error is that of the rest, in proportion to the ranks.
+    `low` and `high` are bounds of the values at these ranks, from below and above. The standard
+    error is the width of the interval over twice 1.96: that of a normal law with this interval. If
+    no value is an end on one side, the interval reaches to -inf or inf, and the standard error is
+    scaled from the rest in proportion to the ranks.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         error = (high - low) * ranks.scale / (2 * INTERVAL)
@@ -101,7 +101,7 @@ def _binomial_quantile(n: int, q: float, p: float) -> int:
         return n - _first_above(n, 1 - q, 1 - p, is_strict=True)
     if n * q <= SUMMED_BINOMIAL_MAX:
         return _first_above(n, q, p, is_strict=False)
-    # Cornish and Fisher's expansion; a half, since the law sits on integers.
+    # Cornish and Fisher's expansion; a half, since the law is on the integers.
     z, deviation = _normal(p), np.sqrt(n * q * (1 - q))
     return int(np.clip(np.ceil(n * q + z * deviation + (1 - 2 * q) * (z * z - 1) / 6 - 0.5), 0, n))
 

@@ -1,4 +1,4 @@
-"""Values of a state with room behind them for more, so that adding some copies these alone."""
+"""Arrays with spare room at the end, so that appending copies only the new values."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Array = NDArray[np.float64]
 
 
 _rooms: dict[int, list[Any]] = {}
-"""Arrays with room behind the values of a state: a weak reference, and how many values there are.
+"""Arrays with spare room: a weak reference, and the number of values in use.
 
-A state whose values end there alone may take the room: nobody else has.
+Only a state whose values end at that number may take the room: no other state has.
 """
 
 
 def appended(values: Array, more: Array) -> Array:
-    """Return all values; where there is room for more behind the first ones, it is taken."""
+    """Return `values` with `more` appended, in the spare room behind them if there is enough."""
     size, base = values.size, values.base
     total, kept = size + more.size, _rooms.get(id(base))
     if kept is not None and base is not None and kept[0]() is base and kept[1] == size:

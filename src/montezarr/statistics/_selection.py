@@ -1,4 +1,4 @@
-"""The search for order statistics: further passes that look only into the bins found before."""
+"""The search for order statistics: further passes that count only in the bins found before."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_BITS = 16
 
 
 class SelectedBin(NamedTuple):
-    """A bin in which order statistics are looked for.
+    """A bin in which order statistics are searched for.
 
     Attributes
     ----------
@@ -26,9 +26,9 @@ class SelectedBin(NamedTuple):
     key : int
         The number of the bin.
     shift : int
-        Bits of a key below it.
+        Bits of a key inside the bin.
     inside : int
-        How many values it holds.
+        Number of values in it.
     """
 
     cell: int
@@ -38,7 +38,7 @@ class SelectedBin(NamedTuple):
 
 
 class Target(NamedTuple):
-    """An order statistic that is looked for: its place, -1 for none, and its rank there, from 1."""
+    """A wanted order statistic: the index of its bin, -1 for none, and its rank there, from 1."""
 
     place: int
     rank: int
@@ -47,7 +47,7 @@ class Target(NamedTuple):
 class SelectionState(NamedTuple):
     """Counts of narrower bins (places, bins), or the values themselves: the state of a pass.
 
-    `owners` says which place each value belongs to; the order of the values does not matter.
+    `owners` are the indices of the bins that the values belong to; their order does not matter.
     """
 
     counts: NDArray[np.int64]
@@ -58,18 +58,18 @@ class SelectionState(NamedTuple):
 @final
 @dataclass(frozen=True, slots=True)
 class Selection(Statistic):
-    """One more pass of `Quantile`: it counts in narrower bins, or collects what is left.
+    """One more pass of `Quantile`: it counts in narrower bins, or collects the values.
 
     Parameters
     ----------
     quantile : Quantile
-        Who asks.
+        The statistic that this is a pass of.
     ranks : Ranks
-        Of the quantiles and of the ends of their intervals.
+        Ranks of the quantiles and of the ends of their intervals.
     places : tuple of SelectedBin
-        Where they lie, each once.
+        The bins in which these lie, each once.
     targets : tuple of Target
-        What is looked for there: of each cell, of each level, the value at its three ranks.
+        The wanted order statistics: for each cell and level, the values at its three ranks.
     """
 
     quantile: Any
@@ -82,31 +82,31 @@ class Selection(Statistic):
 
     @property
     def collects(self) -> bool:
-        """Whether so few values are left that this pass takes them all."""
+        """Whether few enough values are left for this pass to collect them all."""
         return sum(place.inside for place in self.places if place.shift) <= SELECTION_VALUES_MAX
 
     @property
     def bits(self) -> int:
-        """Bits by which this pass looks deeper, at most."""
+        """Largest number of bits by which this pass narrows the bins."""
         room = (SELECTION_COUNTERS_MAX // max(len(self.places), 1)).bit_length() - 1
         return max(1, min(max(place.shift for place in self.places), MAX_BITS, room))
 
     def chunk(self, sample: Sample) -> SelectionState:
-        """Return the counts, or the values, of all bins that are looked into."""
+        """Return the counts, or the values, of all searched bins."""
         values = sample.all_paths()
         width = 0 if self.collects else 1 << self.bits
         counts = np.zeros((len(self.places), width), np.int64)
         owners, kept = [np.empty(0, np.int32)], [np.empty(0)]
         cell, keys = -1, np.empty(0, np.int64)
-        for i, place in enumerate(self.places):  # those of a cell follow one another
+        for i, place in enumerate(self.places):  # the bins of a cell are consecutive
             if self.collects and place.shift == 0:
-                continue  # a number, and known
+                continue  # the bin is a single number
             row = values[place.cell]
             if place.cell != cell:
                 cell, keys = place.cell, keys_of(row)
             inside = keys[(keys >> place.shift == place.key) & (row == row)]
             if self.collects:
-                # One value of all that are equal would do, but then the ranks had to be counted.
+                # One of several equal values would do, but then the ranks would need counts.
                 kept.append(numbers_of_keys(inside))
                 owners.append(np.full(inside.size, i, np.int32))
             else:
@@ -116,7 +116,7 @@ class Selection(Statistic):
         return SelectionState(counts, np.concatenate(owners), np.concatenate(kept))
 
     def merge(self, a: SelectionState, b: SelectionState) -> SelectionState:
-        """Return what both have."""
+        """Return the counts and values of both."""
         return SelectionState(
             a.counts + b.counts,
             np.concatenate([a.owners, b.owners]),
@@ -128,7 +128,7 @@ class Selection(Statistic):
         if self.collects:
             return None
         places, targets = self._narrowed(state)
-        if all(place.shift == 0 for place in places):  # then a bin is a number
+        if all(place.shift == 0 for place in places):  # every bin is a single number
             return None
         return replace(self, places=places, targets=targets)
 
@@ -157,7 +157,7 @@ class Selection(Statistic):
     def _narrowed(
         self, state: SelectionState
     ) -> tuple[tuple[SelectedBin, ...], tuple[Target, ...]]:
-        """Return the narrower bins that were counted, and the targets in them."""
+        """Return the narrower bins that contain targets, and the targets in them."""
         running = np.cumsum(state.counts, axis=1)
         places: dict[SelectedBin, int] = {}
         targets = []

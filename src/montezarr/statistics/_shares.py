@@ -1,4 +1,4 @@
-"""What statistics of integer counts share: fast counting, and the standard error of a share."""
+"""Fast counting, and the standard error of a share, for statistics of integer counts."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ Counts = NDArray[np.int64]
 
 def count_true(mask: NDArray[np.bool_]) -> Counts:
     """Return the number of True in masks (cells, blocks, paths) of blocks of up to 1024 paths."""
-    # A sum of bools as int64 converts each of them first, and takes four times as long.
+    # A sum of bools as int64 converts each of them first and takes four times as long.
     blocks = mask.view(np.uint8).sum(axis=-1, dtype=np.uint16)
     return np.asarray(blocks.sum(axis=-1, dtype=np.int64))
 
 
 def count_positions(values: Array, width: int, locate: Callable[[Array], Array]) -> Counts:
-    """Return how many values (cells, n) lie at each of `width` positions: (cells, width).
+    """Return the number of values (cells, n) at each of `width` positions: (cells, width).
 
     Parameters
     ----------
     values : array (cells, n)
-        What to count.
+        The values to count.
     width : int
         Number of positions.
     locate : function
         Returns the positions of values, as floats in a new array: whole numbers from 0 to `width`,
-        which stands for values that do not count.
+        where `width` marks values that do not count.
     """
     cells, n = values.shape
     counts = np.zeros((cells, width), np.int64)
@@ -50,7 +50,7 @@ def count_positions(values: Array, width: int, locate: Callable[[Array], Array])
 def share(successes: Counts, n: Counts) -> tuple[Array, Array]:
     r"""Return p = successes / n and its standard error :math:`\sqrt{p (1 - p) / n}`.
 
-    NaN of no value, and the standard error also of a single one.
+    Both are NaN without values, and the standard error also for a single one.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         p = successes / n

@@ -1,4 +1,4 @@
-"""What bins say of the values in them: between which numbers they lie, and which has which rank."""
+"""Bounds of the values in bins, and values at given ranks."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ class Cell(NamedTuple):
     Attributes
     ----------
     keys : array (bins,)
-        First key of each.
+        First key of each bin.
     shift : int
-        Bits of a key below a bin.
+        Bits of a key inside a bin.
     used : int
         Bits in use, as in `Bins`.
     counts, places : array (bins,)
         As in `Bins`.
     running : array (bins,)
-        Values up to each bin and in it, those of bins before that are not among these too.
+        Number of values up to the end of each bin, including those of omitted earlier bins.
     """
 
     keys: Integers
@@ -47,7 +47,7 @@ class Cell(NamedTuple):
 
 
 class Spans(NamedTuple):
-    """The used bins of a cell in order, as values: their ends, counts, and counts up to there."""
+    """The used bins of a cell in order: ends as values, counts, and running counts."""
 
     left: Array
     right: Array
@@ -55,14 +55,14 @@ class Spans(NamedTuple):
     running: Integers
 
     def mirrored(self, missing: int = 0) -> Spans:
-        """Return the bins of the negative values, of which so many are in none of these bins."""
+        """Return the bins of the negated values, `missing` of which are in none of the bins."""
         counts = self.counts[::-1].copy()
         return Spans(-self.right[::-1], -self.left[::-1], counts, np.cumsum(counts) + missing)
 
     def at(self, ranks: Integers) -> tuple[Array, Array, Array]:
-        """Return the values at some ranks, from 1, and the least and the most that they may be.
+        """Return the values at some ranks, from 1, and their lower and upper bounds.
 
-        The values of a bin are taken to be spread evenly over it, the j-th of c at (j - 1/2) / c.
+        The values of a bin are assumed to be spread evenly, the j-th of c at (j - 1/2) / c.
         """
         place = np.searchsorted(self.running, ranks)
         count, left, right = self.counts[place], self.left[place], self.right[place]
@@ -76,7 +76,7 @@ def bin_bounds(cell: Cell) -> tuple[Array, Array]:
     """Return the smallest and the largest number that the values of each bin can be."""
     step = cell.used & -cell.used or 1 << cell.shift  # a pattern is a multiple of it
     step, width = min(step, 1 << cell.shift), 1 << cell.shift
-    # The key of a negative number is one below the pattern that is turned round.
+    # The key of a negative number is one below its inverted pattern.
     is_negative = cell.keys < 0
     left = cell.keys + np.where(is_negative, step - 1, 0)
     right = cell.keys + np.where(is_negative, width - 1, width - step)
@@ -84,14 +84,14 @@ def bin_bounds(cell: Cell) -> tuple[Array, Array]:
 
 
 def order_statistics(state: Bins, cell: int, ranks: Integers) -> Array:
-    """Return the values at some ranks, from 1, of a cell whose values are kept one by one."""
+    """Return the values at some ranks, from 1, of a cell with values kept one by one."""
     mine = state.values[state.begins[cell] : state.begins[cell + 1]]
     found = _selected(mine, float(state.low[cell]), float(state.high[cell]), ranks)
     return np.where(np.abs(found) < TINY, 0.0, found)
 
 
 def _selected(values: Array, low: float, high: float, ranks: Integers) -> Array:
-    """Return the values at some ranks, from 1; of many values, only those nearby are sorted."""
+    """Return the values at some ranks, from 1; of many values, sort only those nearby."""
     kernel, width = compiled(), high - low
     if (
         kernel is None
@@ -114,7 +114,7 @@ def _selected(values: Array, low: float, high: float, ranks: Integers) -> Array:
 
 
 class _Orders(dict[Any, Any]):
-    """Sorted parts of cells by what they are of, with the room that is left for more."""
+    """Cache of sorted parts of cells, with the room that is left for more."""
 
     room = SORTED_ORDERS_KEPT_VALUES
 
@@ -124,7 +124,7 @@ _shared: ContextVar[_Orders | None] = ContextVar("_shared", default=None)
 
 @contextmanager
 def shared_orders() -> Iterator[None]:
-    """Keep sorted bins for later questions in the block, in which no state may change."""
+    """Cache sorted bins during the block, in which no state may change."""
     token = _shared.set(_Orders())
     try:
         yield
@@ -135,9 +135,9 @@ def shared_orders() -> Iterator[None]:
 def shared_order(
     state: Bins, place: tuple[Any, ...], least: int, make: Callable[[], Any], size: int
 ) -> Any:
-    """Return what `make` does of a cell from a rank on, or from a lower one, if it is there.
+    """Return the cached result of `make` for a cell from a rank on, or a lower one; else make it.
 
-    `place` tells apart what is made of a state; `size` is the number of values from the rank on.
+    `place` identifies the result within a state; `size` is the number of values from the rank on.
     """
     known = _shared.get()
     if known is None:
@@ -149,27 +149,27 @@ def shared_order(
     before = known[key][3] if key in known else 0
     if size - before <= known.room:
         known.room -= size - before
-        known[key] = least, state, made, size  # the state too: another may not get its id
+        known[key] = least, state, made, size  # keeps the state alive, so its id stays unique
     return made
 
 
 def begins_of(state: Bins, budget: Budget) -> Integers:
-    """Return where the bins of each cell begin among all bins."""
+    """Return the offsets of the bins of each cell among all bins."""
     sizes = np.diff(state.first) * budget.width(state.levels)
     return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
 
 def sorted_part(state: Bins, cell: int, ranks: slice) -> Cell:
-    """Return values of a cell that are kept one by one, from one place in their order to another.
+    """Return a range of ranks of a cell's values that are kept one by one.
 
-    They are sorted only there.
+    Only this range is sorted.
     """
     mine = state.values[state.begins[cell] : state.begins[cell + 1]]
     start, stop, _ = ranks.indices(mine.size)
     ends = float(state.low[cell]), float(state.high[cell])
     if 0 < start < stop:
         (least,) = _selected(mine, *ends, np.array([start + 1]))
-        # All numbers that count as 0 are one.
+        # Take all numbers that count as 0 together.
         mine = mine[mine >= (-TINY if abs(least) < TINY else least)]
         keys = np.sort(keys_of(mine))[mine.size - (int(state.n[cell]) - start) :]
     elif start < stop < mine.size:
@@ -183,10 +183,10 @@ def sorted_part(state: Bins, cell: int, ranks: slice) -> Cell:
 
 
 def bins_at(state: Bins, cell: int, begin: int, budget: Budget, ranks: Integers | slice) -> Cell:
-    """Return the used bins of the pages in which values of some ranks, from 1, lie.
+    """Return the used bins of the pages that contain the values of some ranks, from 1.
 
-    Of a slice all bins from one place in the order of the values to another, as for a list.
-    `begin` is where the bins of the cell begin; see `begins_of`.
+    A slice selects all bins of a range in the order of the values, counted from 0 as in a list.
+    `begin` is the offset of the cell's bins; see `begins_of`.
     """
     level = int(state.levels[cell])
     width, shift = int(budget.width(level)), max(level - 1, 0)
@@ -214,7 +214,7 @@ def bins_at(state: Bins, cell: int, begin: int, budget: Budget, ranks: Integers 
 
 
 def spans_of(cell: Cell, low: float, high: float) -> Spans:
-    """Return the bins of a cell, which lie between its extreme values."""
+    """Return the bins of a cell, clipped to its extreme values."""
     left, right = bin_bounds(cell)
     left, right = np.maximum(left, low), np.minimum(right, high)
     return Spans(left, right, cell.counts, cell.running)

@@ -1,4 +1,4 @@
-"""Student's quantile, by which an interval of few values is wider than a normal one."""
+"""Student's quantile, which widens an interval of few values."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from montezarr.statistics._base import INTERVAL
 
 
 def student(free: Any) -> NDArray[np.float64]:
-    """Return the 0.975-quantile of Student's law over the normal one, of degrees of freedom >= 2.
+    """Return the 0.975-quantile of Student's law over the normal one, for >= 2 degrees of freedom.
 
     The first terms of its expansion, Abramowitz and Stegun, Handbook of Mathematical Functions,
-    1964, 26.7.5: of 2 degrees 3 % too small, of 3 degrees 1 %, to 1e-4 from 9 on.
+    1964, 26.7.5: 3 % too small for 2 degrees, 1 % for 3 degrees, and within 1e-4 from 9 on.
     """
     free, square = np.asarray(free, np.float64), INTERVAL**2
     first = (square + 1) / 4
@@ -27,15 +27,15 @@ def student(free: Any) -> NDArray[np.float64]:
 def widening(count: Any, least: int = 2) -> NDArray[np.float64]:
     """Return the root of k / (k - 1), times Student's quantile over the normal one.
 
-    So 1.96 standard errors that were estimated with the divisor k of a variance become the interval
-    of Student's law with k - 1 degrees of freedom.
+    It turns 1.96 standard errors, estimated by a variance with the divisor k, into the interval of
+    Student's law with k - 1 degrees of freedom.
 
     Parameters
     ----------
     count : array
-        How many values k, not always a whole number.
+        Number of values k, not always a whole number.
     least : int
-        NaN for fewer values.
+        Smallest number of values; the result is NaN for fewer.
     """
     known = np.where(np.greater(count, least - 0.5), count, np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):

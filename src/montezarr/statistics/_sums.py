@@ -1,8 +1,8 @@
 """Sums whose bits do not depend on memory layout: a binary tree over the paths of a block.
 
-Level by level, the upper half of the paths is added to the lower one; missing paths are zeros, up
-to a whole block of 1024. NumPy's own sums take another order in another layout. The functions here
-are the definition; `montezarr.statistics._kernel` does the same compiled, to the bit.
+Level by level, the upper half of the paths is added to the lower one; a block is padded with zeros
+to 1024 paths. The order of NumPy's own sums depends on the layout. The functions here are the
+definition; the compiled ones of `montezarr.statistics._kernel` give the same bits.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ ROWS = 1024
 def tree_sum(values: Array) -> Array:
     """Return the sum over the last axis, the same for every layout in memory and number of rows.
 
-    NumPy's own sum depends on both, in its last bits. Statistics of yours take this one in `chunk`.
+    The last bits of NumPy's own sum depend on both. Use this one in `chunk` of your own statistics.
 
     Parameters
     ----------
     values : array of float64 (..., paths)
-        Finite values; put 0 in place of what does not count.
+        Finite values; 0 in place of values that do not count.
 
     Returns
     -------
@@ -53,12 +53,12 @@ def tree_sum(values: Array) -> Array:
 
 
 def central_sums(values: Array, order: int) -> tuple[NDArray[np.int64], Array, Array]:
-    """Return counts, means and sums of centred powers over the last axis; NaN does not count.
+    """Return counts, means and sums of centred powers over the last axis, ignoring NaN.
 
     Returns
     -------
     count, mean : array (...)
-        Number of values, and their mean; 0 where there is none.
+        Number of values, and their mean; 0 without values.
     sums : array (order - 1, ...)
         Sums of ``(x - mean)**p`` for p = 2 ... `order`.
     """
@@ -76,9 +76,9 @@ def central_sums(values: Array, order: int) -> tuple[NDArray[np.int64], Array, A
 
 
 def reference_tree_sum(values: Array) -> Array:
-    """Do what `tree_sum` does, in NumPy."""
+    """Define `tree_sum` in NumPy."""
     out = np.zeros(values.shape[:-1])
-    if values.shape[-1]:  # of no path nothing is filled up to a block
+    if values.shape[-1]:  # without paths, the sums stay 0
         rows, sums = values.reshape(-1, values.shape[-1]), out.reshape(-1)
         for low in range(0, len(rows), ROWS):
             sums[low : low + ROWS] = _tree(rows[low : low + ROWS])
@@ -86,7 +86,7 @@ def reference_tree_sum(values: Array) -> Array:
 
 
 def _tree(rows: Array) -> Array:
-    """Return the sums of a few rows, which are filled up with zeros."""
+    """Return the sums of a few rows, padded with zeros."""
     n = rows.shape[-1]
     size = 1 << (max(n, BLOCK) - 1).bit_length()
     out = rows
@@ -100,7 +100,7 @@ def _tree(rows: Array) -> Array:
 
 
 def reference_central_sums(values: Array, order: int) -> tuple[NDArray[np.int64], Array, Array]:
-    """Do what `central_sums` does, in NumPy."""
+    """Define `central_sums` in NumPy."""
     counts = values == values
     count = counts.sum(axis=-1, dtype=np.int64)
     with np.errstate(over="ignore", invalid="ignore"):

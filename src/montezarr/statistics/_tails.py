@@ -38,17 +38,17 @@ INDEX_VALUES_MIN = 25
 
 
 class Tails(NamedTuple):
-    """The smallest and the largest values of a part of the blocks: a function of these alone.
+    """The smallest and the largest values of a subset of the blocks; a function of these only.
 
     Attributes
     ----------
     n : array (rows,)
-        Number of values that were looked at.
+        Number of inspected values.
     low, high : array (rows, kept)
-        The smallest and the largest of them, in increasing order: KEPT, with inf and -inf where
-        there are fewer; none before the first block that is looked at.
+        The smallest and the largest of them, in increasing order: KEPT, padded with inf and -inf;
+        none before the first inspected block.
     blocks : array (orders, rows)
-        Of all blocks, the largest sum of the powers 2, 4, ... of the values less their mean.
+        The largest sum, over all blocks, of the powers 2, 4, ... of the values less their mean.
     """
 
     n: NDArray[np.int64]
@@ -58,17 +58,17 @@ class Tails(NamedTuple):
 
 
 def rows_of(sample: Sample) -> int:
-    """Return the number of cells of a sample, those along its axis too."""
+    """Return the number of cells of a sample, times the length of its axis if it has one."""
     return math.prod(sample.values.shape[:-2])
 
 
 def tail_bytes(rows: int) -> int:
-    """Return the bytes of the tails of so many cells."""
+    """Return the bytes of the tails of a number of cells."""
     return 0 if rows > MOST_ROWS else 2 * 8 * KEPT * rows
 
 
 def tails_of(sample: Sample, known: Tails | None = None) -> Tails:
-    """Return the tails of a sample, and of what is known already, which stays as it is."""
+    """Return the tails of a sample, merged with known ones, which stay unchanged."""
     values = sample.values
     blocks, paths = values.shape[-2:]
     rows = rows_of(sample)
@@ -99,7 +99,7 @@ def merge_tails(a: Tails, b: Tails) -> Tails:
 
 
 def _looked_at(first: int, blocks: int) -> list[int]:
-    """Return the positions of the blocks that are looked at, among some from `first` on."""
+    """Return the positions of the inspected blocks among `blocks` blocks from `first` on."""
     last = first + blocks
     early = list(range(first, min(FIRST_BLOCKS, last)))
     start = max(first, FIRST_BLOCKS)
@@ -107,16 +107,16 @@ def _looked_at(first: int, blocks: int) -> list[int]:
 
 
 def _filled(largest: Array) -> Array:
-    """Return a copy of sorted values with room for all that are kept."""
+    """Return a copy of sorted values padded to the kept size."""
     out = np.full((len(largest), KEPT), -np.inf)
     out[:, KEPT - largest.shape[1] :] = largest
     return out
 
 
 def _add_extremes(values: Array, seen: list[int], low: Array, high: Array) -> None:
-    """Put extremes of some blocks of (rows, blocks, paths) in place among (rows, KEPT), sorted.
+    """Merge extremes of some blocks of (rows, blocks, paths) into sorted ones (rows, KEPT).
 
-    Those in `low` have the other sign.
+    This is in place; those in `low` have their sign changed.
     """
     kernel = compiled()
     if kernel is not None and values.flags.c_contiguous and values.shape[-1] <= BLOCK:
@@ -129,7 +129,7 @@ def _add_extremes(values: Array, seen: list[int], low: Array, high: Array) -> No
 
 
 def _joined(kept: Array, largest: Array) -> Array:
-    """Return the largest of sorted values, (rows, KEPT) and fewer; the former may be reused."""
+    """Return the largest of two sorted arrays, (rows, KEPT) and a smaller one; may reuse `kept`."""
     kernel = compiled()
     if kernel is None:
         return np.sort(np.concatenate([kept, largest], axis=-1), axis=-1)[:, -KEPT:]
@@ -138,7 +138,7 @@ def _joined(kept: Array, largest: Array) -> Array:
 
 
 def _add_largest(sums: Array, largest: Array) -> Array:
-    """Return the largest sums of even powers of the blocks, and what was the largest before."""
+    """Return the largest sums of even powers, over the blocks and the largest ones so far."""
     kernel = compiled()
     if kernel is None:
         return np.fmax(largest, np.fmax.reduce(sums[::2], axis=-1, initial=0.0))
@@ -172,16 +172,16 @@ LIGHT = 1.45
 
 
 class Verdict(NamedTuple):
-    """What is found of each cell: whether it is not to be trusted, and by how much.
+    """The finding for each cell: whether its mean can be trusted, and the evidence.
 
     Attributes
     ----------
     is_heavy : array of bool (rows,)
-        Whether a mean of the power is not to be trusted.
+        Whether a mean of the power cannot be trusted.
     share : array (rows,)
-        Part of the sum of the squares of what is averaged that its largest term makes up.
+        Share of the largest term in the sum of the squares of the averaged numbers.
     pareto : array (rows,)
-        Pareto index k-hat of what is averaged; NaN where too few values are beyond a threshold.
+        Pareto index k-hat of the averaged numbers; NaN if too few are beyond a threshold.
     """
 
     is_heavy: NDArray[np.bool_]
@@ -190,10 +190,10 @@ class Verdict(NamedTuple):
 
 
 def judge(tails: Tails, q: int, n: Any, mean: Array, total: Any) -> Verdict:
-    r"""Return what tails make of a mean of |x - mean|**q.
+    r"""Judge by the tails whether a mean of |x - mean|**q can be trusted.
 
     Its standard error comes from the sum of |x - mean|**2q. If one term makes up much of it, or if
-    that has no finite expectation, neither estimate nor error is to be trusted. With the index
+    it has no finite expectation, neither estimate nor error can be trusted. With the index
     :math:`\xi` of the tail of |x - mean|, it is finite for :math:`2 q \xi < 1`. Two estimates have
     to agree: that of Hill, "A simple general approach to inference about the tail of a
     distribution", Annals of Statistics 3 (1975), doi:10.1214/aos/1176343247, and that of Zhang and
@@ -207,7 +207,7 @@ def judge(tails: Tails, q: int, n: Any, mean: Array, total: Any) -> Verdict:
     q : int
         1 for a mean, 2 for a variance, 3 for a skewness, 4 for a kurtosis.
     n, mean, total : array (rows,)
-        Number of values, mean, and the sum of the powers 2q; NaN of the sum where not known.
+        Number of values, mean, and the sum of the powers 2q, NaN if unknown.
     """
     index, share = np.full(len(mean), np.nan), largest_share(tails, q, n, mean, total)
     factor, power, most = SHARE[q]
@@ -216,7 +216,7 @@ def judge(tails: Tails, q: int, n: Any, mean: Array, total: Any) -> Verdict:
         is_heavy = (n >= TAIL_VALUES_MIN) & (share > limit) & np.isfinite(share)
     if not tails.high.shape[1]:
         return Verdict(is_heavy, share, index)
-    # Where the sum is not known, values may have no tails at all.
+    # If the sum is unknown, values may have no tails at all.
     is_looked_at = (tails.n >= TAIL_VALUES_MIN) & np.isfinite(share)
     for row in np.flatnonzero(is_looked_at & (is_heavy | (_rough(tails, mean) > INDEX[q][0]))):
         beyond = _beyond(tails, int(row), float(mean[row]))
@@ -230,7 +230,7 @@ def judge(tails: Tails, q: int, n: Any, mean: Array, total: Any) -> Verdict:
             continue
         pareto = _pareto(excess)
         index[row] = q * pareto
-        # The clearer the one, the less is asked of the other.
+        # The clearer one index is, the less is required of the other.
         if q > 1:
             least_pareto *= max(0.0, 2.0 - hill / limit_of_hill)
         elif share[row] < SMALL_SHARE:
@@ -240,32 +240,32 @@ def judge(tails: Tails, q: int, n: Any, mean: Array, total: Any) -> Verdict:
 
 
 def judge_exceedances(largest: Array, n: Any, threshold: Array, total: Any) -> Verdict:
-    """Return what the largest exceedances make of their mean; see `Statistic.exceedances`."""
+    """Judge the mean of exceedances by the largest ones; see `Statistic.exceedances`."""
     none = np.full(largest.shape, np.inf)
     blocks = np.zeros((0, len(largest)))
     return judge(Tails(n, none, largest, blocks), 1, n, threshold, total)
 
 
 def largest_share(tails: Tails, q: int, n: Any, mean: Array, total: Any) -> Array:
-    """Return the part of the sum of |x - mean|**2q that its largest term makes up; see `judge`."""
+    """Return the share of the largest term in the sum of |x - mean|**2q; see `judge`."""
     with np.errstate(all="ignore"):
         far = np.zeros(len(mean))
         if tails.high.shape[1]:
             far = np.fmax(tails.high[:, -1] - mean, mean - tails.low[:, 0])
         share = far ** (2 * q) / total
         if q <= len(tails.blocks):
-            # Of one block, less what a block has of light tails.
+            # The share of one block, less that of a block with light tails.
             share = np.fmax(share, tails.blocks[q - 1] / total - BLOCK / np.maximum(n, 1))
-        # The mean of a constant is rounded, and so is all that is left about it.
+        # For a constant, the mean and the deviations from it are rounding errors.
         varies = np.asarray(total) > n * (MEAN_ROUNDING * np.abs(mean)) ** (2 * q)
         return np.where(varies, np.minimum(share, 1.0), np.nan)
 
 
 def _distances(tails: Tails, mean: Array) -> Array:
-    """Return the largest distances from the mean, (rows, kept), the largest first, then -inf.
+    """Return the largest distances from the mean, (rows, kept), decreasing, then -inf.
 
-    On a side of which not all values are kept, those nearer to the mean than the last one are
-    missing: among the distances of both sides only those count that are not below it.
+    If not all values of a side are kept, those nearer to the mean than the last one are missing:
+    distances below its distance are dropped on both sides.
     """
     whole = OF_BLOCK if int(tails.n.max(initial=0)) <= 2 * BLOCK else KEPT
     parts, least = [], np.zeros(len(mean))
@@ -279,7 +279,7 @@ def _distances(tails: Tails, mean: Array) -> Array:
 
 
 def _rough(tails: Tails, mean: Array) -> Array:
-    """Return no less than the index of Hill of each row: that of whatever part of what is kept."""
+    """Return an upper bound of Hill's index of each row, over all numbers of kept values."""
     distance = _distances(tails, mean)[:, : KEPT + 1]
     with np.errstate(all="ignore"):
         log = np.log(np.maximum(distance, 1e-300))
@@ -290,14 +290,14 @@ def _rough(tails: Tails, mean: Array) -> Array:
 
 
 def _beyond(tails: Tails, row: int, mean: float) -> tuple[float, Array] | None:
-    """Return a threshold of distances from the mean, and by how much the largest exceed it."""
+    """Return a threshold of distances from the mean, and the largest excesses over it."""
     n = int(tails.n[row])
     mine = slice(row, row + 1)
     alone = Tails(tails.n[mine], tails.low[mine], tails.high[mine], tails.blocks)
     kept = _distances(alone, np.array([mean]))[0]
     kept = kept[np.isfinite(kept)]
     kept = kept[: min(KEPT, 1 + int(3 * math.sqrt(n)), 1 + n // 5)]
-    # Of ties at the threshold nothing is beyond it: those of a payoff that is mostly 0.
+    # Ties at the threshold, as for a payoff that is mostly 0, are not beyond it.
     if len(kept) > 1 and kept[-2] == kept[-1]:
         kept = kept[kept > kept[-1]]
     if len(kept) <= INDEX_VALUES_MIN or kept[-1] <= 0:
@@ -308,15 +308,15 @@ def _beyond(tails: Tails, row: int, mean: float) -> tuple[float, Array] | None:
 
 
 def _of_exponential(n: int, k: int) -> float:
-    """Return Hill's index of the k largest distances from the mean of n exponential values."""
+    """Return Hill's index for the k largest distances from the mean of n exponential values."""
     level = max(math.log(n / k) - 1.0, 0.3)
-    # E log(1 + e / level) of an exponential e, by the mean of its quantiles.
+    # E log(1 + e / level) for an exponential e, by the mean over its quantiles.
     p = (np.arange(64) + 0.5) / 64
     return float(np.log1p(-np.log1p(-p) / level).mean())
 
 
 def _pareto(x: Array) -> float:
-    """Return the index of the generalized Pareto law of exceedances, sorted, by Zhang-Stephens."""
+    """Return the index of the generalized Pareto law of sorted excesses, by Zhang-Stephens."""
     n = len(x)
     count = 30 + int(math.sqrt(n))
     b = 1.0 - np.sqrt(count / (np.arange(1, count + 1) - 0.5))

@@ -1,4 +1,4 @@
-"""The variance and its standard error, which several statistics share."""
+"""The variance, its standard error and interval, shared by several statistics."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Array = NDArray[np.float64]
 def variance_with_error(state: CentralSums, ddof: int = 1) -> tuple[Array, Array]:
     """Return the variance and its standard error, from sums of the powers up to 4.
 
-    The formulas stand in `montezarr.statistics.variance.Variance`.
+    For the formulas, see `montezarr.statistics.variance.Variance`.
     """
     n, state = state.n.astype(np.float64), without_rounding(state)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         second, fourth = state.sums[0] / n, state.sums[2] / n
         squared = (fourth - second**2 * ((n - 3.0) / (n - 1.0))) / n
-        # Rounding, of values that are all but constant, may give less than nothing.
+        # Rounding may give a negative number for nearly constant values.
         error = np.sqrt(np.maximum(squared, 0.0)) * ((n - 1.0) / (n - ddof))
         variance = state.sums[0] / (n - ddof)
     enough = state.n > ddof
@@ -34,19 +34,19 @@ def variance_with_error(state: CentralSums, ddof: int = 1) -> tuple[Array, Array
 
 
 def variance_interval(state: CentralSums, ddof: int = 1) -> tuple[Array, Array]:
-    r"""Return the ends of the 95 % interval of the variance, by the logarithm; NaN of one value.
+    r"""Return the ends of the 95 % interval of the variance, by the logarithm; NaN for one value.
 
     With the kurtosis :math:`\hat\gamma = m_4 / m_2^2` and :math:`c = n / (n - 1.96)` they are
     :math:`c s^2 \exp(\pm t\, c \sqrt{(\hat\gamma - (n-3)/n) / (n-1)})`. The law of an estimated
     variance is skew to the right: ± 1.96 standard errors miss large variances, and may end below
     0. In place of 1.96, t is the quantile of Student's law of
     :math:`\max(2n / (\hat\gamma (\hat\gamma - 1)), 2)` degrees of freedom: the kurtosis too is
-    estimated, and too small of a skew law; of 100 exponential values coverage is 93 % instead of
-    90 %, of 100 normal ones 95 % instead of 94 %. The rest is Bonett,
+    estimated, and too small for a skew law; for 100 exponential values coverage is 93 % instead of
+    90 %, for 100 normal ones 95 % instead of 94 %. The rest is by Bonett,
     "Approximate confidence interval for standard deviation of nonnormal
     distributions", Computational Statistics & Data Analysis 50 (2006),
     doi:10.1016/j.csda.2004.10.003, with moments about the mean in place of the trimmed mean. No
-    interval makes up for tails without a fourth moment: see `montezarr.HeavyTailWarning`.
+    interval is valid for tails without a fourth moment: see `montezarr.HeavyTailWarning`.
     """
     state = without_rounding(state)
     return interval_of_sums(state.n, state.sums[0], state.sums[2], ddof)

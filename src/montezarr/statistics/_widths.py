@@ -1,8 +1,8 @@
-"""Bins whose width is a power of two: they find their place, and any two sets of them merge.
+"""Automatic bins whose width is a power of two, so that any two sets of them merge exactly.
 
 A bin of width 2**e holds exactly two of width 2**(e - 1), because all start at whole multiples of
 their width. The width is a function of the lowest and the highest value that grows with their
-distance, so whatever the order of merging, counts never have to be split.
+distance, so counts are never split, in any order of merging.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def bin_counts(values: Array, bins: int, into: BinnedCounts | None = None) -> Bi
     joint = _bins(min(low, float(into.low[0])), max(high, float(into.high[0])), bins, cells)
     exponent, first = int(joint.exponent[0]), int(joint.first[0])
     scale, width = math.ldexp(1.0, -exponent), joint.counts.shape[1]
-    # A small negative number must not become -0.0, and so 0 instead of -1, on its way down.
+    # A small negative number must not underflow to -0.0: its index is -1, not 0.
     vanishes = exponent > 0 and low < 0
 
     def locate(piece: Array) -> Array:
@@ -66,7 +66,7 @@ def bin_counts(values: Array, bins: int, into: BinnedCounts | None = None) -> Bi
 
 
 def merge_bins(a: BinnedCounts, b: BinnedCounts, bins: int) -> BinnedCounts:
-    """Return the counts of both, in bins that are wide enough for both."""
+    """Return the joint counts, in bins that are wide enough for both."""
     low, high = min(float(a.low[0]), float(b.low[0])), max(float(a.high[0]), float(b.high[0]))
     if low > high:
         return a
@@ -77,10 +77,10 @@ def merge_bins(a: BinnedCounts, b: BinnedCounts, bins: int) -> BinnedCounts:
 
 
 def exponent_of(low: float, high: float, bins: int) -> int:
-    """Return the smallest e so that fewer than `bins` multiples of 2**e lie in (low, high].
+    """Return the smallest e for which fewer than `bins` multiples of 2**e lie in (low, high].
 
-    It is at least so large that indices have 40 binary digits. Going up from one e that will do,
-    all do: halving indices, rounded down, cannot set them further apart.
+    It is large enough that indices have at most 40 binary digits. All e above a valid one are valid
+    too: halving indices, rounded down, never increases their distance.
     """
     magnitude = max(abs(low), abs(high))
     largest = math.frexp(magnitude)[1] if magnitude > 0.0 else FINEST
@@ -107,7 +107,7 @@ def _bins(low: float, high: float, bins: int, cells: int) -> BinnedCounts:
     exponent = exponent_of(low, high, bins)
     first = _index(low, exponent)
     return BinnedCounts(
-        np.array([low]) + 0.0,  # so that the order of merging does not show in the sign of a 0
+        np.array([low]) + 0.0,  # +0.0: the sign of a 0 would depend on the order of merging
         np.array([high]) + 0.0,
         np.array([exponent]),
         np.array([first]),
@@ -116,11 +116,11 @@ def _bins(low: float, high: float, bins: int, cells: int) -> BinnedCounts:
 
 
 def _add(side: BinnedCounts, joint: BinnedCounts, counts: Counts) -> None:
-    """Add the counts of `side` to `counts` in the bins of `joint`, which are at least as wide."""
+    """Add the counts of `side` to `counts`, in the bins of `joint`, which are at least as wide."""
     n = side.counts.shape[1]
     if n == 0:
         return
-    shift = min(int(joint.exponent[0] - side.exponent[0]), 63)  # more has no meaning in C
+    shift = min(int(joint.exponent[0] - side.exponent[0]), 63)  # a larger shift is undefined in C
     index = (side.first[0] + np.arange(n)) >> shift
     starts = np.flatnonzero(np.diff(index, prepend=index[0] - 1))
     start = int(index[0] - joint.first[0])

@@ -15,13 +15,13 @@ from montezarr.statistics._per_path import Array, check_times, keep_lone, whole_
 from montezarr.statistics._sums import tree_sum
 
 ONE, P, L, P0, L0 = range(5)
-"""Places of the numbers of a path in the products of the state."""
+"""Indices of the numbers of a path in the products of the state."""
 
 
 class PooledSums(NamedTuple):
     r"""Sums of products of a path with itself at each lag: the state of the statistic.
 
-    Of a path of m values, less the centre: :math:`p_h = \sum_t x_t x_{t+h} / (m - h)` and
+    For a path of m values, less the centre: :math:`p_h = \sum_t x_t x_{t+h} / (m - h)` and
     :math:`l_h = \sum_t (x_t + x_{t+h}) / (m - h)`.
 
     Attributes
@@ -53,30 +53,30 @@ class Autocorrelation(Statistic):
 
     :math:`\hat\rho_h` is the mean over paths and times t of :math:`(x_t - \mu)(x_{t+h} - \mu)`,
     over that of :math:`(x_t - \mu)^2`, where :math:`\mu` is the mean over all paths and times. It
-    supposes that mean, variance and covariances do not depend on t: let a process forget its start
-    before (or use `Covariance`, which supposes nothing). There is none of the bias of order 1/m of
-    the autocorrelation of one path of m values about its own mean; that from estimating
-    :math:`\mu` is of the order of 1 / (number of paths).
+    assumes that mean, variance and covariances do not depend on t: drop the times before the
+    process has forgotten its start (or use `Covariance`, which does not assume this). It does not
+    have the bias of order 1/m of the autocorrelation of one path of m values about its own mean;
+    the bias from estimating :math:`\mu` is of the order of 1 / (number of paths).
 
-    The standard error is that of a ratio of means over independent paths (delta method), whatever
-    the dependence along them: the influence of path k is :math:`(p_h - \rho_h p_0 - l_h \bar x) /
-    \bar p_0` with its own pooled products p_h and mean :math:`\bar x`, and :math:`l_h` for that
-    of :math:`\mu`, which stationarity makes negligible.
+    The standard error is that of a ratio of means over independent paths (delta method), for any
+    dependence along them: the influence of path k is :math:`(p_h - \rho_h p_0 - l_h \bar x) /
+    \bar p_0` with its own pooled products p_h and mean :math:`\bar x`, and :math:`l_h` for the
+    influence of :math:`\mu`, which stationarity makes negligible.
 
     Results: ``<variable>_autocorrelation`` and ``_autocorrelation_se``, without units, with the
-    dimension ``lag`` if `lags` is a sequence. NaN where nothing varies. A path with a value that
-    is missing does not count.
+    dimension ``lag`` if `lags` is a sequence. NaN where nothing varies. A path with a missing value
+    does not count.
 
     Parameters
     ----------
     lags : int or sequence of int
         Steps of the grid between the two values, from 0 to the number of times less one. They
-        count steps, not time: equal spacing is not required, but it is what gives them a meaning.
+        count steps, not time: equal spacing is not required, but only it gives them a meaning.
 
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        For lags that are no such numbers; for a variable without times, or with too few.
+        For other lags; for a variable without times, or with too few.
 
     References
     ----------
@@ -108,7 +108,7 @@ class Autocorrelation(Statistic):
         return cls(1), cls((0, 1, 2))
 
     def check(self, source: Source) -> None:
-        """Raise for a variable without times, or fewer than the lags need."""
+        """Raise if the variable has no times, or fewer than the lags need."""
         found = len(check_times(source, increasing=False))
         if max(self._all_lags) >= found:
             raise value_error("lags", f"less than the {found} times of {source.name}", self.lags)
@@ -133,7 +133,7 @@ class Autocorrelation(Statistic):
     def terms(self, sample: Sample) -> Array:
         """Return the root mean square of each path, about the centre of its block.
 
-        Its square is what the products are divided by, and as heavy as any of them. The centre of
+        The products are divided by its square, whose tails are as heavy as theirs. The centre of
         all blocks is not known yet.
         """
         counts = whole_paths(sample)
@@ -157,7 +157,7 @@ class Autocorrelation(Statistic):
         n, sums = state.n.astype(np.float64), state.sums
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             rho = sums[ONE, P] / sums[ONE, P0]
-            # l_0 is twice the mean of a path; the mean of l_0 over paths is 0 but for rounding.
+            # l_0 is twice the mean of a path; the mean of l_0 over paths is 0 up to rounding.
             moved = (sums[ONE, L] - rho * sums[ONE, L0]) / (2 * n)
             weights = {P: np.ones_like(rho), P0: -rho, L0: -moved}
             square = np.zeros_like(rho)
@@ -179,7 +179,7 @@ class Autocorrelation(Statistic):
         }
 
     def powers(self, state: PooledSums, source: Source) -> dict[str, tuple[int, Any, Any, Any]]:
-        """Return what tells of heavy tails, as of a variance about 0; see `Statistic.powers`."""
+        """Return the sums that reveal heavy tails, as for a variance; see `Statistic.powers`."""
         square = state.sums[P0, P0, 0]
         return {"autocorrelation": (2, state.n, np.zeros(square.shape), square)}
 
@@ -212,7 +212,7 @@ class Autocorrelation(Statistic):
 
 
 def _centred(x: Array, counts: Any, count: Any) -> tuple[Array, Array]:
-    """Return the mean over all values of the paths that count, and values less it, 0 of others."""
+    """Return the mean over the paths that count, and values less the mean, 0 for other paths."""
     total = _running_sums(x)
     centre = tree_sum(np.where(counts, total[-1], 0.0)) / (np.maximum(count, 1) * len(x))
     u = x - centre[..., None]
@@ -222,7 +222,7 @@ def _centred(x: Array, counts: Any, count: Any) -> tuple[Array, Array]:
 
 
 def _running_sums(x: Array) -> Array:
-    """Return the sums over the times up to each one, as the slower `np.cumsum` does."""
+    """Return the running sums over time, as the slower `np.cumsum` does."""
     out = np.empty_like(x)
     out[0] = x[0]
     for t in range(1, len(x)):
@@ -234,7 +234,7 @@ def _lagged(u: Array, total: Array, lag: int) -> tuple[Array, Array]:
     """Return p and l of each path at a lag, from its values and their running sums over time."""
     pairs = len(u) - lag
     products, part = np.zeros_like(u[0]), np.empty_like(u[0])
-    # Time by time: NumPy's own sum over an axis may take another order in another shape.
+    # Time by time: the order of NumPy's own sum over an axis may depend on the shape.
     for t in range(pairs):
         np.multiply(u[t], u[t + lag], out=part)
         np.add(products, part, out=products)
@@ -245,14 +245,14 @@ def _lagged(u: Array, total: Array, lag: int) -> tuple[Array, Array]:
 
 
 def _product_sum(count: Any, first: Array | None, second: Array | None) -> Any:
-    """Return the sums over paths of the products of two numbers, of which None is 1."""
+    """Return the sums over paths of the products of two numbers; None stands for 1."""
     if second is None:
         return count
     return tree_sum(second if first is None else first * second)
 
 
 def _recentred(sums: Array, shift: Array) -> Array:
-    r"""Return the sums about a centre that lies `shift` above.
+    r"""Return the sums about a centre that is higher by `shift`.
 
     There :math:`p \mapsto p - d l + d^2` and :math:`l \mapsto l - 2 d`, a linear map of
     :math:`(1, p, l)`, which acts on the rows of the products and then on their columns.

@@ -28,7 +28,7 @@ class CountState(NamedTuple):
 class Count(Statistic):
     """The number of values that count: finite, of paths that are not masked.
 
-    Result: ``<variable>_count``, an integer without units. It is no estimate, and so has no
+    Result: ``<variable>_count``, an integer without units. It is not an estimate, so it has no
     standard error.
 
     Examples

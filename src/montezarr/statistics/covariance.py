@@ -25,7 +25,7 @@ DEVIATION_ROUNDING = 16 * float(np.finfo(np.float64).eps)
 class CrossSums(NamedTuple):
     """Sums of products of m times or variables: the state of the statistic.
 
-    Below, u are their values less their means.
+    Below, u are the values less their means.
 
     Attributes
     ----------
@@ -51,36 +51,35 @@ class Covariance(Statistic):
     r"""The matrix of covariances between all times of a variable, or between variables.
 
     The covariance of n paths is unbiased, :math:`\sum_k u_{ik} u_{jk} / (n - 1)` with the centred
-    values u; that the same n paths count for all entries keeps the matrix positive semidefinite.
-    A path counts if it has a value at every time (of every variable), in each cell by itself.
+    values u; all entries use the same n paths, so the matrix is positive semidefinite. In each
+    cell, a path counts if it has a value at every time (of every variable).
 
-    Standard errors suppose no distribution. With :math:`m_{pq} = \sum_k u_i^p u_j^q / n`, that of
+    Standard errors assume no distribution. With :math:`m_{pq} = \sum_k u_i^p u_j^q / n`, that of
     the covariance is :math:`\sqrt{(m_{22} - \frac{n-2}{n-1} m_{11}^2 + \frac{1}{n-1} m_{20}
-    m_{02})/n}`, on the diagonal that of `Variance`. That of the correlation r is, of standardised
+    m_{02})/n}`, on the diagonal that of `Variance`. That of the correlation r is, in standardised
     moments, :math:`\sqrt{(m_{22} - r (m_{31} + m_{13}) + r^2 (m_{40} + 2 m_{22} + m_{04})/4)/n}`
-    by the delta method: large samples only, and NaN for two paths, which always give 1 or -1.
+    by the delta method: for large samples only, and NaN for two paths, which always give 1 or -1.
 
-    95 % intervals, ``_low`` and ``_high``, are that of `Variance` on the diagonal, by Student's
-    quantile beside it, and of a correlation by Fisher's transformation :math:`\operatorname{artanh}
-    r`, whose standard error is that of r over :math:`1 - r^2`.
+    The 95 % intervals, ``_low`` and ``_high``, are those of `Variance` on the diagonal, by
+    Student's quantile off the diagonal, and for a correlation by Fisher's transformation
+    :math:`\operatorname{artanh} r`, whose standard error is that of r over :math:`1 - r^2`.
 
     Results: ``<variable>_covariance`` with ``_covariance_se`` and interval in the units squared,
-    ``<variable>_correlation`` with ``_correlation_se`` and interval without units,
-    with the dimensions ``time``
-    and ``time_2``, or ``variable`` and ``variable_2``. Correlations with what does not vary, as a
-    start that all paths share, are NaN.
+    ``<variable>_correlation`` with ``_correlation_se`` and interval without units, with the
+    dimensions ``time`` and ``time_2``, or ``variable`` and ``variable_2``. Correlations with a
+    constant, such as a common start, are NaN.
 
     A block of n paths costs about 6 n m² / 2 multiplications, and the state 32 m² bytes per cell.
 
     Parameters
     ----------
     along : {"time", "variable"}
-        Between which: the times of one variable, or the variables of a Dataset in each cell.
+        Covariances between the times of one variable, or the variables of a Dataset in each cell.
 
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        For another word; for a variable without times, or no variables.
+        If `along` is neither; for a variable without times, or no variables.
 
     References
     ----------
@@ -100,7 +99,7 @@ class Covariance(Statistic):
            [1.1, 2.1, 3.1]])
     """
 
-    # `axis` is what others ask for.
+    # Other modules read `axis` instead.
     along: Along = field(  # type: ignore[misc]
         default="time", metadata=checked(check_choice, AXES)
     )
@@ -121,14 +120,14 @@ class Covariance(Statistic):
         return cls(), cls("variable")
 
     def check(self, source: Source) -> None:
-        """Raise for a variable without times, or no variables."""
+        """Raise if the variable has no times, or there are no variables."""
         if self.along == "time":
             check_times(source, increasing=False)
         elif not source.names:
             raise value_error("along", "a Dataset, for 'variable'", self.along)
 
     def state_bytes(self, cells: int, source: Source, length: int | None = None) -> int:
-        """Return the bytes of four matrices and a vector in each cell, and of a count."""
+        """Return the bytes of four matrices, a vector and a count per cell."""
         m = 1 if length is None else length
         return 8 * cells * (4 * m * m + m + 1)
 
@@ -141,7 +140,7 @@ class Covariance(Statistic):
         with np.errstate(over="ignore", invalid="ignore"):
             mean = tree_sum(np.where(counts, x, 0.0)) / np.maximum(count, 1)
             u = np.where(counts, x - mean[..., None], 0.0)
-            # One lag after the other: whole rows, and each pair of them once.
+            # One lag at a time: whole rows, and each pair of rows once.
             for lag in range(m):
                 i, j = np.arange(m - lag), np.arange(lag, m)
                 a, b, product = u[: m - lag], u[lag:], square[: m - lag]
@@ -186,11 +185,11 @@ class Covariance(Statistic):
             mixed = (z40[:, None] + z40[None, :]) + 2 * z22
             variance = z22 - r * (z31 + z31.swapaxes(0, 1)) + r**2 / 4 * mixed
             r_error = np.sqrt(np.maximum(variance, 0.0) / np.where(n > 2, n, np.nan))
-        # Of a value with itself, without what rounding would leave.
+        # The correlation of a value with itself, without rounding errors.
         itself = np.arange(len(r))
         r[itself, itself] = np.where(np.isnan(deviation), np.nan, 1.0)
         r_error[itself, itself] = np.where(np.isnan(deviation) | (n <= 2), np.nan, 0.0)
-        # A value with itself has the interval of a variance.
+        # The covariance of a value with itself has the interval of a variance.
         half = INTERVAL * student(np.maximum(free - 1, 2.0)) * error
         low, high = covariance - half, covariance + half
         low[itself, itself], high[itself, itself] = interval_of_sums(
@@ -215,13 +214,13 @@ class Covariance(Statistic):
         }
 
     def powers(self, state: CrossSums, source: Source) -> dict[str, tuple[int, Any, Any, Any]]:
-        """Return what tells of heavy tails; see `Statistic.powers`."""
+        """Return the sums that reveal heavy tails; see `Statistic.powers`."""
         n = np.broadcast_to(state.n, state.mean.shape).reshape(-1)
         found = 2, n, state.mean.reshape(-1), _diagonal(state.c22).reshape(-1)
         return {"covariance": found, "correlation": found}
 
     def reference(self, values: Array, source: Source) -> dict[str, Any]:
-        """Return the same by NumPy's covariance, and the influence of each path."""
+        """Return the same by NumPy's covariance and the influence of each path."""
         m, cells = values.shape[:2]
         out = np.full((4, cells, m, m), np.nan)
         for cell in range(cells):
@@ -260,14 +259,14 @@ def _interval_of_correlation(r: Array, error: Array, free: Array) -> tuple[Array
     sure = (error == 0) | (np.abs(r) == 1)
     known = np.where(np.isnan(error), np.nan, r)
     low, high = np.where(sure, known, low), np.where(sure, known, high)
-    return np.fmin(low, known), np.fmax(high, known)  # whatever rounding does
+    return np.fmin(low, known), np.fmax(high, known)  # in spite of rounding
 
 
 def _shifted(state: CrossSums, shift: Array) -> tuple[Array, ...]:
-    """Return the four sums about points that lie `shift` (m, cells, blocks) below the means.
+    """Return the four sums about points `shift` (m, cells, blocks) below the means.
 
-    Expand :math:`(u + a)^p (v + b)^q`: sums of u and of v are 0. Terms are grouped so that the
-    matrices that are symmetric stay so to the bit.
+    Expand :math:`(u + a)^p (v + b)^q`: sums of u and of v are 0. Terms are grouped so that
+    symmetric matrices stay symmetric to the bit.
     """
     n, c11, c21, c31, c22 = state.n, state.c11, state.c21, state.c31, state.c22
     a, b = shift[:, None], shift[None, :]

@@ -17,19 +17,20 @@ from montezarr.statistics._per_path import Array, PerPath
 class Drawdown(PerPath):
     r"""The mean over paths of the maximum drawdown, :math:`\max_t (\max_{s \le t} x_s - x_t)`.
 
-    It is that of the values at the times given: between them a path rises and falls further, so
-    it is below that of continuous time, by an amount of the order of :math:`\sigma\sqrt{dt}`. For
-    Brownian motion without drift the latter has the mean :math:`\sigma\sqrt{\pi T/2}`.
+    Only the values at the grid's times count: between these a path rises and falls further, so
+    the result is below that of continuous time by an amount of the order of
+    :math:`\sigma\sqrt{dt}`. For Brownian motion without drift, that of continuous time has the mean
+    :math:`\sigma\sqrt{\pi T/2}`.
 
     Results: ``<variable>_drawdown`` >= 0 and its standard error over paths,
     ``<variable>_drawdown_se``, in the units of the variable, or without units if `relative`. A
-    path with a value that is missing does not count.
+    path with a missing value does not count.
 
     Parameters
     ----------
     relative : bool
-        Divide each fall by the maximum that it falls from, as is usual for prices: 0.2 is a fall
-        by a fifth. Paths that do not start above 0 do not count then.
+        Divide each fall by the maximum before it, as is usual for prices: 0.2 is a fall by a fifth.
+        Then paths that do not start above 0 do not count.
 
     Raises
     ------
@@ -65,7 +66,7 @@ class Drawdown(PerPath):
     def functional(self, values: Array, times: Array) -> Array:
         """Return the maximum drawdown of each path."""
         peak = values[0].copy()
-        # A maximum that is above 0 at first stays there. NaN stays NaN in `np.maximum`.
+        # A running maximum that starts above 0 stays so. NaN stays NaN in `np.maximum`.
         worst = np.where(peak > 0, 0.0, np.nan) if self.relative else np.zeros_like(peak)
         fall = np.empty_like(peak)
         for row in values:

@@ -39,8 +39,8 @@ class Exceedance(Statistic):
 
     Results: ``<variable>_exceedance``, the share p of n values; ``_exceedance_se``, its standard
     error :math:`\sqrt{p (1 - p) / n}`; ``_exceedance_low`` and ``_exceedance_high``, Wilson's 95 %
-    interval, which holds for rare events too. All without units, and NaN where there is no value;
-    the standard error is NaN of a single one. Several levels give a dimension ``level``.
+    interval, which is valid for rare events too. All are without units, and NaN without values; the
+    standard error is NaN for a single value. Several levels give a dimension ``level``.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ class Exceedance(Statistic):
 
     @property
     def levels(self) -> tuple[float, ...]:
-        """The levels, also where there is one."""
+        """The levels as a tuple, even if there is only one."""
         level: Any = self.level
         return level if isinstance(level, tuple) else (level,)
 

@@ -56,19 +56,19 @@ class ExpectedShortfall(Statistic):
     :math:`x_{(\lceil n\alpha \rceil)}`, and the expected shortfall the mean of the
     :math:`n(1-\alpha)` largest, of which one may count in part (Acerbi and Tasche, "On the
     coherence of expected shortfall", Journal of Banking and Finance 26 (2002),
-    doi:10.1016/S0378-4266(02)00283-2). ``tail="lower"`` takes the smallest in their place.
+    doi:10.1016/S0378-4266(02)00283-2). ``tail="lower"`` takes the smallest instead.
 
-    Values, or counts in bins that refine themselves, are kept as in `Quantile`; of many cells,
-    whose bins are wider, also where in their bins the values lie, to 2**-28 of a value. In the bin
-    of the value at risk, which holds a small part of the tail, values are taken to be spread
+    Values, or counts in adaptive bins, are kept as in `Quantile`; for many cells, whose bins are
+    wider, the sums of the places of values in their bins are kept too, to 2**-28 of a value. In the
+    bin of the value at risk, which holds a small part of the tail, values are assumed to be spread
     evenly.
 
     The standard error is :math:`\sqrt{(s^2 + \alpha (ES - VaR)^2) / (n (1-\alpha))}` with
     the variance s² of the tail (Manistre and Hancock, "Variance of the CTE estimator", North
-    American Actuarial Journal 9 (2005), doi:10.1080/10920277.2005.10596207), widened as Student's
-    law is of so many values as the tail has, and over 1.96 what the bins leave open, so that
-    ± 1.96 of them hold both; that of the value at risk is as in
-    `Quantile`. In experiments, ± 1.96 of them held the shortfall in 94 to 95 % of all runs with 200
+    American Actuarial Journal 9 (2005), doi:10.1080/10920277.2005.10596207), widened by Student's
+    law for the number of values in the tail, plus the uncertainty from the bins over 1.96, so that
+    ± 1.96 standard errors cover both; that of the value at risk is as in `Quantile`. In
+    experiments, ± 1.96 standard errors contained the shortfall in 94 to 95 % of all runs with 200
     values in a normal or exponential tail, in 93 % with a Pareto tail of index 4; with 40 values,
     in 93 to 95 and in 93 %.
 
@@ -77,22 +77,22 @@ class ExpectedShortfall(Statistic):
     the units of the variable, with the dimension ``confidence`` if `level` is a sequence.
 
     In a stream, the confidence sequence of the value at risk is as exact as that of a quantile.
-    That of the shortfall is for large numbers: it reaches from -inf to inf while there are fewer
-    than 100 values in the tail, :math:`n(1-\alpha) < 100`.
+    That of the shortfall is asymptotic: it reaches from -inf to inf while there are fewer than 100
+    values in the tail, :math:`n(1-\alpha) < 100`.
 
     Parameters
     ----------
     level : float or sequence of float
         Confidence levels in [0.5, 1), such as 0.99.
     tail : {"upper", "lower"}
-        "upper" where large values are bad, as losses are; "lower" for gains and prices.
+        "upper" if large values are bad, as for losses; "lower" for gains and prices.
     relative_error : float
         Largest relative width of a bin, from 0.0001 to 0.1.
 
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        For parameters out of these terms.
+        If a parameter is not of these types or ranges.
 
     Examples
     --------
@@ -122,9 +122,9 @@ class ExpectedShortfall(Statistic):
 
     @classmethod
     def at(cls, levels: tuple[float, ...]) -> Self:
-        """Return it at increasing levels in (0, 1), for a table of risk.
+        """Return the statistic at increasing levels in (0, 1), for a table of risk.
 
-        Those below 0.5 are refused elsewhere, since who gives 0.01 means 0.99.
+        The constructor refuses levels below 0.5, since 0.01 is mostly meant as 0.99.
         """
         made = cls()
         made.set_field("level", levels)
@@ -132,11 +132,11 @@ class ExpectedShortfall(Statistic):
 
     @property
     def tolerance(self) -> float:  # type: ignore[override]
-        """Values in the bin of the value at risk are taken to be spread evenly over it."""
+        """Tolerance: values in the bin of the value at risk are assumed to be spread evenly."""
         return self.relative_error
 
     def budget(self, cells: int) -> Budget:
-        """Return what a cell may keep."""
+        """Return the memory budget of a cell."""
         return Budget.of(cells, bits_of(self.relative_error), True)
 
     def lighter(self) -> Iterator[Self]:
@@ -146,7 +146,7 @@ class ExpectedShortfall(Statistic):
                 yield replace(self, relative_error=error)
 
     def bytes_for(self, cells: int) -> int:
-        """Return the bytes of the bins of so many cells."""
+        """Return the bytes of the bins of a number of cells."""
         return _bins.bins_bytes(cells, bits_of(self.relative_error), True)
 
     def chunk(self, sample: Sample) -> Bins:
@@ -168,7 +168,7 @@ class ExpectedShortfall(Statistic):
         return _bins.merge_bins(state, other, self.budget(len(state.n)), in_place=True)
 
     def restore(self, arrays: Mapping[str, Any]) -> Bins:
-        """Return the state that has these arrays, also one that an earlier version kept."""
+        """Return the state from its arrays, of this version or an earlier one."""
         return restore_bins(arrays, self.budget(len(arrays["low"])))
 
     def finalize(self, state: Bins, source: Source) -> dict[str, Estimate]:
@@ -180,7 +180,7 @@ class ExpectedShortfall(Statistic):
         risk, low, high, off = np.full((4, *ranks.middle.shape), np.nan)
         sign = 1.0 if self.tail == "upper" else -1.0
         begins = begins_of(state, self.budget(len(state.n)))
-        # From where `exceedances` begins, too: it finds them in order then.
+        # From the lowest rank that `exceedances` needs: it then uses the cached order.
         least = np.minimum(
             wanted.min(axis=(1, 2)), _ranks_beyond(state.n, ranks.middle).min(axis=1)
         )
@@ -198,7 +198,7 @@ class ExpectedShortfall(Statistic):
             "expected_shortfall": sign * shortfall,
             "expected_shortfall_se": error + wide / INTERVAL,
             "value_at_risk": sign * risk,
-            # At least so much that ± 1.96 of them hold its bin, in which it may lie anywhere.
+            # At least so large that ± 1.96 of it cover the bin: the value may be anywhere in it.
             "value_at_risk_se": np.maximum(error_at_risk, off / INTERVAL),
             "value_at_risk_low": low if sign > 0 else -high,
             "value_at_risk_high": high if sign > 0 else -low,
@@ -209,7 +209,7 @@ class ExpectedShortfall(Statistic):
         }  # fmt: skip
         out = {}
         for name, array in named.items():
-            array[np.abs(array) < TINY] = 0.0  # the bin of 0 is that of the smallest too
+            array[np.abs(array) < TINY] = 0.0  # the bin of 0 includes the smallest numbers
             is_beside = name.endswith(("_se", "_low", "_high"))
             out[name] = levels.estimate("confidence", array, {} if is_beside else attrs)
         return out
@@ -220,13 +220,13 @@ class ExpectedShortfall(Statistic):
         return {"expected_shortfall": varies, "value_at_risk": varies}
 
     def exceedances(self, state: Bins, source: Source) -> dict[str, tuple[Any, Any, Any, Any]]:
-        """Return what tells of heavy tails; see `Statistic.exceedances`."""
+        """Return the values that reveal heavy tails; see `Statistic.exceedances`."""
         levels = check_levels("level", self.level)
         ranks = _ranks_beyond(state.n, ranks_of(state.n, levels.array).middle)
         shape = *ranks.shape, KEPT
         largest, (risk, total) = np.full(shape, -np.inf), np.zeros((2, *ranks.shape))
         begins = begins_of(state, self.budget(len(state.n)))
-        # Zeros and ones have no tails, however few are ones.
+        # Zeros and ones have no tails, even with few ones.
         may_be_shares = (state.low == 0) & (state.high == 1)
         for cell in np.flatnonzero(state.n).tolist():
             bins = self._ordered(state, cell, begins[cell], int(ranks[cell].min()))
@@ -245,7 +245,7 @@ class ExpectedShortfall(Statistic):
         return {"expected_shortfall": terms}
 
     def sequences(self, state: Bins, source: Source) -> dict[str, tuple[Any, Any]]:
-        """Return the exact one of values at risk; of shortfalls nothing before 100 tail values."""
+        """Return exact sequences of values at risk; for shortfalls none before 100 tail values."""
         levels = check_levels("level", self.level)
         first, last = ranks_always(state.n, levels.array)
         n = state.n[:, None]
@@ -272,16 +272,16 @@ class ExpectedShortfall(Statistic):
         }
 
     def _ordered(self, state: Bins, cell: int, begin: int, least: int) -> _Means:
-        """Return the bins of a cell from the best values to the worst, from a rank on, or before.
+        """Return the bins of a cell from best to worst values, from rank `least` or a lower one on.
 
-        `begin` is where they begin among all bins.
+        `begin` is the offset of the cell's bins among all bins.
         """
         make = partial(self._in_order, state, cell, begin, least)
         place, size = (cell, self.tail, self.relative_error), int(state.n[cell]) - least + 1
         return cast(_Means, shared_order(state, place, least, make, size))
 
     def _in_order(self, state: Bins, cell: int, begin: int, least: int) -> _Means:
-        """Do what `_ordered` does, from that rank on."""
+        """Compute the bins for `_ordered`, from rank `least` on."""
         is_lower, n = self.tail == "lower", int(state.n[cell])
         ranks = slice(0, n - least + 1) if is_lower else slice(least - 1, n)
         if state.pages.size:
@@ -294,12 +294,12 @@ class ExpectedShortfall(Statistic):
         unit = 1.0
         if bins.shift > PLACE_BITS and state.places.size:
             unit = 2.0 ** (PLACE_BITS - bins.shift)
-            # Half a unit more, since places were cut off to whole units.
+            # Add half a unit, since places were rounded down to whole units.
             place = (bins.places / bins.counts + 0.5) * unit
         mean = np.clip(left + (right - left) * place, spans.left, spans.right)
         error = (spans.right - spans.left) * unit / 2
         if is_lower:
-            missing = n - int(spans.running[-1])  # of the best values, which were not sorted
+            missing = n - int(spans.running[-1])  # best values, which were not sorted
             return _Means(spans.mirrored(missing), -mean[::-1], error[::-1])
         return _Means(spans, mean, error)
 
@@ -318,15 +318,15 @@ class ExpectedShortfall(Statistic):
 
 
 def _ranks_beyond(n: Any, middle: Any) -> Any:
-    """Return the ranks beyond which values tell whether a tail is heavy, (cells, levels).
+    """Return the ranks beyond which values are checked for heavy tails, (cells, levels).
 
-    A tail of few values says nothing of itself: then they are those beyond a lower quantile.
+    A tail of few values is not enough: then the values beyond a lower quantile are checked.
     """
     return np.minimum(middle, (n - np.minimum(BEYOND, n // 2))[:, None])
 
 
 class _Means(NamedTuple):
-    """The used bins of a cell from the best values to the worst, and the means of their values."""
+    """The used bins of a cell from best to worst values, and the means of their values."""
 
     spans: Spans
     mean: NDArray[np.float64]
@@ -334,11 +334,11 @@ class _Means(NamedTuple):
 
 
 def _tail(bins: _Means, n: int, alpha: float, rank: int) -> tuple[float, float, float]:
-    """Return expected shortfall, its standard error, and how far the bins may put it wrong."""
+    """Return expected shortfall, its standard error, and the uncertainty from the bins."""
     spans, mass = bins.spans, n * (1 - alpha)
     place = int(np.searchsorted(spans.running, rank))
     left, right = float(spans.left[place]), float(spans.right[place])
-    beyond = int(spans.running[place]) - rank  # in the bin of the value at risk
+    beyond = int(spans.running[place]) - rank  # tail values in the bin of the value at risk
     part = mass - (n - rank)
     middle = right - (right - left) * (beyond / int(spans.counts[place])) / 2
     count = np.append(spans.counts[place + 1 :], beyond).astype(np.float64)
@@ -353,6 +353,6 @@ def _tail(bins: _Means, n: int, alpha: float, rank: int) -> tuple[float, float, 
     centre = (count * mean).sum() / inside
     variance = float((count * (mean - centre) ** 2).sum() / inside)
     gap = shortfall - risk
-    # Of NumPy's floats: of Python's, a power may raise.
+    # NumPy floats: a power of Python floats may raise.
     error = float(np.sqrt((variance + alpha * gap * gap) / mass))
     return shortfall, error * float(widening(max(mass, 2.0))), wide

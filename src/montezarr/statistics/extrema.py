@@ -25,9 +25,9 @@ class ExtremaState(NamedTuple):
     Attributes
     ----------
     low, high : array (cells, k)
-        The smallest values, increasing, and the largest, decreasing; infinite beyond the last.
+        The smallest values, increasing, and the largest, decreasing; infinite if there are fewer.
     low_path, high_path : array (cells, k)
-        Indices of their paths, increasing among equal values; -1 beyond the last.
+        Indices of their paths, increasing among equal values; -1 if there are fewer.
     """
 
     low: Array
@@ -44,18 +44,18 @@ class Extrema(Statistic):
     Results without `k`: ``<variable>_min``, ``_max`` in the units of the variable, and
     ``_min_path``, ``_max_path``, the indices of the paths. With `k`, along a dimension ``rank``
     from 1 to k: ``_smallest`` (increasing), ``_largest`` (decreasing), ``_smallest_path`` and
-    ``_largest_path``. Of equal values the one of the lowest path comes first. Where there are
-    fewer values: NaN, and -1 for the path.
+    ``_largest_path``. Among equal values the lowest path comes first. If there are fewer values:
+    NaN, and -1 for the path.
 
-    `montezarr.reduce` and the like give the index of a path in its run, which `replay` takes, also
-    of a store of some paths and of a selection, ``ds.isel(path=...)``: lazy paths are followed
-    through their graph, others by a coordinate ``path`` of integers, or by drawing some of them
-    again from the recipe of a Dataset. Where these are other paths, or not known, there is -1, and
-    the attribute ``long_name`` says so. What tells nothing of a run, as a DataArray in memory
-    without that coordinate, counts for itself: then the index is the position in it.
+    Results of `montezarr.reduce` and other reductions have the index of a path in its run, which
+    `replay` takes, also for a store of some paths and a selection, ``ds.isel(path=...)``: lazy
+    paths are identified by their graph, others by a coordinate ``path`` of integers, or by drawing
+    some of them again from the recipe of a Dataset. If the paths differ, or are not known, the
+    index is -1, and the attribute ``long_name`` says so. For data without a run, such as a
+    DataArray in memory without that coordinate, the index is the position.
 
-    The extremes of a sample have no standard error: they move outwards with every path, and
-    estimate nothing that belongs to the distribution.
+    The extremes of a sample have no standard error: they move outwards with more paths, and
+    estimate no property of the distribution.
 
     Parameters
     ----------
@@ -101,14 +101,14 @@ class Extrema(Statistic):
         return ExtremaState(low, low_path, -high, high_path)
 
     def update(self, state: ExtremaState, sample: Sample) -> ExtremaState:
-        """Return the state with a sample; cells that it cannot change cost a min and a max."""
+        """Add a sample to the state; cells that it cannot change cost a min and a max."""
         x = sample.all_paths()
         if x.shape[1] == 0:
             return state
-        low, high = np.fmin.reduce(x, axis=1), np.fmax.reduce(x, axis=1)  # NaN of NaN: never better
+        low, high = np.fmin.reduce(x, axis=1), np.fmax.reduce(x, axis=1)  # NaN: not better
         last, top = state.low[:, -1], state.high[:, -1]
         better = (low < last) | (high > top)
-        # An equal value comes in if its path comes before: when samples come out of order.
+        # An equal value of an earlier path counts: samples may arrive out of order.
         better |= (low == last) & (sample.start < state.low_path[:, -1])
         better |= (high == top) & (sample.start < state.high_path[:, -1])
         cells = np.flatnonzero(better)
@@ -178,7 +178,7 @@ def _smallest(x: Array, k: int, start: int, sign: int = 1) -> tuple[Array, PathN
         return values, paths
     block = np.broadcast_to(np.arange(blocks), (cells, blocks))
     if blocks > k:
-        # The first k values lie in the k blocks with the first minima: those come before the rest.
+        # The k smallest values lie in the k blocks with the smallest minima.
         best = np.fmin.reduce(x, axis=2) if sign > 0 else -np.fmax.reduce(x, axis=2)
         block = np.sort(np.argsort(best, axis=1, kind="stable")[:, :k], axis=1)
         x = np.take_along_axis(x, block[:, :, None], axis=1)
@@ -219,7 +219,7 @@ def _order(x: Array, k: int) -> PathNumbers:
 def _first(
     a: Array, a_path: PathNumbers, b: Array, b_path: PathNumbers
 ) -> tuple[Array, PathNumbers]:
-    """Return the k first of both sides (cells, k), by value and then by path."""
+    """Return the first k of both sides (cells, k), by value and then by path."""
     values, paths = np.concatenate([a, b], axis=1), np.concatenate([a_path, b_path], axis=1)
     order = np.lexsort((paths, values), axis=1)[:, : a.shape[1]]
     return np.take_along_axis(values, order, axis=1), np.take_along_axis(paths, order, axis=1)

@@ -44,8 +44,8 @@ CENSORED = "paths that have not passed by the horizon"
 class PassageSums(NamedTuple):
     """Means and sums of squares of passage probabilities and times: the state of the statistic.
 
-    Of each path there are the probabilities of passage by each time, and last the sum of the
-    passage times since the first one, weighted by the probabilities of passage in each step.
+    The numbers of a path are the probabilities of passage by each time, and last the sum of the
+    passage times since the first time, weighted by the probabilities of passage in each step.
 
     Attributes
     ----------
@@ -71,60 +71,59 @@ class FirstPassage(Statistic):
     r"""The law of the time at which paths first reach a level.
 
     A path passes at the first time of the grid at which it has reached or crossed the level; one
-    that starts there, or beyond, has passed at once. What happens between the times is not seen: of
-    a diffusion, passages are found late or not at all, and the probability is biased downwards,
-    about as if the level lay :math:`0.5826\,\sigma\sqrt{dt}` further away (Broadie, Glasserman and
-    Kou). With ``bridge=sigma`` this bias goes: a path that stays on the near side during a step
-    has passed all the same with the probability :math:`\exp(-2 (L - x_k)(L - x_{k+1}) /
+    that starts there, or beyond, has passed at once. The grid hides what happens between its times:
+    passages of a diffusion are found late or not at all, and the probability is biased downwards,
+    about as if the level were :math:`0.5826\,\sigma\sqrt{dt}` further away (Broadie, Glasserman and
+    Kou). ``bridge=sigma`` removes this bias: a path that stays on the near side at both ends of a
+    step has still passed with the probability :math:`\exp(-2 (L - x_k)(L - x_{k+1}) /
     (\sigma^2 dt_k))` of a Brownian bridge (Andersen and Brotherton-Ratcliffe; Glasserman, section
-    6.4). When a bridge passes that does, within the step, is on average the share :math:`\alpha
-    M(\alpha + \beta)` of it, where :math:`\alpha` and :math:`\beta` are the distances of the two
-    ends from the level, on whichever side, over :math:`\sigma\sqrt{dt_k}`, and M is the ratio of
+    6.4). The mean passage time within the step, given a passage, is the share :math:`\alpha
+    M(\alpha + \beta)` of the step, where :math:`\alpha` and :math:`\beta` are the distances of the
+    two ends from the level, on either side, over :math:`\sigma\sqrt{dt_k}`, and M is the ratio of
     the tail of the normal law to its density (from the density of the first passage of a bridge:
-    Borodin and Salminen, II.1.2.0.2). Both are exact for Brownian motion with drift. Of geometric
-    Brownian motion, take the logarithm and that of the level; of other diffusions the leading term
-    of the bias goes if their coefficient is nearly sigma.
+    Borodin and Salminen, II.1.2.0.2). Both are exact for Brownian motion with drift. For geometric
+    Brownian motion, take logarithms of path and level; for other diffusions the leading term of the
+    bias is removed if their coefficient is nearly sigma.
 
     Results, with the dimension ``level`` if `level` is a sequence:
 
     * ``<variable>_first_passage_probability``, by the last time, with ``_se`` and the 95 %
-      interval ``_low``, ``_high`` of Wilson, for :math:`p(1-p)/\mathrm{se}^2` paths, which are
-      more than there are where a bridge has lessened the variance; but for the number of paths
-      itself where fewer than 10 have passed, or have not. Where fewer than 30 of these have, the
-      standard error is so large that p ± 1.96 se holds the interval: the sample tells too little
-      of its own spread then, and nothing where all paths agree.
-    * ``<variable>_survival``, the probability not to have passed, with the dimension ``time``, and
-      ``_survival_se``, ``_survival_low`` and ``_survival_high`` of the same kind at each time.
+      interval ``_low``, ``_high`` of Wilson for :math:`p(1-p)/\mathrm{se}^2` paths, more than the
+      actual number if a bridge has reduced the variance; but for the actual number of paths if
+      fewer than 10 have passed, or have not. If fewer than 30 have, the standard error is enlarged
+      until p ± 1.96 se contains the interval: the sample then shows too little of its own spread,
+      and none if all paths agree.
+    * ``<variable>_survival``, the probability of not having passed, with the dimension ``time``,
+      and ``_survival_se``, ``_survival_low`` and ``_survival_high`` of the same kind at each time.
     * ``<variable>_first_passage_time``, the mean time of the passages by the last time, and its
-      ``_se`` (of a ratio, by the delta method, widened as Student's law is; NaN for fewer than
-      10 passages). A passage counts at its time of the grid; with a bridge at the mean time,
-      within the step, at which a bridge that passes does so, which is exact where the probability
-      is. NaN without passages.
+      ``_se`` (of a ratio, by the delta method, widened by Student's law; NaN for fewer than 10
+      passages). A passage counts at its time of the grid; with a bridge, at the mean passage time
+      within the step, which is exact if the probability is. NaN without passages.
     * ``<variable>_first_passage_censored``, the number of paths that have not passed by the last
       time; with a bridge the expected one.
 
-    A path with a value that is missing does not count. Passage times and `bridge` are in the unit
-    of the coordinate ``time``, if that holds numbers. If it holds dates, they are in the unit of
-    time of the run that the paths are from, by its recipe or its graph, and the attribute
-    ``units`` says so. Where there is no such run, or some of its times are left out, passage times
-    are in seconds since the first date, and a bridge is refused.
+    A path with a missing value does not count. Passage times and `bridge` are in the unit of the
+    coordinate ``time``, if that holds numbers. If it holds dates, they are in the unit of time of
+    the run that the paths are from, by its recipe or its graph, and the attribute ``units`` says
+    so. Without such a run, or if some of its times are left out, passage times are in seconds since
+    the first date, and a bridge is refused.
 
     Parameters
     ----------
     level : float or sequence of float
-        What is to be reached.
+        The level, or several.
     direction : {None, "up", "down"}
-        From which side: "up" is passed by values >= level, "down" by values <= level. None: from
-        the side on which each path starts.
+        "up": passage at values >= level; "down": at values <= level. None: from the side on which
+        each path starts.
     bridge : float or None
-        Diffusion coefficient, > 0, per square root of the unit of time; None for passages at the
-        times of the grid only.
+        Diffusion coefficient, > 0, per square root of the unit of time; None for passages only at
+        the times of the grid.
 
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        For parameters out of these terms; for a variable without times; for a bridge where the
-        unit of the times is not known to be that of the process.
+        If a parameter is not of these types or ranges; for a variable without times; for a bridge
+        if the unit of the times is not known to be that of the process.
 
     References
     ----------
@@ -156,7 +155,7 @@ class FirstPassage(Statistic):
     State: ClassVar[type] = PassageSums
     along: ClassVar[Along | None] = "time"
     without_error: ClassVar[tuple[str, ...]] = ("first_passage_censored",)
-    # How many have not passed is what is left of all: where they are few, digits are lost.
+    # The number of paths that have not passed is a difference, which loses digits if it is small.
     tolerance: ClassVar[float] = 1e-9
 
     def __post_init__(self) -> None:
@@ -164,7 +163,7 @@ class FirstPassage(Statistic):
 
     @property
     def revision(self) -> int:
-        """1 with a bridge: passages stood in the middle of their step before."""
+        """1 with a bridge: version 0 put passages in the middle of their step."""
         return 0 if self.bridge is None else 1
 
     @classmethod
@@ -173,7 +172,7 @@ class FirstPassage(Statistic):
         return cls(1.0), cls((-1.0, 0.5), "up", bridge=0.7), cls((0.0, 2.0), "down", bridge=2.0)
 
     def check(self, source: Source) -> None:
-        """Raise for a variable without times, or with those of another unit than the bridge's."""
+        """Raise if the variable has no times, or times of another unit than the bridge's."""
         times = check_times(source)
         if self.bridge is None:
             return
@@ -230,7 +229,7 @@ class FirstPassage(Statistic):
             p, spread = mean[:, -1], square[:, -1]
             late = state.mean[:, -1] / p
             ratio = state.squares[:, -1] - 2 * late * state.cross + late**2 * spread
-            # Few passages tell too little of their spread.
+            # Few passages show too little of their spread.
             passages = _passages(state)
             late_error = (
                 np.sqrt(np.maximum(ratio, 0.0)) / (n * p) * widening(passages, TRUSTED_PASSAGES)
@@ -259,9 +258,9 @@ class FirstPassage(Statistic):
         return found
 
     def hits(self, state: PassageSums, source: Source) -> dict[str, tuple[Any, ...]]:
-        """Return the numbers of paths that have passed, expected ones with a bridge, or have not.
+        """Return the numbers of paths that have passed or survived; expected ones with a bridge.
 
-        Probabilities of passage are numbers in [0, 1], of which sums may stand for hits.
+        Probabilities of passage are numbers in [0, 1], whose sums may serve as hits.
         """
         n = np.where(state.n > 0, state.n, np.nan)
         passed = n * np.clip(state.mean[:, :-1], 0.0, 1.0)
@@ -274,7 +273,7 @@ class FirstPassage(Statistic):
         }
 
     def sequences(self, state: PassageSums, source: Source) -> dict[str, tuple[Any, Any]]:
-        """Return those of `hits`, and of the mean time nothing before 100 passages."""
+        """Return the sequences of `hits`; for the mean time none before 100 passages."""
         found = Statistic.sequences(self, state, source)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
             is_known = self._squeezed(_passages(state)) >= ASYMPTOTIC_VALUES
@@ -284,12 +283,12 @@ class FirstPassage(Statistic):
         return found
 
     def _squeezed(self, values: Array) -> Array:
-        """Return an array (levels, ..., cells) as results have it, cells first."""
+        """Return an array (levels, ..., cells) in the order of results, cells first."""
         values = np.moveaxis(values, -1, 0)
         return values[:, 0] if isinstance(self.level, float) else values
 
     def reference(self, values: Array, source: Source) -> dict[str, Any]:
-        """Return the same by NumPy, from products of the probabilities not to pass."""
+        """Return the same by NumPy, from products of the probabilities of not passing."""
         times = check_times(source)
         cells = values.shape[1]
         keys = ("first_passage_probability", "first_passage_time")
@@ -317,7 +316,7 @@ class FirstPassage(Statistic):
                 if self.bridge is not None:
                     root = self.bridge * np.sqrt(step)
                     ends = (level - x[:-1]) / root, (level - x[1:]) / root
-                    share, asked = np.zeros_like(x[1:]), passing[1:] != 0  # else it counts nothing
+                    share, asked = np.zeros_like(x[1:]), passing[1:] != 0  # else no weight
                     share[asked] = shares_by_integral(*(end[asked] for end in ends))
                     moments[1:] = times[:-1, None] + step * share
                 passed, when = passing.sum(axis=0), (moments * passing).sum(axis=0)
@@ -358,7 +357,7 @@ class FirstPassage(Statistic):
                 passing = np.exp(before * gap * (-2.0 / (self.bridge**2 * step))) * survival
                 start, per = float(times[k] - times[0]), 1.0 / (self.bridge * step**0.5)
                 add_passage_times(late, passing, before, np.abs(ahead), start, step, per)
-            # Small probabilities of passage add up here; one less survival would lose them.
+            # Sum small probabilities of passage; 1 - survival would lose them.
             passed, survival = passed + passing, survival - passing
             out[k + 1] = passed
         out[-1] = late
@@ -378,7 +377,7 @@ class FirstPassage(Statistic):
 
 
 def _passages(state: PassageSums) -> Array:
-    """Return the numbers of passages; weights of bridges add up to so many."""
+    """Return the numbers of passages; with a bridge, the sums of its weights."""
     p, spread = np.clip(state.mean[:, -2], 0.0, 1.0), state.squares[:, -2]
     return np.asarray((state.n * p) ** 2 / (spread + state.n * p**2))
 
@@ -389,18 +388,18 @@ def _errors(p: Array, square: Array, n: Array) -> tuple[Array, Array, Array]:
     Parameters
     ----------
     p, square : array (levels, times, cells)
-        Means, and sums of the centred squares of the numbers that they are means of.
+        Means of the probabilities, and sums of their centred squares.
     n : array (cells,)
-        How many.
+        Number of paths.
     """
     several = np.where(n > 1, n, np.nan)
     error = np.sqrt(square / (several - 1) / several)
     least = np.minimum(p, 1 - p)
-    # At most so many: probabilities that are all the same have no variance.
+    # Limited, since equal probabilities have no variance.
     size = np.minimum(p * (1 - p) * n**2 / square, SUPPOSED_PATHS_MAX * n)
     size = np.where(least * n < TRUSTED_PASSAGES * LESS, n, size)
     low, high = wilson(p * size, size)
-    # Where few have passed, or have not, the sample tells too little of its own spread.
+    # If few have passed, or have not, the sample shows too little of its own spread.
     wide = np.maximum(high - p, p - low) / INTERVAL
     error = np.where(
         (least * size < WILSON_PASSAGES * LESS) & (n > 1), np.maximum(error, wide), error

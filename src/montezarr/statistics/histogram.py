@@ -1,4 +1,4 @@
-"""Histograms: between given edges, or with bins that find their place."""
+"""Histograms: between given edges, or with automatic bins."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class HistogramState(NamedTuple):
     Attributes
     ----------
     low, high : array (1,)
-        Lowest and highest value of all cells, infinite where there is none; of automatic bins.
+        Lowest and highest value of all cells, infinite without values; for automatic bins.
     exponent, first : array (1,)
-        The bins are 2**exponent wide, and the first one starts at so many times that.
+        Automatic bins have the width 2**exponent, and the first one starts at first * 2**exponent.
     counts : array (cells, bins)
         Number of values in each bin.
     below, above : array (cells,)
@@ -52,25 +52,23 @@ def _check_edges(name: str, value: Any) -> tuple[float, ...]:
 @final
 @dataclass(frozen=True, slots=True)
 class Histogram(Statistic):
-    r"""The number of values in each bin, and the density that it estimates.
+    r"""The number of values in each bin, and the estimated density.
 
     Results along a dimension ``bin``, whose coordinates are the centres ``bin`` and the edges
     ``bin_left`` and ``bin_right``: ``<variable>_histogram``, the numbers of values, integers
     without units; ``_density``, the share p in the bin of all n values over its width, in the units
     of the variable to the power -1; ``_density_se``, its standard error
     :math:`\sqrt{p (1 - p) / n}` over the width; ``_density_low`` and ``_density_high``, the 95 %
-    interval of Wilson, which holds for few values and for none in the bin too. With `edges`
-    also ``_histogram_below`` and
-    ``_histogram_above``, the numbers of values outside, which n includes: the density then
-    integrates to the share inside. Densities are NaN where there is no value, their standard error
-    also of a single one.
+    interval of Wilson, which is valid for few values and for none in the bin too. With `edges` also
+    ``_histogram_below`` and ``_histogram_above``, the numbers of values outside, which n includes:
+    the density then integrates to the share inside. Densities are NaN without values, their
+    standard error also for a single one.
 
     A value on an edge belongs to the bin on its right, one on the last edge to the last bin, as in
     `numpy.histogram`. Without `edges`, all cells share bins of width :math:`2^e` that start at
-    whole multiples of it, e the smallest integer for which fewer than `bins` edges lie between the
-    extreme values, and at least 40 binary digits below the largest one, so that values that
-    are all the same have a bin. Both are exact, whatever the order of the paths. Where there is no
-    value there is no bin.
+    whole multiples of it. Here e is the smallest integer for which fewer than `bins` edges lie
+    between the extreme values, but at most 40 binary digits below the largest one, so that equal
+    values have a bin. Both are exact, in any order of the paths. Without values there are no bins.
 
     Parameters
     ----------
@@ -78,7 +76,7 @@ class Histogram(Statistic):
         Increasing edges of the bins, at least two.
     bins : int
         Largest number of bins without `edges`, from 2 to 65536; at least half as many are used
-        unless values are all but the same.
+        unless the values are nearly equal.
 
     Raises
     ------
@@ -88,7 +86,7 @@ class Histogram(Statistic):
     References
     ----------
     Scott, Multivariate Density Estimation, 1992, chapter 3: the variance of the density. With
-    `edges` that are not even, the package boost-histogram counts.
+    uneven `edges`, the package boost-histogram counts.
 
     Examples
     --------
@@ -117,7 +115,7 @@ class Histogram(Statistic):
         return cls(), cls(bins=3), cls(edges=(-1.0, 0.0, 0.25, 2.0))
 
     def adapts_to_data(self, source: Source) -> bool:
-        """Return whether the bins find their place; see `Statistic.adapts_to_data`."""
+        """Return whether the bins are automatic; see `Statistic.adapts_to_data`."""
         return self.edges is None
 
     def chunk(self, sample: Sample) -> HistogramState:
@@ -132,7 +130,7 @@ class Histogram(Statistic):
         )  # fmt: skip
 
     def merge(self, a: HistogramState, b: HistogramState) -> HistogramState:
-        """Return the counts of both, in bins that are wide enough for both."""
+        """Return the joint counts, in bins that are wide enough for both."""
         below, above = a.below + b.below, a.above + b.above
         if self.edges is None:
             binned = merge_bins(BinnedCounts(*a[:5]), BinnedCounts(*b[:5]), self.bins)
@@ -140,7 +138,7 @@ class Histogram(Statistic):
         return HistogramState(*a[:4], a.counts + b.counts, below, above)
 
     def update(self, state: HistogramState, sample: Sample) -> HistogramState:
-        """Return the state with a sample, whose values go into its bins if these will do."""
+        """Add a sample to the state, into its bins if these are wide enough."""
         if self.edges is not None:
             return self.merge(state, self.chunk(sample))
         binned = bin_counts(sample.values, self.bins, BinnedCounts(*state[:5]))
@@ -176,7 +174,7 @@ class Histogram(Statistic):
         return out
 
     def hits(self, state: HistogramState, source: Source) -> dict[str, tuple[Any, ...]]:
-        """Return the numbers of values in each bin, of all, and the density of a share of 1."""
+        """Return the numbers of values in each bin and of all, and the density of a share of 1."""
         n = (state.counts.sum(axis=-1) + state.below + state.above)[:, None]
         edges = self._edges(state)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
@@ -230,15 +228,15 @@ def _counted(sample: Sample, edges: Array) -> Counts:
         kernel.count_between(sample.values.reshape(cells, -1), edges, per_bin, counts)
         return counts
     counts = _fill(sample.values, edges)
-    # boost-histogram takes NaN for large.
+    # boost-histogram counts NaN as above.
     counts[:, -1] -= sample.values[0].size - sample.count.sum(axis=-1, dtype=np.int64)
     return counts
 
 
 def _bins_per_unit(edges: Array) -> float | None:
-    """Return the inverse of the width of edges that are even, else None.
+    """Return the inverse of the width of nearly even edges, else None.
 
-    Each may lie half a bin from where it would be; the inverse is a finite number.
+    Each edge may be half a bin from its even position; the inverse is finite.
     """
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         even = np.linspace(edges[0], edges[-1], len(edges))
@@ -248,8 +246,8 @@ def _bins_per_unit(edges: Array) -> float | None:
 
 
 def _fill(values: Array, edges: Array) -> Counts:
-    """Do the same for any edges, with NaN among the values above."""
-    import boost_histogram as bh  # not for those who take no histogram
+    """Count values between any edges, with NaN among the values above."""
+    import boost_histogram as bh  # imported only when needed
 
     cells = len(values)
     edges = edges.copy()

@@ -25,11 +25,11 @@ from montezarr.statistics._wilson import wilson
 class Mean(Statistic):
     r"""The mean over paths, and its standard error :math:`s/\sqrt n`.
 
-    Results: ``<variable>_mean`` and ``<variable>_mean_se``, in the units of the variable. Of
-    booleans, and of numbers that are 0 and 1 alone, both of which have been seen, the mean is a
-    share: then there are ``<variable>_mean_low`` and ``<variable>_mean_high`` too, Wilson's 95 %
-    interval, which holds for few hits and for none, where ± 1.96 standard errors do not. With
-    ``compute=False``, and in a store, only booleans have it.
+    Results: ``<variable>_mean`` and ``<variable>_mean_se``, in the units of the variable. For
+    booleans, and for numbers that are only 0 and 1, both of which occur, the mean is a share: then
+    there are also ``<variable>_mean_low`` and ``<variable>_mean_high``, Wilson's 95 % interval,
+    which is valid for few hits and for none, unlike ± 1.96 standard errors. With ``compute=False``,
+    and in a store, only booleans have it.
 
     References
     ----------
@@ -58,7 +58,7 @@ class Mean(Statistic):
         return merge_sums(a, b)
 
     def finalize(self, state: CentralSums, source: Source) -> dict[str, Estimate]:
-        """Return mean and standard error, and Wilson's interval of zeros and ones."""
+        """Return mean and standard error, and Wilson's interval for zeros and ones."""
         found = {
             "mean": Estimate(mean_of(state), attrs={"cell_methods": "path: mean"}),
             "mean_se": Estimate(standard_error_of(state)),
@@ -71,18 +71,18 @@ class Mean(Statistic):
         return found
 
     def is_share(self, state: CentralSums, source: Source) -> bool | None:
-        """Return whether values are 0 and 1 alone; see `Statistic.is_share`."""
+        """Return whether values are only 0 and 1; see `Statistic.is_share`."""
         if source.is_boolean or np.isfinite(ones_of(state, False)).any():
             return True
         same = (state.sums[0] == 0) & ((state.mean == 0) | (state.mean == 1))
         return None if ((state.n == 0) | same).all() else False
 
     def hits(self, state: CentralSums, source: Source) -> dict[str, tuple[Any, ...]]:
-        """Return the numbers of ones and of values, where these are 0 and 1 alone."""
+        """Return the numbers of ones and of values, if the values are only 0 and 1."""
         return {"mean": (ones_of(state, source.is_boolean), state.n)}
 
     def powers(self, state: CentralSums, source: Source) -> dict[str, tuple[int, Any, Any, Any]]:
-        """Return what tells of heavy tails; see `Statistic.powers`."""
+        """Return the sums that reveal heavy tails; see `Statistic.powers`."""
         return {"mean": powers_of(state, 1, source.is_boolean)}
 
     def reference(self, values: NDArray[np.float64], source: Source) -> dict[str, Any]:

@@ -29,27 +29,27 @@ class Moments(Statistic):
     With :math:`z = (x - \bar x) / \sqrt{m_2}`, where :math:`m_2` divides by n, the skewness is
     :math:`g = \overline{z^3}` and the excess kurtosis :math:`\kappa - 3` with
     :math:`\kappa = \overline{z^4}`, as `scipy.stats.skew` and `scipy.stats.kurtosis` give them.
-    Their standard errors suppose no distribution: they are :math:`\sqrt{\overline{I^2} / n}` with
+    Their standard errors assume no distribution: they are :math:`\sqrt{\overline{I^2} / n}` with
     the influence functions
 
     .. math::
         I_g = z^3 - 3z - \tfrac32 g (z^2 - 1) - g, \qquad
         I_\kappa = z^4 - 2\kappa z^2 - 4 g z + \kappa,
 
-    which take the moments up to the sixth and the eighth. They are for large samples: where tails
-    are heavy, a sample that lacks the largest values has too low a kurtosis and too small a
-    standard error at once. The 95 % intervals cover the kurtosis of exponential variables in 84 %
+    which need the moments up to the sixth and the eighth. They are for large samples: with heavy
+    tails, a sample without the largest values has both too low a kurtosis and too small a
+    standard error. The 95 % intervals cover the kurtosis of exponential variables in 84 %
     of samples of 4096 values and in 92 % of those of 65,536, and the skewness in 90 % and 94 %.
 
     Results: ``<variable>_skewness``, ``_skewness_se``, ``_kurtosis`` and ``_kurtosis_se``, without
-    units; NaN of values that are all the same, or none. Eighth powers of the distance from the
+    units; NaN if all values are equal, or there are none. Eighth powers of the distance from the
     mean must be floats: from about 1e-38 to 1e37.
 
     References
     ----------
     Hampel, "The influence curve and its role in robust estimation", Journal of the American
     Statistical Association 69 (1974), doi:10.1080/01621459.1974.10482962. The same variances
-    stand in Kendall and Stuart, The Advanced Theory of Statistics, volume 1, chapter 10.
+    are in Kendall and Stuart, The Advanced Theory of Statistics, volume 1, chapter 10.
 
     Examples
     --------
@@ -62,7 +62,7 @@ class Moments(Statistic):
 
     State: ClassVar[type] = CentralSums
     order: ClassVar[int] = 8
-    # Sums of the eighth power about merged means lose digits where one value outweighs all others.
+    # Sums of the eighth power about merged means lose digits if one value outweighs all others.
     tolerance: ClassVar[float] = 1e-9
 
     def chunk(self, sample: Sample) -> CentralSums:
@@ -92,7 +92,7 @@ class Moments(Statistic):
         }
 
     def powers(self, state: CentralSums, source: Source) -> dict[str, tuple[int, Any, Any, Any]]:
-        """Return what tells of heavy tails; see `Statistic.powers`."""
+        """Return the sums that reveal heavy tails; see `Statistic.powers`."""
         return {
             "skewness": powers_of(state, 3, source.is_boolean),
             "kurtosis": powers_of(state, 4, source.is_boolean),
@@ -122,5 +122,5 @@ def _variance(c: Sequence[Any], z: Sequence[Array]) -> Array:
         for j, right in enumerate(c):
             term = left * right * z[i + j]
             total, size = total + term, size + np.abs(term)
-    # It is 0 of values that take two points with equal weights: not the root of what rounding left.
+    # It is 0 for values at two points with equal weights: a rounding error must not pass for it.
     return np.where(total <= SUM_ROUNDING * size, 0.0, total)

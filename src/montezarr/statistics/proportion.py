@@ -30,11 +30,11 @@ class ProportionState(NamedTuple):
     Attributes
     ----------
     codes : array (s,)
-        The states: those that are given, or the distinct values in increasing order.
+        The states: the given ones, or the distinct values in increasing order.
     counts : array (cells, s)
         Number of values in each state.
     total : array (cells,)
-        Number of values, in these states and in others.
+        Number of all values, also those in other states.
     """
 
     codes: Array
@@ -56,22 +56,22 @@ class Proportion(Statistic):
 
     Results along a dimension ``state``: ``<variable>_proportion``, the share p of n values;
     ``_proportion_se``, its standard error :math:`\sqrt{p (1 - p) / n}`; ``_proportion_low`` and
-    ``_proportion_high``, Wilson's 95 % interval, which holds for rare states too. All without
-    units, and NaN where there is no value; the standard error is NaN of a single one.
+    ``_proportion_high``, Wilson's 95 % interval, which is valid for rare states too. All are
+    without units, and NaN without values; the standard error is NaN for a single value.
 
     Parameters
     ----------
     states : sequence of float, optional
-        The states, distinct, in the order of the results. Where they are not given they are those
-        of the variable's labels, and of a variable without labels the distinct values, up to 1024.
-        States that are given, here or by labels, are fixed: what is in none of them counts among
-        the n values alone, so that the shares do not add up to 1.
+        The states, distinct, in the order of the results. By default those of the variable's
+        labels, and for a variable without labels the distinct values, up to 1024. States from this
+        argument or from labels are fixed: a value in none of them counts only in n, so that the
+        shares do not add up to 1.
 
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
         If `states` are not distinct finite numbers, or one has no label in a variable with labels.
-        While folding, if there are more than 1024 distinct values.
+        During the run, if there are more than 1024 distinct values.
 
     References
     ----------
@@ -105,7 +105,7 @@ class Proportion(Statistic):
         return cls(states=(0, 1, 2)), cls(states=(1, -2.5))
 
     def check(self, source: Source) -> None:
-        """Raise if a state is none of the variable; see `Statistic.check`."""
+        """Raise if a state is not one of the variable; see `Statistic.check`."""
         if source.labels and self.states is not None:
             known = [code for code, _ in source.labels]
             for state in self.states:
@@ -115,7 +115,7 @@ class Proportion(Statistic):
                     )
 
     def adapts_to_data(self, source: Source) -> bool:
-        """Return whether the states are those observed; see `Statistic.adapts_to_data`."""
+        """Return whether the states are the distinct values; see `Statistic.adapts_to_data`."""
         return self._codes(source) is None
 
     def chunk(self, sample: Sample) -> ProportionState:
@@ -129,7 +129,7 @@ class Proportion(Statistic):
         return ProportionState(codes, counts, total)
 
     def merge(self, a: ProportionState, b: ProportionState) -> ProportionState:
-        """Return the counts of both, in the states of both."""
+        """Return the joint counts, in the states of both."""
         total = a.total + b.total
         if np.array_equal(a.codes, b.codes):
             return ProportionState(a.codes, a.counts + b.counts, total)
@@ -174,7 +174,7 @@ class Proportion(Statistic):
         return {"proportion": p, "proportion_se": error}
 
     def _codes(self, source: Source) -> Array | None:
-        """Return the states where they are fixed."""
+        """Return the states if they are fixed, else None."""
         if self.states is not None:
             return np.array(self.states, np.float64)
         if source.labels:
@@ -183,7 +183,7 @@ class Proportion(Statistic):
 
 
 def _whole(codes: Array) -> NDArray[Any]:
-    """Return numbers as integers, if they all are."""
+    """Return numbers as integers if all are whole."""
     whole = np.all((codes == np.floor(codes)) & (np.abs(codes) < 2.0**53))
     return codes.astype(np.int64) if whole else codes
 
@@ -200,7 +200,7 @@ def _checked(codes: Array) -> Array:
 
 
 def _observed(x: Array, n: int) -> tuple[Array, Counts]:
-    """Return the distinct values of `n` that count, and the number of each in each cell."""
+    """Return the distinct values, of `n` that count, and the number of each in each cell."""
     if n == 0:
         return np.empty(0), np.zeros((len(x), 0), np.int64)
     low, high = float(np.fmin.reduce(x, axis=None)), float(np.fmax.reduce(x, axis=None))
@@ -225,7 +225,7 @@ def _count(x: Array, codes: Array) -> Counts:
     flat = x.reshape(len(x), -1)
     low, high = codes.min(), codes.max()
     if high - low < COUNTED_SPAN_MAX and np.all(codes == np.floor(codes)):
-        # Whole numbers near one another: their distance from the lowest is a position.
+        # Whole numbers close together: their distance from the lowest is a position.
         def near(piece: Array) -> Array:
             position: Array = piece - low
             inside = (piece >= low) & (piece <= high) & (piece == np.floor(piece))

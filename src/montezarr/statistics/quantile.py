@@ -1,4 +1,4 @@
-"""Quantiles in one pass, with a certified relative error; or exact, in a few."""
+"""Quantiles in one pass, with a certified relative error; or exact, in a few passes."""
 
 from __future__ import annotations
 
@@ -32,47 +32,47 @@ LIGHTER = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
 @final
 @dataclass(frozen=True, slots=True)
 class Quantile(Statistic):
-    r"""Quantiles, from counts in bins that refine themselves.
+    r"""Quantiles, from counts in adaptive bins.
 
     The q-quantile of n values is the order statistic :math:`x_{(\lceil qn \rceil)}`, which
-    ``numpy.quantile`` calls ``method="inverted_cdf"``. Up to 1,048,576 values of one cell are kept,
-    and of more values each number with its count, while there are at most 4,096 different ones:
-    then it is the order statistic itself. Of still more, one pass finds the bin in which it lies,
-    and interpolates in it. A bin is all numbers that agree in their leading bits, as many as tell
-    the values apart in 2**20 bins: at most 2e-6 of the range of values far from zero, some 1e-4 of
-    the value where they span many octaves, never more than `relative_error` times the value. Many
-    cells share these bins, down to 2**11 for each. What is kept depends on the values alone, so
-    every chunking gives the same bits.
+    ``numpy.quantile`` calls ``method="inverted_cdf"``. Up to 1,048,576 values of one cell are kept;
+    beyond that, distinct numbers with their counts, if there are at most 4,096: both give the order
+    statistic itself. Otherwise one pass finds the bin that contains it, and interpolates in the
+    bin. A bin is all numbers with the same leading bits, as many bits as 2**20 bins allow: its
+    width is at most 2e-6 of the range for values far from zero, some 1e-4 of the value if they span
+    many octaves, and never more than `relative_error` times the value. Many cells share these bins,
+    down to 2**11 for each. The state depends only on the values, so every chunking gives the same
+    bits.
 
     The 95 % interval lies between the order statistics whose ranks are the 0.025- and
     0.975-quantiles of a binomial law, and needs no density (David and Nagaraja, Order Statistics,
-    2003, section 7.1, doi:10.1002/0471722162); it reaches from the lower edge of the one's bin to
-    the upper edge of the other's, so it holds the error of the bins too, and always the estimate.
-    The standard error is its width over twice 1.96. Where fewer than four values lie beyond a
-    quantile, no value is an end of the interval on that side: it reaches to -inf or inf, and the
-    standard error is that of the rest. For levels 0 and 1, and of one or two values, there is no
-    interval: it is NaN.
+    2003, section 7.1, doi:10.1002/0471722162). It reaches from the lower edge of the first one's
+    bin to the upper edge of the second one's, so it covers the error of the bins too, and always
+    contains the estimate. The standard error is its width over twice 1.96. If fewer than four
+    values lie beyond a quantile, no value is an end of the interval on that side: it reaches to
+    -inf or inf, and the standard error is that of the rest. For levels 0 and 1, and for one or two
+    values, the interval is NaN.
 
-    In a stream, the confidence sequence lies between order statistics too, and is as exact: those
+    In a stream, the confidence sequence also lies between order statistics, and is as exact: those
     between which a quantile lies at all times (Howard and Ramdas, "Sequential estimation of
     quantiles with applications to A/B testing and best-arm identification", Bernoulli 28 (2022),
     doi:10.3150/21-BEJ1388).
 
     Results: ``<variable>_quantile``, ``_quantile_se``, ``_quantile_low`` and ``_quantile_high``
     (the 95 % interval), in the units of the variable, with the dimension ``quantile`` if `q` is a
-    sequence. The attribute ``resolution`` is the width of the widest bin in which one of them lies,
-    0 where all are order statistics themselves.
+    sequence. The attribute ``resolution`` is the width of the widest bin that contains one of them,
+    0 if all are order statistics themselves.
 
     Parameters
     ----------
     q : float or sequence of float
         Levels in [0, 1].
     relative_error : float
-        Largest relative error of a quantile in one pass, from 0.0001 to 0.1; of numbers below
-        2.2e-308 it is an absolute one of that size.
+        Largest relative error of a quantile in one pass, from 0.0001 to 0.1; for numbers below
+        2.2e-308 it is an absolute error of that size.
     exact : bool
         Find the order statistics themselves, of the interval too, in further passes over the same
-        paths that count, and at last collect, only what lies in the bins found before. Memory stays
+        paths, which count, and finally collect, only values in the bins found before. Memory stays
         bounded; the paths are simulated or read again once to three times. Not for
         `montezarr.stream`.
 
@@ -111,11 +111,11 @@ class Quantile(Statistic):
 
     @property
     def tolerance(self) -> float:  # type: ignore[override]
-        """Values in a bin are taken to be spread evenly over it."""
+        """Tolerance: values in a bin are assumed to be spread evenly over it."""
         return 0.0 if self.exact else self.relative_error
 
     def budget(self, cells: int) -> Budget:
-        """Return what a cell may keep."""
+        """Return the memory budget of a cell."""
         return Budget.of(cells, bits_of(self.relative_error), False)
 
     @property
@@ -130,7 +130,7 @@ class Quantile(Statistic):
                 yield replace(self, relative_error=error)
 
     def bytes_for(self, cells: int) -> int:
-        """Return the bytes of the bins of so many cells."""
+        """Return the bytes of the bins of a number of cells."""
         return _bins.bins_bytes(cells, bits_of(self.relative_error), False)
 
     def chunk(self, sample: Sample) -> Bins:
@@ -152,7 +152,7 @@ class Quantile(Statistic):
         return _bins.merge_bins(state, other, self.budget(len(state.n)), in_place=True)
 
     def restore(self, arrays: Mapping[str, Any]) -> Bins:
-        """Return the state that has these arrays, also one that an earlier version kept."""
+        """Return the state from its arrays, of this version or an earlier one."""
         return restore_bins(arrays, self.budget(len(arrays["low"])))
 
     def finalize(self, state: Bins, source: Source) -> dict[str, Estimate]:
@@ -176,7 +176,7 @@ class Quantile(Statistic):
         return {"quantile": (low, high)}
 
     def _at(self, state: Bins, ranks: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the values at ranks (cells, ...), and the least and the most that they may be."""
+        """Return the values at ranks (cells, ...), and their lower and upper bounds."""
         found, budget = np.full((3, *ranks.shape), np.nan), self.budget(len(state.n))
         begins = begins_of(state, budget)
         for cell in np.flatnonzero(state.n).tolist():
@@ -193,7 +193,7 @@ class Quantile(Statistic):
         return {"quantile": (state.n > 1) & (state.low < state.high)}
 
     def again(self, state: Bins, source: Source) -> Statistic | None:
-        """Return the search for the order statistics themselves, if they are wanted."""
+        """Return the search for the order statistics themselves, if `exact`."""
         if not self.exact or not state.pages.size:
             return None
         ranks = ranks_of(state.n, check_levels("q", self.q).array)
@@ -215,7 +215,7 @@ class Quantile(Statistic):
                 index = places.setdefault(place, len(places))
                 targets.append(Target(index, rank - int(running[at]) + inside))
         if all(place.shift == 0 for place in places):
-            return None  # a bin is a number
+            return None  # every bin is a single number
         return Selection(self, ranks, tuple(places), tuple(targets))
 
     def reference(self, values: NDArray[np.float64], source: Source) -> dict[str, Any]:
@@ -255,5 +255,5 @@ class Quantile(Statistic):
 
 
 def bits_of(relative_error: float) -> int:
-    """Return the bits of the mantissa with which bins are no wider than that, relatively."""
+    """Return the bits of the mantissa for bins of at most this relative width."""
     return math.ceil(-math.log2(relative_error))

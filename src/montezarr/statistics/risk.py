@@ -19,7 +19,7 @@ MINIMUM_TAIL = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Risk:
-    """Risk at one level, of losses in the unit of the sample.
+    """The risk at one level, in the unit of the losses.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class Risk:
 def estimate_risk(losses: Any, levels: Sequence[float]) -> list[Risk]:
     r"""Return value at risk and expected shortfall of independent losses.
 
-    They are those of `montezarr.ExpectedShortfall`, which says what their standard errors are.
+    They and their standard errors are those of `montezarr.ExpectedShortfall`.
 
     Parameters
     ----------
@@ -68,19 +68,19 @@ def estimate_risk(losses: Any, levels: Sequence[float]) -> list[Risk]:
 
 
 def statistic_of(levels: Sequence[float]) -> ExpectedShortfall:
-    """Return the statistic of losses that `risk_table` is made of, for checked levels."""
+    """Return the statistic of losses behind `risk_table`, for checked levels."""
     return ExpectedShortfall.at(tuple(sorted(set(levels))))
 
 
 def risk_table(levels: Sequence[float], found: Mapping[str, Any]) -> list[Risk]:
-    """Return the results of `statistic_of` by level, in the order of these.
+    """Return the results of `statistic_of` by level, in the order of the levels.
 
     Parameters
     ----------
     levels : sequence of float
-        The levels, as `statistic_of` got them.
+        The levels that `statistic_of` got.
     found : mapping of str to array (levels,)
-        Its results, by their names without that of the variable.
+        Its results, by their names without the variable's.
     """
     place = {level: i for i, level in enumerate(sorted(set(levels)))}
     names = ("value_at_risk", "expected_shortfall")

@@ -25,17 +25,18 @@ class StandardDeviation(Statistic):
     r"""The standard deviation over paths, and its standard error.
 
     The root s of the `Variance` :math:`s^2`; by the delta method its standard error is that of
-    the variance over :math:`2s`. Of values that are all the same, both are 0.
+    the variance over :math:`2s`. For equal values, both are 0.
 
     Results: ``<variable>_std``, ``_std_se``, and the 95 % interval ``_std_low`` and ``_std_high``,
-    the roots of that of the variance, in the units of the variable. NaN for up to `ddof` values,
-    and error and interval of one value are NaN too. Fourth powers of the distance from the mean
-    must be floats: from about 1e-80 to 1e75.
+    the roots of the variance's, in the units of the variable. NaN for up to `ddof` values; error
+    and interval are NaN for one value too. Fourth powers of the distance from the mean must be
+    floats: from about 1e-80 to 1e75.
 
     Parameters
     ----------
     ddof : int
-        The variance divides by n - ddof, at least 0: 1 as usual, 0 for that of the sample.
+        The variance divides by n - ddof, with `ddof` at least 0: 1 for the unbiased variance, 0 for
+        that of the sample.
 
     Raises
     ------
@@ -89,7 +90,7 @@ class StandardDeviation(Statistic):
         }
 
     def powers(self, state: CentralSums, source: Source) -> dict[str, tuple[int, Any, Any, Any]]:
-        """Return what tells of heavy tails; see `Statistic.powers`."""
+        """Return the sums that reveal heavy tails; see `Statistic.powers`."""
         return {"std": powers_of(state, 2, source.is_boolean)}
 
     def reference(self, values: NDArray[np.float64], source: Source) -> dict[str, Any]:
@@ -104,5 +105,5 @@ def _root(variance: NDArray[np.float64], error: NDArray[np.float64]) -> tuple[An
     """Return the roots of variances, with their standard errors."""
     std = np.sqrt(variance)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        # Where all values are the same, the error of the variance is 0, or NaN for one value.
+        # If all values are equal, the error of the variance is 0, or NaN for one value.
         return std, np.where(std == 0.0, error, error / (2.0 * std))

@@ -1,4 +1,4 @@
-"""The average of each path over time, such as that under an Asian option."""
+"""The average of each path over time, as in the payoff of an Asian option."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ RULES = ("trapezoid", "step")
 class TimeAverage(PerPath):
     r"""The mean over paths of a path's average :math:`\frac{1}{T}\int_0^T x_t\,dt` over time.
 
-    The standard error is that of the mean of independent paths, whatever the dependence along
-    each of them. Of Brownian motion, the average has the variance :math:`\sigma^2 T/3`.
+    The standard error is that of the mean of independent paths, for any dependence along each
+    path. For Brownian motion, the average has the variance :math:`\sigma^2 T/3`.
 
     Results: ``<variable>_time_average`` and ``<variable>_time_average_se``, in the units of the
-    variable. A path with a value that is missing does not count.
+    variable. A path with a missing value does not count.
 
     Parameters
     ----------
     rule : {"trapezoid", "step"}
-        "trapezoid" joins the values by lines: of Brownian motion, that is the expected integral
-        given the values. With "step" each value holds until the next time, as those of processes
-        that jump do; the last one has no weight then. Times need not be equally spaced.
+        "trapezoid" joins the values by lines: for Brownian motion, that is the expected integral
+        given the values. With "step" each value holds until the next time, as in jump processes;
+        the last one then has no weight. Times need not be equally spaced.
 
     Raises
     ------
@@ -67,7 +67,7 @@ class TimeAverage(PerPath):
         """Return the average of each path."""
         total: Array = np.zeros_like(values[0])
         part = np.empty_like(total)
-        # Also a value of weight 0 is added: where it is missing, the path does not count.
+        # A value of weight 0 is added too: if it is missing, the path does not count.
         for weight, row in zip(self._weights(times).tolist(), values, strict=True):
             np.multiply(row, weight, out=part)
             np.add(total, part, out=total)

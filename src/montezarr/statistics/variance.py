@@ -22,7 +22,7 @@ from montezarr.statistics._variance import (
 @final
 @dataclass(frozen=True, slots=True)
 class Variance(Statistic):
-    r"""The variance over paths, and its standard error, which supposes no distribution.
+    r"""The variance over paths, and its standard error, which assumes no distribution.
 
     With the centred moments :math:`m_p = \frac1n \sum (x - \bar x)^p`, the standard error of the
     unbiased variance is :math:`\sqrt{(m_4 - \frac{n-3}{n-1} m_2^2) / n}`; for another `ddof` both
@@ -31,13 +31,14 @@ class Variance(Statistic):
     Results: ``<variable>_variance``, ``_variance_se``, and the 95 % interval ``_variance_low`` and
     ``_variance_high``, in the squared units of the variable. The interval is that of Bonett, on the
     logarithmic scale and wider for few values of a large kurtosis, and covers more than ± 1.96
-    standard errors. NaN for up to `ddof` values, and error and interval of one value are NaN too.
+    standard errors. NaN for up to `ddof` values; error and interval are NaN for one value too.
     Fourth powers of the distance from the mean must be floats: from about 1e-80 to 1e75.
 
     Parameters
     ----------
     ddof : int
-        Divides by n - ddof, at least 0: 1 for the unbiased variance, 0 for that of the sample.
+        The sum is divided by n - ddof, with `ddof` at least 0: 1 for the unbiased variance, 0 for
+        that of the sample.
 
     Raises
     ------
@@ -93,7 +94,7 @@ class Variance(Statistic):
         }
 
     def powers(self, state: CentralSums, source: Source) -> dict[str, tuple[int, Any, Any, Any]]:
-        """Return what tells of heavy tails; see `Statistic.powers`."""
+        """Return the sums that reveal heavy tails; see `Statistic.powers`."""
         return {"variance": powers_of(state, 2, source.is_boolean)}
 
     def reference(self, values: NDArray[np.float64], source: Source) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Digests of values and of the source code that they run; montezarr's own classes go by name."""
+"""Digests of values and of the source code that they run; montezarr's classes count by name."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ __all__ = ["digest_of", "digest_of_code"]
 def digest_of(value: Any, name: str = "process") -> str:
     """Return a digest of a value and of the source code that it runs.
 
-    Two functions with the same name and other source differ, which pickling by reference would not
-    see. What a function uses counts too: closures, defaults, and of its module's names those that
-    are numbers, text, arrays, containers, or functions and classes that are not a library's.
-    The classes of montezarr itself count by name: the format stands for their code. A public one
-    has one name for good, in whichever module it is.
+    Functions with the same name and different source differ, unlike in pickling by reference. What
+    a function uses counts too: closures, defaults, and the globals that are numbers, text, arrays,
+    containers, or functions and classes that are not a library's. Classes of montezarr itself
+    count by name: the recipe's format stands for their code. A public class keeps its name for
+    good, in any module.
 
     Raises
     ------
     ArgumentTypeError
-        If a part of the value cannot be told from another one, such as a lock or an open file.
+        If a part of the value has no digest, such as a lock or an open file.
     """
     try:
         return digest_value(value)
@@ -39,12 +39,12 @@ def digest_of(value: Any, name: str = "process") -> str:
 
 
 def digest_of_code(functions: Iterable[Any]) -> str:
-    """Return a digest of those among some functions that are the user's own, by their source."""
+    """Return a digest of the source of those functions that are the user's own."""
     found = set()
     for function in functions:
         if is_user_defined(function):
             try:
                 found.add(digest_value(function))
-            except Opaque:  # by its name alone
+            except Opaque:  # count its name only
                 found.add(f"{function.__module__}.{function.__qualname__}")
     return hashlib.sha256("".join(sorted(found)).encode()).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""What counts of a class: its name, and the code of those of its parents that are a user's."""
+"""The parts of a class that count: its name, and the code of the user's own parent classes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from montezarr.run.digests._source import PLAIN, function_in, is_foundation, tre
 
 
 def class_pieces(kind: type, seen: frozenset[int]) -> DigestParts:
-    """Yield a class and its parents: source, methods whose source is not in it, plain members."""
+    """Yield the parts of a class and its parents: source, methods from elsewhere, plain members."""
     yield public_id(kind).encode()
     if id(kind) in seen:
         return
@@ -25,7 +25,7 @@ def class_pieces(kind: type, seen: frozenset[int]) -> DigestParts:
         members: dict[str, Any] = {**vars(parent), **methods_before(parent)}
         for name, member in sorted(members.items()):
             function = function_in(member)
-            # The source does not show what a class in a function takes from around it.
+            # The source of a class in a function does not show its closure.
             if function is not None and (not source or function.__closure__):
                 yield name.encode()
                 yield from function_pieces(function, seen)

@@ -1,4 +1,4 @@
-"""What counts of a function: its source, and all that it uses from around it."""
+"""The parts of a function that count: its source, globals, defaults and closure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from montezarr.samplers.interfaces import signature
 
 
 def function_pieces(function: Any, seen: frozenset[int]) -> DigestParts:
-    """Yield a function: its owner, parameters, source, globals, defaults and closure."""
+    """Yield the parts of a function: owner, parameters, source, globals, defaults, closure."""
     owner = getattr(function, "__self__", None)
     if owner is not None and not isinstance(owner, types.ModuleType):
         yield DigestPart(owner, seen)
@@ -19,7 +19,7 @@ def function_pieces(function: Any, seen: frozenset[int]) -> DigestParts:
     tree = tree_of(function)
     if tree is not None:
         yield tree.encode()
-    else:  # typed at a prompt, or several on one line: the bytecode stands for the source
+    else:  # typed at a prompt, or several on one line: take the bytecode instead of the source
         yield from _code_pieces(function.__code__, seen)
     yield from _global_pieces(function, seen)
     yield DigestPart(function.__defaults__, seen)
@@ -27,13 +27,13 @@ def function_pieces(function: Any, seen: frozenset[int]) -> DigestParts:
     for cell in function.__closure__ or ():
         try:
             content = cell.cell_contents
-        except ValueError:  # empty: the name around the function is not bound yet
+        except ValueError:  # an empty cell: the enclosing name is not bound yet
             content = None
         yield DigestPart(content, seen)
 
 
 def _global_pieces(function: Any, seen: frozenset[int]) -> DigestParts:
-    """Yield what a function takes from its module: numbers, arrays, containers, users' code."""
+    """Yield the globals that a function uses: numbers, arrays, containers, users' code."""
     for name in sorted(names_in(function.__code__)):
         value = function.__globals__.get(name)
         if isinstance(value, (*PLAIN, list, dict, set, frozenset)) or is_user_defined(value):

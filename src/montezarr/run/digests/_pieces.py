@@ -1,4 +1,4 @@
-"""What a digest is made of: bytes, and values that are taken apart in turn."""
+"""The parts of a digest: bytes, and values that are split into parts in turn."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 
 
 class DigestPart(NamedTuple):
-    """A value that goes into a digest with all of its parts.
+    """A value whose parts all go into a digest.
 
     Attributes
     ----------
     value : object
         The value.
     seen : frozenset of int
-        Ids of the objects that it is a part of: a cycle is not followed again.
+        Ids of the enclosing objects: a cycle is followed only once.
     """
 
     value: Any

@@ -24,17 +24,17 @@ PLAIN = (bool, int, float, complex, str, bytes, tuple, np.ndarray)
 _FOUNDATIONS = (
     "builtins", "abc", "collections", "enum", "typing", "dask", "pandas", "xarray", PACKAGE,
 )  # fmt: skip
-"""Packages of classes whose code is not part of anyone's model: containers of its numbers."""
+"""Packages whose classes only hold numbers of a model, so that their code is not part of it."""
 
 
 _parsing = ForkLock()
 
 _CACHE = type(functools.lru_cache(abs))
-"""The class of functions that remember what they returned."""
+"""The class of functions with a cache."""
 
 
 def is_foundation(kind: type) -> bool:
-    """Return whether a class is of a library whose code is not part of a model."""
+    """Return whether a class belongs to a library whose code is not part of a model."""
     if kind.__module__.partition(".")[0] not in _FOUNDATIONS:
         return False
     home = sys.modules.get(kind.__module__)
@@ -52,7 +52,7 @@ def is_user_defined(value: Any) -> bool:
 
 
 def function_in(value: Any) -> Any:
-    """Return the Python function that a function, method, property or cache runs, if any."""
+    """Return the Python function behind a function, method, property or cache, or None."""
     if isinstance(value, (staticmethod, classmethod)):
         value = value.__func__
     elif isinstance(value, property):
@@ -67,7 +67,7 @@ def function_in(value: Any) -> Any:
 
 
 def names_in(code: types.CodeType) -> set[str]:
-    """Return the names that code uses, with that of functions inside it."""
+    """Return the names that code uses, including the functions inside it."""
     nested = [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
     return set(code.co_names).union(*(names_in(constant) for constant in nested))
 
@@ -76,8 +76,8 @@ def _parsed(thing: Any) -> ast.Module:
     """Return the syntax tree of the source of a function or class.
 
     The parser of Python 3.11 counts its depth for all threads in one number, and raises
-    SystemError where another one parses at the same time (python/cpython#106905). A digest must
-    not depend on that.
+    SystemError if another thread parses at the same time (python/cpython#106905): it is retried,
+    since a digest must not depend on that.
     """
     for _ in range(SOURCE_PARSING_TRIES):
         with _parsing, contextlib.suppress(SystemError):
@@ -86,13 +86,13 @@ def _parsed(thing: Any) -> ast.Module:
 
 
 def tree_of(thing: Any) -> str | None:
-    """Return the syntax tree of a function or class, without places, comments and blanks.
+    """Return the syntax tree of a function or class, without positions, comments and blanks.
 
-    Of a lambda, the tree is that of the lambda and not of the line that it stands on.
+    For a lambda, the tree is that of the lambda alone, not of its line.
     """
     code = getattr(thing, "__code__", None)
     if code is not None and code.co_filename == "<string>":
-        return None  # from Python 3.13 on that may be found, but of other code: `python -c`
+        return None  # under `python -c`, Python 3.13 may find the source of other code
     try:
         tree = _parsed(thing)
     except (OSError, TypeError, SyntaxError, ValueError):

@@ -1,4 +1,4 @@
-"""The parts of values that count, by what they are."""
+"""The parts of values that count, by the kind of value."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from montezarr.run.digests._source import function_in
 
 
 class Opaque(Exception):
-    """A part of a value that cannot be told from another one."""
+    """A part of a value that has no digest."""
 
     def __init__(self, part: Any):
         super().__init__(part)
@@ -35,11 +35,11 @@ _PLAIN = {
     kind: f"\x00{kind.__module__}.{kind.__qualname__}\x00".encode()
     for kind in (type(None), bool, int, float, complex, str, bytes)
 }
-"""What is quick to hash, since there may be millions of them, and how each begins."""
+"""Types that are hashed without recursion, since there may be millions, with their prefixes."""
 
 
 def digest_value(value: Any, seen: frozenset[int] = frozenset()) -> str:
-    """Return 128 bits of the digest of a value; `seen` is as in `DigestPart`."""
+    """Return the 128-bit digest of a value; `seen` is as in `DigestPart`."""
     hasher = hashlib.sha256()
     _feed(hasher, value, seen)
     return hasher.hexdigest()[:32]
@@ -63,7 +63,7 @@ def _feed(hasher: Any, value: Any, seen: frozenset[int]) -> None:
                 hasher.update(piece)
     except Opaque:
         raise
-    except RecursionError as error:  # how deep it came depends on who called
+    except RecursionError as error:  # the reachable depth depends on the caller
         raise Opaque(value) from error
     except Exception as error:
         try:
@@ -73,7 +73,7 @@ def _feed(hasher: Any, value: Any, seen: frozenset[int]) -> None:
 
 
 def _pieces(value: Any, seen: frozenset[int]) -> DigestParts:
-    if isinstance(value, (int, float, complex, str, bytes)):  # of a class that is derived of one
+    if isinstance(value, (int, float, complex, str, bytes)):  # of a subclass
         yield repr(value).encode()
         return
     if isinstance(value, type):
@@ -85,7 +85,7 @@ def _pieces(value: Any, seen: frozenset[int]) -> DigestParts:
     if isinstance(value, np.ndarray):
         yield from _array_pieces(value, seen)
     elif isinstance(value, (Mapping, set, frozenset)):
-        # In the order of the digests: that of a set, and of its repr, differs between processes.
+        # In the order of the digests: that of a set and its repr differs between processes.
         items = value.items() if isinstance(value, Mapping) else value
         yield "".join(sorted(digest_value(item, seen) for item in items)).encode()
     elif isinstance(value, (list, tuple)):
@@ -95,7 +95,7 @@ def _pieces(value: Any, seen: frozenset[int]) -> DigestParts:
         yield value.__name__.encode()
     elif (function := function_in(value)) is not None:
         yield from function_pieces(function, seen)
-    elif isinstance(value, types.MethodType):  # of a class, as SimPy has them, or another callable
+    elif isinstance(value, types.MethodType):  # of a class, as in SimPy, or another callable
         yield DigestPart(value.__self__, seen)
         yield DigestPart(value.__func__, seen)
     elif is_dataclass(value):
@@ -114,7 +114,7 @@ def _array_pieces(array: NDArray[Any], seen: frozenset[int]) -> DigestParts:
     if isinstance(array, np.ma.MaskedArray):
         yield DigestPart(np.ma.getmaskarray(array), seen)
         array = array.data
-    if array.dtype.hasobject or array.dtype.kind == "T":  # of which the bytes are addresses
+    if array.dtype.hasobject or array.dtype.kind == "T":  # its bytes are addresses
         yield DigestPart(array.tolist(), seen)
     else:
         yield np.ascontiguousarray(array).tobytes()
@@ -128,9 +128,9 @@ def _object_pieces(value: Any, seen: frozenset[int]) -> DigestParts:
     except Exception as error:
         if type(value) is not itertools.count:
             raise Opaque(value) from error
-        # As it was pickled until Python 3.14: a simulation of SimPy counts its events with one.
+        # As pickled before Python 3.14: a simulation of SimPy counts its events with one.
         reduced = itertools.count, ast.literal_eval(f"({repr(value)[6:-1]},)")
-    # (function, arguments, state, items, pairs): what pickling would store, walked instead.
+    # (function, arguments, state, items, pairs): hash the parts that pickling would store.
     if isinstance(reduced, str):
         yield reduced.encode()
         return
