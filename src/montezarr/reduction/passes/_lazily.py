@@ -21,13 +21,13 @@ FAN_IN = 16
 
 
 def lazily(block_source: BlockSource, layout: Layout) -> xr.Dataset:
-    """Return the results as lazy arrays; all of them come from one pass.
+    """Return the results as lazy arrays, computed together in one pass.
 
     Raises
     ------
     ArgumentValueError
         For statistics that need further passes, or whose coordinates come from the data, as those
-        of groups without labels do; and for paths without end.
+        of groups without labels do; and for runs without a number of paths.
     """
     for reduced in layout.accumulator.reduced_variables:
         for statistic in reduced.statistics:
@@ -85,7 +85,7 @@ def lazily(block_source: BlockSource, layout: Layout) -> xr.Dataset:
 
 
 class _Keep:
-    """Holds what Dask shall not look into."""
+    """Wraps a value that Dask must not traverse."""
 
     __slots__ = ("value",)
 
@@ -94,7 +94,7 @@ class _Keep:
 
 
 def _held(item: Any) -> list[Any]:
-    """Return what a cluster holds of an item, which Dask has to see."""
+    """Return the futures of an item, which Dask has to see."""
     return list(item[4]) if len(item) > 4 else []
 
 
@@ -123,7 +123,7 @@ def _merge(accumulator: _Keep, parts: Sequence[Any]) -> tuple[list[PartialState]
 def _joined(accumulator: Accumulator, parts: Sequence[PartialState]) -> PartialState:
     total = PartialState()
     for part in parts:
-        # A task may run again on the same input, which joining would change.
+        # Copy: a task may run again on the same input, and joining changes it.
         accumulator.join(total, part.copy())
     return total
 

@@ -1,4 +1,4 @@
-"""What statistics are taken of: any xarray object with paths, as tasks that fold them."""
+"""Block sources: any xarray object with paths, as tasks that fold them."""
 
 from __future__ import annotations
 
@@ -82,22 +82,22 @@ TRIAL_BYTES = 2**25
 def block_source_of(
     ds: xr.Dataset, transform: Callable[[xr.Dataset], Any] | None = None
 ) -> BlockSource:
-    """Return the paths of a Dataset, of which every variable has paths, as a feed.
+    """Return the block source of a Dataset in which every variable has paths.
 
-    Simulated paths are drawn in any range, and what an expression makes of them is computed there,
-    where the expression treats all chunks alike. Others are computed in the chunks that they have.
+    Simulated paths are drawn in any range, and expressions of them that treat all chunks alike are
+    computed in the same task. Other lazy arrays are computed in their own chunks.
 
     Parameters
     ----------
     ds : Dataset
         Lazy or not.
     transform : callable, optional
-        From a Dataset in memory to what statistics see in its place.
+        Function of a Dataset in memory, applied before the statistics.
 
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        If `transform` is no such function.
+        If `transform` is not such a function.
     SamplerError
         If the sampler fails on its first paths.
 
@@ -110,7 +110,7 @@ def block_source_of(
         check_callable("transform", transform, "(Dataset in memory)")
     schema = schema_of(ds)
     behind = run_in(ds)
-    if behind is not None:  # an array has no recipe, but the graph of a lazy one tells
+    if behind is not None:  # an array has no recipe, but the graph of a lazy one has
         schema = replace(schema, run_times=behind.sampler.times)
     lazies = [is_dask_collection(variable.data) for variable in variables_of(ds).values()]
     if not any(lazies):
@@ -144,7 +144,7 @@ def block_source_of(
     dataset_function, schema = _dataset_function(transform, schema, lambda: _first(ds, 8))
     names = [variable.data.name for variable in variables_of(ds).values()]
 
-    def key() -> str:  # names of Dask's arrays tell functions by their names alone
+    def key() -> str:  # names of Dask's arrays identify functions by name alone
         return _key(tokenize(names, block_source.code()), transform)
 
     block_source = ComputedBlocks(
@@ -161,7 +161,7 @@ def block_source_of(
 
 
 def _drawn(ds: xr.Dataset, run: Run, schema: Schema, transform: Any) -> DrawnBlocks:
-    """Return the feed of a run, or raise Unlike."""
+    """Return the block source of a run, or raise NoChunkFunction."""
     chunk_function: Any = None if _is_plain(ds, run) else _program(ds, run)
     token = chunk_function.token if chunk_function is not None else str
     policies = f"{run.sampler.on_error}-{run.sampler.on_nonfinite}"
@@ -184,7 +184,7 @@ def _drawn(ds: xr.Dataset, run: Run, schema: Schema, transform: Any) -> DrawnBlo
 
 
 def _tried(chunk_function: ChunkFunction | None, drawn: PathArrays) -> Arrays:
-    """Return what a program makes of a few paths, or raise Unlike if it is not for any range."""
+    """Apply a chunk function to a few paths; raise NoChunkFunction if it is not pathwise."""
     if chunk_function is None:
         return list(drawn.values())
     try:
@@ -208,11 +208,11 @@ def _program(ds: xr.Dataset, run: Run) -> ChunkFunction:
 
 
 def _is_plain(ds: xr.Dataset, run: Run) -> bool:
-    """Return whether the variables are those that a run draws, in their order."""
+    """Return whether the variables are those that a run draws, in that order."""
     known = {variable.name: (PATH, *variable.dims) for variable in run.sampler.variables}
     names = list(known)
     if [v.dims for v in variables_of(ds).values()] != list(known.values()):
-        return False  # the dimensions may have other names than they had
+        return False  # the dimensions may have been renamed
     if list(ds.data_vars) == names and is_untouched(ds, run):
         return True
     first = next(iter(ds.data_vars.values()))
@@ -235,7 +235,7 @@ def _first(ds: xr.Dataset, n: int) -> Arrays:
 
 
 def _common_chunks(ds: xr.Dataset) -> tuple[int, ...]:
-    """Return the chunks of the paths of the variable that has them."""
+    """Return the chunks of `ds` along the paths."""
     for variable in variables_of(ds).values():
         if is_dask_collection(variable.data):
             return tuple(variable.data.chunks[variable.dims.index(PATH)])
@@ -247,5 +247,5 @@ def _somewhere() -> Backend:
 
 
 def _key(token: str, transform: Any) -> str:
-    # The argument was called observe when the first states were saved, which are taken up again.
+    # The argument was called observe when the first states were saved: those can be resumed.
     return token if transform is None else f"{token}-{digest_of(transform, 'observe')}"
