@@ -13,7 +13,7 @@ TailKey = tuple[int, Any, int]
 `VALUES`."""
 
 VALUES = -1
-"""Position for the tails of the values themselves."""
+"""In its place, where they are tails of the values themselves."""
 
 NodeStates = dict[Key, tuple[Any, ...]]
 """States of the statistics of each reduced variable and group, blocks along the last axis.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from montezarr.core.checks import value_error
 
 LARGEST = 2**53
-"""Up to this, float64 represents every integer; beyond, neighbours become one number."""
+"""Up to here float64 holds every integer; beyond, neighbours become one number."""
 
 
 def as_float64(

@@ -39,7 +39,7 @@ Match = Callable[[Any, Any], bool]
 
 
 FEWEST = 4
-"""Fewest paths on which to test whether an expression treats all paths alike."""
+"""Paths on which it can be tried whether an expression treats all alike."""
 
 
 class NoChunkFunction(Exception):
@@ -265,8 +265,7 @@ def _tasks(graph: HighLevelGraph, keys: list[Key]) -> dict[Any, GraphNode]:
 
 
 class _Walk:
-    """Walk through the graphs of the first two chunks in parallel, from the outputs to the
-    source."""
+    """Walk the graphs of the first two chunks in parallel, from the outputs to the source."""
 
     def __init__(
         self,

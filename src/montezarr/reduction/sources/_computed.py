@@ -132,8 +132,7 @@ class ComputedBlocks(BlockSource):
     def items(
         self, start: int, stop: int, size: int, splits: SplitsBetween = no_splits
     ) -> Iterator[Any]:
-        """Yield (start, stop, splits, chunk range, futures) of groups of chunks that begin in
-        range."""
+        """Yield (start, stop, splits, chunk range, futures) of each group of chunks."""
         group: list[tuple[int, list[Any]]] = []
         first = low = end = 0
         for i, count in enumerate(self.chunks):

@@ -1,4 +1,4 @@
-"""`stream`: statistics while they grow, until they are good enough."""
+"""`stream`: statistics of a growing number of paths, until they are accurate enough."""
 
 from __future__ import annotations
 
@@ -42,45 +42,44 @@ def stream(
     progress: bool = False,
     resume_from: Any = None,
 ) -> Stream:
-    """Return the snapshots of statistics while paths are drawn, until a rule or their end is met.
+    """Return an iterator of snapshots of statistics while paths are drawn, until a rule is met.
 
-    Snapshots come at path counts that are fixed in advance: four times while the number of paths
-    doubles, from 1024 on, or at the multiples of `every`. The rule is asked there and nowhere
-    else, so where it stops, and the bits at that point, depend neither on the backend nor on the
-    number of workers. A run with ``simulate(n_paths=None)`` has no end but the rule, and
-    `Stream.stop`: a stop by hand has no reproducible path count, but the bits at that count are
-    those of any run of so many paths.
+    Snapshots are taken at path counts that are fixed in advance: four per doubling of the number of
+    paths, from 1024 on, or multiples of `every`. The rule is evaluated only there, so the path
+    count at which it stops, and the bits there, depend neither on the backend nor on the number of
+    workers. A run with ``simulate(n_paths=None)`` ends only by the rule or `Stream.stop`: a stop by
+    hand has no reproducible path count, but its bits are those of any run of that many paths.
 
     Parameters
     ----------
     obj : DataArray or Dataset
         As for `montezarr.reduce`.
     statistics : Statistic, str, or sequence of them
-        As for `montezarr.reduce`; without those that take further passes, as exact quantiles do.
+        As for `montezarr.reduce`, except those that take further passes, such as exact quantiles.
     until : Until, optional
-        ``mz.StandardError(abs, rel)``, ``mz.Paths(n)`` or ``mz.Seconds(s)``, or several, combined
-        with ``|`` (either) and ``&`` (both). None goes on to the last path.
-    dim, by, observe
+        ``mz.StandardError(abs, rel)``, ``mz.PathCount(n)`` or ``mz.Seconds(s)``, or several,
+        combined with ``|`` (either) and ``&`` (both). None continues to the last path.
+    dim, by, transform
         As for `montezarr.reduce`.
     every : int, optional
         Paths between two snapshots, rounded up to whole blocks of 1024.
     progress : bool
         Show paths per second and time left on standard error.
     resume_from : str or path, optional
-        File of `Snapshot.save`: the stream goes on from there, with the bits of one that was never
-        interrupted. The other arguments have to be those of the first call.
+        File of `Snapshot.save`: the stream continues from there, with the bits of one that was
+        never interrupted. The other arguments must be those of the first call.
 
     Returns
     -------
     Stream
         Iterator of `Snapshot`: results of all paths so far, with standard errors and confidence
-        sequences; speed, time left, predicted number of paths still needed. The last one says why
-        it is the last. ``stop()`` ends it from another thread or a signal handler.
+        sequences; speed, time left, predicted number of paths still needed. The last one has the
+        reason of the stop. ``stop()`` ends it from another thread or a signal handler.
 
     Raises
     ------
     ArgumentTypeError, ArgumentValueError, MemoryBudgetError
-        For arguments out of these terms, at the call.
+        For arguments that are not as described here, at the call.
     SamplerError
         If the sampler fails.
 
@@ -110,7 +109,7 @@ def stream(
         rule.check([name for name, _ in layout.results()])
     if block_source.n_paths is None and rule is None:
         raise value_error(
-            "until", "a rule, since the number of paths is None", None, "Such as mz.Paths(10**6)."
+            "until", "a rule, since the number of paths is None", None, "Pass mz.PathCount(10**6)."
         )
     header = {
         "recipe": shortened(block_source.run.recipe)[0]
