@@ -39,11 +39,12 @@ class Snapshot:
     dataset : Dataset
         As `montezarr.reduce` returns it for these paths, and for each estimate with a standard
         error its 95 % confidence sequence, ``<name>_cs_low`` and ``<name>_cs_high``; not for
-        groups, whose numbers of paths differ. Those of shares (`Exceedance`, `Proportion`, `FirstPassage`,
-        `Histogram`, the mean of booleans, or of numbers that are 0 and 1), of `Quantile` and of
-        values at risk are exact at every number of paths; others are for large numbers, and reach
-        from -inf to inf while all values are the same, a mean rests on a few of them, or there are
-        fewer than 100 values in the tail of a shortfall, or first passages in their mean time.
+        groups, whose numbers of paths differ. Those of shares (`Exceedance`, `Proportion`,
+        `FirstPassage`, `Histogram`, the mean of booleans, or of numbers that are 0 and 1), of
+        `Quantile` and of values at risk are exact at every number of paths; others are for large
+        numbers, and reach from -inf to inf while all values are the same, a mean rests on a few of
+        them, or there are fewer than 100 values in the tail of a shortfall, or first passages in
+        their mean time.
     seconds : float
         Time since the stream began, in this process.
     paths_per_second : float
