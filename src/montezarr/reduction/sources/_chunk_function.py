@@ -171,7 +171,7 @@ def program_of(
     Raises
     ------
     NoChunkFunction
-    If the tasks differ between chunks, with the reason.
+        If the tasks differ between chunks, with the reason.
     """
     graphs = [array.dask for array, _ in arrays]
     if not all(isinstance(graph, HighLevelGraph) for graph in graphs):
