@@ -100,7 +100,7 @@ class ChunkReader(RemadeWrapper, WrapperStore[Store]):
         token: Any = None,
     ):
         super().__init__(store)
-        self._held, self._chunks, self._root, self._token = store, chunks, root, token
+        self._inner, self._chunks, self._root, self._token = store, chunks, root, token
 
     @classmethod
     def of(
@@ -131,7 +131,7 @@ class ChunkReader(RemadeWrapper, WrapperStore[Store]):
 
     def __reduce__(self) -> Any:
         # Open arrays have their metadata, so tasks need not carry the root.
-        return type(self), (self._held, self._chunks, None, self._token)
+        return type(self), (self._inner, self._chunks, None, self._token)
 
     def remade(self, store: Any) -> ChunkReader:
         """Return the same reader of another store."""
@@ -143,10 +143,10 @@ class ChunkReader(RemadeWrapper, WrapperStore[Store]):
         chosen = default_buffer_prototype() if prototype is None else prototype
         chunks = self._chunks_of(key) if byte_range is None else None
         try:
-            size = None if chunks is None else await told_size(self._held, key)
+            size = None if chunks is None else await told_size(self._inner, key)
             is_large = chunks is not None and size is not None and size > chunks.largest
             # An object that is too large is not read: it would fill the memory.
-            data = None if is_large else await self._held.get(key, chosen, byte_range)
+            data = None if is_large else await self._inner.get(key, chosen, byte_range)
         except Exception as error:
             if isinstance(error, OSError) and is_of_system(error) and is_clean(error):
                 raise
@@ -161,7 +161,7 @@ class ChunkReader(RemadeWrapper, WrapperStore[Store]):
     def get_sync(self, key: str, *, prototype: Any = None, byte_range: Any = None) -> Any:
         if self._is_root(key, byte_range):
             return self._root_as(prototype)
-        store: Any = self._held  # Zarr checks whether the store has this method
+        store: Any = self._inner  # Zarr checks whether the store has this method
         data = store.get_sync(key, prototype=prototype, byte_range=byte_range)
         return self._there(key, data, byte_range)
 
@@ -192,7 +192,7 @@ class ChunkReader(RemadeWrapper, WrapperStore[Store]):
         which = "" if chunks is None else chunks.paths_of(key)
         return StoreError(
             f"path: expected the chunk of {key.partition('/')[0]!r} as it was written, got"
-            f" {wrong}{which}: {self._held}/{key}. {REMEDY}"
+            f" {wrong}{which}: {self._inner}/{key}. {REMEDY}"
         )
 
 

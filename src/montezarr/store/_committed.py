@@ -15,7 +15,7 @@ from montezarr.store.format import CommitState, Manifest
 from montezarr.store.locations import ReadableLocation
 
 
-def ledger_of(location: ReadableLocation) -> CommitState:
+def commit_state_of(location: ReadableLocation) -> CommitState:
     """Return the commit state of a store that must exist.
 
     Raises

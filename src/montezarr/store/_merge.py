@@ -15,7 +15,7 @@ from montezarr.core.checks import check_bool, type_error, value_error
 from montezarr.core.errors import StoreError, StoreExistsError, StoreMismatchError
 from montezarr.reduction.accumulate import PartialState
 from montezarr.store._at_hand import parameters_at_hand
-from montezarr.store._committed import drop_lost, ledger_of
+from montezarr.store._committed import commit_state_of, drop_lost
 from montezarr.store._differences import lines_of_differences
 from montezarr.store._estimate import too_little
 from montezarr.store._interrupt_handler import InterruptHandler
@@ -95,7 +95,7 @@ def merge(
         raise value_error("stores", "one store or more", stores)
     check_bool("durable", durable)
     sources = [location_of(store) for store in stores]
-    parts: list[Part] = [(location, ledger_of(location)) for location in sources]
+    parts: list[Part] = [(location, commit_state_of(location)) for location in sources]
     parts.sort(key=lambda part: part[1].manifest.first_path)
     _check_parts(parts)
     location = location_of(path, storage_options)

@@ -28,20 +28,20 @@ def merge_states(
     The states of whole chunks are merged into one file, from which `extend` continues; the state of
     an incomplete last chunk stays in its own file, since `extend` draws that chunk again.
     """
-    fold, chunk = layout.accumulator, commits.manifest.chunk
+    accumulator, chunk = layout.accumulator, commits.manifest.chunk
     merged = commits.states[0] if commits.states is not None else 0
     total = PartialState()
     if commits.states is not None:
-        total = load_states(location, commits.merged_key, commits.states[1:], fold)
+        total = load_states(location, commits.merged_key, commits.states[1:], accumulator)
     last: PartialState | None = None
     whole = merged
     for i in range(merged, commits.n_chunks):
         record = commits.chunks[i]
         if record.state is None:
             raise StoreError(f"path: expected the states of chunk {i}, got none: {location}.")
-        partial_state = load_states(location, f"{STATES}/{i}", record.state, fold)
+        partial_state = load_states(location, f"{STATES}/{i}", record.state, accumulator)
         if record.n == chunk:
-            fold.join(total, partial_state)
+            accumulator.join(total, partial_state)
             whole = i + 1
         else:
             last = partial_state
@@ -51,7 +51,7 @@ def merge_states(
         commits.chunks[i] = replace(commits.chunks[i], state=None)
     out = total.copy()
     if last is not None:
-        fold.join(out, last)
+        accumulator.join(out, last)
     layout.warn(out, 6)
     return layout.dataset(out)
 

@@ -25,7 +25,7 @@ from montezarr.store._verify import (
     parameter_problems,
     problems_of,
     said_by_root,
-    verify_place,
+    verify_location,
 )
 from montezarr.store._where import location_of
 from montezarr.store._writer import Writer
@@ -122,7 +122,7 @@ def repair(
             _mend(writer, problems, stop, monitor, options)
         elif commits.is_complete:
             writer.settle()
-    found = verify_place(location, 1)
+    found = verify_location(location, 1)
     return replace(found, repaired=tuple(sorted({problem.key for problem in problems})))
 
 

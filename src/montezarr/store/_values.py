@@ -89,9 +89,9 @@ def _slabs(low: int, arrays: Arrays, size: int) -> Iterator[tuple[int, Arrays]]:
 
 
 def _state(accumulator: Accumulator, parts: SplitAccumulation, stop: int) -> bytes:
-    (_, folded), *_ = parts.end(stop)
-    accumulator.finish(folded, stop)  # the last block of a run may be incomplete
-    return dump_states({}, folded)
+    (_, partial_state), *_ = parts.end(stop)
+    accumulator.finish(partial_state, stop)  # the last block of a run may be incomplete
+    return dump_states({}, partial_state)
 
 
 def items(

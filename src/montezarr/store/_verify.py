@@ -91,10 +91,10 @@ def verify(
     check_int("level", level, maximum=3)
     check_int("sample", sample, minimum=1)
     check_int("seed", seed)
-    return verify_place(location_of(path, storage_options), level, sample, seed, ds, process)
+    return verify_location(location_of(path, storage_options), level, sample, seed, ds, process)
 
 
-def verify_place(
+def verify_location(
     location: ReadableLocation,
     level: int,
     sample: int = 1,
@@ -154,7 +154,7 @@ def examined(location: ReadableLocation, level: int) -> tuple[CommitState | None
 def problems_of(location: ReadableLocation, commits: CommitState, level: int) -> list[Problem]:
     """Return the problems up to level 1, given the commit state."""
     root = said_by_root(location)
-    problems = [*_journal_problems(commits, root), *_metadata_problems(location, commits, root)]
+    problems = [*_commit_log_problems(commits, root), *_metadata_problems(location, commits, root)]
     problems += parameter_problems(location, commits, level)
     files = commits.files()
     sizes = location.sizes(files)
@@ -237,7 +237,7 @@ def _number_in(key: str, array: StoredArray) -> int:
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else -1
 
 
-def _journal_problems(commits: CommitState, root: Mapping[str, Any] | None) -> Iterator[Problem]:
+def _commit_log_problems(commits: CommitState, root: Mapping[str, Any] | None) -> Iterator[Problem]:
     if commits.bad:
         yield Problem("journal", COMMIT_LOG, f"{commits.bad} damaged records")
     if commits.mending == commits.target:

@@ -107,7 +107,7 @@ class Writer:
             self.location.clean()
             if parameters:
                 self._mend_parameters()
-            self._mend_journal()
+            self._mend_commit_log()
             self._drop_strays()
             self._note_environment()
             self.publish()
@@ -136,7 +136,7 @@ class Writer:
             key = _parameters.key_of(reference)
             self.location.put(key, [values], durable=self.durable, number=-1)
 
-    def _mend_journal(self) -> None:
+    def _mend_commit_log(self) -> None:
         """Remove a torn line at the end of the commit log, behind which a record would be lost."""
         if self.commits.bad or self.commits.torn:
             self.rewrite()
@@ -172,7 +172,7 @@ class Writer:
         """
         with self._tidy():
             self._mend_parameters()
-            self._mend_journal()
+            self._mend_commit_log()
             self.commits.target, self.commits.complete, self.commits.mending = target, None, None
             self._append({"target": target})
 

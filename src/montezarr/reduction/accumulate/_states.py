@@ -52,13 +52,13 @@ def dump_states(
     # Also nodes of blocks without a path in any group: they are part of the tree.
     nodes = [list(node) for node in sorted(partial_state.tree.nodes)]
     for node, node_states in sorted(partial_state.tree.nodes.items()):
-        for key, states in sorted(node_states.items(), key=_place):
+        for key, states in sorted(node_states.items(), key=_sort_key):
             put("tree", key, states, list(node))
-    for key, states in sorted(partial_state.states.items(), key=_place):
+    for key, states in sorted(partial_state.states.items(), key=_sort_key):
         put("any", key, states)
-    for place, tails in sorted(partial_state.tails.items(), key=_place) if with_tails else ():
-        put("tails", place[:2] if place[2] == VALUES else place, (tails,))
-    for key, count in sorted(partial_state.lost.items(), key=_place):
+    for tail_key, tails in sorted(partial_state.tails.items(), key=_sort_key) if with_tails else ():
+        put("tails", tail_key[:2] if tail_key[2] == VALUES else tail_key, (tails,))
+    for key, count in sorted(partial_state.lost.items(), key=_sort_key):
         name = f"a{len(arrays)}"
         arrays[name] = count
         entries.append({"kind": "lost", "key": list(key), "node": None, "states": name})
@@ -158,6 +158,6 @@ def _key(found: Any, accumulator: Accumulator) -> tuple[Key, int]:
     return (position, group), check_int("which", *which) if which else VALUES
 
 
-def _place(item: Any) -> tuple[Any, ...]:
+def _sort_key(item: Any) -> tuple[Any, ...]:
     (position, group, *which), _ = item
     return position, group is not None, group or 0, *which

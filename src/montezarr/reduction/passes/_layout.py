@@ -336,7 +336,7 @@ def layout_of(
     """
     variables = [v for v in schema.variables if by is None or v.name != by.name]
     reduced_variables, dims = [], []
-    for reduced, shape in _columns(schema, variables, statistics):
+    for reduced, shape in _reduced_variables(schema, variables, statistics):
         for statistic in reduced.statistics:
             statistic.check(reduced.source)
             if not is_stored:
@@ -364,7 +364,7 @@ def layout_of(
     return layout
 
 
-def _columns(
+def _reduced_variables(
     schema: Schema, variables: Sequence[Observed], statistics: Wanted
 ) -> Iterator[tuple[ReducedVariable, Any]]:
     of_all: Sequence[Statistic] = () if isinstance(statistics, Mapping) else statistics

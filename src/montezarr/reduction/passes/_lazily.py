@@ -55,7 +55,7 @@ def lazily(block_source: BlockSource, layout: Layout) -> xr.Dataset:
     parts: list[Delayed] = []
     for item in block_source.items(0, block_source.n_paths, size):
         key = f"{task.__name__}-{token}-{len(parts)}"
-        parts.append(_call(_fold, key, shared, _Keep(item), *_held(item)))
+        parts.append(_call(_fold, key, shared, _Keep(item), *_futures(item)))
     accumulator = delayed(_Keep(layout.accumulator), name=f"recipe-merge-{token}", traverse=False)
     level = 0
     while len(parts) > 1:
@@ -65,8 +65,8 @@ def lazily(block_source: BlockSource, layout: Layout) -> xr.Dataset:
             for i, group in enumerate(groups)
         ]
         level += 1
-    place = delayed(_Keep(layout), name=f"recipe-finalize-{token}", traverse=False)
-    result = _call(_finalize, f"finalize-{token}", place, parts[0], block_source.n_paths)
+    shared_layout = delayed(_Keep(layout), name=f"recipe-finalize-{token}", traverse=False)
+    result = _call(_finalize, f"finalize-{token}", shared_layout, parts[0], block_source.n_paths)
     template = layout.dataset(PartialState())
     variables = {
         name: (
@@ -93,7 +93,7 @@ class _Keep:
         self.value = value
 
 
-def _held(item: Any) -> list[Any]:
+def _futures(item: Any) -> list[Any]:
     """Return the futures of an item, which Dask has to see."""
     return list(item[4]) if len(item) > 4 else []
 
@@ -103,8 +103,8 @@ def _call(function: Any, key: str, *args: Any) -> Delayed:
     return made
 
 
-def _fold(task: _Keep, item: _Keep, *held: Any) -> tuple[list[PartialState], FailureLog]:
-    arguments = item.value if not held else (*item.value[:4], list(held))
+def _fold(task: _Keep, item: _Keep, *futures: Any) -> tuple[list[PartialState], FailureLog]:
+    arguments = item.value if not futures else (*item.value[:4], list(futures))
     parts, report = task.value(arguments)
     failure_log = FailureLog()
     failure_log.add(report)

@@ -37,7 +37,7 @@ def run_all(
         waiting = _again(layout.accumulator, partial_state)
         while waiting:
             found |= waiting
-            reduced_variables, places = _later_columns(layout.accumulator, waiting)
+            reduced_variables, places = _later_variables(layout.accumulator, waiting)
             later = Accumulator(reduced_variables, layout.accumulator.group)
             states = later.totals(fold_all(block_source, later, FailureLog(), monitor))
             waiting = {}
@@ -95,7 +95,7 @@ def _again(accumulator: Accumulator, partial_state: PartialState) -> SelectionRe
     return out
 
 
-def _later_columns(
+def _later_variables(
     accumulator: Accumulator, waiting: SelectionResults
 ) -> tuple[list[Any], list[list[Any]]]:
     """Return reduced variables with the statistics of another pass, and the key of each."""

@@ -15,13 +15,17 @@ from montezarr.execute.threads import Threads
 from montezarr.random.seeding import BLOCK
 from montezarr.reduction.accumulate import Arrays
 from montezarr.reduction.sources._block_source import BlockSource, SplitsBetween, no_splits
-from montezarr.reduction.sources._chunk_function import ChunkFunction, NoChunkFunction, program_of
+from montezarr.reduction.sources._chunk_function import (
+    ChunkFunction,
+    NoChunkFunction,
+    chunk_function_of,
+)
 from montezarr.reduction.sources._computed import ComputedBlocks
 from montezarr.reduction.sources._dataset_function import (
     ComposedFunction,
     DatasetFunction,
     is_pathwise,
-    observed_schema,
+    transformed_schema,
 )
 from montezarr.reduction.sources._drawn import DrawnBlocks
 from montezarr.reduction.sources._labels import are_codes, in_state, labels_in_recipe, labels_of
@@ -60,7 +64,7 @@ __all__ = [
     "SplitsBetween",
     "are_codes",
     "as_dataset",
-    "feed_of",
+    "block_source_of",
     "in_state",
     "labels_in_recipe",
     "labels_of",
@@ -162,7 +166,7 @@ def block_source_of(
 
 def _drawn(ds: xr.Dataset, run: Run, schema: Schema, transform: Any) -> DrawnBlocks:
     """Return the block source of a run, or raise NoChunkFunction."""
-    chunk_function: Any = None if _is_plain(ds, run) else _program(ds, run)
+    chunk_function: Any = None if _is_plain(ds, run) else _chunk_function_of(ds, run)
     token = chunk_function.token if chunk_function is not None else str
     policies = f"{run.sampler.on_error}-{run.sampler.on_nonfinite}"
     if chunk_function is not None or transform is not None:
@@ -197,10 +201,10 @@ def _tried(chunk_function: ChunkFunction | None, drawn: PathArrays) -> Arrays:
     return arrays
 
 
-def _program(ds: xr.Dataset, run: Run) -> ChunkFunction:
+def _chunk_function_of(ds: xr.Dataset, run: Run) -> ChunkFunction:
     arrays = [(v.data, v.dims.index(PATH)) for v in variables_of(ds).values()]
     try:
-        return program_of(arrays, name_of(run), chunk_sizes(run))
+        return chunk_function_of(arrays, name_of(run), chunk_sizes(run))
     except NoChunkFunction:
         raise
     except Exception as error:  # another version of Dask may have other graphs
@@ -226,7 +230,7 @@ def _dataset_function(
     if transform is None:
         return None, schema
     dataset_function = DatasetFunction(transform, schema)
-    return dataset_function, observed_schema(dataset_function, first(), is_drawn=is_drawn)
+    return dataset_function, transformed_schema(dataset_function, first(), is_drawn=is_drawn)
 
 
 def _first(ds: xr.Dataset, n: int) -> Arrays:

@@ -98,7 +98,7 @@ class BlockSource(ABC):
 
 
 @contextmanager
-def told(start: int, stop: int) -> Iterator[None]:
+def noting_range(start: int, stop: int) -> Iterator[None]:
     """Add the range of paths, by position, to an exception."""
     try:
         yield

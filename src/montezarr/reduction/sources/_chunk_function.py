@@ -154,7 +154,7 @@ def functions_in(thing: Any) -> Iterator[Any]:
         yield thing
 
 
-def program_of(
+def chunk_function_of(
     arrays: list[tuple[Any, int]], source: str, chunks: tuple[int, ...]
 ) -> ChunkFunction:
     """Return the chunk function of lazy arrays that are computed from one run.
@@ -361,8 +361,8 @@ class _Filled:
         """Return the task for a chunk of `n` paths."""
         task: Any = self.task
         shape = task.args[0].value
-        cut = (*shape[: self.axis], n, *shape[self.axis + 1 :])
-        return Task(task.key, task.func, cut, *task.args[1:], **task.kwargs)
+        sizes = (*shape[: self.axis], n, *shape[self.axis + 1 :])
+        return Task(task.key, task.func, sizes, *task.args[1:], **task.kwargs)
 
 
 def _is_filled(layer: Any) -> bool:

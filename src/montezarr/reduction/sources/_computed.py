@@ -22,7 +22,7 @@ from montezarr.reduction.sources._block_source import (
     SplitsBetween,
     Transform,
     no_splits,
-    told,
+    noting_range,
 )
 from montezarr.reduction.sources._chunk_function import functions_in
 from montezarr.reduction.sources._masks import Masks
@@ -65,13 +65,13 @@ class ComputedTask:
         """Run the task on (start, stop, splits, chunk range, values of futures)."""
         from dask.local import get_sync
 
-        _, stop, splits, part, held = item
+        _, stop, splits, part, futures = item
         graph = dict(part.graph)
-        for key, value in held:
+        for key, value in futures:
             graph[key] = value.result() if hasattr(value, "result") else value
         parts, reports = SplitAccumulation(self.accumulator, splits), FailureReport()
         for start, keys in part.chunks:
-            with told(start, stop):
+            with noting_range(start, stop):
                 masked: list[int] = []
                 if self.masks is None:
                     values = get_sync(graph, keys)
@@ -113,7 +113,7 @@ class ComputedBlocks(BlockSource):
         self.how, self.key = how, key
         self._graph: dict[Any, Any] | None = None
         self._needs: Callable[[Any], Iterable[Any]] = lambda key: ()
-        self._held: dict[Any, Any] = {}
+        self._futures: dict[Any, Any] = {}
         self._drawn_bytes, self._masks = drawn_bytes, masks
         self._source_bytes = sum(array.nbytes for array in self.arrays) // sum(self.chunks)
 
@@ -182,20 +182,20 @@ class ComputedBlocks(BlockSource):
             for array in self.arrays:
                 merged.update(array.data.dask)
             # Futures are passed to tasks as arguments, where Dask finds them.
-            self._held = {key: value for key, value in merged.items() if _is_future(value)}
-            rest = {key: value for key, value in merged.items() if key not in self._held}
+            self._futures = {key: value for key, value in merged.items() if _is_future(value)}
+            rest = {key: value for key, value in merged.items() if key not in self._futures}
             self._graph, self._needs = graph_of_chunks(rest, merged.keys())
         needed: dict[Any, Any] = {}
-        held: dict[Any, Any] = {}
+        futures: dict[Any, Any] = {}
         open_keys = [key for _, keys in group for key in keys]
         while open_keys:
             key = open_keys.pop()
-            if key in self._held:
-                held[key] = self._held[key]
+            if key in self._futures:
+                futures[key] = self._futures[key]
             elif key not in needed:
                 needed[key] = self._graph[key]
                 open_keys.extend(self._needs(key))
-        return start, stop, splits(start, stop), ChunkRange(needed, group), list(held.items())
+        return start, stop, splits(start, stop), ChunkRange(needed, group), list(futures.items())
 
 
 def _is_future(value: Any) -> bool:

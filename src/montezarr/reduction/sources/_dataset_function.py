@@ -49,7 +49,7 @@ class DatasetFunction:
             variables[v.name] = ((PATH, *v.dims), values, v.attrs, known)
         return xr.Dataset(variables, self.schema.coords, self.schema.attrs)
 
-    def observed(self, arrays: Arrays) -> xr.Dataset:
+    def result(self, arrays: Arrays) -> xr.Dataset:
         """Return the checked result of the function.
 
         Raises
@@ -71,7 +71,7 @@ class DatasetFunction:
         n = arrays[0].shape[-1]
         # NumPy sums a single path in another order than several.
         several = arrays if n > 1 else [np.repeat(array, 2, axis=-1) for array in arrays]
-        ds = self.observed(several)
+        ds = self.result(several)
         found = variables_of(ds).values()
         return [np.asarray(v.transpose(..., PATH).values)[..., :n] for v in found]
 
@@ -90,7 +90,7 @@ class ComposedFunction:
         return self.dataset_function(whole)
 
 
-def observed_schema(
+def transformed_schema(
     dataset_function: DatasetFunction, arrays: Arrays, *, is_drawn: bool = False
 ) -> Schema:
     """Return the schema of the result of a function, from a few paths.
@@ -107,7 +107,7 @@ def observed_schema(
                 "Mask them before, by x.where(x != x.masked_value).drop_attrs().",
             )  # fmt: skip
     _check_comparisons(dataset_function, arrays)
-    whole = schema_of(dataset_function.observed(arrays))
+    whole = schema_of(dataset_function.result(arrays))
     whole = replace(whole, run_times=dataset_function.schema.run_times)
     if not is_pathwise(dataset_function, arrays):
         raise value_error(
@@ -151,8 +151,8 @@ def is_pathwise(
     parts = [slice(a, b) for a, b in itertools.pairwise(splits) if b - a > 1]
     for part in [*parts, slice(None, None, -1)]:
         some = {name: np.ascontiguousarray(array[..., part]) for name, array in several.items()}
-        cut = some if isinstance(arrays, dict) else list(some.values())
-        pairs = zip(whole, function(cut), strict=True)
+        sample = some if isinstance(arrays, dict) else list(some.values())
+        pairs = zip(whole, function(sample), strict=True)
         if not all(np.array_equal(a[..., part], b, equal_nan=True) for a, b in pairs):
             return False
     return True

@@ -20,7 +20,7 @@ from montezarr.reduction.sources._block_source import (
     SplitsBetween,
     Transform,
     no_splits,
-    told,
+    noting_range,
 )
 from montezarr.reduction.sources._schema import Schema
 from montezarr.run._variables import variables_of
@@ -46,7 +46,7 @@ class MemoryTask:
         slab = max(1, SLAB_BYTES // path_bytes // BLOCK) * BLOCK
         for low in range(0, stop - start, slab):
             part = [array[..., low : low + slab] for array in arrays]
-            with told(start + low, min(start + low + slab, stop)):
+            with noting_range(start + low, min(start + low + slab, stop)):
                 parts.add(start + low, part if self.transform is None else self.transform(part))
         return parts.end(stop), FailureReport()
 

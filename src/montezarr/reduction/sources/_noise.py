@@ -108,8 +108,8 @@ def _terms(data: Any, keys: list[tuple[Any, ...]], origins: Mapping[str, Origin]
 
 
 def _message(name: str, added: Iterable[Model], origins: Mapping[str, Origin]) -> str:
-    told = {Model(o.noise, o.model): _told(o.recipe) for o in origins.values()}
-    both = " and ".join(sorted(told[model] for model in added))
+    descriptions = {Model(o.noise, o.model): _described(o.recipe) for o in origins.values()}
+    both = " and ".join(sorted(descriptions[model] for model in added))
     return (
         f"{name} adds variables of two runs on one seed and stream, {both}:"
         " path i of both is driven by the same random numbers, so they are not independent, and"
@@ -120,7 +120,7 @@ def _message(name: str, added: Iterable[Model], origins: Mapping[str, Origin]) -
     )
 
 
-def _told(recipe: Mapping[str, Any]) -> str:
+def _described(recipe: Mapping[str, Any]) -> str:
     """Return a short description of process and initial state of a run."""
     process = recipe.get("process")
     parameters = process if isinstance(process, Mapping) else {}

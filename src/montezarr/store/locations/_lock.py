@@ -103,7 +103,7 @@ class FileLock(ContextManager):
             return
         if self._is_mine(handle):  # else the store was moved, and this may be the lock of another
             self.file.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # flushes what could not be written before
+        with contextlib.suppress(OSError):  # close retries what could not be written
             handle.close()
         self._remove_made()
 
