@@ -1,4 +1,4 @@
-"""Paths on disk: Zarr format 3, readable by any Zarr library."""
+"""Paths in Zarr format 3, readable by any Zarr library."""
 
 from montezarr.store._committed import is_complete
 from montezarr.store._estimate import store_bytes, working_bytes

@@ -1,4 +1,4 @@
-"""What lies beside the recipe of a store, and a caller has at hand, such as large parameters."""
+"""Large parameters of a recipe that live objects of the caller still hold."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from montezarr.store.format import Manifest
 
 
 def parameters_at_hand(manifest: Manifest, ds: Any = None, process: Any = None) -> list[Any]:
-    """Return what knows what lies beside the recipe of a store, while the caller holds it.
+    """Return objects that hold the large parameters of a store, while the caller keeps them alive.
 
-    They are those of a run that is alive, and of a Dataset or a process that was given.
+    They come from a run that is alive, and from the given Dataset or process.
 
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        If `ds` is no Dataset of montezarr.
+        If `ds` is not a Dataset of montezarr.
     """
     if not manifest.references:
         return []
@@ -32,7 +32,7 @@ def parameters_at_hand(manifest: Manifest, ds: Any = None, process: Any = None) 
     recipes = [run.recipe for run in runs]
     if ds is not None:
         recipes.append(recipe_in(ds))
-        with contextlib.suppress(MontezarrError):  # a sampler that is not at hand
+        with contextlib.suppress(MontezarrError):  # the sampler is not at hand
             runs.append(Run.behind(ds))
     if isinstance(process, Process):
         recipes.append({"process": process.to_dict()})

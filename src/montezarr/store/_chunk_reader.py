@@ -1,4 +1,4 @@
-"""The Zarr store that `open` hands to xarray: each chunk is looked at when it is read."""
+"""The Zarr store that `open` passes to xarray: each chunk is checked when it is read."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ REMEDY = "Call montezarr.repair, or write with the same Dataset, to draw it agai
 
 @dataclass(frozen=True, slots=True)
 class Chunks:
-    """What is known of the chunk files of a variable before one of them is read.
+    """Expected properties of the chunk files of a variable.
 
     Attributes
     ----------
     axis : int
-        Where the number of the chunk stands in the key of its file.
+        Position of the chunk number in the key of a file.
     first_path, paths : int
-        The first path of all, and the paths of a chunk.
+        The first path of the store, and the number of paths of a chunk.
     size : int or None
-        Bytes of each file; None where they are compressed.
+        Bytes of each file; None if compressed.
     largest : int
-        Bytes that a file may have.
+        Upper bound of the bytes of a file.
     """
 
     axis: int
@@ -49,14 +49,14 @@ class Chunks:
 
     @classmethod
     def of(cls, node: Mapping[str, Any], info: Mapping[str, Any]) -> Chunks:
-        """Return it for the document of an array, and what the root says of the store."""
+        """Return the properties by the metadata document of an array and the root of the store."""
         shape = node["chunk_grid"]["configuration"]["chunk_shape"]
         axis = dims_of(node).index(PATH)
         size = plain_size(node, shape)
         return cls(axis, info["first_path"], info["chunk"], size, largest_chunk(node))
 
     def wrong(self, size: int | None, is_whole: bool) -> str | None:
-        """Return what is wrong with a file of which so many bytes were read, None if nothing is."""
+        """Return what is wrong with a file of which `size` bytes were read, or None."""
         if size is None:
             return "none"
         if not is_whole:
@@ -68,28 +68,28 @@ class Chunks:
         return None
 
     def paths_of(self, key: str) -> str:
-        """Return the paths that the file of a key has, as words."""
+        """Return the paths in the file of a key, as text."""
         number = int(key.split("/")[2 + self.axis])
         return f" for paths from {self.first_path + number * self.paths:,} on"
 
 
 class ChunkReader(RemadeWrapper, WrapperStore[Store]):
-    """A store as it is read: by the root that was checked, and never without a chunk.
+    """A read-only store with the checked root, in which a missing chunk is an error.
 
-    Zarr takes a chunk that is gone for one of fill values, which may be paths like any others. So a
-    chunk that is not there, or has another size than it must have, is an error here, when it is
-    read: to look for all of them before takes a call of the system for each.
+    Zarr reads a missing chunk as fill values, which may be valid paths. Here a missing chunk, or
+    one of the wrong size, is an error when it is read: checking all of them at `open` would take a
+    system call for each.
 
     Parameters
     ----------
     store : Store
-        What is read.
+        The store to read.
     chunks : dict of str to Chunks
-        What is known of the files of each variable that has paths.
+        Expected properties of the files of each variable that has paths.
     root : bytes or None
-        What is read as the root; None once all metadata have been.
+        What is read as the root; None once all metadata have been read.
     token : object
-        What tells Dask whether two of these are the same.
+        Identity of the store for Dask.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class ChunkReader(RemadeWrapper, WrapperStore[Store]):
         token: Any = None,
     ):
         super().__init__(store)
-        self._held, self._chunks, self._root, self._token = store, chunks, root, token
+        self._inner, self._chunks, self._root, self._token = store, chunks, root, token
 
     @classmethod
     def of(
@@ -111,7 +111,7 @@ class ChunkReader(RemadeWrapper, WrapperStore[Store]):
         arrays: Mapping[str, Any],
         info: Any,
     ) -> ChunkReader:
-        """Return the store of a place whose root is `text`, and is read as `root`."""
+        """Return the reader of a location whose root is `text`, and is read as `root`."""
         chunks = {k: Chunks.of(v, info) for k, v in arrays.items() if PATH in dims_of(v)}
         largest = {name: largest_chunk(node) for name, node in arrays.items()}
         digest = hashlib.sha256(text).hexdigest()
@@ -120,7 +120,7 @@ class ChunkReader(RemadeWrapper, WrapperStore[Store]):
             if isinstance(store, Directory):
                 store = Directory(store.root, read_only=True, largest=largest)
             return cls(store, chunks, root, (normalize_token(store), digest))
-        # As xarray has it of a directory: another time, other Dask tasks.
+        # As xarray does for a directory: another modification time gives other Dask tasks.
         changed = os.stat(location.path).st_mtime_ns
         token = (str(location.path), changed, digest)
         store = Directory(location.path, read_only=True, largest=largest, links=False)
@@ -130,11 +130,11 @@ class ChunkReader(RemadeWrapper, WrapperStore[Store]):
         return ("montezarr.open", self._token)
 
     def __reduce__(self) -> Any:
-        # Arrays that are open have their metadata, so that no task carries those of all.
-        return type(self), (self._held, self._chunks, None, self._token)
+        # Open arrays have their metadata, so tasks need not carry the root.
+        return type(self), (self._inner, self._chunks, None, self._token)
 
     def remade(self, store: Any) -> ChunkReader:
-        """Return the same of another store."""
+        """Return the same reader of another store."""
         return type(self)(store, self._chunks, self._root, self._token)
 
     async def get(self, key: str, prototype: Any = None, byte_range: Any = None) -> Any:
@@ -143,10 +143,10 @@ class ChunkReader(RemadeWrapper, WrapperStore[Store]):
         chosen = default_buffer_prototype() if prototype is None else prototype
         chunks = self._chunks_of(key) if byte_range is None else None
         try:
-            size = None if chunks is None else await told_size(self._held, key)
+            size = None if chunks is None else await told_size(self._inner, key)
             is_large = chunks is not None and size is not None and size > chunks.largest
-            # What is too large is not read, or it would fill the memory.
-            data = None if is_large else await self._held.get(key, chosen, byte_range)
+            # An object that is too large is not read: it would fill the memory.
+            data = None if is_large else await self._inner.get(key, chosen, byte_range)
         except Exception as error:
             if isinstance(error, OSError) and is_of_system(error) and is_clean(error):
                 raise
@@ -161,7 +161,7 @@ class ChunkReader(RemadeWrapper, WrapperStore[Store]):
     def get_sync(self, key: str, *, prototype: Any = None, byte_range: Any = None) -> Any:
         if self._is_root(key, byte_range):
             return self._root_as(prototype)
-        store: Any = self._held  # Zarr asks whether it can do so
+        store: Any = self._inner  # Zarr checks whether the store has this method
         data = store.get_sync(key, prototype=prototype, byte_range=byte_range)
         return self._there(key, data, byte_range)
 
@@ -178,7 +178,7 @@ class ChunkReader(RemadeWrapper, WrapperStore[Store]):
         chunks, size = self._chunks_of(key), None if data is None else len(data)
         if chunks is not None:
             wrong = chunks.wrong(size, byte_range is None)
-        else:  # of a coordinate, at which `open` has looked
+        else:  # a chunk of a coordinate, which `open` has checked
             wrong = "none" if size is None else None
         if wrong is not None:
             raise self._error(key, wrong)
@@ -192,7 +192,7 @@ class ChunkReader(RemadeWrapper, WrapperStore[Store]):
         which = "" if chunks is None else chunks.paths_of(key)
         return StoreError(
             f"path: expected the chunk of {key.partition('/')[0]!r} as it was written, got"
-            f" {wrong}{which}: {self._held}/{key}. {REMEDY}"
+            f" {wrong}{which}: {self._inner}/{key}. {REMEDY}"
         )
 
 
@@ -201,7 +201,7 @@ def _is_chunk(key: str) -> bool:
 
 
 def plain_size(node: Mapping[str, Any], shape: list[int]) -> int | None:
-    """Return the bytes of a chunk file: its numbers and 4 for the checksum; None if compressed."""
+    """Return the bytes of a chunk file, with 4 for the checksum; None if compressed."""
     names = [codec["name"] for codec in node["codecs"]]
     if not set(names) <= {"transpose", "bytes", "crc32c"}:
         return None

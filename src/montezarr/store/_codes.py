@@ -1,4 +1,4 @@
-"""Labels of the codes that a store holds: of variables, and of coordinates of text."""
+"""Labels of the codes in a store: of variables, and of text coordinates."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TEXT = "montezarr_labels"
 
 
 def text_of_run(recipe: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Return the coordinates of text that a run declares, by dimension."""
+    """Return the text coordinates of a run, by dimension."""
     coords = recipe.get("coords")
     if not isinstance(coords, Mapping):
         return {}
@@ -31,12 +31,12 @@ def text_of_run(recipe: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 def text_as_codes(labels: list[str]) -> xr.Variable:
-    """Return a coordinate of text as the positions of its labels: a store holds no text."""
+    """Return a text coordinate as positions of its labels: a store holds no text."""
     return xr.Variable("label", np.arange(len(labels)), code_attributes(labels, in_full=True))
 
 
 def code_attributes(labels: list[Any], *, in_full: bool) -> dict[str, Any]:
-    """Return the attributes of positions of labels: as CF has them, and in full where need be."""
+    """Return the CF attributes of positions of labels, with the full labels where needed."""
     meanings = flag_meanings(labels)
     attributes = {"flag_values": list(range(len(labels))), "flag_meanings": meanings}
     if in_full or meanings.split() != labels:
@@ -45,7 +45,7 @@ def code_attributes(labels: list[Any], *, in_full: bool) -> dict[str, Any]:
 
 
 def with_text(ds: xr.Dataset) -> xr.Dataset:
-    """Return a Dataset of a store with its coordinates of text as such."""
+    """Return a Dataset of a store with its text coordinates decoded."""
 
     def labels_of(coordinate: xr.DataArray) -> list[Any] | None:
         labels = _full_labels(coordinate)
@@ -56,9 +56,10 @@ def with_text(ds: xr.Dataset) -> xr.Dataset:
 
 
 def with_labels(ds: xr.Dataset, recipe: Mapping[str, Any]) -> xr.Dataset:
-    """Return results with labels in the place of the codes that a store holds.
+    """Return results with labels in place of the codes in a store.
 
-    Where words are not the labels they stand beside; earlier stores have them in the recipe alone.
+    Labels that differ from the CF words are an attribute; in earlier stores they are only in the
+    recipe.
     """
 
     def labels_of(coordinate: xr.DataArray) -> list[Any] | None:
@@ -72,7 +73,7 @@ def with_labels(ds: xr.Dataset, recipe: Mapping[str, Any]) -> xr.Dataset:
 
 
 def _full_labels(coordinate: xr.DataArray) -> list[Any] | None:
-    """Return the labels that stand beside codes; None where there are none, or somebody else's."""
+    """Return the full labels in the attribute of codes, or None."""
     text = coordinate.attrs.get(TEXT)
     try:
         labels = parse_json(text) if isinstance(text, str) else None
@@ -84,7 +85,7 @@ def _full_labels(coordinate: xr.DataArray) -> list[Any] | None:
 def _with_labels(
     ds: xr.Dataset, labels_of: Callable[[xr.DataArray], list[Any] | None]
 ) -> xr.Dataset:
-    """Return a Dataset with labels in the place of codes, where its coordinates have some."""
+    """Return a Dataset with labels in place of codes, where its coordinates have labels."""
     found = {name: (c, labels_of(c)) for name, c in ds.coords.items()}
     return ds.assign_coords(
         {
@@ -96,15 +97,16 @@ def _with_labels(
 
 
 def _are_positions(codes: xr.DataArray, count: int) -> bool:
-    """Return whether these are positions of so many labels; anybody may have written them."""
+    """Return whether codes are positions of `count` labels; any program may have written them."""
     values = codes.values
     return values.dtype.kind in "iu" and bool(((values >= 0) & (values < count)).all())
 
 
 def know_labels(ds: xr.Dataset) -> None:
-    """Give labelled variables what `simulate` gives them: flags of their own, and the labels.
+    """Give labelled variables the flags and labels that `simulate` gives them.
 
-    What arithmetic made of codes was stored with their attributes, under another name or dtype.
+    Results of arithmetic with codes are stored with their attributes, but with another name or
+    dtype.
     """
     for name, variable in ds.data_vars.items():
         meanings = variable.attrs.get("flag_meanings")
@@ -112,7 +114,7 @@ def know_labels(ds: xr.Dataset) -> None:
             continue
         known = labels_in_recipe(ds.attrs, None, meanings)
         if known is None:
-            continue  # somebody else's
+            continue  # not written by montezarr
         labels = labels_in_recipe(ds.attrs, name, meanings, variable.dtype)
         kind = np.int64 if labels is None else variable.dtype
         variable.attrs["flag_values"] = own_flags(np.arange(len(known), dtype=kind))

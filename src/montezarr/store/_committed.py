@@ -1,4 +1,4 @@
-"""What is committed at a place, held against what a writer is to write; nothing is changed."""
+"""Compare what is committed at a location with what a writer is to write, without any change."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from montezarr.store.format import CommitState, Manifest
 from montezarr.store.locations import ReadableLocation
 
 
-def ledger_of(location: ReadableLocation) -> CommitState:
-    """Return the ledger of a store that must be there.
+def commit_state_of(location: ReadableLocation) -> CommitState:
+    """Return the commit state of a store that must exist.
 
     Raises
     ------
     StoreNotFoundError
-        If it is not.
+        If there is no store.
     """
     found, commits = read_root(location), CommitState.read(location)
     if commits is None and found is None:
@@ -51,7 +51,7 @@ def is_complete(ds: xr.Dataset, path: Any) -> bool:
 def check_same(
     commits: CommitState, manifest: Manifest, target: int, location: ReadableLocation
 ) -> None:
-    """Raise if a store holds something else than what is to be written.
+    """Raise if a store holds something other than what is to be written.
 
     Raises
     ------
@@ -81,17 +81,17 @@ def check_same(
 
 
 def in_chunks(source: ChunkSource, chunk: int) -> ChunkSource:
-    """Return a source in other chunks."""
+    """Return a chunk source with another chunk size."""
     return replace(source, run=replace(source.run, chunk=chunk))
 
 
 def drop_lost(commits: CommitState, location: ReadableLocation) -> None:
-    """Forget chunks of which a file is gone, or has not the size that it had."""
+    """Drop chunks of which a file is missing or has another size."""
     keys = {key: chunk for chunk, record in commits.chunks.items() for key in record.files}
     sizes = location.sizes(keys)
     for key, chunk in keys.items():
         record = commits.chunks.get(chunk)
         if record is not None and not commits.is_done(chunk) and key in sizes:
-            continue  # it is to have more paths, and may have them already
+            continue  # it will get more paths, and may already have them
         if record is not None and sizes.get(key) != record.files[key][0]:
             commits.drop(chunk)

@@ -1,4 +1,4 @@
-"""What a repair has to make anew, by what is left of a store; nothing is changed here."""
+"""Determine what a repair has to write again, without any change."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from montezarr.store.locations import ReadableLocation
 
 
 def results_lost(commits: CommitState, bad: set[str], redo: set[int]) -> bool:
-    """Return whether the results of statistics, if any are taken, have to be made again."""
+    """Return whether results of statistics have to be computed again."""
     return commits.manifest.statistics is not None and (
         bool(redo)
         or commits.mending is not None
@@ -24,10 +24,9 @@ def results_lost(commits: CommitState, bad: set[str], redo: set[int]) -> bool:
 def told_target(
     location: ReadableLocation, commits: CommitState, root: Mapping[str, Any] | None
 ) -> Mapping[str, Any] | None:
-    """Return what is known of the number of paths without a commit log, and note it.
+    """Set the number of paths of a store without a commit log; return what it was taken from.
 
-    The root tells it, or the arrays themselves, of which each has its shape: all that they show is
-    taken for all that there were to be.
+    It comes from the root, or from the shapes of the arrays, which are then taken as the target.
     """
     if root is not None and _follows(location, commits, root):
         commits.target = root["target"]
@@ -39,7 +38,7 @@ def told_target(
 
 
 def _shown_by_arrays(location: ReadableLocation, manifest: Manifest) -> int:
-    """Return the paths that the metadata of all variables agree upon, or 0."""
+    """Return the number of paths on which the metadata of all variables agree, or 0."""
     counts = set()
     for array in manifest.arrays:
         data = location.get(f"{array.name}/zarr.json") or b""
@@ -53,13 +52,13 @@ def _shown_by_arrays(location: ReadableLocation, manifest: Manifest) -> int:
 
 
 def _follows(location: ReadableLocation, commits: CommitState, root: Mapping[str, Any]) -> bool:
-    """Return whether the root is as a writer makes it, so that its numbers can be believed."""
+    """Return whether the root is as a writer makes it, so that its numbers can be trusted."""
     numbers = root["n_paths"], root["target"], root["committed"], root["status"] == "complete"
     return commits.manifest.files(*numbers)["zarr.json"] == location.get("zarr.json")
 
 
 def damaged_chunks(commits: CommitState, bad: set[str]) -> list[int]:
-    """Return the chunks of which a file, or without which the statistics, cannot be had."""
+    """Return the chunks that lack an intact file, or states that the statistics need."""
     out = {
         chunk
         for chunk, record in commits.chunks.items()
@@ -70,6 +69,6 @@ def damaged_chunks(commits: CommitState, bad: set[str]) -> list[int]:
         merged = 0 if commits.states is None else commits.states[0]
         if commits.merged_key in bad:
             commits.states, merged = None, 0
-        # What is merged needs no states of its own; all other chunks do.
+        # Merged chunks need no states of their own; all other chunks do.
         out |= {c for c, r in commits.chunks.items() if r.state is None and c >= merged}
     return sorted(out)

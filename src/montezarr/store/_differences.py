@@ -1,4 +1,4 @@
-"""How a refusal lists what differs between two stores."""
+"""The list of differences between two stores in an error message."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SHOWN_DIFFERENCES = 8
 
 
 def lines_of_differences(differing: Sequence[tuple[str, Any, Any]]) -> str:
-    """Return a line for each field, `name`, `there` and `here`, and how many more there are."""
+    """Return a line for each field, `name`, `there` and `here`, and the number of others."""
     lines = [
         f"\n  {name}: {show(there, 60)} there, {show(here, 60)} here"
         for name, there, here in differing[:SHOWN_DIFFERENCES]

@@ -1,4 +1,4 @@
-"""The digest of a file, by which the commit log knows it again."""
+"""The digest of a file in the commit log."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 
 
 def file_digest(pieces: Iterable[Any]) -> tuple[int, str]:
-    """Return the size of a file, and its digest.
+    """Return the size and the digest of a file.
 
-    That is the CRC-32C of all but the last four bytes of it, and these four. Where a file ends with
-    its own checksum, as chunks do, the two agree; a CRC of all would be the same for every intact
-    file.
+    The digest is the CRC-32C of all but the last four bytes, followed by these four. In a file that
+    ends with its own checksum, as chunks do, the two agree; a CRC of all bytes would be the same
+    for every intact file.
     """
     size, crc, tail = 0, 0, b""
     for piece in pieces:

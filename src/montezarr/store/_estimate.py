@@ -1,4 +1,4 @@
-"""What a store will take, before it is written; measured where it is compressed."""
+"""Estimate the bytes of a store before it is written; measured where it is compressed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from montezarr.store.locations import ReadableLocation
 
 
 def store_bytes(ds: Any, storage: Storage) -> tuple[int, int]:
-    """Return the bytes of a store of a Dataset, and the paths on which that was measured, or 0.
+    """Return the bytes of a store of a Dataset, and the number of paths measured for that, or 0.
 
     Raises
     ------
@@ -35,16 +35,16 @@ def store_bytes(ds: Any, storage: Storage) -> tuple[int, int]:
 
 
 def working_bytes(run: Run, storage: Storage) -> int:
-    """Return the bytes that one worker takes to draw a chunk and to write it so.
+    """Return the bytes of memory that one worker takes to draw and write a chunk.
 
-    What is compressed is filled up to a whole chunk before.
+    Compressed chunks are padded to a whole chunk first.
     """
     missing = run.chunk - min(run.chunk, run.length)
     return run.working_bytes + (missing * run.path_bytes if storage.compression else 0)
 
 
 def check_store_room(location: ReadableLocation, commits: CommitState, source: ChunkSource) -> None:
-    """Raise if what is not there yet does not fit.
+    """Raise if the chunks that are missing do not fit.
 
     Raises
     ------
@@ -57,11 +57,11 @@ def check_store_room(location: ReadableLocation, commits: CommitState, source: C
     needed, ratio = commits.bytes_needed(), 1.0
     if manifest.storage.compression is not None:
         if needed <= free or not source.run.sampler.interface.is_vectorised:
-            return  # it will fit; or, a loop in Python, it costs too much to know before
+            return  # it will fit; or the sampler is a Python loop, and measuring costs too much
         try:
             per_path, _ = _measured(source, manifest)
         except SamplerError:
-            return  # the run itself will meet that, and say where
+            return  # the run itself will raise this, with the path
         ratio = per_path / max(1, sum(array.path_bytes for array in manifest.arrays))
         needed = int(ratio * needed)
     if needed > free:
@@ -73,7 +73,7 @@ def check_store_room(location: ReadableLocation, commits: CommitState, source: C
 
 
 def too_little(location: ReadableLocation, needed: int, free: int, hint: str) -> StoreError:
-    """Return the error of a disk on which something does not fit."""
+    """Return the error of a disk with too little room."""
     return StoreError(
         f"path: expected room for {show_bytes(needed)}, got {show_bytes(free)} free at {location}:"
         f" {show_bytes(needed - free)} too little. {hint}"
@@ -81,7 +81,7 @@ def too_little(location: ReadableLocation, needed: int, free: int, hint: str) ->
 
 
 def _measured(source: ChunkSource, manifest: Manifest) -> tuple[float, int]:
-    """Return the compressed bytes of a path, and the number of paths that tell it."""
+    """Return the compressed bytes of a path, and the number of paths measured."""
     path_bytes = source.run.path_bytes + source.schema.path_bytes
     in_memory = COMPRESSION_TRIAL_MAX_BYTES // path_bytes // BLOCK
     blocks = max(1, min(COMPRESSION_TRIAL_BLOCKS, in_memory))

@@ -1,4 +1,4 @@
-"""`extend`: a store grows. What is there stays readable and unchanged at every moment."""
+"""`extend`: add paths to a store, which stays readable and unchanged at every moment."""
 
 from __future__ import annotations
 
@@ -37,25 +37,25 @@ def extend(
     show_progress: bool = False,
     on_progress: OnProgress | None = None,
 ) -> xr.Dataset:
-    """Add paths to a store; it is then, byte for byte, what one of so many paths would be.
+    """Add paths to a store; the result equals, byte for byte, a new store of that many paths.
 
-    More paths are shown when they are committed. The last chunk, if it is no whole one, is drawn
-    again with all its paths and takes the place of the old one at once. Killed, it goes on with
-    the same call. Statistics that were taken with the paths go on, too.
+    Added paths are shown when they are committed. An incomplete last chunk is drawn again with all
+    its paths, and replaces the old one atomically. If `extend` is killed, the same call continues.
+    Statistics that were taken with the paths are extended too.
 
     Parameters
     ----------
     path : str, path or Zarr store
         Where the store is.
     n_paths : int
-        Number of paths that it is to have then, not fewer than now.
+        New number of paths, not less than the present one.
     ds : Dataset, optional
-        What was written, lazily, with any number of paths: needed where its variables were made of
-        paths by an expression, or each path has an x0 of its own that was lazy.
+        What was written, lazily, with any number of paths: needed if its variables are computed
+        from paths by an expression, or each path has an x0 of its own that was lazy.
     statistics : as for `write`, optional
-        Needed where some of them are of your own.
+        Needed if some of them are your own classes.
     process : object, optional
-        The sampler, where it is your own code and not alive in this process.
+        The sampler, if it is your own code and not alive in this process.
     durable, chunks_per_task, storage_options, show_progress, on_progress
         As for `write`.
 
@@ -67,7 +67,7 @@ def extend(
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        For fewer paths than there are, or where a Dataset is needed.
+        For fewer paths than the store has, or if a Dataset is needed.
     StoreNotFoundError
         If no store is there.
     StoreLockedError, StoreError, SamplerError
@@ -88,7 +88,7 @@ def extend(
     per_task = check_options(durable, chunks_per_task, on_progress)
     commits = ledger_of(location)
     _check(commits, target)
-    # Held until the end: what was given has the parameters that the store may have lost.
+    # Kept alive until the end: they hold parameters that the store may have lost.
     held = parameters_at_hand(commits.manifest, ds, process)
     source = source_in(commits.manifest, target, ds, process, statistics)
     shown = check_bool("show_progress", show_progress) and on_progress is None

@@ -1,9 +1,9 @@
-"""Named points at which a test ends or fails a run, to see what is left on disk.
+"""Named points at which a test kills or fails a run, to check what is left on disk.
 
 The variable MONTEZARR_FAULT of the environment has the form ``name@number=action``: at the point
 `name`, for the chunk `number` (or the publication of that number, or -1 for a file that is no
-chunk), where ``*`` is any, do `action`: a process id is killed by SIGKILL, the name of an error
-such as ENOSPC is raised as OSError. Unset, a point costs nothing.
+chunk), where ``*`` is any, do `action`: a process id is killed by SIGKILL, an error name such as
+ENOSPC is raised as OSError. If the variable is unset, a point costs nothing.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ POINTS: Final = (
     "finish.journal",
     "finish.after",
 )
-"""All of them, in the order in which a run comes by."""
+"""All points, in the order in which a run reaches them."""
 
 _VARIABLE = "MONTEZARR_FAULT"
 _fault = os.environ.get(_VARIABLE)
 
 
 def reach(name: str, number: int = 0) -> None:
-    """Say that a run has come to a point."""
+    """Act on a fault at the point that a run has reached, if one is set there."""
     if _fault is not None:
         _act(name, number)
 
 
 def is_armed(name: str, number: int = 0) -> bool:
-    """Return whether something will happen at a point."""
+    """Return whether a fault is set at a point."""
     if _fault is None:
         return False
     where, _, which = _fault.partition("=")[0].partition("@")
@@ -55,7 +55,7 @@ def is_armed(name: str, number: int = 0) -> bool:
 
 
 def faulty_chunk(line: bytes) -> int:
-    """Return the chunk that a line of the commit log is about; -1 for another, or when unset."""
+    """Return the chunk of a line of the commit log; -1 for other lines, or without a fault."""
     found = None if _fault is None else re.search(rb'"chunk":(\d+)', line)
     return -1 if found is None else int(found[1])
 
@@ -67,6 +67,6 @@ def _act(name: str, number: int) -> None:
     action = _fault.partition("=")[2]
     if action.isdigit():
         os.kill(int(action), signal.SIGKILL)
-        signal.pause()  # it may be this process, or the one that this one works for
+        signal.pause()  # the killed process may be this one or its parent
     code = getattr(errno, action)
     raise OSError(code, os.strerror(code))

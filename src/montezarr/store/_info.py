@@ -1,4 +1,4 @@
-"""`info`: what a store says that it is. It runs and imports nothing, and reads no path."""
+"""`info`: the description of a store from its metadata; runs and imports nothing, reads no path."""
 
 from __future__ import annotations
 
@@ -27,44 +27,45 @@ PRINTED_CHARACTERS_MAX = 200
 @final
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Info:
-    """What a store is; printable.
+    """The description of a store; printable.
 
     Attributes
     ----------
     path : str
-        Where it is.
+        The location of the store.
     status : {"complete", "incomplete"}
-        Whether all is done.
+        Whether all paths and statistics are written.
     process, seed, x0 : object
-        As the recipe has them: large parameters by dtype, shape and digest.
+        As in the recipe: large parameters by dtype, shape and digest.
     sampler : str
         Kind of the sampler; see `montezarr.samplers`.
     own_code : bool
-        Whether the process is code of somebody's own, which no store holds.
+        Whether the process is user code, which no store holds.
     derived : bool
-        Whether the variables were made of paths by an expression, which no store holds.
+        Whether the variables were computed from paths by an expression, which no store holds.
     committed, target, readable : int
-        Paths that are there, that there are to be, and that can be read: up to the first gap.
+        Numbers of paths that are committed, that are planned, and that can be read: up to the
+        first gap.
     first_path : int
-        Index of the first one in the run.
+        Index of the first path in the run.
     times : (int, first, last) or None
-        Number of times, and the first and the last one; None where there are none.
+        Number of times, the first and the last one; None without times.
     variables : list of dict
         ``name``, ``dtype``, ``dims`` and ``shape``, with the paths that can be read.
     chunk : int or None
         Paths per chunk.
     storage : dict or None
-        Choices of `montezarr.Storage`.
+        Fields of `montezarr.Storage`.
     statistics : list of str
         Names of the statistics that are taken with the paths.
     bytes, files : int or None
-        Of what is on disk.
+        Size and number of files on disk.
     environments : list of dict
-        In which it was drawn.
+        Environments in which paths were drawn.
     masked : int
         Paths that failed and were masked.
     damaged : int
-        Lines of the commit log that cannot be read.
+        Number of lines of the commit log that cannot be read.
     """
 
     path: str
@@ -92,11 +93,11 @@ class Info:
 
     @property
     def is_complete(self) -> bool:
-        """Whether all paths are there, and all that belongs to them."""
+        """Whether all paths, and all statistics of them, are committed."""
         return self.status == COMPLETE
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON."""
+        """Return the fields as JSON."""
         return {**asdict(self), "percent": self._percent()}
 
     def __repr__(self) -> str:
@@ -105,7 +106,7 @@ class Info:
     def __str__(self) -> str:
         state = self.status if self.is_complete else f"{self.status}, {self._percent()} %"
         lines = [f"{self.path}: {state}", *(f"  {name:<11} {v}" for name, v in self._lines())]
-        # A name that a store holds may have line feeds in it, and is no line of ours.
+        # A name in a store may contain line feeds, which must not start a new line here.
         return for_terminal("\n".join(line.replace("\n", "\\n") for line in lines))
 
     def _percent(self) -> int:
@@ -145,14 +146,14 @@ class Info:
 
 
 def info(path: Any, *, storage_options: Mapping[str, Any] | None = None) -> Info:
-    """Return what a store says that it is, also while somebody writes it.
+    """Return the description of a store, also while it is written.
 
-    Nothing that it names is imported or run, and no path is read.
+    Nothing that the store names is imported or run, and no path is read.
 
     Parameters
     ----------
     path : str, path or Zarr store
-        Where the store is; or the JSON file of a `VirtualStore`.
+        Location of the store; or the JSON file of a `VirtualStore`.
     storage_options : dict, optional
         For a URL, what fsspec takes.
 
@@ -164,11 +165,11 @@ def info(path: Any, *, storage_options: Mapping[str, Any] | None = None) -> Info
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        If `path` is no place.
+        If `path` is not a location.
     StoreNotFoundError, StoreExistsError
-        If no store is there, or something else.
+        If there is no store, or something else.
     StoreError
-        If neither commit log nor manifest tells what it is.
+        If neither commit log nor manifest can be read.
     """
     location = location_of(path, storage_options)
     if isinstance(location, LocalLocation) and location.path.is_file():
@@ -179,7 +180,7 @@ def info(path: Any, *, storage_options: Mapping[str, Any] | None = None) -> Info
 def _of_ledger(location: ReadableLocation, commits: CommitState) -> Info:
     manifest = commits.manifest
     recipe = manifest.recipe_dict
-    # What is on disk of a remote store is what the commit log tells of: a listing may take long.
+    # For a remote store the commit log tells what is on disk: a listing may take long.
     objects = location.sizes(location.objects()) if location.is_local else None
     files = {k: v[0] for k, v in commits.files().items()} if objects is None else objects
     if objects is None:
@@ -215,7 +216,7 @@ def _of_ledger(location: ReadableLocation, commits: CommitState) -> Info:
 
 
 def _of_dataset(path: str, ds: xr.Dataset) -> Info:
-    """Return what can be told of anything that opens, such as a virtual store."""
+    """Return the description of any other Dataset that opens, such as a virtual store."""
     recipe = json.loads(ds.attrs[ATTRIBUTE])
     n_paths = ds.sizes.get(PATH, 0)
     times = ds["time"].values if "time" in ds.coords else None
@@ -252,7 +253,7 @@ def _times(values: Any) -> tuple[int, Any, Any] | None:
 
 
 def _statistics(manifest: Manifest) -> Iterator[str]:
-    """Yield the names of the statistics; with those of the variables, where they have their own."""
+    """Yield the names of the statistics, with variables where statistics differ by variable."""
     told = (manifest.statistics or {}).get("of", [])
     for variable, entries in told.items() if isinstance(told, Mapping) else [(None, told)]:
         for entry in entries if isinstance(entries, list) else []:
@@ -261,14 +262,14 @@ def _statistics(manifest: Manifest) -> Iterator[str]:
 
 
 def _cut(text: str) -> str:
-    """Return a text that somebody else may have made without end."""
+    """Shorten a text, which comes from the store and may be of any length."""
     return (
         text if len(text) <= PRINTED_CHARACTERS_MAX else text[: PRINTED_CHARACTERS_MAX - 3] + "..."
     )
 
 
 def _storage(storage: Mapping[str, Any]) -> str:
-    """Return the choices that are not the default, as words."""
+    """Return the fields that are not the default, as text."""
     chosen = {name: value for name, value in storage.items() if value is not None}
     said = ", ".join(f"{name} {value}" for name, value in chosen.items())
     exact = {"dtype", "keep_bits"}.isdisjoint(chosen)

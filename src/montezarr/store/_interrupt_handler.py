@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM while a store is written: what runs ends first, and is committed."""
+"""SIGINT and SIGTERM while a store is written: running tasks finish and are committed first."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from montezarr.store._interrupt_listener import interrupt_listener
 
 
 class LeaveAtOnce(BaseException):
-    """A second signal came. It is no KeyboardInterrupt, on which what runs is waited for."""
+    """Raised by a second signal. Not a KeyboardInterrupt, on which running tasks are waited for."""
 
 
 class Resumable(Protocol):
-    """What can go on later."""
+    """A writer that can be resumed."""
 
     def say_resume(self) -> None:
-        """Print the line that goes on, where anything is left to do."""
+        """Print the call that resumes, if anything is left to do."""
 
 
 class InterruptHandler(ContextManager):
-    """Inside of it SIGINT and SIGTERM are noted; with a second one, nothing is waited for any more.
+    """Context in which SIGINT and SIGTERM request a stop; a second signal leaves at once.
 
-    Afterwards they do what they would have done: when what ran is committed, and all is in order.
+    At the end, when running tasks are committed and the store is in order, the signal takes its
+    usual effect.
     """
 
     def __init__(self) -> None:
@@ -48,7 +49,7 @@ class InterruptHandler(ContextManager):
         self._restore()
         if isinstance(error, LeaveAtOnce):
             signal.raise_signal(self.caught[-1])
-            raise KeyboardInterrupt from error  # the program has other plans with that signal
+            raise KeyboardInterrupt from error  # the program handles that signal itself
         if self.caught:
             if self.writer is not None:
                 self.writer.say_resume()

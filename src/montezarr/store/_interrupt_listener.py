@@ -1,4 +1,4 @@
-"""Who hears of a run that is stopped: Python by default, else the command line."""
+"""Messages of a stopped run: those for Python by default, or of the command line."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from montezarr.core.notices import say_at_once
 
 
 class InterruptListener:
-    """What a writer tells when SIGINT or SIGTERM comes. The command line has one of its own."""
+    """Prints what happens on SIGINT or SIGTERM. The command line has its own listener."""
 
     def noticed(self, number: int, *, first: bool) -> None:
-        """Hear of a signal, in its handler; after the first one, what runs is let end."""
-        if first:  # not print: this may come in the middle of another message
+        """Report a signal, in its handler; after the first one, running tasks finish."""
+        if first:  # not print: another message may be half printed
             say_at_once("\nmontezarr: finishing what runs; once more, to leave at once\n")
 
     def resume(self, call: str) -> str:
-        """Return the line that goes on; in Python that call."""
+        """Return the line that resumes; in Python `call`."""
         return call
 
 
 interrupt_listener: ContextVar[InterruptListener] = ContextVar("host", default=InterruptListener())  # noqa: B039  # it has no state
-"""The one of this process."""
+"""The listener of this process."""

@@ -1,4 +1,4 @@
-"""`merge`: the stores of several ranges of paths of one recipe become one."""
+"""`merge`: join stores of several ranges of paths of one recipe into one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from montezarr.core.checks import check_bool, type_error, value_error
 from montezarr.core.errors import StoreError, StoreExistsError, StoreMismatchError
 from montezarr.reduction.accumulate import PartialState
 from montezarr.store._at_hand import parameters_at_hand
-from montezarr.store._committed import drop_lost, ledger_of
+from montezarr.store._committed import commit_state_of, drop_lost
 from montezarr.store._differences import lines_of_differences
 from montezarr.store._estimate import too_little
 from montezarr.store._interrupt_handler import InterruptHandler
@@ -29,7 +29,7 @@ from montezarr.store.format import STATES, Checksum, ChunkRecord, CommitState, c
 from montezarr.store.locations import LocalLocation, Location, ReadableLocation
 
 Part = tuple[ReadableLocation, CommitState]
-"""A store that is taken from, and what is committed in it."""
+"""A store to merge, and its commit state."""
 
 
 def merge(
@@ -42,41 +42,40 @@ def merge(
     durable: bool = False,
     storage_options: Mapping[str, Any] | None = None,
 ) -> xr.Dataset:
-    """Make one store of those of several ranges of paths, which jobs have written side by side.
+    """Join the stores of several ranges of paths, which jobs have written in parallel.
 
     The result is, byte for byte, what one run of all these paths would have written. On one file
-    system files are linked, not copied, so that it takes no room; the stores stay as they are, and
-    may be removed afterwards. Killed, or stopped by a signal, it goes on with the same call.
+    system files are linked, not copied, so they take no room; the stores do not change, and may be
+    removed afterwards. If `merge` is killed, or stopped by a signal, the same call continues.
 
-    All files have to be there, in their size, before anything is taken; what is copied is compared
-    with its checksum, too. What is linked is not read: `verify` of the result finds the rest.
+    Existence and size of all files are checked first; copied files are also compared with their
+    checksums. Linked files are not read: call `verify` on the result to check them.
 
     Parameters
     ----------
     stores : sequence of str, path or Zarr store
-        Complete stores of ranges (``write(..., paths=range(a, b))``) that follow on one another,
-        given in any order.
+        Complete stores of adjoining ranges (``write(..., paths=range(a, b))``), in any order.
     path : str, path or Zarr store
-        Where the whole is to be.
+        Location of the result.
     ds, statistics, process : optional
-        As for `extend`, where statistics were taken, or parameters beside the recipe were lost.
+        As for `extend`, if statistics were taken, or large parameters were lost.
     durable, storage_options
         As for `write`.
 
     Returns
     -------
     Dataset
-        The whole, lazily opened.
+        The result, lazily opened.
 
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
         If there are no stores.
     StoreMismatchError
-        If they are of different recipes or chunks, overlap, or leave gaps; with which.
+        If their recipes or chunks differ, or they overlap or leave gaps; with the stores.
     StoreError
-        If one of them is not complete, or a file of it is missing, cut or damaged; or if what has
-        to be copied, such as from another disk, does not fit, with the bytes needed.
+        If a store is not complete, or a file of it is missing, truncated or damaged; or if files
+        that must be copied, such as from another disk, do not fit, with the bytes needed.
     StoreNotFoundError, StoreExistsError, StoreLockedError
         As from `open` and `write`.
 
@@ -96,13 +95,13 @@ def merge(
         raise value_error("stores", "one store or more", stores)
     check_bool("durable", durable)
     sources = [location_of(store) for store in stores]
-    parts: list[Part] = [(location, ledger_of(location)) for location in sources]
+    parts: list[Part] = [(location, commit_state_of(location)) for location in sources]
     parts.sort(key=lambda part: part[1].manifest.first_path)
     _check_parts(parts)
     location = location_of(path, storage_options)
     whole = _whole(parts)
     check_distinct(whole.manifest.names, "stores")
-    # Held until the end: what was given has the parameters that the stores may have lost.
+    # Kept alive until the end: they hold parameters that the stores may have lost.
     held = parameters_at_hand(whole.manifest, ds, process)
     source = None
     if whole.manifest.statistics is not None:
@@ -126,7 +125,7 @@ def merge(
 
 @dataclass(frozen=True, slots=True)
 class _Chunk:
-    """A chunk of the whole that is to be taken: its files, by key, with their keys in the part."""
+    """A chunk to take: its files, by key in the result, with their keys in the part."""
 
     number: int
     record: ChunkRecord
@@ -150,7 +149,7 @@ def _take_all(
         writer.begin()
     else:
         writer.resume()
-    with writer._tidy():  # it is of this package: nothing half done is left, also on a full disk
+    with writer._tidy():  # leaves no temporary files, also on a full disk
         try:
             for part, chunk in ((part, chunk) for part, chunks in todo for chunk in chunks):
                 if stop():
@@ -159,7 +158,7 @@ def _take_all(
                     location.take(key, part, theirs, durable=writer.durable, checksum=checksum)
                 writer.commit(chunk.number, chunk.record, environment=chunk.record.environment)
         finally:
-            with contextlib.suppress(OSError):  # it may be that of a full disk
+            with contextlib.suppress(OSError):  # the disk may be full
                 writer.publish()
         if commits.missing():
             return
@@ -171,7 +170,7 @@ def _take_all(
 def _todo(
     parts: list[Part], whole: CommitState, there: CommitState | None
 ) -> list[tuple[ReadableLocation, list[_Chunk]]]:
-    """Return the chunks of each part that are not there yet."""
+    """Return the chunks of each part that the result lacks."""
     out = []
     for part, commits in parts:
         at = (commits.manifest.first_path - whole.manifest.first_path) // whole.manifest.chunk
@@ -191,7 +190,7 @@ def _todo(
 
 
 def _check_files(parts: list[Part], todo: list[tuple[ReadableLocation, list[_Chunk]]]) -> None:
-    """Raise unless all files that are to be taken are there, in their size."""
+    """Raise unless all files to take exist with their recorded size."""
     for (part, commits), (_, chunks) in zip(parts, todo, strict=True):
         sizes = {key: checksum[0] for chunk in chunks for _, key, checksum in chunk.files}
         if commits.states is not None:
@@ -209,7 +208,7 @@ def _check_files(parts: list[Part], todo: list[tuple[ReadableLocation, list[_Chu
 
 
 def _check_room(location: Location, todo: list[tuple[ReadableLocation, list[_Chunk]]]) -> None:
-    """Raise if what cannot be linked does not fit; the records tell how much that is."""
+    """Raise if files that cannot be linked do not fit; sizes are those in the commit log."""
     free = location.free_bytes()
     if free is None:
         return
@@ -235,7 +234,7 @@ def _can_link(part: ReadableLocation, location: Location) -> bool:
 
 
 def _device(path: Path) -> int | None:
-    """Return the file system of a path, or of where it will be made."""
+    """Return the file system of a path, or of its nearest existing parent."""
     for location in (path, *path.parents):
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             return os.stat(location).st_dev
@@ -243,7 +242,7 @@ def _device(path: Path) -> int | None:
 
 
 def _merge_states(writer: Writer, parts: list[Part], source: ChunkSource) -> None:
-    """Join the states of whole chunks of all parts."""
+    """Merge the states of whole chunks of all parts."""
     assert source.layout is not None
     accumulator, total, whole = source.layout.accumulator, PartialState(), 0
     for part, commits in parts:
@@ -257,7 +256,7 @@ def _merge_states(writer: Writer, parts: list[Part], source: ChunkSource) -> Non
 
 
 def _whole(parts: list[Part]) -> CommitState:
-    """Return the ledger of all parts together."""
+    """Return the commit state of all parts together."""
     first = parts[0][1]
     target = sum(commits.target for _, commits in parts)
     out = CommitState(first.manifest, target, environments=[first.manifest.environment])
@@ -281,7 +280,7 @@ def _whole(parts: list[Part]) -> CommitState:
 
 
 def _check_parts(parts: list[Part]) -> None:
-    """Raise unless parts are complete, of one recipe, and side by side."""
+    """Raise unless parts are complete, of one recipe, and adjoin."""
     first_place, first = parts[0]
     end = first.manifest.first_path
     for location, commits in parts:

@@ -1,4 +1,4 @@
-"""`open`: the committed paths of a store as a lazy Dataset. A store is data and runs nothing."""
+"""`open`: the committed paths of a store as a lazy Dataset. A store is data: it runs nothing."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ from montezarr.store.virtual import VirtualStore
 def open_store(
     path: Any, group: str | None = None, *, storage_options: Mapping[str, Any] | None = None
 ) -> xr.Dataset:
-    """Open a store lazily, one Dask chunk per stored chunk: what is committed, and no more.
+    """Open the committed paths of a store lazily, one Dask chunk per stored chunk.
 
-    Also while `write` or `extend` runs: then these are the first paths, up to where one is missing,
-    and ``attrs["montezarr_status"]`` says how far the writer is, such as ``"incomplete, 37 %"``.
-    Call it again to see more.
+    While `write` or `extend` runs, these are the first paths, up to the first missing chunk, and
+    ``attrs["montezarr_status"]`` has the progress of the writer, such as ``"incomplete, 37 %"``.
+    Call `open` again to see more.
 
-    Nothing that the store names is imported or run, and nothing is unpickled. Metadata are looked
-    at here, and of each variable the first and the last chunk. Every other chunk is when it is
-    read: one that is missing, cut or damaged is an error then, which names it, and never other
-    values. `verify` looks at all of them.
+    Nothing that the store names is imported or run, and nothing is unpickled. `open` checks
+    metadata, and the first and last chunk of each variable. Every other chunk is checked when it is
+    read: a missing, truncated or damaged one is an error that names it, and never gives other
+    values. `verify` checks all chunks.
 
     Parameters
     ----------
@@ -60,32 +60,32 @@ def open_store(
         Directory of the store, its URL, any Zarr store that holds it; or the JSON file of a
         `VirtualStore`.
     group : {"statistics"}, optional
-        Open the statistics that were taken while the paths were written, in place of these.
+        Open the statistics that were taken while the paths were written, instead of the paths.
     storage_options : dict, optional
-        For a URL, what fsspec takes.
+        For a URL, options of fsspec.
 
     Returns
     -------
     Dataset
         As `simulate` returned it: variables (path, time), the coordinate time, and the recipe in
-        ``attrs["montezarr"]``, so that `replay` works. A store of a range of paths has its first
-        one in ``attrs["montezarr_first_path"]``.
+        ``attrs["montezarr"]``, so that `replay` works. A store of a range of paths has the index of
+        the first one in ``attrs["montezarr_first_path"]``.
 
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        If `path` is no place.
+        If `path` is not a location.
     StoreNotFoundError
-        If no store is there.
+        If there is no store.
     StoreError
-        If it is damaged, or not of the format that `write` makes; as a chunk is read, also if that
-        is missing or has another size. A damaged one may be a ValueError of Zarr, of its checksum.
+        If the store is damaged, or not of the format that `write` makes; when a chunk is read,
+        also if it is missing or has another size. A wrong checksum of a chunk may be a
+        ValueError of Zarr.
 
     Warns
     -----
     MontezarrWarning
-        If a large parameter that lies beside the recipe is lost: the paths can be read, and
-        `replay` needs ``process=``.
+        If a large parameter is lost: the paths can be read, but `replay` needs ``process=``.
 
     Examples
     --------
@@ -108,27 +108,27 @@ def open_store(
 
 
 def open_location(location: ReadableLocation) -> xr.Dataset:
-    """Open what is committed at a place."""
+    """Open the committed paths at a location."""
     text, document = root_of(location)
     state = document["attributes"]
     info = state[STORE_ATTRIBUTE]
     recipe = load_object(state[ATTRIBUTE], f"{location}/zarr.json")
     wrong = _parameters.locate_parameters(location, references(recipe))
-    if wrong is not None:  # no path needs it
+    if wrong is not None:  # paths can be read without it
         warnings.warn(wrong, MontezarrWarning, stacklevel=3)
     arrays = checked_arrays(location, document, info)
-    # By the metadata in the root: those of all variables change with one rename.
+    # Use the metadata in the root: those of all variables change with one rename.
     many = any(count_chunks(node) > GRAPH_CHUNKS_MAX for node in arrays.values())
     with as_store_errors(location):
         ds: xr.Dataset = xr.open_zarr(
             ChunkReader.of(location, text, as_read(document), arrays, info),
             consolidated=True,
-            chunks={PATH: info["chunk"]} if many else {},  # whole shards, where they are so many
+            chunks={PATH: info["chunk"]} if many else {},  # whole shards, if there are very many
             zarr_format=3,
             decode_timedelta=TIMEDELTAS,
         )
         names = _names(recipe, [str(name) for name in ds.data_vars])
-    ds = with_text(ds[names])  # in the order of the process, which a directory does not keep
+    ds = with_text(ds[names])  # in the order of the process; a directory has none
     if isinstance(location, LocalLocation):
         ds.encoding["source"] = str(location.path)
     attrs = {ATTRIBUTE: state[ATTRIBUTE]}
@@ -147,20 +147,20 @@ def open_location(location: ReadableLocation) -> xr.Dataset:
 
 
 def _states_in(find: Callable[[], ReadableLocation | None]) -> Mapping[str, Any] | None:
-    """Return the form of the initial states that lie in a store; None where it has none."""
+    """Return the form of the initial states in a store; None if it has none."""
     location = find()
     commits = None if location is None else CommitState.read(location)
     return None if commits is None else commits.manifest.x0
 
 
 def _names(recipe: Mapping[str, Any], found: list[str]) -> list[str]:
-    """Return the variables in the order of the process, others as they come."""
+    """Return the variables in the order of the process, followed by others."""
     first = [v["name"] for v in recipe["variables"] if v["name"] in found]
     return [*first, *(name for name in found if name not in first)]
 
 
 def _virtual(path: Any) -> xr.Dataset | None:
-    """Return the paths of a store without a disk, or None if `path` is no such thing."""
+    """Return the paths of a virtual store, or None if `path` is not one."""
     if isinstance(path, VirtualStore):
         return path.to_dataset()
     if not isinstance(path, (str, os.PathLike)) or not os.path.isfile(path):

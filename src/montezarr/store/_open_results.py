@@ -1,4 +1,4 @@
-"""The statistics of a store, opened: small, in memory, and only as the commit log knows them."""
+"""Open the statistics of a store, in memory, checked against the commit log."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def open_results(location: ReadableLocation) -> xr.Dataset:
             if document["node_type"] == "array":
                 total += math.prod(document["shape"]) * np.dtype(document["data_type"]).itemsize
                 objects[key] = json.dumps(bounded(document)).encode()
-    # Zarr writes no chunk of fill values alone, but there is no result without others beside it.
+    # Zarr omits chunks of fill values only, but a result always has other chunks too.
     most = min(
         RESULTS_ALLOWED_BYTES + RESULTS_MAX_GROWTH * sum(map(len, objects.values())),
         memory_limit() // 4,
@@ -62,15 +62,15 @@ def open_results(location: ReadableLocation) -> xr.Dataset:
 
 
 def _result_files(location: ReadableLocation) -> dict[str, bytes]:
-    """Return the files of the results, by their keys in the group, as the commit log knows them.
+    """Return the files of the results by key, checked against the commit log.
 
     Raises
     ------
     StoreError
-        If one is another.
+        If a file differs.
     """
     key, most = "", memory_limit() // 4
-    for _ in range(2):  # a writer may replace them between the looks at the commit log and at them
+    for _ in range(2):  # a writer may replace files after the commit log was read
         commits = CommitState.read(location)
         is_lost = commits is None or (commits.bad and commits.manifest.statistics is not None)
         if is_lost and (commits is None or commits.statistics is None):

@@ -1,4 +1,4 @@
-"""Statistics that are taken as paths are written: their states merged, and the results put."""
+"""Statistics that are taken while paths are written: merge their states, write the results."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ def merge_states(
 ) -> xr.Dataset:
     """Merge the states of all chunks, and return the results.
 
-    The states of whole chunks become one file, from which an extension goes on; that of a last
-    chunk that is no whole one stays beside, since it will be drawn again then.
+    The states of whole chunks are merged into one file, from which `extend` continues; the state of
+    an incomplete last chunk stays in its own file, since `extend` draws that chunk again.
     """
-    fold, chunk = layout.accumulator, commits.manifest.chunk
+    accumulator, chunk = layout.accumulator, commits.manifest.chunk
     merged = commits.states[0] if commits.states is not None else 0
     total = PartialState()
     if commits.states is not None:
-        total = load_states(location, commits.merged_key, commits.states[1:], fold)
+        total = load_states(location, commits.merged_key, commits.states[1:], accumulator)
     last: PartialState | None = None
     whole = merged
     for i in range(merged, commits.n_chunks):
         record = commits.chunks[i]
         if record.state is None:
             raise StoreError(f"path: expected the states of chunk {i}, got none: {location}.")
-        partial_state = load_states(location, f"{STATES}/{i}", record.state, fold)
+        partial_state = load_states(location, f"{STATES}/{i}", record.state, accumulator)
         if record.n == chunk:
-            fold.join(total, partial_state)
+            accumulator.join(total, partial_state)
             whole = i + 1
         else:
             last = partial_state
@@ -51,13 +51,13 @@ def merge_states(
         commits.chunks[i] = replace(commits.chunks[i], state=None)
     out = total.copy()
     if last is not None:
-        fold.join(out, last)
+        accumulator.join(out, last)
     layout.warn(out, 6)
     return layout.dataset(out)
 
 
 def put_results(location: Location, ds: xr.Dataset, durable: bool) -> dict[str, Checksum]:
-    """Write the results, and return what the commit log says of them."""
+    """Write the results, and return their checksums for the commit log."""
     files: dict[str, Checksum] = {}
     for key, data in results_of(ds).items():
         location.put(key, [data], durable=durable, number=-1)
@@ -68,14 +68,14 @@ def put_results(location: Location, ds: xr.Dataset, durable: bool) -> dict[str, 
 def put_merged(
     location: Location, commits: CommitState, total: PartialState, whole: int, durable: bool
 ) -> None:
-    """Write the merged states of so many chunks, and note them."""
+    """Write the merged states of a number of chunks, and record them in the commit state."""
     data = dump_states({}, total)
     commits.states = (whole, *file_digest([data]))
     location.put(commits.merged_key, [data], durable=durable, number=-1)
 
 
 def results_of(ds: xr.Dataset) -> dict[str, bytes]:
-    """Return a Dataset in memory as the objects of a group, by key."""
+    """Encode a Dataset in memory as the objects of a Zarr group, by key."""
     objects: dict[str, Any] = {}
     for name, coordinate in ds.coords.items():
         if coordinate.dtype.kind in "UO":  # a store holds no text
@@ -83,7 +83,7 @@ def results_of(ds: xr.Dataset) -> dict[str, bytes]:
             codes = np.arange(len(labels)).reshape(coordinate.shape)
             attributes = code_attributes(labels, in_full=False)
             ds = ds.assign_coords({name: (coordinate.dims, codes, attributes)})
-    # A directory keeps no order.
+    # A directory has no order.
     ds = ds.assign_attrs({ORDER: [str(name) for name in ds.data_vars]})
     encoding: Any = {name: {"compressors": [Crc32cCodec()]} for name in ds.variables}
     ds.to_zarr(MemoryStore(objects), zarr_format=3, consolidated=False, encoding=encoding)

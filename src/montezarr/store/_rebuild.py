@@ -1,4 +1,4 @@
-"""What a store held, from its root and its chunks, where commit log and manifest are lost."""
+"""Rebuild a lost commit log and manifest from the root and the chunks of a store."""
 
 from __future__ import annotations
 
@@ -43,24 +43,25 @@ from montezarr.store.format import (
 from montezarr.store.locations import ReadableLocation
 
 WITHOUT = {"on_error": "raise", "on_nonfinite": "raise"}
-"""Policies of `simulate` where nothing is said; no root tells of others."""
+"""Default policies of `simulate`; a root does not have any."""
 
 
 def rebuilt(location: ReadableLocation, ds: Any, process: Any, statistics: Any) -> CommitState:
-    """Return the commit state of a store by its root, with the chunks that are there, whole.
+    """Return the commit state of a store by its root, with the chunks that are whole.
 
-    The root has the recipe and the metadata of all arrays, and each chunk its own checksum. That
-    the chunks hold what the recipe draws, and nothing that was made of it, is tried on one of them.
+    The root has the recipe and the metadata of all arrays, and each chunk its own checksum. One
+    chunk is drawn again, to check that chunks hold the paths of the recipe and not values computed
+    from them.
 
     Parameters
     ----------
     ds, process, statistics
-        As for `repair`: what the root does not tell.
+        As for `repair`: what the root does not contain.
 
     Raises
     ------
     StoreError
-        If the root is lost too, or does not tell enough.
+        If the root is lost too, or is not sufficient.
     ReplayError
         If the sampler is not at hand.
     """
@@ -93,9 +94,9 @@ def rebuilt(location: ReadableLocation, ds: Any, process: Any, statistics: Any) 
 
 
 def adopt(commits: CommitState, location: ReadableLocation, info: Mapping[str, Any]) -> None:
-    """Take up the chunks whose files are whole, where a file tells all that a commit log would.
+    """Record the chunks whose files are whole, if the files suffice to write the commit log.
 
-    That is not so of masked paths and states of statistics, for which chunks are drawn again.
+    They do not suffice for masked paths and states of statistics: such chunks are drawn again.
     """
     manifest = commits.manifest
     if "mask" in manifest.policies.values() or manifest.statistics is not None:
@@ -116,10 +117,10 @@ def adopt(commits: CommitState, location: ReadableLocation, info: Mapping[str, A
 def _record(
     commits: CommitState, location: ReadableLocation, chunk: int, shown: int
 ) -> ChunkRecord | None:
-    """Return the record of a chunk of which all files are whole, or None.
+    """Return the record of a chunk if all of its files are whole, else None.
 
-    In a store that was to grow, the last chunk that readers are shown has the paths that these see;
-    it may have more already.
+    In a store that was to grow, the last chunk is recorded with the paths that readers see; it may
+    have more already.
     """
     manifest = commits.manifest
     n, before = manifest.paths_in(chunk, commits.target), shown - chunk * manifest.chunk
@@ -135,13 +136,13 @@ def _record(
 def _checksum(
     array: StoredArray, manifest: Manifest, location: ReadableLocation, chunk: int
 ) -> Checksum | None:
-    """Return size and digest of a file that has its checksum; None of another, or of none."""
+    """Return size and digest of a file whose own checksum is right, else None."""
     data = location.get(array.key(chunk), manifest.largest_file(array))
     if data is None:
         return None
     try:
         decode(array, manifest.chunk, manifest.storage, data)
-    except Exception:  # of a codec, which may be any
+    except Exception:  # codecs may raise anything
         return None
     return file_digest([data])
 
@@ -188,7 +189,7 @@ def _manifest(
         raise ArgumentValueError(
             "ds: expected the Dataset that was written, got one of another recipe."
         )
-    if not references(told):  # as earlier versions have it
+    if not references(told):  # as in earlier versions
         manifest = replace(manifest, whole=None)
     if info["format"] != BESIDE:
         manifest = replace(manifest, x0=None)
@@ -200,7 +201,7 @@ def _is_constant(node: Mapping[str, Any]) -> bool:
 
 
 def _constant(location: ReadableLocation, name: str, node: Mapping[str, Any]) -> Constant | None:
-    """Return a coordinate as it was stored, or None where its values are lost."""
+    """Return a coordinate as it was stored, or None if its values are lost."""
     shape, dims = node["shape"], dims_of(node)
     data = location.get(chunk_key(name, dims)) or b""
     kind = np.dtype(node["data_type"]).newbyteorder("<")
@@ -213,7 +214,7 @@ def _constant(location: ReadableLocation, name: str, node: Mapping[str, Any]) ->
 
 
 def _storage(nodes: Mapping[str, Any], types: Mapping[str, np.dtype[Any]]) -> Storage:
-    """Return how arrays are stored, by their metadata, which do not tell the bits that are kept."""
+    """Return the Storage of arrays by their metadata, which do not have `keep_bits`."""
     for name, node in nodes.items():
         inner, codecs = None, node["codecs"]
         for codec in codecs:
@@ -237,12 +238,12 @@ def _storage(nodes: Mapping[str, Any], types: Mapping[str, np.dtype[Any]]) -> St
 def _as_drawn(
     commits: CommitState, location: ReadableLocation, process: Any, shown: int
 ) -> CommitState:
-    """Return the commit state whose storage gives what is stored of the paths that are drawn.
+    """Return the commit state with the storage under which a chunk drawn again is as stored.
 
     Raises
     ------
     StoreError
-        If none does.
+        If there is none.
     """
     manifest = commits.manifest
     if not manifest.arrays:
@@ -273,7 +274,7 @@ def _as_drawn(
 
 
 def _kept_bits(location: ReadableLocation, manifest: Manifest, chunk: int) -> int | None:
-    """Return the bits of the mantissa that are used in a chunk, where the last ones are zeros."""
+    """Return the number of mantissa bits used in a chunk, if the last ones are all zero."""
     used, most = 0, 0
     for array in manifest.arrays:
         kind = np.dtype(array.dtype)

@@ -1,4 +1,4 @@
-"""Recipes that are too large to be read again: refused before anything is drawn."""
+"""Refuse recipes that are too large to be read again, before anything is drawn."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from montezarr.store.format import MAX_BYTES, Manifest
 
 
 def check_recipe_fits(manifest: Manifest, target: int) -> None:
-    """Raise where metadata or parameters of a store would be larger than what is read of one.
+    """Raise if metadata or parameters of a store would exceed the limits of reading.
 
     Raises
     ------
     ArgumentValueError
-        With what makes them large.
+        With the largest part.
     """
     recipe = manifest.recipe_dict
     beside = sum(reference.nbytes for reference in manifest.references)
@@ -34,7 +34,7 @@ def check_recipe_fits(manifest: Manifest, target: int) -> None:
     largest = max(len(data) for key, data in files.items() if key.endswith(".json"))
     if largest > MAX_BYTES:
         raise too_large("ds", recipe, largest)
-    try:  # what opens it reads the recipe by the same rules
+    try:  # `open` reads the recipe by the same rules
         Manifest.from_dict(manifest.to_dict(), "ds")
     except StoreError as error:
         raise too_large("ds", recipe, largest) from error
@@ -43,7 +43,7 @@ def check_recipe_fits(manifest: Manifest, target: int) -> None:
 def too_large(
     name: str, recipe: Mapping[str, Any], size: int, most: int | None = None
 ) -> ArgumentValueError:
-    """Return the error of a recipe that no reader takes, with its largest part."""
+    """Return the error of a recipe that no reader accepts, with its largest part."""
     part, largest = max(_parts(recipe), key=lambda entry: entry[1])
     text = f"{show_bytes(MAX_BYTES)} of metadata"
     limit = text if most is None else f"{show_bytes(most)} of large parameters"
@@ -56,7 +56,7 @@ def too_large(
 
 
 def _parts(recipe: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
-    """Yield the name of each part of a recipe, and its bytes as they would be stored."""
+    """Yield the name and the stored bytes of each part of a recipe."""
     beside = {f"process.{reference.name}": reference.nbytes for reference in references(recipe)}
     for key, value in recipe.items():
         entries = value.items() if isinstance(value, Mapping) else [("", value)]

@@ -1,4 +1,4 @@
-"""Chunks drawn again and held against those that are stored."""
+"""Draw chunks again and compare them with those stored."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ Difference = tuple[str, int, float]
 
 
 class CompareTask:
-    """Draw a chunk, and say where it differs from what is stored.
+    """Draw a chunk, and return its differences from the stored one.
 
     Parameters
     ----------
     values : ChunkValues
-        What draws.
+        Draws the chunk.
     location : ReadableLocation
-        Where the store is.
+        The location of the store.
     """
 
     def __init__(self, values: ChunkValues, location: ReadableLocation):
         self.values, self.location = values, location
-        self.__name__ = f"verify-{values.name}"  # as which it shows on the dashboard
+        self.__name__ = f"verify-{values.name}"  # its name on the dashboard
 
     def __call__(self, item: ChunkTaskItem) -> list[Difference]:
         """Run the task on one chunk."""
@@ -48,7 +48,7 @@ class CompareTask:
             there = decode(array, manifest.chunk, manifest.storage, data)[..., : stop - start]
             here = manifest.storage.apply(values, np.dtype(array.dtype))
             differing = ~((there == here) | ((there != there) & (here != here)))
-            if differing.any():  # else another library compressed the same values otherwise
+            if differing.any():  # else only their compression differs
                 a, b = there[differing].astype(float), here[differing].astype(float)
                 out.append((key, int(differing.sum()), float(np.max(np.abs(a - b)))))
         return out
@@ -57,8 +57,8 @@ class CompareTask:
 def compare_regenerated(
     location: ReadableLocation, commits: CommitState, chunks: list[int], ds: Any, process: Any
 ) -> tuple[list[Problem], tuple[str, float] | None]:
-    """Return what is wrong with chunks, and what another environment makes of them."""
-    # Of statistics nothing is drawn again; their files have their checksums.
+    """Return the problems of chunks, and the differences due to another environment."""
+    # Statistics are not computed again; their files have checksums.
     manifest = replace(commits.manifest, statistics=None)
     source = source_in(manifest, manifest.first_path + commits.target, ds, process)
     task = CompareTask(source.chunk_values(manifest), location)
@@ -85,11 +85,11 @@ def compare_regenerated(
 
 
 def _end(manifest: Manifest, commits: CommitState, chunk: int) -> int:
-    """Return the paths up to the last one of a chunk, which may be no whole one yet."""
+    """Return the end of the paths of a chunk, which may be incomplete."""
     return chunk * manifest.chunk + commits.chunks[chunk].n
 
 
 def _others(there: Any, here: Any) -> str:
-    """Return in what two environments differ, as words."""
+    """Return the differences of two environments as text."""
     names = [name for name in {**there, **here} if there.get(name) != here.get(name)]
     return "; ".join(f"{name} {there.get(name)} there, {here.get(name)} here" for name in names)

@@ -1,4 +1,4 @@
-"""`repair`: what is damaged or missing is drawn again, to the same bytes."""
+"""`repair`: draw damaged or missing chunks again, to the same bytes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from montezarr.store._verify import (
     parameter_problems,
     problems_of,
     said_by_root,
-    verify_place,
+    verify_location,
 )
 from montezarr.store._where import location_of
 from montezarr.store._writer import Writer
@@ -48,45 +48,45 @@ def repair(
     storage_options: Mapping[str, Any] | None = None,
     show_progress: bool = False,
 ) -> Verification:
-    """Find what is damaged or missing in a store, on level 1 of `verify`, and make it anew.
+    """Find damaged or missing files of a store, by level 1 of `verify`, and restore them.
 
-    Paths are a function of the recipe, so a chunk is drawn again to the bytes that it had; metadata
-    and commit log follow from the manifest, of which there are two copies. Where both are lost, the
-    root tells the recipe and all arrays, and each chunk has its own checksum; one is drawn again,
-    to see that it is what the recipe says. Policies about failing paths, and statistics, the root
-    does not tell: pass `ds` and `statistics`. What is intact is not touched. A run that was not
-    complete stays so: `write` goes on with it.
+    Paths are a function of the recipe, so a chunk is drawn again to the same bytes; metadata and
+    commit log follow from the manifest, of which there are two copies. If both are lost, the root
+    has the recipe and the metadata of all arrays, and each chunk its own checksum; one chunk is
+    drawn again, to check that it agrees with the recipe. The root has neither policies for failing
+    paths nor statistics: pass `ds` and `statistics`. Intact files are not touched. An incomplete
+    run stays incomplete: `write` continues it.
 
     Parameters
     ----------
     path : str, path or Zarr store
-        Where the store is.
+        Location of the store.
     ds : Dataset, optional
-        What was written, lazily, with any number of paths: needed where its variables were made of
-        paths by an expression, or each path has an x0 of its own that was lazy; or manifest and
-        commit log are lost, and paths may be masked or have an x0 of their own.
+        What was written, lazily, with any number of paths: needed if its variables are computed
+        from paths by an expression, or each path has an x0 of its own that was lazy; or if
+        manifest and commit log are lost, and paths may be masked or have an x0 of their own.
     statistics : as for `write`, optional
-        Needed where some of them are of your own, or manifest and commit log are lost.
+        Needed if some of them are your own classes, or manifest and commit log are lost.
     process : object, optional
-        The sampler, where it is your own code and not alive in this process.
+        The sampler, if it is your own code and not alive in this process.
     durable, storage_options, show_progress
         As for `write`.
 
     Returns
     -------
     Verification
-        How the store is then, with the files that were made anew in `repaired`.
+        The state of the store afterwards, with the restored files in `repaired`.
 
     Raises
     ------
     StoreError
-        If root, manifest and commit log are lost, or nothing tells how many paths there are to be,
-        or the disk is full; or, when all else is mended, if a large parameter that lies beside the
-        recipe is lost and neither `ds` nor `process` is given.
+        If root, manifest and commit log are lost, or the number of paths is not known, or the disk
+        is full; or, after all else is restored, if a large parameter is lost and neither `ds` nor
+        `process` is given.
     StoreNotFoundError
-        If no store is there.
+        If there is no store.
     StoreLockedError
-        If somebody writes it.
+        If another writer has the store open.
     ReplayError
         If a chunk has to be drawn and the sampler is not at hand.
 
@@ -102,9 +102,9 @@ def repair(
     location = location_of(path, storage_options)
     check_bool("durable", durable)
     shown = check_bool("show_progress", show_progress)
-    commits, problems = examined(location, 0)  # raises where nothing is, before anything is touched
+    commits, problems = examined(location, 0)  # raises without a store, before anything is touched
     if commits is None and problems[0].kind != "missing":
-        # Files that are there and damaged may tell somebody more than the root does.
+        # Damaged files may still hold more information than the root.
         hint = "" if said_by_root(location) is None else (
             f" Its root may: take {MANIFEST} and {COMMIT_LOG} away, and repair it then."
         )  # fmt: skip
@@ -115,14 +115,14 @@ def repair(
         if commits is None:
             commits = rebuilt(location, ds, process, statistics)
             problems += problems_of(location, commits, 0)
-            problems += parameter_problems(location, commits, 1)  # no chunk is looked at twice
+            problems += parameter_problems(location, commits, 1)  # chunks are not checked twice
         writer = stop.writer = Writer(location, commits, durable, f"mz.repair({str(location)!r})")
         if problems:
             options = ds, process, statistics
             _mend(writer, problems, stop, monitor, options)
         elif commits.is_complete:
             writer.settle()
-    found = verify_place(location, 1)
+    found = verify_location(location, 1)
     return replace(found, repaired=tuple(sorted({problem.key for problem in problems})))
 
 
@@ -160,7 +160,7 @@ def _mend(
     is_lost = was_complete and results_lost(commits, bad, redo)
     source = None
     if failed is not None and (redo or is_lost):
-        if was_told:  # what is drawn needs the parameters; the commit log and metadata do not
+        if was_told:  # drawing needs the parameters; commit log and metadata do not
             writer.commits = CommitState.read(location) or commits
             writer.resume(parameters=False)
             _delete_strays(location, problems)
@@ -187,13 +187,13 @@ def _mend(
 
 
 def _mend_parameters(writer: Writer, bad: set[str]) -> MontezarrError | None:
-    """Write those parameters again that are at hand; return the error of one that is not."""
+    """Write the parameters that are at hand again; return the error of one that is not."""
     failed: MontezarrError | None = None
     for reference in writer.manifest.references:
         if _parameters.key_of(reference) in bad:
             try:
                 writer.mend_parameters([reference])
-            except (ReplayError, StoreError) as error:  # the rest of the store can be mended
+            except (ReplayError, StoreError) as error:  # the rest of the store can be restored
                 failed = failed or error
     return failed
 

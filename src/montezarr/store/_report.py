@@ -1,4 +1,4 @@
-"""What `verify` and `repair` found."""
+"""The results of `verify` and `repair`."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ SHOWN_PROBLEMS = 10
 @final
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong with a store.
+    """One problem of a store.
 
     Attributes
     ----------
     kind : {"journal", "metadata", "missing", "size", "damaged", "stray", "values"}
-        What it is; "stray" is a file of chunks or states that belongs to none.
+        Kind of the problem; "journal" is the commit log, "stray" a file of chunks, states or
+        parameters that the store does not have.
     key : str
-        The file.
+        Key of the file.
     text : str
-        What was expected, and what was there.
+        What was expected, and what was found.
 
     Examples
     --------
@@ -47,32 +48,32 @@ class Problem:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Verification:
-    """What is known of a store; printable.
+    """The result of a check of a store; printable.
 
     Attributes
     ----------
     path : str
-        Where it is.
+        The location of the store.
     level : int
-        How far it was looked at; see `montezarr.verify`.
+        Level of the check; see `montezarr.verify`.
     n_paths, target : int
-        Paths that are committed, and that there are to be.
+        Numbers of paths that are committed and that are planned.
     files : int
-        Files that the commit log tells of.
+        Number of files in the commit log.
     drawn : int
-        Chunks that were drawn again.
+        Number of chunks that were drawn again.
     problems : tuple of Problem
-        What is wrong.
+        The problems.
     environment : str or None
-        In what this environment differs from that of the store, where paths drawn again differ.
+        How this environment differs from that of the store, if paths drawn again differ.
     largest_difference : float or None
-        Of these, in absolute terms.
+        Largest absolute difference of these paths.
     seconds : float
-        How long it took.
+        Duration of the check.
     repaired : tuple of str
-        Files that `repair` made anew.
+        Files that `repair` restored.
     is_complete : bool
-        Whether all was done that there was to do.
+        Whether all paths and statistics are written.
 
     Examples
     --------
@@ -98,11 +99,11 @@ class Verification:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether there are no problems."""
         return not self.problems
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON."""
+        """Return the fields as JSON."""
         return {**asdict(self), "ok": self.ok}
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""Where the statistics of a store lie, and their states as they were written."""
+"""Keys of the statistics in a store, and loading of their states."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from montezarr.store.format import Checksum
 from montezarr.store.locations import ReadableLocation
 
 RESULTS = "statistics"
-"""The group of the results."""
+"""Name of the group of the results."""
 
 ORDER = "montezarr_variables"
-"""Attribute of that group with the names of its variables in their order."""
+"""Attribute of that group with the names of its variables in order."""
 
 
 def load_states(
     location: ReadableLocation, key: str, checksum: Checksum, accumulator: Accumulator
 ) -> PartialState:
-    """Return states as they were written.
+    """Return states from a file, checked against its checksum.
 
     Raises
     ------
     StoreError
-        If they are not there, or damaged.
+        If they are missing or damaged.
     """
     data = location.intact(key, checksum)
     if data is None:
@@ -32,7 +32,7 @@ def load_states(
         )
     try:
         return restore_states(parse_states(data), accumulator)
-    except Exception as error:  # whatever somebody made of it, with a digest to match
+    except Exception as error:  # a forged file with a matching digest may raise anything
         raise StoreError(
             f"path: expected states of these statistics, got others, with {type(error).__name__}:"
             f" {error}: {location}/{key}."

@@ -1,4 +1,4 @@
-"""The root of a store that is opened, and the metadata in it: all checked before Zarr sees them."""
+"""Check the root of a store, and the metadata in it, before Zarr sees them."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ REPAIR = " Call montezarr.repair."
 
 @contextlib.contextmanager
 def as_store_errors(location: ReadableLocation) -> Iterator[None]:
-    """Have what Zarr and xarray say of metadata as one error; those of the disk pass.
+    """Turn errors of Zarr and xarray about metadata into a StoreError; let those of the disk pass.
 
-    These have a number, and Zarr's own, of which some are OSErrors too, have none.
+    Errors of the disk have an errno; Zarr's own, some of which are OSErrors too, have none.
     """
     try:
         yield
@@ -45,12 +45,12 @@ def as_store_errors(location: ReadableLocation) -> Iterator[None]:
 
 
 def root_of(location: ReadableLocation) -> tuple[bytes, dict[str, Any]]:
-    """Return the root of a store that must be there, as bytes and read.
+    """Return the root of a store that must exist, as bytes and parsed.
 
     Raises
     ------
     StoreNotFoundError, StoreError
-        If it is not there, or not one of ours.
+        If it does not exist, or is not of montezarr.
     """
     try:
         found = read_root_document(location)
@@ -69,12 +69,12 @@ def root_of(location: ReadableLocation) -> tuple[bytes, dict[str, Any]]:
 def validated_nodes(
     location: ReadableLocation, document: Mapping[str, Any], info: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the documents of the nodes in a root, once they are of numbers, cut as it says.
+    """Return the checked metadata of the nodes in a root: numbers, in the chunks of the root.
 
     Raises
     ------
     StoreError
-        If they are not.
+        If they are not as expected.
     """
     consolidated = document.get("consolidated_metadata")
     nodes = consolidated.get("metadata") if isinstance(consolidated, dict) else None
@@ -83,7 +83,7 @@ def validated_nodes(
             f"path: expected the metadata of all variables in the root, got none: {location}."
             " Call montezarr.repair."
         )
-    if RESULTS in nodes:  # which zarr.consolidate_metadata puts there
+    if RESULTS in nodes:  # zarr.consolidate_metadata adds it
         raise changed_by_another("metadata", location)
     for name, node in nodes.items():
         check_document(name, node, location)
@@ -95,7 +95,7 @@ def validated_nodes(
 def checked_arrays(
     location: ReadableLocation, document: Mapping[str, Any], info: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the documents of the arrays in a root, once all of it is as it must be."""
+    """Return the metadata of the arrays in a root, once all of the root is checked."""
     nodes = validated_nodes(location, document, info)
     arrays = {name: node for name, node in nodes.items() if node["node_type"] == "array"}
     constants = {name: node for name, node in arrays.items() if PATH not in dims_of(node)}
@@ -114,7 +114,7 @@ def checked_arrays(
                 f" or changed by another writer: {location}. Call montezarr.repair."
             )
     for name, node in constants.items():
-        # Of no numbers, it is a checksum alone.
+        # An empty coordinate is a checksum only.
         if sizes.get(keys[name]) != plain_size(node, node["shape"]):
             raise StoreError(
                 f"path: expected the values of {name!r}, got none, or others: {location}. Call"
@@ -129,10 +129,10 @@ def checked_arrays(
 def _check_ends(
     location: ReadableLocation, name: str, node: Mapping[str, Any], info: Mapping[str, Any]
 ) -> None:
-    """Raise if the first or the last chunk is not there: the root tells of paths that are not.
+    """Raise if the first or the last chunk is missing, so that the root is not true.
 
-    All others are looked at when they are read. But Dask makes a task for each chunk of which a
-    root tells, and that may be as many as somebody cares to write there.
+    All other chunks are checked when they are read. But Dask makes a task for each chunk in a root,
+    and a forged root may name any number.
     """
     n_chunks = -(-info["n_paths"] // info["chunk"])
     chunks = Chunks.of(node, info)

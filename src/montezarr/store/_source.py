@@ -1,4 +1,4 @@
-"""What is stored: the paths of a run as they are drawn, some of them, or what is made of them."""
+"""Chunk sources: what is stored, namely paths of a run, or variables computed from them."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ from montezarr.store.format import (
 )
 
 TIMEDELTAS = xr.coders.CFTimedeltaCoder(decode_via_units=False, decode_via_dtype=True)
-"""What was a timedelta is one again; numbers with a unit, such as days, stay numbers."""
+"""Decodes what was a timedelta; numbers with a unit, such as days, stay numbers."""
 
 
 @dataclass(frozen=True)
@@ -66,19 +66,19 @@ class ChunkSource:
     Attributes
     ----------
     run : Run
-        The run whose paths it is made of.
+        The run that the Dataset is computed from.
     schema : Schema
-        Its variables.
+        The variables.
     chunk_function : callable or None
-        What makes them of the rows of a run; None where they are these.
+        Computes the variables from paths of the run; None if they are the paths.
     values : str or None
-        Digest of that.
+        Digest of the chunk function.
     stored : tuple of int
-        Which variables are stored.
+        Positions of the stored variables.
     layout : Layout or None
         The statistics.
     statistics : dict or None
-        What they are, as JSON.
+        Description of the statistics as JSON.
     """
 
     run: Run
@@ -91,31 +91,31 @@ class ChunkSource:
     statistics: Mapping[str, Any] | None = None
 
     def drawn(self) -> DrawnTask:
-        """Return what draws the variables."""
+        """Return the task that draws the variables."""
         width = self.run.path_bytes + (0 if self.chunk_function is None else self.schema.path_bytes)
         accumulator = Accumulator(()) if self.layout is None else self.layout.accumulator
         return DrawnTask(self.run.sampler, accumulator, self.chunk_function, width)
 
     def chunk_values(self, manifest: Manifest) -> ChunkValues:
-        """Return what draws the chunks of a store, by its manifest."""
+        """Return the function that draws the chunks of a store, by its manifest."""
         return ChunkValues(self.drawn(), self.stored, manifest)
 
     def check_names(self, manifest: Manifest) -> None:
-        """Raise where a new store of it would mix up data on some file system.
+        """Raise if names of a new store would collide on some file system.
 
-        Stores of earlier versions may have such names, and go on where they are.
+        Stores of earlier versions may have such names, and can be continued in place.
 
         Raises
         ------
         ArgumentValueError
-            Then.
+            With both names.
         """
         check_distinct(manifest.names)
         if self.layout is not None:
             check_distinct([name for name, _ in self.layout.results()])
 
     def manifest(self, storage: Storage, first_path: int) -> Manifest:
-        """Return the manifest of a store of it.
+        """Return the manifest of a store of this source.
 
         Raises
         ------
@@ -133,7 +133,7 @@ class ChunkSource:
         text = text_of_run(self.run.recipe)
         constants = tuple(_constant(name, c, text.get(name)) for name, c in coords.items())
         others = sorted(name for name, c in coords.items() if c.dims != (name,))
-        if others:  # what is no index is a coordinate because the variables say so
+        if others:  # a coordinate that is no index is named in the attributes of variables
             attribute = {"coordinates": " ".join(others)}
             arrays = tuple(replace(a, attributes={**a.attributes, **attribute}) for a in arrays)
         recipe, parameters = shortened(self.run.recipe)
@@ -156,7 +156,7 @@ class ChunkSource:
         )
 
     def _check_filled(self, arrays: tuple[StoredArray, ...]) -> None:
-        """Raise if a chunk that is larger than the run cannot be filled up in memory."""
+        """Raise if a chunk that is larger than the run cannot be padded in memory."""
         size = self.run.chunk * max([array.path_bytes for array in arrays], default=0)
         if self.run.chunk - self.run.length >= BLOCK and size > memory_limit():
             raise MemoryBudgetError(
@@ -198,14 +198,14 @@ def source_of(
     *,
     is_stored: bool = False,
 ) -> ChunkSource:
-    """Return a Dataset as a source, all arguments checked.
+    """Check all arguments, and return a Dataset as a chunk source.
 
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        If it is no lazy Dataset made of one run, path by path.
+        If it is not a lazy Dataset computed from one run, path by path.
     ReplayError
-        If its sampler is not at hand.
+        If the sampler is not at hand.
     """
     if isinstance(ds, xr.DataArray):
         raise ArgumentTypeError(
@@ -249,17 +249,17 @@ def _schema(ds: xr.Dataset) -> Schema:
 def source_in(
     manifest: Manifest, n_paths: int, ds: Any = None, process: Any = None, statistics: Any = None
 ) -> ChunkSource:
-    """Return what a store holds as a source of so many paths, to draw some of them again.
+    """Return the chunk source of a store with `n_paths` paths, to draw chunks again.
 
     Parameters
     ----------
     ds : Dataset, optional
-        What it was made of, with any number of paths, where the recipe does not tell.
+        What was written, with any number of paths, if the recipe is not sufficient.
 
     Raises
     ------
     ArgumentValueError
-        If a Dataset is needed and there is none, or it is another one.
+        If a Dataset is needed and was not given, or is a different one.
     ReplayError
         If the sampler is not at hand.
     """
@@ -290,7 +290,7 @@ def source_in(
 
 
 def made_again(manifest: Manifest, process: Any) -> xr.Dataset:
-    """Return the Dataset of the run of a store, by its recipe and what its user said of it."""
+    """Return the Dataset of the run of a store, by its recipe and its stored attributes."""
     attributes = {array.name: array.attributes for array in manifest.arrays}
     names = [constant.name for constant in manifest.constants]
     ds = drawn_again(manifest, process)
@@ -298,7 +298,7 @@ def made_again(manifest: Manifest, process: Any) -> xr.Dataset:
 
 
 def drawn_again(manifest: Manifest, process: Any) -> xr.Dataset:
-    """Return the Dataset of the run of a store, by its recipe alone."""
+    """Return the Dataset of the run of a store, by its recipe only."""
     if manifest.values is not None:
         raise value_error(
             "ds", "the Dataset that was written, since its variables are made by an expression",
@@ -320,19 +320,19 @@ def as_described(
     names: Collection[str],
     constants: Iterable[Constant],
 ) -> xr.Dataset:
-    """Return the Dataset of a recipe as its user described it: no path depends on that.
+    """Return the Dataset of a recipe with stored attributes and coordinates; paths do not change.
 
     Parameters
     ----------
     attributes : dict
-        By variable that is stored; of others nothing is known.
+        By stored variable; other variables keep those of the recipe.
     names : collection of str
-        Coordinates that there are; others were dropped.
+        Names of the coordinates to keep; others were dropped.
     constants : iterable of Constant
-        Those of which the values are known; others are as the recipe has them.
+        Coordinates with known values; others are those of the recipe.
     """
     known = xr.Dataset({c.name: (c.dims, c.values, dict(c.attributes)) for c in constants})
-    # Coordinates of text as such, so that results have them as those of a fresh store do.
+    # Text coordinates decoded, so that results have them as those of a new store do.
     found = with_text(xr.decode_cf(known, decode_timedelta=TIMEDELTAS)).variables
     stored = {dim for name in attributes if name in ds for dim in ds[name].dims}
     others = [n for n, c in ds.coords.items() if set(c.dims) <= stored and n not in names]
@@ -341,7 +341,7 @@ def as_described(
     ds = ds.assign_coords({name: found[name] for name in order})
     for name in attributes.keys() & ds.data_vars.keys():
         mine, theirs = ds[name].attrs, dict(attributes[name])
-        theirs.pop("coordinates", None)  # which names coordinates, that are there by now
+        theirs.pop("coordinates", None)  # it names coordinates, which are set by now
         for key in [key for key in mine if key not in theirs]:
             del mine[key]
         for key, value in theirs.items():
@@ -360,7 +360,7 @@ def _check_coordinates(ds: xr.Dataset) -> None:
 
 
 def _derived(ds: xr.Dataset) -> DrawnBlocks:
-    """Return what makes derived variables of paths, in any range."""
+    """Return the block source of variables that are computed from paths."""
     if PATH not in ds.dims:
         raise value_error("ds", f"variables with the dimension {PATH!r}", dict(ds.sizes))
     for name, variable in ds.data_vars.items():
@@ -393,7 +393,7 @@ def _stored(variables: Any, names: list[str]) -> tuple[int, ...]:
 def _layout(
     schema: Schema, statistics: Any, names: list[str], is_stored: bool
 ) -> tuple[Layout, dict[str, Any]]:
-    """Return the layout of statistics, and what they are as JSON."""
+    """Return the layout of statistics, and their description as JSON."""
     wanted: Any
     if isinstance(statistics, Mapping):
         for name in statistics:
@@ -417,9 +417,9 @@ def _layout(
 
 
 def _in_order(schema: Schema) -> Schema:
-    """Return a schema whose coordinates have their attributes in the order that a manifest keeps.
+    """Return a schema whose coordinates have attributes in the order that a manifest keeps.
 
-    Results have them as they come, so that their bytes are those of the store made again.
+    Results keep this order, so that their bytes are the same when a store is written again.
     """
     coords = {
         name: coordinate.drop_attrs(deep=False).assign_attrs(sorted(coordinate.attrs.items()))
@@ -429,12 +429,12 @@ def _in_order(schema: Schema) -> Schema:
 
 
 def statistics_from(described: Mapping[str, Any]) -> Any:
-    """Return the statistics that a manifest tells of, which must be of this package.
+    """Return the statistics in a manifest, which must be of this package.
 
     Raises
     ------
     ArgumentValueError
-        If one is somebody's own.
+        If one is a user's class.
     """
 
     def made(entry: Mapping[str, Any]) -> Statistic:
@@ -450,7 +450,7 @@ def statistics_from(described: Mapping[str, Any]) -> Any:
 
 
 RESERVED = ("scale_factor", "add_offset", "_FillValue", "missing_value", "dtype", "_Unsigned")
-"""Attributes by which readers make other values of those that are stored."""
+"""Attributes by which readers change stored values."""
 
 
 def _check_attributes(name: str, attributes: Mapping[Any, Any]) -> None:
@@ -486,7 +486,7 @@ def _constant(name: str, coordinate: xr.DataArray, text: list[str] | None) -> Co
 
 
 def _plain(name: Any, value: Any) -> Any:
-    """Return an attribute as JSON."""
+    """Return an attribute in JSON types."""
     if isinstance(value, (np.ndarray, np.generic)):
         value = value.tolist()
     try:

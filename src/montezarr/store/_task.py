@@ -12,22 +12,22 @@ from montezarr.store.locations import Location
 
 
 class ChunkTask:
-    """Write chunks; what comes back is what the commit log needs, and small.
+    """Draw and write chunks; return the small records for the commit log.
 
     Parameters
     ----------
     values : ChunkValues
-        What draws them.
+        Draws the chunks.
     location : Location
-        Where.
+        The location of the store.
     durable : bool
-        Whether files are to outlive a loss of power from then on.
+        Whether written files must survive a loss of power.
     """
 
     def __init__(self, values: ChunkValues, location: Location, durable: bool):
         self.values, self.manifest = values, values.manifest
         self.location, self.durable = location, durable
-        self.__name__ = f"write-{values.name}"  # as which it shows on the dashboard
+        self.__name__ = f"write-{values.name}"  # its name on the dashboard
 
     def __call__(self, item: ChunkTaskItem) -> tuple[list[tuple[int, ChunkRecord]], FailureReport]:
         """Run the task."""

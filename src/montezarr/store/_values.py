@@ -1,4 +1,4 @@
-"""The values of chunks: what a run draws of them, before anybody writes or compares them."""
+"""The values of chunks, drawn by a run, to be written or compared."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from montezarr.samplers import FailureReport
 from montezarr.store.format import Manifest
 
 ChunkTaskItem = tuple[int, int, tuple[int, ...], Any]
-"""First path and the one after the last, in the run; the chunks; and initial states."""
+"""First path and end, in the run; the chunks; and initial states."""
 
 
 class ChunkValues:
-    """Draw the values of chunks; it travels to workers, and writes nothing.
+    """Draws the values of chunks, on workers; writes nothing.
 
     Parameters
     ----------
     drawn : DrawnTask
-        What draws.
+        Draws the variables.
     stored : tuple of int
-        Which of its variables are stored.
+        Positions of the stored variables.
     manifest : Manifest
-        How.
+        The format of the chunks.
     """
 
     def __init__(self, drawn: DrawnTask, stored: tuple[int, ...], manifest: Manifest):
@@ -50,7 +50,7 @@ class ChunkValues:
     def of(self, start: int, stop: int, x0: Any) -> tuple[Arrays, bytes | None, FailureReport]:
         """Return the values of the stored variables, the states of the statistics, and a report."""
         drawn, n = self.drawn, stop - start
-        # Paths as they are drawn go to the disk from where they were drawn to, all at once.
+        # Paths without a chunk function are written from the buffer they were drawn into, at once.
         size = n if drawn.chunk_function is None else drawn.slab
         parts = (
             SplitAccumulation(drawn.accumulator) if drawn.accumulator.reduced_variables else None
@@ -97,7 +97,7 @@ def _state(accumulator: Accumulator, parts: SplitAccumulation, stop: int) -> byt
 def items(
     run: Run, manifest: Manifest, target: int, chunks: list[int], per_task: int = 1
 ) -> Iterator[ChunkTaskItem]:
-    """Yield tasks of chunks that stand side by side, up to so many in each."""
+    """Yield items of adjoining chunks, at most `per_task` in each."""
     end = manifest.first_path + target
     at = 0
     while at < len(chunks):
@@ -112,5 +112,5 @@ def items(
 
 
 def span(item: ChunkTaskItem) -> tuple[int, int]:
-    """Return the paths of a task."""
+    """Return the range of paths of an item."""
     return item[0], item[1]

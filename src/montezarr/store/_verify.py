@@ -1,4 +1,4 @@
-"""`verify`: is a store what it says? From a look at the commit log to drawing all paths again."""
+"""`verify`: check a store, from its commit log and file sizes up to drawing all paths again."""
 
 from __future__ import annotations
 
@@ -41,42 +41,42 @@ def verify(
     process: Any = None,
     storage_options: Mapping[str, Any] | None = None,
 ) -> Verification:
-    """Say whether a store is intact; nothing is changed.
+    """Check whether a store is intact, without changing it.
 
     Parameters
     ----------
     path : str, path or Zarr store
-        Where the store is.
+        Location of the store.
     level : {0, 1, 2, 3}
-        0: manifest, commit log and metadata agree, and all files are there in their size.
-        1: also, the checksum of every file is that of the commit log: finds any damaged, swapped or
-        cut one. 2: also, some chunks are drawn again and are equal, bit by bit. 3: all are.
-        Up to 1, nothing that the store names is run or imported.
+        0: manifest, commit log and metadata agree, and all files exist with their recorded size.
+        1: also, every file has the checksum in the commit log: finds damaged, swapped and
+        truncated ones. 2: also, some chunks are drawn again and are equal bit by bit. 3: as 2, for
+        all chunks. Up to level 1, nothing that the store names is run or imported.
     sample : int
-        Number of chunks that level 2 draws.
+        Number of chunks that level 2 draws again.
     seed : int
-        Which ones these are.
+        Seed of the choice of these chunks.
     ds : Dataset, optional
-        What was written, lazily, with any number of paths, for levels 2 and 3, where variables were
-        made of paths by an expression, or each path has an x0 of its own that was lazy.
+        What was written, lazily, with any number of paths: needed for levels 2 and 3 if variables
+        are computed from paths by an expression, or each path has an x0 of its own that was lazy.
     process : object, optional
-        The sampler, for levels 2 and 3, where it is your own code and not alive in this process.
+        The sampler, for levels 2 and 3, if it is your own code and not alive in this process.
     storage_options : dict, optional
-        For a URL, what fsspec takes.
+        For a URL, options of fsspec.
 
     Returns
     -------
     Verification
         With `ok` and `problems`; printable. Another environment, such as another NumPy or
-        processor, may draw paths that differ in their last bits: then `environment` tells so, with
-        the largest difference, and it is no problem of the store.
+        processor, may draw paths that differ in their last bits: then `environment` says so, with
+        the largest difference, and it is not a problem of the store.
 
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        For arguments out of these terms.
+        For arguments that are not as described here.
     StoreNotFoundError
-        If no store is there.
+        If there is no store.
     ReplayError
         If the sampler is needed and not at hand.
 
@@ -91,10 +91,10 @@ def verify(
     check_int("level", level, maximum=3)
     check_int("sample", sample, minimum=1)
     check_int("seed", seed)
-    return verify_place(location_of(path, storage_options), level, sample, seed, ds, process)
+    return verify_location(location_of(path, storage_options), level, sample, seed, ds, process)
 
 
-def verify_place(
+def verify_location(
     location: ReadableLocation,
     level: int,
     sample: int = 1,
@@ -102,11 +102,11 @@ def verify_place(
     ds: Any = None,
     process: Any = None,
 ) -> Verification:
-    """Do what `verify` does, of a place."""
+    """Verify the store at a location; see `verify`."""
     started = time.perf_counter()
     commits, problems = examined(location, level)
     if problems and commits is not None:
-        # Beside a writer, files and commit log may belong to two moments; what is wrong stays so.
+        # While a writer runs, files and commit log may be of two moments: real problems persist.
         again, still = examined(location, level)
         commits, known = again or commits, {(problem.kind, problem.key) for problem in problems}
         problems = [problem for problem in still if (problem.kind, problem.key) in known]
@@ -126,7 +126,7 @@ def verify_place(
 
 
 def examined(location: ReadableLocation, level: int) -> tuple[CommitState | None, list[Problem]]:
-    """Return the ledger of a store, and what is wrong up to level 1.
+    """Return the commit state of a store, and its problems up to level 1.
 
     Raises
     ------
@@ -152,9 +152,9 @@ def examined(location: ReadableLocation, level: int) -> tuple[CommitState | None
 
 
 def problems_of(location: ReadableLocation, commits: CommitState, level: int) -> list[Problem]:
-    """Return what is wrong up to level 1, by what is known to be committed."""
+    """Return the problems up to level 1, given the commit state."""
     root = said_by_root(location)
-    problems = [*_journal_problems(commits, root), *_metadata_problems(location, commits, root)]
+    problems = [*_commit_log_problems(commits, root), *_metadata_problems(location, commits, root)]
     problems += parameter_problems(location, commits, level)
     files = commits.files()
     sizes = location.sizes(files)
@@ -184,7 +184,7 @@ def problems_of(location: ReadableLocation, commits: CommitState, level: int) ->
 def parameter_problems(
     location: ReadableLocation, commits: CommitState, level: int
 ) -> Iterator[Problem]:
-    """Yield what is wrong with the large parameters, which lie beside the recipe."""
+    """Yield the problems of the files of large parameters."""
     beside = commits.manifest.references
     lost = dict(_parameters.lost(location, beside))
     for reference in beside:
@@ -198,13 +198,13 @@ def parameter_problems(
 
 
 def _fingerprint_problems(commits: CommitState) -> Iterator[Problem]:
-    """Yield a fingerprint in the manifest that is not that of the recipe beside it."""
+    """Yield a problem if the fingerprint in the manifest is not that of its recipe."""
     manifest = commits.manifest
     if manifest.whole is None:
         return  # it follows from the recipe
     try:
         found = fingerprint(manifest.recipe_dict)
-    except (ReplayError, StoreError):  # a parameter is lost, which is told of on its own
+    except (ReplayError, StoreError):  # a parameter is lost, which is reported as its own problem
         return
     if found != manifest.whole:
         text = f"expected the fingerprint {found} of its recipe, got {manifest.whole}"
@@ -214,9 +214,9 @@ def _fingerprint_problems(commits: CommitState) -> Iterator[Problem]:
 def _strays(
     location: ReadableLocation, commits: CommitState, known: Collection[str]
 ) -> Iterator[Problem]:
-    """Yield files of chunks, states, parameters that are no part of a store that is complete.
+    """Yield files of chunks, states and parameters that a complete store does not have.
 
-    Other programs may have added paths, or a writer that was killed left them.
+    Another program may have added paths, or a killed writer left them.
     """
     if not commits.is_complete:
         return
@@ -231,13 +231,13 @@ def _strays(
 
 
 def _number_in(key: str, array: StoredArray) -> int:
-    """Return the number of the chunk that a key would be of, -1 if of none."""
+    """Return the chunk number in a key, -1 if it is not the key of a chunk."""
     parts = key.split("/")[2:]
     text = parts[array.axis] if array.axis < len(parts) else ""
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else -1
 
 
-def _journal_problems(commits: CommitState, root: Mapping[str, Any] | None) -> Iterator[Problem]:
+def _commit_log_problems(commits: CommitState, root: Mapping[str, Any] | None) -> Iterator[Problem]:
     if commits.bad:
         yield Problem("journal", COMMIT_LOG, f"{commits.bad} damaged records")
     if commits.mending == commits.target:
@@ -246,7 +246,7 @@ def _journal_problems(commits: CommitState, root: Mapping[str, Any] | None) -> I
         )
     if commits.is_complete and commits.lacks_results:
         yield Problem("journal", COMMIT_LOG, "expected the results of statistics, got none")
-    # Of all paths that there are to be: a store that is to grow was complete before.
+    # Complete for the target: a store that is to grow was complete for fewer paths.
     said_complete = (
         root is not None and root["status"] == "complete" and root["target"] == commits.target
     )
@@ -262,14 +262,14 @@ def _journal_problems(commits: CommitState, root: Mapping[str, Any] | None) -> I
 def _metadata_problems(
     location: ReadableLocation, commits: CommitState, root: Mapping[str, Any] | None
 ) -> Iterator[Problem]:
-    """Yield what is wrong with files that follow from the manifest, byte by byte."""
+    """Yield the problems of files that follow from the manifest byte by byte."""
     if not commits.chunks and location.get("zarr.json") is None:
-        return  # its writer has just begun, and makes it when it goes on
+        return  # its writer has just begun, and writes it when it continues
     n, target, committed, complete = commits.shown, commits.target, commits.committed, False
     if commits.is_complete:
         n, committed, complete = target, target, True
     elif root is not None:
-        # A run that was killed may have told readers less than what is committed.
+        # A killed run may have published less than what is committed.
         most = max(target, 1) if commits.bad else target
         seen = root["n_paths"], root["committed"], root["target"]
         n, committed, target = seen
@@ -283,7 +283,7 @@ def _metadata_problems(
     if root is None:
         yield Problem("metadata", "zarr.json", "expected what montezarr writes")
     expected = commits.manifest.files(n, target, committed, complete)
-    # Or have told it of some variables and not yet of all.
+    # Or have published it for some variables only.
     ahead = {} if complete else commits.manifest.files(commits.shown, target, committed, False)
     arrays = {f"{array.name}/zarr.json" for array in commits.manifest.arrays}
     for key, data in expected.items():
@@ -297,7 +297,7 @@ def _metadata_problems(
 
 
 def said_by_root(location: ReadableLocation) -> dict[str, Any] | None:
-    """Return what the root says of the store, if it can be read."""
+    """Return the store attributes in the root, if it can be read."""
     try:
         info = parse_json(location.get("zarr.json") or b"")["attributes"][STORE_ATTRIBUTE]
         counts = [info["n_paths"], info["target"], info["committed"]]

@@ -1,4 +1,4 @@
-"""From what a user says to the place that is meant, and what is there."""
+"""From the argument `path` to a location, and checks of what it contains."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ from montezarr.store.locations import (
 COMPLETE, INCOMPLETE = "complete", "incomplete"
 
 TEMPORARY_NAME = re.compile(r"[0-9a-f]{16}")
-"""How files are named that are not renamed into place yet; see `LocalLocation.put`."""
+"""Names of temporary files; see `LocalLocation.put`."""
 
 
 def location_of(path: Any, storage_options: Mapping[str, Any] | None = None) -> Location:
-    """Return the place of a store: a directory, a URL, or a Zarr store.
+    """Return the location of a store: a directory, a URL, or a Zarr store.
 
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        If it is none of these.
+        If `path` is none of these.
     """
     if isinstance(path, Store):
         from montezarr.store.locations._remote import RemoteLocation
@@ -61,7 +61,7 @@ def location_of(path: Any, storage_options: Mapping[str, Any] | None = None) -> 
                 "storage_options", "None with a Zarr store", _options(storage_options)
             )
         if type(path) is LocalStore and not path.read_only:
-            return LocalLocation(path.root.absolute())  # which promises more, and has its own lock
+            return LocalLocation(path.root.absolute())  # which guarantees more
         return RemoteLocation(path)
     if not isinstance(path, (str, os.PathLike)):
         raise type_error("path", "the path of a directory, a URL or a Zarr store", path)
@@ -81,17 +81,17 @@ def location_of(path: Any, storage_options: Mapping[str, Any] | None = None) -> 
 
 
 def _options(found: Any) -> str:
-    """Return options as messages have them: what is in them may be secret."""
+    """Describe options in a message without their values, which may be secret."""
     return f"a {type(found).__name__}"
 
 
 def _local(text: str) -> str:
-    """Return the path of a URL of a file, or what is none.
+    """Return the path of a file URL; other texts unchanged.
 
     Raises
     ------
     ArgumentValueError
-        If it is on another machine, or has parts that are no path.
+        If it is on another machine, or has parts besides a path.
     """
     scheme, mark, rest = text.partition("://")
     if not mark or scheme.casefold() not in ("file", "local"):
@@ -109,21 +109,21 @@ def _local(text: str) -> str:
 
 
 def read_root(location: ReadableLocation) -> dict[str, Any] | None:
-    """Return the attributes of the root of a store, or None where there is none.
+    """Return the attributes of the root of a store, or None without a root.
 
     Raises
     ------
     StoreExistsError
-        If there is something that montezarr did not make.
+        If there is something that is not of montezarr.
     StoreError
-        If it is of another format, or damaged.
+        If the root is of another format, or damaged.
     """
     found = read_root_document(location)
     return None if found is None else found[1]["attributes"]
 
 
 def read_root_document(location: ReadableLocation) -> tuple[bytes, dict[str, Any]] | None:
-    """Return the root of a store, as bytes and read, its attributes checked; None without one.
+    """Return the root of a store as bytes and parsed, its attributes checked; None without one.
 
     Raises
     ------
@@ -154,7 +154,7 @@ def read_root_document(location: ReadableLocation) -> tuple[bytes, dict[str, Any
 
 
 def changed_by_another(what: str, location: ReadableLocation) -> StoreError:
-    """Return the error of a store into which something else has written."""
+    """Return the error of a store that another program has written to."""
     return StoreError(
         f"path: expected a store that only montezarr writes, got one whose {what}"
         f" another writer has changed, such as Zarr or xarray's to_zarr: {location}. The paths of"
@@ -164,7 +164,7 @@ def changed_by_another(what: str, location: ReadableLocation) -> StoreError:
 
 
 def _parsed(text: bytes) -> dict[str, Any] | None:
-    """Return an object of JSON, or None where it is none."""
+    """Parse a JSON object; return None if it is not one."""
     try:
         document = parse_json(text)
     except ValueError:
@@ -196,7 +196,7 @@ def check_root(attributes: Mapping[str, Any], location: ReadableLocation) -> Non
         good = (
             good and 0 < info["chunk"] <= STORE_PATHS_MAX and info["first_path"] <= STORE_PATHS_MAX
         )
-        # A graph of more chunks takes all memory.
+        # A graph of more chunks would take all memory.
         good = good and info["target"] <= info["chunk"] * GRAPH_CHUNKS_MAX
     except (ValueError, KeyError, TypeError, AttributeError):
         good = False
@@ -208,19 +208,19 @@ def check_root(attributes: Mapping[str, Any], location: ReadableLocation) -> Non
 
 
 def check_directory(path: Path) -> None:
-    """Raise if there is something else than a directory, or a link.
+    """Raise if `path` exists and is not a directory, or is a link.
 
     Raises
     ------
     StoreExistsError
-        Then.
+        If so.
     """
     if path.is_symlink():
         raise StoreExistsError(f"path: expected a directory of its own, got a link: {path}.")
     try:
         os.listdir(path)
     except FileNotFoundError:
-        return  # perhaps just now: another writer that was refused takes away what it had made
+        return  # removed just now: another writer that was refused deletes what it had made
     except NotADirectoryError:
         raise StoreExistsError(
             f"path: expected a montezarr store or nothing, got a file: {path}."
@@ -228,7 +228,7 @@ def check_directory(path: Path) -> None:
 
 
 def _entries(path: Path) -> set[str]:
-    """Return what is in a directory, or that it is a file, or nothing."""
+    """Return the names in a directory: none if it does not exist, an empty name for a file."""
     try:
         return set(os.listdir(path))
     except FileNotFoundError:
@@ -238,9 +238,9 @@ def _entries(path: Path) -> set[str]:
 
 
 def _check_only_ours(location: ReadableLocation) -> None:
-    """Raise if there is more than what a writer leaves that was killed before it made the root."""
-    # Killed in the middle of making it: then the commit log says that it is ours, or the manifest.
-    # Asked again, since another writer may make it while we look: its commit log is there first.
+    """Raise if a location without a root has more than what a killed writer leaves."""
+    # A writer that was killed before the root left a commit log or a manifest of ours.
+    # Checked twice, since another writer may begin meanwhile: it writes its commit log first.
     if not (_tells_of_us(location) or _is_as_begun(location) or _tells_of_us(location)):
         raise StoreExistsError(
             f"path: expected a montezarr store or nothing, got a directory with other content:"
@@ -249,7 +249,7 @@ def _check_only_ours(location: ReadableLocation) -> None:
 
 
 def _tells_of_us(location: ReadableLocation) -> bool:
-    """Return whether there is a commit log or a manifest of ours, not just a file of that name."""
+    """Return whether there is a readable commit log or manifest of montezarr."""
     if isinstance(location, LocalLocation) and (location.path / OWN).is_symlink():
         return False
     if (
@@ -262,9 +262,9 @@ def _tells_of_us(location: ReadableLocation) -> bool:
 
 
 def _is_as_begun(location: ReadableLocation) -> bool:
-    """Return whether a place holds nothing but what a writer makes before its commit log.
+    """Return whether a location holds only what a writer makes before its commit log.
 
-    These are the lock, the large parameters, and files that are not finished.
+    These are the lock, the large parameters, and temporary files.
     """
     if not isinstance(location, LocalLocation):
         return all(key == LOCK or _parameters.is_key(key) for key in location.objects())
@@ -281,7 +281,7 @@ def _is_as_begun(location: ReadableLocation) -> bool:
 
 
 def _is_staged(path: Path) -> bool:
-    """Return whether this is the directory of a session, or a file of an earlier version."""
+    """Return whether this is a staging directory of a writer, or a file of an earlier version."""
     if not TEMPORARY_NAME.fullmatch(path.name):
         return False
     names = _entries(path) if path.is_dir() and not path.is_symlink() else set()

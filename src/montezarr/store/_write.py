@@ -1,4 +1,4 @@
-"""`write`: the paths of a run into a Zarr store, whole chunks, in any order, resumable."""
+"""`write`: write the paths of a run to a Zarr store, by whole chunks, in any order, resumable."""
 
 from __future__ import annotations
 
@@ -39,45 +39,45 @@ def write(
     show_progress: bool = False,
     on_progress: OnProgress | None = None,
 ) -> xr.Dataset:
-    """Write all paths of `ds` to a Zarr store and return it opened; run again, it goes on.
+    """Write all paths of `ds` to a Zarr store, resuming what is there, and return it opened.
 
-    Each task simulates one chunk, writes it whole, and is committed in a commit log. Killed at any
-    moment, the run goes on with the same call, on any backend, and ends with the same bytes as one
-    that was never stopped: what is committed is not drawn again. SIGINT and SIGTERM let what runs
-    end, commit it and print the line that goes on; a second one leaves at once. Whatever is at
-    `path` and is not a store of the same recipe is refused and left as it is.
+    Each task simulates one chunk, writes it whole, and is recorded in a commit log. If the run is
+    killed at any moment, the same call resumes it, on any backend, and ends with the same bytes as
+    one that was never stopped: committed chunks are not drawn again. On SIGINT or SIGTERM running
+    tasks finish and are committed, and the call that resumes is printed; a second signal leaves at
+    once. Anything at `path` that is not a store of the same recipe is refused and left as it is.
 
     Parameters
     ----------
     ds : Dataset
-        From `simulate`, or made of it by xarray, lazily and path by path: some of its times or
-        variables, or new ones. For fewer times of a long simulation, ``simulate(keep=...)``. An x0
-        of each path is stored where it was in memory, so that the store can grow by itself.
+        From `simulate`, or computed from it by xarray, lazily and path by path: some of its times
+        or variables, or new ones. For fewer times of a long simulation use ``simulate(keep=...)``.
+        An x0 of each path that was in memory is stored, so that `extend` needs no Dataset.
     path : str, path or Zarr store
-        A local directory, made if need be; a URL; or any Zarr store.
+        A local directory, created if necessary; a URL; or any Zarr store.
     variables : list of str, optional
-        Store these alone; with statistics it may be empty.
+        Store only these; with statistics the list may be empty.
     statistics : Statistic, str, sequence of them, or mapping of str to any of these, optional
-        As for `montezarr.reduce`: taken in the same pass, of all of `ds`, and stored beside the
-        paths: ``montezarr.open(path, "statistics")``.
+        As for `montezarr.reduce`: taken in the same pass, of all of `ds`, and stored with the
+        paths; read them by ``montezarr.open(path, "statistics")``.
     storage : Storage, optional
         Single precision, rounded bits, compression, shards; exact and uncompressed by default.
     paths : range, optional
-        Store these paths alone: for jobs that share the work, whose stores `montezarr.merge` makes
-        one of. It begins with a whole chunk, and ends with one or with the run.
+        Store only these paths: for jobs that share the work, whose stores `montezarr.merge` joins.
+        The range begins at a chunk boundary, and ends at one or at the end of the run.
     durable : bool
-        Whether what is committed outlives a loss of power, not only the death of the process.
+        Whether committed chunks survive a loss of power, not only the death of the process.
     chunks_per_task : int
         Chunks that one task writes.
     storage_options : dict, optional
-        For a URL, what fsspec takes.
+        For a URL, options of fsspec.
     process : object, optional
-        The sampler, where it is your own code and not alive in this process.
+        The sampler, if it is your own code and not alive in this process.
     show_progress : bool
         Show paths per second, time left and failures on standard error.
     on_progress : function (paths done, paths in all, paths that failed), optional
-        Called once before the first chunk and after each one, in the calling thread, for a
-        display of your own.
+        Called before the first chunk and after each one, in the calling thread, for a display of
+        your own.
 
     Returns
     -------
@@ -87,20 +87,20 @@ def write(
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        If `ds` is no such Dataset, or `path` no place.
+        If `ds` is not such a Dataset, or `path` not a location.
     StoreExistsError
-        If there is something at `path` that montezarr did not make.
+        If there is something at `path` that is not of montezarr.
     StoreMismatchError
-        If the store there holds something else; with each field that differs.
+        If the store at `path` holds something else; with each field that differs.
     StoreLockedError
-        If somebody else is writing it.
+        If another writer has the store open.
     ArgumentValueError
-        If the recipe is larger than what is read of a store, its large parameters aside, or these
-        are more than 1 GiB or than the memory holds as numbers of Python's.
+        If the recipe without large parameters exceeds the limit of reading, or these are more than
+        1 GiB, or more than the memory holds as Python numbers.
     StoreError
-        If the disk has too little room, before or in the middle; with the bytes needed.
+        If the disk has too little room, before or during the run; with the bytes needed.
     SamplerError
-        If the sampler fails; finished chunks stay, and `write` goes on from them.
+        If the sampler fails; finished chunks stay, and `write` resumes from them.
 
     Examples
     --------
@@ -118,7 +118,7 @@ def write(
     found, commits = read_root(location), CommitState.read(location)
     if commits is not None:
         commits.check(location)
-        # The default chunk depends on the number of workers; a store goes on in its own.
+        # The default chunk depends on the number of workers; a store keeps its own.
         source = in_chunks(source, commits.manifest.chunk)
     elif found is not None:
         raise StoreError(
@@ -135,7 +135,7 @@ def write(
     check_store_room(location, commits, source)
     shown = on_progress or Progress("write", enabled=show_it)
     with RunMonitor("write", shown) as monitor, InterruptHandler() as stop, location.lock():
-        # Now that nobody else writes: what is there may be more than it was.
+        # Read again under the lock: another writer may have committed more.
         commits = CommitState.read(location) or commits
         check_same(commits, manifest, target, location)
         writer = stop.writer = Writer(
@@ -146,12 +146,12 @@ def write(
 
 
 def check_options(durable: Any, chunks_per_task: Any, on_progress: Any) -> int:
-    """Return the chunks of a task, when all of what a writer is told is checked.
+    """Check the options of a writer, and return the chunks per task.
 
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        For arguments out of the terms of `write`.
+        For arguments that `write` does not take.
     """
     check_bool("durable", durable)
     if on_progress is not None:
@@ -180,13 +180,13 @@ def complete_session(
     missing = commits.missing()
     if missing:
         failure_log = writer.run(source, backend_of(source.run), missing, monitor, stop, per_task)
-        failure_log.warn(commits.target, stacklevel=4)  # of whoever called write or extend
+        failure_log.warn(commits.target, stacklevel=4)  # the caller of write or extend
     if not commits.missing():
         writer.finish(source)
 
 
 def _range(paths: Any, source: ChunkSource) -> tuple[int, int]:
-    """Return the first path and the number of paths that are to be stored."""
+    """Return the first path and the number of paths to store."""
     n, chunk = source.run.length, source.run.chunk
     if paths is None:
         return 0, n

@@ -1,4 +1,4 @@
-"""A writer at work: it alone commits and publishes, and it is the only one, by the lock."""
+"""The writer of a store: only it commits and publishes, and the lock keeps it the only one."""
 
 from __future__ import annotations
 
@@ -44,18 +44,18 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Writer:
-    """Writes one store; its place is locked.
+    """Writes one store, whose location is locked.
 
     Parameters
     ----------
     location : Location
-        Where.
+        The location of the store.
     commits : CommitState
-        What is committed.
+        The commit state of the store.
     durable : bool
-        Whether what is committed outlives a loss of power.
+        Whether committed chunks survive a loss of power.
     call : str
-        The line that goes on, where this one is stopped.
+        The call that resumes, if this one is stopped.
     """
 
     def __init__(self, location: Location, commits: CommitState, durable: bool, call: str):
@@ -66,16 +66,16 @@ class Writer:
 
     @property
     def manifest(self) -> Any:
-        """What the store holds."""
+        """The manifest of the store."""
         return self.commits.manifest
 
     def begin(self) -> None:
-        """Make a new store: parameters, the commit log, which says what it is, and last the root.
+        """Create a store: first parameters, then the commit log with the manifest, last the root.
 
         Raises
         ------
         ArgumentValueError
-            If a file of it would have a name that is too long for the system.
+            If a file would have a name that is too long for the system.
         """
         last = self.manifest.chunk_count(self.commits.target)
         for array in self.manifest.arrays:
@@ -83,7 +83,7 @@ class Writer:
         with self._tidy():
             _faults.reach("create.before")
             for key in [key for key in self.location.objects() if _parameters.is_key(key)]:
-                self.location.delete(key)  # of a writer of another recipe, killed at this point
+                self.location.delete(key)  # left by a writer of another recipe that was killed here
             self._put_parameters(self.manifest.references)
             _faults.reach("create.parameters")
             self.rewrite()
@@ -92,53 +92,53 @@ class Writer:
             _faults.reach("create.after")
 
     def resume(self, *, parameters: bool = True) -> None:
-        """Take up a store: nothing half done is left, and the metadata say what is committed.
+        """Resume a store: remove temporary files, and publish what is committed.
 
         Parameters
         ----------
         parameters : bool
-            Whether lost parameters are written again, or the caller has seen to them.
+            Whether to write lost parameters again; False if the caller has done so.
         """
         with self._tidy():
             self.location.clean()
             if parameters:
                 self._mend_parameters()
-            self._mend_journal()
+            self._mend_commit_log()
             self._drop_strays()
             self._note_environment()
             self.publish()
 
     def mend_parameters(self, damaged: Iterable[Any]) -> None:
-        """Write parameters again that are damaged.
+        """Write damaged parameters again.
 
         Raises
         ------
         ReplayError, StoreError
-            If one of them is nowhere to be had.
+            If one of them is not at hand.
         """
         with self._tidy():
             self._put_parameters(damaged)
 
     def _mend_parameters(self) -> None:
-        """Write parameters again that are lost, where they are at hand."""
+        """Write lost parameters again, if they are at hand."""
         lost = _parameters.lost(self.location, self.manifest.references)
         self._put_parameters(reference for reference, _ in lost)
 
     def _put_parameters(self, references: Iterable[Any]) -> None:
-        """Write parameters, which must be there before anything refers to them."""
+        """Write parameters, which must exist before anything refers to them."""
         own = self.manifest.parameters
         for reference in references:
             values = array_of(reference, own)
             key = _parameters.key_of(reference)
             self.location.put(key, [values], durable=self.durable, number=-1)
 
-    def _mend_journal(self) -> None:
-        """Have nothing torn at the end, behind which a record would be lost."""
+    def _mend_commit_log(self) -> None:
+        """Remove a torn line at the end of the commit log, behind which a record would be lost."""
         if self.commits.bad or self.commits.torn:
             self.rewrite()
 
     def settle(self) -> None:
-        """Set right what may be left of a store that is complete: its last writer may be dead."""
+        """Clean up a complete store whose last writer may have died before its end."""
         with self._tidy():
             self._mend_parameters()
             if not self.commits.in_order():
@@ -147,28 +147,28 @@ class Writer:
             self.publish()
 
     def mend(self) -> None:
-        """Note that a store that was complete is not, until `finish`; what is lost is not there."""
+        """Record that a store is under repair until `finish`; drop lost chunks."""
         with self._tidy():
             self.commits.mending, self.commits.complete = self.commits.target, None
             self.rewrite()
 
     def rewrite(self) -> None:
-        """Write the commit log anew, without what is torn or said twice."""
+        """Rewrite the commit log, without torn lines and superseded records."""
         data = _commit_log.lines_of(self.commits.records())
         self.location.put_log(COMMIT_LOG, data, durable=self.durable)
         self.commits.end, self.commits.bad, self.commits.torn = len(data), 0, False
 
     def aim(self, target: int) -> None:
-        """Say how many paths there are to be, of a store whose parameters are all there.
+        """Set the target number of paths of a store, once all of its parameters exist.
 
         Raises
         ------
         ReplayError, StoreError
-            If one of them is nowhere to be had: then the store stays as it is.
+            If one of them is not at hand; the store is then unchanged.
         """
         with self._tidy():
             self._mend_parameters()
-            self._mend_journal()
+            self._mend_commit_log()
             self.commits.target, self.commits.complete, self.commits.mending = target, None, None
             self._append({"target": target})
 
@@ -181,17 +181,17 @@ class Writer:
         stop: InterruptHandler,
         per_task: int = 1,
     ) -> FailureLog:
-        """Draw and write chunks, and commit each when it is there.
+        """Draw and write chunks, and commit each of them.
 
         Raises
         ------
         StoreError
-            If the disk is full; with the bytes that are needed.
+            If the disk is full; with the bytes needed.
         """
         commits, manifest, failure_log = self.commits, self.manifest, FailureLog()
         for record in commits.chunks.values():
             failure_log.masked.update({int(path): reason for path, reason in record.masked.items()})
-        light = replace(manifest, parameters={})  # no task needs them
+        light = replace(manifest, parameters={})  # tasks do not need them
         task = ChunkTask(source.chunk_values(light), self.location, self.durable)
         tasks = items(source.run, manifest, commits.target, list(chunks), per_task)
         monitor(commits.committed, commits.target, len(failure_log.masked))
@@ -211,12 +211,12 @@ class Writer:
                                 )
                             monitor(commits.committed, commits.target, len(failure_log.masked))
             finally:
-                with contextlib.suppress(OSError):  # it may be that of a full disk
+                with contextlib.suppress(OSError):  # the disk may be full
                     self.publish()
         return failure_log
 
     def commit(self, chunk: int, record: ChunkRecord, environment: int | None = None) -> None:
-        """Say that a chunk is there. From here on it is never lost, and never said otherwise."""
+        """Record a written chunk in the commit log: from here on it is never lost."""
         _faults.reach("commit.before", chunk)
         number = self._number if environment is None else environment
         record = replace(record, environment=number)
@@ -227,9 +227,9 @@ class Writer:
             self.publish()
 
     def publish(self) -> None:
-        """Let readers see what is committed: the arrays first, the root last."""
+        """Publish what is committed: the arrays first, the root last."""
         commits = self.commits
-        # Of a store that was complete, chunks may be gone.
+        # Chunks of a store that was complete may be lost.
         complete = commits.is_complete and commits.shown == commits.target
         files = self.manifest.files(commits.shown, commits.target, commits.committed, complete)
         self._published = time.monotonic()
@@ -246,14 +246,14 @@ class Writer:
         _faults.reach("publish.after", number)
 
     def finish(self, source: ChunkSource | None) -> None:
-        """When all chunks are there: the statistics, the commit log in order, and the root."""
+        """If no chunk is missing, write the statistics, the ordered commit log, and the root."""
         commits = self.commits
         with self._tidy():
             _faults.reach("finish.before")
             if source is not None and source.layout is not None:
                 self._finish_statistics(source.layout)
             _faults.reach("finish.statistics")
-            if not commits.is_complete:  # it may have been, with fewer paths
+            if not commits.is_complete:  # it may be complete already, or was so with fewer paths
                 commits.complete = None
             self.rewrite()
             _faults.reach("finish.journal")
@@ -261,7 +261,7 @@ class Writer:
             known, commits.complete = commits.complete, commits.target
             self.publish()
             self.location.clean()
-            # Last, since nothing is done any more to a store of which the commit log says this.
+            # Last, since a store is not touched any more once the commit log says this.
             if commits.mending is not None:
                 commits.mending = None
                 self.rewrite()
@@ -270,7 +270,7 @@ class Writer:
             _faults.reach("finish.after")
 
     def _finish_statistics(self, layout: Layout) -> None:
-        """Merge the states, and write the results; those of fewer paths hold no longer."""
+        """Merge the states, and write the results, which replace those of fewer paths."""
         before = self.commits.states
         results = merge_states(self.location, self.commits, layout, self.durable)
         if self.commits.statistics is not None:
@@ -283,7 +283,7 @@ class Writer:
 
     @contextlib.contextmanager
     def _tidy(self, monitor: RunMonitor | None = None) -> Iterator[None]:
-        """Leave nothing half done, and say of a full disk what it has to have."""
+        """Remove temporary files at the end, and turn disk errors into messages with the remedy."""
         try:
             yield
         except OSError as error:
@@ -302,7 +302,7 @@ class Writer:
         self.commits.end += len(line)
 
     def _note_environment(self) -> None:
-        """Have the number of the environment of this process, a new one if need be."""
+        """Set the number of the environment of this process, recording a new one if necessary."""
         known, mine = self.commits.environments, environment()
         if mine not in known:
             known.append(mine)
@@ -310,7 +310,7 @@ class Writer:
         self._number = known.index(mine)
 
     def _drop_strays(self) -> None:
-        """Take away states of statistics that are merged, or were never committed."""
+        """Delete states of statistics that are merged, or were never committed."""
         if self.manifest.statistics is None:
             return
         known = self.commits.files()
@@ -330,7 +330,7 @@ class Writer:
         )
 
     def _refused(self, error: OSError) -> StoreError:
-        """Return what to say of what the system refuses: descriptors, rights, the disk itself."""
+        """Return the error of an operation refused by the system: descriptors, rights, disk."""
         commits = self.commits
         where = f" at {error.filename}" if isinstance(error.filename, str) else ""
         return StoreError(
@@ -340,7 +340,7 @@ class Writer:
         )
 
     def say_resume(self) -> None:
-        """Print the line that goes on, where anything is left to do."""
+        """Print the call that resumes, if anything is left to do."""
         commits = self.commits
         if commits.is_complete:
             return
@@ -351,7 +351,7 @@ class Writer:
 
 
 def _planned(run: Run, commits: CommitState, backend: Backend) -> dict[str, float | None]:
-    """Return what is known of the rest of a store before it is written."""
+    """Return the estimates of the rest of a store before it is written, for the run monitor."""
     return {
         "paths": commits.target,
         "seconds": expected(run, backend, commits.target - commits.committed),
@@ -362,7 +362,7 @@ def _planned(run: Run, commits: CommitState, backend: Backend) -> dict[str, floa
 
 @contextlib.contextmanager
 def _closed(results: Any) -> Iterator[None]:
-    """Wait for what runs after an error here; not when a second signal says to leave at once."""
+    """Wait for running tasks after an error; not after a second signal, which leaves at once."""
     try:
         yield
     except Exception:
@@ -375,5 +375,5 @@ def _killed_when_left(backend: Backend) -> Iterator[None]:
     try:
         yield
     except LeaveAtOnce:
-        backend.kill()  # threads cannot be killed, but with the session ends their way to the store
+        backend.kill()  # threads cannot be killed, but without staging directory they cannot write
         raise

@@ -1,4 +1,4 @@
-"""Fold ranges of paths into the states of statistics: NumPy only, what a worker runs."""
+"""Fold ranges of paths into partial states of statistics: the code of a worker, NumPy only."""
 
 from montezarr.reduction.accumulate._accumulator import (
     NO_GROUP,

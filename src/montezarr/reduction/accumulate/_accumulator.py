@@ -1,4 +1,4 @@
-"""Fold values of consecutive paths into states, and the states of several tasks into one."""
+"""Fold values of consecutive paths into partial states, and merge those of several tasks."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from montezarr.statistics._tails import (
 )
 
 NO_GROUP: NodeKey = (-1, None)
-"""Under which the values that belong to no group are counted."""
+"""Key under which values that belong to no group are counted."""
 
 
 Arrays = list[NDArray[Any]]
@@ -46,20 +46,20 @@ class ReducedVariable:
     Attributes
     ----------
     source : Source
-        What it is, for the statistics.
+        Describes the variable to the statistics.
     arrays : tuple of int
-        Which of the arrays it takes; several for statistics along the variables.
+        Positions of the arrays that it takes; several for statistics along the variables.
     cells : int
         Number of cells: the product of the other dimensions, without the axis.
     axis : int or None
-        Position of the dimension that the statistics take as a whole, among the others; -1 for
-        that of the variables.
+        Position, among the other dimensions, of the one that the statistics take as a whole; -1
+        for that of the variables.
     statistics : tuple of Statistic
-        What is taken.
+        The statistics of this variable.
     masked : tuple of (float or None)
-        Of each array the number that stands for a masked path, if it is not NaN.
+        For each array, the number that stands for a masked path, if it is not NaN.
     only : float or None
-        The one group that they are taken of; None for each.
+        The only group that is reduced; None for every group.
     """
 
     source: Source
@@ -72,12 +72,12 @@ class ReducedVariable:
 
     @property
     def order(self) -> int:
-        """Highest power of centred values that a statistic asks for."""
+        """Highest power of centred values that a statistic needs."""
         return max((statistic.order for statistic in self.statistics), default=0)
 
     @property
     def has_tails(self) -> bool:
-        """Whether the tails of the values are kept beside the states."""
+        """Whether the tails of the values are kept with the states."""
         return any(statistic.has_tails for statistic in self.statistics)
 
     @property
@@ -87,15 +87,15 @@ class ReducedVariable:
 
     @property
     def any_order(self) -> tuple[Statistic, ...]:
-        """Those whose states may be merged in any order."""
+        """The statistics whose states may be merged in any order."""
         return tuple(statistic for statistic in self.statistics if statistic.order_free)
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The array whose values tell the groups, and the codes that are groups, where these are known.
+    """The array of group codes, and the codes that are groups, where these are known.
 
-    Other codes, NaN and masked paths belong to none; they are counted.
+    Values of other codes, NaN and masked paths belong to no group; they are counted.
     """
 
     array: int
@@ -104,33 +104,33 @@ class Group:
 
 
 class Piece(NamedTuple):
-    """Values of a part of a block: its first path, and all arrays."""
+    """Values of a part of a block: its first path, and the arrays of all variables."""
 
     start: int
     arrays: Arrays
 
 
 class PartialState:
-    """States of ranges of paths; two of them join to that of both.
+    """Partial state of ranges of paths; two of them join into that of both.
 
     Attributes
     ----------
     tree : MergeTree
         The states that are merged along the tree of blocks.
     states : dict
-        By column and group, those that may be merged in any order.
+        By reduced variable and group, the states that may be merged in any order.
     lost : dict
-        By column and group, the number of values that are not finite, (cells,).
+        By reduced variable and group, the number of values that are not finite, (cells,).
     tails : dict
-        By column and group, the largest and smallest values, where a statistic has to know them,
-        and of each statistic that averages other terms, those of its terms; missing where the
-        states of some paths came without, as those of earlier versions do.
+        By reduced variable and group, the largest and smallest values, where a statistic needs
+        them, and the largest and smallest terms of each statistic that averages terms; missing if
+        the states of some paths lack them, as those of earlier versions do.
     pieces : dict of int to list of Piece
-        By block, the values of blocks of which not all paths are there yet.
+        By block, the values of blocks whose paths are not all there yet.
     paths : int
         Number of paths folded, without those in pieces.
     is_shared : bool
-        Whether a copy has the same arrays, which must not change then.
+        Whether a copy shares the arrays, which must then not change.
     """
 
     __slots__ = ("is_shared", "lost", "paths", "pieces", "states", "tails", "tree")
@@ -145,7 +145,7 @@ class PartialState:
         self.is_shared = False
 
     def copy(self) -> PartialState:
-        """Return a copy that stays as it is when more is added to this one."""
+        """Return a copy that does not change when paths are added to this one."""
         out = PartialState()
         out.tree.nodes = dict(self.tree.nodes)
         out.states, out.lost = dict(self.states), dict(self.lost)
@@ -157,14 +157,14 @@ class PartialState:
 
 
 class Accumulator:
-    """The rules by which values become states: which columns, and which groups.
+    """Folds values into partial states, by reduced variable and group.
 
     Parameters
     ----------
     reduced_variables : sequence of ReducedVariable
-        What is taken of which arrays.
+        The statistics to take, and of which arrays.
     group : Group, optional
-        What tells the groups.
+        The array of group codes.
     """
 
     def __init__(self, reduced_variables: Sequence[ReducedVariable], group: Group | None = None):
@@ -174,7 +174,7 @@ class Accumulator:
     def add(self, partial_state: PartialState, start: int, arrays: Arrays) -> None:
         """Fold the paths from `start` on, in place.
 
-        Blocks that are there in part wait as pieces, until the rest of them comes.
+        Parts of a block are kept as pieces until the rest of the block is added.
         """
         n = arrays[0].shape[-1]
         first = min(-(-start // BLOCK) * BLOCK, start + n)
@@ -186,7 +186,7 @@ class Accumulator:
         self._keep(partial_state, last, [a[..., last - start :] for a in arrays])
 
     def join(self, partial_state: PartialState, other: PartialState) -> None:
-        """Add the states of other paths, in place; `other` is of no use afterwards."""
+        """Add the states of other paths, in place; `other` must not be used afterwards."""
         partial_state.tree.join(self.merge, other.tree)
         partial_state.is_shared |= other.is_shared
         for key, states in other.states.items():
@@ -209,7 +209,7 @@ class Accumulator:
                 self._keep(partial_state, piece.start, piece.arrays)
 
     def merge(self, a: NodeStates, b: NodeStates) -> NodeStates:
-        """Return the bundle of neighbouring blocks, of which those of `a` come first."""
+        """Return the states of neighbouring ranges of blocks; those of `a` come first."""
         out = {**a, **b}
         for key in a.keys() & b.keys():
             kinds = self.reduced_variables[key[0]].in_order
@@ -218,13 +218,13 @@ class Accumulator:
         return out
 
     def finish(self, partial_state: PartialState, stop: int) -> None:
-        """Fold the last block, which ends at path `stop` and may be no whole one."""
+        """Fold the last block, which ends at path `stop` and may be incomplete."""
         block, rest = divmod(stop, BLOCK)
         if rest and block in partial_state.pieces:
             self._complete(partial_state, block, rest)
 
     def totals(self, partial_state: PartialState) -> dict[NodeKey, list[Any]]:
-        """Return the final states of all statistics, by column and group, fit for `finalize`."""
+        """Return the final states of all statistics, by reduced variable and group."""
         node_states = partial_state.tree.total(self.merge)
         out = {}
         keys = [key for key in partial_state.lost if key != NO_GROUP]
@@ -239,7 +239,7 @@ class Accumulator:
         return out
 
     def nothing(self, reduced: ReducedVariable) -> list[Any]:
-        """Return the states of the statistics of a column for no path."""
+        """Return the states of the statistics of a reduced variable for zero paths."""
         sample = self.blank(reduced)
         states = [statistic.chunk(sample) for statistic in reduced.statistics]
         return [
@@ -248,13 +248,13 @@ class Accumulator:
         ]
 
     def blank(self, reduced: ReducedVariable) -> Sample:
-        """Return a sample of a column that is one block of no path."""
+        """Return a sample of a reduced variable: one block of zero paths."""
         axis = () if reduced.axis is None else (self.axis_length(reduced),)
         values = np.empty((*axis, reduced.cells, 1, 0))
         return Sample(values, 0, reduced.source, reduced.order)
 
     def file_bytes(self) -> int:
-        """Return the bytes that a file of states can have, with much to spare."""
+        """Return an upper bound of the bytes of a file of states."""
         total = 0
         for reduced in self.reduced_variables:
             fixed = sum(np.asarray(a).nbytes for state in self.nothing(reduced) for a in state)
@@ -263,13 +263,13 @@ class Accumulator:
         return 2**26 + total * (1 if self.group is None else GROUPS_MAX)
 
     def tail_bytes(self, reduced: ReducedVariable) -> int:
-        """Return the bytes of the tails that are kept of a column."""
+        """Return the bytes of the tails of a reduced variable."""
         rows = reduced.cells * (1 if reduced.axis is None else self.axis_length(reduced))
         terms = sum(statistic.has_terms for statistic in reduced.statistics)
         return tail_bytes(rows) * reduced.has_tails + tail_bytes(reduced.cells) * terms
 
     def axis_length(self, reduced: ReducedVariable) -> int:
-        """Return the length of the axis that the statistics of a column take as a whole."""
+        """Return the length of the axis that the statistics take as a whole."""
         if reduced.axis == -1:
             return len(reduced.arrays)
         assert reduced.source.times is not None
@@ -278,12 +278,12 @@ class Accumulator:
     # --- from arrays to states ----------------------------------------------------------------
 
     def _keep(self, partial_state: PartialState, start: int, arrays: Arrays) -> None:
-        """Put the values of a part of a block aside, until the block is whole."""
+        """Keep the values of a part of a block until the block is whole."""
         n = arrays[0].shape[-1]
         if n == 0:
             return
         block = start // BLOCK
-        # A copy: the values may lie in a buffer that is used again.
+        # Copy: the buffer of the values may be reused.
         piece = Piece(start, [np.array(array) for array in arrays])
         partial_state.pieces.setdefault(block, []).append(piece)
         if sum(p.arrays[0].shape[-1] for p in partial_state.pieces[block]) == BLOCK:
@@ -329,7 +329,7 @@ class Accumulator:
         values: Arrays,
         lost: Arrays,
     ) -> tuple[Any, ...]:
-        """Fold the values of a column and group; return the states that go along the tree."""
+        """Fold values of a reduced variable and group; return the states for the merge tree."""
         reduced = self.reduced_variables[key[0]]
         sample = Sample(
             _arranged(reduced, values, size), block * BLOCK, reduced.source, reduced.order
@@ -366,7 +366,7 @@ class Accumulator:
 def _add_tails(
     partial_state: PartialState, reduced: ReducedVariable, key: NodeKey, sample: Sample
 ) -> None:
-    """Add the tails of a sample, of its values and of terms that statistics make of them."""
+    """Add the tails of the values of a sample, and of the terms that statistics average."""
     of_terms = [(i, kind) for i, kind in enumerate(reduced.statistics) if kind.has_terms]
     of_values = [(VALUES, None)] if reduced.has_tails else []
     for which, statistic in (*of_values, *of_terms):
@@ -379,7 +379,7 @@ def _add_tails(
 
 
 def _join_tails(partial_state: PartialState, other: PartialState) -> None:
-    """Add the tails of other paths; those of a column are known if all its paths have them."""
+    """Add the tails of other paths; keep those of a key only if all its paths have them."""
     for place in list(partial_state.tails):
         if place[:2] in other.lost and place not in other.tails:
             del partial_state.tails[place]
@@ -396,7 +396,7 @@ _NOTHING_LOST = np.zeros((), bool)
 def _clean(
     values: NDArray[Any], masked: float | None, name: str
 ) -> tuple[NDArray[np.float64], Any]:
-    """Return values as float64 with NaN for all that does not count, and where that is."""
+    """Return values as float64, with NaN for those that do not count, and the mask of these."""
     if values.dtype.kind != "f":
         out = as_float64(values, masked, name)
         if masked is None:
@@ -411,7 +411,7 @@ def _clean(
 
 
 def _arranged(reduced: ReducedVariable, values: Arrays, size: int) -> NDArray[np.float64]:
-    """Return the values as statistics take them: (cells, blocks, paths), the axis before."""
+    """Return the values in the layout of statistics: (cells, blocks, paths), the axis first."""
     if reduced.axis == -1:
         array = np.stack([part.reshape(reduced.cells, -1) for part in values])
     else:
@@ -424,7 +424,7 @@ def _arranged(reduced: ReducedVariable, values: Arrays, size: int) -> NDArray[np
 
 
 def _lost(reduced: ReducedVariable, lost: Arrays) -> NDArray[np.int64]:
-    """Return how many values of each cell, and entry of the axis, are not finite."""
+    """Return the number of values that are not finite, of each cell and entry of the axis."""
     total = np.zeros(reduced.cells, np.int64)
     for bad in lost:
         if bad.ndim:
@@ -437,7 +437,7 @@ def _lost(reduced: ReducedVariable, lost: Arrays) -> NDArray[np.int64]:
 
 
 def _groups(codes: Any, shape: tuple[int, ...], only: float | None) -> Iterator[tuple[Any, Any]]:
-    """Yield each group, or the only one, with the mask of its values, broadcast to `shape`."""
+    """Yield each group, or `only` that one, with the mask of its values, broadcast to `shape`."""
     if codes is None:
         yield None, None
         return
@@ -454,14 +454,14 @@ def _check_groups(count: int) -> None:
 
 
 class SplitAccumulation:
-    """Folds paths in their order, and starts a new part at each cut.
+    """Folds paths in order, and starts a new partial state at each split.
 
     Parameters
     ----------
     accumulator : Accumulator
-        The rules.
+        Folds the values.
     splits : sequence of int
-        Path counts, multiples of a block, increasing: at each of them a part ends.
+        Path counts at which a part ends: multiples of a block, increasing.
     """
 
     def __init__(self, accumulator: Accumulator, splits: Sequence[int] = ()):
@@ -486,7 +486,7 @@ class SplitAccumulation:
             )
 
     def end(self, stop: int) -> list[tuple[int, PartialState]]:
-        """Return the end and the states of each part; the last one ends at `stop`."""
+        """Return the end and the partial state of each part; the last part ends at `stop`."""
         if not self.parts or self.parts[-1][0] < stop:
             self.parts.append((stop, self._current))
         return self.parts

@@ -1,4 +1,4 @@
-"""Whether states that were read from a file are such as the rules make them."""
+"""Checks of states that were read from a file."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ DEEPEST = 53
 
 
 class StateChecker:
-    """Compares states with those that the same rules give for no path.
+    """Compares states with those of the same accumulator for zero paths.
 
     Parameters
     ----------
     accumulator : Accumulator
-        The rules.
+        The accumulator that made the states.
     """
 
     def __init__(self, accumulator: Accumulator):
@@ -35,7 +35,7 @@ class StateChecker:
     def states(
         self, key: NodeKey, is_tree: bool, entries: Any, arrays: Mapping[str, Any]
     ) -> tuple[Any, ...]:
-        """Return the states of a column and group that have these arrays."""
+        """Return the states of a reduced variable and group from their arrays."""
         kinds, blanks = self._blanks(key[0], is_tree)
         out = []
         for kind, blank, fields in zip(kinds, blanks, entries, strict=True):
@@ -45,14 +45,14 @@ class StateChecker:
         return tuple(out)
 
     def lost(self, key: NodeKey, count: Any) -> Any:
-        """Return a number of values that do not count, of each cell."""
+        """Return the number of values of each cell that do not count."""
         cells = 1 if key == NO_GROUP else self._fold.reduced_variables[key[0]].cells
         if count.dtype.kind != "i" or count.shape != (cells,):
             raise ValueError(f"counts of the shape {count.shape}")
         return count
 
     def tails(self, key: NodeKey, which: int, tails: Tails) -> Tails:
-        """Return tails of the values of a column, or of the terms of one of its statistics."""
+        """Return the tails of the values of a reduced variable, or of the terms of a statistic."""
         reduced = self._fold.reduced_variables[key[0]]
         sample = self._fold.blank(reduced)
         if which != VALUES:
@@ -69,7 +69,7 @@ class StateChecker:
         return tails
 
     def check_all_there(self, partial_state: PartialState) -> None:
-        """Raise unless each column and group that was counted has its states, and no other has."""
+        """Raise unless exactly the counted reduced variables and groups have states."""
         counted = {key for key in partial_state.lost if key != NO_GROUP}
         if self._fold.group is None and partial_state.paths:
             counted |= {(position, None) for position in range(len(self._fold.reduced_variables))}
@@ -100,7 +100,7 @@ class StateChecker:
 
 
 def checked_nodes(found: Any, paths: int) -> list[tuple[int, int]]:
-    """Return the nodes of the tree that states are of: apart, and of so many paths together."""
+    """Return the tree nodes; raise unless they are disjoint and cover `paths` paths."""
     nodes = []
     for level, index in found:
         check_int("level", level, maximum=DEEPEST)
@@ -118,14 +118,14 @@ def checked_nodes(found: Any, paths: int) -> list[tuple[int, int]]:
 
 
 def _check_like(state: Any, blank: Any) -> None:
-    """Raise unless a state has arrays of the types and shapes of one of no path."""
+    """Raise unless a state has arrays of the dtypes and shapes of one of zero paths."""
     if type(state) is not type(blank):
         raise TypeError(f"a state {type(state).__name__}")
-    if isinstance(state, Bins):  # their number follows from the values; see `restore`
+    if isinstance(state, Bins):  # their number depends on the values; see `restore`
         state, blank = state[:3], blank[:3]
     for array, other in zip(state, blank, strict=True):
         expected = np.asarray(other)
-        # An axis that has nothing yet is as long as there are values.
+        # The length of an axis that is empty so far follows from the values.
         same = array.ndim == expected.ndim and all(
             size in (0, found) for size, found in zip(expected.shape, array.shape, strict=True)
         )

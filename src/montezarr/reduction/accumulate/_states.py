@@ -22,19 +22,19 @@ HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
 }
-"""What reads the head of an array, by the version of the format."""
+"""Reader of an array header, by the version of the npy format."""
 
 Content = tuple[dict[str, Any], dict[str, Any]]
-"""What is known of states, as JSON, and their arrays by name."""
+"""Description of the states as JSON, and their arrays by name."""
 
 
 def dump_states(
     header: Mapping[str, Any], partial_state: PartialState, with_tails: bool = False
 ) -> bytes:
-    """Return states, and what they are of, as the bytes of an npz file.
+    """Return states, and what describes them, as the bytes of an npz file.
 
-    Parts of a block that are not folded yet are left out; and tails, unless they are asked for: a
-    store has the bytes that earlier versions gave it.
+    Parts of a block that are not folded yet are left out, and tails unless `with_tails`: a store
+    keeps the bytes that earlier versions wrote.
     """
     arrays: dict[str, Any] = {}
     entries: list[dict[str, Any]] = []
@@ -49,7 +49,7 @@ def dump_states(
             names.append(fields)
         entries.append({"kind": kind, "key": list(key), "node": node, "states": names})
 
-    # Also of blocks of which no path belongs to any group: they have their place in the tree.
+    # Also nodes of blocks without a path in any group: they are part of the tree.
     nodes = [list(node) for node in sorted(partial_state.tree.nodes)]
     for node, node_states in sorted(partial_state.tree.nodes.items()):
         for key, states in sorted(node_states.items(), key=_place):
@@ -71,20 +71,20 @@ def dump_states(
 
 
 def parse_states(data: bytes) -> Content:
-    """Return the header and the arrays of such bytes; whatever is wrong with them is raised."""
+    """Return the header and the arrays of the bytes of `dump_states`; raise if they are damaged."""
     arrays = _arrays_in(data)
     return parse_json(arrays.pop("header").tobytes()), arrays
 
 
 def _arrays_in(data: bytes) -> dict[str, Any]:
-    """Return the arrays of an npz file of NumPy, which packs nothing: so nothing can unpack.
+    """Return the arrays of an uncompressed npz file; a compressed one could expand without limit.
 
-    Each member is read whole, which compares its checksum, and has the bytes that its shape says.
+    Each member is read whole, which checks its CRC, and must have the size that its shape implies.
 
     Raises
     ------
     ValueError, zipfile.BadZipFile
-        If it is another file.
+        If it is not such a file.
     """
     out: dict[str, Any] = {}
     with zipfile.ZipFile(io.BytesIO(data)) as file:
@@ -100,7 +100,7 @@ def _arrays_in(data: bytes) -> dict[str, Any]:
 
 
 def _array_of(data: bytes) -> Any:
-    """Return the array in the bytes of a file of NumPy."""
+    """Return the array in the bytes of an npy file."""
     stream = io.BytesIO(data)
     version = np.lib.format.read_magic(stream)
     if version not in HEADERS:
@@ -115,12 +115,12 @@ def _array_of(data: bytes) -> Any:
 
 
 def restore_states(content: Content, accumulator: Accumulator) -> PartialState:
-    """Return states as they were, by the rules that made them; nothing is believed unchecked.
+    """Restore states with the accumulator that made them, and check all of their content.
 
     Raises
     ------
     ValueError, LookupError, TypeError, AttributeError
-        If they are not such as the rules make them: compiled loops go by them.
+        If they are not as the accumulator makes them: compiled loops rely on that.
     """
     found, arrays = content
     partial_state = PartialState()
@@ -150,7 +150,7 @@ def restore_states(content: Content, accumulator: Accumulator) -> PartialState:
 
 
 def _key(found: Any, accumulator: Accumulator) -> tuple[NodeKey, int]:
-    """Return column and group, and which statistic's terms the tails are of."""
+    """Return reduced variable and group, and the position of the statistic that has the tails."""
     position, group, *which = found
     check_int("position", position, minimum=-1, maximum=len(accumulator.reduced_variables) - 1)
     if group is not None and not isinstance(group, (int, float)):

@@ -1,4 +1,4 @@
-"""The task of a statistic over simulated paths: many blocks, a few at a time, states returned."""
+"""The task that draws many blocks, a few at a time, and returns the states of statistics."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ from montezarr.samplers import (
 from montezarr.samplers.schema import count_of
 
 TaskRange = tuple[int, int, tuple[int, ...], Any]
-"""First path, the one after the last, where parts end, and what else the task needs."""
+"""First path, end, splits, and what else the task needs."""
 
 BlockTransform = Callable[[PathArrays], Arrays]
-"""From the variables of whole blocks to what statistics see of them."""
+"""From the variables of whole blocks to the arrays that statistics see."""
 
 
 class DrawnTask:
@@ -48,13 +48,13 @@ class DrawnTask:
     Parameters
     ----------
     sampler : Sampler
-        What draws.
+        Draws the paths.
     accumulator : Accumulator
-        What is taken of the paths.
+        Folds the paths.
     chunk_function : callable, optional
-        What statistics see of the paths; the variables themselves by default.
+        Makes what statistics see of the paths; by default they see the variables themselves.
     width : int
-        Bytes of a path and of all that the program makes of it.
+        Bytes of a path and of the results of the chunk function.
     """
 
     def __init__(
@@ -71,10 +71,10 @@ class DrawnTask:
         if chunk_function is not None:
             is_whole = BLOCK * width <= WHOLE_BLOCK_MAX_BYTES
             self.unit = BLOCK if is_whole else SLAB_PATHS_MULTIPLE
-        self.__name__ = f"reduce-{sampler.name}"  # as which it shows on the dashboard
+        self.__name__ = f"reduce-{sampler.name}"  # its name on the dashboard
 
     def __call__(self, item: TaskRange) -> tuple[list[tuple[int, PartialState]], FailureReport]:
-        """Run the task on (start, stop, cuts, initial states)."""
+        """Run the task on (start, stop, splits, initial states)."""
         start, stop, splits, x0 = item
         parts, report = SplitAccumulation(self.accumulator, splits), FailureReport()
         for low, arrays, more in self.pieces(start, stop, x0, self.slab):
@@ -85,9 +85,10 @@ class DrawnTask:
     def pieces(
         self, start: int, stop: int, x0: Any, size: int
     ) -> Iterator[tuple[int, Arrays, FailureReport]]:
-        """Yield the first path, what is seen of some `size` paths, and what went wrong there.
+        """Yield first path, arrays and failure report of each range of about `size` paths.
 
-        Masked paths are in it, as the sampler left them or with what the program made of others.
+        Masked paths are included: as the sampler left them, or with what the chunk function made
+        of the paths that replaced them.
         """
         sampler = private(self.sampler)
         for low in range(start, stop, size):
@@ -97,14 +98,14 @@ class DrawnTask:
             yield low, self.transform(self._replaced(drawn, report, low), low), report
 
     def at_once(self, n_paths: int | None) -> int:
-        """Return the paths that are in hand at one moment, of so many in all, or without end."""
+        """Return the number of paths in memory at once, given the number in all or None."""
         most = self.slab if n_paths is None else min(self.slab, n_paths)
         return -(-most // self.unit) * self.unit
 
     def _replaced(self, drawn: PathArrays, report: FailureReport, low: int) -> PathArrays:
-        """Return paths with another path in place of masked ones, where a program makes more of it.
+        """Replace masked paths by another path before a chunk function sees them.
 
-        It need not know NaN, or the number in its place, of which nothing is taken.
+        The function need not handle NaN or its substitute: the results of masked paths are dropped.
         """
         if self.chunk_function is None or not report.masked:
             return drawn
@@ -117,11 +118,11 @@ class DrawnTask:
         return drawn
 
     def transform(self, drawn: PathArrays, low: int) -> Arrays:
-        """Return what statistics see of the paths from `low` on, (..., paths).
+        """Return the arrays (..., paths) that statistics see of the paths from `low` on.
 
-        A program sees whole blocks, at the end of a run filled up with copies of the last path:
-        NumPy may sum one path in another order than many, and a path must not change with n_paths.
-        Where a block of long paths would fill the memory, it sees some of them.
+        A chunk function sees whole blocks, the last one of a run padded with copies of the last
+        path: NumPy may sum one path in another order than many, and a path must not change with
+        n_paths. Where a block of long paths would fill the memory, it sees part of a block.
         """
         if self.chunk_function is None:
             return list(drawn.values())
@@ -133,31 +134,31 @@ class DrawnTask:
             arrays = self.chunk_function(drawn)
         except (KeyboardInterrupt, SamplerError):
             raise
-        except BaseException as error:  # also SystemExit, which would end a worker without a word
+        except BaseException as error:  # also SystemExit, which would end a worker silently
             message = f"what is observed of paths {low} to {low + n - 1}: {describe_error(error)}"
             raise self.sampler.failure(None, self.sampler.x0, message, error) from None
         return [array[..., :n] for array in arrays]
 
 
 def _filled_up(array: NDArray[Any], missing: int) -> NDArray[Any]:
-    """Return paths and so many copies of the last one."""
+    """Pad paths with `missing` copies of the last one."""
     return np.concatenate([array, np.repeat(array[..., -1:], missing, axis=-1)], axis=-1)
 
 
 def without_masked(arrays: Arrays, report: FailureReport, low: int) -> Arrays:
-    """Return values of paths from `low` on, with NaN in place of masked ones, whatever is there."""
+    """Return values of paths from `low` on, with NaN for those masked in the report."""
     return without_paths(arrays, [path - low for path, _ in report.masked])
 
 
 def without_paths(arrays: Arrays, masked: list[int]) -> Arrays:
-    """Return values with NaN at some positions of paths."""
+    """Return values with NaN at the given positions of paths."""
     return [_without(array, masked) for array in arrays] if masked else arrays
 
 
 def _without(array: NDArray[Any], paths: list[int]) -> NDArray[np.float64]:
-    """Return values with NaN in place of masked paths, whatever was made of them."""
+    """Return values with NaN in place of masked paths."""
     drawn = array.copy()
-    drawn[..., paths] = 0  # any number that float64 holds
+    drawn[..., paths] = 0  # any number that float64 can represent
     out = as_float64(drawn)
     out[..., paths] = np.nan
     return out

@@ -1,4 +1,4 @@
-"""Integers as float64, in which statistics compute, where it holds each of them."""
+"""Conversion of integers to float64, in which statistics compute, without loss."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ def as_float64(
     values : array
         Numbers; float64 is returned as it is.
     masked : number, optional
-        What stands for a masked path: it may be any integer.
+        The number that stands for a masked path: it may be any integer.
     name : str
-        What they are called in the error.
+        Name of the argument in the error.
 
     Raises
     ------
     ArgumentValueError
         For an integer beyond 2**53 on either side, whose last digits would be lost: a minimum would
-        be another number, a spread of a few units would be none.
+        be wrong, and a spread of a few units would vanish.
     """
     can_be = values.dtype.kind in "iu" and values.dtype.itemsize == 8 and values.size > 0
-    # Two reductions, since hardly ever is there anything to look for.
+    # Two cheap reductions first: such integers are rare.
     if can_be and (values.max() > LARGEST_WHOLE or values.min() < -LARGEST_WHOLE):
         beyond = (values > LARGEST_WHOLE) | (values < -LARGEST_WHOLE)
         if masked is not None:

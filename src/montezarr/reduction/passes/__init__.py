@@ -38,19 +38,19 @@ def reduce(
     The result is the same, bit for bit, whatever the chunks, the backend and the number of workers
     are: blocks of 1024 paths are folded one by one, and merged along one fixed tree.
 
-    Paths of `simulate` are drawn as they are needed, a few blocks at a time in each worker, and so
-    is what xarray makes of them where it treats all paths alike; what else is lazy is computed
-    chunk by chunk (`plan` says which). Sums over other dimensions inside of such an expression are
-    NumPy's, whose last bits depend on the layout of a chunk; `transform` gets one layout always.
+    Paths of `simulate` are drawn when needed, a few blocks at a time in each worker; so are xarray
+    expressions of them that treat all paths alike. Other lazy arrays are computed chunk by chunk
+    (`plan` says which). Sums over other dimensions in such an expression are NumPy's, whose last
+    bits depend on the layout of a chunk; `transform` always gets the same layout.
 
-    It runs on the backend of the ``with`` block around, or on
-    the one that suits the sampler.
+    The reduction runs on the backend of the enclosing ``with`` block, or on the one that suits the
+    sampler.
 
     Parameters
     ----------
     obj : DataArray or Dataset
-        Simulated, opened from a store, made of either by xarray, or in memory. Variables without
-        paths are left out.
+        Simulated, opened from a store, computed from either by xarray, or in memory. Variables
+        without paths are left out.
     statistics : Statistic, str, sequence of them, or mapping of str to any of these
         Such as ``[mz.Mean(), mz.Quantile([0.05, 0.95])]`` or ``["mean", "std", "q05"]``, of every
         variable; or of some by name, ``{"payoff": ["mean", "q99"], "x": "mean"}``. Names:
@@ -59,12 +59,12 @@ def reduce(
     dim : str
         The dimension of the paths.
     by : str or DataArray, optional
-        A variable that tells the group of each path, or of each path and time: integers, labels
-        or booleans. The result gets a dimension of its name. Memory and time grow with the
+        The variable with the group of each path, or of each path and time: integers, labels or
+        booleans. The result gets a dimension of its name. Memory and time grow with the
         number of groups.
     transform : function, optional
-        What statistics see in place of `obj`: a function from a Dataset in memory, some paths of
-        it, to a Dataset or DataArray of the same paths. It must treat every path alike.
+        Applied before the statistics: a function from a Dataset in memory, with some of the paths
+        of `obj`, to a Dataset or DataArray of the same paths. It must treat every path alike.
     compute : bool
         False returns the result as lazy arrays, computed together when one of them is.
     show_progress : bool
@@ -84,11 +84,11 @@ def reduce(
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        For arguments out of these terms.
+        For arguments that are not as described here.
     MemoryBudgetError
         If the states of the statistics do not fit into memory.
     SamplerError
-        If the sampler fails: that of the lowest path that does.
+        If the sampler fails; the error is that of the lowest failing path.
 
     Warns
     -----

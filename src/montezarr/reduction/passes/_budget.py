@@ -1,4 +1,4 @@
-"""What states of statistics take before there are any, and what to do where they do not fit."""
+"""Estimate the memory of the states of statistics, and say what would fit where they do not."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from montezarr.reduction.sources import TIME
 from montezarr.statistics import Statistic
 
 Dims = Sequence[tuple[tuple[str, ...], tuple[int, ...]]]
-"""For each column, names and sizes of the dimensions that its cells are made of."""
+"""For each reduced variable, names and sizes of the dimensions that its cells are made of."""
 
 MemoryEstimate = Callable[[Accumulator, float], int]
-"""Returns the bytes that a pass takes, with such a share of the values that there are."""
+"""Returns the bytes of a pass over the given share of the values."""
 
 
 def state_bytes(accumulator: Accumulator) -> int:
-    """Return the bytes of the states of all groups, as far as they are known before.
+    """Estimate the bytes of the states of all groups.
 
-    Quantiles are taken to use all their bins, groups without labels to be eight.
+    Assume that quantiles use all their bins, and that groups without labels are eight.
     """
     total = 0
     for reduced in accumulator.reduced_variables:
@@ -40,7 +40,7 @@ def state_bytes(accumulator: Accumulator) -> int:
 
 
 def copies_of_states(accumulator: Accumulator, share: float) -> int:
-    """Return the bytes of states where one worker is at work."""
+    """Return the bytes of the states that one worker and the driver hold."""
     return STATE_COPIES * state_bytes(accumulator)
 
 
@@ -54,7 +54,7 @@ def statistic_bytes(
 
 
 def check_memory(accumulator: Accumulator, dims: Dims, memory: MemoryEstimate) -> None:
-    """Raise if the states, and what else `memory` counts, do not fit.
+    """Raise if the states, and the rest of what `memory` counts, do not fit.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def _ways(
     memory: MemoryEstimate,
     limit: int,
 ) -> Iterator[str]:
-    """Yield what would fit: a lighter statistic, fewer times, fewer cells at once."""
+    """Yield remedies that would fit: a lighter statistic, fewer times, fewer cells at once."""
     reduced_variables, (place, entry) = list(accumulator.reduced_variables), heaviest
     reduced = reduced_variables[place]
     for lighter in reduced.statistics[entry].lighter():
@@ -124,7 +124,7 @@ def _ways(
 
 
 def _steps(length: int) -> Iterator[int]:
-    """Yield 2, 3, 4, 5, 6, 8, 10, ...: each at most half as much again as the one before."""
+    """Yield 2, 3, 4, 5, 6, 8, 10, ...: each at most 1.5 times the one before."""
     step = 2
     while step <= length:
         yield step
@@ -132,7 +132,7 @@ def _steps(length: int) -> Iterator[int]:
 
 
 def _times_of(reduced: ReducedVariable, dims: tuple[tuple[str, ...], tuple[int, ...]]) -> int:
-    """Return the number of times of a column, along its axis or among its cells."""
+    """Return the number of times of a reduced variable, along its axis or among its cells."""
     if reduced.axis is not None and reduced.axis >= 0 and reduced.source.times is not None:
         return len(reduced.source.times)
     names, sizes = dims
@@ -142,7 +142,7 @@ def _times_of(reduced: ReducedVariable, dims: tuple[tuple[str, ...], tuple[int, 
 def _thinned(
     reduced: ReducedVariable, dims: tuple[tuple[str, ...], tuple[int, ...]], step: int
 ) -> ReducedVariable:
-    """Return a column of every `step`-th time."""
+    """Return a reduced variable with every `step`-th time only."""
     length = _times_of(reduced, dims)
     if not length:
         return reduced

@@ -1,4 +1,4 @@
-"""The results of a reduction as a Dataset, from estimates that come one by one."""
+"""The results of a reduction as a Dataset, collected from estimates one by one."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from montezarr.statistics import Estimate, Source
 
 
 def full_name(source: Source, name: str) -> str:
-    """Return the name of a result: that of the variable comes first."""
+    """Return the name of a result, prefixed by that of its variable."""
     return f"{source.name}_{name}" if source.name else name
 
 
 class Collected:
-    """Collects estimates, cell by cell and group by group, until they are a Dataset."""
+    """Collects estimates of all variables and groups into a Dataset."""
 
     def __init__(self, layout: Any):
         self.layout = layout
@@ -30,20 +30,20 @@ class Collected:
         self.lost_of: dict[str, int] = {}
 
     def add(self, position: int, group: Any, statistic: str, name: str, estimate: Estimate) -> None:
-        """Take one estimate of a group."""
+        """Add one estimate of a group."""
         full = full_name(self.layout.accumulator.reduced_variables[position].source, name)
         self.values.setdefault(full, []).append(np.asarray(estimate.values))
         self.facts.setdefault(full, (position, statistic, estimate))
 
     def add_lost(self, position: int, group: Any, count: NDArray[np.int64]) -> None:
-        """Take the numbers of values that do not count."""
+        """Add the numbers of values that do not count."""
         source = self.layout.accumulator.reduced_variables[position].source
         full = full_name(source, "nonfinite")
         if self.lost_of.setdefault(full, position) == position:
             self.lost.setdefault(full, []).append(count)
 
     def dataset(self, groups: Sequence[Any], paths: int) -> xr.Dataset:
-        """Return it all, where a dimension keeps its name if all agree on its coordinates."""
+        """Return the Dataset; a dimension keeps its name if all results agree on its coordinate."""
         layout = self.layout
         clashing = self._clashing()
         variables: dict[str, Any] = {}
@@ -89,14 +89,14 @@ class Collected:
         return (self.layout.by.name, *dims), np.stack(arrays), attrs
 
     def _times(self, name: str, value: Any) -> Any:
-        """Return a coordinate; that of the times as the variable has it, such as dates."""
+        """Return a coordinate; for times that of the variable, such as dates."""
         own = self.layout.schema.coords.get(TIME)
         if name in (TIME, f"{TIME}_2") and own is not None and own.size == np.size(value):
             return own.values
         return np.asarray(value)
 
     def _clashing(self) -> set[str]:
-        """Return the dimensions that results have with different coordinates."""
+        """Return the dimensions on whose coordinates the results differ."""
         layout = self.layout
         known: dict[str, Any] = {
             d: (

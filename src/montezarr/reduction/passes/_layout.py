@@ -1,4 +1,4 @@
-"""From a schema and statistics to columns, and from their states to a Dataset of results."""
+"""From a schema and statistics to reduced variables, and from their states to a Dataset."""
 
 from __future__ import annotations
 
@@ -40,25 +40,26 @@ Wanted = Sequence[Statistic] | Mapping[str, Sequence[Statistic]]
 """Statistics of every variable, or of some by name."""
 
 Totals = Mapping[Any, Any]
-"""The final states, by column and group, merged once by `Accumulator.totals`."""
+"""The final states, by reduced variable and group, from `Accumulator.totals`."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where each result belongs.
+    """The reduced variables of a reduction, and the names and coordinates of their results.
 
     Attributes
     ----------
     accumulator : Accumulator
-        The columns, and the groups.
+        Folds the reduced variables, by group.
     schema : Schema
-        The variables that they are taken of, without that of the groups.
+        The variables that statistics see, without that of the groups.
     by : Observed or None
         The variable of the groups.
     dims : tuple of (tuple of str, tuple of int)
-        For each column, names and sizes of the dimensions that its cells are made of.
+        For each reduced variable, names and sizes of the dimensions that its cells are made of.
     indices : dict of int to PathIndices
-        By array, which paths of the run they are, where results name paths and positions do not.
+        By array, the indices in the run of its paths, where results name paths and positions are
+        no such indices.
     """
 
     accumulator: Accumulator
@@ -75,7 +76,8 @@ class Layout:
         Parameters
         ----------
         statistics : mapping, optional
-            By column, group and position, the statistics of later passes with their states.
+            By reduced variable, group and position, the statistics of later passes with their
+            states.
         """
         found = Collected(self)
         totals = self.accumulator.totals(partial_state)
@@ -101,7 +103,7 @@ class Layout:
         return ds
 
     def _named(self, reduced: ReducedVariable, estimate: Estimate) -> Estimate:
-        """Return an estimate with indices in the run in place of positions, where it has some."""
+        """Return an estimate with positions of paths replaced by indices in the run."""
         indices = self.indices.get(reduced.arrays[0])
         if not estimate.is_path or indices is None:
             return estimate
@@ -109,7 +111,7 @@ class Layout:
         return replace(estimate, values=indices.of(estimate.values), attrs=attrs)
 
     def names_paths(self) -> set[int]:
-        """Return the arrays of which a result names paths."""
+        """Return the positions of the arrays of which a result names paths."""
         found = set()
         for reduced in self.accumulator.reduced_variables:
             # One cell is enough for the names.
@@ -121,19 +123,19 @@ class Layout:
         return found
 
     def hits(self, totals: Totals) -> dict[str, tuple[NDArray[Any], ...]]:
-        """Return what `Statistic.hits` does, in the shape of the results."""
+        """Return the values of `Statistic.hits` in the shape of the results."""
         return self._beside(totals, "hits")
 
     def sequences(self, totals: Totals) -> dict[str, tuple[NDArray[Any], ...]]:
-        """Return what `Statistic.sequences` does, in the shape of the results."""
+        """Return the values of `Statistic.sequences` in the shape of the results."""
         return self._beside(totals, "sequences")
 
     def vary(self, totals: Totals) -> dict[str, NDArray[Any]]:
-        """Return what `Statistic.vary` does, in the shape of the results."""
+        """Return the values of `Statistic.vary` in the shape of the results."""
         return {name: arrays[0] for name, arrays in self._beside(totals, "vary").items()}
 
     def _sources(self, totals: Totals) -> list[Source]:
-        """Return the sources of the columns, boolean where all groups hold 0 and 1 alone."""
+        """Return the sources of variables, boolean where all groups hold only 0 and 1."""
         sources = []
         for position, reduced in enumerate(self.accumulator.reduced_variables):
             said = {
@@ -149,7 +151,7 @@ class Layout:
         return sources
 
     def _beside(self, totals: Totals, method: str) -> dict[str, tuple[NDArray[Any], ...]]:
-        """Return tuples of arrays by result, of the method of this name of all statistics."""
+        """Call this method of all statistics; return tuples of arrays by result."""
         found: dict[str, list[NDArray[Any]]] = {}
         sources = self._sources(totals)
         for position, reduced in enumerate(self.accumulator.reduced_variables):
@@ -168,7 +170,7 @@ class Layout:
         return {name: tuple(arrays) for name, arrays in stacked.items()}
 
     def identity(self) -> dict[str, Any]:
-        """Return as JSON what determines the results beside the values."""
+        """Return as JSON what determines the results apart from the values."""
         words = {v.name: _words(v.attrs) for v in self.schema.variables}
         statistics = []
         for reduced, dims in zip(self.accumulator.reduced_variables, self.dims, strict=True):
@@ -178,7 +180,7 @@ class Layout:
                 reduced.masked,
             ]  # fmt: skip
             if reduced.axis is None or reduced.axis < 0 or source.times is None:
-                times = self.schema.shown_times(*dims)  # of which no value depends
+                times = self.schema.shown_times(*dims)  # no value depends on them
             else:
                 times = source.times.tolist()
             kinds = [{**s.to_dict(), "code": _code(s)} for s in reduced.statistics]
@@ -187,7 +189,7 @@ class Layout:
         return {"statistics": statistics, "by": by}
 
     def results(self) -> Iterator[tuple[str, Statistic]]:
-        """Yield the name of each result, and what gives it, also where no group is known yet."""
+        """Yield the name and statistic of each result, also where no group is known yet."""
         for reduced in self.accumulator.reduced_variables:
             states = self.accumulator.nothing(replace(reduced, cells=1))
             for statistic, state in zip(reduced.statistics, states, strict=True):
@@ -200,9 +202,9 @@ class Layout:
         stacklevel: int,
         heavy: Mapping[str, Verdict] | None = None,
     ) -> None:
-        """Say how many values are not finite, and which estimates a few values carry.
+        """Warn of values that are not finite and of estimates that rest on few values.
 
-        `heavy` is what the method of this name gives, where that is known.
+        `heavy` is the result of the method of this name, where it is known.
         """
         without = int(partial_state.lost.get(NO_GROUP, np.zeros(1))[0])
         if self.by is not None and without:
@@ -238,7 +240,7 @@ class Layout:
         )
 
     def heavy(self, partial_state: PartialState) -> dict[str, Verdict]:
-        """Return what the tails make of the results that average powers, of each cell and group."""
+        """Return the verdicts of the tails on results that average powers."""
         totals = self.accumulator.totals(partial_state)
         found: dict[str, list[Verdict]] = {}
         for key, states in totals.items():
@@ -260,7 +262,7 @@ class Layout:
         }
 
     def shares(self, partial_state: PartialState, totals: Totals) -> dict[str, NDArray[np.float64]]:
-        """Return the largest term's part in the errors of means, where known; not of groups."""
+        """Return the share of the largest term in the errors of means, without groups."""
         out: dict[str, NDArray[np.float64]] = {}
         for (position, group, which), tails in (
             partial_state.tails.items() if self.by is None else ()
@@ -279,7 +281,7 @@ class Layout:
     def _warn_of_tails(
         self, partial_state: PartialState, heavy: Mapping[str, Verdict], stacklevel: int
     ) -> None:
-        """Say which estimates are not to be trusted, where a few values carry them."""
+        """Warn of estimates that rest on a few values."""
         spoilt = {
             name: (
                 float(np.nanmax(v.share[v.is_heavy])),
@@ -314,27 +316,27 @@ def layout_of(
     is_stored: bool = False,
     memory: MemoryEstimate = copies_of_states,
 ) -> Layout:
-    """Return the columns of statistics over the variables of a schema.
+    """Return the layout of statistics over the variables of a schema.
 
     Parameters
     ----------
     statistics : sequence of Statistic, or mapping of str to such sequences
-        What is taken of every variable, or of some by name.
+        The statistics of every variable, or of some by name.
     is_stored : bool
-        Whether a store has them already: then it goes on with numbers of codes, too, as it began.
+        Whether a store has them already: then statistics of codes as numbers are continued too.
     memory : callable
-        Returns the bytes that a pass takes.
+        Returns the bytes of a pass.
 
     Raises
     ------
     ArgumentValueError
         If a statistic cannot be taken of a variable, or two give results of the same name.
     MemoryBudgetError
-        If that does not fit.
+        If the states do not fit.
     """
     variables = [v for v in schema.variables if by is None or v.name != by.name]
     reduced_variables, dims = [], []
-    for reduced, shape in _columns(schema, variables, statistics):
+    for reduced, shape in _reduced_variables(schema, variables, statistics):
         for statistic in reduced.statistics:
             statistic.check(reduced.source)
             if not is_stored:
@@ -362,7 +364,7 @@ def layout_of(
     return layout
 
 
-def _columns(
+def _reduced_variables(
     schema: Schema, variables: Sequence[Observed], statistics: Wanted
 ) -> Iterator[tuple[ReducedVariable, Any]]:
     of_all: Sequence[Statistic] = () if isinstance(statistics, Mapping) else statistics
@@ -405,7 +407,7 @@ def _columns(
 
 
 def _check_numbers(statistic: Statistic, variables: Sequence[Observed]) -> None:
-    """Raise where a statistic of numbers is to be taken of codes, whose numbers mean nothing."""
+    """Raise if a statistic of numbers is asked for of codes, whose numbers mean nothing."""
     for v in variables if not statistic.takes_labels else ():
         if v.are_codes:
             labels = [label for _, label in v.labels or ()]
@@ -432,10 +434,10 @@ def _check_names(layout: Layout) -> None:
 
 
 def _words(attrs: Mapping[str, Any]) -> list[tuple[int, str]] | None:
-    """Return codes and words of CF attributes: what they say is part of the identity of statistics.
+    """Return codes and words of CF attributes, which are part of the identity of statistics.
 
-    By that a store finds those that it has; so it holds by the attributes as they are, whether or
-    not the words are the labels.
+    A store compares that identity, so it is made of the attributes as they are, whether or not the
+    words are the labels.
     """
     values, meanings = attrs.get("flag_values"), attrs.get("flag_meanings")
     if values is None or not isinstance(meanings, str):
@@ -447,7 +449,7 @@ def _words(attrs: Mapping[str, Any]) -> list[tuple[int, str]] | None:
 
 
 def _code(statistic: Statistic) -> str:
-    """Return what its states mean, beside its parameters: its class, or one of ours' revision."""
+    """Return the version of the states of a statistic: digest of its class, or revision of ours."""
     kind = type(statistic)
     if built_in_statistics().get(kind.__name__) is not kind:
         return digest_of(kind, "statistics")

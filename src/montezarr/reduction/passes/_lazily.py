@@ -19,13 +19,13 @@ from montezarr.run.execution import FailureLog
 
 
 def lazily(block_source: BlockSource, layout: Layout) -> xr.Dataset:
-    """Return the results as lazy arrays; all of them come from one pass.
+    """Return the results as lazy arrays, computed together in one pass.
 
     Raises
     ------
     ArgumentValueError
         For statistics that need further passes, or whose coordinates come from the data, as those
-        of groups without labels do; and for paths without end.
+        of groups without labels do; and for runs without a number of paths.
     """
     for reduced in layout.accumulator.reduced_variables:
         for statistic in reduced.statistics:
@@ -53,7 +53,7 @@ def lazily(block_source: BlockSource, layout: Layout) -> xr.Dataset:
     parts: list[Delayed] = []
     for item in block_source.items(0, block_source.n_paths, size):
         key = f"{task.__name__}-{token}-{len(parts)}"
-        parts.append(_call(_fold, key, shared, _Keep(item), *_held(item)))
+        parts.append(_call(_fold, key, shared, _Keep(item), *_futures(item)))
     accumulator = delayed(_Keep(layout.accumulator), name=f"recipe-merge-{token}", traverse=False)
     level = 0
     while len(parts) > 1:
@@ -63,8 +63,8 @@ def lazily(block_source: BlockSource, layout: Layout) -> xr.Dataset:
             for i, group in enumerate(groups)
         ]
         level += 1
-    place = delayed(_Keep(layout), name=f"recipe-finalize-{token}", traverse=False)
-    result = _call(_finalize, f"finalize-{token}", place, parts[0], block_source.n_paths)
+    shared_layout = delayed(_Keep(layout), name=f"recipe-finalize-{token}", traverse=False)
+    result = _call(_finalize, f"finalize-{token}", shared_layout, parts[0], block_source.n_paths)
     template = layout.dataset(PartialState())
     variables = {
         name: (
@@ -83,7 +83,7 @@ def lazily(block_source: BlockSource, layout: Layout) -> xr.Dataset:
 
 
 class _Keep:
-    """Holds what Dask shall not look into."""
+    """Wraps a value that Dask must not traverse."""
 
     __slots__ = ("value",)
 
@@ -91,8 +91,8 @@ class _Keep:
         self.value = value
 
 
-def _held(item: Any) -> list[Any]:
-    """Return what a cluster holds of an item, which Dask has to see."""
+def _futures(item: Any) -> list[Any]:
+    """Return the futures of an item, which Dask has to see."""
     return list(item[4]) if len(item) > 4 else []
 
 
@@ -101,8 +101,8 @@ def _call(function: Any, key: str, *args: Any) -> Delayed:
     return made
 
 
-def _fold(task: _Keep, item: _Keep, *held: Any) -> tuple[list[PartialState], FailureLog]:
-    arguments = item.value if not held else (*item.value[:4], list(held))
+def _fold(task: _Keep, item: _Keep, *futures: Any) -> tuple[list[PartialState], FailureLog]:
+    arguments = item.value if not futures else (*item.value[:4], list(futures))
     parts, report = task.value(arguments)
     failure_log = FailureLog()
     failure_log.add(report)
@@ -121,7 +121,7 @@ def _merge(accumulator: _Keep, parts: Sequence[Any]) -> tuple[list[PartialState]
 def _joined(accumulator: Accumulator, parts: Sequence[PartialState]) -> PartialState:
     total = PartialState()
     for part in parts:
-        # A task may run again on the same input, which joining would change.
+        # Copy: a task may run again on the same input, and joining changes it.
         accumulator.join(total, part.copy())
     return total
 

@@ -1,4 +1,4 @@
-"""Passes over all paths: one, and further ones for the statistics that ask for them."""
+"""Passes over all paths: one, and further ones for the statistics that need them."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from montezarr.run.execution import FailureLog
 from montezarr.statistics import Statistic
 
 SelectionResults = dict[tuple[int, Any, int], tuple[Statistic, Any]]
-"""By column, group and position, the statistic of a later pass and its final state."""
+"""By reduced variable, group and position, the statistic of a later pass and its final state."""
 
 
 def run_all(
     block_source: BlockSource, layout: Layout, monitor: RunMonitor
 ) -> tuple[PartialState, SelectionResults]:
-    """Fold all paths, once, and again for the statistics that ask for it."""
+    """Fold all paths once, and again for the statistics that need it."""
     assert block_source.n_paths is not None
     failure_log = FailureLog()
     with block_source.backend.running():
@@ -37,7 +37,7 @@ def run_all(
         waiting = _again(layout.accumulator, partial_state)
         while waiting:
             found |= waiting
-            reduced_variables, places = _later_columns(layout.accumulator, waiting)
+            reduced_variables, places = _later_variables(layout.accumulator, waiting)
             later = Accumulator(reduced_variables, layout.accumulator.group)
             states = later.totals(fold_all(block_source, later, FailureLog(), monitor))
             waiting = {}
@@ -59,7 +59,7 @@ def fold_all(
     monitor: RunMonitor,
     results: Callable[[PartialState], xr.Dataset] | None = None,
 ) -> PartialState:
-    """Fold all paths in one pass; the watch gets what `results` makes of those so far."""
+    """Fold all paths in one pass; the run monitor gets `results` of those so far."""
     assert block_source.n_paths is not None
     total, done = PartialState(), 0
     items = block_source.items(0, block_source.n_paths, block_source.size())
@@ -84,7 +84,7 @@ def span_of(item: Any) -> tuple[int, int]:
 
 
 def _again(accumulator: Accumulator, partial_state: PartialState) -> SelectionResults:
-    """Return the statistics that ask for another pass."""
+    """Return the statistics that need another pass."""
     out: SelectionResults = {}
     for (position, group), states in accumulator.totals(partial_state).items():
         reduced = accumulator.reduced_variables[position]
@@ -95,14 +95,14 @@ def _again(accumulator: Accumulator, partial_state: PartialState) -> SelectionRe
     return out
 
 
-def _later_columns(
+def _later_variables(
     accumulator: Accumulator, waiting: SelectionResults
 ) -> tuple[list[Any], list[list[Any]]]:
-    """Return columns with the statistics of another pass, and whose each of them is."""
+    """Return reduced variables with the statistics of another pass, and the key of each."""
     mine: dict[Any, list[Any]] = {}
     for place in waiting:
         mine.setdefault(place[:2], []).append(place)
-    # Each group looks for its own.
+    # Each group has statistics of its own.
     reduced_variables = [
         replace(
             accumulator.reduced_variables[position],

@@ -1,4 +1,4 @@
-"""From the arguments of `reduce` and `stream` to the paths and what is taken of them."""
+"""From the arguments of `reduce` and `stream` to a block source and a layout."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ BY = "group"
 def prepare_reduction(
     obj: Any, statistics: Any, dim: Any, by: Any, transform: Any
 ) -> tuple[BlockSource, Layout]:
-    """Return the paths and what is taken of them, all arguments checked.
+    """Check all arguments, and return the block source and the layout.
 
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        For arguments out of the terms of `reduce`.
+        For arguments that `reduce` does not take.
     MemoryBudgetError
         If the states do not fit into memory.
     """
@@ -55,7 +55,7 @@ def prepare_reduction(
         wanted = {str(name): statistics_of(entry) for name, entry in statistics.items()}
     if isinstance(wanted, dict) and transform is None:
         _check_known(wanted, [str(name) for name in ds.data_vars])
-        # What nobody asks for is not computed.
+        # Variables without a statistic are not computed.
         ds = ds.drop_vars([name for name in ds.data_vars if name not in wanted and name != by])
     name = None
     if by is not None:
@@ -73,7 +73,7 @@ def _with_indices(layout: Layout, block_source: BlockSource, ds: xr.Dataset, dim
     if isinstance(block_source, DrawnBlocks) or dim != PATH:
         return layout
     named = layout.names_paths()
-    # What an `transform` makes has the paths of what it gets, whichever variable that is.
+    # The result of a `transform` has the paths of its input, whichever variable that is.
     names = [v.name if v.name in ds.data_vars else None for v in block_source.schema.variables]
     first = str(next(iter(ds.data_vars)))
     return replace(layout, indices={i: path_indices(ds, names[i] or first) for i in named})
@@ -86,17 +86,17 @@ def _check_known(wanted: Mapping[str, Any], names: list[str]) -> None:
 
 
 def memory_of(block_source: BlockSource, layout: Layout) -> int:
-    """Return the bytes that a reduction takes on this machine, as far as that is known before.
+    """Estimate the bytes that a reduction takes on this machine.
 
-    A worker holds the paths that it draws, what is made of them, and one state more than it merges;
-    with it go the results that wait.
+    A worker holds the paths that it draws, what is computed from them, and one more state than it
+    merges; waiting results come on top.
     """
     return _memory(block_source, layout.accumulator)
 
 
 def _memory(block_source: BlockSource, accumulator: Accumulator, share: float = 1.0) -> int:
     workers = block_source.backend.workers if block_source.backend.is_local else 1
-    # What is computed has its copies in `block_bytes` already; 2 is for those of the layout.
+    # `block_bytes` of computed arrays includes their copies; 2 is for those of the layout.
     copies = SLAB_COPIES if isinstance(block_source, DrawnBlocks) else 2
     in_hand = copies * (
         block_source.block_bytes if share == 1.0 else block_source.part_bytes(share)
@@ -106,7 +106,7 @@ def _memory(block_source: BlockSource, accumulator: Accumulator, share: float = 
 
 
 def planned(block_source: BlockSource, layout: Layout) -> dict[str, float | None]:
-    """Return what is known of a reduction before it runs."""
+    """Return the estimates of a reduction before it runs, for the run monitor."""
     return {
         "paths": block_source.n_paths,
         "seconds": block_source.seconds,
@@ -117,7 +117,7 @@ def planned(block_source: BlockSource, layout: Layout) -> dict[str, float | None
 def _with_group(
     ds: xr.Dataset, obj: Any, by: Any, dim: str, is_observed: bool
 ) -> tuple[xr.Dataset, str]:
-    """Return the Dataset with the variable of the groups in it, and the name of that."""
+    """Return the Dataset with the variable of the groups, and its name."""
     if isinstance(by, str):
         if is_observed or by in ds.data_vars:
             return ds, by
@@ -146,7 +146,7 @@ def _with_group(
 
 
 def _is_same(a: xr.DataArray, b: xr.DataArray) -> bool:
-    """Return whether two arrays are one, without a look at their values."""
+    """Return whether two arrays are the same object or graph, without computing values."""
     x, y = a.variable.data, b.variable.data
     return x is y or (is_dask_collection(x) and is_dask_collection(y) and x.name == y.name)
 

@@ -1,4 +1,4 @@
-"""What statistics are taken of: any xarray object with paths, as tasks that fold them."""
+"""Block sources: any xarray object with paths, as tasks that fold them."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def _computed(data: PathData, run: Run | None, transform: Any, reason: str) -> C
     ds = data.chunked()
     names = [variable.data.name for variable in variables_of(ds).values()]
 
-    def key() -> str:  # names of Dask's arrays tell functions by their names alone
+    def key() -> str:  # names of Dask's arrays identify functions by name alone
         return _key(tokenize(names, block_source.code()), transform)
 
     block_source = ComputedBlocks(
@@ -221,10 +221,10 @@ def _chunk_function(data: PathData, run: Run) -> ChunkFunction:
 
 
 def _is_plain(data: PathData, run: Run) -> bool:
-    """Return whether the variables are those that a run draws, in their order."""
+    """Return whether the variables are those that a run draws, in that order."""
     known = {variable.name: (PATH, *variable.dims) for variable in run.sampler.variables}
     if [v.dims for v in data.variables.values()] != list(known.values()):
-        return False  # the dimensions may have other names than they had
+        return False  # the dimensions may have been renamed
     if list(data.variables) == list(known) and is_untouched(data.ds, run):
         return True
     first = next(iter(data.variables.values()))
@@ -245,5 +245,5 @@ def _somewhere() -> Backend:
 
 
 def _key(token: str, transform: Any) -> str:
-    # The argument was called observe when the first states were saved, which are taken up again.
+    # The argument was called observe when the first states were saved: those can be resumed.
     return token if transform is None else f"{token}-{digest_of(transform, 'observe')}"

@@ -1,4 +1,4 @@
-"""Where paths come from: the tasks that fold them."""
+"""The interface of block sources: paths, as tasks that fold them."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from montezarr.samplers import FailureReport
 
 Transform = Callable[[Arrays], Arrays]
 FingerprintFunction = Callable[[], str]
-"""Returns what determines the values."""
+"""Returns the identity of the values."""
 
 Result = tuple[list[tuple[int, PartialState]], FailureReport]
-"""What a task returns: the states of each of its parts, with their ends, and what went wrong."""
+"""What a task returns: the end and partial state of each part, and a failure report."""
 
 
 SplitsBetween = Callable[[int, int], tuple[int, ...]]
-"""From a range of paths (start, stop) to where in it parts end."""
+"""From a range of paths (start, stop) to the splits in it."""
 
 
 def no_splits(start: int, stop: int) -> tuple[int, ...]:
-    """Return that nothing is cut."""
+    """Return no splits."""
     return ()
 
 
@@ -37,15 +37,15 @@ class BlockSource(ABC):
     schema : Schema
         The variables that statistics see.
     n_paths : int or None
-        Number of paths; None where there is no end.
+        Number of paths; None for a run without end.
     backend : Backend
         Where tasks run.
     how : str
-        How paths are had, for `plan`.
+        How paths are drawn or computed, for `plan`.
     key : function
-        Returns what determines the values, for states that are taken up again.
+        Returns the identity of the values, for states that are resumed.
     process : str
-        Name of the process that is simulated, where it is known.
+        Name of the simulated process, where it is known.
     """
 
     schema: Schema
@@ -57,14 +57,14 @@ class BlockSource(ABC):
 
     @abstractmethod
     def task(self, accumulator: Accumulator) -> Callable[[Any], Result]:
-        """Return what runs on each item."""
+        """Return the task, a function of an item."""
 
     @abstractmethod
     def size(self) -> int:
-        """Return the paths that one task should cover."""
+        """Return the number of paths that one task should cover."""
 
     def graph_size(self) -> int:
-        """Return the paths of a task in a graph, which another call must find again."""
+        """Return the number of paths of a task in a Dask graph, the same at every call."""
         return self.size()
 
     @abstractmethod
@@ -73,21 +73,21 @@ class BlockSource(ABC):
     ) -> Iterator[Any]:
         """Yield the items that cover the paths start ... stop-1, of about `size` paths each.
 
-        An item is (start, stop, cuts, what else the task needs).
+        An item is (start, stop, splits, what else the task needs).
         """
 
     @property
     def seconds(self) -> float | None:
-        """Time that drawing all paths takes, where it is known."""
+        """Seconds that drawing all paths takes, where known."""
         return None
 
     @property
     @abstractmethod
     def block_bytes(self) -> int:
-        """Bytes that a worker has in hand at once."""
+        """Bytes that a worker holds at once."""
 
     def part_bytes(self, share: float) -> int:
-        """Return the same where an expression takes such a share of the values."""
+        """Return `block_bytes` for an expression that takes this share of the values."""
         return int(share * self.block_bytes)
 
 

@@ -1,7 +1,7 @@
-"""From a lazy expression to a function of the paths: what Dask's graph does with one chunk.
+"""From a lazy expression to a chunk function: what Dask's graph does with one chunk.
 
-An expression that treats every path alike has the same tasks for every chunk. Then they can be run
-on any range of paths, not only on the chunks that the expression was made of.
+An expression that treats every path alike has the same tasks for every chunk. These can be run on
+any range of paths, not only on the chunks of the expression.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from montezarr.samplers.schema import count_of, first_paths_of
 
 TermKey = tuple[Any, ...]
 Match = Callable[[Any, Any], bool]
-"""Whether two keys play the same part in two chunks."""
+"""Whether two keys correspond to each other in two chunks."""
 
 
 TRIAL_PATHS_MIN = 4
@@ -43,7 +43,7 @@ TRIAL_PATHS_MIN = 4
 
 
 class NoChunkFunction(Exception):
-    """Why an expression cannot be run on any range of paths."""
+    """Raised, with the reason, where an expression cannot be run on any range of paths."""
 
 
 class ChunkFunction:
@@ -52,13 +52,13 @@ class ChunkFunction:
     Parameters
     ----------
     steps : list of (key, task)
-        In an order in which each finds what it needs.
+        In topological order.
     source : key
-        Where the paths come in.
+        Key of the paths.
     outputs : list of (key, int)
-        What comes out, and which of its axes is that of the paths.
+        Keys of the results, each with its axis of the paths.
     of_paths : set of key, optional
-        Which steps are made of paths, where that they keep them apart is still to be tried.
+        Steps that depend on paths, where it is yet to be tested that they keep paths apart.
     """
 
     def __init__(
@@ -85,9 +85,9 @@ class ChunkFunction:
         return self._run(drawn, {})
 
     def keeps_paths(self, drawn: PathArrays) -> bool:
-        """Return whether every step has an axis as long as there are paths.
+        """Return whether every step has an axis of the length of the paths.
 
-        Two chunks of one graph show that by their tasks; of one chunk alone it is tried.
+        The tasks of two chunks of one graph show that; with one chunk it is tested.
         """
         n = count_of(drawn)
         if not self.of_paths:
@@ -108,8 +108,8 @@ class ChunkFunction:
     def _run(
         self, drawn: PathArrays, shapes: dict[Any, list[tuple[int, ...]]]
     ) -> list[NDArray[Any]]:
-        """Return the outputs, and note the shapes of what is to be tried."""
-        # As the chunks of a run lie in memory, which NumPy's sums depend on.
+        """Return the outputs, and record the shapes of the steps in `of_paths`."""
+        # In the memory layout of the chunks of a run, which NumPy's sums depend on.
         values = {self.source: as_block(drawn)}
         n = count_of(drawn)
         for (key, step), done in zip(self.steps, self._done, strict=True):
@@ -117,12 +117,12 @@ class ChunkFunction:
             values[key] = task({name: values[name] for name in task.dependencies})
             if key in self.of_paths:
                 shapes[key] = list(_shapes_in(values[key]))
-            for name in done:  # nobody needs it any more
+            for name in done:  # no later step needs it
                 del values[name]
         return [np.moveaxis(without_mask(values[key]), axis, -1) for key, axis in self.outputs]
 
     def token(self) -> str:
-        """Return a digest of what it does, whatever its keys are called."""
+        """Return a digest of the steps that does not depend on the names of keys."""
         names = {self.source: "source"}
         parts: list[Any] = []
         for i, (key, step) in enumerate(self.steps):
@@ -202,7 +202,7 @@ def program_of(
 def _of_one_chunk(
     graph: HighLevelGraph, arrays: list[tuple[Any, int]], source: str, n_paths: int
 ) -> ChunkFunction:
-    """Return the function of arrays of one chunk; whether it keeps paths is still to be asked."""
+    """Return the function of arrays of one chunk; `keeps_paths` is yet to be tested."""
     outputs = [((array.name, *(0 for _ in array.shape)), axis) for array, axis in arrays]
     tasks = _tasks(graph, [key for key, _ in outputs])
     steps: list[tuple[Any, Any]] = []
@@ -218,7 +218,7 @@ def _of_one_chunk(
                 steps.append((key, step))
                 of_paths[key] = True
                 return True
-            made = [visit(name) for name in sorted(tasks[key].dependencies, key=str)]  # all of them
+            made = [visit(name) for name in sorted(tasks[key].dependencies, key=str)]  # visit all
             of_paths[key] = any(made)
             if of_paths[key] and isinstance(layer, Blockwise) and layer.io_deps:
                 raise NoChunkFunction(f"{_plain(_name(key))} knows the number of its chunk")
@@ -235,7 +235,7 @@ def _of_one_chunk(
 
 
 def _filled_along(task: Any, n_paths: int) -> _Filled | None:
-    """Return a task that fills an array of the paths as one for any number of them."""
+    """Return a task that fills an array along the paths, for any number of paths."""
     shape = task.args[0].value if hasattr(task.args[0], "value") else task.args[0]
     axes = [axis for axis, n in enumerate(shape) if n == n_paths]
     if len(axes) > 1:
@@ -244,7 +244,7 @@ def _filled_along(task: Any, n_paths: int) -> _Filled | None:
 
 
 def _shapes_in(value: Any) -> Iterator[tuple[int, ...]]:
-    """Yield the shapes of the arrays in a value: means and the like are in pieces at first."""
+    """Yield the shapes of the arrays in a value: partial means and the like are dicts of arrays."""
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, (list, tuple)):
@@ -255,7 +255,7 @@ def _shapes_in(value: Any) -> Iterator[tuple[int, ...]]:
 
 
 def _follows(long: tuple[int, ...], short: tuple[int, ...], n: int, fewer: int) -> bool:
-    """Return whether one axis, and no other, goes with the number of paths."""
+    """Return whether exactly one axis changes with the number of paths."""
     differing = [pair for pair in zip(long, short, strict=False) if pair[0] != pair[1]]
     return len(long) == len(short) and differing == [(n, fewer)]
 
@@ -265,7 +265,7 @@ def _tasks(graph: HighLevelGraph, keys: list[TermKey]) -> dict[Any, GraphNode]:
 
 
 class _GraphWalk:
-    """Go through the graphs of the first two chunks side by side, from the ends to the source."""
+    """Walk the graphs of the first two chunks in parallel, from the outputs to the source."""
 
     def __init__(
         self,
@@ -281,7 +281,7 @@ class _GraphWalk:
         self._seen: dict[Any, Any] = {}
 
     def visit(self, a: Any, b: Any) -> None:
-        """Compare the tasks of two keys and all that they need, and note the steps."""
+        """Compare the tasks of two keys and their dependencies, and record the steps."""
         if a in self._seen:
             if self._seen[a] != b:
                 raise NoChunkFunction("chunks depend on others")
@@ -314,7 +314,7 @@ class _GraphWalk:
         self.steps.append((a, self.first[a]))
 
     def _constant(self, key: Any) -> None:
-        """Take over what is the same for all chunks, unless it is made of paths."""
+        """Take over a value that all chunks share, unless it depends on paths."""
         task = self.first[key]
         if _name(key) == self.source:
             raise NoChunkFunction("all chunks depend on one")
@@ -352,7 +352,7 @@ def _check_layers(graph: HighLevelGraph, walk: _GraphWalk, n_chunks: int) -> Non
 
 
 class _Filled:
-    """The task of an array that is one number everywhere: it is told the shape of its chunk."""
+    """The task of a constant array, which gets the shape of its chunk."""
 
     def __init__(self, task: GraphNode, axis: int):
         self.task, self.axis = task, axis
@@ -375,14 +375,14 @@ def _is_filled(layer: Any) -> bool:
 
 
 class _Everything:
-    """What contains every key, for the tasks of a layer that refer to other layers."""
+    """A container of every key, for the tasks of a layer that refer to other layers."""
 
     def __contains__(self, key: Any) -> bool:
         return isinstance(key, tuple) and bool(key) and isinstance(key[0], str)
 
 
 def alike(a: Any, b: Any, match: Match) -> bool:
-    """Return whether two tasks do the same to keys that match."""
+    """Return whether two tasks apply the same operation to matching keys."""
     if isinstance(a, TaskRef) and isinstance(b, TaskRef):
         return match(a.key, b.key)
     if isinstance(a, Alias) and isinstance(b, Alias):
@@ -420,7 +420,7 @@ def _equal(a: Any, b: Any) -> bool:
 
 
 def _difference(a: Any, b: Any) -> tuple[str, int]:
-    """Return name and axis of two keys that differ in the number of the chunk alone."""
+    """Return name and axis of two keys that differ only in the chunk number."""
     if isinstance(a, tuple) and isinstance(b, tuple) and len(a) == len(b) and a[0] == b[0]:
         places = [i for i in range(1, len(a)) if a[i] != b[i]]
         if len(places) == 1 and (a[places[0]], b[places[0]]) == (0, 1):

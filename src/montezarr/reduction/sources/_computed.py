@@ -1,4 +1,4 @@
-"""Lazy arrays, computed in the chunks that they have."""
+"""Lazy arrays, computed in their own chunks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from montezarr.reduction.sources._block_source import (
     SplitsBetween,
     Transform,
     no_splits,
-    told,
+    noting_range,
 )
 from montezarr.reduction.sources._chunk_function import functions_in
 from montezarr.reduction.sources._masks import Masks
@@ -34,7 +34,7 @@ from montezarr.samplers.schema import PATH
 
 
 class ChunkRange:
-    """The tasks of some chunks, and what comes out; opaque to Dask, which would run them."""
+    """The tasks of some chunks, and their output keys; opaque to Dask, which would run them."""
 
     __slots__ = ("chunks", "graph")
 
@@ -43,7 +43,7 @@ class ChunkRange:
 
 
 class ComputedTask:
-    """Compute chunks one after the other, as their expression has them, and fold them."""
+    """Compute the chunks of an expression one after the other, and fold them."""
 
     def __init__(
         self,
@@ -62,16 +62,16 @@ class ComputedTask:
         self.__name__ = f"reduce-{name}"
 
     def __call__(self, item: Any) -> Result:
-        """Run the task on (start, stop, cuts, part, values of what a cluster holds)."""
+        """Run the task on (start, stop, splits, chunk range, values of futures)."""
         from dask.local import get_sync
 
-        _, stop, splits, part, held = item
+        _, stop, splits, part, futures = item
         graph = dict(part.graph)
-        for key, value in held:
+        for key, value in futures:
             graph[key] = value.result() if hasattr(value, "result") else value
         parts, reports = SplitAccumulation(self.accumulator, splits), FailureReport()
         for start, keys in part.chunks:
-            with told(start, stop):
+            with noting_range(start, stop):
                 masked: list[int] = []
                 if self.masks is None:
                     values = get_sync(graph, keys)
@@ -89,7 +89,7 @@ class ComputedTask:
 
 @final
 class ComputedBlocks(BlockSource):
-    """Lazy arrays, computed in the chunks that they have."""
+    """Lazy arrays, computed in their own chunks."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class ComputedBlocks(BlockSource):
         drawn_bytes: int = 0,
         masks: Masks | None = None,
     ):
-        # One chunk along all other dimensions, and the same ones along the paths.
+        # One chunk along all other dimensions, and common chunks along the paths.
         whole = {d: -1 for d in ds.dims if d != PATH}
         self.arrays = list(variables_of(ds.chunk(whole).unify_chunks()).values())
         self.axes = [array.dims.index(PATH) for array in self.arrays]
@@ -113,17 +113,17 @@ class ComputedBlocks(BlockSource):
         self.how, self.key = how, key
         self._graph: dict[Any, Any] | None = None
         self._needs: Callable[[Any], Iterable[Any]] = lambda key: ()
-        self._held: dict[Any, Any] = {}
+        self._futures: dict[Any, Any] = {}
         self._drawn_bytes, self._masks = drawn_bytes, masks
         self._source_bytes = sum(array.nbytes for array in self.arrays) // sum(self.chunks)
 
     def task(self, accumulator: Accumulator) -> ComputedTask:
-        """Return the task that computes and folds some chunks."""
+        """Return the task that computes and folds a range of chunks."""
         name = self.schema.variables[0].name
         return ComputedTask(accumulator, self.axes, self.transform, name, self._masks)
 
     def size(self) -> int:
-        """Return the paths of one chunk, or of as many small ones as make a task."""
+        """Return the number of paths of one chunk, or of several small ones that make up a task."""
         largest = max(self.chunks)
         fair = sum(self.chunks) // (REDUCTION_TASKS_PER_WORKER * self.backend.workers)
         many = min(REDUCTION_TASK_BYTES // max(1, self._source_bytes), fair)
@@ -132,7 +132,7 @@ class ComputedBlocks(BlockSource):
     def items(
         self, start: int, stop: int, size: int, splits: SplitsBetween = no_splits
     ) -> Iterator[Any]:
-        """Yield (start, stop, cuts, part, held) of groups of chunks that begin in the range."""
+        """Yield (start, stop, splits, chunk range, futures) of each group of chunks."""
         group: list[tuple[int, list[Any]]] = []
         first = low = end = 0
         for i, count in enumerate(self.chunks):
@@ -151,7 +151,7 @@ class ComputedBlocks(BlockSource):
 
     @property
     def block_bytes(self) -> int:
-        """Bytes of a chunk, of what its expression makes of it, and of what is read for it."""
+        """Bytes of a chunk, of the intermediate results of its expression, and of its input."""
         own = max(self._source_bytes, self.schema.path_bytes)
         return max(self.chunks) * max(3 * own, own + 2 * self._read_bytes)
 
@@ -162,11 +162,11 @@ class ComputedBlocks(BlockSource):
 
     @cached_property
     def _read_bytes(self) -> int:
-        """Bytes of a path as it is drawn or read: of one time all times are."""
+        """Bytes of a path as it is drawn or read, with all of its times."""
         part = next(iter(self.items(0, 1, 1)))[3]
         read = 0
         for node in part.graph.values():
-            array: Any = getattr(node, "value", node)  # in a graph of no nodes: itself
+            array: Any = getattr(node, "value", node)  # the object itself in a graph without nodes
             if hasattr(array, "dtype") and not isinstance(array, np.ndarray):
                 read += int(np.prod(array.shape, dtype=np.int64)) * array.dtype.itemsize
         return max(self._drawn_bytes, read // sum(self.chunks))
@@ -176,28 +176,28 @@ class ComputedBlocks(BlockSource):
         return (array.data.name, *(chunk if i == axis else 0 for i in range(array.ndim)))
 
     def _item(self, start: int, stop: int, splits: SplitsBetween, group: list[Any]) -> Any:
-        """Return an item with the tasks that it needs, and no more."""
+        """Return an item with only the tasks that it needs."""
         if self._graph is None:
             merged: dict[Any, Any] = {}
             for array in self.arrays:
                 merged.update(array.data.dask)
-            # What a cluster holds is handed to tasks as it is, for Dask to find.
-            self._held = {key: value for key, value in merged.items() if _is_future(value)}
-            rest = {key: value for key, value in merged.items() if key not in self._held}
+            # Futures are passed to tasks as arguments, where Dask finds them.
+            self._futures = {key: value for key, value in merged.items() if _is_future(value)}
+            rest = {key: value for key, value in merged.items() if key not in self._futures}
             self._graph, self._needs = graph_of_chunks(rest, merged.keys())
         needed: dict[Any, Any] = {}
-        held: dict[Any, Any] = {}
+        futures: dict[Any, Any] = {}
         open_keys = [key for _, keys in group for key in keys]
         while open_keys:
             key = open_keys.pop()
-            if key in self._held:
-                held[key] = self._held[key]
+            if key in self._futures:
+                futures[key] = self._futures[key]
             elif key not in needed:
                 needed[key] = self._graph[key]
                 open_keys.extend(self._needs(key))
-        return start, stop, splits(start, stop), ChunkRange(needed, group), list(held.items())
+        return start, stop, splits(start, stop), ChunkRange(needed, group), list(futures.items())
 
 
 def _is_future(value: Any) -> bool:
-    """Return whether a value is a future of Dask, without an import of distributed."""
+    """Return whether a value is a Dask future, without importing distributed."""
     return type(value).__name__ == "Future" and type(value).__module__.startswith("distributed")

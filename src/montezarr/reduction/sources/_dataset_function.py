@@ -1,4 +1,4 @@
-"""A function of the user's, from a Dataset in memory to what statistics see of it."""
+"""The user's `transform`: a function of a Dataset in memory, applied before the statistics."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from montezarr.samplers.schema import PATH
 
 
 class DatasetFunction:
-    """Calls the function on arrays, each with the paths along its last axis.
+    """Calls the user's function on arrays, each with the paths along its last axis.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class DatasetFunction:
         From a Dataset in memory, with the variables (path, ...) of `schema`, to a Dataset or
         DataArray with the same paths.
     schema : Schema
-        What the arrays are.
+        The variables of the arrays.
     """
 
     def __init__(self, function: Callable[[xr.Dataset], Any], schema: Schema):
@@ -38,8 +38,8 @@ class DatasetFunction:
     def dataset(self, arrays: Arrays) -> xr.Dataset:
         """Return the Dataset that the function gets.
 
-        Paths lie next to one another in memory, wherever they are from: NumPy's sums over time
-        depend on that, in their last bits.
+        Paths are contiguous in memory, whatever the source: the last bits of NumPy's sums over time
+        depend on the layout.
         """
         variables = {}
         for v, a in zip(self.schema.variables, arrays, strict=True):
@@ -49,13 +49,13 @@ class DatasetFunction:
             variables[v.name] = ((PATH, *v.dims), values, v.attrs, known)
         return xr.Dataset(variables, self.schema.coords, self.schema.attrs)
 
-    def observed(self, arrays: Arrays) -> xr.Dataset:
-        """Return what the function makes of them.
+    def result(self, arrays: Arrays) -> xr.Dataset:
+        """Return the checked result of the function.
 
         Raises
         ------
         ArgumentTypeError, ArgumentValueError
-            If it returns something else than numbers of these paths.
+            If it returns anything but numbers of these paths.
         """
         out = self.function(self.dataset(arrays))
         if not isinstance(out, (xr.DataArray, xr.Dataset)):
@@ -67,17 +67,17 @@ class DatasetFunction:
         return as_dataset(out, PATH)
 
     def __call__(self, arrays: Arrays) -> Arrays:
-        """Return arrays for arrays."""
+        """Apply the function to arrays."""
         n = arrays[0].shape[-1]
-        # One path alone is summed in another order than several.
+        # NumPy sums a single path in another order than several.
         several = arrays if n > 1 else [np.repeat(array, 2, axis=-1) for array in arrays]
-        ds = self.observed(several)
+        ds = self.result(several)
         found = variables_of(ds).values()
         return [np.asarray(v.transpose(..., PATH).values)[..., :n] for v in found]
 
 
 class ComposedFunction:
-    """A program, and what the user's function makes of its result."""
+    """A chunk function followed by the user's function."""
 
     def __init__(
         self, chunk_function: Callable[[Any], Arrays] | None, dataset_function: DatasetFunction
@@ -85,20 +85,20 @@ class ComposedFunction:
         self.chunk_function, self.dataset_function = chunk_function, dataset_function
 
     def __call__(self, drawn: PathArrays) -> Arrays:
-        """Return what is observed of paths."""
+        """Apply both functions to path arrays."""
         whole = list(drawn.values()) if self.chunk_function is None else self.chunk_function(drawn)
         return self.dataset_function(whole)
 
 
-def observed_schema(
+def transformed_schema(
     dataset_function: DatasetFunction, arrays: Arrays, *, is_drawn: bool = False
 ) -> Schema:
-    """Return the schema of what a function makes of a few paths.
+    """Return the schema of the result of a function, from a few paths.
 
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        If it fails, or what it makes of a path depends on the paths beside it.
+        If it fails, or if its result for a path depends on other paths.
     """
     for variable in dataset_function.schema.variables:
         if variable.masked is not None and not is_drawn:
@@ -107,7 +107,7 @@ def observed_schema(
                 "Mask them before, by x.where(x != x.masked_value).drop_attrs().",
             )  # fmt: skip
     _check_comparisons(dataset_function, arrays)
-    whole = schema_of(dataset_function.observed(arrays))
+    whole = schema_of(dataset_function.result(arrays))
     whole = replace(whole, run_times=dataset_function.schema.run_times)
     if not is_pathwise(dataset_function, arrays):
         raise value_error(
@@ -120,7 +120,7 @@ def observed_schema(
 
 
 def _check_comparisons(dataset_function: DatasetFunction, arrays: Arrays) -> None:
-    """Raise where a function compares codes with a text: only lazy arrays tell, so it gets some."""
+    """Raise if a function compares codes with text, which only the graph of lazy arrays shows."""
     if all(variable.labels is None for variable in dataset_function.schema.variables):
         return
     try:
@@ -129,7 +129,7 @@ def _check_comparisons(dataset_function: DatasetFunction, arrays: Arrays) -> Non
             made = as_dataset(
                 dataset_function.function(dataset_function.dataset(arrays).chunk()), PATH
             )
-    except Exception:  # it need not take lazy arrays: the blocks that it gets are none
+    except Exception:  # it need not support lazy arrays: its blocks are in memory
         return
     for array in variables_of(made).values():
         check_comparisons(array, of_codes=True)
@@ -138,9 +138,9 @@ def _check_comparisons(dataset_function: DatasetFunction, arrays: Arrays) -> Non
 def is_pathwise(
     function: Callable[[Any], Arrays], arrays: Arrays | PathArrays, whole: Arrays | None = None
 ) -> bool:
-    """Return whether paths come out as they do in the whole, in parts and the other way round.
+    """Return whether paths alone, in parts and in reverse order give the same as all together.
 
-    `whole` is what the function makes of all, if that is known.
+    `whole` is the result for all paths, if it is known.
     """
     several = arrays if isinstance(arrays, dict) else dict(enumerate(arrays))
     n = next(iter(several.values())).shape[-1]
@@ -151,8 +151,8 @@ def is_pathwise(
     parts = [slice(a, b) for a, b in itertools.pairwise(splits) if b - a > 1]
     for part in [*parts, slice(None, None, -1)]:
         some = {name: np.ascontiguousarray(array[..., part]) for name, array in several.items()}
-        cut = some if isinstance(arrays, dict) else list(some.values())
-        pairs = zip(whole, function(cut), strict=True)
+        sample = some if isinstance(arrays, dict) else list(some.values())
+        pairs = zip(whole, function(sample), strict=True)
         if not all(np.array_equal(a[..., part], b, equal_nan=True) for a, b in pairs):
             return False
     return True

@@ -55,9 +55,9 @@ class DrawnBlocks(BlockSource):
         return DrawnTask(self.run.sampler, accumulator, self.chunk_function, self._path_bytes)
 
     def size(self) -> int:
-        """Return the paths that take about a second, in whole blocks, a power of two of them.
+        """Return the number of paths that take about a second: a power of two of blocks.
 
-        What lasts no longer than a task should at least is one task.
+        A run that takes less than the least time of a task is one task.
         """
         if self.n_paths is not None and cost.is_short(self.run, REDUCTION_TASK_MIN_SECONDS):
             return _blocks_of(self.n_paths)
@@ -73,14 +73,14 @@ class DrawnBlocks(BlockSource):
         return int(BLOCK << (blocks.bit_length() - 1))
 
     def graph_size(self) -> int:
-        """Return the paths of one of some 256 tasks: a measurement would not come out twice."""
+        """Return the paths of one of about 256 tasks: a measured size would vary between calls."""
         blocks = max(1, (self.n_paths or 0) // (256 * BLOCK))
         return int(min(BLOCK << (blocks.bit_length() - 1), 2**20))
 
     def items(
         self, start: int, stop: int, size: int, splits: SplitsBetween = no_splits
     ) -> Iterator[Any]:
-        """Yield (start, stop, cuts, initial states); ranges end at multiples of their size."""
+        """Yield (start, stop, splits, initial states); ranges end at multiples of their size."""
         low = start
         while low < stop:
             high = min((low // size + 1) * size, stop)
@@ -89,7 +89,7 @@ class DrawnBlocks(BlockSource):
 
     @property
     def seconds(self) -> float | None:
-        """Time that drawing all paths takes on all workers, by the first few."""
+        """Seconds that drawing all paths takes on all workers, measured on the first few."""
         return None if self.n_paths is None else cost.expected(self.run, self.backend, self.n_paths)
 
     @property
@@ -99,14 +99,14 @@ class DrawnBlocks(BlockSource):
         return paths * self._path_bytes + self.run.scratch_bytes
 
     def part_bytes(self, share: float) -> int:
-        """Return the bytes of paths that are drawn whole, and of what is taken of them."""
+        """Return the bytes of whole paths, and of the share that an expression takes of them."""
         width = int((1 + share) * self.run.path_bytes)
         task = DrawnTask(self.run.sampler, Accumulator(()), self.chunk_function or _as_drawn, width)
         return task.at_once(self.n_paths) * width + self.run.scratch_bytes
 
     @property
     def _path_bytes(self) -> int:
-        # A program reads the path and makes something of it, which is at most as large, mostly.
+        # A chunk function reads the path; its result is usually at most as large.
         extra = 0 if self.chunk_function is None else self.schema.path_bytes
         return self.run.path_bytes + extra
 
@@ -116,5 +116,5 @@ def _as_drawn(drawn: PathArrays) -> Arrays:
 
 
 def _blocks_of(n_paths: int) -> int:
-    """Return a power of two of blocks that holds so many paths."""
+    """Return the smallest power of two of blocks that holds this number of paths."""
     return int(BLOCK << (-(-n_paths // BLOCK) - 1).bit_length())

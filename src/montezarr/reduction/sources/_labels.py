@@ -1,4 +1,4 @@
-"""Which state a code is: labels of the run itself, or of others by their CF attributes."""
+"""Labels of codes: those of the run itself, or of other data by their CF attributes."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from montezarr.run._variables import LABELS, flag_meanings
 from montezarr.statistics._labels import Labels
 
 COMPARISONS = frozenset({"eq", "ne", "lt", "le", "gt", "ge"})
-"""How Dask calls the layers of comparisons."""
+"""Dask's names of the layers of comparisons."""
 
 MEMBERS = "isin_kernel"
-"""How it calls those that look for values in a list, which is an array of its own there."""
+"""Dask's name of the layer that looks for values in a list, which is an array of its own there."""
 
 
 def labels_of(
     array: xr.DataArray | xr.Variable, attrs: Mapping[Any, Any] | None = None
 ) -> Labels | None:
-    """Return code and label of each state, or None of a variable that holds no codes.
+    """Return code and label of each state, or None for a variable without codes.
 
     Parameters
     ----------
     array : DataArray
-        A variable. What `simulate` and `open` return has its labels in the encoding; what somebody
-        else wrote, or read, in the CF attributes flag_values and flag_meanings.
+        A variable. Results of `simulate` and `open` have labels in the encoding; variables that
+        other programs wrote or read have them in the CF attributes flag_values, flag_meanings.
     attrs : mapping, optional
-        Attributes of the Dataset that it is from: where they hold the recipe of a run with that
-        variable, the labels are those of the recipe. CF has words alone, without blanks: where two
-        states have one word, the labels are the codes.
+        Attributes of its Dataset: if they hold the recipe of a run with that variable, the labels
+        are those of the recipe. CF has only words without blanks: where two states share a word,
+        the labels are the codes.
     """
     values, meanings = array.attrs.get("flag_values"), array.attrs.get("flag_meanings")
     if values is None or not isinstance(meanings, str):
@@ -47,7 +47,7 @@ def labels_of(
     flags = np.asarray(values)
     is_other = _are_flags_of_a_run(values) and flags.dtype != array.dtype
     if array.dtype.kind == "b" or is_other:
-        return None  # a comparison, or a count: xarray keeps attributes, whatever it makes
+        return None  # a comparison or a count: xarray keeps attributes in any operation
     if flags.dtype.kind not in "iuf" or (flags != np.floor(flags)).any():
         return None
     codes = [int(code) for code in flags.ravel().tolist()]
@@ -59,9 +59,9 @@ def labels_of(
 
 
 def are_codes(array: xr.DataArray | xr.Variable, labels: Labels | None) -> bool:
-    """Return whether the values of a variable are codes for sure, not made of codes by arithmetic.
+    """Return whether the values are certainly codes, not results of arithmetic with codes.
 
-    That keeps attributes and drops the encoding.
+    Arithmetic keeps attributes and drops the encoding.
     """
     if labels is None or LABELS in array.encoding:
         return labels is not None
@@ -77,18 +77,18 @@ def _are_flags_of_a_run(flags: Any) -> bool:
 def labels_in_recipe(
     attrs: Mapping[Any, Any], name: Any, meanings: str, dtype: Any = None
 ) -> tuple[str | int, ...] | None:
-    """Return the labels that a recipe has of a variable which CF describes as it does there.
+    """Return the labels in a recipe of a variable whose CF attributes agree with the recipe.
 
     Parameters
     ----------
     attrs : mapping
         Attributes of a Dataset.
     name : str or None
-        Name of the variable; None for any of the recipe.
+        Name of the variable; None for any variable of the recipe.
     meanings : str
-        Its attribute flag_meanings.
+        The attribute flag_meanings of the variable.
     dtype : dtype, optional
-        That it has in the recipe.
+        The dtype of the variable in the recipe.
     """
     text = attrs.get(ATTRIBUTE)
     try:
@@ -104,7 +104,7 @@ def labels_in_recipe(
                 ):
                     return tuple(labels)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        pass  # of somebody else
+        pass  # not a recipe of montezarr
     return None
 
 
@@ -115,21 +115,21 @@ def _are_labels(labels: Any) -> bool:
 
 
 def check_comparisons(array: xr.DataArray | xr.Variable, *, of_codes: bool = False) -> None:
-    """Raise if codes were compared with a text, which NumPy answers with False for each.
+    """Raise if codes were compared with text, for which NumPy returns False everywhere.
 
-    That is seen in the graph of a lazy array, and nowhere else.
+    Only the graph of a lazy array shows this.
 
     Parameters
     ----------
     array : DataArray
-        What was made, maybe of codes.
+        Result of an expression, possibly of codes.
     of_codes : bool
-        Whether it is known to be; else attributes and names of layers tell.
+        Whether it is known to be one of codes; else attributes and names of layers are inspected.
 
     Raises
     ------
     ArgumentValueError
-        With what to compare.
+        With what to compare instead.
     """
     layers = getattr(array.data.dask, "layers", {}) if is_dask_collection(array.data) else {}
     of_run = of_codes or _are_flags_of_a_run(array.attrs.get("flag_values"))
@@ -145,7 +145,7 @@ def check_comparisons(array: xr.DataArray | xr.Variable, *, of_codes: bool = Fal
 
 
 def _compared_text(name: str, layer: Any, layers: Mapping[str, Any]) -> str | None:
-    """Return the text that a layer of a graph compares codes with, if it does."""
+    """Return the text that a layer of a graph compares codes with, if any."""
     parts: list[Any] = []
     if isinstance(layer, Blockwise) and name.startswith(MEMBERS):
         lists = [layers[str(part)] for part, _ in layer.indices[1:] if part in layers]
@@ -162,17 +162,16 @@ def _is_text(part: Any) -> bool:
 
 
 def in_state(x: Any, label: Any) -> xr.DataArray:
-    """Return where a variable of labelled states is in a state, or in one of several.
+    """Return where a variable of labelled states is in one or several states.
 
-    Paths hold the codes of their labels, so that ``x == "storm"`` is False everywhere: no code is
-    a text.
+    Paths hold codes of labels, so ``x == "storm"`` is False everywhere.
 
     Parameters
     ----------
     x : DataArray
         Simulated, opened from a store, or with the CF attributes flag_values and flag_meanings.
     label : str, int or list of them
-        The label, or labels of which any will do.
+        The label, or a list of labels, any of which matches.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Which paths of an expression are masked, where it is computed in the chunks that it has."""
+"""Find the masked paths of an expression that is computed in its own chunks."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from montezarr.run._run import Run
 from montezarr.samplers import FailureReport
 
 MASKED = "masked where it was drawn"
-"""The reason of a path that is met as a chunk, which holds no reasons."""
+"""Reason recorded for a masked path in a chunk, which holds no reasons."""
 
 FILLS: tuple[float | None, ...] = (None, 0.0, 1e9, -1e9)
-"""What masked paths are replaced by, one after the other; None is another path."""
+"""Replacements of masked paths, tried one after the other; None is another path."""
 
 
 @dataclass(frozen=True)
 class Masks:
-    """Finds the paths of a result that are made of masked ones.
+    """Finds the paths of a result that depend on masked ones.
 
-    A masked path is replaced by others: what changes is made of it. So the mask goes with the path
-    through selections, and through comparisons and sums, which make a number of NaN.
+    A masked path is replaced by other values: results that change depend on it. So the mask follows
+    the path through selections, and through comparisons and sums, which turn NaN into numbers.
 
     Parameters
     ----------
     source : str
         Name of the array of the run.
     values : tuple
-        What stands for a masked path, by variable.
+        The number that stands for a masked path, by variable.
     chunk : int
-        Paths of a chunk of the run.
+        Number of paths per chunk of the run.
     """
 
     source: str
@@ -92,12 +92,12 @@ class Masks:
             try:
                 with np.errstate(all="ignore"):
                     again = values_of(fixed | other)
-            except Exception:  # it may not take every number; another one will do
+            except Exception:  # the expression may fail for this number; try the next one
                 continue
             for one, two in zip(whole, again, strict=True):
                 changed |= _differ(one, two)
         positions = np.flatnonzero(changed)
-        # What takes all paths together changes everywhere: there NaN alone tells.
+        # A result of all paths together changes everywhere: there only NaN marks masked paths.
         made = positions.tolist() if len(positions) <= len(found) else []
         return whole, made, FailureReport(tuple(sorted(found)))
 
@@ -111,7 +111,7 @@ def masks_of(run: Run | None) -> Masks | None:
 
 
 def _needed(graph: Mapping[Any, Any], keys: list[Any]) -> dict[Any, Any]:
-    """Return the part of a graph that some keys are made of."""
+    """Return the part of a graph that some keys depend on."""
     _, needs = graph_of_chunks(graph, graph.keys())
     needed: dict[Any, Any] = {}
     waiting = list(keys)
@@ -124,7 +124,7 @@ def _needed(graph: Mapping[Any, Any], keys: list[Any]) -> dict[Any, Any]:
 
 
 def _filled(block: Any, masked: NDArray[Any], fill: float | None) -> Any:
-    """Return a chunk with something else in place of masked paths."""
+    """Return a chunk with `fill`, or another path, in place of masked paths."""
     if isinstance(block, dict):
         return {name: _filled(values, masked, fill) for name, values in block.items()}
     out = np.array(block)
@@ -137,7 +137,7 @@ def _filled(block: Any, masked: NDArray[Any], fill: float | None) -> Any:
 
 
 def _differ(one: NDArray[Any], two: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return along the last axis where two arrays differ; NaN is NaN."""
+    """Return along the last axis where two arrays differ; NaN equals NaN."""
     if one.shape != two.shape:
         return np.ones(one.shape[-1], bool)
     same = (one == two) | ((one != one) & (two != two))

@@ -20,7 +20,7 @@ from montezarr.reduction.sources._block_source import (
     SplitsBetween,
     Transform,
     no_splits,
-    told,
+    noting_range,
 )
 from montezarr.reduction.sources._schema import Schema
 from montezarr.samplers import FailureReport
@@ -28,21 +28,21 @@ from montezarr.samplers.schema import PATH
 
 
 class MemoryTask:
-    """Fold values that are there."""
+    """Fold values in memory."""
 
     def __init__(self, accumulator: Accumulator, transform: Transform | None, name: str):
         self.accumulator, self.transform = accumulator, transform
         self.__name__ = f"reduce-{name}"
 
     def __call__(self, item: tuple[int, int, tuple[int, ...], Arrays]) -> Result:
-        """Run the task on (start, stop, cuts, arrays)."""
+        """Run the task on (start, stop, splits, arrays)."""
         start, stop, splits, arrays = item
         parts = SplitAccumulation(self.accumulator, splits)
         path_bytes = max(1, sum(a.nbytes for a in arrays) // (stop - start))
         slab = max(1, LAYOUT_SLAB_BYTES // path_bytes // BLOCK) * BLOCK
         for low in range(0, stop - start, slab):
             part = [array[..., low : low + slab] for array in arrays]
-            with told(start + low, min(start + low + slab, stop)):
+            with noting_range(start + low, min(start + low + slab, stop)):
                 parts.add(start + low, part if self.transform is None else self.transform(part))
         return parts.end(stop), FailureReport()
 
@@ -71,7 +71,7 @@ class MemoryBlocks(BlockSource):
         return MemoryTask(accumulator, self.transform, self.schema.variables[0].name)
 
     def size(self) -> int:
-        """Return the paths of a slice: some MiB, fewer where a worker would get none."""
+        """Return the number of paths of a slice: some MiB, fewer so that every worker gets one."""
         n_paths = self.arrays[0].shape[-1]
         path_bytes = max(1, sum(a.nbytes for a in self.arrays) // n_paths)
         fair = n_paths // (REDUCTION_TASKS_PER_WORKER * self.backend.workers)
@@ -80,7 +80,7 @@ class MemoryBlocks(BlockSource):
     def items(
         self, start: int, stop: int, size: int, splits: SplitsBetween = no_splits
     ) -> Iterator[Any]:
-        """Yield (start, stop, cuts, arrays)."""
+        """Yield (start, stop, splits, arrays)."""
         for low in range(start, stop, size):
             high = min(low + size, stop)
             yield low, high, splits(low, high), [array[..., low:high] for array in self.arrays]

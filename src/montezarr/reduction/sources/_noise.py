@@ -1,7 +1,7 @@
-"""Runs in an expression, and whether it adds those that are driven by the same random numbers.
+"""Find sums of runs in an expression that are driven by the same random numbers.
 
-Common random numbers make differences exact and sums wrong. The operations of a lazy expression
-stand in its graph: a sum is found where two runs come together in one, both with the same sign.
+Common random numbers make differences exact and sums wrong. The graph of a lazy expression has its
+operations: a sum is found where two runs meet in an operation with the same sign.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from montezarr.samplers.schema import PATH
 
 
 def noise_of(origins: Mapping[str, Origin]) -> str:
-    """Return in words how the noises of several runs go together; empty for one run."""
+    """Describe how the noises of several runs are related; empty for one run."""
     runs = {origin.identity: origin for origin in origins.values()}
     if len(runs) < 2:
         return ""
@@ -59,13 +59,13 @@ def warn_of_sums(variables: Mapping[str, xr.Variable], origins: Mapping[str, Ori
 
 
 def _added(array: xr.Variable, origins: Mapping[str, Origin]) -> frozenset[Model]:
-    """Return two runs on one noise that an array adds, or nothing."""
+    """Return two runs on the same noise that an array adds, or nothing."""
     data = array.data
     if not is_dask_collection(data) or not isinstance(data.dask, HighLevelGraph):
         return frozenset()
     try:
         terms = _terms(data, _first_keys(array), origins)
-    except Exception:  # another version of Dask may have other graphs; the result is not in doubt
+    except Exception:  # another version of Dask may have other graphs; results are the same
         return frozenset()
     for term in terms:
         for pair in term.added:
@@ -84,7 +84,7 @@ def _first_keys(array: xr.Variable) -> list[tuple[Any, ...]]:
 
 
 def _terms(data: Any, keys: list[tuple[Any, ...]], origins: Mapping[str, Origin]) -> list[Terms]:
-    """Return what each block is made of."""
+    """Return the terms of each block."""
     tasks: dict[Any, Any] = as_tasks(dict(data.dask.cull(set(keys))))
     known: dict[Any, Terms] = {}
 
@@ -103,8 +103,8 @@ def _terms(data: Any, keys: list[tuple[Any, ...]], origins: Mapping[str, Origin]
 
 
 def _message(name: str, added: Iterable[Model], origins: Mapping[str, Origin]) -> str:
-    told = {Model(o.noise, o.model): _told(o.recipe) for o in origins.values()}
-    both = " and ".join(sorted(told[model] for model in added))
+    descriptions = {Model(o.noise, o.model): _described(o.recipe) for o in origins.values()}
+    both = " and ".join(sorted(descriptions[model] for model in added))
     return (
         f"{name} adds variables of two runs on one seed and stream, {both}:"
         " path i of both is driven by the same random numbers, so they are not independent, and"
@@ -115,8 +115,8 @@ def _message(name: str, added: Iterable[Model], origins: Mapping[str, Origin]) -
     )
 
 
-def _told(recipe: Mapping[str, Any]) -> str:
-    """Return process and initial state of a run, in short."""
+def _described(recipe: Mapping[str, Any]) -> str:
+    """Return a short description of process and initial state of a run."""
     process = recipe.get("process")
     parameters = process if isinstance(process, Mapping) else {}
     listed = ", ".join(f"{k}={show(v, 20)}" for k, v in parameters.items() if k != "name")

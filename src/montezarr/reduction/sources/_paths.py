@@ -1,4 +1,4 @@
-"""The index in the run of each path of an object, where that can be told."""
+"""The index in the run of each path of an object, where it is known."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class PathIndices:
     parts : tuple of range or array, or None
         The indices of consecutive positions; None where they are not known.
     told : str
-        What the numbers are, in words.
+        Description of the numbers.
     """
 
     parts: tuple[range | NDArray[np.int64], ...] | None
@@ -56,9 +56,9 @@ class PathIndices:
 def path_indices(ds: xr.Dataset, name: str) -> PathIndices:
     """Return the indices of the paths of a variable.
 
-    Lazy paths of a run or a store are followed through the selections in the graph. Else the
-    coordinate ``path`` tells, where it has integers; or the recipe of a Dataset in memory, of
-    which some paths are drawn again. What tells nothing of a run has positions.
+    Lazy paths of a run or a store are followed through the selections in the graph. Otherwise the
+    indices are an integer coordinate ``path``; or follow from the recipe of a Dataset in memory, of
+    which some paths are drawn again as a check. Without a run they are positions.
     """
     variable = ds[name].variable
     n_paths = ds.sizes[PATH]
@@ -67,7 +67,7 @@ def path_indices(ds: xr.Dataset, name: str) -> PathIndices:
         try:
             lazily = indices_of(variable.data, variable.dims.index(PATH), origins)
             return PathIndices(_compact(lazily))
-        except Exception:  # also of graphs as another version of Dask may have them
+        except Exception:  # graphs may differ in another version of Dask
             own = _own_indices(ds)
             return PathIndices(None, UNKNOWN) if own is None else own
     own, start = _own_indices(ds), _start(ds)
@@ -77,13 +77,13 @@ def path_indices(ds: xr.Dataset, name: str) -> PathIndices:
     try:
         run = Run.behind(ds)
         found = [i for i in (own, whole) if i is not None and _agrees(ds, run, i)]
-    except Exception:  # the sampler is not at hand, or fails; or the variables are others
+    except Exception:  # the sampler is not at hand or fails, or the variables differ
         return own or PathIndices((range(n_paths),))
     return PathIndices(found[0].parts) if found else PathIndices(None, UNKNOWN)
 
 
 def _compact(parts: Iterable[NDArray[np.int64]]) -> tuple[range | NDArray[np.int64], ...]:
-    """Return indices with equal steps as ranges, joined where they go on."""
+    """Return indices with equal steps as ranges, joined where they continue."""
     out: list[range | NDArray[np.int64]] = []
     for part in parts:
         first, step = int(part[0]), int(part[1] - part[0]) if len(part) > 1 else 1
@@ -99,8 +99,8 @@ def _compact(parts: Iterable[NDArray[np.int64]]) -> tuple[range | NDArray[np.int
 
 
 def _own_indices(ds: xr.Dataset) -> PathIndices | None:
-    """Return what an integer coordinate of the paths tells."""
-    if PATH not in ds.coords:  # xarray would make one
+    """Return the indices in an integer coordinate of the paths."""
+    if PATH not in ds.coords:  # xarray would create one
         return None
     coordinate = ds.coords[PATH]
     if coordinate.dims != (PATH,) or coordinate.dtype.kind not in "iu":
@@ -109,7 +109,7 @@ def _own_indices(ds: xr.Dataset) -> PathIndices | None:
 
 
 def _start(ds: xr.Dataset) -> int:
-    """Return the index of the first path, as far as the attributes tell."""
+    """Return the index of the first path by the attributes."""
     store = ds.attrs.get("montezarr_store")
     stored = store.get("first_path", 0) if isinstance(store, Mapping) else 0
     known = (ds.attrs.get("montezarr_first_path", stored), ds.attrs.get("path_offset", 0))
@@ -117,7 +117,7 @@ def _start(ds: xr.Dataset) -> int:
 
 
 def _agrees(ds: xr.Dataset, run: Run, indices: PathIndices) -> bool:
-    """Return whether some paths are those of the run at these indices, or raise if it cannot be."""
+    """Return whether some paths equal those of the run at these indices; raise if they cannot."""
     names = [v.name for v in run.sampler.variables if v.name in ds.data_vars]
     names = [name for name in names if set(ds[name].dims) <= {PATH, TIME}]
     if not names:

@@ -1,4 +1,4 @@
-"""Which paths of a run the positions along `path` are: a selection of paths has others."""
+"""Map positions along `path` to path indices of the run, through selections in the graph."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from montezarr.run._origins import Origin
 
 
 class Unknown(Exception):
-    """What is done to the paths is not understood."""
+    """Raised where an operation on the paths is not understood."""
 
 
 class Placed(NamedTuple):
-    """A block: the indices of its paths, which of its axes is theirs, and how many it has."""
+    """A block: the indices of its paths, the axis of the paths, and its number of axes."""
 
     paths: NDArray[np.int64]
     axis: int
@@ -34,10 +34,10 @@ def indices_of(data: Any, axis: int, origins: Mapping[str, Origin]) -> Iterator[
     Raises
     ------
     Unknown
-        If some operation may change which path is where, in a way that is not known here.
+        If some operation may move paths in a way that is not known here.
     """
     plain = origins.get(data.name)
-    if plain is not None and plain.axis == axis:  # the paths as they are: no task need be looked at
+    if plain is not None and plain.axis == axis:  # the paths of the run in order
         for i in range(data.numblocks[axis]):
             yield _source(plain, tuple(i if k == axis else 0 for k in range(data.ndim))).paths
         return
@@ -66,13 +66,13 @@ def indices_of(data: Any, axis: int, origins: Mapping[str, Origin]) -> Iterator[
 def _place(
     key: Any, tasks: Any, graph: Any, origins: Mapping[str, Origin], known: dict[Any, Any]
 ) -> Placed | None:
-    """Return the paths of a block, or None where it has none."""
+    """Return the paths of a block, or None for a block without paths."""
 
     def leaf(here: Any, task: Any) -> tuple[Placed | None] | None:
         name = layer_of(here)
         if name in origins:
             return (_source(origins[name], here[1:]),)
-        # Numbers, or what a running sum has from the blocks before.
+        # Numbers, or the carry of a running sum from the blocks before.
         return (None,) if isinstance(task, DataNode) or here[1:2] == ("extra",) else None
 
     def made(here: Any, task: Any) -> Placed | None:
@@ -99,7 +99,7 @@ def _made(task: Any, tasks: Any, layer: Any, known: Mapping[Any, Any]) -> Placed
     values = [_value(argument, tasks) for argument in task.args[1:]]
     if "getitem" in names:
         return _selected(_place_in(task.args[0], known), values[0])
-    if "_getitem" in names:  # of a list of paths: which dask.array keeps behind a number
+    if "_getitem" in names:  # of a list of paths, which dask.array keeps in a task of its own
         return _selected(_place_in(task.args[0], known), values[0][1])
     if "concatenate_arrays" in names:
         return _shuffled(_places_in(task.args[0], known), values[0][1], values[1])
@@ -156,7 +156,7 @@ def _shuffled(parts: list[Placed | None], order: Any, axis: Any) -> Placed:
 
 
 def _merged(parts: list[Placed | None], shape: tuple[int, ...]) -> Placed:
-    """Return several blocks as one, given how many there are along each axis."""
+    """Return several blocks as one, given their numbers along each axis."""
     axis = next(part for part in parts if part is not None).axis
     grid = np.moveaxis(np.arange(len(parts)).reshape(shape), axis, 0)
     rows = [_first([parts[i] for i in row]) for row in grid.reshape(shape[axis], -1)]
@@ -166,7 +166,7 @@ def _merged(parts: list[Placed | None], shape: tuple[int, ...]) -> Placed:
 def _reduced(places: Sequence[Placed | None], axes: Any, keepdims: bool) -> Placed | None:
     gone = {axes} if isinstance(axes, int) else set(axes)
     if all(place is None or place.axis in gone for place in places):
-        return None  # of all paths, and so of none
+        return None  # over all paths, so no path is left
     place = _first(places)
     if keepdims:
         return place
@@ -175,7 +175,7 @@ def _reduced(places: Sequence[Placed | None], axes: Any, keepdims: bool) -> Plac
 
 
 def _blockwise(layer: Blockwise, known: Mapping[Any, Any], task: Task) -> Placed:
-    """Return the paths of a block of a function that takes each path for itself."""
+    """Return the paths of a block of a function that is applied to each path alone."""
     out = tuple(layer.output_indices)
     axes = {name: tuple(index) for name, index in layer.indices if index is not None}
     found = []
@@ -191,7 +191,7 @@ def _blockwise(layer: Blockwise, known: Mapping[Any, Any], task: Task) -> Placed
 
 
 def _first(places: Sequence[Placed | None]) -> Placed:
-    """Return the one place that all have."""
+    """Return the paths that all blocks share."""
     found = [place for place in places if place is not None]
     if not found:
         raise Unknown
@@ -216,8 +216,8 @@ def _place_in(argument: Any, known: Mapping[Any, Any]) -> Placed | None:
 
 
 def _places_in(argument: Any, known: Mapping[Any, Any]) -> list[Placed | None]:
-    """Return the places of a list of blocks; some may be numbers that are no paths."""
-    if isinstance(argument, Task):  # also a list, as Dask has them in graphs
+    """Return the paths of a list of blocks; some may be numbers without paths."""
+    if isinstance(argument, Task):  # also a list, which is a task in Dask's graphs
         argument = argument.args
     if len(argument) == 1 and isinstance(argument[0], (list, tuple)):
         argument = argument[0]
@@ -233,7 +233,7 @@ def _value(argument: Any, tasks: Any) -> Any:
 
 
 def _keywords(task: Task) -> dict[str, Any]:
-    """Return the keywords that the function of a task gets, or one that it is made of."""
+    """Return the keywords of the function of a task, or of one that it wraps."""
     given = {name: getattr(value, "value", value) for name, value in task.kwargs.items()}
     waiting: list[Any] = [task.func]
     while waiting:

@@ -1,4 +1,4 @@
-"""What is observed: the variables of a Dataset, path by path, with their labels and attributes."""
+"""The schema that statistics see: variables of a Dataset with their labels and attributes."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ NUMBERS = "iufb"
 
 @dataclass(frozen=True)
 class Observed:
-    """One variable: what it is without its paths.
+    """One variable, described without its paths.
 
     Attributes
     ----------
     name : str
         Its name.
     dims, shape : tuple
-        Its dimensions except that of the paths.
+        Dimensions and sizes, except that of the paths.
     dtype : dtype
         Of its values.
     attrs : dict
@@ -39,9 +39,9 @@ class Observed:
     masked : int or None
         The number that stands for a masked path, where that is not NaN.
     labels : tuple of (int, str or int) or None
-        Code and label of each state, of a variable that has them.
+        Code and label of each state, if the variable has them.
     are_codes : bool
-        Whether the values are those codes, and so no numbers.
+        Whether the values are those codes, and so not numbers to compute with.
     """
 
     name: str
@@ -66,13 +66,13 @@ class Schema:
     Attributes
     ----------
     variables : tuple of Observed
-        In their order.
+        In order.
     coords : dict of str to DataArray
         Coordinates without paths.
     attrs : dict
         Attributes of the Dataset.
     run_times : array or None
-        The times of the run behind, as it keeps them, where there is one.
+        The kept times of the run behind the Dataset, where there is one.
     """
 
     variables: tuple[Observed, ...]
@@ -86,7 +86,7 @@ class Schema:
         return sum(variable.path_bytes for variable in self.variables)
 
     def times_of(self, variable: Observed) -> dict[str, Any]:
-        """Return what statistics get to know of the times of a variable, see `Source`."""
+        """Return the times of a variable as fields of `Source`."""
         if TIME not in variable.dims:
             return {}
         count = variable.shape[variable.dims.index(TIME)]
@@ -94,14 +94,14 @@ class Schema:
         return {"times": found.values, "time_units": found.units, "mismatch": found.mismatch}
 
     def shown_times(self, dims: Sequence[str], shape: Sequence[int]) -> list[float] | None:
-        """Return the times of such dimensions as their coordinate shows them, whatever the run."""
+        """Return the times of these dimensions by their coordinate, independent of the run."""
         if TIME not in dims:
             return None
         times = times_in(self.coords.get(TIME), shape[dims.index(TIME)], None).values
         return list(times.tolist())
 
     def source_of(self, variable: Observed) -> Source:
-        """Return what statistics get to know of a variable."""
+        """Return the description of a variable for statistics."""
         units, long_name = variable.attrs.get("units"), variable.attrs.get("long_name")
         return Source(
             name=variable.name,
@@ -128,7 +128,7 @@ def as_dataset(obj: Any, dim: str) -> xr.Dataset:
         raise value_error("dim", f"one of the dimensions {tuple(obj.dims)}", dim)
     if isinstance(obj, xr.DataArray):
         name = "x" if obj.name is None else str(obj.name)
-        # A coordinate of the same name would stand in its way.
+        # Drop a coordinate of the same name, which would conflict.
         ds = (obj.reset_coords(drop=True) if name in obj.coords else obj).to_dataset(name=name)
         ds.attrs = {}
     else:
@@ -144,7 +144,7 @@ def as_dataset(obj: Any, dim: str) -> xr.Dataset:
         if variable.dtype.kind not in NUMBERS:
             raise type_error("obj", f"numbers in {key!r}", variable.dtype)
         is_masked = isinstance(meta_of(variable.data), np.ma.MaskedArray)
-        if is_masked and variable.dtype.kind != "f":  # as xarray computes it: masked ones are NaN
+        if is_masked and variable.dtype.kind != "f":  # as xarray computes: masked paths are NaN
             floats[key] = variable.astype(np.float64)
         if variable.size == 0 and ds.sizes[PATH]:
             raise value_error("obj", f"values in {key!r}", dict(variable.sizes))
@@ -161,7 +161,7 @@ def schema_of(ds: xr.Dataset) -> Schema:
     Raises
     ------
     ArgumentValueError
-        If a lazy variable is made by comparing codes with a text.
+        If a lazy variable compares codes with text.
     """
     variables = []
     for name, array in variables_of(ds).items():
@@ -180,12 +180,12 @@ def schema_of(ds: xr.Dataset) -> Schema:
 
 
 def check_masks(schema: Schema) -> None:
-    """Raise where masked paths cannot be told: arithmetic changes the number that they have.
+    """Raise where masked paths cannot be identified: arithmetic changes the number for them.
 
     Raises
     ------
     ArgumentValueError
-        With what to do about it.
+        With the remedy.
     """
     for variable in schema.variables:
         if variable.masked is None and "masked_value" in variable.attrs:

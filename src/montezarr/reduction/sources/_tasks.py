@@ -1,4 +1,4 @@
-"""What the blocks of a graph are made of, task by task, without running any."""
+"""Evaluate a property of the blocks of a graph, task by task, without running any."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ def evaluate_terms(
     leaf: Callable[[Any, Any], tuple[Any] | None],
     made: Callable[[Any, Any], Any],
 ) -> None:
-    """Note in `known` what holds of some blocks, after all that they are made of.
+    """Store a property of some blocks in `known`, after that of their dependencies.
 
-    Without recursion, which graphs are too deep for.
+    Iterate, since graphs are too deep for recursion.
 
     Parameters
     ----------
@@ -24,11 +24,11 @@ def evaluate_terms(
     tasks : mapping
         The tasks of the graph.
     known : dict
-        What is known already; it is added to.
+        The properties known so far; this function adds to it.
     leaf : function (key, task)
-        Returns what holds of a block by itself, in a tuple; None where it takes those before it.
+        Returns the property of a block that has no need of dependencies, in a tuple; else None.
     made : function (key, task)
-        Returns what holds of a block of which all before it are known.
+        Returns the property of a block whose dependencies are all known.
     """
     waiting = list(keys)
     while waiting:
@@ -46,5 +46,5 @@ def evaluate_terms(
 
 
 def layer_of(key: Any) -> Any:
-    """Return the name of the layer that a block is of."""
+    """Return the name of the layer of a block."""
     return key[0] if isinstance(key, tuple) else key

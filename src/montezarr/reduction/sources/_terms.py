@@ -1,4 +1,4 @@
-"""Of which runs a block of an expression is made, and with which sign each of them goes in."""
+"""The runs that a block of an expression depends on, and the sign of each."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _SUMS = {"sum", "nansum", "mean_agg", "mean_combine"}
 """Functions of reductions that add blocks."""
 
 _MASKS = {"isnan", "isfinite", "isnull", "notnull", "isinf"}
-"""What tells which values are there, and nothing of the random numbers."""
+"""Functions of missing values, which do not depend on the random numbers."""
 
 
 class Model(NamedTuple):
-    """A run: its noise, and what is driven by it."""
+    """A run: its noise, and the model that it drives."""
 
     noise: str
     model: str
@@ -33,21 +33,21 @@ class Model(NamedTuple):
 
 @dataclass(frozen=True)
 class Terms:
-    """What a block is made of.
+    """The terms of a block.
 
     Attributes
     ----------
     signs : dict of Model to int
-        Each run with +1 or -1 where the block goes up or down with it, to first order, and 0 where
+        By run, +1 or -1 where the block increases or decreases with it, to first order; 0 where
         that is not known.
     added : frozenset of frozenset of Model
-        Pairs of runs on one noise that were added with one sign.
+        Pairs of runs on the same noise that were added with the same sign.
     contrasts : frozenset of str
         Noises of runs that were subtracted, divided or compared.
     value : array or None
-        The numbers, where they are constants that are known.
+        The numbers, if they are known constants.
     starts_alike : bool
-        Whether it is a run as it was drawn, of which the first time is x0.
+        Whether the block is a run as drawn, whose first time is x0.
     """
 
     signs: Mapping[Model, int] = field(default_factory=dict)
@@ -70,9 +70,9 @@ def constant(value: Any) -> Terms:
 
 
 def made_of(task: Task, known: Mapping[Any, Terms]) -> Terms:
-    """Return the terms of a task, given those of all that it needs."""
+    """Return the terms of a task, given those of its dependencies."""
     parts = [_part(argument, known) for argument in task.args]
-    # Dask calls a function of arrays without dimensions through another one.
+    # Dask wraps the function of arrays without dimensions.
     function = task.kwargs.get("enforce_dtype_function", task.func)
     function = function.value if isinstance(function, DataNode) else function
     names = {_name(part) for part in all_functions(function)}
@@ -98,13 +98,13 @@ def made_of(task: Task, known: Mapping[Any, Terms]) -> Terms:
     needed = [known[key] for key in sorted(task.dependencies, key=str)]
     if names & _SUMS and len(needed) > 1:
         return _sum(needed)
-    # By the order of the arguments where that is known, so that the first one counts.
+    # In the order of the arguments where that is known: the first one decides.
     ordered = [part for part in parts if part.signs]
     return _other(ordered if ordered else needed)
 
 
 def all_functions(function: Any) -> Iterator[Any]:
-    """Yield the functions that one is put together from."""
+    """Yield the functions that a function is composed of."""
     for part in functions_in(function):
         chain = getattr(part, "funcs", None)  # a composition of toolz, such as of reductions
         if isinstance(chain, tuple) and hasattr(part, "first"):
@@ -138,7 +138,7 @@ def _part(argument: Any, known: Mapping[Any, Terms]) -> Terms:
 
 
 def _joined(parts: Iterable[Terms], signs: Mapping[Model, int]) -> Terms:
-    """Return parts as one with these signs, and all that was added or held against each other."""
+    """Join parts with these signs, and all that was added or compared in them."""
     parts = list(parts)
     return Terms(
         signs,
@@ -159,7 +159,7 @@ def _sum(parts: list[Terms]) -> Terms:
                         added.add(frozenset((model, other)))
                     elif sign * its < 0:
                         contrasts.add(model.noise)
-            signs.setdefault(model, sign)  # an increment x[t] - x[s] goes up with its first part
+            signs.setdefault(model, sign)  # an increment x[t] - x[s] increases with its first part
     out = _joined(parts, signs)
     return replace(out, added=out.added | added, contrasts=out.contrasts | contrasts)
 
@@ -192,7 +192,7 @@ def _compared(parts: list[Terms], flipped: bool) -> Terms:
 
 
 def _shared(parts: list[Terms]) -> frozenset[str]:
-    """Return the noises of which several runs are in different parts."""
+    """Return the noises that drive runs in different parts."""
     found = set()
     for model in parts[0].signs:
         found |= {o.noise for o in parts[1].signs if o != model and o.noise == model.noise}
@@ -200,7 +200,7 @@ def _shared(parts: list[Terms]) -> frozenset[str]:
 
 
 def _other(parts: list[Terms]) -> Terms:
-    """Return what any function makes: of one run it is taken to go up with it."""
+    """Return the terms of any function: one of a single run is assumed to increase with it."""
     signs: dict[Model, int] = {}
     for part in parts:
         for model, sign in part.signs.items():
@@ -210,7 +210,7 @@ def _other(parts: list[Terms]) -> Terms:
 
 
 def _selected(task: Task, parts: list[Terms]) -> Terms:
-    """Return what a selection has: x0, the first time of a run, is no random number."""
+    """Return the terms of a selection: x0, the first time of a run, is not random."""
     index: Any = task.args[1] if len(task.args) > 1 else None
     index = index.value if isinstance(index, DataNode) else index
     if parts[0].value is not None and index is not None:

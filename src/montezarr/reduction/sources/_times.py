@@ -1,4 +1,4 @@
-"""The times of a variable as numbers, and in which unit: of dates, what the run says of them."""
+"""The times of a variable as numbers with their unit; those of dates by the run."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from montezarr.processes.time_grid import TimeGrid
 from montezarr.run._attributes import ATTRIBUTE
 
 OF_THE_RUN = "unit of time of the run"
-"""The unit of times that are the run's own, whatever their coordinate shows."""
+"""The unit of times of the run itself, whatever the coordinate shows."""
 
 STEPS = "steps"
-"""The unit where nothing is known but the order."""
+"""The unit where only the order is known."""
 
 NO_RUN = "no run is known that tells how much of its time passes between dates"
 
@@ -36,11 +36,11 @@ class Times(NamedTuple):
     Attributes
     ----------
     values : array of float
-        One of each.
+        One value per time.
     units : str or None
         Their unit, where that is known.
     mismatch : str or None
-        Why what is per unit of time of the process means nothing in this unit; None where it does.
+        Why a rate per unit of time of the process has no meaning in this unit; None if it has.
     """
 
     values: NDArray[np.float64]
@@ -51,17 +51,17 @@ class Times(NamedTuple):
 def times_in(coordinate: xr.DataArray | None, count: int, run: NDArray[np.float64] | None) -> Times:
     """Return the times of a coordinate.
 
-    Numbers are what they are. Of dates, durations and other labels in increasing order the times
-    are those of the run, if there is one with as many; else dates become seconds since the first.
+    Numbers are taken as they are. For dates, durations and other labels in increasing order, the
+    times are those of the run, if it has as many; else dates become seconds since the first.
 
     Parameters
     ----------
     coordinate : DataArray or None
-        What stands at the dimension of the times, if anything does.
+        The coordinate of the dimension of times, if any.
     count : int
         Number of times.
     run : array or None
-        The times of the run behind, as it keeps them, if there is one.
+        The kept times of the run, if there is one.
     """
     if coordinate is not None and coordinate.ndim != 1:
         coordinate = None
@@ -88,9 +88,9 @@ def times_in(coordinate: xr.DataArray | None, count: int, run: NDArray[np.float6
 
 
 def run_times(attrs: Mapping[Any, Any]) -> NDArray[np.float64] | None:
-    """Return the times that the recipe of a Dataset keeps, or None where there is no such recipe.
+    """Return the kept times of the recipe of a Dataset, or None without a recipe.
 
-    Nothing but its grid is looked at: the sampler may be somebody's code.
+    Only the grid of the recipe is read: the sampler may be user code.
     """
     try:
         recipe = parse_json(attrs[ATTRIBUTE], most=None)
@@ -105,7 +105,7 @@ def run_times(attrs: Mapping[Any, Any]) -> NDArray[np.float64] | None:
 
 
 def seconds_of(values: NDArray[Any]) -> NDArray[np.float64] | None:
-    """Return dates or durations as seconds since the first one; None of what is neither."""
+    """Return dates or durations as seconds since the first one; None for other values."""
     if values.dtype.kind in "mM":
         return np.asarray((values - values[0]) / np.timedelta64(1, "s"), np.float64)
     if values.dtype.kind != "O":
@@ -124,9 +124,9 @@ def _not_all(count: int, run: Any) -> str:
 
 
 def _other_steps(numbers: NDArray[np.float64], run: NDArray[np.float64]) -> str | None:
-    """Return what is amiss where numbers cannot be times of the run, or these and a constant.
+    """Return why numbers cannot be times of the run, up to a constant; None if they can.
 
-    Of some times of the run no step is below its shortest one, and none goes beyond its end.
+    Steps between some times of the run are at least its shortest one, and stay within its end.
     """
     steps, known = np.diff(numbers), np.diff(run)
     if not steps.size or not (steps > 0).all():

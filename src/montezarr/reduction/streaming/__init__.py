@@ -1,4 +1,4 @@
-"""`stream`: statistics while they grow, until they are good enough."""
+"""`stream`: statistics of a growing number of paths, until they are accurate enough."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One run of a stream: tasks in order, folded, and a snapshot at each mark."""
+"""One run of a stream: fold tasks in order, and take a snapshot at each split."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from montezarr.reduction.streaming._until import Reached, Until
 from montezarr.run.execution import FailureLog
 
 BY_USER = "by the user"
-"""Why a stream stops that is told to."""
+"""Reason of a stop by `Stream.stop`."""
 
 DEPTH = 5
 """Calls from ``warnings.warn`` to who reads: `warn`, `_told`, `snapshots`, ``Stream.__next__``."""
@@ -36,9 +36,9 @@ class StreamRun:
     Attributes
     ----------
     is_stopping : bool
-        Whether to stop; anybody may set it at any time.
+        Whether to stop; any thread may set it at any time.
     tick : callable or None
-        Called by who reads the stream, whenever a task has ended and ten times a second.
+        Called in the thread that reads the stream, after each task and ten times a second.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class StreamRun:
         """Yield the snapshots."""
         self.began = time.perf_counter()
         end, backend = self.block_source.n_paths, self.block_source.backend
-        if self.started_at:  # the rule may be met already
+        if self.started_at:  # the rule may already be met
             snapshot = self._snapshot("all paths" if self.started_at == end else None)
             yield snapshot
             if snapshot.stopped is not None:
@@ -81,7 +81,7 @@ class StreamRun:
             monitor.planned = partial(planned, self.block_source, self.layout)
             results = windowed(
                 backend, self.block_source.task(accumulator), self._items(), span_of, ordered=True,
-                # It runs what it gets at once, and nothing may stop it before it has done so.
+                # Such a backend runs submitted tasks at once, and cannot be stopped in between.
                 window=1 if backend.runs_at_once else None,
                 stopping=self._may_stop, settle=False, monitor=monitor,
             )  # fmt: skip
@@ -90,7 +90,7 @@ class StreamRun:
                     failure_log.add(report)
                     for stop, partial_state in parts:
                         if stop <= self.started_at:
-                            continue  # of a chunk that was in part folded before
+                            continue  # a part of a chunk that was folded before
                         accumulator.join(self.partial_state, partial_state)
                         is_end = stop == end
                         if not is_end and stop not in self.splits:
@@ -103,17 +103,17 @@ class StreamRun:
                         yield self._told(snapshot, monitor, failure_log)
                         if snapshot.stopped is not None:
                             return
-            # Only who tells it to stop gets here.
+            # Only `Stream.stop` gets here.
             yield self._told(self._snapshot(BY_USER), monitor, failure_log)
 
     def _may_stop(self) -> bool:
-        """Return whether to stop: without a block there would be no results at all."""
+        """Return whether to stop: without one block there would be no results."""
         if self.tick is not None:
             self.tick()
         return self.is_stopping and self.partial_state.paths > 0
 
     def _told(self, snapshot: Snapshot, monitor: RunMonitor, failure_log: FailureLog) -> Snapshot:
-        """Report the progress and, with the last snapshot, what went wrong."""
+        """Report the progress and, with the last snapshot, failures and warnings."""
         is_known = snapshot.stopped or snapshot.paths_needed is not None
         total = snapshot.paths + (snapshot.paths_needed or 0) if is_known else None
         monitor.estimate(lambda: snapshot.dataset, now=True)
@@ -124,7 +124,7 @@ class StreamRun:
         return snapshot
 
     def _snapshot(self, stopped: str | None) -> Snapshot:
-        """Return the results so far, and whether they will do."""
+        """Return the results so far, and whether the rule is met."""
         partial_state = self.partial_state
         seconds = time.perf_counter() - self.began
         ds = self.layout.dataset(partial_state)
@@ -136,8 +136,8 @@ class StreamRun:
         rate = new / seconds if seconds > 0 else 0.0
         reason, needed = stopped, self.block_source.n_paths
         if self.rule is not None:
-            # Not where somebody stopped, nor there again when it goes on: only a mark is the same
-            # in every run.
+            # Not after a stop by the user, nor there when the stream is resumed: only a split is
+            # the same in every run.
             if stopped != BY_USER and (
                 partial_state.paths in self.splits or partial_state.paths == needed
             ):
@@ -150,7 +150,7 @@ class StreamRun:
         )
         return Snapshot(
             paths=partial_state.paths,
-            # Of a small group the number of all paths would make it far too narrow.
+            # For a small group the number of all paths would make sequences far too narrow.
             dataset=(
                 ds
                 if self.layout.by is not None
@@ -170,7 +170,7 @@ class StreamRun:
         )
 
     def _items(self) -> Iterator[Any]:
-        """Yield the tasks: of paths that can be had in any range, small ones at the beginning."""
+        """Yield the items; the first ones are small if paths can be drawn in any range."""
         block_source, end, splits = (
             self.block_source,
             self.block_source.n_paths,

@@ -1,4 +1,4 @@
-"""A snapshot for people: estimates, standard errors and confidence sequences, speed, time left."""
+"""A snapshot as text and HTML: estimates, errors, confidence sequences, speed, time left."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TEXT_LINES = 12
 """Estimates in a text."""
 
 COMPANIONS = ("_se", "_cs_low", "_cs_high", "_low", "_high")
-"""What stands beside an estimate."""
+"""Suffixes of the results that belong to an estimate."""
 
 
 class _Line(NamedTuple):
@@ -30,7 +30,7 @@ class _Line(NamedTuple):
 
     @property
     def text(self) -> str:
-        """The estimate with both intervals, which are of 95 %; this is said once."""
+        """The estimate with both 95 % intervals; the level is printed once."""
         interval = self.interval and f" {self.interval}"
         if (self.low, self.high) == ("-inf", "inf"):
             return f"{self.value}{interval}, bounded by nothing yet"
@@ -41,7 +41,7 @@ class _Line(NamedTuple):
 def as_text(snapshot: Any) -> str:
     """Return speed and time left, and a line for each estimate that has a standard error.
 
-    With that, or with the 95 % interval where it is none of ± 1.96 standard errors.
+    The line has the standard error, or the 95 % interval where that is not ± 1.96 standard errors.
     """
     state = f"stopped: {snapshot.stopped}" if snapshot.stopped is not None else _to_go(snapshot)
     took, rate = duration(snapshot.seconds), speed(snapshot.paths_per_second)
@@ -60,7 +60,7 @@ def as_text(snapshot: Any) -> str:
 
 
 def as_card(snapshot: Any) -> Card:
-    """Return what a notebook shows: speed, time left or why it stopped, and a table of results."""
+    """Return the card for a notebook: speed, time left or reason of the stop, table of results."""
     is_last = snapshot.stopped is not None
     rows = [
         ("speed", f"{duration(snapshot.seconds)}, {speed(snapshot.paths_per_second)}"),
@@ -85,7 +85,7 @@ def _to_go(snapshot: Any) -> str:
 
 
 def _names(ds: xr.Dataset) -> list[str]:
-    """Return the names of results, without what stands beside them."""
+    """Return the names of results, without those of `COMPANIONS`."""
     with_error = [name for name in ds.data_vars if f"{name}_se" in ds]
     beside = {f"{name}{end}" for name in with_error for end in COMPANIONS}
     return [plain(str(name)) for name in ds.data_vars if name not in beside]
@@ -94,7 +94,7 @@ def _names(ds: xr.Dataset) -> list[str]:
 def _lines(ds: xr.Dataset) -> Iterator[_Line]:
     for name in _names(ds):
         array = ds.get(name)
-        if array is None:  # its name is not fit to be printed
+        if array is None:  # its name cannot be printed safely
             continue
         if array.size > EXPANDED:
             sizes = ", ".join(f"{dim}: {size:,}" for dim, size in array.sizes.items())

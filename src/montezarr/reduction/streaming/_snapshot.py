@@ -1,4 +1,4 @@
-"""What a stream yields: the results so far, with confidence sequences."""
+"""Snapshots of a stream: the results so far, with confidence sequences."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ Of a rare payoff that are ten hits, of values with a finite variance far less af
 class Snapshot:
     """The results of the paths 0 ... paths - 1.
 
-    Printed: a line for each estimate with its standard error and confidence sequence. In a
-    notebook: a table of all results. Both with the speed, and the time left or why it stopped.
+    Printed, it has a line for each estimate with its standard error and confidence sequence; in a
+    notebook, a table of all results. Both show the speed, and the time left or the reason of the
+    stop.
 
     Attributes
     ----------
@@ -37,23 +38,24 @@ class Snapshot:
         Number of paths so far.
     dataset : Dataset
         As `montezarr.reduce` returns it for these paths, and for each estimate with a standard
-        error its 95 % confidence sequence, ``<name>_cs_low`` and ``<name>_cs_high``; not of groups,
-        whose numbers of paths differ. Those of shares (`Exceedance`, `Proportion`, `FirstPassage`,
-        `Histogram`, the mean of booleans, or of numbers that are 0 and 1), of `Quantile` and of
-        values at risk are exact at every number of paths; others are for large numbers, and reach
-        from -inf to inf while all values are the same, a mean rests on a few of them, or there are
-        fewer than 100 values in the tail of a shortfall, or first passages in their mean time.
+        error its 95 % confidence sequence, ``<name>_cs_low`` and ``<name>_cs_high``; not for
+        groups, whose numbers of paths differ. Those of shares (`Exceedance`, `Proportion`,
+        `FirstPassage`, `Histogram`, the mean of booleans, or of numbers that are 0 and 1), of
+        `Quantile` and of values at risk are exact at every number of paths; others are for large
+        numbers, and reach from -inf to inf while all values are the same, a mean rests on a few of
+        them, or there are fewer than 100 values in the tail of a shortfall, or first passages in
+        their mean time.
     seconds : float
         Time since the stream began, in this process.
     paths_per_second : float
         Speed since then.
     paths_needed : int or None
-        Predicted number of paths until the rule stops the stream, beyond those so far; None where
-        that cannot be predicted.
+        Predicted number of further paths until the rule stops the stream; None where that cannot
+        be predicted.
     seconds_left : float or None
-        The time that they take at this speed.
+        The time that these paths take at this speed.
     stopped : str or None
-        Why this is the last snapshot; None where it is not.
+        Why this is the last snapshot; None if it is not.
 
     Examples
     --------
@@ -79,7 +81,7 @@ class Snapshot:
         return self.dataset[name]
 
     def _run_behind(self, process: Any = None) -> Run:
-        """Return the run of its paths; see `Run.behind`."""
+        """Return the run of the paths; see `Run.behind`."""
         header: Mapping[str, Any] = {} if self._state is None else self._state[0]
         if not header.get("recipe"):
             raise value_error("snapshot", "one of paths of a run, drawn block by block", self)
@@ -93,12 +95,12 @@ class Snapshot:
         Parameters
         ----------
         path : str or path
-            The file; one that is there is replaced.
+            The file; an existing one is replaced.
 
         Raises
         ------
         ArgumentTypeError, ArgumentValueError
-            If `path` is no path, or one that the system cannot have.
+            If `path` is not a path, or not valid on this system.
         OSError
             If it cannot be written.
         """
@@ -122,7 +124,7 @@ def half_width(paths: int, alpha: float = ALPHA) -> float:
 
     For a mean of n values with standard deviation :math:`\hat\sigma` it is
     :math:`\hat\sigma \sqrt{\frac{2(n\rho^2+1)}{n^2\rho^2} \log\frac{\sqrt{n\rho^2+1}}{\alpha}}`,
-    at all n at once: the stream may stop when it likes (Waudby-Smith, Arbour, Sinha, Kennedy and
+    for all n at once: the stream may stop at any n (Waudby-Smith, Arbour, Sinha, Kennedy and
     Ramdas, "Time-uniform central limit theory and asymptotic confidence sequences", Annals of
     Statistics 52 (2024), doi:10.1214/24-AOS2408; there too the choice of :math:`\rho`, for
     which the sequence is narrowest at a chosen n).
@@ -139,12 +141,11 @@ def with_sequences(
 ) -> xr.Dataset:
     """Return results with the confidence sequences of all estimates that have a standard error.
 
-    Those of `sequences` are what the states say, see `Statistic.sequences`. The theorem for others
-    is about means, and holds for what is one for large numbers: each estimate here is the mean of
-    its influence function. It says nothing of values that have all been the same, nor where there
-    is no standard error, nor of a mean while the largest of them makes up more than `CARRIES` of
-    the sum of squares, by `shares`: these have the ends -inf and inf. Of `paths`, the values that
-    are not finite do not count.
+    Those in `sequences` come from the states, see `Statistic.sequences`. The others follow from a
+    theorem on means, which holds asymptotically for estimates that are the mean of their influence
+    function, as all are here. It does not apply to values that are all the same, without a standard
+    error, or to a mean whose largest value makes up more than `CARRIES` of the sum of squares, by
+    `shares`: these have the ends -inf and inf. Of `paths`, values that are not finite do not count.
     """
     lost = [int(v.max()) for name, v in ds.data_vars.items() if str(name).endswith("_nonfinite")]
     counted = paths - max(lost, default=0)

@@ -15,16 +15,16 @@ PER_OCTAVE = 4
 @final
 @dataclass(frozen=True, slots=True)
 class Splits:
-    """Path counts, fixed in advance: those of a step or of every octave, and those of the rule.
+    """Path counts of snapshots, fixed in advance: of a step or of each octave, and of the rule.
 
     Parameters
     ----------
     step : int or None
-        Paths between two marks, whole blocks; None for four marks while the number doubles.
+        Paths between two splits, whole blocks; None for four splits per doubling.
     rule : Until or None
-        Whose own path counts come on top.
+        The rule, whose own path counts are added.
     began : int
-        Paths that were there when the stream began.
+        Number of paths when the stream began.
     """
 
     step: int | None
@@ -32,7 +32,7 @@ class Splits:
     began: int
 
     def after(self, paths: int) -> int:
-        """Return the first mark beyond a number of paths."""
+        """Return the first split beyond a number of paths."""
         if self.step is not None:
             found = (paths // self.step + 1) * self.step
         else:
@@ -46,7 +46,7 @@ class Splits:
         return paths == self.after(paths - 1)
 
     def between(self, start: int, stop: int) -> tuple[int, ...]:
-        """Return the marks in a range of paths, and where the stream began."""
+        """Return the splits in a range of paths, and where the stream began."""
         splits = [self.began] if start < self.began < stop else []
         split = self.after(max(start, self.began))
         while split <= stop:

@@ -28,11 +28,11 @@ WORDS = {
     "key": "values (paths, what is made of them, transform=), by their digest",
     "recipe": "values, had in the same way (see montezarr.plan); its recipe",
 }
-"""What is meant by entries whose name does not say it."""
+"""Descriptions of entries whose name does not explain them."""
 
 
 def save(path: Path, header: Mapping[str, Any], partial_state: PartialState) -> None:
-    """Write states as arrays, and what they are as JSON, to one file."""
+    """Write states as arrays, and their description as JSON, to one file."""
     with written_beside(path.absolute()) as temporary:
         data = dump_states({"format": STATE_FORMAT, **header}, partial_state, with_tails=True)
         temporary.write_bytes(data)
@@ -44,14 +44,14 @@ def load_state(
     accumulator: Accumulator,
     results: Callable[[PartialState], Any] = PartialState.copy,
 ) -> PartialState:
-    """Return the states that `save` wrote, if they are of the same paths and statistics.
+    """Return the states that `save` wrote; raise unless paths and statistics are the same.
 
-    `results` is called with them: what cannot be used is refused here, not in the middle of a run.
+    `results` is called with them, so that unusable states are refused here, not during a run.
 
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        If the file is no such state, or one of something else.
+        If the file is not such a state, or one of other paths or statistics.
     OSError
         If it cannot be read.
     """
@@ -72,7 +72,7 @@ def load_state(
         if str(error).startswith("resume_from:"):
             raise
         raise value_error("resume_from", expected, str(file), str(error)) from error
-    except Exception as error:  # whatever a file of another kind, or a cut one, makes of it
+    except Exception as error:  # a file of another kind, or a truncated one, may raise anything
         raise value_error(
             "resume_from", expected, str(file), f"{type(error).__name__}: {error}."
         ) from error
@@ -80,10 +80,10 @@ def load_state(
 
 
 def _check_same(found: Mapping[str, Any], header: Mapping[str, Any]) -> None:
-    """Raise if a file is of other paths or statistics, and say what differs."""
+    """Raise if a file is of other paths or statistics, naming what differs."""
     for name, wanted in json.loads(json.dumps(header)).items():
         got = found.get(name)
-        if name == "recipe" and isinstance(got, dict):  # earlier versions had it whole
+        if name == "recipe" and isinstance(got, dict):  # earlier versions saved the whole recipe
             got = shortened(got)[0]
         if got == wanted:
             continue

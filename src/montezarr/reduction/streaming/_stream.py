@@ -1,4 +1,4 @@
-"""The iterator that `montezarr.stream` returns, which can be told to stop."""
+"""The iterator that `montezarr.stream` returns, with a method to stop it."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Stream(ContextManager, Iterator[Snapshot]):
     'by the user'
     """
 
-    # Not the run itself: then the generator and it would hold each other, and one that is left in
-    # the middle would go on until the next collection of garbage.
+    # The stream is not the run itself: it and the generator would refer to each other, and an
+    # abandoned stream would run on until the next garbage collection.
     __slots__ = ("_run", "_snapshots")
 
     def __init__(self, run: StreamRun):
@@ -57,19 +57,19 @@ class Stream(ContextManager, Iterator[Snapshot]):
     def stop(self) -> None:
         """End the stream with one more snapshot, that of all paths drawn so far.
 
-        It may be called from another thread or a signal handler, and returns at once. What runs
-        ends, what waits is given up; then the last snapshot comes, with ``stopped="by the user"``.
-        Its paths are 0 ... n-1 as ever, in whole blocks of 1024, but n is whatever had been drawn
-        by then, also between two marks. Before the first block is there, it is waited for.
+        It may be called from another thread or a signal handler, and returns at once. Running tasks
+        finish, waiting ones are cancelled; then the last snapshot follows, with ``stopped="by the
+        user"``. Its paths are 0 ... n-1 as always, in whole blocks of 1024, but n is the number
+        drawn by then, also between two splits. The stream waits for the first block in any case.
 
-        A second call, and one at the end of the stream, do nothing.
+        A second call, or a call after the end of the stream, does nothing.
         """
         self._run.is_stopping = True
 
     def close(self) -> None:
-        """End the stream without a further snapshot; what runs is given up.
+        """End the stream without a further snapshot; running tasks are abandoned.
 
-        To be called by who reads the stream, not from another thread: for that, there is `stop`.
+        Call it in the thread that reads the stream; from another one, call `stop`.
         """
         self._snapshots.close()
 

@@ -22,7 +22,7 @@ AT_LEAST = 4 * BLOCK
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """How far a stream is, as rules see it.
+    """The progress of a stream, as rules see it.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class Reached:
     dataset : Dataset
         The results so far.
     before : int
-        Those of the paths that were there when it began, where it was resumed.
+        Paths at the beginning, if the stream was resumed.
     hits : mapping of str to tuple of array
         Numbers of hits and of trials of the results that are shares; see `Statistic.hits`.
     vary : mapping of str to array of bool
@@ -69,16 +69,16 @@ class Until(ABC):
         Raises
         ------
         ArgumentValueError
-            With the names that there are.
+            With the known names.
         """
         return
 
     def splits(self) -> tuple[int, ...]:
-        """Return path counts at which the rule wants to be asked."""
+        """Return path counts at which the rule is to be evaluated."""
         return ()
 
     def needed(self, reached: Reached) -> int | None:
-        """Return the paths that are needed in all, as far as that can be predicted."""
+        """Return the predicted number of paths needed in all, or None."""
         return None
 
     def __str__(self) -> str:
@@ -105,7 +105,7 @@ class PathCount(Until):
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        If it is no such number.
+        If it is not such a number.
 
     Examples
     --------
@@ -122,7 +122,7 @@ class PathCount(Until):
         object.__setattr__(self, "n", check_int("n", self.n, minimum=1))
 
     def reason(self, reached: Reached) -> str | None:
-        """Return that there are enough paths."""
+        """Return the reason if there are enough paths."""
         return str(self) if reached.paths >= self.n else None
 
     def __str__(self) -> str:
@@ -133,7 +133,7 @@ class PathCount(Until):
         return (-(-self.n // BLOCK) * BLOCK,)
 
     def needed(self, reached: Reached) -> int | None:
-        """Return that number."""
+        """Return the number of paths of the rule."""
         return self.splits()[0]
 
 
@@ -142,8 +142,8 @@ class PathCount(Until):
 class Seconds(Until):
     """Stop at the first snapshot after `s` seconds.
 
-    It is the one rule that makes the number of paths depend on the machine; of a given number of
-    paths, the results are the same as ever.
+    This is the only rule that makes the number of paths depend on the machine; the results for a
+    given number of paths do not.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ class Seconds(Until):
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        If it is no such number.
+        If it is not such a number.
 
     Examples
     --------
@@ -170,14 +170,14 @@ class Seconds(Until):
         object.__setattr__(self, "s", check_real("s", self.s, above=0))
 
     def reason(self, reached: Reached) -> str | None:
-        """Return that the time is over."""
+        """Return the reason if the time is over."""
         return str(self) if reached.seconds >= self.s else None
 
     def __str__(self) -> str:
         return f"{self.s:g} s"
 
     def needed(self, reached: Reached) -> int | None:
-        """Return how far the paths get in that time, at the speed so far."""
+        """Return the number of paths in that time, at the speed so far."""
         new = reached.paths - reached.before
         if reached.seconds <= 0 or not new:
             return None
@@ -190,22 +190,21 @@ class StandardError(Until):
     """Stop when standard errors are small enough, in every cell.
 
     A standard error is small enough if it is at most `abs`, or at most `rel` times the estimate,
-    whichever is larger. One of exactly 0 among others of a result is that of a constant, such as a
-    start that all paths share, and does not count. If all of a result are 0 they are not believed:
-    a rare event that has not been seen yet has it too; add ``| mz.PathCount(n)`` where values may
-    be constant. That of a quantile is, where values differ: the median of integers may have it. Not
-    believed is that of a share of which there are only misses or only hits, whatever stands beside
-    it: a level or a state has to be reached first. Along time and the bins of a histogram, where a
-    share may well be 0, the interval of Wilson takes the place of the error, if others have both; a
-    tolerance relative to 0 never allows it.
+    whichever is larger. An error of exactly 0 among other errors of a result is that of a constant,
+    such as a common initial state, and is ignored. If all errors of a result are 0, the stream does
+    not stop: a rare event that has not occurred yet has error 0 too; add ``| mz.PathCount(n)``
+    where values may be constant. An error of 0 of a quantile counts if values differ: the median of
+    integers may have it. A share with only misses or only hits never counts: a level or a state
+    must be reached first. Along time and the bins of a histogram, where a share may be 0, the
+    interval of Wilson replaces the error, if other cells have both hits and misses; with a
+    tolerance relative to 0 the stream does not stop.
 
-    At its stop the usual interval, estimate ± 1.96 standard errors, holds in about 95 % of all
+    At the stop the usual interval, estimate ± 1.96 standard errors, holds in about 95 % of all
     runs, since the rule looks at the errors and not at the estimates (Chow and Robbins, "On the
     asymptotic theory of fixed-width sequential confidence intervals for the mean", Annals of
-    Mathematical Statistics 36 (1965), doi:10.1214/aoms/1177700156). Whoever looks at the estimates
-    too, and stops when they please, is misled by it: at some of the first 12 snapshots it misses
-    in 20 % of all runs. The confidence sequence of a snapshot misses in at most 5 %, however long
-    one looks.
+    Mathematical Statistics 36 (1965), doi:10.1214/aoms/1177700156). It does not hold for a stop
+    that depends on the estimates: at some of the first 12 snapshots it misses in 20 % of all runs.
+    The confidence sequence of a snapshot misses in at most 5 %, at all snapshots together.
 
     Parameters
     ----------
@@ -217,12 +216,12 @@ class StandardError(Until):
         Names of the estimates, such as ``"payoff_mean"``; all that have a standard error by
         default.
     at_least : int
-        Paths before which it does not stop, since standard errors of few paths are rough ones.
+        Paths before which the stream does not stop, since standard errors of few paths are rough.
 
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        If neither `abs` nor `rel` is given, or one is no such number.
+        If neither `abs` nor `rel` is given, or one is not such a number.
 
     Examples
     --------
@@ -253,7 +252,7 @@ class StandardError(Until):
         object.__setattr__(self, "at_least", check_int("at_least", self.at_least))
 
     def check(self, names: Sequence[str]) -> None:
-        """Raise if an estimate has no standard error, or is not there; see `Until.check`."""
+        """Raise if an estimate is missing or has no standard error; see `Until.check`."""
         known = [name for name in names if f"{name}_se" in names]
         wanted = known if self.of is None else [self.of] if isinstance(self.of, str) else self.of
         unknown = [name for name in wanted if name not in known]
@@ -262,7 +261,7 @@ class StandardError(Until):
             raise value_error("of", f"estimates with a standard error: {listed}", self.of)
 
     def reason(self, reached: Reached) -> str | None:
-        """Return that all standard errors are small enough."""
+        """Return the reason if all standard errors are small enough."""
         if reached.paths < self.at_least:
             return None
         ratio = self._ratio(reached)
@@ -270,7 +269,7 @@ class StandardError(Until):
         return str(self) if is_small else None
 
     def needed(self, reached: Reached) -> int | None:
-        """Return the paths after which they will be: they shrink with the root of the number."""
+        """Predict the number of paths: errors shrink with the square root of it."""
         ratio = self._ratio(reached)
         paths = math.inf if ratio is None else reached.paths * ratio * ratio
         return None if paths > MAX_INDEX else max(self.at_least, math.ceil(paths))
@@ -282,9 +281,9 @@ class StandardError(Until):
         if names is None:
             names = tuple(str(name) for name in ds.data_vars if f"{name}_se" in ds)
         largest = 0.0
-        smallest: float | None = None  # 0 where an error of 0 is believed
+        smallest: float | None = None  # 0 where an error of 0 counts
         for name in (names,) if isinstance(names, str) else names:
-            if name not in ds:  # no group has been seen yet
+            if name not in ds:  # no group has occurred yet
                 return None
             error, value = ds[f"{name}_se"].values, np.abs(ds[name].values)
             if name in reached.hits:
@@ -313,15 +312,15 @@ class StandardError(Until):
 
 
 def _error_of_share(error: Any, dims: Sequence[Any], hits: Any, n: Any, unit: Any = 1.0) -> Any:
-    """Return the errors of shares; where there are only misses or hits, that of Wilson, or NaN.
+    """Return the errors of shares; with only misses or only hits, that of Wilson, or NaN.
 
-    His interval serves along time and bins alone, where there are both at another one.
+    The interval of Wilson is used only along time and bins, where other cells have both.
     """
     one_kind = (hits == 0) | (hits == n)
     if not one_kind.any():
         return error
     instead = np.full(np.shape(error), np.nan)
-    # A dimension of bins has the name of its statistic before it where two of them differ.
+    # A dimension of bins is prefixed by the name of its statistic where two of them differ.
     along = [i for i, d in enumerate(dims) if d == "time" or str(d).rpartition("_")[2] == "bin"]
     if along:
         low, high = wilson(hits, n)
@@ -332,7 +331,7 @@ def _error_of_share(error: Any, dims: Sequence[Any], hits: Any, n: Any, unit: An
 
 @dataclass(frozen=True, slots=True)
 class Several(Until):
-    """Base of the rules that are made of others."""
+    """Base of the rules that combine others."""
 
     rules: tuple[Until, ...]
 
@@ -349,17 +348,17 @@ class Several(Until):
 @final
 @dataclass(frozen=True, slots=True)
 class AnyOf(Several):
-    """Stop when one of several rules does; made by ``|``."""
+    """Stop when one of several rules does; the result of ``|``."""
 
     def __str__(self) -> str:
         return " or ".join(map(str, self.rules))
 
     def reason(self, reached: Reached) -> str | None:
-        """Return the reason of the first rule that has one."""
+        """Return the reason of the first rule that is met."""
         return next((r for rule in self.rules if (r := rule.reason(reached)) is not None), None)
 
     def needed(self, reached: Reached) -> int | None:
-        """Return the paths of the rule that needs fewest."""
+        """Return the number of paths of the rule that needs fewest."""
         known = [n for rule in self.rules if (n := rule.needed(reached)) is not None]
         return min(known, default=None)
 
@@ -367,30 +366,30 @@ class AnyOf(Several):
 @final
 @dataclass(frozen=True, slots=True)
 class AllOf(Several):
-    """Stop when all of several rules do; made by ``&``."""
+    """Stop when all of several rules do; the result of ``&``."""
 
     def __str__(self) -> str:
         texts = [f"({rule})" if isinstance(rule, AnyOf) else str(rule) for rule in self.rules]
         return " and ".join(texts)
 
     def reason(self, reached: Reached) -> str | None:
-        """Return all reasons, if every rule has one."""
+        """Return all reasons, if every rule is met."""
         reasons = [rule.reason(reached) for rule in self.rules]
         return None if None in reasons else " and ".join(map(str, reasons))
 
     def needed(self, reached: Reached) -> int | None:
-        """Return the paths of the rule that needs most, if all know."""
+        """Return the number of paths of the rule that needs most, if all are predicted."""
         known = [rule.needed(reached) for rule in self.rules]
         return None if None in known else max(n for n in known if n is not None)
 
 
 def check_until(value: Any) -> Until | None:
-    """Return a rule, or None where there is none.
+    """Return the argument as a rule, or None.
 
     Raises
     ------
     ArgumentTypeError
-        If it is no rule.
+        If it is not a rule.
     """
     return None if value is None else _rule(value)
 

@@ -1,4 +1,4 @@
-"""Paths of a store in files of other programs: netCDF for arrays, Parquet for tables."""
+"""Export of paths to files of other programs: netCDF for arrays, Parquet for tables."""
 
 from montezarr.store.export._export import FORMATS, Export, export
 

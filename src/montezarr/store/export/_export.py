@@ -1,4 +1,4 @@
-"""`export`: paths of a store as a file of another format."""
+"""`export`: write paths of a store to a file of another format."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ WRITERS = {"netcdf": _netcdf, "parquet": _parquet}
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Export:
-    """What was exported; printable.
+    """The result of an export; printable.
 
     Attributes
     ----------
     file, format : str
-        The file, and what it is.
+        The file, and its format.
     paths, first_path : int
-        How many paths it has, and the index of the first one in the run.
+        Number of paths in the file, and the index of the first one in the run.
     left_out : int
-        How many were asked for, and are not committed yet.
+        Number of requested paths that are not committed yet.
     variables : list of str
-        Their names.
+        Names of the exported variables.
     bytes : int
         Size of the file.
     seconds : float
-        How long it took.
+        Duration of the export.
     """
 
     file: str
@@ -56,7 +56,7 @@ class Export:
     seconds: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON."""
+        """Return the fields as JSON."""
         return asdict(self)
 
     def __str__(self) -> str:
@@ -80,43 +80,43 @@ def export(
 ) -> Export:
     """Write paths of a store to a file, a chunk at a time.
 
-    The file is written beside its place and renamed, so that it is there whole or not at all.
+    The file is written under a temporary name and renamed, so that it appears whole or not at all.
 
     Parameters
     ----------
     path : str, path or Zarr store
-        Where the store is.
+        Location of the store.
     out : str or path
         The file.
     start, stop : int, optional
-        First path, and the one after the last, by their index in the run; all by default. Of a
-        store that is not complete, what is committed.
+        Range of paths, by their index in the run; all by default. For an incomplete store, the
+        committed ones.
     every : int
-        Keep the first time and every so many after it.
+        Keep every `every`-th time, from the first one on.
     variables : sequence of str, optional
-        These alone.
+        Export only these.
     kind : {"netcdf", "parquet"}, optional
-        By default what the suffix says, ``.nc`` or ``.parquet``.
+        By default according to the suffix, ``.nc`` or ``.parquet``.
     overwrite : bool
-        Whether to put it in the place of a file that is there.
+        Whether to replace an existing file.
     storage_options : dict, optional
-        For a URL, what fsspec takes.
+        For a URL, options of fsspec.
     on_progress : function (paths done, paths in all, paths that failed), optional
         Called after each chunk.
 
     Returns
     -------
     Export
-        What was written.
+        Description of what was written.
 
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        If there are no such paths, times or variables, or `out` can be no file.
+        If there are no such paths, times or variables, or `out` cannot be a file.
     MissingDependencyError
-        If h5netcdf or pyarrow is not there.
+        If h5netcdf or pyarrow is not installed.
     StoreExistsError
-        If there is a file already.
+        If the file exists.
     StoreError
         If the disk has too little room, or the store is damaged.
     """
@@ -157,23 +157,23 @@ def _kind(file: Path, kind: str | None) -> str:
 
 
 def _bytes_of(part: Selected, kind: str) -> int:
-    """Return the bytes that a file will have at least: random reals are as large in any format."""
+    """Return a lower bound of the bytes of a file: random reals do not compress in any format."""
     arrays = part.ds.data_vars.values()
     return sum(a.nbytes for a in arrays if kind == "netcdf" or a.dtype.kind == "f")
 
 
 @contextlib.contextmanager
 def _named(path: str, file: Path) -> Iterator[None]:
-    """Say which file it was: other libraries do not."""
+    """Add the file to errors of other libraries."""
     try:
         yield
     except MontezarrError:
         raise
-    except ValueError as error:  # from Zarr, of what it reads
+    except ValueError as error:  # from Zarr, about the store
         raise StoreError(
             f"path: expected an intact store, got {error}: {path}. See montezarr verify."
         ) from error
-    except RuntimeError as error:  # from HDF5, such as of a full disk
+    except RuntimeError as error:  # from HDF5, for example of a full disk
         raise StoreError(f"out: expected to write a file, got {error}: {file}.") from error
 
 

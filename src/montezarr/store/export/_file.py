@@ -1,4 +1,4 @@
-"""A file that is there whole or not at all, and never in the place of another one unasked."""
+"""Write a file whole or not at all, and replace an existing one only if requested."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from montezarr.core.text import show_bytes
 
 
 def file_of(out: Any) -> Path:
-    """Return the file that is meant.
+    """Return the argument `out` as a path.
 
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        If it can be none.
+        If it cannot be a file.
     """
     if not isinstance(out, (str, os.PathLike)):
         raise type_error("out", "the path of a file", out)
@@ -32,12 +32,12 @@ def file_of(out: Any) -> Path:
 
 
 def check_free(file: Path, store: Any, overwrite: bool) -> None:
-    """Raise unless a file can be put there: not over another one, and not into the store.
+    """Raise unless the file may be written: not over an existing one, and not inside the store.
 
     Raises
     ------
     ArgumentValueError, StoreExistsError
-        With what is in the way.
+        With the file or directory in the way.
     """
     if not file.parent.is_dir():
         raise value_error("out", "a file in a directory that is there", str(file))
@@ -73,7 +73,7 @@ def check_file_room(file: Path, needed: int) -> None:
 
 @contextlib.contextmanager
 def written_anew(file: Path, overwrite: bool) -> Iterator[Path]:
-    """Give a name beside a file to write to; what is there afterwards takes its place."""
+    """Yield a temporary name beside a file; rename what was written there to the file."""
     try:
         with written_beside(file, overwrite=overwrite) as temporary:
             yield temporary

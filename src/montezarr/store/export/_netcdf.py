@@ -18,28 +18,28 @@ from montezarr.store.export._part import MASKED, Selected, masked_values
 
 
 def require_netcdf() -> None:
-    """Raise unless h5netcdf is there, and h5py, without which it cannot write."""
+    """Raise unless h5netcdf is installed, and h5py, which it needs to write."""
     import_optional("h5netcdf", extra="export", purpose="NetCDF")
     import_optional("h5py", extra="export", purpose="NetCDF")
 
 
 def write_netcdf(part: Selected, file: Path, on_progress: OnProgress) -> None:
-    """Write paths as netCDF; Dask hands over a chunk at a time, so no more is in memory."""
+    """Write paths as netCDF, a Dask chunk at a time, so that no more is in memory."""
     ds = prepared(part.ds)
-    # Coordinates have no values missing.
+    # Coordinates have no missing values.
     encoding: dict[Any, dict[str, Any]] = {name: {"_FillValue": None} for name in ds.coords}
     for name, masked in masked_values(part.ds).items():
         encoding[name] = {"_FillValue": ds[name].dtype.type(masked)}
-    # HDF5 writes one piece at a time anyway; and after an error, another thread would open the file
-    # again that is taken away then.
+    # HDF5 writes serially anyway; and after an error another thread could reopen the file that is
+    # being deleted.
     with _Count(part.n_paths, on_progress), Synchronous():
         ds.to_netcdf(file, engine="h5netcdf", format="NETCDF4", encoding=encoding)
 
 
 def prepared(ds: xr.Dataset) -> xr.Dataset:
-    """Return a Dataset with what netCDF has: attributes of text and numbers, no half precision.
+    """Return a Dataset in the types of netCDF: attributes of text and numbers, no half precision.
 
-    What is masked has ``_FillValue``, the number of ``masked_value``, in the place of that.
+    The attribute ``masked_value`` becomes ``_FillValue``, with the same number.
     """
     out, masked = ds.drop_encoding(), masked_values(ds)
     for name, variable in out.variables.items():
@@ -55,10 +55,10 @@ def prepared(ds: xr.Dataset) -> xr.Dataset:
 
 
 def _attribute(name: Any, value: Any, kind: Any) -> Any:
-    if name == "flag_values":  # which CF wants in the type of the variable
+    if name == "flag_values":  # CF requires the dtype of the variable
         return np.asarray(value, kind)
     if isinstance(value, str):
-        return value.replace("\0", "")  # which HDF5 has not
+        return value.replace("\0", "")  # HDF5 has no NUL in text
     plain = isinstance(value, (int, float, np.ndarray, np.number))
     if plain and not isinstance(value, bool):
         return value
@@ -68,7 +68,7 @@ def _attribute(name: Any, value: Any, kind: Any) -> Any:
 
 
 class _Count(Callback):
-    """Tells how many tasks of Dask are done in this thread, as paths."""
+    """Reports the progress of Dask tasks in this thread as paths."""
 
     def __init__(self, n_paths: int, on_progress: OnProgress):
         super().__init__()  # type: ignore[no-untyped-call]
@@ -76,7 +76,7 @@ class _Count(Callback):
         self.thread = threading.get_ident()
 
     def _posttask(self, key: Any, result: Any, dsk: Any, state: Any, worker_id: Any) -> None:
-        if threading.get_ident() != self.thread:  # Dask tells each callback of what all threads do
+        if threading.get_ident() != self.thread:  # Dask calls it for the tasks of all threads
             return
         done, waiting = len(state["finished"]), len(state["waiting"])
         total = done + waiting + len(state["ready"]) + len(state["running"])

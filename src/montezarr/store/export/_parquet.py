@@ -23,17 +23,17 @@ Columns = dict[str, NDArray[Any]]
 
 
 def require_parquet() -> None:
-    """Raise unless pyarrow is there."""
+    """Raise unless pyarrow is installed."""
     _arrow()
 
 
 def write_parquet(part: Selected, file: Path, on_progress: OnProgress) -> None:
-    """Write paths as a table, of which no more than a group of rows is ever in memory.
+    """Write paths as a table, with at most one row group in memory.
 
     Raises
     ------
     ArgumentValueError
-        If the variables have not the same dimensions, so that they are no one table.
+        If the dimensions of variables differ, so that they do not form one table.
     """
     arrow, parquet = _arrow()
     dims = common_dims(part.ds)
@@ -56,12 +56,12 @@ def write_parquet(part: Selected, file: Path, on_progress: OnProgress) -> None:
 
 
 def common_dims(ds: xr.Dataset) -> tuple[str, ...]:
-    """Return the dimensions of all variables, that of the paths first.
+    """Return the common dimensions of all variables, that of the paths first.
 
     Raises
     ------
     ArgumentValueError
-        If these differ.
+        If the dimensions differ.
     """
     found = {str(name): set(map(str, v.dims)) for name, v in ds.data_vars.items()}
     first = next(iter(found.values()))
@@ -76,7 +76,7 @@ def common_dims(ds: xr.Dataset) -> tuple[str, ...]:
 
 
 def tables(piece: xr.Dataset, dims: tuple[str, ...], start: int) -> Iterator[Columns]:
-    """Yield the columns of some paths, of not too many at a time."""
+    """Yield the table columns of some paths, at most a row group at a time."""
     width = max(1, int(np.prod([piece.sizes[dim] for dim in dims[1:]])))
     step = max(1, PARQUET_GROUP_ROWS // width)
     for low in range(0, piece.sizes[PATH], step):
@@ -97,12 +97,12 @@ def _columns(piece: xr.Dataset, dims: tuple[str, ...], start: int) -> Columns:
 
 
 def dimension_labels(ds: xr.Dataset, dim: str) -> NDArray[Any]:
-    """Return what stands along a dimension: its coordinate, or 0, 1, ..."""
+    """Return the labels along a dimension: its coordinate, or 0, 1, ..."""
     return ds[dim].values if dim in ds.coords else np.arange(ds.sizes[dim], dtype=np.int64)
 
 
 def _schema(arrow: Any, ds: xr.Dataset, dims: tuple[str, ...]) -> Any:
-    """Return the types of the columns, with the attributes of the variables and the recipe."""
+    """Return the schema of the table, with attributes of the variables and the recipe."""
     fields = [arrow.field(PATH, arrow.int64())]
     for dim in dims[1:]:
         kind = arrow.from_numpy_dtype(dimension_labels(ds, dim).dtype)

@@ -1,4 +1,4 @@
-"""Which part of a store is exported."""
+"""Select the part of a store that is exported."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from montezarr.store._info import Info
 
 FIRST_PATH = "montezarr_first_path"
 MASKED = "masked_value"
-"""Attribute, and entry of the encoding, of an integer variable of which paths may be masked.
+"""Attribute and encoding entry of an integer variable with possibly masked paths.
 
-Other programs do not know it: files of theirs have what each of them knows for a missing value.
+Other programs do not know it: exported files use their convention for missing values.
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selected:
-    """Paths of a store.
+    """Selected paths of a store.
 
     Attributes
     ----------
     ds : Dataset
-        They alone, lazily.
+        The selected paths, lazily.
     start : int
-        Index in the run of the first one.
+        Index of the first path in the run.
     left_out : int
-        How many were asked for, and are not committed yet.
+        Number of requested paths that are not committed yet.
     chunk : int
-        Paths that are read at once.
+        Number of paths that are read at once.
     offset : int
-        Paths between the beginning of a chunk and the first one.
+        Number of paths between the beginning of a chunk and the first path.
     """
 
     ds: xr.Dataset
@@ -55,7 +55,7 @@ class Selected:
         return int(self.ds.sizes[PATH])
 
     def pieces(self) -> Iterator[tuple[int, xr.Dataset]]:
-        """Yield the paths in memory with the index of the first one: no chunk is read twice."""
+        """Yield the paths in memory with the index of the first one, reading each chunk once."""
         low = 0
         while low < self.n_paths:
             high = min(low + self.chunk - (self.offset + low) % self.chunk, self.n_paths)
@@ -71,7 +71,7 @@ def export_range(
     every: int,
     variables: Sequence[str] | None,
 ) -> Selected:
-    """Return a part of a store.
+    """Return the selected part of a store.
 
     Raises
     ------
@@ -104,10 +104,10 @@ def export_range(
 
 
 def _alone(recipe: Mapping[str, Any]) -> str:
-    """Return a recipe as text with its large parameters: none lies beside another file."""
+    """Return a recipe as text with its large parameters inside, since the file stands alone."""
     try:
         recipe = with_parameters(recipe)
-    except (ReplayError, StoreError) as error:  # no path needs them
+    except (ReplayError, StoreError) as error:  # paths can be exported without them
         warnings.warn(
             f"{error} The recipe is exported with a reference in its place: to replay a path of"
             " the file, pass process=.",
@@ -120,7 +120,7 @@ def _alone(recipe: Mapping[str, Any]) -> str:
 def _range(
     start: int | None, stop: int | None, first: int, n_paths: int, target: int
 ) -> tuple[int, int, int]:
-    """Return first path and the one after the last, and how many are not there yet."""
+    """Return first path, end, and the number of requested paths that are not committed yet."""
     low = first if start is None else check_int("paths", start)
     high = first + target if stop is None else check_int("paths", stop)
     if not first <= low < high <= first + target:
@@ -132,7 +132,7 @@ def _range(
 
 
 def masked_values(ds: xr.Dataset) -> dict[str, int]:
-    """Return the number of masked paths in each integer variable of a store that may have some."""
+    """Return, by integer variable of a store, the number that stands for masked paths."""
     return {
         str(name): int(variable.encoding[MASKED])
         for name, variable in ds.data_vars.items()

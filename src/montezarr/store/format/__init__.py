@@ -1,4 +1,4 @@
-"""What a store is made of: manifest, commit log, layout, choices, bytes of chunks."""
+"""The format of a store: manifest, commit log, layout, storage options, chunk encoding."""
 
 from montezarr.store.format._bounded import as_read, bounded
 from montezarr.store.format._commit_log import COMMIT_LOG

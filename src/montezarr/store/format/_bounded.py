@@ -1,8 +1,8 @@
-"""Codecs of Zarr that unpack no more than a chunk can have.
+"""Codecs of Zarr that decompress at most the size of a chunk.
 
-Seventy kilobytes can say that they are gigabytes. Zarr's own codecs believe them; these know from
-the metadata how large what they unpack can be, and refuse what is more before they make room.
-Arrays are opened with them in the place of Zarr's; what is written again names Zarr's own.
+Seventy kilobytes can declare that they decompress to gigabytes. Zarr's own codecs trust them; these
+know the largest size from the metadata, and refuse more before they allocate memory.
+Arrays are opened with them in place of Zarr's; metadata that are written name Zarr's own.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ ZSTD = b"\x28\xb5\x2f\xfd"
 
 
 def most_of(spec: Any) -> int:
-    """Return the bytes that a chunk can have before it is packed.
+    """Return the uncompressed bytes of a chunk.
 
     Raises
     ------
     StoreError
-        If that is more than the memory.
+        If that exceeds the memory.
     """
     plain = int(math.prod(spec.shape)) * int(spec.dtype.to_native_dtype().itemsize)
     if plain > memory_limit():
@@ -47,12 +47,12 @@ def most_of(spec: Any) -> int:
 
 
 def largest_file(plain: int, count: int = 1) -> int:
-    """Return the bytes that a file of so many bytes of values, in so many parts, can have."""
+    """Return the largest size of a file with `plain` bytes of values in `count` parts."""
     return plain + plain // 8 + CODEC_SLACK_BYTES + 1024 * count
 
 
 def too_much(kind: str, size: int | None, most: int) -> StoreError:
-    """Return the error of a chunk that would be more than it can be."""
+    """Return the error of a chunk that decompresses to more than its size."""
     said = "does not say how many bytes it is" if size is None else f"is {size:,} bytes or more"
     return StoreError(
         f"path: expected a chunk of at most {most:,} bytes, got one of {kind} that {said}. Call"
@@ -61,11 +61,11 @@ def too_much(kind: str, size: int | None, most: int) -> StoreError:
 
 
 class BoundedZstd(OwnDecoding, ZstdCodec):
-    """Zstandard, of one frame that says its size."""
+    """Zstandard, for one frame that declares its size."""
 
     @classmethod
     def from_dict(cls, data: Any) -> Self:
-        """Return the codec of a document."""
+        """Return the codec of a metadata document."""
         return super().from_dict({**data, "name": "zstd"})
 
     def unpacked(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
@@ -78,11 +78,11 @@ class BoundedZstd(OwnDecoding, ZstdCodec):
 
 
 class BoundedBlosc(OwnDecoding, BloscCodec):
-    """Blosc, whose header says its size."""
+    """Blosc, whose header declares the size."""
 
     @classmethod
     def from_dict(cls, data: Any) -> Self:
-        """Return the codec of a document."""
+        """Return the codec of a metadata document."""
         return super().from_dict({**data, "name": "blosc"})
 
     def unpacked(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
@@ -96,15 +96,15 @@ class BoundedBlosc(OwnDecoding, BloscCodec):
 
 
 class BoundedGzip(OwnDecoding, GzipCodec):
-    """gzip, unpacked up to the size that it can have."""
+    """gzip, decompressed up to the size of a chunk."""
 
     @classmethod
     def from_dict(cls, data: Any) -> Self:
-        """Return the codec of a document."""
+        """Return the codec of a metadata document."""
         return super().from_dict({**data, "name": "gzip"})
 
     def unpacked(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
-        """Return what a chunk unpacks to; raise if that is too much."""
+        """Return the decompressed chunk; raise if it is too large."""
         data = _gunzipped(chunk_bytes.as_numpy_array().tobytes(), most_of(chunk_spec))
         return chunk_spec.prototype.buffer.from_bytes(data)
 
@@ -115,14 +115,14 @@ for _name, _codec in BOUNDED.items():
 
 
 def bounded(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the document of an array with these codecs in the place of Zarr's own."""
+    """Return the metadata of an array with these codecs in place of Zarr's own."""
     if "codecs" not in document:
         return dict(document)
     return {**document, "codecs": [_bounded(codec) for codec in document["codecs"]]}
 
 
 def as_read(document: Mapping[str, Any]) -> bytes:
-    """Return the root of a store, with the documents of its arrays so."""
+    """Return the root of a store with these codecs in the metadata of its arrays."""
     consolidated = document["consolidated_metadata"]
     nodes = {name: bounded(node) for name, node in consolidated["metadata"].items()}
     found = {**document, "consolidated_metadata": {**consolidated, "metadata": nodes}}
@@ -141,9 +141,9 @@ def _bounded(codec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _zstd_size(data: memoryview, most: int) -> int | None:
-    """Return the bytes that a frame says that it unpacks to (RFC 8878, 3.1.1).
+    """Return the decompressed size that a frame declares (RFC 8878, 3.1.1).
 
-    None if it does not say so, or is not all of the data: behind one frame may stand another.
+    None if it does not, or if the data do not end with it: another frame may follow.
     """
     if len(data) < 6 or data[:4] != ZSTD:
         return None

@@ -1,23 +1,23 @@
-"""The commit log: what is committed, line by line, written by the driver alone.
+"""The commit log: what is committed, line by line, written only by the driver.
 
 A line is the CRC-32C of a record in hexadecimal digits, a blank, the record as JSON, and a line
-feed. A record that is not whole, or damaged, is no record. The first one is the manifest; then
+feed. An incomplete or damaged record does not count. The first record is the manifest; then
 
 ``{"target": n}``
-    How many paths there are to be.
+    The target number of paths.
 ``{"mending": n}``
-    All n paths were there, and are to be again: `repair` has begun.
+    `repair` has begun on a store that had all n paths.
 ``{"environment": {...}}``
     Another environment in which chunks were drawn; that of the manifest is number 0.
 ``{"chunk": i, "n": paths, "files": {key: [bytes, digest]}}``
-    Chunk i is there, whole; the last record of a chunk holds. Further entries: ``"masked"``, its
-    masked paths; ``"environment"``, the number of that; ``"state"``, its states of statistics.
+    Chunk i is written; the last record of a chunk counts. Further entries: ``"masked"``, its
+    masked paths; ``"environment"``, its number; ``"state"``, its states of statistics.
 ``{"states": [chunks, digest]}``
-    The states of the statistics of so many chunks, merged, in one file.
+    The merged states of the statistics of a number of chunks, in one file.
 ``{"statistics": {key: [bytes, digest]}}``
     The files of the results.
 ``{"complete": n}``
-    All n paths are there.
+    All n paths, and their statistics, are written.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def lines_of(records: Iterable[Record]) -> bytes:
 def read_records(data: bytes) -> tuple[list[dict[str, Any]], int, int]:
     """Return the records, the bytes up to the end of the last one, and the number of bad lines.
 
-    Bad lines at the end are what a writer left that was killed, or whose disk was full; they are
-    not counted, since nothing that they might have said was committed.
+    Bad lines at the end were left by a writer that was killed, or whose disk was full; they are not
+    counted, since their content was never committed.
     """
     records, end, bad, waiting, location = [], 0, 0, 0, 0
     for line in _lines(data):

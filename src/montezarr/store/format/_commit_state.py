@@ -1,4 +1,4 @@
-"""The commit state: what the commit log says, and the log as it is when all is done."""
+"""The commit state: the content of the commit log, and the log of a complete store."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ Checksum = tuple[int, str]
 
 @dataclass(frozen=True, slots=True)
 class ChunkRecord:
-    """What is known of a chunk that is there.
+    """The record of a written chunk.
 
     Attributes
     ----------
     n : int
-        Its paths; fewer than a chunk has where the run ended.
+        Number of paths; less than a chunk at the end of the run.
     files : dict of str to (int, str)
-        Size and digest of its file of each variable.
+        Size and digest of the file of each variable.
     masked : dict of str to str
-        Why each masked path of it is.
+        The reason of each masked path.
     environment : int
         Number of the environment in which it was drawn.
     state : (int, str) or None
@@ -57,7 +57,7 @@ class ChunkRecord:
 
     @classmethod
     def from_dict(cls, data: Record) -> ChunkRecord:
-        """Return what `to_dict` gave."""
+        """Restore a record from `to_dict`."""
         state = data.get("state")
         return cls(
             n=int(data["n"]),
@@ -70,38 +70,38 @@ class ChunkRecord:
 
 @dataclass
 class CommitState:
-    """What is committed.
+    """What is committed in a store.
 
     Attributes
     ----------
     manifest : Manifest
-        What the store holds.
+        The manifest of the store.
     target : int
-        How many paths there are to be.
+        Target number of paths.
     chunks : dict of int to ChunkRecord
-        Those that are there.
+        Records of the written chunks.
     environments : list of dict
-        In which they were drawn.
+        Environments in which chunks were drawn.
     states : (int, int, str) or None
-        Of how many chunks the states are merged, and size and digest of that file.
+        Number of chunks whose states are merged, and size and digest of that file.
     statistics : dict of str to (int, str), or None
         Files of the results of the statistics.
     complete : int or None
-        For how many paths all was done.
+        Number of paths for which the store was complete.
     mending : int or None
-        For how many paths all was done before a repair that has begun.
+        Number of paths for which the store was complete before a repair that has begun.
     bad : int
-        Lines of the commit log that are damaged.
+        Number of damaged lines in the commit log.
     end : int
-        Bytes of the commit log up to where a writer goes on.
+        Bytes of the commit log up to the end of the last record, where a writer appends.
     lines : int
-        Records in it.
+        Number of records in the commit log.
     torn : bool
-        Whether something stands behind that, which a writer left that was killed.
+        Whether a killed writer left bytes behind the last record.
     knows_target : bool
-        Whether the commit log says the target; else it is taken from its chunks.
+        Whether the commit log has the target; else it is taken from the chunks.
     committed : int
-        Number of paths that are there.
+        Number of committed paths.
     """
 
     manifest: Manifest
@@ -122,19 +122,19 @@ class CommitState:
 
     @classmethod
     def read(cls, location: ReadableLocation) -> Self | None:
-        """Return the commit state of a store, or None where there is none.
+        """Return the commit state of a store, or None if there is none.
 
         Raises
         ------
         StoreError
-            If neither the commit log nor the manifest can tell what the store is.
+            If neither the commit log nor the manifest can be read.
         """
         data, text = location.read_log(COMMIT_LOG), None
         if data is None:
             text = location.get(MANIFEST)
             if text is None:
                 return None
-            data = location.read_log(COMMIT_LOG)  # a writer may have begun between the two looks
+            data = location.read_log(COMMIT_LOG)  # a writer may have begun between the two reads
         records, end, bad = _commit_log.read_records(data or b"")
         head = next((r["manifest"] for r in records if "manifest" in r), None)
         if head is None:
@@ -163,12 +163,12 @@ class CommitState:
         return commits
 
     def check(self, location: ReadableLocation) -> None:
-        """Raise if the commit log does not even tell how many paths there are to be.
+        """Raise if the commit log does not tell the target number of paths.
 
         Raises
         ------
         StoreError
-            Then.
+            If so.
         """
         if self.target < 1:
             raise StoreError(
@@ -209,7 +209,7 @@ class CommitState:
             self.complete, self.mending = int(record["complete"]), None
 
     def records(self) -> Iterator[Record]:
-        """Yield the records as they are when all is done: in order, and nothing said twice."""
+        """Yield the records of a complete store: in order, each once."""
         yield {"manifest": self.manifest.to_dict()}
         yield {"target": self.target}
         if self.mending is not None:
@@ -227,26 +227,26 @@ class CommitState:
 
     @property
     def n_chunks(self) -> int:
-        """Number of chunks that there are to be."""
+        """Number of chunks of the target."""
         return self.manifest.chunk_count(self.target)
 
     @property
     def is_complete(self) -> bool:
-        """Whether all is done."""
+        """Whether all paths and statistics are written."""
         return self.complete == self.target
 
     @property
     def was_complete(self) -> bool:
-        """Whether all is done, or was before a repair that was not."""
+        """Whether the store is complete, or was so before an unfinished repair."""
         return self.target in (self.complete, self.mending)
 
     @property
     def lacks_results(self) -> bool:
-        """Whether there are to be results of statistics, and are none."""
+        """Whether results of statistics are missing."""
         return self.manifest.statistics is not None and self.statistics is None
 
     def in_order(self) -> bool:
-        """Forget states that are merged; return whether the log says all of this, and once."""
+        """Drop merged states; return whether the log has all records, in order and once."""
         merged = 0 if self.states is None else self.states[0]
         old = [c for c, r in self.chunks.items() if c < merged and r.state is not None]
         for chunk in old:
@@ -256,14 +256,14 @@ class CommitState:
 
     @property
     def merged_key(self) -> str:
-        """The file of the merged states; of another number of chunks it is another one.
+        """Key of the file of the merged states, with the number of chunks in it.
 
-        So that a run that is killed between that file and the commit log has the one it knows of.
+        So a run that is killed between this file and the commit log still has the file of its log.
         """
         return f"{STATES}/merged-{0 if self.states is None else self.states[0]}"
 
     def is_done(self, chunk: int) -> bool:
-        """Return whether a chunk is there with all paths that it is to have."""
+        """Return whether a chunk is written with all of its paths."""
         record = self.chunks.get(chunk)
         return record is not None and record.n == self.manifest.paths_in(chunk, self.target)
 
@@ -272,7 +272,7 @@ class CommitState:
         return [chunk for chunk in range(self.n_chunks) if not self.is_done(chunk)]
 
     def bytes_needed(self) -> int:
-        """Return the bytes of the chunks that are not there, as if nothing were compressed."""
+        """Return the uncompressed bytes of the missing chunks."""
         manifest = self.manifest
         sizes = (manifest.chunk_file_bytes(array) for array in manifest.arrays)
         plain = (manifest.chunk * array.path_bytes for array in manifest.arrays)
@@ -280,13 +280,13 @@ class CommitState:
         return len(self.missing()) * chunk
 
     def put(self, chunk: int, record: ChunkRecord) -> None:
-        """Note a chunk."""
+        """Add the record of a chunk."""
         before = self.chunks.get(chunk)
         self.committed += record.n - (0 if before is None else before.n)
         self.chunks[chunk] = record
 
     def drop(self, chunk: int) -> None:
-        """Forget a chunk."""
+        """Remove the record of a chunk."""
         record = self.chunks.pop(chunk, None)
         if record is not None:
             self.committed -= record.n
@@ -294,16 +294,16 @@ class CommitState:
 
     @property
     def shown(self) -> int:
-        """Number of paths from the first one on of which none is missing."""
+        """Number of paths up to the first missing one."""
         size = self.manifest.chunk
         while (record := self.chunks.get(self._whole)) is not None and record.n == size:
             self._whole += 1
         return self._whole * size + (0 if record is None else record.n)
 
     def files(self) -> dict[str, Checksum]:
-        """Return size and digest of all files that are to be as the commit log tells.
+        """Return size and digest of all files that must agree with the commit log.
 
-        A last chunk that is to have more paths is not among them: it may have been drawn again.
+        A last chunk that will get more paths is left out: it may have been drawn again.
         """
         out: dict[str, Checksum] = {}
         for chunk, record in self.chunks.items():

@@ -1,4 +1,4 @@
-"""From rows to the bytes of a chunk, or a shard of chunks."""
+"""Encode rows as the bytes of a chunk, or of a shard of chunks."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ Encoded = tuple[Sequence[Any], int, str]
 
 
 def encode_chunk(array: StoredArray, chunk: int, storage: Storage, values: NDArray[Any]) -> Encoded:
-    """Return the file of a chunk.
+    """Encode a chunk file.
 
     Parameters
     ----------
     values : array (other dimensions ..., paths)
-        As many paths as the chunk has, or fewer at the end; the rest is filled up.
+        All paths of the chunk, or fewer at the end of a run; the rest is padded.
     """
     kind = np.dtype(array.dtype).newbyteorder("<")
     rows = storage.apply(values, kind)
@@ -62,7 +62,7 @@ def _digest_of(crc: bytes) -> str:
 
 
 def padded(rows: NDArray[Any], chunk: int, fill: float) -> NDArray[Any]:
-    """Return rows of a whole chunk, contiguous; themselves where they are."""
+    """Return rows padded to a whole chunk, contiguous; unchanged if they are both."""
     n = rows.shape[-1]
     if n == chunk:
         return np.ascontiguousarray(rows)
@@ -72,18 +72,18 @@ def padded(rows: NDArray[Any], chunk: int, fill: float) -> NDArray[Any]:
 
 
 class FilledUp(Sequence[Any]):
-    """The pieces of the file of a chunk that is not full, each made when it is asked for.
+    """The pieces of the file of an incomplete chunk, each made when it is accessed.
 
-    So few long paths do not take the memory of the whole chunk that their file holds.
+    So a few long paths do not take the memory of a whole chunk.
 
     Parameters
     ----------
     rows : array (other dimensions ..., paths)
-        The paths that there are.
+        The paths of the chunk.
     chunk : int
-        Paths that the file has room for.
+        Number of paths of a whole chunk.
     fill : float
-        What stands in the place of the others.
+        Value of the other paths.
     """
 
     def __init__(self, rows: NDArray[Any], chunk: int, fill: float):
@@ -105,7 +105,7 @@ class FilledUp(Sequence[Any]):
         return padded(rows, self._chunk, self._fill).reshape(-1).view(np.uint8)
 
     def checksum(self) -> bytes:
-        """Return the checksum at its end."""
+        """Return the checksum at the end of the file."""
         if self._sum is None:
             crc = 0
             for i in range(len(self) - 1):
@@ -115,21 +115,21 @@ class FilledUp(Sequence[Any]):
 
 
 class FilledUpShard(Sequence[Any]):
-    """The same of a shard: the pieces of its inner chunks, and of the index behind them.
+    """The pieces of an incomplete shard: its inner chunks, and the index behind them.
 
     Parameters
     ----------
     rows, chunk, fill
-        As those of `FilledUp`.
+        As for `FilledUp`.
     inner : int
-        Paths of an inner chunk.
+        Number of paths of an inner chunk.
     """
 
     def __init__(self, rows: NDArray[Any], chunk: int, fill: float, inner: int):
         n = rows.shape[-1]
         starts = range(0, n, inner)
         self._parts = [FilledUp(rows[..., low : low + inner], inner, fill) for low in starts]
-        blank = FilledUp(rows[..., n:], inner, fill)  # all inner chunks without paths are one
+        blank = FilledUp(rows[..., n:], inner, fill)  # shared by all inner chunks without paths
         self._parts += [blank] * (chunk // inner - len(self._parts))
         self._each = len(blank)
         size = inner * math.prod(rows.shape[:-1]) * rows.itemsize + 4
@@ -146,14 +146,14 @@ class FilledUpShard(Sequence[Any]):
 
 
 def with_checksum(rows: NDArray[Any]) -> list[Any]:
-    """Return the bytes of rows, and of their checksum."""
-    # As bytes, since NumPy hands out no buffer of some types.
+    """Return the bytes of rows and their checksum."""
+    # As bytes, since NumPy has no buffers of some dtypes.
     data = rows.reshape(-1).view(np.uint8)
     return [data, int(google_crc32c.value(data)).to_bytes(4, "little")]
 
 
 def shard_index(sizes: Sequence[int]) -> NDArray[np.uint64]:
-    """Return where the inner chunks of a shard are, of so many bytes each: (offset, bytes)."""
+    """Return the index of a shard, (offset, bytes) of each inner chunk, given their sizes."""
     ends = np.cumsum(sizes, dtype="<u8")
     return np.stack([ends - np.asarray(sizes, "<u8"), np.asarray(sizes, "<u8")], axis=1)
 
@@ -164,10 +164,10 @@ def _inner(rows: NDArray[Any], size: int) -> Iterator[NDArray[Any]]:
 
 
 def _with_gzip(rows: NDArray[Any], storage: Storage) -> list[Any]:
-    """Return the pieces of a chunk, or a shard, that is compressed by gzip.
+    """Return the pieces of a chunk or shard compressed by gzip.
 
-    Zarr has the time of day put into the header, so that no two files of the same values would be
-    the same. All else here is as Zarr makes it.
+    Zarr writes the time into the header, so that files of the same values would differ. All other
+    bytes are those of Zarr.
     """
     inner = storage.inner_chunk
     parts = [rows] if inner is None else list(_inner(rows, inner))
@@ -189,11 +189,11 @@ def _gzipped(rows: NDArray[Any], level: int | None) -> NDArray[np.uint8]:
 
 
 def _by_zarr(array: StoredArray, chunk: int, storage: Storage, rows: NDArray[Any]) -> bytes:
-    """Return the one object that Zarr makes of a chunk, in memory."""
+    """Return the object that Zarr encodes a chunk to, in memory."""
     document = as_json(array.metadata(chunk, chunk, storage))
     objects: dict[str, Any] = {"zarr.json": buffer_of(document)}
     target: Any = zarr.open_array(MemoryStore(objects), mode="r+", zarr_format=3)
-    # What is equal to the fill value is a chunk like any other.
+    # Chunks of fill values are written too.
     target = target.with_config({"write_empty_chunks": True})
     target[...] = np.moveaxis(rows, -1, array.axis)
     key = array.key(0).removeprefix(f"{array.name}/")
@@ -201,12 +201,12 @@ def _by_zarr(array: StoredArray, chunk: int, storage: Storage, rows: NDArray[Any
 
 
 def decode(array: StoredArray, chunk: int, storage: Storage, data: bytes) -> NDArray[Any]:
-    """Return the rows of a chunk file, (other dimensions ..., paths), all of them.
+    """Return all rows of a chunk file, (other dimensions ..., paths).
 
     Raises
     ------
     ValueError
-        If it is damaged.
+        If the file is damaged.
     """
     key = array.key(0).removeprefix(f"{array.name}/")
     document = as_json(bounded(array.metadata(chunk, chunk, storage)))
@@ -216,5 +216,5 @@ def decode(array: StoredArray, chunk: int, storage: Storage, data: bytes) -> NDA
 
 
 def buffer_of(data: bytes) -> Any:
-    """Return bytes as Zarr has them."""
+    """Return bytes as a buffer of Zarr."""
     return default_buffer_prototype().buffer.from_bytes(data)

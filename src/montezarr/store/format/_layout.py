@@ -1,6 +1,6 @@
-"""What lies where: arrays, keys of chunks, and the metadata of Zarr format 3, byte by byte.
+"""The layout of a store: arrays, chunk keys, and metadata of Zarr format 3, byte by byte.
 
-All of it follows from the manifest and the number of paths, so that it can be checked, and mended.
+All of it follows from the manifest and the number of paths, so it can be checked and restored.
 """
 
 from __future__ import annotations
@@ -39,21 +39,21 @@ NUMBERS = frozenset(
         "float64",
     ]
 )
-"""Types of values that a store may have."""
+"""Data types that a store may have."""
 
 
 def chunk_key(name: str, dims: Iterable[str], chunk: int = 0) -> str:
-    """Return the key of a chunk, all of whose dimensions but that of paths are whole."""
+    """Return the key of a chunk of an array that is chunked only along the paths."""
     return "/".join([name, "c", *(str(chunk) if dim == PATH else "0" for dim in dims)])
 
 
 def dims_of(document: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the names of the dimensions of an array, by its document."""
+    """Return the names of the dimensions of an array from its metadata."""
     return tuple(document.get("dimension_names") or ())
 
 
 def check_name(name: Any) -> str:
-    """Return the name of a variable that can be one of a directory.
+    """Check that the name of a variable can be that of a directory, and return it.
 
     Raises
     ------
@@ -71,10 +71,10 @@ def check_name(name: Any) -> str:
 
 
 def check_distinct(names: Iterable[str], argument: str = "ds") -> None:
-    """Raise where two names, or one and what every store has, are one to some file system.
+    """Raise if two names, or one and a name in every store, are the same to some file system.
 
-    Those of macOS and Windows, and many network shares, take no notice of case, of how accents are
-    composed, or of dots at the end: data of `X` would be read as those of `x`.
+    File systems of macOS and Windows, and many network shares, ignore case, composition of accents,
+    or dots at the end: data of `X` would be read as those of `x`.
 
     Raises
     ------
@@ -92,29 +92,29 @@ def check_distinct(names: Iterable[str], argument: str = "ds") -> None:
 
 
 def _folded(name: str) -> str:
-    """Return what is left of a name where case and composition do not count."""
+    """Normalise a name as file systems that ignore case and composition do."""
     folded = unicodedata.normalize("NFD", name).casefold()
     return unicodedata.normalize("NFD", folded).rstrip(".")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredArray:
-    """A variable with paths.
+    """A stored variable with paths.
 
     Attributes
     ----------
     name : str
-        Its name, and that of its directory.
+        Name of the variable and its directory.
     dims : tuple of str
-        Its dimensions, that of the paths among them.
+        Dimensions, with that of the paths.
     shape : tuple of int
-        Sizes of the others.
+        Sizes of the other dimensions.
     dtype : str
-        As which it is stored.
+        Data type on disk.
     fill : int or float
-        What stands where there are no values: NaN, or the number of masked paths, or 0.
+        Fill value: NaN, or the number that stands for masked paths, or 0.
     attributes : dict
-        As JSON.
+        Attributes, in JSON types.
     """
 
     name: str
@@ -126,7 +126,7 @@ class StoredArray:
 
     @property
     def path_bytes(self) -> int:
-        """Bytes of one path, not compressed."""
+        """Uncompressed bytes of one path."""
         return math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
     @property
@@ -139,12 +139,12 @@ class StoredArray:
         return chunk_key(self.name, self.dims, chunk)
 
     def with_paths(self, n: int) -> list[int]:
-        """Return the shape for so many paths."""
+        """Return the shape for `n` paths."""
         sizes = iter(self.shape)
         return [n if dim == PATH else next(sizes) for dim in self.dims]
 
     def metadata(self, n: int, chunk: int, storage: Storage) -> dict[str, Any]:
-        """Return the document of the array for so many paths."""
+        """Return the metadata of the array for `n` paths."""
         kind = np.dtype(self.dtype)
         fill = "NaN" if kind.kind == "f" and math.isnan(self.fill) else self.fill
         codecs = _codecs(self.dims, kind, storage)
@@ -164,7 +164,7 @@ class StoredArray:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Constant:
-    """A variable without paths, such as the times, with its values."""
+    """A stored variable without paths, such as the times, with its values."""
 
     name: str
     dims: tuple[str, ...]
@@ -172,7 +172,7 @@ class Constant:
     attributes: Mapping[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON."""
+        """Return the fields as JSON."""
         array = self.values.astype(self.values.dtype.newbyteorder("<"))
         return {
             "name": self.name,
@@ -185,7 +185,7 @@ class Constant:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Constant:
-        """Return what `to_dict` gave."""
+        """Restore a constant from `to_dict`."""
         kind = np.dtype(data["dtype"])
         if kind.name not in NUMBERS:
             raise ValueError(f"dtype {kind}")
@@ -199,11 +199,11 @@ class Constant:
 
     @property
     def key(self) -> str:
-        """The key of its one chunk."""
+        """Key of its only chunk."""
         return chunk_key(self.name, self.dims)
 
     def metadata(self) -> dict[str, Any]:
-        """Return the document of the array."""
+        """Return the metadata of the array."""
         shape = list(self.values.shape)
         kind = self.values.dtype
         fill: Any = "NaN" if kind.kind == "f" else False if kind.kind == "b" else 0
@@ -219,7 +219,7 @@ CRC = {"name": "crc32c"}
 def _codecs(dims: tuple[str, ...], kind: np.dtype[Any], storage: Storage) -> list[Any]:
     out: list[Any] = []
     if dims and dims[-1] != PATH:
-        # Rows lie with the paths contiguous, as they are simulated: no copy on the way.
+        # Paths are contiguous on disk, as they are simulated, so that nothing is copied.
         others = [i for i, dim in enumerate(dims) if dim != PATH]
         order = [*others, dims.index(PATH)]
         out.append({"name": "transpose", "configuration": {"order": order}})
@@ -238,7 +238,7 @@ def _codecs(dims: tuple[str, ...], kind: np.dtype[Any], storage: Storage) -> lis
             "blocksize": 0,
         }
         out.append({"name": "blosc", "configuration": configuration})
-    # Random doubles are stored as they are by any compression, so damage would pass unseen.
+    # Compressors store random doubles verbatim, so damage would go undetected without a checksum.
     out.append(CRC)
     return out
 
@@ -267,10 +267,10 @@ def _document(
 
 
 def group_metadata(attributes: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return the document of a group."""
+    """Return the metadata of a group."""
     return {"zarr_format": 3, "node_type": "group", "attributes": dict(attributes or {})}
 
 
 def as_json(document: Any) -> bytes:
-    """Return a document as the bytes of a file; NaN is text in Zarr, never a number."""
+    """Return metadata as the bytes of a file; NaN is text in Zarr, never a number."""
     return json.dumps(document, indent=2, sort_keys=True, allow_nan=False).encode()

@@ -1,4 +1,4 @@
-"""The manifest: what determines every byte of a store, and never changes; as JSON."""
+"""The manifest: what determines every byte of a store; it is JSON and never changes."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ STORE_FORMAT, BESIDE = 2, 3
 """Of stores, and of those with arrays beside the recipe, which earlier versions cannot read."""
 
 STORE_ATTRIBUTE = "montezarr_store"
-"""Root attribute with the state of the store; the recipe stands beside it."""
+"""Root attribute with the state of the store; the recipe is another attribute."""
 
 STATUS_ATTRIBUTE = "montezarr_status"
-"""Root attribute of a store that is not complete, for people."""
+"""Root attribute with the progress of an incomplete store, for people."""
 
 RECIPE_ATTRIBUTE = "montezarr"
 FINGERPRINT = re.compile("[0-9a-f]{32}")
@@ -54,37 +54,37 @@ STORE_PATHS_MAX = 2**62
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Manifest:
-    """What a store holds.
+    """The content and format of a store.
 
     Attributes
     ----------
     recipe : str
         The recipe of the paths, as JSON.
     values : str or None
-        Digest of what is made of the paths; None where they are stored as they were drawn.
+        Digest of the expression on the paths; None if they are stored as they were drawn.
     policies : dict
-        What was done about failing paths.
+        Policies for failing paths.
     first_path : int
-        Path index of the first one.
+        Index of the first path.
     chunk : int
         Paths per chunk.
     arrays : tuple of StoredArray
         The variables.
     constants : tuple of Constant
-        Coordinates, and what else has no paths.
+        Coordinates and other variables without paths.
     storage : Storage
-        How they are stored.
+        Storage options.
     statistics : dict or None
-        Which statistics are taken in the same pass.
+        Statistics that are taken in the same pass.
     environment : dict
-        In which it was begun. It does not take part in the identity.
+        Environment of the first writer; not part of the identity.
     parameters : dict of str to array
-        What lies beside the recipe, by digest, where it is about to be written.
+        Large parameters, by digest, if they are about to be written.
     whole : str or None
-        Fingerprint of the recipe, where that refers to arrays: then it is not made of them again.
+        Fingerprint of the recipe, if that refers to arrays, so that they need not be read for it.
     x0 : dict or None
-        The form of initial states that lie beside the recipe; see `parameters.referred`.
-        None of a store that has none, or that an earlier version began.
+        The form of initial states that are stored as a parameter; see `parameters.referred`.
+        None for a store without them, or one that an earlier version began.
     """
 
     recipe: str
@@ -132,12 +132,12 @@ class Manifest:
 
     @classmethod
     def from_dict(cls, data: Any, where: str) -> Manifest:
-        """Return what `to_dict` gave; nothing in it is believed before it is checked.
+        """Restore a manifest from `to_dict`, checking all of it.
 
         Raises
         ------
         StoreError
-            If it is something else.
+            If it is not a manifest.
         """
         try:
             return cls._checked(data)
@@ -189,17 +189,17 @@ class Manifest:
 
     @property
     def names(self) -> list[str]:
-        """The names of all arrays, which are those of directories."""
+        """Names of all arrays, and of their directories."""
         return [*(array.name for array in self.arrays), *(c.name for c in self.constants)]
 
     @property
     def format(self) -> int:
-        """Version of the format: the oldest one that says all of it."""
+        """Version of the format: the oldest one that can express the manifest."""
         return STORE_FORMAT if self.whole is None and self.x0 is None else BESIDE
 
     @cached_property
     def references(self) -> tuple[Reference, ...]:
-        """What lies beside the recipe: large parameters, and initial states."""
+        """References to the large parameters and initial states."""
         large = () if self.whole is None else references(self.recipe_dict)
         return (*large, *state_references(self.x0, LARGE_PARAMETERS_MAX_BYTES))
 
@@ -210,28 +210,28 @@ class Manifest:
 
     @property
     def recipe_dict(self) -> dict[str, Any]:
-        """The recipe, with references where it has them."""
+        """The recipe, with references for large parameters."""
         out: dict[str, Any] = parse_json(self.recipe)
         return out
 
     def with_constants(self, known: Iterable[Constant]) -> Manifest:
-        """Return it with the values and attributes of some constants as they were stored.
+        """Return the manifest with values and attributes of some constants as they were stored.
 
-        Dates that were read are not always stored again in the same words.
+        Dates that were read are not always encoded again with the same attributes.
         """
         found = {constant.name: constant for constant in known}
         return replace(self, constants=tuple(found.get(c.name, c) for c in self.constants))
 
     def chunk_count(self, n_paths: int) -> int:
-        """Return the number of chunks of so many paths."""
+        """Return the number of chunks of `n_paths` paths."""
         return -(-n_paths // self.chunk)
 
     def paths_in(self, chunk: int, n_paths: int) -> int:
-        """Return the paths of a chunk, of which the last one may be no whole one."""
+        """Return the number of paths of a chunk; the last one may be incomplete."""
         return min(self.chunk, n_paths - chunk * self.chunk)
 
     def chunk_file_bytes(self, array: StoredArray) -> int | None:
-        """Return the exact size of a chunk file, or None where it is compressed."""
+        """Return the exact size of a chunk file, or None if it is compressed."""
         if self.storage.compression is not None:
             return None
         inner = self.storage.inner_chunk
@@ -240,15 +240,15 @@ class Manifest:
         return (self.chunk // inner) * (inner * array.path_bytes + 4 + 16) + 4
 
     def largest_file(self, array: StoredArray) -> int:
-        """Return the bytes that a chunk file can have at most."""
+        """Return an upper bound of the bytes of a chunk file."""
         count = 1 if self.storage.inner_chunk is None else self.chunk // self.storage.inner_chunk
         return largest_file(self.chunk * array.path_bytes, count)
 
     def files(self, n: int, target: int, committed: int, complete: bool) -> dict[str, bytes]:
-        """Return all files that tell of `n` paths, in the order in which they are written.
+        """Return all metadata files for `n` paths, in the order in which they are written.
 
-        The root is last: it has the metadata of all arrays in it, so that one rename shows more
-        paths of all of them to readers that go by it.
+        The root is last: it has the metadata of all arrays, so that one rename publishes more paths
+        of all of them to readers of the root.
         """
         constants, nodes = self._fixed
         out = dict(constants)
@@ -261,7 +261,7 @@ class Manifest:
 
     @cached_property
     def _fixed(self) -> tuple[dict[str, bytes], dict[str, Any]]:
-        """Return the files that never change, and the documents of their arrays and group."""
+        """Return the files that never change, and the metadata of their arrays and group."""
         out = {MANIFEST: as_json(self.to_dict())}
         nodes = {"montezarr": group_metadata()}
         for constant in self.constants:
@@ -298,18 +298,18 @@ class Manifest:
         return document
 
     def differences(self, other: Manifest) -> list[tuple[str, Any, Any]]:
-        """Return each field in which another manifest would store other bytes: name, mine, its.
+        """Return the fields in which another manifest would store other bytes: name, own, other.
 
-        Its chunk and environment do not count.
+        Chunk and environment are ignored.
         """
         sides = []
         for manifest in (self, other):
             data = manifest.to_dict()
             del data["chunk"], data["environment"], data["format"]
-            # Earlier versions had large parameters in the recipe.
+            # Earlier versions kept large parameters in the recipe.
             data["recipe"] = shortened(manifest.recipe_dict)[0]
             data.pop("fingerprint", None)
-            # Nor did they keep initial states, of which the recipe has the digest.
+            # They did not store initial states, whose digest is in the recipe.
             data.pop("x0", None)
             data["arrays"] = {entry.pop("name"): entry for entry in data["arrays"]}
             data["constants"] = {entry.pop("name"): entry for entry in data["constants"]}
@@ -332,7 +332,7 @@ def check_format(found: Any) -> None:
     Raises
     ------
     StoreError
-        Then.
+        If it is not.
     """
     if type(found) is not int or found not in (STORE_FORMAT, BESIDE):
         raise StoreError(f"path: expected store format {STORE_FORMAT} or {BESIDE}, got {found!r}.")
@@ -347,7 +347,7 @@ def _flat(prefix: str, data: Any) -> Iterator[tuple[str, Any]]:
 
 
 def environment() -> dict[str, Any]:
-    """Return what the last bits of a path may depend on: versions, and the instructions in use."""
+    """Return what the last bits of a path may depend on: versions and CPU instructions in use."""
     functions = ("exp", "log", "power", "sin", "tanh")
     pattern = f"^({'|'.join(functions)})$"
     found = opt_func_info(func_name=pattern, signature="float64")

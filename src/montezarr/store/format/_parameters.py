@@ -1,4 +1,4 @@
-"""Large parameters as files beside the manifest, each named by its digest: numbers, as they are."""
+"""Large parameters as raw files beside the manifest, each named by its digest."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def key_of(reference: Reference) -> str:
 
 
 def is_key(key: str) -> bool:
-    """Return whether a key is one of a file of a parameter."""
+    """Return whether a key is that of a parameter file."""
     return re.fullmatch(f"{PARAMETERS}/{DIGEST.pattern}", key) is not None
 
 
 def remember_parameters(location: ReadableLocation, references: Iterable[Reference]) -> None:
-    """Note that parameters lie in a store; they are read when somebody asks for them."""
+    """Register parameters of a store; they are read when they are needed."""
     find = location.finder()
     for reference in references:
         parameters.remember_parameter(reference, str(location), partial(_load, find))
@@ -47,25 +47,25 @@ def _load(find: Callable[[], ReadableLocation | None], reference: Reference) -> 
 
 
 def read_parameter(location: ReadableLocation, reference: Reference) -> NDArray[Any]:
-    """Return a parameter as it was written.
+    """Return a parameter, checked against its digest.
 
     Raises
     ------
     StoreError
-        If its file is lost or damaged, or is more than the memory holds.
+        If its file is lost or damaged, or exceeds the memory.
     """
     check_parameters_fit([reference])
     data = location.get(key_of(reference), reference.nbytes)
     if data is None or parameter_digest([data]) != reference.sha256:
         found = "no regular file of at most its size" if data is None else "another checksum"
         raise _is_not(location, reference, found)
-    if len(data) != reference.nbytes:  # whoever made it said so of another shape
+    if len(data) != reference.nbytes:  # the reference in the recipe has another shape
         raise _is_not(location, reference, f"{len(data):,}")
     return np.frombuffer(data, reference.dtype).reshape(reference.shape)
 
 
 def locate_parameters(location: ReadableLocation, references: Iterable[Reference]) -> str | None:
-    """Note that parameters lie in a store; return what is wrong with one, if that can be seen."""
+    """Register parameters of a store; return the problem of a missing or truncated one."""
     found = list(references)
     remember_parameters(location, found)
     for reference, size in lost(location, found):
@@ -76,7 +76,7 @@ def locate_parameters(location: ReadableLocation, references: Iterable[Reference
 def lost(
     location: ReadableLocation, references: Iterable[Reference]
 ) -> list[tuple[Reference, int | None]]:
-    """Return the parameters that have no file of their size, with the size that it has."""
+    """Return the parameters without a file of their size, with the size found."""
     found = list(references)
     sizes = location.sizes([key_of(reference) for reference in found]) if found else {}
     each = ((reference, sizes.get(key_of(reference))) for reference in found)
@@ -84,7 +84,7 @@ def lost(
 
 
 def _is_not(location: ReadableLocation, reference: Reference, found: str) -> StoreError:
-    """Return the error of a parameter that is not what its reference says."""
+    """Return the error of a parameter file that does not agree with its reference."""
     return StoreError(
         f"path: expected the parameter {reference.name!r} of {reference.nbytes:,} bytes, got"
         f" {found}: {location}/{key_of(reference)}. {REMEDY}"

@@ -1,4 +1,4 @@
-"""What may stand in the metadata of a store that is opened: numbers, in codecs that move bytes."""
+"""Checks of the metadata of a store that is opened: only numbers, in codecs that move bytes."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from montezarr.store.format._layout import NUMBERS, PATH, check_name, dims_of
 ALLOWED_CODECS = frozenset(
     {"bytes", "crc32c", "transpose", "zstd", "gzip", "blosc", "sharding_indexed"}
 )
-"""Codecs that only move bytes about; a store that names another one is not opened."""
+"""Codecs that only transform bytes; a store that names another one is not opened."""
 
 FILLS = frozenset({"NaN", "Infinity", "-Infinity"})
-"""Fill values that JSON has no number for."""
+"""Fill values that are not JSON numbers."""
 
 
 def check_document(name: Any, document: Any, where: Any) -> None:
-    """Raise unless a document of metadata is of an array of numbers, or of a group.
+    """Raise unless metadata are those of an array of numbers, or of a group.
 
     Raises
     ------
@@ -49,12 +49,12 @@ def check_document(name: Any, document: Any, where: Any) -> None:
 def check_chunks(
     name: str, document: Mapping[str, Any], info: Mapping[str, Any], where: Any
 ) -> None:
-    """Raise unless an array has the paths of the root, in its chunks, and all else in one.
+    """Raise unless an array has paths and chunks of the root, and is not chunked otherwise.
 
     Raises
     ------
     StoreError
-        Then.
+        If it has not.
     """
     dims, shape = dims_of(document), document["shape"]
     found = document["chunk_grid"]["configuration"]["chunk_shape"]
@@ -72,7 +72,7 @@ def check_chunks(
 
 
 def count_chunks(document: Mapping[str, Any]) -> int:
-    """Return the number of chunks of an array that can be read alone, which of shards are inner."""
+    """Return the number of chunks of an array that can be read alone: inner chunks of shards."""
     chunk = document["chunk_grid"]["configuration"]["chunk_shape"]
     for codec in document["codecs"]:
         if codec["name"] == "sharding_indexed":
@@ -81,7 +81,7 @@ def count_chunks(document: Mapping[str, Any]) -> int:
 
 
 def largest_chunk(document: Mapping[str, Any]) -> int:
-    """Return the bytes that a chunk file of an array can have at most; a shard has many parts."""
+    """Return an upper bound of the bytes of a chunk file; a shard has many parts."""
     shape = document["chunk_grid"]["configuration"]["chunk_shape"]
     plain = math.prod(shape) * np.dtype(document["data_type"]).itemsize
     parts = count_chunks({**document, "shape": shape})

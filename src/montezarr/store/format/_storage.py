@@ -1,4 +1,4 @@
-"""How values are stored: exactly by default; smaller, if asked for."""
+"""Options of storage: exact by default; smaller on request."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COMPRESSION_LEVELS: dict[str, tuple[int, int, int]] = {
     "gzip": (1, 9, 5),
     "blosc": (1, 9, 5),
 }
-"""Compressions: lowest, highest and default level."""
+"""Compressors: lowest, highest and default level."""
 
 MANTISSA_BITS_OF = {"float16": 10, "float32": 23, "float64": 52}
 
@@ -32,25 +32,25 @@ def _check_blocks(name: str, value: Any) -> int:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Storage(Value):
-    """How `write` stores values. By default every bit of them, uncompressed.
+    """How `write` stores values: by default all bits, uncompressed.
 
     Parameters
     ----------
     dtype : {"float32", "float64"}, optional
         Real variables are stored as this; "float32" halves the size, and rounds. (To *simulate* in
-        single precision pass ``dtype`` to `simulate`: that is faster too.)
+        single precision pass ``dtype`` to `simulate`, which is also faster.)
     keep_bits : int, optional
         Bits of the mantissa that real values keep, 1 ... 52 (23 in single precision); the others
         are rounded to zeros, to nearest and ties to even, which makes values compress well [1]_.
         The relative error is at most ``2**-(keep_bits + 1)``.
     compression : {"zstd", "gzip", "blosc"}, optional
-        Random doubles do not compress; codes, counts and rounded values do. `plan` tells the
-        ratio, measured.
+        Random doubles do not compress; codes, counts and rounded values do. `plan` shows the
+        measured ratio.
     level : int, optional
         Level of the compression.
     inner_chunk : int, optional
-        Makes a shard of each chunk, of which so many paths can be read alone: whole blocks of
-        1024, of which a chunk is a multiple.
+        Makes each chunk a shard of inner chunks of this many paths, which can be read alone: a
+        multiple of 1024 that divides the chunk.
 
     References
     ----------
@@ -90,12 +90,12 @@ class Storage(Value):
             raise value_error("level", "None without a compression", self.level)
 
     def check_chunk(self, chunk: int) -> None:
-        """Raise unless a chunk of so many paths is a multiple of the inner one.
+        """Raise unless a chunk of `chunk` paths is a multiple of the inner chunk.
 
         Raises
         ------
         ArgumentValueError
-            With what to do.
+            With the remedy.
         """
         if self.inner_chunk is not None and chunk % self.inner_chunk:
             raise value_error(
@@ -104,13 +104,13 @@ class Storage(Value):
             )  # fmt: skip
 
     def stored_dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
-        """Return the type as which values of a type are stored, little-endian."""
+        """Return the little-endian dtype in which values of a dtype are stored."""
         if dtype.kind == "f" and self.dtype is not None:
             dtype = np.dtype(self.dtype)
         return dtype.newbyteorder("<")
 
     def apply(self, values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-        """Return values as they are stored; themselves where nothing is to be done."""
+        """Return values as they are stored; the same array if nothing changes."""
         out: NDArray[Any] = values.astype(dtype, copy=False)
         if self.keep_bits is None or dtype.kind != "f":
             return out

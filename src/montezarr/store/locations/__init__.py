@@ -1,4 +1,4 @@
-"""Where a store lies: a directory, or any Zarr store; objects by key, a log, and one writer."""
+"""Locations of a store: a directory, or any Zarr store; objects by key, a log, and one writer."""
 
 from montezarr.store.locations._directory import Directory
 from montezarr.store.locations._location import LOCK, LocalLocation, Location, check_key

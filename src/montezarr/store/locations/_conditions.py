@@ -1,4 +1,4 @@
-"""Objects that are written only over what was read: If-None-Match and If-Match, or nearly so."""
+"""Conditional writes of objects: If-None-Match and If-Match, or the nearest equivalent."""
 
 from __future__ import annotations
 
@@ -17,44 +17,44 @@ LARGEST_PUT = 5 * 2**30
 """Bytes that one request can write; only such a request can have a condition."""
 
 Tag = Any
-"""What tells a version of an object from another."""
+"""Identifies a version of an object."""
 
 
 class ChangedError(Exception):
-    """The object is not the one that was to be replaced."""
+    """Raised if an object is not the version that was to be replaced."""
 
 
 @dataclass(frozen=True, slots=True)
 class VersionedObject:
-    """An object, and which version of it this is."""
+    """An object with its version."""
 
     data: bytes
     tag: Tag
 
 
 async def read_versioned(store: Store, key: str) -> VersionedObject | None:
-    """Return an object with its version, or None where there is none."""
+    """Return an object with its version, or None if there is none."""
     if isinstance(store, ObjectStore):
         return await _read_by_obstore(store, key)
-    # The version first: where the object is replaced in between, writing over it fails.
+    # Read the version first: if the object is replaced in between, the conditional write fails.
     tag = await _s3_tag(store, key) if _is_s3(store) else None
     data = await _data(store, key)
     return None if data is None else VersionedObject(data, tag or _digest(data))
 
 
 async def write_versioned(store: Store, key: str, data: bytes, over: Tag, is_sure: bool) -> Tag:
-    """Write an object where there is none (`over` is None), or over one version; return its own.
+    """Create an object (`over` is None), or replace one version of it; return the new version.
 
     Parameters
     ----------
     is_sure : bool
-        Whether the store is known to keep to conditions. Where it does not, or has none, what is
-        there is read back and compared: then nothing but the moment between the two is left.
+        Whether the store is known to enforce conditions. If it is not, the object is read and
+        compared before the write, which leaves a race only between these two.
 
     Raises
     ------
     ChangedError
-        If there is another one.
+        If the version is another one.
     """
     if is_sure and len(data) <= LARGEST_PUT:
         try:
@@ -63,7 +63,7 @@ async def write_versioned(store: Store, key: str, data: bytes, over: Tag, is_sur
             if isinstance(store, FsspecStore) and (over is None or _is_s3(store)):
                 return await _write_by_fsspec(store, key, data, over)
         except (NotImplementedError, TypeError):
-            pass  # it knows no such condition
+            pass  # the store has no such condition
     found = await read_versioned(store, key)
     if (None if found is None else found.tag) != over:
         raise ChangedError
@@ -99,7 +99,7 @@ async def write_by_obstore(store: ObjectStore[Any], key: str, data: bytes, over:
     from obstore.exceptions import AlreadyExistsError, PreconditionError
 
     if isinstance(over, str):
-        raise NotImplementedError  # a store that has no versions
+        raise NotImplementedError  # a store without versions
     mode: Any = "create" if over is None else over
     try:
         done = await obstore.put_async(store.store, key, data, mode=mode)
@@ -135,7 +135,7 @@ async def _write_by_fsspec(store: FsspecStore, key: str, data: bytes, over: Tag)
     except (FileExistsError, FileNotFoundError) as error:
         raise ChangedError from error
     except OSError as error:
-        if error.errno == errno.EINVAL:  # as which s3fs has a condition that does not hold
+        if error.errno == errno.EINVAL:  # s3fs raises this if a condition does not hold
             raise ChangedError from error
         raise
     return done.get("ETag") if isinstance(done, dict) else None

@@ -1,4 +1,4 @@
-"""A directory as Zarr reads it: regular files alone, and none larger than it can be."""
+"""A directory as a Zarr store: only regular files, and none larger than expected."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from montezarr.core.tunables.limits import DOCUMENT_MAX_BYTES
 
 
 class Directory(LocalStore):
-    """Zarr's own store of a directory, which opens whatever is there and reads all of it.
+    """Zarr's store of a directory, restricted: that one opens any file and reads all of it.
 
     Parameters
     ----------
     root : Path
         The directory.
     read_only : bool
-        Whether nothing may be written.
+        Whether writing is refused.
     largest : dict of str to int, optional
-        Bytes that a file of a variable may have, by its name; other files are metadata. Without it
-        whoever reads has looked at the sizes.
+        Upper bound of the bytes of a file of a variable, by its name; other files are metadata.
+        Without it the reader has checked the sizes.
     links : bool
-        Whether links are followed, which may lead out of the directory.
+        Whether to follow links, which may lead out of the directory.
     """
 
     def __init__(
@@ -49,13 +49,13 @@ class Directory(LocalStore):
         self._largest = None if largest is None else dict(largest)
 
     def get_sync(self, key: str, *, prototype: Any = None, byte_range: Any = None) -> Any:
-        """Return the bytes of a file, or None where there is no regular one."""
+        """Return the bytes of a regular file, or None."""
         chosen = default_buffer_prototype() if prototype is None else prototype
         data = self._read(key, byte_range)
         return None if data is None else chosen.buffer.from_bytes(data)
 
     async def get(self, key: str, prototype: Any = None, byte_range: Any = None) -> Any:
-        """Return the bytes of a file, or None where there is no regular one."""
+        """Return the bytes of a regular file, or None."""
         return await asyncio.to_thread(
             self.get_sync, key, prototype=prototype, byte_range=byte_range
         )
@@ -94,7 +94,7 @@ class Directory(LocalStore):
 
 
 def without_links(root: Path, key: str) -> Path:
-    """Return the file of a key; a link on the way might lead out of the store.
+    """Return the file of a key; refuse links, which might lead out of the store.
 
     Raises
     ------
@@ -118,7 +118,7 @@ def without_links(root: Path, key: str) -> Path:
 
 
 def _range(byte_range: Any, size: int) -> tuple[int, int]:
-    """Return where a part of a file of so many bytes begins and ends."""
+    """Return start and end of a part of a file of `size` bytes."""
     if byte_range is None:
         return 0, size
     if isinstance(byte_range, RangeByteRequest):

@@ -1,4 +1,4 @@
-"""Where a store lies: objects by key, each written whole or not at all."""
+"""Locations for a writer: objects by key, each written whole or not at all."""
 
 from __future__ import annotations
 
@@ -38,39 +38,39 @@ MOST_NAME, MOST_KEY = 255, 1024
 """Bytes of a part of a key, as file systems have it, and of a key, as object stores do."""
 
 HOLE = b"\x00\n"
-"""What stands in a log for a part of the file that nobody has written: a line that is none."""
+"""Bytes of a log in place of a hole in the file: an invalid line."""
 
 Pieces = Sequence[Any]
-"""Bytes, or arrays whose bytes they are, one after the other."""
+"""The content of an object: bytes, or arrays of bytes, in order."""
 
 
 class Location(ReadableLocation):
-    """A place with the objects of one store, for its writer."""
+    """A location with the objects of one store, for its writer."""
 
     @abstractmethod
     def put(self, key: str, pieces: Pieces, *, durable: bool = False, number: int = 0) -> None:
-        """Write an object, so that it is there whole or not at all, also to other readers."""
+        """Write an object atomically: readers see it whole or not at all."""
 
     @abstractmethod
     def delete(self, key: str) -> None:
-        """Take an object away, if it is there."""
+        """Delete an object, if it exists."""
 
     @abstractmethod
     def append(self, key: str, data: bytes, *, durable: bool = False) -> None:
-        """Add to the end of a log."""
+        """Append to a log."""
 
     @abstractmethod
     def put_log(self, key: str, data: bytes, *, durable: bool = False) -> None:
-        """Put a log in the place of what is there; what is added later follows it."""
+        """Replace a log; later calls of `append` add to it."""
 
     @abstractmethod
     def lock(self) -> Any:
-        """Return a context manager inside which this is the only writer.
+        """Return a context manager in which this is the only writer.
 
         Raises
         ------
         StoreLockedError
-            If there is another one; with who that is.
+            If there is another one; with its owner.
         """
 
     def take(
@@ -82,12 +82,12 @@ class Location(ReadableLocation):
         durable: bool = False,
         checksum: tuple[int, str] | None = None,
     ) -> None:
-        """Have an object of another place here, too; what is read is compared with its `checksum`.
+        """Copy or link an object of another location; check what is read against `checksum`.
 
         Raises
         ------
         StoreError
-            If it is not there, or has not the size and digest that it is to have.
+            If it is missing, or does not have that size and digest.
         """
         data = source.get(source_key, sys.maxsize if checksum is None else checksum[0])
         if data is None or (checksum is not None and file_digest([data]) != checksum):
@@ -100,21 +100,21 @@ class Location(ReadableLocation):
 
     @abstractmethod
     def clean(self) -> None:
-        """Take away what a writer that was killed left half done; only under the lock."""
+        """Delete temporary files of a killed writer; only under the lock."""
 
     def check_key_fits(self, key: str) -> None:
-        """Raise if an object of that key would have a name that is too long.
+        """Raise if the name of an object with this key is too long.
 
         Raises
         ------
         ArgumentValueError
-            Then.
+            If it is.
         """
 
 
 @final
 class LocalLocation(Location):
-    """A directory. What is renamed into place is there whole or not at all."""
+    """A directory; files are written under a temporary name and renamed."""
 
     is_local = True
 
@@ -125,7 +125,7 @@ class LocalLocation(Location):
         self._log: IO[bytes] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        # A worker has the directory of the session alone; the lock and the log are the driver's.
+        # A worker has only the staging directory; lock and log belong to the driver.
         return {**self.__dict__, "_held": None, "_log": None}
 
     def get(self, key: str, most: int = DOCUMENT_MAX_BYTES) -> bytes | None:
@@ -141,7 +141,7 @@ class LocalLocation(Location):
             yield from pieces_of(self._file(key))
 
     def put(self, key: str, pieces: Pieces, *, durable: bool = False, number: int = 0) -> None:
-        """Write beside, in a directory of this session that readers do not see, and rename."""
+        """Write to the staging directory, which readers do not see, and rename."""
         temporary, target = self._staging.new_file(), self._file(key)
         _faults.reach("chunk.before_write", number)
         try:
@@ -174,7 +174,7 @@ class LocalLocation(Location):
         return int(found.st_size) if stat.S_ISREG(found.st_mode) else None
 
     def delete(self, key: str) -> None:
-        """Remove a file, and the directories that are then empty."""
+        """Delete a file, and the directories that become empty."""
         file = self._file(key)
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             file.unlink()
@@ -185,7 +185,7 @@ class LocalLocation(Location):
                 parent.rmdir()
 
     def append(self, key: str, data: bytes, *, durable: bool = False) -> None:
-        """Write to the end of a file, in one go: to the very one that this writer knows."""
+        """Append to the open log file of this writer, in one call."""
         self._check_held()
         file = self._opened_log(key)
         before = file.seek(0, os.SEEK_END)
@@ -202,7 +202,7 @@ class LocalLocation(Location):
             os.fsync(file.fileno())
 
     def read_log(self, key: str) -> bytes | None:
-        """Return the content of a file, which is the log of this session if there is one."""
+        """Return the content of a log: of the open one of this writer, if any."""
         if self._held is not None and self.size(key) is not None:
             self._opened_log(key)
         try:
@@ -211,25 +211,25 @@ class LocalLocation(Location):
             return None
 
     def put_log(self, key: str, data: bytes, *, durable: bool = False) -> None:
-        """Write a file anew."""
+        """Replace the file of a log."""
         self.put(key, [data], durable=durable, number=-1)
         self._close_log()
         if self._held is not None:
             self._opened_log(key)
 
     def objects(self) -> Iterator[str]:
-        """Yield the files, by their path from the root."""
+        """Yield the files by their path relative to the root."""
         for parent, _, names in os.walk(self.path):
             for name in names:
                 yield os.path.relpath(os.path.join(parent, name), self.path).replace(os.sep, "/")
 
     def sizes(self, keys: Iterable[str]) -> dict[str, int]:
-        """Return the bytes of those files that are there."""
+        """Return the bytes of the files that exist."""
         found = ((key, self.size(key)) for key in keys)
         return {key: size for key, size in found if size is not None}
 
     def free_bytes(self) -> int | None:
-        """Return the room on the disk."""
+        """Return the free bytes of the disk."""
         for location in (self.path, *self.path.parents):
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 return int(shutil.disk_usage(location).free)
@@ -241,7 +241,7 @@ class LocalLocation(Location):
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Lock a file in the directory, which is made if need be, and make a session."""
+        """Lock a file in the directory, which is created if necessary, and begin staging."""
         with FileLock(self._file(LOCK)) as held:
             try:
                 held.check_writable(self._staging.begin)
@@ -250,11 +250,11 @@ class LocalLocation(Location):
             finally:
                 self._close_log()
                 self._held = None
-                if held.is_taken:  # not in a child that was forked in here
+                if held.is_taken:  # not in a child that was forked inside the block
                     self._staging.end()
 
     def clean(self) -> None:
-        """Remove what this session left half done."""
+        """Delete temporary files of this writer."""
         if self._held is not None and self._held.is_taken:
             self._staging.empty()
 
@@ -267,9 +267,9 @@ class LocalLocation(Location):
         durable: bool = False,
         checksum: tuple[int, str] | None = None,
     ) -> None:
-        """Have an object of another place here, without a copy where the file system allows.
+        """Take an object of another location, by a link if the file system allows.
 
-        A file that is linked is not read: its content is not compared with `checksum`.
+        A linked file is not read: its content is not compared with `checksum`.
         """
         if not isinstance(source, LocalLocation):
             super().take(key, source, source_key, durable=durable, checksum=checksum)
@@ -279,15 +279,16 @@ class LocalLocation(Location):
         try:
             try:
                 os.link(file, temporary)
-            except OSError:  # another file system, or one without links
+            except OSError:  # another file system, or one without hard links
                 super().take(key, source, source_key, durable=durable, checksum=checksum)
                 return
             if durable:
-                sync_file(temporary)  # whoever wrote it may not have done so
+                sync_file(temporary)  # its writer may not have synced it
             self._check_held()
             self._staging.move(temporary, target)
         finally:
-            # Where both are links to one file, too: renaming does nothing and leaves the first one.
+            # If both are links to the same file, renaming does nothing and leaves the temporary
+            # one.
             with contextlib.suppress(OSError):
                 temporary.unlink()
         if durable:
@@ -298,12 +299,12 @@ class LocalLocation(Location):
         return without_links(self.path, check_key(key))
 
     def _check_held(self) -> None:
-        """Raise in a driver whose lock, and so whose store, is not at this path any more."""
+        """Raise if the lock of this driver, and so its store, is not at this path any more."""
         if self._held is not None and not self._held.is_held:
             raise self._staging.ended()
 
     def _opened_log(self, key: str) -> IO[bytes]:
-        """Return the log, open as long as the session: so no other file can pass for it."""
+        """Return the log, kept open under the lock, so that no other file can replace it."""
         file = self._file(key)
         try:
             if self._log is None:
@@ -323,16 +324,16 @@ class LocalLocation(Location):
 
 
 NO_FILE = (FileNotFoundError, NotADirectoryError, NotRegularError, TooLargeError)
-"""What says that there is no file such as a writer makes."""
+"""Errors which mean that there is no file such as a writer makes."""
 
 
 def check_key(key: str) -> str:
-    """Return a key that stays inside of its store.
+    """Check that a key stays inside its store, and return it.
 
     Raises
     ------
     ValueError
-        For one that does not: absolute, empty parts, dots, a NUL; or too long for a name.
+        If it is absolute, has empty parts, dots or a NUL, or is too long.
     """
     parts = key.split("/")
     is_bad = not key or "\x00" in key or "\\" in key or bool({"", ".", ".."} & set(parts))
@@ -346,7 +347,7 @@ def _bytes_of(text: str) -> int:
 
 
 def _reaching(pieces: Pieces, number: int) -> Iterator[Any]:
-    """Yield pieces, and say that the first one is written when the second one is asked for."""
+    """Yield pieces; reach the fault point once the first piece is written."""
     for i, piece in enumerate(pieces):
         yield piece
         if i == 0:

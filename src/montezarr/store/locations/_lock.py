@@ -1,4 +1,4 @@
-"""One writer at a time: a lock that the system takes from the dead, with a record of its owner."""
+"""The lock of a directory: released by the system when its owner dies; with an owner record."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ except ImportError:  # Windows
 
 
 class FileLock(ContextManager):
-    """An flock on a file, taken at once or not at all; it ends with the process, however that ends.
+    """A non-blocking flock on a file; it ends with the process, however that ends.
 
-    No clock tells anything here: the system knows who lives.
+    No clocks or timeouts are used: the system knows which processes are alive.
     """
 
     def __init__(self, file: Path):
@@ -54,14 +54,14 @@ class FileLock(ContextManager):
             raise self._refusal(error) from error
 
     def _take(self) -> bool:
-        """Take it, or return False where another writer has just ended and taken the file away."""
+        """Take the lock; return False if another writer has just ended and deleted the file."""
         try:
             for parent in reversed([self.file.parent, *self.file.parent.parents]):
                 with contextlib.suppress(FileExistsError):
                     parent.mkdir()
                     self._made.append(parent)
             handle = open(self.file, "a+b", opener=_without_links)  # noqa: SIM115
-        except FileNotFoundError:  # it took the directory away, too
+        except FileNotFoundError:  # the other writer deleted the directory too
             return False
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -94,31 +94,31 @@ class FileLock(ContextManager):
 
     def _end_block(self, error: BaseException | None) -> None:
         handle, self._handle = self._handle, None
-        if handle is None:  # a forked child has let go of it
+        if handle is None:  # a forked child has released it
             return
-        if self._is_mine(handle):  # else the store was moved away, and this may be another's lock
+        if self._is_mine(handle):  # else the store was moved, and this may be the lock of another
             self.file.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # what could not be written is tried again here
+        with contextlib.suppress(OSError):  # close retries what could not be written
             handle.close()
         self._remove_made()
 
     @property
     def is_taken(self) -> bool:
-        """Whether this process took it and has not released it."""
+        """Whether this process took the lock and has not released it."""
         return self._handle is not None
 
     @property
     def is_held(self) -> bool:
-        """Whether the lock is held, and still lies where it was taken."""
+        """Whether the lock is held, and its file is still where it was taken."""
         return self._handle is not None and self._is_mine(self._handle)
 
     def check_writable(self, make: Callable[[], None]) -> None:
-        """Make something beside the lock.
+        """Call `make`, which creates something beside the lock.
 
         Raises
         ------
         StoreError
-            If nothing can be made there.
+            If nothing can be created there.
         """
         try:
             make()
@@ -132,22 +132,22 @@ class FileLock(ContextManager):
         )
 
     def let_go(self) -> None:
-        """In a forked child: close its copy, so that the lock ends with the parent that took it."""
+        """Close the copy in a forked child, so that the lock ends with the parent."""
         handle, self._handle = self._handle, None
         if handle is not None:
             with contextlib.suppress(OSError):
                 handle.close()
 
     def _remove_made(self) -> None:
-        """Take away what was made for the lock alone, when nothing came of it."""
+        """Delete directories that were created only for the lock, if they are empty."""
         with contextlib.suppress(OSError):
             for parent in reversed(self._made):
                 parent.rmdir()
 
     def _read_owner(self, handle: IO[bytes]) -> str | None:
-        """Return who holds the lock, as words; None where it has just ended.
+        """Describe who holds the lock; None if it was just released.
 
-        Who has only just got it may not have said so yet, and what is there is of one before.
+        A new owner may not have written its record yet: the content may be of the one before.
         """
         with handle:
             for _ in range(50):

@@ -1,16 +1,16 @@
-"""Object stores: what a Zarr store is written through.
+"""Object stores: locations in any Zarr store.
 
-An object is replaced whole, and nothing can be added to one. So a log is an object, its base, and
-one more for each time that something was added, a part:
+Objects are replaced whole, and cannot be appended to. So a log is a base object, and one more
+object for each append, a part:
 
 ``key``
-    The base, as a file would hold it. When nobody writes, and nobody was killed, there is nothing
-    else.
+    The base, with the content of a log file. If no writer runs, and none was killed, there is
+    nothing else.
 ``key.parts/<digest>.<number>``
-    What was added, in the order of the numbers. `digest` is that of the base that was there then: a
-    part counts only with the very base that it was written after. So the base alone switches from
-    one state of the log to the next, and a part that outlives it, since a writer was killed or a
-    request came late, says nothing any more.
+    The parts, in the order of the numbers. `digest` is that of the base at the time: a part counts
+    only with the base that it was written after. So replacing the base switches the log from one
+    state to the next, and a part that outlives it, because a writer was killed or a request came
+    late, is void.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ BUCKETS = frozenset({"s3", "s3a", "gs", "gcs", "oss", "oci"})
 
 @dataclass
 class _Log:
-    """A log as it was read, or written: its base, the parts and the last of their numbers."""
+    """A log as read or written: its base, the parts and the last of their numbers."""
 
     digest: str
     content: bytes
@@ -58,14 +58,14 @@ class _Log:
 
 @final
 class RemoteLocation(Location):
-    """A Zarr store of any kind. What is set in it is there whole or not at all.
+    """A location in a Zarr store of any kind, whose objects are set atomically.
 
     Parameters
     ----------
     store : zarr.abc.store.Store
-        Which.
+        The Zarr store.
     name : str, optional
-        As messages have it.
+        Name of the location in messages.
     """
 
     def __init__(self, store: Store, name: str | None = None):
@@ -74,17 +74,17 @@ class RemoteLocation(Location):
 
     @classmethod
     def at(cls, url: str, storage_options: Mapping[str, Any] | None = None) -> Self:
-        """Return the place with a URL, through fsspec.
+        """Return the location with a URL, through fsspec.
 
         Raises
         ------
         ArgumentTypeError, ArgumentValueError
-            If fsspec knows no such place.
+            If fsspec does not know the URL.
         MissingDependencyError
             If the package for it is not installed.
         """
         if storage_options is not None and not isinstance(storage_options, Mapping):
-            # What it is must not show: it may be a secret.
+            # The value is not shown: it may be a secret.
             raise ArgumentTypeError(
                 "storage_options: expected a dict of what fsspec takes, got a"
                 f" {type(storage_options).__name__!r}."
@@ -117,10 +117,10 @@ class RemoteLocation(Location):
             yield data
 
     def put(self, key: str, pieces: Pieces, *, durable: bool = False, number: int = 0) -> None:
-        """Set an object: stores take it in one piece, and keep it once they say so."""
+        """Set an object, in one piece; it is durable once the store has answered."""
         data = b"".join(memoryview(piece).cast("B") for piece in pieces)
         _faults.reach("chunk.before_write", number)
-        # Metadata are written again and again, chunks once.
+        # Metadata are written repeatedly, chunks once.
         self._set(check_key(key), data, again=number < 0)
         _faults.reach("chunk.after_write", number)
         _faults.reach("chunk.after_rename", number)
@@ -136,10 +136,10 @@ class RemoteLocation(Location):
         self._objects.delete([check_key(key)])
 
     def append(self, key: str, data: bytes, *, durable: bool = False) -> None:
-        """Set one more part."""
+        """Append to a log by setting one more part."""
         if key not in self._logs:
             self.read_log(key)
-        # Noted again when it is done: after a failure nobody knows whether the part is there.
+        # Set again at the end: after a failure it is not known whether the part exists.
         log = self._logs.pop(key, None) or _Log(_digest(b""), b"")
         if log.count >= LOG_OBJECTS_MAX:
             self.put_log(key, log.content + data)
@@ -152,10 +152,10 @@ class RemoteLocation(Location):
         self._logs[key] = _Log(log.digest, log.content + data, log.count + 1, log.number + 1)
 
     def read_log(self, key: str) -> bytes | None:
-        """Return the base and its parts.
+        """Return the base and its parts, joined.
 
-        The parts are listed before the base is read. They are deleted after another base took its
-        place, so the base that is read is that of all the parts that there were, or a later one.
+        The parts are listed before the base is read. They are deleted only after the base was
+        replaced, so the base that is read is that of the listed parts, or a later one.
         """
         for _ in range(LOG_READ_TRIES):
             listed = self._parts(key)
@@ -178,31 +178,31 @@ class RemoteLocation(Location):
         return None if base is None and not mine else content
 
     def put_log(self, key: str, data: bytes, *, durable: bool = False) -> None:
-        """Set the base, which makes all parts void, and delete these."""
+        """Set the base, which makes all parts void, and delete the parts."""
         self._logs.pop(key, None)
         digest, listed = _digest(data), self._parts(key)
         mine = [part for part in listed if _digest_in(part) == digest]
         if self.get(key, len(data)) == data:
-            # These count still. The last one first: what is left is what was there once.
+            # These parts still count. Delete the last one first: what is left is an earlier state.
             for part in reversed(mine):
                 self._objects.delete([part])
         else:
-            # From a time when the log was the same. They must not count again.
+            # Left from a time when the base was the same. They must not count again.
             self._objects.delete(mine)
             self._set(check_key(key), data, again=True)
         self._objects.delete(part for part in listed if part not in mine)
         self._logs[key] = _Log(digest, data)
 
     def objects(self) -> Iterator[str]:
-        """Yield the keys."""
+        """Yield the keys of all objects."""
         return self._objects.keys()
 
     def sizes(self, keys: Iterable[str]) -> dict[str, int]:
-        """Return the bytes of objects, by one listing if they are many."""
+        """Return the bytes of objects, by one listing if there are many."""
         return self._objects.sizes(keys)
 
     def free_bytes(self) -> int | None:
-        """Return None: stores grow."""
+        """Return None: object stores have no limit."""
         return None
 
     def target(self) -> Store:
@@ -210,7 +210,7 @@ class RemoteLocation(Location):
         return self.store
 
     def finder(self) -> Callable[[], Location | None]:
-        """Return what gives this place again; it does not keep a store in memory alive."""
+        """Return a function that returns this location without keeping it alive."""
         name, store = self.name, self.store
         found = weakref.ref(store) if keeps_its_objects(store) else lambda: store
 
@@ -221,11 +221,11 @@ class RemoteLocation(Location):
         return find
 
     def lock(self) -> RemoteLock:
-        """Hold an object that says who writes."""
+        """Return the lock, an object with the record of its owner."""
         return RemoteLock(self._objects, self._begin, self._end)
 
     def clean(self) -> None:
-        """Do nothing: what is half done is not there, and void parts go when the log is read."""
+        """Do nothing: there are no temporary objects, and void parts are deleted with the log."""
 
     def __getstate__(self) -> dict[str, Any]:
         if is_in_memory(self.store):
@@ -245,24 +245,24 @@ class RemoteLocation(Location):
         self._objects = RemoteStore(self.store, self.name)
         self._logs: dict[str, _Log] = {}
         self._is_locked = False
-        # It stays when the session is over, so that threads of it that still run find it closed.
+        # The fence stays after the lock is released, so that threads that still run are refused.
         self._fence = None if told is None else Fence(self._objects, *told)
 
     def _begin(self, record: bytes, is_sure: bool) -> None:
-        """Forget what was read before the lock: somebody may have written since."""
+        """Forget what was read before the lock, since another writer may have run."""
         self._logs.clear()
         self._is_locked = True
         self._fence = Fence(self._objects, record, is_sure)
 
     def _set(self, key: str, data: bytes, *, again: bool) -> None:
-        """Write an object, in a session only as long as that is the one writer."""
+        """Write an object; under a lock, only as long as that is held."""
         if self._fence is None:
             self._objects.set(key, data)
         else:
             self._fence.put(key, data, again=again)
 
     def _end(self, is_mine: bool) -> None:
-        """Leave logs as one object each, as files have them; void the parts of late requests."""
+        """Rewrite logs as one object each, and void the parts of late requests."""
         logs, self._logs, self._is_locked = self._logs, {}, False
         for key, log in logs.items():
             if is_mine and log.count:
@@ -288,12 +288,12 @@ def _number_in(part: str) -> int:
 
 
 def _check_user(url: str) -> None:
-    """Raise for a key in the URL of a bucket, which would be sent as a part of its name.
+    """Raise if the URL of a bucket contains a key, which would be sent as part of its name.
 
     Raises
     ------
     ArgumentValueError
-        With how keys are passed.
+        With the way to pass keys.
     """
     scheme, _, rest = url.partition("://")
     interrupt_listener = rest.partition("/")[0]

@@ -1,4 +1,4 @@
-"""What comes late changes nothing: a session of a writer writes as long as its lock is its own."""
+"""The fence of an object store: late requests of a writer that lost its lock change nothing."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from montezarr.store.locations._staging import error_of_ended
 
 
 class Fence:
-    """Writes for one session, from its driver and from its workers, which may outlive it.
+    """Writes for one holder of the lock, from its driver and its workers, which may outlive it.
 
-    The keys of a store are fixed, and nothing is renamed. So an object is written where there is
-    none, or over the version that was there; and where that is not so, it is looked at. If it has
-    the very bytes, an earlier session wrote it, or a request was answered twice. If it has others,
-    the lock is looked at: as long as it is this session's, what is there is not committed, or is to
-    grow, and is replaced, that very version. A task that outlives its writer finds the lock of
-    another, or none. If it looked just before that, the next writer has replaced the object since,
-    and the version that it looked at is gone.
+    The keys of a store are fixed, and nothing is renamed. So an object is written on the condition
+    that there is none, or over a known version; if the condition fails, the object is read. If it
+    has the same bytes, an earlier writer wrote them, or a request was answered twice. If it has
+    other bytes, the lock is checked: while it is held by this writer, the object is not committed,
+    or is to grow, and exactly that version is replaced. A task that outlives its writer finds the
+    lock of another one, or none. If it checked just before, the next writer has replaced the object
+    since, and the version that the task read is gone.
 
     Parameters
     ----------
     objects : RemoteStore
-        Where.
+        The objects of the store.
     record : bytes
-        The lock of this session.
+        The record in the lock of this writer.
     is_sure : bool
-        Whether the store is known to keep to conditions.
+        Whether the store is known to enforce conditions.
     """
 
     def __init__(self, objects: RemoteStore, record: bytes, is_sure: bool):
@@ -38,16 +38,16 @@ class Fence:
         self._known: dict[str, Any] = {}
 
     def told(self) -> tuple[bytes, bool]:
-        """Return what a worker needs to know."""
+        """Return the arguments to make this fence in a worker."""
         return self._record, self._is_sure
 
     def check(self) -> None:
-        """Raise unless the lock is still that of this session.
+        """Raise unless the lock is still held by this writer.
 
         Raises
         ------
         StoreError
-            Then.
+            If it is not.
         """
         if self._objects.get(LOCK) != self._record:
             raise error_of_ended(self._objects.name)
@@ -58,12 +58,12 @@ class Fence:
         Parameters
         ----------
         again : bool
-            Whether it will be written again, so that its version is worth to be known.
+            Whether it will be written again, so that its version is kept.
 
         Raises
         ------
         StoreError
-            If this session is over, or somebody else writes the object again and again.
+            If the lock was lost, or another program repeatedly writes the object.
         """
         self.check()
         over = self._known.pop(key, None)
@@ -87,12 +87,12 @@ class Fence:
         )
 
     def add(self, key: str, data: bytes) -> None:
-        """Write an object that nobody has written, unless it was with these bytes.
+        """Create an object; accept an existing one with the same bytes.
 
         Raises
         ------
         StoreError
-            If there is another one.
+            If there is one with other bytes.
         """
         self.check()
         try:

@@ -1,4 +1,4 @@
-"""One writer at a time where no system takes locks from the dead: an object that says who it is."""
+"""The lock of an object store: an object with a record of its owner, which outlives a dead one."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from montezarr.store.locations._location import LOCK
 from montezarr.store.locations._remote_store import RemoteStore
 
 _held: set[str] = set()
-"""What this process holds, or is about to."""
+"""Nonces of the locks that this process holds, or is about to take."""
 
 
 class RemoteLock(ContextManager):
     """The object ``montezarr/lock``, with a record of its owner.
 
-    Where the store can, it is written on the condition that there is none: then one of two writers
-    gets it, however they race. Where it cannot, and where the lock of a dead owner is taken over,
-    the record is read again after a second: of two that race within this second, one goes on.
+    If the store supports it, the lock is written on the condition that there is none: then exactly
+    one of two racing writers gets it. If not, and if the lock of a dead owner is taken over, the
+    record is read again after a second: of two that race within this second, one continues.
 
     Parameters
     ----------
     objects : RemoteStore
         Where.
     begin : callable
-        Is called when it is held, with its record and whether the store keeps to conditions.
+        Called when the lock is taken, with its record and whether the store enforces conditions.
     end : callable
-        Is called before it is released, with whether it is still held.
+        Called before the lock is released, with whether it is still held.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class RemoteLock(ContextManager):
         return self
 
     def _end_block(self, error: BaseException | None) -> None:
-        # An error that is on its way says more than that the lock could not be taken away.
+        # An error of the block matters more than one of deleting the lock.
         with contextlib.suppress(*(() if error is None else (OSError,))):
             try:
                 is_mine = self._objects.get(LOCK) == self._record
@@ -85,7 +85,7 @@ class RemoteLock(ContextManager):
                 )
 
     def _take(self) -> bool:
-        """Take it, and return whether the store keeps to the condition that there be none."""
+        """Take the lock, and return whether the store enforces the condition that there is none."""
         found = self._objects.get(LOCK)
         if found is not None:
             if not _is_gone(found):
@@ -114,7 +114,7 @@ class RemoteLock(ContextManager):
 
 
 def _is_gone(found: bytes) -> bool:
-    """Return whether whoever wrote a record surely is no more, or has left it behind."""
+    """Return whether the owner in a record is certainly dead, or has abandoned the lock."""
     owner = _parse(found)
     if is_dead(owner):
         return True

@@ -1,4 +1,4 @@
-"""A Zarr store called from synchronous code: what a `RemoteLocation` needs of it, and no more."""
+"""A Zarr store called from synchronous code: the operations that a `RemoteLocation` needs."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ T = TypeVar("T")
 
 
 class RemoteStore:
-    """The objects of a Zarr store; it may be called from any thread.
+    """The objects of a Zarr store; its methods may be called from any thread.
 
     Parameters
     ----------
     store : zarr.abc.store.Store
-        Which.
+        The Zarr store.
     name : str
-        As messages have it.
+        Name of the store in messages.
     """
 
     def __init__(self, store: Store, name: str):
         self.store, self.name = store, name
 
     def get(self, key: str) -> bytes | None:
-        """Return an object, or None where there is none."""
+        """Return an object, or None if there is none."""
         return self._run(self._get(key))
 
     def get_all(self, keys: Iterable[str]) -> list[bytes | None]:
@@ -60,11 +60,11 @@ class RemoteStore:
         self._run(self.store.set(key, _buffer(data)))
 
     def create(self, key: str, data: bytes) -> bool:
-        """Write an object unless there is one; return whether the store surely sees to that."""
+        """Create an object unless it exists; return whether the store is known to enforce that."""
         return self._run(self._create(key, data))
 
     def read(self, key: str) -> VersionedObject | None:
-        """Return an object with its version, or None where there is none."""
+        """Return an object with its version, or None if there is none."""
         return self._run(read_versioned(self.store, key))
 
     def exchange(self, key: str, data: bytes, over: Tag, is_sure: bool) -> Tag:
@@ -78,33 +78,33 @@ class RemoteStore:
         return self._run(write_versioned(self.store, key, data, over, is_sure))
 
     def delete(self, keys: Iterable[str]) -> None:
-        """Take objects away, those that are there, in any order."""
+        """Delete objects that exist, in any order."""
         self._run(_gather(self._delete, keys))
 
     def size(self, key: str) -> int | None:
-        """Return the bytes of an object, or None where there is none."""
+        """Return the bytes of an object, or None if there is none."""
         return self._run(self._size(key))
 
     def sizes(self, keys: Iterable[str]) -> dict[str, int]:
-        """Return the bytes of those objects that are there."""
+        """Return the bytes of the objects that exist."""
         return self._run(self._sizes(list(keys)))
 
     def below(self, prefix: str) -> list[str]:
-        """Return the keys that begin with a prefix that ends with a slash."""
+        """Return the keys with a prefix that ends in a slash."""
         return self._run(self._below(prefix))
 
     def keys(self) -> Iterator[str]:
-        """Yield all keys, as they come."""
+        """Yield all keys, in any order."""
         self._forget()
         listing = self.store.list()
         while keys := self._run(_take(listing, 1000)):
             yield from (key for key in keys if key and not key.endswith("/"))
 
     def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Wait for an answer.
+        """Run a coroutine, and return its result.
 
-        What a store raises is one error here, which suits handlers of OSError and, other than those
-        of some stores, travels from a worker process.
+        Errors of a store become a StoreError, which handlers of OSError catch and which, unlike
+        those of some stores, can be pickled from a worker process.
         """
         try:
             return run_in_zarr_loop(self._when_open(coroutine))
@@ -131,7 +131,7 @@ class RemoteStore:
         return await coroutine
 
     def _forget(self) -> None:
-        """Have fsspec list anew: what it listed before does not know what others wrote since."""
+        """Clear the listing cache of fsspec, which does not know what others have written since."""
         if isinstance(self.store, FsspecStore):
             self.store.fs.invalidate_cache()
 
@@ -158,7 +158,7 @@ class RemoteStore:
         return {key: size for key, size in found if size is not None}
 
     async def _listed(self) -> dict[str, int] | None:
-        """Return the bytes of all objects, or None where Zarr has no way to list them."""
+        """Return the bytes of all objects, or None if Zarr cannot list them."""
         if isinstance(self.store, ObjectStore):
             import obstore
 
@@ -189,23 +189,23 @@ class RemoteStore:
         return isinstance(self.store, (MemoryStore, LocalStore))
 
     async def _create_by_obstore(self, key: str, data: bytes) -> bool:
-        """Write an object unless there is one, and try whether that is refused a second time."""
+        """Create an object unless it exists, and test that a second try is refused."""
         assert isinstance(self.store, ObjectStore)
         try:
             for _ in range(2):
                 await write_by_obstore(self.store, key, data, None)
         except ChangedError:
             return True
-        except NotImplementedError:  # conditions are switched off, or there are none
+        except NotImplementedError:  # conditions are switched off or not supported
             if await self._get(key) is None:
                 await self.store.set(key, _buffer(data))
         return False
 
     async def _create_by_fsspec(self, key: str, data: bytes) -> bool:
-        """Write an object unless there is one: Zarr would ask first and write then.
+        """Create an object unless it exists, atomically: Zarr would check first and then write.
 
-        A server may take no notice of the condition (S3 does since 2024, others may not), so the
-        same is asked for once more: it must be refused then.
+        A server may ignore the condition (S3 supports it since 2024, others may not), so the
+        request is repeated: it must then be refused.
         """
         assert isinstance(self.store, FsspecStore)
         path = f"{self.store.path.rstrip('/')}/{key}"
@@ -214,22 +214,22 @@ class RemoteStore:
                 await pipe_file(self.store.fs, path, data, mode="create")
         except FileExistsError:
             return True
-        except (TypeError, NotImplementedError):  # a file system that knows no conditions
+        except (TypeError, NotImplementedError):  # a file system without conditions
             await self.store.set_if_not_exists(key, _buffer(data))
         return False
 
 
 def is_of_system(error: OSError) -> bool:
-    """Return whether an error tells what the system, or a file system, said.
+    """Return whether an error comes from the operating system or a file system.
 
-    Those of a damaged zip do not: EINVAL for a place that it does not have, and an error without a
-    number of what was packed in a way that makes no sense.
+    Errors of a damaged zip do not: EINVAL for an offset outside of it, and an error without errno
+    for invalid compressed data.
     """
     return error.errno != errno.EINVAL and not (type(error) is OSError and error.errno is None)
 
 
 def is_in_memory(store: Any) -> bool:
-    """Return whether another process would have a store of its own in its place."""
+    """Return whether a store is in memory, so that another process would have its own copy."""
     if isinstance(store, WrapperStore):
         inner = wrapped(store)
         return inner is None or is_in_memory(inner)
@@ -242,7 +242,7 @@ def is_in_memory(store: Any) -> bool:
 
 
 def keeps_its_objects(store: Any) -> bool:
-    """Return whether the objects of a store are the memory of that store, and gone with it."""
+    """Return whether the objects of a store are in its memory, and end with it."""
     if isinstance(store, WrapperStore):
         inner = wrapped(store)
         return inner is not None and keeps_its_objects(inner)
@@ -250,7 +250,7 @@ def keeps_its_objects(store: Any) -> bool:
 
 
 def _of_sizes(store: Store) -> Store:
-    """Return the store to ask for sizes: a wrapper that only passes on reads all of an object."""
+    """Return the store to ask for sizes: a plain wrapper would read the whole object."""
     while (
         isinstance(store, WrapperStore)
         and type(store).getsize is Store.getsize
@@ -262,7 +262,7 @@ def _of_sizes(store: Store) -> Store:
 
 
 async def told_size(store: Store, key: str) -> int | None:
-    """Return the bytes of an object where a store tells them without reading it; None elsewhere."""
+    """Return the bytes of an object if the store knows them without reading it, else None."""
     inner = _of_sizes(store)
     if not isinstance(inner, (FsspecStore, ObjectStore)):
         return None
@@ -273,15 +273,15 @@ async def told_size(store: Store, key: str) -> int | None:
 
 
 def regular_only(store: Store) -> Store:
-    """Return a store that opens nothing but regular files, where its objects are files.
+    """Return a store that opens only regular files, if its objects are files.
 
-    A wrapper stays the object that it is, since it may count, or keep, what it sees; what it wraps
-    is put in the place of what would wait for a pipe.
+    A wrapper stays the same object, since it may count or cache requests; only the store inside is
+    replaced by one that does not block on a pipe.
 
     Raises
     ------
     StoreError
-        For a zip that is no regular file.
+        For a zip that is not a regular file.
     """
     if isinstance(store, WrapperStore):
         held = wrapped(store)
@@ -297,7 +297,7 @@ def regular_only(store: Store) -> Store:
 
 
 def _root_of(store: Store) -> Path | None:
-    """Return the directory whose files are the objects of a store; None of any other one."""
+    """Return the directory whose files are the objects of a store; None for other stores."""
     if type(store) is LocalStore:
         return store.root
     if isinstance(store, FsspecStore):
@@ -309,7 +309,7 @@ def _root_of(store: Store) -> Path | None:
 
 
 def _directory_of(file_system: Any, path: str) -> Path | None:
-    """Return the local directory that a path of a file system of fsspec means, if it does."""
+    """Return the local directory of a path in a file system of fsspec, if it is local."""
     kind = f"{type(file_system).__module__}.{type(file_system).__name__}"
     if kind == "fsspec.implementations.dirfs.DirFileSystem":
         inner = getattr(file_system.fs, "sync_fs", file_system.fs)
@@ -321,7 +321,7 @@ def _directory_of(file_system: Any, path: str) -> Path | None:
 
 
 def _check_zip(store: ZipStore) -> None:
-    """Raise if a zip that is to be opened is a pipe, a device or a socket."""
+    """Raise if a zip to open is a pipe, a device or a socket."""
     with contextlib.suppress(FileNotFoundError, ValueError):
         try:
             check_regular(os.stat(store.path), store.path)
@@ -332,7 +332,7 @@ def _check_zip(store: ZipStore) -> None:
 
 
 def store_name(store: Store) -> str:
-    """Return a store as messages have it: never how it is signed in to."""
+    """Return the name of a store for messages, without credentials."""
     if isinstance(store, FsspecStore):
         file_system = getattr(store.fs, "sync_fs", store.fs)
         return f"{_protocols(file_system)[0]}://{store.path.lstrip('/')}"
@@ -342,7 +342,7 @@ def store_name(store: Store) -> str:
 
 
 def sign_in_options(store: Any) -> Any:
-    """Return what a store is signed in to with, as far as it tells."""
+    """Return the options with credentials of a store, as far as they are accessible."""
     if isinstance(store, WrapperStore):
         return sign_in_options(wrapped(store))
     if isinstance(store, FsspecStore):
@@ -360,7 +360,7 @@ def _buffer(data: bytes) -> Any:
 
 
 async def _gather(function: Callable[[str], Awaitable[T]], keys: Iterable[str]) -> list[T]:
-    """Call for each key, so many at once."""
+    """Call the function for each key, a limited number at once."""
     room = asyncio.Semaphore(REQUESTS_AT_ONCE)
 
     async def one(key: str) -> T:

@@ -1,4 +1,4 @@
-"""The store without a disk: chunks that are drawn when they are read."""
+"""The virtual store: chunks are drawn when they are read."""
 
 from montezarr.store.virtual._store import VirtualStore
 

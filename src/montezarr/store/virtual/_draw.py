@@ -1,4 +1,4 @@
-"""Chunks that are drawn when they are read: which paths a range of bytes needs, and no more."""
+"""Chunks that are drawn when they are read: only the paths that a range of bytes needs."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ Data = NDArray[np.uint8]
 
 
 class Once:
-    """Make a thing once for all threads that ask for it at the same time."""
+    """Computes a value once for all threads that request it at the same time."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._running: dict[Hashable, Future[Any]] = {}
 
     def __call__(self, key: Hashable, make: Callable[[], Any]) -> Any:
-        """Return what `make` returns, called here or in the thread that asked first."""
+        """Return the result of `make`, called here or in the thread that was first."""
         with self._lock:
             future = self._running.get(key)
             is_first = future is None
@@ -55,7 +55,7 @@ class Once:
 
 
 class Recent:
-    """What was used last, as much of it as fits into a number of bytes."""
+    """A cache of the most recently used entries, limited in bytes."""
 
     def __init__(self, limit: int) -> None:
         self.limit, self.bytes = limit, 0
@@ -63,7 +63,7 @@ class Recent:
         self._entries: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
 
     def get(self, key: Hashable) -> Any:
-        """Return an entry, which is then the last to go, or None."""
+        """Return an entry, and mark it as used, or None."""
         with self._lock:
             if key not in self._entries:
                 return None
@@ -71,7 +71,7 @@ class Recent:
             return self._entries[key][0]
 
     def put(self, key: Hashable, value: Any, size: int) -> None:
-        """Keep an entry, at the expense of others; one that is too large is not kept."""
+        """Keep an entry, evicting others; one that is too large is not kept."""
         self.drop(key)
         if size > self.limit:
             return
@@ -83,31 +83,31 @@ class Recent:
                 self.bytes -= freed
 
     def drop(self, key: Hashable) -> None:
-        """Forget an entry, if it is there."""
+        """Remove an entry, if it exists."""
         with self._lock:
             self.bytes -= self._entries.pop(key, (None, 0))[1]
 
 
 class VirtualChunks:
-    """The chunk files of a store that nobody wrote.
+    """The chunk files of a virtual store.
 
     Parameters
     ----------
     values : ChunkValues
-        What draws, and how it is stored.
+        Draws the chunks, and has their format.
     n_paths : int
         Number of paths.
     x0 : dask array (..., n_paths) or None
-        Initial states, where they differ from path to path.
+        Initial states, if they differ from path to path.
     cache_bytes : int
-        Bytes of files to keep.
+        Bytes of files to cache.
     """
 
     def __init__(self, values: ChunkValues, n_paths: int, x0: Any, cache_bytes: int) -> None:
         self.values, self.manifest = values, values.manifest
         self.n_paths, self.x0 = n_paths, x0
         storage = self.manifest.storage
-        # Where the parts of a shard have a size that is known, each can be made alone.
+        # Parts of a shard of known size can be made alone.
         self._splits = storage.inner_chunk is not None and storage.compression is None
         chunk = self.manifest.chunk
         self._unit: int = (storage.inner_chunk or chunk) if self._splits else chunk
@@ -118,7 +118,7 @@ class VirtualChunks:
         self._once = Once()
 
     def is_ready(self, i: int, byte_range: Any) -> bool:
-        """Return whether bytes can be had without a draw: those of the index of a shard."""
+        """Return whether bytes need no draw: those of the index of a shard."""
         if not self._splits:
             return False
         low, _ = request_bounds(byte_range, self._size(i))
@@ -143,7 +143,7 @@ class VirtualChunks:
         return pieces[0] if len(pieces) == 1 else joined_pieces(pieces)
 
     def size(self, i: int, chunk: int) -> int:
-        """Return the bytes of a chunk file; a compressed one must be made for that."""
+        """Return the bytes of a chunk file; a compressed one is made for that."""
         known = self.manifest.chunk_file_bytes(self.manifest.arrays[i])
         return len(self.get(i, chunk)) if known is None else known
 
@@ -166,17 +166,17 @@ class VirtualChunks:
         )
 
     def _made(self, i: int, chunk: int, first: int, last: int) -> Data:
-        """Return parts of a chunk file: of a shard the inner chunks, else all of it."""
+        """Return parts of a chunk file: inner chunks of a shard, else the whole file."""
         key = (i, chunk, first, last)
 
         def make() -> Data:
-            # What was in the cache a moment ago, when another thread was not yet done, may be now.
+            # Another thread may have put it into the cache meanwhile.
             data: Data | None = self._files.get(key)
             if data is None:
                 data = joined_pieces(
                     self._encoded(i, self._drawn(chunk, first, last)[i], last - first)
                 )
-                data.setflags(write=False)  # several readers may get it
+                data.setflags(write=False)  # shared by several readers
                 self._files.put(key, data, data.nbytes)
             return data
 
@@ -194,7 +194,7 @@ class VirtualChunks:
         return [piece for part in inner for piece in with_checksum(part)]
 
     def _drawn(self, chunk: int, first: int, last: int) -> Arrays:
-        """Return the values of all variables, drawn now or a moment ago for another of them."""
+        """Return the values of all variables, drawn now or for another variable before."""
         key = (chunk, first, last)
 
         def make() -> Arrays:
@@ -207,7 +207,7 @@ class VirtualChunks:
                 return arrays
             arrays, left = entry
             left[0] -= 1
-            if left[0] == 0:  # all of them had theirs
+            if left[0] == 0:  # all variables were read
                 self._draws.drop(key)
             return list(arrays)
 
@@ -218,7 +218,7 @@ class VirtualChunks:
         start = chunk * self.manifest.chunk + first * self._unit
         stop = min(start + (last - first) * self._unit, self.n_paths)
         arrays = self.manifest.arrays
-        if start >= stop:  # the end of the last shard, where no paths are
+        if start >= stop:  # the end of the last shard, without paths
             return [np.empty((*array.shape, 0), array.dtype) for array in arrays]
         size = (stop - start) * sum(array.path_bytes for array in arrays)
         if size * CHUNK_WORKING_COPIES > memory_limit():
@@ -235,12 +235,12 @@ class VirtualChunks:
 
 
 def request_bounds(byte_range: Any, size: int) -> tuple[int, int]:
-    """Return start and end of a byte request in an object of so many bytes.
+    """Return start and end of a byte request in an object of `size` bytes.
 
     Raises
     ------
     ArgumentTypeError
-        If it is none.
+        If it is not a byte request.
     """
     if byte_range is None:
         return 0, size
@@ -257,7 +257,7 @@ def request_bounds(byte_range: Any, size: int) -> tuple[int, int]:
 
 
 def joined_pieces(pieces: Iterable[Any]) -> Data:
-    """Return the pieces of a file in one, on recycled memory."""
+    """Join the pieces of a file in a recycled buffer."""
     parts = [np.frombuffer(piece, np.uint8) for piece in pieces if len(piece)]
     if len(parts) == 1:
         return parts[0]

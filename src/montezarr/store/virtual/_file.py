@@ -1,4 +1,4 @@
-"""The small file that names a store without a disk, read: nothing that it names is imported."""
+"""Read the small file that describes a virtual store; nothing that it names is imported."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from montezarr.store.virtual._layout import (
 )
 
 MARK = "montezarr_virtual"
-"""Key of the file by which it is known, with the version of its format."""
+"""Key that identifies the file; its value is the version of the format."""
 
 VERSION = 1
 KEYS = {MARK, "recipe", "n_paths", "chunk", "storage", "policies"}
@@ -36,18 +36,18 @@ POLICIES = {
 
 
 def read_document(path: Path) -> dict[str, Any] | None:
-    """Return what a file says, or None if it is none of these.
+    """Return the content of a file, or None if it is not of this kind.
 
     Raises
     ------
     StoreError
-        If it is one that nobody can read.
+        If it is of this kind and cannot be read.
     """
     if not is_regular(path):
         return None
     try:
         text = read_start(path, MAX_BYTES + 1)
-    except NotRegularError:  # it has just taken the place of a file
+    except NotRegularError:  # something has just replaced the file
         return None
     except OSError as error:
         raise StoreError(f"path: expected a file that can be read, got {error}.") from error
@@ -68,7 +68,7 @@ def _no_number(text: str) -> float:
 def _checked(
     document: Mapping[str, Any], path: Path, process: Any, cache_bytes: int
 ) -> VirtualChunks:
-    """Return what a file names; nothing in it is believed before it is checked.
+    """Return the chunks of a document, checking all of it.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def _restored(document: Mapping[str, Any], process: Any, cache_bytes: int) -> Vi
 
 
 def file_at(path: Any) -> Path:
-    """Return the path of a file.
+    """Return the argument as the path of a file.
 
     Raises
     ------
@@ -124,12 +124,12 @@ def file_at(path: Any) -> Path:
 
 
 def loaded(path: Any, process: Any, cache_bytes: int) -> VirtualChunks:
-    """Return what the file at a path names.
+    """Return the chunks that the file at a path describes.
 
     Raises
     ------
     StoreNotFoundError, StoreError
-        If it is none of these.
+        If it is not such a file.
     """
     file = file_at(path)
     document = read_document(file)

@@ -1,4 +1,4 @@
-"""What a store without a disk is made of: a Dataset or a recipe, and in which chunks."""
+"""Make a virtual store of a Dataset or a recipe, and choose its chunks."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ BAD = (
     MontezarrError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError,
     RecursionError,
 )  # fmt: skip
-"""What a file that is not ours makes of its checks."""
+"""Errors that the checks of a foreign file may raise."""
 
 
 def chunks_of(
     recipe: Any, n_paths: Any, chunks: Any, storage: Any, process: Any, cache_bytes: int
 ) -> VirtualChunks:
-    """Return the chunks of a `VirtualStore`, by its arguments, all checked.
+    """Check the arguments of a `VirtualStore`, and return its chunks.
 
     Raises
     ------
     ArgumentTypeError, ArgumentValueError, ReplayError
-        If they make no store.
+        If they are not valid.
     """
     if storage is not None and not isinstance(storage, Storage):
         raise type_error("storage", "a montezarr.Storage, or None", storage)
@@ -62,7 +62,7 @@ def chunks_of(
 def store_source(
     source: ChunkSource, chunk: int, storage: Storage, cache_bytes: int
 ) -> VirtualChunks:
-    """Return the chunks of a source in chunks of so many paths."""
+    """Return the virtual chunks of a source, with `chunk` paths each."""
     source = replace(source, run=replace(source.run, chunk=chunk))
     _check(source.run)
     manifest = source.manifest(storage, 0)
@@ -77,9 +77,9 @@ def whole_blocks(chunks: Any) -> int:
 
 
 def _policy(run: Run, n_paths: int, storage: Storage) -> int:
-    """Return the paths per chunk: few, so that one path comes fast, and more for very many paths.
+    """Return the paths per chunk: few, so that one path is fast to read; more for very many paths.
 
-    A sampler that is a loop in Python takes long for a block already.
+    A sampler that is a Python loop takes long even for one block.
     """
     block = BLOCK * run.path_bytes
     count = max(1, VIRTUAL_CHUNK_BYTES // block) if run.sampler.interface.is_vectorised else 1
@@ -108,7 +108,7 @@ def _check(run: Run) -> None:
 
 
 def run_to_store(recipe: Any, process: Any) -> Run:
-    """Return the run of a recipe, or of a Dataset whose number of paths is to be another one."""
+    """Return the run of a recipe, or of a Dataset with another number of paths."""
     if isinstance(recipe, (xr.Dataset, xr.DataArray)):
         run = Run.behind(recipe, process)
         if not is_untouched(recipe, run):
@@ -142,12 +142,12 @@ def _run_of_recipe(recipe: Any, process: Any) -> Run:
     except BAD as error:
         expected = "a recipe that montezarr wrote"
         raise value_error("recipe", expected, recipe, f"{type(error).__name__}: {error}") from error
-    # A run that is alive may have others; a recipe says nothing about failures.
+    # A live run may have other policies; a recipe has none.
     return run.under(Policies())
 
 
 def _check_steps(recipe: Mapping[str, Any]) -> None:
-    """Raise before the times of a recipe fill the memory."""
+    """Raise if the times of a recipe would fill the memory."""
     grid = recipe["grid"]
     steps = grid.get("T") if isinstance(grid, dict) else None
     if isinstance(steps, int) and steps * 64 > memory_limit():
@@ -155,7 +155,7 @@ def _check_steps(recipe: Mapping[str, Any]) -> None:
 
 
 def plain_source(run: Run, n_paths: int) -> ChunkSource:
-    """Return so many paths of a run as a source; no Dask array of all of them is made."""
+    """Return `n_paths` paths of a run as a source, without a Dask array of all of them."""
     few = to_dataset(run)
     return ChunkSource(
         run=replace(run, n_paths=n_paths),

@@ -1,4 +1,4 @@
-"""The small file that names a store without a disk, written: its recipe, and how it is cut."""
+"""Write the small file that describes a virtual store: its recipe and chunks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from montezarr.store.virtual._file import MARK, POLICIES, VERSION, read_document
 
 
 def document_of(chunks: VirtualChunks) -> bytes:
-    """Return the file that names a store.
+    """Return the content of the file of a virtual store.
 
     Raises
     ------
@@ -55,12 +55,12 @@ def document_of(chunks: VirtualChunks) -> bytes:
 
 
 def put_document(path: Path, data: bytes) -> None:
-    """Write a file whole, or not at all; only another one of its kind is replaced.
+    """Write a file whole or not at all, replacing only another file of its kind.
 
     Raises
     ------
     StoreExistsError
-        If something else is there.
+        If there is something else.
     StoreError
         If it cannot be written.
     """

@@ -1,4 +1,4 @@
-"""`VirtualStore`: the store without a disk. It has all files that `write` would have made."""
+"""`VirtualStore`: a store without a disk, with all files that `write` would make."""
 
 from __future__ import annotations
 
@@ -32,46 +32,46 @@ from montezarr.store.virtual._layout import chunks_of
 
 
 class VirtualStore(Store):
-    """A Zarr store of any size that is nowhere: its chunks are simulated when they are read.
+    """A Zarr store of any size that takes no space: its chunks are simulated when they are read.
 
-    Its keys and bytes are those of the store that ``montezarr.write(ds, path, storage=storage)``
-    makes, to the last bit, so that all that reads Zarr in Python reads it, such as
-    ``xarray.open_zarr(store)`` and ``zarr.open(store)``. It is read-only, made at once and pickles;
-    `save` puts it into a small file, which `montezarr.open` takes: some hundred bytes, and all
+    Its keys and bytes are exactly those of the store that ``montezarr.write(ds, path,
+    storage=storage)`` makes, so every reader of Zarr in Python can read it, such as
+    ``xarray.open_zarr(store)`` and ``zarr.open(store)``. It is read-only, made at once and can be
+    pickled; `save` writes it to a small file for `montezarr.open`: some hundred bytes, and all
     numbers of the process as JSON.
 
-    A read draws whole chunks; of a shard that is not compressed, the inner chunks that it needs.
+    A read draws whole chunks; for an uncompressed shard, only the inner chunks that it needs.
     xarray makes a Dask chunk of each (inner) chunk, and opens two million of them in half a second.
-    So chunks are larger where there would be more, and a few paths of 10**12 take a second or two:
-    to have them in milliseconds pass smaller ``chunks`` here, and ``chunks=None`` to xarray.
+    So chunks are larger if there would be more, and a few paths of 10**12 take a second or two: to
+    read them in milliseconds pass smaller ``chunks`` here, and ``chunks=None`` to xarray.
 
     Parameters
     ----------
     recipe : Dataset, dict or str
-        From `simulate`, or made of it lazily as for `write`; or a recipe, which is
+        From `simulate`, or computed from it lazily as for `write`; or a recipe,
         ``ds.attrs["montezarr"]``: no array of all paths is made, however many there are.
     n_paths : int, optional
-        Number of paths: needed with a recipe; with a Dataset its own by default, and another one
-        only if it is as `simulate` returned it and x0 is common.
+        Number of paths: required with a recipe; by default that of the Dataset. Another number is
+        possible if the Dataset is as `simulate` returned it and x0 is common.
     chunks : int, optional
-        Paths per chunk, rounded up to whole blocks of 1024. That of the Dataset by default; with a
-        recipe about 8 MiB, or more where there would be over two million, up to 1 GiB.
+        Paths per chunk, rounded up to whole blocks of 1024. By default that of the Dataset; with a
+        recipe about 8 MiB, or more if there would be over two million chunks, up to 1 GiB.
     storage : Storage, optional
         As for `write`. A compressed shard is drawn whole for any part of it.
     process : object, optional
-        The sampler, where it is your own code and not alive in this process.
+        The sampler, if it is your own code and not alive in this process.
     cache_bytes : int
-        Bytes of chunks to keep, those that were read last. Threads that ask for a chunk at the same
-        time draw it once in any case, and one draw serves all variables.
+        Bytes of recently read chunks to cache. Threads that read a chunk at the same time draw it
+        once in any case, and one draw serves all variables.
 
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        If `recipe` is none of these, or cannot be stored so.
+        If `recipe` is none of these, or cannot be stored.
     ReplayError
         If its sampler is not at hand.
     MemoryBudgetError
-        If a block of paths cannot fit into memory; later, if a chunk that is read cannot.
+        If a block of paths does not fit into memory; later, if a chunk that is read does not.
 
     Examples
     --------
@@ -158,7 +158,7 @@ class VirtualStore(Store):
         self._set(VirtualChunks(task, n_paths, x0, cache_bytes), cache_bytes)
 
     def with_read_only(self, read_only: bool = False) -> VirtualStore:
-        """Return the store again; as one to write to it is refused."""
+        """Return the store itself; a writable one is refused."""
         if not check_bool("read_only", read_only):
             raise value_error("read_only", "True: a VirtualStore cannot be written", read_only)
         again = type(self).__new__(type(self))
@@ -173,7 +173,7 @@ class VirtualStore(Store):
         Parameters
         ----------
         path : str or path
-            Where, such as "paths.json". Another file of this kind is replaced, nothing else is.
+            The file, such as "paths.json". Only another file of this kind is replaced.
 
         Raises
         ------
@@ -185,7 +185,7 @@ class VirtualStore(Store):
         StoreError
             If it cannot be written.
         """
-        # Here, since to open and to read a store imports nothing that writes.
+        # Imported here, since opening and reading a store must not import code that writes.
         from montezarr.store.virtual._save import document_of, put_document
 
         put_document(file_at(path), document_of(self._chunks))
@@ -199,9 +199,9 @@ class VirtualStore(Store):
         path : str or path
             The file.
         process : object, optional
-            The sampler, where it is your own code.
+            The sampler, if it is your own code.
         cache_bytes : int
-            As above.
+            As for the class.
 
         Raises
         ------
@@ -219,8 +219,8 @@ class VirtualStore(Store):
     def to_dataset(self) -> xr.Dataset:
         """Return all paths as a lazy Dataset, as `montezarr.open` does.
 
-        Up to 100,000 chunks it is what `simulate` returns. Beyond, its Dask chunks are so many
-        chunks of the store that there are no more than a million: select before you compute.
+        Up to 100,000 chunks it is what `simulate` returns. Beyond, each Dask chunk covers several
+        chunks of the store, so that there are at most a million: select before you compute.
         """
         chunks = self._chunks
         manifest, drawn = chunks.manifest, chunks.values.drawn
@@ -264,14 +264,14 @@ class VirtualStore(Store):
     async def get_partial_values(
         self, prototype: Any, key_ranges: Iterable[tuple[str, Any]]
     ) -> list[Any]:
-        """Return several of them."""
+        """Return several files, or bytes of them."""
         gets = [self.get(key, prototype, byte_range) for key, byte_range in key_ranges]
         return list(await asyncio.gather(*gets))
 
     async def get_ranges(
         self, key: str, byte_ranges: Sequence[Any], *, prototype: Any, **limits: Any
     ) -> AsyncIterator[Sequence[tuple[int, Any]]]:
-        """Yield ranges of a file; what fails is raised as it is, in no group of exceptions."""
+        """Yield ranges of a file; errors are raised as they are, not in an exception group."""
         gets = [self.get(key, prototype, byte_range) for byte_range in byte_ranges]
         for i, data in enumerate(await asyncio.gather(*gets)):
             if data is None:
@@ -295,7 +295,7 @@ class VirtualStore(Store):
         return self._chunks.is_ready(found[0], byte_range)
 
     def _find(self, key: str) -> tuple[int, int] | None:
-        """Return variable and chunk of a key, or None where it is none of a chunk."""
+        """Return variable and chunk of a key, or None if it is not the key of a chunk."""
         for i, array in enumerate(self._chunks.manifest.arrays):
             if not key.startswith(f"{array.name}/c/"):
                 continue
@@ -313,9 +313,10 @@ class VirtualStore(Store):
         return self._chunks.manifest.chunk_count(self.n_paths)
 
     def _threads(self) -> ThreadPoolExecutor:
-        """Return threads of this store: a draw that reads another store does not wait for itself.
+        """Return the thread pool of this store: a draw that reads another store cannot deadlock.
 
-        As many as cores: more would only take more memory. A fork has none of its parent's.
+        It has as many threads as cores: more would only take more memory. A forked child makes its
+        own.
         """
         if self._pool is None or self._pool_of != os.getpid():
             self._pool = ThreadPoolExecutor(cores(), thread_name_prefix="montezarr-virtual")
@@ -330,7 +331,7 @@ class VirtualStore(Store):
             yield key
 
     async def list_prefix(self, prefix: str) -> AsyncIterator[str]:
-        """Yield the keys that begin so."""
+        """Yield the keys with this prefix."""
         for key in self._documents:
             if key.startswith(prefix):
                 yield key
@@ -384,19 +385,19 @@ class VirtualStore(Store):
         raise ValueError("store was opened in read-only mode and does not support writing")
 
     async def set(self, key: str, value: Any) -> None:
-        """Refuse."""
+        """Refuse to write."""
         self._refuse()
 
     async def delete(self, key: str) -> None:
-        """Refuse."""
+        """Refuse to write."""
         self._refuse()
 
     def set_sync(self, key: str, value: Any) -> None:
-        """Refuse."""
+        """Refuse to write."""
         self._refuse()
 
     def delete_sync(self, key: str) -> None:
-        """Refuse."""
+        """Refuse to write."""
         self._refuse()
 
 
