@@ -1,4 +1,4 @@
-"""`MonteCarloEngine`: draw paths now, on any backend, and get them back in order."""
+"""`MonteCarloEngine`: draw paths at once, on any backend, and return them in order."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from montezarr.samplers.legacy import uses_global_state
 from montezarr.samplers.task import RangeTask
 
 IN_MEMORY = 0.25
-"""Share of the memory up to which paths are drawn at once and kept."""
+"""Share of the memory up to which paths are drawn at once and kept; a larger result is lazy."""
 
 TASK_BYTES = 32 * MIB
-"""Bytes of paths that a task of the engine returns at most."""
+"""Most bytes of paths that a task of the engine returns."""
 
 
 @final
@@ -87,7 +87,7 @@ class MonteCarloEngine:
 
         The same arguments give the same bits on every backend, with any number of workers and any
         batch size. Paths that fit into a quarter of the memory are drawn now and kept. A larger
-        result is lazy: its paths are drawn when they are asked for, as those of `simulate`.
+        result is lazy: its paths are drawn when they are accessed, as those of `simulate`.
 
         Parameters
         ----------
@@ -99,13 +99,13 @@ class MonteCarloEngine:
             Initial state, of all paths or of each one.
         parallel : bool
             False draws one path after the other in this thread, with the same bits; `backend`,
-            `n_jobs` and a ``with`` block around have no effect then.
+            `n_jobs` and an enclosing ``with`` block have no effect then.
         n_jobs : int
             Number of workers; -1 is one for each core that this process may use.
         backend : str, Client or Backend
-            Where to run, see `montezarr.backend`. "auto" takes that of the ``with`` block around,
-            or decides by the sampler and the measured cost of a few paths; the metadata say what
-            it chose and why.
+            Where to run, see `montezarr.backend`. "auto" takes that of the enclosing ``with``
+            block, or decides by the sampler and the measured cost of a few paths; the metadata say
+            what it chose and why.
         seed : int, sequence of int, SeedSequence or None
             Root entropy; None draws fresh entropy, which the metadata hold.
         show_progress : bool
@@ -131,10 +131,10 @@ class MonteCarloEngine:
         Raises
         ------
         ArgumentTypeError, ArgumentValueError
-            For arguments out of these terms, also a sampler that a backend of processes needs to
-            pickle and cannot.
+            For arguments other than these, and for a sampler that a backend of processes cannot
+            pickle.
         SamplerError
-            If the sampler fails: that of the lowest path that does, on every backend.
+            If the sampler fails: the error of the lowest failing path, on every backend.
         WorkerDied
             If worker processes die on the same paths again and again.
         WorkerTimeout
@@ -153,26 +153,26 @@ class MonteCarloEngine:
             legacy_global_rng=self._is_legacy(), **kwargs,
         )  # fmt: skip
         run = Run.behind(self.dataset)
-        place = _place(run, in_parallel, backend, n_jobs, timeout)
+        selected = _backend_for(run, in_parallel, backend, n_jobs, timeout)
         metadata: dict[str, Any] = {
             "process": run.recipe["process"],
             "n_paths": run.length,
             "T": run.sampler.grid.T,
             "seed": run.recipe["seed"],
-            "backend": place.name,
-            "reason": place.reason,
-            "n_jobs": place.workers,
+            "backend": selected.name,
+            "reason": selected.reason,
+            "n_jobs": selected.workers,
             "in_memory": run.length * run.path_bytes <= IN_MEMORY * memory_limit(),
         }
         if not metadata["in_memory"]:
             return SimulationResult(run, self.dataset, metadata)
         started, failure_log = time.perf_counter(), FailureLog()
         with (
-            place.running(),
+            selected.running(),
             RunMonitor("simulate", Progress("simulate", enabled=show)) as monitor,
         ):
-            size = _batch(run, place, size)
-            chunk_buffer = _collect(run, place, size, failure_log, monitor)
+            size = _batch(run, selected, size)
+            chunk_buffer = _collect(run, selected, size, failure_log, monitor)
         seconds = time.perf_counter() - started
         metadata |= {
             "batch_size": size,
@@ -188,7 +188,7 @@ class MonteCarloEngine:
         return f"MonteCarloEngine({self.process!r})"
 
     def _is_legacy(self) -> bool:
-        """Return whether the process draws from the global state; warn of it."""
+        """Return whether the process draws from the global state; warn if so."""
         if not uses_global_state(self.process):
             return False
         warn(
@@ -201,11 +201,13 @@ class MonteCarloEngine:
         return True
 
 
-def _place(run: Run, parallel: bool, name: Any, n_jobs: int, timeout: float | None) -> Backend:
+def _backend_for(
+    run: Run, parallel: bool, name: Any, n_jobs: int, timeout: float | None
+) -> Backend:
     """Return the backend of a call."""
     options: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
     if not parallel:
-        check_jobs(n_jobs)  # a mistake is one also where it would do no harm
+        check_jobs(n_jobs)  # refuse a wrong n_jobs also where it has no effect
         backend(name)
         if n_jobs != -1 or not isinstance(name, str) or name != "auto":
             warn(
@@ -215,21 +217,23 @@ def _place(run: Run, parallel: bool, name: Any, n_jobs: int, timeout: float | No
             )
         return Synchronous(reason="parallel=False", **options)
     if not isinstance(name, str) or name != "auto":
-        place = backend(name, n_jobs, **options)
-    elif (around := in_force()) is not None:  # a with block has said where
-        place = backend(around, **options)
-        if n_jobs not in (-1, place.workers):
+        selected = backend(name, n_jobs, **options)
+    elif (around := in_force()) is not None:  # the backend of the enclosing with block
+        selected = backend(around, **options)
+        if n_jobs not in (-1, selected.workers):
             raise value_error(
-                "n_jobs", f"-1 in the block of {place.name!r}, which has {place.workers} workers",
-                n_jobs, "Name a backend too, to leave the block.",
-            )  # fmt: skip
+                "n_jobs",
+                f"-1 in the block of {selected.name!r}, which has {selected.workers} workers",
+                n_jobs,
+                "Name a backend too, to leave the block.",
+            )
     else:
         return choose(run, n_jobs, **options)
-    check_fits(run, place)
-    return place
+    check_fits(run, selected)
+    return selected
 
 
-def _batch(run: Run, place: Backend, asked: int | None) -> int:
+def _batch(run: Run, selected: Backend, asked: int | None) -> int:
     """Return the paths per task."""
     unit = run.sampler.interface.unit
     if unit > 1:
@@ -240,16 +244,16 @@ def _batch(run: Run, place: Backend, asked: int | None) -> int:
     largest = max(1, TASK_BYTES // run.path_bytes)
     if run.sampler.interface.takes_ranges:
         return min(largest, run.chunk)
-    seconds = cost.measure(run, place)
+    seconds = cost.measure(run, selected)
     if seconds is None:
         return min(largest, BLOCK)
     return min(
-        largest, cost.optimal_batch_size(run.length, place.workers, seconds_per_path=seconds)
+        largest, cost.optimal_batch_size(run.length, selected.workers, seconds_per_path=seconds)
     )
 
 
 def _collect(
-    run: Run, place: Backend, size: int, failure_log: FailureLog, monitor: RunMonitor
+    run: Run, selected: Backend, size: int, failure_log: FailureLog, monitor: RunMonitor
 ) -> ChunkBuffer:
     """Draw all paths into memory."""
     chunk_buffer = ChunkBuffer(run)
@@ -258,7 +262,7 @@ def _collect(
     monitor(0, run.length)
     task = RangeTask(run.sampler)
     try:
-        for start, stop, part in execute(run, place, task, ranges, failure_log, monitor):
+        for start, stop, part in execute(run, selected, task, ranges, failure_log, monitor):
             chunk_buffer.put(start, part)
             done += stop - start
             monitor(done, run.length, len(failure_log.masked))

@@ -1,4 +1,4 @@
-"""`plan`: what computing, writing and reducing paths will cost, known before."""
+"""`plan`: the cost of computing, writing and reducing paths, before the run."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def plan(
     transform: Callable[[xr.Dataset], Any] | None = None,
     storage: Storage | None = None,
 ) -> Plan:
-    """Return what computing all paths will cost, and where it would run.
+    """Return the cost of computing all paths, and the backend that would run it.
 
     The cost of a path is measured on the first few, for some hundredths of a second. Nothing else
     is drawn.
@@ -47,24 +47,24 @@ def plan(
     Parameters
     ----------
     ds : Dataset or DataArray
-        From `simulate`, or made of it by xarray, or opened from a store. Of an expression of
-        several runs, the plan has the costs of all together, and says in `Plan.noise` whether they
+        From `simulate`, derived from it by xarray, or opened from a store. For an expression of
+        several runs, the plan has the costs of all together, and `Plan.noise` says whether they
         are driven by the same random numbers.
     statistics : Statistic, str, or sequence or mapping of them, optional
-        As for `montezarr.reduce`: then the plan has the memory of one pass of them too,
+        As for `montezarr.reduce`: the plan then includes the memory of one pass of them,
         `Plan.reduction_bytes`.
     dim, by, observe
         As for `montezarr.reduce`.
     storage : Storage, optional
-        As for `montezarr.write`: then the plan has the size of that store, of just the variables of
-        `ds`, and how it compares to the bytes in memory. Compression is measured, on the first
+        As for `montezarr.write`: the plan then includes the size of that store, with the variables
+        of `ds` alone, and its ratio to the bytes in memory. Compression is measured on the first
         paths.
 
     Returns
     -------
     Plan
         Paths, chunks, tasks, bytes, peak memory per worker, store size, and how `reduce` and
-        `stream` have the paths: drawn block by block, or computed chunk by chunk, and why;
+        `stream` get the paths: drawn block by block, or computed chunk by chunk, and why;
         printable.
 
     Raises
@@ -72,7 +72,8 @@ def plan(
     ArgumentTypeError, ArgumentValueError, ReplayError
         If `ds` does not come from `simulate`, or for arguments that `reduce` would refuse.
     StoreError
-        If the sampler needs a large parameter of the store that `ds` is read from, and it is lost.
+        If the sampler needs a large parameter of the store that `ds` is read from, and that
+        parameter is lost.
 
     Warns
     -----
@@ -125,7 +126,7 @@ def _plan_of(run: Run, storage: Storage | None) -> Plan:
 
 
 def _together(plans: list[Plan]) -> Plan:
-    """Return the plan of an expression of several runs, each of which is drawn."""
+    """Return the plan of an expression of several runs, all of which are drawn."""
     first = plans[0]
     if len(plans) == 1:
         return first

@@ -28,12 +28,12 @@ EMPTY_TASKS = 200
 VECTOR_PATHS, PYTHON_PATHS, UNEVEN_PATHS = 400_000, 2_000, 4_000
 ENOUGH = 0.85
 PATH_SECONDS = 1e-3
-"""What a path of the Python loop costs on one core, about; and one of uneven cost on average."""
+"""Approximate seconds of a path of `PythonLoop` on one core; of `Uneven`, on average."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One backend on this machine.
+    """Measurements of one backend on this machine.
 
     Attributes
     ----------
@@ -42,12 +42,13 @@ class Measured:
     start_up : float
         Seconds until every worker has done a task.
     overhead : float
-        Seconds per task that does nothing, with all workers at it.
+        Seconds per empty task, with all workers busy.
     memory : float or None
         MiB of resident memory per worker; None where the workers are threads of this process.
     vectorised, python_loop, uneven : float
-        Speed-up against one process without workers, start-up left out: a vectorised process, a
-        ``sample_path`` of 1 ms, and one of which a path in a hundred costs a hundred times.
+        Speed-up against one process without workers, without start-up: a vectorised process, a
+        ``sample_path`` of 1 ms, and one of which one path in a hundred costs a hundred times
+        as much.
     """
 
     backend: str
@@ -61,20 +62,20 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All backends, and what follows.
+    """Measurements of all backends, and advice.
 
     Attributes
     ----------
     machine : dict
         Architecture, workers, versions.
     path_ms : float
-        What a path of the Python loop cost on one core, in ms.
+        Milliseconds of a path of the Python loop on one core.
     rows : list of Measured
         One per backend.
     skipped : dict
-        By name, why a backend was not measured.
+        Reason why a backend was not measured, by name.
     advice : list of str
-        What to use for what.
+        Which backend to use for which kind of sampler.
     """
 
     machine: dict[str, Any]
@@ -125,35 +126,35 @@ def compare(
     names : sequence of str
         Which backends; all by default.
     on_backend : function (str)
-        Called with the name of each one before it is measured.
+        Called with the name of each backend before it is measured.
     allow_network : bool
-        Whether to measure what listens on the network, too; see `montezarr.backend`.
+        Whether to measure backends that listen on the network too; see `montezarr.backend`.
     """
     workers = check_jobs(n_jobs)
     work = calibrated(PATH_SECONDS)
     loop, uneven = PythonLoop(work), Uneven(max(1, work // 2))
     alone, seconds = {}, {}
-    with backend("synchronous") as place:
+    with backend("synchronous") as selected:
         for title, task in _workloads(loop, uneven):
-            alone[title] = _seconds(place, *task)
+            alone[title] = _seconds(selected, *task)
     rows, skipped = [], {}
     for name in names or BACKENDS:
         on_backend(name)
         options = {"allow_network": True} if allow_network and name == "ray" else {}
         try:
-            place = backend(name, workers, **options)
+            selected = backend(name, workers, **options)
         except (MissingDependencyError, ArgumentValueError) as error:
             skipped[name] = str(error)
             continue
-        # The dashboard link of Dask, and the log of Ray, are not what is asked for here.
+        # Suppress the dashboard link of Dask and the log of Ray.
         with contextlib.redirect_stderr(io.StringIO()):
             started = time.perf_counter()
-            with place:
-                wait([place.executor.submit(nap) for _ in range(place.workers)])
+            with selected:
+                wait([selected.executor.submit(nap) for _ in range(selected.workers)])
                 start_up = time.perf_counter() - started
-                overhead, memory = _overhead(place), _memory(place)
+                overhead, memory = _overhead(selected), _memory(selected)
                 for title, task in _workloads(loop, uneven):
-                    seconds[title] = _seconds(place, *task)
+                    seconds[title] = _seconds(selected, *task)
         ratios = {title: alone[title] / seconds[title] for title in alone}
         rows.append(Measured(name, start_up, overhead, memory, **ratios))
     machine = {
@@ -175,10 +176,10 @@ def _workloads(loop: PythonLoop, uneven: Uneven) -> list[tuple[str, tuple[Any, i
     ]
 
 
-def _seconds(place: Backend, process: Any, n_paths: int, x0: Any) -> float:
-    """Return the time of a run on workers that are there already."""
+def _seconds(selected: Backend, process: Any, n_paths: int, x0: Any) -> float:
+    """Return the seconds of a run on workers that have started."""
     if isinstance(process, GeometricBrownianMotion):
-        # Reduced where it is drawn, as a vectorised process is used: its paths are not the result.
+        # Reduce in the workers, as vectorised processes are used: returning paths is not measured.
         ds = simulate(process, n_paths, STEPS, x0, dt=1 / STEPS, seed=1, chunks=16_384)
         best = float("inf")
         for _ in range(2):
@@ -189,28 +190,30 @@ def _seconds(place: Backend, process: Any, n_paths: int, x0: Any) -> float:
     started = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MontezarrWarning)
-        MonteCarloEngine(process).simulate(n_paths, STEPS, x0, parallel=True, backend=place, seed=1)
+        MonteCarloEngine(process).simulate(
+            n_paths, STEPS, x0, parallel=True, backend=selected, seed=1
+        )
     return time.perf_counter() - started
 
 
-def _overhead(place: Backend) -> float:
+def _overhead(selected: Backend) -> float:
     started = time.perf_counter()
-    wait([place.submit(nothing, k) for k in range(EMPTY_TASKS)])
+    wait([selected.submit(nothing, k) for k in range(EMPTY_TASKS)])
     return (time.perf_counter() - started) / EMPTY_TASKS
 
 
-def _memory(place: Backend) -> float | None:
-    """Return the MiB of a worker once it has drawn paths."""
-    if not place.in_processes:
+def _memory(selected: Backend) -> float | None:
+    """Return the MiB of a worker that has drawn paths."""
+    if not selected.in_processes:
         return None
     engine = MonteCarloEngine(PythonLoop(1))
-    engine.simulate(200, STEPS, 0.0, parallel=True, backend=place, seed=1, batch_size=20)
-    found = dict(place.submit(resident, k).result() for k in range(4 * place.workers))
+    engine.simulate(200, STEPS, 0.0, parallel=True, backend=selected, seed=1, batch_size=20)
+    found = dict(selected.submit(resident, k).result() for k in range(4 * selected.workers))
     return sum(found.values()) / len(found) / 2**20
 
 
 def calibrated(seconds: float) -> int:
-    """Return the work per step with which a path takes that long."""
+    """Return the work per step with which a path takes `seconds`."""
     trial, rng = PythonLoop(50), np.random.default_rng(1)
     best = float("inf")
     for _ in range(5):
@@ -221,7 +224,7 @@ def calibrated(seconds: float) -> int:
 
 
 def _simplest(rows: list[Measured], ratios: list[float]) -> Measured:
-    """Return the first backend that is about as fast as the fastest: machines are noisy."""
+    """Return the first backend that is as fast as the fastest but for noise."""
     return next(r for r, x in zip(rows, ratios, strict=True) if x >= ENOUGH * max(ratios))
 
 

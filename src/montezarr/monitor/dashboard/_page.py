@@ -1,4 +1,4 @@
-"""The page itself, of Bokeh, with the frame of Dask's own pages."""
+"""The page as a Bokeh document, in the frame of Dask's own pages."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from montezarr.monitor.dashboard._board import Board
 from montezarr.monitor.dashboard._html import card, estimates_table, nothing
 
 PERIOD = 500
-"""Milliseconds between two looks at the board."""
+"""Milliseconds between updates from the board."""
 
 SHOWN = 4
-"""Runs that have a card."""
+"""Number of runs shown as cards."""
 
 BLUE, GREEN = "#0072B2", "#009E73"
 WIDTH, HEIGHT = 400, 260
@@ -28,7 +28,7 @@ log = logging.getLogger("montezarr")
 
 
 def connect(scheduler: Any, board: Board, route: str) -> None:
-    """Add the page to the dashboard of a scheduler, and a link to it in the frame of the others."""
+    """Add the page to the dashboard of a scheduler, with a link to it on the other pages."""
     from tornado.ioloop import IOLoop
 
     application_class, template_variables = dashboard_parts()
@@ -44,7 +44,7 @@ def connect(scheduler: Any, board: Board, route: str) -> None:
             doc.template = env.get_template("simple.html")
             doc.template_variables.update(extra)
             doc.theme = theme
-        except Exception as error:  # then without the frame
+        except Exception as error:  # show the page without the frame
             log.debug("no frame: %s", error)
 
     application = application_class({route: show}, scheduler, template_variables=variables)
@@ -54,7 +54,7 @@ def connect(scheduler: Any, board: Board, route: str) -> None:
 
 
 def document(doc: Any, board: Board) -> None:
-    """Fill a document of Bokeh, and keep it up to date."""
+    """Fill a Bokeh document, and update it periodically."""
     view = PageView(board)
     doc.title = "montezarr"
     doc.add_root(view.root)
@@ -63,7 +63,7 @@ def document(doc: Any, board: Board) -> None:
 
 
 class PageView:
-    """Cards of the runs, pictures of the first one, table of its estimates."""
+    """Cards of the runs; plots and table of estimates of the first one."""
 
     def __init__(self, board: Board):
         self.board = board
@@ -91,7 +91,7 @@ class PageView:
         self.root = column(self.cards, pictures, self.table)
 
     def update(self) -> None:
-        """Show what the board knows now."""
+        """Show the current state of the board."""
         runs = self.board.newest()
         self.cards.text = "".join(card(run) for run in runs[:SHOWN]) or nothing()
         if not runs:
@@ -105,7 +105,7 @@ class PageView:
         found = [(m[1], m[3]) for m in moments if m[3] is not None and m[3]["se"] is not None]
         self.trace.data = {
             "paths": [paths for paths, _ in found],
-            # An interval may have no end on a side: None, where the page draws nothing.
+            # A one-sided interval has None as its other end, which is not drawn.
             **{
                 name: [math.nan if e[name] is None else e[name] for _, e in found]
                 for name in ("value", "low", "high")

@@ -1,4 +1,4 @@
-"""What every view is: something that is shown again in its place, not too often."""
+"""`LiveView`, the base of all views: updated in place, at a limited rate."""
 
 from __future__ import annotations
 
@@ -10,49 +10,49 @@ from typing import Self
 from montezarr.core.context import ContextManager
 from montezarr.core.notices import log_warning
 from montezarr.execute.run_monitor import said
-from montezarr.monitor.display._watched import Watched
+from montezarr.monitor.display._progress import StreamProgress
 
 SHARE = 0.1
-"""Share of one processor that drawing may take."""
+"""Largest share of one processor that drawing takes."""
 
 
 class LiveView(ContextManager, ABC):
-    """Shows a stream while it is open.
+    """A view of a stream; a context manager.
 
     Parameters
     ----------
-    watched : Watched
+    progress : StreamProgress
         The stream.
     every : float
-        Seconds between two times that it is shown, at least.
+        Minimum seconds between two updates.
     """
 
-    def __init__(self, watched: Watched, every: float):
-        self.watched, self.every = watched, every
+    def __init__(self, progress: StreamProgress, every: float):
+        self.progress, self.every = progress, every
         self._pictured: int | None = None
         self._is_broken = False
         self._next_text = 0.0
-        # Tasks are small at first, and would have to wait for it.
+        # The first tasks are small and would wait for the drawing.
         self._next_picture = time.perf_counter() + every
 
     @abstractmethod
     def show_text(self, *, is_last: bool) -> None:
-        """Show how far it is."""
+        """Show the estimate and the progress as text."""
 
     @abstractmethod
     def show_picture(self) -> None:
-        """Draw what is known."""
+        """Draw the figure."""
 
     @abstractmethod
     def begin(self) -> None:
-        """Make room for what will be shown."""
+        """Create the outputs."""
 
     @abstractmethod
     def end(self, stopped: str) -> None:
-        """Put away what is of no use any more."""
+        """Remove controls that have no use after the end."""
 
     def update(self, *, is_last: bool = False) -> None:
-        """Show what is new, if it is time; a view that cannot is given up, the stream goes on."""
+        """Update the view if it is due; an error ends the view, and the stream goes on."""
         self._guarded(lambda: self._update(is_last=is_last))
 
     def _guarded(self, action: Callable[[], None]) -> None:
@@ -61,13 +61,13 @@ class LiveView(ContextManager, ABC):
         try:
             action()
         except Exception as error:
-            self._is_broken, self.watched.run.tick = True, None
+            self._is_broken, self.progress.run.tick = True, None
             name = type(error).__name__
             log_warning("montezarr: the view of the stream is given up: %s: %s", name, said(error))
 
     def _update(self, *, is_last: bool) -> None:
         now = time.perf_counter()
-        last = self.watched.last
+        last = self.progress.last
         is_new = last is not None and last.paths != self._pictured
         if is_new and (is_last or now >= self._next_picture):
             assert last is not None
@@ -83,15 +83,15 @@ class LiveView(ContextManager, ABC):
             self._close(str(last.stopped) if last is not None else "")
 
     def __enter__(self) -> Self:
-        self.watched.run.tick = self.update
+        self.progress.run.tick = self.update
         self._guarded(self.begin)
         return self
 
     def _end_block(self, error: BaseException | None) -> None:
-        if self.watched.run.tick is not None:
+        if self.progress.run.tick is not None:
             is_left = error is None or isinstance(error, GeneratorExit)
             self._close("left by its reader" if is_left else type(error).__name__)
 
     def _close(self, stopped: str) -> None:
-        self.watched.run.tick = None
+        self.progress.run.tick = None
         self._guarded(lambda: self.end(stopped))
