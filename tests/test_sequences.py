@@ -45,8 +45,8 @@ def test_the_logarithm_of_the_gamma_function():
     np.testing.assert_allclose(_log_gamma(x), [math.lgamma(v) for v in x], rtol=1e-13, atol=1e-13)
 
 
-@pytest.split.parametrize(
-    "p", [1e-3, *(pytest.param(p, splits=pytest.split.slow) for p in (1e-4, 0.01, 0.3, 0.999))]
+@pytest.mark.parametrize(
+    "p", [1e-3, *(pytest.param(p, marks=pytest.mark.slow) for p in (1e-4, 0.01, 0.3, 0.999))]
 )
 def test_any_time_misses_of_a_probability(p):
     """At every count of trials up to 512, and from there on 16 times while they double."""
@@ -82,7 +82,7 @@ def test_a_sequence_of_a_probability_lies_around_it_and_shrinks():
 # That of a stream.
 
 
-@pytest.split.parametrize("kind", ["exceedance", "proportion", "booleans", "zeros and ones"])
+@pytest.mark.parametrize("kind", ["exceedance", "proportion", "booleans", "zeros and ones"])
 def test_a_stream_has_that_of_its_hits_at_every_snapshot(kind):
     p = 0.01
     x = array(uniform(2**14))
@@ -147,7 +147,7 @@ def stops(obj, statistics, **options):
     return last_of(obj, statistics, rule).stopped != "8,192 paths"
 
 
-@pytest.split.parametrize("tolerance", [{"abs": 0.05}, {"rel": 0.5}])
+@pytest.mark.parametrize("tolerance", [{"abs": 0.05}, {"rel": 0.5}])
 def test_a_rule_waits_for_a_hit_whatever_stands_beside(tolerance):
     x = array(1 + uniform(10_000))
     seen, unseen, always = mz.Exceedance(1.5), mz.Exceedance((1.5, 3.0)), mz.Exceedance((1.5, 0.0))

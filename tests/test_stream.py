@@ -96,7 +96,7 @@ def one_by_one():
 BACKENDS = [(name, n) for name in ("threads", "processes", "dask") for n in (1, 2)]
 
 
-@pytest.split.parametrize(("name", "workers"), BACKENDS)
+@pytest.mark.parametrize(("name", "workers"), BACKENDS)
 def test_a_stream_stops_at_the_same_paths_with_the_same_bits_everywhere(name, workers, one_by_one):
     with mz.backend(name, workers):
         assert_same(mz.stream(payoff(), STATISTICS, RULE), one_by_one["endless"])
@@ -109,14 +109,14 @@ def test_chunks_change_neither_the_stop_nor_the_estimates(one_by_one):
         xr.testing.assert_identical(a.dataset.drop_attrs(), b.dataset.drop_attrs())
 
 
-@pytest.split.parametrize("kind", ["endless", "chunks"])
+@pytest.mark.parametrize("kind", ["endless", "chunks"])
 def test_every_snapshot_is_what_reduce_makes_of_its_paths(kind, one_by_one):
     for snap in one_by_one[kind][::4] + one_by_one[kind][-1:]:
         for obj in (payoff(snap.paths), payoff(30_000).isel(path=slice(0, snap.paths))):
             xr.testing.assert_identical(estimates(snap), mz.reduce(obj, STATISTICS).drop_attrs())
 
 
-@pytest.split.parametrize("chunks", [None, 2048])
+@pytest.mark.parametrize("chunks", [None, 2048])
 def test_a_stream_without_end_is_that_of_a_number_of_paths(chunks):
     n = 11 * BLOCK
     endless = list(mz.stream(payoff(), STATISTICS, mz.PathCount(n)))
@@ -242,7 +242,7 @@ def test_a_standard_error_of_zero_is_not_believed():
     assert last_of(mz.stream(whole, "mean", mz.StandardError(abs=0.5))).paths == 4096
 
 
-@pytest.split.parametrize("factor", [1e-300, 1.0, 1e150, 1e300])
+@pytest.mark.parametrize("factor", [1e-300, 1.0, 1e150, 1e300])
 def test_tolerances_out_of_all_proportion_are_no_error(factor):
     obj = values(5000) * factor
     for rule in (mz.StandardError(abs=1e-300), mz.StandardError(rel=1e-300)):
@@ -303,7 +303,7 @@ BAD = {
 }
 
 
-@pytest.split.parametrize("what", BAD)
+@pytest.mark.parametrize("what", BAD)
 def test_what_cannot_be_is_refused_at_the_call(what):
     with pytest.raises((ArgumentTypeError, ArgumentValueError)):
         BAD[what]()
@@ -414,7 +414,7 @@ def test_a_confidence_sequence_lies_around_every_estimate_with_an_error():
 # What they promise: the truth, whenever one stops.
 
 
-@pytest.split.slow
+@pytest.mark.slow
 def test_the_true_value_is_in_the_confidence_sequence_at_the_stop_and_all_the_way():
     """For contrast, the usual interval, which fails whoever stops at an estimate that they like.
 
@@ -457,7 +457,7 @@ def grouped(n_paths, **options):
     return last.assign(above=(last.x > 110).astype(int))
 
 
-@pytest.split.parametrize("how", ["block by block", "chunk by chunk", "in memory"])
+@pytest.mark.parametrize("how", ["block by block", "chunk by chunk", "in memory"])
 def test_groups_are_those_of_reduce(how):
     ds = grouped(9000)
     ds = {"chunk by chunk": ds.chunk(path=777), "in memory": ds.compute()}.get(how, ds)
@@ -477,7 +477,7 @@ def test_rules_know_the_results_of_groups_before_there_is_one():
         mz.stream(grouped(None), "mean", mz.StandardError(abs=1.0, of="above_mean"), by="above")
 
 
-@pytest.split.filterwarnings("ignore:g. .* belong to no group")
+@pytest.mark.filterwarnings("ignore:g. .* belong to no group")
 def test_a_rule_waits_until_there_is_a_group():
     x = values(20 * BLOCK)
     group = xr.DataArray(np.where(np.arange(x.size) < 6 * BLOCK, -1, 1), dims="path", name="g")
@@ -492,7 +492,7 @@ def last_minus_first(ds):
     return (ds.x.isel(time=-1) - ds.x.isel(time=0)).rename("gain")
 
 
-@pytest.split.parametrize("how", ["block by block", "chunk by chunk", "in memory"])
+@pytest.mark.parametrize("how", ["block by block", "chunk by chunk", "in memory"])
 def test_what_is_observed_is_that_of_reduce(how):
     ds = mz.simulate(GBM, n_paths=9000, T=2, x0=100.0, seed=3)
     ds = {"chunk by chunk": ds.chunk(path=777), "in memory": ds.compute()}.get(how, ds)
@@ -507,7 +507,7 @@ def test_what_is_observed_is_that_of_reduce(how):
 # What goes wrong.
 
 
-@pytest.split.parametrize(
+@pytest.mark.parametrize(
     ("name", "workers"), [("synchronous", 1), ("threads", 2), ("processes", 2)]
 )
 def test_a_failing_path_ends_the_stream_after_the_snapshots_before_it(name, workers):
@@ -535,7 +535,7 @@ class SlowAtFirst(samplers.Loop):
         return super().sample_path(T, x0, rng)
 
 
-@pytest.split.parametrize(("name", "workers"), [("synchronous", 1), ("threads", 2)])
+@pytest.mark.parametrize(("name", "workers"), [("synchronous", 1), ("threads", 2)])
 def test_a_path_that_fails_beyond_the_stop_is_nobodys_business(name, workers):
     ds = mz.simulate(SlowAtFirst(2 * BLOCK), n_paths=None, T=2, x0=1.0, seed=7)
     with mz.backend(name, workers):
@@ -556,7 +556,7 @@ def test_masked_paths_and_lost_values_are_told_at_the_end_where_the_stream_is_re
     assert (last["x_nonfinite"] == 2).all()
 
 
-@pytest.split.parametrize("name", ["threads", "processes", "dask"])
+@pytest.mark.parametrize("name", ["threads", "processes", "dask"])
 def test_a_stream_that_is_left_early_leaves_nothing_running(name):
     before = snapshot()
     ds = mz.simulate(samplers.Loop(), n_paths=None, T=5, x0=1.0, seed=1)
@@ -631,7 +631,7 @@ class Sleepy:
         return rng.normal(size=(n, T + 1))
 
 
-@pytest.split.parametrize("name", ["synchronous", "threads", "processes", "dask"])
+@pytest.mark.parametrize("name", ["synchronous", "threads", "processes", "dask"])
 def test_a_stream_is_stopped_from_another_thread_between_two_marks(name, tmp_path):
     before = snapshot()
 
@@ -658,7 +658,7 @@ def test_a_stream_is_stopped_from_another_thread_between_two_marks(name, tmp_pat
     check_nothing_left(before)
 
 
-@pytest.split.parametrize("kind", ["endless", "chunks"])
+@pytest.mark.parametrize("kind", ["endless", "chunks"])
 def test_a_stream_that_was_stopped_goes_on_with_the_same_bits(kind, one_by_one, tmp_path):
     make = {"endless": payoff, "chunks": rough}[kind]
     # One task at a time: what runs beside it could reach the rule before anybody asks.
@@ -745,7 +745,7 @@ OBJECTS = {
 }
 
 
-@pytest.split.parametrize("kind", OBJECTS)
+@pytest.mark.parametrize("kind", OBJECTS)
 def test_a_resumed_stream_has_the_bits_of_one_that_was_never_interrupted(kind, tmp_path):
     rule, dim = mz.PathCount(10 * BLOCK), "sample" if kind == "another dimension" else "path"
     undisturbed = list(mz.stream(OBJECTS[kind](), everything(), rule, dim))
@@ -796,7 +796,7 @@ class FailingBlocks:
         return rng.integers(0, 3, (n, T + 1))
 
 
-@pytest.split.filterwarnings("ignore::montezarr.MontezarrWarning")
+@pytest.mark.filterwarnings("ignore::montezarr.MontezarrWarning")
 def test_a_block_without_any_group_keeps_its_place_in_the_tree(tmp_path):
     ds = mz.simulate(
         FailingBlocks(), n_paths=9 * BLOCK, T=3, seed=1, on_error="mask", chunks=2 * BLOCK
@@ -834,7 +834,7 @@ time.sleep(3600)  # until it is killed
 """
 
 
-@pytest.split.parametrize("kind", ["expression without end", "chunk by chunk"])
+@pytest.mark.parametrize("kind", ["expression without end", "chunk by chunk"])
 def test_a_killed_stream_goes_on_with_the_bits_of_one_that_was_not_killed(kind, tmp_path):
     file = tmp_path / "state.npz"
     undisturbed = list(

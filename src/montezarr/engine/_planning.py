@@ -53,7 +53,7 @@ def plan(
     statistics : Statistic, str, or sequence or mapping of them, optional
         As for `montezarr.reduce`: the plan then includes the memory of one pass of them,
         `Plan.reduction_bytes`.
-    dim, by, observe
+    dim, by, transform
         As for `montezarr.reduce`.
     storage : Storage, optional
         As for `montezarr.write`: the plan then includes the size of that store, with the variables
