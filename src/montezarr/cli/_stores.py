@@ -109,7 +109,7 @@ def merge(out: str, stores: tuple[str, ...], durable: bool, as_json: bool) -> No
 @path_argument
 @click.argument("out")
 @click.option("--paths", metavar="A:B", help="Paths A to B - 1 of the run; all by default.")
-@click.option("--every", type=int, default=1, show_default=True, help="Every so many times.")
+@click.option("--every", type=int, default=1, show_default=True, help="Keep every K-th time only.")
 @click.option("--variable", "variables", multiple=True, help="Only this variable; may be repeated.")
 @click.option("--format", "kind", type=click.Choice(FORMATS), help="By the suffix of OUT.")
 @click.option("--overwrite", is_flag=True, help="Replace a file that exists.")
