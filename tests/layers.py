@@ -183,7 +183,7 @@ ROOMS = {
         "who watches a run: live pictures, the page on the dashboard, the report",
         """
         __init__ dashboard._board dashboard._colours dashboard._html display._interrupt \
-            display._watched html_report._entry html_report._memory html_report._performance
+            display._progress html_report._entry html_report._memory html_report._performance
         dashboard._metrics dashboard._page display._picture display._view html_report._page
         dashboard._plugin display._notebook display._terminal html_report._report
         dashboard._sender display html_report
@@ -220,7 +220,7 @@ ROOMS = {
         "ships: suites that discover processes, samplers, statistics and backends",
         """
         _samples backends problems processes samplers
-        _folds strategies
+        _accumulation strategies
         statistics
         __init__
         """,

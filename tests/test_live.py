@@ -17,8 +17,8 @@ import montezarr as mz
 from montezarr.core.errors import ArgumentTypeError, ArgumentValueError
 from montezarr.monitor.display import _terminal
 from montezarr.monitor.display._picture import picture_of, size_of
+from montezarr.monitor.display._progress import StreamProgress
 from montezarr.monitor.display._terminal import Terminal
-from montezarr.monitor.display._watched import Watched
 from montezarr.random.seeding import BLOCK
 
 STATISTICS = [mz.Mean(), mz.StandardDeviation(), mz.Histogram()]
@@ -85,10 +85,10 @@ def test_a_terminal_has_one_line_that_is_written_again():
     reader = threading.Thread(target=read_all, args=(ours, parts))
     reader.start()
     with os.fdopen(theirs, "w") as out:
-        watched = Watched(stream._run, None)
-        with Terminal(watched, 1e-9, out) as view:
+        progress = StreamProgress(stream._run, None)
+        with Terminal(progress, 1e-9, out) as view:
             for snapshot in stream:
-                watched.add(snapshot)
+                progress.add(snapshot)
                 view.update(is_last=snapshot.stopped is not None)
     reader.join()
     text = b"".join(parts).decode()
@@ -146,13 +146,13 @@ def test_the_picture_has_the_parts_that_the_stream_has():
     }  # fmt: skip
     for statistics, count in parts.items():
         stream = mz.stream(payoff(5000), list(statistics))
-        watched = Watched(stream._run, None)
+        progress = StreamProgress(stream._run, None)
         for snapshot in stream:
-            watched.add(snapshot)
-        width, height = size_of(watched)
+            progress.add(snapshot)
+        width, height = size_of(progress)
         assert width == count * 5.2
         if count:
-            png = picture_of(watched)
+            png = picture_of(progress)
             assert png[:8] == b"\x89PNG\r\n\x1a\n"
             pixels = int.from_bytes(png[16:20]), int.from_bytes(png[20:24])
             assert pixels == (int(width * 144), int(height * 144))

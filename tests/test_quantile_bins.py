@@ -14,7 +14,7 @@ from montezarr.statistics._bins import Budget
 from montezarr.statistics._keys import keys_of
 from montezarr.statistics._ranks import ranks_of
 from montezarr.testing import StatisticTests
-from montezarr.testing._folds import assert_same_state
+from montezarr.testing._accumulation import assert_same_state
 
 LEVELS = np.array([0.0, 0.001, 0.05, 0.25, 0.5, 0.75, 0.95, 0.999, 1.0])
 SMALL = {"VALUES": 40, "DISTINCT": 8, "BINS": 6}

@@ -201,18 +201,18 @@ def test_a_share_is_printed_with_its_interval_and_not_with_an_error():
 
 def test_a_live_view_and_a_trace_have_the_interval_of_a_share():
     pytest.importorskip("matplotlib")
-    from montezarr.monitor.display._watched import Watched
+    from montezarr.monitor.display._progress import StreamProgress
 
     stream = mz.stream(array(uniform(3000) < 0.003), "mean")
-    watched = Watched(stream._run, None)
+    progress = StreamProgress(stream._run, None)
     for snapshot in stream:
-        watched.add(snapshot)
+        progress.add(snapshot)
     hits = snapshot["x_mean"].item() * 3000
     low, high = wilson(hits, 3000)
-    assert f"in [{low:.6g}, {high:.6g}] at 95 %, within [" in watched.estimate()
-    assert "±" not in watched.estimate()
-    assert watched.trace.low("x_mean")[-1] == pytest.approx(low)
-    assert watched.trace.high("x_mean")[-1] == pytest.approx(high)
+    assert f"in [{low:.6g}, {high:.6g}] at 95 %, within [" in progress.estimate()
+    assert "±" not in progress.estimate()
+    assert progress.trace.low("x_mean")[-1] == pytest.approx(low)
+    assert progress.trace.high("x_mean")[-1] == pytest.approx(high)
 
 
 def test_a_rule_believes_an_error_of_zero_of_a_quantile_where_values_differ():

@@ -19,7 +19,7 @@ import montezarr as mz
 from montezarr.execute._base import ThreadBackend
 from montezarr.statistics._built_in import built_in_statistics
 from montezarr.testing import StatisticTests
-from montezarr.testing._folds import assert_agrees
+from montezarr.testing._accumulation import assert_agrees
 from montezarr.testing.statistics import built_in_examples
 
 DISCRETE = ("poisson", "three", "zero", "rounded", "tenth", "empty")

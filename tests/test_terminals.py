@@ -73,7 +73,7 @@ def test_a_live_line_is_shown_in_ascii():
     out = Ascii()
     terminal = Terminal.__new__(Terminal)
     terminal.out, terminal._is_tty, terminal._next_line = out, False, 0.0
-    terminal.watched = types.SimpleNamespace(
+    terminal.progress = types.SimpleNamespace(
         estimate=lambda: "x = 1 ± 0.1", speed=lambda: "2 µs", outlook=lambda: ""
     )
     terminal.show_text(is_last=True)

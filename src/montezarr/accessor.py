@@ -1,4 +1,4 @@
-"""``ds.mz``: the functions of montezarr as methods. It only forwards."""
+"""``ds.mz``: the public functions of montezarr as methods of a Dataset or DataArray."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 class _Forwarded:
-    """The public function of the same name as a method: its first argument is the object.
+    """The public function of the same name as a method; the object is its first argument.
 
-    What the function needs is imported when somebody looks at the method, not with montezarr.
+    The function is imported when the method is looked up, not with montezarr.
     """
 
     def __init__(self, home: str = ""):
@@ -36,7 +36,7 @@ class _Forwarded:
 
 @cache
 def _method_of(name: str, home: str) -> Any:
-    """Return a method that calls a function of montezarr, or of a module of it, with the object."""
+    """Return a method that calls a function of montezarr, or of one of its modules."""
     function = operator.attrgetter(home + name)(montezarr)
 
     def method(self: Any, /, *args: Any, **options: Any) -> Any:
@@ -87,7 +87,7 @@ class PlotMethods:
     histogram = _Forwarded("plot.")
 
     def compare(self, other: Any, **options: Any) -> Any:
-        """Draw these and other paths together; see `montezarr.plot.compare`."""
+        """Draw these paths and others together; see `montezarr.plot.compare`."""
         return montezarr.plot.compare(self._obj, other, **options)
 
     def convergence(
@@ -98,14 +98,14 @@ class PlotMethods:
         until: Any = None,
         **options: Any,
     ) -> Any:
-        """Stream statistics and draw how one goes; see `montezarr.plot.convergence`.
+        """Stream statistics and draw the convergence of one; see `montezarr.plot.convergence`.
 
         Parameters
         ----------
         statistics : Statistic, str, or sequence of them
             As for `montezarr.stream`.
         name : str, optional
-            The result to draw, needed where there are several.
+            The result to draw; required if there are several.
         until : Until, optional
             As for `montezarr.stream`.
         **options
@@ -125,7 +125,7 @@ class PlotMethods:
 
 
 class _Accessor:
-    """What both accessors have; its repr says what is there, and computes nothing."""
+    """Base of both accessors. Its repr lists the methods and computes nothing."""
 
     def __init__(self, obj: Any):
         self._obj = obj
@@ -161,11 +161,11 @@ class _Accessor:
         return Card(f"{self._called()}: {self._contents()}", rows)
 
     def _called(self) -> str:
-        """Return how the object of the accessor may be called: ``ds.mz``, ``ds.x.mz``."""
+        """Return the expression of the accessor: ``ds.mz``, ``ds.x.mz``."""
         return "ds.mz"
 
     def _contents(self) -> str:
-        """Return in a few words of what run the object is, if of one."""
+        """Describe the run behind the object, if there is one."""
         from montezarr.run._behind import recipe_behind
         from montezarr.run._texts import process_name
 
@@ -181,7 +181,7 @@ class _Accessor:
 @final
 @xr.register_dataset_accessor("mz")
 class DatasetAccessor(_Accessor):
-    """``ds.mz``; see the functions of the same names."""
+    """``ds.mz``: the functions of the same names, with this Dataset as their argument."""
 
     _what = "ds.mz"
 

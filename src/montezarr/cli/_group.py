@@ -1,4 +1,4 @@
-"""What all commands share: the group, options, and how things are said."""
+"""The command group, shared options, and output of all commands."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def print_result(text: str, found: Any, as_json: bool) -> None:
 
 
 def note(text: str) -> None:
-    """Print something on standard error that is no result."""
+    """Print a message that is not a result on standard error."""
     with suppress(*UNREADABLE):
         click.echo(f"montezarr: {single_line(redacted(text))}", err=True)
 
@@ -43,7 +43,7 @@ def single_line(text: str) -> str:
     """Return a message as one line."""
     parts: list[str] = []
     for line in filter(None, (line.strip() for line in text.splitlines())):
-        # The lines of a list become parts of a sentence.
+        # Join the lines of a list into one sentence.
         if parts and not parts[-1].endswith((".", ":", ",", ";")):
             parts[-1] += "." if line[0].isupper() else ";"
         parts.append(line)
@@ -51,12 +51,12 @@ def single_line(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Return a text that does nothing to a terminal, whatever names of files and stores hold."""
+    """Return a text without control characters: names of files and stores may hold some."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _finite(value: Any) -> Any:
-    """Return a value without NaN and infinities, which JSON does not have."""
+    """Replace NaN and infinities, which JSON does not have."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, Mapping):

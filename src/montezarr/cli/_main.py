@@ -1,4 +1,4 @@
-"""Running the command line: signals, errors in one line, exit statuses."""
+"""Entry point of the command line: signals, errors in one line, exit statuses."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from montezarr.store._interrupt_listener import InterruptListener, interrupt_lis
 BAD_INPUT, INTERRUPTED = 2, 130
 
 RESUMABLE = ("run", "extend", "repair", "merge")
-"""Commands that go on when they are run again."""
+"""Commands that resume when they are run again."""
 
 
 class _Stop(InterruptListener):
-    """Handler of SIGINT and SIGTERM: the first lets what runs end, a second leaves at once.
+    """Handler of SIGINT and SIGTERM: the first lets running tasks end, a second exits at once.
 
-    While a store is written, the writer catches them, tells here, and hands the first one on when
-    all is in order.
+    While a store is written, the writer catches both, notifies this handler, and passes the first
+    one on after it has committed.
     """
 
     def __init__(self, command: str):
         self.command, self.status = command, 0
         self.told = False
-        """Whether somebody has said how to go on."""
+        """Whether the user has been shown how to resume."""
         self._noticed = False
 
     def __call__(self, number: int, frame: Any) -> None:
@@ -45,12 +45,12 @@ class _Stop(InterruptListener):
         raise KeyboardInterrupt
 
     def noticed(self, number: int, *, first: bool) -> None:
-        """Hear of a signal that the writer of a store has caught."""
+        """Count a signal that the writer of a store has caught."""
         self._count(number)
         self._noticed = True
 
     def resume(self, call: str) -> str:
-        """Return the command that goes on."""
+        """Return the command that resumes; note that the user is shown one."""
         self.told = True
         return self.command
 
@@ -61,7 +61,7 @@ class _Stop(InterruptListener):
             ending.join(1)
             os._exit(128 + number)
         self.status = 128 + number
-        # Not click.echo: this may come in the middle of another message.
+        # Not click.echo: the signal may arrive while another message is written.
         say_at_once("\nmontezarr: finishing what runs; once more, to leave at once\n")
 
 
@@ -111,7 +111,7 @@ def _usage(error: click.ClickException) -> str:
 
 
 def _shown_by(show: Any) -> Any:
-    """Return what shows warnings: ours in one line, without the place in the code."""
+    """Return a `showwarning` that prints warnings of montezarr in one line, without location."""
 
     def shown(message: Any, category: type[Warning], *rest: Any, **options: Any) -> None:
         if issubclass(category, MontezarrWarning):

@@ -1,4 +1,4 @@
-"""Commands about runs: jobs, what they cost, the random words, the backends."""
+"""Commands about runs: jobs, their cost, random words, a comparison of backends."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from montezarr.random import bits as bits_of
 def run(file: str, as_json: bool, quiet: bool) -> None:
     """Run the job in FILE (TOML): fit, simulate into a store, print the risk, draw the picture.
 
-    Run it again, and it goes on where it stopped, or reuses the store if that is complete.
+    Run it again to resume where it stopped; a complete store is reused.
     """
     prepared = job.prepare_job(job.load_config(file))
     if not as_json and prepared.fit is not None:
@@ -36,7 +36,7 @@ def run(file: str, as_json: bool, quiet: bool) -> None:
 @click.argument("file", type=click.Path())
 @json_option
 def plan(file: str, as_json: bool) -> None:
-    """Say what the job in FILE would cost, and do nothing."""
+    """Print what the job in FILE would cost, without running it."""
     costs = plan_of(job.prepare_job(job.load_config(file)).ds)
     print_result(str(costs), costs.to_dict(), as_json)
 
@@ -55,7 +55,7 @@ def bits(seed: int, order: str, n_bytes: int | None) -> None:
         for piece in bits_of.stream(seed, order, n_bytes=n_bytes):
             out.write(piece)
         out.flush()
-    except BrokenPipeError:  # the reader has seen enough
+    except BrokenPipeError:  # the reader has closed the pipe
         sys.stderr.close()
 
 
@@ -65,7 +65,7 @@ def bits(seed: int, order: str, n_bytes: int | None) -> None:
 @click.option("--allow-network", is_flag=True, help="Also Ray, which listens on the network.")
 @json_option
 def bench(n_jobs: int, names: tuple[str, ...], allow_network: bool, as_json: bool) -> None:
-    """Measure every backend on this machine, and say which to use for what."""
+    """Measure every backend on this machine, and advise which to use for which sampler."""
 
     def told(name: str) -> None:
         click.echo(f"measuring {name} ...", err=True)

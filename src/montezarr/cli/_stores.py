@@ -1,4 +1,4 @@
-"""Commands about stores: what one is, whether it is intact, more paths, other formats."""
+"""Commands about stores: info, verify, repair, extend, merge, export."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from montezarr.store._info import info
 from montezarr.store.export import FORMATS, export
 
 PROBLEMS = 1
-"""Exit status where a store is not intact."""
+"""Exit status of a store that is not intact."""
 
 OBJECTS = ("ds", "process", "statistics")
-"""Arguments that Python takes and a command line cannot."""
+"""Arguments that hold Python objects, which a command line cannot pass."""
 
 path_argument = click.argument("path")
 
@@ -31,7 +31,7 @@ path_argument = click.argument("path")
 @path_argument
 @json_option
 def show_info(path: str, as_json: bool) -> None:
-    """Say what the store at PATH is. Nothing is run, and no path is read."""
+    """Describe the store at PATH. Nothing is run, and no path is read."""
     found = info(path)
     print_result(str(found), found.to_dict(), as_json)
 
@@ -43,10 +43,10 @@ def show_info(path: str, as_json: bool) -> None:
 @click.option("--seed", type=int, default=0, show_default=True, help="Which ones these are.")
 @json_option
 def verify(path: str, level: int, sample: int, seed: int, as_json: bool) -> None:
-    """Say whether the store at PATH is intact: exit status 0, or 1.
+    """Check whether the store at PATH is intact: exit status 0, or 1.
 
-    Levels: 0, all files are there in their size; 1, their checksums are right; 2, also some chunks
-    drawn again are equal bit by bit; 3, all are.
+    Levels: 0, all files exist and have the right size; 1, their checksums are right; 2, also some
+    chunks drawn again are equal bit by bit; 3, all chunks are.
     """
     with _in_python(f"mz.verify({path!r}, {level}, ...)"):
         found = store.verify(path, level, sample=sample, seed=seed)
@@ -58,7 +58,7 @@ def verify(path: str, level: int, sample: int, seed: int, as_json: bool) -> None
 @json_option
 @quiet_option
 def repair(path: str, as_json: bool, quiet: bool) -> None:
-    """Draw again what is damaged or missing in the store at PATH: exit status 0 if it is intact."""
+    """Draw damaged or missing chunks of the store at PATH again: exit status 0 if it is intact."""
     with _in_python(f"mz.repair({path!r}, ...)"):
         found = store.repair(path, show_progress=not quiet)
     _end_with(found, as_json)
@@ -66,7 +66,7 @@ def repair(path: str, as_json: bool, quiet: bool) -> None:
 
 @cli.command()
 @path_argument
-@click.option("--n-paths", type=int, required=True, help="Paths that it is to have then.")
+@click.option("--n-paths", type=int, required=True, help="Number of paths afterwards.")
 @click.option("--chunks-per-task", type=int, default=1, show_default=True)
 @click.option("--durable", is_flag=True, help="What is committed outlives a loss of power.")
 @json_option
@@ -74,7 +74,7 @@ def repair(path: str, as_json: bool, quiet: bool) -> None:
 def extend(
     path: str, n_paths: int, chunks_per_task: int, durable: bool, as_json: bool, quiet: bool
 ) -> None:
-    """Add paths to the store at PATH. Run it again, and it goes on where it stopped."""
+    """Add paths to the store at PATH. Run it again to resume where it stopped."""
     before = info(path).committed
     with _in_python(f"mz.extend({path!r}, {n_paths}, ...)"):
         store.extend(
@@ -96,7 +96,7 @@ def extend(
 @click.option("--durable", is_flag=True, help="What is committed outlives a loss of power.")
 @json_option
 def merge(out: str, stores: tuple[str, ...], durable: bool, as_json: bool) -> None:
-    """Make one store, OUT, of STORES with ranges of the paths of one run; these stay."""
+    """Merge STORES, which hold ranges of the paths of one run, into OUT; STORES are kept."""
     with _in_python(f"mz.merge({list(stores)!r}, {out!r}, ...)"):
         store.merge(list(stores), out, durable=durable)
     found = info(out)
@@ -109,10 +109,10 @@ def merge(out: str, stores: tuple[str, ...], durable: bool, as_json: bool) -> No
 @path_argument
 @click.argument("out")
 @click.option("--paths", metavar="A:B", help="Paths A to B - 1 of the run; all by default.")
-@click.option("--every", type=int, default=1, show_default=True, help="Every so many times.")
-@click.option("--variable", "variables", multiple=True, help="This one; may be given again.")
+@click.option("--every", type=int, default=1, show_default=True, help="Keep every K-th time only.")
+@click.option("--variable", "variables", multiple=True, help="Only this variable; may be repeated.")
 @click.option("--format", "kind", type=click.Choice(FORMATS), help="By the suffix of OUT.")
-@click.option("--overwrite", is_flag=True, help="Put it in the place of the file that is there.")
+@click.option("--overwrite", is_flag=True, help="Replace a file that exists.")
 @json_option
 @quiet_option
 def export_store(
@@ -149,7 +149,7 @@ def export_store(
 
 
 def _range(text: str | None) -> tuple[int | None, int | None]:
-    """Return first path and the one after the last of ``A:B``, each None where not given."""
+    """Parse ``A:B``: the first path and the one after the last, each None if not given."""
     low, colon, high = (":" if text is None else text).partition(":")
     numbers = [None if not part else int(part) if _is_number(part) else -1 for part in (low, high)]
     if not colon or -1 in numbers:
@@ -169,7 +169,7 @@ def _end_with(found: Verification, as_json: bool) -> None:
 
 @contextlib.contextmanager
 def _in_python(line: str) -> Iterator[Any]:
-    """Say how to do in Python what needs an object that no store and no command line can name."""
+    """Add the call in Python to an error about an object that a command line cannot name."""
     try:
         yield
     except (ReplayError, ArgumentValueError) as error:

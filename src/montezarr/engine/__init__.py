@@ -1,1 +1,1 @@
-"""The engine that simulates with one call, its results, batches of paths, plans, measuring."""
+"""The engine that simulates with one call, its results, batches, plans, and the benchmark."""

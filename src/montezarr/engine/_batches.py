@@ -1,4 +1,4 @@
-"""`batches`: the paths of a Dataset, a part at a time, in order."""
+"""`batches`: iterate over the paths of a Dataset in parts, in order."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from montezarr.samplers.task import RangeTask
 def batches(ds: xr.Dataset, size: int) -> Iterator[xr.Dataset]:
     """Yield the paths of a Dataset in memory, `size` at a time, in the order of their indices.
 
-    While the caller works on one batch, the next one is drawn. No more than about three are
-    in memory at any time, and every path is drawn once.
+    The next batch is drawn while the caller works on one. At most about three are in memory at
+    any time, and every path is drawn once.
 
     Parameters
     ----------
@@ -43,8 +43,8 @@ def batches(ds: xr.Dataset, size: int) -> Iterator[xr.Dataset]:
     ------
     Dataset
         ``ds.isel(path=slice(start, start + size))`` in memory; ``attrs["path_offset"]`` is start,
-        the position in `ds`. That is the index in the run where `ds` has all paths from the first
-        one on; of a store of some paths, ``attrs["montezarr_first_path"]`` comes on top.
+        the position in `ds`. It equals the index in the run if `ds` holds all paths from the first
+        one on; for a store of some paths, add ``attrs["montezarr_first_path"]``.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def batches(ds: xr.Dataset, size: int) -> Iterator[xr.Dataset]:
 
 
 def _computed(ds: xr.Dataset, size: int) -> Iterator[xr.Dataset]:
-    """Yield batches of anything lazy: the next one is computed in a thread meanwhile."""
+    """Yield batches of any lazy Dataset; a thread computes the next one meanwhile."""
     starts = range(0, ds.sizes[PATH], size)
     with ThreadPoolExecutor(1, "montezarr-batches") as ahead:
         following = None
@@ -99,7 +99,7 @@ def _slice(ds: xr.Dataset, start: int, size: int) -> xr.Dataset:
 
 
 def _drawn(ds: xr.Dataset, run: Run, size: int) -> Iterator[xr.Dataset]:
-    """Yield batches of a run, drawn in pieces on all workers, which need not end with a batch."""
+    """Yield batches of a run, drawn on all workers in tasks that may cross the ends of batches."""
     backend, failure_log = backend_of(run), FailureLog()
     piece = max(1, min(run.chunk, -(-size // backend.workers)))
     unit = run.sampler.interface.unit

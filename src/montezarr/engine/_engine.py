@@ -1,4 +1,4 @@
-"""`MonteCarloEngine`: draw paths now, on any backend, and get them back in order."""
+"""`MonteCarloEngine`: draw paths at once, on any backend, and return them in order."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class MonteCarloEngine:
 
         The same arguments give the same bits on every backend, with any number of workers and any
         batch size. Paths that fit into a quarter of the memory are drawn now and kept. A larger
-        result is lazy: its paths are drawn when they are asked for, as those of `simulate`.
+        result is lazy: its paths are drawn when they are accessed, as those of `simulate`.
 
         Parameters
         ----------
@@ -93,13 +93,13 @@ class MonteCarloEngine:
             Initial state, of all paths or of each one.
         parallel : bool
             False draws one path after the other in this thread, with the same bits; `backend`,
-            `n_jobs` and a ``with`` block around have no effect then.
+            `n_jobs` and an enclosing ``with`` block have no effect then.
         n_jobs : int
             Number of workers; -1 is one for each core that this process may use.
         backend : str, Client or Backend
-            Where to run, see `montezarr.backend`. "auto" takes that of the ``with`` block around,
-            or decides by the sampler and the measured cost of a few paths; the metadata say what
-            it chose and why.
+            Where to run, see `montezarr.backend`. "auto" takes that of the enclosing ``with``
+            block, or decides by the sampler and the measured cost of a few paths; the metadata say
+            what it chose and why.
         seed : int, sequence of int, SeedSequence or None
             Root entropy; None draws fresh entropy, which the metadata hold.
         show_progress : bool
@@ -125,10 +125,10 @@ class MonteCarloEngine:
         Raises
         ------
         ArgumentTypeError, ArgumentValueError
-            For arguments out of these terms, also a sampler that a backend of processes needs to
-            pickle and cannot.
+            For arguments other than these, and for a sampler that a backend of processes cannot
+            pickle.
         SamplerError
-            If the sampler fails: that of the lowest path that does, on every backend.
+            If the sampler fails: the error of the lowest failing path, on every backend.
         WorkerDied
             If worker processes die on the same paths again and again.
         WorkerTimeout
@@ -182,7 +182,7 @@ class MonteCarloEngine:
         return f"MonteCarloEngine({self.process!r})"
 
     def _is_legacy(self) -> bool:
-        """Return whether the process draws from the global state; warn of it."""
+        """Return whether the process draws from the global state; warn if so."""
         if not uses_global_state(self.process):
             return False
         warn(
@@ -199,7 +199,7 @@ def _place(run: Run, parallel: bool, name: Any, n_jobs: int, timeout: float | No
     """Return the backend of a call."""
     options: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
     if not parallel:
-        check_jobs(n_jobs)  # a mistake is one also where it would do no harm
+        check_jobs(n_jobs)  # refuse a wrong n_jobs also where it has no effect
         backend(name)
         if n_jobs != -1 or not isinstance(name, str) or name != "auto":
             warn(
@@ -210,7 +210,7 @@ def _place(run: Run, parallel: bool, name: Any, n_jobs: int, timeout: float | No
         return Synchronous(reason="parallel=False", **options)
     if not isinstance(name, str) or name != "auto":
         place = backend(name, n_jobs, **options)
-    elif (around := in_force()) is not None:  # a with block has said where
+    elif (around := in_force()) is not None:  # the backend of the enclosing with block
         place = backend(around, **options)
         if n_jobs not in (-1, place.workers):
             raise value_error(

@@ -1,4 +1,4 @@
-"""`plan`: what computing, writing and reducing paths will cost, known before."""
+"""`plan`: the cost of computing, writing and reducing paths, before the run."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def _plan_of(run: Run, storage: Storage | None) -> Plan:
 
 
 def _together(plans: list[Plan]) -> Plan:
-    """Return the plan of an expression of several runs, each of which is drawn."""
+    """Return the plan of an expression of several runs, all of which are drawn."""
     first = plans[0]
     if len(plans) == 1:
         return first

@@ -1,4 +1,4 @@
-"""`SimulationResult` and `Path`: what the engine returns, a view on a Dataset."""
+"""`SimulationResult` and `Path`: the results of the engine, as views on a Dataset."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class Path:
     Attributes
     ----------
     times : array (T+1,)
-        Times; those of its own events where a path brings them.
+        Times of the grid, or of the events of the path if the sampler returns those.
     states : array (T+1,), or mapping from names to such arrays
         States: numbers, or labels as an array of objects. A mapping for several variables.
-        Vectors have further dimensions, and what has one value for the whole path no times.
+        Vectors have further dimensions; a scalar of the path has no times.
     dims : mapping from names to tuples of str, optional
-        The dimensions of the states of each variable; None where all have the times alone.
+        The dimensions of the states of each variable; None if all have the times alone.
 
     Examples
     --------
@@ -66,9 +66,9 @@ class Path:
         return f"<montezarr.Path: {len(self)} times from {self.times[0]:g} to {self.times[-1]:g}>"
 
     def __getitem__(self, t: Any) -> Any:
-        """Return the state at a position of the grid; of each variable where there are several.
+        """Return the state at a position of the grid, as a mapping if there are several variables.
 
-        What has one value for the whole path has it at every position.
+        A scalar of the path has the same value at every position.
         """
         known = self.dims or {}
         if isinstance(self.states, Mapping):
@@ -80,13 +80,13 @@ class Path:
 
 
 def _at(states: Any, dims: tuple[str, ...], t: Any) -> Any:
-    """Return the part of an array with these dimensions that belongs to a position of the grid."""
+    """Return the part of an array with these dimensions at a position of the grid."""
     place = (slice(None),) * dims.index(TIME) + (t,) if TIME in dims else ()
     return states[place]
 
 
 class _Paths(Sequence[Path]):
-    """The paths of a result, made when they are asked for."""
+    """The paths of a result; each is made when it is accessed."""
 
     def __init__(self, result: SimulationResult, span: range):
         self._result, self._span = result, span
@@ -118,16 +118,16 @@ class _Paths(Sequence[Path]):
 class SimulationResult:
     """The paths of a simulation, in the order of their indices.
 
-    Printed, and in a notebook: the process as an equation with its parameters, the size in paths,
-    times and bytes, the seed, where and how fast they were drawn, and what failed.
+    Its repr, also in a notebook, shows the process as an equation with its parameters, the size in
+    paths, times and bytes, the seed, the backend, the speed, and the paths that failed.
 
     Attributes
     ----------
     dataset : Dataset
-        As `simulate` returns it: lazy, in chunks; the paths are in memory if they were drawn.
+        As `simulate` returns it: lazy, in chunks; in memory if the paths were drawn.
     metadata : dict
-        How they were made: process, seed, backend and why, workers, batch size, seconds, paths
-        per second, masked paths with reasons, repeated paths with attempts.
+        Process, seed, backend and the reason for it, workers, batch size, seconds, paths per
+        second, masked paths with reasons, repeated paths with attempts.
 
     Examples
     --------
@@ -155,12 +155,12 @@ class SimulationResult:
         )
 
     def _run_behind(self, process: Any = None) -> Run:
-        """Return its run; see `Run.behind`."""
+        """Return the run of this result; see `Run.behind`."""
         return self._run
 
     @property
     def paths(self) -> Sequence[Path]:
-        """The paths as a lazy sequence: one that is not in memory is drawn alone, at once."""
+        """The paths as a lazy sequence; a path that is not in memory is drawn alone."""
         return _Paths(self, range(len(self)))
 
     def __len__(self) -> int:
@@ -213,9 +213,9 @@ class SimulationResult:
         -------
         DataFrame
             Columns ``path_id``, ``t`` (position in the grid), ``time``, and ``state``, or one
-            column per variable where there are several. One number of a path stands in all its
+            column per variable if there are several. A scalar of a path is repeated in all its
             rows; vectors have a column for each entry, with its label in the title. Masked paths
-            are NaN, None among labels, and missing, ``pd.NA``, among integers.
+            are NaN, None among labels, and ``pd.NA`` among integers.
 
         Raises
         ------
@@ -256,12 +256,12 @@ class SimulationResult:
         t : int
             Position in the grid, from 0 to T; negative ones count from the end.
         variable : str, optional
-            Which variable, where there are several.
+            The variable; required if there are several.
 
         Returns
         -------
         dict of state to float
-            Labels where there are labels, else numbers; sorted, the shares sum to 1.
+            Labels if the variable has them, else numbers; sorted. The shares sum to 1.
 
         Raises
         ------
@@ -296,7 +296,7 @@ class SimulationResult:
         }
 
     def _unmasked(self, states: NDArray[Any], start: int, variable: Any) -> NDArray[Any]:
-        """Return the states of the paths from `start` on without those that are masked."""
+        """Return the states of the paths from `start` on, without masked paths."""
         if self._chunk_buffer is not None:
             masked = np.array(list(self.metadata["masked"]), dtype=np.int64) - start
             kept: NDArray[Any] = np.delete(states, masked[(masked >= 0) & (masked < len(states))])
@@ -309,7 +309,7 @@ class SimulationResult:
         return unmasked
 
     def _with_missing(self, name: str, states: NDArray[Any]) -> Any:
-        """Return integers with those of masked paths as missing; all else as it is."""
+        """Return integers with ``pd.NA`` for masked paths; other states unchanged."""
         sampler = self._run.sampler
         variable = next(v for v in sampler.variables if v.name == name)
         is_integer = states.dtype.kind in "iu"
@@ -328,7 +328,7 @@ class SimulationResult:
         states = {name: self._decode(name, row) for name, row in rows.items()}
         dims = {v.name: v.dims for v in self._run.sampler.variables if v.name in states}
         only = states if len(states) > 1 else next(iter(states.values()))
-        # What somebody passes to a model counts in its digest: there it is what it was before.
+        # Digests of users' models include a Path that is passed to them: build it as before.
         is_plain = all(own == (TIME,) for own in dims.values())
         return Path(times, only, dims=None if is_plain else dims)
 
@@ -337,7 +337,7 @@ class SimulationResult:
         return any(TIME in variable.dims for variable in self._run.sampler.variables)
 
     def _decode(self, name: str, codes: NDArray[Any]) -> NDArray[Any]:
-        """Return labels in place of their codes; None for masked ones."""
+        """Return labels in place of their codes; None for masked paths."""
         labels = next(v.labels for v in self._run.sampler.variables if v.name == name)
         if labels is None:
             return codes
@@ -348,10 +348,10 @@ class SimulationResult:
 
 
 def _columns(array: xr.DataArray, n_times: int) -> Iterator[tuple[str, NDArray[Any]]]:
-    """Yield title and values, path after path, of each column of a variable.
+    """Yield title and values, path after path, of each table column of a variable.
 
-    What has no times stands in the row of every time, and what has more dimensions in several
-    columns, with their labels, or positions, in the titles.
+    A variable without times is repeated in the row of every time. One with more dimensions has
+    several columns, with their labels, or positions, in the titles.
     """
     name = str(array.name)
     if TIME not in array.dims:

@@ -1,1 +1,1 @@
-"""Who watches a run go on: live pictures, the page on the dashboard of Dask, the report."""
+"""Listeners of a run: live pictures, the page on the Dask dashboard, the report."""

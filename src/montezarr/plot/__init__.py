@@ -1,7 +1,7 @@
 """Pictures of paths and statistics. They need matplotlib: ``pip install "montezarr[plot]"``.
 
-No picture loads the paths. What a picture shows of all of them is taken in one pass by montezarr's
-own statistics, in the memory that ``mz.plan(data, statistics)`` says; single paths are drawn, or
+No picture loads all paths. Bands, counts and means are computed in one pass by montezarr's own
+statistics, in the memory that ``mz.plan(data, statistics)`` states; single paths are drawn, or
 read, one by one.
 """
 

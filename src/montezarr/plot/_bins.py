@@ -1,4 +1,4 @@
-"""Bins that suit the values: between given ends, or those of the first paths."""
+"""Bins of histograms: between given ends, or the range of the first paths."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ RANGE_PATHS = 2**14
 """Paths of which the range is taken where none is given."""
 
 DEVIATIONS = 6.0
-"""How far bins go from the mean at most, in standard deviations: a far outlier widens no bin."""
+"""Largest distance of bins from the mean, in standard deviations: outliers do not widen them."""
 
 
 def check_range(range: Any) -> tuple[float, float] | None:
-    """Return the ends of the bins, or None where they are to be found.
+    """Check the ends of the bins; None means that they follow from the data.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def edges_for(
 ) -> NDArray[np.float64]:
     """Return the edges of at most `bins` bins of equal width.
 
-    Those of integers hold the same number of integers each, and their edges lie between them.
+    Bins of integers hold the same number of integers each, and their edges lie between integers.
     """
     low, high = first_ends(array) if ends is None else ends
     if array.dtype.kind in "iub":
@@ -55,7 +55,7 @@ def edges_for(
         width = max(1, math.ceil((last - first + 1) / bins))
         count = max(1, math.ceil((last - first + 1) / width))
         return first - 0.5 + width * np.arange(count + 1.0)
-    if not low < high:  # all values are the same
+    if not low < high:  # all values are equal
         reach = abs(low) * 1e-3 or 1.0
         low, high = low - reach, high + reach
     edges = np.linspace(low, high, bins + 1)
@@ -65,21 +65,21 @@ def edges_for(
 
 
 def first_ends(array: xr.DataArray) -> tuple[float, float]:
-    """Return the extreme values of the first paths, or what lies near the mean of them.
+    """Return the extreme values of the first paths, limited to those near their mean.
 
-    Of codes of labels they are those of all states.
+    For codes of labels, return the extremes of all states.
 
     Raises
     ------
     ArgumentValueError
-        If none of them has a finite value.
+        If the first paths have no finite value.
     """
     labels = labels_of(array)
     if labels is not None and are_codes(array, labels):
         codes = [code for code, _ in labels]
         return float(min(codes)), float(max(codes))
     last = None
-    with warnings.catch_warnings():  # the pass over all paths says it
+    with warnings.catch_warnings():  # the pass over all paths warns
         warnings.simplefilter("ignore", MontezarrWarning)
         if array.chunks is None:
             array = array.isel({PATH: slice(RANGE_PATHS)})
@@ -89,7 +89,7 @@ def first_ends(array: xr.DataArray) -> tuple[float, float]:
     assert last is not None
     with np.errstate(invalid="ignore"):
         reach = DEVIATIONS * np.sqrt(last["x_variance"].values)
-    # Of a single value there is no variance.
+    # A single value has no variance.
     low = np.fmax(last["x_min"].values, last["x_mean"].values - reach)
     high = np.fmin(last["x_max"].values, last["x_mean"].values + reach)
     if not np.isfinite(low).any():

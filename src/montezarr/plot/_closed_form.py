@@ -1,4 +1,4 @@
-"""The exact distribution of what a histogram shows, where the process knows it."""
+"""The exact distribution of the values of a histogram, if the process states it."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from montezarr.run._run import Run
 from montezarr.samplers import sample_range
 
 SELECTION = ("getitem", "transpose", "rechunk-split", "rechunk-merge")
-"""Layers of Dask's graphs that leave values as they are."""
+"""Layers of Dask graphs that do not change values."""
 
 SOURCES = ("open_dataset-", "original-", "xarray-", "from-zarr-", "array-")
-"""How layers begin that hold what is there: in a store, or in memory."""
+"""Prefixes of layers that hold values of a store or of memory."""
 
 
 class ClosedForm(NamedTuple):
@@ -34,7 +34,7 @@ class ClosedForm(NamedTuple):
     Attributes
     ----------
     function : callable
-        From values to their density, or to their probability.
+        Maps values to their density, or to their probability.
     is_discrete : bool
         Whether `function` gives probabilities.
     """
@@ -44,19 +44,19 @@ class ClosedForm(NamedTuple):
 
 
 def closed_form_of(data: Any, array: xr.DataArray) -> ClosedForm | None:
-    """Return the distribution of an array (path,), or None where it is not known.
+    """Return the distribution of an array (path,), or None if it is not known.
 
-    It is known if the array is selected from paths of a process that knows it, at one time, and
-    its first paths are what the process draws: so nothing is drawn over a payoff, or over paths
-    that somebody chose.
+    It is known if the array is selected, at one time, from paths of a process that states it, and
+    the first values equal what the process draws. So a payoff, or a choice of paths, gets no
+    closed form.
 
     Parameters
     ----------
     data : DataArray or Dataset
-        What the array was taken of: a Dataset has the recipe of its paths.
+        The object that the array was taken from: a Dataset has the recipe of its paths.
     array : DataArray (path,)
-        With the coordinate ``time`` of its one time, whatever that is: its values tell which
-        time of the run it is.
+        With the coordinate ``time`` of its one time, of any type: its values determine the time
+        of the run.
     """
     time = array.coords.get(TIME)
     if time is None or time.ndim:
@@ -100,9 +100,9 @@ def closed_form_of(data: Any, array: xr.DataArray) -> ClosedForm | None:
 def _position(
     values: NDArray[Any], drawn: NDArray[Any], times: NDArray[Any], time: Any
 ) -> int | None:
-    """Return at which time of the run values are those that it draws, or None.
+    """Return the position of the time at which the run draws these values, or None.
 
-    Values tell, since a coordinate may be dates; where they are alike at several times, it does.
+    Values are compared, since the coordinate may hold dates; it decides between equal values.
     """
     same = [
         k
@@ -115,9 +115,9 @@ def _position(
 
 
 def _is_selection(array: xr.DataArray) -> bool:
-    """Return whether nothing is made of values on their way from a run, a store, or memory.
+    """Return whether the graph only selects values of a run, a store, or memory.
 
-    What somebody made of them in memory, or had made before, leaves no trace: values tell.
+    Changes made in memory, or before, leave no trace in the graph: values are compared for those.
     """
     if array.chunks is None:
         return True
@@ -137,5 +137,5 @@ def _run(data: Any, array: xr.DataArray) -> Run | None:
         return run
     try:
         return Run.behind(data)
-    except MontezarrError:  # a sampler of the user's own, or another version
+    except MontezarrError:  # a sampler of the user, or a recipe of another version
         return None

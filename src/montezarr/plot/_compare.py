@@ -1,4 +1,4 @@
-"""`compare`: two runs in one picture, and how far apart they are in standard errors."""
+"""`compare`: two runs in one picture, with their difference in standard errors."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from montezarr.statistics import Histogram, Quantile
 COMPARED_LEVELS = (0.05, 0.5, 0.95)
 BINS = 80
 STYLES = ((BLUE, "-"), (ORANGE, (0, (4, 2))))
-"""Colour and line of each run: the second is dashed, so that it shows on the first."""
+"""Colour and line of each run; the second is dashed, so that it is visible on the first."""
 
 
 class Side(NamedTuple):
-    """What is drawn of a run: quantiles with standard errors, and counts of one value per path."""
+    """The drawn results of a run: quantiles, standard errors, counts of one value per path."""
 
     table: xr.DataArray
     error: xr.DataArray
@@ -55,11 +55,11 @@ def compare(
 ) -> Any:
     """Draw two runs together: bands and medians over time, or histograms of one value per path.
 
-    Below the legend stands the largest difference of their quantiles, in standard errors of a
-    difference, as if the runs were independent; "none" if all are equal, "not known" if no two that
-    differ have a standard error. Two samples of one distribution differ in one
-    quantile by more than 2 in 5 % of all cases, and in one of many more often: 3 is nothing to
-    wonder at. Runs of one seed are nearer to each other than that.
+    The title of the legend is the largest difference of their quantiles, in standard errors of a
+    difference of independent runs: "none" if all are equal, "not known" if no two that differ have
+    a standard error. Two samples of one distribution differ in a given quantile by more than 2 in
+    5 % of all cases, and in one of many quantiles more often: 3 is not unusual. Runs of one seed
+    differ less.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def compare(
         Paths, lazy or not, at the same times; numbers of paths may differ. Or results of
         `montezarr.stream` or `montezarr.reduce` with one ``<variable>_quantile`` (time, quantile).
     labels : (str, str)
-        What they are called.
+        Names of the runs.
     {quantiles}
         A band lies between the outermost two; in histograms they are lines.
     {ax_and_texts}
@@ -79,8 +79,8 @@ def compare(
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        If one has other dims than (path, time) or (path,), or holds codes of labels, or they have
-        other times, or other arguments are not as described.
+        If one has other dims than (path, time) or (path,), or holds codes of labels, if their times
+        differ, or other arguments are not as described.
     {missing_matplotlib}
 
     Examples
@@ -125,10 +125,9 @@ def compare(
 
 
 def difference(a: Side, b: Side) -> str:
-    """Return the largest difference of quantiles in standard errors of a difference, in words.
+    """Return the largest difference of quantiles in standard errors of a difference, as text.
 
-    Quantiles without a standard error, such as those of one path, or of one number, tell nothing
-    of what is random.
+    Quantiles without a standard error, such as those of one path or of a constant, are left out.
     """
     gap = np.abs(a.table.values - b.table.values)
     if (gap == 0).all():
@@ -140,7 +139,7 @@ def difference(a: Side, b: Side) -> str:
 
 
 def _dims(data: Any) -> tuple[str, ...]:
-    """Return the dimensions that both should have: one value per path, if that is all of `a`."""
+    """Return the dimensions that both need: (path,) if `a` has one value per path."""
     arrays = data.data_vars.values() if isinstance(data, xr.Dataset) else [data]
     known = [getattr(array, "dims", None) for array in arrays]
     return (PATH,) if known and all(dims == (PATH,) for dims in known) else given.BOTH
@@ -154,7 +153,7 @@ def _check_labels(labels: Any) -> tuple[str, str]:
         raise value_error("labels", "two texts", labels)
     for label in labels:
         check_texts(labels=label)
-    # What begins with an underscore is in no legend of matplotlib.
+    # matplotlib leaves labels that begin with an underscore out of legends.
     first, second = (f" {label}" if label.startswith("_") else label for label in labels)
     return first, second
 
@@ -174,7 +173,7 @@ def _side(data: Any, array: xr.DataArray | None, levels: NDArray[np.float64]) ->
 def _sides_at_once(arrays: list[xr.DataArray], levels: NDArray[np.float64]) -> list[Side]:
     """Return quantiles and counts of one value per path, in the same bins for both."""
     lows, highs = zip(*(first_ends(array) for array in arrays), strict=True)
-    # Bins of integers are for integers alone.
+    # Use bins of integers only if both are integers.
     widest = next((array for array in arrays if array.dtype.kind == "f"), arrays[0])
     edges = edges_for(widest, BINS, (min(lows), max(highs)))
     out = []
@@ -188,7 +187,7 @@ def _sides_at_once(arrays: list[xr.DataArray], levels: NDArray[np.float64]) -> l
 
 
 def _bands(ax: Any, sides: Sequence[Side], names: tuple[str, str]) -> dict[str, str]:
-    """Draw bands and medians over time; return the texts at the axes."""
+    """Draw bands and medians over time; return the labels of the axes."""
     times, time_attrs = given.times_of(sides[0].table)
     tables = [side.table.transpose("quantile", TIME).values for side in sides]
     levels = sides[0].table["quantile"].values
@@ -210,7 +209,7 @@ def _bands(ax: Any, sides: Sequence[Side], names: tuple[str, str]) -> dict[str, 
 
 
 def _histograms(ax: Any, sides: Sequence[Side], names: tuple[str, str]) -> dict[str, str]:
-    """Draw a filled histogram and the outline of the other, with lines at the quantiles."""
+    """Draw a filled histogram and an outlined one, with lines at the quantiles."""
     for k, ((colour, dashes), side, name) in enumerate(zip(STYLES, sides, names, strict=True)):
         counted = side.counted
         assert counted is not None

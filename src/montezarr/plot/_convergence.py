@@ -20,7 +20,7 @@ from montezarr.plot._trace import Trace
 from montezarr.reduction.streaming import Snapshot, Stream
 
 SETTLED = 4
-"""Times the paths of the first snapshot, from where on all of the bands is shown."""
+"""From this multiple of the first snapshot's paths on, the bands are shown whole."""
 
 
 @describe_shared
@@ -36,19 +36,19 @@ def convergence(
 ) -> Any:
     """Draw an estimate against the number of paths, with the 95 % interval and sequence.
 
-    The darker band is the interval of that number of paths alone, that of the statistic where it
-    has one, estimate ± 1.96 standard errors else;
-    the lighter one the confidence sequence, which holds at all numbers of paths at once and so
-    also for whoever looks and stops when they like; see `montezarr.Snapshot`.
+    The darker band is the interval at that number of paths alone: that of the statistic if it has
+    one, else estimate ± 1.96 standard errors. The lighter band is the confidence sequence, which
+    holds at all numbers of paths at once, and so also if the run is stopped after a look at it;
+    see `montezarr.Snapshot`.
 
     Parameters
     ----------
     stream : iterator of Snapshot, sequence of Snapshot, or Trace
-        ``mz.stream(...)``, which is run to its end and of which nothing is kept but a `Trace`; or
-        snapshots that are there.
+        ``mz.stream(...)``, which is run to its end, keeping only a `Trace`; or existing
+        snapshots.
     name : str, optional
-        The result, such as ``"payoff_mean"``, one number with a standard error; needed where there
-        are several.
+        The result, such as ``"payoff_mean"``, one number with a standard error; required if
+        there are several.
     target : float, optional
         A known value to draw a line at.
     {ax_and_texts}
@@ -85,7 +85,7 @@ def draw_trace(ax: Any, trace: Trace, name: str, target: float | None = None) ->
     """Draw the bands, the estimate, and the target over them."""
     paths, estimate = trace.paths, trace.estimate(name)
     low, high = trace.cs_low(name), trace.cs_high(name)
-    # Colours in the legend are those that are seen: bands are opaque, the wider one lies below.
+    # Opaque bands, the wider one below, so that the legend shows the visible colours.
     ax.fill_between(
         paths, low, high, color=shade(0.16), linewidth=0, label="95% confidence sequence"
     )
@@ -102,17 +102,17 @@ def draw_trace(ax: Any, trace: Trace, name: str, target: float | None = None) ->
     ax.set_xscale("log")
     if len(paths) > 1:
         ax.set_xlim(paths[0], paths[-1])
-        if paths[-1] < 10 * paths[0]:  # labels within one power of ten lie over each other
+        if paths[-1] < 10 * paths[0]:  # labels within one power of ten would overlap
             ax.set_xticks(paths[[0, -1]])
             ax.set_xticks([], minor=True)
             count_in_thousands(ax.xaxis)
         _limit(ax, paths, low, high, estimate, target)
-    # On white: of few snapshots the bands reach under it.
+    # On white: with few snapshots the bands reach under the legend.
     ax.legend(loc="upper right", facecolor="white", edgecolor="none", framealpha=0.9)
 
 
 def _limit(ax: Any, paths: Any, low: Any, high: Any, estimate: Any, target: float | None) -> None:
-    """Leave out what the widest bands, of the first few paths, take of the height."""
+    """Limit the height to that of later bands: those of the first few paths are far wider."""
     later = paths >= min(SETTLED * paths[0], paths[-1])
     ends = [estimate, low[later], high[later], [estimate[-1] if target is None else target]]
     values = np.concatenate(ends)
@@ -123,7 +123,7 @@ def _limit(ax: Any, paths: Any, low: Any, high: Any, estimate: Any, target: floa
 
 
 def _trace(stream: Any, name: Any) -> tuple[Trace, str]:
-    """Return the trace of a stream, and the result that is asked for, checked at its first one."""
+    """Return the trace of a stream and the checked name of the result to draw."""
     if isinstance(stream, Trace):
         if not len(stream):
             raise value_error("stream", "a trace of one snapshot or more", 0)
@@ -142,7 +142,7 @@ def _trace(stream: Any, name: Any) -> tuple[Trace, str]:
             if chosen is None:
                 chosen = trace.choose(name)
     finally:
-        if isinstance(stream, (Generator, Stream)):  # of which a wrong name leaves the rest undrawn
+        if isinstance(stream, (Generator, Stream)):  # a wrong name leaves it unfinished
             stream.close()
     if chosen is None:
         raise value_error("stream", "one snapshot or more", 0)

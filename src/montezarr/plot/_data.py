@@ -1,4 +1,4 @@
-"""What is drawn: paths, of which statistics are taken in one pass, or results that are there."""
+"""The data of a picture: paths, reduced in one pass, or results of `stream` and `reduce`."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ STATES = (
     "Draw how often each state is, with plot.density or plot.histogram, or the share of one,"
     ' mz.in_state(x, "storm").'
 )
-"""What to draw of codes of labels."""
+"""Hint in errors about codes of labels."""
 
 
 def paths_of(data: Any, dims: Sequence[str] = BOTH, name: str = "data") -> xr.DataArray:
-    """Return the variable to draw: the only one of a Dataset, or the only one with these dims.
+    """Return the variable to draw: the only one of a Dataset, or its only one with these dims.
 
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        If there are several, or none, or its dimensions are other ones, or it has no end.
+        If there are several, or none, or its dimensions differ, or the run is endless.
     """
     listed = " and ".join(dims)
     if isinstance(data, Snapshot):
@@ -44,7 +44,7 @@ def paths_of(data: Any, dims: Sequence[str] = BOTH, name: str = "data") -> xr.Da
     if isinstance(data, xr.Dataset):
         names = list(data.data_vars)
         fitting = [key for key in names if set(data[key].dims) == set(dims)]
-        # Beside the states there may be scalars of a path, such as a drawn parameter.
+        # A Dataset may also hold scalars of a path, such as a drawn parameter.
         chosen = fitting if len(names) > 1 else names
         if len(chosen) != 1:
             raise value_error(
@@ -69,7 +69,7 @@ def paths_of(data: Any, dims: Sequence[str] = BOTH, name: str = "data") -> xr.Da
 
 
 def _hint_to_pick(ds: xr.Dataset, dims: Sequence[str]) -> str:
-    """Return how to take what can be drawn from a Dataset; nothing where it has none of it."""
+    """Return a hint how to select a variable to draw; an empty text if there is none."""
     for names in ([key for key, v in ds.items() if set(v.dims) == set(dims)], list(ds)):
         for key in names:
             call = _selection(ds[key], dims)
@@ -79,7 +79,7 @@ def _hint_to_pick(ds: xr.Dataset, dims: Sequence[str]) -> str:
 
 
 def _selection(array: xr.DataArray, dims: Sequence[str]) -> str | None:
-    """Return the call that leaves an array these dimensions; None where it lacks one."""
+    """Return the call that reduces an array to these dimensions; None if it lacks one."""
     if not set(dims) <= set(array.dims):
         return None
     others = [str(dim) for dim in array.dims if dim not in dims]
@@ -87,7 +87,7 @@ def _selection(array: xr.DataArray, dims: Sequence[str]) -> str | None:
 
 
 def _hint_to_select(array: xr.DataArray, dims: Sequence[str]) -> str:
-    """Return what to do with an array that has other dimensions than those that are drawn."""
+    """Return a hint for an array with other dimensions than those that are drawn."""
     call = _selection(array, dims)
     if call is not None:
         is_time_alone = TIME not in dims and set(array.dims) == {*dims, TIME}
@@ -107,7 +107,7 @@ def selection(positions: Mapping[str, int]) -> str:
 
 
 def _knowing_labels(array: xr.DataArray, attrs: Mapping[Any, Any]) -> xr.DataArray:
-    """Return a variable of a Dataset with the labels that the recipe beside it tells."""
+    """Return a variable of a Dataset with the labels of the recipe."""
     labels = labels_of(array, attrs)
     if labels is None or LABELS in array.encoding:
         return array
@@ -117,12 +117,12 @@ def _knowing_labels(array: xr.DataArray, attrs: Mapping[Any, Any]) -> xr.DataArr
 
 
 def check_not_labels(array: xr.DataArray, name: str = "data", hint: str = STATES) -> None:
-    """Raise if a variable holds codes of labels, whose mean and quantiles mean nothing.
+    """Raise if a variable holds codes of labels, whose mean and quantiles have no meaning.
 
     Raises
     ------
     ArgumentValueError
-        With what shows the states.
+        With a hint how to draw the states.
     """
     labels = labels_of(array)
     if labels is not None and are_codes(array, labels):
@@ -133,7 +133,7 @@ def check_not_labels(array: xr.DataArray, name: str = "data", hint: str = STATES
 
 
 def name_states(axis: Any, array: xr.DataArray) -> None:
-    """Put the labels of states in the place of their codes; leave other integers no fractions."""
+    """Label codes with their states; put ticks at other integers on whole numbers."""
     labels = labels_of(array)
     if labels is not None:
         axis.set_ticks([code for code, _ in labels], [showable(str(label)) for _, label in labels])
@@ -142,7 +142,7 @@ def name_states(axis: Any, array: xr.DataArray) -> None:
 
 
 def is_results(data: Any) -> bool:
-    """Return whether something holds results, of `stream` or `reduce`, and no paths."""
+    """Return whether `data` holds results of `stream` or `reduce`, and no paths."""
     if isinstance(data, Snapshot):
         return True
     is_dataset = isinstance(data, xr.Dataset) and PATH not in data.dims
@@ -150,7 +150,7 @@ def is_results(data: Any) -> bool:
 
 
 def results_in(data: Any, statistic: str, dims: Sequence[str], name: str = "data") -> xr.DataArray:
-    """Return the one result of a statistic, with the name of its variable.
+    """Return the only result of a statistic, with the name of its variable.
 
     Raises
     ------
@@ -169,7 +169,7 @@ def results_in(data: Any, statistic: str, dims: Sequence[str], name: str = "data
 
 
 def _hint_to_select_result(results: Iterable[xr.DataArray], dims: Sequence[str]) -> str:
-    """Return how to make one result, that has more dimensions, one that can be drawn."""
+    """Return a hint how to select from a result that has more dimensions."""
     for array in results:
         call = _selection(array, dims)
         if call is not None:
@@ -178,12 +178,12 @@ def _hint_to_select_result(results: Iterable[xr.DataArray], dims: Sequence[str])
 
 
 def reduced(array: xr.DataArray, statistics: Sequence[Statistic]) -> xr.Dataset:
-    """Return statistics of paths, in one pass, as those of a variable x with its attributes."""
+    """Reduce paths in one pass; results are named after a variable x and have its attributes."""
     return reduce(array.rename("x"), statistics)
 
 
 def named_as(array: xr.DataArray, found: xr.DataArray) -> xr.DataArray:
-    """Return a result of `reduced` with the name and the attributes of the paths."""
+    """Return a result of `reduced` with name and attributes of the paths."""
     return found.rename(array.name).drop_attrs(deep=False).assign_attrs(array.attrs)
 
 
@@ -204,10 +204,10 @@ SECONDS_OF_UNIT = {
 
 
 def times_of(array: xr.DataArray) -> tuple[NDArray[Any], dict[str, Any]]:
-    """Return the times of an array as an axis takes them, and their attributes.
+    """Return the times of an array for an axis of matplotlib, and their attributes.
 
-    Numbers and dates are what they are. Durations, and dates of other calendars, become numbers in
-    a unit of their size, which the attributes tell; positions count steps.
+    Numbers and dates are unchanged. Durations, and dates of other calendars, become numbers in a
+    unit of suitable size, stated in the attributes; without times, positions count steps.
     """
     if TIME not in array.coords:
         return np.arange(array.sizes[TIME]), {"long_name": TIME, "units": STEPS}
@@ -227,7 +227,7 @@ def times_of(array: xr.DataArray) -> tuple[NDArray[Any], dict[str, Any]]:
 
 
 def check_band_levels(name: str, quantiles: Any) -> NDArray[np.float64]:
-    """Return levels that bands lie between.
+    """Check levels of quantiles that bound bands.
 
     Raises
     ------
@@ -243,12 +243,12 @@ def check_band_levels(name: str, quantiles: Any) -> NDArray[np.float64]:
 
 
 def levels_in(found: xr.DataArray, levels: NDArray[np.float64], *, any_will_do: bool) -> Any:
-    """Return a result of `Quantile` at some of its levels, or at all that it has.
+    """Return a result of `Quantile` at some of its levels, or at all of them.
 
     Raises
     ------
     ArgumentValueError
-        If it lacks one.
+        If it lacks a level.
     """
     have = found["quantile"].values
     places = [np.flatnonzero(np.isclose(have, level)) for level in levels]

@@ -1,4 +1,4 @@
-"""`density`: how paths are distributed at each time, as a map over time and value."""
+"""`density`: the distribution of paths at each time, as a map over time and value."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from montezarr.plot._parameters import AxesOptions, check_bins, describe_shared
 from montezarr.statistics import Histogram
 
 COLOURS = "Blues"
-"""One ramp from light to dark: it reads the same for the colour-blind, and in print."""
+"""Colour map from light to dark: safe for the colour-blind, and in print."""
 
 DARKEST = 0.8
-"""Share of the times whose peak is no darker than the ramp goes; early ones may be far higher."""
+"""Share of the times whose peak is within the colour scale; early times may be far higher."""
 
 DECADES = 5
-"""Powers of ten of a logarithmic ramp."""
+"""Powers of ten of a logarithmic colour scale."""
 
 
 @describe_shared
@@ -44,29 +44,29 @@ def density(
     """Draw a map of the density of the values at each time.
 
     All paths are counted in one pass, in the same bins at all times. At each time the density
-    integrates to the share of the paths inside of the bins.
+    integrates to the share of the paths inside the bins.
 
     Parameters
     ----------
     data : DataArray (path, time), Dataset with one such variable, or Snapshot
         Paths, lazy or not; or results of `montezarr.stream` or `montezarr.reduce` with one
-        ``<variable>_histogram`` (time, bin): then `bins` and `range` are theirs.
+        ``<variable>_histogram`` (time, bin), whose bins are used instead of `bins` and `range`.
     {bins}
     {range}
     log : bool
-        Whether the colours are those of the logarithm, which shows the tails.
+        Whether the colour scale is logarithmic, which shows the tails.
     {ax_and_texts}
 
     Returns
     -------
     matplotlib Axes
-        With a colour bar beside it. Without `log`, the ramp ends at a density that at most a fifth
-        of the times goes beyond, since all paths start at one value.
+        With a colour bar. Without `log`, the colour scale ends at a density that at most a fifth
+        of the times exceed, since all paths start at one value.
 
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        If `data` has not the dims path and time, or other arguments are not as described.
+        If `data` lacks the dims path and time, or other arguments are not as described.
     {missing_matplotlib}
 
     Examples
@@ -84,7 +84,9 @@ def density(
     is_discrete = False
     if given.is_results(data):
         values = given.results_in(data, "density", ("time", "bin"))
-        source = values.drop_attrs(deep=False)  # the density's are not those of the value
+        source = values.drop_attrs(
+            deep=False
+        )  # attributes of the value do not apply to its density
         times, time_attrs = _times_of(source)
     else:
         source = given.paths_of(data)
@@ -104,7 +106,7 @@ def density(
 
 
 def _times_of(array: xr.DataArray) -> tuple[Any, dict[str, Any]]:
-    """Return times that have distances, as the cells of a map have widths."""
+    """Return times as numbers or dates, so that the cells of the map have widths."""
     times, attrs = given.times_of(array)
     if times.dtype.kind not in "iufMO":
         raise type_error("data", "times that are numbers or dates", times.dtype)
@@ -112,7 +114,7 @@ def _times_of(array: xr.DataArray) -> tuple[Any, dict[str, Any]]:
 
 
 def draw_map(ax: Any, times: Any, values: xr.DataArray, is_log: bool, text: str) -> None:
-    """Draw the colours and their bar; what no path reaches stays white."""
+    """Draw the map and its colour bar; cells without paths stay white."""
     colors = import_optional("matplotlib.colors", extra="plot", purpose="A plot")
     table = values.transpose("bin", "time").values
     shown = np.ma.masked_less_equal(np.nan_to_num(table), 0.0)
@@ -122,7 +124,7 @@ def draw_map(ax: Any, times: Any, values: xr.DataArray, is_log: bool, text: str)
         top = 1.0
     if is_log:
         least = top * 10.0**-DECADES
-        if shown.count():  # else no path is inside of the bins
+        if shown.count():  # otherwise no path is inside the bins
             least = max(least, float(shown.min()))
         norm = colors.LogNorm(least, top)
         extend = "neither"
@@ -132,5 +134,5 @@ def draw_map(ax: Any, times: Any, values: xr.DataArray, is_log: bool, text: str)
         extend = "max" if top > dark else "neither"
     edges = np.append(values["bin_left"].values, values["bin_right"].values[-1])
     mesh = ax.pcolormesh(edges_of(times), edges, shown, cmap=COLOURS, norm=norm, linewidth=0)
-    mesh.set_rasterized(True)  # thousands of cells would make a large file of vectors
+    mesh.set_rasterized(True)  # thousands of cells would make a large vector file
     ax.figure.colorbar(mesh, ax=ax, label=text, extend=extend, pad=0.02)

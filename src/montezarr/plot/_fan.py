@@ -1,4 +1,4 @@
-"""`fan`: where the paths go, as bands between quantiles over time."""
+"""`fan`: bands between quantiles of the paths over time."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BANDS = (0.05, 0.25, 0.5, 0.75, 0.95)
 ENDINGS = (".png", ".pdf", ".svg")
 
 SAMPLES = 6
-"""Single paths drawn over the fan, so that one sees how one of them goes."""
+"""Default number of single paths over the fan."""
 
 
 @describe_shared
@@ -47,17 +47,17 @@ def fan(
 ) -> Any:
     """Draw a fan chart: bands between quantiles of all paths at each time, median and a few paths.
 
-    The quantiles are those of ``mz.Quantile(quantiles)``, of all paths, in one pass. The single
+    The quantiles are those of ``mz.Quantile(quantiles)`` over all paths, in one pass. The single
     paths are drawn, or read, alone.
 
     Parameters
     ----------
     data : DataArray (path, time), Dataset with one such variable, or Snapshot
         Paths, lazy or not; or results of `montezarr.stream` or `montezarr.reduce` with one
-        ``<variable>_quantile`` (time, quantile), of which no single paths are drawn. For many
-        times choose some: ``ds.isel(time=slice(None, None, 21))``.
+        ``<variable>_quantile`` (time, quantile), without single paths. For many
+        times select some: ``ds.isel(time=slice(None, None, 21))``.
     {quantiles}
-        The outermost two bound the widest band. Of results, all that they have by default.
+        The outermost two bound the widest band. For results, all their levels by default.
     samples : int
         Number of single paths, >= 0.
     {seed}
@@ -70,7 +70,7 @@ def fan(
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        If `data` has not the dims path and time, or holds codes of labels, or other arguments are
+        If `data` lacks the dims path and time, or holds codes of labels, or other arguments are
         not as described.
     {missing_matplotlib}
 
@@ -103,14 +103,14 @@ def fan(
 def fan_with(
     array: xr.DataArray, table: xr.DataArray, file: Any, *, samples: int = SAMPLES, **texts: Any
 ) -> None:
-    """Draw what `save_fan` does of paths whose quantiles are known, without a pass over them.
+    """Draw the picture of `save_fan` from known quantiles, without a pass over the paths.
 
     Parameters
     ----------
     array : DataArray (path, time)
         The paths.
     table : DataArray (time, quantile)
-        Their quantiles at `BANDS`, as `montezarr.reduce` gives them.
+        Their quantiles at `BANDS`, as `montezarr.reduce` returns them.
     file : str, path or file object
         As for `save_fan`.
     samples : int
@@ -155,7 +155,7 @@ def draw_bands(ax: Any, times: Any, table: xr.DataArray, label: str = "{} of pat
 
 
 def draw_median(ax: Any, times: Any, table: xr.DataArray, **style: Any) -> None:
-    """Draw the line in the middle, where there is one."""
+    """Draw the median, if the levels include it."""
     values = table.transpose("quantile", "time").values
     if len(values) % 2:
         style = {"color": BLUE, "linewidth": 2.0, "label": "median", **style}
@@ -163,31 +163,31 @@ def draw_median(ax: Any, times: Any, table: xr.DataArray, **style: Any) -> None:
 
 
 def quantity(table: xr.DataArray) -> str:
-    """Return the text at the axis of the values; a result is named after them and a statistic."""
+    """Return the label of the axis of values; the name of a result also has a statistic."""
     attrs, name = dict(table.attrs), given.display_name(table)
     text = str(attrs.pop("long_name", "")).removesuffix(" quantile")
-    if text != name.replace("_", " "):  # it has no long name but that
+    if text != name.replace("_", " "):  # the variable has a long name
         attrs["long_name"] = text
     return label_of(name, attrs)
 
 
 def save_fan(data: Any, file: Any, **options: Any) -> None:
-    """Draw `fan` into a file, without a window and without pyplot's state.
+    """Draw `fan` into a file, without a window and without the state of pyplot.
 
     Parameters
     ----------
     data : DataArray (path, time), Dataset with one such variable, or Snapshot
         As for `fan`.
     file : str, path or file object
-        A PNG, PDF or SVG file, by its ending; one that is there is replaced. To a file object a PNG
-        is written.
+        A PNG, PDF or SVG file, by its ending; an existing one is replaced. A file object gets a
+        PNG.
     **options
         As for `fan`, except `ax`.
 
     Raises
     ------
     ArgumentTypeError, ArgumentValueError, MissingDependencyError
-        As `fan` does; and before anything is computed, if `file` is no such file, or with an `ax`.
+        As for `fan`; also, before anything is computed, if `file` is no such file, or for `ax`.
     OSError
         If the file cannot be written; before anything is computed, if its folder does not exist.
 
@@ -216,7 +216,7 @@ def _canvas() -> tuple[Any, Any]:
 
 
 def _check_file(file: Any) -> None:
-    """Raise now what matplotlib would raise after the run."""
+    """Raise, before the run, the errors that matplotlib would raise after it."""
     if hasattr(file, "write"):
         return
     if not isinstance(file, (str, os.PathLike)):

@@ -1,4 +1,4 @@
-"""Figures, colours and texts that all pictures share."""
+"""Figures, colours and texts shared by all pictures."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from montezarr.core.checks import type_error, value_error
 from montezarr.core.optional import import_optional
 
 FIGURE_INCHES = (8.0, 4.5)
-"""Inches: legible at the width of a README."""
+"""Inches of a figure: legible at the width of a README."""
 
 FIGURE_DPI = 150
 
 BLUE = (0.12, 0.37, 0.66)
-"""The one colour of a picture of one run; bands are shades of it."""
+"""Colour of a single run; bands are shades of it."""
 
 ORANGE = (0.84, 0.37, 0.0)
-"""What is compared with it: the vermillion of Okabe and Ito's colours, safe for the colour-blind.
+"""Colour of a second run: the vermillion of Okabe and Ito, safe for the colour-blind.
 
 Okabe and Ito, "Color Universal Design", 2008, https://jfly.uni-koeln.de/color/.
 """
@@ -31,11 +31,11 @@ GREY = "0.35"
 
 
 def figure() -> Any:
-    """Return a new figure of 8 x 4.5 inches whose parts keep clear of one another.
+    """Return a new figure of 8 x 4.5 inches whose parts do not overlap.
 
-    It is one of pyplot's where pyplot is in use or in a notebook, so that ``plt.show()`` and the
-    notebook show it; else it belongs to nobody but you, so that a program on a server may make any
-    number of them, in any thread.
+    It is a figure of pyplot if pyplot is in use or in a notebook, so that ``plt.show()`` and the
+    notebook show it. Otherwise pyplot does not know it, so that a program on a server may make any
+    number of figures, in any thread.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def figure() -> Any:
 
 
 def require() -> None:
-    """Raise, with the line that installs it, if matplotlib is absent: before a long run ends in it.
+    """Raise, with the command that installs it, if matplotlib is absent: before a long run.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def require() -> None:
 
 
 def check_axes(ax: Any) -> Any:
-    """Return Axes of matplotlib, or None where new ones are wanted.
+    """Check Axes of matplotlib; None stands for new ones.
 
     Raises
     ------
@@ -93,13 +93,13 @@ def check_axes(ax: Any) -> Any:
 
 
 def check_texts(**texts: Any) -> dict[str, str | None]:
-    """Return texts by what they are for, None where there is none.
+    """Check the texts of a picture, by name of the parameter; None stands for the default.
 
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        If one is something else, or has mathematics between dollar signs that matplotlib cannot
-        set: it would say so when all is simulated, and the picture is drawn.
+        If one is no text, or has mathematics between dollar signs that matplotlib cannot parse,
+        which it would report only after the simulation.
     """
     for name, text in texts.items():
         if text is not None and not isinstance(text, str):
@@ -114,12 +114,12 @@ def check_texts(**texts: Any) -> dict[str, str | None]:
 
 
 def mathtext_problem(text: str) -> str | None:
-    """Return what is wrong with the mathematics between dollar signs in a text; None if nothing."""
+    """Return the error in the mathematics between dollar signs of a text, or None."""
     dollars = len(re.findall(r"(?<!\\)\$", text))
-    if dollars == 0 or dollars % 2:  # then matplotlib shows it as it is
+    if dollars == 0 or dollars % 2:  # matplotlib then shows the text as it is
         return None
     matplotlib = import_optional("matplotlib", extra="plot", purpose="A plot")
-    if matplotlib.rcParams["text.usetex"]:  # TeX itself knows more
+    if matplotlib.rcParams["text.usetex"]:  # TeX accepts more than mathtext
         return None
     mathtext = import_optional("matplotlib.mathtext", extra="plot", purpose="A plot")
     try:
@@ -130,7 +130,7 @@ def mathtext_problem(text: str) -> str | None:
 
 
 def showable(text: str) -> str:
-    """Return a text of the data's own, with dollar signs as such where they are no mathematics."""
+    """Return a text of the data, with dollar signs escaped unless they enclose mathematics."""
     dollars = len(re.findall(r"(?<!\\)\$", text))
     if dollars % 2 or mathtext_problem(text) is not None:
         return re.sub(r"(?<!\\)\$", r"\\$", text)
@@ -138,15 +138,15 @@ def showable(text: str) -> str:
 
 
 def shade(depth: float, colour: tuple[float, float, float] = BLUE) -> tuple[float, ...]:
-    """Return an opaque shade of a colour, from white at 0 to itself at 1.
+    """Return an opaque shade of a colour, from white at 0 to the colour at 1.
 
-    Opaque, so that the legend shows the colour that is seen.
+    It is opaque, so that the legend shows the visible colour.
     """
     return tuple(1 - depth * (1 - part) for part in colour)
 
 
 def label_of(name: Any, attrs: Mapping[str, Any]) -> str:
-    """Return the text at an axis: the long name of a variable, or its name, with its units."""
+    """Return the label of an axis: the long name of a variable, or its name, with its units."""
     text = str(attrs.get("long_name") or attrs.get("standard_name") or name or "")
     units = str(attrs.get("units", ""))
     text = showable(text)
@@ -154,7 +154,7 @@ def label_of(name: Any, attrs: Mapping[str, Any]) -> str:
 
 
 def per(attrs: Mapping[str, Any]) -> dict[str, str]:
-    """Return the units of a density over what has these attributes: its own to the power -1."""
+    """Return the units of a density of a variable with these attributes: the reciprocal ones."""
     units = str(attrs.get("units", ""))
     if units in ("", "1"):
         return {}
@@ -164,13 +164,13 @@ def per(attrs: Mapping[str, Any]) -> dict[str, str]:
 
 
 def count_in_thousands(axis: Any) -> None:
-    """Write the numbers at an axis of counts with commas."""
+    """Format the counts at an axis with commas."""
     ticker = import_optional("matplotlib.ticker", extra="plot", purpose="A plot")
     axis.set_major_formatter(ticker.StrMethodFormatter("{x:,.0f}"))
 
 
 def whole_numbers(axis: Any) -> None:
-    """Put no ticks between integers; a locator that somebody chose stays."""
+    """Put ticks at integers only; a locator that the user chose is kept."""
     ticker = import_optional("matplotlib.ticker", extra="plot", purpose="A plot")
     locator = axis.get_major_locator()
     if isinstance(locator, ticker.AutoLocator):
@@ -178,7 +178,7 @@ def whole_numbers(axis: Any) -> None:
 
 
 def limit_times(ax: Any, times: Any) -> None:
-    """Let the axis of the times begin and end with them."""
+    """Limit the axis to the times."""
     if len(times) > 1:
         ax.set_xlim(times[0], times[-1])
 
@@ -194,6 +194,6 @@ def edges_of(centres: Any) -> Any:
 
 
 def _is_notebook() -> bool:
-    """Return whether IPython runs this, without an import of it."""
+    """Return whether IPython runs this code, without importing it."""
     module = sys.modules.get("IPython")
     return module is not None and module.get_ipython() is not None

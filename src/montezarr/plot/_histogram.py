@@ -1,4 +1,4 @@
-"""`histogram`: how one value per path is distributed, with the closed form where it is known."""
+"""`histogram`: the distribution of one value per path, with its closed form if known."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ from montezarr.reduction.streaming import Snapshot
 from montezarr.statistics import Histogram
 
 FINE = 512
-"""Points of a closed form."""
+"""Points at which a closed form is drawn."""
 
 
 HEADROOM = 1.2
-"""Height of the Axes, in that of what is drawn: the legend stands above it."""
+"""Height of the Axes relative to the highest bar; the legend stands above that."""
 
 
 class Counted(NamedTuple):
-    """Counts in bins: edges (bins + 1,), counts (bins,), and all values, also those outside."""
+    """Counts in bins: edges (bins + 1,), counts (bins,), and the total, with values outside."""
 
     edges: NDArray[np.float64]
     counts: NDArray[np.int64]
     total: int
 
     def heights(self, density: bool) -> NDArray[np.float64]:
-        """Return densities, which integrate to the share inside of the bins; or counts."""
+        """Return densities, which integrate to the share inside the bins, or counts."""
         if not density:
             return self.counts.astype(np.float64)
         return self.counts / (max(1, self.total) * np.diff(self.edges))
@@ -60,31 +60,31 @@ def histogram(
     xlabel: str | None = None,
     ylabel: str | None = None,
 ) -> Any:
-    """Draw the histogram of one value per path, and the exact distribution where it is known.
+    """Draw the histogram of one value per path, and the exact distribution if it is known.
 
-    All paths are counted in one pass. The closed form is drawn over it where the values are those
-    of a process at one time, from a common initial state, and the process knows their
-    distribution: it has a method `density` or `probability`, see
-    `montezarr.processes.HasDensity` and `HasProbability`; those of the package do not all have
-    one, and your own may. Values count as those of the process if they are selected from its
-    paths and not computed of them, and the first ones are what it draws. Paths of a store are
-    known to be so by the recipe of their Dataset: ``mz.open(...).mz.plot.histogram(time=1.0)``.
-    Over more than 100,000 integers no closed form is drawn.
+    All paths are counted in one pass. The closed form is drawn over it if the values are those of
+    a process at one time, from a common initial state, and the process states their distribution:
+    it has a method `density` or `probability`, see `montezarr.processes.HasDensity` and
+    `HasProbability`. Some processes of the package have one, and yours may. Values count as those
+    of the process if they are selected from its paths, not computed from them, and the first ones
+    equal what it draws. Paths of a store need the recipe of their Dataset:
+    ``mz.open(...).mz.plot.histogram(time=1.0)``. Over more than 100,000 integers no closed form is
+    drawn.
 
     Parameters
     ----------
     data : DataArray (path,), Dataset with one such variable, or Snapshot
         One value per path, such as a payoff or ``ds.x.isel(time=-1)``; with `time` also (path,
         time). Or results of `montezarr.stream` or `montezarr.reduce` with one
-        ``<variable>_histogram`` (bin,): then `bins` and `range` are theirs.
+        ``<variable>_histogram`` (bin,), whose bins are used instead of `bins` and `range`.
     {bins}
     {range}
         The legend says how many values lie outside.
     time : float or date, optional
         The time to take, one of those that `data` has.
     density : bool
-        Whether the area is that of a density, in units of the value to the power -1; else numbers
-        of paths.
+        Whether heights are densities, in units of the value to the power -1; otherwise they are
+        numbers of paths.
     {ax_and_texts}
 
     Returns
@@ -94,7 +94,7 @@ def histogram(
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        If `data` has not one value per path, or other arguments are not as described.
+        If `data` lacks one value per path, or other arguments are not as described.
     {missing_matplotlib}
 
     Examples
@@ -116,7 +116,7 @@ def histogram(
             raise value_error("time", "None for a result, whose bins have no time", time)
         array = given.results_in(data, "histogram", ("bin",))
         counted = counted_in(data, array)
-        array = array.drop_attrs()  # those of a count are not those of the value
+        array = array.drop_attrs()  # attributes of a count are not those of the value
     else:
         array = values_at(data, time)
         exact = closed_form_of(data, array)
@@ -130,7 +130,7 @@ def histogram(
         _draw_exact(ax, exact, counted, as_density)
     ax.set_xlim(counted.edges[0], counted.edges[-1])
     ax.set_ylim(0, HEADROOM * ax.dataLim.y1 or None)
-    if not given.is_results(data):  # of those, the array is one of counts
+    if not given.is_results(data):  # the array of results holds counts
         given.name_states(ax.xaxis, array)
     ax.legend(frameon=False, loc="upper right")
     text = "probability" if is_discrete else label_of("probability density", per(array.attrs))
@@ -141,12 +141,12 @@ def histogram(
 
 
 def values_at(data: Any, time: Any = None, name: str = "data") -> xr.DataArray:
-    """Return one value per path, at a time where one is given.
+    """Return one value per path, at a time if one is given.
 
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        If there are others, or not that time.
+        If the data have other dimensions, or lack that time.
     """
     if time is None:
         return given.paths_of(data, (PATH,), name)
@@ -160,7 +160,7 @@ def values_at(data: Any, time: Any = None, name: str = "data") -> xr.DataArray:
     try:
         place = int(np.abs(times - np.asarray(time, times.dtype)).argmin())
         is_close = times[place] == np.asarray(time, times.dtype)
-        if times.dtype.kind in "iuf":  # 3 * 0.1 is none of the numbers 0.1, 0.2, 0.3
+        if times.dtype.kind in "iuf":  # 3 * 0.1 differs from 0.3 by rounding
             is_close = bool(np.isclose(times[place], float(time), rtol=1e-9, atol=1e-12))
     except (TypeError, ValueError) as error:
         raise value_error("time", f"a time like {times[0]!r}", time) from error
@@ -176,7 +176,7 @@ def count_values(array: xr.DataArray, edges: NDArray[np.float64]) -> Counted:
 
 
 def counted_in(data: Any, counts: xr.DataArray) -> Counted:
-    """Return the counts of a result, with those outside of its bins."""
+    """Return the counts of a result, including those outside its bins."""
     ds = data.dataset if isinstance(data, Snapshot) else data
     left, right = counts["bin_left"].values, counts["bin_right"].values
     outside = [f"{counts.name}_histogram_{side}" for side in ("below", "above")]
@@ -185,18 +185,18 @@ def counted_in(data: Any, counts: xr.DataArray) -> Counted:
 
 
 def legend_of(counted: Counted, label: str = "paths") -> str:
-    """Return the number of paths, and how many lie outside of the bins."""
+    """Return the number of paths and the share outside the bins."""
     outside = counted.total - int(counted.counts.sum())
     text = f"{counted.total:,} {label}"
     return text if outside == 0 else f"{text}, {100 * outside / counted.total:.2g}% outside"
 
 
 def _draw_exact(ax: Any, exact: ClosedForm, counted: Counted, density: bool) -> None:
-    """Draw a density as a line, probabilities as points in the middle of their bins."""
+    """Draw a density as a line, probabilities as points at the centres of their bins."""
     edges = counted.edges
     if exact.is_discrete and edges[-1] - edges[0] > PLOT_SUMMED_INTEGERS_MAX:
         return
-    width = edges[1] - edges[0]  # of all bins: a closed form is drawn over no others
+    width = edges[1] - edges[0]  # all bins have this width, or no closed form is drawn
     scale = 1.0 if density else counted.total * width
     if exact.is_discrete:
         values = np.arange(np.ceil(edges[0]), np.floor(edges[-1]) + 1)

@@ -1,4 +1,4 @@
-"""Parameters that all pictures share: described once, checked once."""
+"""Parameters shared by all pictures: documented and checked in one place."""
 
 from __future__ import annotations
 
@@ -40,21 +40,21 @@ seed : int
 MissingDependencyError
     If matplotlib is not installed.""",
 }
-"""Sections of docstrings, by the names that stand in braces in their place."""
+"""Sections of docstrings, by the name in braces that they replace."""
 
 
 def describe_shared(function: Callable[P, R]) -> Callable[P, R]:
-    """Put the descriptions of shared parameters into a docstring.
+    """Insert the descriptions of shared parameters into a docstring.
 
-    A line of the docstring that is a name in braces, such as ``{bins}``, is replaced; what follows
-    it may go on with that description.
+    A line that is a name in braces, such as ``{bins}``, is replaced; the lines after it may
+    continue the description.
 
     Raises
     ------
     KeyError
         If there is no description of that name.
     """
-    if function.__doc__ is not None:  # it is with python -OO
+    if function.__doc__ is not None:  # it is None under python -OO
         function.__doc__ = re.sub(
             r"(?m)^( *)\{(\w+)\}$",
             lambda line: textwrap.indent(DESCRIPTIONS[line[2]], line[1]),
@@ -65,14 +65,14 @@ def describe_shared(function: Callable[P, R]) -> Callable[P, R]:
 
 @dataclass(frozen=True, slots=True)
 class AxesOptions:
-    """Where a picture is drawn, and its texts: checked before anything is computed.
+    """The Axes and texts of a picture, checked before anything is computed.
 
     Attributes
     ----------
     ax : matplotlib Axes or None
         None for a new figure.
     texts : dict of str to str or None
-        ``title``, ``xlabel`` and ``ylabel``, None where the default stands.
+        ``title``, ``xlabel`` and ``ylabel``; None for the default.
     """
 
     ax: Any
@@ -91,11 +91,11 @@ class AxesOptions:
         return cls(check_axes(ax), texts)
 
     def axes(self) -> Any:
-        """Return the Axes to draw on, those of a new figure where none are given."""
+        """Return the Axes to draw on, those of a new figure by default."""
         return figure().add_subplot() if self.ax is None else self.ax
 
     def finish(self, ax: Any, *, xlabel: str, ylabel: str) -> Any:
-        """Set the title, and the labels or the defaults given here; return the Axes."""
+        """Set the title and the labels, with these defaults; return the Axes."""
         for name, default in (("xlabel", xlabel), ("ylabel", ylabel)):
             text = self.texts[name]
             getattr(ax, f"set_{name}")(default if text is None else text)
@@ -106,5 +106,5 @@ class AxesOptions:
 
 
 def check_bins(bins: Any) -> int:
-    """Return a number of bins, checked."""
+    """Check a number of bins."""
     return check_int("bins", bins, minimum=1, maximum=PLOT_BINS_MAX)

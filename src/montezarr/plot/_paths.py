@@ -1,4 +1,4 @@
-"""`paths`: single paths, with the mean and a band of all of them."""
+"""`paths`: single paths, with the mean and a band of all paths."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ def paths(
     xlabel: str | None = None,
     ylabel: str | None = None,
 ) -> Any:
-    """Draw a seeded choice of single paths, with the mean of all paths and a band.
+    """Draw a random choice of single paths, with the mean of all paths and a band.
 
-    Mean and band are of all paths, in one pass; without both, nothing but the `n` paths is drawn
-    or read, however many there are.
+    Mean and band are computed from all paths in one pass; without both, only the `n` paths are
+    drawn or read, of a run of any size.
 
     Parameters
     ----------
     data : DataArray (path, time), or Dataset with one such variable
         Paths, lazy or not.
     n : int
-        Number of single paths, >= 1; all where there are fewer.
+        Number of single paths, >= 1; all paths if there are fewer.
     {seed}
     band : float, optional
         The share of all paths in the band, in (0, 1), between the quantiles (1 - band) / 2 and
@@ -57,8 +57,8 @@ def paths(
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        If `data` has not the dims path and time, or holds codes of labels and a mean or band is
-        asked for, or other arguments are not as described.
+        If `data` lacks the dims path and time, or holds codes of labels with a mean or band, or
+        other arguments are not as described.
     {missing_matplotlib}
 
     Examples
@@ -93,7 +93,7 @@ def paths(
         label = f"{100 * share:.4g}% of paths"
         ax.fill_between(times, low, high, color=shade(0.2), linewidth=0, label=label)
     for position, index, values in zip(chosen, indices, singles, strict=True):
-        # Its name tells which path a line is: mz.replay(ds, index) has it again.
+        # The label of a line holds the index of its path, for mz.replay(ds, index).
         name = f"_path {index}" if index >= 0 else f"_position {position}"
         ax.plot(times, values, color=GREY, linewidth=0.7, alpha=0.7, label=name)
     if found is not None and with_mean:

@@ -1,4 +1,4 @@
-"""Single paths, each had alone: the paths between them are neither drawn nor loaded."""
+"""Access to single paths, without drawing or loading those between them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from montezarr.run import cost
 
 
 def choose_positions(n_paths: int, count: int, seed: int) -> list[int]:
-    """Return the positions of a seeded choice of paths, increasing: fewer where there are fewer."""
+    """Return increasing positions of a random choice of paths: `count` or all of them."""
     rng = np.random.default_rng(seed)
     return sorted(rng.choice(n_paths, min(count, n_paths), replace=False).tolist())
 
@@ -30,11 +30,11 @@ def choose_positions(n_paths: int, count: int, seed: int) -> list[int]:
 def single_paths(
     array: xr.DataArray, positions: Sequence[int]
 ) -> tuple[NDArray[Any], Sequence[int]]:
-    """Return some paths (paths, ...), NaN where they are masked, and their indices in the run.
+    """Return some paths (paths, ...), NaN where masked, and their indices in the run.
 
-    Those of a simulation are drawn alone, and what an expression makes of one path is computed of
-    that path alone. Others are read, or computed, one chunk after the other; their index is -1
-    where it is not known, see `path_indices`.
+    Paths of a simulation, and expressions of them, are drawn and computed one by one. Others are
+    read, or computed, one chunk after the other; their index is -1 if it is not known, see
+    `path_indices`.
     """
     if not positions:
         return np.empty((0, *(n for d, n in array.sizes.items() if d != PATH))), []
@@ -64,7 +64,7 @@ def _unmasked(array: xr.DataArray, values: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def leading_paths(array: xr.DataArray, count: int) -> NDArray[Any]:
-    """Return the first paths (paths, ...), NaN where they are masked; see `single_paths`."""
+    """Return the first paths (paths, ...), NaN where masked; see `single_paths`."""
     if array.chunks is not None:
         block_source = block_source_of(PathData.of(as_dataset(array, PATH)))
         if isinstance(block_source, DrawnBlocks):

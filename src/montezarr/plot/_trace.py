@@ -1,4 +1,4 @@
-"""`Trace`: how estimates went while the number of paths grew."""
+"""`Trace`: estimates of a stream against the number of paths."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ FIELDS = ("estimate", "se", "cs_low", "cs_high", "low", "high")
 class Trace:
     """Path counts, estimates, standard errors, intervals and sequences of a stream's snapshots.
 
-    It keeps seven numbers of each snapshot and result, and not the snapshots. Results are those of
-    one number each with a standard error; what has a time, or another dimension, is left out.
+    It keeps seven numbers of each snapshot and result, and not the snapshots. Results are single
+    numbers with a standard error; those with a time, or another dimension, are left out.
 
     Attributes
     ----------
     names : tuple of str
-        The results, such as ``payoff_mean``; those of the first snapshot.
+        The results of the first snapshot, such as ``payoff_mean``.
     paths : array (n,)
         Path count of each snapshot, int64.
     units : dict of str to str
-        Units of the results that have some.
+        Units of the results that have any.
 
     Examples
     --------
@@ -53,12 +53,12 @@ class Trace:
         self._others: dict[str, tuple[str, ...]] = {}
 
     def add(self, snapshot: Snapshot) -> None:
-        """Take the numbers of one more snapshot.
+        """Add the numbers of a snapshot.
 
         Raises
         ------
         ArgumentTypeError, ArgumentValueError
-            If it is no snapshot, has no more paths than the one before, or other results.
+            If it is no snapshot, has no more paths than the one before, or has other results.
         """
         if not isinstance(snapshot, Snapshot):
             raise type_error("snapshot", "a Snapshot of montezarr.stream", snapshot)
@@ -83,7 +83,7 @@ class Trace:
             keys = (name, f"{name}_se", f"{name}_cs_low", f"{name}_cs_high")
             row = tuple(float(ds[key]) if key in ds else np.nan for key in keys)
             found = intervals_of(ds, name)
-            assert found is not None  # a result without an error is not among the names
+            assert found is not None  # names hold only results with a standard error
             self._values[name].append((*row, float(found.low), float(found.high)))
         self._paths.append(snapshot.paths)
 
@@ -100,27 +100,27 @@ class Trace:
         return self._field(name, "estimate")
 
     def se(self, name: str) -> NDArray[np.float64]:
-        """Return its standard errors, (n,)."""
+        """Return the standard errors of a result, (n,)."""
         return self._field(name, "se")
 
     def low(self, name: str) -> NDArray[np.float64]:
-        """Return the low ends of its 95 % interval, for that number of paths alone, (n,)."""
+        """Return the low ends of the 95 % interval at each number of paths alone, (n,)."""
         return self._field(name, "low")
 
     def high(self, name: str) -> NDArray[np.float64]:
-        """Return the high ends of its 95 % interval, for that number of paths alone, (n,)."""
+        """Return the high ends of the 95 % interval at each number of paths alone, (n,)."""
         return self._field(name, "high")
 
     def cs_low(self, name: str) -> NDArray[np.float64]:
-        """Return the low ends of its 95 % confidence sequence, (n,); NaN where there is none."""
+        """Return the low ends of the 95 % confidence sequence, (n,); NaN where there is none."""
         return self._field(name, "cs_low")
 
     def cs_high(self, name: str) -> NDArray[np.float64]:
-        """Return the high ends of its 95 % confidence sequence, (n,); NaN where there is none."""
+        """Return the high ends of the 95 % confidence sequence, (n,); NaN where there is none."""
         return self._field(name, "cs_high")
 
     def choose(self, name: Any = None) -> str:
-        """Return the name of a result, checked: the only one where none is given.
+        """Check the name of a result; by default the only one.
 
         Raises
         ------
@@ -151,7 +151,7 @@ class Trace:
         return name
 
     def _selection(self, name: str | None) -> str:
-        """Return the call that leaves one number of a result, or of the first one."""
+        """Return the call that selects one number of a result, or of the first one."""
         dims = self._others.get(name or next(iter(self._others), ""), (TIME,))
         return selection({dim: -1 if dim == TIME else 0 for dim in dims})
 

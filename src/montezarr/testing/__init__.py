@@ -7,13 +7,13 @@ from montezarr.core.optional import import_optional
 
 _pytest = import_optional("pytest", extra="testing", purpose="montezarr.testing")
 import_optional("hypothesis", extra="testing", purpose="montezarr.testing")
-# Before its import, so that a failing assert in a suite shows its values as in any test module.
+# Register before the import, so that failing asserts in a suite show their values.
 _pytest.register_assert_rewrite(
     "montezarr.testing.backends",
     "montezarr.testing.processes",
     "montezarr.testing.samplers",
     "montezarr.testing.statistics",
-    "montezarr.testing._folds",
+    "montezarr.testing._accumulation",
 )
 
 from montezarr.testing.backends import BackendTests  # noqa: E402 - after the registration

@@ -15,14 +15,14 @@ from montezarr.random.seeding import BLOCK
 Array = NDArray[np.float64]
 
 SAMPLE_PATHS_MAX = 7_000
-"""Paths of a sample, at most: almost seven blocks, which make a tree with three ends."""
+"""Most paths of a sample: almost seven blocks, whose merge tree ends in three nodes."""
 
 SAMPLE_CELLS = 6
-"""Cells of every sample: as many as half of the distributions."""
+"""Cells of every sample: half the number of distributions."""
 
 
 def _extreme(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """Return values from the smallest numbers that there are to large ones."""
+    """Return values from the smallest floats to large ones."""
     values: Array = np.power(10.0, rng.uniform(-300.0, 30.0, shape))
     values[rng.random(shape) < 0.05] = 5e-324
     values[rng.random(shape) < 0.5] *= -1.0
@@ -30,7 +30,7 @@ def _extreme(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 
 
 def _payoff(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """Return values that are at least 0, or at most, of which many are zeros of both signs."""
+    """Return values of one sign, many of them zeros of both signs."""
     values: Array = np.maximum(rng.normal(size=shape), 0.0) * rng.choice([-1.0, 1.0])
     values[(values == 0.0) & (rng.random(shape) < 0.5)] *= -1.0
     return values
@@ -53,25 +53,25 @@ KINDS: Mapping[str, Callable[[np.random.Generator, tuple[int, ...]], Array]] = {
 """Distributions by name."""
 
 USUAL = tuple(kind for kind in KINDS if kind != "huge")
-"""Those of which squares are no infinities."""
+"""Distributions whose squares are finite."""
 
 INEXACT = ("tenth", "extreme", "huge")
-"""Those that are no test of a formula: of it only rounding is left, or it is out of range."""
+"""Distributions that do not test a formula: only rounding is left, or it overflows."""
 
 
 class Case(NamedTuple):
-    """What a sample is made of.
+    """The parameters of a sample.
 
     Attributes
     ----------
     mix : int
-        Of which distributions: 0 and 1 for every other one, 2 for one alone, by the seed.
+        Distributions: 0 and 1 for every other one, 2 for a single one chosen by the seed.
     n : int
         Number of paths.
     seed : int
-        Of its values.
+        Seed of the values.
     holes : float
-        Largest share of values that are missing.
+        Largest share of missing values.
     """
 
     mix: int
@@ -81,7 +81,7 @@ class Case(NamedTuple):
 
 
 def values_of(case: Case, kinds: Sequence[str], axis: tuple[int, ...] = ()) -> Array:
-    """Return the values of a case, ([axis,] cells, paths); one cell lacks whole blocks."""
+    """Return the values of a case, ([axis,] cells, paths); one cell has whole blocks missing."""
     alone = [kinds[case.seed % len(kinds)]]
     chosen = alone if case.mix == 2 else kinds[case.mix :: 2] or kinds
     rng = np.random.default_rng(case[:3])
@@ -96,7 +96,7 @@ def values_of(case: Case, kinds: Sequence[str], axis: tuple[int, ...] = ()) -> A
 
 
 def cases(least: int = 0) -> st.SearchStrategy[Case]:
-    """Return a strategy for cases of `least` paths or more."""
+    """Return a strategy for cases with at least `least` paths."""
     edges = (0, 1, BLOCK, BLOCK + 1, 3 * BLOCK, SAMPLE_PATHS_MAX)
     return st.builds(
         Case,

@@ -1,4 +1,4 @@
-"""What every backend must do: the bits of all others, the lowest failing path, and an end."""
+"""The conformance suite of backends: same bits, lowest failing path, clean end."""
 
 # ruff: noqa: D102 - the names of the tests are their sentences
 
@@ -23,13 +23,13 @@ N, T = 1500, 12
 class BackendTests:
     """Tests that every backend must pass; a test module subclasses it and adds nothing.
 
-    Without more, it tests all backends of montezarr whose packages are installed. What runs there
-    are the `examples` of every class of samplers; what a backend cannot do, it states itself.
+    By default it tests all backends of montezarr whose packages are installed, with the `examples`
+    of every sampler class. A backend states itself what it cannot run.
 
     Attributes
     ----------
     backends : tuple of Backend types, optional
-        The backends to test, in place of the built-in ones. Each is called with a number of
+        The backends to test instead of the built-in ones. Each is called with a number of
         workers.
     workers : tuple of int
         Numbers of workers to test with.
@@ -157,7 +157,7 @@ def _installed() -> tuple[type[Backend], ...]:
 
 
 def _examples() -> list[tuple[type[Sampler], int]]:
-    """Return all examples of all classes of samplers, each by its number."""
+    """Return all sampler classes with the numbers of their examples."""
     return [(kind, i) for kind in SAMPLERS for i in range(len(kind.examples()))]
 
 
@@ -169,7 +169,7 @@ def _expected(kind: type[Sampler], number: int) -> xr.Dataset:
 
 
 def _fragile() -> Any:
-    """Return a function that fails on some paths; a local one, so that it travels by value."""
+    """Return a function that fails on some paths; it is local, so that it is pickled by value."""
 
     def fragile(rng: Any, T: int) -> Any:
         x = rng.standard_normal(T + 1)

@@ -1,8 +1,8 @@
-"""Problems with known answers, to measure the errors of schemes by.
+"""Problems with known solutions, to measure the errors of schemes.
 
-The solution of an `ItoProblem` is a function of time and Brownian motion alone, so it can be had
-at the very draws that drove a scheme, and the error measured path by path. A `HestonCase` has a
-published price and the closed form.
+The solution of an `ItoProblem` is a function of time and Brownian motion alone, so it can be
+evaluated at the draws that drove a scheme, and the error measured path by path. A `HestonCase` has
+a published price and the closed form.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class ItoProblem:
     name : str
         Short name for tables.
     equation : str
-        The equation in words of mathematics.
+        The equation, as text.
     drift, diffusion, derivative : function (t, x)
         Coefficients, and the derivative of the diffusion by x.
     x0 : float
@@ -51,7 +51,7 @@ class ItoProblem:
     additive: bool = False
 
     def paths(self, scheme: Scheme, T: int, draws: Draws) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return the states at time 1 by `scheme` in T steps, and the exact ones."""
+        """Return the states at time 1 of `scheme` in T steps, and the exact states."""
         grid = TimeGrid.of(T, 1.0 / T)
         process = Diffusion(drift=self.drift, diffusion=self.diffusion, scheme=scheme)
         approximate = process.sample(draws, grid, np.asarray(self.x0))[-1]
@@ -111,7 +111,7 @@ class HestonCase:
     Attributes
     ----------
     name : str
-        Who published it.
+        The source of the price.
     process : Heston
         The model; its `mu` is the interest rate.
     v0 : float
@@ -129,7 +129,7 @@ class HestonCase:
     price: float
 
     def call(self, strike: float) -> float:
-        """Return the price of a call by its integral.
+        """Return the price of a call by numerical integration.
 
         Lewis, Option Valuation under Stochastic Volatility, 2000, chapter 2, with the
         characteristic function in the form that crosses no branch cut: Albrecher, Mayer, Schoutens
@@ -194,6 +194,6 @@ Broadie and Kaya 2006, doi:10.1287/opre.1050.0247."""
 
 
 def order(steps: Any, errors: Any) -> float:
-    """Return the order of an error in the step length: the slope of its logarithm."""
+    """Return the order of an error in the step length: the slope in logarithms."""
     slope = np.polyfit(np.log(np.asarray(steps, np.float64)), np.log(errors), 1)[0]
     return float(-slope)

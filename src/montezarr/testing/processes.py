@@ -1,4 +1,4 @@
-"""The conformance suite of processes: what every one of them promises, as tests."""
+"""The conformance suite of processes."""
 
 # ruff: noqa: D102 - the names of the tests are their sentences
 
@@ -56,16 +56,16 @@ _fixed = settings(
 class ProcessTests:
     """Tests that every process must pass; a test module subclasses it and names its `processes`.
 
-    In montezarr itself it names none: the instances are then the `examples` of every process that
-    `montezarr.processes` exports, so a new one is tested without being named anywhere else.
+    By default the instances are the `examples` of every process that `montezarr.processes` exports,
+    so a new one is tested without being named anywhere else.
 
     Attributes
     ----------
     processes : tuple of Process, optional
-        The instances to test, in place of the built-in ones.
+        The instances to test instead of the built-in ones.
     dt : float
         Step length in the tests of moments; 1 by default, so that processes which count steps
-        agree with their moments. For a scheme that is exact for small steps only: a small one.
+        agree with their moments. Small for a scheme that is exact for small steps only.
 
     Examples
     --------
@@ -82,7 +82,7 @@ class ProcessTests:
     dt: ClassVar[float] = 1.0
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Run each test on each instance, and where it asks for one on each dtype."""
+        """Run each test on each instance, and on each dtype if it takes one."""
         chosen = built_in_examples() if self.processes is None else self.processes
         if "dtype" in metafunc.fixturenames:
             pairs = [(process, dtype) for process in chosen for dtype in process.dtypes]
@@ -129,7 +129,7 @@ class ProcessTests:
 
     def test_its_docstring_says_parameters_and_references(self, process: Process) -> None:
         if not type(process).__module__.startswith("montezarr."):
-            pytest.skip("what a process of one's own says is one's own affair")
+            pytest.skip("the docstring of a user's process is not checked")
         text = type(process).__doc__ or ""
         assert "Parameters\n" in text
         assert "References\n" in text
@@ -215,7 +215,7 @@ class ProcessTests:
     def test_compiled_and_reference_draws_give_the_same_bits(
         self, process: Process, dtype: str
     ) -> None:
-        compiled = _sample(process, dtype=dtype)  # where Numba is not installed: the reference
+        compiled = _sample(process, dtype=dtype)  # without Numba, this is the reference too
         reference = _sample(process, dtype=dtype, implementation="reference")
         assert np.array_equal(compiled, reference)
 
@@ -241,7 +241,7 @@ class ProcessTests:
             assert np.array_equal(whole[name].compute(scheduler="synchronous").values, values)
             assert np.array_equal(again[name].values, values[2_345])
 
-    # --- what it knows about itself ----------------------------------------------------------
+    # --- the moments, distribution and bounds that it states -----------------------------------
 
     def test_paths_have_the_mean_it_states(self, process: Process) -> None:
         if not isinstance(process, HasMean):
@@ -334,7 +334,7 @@ class ProcessTests:
             simulate(process, n_paths=1, T=1, x0=_start(process), seed=1, dtype="uint16")
 
     def _grids(self) -> Iterator[TimeGrid]:
-        """Yield an even grid; an uneven one would not count steps, so only where dt is not 1."""
+        """Yield an even grid, and an uneven one if dt is not 1: that does not count steps."""
         yield TimeGrid.of(8, self.dt)
         if self.dt != 1.0:
             yield TimeGrid.of(times=self.dt * np.array([0.0, 0.3, 2.0, 5.0]))
@@ -346,7 +346,7 @@ def built_in_examples() -> tuple[Process, ...]:
     Raises
     ------
     ArgumentTypeError
-        For a process with a parameter that has no default and without examples of its own.
+        For a process that has a parameter without a default, and no examples.
     """
     found: list[Process] = []
     for name, kind in built_in_processes().items():
@@ -367,7 +367,7 @@ def _name(process: Process) -> str:
 
 
 def _start(process: Process) -> Any:
-    """Return the process's own initial state, or 1/2 in every variable where it has none."""
+    """Return the initial state of the process, or 1/2 in every variable if it has none."""
     try:
         return process.default_x0()
     except ArgumentValueError:
@@ -375,12 +375,12 @@ def _start(process: Process) -> Any:
 
 
 def _wide(x0: Any, process: Process) -> Any:
-    """Return an initial state with the paths along its last axis."""
+    """Return an initial state with paths along its last axis."""
     return x0.reshape(*x0.shape[: len(process.variables) > 1], -1)
 
 
 def _with_each_entry(process: Process, bad: Any) -> list[Any]:
-    """Return initial states that are wrong in one variable."""
+    """Return initial states, each wrong in one variable."""
     names = process.variables
     if len(names) == 1:
         return [bad]
@@ -416,7 +416,7 @@ def _many(process: Process, grid: TimeGrid) -> Any:
 
 
 def _check_moment(what: str, grid: TimeGrid, found: Any, expected: Any, error: Any) -> None:
-    """Fail with the time at which a moment is furthest off, if it is too far off anywhere."""
+    """Assert that a moment is right at all times; errors name the time of the worst deviation."""
     exact = np.broadcast_to(expected, found.shape)
     off = np.abs(found - exact)
     limit = STANDARD_ERRORS * error + 1e-9 * (1 + np.abs(exact))

@@ -1,4 +1,4 @@
-"""What every class of samplers must do: a path that depends on its index, not on its company."""
+"""The conformance suite of sampler classes: a path depends on its index, not on other paths."""
 
 # ruff: noqa: D102 - the names of the tests are their sentences
 
@@ -27,20 +27,20 @@ from montezarr.samplers.schema import PathArrays, same_paths
 
 SAMPLER_SUITE_SEED = 20_240_301
 SAMPLER_SUITE_PATHS = 2_300
-"""Paths in most tests: more than two blocks, and no whole ones."""
+"""Paths in most tests: two blocks and a part of a third."""
 N_FRAGILE = 1_400
-"""Paths where some are no good: a block that must be good, and a part of another one."""
+"""Paths in tests of failures: a block without failures, and a part of another one."""
 
 
 class SamplerTests:
-    """Tests that every class of samplers must pass, of code that it can draw.
+    """Tests that every sampler class must pass, on code that it can draw.
 
-    Without more, it tests the `examples`, and the `fragile` code, of all classes of montezarr.
+    By default it tests the `examples`, and the `fragile` code, of all classes of montezarr.
 
     Attributes
     ----------
     samplers : tuple of Sampler types, optional
-        The classes to test, in place of the built-in ones.
+        The classes to test instead of the built-in ones.
 
     Examples
     --------
@@ -159,7 +159,7 @@ class SamplerTests:
         reversed_x0 = _simulated(kind, number, x0=x0[::-1].copy())
         assert not right.equals(reversed_x0.compute(scheduler="synchronous"))
 
-    # --- paths that are no good ----------------------------------------------------------------
+    # --- failing and non-finite paths ----------------------------------------------------------
 
     def test_a_path_that_fails_is_told_and_may_be_masked(self, fragile: type[Sampler]) -> None:
         right, seed, limit, failing = _of_fragile(fragile)
@@ -251,10 +251,10 @@ def _drawn_fragile(
 
 @cache
 def _of_fragile(kind: type[Sampler]) -> tuple[NDArray[Any], int, float, NDArray[np.bool_]]:
-    """Return all good paths of its fragile code, their seed, and a limit for some to be no good.
+    """Return values of the fragile code, their seed, a limit, and which paths fail at that limit.
 
-    The limit is above all that is drawn with the first path, which must not fail. Last comes which
-    paths fail at that limit: all that are drawn with one that is above it.
+    The limit is above all paths of the first unit, which must not fail. A path fails with every
+    path of its unit that exceeds the limit.
     """
     process, arguments = kind.fragile()
     given = {"limit": np.inf, "ceiling": np.inf}
@@ -271,7 +271,7 @@ def _of_fragile(kind: type[Sampler]) -> tuple[NDArray[Any], int, float, NDArray[
 
 
 def _once_failing(sampler: Sampler) -> Sampler:
-    """Return a sampler of which every range that is drawn the first time fails."""
+    """Return a sampler that fails on the first draw of every range."""
     kind, seen = type(sampler), set()
 
     @dataclass(frozen=True, slots=True, kw_only=True)

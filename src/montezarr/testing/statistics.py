@@ -1,4 +1,4 @@
-"""The conformance suite of statistics: what every one of them promises, as tests."""
+"""The conformance suite of statistics."""
 
 # ruff: noqa: D102 - the names of the tests are their sentences
 
@@ -48,7 +48,7 @@ from montezarr.testing._samples import (
 )
 
 FoldAll = Callable[[Accumulator], PartialState]
-"""Folds all paths of a sample by given rules, in one way or another."""
+"""A function that folds all paths of a sample into a partial state."""
 
 _fixed = settings(
     max_examples=8,
@@ -63,17 +63,17 @@ _few = settings(_fixed, max_examples=4)
 class StatisticTests:
     """Tests that every statistic must pass; a test module subclasses it and adds nothing.
 
-    Without more, the instances are the `examples` of every statistic that `montezarr.statistics`
-    exports, so a new statistic is tested without being named anywhere else.
+    By default the instances are the `examples` of every statistic that `montezarr.statistics`
+    exports, so a new one is tested without being named anywhere else.
 
     Attributes
     ----------
     statistics : tuple of Statistic, optional
-        The instances to test, in place of the built-in ones.
+        The instances to test instead of the built-in ones.
     kinds : tuple of str
         Names of the distributions to test with: "normal", "poisson", "lognormal", "payoff" (with
         zeros of both signs), "pareto", "rounded", "three", "zero", "tenth", "extreme" (from the
-        smallest numbers to 1e30), "empty". Also "huge", around 1e300, which is none by default.
+        smallest numbers to 1e30), "empty". "huge", around 1e300, is not among the defaults.
     times : tuple of float
         Values of the coordinate ``time``.
     labels : tuple of (int, str), optional
@@ -197,7 +197,7 @@ class StatisticTests:
         rest = self._values(statistic, self._another(case)._replace(n=case.n % (BLOCK + 1)))
         second = self._sample(statistic, rest, BLOCK)
         merged = statistic.merge(statistic.chunk(first), statistic.chunk(second))
-        # An order-free one may reuse the memory of the state that it gets.
+        # An order-free statistic may reuse the memory of the state that it is passed.
         assert_same_state(statistic.update(statistic.chunk(first), second), merged)
         joined = statistic.absorb(statistic.chunk(first), statistic.chunk(second))
         assert_same_state(joined, merged)
@@ -232,7 +232,7 @@ class StatisticTests:
         sample = self._sample(statistic, values)
         asked = statistic.terms(self._sample(statistic, values))
         assert asked.shape == sample.values.shape[-3:]
-        state = statistic.chunk(sample)  # which may make them on the way
+        state = statistic.chunk(sample)  # `chunk` may compute the terms
         np.testing.assert_array_equal(sample.terms_of(statistic).values, asked)
         powers = statistic.powers(state, sample.source)
         assert powers, "terms are of no use without `powers`"
@@ -269,7 +269,7 @@ class StatisticTests:
             statistic, lambda accumulator: at_once(accumulator, statistic, values)
         )
         with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")  # plain formulas are plain about nothing, too
+            warnings.simplefilter("ignore")  # references warn about empty samples
             expected = statistic.reference(values, source)
         assert expected, "a reference that returns nothing proves nothing"
         assert expected.keys() <= found.keys()
@@ -411,7 +411,7 @@ class StatisticTests:
         return values_of(case, kinds, axis)
 
     def _another(self, case: Case) -> Case:
-        """Return the case of other values of the same distributions."""
+        """Return a case with other values of the same distributions."""
         return case._replace(seed=case.seed + 10 * len(self.kinds))
 
     def _sample(self, statistic: Statistic, values: Array, start: int = 0) -> Sample:
@@ -420,7 +420,7 @@ class StatisticTests:
         return Sample(block, start, self._source(statistic), statistic.order)
 
     def _results(self, statistic: Statistic, fold_all: FoldAll) -> dict[str, Estimate]:
-        """Return the estimates, after as many passes as they take, with warnings as errors."""
+        """Return the estimates after all passes of the statistic, with warnings as errors."""
         source = self._source(statistic)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -444,7 +444,7 @@ def built_in_examples() -> tuple[Statistic, ...]:
     Raises
     ------
     ArgumentTypeError
-        For a statistic with a parameter that has no default and without examples of its own.
+        For a statistic that has a parameter without a default, and no examples.
     """
     found: list[Statistic] = []
     for name, kind in built_in_statistics().items():
@@ -459,7 +459,7 @@ def built_in_examples() -> tuple[Statistic, ...]:
 
 
 def _final(accumulator: Accumulator, partial_state: PartialState) -> Any:
-    """Return the state of the one statistic."""
+    """Return the state of the only statistic."""
     (state,) = accumulator.totals(partial_state)[0, None]
     return state
 

@@ -1,6 +1,6 @@
-"""Hypothesis strategies for what a path must not depend on, and for what it may.
+"""Hypothesis strategies for arguments that paths depend on, and for those they must not.
 
-Each strategy shrinks towards the plain case: one path, one chunk, the first range, seed 0.
+Each strategy shrinks towards the simplest case: one path, one chunk, the first range, seed 0.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def processes() -> st.SearchStrategy[Process]:
 
 
 def seeds() -> st.SearchStrategy[Any]:
-    """Return a strategy for all that `simulate` takes as a seed, except None."""
+    """Return a strategy for all types of seeds of `simulate`, except None."""
     word = st.one_of(st.integers(0, 2**32), st.integers(0, 2**200))
     words = st.lists(word, min_size=1, max_size=4)
     sequence = st.builds(
@@ -44,7 +44,7 @@ def seeds() -> st.SearchStrategy[Any]:
 
 
 def chunk_sizes(n_paths: int) -> st.SearchStrategy[int]:
-    """Return a strategy for chunks= of a run, whole blocks or not, larger than the run or not."""
+    """Return a strategy for ``chunks=``, whole blocks or not, larger than the run or not."""
     return st.one_of(
         st.integers(1, n_paths + BLOCK),
         st.integers(1, 1 + n_paths // BLOCK).map(lambda blocks: blocks * BLOCK),
@@ -62,13 +62,13 @@ def path_indices() -> st.SearchStrategy[int]:
 
 
 def path_selections(n_paths: int) -> st.SearchStrategy[slice | list[int]]:
-    """Return a strategy for what ``isel(path=...)`` takes: slices with steps, and lists."""
+    """Return a strategy for arguments of ``isel(path=...)``: slices with steps, and lists."""
     fancy = st.lists(st.integers(0, n_paths - 1), min_size=1, max_size=6)
     return st.one_of(st.slices(n_paths), fancy)
 
 
 def keeps(T: int) -> st.SearchStrategy[int | list[int]]:
-    """Return a strategy for keep=: a step, or increasing positions, also counted from the end."""
+    """Return a strategy for ``keep=``: a step, or increasing positions, also from the end."""
     positions = st.sets(st.integers(0, T), min_size=1).map(sorted)
     mirrored = st.tuples(positions, st.integers(0, 2**16)).map(
         lambda pair: [k - T - 1 if pair[1] >> (k % 16) & 1 else k for k in pair[0]]
@@ -77,5 +77,5 @@ def keeps(T: int) -> st.SearchStrategy[int | list[int]]:
 
 
 def schedulers() -> st.SearchStrategy[str]:
-    """Return a strategy for the schedulers of Dask that start at once."""
+    """Return a strategy for the schedulers of Dask without worker processes."""
     return st.sampled_from(("synchronous", "threads"))

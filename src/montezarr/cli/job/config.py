@@ -15,22 +15,22 @@ from montezarr.core.regular_files import TooLargeError, read_regular
 from montezarr.core.tunables.limits import JOB_FILE_MAX_BYTES, JOB_KEY_MAX_PARTS
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
-"""How a URL begins, also where a slash was lost; not the letter of a drive."""
+"""Start of a URL, also with a slash missing; a drive letter does not match."""
 
 
 STRINGS = re.compile(
     r"""\"{3}(?:\\[\s\S]|[^\\])*?(?:\"{3}|\Z)|'{3}[\s\S]*?(?:'{3}|\Z)"""
     r"""|"(?:\\.|[^"\\\n])*"?|'[^'\n]*'?|#[^\n]*"""
 )
-"""Strings and comments of TOML, in which dots mean nothing; one without an end has all the rest."""
+"""Strings and comments of TOML, whose dots separate nothing; unterminated ones run to the end."""
 
 DEEP_KEY = re.compile(rf"(?<![\w-])(?:[\w-]+[ \t]*\.[ \t]*){{{JOB_KEY_MAX_PARTS}}}")
 
 DECIMAL = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-"""A number as files have it: Python's own also takes 1_0 for 10, and digits of other scripts."""
+"""A decimal number. `float` would also take 1_0 for 10, and digits of other scripts."""
 
 PER_YEAR_MAX = 1e12
-"""Prices per unit of time up to which rates of a fit are numbers that float64 has squares of."""
+"""Most prices per unit of time: squares of the fitted rates stay finite in float64."""
 
 Types = tuple[type, ...]
 NUMBER: Types = (int, float)
@@ -61,7 +61,7 @@ REQUIRED = (
     ("process", "name"),
     ("run", "n_paths"),
     ("run", "T"),
-    ("run", "seed"),  # without one, a second run would be another one and not go on
+    ("run", "seed"),  # without a seed, a second call would be a new run, and not resume
     ("output", "store"),
 )
 NAMES = {
@@ -76,7 +76,7 @@ NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """A checked configuration: its file, its text, and a table per section."""
+    """A checked configuration: file, text, and a table per section."""
 
     path: Path
     text: str
@@ -87,12 +87,12 @@ class Config:
         return self.sections.get(section, {}).get(key, default)
 
     def file(self, section: str, key: str) -> Path | None:
-        """Return a value that names a file, relative to the configuration's own folder.
+        """Return the path that a value names, relative to the folder of the configuration.
 
         Raises
         ------
         ConfigError
-            If it names none of this machine, such as a URL, of which a path would make folders.
+            If it names no file of this machine: `Path` would turn a URL into folders.
         """
         value = self.get(section, key)
         if value is None:
@@ -112,7 +112,7 @@ class Config:
             raise self.error(section, key, f"{show(value)}: {error}") from error
 
     def error(self, section: str, key: str | None, problem: str) -> ConfigError:
-        """Return the one-line error about a key."""
+        """Return the error about a key, in one line."""
         where = f"[{section}]" + (f" {key}" if key else "")
         line = line_of_key(self.text, section, key)
         return ConfigError(f"{self.path}:{line}: {where}: {problem}")
@@ -153,7 +153,7 @@ def load_config(path: str | Path) -> Config:
 
 
 def _check_depth(text: str) -> None:
-    """Raise for keys of many parts, each of which the parser makes a table for and looks up again.
+    """Raise for keys of many parts: the parser makes a table for each, and its time is quadratic.
 
     Raises
     ------
@@ -220,13 +220,13 @@ def number_of(config: Config, section: str, key: str, default: float) -> float:
 
 
 def plain_number(text: str) -> float:
-    """Return a decimal number as it is written in files, or NaN of what is none."""
+    """Return a decimal number, or NaN if the text is none."""
     plain = text.strip()
     return float(plain) if DECIMAL.fullmatch(plain) else math.nan
 
 
 def line_of_key(text: str, section: str, key: str | None) -> int:
-    """Return the line of a key in TOML text, or of its section, or 1 where neither stands."""
+    """Return the line of a key in TOML text, else of its section, else 1."""
     current, found = "", 1
     for number, raw in enumerate(text.splitlines(), start=1):
         line = raw.strip()

@@ -25,25 +25,25 @@ from montezarr.core.tunables.limits import (
 )
 
 DATES = frozenset({"date", "dates", "datetime", "timestamp", "time"})
-"""Names of a column that tells the order of the rows, in small letters."""
+"""Names of a column of dates, in lower case."""
 
 DAYS = (
     "%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%d/%m/%Y", "%m/%d/%Y",
     "%d %b %Y", "%d-%b-%Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y", "%Y%m%d", "%Y-%m", "%Y/%m",
 )  # fmt: skip
 FORMATS = [f"{day}{clock}" for day in DAYS for clock in ("", " %H:%M", " %H:%M:%S")]
-"""How dates are written beside ISO 8601; where several fit, one in which they increase will do."""
+"""Formats of dates besides ISO 8601; if several fit, one in which the dates increase is taken."""
 
 
 Row = tuple[int, list[str]]
-"""Number of its last line, and its fields."""
+"""Number of the last line of a row, and its fields."""
 
 
 def read_prices(config: Config) -> NDArray[np.float64] | None:
     """Return the column of prices that [data] names, or None where there is no [data].
 
-    Prices are in the order of time: where the file has a column of dates, these must increase, for
-    else a fit takes the past for the future. A file without dates is taken as it is.
+    Prices are in the order of time: if the file has a column of dates, these must increase, or a
+    fit would run backwards in time. A file without dates is taken as it is.
 
     Raises
     ------
@@ -78,9 +78,9 @@ def read_prices(config: Config) -> NDArray[np.float64] | None:
 def _table(
     config: Config, file: Path, wrong: Callable[..., ConfigError]
 ) -> tuple[list[str], list[Row]]:
-    """Return the names of the columns, and the rows; each has a field of each column."""
+    """Return the names of the columns and the rows, each with one field per column."""
     try:
-        # Spreadsheets write a byte order mark, which is no part of the first name.
+        # utf-8-sig drops the byte order mark that spreadsheets write before the first name.
         with TextIOWrapper(
             opened(file, PRICES_MAX_BYTES), encoding="utf-8-sig", newline=""
         ) as handle:
@@ -107,7 +107,7 @@ def _table(
 
 
 def _lines_of(handle: TextIO) -> Iterator[str]:
-    """Yield the lines of a file, none of them without end."""
+    """Yield the lines of a file; raise for one that is too long."""
     while line := handle.readline(PRICES_LINE_MAX_CHARACTERS):
         if len(line) == PRICES_LINE_MAX_CHARACTERS:
             raise ValueError(f"a line of {PRICES_LINE_MAX_CHARACTERS:,} characters or more")
@@ -115,7 +115,7 @@ def _lines_of(handle: TextIO) -> Iterator[str]:
 
 
 def _rows_of(reader: Any) -> Iterator[Row]:
-    """Yield the rows that have fields, as many as there may be."""
+    """Yield the rows that are not empty; raise if there are too many."""
     fields = 0
     for row in reader:
         if row:
@@ -128,13 +128,13 @@ def _rows_of(reader: Any) -> Iterator[Row]:
 def _check_order(
     names: Sequence[str], rows: Sequence[Row], prices: int, wrong: Callable[..., ConfigError]
 ) -> None:
-    """Raise unless the dates of a file, if it has some, increase from row to row."""
+    """Raise unless the dates of a file, if it has any, increase from row to row."""
     others = [i for i in range(len(names)) if i != prices]
     called = [i for i in others if names[i].strip().casefold() in DATES]
     for i in called or others:
         texts = [row[i].strip() for _, row in rows]
         readings = list(_readings(texts, with_numbers=bool(called)))
-        if len(called) > 1:  # the day in one column, the time of day in another
+        if len(called) > 1:  # day and time of day in separate columns
             joined = [" ".join(row[j].strip() for j in called) for _, row in rows]
             readings += _readings(joined, with_numbers=False)
         if any(_first_fall(times) is None for times in readings):
@@ -161,7 +161,7 @@ def _first_fall(times: Sequence[Any]) -> int | None:
 
 
 def _readings(texts: Sequence[str], *, with_numbers: bool) -> Iterator[list[Any]]:
-    """Yield the times that texts may mean, by each way of writing them that fits all."""
+    """Yield the times that texts may mean, once for each format that fits all of them."""
     if with_numbers and all(math.isfinite(plain_number(text)) for text in texts):
         yield [plain_number(text) for text in texts]
         return
@@ -174,5 +174,5 @@ def _readings(texts: Sequence[str], *, with_numbers: bool) -> Iterator[list[Any]
         except ValueError:
             continue
         zoned = {time.tzinfo is not None for time in times}
-        if len(zoned) == 1:  # else there is no order between them
+        if len(zoned) == 1:  # times with and without a time zone cannot be compared
             yield [time.astimezone(UTC) if time.tzinfo else time for time in times]

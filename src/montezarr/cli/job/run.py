@@ -41,7 +41,7 @@ from montezarr.store import is_complete, write
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """A job ready to run: nothing is simulated yet."""
+    """A job before its run: process, lazy Dataset, fit; nothing is simulated yet."""
 
     config: Config
     process: Process
@@ -52,20 +52,20 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobResult:
-    """What a job found.
+    """The results of a job.
 
     Attributes
     ----------
     process : dict
         The process with its parameters.
     fit : dict or None
-        Standard errors of the parameters and number of transitions, where it was fitted.
+        Standard errors of the parameters and number of transitions, if the process was fitted.
     risk, closed_form : list of Risk
         Estimates from the paths, and exact values where known, of the loss in units of x0.
     reused : bool
         Whether the store was complete already.
     paths, seconds : int, float
-        Number of paths, and the time it all took.
+        Number of paths, and the time of the whole job.
     store, plot : str
         Where the paths and the picture are.
     """
@@ -86,7 +86,7 @@ class JobResult:
 
 
 def prepare_job(config: Config) -> Prepared:
-    """Return a job with its process fitted and its Dataset made, lazily.
+    """Fit the process of a job and make its lazy Dataset.
 
     Raises
     ------
@@ -118,7 +118,7 @@ def run_job(job: Prepared, on_progress: OnProgress | None = None) -> JobResult:
     started = time.perf_counter()
     config = job.config
     target = config.file("output", "store")
-    assert target is not None  # load() has seen to it
+    assert target is not None  # load() requires it
     reused = is_complete(job.ds, target)
     stored = write(job.ds, target, on_progress=on_progress)
     levels = check_confidence_levels(config.get("risk", "levels", []))
@@ -165,19 +165,19 @@ def _process(config: Config, prices: NDArray[np.float64] | None) -> tuple[Proces
 
 
 def _fits_prices(kind: type[Process]) -> bool:
-    """Return whether a process can be fitted to numbers in steps of time, as prices are."""
+    """Return whether a process can be fitted to numbers at steps of time, such as prices."""
     fit = getattr(kind, "fit", None)
     return fit is not None and "dt" in inspect.signature(fit).parameters
 
 
 def _x0(config: Config, process: Process, prices: NDArray[np.float64] | None) -> Any:
-    """Return the initial state: as it stands there, or the last price."""
+    """Return the initial state of the configuration, or the last price."""
     x0, names = config.get("run", "x0"), process.variables
     several = ", ".join(names)
     if isinstance(x0, (list, dict)) and len(names) == 1:
         raise config.error("run", "x0", f"expected one value, for {several}, got {show(x0)}.")
     entries = list(x0.values()) if isinstance(x0, dict) else x0 if isinstance(x0, list) else []
-    for entry in entries:  # a list of one number per path belongs into no configuration
+    for entry in entries:  # a configuration holds no list with one number per path
         if isinstance(entry, bool) or not isinstance(entry, (int, float)):
             raise config.error("run", "x0", f"expected numbers for {several}, got {show(entry)}.")
     if x0 != "last":
@@ -192,7 +192,7 @@ def _x0(config: Config, process: Process, prices: NDArray[np.float64] | None) ->
 
 
 def _check_outputs(config: Config, process: Process, ds: xr.Dataset, x0: Any) -> None:
-    """Raise now what would else be raised after the simulation."""
+    """Raise, before the simulation, the errors that would occur after it."""
     levels = config.get("risk", "levels", [])
     if levels:
         if process.variables != ("x",) or ds["x"].dtype.kind != "f":
@@ -225,7 +225,7 @@ def _check_outputs(config: Config, process: Process, ds: xr.Dataset, x0: Any) ->
 def _risk(
     process: Process, stored: xr.Dataset, levels: list[float], *, with_bands: bool
 ) -> tuple[list[Risk], list[Risk], xr.DataArray | None]:
-    """Return estimates, what is exact, and quantiles for the picture: from one pass over the store.
+    """Return estimates, exact values, and quantiles for the picture, in one pass over the store.
 
     Without levels nothing is read, and there are no quantiles.
     """

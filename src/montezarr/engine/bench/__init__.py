@@ -1,1 +1,1 @@
-"""`montezarr bench`: what each backend costs and gains on this machine."""
+"""`montezarr bench`: overhead and speed-up of each backend on this machine."""

@@ -28,12 +28,12 @@ EMPTY_TASKS = 200
 VECTOR_PATHS, PYTHON_PATHS, UNEVEN_PATHS = 400_000, 2_000, 4_000
 NEARLY_BEST_SHARE = 0.85
 PATH_SECONDS = 1e-3
-"""What a path of the Python loop costs on one core, about; and one of uneven cost on average."""
+"""Approximate seconds of a path of `PythonLoop` on one core; of `Uneven`, on average."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One backend on this machine.
+    """Measurements of one backend on this machine.
 
     Attributes
     ----------
@@ -42,12 +42,13 @@ class Measured:
     start_up : float
         Seconds until every worker has done a task.
     overhead : float
-        Seconds per task that does nothing, with all workers at it.
+        Seconds per empty task, with all workers busy.
     memory : float or None
         MiB of resident memory per worker; None where the workers are threads of this process.
     vectorised, python_loop, uneven : float
-        Speed-up against one process without workers, start-up left out: a vectorised process, a
-        ``sample_path`` of 1 ms, and one of which a path in a hundred costs a hundred times.
+        Speed-up against one process without workers, without start-up: a vectorised process, a
+        ``sample_path`` of 1 ms, and one of which one path in a hundred costs a hundred times
+        as much.
     """
 
     backend: str
@@ -61,20 +62,20 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All backends, and what follows.
+    """Measurements of all backends, and advice.
 
     Attributes
     ----------
     machine : dict
         Architecture, workers, versions.
     path_ms : float
-        What a path of the Python loop cost on one core, in ms.
+        Milliseconds of a path of the Python loop on one core.
     rows : list of Measured
         One per backend.
     skipped : dict
-        By name, why a backend was not measured.
+        Reason why a backend was not measured, by name.
     advice : list of str
-        What to use for what.
+        Which backend to use for which kind of sampler.
     """
 
     machine: dict[str, Any]
@@ -125,9 +126,9 @@ def measure_backends(
     names : sequence of str
         Which backends; all by default.
     on_backend : function (str)
-        Called with the name of each one before it is measured.
+        Called with the name of each backend before it is measured.
     allow_network : bool
-        Whether to measure what listens on the network, too; see `montezarr.backend`.
+        Whether to measure backends that listen on the network too; see `montezarr.backend`.
     """
     workers = check_jobs(n_jobs)
     work = calibrated(PATH_SECONDS)
@@ -145,7 +146,7 @@ def measure_backends(
         except (MissingDependencyError, ArgumentValueError) as error:
             skipped[name] = str(error)
             continue
-        # The dashboard link of Dask, and the log of Ray, are not what is asked for here.
+        # Suppress the dashboard link of Dask and the log of Ray.
         with contextlib.redirect_stderr(io.StringIO()):
             started = time.perf_counter()
             with place:
@@ -176,9 +177,9 @@ def _workloads(loop: PythonLoop, uneven: Uneven) -> list[tuple[str, tuple[Any, i
 
 
 def _seconds(place: Backend, process: Any, n_paths: int, x0: Any) -> float:
-    """Return the time of a run on workers that are there already."""
+    """Return the seconds of a run on workers that have started."""
     if isinstance(process, GeometricBrownianMotion):
-        # Reduced where it is drawn, as a vectorised process is used: its paths are not the result.
+        # Reduce in the workers, as vectorised processes are used: returning paths is not measured.
         ds = simulate(process, n_paths, BENCH_STEPS, x0, dt=1 / BENCH_STEPS, seed=1, chunks=16_384)
         best = float("inf")
         for _ in range(2):
@@ -202,7 +203,7 @@ def _overhead(place: Backend) -> float:
 
 
 def _memory(place: Backend) -> float | None:
-    """Return the MiB of a worker once it has drawn paths."""
+    """Return the MiB of a worker that has drawn paths."""
     if not place.in_processes:
         return None
     engine = MonteCarloEngine(PythonLoop(1))
@@ -212,7 +213,7 @@ def _memory(place: Backend) -> float | None:
 
 
 def calibrated(seconds: float) -> int:
-    """Return the work per step with which a path takes that long."""
+    """Return the work per step with which a path takes `seconds`."""
     trial, rng = PythonLoop(50), np.random.default_rng(1)
     best = float("inf")
     for _ in range(5):
@@ -223,7 +224,7 @@ def calibrated(seconds: float) -> int:
 
 
 def _simplest(rows: list[Measured], ratios: list[float]) -> Measured:
-    """Return the first backend that is about as fast as the fastest: machines are noisy."""
+    """Return the first backend that is as fast as the fastest but for noise."""
     return next(
         r for r, x in zip(rows, ratios, strict=True) if x >= NEARLY_BEST_SHARE * max(ratios)
     )

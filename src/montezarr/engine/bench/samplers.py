@@ -1,4 +1,4 @@
-"""The samplers of the benchmark, in a module that a worker imports in no time."""
+"""The samplers of the benchmark, in a module that a worker imports quickly."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ RARE, HEAVY = 0.01, 100
 
 
 class PythonLoop:
-    """A path written as a loop: `work` rounds of arithmetic for each of its steps."""
+    """A sampler with a Python loop: `work` rounds of arithmetic for each step."""
 
     def __init__(self, work: int):
         self.work = work
 
     def sample_path(self, T: int, x0: Any, rng: np.random.Generator) -> NDArray[np.float64]:
-        """Return a random walk of which each step is worked out the long way."""
+        """Return a random walk, each step of which takes `work` rounds."""
         return self._path(T, rng, self.work)
 
     def _path(self, T: int, rng: np.random.Generator, work: int) -> NDArray[np.float64]:
@@ -34,24 +34,24 @@ class PythonLoop:
 
 
 class Uneven(PythonLoop):
-    """The same, of which one path in a hundred costs a hundred times as much."""
+    """A `PythonLoop` of which one path in a hundred costs a hundred times as much."""
 
     def sample_path(self, T: int, x0: Any, rng: np.random.Generator) -> NDArray[np.float64]:
-        """Return a path, cheap or dear by its own stream."""
+        """Return a path; its stream decides whether it is cheap or expensive."""
         return self._path(T, rng, self.work * (HEAVY if rng.random() < RARE else 1))
 
 
 def empty_task(item: Any) -> None:
-    """Do nothing: what this takes is overhead."""
+    """Do nothing: its time is the overhead of a task."""
 
 
 def nap() -> None:
-    """Last long enough that every worker gets one of these."""
+    """Sleep long enough for every worker to get one of these tasks."""
     time.sleep(0.02)
 
 
 def resident(item: Any) -> tuple[int, int]:
-    """Return the id of this process, and the bytes of memory that it has."""
+    """Return the id of this process and its bytes of resident memory."""
     import psutil
 
     return os.getpid(), int(psutil.Process().memory_info().rss)

@@ -1,8 +1,8 @@
-"""The page ``/montezarr`` on the Dask dashboard: runs as they go on, as page, JSON and metrics.
+"""The page ``/montezarr`` on the Dask dashboard: progress of runs, as page, JSON and metrics.
 
-It stands beside the pages of Dask wherever the backend ``dask`` runs, also as JSON under
-``/montezarr.json``, and as counters for Prometheus under ``/metrics``. What goes wrong with it
-costs the page, not the run.
+It is added to the pages of Dask wherever the backend ``dask`` runs; the same data are JSON under
+``/montezarr.json`` and counters for Prometheus under ``/metrics``. An error of the page never
+stops a run.
 """
 
 from montezarr.monitor.dashboard._sender import Sender, add_page, install

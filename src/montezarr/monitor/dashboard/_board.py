@@ -1,4 +1,4 @@
-"""What a scheduler knows of the runs of its clients."""
+"""The state of all runs of a scheduler's clients."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from typing import Any
 from montezarr.core.tunables.keeping import DASHBOARD_MOMENTS_KEPT, DASHBOARD_RUNS_KEPT
 
 COUNTED = ("new", "failed", "bytes_written")
-"""Numbers of a run that only grow."""
+"""Counters of a run, which only grow."""
 
 
 class Board:
-    """Runs with their news, in the order in which they began.
+    """The latest event of each run, in the order in which the runs began.
 
     Attributes
     ----------
     runs : dict of str to dict
-        Last news of each run, by its key; see `montezarr.execute.run_monitor.Watch.to_dict`.
+        Latest event of each run, by its key; see
+        `montezarr.execute.run_monitor.RunMonitor.to_dict`.
     moments : dict of str to list
-        Of each run (seconds, paths, paths per second, first estimate or None) over time.
+        For each run, (seconds, paths, paths per second, first estimate or None) over time.
     totals : dict of (str, str) to Counter
-        By stage and process, what all runs did, also those that are forgotten.
+        Counters of all runs by stage and process, including runs that were dropped.
     """
 
     def __init__(self) -> None:
@@ -30,7 +31,7 @@ class Board:
         self.totals: dict[tuple[str, str], Counter[str]] = {}
 
     def put(self, news: dict[str, Any]) -> None:
-        """Take news of a run."""
+        """Record an event of a run."""
         key = news["key"]
         before = self.runs.get(key, {})
         totals = self.totals.setdefault((news["stage"], news["process"]), Counter(runs=0))
@@ -51,17 +52,17 @@ class Board:
             del self.runs[old], self.moments[old]
 
     def leave(self, client: str) -> None:
-        """Say of the runs of a client that is gone that nothing more is known of them."""
+        """Mark the unfinished runs of a client that has disconnected."""
         for run in self.runs.values():
             if run.get("client") == client and run["state"] == "running":
                 run["state"] = "lost"
 
     def newest(self) -> list[dict[str, Any]]:
-        """Return the runs: those that go on first, then the newest."""
+        """Return the runs: running ones first, then the newest."""
         return sorted(self.runs.values(), key=lambda r: (r["state"] != "running", -r["began"]))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all of it as JSON."""
+        """Return the board as JSON."""
         totals = [
             {"stage": stage, "process": process, **counter}
             for (stage, process), counter in sorted(self.totals.items())

@@ -1,4 +1,4 @@
-"""Colours of the task stream by what a task does, not by the process that it simulates."""
+"""Colours of the task stream by stage of a task, not by the process that it simulates."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ STAGES = {
     "verify": "#CC79A7",
     "recipe": "#999999",
 }
-"""Of Okabe and Ito, which the colour-blind can tell apart; by the first word of a task's name."""
+"""Colours by the first word of a task name; of Okabe and Ito, safe for the colour-blind."""
 
 
 def colour_stages() -> Callable[[], None] | None:
-    """Have the task stream of this process show stages in colours; return what undoes it."""
+    """Colour the task stream of this process by stage; return a function that undoes it."""
     colours = task_colours()
     before: Any = colours["compute"]
     if getattr(before, "is_ours", False):

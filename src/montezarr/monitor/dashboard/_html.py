@@ -1,4 +1,4 @@
-"""Text of the page, as HTML; whatever comes from a run is escaped."""
+"""Text of the page, as HTML; text from a run is escaped."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ GREY = "#777777"
 
 
 def no_runs_html() -> str:
-    """Return what stands where no run has begun yet."""
+    """Return the text of a page before the first run."""
     return (
         "<p style='font-size:14px'>No run yet. What <code>mz.reduce</code>, <code>mz.stream</code>"
         " and <code>mz.write</code> do on this cluster shows here.</p>"

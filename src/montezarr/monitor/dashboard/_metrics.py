@@ -21,13 +21,13 @@ LABELS = ["stage", "process"]
 
 @final
 class Collector:
-    """Makes the metrics of a board when it is asked for them."""
+    """Collector of prometheus_client: makes the metrics of a board on each scrape."""
 
     def __init__(self, board: Board):
         self.board = board
 
     def describe(self) -> list[Any]:
-        """Return nothing: what there is depends on the runs."""
+        """Return no metrics: their labels depend on the runs."""
         return []
 
     def collect(self) -> Iterator[Any]:
@@ -51,7 +51,7 @@ class Collector:
 
 
 def register(board: Board) -> Callable[[], None]:
-    """Add the metrics of a board; return what takes them away."""
+    """Register the metrics of a board; return a function that removes them."""
     collector = Collector(board)
     REGISTRY.register(collector)
     return lambda: REGISTRY.unregister(collector)

@@ -1,4 +1,4 @@
-"""The page itself, of Bokeh, with the frame of Dask's own pages."""
+"""The page as a Bokeh document, in the frame of Dask's own pages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from montezarr.monitor.dashboard._board import Board
 from montezarr.monitor.dashboard._html import card, estimates_table, no_runs_html
 
 SHOWN_CARDS = 4
-"""Runs that have a card."""
+"""Number of runs shown as cards."""
 
 BLUE, GREEN = "#0072B2", "#009E73"
 PICTURE_WIDTH, PICTURE_HEIGHT = 400, 260
@@ -26,7 +26,7 @@ log = logging.getLogger("montezarr")
 
 
 def connect(scheduler: Any, board: Board, route: str) -> None:
-    """Add the page to the dashboard of a scheduler, and a link to it in the frame of the others."""
+    """Add the page to the dashboard of a scheduler, with a link to it on the other pages."""
     from tornado.ioloop import IOLoop
 
     application_class, template_variables = dashboard_parts()
@@ -42,7 +42,7 @@ def connect(scheduler: Any, board: Board, route: str) -> None:
             doc.template = env.get_template("simple.html")
             doc.template_variables.update(extra)
             doc.theme = theme
-        except Exception as error:  # then without the frame
+        except Exception as error:  # show the page without the frame
             log.debug("no frame: %s", error)
 
     application = application_class({route: show}, scheduler, template_variables=variables)
@@ -52,7 +52,7 @@ def connect(scheduler: Any, board: Board, route: str) -> None:
 
 
 def document(doc: Any, board: Board) -> None:
-    """Fill a document of Bokeh, and keep it up to date."""
+    """Fill a Bokeh document, and update it periodically."""
     view = PageView(board)
     doc.title = "montezarr"
     doc.add_root(view.root)
@@ -61,7 +61,7 @@ def document(doc: Any, board: Board) -> None:
 
 
 class PageView:
-    """Cards of the runs, pictures of the first one, table of its estimates."""
+    """Cards of the runs; plots and table of estimates of the first one."""
 
     def __init__(self, board: Board):
         self.board = board
@@ -90,7 +90,7 @@ class PageView:
         self.root = column(self.cards, pictures, self.table)
 
     def update(self) -> None:
-        """Show what the board knows now."""
+        """Show the current state of the board."""
         runs = self.board.newest()
         self.cards.text = "".join(card(run) for run in runs[:SHOWN_CARDS]) or no_runs_html()
         if not runs:
@@ -104,7 +104,7 @@ class PageView:
         found = [(m[1], m[3]) for m in moments if m[3] is not None and m[3]["se"] is not None]
         self.trace.data = {
             "paths": [paths for paths, _ in found],
-            # An interval may have no end on a side: None, where the page draws nothing.
+            # A one-sided interval has None as its other end, which is not drawn.
             **{
                 name: [math.nan if e[name] is None else e[name] for _, e in found]
                 for name in ("value", "low", "high")

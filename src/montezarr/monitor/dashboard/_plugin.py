@@ -1,4 +1,4 @@
-"""In the scheduler: take the news of runs, and show them."""
+"""The scheduler plugin: receive events of runs, and show them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROUTE = "/montezarr"
 
 @final
 class Page(SchedulerPlugin):
-    """Shows runs; what cannot be shown with this version of Dask is left out, with a warning."""
+    """Shows runs; parts that this version of Dask does not support are left out with a warning."""
 
     name = "montezarr"
     idempotent = True
@@ -33,20 +33,20 @@ class Page(SchedulerPlugin):
         self._guarded(_add_colours, scheduler)
 
     async def close(self) -> None:
-        """Take away what outlives the scheduler in its process."""
+        """Undo changes to the process, which outlives the scheduler."""
         while self._undo:
             self._undo.pop()()
 
     def log_event(self, topic: str, msg: Any) -> None:
-        """Take the news."""
+        """Record an event that a driver logged."""
         if topic == "montezarr":
             try:
                 self.board.put(msg)
-            except Exception as error:  # of another version
+            except Exception as error:  # sent by another version of montezarr
                 log.debug("news that are not understood: %s", error)
 
     def remove_client(self, scheduler: Any, client: str) -> None:
-        """Know that a driver is gone."""
+        """Mark the runs of a driver that has disconnected."""
         self.board.leave(client)
 
     def _guarded(self, add: Callable[[Any, Board], Callable[[], None] | None], to: Any) -> None:

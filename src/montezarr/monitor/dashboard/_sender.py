@@ -1,4 +1,4 @@
-"""In the driver: give each scheduler its page, and send it the news of runs."""
+"""In the driver: add the page to each scheduler, and send it events of runs."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from montezarr.execute import Backend, on_client
 from montezarr.execute.run_monitor import Listener, RunMonitor, listen
 
 TOPIC = "montezarr"
-"""Under which news are logged as events of Dask, for `Client.get_events` too."""
+"""Topic of the events of Dask that carry the state of runs, also for `Client.get_events`."""
 
 
 @final
 class Sender(Listener):
-    """Sends what it hears of runs on the backend ``dask`` to the scheduler."""
+    """Sends the state of runs on the backend ``dask`` to the scheduler."""
 
     def __init__(self) -> None:
         self._clients: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
 
     def started(self, monitor: RunMonitor, backend: Backend) -> bool:
-        """Remember whose scheduler is to hear of the run, if there is one."""
+        """Remember the client of the run; return whether the backend has one."""
         client = getattr(backend, "client", None)
         if client is None:
             return False
@@ -29,25 +29,25 @@ class Sender(Listener):
         return True
 
     def changed(self, monitor: RunMonitor) -> None:
-        """Send the news."""
+        """Send the state of the run."""
         client = self._clients.get(monitor.key)
         if client is not None and client.status == "running":
             client.log_event(TOPIC, {**monitor.to_dict(), "client": client.id})
 
     def ended(self, monitor: RunMonitor) -> None:
-        """Send the last news, where the scheduler is still there."""
+        """Send the final state of the run, if the scheduler is still connected."""
         self.changed(monitor)
         self._clients.pop(monitor.key, None)
 
 
 def install() -> None:
-    """Have runs of this process shown on the dashboards of their schedulers."""
+    """Show runs of this process on the dashboards of their schedulers."""
     listen(Sender())
     on_client.append(add_page)
 
 
 def add_page(client: Any) -> None:
-    """Give the scheduler of a Client the page, once; leave it at that where it cannot be."""
+    """Add the page to the scheduler of a Client, once; log a warning if that fails."""
     try:
         from montezarr.monitor.dashboard._plugin import Page
 

@@ -1,4 +1,4 @@
-"""`live`: a stream that one watches, in a notebook or a terminal."""
+"""`live`: show the progress of a stream in a notebook or a terminal."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from montezarr.core.checks import check_real, type_error, value_error
 from montezarr.execute.progress import kernel
 from montezarr.monitor.display._interrupt import interrupt_calls
 from montezarr.monitor.display._notebook import Notebook
+from montezarr.monitor.display._progress import StreamProgress
 from montezarr.monitor.display._terminal import Terminal
 from montezarr.monitor.display._view import LiveView
-from montezarr.monitor.display._watched import Watched
 from montezarr.reduction.streaming import Snapshot, Stream
 
 __all__ = ["live"]
 
 
 def live(stream: Stream, *, name: str | None = None, every: float = 0.5) -> Iterator[Snapshot]:
-    """Yield the snapshots of a stream, and show meanwhile how far it is.
+    """Yield the snapshots of a stream, and show its progress.
 
-    In a notebook it is one figure, drawn again in its place: the estimate against the number of
-    paths with its 95 % interval and confidence sequence, as `montezarr.plot.convergence` has it,
-    and the histogram if the stream has one; below it speed, time left and what will stop it, and a
-    button that stops it now. In a terminal it is a line of text, written again in its place, or a
-    line every few seconds where the output goes to a file.
+    In a notebook, one figure is redrawn in place: the estimate against the number of paths with
+    its 95 % interval and confidence sequence, as `montezarr.plot.convergence` draws them, and the
+    histogram if the stream has one. Below it are the speed, the time left, the stopping rule, and
+    a button that stops the stream. In a terminal, one line of text is rewritten in place; if the
+    output goes to a file, a line is written every few seconds.
 
     The button, and Ctrl-C or the interrupt button of the notebook, call `Stream.stop`: the loop
-    ends with the snapshot of all paths drawn so far. Interrupting a second time raises
-    KeyboardInterrupt, as ever. The button works while the cell runs where the kernel answers
-    messages in a subshell, that is with ipykernel 7 and JupyterLab 4.4 or newer.
+    ends with the snapshot of all paths drawn so far. A second interrupt raises KeyboardInterrupt as
+    usual. The button works while the cell runs if the kernel answers messages in a subshell: with
+    ipykernel 7 and JupyterLab 4.4 or newer.
 
     Parameters
     ----------
@@ -37,15 +37,15 @@ def live(stream: Stream, *, name: str | None = None, every: float = 0.5) -> Iter
         What `montezarr.stream` returned.
     name : str, optional
         The result to show, such as ``"payoff_mean"``: one number with a standard error. By default
-        the first one that there is.
+        the first such result.
     every : float
-        Seconds between two pictures at least, > 0; more where drawing them would take more than a
-        tenth of one processor.
+        Minimum seconds between two pictures, > 0; more if drawing them would take more than a tenth
+        of one processor.
 
     Yields
     ------
     Snapshot
-        Those of the stream, all of them.
+        All snapshots of the stream.
 
     Raises
     ------
@@ -73,17 +73,17 @@ def live(stream: Stream, *, name: str | None = None, every: float = 0.5) -> Iter
         if name not in known:
             raise value_error("name", f"one of {', '.join(known)}", name)
     pause = check_real("every", every, above=0)
-    return _watch(stream, name, pause)
+    return _show(stream, name, pause)
 
 
-def _watch(stream: Stream, name: str | None, every: float) -> Iterator[Snapshot]:
-    watched = Watched(stream._run, name)
+def _show(stream: Stream, name: str | None, every: float) -> Iterator[Snapshot]:
+    progress = StreamProgress(stream._run, name)
     where: Any = kernel()
-    view: LiveView = Terminal(watched, every)
+    view: LiveView = Terminal(progress, every)
     if where is not None:
-        view = Notebook(watched, every, where, stream.stop)
+        view = Notebook(progress, every, where, stream.stop)
     with interrupt_calls(stream.stop), view:
         for snapshot in stream:
-            watched.add(snapshot)
+            progress.add(snapshot)
             view.update(is_last=snapshot.stopped is not None)
             yield snapshot

@@ -1,4 +1,4 @@
-"""Ctrl-C, which asks the first time and insists the second time."""
+"""Handler of Ctrl-C: the first calls a function, the second raises."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 
 @contextlib.contextmanager
 def interrupt_calls(function: Callable[[], None]) -> Iterator[None]:
-    """Have the first Ctrl-C call a function, in the main thread; the next raises, as ever.
+    """Make the first Ctrl-C in the main thread call a function; the next one raises as usual.
 
-    Where somebody has put a handler of their own, that stays.
+    A handler that the user has installed is kept.
     """
     is_main = threading.current_thread() is threading.main_thread()
     if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
@@ -28,7 +28,7 @@ def interrupt_calls(function: Callable[[], None]) -> Iterator[None]:
     try:
         yield
     finally:
-        # Who leaves a loop in the middle may have it ended by the garbage collector, anywhere.
+        # A loop that is left early may be ended by the garbage collector, in any thread.
         with contextlib.suppress(ValueError):
             if signal.getsignal(signal.SIGINT) is first:
                 signal.signal(signal.SIGINT, signal.default_int_handler)

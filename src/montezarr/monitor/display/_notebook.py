@@ -1,4 +1,4 @@
-"""The view in a notebook: a figure, a text and a button, each in its place."""
+"""The view in a notebook: a figure, a text and a button, updated in place."""
 
 from __future__ import annotations
 
@@ -10,42 +10,44 @@ from montezarr.core.compat.ipykernel import answer_anywhere, has_subshells
 from montezarr.core.errors import MissingDependencyError
 from montezarr.core.optional import import_optional
 from montezarr.monitor.display._picture import picture_of, size_of
+from montezarr.monitor.display._progress import StreamProgress
 from montezarr.monitor.display._view import LiveView
-from montezarr.monitor.display._watched import Watched
 
 PIXELS = 72
-"""Of a notebook, to the inch of a figure."""
+"""Pixels of a notebook per inch of a figure."""
 
 KEPT = "the result is kept"
 
 
 @final
 class Notebook(LiveView):
-    """Outputs of the cell that are shown again in their places.
+    """View in a notebook: outputs of the cell that are updated in place.
 
     Parameters
     ----------
-    watched, every
-        As for a View.
+    progress, every
+        As for `LiveView`.
     kernel : Kernel
-        That of the notebook.
+        The kernel of the notebook.
     stop : callable
-        What the button calls.
+        Function that the button calls.
     """
 
-    def __init__(self, watched: Watched, every: float, kernel: Any, stop: Callable[[], None]):
-        super().__init__(watched, every)
+    def __init__(
+        self, progress: StreamProgress, every: float, kernel: Any, stop: Callable[[], None]
+    ):
+        super().__init__(progress, every)
         self._display = import_optional("IPython.display", extra="notebook", purpose="A notebook")
         self._stop = stop
         self._ways: list[str] = []
-        """How to stop it."""
+        """Ways to stop the stream."""
         self._lacks: list[str] = []
-        """What is not installed, and the line that installs it."""
+        """Packages that are not installed, and the line that installs them."""
         self._button = self._make_button(kernel)
         self._can_draw = self._load_matplotlib()
 
     def begin(self) -> None:
-        """Make a place for each, so that they keep their order."""
+        """Create the outputs in their order."""
         display = self._display.display
         self._figure = display(self._text(), display_id=True)
         self._words = display(self._text(), display_id=True)
@@ -54,29 +56,29 @@ class Notebook(LiveView):
 
     def show_picture(self) -> None:
         """Draw the figure."""
-        width, height = size_of(self.watched)
+        width, height = size_of(self.progress)
         if not self._can_draw or not width:
             return
         image = self._display.Image(
-            picture_of(self.watched), format="png", width=int(width * PIXELS),
-            height=int(height * PIXELS), alt=f"{self.watched.estimate()}; {self.watched.speed()}",
+            picture_of(self.progress), format="png", width=int(width * PIXELS),
+            height=int(height * PIXELS), alt=f"{self.progress.estimate()}; {self.progress.speed()}",
         )  # fmt: skip
         self._figure.update(image)
 
     def show_text(self, *, is_last: bool) -> None:
-        """Write how far it is."""
-        watched = self.watched
-        lines = [watched.estimate(), f"{watched.speed()}; {watched.outlook()}"]
+        """Show the estimate and the progress."""
+        progress = self.progress
+        lines = [progress.estimate(), f"{progress.speed()}; {progress.outlook()}"]
         lines += [*([] if is_last else self._ways), *self._lacks]
         self._words.update(self._text(*(line for line in lines if line)))
 
     def end(self, stopped: str) -> None:
-        """Take the button away, of which a notebook that is saved could show nothing."""
+        """Remove the button: a saved notebook cannot show it."""
         if self._button is not None:
             self._handle.update(self._text())
             self._button.close()
-        if self.watched.last is None or self.watched.last.stopped is None:
-            lines = [self.watched.estimate(), f"{self.watched.speed()}; stopped: {stopped}"]
+        if self.progress.last is None or self.progress.last.stopped is None:
+            lines = [self.progress.estimate(), f"{self.progress.speed()}; stopped: {stopped}"]
             self._words.update(self._text(*(line for line in lines if line)))
 
     def _text(self, *lines: str) -> Any:
@@ -86,7 +88,7 @@ class Notebook(LiveView):
         return self._display.HTML(first + rest)
 
     def _make_button(self, kernel: Any) -> Any:
-        """Return the button, or None where it could not work, and note what does."""
+        """Return the button, or None if it cannot work; record the ways to stop the stream."""
         interrupt = f"interrupt the kernel (■) to stop; {KEPT}"
         try:
             widgets = import_optional("ipywidgets", extra="notebook", purpose="A stop button")
@@ -94,7 +96,7 @@ class Notebook(LiveView):
             self._ways.append(interrupt)
             self._lacks.append(str(error))
             return None
-        # Without subshells, a click is a message that waits for the end of the cell.
+        # Without subshells, the kernel handles a click only after the cell.
         if not has_subshells(kernel):
             self._ways.append(interrupt)
             return None
@@ -103,7 +105,7 @@ class Notebook(LiveView):
             description="Stop", icon="stop", tooltip=f"End it with all paths so far; {KEPT}"
         )
         button.on_click(self._clicked)
-        answer_anywhere(button)  # it does nothing that needs to wait
+        answer_anywhere(button)  # its handler does not block
         return button
 
     def _clicked(self, button: Any) -> None:

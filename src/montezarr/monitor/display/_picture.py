@@ -1,4 +1,4 @@
-"""The figure of a stream, as the bytes of a PNG."""
+"""The figure of a stream, as PNG."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from montezarr.core.optional import import_optional
 from montezarr.monitor.display._watched import Watched
 
 LIVE_PART_WIDTH, LIVE_PART_HEIGHT = 5.2, 3.7
-"""Inches of each of its parts."""
+"""Inches of each part of the figure."""
 
 LIVE_DPI = 144
-"""Dots per inch: two for each of a usual screen, so that text is sharp on a better one."""
+"""Dots per inch: twice those of a usual screen, so that text is sharp on high-resolution ones."""
 
 
 def size_of(watched: Watched) -> tuple[float, float]:
-    """Return width and height of the figure, in inches; (0, 0) where there is nothing to draw."""
+    """Return width and height of the figure in inches; (0, 0) if there is nothing to draw."""
     parts = (watched.name is not None) + (_histogram(watched) is not None)
     return (parts * LIVE_PART_WIDTH, LIVE_PART_HEIGHT) if parts else (0.0, 0.0)
 
@@ -47,7 +47,7 @@ def picture_of(watched: Watched) -> bytes:
 
 
 def _histogram(watched: Watched) -> str | None:
-    """Return the histogram to draw: of the variable that is shown, or the first one."""
+    """Return the name of the histogram to draw: of the shown variable, else the first one."""
     if watched.last is None:
         return None
     found = [

@@ -1,4 +1,4 @@
-"""The view in a terminal, or in the log of a program: a line of text."""
+"""The view in a terminal or a log file: a line of text."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from montezarr.monitor.display._watched import Watched
 
 @final
 class Terminal(LiveView):
-    """A line on standard error: in its place on a terminal, else one every few seconds."""
+    """A line on standard error: rewritten on a terminal, else one every few seconds."""
 
     def __init__(self, watched: Watched, every: float, out: TextIO | None = None):
         super().__init__(watched, every)
         self.out: TextIO | None = sys.stderr if out is None else out
-        self._is_tty = self.out is not None and self.out.isatty()  # a program may have none
+        self._is_tty = self.out is not None and self.out.isatty()  # standard error may be None
         self._width = 0
         self._next_line = time.perf_counter() + PROGRESS_LINE_SECONDS
 
     def show_text(self, *, is_last: bool) -> None:
-        """Write the line."""
+        """Write the estimate and the progress."""
         if self.out is None:
             return
         parts = [self.watched.estimate(), self.watched.speed(), self.watched.outlook()]
@@ -35,7 +35,7 @@ class Terminal(LiveView):
             line = as_ascii(line)
         if self._is_tty:
             columns = shutil.get_terminal_size().columns - 1
-            # What a line before had beyond this one is written over.
+            # Overwrite the rest of a longer line before.
             self.out.write("\r" + line[:columns].ljust(min(columns, self._width)))
             self._width = len(line)
         elif is_last or time.perf_counter() >= self._next_line:
@@ -44,7 +44,7 @@ class Terminal(LiveView):
         self.out.flush()
 
     def show_picture(self) -> None:
-        """Draw nothing, since a terminal shows text."""
+        """Do nothing: a terminal shows text alone."""
 
     def begin(self) -> None:
         """Write nothing yet."""

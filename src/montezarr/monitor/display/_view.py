@@ -1,4 +1,4 @@
-"""What every view is: something that is shown again in its place, not too often."""
+"""`LiveView`, the base of all views: updated in place, at a limited rate."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from montezarr.monitor.display._watched import Watched
 
 
 class LiveView(ContextManager, ABC):
-    """Shows a stream while it is open.
+    """A view of a stream; a context manager.
 
     Parameters
     ----------
-    watched : Watched
+    progress : StreamProgress
         The stream.
     every : float
-        Seconds between two times that it is shown, at least.
+        Minimum seconds between two updates.
     """
 
     def __init__(self, watched: Watched, every: float):
@@ -30,27 +30,27 @@ class LiveView(ContextManager, ABC):
         self._pictured: int | None = None
         self._is_broken = False
         self._next_text = 0.0
-        # Tasks are small at first, and would have to wait for it.
+        # The first tasks are small and would wait for the drawing.
         self._next_picture = time.perf_counter() + every
 
     @abstractmethod
     def show_text(self, *, is_last: bool) -> None:
-        """Show how far it is."""
+        """Show the estimate and the progress as text."""
 
     @abstractmethod
     def show_picture(self) -> None:
-        """Draw what is known."""
+        """Draw the figure."""
 
     @abstractmethod
     def begin(self) -> None:
-        """Make room for what will be shown."""
+        """Create the outputs."""
 
     @abstractmethod
     def end(self, stopped: str) -> None:
-        """Put away what is of no use any more."""
+        """Remove controls that have no use after the end."""
 
     def update(self, *, is_last: bool = False) -> None:
-        """Show what is new, if it is time; a view that cannot is given up, the stream goes on."""
+        """Update the view if it is due; an error ends the view, and the stream goes on."""
         self._guarded(lambda: self._update(is_last=is_last))
 
     def _guarded(self, action: Callable[[], None]) -> None:

@@ -1,4 +1,4 @@
-"""`report`: what a run was to cost, what it did cost, and what came out, as one HTML file."""
+"""`report`: predicted cost, actual cost and results of runs, as one HTML file."""
 
 from montezarr.monitor.html_report._report import Report, report
 

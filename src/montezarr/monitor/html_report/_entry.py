@@ -1,4 +1,4 @@
-"""What a report keeps of one run."""
+"""The record of one run in a report."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass
 class Entry:
-    """What is kept of one run: its last news, and how its speed went."""
+    """The record of one run: its last state, and its speed over time."""
 
     news: dict[str, Any]
     memory_before: int

@@ -1,4 +1,4 @@
-"""Memory of this process and its workers, looked at while they work."""
+"""Memory of this process and its workers, sampled during a run."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from montezarr.core.tunables.waiting import CHILD_SEARCH_SECONDS, MEMORY_SAMPLE_
 
 @final
 class MemoryMonitor(ContextManager):
-    """Looks at the memory of this process and its children; a context manager.
+    """Samples the memory of this process and its children; a context manager.
 
     Attributes
     ----------
     now, peak : int
-        Bytes of resident memory at the last look, and the most since `reset`.
+        Bytes of resident memory at the last sample, and the most since `reset`.
     """
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class MemoryMonitor(ContextManager):
         self._thread.join()
 
     def reset(self) -> int:
-        """Forget the peak; return what is in use."""
+        """Restart the peak; return the bytes in use."""
         self.now = self.peak = self._read()
         return self.now
 
@@ -54,12 +54,12 @@ class MemoryMonitor(ContextManager):
         for process in (self._process, *self._children()):
             try:
                 total += process.memory_info().rss
-            except psutil.Error:  # it has just ended
+            except psutil.Error:  # the child has just ended
                 continue
         return int(total)
 
     def _children(self) -> list[psutil.Process]:
-        """Return the children; to look for new ones takes long where there are many processes."""
+        """Return the children; search for new ones rarely, as that is slow with many processes."""
         if time.monotonic() - self._searched > CHILD_SEARCH_SECONDS:
             try:
                 self._known = list(self._process.children(recursive=True))

@@ -1,4 +1,4 @@
-"""The file itself; all text that comes from outside is escaped."""
+"""The HTML of a report; all text from outside is escaped."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from montezarr.monitor.html_report._entry import Entry
 PACKAGES = ("montezarr", "numpy", "numba", "dask", "distributed", "xarray", "zarr")
 
 SHORTEST = 0.1
-"""Seconds between two moments of which the speed is shown."""
+"""Seconds between two points of the plot of the speed."""
 
 LIBRARIES = (
     "Memory is that of this process and its children, of which new ones load their libraries; of"
@@ -48,22 +48,22 @@ def page(
     added: Sequence[tuple[Any, str]],
     performance: Sequence[str],
 ) -> str:
-    """Return the file.
+    """Return the HTML of a report.
 
     Parameters
     ----------
     title : str
-        Its heading.
+        The heading.
     began : float
-        When, in seconds since 1970.
+        Start of the block, in seconds since 1970.
     error : str
-        The error that it ended with, or nothing.
+        The error that ended the block, or an empty text.
     runs : sequence of Entry
-        What happened.
+        The runs inside the block.
     added : sequence of (object, caption)
-        What the user added.
+        Objects that the user added.
     performance : sequence of str
-        Pages of Dask; an empty one is left out.
+        Performance reports of Dask; an empty one is left out.
     """
     parts = [f"<h1>{escape(title)}</h1>", f"<p class=facts>{escape(_facts(began))}</p>"]
     if error:
@@ -76,7 +76,7 @@ def page(
         parts.append(f"<section>{line}{shown(thing)}</section>")
     for content in filter(None, performance):
         parts.append("<h2>Dask performance report</h2>")
-        # A page of its own inside of this one: its scripts and styles stay there.
+        # An iframe keeps the scripts and styles of the performance report apart.
         parts.append(f'<iframe sandbox="allow-scripts" srcdoc="{escape(content)}"></iframe>')
     return (
         "<!DOCTYPE html>\n<html lang=en><head><meta charset=utf-8>"
@@ -96,7 +96,7 @@ def _facts(began: float) -> str:
 def _version(name: str) -> str:
     try:
         return f"{name} {version(name)}"
-    except PackageNotFoundError:  # installed in a way that leaves no note of it
+    except PackageNotFoundError:  # imported from a folder, without metadata
         return ""
 
 
@@ -173,7 +173,7 @@ def _picture(entry: Entry) -> str:
 
 
 def shown(thing: Any) -> str:
-    """Return something as a notebook would show it, or why it cannot be."""
+    """Return the HTML of an object as a notebook shows it, or the error of doing so."""
     try:
         return _shown(thing)
     except Exception as error:

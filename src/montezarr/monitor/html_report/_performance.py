@@ -1,4 +1,4 @@
-"""The performance report of Dask, of a part of the time; or nothing, where it cannot be had."""
+"""The performance report of Dask for a period; nothing if it is not available."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from montezarr.execute.run_monitor import said
 
 @final
 class Performance:
-    """Takes the report of a scheduler from now on until it is asked for it.
+    """The performance report of a scheduler, from now until `end`.
 
     Parameters
     ----------
     client : Client
-        Of the scheduler.
+        A client of the scheduler.
     """
 
     def __init__(self, client: Any):
@@ -24,13 +24,13 @@ class Performance:
         self._began: float | None = None
         try:
             self._count = client.run_on_scheduler(_monitor_count)
-            client.get_task_stream(start=0, stop=0)  # from here on the tasks are noted
+            client.get_task_stream(start=0, stop=0)  # start recording tasks
             self._began = time.time()
-        except Exception as error:  # another version of Dask, or no bokeh on the scheduler
+        except Exception as error:  # another version of Dask, or a scheduler without bokeh
             log_warning("montezarr: no performance report of Dask: %s", said(error))
 
     def end(self) -> str:
-        """Return the page, which needs nothing from outside."""
+        """Return the page, which loads nothing from outside."""
         if self._began is not None:
             try:
                 self.page = self.client.sync(

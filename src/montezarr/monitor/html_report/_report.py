@@ -1,4 +1,4 @@
-"""The context manager: it listens to the runs inside of it, and writes the file at its end."""
+"""The context manager that listens to the runs inside it, and writes the file at its end."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from montezarr.monitor.html_report._performance import Performance
 
 
 def report(path: Any, *, title: str = "montezarr report") -> Report:
-    """Return a context manager that writes one HTML file about the runs inside of it.
+    """Return a context manager that writes one HTML file about the runs inside it.
 
-    The file needs nothing from outside. For each `montezarr.reduce`, `stream`, `write`, ... it has
-    the plan against what happened: paths, seconds, memory, bytes; the speed over time, and of each
-    worker; the estimates with their intervals. What is given to `Report.add` is shown in its
-    order: results, plans, pictures. Where the runs were on the backend ``dask``, the performance
-    report of Dask is in it too: task stream, profile, bandwidth.
+    The file loads nothing from outside. For each `montezarr.reduce`, `stream`, `write`, ... it
+    compares the plan with the run: paths, seconds, memory, bytes. It shows the speed over time and
+    of each worker, and the estimates with their intervals. Objects passed to `Report.add` follow
+    in their order: results, plans, pictures. For runs on the backend ``dask`` it includes the
+    performance report of Dask: task stream, profile, bandwidth.
 
-    The file is written at the end of the block, also where that ends with an error.
+    The file is written at the end of the block, also if that ends with an error.
 
     Parameters
     ----------
     path : str or path
-        The file; one that is there is replaced.
+        The file; an existing one is replaced.
     title : str
-        Its heading.
+        The heading.
 
     Returns
     -------
@@ -47,7 +47,7 @@ def report(path: Any, *, title: str = "montezarr report") -> Report:
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        If `path` is no path, or its folder is not there.
+        If `path` is no path, or its folder does not exist.
 
     Examples
     --------
@@ -76,7 +76,7 @@ def report(path: Any, *, title: str = "montezarr report") -> Report:
 
 @final
 class Report(ContextManager, Listener):
-    """Collects what happens inside its block; made by `montezarr.report`.
+    """Records the runs inside its block; made by `montezarr.report`.
 
     Examples
     --------
@@ -103,15 +103,15 @@ class Report(ContextManager, Listener):
         return f"<montezarr report {str(self.path)!r}: {count_text(len(self.runs), 'run')}>"
 
     def add(self, thing: Any, caption: str = "") -> None:
-        """Show something in the report, where it is added.
+        """Add an object to the report, after those added before.
 
         Parameters
         ----------
         thing : object
-            Text; Axes or Figure of matplotlib; what has a ``_repr_html_``, such as results, plans
-            and data frames; else its repr. It is drawn at the end of the block.
+            Text; Axes or Figure of matplotlib; an object with ``_repr_html_``, such as results,
+            plans and data frames; others by their repr. It is drawn at the end of the block.
         caption : str, optional
-            A line above it.
+            A line above the object.
 
         Raises
         ------
@@ -136,7 +136,7 @@ class Report(ContextManager, Listener):
         self._stack.enter_context(self._memory)
         self._stack.callback(listen(self))
         client = active_client()
-        if client is not None:  # lazy collections are on its page too
+        if client is not None:  # it also covers lazy collections
             self._whole = Performance(client)
         return self
 
@@ -149,7 +149,7 @@ class Report(ContextManager, Listener):
         except Exception as trouble:
             if error is None:
                 raise
-            # The error of the block is what its user wants to see.
+            # Log this error only, or it would hide the error of the block.
             log_warning("montezarr: no report at %s: %s", self.path, said(trouble))
 
     def _write(self) -> None:
@@ -159,13 +159,13 @@ class Report(ContextManager, Listener):
             pages = [self._whole.end()]
         text = page(self.title, self.began, self.error, runs, self.added, pages)
         with written_beside(self.path) as temporary:
-            # What is no character, such as half of a pair, is shown as its code.
+            # A lone surrogate cannot be encoded: write its code.
             temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
     # --- as a listener ------------------------------------------------------------------------
 
     def started(self, monitor: RunMonitor, backend: Backend) -> bool:
-        """Begin to note a run, or its next pass."""
+        """Begin the record of a run, or of its next pass."""
         if monitor.key not in self.runs:
             self.runs[monitor.key] = Entry(
                 monitor.to_dict(), self._memory.reset(), monitor.planned()
@@ -176,7 +176,7 @@ class Report(ContextManager, Listener):
         return True
 
     def changed(self, monitor: RunMonitor) -> None:
-        """Note how far it is."""
+        """Record the progress."""
         entry = self.runs[monitor.key]
         entry.moments.append((monitor.seconds, monitor.new))
         if len(entry.moments) > REPORT_MOMENTS_KEPT:
@@ -184,11 +184,11 @@ class Report(ContextManager, Listener):
         entry.memory_peak = max(entry.memory_peak, self._memory.peak)
 
     def rested(self, monitor: RunMonitor) -> None:
-        """Take the page of Dask, while its scheduler is there."""
+        """Fetch the performance report of Dask while its scheduler is alive."""
         if monitor.key in self._current:
             self.runs[monitor.key].performance.append(self._current.pop(monitor.key).end())
 
     def ended(self, monitor: RunMonitor) -> None:
-        """Note how it ended."""
+        """Record how the run ended."""
         self.changed(monitor)
         self.runs[monitor.key].news = monitor.to_dict()

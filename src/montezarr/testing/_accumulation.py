@@ -1,4 +1,4 @@
-"""Ways to fold a sample, and what it means that two of them agree."""
+"""Ways to accumulate a sample, and assertions that their results agree."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from montezarr.statistics import Estimate, Source, Statistic
 from montezarr.testing._samples import SAMPLE_CELLS, Array
 
 
-def column_of(statistic: Statistic, source: Source) -> ReducedVariable:
-    """Return the column of one statistic."""
+def reduced_variable_of(statistic: Statistic, source: Source) -> ReducedVariable:
+    """Return the reduced variable of one statistic."""
     if statistic.axis == "variable":
         n = len(source.names)
         return ReducedVariable(source, tuple(range(n)), SAMPLE_CELLS, -1, (statistic,), (None,) * n)
@@ -28,12 +28,12 @@ def column_of(statistic: Statistic, source: Source) -> ReducedVariable:
 
 
 def arrays_of(statistic: Statistic) -> Callable[[Array], list[Array]]:
-    """Return the function from values to what `Accumulator.add` takes."""
+    """Return the function that makes the arrays of `Accumulator.add` from values."""
     return list if statistic.axis == "variable" else lambda values: [values]
 
 
 def at_once(accumulator: Accumulator, statistic: Statistic, values: Array) -> PartialState:
-    """Fold all paths at once."""
+    """Fold all paths in one range."""
     partial_state, n = PartialState(), values.shape[-1]
     if n:
         accumulator.add(partial_state, 0, arrays_of(statistic)(values))
@@ -44,7 +44,7 @@ def at_once(accumulator: Accumulator, statistic: Statistic, values: Array) -> Pa
 def in_ranges(
     accumulator: Accumulator, statistic: Statistic, values: Array, plan: int
 ) -> PartialState:
-    """Fold ranges of any size in any order into some states, and join these in any order."""
+    """Fold ranges of any size in any order into several states, and join these in any order."""
     rng, n = np.random.default_rng(plan), values.shape[-1]
     states = [PartialState() for _ in range(rng.integers(1, 5))]
     ranges = list(_ranges(rng, n, 1 if plan % 2 else BLOCK))
@@ -58,12 +58,14 @@ def in_ranges(
 def in_parts(
     accumulator: Accumulator, statistic: Statistic, values: Array, plan: int
 ) -> PartialState:
-    """Fold tasks of consecutive paths, with cuts between them, as a backend does."""
+    """Fold tasks of consecutive paths, with splits inside them, as a stream does."""
     rng, n = np.random.default_rng(plan), values.shape[-1]
     states = []
     for start, stop in _ranges(rng, n, 1 if plan % 2 else BLOCK):
         splits = [
-            cut for cut in range(BLOCK, n, BLOCK) if start < cut <= stop and rng.random() < 0.5
+            split
+            for split in range(BLOCK, n, BLOCK)
+            if start < split <= stop and rng.random() < 0.5
         ]
         parts, low = SplitAccumulation(accumulator, splits), start
         while low < stop:
@@ -75,9 +77,9 @@ def in_parts(
 
 
 def _ranges(rng: np.random.Generator, n: int, unit: int) -> Iterator[tuple[int, int]]:
-    """Yield ranges that cover n paths, with ends that are multiples of a unit."""
+    """Yield ranges that cover n paths; all ends but the last are multiples of a unit."""
     splits = np.unique(rng.integers(0, n // unit + 1, rng.integers(0, 9)) * unit)
-    ends = [int(cut) for cut in splits if 0 < cut < n] + ([n] if n else [])
+    ends = [int(split) for split in splits if 0 < split < n] + ([n] if n else [])
     start = 0
     for stop in ends:
         yield start, stop
@@ -112,7 +114,7 @@ def assert_same_state(a: Any, b: Any) -> None:
 
 
 def assert_same_estimates(a: Mapping[str, Estimate], b: Mapping[str, Estimate]) -> None:
-    """Assert that two sets of results are the same to the bit."""
+    """Assert that two sets of results have the same bits."""
     assert list(a) == list(b)
     for name, estimate in a.items():
         assert_same_bits(estimate.values, b[name].values, name)
@@ -133,10 +135,10 @@ def assert_same_coords(a: Estimate, b: Estimate, name: str) -> None:
 
 
 def assert_agrees(found: Mapping[str, Any], expected: Mapping[str, Any], tolerance: float) -> None:
-    """Assert that results are those of a reference but for rounding, and integers the same.
+    """Assert that results equal those of a reference up to rounding, and integers exactly.
 
-    Rounding is measured by the largest entry of a cell; that of a result also by its standard
-    error, which tells of a mean how much cancelled out, and the other way round.
+    Rounding is relative to the largest entry of a cell, among a result and its standard error: the
+    error of a mean measures how much cancelled out.
     """
     for name, wanted in expected.items():
         stem = name.removesuffix("_se")

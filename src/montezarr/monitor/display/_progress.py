@@ -1,4 +1,4 @@
-"""What there is to show of a stream: its last snapshot, its trace, and how far it is now."""
+"""The data that a view shows of a stream: its last snapshot, its trace, its progress."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from montezarr.reduction.streaming._run import StreamRun
 
 
 @final
-class Watched:
-    """A run of a stream, as it is seen.
+class StreamProgress:
+    """The run of a stream, with the snapshots so far.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class Watched:
     Attributes
     ----------
     trace : Trace
-        How such results went.
+        The results that are numbers with a standard error, over the snapshots.
     last : Snapshot or None
         The last snapshot so far.
     """
@@ -37,7 +37,7 @@ class Watched:
         self.last: Snapshot | None = None
 
     def add(self, snapshot: Snapshot) -> None:
-        """Take one more snapshot.
+        """Add a snapshot.
 
         Raises
         ------
@@ -56,7 +56,7 @@ class Watched:
             return ""
         ds = self.last.dataset
         intervals = intervals_of(ds, self.name)
-        assert intervals is not None  # what is shown has a standard error
+        assert intervals is not None  # the shown result has a standard error
         low, high = (
             ds[f"{self.name}{end}"].item() if f"{self.name}{end}" in ds else None
             for end in ("_cs_low", "_cs_high")
@@ -65,7 +65,7 @@ class Watched:
         return f"{self.name} = {ds[self.name].item():.6g} {intervals.text(())}{around}"
 
     def speed(self) -> str:
-        """Return paths, seconds and speed."""
+        """Return paths, seconds and speed as text."""
         paths, seconds = self.run.partial_state.paths, time.perf_counter() - self.run.began
         if self.last is not None and self.last.stopped is not None:
             paths, seconds = self.last.paths, self.last.seconds
@@ -74,7 +74,7 @@ class Watched:
         return f"{paths:,} paths in {duration(seconds)}{rate}"
 
     def outlook(self) -> str:
-        """Return why it stopped, or what will stop it and when."""
+        """Return why the stream stopped, or which rule will stop it and when."""
         if self.last is not None and self.last.stopped is not None:
             return f"stopped: {self.last.stopped}"
         if self.run.is_stopping:
@@ -87,7 +87,7 @@ class Watched:
         return f"{soon}until {' or '.join(rules)}"
 
     def _seconds_left(self) -> float | None:
-        """Return the time left by the last prediction, as it runs down."""
+        """Return the seconds left: the last prediction less the time since then."""
         if self.last is None or self.last.seconds_left is None:
             return None
         since = time.perf_counter() - self.run.began - self.last.seconds
@@ -95,7 +95,7 @@ class Watched:
 
 
 def _short(number: float) -> str:
-    """Return a number as people say it: 3.4 million."""
+    """Return a number in words: 3.4 million."""
     for size, word in ((1e9, " billion"), (1e6, " million")):
         if number >= size:
             return f"{number / size:.3g}{word}"
