@@ -1,8 +1,8 @@
 """Large arrays on recycled memory.
 
 A fresh 64 MiB array costs as much time in page faults as the draws that fill it, and page faults
-serialise threads. Arrays made here give their memory back when the last view of them is gone, and
-the next array of the same size takes it, warm.
+serialise threads. Arrays made here give their memory back when their last view is freed, and the
+next array of the same size reuses it without page faults.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from numpy.typing import DTypeLike, NDArray
 from montezarr.core.fork import ForkLock
 
 MINIMUM_BYTES = 1 << 20
-"""Smaller arrays come from the allocator, which recycles them by itself."""
+"""Arrays below this size come from the allocator, which recycles memory by itself."""
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 IDLE_LIMIT = 2 * CORES + 2
-"""Buffers that may wait for their next use: a scheduler holds about two chunks per core."""
+"""Idle buffers kept for reuse, at most: a scheduler holds about two chunks per core."""
 
 SHARE = 8
-"""One part in so many of the memory of a Dask worker may wait: Dask does not know of it."""
+"""Idle buffers take at most 1 / SHARE of a Dask worker's memory: Dask does not count them."""
 
 _idle: list[NDArray[np.uint8]] = []
 _lock = ForkLock()
 _room = sys.maxsize
-"""Bytes that may wait."""
+"""Bytes of idle buffers, at most."""
 
 
 class _Lease:
@@ -48,7 +48,7 @@ class _Lease:
         }
 
     def __del__(self) -> None:
-        # No lock: a garbage collection may run this inside `empty`, in the thread that holds it.
+        # No lock: a garbage collection may run this inside `empty`, in the thread that holds one.
         # Appending to a list is atomic, and one buffer too many for a moment is harmless.
         waiting = sum(memory.nbytes for memory in list(_idle))
         if len(_idle) < IDLE_LIMIT and waiting + self._memory.nbytes <= _room:
@@ -56,7 +56,7 @@ class _Lease:
 
 
 def bound(memory: int) -> None:
-    """Let no more wait than goes with a process that may use so many bytes."""
+    """Limit the idle buffers to a share of the `memory` in bytes that this process may use."""
     global _room
     _room = memory // SHARE
 
@@ -72,7 +72,7 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         if match is not None:
             memory = _idle.pop(match)
         else:
-            # Runs of another chunk size are over: their memory would never be asked for again.
+            # Runs of another chunk size have ended: nothing would reuse their buffers.
             _idle.clear()
             memory = np.empty(size, np.uint8)
     return np.asarray(_Lease(memory, shape, kind))

@@ -1,4 +1,4 @@
-"""Names of earlier versions, which still work and say what they are called now."""
+"""Deprecated names: they still work, with a warning that gives the new name."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ R = TypeVar("R")
 
 
 def renamed_argument(old: str, new: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Return what has a function take a keyword under its earlier name too, with a warning.
+    """Return a decorator: the function accepts a keyword under its old name too, with a warning.
 
     Parameters
     ----------
     old, new : str
-        The name that was, and the one in the signature.
+        The deprecated name, and the one in the signature.
 
     Notes
     -----
-    The function then raises ArgumentTypeError where both names are given.
+    The decorated function raises ArgumentTypeError if both names are given.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
@@ -42,6 +42,6 @@ def renamed_argument(old: str, new: str) -> Callable[[Callable[P, R]], Callable[
 
 
 def warn_renamed(old: str, new: str, stacklevel: int = 2) -> None:
-    """Say that a name will go, and which one takes its place."""
+    """Warn that a name will be removed, and give the new one."""
     message = f"{old} is called {new} now; the old name will go in a later version"
     warnings.warn(message, DeprecationWarning, stacklevel=stacklevel)

@@ -1,4 +1,4 @@
-"""Every private name of another package that is used: from which one, and what is lost without."""
+"""The private names of other packages that montezarr uses, and what is lost without each."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from typing import NamedTuple
 
 
 class Private(NamedTuple):
-    """A name that its package may change without a word.
+    """A name that its package may change without notice.
 
     Attributes
     ----------
     package : str
-        Which has it; ``"python"`` for the standard library.
+        The package that defines it; ``"python"`` for the standard library.
     name : str
-        Its dotted name, of a module, a class or an attribute.
+        Dotted name of a module, a class or an attribute.
     without : str
-        What is not there, or goes another way, where a version lacks the name.
+        What is missing or works differently where a version lacks the name.
     """
 
     package: str
@@ -35,7 +35,7 @@ TRIED = {
     "ray": ("2.60.0",),
     "zarr": ("3.1.6", "3.4.2"),
 }
-"""The versions of each package with which the names were tried; of Python the first two numbers."""
+"""Versions of each package with which the names were tested; of Python, major and minor."""
 
 _TASKS = (
     "expressions are reduced chunk by chunk, sums of runs on common noise are not warned of, and"

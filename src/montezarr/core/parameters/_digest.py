@@ -1,4 +1,4 @@
-"""The digest of a recipe: one, in whatever form the recipe is."""
+"""The digest of a recipe, the same with whole parameters and with references."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from montezarr.core.parameters._known import array_of
 from montezarr.core.parameters._reference import check_fits, references
 
 REMEMBERED = 256
-"""Recipes of which the digest is kept."""
+"""Number of recipes whose digests are cached."""
 
 NUMBERS = 2**14
-"""Numbers that are text at once: as text and as objects they take ten times their bytes."""
+"""Numbers that are converted to text at once: as text and objects they take ten times the bytes."""
 
 _digests: OrderedDict[str, str] = OrderedDict()
 """Digests of whole recipes by their short form: the text of millions of numbers takes seconds."""
@@ -27,7 +27,9 @@ _lock = ForkLock()
 
 
 def digest_of_whole(recipe: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of the canonical JSON of a recipe, in whatever form it is.
+    """Return the SHA-256 of the canonical JSON of a recipe with whole parameters.
+
+    The recipe itself may have references in their place.
 
     Raises
     ------
@@ -43,13 +45,13 @@ def digest_of_whole(recipe: Mapping[str, Any]) -> str:
         known = _digests.get(text)
     if known is not None:
         return known
-    check_fits(references(recipe))  # what is a part of the recipe is in memory already
+    check_fits(references(recipe))  # parameters that the recipe itself holds are in memory already
     hasher = hashlib.sha256()
     rest = text
-    for reference in sorted(found, key=lambda one: one.name):  # as JSON has the keys
+    for reference in sorted(found, key=lambda one: one.name):  # in the order of the JSON keys
         before, _, rest = rest.partition(canonical(reference.to_dict()))
         hasher.update(before.encode())
-        _feed(hasher, array_of(reference, own))
+        _hash_array(hasher, array_of(reference, own))
     hasher.update(rest.encode())
     out = hasher.hexdigest()
     with _lock:
@@ -59,8 +61,8 @@ def digest_of_whole(recipe: Mapping[str, Any]) -> str:
     return out
 
 
-def _feed(hasher: Any, array: NDArray[Any]) -> None:
-    """Feed the canonical JSON of an array, of which a few numbers at a time are text."""
+def _hash_array(hasher: Any, array: NDArray[Any]) -> None:
+    """Hash the canonical JSON of an array, converting a few numbers at a time to text."""
     step = NUMBERS if array.ndim == 1 else 1
     hasher.update(b"[")
     for start in range(0, len(array), step):
@@ -70,5 +72,5 @@ def _feed(hasher: Any, array: NDArray[Any]) -> None:
             part = canonical(array[start : start + step].tolist())
             hasher.update(part[1:-1].encode())  # without the brackets
         else:
-            _feed(hasher, array[start])
+            _hash_array(hasher, array[start])
     hasher.update(b"]")

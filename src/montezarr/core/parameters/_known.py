@@ -1,4 +1,4 @@
-"""Large parameters that this process knows: those that are alive, and those of opened stores."""
+"""Large parameters known to this process: arrays in memory, and those of opened stores."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from montezarr.core.errors import ReplayError
 from montezarr.core.fork import ForkLock
 from montezarr.core.parameters._reference import Reference
 
-REMEMBERED, PLACES = 256, 4
-"""Parameters of opened stores of which the places are known, and places of one of them."""
+REMEMBERED, LOCATIONS = 256, 4
+"""Number of stored parameters whose locations are kept, and of locations kept for each."""
 
 Load = Callable[[Reference], NDArray[Any] | None]
 """Function that reads a parameter from a store and checks it.
@@ -23,35 +23,35 @@ It returns None where the store was in memory and is gone.
 """
 
 _alive: weakref.WeakValueDictionary[str, NDArray[Any]] = weakref.WeakValueDictionary()
-_places: OrderedDict[str, dict[str, Load]] = OrderedDict()
+_locations: OrderedDict[str, dict[str, Load]] = OrderedDict()
 _lock = ForkLock()
-"""Held for changes of both: `setdefault` of weak references first looks, and then sets."""
+"""Guards changes of both: `setdefault` of a WeakValueDictionary is not atomic."""
 
 
 def know(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Return arrays, by digest, that others find for as long as somebody holds these.
+    """Register arrays by digest while a reference to them is alive, and return them.
 
-    Where one of the same digest is alive, it takes the place of the one that was given.
+    Where an array of the same digest is alive, it is returned in place of the given one.
     """
     with _lock:
         return {digest: _alive.setdefault(digest, array) for digest, array in arrays.items()}
 
 
-def remember(reference: Reference, place: str, load: Load) -> None:
-    """Note where a parameter lies; `load` reads and checks it."""
+def remember(reference: Reference, location: str, load: Load) -> None:
+    """Record the location of a stored parameter; `load` reads and checks it."""
     with _lock:
-        known = _places.setdefault(reference.sha256, {})
-        known.pop(place, None)
-        known[place] = load
-        while len(known) > PLACES:
+        known = _locations.setdefault(reference.sha256, {})
+        known.pop(location, None)
+        known[location] = load
+        while len(known) > LOCATIONS:
             del known[next(iter(known))]
-        _places.move_to_end(reference.sha256)
-        while len(_places) > REMEMBERED:
-            _places.popitem(last=False)
+        _locations.move_to_end(reference.sha256)
+        while len(_locations) > REMEMBERED:
+            _locations.popitem(last=False)
 
 
 def array_of(reference: Reference, own: Mapping[str, NDArray[Any]] | None = None) -> NDArray[Any]:
-    """Return a large parameter, read-only: the caller's own, one that is alive, or a stored one.
+    """Return a large parameter, read-only: the caller's own, one in memory, or a stored one.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def array_of(reference: Reference, own: Mapping[str, NDArray[Any]] | None = None
     """
     with _lock:
         found = (own or {}).get(reference.sha256, _alive.get(reference.sha256))
-        loads: list[Load] = [*_places.get(reference.sha256, {}).values()]
+        loads: list[Load] = [*_locations.get(reference.sha256, {}).values()]
     if found is not None and found.nbytes == reference.nbytes:
         out: NDArray[Any] = found.view(reference.dtype).reshape(reference.shape)
         out.setflags(write=False)
@@ -76,7 +76,7 @@ def array_of(reference: Reference, own: Mapping[str, NDArray[Any]] | None = None
     for load in reversed(loads):
         try:
             stored = load(reference)
-        except Exception as error:  # another store may have it whole
+        except Exception as error:  # another store may have an undamaged copy
             failed = failed or error
         else:
             if stored is not None:
