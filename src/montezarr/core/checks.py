@@ -64,7 +64,7 @@ def local_path(name: str, text: str) -> Path:
             raise too_long(name, path) from error
     except (RuntimeError, ValueError) as error:  # no such home; surrogates, or a NUL
         raise value_error(
-            name, "a path that the system can have", text, f"{str(error).rstrip('.')}."
+            name, "a path that the system accepts", text, f"{str(error).rstrip('.')}."
         ) from error
     return path
 

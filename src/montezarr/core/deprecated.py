@@ -31,7 +31,7 @@ def renamed_argument(old: str, new: str) -> Callable[[Callable[P, R]], Callable[
         def with_earlier_name(*args: P.args, **options: P.kwargs) -> R:
             if old in options:
                 if new in options:
-                    raise type_error(old, f"{new} alone, which is its name now", options[old])
+                    raise type_error(old, f"{new} alone, which is its new name", options[old])
                 warn_renamed(f"{old}=", f"{new}=", stacklevel=3)
                 options[new] = options.pop(old)
             return function(*args, **options)

@@ -250,9 +250,9 @@ class HeavyTailWarning(MontezarrWarning):
             facts += [f"Pareto k-hat {index:.2g}"] if index > 0 else []
             listed.append(f"{name} ({', '.join(facts)})")
         return (
-            f"{'; '.join(listed)}: not to be trusted, nor are standard errors and intervals. Tails"
-            f" are so heavy that few of {self.n_paths:,} paths decide. Take quantiles, or what is"
-            " made of a logarithm or of clipped values, or many more paths."
+            f"{'; '.join(listed)}: not to be trusted, nor are standard errors and intervals. The"
+            f" tails are so heavy that a few of {self.n_paths:,} paths dominate. Use quantiles,"
+            " statistics of logarithms or of clipped values, or many more paths."
         )
 
 
@@ -448,9 +448,9 @@ class WorkerDied(MontezarrError, RuntimeError):
     def __str__(self) -> str:
         how = f" ({'; '.join(self.causes)})" if self.causes else ""
         return (
-            f"{_paths(self.start, self.stop)}: the worker died {self.deaths} times{how}, so it was"
-            " given up. Draw these paths with backend='synchronous' under a debugger, or use less"
-            " memory per chunk."
+            f"{_paths(self.start, self.stop)}: the worker died {self.deaths} times{how}, and the"
+            " task was given up. Draw these paths with backend='synchronous' under a debugger, or"
+            " use less memory per chunk."
         )
 
 
@@ -479,6 +479,6 @@ class WorkerTimeout(MontezarrError, TimeoutError):
     def __str__(self) -> str:
         return (
             f"{_paths(self.start, self.stop)}: took longer than timeout = {self.timeout:g} s, and"
-            " its worker was killed. Allow more time, take smaller batches, or look for a loop"
-            " without end."
+            " its worker was killed. Allow more time, take smaller batches, or look for an"
+            " infinite loop."
         )

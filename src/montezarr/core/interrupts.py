@@ -75,7 +75,7 @@ def uninterrupted(function: Callable[[], Any], undo: Callable[[], Any] | None = 
         try:
             if interruptions and not over.wait(QUIET):
                 more = PATIENCE - len(interruptions)
-                say(f"montezarr waits for what it began; Ctrl-C {more} more times leaves at once.")
+                say(f"montezarr finishes a step first; Ctrl-C {more} more times leaves at once.")
             over.wait()  # not join: an interrupted join marks the thread as ended
         except BaseException as interruption:
             interruptions.append(interruption)

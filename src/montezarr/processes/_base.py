@@ -135,7 +135,7 @@ class Process(Value, ABC):
             if (found := _not_json(value)) is not None:
                 raise type_error(
                     name, "numbers, text, and lists and mappings of them, as recipes are JSON",
-                    found[0], f"Give {out['name']} a to_dict() that describes it in such.",
+                    found[0], f"Give {out['name']} a to_dict() that returns these alone.",
                 )  # fmt: skip
         return out
 

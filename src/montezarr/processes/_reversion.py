@@ -265,6 +265,6 @@ def within_a_step(got: str) -> ArgumentValueError:
     """Return the error for values that do not depend on the value before."""
     return ArgumentValueError(
         f"values: expected a series that reverts to a mean in more than one step, 0 < b < 1, got"
-        f" {got}: each value says nothing of the next, and theta may be any large number. Give"
-        " values at shorter steps."
+        f" {got}: values carry no information on the next ones, and theta may be any large number."
+        " Give values at shorter steps."
     )

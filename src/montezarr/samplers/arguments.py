@@ -37,7 +37,7 @@ def unknown_argument(name: str, value: Any, or_of: str = "") -> ArgumentTypeErro
     hint = did_you_mean(name, ARGUMENTS, quoted=False)
     return ArgumentTypeError(
         f"{name}: expected an argument of simulate{or_of}, got {show(value)}"
-        f" under a name that is not known.{' ' + hint if hint else ''}"
+        f" under an unknown name.{' ' + hint if hint else ''}"
     )
 
 

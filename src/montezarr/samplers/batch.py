@@ -189,7 +189,7 @@ class BatchSampler(Sampler):
             expected = f"({BLOCK}, {self.grid.T + 1}), the paths first"
             message = f"{self._what()} returned shape {array.shape}, expected {expected}."
             if not self.interface.method:
-                message += " Its n is the number of paths of a block: rename it if it is another."
+                message += " Its n is the number of paths: rename it if it means something else."
             raise self.failure(path, x0, message)
         return ReturnedVariable(array, dims, False)
 

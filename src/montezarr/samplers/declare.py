@@ -34,8 +34,8 @@ def with_grid(sampler: Sampler, asked: Asked, parts: ReturnedVariables) -> Sampl
         shapes = sorted({part.array.shape for part in parts.values()})
         message = (
             f"returned shapes {shapes}, expected one state per time, (T+1,). For several variables"
-            " return a mapping from names to such arrays; dims={'name': ('dimension',)} tells what"
-            " the axes of others are."
+            " return a mapping from names to such arrays; dims={'name': ('dimension',)} names the"
+            " axes of other arrays."
         )
         raise sampler.failure(0, sampler.x0, message)
     length = lengths.pop() if lengths else 1

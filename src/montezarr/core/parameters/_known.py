@@ -84,7 +84,7 @@ def array_of(reference: Reference, own: Mapping[str, NDArray[Any]] | None = None
     if failed is not None:
         raise failed
     raise ReplayError(
-        f"ds: its recipe refers to the parameter {reference.name!r} of {reference}, which lies"
-        " beside the recipe in the store and is not known in this process. Open the store with"
-        " montezarr.open, or pass process=."
+        f"ds: its recipe refers to the parameter {reference.name!r} of {reference}, which is stored"
+        " beside the recipe and is not known in this process. Open the store with montezarr.open,"
+        " or pass process=."
     )
