@@ -591,7 +591,7 @@ def test_the_digest_of_an_array_is_that_of_its_json(monkeypatch, shape):
     monkeypatch.setattr(_digest, "NUMBERS_AS_TEXT_AT_ONCE", 3)
     values = np.arange(1.0, np.prod(shape) + 1).reshape(shape) / 7
     hasher = hashlib.sha256()
-    _digest._feed(hasher, values)
+    _digest._hash_array(hasher, values)
     assert (
         hasher.hexdigest() == hashlib.sha256(_forms.canonical(values.tolist()).encode()).hexdigest()
     )
@@ -601,7 +601,7 @@ def test_the_digest_of_a_long_array_takes_little_memory():
     values = np.random.default_rng(0).random(2**18)
     tracemalloc.start()
     try:
-        _digest._feed(hashlib.sha256(), values)
+        _digest._hash_array(hashlib.sha256(), values)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -1,1 +1,1 @@
-"""What everything else stands on."""
+"""Errors, checks, text, files and processes: the base of all other packages of montezarr."""

@@ -1,4 +1,4 @@
-"""Fields that a class gets in a later version: what was written of it before stays the same."""
+"""Fields added to a public class after its first release, without a change to older recipes."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ _ADDED = "montezarr: added"
 
 
 def added(default: Any) -> Any:
-    """Return a field that a public dataclass gets after its first release, by keyword only.
+    """Return a keyword-only field, added to a public dataclass after its first release.
 
-    While it has this default, the recipes, digests and stores are those of versions without the
-    field. The default never changes after that, since what they leave out is this value.
+    A field that has its default is left out of recipes, digests and stores, so that these equal
+    those of versions without the field. Hence the default must never change.
 
     Parameters
     ----------
     default : object
-        A value that gives the paths that there were without the field: it cannot be changed in
-        place, and ``__post_init__`` leaves it as it is.
+        An immutable value that gives the same paths as versions without the field;
+        ``__post_init__`` leaves it as it is.
     """
     return field(default=default, kw_only=True, metadata={_ADDED: True})
 
 
 def was_added(entry: Field[Any]) -> bool:
-    """Return whether a field came later than its class."""
+    """Return whether a field was added after the first release of its class."""
     return _ADDED in entry.metadata
 
 
@@ -38,10 +38,10 @@ def counted_fields(value: Any) -> list[Field[Any]]:
 
 
 def _is_same(value: Any, default: Any) -> bool:
-    """Return whether a value is a default itself: 1 and 1.0 differ, and so do 0.0 and -0.0."""
+    """Return whether a value equals a default exactly: 1 differs from 1.0, and 0.0 from -0.0."""
     if value is default:
         return True
     try:
         return type(value) is type(default) and repr(value) == repr(default) and value == default
-    except Exception:  # of an array, which is not one truth value; it counts then
+    except Exception:  # an array has no single truth value: count the field
         return False

@@ -1,7 +1,7 @@
-"""A file that is there whole or not at all: written under another name, then renamed.
+"""Write files atomically: under a temporary name, then renamed.
 
-All files of ours are made by these functions, those of a store included: its content reaches the
-disk before it has its name, and its name before anybody is told that it is there.
+All files of the package, those of stores included, are written by these functions. The content is
+synced to disk before the file gets its name, and the name before the file is announced.
 """
 
 from __future__ import annotations
@@ -19,32 +19,34 @@ from montezarr.core.owner import owned_name, remove_orphans
 from montezarr.core.regular_files import open_regular
 
 REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE)
-"""What the system says of a full disk, of a limit of files, or of descriptors."""
+"""Error numbers of a full disk, of a limit on file size, and of a limit on descriptors."""
 
 UNABLE = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
-"""What file systems say that cannot write a directory to the disk, such as those of a network."""
+"""Error numbers of file systems that cannot sync a directory, such as network file systems."""
 
 
 @contextmanager
 def written_beside(file: Path, *, overwrite: bool = True) -> Iterator[Path]:
-    """Give a name beside a file to write to; what is there afterwards takes its place.
+    """Yield a temporary name beside a file to write to, then rename it to the file.
 
-    It is on the disk then, and outlives a loss of power. What a process that was killed left there
-    is removed first.
+    The file is synced to disk, so that it survives a loss of power. Temporary files that killed
+    processes left there are removed first.
 
     Parameters
     ----------
     file : Path
         The file.
     overwrite : bool
-        Whether another file that is there by then is replaced.
+        Whether an existing file is replaced.
 
     Raises
     ------
     FileExistsError
-        If one is, and is not to be.
-    ArgumentValueError, StoreError
-        If the name is too long for the system, or there is no room.
+        If the file exists, and `overwrite` is False.
+    ArgumentValueError
+        If the name is too long for the system.
+    StoreError
+        If the disk is full, or no descriptor is left.
     """
     with _unfinished(file) as temporary:
         yield temporary
@@ -57,12 +59,12 @@ def written_beside(file: Path, *, overwrite: bool = True) -> Iterator[Path]:
 
 
 def write_pieces(file: Path, pieces: Iterable[Any], *, durable: bool) -> None:
-    """Write a file that is not there yet: bytes, or arrays whose bytes they are.
+    """Write a new file from bytes or arrays.
 
     Parameters
     ----------
     durable : bool
-        Whether its content is on the disk afterwards.
+        Whether to sync the content to disk.
     """
     with file.open("xb", buffering=0) as handle:
         for piece in pieces:
@@ -72,14 +74,14 @@ def write_pieces(file: Path, pieces: Iterable[Any], *, durable: bool) -> None:
 
 
 def write_all(handle: Any, piece: Any) -> None:
-    """Write all of a piece: the system may take a part of it at once."""
+    """Write all bytes of a piece: one system call may write only a part of them."""
     rest = memoryview(piece).cast("B")
     while rest:
         rest = rest[handle.write(rest) :]
 
 
 def sync_file(file: Path) -> None:
-    """Have the content of a file on the disk, whoever wrote it."""
+    """Sync the content of a file to disk, whichever process wrote it."""
     handle = open_regular(file)
     try:
         os.fsync(handle)
@@ -88,8 +90,8 @@ def sync_file(file: Path) -> None:
 
 
 def sync_names(file: Path, top: Path) -> None:
-    """Have the name of a file on the disk, and those of the directories from `top` down to it."""
-    if os.name == "nt":  # no directory can be opened there
+    """Sync the name of a file to disk, and those of the directories from `top` down to it."""
+    if os.name == "nt":  # Windows cannot open a directory
         return
     for parent in file.parents:
         handle = os.open(parent, os.O_RDONLY)
@@ -105,9 +107,9 @@ def sync_names(file: Path, top: Path) -> None:
 
 
 def _put_new(temporary: Path, file: Path) -> None:
-    """Rename, unless a file has come to be there meanwhile."""
+    """Rename, unless another process has made the file meanwhile."""
     try:
-        os.link(temporary, file)  # which, unlike a rename, fails then
+        os.link(temporary, file)  # unlike a rename, fails if the file exists
     except FileExistsError:
         raise
     except OSError:  # a file system without links
@@ -116,8 +118,8 @@ def _put_new(temporary: Path, file: Path) -> None:
 
 @contextmanager
 def _unfinished(file: Path) -> Iterator[Path]:
-    """Give a name beside a file; whatever has that name at the end is removed."""
-    # A name may have so many bytes, not letters; those of others are two to four.
+    """Yield a temporary name beside a file; remove what is left under that name at the end."""
+    # Systems limit the bytes of a name, not its characters, which take up to four bytes each.
     begin = os.fsencode(file.name)[:80].decode(errors="ignore")
     prefix = f".{begin}."
     remove_orphans(file.parent, prefix)

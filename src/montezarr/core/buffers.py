@@ -1,8 +1,8 @@
 """Large arrays on recycled memory.
 
 A fresh 64 MiB array costs as much time in page faults as the draws that fill it, and page faults
-serialise threads. Arrays made here give their memory back when the last view of them is gone, and
-the next array of the same size takes it, warm.
+serialise threads. Arrays made here give their memory back when their last view is freed, and the
+next array of the same size reuses it without page faults.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ IDLE_LIMIT = IDLE_BUFFERS_PER_CORE * (CORES + 1)
 _idle: list[NDArray[np.uint8]] = []
 _lock = ForkLock()
 _room = sys.maxsize
-"""Bytes that may wait."""
+"""Bytes of idle buffers, at most."""
 
 
 class _Lease:
@@ -55,7 +55,7 @@ class _Lease:
 
 
 def limit_idle(memory: int) -> None:
-    """Let no more wait than goes with a process that may use so many bytes."""
+    """Limit the idle buffers to a share of the `memory` in bytes that this process may use."""
     global _room
     _room = int(memory * IDLE_BUFFERS_DASK_SHARE)
 
@@ -71,7 +71,7 @@ def recycled_empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         if match is not None:
             memory = _idle.pop(match)
         else:
-            # Runs of another chunk size are over: their memory would never be asked for again.
+            # Runs of another chunk size have ended: nothing would reuse their buffers.
             _idle.clear()
             memory = np.empty(size, np.uint8)
     return np.asarray(_Lease(memory, shape, kind))

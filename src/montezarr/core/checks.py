@@ -20,16 +20,17 @@ from montezarr.core.secrets import redacted
 MAX_INDEX = 2**63 - 1
 
 _NO_NUMBERS = (bool, np.bool_, np.timedelta64)
-"""What Python or NumPy count among the integers, and no one means as a number."""
+"""Types that Python or NumPy count as integers, but that are refused as numbers."""
 
 
 def show(value: object, limit: int = 80) -> str:
-    """Return a repr of `value` that fits into a message, in one line, also of one that has none."""
+    """Return a repr of `value` for a message: one line of at most `limit` characters."""
     try:
         text = repr(value)
     except Exception:  # an integer of over 4300 digits, or a class with a faulty __repr__
         text = f"<{type(value).__name__}>"
-    # Before it is cut, which may hide what tells a secret; but nobody reads all of a long one.
+    # Redact before the text is cut, since the cut may remove what marks a secret. Of a very long
+    # text only the beginning is searched.
     text = redacted(" ".join(text[: 64 * limit].split()))
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
@@ -48,12 +49,12 @@ def value_error(name: str, expected: str, value: object, hint: str = "") -> Argu
 
 
 def local_path(name: str, text: str) -> Path:
-    """Return the path that a text names, with ``~`` as a home; nothing need be there.
+    """Return the path that a text names, with ``~`` expanded; the file need not exist.
 
     Raises
     ------
     ArgumentValueError
-        If the system can have no such path: too long, of nobody's home, not its characters.
+        If the path is too long, names an unknown home, or has characters that the system refuses.
     """
     try:
         path = Path(text).expanduser()
@@ -63,13 +64,13 @@ def local_path(name: str, text: str) -> Path:
             raise too_long(name, path) from error
     except (RuntimeError, ValueError) as error:  # no such home; surrogates, or a NUL
         raise value_error(
-            name, "a path that the system can have", text, f"{str(error).rstrip('.')}."
+            name, "a path that the system accepts", text, f"{str(error).rstrip('.')}."
         ) from error
     return path
 
 
 def too_long(name: str, path: Path) -> ArgumentValueError:
-    """Return the error for a path that is too long for the system, or has a name that is."""
+    """Return the error for a path that is too long for the system, or has too long a name."""
     longest = max((len(os.fsencode(part)) for part in path.parts), default=0)
     return value_error(
         name, "a path that is not too long for the system", str(path),
@@ -79,7 +80,7 @@ def too_long(name: str, path: Path) -> ArgumentValueError:
 
 
 def did_you_mean(name: str, known: Iterable[str], *, quoted: bool = True) -> str:
-    """Return the question whether one of `known` was meant, or nothing if none is near."""
+    """Return a question that names the closest of `known`, or an empty text if none is close."""
     close = difflib.get_close_matches(name.lower(), list(known), 1)
     if not close:
         return ""
@@ -156,12 +157,12 @@ def check_callable(name: str, value: Any, signature: str) -> Callable[..., Any]:
 
 
 def plain_array(name: str, value: Any, hint: str = "") -> NDArray[Any]:
-    """Return what NumPy makes of lists, arrays, pandas and xarray objects, never through a mask.
+    """Return lists, arrays, pandas and xarray objects as a NumPy array; refuse masked entries.
 
     Raises
     ------
     ArgumentValueError
-        If an entry is masked: the number that lies under a mask is none of the data.
+        If an entry is masked: the number under a mask is not part of the data.
     ValueError
         From NumPy, for rows of unequal length.
     """
@@ -179,7 +180,7 @@ def plain_array(name: str, value: Any, hint: str = "") -> NDArray[Any]:
 
 
 def check_unmasked(name: str, value: Any, hint: str = "") -> None:
-    """Raise for a masked array in which something is masked."""
+    """Raise if a value is a masked array with masked entries."""
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
         count = int(np.ma.getmaskarray(value).sum())
         remedy = hint or "Fill them, by .filled(value), or leave them out, by .compressed()."
@@ -190,7 +191,7 @@ def check_unmasked(name: str, value: Any, hint: str = "") -> None:
 
 
 def without_mask(values: Any) -> NDArray[Any]:
-    """Return computed values as an array in which what is masked is NaN, as xarray has it.
+    """Return computed values as an array with NaN for masked entries, as xarray does.
 
     Raises
     ------
@@ -206,21 +207,21 @@ def without_mask(values: Any) -> NDArray[Any]:
 
 
 def real_numbers(value: Any) -> NDArray[np.float64]:
-    """Return numbers as float64, in which what is masked is NaN."""
+    """Return numbers as float64, with NaN for masked entries."""
     if not isinstance(value, np.ma.MaskedArray):
         return np.asarray(value, np.float64)
     return np.where(np.ma.getmaskarray(value), np.nan, value.data.astype(np.float64))
 
 
 def plain_items(name: str, value: Any, expected: str) -> list[Any]:
-    """Return the entries of a sequence, of NumPy's scalars the Python ones.
+    """Return the entries of a sequence, NumPy scalars as Python ones.
 
-    Lists and tuples are taken, arrays of one dimension, and what is like them in pandas and xarray.
+    Lists, tuples, and one-dimensional arrays of NumPy, pandas and xarray are accepted.
 
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        If it is text or no sequence, or an entry is masked.
+        If it is text, or is no sequence, or has a masked entry.
     """
     items: Any = value
     if hasattr(value, "ndim"):
@@ -236,12 +237,12 @@ def plain_items(name: str, value: Any, expected: str) -> list[Any]:
 
 
 def is_frame(value: Any) -> bool:
-    """Return whether a value is a table of pandas, or of its kind."""
+    """Return whether a value is a pandas DataFrame, or has the same interface."""
     return hasattr(value, "columns") and hasattr(value, "iloc")
 
 
 def _table(name: str, value: Any, raw: NDArray[Any], is_matrix: bool) -> NDArray[Any]:
-    """Return the numbers of a table: one column as a series, a matrix if its labels agree."""
+    """Return the numbers of a table: one column as a series, a matrix if rows match columns."""
     if not is_matrix:
         return raw[:, 0] if raw.shape[1:] == (1,) else raw
     rows, columns = list(value.index), list(value.columns)
@@ -253,10 +254,10 @@ def _table(name: str, value: Any, raw: NDArray[Any], is_matrix: bool) -> NDArray
 def check_array(
     name: str, value: Any, *, ndim: int | Sequence[int], hint: str = ""
 ) -> NDArray[np.float64]:
-    """Return `value` as a finite float64 array of `ndim` dimensions, a copy that cannot change.
+    """Return `value` as a finite float64 array of `ndim` dimensions, a read-only copy.
 
-    Lists, arrays, pandas and xarray objects are taken, a table of one column as a series. Masked
-    entries are refused.
+    Lists, arrays, pandas and xarray objects are accepted, a table of one column as a series.
+    Masked entries are refused.
     """
     wanted = (ndim,) if isinstance(ndim, int) else tuple(ndim)
     expected = f"finite numbers in {' or '.join(str(d) for d in wanted)} dimension(s)"

@@ -1,4 +1,4 @@
-"""The base of objects that are used in a ``with`` statement."""
+"""Base class of context managers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Self
 
 
 class ContextManager:
-    """A context manager whose block ends with an error, or without one; it hides no error."""
+    """A context manager that is given the error of its block, and suppresses none."""
 
     __slots__ = ()
 
@@ -22,7 +22,7 @@ class ContextManager:
     ) -> None:
         self._end_block(error)
 
-    # Not abstract: that would be another metaclass, which the digest of a public class counts.
+    # Not an ABC: that would change the metaclass, which is part of the digest of a public class.
     def _end_block(self, error: BaseException | None) -> None:
-        """End the block, with the error on its way or None."""
+        """End the block; `error` is the exception that it raised, or None."""
         raise NotImplementedError

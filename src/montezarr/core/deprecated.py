@@ -1,4 +1,4 @@
-"""Names of earlier versions, which still work and say what they are called now."""
+"""Deprecated names: they still work, with a warning that gives the new name."""
 
 from __future__ import annotations
 

@@ -113,9 +113,9 @@ class MemoryBudgetError(ArgumentValueError):
 
 
 class BackendError(MontezarrError, RuntimeError, OSError):
-    """A backend cannot go on: its cluster or Client is gone, or the system gives it no room.
+    """A backend cannot continue: its cluster or Client is gone, or the system lacks resources.
 
-    What a store has committed stays: the same call goes on from it, on another backend too.
+    Committed paths of a store are kept: the same call resumes from them, on another backend too.
 
     Examples
     --------
@@ -152,7 +152,7 @@ class MaskedPathsWarning(MontezarrWarning):
     Attributes
     ----------
     paths : tuple of int
-        Their indices.
+        Indices of the masked paths.
 
     Examples
     --------
@@ -186,8 +186,8 @@ class MaskedPathsWarning(MontezarrWarning):
 class CommonNoiseWarning(MontezarrWarning):
     """An expression adds variables of different runs that are driven by the same random numbers.
 
-    Without ``simulate(stream=...)`` one seed is one noise for every process; see "Random numbers"
-    in the documentation. Differences, contrasts, ratios and products bring no warning.
+    Without ``simulate(stream=...)`` one seed gives the same noise to every process; see "Random
+    numbers" in the documentation. Differences, contrasts, ratios and products do not warn.
 
     Examples
     --------
@@ -207,21 +207,21 @@ class CommonNoiseWarning(MontezarrWarning):
 
 
 class HeavyTailWarning(MontezarrWarning):
-    """Estimates that a few values carry: neither they nor their standard errors are to be trusted.
+    """A few extreme values dominate estimates: these and their standard errors are unreliable.
 
-    A mean needs a finite variance, a variance finite fourth powers, a skewness finite sixth ones.
-    So do an average over time or a drawdown, which are means of one number of each path, an
-    expected shortfall, which is one of a tail, and an autocorrelation, as a variance does.
-    Whether it is so shows in how heavy the tail of the largest values is, its Pareto index, and in
-    how much the largest one alone makes up. Estimates of other samples may be far away, and most
-    samples are below what they estimate, with too small an error at once.
+    The standard error of a mean needs a finite variance, that of a variance finite fourth moments,
+    that of a skewness finite sixth ones. An average over time, a drawdown and an expected shortfall
+    are means of one number per path; an autocorrelation counts as a variance. The warning rests on
+    the Pareto index of the largest values, and on the share of the largest one alone. With such
+    tails, estimates of other samples may differ widely, and most samples give too small an
+    estimate together with too small an error.
 
     Attributes
     ----------
     estimates : dict of str to (float, float)
-        By name, the largest share that one term has in the sum that the error is made of, and the
-        Pareto index k-hat of what is averaged, of the cell where they are largest: above 0.5 its
-        variance is infinite, from 1 on its mean. -inf where too few values are known.
+        By name, for the cell where they are largest: the largest share of one term in the sum that
+        gives the error, and the Pareto index k-hat of the averaged values. Above 0.5 their variance
+        is infinite, from 1 on their mean. -inf where too few values are known.
     n_paths : int
         Number of paths.
 
@@ -250,9 +250,9 @@ class HeavyTailWarning(MontezarrWarning):
             facts += [f"Pareto k-hat {index:.2g}"] if index > 0 else []
             listed.append(f"{name} ({', '.join(facts)})")
         return (
-            f"{'; '.join(listed)}: not to be trusted, nor are standard errors and intervals. Tails"
-            f" are so heavy that few of {self.n_paths:,} paths decide. Take quantiles, or what is"
-            " made of a logarithm or of clipped values, or many more paths."
+            f"{'; '.join(listed)}: not to be trusted, nor are standard errors and intervals. The"
+            f" tails are so heavy that a few of {self.n_paths:,} paths dominate. Use quantiles,"
+            " statistics of logarithms or of clipped values, or many more paths."
         )
 
 
@@ -274,7 +274,7 @@ class ConfigError(MontezarrError, ValueError):
 
 
 class ReplayError(MontezarrError, LookupError):
-    """The sampler of a Dataset is not at hand, so a path of it cannot be drawn again.
+    """The sampler of a Dataset is not available, so a path of it cannot be drawn again.
 
     Examples
     --------
@@ -303,7 +303,7 @@ class StoreError(MontezarrError, OSError):
 
 
 class StoreExistsError(StoreError, FileExistsError):
-    """The place to write to holds something that montezarr did not put there.
+    """The location to write to holds something that montezarr did not write.
 
     Examples
     --------
@@ -319,7 +319,7 @@ class StoreExistsError(StoreError, FileExistsError):
 
 
 class StoreLockedError(StoreError, BlockingIOError):
-    """Somebody else is writing the store.
+    """Another process is writing the store.
 
     Examples
     --------
@@ -333,7 +333,7 @@ class StoreLockedError(StoreError, BlockingIOError):
 
 
 class StoreNotFoundError(StoreError, FileNotFoundError):
-    """There is no montezarr store, or no committed path, at the place to read from.
+    """There is no montezarr store, or no committed path, at the location to read from.
 
     Examples
     --------
@@ -362,12 +362,12 @@ class StoreMismatchError(StoreError, ValueError):
 
 
 class SamplerError(MontezarrError, RuntimeError):
-    """A sampler raised, or returned what it did not declare.
+    """A sampler raised, or returned values that do not match its schema.
 
     Attributes
     ----------
     path : int or None
-        Index of the first failing path that could be singled out.
+        Index of the first failing path; None if it could not be determined.
     context : dict
         ``seed_key``, ``T``, ``x0``, ``parameters`` and ``replay`` (the line to paste), as text.
     traceback : str
@@ -394,7 +394,7 @@ class SamplerError(MontezarrError, RuntimeError):
         self.traceback = redacted(traceback)
 
     def with_replay(self, line: str | None) -> SamplerError:
-        """Return the error with another line to paste, or with none."""
+        """Return the error with another replay line, or without one."""
         context = {name: text for name, text in self.context.items() if name != "replay"}
         context |= {} if line is None else {"replay": line}
         return SamplerError(self.message, self.path, context, self.traceback)
@@ -416,16 +416,16 @@ def _paths(start: int | None, stop: int | None) -> str:
 
 
 class WorkerDied(MontezarrError, RuntimeError):
-    """A worker process died on a task, and again on each attempt to repeat it.
+    """A worker process died on a task, and again on each retry.
 
     Attributes
     ----------
     start, stop : int or None
-        The range of paths that it worked on, where that is known.
+        The range of paths of the task; None if unknown.
     deaths : int
-        How often a worker died on it.
+        Number of workers that died on it.
     causes : tuple of str
-        How the workers ended, as far as that is known.
+        How the workers ended, as far as known.
 
     Examples
     --------
@@ -448,9 +448,9 @@ class WorkerDied(MontezarrError, RuntimeError):
     def __str__(self) -> str:
         how = f" ({'; '.join(self.causes)})" if self.causes else ""
         return (
-            f"{_paths(self.start, self.stop)}: the worker died {self.deaths} times{how}, so it was"
-            " given up. Draw these paths with backend='synchronous' under a debugger, or use less"
-            " memory per chunk."
+            f"{_paths(self.start, self.stop)}: the worker died {self.deaths} times{how}, and the"
+            " task was given up. Draw these paths with backend='synchronous' under a debugger, or"
+            " use less memory per chunk."
         )
 
 
@@ -460,7 +460,7 @@ class WorkerTimeout(MontezarrError, TimeoutError):
     Attributes
     ----------
     start, stop : int or None
-        The range of paths that it worked on, where that is known.
+        The range of paths of the task; None if unknown.
     timeout : float
         Seconds that a task may take.
 
@@ -479,6 +479,6 @@ class WorkerTimeout(MontezarrError, TimeoutError):
     def __str__(self) -> str:
         return (
             f"{_paths(self.start, self.stop)}: took longer than timeout = {self.timeout:g} s, and"
-            " its worker was killed. Allow more time, take smaller batches, or look for a loop"
-            " without end."
+            " its worker was killed. Allow more time, take smaller batches, or look for an"
+            " infinite loop."
         )

@@ -1,4 +1,4 @@
-"""What a forked child must not share with its parent: locks that no thread of it will let go."""
+"""Locks across a fork: a child must not inherit one that a thread of its parent holds."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from collections.abc import Callable
 
 
 class ForkLock:
-    """A lock for ``with``, of one thread at a time, which a forked child has free and anew.
+    """A reentrant lock for ``with`` that is replaced by a free one in every forked child.
 
-    Another thread of the parent may have held it at the fork, and is not there to let it go. The
-    thread that holds it may take it again.
+    At the fork another thread of the parent may hold the lock; in the child that thread does not
+    exist and would never release it.
     """
 
     __slots__ = ("__weakref__", "_lock")
@@ -26,7 +26,7 @@ class ForkLock:
         self._lock.acquire()
 
     def __exit__(self, *raised: object) -> None:
-        # A child that was forked inside the block leaves it with a lock that it has not taken.
+        # A child that was forked inside the block leaves it with a new lock that it does not hold.
         with contextlib.suppress(RuntimeError):
             self._lock.release()
 
@@ -38,7 +38,7 @@ _locks: weakref.WeakSet[ForkLock] = weakref.WeakSet()
 
 
 def after_fork(function: Callable[[], None]) -> None:
-    """Call a function in every forked child, after its locks are new; never where none can be."""
+    """Call a function in every forked child, after its locks are replaced, where fork exists."""
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=function)
 

@@ -1,7 +1,7 @@
-"""What is not to be cut in the middle by Ctrl-C: a cluster's start and end, imports, waiting.
+"""Protect from Ctrl-C what must not stop halfway: a cluster's start and end, imports, waits.
 
-Cut there, sockets and processes stay that nobody knows, packages are half imported for the rest of
-the session, and others print what they think of that.
+An interruption there leaves sockets and processes that nothing closes, packages that stay half
+imported for the rest of the session, and tracebacks that other packages print.
 """
 
 from __future__ import annotations
@@ -22,23 +22,24 @@ from montezarr.core.tunables.waiting import INTERRUPT_NOTICE_SECONDS, INTERRUPTS
 
 
 def uninterrupted(function: Callable[[], Any], undo: Callable[[], Any] | None = None) -> Any:
-    """Run a function to its end, also where Ctrl-C comes meanwhile; raise that afterwards.
+    """Run a function to its end despite Ctrl-C, and raise the interruption afterwards.
 
-    Signals interrupt the main thread alone, so it runs in another one, which is waited for.
+    Signals interrupt the main thread alone, so the function runs in another thread, and the main
+    thread waits for it.
 
     Parameters
     ----------
     function : callable
         What to run.
     undo : callable, optional
-        Run, to its end, if an interruption is to be raised in place of the result.
+        Called, and run to its end, if an interruption is raised in place of the result.
 
     Raises
     ------
     KeyboardInterrupt
-        When all is done, if it came; after the third one at once.
+        After the function has ended, if Ctrl-C was pressed; at once after the third time.
     Exception
-        What the function raised.
+        Any exception of the function.
     """
     if threading.current_thread() is not threading.main_thread():
         with interrupts_blocked():
@@ -59,10 +60,10 @@ def uninterrupted(function: Callable[[], Any], undo: Callable[[], Any] | None = 
     thread = threading.Thread(target=lambda: context.run(run), daemon=True)
     interruptions: list[BaseException] = []
     try:
-        with interrupts_deferred():  # cut in the middle, it would not be known whether it runs
+        with interrupts_deferred():  # an interrupted start leaves unknown whether the thread runs
             thread.start()
     except BaseException as interruption:
-        if thread.ident is None:  # there can be no thread more
+        if thread.ident is None:  # no further thread can be started
             raise
         interruptions.append(interruption)
     while not over.is_set():
@@ -72,7 +73,7 @@ def uninterrupted(function: Callable[[], Any], undo: Callable[[], Any] | None = 
                 print_notice(
                     f"montezarr waits for what it began; Ctrl-C {more} more times leaves at once."
                 )
-            over.wait()  # not join, which takes a thread for ended when it is interrupted
+            over.wait()  # not join: an interrupted join marks the thread as ended
         except BaseException as interruption:
             interruptions.append(interruption)
             if len(interruptions) == INTERRUPTS_UNTIL_STOP:
@@ -89,10 +90,10 @@ def uninterrupted(function: Callable[[], Any], undo: Callable[[], Any] | None = 
 
 @contextmanager
 def interrupts_deferred() -> Iterator[None]:
-    """Have Ctrl-C heard at the end of the block; only the main thread hears it at all."""
+    """Defer Ctrl-C to the end of the block; no effect outside the main thread."""
     is_main = threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGINT) if is_main else None
-    if not callable(before):  # it is ignored, left to the system, or not Python's to handle
+    if not callable(before):  # ignored, left to the system, or not handled by Python
         yield
         return
     heard: list[Any] = []
@@ -106,15 +107,15 @@ def interrupts_deferred() -> Iterator[None]:
 
 
 def import_whole(name: str) -> ModuleType:
-    """Import a module to its end, also where Ctrl-C comes meanwhile; raise that afterwards.
+    """Import a module to its end despite Ctrl-C, and raise the interruption afterwards.
 
-    An import that is cut takes the package away again, and leaves its submodules: imported once
-    more, the package lacks them (``module 'distributed' has no attribute 'utils'``).
+    An interrupted import removes the package from ``sys.modules`` but not its submodules: imported
+    again, the package lacks them (``module 'distributed' has no attribute 'utils'``).
 
     Raises
     ------
     KeyboardInterrupt
-        After the import, if it came.
+        After the import, if Ctrl-C was pressed.
     ImportError
         As `importlib.import_module` does.
     """
@@ -125,12 +126,13 @@ def import_whole(name: str) -> ModuleType:
 def wait_uninterrupted(
     futures: Iterable[Future[Any]], timeout: float | None, return_when: str = ALL_COMPLETED
 ) -> set[Future[Any]]:
-    """Return those of some futures that are done, after at most so many seconds (None: any).
+    """Wait for futures, at most `timeout` seconds (None: no limit), and return those done.
 
     Raises
     ------
     KeyboardInterrupt
-        Also where Python, cut while it takes a lock again, says ``release unlocked lock``.
+        Also where Python, interrupted while it takes a lock again, raises a RuntimeError
+        ``release unlocked lock``.
     """
     try:
         return wait(futures, timeout, return_when).done

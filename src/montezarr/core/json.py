@@ -1,4 +1,4 @@
-"""JSON that others wrote: bounded before it is parsed, and one kind of error."""
+"""Parse JSON from untrusted files: sizes are bounded first, and errors are of one kind."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from montezarr.core.errors import StoreError
 from montezarr.core.tunables.limits import DOCUMENT_MAX_BYTES, DOCUMENT_MAX_MEMORY_BYTES
 
 CONTAINER, TEXT, VALUE = 72, 64, 32
-"""Bytes of an empty list or object, of a string, and of a number in a list."""
+"""Bytes in memory of an empty list or object, of a string, and of a number in a list."""
 
 
 def parse_json(
@@ -18,22 +18,22 @@ def parse_json(
     parse_constant: Callable[[str], Any] | None = None,
     most: int | None = DOCUMENT_MAX_BYTES,
 ) -> Any:
-    """Return what a document says.
+    """Return the value of a document.
 
     Parameters
     ----------
     text : bytes or str
         The document.
     parse_constant : callable, optional
-        What is made of NaN and infinities.
+        Called with NaN and infinities; returns the values in their place.
     most : int or None
-        Bytes that it may have; None for a text that this process made, or was given as such.
+        Bytes of the document, at most; None for trusted text.
 
     Raises
     ------
     ValueError
-        If it is none, is nested too deep, or would take too much memory: an empty list is two
-        bytes of text and takes seventy.
+        If it is no JSON, is nested too deep, or would take too much memory: an empty list is two
+        bytes of text and seventy in memory.
     """
     if isinstance(text, str):
         text = text.encode("utf-8", "surrogatepass")
@@ -54,23 +54,23 @@ def load_object(
     parse_constant: Callable[[str], Any] | None = None,
     most: int = DOCUMENT_MAX_BYTES,
 ) -> dict[str, Any]:
-    """Return the object that a file says; an error says what is wrong with which one.
+    """Return the JSON object in a file; errors name the file and what is wrong with it.
 
     Parameters
     ----------
     text : bytes, str or None
-        What was read of it; None where there is no such file.
+        Content of the file; None if it does not exist.
     where : object
-        The file, as messages have it.
+        The file, as messages show it.
     expected, remedy : str
-        What should be there, and what to do.
+        What the file should hold, and what to do.
     parse_constant, most
         As for `parse_json`.
 
     Raises
     ------
     StoreError
-        If it is no object of JSON, or one that is too large or nested too deep.
+        If it is no JSON object, or is too large or nested too deep.
     """
     wrong = "no file"
     if text is not None:

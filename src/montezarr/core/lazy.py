@@ -1,4 +1,4 @@
-"""Public names that are imported when somebody asks for them (PEP 562).
+"""Public names that are imported on first use (PEP 562).
 
 The stub beside the ``__init__.py`` of a package is the one list of its public names: type checkers
 read it, and so does `attach`. Scientific Python packages do so by SPEC 1 (lazy loading of
@@ -23,16 +23,15 @@ from montezarr.core.deprecated import warn_renamed
 def attach(
     package: str, renamed: Mapping[str, str] = MappingProxyType({})
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
-    """Return ``__getattr__``, ``__dir__`` and ``__all__`` of a package, as its stub lists them.
+    """Return ``__getattr__``, ``__dir__`` and ``__all__`` for the names in a package's stub.
 
     Parameters
     ----------
     package : str
-        Name of the package. Beside its ``__init__.py`` lies an ``__init__.pyi`` that imports each
-        public name from the module that has it, or ``*`` from a package that has a list itself.
+        Name of the package. Its ``__init__.pyi`` imports each public name from the module that
+        defines it, or ``*`` from a package with a stub of its own.
     renamed : mapping of str to str, optional
-        Earlier public names and what these are called now; they still work, with a
-        DeprecationWarning.
+        Earlier public names and their new names; they still work, with a DeprecationWarning.
     """
     homes = public_names(package)
     names = sorted(name for name in homes if not name.startswith("_"))
@@ -58,7 +57,7 @@ def attach(
 
 @cache
 def public_names(package: str) -> dict[str, tuple[str, str]]:
-    """Return for each public name of a package the module that it is in, and its name there."""
+    """Return for each public name of a package the module that defines it, and its name there."""
     source = pkgutil.get_data(package, "__init__.pyi")
     if source is None:
         raise ImportError(f"{package}: its __init__.pyi is missing: install montezarr again")

@@ -1,4 +1,4 @@
-"""How much memory there is for this process."""
+"""The memory limit of this process."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import psutil
 
 
 def memory_limit() -> int:
-    """Return the bytes of memory that this process may use: the machine's, or its control group's.
+    """Return the bytes that this process may use: the limit of its control group, or all memory.
 
     A container or batch job often gets less than the machine has.
     """

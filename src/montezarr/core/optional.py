@@ -1,4 +1,4 @@
-"""Optional packages: import one, or say how to get it."""
+"""Import of optional packages, with an error that says how to install them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from montezarr.core.interrupts import import_whole
 
 
 def import_optional(package: str, *, extra: str, purpose: str) -> ModuleType:
-    """Return the module `package`, or raise with the line that installs it.
+    """Import `package`, or raise an error with the command that installs it.
 
     Raises
     ------

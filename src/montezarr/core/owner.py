@@ -1,4 +1,4 @@
-"""Which process a lock or an unfinished file belongs to, and whether it is surely no more."""
+"""The process that owns a lock or an unfinished file, and whether it has certainly ended."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from montezarr.core.json import parse_json
 
 
 def this_owner() -> dict[str, Any]:
-    """Return who this process is: also where process ids are used again, or the host was booted."""
+    """Return a record that identifies this process, even after reuse of its id or a reboot."""
     return {
         "host": socket.gethostname(),
         "machine": _machine(),
@@ -31,7 +31,7 @@ def this_owner() -> dict[str, Any]:
 
 
 def is_here(owner: Any) -> bool:
-    """Return whether an owner is, or was, a process of this machine that can be seen from here."""
+    """Return whether an owner is or was a process of this machine, visible to this process."""
     try:
         # Two machines may have one name, and two containers on one machine do not see each other.
         if (owner["host"], owner["machine"]) != (socket.gethostname(), _machine()):
@@ -42,7 +42,7 @@ def is_here(owner: Any) -> bool:
 
 
 def is_dead(owner: Any) -> bool:
-    """Return whether an owner surely is no more: only one of this machine can be known to be."""
+    """Return whether an owner has certainly ended; False for owners on other machines."""
     if not is_here(owner):
         return False
     try:
@@ -52,7 +52,7 @@ def is_dead(owner: Any) -> bool:
 
 
 def describe_owner(text: bytes | str | None) -> str:
-    """Return a record as words."""
+    """Return the record of an owner as text for messages."""
     try:
         owner = parse_json(text or "")
         return f"process {int(owner['pid'])} on {str(owner['host'])[:80]!r}"
@@ -61,19 +61,19 @@ def describe_owner(text: bytes | str | None) -> str:
 
 
 def owned_name(prefix: str = "") -> str:
-    """Return a new name for something unfinished, which says whose it is; see `remove_orphans`."""
+    """Return a new name for an unfinished file that records its owner; see `remove_orphans`."""
     return f"{prefix}{_stamp(os.getpid())}-{secrets.token_hex(8)}"
 
 
 def remove_orphans(folder: Path, prefix: str = "") -> None:
-    """Remove what processes that are no more left unfinished: files and directories of theirs.
+    """Remove unfinished files and directories of processes that have ended.
 
     Parameters
     ----------
     folder : Path
-        Where to look; it may be missing.
+        The directory to search; it may be missing.
     prefix : str
-        What the names begin with, as it was given to `owned_name`.
+        Prefix of the names, as given to `owned_name`.
     """
     try:
         names = [entry.name for entry in os.scandir(folder) if entry.name.startswith(prefix)]
@@ -99,7 +99,7 @@ def _is_orphan(stamp: str) -> bool:
     machine, boot, processes, pid, start = found.groups()
     mine = _stamp(os.getpid()).split("-")
     if machine != mine[0] or (boot == mine[1] and processes != mine[2]):
-        return False  # of another machine, or of a container that cannot be looked into
+        return False  # of another machine, or of a container whose processes are not visible
     return boot != mine[1] or _start(int(pid)) != start
 
 
@@ -109,13 +109,13 @@ def _stamp(pid: int) -> str:
 
 @lru_cache(maxsize=1)
 def _here() -> str:
-    """Return machine, boot and container, each as eight digits."""
+    """Return machine, boot and container, each as eight hexadecimal digits."""
     parts = ((socket.gethostname(), _machine()), _boot(), _processes())
     return "-".join(hashlib.sha256(repr(part).encode()).hexdigest()[:8] for part in parts)
 
 
 def _machine() -> str | None:
-    """Return what tells a machine from others of the same name, where the system has it."""
+    """Return the id that distinguishes machines of the same name; None if there is none."""
     try:
         return Path("/etc/machine-id").read_text().strip() or None
     except OSError:
@@ -123,7 +123,7 @@ def _machine() -> str | None:
 
 
 def _processes() -> str | None:
-    """Return among which processes an id means one: each container has its own."""
+    """Return the PID namespace, within which process ids are unique; None if unknown."""
     try:
         return os.readlink("/proc/self/ns/pid")
     except OSError:
@@ -138,10 +138,10 @@ def _boot() -> str:
 
 
 def _start(pid: int) -> str | None:
-    """Return when a process began, as the system counts, or None if there is none."""
+    """Return the start time of a process, as the system records it; None if it does not exist."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return fields[19]  # in ticks since the boot, which no clock changes
+        return fields[19]  # in ticks since the boot, independent of the system clock
     except (OSError, IndexError):
         pass
     try:

@@ -1,4 +1,4 @@
-"""Names of montezarr's public classes in digests, which stay where a class moves or is renamed."""
+"""Ids of montezarr's public classes in digests, kept when a class moves or is renamed."""
 
 from __future__ import annotations
 
@@ -82,22 +82,22 @@ EARLIER = {
     "WorkerDied": "montezarr.errors.WorkerDied",
     "WorkerTimeout": "montezarr.errors.WorkerTimeout",
 }
-"""Ids of the classes that were public when ids were frozen: where they stood at the time.
+"""Ids of the classes that were public when ids were frozen: their module and name at the time.
 
-Nothing is added to it: a later class has an id by its public name alone. Where a class of these is
+Add no entries: a later class gets its id from its public name alone. When one of these classes is
 renamed, its entry gets the new name and keeps the id.
 """
 
 
 def public_id(kind: type) -> str:
-    """Return what a class is called in digests: module and name, of a public one its frozen id."""
+    """Return the name of a class in digests: its id if it is public, else module and name."""
     if not is_public(kind):
         return f"{kind.__module__}.{kind.__qualname__}"
     return EARLIER.get(kind.__qualname__, f"{PACKAGE}.{kind.__qualname__}")
 
 
 def is_public(kind: type) -> bool:
-    """Return whether a class is one of montezarr's public ones, in whichever module it is."""
+    """Return whether a class is public in montezarr, whichever module defines it."""
     module = kind.__module__
     if not isinstance(module, str) or module.partition(".")[0] != PACKAGE:
         return False

@@ -1,8 +1,8 @@
-"""Files that others made: read without waiting, and never more of them than is expected.
+"""Read untrusted files without blocking, and never more bytes than expected.
 
-A pipe has no end and may never begin, a device yields without end, and a file of a few bytes on
-the disk may say that it has a terabyte. So all files that a stranger may have put there are read
-here: regular ones alone, opened without blocking, and looked at again once they are open.
+Opening a pipe may block forever, a device may yield bytes without end, and a sparse file of a few
+bytes on disk may report a terabyte. So all files of unknown origin are read by these functions:
+only regular files, opened without blocking, and checked again once they are open.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ KINDS = (
 
 
 class NotRegularError(OSError):
-    """There is something else than a regular file."""
+    """The path names something other than a regular file."""
 
 
 class TooLargeError(OSError):
-    """A file is larger than any that is expected there."""
+    """A file is larger than the limit."""
 
 
 HOW = ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY")
-"""How files are opened, where a system has it: without waiting, for this process, byte by byte."""
+"""Flags for opening files, where the system has them: non-blocking, close-on-exec, binary."""
 
 
 def open_regular(file: str | os.PathLike[str], flags: int = os.O_RDONLY) -> int:
@@ -46,7 +46,7 @@ def open_regular(file: str | os.PathLike[str], flags: int = os.O_RDONLY) -> int:
     NotRegularError
         If it is a directory, a pipe, a device or a socket; none of these is opened.
     StoreError
-        If this process, or the system, has no descriptor left.
+        If this process or the system has no descriptor left.
     OSError
         If it cannot be opened.
     """
@@ -63,7 +63,7 @@ def open_regular(file: str | os.PathLike[str], flags: int = os.O_RDONLY) -> int:
             " lost: allow more open files (ulimit -n), or take fewer workers, and call it again."
         ) from error
     try:
-        check_regular(os.fstat(handle), file)  # it may have been put in its place since
+        check_regular(os.fstat(handle), file)  # the file may have been replaced since the check
     except BaseException:
         os.close(handle)
         raise
@@ -71,7 +71,7 @@ def open_regular(file: str | os.PathLike[str], flags: int = os.O_RDONLY) -> int:
 
 
 def is_regular(file: str | os.PathLike[str]) -> bool:
-    """Return whether there is a regular file, or a link to one."""
+    """Return whether a path is a regular file, or a link to one."""
     try:
         return stat.S_ISREG(os.stat(file).st_mode)
     except (OSError, ValueError):
@@ -79,7 +79,7 @@ def is_regular(file: str | os.PathLike[str]) -> bool:
 
 
 def opened(file: str | os.PathLike[str], most: int) -> IO[bytes]:
-    """Return a regular file to read, of at most so many bytes.
+    """Open a regular file of at most `most` bytes for reading.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def opened(file: str | os.PathLike[str], most: int) -> IO[bytes]:
 
 
 def read_regular(file: str | os.PathLike[str], most: int) -> bytes:
-    """Return the content of a regular file of at most so many bytes.
+    """Return the content of a regular file of at most `most` bytes.
 
     Raises
     ------
@@ -107,11 +107,11 @@ def read_regular(file: str | os.PathLike[str], most: int) -> bytes:
         If it cannot be read.
     """
     with opened(file, most) as handle:
-        return handle.read(os.fstat(handle.fileno()).st_size)  # it may grow while it is read
+        return handle.read(os.fstat(handle.fileno()).st_size)  # the file may grow meanwhile
 
 
 def read_start(file: str | os.PathLike[str], most: int) -> bytes:
-    """Return at most so many bytes from the beginning of a regular file.
+    """Return at most `most` bytes from the beginning of a regular file.
 
     Raises
     ------
@@ -136,10 +136,10 @@ def pieces_of(file: str | os.PathLike[str]) -> Iterator[bytes]:
 
 
 def read_written(file: str | os.PathLike[str], most: int, hole: bytes) -> bytes:
-    r"""Return what was written to a regular file, with `hole` for each part that never was.
+    r"""Return the written parts of a regular file, with `hole` in place of each hole.
 
-    A log that is added to has no such parts, so whoever made them wants them to be read: they may
-    be said to have any size, and take none.
+    A log that is only appended to has no holes, so a file with holes was made to be costly to read:
+    a hole may have any size and takes no space on disk.
 
     Raises
     ------
@@ -171,9 +171,10 @@ def read_written(file: str | os.PathLike[str], most: int, hole: bytes) -> bytes:
 
 
 def _has_holes(found: os.stat_result) -> bool:
-    """Return whether a file has far more bytes than places on the disk.
+    """Return whether a file has far more bytes than its blocks on disk hold.
 
-    One that another process just adds to may seem to have a hole at its end, which it has not.
+    The margin is for files that another process is appending to: their last blocks may not be
+    allocated yet.
     """
     written = 512 * getattr(found, "st_blocks", 0)
     return hasattr(os, "SEEK_DATA") and found.st_size - written > FILE_PIECE_BYTES
@@ -183,18 +184,18 @@ def _seek(handle: Any, at: int, whence: int, size: int) -> int:
     try:
         return min(int(os.lseek(handle.fileno(), at, whence)), size)
     except OSError as error:
-        if error.errno == errno.ENXIO:  # no data behind this point
+        if error.errno == errno.ENXIO:  # no data after this point
             return size
-        return at if whence == os.SEEK_DATA else size  # a file system that knows no holes
+        return at if whence == os.SEEK_DATA else size  # a file system without holes
 
 
 def check_regular(found: os.stat_result, file: str | os.PathLike[str]) -> None:
-    """Raise unless what was found of a file is that of a regular one.
+    """Raise unless a stat result is that of a regular file.
 
     Raises
     ------
     NotRegularError
-        With what it is.
+        Names the type of the file.
     """
     if stat.S_ISREG(found.st_mode):
         return

@@ -1,8 +1,8 @@
-"""What must never be shown: users and passwords in URLs, keys of object stores, tokens.
+"""Remove secrets from text: users and passwords in URLs, keys of object stores, tokens.
 
-All texts that this package makes of what others said go through `redacted`: its exceptions and
-warnings, values in messages, names of places, lines that are printed. It knows secrets by where
-they stand, and those that a store was opened with by their value, wherever they stand.
+All text that contains values from outside goes through `redacted`: exceptions, warnings, values in
+messages, names of locations, printed lines. It recognises secrets by their position in the text,
+and the credentials with which a store was opened by their value, anywhere.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from urllib.parse import quote, unquote
 from montezarr.core.fork import ForkLock
 
 HIDDEN = "***"
-"""What stands in the place of a secret."""
+"""Replacement for a secret."""
 
 SECRET_CHARACTERS_MIN = 4
-"""Characters of a secret that is looked for wherever it stands."""
+"""Characters from which on a secret is searched for by its value."""
 
 NAMES = (
     r"secret|passw(?:or)?d|passphrase|token|credential|account_?key|access_?key|api_?key"
@@ -35,7 +35,7 @@ URL = re.compile(
 BARE = re.compile(
     r"(?<![\w/:.+-])(?:[\w.+-]+:(?![/:])[^\s'\"@]{1,512}@(?=[\w\[.-])|[\w.+-]+@(?=[\w.-]+:\d))"
 )
-"""A user, or a user and a password, before a host, without a scheme."""
+"""A user, or a user and a password, before a host in an address without a scheme."""
 
 ENTRY = re.compile(
     rf"((?P<q>['\"])(?:[\w.-]*(?:{NAMES})[\w.-]*|key|pw|pwd|pass|auth|sig|sas)(?P=q)\s*:\s*b?)"
@@ -61,7 +61,7 @@ def redacted(text: str) -> str:
 
 
 def is_clean(error: BaseException) -> bool:
-    """Return whether neither an error nor what it came from shows a secret."""
+    """Return whether neither an error nor any of its causes shows a secret."""
     seen: list[BaseException | None] = []
     found: BaseException | None = error
     while found is not None and found not in seen:
@@ -74,12 +74,12 @@ def is_clean(error: BaseException) -> bool:
 
 
 def cause_of(error: BaseException) -> BaseException | None:
-    """Return an error as the cause of another, or None where that would show a secret."""
+    """Return an error for use as the cause of another; None if it would show a secret."""
     return error if is_clean(error) else None
 
 
 def remember_secrets(options: Any) -> None:
-    """Keep in mind the secrets among options, by their names, to hide them wherever they stand."""
+    """Record the values of options whose names mark secrets, so that `redacted` hides them."""
     if not isinstance(options, Mapping):
         return
     for name, value in list(options.items()):
@@ -90,7 +90,7 @@ def remember_secrets(options: Any) -> None:
 
 
 def remember_environment() -> None:
-    """Keep in mind the secrets that clients of object stores take from the environment."""
+    """Record the secrets that clients of object stores take from the environment."""
     for name, value in os.environ.items():
         if ENVIRONMENT.match(name):
             _remember(value)
@@ -100,14 +100,15 @@ def _remember(value: Any) -> None:
     text = value.decode(errors="replace") if isinstance(value, bytes) else value
     if isinstance(text, str) and len(text) >= SECRET_CHARACTERS_MIN:
         global _known
-        with _lock:  # who reads has one set or the next
+        with _lock:  # readers need no lock: they see the old set or the new one
             _known |= {text, quote(text, safe=""), unquote(text)}
 
 
 def _without_user(found: re.Match[str]) -> str:
     """Return a URL without user, password and query.
 
-    A secret may have slashes in it: what stands between a colon in the host and a later @ is one.
+    A password may contain slashes: all text between a colon in the host and a later @ counts as
+    one.
     """
     rest, mark, query = found["rest"].partition("?")
     host = rest.partition("/")[0]

@@ -1,7 +1,7 @@
 """Start worker processes: fresh interpreters, one thread each, without running the user's script.
 
-Little is imported here, and nothing outside the standard library, since every worker process
-imports this module.
+This module imports little, and nothing outside the standard library, since every worker process
+imports it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from montezarr.core.fork import ForkLock
 
 if TYPE_CHECKING:
     from multiprocessing.context import SpawnContext, SpawnProcess
-else:  # the docs name the context, and not its class
+else:  # the documentation of Python has the context, but not its class
     SpawnContext = type(get_context("spawn"))
     SpawnProcess = SpawnContext.Process
 
@@ -32,15 +32,15 @@ THREAD_LIMITS = (
     "NUMEXPR_NUM_THREADS",
     "NUMBA_NUM_THREADS",
 )
-"""Environment variables by which BLAS and Numba take the number of their threads."""
+"""Environment variables that set the number of threads of BLAS and Numba."""
 
 _starting = ForkLock()
 
 
 def worker_environment() -> dict[str, str]:
-    """Return what the environment of a worker has more than ours.
+    """Return the variables that a worker's environment has in addition to this process's.
 
-    One process per core, each with as many BLAS threads as cores, would fight for them.
+    One process per core, each with a BLAS thread per core, would oversubscribe the cores.
     """
     limits = {name: "1" for name in THREAD_LIMITS if name not in os.environ}
     return {**limits, "MONTEZARR_WORKER": "1"}
@@ -49,8 +49,8 @@ def worker_environment() -> dict[str, str]:
 class _Process(SpawnProcess):
     """A process that does not import the script which started it.
 
-    Functions of that script travel by value. So a script needs no ``if __name__ == "__main__"``,
-    and is not run once more in every worker.
+    Functions of that script are pickled by value. So a script needs no
+    ``if __name__ == "__main__"``, and is not run again in every worker.
     """
 
     def start(self) -> None:
@@ -68,12 +68,12 @@ class _Process(SpawnProcess):
 
 
 class Context(SpawnContext):
-    """A spawn context that remembers the processes which it has made, so that they can be watched.
+    """A spawn context that keeps the processes that it has made, so that they can be monitored.
 
     Attributes
     ----------
     made : list of Process
-        In order of their start.
+        The processes, in order of creation.
     """
 
     def __init__(self) -> None:
@@ -87,7 +87,7 @@ class Context(SpawnContext):
         return process
 
     def kill(self) -> None:
-        """Kill every process, at once, and wait until they are gone."""
+        """Kill all processes, and wait until they have ended."""
         for process in self.made:
             if process.pid is not None and process.exitcode is None:
                 process.kill()
@@ -96,7 +96,7 @@ class Context(SpawnContext):
                 process.join()
 
     def endings(self) -> list[str]:
-        """Return how processes ended that nobody told to end, as soon as one of them has."""
+        """Return how processes ended unasked; wait at most 1 s for the first to end."""
         started = [process for process in self.made if process.pid is not None]
         connection.wait([process.sentinel for process in started], timeout=1)
         codes = set()
@@ -104,7 +104,7 @@ class Context(SpawnContext):
             if connection.wait([process.sentinel], timeout=0):
                 process.join(1)
                 codes.add(process.exitcode)
-        # A pool that breaks terminates the rest itself.
+        # A broken pool terminates the other processes itself.
         codes -= {None, -signal.SIGTERM}
         return [describe_exit(code) for code in sorted(codes)]  # type: ignore[type-var, arg-type]
 
@@ -122,7 +122,7 @@ def describe_exit(code: int) -> str:
 def interrupts_blocked() -> Iterator[None]:
     """Block SIGINT in this thread, and in the threads and processes that it starts.
 
-    A process that starts would print what Ctrl-C has cut, before it comes to ignore that.
+    Ctrl-C in a starting process would print a traceback, before the worker ignores the signal.
     """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
@@ -136,10 +136,10 @@ def interrupts_blocked() -> Iterator[None]:
 
 @contextmanager
 def processes_uninterrupted() -> Iterator[None]:
-    """Block SIGINT in the processes that this thread starts, and those that it starts do.
+    """Block SIGINT in the processes that this thread starts, and in their child processes.
 
-    `multiprocessing` starts a process of its own before the first, and then unblocks SIGINT,
-    whatever was blocked before, so that the first would be cut.
+    Before the first process `multiprocessing` starts its resource tracker, and then unblocks SIGINT
+    even if it was blocked before, so that Ctrl-C would interrupt the first process.
     """
     if hasattr(signal, "pthread_sigmask"):
         before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
@@ -151,9 +151,10 @@ def processes_uninterrupted() -> Iterator[None]:
 
 @contextmanager
 def full_streams_aside() -> Iterator[None]:
-    """Have no standard streams that cannot be flushed: `multiprocessing` would start no process.
+    """Replace standard streams that cannot be flushed by None while the block lasts.
 
-    It flushes them first, and takes one that is None or closed, but not one whose disk is full.
+    `multiprocessing` flushes them before it starts a process. It accepts a stream that is None or
+    closed, but raises for one whose disk is full.
     """
     full = {}
     for name in ("stdout", "stderr"):

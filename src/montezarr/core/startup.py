@@ -1,4 +1,4 @@
-"""What is put off until the first run of a process, so that an import stays quick."""
+"""Functions deferred until the first run in this process, so that the import stays quick."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ _waiting: list[Callable[[], None]] = []
 
 
 def before_first_run(function: Callable[[], None]) -> None:
-    """Have a function called once, before the first run, or the first use of a cluster."""
+    """Register a function to be called once, before the first run or first use of a cluster."""
     _waiting.append(function)
 
 
 def run_begins() -> None:
-    """Call what waits for the first run."""
+    """Call the functions registered by `before_first_run`."""
     while _waiting:
         _waiting.pop()()

@@ -1,4 +1,4 @@
-"""What a person reads of an object: one card, as text in a terminal and as HTML in a notebook."""
+"""Cards that show an object to people: text in a terminal, HTML in a notebook."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from html import escape
 from typing import Any
 
 CARD_COLUMNS, CARD_LINES, CARD_ROWS = 100, 20, 12
-"""Columns and lines of a text, and rows of a table, at most."""
+"""Columns and lines of a card as text, and rows of a table, at most."""
 
 CARD_ENTRY_CHARACTERS = 400
-"""Characters of an entry that are shown."""
+"""Characters of an entry that are shown, at most."""
 
-# Colours are those of the page around, so that they fit a dark one too; lines between the rows have
-# the colour of JupyterLab, or a grey that is seen on white and on black.
+# Text inherits the colours of the page, to fit dark pages too; lines between the rows have the
+# colour of JupyterLab, or a grey that is visible on white and on black.
 _LINE = "1px solid var(--jp-border-color2, rgba(128,128,128,0.35))"
 _BOX = "display:inline-block;max-width:60em;text-align:left;line-height:1.45"
 _TITLE = f"font-weight:600;padding:0 0 3px 0;margin:0 0 5px 0;border-bottom:{_LINE}"
@@ -33,7 +33,7 @@ _CELL = (
 
 
 class Formula(str):
-    """An entry of a card that is mathematics: as it is in text, with italics and so on in HTML."""
+    """A mathematical entry of a card: unchanged in text, with italics and indices in HTML."""
 
     __slots__ = ()
 
@@ -47,8 +47,8 @@ class Card:
     title : str
         What the object is, in one line.
     rows : sequence of (label, entry)
-        Entries; one that is a `Formula` is set as mathematics. A label may be empty: then the
-        entry belongs to the one before it.
+        Entries; a `Formula` is set as mathematics. An entry with an empty label continues the one
+        before it.
     table : sequence of rows of str
         The first row is the header; the first column is text, and the others are numbers.
     note : str
@@ -82,7 +82,7 @@ class Card:
         return for_terminal("\n".join(lines))
 
     def html(self) -> str:
-        """Return a part of a page that needs nothing from outside, all of it escaped."""
+        """Return an escaped HTML fragment that needs no other files."""
         parts = [f'<div style="{_TITLE}">{_escaped(self.title)}</div>']
         if self.rows:
             entries = "".join(
@@ -122,9 +122,9 @@ def _shown(table: Sequence[Sequence[str]]) -> list[Sequence[str]]:
 
 
 def plain(text: str) -> str:
-    """Return text that cannot move the cursor, colour the terminal or reverse what is read.
+    """Return text that cannot move the cursor, colour the terminal or reverse the text direction.
 
-    Names in a store are anybody's.
+    Names in a store are untrusted.
     """
     clean = "".join(c if c.isprintable() else " " for c in text)
     return (
@@ -140,11 +140,11 @@ _ASCII = {
     "ξ": "xi", "ρ": "rho", "σ": "sigma", "τ": "tau", "φ": "phi", "χ": "chi", "ψ": "psi",
     "ω": "omega",
 }  # fmt: skip
-"""How symbols are written where a terminal has no others than ASCII."""
+"""ASCII replacements for symbols that a terminal cannot show."""
 
 
 def for_terminal(text: str) -> str:
-    """Return text that standard output can show: as it is, or else in letters that it has.
+    """Return text that standard output can encode: unchanged if possible, else in ASCII.
 
     Examples
     --------
@@ -160,7 +160,7 @@ def for_terminal(text: str) -> str:
 
 
 def as_ascii(text: str) -> str:
-    """Return text in ASCII: symbols by their names, indices behind _ and ^, the rest as escapes."""
+    """Return text in ASCII: symbols by name, indices after _ and ^, other characters escaped."""
     text = re.sub("[₀-₉₊₋ₖᵢⱼₙₜ]+", lambda m: f"_{m[0].translate(_SUBSCRIPTS)}", text)
     text = re.sub("[⁰¹²³⁴-⁹⁺⁻ⁿᵏ]+", lambda m: f"^{m[0].translate(_SUPERSCRIPTS)}", text)
     text = "".join(_ASCII.get(letter, letter) for letter in text)
@@ -195,7 +195,7 @@ _TOKEN = (
 
 
 def formula(text: str) -> str:
-    """Return HTML of mathematics written in Unicode: symbols in italics, and real indices.
+    """Return mathematics written in Unicode as HTML, with italic symbols, and indices as tags.
 
     Examples
     --------
@@ -261,7 +261,7 @@ def speed(paths_per_second: float) -> str:
 
 
 def number(value: Any) -> str:
-    """Return one value of an array, a number mostly, in a few characters.
+    """Return one value of an array, usually a number, in a few characters.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""A task that says who ran it, and for how long."""
+"""A task that reports which worker ran it, and for how long."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 
 
 class Timed:
-    """A function that returns (its result, (name of the worker, seconds)).
+    """Wrapper of a function that returns (its result, (name of the worker, seconds)).
 
     Parameters
     ----------
     function : callable
-        Takes one item. Its name, under which Dask shows it, is kept.
+        Takes one item. The wrapper has its name, which Dask shows.
     """
 
     def __init__(self, function: Callable[[Any], Any]):
@@ -32,7 +32,7 @@ class Timed:
 
 
 def worker_name(driver: int) -> str:
-    """Return the name of what runs here: a worker of Dask, a process, or a thread of the driver.
+    """Return the name of the Dask worker, process, or thread of the driver that runs this code.
 
     Parameters
     ----------
@@ -43,6 +43,6 @@ def worker_name(driver: int) -> str:
     if worker is not None:
         try:
             return f"worker {worker.get_worker().name}"
-        except Exception:  # not in a task of Dask, or another version of it
+        except Exception:  # outside a task of Dask, or another version of Dask
             pass
     return f"process {os.getpid()}" if os.getpid() != driver else threading.current_thread().name

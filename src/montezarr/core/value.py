@@ -1,4 +1,4 @@
-"""The base of what users configure: values with parameters, checked once, to JSON and back."""
+"""Base of classes that users configure: frozen parameters, checked once, with a JSON form."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from montezarr.core.errors import ArgumentValueError
 _CHECK = "montezarr: check"
 
 _Check = Callable[[str, Any], Any]
-"""From the name of a parameter and a value to the value that is kept, or an error."""
+"""Function of a parameter's name and value that returns the value to store, or raises."""
 
 
 def checked(check: Callable[..., Any], *args: Any, optional: bool = False, **options: Any) -> Any:
-    """Return the metadata of a field that says how its values are checked.
+    """Return the metadata of a field that sets the check of its values.
 
-    ``sigma: float = field(metadata=checked(check_real, minimum=0.0))`` keeps what
+    ``sigma: float = field(metadata=checked(check_real, minimum=0.0))`` stores the value that
     ``check_real("sigma", value, minimum=0.0)`` returns.
 
     Parameters
     ----------
     check : function (name, value, ...)
-        Returns the value that is kept, or raises.
+        Returns the value to store, or raises.
     optional : bool
-        Whether None is kept as it is.
+        Whether None is accepted without a check.
     """
 
     def run(name: str, value: Any) -> Any:
@@ -44,18 +44,18 @@ def checked(check: Callable[..., Any], *args: Any, optional: bool = False, **opt
 class Value:
     """Base of processes, statistics, schemes, grids and storage: frozen dataclasses with checks.
 
-    It has no ``__post_init__``: the ``__init__`` that `dataclass` writes would call it, also in
-    users' classes, and digests of these cover its bytecode. A class with checks has one of its own
-    that calls `check_fields`.
+    The class has no ``__post_init__``: the ``__init__`` that `dataclass` generates would call it in
+    users' classes too, and digests of these cover its bytecode. A class with checks defines its own
+    ``__post_init__`` that calls `check_fields`.
     """
 
     is_named: ClassVar[bool] = True
-    """Whether the JSON form holds the name of the class, since it is one of several."""
+    """Whether the JSON form holds the name of the class, to choose among several classes."""
 
     def check_fields(self) -> None:
-        """Check each parameter as its field says, and keep what the check returns.
+        """Check each parameter by the metadata of its field, and store the result.
 
-        A subclass that states a field anew, with another default, does not lose the check.
+        A subclass that redefines a field, for another default, keeps the check.
         """
         kind: Any = type(self)
         for name, check in _checks_of(kind).items():
@@ -84,12 +84,12 @@ class Value:
 
 
 def check_parameter_names(kind: type[Value], data: Mapping[str, Any]) -> None:
-    """Raise unless a description is of a class, and has no parameter but its own.
+    """Check that a description names this class and has only its parameters.
 
     Raises
     ------
     ArgumentValueError
-        If it is of another class, or has an unknown parameter.
+        If it names another class, or has an unknown parameter.
     """
     name = data.get("name", kind.__name__) if kind.is_named else kind.__name__
     if name != kind.__name__:

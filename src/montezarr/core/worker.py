@@ -1,4 +1,4 @@
-"""What runs in a worker process: its set-up, and one task after the other."""
+"""Code of a worker process: its set-up, and its tasks, one after the other."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _shared: OrderedDict[str, Any] = OrderedDict()
 
 
 def set_up(parent: int) -> None:
-    """Prepare a worker: Ctrl-C is for the parent to handle, and without a parent there is no work.
+    """Prepare a worker: ignore Ctrl-C, which the parent handles, and exit when the parent ends.
 
     Parameters
     ----------
@@ -37,9 +37,9 @@ def set_up(parent: int) -> None:
 
 
 def _leave_with(parent: int) -> None:
-    """End this process when the parent is gone, also where it was killed."""
+    """End this process when the parent has ended, even if it was killed."""
     known = multiprocessing.parent_process()
-    if known is not None and known.sentinel is not None:  # loky knows the one, not the other
+    if known is not None and known.sentinel is not None:  # a process of loky has no sentinel
         multiprocessing.connection.wait([known.sentinel])
     else:
         while os.getppid() == parent:
@@ -48,35 +48,35 @@ def _leave_with(parent: int) -> None:
 
 
 def ready() -> int:
-    """Return the id of this process: a task that does nothing, to see that the worker is there."""
+    """Return the id of this process: an empty task that shows that the worker runs."""
     return os.getpid()
 
 
 def call(payload: bytes, shared: Mapping[str, Any]) -> bytes:
     """Run a pickled (function, args, kwargs) and return the pickled (is error, result).
 
-    What the task raises is a result too, so that any exception of the pool itself means that the
-    pool has failed.
+    An exception of the task is returned as a result, so that any exception of the pool itself means
+    that the pool has failed.
 
     Parameters
     ----------
     payload : bytes
         Made by `montezarr.execute._shared_objects`.
     shared : mapping of str to str or bytes
-        By key the file, or the bytes, of each shared object that the task refers to.
+        File name or bytes of each shared object that the task refers to, by key.
     """
     try:
         unpickler = _Unpickler(io.BytesIO(payload), shared)
         function, args, kwargs = unpickler.load()
         value = function(*args, **kwargs)
         data: bytes = cloudpickle.dumps((False, value), protocol=5)
-    except BaseException as error:  # also SystemExit, which would end the worker without a word
+    except BaseException as error:  # also SystemExit, which would end the worker silently
         data = _packed(error)
     return data
 
 
 def call_with(function: Any, payload: bytes, keys: tuple[str, ...], *places: Any) -> Any:
-    """Run `call` where shared objects come as arguments of their own."""
+    """Run `call` with shared objects given as separate arguments."""
     return function(payload, dict(zip(keys, places, strict=True)))
 
 
@@ -99,7 +99,7 @@ class _Unpickler(pickle.Unpickler):
 
 def _packed(error: BaseException) -> bytes:
     text = "".join(traceback.format_exception(error)).rstrip()
-    error.__cause__ = error.__context__ = None  # may hold what cannot be pickled
+    error.__cause__ = error.__context__ = None  # these may not be picklable
     try:
         data: bytes = cloudpickle.dumps((True, (error, text)), protocol=5)
         pickle.loads(data)  # an exception whose __init__ takes other arguments fails here
@@ -110,7 +110,7 @@ def _packed(error: BaseException) -> bytes:
 
 
 def unpack_result(data: bytes) -> Any:
-    """Return the result of a task, or raise what it raised, with the worker's traceback noted."""
+    """Return the result of a task, or raise its exception with the worker's traceback as a note."""
     is_error, value = pickle.loads(data)
     if not is_error:
         return value

@@ -1,4 +1,4 @@
-"""Built-in processes; a new one is one file, and one line in the stub here, `__init__.pyi`."""
+"""Built-in processes; a new one is one file and one line in the stub `__init__.pyi`."""
 
 from montezarr.core import lazy
 

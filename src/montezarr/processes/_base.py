@@ -1,4 +1,4 @@
-"""What a process is: an equation with its parameters, able to turn draws into paths."""
+"""Base class of processes: an equation with parameters that turns draws into paths."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ Rows = NDArray[Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process(Value, ABC):
-    """Base of the built-in processes: frozen dataclasses, validated once, JSON both ways.
+    """Base of the built-in processes: frozen dataclasses, validated once, with a JSON form.
 
     A subclass is final, declares its parameters as fields, checks them in ``__post_init__`` and
-    implements `sample`. Export it in `montezarr.processes` and the conformance suite
-    (`montezarr.testing.ProcessTests`) finds it, and tests its `examples`.
+    implements `sample`. Export it in `montezarr.processes`: the conformance suite
+    (`montezarr.testing.ProcessTests`) then finds it and tests its `examples`.
 
-    Its repr is the call that makes it. Printed, and in a notebook, it shows its `equation` and its
-    parameters, with the symbols of the equation.
+    The repr is the call that makes the process. Printed, and in a notebook, it shows its `equation`
+    and its parameters, with the symbols of the equation.
 
     Examples
     --------
@@ -45,20 +45,20 @@ class Process(Value, ABC):
     """
 
     dtypes: ClassVar[tuple[str, ...]] = ("float64", "float32")
-    """State dtypes that can be asked for, the default first."""
+    """Supported dtypes of states, the default first."""
 
     runs_user_code: ClassVar[bool] = False
-    """Whether `simulate` should try one path at the call, since functions of the user may fail."""
+    """Whether `simulate` tries a few paths at the call, since functions of the user may fail."""
 
     equation: ClassVar[str] = ""
-    """The model in the standard notation of its field, for people: Unicode, a line per equation.
+    """The model in the standard notation of its field, in Unicode, one line per equation.
 
-    Parameters named after Greek letters stand in it as these. Symbols in italics and indices in
-    HTML are made of it. Where it is empty, name and parameters are shown.
+    Greek letters stand for the parameters named after them. HTML shows symbols in italics, and
+    indices raised or lowered. If empty, only name and parameters are shown.
     """
 
     counts_steps: ClassVar[bool] = False
-    """Whether its time is the number of steps, whatever the times of the grid are."""
+    """Whether the time of the process is the number of steps, whatever the times of the grid."""
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -67,9 +67,9 @@ class Process(Value, ABC):
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
-        """Return a few instances of everyday use, for the conformance suite to test.
+        """Return a few typical instances, for the conformance suite to test.
 
-        Every process with a parameter that has no default says its own.
+        A process with a parameter that has no default must override this.
         """
         return (cls(),)
 
@@ -92,7 +92,7 @@ class Process(Value, ABC):
         """
 
     def default_x0(self) -> Any:
-        """Return the initial state where the caller gives none."""
+        """Return the initial state for runs without ``x0``."""
         return 0.0
 
     def check_x0(self, x0: Any, dtype: str) -> Rows:
@@ -101,7 +101,7 @@ class Process(Value, ABC):
         Raises
         ------
         ArgumentTypeError, ArgumentValueError
-            If it is not made of finite numbers, or not one per variable.
+            If it does not consist of finite numbers, one per variable.
         """
         values = self.default_x0() if x0 is None else x0
         names = self.variables
@@ -128,14 +128,14 @@ class Process(Value, ABC):
         Raises
         ------
         ArgumentTypeError
-            If a parameter of a user's own class is nothing that JSON has.
+            If a parameter of a user's class has no JSON form.
         """
         out = Value.to_dict(self)
         for name, value in {} if is_public(type(self)) else out.items():
             if (found := _not_json(value)) is not None:
                 raise type_error(
                     name, "numbers, text, and lists and mappings of them, as recipes are JSON",
-                    found[0], f"Give {out['name']} a to_dict() that describes it in such.",
+                    found[0], f"Give {out['name']} a to_dict() that returns these alone.",
                 )  # fmt: skip
         return out
 
@@ -148,7 +148,7 @@ class Process(Value, ABC):
     def _card(self) -> Card:
         try:
             described: Any = self.to_dict()
-        except Exception:  # one of the user's own, who may be half way
+        except Exception:  # a user's class may be unfinished
             described = None
         rows = [*equation_rows(type(self).equation), *parameter_rows(described)]
         return Card(type(self).__name__, rows)
@@ -172,13 +172,13 @@ class HasVariance(Protocol):
 
 @runtime_checkable
 class HasDeviation(Protocol):
-    """A process of several variables whose standard deviations are known, roughly at least.
+    """A process of several variables whose standard deviations are known, at least roughly.
 
-    By them a run in float32 is refused where rounding would swallow its noise.
+    With these, `simulate` refuses a float32 run whose noise would be lost in rounding.
     """
 
     def deviation(self, t: float, x0: Rows) -> Rows:
-        """Return them at the time `t` >= 0, of initial states (variables, n), in that shape."""
+        """Return standard deviations at the time `t` >= 0, in the shape (variables, n) of `x0`."""
 
 
 @runtime_checkable
@@ -186,9 +186,9 @@ class HasDensity(Protocol):
     """A process of real numbers whose transition density is known."""
 
     def density(self, x: Any, t: Any, x0: Any) -> Any:
-        """Return the density of X_t at `x` for t > 0, given X_0 = x0; NaN where there is none.
+        """Return the density of X_t at `x` for t > 0, given X_0 = x0; NaN where none exists.
 
-        There is none at t = 0, or without noise: then all of X_t is one number.
+        X_t has no density at t = 0 or without noise, since it is then one number.
         """
 
 
@@ -197,15 +197,15 @@ class HasProbability(Protocol):
     """A process of integers, or of codes of states, whose transition probabilities are known."""
 
     def probability(self, k: Any, t: Any, x0: Any) -> Any:
-        """Return P(X_t = k | X_0 = x0) at times `t` >= 0; 0 for what is no state, NaN for NaN."""
+        """Return P(X_t = k | X_0 = x0) at times `t` >= 0; 0 if `k` is no state, NaN for NaN."""
 
 
 @runtime_checkable
 class HasBound(Protocol):
-    """A process that can tell, before it is sampled, how large its values can get.
+    """A process that can bound its values before it is sampled.
 
     The normal draws are bounded by construction (`NORMAL_BOUND`), so many processes can prove
-    that no path leaves the range of numbers; their paths need no test for infinities.
+    that no path overflows; their paths need no test for infinities.
     """
 
     def bound(self, grid: TimeGrid, x0: float) -> float:
@@ -214,10 +214,10 @@ class HasBound(Protocol):
 
 @runtime_checkable
 class HasTrial(Protocol):
-    """A process that looks at a few paths at the call of `simulate`: others' code is in it."""
+    """A process that runs user code, and checks the first paths at the call of `simulate`."""
 
     def check_trial(self, grid: TimeGrid, rows: Rows) -> None:
-        """Raise where first paths, rows (variables, T+1, n), show that it cannot be sampled so."""
+        """Raise if the first paths, rows (variables, T+1, n), show that sampling is not valid."""
 
 
 @runtime_checkable
@@ -230,7 +230,7 @@ class HasLabels(Protocol):
 
 
 NORMAL_BOUND = float(np.sqrt(2 * 53 * np.log(2)))
-"""No normal draw is larger: the smallest uniform number is 2**-53 (2**-33 in float32)."""
+"""Bound of abs of all normal draws: the smallest uniform number is 2**-53 (2**-33 in float32)."""
 
 
 def check_state(name: str, value: Any, dtype: str) -> Rows:
@@ -256,7 +256,7 @@ def check_state(name: str, value: Any, dtype: str) -> Rows:
 
 
 def _not_json(value: Any) -> tuple[Any] | None:
-    """Return the first part of a value that JSON does not have, in a tuple, if there is one."""
+    """Return the first part of a value that has no JSON form, in a tuple; None if all have one."""
     if type(value) in _PLAIN:
         return None
     if isinstance(value, (list, Mapping)):
@@ -271,7 +271,7 @@ _PLAIN = {type(None), bool, int, float, str}
 
 
 def check_reach(dtype: np.dtype[Any], low: float, high: float) -> None:
-    """Raise if integer states between `low` and `high` would wrap around in `dtype`."""
+    """Raise if integer states between `low` and `high` would overflow `dtype`."""
     limits = np.iinfo(dtype)
     if low < limits.min or high > limits.max:
         expected = f"one that holds states from {low:.0f} to {high:.0f}"

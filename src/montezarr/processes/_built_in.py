@@ -1,4 +1,4 @@
-"""The built-in processes by name, and what is one."""
+"""The table of built-in processes by name."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ def built_in_processes() -> dict[str, type[Process]]:
 
 
 def runs_user_code(process: Process) -> bool:
-    """Return whether a process runs code that is not of this package: it is tried, not trusted."""
-    # A subclass of the user's is code of the user's, also where it is made of fields alone.
+    """Return whether a process runs code of the user, which is tried before it is trusted."""
+    # A user's subclass counts as user code even if it only redefines fields.
     name = type(process).__name__
     ours = getattr(processes, name) if name in public_names(processes.__name__) else None
     return type(process) is not ours or process.runs_user_code
 
 
 def process_from_dict(data: Mapping[str, Any]) -> Process:
-    """Return the built-in process that its `to_dict` described.
+    """Return the built-in process that `to_dict` described.
 
     Parameters
     ----------
@@ -43,12 +43,12 @@ def process_from_dict(data: Mapping[str, Any]) -> Process:
     Returns
     -------
     Process
-        An instance equal to the one that was described.
+        An instance equal to the described one.
 
     Raises
     ------
     ArgumentValueError
-        If the name is not that of a built-in process, or a parameter is wrong.
+        If the name is not that of a built-in process, or a parameter is invalid.
 
     Examples
     --------

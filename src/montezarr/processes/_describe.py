@@ -1,4 +1,4 @@
-"""A process for people: its equation, and its parameters with the symbols of the equation."""
+"""Text about a process for people: its equation, and its parameters with their symbols."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ GREEK = {
     "nu": "ν", "xi": "ξ", "rho": "ρ", "sigma": "σ", "tau": "τ", "phi": "φ", "chi": "χ", "psi": "ψ",
     "omega": "ω",
 }  # fmt: skip
-"""Symbols of parameters that carry the name of a letter."""
+"""Symbols of parameters named after a Greek letter."""
 
 ENTRIES = 16
-"""Numbers of a parameter that are shown one by one."""
+"""Numbers of a parameter that are shown one by one, at most."""
 
 
 def symbol(name: str) -> str:
@@ -30,16 +30,16 @@ def symbol(name: str) -> str:
 
 
 def equation_rows(equation: Any) -> Iterator[tuple[str, Formula]]:
-    """Yield the lines of an equation as entries of a card; none where there is no equation."""
+    """Yield the lines of an equation as entries of a card; none for an empty equation."""
     if isinstance(equation, str):
         for i, line in enumerate(equation.splitlines()):
             yield "" if i else "equation", Formula(line)
 
 
 def parameter_rows(described: Any) -> Iterator[tuple[str, str]]:
-    """Yield the parameters of ``to_dict()`` as entries of a card: numbers in one, then others.
+    """Yield the parameters of ``to_dict()`` as entries of a card, consecutive numbers in one.
 
-    It takes anything, since a description may come from a store of somebody else.
+    Accepts any value, since a description may come from an untrusted store.
     """
     given = _parameters(described)
     label = "parameters"
@@ -59,7 +59,7 @@ def arguments_text(described: Any) -> str:
 
 
 def _parameters(described: Any) -> dict[str, Any]:
-    """Return the parameters that are given, by name; none of what is no description."""
+    """Return the parameters that are not None, by name; none if `described` is no mapping."""
     if not isinstance(described, Mapping):
         return {}
     return {
@@ -99,7 +99,7 @@ def _value(value: Any, depth: int = 0) -> str:
 
 
 def _shape(value: Sequence[Any]) -> tuple[int, int] | None:
-    """Return the shape of rows of one length."""
+    """Return the shape of rows of equal length; None for other values."""
     if not value or not all(isinstance(row, (list, tuple)) for row in value):
         return None
     lengths = {len(row) for row in value}

@@ -1,8 +1,9 @@
-"""The shared arithmetic of processes that count: probabilities that keep their digits far out.
+"""Shared arithmetic of counting processes: probabilities that stay accurate for large counts.
 
-Logarithms of factorials of large numbers cancel: of 1e18 they have an error of 1e4. So each is
-taken as its distance from Stirling's formula, and the rest as a deviance, both small where a
-probability is not (Loader, "Fast and accurate computation of binomial probabilities", 2000).
+Differences of log factorials of large numbers cancel: for 1e18 their error is 1e4. So each log
+factorial is taken as its difference from Stirling's formula, and the remaining terms as a deviance;
+both are small where a probability is not (Loader, "Fast and accurate computation of binomial
+probabilities", 2000).
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ SMALL = np.array(
         for n in range(1, 16)
     ]
 )
-"""Distances of log n! from Stirling's formula, of n below 16."""
+"""log n! minus Stirling's formula, for n below 16."""
 
 
 def poisson(k: Any, mean: Any) -> NDArray[np.float64]:
-    """Return P(X = k) of a Poisson law, of integers k >= 0 and means >= 0."""
+    """Return P(X = k) of a Poisson law, for integers k >= 0 and means >= 0."""
     count, mean = np.broadcast_arrays(np.asarray(k, np.float64), np.asarray(mean, np.float64))
     some = np.where(count > 0, count, 1.0)
     with np.errstate(divide="ignore", over="ignore"):
@@ -35,7 +36,7 @@ def poisson(k: Any, mean: Any) -> NDArray[np.float64]:
 
 
 def binomial(k: Any, n: Any, p: float) -> NDArray[np.float64]:
-    """Return P(X = k) of a binomial law, of integers 0 <= k <= n."""
+    """Return P(X = k) of a binomial law, for integers 0 <= k <= n."""
     up, n = np.broadcast_arrays(np.asarray(k, np.float64), np.asarray(n, np.float64))
     down = n - up
     inside = (up > 0) & (down > 0)
@@ -49,7 +50,7 @@ def binomial(k: Any, n: Any, p: float) -> NDArray[np.float64]:
 
 
 def _stirling_error(n: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return log n! less Stirling's formula, of n >= 1."""
+    """Return log n! minus Stirling's formula, for n >= 1."""
     large = np.maximum(n, 16.0)
     square = large * large
     series = (1 / 12 - (1 / 360 - (1 / 1260 - (1 / 1680) / square) / square) / square) / large
@@ -57,13 +58,13 @@ def _stirling_error(n: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _deviance(x: NDArray[np.float64], mean: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return x log(x / mean) + mean - x, of x > 0, without cancelling where both are near."""
+    """Return x log(x / mean) + mean - x, for x > 0, without cancellation where both are close."""
     gap = x - mean
     with np.errstate(divide="ignore", invalid="ignore"):
         far = x * np.log(x / mean) - gap
     v = gap / (x + mean)
     near, term = gap * v, 2 * x * v
-    for j in range(1, 10):  # |v| < 0.1: what is left out is below 1e-20 of the sum
+    for j in range(1, 10):  # |v| < 0.1: the omitted terms are below 1e-20 of the sum
         term = term * v * v
         near = near + term / (2 * j + 1)
     return np.where(np.abs(v) < 0.1, near, far)
@@ -76,5 +77,5 @@ def as_integers(k: Any) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
 
 
 def elsewhere(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the probability of what cannot be reached: 0, and NaN of NaN."""
+    """Return the probability of unreachable values: 0, and NaN for NaN."""
     return np.where(np.isnan(values), np.nan, 0.0)

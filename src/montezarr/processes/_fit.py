@@ -18,7 +18,7 @@ from montezarr.processes._describe import equation_rows, symbol
 ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}($|[T ])")
 
 SHOWN_ROWS = 3
-"""Rows of a matrix that are shown number by number in a notebook."""
+"""Rows of a matrix that are shown number by number in a notebook, at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +34,8 @@ class Fit:
     n : int
         Number of transitions that the fit used.
     intervals : dict
-        95 % interval (low, high) of each parameter, which holds for short series too, where an
-        estimate plus and minus standard errors does not. It may be unbounded.
+        95 % interval (low, high) of each parameter, valid for short series too, unlike an estimate
+        plus and minus standard errors. It may be unbounded.
 
     Examples
     --------
@@ -95,21 +95,22 @@ def _matrix_row(values: Any, errors: Any) -> str:
 def check_time_steps(
     name: str, values: Any, dt: Any, times: Any, count: int
 ) -> float | NDArray[np.float64]:
-    """Return the time between values: one number where it is always the same, else one for each.
+    """Return the time between values: one number if it is constant, else one per step.
 
     Parameters
     ----------
     values : array
-        The series; a DataArray or a Series may know its times.
+        The series; a DataArray or a Series may have times of its own.
     dt, times : float, array, or None
-        What was given.
+        The caller's arguments.
     count : int
         Number of values.
 
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        If both are given, times do not increase, or are others than those of a DataArray or Series.
+        If both are given, times do not increase, or they differ from those of a DataArray or
+        Series.
     """
     own = own_times(name, values)
     if own is not None and own.dtype.kind not in "iuf":
@@ -142,10 +143,10 @@ def check_time_steps(
 
 
 def own_times(name: str, values: Any) -> NDArray[Any] | None:
-    """Return the times that a DataArray of one dimension, a Series or a table has, if any.
+    """Return the times of a one-dimensional DataArray, a Series or a table, or None.
 
-    They are a coordinate or an index that is named `time`, or holds dates, or float numbers. Of
-    another name, integers and floats one after the other only count the values.
+    Times are a coordinate or an index that is named `time`, or holds dates or floats. Under another
+    name, consecutive whole numbers count the values and are no times.
 
     Raises
     ------
@@ -166,7 +167,7 @@ def own_times(name: str, values: Any) -> NDArray[Any] | None:
 
 
 def _own_coordinate(values: Any) -> tuple[NDArray[Any] | None, bool]:
-    """Return what labels the values, and whether it is named `time`."""
+    """Return the coordinate or index of the values, and whether it is named `time`."""
     dims, coords = getattr(values, "dims", None), getattr(values, "coords", None)
     if isinstance(dims, tuple) and len(dims) == 1 and coords is not None:
         for name in ("time", dims[0]):
@@ -175,20 +176,20 @@ def _own_coordinate(values: Any) -> tuple[NDArray[Any] | None, bool]:
     index = getattr(values, "index", None)
     if not hasattr(values, "iloc") or index is None:
         return None, False
-    if hasattr(index, "asi8"):  # of pandas' dates, with a time zone and of periods too
+    if hasattr(index, "asi8"):  # dates of pandas, also with a time zone, and periods
         return np.asarray(index.asi8).view("timedelta64[ns]"), False
     return np.asarray(index), index.name == "time"
 
 
 def _are_dates(labels: NDArray[Any]) -> bool:
-    """Return whether labels are dates of Python, of another calendar, or ISO 8601 as text."""
+    """Return whether labels are dates of Python, dates of another calendar, or ISO 8601 text."""
     if labels.dtype.kind not in "OUT" or len(labels) == 0:
         return False
     if all(hasattr(label, "year") for label in labels):
         return True
     if not all(isinstance(label, str) and ISO_DATE.match(label) for label in labels):
         return False
-    return len({len(label) for label in labels}) == 1  # of one form, so that text sorts as dates
+    return len({len(label) for label in labels}) == 1  # of one form, so that text sorts by date
 
 
 def _increments(name: str, times: NDArray[Any], count: int) -> float | NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""The shared arithmetic of processes whose transitions are normal, or become so by a logarithm."""
+"""Shared arithmetic of processes whose transitions are normal or lognormal."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ def recursion_bound(coefficients: NDArray[np.float64], x0: float) -> float:
     """Return a bound of |y| in y[k+1] = a y[k] + b + c z, given |y[0]| <= x0 and bounded z."""
     a, b, c = np.abs(coefficients)
     with np.errstate(over="ignore"):
-        # With every a below 1 taken as 1, the bound of the last step bounds all of them: each
-        # step's own reach, times the growth of the steps before it at most. Twice, for rounding,
-        # which can add a few parts in 10**16 a step.
+        # With every a below 1 taken as 1, the bound of the last step bounds all steps: each
+        # increment grows at most by the product of all a. The factor 2 allows for rounding, which
+        # adds a few parts in 10**16 per step.
         growth = float(np.prod(np.maximum(a, 1.0)))
         return growth * (x0 + 2 * float((b + NORMAL_BOUND * c).sum()))
 

@@ -1,8 +1,9 @@
 """Quantiles of the beta, t and chi-square distributions, for the intervals of fits.
 
 Continued fraction and series as in Press et al., Numerical Recipes, 3rd ed., 2007, sections 6.2 and
-6.4; inverted by bisection, to the last digits of float64. Both take terms by the root of the
-parameters; of large ones the laws are near enough to normal.
+6.4; inverted by secants and bisection, to the last digits of float64. Both need a number of terms
+that grows with the square root of the parameters; for large parameters the laws are close enough to
+normal.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ LEVEL = 0.95
 
 TAIL = (1 - LEVEL) / 2
 Z = 1.959963984540054
-"""The quantile of the normal distribution beyond which half of the rest lies."""
+"""Quantile of the standard normal distribution at 1 - TAIL."""
 
 FRACTION_MIN = 1e-300
 FRACTION_STEPS = 10_000
 
 MANY = 1e5
-"""Degrees of freedom from which on quantiles are those of a transformed normal distribution, which
-are off by less than 1e-6 of a standard deviation there at `LEVEL`."""
+"""Degrees of freedom above which quantiles are those of a transformed normal distribution, with an
+error below 1e-6 of a standard deviation at `LEVEL`."""
 
 
 @lru_cache(maxsize=1024)
@@ -70,7 +71,7 @@ def share_interval(count: float, total: float) -> tuple[float, float]:
 
 
 def _inverted(cdf: Callable[[float], float], p: float, low: float, high: float) -> float:
-    """Return where a distribution function is p, by the secant of a bracket, halved in between."""
+    """Return the point where `cdf` is p, by secants of a bracket, with every third step halving."""
     below, above = -p, 1 - p
     for k in range(200):
         middle = low - below * (high - low) / (above - below)

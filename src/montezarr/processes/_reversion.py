@@ -1,7 +1,7 @@
 """Estimates and intervals of a process that reverts to a mean, from values at equal steps.
 
-A short series says little of its reversion. What is known of the interval of theta then is in
-`_slope_laws`; what values at irregular times share with those at equal steps is here.
+A short series contains little information on its reversion; `_slope_laws` gives the laws for the
+interval of theta then. This module also has the functions that `_reversion_at` shares.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ UNKNOWN = -math.inf, math.inf
 
 @dataclass(frozen=True)
 class Reversion:
-    """What a series says of its reversion.
+    """Estimates of a mean-reverting process from a series.
 
     Attributes
     ----------
     theta, mu, sigma : float
-        Estimates of maximum likelihood.
+        Maximum-likelihood estimates.
     corrected : float
-        Theta without its bias.
+        Theta after bias correction.
     errors : dict
-        Standard error of each.
+        Standard error of each parameter.
     intervals : dict
-        95 % interval of each. All the estimates lie in theirs.
+        95 % interval of each parameter; it contains the estimate.
     """
 
     theta: float
@@ -52,10 +52,11 @@ class Reversion:
         errors: dict[str, float],
         intervals: dict[str, Interval],
     ) -> Reversion:
-        """Return the same with intervals that hold the estimates, of which rounding knows none.
+        """Return estimates with intervals widened to contain them despite rounding.
 
-        No test refuses maximum likelihood, but one that refuses every theta (values that rather run
-        away from a mean) leaves no interval. The correction is of first order, and is held to it.
+        No test rejects the maximum-likelihood estimate itself, but where it rejects every theta of
+        the grid (values that rather move away from a mean) the interval is empty. The bias
+        correction is of first order only, so it is limited to the interval.
         """
         held = {
             name: (min(intervals[name][0], value), max(intervals[name][1], value))
@@ -66,7 +67,7 @@ class Reversion:
 
     @classmethod
     def exact(cls, found: dict[str, float]) -> Reversion:
-        """Return what values without noise say."""
+        """Return the estimates from values without noise, with standard errors of 0."""
         points = {name: (value, value) for name, value in found.items()}
         return cls(
             **found, corrected=found["theta"], errors=dict.fromkeys(found, 0.0), intervals=points
@@ -79,7 +80,7 @@ class Reversion:
         return low == high
 
     def in_units(self, origin: float, unit: float) -> Reversion:
-        """Return the same of values that are `origin` + `unit` times these."""
+        """Return the estimates for the values `origin` + `unit` times these."""
         mu, sigma = self.intervals["mu"], self.intervals["sigma"]
         return Reversion(
             self.theta,
@@ -96,29 +97,32 @@ class Reversion:
 
 
 def standardized(series: NDArray[np.float64]) -> tuple[NDArray[np.float64], float, float]:
-    """Return values around 0 and near 1, with origin and unit, so that no square is lost.
+    """Return values centred at 0 and scaled to at most 1, with origin and unit.
+
+    The squares of such values neither overflow nor underflow.
 
     Raises
     ------
     ArgumentValueError
-        If all are the same.
+        If all values are the same.
     """
     if series.min() == series.max():
         raise ArgumentValueError(
             "values: expected a series that reverts to a mean, got values that are all the same."
         )
     origin = float(series.mean())
-    unit = 2.0 ** math.frexp(float(np.abs(series - origin).max()))[1]  # no digit changes
+    unit = 2.0 ** math.frexp(float(np.abs(series - origin).max()))[1]  # a power of 2: exact
     return (series - origin) / unit, origin, unit
 
 
 def without_bias(theta: float, slope: float, n: float, step: float) -> float:
     """Return theta without the bias of the slope b of n pairs, -(1 + 3 b) / n.
 
-    Of first order (Kendall 1954, doi:10.1093/biomet/41.3-4.403). For short steps this takes
-    4 / (n step) off theta, as do Tang and Chen 2009, equation 3.5. Their expansion of the logarithm
-    as well divides by b**2, which is nothing but error where values revert within a step; that of
-    the slope holds for every b. Down to a tenth of theta, where no reversion would be left.
+    The correction is of first order (Kendall 1954, doi:10.1093/biomet/41.3-4.403). For short steps
+    it subtracts 4 / (n step) from theta, as do Tang and Chen 2009, equation 3.5. They also expand
+    the logarithm and so divide by b**2, which is mere error where values revert within a step; the
+    correction of the slope holds for every b. The result is at least a tenth of theta, so that
+    some reversion remains.
     """
     corrected = slope + (1 + 3 * slope) / n
     least = theta / 10
@@ -126,14 +130,15 @@ def without_bias(theta: float, slope: float, n: float, step: float) -> float:
 
 
 def is_noise(v: float, variance: float) -> bool:
-    """Return whether residuals of variance v are more than rounding."""
+    """Return whether residuals of variance v exceed rounding errors."""
     return v > 1e-24 * variance
 
 
 def mean_interval(gap: float, drift: float, noise: float, error: float) -> Interval:
-    """Return where (drift - u gap)**2 <= noise + (error u)**2, all real numbers if it is no range.
+    """Return the interval of u where (drift - u gap)**2 <= noise + (error u)**2 (Fieller 1954).
 
-    The means u, from the centre of the values, at which drift - u gap may be 0 (Fieller 1954).
+    u is the mean minus the centre of the values; the interval holds those u for which
+    drift - u gap may be 0. It is unbounded if the solutions form no bounded interval.
     """
     a, b, c = gap**2 - error**2, -2 * drift * gap, drift**2 - noise
     inside = b * b - 4 * a * c
@@ -144,14 +149,14 @@ def mean_interval(gap: float, drift: float, noise: float, error: float) -> Inter
 
 
 def volatility_interval(sigma: float, df: int, n: int, shifts: Interval) -> Interval:
-    """Return the interval of sigma, of those of the residuals and of theta (Zou et al. 2009).
+    """Return the interval of sigma, combined from those of the residual variance and of theta.
 
-    On logarithms, doi:10.1016/j.csda.2009.03.006.
+    By the method of Zou et al. 2009, on logarithms, doi:10.1016/j.csda.2009.03.006.
 
     Parameters
     ----------
     shifts : tuple
-        What log sigma**2 is more than now, at both ends of the interval of theta.
+        Change of log sigma**2 at both ends of the interval of theta.
     """
     logs = [math.log(n / chi_square_quantile(p, df)) for p in (1 - TAIL, TAIL)]
     down = math.hypot(min(logs[0], 0.0), min(*shifts, 0.0))
@@ -162,18 +167,18 @@ def volatility_interval(sigma: float, df: int, n: int, shifts: Interval) -> Inte
 def tested(
     t: NDArray[np.float64], n: int, time: float, offset: float, corrected: float
 ) -> tuple[Interval, float]:
-    """Return the interval of theta, and the critical value of the test of mu, of a short series.
+    """Return the interval of theta, and the critical value of the test of mu, for a short series.
 
     Parameters
     ----------
     t : array
-        The statistic of the slope at each of `SPEEDS` by the time observed.
+        The statistic of the slope at each of `SPEEDS` divided by the time observed.
     offset : float
-        First value less the mean, by sigma.
+        First value minus the mean, divided by sigma.
     """
     thetas = SPEEDS / time
     low, high, critical = slope_laws(min(n, SLOPE_LAW_STEPS), round(offset / math.sqrt(time), 1))
-    # Of a large theta the slope is too large, of a small one too small.
+    # For a large theta the observed slope is too large, for a small theta too small.
     return (
         (crossing(thetas, t - low), crossing(thetas, t - high)),
         float(np.interp(math.log(corrected / 2), np.log(thetas), critical)),
@@ -181,12 +186,12 @@ def tested(
 
 
 def fit_regular(x: NDArray[np.float64], step: float) -> Reversion:
-    """Return the fit to values at equal steps, the regression y = a + b x on the value before.
+    """Return the fit to values at equal steps, by the regression y = a + b x on the value before.
 
     Raises
     ------
     ArgumentValueError
-        If b is not within 0 and 1.
+        If b is not between 0 and 1.
     """
     x, y = x[:-1], x[1:]
     n = len(x)
@@ -236,19 +241,19 @@ def fit_regular(x: NDArray[np.float64], step: float) -> Reversion:
 
 
 def unknown() -> dict[str, Interval]:
-    """Return the intervals of three pairs, of which three parameters leave nothing."""
+    """Return unbounded intervals: three pairs leave no degree of freedom for three parameters."""
     return {"theta": (0.0, math.inf), "mu": UNKNOWN, "sigma": (0.0, math.inf)}
 
 
 def log_factor(theta: float, steps: float | NDArray[np.float64]) -> float:
-    """Return log sigma**2 - log v for residuals of variance v, of several steps in the mean."""
+    """Return log sigma**2 - log v for residuals of variance v, averaged over several steps."""
     if theta == 0:
         return -float(np.mean(np.log(steps)))
     return math.log(2 * theta) - float(np.mean(np.log(-np.expm1(-2 * theta * steps))))
 
 
 def no_reversion(got: str) -> ArgumentValueError:
-    """Return the error for values that revert to nothing."""
+    """Return the error for values that do not revert to a mean."""
     return ArgumentValueError(
         f"values: expected a series that reverts to a mean, 0 < b < 1, got {got}: it does not"
         " within the time observed. Fit a BrownianMotion instead, or give a longer series."
@@ -256,7 +261,7 @@ def no_reversion(got: str) -> ArgumentValueError:
 
 
 def within_a_step(got: str) -> ArgumentValueError:
-    """Return the error for values that have forgotten the one before."""
+    """Return the error for values that do not depend on the value before."""
     return ArgumentValueError(
         f"values: expected a series that reverts to a mean in more than one step, 0 < b < 1, got"
         f" {got}: each value says nothing of the next, and theta may be any large number. Give"

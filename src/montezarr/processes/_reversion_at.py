@@ -1,8 +1,8 @@
 """The fit of a process that reverts to a mean, from values at irregular times.
 
-Given theta, mu and sigma are those of a weighted regression; theta has the largest likelihood that
-is left. Its tests, and all that follows, are those of equal steps: there the statistic t of the
-slope is t**2 = df (exp(2 d / n) - 1) of the difference d of that likelihood from the largest.
+For given theta, mu and sigma come from a weighted regression; theta maximises the profile
+likelihood. Tests and intervals are those of equal steps, with the statistic t of the slope defined
+by t**2 = df (exp(2 d / n) - 1), where d is the difference of the log-likelihood from its maximum.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ WEIGHT_MIN = 1e-300
 
 @dataclass(frozen=True)
 class Likelihood:
-    """The likelihood of theta alone, of values x and y a step apart."""
+    """The profile likelihood of theta, for pairs of values x and y one step apart."""
 
     x: NDArray[np.float64]
     y: NDArray[np.float64]
     steps: NDArray[np.float64]
 
     def at(self, theta: float) -> tuple[float, float, float]:
-        """Return mu, the variance of the process, and the logarithm of the likelihood."""
+        """Return mu, the stationary variance, and the log-likelihood at `theta`."""
         b, gap = np.exp(-theta * self.steps), -np.expm1(-theta * self.steps)
         weights = 1 / -np.expm1(-2 * theta * self.steps)
         mu = float((weights * gap * (self.y - b * self.x)).sum() / (weights * gap**2).sum())
@@ -49,7 +49,7 @@ class Likelihood:
         return mu, s, float(-0.5 * n * np.log(max(s, WEIGHT_MIN)) + 0.5 * np.log(weights).sum())
 
     def ends(self) -> tuple[float, float]:
-        """Return a theta of no reversion, and one at which each value forgets the one before."""
+        """Return a theta without reversion, and one at which values are independent."""
         return 1e-3 / float(self.steps.sum()), 20 / float(self.steps.min())
 
     def largest(self) -> float:
@@ -58,7 +58,7 @@ class Likelihood:
         Raises
         ------
         ArgumentValueError
-            If it is at one of the ends.
+            If the maximum is at one of the ends.
         """
         low, high = self.ends()
         logs = np.linspace(math.log(low), math.log(high), 200)
@@ -67,7 +67,7 @@ class Likelihood:
             raise no_reversion("b = 1")
         if k == len(logs) - 1:
             raise within_a_step("b = 0")
-        for _ in range(22):  # to the last digits, which values without noise need
+        for _ in range(22):  # to the last digits, for values without noise
             logs = np.linspace(logs[k - 1], logs[k + 1], 9)
             k = int(np.argmax([self.at(float(np.exp(log)))[2] for log in logs]))
             k = min(max(k, 1), 7)
@@ -80,7 +80,7 @@ class Likelihood:
         return math.copysign(math.sqrt((n - 2) * math.expm1(min(lost, 600.0))), theta - best)
 
     def interval(self, best: float, critical: float) -> tuple[float, float]:
-        """Return where t is within its critical values: from 0 or to infinity if at an end."""
+        """Return the interval where abs(t) <= critical; 0 or infinity where it reaches an end."""
         found = []
         for end, beyond in zip(self.ends(), (0.0, math.inf), strict=True):
             inner, outer = math.log(best), math.log(end)
@@ -103,7 +103,7 @@ def fit_irregular(values: NDArray[np.float64], steps: NDArray[np.float64]) -> Re
     Raises
     ------
     ArgumentValueError
-        If they do not revert to a mean, or do within a step.
+        If the values do not revert to a mean, or revert within a step.
     """
     likelihood = Likelihood(values[:-1], values[1:], steps)
     theta = likelihood.largest()
@@ -114,7 +114,7 @@ def fit_irregular(values: NDArray[np.float64], steps: NDArray[np.float64]) -> Re
     if not is_noise(s * float((1 - b**2).mean()), float(values.var())):
         return Reversion.exact(found)
     corrected = _without_bias(theta, steps)
-    # The residuals of the mean are drift - u gap in all, with u from the centre of the slope.
+    # As in `mean_interval`, the residuals sum to drift - u gap, with u measured from `centre`.
     weights = gap / -np.expm1(-2 * theta * steps)
     by_theta = weights * steps * b
     tilt = max(float(by_theta.sum()), WEIGHT_MIN)
@@ -152,7 +152,7 @@ def fit_irregular(values: NDArray[np.float64], steps: NDArray[np.float64]) -> Re
 
 
 def _error(likelihood: Likelihood, theta: float) -> float:
-    """Return the standard error of theta, of the curvature of its likelihood."""
+    """Return the standard error of theta, from the curvature of its log-likelihood."""
     h = 1e-3
     one, two, three = (likelihood.at(theta * math.exp(d))[2] for d in (-h, 0.0, h))
     curvature = (2 * two - one - three) / h**2
@@ -160,8 +160,8 @@ def _error(likelihood: Likelihood, theta: float) -> float:
 
 
 def _without_bias(theta: float, steps: NDArray[np.float64]) -> float:
-    """Return theta without its bias, as of as many equal steps as say as much of theta."""
-    # Of a step h the information is h**2 b**2 / (1 - b**2).
+    """Return theta without bias, as for equal steps with the same information on theta."""
+    # The information of a step h is h**2 b**2 / (1 - b**2).
     information = steps**2 * np.exp(-2 * theta * steps) / -np.expm1(-2 * theta * steps)
     total = float(information.sum())
     if total <= WEIGHT_MIN:

@@ -1,8 +1,8 @@
-"""The laws of a regression on the value before, where no t distribution holds.
+"""Simulated laws of the statistics of an autoregression, where no t distribution holds.
 
-The statistic t of the slope b has no t distribution where b is near 1, and its law depends on b. So
-b is tested by simulation at each value of a grid, and those that are not refused are the interval
-(the grid bootstrap: Hansen 1999, doi:10.1162/003465399558463).
+The statistic t of the slope b does not follow a t distribution where b is near 1, and its law
+depends on b. So b is tested by simulation at each value of a grid, and the values that are not
+rejected form the interval (the grid bootstrap: Hansen 1999, doi:10.1162/003465399558463).
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from numpy.typing import NDArray
 from montezarr.processes._quantiles import TAIL
 
 LONG = 60.0
-"""Times of relaxation, theta times the time observed, from which on the t distribution will do."""
+"""theta times the time observed, from which on the t distribution is accurate enough."""
 
 SLOPE_LAW_SERIES = 1500
 SLOPE_LAW_STEPS = 150
-"""Simulated series, and their steps: of longer ones the time observed counts, not their number."""
+"""Simulated series, and their steps, at most: for longer series only the time observed matters."""
 
 SPEEDS = np.geomspace(0.01, 8 * LONG, 24)
-"""Speeds of reversion at which it is tested, by the time observed."""
+"""Values of theta times the time observed at which the slope is tested."""
 
 SLOPE_LAW_SEED = 20_090_401
-"""Of the simulated series, so that a fit is the same each time."""
+"""Seed of the simulated series, fixed so that fits are reproducible."""
 
 
 def crossing(thetas: NDArray[np.float64], values: NDArray[np.float64]) -> float:
-    """Return where values become positive; 0 where they are from the first one on, inf if never."""
+    """Return the theta where values become positive; 0 if the first one is, inf if none is."""
     positive = np.flatnonzero(values > 0)
     if len(positive) == 0:
         return math.inf
@@ -49,7 +49,7 @@ def slope_laws(steps: int, offset: float) -> tuple[NDArray[np.float64], ...]:
     Parameters
     ----------
     offset : float
-        First value less the mean, by sigma and the root of the time observed.
+        First value minus the mean, divided by sigma and the square root of the time observed.
     """
     rng = np.random.default_rng(SLOPE_LAW_SEED)
     thetas = SPEEDS
@@ -63,7 +63,7 @@ def slope_laws(steps: int, offset: float) -> tuple[NDArray[np.float64], ...]:
     sx, sy, sxx, sxy, syy = np.zeros((5, len(thetas), SLOPE_LAW_SERIES))
     for _ in range(steps):
         y = slope * x + noise * rng.standard_normal(SLOPE_LAW_SERIES)
-        u, w = x - first, y - first  # sums of squares are of what is near 0
+        u, w = x - first, y - first  # centred, so that sums of squares do not cancel
         sx += u
         sy += w
         sxx += u * u

@@ -1,4 +1,4 @@
-"""Any Itô equation, given by its drift and diffusion."""
+"""General Itô equations, given by drift and diffusion."""
 
 from __future__ import annotations
 
@@ -26,10 +26,9 @@ class Diffusion(Process):
     r"""The Itô equation :math:`dX_t = a(t, X_t)\,dt + b(t, X_t)\,dW_t`, scalar or vector.
 
     The functions get the time and the states of many paths at once and must work on arrays:
-    x has shape (n,), or (variables, n) for several variables. They get them by position and for
-    reading alone, and a path may not depend on the ones beside it: `simulate` tries that. x is
-    float64, also where paths are simulated in float32: what a function computes in float32 itself
-    is as rough as that.
+    x has shape (n,), or (variables, n) for several variables. Both arguments are positional, x is
+    read-only, and a path must not depend on other paths: `simulate` checks this. x is float64 even
+    if the paths are float32; a function that computes in float32 itself has that precision.
 
     Parameters
     ----------
@@ -45,15 +44,16 @@ class Diffusion(Process):
     correlation : array (noises, noises), optional
         Correlation of the Brownian motions, positive semi-definite with ones on the diagonal.
     noises : int, optional
-        Number of Brownian motions; as many as variables, or as `correlation` says.
+        Number of Brownian motions; by default the size of `correlation`, or the number of
+        variables.
 
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        For arguments out of these terms, also functions of (x, t) by the names of their parameters.
+        For invalid arguments, also for functions whose parameter names show the order (x, t).
     SamplerError
         From `simulate`, for functions that fail, return another shape, write into x, or couple
-        paths, such as by ``x.mean()``; and for noise that the scheme is not for.
+        paths, such as by ``x.mean()``; and for noise that the scheme does not support.
 
     References
     ----------
@@ -118,7 +118,7 @@ class Diffusion(Process):
     def sample(self, draws: Draws, grid: TimeGrid, x0: Rows) -> Rows:
         """Return paths of the scheme; noise j draws from slot j. See `Process.sample`.
 
-        The functions get float64 states also where the paths are float32: those are rounded copies.
+        The functions get float64 states even if the paths are float32, which are rounded copies.
         """
         scalar, noises = len(self.names) == 1, self.noises or 1
         shape = (draws.n,) if scalar else (len(self.names), draws.n)
@@ -142,22 +142,22 @@ class Diffusion(Process):
                 raise ArgumentValueError(
                     f"scheme: expected a step of shape {shape}, got {following.shape}."
                 )
-            # A copy: what a scheme of the user's own does with its states is not done to ours.
+            # A copy, since a user's scheme may change its own array later.
             x = np.array(following, x.dtype)
             x.flags.writeable = False
-            with np.errstate(over="ignore"):  # infinities are a matter of on_nonfinite
+            with np.errstate(over="ignore"):  # on_nonfinite handles infinities
                 rows[:, k + 1] = x
         return rows[0] if scalar else rows
 
     def check_trial(self, grid: TimeGrid, rows: Rows) -> None:
-        """Raise where the scheme is not for these coefficients; see `HasTrial`."""
+        """Raise if the scheme does not support these coefficients; see `HasTrial`."""
         times, steps = grid.times, grid.steps
         for k in range(0, grid.T, max(1, grid.T // COEFFICIENT_TRIAL_TIMES)):
             x, t, dt = rows[0, k] if len(self.names) == 1 else rows[:, k], times[k], steps[k]
             self.scheme.check_trial(self.drift, self.diffusion, float(t), x, float(dt))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what can be written: functions by name, which `from_dict` cannot read back."""
+        """Return a description with functions by name, which `from_dict` cannot read back."""
         return {
             "name": type(self).__name__,
             "drift": _function_name(self.drift),

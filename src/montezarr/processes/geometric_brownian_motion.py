@@ -71,18 +71,18 @@ class GeometricBrownianMotion(Process):
         :math:`\hat\mu = \bar r/dt + \hat\sigma^2/2`; standard errors from the Fisher information,
         :math:`\hat\sigma/\sqrt{2n}` and :math:`\sqrt{\hat\sigma^2/(n\,dt) + \hat\sigma^4/(2n)}`
         (Campbell, Lo and MacKinlay, The Econometrics of Financial Markets, 1997, section 9.3.2).
-        Returns over other times are taken each by its own. Intervals: that of sigma is exact, of
-        the chi-square law of the sum of squares; that of mu joins it with the t interval of the
-        mean of the returns (Zou, Taleban and Huo 2009, doi:10.1016/j.csda.2009.03.006).
+        At irregular times each return is scaled by its own step. The interval of sigma is exact,
+        from the chi-square law of the sum of squares; that of mu combines it with the t interval of
+        the mean return (Zou, Taleban and Huo 2009, doi:10.1016/j.csda.2009.03.006).
 
         Parameters
         ----------
         prices : array (n+1,)
             Positive prices, oldest first; at least 3.
         dt : float, optional
-            Time between two prices; 1 by default. The times of a DataArray or Series (a coordinate
-            or index named `time`, or of floats) are used where neither this nor `times` is given;
-            beside dates one of them is needed.
+            Time between two prices; 1 by default. If neither `dt` nor `times` is given, the times
+            of a DataArray or Series (a coordinate or index named `time`, or of floats) are used; if
+            these are dates, `dt` or `times` is required.
         times : array (n+1,), optional
             Time of each price, increasing, in place of dt.
 
@@ -90,7 +90,7 @@ class GeometricBrownianMotion(Process):
         ------
         ArgumentTypeError, ArgumentValueError
             If prices are fewer than 3, not positive or not finite, or dt is not positive; if
-            times or dates do not increase, or a DataArray or Series has other ones.
+            times or dates do not increase, or differ from those of a DataArray or Series.
         """
         series = check_series("prices", prices, minimum=3, positive=True)
         steps = check_time_steps("prices", prices, dt, times, len(series))
@@ -116,7 +116,7 @@ class GeometricBrownianMotion(Process):
         )
 
     def default_x0(self) -> float:
-        """Return 1.0, the value that a path begins at by default."""
+        """Return the default initial state, 1.0."""
         return 1.0
 
     def sample(self, draws: Draws, grid: TimeGrid, x0: Rows) -> Rows:
@@ -179,10 +179,10 @@ class GeometricBrownianMotion(Process):
 
 
 def _intervals(mu: float, sigma: float, n: int, total: float) -> dict[str, tuple[float, float]]:
-    """Return the 95 % intervals of a fit to n returns over a time in all."""
+    """Return the 95 % intervals of a fit to n returns over the time `total`."""
     df = n - 1
     low, high = (n * sigma**2 / chi_square_quantile(p, df) for p in (1 - TAIL, TAIL))
-    # The mean of the returns has an error of its own, and so has half the variance.
+    # mu = growth + sigma**2 / 2: the errors of both terms combine.
     half = t_quantile(1 - TAIL, df) * sigma * np.sqrt(n / df / total)
     down = np.hypot(half, max(sigma**2 - low, 0.0) / 2)
     up = np.hypot(half, max(high - sigma**2, 0.0) / 2)

@@ -32,13 +32,13 @@ class Heston(Process):
     conditional moments of V are matched exactly, and S is a martingale after discounting. V never
     becomes negative.
 
-    What is not exact: the bias of option prices is small at the money already at a few steps a
-    year, but larger on either side. In the case 1 of Broadie and Kaya (one year, spot 100), calls
+    The scheme is not exact. The bias of option prices is small at the money even with a few steps
+    per year, but larger on either side. In case 1 of Broadie and Kaya (one year, spot 100), calls
     at the strikes 85, 100 and 115, worth 18.46, 6.81 and 0.85, are off by +0.27, +0.19 and -0.20
-    with one step, by -0.01, +0.01 and -0.06 with four. And V has an atom at 0, where the continuous
-    process is at no given time: 22 % of the paths end there with one step and 15 % with four,
-    where 3 % should be below 0.0001; in the case I of Andersen 89 % and 84 %, where 71 % should.
-    The page on processes has tables of both.
+    with one step, by -0.01, +0.01 and -0.06 with four. And V has an atom at 0, which the continuous
+    process does not have: 22 % of the paths end at 0 with one step and 15 % with four, where 3 %
+    should be below 0.0001; in case I of Andersen 89 % and 84 %, where 71 % should. The page on
+    processes has tables of both.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ class Heston(Process):
 
     def check_x0(self, x0: Any, dtype: str) -> Rows:
         """Return (s, v) as an array; see `Process.check_x0`."""
-        # Zero-argument super() does not work in a dataclass that slots=True made anew.
+        # Zero-argument super() fails in a dataclass with slots=True, which creates a new class.
         out = Process.check_x0(self, x0, dtype)
         if (out[0] <= 0).any():
             raise value_error("x0['s']", "prices > 0", x0)
@@ -128,7 +128,7 @@ class Heston(Process):
         )
         for k, (normal, exponential, normal_s, dt) in enumerate(streams):
             v_next, log_s = self._step(v, log_s, normal, exponential, normal_s, dt)
-            with np.errstate(over="ignore"):  # infinities are a matter of on_nonfinite
+            with np.errstate(over="ignore"):  # on_nonfinite handles infinities
                 np.multiply(rows[0, 0], np.exp(log_s), out=rows[0, k + 1], casting="same_kind")
             rows[1, k + 1] = v = v_next
         return rows
@@ -143,8 +143,8 @@ class Heston(Process):
         r"""Return the standard deviations of S_t and V_t, (2, n); see `HasDeviation`.
 
         That of V is exact (Cox, Ingersoll and Ross 1985, doi:10.2307/1911242, equation 19). That of
-        S is :math:`E[S_t] \sqrt{e^w - 1}` with w the mean of the integral of V, as if the variance
-        did not move: right to first order in w.
+        S is :math:`E[S_t] \sqrt{e^w - 1}` with w the mean of the integral of V, as for a constant
+        variance: correct to first order in w.
         """
         s, v = x0
         decay, gap = np.exp(-self.kappa * t), -np.expm1(-self.kappa * t)
@@ -165,7 +165,7 @@ class Heston(Process):
         k1, k2 = slope - rho / xi, slope + rho / xi
         k3 = k4 = 0.5 * dt * (1 - rho**2)
         a_star = k2 + 0.5 * k4
-        # The branch not taken may divide by zero or take a root of a negative number: harmless.
+        # The branch not used may divide by zero or take the root of a negative number, harmlessly.
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             psi = variance / mean**2
             inverse = 2 / psi
@@ -174,7 +174,7 @@ class Heston(Process):
             quadratic = a * (np.sqrt(b2) + normal) ** 2
             room = 1 - 2 * a_star * a
             k0_quadratic = -a_star * b2 * a / room + 0.5 * np.log(room)
-            # q = 1-p = P(v > 0), written so that it does not cancel where p is nearly 1.
+            # q = 1-p = P(v > 0), in a form that does not cancel where p is nearly 1.
             q = 2 / (psi + 1)
             beta = q / mean
             # u > p exactly where -log(1-u) > -log(q), and then v = log(q/(1-u)) / beta.
@@ -183,7 +183,7 @@ class Heston(Process):
             few = psi <= PSI_SWITCH
             v_next = np.where(few, quadratic, tail)
             k0 = np.where(few, k0_quadratic, k0_tail) - (k1 + 0.5 * k3) * v
-            # Where the moment of the correction does not exist: the scheme without it.
+            # Where the moment of the martingale correction does not exist, leave it out.
             exists = np.where(few, room > 0, beta > a_star)
             k0 = np.where(exists, k0, -rho * kappa * theta * dt / xi)
         noise = np.sqrt(k3 * v + k4 * v_next) * normal_s

@@ -29,7 +29,7 @@ from montezarr.processes.time_grid import TimeGrid
 from montezarr.random.draws import Draws
 
 SHOWN_STATES = 8
-"""States of a chain whose matrix is part of its repr; of a thousand it would be 20 megabytes."""
+"""States up to which the repr shows the matrix; for a thousand it would be 20 megabytes."""
 
 
 @final
@@ -44,12 +44,12 @@ class MarkovChain(Process):
     Parameters
     ----------
     transition : array (n_states, n_states)
-        Probability to go from the state of the row to that of the column. Rows sum to 1 within
-        1e-8, or within n_states times the epsilon of their dtype where that is more, as it is of
-        float32, and are normalised. An entry below 0 by no more than that epsilon n_states times
-        is 0 but for rounding, and taken as 0.
+        Probability of a transition from the state of the row to that of the column. Rows must sum
+        to 1 within 1e-8, or within n_states times the epsilon of their dtype if that is larger, as
+        for float32, and are normalised. Entries below 0 by at most n_states times that epsilon
+        count as rounding errors and are set to 0.
     states : sequence of str or int, optional
-        Labels, distinct; 0, 1, ... where not given.
+        Distinct labels; 0, 1, ... by default.
 
     Raises
     ------
@@ -105,16 +105,16 @@ class MarkovChain(Process):
 
         The estimate is the share of each transition among those out of its row's state, with
         standard error sqrt(p (1 - p) / n_row) (Anderson and Goodman, "Statistical inference about
-        Markov chains", 1957, doi:10.1214/aoms/1177707039). A share of 0 or 1 is not certain: there
-        it is half the width of Wilson's interval over 1.96. Intervals are those of Clopper and
-        Pearson, doi:10.1093/biomet/26.4.404.
+        Markov chains", 1957, doi:10.1214/aoms/1177707039). For a share of 0 or 1, where that
+        formula gives 0, it is half the width of Wilson's interval over 1.96. Intervals are those of
+        Clopper and Pearson, doi:10.1093/biomet/26.4.404.
 
         Parameters
         ----------
         path : sequence of str or int
             Observed states in order, at least 2.
         states : sequence, optional
-            The labels in the order wanted; sorted where not given.
+            All labels, in the order of their codes; by default the observed ones, sorted.
 
         Raises
         ------
@@ -123,7 +123,7 @@ class MarkovChain(Process):
             the dates of a Series or DataArray do not increase.
         """
         observed = plain_items("path", path, "a sequence of labels")
-        own_times("path", path)  # which refuses dates that do not increase
+        own_times("path", path)  # refuses dates that do not increase
         if len(observed) < 2:
             raise value_error("path", "at least 2 states", path)
         try:
@@ -201,8 +201,8 @@ class MarkovChain(Process):
         """Return P(X_t = state) for every state, t >= 0 steps after the state `x0`.
 
         The row of `x0` in the t-th power of the transition matrix, by repeated squaring. Rows are
-        normalised after each product: else their sum, 1 but for rounding, is taken to the power t
-        as well. What is summed is positive, so that no digits cancel for any t.
+        normalised after each product; otherwise the rounding error of their sum would be raised to
+        the power t. All terms are positive, so that nothing cancels for any t.
         """
         steps = check_int("t", t)
         power, out = np.array(self.transition), np.zeros(len(self.transition))
@@ -216,7 +216,7 @@ class MarkovChain(Process):
         return out
 
     def probability(self, k: Any, t: int, x0: int) -> Any:
-        """Return P(X_t = k) of codes of states after t steps, see `HasProbability`.
+        """Return P(X_t = k) for codes k of states after t steps; see `HasProbability`.
 
         Entries of row `x0` of the t-th power of the transition matrix, the equation of Chapman and
         Kolmogorov (Norris, 1997, theorem 1.1.3; reference of the class).
@@ -224,7 +224,7 @@ class MarkovChain(Process):
         Parameters
         ----------
         k : int or array
-            Codes; 0 where there is no such state.
+            Codes; the probability is 0 for a code without a state.
         t : int
             Number of steps, >= 0.
         x0 : int
@@ -237,7 +237,7 @@ class MarkovChain(Process):
         Raises
         ------
         ArgumentTypeError, ArgumentValueError
-            If `t` is no number of steps, or `x0` no code.
+            If `t` is not a number of steps, or `x0` is not a code.
         """
         count = len(self.labels)
         start = check_int("x0", x0, maximum=count - 1)
@@ -250,9 +250,9 @@ class MarkovChain(Process):
 
 
 def _check_transition(value: Any) -> NDArray[np.float64]:
-    """Return a stochastic matrix as float64, normalised, or raise with the entry or row at fault.
+    """Return a stochastic matrix as float64, normalised, or raise with the invalid entry or row.
 
-    How far rounding takes an entry or a sum depends on the dtype in which it was computed.
+    The tolerance for rounding depends on the dtype of the given matrix.
     """
     matrix = check_array("transition", value, ndim=2)
     rows, columns = matrix.shape
@@ -276,8 +276,8 @@ def _check_transition(value: Any) -> NDArray[np.float64]:
             f"transition: expected {expected} within {tolerance:.2g}, got a sum of"
             f" {float(sums[i, 0])!r} in row {i}."
         )
-    # Rows that sum to 1 but for rounding stay as they are: what is normalised already must come
-    # back from `to_dict` with the same bits.
+    # Rows that sum to 1 within rounding stay unchanged: a normalised matrix must survive
+    # `to_dict` and `from_dict` with the same bits.
     exact = columns * np.finfo(np.float64).eps
     return np.where(np.abs(sums - 1) > exact, matrix / sums, matrix)
 
@@ -317,8 +317,8 @@ def _alias_tables(
             scaled[more] -= 1 - scaled[less]
             if scaled[more] < 1:
                 small.append(large.pop())
-        # What is left over has as much as it has columns, so each is 1 but for rounding and keeps
-        # its own column; a state of probability 0 is never among them.
+        # The remaining columns have an average of 1, so each is 1 within rounding and keeps its own
+        # column; a state of probability 0 is never among them.
     for table in (accept, alias):
         table.setflags(write=False)
     return accept, alias

@@ -85,40 +85,40 @@ class OrnsteinUhlenbeck(Process):
         :math:`\sigma^2 = 2\theta v/(1-b^2)` for the residual variance v. Standard errors by the
         delta method (Tang and Chen, "Parameter estimation and bias correction for diffusion
         processes", 2009, doi:10.1016/j.jeconom.2008.11.001). The estimate of theta is biased
-        upwards by about 4 / (total time), which is taken off as the bias of b, (1 + 3 b) / n
-        (Kendall 1954, doi:10.1093/biomet/41.3-4.403), down to a tenth of the estimate.
+        upwards by about 4 / (total time); this is corrected through the bias of b, (1 + 3 b) / n
+        (Kendall 1954, doi:10.1093/biomet/41.3-4.403), down to a tenth of the estimate at most.
 
-        Intervals hold for short series, and the estimates lie in theirs: theta by tests with
-        simulated laws (Hansen 1999, doi:10.1162/003465399558463), mu by that of the intercept
-        around it (Fieller 1954), sigma of both. Where there is no telling whether values revert,
-        that of theta begins at 0, and that of mu is unbounded; where they may revert within a step,
-        that of theta has no upper end. Of values at irregular times the tests are of the likelihood
-        ratio.
+        Intervals are valid for short series, and contain the estimates: that of theta comes from
+        tests with simulated laws (Hansen 1999, doi:10.1162/003465399558463), that of mu from the
+        test of the intercept (Fieller 1954), that of sigma from the residual variance and theta. If
+        the data do not show whether values revert, the interval of theta begins at 0 and that of mu
+        is unbounded; if they may revert within a step, that of theta has no upper end. At irregular
+        times the tests are likelihood-ratio tests.
 
         Parameters
         ----------
         values : array (n+1,)
             Observations, oldest first; at least 4.
         dt : float, optional
-            Time between two of them; 1 by default. The times of a DataArray or Series (a coordinate
-            or index named `time`, or of floats) are used where neither this nor `times` is given;
-            beside dates one of them is needed.
+            Time between two values; 1 by default. If neither `dt` nor `times` is given, the times
+            of a DataArray or Series (a coordinate or index named `time`, or of floats) are used; if
+            these are dates, `dt` or `times` is required.
         times : array (n+1,), optional
             Time of each value, increasing, in place of dt.
         bias_correction : bool
-            False gives theta of maximum likelihood.
+            Whether to correct theta for its bias; False gives theta of maximum likelihood.
 
         Raises
         ------
         ArgumentTypeError, ArgumentValueError
-            If values are fewer than 4 or not finite, or do not revert to a mean (b >= 1) or do so
-            within a step (b <= 0);
-            if times or dates do not increase, or a DataArray or Series has other ones.
+            If values are fewer than 4 or not finite, do not revert to a mean (b >= 1) or revert
+            within a step (b <= 0); if times or dates do not increase, or differ from those of a
+            DataArray or Series.
 
         Warns
         -----
         MontezarrWarning
-            If n * theta * dt is small: the series is short beside the time of relaxation.
+            If n * theta * dt is small: the series is short compared with the relaxation time.
         """
         correct = check_bool("bias_correction", bias_correction)
         series = check_series("values", values, minimum=4)
@@ -189,7 +189,7 @@ class OrnsteinUhlenbeck(Process):
 
 
 SHORT = 20.0
-"""Times of relaxation in a series below which its estimates are rough."""
+"""Relaxation times that a series must cover, else `fit` warns."""
 
 
 def _warn_of_short(theta: float, time: float, stacklevel: int = 3) -> None:

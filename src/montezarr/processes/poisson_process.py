@@ -1,4 +1,4 @@
-"""The Poisson process, the count of events that come independently at a constant rate."""
+"""The Poisson process: the number of independent events at a constant rate."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class PoissonProcess(Process):
         return cls(rate=3.0), cls(rate=5000.0)
 
     def default_x0(self) -> int:
-        """Return 0, the value that a path begins at by default."""
+        """Return the default initial state, 0."""
         return 0
 
     def sample(self, draws: Draws, grid: TimeGrid, x0: Rows) -> Rows:
@@ -94,15 +94,15 @@ class PoissonProcess(Process):
         return self.rate * t + 0.0 * x0
 
     def probability(self, k: Any, t: Any, x0: Any = 0) -> Any:
-        r"""Return P(N_t = k), see `HasProbability`.
+        r"""Return P(N_t = k); see `HasProbability`.
 
         :math:`e^{-m} m^j / j!` with :math:`m = \lambda t` and :math:`j = k - x_0` (Kingman, 1993,
-        chapter 1; reference of the class), as Loader (2000) computes it, with its digits for any m.
+        chapter 1; reference of the class), by the method of Loader (2000), accurate for any m.
 
         Parameters
         ----------
         k : int or array
-            Values; what the process cannot reach has probability 0.
+            Values; unreachable ones have probability 0.
         t : float or array
             Time since the start, >= 0.
         x0 : int or array
@@ -121,7 +121,7 @@ class PoissonProcess(Process):
 
 
 def _reach(mean: Any) -> Any:
-    """Return how far from the mean a count can come out: beyond, probability is below 2**-53."""
+    """Return the largest distance of a count from the mean: beyond it P is below 2**-53."""
     return 12 * np.sqrt(mean) + 40
 
 
@@ -134,12 +134,12 @@ def _distribution(mean: float) -> tuple[int, NDArray[np.float64]]:
     mode, reach = int(mean), int(_reach(mean))
     first = max(0, mode - reach)
     counts = np.arange(first, mode + reach + 1)
-    # Ratios to the mode's probability, outwards from it: no factorial, no overflow.
+    # Ratios to the probability of the mode, built up outwards: no factorial, no overflow.
     up = np.cumprod(mean / counts[counts > mode])
     down = np.cumprod((counts[(counts > first) & (counts <= mode)] / mean)[::-1])[::-1]
     weights = np.concatenate([down, [1.0], up])
     weights /= weights.sum()
-    # The upper half from the far end, so that neither tail carries the rounding of a long sum.
+    # The upper half is summed from its far end, so that neither tail has the error of a long sum.
     below, above = np.cumsum(weights)[:-1], np.cumsum(weights[:0:-1])[::-1]
     cdf = np.where(below < 0.5, below, 1 - above)
     cdf.setflags(write=False)

@@ -57,7 +57,7 @@ class RandomWalk(Process):
         return cls(), cls(p=0.3)
 
     def default_x0(self) -> int:
-        """Return 0, the value that a path begins at by default."""
+        """Return the default initial state, 0."""
         return 0
 
     def sample(self, draws: Draws, grid: TimeGrid, x0: Rows) -> Rows:
@@ -79,16 +79,16 @@ class RandomWalk(Process):
         return 4 * self.p * (1 - self.p) * t + 0.0 * x0
 
     def probability(self, k: Any, t: Any, x0: Any = 0) -> Any:
-        r"""Return P(X_t = k) after t steps, see `HasProbability`.
+        r"""Return P(X_t = k) after t steps; see `HasProbability`.
 
         With :math:`u = (t + k - x_0)/2` steps up it is :math:`\binom{t}{u} p^u (1 - p)^{t-u}`, and
-        0 where u is no integer from 0 to t (Feller, 1968, section III.2 and VI.2; reference of the
-        class), as Loader (2000) computes it, with its digits for any t.
+        0 where u is not an integer from 0 to t (Feller, 1968, sections III.2 and VI.2; reference of
+        the class), by the method of Loader (2000), accurate for any t.
 
         Parameters
         ----------
         k : int or array
-            Values; what the process cannot reach has probability 0.
+            Values; unreachable ones have probability 0.
         t : int or array
             Number of steps, >= 0.
         x0 : int or array

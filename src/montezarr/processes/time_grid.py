@@ -1,4 +1,4 @@
-"""Time grids: the T+1 times at which a path is known."""
+"""Time grids: the T+1 times at which a path has values."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from montezarr.random.draws import MAX_STEPS
 
 @dataclass(frozen=True, slots=True)
 class TimeGrid(Value):
-    """T+1 increasing times, equally spaced from 0 or given one by one.
+    """T+1 increasing times, equally spaced from 0 or listed explicitly.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class TimeGrid(Value):
     dt : float or None
         Step length of an equally spaced grid, in the process's unit of time.
     given : tuple of float or None
-        The times, where they were given.
+        The times, if they were listed explicitly.
 
     Examples
     --------

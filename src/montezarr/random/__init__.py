@@ -1,1 +1,1 @@
-"""Random numbers: from the seed of a run to the streams and draws of its paths."""
+"""Random numbers: seeds of runs, and the streams and draws of their paths."""

@@ -1,7 +1,7 @@
 """The random words as a stream of bytes, for test batteries such as PractRand, TestU01, dieharder.
 
-A battery sees only neighbours in the stream, so the order of the addresses says which likeness it
-can find: between the steps of one path, between the paths at one step, or between all of them.
+A battery finds correlations of neighbouring bytes only, so the order of the addresses decides which
+it can find: between the steps of one path, between the paths at one step, or between both.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from montezarr.random.draws import MAX_SLOT, MAX_STEPS, Draws
 __all__ = ["ORDERS", "stream"]
 
 SIDE = 4
-"""Steps and paths along the edge of a cell, which order "interleaved" emits as a whole."""
-# Extent by default, (paths, step groups): the inner one of common size, the outer one endless.
+"""Paths and step groups along the edge of a cell, which order "interleaved" emits as a whole."""
+# Default extent (paths, step groups): the inner one of typical size, the outer one almost endless.
 BOX = {"path": (2**40, 2**8), "step": (2**12, MAX_STEPS), "interleaved": (2**12, MAX_STEPS)}
 ORDERS = tuple(BOX)
 
@@ -48,17 +48,17 @@ def stream(
     order : {"path", "step", "interleaved"}
         "path": all step groups of path 0, then of path 1, and so on. "step": all paths at step
         group 0, then at step group 1. "interleaved": cells of 4 neighbouring paths at 4
-        neighbouring step groups, cell after cell along the paths. Slots alternate fastest in all.
+        neighbouring step groups, cell after cell along the paths. Slots vary fastest in all orders.
     paths, groups, slots : int
         Extent of the box, from path 0, step group 0 and slot 0 on; by default 256 step groups of
-        endlessly many paths in order "path", else 4096 paths at endlessly many step groups.
+        2**40 paths in order "path", else 4096 paths at 2**32 step groups.
     n_bytes : int, optional
-        Stop after this many bytes; by default when the box is used up.
+        Stop after this many bytes; by default at the end of the box.
 
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        For an argument that is not accepted, here and not at the first item.
+        For an invalid argument, at the call and not at the first item.
     """
     check_choice("order", order, ORDERS)
     paths = check_int("paths", BOX[order][0] if paths is None else paths, minimum=1)
@@ -86,7 +86,7 @@ def _pieces(draws: Draws, order: str, box: tuple[int, int, int], limit: int) -> 
         digits = [digit.astype(np.uint64) for digit in np.unravel_index(index, shape)]
         if order == "interleaved":
             group, path = digits[0] * SIDE + digits[2], digits[1] * SIDE + digits[3]
-            inside = (group < groups) & (path < paths)  # the last cells may stick out of the box
+            inside = (group < groups) & (path < paths)  # the last cells may extend beyond the box
             path, group, slot = path[inside], group[inside], digits[4][inside]
         else:
             (path, group, slot) = digits if order == "path" else (digits[1], digits[0], digits[2])

@@ -1,14 +1,14 @@
-"""From one seed to streams: the root of a run, a child for every path and every block.
+"""Seeds: the root seed of a run, and a child stream for every path and every block.
 
 Path i of a scalar sampler draws from ``np.random.default_rng(SeedSequence(seed, spawn_key=(i,)))``,
 which anyone can recreate without this package. A batch sampler draws block b from the child
 ``(BLOCK_PREFIX, b)``. Vectorised processes use the Philox key of the root (see `draws`).
 
-A run on a named stream has ``(STREAM_PREFIX, *stream_words(name))`` in front of all of these.
+On a named stream, all these spawn keys begin with ``(STREAM_PREFIX, *stream_words(name))``.
 
-NumPy makes one list of 32-bit words of a seed: its entropy, filled up with zeros to four words,
-and the words of the spawn key. Seeds with one list are one seed: 42, ``[42]`` and ``[42, 0]``, or
-path 0 of 42 and the seed ``[42, 0, 0, 0, 0]``.
+NumPy converts a seed to one list of 32-bit words: its entropy, padded with zeros to four words, and
+the words of the spawn key. Seeds with the same list are the same seed: 42, ``[42]`` and
+``[42, 0]``, or path 0 of 42 and the seed ``[42, 0, 0, 0, 0]``.
 """
 
 from __future__ import annotations
@@ -30,32 +30,32 @@ BLOCK = 1024
 """Paths in a block, the unit of batch seeding and of exact merging."""
 
 
-# Three 32-bit words once a block number follows; a path index has at most two. So no spawn key of
-# a block is ever the spawn key of a path. The value spells "montezar" in ASCII.
+# With a block number at least three 32-bit words; a path index has at most two. So no spawn key of
+# a block equals the spawn key of a path. The value spells "montezar" in ASCII.
 BLOCK_PREFIX = 0x6D6F6E74657A6172
 
-# Ten words with those of the digest of a name, and paths and blocks have four at most: so no spawn
-# key on a named stream is ever one without. The value spells "mzstream" in ASCII.
+# With the digest of a name ten words; keys of paths and blocks have at most four. So no spawn key
+# on a named stream equals one without a stream. The value spells "mzstream" in ASCII.
 STREAM_PREFIX = 0x6D7A73747265616D
 
 
 @dataclass(frozen=True, slots=True)
 class RootSeed:
-    """The root entropy of a run, hashable and writable as JSON.
+    """The root entropy of a run, hashable, with a JSON form.
 
     Attributes
     ----------
     entropy : tuple of int
-        One integer, or the sequence of integers that the caller gave.
+        One integer, or the caller's sequence of integers.
     is_sequence : bool
-        Whether the caller gave a sequence. NumPy fills what is shorter than four words up with
-        zeros, so that ``5``, ``[5]`` and ``[5, 0]`` are one seed, ``[5, 0, 0, 0, 0]`` another one.
+        Whether the caller gave a sequence. NumPy pads fewer than four words with zeros, so that
+        ``5``, ``[5]`` and ``[5, 0]`` are one seed, ``[5, 0, 0, 0, 0]`` another one.
     spawn_key : tuple of int
-        Spawn key of the SeedSequence that the caller gave, else empty.
+        Spawn key of the caller's SeedSequence, else empty.
     pool_size : int
         Pool size of the SeedSequence, in 32-bit words; NumPy's default is 4.
     stream : str or None
-        Name of the stream, where the run is on one.
+        Name of the stream of the run, if any.
     """
 
     entropy: tuple[int, ...]
@@ -72,12 +72,12 @@ class RootSeed:
         )
 
     def full_key(self, *spawn_key: int) -> tuple[int, ...]:
-        """Return the whole spawn key of a descendant: the root's own, the stream's, and this."""
+        """Return the complete spawn key of a descendant: those of root and stream, then this."""
         named = () if self.stream is None else (STREAM_PREFIX, *stream_words(self.stream))
         return (*self.spawn_key, *named, *spawn_key)
 
     def philox_key(self) -> tuple[int, int]:
-        """Return the two 32-bit words that key the counter-based draws."""
+        """Return the Philox key of the counter-based draws, two 32-bit words."""
         return _philox_key(self)
 
     def path_sequence(self, path: int) -> np.random.SeedSequence:
@@ -93,17 +93,17 @@ class RootSeed:
         return np.random.default_rng(self.sequence(BLOCK_PREFIX, block))
 
     def path_seed(self, path: int) -> int:
-        """Return 128 bits for a sampler that wants an integer seed."""
+        """Return a 128-bit integer seed of a path, for a sampler that takes one."""
         words = self.sequence(path).generate_state(2, np.uint64)
         return int(words[0]) | int(words[1]) << 64
 
     def block_seed(self, block: int) -> int:
-        """Return 128 bits for a sampler of block number `block` that wants an integer seed."""
+        """Return a 128-bit integer seed of a block, for a sampler that takes one."""
         words = self.sequence(BLOCK_PREFIX, block).generate_state(2, np.uint64)
         return int(words[0]) | int(words[1]) << 64
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form; integers as decimal strings, since JSON readers cut them."""
+        """Return the JSON form; integers as decimal strings, since JSON readers truncate them."""
         entropy = [str(word) for word in self.entropy]
         out: dict[str, Any] = {"entropy": entropy if self.is_sequence else entropy[0]}
         if self.spawn_key:
@@ -138,12 +138,12 @@ def stream_words(stream: str) -> tuple[int, ...]:
 
 
 def check_stream(stream: Any) -> str | None:
-    """Return the name of a stream, or None where none is given.
+    """Return the name of a stream, checked; None for None.
 
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        If it is no text, or empty, or not to be written in UTF-8.
+        If it is not text, is empty, or cannot be encoded in UTF-8.
     """
     if stream is None:
         return None
@@ -166,22 +166,22 @@ def _philox_key(root: RootSeed) -> tuple[int, int]:
 
 
 def as_root_seed(seed: Any, stream: Any = None) -> RootSeed:
-    """Return the root of a run from what the caller gave.
+    """Return the root seed for the caller's arguments.
 
     Parameters
     ----------
     seed : int, sequence of int, SeedSequence, mapping or None
         Non-negative entropy of any size. None draws 128 fresh bits from the operating system. A
-        mapping is what `RootSeed.to_dict` writes, as it stands in the recipe of a run.
+        mapping is the form that `RootSeed.to_dict` writes into the recipe of a run.
     stream : str, optional
-        Name of the stream; None leaves that of a recorded seed as it is.
+        Name of the stream; None keeps that of a recorded seed.
 
     Raises
     ------
     ArgumentTypeError
         For a Generator, BitGenerator or RandomState (state, not a seed), a bool, float or str.
     ArgumentValueError
-        For a negative integer, an empty sequence, or a mapping that is no seed.
+        For a negative integer, an empty sequence, or a mapping that is not a seed.
     """
     name = check_stream(stream)
     root = _root_of(seed)
@@ -220,10 +220,10 @@ def _root_of(seed: Any) -> RootSeed:
 
 
 def _recorded(seed: Mapping[str, Any]) -> RootSeed:
-    """Return the seed that stands in a recipe."""
+    """Return the seed recorded in a recipe."""
     try:
         root = RootSeed.from_dict(dict(seed))
-        is_seed = root.to_dict() == dict(seed)  # not so for further entries, or other types
+        is_seed = root.to_dict() == dict(seed)  # False for further entries, or other types
     except (TypeError, ValueError):
         is_seed = False
     if not is_seed or min((0, *root.entropy, *root.spawn_key)) < 0:
@@ -242,17 +242,17 @@ def _entropy(word: Any, expected: str) -> int:
 def generate_path_seeds(seed: Any, n_paths: int, *, stream: str | None = None) -> list[int]:
     """Return one distinct 64-bit integer seed per path, for code outside montezarr.
 
-    Seed i comes from the SeedSequence of path i, so the first n of a longer list are the list of
-    n. One 32-bit word per path, a common recipe, leaves 2**32 streams in all: two runs of 1e5
-    paths each then have about two in common, and no run can have more. With 64 bits that is
-    a chance of 5e-10. An equal seed within a run is drawn anew, so never happens.
+    Seed i comes from the SeedSequence of path i, so the list for n paths begins every longer list.
+    With one 32-bit word per path, a common practice, there are only 2**32 streams: two runs of 1e5
+    paths each share about two of them, and no run can have more than 2**32 paths. With 64 bits the
+    chance of a shared seed is 5e-10. A seed that repeats within a run is drawn again.
 
     Parameters
     ----------
     seed : int, sequence of int, SeedSequence or None
         Root entropy, as in `simulate`.
     n_paths : int
-        How many seeds, at least 0.
+        Number of seeds, at least 0.
     stream : str, optional
         Name of the stream, as in `simulate`.
 
@@ -274,7 +274,7 @@ def generate_path_seeds(seed: Any, n_paths: int, *, stream: str | None = None) -
     for path in range(count):
         words = 1
         while True:
-            # A SeedSequence's state may be read to any length; later words are new ones.
+            # The state of a SeedSequence has any length; further words are new random numbers.
             value = int(root.path_sequence(path).generate_state(words, np.uint64)[-1])
             if value not in seen:
                 break

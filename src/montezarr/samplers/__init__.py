@@ -1,4 +1,4 @@
-"""Samplers: a class for each way to call code that draws, and one kind of error."""
+"""Samplers: one class for each way to call code that draws paths, with one type of error."""
 
 from montezarr.samplers._base import EVENT_TIME, Sampler, describe, describe_error
 from montezarr.samplers.binding import (

@@ -1,4 +1,4 @@
-"""What a worker runs: a sampler bound to grid, seed and variables, from path range to arrays."""
+"""Base class of samplers: bound to grid, seed and variables, they draw a range of paths."""
 
 from __future__ import annotations
 
@@ -28,57 +28,57 @@ OnNonfinite = Literal["raise", "keep", "mask", "retry"]
 
 
 EVENT_TIME = "event_time"
-"""Variable that holds the times of paths which bring their own, such as those of a queue."""
+"""Variable with the times of paths that have times of their own, such as those of a queue."""
 
 SLICE = 4096
-"""Paths simulated at once where only some times are kept: what is dropped stays in the cache."""
+"""Paths simulated at once if only some times are kept: complete paths then stay in the cache."""
 
 SLICE_BYTES = 2**25
-"""Bytes that such a slice may take; long paths are simulated fewer at a time."""
+"""Bytes of such a slice, at most; fewer long paths are simulated at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class Sampler(ABC):
-    """A sampler with all that its paths depend on; the same value gives the same paths anywhere.
+    """A sampler with all that its paths depend on; equal samplers give equal paths anywhere.
 
-    A subclass is one way to call code that draws. It says of each of its interfaces, by the name
-    that recipes have for it, what follows from it, and whether some code offers it.
+    A subclass is one way to call code that draws. It states the facts of each of its interfaces,
+    under their names in recipes, and whether a given object offers one of them.
 
     Attributes
     ----------
     target : object
         The process or function.
     kind : str
-        Which of `interfaces` is used.
+        Name of the interface, a key of `interfaces`.
     grid : TimeGrid
         Times of the simulation.
     seed : RootSeed
         Root entropy.
     variables : tuple of Variable
-        What the first path declared.
+        Variables that the first path declared.
     coords : dict of str to tuple
         Labels along dimensions of the variables, other than path and time.
     x0 : object
-        Initial state of every path, as the caller gave it; ignored where `draw` gets one per path.
+        Initial state of every path, as the caller gave it; ignored if `draw` gets one per path.
     keep : tuple of int or None
         Positions of the grid that are kept, increasing; None keeps all.
     on_error : {"raise", "mask", "retry"}
-        What to do about a path on which the sampler fails.
+        Policy for paths on which the sampler fails.
     on_nonfinite : {"raise", "keep", "mask", "retry"}
-        What to do about NaN and infinities.
+        Policy for NaN and infinities.
     retries : int
-        How often a path is drawn again, from the same stream, where the policy is "retry".
+        How often a path is drawn again, from the same stream, under the policy "retry".
     own_times : bool
-        Whether the grid is the one that the first path brought along, so all paths must have it.
+        Whether the grid is that of the first path, so that all paths must have it.
     foreground : bool
-        Whether an exception of the sampler goes through as it is, for a debugger, with a note.
+        Whether an exception of the sampler is raised unchanged, for a debugger, with a note.
     options : dict
         Further keyword arguments for the sampler.
     asks : tuple of str or None
-        What a function gets by name, where the interface does not say so by itself.
+        Arguments that a function gets by name; None if the interface determines them.
     format : int
-        Format of the recipe: 1, or where counter draws make float32 states, the newest, unless an
-        older recipe says otherwise; see `montezarr.random.draws.FORMAT`.
+        Format of the recipe: 1, or for counter-based draws with float32 states the newest, unless
+        an older recipe says otherwise; see `montezarr.random.draws.FORMAT`.
     """
 
     interfaces: ClassVar[Mapping[str, Interface]]
@@ -100,79 +100,79 @@ class Sampler(ABC):
     asks: tuple[str, ...] | None = None
     format: int = 1
 
-    # --- what a subclass says ----------------------------------------------------------------
+    # --- implemented by subclasses -----------------------------------------------------------
 
     @classmethod
     @abstractmethod
     def offered(cls, target: Any, options: Mapping[str, Any], legacy: bool) -> str | None:
-        """Return which of its interfaces some code offers; None for none.
+        """Return the name of the interface that a process or function offers; None for none.
 
-        `options` are further keyword arguments that the caller gives it, and `legacy` is whether
-        code on the global np.random state is asked for.
+        `options` are its further keyword arguments, and `legacy` is whether the caller allows
+        code on the global np.random state.
 
         Raises
         ------
         ArgumentTypeError
-            For code that is meant for it and lacks something.
+            For code that almost offers an interface, but lacks a parameter.
         """
 
     @abstractmethod
     def bind(self, declared: Any) -> Sampler:
-        """Return it with the variables that its first paths have; see `schema.Asked`."""
+        """Return the sampler with the variables that its first paths declare."""
 
     @abstractmethod
     def draw(self, start: int, stop: int, x0: Any) -> PathArrays:
-        """Return the kept times of paths start ... stop-1, whatever the policies are.
+        """Return the kept times of paths start ... stop-1, without applying the policies.
 
-        `x0` has the initial state of each of these paths, where they differ.
+        `x0` has the initial state of each of these paths, or is None if they have a common one.
 
         Raises
         ------
         SamplerError
-            If one of them fails.
+            If a path fails.
         """
 
     @classmethod
     @abstractmethod
     def examples(cls) -> tuple[tuple[Any, Mapping[str, Any]], ...]:
-        """Return code that it draws, with arguments of `simulate`, for the conformance suite."""
+        """Return targets of this class, with arguments of `simulate`, for the conformance suite."""
 
     @classmethod
     @abstractmethod
     def fragile(cls) -> tuple[Any, Mapping[str, Any]]:
-        """Return code that it draws, with arguments, of which some paths are no good.
+        """Return a target some of whose paths fail, with arguments of `simulate`.
 
-        It has one variable x(time) of floats and two options, in terms of the largest value of a
-        path: where that is above `limit` it raises, or else where it is above `ceiling` the last
-        value is infinite. The conformance suite chooses which paths these are.
+        It has one variable x(time) of floats and two options: if the largest value of a path is
+        above `limit`, it raises; else if that is above `ceiling`, the last value is infinite. The
+        conformance suite chooses by the options which paths fail.
         """
 
     def is_surely_finite(self, x0: Any) -> bool:
-        """Return whether no value of these paths can be NaN or infinite, by mathematics."""
+        """Return whether it is proven that no value of these paths can be NaN or infinite."""
         return False
 
     @property
     def releases_gil(self) -> bool:
-        """Whether threads draw at the same time."""
+        """Whether threads can draw in parallel."""
         return self.interface.is_vectorised
 
-    # --- what follows ------------------------------------------------------------------------
+    # --- derived facts -----------------------------------------------------------------------
 
     @property
     def interface(self) -> Interface:
-        """What follows from how the sampler is called."""
+        """The facts of the interface by which the sampler is called."""
         return self.interfaces[self.kind]
 
     @property
     def name(self) -> str:
-        """Name of the process or function, as it shows in task names and messages."""
+        """Name of the process or function, as shown in task names and messages."""
         if not self.interface.method:
             return str(getattr(self.target, "__name__", type(self.target).__name__))
         return type(self.target).__name__
 
     @property
     def may_mask(self) -> bool:
-        """Whether paths may be masked: then one number of integers stands for that."""
+        """Whether paths may be masked: one value of integer variables is then reserved."""
         return "mask" in (self.on_error, self.on_nonfinite)
 
     @property
@@ -188,7 +188,7 @@ class Sampler(ABC):
 
     @property
     def path_bytes(self) -> int:
-        """Bytes of one path, with the times that are kept."""
+        """Bytes of one path with its kept times."""
         return sum(variable.bytes(self.n_times) for variable in self.variables)
 
     @property
@@ -198,7 +198,7 @@ class Sampler(ABC):
 
     @property
     def slice_paths(self) -> int:
-        """Number of complete paths that are simulated at once where only some times are kept."""
+        """Number of complete paths that are simulated at once if only some times are kept."""
         return max(1, min(SLICE, SLICE_BYTES // max(1, self.whole_path_bytes)))
 
     def new_arrays(self, n: int) -> PathArrays:
@@ -213,7 +213,7 @@ class Sampler(ABC):
         return array if self.keep is None else variable.at_times(array, self.keep)
 
     def state_at_start(self, x0: Any, position: int) -> Any:
-        """Return the initial state of one path out of those of a range, or the common one."""
+        """Return the initial state of the path at `position` in a range, or the common one."""
         if x0 is None:
             return self.common_x0()
         value = x0[..., position]
@@ -223,7 +223,7 @@ class Sampler(ABC):
         return value.item() if value.ndim == 0 else value.copy()
 
     def common_x0(self) -> Any:
-        """Return the initial state of every path, a copy where the sampler could change it."""
+        """Return the common initial state, as a copy if the sampler could change it."""
         if self.x0 is None or isinstance(self.x0, (int, float, str, np.generic)):
             return self.x0
         return own(self.x0)
@@ -231,12 +231,12 @@ class Sampler(ABC):
     # --- failures ----------------------------------------------------------------------------
 
     def attempt(self, function: Callable[[], Any], path: int, x0: Any, where: str = "") -> Any:
-        """Return what the user's code returns, or raise the failure of a path.
+        """Call the user's code, and raise its exceptions as the failure of a path.
 
         Raises
         ------
         SamplerError
-            For any exception, also SystemExit, which would end a worker without a word.
+            For any exception, also SystemExit, which would end a worker silently.
         """
         try:
             return function()
@@ -247,14 +247,15 @@ class Sampler(ABC):
             if self.foreground:
                 annotate(error, failed)
                 raise
-        # Here, so that the cause does not hang on it: that may not be fit to be sent to a process.
+        # Outside the except block, so that the original error, which may not be picklable, is not
+        # attached as its context.
         raise failed
 
     def read(self, path: int, x0: Any, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Return what a function reads of a path, or raise the failure of the path.
+        """Call a function that reads a returned value, and raise its errors as those of the path.
 
-        It may be anything. Where it is returned as it is, an error would have no path, and no
-        policy would know of it.
+        The user's code may return any object. Without this, an error in reading it would name no
+        path, and no policy would apply.
         """
         try:
             return function(*arguments)
@@ -265,7 +266,7 @@ class Sampler(ABC):
             raise self.failure(path, x0, reason) from None
 
     def check_names(self, parts: Mapping[str, ReturnedVariable], path: int, x0: Any) -> None:
-        """Raise where a path, or a block, has other variables than the first one had."""
+        """Raise if a path, or a block, has other variables than the first one."""
         names = [variable.name for variable in self.variables]
         if set(parts) != set(names):
             raise self.failure(path, x0, f"returned {sorted(parts)}, expected {names}.")
@@ -273,9 +274,9 @@ class Sampler(ABC):
     def in_order(
         self, variable: Variable, part: ReturnedVariable, path: int, x0: Any, lead: int = 0
     ) -> NDArray[Any]:
-        """Return what was returned of a variable, its named axes after the first `lead` in order.
+        """Return a returned variable with its named axes, after the first `lead`, in order.
 
-        One axis is what it is, whatever it was called: `dims` of `simulate` may name it anew.
+        A single axis keeps its place under any name: `dims` of `simulate` may rename it.
         """
         if part.dims is None or part.dims == variable.dims or len(part.dims) == 1:
             return part.array
@@ -286,9 +287,9 @@ class Sampler(ABC):
         return part.array.transpose([*range(lead), *order])
 
     def check_labels(self, value: Any, path: int, x0: Any) -> None:
-        """Raise where what was returned has other labels than the first path had.
+        """Raise if a returned value has other labels than the first path.
 
-        Values go to their places in order, so they would be those of other labels.
+        Values are stored by position, so other labels would be lost.
         """
         if not self.coords:
             return
@@ -306,7 +307,7 @@ class Sampler(ABC):
         return describe_seed(self.seed, path)
 
     def failure(self, path: int | None, x0: Any, message: str, error: Any = None) -> SamplerError:
-        """Return the error of a path, with what is needed to see it again."""
+        """Return the error of a path, with the context that reproduces it."""
         context = {
             "seed key": self.seed_key(path),
             "T": str(self.grid.T),
@@ -315,7 +316,7 @@ class Sampler(ABC):
             "replay": f"mz.replay(ds, {'path' if path is None else path})",
         }
         text = "".join(tracebacks.format_exception(error)).rstrip() if error is not None else ""
-        # A cluster replaces errors of over 10,000 characters by others.
+        # Dask replaces errors of over 10,000 characters by other ones.
         text = text if len(text) <= 6000 else f"{text[:2000]}\n...\n{text[-4000:]}"
         message = message if len(message) <= 1000 else message[:997] + "..."
         where = "a range of paths" if path is None else f"path {path}"
@@ -323,10 +324,10 @@ class Sampler(ABC):
 
 
 def own(value: Any) -> Any:
-    """Return a copy of a value, which no one else changes; itself, if it cannot be copied."""
+    """Return a deep copy of a value; the value itself if it cannot be copied."""
     try:
         return copy.deepcopy(value)
-    except Exception:  # it holds a thing that cannot be copied
+    except Exception:  # it holds an object that cannot be copied
         return value
 
 
@@ -339,12 +340,12 @@ def describe(target: Any) -> Any:
 
 
 def annotate(error: BaseException, failure: SamplerError) -> None:
-    """Note on an exception where it came from."""
+    """Add a note to an exception that says which path raised it."""
     error.add_note(str(failure).partition("\n  original traceback")[0])
 
 
 def describe_error(error: BaseException) -> str:
-    """Return an exception as one line, also one whose message cannot be had."""
+    """Return type and message of an exception; the type alone if its ``__str__`` fails."""
     try:
         return f"{type(error).__name__}: {error}"
     except Exception:

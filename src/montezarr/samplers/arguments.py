@@ -1,4 +1,4 @@
-"""Checks of the arguments of `simulate` that say what a path is made of."""
+"""Checks of the arguments of `simulate` that determine the variables of a path."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ ARGUMENTS = (
     "process", "n_paths", "T", "x0", "dt", "times", "seed", "stream", "dtype", "chunks", "keep",
     "labels", "dims", "coords", "on_error", "on_nonfinite", "retries", "legacy_global_rng",
 )  # fmt: skip
-"""Names of the arguments of `simulate`, of which a wrong one may be a slip."""
+"""Names of the arguments of `simulate`, with which unknown ones are compared."""
 
 ADDED = ("stream", "dims", "coords")
-"""Those that are younger than samplers that may have parameters of these names."""
+"""Arguments of later versions: samplers from before may have parameters of these names."""
 
 
 def unknown_argument(name: str, value: Any, or_of: str = "") -> ArgumentTypeError:
@@ -37,12 +37,12 @@ def unknown_argument(name: str, value: Any, or_of: str = "") -> ArgumentTypeErro
     hint = did_you_mean(name, ARGUMENTS, quoted=False)
     return ArgumentTypeError(
         f"{name}: expected an argument of simulate{or_of}, got {show(value)}"
-        f" under a name that is not known.{' ' + hint if hint else ''}"
+        f" under an unknown name.{' ' + hint if hint else ''}"
     )
 
 
 def check_dtypes(dtype: Any) -> str | dict[str, str] | None:
-    """Return the name of a state dtype, or such names by variable."""
+    """Return the name of a state dtype, or a mapping of variables to such names."""
     if not isinstance(dtype, Mapping):
         return check_dtype(dtype)
     return {str(name): check_dtype(one) or "float64" for name, one in dtype.items()}
@@ -54,7 +54,7 @@ def check_dtype(dtype: Any) -> str | None:
         return None
     try:
         name = np.dtype(dtype).name
-    except (TypeError, ValueError, SyntaxError) as error:  # by what NumPy fails to read
+    except (TypeError, ValueError, SyntaxError) as error:  # NumPy raises any of these
         raise type_error("dtype", f"one of {', '.join(DTYPES)}", dtype) from error
     return check_choice("dtype", name, DTYPES)
 
@@ -109,7 +109,7 @@ def check_dims(dims: Any) -> dict[str, tuple[str, ...]]:
 
 
 def check_coords(coords: Any) -> dict[str, tuple[Any, ...]]:
-    """Return labels by dimension, as plain numbers or text."""
+    """Return labels by dimension, as Python numbers or text."""
     if coords is None:
         return {}
     expected = "a mapping of dimensions to numbers or text, such as {'asset': ['A', 'B']}"

@@ -34,7 +34,7 @@ from montezarr.samplers.schema import PATH, Asked, PathArrays, Variable, count_o
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchSampler(Sampler):
-    """A method or function that returns a block of paths, its first axis or dimension."""
+    """Sampler for a method or function that returns a block of paths along the first axis."""
 
     interfaces: ClassVar[Mapping[str, Interface]] = {
         "sample_paths": Interface(
@@ -55,7 +55,7 @@ class BatchSampler(Sampler):
 
     @classmethod
     def offered(cls, target: Any, options: Mapping[str, Any], legacy: bool) -> str | None:
-        """Return its interface that some code offers."""
+        """Return the name of the interface that a process or function offers."""
         if callable(getattr(target, "sample_paths", None)):
             if not accepts(target.sample_paths, "rng"):
                 raise type_error("process", "sample_paths(n, T, x0, rng) with an rng", target)
@@ -65,14 +65,14 @@ class BatchSampler(Sampler):
         return functions.kind_of_many(target, options)
 
     def bind(self, declared: Asked) -> Sampler:
-        """Return it with the variables of its first block, of which the first path tells."""
+        """Return the sampler with the variables that the first path of its first block declares."""
         first_x0 = declared.first_x0
         with no_global_stream(self):
             n = 0 if first_x0 is None else first_x0.shape[-1]
             value, parts, times = self.block(0, self.block_x0(first_x0, 0, n, 0), declared.names)
             told = self.read(0, self.x0, coords_of, value)
             attributes = attributes_of(value)
-            # Copies, since the sampler may return its working memory.
+            # Copies, since the sampler may return a buffer that it reuses.
             parts = {k: part._replace(array=np.array(part.array)) for k, part in parts.items()}
             del value  # a block of long paths is large
             self._check_times(parts, declared)
@@ -87,7 +87,7 @@ class BatchSampler(Sampler):
         return bound
 
     def _check_times(self, parts: ReturnedVariables, declared: Asked) -> None:
-        """Raise where a second axis that nobody names is not that of the times."""
+        """Raise if a second axis without a name is not that of the times."""
         length = self.grid.T + 1
         for name, part in parts.items():
             is_named = part.dims is not None or name in declared.dims or declared.free_length
@@ -107,7 +107,7 @@ class BatchSampler(Sampler):
         return _fragile, {"T": 5}
 
     def draw(self, start: int, stop: int, x0: Any) -> PathArrays:
-        """Return the kept times of paths start ... stop-1: whole blocks are drawn, then cut."""
+        """Return the kept times of paths start ... stop-1, sliced from whole blocks."""
         out = self.new_arrays(stop - start)
         names = tuple(variable.name for variable in self.variables)
         for block in range(start // BLOCK, -(-stop // BLOCK)):
@@ -122,7 +122,7 @@ class BatchSampler(Sampler):
                 raise self.failure(first, initial, message)
             self.check_names(parts, first, initial)
             for variable in self.variables:
-                # A block of long paths is large: each variable is let go as soon as it is there.
+                # A block of long paths is large: free each variable as soon as it is copied.
                 array = self.encoded(variable, parts.pop(variable.name), first, initial)
                 kept = self.thin(variable, np.moveaxis(array[low - first : high - first], 0, -1))
                 out[variable.name][..., low - start : high - start] = kept
@@ -131,9 +131,9 @@ class BatchSampler(Sampler):
     def block_x0(self, x0: Any, start: int, stop: int, first: int) -> Any:
         """Return the initial states of the block from path `first` on; x0 is of start ... stop-1.
 
-        The block is drawn whole even where the range covers a part of it, so that the stream is
-        used alike: paths outside the range start where their nearest neighbour does. So chunks and
-        `replay` pass ranges that begin with a block and end with one, or with the last path.
+        A block is always drawn whole, so that its stream is used in the same way: paths outside the
+        range get the initial state of the nearest path inside. So chunks and `replay` pass ranges
+        that begin at a block and end with a block or with the last path.
         """
         if x0 is None:
             return self.given_x0(None)
@@ -141,7 +141,7 @@ class BatchSampler(Sampler):
         return self.given_x0(x0[..., inside])
 
     def given_x0(self, x0: Any) -> Any:
-        """Return initial states as the sampler gets them, its own: it may write into them."""
+        """Return a copy of initial states for the sampler, which may write into them."""
         if x0 is None:
             return self.common_x0()
         names = x0.dtype.names
@@ -150,7 +150,7 @@ class BatchSampler(Sampler):
     def block(
         self, block: int, x0: Any, names: tuple[str, ...]
     ) -> tuple[Any, ReturnedVariables, Any]:
-        """Return what the sampler returns for a block, its variables (1024, ...), and times."""
+        """Draw a block; return the returned value, its variables (1024, ...), and its times."""
         path = block * BLOCK
         where = f"in its block of {BLOCK} paths: "
 
@@ -163,7 +163,7 @@ class BatchSampler(Sampler):
         return value, leading, times
 
     def drawn(self, block: int, n: int, x0: Any) -> Any:
-        """Return what the sampler itself returns for `n` paths on the stream of a block."""
+        """Call the user's code for `n` paths on the stream of a block."""
         if self.kind == "sample_paths":
             rng = self.seed.block_generator(block)
             return self.target.sample_paths(n, self.grid.T, x0, rng=rng, **self.options)
@@ -173,13 +173,13 @@ class BatchSampler(Sampler):
         return functions.calling(self, fixed, asked)(block, x0)
 
     def _leading(self, name: str, part: ReturnedVariable, path: int, x0: Any) -> ReturnedVariable:
-        """Return a part of a block with the paths first, and the dimensions of a path alone."""
+        """Return a variable of a block with the paths first, and dims without that of the paths."""
         array, dims = part.array, part.dims
         if dims is not None and PATH in dims:
             axis = dims.index(PATH)
             array, dims = np.moveaxis(array, axis, 0), (*dims[:axis], *dims[axis + 1 :])
         elif dims is not None and array.shape == (BLOCK, self.grid.T + 1):
-            dims = None  # as any array of that shape
+            dims = None  # treated as a plain array of that shape
         elif dims is not None:
             message = f"{name}: returned dimensions {dims}, expected {PATH!r} among them."
             raise self.failure(path, x0, message)
@@ -194,7 +194,7 @@ class BatchSampler(Sampler):
     def encoded(
         self, variable: Variable, part: ReturnedVariable, path: int, x0: Any
     ) -> NDArray[Any]:
-        """Return a variable of a block that begins with `path`, (paths, dims ...)."""
+        """Return a variable (paths, dims ...) of a block that begins with `path`, encoded."""
         shape = variable.shape(self.grid.T + 1)
         array = self.in_order(variable, part, path, x0, lead=1)
         if array.shape[1:] != shape:
@@ -207,7 +207,7 @@ class BatchSampler(Sampler):
         return encode(self, variable, array, path, x0)
 
     def arranged(self, parts: ReturnedVariables, path: int, x0: Any) -> PathArrays:
-        """Return the variables of paths, the kept times of each with the paths last."""
+        """Return the kept times of the variables of a block, with the paths last."""
         self.check_names(parts, path, x0)
         out = {}
         for variable in self.variables:
@@ -238,14 +238,14 @@ def _fragile(n: int, T: int, rng: Any, limit: float, ceiling: float) -> Any:
 
 
 def check_block(sampler: BatchSampler, parts: ReturnedVariables, first_x0: Any) -> None:
-    """Raise where a block comes out otherwise when it is drawn again, or is transposed."""
+    """Raise if a block differs when it is drawn again, or is transposed."""
     paths = probe_first_paths(sampler, first_x0, BLOCK)
     for low in range(0, count_of(paths), COMPARED_PATHS_AT_ONCE):  # a block of long paths is large
         high = min(low + COMPARED_PATHS_AT_ONCE, count_of(paths))
         some = {name: part._replace(array=part.array[low:high]) for name, part in parts.items()}
         again = sampler.arranged(some, low, sampler.state_at_start(first_x0, low))
         check_repeats(sampler, again, take_paths(paths, low, high))
-    if sampler.grid.T + 1 == BLOCK:  # which is which is told by a block of another size
+    if sampler.grid.T + 1 == BLOCK:  # a block of another size shows which axis is that of the paths
         _check_other_size(sampler, first_x0)
 
 
@@ -256,7 +256,7 @@ def _check_other_size(sampler: BatchSampler, first_x0: Any) -> None:
         drawn = private(sampler)
         assert isinstance(drawn, BatchSampler)
         parts = unpack_returned(drawn.drawn(0, count, sampler.given_x0(given)))[0]
-    except Exception:  # it is made for blocks of one size
+    except Exception:  # the sampler supports blocks of one size alone
         return
     wrong = (BLOCK, count)
     if any(part.dims is None and part.array.shape[:2] == wrong for part in parts.values()):

@@ -1,4 +1,4 @@
-"""From what the caller calls a process to a bound sampler: choose the class, try the first path."""
+"""Bind a process or function to a sampler: choose the class, and draw the first path."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ SAMPLERS: tuple[type[Sampler], ...] = (
     CompiledSampler,
     PathSampler,
 )
-"""All classes of samplers, in the order in which they are asked."""
+"""All classes of samplers, in the order in which `choose` tries them."""
 
 INTERFACES: Mapping[str, Interface] = {
     kind: interface for known in SAMPLERS for kind, interface in known.interfaces.items()
 }
-"""By the name that recipes have for each."""
+"""All interfaces by their names in recipes."""
 
 
 OF_SEEDS = {"paths": "integers", "blocks": "integers of blocks"}
-"""What the random numbers of an interface are where a function asks for an integer alone."""
+"""Streams of an interface for functions that take an integer seed and no Generator."""
 
 
 def recorded_interface(recipe: Mapping[str, Any]) -> Interface:
-    """Return the interface of the sampler of a recipe; one without facts for an unknown name."""
+    """Return the interface recorded in a recipe; a default one for an unknown name."""
     name = str(recipe.get("sampler", ""))
     return INTERFACES.get(name) or Interface(text=name)
 
 
 def recorded_stream(recipe: Mapping[str, Any]) -> str:
-    """Return what the random numbers of a recipe are: runs on one seed that agree share them."""
+    """Return the kind of stream of a recipe: runs with the same seed and kind share their noise."""
     stream, asks = recorded_interface(recipe).stream, recipe.get("asks")
     by_seed = isinstance(asks, (list, tuple)) and "seed" in asks and "rng" not in asks
     return OF_SEEDS.get(stream, stream) if by_seed else stream
@@ -61,15 +61,15 @@ def choose_sampler(
     options: Mapping[str, Any] | None = None,
     recorded: str | None = None,
 ) -> tuple[type[Sampler], str]:
-    """Return the first class of samplers that can draw a process, and by which interface.
+    """Return the first class of samplers that supports a process, and the name of the interface.
 
-    Where a recipe has `recorded` the interface, it counts as far as the process offers it: what a
-    function gets may be another rule now than it was then.
+    An interface that a recipe has `recorded` takes precedence if the process offers it, since newer
+    rules may choose another one for the same function.
 
     Raises
     ------
     ArgumentTypeError
-        If there is none, or its ``sample_path`` takes no stream and legacy code is not asked for.
+        If no class supports it, or its ``sample_path`` takes no stream and `legacy` is False.
     """
     if isinstance(process, type):
         raise type_error("process", "an instance, not a class", process, "Call it first.")
@@ -103,14 +103,14 @@ def bind(
     legacy: bool = False,
     recorded: Mapping[str, Any] | None = None,
 ) -> Sampler:
-    """Return `process` bound to its arguments, its variables as the first path declares them.
+    """Return `process` bound to its arguments, with the variables that the first path declares.
 
-    `recorded` is a recipe that is to be drawn again: its rules count, where they are older ones.
+    `recorded` is a recipe that is drawn again: its older rules take precedence.
 
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        For arguments that the process does not take.
+        For arguments that the process does not accept.
     SamplerError
         If the first path fails.
     """
@@ -124,7 +124,7 @@ def bind(
     free_times = dt is None and times is None
     asks = _asks(process, kind, options, known, dt, times, grid)
     if kind == "function" and "asks" not in known and asks is not None:
-        kind = functions.kind_of(asks)  # it may get no more than such a function always did
+        kind = functions.kind_of(asks)  # an older interface, if that passes all it asks for
         asks = asks if kind == "function" else None
     sampler = chosen(
         target=own_copy(process),
@@ -143,7 +143,7 @@ def bind(
     try:
         return sampler.bind(replace(asked, free_length=free, free_times=free_times))
     except SamplerError as error:
-        # There is no Dataset yet of which a path could be drawn again.
+        # There is no Dataset yet that `replay` could take.
         raise error.with_replay(None) from None
 
 
@@ -156,7 +156,7 @@ def _asks(
     times: Any,
     grid: TimeGrid,
 ) -> tuple[str, ...] | None:
-    """Return what a function gets by name; None where its interface says so."""
+    """Return the arguments that a function gets by name; None if its interface determines them."""
     if INTERFACES[kind].method:
         return None
     if kind in functions.STREAM_KINDS:
@@ -174,7 +174,7 @@ def _asks(
 
 
 def _check_options(process: Any, interface: Interface, options: Mapping[str, Any]) -> None:
-    """Raise for a keyword argument that neither `simulate` nor the sampler knows."""
+    """Raise for a keyword argument that neither `simulate` nor the sampler accepts."""
     function = interface.function_of(process)
     for name, value in options.items():
         if not accepts(function, name):
@@ -183,12 +183,12 @@ def _check_options(process: Any, interface: Interface, options: Mapping[str, Any
 
 
 def check_no_parameter(process: Any, interface: Interface) -> None:
-    """Raise where a sampler has a parameter that has become an argument of `simulate`.
+    """Raise if a sampler has a parameter whose name is now an argument of `simulate`.
 
     Raises
     ------
     ArgumentValueError
-        With what to do: it would never be passed on.
+        Since `simulate` would not pass it on; says how to rename it.
     """
     if isinstance(process, Process):
         return
@@ -204,11 +204,11 @@ def check_no_parameter(process: Any, interface: Interface) -> None:
 
 
 def _check_order(process: Any, interface: Interface) -> None:
-    """Raise for a method whose parameters bear the names of arguments that come at other places."""
+    """Raise for a method whose parameters have the right names in another order."""
     method, wanted = interface.method, interface.order
     try:
         found = list(signature(getattr(process, method)).parameters) if wanted else []
-    except (TypeError, ValueError):  # written in C, and without a signature
+    except (TypeError, ValueError):  # written in C, without a signature
         return
     placed = enumerate(found[: len(wanted)])
     if any(name in wanted and wanted.index(name) != i for i, name in placed):

@@ -1,4 +1,4 @@
-"""Functions that Numba compiled, one path at a time."""
+"""Samplers for functions compiled by Numba, one path at a time."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from montezarr.samplers.path import PathSampler, _fragile
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompiledSampler(PathSampler):
-    """A compiled function that returns one path: as any function, but for threads."""
+    """Sampler for a compiled function that returns one path; it may release the GIL."""
 
     @classmethod
     def offered(cls, target: Any, options: Mapping[str, Any], legacy: bool) -> str | None:
-        """Return its interface that a compiled function offers."""
+        """Return the name of the interface that a compiled function offers."""
         return functions.kind_of_one(target, options) if is_compiled(target) else None
 
     @classmethod
@@ -37,13 +37,13 @@ class CompiledSampler(PathSampler):
 
     @property
     def releases_gil(self) -> bool:
-        """Whether it was compiled so that threads run it at the same time."""
+        """Whether the function was compiled with ``nogil``, so that threads run it in parallel."""
         return releases_gil(self.target)
 
 
 @cache
 def _compiled(function: Any) -> Any:
-    from numba import njit  # not for the import of montezarr
+    from numba import njit  # imported here to keep the import of montezarr quick
 
     return njit(function)
 

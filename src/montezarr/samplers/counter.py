@@ -1,4 +1,4 @@
-"""Vectorised over any range of paths: ``sample(draws, grid, x0)``."""
+"""Samplers with ``sample(draws, grid, x0)``, vectorised over any range of paths."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Rows = NDArray[Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CounterSampler(Sampler):
-    """A process, or code like one: paths of counter-based draws, any range in one call."""
+    """Sampler for a process, or an object with its `sample`: any range of paths in one call."""
 
     interfaces: ClassVar[Mapping[str, Interface]] = {
         "sample": Interface(
@@ -47,11 +47,11 @@ class CounterSampler(Sampler):
 
     @classmethod
     def offered(cls, target: Any, options: Mapping[str, Any], legacy: bool) -> str | None:
-        """Return its interface where some code offers it."""
+        """Return the name of the interface if an object offers it."""
         return "sample" if callable(getattr(target, "sample", None)) else None
 
     def bind(self, declared: Asked) -> Sampler:
-        """Return it with the variables of its process; of the user's code two paths tell."""
+        """Return the sampler with the variables of its process, or of two paths of user code."""
         target = self.target
         if isinstance(declared.dtype, dict) and (isinstance(target, Process)):
             expected = "one dtype, since sample gives all variables in one"
@@ -88,7 +88,7 @@ class CounterSampler(Sampler):
         if runs_user_code(process):
             with no_global_stream(bound):
                 if process.runs_user_code:
-                    # More paths than variables and noises, so that no axis is taken for another.
+                    # More paths than variables and noises, so that axes cannot be confused.
                     rows = np.stack(
                         list(probe_first_paths(bound, first_x0, COEFFICIENT_TRIAL_PATHS).values())
                     )
@@ -100,7 +100,7 @@ class CounterSampler(Sampler):
         return bound
 
     def _bind_code(self, declared: Asked) -> CounterSampler:
-        """Bind a `sample` of the user's."""
+        """Bind a user's object with a `sample` method."""
         first_x0, dtype = declared.first_x0, declared.dtype
         one = dtype if isinstance(dtype, str) else None
         names = declare.offered_names(self.target)
@@ -134,7 +134,7 @@ class CounterSampler(Sampler):
     def _bind_mapping(
         self, trial: CounterSampler, value: Mapping[Any, Any], n: int, declared: Asked
     ) -> CounterSampler:
-        """Bind a `sample` that returns its variables by name, each (dims ..., paths)."""
+        """Bind a user's `sample` that returns a mapping of variables, each (dims ..., paths)."""
         if not value:
             raise trial.failure(0, trial.x0, "returned no variables, expected a path.")
         parts = {
@@ -148,7 +148,7 @@ class CounterSampler(Sampler):
             replace(trial, variables=variables, coords=dict(declared.coords), format=self.format)
         )
         declare.check_label_lengths(bound, declared.coords)
-        if bound.dtype != trial.dtype:  # its draws are others
+        if bound.dtype != trial.dtype:  # draws depend on the dtype
             part = None if declared.first_x0 is None else declared.first_x0[..., :n]
             value = bound.raw(0, n, part)
         whole = bound.split(value, n, None)
@@ -159,18 +159,18 @@ class CounterSampler(Sampler):
 
     @classmethod
     def examples(cls) -> tuple[tuple[Any, Mapping[str, Any]], ...]:
-        """Return a process, and code like one that returns variables of several kinds."""
+        """Return a process, and an object that returns variables of several dtypes and dims."""
         return (BrownianMotion(), {"T": 5, "x0": 1.0}), (_Mixed(), {"T": 4})
 
     @classmethod
     def fragile(cls) -> tuple[Any, Mapping[str, Any]]:
-        """Return code like a process."""
+        """Return an object with a `sample` method."""
         return _FragileProcess(), {"T": 5}
 
     # --- drawing -----------------------------------------------------------------------------
 
     def draw(self, start: int, stop: int, x0: Any) -> PathArrays:
-        """Return the kept times of paths; what fails is the lowest path that fails alone."""
+        """Return the kept times of paths; an error names the lowest path that fails alone."""
         error: BaseException | None = None
         try:
             return self._kept(start, stop, x0)
@@ -178,12 +178,12 @@ class CounterSampler(Sampler):
             raise
         except SamplerError as caught:
             message = caught.message.partition(": a range of paths: ")[2] or caught.message
-        except BaseException as caught:  # also SystemExit, which would end a worker without a word
+        except BaseException as caught:  # also SystemExit, which would end a worker silently
             message, error = describe_error(caught), caught
         path = self._first_failing(start, stop, x0)
         if path is not None and error is not None and stop - start > 1:
             part = None if x0 is None else x0[..., path - start : path - start + 1]
-            return self.draw(path, path + 1, part)  # raises what that path raises
+            return self.draw(path, path + 1, part)  # raises the error of that path alone
         at = self.x0 if path is None else self.state_at_start(x0, path - start)
         failed = self.failure(path, at, message, error)
         if self.foreground and error is not None:
@@ -192,7 +192,7 @@ class CounterSampler(Sampler):
         raise failed
 
     def is_surely_finite(self, x0: Any) -> bool:
-        """Return whether the process proves that no value can leave the range of numbers."""
+        """Return whether the process has a bound that excludes an overflow."""
         if not isinstance(self.target, Process):
             return False
         reach = float(np.abs(self.state(x0)).max())
@@ -204,20 +204,20 @@ class CounterSampler(Sampler):
         if isinstance(self.target, Process):
             return self.target.check_x0(value, str(self.dtype))
         given = np.asarray(0.0 if value is None else value)
-        out = np.array(given, self.dtype)  # it may write into it
+        out = np.array(given, self.dtype)  # a copy: the sampler may write into it
         if self.dtype.kind in "iu" and given.dtype.kind in "iuf" and not (out == given).all():
             raise value_error("x0", f"numbers that {self.dtype} holds", value)
         return out
 
     def raw(self, start: int, stop: int, x0: Any) -> Any:
-        """Return what the sampler itself returns for paths start ... stop-1."""
+        """Call `sample` for paths start ... stop-1."""
         precision = "float32" if self.dtype == np.float32 else "float64"
         draws = Draws(self.seed.philox_key(), start, stop - start, precision, format=self.format)
         value = self.target.sample(draws, self.grid, self.state(x0), **self.options)
         return value if isinstance(value, Mapping) else plain_array("sample", value)
 
     def split(self, value: Any, n: int, x0: Any) -> PathArrays:
-        """Return what the sampler returned for `n` paths by variable, in its dtypes."""
+        """Return the value that `sample` returned for `n` paths, by variable, in its dtypes."""
         if isinstance(value, Mapping):
             return self._by_name(value, n, x0)
         shape = (self.grid.T + 1, n)
@@ -273,7 +273,7 @@ class CounterSampler(Sampler):
         return self.split(self.raw(start, stop, x0), stop - start, x0)
 
     def _first_failing(self, start: int, stop: int, x0: Any) -> int | None:
-        """Return the lowest path that fails alone, by halving a range that failed as a whole."""
+        """Return the lowest path that fails alone, by bisection of a range that failed."""
         low, high = start, stop
         while high - low > 1:
             middle = (low + high) // 2
@@ -295,20 +295,20 @@ class CounterSampler(Sampler):
 
 
 class _Mixed:
-    """Code like a process, of two variables."""
+    """An object with a `sample` method that returns two variables."""
 
     def sample(self, draws: Draws, grid: TimeGrid, x0: Any) -> dict[str, Rows]:
-        """Return a walk, and how often it has risen."""
+        """Return a walk, and its number of steps up."""
         steps = draws.normal(range(grid.T))
         walk = np.concatenate([np.zeros_like(steps[:1]), np.cumsum(steps, axis=0)])
         return {"x": walk, "rises": (steps > 0).sum(axis=0)}
 
 
 class _FragileProcess:
-    """Code like a process, of which some paths are no good."""
+    """An object with a `sample` method, some of whose paths fail; see `Sampler.fragile`."""
 
     def sample(self, draws: Draws, grid: TimeGrid, x0: Any, limit: float, ceiling: float) -> Rows:
-        """Return values without a memory."""
+        """Return independent values."""
         x: Rows = draws.normal(range(grid.T + 1))
         if x.max() > limit:
             raise ValueError("above the limit")
@@ -317,13 +317,13 @@ class _FragileProcess:
 
 
 def in_its_format(sampler: CounterSampler) -> CounterSampler:
-    """Return a bound sampler in the oldest format of recipes that gives its paths."""
+    """Return a bound sampler with the oldest format of recipes that gives its paths."""
     return sampler if sampler.dtype == np.float32 else replace(sampler, format=1)
 
 
 @lru_cache(maxsize=128)
 def _is_bounded(process: Process, grid: TimeGrid, reach: float, dtype: str) -> bool:
-    """Remember the answer: with one x0 it is the same for every chunk."""
+    """Return whether a bound excludes an overflow; cached, since chunks with one x0 share it."""
     if not isinstance(process, HasBound):
         return False
     return bool(process.bound(grid, reach) < float(np.finfo(dtype).max))
@@ -344,7 +344,7 @@ def _of_paths(sampler: Sampler, name: Any, value: Any, n: int) -> Rows:
 
 
 def _in_order(x0: Any, names: tuple[str, ...]) -> Any:
-    """Return the initial states of variables in the order of these, where it is by their names."""
+    """Return initial states in the order of `names`, if they are a mapping."""
     if not isinstance(x0, Mapping):
         return x0
     if set(x0) != set(names):

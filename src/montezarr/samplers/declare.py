@@ -1,4 +1,4 @@
-"""From the first path to the variables of a run: names, dtypes, dimensions, labels."""
+"""The variables that the first path declares: names, dtypes, dimensions, labels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from montezarr.samplers.schema import PATH, TIME, Asked, Variable
 
 
 def with_grid(sampler: Sampler, asked: Asked, parts: ReturnedVariables) -> Sampler:
-    """Return a sampler whose grid is as long as its first path, where nothing else says so."""
+    """Return a sampler whose grid is as long as its first path, if T is not given."""
     if not asked.free_length:
         return sampler
     lengths = set()
@@ -43,7 +43,7 @@ def with_grid(sampler: Sampler, asked: Asked, parts: ReturnedVariables) -> Sampl
 
 
 def oriented(asked: Asked, parts: ReturnedVariables) -> dict[str, ReturnedVariable]:
-    """Return parts with their axes in the order that the caller asks for, where they have names."""
+    """Return variables with named axes in the order of the caller's `dims`."""
     found = {}
     for name, part in parts.items():
         wanted = asked.dims.get(name)
@@ -57,7 +57,7 @@ def oriented(asked: Asked, parts: ReturnedVariables) -> dict[str, ReturnedVariab
 def labelled(
     bound: Sampler, asked: Asked, told: Mapping[str, tuple[Any, ...]], attributes: Any
 ) -> Sampler:
-    """Return a sampler with the labels and attributes that the first path told.
+    """Return a sampler with the labels and attributes that the first path returned.
 
     Raises
     ------
@@ -80,16 +80,16 @@ def declared_dims(
 ) -> dict[str, tuple[str, ...]]:
     """Return the dimensions of the variables of a path.
 
-    Those that the caller names come first, then those of xarray objects. An axis as long as there
-    are times is the time, one number where there are several times has none, and further axes are
-    called ``<name>_dim_0`` and so on.
+    The caller's `dims` take precedence over those of xarray objects. Without either, a first axis
+    with one entry per time is the time, a scalar has no dimension if there are several times, and
+    further axes are called ``<name>_dim_0`` and so on.
 
     Raises
     ------
     ArgumentValueError
-        If `dims` is about other variables, or other shapes.
+        If `dims` names an unknown variable, or does not fit a shape.
     SamplerError
-        If it is not clear what the axes of a variable are.
+        If the dimensions of a variable cannot be determined.
     """
     unknown = sorted(set(asked.dims) - set(parts))
     if unknown:
@@ -140,9 +140,9 @@ def declared_variables(
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        If the caller asked for what they cannot be.
+        If the caller's `dims`, `dtype` or `labels` do not fit the path.
     SamplerError
-        If they are neither numbers nor labels.
+        If the values are neither numbers nor labels.
     """
     dims = declared_dims(sampler, asked, parts)
     dtypes = asked.dtype if isinstance(asked.dtype, dict) else dict.fromkeys(parts, asked.dtype)
@@ -161,7 +161,7 @@ def declared_variables(
 
 
 def _check_sizes(variables: list[Variable]) -> None:
-    """Raise where two variables share a dimension and differ in its size, or bear its name."""
+    """Raise if two variables have one dimension in two sizes, or a dimension a variable's name."""
     known: dict[str, int] = {}
     names = {variable.name for variable in variables}
     for variable in variables:
@@ -179,10 +179,10 @@ def _check_sizes(variables: list[Variable]) -> None:
 
 
 def with_times(sampler: Sampler, asked: Asked, times: Any, others: Any) -> Sampler:
-    """Return a sampler on the times that its first path brought along, where it may do so.
+    """Return a sampler on the times that its first path returned, if the caller gave none.
 
-    `others` returns those of the next path: where they are the same they are a grid, else one
-    variable more.
+    `others` returns the times of the next path: if they are the same, they become the grid, else an
+    additional variable.
     """
     if times is None or not asked.free_times:
         return sampler
@@ -196,12 +196,12 @@ def with_times(sampler: Sampler, asked: Asked, times: Any, others: Any) -> Sampl
 
 
 def check_label_lengths(sampler: Sampler, coords: Mapping[str, tuple[Any, ...]]) -> None:
-    """Raise for labels of dimensions that there are not, or of another number.
+    """Raise for labels of an unknown dimension, or of the wrong number.
 
     Raises
     ------
     ArgumentValueError
-        With what there is.
+        Names the known dimensions, or the number of labels.
     """
     sizes: dict[str, int] = {}
     for variable in sampler.variables:
@@ -224,8 +224,8 @@ def _declared(
 ) -> Variable:
     """Return the variable that a part of the first path declares.
 
-    `explicit` labels came with labels=, and then also name the states of integer variables. One
-    plain number of Python says no dtype: that of the next path may be another.
+    `explicit` labels come from the argument ``labels``, and also name the states of integer
+    variables. A plain Python number declares no dtype, since the next path may return another type.
     """
     numbers = plain_numbers(part.array)
     integers = labels is not None and all(isinstance(label, int) for label in labels)
@@ -244,7 +244,7 @@ def _declared(
                 f"The first path holds {show(first)}. Pass labels=[...].",
             )  # fmt: skip
         raise sampler.failure(0, sampler.x0, f"{name}: expected numbers, got {show(part.array)}.")
-    # What is no dtype of states is held by a wider one: uint64 by int64 as far as it fits.
+    # Other dtypes are widened to one of DTYPES: uint64 to int64, whose range is checked later.
     wider = "int64" if numbers.dtype.kind in "uO" else "float64"
     declared = numbers.dtype.name if numbers.dtype.name in DTYPES else wider
     if part.is_plain and dtype is None:
@@ -255,12 +255,12 @@ def _declared(
 
 
 def variable_name(name: Any) -> str:
-    """Return the name of a variable.
+    """Return the name of a variable, checked.
 
     Raises
     ------
     ArgumentValueError
-        If it is none.
+        If it is not a valid name.
     """
     if not isinstance(name, str) or not name or name in (PATH, TIME):
         raise value_error("process", "variables with names other than 'path' and 'time'", name)
@@ -268,12 +268,12 @@ def variable_name(name: Any) -> str:
 
 
 def offered_names(target: Any) -> tuple[str, ...]:
-    """Return the names of the variables that a process offers, x if it offers none.
+    """Return the names in the attribute `variables` of a process; x without that attribute.
 
     Raises
     ------
     ArgumentTypeError
-        If they are no sequence of names.
+        If the attribute is not a sequence of names.
     """
     names = getattr(target, "variables", ("x",))
     if isinstance(names, str) or not isinstance(names, (tuple, list)) or not names:
@@ -282,7 +282,7 @@ def offered_names(target: Any) -> tuple[str, ...]:
 
 
 def _offered_labels(process: Any) -> tuple[str | int, ...] | None:
-    """Return ``process.state_space.states``, the labels as the stochlab interface has them."""
+    """Return the labels ``process.state_space.states`` of the stochlab interface, or None."""
     states = getattr(getattr(process, "state_space", None), "states", None)
     if states is None:
         return None

@@ -24,12 +24,12 @@ def sample_range(sampler: Sampler, start: int, stop: int, x0: Any = None) -> Pat
     start, stop : int
         Range of path indices.
     x0 : array (stop - start,) or (variables, stop - start), optional
-        Initial state of each path, where they differ.
+        Initial state of each path, if they differ.
 
     Raises
     ------
     SamplerError
-        With path index, seed key, T, x0, parameters and the original traceback.
+        Has path index, seed key, T, x0, parameters and the original traceback.
     """
     return sample_reported(sampler, start, stop, x0)[0]
 
@@ -37,19 +37,19 @@ def sample_range(sampler: Sampler, start: int, stop: int, x0: Any = None) -> Pat
 def sample_reported(
     sampler: Sampler, start: int, stop: int, x0: Any
 ) -> tuple[PathArrays, FailureReport]:
-    """Return what `sample_range` does, and which paths were masked or drawn again."""
+    """Return the result of `sample_range`, and the report of masked and retried paths."""
     return sample_private(private(sampler), start, stop, x0)
 
 
 def private(sampler: Sampler) -> Sampler:
-    """Return a sampler that no one else uses: an object may keep its working state in itself."""
+    """Return a sampler with its own copy of the target, which may keep state in itself."""
     return replace(sampler, target=own_copy(sampler.target))
 
 
 def sample_private(
     sampler: Sampler, start: int, stop: int, x0: Any
 ) -> tuple[PathArrays, FailureReport]:
-    """Do what `sample_reported` does, by a sampler that is `private` already."""
+    """Return the result of `sample_reported` for a sampler that is already `private`."""
     arrays, report = policy.draw_range(sampler, start, stop, x0)
     has_real = any(variable.is_real for variable in sampler.variables)
     if sampler.on_nonfinite != "keep" and has_real and not sampler.is_surely_finite(x0):
@@ -58,9 +58,9 @@ def sample_private(
 
 
 def own_copy(value: Any) -> Any:
-    """Return a copy of a user's object, which no one else changes; functions are left alone.
+    """Return a copy of a user's object; processes and functions are returned themselves.
 
-    What cannot be copied is returned itself: it must not keep state of its own.
+    An object that cannot be copied is also returned itself; it must not keep state.
     """
     if isinstance(value, (Process, FunctionType)) or is_compiled(value):
         return value

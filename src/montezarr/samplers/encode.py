@@ -1,4 +1,4 @@
-"""From what samplers return to numbers of the dtype of a variable: labels become codes."""
+"""Convert returned values to the dtype of a variable; labels become codes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FLOAT_MAX = float(np.finfo(np.float64).max)
 
 
 def plain_numbers(array: NDArray[Any]) -> NDArray[Any] | None:
-    """Return an array of numbers as it is, one of Python numbers as numbers, else None."""
+    """Return numbers as an array of a numeric dtype, also Python ones; None for other values."""
     if array.dtype.kind in "iuf":
         return array
     if array.dtype.kind == "b":
@@ -32,7 +32,7 @@ def plain_numbers(array: NDArray[Any]) -> NDArray[Any] | None:
 
 
 def _whole_numbers(array: NDArray[Any]) -> NDArray[Any]:
-    """Return Python integers in the type that holds them, or as they are if there is none."""
+    """Return Python integers as int64 or uint64, or unchanged if neither holds them."""
     low, high = int(array.min(initial=0)), int(array.max(initial=0))
     for kind in (np.int64, np.uint64):
         if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:
@@ -41,7 +41,7 @@ def _whole_numbers(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _real_numbers(array: NDArray[Any]) -> NDArray[np.float64]:
-    """Return Python numbers as float64: an integer beyond all floats is infinite, as 1e400 is."""
+    """Return Python numbers as float64; integers beyond its range become infinite, like 1e400."""
     try:
         return array.astype(np.float64)
     except OverflowError:
@@ -52,9 +52,9 @@ def _real_numbers(array: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def cast(array: NDArray[Any], dtype: Any) -> NDArray[Any] | None:
-    """Return numbers in another dtype of their kind, or None where they are of another kind.
+    """Return numbers in another dtype, or None if this is of another kind or cannot hold them.
 
-    In a real dtype they are rounded, and infinite where too large; in an integer one they must fit.
+    A real dtype rounds them, and too large ones become infinite; an integer dtype must hold them.
     """
     kind = np.dtype(dtype)
     if array.dtype == kind:
@@ -75,7 +75,7 @@ def cast(array: NDArray[Any], dtype: Any) -> NDArray[Any] | None:
 def encode(
     sampler: Sampler, variable: Variable, array: NDArray[Any], path: int, x0: Any
 ) -> NDArray[Any]:
-    """Return the states of a variable as numbers of its dtype: labels become their codes."""
+    """Return the states of a variable as numbers of its dtype; labels become their codes."""
     if variable.labels is not None:
         codes = _codes(sampler, variable, array, path, x0)
         check_no_mask(sampler, variable, codes, path, x0)
@@ -100,12 +100,12 @@ def encode(
 def check_no_mask(
     sampler: Sampler, variable: Variable, numbers: NDArray[Any], path: int | None, x0: Any
 ) -> None:
-    """Fail a path with the number that stands for a masked one: nobody could tell it from that.
+    """Raise if a path contains the number that stands for masked paths, which is ambiguous.
 
     Parameters
     ----------
     numbers : array
-        Of a path; or of several, along the first axis where `path` is that of the first one.
+        Values of one path, or of several along the first axis, of which `path` is the first.
     """
     if numbers.dtype.kind not in "iu" or not sampler.may_mask:
         return
@@ -128,7 +128,7 @@ def _codes(
     items = array.ravel().tolist()
     try:
         coded = [codes[label] for label in items]
-    except (KeyError, TypeError):  # TypeError: not even hashable
+    except (KeyError, TypeError):  # TypeError: not hashable
         position = next(k for k, label in enumerate(items) if not _is_key(label, codes))
         place = np.unravel_index(position, array.shape)
         row = int(place[0]) if array.ndim > len(variable.dims) else 0  # a block: a path per row

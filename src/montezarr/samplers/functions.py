@@ -1,4 +1,4 @@
-"""What a function gets: by name what it asks for, and the options of the caller."""
+"""Arguments of functions: those of the run that they ask for by name, and the caller's options."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from montezarr.samplers._base import Sampler
 from montezarr.samplers.interfaces import accepts, signature
 
 OFFERED = ("rng", "seed", "n", "T", "dt", "times", "x0")
-"""Names of what a function may ask for, beside its options."""
+"""Names of the arguments that a function may ask for, besides its options."""
 
 BY_STREAM = {"rng", "seed", "T", "x0"}
-"""What a function of the interfaces "rng" and "seed" gets, which are older than the others."""
+"""Arguments of the older interfaces "rng" and "seed"."""
 
 
 STREAM_KINDS = ("rng", "seed")
-"""Those interfaces."""
+"""Names of these older interfaces."""
 
 
 def kind_of_one(target: Any, options: Mapping[str, Any]) -> str | None:
@@ -27,7 +27,7 @@ def kind_of_one(target: Any, options: Mapping[str, Any]) -> str | None:
     Raises
     ------
     ArgumentTypeError
-        If it asks for no stream, or for what it cannot get.
+        If it asks for no stream.
     """
     asked = asks_of(target, options)
     if "n" in asked:
@@ -46,25 +46,25 @@ def kind_of_many(target: Any, options: Mapping[str, Any]) -> str | None:
 
 
 def asks_of(target: Any, options: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return what a function asks for by name; a name that is given as an option is that option."""
+    """Return the offered arguments that a function takes by name, without the caller's options."""
     names = [name for name in OFFERED if accepts(target, name, by_name=True)]
     asked = tuple(name for name in names if name not in options)
     if {"rng", "seed"} <= set(asked):
         default = signature(target).parameters["seed"].default
-        if default is not inspect.Parameter.empty:  # a seed of its own, beside the stream
+        if default is not inspect.Parameter.empty:  # a seed of its own, besides the rng
             return tuple(name for name in asked if name != "seed")
     return asked
 
 
 def kind_of(asked: tuple[str, ...]) -> str:
-    """Return the interface of a function that returns one path, by what it gets."""
+    """Return the interface of a function that returns one path, by the arguments it asks for."""
     if set(asked) <= BY_STREAM and not {"rng", "seed"} <= set(asked):
         return "rng" if "rng" in asked else "seed"
     return "function"
 
 
 def check_random_argument(target: Any, asked: tuple[str, ...]) -> None:
-    """Raise for a function that gets no random numbers."""
+    """Raise for a function that takes no random numbers."""
     if not {"rng", "seed"} & set(asked):
         raise type_error(
             "process", "a function with a parameter named rng or seed", target, "Rename it."
@@ -74,12 +74,12 @@ def check_random_argument(target: Any, asked: tuple[str, ...]) -> None:
 def resolved(
     target: Any, options: Mapping[str, Any], *, has_dt: bool, has_times: bool, dt: Any
 ) -> tuple[str, ...]:
-    """Return what a function gets by name, where its own defaults count unless they are replaced.
+    """Return the arguments that a function gets by name; its defaults apply unless replaced.
 
     Raises
     ------
     ArgumentValueError
-        If it asks for what it cannot get.
+        If it asks for an argument that the run cannot provide.
     """
     parameters = signature(target).parameters
     asked = list(asks_of(target, options))
@@ -99,12 +99,12 @@ def resolved(
 
 
 def check_parameters(target: Any, options: Mapping[str, Any]) -> None:
-    """Raise where a function needs what nobody gives it.
+    """Raise if a function requires an argument that it does not get.
 
     Raises
     ------
     ArgumentValueError
-        With its name, and the names that there are.
+        Names the argument, and those that are offered.
     """
     kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     for name, parameter in signature(target).parameters.items():
@@ -124,11 +124,11 @@ def by_stream(sampler: Sampler) -> Callable[[int, Any], Any]:
     parameters = [p for p in signature(target).parameters.values() if p.name not in options]
     offered = (sampler.kind, "T", "x0")
     asked = [p for p in parameters if p.name in offered]
-    # By position where that is possible, as compiled functions have it.
+    # By position if possible, as is usual for compiled functions.
     in_order = not options and [p.name for p in asked] == [p.name for p in parameters[: len(asked)]]
     in_order = in_order and all(p.kind is not p.KEYWORD_ONLY for p in asked)
     places = [offered.index(p.name) for p in asked]
-    # Without an x0 the function's own default counts, if it has one.
+    # Without an x0 the function's own default applies, if it has one.
     has_x0 = any(p.name == "x0" and p.default is not p.empty for p in asked)
 
     def function(path: int, x0: Any) -> Any:
@@ -154,7 +154,7 @@ def by_name(sampler: Sampler) -> Callable[[int, Any], Any]:
 
 
 def given(sampler: Sampler) -> dict[str, Any]:
-    """Return what a function gets for each path alike, by name."""
+    """Return the arguments by name that are the same for every path."""
     times = sampler.grid.times
     times.setflags(write=False)
     known = {"T": sampler.grid.T, "dt": sampler.grid.dt, "times": times}
@@ -164,14 +164,14 @@ def given(sampler: Sampler) -> dict[str, Any]:
 def calling(
     sampler: Sampler, fixed: Mapping[str, Any], streams: Mapping[str, Callable[[int], Any]]
 ) -> Callable[[int, Any], Any]:
-    """Return the function (number of the stream, x0) that calls one with what it asks for."""
+    """Return the function (number of the stream, x0) that calls the target with its arguments."""
     target, options = sampler.target, dict(sampler.options)
     parameters = signature(target).parameters
     asks_x0 = "x0" in (sampler.asks or ())
-    # Without an x0 the function's own default counts, if it has one.
+    # Without an x0 the function's own default applies, if it has one.
     may_lack = asks_x0 and parameters["x0"].default is not inspect.Parameter.empty
     known = {*fixed, *streams, *options, *(["x0"] if asks_x0 else [])}
-    places = []  # by position as far as that goes, as compiled functions have it
+    places = []  # leading arguments by position, as is usual for compiled functions
     for name, parameter in parameters.items():
         if not _by_position(parameter) or name not in known or (name == "x0" and may_lack):
             break

@@ -1,6 +1,6 @@
-"""What follows from the way in which a sampler is called.
+"""Facts about the interfaces by which samplers are called.
 
-Whoever runs samplers asks for these facts, and for no interface by its name.
+Code that runs samplers uses these facts, and never tests for an interface by name.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ class Interface:
     Attributes
     ----------
     text : str
-        What it is, in words.
+        Description for messages.
     method : str
         Name of the method that draws; empty for a function.
     order : tuple of str
-        What the method gets by position.
+        Positional arguments of the method.
     unit : int
-        Paths that are drawn together or not at all: 1, or a block.
+        Number of paths that are always drawn together: 1, or a block.
     is_vectorised : bool
-        Whether it spends its time in NumPy or Numba, which release the GIL; others loop in Python.
+        Whether it spends its time in NumPy or Numba, which release the GIL, not in Python loops.
     takes_ranges : bool
         Whether one call draws any range of paths, from one array of their initial states.
     uses_global_state : bool
-        Whether it draws from the global state of np.random, of which a process has one.
+        Whether it draws from the global state of np.random, of which each process has one.
     stream : str
-        What its random numbers are: two runs on one seed that agree in this have the same noise.
+        Kind of its random numbers: two runs with the same seed and kind have the same noise.
     """
 
     text: str
@@ -48,7 +48,7 @@ class Interface:
         return getattr(process, self.method) if self.method else process
 
     def drawn_with(self, path: int, stop: int) -> tuple[int, int]:
-        """Return the range of paths that are drawn together with one, of those before `stop`."""
+        """Return the range of paths that are drawn together with `path`, up to `stop`."""
         low = path // self.unit * self.unit
         return low, min(low + self.unit, stop)
 
@@ -72,7 +72,7 @@ def accepts(function: Any, keyword: str, *, by_name: bool = False) -> bool:
     """Return whether a function takes `keyword`, by name or (unless `by_name`) through ``**``."""
     try:
         parameters = signature(function).parameters
-    except (TypeError, ValueError):  # written in C, and without a signature
+    except (TypeError, ValueError):  # written in C, without a signature
         return False
     several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     if keyword in parameters and parameters[keyword].kind not in several:

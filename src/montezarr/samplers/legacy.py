@@ -1,4 +1,4 @@
-"""Code on the global np.random state, one path at a time, on request."""
+"""Samplers for code on the global np.random state, one path at a time, on request."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _global_state = ForkLock()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LegacySampler(PathSampler):
-    """A ``sample_path`` that draws from the global state, seeded for each path, restored after."""
+    """Sampler for a ``sample_path`` on the global state, which is seeded per path and restored."""
 
     interfaces: ClassVar[Mapping[str, Interface]] = {
         "legacy": Interface(
@@ -31,7 +31,7 @@ class LegacySampler(PathSampler):
 
     @classmethod
     def offered(cls, target: Any, options: Mapping[str, Any], legacy: bool) -> str | None:
-        """Return its interface where it is asked for."""
+        """Return the name of the interface if the caller allows legacy code."""
         has_method = callable(getattr(target, "sample_path", None))
         return "legacy" if legacy and has_method else None
 
@@ -51,7 +51,7 @@ class LegacySampler(PathSampler):
         options = dict(self.options)
 
         def legacy(path: int, x0: Any) -> Any:
-            with _global_state:  # one path at a time: there is one global state per process
+            with _global_state:  # one path at a time, since a process has one global state
                 before = np.random.get_state()
                 np.random.seed(seed.path_sequence(path).generate_state(624))
                 try:
@@ -63,7 +63,7 @@ class LegacySampler(PathSampler):
 
 
 def uses_global_state(target: Any) -> bool:
-    """Return whether a process offers nothing but a ``sample_path`` without a stream."""
+    """Return whether a process offers only a ``sample_path`` without a stream."""
     method = getattr(target, "sample_path", None)
     other = any(hasattr(target, name) for name in ("sample", "sample_paths"))
     if isinstance(target, type) or method is None or other:

@@ -1,4 +1,4 @@
-"""One path at a time: ``sample_path(T, x0, rng)``, and functions of a Generator or a seed."""
+"""Samplers of one path at a time: ``sample_path(T, x0, rng)``, and functions of rng or seed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from montezarr.samplers.schema import Asked, PathArrays, Variable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathSampler(Sampler):
-    """A method or function that returns one path."""
+    """Sampler for a method or function that returns one path."""
 
     interfaces: ClassVar[Mapping[str, Interface]] = {
         "sample_path": Interface(
@@ -45,7 +45,7 @@ class PathSampler(Sampler):
 
     @classmethod
     def offered(cls, target: Any, options: Mapping[str, Any], legacy: bool) -> str | None:
-        """Return its interface that some code offers."""
+        """Return the name of the interface that a process or function offers."""
         if callable(getattr(target, "sample_path", None)):
             if accepts(target.sample_path, "rng") or accepts(target.sample_path, "seed"):
                 return "sample_path"
@@ -56,14 +56,14 @@ class PathSampler(Sampler):
         return functions.kind_of_one(target, options) if callable(target) else None
 
     def bind(self, declared: Asked) -> Sampler:
-        """Return it with the variables of its first path, which it returns twice."""
+        """Return the sampler with the variables of its first path, which is drawn twice."""
         with no_global_stream(self):
             value, parts, times = self._first(0, declared)
             bound: Sampler = declare.with_grid(self, declared, parts)
             bound = replace(bound, variables=declare.declared_variables(bound, declared, parts))
             bound = declare.with_times(bound, declared, times, lambda: self._first(1, declared)[2])
-            told = self.read(0, declared.first_x0, coords_of, value)
-            bound = declare.labelled(bound, declared, told, attributes_of(value))
+            labels = self.read(0, declared.first_x0, coords_of, value)
+            bound = declare.labelled(bound, declared, labels, attributes_of(value))
             assert isinstance(bound, PathSampler)
             x0 = self.state_at_start(declared.first_x0, 0)
             whole = bound.arranged(parts, times, 0, x0)
@@ -72,7 +72,7 @@ class PathSampler(Sampler):
         return bound
 
     def _first(self, path: int, declared: Asked) -> tuple[Any, ReturnedVariables, Any]:
-        """Return what the sampler itself returns for one of the first paths, and unpacked."""
+        """Draw one of the first paths; return the returned value, its variables, and its times."""
         first_x0 = declared.first_x0
         n = 0 if first_x0 is None else first_x0.shape[-1]
         x0 = self.state_at_start(first_x0, min(path, n - 1))
@@ -82,7 +82,7 @@ class PathSampler(Sampler):
 
     @classmethod
     def examples(cls) -> tuple[tuple[Any, Mapping[str, Any]], ...]:
-        """Return an object, functions of a Generator and of a seed, and of the times."""
+        """Return an object, and functions of a Generator, of a seed, and of the times."""
         return (
             (_Walk(), {"T": 5, "x0": 1.0}),
             (_of_rng, {}),
@@ -109,7 +109,7 @@ class PathSampler(Sampler):
         for path in range(start, stop):
             initial = self.state_at_start(x0, path - start)
             value = self.attempt(partial(function, path, initial), path, initial)
-            # What needs no conversion is most of what there is, and takes a third of the time so.
+            # Most paths need no conversion; this shortcut takes a third of the time.
             if (
                 plain is not None
                 and type(value) is np.ndarray
@@ -132,7 +132,7 @@ class PathSampler(Sampler):
         return out
 
     def _plain_variable(self) -> Variable | None:
-        """Return the one variable of which an array of its dtype is taken as it is, if any."""
+        """Return the variable of a run whose arrays need no conversion, or None."""
         variable = self.variables[0]
         is_one = len(self.variables) == 1 and variable.labels is None and not self.own_times
         at_first = variable.time_axis == 0
@@ -142,7 +142,7 @@ class PathSampler(Sampler):
     def arranged(
         self, parts: ReturnedVariables, times: Any, path: int, x0: Any
     ) -> dict[str, NDArray[Any]]:
-        """Return the variables of one path with all their times, labels as their codes."""
+        """Return the variables of one path with all times, encoded; labels as codes."""
         if times is not None and any(v.name == EVENT_TIME for v in self.variables):
             parts = {**parts, EVENT_TIME: ReturnedVariable(times, None, False)}
         self.check_names(parts, path, x0)
@@ -155,7 +155,7 @@ class PathSampler(Sampler):
     def _fitted(
         self, variable: Variable, part: ReturnedVariable, path: int, x0: Any
     ) -> NDArray[Any]:
-        """Return the values of a variable in its shape."""
+        """Return the values of a variable in its shape, or raise the failure of the path."""
         shape = variable.shape(self.grid.T + 1)
         array = self.in_order(variable, part, path, x0)
         if array.shape != shape and array.shape == () and shape == (1,):
@@ -169,7 +169,7 @@ class PathSampler(Sampler):
         return array
 
     def _check_digits(self, parts: ReturnedVariables, path: int, x0: Any) -> None:
-        """Raise for a plain integer that is not among the real numbers that plain ones become."""
+        """Raise for a plain Python integer that float64 cannot represent exactly."""
         for variable in self.variables:
             part = parts.get(variable.name)
             if part is None or part.array.ndim or variable.dtype != "float64":

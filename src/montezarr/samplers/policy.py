@@ -1,4 +1,4 @@
-"""What to do about paths that fail, or are not finite: raise, mask or draw again."""
+"""Failure policies: raise, mask or retry paths that fail or are not finite."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from montezarr.samplers.schema import PathArrays, count_of
 
 @dataclass(frozen=True, slots=True)
 class FailureReport:
-    """What happened to a range of paths, beside their being drawn.
+    """Masked and retried paths of a range.
 
     Attributes
     ----------
     masked : tuple of (int, str)
-        Index of every masked path, and why.
+        Index of every masked path, and the reason.
     retried : tuple of (int, int)
-        Index of every path that was drawn again with success, and the number of attempts.
+        Index of every path that was drawn again successfully, and the number of attempts.
     """
 
     masked: tuple[tuple[int, str], ...] = ()
@@ -38,14 +38,14 @@ class FailureReport:
 def draw_range(
     sampler: Sampler, start: int, stop: int, x0: Any
 ) -> tuple[PathArrays, FailureReport]:
-    """Return the paths start ... stop-1 under the policy `on_error`, and the report."""
+    """Draw paths start ... stop-1 under the policy `on_error`; return them and the report."""
     try:
         return sampler.draw(start, stop, x0), FailureReport()
     except SamplerError as failure:
         if sampler.on_error == "raise":
             _raise_first(sampler, start, x0, failure)
         first = failure
-    # Some path fails: now one unit after the other. Failures are rare, so this is too.
+    # A path failed: draw again, one unit at a time. This is rare, since failures are.
     arrays = sampler.new_arrays(stop - start)
     report = FailureReport()
     for low, high in _units(sampler, start, stop):
@@ -57,14 +57,14 @@ def draw_range(
 
 
 def take_paths(arrays: PathArrays, low: int, high: int) -> PathArrays:
-    """Return views of some of the paths."""
+    """Return views of the paths from position `low` to `high`."""
     return {name: array[..., low:high] for name, array in arrays.items()}
 
 
 def _draw_unit(
     sampler: Sampler, part: PathArrays, low: int, high: int, x0: Any, failure: SamplerError | None
 ) -> FailureReport:
-    """Draw what can fail alone into its part; `failure` is that of a first attempt."""
+    """Draw one unit of paths into `part`; `failure` is that of a first attempt, if any."""
     paths = range(low, high)
     allowed = 1 + (sampler.retries if sampler.on_error == "retry" else 0)
     for attempt in range(1 if failure is None else 2, allowed + 1):
@@ -93,13 +93,12 @@ def check_finite(
     Parameters
     ----------
     before : FailureReport
-        Of the paths that are masked already.
+        Report of paths that are masked already.
 
     Raises
     ------
     SamplerError
-        For the first path that is not finite, where the policy is to raise, or to retry and that
-        did not help.
+        For the first path that is not finite under "raise", or after all retries under "retry".
     """
     bad = _not_finite_paths(sampler, arrays)
     if bad is None:
@@ -125,7 +124,7 @@ def check_finite(
 
 
 def _not_finite_paths(sampler: Sampler, arrays: PathArrays) -> NDArray[np.bool_] | None:
-    """Return which paths have NaN or infinities; None where none has."""
+    """Return a mask of the paths with NaN or infinities; None if there are none."""
     bad: NDArray[np.bool_] | None = None
     for variable in sampler.variables:
         if not variable.is_real:
@@ -138,7 +137,7 @@ def _not_finite_paths(sampler: Sampler, arrays: PathArrays) -> NDArray[np.bool_]
 
 
 def _raise_first(sampler: Sampler, start: int, x0: Any, failure: SamplerError) -> None:
-    """Raise the failure, unless a path before it is not finite: the lowest path is reported."""
+    """Raise the failure, or that of a lower path that is not finite."""
     path = failure.path
     if sampler.on_nonfinite == "raise" and path is not None:
         stop, _ = sampler.interface.drawn_with(path, path)
@@ -150,7 +149,7 @@ def _raise_first(sampler: Sampler, start: int, x0: Any, failure: SamplerError) -
 
 
 def _units(sampler: Sampler, start: int, stop: int) -> Iterator[tuple[int, int]]:
-    """Yield the ranges that can fail alone: paths, or for a batch sampler its blocks."""
+    """Yield the ranges of paths that are drawn together: single paths, or blocks."""
     low = start
     while low < stop:
         _, high = sampler.interface.drawn_with(low, stop)
@@ -164,7 +163,7 @@ def _mask(sampler: Sampler, part: PathArrays) -> None:
 
 
 def _draw_finite(sampler: Sampler, arrays: PathArrays, position: int, path: int, x0: Any) -> int:
-    """Draw a path again until it is finite; return at which attempt it was, or 0."""
+    """Draw a path again until it is finite; return the number of the attempt, or 0."""
     first = path - position
     low, high = sampler.interface.drawn_with(path, first + count_of(arrays))
     low = max(low, first)
@@ -172,7 +171,7 @@ def _draw_finite(sampler: Sampler, arrays: PathArrays, position: int, path: int,
     for attempt in range(2, sampler.retries + 2):
         try:
             again = take_paths(sampler.draw(low, high, initial), path - low, path - low + 1)
-        except SamplerError:  # one more attempt that did not help
+        except SamplerError:  # counts as a failed attempt
             continue
         if _not_finite_paths(sampler, again) is None:
             for name, array in arrays.items():

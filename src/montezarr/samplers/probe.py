@@ -1,4 +1,4 @@
-"""Rules that code of the user's keeps, tried at the call: same stream same path, alone or not."""
+"""Checks of user code at the call: one stream gives one path, alone or among others."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from montezarr.samplers.schema import PathArrays, count_of, same_paths
 
 
 def probe_first_paths(sampler: Sampler, first_x0: Any, n: int) -> PathArrays:
-    """Return the first paths, drawn as a worker draws them."""
+    """Return the first `n` paths, drawn as in a worker."""
     count = n if first_x0 is None else min(n, first_x0.shape[-1])
     return sample_range(sampler, 0, count, None if first_x0 is None else first_x0[..., :count])
 
 
 def check_repeats(sampler: Sampler, paths: PathArrays, again: PathArrays) -> None:
-    """Raise where one path came out in two ways: then no chunking gives the same numbers."""
+    """Raise if two draws of the same paths differ, since results would depend on chunks."""
     if not same_paths(paths, again).all():
         message = (
             "returned two different paths from one and the same stream, so it keeps state from"
@@ -35,10 +35,11 @@ def check_repeats(sampler: Sampler, paths: PathArrays, again: PathArrays) -> Non
 
 
 def check_alone(sampler: Sampler, first_x0: Any) -> None:
-    """Raise where a path comes out otherwise among others than alone, or beside other ones.
+    """Raise if a path depends on the other paths that are drawn with it.
 
-    Then it would depend on chunks, and `replay` would show another one. The two parts tell apart
-    what couples all paths (a mean, an order) from what looks at the first of the range.
+    Such a path would depend on chunks, and `replay` would draw another one. Splitting the range
+    after the first path detects code that couples all paths (a mean, an order) and code that uses
+    the first path of a range.
     """
     try:
         paths = probe_first_paths(sampler, first_x0, COEFFICIENT_TRIAL_PATHS)
@@ -52,7 +53,7 @@ def check_alone(sampler: Sampler, first_x0: Any) -> None:
         else:
             return
     except SamplerError:
-        # One that path 0 has alone is none of a later path, which is a matter of the run's policy.
+        # Raise a failure of path 0 alone; failures of later paths are left to the run's policy.
         sample_range(sampler, 0, 1, None if first_x0 is None else first_x0[..., :1])
         return
     path = low + int(differs.argmax())
@@ -61,7 +62,7 @@ def check_alone(sampler: Sampler, first_x0: Any) -> None:
 
 
 def _gap(among: PathArrays, alone: PathArrays) -> str:
-    """Return the message about a path that differs, and what it is that differs."""
+    """Return the message about a path that differs, with a hint if only rounding differs."""
     message = (
         "comes out otherwise among other paths than without them, so it would depend on chunks."
         " Each path may use its own state and draws alone: no mean, order or difference of paths."
@@ -83,13 +84,13 @@ def _gap(among: PathArrays, alone: PathArrays) -> str:
 
 @contextmanager
 def no_global_stream(sampler: Sampler) -> Iterator[None]:
-    """Raise where the sampler moves the global random state, which no seed of the run reaches."""
+    """Raise if the sampler advances the global random state, which the run's seed does not set."""
     before = _random_states()
     try:
         yield
     except SamplerError:
         if _random_states() == before:
-            raise  # else it is the global state that made two paths of one
+            raise  # else the global state is the cause of the failure
     if _random_states() != before:
         message = (
             "drew from the global state of np.random or random, which the seed does not reach, so"

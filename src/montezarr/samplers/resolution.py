@@ -1,4 +1,4 @@
-"""Whether float32 numbers lie close enough to tell the noise of a process."""
+"""Check that float32 resolves the noise of a process."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from montezarr.processes._base import HasDeviation, HasMean, HasVariance
 from montezarr.samplers._base import Sampler
 
 DEVIATION_UNITS = 4
-"""Units in the last place that the standard deviation must have.
+"""Smallest standard deviation in units in the last place.
 
-Rounding adds a variance of 1/12 of a squared unit, 0.5 % of that of such noise.
+Rounding adds a variance of 1/12 of a squared unit, 0.5 % of the variance of such noise.
 """
 
 
 def check_resolution(sampler: Sampler, x0: Any, is_lazy: bool) -> None:
     """Raise for a run in float32 whose noise would be lost in the rounding of its states.
 
-    The standard deviation at the end of the grid is held against the distance of float32 numbers at
-    the initial state, and at the mean then. Without noise every value is one number, rounded once:
-    there is nothing to lose. Of what is not known before it runs, such as the coefficients of a
-    `Diffusion`, code of the user's and lazy initial states, nothing is said.
+    The check compares the standard deviation at the end of the grid with the spacing of float32
+    numbers at the initial state and at the final mean. A run without noise passes, since its values
+    are rounded only once. Runs whose noise is not known in advance pass too: a `Diffusion`, user
+    code, and lazy initial states.
 
     Parameters
     ----------
     sampler : Sampler
         The bound sampler.
     x0 : dask array or None
-        Initial states where they differ from path to path.
+        Initial states per path, if they differ.
     is_lazy : bool
-        Whether they are not in memory yet.
+        Whether the initial states are not in memory yet.
 
     Raises
     ------
     ArgumentValueError
-        With the standard deviation, the distance, and what to do.
+        Names the standard deviation, the spacing, and what to do.
     """
     process, grid = sampler.target, sampler.grid
     if sampler.format == 1 or is_lazy or not isinstance(process, Process) or grid.T == 0:
@@ -54,11 +54,11 @@ def check_resolution(sampler: Sampler, x0: Any, is_lazy: bool) -> None:
 
 
 def _check(process: Process, duration: float, x0: NDArray[Any]) -> None:
-    with np.errstate(all="ignore"):  # a moment that is no number says nothing
+    with np.errstate(all="ignore"):  # a moment that is NaN or infinite passes
         deviation, size = _noise(process, duration, x0)
         unit = np.spacing(np.minimum(size, np.finfo(np.float32).max).astype(np.float32))
         is_lost = (deviation > 0) & (deviation < DEVIATION_UNITS * unit.astype(np.float64))
-        is_lost &= size < np.finfo(np.float32).max  # what overflows is a matter of on_nonfinite
+        is_lost &= size < np.finfo(np.float32).max  # on_nonfinite handles overflow
     if not is_lost.any():
         return
     place = tuple(np.argwhere(is_lost)[0])
@@ -77,7 +77,7 @@ def _check(process: Process, duration: float, x0: NDArray[Any]) -> None:
 def _noise(
     process: Process, duration: float, x0: NDArray[Any]
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the standard deviations at the end, 0 if not known, and the sizes of the states."""
+    """Return the standard deviations at the end, 0 if unknown, and the magnitudes of the states."""
     size, deviation = np.abs(x0), np.zeros_like(x0)
     if isinstance(process, HasDeviation):
         deviation = process.deviation(duration, x0)

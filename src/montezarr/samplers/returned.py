@@ -1,4 +1,4 @@
-"""What samplers return for a path: objects, mappings, tables, xarray objects or sequences."""
+"""Read the values that samplers return: objects, mappings, tables, xarray objects, sequences."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from montezarr.core.errors import ArgumentValueError
 from montezarr.samplers.schema import PATH, TIME
 
 NUMBERS = {int, float, bool, np.float64}
-"""Types of most of what lists hold."""
+"""Usual types of the entries of lists."""
 
 
 class ReturnedVariable(NamedTuple):
-    """A variable as it was returned.
+    """A variable as a sampler returned it.
 
     Attributes
     ----------
     array : array
         Its values.
     dims : tuple of str or None
-        Its dimensions, where it names them.
+        Its dimensions, if it names them.
     is_plain : bool
-        Whether it is one number of Python, which may be whole by chance and so says no dtype.
+        Whether it is a Python number, which may be an integer by chance and so declares no dtype.
     """
 
     array: NDArray[Any]
@@ -39,12 +39,12 @@ ReturnedVariables = dict[str, ReturnedVariable]
 
 
 def is_xarray(value: Any) -> bool:
-    """Return whether a value is a Dataset or DataArray, without an import of xarray."""
+    """Return whether a value is a Dataset or DataArray, without importing xarray."""
     return type(value).__module__.partition(".")[0] == "xarray" and hasattr(value, "coords")
 
 
 def parts_of(value: Any) -> Mapping[Any, Any]:
-    """Return what a path holds by the names of its variables, as it was returned."""
+    """Return the variables in a returned value by name, not converted."""
     if is_xarray(value):
         if hasattr(value, "data_vars"):
             return dict(value.data_vars)
@@ -66,10 +66,10 @@ def parts_of(value: Any) -> Mapping[Any, Any]:
 def unpack_returned(
     value: Any, names: tuple[str, ...] = ()
 ) -> tuple[dict[str, ReturnedVariable], NDArray[np.float64] | None]:
-    """Return the variables of one path, or of one block, by name, and its own times if any.
+    """Return the variables of one path or block by name, and its own times or None.
 
-    Where the one variable of a run is `x`, whatever is one array has that name: so it was before
-    names of xarray objects, and of the fields of a NamedTuple, counted.
+    If a run has the single variable `x`, a DataArray or NamedTuple is that variable, whatever its
+    names: earlier versions ignored the names of these.
     """
     parts = parts_of(value)
     if names == ("x",) and "x" not in parts and _is_one(value):
@@ -93,7 +93,7 @@ def _is_one(value: Any) -> bool:
 
 
 def coords_of(value: Any) -> dict[str, tuple[Any, ...]]:
-    """Return the labels along the dimensions of what was returned, other than the times."""
+    """Return the labels along the dimensions of a returned value, other than path and time."""
     found: dict[str, tuple[Any, ...]] = {}
     for part in (value, *parts_of(value).values()):
         for name in part.dims if is_xarray(part) else ():
@@ -105,11 +105,11 @@ def coords_of(value: Any) -> dict[str, tuple[Any, ...]]:
                     f"returned labels of {str(name)!r} of type {labels.dtype}, expected numbers or"
                     " text."
                 )
-            told = tuple(labels.tolist())
-            if found.setdefault(str(name), told) != told:
+            plain = tuple(labels.tolist())
+            if found.setdefault(str(name), plain) != plain:
                 raise ArgumentValueError(
                     f"returned two labels of {str(name)!r}: {show(found[str(name)])} and"
-                    f" {show(told)}."
+                    f" {show(plain)}."
                 )
     return found
 
@@ -119,7 +119,7 @@ def _are_text(labels: NDArray[Any]) -> bool:
 
 
 def attributes_of(value: Any) -> dict[str, dict[str, Any]]:
-    """Return the attributes of the variables that were returned, as far as they have any."""
+    """Return the attributes of the returned variables that are xarray objects."""
     parts = parts_of(value).items()
     return {str(name): dict(part.attrs) for name, part in parts if is_xarray(part)}
 
@@ -140,19 +140,19 @@ def _times_of(value: Any, parts: Mapping[Any, Any]) -> NDArray[np.float64] | Non
         times = part.coords[TIME].values
         if times.dtype.kind not in "iuf":  # dates: the run has its own times
             continue
-        told = np.asarray(times, np.float64)
-        if found is not None and not np.array_equal(found, told):
-            raise ArgumentValueError(f"returned two times: {show(found)} and {show(told)}.")
-        found = told
+        numbers = np.asarray(times, np.float64)
+        if found is not None and not np.array_equal(found, numbers):
+            raise ArgumentValueError(f"returned two times: {show(found)} and {show(numbers)}.")
+        found = numbers
     return found
 
 
 def _array(name: str, part: Any) -> NDArray[Any]:
-    """Return what NumPy makes of a part, integers as such: of large ones it would make floats."""
+    """Return a part as an array; large integers stay integers, which NumPy would make floats."""
     if type(part) not in (list, tuple):
         return plain_array(name, part)
     kinds = set(map(type, part))
-    # Of numbers alone nothing is masked: what there is to look at is looked at once.
+    # Lists of plain numbers have no masked entries, so they skip the check of each entry.
     array = np.asarray(part) if kinds <= NUMBERS else plain_array(name, part)
     is_whole = kinds <= {int, bool} and array.dtype == np.float64 and array.size > 0
     return np.array(part, object) if is_whole else array

@@ -1,4 +1,4 @@
-"""What a path is made of: its variables, and arrays of them for a range of paths."""
+"""The schema of a path: its variables, and path arrays for a range of paths."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from numpy.typing import NDArray
 PATH, TIME = "path", "time"
 
 PathArrays = dict[str, NDArray[Any]]
-"""The values of a range of paths by variable, each (its dims ..., paths), the paths contiguous."""
+"""Values of a range of paths by variable, each (dims ..., paths), with the paths contiguous."""
 
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A variable of a path: of one number, of one for each time, or of more of them.
+    """A variable of a path: a scalar, a value per time, or an array with further dimensions.
 
     Attributes
     ----------
     name : str
         Its name in the Dataset.
     dtype : str
-        Of its values.
+        Dtype of its values.
     labels : tuple of str or int, or None
-        What its values, codes from 0 on, stand for.
+        Labels of its values, if these are codes from 0 on.
     dims : tuple of str
-        Its dimensions beside that of the paths.
+        Its dimensions besides `path`.
     sizes : tuple of int
         Sizes of those dimensions that are not the time.
     attrs : dict
-        Attributes that the sampler gave it, such as units; no value depends on them.
+        Attributes from the sampler, such as units; no value depends on them.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Variable:
 
     @property
     def masked(self) -> float | int:
-        """What stands in the place of a masked path: NaN, or a number that is no state."""
+        """Value of masked paths: NaN, or a reserved number for integers and codes."""
         kind = np.dtype(self.dtype)
         if kind.kind == "f":
             return math.nan
@@ -60,25 +60,25 @@ class Variable:
 
     @property
     def time_axis(self) -> int | None:
-        """Which of its axes is the time; None where it has one value for all times."""
+        """Index of the axis of times; None if the variable does not depend on time."""
         return self.dims.index(TIME) if TIME in self.dims else None
 
     def shape(self, n_times: int) -> tuple[int, ...]:
-        """Return the shape of a path of so many times."""
+        """Return the shape of one path with `n_times` times."""
         sizes = iter(self.sizes)
         return tuple(n_times if dim == TIME else next(sizes) for dim in self.dims)
 
     def bytes(self, n_times: int) -> int:
-        """Return the bytes of a path of so many times."""
+        """Return the bytes of one path with `n_times` times."""
         return math.prod(self.shape(n_times)) * np.dtype(self.dtype).itemsize
 
     def at_times(self, array: NDArray[Any], positions: Sequence[int]) -> NDArray[Any]:
-        """Return an array (dims ..., paths) at some times; all of it where it has none."""
+        """Return an array (dims ..., paths) at some times; unchanged if it has no time axis."""
         axis = self.time_axis
         return array if axis is None else array[(slice(None),) * axis + (list(positions),)]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as recipes have it: what is as it was in earlier versions is left out."""
+        """Return the form in recipes, without entries that have the default of earlier versions."""
         out: dict[str, Any] = {"name": self.name, "dtype": self.dtype}
         if self.labels is not None:
             out["labels"] = list(self.labels)
@@ -89,7 +89,7 @@ class Variable:
 
 
 def first_paths_of(arrays: Mapping[str, NDArray[Any]], n: int) -> PathArrays:
-    """Return the first paths of arrays, contiguous, as if no others had been drawn."""
+    """Return the first `n` paths of arrays, contiguous, as if only these had been drawn."""
     return {name: np.ascontiguousarray(array[..., :n]) for name, array in arrays.items()}
 
 
@@ -99,7 +99,7 @@ def count_of(arrays: Mapping[str, NDArray[Any]]) -> int:
 
 
 def same_paths(a: PathArrays, b: PathArrays) -> NDArray[np.bool_]:
-    """Return for each path whether all its values are the same in both; NaN is NaN."""
+    """Return for each path whether all its values are equal in both; NaN equals NaN."""
     same: Any = True
     for name, one in a.items():
         two = b[name]
@@ -110,28 +110,28 @@ def same_paths(a: PathArrays, b: PathArrays) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What the caller says of the variables, before the first path shows them.
+    """The caller's arguments about the variables, before the first path declares them.
 
     Attributes
     ----------
     dtype : str, dict of str to str, or None
-        Of all variables, or by name.
+        Dtype of all variables, or by name.
     labels : tuple of str or int, or None
         All labels of states.
     dims : dict of str to tuple of str
-        Dimensions by variable, beside that of the paths.
+        Dimensions by variable, besides `path`.
     coords : dict of str to tuple
         Labels by dimension.
     names : tuple of str
-        Names of the variables, where a recipe has recorded them.
+        Names of the variables, if a recipe has recorded them.
     per_path : bool
-        Whether paths have initial states of their own.
+        Whether each path has an initial state of its own.
     first_x0 : array or None
-        Those of the first block; None where they are lazy and nothing needs them.
+        Initial states of the first block; None if they are lazy and not needed.
     free_length : bool
-        Whether the first path tells how many times there are.
+        Whether the first path determines the number of times.
     free_times : bool
-        Whether it may tell which times these are.
+        Whether the first path may determine the times.
     """
 
     dtype: str | dict[str, str] | None = None

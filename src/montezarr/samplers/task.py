@@ -1,4 +1,4 @@
-"""The task of a run: a range of paths. It stands here so that a worker imports NumPy, not Dask."""
+"""The task of a run: draw a range of paths. In this package, workers import NumPy but not Dask."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from montezarr.samplers import FailureReport, PathArrays, Sampler, sample_range,
 
 
 class RangeTask:
-    """The task: draw a range of paths, and make of the arrays what `finish` makes of them."""
+    """Task that draws a range of paths and returns the result of `finish` on the arrays."""
 
     label = "simulate"
 
     def __init__(self, sampler: Sampler):
         self.sampler = sampler
-        self.__name__ = f"{self.label}-{sampler.name}"  # as which it shows on the dashboard
+        self.__name__ = f"{self.label}-{sampler.name}"  # the name on the dashboard
 
     def __call__(self, item: tuple[int, int, Any]) -> tuple[Any, FailureReport]:
         """Run the task on (start, stop, initial states)."""
@@ -31,22 +31,22 @@ class RangeTask:
         return self.finish(arrays, start, stop), report
 
     def finish(self, arrays: PathArrays, start: int, stop: int) -> Any:
-        """Return the result of the task."""
+        """Return the result of the task; subclasses reduce or store the arrays."""
         return arrays
 
 
 def trial(item: tuple[Sampler, int, int, int, Any]) -> float | None:
-    """Return the seconds that a path takes, of the first few.
+    """Return the seconds per path, measured on the first few paths; None if the first piece fails.
 
-    Of several whole blocks the fastest counts: they differ only by what else the machine does.
-    Where paths are short, the call for a block takes longer than the block: then more of them are
-    drawn at once, as the tasks of a run draw them.
+    Of several whole blocks the fastest counts, since they differ only by other load on the machine.
+    If paths are short, the overhead of a call exceeds the time of a block: then several blocks are
+    drawn per call, as in the tasks of a run.
 
     Parameters
     ----------
     item : tuple
-        Sampler, paths that are drawn at once, how many of these together, paths to draw at most,
-        and their initial states. What is drawn together at once has been drawn here before.
+        Sampler, paths of one piece, number of pieces per call, largest number of paths to draw, and
+        initial states. With more than one piece per call, no call to warm up comes first.
     """
     sampler, step, together, limit, x0 = item
 
@@ -71,7 +71,7 @@ def trial(item: tuple[Sampler, int, int, int, Any]) -> float | None:
             elif step > 1 and together == 1:
                 limit = min(limit, 2 * step)
     except SamplerError:
-        pass  # what was drawn until then will do; the run itself will meet the failure
+        pass  # use the paths drawn so far; the run itself reports the failure
     if not done:
         return None
     return fastest if step > 1 else seconds / done

@@ -1,4 +1,4 @@
-"""Schemes that approximate Itô equations; a new one is one file, and one line in the stub here."""
+"""Schemes that approximate Itô equations; a new one is one file and one line in the stub."""
 
 from montezarr.core import lazy
 

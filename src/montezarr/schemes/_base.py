@@ -1,4 +1,4 @@
-"""What a scheme is: one step of an approximation to an Itô equation."""
+"""Base class of schemes: one step of an approximation to an Itô equation."""
 
 from __future__ import annotations
 
@@ -59,14 +59,14 @@ class Scheme(Value, ABC):
     def check_trial(
         self, drift: Coefficient, diffusion: Coefficient, t: float, x: Rows, dt: float
     ) -> None:
-        """Raise where the scheme is not for such coefficients, as they are at time `t` and `x`.
+        """Raise if the scheme does not support these coefficients, judged at time `t` and `x`.
 
-        `simulate` asks at some times of the first paths. Arguments are those of `step`.
+        `simulate` calls this at some times of the first paths. Arguments are those of `step`.
 
         Raises
         ------
         ArgumentValueError
-            With the scheme to take in its place.
+            Names the scheme to use instead.
         """
         return
 
@@ -80,7 +80,7 @@ def evaluate_coefficient(name: str, coefficient: Coefficient, t: float, x: Rows)
     shape: tuple[int, ...] = value.shape
     if name == "diffusion" and value.ndim == 3:
         shape, whole = (value.shape[0], value.shape[2]), (variables, x.shape[-1])
-    # One number, or an axis for each of x: fewer axes could be meant for variables or for paths.
+    # One number, or as many axes as x: one axis alone could mean variables or paths.
     fits = not shape or len(shape) == len(whole)
     fits = fits and all(got in (1, want) for got, want in zip(shape, whole, strict=False))
     if not fits:
@@ -93,7 +93,7 @@ def evaluate_coefficient(name: str, coefficient: Coefficient, t: float, x: Rows)
 
 
 def _call(name: str, coefficient: Coefficient, t: float, x: Rows) -> Any:
-    """Return what a user's coefficient returns; it cannot change the states that it gets."""
+    """Call a user's coefficient with a read-only view of the states."""
     shown = x.view()
     shown.flags.writeable = False
     try:
@@ -101,7 +101,7 @@ def _call(name: str, coefficient: Coefficient, t: float, x: Rows) -> Any:
     except TypeError:
         if not type(coefficient).__module__.startswith("numba."):
             raise
-        return coefficient(t, x.copy())  # compiled for arrays that can be written, and no others
+        return coefficient(t, x.copy())  # compiled for writable arrays alone
     except ValueError as error:
         if "read-only" not in str(error):
             raise
@@ -112,9 +112,9 @@ def _call(name: str, coefficient: Coefficient, t: float, x: Rows) -> Any:
 
 
 def check_coefficient(name: str, function: Any) -> Coefficient:
-    """Return a function f(t, x); raise for what is none, also by the names of its parameters.
+    """Return `function` if it is a function f(t, x), as far as its parameter names show.
 
-    Arguments go by position: with x and t the other way round, a time would be taken for states.
+    Arguments are positional: a function f(x, t) would take the time for the states.
 
     Raises
     ------
@@ -135,7 +135,7 @@ def check_coefficient(name: str, function: Any) -> Coefficient:
 
 
 TIMES = ("t", "time", "times", "tau")
-"""Names that parameters have which are a time."""
+"""Names of parameters that are a time."""
 
 
 def apply_noise(g: Rows, dw: Rows, x: Rows) -> Rows:
@@ -144,7 +144,7 @@ def apply_noise(g: Rows, dw: Rows, x: Rows) -> Rows:
     Raises
     ------
     ArgumentValueError
-        If there are not as many increments as columns of the matrix, or as variables in `x`.
+        If the number of increments is not that of the matrix's columns, or of the variables.
     """
     if g.ndim != 3:
         if dw.shape != x.shape:

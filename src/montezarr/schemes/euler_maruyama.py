@@ -13,8 +13,8 @@ from montezarr.schemes._base import Coefficient, Rows, Scheme, apply_noise, eval
 class EulerMaruyama(Scheme):
     r"""Euler-Maruyama, :math:`Y_{k+1} = Y_k + a(t, Y_k)\,dt + b(t, Y_k)\,dW`.
 
-    Strong order 1/2 (1 where the diffusion does not depend on the state), weak order 1. Works
-    with any noise: diagonal, or a matrix of shape (variables, noises, n).
+    Strong order 1/2 (1 if the diffusion does not depend on the state), weak order 1. Supports
+    any noise: diagonal, or a matrix of shape (variables, noises, n).
 
     References
     ----------

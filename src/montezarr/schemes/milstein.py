@@ -24,8 +24,8 @@ from montezarr.schemes._base import (
 class Milstein(Scheme):
     r"""Milstein, :math:`Y_{k+1} = Y_k + a\,dt + b\,dW + \tfrac12 b\,b'\,(dW^2 - dt)`.
 
-    Strong and weak order 1. The noise must be diagonal: component i of the diffusion depends on
-    component i of the state alone (the increments themselves may be correlated).
+    Strong and weak order 1. The noise must be diagonal: component i of the diffusion depends only
+    on component i of the state (the increments themselves may be correlated).
 
     Parameters
     ----------
@@ -39,8 +39,8 @@ class Milstein(Scheme):
     ArgumentTypeError
         If `derivative` is not a function.
     ArgumentValueError
-        From `step`, for noise given as a matrix, and in the trial of `simulate` for a component
-        that depends on another one.
+        From `step`, for noise given as a matrix, and from the trial of `simulate`, for a component
+        of the diffusion that depends on another component.
 
     References
     ----------
@@ -76,15 +76,15 @@ class Milstein(Scheme):
     ) -> None:
         r"""Raise for noise that is not diagonal; see `Scheme.check_trial`.
 
-        The scheme leaves out the terms :math:`b_j\,\partial b_i/\partial x_j` of other components
-        (Kloeden and Platen, equation 10.3.3): where moving component j along its own noise changes
-        the diffusion of component i, they are not zero.
+        The scheme omits the terms :math:`b_j\,\partial b_i/\partial x_j` of other components
+        (Kloeden and Platen, equation 10.3.3). They are not zero where a shift of component j by its
+        own noise changes the diffusion of component i.
         """
         if x.ndim == 1:
             return
         with np.errstate(all="ignore"):
             b = evaluate_coefficient("diffusion", diffusion, t, x)
-            if b.ndim == 3:  # which `step` refuses
+            if b.ndim == 3:  # `step` refuses it
                 return
             b = np.broadcast_to(b, x.shape)
             for j in range(len(x)):

@@ -1,9 +1,9 @@
-"""Names of other packages that are not theirs to keep: private ones, or not in their docs.
+"""Private or undocumented names of other packages, which may change without notice.
 
-One file per package, which alone imports or looks up such names of it. Each of them is guarded:
-where a version of the package lacks it, something simpler takes its place, and the rest goes on.
-`montezarr.core.compat.table` lists the names, the versions that were tried, and what falls away.
+One file per package, the only one that imports or looks up these names. Each use is guarded: where
+a version of the package lacks the name, a simpler fallback takes its place.
+`montezarr.core.compat.table` lists the names, the tested versions, and what each fallback lacks.
 
-Private attributes are looked up here by `getattr` with their name as text, so that a test can take
-any of them away. Nothing is imported here before it is needed: worker processes come through here.
+Private attributes are looked up by `getattr` with their name as text, so that a test can remove
+any of them. Imports are deferred until they are needed, since worker processes import this too.
 """

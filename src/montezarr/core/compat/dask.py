@@ -1,4 +1,4 @@
-"""Private names of Dask: the tasks of its graphs, and what an array or a scheduler is made of.
+"""Private names of Dask: the tasks of its graphs, metadata of arrays, and schedulers.
 
 The classes of `dask._task_spec` go together: where one is missing, `KNOWS_TASKS` is False, no
 object is an instance of any of them, and `as_tasks` raises.
@@ -27,7 +27,7 @@ try:
 except ImportError:
 
     class _Absent:
-        """A class of which nothing is an instance."""
+        """Stand-in for a missing class; it has no instances."""
 
     Alias = DataNode = GraphNode = _Absent  # type: ignore[assignment, misc]
     NestedContainer = Task = TaskRef = _Absent  # type: ignore[assignment, misc]
@@ -38,7 +38,7 @@ try:
 except ImportError:
 
     class Blockwise:  # type: ignore[no-redef]
-        """A layer of which nothing is an instance."""
+        """Stand-in for the missing layer class; it has no instances."""
 
 
 try:
@@ -46,7 +46,7 @@ try:
 except ImportError:
 
     class ArrayChunkShapeDep:  # type: ignore[no-redef]
-        """What tells a task the shape of its chunk; nothing is an instance of it."""
+        """Stand-in for the missing argument that gives a chunk's shape; it has no instances."""
 
 
 try:
@@ -88,7 +88,7 @@ __all__ = [
 
 
 class UnknownTasks(Exception):
-    """Dask has other tasks than are known here."""
+    """Dask has no task classes that montezarr knows."""
 
 
 def as_tasks(graph: Mapping[Any, Any], all_keys: Container[Any] | None = None) -> dict[Any, Any]:
@@ -97,14 +97,14 @@ def as_tasks(graph: Mapping[Any, Any], all_keys: Container[Any] | None = None) -
     Parameters
     ----------
     graph : mapping
-        Of Dask.
+        A graph of Dask.
     all_keys : container, optional
         The keys that tasks may refer to; those of the graph by default.
 
     Raises
     ------
     UnknownTasks
-        If this version of Dask has no such nodes.
+        If this version of Dask has no `GraphNode`.
     """
     if not KNOWS_TASKS:
         raise UnknownTasks("dask._task_spec is not what it was")
@@ -113,20 +113,20 @@ def as_tasks(graph: Mapping[Any, Any], all_keys: Container[Any] | None = None) -
 
 
 def as_node(key: Any, value: Any) -> Any:
-    """Return a value as what a graph holds in place of a task."""
+    """Return a value as a node of a graph: a `DataNode`, or the value itself in older versions."""
     return DataNode(key, value) if KNOWS_TASKS else value
 
 
 def graph_of_chunks(
     graph: Mapping[Any, Any], all_keys: Container[Any]
 ) -> tuple[dict[Any, Any], Callable[[Any], Iterable[Any]]]:
-    """Return a graph that can be cut, and a function from a key to those that its task needs."""
+    """Return a graph that can be culled, and a function from a key to its dependencies."""
     if KNOWS_TASKS:
         tasks = as_tasks(graph, all_keys)
         return tasks, lambda key: tasks[key].dependencies
-    # Keys that stand for what a cluster holds are looked for too, but have no tasks of their own.
-    held = {key: None for key in all_keys if key not in graph}  # type: ignore[attr-defined]
-    needs = cull({**held, **graph}, list(graph))[1]
+    # Keys of results that a cluster holds count as dependencies, but have no tasks in this graph.
+    results = {key: None for key in all_keys if key not in graph}  # type: ignore[attr-defined]
+    needs = cull({**results, **graph}, list(graph))[1]
     return dict(graph), lambda key: needs[key]
 
 
@@ -144,22 +144,22 @@ def contents_of(node: Any) -> list[Any] | None:
 
 
 def meta_of(array: Any) -> Any:
-    """Return an empty array of the kind that the blocks of a lazy array are; None if unknown."""
+    """Return the empty array that gives the type of a lazy array's blocks; None if unknown."""
     return getattr(array, "_meta", None)
 
 
 def operand_names(expression: Any) -> tuple[str, ...]:
-    """Return the names of what an expression of Dask is made of; none where that is not known."""
+    """Return the names of the operands of a Dask expression; none where these are unknown."""
     return tuple(getattr(expression, "_parameters", ()))
 
 
 def named_schedulers() -> dict[str, Any]:
-    """Return Dask's table of schedulers by name; an empty one of nobody's where there is none."""
+    """Return Dask's table of schedulers by name; a new empty dict where Dask has none."""
     return _named_schedulers if isinstance(_named_schedulers, dict) else {}
 
 
 def scheduler_of(wanted: Any) -> Any:
-    """Return the function that computes a graph, of what Dask takes as ``scheduler=``."""
+    """Return the function that computes a graph for a value that Dask takes as ``scheduler=``."""
     if _get_scheduler is not None:
         return _get_scheduler(scheduler=wanted)
     from dask import local, threaded
@@ -177,7 +177,7 @@ def scheduler_of(wanted: Any) -> Any:
 
 
 def count_cores() -> int:
-    """Return the processors that this process may use."""
+    """Return the number of processors that this process may use."""
     if _cpu_count is not None:
         return int(_cpu_count())
     affinity = getattr(os, "sched_getaffinity", None)

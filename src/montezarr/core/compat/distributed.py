@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 
 def wrap_of(executor: Any) -> Callable[[Any], Any] | None:
-    """Return what makes a future of the standard library of one of Dask's; None if unknown."""
+    """Return the function that wraps a Dask future as a standard one; None if unknown."""
     wrap: Callable[[Any], Any] | None = getattr(executor, "_wrap_future", None)
     return wrap
 
@@ -19,7 +19,7 @@ def check_host_and_port(address: str) -> None:
     Raises
     ------
     ValueError
-        With what is wrong with it.
+        Says what is wrong with the address.
     """
     try:
         from distributed.comm.addressing import get_address_host_port
@@ -33,7 +33,7 @@ def check_host_and_port(address: str) -> None:
 
 
 def dashboard_parts() -> tuple[Any, Callable[[Any], dict[str, Any]]]:
-    """Return the class of an application of the dashboard, and what gives its frame its links.
+    """Return the class of a dashboard application, and the function that gives its template links.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def dashboard_parts() -> tuple[Any, Callable[[Any], dict[str, Any]]]:
 
 
 def dashboard_frame() -> tuple[Any, Any]:
-    """Return the templates and the theme of the pages of Dask.
+    """Return the template environment and the theme of Dask's dashboard pages.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def dashboard_frame() -> tuple[Any, Any]:
 
 
 def task_colours() -> dict[str, Any]:
-    """Return the colours of the task stream by kind of work, which may be changed.
+    """Return the colours of the task stream by kind of work, as a dict that callers may change.
 
     Raises
     ------

@@ -1,6 +1,7 @@
-"""Private names of fsspec: asynchronous methods, which begin with ``_``, and paths below a path.
+"""Private names of fsspec: asynchronous methods, which begin with ``_``, and joined paths.
 
-Its guide for developers names the first, and no other way leads to conditions or to sizes of many.
+Its developer guide documents the asynchronous methods; nothing public offers conditional writes or
+the sizes of many objects at once.
 """
 
 from __future__ import annotations
@@ -9,12 +10,12 @@ from typing import Any
 
 
 async def object_info(file_system: Any, path: str, **options: Any) -> dict[str, Any]:
-    """Return what is known of an object; nothing where this cannot be asked.
+    """Return the metadata of an object; empty where the file system has no such method.
 
     Raises
     ------
     FileNotFoundError
-        If there is none.
+        If the object does not exist.
     """
     ask = getattr(file_system, "_info", None)
     return {} if ask is None else await ask(path, **options)
@@ -26,7 +27,7 @@ async def pipe_file(file_system: Any, path: str, data: bytes, **options: Any) ->
     Raises
     ------
     NotImplementedError
-        If there is no way to.
+        If the file system has no such method.
     """
     put = getattr(file_system, "_pipe_file", None)
     if put is None:
@@ -35,12 +36,12 @@ async def pipe_file(file_system: Any, path: str, data: bytes, **options: Any) ->
 
 
 async def list_objects(file_system: Any, path: str) -> dict[str, Any] | None:
-    """Return all objects below a path with what is known of them; None where nobody lists them."""
+    """Return the metadata of all objects below a path; None where these cannot be listed."""
     ask = getattr(file_system, "_find", None)
     return None if ask is None else await ask(path, detail=True)
 
 
 def unwrapped_path(file_system: Any, path: str) -> str | None:
-    """Return a path of a DirFileSystem as the one below has it; None where it does not tell."""
+    """Return a DirFileSystem's path in the file system that it wraps; None if unknown."""
     join = getattr(file_system, "_join", None)
     return None if join is None else str(join(path))

@@ -1,4 +1,4 @@
-"""Private names of ipykernel: whether a button works while a cell runs."""
+"""Private names of ipykernel: how messages of widgets are handled while a cell runs."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 
 
 def has_subshells(kernel: Any) -> bool:
-    """Return whether messages of widgets are taken while a cell runs."""
+    """Return whether the kernel handles messages of widgets while a cell runs."""
     return bool(getattr(kernel, "_supports_kernel_subshells", False))
 
 
 def answer_anywhere(widget: Any) -> None:
-    """Have the messages of a widget taken in any thread, not in the cell where it was made.
+    """Let any thread handle the messages of a widget, not only the cell that made it.
 
-    ipykernel 7.4 sends what a widget says to where it was made, which is the cell that runs, for
-    the sake of those that draw with pyplot.
+    ipykernel 7.4 sends the messages of a widget to the subshell that made it, for code that draws
+    with pyplot; that subshell is busy with the running cell.
     """
     with contextlib.suppress(AttributeError):
         delattr(widget.comm, "_reply_subshell_id")

@@ -1,4 +1,4 @@
-"""Names of joblib that are not in its docs: its executor, and its pool without temporary files."""
+"""Undocumented names of joblib: its executor, and its pool without temporary files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def loky() -> Any:
     Raises
     ------
     ImportError
-        If there is neither.
+        If neither is installed.
     """
     try:
         import joblib.externals.loky as found
@@ -22,7 +22,7 @@ def loky() -> Any:
 
 
 def pool_class() -> Any:
-    """Return the class of joblib's flavour "multiprocessing" of a Pool."""
+    """Return the Pool class of joblib's backend "multiprocessing"."""
     try:
         from joblib.pool import PicklingPool
     except ImportError:

@@ -1,4 +1,4 @@
-"""Private names of llvmlite: attributes of a function that it does not list."""
+"""Private names of llvmlite: function attributes that its list does not contain."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Any
 
 
 def add_attribute(function: Any, attribute: str) -> None:
-    """Add an attribute to a function of LLVM; it goes without where llvmlite has no such set.
+    """Add an attribute to an LLVM function; do nothing where llvmlite has no set of attributes.
 
-    llvmlite lets through only the attributes that it lists.
+    `set.add` bypasses the check of llvmlite, which accepts only the attributes that it lists.
     """
     attributes = getattr(function, "attributes", None)
     if isinstance(attributes, set):

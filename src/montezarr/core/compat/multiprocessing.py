@@ -1,7 +1,6 @@
-"""Private names of `multiprocessing`: what a new process is told, and the inside of a Pool.
+"""Private names of `multiprocessing`: the preparation data of a process, and parts of a Pool.
 
-Only the standard library, and what needs no more, is imported here: every worker process imports
-this module.
+This module imports the standard library alone, since every worker process imports it.
 """
 
 from __future__ import annotations
@@ -26,29 +25,29 @@ except ImportError:
 
 
 SCRIPT = ("init_main_from_name", "init_main_from_path")
-"""What tells a new process to import the script."""
+"""Keys of the preparation data that make a new process import the script."""
 
 _lock = ForkLock()
 _wishes: list[Callable[[str], bool]] = []
 _replaced: list[tuple[Any, Any]] = []
-"""What we have put in place, and what was there before."""
+"""Our replacement of `get_preparation_data`, and the function that it replaced."""
 
 
 @contextmanager
 def script_kept_out(of: Callable[[str], bool]) -> Iterator[None]:
-    """Keep the script of this program out of processes that are started inside the block.
+    """Prevent processes that are started inside the block from importing the user's script.
 
-    There is no setting for this. Hiding ``sys.modules["__main__"]`` instead makes pickling fail in
-    other threads. So what says what a process is told is replaced, while the block lasts.
+    `multiprocessing` has no setting for this. Hiding ``sys.modules["__main__"]`` instead makes
+    pickling fail in other threads. So `get_preparation_data` is replaced while the block lasts.
 
     Parameters
     ----------
     of : function
         Called with the name of a process, in the thread that starts it: whether it is one of ours.
-        All others are told what they always are.
+        Other processes get unchanged preparation data.
     """
     before = getattr(spawn, "get_preparation_data", None)
-    if before is None:  # another version of Python: then the script is imported
+    if before is None:  # another version of Python: workers import the script
         yield
         return
     with _lock:
@@ -80,14 +79,14 @@ def _replace() -> None:
 
 
 def _put_back() -> None:
-    """Put back what was there, unless somebody has replaced it since, who calls ours."""
+    """Restore the original function, unless other code has replaced ours, which it then calls."""
     ours, before = _replaced.pop()
     if getattr(spawn, "get_preparation_data", None) is ours:
         setattr(spawn, "get_preparation_data", before)  # noqa: B010
 
 
 def _forget() -> None:
-    """In a forked child none of our processes is being started."""
+    """Reset the state in a forked child, where none of our processes is being started."""
     _wishes.clear()
     if _replaced:
         _put_back()
@@ -97,25 +96,25 @@ after_fork(_forget)
 
 
 def start_resource_tracker() -> None:
-    """Start the process of `multiprocessing` that outlives its others, where there is one."""
+    """Start the resource tracker of `multiprocessing`, where this version has one."""
     if _ensure_running is not None:
         _ensure_running()
 
 
 def dismantle(pool: Any, kill: Callable[[], None], lock_seconds: float) -> None:
-    """Take a Pool apart whose children died, perhaps with a lock in hand or in mid-message.
+    """Close a Pool whose children died, perhaps while they held a lock or wrote a message.
 
-    `Pool.terminate` would wait for that lock, or for the rest of that message, for ever. These
-    attributes of a Pool have been the same since Python 3.8.
+    `Pool.terminate` would wait forever for that lock, or for the rest of that message. The private
+    attributes used here have been the same since Python 3.8.
 
     Parameters
     ----------
     pool : multiprocessing.pool.Pool
-        Which.
+        The broken pool.
     kill : function
         Kills its children.
     lock_seconds : float
-        How long a lock may be held by anyone alive.
+        Seconds for which a live thread may hold a lock; after that a dead child holds it.
     """
     try:
         parts = _Parts(pool)
@@ -129,9 +128,9 @@ def dismantle(pool: Any, kill: Callable[[], None], lock_seconds: float) -> None:
     kill()
     for lock in parts.locks:
         if lock is not None:
-            lock.acquire(timeout=lock_seconds)  # a thread of ours gives it back in no time
-            lock.release()  # on behalf of a child that is no more, where that has it
-    # Nobody reads the tasks, and nobody writes results: both handlers see the end of their pipe.
+            lock.acquire(timeout=lock_seconds)  # a live thread releases it at once
+            lock.release()  # on behalf of the dead child, if that holds it
+    # No child reads tasks or writes results any more: both handlers see the end of their pipe.
     parts.task_reader.close()
     parts.tasks.put(None)
     parts.task_handler.join(BROKEN_POOL_SECONDS)
@@ -144,7 +143,7 @@ def dismantle(pool: Any, kill: Callable[[], None], lock_seconds: float) -> None:
 
 
 class _Parts:
-    """What a Pool is made of; AttributeError or ImportError where it is made of something else."""
+    """Private parts of a Pool; AttributeError or ImportError where this version lacks one."""
 
     def __init__(self, pool: Any):
         from multiprocessing.pool import TERMINATE
@@ -168,7 +167,7 @@ class _Parts:
 
 
 def _terminate(pool: Any, kill: Callable[[], None]) -> None:
-    """End a Pool by its own means, without waiting for ever; what hangs then ends with us."""
+    """Call `Pool.terminate` in a daemon thread, and wait for it for a limited time."""
     ending = threading.Thread(target=pool.terminate, name="montezarr-terminate", daemon=True)
     ending.start()
     kill()

@@ -1,4 +1,4 @@
-"""Names of Numba that are not in its docs: with which options a function was compiled."""
+"""Undocumented names of Numba: the options with which a function was compiled."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from typing import Any
 
 
 def releases_gil(function: Any) -> bool:
-    """Return whether a compiled function lets other threads run; False where that is not known."""
+    """Return whether a compiled function releases the GIL; False where this is unknown."""
     options = getattr(function, "targetoptions", None)
     return bool(options.get("nogil", False)) if isinstance(options, dict) else False

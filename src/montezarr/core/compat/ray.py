@@ -1,4 +1,4 @@
-"""A private name of Ray: whether it starts a session by itself."""
+"""A private name of Ray: the switch for starting a session automatically."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _HOOK = "ray._private.auto_init_hook"
 
 
 def starts_unasked() -> bool:
-    """Return whether Ray starts a session at its next call where there is none."""
+    """Return whether the next call of Ray starts a session if none is running."""
     hook: Any = sys.modules.get(_HOOK)
     return bool(getattr(hook, "enable_auto_connect", True))
 
 
 def set_starts_unasked(value: bool) -> None:
-    """Have Ray start a session at its next call where there is none, or not."""
+    """Set whether the next call of Ray starts a session if none is running."""
     hook: Any = sys.modules.get(_HOOK)
     if hook is not None and hasattr(hook, "enable_auto_connect"):
         hook.enable_auto_connect = value

@@ -1,4 +1,4 @@
-"""Every private name of another package that is used: from which one, and what is lost without."""
+"""The private names of other packages that montezarr uses, and what is lost without each."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from typing import NamedTuple
 
 
 class Private(NamedTuple):
-    """A name that its package may change without a word.
+    """A name that its package may change without notice.
 
     Attributes
     ----------
     package : str
-        Which has it; ``"python"`` for the standard library.
+        The package that defines it; ``"python"`` for the standard library.
     name : str
-        Its dotted name, of a module, a class or an attribute.
+        Dotted name of a module, a class or an attribute.
     without : str
-        What is not there, or goes another way, where a version lacks the name.
+        What is missing or works differently where a version lacks the name.
     """
 
     package: str
@@ -35,17 +35,17 @@ TRIED = {
     "ray": ("2.60.0",),
     "zarr": ("3.1.6", "3.4.2"),
 }
-"""The versions of each package with which the names were tried; of Python the first two numbers."""
+"""Versions of each package with which the names were tested; of Python, major and minor."""
 
 _TASKS = (
-    "expressions are reduced chunk by chunk, sums of runs on common noise are not warned of, and"
+    "expressions are reduced chunk by chunk, sums of runs on common noise bring no warning, and"
     " the paths of a selection have no indices"
 )
 _ADDED = (
-    "fields that were added to our classes count in digests of the dataclasses of users that are"
-    " made from these, "
+    "added fields of public classes count in digests of users' dataclasses that are derived from"
+    " these, "
 )
-_POOL = "a pool that lost a child is ended by its own `terminate`, which is waited for some seconds"
+_POOL = "a pool that lost a child is ended by its own `terminate`, within some seconds"
 _PAGE = "the dashboard of Dask has no page of the runs"
 
 TABLE = (
@@ -57,11 +57,11 @@ TABLE = (
     Private("dask", "dask._task_spec.TaskRef", _TASKS),
     Private("dask", "dask._task_spec.convert_legacy_graph", _TASKS),
     Private("dask", "dask.blockwise.Blockwise", "lazy paths are reduced chunk by chunk"),
-    Private("dask", "dask.layers.ArrayChunkShapeDep", "zeros_like and its like: chunk by chunk"),
-    Private("dask", "dask.array.Array._meta", "masked initial states are found in their blocks"),
-    Private("dask", "dask._expr.Expr._parameters", "no warning of what does not fit into memory"),
-    Private("dask", "dask.base.get_scheduler", "the schedulers of Dask are known by name alone"),
-    Private("dask", "dask.base.named_schedulers", "a default Client comes before the blocks"),
+    Private("dask", "dask.layers.ArrayChunkShapeDep", "zeros_like and so on: chunk by chunk"),
+    Private("dask", "dask.array.Array._meta", "masked initial states are found per block"),
+    Private("dask", "dask._expr.Expr._parameters", "no warning of results beyond memory"),
+    Private("dask", "dask.base.get_scheduler", "schedulers of Dask are recognised by name only"),
+    Private("dask", "dask.base.named_schedulers", "a default Client overrides backend blocks"),
     Private("dask", "dask.system.cpu_count", "workers are counted without the group's quota"),
     Private(
         "distributed",
@@ -91,11 +91,11 @@ TABLE = (
         "the task stream has the colours of Dask",
     ),
     Private("fsspec", "fsspec.asyn.AsyncFileSystem._find", "sizes of objects: one by one"),
-    Private("fsspec", "fsspec.asyn.AsyncFileSystem._info", "versions are told by their bytes"),
+    Private("fsspec", "fsspec.asyn.AsyncFileSystem._info", "versions are compared by content"),
     Private(
         "fsspec",
         "fsspec.asyn.AsyncFileSystem._pipe_file",
-        "objects are read back after they are written, in place of a condition",
+        "objects are read back after they are written, instead of conditional writes",
     ),
     Private(
         "fsspec",
@@ -117,12 +117,12 @@ TABLE = (
     Private(
         "llvmlite",
         "llvmlite.ir.Function.attributes",
-        "draws are compiled for vectors of 256 bits, a quarter slower; their bits are the same",
+        "draws are compiled for vectors of 256 bits: a quarter slower, with the same bits",
     ),
     Private(
         "numba",
         "numba.core.dispatcher.Dispatcher.targetoptions",
-        "a compiled function is held to keep the GIL, so that processes are advised",
+        "compiled functions are assumed to keep the GIL, so `plan` advises processes",
     ),
     Private("python", "dataclasses.__dataclass_fields__", _ADDED + "with an InitVar"),
     Private("python", "dataclasses.__dataclass_params__", _ADDED + "of any kind"),
@@ -130,12 +130,12 @@ TABLE = (
     Private(
         "python",
         "concurrent.futures.ProcessPoolExecutor._safe_to_dynamically_spawn_children",
-        "workers are started as the standard library likes",
+        "the standard library decides when workers are started",
     ),
     Private(
         "python",
         "multiprocessing.spawn.get_preparation_data",
-        "workers import the script: it needs if __name__ == '__main__'",
+        "workers import the script, which then needs if __name__ == '__main__'",
     ),
     Private(
         "python",
@@ -159,30 +159,30 @@ TABLE = (
     Private(
         "python",
         "threading._register_atexit",
-        "at exit, tasks that run on a backend that nobody closed are waited for",
+        "the exit of Python waits for the tasks of backends that are still open",
     ),
     Private("zarr", "zarr.core.sync.sync", "stores are called in an event loop of our own"),
     Private("zarr", "zarr.abc.store.Store._ensure_open", "a store must open itself when called"),
-    Private("zarr", "zarr.storage.WrapperStore._store", "what a wrapped store wraps is not seen"),
+    Private("zarr", "zarr.storage.WrapperStore._store", "the store in a wrapper is unknown"),
     Private(
         "zarr",
         "zarr.storage.WrapperStore._with_store",
-        "a store that was opened, and is made read-only, shows its root as it lies there",
+        "a read-only copy of an opened store shows the root metadata as stored",
     ),
     Private(
         "zarr",
         "zarr.codecs.ZstdCodec._decode_sync",
-        "nothing: chunks are looked at in `_decode_single`",
+        "nothing: chunks are checked in `_decode_single`",
     ),
     Private(
         "zarr",
         "zarr.codecs.ZstdCodec._decode_single",
-        "nothing: chunks are looked at in `decode`, which is public",
+        "nothing: chunks are checked in `decode`, which is public",
     ),
     Private(
         "ray",
         "ray._private.auto_init_hook.enable_auto_connect",
-        "Ray starts a session, which listens on the network, where ours was shut down",
+        "Ray starts a session, which listens on the network, after ours was shut down",
     ),
 )
 """One row per name. `tests/test_private_names.py` runs the package without each of them."""

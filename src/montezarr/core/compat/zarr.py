@@ -1,4 +1,4 @@
-"""Private names of Zarr: its event loop, and what a store that wraps another one wraps."""
+"""Private names of Zarr: its event loop, the inner store of a wrapper, and decoding of a codec."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 try:
-    # What Zarr itself calls stores by: their connections belong to its event loop.
+    # Zarr calls stores through this function: their connections belong to its event loop.
     from zarr.core.sync import sync as _sync
 except ImportError:
     _sync = None  # type: ignore[assignment]
@@ -18,10 +18,10 @@ T = TypeVar("T")
 
 
 def run_in_zarr_loop(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine in the event loop of Zarr, and return what it returns.
+    """Run a coroutine in the event loop of Zarr, and return its result.
 
-    Where that is not to be had it runs in a loop of our own: connections of a store that Zarr has
-    used before may then be of no use.
+    Where this version of Zarr does not expose its loop, the coroutine runs in a loop of our own;
+    connections that a store has opened in Zarr's loop may then fail.
     """
     if _sync is not None:
         return _sync(coroutine)
@@ -36,14 +36,14 @@ def _loop() -> asyncio.AbstractEventLoop:
 
 
 async def ensure_open(store: Any) -> None:
-    """Open a store that does not do so by itself when it is called, as a ZipStore does not."""
+    """Open a store that does not open itself on its first call, such as a ZipStore."""
     ensure = getattr(store, "_ensure_open", None)
     if ensure is not None:
         await ensure()
 
 
 def wrapped(store: Any) -> Any:
-    """Return the store inside a `zarr.storage.WrapperStore`; None where it does not tell."""
+    """Return the store inside a `zarr.storage.WrapperStore`; None if unknown."""
     return getattr(store, "_store", None)
 
 
@@ -53,10 +53,10 @@ def wrap(store: Any, inner: Any) -> None:
 
 
 class RemadeWrapper:
-    """What a `zarr.storage.WrapperStore` is derived from first, that is more than what it wraps."""
+    """First base of a `zarr.storage.WrapperStore` that has attributes of its own."""
 
     def remade(self, store: Any) -> Any:
-        """Return the same of another store, such as this one that can only be read."""
+        """Return the same wrapper around another store, such as a read-only one."""
         raise NotImplementedError
 
     def _with_store(self, store: Any) -> Any:
@@ -64,14 +64,14 @@ class RemadeWrapper:
 
 
 class OwnDecoding:
-    """What a codec of Zarr is derived from first, to look at each chunk before it is unpacked.
+    """First base of a Zarr codec that checks each chunk before it is decoded.
 
-    Zarr calls `decode`, which is public, or goes past it: to `_decode_single`, or to
-    `_decode_sync`. All three look, and whichever of them this version of Zarr lacks is not called.
+    Depending on its version, Zarr calls `decode`, which is public, or directly `_decode_single` or
+    `_decode_sync`. All three check the chunk.
     """
 
     def unpacked(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
-        """Return what a chunk unpacks to, or None where Zarr may unpack it; raise where not."""
+        """Return the decoded chunk, or None to let Zarr decode it; raise to refuse it."""
         raise NotImplementedError
 
     def _decode_sync(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
@@ -85,7 +85,7 @@ class OwnDecoding:
         return await self._decoded(chunk_bytes, chunk_spec)
 
     async def decode(self, chunks_and_specs: Any) -> Any:
-        """Return what chunks unpack to; a chunk may be None."""
+        """Return the decoded chunks; a chunk may be None."""
         if getattr(super(), "_decode_single", None) is not None:
             parent: Any = super()
             return await parent.decode(chunks_and_specs)

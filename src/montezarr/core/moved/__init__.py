@@ -1,7 +1,7 @@
-"""Modules that earlier versions had in other places, each a name of `montezarr` that still works.
+"""Modules that have moved since earlier versions, importable under their old names.
 
-`montezarr` looks for its modules here too. Each one hands out what is now elsewhere, with a
-DeprecationWarning that says where.
+`montezarr` has this directory on its module search path. Each module here forwards attribute access
+to the new module, with a DeprecationWarning that names it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def moved(old: str, new: str) -> Callable[[str], Any]:
     Parameters
     ----------
     old, new : str
-        Names of the module that was, and of the one that has its contents.
+        Old name of the module, and the name of the one that has its contents now.
     """
 
     def __getattr__(name: str) -> Any:

@@ -1,8 +1,8 @@
-"""Large parameters of a process, beside its recipe: the recipe refers to them by their digest.
+"""Large parameters of a process, stored beside its recipe, which refers to them by digest.
 
 The transition matrix of a chain of 1,900 states is 29 MB of numbers, and 73 MB of JSON that takes
-seconds to write and to read. So a recipe that is stored has, in the place of such a list, a
-reference: name, dtype, shape and SHA-256. Both forms are one recipe, with one fingerprint.
+seconds to write and to read. So a stored recipe holds a reference in place of a large list: name,
+dtype, shape and SHA-256. Both forms are the same recipe and have the same fingerprint.
 """
 
 from montezarr.core.parameters._digest import digest_of_whole

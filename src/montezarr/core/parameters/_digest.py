@@ -1,4 +1,4 @@
-"""The digest of a recipe: one, in whatever form the recipe is."""
+"""The digest of a recipe, the same with whole parameters and with references."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ _lock = ForkLock()
 
 
 def digest_of_whole(recipe: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of the canonical JSON of a recipe, in whatever form it is.
+    """Return the SHA-256 of the canonical JSON of a recipe with whole parameters.
+
+    The recipe itself may have references in their place.
 
     Raises
     ------
@@ -42,7 +44,7 @@ def digest_of_whole(recipe: Mapping[str, Any]) -> str:
     check_parameters_fit(references(recipe))  # what is a part of the recipe is in memory already
     hasher = hashlib.sha256()
     rest = text
-    for reference in sorted(found, key=lambda one: one.name):  # as JSON has the keys
+    for reference in sorted(found, key=lambda one: one.name):  # in the order of the JSON keys
         before, _, rest = rest.partition(canonical(reference.to_dict()))
         hasher.update(before.encode())
         _feed(hasher, array_of(reference, own))

@@ -1,4 +1,4 @@
-"""A recipe with its large parameters, and with references in their place."""
+"""The two forms of a recipe: with its large parameters, or with references in their place."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from montezarr.core.parameters._reference import (
 )
 
 LARGE = 2**16
-"""Bytes that a parameter may have as JSON, to be a part of the recipe wherever that is stored."""
+"""Bytes of JSON up to which a parameter stays in a stored recipe."""
 
 
 def shortened(recipe: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Return a recipe with references in the place of large parameters, and these by digest.
+    """Return a recipe with references in place of large parameters, and the arrays by digest.
 
-    They are known in this process for as long as somebody holds them.
+    This process can look the arrays up by digest as long as one reference to them is alive.
     """
     process = recipe.get("process")
     if not isinstance(process, Mapping):
@@ -44,14 +44,14 @@ def shortened(recipe: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, NDAr
 
 
 def with_parameters(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a recipe with its large parameters in the place of references.
+    """Return a recipe with its large parameters in place of references.
 
     Raises
     ------
     ReplayError
-        If one of them is not known in this process.
+        If a parameter is not known in this process.
     StoreError
-        If it is damaged or lost, or they are more than the memory holds.
+        If a parameter is damaged or lost, or all together do not fit into memory.
     """
     out, found = dict(recipe), references(recipe)
     check_parameters_fit(found)
@@ -61,23 +61,23 @@ def with_parameters(recipe: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def identity_of(recipe: Any) -> str:
-    """Return what both forms of a recipe have in common, without a look at what lies beside it."""
+    """Return text that both forms of a recipe have in common, without reading the parameters."""
     return canonical(shortened(recipe)[0])
 
 
 def is_same_recipe(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Return whether two recipes are one as JSON, whatever form each of them has."""
+    """Return whether two recipes are the same as JSON, each in either form."""
     mine, its = (json.loads(json.dumps(shortened(recipe)[0])) for recipe in (one, other))
     return bool(mine == its)
 
 
 def canonical(value: Any) -> str:
-    """Return JSON that equal values have in common."""
+    """Return JSON that is the same for equal values."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
 def _large(value: Any) -> NDArray[Any] | None:
-    """Return a parameter that is a large array of numbers of one type, or None of any other."""
+    """Return a parameter as an array if it is large and has numbers of one type, else None."""
     if not isinstance(value, (list, tuple)) or not value:
         return None
     shape, level = [len(value)], value
@@ -91,12 +91,12 @@ def _large(value: Any) -> NDArray[Any] | None:
         level = list(chain.from_iterable(level))
     kinds = set(map(type, level))
     dtype = DTYPES.get(kinds.pop()) if len(kinds) == 1 else None
-    # Three bytes is the least that a number and what parts it from the next one have.
+    # A number and its separator take at least three bytes of JSON.
     if dtype is None or (3 * len(level) <= LARGE and len(json.dumps(value)) <= LARGE):
         return None
     try:
         out = np.array(level, dtype).reshape(shape)
     except OverflowError:  # integers of more than 64 bits
         return None
-    out.setflags(write=False)  # others of the same digest are given this one
+    out.setflags(write=False)  # all users of the same digest share this array
     return out

@@ -1,4 +1,4 @@
-"""Large parameters that this process knows: those that are alive, and those of opened stores."""
+"""Large parameters known to this process: arrays in memory, and those of opened stores."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ It returns None where the store was in memory and is gone.
 _alive: weakref.WeakValueDictionary[str, NDArray[Any]] = weakref.WeakValueDictionary()
 _places: OrderedDict[str, dict[str, ReadParameter]] = OrderedDict()
 _lock = ForkLock()
-"""Held for changes of both: `setdefault` of weak references first looks, and then sets."""
+"""Guards changes of both: `setdefault` of a WeakValueDictionary is not atomic."""
 
 
 def know(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Return arrays, by digest, that others find for as long as somebody holds these.
+    """Register arrays by digest while a reference to them is alive, and return them.
 
-    Where one of the same digest is alive, it takes the place of the one that was given.
+    Where an array of the same digest is alive, it is returned in place of the given one.
     """
     with _lock:
         return {digest: _alive.setdefault(digest, array) for digest, array in arrays.items()}
 
 
 def remember_parameter(reference: Reference, place: str, load: ReadParameter) -> None:
-    """Note where a parameter lies; `load` reads and checks it."""
+    """Record the location of a stored parameter; `load` reads and checks it."""
     with _lock:
         known = _places.setdefault(reference.sha256, {})
         known.pop(place, None)
@@ -49,7 +49,7 @@ def remember_parameter(reference: Reference, place: str, load: ReadParameter) ->
 
 
 def array_of(reference: Reference, own: Mapping[str, NDArray[Any]] | None = None) -> NDArray[Any]:
-    """Return a large parameter, read-only: the caller's own, one that is alive, or a stored one.
+    """Return a large parameter, read-only: the caller's own, one in memory, or a stored one.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def array_of(reference: Reference, own: Mapping[str, NDArray[Any]] | None = None
     for load in reversed(loads):
         try:
             stored = load(reference)
-        except Exception as error:  # another store may have it whole
+        except Exception as error:  # another store may have an undamaged copy
             failed = failed or error
         else:
             if stored is not None:

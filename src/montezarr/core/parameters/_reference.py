@@ -1,4 +1,4 @@
-"""What a recipe has in the place of a large parameter."""
+"""References to large parameters in a recipe."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ MOST_DIMENSIONS = 32
 DTYPES = {float: "<f8", int: "<i8"}
 DIGEST = re.compile("[0-9a-f]{64}")
 KEYS = {"name", "dtype", "shape", "sha256"}
-"""What a reference has; that is how it is known."""
+"""Keys of a reference, by which it is recognised."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What a recipe has in the place of a large parameter.
+    """Stand-in for a large parameter in a recipe.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Reference:
     shape : tuple of int
         Its shape.
     sha256 : str
-        Digest of its bytes, little-endian, in the order of C.
+        Digest of its bytes, little-endian, in C order.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Reference:
         return f"{' × '.join(f'{size:,}' for size in self.shape)} numbers"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON."""
+        """Return the reference as JSON."""
         return {
             "name": self.name,
             "dtype": self.dtype,
@@ -62,12 +62,12 @@ class Reference:
 
     @classmethod
     def from_dict(cls, name: str, data: Mapping[str, Any]) -> Reference:
-        """Return what `to_dict` gave of the parameter of that name; nothing in it is believed.
+        """Return the reference that `to_dict` wrote for the parameter `name`; check all of it.
 
         Raises
         ------
         ValueError
-            If it is none.
+            If `data` is no valid reference.
         """
         shape, digest = data["shape"], data["sha256"]
         good = data["name"] == name and data["dtype"] in DTYPES.values()
@@ -87,7 +87,7 @@ def is_reference(value: Any) -> bool:
 
 
 def reference_text(value: Any) -> str | None:
-    """Return a reference in a few words, and None of anything else, whoever wrote it."""
+    """Return a valid reference as text for people; None for any other value."""
     if not is_reference(value):
         return None
     try:
@@ -104,12 +104,12 @@ def references(recipe: Mapping[str, Any], most: int | None = None) -> tuple[Refe
     recipe : mapping
         A recipe in any form.
     most : int, optional
-        Bytes that they may have together, where anybody may have written them.
+        Bytes of all arrays together, at most; for recipes from untrusted files.
 
     Raises
     ------
     ValueError
-        If one of them is none, or they are more than fits.
+        If a reference is invalid, or the arrays are larger than `most`.
     """
     process = recipe.get("process")
     items = process.items() if isinstance(process, Mapping) else ()
@@ -120,14 +120,14 @@ def references(recipe: Mapping[str, Any], most: int | None = None) -> tuple[Refe
 
 
 def check_parameters_fit(references: Iterable[Reference]) -> None:
-    """Raise where parameters cannot be parts of a process in this memory, all together.
+    """Raise if the parameters of a process do not fit into memory all together.
 
-    Several may refer to one file; each is numbers of its own in the process.
+    Several references may name the same file; each still needs memory of its own.
 
     Raises
     ------
     StoreError
-        If they take more than there is.
+        If they need more than the memory limit.
     """
     found = list(references)
     needed = LARGE_PARAMETERS_COPIES * sum(reference.nbytes for reference in found)

@@ -1,7 +1,7 @@
-"""Initial states of each path that lie in memory: a form of JSON that refers to their arrays.
+"""Initial states per path: a JSON form that refers to their arrays.
 
-The recipe has their digest alone. A store keeps the arrays beside it, so that its paths can be
-drawn again; the form says where each of them goes.
+The recipe has only their digest. A store keeps the arrays beside it, so that its paths can be drawn
+again; the form says which array belongs to which variable.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ from montezarr.core.parameters._known import array_of, know
 from montezarr.core.parameters._reference import DIGEST, Reference
 
 DTYPE = re.compile(r"[<>|][iuf][1248]|[<>]U[1-9][0-9]{0,3}")
-"""Types of numbers and of labels."""
+"""Dtypes of numbers and of labels."""
 
 PLAIN = (bool, int, float, str, type(None))
 STATES_LENGTH_MAX = 2**62
 
 
 def referred(x0: Any, most: int) -> tuple[dict[str, Any] | None, dict[str, NDArray[Any]]]:
-    """Return the form of initial states, and their arrays as bytes by digest.
+    """Return the JSON form of initial states, and their arrays as bytes by digest.
 
-    They are known in this process for as long as somebody holds them.
+    This process can look the arrays up by digest as long as one reference to them is alive.
 
     Parameters
     ----------
     x0 : array, or mapping of arrays and values
         As `simulate` takes them; None for none.
     most : int
-        Bytes that they may have together.
+        Bytes of all arrays together, at most.
 
     Returns
     -------
     form : dict or None
-        None where they cannot be stored: they are larger, or objects, of which no file has all.
+        None where they cannot be stored: too large, or of a dtype or type that is not supported.
     arrays : dict of str to array
-        By digest.
+        Arrays by digest.
     """
     arrays: dict[str, NDArray[Any]] = {}
     names = list(x0) if isinstance(x0, Mapping) else None
@@ -58,7 +58,7 @@ def referred(x0: Any, most: int) -> tuple[dict[str, Any] | None, dict[str, NDArr
 
 
 def restore_initial_states(form: Mapping[str, Any]) -> Any:
-    """Return the initial states of a form.
+    """Return the initial states that a form describes.
 
     Raises
     ------
@@ -75,12 +75,12 @@ def restore_initial_states(form: Mapping[str, Any]) -> Any:
 
 
 def state_references(form: Mapping[str, Any] | None, most: int) -> tuple[Reference, ...]:
-    """Return the references in a form, checked; anybody may have written it.
+    """Return the references in a form from an untrusted file, checked.
 
     Raises
     ------
     ValueError, TypeError, LookupError
-        If it is none, or they are more than `most` bytes.
+        If the form is invalid, or its arrays have more than `most` bytes.
     """
     found = () if form is None else tuple(_references(form))
     if form is not None and not 0 < sum(reference.nbytes for reference in found) <= most:
@@ -89,12 +89,12 @@ def state_references(form: Mapping[str, Any] | None, most: int) -> tuple[Referen
 
 
 def states_in(form: Mapping[str, Any]) -> int:
-    """Return the number of paths that a form has an initial state for."""
+    """Return the number of paths for which a form has initial states."""
     return max((r.shape[0] for r in _references(form) if r.shape), default=0)
 
 
 def _leaf(name: str, part: Any, arrays: dict[str, NDArray[Any]]) -> dict[str, Any] | None:
-    """Return the form of one array or value, and note the array."""
+    """Return the form of one array or value, and add the array to `arrays`."""
     if not isinstance(part, np.ndarray):
         is_finite = not isinstance(part, float) or math.isfinite(part)
         return {"value": part} if type(part) in PLAIN and is_finite else None

@@ -1,4 +1,4 @@
-"""Random numbers addressable by (path, step, slot), without state and without a seed per path."""
+"""Stateless random numbers, addressed by (path, step, slot)."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from montezarr.random.seeding import as_root_seed
 __all__ = ["FORMAT", "MAX_STEPS", "Draws", "has_kernel"]
 
 FORMAT = 2
-"""Newest format of recipes: from 2 on, float32 states are made of float64 ones, rounded once."""
+"""Newest format of recipes: from 2 on, float32 states are float64 states, rounded once."""
 
 MAX_STEPS = 2**32
 MAX_SLOT = 2**32 - 1
 
 
 def has_kernel() -> bool:
-    """Return whether Numba is installed, and may compile, so that the draws run compiled."""
+    """Return whether Numba is installed and its compiler enabled, so that draws are compiled."""
     off = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
     return not off and importlib.util.find_spec("numba") is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Draws:
-    """The random numbers of a range of paths; make one with `Draws.of`.
+    """The random numbers of a range of paths, created by `Draws.of`.
 
-    Any number can be had alone and in any order: a draw is a function of seed, path, step, slot
-    and dtype. All methods return rows, one per step, with the paths along the last axis. Two
-    distributions at the same (path, step, slot) are made of the same random words, so give every
-    random quantity of a model a slot of its own.
+    A draw is a function of seed, path, step, slot and dtype, so it can be computed alone and in any
+    order. All methods return rows, one per step, with the paths along the last axis. Two
+    distributions at the same (path, step, slot) use the same random words, so give every random
+    quantity of a model a slot of its own.
 
     Parameters
     ----------
@@ -49,12 +49,12 @@ class Draws:
     n : int
         Number of paths.
     dtype : {"float64", "float32"}
-        Precision of the numbers; each has its own.
+        Precision of the numbers; the draws of the two dtypes differ.
     implementation : {"kernel", "reference"}
-        Compiled with Numba, or NumPy alone: the same bits.
+        Compiled with Numba, or NumPy alone; both give the same bits.
     format : int
-        Format of the recipe, which says how `gaussian_recursion` computes in float32. The draws
-        themselves are the same in each.
+        Format of the recipe, which decides how `gaussian_recursion` computes in float32. The draws
+        themselves are the same in all formats.
 
     Examples
     --------
@@ -91,7 +91,7 @@ class Draws:
         Raises
         ------
         ArgumentTypeError, ArgumentValueError
-            For a seed, range, dtype, implementation or stream that is not accepted.
+            For an invalid seed, range, dtype, implementation or stream.
         """
         first = check_int("start", start)
         count = check_int("n", n, maximum=MAX_INDEX - first)
@@ -118,7 +118,7 @@ class Draws:
         return self._rows("exponential", steps, slot)
 
     def words(self, group: int, slot: int = 0) -> NDArray[np.uint32]:
-        """Return the four 32-bit words (4, n) of a step group, of which all numbers are made.
+        """Return the four 32-bit words (4, n) of a step group, from which its draws are computed.
 
         A group is steps 2*group and 2*group + 1 in float64, 4*group ... 4*group + 3 in float32.
         """
@@ -127,7 +127,7 @@ class Draws:
         return reference.words(self.key, self.start, self.n, group, slot)
 
     def empty_rows(self, count: int, dtype: Any = None) -> NDArray[Any]:
-        """Return uninitialised rows (count, n) for results, on recycled memory where large."""
+        """Return uninitialised rows (count, n) for results, on recycled memory if large."""
         return buffers.recycled_empty((count, self.n), self.dtype if dtype is None else dtype)
 
     def fill(self, kind: str, step: int, out: NDArray[Any], slot: int = 0) -> None:
@@ -142,8 +142,8 @@ class Draws:
         self._module.fill(kind, self.key, self.start, step, slot, out)
 
     def rows(self, kind: str, count: int, slot: int = 0) -> Iterator[NDArray[Any]]:
-        """Yield the rows of steps 0 ... count-1, each valid until the next is asked for."""
-        ahead = 8  # whole step groups: a step drawn alone would throw the rest of its group away
+        """Yield the rows of steps 0 ... count-1, each valid until the next is requested."""
+        ahead = 8  # whole step groups: a single step would discard the rest of its group
         buffer = self.empty_rows(min(ahead, max(count, 1)))
         for first in range(0, count, ahead):
             block = buffer[: count - first]
@@ -160,9 +160,9 @@ class Draws:
     ) -> NDArray[Any]:
         """Return rows (T+1, n) of y[k+1] = a[k] y[k] + b[k] + c[k] z[k] in one fused pass.
 
-        y is float64 in either precision, and so is what it is made of, apart from z and `x0`. Rows
-        of float32 are rounded as they are written, an exponential to within about one unit in the
-        last place.
+        y and its coefficients are float64 in either precision; z and `x0` have the dtype of the
+        draws. Rows of float32 are rounded when they are written, an exponential to within about one
+        unit in the last place.
 
         Parameters
         ----------
@@ -181,7 +181,7 @@ class Draws:
             raise value_error("coefficients", "three rows (3, T)", coefficients.shape)
         out = self.empty_rows(coefficients.shape[1] + 1)
         rows = np.ascontiguousarray(coefficients, np.float64)
-        # A copy, always writable: a read-only array would make Numba compile the loop once more.
+        # A writable copy: for a read-only array Numba would compile the loop again.
         first = np.array(np.broadcast_to(np.asarray(x0, self.dtype), (self.n,)))
         if self.format == 1 and self.dtype == "float32":
             format1.gaussian_recursion(
@@ -195,9 +195,9 @@ class Draws:
 
     @property
     def state_dtype(self) -> str:
-        """The dtype in which a process computes its states: float64, which float32 paths round.
+        """The dtype in which a process computes its states: float64, rounded for float32 paths.
 
-        In a recipe of format 1 it is that of the paths.
+        In a recipe of format 1 it is the dtype of the paths.
         """
         return self.dtype if self.format == 1 else "float64"
 
@@ -205,7 +205,7 @@ class Draws:
     def _module(self) -> Any:
         if self.implementation == "reference":
             return reference
-        # Here, since Numba takes half a second to import and a Dataset is made without it.
+        # Imported here, since Numba takes half a second to import and a lazy Dataset needs none.
         from montezarr.random.draws import kernel
 
         return kernel

@@ -1,8 +1,8 @@
-"""Float32 recursions as recipes of format 1 have them: what was stored then can be drawn again.
+"""Float32 recursions of recipes of format 1, so that older stores can be drawn again.
 
-State, coefficients and steps were float32, each rounded: a step of less than half a unit in the
-last place of the state was lost, and an exponential was that of a rounded logarithm. Kept in NumPy
-alone, for stores and recipes that say format 1; `reference.gaussian_recursion` took its place.
+State, coefficients and steps are float32, each rounded: a step of less than half a unit in the
+last place of the state is lost, and an exponential is that of a rounded logarithm. Implemented in
+NumPy alone; `reference.gaussian_recursion` replaces it from format 2 on.
 """
 
 from __future__ import annotations

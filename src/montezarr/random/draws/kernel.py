@@ -1,8 +1,8 @@
-"""The draws, compiled: the operations of `reference`, in its order, as loops that vectorise.
+"""Compiled draws: the operations of `reference`, in the same order, as loops that vectorise.
 
 Every function works on tiles of paths that stay in the first-level cache. ``error_model="numpy"``
-drops Numba's test for division by zero, a branch that would keep LLVM from vectorising. Numba
-leaves fused multiply-add off unless ``fastmath`` asks for it, so each operation rounds as NumPy's.
+drops Numba's test for division by zero, a branch that would keep LLVM from vectorising. Numba does
+not use fused multiply-add without ``fastmath``, so each operation rounds as in NumPy.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def _inline(function: Callable[..., Any]) -> Any:
 
 
 def compile_loops(function: Callable[..., Any]) -> Any:
-    """Compile for threads, and keep the machine code on disk where a place can be written."""
+    """Compile without the GIL, and cache the machine code on disk if a directory is writable."""
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
     try:
         return njit(cache=True, **options)(function)
@@ -32,10 +32,10 @@ def compile_loops(function: Callable[..., Any]) -> Any:
 
 
 def _widest(context: Any) -> Any:
-    """Ask LLVM for 512-bit vectors where there are any; its default, 256, is 25 % slower."""
+    """Ask LLVM for 512-bit vectors if the processor has them; its default, 256, is 25 % slower."""
 
     def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        # A hint to the vectoriser, which ignores what it does not know.
+        # A hint to the vectoriser, which ignores unsupported widths.
         add_attribute(builder.function, '"prefer-vector-width"="512"')
         return target.get_dummy_value()
 
@@ -70,8 +70,8 @@ pi_half32 = f32(1.5707963267948966)
 
 @_inline
 def _philox(x0, x1, x2, x3, k0, k1):
-    # Words live in 64-bit lanes with rubbish above bit 32, cut off at each multiplication: that
-    # is what the vector multiplier does by itself, so the masks cost nothing.
+    # Words are in 64-bit lanes with arbitrary bits above bit 32, which are masked before each
+    # multiplication: the vector multiplier ignores them anyway, so the masks cost nothing.
     for number in range(10):
         p0 = M0 * (x0 & MASK)
         p1 = M1 * (x2 & MASK)
@@ -223,7 +223,7 @@ def _make_fill(kind: int) -> tuple[Any, Any]:
     def fill64(k0, k1, path, step, slot, out):
         _widest_vectors()
         steps, n = out.shape
-        spare = np.empty(TILE, np.float64)  # for steps of the first and last group not asked for
+        spare = np.empty(TILE, np.float64)  # for steps of the first and last group outside `out`
         for low in range(0, n, TILE):
             size = min(TILE, n - low)
             for group in range(step // 2, (step + steps + 1) // 2):
@@ -253,7 +253,7 @@ def _make_fill(kind: int) -> tuple[Any, Any]:
 _FILL = {"uniform": _make_fill(0), "normal": _make_fill(1), "exponential": _make_fill(2)}
 
 
-# Called, not inlined: inlined, the loops below share one register file with the draws and spill.
+# Not inlined: inlined, these loops would share registers with the draws, and spill them.
 @njit(error_model="numpy")
 def _advance(a, b, c, z, y, n):
     _widest_vectors()
@@ -268,7 +268,7 @@ def _scale_exp64(y, start, target, n):
         target[j] = start[j] * _exp64(y[j])
 
 
-# Nor are the draws inlined: with the loops around them they would spill, too.
+# Not inlined either: with the surrounding loops the draws would spill registers too.
 @njit(error_model="numpy")
 def _normals32(k0, k1, path, n, group, slot, z):
     _widest_vectors()
@@ -284,8 +284,8 @@ def _advance32(a, b, c, z, y, target, n):
         target[j] = f32(value)
 
 
-# `reference.scaled_exp32` in two loops: what is float64 in one, what is float32 in the other, which
-# then takes twice as many numbers at once.
+# `reference.scaled_exp32` in two loops: the float64 operations in one, the float32 operations in
+# the other, which then has twice as many numbers per vector.
 @njit(error_model="numpy")
 def _advance_reduced32(a, b, c, z, y, m, n):
     _widest_vectors()
@@ -295,7 +295,7 @@ def _advance_reduced32(a, b, c, z, y, m, n):
         x = -176.0 if value < -176.0 else value  # in this form, NaN stays NaN
         x = 177.0 if x > 177.0 else x
         t = x * 1.44269504088896338700e00 + ROUND
-        z[j] = f32(x - (t - ROUND) * LN2)  # in place: what is in hand stays in the cache
+        z[j] = f32(x - (t - ROUND) * LN2)  # in place, which keeps the tile in the cache
         m[j] = i32(f64(t).view(i64))
 
 
@@ -382,12 +382,12 @@ _WORDS = compile_loops(_words)
 def fill_words(
     key: tuple[int, int], path: ref.Array, group: ref.Array, slot: ref.Array, out: ref.Array
 ) -> None:
-    """Do what `reference.fill_words` does, to the bit."""
+    """Compute `reference.fill_words`, bit for bit."""
     _WORDS(u64(key[0]), u64(key[1]), path, group, slot, out)
 
 
 def fill(kind: str, key: tuple[int, int], start: int, step: int, slot: int, out: ref.Array) -> None:
-    """Do what `reference.fill` does, to the bit."""
+    """Compute `reference.fill`, bit for bit."""
     loop = _FILL[kind][out.dtype == np.float32]
     loop(u64(key[0]), u64(key[1]), u64(start), step, u64(slot), out)
 
@@ -401,6 +401,6 @@ def gaussian_recursion(
     out: ref.Array,
     exponential: bool,
 ) -> None:
-    """Do what `reference.gaussian_recursion` does, to the bit."""
+    """Compute `reference.gaussian_recursion`, bit for bit."""
     loop = _RECURSION[exponential][out.dtype == np.float32]
     loop(u64(key[0]), u64(key[1]), u64(start), u64(slot), coefficients, x0, out)

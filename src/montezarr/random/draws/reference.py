@@ -1,4 +1,4 @@
-"""The draws, defined: NumPy code that is the specification of every random number.
+"""Reference draws: the NumPy code that specifies every random number.
 
 Words come from Philox4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as
 1, 2, 3", SC'11, doi:10.1145/2063384.2063405), with
@@ -7,10 +7,10 @@ Words come from Philox4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numb
     counter = (step group, path index low, path index high, slot)
 
 A step group is 2 consecutive steps in float64 and 4 in float32: one call of Philox gives 128 bits,
-that is one number per step of the group. Everything after the words is made of + - * / sqrt and
-exact conversions, in the order written here, without branches on values. IEEE 754 fixes each of
-these operations, so the draws have the same bits on every machine, and `kernel` (the same
-operations, compiled) must agree with this file on every bit.
+that is one number per step of the group. All further operations are + - * / sqrt and exact
+conversions, in the order written here, without branches on values. IEEE 754 defines each of these
+operations exactly, so the draws have the same bits on every machine, and `kernel` (the same
+operations, compiled) must agree with this file in every bit.
 
 Logarithm, exponential, sine and cosine follow Sun's fdlibm (e_log.c, e_exp.c, k_sin.c, k_cos.c)
 in float64, and the polynomials of FreeBSD msun (k_logf.h) and Cephes (sinf.c, expf.c) in float32.
@@ -186,7 +186,7 @@ def exp(x: Array) -> Array:
     t = r * r
     c = r - t * _polynomial(t, EXP64)
     y = 1.0 - ((low - (r * c) / (2.0 - c)) - high)
-    n = np.fmax(k, -1076.0).astype(np.int32).astype(np.int64)  # NaN has no integer, but is in y
+    n = np.fmax(k, -1076.0).astype(np.int32).astype(np.int64)  # NaN has no integer; y carries it
     half = n >> np.int64(1)  # two factors, since 2**n alone may be out of range
     first = ((half + np.int64(1023)) << np.int64(52)).view(np.float64)
     second = ((n - half + np.int64(1023)) << np.int64(52)).view(np.float64)
@@ -208,14 +208,14 @@ def _exp32(x: Array) -> Array:
 
 
 def scaled_exp32(x: Array, x0: Array) -> Array:
-    """Return x0 * e**x in float32, of `x` in float64 and `x0` in float32; error below 1.5 units.
+    """Return x0 * e**x in float32, for float64 `x` and float32 `x0`; error below 1.5 units.
 
-    x is reduced in float64, to e**x = 2**m (1 + p) with p of float32 arithmetic, which is small.
-    Where e**x is below 2**-252 it is taken as 0, above 2**254 as infinite.
+    x is reduced in float64, to e**x = 2**m (1 + p) with a small p in float32 arithmetic.
+    e**x below 2**-252 becomes 0, above 2**254 infinite.
     """
     x = np.minimum(np.maximum(x, -176.0), 177.0)
     t = x * 1.44269504088896338700e00 + ROUND64
-    m = t.view(np.int64).astype(np.int32)  # its low bits are those of the integer that is nearest
+    m = t.view(np.int64).astype(np.int32)  # the low bits of t are the nearest integer
     r = (x - (t - ROUND64) * LN2).astype(np.float32)
     p = r + r * r * _polynomial(r, EXP32)
     half = m >> np.int32(1)  # two factors, since 2**m alone may be out of range
@@ -226,7 +226,7 @@ def scaled_exp32(x: Array, x0: Array) -> Array:
 
 
 def group_of(kind: str, w: Array, dtype: np.dtype[Any]) -> Array:
-    """Return the numbers of one step group, (2 or 4, n), made of its words (4, n).
+    """Return the numbers of one step group, (2 or 4, n), computed from its words (4, n).
 
     `kind` is "uniform" on [0, 1), "normal" (Box and Muller, doi:10.1214/aoms/1177706645) or
     "exponential" with mean 1.
@@ -275,10 +275,10 @@ def gaussian_recursion(
 ) -> None:
     """Fill `out` (T+1, n) with y[k+1] = a[k] y[k] + b[k] + c[k] z[k], z standard normal.
 
-    `coefficients`, the rows a, b, c, are float64, and so is y. Where `out` and `x0` are float32,
-    z is drawn in float32 and each row is rounded when it is written, never what the next one is
-    made of. With `exponential`, y starts at 0 and row k is ``x0 * exp(y[k])``; without, y starts
-    at `x0` and is itself the row.
+    `coefficients`, the rows a, b, c, are float64, and so is y. If `out` and `x0` are float32, z is
+    drawn in float32 and each row is rounded when it is written, but the recursion goes on from the
+    unrounded y. With `exponential`, y starts at 0 and row k is ``x0 * exp(y[k])``; without, y
+    starts at `x0` and row k is y[k].
     """
     a, b, c = coefficients
     y = np.zeros(out.shape[1]) if exponential else np.array(x0, np.float64)
