@@ -1,7 +1,8 @@
 """The rooms of the package and their order: tests/test_layers.py holds the code to it.
 
 A module imports from rooms above its own, and inside its own room from lines above its own. On a
-line stand the modules that know nothing of each other; a package stands for its `__init__`.
+line stand the modules that know nothing of each other; a package stands for its `__init__`, and
+`*` for all modules of the room that are named nowhere else.
 
 The picture of docs/explanation/design.md is made of it.
 """
@@ -18,14 +19,9 @@ ROOMS = {
     "core": Room(
         "errors, checks, text, values, files; worker processes; private names of other packages",
         """
-        tunables tunables.keeping tunables.limits tunables.memory tunables.scheduling \
-            tunables.stores tunables.waiting
-        __init__ added_fields compat compat.concurrent_futures compat.dask compat.dataclasses \
-            compat.distributed compat.fsspec compat.ipykernel compat.joblib compat.llvmlite \
-            compat.numba compat.ray compat.table compat.threading compat.zarr context fork \
-            memory moved notices public_ids startup text timed_task version worker
-        buffers compat.multiprocessing moved.backends moved.backends._base moved.draws \
-            moved.errors moved.grid moved.risk moved.seeding secrets
+        __init__ added_fields compat compat.* context fork memory moved notices public_ids \
+            startup text timed_task tunables tunables.* version
+        buffers compat.multiprocessing moved.* secrets worker
         errors spawn
         checks interrupts json parameters._reference regular_files
         deprecated optional owner parameters._known value
@@ -47,7 +43,7 @@ ROOMS = {
         "approximations of Itô equations",
         """
         __init__ _base
-        euler_maruyama milstein
+        *
         """,
     ),
     "processes": Room(
@@ -55,9 +51,9 @@ ROOMS = {
         """
         __init__ _describe _discrete _quantiles time_grid
         _base _slope_laws
-        _built_in _fit _gaussian _reversion diffusion heston poisson_process random_walk
-        _reversion_at brownian_motion geometric_brownian_motion markov_chain
-        ornstein_uhlenbeck
+        _built_in _fit _gaussian _reversion
+        _reversion_at
+        *
         """,
     ),
     "samplers": Room(
@@ -84,22 +80,21 @@ ROOMS = {
         _kernel
         _sums
         _base _bridge _keys
-        _bins _built_in _levels _per_path _ranks _student _tails _wilson count extrema moments
-        _bins_read _selection _spans _variance autocorrelation drawdown exceedance first_passage \
-            histogram mean proportion time_average
-        _octaves covariance standard_deviation variance
-        quantile
+        _bins _built_in _levels _per_path _ranks _student _tails _wilson
+        _bins_read _selection _spans _variance
+        _octaves
+        *
         _names expected_shortfall
         """,
     ),
     "execute": Room(
-        "where tasks run: backends, supervisor, window; what a run tells of itself",
+        "where tasks run: backends, supervisor, window; the run monitor",
         """
         _client _cluster _lost _returned progress
         _in_force _ray_session _shared_objects
         _supervisor
         _base
-        _window dask multiprocessing processes ray run_monitor synchronous threads
+        * _window run_monitor
         joblib
         __init__
         """,
@@ -180,7 +175,7 @@ ROOMS = {
         """,
     ),
     "monitor": Room(
-        "who watches a run: live pictures, the page on the dashboard, the report",
+        "listeners of a run: live pictures, the page on the dashboard, the report",
         """
         __init__ dashboard._board dashboard._colours dashboard._html display._interrupt \
             display._progress html_report._entry html_report._memory html_report._performance

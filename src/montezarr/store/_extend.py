@@ -13,13 +13,13 @@ from montezarr.execute.progress import Progress
 from montezarr.execute.run_monitor import RunMonitor
 from montezarr.run.execution import OnProgress
 from montezarr.store._at_hand import parameters_at_hand
-from montezarr.store._committed import ledger_of
+from montezarr.store._committed import commit_state_of
 from montezarr.store._estimate import check_store_room
 from montezarr.store._interrupt_handler import InterruptHandler
 from montezarr.store._open import open_location
 from montezarr.store._source import source_in
 from montezarr.store._where import location_of
-from montezarr.store._write import check_options, complete_session
+from montezarr.store._write import check_options, complete_store
 from montezarr.store._writer import Writer
 from montezarr.store.format import CommitState
 
@@ -86,7 +86,7 @@ def extend(
     location = location_of(path, storage_options)
     target = check_int("n_paths", n_paths, minimum=1)
     per_task = check_options(durable, chunks_per_task, on_progress)
-    commits = ledger_of(location)
+    commits = commit_state_of(location)
     _check(commits, target)
     # Kept alive until the end: they hold parameters that the store may have lost.
     held = parameters_at_hand(commits.manifest, ds, process)
@@ -94,7 +94,7 @@ def extend(
     shown = check_bool("show_progress", show_progress) and on_progress is None
     display = on_progress or Progress("extend", enabled=shown)
     with RunMonitor("extend", display) as monitor, InterruptHandler() as stop, location.lock():
-        commits = ledger_of(location)
+        commits = commit_state_of(location)
         _check(commits, target)
         writer = stop.writer = Writer(
             location, commits, durable, f"mz.extend({str(location)!r}, {target})"
@@ -106,7 +106,7 @@ def extend(
             finally:
                 commits.target = before
             writer.aim(target)
-        complete_session(writer, source, stop, monitor, per_task)
+        complete_store(writer, source, stop, monitor, per_task)
     del held
     return open_location(location)
 

@@ -14,7 +14,7 @@ from montezarr.core.text import for_terminal, show_bytes
 from montezarr.run._attributes import ATTRIBUTE
 from montezarr.run._recipe import format_note
 from montezarr.run._texts import process_text, seed_text, state_text, value_text
-from montezarr.store._committed import ledger_of
+from montezarr.store._committed import commit_state_of
 from montezarr.store._open import open_store
 from montezarr.store._where import COMPLETE, INCOMPLETE, location_of
 from montezarr.store.format import PATH, STATUS_ATTRIBUTE, CommitState, Manifest, _parameters
@@ -174,10 +174,10 @@ def info(path: Any, *, storage_options: Mapping[str, Any] | None = None) -> Info
     location = location_of(path, storage_options)
     if isinstance(location, LocalLocation) and location.path.is_file():
         return _of_dataset(str(location), open_store(path))
-    return _of_ledger(location, ledger_of(location))
+    return _of_commit_state(location, commit_state_of(location))
 
 
-def _of_ledger(location: ReadableLocation, commits: CommitState) -> Info:
+def _of_commit_state(location: ReadableLocation, commits: CommitState) -> Info:
     manifest = commits.manifest
     recipe = manifest.recipe_dict
     # For a remote store the commit log tells what is on disk: a listing may take long.

@@ -141,7 +141,7 @@ def write(
         writer = stop.writer = Writer(
             location, commits, durable, f"mz.write(ds, {str(location)!r})"
         )
-        complete_session(writer, source, stop, monitor, per_task)
+        complete_store(writer, source, stop, monitor, per_task)
     return open_location(location)
 
 
@@ -159,7 +159,7 @@ def check_options(durable: Any, chunks_per_task: Any, on_progress: Any) -> int:
     return check_int("chunks_per_task", chunks_per_task, minimum=1)
 
 
-def complete_session(
+def complete_store(
     writer: Writer,
     source: ChunkSource,
     stop: InterruptHandler,

@@ -25,16 +25,16 @@ from montezarr.reduction.accumulate import Accumulator, PartialState
 from montezarr.reduction.streaming._state import load_state, save
 from montezarr.statistics import Estimate, Sample, Source, Statistic
 from montezarr.statistics._built_in import built_in_statistics
-from montezarr.testing._folds import (
+from montezarr.testing._accumulation import (
     arrays_of,
     assert_agrees,
     assert_same_coords,
     assert_same_estimates,
     assert_same_state,
     at_once,
-    column_of,
     in_parts,
     in_ranges,
+    reduced_variable_of,
 )
 from montezarr.testing._samples import (
     INEXACT,
@@ -379,7 +379,7 @@ class StatisticTests:
     ) -> None:
         values = self._values(statistic, Case(1, SAMPLE_PATHS_MAX, 3, 0.02))
         accumulator, arrays = (
-            Accumulator([column_of(statistic, self._source(statistic))]),
+            Accumulator([reduced_variable_of(statistic, self._source(statistic))]),
             arrays_of(statistic),
         )
         partial_state, cut = PartialState(), 3 * BLOCK
@@ -426,7 +426,7 @@ class StatisticTests:
             warnings.simplefilter("error")
             asked: Statistic | None = statistic
             while asked is not None:
-                last, reduced = asked, column_of(asked, source)
+                last, reduced = asked, reduced_variable_of(asked, source)
                 accumulator = Accumulator([reduced])
                 (state,) = accumulator.totals(fold_all(accumulator)).get(
                     (0, None)

@@ -9,16 +9,16 @@ from typing import TextIO, final
 
 from montezarr.core.text import as_ascii
 from montezarr.core.tunables.waiting import PROGRESS_LINE_SECONDS
+from montezarr.monitor.display._progress import StreamProgress
 from montezarr.monitor.display._view import LiveView
-from montezarr.monitor.display._watched import Watched
 
 
 @final
 class Terminal(LiveView):
     """A line on standard error: rewritten on a terminal, else one every few seconds."""
 
-    def __init__(self, watched: Watched, every: float, out: TextIO | None = None):
-        super().__init__(watched, every)
+    def __init__(self, progress: StreamProgress, every: float, out: TextIO | None = None):
+        super().__init__(progress, every)
         self.out: TextIO | None = sys.stderr if out is None else out
         self._is_tty = self.out is not None and self.out.isatty()  # standard error may be None
         self._width = 0
@@ -28,7 +28,7 @@ class Terminal(LiveView):
         """Write the estimate and the progress."""
         if self.out is None:
             return
-        parts = [self.watched.estimate(), self.watched.speed(), self.watched.outlook()]
+        parts = [self.progress.estimate(), self.progress.speed(), self.progress.outlook()]
         line = "; ".join(part for part in parts if part)
         encoding = getattr(self.out, "encoding", None) or "utf-8"
         if not line.isascii() and encoding.lower().replace("-", "") not in ("utf8", "utf16"):

@@ -11,7 +11,7 @@ from montezarr.core.context import ContextManager
 from montezarr.core.notices import log_warning
 from montezarr.core.tunables.scheduling import LIVE_DRAWING_SHARE
 from montezarr.execute.run_monitor import said
-from montezarr.monitor.display._watched import Watched
+from montezarr.monitor.display._progress import StreamProgress
 
 
 class LiveView(ContextManager, ABC):
@@ -25,8 +25,8 @@ class LiveView(ContextManager, ABC):
         Minimum seconds between two updates.
     """
 
-    def __init__(self, watched: Watched, every: float):
-        self.watched, self.every = watched, every
+    def __init__(self, progress: StreamProgress, every: float):
+        self.progress, self.every = progress, every
         self._pictured: int | None = None
         self._is_broken = False
         self._next_text = 0.0
@@ -59,13 +59,13 @@ class LiveView(ContextManager, ABC):
         try:
             action()
         except Exception as error:
-            self._is_broken, self.watched.run.tick = True, None
+            self._is_broken, self.progress.run.tick = True, None
             name = type(error).__name__
             log_warning("montezarr: the view of the stream is given up: %s: %s", name, said(error))
 
     def _update(self, *, is_last: bool) -> None:
         now = time.perf_counter()
-        last = self.watched.last
+        last = self.progress.last
         is_new = last is not None and last.paths != self._pictured
         if is_new and (is_last or now >= self._next_picture):
             assert last is not None
@@ -81,15 +81,15 @@ class LiveView(ContextManager, ABC):
             self._close(str(last.stopped) if last is not None else "")
 
     def __enter__(self) -> Self:
-        self.watched.run.tick = self.update
+        self.progress.run.tick = self.update
         self._guarded(self.begin)
         return self
 
     def _end_block(self, error: BaseException | None) -> None:
-        if self.watched.run.tick is not None:
+        if self.progress.run.tick is not None:
             is_left = error is None or isinstance(error, GeneratorExit)
             self._close("left by its reader" if is_left else type(error).__name__)
 
     def _close(self, stopped: str) -> None:
-        self.watched.run.tick = None
+        self.progress.run.tick = None
         self._guarded(lambda: self.end(stopped))

@@ -16,13 +16,17 @@ from montezarr.execute.threads import Threads
 from montezarr.random.seeding import BLOCK
 from montezarr.reduction.accumulate import Arrays
 from montezarr.reduction.sources._block_source import BlockSource, SplitsBetween, no_splits
-from montezarr.reduction.sources._chunk_function import ChunkFunction, NoChunkFunction, program_of
+from montezarr.reduction.sources._chunk_function import (
+    ChunkFunction,
+    NoChunkFunction,
+    chunk_function_of,
+)
 from montezarr.reduction.sources._computed import ComputedBlocks
 from montezarr.reduction.sources._dataset_function import (
     ComposedFunction,
     DatasetFunction,
     is_pathwise,
-    observed_schema,
+    transformed_schema,
 )
 from montezarr.reduction.sources._drawn import DrawnBlocks
 from montezarr.reduction.sources._labels import are_codes, in_state, labels_in_recipe, labels_of
@@ -213,7 +217,7 @@ def _tried(chunk_function: ChunkFunction | None, drawn: PathArrays) -> Arrays:
 def _chunk_function(data: PathData, run: Run) -> ChunkFunction:
     arrays = [(v.data, v.dims.index(PATH)) for v in data.variables.values()]
     try:
-        return program_of(arrays, array_name(run), chunk_sizes(run))
+        return chunk_function_of(arrays, array_name(run), chunk_sizes(run))
     except NoChunkFunction:
         raise
     except Exception as error:  # another version of Dask may have other graphs
@@ -237,7 +241,7 @@ def _dataset_function(
     if transform is None:
         return None, schema
     dataset_function = DatasetFunction(transform, schema)
-    return dataset_function, observed_schema(dataset_function, first(), is_drawn=is_drawn)
+    return dataset_function, transformed_schema(dataset_function, first(), is_drawn=is_drawn)
 
 
 def _somewhere() -> Backend:

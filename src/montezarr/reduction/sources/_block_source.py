@@ -92,7 +92,7 @@ class BlockSource(ABC):
 
 
 @contextmanager
-def told(start: int, stop: int) -> Iterator[None]:
+def noting_range(start: int, stop: int) -> Iterator[None]:
     """Note on an exception from where it came: a selection has its paths at other positions."""
     try:
         yield

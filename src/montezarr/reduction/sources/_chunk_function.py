@@ -154,7 +154,7 @@ def functions_in(thing: Any) -> Iterator[Any]:
         yield thing
 
 
-def program_of(
+def chunk_function_of(
     arrays: list[tuple[Any, int]], source: str, chunks: tuple[int, ...]
 ) -> ChunkFunction:
     """Return the program of lazy arrays that are made of one run.

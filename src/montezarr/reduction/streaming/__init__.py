@@ -58,8 +58,8 @@ def stream(
     statistics : Statistic, str, or sequence of them
         As for `montezarr.reduce`; without those that take further passes, as exact quantiles do.
     until : Until, optional
-        ``mz.StandardError(abs, rel)``, ``mz.PathCount(n)`` or ``mz.Seconds(s)``, or several, combined
-        with ``|`` (either) and ``&`` (both). None goes on to the last path.
+        ``mz.StandardError(abs, rel)``, ``mz.PathCount(n)`` or ``mz.Seconds(s)``, or several,
+        combined with ``|`` (either) and ``&`` (both). None goes on to the last path.
     dim, by, transform, observe
         As for `montezarr.reduce`.
     every : int, optional

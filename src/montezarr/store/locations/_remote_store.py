@@ -113,11 +113,11 @@ class RemoteStore:
         except OSError as error:
             if is_of_system(error) and is_clean(error):
                 raise
-            raise self._told(error) from None
+            raise self._as_store_error(error) from None
         except Exception as error:
-            raise self._told(error) from cause_of(error)
+            raise self._as_store_error(error) from cause_of(error)
 
-    def _told(self, error: Exception) -> StoreError:
+    def _as_store_error(self, error: Exception) -> StoreError:
         return StoreError(
             f"path: expected an answer of {self.name}, got {type(error).__name__}: {error}"
         )
