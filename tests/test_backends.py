@@ -54,6 +54,25 @@ def expected():
 
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("kind", [k for k in BACKENDS.values() if not k.ends_tasks])
+def test_a_backend_that_cannot_end_a_task_refuses_a_timeout(kind):
+    with pytest.raises(mz.ArgumentValueError, match=r"timeout: .*cannot end a task, got 3\.0"):
+        kind(1, timeout=3.0)
+
+
+def test_a_backend_of_ones_own_refuses_a_timeout_unless_it_ends_tasks():
+    class Own(mz.Backend):
+        name = "own"
+
+        def make_executor(self):
+            raise AssertionError
+
+    with pytest.raises(mz.ArgumentValueError, match=r"timeout: .*'own' cannot end a task"):
+        Own(1, timeout=3.0)
+    Own.ends_tasks = True
+    assert Own(1, timeout=3.0).timeout == 3.0
+
+
 def test_one_digest_on_every_backend_and_nothing_is_left(name, workers, expected):
     before = snapshot()
     with mz.backend(name, workers) as place:

@@ -206,7 +206,7 @@ def test_every_public_class_has_an_id_and_says_which_fields_always_count():
     lost = frozen.keys() - now.keys()
     assert not lost, (
         f"{sorted(lost)}: no public class any more. A renamed one keeps its id: give its entry in"
-        " montezarr/_public_ids.py the new name, as in classes.json"
+        " montezarr/core/public_ids.py the new name, as in classes.json"
     )
     for name, entry in frozen.items():
         assert now[name]["id"] == entry["id"], name

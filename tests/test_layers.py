@@ -123,7 +123,8 @@ def place(module):
     exact = [i for i, line in enumerate(lines) if name in line]
     found = exact or [i for i, line in enumerate(lines) if any(fnmatch(name, p) for p in line)]
     assert len(found) == 1, (
-        f"montezarr.{module}: {len(found)} lines of the room {room!r} in tests/layers.py have it"
+        f"montezarr.{module}: {len(found)} lines of the room {room!r} in tests/layers.py have it:"
+        " put it on the line below all that it imports"
     )
     return list(ROOMS).index(room), found[0]
 

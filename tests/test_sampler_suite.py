@@ -22,7 +22,8 @@ def test_every_class_and_every_interface_has_an_example():
         found = {choose_sampler(process, legacy)[1] for process, _ in kind.examples()}
         own = set(vars(kind).get("interfaces", {}))
         assert own <= found, kind
-    assert len({name for kind in SAMPLERS for name in kind.interfaces}) == 8
+    names = [name for kind in SAMPLERS for name in vars(kind).get("interfaces", {})]
+    assert len(names) == len(set(names)), "two classes have an interface of one name"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +44,9 @@ def test_a_sampler_whose_paths_depend_on_the_range_does_not_pass(monkeypatch):
 
 def test_every_class_has_an_example_with_an_initial_state():
     for kind in SAMPLERS:
-        assert any("x0" in arguments for _, arguments in kind.examples()), kind
+        assert any("x0" in arguments for _, arguments in kind.examples()), (
+            f"{kind.__name__}.examples(): one of them needs x0"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

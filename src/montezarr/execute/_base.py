@@ -70,7 +70,8 @@ class Backend(ContextManager, ABC):
     n_jobs : int
         Number of workers; -1 is one for each core that this process may use.
     timeout : float, optional
-        Seconds that a task may take until its worker is killed.
+        Seconds that a task may take until its worker is killed; refused where `ends_tasks` is
+        False.
     retries : int
         How often a task is repeated after the death of its worker.
     reason : str
@@ -88,6 +89,8 @@ class Backend(ContextManager, ABC):
         Whether a task runs in the thread that submits it, before `submit` returns.
     has_threads : bool
         Whether tasks run in this process at the same time.
+    ends_tasks : bool
+        Whether a task that takes longer than `timeout` can be ended.
     is_local : bool
         Whether its workers share the memory of this machine.
 
@@ -108,6 +111,7 @@ class Backend(ContextManager, ABC):
     """The package that the backend needs, and the extra that installs it."""
     in_processes: ClassVar[bool] = True
     runs_at_once: ClassVar[bool] = False
+    ends_tasks: ClassVar[bool] = False
     is_local: bool = True
     keeps_chunks: bool = True
     """Whether the chunks of a persisted collection are kept in this process."""
@@ -123,6 +127,11 @@ class Backend(ContextManager, ABC):
         reason: str = "asked for",
     ):
         self.workers = check_jobs(n_jobs)
+        if timeout is not None and not self.ends_tasks:
+            raise value_error(
+                "timeout", f"None, since the backend {self.name!r} cannot end a task", timeout,
+                "Backends of local processes can, such as 'processes'.",
+            )  # fmt: skip
         self.timeout = None if timeout is None else check_real("timeout", timeout, above=0)
         self.retries = check_int("retries", retries, maximum=1000)
         self.reason = reason
@@ -294,6 +303,8 @@ class Backend(ContextManager, ABC):
 class ProcessBackend(Backend):
     """Base of the backends on worker processes under a `Supervisor`; they differ in their pool."""
 
+    ends_tasks = True
+
     @abstractmethod
     def make_pool(self) -> Pool:
         """Make the pool without starting it."""
@@ -313,25 +324,6 @@ class ThreadBackend(Backend):
     """Base of the backends inside this process, where a task cannot be ended."""
 
     in_processes = False
-
-    def __init__(self, n_jobs: int = -1, *, timeout: float | None = None, **options: Any):
-        refuse_timeout(self.name, timeout)
-        super().__init__(n_jobs, **options)
-
-
-def refuse_timeout(name: str, timeout: float | None) -> None:
-    """Raise for a timeout on a backend that cannot end a task.
-
-    Raises
-    ------
-    ArgumentValueError
-        If it is not None.
-    """
-    if timeout is not None:
-        raise value_error(
-            "timeout", f"None, since the backend {name!r} cannot end a task", timeout,
-            "Backends of local processes can: processes, multiprocessing, joblib, ray.",
-        )  # fmt: skip
 
 
 class Scheduler:

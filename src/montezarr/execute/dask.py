@@ -22,7 +22,7 @@ from montezarr.core.secrets import cause_of, redacted
 from montezarr.core.startup import run_begins
 from montezarr.core.tunables.scheduling import DASK_NOTES_TRIM_TASKS, DASK_TASK_KEYS, TASK_RETRIES
 from montezarr.core.tunables.waiting import CLUSTER_RECOUNT_SECONDS
-from montezarr.execute._base import Backend, Scheduler, refuse_timeout
+from montezarr.execute._base import Backend, Scheduler
 from montezarr.execute._client import active_client, is_ended
 from montezarr.execute._cluster import process_wide, start_cluster
 from montezarr.execute._lost import cluster_lost, no_start
@@ -67,7 +67,6 @@ class Dask(Backend):
         retries: int = TASK_RETRIES,
         reason: str = "asked for",
     ):
-        refuse_timeout(self.name, timeout)
         import_whole("distributed")
         if address is not None and not isinstance(address, str):
             raise type_error("address", "the address of a scheduler, as text", address)
@@ -76,7 +75,7 @@ class Dask(Backend):
         if client is not None and not callable(getattr(client, "get_executor", None)):
             raise type_error("client", "a Client of dask.distributed", client)
         self._given = client if client is not None or address is not None else active_client()
-        super().__init__(n_jobs, retries=retries, reason=reason)
+        super().__init__(n_jobs, timeout=timeout, retries=retries, reason=reason)
         self._address = address
         self.is_local = self._given is None and address is None
         self._stack = ExitStack()
