@@ -290,7 +290,7 @@ def toml_reader(folder: Path) -> Reader:
 
     def run(where: Path, data: bytes) -> None:
         (where / "job.toml").write_bytes(data)
-        job.load_config(where / "job.toml")
+        job.load(where / "job.toml")
 
     return Reader(run, [TOML.encode()])
 
@@ -301,7 +301,7 @@ def csv_reader(folder: Path) -> Reader:
     def run(where: Path, data: bytes) -> None:
         (where / "job.toml").write_text(TOML)
         (where / "prices.csv").write_bytes(data)
-        job.prepare_job(job.load_config(where / "job.toml"))
+        job.prepare(job.load(where / "job.toml"))
 
     return Reader(run, [CSV.encode(), "\ufeff1;2\n3;4\n".encode(), b"close\n1\n2\n"])
 

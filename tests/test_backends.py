@@ -52,8 +52,6 @@ def expected():
     return {kind: digest(draw(kind, "synchronous")) for kind in KINDS}
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("name", BACKENDS)
 @pytest.mark.parametrize("kind", [k for k in BACKENDS.values() if not k.ends_tasks])
 def test_a_backend_that_cannot_end_a_task_refuses_a_timeout(kind):
     with pytest.raises(mz.ArgumentValueError, match=r"timeout: .*cannot end a task, got 3\.0"):
@@ -73,6 +71,8 @@ def test_a_backend_of_ones_own_refuses_a_timeout_unless_it_ends_tasks():
     assert Own(1, timeout=3.0).timeout == 3.0
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("name", BACKENDS)
 def test_one_digest_on_every_backend_and_nothing_is_left(name, workers, expected):
     before = snapshot()
     with mz.backend(name, workers) as place:

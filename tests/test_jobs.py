@@ -43,7 +43,7 @@ def make(tmp_path):
 
 def refusal(file):
     with pytest.raises(mz.ConfigError) as caught:
-        job.prepare_job(job.load_config(file))
+        job.prepare(job.load(file))
     text = str(caught.value)
     assert "\n" not in text
     assert sorted(p.name for p in file.parent.iterdir()) in (
@@ -53,9 +53,9 @@ def refusal(file):
 
 
 def test_prices_are_read_in_the_order_of_their_dates(make):
-    prices = read_prices(job.load_config(make(table())))
+    prices = read_prices(job.load(make(table())))
     np.testing.assert_allclose(prices, PRICES, atol=1e-6)
-    done = job.prepare_job(job.load_config(make(table())))
+    done = job.prepare(job.load(make(table())))
     assert done.process.mu > 0.5
     assert float(done.ds.x[0, 0]) == pytest.approx(PRICES[-1], abs=1e-5)
 
@@ -92,13 +92,13 @@ def test_dates_that_do_not_increase_are_refused(make, header, days):
     ids=["US", "British", "hours", "seconds since 1970"],
 )  # fmt: skip
 def test_dates_of_other_forms_that_increase_are_taken(make, days):
-    assert len(read_prices(job.load_config(make(table(days))))) == 60
+    assert len(read_prices(job.load(make(table(days))))) == 60
 
 
 def test_a_day_and_a_time_of_day_are_one_date(make):
     hours = [f"{9 + k % 6:02d}:30" for k in range(60)]
     days = [f"{DAYS[k // 6]},{hour}" for k, hour in enumerate(hours)]
-    assert len(read_prices(job.load_config(make(table(days, header="date,time,close"))))) == 60
+    assert len(read_prices(job.load(make(table(days, header="date,time,close"))))) == 60
     assert "increase" in refusal(make(table(days[::-1], header="date,time,close")))
 
 
@@ -106,15 +106,15 @@ def test_dates_whose_order_nobody_knows_are_refused_and_without_dates_the_order_
     text = refusal(make(table([f"day {k}" for k in range(60)])))
     assert "expected dates such as 2024-01-31 in the column 'date'" in text
     plain = "close\n" + "\n".join(f"{price:.6f}" for price in PRICES)
-    assert len(read_prices(job.load_config(make(plain)))) == 60
+    assert len(read_prices(job.load(make(plain)))) == 60
     other = table([f"note {k}" for k in range(60)], header="note,close")
-    assert len(read_prices(job.load_config(make(other)))) == 60
+    assert len(read_prices(job.load(make(other)))) == 60
 
 
 def test_a_byte_order_mark_hides_nothing(make):
     reversed_columns = "\n".join(",".join(line.split(",")[::-1]) for line in table().splitlines())
     content = b"\xef\xbb\xbf" + reversed_columns.encode()
-    prices = read_prices(job.load_config(make(content, mark="\ufeff")))
+    prices = read_prices(job.load(make(content, mark="\ufeff")))
     np.testing.assert_allclose(prices, PRICES, atol=1e-6)
     assert "increase" in refusal(make(b"\xef\xbb\xbf" + table(DAYS[::-1]).encode()))
 
@@ -186,7 +186,7 @@ def test_a_url_makes_no_folder(make, place, key):
 def test_the_home_folder_is_meant_by_its_sign(make, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     file = make(table(), output='store = "~/x.zarr"')
-    report = job.run_job(job.prepare_job(job.load_config(file)))
+    report = job.execute(job.prepare(job.load(file)))
     assert report.store == str(tmp_path / "home/x.zarr")
     assert (tmp_path / "home/x.zarr/zarr.json").exists()
     assert not (tmp_path / "~").exists()
@@ -211,9 +211,7 @@ def test_a_fan_of_labels_is_refused_before_anything_is_simulated(make):
     text = refusal(make(process=CHAIN, data=None, x0='"calm"', output=output))
     assert "[output] plot" in text
     assert "labels" in text
-    assert job.prepare_job(
-        job.load_config(make(process=CHAIN, data=None, x0='"calm"'))
-    ).ds.x.shape == (
+    assert job.prepare(job.load(make(process=CHAIN, data=None, x0='"calm"'))).ds.x.shape == (
         2000,
         5,
     )
@@ -224,7 +222,7 @@ HESTON = 'name = "Heston"\nmu = 0.0\nkappa = 0.5\ntheta = 0.04\nxi = 1.0\nrho = 
 
 @pytest.mark.parametrize("x0", ["[100.0, 0.04]", "{s = 100.0, v = 0.04}", "[100, 0.04]"])
 def test_a_process_of_two_variables_starts_from_two_numbers(make, x0):
-    ds = job.prepare_job(job.load_config(make(process=HESTON, data=None, x0=x0))).ds
+    ds = job.prepare(job.load(make(process=HESTON, data=None, x0=x0))).ds
     assert (float(ds.s[0, 0]), float(ds.v[0, 0])) == (100.0, 0.04)
     recipe = json.loads(ds.attrs["montezarr"])
     assert recipe["x0"] in ([100.0, 0.04], {"s": 100.0, "v": 0.04})

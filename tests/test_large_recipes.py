@@ -494,7 +494,9 @@ def test_more_than_the_memory_is_not_read(store, monkeypatch):
 
 @pytest.fixture
 def unread(monkeypatch):
-    monkeypatch.setattr(_parameters, "load", lambda *_: pytest.fail("a parameter was read"))
+    monkeypatch.setattr(
+        _parameters, "read_parameter", lambda *_: pytest.fail("a parameter was read")
+    )
 
 
 def test_each_reference_to_one_file_counts(store, monkeypatch, unread):

@@ -27,6 +27,7 @@ MOVED = {
     "montezarr.backends._base": ("ProcessBackend", "montezarr.execute._base"),
     "montezarr.draws": ("Draws", "montezarr.random.draws"),
     "montezarr.errors": ("StoreError", "montezarr.core.errors"),
+    "montezarr.job": ("load", "montezarr.cli.job"),
     "montezarr.grid": ("TimeGrid", "montezarr.processes.time_grid"),
     "montezarr.risk": ("closed_form_risk", "montezarr.statistics.risk"),
     "montezarr.seeding": ("generate_path_seeds", "montezarr.random.seeding"),

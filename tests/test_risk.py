@@ -65,7 +65,7 @@ def test_a_level_with_few_losses_beyond_is_refused():
 def test_a_jobs_table_and_picture_are_those_of_its_store(tmp_path):
     pytest.importorskip("matplotlib")
     (tmp_path / "job.toml").write_text(JOB)
-    report = job.run_job(job.prepare_job(job.load_config(tmp_path / "job.toml")))
+    report = job.execute(job.prepare(job.load(tmp_path / "job.toml")))
     stored = mz.open(tmp_path / "paths.zarr")
     x = stored.x.values
     assert report.risk == estimate_risk(1 - x[:, -1] / x[:, 0], [0.99, 0.95, 0.4, 0.99])

@@ -214,7 +214,7 @@ def test_a_job_shows_no_secret(tmp_path):
     )
     (tmp_path / "job.toml").write_text(text)
     for call in (
-        lambda: job.load_config(tmp_path / "job.toml"),
+        lambda: job.load(tmp_path / "job.toml"),
         lambda: main(["run", str(tmp_path / "job.toml")]),
     ):
         said = said_by(call)

@@ -403,14 +403,14 @@ def test_prices_come_from_a_regular_file(tmp_path, name, watched):
             handle.truncate(2**40 if hole == "hole.csv" else 2**27)
     (tmp_path / "job.toml").write_text(TOML.format(file=name))
     with pytest.raises(mz.ConfigError, match=r"job.toml:3: \[data\] file"):
-        job.prepare_job(job.load_config(tmp_path / "job.toml"))
+        job.prepare(job.load(tmp_path / "job.toml"))
 
 
 def test_a_job_is_a_regular_file(tmp_path, watched):
     os.mkfifo(tmp_path / "job.toml")
     for path in (tmp_path / "job.toml", "/dev/zero", tmp_path):
         with pytest.raises(mz.ConfigError, match="cannot be read"):
-            job.load_config(path)
+            job.load(path)
 
 
 DEEP = {
@@ -430,14 +430,14 @@ DEEP = {
 def test_toml_that_nests_without_end_is_refused(tmp_path, name, watched):
     (tmp_path / "job.toml").write_text(DEEP[name])
     with pytest.raises(mz.ConfigError, match="not TOML"):
-        job.load_config(tmp_path / "job.toml")
+        job.load(tmp_path / "job.toml")
 
 
 def test_dots_in_strings_and_comments_are_no_keys(tmp_path):
     dots = "a" + ".b" * 100
     text = TOML.format(file="x.csv") + f'title = "{dots}" # {dots}\nxlabel = """\n{dots}\n"""\n'
     (tmp_path / "job.toml").write_text(text)
-    assert job.load_config(tmp_path / "job.toml").get("output", "title") == dots
+    assert job.load(tmp_path / "job.toml").get("output", "title") == dots
 
 
 def test_a_zip_of_a_store_is_read_within_its_declared_sizes(store, tmp_path):

@@ -266,14 +266,14 @@ stream = "a"
 store = "paths.zarr"
 """
     (tmp_path / "job.toml").write_text(text)
-    prepared = job.prepare_job(job.load_config(tmp_path / "job.toml"))
+    prepared = job.prepare(job.load(tmp_path / "job.toml"))
     assert prepared.ds.mz.recipe["seed"] == {"entropy": "42", "stream": "a"}
     (tmp_path / "job.toml").write_text(text.replace('"a"', '""'))
     with pytest.raises(mz.ConfigError, match=r"job\.toml:8: \[run\] stream: expected a name"):
-        job.prepare_job(job.load_config(tmp_path / "job.toml"))
+        job.prepare(job.load(tmp_path / "job.toml"))
     (tmp_path / "job.toml").write_text(text.replace('"a"', "1"))
     with pytest.raises(mz.ConfigError, match=r"\[run\] stream: expected a string"):
-        job.load_config(tmp_path / "job.toml")
+        job.load(tmp_path / "job.toml")
 
 
 # A parameter of the sampler's own

@@ -24,11 +24,11 @@ def run(file: str, as_json: bool, quiet: bool) -> None:
 
     Run it again to resume where it stopped; a complete store is reused.
     """
-    prepared = job.prepare_job(job.load_config(file))
+    prepared = job.prepare(job.load(file))
     if not as_json and prepared.fit is not None:
         click.echo(f"Fitted {prepared.fit}")
     with Progress("simulate", enabled=not quiet) as progress:
-        report = job.run_job(prepared, progress)
+        report = job.execute(prepared, progress)
     print_result(_text(report), report.to_dict(), as_json)
 
 
@@ -37,7 +37,7 @@ def run(file: str, as_json: bool, quiet: bool) -> None:
 @json_option
 def plan(file: str, as_json: bool) -> None:
     """Print what the job in FILE would cost, without running it."""
-    costs = plan_of(job.prepare_job(job.load_config(file)).ds)
+    costs = plan_of(job.prepare(job.load(file)).ds)
     print_result(str(costs), costs.to_dict(), as_json)
 
 

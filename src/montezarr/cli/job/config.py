@@ -118,7 +118,7 @@ class Config:
         return ConfigError(f"{self.path}:{line}: {where}: {problem}")
 
 
-def load_config(path: str | Path) -> Config:
+def load(path: str | Path) -> Config:
     """Return the configuration in a TOML file.
 
     Raises

@@ -85,7 +85,7 @@ class JobResult:
         return asdict(self)
 
 
-def prepare_job(config: Config) -> Prepared:
+def prepare(config: Config) -> Prepared:
     """Fit the process of a job and make its lazy Dataset.
 
     Raises
@@ -113,7 +113,7 @@ def prepare_job(config: Config) -> Prepared:
     return Prepared(config=config, process=process, fit=fit, prices=prices, ds=ds)
 
 
-def run_job(job: Prepared, on_progress: OnProgress | None = None) -> JobResult:
+def execute(job: Prepared, on_progress: OnProgress | None = None) -> JobResult:
     """Simulate what the store does not hold yet, estimate the risk, draw the picture."""
     started = time.perf_counter()
     config = job.config

@@ -47,7 +47,7 @@ def digest_of_whole(recipe: Mapping[str, Any]) -> str:
     for reference in sorted(found, key=lambda one: one.name):  # in the order of the JSON keys
         before, _, rest = rest.partition(canonical(reference.to_dict()))
         hasher.update(before.encode())
-        _feed(hasher, array_of(reference, own))
+        _hash_array(hasher, array_of(reference, own))
     hasher.update(rest.encode())
     out = hasher.hexdigest()
     with _lock:
@@ -57,7 +57,7 @@ def digest_of_whole(recipe: Mapping[str, Any]) -> str:
     return out
 
 
-def _feed(hasher: Any, array: NDArray[Any]) -> None:
+def _hash_array(hasher: Any, array: NDArray[Any]) -> None:
     """Feed the canonical JSON of an array, of which a few numbers at a time are text."""
     step = NUMBERS_AS_TEXT_AT_ONCE if array.ndim == 1 else 1
     hasher.update(b"[")
@@ -68,5 +68,5 @@ def _feed(hasher: Any, array: NDArray[Any]) -> None:
             part = canonical(array[start : start + step].tolist())
             hasher.update(part[1:-1].encode())  # without the brackets
         else:
-            _feed(hasher, array[start])
+            _hash_array(hasher, array[start])
     hasher.update(b"]")

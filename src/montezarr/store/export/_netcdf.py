@@ -17,13 +17,13 @@ from montezarr.run.execution import OnProgress
 from montezarr.store.export._part import MASKED, Selected, masked_values
 
 
-def require_netcdf() -> None:
+def require() -> None:
     """Raise unless h5netcdf is installed, and h5py, which it needs to write."""
     import_optional("h5netcdf", extra="export", purpose="NetCDF")
     import_optional("h5py", extra="export", purpose="NetCDF")
 
 
-def write_netcdf(part: Selected, file: Path, on_progress: OnProgress) -> None:
+def write(part: Selected, file: Path, on_progress: OnProgress) -> None:
     """Write paths as netCDF, a Dask chunk at a time, so that no more is in memory."""
     ds = prepared(part.ds)
     # Coordinates have no missing values.

@@ -22,12 +22,12 @@ from montezarr.store.export._part import MASKED, Selected, masked_values, recipe
 Columns = dict[str, NDArray[Any]]
 
 
-def require_parquet() -> None:
+def require() -> None:
     """Raise unless pyarrow is installed."""
     _arrow()
 
 
-def write_parquet(part: Selected, file: Path, on_progress: OnProgress) -> None:
+def write(part: Selected, file: Path, on_progress: OnProgress) -> None:
     """Write paths as a table, with at most one row group in memory.
 
     Raises
