@@ -119,7 +119,7 @@ def product(a, b):
 
 
 @dataclass
-class FailureLog:
+class DrawSums:
     """What is kept of the values of one distribution in one precision."""
 
     values: int = 0
@@ -134,9 +134,9 @@ class FailureLog:
         self.pairs[name] = self.pairs.get(name, 0) + a.size
 
 
-def tally(kind: str, dtype: str, seed: int, values: int) -> FailureLog:
+def draw_sums(kind: str, dtype: str, seed: int, values: int) -> DrawSums:
     """Draw at least `values` numbers, tile by tile, and keep only sums and counts."""
-    law, out = LAWS[kind], FailureLog()
+    law, out = LAWS[kind], DrawSums()
     rows = np.empty((STEPS, PATHS), dtype)
     z = np.empty((2, SLOTS, STEPS, PATHS))
     q = np.empty_like(z)
@@ -163,7 +163,7 @@ def tally(kind: str, dtype: str, seed: int, values: int) -> FailureLog:
     return out
 
 
-def report(kind: str, dtype: str, seed: int, found: FailureLog) -> dict[str, float]:
+def report(kind: str, dtype: str, seed: int, found: DrawSums) -> dict[str, float]:
     """Print what was found, and return the p-value of every test by its name."""
     law, n = LAWS[kind], found.values
     p: dict[str, float] = {}
@@ -211,7 +211,7 @@ def main() -> None:
     p: dict[str, float] = {}
     for number, (dtype, kind) in enumerate(itertools.product(("float64", "float32"), LAWS)):
         seed = options.seed + 2 * number
-        one = report(kind, dtype, seed, tally(kind, dtype, seed, int(options.values)))
+        one = report(kind, dtype, seed, draw_sums(kind, dtype, seed, int(options.values)))
         p |= {f"{kind} {dtype} {name}": value for name, value in one.items()}
     bound = LEVEL / len(p)
     worst = min(p, key=lambda name: p[name])

@@ -223,7 +223,7 @@ def windows(count: int) -> None:
 
     with scheduler(2) as (client, process):
         tasks = count * TASKS_IN_FLIGHT_PER_WORKER * 2
-        DrawnBlocks.size = lambda feed: 1024  # type: ignore[method-assign]  # the smallest task
+        DrawnBlocks.size = lambda block_source: 1024  # type: ignore[method-assign]  # the smallest task
         paths = tasks * 1024
         ds = mz.simulate(mz.BrownianMotion(), paths, 1, seed=1)
         print(f"{count:,} windows of {TASKS_IN_FLIGHT_PER_WORKER * 2} tasks, {paths:,} paths")

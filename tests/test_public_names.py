@@ -23,6 +23,8 @@ LAZY = (
 )
 
 MOVED = {
+    "montezarr._added": ("added", "montezarr.core.added_fields"),
+    "montezarr._checks": ("check_real", "montezarr.core.checks"),
     "montezarr.backends": ("backend", "montezarr.execute"),
     "montezarr.backends._base": ("ProcessBackend", "montezarr.execute._base"),
     "montezarr.draws": ("Draws", "montezarr.random.draws"),
@@ -112,6 +114,7 @@ def test_a_name_that_is_not_there_is_said_to_be_missing():
     with pytest.raises(ImportError, match="simulat"):
         exec("from montezarr import simulat", {})
     assert not hasattr(mz.processes, "NoProcess")
+    assert not hasattr(mz, "no.such.name")
 
 
 def test_a_star_brings_in_every_public_name():
@@ -128,6 +131,11 @@ def test_a_module_that_has_moved_is_found_under_its_earlier_name(old):
         assert getattr(importlib.import_module(old), name) is there
     with pytest.raises(AttributeError):
         _ = importlib.import_module(old).nothing_of_the_kind
+    assert name in dir(importlib.import_module(old))
+    space = {}
+    with pytest.warns(DeprecationWarning, match=f"{old} has moved"):
+        exec(f"from {old} import *", space)
+    assert space[name] is there
 
 
 def test_earlier_names_are_those_of_today_and_say_so():
@@ -135,9 +143,14 @@ def test_earlier_names_are_those_of_today_and_say_so():
         assert mz.Paths is mz.PathCount
     ds = mz.simulate(mz.BrownianMotion(), n_paths=2000, T=2, seed=1)
     expected = mz.reduce(ds, "mean", transform=lambda block: block.x**2)
-    for function in (mz.reduce, lambda *a, **k: list(mz.stream(*a, **k))[-1].dataset):
-        with pytest.warns(DeprecationWarning, match="observe= is called transform= now"):
+    for function in (
+        mz.reduce,
+        lambda ds, *a, **k: ds.mz.reduce(*a, **k),
+        lambda *a, **k: list(mz.stream(*a, **k))[-1].dataset,
+    ):
+        with pytest.warns(DeprecationWarning, match="observe= is called transform= now") as caught:
             found = function(ds, "mean", observe=lambda block: block.x**2)
+        assert caught[0].filename == __file__  # where a program sees it by default
         assert found.x_mean.equals(expected.x_mean)
     with pytest.warns(DeprecationWarning, match="observe="):
         mz.plan(ds, "mean", observe=lambda block: block.x**2)
@@ -149,7 +162,9 @@ def test_a_sampler_may_use_public_functions_on_processes():
     def looks_at_reduce(rng):  # not of this module, which a worker would import with all of mz
         import montezarr
 
-        assert callable(montezarr.reduce)
+        paths = montezarr.simulate(montezarr.BrownianMotion(), n_paths=50, T=2, seed=1)
+        mean = paths.mz.reduce("mean").x_mean.values
+        assert (mean == montezarr.reduce(paths, "mean").x_mean.values).all()
         return rng.standard_normal(3)
 
     def sampled(backend):
@@ -158,3 +173,26 @@ def test_a_sampler_may_use_public_functions_on_processes():
         return result.dataset.x.values
 
     assert sampled("threads").tolist() == sampled("processes").tolist()
+
+
+TOGETHER = """
+import threading
+import montezarr
+barrier, failed = threading.Barrier(6), []
+def look(name):
+    barrier.wait()
+    try:
+        getattr(montezarr, name)
+    except BaseException as error:
+        failed.append(repr(error))
+names = ["reduce", "backend", "stream", "write", "MonteCarloEngine", "live"]
+threads = [threading.Thread(target=look, args=[name]) for name in names]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+assert not failed, failed
+"""
+
+
+def test_threads_may_ask_for_their_first_names_together():
+    for _ in range(4):
+        run(TOGETHER)

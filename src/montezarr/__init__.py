@@ -1,13 +1,24 @@
 """Monte Carlo sample paths of stochastic processes, larger than memory.
 
-The public names stand in `__init__.pyi`, and are imported when they are asked for.
+`__init__.pyi` lists the public names. Each is imported on first use.
 """
 
-import os
+import os as _os
+import sys as _sys
 
-from montezarr.core import lazy, startup
+from montezarr.core import lazy as _lazy
+from montezarr.core import startup as _startup
 
-__getattr__, __dir__, __all__ = lazy.attach(__name__, renamed={"Paths": "PathCount"})
+
+def _register_accessor() -> None:
+    """Register ``ds.mz`` where xarray is imported: a worker that draws paths does without it."""
+    if "xarray" in _sys.modules:
+        import montezarr.accessor
+
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__, renamed={"Paths": "PathCount"}, then=_register_accessor
+)
 
 # Documented modules of earlier versions are still found under their names.
 __path__ = [*__path__, *(f"{place}/core/moved" for place in __path__)]
@@ -19,8 +30,7 @@ def _show_runs_on_the_dashboard() -> None:
     install()
 
 
-startup.before_first_run(_show_runs_on_the_dashboard)
+_startup.before_first_run(_show_runs_on_the_dashboard)
 
-# A worker process draws paths: xarray would double the time that it takes to start.
-if "MONTEZARR_WORKER" not in os.environ:
+if "MONTEZARR_WORKER" not in _os.environ:
     import montezarr.accessor  # registers ds.mz

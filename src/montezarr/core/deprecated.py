@@ -6,6 +6,7 @@ import warnings
 from typing import TypeVar
 
 from montezarr.core.checks import type_error
+from montezarr.core.notices import level_outside
 
 T = TypeVar("T")
 
@@ -29,11 +30,11 @@ def renamed_argument(old: str, earlier: T | None, new: str, value: T | None) -> 
         return value
     if value is not None:
         raise type_error(old, f"{new} alone, which is its name now", earlier)
-    warn_renamed(f"{old}=", f"{new}=", stacklevel=4)
+    warn_renamed(f"{old}=", f"{new}=")
     return earlier
 
 
-def warn_renamed(old: str, new: str, stacklevel: int = 2) -> None:
-    """Warn that a name will go, and say which one takes its place."""
+def warn_renamed(old: str, new: str) -> None:
+    """Warn whoever called this package that a name will go, and say which one takes its place."""
     message = f"{old} is called {new} now; the old name will go in a later version"
-    warnings.warn(message, DeprecationWarning, stacklevel=stacklevel)
+    warnings.warn(message, DeprecationWarning, stacklevel=level_outside("montezarr"))

@@ -11,6 +11,7 @@ import ast
 import pkgutil
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -18,10 +19,17 @@ from types import MappingProxyType
 from typing import Any
 
 from montezarr.core.deprecated import warn_renamed
+from montezarr.core.fork import ForkLock
+
+
+def _nothing() -> None: ...
 
 
 def attach(
-    package: str, renamed: Mapping[str, str] = MappingProxyType({})
+    package: str,
+    renamed: Mapping[str, str] = MappingProxyType({}),
+    *,
+    then: Callable[[], None] = _nothing,
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """Return ``__getattr__``, ``__dir__`` and ``__all__`` for the names in a package's stub.
 
@@ -32,21 +40,29 @@ def attach(
         defines it, or ``*`` from a package with a stub of its own.
     renamed : mapping of str to str, optional
         Earlier public names and their new names; they still work, with a DeprecationWarning.
+    then : function, optional
+        Called after a name was imported.
     """
     homes = public_names(package)
     names = sorted(name for name in homes if not name.startswith("_"))
+    # Threads that import parts of a graph of modules from several ends see some half imported. Only
+    # the top package waits: its names are not used while modules are imported, those of others are.
+    one_at_a_time: Any = ForkLock() if "." not in package else nullcontext()
 
     def __getattr__(name: str) -> Any:
         home, original = homes.get(name, (package, name))
         if home != package:
-            value = getattr(import_module(home), original)
+            with one_at_a_time:
+                value = getattr(import_module(home), original)
+                then()
             setattr(sys.modules[package], name, value)
             return value
         if name in renamed:
-            warn_renamed(f"{package}.{name}", f"{package}.{renamed[name]}", stacklevel=3)
+            warn_renamed(f"{package}.{name}", f"{package}.{renamed[name]}")
             return getattr(sys.modules[package], renamed[name])
-        if not name.startswith("_") and find_spec(f"{package}.{name}"):
-            return import_module(f"{package}.{name}")
+        if name.isidentifier() and not name.startswith("_") and find_spec(f"{package}.{name}"):
+            with one_at_a_time:
+                return import_module(f"{package}.{name}")
         raise AttributeError(f"module {package!r} has no attribute {name!r}", name=name)
 
     def __dir__() -> list[str]:

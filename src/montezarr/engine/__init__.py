@@ -1,1 +1,5 @@
-"""The engine that simulates with one call, its results, batches, plans, and the benchmark."""
+"""The engine that simulates with one call, its results, batches of paths, plans, measuring."""
+
+from montezarr.core import lazy
+
+__getattr__, __dir__, __all__ = lazy.attach(__name__)

@@ -64,8 +64,8 @@ def histogram(
 
     All paths are counted in one pass. The closed form is drawn over it if the values are those of
     a process at one time, from a common initial state, and the process states their distribution:
-    it has a method `density` or `probability`, see `montezarr.processes.HasDensity` and
-    `HasProbability`. Some processes of the package have one, and yours may. Values count as those
+    it has a method ``density(x, t, x0)`` or ``probability(k, t, x0)``, as some processes of the
+    package have, and yours may. Values count as those
     of the process if they are selected from its paths, not computed from them, and the first ones
     equal what it draws. Paths of a store need the recipe of their Dataset:
     ``mz.open(...).mz.plot.histogram(time=1.0)``. Over more than 100,000 integers no closed form is

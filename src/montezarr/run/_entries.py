@@ -28,7 +28,7 @@ def one_of_all(value: Any) -> Any:
     return out
 
 
-def held(dtype: np.dtype[Any]) -> np.dtype[Any]:
+def field_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return the dtype of a field of such entries."""
     return np.dtype(object) if dtype.kind == "T" else dtype  # no field can have that dtype
 

@@ -34,7 +34,7 @@ from montezarr.run.chunk_policy import check_number
 from montezarr.samplers import Sampler
 from montezarr.samplers.schema import PATH
 
-LENGTH = 2**40
+ENDLESS_ARRAY_PATHS = 2**40
 """Paths of the lazy arrays of a run without end, which Dask wants a number of."""
 
 
@@ -256,7 +256,7 @@ class Run:
     @property
     def length(self) -> int:
         """Number of paths; that of the placeholder arrays for an endless run."""
-        return LENGTH if self.n_paths is None else self.n_paths
+        return ENDLESS_ARRAY_PATHS if self.n_paths is None else self.n_paths
 
     @property
     def carried(self) -> Carried:

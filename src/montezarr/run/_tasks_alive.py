@@ -1,4 +1,4 @@
-"""The live runs of this process, by the names of their arrays and by their recipes."""
+"""The live tasks of runs in this process, by the names of their arrays and by their recipes."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import xarray as xr
 
 from montezarr.core.checks import check_unmasked, is_frame, plain_array, type_error, value_error
 from montezarr.processes import Process
-from montezarr.run._entries import data_of, held, initial_states_of, join_fields, one_of_all
+from montezarr.run._entries import data_of, field_dtype, initial_states_of, join_fields, one_of_all
 from montezarr.run.digests import digest_of
 from montezarr.samplers.interfaces import Interface
 from montezarr.samplers.schema import PATH
@@ -134,7 +134,7 @@ def _records(x0: Mapping[Any, Any], n_paths: int | None) -> tuple[str | None, An
             if is_array
             else one_of_all(part)
         )
-    dtype = [(name, held(field.dtype)) for name, field in fields.items()]
+    dtype = [(name, field_dtype(field.dtype)) for name, field in fields.items()]
     columns = {name: field for name, field in fields.items() if field.ndim}
     common = {name: field for name, field in fields.items() if not field.ndim}
     is_lazy = {name: isinstance(parts[name], da.Array) for name in columns}

@@ -325,7 +325,7 @@ def find_pages(
 
 
 @compile_loops
-def tally(x, low, scale, counts):
+def count_in_slices(x, low, scale, counts):
     """Count values in bins of equal width; the first and last one include values beyond them."""
     last = counts.size - 1
     for j in range(x.size):
@@ -334,7 +334,7 @@ def tally(x, low, scale, counts):
 
 @compile_loops
 def gather(x, low, scale, wanted, out):
-    """Write the values that lie in wanted bins of `tally`."""
+    """Write the values that lie in wanted bins of `count_in_slices`."""
     last, m = wanted.size - 1, 0
     for j in range(x.size):
         out[m] = x[j]

@@ -101,7 +101,7 @@ def _selected(values: Array, low: float, high: float, ranks: Integers) -> Array:
     ):
         return np.asarray(np.partition(values, np.unique(ranks - 1))[ranks - 1])
     counts, wanted = np.zeros(SLICES, np.int64), np.zeros(SLICES, np.uint8)
-    kernel.bins.tally(values, low, SLICES / width, counts)
+    kernel.bins.count_in_slices(values, low, SLICES / width, counts)
     running = np.cumsum(counts)
     slices = np.searchsorted(running, ranks)
     wanted[slices] = 1

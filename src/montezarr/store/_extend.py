@@ -89,7 +89,7 @@ def extend(
     commits = commit_state_of(location)
     _check(commits, target)
     # Kept alive until the end: they hold parameters that the store may have lost.
-    held = parameters_at_hand(commits.manifest, ds, process)
+    parameters = parameters_at_hand(commits.manifest, ds, process)
     source = source_in(commits.manifest, target, ds, process, statistics)
     shown = check_bool("show_progress", show_progress) and on_progress is None
     display = on_progress or Progress("extend", enabled=shown)
@@ -107,7 +107,7 @@ def extend(
                 commits.target = before
             writer.aim(target)
         complete_store(writer, source, stop, monitor, per_task)
-    del held
+    del parameters
     return open_location(location)
 
 

@@ -90,7 +90,7 @@ def merge(
     (5000, 11)
     """
     if isinstance(stores, (str, bytes)) or not isinstance(stores, Sequence):
-        raise type_error("stores", "a list of places of stores", stores)
+        raise type_error("stores", "a list of locations of stores", stores)
     if not stores:
         raise value_error("stores", "one store or more", stores)
     check_bool("durable", durable)
@@ -102,7 +102,7 @@ def merge(
     whole = _whole(parts)
     check_distinct(whole.manifest.names, "stores")
     # Kept alive until the end: they hold parameters that the stores may have lost.
-    held = parameters_at_hand(whole.manifest, ds, process)
+    parameters = parameters_at_hand(whole.manifest, ds, process)
     source = None
     if whole.manifest.statistics is not None:
         n_paths = whole.manifest.first_path + whole.target
@@ -119,7 +119,7 @@ def merge(
         )
         if there is None or not there.is_complete:
             _take_all(writer, parts, whole, there is None, source, stop)
-    del held
+    del parameters
     return open_location(location)
 
 

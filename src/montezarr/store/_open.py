@@ -11,9 +11,7 @@ from typing import Any
 import xarray as xr
 
 from montezarr.core.checks import check_choice
-from montezarr.core.errors import (
-    MontezarrWarning,
-)
+from montezarr.core.errors import MontezarrWarning
 from montezarr.core.json import load_object
 from montezarr.core.parameters import references
 from montezarr.core.tunables.limits import GRAPH_CHUNKS_MAX

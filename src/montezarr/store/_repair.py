@@ -148,7 +148,7 @@ def _mend(
         root is not None and root["status"] == "complete" and root["target"] == commits.target
     )
     bad = {problem.key for problem in problems}
-    held = parameters_at_hand(commits.manifest, options[0], options[1])
+    parameters = parameters_at_hand(commits.manifest, options[0], options[1])
     failed = _mend_parameters(writer, bad)
     was_told = commits.is_complete
     damaged = damaged_chunks(commits, bad)
@@ -169,7 +169,7 @@ def _mend(
         ds, process, statistics = options
         n_paths = commits.manifest.first_path + commits.target
         source = source_in(commits.manifest, n_paths, ds, process, statistics)
-    del held
+    del parameters
     if was_complete:
         writer.mend()
     writer.resume(parameters=False)

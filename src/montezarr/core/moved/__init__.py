@@ -12,8 +12,8 @@ from importlib import import_module
 from typing import Any
 
 
-def moved(old: str, new: str) -> Callable[[str], Any]:
-    """Return the ``__getattr__`` of a module that moved.
+def moved(old: str, new: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """Return ``__getattr__`` and ``__dir__`` of a module that moved.
 
     Parameters
     ----------
@@ -21,7 +21,14 @@ def moved(old: str, new: str) -> Callable[[str], Any]:
         Old name of the module, and the name of the one that has its contents now.
     """
 
+    def __dir__() -> list[str]:
+        module = import_module(new)
+        names = getattr(module, "__all__", vars(module))
+        return sorted(name for name in names if not name.startswith("_"))
+
     def __getattr__(name: str) -> Any:
+        if name == "__all__":
+            return __dir__()
         if name.startswith("__"):
             raise AttributeError(f"module {old!r} has no attribute {name!r}", name=name)
         value = getattr(import_module(new), name)
@@ -30,4 +37,4 @@ def moved(old: str, new: str) -> Callable[[str], Any]:
         )
         return value
 
-    return __getattr__
+    return __getattr__, __dir__

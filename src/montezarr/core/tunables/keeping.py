@@ -1,4 +1,4 @@
-"""How many things are kept for their next use, or for those who watch; older ones go."""
+"""Sizes of caches and histories; the oldest entries are dropped first."""
 
 SHARED_OBJECTS_KEPT = 4
 """Shared objects that a worker keeps: those of the runs that are going on."""

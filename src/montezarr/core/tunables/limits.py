@@ -1,4 +1,4 @@
-"""What is accepted of input that may be of somebody else, or a mistake."""
+"""Limits on input that may be untrusted or mistaken."""
 
 DOCUMENT_MAX_BYTES = 2**26
 """Bytes that a JSON document may have."""

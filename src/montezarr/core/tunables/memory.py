@@ -1,4 +1,4 @@
-"""Bytes and shares of memory: how large chunks, tasks and what is drawn at once are."""
+"""Bytes and shares of memory that decide the sizes of chunks and tasks."""
 
 MIB = 2**20
 """Bytes of a mebibyte, the unit of the sizes below."""

@@ -13,7 +13,7 @@ DASK_TASK_KEYS = 2048
 """Keys of tasks on a cluster that are used in turn: the scheduler remembers each."""
 
 DASK_NOTES_TRIM_TASKS = 5000
-"""Tasks after which the notes that the scheduler of a cluster keeps of tasks are cut."""
+"""Tasks after which the scheduler's records of tasks are trimmed."""
 
 LISTENERS_TIME_SHARE = 0.01
 """Share of the time of a run that its listeners may take; slow ones are told less often."""

@@ -1,4 +1,4 @@
-"""Seconds between two looks, until something is given up, and until people are told."""
+"""Waiting times: polling intervals, timeouts, and intervals between messages."""
 
 INTERRUPTS_UNTIL_STOP = 3
 """Interruptions by Ctrl-C after which nothing is waited for any more."""
@@ -10,7 +10,7 @@ BROKEN_POOL_SECONDS = 5.0
 """Seconds that the threads of a Pool that broke are waited for."""
 
 WORKER_CHECK_SECONDS = 0.1
-"""Seconds after which all workers are looked at again while no task ends."""
+"""Seconds between checks of all workers while no task ends."""
 
 WORKER_START_SECONDS = 60.0
 """Seconds to wait for workers to start, before the clock of the first tasks runs."""
@@ -28,7 +28,7 @@ PROGRESS_LINE_SECONDS = 5.0
 """Seconds between two plain lines of progress, where there is no terminal or notebook."""
 
 LISTENERS_TOLD_SECONDS = 0.5
-"""Seconds between two times that the listeners of a run are told."""
+"""Seconds between two calls of the listeners of a run."""
 
 DASHBOARD_REFRESH_MILLISECONDS = 500
 """Milliseconds between two refreshes of the page on the dashboard."""

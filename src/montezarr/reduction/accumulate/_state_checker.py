@@ -29,7 +29,7 @@ class StateChecker:
     """
 
     def __init__(self, accumulator: Accumulator):
-        self._fold = accumulator
+        self._accumulator = accumulator
         self._blank: dict[tuple[int, bool], tuple[tuple[Statistic, ...], list[Any]]] = {}
 
     def states(
@@ -46,15 +46,15 @@ class StateChecker:
 
     def lost(self, key: NodeKey, count: Any) -> Any:
         """Return the number of values of each cell that do not count."""
-        cells = 1 if key == NO_GROUP else self._fold.reduced_variables[key[0]].cells
+        cells = 1 if key == NO_GROUP else self._accumulator.reduced_variables[key[0]].cells
         if count.dtype.kind != "i" or count.shape != (cells,):
             raise ValueError(f"counts of the shape {count.shape}")
         return count
 
     def tails(self, key: NodeKey, which: int, tails: Tails) -> Tails:
         """Return the tails of the values of a reduced variable, or of the terms of a statistic."""
-        reduced = self._fold.reduced_variables[key[0]]
-        sample = self._fold.blank(reduced)
+        reduced = self._accumulator.reduced_variables[key[0]]
+        sample = self._accumulator.blank(reduced)
         if which != VALUES:
             if not reduced.statistics[which].has_terms:
                 raise ValueError(f"tails of terms that {reduced.statistics[which]} has not")
@@ -71,10 +71,15 @@ class StateChecker:
     def check_all_there(self, partial_state: PartialState) -> None:
         """Raise unless exactly the counted reduced variables and groups have states."""
         counted = {key for key in partial_state.lost if key != NO_GROUP}
-        if self._fold.group is None and partial_state.paths:
-            counted |= {(position, None) for position in range(len(self._fold.reduced_variables))}
+        if self._accumulator.group is None and partial_state.paths:
+            counted |= {
+                (position, None) for position in range(len(self._accumulator.reduced_variables))
+            }
         for key in counted:
-            reduced, nodes = self._fold.reduced_variables[key[0]], partial_state.tree.nodes.values()
+            reduced, nodes = (
+                self._accumulator.reduced_variables[key[0]],
+                partial_state.tree.nodes.values(),
+            )
             lacks = key not in partial_state.lost or (
                 reduced.any_order and key not in partial_state.states
             )
@@ -92,9 +97,9 @@ class StateChecker:
         if position < 0:
             raise ValueError("states of no column")
         if (position, is_tree) not in self._blank:
-            reduced = self._fold.reduced_variables[position]
+            reduced = self._accumulator.reduced_variables[position]
             kinds = reduced.in_order if is_tree else reduced.any_order
-            sample = self._fold.blank(reduced)
+            sample = self._accumulator.blank(reduced)
             self._blank[position, is_tree] = kinds, [kind.chunk(sample) for kind in kinds]
         return self._blank[position, is_tree]
 

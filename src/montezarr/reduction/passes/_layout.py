@@ -23,7 +23,7 @@ from montezarr.reduction.accumulate import (
 )
 from montezarr.reduction.passes._budget import MemoryEstimate, check_memory, copies_of_states
 from montezarr.reduction.passes._collected import Collected, full_name
-from montezarr.reduction.sources import TIME, Observed, PathIndices, Schema
+from montezarr.reduction.sources import TIME, PathIndices, Schema, SourceVariable
 from montezarr.run.digests import digest_of
 from montezarr.statistics import Estimate, Source, Statistic
 from montezarr.statistics._built_in import built_in_statistics
@@ -53,7 +53,7 @@ class Layout:
         Folds the reduced variables, by group.
     schema : Schema
         The variables that statistics see, without that of the groups.
-    by : Observed or None
+    by : SourceVariable or None
         The variable of the groups.
     dims : tuple of (tuple of str, tuple of int)
         For each reduced variable, names and sizes of the dimensions that its cells are made of.
@@ -64,7 +64,7 @@ class Layout:
 
     accumulator: Accumulator
     schema: Schema
-    by: Observed | None
+    by: SourceVariable | None
     dims: tuple[tuple[tuple[str, ...], tuple[int, ...]], ...]
     indices: Mapping[int, PathIndices] = field(default_factory=dict)
 
@@ -311,7 +311,7 @@ class Layout:
 def layout_of(
     schema: Schema,
     statistics: Wanted,
-    by: Observed | None = None,
+    by: SourceVariable | None = None,
     *,
     is_stored: bool = False,
     memory: MemoryEstimate = copies_of_states,
@@ -365,7 +365,7 @@ def layout_of(
 
 
 def _reduced_variables(
-    schema: Schema, variables: Sequence[Observed], statistics: Wanted
+    schema: Schema, variables: Sequence[SourceVariable], statistics: Wanted
 ) -> Iterator[tuple[ReducedVariable, Any]]:
     of_all: Sequence[Statistic] = () if isinstance(statistics, Mapping) else statistics
     joint = tuple(s for s in of_all if s.axis == "variable")
@@ -406,7 +406,7 @@ def _reduced_variables(
         yield ReducedVariable(source, places, cells, -1, joint, masked), (first.dims, first.shape)
 
 
-def _check_numbers(statistic: Statistic, variables: Sequence[Observed]) -> None:
+def _check_numbers(statistic: Statistic, variables: Sequence[SourceVariable]) -> None:
     """Raise if a statistic of numbers is asked for of codes, whose numbers mean nothing."""
     for v in variables if not statistic.takes_labels else ():
         if v.are_codes:

@@ -19,8 +19,8 @@ from montezarr.reduction.sources import (
     PATH,
     BlockSource,
     DrawnBlocks,
-    Observed,
     PathData,
+    SourceVariable,
     as_dataset,
     block_source_of,
     path_indices,
@@ -151,7 +151,7 @@ def _is_same(a: xr.DataArray, b: xr.DataArray) -> bool:
     return x is y or (is_dask_collection(x) and is_dask_collection(y) and x.name == y.name)
 
 
-def _group(block_source: BlockSource, name: str) -> Observed:
+def _group(block_source: BlockSource, name: str) -> SourceVariable:
     for variable in block_source.schema.variables:
         if variable.name == name:
             if variable.dtype.kind not in "iub":

@@ -36,8 +36,8 @@ from montezarr.reduction.sources._noise import noise_of, warn_of_sums
 from montezarr.reduction.sources._path_data import PathData
 from montezarr.reduction.sources._paths import PathIndices, path_indices
 from montezarr.reduction.sources._schema import (
-    Observed,
     Schema,
+    SourceVariable,
     as_dataset,
     check_masks,
     schema_of,
@@ -59,10 +59,10 @@ __all__ = [
     "TIME",
     "BlockSource",
     "DrawnBlocks",
-    "Observed",
     "PathData",
     "PathIndices",
     "Schema",
+    "SourceVariable",
     "SplitsBetween",
     "are_codes",
     "as_dataset",

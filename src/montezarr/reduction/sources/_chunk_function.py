@@ -157,7 +157,7 @@ def functions_in(thing: Any) -> Iterator[Any]:
 def chunk_function_of(
     arrays: list[tuple[Any, int]], source: str, chunks: tuple[int, ...]
 ) -> ChunkFunction:
-    """Return the program of lazy arrays that are made of one run.
+    """Return the chunk function of lazy arrays that are computed from one run.
 
     Parameters
     ----------
@@ -170,8 +170,8 @@ def chunk_function_of(
 
     Raises
     ------
-    Unlike
-        If the tasks of some chunk are others, with the reason.
+    NoChunkFunction
+        If the tasks of some chunk differ from those of the others, with the reason.
     """
     graphs = [array.dask for array, _ in arrays]
     if not all(isinstance(graph, HighLevelGraph) for graph in graphs):

@@ -23,7 +23,7 @@ NUMBERS = "iufb"
 
 
 @dataclass(frozen=True)
-class Observed:
+class SourceVariable:
     """One variable, described without its paths.
 
     Attributes
@@ -65,7 +65,7 @@ class Schema:
 
     Attributes
     ----------
-    variables : tuple of Observed
+    variables : tuple of SourceVariable
         In order.
     coords : dict of str to DataArray
         Coordinates without paths.
@@ -75,7 +75,7 @@ class Schema:
         The kept times of the run behind the Dataset, where there is one.
     """
 
-    variables: tuple[Observed, ...]
+    variables: tuple[SourceVariable, ...]
     coords: Mapping[str, Any] = field(default_factory=dict)
     attrs: Mapping[str, Any] = field(default_factory=dict)
     run_times: NDArray[np.float64] | None = field(default=None, compare=False)
@@ -85,7 +85,7 @@ class Schema:
         """Bytes of one path of all variables."""
         return sum(variable.path_bytes for variable in self.variables)
 
-    def times_of(self, variable: Observed) -> dict[str, Any]:
+    def times_of(self, variable: SourceVariable) -> dict[str, Any]:
         """Return the times of a variable as fields of `Source`."""
         if TIME not in variable.dims:
             return {}
@@ -100,7 +100,7 @@ class Schema:
         times = times_in(self.coords.get(TIME), shape[dims.index(TIME)], None).values
         return list(times.tolist())
 
-    def source_of(self, variable: Observed) -> Source:
+    def source_of(self, variable: SourceVariable) -> Source:
         """Return the description of a variable for statistics."""
         units, long_name = variable.attrs.get("units"), variable.attrs.get("long_name")
         return Source(
@@ -170,7 +170,7 @@ def schema_of(ds: xr.Dataset) -> Schema:
         shape = tuple(array.sizes[d] for d in dims)
         masked, labels = array.encoding.get("masked_value"), labels_of(array, ds.attrs)
         variables.append(
-            Observed(
+            SourceVariable(
                 str(name), dims, shape, array.dtype, dict(array.attrs), masked, labels,
                 are_codes(array, labels),
             )

@@ -1,0 +1,5 @@
+"""Moved to `montezarr.core.checks`."""
+
+from montezarr.core.moved import moved as _moved
+
+__getattr__, __dir__ = _moved(__name__, "montezarr.core.checks")
