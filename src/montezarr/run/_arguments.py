@@ -88,6 +88,8 @@ def bind_arguments(
     is_kept = policies.on_nonfinite in ("keep", "mask")
     sampler = bind(
         process,
+        chosen,
+        kind,
         T=T,
         dt=dt,
         times=times,
@@ -104,7 +106,6 @@ def bind_arguments(
         ),
         on_nonfinite="keep" if is_kept else "raise",
         options=given,
-        legacy=legacy,
         recorded=recorded,
     )
     if recorded is None:  # a stored run is drawn again without new checks

@@ -18,7 +18,13 @@ from montezarr.samplers.batch import BatchSampler
 from montezarr.samplers.compiled import CompiledSampler
 from montezarr.samplers.counter import CounterSampler
 from montezarr.samplers.drawing import own_copy
-from montezarr.samplers.interfaces import Interface, accepts, is_compiled, signature
+from montezarr.samplers.interfaces import (
+    Interface,
+    accepts,
+    is_compiled,
+    named_parameters,
+    signature,
+)
 from montezarr.samplers.legacy import LegacySampler
 from montezarr.samplers.path import PathSampler
 from montezarr.samplers.schema import Asked
@@ -79,7 +85,7 @@ def choose_sampler(
         if kind is None:
             continue
         is_older = recorded in functions.STREAM_KINDS and not known.interfaces[kind].method
-        if is_older and accepts(process, str(recorded), by_name=True):
+        if is_older and recorded in named_parameters(process):
             return CompiledSampler if is_compiled(process) else PathSampler, str(recorded)
         return known, kind
     raise type_error(
@@ -91,6 +97,8 @@ def choose_sampler(
 
 def bind(
     process: Any,
+    chosen: type[Sampler],
+    kind: str,
     *,
     T: Any,
     dt: Any,
@@ -100,12 +108,12 @@ def bind(
     asked: Asked,
     on_nonfinite: OnNonfinite,
     options: Mapping[str, Any],
-    legacy: bool = False,
     recorded: Mapping[str, Any] | None = None,
 ) -> Sampler:
     """Return `process` bound to its arguments, with the variables that the first path declares.
 
-    `recorded` is a recipe that is drawn again: its older rules take precedence.
+    `chosen` and `kind` are what `choose_sampler` returned; `recorded` is a recipe that is drawn
+    again: its older rules take precedence.
 
     Raises
     ------
@@ -115,10 +123,9 @@ def bind(
         If the first path fails.
     """
     known = {} if recorded is None else recorded
-    chosen, kind = choose_sampler(process, legacy, options, known.get("sampler"))
     interface = chosen.interfaces[kind]
     free = T is None and times is None
-    if free and (interface.method or accepts(process, "T", by_name=True)):
+    if free and (interface.method or "T" in named_parameters(process)):
         raise value_error("T", "a number of steps, or times=", None)
     grid = TimeGrid.of(0 if free else T, dt, times)
     free_times = dt is None and times is None
@@ -165,7 +172,7 @@ def _asks(
     if "asks" in recorded:
         asks = recorded["asks"]
         is_known = isinstance(asks, (list, tuple)) and all(isinstance(name, str) for name in asks)
-        if not is_known or not all(accepts(process, name, by_name=True) for name in asks):
+        if not is_known or not set(asks) <= named_parameters(process):
             raise ReplayError("process: not the sampler that this Dataset was simulated with.")
         return tuple(asks)
     return functions.resolved(
@@ -193,8 +200,9 @@ def check_no_parameter(process: Any, interface: Interface) -> None:
     if isinstance(process, Process):
         return
     function = interface.function_of(process)
+    named = named_parameters(function)
     for name in ADDED:
-        if accepts(function, name, by_name=True):
+        if name in named:
             raise value_error(
                 "process", f"a sampler without a parameter {name!r} of its own",
                 getattr(function, "__qualname__", process),

@@ -8,7 +8,7 @@ from typing import Any
 
 from montezarr.core.checks import type_error, value_error
 from montezarr.samplers._base import Sampler
-from montezarr.samplers.interfaces import accepts, signature
+from montezarr.samplers.interfaces import named_parameters, signature
 
 OFFERED = ("rng", "seed", "n", "T", "dt", "times", "x0")
 """Names of the arguments that a function may ask for, besides its options."""
@@ -47,8 +47,8 @@ def kind_of_many(target: Any, options: Mapping[str, Any]) -> str | None:
 
 def asks_of(target: Any, options: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the offered arguments that a function takes by name, without the caller's options."""
-    names = [name for name in OFFERED if accepts(target, name, by_name=True)]
-    asked = tuple(name for name in names if name not in options)
+    named = named_parameters(target)
+    asked = tuple(name for name in OFFERED if name in named and name not in options)
     if {"rng", "seed"} <= set(asked):
         default = signature(target).parameters["seed"].default
         if default is not inspect.Parameter.empty:  # a seed of its own, besides the rng

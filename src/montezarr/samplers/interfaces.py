@@ -68,14 +68,22 @@ def signature(function: Any) -> inspect.Signature:
     return inspect.signature(compiled_from(function))
 
 
-def accepts(function: Any, keyword: str, *, by_name: bool = False) -> bool:
-    """Return whether a function takes `keyword`, by name or (unless `by_name`) through ``**``."""
+def named_parameters(function: Any) -> frozenset[str]:
+    """Return the names by which a function takes arguments, none for one without a signature."""
     try:
         parameters = signature(function).parameters
-    except (TypeError, ValueError):  # written in C, without a signature
-        return False
+    except (TypeError, ValueError):  # written in C
+        return frozenset()
     several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    if keyword in parameters and parameters[keyword].kind not in several:
+    return frozenset(name for name, p in parameters.items() if p.kind not in several)
+
+
+def accepts(function: Any, *keywords: str) -> bool:
+    """Return whether a function takes any of some keywords, by name or through ``**``."""
+    if named_parameters(function) & set(keywords):
         return True
-    kinds = [parameter.kind for parameter in parameters.values()]
-    return not by_name and inspect.Parameter.VAR_KEYWORD in kinds
+    try:
+        parameters = signature(function).parameters
+    except (TypeError, ValueError):
+        return False
+    return inspect.Parameter.VAR_KEYWORD in {p.kind for p in parameters.values()}

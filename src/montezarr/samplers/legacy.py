@@ -68,7 +68,7 @@ def uses_global_state(target: Any) -> bool:
     other = any(hasattr(target, name) for name in ("sample", "sample_paths"))
     if isinstance(target, type) or method is None or other:
         return False
-    return not (accepts(method, "rng") or accepts(method, "seed"))
+    return not accepts(method, "rng", "seed")
 
 
 class _OnGlobalState:

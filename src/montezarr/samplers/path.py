@@ -47,7 +47,7 @@ class PathSampler(Sampler):
     def offered(cls, target: Any, options: Mapping[str, Any], legacy: bool) -> str | None:
         """Return the name of the interface that a process or function offers."""
         if callable(getattr(target, "sample_path", None)):
-            if accepts(target.sample_path, "rng") or accepts(target.sample_path, "seed"):
+            if accepts(target.sample_path, "rng", "seed"):
                 return "sample_path"
             raise type_error(
                 "process", "a sample_path that takes rng= or seed=", target,
