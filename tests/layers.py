@@ -149,7 +149,7 @@ ROOMS = {
         format._parameters locations._remote
         format._commit_state
         format
-        _at_hand _chunk_reader _recipe_size _results _values _where
+        _chunk_reader _live_parameters _recipe_size _results _values _where
         _damage _put_results _root _source _task virtual._draw
         _committed _estimate _open_results _regenerate _writer virtual._layout
         _rebuild _verify virtual._file

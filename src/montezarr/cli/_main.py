@@ -25,7 +25,7 @@ RESUMABLE = ("run", "extend", "repair", "merge")
 """Commands that resume when they are run again."""
 
 
-class _Stop(InterruptListener):
+class _SignalExit(InterruptListener):
     """Handler of SIGINT and SIGTERM: the first lets running tasks end, a second exits at once.
 
     While a store is written, the writer catches both, notifies this handler, and passes the first
@@ -68,7 +68,7 @@ class _Stop(InterruptListener):
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command line: errors of the input in one line with exit status 2."""
     words = sys.argv[1:] if arguments is None else list(arguments)
-    stop = _Stop(redacted(shlex.join(["montezarr", *words])))
+    stop = _SignalExit(redacted(shlex.join(["montezarr", *words])))
     before = {}
     if threading.current_thread() is threading.main_thread():
         before = {n: signal.signal(n, stop) for n in (signal.SIGINT, signal.SIGTERM)}

@@ -46,7 +46,7 @@ def worker_environment() -> dict[str, str]:
     return {**limits, "MONTEZARR_WORKER": "1"}
 
 
-class _Process(SpawnProcess):
+class _SpawnedProcess(SpawnProcess):
     """A process that does not import the script which started it.
 
     Functions of that script are pickled by value. So a script needs no
@@ -82,7 +82,7 @@ class Context(SpawnContext):
 
     def Process(self, *args: Any, **kwargs: Any) -> SpawnProcess:  # type: ignore[override]
         """Return a new process, not started yet."""
-        process = _Process(*args, **kwargs)
+        process = _SpawnedProcess(*args, **kwargs)
         self.made.append(process)
         return process
 

@@ -85,7 +85,7 @@ def _at(states: Any, dims: tuple[str, ...], t: Any) -> Any:
     return states[place]
 
 
-class _Paths(Sequence[Path]):
+class _PathSequence(Sequence[Path]):
     """The paths of a result; each is made when it is accessed."""
 
     def __init__(self, result: SimulationResult, span: range):
@@ -97,10 +97,10 @@ class _Paths(Sequence[Path]):
     @overload
     def __getitem__(self, index: int) -> Path: ...
     @overload
-    def __getitem__(self, index: slice) -> _Paths: ...
+    def __getitem__(self, index: slice) -> _PathSequence: ...
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
-            return _Paths(self._result, self._span[index])
+            return _PathSequence(self._result, self._span[index])
         try:
             path = self._span[index]
         except IndexError:
@@ -161,7 +161,7 @@ class SimulationResult:
     @property
     def paths(self) -> Sequence[Path]:
         """The paths as a lazy sequence; a path that is not in memory is drawn alone."""
-        return _Paths(self, range(len(self)))
+        return _PathSequence(self, range(len(self)))
 
     def __len__(self) -> int:
         """Return the number of paths."""

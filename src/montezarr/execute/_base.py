@@ -60,7 +60,7 @@ def check_jobs(n_jobs: Any) -> int:
 
 
 class Backend(ContextManager, ABC):
-    """A place where tasks run; inside its ``with`` block it is in force.
+    """Where tasks run; inside its ``with`` block it is in force.
 
     It has two faces: an `executor` for windowed submission, a few tasks at a time, and a
     `scheduler`, which Dask takes as ``scheduler=`` for lazy collections.

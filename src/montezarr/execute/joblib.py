@@ -12,7 +12,7 @@ from montezarr.core.optional import import_optional
 from montezarr.core.spawn import worker_environment
 from montezarr.execute._base import ProcessBackend, ThreadBackend
 from montezarr.execute._supervisor import Pool
-from montezarr.execute.multiprocessing import WatchedPool
+from montezarr.execute.multiprocessing import MonitoredPool
 from montezarr.execute.processes import ExecutorPool
 
 REQUIRES = ("joblib", "joblib")
@@ -78,7 +78,7 @@ class JoblibMultiprocessing(ProcessBackend):
     def make_pool(self) -> Pool:
         """Return the pool."""
         _joblib()
-        return WatchedPool(self.workers, pool_class())
+        return MonitoredPool(self.workers, pool_class())
 
 
 @final

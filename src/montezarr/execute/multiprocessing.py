@@ -26,7 +26,7 @@ class ChildDied(Exception):
     """A child of a Pool ended, and its task with it."""
 
 
-class WatchedPool(Pool):
+class MonitoredPool(Pool):
     """A `multiprocessing.Pool` of any kind that is replaced as a whole when a child dies.
 
     Parameters
@@ -47,7 +47,7 @@ class WatchedPool(Pool):
         self._lock = threading.Lock()
         self._is_broken = False
         self._wake: tuple[Any, Any] | None = None
-        self._watcher: threading.Thread | None = None
+        self._monitor: threading.Thread | None = None
         self._endings: tuple[str, ...] = ()
 
     def submit(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
@@ -77,7 +77,7 @@ class WatchedPool(Pool):
 
     def kill(self) -> None:
         """Kill all children."""
-        self._stop_watching()
+        self._stop_monitoring()
         pool, self._pool = self._pool, None
         if pool is not None:
             dismantle(pool, self._context.kill, QUEUE_LOCK_SECONDS)
@@ -85,7 +85,7 @@ class WatchedPool(Pool):
 
     def close(self) -> None:
         """End the children."""
-        self._stop_watching()
+        self._stop_monitoring()
         pool, self._pool = self._pool, None
         if pool is not None:
             pool.close()
@@ -109,12 +109,12 @@ class WatchedPool(Pool):
         )
         self._wake = multiprocessing.Pipe(duplex=False)
         children = list(self._context.made)  # a copy: the Pool adds replacements of dead children
-        self._watcher = threading.Thread(
-            target=self._watch, args=(children, self._wake[0]), daemon=True
+        self._monitor = threading.Thread(
+            target=self._monitor_children, args=(children, self._wake[0]), daemon=True
         )
-        self._watcher.start()
+        self._monitor.start()
 
-    def _watch(self, children: list[Any], wake: Any) -> None:
+    def _monitor_children(self, children: list[Any], wake: Any) -> None:
         """Wait for the unexpected end of a child; then fail all pending tasks."""
         try:
             ended = multiprocessing.connection.wait([*(c.sentinel for c in children), wake])
@@ -134,15 +134,15 @@ class WatchedPool(Pool):
         for future in lost:
             future.set_exception(ChildDied(*self._endings))
 
-    def _stop_watching(self) -> None:
-        if self._wake is None or self._watcher is None:
+    def _stop_monitoring(self) -> None:
+        if self._wake is None or self._monitor is None:
             return
         reader, writer = self._wake
         writer.send_bytes(b"stop")
-        self._watcher.join()
+        self._monitor.join()
         reader.close()
         writer.close()
-        self._wake = self._watcher = None
+        self._wake = self._monitor = None
 
 
 @final
@@ -153,4 +153,4 @@ class Multiprocessing(ProcessBackend):
 
     def make_pool(self) -> Pool:
         """Return the pool."""
-        return WatchedPool(self.workers)
+        return MonitoredPool(self.workers)

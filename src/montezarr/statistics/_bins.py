@@ -43,34 +43,34 @@ from montezarr.statistics._sums import compiled
 MANTISSA_BITS = 52
 
 SINGLE_BINS = 20
-"""Bits of the number of bins of a single cell."""
+"""Base-2 logarithm of the number of bins of a single cell."""
 
 MOST_BINS = 19
-"""Bits of the number of bins of several cells together."""
+"""Base-2 logarithm of the number of bins of several cells together."""
 
 WIDE_PAGE = 12
-"""Bits of the bins of a page of a single cell: fewer pages are new with more values."""
+"""Base-2 logarithm of the bins in a page of a single cell: large pages are allocated less often."""
 
 OCTAVES_MORE = 2
-"""Bits by which a single cell may have more bins where its values span many octaves."""
+"""Factor, as a base-2 logarithm, of additional bins if the values of a cell span many octaves."""
 
 LEAST_BINS = 11
-"""Bits of the number of bins of a cell among many: half of a screen's height and more."""
+"""Base-2 logarithm of the number of bins of a cell among many, more than half a screen's height."""
 
 MOST_VALUES = 2**20
-"""Values of a single cell that are kept one by one; n cells keep so many over n**2 each."""
+"""Values of a single cell that are kept one by one; each of n cells keeps 1 / n**2 of that."""
 
 LEAST_VALUES = 2**10
 """Values of a cell among many that are kept one by one."""
 
 MOST_DISTINCT = 2**12
-"""Different numbers of a single cell whose counts are kept."""
+"""Distinct values of a single cell that are counted exactly."""
 
 LEAST_DISTINCT = 2**7
-"""The same of a cell among many."""
+"""The same, for a cell among many."""
 
 PLACES_BELOW = 2**15
-"""Bins of a cell below which it is added up where in them values lie; finer ones say it."""
+"""Number of bins of a cell below which the mean position of the values in each bin is kept too."""
 
 
 SORTED_FIRST = 2**13
@@ -78,13 +78,13 @@ SORTED_FIRST = 2**13
 as many different numbers as are kept, or nothing would be found out."""
 
 LEAST_SORTED_FIRST = 2**8
-"""The same of a cell among many."""
+"""The same, for a cell among many."""
 
 MARKS = 2**18
 """Pages of a single cell that can be marked to find those of all values, and their level."""
 
 CELL_MARKS = 2**14
-"""The same of a cell among many."""
+"""The same, for a cell among many."""
 
 WIDE = 2**31
 """Number of values from which counts take eight bytes."""

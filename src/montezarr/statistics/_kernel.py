@@ -18,7 +18,7 @@ ROW_LENGTH = 1024
 """Length of a row: known to the compiler, which makes the loops four times as fast."""
 HALF_ROW = ROW_LENGTH // 2
 EXTREMES = 32
-"""Extremes of a block that are kept: `OF_BLOCK` of `montezarr.statistics._tails`."""
+"""Extremes of a block that are kept: `BLOCK_VALUES_MAX` of `montezarr.statistics._tails`."""
 
 
 @compile_loops

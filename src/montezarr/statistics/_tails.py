@@ -16,22 +16,22 @@ from montezarr.statistics._sums import compiled
 Array = NDArray[np.float64]
 
 KEPT = 64
-"""Values that are kept on either side."""
+"""Smallest values that are kept, and as many of the largest."""
 
-OF_BLOCK = 32
-"""Of these, values that come from one block at most: to find more would take too long."""
+BLOCK_VALUES_MAX = 32
+"""Values that are taken of one block at most: finding more would take too long."""
 
 FIRST_BLOCKS = 4
-"""Blocks that are all looked at."""
+"""First blocks of a run; each of them is searched for extreme values."""
 
-EVERY = 256
-"""Of the blocks after them, one in so many: the largest values are found, and little is spent."""
+BLOCK_STRIDE = 256
+"""Of the later blocks, one in this many is searched."""
 
 MOST_ROWS = 2**13
-"""Cells of which tails are kept; of more, they would take more memory than all else."""
+"""Cells whose tails are kept; tails of more cells would take more memory than all else."""
 
 TAIL_VALUES_MIN = 256
-"""Values before which nothing is said of a tail."""
+"""Values below which no statement is made about a tail."""
 
 INDEX_VALUES_MIN = 25
 """Values beyond a threshold from which the index of a tail is estimated."""
@@ -103,7 +103,10 @@ def _looked_at(first: int, blocks: int) -> list[int]:
     last = first + blocks
     early = list(range(first, min(FIRST_BLOCKS, last)))
     start = max(first, FIRST_BLOCKS)
-    return [block - first for block in (*early, *range(start + -start % EVERY, last, EVERY))]
+    return [
+        block - first
+        for block in (*early, *range(start + -start % BLOCK_STRIDE, last, BLOCK_STRIDE))
+    ]
 
 
 def _filled(largest: Array) -> Array:
@@ -125,7 +128,7 @@ def _add_extremes(values: Array, seen: list[int], low: Array, high: Array) -> No
     for block in seen:
         for kept, x in ((low, -values[:, block]), (high, values[:, block])):
             largest = np.sort(np.where(x == x, x, -np.inf), axis=-1)
-            kept[:] = _joined(kept, largest[:, -OF_BLOCK:])
+            kept[:] = _joined(kept, largest[:, -BLOCK_VALUES_MAX:])
 
 
 def _joined(kept: Array, largest: Array) -> Array:
@@ -267,7 +270,7 @@ def _distances(tails: Tails, mean: Array) -> Array:
     If not all values of a side are kept, those nearer to the mean than the last one are missing:
     distances below its distance are dropped on both sides.
     """
-    whole = OF_BLOCK if int(tails.n.max(initial=0)) <= 2 * BLOCK else KEPT
+    whole = BLOCK_VALUES_MAX if int(tails.n.max(initial=0)) <= 2 * BLOCK else KEPT
     parts, least = [], np.zeros(len(mean))
     for distance in (mean[:, None] - tails.low[:, :whole], (tails.high - mean[:, None])[:, ::-1]):
         side = np.where(np.isfinite(distance[:, :whole]), distance[:, :whole], -np.inf)

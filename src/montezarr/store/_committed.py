@@ -1,4 +1,4 @@
-"""Compare what is committed at a location with what a writer is to write, without any change."""
+"""The commit state of a store, compared with what is to be written; nothing is changed."""
 
 from __future__ import annotations
 

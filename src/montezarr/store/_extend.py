@@ -12,10 +12,10 @@ from montezarr.core.tunables.limits import GRAPH_CHUNKS_MAX
 from montezarr.execute.progress import Progress
 from montezarr.execute.run_monitor import RunMonitor
 from montezarr.run.execution import OnProgress
-from montezarr.store._at_hand import parameters_at_hand
 from montezarr.store._committed import commit_state_of
 from montezarr.store._estimate import check_store_room
 from montezarr.store._interrupt_handler import InterruptHandler
+from montezarr.store._live_parameters import parameters_at_hand
 from montezarr.store._open import open_location
 from montezarr.store._source import source_in
 from montezarr.store._where import location_of

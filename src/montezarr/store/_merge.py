@@ -14,11 +14,11 @@ import xarray as xr
 from montezarr.core.checks import check_bool, type_error, value_error
 from montezarr.core.errors import StoreError, StoreExistsError, StoreMismatchError
 from montezarr.reduction.accumulate import PartialState
-from montezarr.store._at_hand import parameters_at_hand
 from montezarr.store._committed import commit_state_of, drop_lost
 from montezarr.store._differences import lines_of_differences
 from montezarr.store._estimate import too_little
 from montezarr.store._interrupt_handler import InterruptHandler
+from montezarr.store._live_parameters import parameters_at_hand
 from montezarr.store._open import open_location
 from montezarr.store._put_results import put_merged
 from montezarr.store._results import load_states

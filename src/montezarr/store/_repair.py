@@ -13,10 +13,10 @@ from montezarr.core.errors import MontezarrError, ReplayError, StoreError
 from montezarr.execute.progress import Progress
 from montezarr.execute.run_monitor import RunMonitor
 from montezarr.run.choose_backend import backend_of
-from montezarr.store._at_hand import parameters_at_hand
 from montezarr.store._damage import damaged_chunks, results_lost, told_target
 from montezarr.store._estimate import check_store_room
 from montezarr.store._interrupt_handler import InterruptHandler
+from montezarr.store._live_parameters import parameters_at_hand
 from montezarr.store._rebuild import adopt, rebuilt
 from montezarr.store._report import Problem, Verification
 from montezarr.store._source import source_in
@@ -149,7 +149,7 @@ def _mend(
     )
     bad = {problem.key for problem in problems}
     parameters = parameters_at_hand(commits.manifest, options[0], options[1])
-    failed = _mend_parameters(writer, bad)
+    failed = _restore_lost_parameters(writer, bad)
     was_told = commits.is_complete
     damaged = damaged_chunks(commits, bad)
     for chunk in damaged:
@@ -186,13 +186,13 @@ def _mend(
         raise failed
 
 
-def _mend_parameters(writer: Writer, bad: set[str]) -> MontezarrError | None:
+def _restore_lost_parameters(writer: Writer, bad: set[str]) -> MontezarrError | None:
     """Write the parameters that are at hand again; return the error of one that is not."""
     failed: MontezarrError | None = None
     for reference in writer.manifest.references:
         if _parameters.key_of(reference) in bad:
             try:
-                writer.mend_parameters([reference])
+                writer.write_parameters([reference])
             except (ReplayError, StoreError) as error:  # the rest of the store can be restored
                 failed = failed or error
     return failed

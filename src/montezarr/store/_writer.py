@@ -102,13 +102,13 @@ class Writer:
         with self._tidy():
             self.location.clean()
             if parameters:
-                self._mend_parameters()
+                self._restore_lost_parameters()
             self._mend_commit_log()
             self._drop_strays()
             self._note_environment()
             self.publish()
 
-    def mend_parameters(self, damaged: Iterable[Any]) -> None:
+    def write_parameters(self, damaged: Iterable[Any]) -> None:
         """Write damaged parameters again.
 
         Raises
@@ -119,7 +119,7 @@ class Writer:
         with self._tidy():
             self._put_parameters(damaged)
 
-    def _mend_parameters(self) -> None:
+    def _restore_lost_parameters(self) -> None:
         """Write lost parameters again, if they are at hand."""
         lost = _parameters.lost(self.location, self.manifest.references)
         self._put_parameters(reference for reference, _ in lost)
@@ -140,7 +140,7 @@ class Writer:
     def settle(self) -> None:
         """Clean up a complete store whose last writer may have died before its end."""
         with self._tidy():
-            self._mend_parameters()
+            self._restore_lost_parameters()
             if not self.commits.in_order():
                 self.rewrite()
             self._drop_strays()
@@ -167,7 +167,7 @@ class Writer:
             If one of them is not at hand; the store is then unchanged.
         """
         with self._tidy():
-            self._mend_parameters()
+            self._restore_lost_parameters()
             self._mend_commit_log()
             self.commits.target, self.commits.complete, self.commits.mending = target, None, None
             self._append({"target": target})

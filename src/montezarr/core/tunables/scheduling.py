@@ -4,10 +4,10 @@ TASK_RETRIES = 2
 """Times that a task is repeated after its worker died: three deaths are no accident."""
 
 WORKERS_MAX = 2**15
-"""Workers that may be asked for: more are a mistake, and no machine has them."""
+"""Workers that may be asked for; a larger number is a mistake."""
 
 TASKS_IN_FLIGHT_PER_WORKER = 3
-"""Tasks in flight per worker: one that runs, and enough to follow that none waits."""
+"""Tasks in flight per worker: one that runs, and enough behind it that no worker waits."""
 
 DASK_TASK_KEYS = 2048
 """Keys of tasks on a cluster that are used in turn: the scheduler remembers each."""
@@ -22,58 +22,58 @@ LIVE_DRAWING_SHARE = 0.1
 """Share of one processor that drawing the pictures of a live run may take."""
 
 PATH_RETRIES = 3
-"""Times that a failing path is drawn again where the policy is to retry and says no number."""
+"""Default number of times that a failing path is drawn again under the policy "retry"."""
 
 SAMPLER_TRIAL_SECONDS = 0.02
-"""Seconds after which a measurement of a sampler ends, or a path later."""
+"""Seconds after which a measurement of a sampler ends, at the end of a path."""
 
 SHORT_BLOCK_SECONDS = 2.5e-4
-"""Seconds below which to call for a block takes about as long as to draw it."""
+"""Seconds below which calling for a block takes about as long as drawing it."""
 
 SHORT_BLOCKS_AT_ONCE = 16
-"""Blocks that a task draws at once where one of them is so short."""
+"""Blocks that a task draws at once if drawing one takes less than `SHORT_BLOCK_SECONDS`."""
 
 COEFFICIENT_TRIAL_PATHS = 17
-"""Paths on which a user's functions are tried: as many as no model has variables or noises."""
+"""Paths on which a user's functions are tried: no likely number of variables or noises."""
 
 COEFFICIENT_TRIAL_TIMES = 8
 """Times of the first paths, about, at which a scheme looks at its coefficients."""
 
 WORKER_START_ESTIMATE_SECONDS = 0.25
-"""Seconds until a first worker process draws, which `montezarr bench` measures on a machine."""
+"""Estimated seconds until a new worker process draws; `montezarr bench` measures it."""
 
 TASK_OVERHEAD_SECONDS = 0.002
-"""Seconds that a task costs beside its paths, on the backends of local processes."""
+"""Seconds of overhead of a task on the backends of local processes."""
 
 TASK_GOAL_SECONDS = 0.2
-"""Seconds that a task that returns paths should last: a hundred times its overhead."""
+"""Target seconds of a task that returns paths: a hundred times its overhead."""
 
 COST_TRIAL_PATHS_MAX = 64
-"""Paths on which the cost of a sampler is measured, at most; fewer where they take long."""
+"""Largest number of paths on which the cost of a sampler is measured; fewer if they are slow."""
 
 SOURCE_PARSING_TRIES = 1000
-"""Times that source is parsed anew because other threads parse theirs meanwhile."""
+"""Times that source is parsed again because other threads parse at the same time."""
 
 EXPRESSION_TRIAL_BLOCKS = 2
-"""Blocks of paths on which an expression is tried; four paths where each is drawn alone."""
+"""Blocks of paths on which an expression is tried; of samplers of single paths, four paths."""
 
 REDUCTION_TASKS_PER_WORKER = 8
-"""Tasks of a reduction that each worker gets at least, where there is that much work."""
+"""Least number of tasks of a reduction per worker, if there is that much work."""
 
 REDUCTION_TASK_SECONDS = 1.0
-"""Seconds that a task that draws and reduces should last: enough for a thousand workers."""
+"""Target seconds of a task that draws and reduces: long enough for a thousand workers."""
 
 REDUCTION_TASK_MIN_SECONDS = 0.004
-"""Seconds that it should last at least: to hand it out and merge takes part of a millisecond."""
+"""Least duration of such a task: submitting it and merging its states takes part of a millisecond."""
 
 NOISE_BLOCKS_INSPECTED = 64
-"""Blocks of a Dask variable in which another source of noise is looked for: the first ones."""
+"""Blocks of a Dask variable, from the first on, that are searched for another source of noise."""
 
 ADJACENT_BLOCKS_INSPECTED = 64
-"""Dask blocks beside each other of which the paths are looked up: all have the same ones."""
+"""Adjacent Dask blocks whose paths are looked up; all hold the same paths."""
 
 PATHS_DRAWN_AGAIN = 8
-"""Paths drawn again to see whether those in memory are the paths of their recipe."""
+"""Paths that are drawn again to check that paths in memory are those of their recipe."""
 
 LAZY_MERGE_STATES = 16
 """States that one task of a lazy reduction merges."""

@@ -1,13 +1,13 @@
 """Waiting times: polling intervals, timeouts, and intervals between messages."""
 
 INTERRUPTS_UNTIL_STOP = 3
-"""Interruptions by Ctrl-C after which nothing is waited for any more."""
+"""Interruptions by Ctrl-C after which nothing is waited for."""
 
 INTERRUPT_NOTICE_SECONDS = 10.0
-"""Seconds after an interruption before it is said what is waited for."""
+"""Seconds after an interruption before a message says what is waited for."""
 
 BROKEN_POOL_SECONDS = 5.0
-"""Seconds that the threads of a Pool that broke are waited for."""
+"""Seconds to wait for the threads of a broken Pool."""
 
 WORKER_CHECK_SECONDS = 0.1
 """Seconds between checks of all workers while no task ends."""
@@ -22,7 +22,7 @@ QUEUE_LOCK_SECONDS = 0.3
 """Seconds that a living worker holds the lock of a queue at most; then its holder has died."""
 
 RAY_SESSION_CHECK_SECONDS = 3.0
-"""Seconds after which it is asked again whether any machine of a Ray session is alive."""
+"""Seconds between checks that a machine of a Ray session is alive."""
 
 PROGRESS_LINE_SECONDS = 5.0
 """Seconds between two plain lines of progress, where there is no terminal or notebook."""
@@ -34,13 +34,13 @@ DASHBOARD_REFRESH_MILLISECONDS = 500
 """Milliseconds between two refreshes of the page on the dashboard."""
 
 MEMORY_SAMPLE_SECONDS = 0.05
-"""Seconds between two looks at the memory of the processes of a run, for its report."""
+"""Seconds between two samples of the memory of the processes of a run, for its report."""
 
 CHILD_SEARCH_SECONDS = 1.0
-"""Seconds between two searches for new child processes, which cost far more than a look."""
+"""Seconds between two searches for new child processes, which cost far more than a sample."""
 
 PUBLISH_SECONDS = 0.2
-"""Seconds between two times that readers of a store are told of what is committed."""
+"""Seconds between two publications of what is committed, for readers of a store."""
 
 LOCK_SETTLE_SECONDS = 1.0
 """Seconds after which a lock that was written without a condition is looked at again."""

@@ -32,7 +32,7 @@ def write(part: Selected, file: Path, on_progress: OnProgress) -> None:
         encoding[name] = {"_FillValue": ds[name].dtype.type(masked)}
     # HDF5 writes serially anyway; and after an error another thread could reopen the file that is
     # being deleted.
-    with _Count(part.n_paths, on_progress), Synchronous():
+    with _ProgressCallback(part.n_paths, on_progress), Synchronous():
         ds.to_netcdf(file, engine="h5netcdf", format="NETCDF4", encoding=encoding)
 
 
@@ -67,7 +67,7 @@ def _attribute(name: Any, value: Any, kind: Any) -> Any:
     return json.dumps(value)
 
 
-class _Count(Callback):
+class _ProgressCallback(Callback):
     """Reports the progress of Dask tasks in this thread as paths."""
 
     def __init__(self, n_paths: int, on_progress: OnProgress):
