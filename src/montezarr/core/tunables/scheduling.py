@@ -64,7 +64,7 @@ REDUCTION_TASK_SECONDS = 1.0
 """Target seconds of a task that draws and reduces: long enough for a thousand workers."""
 
 REDUCTION_TASK_MIN_SECONDS = 0.004
-"""Least duration of such a task: submitting it and merging its states takes part of a millisecond."""
+"""Least seconds of such a task: submitting it and merging its states takes part of one ms."""
 
 NOISE_BLOCKS_INSPECTED = 64
 """Blocks of a Dask variable, from the first on, that are searched for another source of noise."""
