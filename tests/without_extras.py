@@ -108,7 +108,9 @@ def setting(here):
         from distributed import Client
 
         with (
-            Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=None) as c,
+            Client(
+                processes=False, n_workers=1, threads_per_worker=2, dashboard_address="127.0.0.1:0"
+            ) as c,
             mz.backend(c),
         ):
             return float(mz.reduce(ds.x, "mean").x_mean[-1]), float(ds.x[:, -1].mean().compute())
