@@ -226,7 +226,7 @@ def test_the_line_to_resume_shows_no_secret(monkeypatch):
     from montezarr.cli import _main
 
     seen = []
-    monkeypatch.setattr(_main._Stop, "__init__", lambda self, command: seen.append(command))
+    monkeypatch.setattr(_main._SignalExit, "__init__", lambda self, command: seen.append(command))
     with suppress(BaseException):
         main(["extend", f"s3://k:{SECRET}@b/a", "9000"])
     assert seen
