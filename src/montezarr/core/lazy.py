@@ -87,3 +87,14 @@ def public_names(package: str) -> dict[str, tuple[str, str]]:
             else:
                 homes[alias.asname or alias.name] = node.module, alias.name
     return homes
+
+
+def public_subclasses(package: str, base: type) -> dict[str, Any]:
+    """Return the public classes of a package that derive from a base, by name; it imports them."""
+    module = import_module(package)
+    found = {name: getattr(module, name) for name in public_names(package) if name[0].isupper()}
+    return {
+        name: kind
+        for name, kind in found.items()
+        if isinstance(kind, type) and issubclass(kind, base) and kind is not base
+    }

@@ -8,20 +8,14 @@ from typing import Any
 
 from montezarr import processes
 from montezarr.core.checks import value_error
-from montezarr.core.lazy import public_names
+from montezarr.core.lazy import public_names, public_subclasses
 from montezarr.processes._base import Process
 
 
 @cache
 def built_in_processes() -> dict[str, type[Process]]:
     """Return every built-in process by name; configuration files and stores may name only these."""
-    names = [name for name in public_names(processes.__name__) if name[0].isupper()]
-    found = {name: getattr(processes, name) for name in names}
-    return {
-        name: kind
-        for name, kind in found.items()
-        if isinstance(kind, type) and issubclass(kind, Process) and kind is not Process
-    }
+    return public_subclasses(processes.__name__, Process)
 
 
 def runs_user_code(process: Process) -> bool:

@@ -70,20 +70,22 @@ def signature(function: Any) -> inspect.Signature:
 
 def named_parameters(function: Any) -> frozenset[str]:
     """Return the names by which a function takes arguments, none for one without a signature."""
-    try:
-        parameters = signature(function).parameters
-    except (TypeError, ValueError):  # written in C
-        return frozenset()
     several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    return frozenset(name for name, p in parameters.items() if p.kind not in several)
+    return frozenset(p.name for p in _parameters(function) if p.kind not in several)
 
 
 def accepts(function: Any, *keywords: str) -> bool:
     """Return whether a function takes any of some keywords, by name or through ``**``."""
-    if named_parameters(function) & set(keywords):
-        return True
+    unnamed = inspect.Parameter.VAR_POSITIONAL
+    return any(
+        p.kind is inspect.Parameter.VAR_KEYWORD or (p.kind is not unnamed and p.name in keywords)
+        for p in _parameters(function)
+    )
+
+
+def _parameters(function: Any) -> list[inspect.Parameter]:
+    """Return the parameters of a function, none of one that is written in C without a signature."""
     try:
-        parameters = signature(function).parameters
+        return list(signature(function).parameters.values())
     except (TypeError, ValueError):
-        return False
-    return inspect.Parameter.VAR_KEYWORD in {p.kind for p in parameters.values()}
+        return []
