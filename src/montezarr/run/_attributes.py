@@ -17,11 +17,8 @@ from montezarr.core.checks import check_int, type_error, value_error
 from montezarr.core.json import parse_json
 from montezarr.core.parameters import references
 from montezarr.core.tunables.limits import LARGE_PARAMETERS_MAX_BYTES
-from montezarr.random.seeding import BLOCK
 from montezarr.run._policies import Policies
 from montezarr.run._recipe import RECIPE_KEYS, formats_of
-from montezarr.run._variables import variables_of
-from montezarr.samplers.schema import PATH
 
 ATTRIBUTE = "montezarr"
 """Name of the Dataset attribute that holds the recipe as JSON."""
@@ -97,27 +94,26 @@ def recipe_in(ds: Any) -> dict[str, Any]:
             f"a Dataset of montezarr, with attrs[{ATTRIBUTE!r}]",
             list(ds.attrs),
         )
-    try:
-        recipe = parse_json(text, most=None)
-    except ValueError as error:
-        raise value_error("ds", f"a recipe as JSON in attrs[{ATTRIBUTE!r}]", text) from error
-    return check_recipe(recipe, text)
+    return check_recipe(text)
 
 
-def check_recipe(recipe: Any, shown: Any = None) -> dict[str, Any]:
+def check_recipe(shown: Any) -> dict[str, Any]:
     """Return a recipe that montezarr wrote, or raise; its content is not trusted.
 
     Parameters
     ----------
-    shown : object, optional
-        What an error shows: the text that the recipe was read from.
+    shown : str or dict
+        The recipe, as JSON or read; errors show it.
 
     Raises
     ------
     ArgumentValueError
         If it is not a recipe, or of another version.
     """
-    shown = recipe if shown is None else shown
+    try:
+        recipe = parse_json(shown, most=None) if isinstance(shown, str) else shown
+    except ValueError as error:
+        raise value_error("ds", f"a recipe as JSON in attrs[{ATTRIBUTE!r}]", shown) from error
     if not isinstance(recipe, dict) or not recipe.keys() >= RECIPE_KEYS:
         expected = f"a recipe with {', '.join(sorted(RECIPE_KEYS))} in attrs[{ATTRIBUTE!r}]"
         raise value_error("ds", expected, shown)
@@ -152,12 +148,3 @@ def check_parts(recipe: dict[str, Any]) -> None:
     )
     if not are_right:
         raise value_error("recipe", "a recipe that montezarr wrote", recipe)
-
-
-def chunk_paths(ds: xr.Dataset | xr.DataArray) -> int | None:
-    """Return the paths per chunk of lazy variables, if these are whole blocks."""
-    for variable in variables_of(ds).values():
-        chunks = dict(zip(variable.dims, variable.chunks or (), strict=False)).get(PATH)
-        if chunks and chunks[0] % BLOCK == 0:
-            return int(chunks[0])
-    return None

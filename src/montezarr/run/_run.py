@@ -6,30 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import xarray as xr
-
 from montezarr.core.checks import type_error, value_error
 from montezarr.core.errors import ReplayError
 from montezarr.core.json import parse_json
 from montezarr.core.tunables.memory import CHUNK_WORKING_COPIES
 from montezarr.random.seeding import BLOCK
 from montezarr.run._arguments import ENDLESS_CHUNK, bind_arguments, check_paths
-from montezarr.run._attributes import (
-    ATTRIBUTE,
-    Carried,
-    carried_by,
-    check_parts,
-    check_recipe,
-    chunk_paths,
-    recipe_in,
-)
-from montezarr.run._origins import is_simulated, origins_in
+from montezarr.run._attributes import Carried, check_parts, check_recipe
 from montezarr.run._policies import Policies, check_policies
+from montezarr.run._provenance import Provenance
 from montezarr.run._recipe import fingerprint
 from montezarr.run._recorded import arguments_in, parameters_of
 from montezarr.run._stored_states import stored_states
 from montezarr.run._tasks_alive import run_of_recipe
-from montezarr.run._variables import variables_of
 from montezarr.run.chunk_policy import check_number
 from montezarr.samplers import Sampler
 from montezarr.samplers.schema import PATH
@@ -192,35 +181,32 @@ class Run:
         ReplayError, StoreError
             As from `from_recipe`.
         """
-        if not isinstance(obj, (xr.Dataset, xr.DataArray)):
-            told = getattr(type(obj), "_run_behind", None)
-            if told is not None:
-                found: Run = told(obj, process)
-                return found
-            recipe_in(obj)  # raises
-        origins = origins_in(obj).values()
-        live: list[Run] = [origin.run for origin in origins if origin.run is not None]
-        is_lazy = all(variable.chunks is not None for variable in variables_of(obj).values())
-        if process is None and is_lazy and len(live) == 1:
+        told = getattr(type(obj), "_run_behind", None)
+        if told is None:
+            return cls.made_of(Provenance.of(obj), process)
+        found: Run = told(obj, process)
+        return found
+
+    @classmethod
+    def made_of(cls, made: Provenance, process: Any = None) -> Run:
+        """Return the run behind an object of which the provenance is known; see `behind`."""
+        live: list[Run] = made.runs
+        if process is None and made.is_lazy and len(live) == 1:
             return live[0]
-        recipes = {origin.identity: origin.recipe for origin in origins}
-        is_told = len(recipes) == 1 and ATTRIBUTE not in obj.attrs
-        recipe = next(iter(recipes.values())) if is_told else recipe_in(obj)
+        recipe = made.recipe
         if process is None and len(live) > 1:  # take the one whose recipe is in the attributes
             key = fingerprint(recipe)
             mine = [run for run in live if run.fingerprint == key]
             if mine:
                 return mine[0]
-        carried = carried_by(obj)
-        if carried is None and is_simulated(obj):  # all is as by default
-            carried = Carried()
-        if carried is not None and carried.is_endless:
-            return cls.from_recipe(recipe, process, policies=carried.policies)
+        carried = made.carried
+        is_endless = carried is not None and carried.is_endless
+        asked = 0 if carried is None else carried.asked
         return cls.from_recipe(
             recipe,
             process,
-            max(1, obj.sizes.get(PATH, 1)),
-            chunks=(carried.asked if carried is not None else 0) or chunk_paths(obj),
+            None if is_endless else max(1, made.obj.sizes.get(PATH, 1)),
+            chunks=None if is_endless else asked or made.chunk,
             policies=None if carried is None else carried.policies,
         )
 
