@@ -11,7 +11,7 @@ import xarray as xr
 from dask.base import is_dask_collection
 
 from montezarr.random.seeding import BLOCK
-from montezarr.run._attributes import ATTRIBUTE, Carried, carried_by, recipe_in
+from montezarr.run._attributes import ATTRIBUTE, Carried, carried_by, check_recipe, recipe_in
 from montezarr.run._origins import Origin, draws_paths, origins_behind
 from montezarr.run._variables import variables_of
 from montezarr.samplers.schema import PATH
@@ -88,7 +88,9 @@ class Provenance:
         recipes = {}
         if ATTRIBUTE not in getattr(self.obj, "attrs", {}):
             recipes = {origin.identity: origin.recipe for origin in self.origins.values()}
-        return dict(next(iter(recipes.values()))) if len(recipes) == 1 else recipe_in(self.obj)
+        if len(recipes) != 1:
+            return recipe_in(self.obj)
+        return check_recipe(dict(next(iter(recipes.values()))))
 
     @cached_property
     def carried(self) -> Carried | None:
@@ -103,8 +105,19 @@ class Provenance:
         return Carried() if found is None and self.is_simulated else found  # all as by default
 
     @property
-    def chunk(self) -> int | None:
-        """The paths per chunk of the lazy variables, if these are whole blocks."""
+    def n_paths(self) -> int | None:
+        """The number of paths; None if the object carries that there is no end."""
+        if self.carried is not None and self.carried.is_endless:
+            return None
+        return max(1, int(self.obj.sizes.get(PATH, 1)))
+
+    @property
+    def asked(self) -> int | None:
+        """The paths per chunk: requested ones, or those of the lazy variables if whole blocks."""
+        if self.n_paths is None:
+            return None
+        if self.carried is not None and self.carried.asked:
+            return self.carried.asked
         for variable in self.variables.values():
             chunks = dict(zip(variable.dims, variable.chunks or (), strict=False)).get(PATH)
             if chunks and chunks[0] % BLOCK == 0:

@@ -21,7 +21,6 @@ from montezarr.run._stored_states import stored_states
 from montezarr.run._tasks_alive import run_of_recipe
 from montezarr.run.chunk_policy import check_number
 from montezarr.samplers import Sampler
-from montezarr.samplers.schema import PATH
 
 ENDLESS_ARRAY_PATHS = 2**40
 """Paths of the lazy arrays of a run without end, which Dask wants a number of."""
@@ -139,7 +138,16 @@ class Run:
                 raise value_error("recipe", "a recipe as JSON", recipe) from error
         if not isinstance(recipe, Mapping):
             raise type_error("recipe", "a mapping, or JSON", recipe)
-        recipe = check_recipe(dict(recipe))
+        return cls._recorded(
+            check_recipe(dict(recipe)), process, n_paths, x0=x0, chunks=chunks, policies=policies
+        )
+
+    @classmethod
+    def _recorded(
+        cls, recipe: dict[str, Any], process: Any, n_paths: int | None,
+        *, x0: Any = None, chunks: int | None = None, policies: Policies | None = None,
+    ) -> Run:  # fmt: skip
+        """Return the run of a recipe that was checked; see `from_recipe`."""
         check_parts(recipe)
         given = parameters_of(recipe, process)  # keeps the parameters registered until the end
         key = fingerprint(recipe)
@@ -199,16 +207,9 @@ class Run:
             mine = [run for run in live if run.fingerprint == key]
             if mine:
                 return mine[0]
-        carried = made.carried
-        is_endless = carried is not None and carried.is_endless
-        asked = 0 if carried is None else carried.asked
-        return cls.from_recipe(
-            recipe,
-            process,
-            None if is_endless else max(1, made.obj.sizes.get(PATH, 1)),
-            chunks=None if is_endless else asked or made.chunk,
-            policies=None if carried is None else carried.policies,
-        )
+        n_paths, chunks = check_paths(made.n_paths, made.asked)
+        policies = None if made.carried is None else made.carried.policies
+        return cls._recorded(recipe, process, n_paths, chunks=chunks, policies=policies)
 
     def under(self, policies: Policies) -> Run:
         """Return the run with other failure policies."""

@@ -7,9 +7,8 @@ from functools import cached_property
 from typing import Any, final
 
 import numpy as np
-from dask.base import tokenize
+from dask.base import compute, tokenize
 
-from montezarr.core.checks import without_mask
 from montezarr.core.compat.dask import graph_of_chunks
 from montezarr.core.tunables.memory import REDUCTION_TASK_BYTES
 from montezarr.core.tunables.scheduling import REDUCTION_TASKS_PER_WORKER
@@ -24,7 +23,7 @@ from montezarr.reduction.sources._block_source import (
 )
 from montezarr.reduction.sources._chunk_function import functions_in
 from montezarr.reduction.sources._dataset_function import DatasetFunction
-from montezarr.reduction.sources._masks import Masks, masks_of
+from montezarr.reduction.sources._masks import Masks, masks_of, paths_last
 from montezarr.reduction.sources._path_data import PathData
 from montezarr.run._run import Run
 from montezarr.run.choose_backend import backend_of
@@ -74,11 +73,7 @@ class ComputedTask:
             with noting_range(start, stop):
                 masked: list[int] = []
                 if self.masks is None:
-                    values = get_sync(graph, keys)
-                    arrays = [
-                        np.moveaxis(without_mask(value), axis, -1)
-                        for value, axis in zip(values, self.axes, strict=True)
-                    ]
+                    arrays = paths_last(get_sync(graph, keys), self.axes)
                 else:
                     arrays, masked, report = self.masks.compute(graph, keys, self.axes)
                     reports += report
@@ -104,7 +99,10 @@ class ComputedBlocks(BlockSource):
     """
 
     def __init__(self, data: PathData, transform: Any, run: Run | None, reason: str):
-        self.arrays = data.lazy.in_whole_chunks()
+        # One chunk along all other dimensions, and common chunks along the paths.
+        whole = {dim: -1 for dim in data.ds.dims if dim != PATH}
+        ds = data.lazy.ds.chunk(whole).unify_chunks()
+        self.arrays = [ds.variables[name] for name in data.variables]
         self.axes = [array.dims.index(PATH) for array in self.arrays]
         self.chunks: tuple[int, ...] = (self.arrays[0].chunks or ())[self.axes[0]]
         self.schema = data.schema
@@ -121,7 +119,8 @@ class ComputedBlocks(BlockSource):
         self._masks = masks_of(data.run)
         self._source_bytes = sum(array.nbytes for array in self.arrays) // sum(self.chunks)
         if transform is not None:
-            self.apply_transform(transform, data.first(8))
+            few = compute(*(array.isel({PATH: slice(8)}).data for array in self.arrays))
+            self.apply_transform(transform, paths_last(few, self.axes))
 
     def task(self, accumulator: Accumulator) -> ComputedTask:
         """Return the task that computes and folds a range of chunks."""

@@ -148,15 +148,14 @@ def _expression(data: PathData, run: Run) -> ChunkFunction | None:
     NoChunkFunction
         If there is none.
     """
-    drawn = array_name(run)
     arrays = [(v.data, v.dims.index(PATH)) for v in data.variables.values()]
     known = {variable.name: (PATH, *variable.dims) for variable in run.sampler.variables}
-    # The dimensions may have been renamed.
-    if [v.dims for v in data.variables.values()] == list(known.values()):
-        if list(data.variables) == list(known) and is_untouched(data.provenance, run):
-            return None
-        if len(arrays) == 1 and arrays[0][0].name == drawn:
-            return None
+    is_alike = [v.dims for v in data.variables.values()] == list(known.values())  # not renamed
+    if is_alike and list(data.variables) == list(known) and is_untouched(data.provenance, run):
+        return None
+    drawn = array_name(run)
+    if is_alike and len(arrays) == 1 and arrays[0][0].name == drawn:  # the variable was renamed
+        return None
     try:
         return chunk_function_of(arrays, drawn, chunk_sizes(run))
     except NoChunkFunction:

@@ -13,7 +13,6 @@ from dask.base import is_dask_collection
 
 from montezarr.core.checks import type_error, value_error
 from montezarr.core.compat.dask import meta_of
-from montezarr.reduction.accumulate import Arrays
 from montezarr.reduction.sources._schema import Schema, schema_of
 from montezarr.run._behind import undrawn_run
 from montezarr.run._origins import Origin
@@ -176,11 +175,6 @@ class PathData:
         """Which of the variables are lazy."""
         return tuple(is_dask_collection(variable.data) for variable in self.variables.values())
 
-    def first(self, n: int) -> Arrays:
-        """Return the values of the first paths, which lie along the last axis."""
-        part = self.ds.isel({PATH: slice(0, n)}).compute()
-        return [part.variables[name].transpose(..., PATH).values for name in self.variables]
-
     @cached_property
     def lazy(self) -> PathData:
         """The data with all variables lazy, in the chunks of the first one that is."""
@@ -189,11 +183,6 @@ class PathData:
         known = next(v for v in self.variables.values() if is_dask_collection(v.data))
         ds = self.ds.chunk({PATH: tuple(known.data.chunks[known.dims.index(PATH)])})
         return replace(self, ds=ds, variables={name: ds.variables[name] for name in self.variables})
-
-    def in_whole_chunks(self) -> list[xr.Variable]:
-        """Return lazy variables in common chunks along the paths, and in one along the others."""
-        ds = self.ds.chunk({dim: -1 for dim in self.ds.dims if dim != PATH}).unify_chunks()
-        return [ds.variables[name] for name in self.variables]
 
 
 def _named(array: xr.DataArray) -> xr.Dataset:
