@@ -15,6 +15,7 @@ from montezarr.plot._figure import showable, whole_numbers
 from montezarr.reduction.passes import reduce
 from montezarr.reduction.sources import PATH, STEPS, TIME, are_codes, labels_of, seconds_of
 from montezarr.reduction.streaming import Snapshot
+from montezarr.run._attributes import recipe_told
 from montezarr.run._provenance import Provenance
 from montezarr.run._variables import LABELS
 from montezarr.statistics import Statistic
@@ -107,7 +108,7 @@ def selection(positions: Mapping[str, int]) -> str:
 
 def _knowing_labels(array: xr.DataArray, attrs: Mapping[Any, Any]) -> xr.DataArray:
     """Return a variable of a Dataset with the labels of the recipe."""
-    labels = labels_of(array, attrs)
+    labels = labels_of(array, recipe_told(attrs))
     if labels is None or LABELS in array.encoding:
         return array
     out = array.copy(deep=False)

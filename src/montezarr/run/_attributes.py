@@ -8,6 +8,7 @@ differs from the default, and is never stored.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,6 +96,16 @@ def recipe_in(ds: Any) -> dict[str, Any]:
             list(ds.attrs),
         )
     return check_recipe(text)
+
+
+def recipe_told(attrs: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return the recipe in attributes as it is, unchecked; empty where there is none."""
+    text = attrs.get(ATTRIBUTE)
+    try:
+        recipe = parse_json(text, most=None) if isinstance(text, str) else {}
+    except ValueError:
+        return {}
+    return recipe if isinstance(recipe, dict) else {}
 
 
 def check_recipe(shown: Any) -> dict[str, Any]:

@@ -143,11 +143,9 @@ class PathData:
         ArgumentValueError
             If a lazy variable is made by comparing codes with a text.
         """
-        schema = schema_of(self.ds, self.variables)
-        if self.run is None:
-            return schema
         # An array has no recipe, but the graph of a lazy one tells.
-        return replace(schema, run_times=self.run.sampler.times)
+        times = None if self.run is None else self.run.sampler.times
+        return schema_of(self.ds, self.variables, times)
 
     @cached_property
     def provenance(self) -> Provenance:

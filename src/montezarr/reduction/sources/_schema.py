@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from montezarr.core.checks import value_error
 from montezarr.reduction.sources._labels import are_codes, check_comparisons, labels_of
-from montezarr.reduction.sources._times import run_times, times_in
+from montezarr.reduction.sources._times import times_in, times_told
+from montezarr.run._attributes import recipe_told
 from montezarr.samplers.schema import PATH, TIME
 from montezarr.statistics import Source
 from montezarr.statistics._labels import Labels
@@ -125,25 +126,41 @@ class Schema:
         )
 
 
-def schema_of(ds: xr.Dataset, variables: Mapping[str, xr.Variable]) -> Schema:
-    """Return the schema of a Dataset in which every variable has paths, and is one of these.
+def schema_of(
+    ds: xr.Dataset, variables: Mapping[str, xr.Variable], run_times: NDArray[np.float64] | None
+) -> Schema:
+    """Return the schema of a Dataset in which every variable has paths.
+
+    Parameters
+    ----------
+    variables : mapping of str to Variable
+        Its variables.
+    run_times : array or None
+        The kept times of the run behind them, where it is known; else those of the recipe in the
+        attributes.
 
     Raises
     ------
     ArgumentValueError
         If a lazy variable compares codes with text.
     """
-    found = []
+    recipe, found = recipe_told(ds.attrs), []
     for name, array in variables.items():
         check_comparisons(array)
+        labels = labels_of(array, recipe)
         dims = tuple(str(d) for d in array.dims if d != PATH)
-        shape = tuple(array.sizes[d] for d in dims)
-        masked, labels = array.encoding.get("masked_value"), labels_of(array, ds.attrs)
         found.append(
             SourceVariable(
-                name, dims, shape, array.dtype, dict(array.attrs), masked, labels,
-                are_codes(array, labels),
+                name,
+                dims,
+                tuple(array.sizes[d] for d in dims),
+                array.dtype,
+                dict(array.attrs),
+                masked=array.encoding.get("masked_value"),
+                labels=labels,
+                are_codes=are_codes(array, labels),
             )
-        )  # fmt: skip
+        )
     coords = {str(name): c for name, c in ds.coords.items() if PATH not in c.dims}
-    return Schema(tuple(found), coords, dict(ds.attrs), run_times(ds.attrs))
+    times = times_told(recipe) if run_times is None else run_times
+    return Schema(tuple(found), coords, dict(ds.attrs), times)
