@@ -70,7 +70,7 @@ def carried_by(obj: Any) -> Carried | None:
     expected = f"what montezarr wrote in attrs[{RUN_ATTRIBUTE!r}]"
     try:
         told = parse_json(text)
-        asked = check_int("chunks", told.get("chunks", 0))
+        asked = check_int("chunks", told.get("chunks", 0), minimum=0)
         is_endless = "n_paths" in told and told["n_paths"] is None
         return Carried(Policies.from_dict(told), asked, is_endless)
     except (ValueError, TypeError, AttributeError) as error:

@@ -207,9 +207,8 @@ class Run:
             mine = [run for run in live if run.fingerprint == key]
             if mine:
                 return mine[0]
-        n_paths, chunks = check_paths(made.n_paths, made.asked)
         policies = None if made.carried is None else made.carried.policies
-        return cls._recorded(recipe, process, n_paths, chunks=chunks, policies=policies)
+        return cls._recorded(recipe, process, made.n_paths, chunks=made.asked, policies=policies)
 
     def under(self, policies: Policies) -> Run:
         """Return the run with other failure policies."""
