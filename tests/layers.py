@@ -110,6 +110,7 @@ ROOMS = {
         digests
         _recipe _x0
         _arguments _attributes _texts
+        _provenance
         _card _run
         _arrays _plan _replay _states cost
         _behind _chunk_buffer _dataset choose_backend execution
@@ -126,7 +127,9 @@ ROOMS = {
         accumulate._state_checker accumulate._task sources._noise sources._places
         accumulate._states sources._paths
         accumulate
-        sources._block_source sources._dataset_function sources._path_data streaming._state
+        sources._path_data streaming._state
+        sources._dataset_function
+        sources._block_source
         sources._computed sources._drawn sources._memory streaming._snapshot
         sources
         passes._budget passes._collected

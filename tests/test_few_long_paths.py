@@ -10,7 +10,7 @@ import pytest
 
 import montezarr as mz
 from montezarr.reduction.accumulate import Accumulator
-from montezarr.reduction.sources import PathData, as_dataset, block_source_of
+from montezarr.reduction.sources import PathData, block_source_of
 from montezarr.run import chunk_policy
 from montezarr.statistics import Sample, Source
 from montezarr.statistics import _sums as sums
@@ -163,7 +163,7 @@ def test_what_is_made_of_long_paths_does_not_depend_on_how_many_there_are():
     for n in (5, 19, 24):
         ds = mz.simulate(mz.BrownianMotion(), n_paths=n, T=20_000, seed=3, dtype="float32")
         made = np.exp(ds.x / 100).sum("time") + np.sin(ds.x).mean("time")
-        feed = block_source_of(PathData.of(as_dataset(made.rename("y"), "path")))
+        feed = block_source_of(PathData.of(made.rename("y")))
         task = feed.task(Accumulator(()))
         assert task.unit < 1024, "no whole block is filled up"
         (_, (found[n],), _), *_ = task.pieces(0, n, None, n)

@@ -113,6 +113,25 @@ def test_other_programs_have_cf(labels, tmp_path):
         assert found.x.attrs["flag_values"].dtype == found.x.dtype
 
 
+def test_the_recipe_is_read_once_for_all_variables(monkeypatch):
+    one = run(["very calm", "storm"]).load()
+    ds = xr.Dataset({f"x{i}": one.x.copy() for i in range(5)}, attrs=one.attrs)
+    for variable in ds.variables.values():
+        variable.encoding = {}  # as other programs read it
+        if "flag_values" in variable.attrs:
+            variable.attrs["flag_values"] = [0, 1]
+    read, loads = [], json.loads
+
+    def counted(text, **options):
+        read.append(text)
+        return loads(text, **options)
+
+    monkeypatch.setattr(json, "loads", counted)
+    found = mz.reduce(ds, mz.Proportion())
+    assert same(found.state.values, ["very calm", "storm"])
+    assert read.count(ds.attrs["montezarr"].encode()) == 1
+
+
 def test_attributes_of_others_name_states_as_before():
     codes = xr.DataArray(
         np.array([[5, 7], [7, 7]], np.int8), dims=("path", "time"), name="state",

@@ -11,6 +11,7 @@ import xarray as xr
 import montezarr as mz
 from montezarr.reduction.passes import _budget
 from montezarr.reduction.sources import DrawnBlocks
+from montezarr.run import _provenance
 
 N = 3_500
 STATISTICS = ["mean", "std", "q05", "median", "min", "skewness"]
@@ -297,6 +298,25 @@ def test_groups_are_told_by_a_variable(x, kind, way):
     assert found[by.name].dtype == codes.dtype
     assert found[by.name].values.tolist() == sorted(set(codes.ravel().tolist()))
     assert_groups(found, x, codes, statistics)
+
+
+@pytest.mark.parametrize("way", ["drawn", "in memory"])
+def test_groups_by_an_array_go_with_statistics_of_some_variables(x, way):
+    ds = xr.Dataset({"end": x.isel(time=-1, drop=True), "rest": x.isel(time=1, drop=True)})
+    by = (x.isel(time=2, drop=True) > 0).rename("up")
+    if way == "in memory":
+        ds, by = ds.compute(), by.compute()
+    found = mz.reduce(ds, {"end": "mean"}, by=by)
+    xr.testing.assert_identical(found, mz.reduce(ds[["end"]], "mean", by=by))
+
+
+def test_the_graph_of_an_expression_is_searched_once_for_its_runs(x, monkeypatch):
+    searched, search = [], _provenance.origins_behind
+    monkeypatch.setattr(
+        _provenance, "origins_behind", lambda arrays: searched.append(1) or search(arrays)
+    )
+    mz.reduce((x - 1.0).clip(min=0.0), "mean")
+    assert len(searched) == 1
 
 
 def test_groups_with_labels_are_all_there_and_called_by_them():

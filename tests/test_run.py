@@ -12,7 +12,7 @@ import xarray as xr
 import montezarr as mz
 from montezarr.run import Policies, Run, _tasks_alive
 from montezarr.run._attributes import RUN_ATTRIBUTE
-from montezarr.run._origins import is_simulated
+from montezarr.run._provenance import Provenance
 
 BROWNIAN = mz.BrownianMotion()
 CHOSEN = {"on_error": "mask", "on_nonfinite": "retry", "retries": 5}
@@ -120,12 +120,12 @@ def test_an_array_is_of_a_run_by_its_tasks_and_not_by_its_name(forget):
     ]
     for when in ("alive", "from another process"):
         for ds in ours:
-            assert is_simulated(ds), when
-            assert is_simulated((ds + 1).isel(path=slice(3))), when
+            assert Provenance.of(ds).is_simulated, when
+            assert Provenance.of((ds + 1).isel(path=slice(3))).is_simulated, when
         ours = [cloudpickle.loads(cloudpickle.dumps(ds)) for ds in ours]
         forget()
     for array in theirs:
-        assert not is_simulated(xr.DataArray(array))
+        assert not Provenance.of(xr.DataArray(array)).is_simulated
 
 
 def test_texts_in_an_array_that_is_called_as_ours_are_are_no_codes():

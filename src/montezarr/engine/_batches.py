@@ -17,7 +17,7 @@ from montezarr.core.text import show_bytes
 from montezarr.core.tunables.memory import BATCHES_IN_MEMORY
 from montezarr.execute.run_monitor import RunMonitor
 from montezarr.run._behind import is_untouched, undrawn_run
-from montezarr.run._origins import origins_in
+from montezarr.run._provenance import Provenance
 from montezarr.run._run import Run
 from montezarr.run.choose_backend import backend_of
 from montezarr.run.execution import FailureLog, ranges_of, run_ranges
@@ -74,8 +74,9 @@ def batches(ds: xr.Dataset, size: int) -> Iterator[xr.Dataset]:
             f"size: expected three batches that fit into memory, got {show_bytes(needed)}, with"
             f" {show_bytes(memory_limit())} to use. Take smaller batches."
         )
-    run = undrawn_run(ds, origins_in(ds))
-    if run is None or not is_untouched(ds, run):
+    made = Provenance.of(ds)
+    run = undrawn_run(made)
+    if run is None or not is_untouched(made, run):
         return _computed(ds, count)
     return _drawn(ds, run, count)
 

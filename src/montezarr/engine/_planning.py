@@ -16,17 +16,15 @@ from montezarr.reduction.sources import (
     BlockSource,
     DrawnBlocks,
     PathData,
-    as_dataset,
     block_source_of,
     noise_of,
     warn_of_sums,
 )
 from montezarr.run import cost
-from montezarr.run._origins import origins_in
 from montezarr.run._plan import Plan, plan_of
+from montezarr.run._provenance import Provenance
 from montezarr.run._run import Run
 from montezarr.run._texts import sampler_text
-from montezarr.run._variables import variables_of
 from montezarr.run.choose_backend import backend_of
 from montezarr.store import Storage, store_bytes, working_bytes
 
@@ -91,12 +89,12 @@ def plan(
     block by block (paths are drawn in any range
     """
     transform = renamed_argument("observe", observe, "transform", transform)
-    origins = origins_in(ds)
-    runs = {o.run.fingerprint: o.run for o in origins.values() if o.run is not None}
+    made = Provenance.of(ds)
+    runs = {run.fingerprint: run for run in made.runs}
     if storage is not None and not isinstance(storage, Storage):
         raise type_error("storage", "a montezarr.Storage", storage)
     found = _together([_plan_of(run, storage) for run in runs.values() or [Run.behind(ds)]])
-    found = replace(found, noise=noise_of(origins))
+    found = replace(found, noise=noise_of(made.origins))
     if storage is not None:
         size, measured = store_bytes(ds, storage)
         found = replace(found, store_bytes=size, store_ratio=size / ds.nbytes, measured=measured)
@@ -105,10 +103,9 @@ def plan(
         size = memory_of(block_source, layout)
         return replace(found, reduction=_reduction(block_source), reduction_bytes=size)
     if dim not in getattr(ds, "dims", ()):
-        if origins:
-            warn_of_sums(variables_of(ds), origins)
+        warn_of_sums(made.variables, made.origins)
         return found
-    block_source = block_source_of(PathData.of(as_dataset(ds, dim)), transform)
+    block_source = block_source_of(PathData.of(ds, dim), transform)
     return replace(found, reduction=_reduction(block_source))
 
 

@@ -17,7 +17,8 @@ from montezarr.processes import Process
 from montezarr.processes._base import HasDensity, HasProbability
 from montezarr.reduction.sources import PATH, TIME
 from montezarr.run._attributes import ATTRIBUTE
-from montezarr.run._origins import draws_paths, origin_of, run_in
+from montezarr.run._origins import draws_paths, origin_of
+from montezarr.run._provenance import Provenance
 from montezarr.run._run import Run
 from montezarr.samplers import sample_range
 
@@ -73,7 +74,7 @@ def closed_form_of(data: Any, array: xr.DataArray) -> ClosedForm | None:
     if not isinstance(process, Process) or len(sampler.variables) != 1:
         return None
     first = int(getattr(data, "attrs", {}).get("montezarr_first_path", 0))
-    is_whole = run_in(array) is not None and array.sizes[PATH] == run.length
+    is_whole = Provenance.of(array).run is not None and array.sizes[PATH] == run.length
     many = COMPARED_RUN_PATHS
     if not is_whole:
         in_memory = COMPARED_VALUES_MAX // (sampler.grid.T + 1)
@@ -132,7 +133,7 @@ def _is_selection(array: xr.DataArray) -> bool:
 
 
 def _run(data: Any, array: xr.DataArray) -> Run | None:
-    run: Run | None = run_in(array)
+    run: Run | None = Provenance.of(array).run
     if run is not None or ATTRIBUTE not in getattr(data, "attrs", {}):
         return run
     try:

@@ -15,8 +15,8 @@ from montezarr.plot._figure import showable, whole_numbers
 from montezarr.reduction.passes import reduce
 from montezarr.reduction.sources import PATH, STEPS, TIME, are_codes, labels_of, seconds_of
 from montezarr.reduction.streaming import Snapshot
-from montezarr.run._behind import is_endless
-from montezarr.run._origins import origins_in
+from montezarr.run._attributes import recipe_told
+from montezarr.run._provenance import Provenance
 from montezarr.run._variables import LABELS
 from montezarr.statistics import Statistic
 
@@ -60,7 +60,7 @@ def paths_of(data: Any, dims: Sequence[str] = BOTH, name: str = "data") -> xr.Da
         raise type_error(name, "numbers", data.dtype)
     if data.sizes[PATH] == 0 or data.size == 0:
         raise value_error(name, "at least one path and one time", dict(data.sizes))
-    if is_endless(data, origins_in(data)):
+    if Provenance.of(data).is_endless:
         raise value_error(
             name, "a number of paths", None,
             "It was simulated with n_paths=None: stream it, and draw a snapshot.",
@@ -108,7 +108,7 @@ def selection(positions: Mapping[str, int]) -> str:
 
 def _knowing_labels(array: xr.DataArray, attrs: Mapping[Any, Any]) -> xr.DataArray:
     """Return a variable of a Dataset with the labels of the recipe."""
-    labels = labels_of(array, attrs)
+    labels = labels_of(array, recipe_told(attrs))
     if labels is None or LABELS in array.encoding:
         return array
     out = array.copy(deep=False)

@@ -14,7 +14,6 @@ from montezarr.reduction.sources import (
     PATH,
     DrawnBlocks,
     PathData,
-    as_dataset,
     block_source_of,
     path_indices,
 )
@@ -38,13 +37,13 @@ def single_paths(
     """
     if not positions:
         return np.empty((0, *(n for d, n in array.sizes.items() if d != PATH))), []
-    ds = as_dataset(array, PATH)
+    data = PathData.of(array)
     if array.chunks is not None:
-        block_source = block_source_of(PathData.of(ds))
+        block_source = block_source_of(data)
         if isinstance(block_source, DrawnBlocks):
             return np.stack([_drawn(block_source, i) for i in positions]), positions
     values = np.stack([_unmasked(array, array.isel({PATH: i}).values) for i in positions])
-    return values, path_indices(ds, str(next(iter(ds.data_vars)))).of(positions).tolist()
+    return values, path_indices(data.ds, next(iter(data.variables))).of(positions).tolist()
 
 
 def _drawn(block_source: DrawnBlocks, index: int) -> NDArray[Any]:
@@ -66,7 +65,7 @@ def _unmasked(array: xr.DataArray, values: NDArray[Any]) -> NDArray[np.float64]:
 def leading_paths(array: xr.DataArray, count: int) -> NDArray[Any]:
     """Return the first paths (paths, ...), NaN where masked; see `single_paths`."""
     if array.chunks is not None:
-        block_source = block_source_of(PathData.of(as_dataset(array, PATH)))
+        block_source = block_source_of(PathData.of(array))
         if isinstance(block_source, DrawnBlocks):
             task = block_source.task(Accumulator(()))
             x0 = cost.initial_states(block_source.run, 0, count)

@@ -8,6 +8,7 @@ differs from the default, and is never stored.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +18,8 @@ from montezarr.core.checks import check_int, type_error, value_error
 from montezarr.core.json import parse_json
 from montezarr.core.parameters import references
 from montezarr.core.tunables.limits import LARGE_PARAMETERS_MAX_BYTES
-from montezarr.random.seeding import BLOCK
 from montezarr.run._policies import Policies
 from montezarr.run._recipe import RECIPE_KEYS, formats_of
-from montezarr.run._variables import variables_of
-from montezarr.samplers.schema import PATH
 
 ATTRIBUTE = "montezarr"
 """Name of the Dataset attribute that holds the recipe as JSON."""
@@ -72,7 +70,7 @@ def carried_by(obj: Any) -> Carried | None:
     expected = f"what montezarr wrote in attrs[{RUN_ATTRIBUTE!r}]"
     try:
         told = parse_json(text)
-        asked = check_int("chunks", told.get("chunks", 0))
+        asked = check_int("chunks", told.get("chunks", 0), minimum=0)
         is_endless = "n_paths" in told and told["n_paths"] is None
         return Carried(Policies.from_dict(told), asked, is_endless)
     except (ValueError, TypeError, AttributeError) as error:
@@ -97,27 +95,36 @@ def recipe_in(ds: Any) -> dict[str, Any]:
             f"a Dataset of montezarr, with attrs[{ATTRIBUTE!r}]",
             list(ds.attrs),
         )
+    return check_recipe(text)
+
+
+def recipe_told(attrs: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return the recipe in attributes as it is, unchecked; empty where there is none."""
+    text = attrs.get(ATTRIBUTE)
     try:
-        recipe = parse_json(text, most=None)
-    except ValueError as error:
-        raise value_error("ds", f"a recipe as JSON in attrs[{ATTRIBUTE!r}]", text) from error
-    return check_recipe(recipe, text)
+        recipe = parse_json(text, most=None) if isinstance(text, str) else {}
+    except ValueError:
+        return {}
+    return recipe if isinstance(recipe, dict) else {}
 
 
-def check_recipe(recipe: Any, shown: Any = None) -> dict[str, Any]:
+def check_recipe(shown: Any) -> dict[str, Any]:
     """Return a recipe that montezarr wrote, or raise; its content is not trusted.
 
     Parameters
     ----------
-    shown : object, optional
-        What an error shows: the text that the recipe was read from.
+    shown : str or dict
+        The recipe, as JSON or read; errors show it.
 
     Raises
     ------
     ArgumentValueError
         If it is not a recipe, or of another version.
     """
-    shown = recipe if shown is None else shown
+    try:
+        recipe = parse_json(shown, most=None) if isinstance(shown, str) else shown
+    except ValueError as error:
+        raise value_error("ds", f"a recipe as JSON in attrs[{ATTRIBUTE!r}]", shown) from error
     if not isinstance(recipe, dict) or not recipe.keys() >= RECIPE_KEYS:
         expected = f"a recipe with {', '.join(sorted(RECIPE_KEYS))} in attrs[{ATTRIBUTE!r}]"
         raise value_error("ds", expected, shown)
@@ -152,12 +159,3 @@ def check_parts(recipe: dict[str, Any]) -> None:
     )
     if not are_right:
         raise value_error("recipe", "a recipe that montezarr wrote", recipe)
-
-
-def chunk_paths(ds: xr.Dataset | xr.DataArray) -> int | None:
-    """Return the paths per chunk of lazy variables, if these are whole blocks."""
-    for variable in variables_of(ds).values():
-        chunks = dict(zip(variable.dims, variable.chunks or (), strict=False)).get(PATH)
-        if chunks and chunks[0] % BLOCK == 0:
-            return int(chunks[0])
-    return None

@@ -143,37 +143,6 @@ def origins_behind(arrays: Iterable[Any]) -> dict[str, Origin]:
     return found
 
 
-def lazy_data(obj: xr.DataArray | xr.Dataset) -> list[Any]:
-    """Return the lazy arrays of an object."""
-    arrays = variables_of(obj).values()
-    return [array.data for array in arrays if is_dask_collection(array.data)]
-
-
-def origins_in(obj: Any) -> dict[str, Origin]:
-    """Return the origins of an object by array name; none for data in memory."""
-    return origins_behind(lazy_data(obj)) if isinstance(obj, (xr.DataArray, xr.Dataset)) else {}
-
-
-def only_run(origins: Mapping[str, Origin]) -> Any:
-    """Return the `Run` of this process among origins; None if there is none, or several."""
-    runs = [origin.run for origin in origins.values() if origin.run is not None]
-    return runs[0] if len(runs) == 1 else None
-
-
-def run_in(obj: Any) -> Any:
-    """Return the only live `Run` that an object is made of; None if there is none or several."""
-    return only_run(origins_in(obj))
-
-
-def is_simulated(obj: xr.DataArray | xr.Dataset) -> bool:
-    """Return whether lazy variables are made of arrays of `simulate`, of any process."""
-    return any(
-        draws_paths(name, layer)
-        for data in lazy_data(obj)
-        for name, layer in getattr(data.dask, "layers", {}).items()
-    )
-
-
 def draws_paths(name: str, layer: Mapping[Any, Any]) -> bool:
     """Return whether a layer of a graph draws paths, judged by its tasks.
 

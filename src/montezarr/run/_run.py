@@ -6,33 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import xarray as xr
-
 from montezarr.core.checks import type_error, value_error
 from montezarr.core.errors import ReplayError
 from montezarr.core.json import parse_json
 from montezarr.core.tunables.memory import CHUNK_WORKING_COPIES
 from montezarr.random.seeding import BLOCK
 from montezarr.run._arguments import ENDLESS_CHUNK, bind_arguments, check_paths
-from montezarr.run._attributes import (
-    ATTRIBUTE,
-    Carried,
-    carried_by,
-    check_parts,
-    check_recipe,
-    chunk_paths,
-    recipe_in,
-)
-from montezarr.run._origins import is_simulated, origins_in
+from montezarr.run._attributes import Carried, check_parts, check_recipe
 from montezarr.run._policies import Policies, check_policies
+from montezarr.run._provenance import Provenance
 from montezarr.run._recipe import fingerprint
 from montezarr.run._recorded import arguments_in, parameters_of
 from montezarr.run._stored_states import stored_states
 from montezarr.run._tasks_alive import run_of_recipe
-from montezarr.run._variables import variables_of
 from montezarr.run.chunk_policy import check_number
 from montezarr.samplers import Sampler
-from montezarr.samplers.schema import PATH
 
 ENDLESS_ARRAY_PATHS = 2**40
 """Paths of the lazy arrays of a run without end, which Dask wants a number of."""
@@ -150,7 +138,16 @@ class Run:
                 raise value_error("recipe", "a recipe as JSON", recipe) from error
         if not isinstance(recipe, Mapping):
             raise type_error("recipe", "a mapping, or JSON", recipe)
-        recipe = check_recipe(dict(recipe))
+        return cls._recorded(
+            check_recipe(dict(recipe)), process, n_paths, x0=x0, chunks=chunks, policies=policies
+        )
+
+    @classmethod
+    def _recorded(
+        cls, recipe: dict[str, Any], process: Any, n_paths: int | None,
+        *, x0: Any = None, chunks: int | None = None, policies: Policies | None = None,
+    ) -> Run:  # fmt: skip
+        """Return the run of a recipe that was checked; see `from_recipe`."""
         check_parts(recipe)
         given = parameters_of(recipe, process)  # keeps the parameters registered until the end
         key = fingerprint(recipe)
@@ -192,37 +189,26 @@ class Run:
         ReplayError, StoreError
             As from `from_recipe`.
         """
-        if not isinstance(obj, (xr.Dataset, xr.DataArray)):
-            told = getattr(type(obj), "_run_behind", None)
-            if told is not None:
-                found: Run = told(obj, process)
-                return found
-            recipe_in(obj)  # raises
-        origins = origins_in(obj).values()
-        live: list[Run] = [origin.run for origin in origins if origin.run is not None]
-        is_lazy = all(variable.chunks is not None for variable in variables_of(obj).values())
-        if process is None and is_lazy and len(live) == 1:
+        told = getattr(type(obj), "_run_behind", None)
+        if told is None:
+            return cls.made_of(Provenance.of(obj), process)
+        found: Run = told(obj, process)
+        return found
+
+    @classmethod
+    def made_of(cls, made: Provenance, process: Any = None) -> Run:
+        """Return the run behind an object of which the provenance is known; see `behind`."""
+        live: list[Run] = made.runs
+        if process is None and made.is_lazy and len(live) == 1:
             return live[0]
-        recipes = {origin.identity: origin.recipe for origin in origins}
-        is_told = len(recipes) == 1 and ATTRIBUTE not in obj.attrs
-        recipe = next(iter(recipes.values())) if is_told else recipe_in(obj)
+        recipe = made.recipe
         if process is None and len(live) > 1:  # take the one whose recipe is in the attributes
             key = fingerprint(recipe)
             mine = [run for run in live if run.fingerprint == key]
             if mine:
                 return mine[0]
-        carried = carried_by(obj)
-        if carried is None and is_simulated(obj):  # all is as by default
-            carried = Carried()
-        if carried is not None and carried.is_endless:
-            return cls.from_recipe(recipe, process, policies=carried.policies)
-        return cls.from_recipe(
-            recipe,
-            process,
-            max(1, obj.sizes.get(PATH, 1)),
-            chunks=(carried.asked if carried is not None else 0) or chunk_paths(obj),
-            policies=None if carried is None else carried.policies,
-        )
+        policies = None if made.carried is None else made.carried.policies
+        return cls._recorded(recipe, process, made.n_paths, chunks=made.asked, policies=policies)
 
     def under(self, policies: Policies) -> Run:
         """Return the run with other failure policies."""

@@ -11,6 +11,7 @@ import xarray as xr
 
 from montezarr.core.json import parse_json
 from montezarr.reduction.sources import labels_in_recipe
+from montezarr.run._attributes import recipe_told
 from montezarr.run._variables import LABELS, flag_meanings, own_flags
 from montezarr.statistics._labels import label_coordinate
 
@@ -108,14 +109,15 @@ def know_labels(ds: xr.Dataset) -> None:
     Results of arithmetic with codes are stored with their attributes, but with another name or
     dtype.
     """
+    recipe = recipe_told(ds.attrs)
     for name, variable in ds.data_vars.items():
         meanings = variable.attrs.get("flag_meanings")
         if not isinstance(meanings, str) or "flag_values" not in variable.attrs:
             continue
-        known = labels_in_recipe(ds.attrs, None, meanings)
+        known = labels_in_recipe(recipe, None, meanings)
         if known is None:
             continue  # not written by montezarr
-        labels = labels_in_recipe(ds.attrs, name, meanings, variable.dtype)
+        labels = labels_in_recipe(recipe, name, meanings, variable.dtype)
         kind = np.int64 if labels is None else variable.dtype
         variable.attrs["flag_values"] = own_flags(np.arange(len(known), dtype=kind))
         if labels is not None:

@@ -15,6 +15,7 @@ from montezarr.core.json import load_object
 from montezarr.core.memory import memory_limit
 from montezarr.core.tunables.limits import RESULTS_ALLOWED_BYTES, RESULTS_MAX_GROWTH
 from montezarr.core.tunables.stores import RESULT_FILES_AT_ONCE
+from montezarr.run._attributes import recipe_told
 from montezarr.store._codes import with_labels
 from montezarr.store._results import ORDER, RESULTS
 from montezarr.store._root import as_store_errors, root_of
@@ -25,7 +26,7 @@ from montezarr.store.locations import ReadableLocation
 
 def open_results(location: ReadableLocation) -> xr.Dataset:
     """Open the results of the statistics, in memory: they are small."""
-    recipe = root_of(location)[1]["attributes"]
+    recipe = recipe_told(root_of(location)[1]["attributes"])
     objects, total = _result_files(location), 0
     for key, data in objects.items():
         name, _, last = key.rpartition("/")

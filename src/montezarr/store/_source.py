@@ -29,13 +29,12 @@ from montezarr.reduction.sources import (
     DrawnBlocks,
     PathData,
     Schema,
-    as_dataset,
     block_source_of,
-    schema_of,
 )
-from montezarr.run._attributes import ATTRIBUTE, recipe_in
+from montezarr.run._attributes import recipe_in
 from montezarr.run._behind import is_untouched
 from montezarr.run._dataset import to_dataset
+from montezarr.run._provenance import Provenance
 from montezarr.run._recipe import fingerprint
 from montezarr.run._run import Run
 from montezarr.run._tasks_alive import run_of_recipe
@@ -212,19 +211,14 @@ def source_of(
             "ds: expected a Dataset, got a DataArray. Write the Dataset that it comes from, or of"
             " one that has it, ds.assign(y=...), variables=['y'] alone."
         )
-    recipe_in(ds)
-    run = Run.behind(ds, process)
+    recipe = recipe_in(ds)
+    made = Provenance.of(ds)
+    run = Run.made_of(made, process)
     if run.is_endless:
         raise value_error("ds", "a number of paths", None, "Pass n_paths= to simulate.")
-    if not is_same_recipe(json.loads(ds.attrs[ATTRIBUTE]), run.recipe):
+    if not is_same_recipe(recipe, run.recipe):
         raise value_error("ds", "the recipe of its own paths in its attributes", "another one")
-    _check_coordinates(ds)
-    if is_untouched(ds, run):
-        block_source: Any = DrawnBlocks(run, _schema(ds), None, how="", key=str)  # type: ignore[arg-type]
-        values = None
-    else:
-        block_source = _derived(ds)
-        values = block_source.key()
+    block_source, values = _drawn(ds, made, run)
     schema = block_source.schema
     names = [variable.name for variable in schema.variables]
     layout, told = None, None
@@ -240,10 +234,6 @@ def source_of(
         layout=layout,
         statistics=told,
     )
-
-
-def _schema(ds: xr.Dataset) -> Schema:
-    return schema_of(as_dataset(ds, PATH))
 
 
 def source_in(
@@ -350,25 +340,28 @@ def as_described(
     return ds
 
 
-def _check_coordinates(ds: xr.Dataset) -> None:
+def _drawn(ds: xr.Dataset, made: Provenance, run: Run) -> tuple[DrawnBlocks, str | None]:
+    """Return the block source of a Dataset, and the digest of the expression that it is.
+
+    The digest is None for the paths of a run as they are drawn.
+    """
     for name, coordinate in ds.coords.items():
         if PATH in coordinate.dims:
             raise value_error(
                 "ds", "no coordinate of the paths: a path's index is its position", name,
                 "Drop it by ds.drop_vars, or make it a variable by ds.reset_coords.",
             )  # fmt: skip
-
-
-def _derived(ds: xr.Dataset) -> DrawnBlocks:
-    """Return the block source of variables that are computed from paths."""
     if PATH not in ds.dims:
         raise value_error("ds", f"variables with the dimension {PATH!r}", dict(ds.sizes))
-    for name, variable in ds.data_vars.items():
+    for name, variable in made.variables.items():
         if PATH not in variable.dims:
             raise value_error(
                 "ds", f"variables with the dimension {PATH!r}", name, "Drop it, or compute it."
             )
-    block_source = block_source_of(PathData.of(as_dataset(ds, PATH)))
+    data = PathData.of(ds)
+    if is_untouched(made, run):
+        return DrawnBlocks(run, data.schema), None
+    block_source = block_source_of(data)
     if not isinstance(block_source, DrawnBlocks):
         raise value_error(
             "ds", "lazy variables made path by path of what simulate returned",
@@ -376,7 +369,7 @@ def _derived(ds: xr.Dataset) -> DrawnBlocks:
             "Pass them all lazy, of all paths, in chunks of whole paths; or write them with their"
             " own to_zarr.",
         )  # fmt: skip
-    return block_source
+    return block_source, block_source.key()
 
 
 def _stored(variables: Any, names: list[str]) -> tuple[int, ...]:

@@ -179,7 +179,8 @@ def complete_store(
         check_store_room(location, commits, source)  # also for what is gone
     missing = commits.missing()
     if missing:
-        failure_log = writer.run(source, backend_of(source.run), missing, monitor, stop, per_task)
+        backend = backend_of(source.run)
+        failure_log = writer.run(source, backend, missing, monitor, stop, per_task)
         failure_log.warn(commits.target, stacklevel=4)  # the caller of write or extend
     if not commits.missing():
         writer.finish(source)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -110,17 +110,24 @@ class Layout:
         attrs = {**estimate.attrs, "long_name": indices.told}
         return replace(estimate, values=indices.of(estimate.values), attrs=attrs)
 
-    def names_paths(self) -> set[int]:
-        """Return the positions of the arrays of which a result names paths."""
-        found = set()
+    def with_indices(self, indices_of: Callable[[int], PathIndices]) -> Layout:
+        """Return the layout with the indices in the run of the paths that results name.
+
+        Parameters
+        ----------
+        indices_of : function
+            Returns those of an array, by its position; called where a result names paths.
+        """
+        found = {}
         for reduced in self.accumulator.reduced_variables:
+            position = reduced.arrays[0]
             # One cell is enough for the names.
             states = self.accumulator.nothing(replace(reduced, cells=1))
             for statistic, state in zip(reduced.statistics, states, strict=True):
                 results = statistic.finalize(state, reduced.source).values()
-                if any(estimate.is_path for estimate in results):
-                    found.add(reduced.arrays[0])
-        return found
+                if position not in found and any(estimate.is_path for estimate in results):
+                    found[position] = indices_of(position)
+        return replace(self, indices=found)
 
     def hits(self, totals: Totals) -> dict[str, tuple[NDArray[Any], ...]]:
         """Return the values of `Statistic.hits` in the shape of the results."""

@@ -7,12 +7,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from montezarr.execute import Backend
+import xarray as xr
+
+from montezarr.core.checks import value_error
+from montezarr.execute import Backend, configured
+from montezarr.execute.threads import Threads
 from montezarr.reduction.accumulate import Accumulator, Arrays, PartialState
+from montezarr.reduction.sources._dataset_function import DatasetFunction
 from montezarr.reduction.sources._schema import Schema
+from montezarr.run.digests import digest_of
 from montezarr.samplers import FailureReport
 
-Transform = Callable[[Arrays], Arrays]
 FingerprintFunction = Callable[[], str]
 """Returns the identity of the values."""
 
@@ -46,6 +51,10 @@ class BlockSource(ABC):
         Returns the identity of the values, for states that are resumed.
     process : str
         Name of the simulated process, where it is known.
+    transform : DatasetFunction or None
+        What the user makes of the paths before statistics see them.
+    marks_masked : bool
+        Whether masked paths are known by themselves, not by their values.
     """
 
     schema: Schema
@@ -54,6 +63,35 @@ class BlockSource(ABC):
     how: str
     key: FingerprintFunction
     process: str = ""
+    transform: DatasetFunction | None = None
+    marks_masked: bool = False
+
+    def apply_transform(self, transform: Callable[[xr.Dataset], Any], first: Arrays) -> None:
+        """Let statistics see what a function of the user makes of the paths.
+
+        Parameters
+        ----------
+        transform : callable
+            From a Dataset in memory to what statistics see in its place.
+        first : list of array
+            The first paths, on which it is checked.
+
+        Raises
+        ------
+        ArgumentTypeError, ArgumentValueError
+            If it is no such function.
+        """
+        for variable in self.schema.variables:
+            if variable.masked is not None and not self.marks_masked:
+                raise value_error(
+                    "transform", "a Dataset without masked integers", variable.name,
+                    "Mask them before, by x.where(x != x.masked_value).drop_attrs().",
+                )  # fmt: skip
+        self.transform = DatasetFunction(transform, self.schema)
+        self.schema = self.transform.schema_of_result(first)
+        key = self.key
+        # The argument was called observe when the first states were saved: those can be resumed.
+        self.key = lambda: f"{key()}-{digest_of(transform, 'observe')}"
 
     @abstractmethod
     def task(self, accumulator: Accumulator) -> Callable[[Any], Result]:
@@ -101,3 +139,8 @@ def noting_range(start: int, stop: int) -> Iterator[None]:
             f"while paths {start} to {stop - 1}, by their position, were folded into statistics"
         )
         raise
+
+
+def any_backend() -> Backend:
+    """Return the backend in force, or threads, for what no sampler draws."""
+    return configured() or Threads(reason="auto: what releases the GIL, mostly")

@@ -7,6 +7,7 @@ any range of paths, not only on the chunks of the expression.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -84,6 +85,24 @@ class ChunkFunction:
         """Return the outputs, each with the paths along its last axis."""
         return self._run(drawn, {})
 
+    def tried(self, drawn: PathArrays) -> list[NDArray[Any]]:
+        """Return the outputs for a few paths, on which it is tried whether any range will do.
+
+        Raises
+        ------
+        NoChunkFunction
+            If not, with the reason.
+        """
+        try:
+            arrays = self(drawn)
+            alike = self.keeps_paths(drawn) and is_pathwise(self, drawn, arrays)
+        except Exception as error:
+            reason = f"it cannot be computed in parts: {type(error).__name__}"
+            raise NoChunkFunction(reason) from error
+        if not alike:
+            raise NoChunkFunction("what it makes of a path depends on others")
+        return arrays
+
     def keeps_paths(self, drawn: PathArrays) -> bool:
         """Return whether every step has an axis of the length of the paths.
 
@@ -134,6 +153,31 @@ class ChunkFunction:
             parts.append((used, type(task).__name__, *(getattr(renamed, w, None) for w in what)))
         code = digest_of_code(f for _, step in self.steps for f in functions_in(step))
         return str(tokenize(parts, code, [(names[key], axis) for key, axis in self.outputs]))
+
+
+def is_pathwise(
+    function: Callable[[Any], list[NDArray[Any]]],
+    arrays: list[NDArray[Any]] | PathArrays,
+    whole: list[NDArray[Any]] | None = None,
+) -> bool:
+    """Return whether paths alone, in parts and in reverse order give the same as all together.
+
+    `whole` is the result for all paths, if it is known.
+    """
+    several = arrays if isinstance(arrays, dict) else dict(enumerate(arrays))
+    n = next(iter(several.values())).shape[-1]
+    if n < 4:
+        return True
+    whole = function(arrays) if whole is None else whole
+    splits = sorted({0, 2, n // 32, n // 2, n})
+    parts = [slice(a, b) for a, b in itertools.pairwise(splits) if b - a > 1]
+    for part in [*parts, slice(None, None, -1)]:
+        some = {name: np.ascontiguousarray(array[..., part]) for name, array in several.items()}
+        sample = some if isinstance(arrays, dict) else list(some.values())
+        pairs = zip(whole, function(sample), strict=True)
+        if not all(np.array_equal(a[..., part], b, equal_nan=True) for a, b in pairs):
+            return False
+    return True
 
 
 def functions_in(thing: Any) -> Iterator[Any]:

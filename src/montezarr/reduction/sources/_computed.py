@@ -7,27 +7,26 @@ from functools import cached_property
 from typing import Any, final
 
 import numpy as np
-import xarray as xr
+from dask.base import compute, tokenize
 
-from montezarr.core.checks import without_mask
 from montezarr.core.compat.dask import graph_of_chunks
 from montezarr.core.tunables.memory import REDUCTION_TASK_BYTES
 from montezarr.core.tunables.scheduling import REDUCTION_TASKS_PER_WORKER
-from montezarr.execute import Backend
 from montezarr.reduction.accumulate import Accumulator, SplitAccumulation, without_paths
 from montezarr.reduction.sources._block_source import (
     BlockSource,
-    FingerprintFunction,
     Result,
     SplitsBetween,
-    Transform,
+    any_backend,
     no_splits,
     noting_range,
 )
 from montezarr.reduction.sources._chunk_function import functions_in
-from montezarr.reduction.sources._masks import Masks
-from montezarr.reduction.sources._schema import Schema
-from montezarr.run._variables import variables_of
+from montezarr.reduction.sources._dataset_function import DatasetFunction
+from montezarr.reduction.sources._masks import Masks, masks_of, paths_last
+from montezarr.reduction.sources._path_data import PathData
+from montezarr.run._run import Run
+from montezarr.run.choose_backend import backend_of
 from montezarr.run.digests import digest_of_code
 from montezarr.samplers import FailureReport
 from montezarr.samplers.schema import PATH
@@ -49,7 +48,7 @@ class ComputedTask:
         self,
         accumulator: Accumulator,
         axes: list[int],
-        transform: Transform | None,
+        transform: DatasetFunction | None,
         name: str,
         masks: Masks | None = None,
     ):
@@ -74,11 +73,7 @@ class ComputedTask:
             with noting_range(start, stop):
                 masked: list[int] = []
                 if self.masks is None:
-                    values = get_sync(graph, keys)
-                    arrays = [
-                        np.moveaxis(without_mask(value), axis, -1)
-                        for value, axis in zip(values, self.axes, strict=True)
-                    ]
+                    arrays = paths_last(get_sync(graph, keys), self.axes)
                 else:
                     arrays, masked, report = self.masks.compute(graph, keys, self.axes)
                     reports += report
@@ -89,33 +84,43 @@ class ComputedTask:
 
 @final
 class ComputedBlocks(BlockSource):
-    """Lazy arrays, computed in their own chunks."""
+    """Lazy arrays, computed in their own chunks.
 
-    def __init__(
-        self,
-        ds: xr.Dataset,
-        schema: Schema,
-        backend: Backend,
-        *,
-        transform: Transform | None = None,
-        how: str,
-        key: FingerprintFunction,
-        drawn_bytes: int = 0,
-        masks: Masks | None = None,
-    ):
+    Parameters
+    ----------
+    data : PathData
+        The arrays; some may be in memory.
+    transform : callable or None
+        From a Dataset in memory to what statistics see in its place.
+    run : Run or None
+        The run that they are made of, if there is one.
+    reason : str
+        Why its paths are not drawn in any range.
+    """
+
+    def __init__(self, data: PathData, transform: Any, run: Run | None, reason: str):
         # One chunk along all other dimensions, and common chunks along the paths.
-        whole = {d: -1 for d in ds.dims if d != PATH}
-        self.arrays = list(variables_of(ds.chunk(whole).unify_chunks()).values())
+        whole = {dim: -1 for dim in data.ds.dims if dim != PATH}
+        ds = data.lazy.ds.chunk(whole).unify_chunks()
+        self.arrays = [ds.variables[name] for name in data.variables]
         self.axes = [array.dims.index(PATH) for array in self.arrays]
         self.chunks: tuple[int, ...] = (self.arrays[0].chunks or ())[self.axes[0]]
-        self.schema, self.backend, self.transform = schema, backend, transform
+        self.schema = data.schema
+        self.backend = any_backend() if run is None else backend_of(run)
         self.n_paths = sum(self.chunks)
-        self.how, self.key = how, key
+        self.how = f"chunk by chunk ({reason})"
+        names = [variable.data.name for variable in data.lazy.variables.values()]
+        # Names of Dask's arrays identify functions by name alone.
+        self.key = lambda: tokenize(names, self.code())
         self._graph: dict[Any, Any] | None = None
         self._needs: Callable[[Any], Iterable[Any]] = lambda key: ()
         self._futures: dict[Any, Any] = {}
-        self._drawn_bytes, self._masks = drawn_bytes, masks
+        self._drawn_bytes = 0 if run is None else run.path_bytes
+        self._masks = masks_of(data.run)
         self._source_bytes = sum(array.nbytes for array in self.arrays) // sum(self.chunks)
+        if transform is not None:
+            few = compute(*(array.isel({PATH: slice(8)}).data for array in self.arrays))
+            self.apply_transform(transform, paths_last(few, self.axes))
 
     def task(self, accumulator: Accumulator) -> ComputedTask:
         """Return the task that computes and folds a range of chunks."""

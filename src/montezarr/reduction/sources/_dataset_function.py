@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,9 +12,11 @@ import xarray as xr
 
 from montezarr.core.checks import show, type_error, value_error
 from montezarr.reduction.accumulate import Arrays
+from montezarr.reduction.sources._chunk_function import is_pathwise
 from montezarr.reduction.sources._labels import check_comparisons
-from montezarr.reduction.sources._schema import Schema, as_dataset, schema_of
-from montezarr.run._variables import LABELS, variables_of
+from montezarr.reduction.sources._path_data import PathData
+from montezarr.reduction.sources._schema import Schema
+from montezarr.run._variables import LABELS
 from montezarr.samplers import PathArrays
 from montezarr.samplers.schema import PATH
 
@@ -35,6 +36,37 @@ class DatasetFunction:
     def __init__(self, function: Callable[[xr.Dataset], Any], schema: Schema):
         self.function, self.schema = function, schema
 
+    def schema_of_result(self, arrays: Arrays) -> Schema:
+        """Return the schema of what the function returns, from a few paths, on which it is checked.
+
+        Raises
+        ------
+        ArgumentTypeError, ArgumentValueError
+            If it fails, or if its result for a path depends on other paths.
+        """
+        self._check_comparisons(arrays)
+        found = self.result(arrays)
+        if not is_pathwise(self, arrays):
+            raise value_error(
+                "transform", "a function that treats every path alike", show(self.function),
+                "What it makes of a path depends on the paths beside it, so results would depend on"
+                " chunks.",
+            )  # fmt: skip
+        return replace(found.schema, run_times=self.schema.run_times)
+
+    def _check_comparisons(self, arrays: Arrays) -> None:
+        """Raise if it compares codes with text, which only the graph of lazy arrays shows."""
+        if all(variable.labels is None for variable in self.schema.variables):
+            return
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                made = PathData.of(self.function(self.dataset(arrays).chunk()))
+        except Exception:  # it need not support lazy arrays: its blocks are in memory
+            return
+        for array in made.variables.values():
+            check_comparisons(array, of_codes=True)
+
     def dataset(self, arrays: Arrays) -> xr.Dataset:
         """Return the Dataset that the function gets.
 
@@ -49,7 +81,7 @@ class DatasetFunction:
             variables[v.name] = ((PATH, *v.dims), values, v.attrs, known)
         return xr.Dataset(variables, self.schema.coords, self.schema.attrs)
 
-    def result(self, arrays: Arrays) -> xr.Dataset:
+    def result(self, arrays: Arrays) -> PathData:
         """Return the checked result of the function.
 
         Raises
@@ -64,15 +96,14 @@ class DatasetFunction:
         if out.sizes.get(PATH) != n:
             expected = f"a function that returns {n} paths for {n} paths"
             raise value_error("transform", expected, dict(out.sizes))
-        return as_dataset(out, PATH)
+        return PathData.of(out)
 
     def __call__(self, arrays: Arrays) -> Arrays:
         """Apply the function to arrays."""
         n = arrays[0].shape[-1]
         # NumPy sums a single path in another order than several.
         several = arrays if n > 1 else [np.repeat(array, 2, axis=-1) for array in arrays]
-        ds = self.result(several)
-        found = variables_of(ds).values()
+        found = self.result(several).variables.values()
         return [np.asarray(v.transpose(..., PATH).values)[..., :n] for v in found]
 
 
@@ -88,71 +119,3 @@ class ComposedFunction:
         """Apply both functions to path arrays."""
         whole = list(drawn.values()) if self.chunk_function is None else self.chunk_function(drawn)
         return self.dataset_function(whole)
-
-
-def transformed_schema(
-    dataset_function: DatasetFunction, arrays: Arrays, *, is_drawn: bool = False
-) -> Schema:
-    """Return the schema of the result of a function, from a few paths.
-
-    Raises
-    ------
-    ArgumentTypeError, ArgumentValueError
-        If it fails, or if its result for a path depends on other paths.
-    """
-    for variable in dataset_function.schema.variables:
-        if variable.masked is not None and not is_drawn:
-            raise value_error(
-                "transform", "a Dataset without masked integers", variable.name,
-                "Mask them before, by x.where(x != x.masked_value).drop_attrs().",
-            )  # fmt: skip
-    _check_comparisons(dataset_function, arrays)
-    whole = schema_of(dataset_function.result(arrays))
-    whole = replace(whole, run_times=dataset_function.schema.run_times)
-    if not is_pathwise(dataset_function, arrays):
-        raise value_error(
-            "transform", "a function that treats every path alike",
-            show(dataset_function.function),
-            "What it makes of a path depends on the paths beside it, so results would depend on"
-            " chunks.",
-        )  # fmt: skip
-    return whole
-
-
-def _check_comparisons(dataset_function: DatasetFunction, arrays: Arrays) -> None:
-    """Raise if a function compares codes with text, which only the graph of lazy arrays shows."""
-    if all(variable.labels is None for variable in dataset_function.schema.variables):
-        return
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            made = as_dataset(
-                dataset_function.function(dataset_function.dataset(arrays).chunk()), PATH
-            )
-    except Exception:  # it need not support lazy arrays: its blocks are in memory
-        return
-    for array in variables_of(made).values():
-        check_comparisons(array, of_codes=True)
-
-
-def is_pathwise(
-    function: Callable[[Any], Arrays], arrays: Arrays | PathArrays, whole: Arrays | None = None
-) -> bool:
-    """Return whether paths alone, in parts and in reverse order give the same as all together.
-
-    `whole` is the result for all paths, if it is known.
-    """
-    several = arrays if isinstance(arrays, dict) else dict(enumerate(arrays))
-    n = next(iter(several.values())).shape[-1]
-    if n < 4:
-        return True
-    whole = function(arrays) if whole is None else whole
-    splits = sorted({0, 2, n // 32, n // 2, n})
-    parts = [slice(a, b) for a, b in itertools.pairwise(splits) if b - a > 1]
-    for part in [*parts, slice(None, None, -1)]:
-        some = {name: np.ascontiguousarray(array[..., part]) for name, array in several.items()}
-        sample = some if isinstance(arrays, dict) else list(some.values())
-        pairs = zip(whole, function(sample), strict=True)
-        if not all(np.array_equal(a[..., part], b, equal_nan=True) for a, b in pairs):
-            return False
-    return True

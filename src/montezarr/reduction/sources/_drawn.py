@@ -2,53 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, final
 
+from montezarr.core.tunables.memory import EXPRESSION_TRIAL_MAX_BYTES
 from montezarr.core.tunables.scheduling import (
+    EXPRESSION_TRIAL_BLOCKS,
     REDUCTION_TASK_MIN_SECONDS,
     REDUCTION_TASK_SECONDS,
     REDUCTION_TASKS_PER_WORKER,
 )
-from montezarr.execute import Backend
 from montezarr.random.seeding import BLOCK
 from montezarr.reduction.accumulate import Accumulator, Arrays, DrawnTask
-from montezarr.reduction.sources._block_source import (
-    BlockSource,
-    FingerprintFunction,
-    SplitsBetween,
-    no_splits,
+from montezarr.reduction.sources._block_source import BlockSource, SplitsBetween, no_splits
+from montezarr.reduction.sources._chunk_function import (
+    ChunkFunction,
+    NoChunkFunction,
+    chunk_function_of,
 )
+from montezarr.reduction.sources._dataset_function import ComposedFunction
+from montezarr.reduction.sources._path_data import PathData
 from montezarr.reduction.sources._schema import Schema
 from montezarr.run import cost
+from montezarr.run._arrays import array_name, chunk_sizes
+from montezarr.run._behind import is_untouched
 from montezarr.run._run import Run
 from montezarr.run._states import InitialStates
+from montezarr.run.choose_backend import backend_of
 from montezarr.samplers import PathArrays
+from montezarr.samplers.schema import PATH
 
 
 @final
 class DrawnBlocks(BlockSource):
     """Paths of a run, drawn in any range, a few blocks at a time."""
 
-    def __init__(
-        self,
-        run: Run,
-        schema: Schema,
-        backend: Backend,
-        *,
-        chunk_function: Any = None,
-        how: str,
-        key: FingerprintFunction,
-    ):
-        self.run, self.schema, self.backend, self.chunk_function = (
-            run,
-            schema,
-            backend,
-            chunk_function,
-        )
+    marks_masked = True
+
+    def __init__(self, run: Run, schema: Schema, expression: ChunkFunction | None = None):
+        self.run, self.schema, self.expression = run, schema, expression
         self.n_paths = run.n_paths
-        self.how, self.key = how, key
         self.states = InitialStates(run)
+        policies = f"{run.sampler.on_error}-{run.sampler.on_nonfinite}"
+        token = str if expression is None else expression.token
+        self.key = lambda: f"{run.fingerprint}-{policies}-{token()}"
+
+    @classmethod
+    def of_expression(cls, data: PathData, run: Run, transform: Any) -> DrawnBlocks:
+        """Return the source of an expression of a run, and of what a function makes of it.
+
+        Both are tried on the first paths.
+
+        Raises
+        ------
+        NoChunkFunction
+            If the expression cannot be computed in any range.
+        """
+        expression = _expression(data, run)
+        source = cls(run, data.schema, expression)
+        if expression is not None or transform is not None:
+            n = EXPRESSION_TRIAL_BLOCKS * BLOCK if run.sampler.interface.is_vectorised else 4
+            most = max(4, EXPRESSION_TRIAL_MAX_BYTES // max(1, run.path_bytes))
+            drawn = cost.timed_first_paths(run, min(n, most, run.length))
+            first = _as_drawn(drawn) if expression is None else expression.tried(drawn)
+            if transform is not None:
+                source.apply_transform(transform, first)
+        made = "" if source.chunk_function is None else ", with what is made of them"
+        source.how = f"block by block (paths are drawn in any range{made})"
+        source.backend = backend_of(run)
+        return source
+
+    @property
+    def chunk_function(self) -> Callable[[PathArrays], Arrays] | None:
+        """What is made of the paths that are drawn; None if statistics see these."""
+        if self.transform is None:
+            return self.expression
+        return ComposedFunction(self.expression, self.transform)
 
     def task(self, accumulator: Accumulator) -> DrawnTask:
         """Return the task that draws and folds a range."""
@@ -109,6 +138,30 @@ class DrawnBlocks(BlockSource):
         # A chunk function reads the path; its result is usually at most as large.
         extra = 0 if self.chunk_function is None else self.schema.path_bytes
         return self.run.path_bytes + extra
+
+
+def _expression(data: PathData, run: Run) -> ChunkFunction | None:
+    """Return the function of an expression, for any range of paths; None for the paths alone.
+
+    Raises
+    ------
+    NoChunkFunction
+        If there is none.
+    """
+    arrays = [(v.data, v.dims.index(PATH)) for v in data.variables.values()]
+    known = {variable.name: (PATH, *variable.dims) for variable in run.sampler.variables}
+    is_alike = [v.dims for v in data.variables.values()] == list(known.values())  # not renamed
+    if is_alike and list(data.variables) == list(known) and is_untouched(data.provenance, run):
+        return None
+    drawn = array_name(run)
+    if is_alike and len(arrays) == 1 and arrays[0][0].name == drawn:  # the variable was renamed
+        return None
+    try:
+        return chunk_function_of(arrays, drawn, chunk_sizes(run))
+    except NoChunkFunction:
+        raise
+    except Exception as error:  # another version of Dask may have other graphs
+        raise NoChunkFunction(f"its graph is not understood: {type(error).__name__}") from error
 
 
 def _as_drawn(drawn: PathArrays) -> Arrays:

@@ -11,8 +11,6 @@ from dask.base import is_dask_collection
 
 from montezarr.core.checks import show, type_error, value_error
 from montezarr.core.compat.dask import Blockwise
-from montezarr.core.json import parse_json
-from montezarr.run._attributes import ATTRIBUTE
 from montezarr.run._origins import draws_paths
 from montezarr.run._variables import LABELS, flag_meanings
 from montezarr.statistics._labels import Labels
@@ -25,7 +23,7 @@ MEMBERS = "isin_kernel"
 
 
 def labels_of(
-    array: xr.DataArray | xr.Variable, attrs: Mapping[Any, Any] | None = None
+    array: xr.DataArray | xr.Variable, recipe: Mapping[str, Any] | None = None
 ) -> Labels | None:
     """Return code and label of each state, or None for a variable without codes.
 
@@ -34,10 +32,10 @@ def labels_of(
     array : DataArray
         A variable. Results of `simulate` and `open` have labels in the encoding; variables that
         other programs wrote or read have them in the CF attributes flag_values, flag_meanings.
-    attrs : mapping, optional
-        Attributes of its Dataset: if they hold the recipe of a run with that variable, the labels
-        are those of the recipe. CF has only words without blanks: where two states share a word,
-        the labels are the codes.
+    recipe : mapping, optional
+        What the attributes of its Dataset tell of a recipe: if that of a run with that variable,
+        the labels are those of the recipe. CF has only words without blanks: where two states share
+        a word, the labels are the codes.
     """
     values, meanings = array.attrs.get("flag_values"), array.attrs.get("flag_meanings")
     if values is None or not isinstance(meanings, str):
@@ -51,7 +49,7 @@ def labels_of(
     if flags.dtype.kind not in "iuf" or (flags != np.floor(flags)).any():
         return None
     codes = [int(code) for code in flags.ravel().tolist()]
-    labels: Sequence[str | int] | None = labels_in_recipe(attrs or {}, None, meanings)
+    labels: Sequence[str | int] | None = labels_in_recipe(recipe or {}, None, meanings)
     if labels is None:
         words = meanings.split()
         labels = words if len(set(words)) == len(words) else codes
@@ -75,14 +73,14 @@ def _are_flags_of_a_run(flags: Any) -> bool:
 
 
 def labels_in_recipe(
-    attrs: Mapping[Any, Any], name: Any, meanings: str, dtype: Any = None
+    recipe: Mapping[str, Any], name: Any, meanings: str, dtype: Any = None
 ) -> tuple[str | int, ...] | None:
     """Return the labels in a recipe of a variable whose CF attributes agree with the recipe.
 
     Parameters
     ----------
-    attrs : mapping
-        Attributes of a Dataset.
+    recipe : mapping
+        The recipe; its content is not trusted.
     name : str or None
         Name of the variable; None for any variable of the recipe.
     meanings : str
@@ -90,9 +88,7 @@ def labels_in_recipe(
     dtype : dtype, optional
         The dtype of the variable in the recipe.
     """
-    text = attrs.get(ATTRIBUTE)
     try:
-        recipe = parse_json(text, most=None) if isinstance(text, str) else {}
         for variable in recipe["variables"]:
             is_named = name is None or variable["name"] == name
             if is_named and (dtype is None or variable["dtype"] == str(dtype)):
@@ -103,7 +99,7 @@ def labels_in_recipe(
                     written.replace("\0", ""),
                 ):
                     return tuple(labels)
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except (LookupError, TypeError, AttributeError):
         pass  # not a recipe of montezarr
     return None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,8 +72,7 @@ class Masks:
         fixed = graph | {key: as_node(key, values) for key, (values, _) in drawn.items()}
 
         def values_of(graph: dict[Any, Any]) -> list[NDArray[Any]]:
-            pairs = zip(get_sync(graph, keys), axes, strict=True)
-            return [np.moveaxis(without_mask(value), axis, -1) for value, axis in pairs]
+            return paths_last(get_sync(graph, keys), axes)
 
         whole = values_of(fixed)
         found = [
@@ -100,6 +99,12 @@ class Masks:
         # A result of all paths together changes everywhere: there only NaN marks masked paths.
         made = positions.tolist() if len(positions) <= len(found) else []
         return whole, made, FailureReport(tuple(sorted(found)))
+
+
+def paths_last(values: Sequence[Any], axes: Sequence[int]) -> list[NDArray[Any]]:
+    """Return computed values with the paths, which lie along these axes, along the last one."""
+    pairs = zip(values, axes, strict=True)
+    return [np.moveaxis(without_mask(value), axis, -1) for value, axis in pairs]
 
 
 def masks_of(run: Run | None) -> Masks | None:

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, final
 
 import numpy as np
-import xarray as xr
+from dask.base import tokenize
 
 from montezarr.core.tunables.memory import LAYOUT_SLAB_BYTES, REDUCTION_TASK_BYTES
 from montezarr.core.tunables.scheduling import REDUCTION_TASKS_PER_WORKER
-from montezarr.execute import Backend
 from montezarr.random.seeding import BLOCK
 from montezarr.reduction.accumulate import Accumulator, Arrays, SplitAccumulation
 from montezarr.reduction.sources._block_source import (
     BlockSource,
-    FingerprintFunction,
     Result,
     SplitsBetween,
-    Transform,
+    any_backend,
     no_splits,
     noting_range,
 )
-from montezarr.reduction.sources._schema import Schema
+from montezarr.reduction.sources._dataset_function import DatasetFunction
+from montezarr.reduction.sources._path_data import PathData
 from montezarr.samplers import FailureReport
 from montezarr.samplers.schema import PATH
 
@@ -30,7 +29,7 @@ from montezarr.samplers.schema import PATH
 class MemoryTask:
     """Fold values in memory."""
 
-    def __init__(self, accumulator: Accumulator, transform: Transform | None, name: str):
+    def __init__(self, accumulator: Accumulator, transform: DatasetFunction | None, name: str):
         self.accumulator, self.transform = accumulator, transform
         self.__name__ = f"reduce-{name}"
 
@@ -51,20 +50,16 @@ class MemoryTask:
 class MemoryBlocks(BlockSource):
     """Arrays in memory, in slices of whole blocks."""
 
-    def __init__(
-        self,
-        variables: Iterable[xr.Variable],
-        schema: Schema,
-        backend: Backend,
-        *,
-        transform: Transform | None = None,
-        how: str,
-        key: FingerprintFunction,
-    ):
-        self.arrays = [np.moveaxis(np.asarray(v.values), v.dims.index(PATH), -1) for v in variables]
-        self.schema, self.backend, self.transform = schema, backend, transform
+    def __init__(self, data: PathData, transform: Any = None):
+        self.arrays = [
+            np.moveaxis(np.asarray(v.values), v.dims.index(PATH), -1)
+            for v in data.variables.values()
+        ]
+        self.schema, self.backend = data.schema, any_backend()
         self.n_paths = int(self.arrays[0].shape[-1])
-        self.how, self.key = how, key
+        self.how, self.key = "in memory", lambda: tokenize(data.ds)
+        if transform is not None:
+            self.apply_transform(transform, [array[..., :BLOCK] for array in self.arrays])
 
     def task(self, accumulator: Accumulator) -> MemoryTask:
         """Return the task that folds a slice."""

@@ -10,16 +10,13 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from montezarr.core.checks import type_error, value_error
-from montezarr.core.compat.dask import meta_of
+from montezarr.core.checks import value_error
 from montezarr.reduction.sources._labels import are_codes, check_comparisons, labels_of
-from montezarr.reduction.sources._times import run_times, times_in
-from montezarr.run._variables import variables_of
+from montezarr.reduction.sources._times import times_in, times_told
+from montezarr.run._attributes import recipe_told
 from montezarr.samplers.schema import PATH, TIME
 from montezarr.statistics import Source
 from montezarr.statistics._labels import Labels
-
-NUMBERS = "iufb"
 
 
 @dataclass(frozen=True)
@@ -85,6 +82,22 @@ class Schema:
         """Bytes of one path of all variables."""
         return sum(variable.path_bytes for variable in self.variables)
 
+    def check_masks(self) -> None:
+        """Raise where masked paths cannot be identified: arithmetic changes the number for them.
+
+        Raises
+        ------
+        ArgumentValueError
+            With the remedy.
+        """
+        for variable in self.variables:
+            if variable.masked is None and "masked_value" in variable.attrs:
+                raise value_error(
+                    "obj", "masked paths of integers that can be told from others", variable.name,
+                    "Masked ones are a number there, and arithmetic made another one of it: mask"
+                    " before it, by x.where(x != x.masked_value).drop_attrs().",
+                )  # fmt: skip
+
     def times_of(self, variable: SourceVariable) -> dict[str, Any]:
         """Return the times of a variable as fields of `Source`."""
         if TIME not in variable.dims:
@@ -113,84 +126,41 @@ class Schema:
         )
 
 
-def as_dataset(obj: Any, dim: str) -> xr.Dataset:
-    """Return a DataArray or Dataset as a Dataset of the variables that have paths.
-
-    Raises
-    ------
-    ArgumentTypeError, ArgumentValueError
-        If it is neither, has no dimension `dim`, or no numbers.
-    """
-    if not isinstance(obj, (xr.DataArray, xr.Dataset)):
-        hint = "Pass its .dataset." if hasattr(obj, "dataset") else ""
-        raise type_error("obj", "a DataArray or Dataset", obj, hint)
-    if dim not in obj.dims:
-        raise value_error("dim", f"one of the dimensions {tuple(obj.dims)}", dim)
-    if isinstance(obj, xr.DataArray):
-        name = "x" if obj.name is None else str(obj.name)
-        # Drop a coordinate of the same name, which would conflict.
-        ds = (obj.reset_coords(drop=True) if name in obj.coords else obj).to_dataset(name=name)
-        ds.attrs = {}
-    else:
-        ds = obj
-    if dim != PATH:
-        if PATH in ds.dims or PATH in ds.variables:
-            raise value_error("dim", f"{PATH!r}, since there is one", dim)
-        ds = ds.rename({dim: PATH})
-    known = [key for key, variable in variables_of(ds).items() if PATH in variable.dims]
-    ds = ds[known].rename({key: str(key) for key in known if key != str(key)})
-    floats = {}
-    for key, variable in variables_of(ds).items():
-        if variable.dtype.kind not in NUMBERS:
-            raise type_error("obj", f"numbers in {key!r}", variable.dtype)
-        is_masked = isinstance(meta_of(variable.data), np.ma.MaskedArray)
-        if is_masked and variable.dtype.kind != "f":  # as xarray computes: masked paths are NaN
-            floats[key] = variable.astype(np.float64)
-        if variable.size == 0 and ds.sizes[PATH]:
-            raise value_error("obj", f"values in {key!r}", dict(variable.sizes))
-    if not known:
-        raise value_error("obj", f"a variable with the dimension {dim!r}", list(obj.data_vars))
-    if ds.sizes[PATH] == 0:
-        raise value_error("obj", f"at least one {dim}", dict(ds.sizes))
-    return ds.assign(floats) if floats else ds
-
-
-def schema_of(ds: xr.Dataset) -> Schema:
+def schema_of(
+    ds: xr.Dataset, variables: Mapping[str, xr.Variable], run_times: NDArray[np.float64] | None
+) -> Schema:
     """Return the schema of a Dataset in which every variable has paths.
+
+    Parameters
+    ----------
+    variables : mapping of str to Variable
+        Its variables.
+    run_times : array or None
+        The kept times of the run behind them, where it is known; else those of the recipe in the
+        attributes.
 
     Raises
     ------
     ArgumentValueError
         If a lazy variable compares codes with text.
     """
-    variables = []
-    for name, array in variables_of(ds).items():
+    recipe, found = recipe_told(ds.attrs), []
+    for name, array in variables.items():
         check_comparisons(array)
+        labels = labels_of(array, recipe)
         dims = tuple(str(d) for d in array.dims if d != PATH)
-        shape = tuple(array.sizes[d] for d in dims)
-        masked, labels = array.encoding.get("masked_value"), labels_of(array, ds.attrs)
-        variables.append(
+        found.append(
             SourceVariable(
-                str(name), dims, shape, array.dtype, dict(array.attrs), masked, labels,
-                are_codes(array, labels),
+                name,
+                dims,
+                tuple(array.sizes[d] for d in dims),
+                array.dtype,
+                dict(array.attrs),
+                masked=array.encoding.get("masked_value"),
+                labels=labels,
+                are_codes=are_codes(array, labels),
             )
-        )  # fmt: skip
+        )
     coords = {str(name): c for name, c in ds.coords.items() if PATH not in c.dims}
-    return Schema(tuple(variables), coords, dict(ds.attrs), run_times(ds.attrs))
-
-
-def check_masks(schema: Schema) -> None:
-    """Raise where masked paths cannot be identified: arithmetic changes the number for them.
-
-    Raises
-    ------
-    ArgumentValueError
-        With the remedy.
-    """
-    for variable in schema.variables:
-        if variable.masked is None and "masked_value" in variable.attrs:
-            raise value_error(
-                "obj", "masked paths of integers that can be told from others", variable.name,
-                "Masked ones are a number there, and arithmetic made another one of it: mask before"
-                " it, by x.where(x != x.masked_value).drop_attrs().",
-            )  # fmt: skip
+    times = times_told(recipe) if run_times is None else run_times
+    return Schema(tuple(found), coords, dict(ds.attrs), times)

@@ -10,10 +10,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from montezarr.core.json import parse_json
 from montezarr.core.tunables.limits import RECIPE_STEPS_MAX
 from montezarr.processes.time_grid import TimeGrid
-from montezarr.run._attributes import ATTRIBUTE
 
 OF_THE_RUN = "unit of time of the run"
 """The unit of times of the run itself, whatever the coordinate shows."""
@@ -87,13 +85,12 @@ def times_in(coordinate: xr.DataArray | None, count: int, run: NDArray[np.float6
     return Times(since, units if is_number else "s", reason)
 
 
-def run_times(attrs: Mapping[Any, Any]) -> NDArray[np.float64] | None:
-    """Return the kept times of the recipe of a Dataset, or None without a recipe.
+def times_told(recipe: Mapping[str, Any]) -> NDArray[np.float64] | None:
+    """Return the kept times of a recipe, which may be any mapping; None where it tells none.
 
     Only the grid of the recipe is read: the sampler may be user code.
     """
     try:
-        recipe = parse_json(attrs[ATTRIBUTE], most=None)
         grid = TimeGrid.from_dict(recipe["grid"])
         if not 0 <= grid.T <= RECIPE_STEPS_MAX:
             return None

@@ -16,14 +16,15 @@ from montezarr.core.text import show_bytes
 from montezarr.core.tunables.memory import VIRTUAL_CHUNK_BYTES, VIRTUAL_CHUNK_MAX_BYTES
 from montezarr.core.tunables.stores import VIRTUAL_CHUNKS_MAX
 from montezarr.random.seeding import BLOCK
-from montezarr.reduction.sources import as_dataset, schema_of
+from montezarr.reduction.sources import PathData
 from montezarr.run._attributes import ATTRIBUTE, recipe_in
 from montezarr.run._behind import is_untouched
 from montezarr.run._dataset import to_dataset
 from montezarr.run._policies import Policies
+from montezarr.run._provenance import Provenance
 from montezarr.run._run import Run
 from montezarr.store._source import ChunkSource, source_of
-from montezarr.store.format import PATH, STORE_PATHS_MAX, Storage
+from montezarr.store.format import STORE_PATHS_MAX, Storage
 from montezarr.store.virtual._draw import VirtualChunks
 
 BAD = (
@@ -110,8 +111,9 @@ def _check(run: Run) -> None:
 def run_to_store(recipe: Any, process: Any) -> Run:
     """Return the run of a recipe, or of a Dataset with another number of paths."""
     if isinstance(recipe, (xr.Dataset, xr.DataArray)):
-        run = Run.behind(recipe, process)
-        if not is_untouched(recipe, run):
+        made = Provenance.of(recipe)
+        run = Run.made_of(made, process)
+        if not is_untouched(made, run):
             hint = "A Dataset made of that has its own number."
             raise value_error("n_paths", "None, or a Dataset as simulate returned it", recipe, hint)
     else:
@@ -160,7 +162,7 @@ def plain_source(run: Run, n_paths: int) -> ChunkSource:
     return ChunkSource(
         run=replace(run, n_paths=n_paths),
         ds=few,
-        schema=schema_of(as_dataset(few, PATH)),
+        schema=PathData.of(few).schema,
         chunk_function=None,
         values=None,
         stored=tuple(range(len(run.sampler.variables))),
