@@ -77,14 +77,9 @@ def bind_arguments(
     root = as_root_seed(seed, stream)
     chunk_policy.check_steps_fit(T, at_once=interface.unit)
     x0 = plain_scalars(x0)
-    digest, own_x0, given_x0 = per_path(process, interface, x0, n_paths)
-    is_lazy = own_x0 is not None and given_x0 is None
+    states = per_path(process, interface, x0, n_paths)
     # Built-in processes need no trial, so a lazy x0 is not computed for them.
-    needs_first = not (is_lazy and isinstance(process, Process)) or runs_user_code(process)
-    first_x0 = None
-    if own_x0 is not None and needs_first:
-        # Data in memory are not worth a round trip to a cluster.
-        first_x0 = own_x0[..., :BLOCK].compute(**({} if is_lazy else {"scheduler": "synchronous"}))
+    needs_first = not (states.is_lazy and isinstance(process, Process)) or runs_user_code(process)
     is_kept = policies.on_nonfinite in ("keep", "mask")
     sampler = bind(
         process,
@@ -101,25 +96,25 @@ def bind_arguments(
             dims=check_dims(dims),
             coords=check_coords(coords),
             names=names,
-            per_path=own_x0 is not None,
-            first_x0=first_x0,
+            per_path=states.array is not None,
+            first_x0=states.first() if needs_first else None,
         ),
         on_nonfinite="keep" if is_kept else "raise",
         options=given,
         recorded=recorded,
     )
     if recorded is None:  # a stored run is drawn again without new checks
-        check_resolution(sampler, own_x0, is_lazy)
+        check_resolution(sampler, states.array, states.is_lazy)
     sampler = policies.on(replace(sampler, keep=check_keep(keep, sampler.grid.T)))
     chunk, asked = _chunk(sampler, n_paths, chunks)
     return {
         "sampler": sampler,
         "n_paths": n_paths,
         "chunk": chunk,
-        "recipe": recipe_of(sampler, digest),
-        "x0": own_x0,
+        "recipe": recipe_of(sampler, states.digest),
+        "x0": states.array,
         "asked": asked,
-        "given_x0": given_x0,
+        "given_x0": states.given,
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import dask.array as da
@@ -11,6 +12,7 @@ import xarray as xr
 
 from montezarr.core.checks import check_unmasked, is_frame, plain_array, type_error, value_error
 from montezarr.processes import Process
+from montezarr.random.seeding import BLOCK
 from montezarr.run._entries import data_of, field_dtype, initial_states_of, join_fields, one_of_all
 from montezarr.run.digests import digest_of
 from montezarr.samplers.interfaces import Interface
@@ -26,14 +28,56 @@ def plain_scalars(x0: Any) -> Any:
     return plain_array("x0", x0)[()] if getattr(x0, "ndim", None) == 0 else x0
 
 
-def per_path(
-    process: Any, interface: Interface, x0: Any, n_paths: int | None
-) -> tuple[str | None, Any, Any]:
-    """Return (digest, Dask array, as given) of initial states by path, else (None, None, None).
+@dataclass(frozen=True, slots=True)
+class PathStates:
+    """Initial states that differ from path to path; all fields are None if they do not.
 
-    The Dask array is (n_paths,), or (variables, n_paths) for a process of several variables. For a
-    mapping, and a sampler that declares no variables, it has a field per name. The third value is
-    an array, or a mapping by name, if all are in memory; None if some are lazy.
+    Attributes
+    ----------
+    array : dask array or None
+        (n_paths,), or (variables, n_paths) for a process of several variables. For a mapping, and
+        a sampler that declares no variables, it has a field per name.
+    parts : array, or mapping of arrays by name, or None
+        The states as they were given.
+    digested : object
+        The states of which the recipe has a digest; lazy ones by their names in the graph.
+    """
+
+    array: Any = None
+    parts: Any = None
+    digested: Any = None
+
+    @property
+    def is_lazy(self) -> bool:
+        """Whether some are not in memory."""
+        parts = self.parts.values() if isinstance(self.parts, Mapping) else [self.parts]
+        return any(isinstance(part, da.Array) for part in parts)
+
+    @property
+    def given(self) -> Any:
+        """The states as they were given, if all are in memory; else None."""
+        return None if self.is_lazy else self.parts
+
+    @property
+    def digest(self) -> str | None:
+        """Digest of all states; None if they do not differ."""
+        return None if self.array is None else digest_of(self.digested, "x0")
+
+    def first(self) -> Any:
+        """Return the states of the first block of paths; None if they do not differ."""
+        return first_block(self.array, is_lazy=self.is_lazy)
+
+
+def first_block(inputs: Any, *, is_lazy: bool) -> Any:
+    """Return what came as arrays for the first block of paths, in memory."""
+    if inputs is None:
+        return None
+    # Data in memory are not worth a round trip to a cluster.
+    return inputs[..., :BLOCK].compute(**({} if is_lazy else {"scheduler": "synchronous"}))
+
+
+def per_path(process: Any, interface: Interface, x0: Any, n_paths: int | None) -> PathStates:
+    """Return the initial states by path, if they differ.
 
     Raises
     ------
@@ -51,24 +95,23 @@ def per_path(
     if len(names) > 1:
         parts = _parts(names, x0, n_paths)
         if parts is None:
-            return None, None, None
+            return PathStates()
         columns = [initial_states_of(part, n_paths) for part in parts]
         array = da.stack([da.broadcast_to(c, (n_paths,)) for c in columns]).rechunk({0: -1})
     elif isinstance(x0, Mapping) and not isinstance(process, Process):
         if not interface.takes_ranges:
             return _records(x0, n_paths)
         if set(x0) != {"x"}:
-            return None, None, None
+            return PathStates()
         return per_path(process, interface, x0["x"], n_paths)
     else:
         parts = [data_of(x0)]
         if not getattr(parts[0], "ndim", 0):
-            return None, None, None
+            return PathStates()
         array = initial_states_of(parts[0], n_paths)
-    digest = digest_of([part.name if isinstance(part, da.Array) else part for part in parts], "x0")
+    digested = [part.name if isinstance(part, da.Array) else part for part in parts]
     given: Any = dict(zip(names, parts, strict=True)) if len(names) > 1 else parts[0]
-    is_lazy = any(isinstance(part, da.Array) for part in parts)
-    return digest, array, None if is_lazy else given
+    return PathStates(array, given, digested)
 
 
 def _by_column(frame: Any, names: Sequence[str]) -> Any:
@@ -115,14 +158,14 @@ def _parts(names: Sequence[str], x0: Any, n_paths: int | None) -> list[Any] | No
     return parts
 
 
-def _records(x0: Mapping[Any, Any], n_paths: int | None) -> tuple[str | None, Any, Any]:
+def _records(x0: Mapping[Any, Any], n_paths: int | None) -> PathStates:
     """Return the initial states of a mapping with arrays: a field of its own dtype per name.
 
     A list is one common value of all paths.
     """
     parts = {name: data_of(part) if hasattr(part, "ndim") else part for name, part in x0.items()}
     if not any(getattr(part, "ndim", 0) for part in parts.values()):
-        return None, None, None
+        return PathStates()
     if not all(isinstance(name, str) and name for name in parts):
         raise type_error("x0", "names as the keys of a mapping with arrays", list(parts))
     hint = "An array in a mapping has an entry for each path; a list or tuple is one value of all."
@@ -144,8 +187,9 @@ def _records(x0: Mapping[Any, Any], n_paths: int | None) -> tuple[str | None, An
         names=tuple(columns), common=common, fields=dtype,
         dtype=np.dtype(dtype), meta=np.empty(0, dtype),
     )  # fmt: skip
-    lazy = any(is_lazy.values())
-    if not lazy:  # nothing to compute again
+    if not any(is_lazy.values()):  # nothing to compute again
         array = da.from_array(array.compute(scheduler="synchronous"), chunks=-1)
-    told = {name: part.name if isinstance(part, da.Array) else part for name, part in parts.items()}
-    return digest_of(told, "x0"), array, None if lazy else told
+    digested = {
+        name: part.name if isinstance(part, da.Array) else part for name, part in parts.items()
+    }
+    return PathStates(array, parts, digested)
