@@ -12,7 +12,7 @@ import dask
 import numpy as np
 
 import montezarr as mz
-from benchmarks import peers
+from benchmarks import peers, scenarios
 from benchmarks._measure import Row, best
 from benchmarks.samplers import (
     DT,
@@ -171,6 +171,7 @@ def main() -> None:
         lambda: [overhead_row(t, c) for t in ("float64", "float32") for c in (8192, 32768, 65536)],
         python_rows,
         scaling_rows,
+        scenarios.rows,
     ):
         for row in make():
             print(row, flush=True)

@@ -119,6 +119,8 @@ def instances(law: Law) -> Iterator[tuple[Any, bool]]:
         "Covariance": mz.Covariance("time"),
         "Autocorrelation": mz.Autocorrelation(1),
         "Proportion": mz.Proportion(states=(0, 1, 2)),
+        "SobolIndices": mz.SobolIndices(["a"]),
+        "VarianceShares": mz.VarianceShares(2),
     }
     along = {"FirstPassage", "Covariance", "Autocorrelation", "TimeAverage", "Drawdown"}
     for name, kind in built_in_statistics().items():
@@ -165,6 +167,11 @@ def truths(law: Law) -> dict[str, Callable[[xr.DataArray], Any] | float]:
         "expected_shortfall": law.shortfall(0.95),
         "value_at_risk": law.quantile(0.95),
         "covariance": m["variance"] * np.eye(TIMES),
+        # Independent values: nothing is explained by a parameter, everything by noise.
+        "first_order": 0.0 if varies else math.nan,
+        "total": 1.0 if varies else math.nan,
+        "parameter_share": 0.0 if varies else math.nan,
+        "noise_share": 1.0 if varies else math.nan,
     }
 
 
@@ -213,6 +220,7 @@ BESIDE = "the interval beside it is what is promised, and holds"
 
 RARE_LARGE = "heavy tail: the largest values are missing in most samples"
 SKEWED = "skewed: products of a hundred values are far from normal"
+FEW_GROUPS = "33 groups of three paths, or 50 of two, say little of the spread of squares"
 HIGHER_MOMENTS = "higher moments take many values, most of heavy tails"
 REASONS: dict[tuple[str, str, str, str], str] = {
     ("*", "*", "*", "1"): "one value says nothing of a spread",
@@ -244,6 +252,12 @@ REASONS: dict[tuple[str, str, str, str], str] = {
     ("variance", "*", "lognormal", "*"): RARE_LARGE,
     ("std", "*", "lognormal", "*"): RARE_LARGE,
     ("covariance*", "*", "lognormal", "*"): RARE_LARGE,
+    ("first_order*", "*", "*", "100"): FEW_GROUPS,
+    ("total*", "*", "*", "100"): FEW_GROUPS,
+    ("*_share", "*", "*", "100"): FEW_GROUPS,
+    ("first_order*", "*", "Bernoulli*", "4096"): "four hits are expected",
+    ("total*", "*", "Bernoulli*", "4096"): "four hits are expected",
+    ("*_share", "*", "Bernoulli*", "4096"): "four hits are expected",
     ("mean", "*", "Bernoulli*", "100"): "no hit in most samples of 100",
     ("mean", "*", "Bernoulli*", "4096"): "four hits are expected",
 }

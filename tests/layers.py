@@ -33,23 +33,29 @@ ROOMS = {
     "random": Room(
         "from the seed of a run to the streams and draws of its paths",
         """
-        __init__ draws.reference seeding
-        draws.format1 draws.kernel
-        draws
-        bits
+        __init__ designs distributions draws.reference seeding
+        distributions._table draws.format1 draws.kernel
+        distributions._densities distributions._reference draws
+        bits distributions._base distributions._kernel draws.shared
+        distributions.*
+        distributions._built_in
+        designs._base
+        designs._nested designs._saltelli
+        designs._built_in
         """,
     ),
     "schemes": Room(
         "approximations of Itô equations",
         """
-        __init__ _base
+        __init__ _arguments
+        _base
         *
         """,
     ),
     "processes": Room(
         "models: equation, parameters, exact transition or drift; what is known of them",
         """
-        __init__ _describe _discrete _quantiles time_grid
+        __init__ _describe _discrete _per_path _quantiles time_grid
         _base _slope_laws
         _built_in _fit _gaussian _reversion
         _reversion_at
@@ -59,11 +65,11 @@ ROOMS = {
     "samplers": Room(
         "from a range of paths to path arrays: schema, one class per interface, failures",
         """
-        interfaces schema
+        context inputs interfaces schema
         arguments returned
         _base
-        encode functions policy resolution
-        declare drawing
+        _code encode functions policy resolution
+        declare drawing varied
         probe
         batch counter path
         compiled legacy
@@ -81,7 +87,7 @@ ROOMS = {
         _sums
         _base _bridge _keys
         _bins _built_in _levels _per_path _ranks _student _tails _wilson
-        _bins_read _selection _spans _variance
+        _bins_read _groups _selection _spans _variance
         _octaves
         *
         _names expected_shortfall
@@ -102,16 +108,18 @@ ROOMS = {
     "run": Room(
         "the run as one value: recipe, Dask arrays, simulate, replay; what it costs",
         """
-        __init__ _entries _plan_card _policies _stored_states _task _tasks_alive _variables \
-            chunk_policy digests._generated digests._pieces digests._source
-        _origins _recorded digests._functions
+        __init__ _entries _plan_card _policies _scenario_table _selected _stored_states _task \
+            _tasks_alive _variables _varied_texts chunk_policy digests._generated \
+            digests._pieces digests._source
+        _origins digests._functions
         digests._classes
         digests._values
         digests
-        _recipe _x0
-        _arguments _attributes _texts
-        _provenance
-        _card _run
+        _recipe _vary _x0
+        _attributes _first_scenario _inputs _texts _vary_argument
+        _card _provenance _recorded _scenarios
+        _arguments
+        _run
         _arrays _plan _replay _states cost
         _behind _chunk_buffer _dataset choose_backend execution
         _simulate
@@ -124,13 +132,13 @@ ROOMS = {
             sources._labels sources._masks sources._tasks sources._times streaming._shown \
             streaming._until
         accumulate._accumulator sources._schema sources._terms streaming._splits
-        accumulate._state_checker accumulate._task sources._noise sources._places
+        accumulate._state_checker accumulate._task sources._noise sources._path_data \
+            sources._places
         accumulate._states sources._paths
         accumulate
-        sources._path_data streaming._state
-        sources._dataset_function
-        sources._block_source
-        sources._computed sources._drawn sources._memory streaming._snapshot
+        sources._dataset_function streaming._state
+        sources._block_source streaming._snapshot
+        sources._computed sources._drawn sources._memory
         sources
         passes._budget passes._collected
         passes._layout
@@ -171,7 +179,7 @@ ROOMS = {
         "pictures",
         """
         _bins _figure _single
-        _closed_form _data _parameters
+        _closed_form _data _hue _parameters
         _density _fan _histogram _paths _trace
         _compare _convergence
         __init__
@@ -191,9 +199,9 @@ ROOMS = {
     "engine": Room(
         "the engine, its results, batches, plans of anything, measuring",
         """
-        __init__ _batches _planning _result bench bench.samplers
-        _engine
-        bench.run
+        __init__ _batch_formats _planning _random_order _result bench bench.samplers
+        _engine _random_batches
+        _batches bench.run
         """,
     ),
     "accessor": Room(
@@ -206,7 +214,7 @@ ROOMS = {
         "the command: stores, runs, jobs in TOML",
         """
         _group job.config
-        _main _stores job.prices
+        _main _stores job.prices job.vary
         job.run
         job
         _runs

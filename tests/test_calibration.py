@@ -23,7 +23,8 @@ sys.path.remove(str(ROOT))
 
 HELD = [
     "Mean", "Exceedance", "Proportion", "TimeAverage", "Histogram", "Variance",
-    "StandardDeviation", "Covariance", "ExpectedShortfall", "Quantile",
+    "StandardDeviation", "Covariance", "ExpectedShortfall", "Quantile", "SobolIndices",
+    "VarianceShares",
 ]  # fmt: skip
 """Statistics whose claims must hold, or have a reason in the table of the benchmark."""
 

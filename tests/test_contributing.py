@@ -12,12 +12,19 @@ import montezarr as mz
 from montezarr import execute, processes, samplers, schemes, statistics
 from montezarr.execute import BACKENDS
 from montezarr.processes._built_in import built_in_processes
-from montezarr.samplers import INTERFACES, SAMPLERS, Sampler
+from montezarr.random import distributions
+from montezarr.samplers import INTERFACES, SAMPLERS
+from montezarr.samplers._code import CodeSampler
 from montezarr.statistics._built_in import built_in_statistics
 from montezarr.testing import processes as process_suite
 from montezarr.testing import statistics as statistic_suite
 
-PUBLIC = {processes: mz.Process, schemes: mz.Scheme, statistics: mz.Statistic}
+PUBLIC = {
+    distributions: mz.Distribution,
+    processes: mz.Process,
+    schemes: mz.Scheme,
+    statistics: mz.Statistic,
+}
 """Rooms of which every class is a public name."""
 
 
@@ -82,7 +89,7 @@ def test_each_process_and_statistic_is_in_its_suite():
 
 
 def test_each_class_of_samplers_is_asked_for_code_and_in_its_suite():
-    kinds = set(classes_in(samplers, Sampler))
+    kinds = set(classes_in(samplers, CodeSampler))
     assert kinds == set(SAMPLERS), "add it to SAMPLERS of samplers/binding.py"
     for kind in kinds:
         assert kind.examples(), f"{kind.__name__}.examples() gives the suite nothing to test"

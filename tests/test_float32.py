@@ -92,7 +92,7 @@ def units_from_exact(process, x0, format=2):
     is_logarithm = isinstance(process, mz.GeometricBrownianMotion)
     y = np.full(1500, 0.0 if is_logarithm else start, float)
     expected = [np.full(1500, start, float)]
-    for a, b, c, row in zip(*process._coefficients(grid), z, strict=True):
+    for a, b, c, row in zip(*process._coefficients(grid.steps), z, strict=True):
         y = (a * y + b) + c * row
         expected.append(start.astype(float) * np.exp(y) if is_logarithm else y)
     found = process.sample(draws, grid, start)

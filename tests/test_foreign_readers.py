@@ -83,6 +83,8 @@ def stores(tmp_path_factory):
     common = {"seed": 3, "chunks": 1024}
     double = mz.simulate(gbm, 2500, 10, 100.0, dt=0.1, **common)
     large = mz.simulate(gbm, 5000, 10, 100.0, dt=0.1, seed=3, chunks=2048)
+    varied = {"sigma": xr.DataArray([0.1, 0.3], dims="sigma", coords={"sigma": [0.1, 0.3]})}
+    grid = mz.simulate(gbm, 2500, 10, 100.0, dt=0.1, seed=3, chunks=2048, vary=varied)
     kinds = {
         "double": (double, {}),
         "single": (
@@ -103,6 +105,11 @@ def stores(tmp_path_factory):
             mz.simulate(mixed, 3000, 4, **MIXED, seed=3, chunks=2048),
             {"storage": mz.Storage(compression="zstd", inner_chunk=1024)},
         ),
+        "scenarios": (grid, {}),
+        "scenario shards": (
+            grid,
+            {"storage": mz.Storage(compression="zstd", inner_chunk=1024)},
+        ),
     }
     out = {}
     with warnings.catch_warnings():
@@ -121,6 +128,7 @@ def stores(tmp_path_factory):
 KINDS = [
     "double", "single", "two", "labels", "sharded", "zstd", "gzip shards", "blosc", "payoff",
     "masked", "masked counts", "extended", "merged", "mixed", "mixed shards",
+    "scenarios", "scenario shards",
 ]  # fmt: skip
 
 

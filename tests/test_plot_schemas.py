@@ -87,16 +87,16 @@ def test_results_of_vectors_are_drawn_entry_by_entry(ds):
 # --- what is told ----------------------------------------------------------------------------
 
 SELECT = [
-    (lambda ds: mz.plot.fan(ds.v), r"data: .*\.isel\(asset=0\)\."),
-    (lambda ds: mz.plot.paths(ds.v), r"data: .*\.isel\(asset=0\)\."),
-    (lambda ds: mz.plot.density(ds.v), r"data: .*\.isel\(asset=0\)\."),
-    (lambda ds: mz.plot.compare(ds.v, ds.v), r"a: .*\.isel\(asset=0\)\."),
-    (lambda ds: mz.plot.histogram(ds.v), r"data: .*\.isel\(time=-1, asset=0\)\."),
-    (lambda ds: mz.plot.histogram(ds.v, time=1.0), r"data: .*\.isel\(asset=0\)\."),
+    (lambda ds: mz.plot.fan(ds.v), r"data: .*\.sel\(asset='A'\), or pass hue='asset'\."),
+    (lambda ds: mz.plot.paths(ds.v), r"data: .*\.sel\(asset='A'\), or pass hue='asset'\."),
+    (lambda ds: mz.plot.density(ds.v), r"data: .*\.sel\(asset='A'\)\."),
+    (lambda ds: mz.plot.compare(ds.v, ds.v), r"a: .*\.sel\(asset='A'\), or pass hue='asset'"),
+    (lambda ds: mz.plot.histogram(ds.v), r"data: .*\.isel\(time=-1, asset=0\), or pass hue="),
+    (lambda ds: mz.plot.histogram(ds.v, time=1.0), r"data: .*\.sel\(asset='A'\), or pass hue="),
     (lambda ds: mz.plot.histogram(ds.x), r"data: .*time=, or \.isel\(time=-1\)\."),
     (lambda ds: mz.plot.histogram(ds.final, time=1.0), "time: expected None"),
     (lambda ds: mz.plot.fan(ds.final), "data: .*no times: draw a histogram."),
-    (lambda ds: mz.plot.fan(ds.w), r"data: .*histogram of one entry, with \.isel\(asset=0\)\."),
+    (lambda ds: mz.plot.fan(ds.w), r"data: .*histogram of one entry, with \.sel\(asset='A'\)\."),
     (lambda ds: mz.plot.fan(ds), r"data: .*Pick one, such as ds\['x'\]\."),
     (lambda ds: mz.plot.histogram(ds[["v", "x"]]), r"data: .*ds\['v'\]\.isel\(time=-1, asset=0\)"),
     (lambda ds: mz.plot.fan(ds.rename(asset="the asset").v), r"\.isel\(\{'the asset': 0\}\)"),
@@ -104,7 +104,7 @@ SELECT = [
     (lambda ds: ds.w.mz.plot.convergence("mean", "w_mean"), r"stream: .*\.isel\(asset=0\)"),
     (
         lambda ds: mz.plot.fan(mz.reduce(ds.v, mz.Quantile([0.1, 0.9]))),
-        r"v_quantile has the dims time, asset, quantile: take \.isel\(asset=0\)",
+        r"v_quantile has the dims time, asset, quantile: take \.sel\(asset='A'\)",
     ),
     (
         lambda ds: mz.plot.histogram(mz.reduce(ds.v, mz.Histogram([0.0, 1.0]))),

@@ -17,6 +17,7 @@ SLOW_TO_IMPORT = {"dask", "distributed", "matplotlib", "numba", "scipy", "zarr"}
 LAZY = (
     "montezarr",
     "montezarr.processes",
+    "montezarr.random.distributions",
     "montezarr.run",
     "montezarr.schemes",
     "montezarr.statistics",

@@ -287,3 +287,13 @@ def test_chunks_that_no_memory_can_fill_are_refused_by_a_store_alone(tmp_path):
     with pytest.raises(mz.MemoryBudgetError, match=r"chunks: .*smaller chunks"):
         mz.write(ds, tmp_path / "a")
     assert not (tmp_path / "a").exists()
+
+
+def test_the_task_of_a_variable_is_called_as_by_earlier_versions():
+    """Its arguments go into the digest of an expression, by which a store is extended."""
+    heston = mz.Heston(mu=0.0, kappa=0.5, theta=0.04, xi=1.0, rho=-0.9)
+    ds = mz.simulate(heston, n_paths=2048, T=3, x0={"s": 100.0, "v": 0.04}, seed=1, chunks=1024)
+    layer = ds.s.data.dask.layers[ds.s.data.name]
+    assert layer.task.func.__name__ == "own_variable"
+    assert [part for part, axes in layer.indices if axes is None] == ["s"]
+    assert not layer.task.kwargs

@@ -719,8 +719,8 @@ def everything():
         mz.Autocorrelation((1, 2)), mz.Count(), mz.Covariance(), mz.Drawdown(),
         mz.Exceedance((0.5, 100.0)), mz.ExpectedShortfall((0.9, 0.99)), mz.Extrema(k=2),
         mz.FirstPassage(101.0), mz.Histogram(), mz.Mean(), mz.Moments(),
-        mz.Proportion(states=(0, 1)), mz.Quantile(), mz.StandardDeviation(), mz.TimeAverage(),
-        mz.Variance(),
+        mz.Proportion(states=(0, 1)), mz.Quantile(), mz.SobolIndices(["a", "b"]),
+        mz.StandardDeviation(), mz.TimeAverage(), mz.Variance(), mz.VarianceShares(5),
     ]  # fmt: skip
 
 

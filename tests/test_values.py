@@ -27,7 +27,9 @@ class BrightLamp(Lamp):
     power: float = 100.0
 
 
-@pytest.mark.parametrize("kind", [mz.Process, mz.Statistic, mz.Scheme, mz.TimeGrid, mz.Storage])
+@pytest.mark.parametrize(
+    "kind", [mz.Process, mz.Statistic, mz.Scheme, mz.Distribution, mz.TimeGrid, mz.Storage]
+)
 def test_one_base_makes_values_of_all_that_users_configure(kind):
     assert issubclass(kind, Value)
     # The `__init__` of users' dataclasses would call it, and digests cover what that looks like.

@@ -17,7 +17,7 @@ from pathlib import Path
 ABSENT = [
     "matplotlib", "bokeh", "tqdm", "ipywidgets", "IPython", "jupyter", "jupyterlab", "notebook",
     "prometheus_client", "joblib", "ray", "pyarrow", "h5netcdf", "h5py", "s3fs", "obstore",
-    "pytest", "hypothesis",
+    "pytest", "hypothesis", "scipy",
 ]  # fmt: skip
 """Packages of the extras, as they are imported."""
 
@@ -40,6 +40,7 @@ NAMES = [
     ("s3", "mz.open('s3://bucket/a.zarr')"),
     ("s3", "mz.write(ds, 's3://bucket/a.zarr')"),
     ("s3", "mz.open('s3://bucket/a.zarr', storage_options={'anon': True})"),
+    ("scipy", "distribution_from_dict(SCIPYS)"),
     ("testing", "__import__('montezarr.testing')"),
 ]
 """What needs an extra, and the extra; a new one is a line here.
@@ -68,6 +69,11 @@ WORKS = {
 }
 """What needs none; a function that is not there is left out here too."""
 
+SCIPYS = {
+    "name": "scipy", "distribution": "gamma", "arguments": {"a": 2.0}, "version": "1.15",
+    "check": "0",
+}  # fmt: skip
+
 JOB = """
 [process]
 name = "GeometricBrownianMotion"
@@ -87,6 +93,7 @@ def setting(here):
     """Return the names that the expressions use."""
     import montezarr as mz
     from montezarr.cli import main
+    from montezarr.random.distributions._built_in import distribution_from_dict
     from montezarr.store.export import export
 
     gbm = mz.GeometricBrownianMotion(mu=0.05, sigma=0.2)
@@ -129,6 +136,7 @@ def setting(here):
         "mz": mz, "ds": ds, "engine": engine, "here": here, "store": here / "s.zarr",
         "export": export, "walk": walk, "cli": cli, "on_dask": on_dask, "report": report,
         "with_plot": with_plot, "without_plot": without_plot,
+        "distribution_from_dict": distribution_from_dict, "SCIPYS": SCIPYS,
     }  # fmt: skip
 
 

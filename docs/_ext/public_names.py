@@ -11,10 +11,11 @@ import montezarr
 
 PAGES = "reference/api"
 STUBS = "generated"
-BASES = {"Process", "Scheme", "Statistic", "Backend"}
+BASES = {"Process", "Scheme", "Statistic", "Backend", "Distribution"}
 OF_THE_BASES = {
     "State", "chunk", "merge", "finalize", "reference", "examples", "sample", "step",
     "strong_order", "weak_order", "default_x0", "executor", "start", "close",
+    "at_tails",
 }  # fmt: skip
 """What a class of ours has because its base asks for it."""
 

@@ -34,6 +34,8 @@ from montezarr.monitor.display import live as live
 from montezarr.monitor.html_report import Report as Report
 from montezarr.monitor.html_report import report as report
 from montezarr.processes import *
+from montezarr.random.designs import *
+from montezarr.random.distributions import *
 from montezarr.random.draws import Draws as Draws
 from montezarr.random.seeding import generate_path_seeds as generate_path_seeds
 from montezarr.reduction.passes import reduce as reduce
@@ -48,6 +50,7 @@ from montezarr.reduction.streaming import stream as stream
 from montezarr.run._card import Recipe as Recipe
 from montezarr.run._plan import Plan as Plan
 from montezarr.run._replay import replay as replay
+from montezarr.run._scenario_table import scenarios as scenarios
 from montezarr.run._simulate import simulate as simulate
 from montezarr.run.cost import optimal_batch_size as optimal_batch_size
 from montezarr.run.cost import optimal_n_jobs as optimal_n_jobs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import operator
 import re
 from collections.abc import Callable
@@ -168,6 +169,7 @@ class _Accessor:
         """Describe the run behind the object, if there is one."""
         from montezarr.run._behind import recipe_behind
         from montezarr.run._texts import process_name
+        from montezarr.run._varied_texts import scenario_sizes
 
         sizes = self._obj.sizes
         paths = count_text(sizes["path"], "path") if "path" in sizes else "no paths"
@@ -175,6 +177,9 @@ class _Accessor:
             recipe = recipe_behind(self._obj)
         except (TypeError, ValueError):
             return f"{paths}, without a recipe"
+        lengths = [sizes[dim] for dim in scenario_sizes(recipe) if dim in sizes]
+        if lengths:
+            paths = f"{count_text(math.prod(lengths), 'scenario')} × {paths}"
         return f"{paths} of {process_name(recipe.get('process'))}"
 
 

@@ -13,6 +13,8 @@ from montezarr.engine._planning import plan as plan_of
 from montezarr.engine.bench.run import measure_backends
 from montezarr.execute.progress import Progress
 from montezarr.random import bits as bits_of
+from montezarr.run._texts import value_text
+from montezarr.statistics.risk import Risk
 
 
 @cli.command()
@@ -78,21 +80,31 @@ def _text(report: JobResult) -> str:
     if report.reused:
         lines = [f"The store is complete and was reused: {report.store}"]
     else:
-        lines = [f"{report.paths:,} paths written to {report.store}"]
+        paths = f"{report.paths:,} paths"
+        if report.scenarios > 1:
+            paths = f"{report.scenarios:,} scenarios × {paths}"
+        lines = [f"{paths} written to {report.store}"]
+    lines += [f"Varies: {name} {how}" for name, how in report.varied.items()]
     if report.risk:
-        lines += ["", "Loss over the horizon, in percent of the initial value"]
-        lines += [f"  {'':<26}{'simulated':>12}{'± s.e.':>10}{'closed form':>14}"]
-    for i, risk in enumerate(report.risk):
-        exact = report.closed_form[i] if report.closed_form else None
-        for title, name in (
-            ("value at risk", "value_at_risk"),
-            ("expected shortfall", "expected_shortfall"),
-        ):
-            value, error = getattr(risk, name), getattr(risk, f"{name}_se")
-            known = "" if exact is None else f"{100 * getattr(exact, name):>13.3f} "
-            label = f"{title} {100 * risk.level:g} %"
-            lines.append(f"  {label:<26}{100 * value:>12.3f}{100 * error:>10.3f}{known}".rstrip())
+        lines += _risk_lines("Loss over the horizon", report.risk, report.closed_form)
+    for one in report.by_scenario:
+        label = ", ".join(f"{name} = {value_text(v)}" for name, v in one.scenario.items())
+        lines += _risk_lines(f"{label}: loss over the horizon", one.risk, one.closed_form)
     if report.plot:
         lines += ["", f"Fan chart: {report.plot}"]
     lines.append(f"{report.seconds:.1f} s")
     return "\n".join(lines)
+
+
+def _risk_lines(title: str, risks: list[Risk], closed_form: list[Risk]) -> list[str]:
+    """Return a table of risks, with exact values where these are known."""
+    lines = ["", f"{title}, in percent of the initial value"]
+    lines += [f"  {'':<26}{'simulated':>12}{'± s.e.':>10}{'closed form':>14}"]
+    for i, risk in enumerate(risks):
+        exact = closed_form[i] if closed_form else None
+        for name in ("value_at_risk", "expected_shortfall"):
+            value, error = getattr(risk, name), getattr(risk, f"{name}_se")
+            known = "" if exact is None else f"{100 * getattr(exact, name):>13.3f} "
+            label = f"{name.replace('_', ' ')} {100 * risk.level:g} %"
+            lines.append(f"  {label:<26}{100 * value:>12.3f}{100 * error:>10.3f}{known}".rstrip())
+    return lines

@@ -269,7 +269,7 @@ class ConfigError(MontezarrError, ValueError):
     ...     load("job.toml")
     ... except mz.ConfigError as error:
     ...     print(error)
-    job.toml:1: [walk]: unknown section. Known: data, process, run, output, risk.
+    job.toml:1: [walk]: unknown section. Known: data, process, vary, run, output, risk.
     """
 
 

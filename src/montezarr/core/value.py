@@ -58,7 +58,7 @@ class Value:
         A subclass that redefines a field, for another default, keeps the check.
         """
         kind: Any = type(self)
-        for name, check in _checks_of(kind).items():
+        for name, check in checks_of(kind).items():
             self.set_field(name, check(name, getattr(self, name)))
 
     def set_field(self, name: str, value: Any) -> None:
@@ -104,7 +104,8 @@ def check_parameter_names(kind: type[Value], data: Mapping[str, Any]) -> None:
 
 
 @lru_cache(maxsize=256)
-def _checks_of(kind: type) -> dict[str, _Check]:
+def checks_of(kind: type) -> dict[str, _Check]:
+    """Return the checks of a class's parameters, by name; see `checked`."""
     found = {}
     for parent in reversed(kind.__mro__):
         for name, entry in entries_of(parent).items():

@@ -115,7 +115,8 @@ class MonteCarloEngine:
         timeout : float, optional
             Seconds that a task may take until its worker is killed, on backends of processes.
         **kwargs
-            Further arguments for the sampler; also ``keep`` and ``chunks`` of `simulate`.
+            Further arguments for the sampler; also ``keep``, ``chunks``, ``vary`` and ``noise`` of
+            `simulate`.
 
         Returns
         -------
@@ -257,5 +258,6 @@ def _collect(
             done += stop - start
             monitor(done, run.length, len(failure_log.masked))
     except SamplerError as error:
-        raise error.with_replay(f"mz.replay(engine.dataset, {error.path})") from None
+        line = error.context.get("replay", f"mz.replay(ds, {error.path})")
+        raise error.with_replay(line.replace("(ds", "(engine.dataset", 1)) from None
     return chunk_buffer

@@ -26,7 +26,7 @@ from montezarr.run._provenance import Provenance
 from montezarr.run._run import Run
 from montezarr.run._texts import sampler_text
 from montezarr.run.choose_backend import backend_of
-from montezarr.store import Storage, store_bytes, working_bytes
+from montezarr.store import Storage, store_size, working_bytes
 
 
 def plan(
@@ -94,10 +94,15 @@ def plan(
     if storage is not None and not isinstance(storage, Storage):
         raise type_error("storage", "a montezarr.Storage", storage)
     found = _together([_plan_of(run, storage) for run in runs.values() or [Run.behind(ds)]])
-    found = replace(found, noise=noise_of(made.origins))
+    between = noise_of(made.origins)
+    noises = [text for text in (between, found.noise) if text]
+    found = replace(found, noise="; scenarios: ".join(noises))
     if storage is not None:
-        size, measured = store_bytes(ds, storage)
-        found = replace(found, store_bytes=size, store_ratio=size / ds.nbytes, measured=measured)
+        size, measured, scenario = store_size(ds, storage)
+        found = replace(
+            found, store_bytes=size, store_ratio=size / ds.nbytes, measured=measured,
+            scenario_chunk_bytes=scenario,
+        )  # fmt: skip
     if statistics is not None:
         block_source, layout = prepare_reduction(ds, statistics, dim, by, transform)
         size = memory_of(block_source, layout)
@@ -131,6 +136,7 @@ def _together(plans: list[Plan]) -> Plan:
     if len(plans) == 1:
         return first
     seconds = [plan.seconds_per_path for plan in plans]
+    each = [plan.scenario_bytes for plan in plans]
     names = dict.fromkeys(plan.process for plan in plans)
     return replace(
         first,
@@ -146,6 +152,10 @@ def _together(plans: list[Plan]) -> Plan:
         dask_bytes=sum(plan.dask_bytes for plan in plans),
         seconds_per_path=None if None in seconds else sum(s for s in seconds if s is not None),
         equation="",
+        scenarios=max(plan.scenarios for plan in plans),
+        scenario_bytes=None if None in each else sum(size for size in each if size is not None),
+        varied=tuple(dict(entry for plan in plans for entry in plan.varied).items()),
+        noise="; ".join(dict.fromkeys(plan.noise for plan in plans if plan.noise)),
     )
 
 

@@ -22,7 +22,9 @@ from montezarr.core.tunables.memory import DATAFRAME_ROW_BYTES
 from montezarr.run._chunk_buffer import ChunkBuffer
 from montezarr.run._replay import replay_run
 from montezarr.run._run import Run
+from montezarr.run._selected import positions_of
 from montezarr.run._texts import process_rows, seed_text
+from montezarr.run._varied_texts import scenario_sizes, varied_rows
 from montezarr.samplers import EVENT_TIME
 from montezarr.samplers.schema import PATH, TIME
 
@@ -177,13 +179,16 @@ class SimulationResult:
         run, known = self._run, self.metadata
         where = "lazy" if self._chunk_buffer is None else "in memory"
         size = count_text(len(self), "path")
+        if scenarios := scenario_sizes(run.recipe):
+            size = f"{count_text(math.prod(scenarios.values()), 'scenario')} × {size}"
         if self._has_times:
             size += f" × {count_text(run.sampler.n_times, 'time')}"
         if len(run.sampler.variables) > 1:
             size += f" × {len(run.sampler.variables):,} variables"
         workers = known.get("n_jobs", 1)
         rows = [
-            *process_rows(run.sampler),
+            *process_rows(run.sampler, run.recipe),
+            *varied_rows(run.recipe),
             ("size", f"{size}, {show_bytes(len(self) * run.path_bytes)}, {where}"),
             ("seed", seed_text(run.recipe["seed"])),
             (
@@ -248,7 +253,9 @@ class SimulationResult:
             columns[shown] = self._with_missing(name, self._decode(name, states))
         return pd.DataFrame(columns)
 
-    def state_distribution(self, t: int, variable: str | None = None) -> dict[State, float]:
+    def state_distribution(
+        self, t: int, variable: str | None = None, **scenario: Any
+    ) -> dict[State, float]:
         """Return the share of paths in each state at one time; masked paths do not count.
 
         Parameters
@@ -257,6 +264,9 @@ class SimulationResult:
             Position in the grid, from 0 to T; negative ones count from the end.
         variable : str, optional
             The variable; required if there are several.
+        **scenario
+            Coordinates of one scenario, such as ``sigma=0.3``, as for `montezarr.replay`; required
+            if there are several.
 
         Returns
         -------
@@ -266,7 +276,7 @@ class SimulationResult:
         Raises
         ------
         ArgumentTypeError, ArgumentValueError
-            If `t` is not in the grid, or there is no such variable.
+            If `t` is not in the grid, or there is no such variable or scenario.
         """
         last = self._run.sampler.n_times - 1
         position = check_int("t", t, minimum=-last - 1, maximum=last)
@@ -276,7 +286,18 @@ class SimulationResult:
         if variable not in names:
             raise value_error("variable", f"one of {', '.join(names)}", variable)
         spec = next(v for v in self._run.sampler.variables if v.name == variable)
-        if spec.sizes:
+        positions = {
+            dim: places
+            for dim, places in positions_of(self._run.sampler, scenario).items()
+            if dim in spec.dims
+        }
+        left = [dim for dim in spec.dims[: spec.lead] if len(positions.get(dim, ())) != 1]
+        if left:
+            raise value_error(
+                "scenario", f"one scenario, by {', '.join(left)}", scenario or "none",
+                f"Pass one, such as {left[0]}={self.dataset[left[0]].values[0].item()!r}.",
+            )  # fmt: skip
+        if spec.sizes[spec.lead :]:
             raise value_error(
                 "variable", "one with a single state at each time", (PATH, *spec.dims),
                 "Take an entry of it by .dataset, and np.unique.",
@@ -285,6 +306,7 @@ class SimulationResult:
         size = max(self._run.chunk, 2**20 // self._run.chunk * self._run.chunk)
         for low in range(0, len(self), size):
             part = self.dataset[variable].isel(path=slice(low, low + size))
+            part = part.isel({dim: place[0] for dim, place in positions.items()})
             part = part.isel({TIME: position}) if TIME in part.dims else part
             states, number = np.unique(self._unmasked(part.values, low, spec), return_counts=True)
             counts.update(dict(zip(states.tolist(), number.tolist(), strict=True)))
@@ -297,7 +319,8 @@ class SimulationResult:
 
     def _unmasked(self, states: NDArray[Any], start: int, variable: Any) -> NDArray[Any]:
         """Return the states of the paths from `start` on, without masked paths."""
-        if self._chunk_buffer is not None:
+        # Each scenario masks paths of its own, which only the values tell.
+        if self._chunk_buffer is not None and not variable.lead:
             masked = np.array(list(self.metadata["masked"]), dtype=np.int64) - start
             kept: NDArray[Any] = np.delete(states, masked[(masked >= 0) & (masked < len(states))])
             return kept

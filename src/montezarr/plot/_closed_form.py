@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +22,8 @@ from montezarr.run._attributes import ATTRIBUTE
 from montezarr.run._origins import draws_paths, origin_of
 from montezarr.run._provenance import Provenance
 from montezarr.run._run import Run
-from montezarr.samplers import sample_range
+from montezarr.samplers import Sampler, sample_range
+from montezarr.samplers.varied import VariedSampler
 
 SELECTION = ("getitem", "transpose", "rechunk-split", "rechunk-merge")
 """Layers of Dask graphs that do not change values."""
@@ -70,18 +73,25 @@ def closed_form_of(data: Any, array: xr.DataArray) -> ClosedForm | None:
         or not run.sampler.interface.takes_ranges
     ):
         return None
-    sampler, process = run.sampler, run.sampler.target
-    if not isinstance(process, Process) or len(sampler.variables) != 1:
-        return None
+    sampler = run.sampler
+    if not isinstance(sampler.target, Process) or len(sampler.variables) != 1:
+        return None  # parameters by path are variables
     first = int(getattr(data, "attrs", {}).get("montezarr_first_path", 0))
     is_whole = Provenance.of(array).run is not None and array.sizes[PATH] == run.length
     many = COMPARED_RUN_PATHS
     if not is_whole:
-        in_memory = COMPARED_VALUES_MAX // (sampler.grid.T + 1)
+        each = math.prod(sampler.variables[0].shape(sampler.grid.T + 1))
+        in_memory = COMPARED_VALUES_MAX // max(1, each)
         many = max(COMPARED_RUN_PATHS, min(COMPARED_PATHS_MAX, in_memory))
     count = min(many, array.sizes[PATH])
     drawn = sample_range(sampler, first, first + count)[sampler.variables[0].name]
-    position = _position(leading_paths(array, count), drawn, sampler.times, time.values)
+    values = leading_paths(array, count)
+    position = None
+    for alone, of_one in _scenarios(sampler, drawn):
+        position = _position(values, of_one, run.sampler.times, time.values)
+        if position is not None:
+            sampler, process = alone, alone.target
+            break
     if position is None:
         return None
     x0 = process.check_x0(sampler.x0, sampler.variables[0].dtype)
@@ -96,6 +106,17 @@ def closed_form_of(data: Any, array: xr.DataArray) -> ClosedForm | None:
     if isinstance(process, HasProbability):
         return ClosedForm(lambda k: process.probability(k, t, start), True)
     return None
+
+
+def _scenarios(sampler: Sampler, drawn: NDArray[Any]) -> Iterator[tuple[Sampler, NDArray[Any]]]:
+    """Yield the sampler of each scenario alone, and the values (time, paths) that it draws."""
+    if not isinstance(sampler, VariedSampler):
+        yield sampler, drawn
+        return
+    rows = drawn.reshape(len(sampler.scenarios), *drawn.shape[-2:])
+    for scenario, of_one in zip(sampler.scenarios, rows, strict=True):
+        changed = {"target": sampler.target, **scenario.replaced}
+        yield replace(sampler.single, keep=sampler.keep, **changed), of_one
 
 
 def _position(

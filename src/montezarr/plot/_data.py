@@ -29,8 +29,12 @@ STATES = (
 """Hint in errors about codes of labels."""
 
 
-def paths_of(data: Any, dims: Sequence[str] = BOTH, name: str = "data") -> xr.DataArray:
+def paths_of(
+    data: Any, dims: Sequence[str] = BOTH, name: str = "data", *, takes_hue: bool = False
+) -> xr.DataArray:
     """Return the variable to draw: the only one of a Dataset, or its only one with these dims.
+
+    `takes_hue` is whether the picture has an argument of that name, which an error then offers.
 
     Raises
     ------
@@ -48,14 +52,16 @@ def paths_of(data: Any, dims: Sequence[str] = BOTH, name: str = "data") -> xr.Da
         chosen = fitting if len(names) > 1 else names
         if len(chosen) != 1:
             raise value_error(
-                name, f"one variable with dims {listed}", names, _hint_to_pick(data, dims)
-            )
+                name, f"one variable with dims {listed}", names,
+                _hint_to_pick(data, dims, takes_hue),
+            )  # fmt: skip
         data = _knowing_labels(data[chosen[0]], data.attrs)
     if not isinstance(data, xr.DataArray):
         hint = "Pass its .dataset." if hasattr(data, "dataset") else ""
         raise type_error(name, f"a DataArray with dims {listed}", data, hint)
     if set(data.dims) != set(dims):
-        raise value_error(name, f"dims {listed}", data.dims, _hint_to_select(data, dims))
+        hint = _hint_to_select(data, dims, takes_hue)
+        raise value_error(name, f"dims {listed}", data.dims, hint)
     if data.dtype.kind not in "iufb":
         raise type_error(name, "numbers", data.dtype)
     if data.sizes[PATH] == 0 or data.size == 0:
@@ -68,13 +74,14 @@ def paths_of(data: Any, dims: Sequence[str] = BOTH, name: str = "data") -> xr.Da
     return data
 
 
-def _hint_to_pick(ds: xr.Dataset, dims: Sequence[str]) -> str:
+def _hint_to_pick(ds: xr.Dataset, dims: Sequence[str], takes_hue: bool) -> str:
     """Return a hint how to select a variable to draw; an empty text if there is none."""
     for names in ([key for key, v in ds.items() if set(v.dims) == set(dims)], list(ds)):
         for key in names:
             call = _selection(ds[key], dims)
             if call is not None:
-                return f"Pick one, such as ds[{key!r}]{call}."
+                hue = _hue_hint(ds[key], dims) if takes_hue else ""
+                return f"Pick one, such as ds[{key!r}]{call}{hue}."
     return ""
 
 
@@ -82,18 +89,36 @@ def _selection(array: xr.DataArray, dims: Sequence[str]) -> str | None:
     """Return the call that reduces an array to these dimensions; None if it lacks one."""
     if not set(dims) <= set(array.dims):
         return None
-    others = [str(dim) for dim in array.dims if dim not in dims]
+    others = _others(array, dims)
+    if len(others) == 1 and others[0] != TIME and others[0] in array.coords:
+        label = array[others[0]].values[:1].tolist()
+        if label and others[0].isidentifier():
+            return f".sel({others[0]}={label[0]!r})"
     return selection({dim: -1 if dim == TIME else 0 for dim in others}) if others else ""
 
 
-def _hint_to_select(array: xr.DataArray, dims: Sequence[str]) -> str:
+def _others(array: xr.DataArray, dims: Sequence[str]) -> list[str]:
+    return [str(dim) for dim in array.dims if dim not in dims]
+
+
+def _hue_hint(array: xr.DataArray, dims: Sequence[str]) -> str:
+    """Return the end of a hint that offers colours for a further dimension."""
+    others = _others(array, (*dims, TIME))
+    if not others:
+        return ""
+    return f", or pass hue={others[0]!r}" + (", and select of the others" if others[1:] else "")
+
+
+def _hint_to_select(array: xr.DataArray, dims: Sequence[str], takes_hue: bool) -> str:
     """Return a hint for an array with other dimensions than those that are drawn."""
     call = _selection(array, dims)
     if call is not None:
         is_time_alone = TIME not in dims and set(array.dims) == {*dims, TIME}
-        return f"Pick a time: time=, or {call}." if is_time_alone else f"Select one, with {call}."
+        if is_time_alone:
+            return f"Pick a time: time=, or {call}."
+        return f"Select one, with {call}{_hue_hint(array, dims) if takes_hue else ''}."
     call = _selection(array, (PATH,))
-    if call is None:
+    if call is None or TIME in array.dims:
         return ""
     of_one = f" of one entry, with {call}" if call else ""
     return f"It has no times: draw a histogram{of_one}."

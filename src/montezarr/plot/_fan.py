@@ -21,6 +21,7 @@ from montezarr.plot._figure import (
     limit_times,
     shade,
 )
+from montezarr.plot._hue import BAND_OPACITY, Hue, band_entry, draw_band, hue_dim, hue_of
 from montezarr.plot._parameters import AxesOptions, describe_shared
 from montezarr.plot._single import choose_positions, single_paths
 from montezarr.statistics import Quantile
@@ -38,8 +39,9 @@ def fan(
     data: Any,
     *,
     quantiles: Sequence[float] = BANDS,
-    samples: int = SAMPLES,
+    samples: int | None = None,
     seed: int = 0,
+    hue: str | None = None,
     ax: Any = None,
     title: str | None = None,
     xlabel: str | None = None,
@@ -53,14 +55,15 @@ def fan(
     Parameters
     ----------
     data : DataArray (path, time), Dataset with one such variable, or Snapshot
-        Paths, lazy or not; or results of `montezarr.stream` or `montezarr.reduce` with one
-        ``<variable>_quantile`` (time, quantile), without single paths. For many
-        times select some: ``ds.isel(time=slice(None, None, 21))``.
+        Paths, lazy or not, with `hue` of one dimension more; or results of `montezarr.stream` or
+        `montezarr.reduce` with one ``<variable>_quantile`` (time, quantile), without single
+        paths. For many times select some: ``ds.isel(time=slice(None, None, 21))``.
     {quantiles}
         The outermost two bound the widest band. For results, all their levels by default.
-    samples : int
-        Number of single paths, >= 0.
+    samples : int, optional
+        Number of single paths, >= 0; by default 6, and none with `hue`.
     {seed}
+    {hue}
     {ax_and_texts}
 
     Returns
@@ -82,22 +85,38 @@ def fan(
     >>> ax = mz.plot.fan(ds, title="10,000 paths")
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['90% of paths', '50% of paths', 'median']
+
+    The volatilities of one run, each in its colour:
+
+    >>> import xarray as xr
+    >>> vary = {"sigma": xr.DataArray([0.1, 0.3], dims="sigma")}
+    >>> ds = mz.simulate(gbm, 10_000, 12, 100.0, dt=1 / 12, seed=42, vary=vary)
+    >>> ax = mz.plot.fan(ds, hue="sigma")
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['0.1', '0.3', '90% of paths', '50% of paths']
     """
     options = AxesOptions.of(ax, title, xlabel, ylabel)
     levels = given.check_band_levels("quantiles", quantiles)
-    count = check_int("samples", samples)
+    dim = hue_dim(data, hue)
+    further = () if dim is None else (dim,)
+    default = SAMPLES if dim is None else 0
+    count = check_int("samples", default if samples is None else samples)
     key = check_int("seed", seed)
     if given.is_results(data):
-        found = given.results_in(data, "quantile", ("time", "quantile"))
+        found = given.results_in(data, "quantile", ("time", "quantile", *further))
         table = given.levels_in(found, levels, any_will_do=quantiles is BANDS)
         singles: Any = ()
     else:
-        array = given.paths_of(data)
+        array = given.paths_of(data, (*given.BOTH, *further), takes_hue=True)
         given.check_not_labels(array)
+        if hue is not None and dim is not None:
+            hue_of(array, hue, dim)  # refuses too many before the pass
         table = given.reduced(array, [Quantile(tuple(levels.tolist()))])["x_quantile"]
         table = given.named_as(array, table)
-        singles = _singles(array, count, key)
-    return _drawn(options.axes(), table, singles, options)
+        singles = _singles(array, count, key, further)
+    if hue is None or dim is None:
+        return _drawn(options.axes(), table, singles, options)
+    return _drawn_in_colours(options.axes(), table, singles, options, hue_of(table, hue, dim))
 
 
 def fan_with(
@@ -125,9 +144,9 @@ def fan_with(
     picture.savefig(file, dpi=FIGURE_DPI)
 
 
-def _singles(array: xr.DataArray, count: int, key: int) -> Any:
+def _singles(array: xr.DataArray, count: int, key: int, further: Sequence[str] = ()) -> Any:
     paths = choose_positions(array.sizes["path"], count, key)
-    return single_paths(array.transpose("path", "time"), paths)[0]
+    return single_paths(array.transpose("path", *further, "time"), paths)[0]
 
 
 def _drawn(ax: Any, table: xr.DataArray, singles: Any, options: AxesOptions) -> Any:
@@ -139,6 +158,35 @@ def _drawn(ax: Any, table: xr.DataArray, singles: Any, options: AxesOptions) -> 
     draw_median(ax, times, table)
     limit_times(ax, times)
     ax.legend(frameon=False, loc="upper left")
+    return options.finish(ax, xlabel=label_of("time", time_attrs), ylabel=quantity(table))
+
+
+def _drawn_in_colours(
+    ax: Any, table: xr.DataArray, singles: Any, options: AxesOptions, hue: Hue
+) -> Any:
+    """Draw the bands, medians and single paths of each entry in its colour."""
+    times, time_attrs = given.times_of(table)
+    levels = table["quantile"].values
+    tables = table.transpose(hue.dim, "quantile", "time").values
+    half = len(levels) // 2
+    for values, colour in zip(tables, hue.colours, strict=True):
+        if half:
+            draw_band(ax, times, values[0], values[-1], colour)
+        for i in range(1, half):
+            ax.fill_between(times, values[i], values[-1 - i], color=colour, linewidth=0,
+                            alpha=BAND_OPACITY)  # fmt: skip
+    for path in singles:
+        for values, colour in zip(path, hue.colours, strict=True):
+            ax.plot(times, values, color=colour, linewidth=0.6, alpha=0.7)
+    if len(levels) % 2:
+        for values, colour in zip(tables, hue.colours, strict=True):
+            ax.plot(times, values[half], color=colour, linewidth=2.0)
+    limit_times(ax, times)
+    shares = [100 * (levels[-1 - i] - levels[i]) for i in range(half)]
+    hue.legend(ax, [
+        band_entry(f"{share:.4g}% of paths", 1 - (1 - BAND_OPACITY) ** (i + 1))
+        for i, share in enumerate(shares)
+    ], loc="upper left")  # fmt: skip
     return options.finish(ax, xlabel=label_of("time", time_attrs), ylabel=quantity(table))
 
 

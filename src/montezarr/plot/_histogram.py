@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +22,7 @@ from montezarr.plot._figure import (
     per,
     shade,
 )
+from montezarr.plot._hue import Hue, hue_dim, hue_of, line_entry
 from montezarr.plot._parameters import AxesOptions, check_bins, describe_shared
 from montezarr.reduction.sources import PATH, TIME
 from montezarr.reduction.streaming import Snapshot
@@ -28,6 +31,11 @@ from montezarr.statistics import Histogram
 FINE = 512
 """Points at which a closed form is drawn."""
 
+
+CLOSED_FORM = "closed form"
+POINTS = {"linestyle": "", "marker": "o", "markersize": 3.5}
+DASHES = {"linewidth": 1.0, "linestyle": (0, (4, 2))}
+"""Styles of a closed form: of probabilities; of a density over outlines of several colours."""
 
 HEADROOM = 1.2
 """Height of the Axes relative to the highest bar; the legend stands above that."""
@@ -55,6 +63,7 @@ def histogram(
     range: Any = None,
     time: Any = None,
     density: bool = True,
+    hue: str | None = None,
     ax: Any = None,
     title: str | None = None,
     xlabel: str | None = None,
@@ -75,8 +84,9 @@ def histogram(
     ----------
     data : DataArray (path,), Dataset with one such variable, or Snapshot
         One value per path, such as a payoff or ``ds.x.isel(time=-1)``; with `time` also (path,
-        time). Or results of `montezarr.stream` or `montezarr.reduce` with one
-        ``<variable>_histogram`` (bin,), whose bins are used instead of `bins` and `range`.
+        time); with `hue` of one dimension more. Or results of `montezarr.stream` or
+        `montezarr.reduce` with one ``<variable>_histogram`` (bin,), whose bins are used instead of
+        `bins` and `range`.
     {bins}
     {range}
         The legend says how many values lie outside.
@@ -85,6 +95,8 @@ def histogram(
     density : bool
         Whether heights are densities, in units of the value to the power -1; otherwise they are
         numbers of paths.
+    {hue}
+        The histograms have the same bins, and are outlines.
     {ax_and_texts}
 
     Returns
@@ -110,29 +122,34 @@ def histogram(
     count = check_bins(bins)
     ends = check_range(range)
     as_density = check_bool("density", density)
-    exact = None
-    if given.is_results(data):
+    dim = hue_dim(data, hue)
+    further = () if dim is None else (dim,)
+    is_result = given.is_results(data)
+    if is_result:
         if time is not None:
             raise value_error("time", "None for a result, whose bins have no time", time)
-        array = given.results_in(data, "histogram", ("bin",))
-        counted = counted_in(data, array)
-        array = array.drop_attrs()  # attributes of a count are not those of the value
+        found = given.results_in(data, "histogram", ("bin", *further))
+        array, several = found, counted_in(data, found, dim)
     else:
-        array = values_at(data, time)
-        exact = closed_form_of(data, array)
-        counted = count_values(array, edges_for(array, count, ends))
+        array = values_at(data, time, dim=dim, takes_hue=True)
+        if hue is not None and dim is not None:
+            hue_of(array, hue, dim)  # refuses too many before the pass
+        several = count_values(array, edges_for(array, count, ends), dim)
     ax = options.axes()
-    colour = shade(0.42)
-    ax.stairs(counted.heights(as_density), counted.edges, fill=True, color=colour,
-              label=legend_of(counted))  # fmt: skip
-    is_discrete = array.dtype.kind in "iub" and not given.is_results(data)
-    if exact is not None:
-        _draw_exact(ax, exact, counted, as_density)
-    ax.set_xlim(counted.edges[0], counted.edges[-1])
+    if hue is None or dim is None:
+        exact = None if is_result else closed_form_of(data, array)
+        _draw_filled(ax, several[0], exact, as_density)
+    else:
+        forms = [None if is_result else closed_form_of(data, array.isel({dim: i}))
+                 for i, _ in enumerate(several)]  # fmt: skip
+        _draw_outlines(ax, several, forms, as_density, hue_of(array, hue, dim))
+    ax.set_xlim(several[0].edges[0], several[0].edges[-1])
     ax.set_ylim(0, HEADROOM * ax.dataLim.y1 or None)
-    if not given.is_results(data):  # the array of results holds counts
+    is_discrete = array.dtype.kind in "iub" and not is_result
+    if is_result:  # the array holds counts
+        array = array.drop_attrs()
+    else:
         given.name_states(ax.xaxis, array)
-    ax.legend(frameon=False, loc="upper right")
     text = "probability" if is_discrete else label_of("probability density", per(array.attrs))
     if not as_density:
         text = "number of paths"
@@ -140,19 +157,46 @@ def histogram(
     return options.finish(ax, xlabel=label_of(given.display_name(array), array.attrs), ylabel=text)
 
 
-def values_at(data: Any, time: Any = None, name: str = "data") -> xr.DataArray:
-    """Return one value per path, at a time if one is given.
+def _draw_filled(ax: Any, counted: Counted, exact: ClosedForm | None, density: bool) -> None:
+    ax.stairs(counted.heights(density), counted.edges, fill=True, color=shade(0.42),
+              label=legend_of(counted))  # fmt: skip
+    if exact is not None:
+        _draw_exact(ax, exact, counted, density)
+    ax.legend(frameon=False, loc="upper right")
+
+
+def _draw_outlines(
+    ax: Any, several: Sequence[Counted], forms: Sequence[ClosedForm | None], density: bool, hue: Hue
+) -> None:
+    """Draw an outline for each entry, with its closed form as a thin dashed line over it."""
+    for counted, exact, colour in zip(several, forms, hue.colours, strict=True):
+        ax.stairs(counted.heights(density), counted.edges, color=colour, linewidth=1.6)
+        if exact is not None:
+            style = {} if exact.is_discrete else DASHES
+            _draw_exact(ax, exact, counted, density, color=colour, **style)
+    labels = [f"{label}: {legend_of(c)}" for label, c in zip(hue.labels, several, strict=True)]
+    style = POINTS if any(form.is_discrete for form in forms if form is not None) else DASHES
+    closed = [line_entry(CLOSED_FORM, **style)] if any(forms) else []
+    replace(hue, labels=tuple(labels)).legend(ax, closed, loc="upper right")
+
+
+def values_at(
+    data: Any, time: Any = None, name: str = "data", *, dim: str | None = None,
+    takes_hue: bool = False,
+) -> xr.DataArray:  # fmt: skip
+    """Return one value per path, at a time if one is given, and of each entry along `dim`.
 
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
         If the data have other dimensions, or lack that time.
     """
+    further = () if dim is None else (dim,)
     if time is None:
-        return given.paths_of(data, (PATH,), name)
-    if getattr(data, "dims", None) == (PATH,):
+        return given.paths_of(data, (PATH, *further), name, takes_hue=takes_hue)
+    if set(getattr(data, "dims", ())) == {PATH, *further}:
         raise value_error("time", "None, since data has no times", time)
-    array = given.paths_of(data, name=name)
+    array = given.paths_of(data, (*given.BOTH, *further), name, takes_hue=takes_hue)
     times = array[TIME].values
     is_date = isinstance(time, (np.datetime64, np.timedelta64))
     if np.ndim(time) != 0 or (is_date and times.dtype.kind in "iuf"):
@@ -169,19 +213,26 @@ def values_at(data: Any, time: Any = None, name: str = "data") -> xr.DataArray:
     return array.isel({TIME: place})
 
 
-def count_values(array: xr.DataArray, edges: NDArray[np.float64]) -> Counted:
-    """Return the counts of all paths, in one pass."""
+def count_values(
+    array: xr.DataArray, edges: NDArray[np.float64], dim: str | None = None
+) -> list[Counted]:
+    """Return the counts of all paths, of each entry along `dim`, in one pass."""
     found = given.reduced(array, [Histogram(tuple(edges.tolist()))])
-    return counted_in(found, found["x_histogram"].rename("x"))
+    return counted_in(found, found["x_histogram"].rename("x"), dim)
 
 
-def counted_in(data: Any, counts: xr.DataArray) -> Counted:
-    """Return the counts of a result, including those outside its bins."""
+def counted_in(data: Any, counts: xr.DataArray, dim: str | None = None) -> list[Counted]:
+    """Return the counts of a result, with those outside its bins, of each entry along `dim`."""
     ds = data.dataset if isinstance(data, Snapshot) else data
     left, right = counts["bin_left"].values, counts["bin_right"].values
     outside = [f"{counts.name}_histogram_{side}" for side in ("below", "above")]
-    total = int(counts.sum()) + sum(int(ds[name]) for name in outside if name in ds)
-    return Counted(np.append(left, right[-1:]), counts.values, total)
+    out = []
+    for i in [0] if dim is None else range(counts.sizes[dim]):
+        of_one = {} if dim is None else {dim: i}
+        values = counts.isel(of_one).values
+        beyond = sum(int(ds[name].isel(of_one)) for name in outside if name in ds)
+        out.append(Counted(np.append(left, right[-1:]), values, int(values.sum()) + beyond))
+    return out
 
 
 def legend_of(counted: Counted, label: str = "paths") -> str:
@@ -191,7 +242,9 @@ def legend_of(counted: Counted, label: str = "paths") -> str:
     return text if outside == 0 else f"{text}, {100 * outside / counted.total:.2g}% outside"
 
 
-def _draw_exact(ax: Any, exact: ClosedForm, counted: Counted, density: bool) -> None:
+def _draw_exact(
+    ax: Any, exact: ClosedForm, counted: Counted, density: bool, **options: Any
+) -> None:
     """Draw a density as a line, probabilities as points at the centres of their bins."""
     edges = counted.edges
     if exact.is_discrete and edges[-1] - edges[0] > PLOT_SUMMED_INTEGERS_MAX:
@@ -202,7 +255,7 @@ def _draw_exact(ax: Any, exact: ClosedForm, counted: Counted, density: bool) -> 
         values = np.arange(np.ceil(edges[0]), np.floor(edges[-1]) + 1)
         inside, _ = np.histogram(values, edges, weights=exact.function(values))
         heights = scale * inside / width
-        style = {"linestyle": "", "marker": "o", "markersize": 3.5}
+        style = POINTS
         x = (edges[:-1] + edges[1:]) / 2
         heights = np.where(heights > 0, heights, np.nan)
     else:
@@ -211,4 +264,4 @@ def _draw_exact(ax: Any, exact: ClosedForm, counted: Counted, density: bool) -> 
         style = {"linewidth": 1.8}
         if not np.isfinite(heights).all():  # at the initial time, or without noise
             return
-    ax.plot(x, heights, color=ORANGE, label="closed form", **style)
+    ax.plot(x, heights, **{"color": ORANGE, "label": CLOSED_FORM, **style, **options})

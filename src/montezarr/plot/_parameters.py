@@ -22,6 +22,10 @@ ax : matplotlib Axes, optional
     Where to draw; a new figure by default, see `montezarr.plot.figure`.
 title, xlabel, ylabel : str, optional
     Texts; names and units stand at the axes by default.""",
+    "hue": """\
+hue : str, optional
+    A further dimension of `data`, such as one of scenarios, or a coordinate along it: each of
+    its entries is drawn in a colour of its own, at most 12 numbers or 6 others.""",
     "bins": """\
 bins : int
     Number of bins, 1 to 65536. Those of integers hold the same number of integers each, so

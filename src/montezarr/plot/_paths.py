@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import xarray as xr
 
 from montezarr.core.checks import check_bool, check_int, check_real, value_error
 from montezarr.plot import _data as given
@@ -13,6 +16,7 @@ from montezarr.plot._figure import (
     limit_times,
     shade,
 )
+from montezarr.plot._hue import band_entry, draw_band, hue_dim, hue_of
 from montezarr.plot._parameters import AxesOptions, describe_shared
 from montezarr.plot._single import choose_positions, single_paths
 from montezarr.statistics import Mean, Quantile, Statistic
@@ -26,6 +30,7 @@ def paths(
     seed: int = 0,
     band: float | None = 0.9,
     mean: bool = True,
+    hue: str | None = None,
     ax: Any = None,
     title: str | None = None,
     xlabel: str | None = None,
@@ -39,7 +44,7 @@ def paths(
     Parameters
     ----------
     data : DataArray (path, time), or Dataset with one such variable
-        Paths, lazy or not.
+        Paths, lazy or not, with `hue` of one dimension more.
     n : int
         Number of single paths, >= 1; all paths if there are fewer.
     {seed}
@@ -48,6 +53,8 @@ def paths(
         (1 + band) / 2; None draws no band.
     mean : bool
         Whether the mean of all paths is drawn.
+    {hue}
+        The same paths are drawn of each.
     {ax_and_texts}
 
     Returns
@@ -77,33 +84,62 @@ def paths(
     if ends is not None and not 0 < ends[0] < ends[1] < 1:
         raise value_error("band", "a share in (0, 1) that is not too near to its ends", band)
     with_mean = check_bool("mean", mean)
-    array = given.paths_of(data)
+    dim = hue_dim(data, hue)
+    further = () if dim is None else (dim,)
+    array = given.paths_of(data, (*given.BOTH, *further), takes_hue=True)
     if with_mean or ends is not None:
         given.check_not_labels(array, hint=f"Pass mean=False, band=None. {given.STATES}")
+    colours = None if hue is None or dim is None else hue_of(array, hue, dim)
     statistics: list[Statistic] = [Mean()] if with_mean else []
     if ends is not None:
         statistics.append(Quantile(ends))
-    found = given.reduced(array, statistics) if statistics else None
+    found = given.reduced(array, statistics) if statistics else xr.Dataset()
     chosen = choose_positions(array.sizes["path"], count, key)
-    singles, indices = single_paths(array.transpose("path", "time"), chosen)
+    singles, indices = single_paths(array.transpose("path", *further, "time"), chosen)
+    # The label of a line holds the index of its path, for mz.replay(ds, index).
+    names = [
+        f"_path {i}" if i >= 0 else f"_position {at}" for at, i in zip(chosen, indices, strict=True)
+    ]
     ax = options.axes()
     times, time_attrs = given.times_of(array)
-    if found is not None and share is not None:
-        low, high = found["x_quantile"].transpose("quantile", "time").values
-        label = f"{100 * share:.4g}% of paths"
-        ax.fill_between(times, low, high, color=shade(0.2), linewidth=0, label=label)
-    for position, index, values in zip(chosen, indices, singles, strict=True):
-        # The label of a line holds the index of its path, for mz.replay(ds, index).
-        name = f"_path {index}" if index >= 0 else f"_position {position}"
-        ax.plot(times, values, color=GREY, linewidth=0.7, alpha=0.7, label=name)
-    if found is not None and with_mean:
-        ax.plot(times, found["x_mean"].values, color=BLUE, linewidth=2.0, label="mean")
+    of_one = Drawn(times, names, None if share is None else f"{100 * share:.4g}% of paths")
+    if colours is None:
+        of_one.draw(ax, found, singles)
+        if statistics:
+            ax.legend(frameon=False, loc="upper left")
+    else:
+        for i, colour in enumerate(colours.colours):
+            of_one.draw(ax, found.isel({dim: i}, missing_dims="ignore"), singles[:, i], colour)
+        others = [] if of_one.band is None else [band_entry(of_one.band)]
+        colours.legend(ax, others, loc="upper left")
     limit_times(ax, times)
     given.name_states(ax.yaxis, array)
-    if found is not None:
-        ax.legend(frameon=False, loc="upper left")
     return options.finish(
         ax,
         xlabel=label_of("time", time_attrs),
         ylabel=label_of(given.display_name(array), array.attrs),
     )
+
+
+class Drawn(NamedTuple):
+    """What is drawn of each entry: at these times, lines of these names, a band of this share."""
+
+    times: Any
+    names: Sequence[str]
+    band: str | None
+
+    def draw(self, ax: Any, found: xr.Dataset, singles: Any, colour: Any = None) -> None:
+        """Draw band, single paths and mean, as far as there are any, in one colour."""
+        if "x_quantile" in found:
+            low, high = found["x_quantile"].transpose("quantile", "time").values
+            if colour is None:
+                ax.fill_between(self.times, low, high, color=shade(0.2), linewidth=0,
+                                label=self.band)  # fmt: skip
+            else:
+                draw_band(ax, self.times, low, high, colour)
+        for name, values in zip(self.names, singles, strict=True):
+            ax.plot(self.times, values, color=GREY if colour is None else colour, linewidth=0.7,
+                    alpha=0.7 if colour is None else 0.5, label=name)  # fmt: skip
+        if "x_mean" in found:
+            ax.plot(self.times, found["x_mean"].values, linewidth=2.0, label="mean",
+                    color=BLUE if colour is None else colour)  # fmt: skip

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from montezarr.reduction.accumulate import Accumulator, without_masked
+from montezarr.reduction.accumulate import Accumulator
 from montezarr.reduction.sources import (
     PATH,
     DrawnBlocks,
@@ -52,7 +52,7 @@ def _drawn(block_source: DrawnBlocks, index: int) -> NDArray[Any]:
     task = block_source.task(Accumulator(()))
     pieces = task.pieces(low, high, cost.initial_states(run, low, high), high - low)
     _, arrays, report = next(iter(pieces))
-    values = without_masked(arrays, report, low)[0][..., index - low]
+    values = task.seen(arrays, report, low)[0][..., index - low]
     return np.array(values, np.float64)
 
 
@@ -70,6 +70,6 @@ def leading_paths(array: xr.DataArray, count: int) -> NDArray[Any]:
             task = block_source.task(Accumulator(()))
             x0 = cost.initial_states(block_source.run, 0, count)
             _, arrays, report = next(iter(task.pieces(0, count, x0, count)))
-            values = without_masked(arrays, report, 0)[0]
+            values = task.seen(arrays, report, 0)[0]
             return np.moveaxis(np.array(values, np.float64), -1, 0)
     return _unmasked(array, array.isel({PATH: slice(count)}).transpose(PATH, ...).values)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr.core.checks import plain_array, type_error, value_error
+from montezarr.core.checks import check_real, plain_array, type_error, value_error
 from montezarr.core.errors import ArgumentValueError
 from montezarr.core.public_ids import is_public
 from montezarr.core.text import Card
-from montezarr.core.value import Value
+from montezarr.core.value import Value, checks_of
 from montezarr.processes._describe import equation_rows, parameter_rows
+from montezarr.processes._per_path import checked_numbers, number_fields, unknown_parameter
 from montezarr.processes.time_grid import TimeGrid
 from montezarr.random.draws import Draws
 
@@ -59,6 +61,9 @@ class Process(Value, ABC):
 
     counts_steps: ClassVar[bool] = False
     """Whether the time of the process is the number of steps, whatever the times of the grid."""
+
+    is_one_pass: ClassVar[bool] = False
+    """Whether `sample` is one call of `Draws.gaussian_recursion`, not several calls per step."""
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -121,6 +126,65 @@ class Process(Value, ABC):
         except ValueError as error:
             raise value_error("x0", "entries of one length", x0) from error
         return stacked.reshape(len(names), -1)
+
+    def with_parameters(self, **values: Any) -> Self:
+        """Return the process with other values of some parameters, checked as at its creation.
+
+        Raises
+        ------
+        ArgumentTypeError, ArgumentValueError
+            For an unknown name, or a value that the process refuses.
+        """
+        known = [entry.name for entry in fields(self) if entry.init]
+        for name in values:
+            if name not in known:
+                raise unknown_parameter(type(self).__name__, name, known)
+        return replace(self, **values)
+
+    def check_values(self, name: str, values: Any) -> NDArray[np.float64]:
+        """Return the values of one parameter for n paths as float64 (n,), or raise.
+
+        Each is checked as the metadata of the parameter's field says (`checked`); without such
+        metadata it must be finite.
+
+        Raises
+        ------
+        ArgumentTypeError, ArgumentValueError
+            For an unknown name, a parameter that is not one number, or a value that is no number,
+            not finite or out of range; the message has its position and the range.
+        """
+        kind = type(self)
+        if name not in number_fields(self):
+            known = [entry.name for entry in fields(self)]
+            if name not in known:
+                raise unknown_parameter(kind.__name__, name, known)
+            expected = "a parameter that is one number, since only these may differ between paths"
+            raise type_error(name, expected, getattr(self, name))
+        return checked_numbers(name, values, checks_of(kind).get(name, check_real))
+
+    def with_arrays(self, values: Mapping[str, NDArray[np.float64]]) -> Self:
+        """Return a copy with one number per path in some parameters, for `sample` alone.
+
+        The numbers are those of the n paths of the draws that `sample` gets, and are not checked
+        here: `check_values` has done that for all paths of the run. Such a copy is not hashable.
+
+        Parameters
+        ----------
+        values : mapping of str to array (n,)
+            Values by the name of the parameter.
+        """
+        known = number_fields(self)
+        out = copy.copy(self)
+        for name, array in values.items():
+            if name not in known:
+                raise unknown_parameter(type(self).__name__, name, known)
+            out.set_field(name, np.asarray(array, np.float64))
+        return out
+
+    def arrays_per_path(self) -> dict[str, NDArray[np.float64]]:
+        """Return the parameters that have one number per path, by name; see `with_arrays`."""
+        values = {name: getattr(self, name) for name in number_fields(self)}
+        return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
 
     def to_dict(self) -> dict[str, Any]:
         """Return the parameters as JSON: ``{"name": class name, parameter: value, ...}``.

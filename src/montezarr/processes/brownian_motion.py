@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from montezarr.core.checks import check_real
 from montezarr.core.value import checked
 from montezarr.processes._base import Process, Rows
-from montezarr.processes._gaussian import normal_density, recursion_bound
+from montezarr.processes._gaussian import linear_bound, linear_paths, normal_density
 from montezarr.processes.time_grid import TimeGrid
 from montezarr.random.draws import Draws
 
@@ -46,6 +46,7 @@ class BrownianMotion(Process):
     """
 
     equation: ClassVar[str] = "dX = μ dt + σ dW"
+    is_one_pass: ClassVar[bool] = True
 
     mu: float = field(default=0.0, metadata=checked(check_real))
     sigma: float = field(default=1.0, metadata=checked(check_real, minimum=0.0))
@@ -60,11 +61,11 @@ class BrownianMotion(Process):
 
     def sample(self, draws: Draws, grid: TimeGrid, x0: Rows) -> Rows:
         """Return paths of the exact transition; see `Process.sample`."""
-        return draws.gaussian_recursion(self._coefficients(grid), x0)
+        return linear_paths(self, draws, grid, x0)
 
     def bound(self, grid: TimeGrid, x0: float) -> float:
         """Return a bound of abs(X); see `HasBound`."""
-        return recursion_bound(self._coefficients(grid), x0)
+        return linear_bound(self, grid, x0)
 
     def mean(self, t: Any, x0: Any = 0.0) -> Any:
         """Return E[X_t] = x0 + mu t."""
@@ -95,6 +96,5 @@ class BrownianMotion(Process):
         """
         return normal_density(x, self.mean(t, x0), self.variance(t, x0))
 
-    def _coefficients(self, grid: TimeGrid) -> NDArray[np.float64]:
-        dt = grid.steps
-        return np.stack([np.ones_like(dt), self.mu * dt, self.sigma * np.sqrt(dt)])
+    def _coefficients(self, dt: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+        return np.ones_like(dt), self.mu * dt, self.sigma * np.sqrt(dt)

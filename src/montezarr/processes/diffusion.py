@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self, final
 
 import numpy as np
 
 from montezarr.core import buffers
-from montezarr.core.checks import check_array, check_int, type_error, value_error
+from montezarr.core.added_fields import added
+from montezarr.core.checks import check_array, check_int, check_real, type_error, value_error
 from montezarr.core.errors import ArgumentValueError
 from montezarr.core.tunables.scheduling import COEFFICIENT_TRIAL_TIMES
 from montezarr.core.value import checked
 from montezarr.processes._base import Process, Rows
+from montezarr.processes._per_path import check_lengths, checked_numbers, unknown_parameter
 from montezarr.processes.time_grid import TimeGrid
 from montezarr.random.draws import Draws
 from montezarr.schemes import EulerMaruyama, Milstein, Scheme
+from montezarr.schemes._arguments import asked_of, bind_arguments, check_complete
 from montezarr.schemes._base import Coefficient, check_coefficient, weighted_sum
 
 
@@ -30,11 +34,15 @@ class Diffusion(Process):
     read-only, and a path must not depend on other paths: `simulate` checks this. x is float64 even
     if the paths are float32; a function that computes in float32 itself has that precision.
 
+    A function may have further arguments, which are parameters of the equation. It gets by name
+    those it asks for: as one number, or as a read-only array (n,) where paths differ in it. The
+    functions share them by name, and an argument with a default need not be given.
+
     Parameters
     ----------
-    drift : function (t, x)
+    drift : function (t, x, ...)
         a, of the shape of x.
-    diffusion : function (t, x)
+    diffusion : function (t, x, ...)
         b, of the shape of x (one noise per variable), or a matrix (variables, noises, n), where n
         may also be 1.
     scheme : Scheme
@@ -46,11 +54,14 @@ class Diffusion(Process):
     noises : int, optional
         Number of Brownian motions; by default the size of `correlation`, or the number of
         variables.
+    parameters : mapping of str to float, optional
+        Values of further arguments of the functions, by name; `with_parameters` changes them.
 
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        For invalid arguments, also for functions whose parameter names show the order (x, t).
+        For invalid arguments, also for functions whose parameter names show the order (x, t); from
+        `simulate`, for a further argument that has neither a value nor a default.
     SamplerError
         From `simulate`, for functions that fail, return another shape, write into x, or couple
         paths, such as by ``x.mean()``; and for noise that the scheme does not support.
@@ -70,6 +81,16 @@ class Diffusion(Process):
     ... )
     >>> mz.simulate(cir, n_paths=100, T=12, dt=1 / 12, x0=0.04, seed=1).x.shape
     (100, 13)
+
+    An equation with parameters:
+
+    >>> gbm = mz.Diffusion(
+    ...     drift=lambda t, x, mu: mu * x,
+    ...     diffusion=lambda t, x, sigma: sigma * x,
+    ...     parameters={"mu": 0.05, "sigma": 0.2},
+    ... )
+    >>> dict(gbm.with_parameters(sigma=0.3).parameters)
+    {'mu': 0.05, 'sigma': 0.3}
     """
 
     equation: ClassVar[str] = "dX = a(t, X) dt + b(t, X) dW, a = drift, b = diffusion"
@@ -81,6 +102,7 @@ class Diffusion(Process):
     names: tuple[str, ...] = ("x",)
     correlation: tuple[tuple[float, ...], ...] | None = None
     noises: int | None = None
+    parameters: tuple[tuple[str, Any], ...] = added(())
 
     def __post_init__(self) -> None:
         self.check_fields()
@@ -96,6 +118,8 @@ class Diffusion(Process):
             _check_correlation(matrix, count)
             self.set_field("correlation", tuple(tuple(row) for row in matrix.tolist()))
         self.set_field("noises", count)
+        if self.parameters != ():
+            self.set_field("parameters", self._check_parameters(self.parameters))
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
@@ -115,11 +139,34 @@ class Diffusion(Process):
         """Raise, since an equation alone has no natural start."""
         raise value_error("x0", "an initial state, since a Diffusion has no default", None)
 
+    def with_parameters(self, **values: Any) -> Self:
+        """Return the equation with other values of some arguments of its functions."""
+        return replace(self, parameters={**dict(self.parameters), **values})  # type: ignore[arg-type]
+
+    def check_values(self, name: str, values: Any) -> Rows:
+        """Return the values of one argument for n paths; see `Process.check_values`."""
+        self._check_name(name)
+        return checked_numbers(name, values)
+
+    def with_arrays(self, values: Mapping[str, Rows]) -> Self:
+        """Return a copy with one number per path in some arguments; see `Process.with_arrays`."""
+        for name in values:
+            self._check_name(name)
+        arrays = {name: np.asarray(array, np.float64) for name, array in values.items()}
+        out = copy.copy(self)
+        out.set_field("parameters", tuple(sorted({**dict(self.parameters), **arrays}.items())))
+        return out
+
+    def arrays_per_path(self) -> dict[str, Rows]:
+        """Return the arguments that have one number per path; see `Process.arrays_per_path`."""
+        return {name: value for name, value in self.parameters if isinstance(value, np.ndarray)}
+
     def sample(self, draws: Draws, grid: TimeGrid, x0: Rows) -> Rows:
         """Return paths of the scheme; noise j draws from slot j. See `Process.sample`.
 
         The functions get float64 states even if the paths are float32, which are rounded copies.
         """
+        drift, diffusion, scheme = self._with_arguments(draws.n)
         scalar, noises = len(self.names) == 1, self.noises or 1
         shape = (draws.n,) if scalar else (len(self.names), draws.n)
         x = np.array(np.broadcast_to(x0, shape), draws.dtype).astype(draws.state_dtype)
@@ -137,7 +184,7 @@ class Diffusion(Process):
             dw = z * float(np.sqrt(steps[k]))
             if scalar and noises == 1:
                 dw = dw[0]
-            following = self.scheme.step(self.drift, self.diffusion, times[k], x, steps[k], dw)
+            following = scheme.step(drift, diffusion, times[k], x, steps[k], dw)
             if following.shape != shape:
                 raise ArgumentValueError(
                     f"scheme: expected a step of shape {shape}, got {following.shape}."
@@ -151,14 +198,15 @@ class Diffusion(Process):
 
     def check_trial(self, grid: TimeGrid, rows: Rows) -> None:
         """Raise if the scheme does not support these coefficients; see `HasTrial`."""
+        drift, diffusion, scheme = self._with_arguments(rows.shape[-1])
         times, steps = grid.times, grid.steps
         for k in range(0, grid.T, max(1, grid.T // COEFFICIENT_TRIAL_TIMES)):
             x, t, dt = rows[0, k] if len(self.names) == 1 else rows[:, k], times[k], steps[k]
-            self.scheme.check_trial(self.drift, self.diffusion, float(t), x, float(dt))
+            scheme.check_trial(drift, diffusion, float(t), x, float(dt))
 
     def to_dict(self) -> dict[str, Any]:
         """Return a description with functions by name, which `from_dict` cannot read back."""
-        return {
+        described = {
             "name": type(self).__name__,
             "drift": _function_name(self.drift),
             "diffusion": _function_name(self.diffusion),
@@ -167,6 +215,7 @@ class Diffusion(Process):
             "correlation": self.correlation,
             "noises": self.noises,
         }
+        return {**described, "parameters": dict(self.parameters)} if self.parameters else described
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -174,6 +223,44 @@ class Diffusion(Process):
         raise ArgumentValueError(
             "Diffusion: its functions are code, which is never loaded from a description."
             " Build the same Diffusion again and pass it as `process`."
+        )
+
+    def _functions(self) -> dict[str, Callable[..., Any]]:
+        return {"drift": self.drift, "diffusion": self.diffusion, **self.scheme.functions()}
+
+    def _check_name(self, name: str) -> None:
+        """Raise unless one of the functions has an argument of this name."""
+        asked = [asked_of(function) for function in self._functions().values()]
+        known = {each for one in asked for each in one.names}
+        if name not in known and not any(one.takes_any for one in asked):
+            raise unknown_parameter(type(self).__name__, name, known)
+
+    def _check_parameters(self, values: Any) -> tuple[tuple[str, float], ...]:
+        """Return the values of arguments as pairs in the order of their names."""
+        expected = "a mapping of the names of arguments to numbers"
+        if not isinstance(values, (Mapping, tuple)):
+            raise type_error("parameters", expected, values)
+        try:
+            pairs = dict(values)
+        except (TypeError, ValueError) as error:
+            raise type_error("parameters", expected, values) from error
+        for name in pairs:
+            if not isinstance(name, str):
+                raise type_error("parameters", expected, values)
+            self._check_name(name)
+        return tuple((name, check_real(name, pairs[name])) for name in sorted(pairs))
+
+    def _with_arguments(self, n: int) -> tuple[Coefficient, Coefficient, Scheme]:
+        """Return drift, diffusion and scheme with the arguments that they ask for."""
+        values = dict(self.parameters)
+        check_complete(self._functions(), values)
+        check_lengths(self.arrays_per_path(), n)
+        if not values:
+            return self.drift, self.diffusion, self.scheme
+        return (
+            bind_arguments(self.drift, values),
+            bind_arguments(self.diffusion, values),
+            self.scheme.with_arguments(values),
         )
 
 

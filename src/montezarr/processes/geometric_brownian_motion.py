@@ -12,7 +12,8 @@ from montezarr.core.checks import check_real, real_numbers
 from montezarr.core.value import checked
 from montezarr.processes._base import Process, Rows
 from montezarr.processes._fit import Fit, check_series, check_time_steps
-from montezarr.processes._gaussian import normal_density, recursion_bound
+from montezarr.processes._gaussian import linear_bound, linear_paths, normal_density
+from montezarr.processes._per_path import square
 from montezarr.processes._quantiles import TAIL, chi_square_quantile, t_quantile
 from montezarr.processes.time_grid import TimeGrid
 from montezarr.random.draws import Draws
@@ -51,6 +52,7 @@ class GeometricBrownianMotion(Process):
     """
 
     equation: ClassVar[str] = "dX = μ X dt + σ X dW"
+    is_one_pass: ClassVar[bool] = True
 
     mu: float = field(metadata=checked(check_real))
     sigma: float = field(metadata=checked(check_real, minimum=0.0))
@@ -121,12 +123,12 @@ class GeometricBrownianMotion(Process):
 
     def sample(self, draws: Draws, grid: TimeGrid, x0: Rows) -> Rows:
         """Return paths of the exact transition; see `Process.sample`."""
-        return draws.gaussian_recursion(self._coefficients(grid), x0, exponential=True)
+        return linear_paths(self, draws, grid, x0, exponential=True)
 
     def bound(self, grid: TimeGrid, x0: float) -> float:
         """Return a bound of abs(X); see `HasBound`."""
         with np.errstate(over="ignore"):
-            return float(x0 * np.exp(recursion_bound(self._coefficients(grid), 0.0)))
+            return float(x0 * np.exp(linear_bound(self, grid, 0.0)))
 
     def mean(self, t: Any, x0: Any = 1.0) -> Any:
         """Return E[X_t] = x0 exp(mu t)."""
@@ -172,10 +174,9 @@ class GeometricBrownianMotion(Process):
         is_known = (variance > 0) & (x0 != 0) & ~np.isnan(ratio)
         return np.where(is_known, np.where(ratio > 0, inside, 0.0), np.nan)[()]
 
-    def _coefficients(self, grid: TimeGrid) -> NDArray[np.float64]:
-        dt = grid.steps
-        drift = (self.mu - 0.5 * self.sigma**2) * dt
-        return np.stack([np.ones_like(dt), drift, self.sigma * np.sqrt(dt)])
+    def _coefficients(self, dt: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+        drift = (self.mu - 0.5 * square(self.sigma)) * dt
+        return np.ones_like(dt), drift, self.sigma * np.sqrt(dt)
 
 
 def _intervals(mu: float, sigma: float, n: int, total: float) -> dict[str, tuple[float, float]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self, final
+from functools import lru_cache, partial
+from typing import Any, ClassVar, NamedTuple, Self, final
 
 import numpy as np
 
@@ -11,6 +13,7 @@ from montezarr.core import buffers
 from montezarr.core.checks import check_real, value_error
 from montezarr.core.value import checked
 from montezarr.processes._base import Process, Rows
+from montezarr.processes._per_path import check_lengths, square
 from montezarr.processes.time_grid import TimeGrid
 from montezarr.random.draws import Draws
 
@@ -115,10 +118,12 @@ class Heston(Process):
 
     def sample(self, draws: Draws, grid: TimeGrid, x0: Rows) -> Rows:
         """Return rows of s and v; slots 0 and 1 drive v, slot 2 drives s. See `Process.sample`."""
+        check_lengths(self.arrays_per_path(), draws.n)
         rows = buffers.recycled_empty((2, grid.T + 1, draws.n), draws.dtype)
         rows[:, 0] = x0
         v = rows[1, 0].astype(np.float64)
         log_s = np.zeros(draws.n)
+        of_step = _coefficients_by_length(self)
         streams = zip(
             draws.rows("normal", grid.T, 0),
             draws.rows("exponential", grid.T, 1),
@@ -127,7 +132,7 @@ class Heston(Process):
             strict=True,
         )
         for k, (normal, exponential, normal_s, dt) in enumerate(streams):
-            v_next, log_s = self._step(v, log_s, normal, exponential, normal_s, dt)
+            v_next, log_s = _step(of_step(dt), v, log_s, normal, exponential, normal_s)
             with np.errstate(over="ignore"):  # on_nonfinite handles infinities
                 np.multiply(rows[0, 0], np.exp(log_s), out=rows[0, k + 1], casting="same_kind")
             rows[1, k + 1] = v = v_next
@@ -153,38 +158,85 @@ class Heston(Process):
         price = s * np.exp(self.mu * t) * np.sqrt(np.expm1(integral))
         return np.stack(np.broadcast_arrays(price, np.sqrt(variance)))
 
-    def _step(
-        self, v: Rows, log_s: Rows, normal: Rows, exponential: Rows, normal_s: Rows, dt: float
-    ) -> tuple[Rows, Rows]:
-        kappa, theta, xi, rho = self.kappa, self.theta, self.xi, self.rho
-        decay, gap = float(np.exp(-kappa * dt)), float(-np.expm1(-kappa * dt))
-        mean = theta * gap + v * decay
-        variance = v * (xi**2 * decay * gap / kappa) + theta * xi**2 * gap**2 / (2 * kappa)
+
+class _Coefficients(NamedTuple):
+    """What a step takes of the parameters and its length: numbers, or arrays with one per path."""
+
+    decay: Any
+    mean: Any
+    variance: Any
+    """The part of the variance of V that is proportional to V."""
+    variance_rest: Any
+    a_star: Any
+    k0: Any
+    """For the paths for which the martingale correction does not exist."""
+    k1: Any
+    k2: Any
+    k3: Any
+    k4: Any
+    drift: Any
+
+    @classmethod
+    def of(cls, process: Heston, squares: tuple[Any, Any], dt: float) -> Self:
+        """Return the coefficients of a step of the length `dt`, given xi**2 and rho**2."""
+        kappa, theta, xi, rho = process.kappa, process.theta, process.xi, process.rho
+        xi_square, rho_square = squares
+        decay, gap = _number(np.exp(-kappa * dt)), _number(-np.expm1(-kappa * dt))
         # Coefficients of the log-price, with the integral of V by the trapezium (gamma = 1/2).
         slope = 0.5 * dt * (kappa * rho / xi - 0.5)
         k1, k2 = slope - rho / xi, slope + rho / xi
-        k3 = k4 = 0.5 * dt * (1 - rho**2)
-        a_star = k2 + 0.5 * k4
-        # The branch not used may divide by zero or take the root of a negative number, harmlessly.
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            psi = variance / mean**2
-            inverse = 2 / psi
-            b2 = inverse - 1 + np.sqrt(inverse) * np.sqrt(inverse - 1)
-            a = mean / (1 + b2)
-            quadratic = a * (np.sqrt(b2) + normal) ** 2
-            room = 1 - 2 * a_star * a
-            k0_quadratic = -a_star * b2 * a / room + 0.5 * np.log(room)
-            # q = 1-p = P(v > 0), in a form that does not cancel where p is nearly 1.
-            q = 2 / (psi + 1)
-            beta = q / mean
-            # u > p exactly where -log(1-u) > -log(q), and then v = log(q/(1-u)) / beta.
-            tail = np.maximum(exponential + np.log(q), 0.0) / beta
-            k0_tail = -np.log1p(q * a_star / (beta - a_star))
-            few = psi <= PSI_SWITCH
-            v_next = np.where(few, quadratic, tail)
-            k0 = np.where(few, k0_quadratic, k0_tail) - (k1 + 0.5 * k3) * v
-            # Where the moment of the martingale correction does not exist, leave it out.
-            exists = np.where(few, room > 0, beta > a_star)
-            k0 = np.where(exists, k0, -rho * kappa * theta * dt / xi)
-        noise = np.sqrt(k3 * v + k4 * v_next) * normal_s
-        return v_next, log_s + (self.mu * dt + k0 + k1 * v + k2 * v_next + noise)
+        k3 = k4 = 0.5 * dt * (1 - rho_square)
+        return cls(
+            decay=decay,
+            mean=theta * gap,
+            variance=xi_square * decay * gap / kappa,
+            variance_rest=theta * xi_square * square(gap) / (2 * kappa),
+            a_star=k2 + 0.5 * k4,
+            k0=-rho * kappa * theta * dt / xi,
+            k1=k1,
+            k2=k2,
+            k3=k3,
+            k4=k4,
+            drift=process.mu * dt,
+        )
+
+
+def _number(value: Any) -> Any:
+    return value if np.ndim(value) else float(value)
+
+
+def _coefficients_by_length(process: Heston) -> Callable[[float], _Coefficients]:
+    """Return a function of the length of a step that keeps its last result: most are of one."""
+    squares = square(process.xi), square(process.rho)
+    return lru_cache(maxsize=1)(partial(_Coefficients.of, process, squares))
+
+
+def _step(
+    of_step: _Coefficients, v: Rows, log_s: Rows, normal: Rows, exponential: Rows, normal_s: Rows
+) -> tuple[Rows, Rows]:
+    a_star, k1, k2, k3, k4 = of_step.a_star, of_step.k1, of_step.k2, of_step.k3, of_step.k4
+    mean = of_step.mean + v * of_step.decay
+    variance = v * of_step.variance + of_step.variance_rest
+    # The branch not used may divide by zero or take the root of a negative number, harmlessly.
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        psi = variance / mean**2
+        inverse = 2 / psi
+        b2 = inverse - 1 + np.sqrt(inverse) * np.sqrt(inverse - 1)
+        a = mean / (1 + b2)
+        quadratic = a * (np.sqrt(b2) + normal) ** 2
+        room = 1 - 2 * a_star * a
+        k0_quadratic = -a_star * b2 * a / room + 0.5 * np.log(room)
+        # q = 1-p = P(v > 0), in a form that does not cancel where p is nearly 1.
+        q = 2 / (psi + 1)
+        beta = q / mean
+        # u > p exactly where -log(1-u) > -log(q), and then v = log(q/(1-u)) / beta.
+        tail = np.maximum(exponential + np.log(q), 0.0) / beta
+        k0_tail = -np.log1p(q * a_star / (beta - a_star))
+        few = psi <= PSI_SWITCH
+        v_next = np.where(few, quadratic, tail)
+        k0 = np.where(few, k0_quadratic, k0_tail) - (k1 + 0.5 * k3) * v
+        # Where the moment of the martingale correction does not exist, leave it out.
+        exists = np.where(few, room > 0, beta > a_star)
+        k0 = np.where(exists, k0, of_step.k0)
+    noise = np.sqrt(k3 * v + k4 * v_next) * normal_s
+    return v_next, log_s + (of_step.drift + k0 + k1 * v + k2 * v_next + noise)

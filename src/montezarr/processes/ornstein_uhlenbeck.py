@@ -14,7 +14,7 @@ from montezarr.core.notices import warn
 from montezarr.core.value import checked
 from montezarr.processes._base import Process, Rows
 from montezarr.processes._fit import Fit, check_series, check_time_steps
-from montezarr.processes._gaussian import normal_density, recursion_bound
+from montezarr.processes._gaussian import linear_bound, linear_paths, normal_density
 from montezarr.processes._reversion import fit_regular, standardized
 from montezarr.processes._reversion_at import fit_irregular
 from montezarr.processes.time_grid import TimeGrid
@@ -56,6 +56,7 @@ class OrnsteinUhlenbeck(Process):
     """
 
     equation: ClassVar[str] = "dX = θ (μ − X) dt + σ dW"
+    is_one_pass: ClassVar[bool] = True
 
     theta: float = field(metadata=checked(check_real, above=0.0))
     mu: float = field(metadata=checked(check_real))
@@ -144,11 +145,11 @@ class OrnsteinUhlenbeck(Process):
 
     def sample(self, draws: Draws, grid: TimeGrid, x0: Rows) -> Rows:
         """Return paths of the exact transition; see `Process.sample`."""
-        return draws.gaussian_recursion(self._coefficients(grid), x0)
+        return linear_paths(self, draws, grid, x0)
 
     def bound(self, grid: TimeGrid, x0: float) -> float:
         """Return a bound of abs(X); see `HasBound`."""
-        return recursion_bound(self._coefficients(grid), x0)
+        return linear_bound(self, grid, x0)
 
     def mean(self, t: Any, x0: Any = 0.0) -> Any:
         """Return E[X_t] = mu + (x0 - mu) exp(-theta t)."""
@@ -180,12 +181,11 @@ class OrnsteinUhlenbeck(Process):
         """
         return normal_density(x, self.mean(t, x0), self.variance(t, x0))
 
-    def _coefficients(self, grid: TimeGrid) -> NDArray[np.float64]:
-        dt = grid.steps
+    def _coefficients(self, dt: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
         decay = np.exp(-self.theta * dt)
         gap = -np.expm1(-self.theta * dt)
         spread = self.sigma * np.sqrt(-np.expm1(-2 * self.theta * dt) / (2 * self.theta))
-        return np.stack([decay, self.mu * gap, spread])
+        return decay, self.mu * gap, spread
 
 
 SHORT = 20.0

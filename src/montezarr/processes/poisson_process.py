@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, ClassVar, Self, final
+from typing import Any, ClassVar, NamedTuple, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,9 @@ from montezarr.core.errors import ArgumentValueError
 from montezarr.core.value import checked
 from montezarr.processes._base import Process, Rows, check_reach
 from montezarr.processes._discrete import as_integers, elsewhere, poisson
+from montezarr.processes._per_path import check_lengths
 from montezarr.processes.time_grid import TimeGrid
 from montezarr.random.draws import Draws
-
-MAX_MEAN = 1e7
-"""Largest expected count in one step: the table of probabilities grows with its square root."""
 
 
 @final
@@ -69,13 +67,11 @@ class PoissonProcess(Process):
 
     def sample(self, draws: Draws, grid: TimeGrid, x0: Rows) -> Rows:
         """Return paths of the exact transition; see `Process.sample`."""
+        check_lengths(self.arrays_per_path(), draws.n)
+        if isinstance(self.rate, np.ndarray):
+            return self._sample_each(draws, grid, x0)
         means = self.rate * grid.steps
-        if (means > MAX_MEAN).any():
-            raise ArgumentValueError(
-                f"rate: expected rate * dt <= {MAX_MEAN:g}, got {means.max():g}."
-                " Take shorter steps."
-            )
-        check_reach(x0.dtype, int(x0.min()), int(x0.max()) + float((means + _reach(means)).sum()))
+        _check_means(means, x0)
         rows = draws.empty_rows(grid.T + 1, x0.dtype)
         rows[0] = x0
         uniforms = draws.rows("uniform", grid.T)
@@ -83,6 +79,27 @@ class PoissonProcess(Process):
             first, cdf = _distribution(mean)
             count = np.searchsorted(cdf, uniform, side="right")
             rows[k + 1] = rows[k] + (count + first).astype(x0.dtype)
+        return rows
+
+    def _sample_each(self, draws: Draws, grid: TimeGrid, x0: Rows) -> Rows:
+        """Return paths that have a rate each, few at a time, since each has tables of its own."""
+        rates: Any = self.rate
+        if not draws.n:
+            return draws.empty_rows(grid.T + 1, x0.dtype)
+        _check_means(rates.max() * grid.steps, x0)
+        rows = draws.empty_rows(grid.T + 1, x0.dtype)
+        rows[0] = x0
+        longest = 2 * int(_reach(rates.max() * grid.steps.max(initial=0.0))) + 1
+        size = max(1, TABLE_BYTES // (8 * longest))
+        for low in range(0, draws.n, size):
+            high = min(low + size, draws.n)
+            table, length = None, None
+            uniforms = draws.part(low, high).rows("uniform", grid.T)
+            for k, (dt, uniform) in enumerate(zip(grid.steps.tolist(), uniforms, strict=True)):
+                if table is None or dt != length:
+                    table, length = Tables.of(rates[low:high] * dt), dt
+                count = table.counts(uniform).astype(x0.dtype)
+                rows[k + 1, low:high] = rows[k, low:high] + count
         return rows
 
     def mean(self, t: Any, x0: Any = 0) -> Any:
@@ -120,6 +137,22 @@ class PoissonProcess(Process):
         return np.where(is_possible, poisson(events, mean), others)[()]
 
 
+MAX_MEAN = 1e7
+"""Largest expected count in one step: the table of probabilities grows with its square root."""
+
+TABLE_BYTES = 2**22
+"""Bytes of the tables of paths with a rate each that are in memory together, about."""
+
+
+def _check_means(means: NDArray[np.float64], x0: Rows) -> None:
+    """Raise if a step expects too many events, or the counts may not fit into the dtype."""
+    if (means > MAX_MEAN).any():
+        raise ArgumentValueError(
+            f"rate: expected rate * dt <= {MAX_MEAN:g}, got {means.max():g}. Take shorter steps."
+        )
+    check_reach(x0.dtype, int(x0.min()), int(x0.max()) + float((means + _reach(means)).sum()))
+
+
 def _reach(mean: Any) -> Any:
     """Return the largest distance of a count from the mean: beyond it P is below 2**-53."""
     return 12 * np.sqrt(mean) + 40
@@ -131,16 +164,65 @@ def _distribution(mean: float) -> tuple[int, NDArray[np.float64]]:
 
     The table holds every count that a uniform number of 53 bits can pick.
     """
-    mode, reach = int(mean), int(_reach(mean))
+    first, cdf = _distributions(np.array([mean]), int(mean), int(_reach(mean)))
+    cdf[0].setflags(write=False)
+    return first, cdf[0]
+
+
+def _distributions(
+    means: NDArray[np.float64], mode: int, reach: int
+) -> tuple[int, NDArray[np.float64]]:
+    """Return the first count, and the distribution functions of means with one mode and reach."""
     first = max(0, mode - reach)
     counts = np.arange(first, mode + reach + 1)
+    mean = means[:, np.newaxis]
     # Ratios to the probability of the mode, built up outwards: no factorial, no overflow.
-    up = np.cumprod(mean / counts[counts > mode])
-    down = np.cumprod((counts[(counts > first) & (counts <= mode)] / mean)[::-1])[::-1]
-    weights = np.concatenate([down, [1.0], up])
-    weights /= weights.sum()
+    up = np.cumprod(mean / counts[counts > mode], axis=1)
+    below_mode = counts[(counts > first) & (counts <= mode)] / mean
+    down = np.cumprod(below_mode[:, ::-1], axis=1)[:, ::-1]
+    weights = np.concatenate([down, np.ones_like(mean), up], axis=1)
+    weights /= weights.sum(axis=1, keepdims=True)
     # The upper half is summed from its far end, so that neither tail has the error of a long sum.
-    below, above = np.cumsum(weights)[:-1], np.cumsum(weights[:0:-1])[::-1]
-    cdf = np.where(below < 0.5, below, 1 - above)
-    cdf.setflags(write=False)
-    return first, cdf
+    below = np.cumsum(weights, axis=1)[:, :-1]
+    above = np.cumsum(weights[:, :0:-1], axis=1)[:, ::-1]
+    return first, np.where(below < 0.5, below, 1 - above)
+
+
+class Tables(NamedTuple):
+    """Distribution functions of several paths, one behind the other."""
+
+    cdf: NDArray[np.float64]
+    start: NDArray[np.intp]
+    """Place of a path's first entry in `cdf`."""
+    length: NDArray[np.intp]
+    first: NDArray[np.int64]
+    """The count of the first entry."""
+
+    @classmethod
+    def of(cls, means: NDArray[np.float64]) -> Self:
+        """Return the tables of paths with these means; means of one mode and reach together."""
+        modes, reaches = means.astype(np.int64), _reach(means).astype(np.int64)
+        cdf, place = [], 0
+        start, length, first = (np.zeros(len(means), np.int64) for _ in range(3))
+        order = np.lexsort((reaches, modes))
+        ends = np.flatnonzero(np.diff(modes[order]) | np.diff(reaches[order])) + 1
+        for group in np.split(order, ends):
+            lowest, table = _distributions(
+                means[group], int(modes[group[0]]), int(reaches[group[0]])
+            )
+            first[group], length[group] = lowest, table.shape[1]
+            start[group] = place + table.shape[1] * np.arange(len(group))
+            cdf.append(table.ravel())
+            place += table.size
+        return cls(np.concatenate(cdf), start, length, first)
+
+    def counts(self, uniform: Rows) -> NDArray[np.int64]:
+        """Return the count of each path at its uniform number."""
+        low, high = np.zeros_like(self.length), self.length.copy()
+        for _ in range(int(self.length.max()).bit_length()):
+            middle = (low + high) // 2
+            at = self.start + np.minimum(middle, self.length - 1)
+            is_above = (middle < high) & (self.cdf[at] <= uniform)
+            low = np.where(is_above, middle + 1, low)
+            high = np.where(is_above, high, np.minimum(middle, high))
+        return low + self.first

@@ -11,6 +11,7 @@ from montezarr.core.checks import check_real, real_numbers
 from montezarr.core.value import checked
 from montezarr.processes._base import Process, Rows, check_reach
 from montezarr.processes._discrete import as_integers, binomial, elsewhere
+from montezarr.processes._per_path import check_lengths
 from montezarr.processes.time_grid import TimeGrid
 from montezarr.random.draws import Draws
 
@@ -62,6 +63,7 @@ class RandomWalk(Process):
 
     def sample(self, draws: Draws, grid: TimeGrid, x0: Rows) -> Rows:
         """Return paths, one step of the walk per step of the grid; see `Process.sample`."""
+        check_lengths(self.arrays_per_path(), draws.n)
         check_reach(x0.dtype, int(x0.min()) - grid.T, int(x0.max()) + grid.T)
         rows = draws.empty_rows(grid.T + 1, x0.dtype)
         rows[0] = x0

@@ -12,9 +12,14 @@ from montezarr.processes import Process
 from montezarr.processes._built_in import runs_user_code
 from montezarr.random.seeding import BLOCK, as_root_seed
 from montezarr.run import chunk_policy
+from montezarr.run._first_scenario import check_no_argument, check_parameters, first_scenario
+from montezarr.run._inputs import with_arrays
 from montezarr.run._policies import Policies, check_policies
 from montezarr.run._recipe import recipe_of
-from montezarr.run._x0 import per_path, plain_scalars
+from montezarr.run._scenarios import check_resolutions, check_varied, varied_sampler
+from montezarr.run._vary import Vary
+from montezarr.run._vary_argument import check_vary
+from montezarr.run._x0 import first_block, per_path, plain_scalars
 from montezarr.samplers import Sampler, bind, choose_sampler
 from montezarr.samplers.arguments import (
     check_coords,
@@ -26,6 +31,7 @@ from montezarr.samplers.arguments import (
 from montezarr.samplers.binding import check_no_parameter
 from montezarr.samplers.resolution import check_resolution
 from montezarr.samplers.schema import Asked
+from montezarr.samplers.varied import VariedSampler
 
 ENDLESS_CHUNK = 2**30
 """Paths per chunk of a run without end: a graph of a thousand chunks, of which none is drawn."""
@@ -47,6 +53,8 @@ def bind_arguments(
     labels: Sequence[str | int] | None = None,
     dims: Mapping[str, Any] | None = None,
     coords: Mapping[str, Any] | None = None,
+    vary: Any = None,
+    noise: str = "common",
     names: tuple[str, ...] = (),
     policies: Policies,
     legacy_global_rng: bool = False,
@@ -64,58 +72,74 @@ def bind_arguments(
     recorded : mapping, optional
         A recipe to draw again, by the rules of the version that wrote it.
     """
-    legacy = check_bool("legacy_global_rng", legacy_global_rng)
-    given = {} if options is None else options
-    chosen, kind = choose_sampler(
-        process, legacy, given, None if recorded is None else recorded["sampler"]
-    )
-    interface = chosen.interfaces[kind]
-    n_paths, chunks = check_paths(n_paths, chunks)
     check_policies(policies)
+    check_bool("legacy_global_rng", legacy_global_rng)
+    given = {} if options is None else options
+    n_paths, chunks = check_paths(n_paths, chunks)
+    varying = check_vary(vary, noise, n_paths)
+    check_no_argument(varying, process)
+    chosen, kind = choose_sampler(
+        process, legacy_global_rng, {**given, **dict.fromkeys(varying.own_names)},
+        None if recorded is None else recorded["sampler"],
+    )  # fmt: skip
+    interface = chosen.interfaces[kind]
     if recorded is None:  # a recipe older than these arguments keeps its rule
         check_no_parameter(process, interface)
     root = as_root_seed(seed, stream)
     chunk_policy.check_steps_fit(T, at_once=interface.unit)
     x0 = plain_scalars(x0)
+    arguments = {"x0": x0, "dt": dt, "times": times}
+    check_parameters(varying, process, interface, given, arguments)
+    first = first_scenario(varying, process, given, arguments, root, interface.unit)
     states = per_path(process, interface, x0, n_paths)
     # Built-in processes need no trial, so a lazy x0 is not computed for them.
     needs_first = not (states.is_lazy and isinstance(process, Process)) or runs_user_code(process)
-    is_kept = policies.on_nonfinite in ("keep", "mask")
     sampler = bind(
-        process,
-        chosen,
-        kind,
-        T=T,
-        dt=dt,
-        times=times,
-        x0=x0,
-        seed=root,
+        first.process, chosen, kind, T=T, dt=first.dt, times=times, x0=first.x0, seed=root,
         asked=Asked(
             dtype=check_dtypes(dtype),
             labels=check_labels(labels),
             dims=check_dims(dims),
             coords=check_coords(coords),
             names=names,
-            per_path=states.array is not None,
+            per_path=states.array is not None or not first.has_x0,
             first_x0=states.first() if needs_first else None,
         ),
-        on_nonfinite="keep" if is_kept else "raise",
-        options=given,
+        on_nonfinite="keep" if policies.on_nonfinite in ("keep", "mask") else "raise",
+        options=first.options,
         recorded=recorded,
-    )
-    if recorded is None:  # a stored run is drawn again without new checks
+    )  # fmt: skip
+    inputs, kept = states.array, states.given
+    sampler = replace(sampler, keep=check_keep(keep, sampler.grid.T))
+    if varying.names:
+        chunk_policy.check_scenarios_fit(n_paths, sampler.path_bytes, varying.count)
+        varied = varied_sampler(varying, sampler, process, given, x0, root)
+        if recorded is None:  # a stored run is drawn again without new checks
+            check_resolutions(varied, varying, states.array, states.is_lazy)
+        inputs, kept = with_arrays(varying, inputs, kept)
+        _check_first_paths(varying, varied, process, inputs, kept)
+        sampler = varied
+    elif recorded is None:
         check_resolution(sampler, states.array, states.is_lazy)
-    sampler = policies.on(replace(sampler, keep=check_keep(keep, sampler.grid.T)))
+    sampler = policies.on(sampler)
     chunk, asked = _chunk(sampler, n_paths, chunks)
     return {
         "sampler": sampler,
         "n_paths": n_paths,
         "chunk": chunk,
-        "recipe": recipe_of(sampler, states.digest),
-        "x0": states.array,
+        "recipe": recipe_of(sampler, states.digest) | varying.to_recipe(),
+        "x0": inputs,
         "asked": asked,
-        "given_x0": states.given,
+        "given_x0": kept,
     }
+
+
+def _check_first_paths(
+    varying: Vary, sampler: VariedSampler, process: Any, inputs: Any, kept: Any
+) -> None:
+    """Draw the first paths of code of the user, if their parameters differ from path to path."""
+    if varying.by_path and (not isinstance(process, Process) or runs_user_code(process)):
+        check_varied(sampler, first_block(inputs, is_lazy=kept is None))
 
 
 def check_paths(n_paths: Any, chunks: Any) -> tuple[int | None, int | None]:
@@ -149,6 +173,7 @@ def _chunk(sampler: Sampler, n_paths: int | None, chunks: int | None) -> tuple[i
         local_workers=workers if backend is None or backend.is_local else 1,
         least_paths=sampler.interface.unit,
         worker_bytes=None if backend is None else backend.worker_bytes,
+        scenarios=max(variable.scenarios for variable in sampler.variables),
     )
     asked = 0 if chunks is None else -(-chunks // BLOCK) * BLOCK
     return chunk, asked if asked > chunk else 0

@@ -14,7 +14,7 @@ from dask.delayed import delayed
 from montezarr.core.tunables.memory import SHARED_SAMPLER_MIN_BYTES
 from montezarr.run._origins import SIMULATED
 from montezarr.run._run import Run
-from montezarr.run._task import RunTask, chunk_from, chunk_of, own_variable
+from montezarr.run._task import RunTask, chunk_from, chunk_of, own_scenarios, own_variable
 from montezarr.run._tasks_alive import keep
 from montezarr.samplers import Variable
 
@@ -37,10 +37,11 @@ def arrays(run: Run) -> dict[str, Any]:
     base = _drawn(run, name, dtype=object, meta=no_values, chunks=(chunk_sizes(run),))
     return {
         variable.name: base.map_blocks(
-            own_variable,
+            own_variable if not variable.lead else own_scenarios,
             variable.name,
+            *([variable.lead] if variable.lead else []),
             name=names[variable.name],
-            new_axis=list(range(1, 1 + len(variable.dims))),
+            new_axis=_axes_beside_paths(variable),
             **_form(run, variable),
         )
         for variable in variables
@@ -50,11 +51,17 @@ def arrays(run: Run) -> dict[str, Any]:
 def _form(run: Run, variable: Variable) -> dict[str, Any]:
     """Return dtype and chunks of a variable's array."""
     shape = variable.shape(run.sampler.n_times)
+    chunks: list[Any] = [(size,) for size in shape]
+    chunks.insert(variable.lead, chunk_sizes(run))
     return {
         "dtype": variable.dtype,
         "meta": np.empty((0,) * (1 + len(shape)), variable.dtype),
-        "chunks": (chunk_sizes(run), *((size,) for size in shape)),
+        "chunks": tuple(chunks),
     }
+
+
+def _axes_beside_paths(variable: Variable) -> list[int]:
+    return [axis for axis in range(1 + len(variable.dims)) if axis != variable.lead]
 
 
 def _drawn(run: Run, name: str, **form: Any) -> Any:
@@ -63,8 +70,9 @@ def _drawn(run: Run, name: str, **form: Any) -> Any:
     if run.x0 is None:
         return da.map_blocks(chunk_of, **options)
     x0 = run.x0.rechunk({-1: chunk_sizes(run)})
-    # The paths are the last dimension of x0, and the first of the drawn block.
-    options["new_axis"] = list(range(1, len(form["chunks"])))
+    # The paths are the last dimension of x0, and the first of the drawn block after scenarios.
+    variables = run.sampler.variables
+    options["new_axis"] = _axes_beside_paths(variables[0]) if len(variables) == 1 else []
     if x0.ndim > 1:
         options["drop_axis"] = list(range(x0.ndim - 1))
     return da.map_blocks(chunk_from, x0, **options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,7 +27,8 @@ def is_untouched(made: Provenance, run: Run) -> bool:
     return all(
         variables[v.name].chunks is not None  # data on a disk are not loaded
         and variables[v.name].data.name == names[v.name]
-        and variables[v.name].shape == (run.length, *v.shape(run.sampler.n_times))
+        and variables[v.name].dims == v.dims_with_paths
+        and variables[v.name].size == run.length * math.prod(v.shape(run.sampler.n_times))
         for v in run.sampler.variables
     )
 

@@ -17,6 +17,7 @@ from montezarr.run._texts import (
     state_text,
     variables_text,
 )
+from montezarr.run._varied_texts import varied_in, varied_rows
 
 
 @final
@@ -86,11 +87,12 @@ class Recipe(Mapping[str, Any]):
 
     def _card(self) -> Card:
         process = self.get("process")
-        name = process_name(process)
+        name, varied = process_name(process), varied_in(self._data)
         rows = [
             *recipe_process_rows(self._data),
-            ("x0", state_text(self.get("x0"))),
-            ("times", grid_text(self.get("grid"), self.get("keep"))),
+            *varied_rows(self._data),
+            ("x0", state_text(self.get("x0"), varied)),
+            ("times", grid_text(self.get("grid"), self.get("keep"), varied)),
             ("seed", seed_text(self.get("seed"))),
             ("variables", variables_text(self.get("variables"))),
             ("sampler", sampler_text(self._data)),

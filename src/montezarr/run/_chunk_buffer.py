@@ -48,20 +48,18 @@ class ChunkBuffer:
         variables = {}
         for variable in self.run.sampler.variables:
             source = ds[variable.name]
-            others = (0,) * len(variable.dims)
-            graph = _Graph(
-                {
-                    (source.data.name, chunk, *others): np.moveaxis(arrays[variable.name], -1, 0)
-                    for chunk, arrays in enumerate(self.chunks)
-                }
-            )
+            lead, ndim = variable.lead, 1 + len(variable.dims)
+            graph = _Graph()
+            for chunk, arrays in enumerate(self.chunks):
+                place = [chunk if axis == lead else 0 for axis in range(ndim)]
+                graph[source.data.name, *place] = np.moveaxis(arrays[variable.name], -1, lead)
             graph.task = task
             # Built directly: `da.from_array` would copy data that fill memory already.
             data = da.Array(
                 graph,
                 name=source.data.name,
                 chunks=source.data.chunks,
-                meta=np.empty((0,) * (1 + len(others)), variable.dtype),
+                meta=np.empty((0,) * ndim, variable.dtype),
             )
             variables[variable.name] = (source.dims, data, source.attrs, source.encoding)
         return xr.Dataset(variables, ds.coords, ds.attrs)

@@ -15,7 +15,6 @@ from montezarr.run._variables import (
     masked_attribute,
     variable_attributes,
 )
-from montezarr.samplers.schema import PATH
 
 
 def to_dataset(run: Run) -> xr.Dataset:
@@ -23,7 +22,7 @@ def to_dataset(run: Run) -> xr.Dataset:
     arrays = lazy_arrays(run)
     variables = {
         variable.name: (
-            (PATH, *variable.dims),
+            variable.dims_with_paths,
             arrays[variable.name],
             variable_attributes(variable) | masked_attribute(variable, run.sampler),
             label_encoding(variable) | masked_attribute(variable, run.sampler),

@@ -41,33 +41,33 @@ def join_fields(*columns: Any, names: Sequence[str], common: Mapping[str, Any], 
     return out
 
 
-def data_of(part: Any) -> Any:
-    """Return the array of an initial state; copy one in memory, which could change later."""
-    _check_path_labels(part)
+def data_of(part: Any, name: str = "x0") -> Any:
+    """Return the array of an argument by path; copy one in memory, which could change later."""
+    _check_path_labels(part, name)
     if isinstance(part, xr.DataArray):
         part = part.data
     if isinstance(part, da.Array):
         if isinstance(meta_of(part), np.ma.MaskedArray):
             raise type_error(
-                "x0", "an initial state for every path", part,
-                "Masked ones are none: fill them, by dask.array.ma.filled(x0, value).",
+                name, f"{'an initial state' if name == 'x0' else 'a value'} for every path", part,
+                f"Masked ones are none: fill them, by dask.array.ma.filled({name}, value).",
             )  # fmt: skip
         return part
     if not (isinstance(part, (list, tuple, range)) or hasattr(part, "ndim")):
         return part
     try:
-        array = np.array(plain_array("x0", part))
+        array = np.array(plain_array(name, part))
     except ValueError as error:  # rows of unequal length
         if "masked" in str(error):
             raise
-        raise value_error("x0", "one number or label per path", part) from error
+        raise value_error(name, "one number or label per path", part) from error
     is_text = array.dtype.kind in "US" and isinstance(part, (list, tuple))
     if is_text and not all(isinstance(item, str) for item in part):
         return np.array(part, dtype=object)  # labels of several types, which NumPy made text
     return array
 
 
-def _check_path_labels(part: Any) -> None:
+def _check_path_labels(part: Any, name: str) -> None:
     """Raise if the entries have path labels other than the paths that they would go to."""
     labels: Any = None
     if isinstance(part, xr.DataArray) and PATH in part.coords and part[PATH].ndim == 1:
@@ -76,7 +76,7 @@ def _check_path_labels(part: Any) -> None:
         labels = np.asarray(part.index)
     if labels is not None and not np.array_equal(labels, np.arange(len(labels))):
         raise value_error(
-            "x0", "entries of the paths 0, 1, 2 and so on, by their labels", labels,
+            name, "entries of the paths 0, 1, 2 and so on, by their labels", labels,
             "Entries are taken in order. Sort them, or drop the labels.",
         )  # fmt: skip
 

@@ -120,7 +120,9 @@ def origin_of(name: str) -> Origin | None:
     variables = run.sampler.variables
     # With several variables, a block holds all by name, and has the path dimension only.
     beside = variables[0].shape(run.sampler.n_times) if len(variables) == 1 else ()
-    return Origin(run.recipe, 0, (run.length, *beside), run.chunk, run=run)
+    lead = variables[0].lead if len(variables) == 1 else 0
+    shape = (*beside[:lead], run.length, *beside[lead:])
+    return Origin(run.recipe, lead, shape, run.chunk, run=run)
 
 
 def origins_behind(arrays: Iterable[Any]) -> dict[str, Origin]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
+from montezarr.core.added_fields import added
 from montezarr.core.text import Card
 from montezarr.core.tunables.memory import CHUNK_EXPRESSION_COPIES
 from montezarr.run._plan_card import plan_card
 from montezarr.run._run import Run
 from montezarr.run._texts import process_line
+from montezarr.run._varied_texts import noise_text, scenario_sizes, varied_in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -54,6 +57,9 @@ class Plan:
         Memory that one pass of the given statistics takes on this machine, all workers together,
         beyond that of Python with its packages: the paths in memory, the states, and a fixed part.
         It does not depend on the number of paths. Pictures take no more. None without statistics.
+    scenario_chunk_bytes : int
+        Bytes of one scenario of a stored chunk, which is read without the others; 0 without
+        scenarios, and where they are stored together.
     store_ratio : float or None
         Bytes of the store over bytes in memory, if a `Storage` was given.
     measured : int
@@ -62,7 +68,14 @@ class Plan:
         Equation of the process and its parameters, or the parameters alone; may be empty.
     noise : str
         For an expression of several runs: whether they use common noise, one seed and stream, or
-        independent noise. Empty for one run.
+        independent noise; for scenarios, whether they do. Empty for one run without scenarios.
+    scenarios : int
+        Number of scenarios, each of which has all paths; 1 if no parameter varies by scenario.
+    scenario_bytes : int or None
+        Size of all paths of one scenario in memory, without parameters that are common to all.
+        None without scenarios.
+    varied : tuple of (str, str)
+        Name of each parameter that varies, and how: by scenario or by path, and its values.
 
     Examples
     --------
@@ -98,11 +111,18 @@ class Plan:
     measured: int = 0
     equation: str = ""
     noise: str = ""
+    scenarios: int = added(1)
+    scenario_bytes: int | None = added(None)
+    scenario_chunk_bytes: int = added(0)
+    varied: tuple[tuple[str, str], ...] = added(())
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the plan as JSON."""
-        names = [name for name in self.__slots__ if self.noise or name != "noise"]
-        return {name: getattr(self, name) for name in names}
+        """Return the plan as JSON, with entries about several runs or scenarios if there are."""
+        left_out = set() if self.noise else {"noise"}
+        if not self.varied:
+            left_out |= {"scenarios", "scenario_bytes", "scenario_chunk_bytes", "varied"}
+        told = {name: getattr(self, name) for name in self.__slots__ if name not in left_out}
+        return told | ({"varied": dict(self.varied)} if self.varied else {})
 
     def __repr__(self) -> str:
         return str(self)
@@ -123,6 +143,9 @@ def plan_of(
     """Return the plan of a run on a backend with a number of workers."""
     drawn = run.sampler
     total = run.length * run.path_bytes
+    sizes = scenario_sizes(run.recipe)
+    count = math.prod(sizes.values())
+    in_scenarios = sum(v.bytes(drawn.n_times) for v in drawn.variables if v.lead == len(sizes))
     return Plan(
         process=drawn.name,
         sampler=sampler,
@@ -135,12 +158,28 @@ def plan_of(
         tasks=run.n_chunks,
         total_bytes=total,
         # Every chunk file has full size, the last one padded.
-        store_bytes=run.n_chunks * (run.store_chunk * run.path_bytes + 4 * len(drawn.variables)),
+        store_bytes=run.n_chunks * (run.store_chunk * run.path_bytes + _checksums(run)),
+        scenario_chunk_bytes=_scenario_bytes(run),
         workers=workers,
         worker_bytes=run.working_bytes,
         peak_bytes=run.working_bytes * min(workers, run.n_chunks),
         dask_bytes=CHUNK_EXPRESSION_COPIES * (run.chunk_bytes + run.scratch_bytes),
         backend=backend,
         seconds_per_path=seconds_per_path,
-        equation=process_line(drawn),
+        equation=process_line(drawn, run.recipe),
+        noise=noise_text(run.recipe),
+        scenarios=count,
+        scenario_bytes=run.length * in_scenarios // count if sizes else None,
+        varied=tuple(varied_in(run.recipe).items()),
     )
+
+
+def _checksums(run: Run) -> int:
+    """Return the bytes of checksums, and of the indices of scenarios, in the files of a chunk."""
+    return sum(4 + (20 * v.scenarios if v.lead else 0) for v in run.sampler.variables)
+
+
+def _scenario_bytes(run: Run) -> int:
+    """Return the bytes of one scenario of a stored chunk of the largest variable, or 0."""
+    sizes = [v.bytes(run.sampler.n_times) // v.scenarios for v in run.sampler.variables if v.lead]
+    return run.store_chunk * max(sizes, default=0)

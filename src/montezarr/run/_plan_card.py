@@ -11,10 +11,13 @@ def plan_card(plan: Any) -> Card:
     """Return the card of a `montezarr.Plan`."""
     is_endless = plan.paths is None
     paths = "any number of paths" if is_endless else count_text(plan.paths, "path")
+    if plan.scenarios > 1:
+        paths = f"{count_text(plan.scenarios, 'scenario')} × {paths}"
     kept = f"{count_text(plan.times, 'time')} kept"
     rows: list[tuple[str, str]] = []
     if plan.equation:
         rows.append(("process", Formula(plan.equation)))
+    rows += [("" if i else "varies", f"{n} {how}") for i, (n, how) in enumerate(plan.varied)]
     rows += [
         ("sampler", plan.sampler),
         ("backend", f"{plan.backend}, {count_text(plan.workers, 'worker')}"),
@@ -24,16 +27,17 @@ def plan_card(plan: Any) -> Card:
             f"{show_bytes(plan.worker_bytes)} per worker, {show_bytes(plan.peak_bytes)} at peak;"
             f" {show_bytes(plan.dask_bytes)} per worker where Dask computes"
         )
-        stored = f"{show_bytes(plan.store_bytes)} in a store{_ratio(plan)}"
+        together = " in all scenarios" if plan.scenarios > 1 else ""
+        stored = f"{show_bytes(plan.store_bytes)} in a store{_ratio(plan)}{_scenarios(plan)}"
         rows += [
             (
                 "chunks",
-                f"{plan.chunks:,} of {count_text(plan.chunk_paths, 'path')},"
+                f"{plan.chunks:,} of {count_text(plan.chunk_paths, 'path')}{together},"
                 f" {show_bytes(plan.chunk_bytes)} each, {count_text(plan.tasks, 'task')}",
             ),
             ("work", _work(plan)),
             ("memory", memory),
-            ("all paths", f"{show_bytes(plan.total_bytes)}, {stored}"),
+            ("all paths", f"{show_bytes(plan.total_bytes)}{_each(plan)}, {stored}"),
         ]
     if plan.noise:
         rows.append(("noise", plan.noise))
@@ -43,11 +47,22 @@ def plan_card(plan: Any) -> Card:
     return Card(f"{plan.process}: {paths} of {count_text(plan.steps, 'step')}, {kept}", rows)
 
 
+def _each(plan: Any) -> str:
+    if plan.scenario_bytes is None:
+        return ""
+    return f", {show_bytes(plan.scenario_bytes)} for each scenario"
+
+
 def _ratio(plan: Any) -> str:
     if plan.store_ratio is None:
         return ""
     how = f", measured on {count_text(plan.measured, 'path')}" if plan.measured else ""
     return f" ({plan.store_ratio:.3g} of that in memory{how})"
+
+
+def _scenarios(plan: Any) -> str:
+    each = plan.scenario_chunk_bytes
+    return f", each scenario in chunks of its own of {show_bytes(each)}" if each else ""
 
 
 def _work(plan: Any) -> str:

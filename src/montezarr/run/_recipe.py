@@ -47,8 +47,10 @@ def recipe_of(sampler: Sampler, x0_digest: str | None) -> dict[str, Any]:
         "seed": sampler.seed.to_dict(),
         "variables": [variable.to_dict() for variable in sampler.variables],
     }
-    if sampler.coords:
-        out["coords"] = {dim: list(labels) for dim, labels in sampler.coords.items()}
+    own = {dim for variable in sampler.variables for dim in variable.dims[variable.lead :]}
+    coords = {dim: list(labels) for dim, labels in sampler.coords.items() if dim in own}
+    if coords:
+        out["coords"] = coords
     if sampler.asks is not None:
         out["asks"] = list(sampler.asks)
     if not built_in:

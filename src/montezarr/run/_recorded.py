@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from montezarr.core.errors import ReplayError
+from montezarr.core.checks import value_error
+from montezarr.core.errors import MontezarrError, ReplayError
 from montezarr.core.parameters import references, shortened, with_parameters
 from montezarr.core.value import check_parameter_names
 from montezarr.processes import Process, process_from_dict
 from montezarr.processes._built_in import built_in_processes
 from montezarr.random.seeding import RootSeed
+from montezarr.run._inputs import split_inputs
 from montezarr.run._stored_states import has_digest
+from montezarr.run._vary import DT, Vary
 from montezarr.samplers import EVENT_TIME, recorded_interface
 from montezarr.samplers.schema import TIME
 
@@ -56,11 +59,13 @@ def arguments_in(recipe: Mapping[str, Any], process: Any = None, x0: Any = None)
         target = process_from_dict(with_parameters(recipe)["process"])
     told = recipe["x0"]
     is_digest = has_digest(told)
+    x0, parameters = split_inputs(x0)
+    vary = _varying(recipe, parameters)
     if is_digest and x0 is None:
         raise ReplayError("ds: its x0 is an array or object, which a recipe does not hold.")
     if "options" in recipe:
         raise ReplayError("ds: its sampler got options, which a recipe does not hold.")
-    grid, variables = recipe["grid"], recipe["variables"]
+    grid, variables = recipe["grid"], _variables_of_path(recipe, vary)
     names = [variable["name"] for variable in variables]
     # As recorded: the rule by which the first path declares dtypes may have changed since.
     dtypes: Any = {v["name"]: v["dtype"] for v in variables if v["name"] != EVENT_TIME}
@@ -72,23 +77,52 @@ def arguments_in(recipe: Mapping[str, Any], process: Any = None, x0: Any = None)
         "T": grid.get("T"),
         "x0": x0 if is_digest else told,
         # Passing dt would mean that the paths' own times do not matter.
-        "dt": None if EVENT_TIME in names else grid.get("dt"),
+        "dt": None if EVENT_TIME in names or DT in vary.names else grid.get("dt"),
         "times": grid.get("times"),
         "seed": RootSeed.from_dict(recipe["seed"]),
         "dtype": dtypes,
         "keep": recipe.get("keep"),
         "labels": None if isinstance(target, Process) else labels,
         "legacy_global_rng": recorded_interface(recipe).uses_global_state,
-        "dims": _dims(recipe),
+        "dims": _dims(recipe, variables),
         "names": tuple(name for name in names if name != EVENT_TIME),
         "coords": recipe.get("coords"),
+        "vary": vary,
+        "noise": vary.noise,
         "recorded": recipe,
     }
 
 
-def _dims(recipe: Mapping[str, Any]) -> dict[str, Any]:
+def _varying(recipe: Mapping[str, Any], parameters: Mapping[str, Any]) -> Vary:
+    """Return the varying parameters of a recipe, whose content is not trusted."""
+    if "vary" not in recipe:
+        return Vary()
+    try:
+        return Vary.from_recipe(recipe, parameters)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, MontezarrError):
+            raise
+        raise value_error("recipe", "a recipe that montezarr wrote", recipe["vary"]) from error
+
+
+def _variables_of_path(recipe: Mapping[str, Any], vary: Vary) -> list[dict[str, Any]]:
+    """Return the recorded variables of a path, without parameters and dimensions of scenarios."""
+    found = []
+    for variable in recipe["variables"]:
+        if variable["name"] in vary.by_path:
+            continue
+        lead = variable.get("lead", 0)
+        entry = {key: value for key, value in variable.items() if key != "lead"}
+        if lead:
+            entry["dims"], entry["sizes"] = variable["dims"][lead:], variable["sizes"][lead:]
+            if entry["dims"] == [TIME]:
+                del entry["dims"], entry["sizes"]
+        found.append(entry)
+    return found
+
+
+def _dims(recipe: Mapping[str, Any], variables: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the dimensions of recorded variables: those of earlier recipes are all times."""
-    variables = recipe["variables"]
     if recorded_interface(recipe).takes_ranges and all("dims" not in v for v in variables):
         return {}
     return {v["name"]: v.get("dims", [TIME]) for v in variables if v["name"] != EVENT_TIME}

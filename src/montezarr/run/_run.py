@@ -289,7 +289,7 @@ class Run:
             at_once = sampler.interface.unit
         elif at_once and sampler.interface.takes_ranges:
             at_once = min(sampler.slice_paths, self.length)
-        return at_once * sampler.whole_path_bytes
+        return at_once * sampler.drawn_path_bytes
 
     @property
     def working_bytes(self) -> int:

@@ -52,6 +52,8 @@ def simulate(
     labels: Sequence[str | int] | None = None,
     dims: Mapping[str, Sequence[str]] | None = None,
     coords: Mapping[str, Any] | None = None,
+    vary: Mapping[Any, Any] | None = None,
+    noise: str = "common",
     on_error: str = "raise",
     on_nonfinite: str = "raise",
     retries: int = PATH_RETRIES,
@@ -117,6 +119,20 @@ def simulate(
         and further ones are called ``x_dim_0`` and so on.
     coords : mapping of str to sequence, optional
         By dimension, its coordinates as numbers or text, such as ``{"asset": ["A", "B"]}``.
+    vary : mapping of str to values, optional
+        Parameters that vary: those of a built-in process (or of the functions of a `Diffusion`),
+        arguments of your function or method, ``x0`` and ``dt``. A DataArray without the dimension
+        ``path`` makes scenarios: its dimensions come first in the result, and several arrays are
+        combined as xarray broadcasts them, so that arrays on two dimensions are a grid, and arrays
+        on one are a list. An array of n_paths values, or a DataArray with ``path``, has one value
+        per path. A distribution (`Normal` and others) draws one for each path; the key of a joint
+        one is a tuple of names. A design (`saltelli`, `nested`) in place of the mapping says which
+        draws a path gets. Parameters that differ from path to path become variables. With
+        ``dt``, ``time`` counts the steps and the coordinate ``t`` has the times.
+    noise : {"common", "independent"}
+        Whether all scenarios have the same random numbers. A scenario on common noise is bit for
+        bit the separate run with its parameters; on independent noise, that run with ``stream=``
+        the canonical JSON of them, such as ``'{"sigma": 0.2}'``: equal values have equal noise.
     on_error : {"raise", "mask", "retry"}
         What to do about a path on which the sampler fails. "mask" sets it to NaN, or in an integer
         variable to the number in its attribute ``masked_value``; averages over the rest are then
@@ -165,7 +181,8 @@ def simulate(
     )
     run = Run.of(
         process, n_paths, T, x0, dt=dt, times=times, seed=seed, dtype=dtype, chunks=chunks,
-        keep=keep, labels=labels, dims=dims, coords=coords, policies=policies,
+        keep=keep, labels=labels, dims=dims, coords=coords, vary=vary, noise=noise,
+        policies=policies,
         legacy_global_rng=legacy_global_rng, stream=stream, options=options,
     )  # fmt: skip
     return to_dataset(run)

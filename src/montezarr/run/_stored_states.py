@@ -13,7 +13,7 @@ from montezarr.core.tunables.keeping import STORED_STATES_KEPT
 ReadStates = Callable[[], Mapping[str, Any] | None]
 """Function that reads the stored initial states; None if the store has none, or is gone."""
 
-_loads: OrderedDict[str, ReadStates] = OrderedDict()
+_loads: OrderedDict[tuple[Any, ...], ReadStates] = OrderedDict()
 _lock = ForkLock()
 
 
@@ -23,27 +23,37 @@ def has_digest(x0: Any) -> bool:
 
 
 def remember_states(recipe: Mapping[str, Any], load: ReadStates) -> None:
-    """Register where the initial states of a recipe are stored; they are read on demand."""
-    if not has_digest(recipe["x0"]):
+    """Register where the arrays by path of a recipe are stored; they are read on demand."""
+    key = _digests_in(recipe)
+    if not key:
         return
     with _lock:
-        _loads[recipe["x0"]["digest"]] = load
-        _loads.move_to_end(recipe["x0"]["digest"])
+        _loads[key] = load
+        _loads.move_to_end(key)
         while len(_loads) > STORED_STATES_KEPT:
             _loads.popitem(last=False)
 
 
 def stored_states(recipe: Mapping[str, Any]) -> tuple[Any, int] | None:
-    """Return the initial states of a recipe and their number of paths; None if none are known.
+    """Return the arrays by path of a recipe and their number of paths; None if none are known.
 
     Raises
     ------
     StoreError
         If they are damaged or lost.
     """
-    if not has_digest(recipe["x0"]):
-        return None
+    key = _digests_in(recipe)
     with _lock:
-        load = _loads.get(recipe["x0"]["digest"])
+        load = _loads.get(key)
     form = None if load is None else load()
     return None if form is None else (restore_initial_states(form), states_in(form))
+
+
+def _digests_in(recipe: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return the digests of the initial states, and of the parameters that are arrays by path."""
+    varying = recipe.get("vary")
+    entries = [recipe["x0"]] if has_digest(recipe["x0"]) else []
+    entries += varying if isinstance(varying, list) else []
+    return tuple(
+        str(entry["digest"]) for entry in entries if isinstance(entry, dict) and "digest" in entry
+    )

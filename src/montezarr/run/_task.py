@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -34,13 +35,15 @@ class RunTask:
 def chunk_of(run: RunTask, block_id: Any = None) -> Any:
     """Draw one chunk; see `as_block`."""
     _bound_buffers()
-    return as_block(sample_range(run.sampler, *_range(run, block_id)))
+    arrays = sample_range(run.sampler, *_range(run, block_id))
+    return as_block(arrays, run.sampler.leads)
 
 
 def chunk_from(x0: NDArray[Any], run: RunTask, block_id: Any = None) -> Any:
     """Draw one chunk from the initial states of its paths."""
     _bound_buffers()
-    return as_block(sample_range(run.sampler, *_range(run, block_id), x0))
+    arrays = sample_range(run.sampler, *_range(run, block_id), x0)
+    return as_block(arrays, run.sampler.leads)
 
 
 def _bound_buffers() -> None:
@@ -64,12 +67,28 @@ def own_variable(block: PathArrays, name: str) -> NDArray[Any]:
     return np.moveaxis(out, -1, 0)
 
 
-def as_block(arrays: PathArrays) -> Any:
-    """Return path arrays as a chunk of a run's array: views with the paths first.
+def own_scenarios(block: PathArrays, name: str, lead: int) -> NDArray[Any]:
+    """Return one variable of a chunk, as `own_variable` does, with scenarios before the paths.
+
+    A function of its own: the code of `own_variable` is digested into stores of expressions.
+    """
+    values = np.moveaxis(block[name], lead, -1)
+    out = buffers.recycled_empty(values.shape, values.dtype)
+    out[...] = values
+    return np.moveaxis(out, -1, lead)
+
+
+def as_block(arrays: PathArrays, leads: Mapping[str, int]) -> Any:
+    """Return path arrays as a chunk of a run's array: views with the paths in their place.
 
     A run of one variable gives an array, one of several a block of all variables by name.
+
+    Parameters
+    ----------
+    leads : dict of str to int
+        Number of dimensions before that of the paths, by variable.
     """
-    block = {name: np.moveaxis(array, -1, 0) for name, array in arrays.items()}
+    block = {name: np.moveaxis(array, -1, leads[name]) for name, array in arrays.items()}
     return next(iter(block.values())) if len(block) == 1 else block
 
 
@@ -79,5 +98,7 @@ def _range(run: RunTask, block_id: Any) -> tuple[int, int]:
             "n_paths: expected a number of paths to compute, got None, which only montezarr.stream"
             " takes. Pass n_paths= to simulate."
         )
-    start = block_id[0] * run.chunk
+    variables = run.sampler.variables
+    # A run of several variables has chunks along the paths alone.
+    start = block_id[variables[0].lead if len(variables) == 1 else 0] * run.chunk
     return start, min(start + run.chunk, run.n_paths)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from montezarr.core.checks import show
-from montezarr.core.text import count_text
+from montezarr.core.text import Formula, count_text
 from montezarr.processes._built_in import built_in_processes
 from montezarr.processes._describe import (
     arguments_text,
     equation_rows,
     one_line,
     parameter_rows,
+    symbol,
 )
 from montezarr.run._recipe import format_note
+from montezarr.run._varied_texts import varied_in
 from montezarr.samplers import Sampler, describe, recorded_interface
 
 
@@ -29,11 +31,17 @@ def process_name(described: Any) -> str:
     return name if isinstance(name, str) else show(name)
 
 
-def process_text(described: Any) -> str:
-    """Return the process of a recipe in one line, as the call that creates it."""
+def process_text(described: Any, varied: Collection[str] = ()) -> str:
+    """Return the process of a recipe in one line, as the call that creates it.
+
+    Parameters that vary have no value there.
+    """
     if not isinstance(described, Mapping):
         return show(described)
-    return f"{process_name(described)}({arguments_text(described)})"
+    fixed, _ = _split(described, varied)
+    varying = [f"{name} varies" for name in described if name in varied]
+    arguments = ", ".join(part for part in (arguments_text(fixed), *varying) if part)
+    return f"{process_name(described)}({arguments})"
 
 
 def recipe_process_rows(recipe: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -43,19 +51,43 @@ def recipe_process_rows(recipe: Mapping[str, Any]) -> list[tuple[str, str]]:
     in a recipe.
     """
     process = recipe.get("process")
+    varied = varied_in(recipe)
     kind = None if "code" in recipe else built_in_processes().get(process_name(process))
-    return [*equation_rows(getattr(kind, "equation", "")), *parameter_rows(process)]
+    return [*equation_rows(getattr(kind, "equation", "")), *_parameter_rows(process, varied)]
 
 
-def process_rows(sampler: Sampler) -> list[tuple[str, str]]:
-    """Return equation and parameters of a live process or sampler, as entries of a card."""
-    described = describe(sampler.target)
-    return [*equation_rows(_equation(sampler)), *parameter_rows(described)]
+def process_rows(sampler: Sampler, recipe: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return equation and parameters of a live process or sampler, as entries of a card.
+
+    The recipe is that of its run, and says which parameters vary.
+    """
+    varied, described = varied_in(recipe), describe(sampler.target)
+    return [*equation_rows(_equation(sampler)), *_parameter_rows(described, varied)]
 
 
-def process_line(sampler: Sampler) -> str:
+def process_line(sampler: Sampler, recipe: Mapping[str, Any]) -> str:
     """Return equation and parameters of a live process in one line; may be empty."""
-    return one_line(_equation(sampler), describe(sampler.target))
+    fixed, varying = _split(describe(sampler.target), varied_in(recipe))
+    line = one_line(_equation(sampler), fixed)
+    return ", ".join([*([line] if line else []), *varying])
+
+
+def _parameter_rows(described: Any, varied: Collection[str]) -> list[tuple[str, str]]:
+    """Return parameters as entries of a card; of those that vary no value, since none holds."""
+    fixed, varying = _split(described, varied)
+    rows = list(parameter_rows(fixed))
+    if varying:
+        label = "" if rows else "parameters"
+        rows.append((label, Formula(", ".join(varying))))
+    return rows
+
+
+def _split(described: Any, varied: Collection[str]) -> tuple[Any, list[str]]:
+    """Return a description without the parameters that vary, and these as text."""
+    if not isinstance(described, Mapping) or not varied:
+        return described, []
+    fixed = {name: value for name, value in described.items() if name not in varied}
+    return fixed, [f"{symbol(str(name))} varies" for name in described if name in varied]
 
 
 def _equation(sampler: Sampler) -> Any:
@@ -75,8 +107,8 @@ def seed_text(seed: Any) -> str:
     return f"{text}, {rest}" if rest else text
 
 
-def grid_text(grid: Any, keep: Any = None) -> str:
-    """Return the times of a recipe in one line."""
+def grid_text(grid: Any, keep: Any = None, varied: Collection[str] = ()) -> str:
+    """Return the times of a recipe in one line; `varied` has the names of what varies."""
     try:
         if "times" in grid:
             times = grid["times"]
@@ -85,6 +117,8 @@ def grid_text(grid: Any, keep: Any = None) -> str:
         else:
             steps, dt = grid["T"], grid["dt"]
             text = f"{count_text(steps, 'step')} of {dt:.6g}, from 0 to {steps * dt:.6g}"
+            if "dt" in varied:
+                text = f"{count_text(steps, 'step')}, whose length dt varies"
     except (TypeError, ValueError, LookupError, OverflowError):  # not a store of montezarr
         return show(grid)
     if isinstance(keep, list):
@@ -92,8 +126,10 @@ def grid_text(grid: Any, keep: Any = None) -> str:
     return text
 
 
-def state_text(x0: Any) -> str:
-    """Return the initial state of a recipe in one line."""
+def state_text(x0: Any, varied: Collection[str] = ()) -> str:
+    """Return the initial state of a recipe in one line; `varied` has the names of what varies."""
+    if "x0" in varied:
+        return "varies"
     if x0 is None:
         return "the default of the process"
     if isinstance(x0, Mapping) and set(x0) == {"digest"}:
@@ -121,7 +157,10 @@ def variables_text(variables: Any) -> str:
 def _dims(variable: Mapping[str, Any]) -> str:
     """Return the dimensions of a variable as text; empty if they are the times only."""
     dims = variable.get("dims")
-    return "" if dims is None else f"[{', '.join(map(str, ('path', *dims)))}]"
+    if dims is None:
+        return ""
+    lead = variable.get("lead", 0)
+    return f"[{', '.join(map(str, (*dims[:lead], 'path', *dims[lead:])))}]"
 
 
 def _labels(variable: Mapping[str, Any]) -> str:

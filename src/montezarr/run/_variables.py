@@ -22,7 +22,7 @@ def coordinates_of(sampler: Sampler) -> dict[str, Any]:
     if any(TIME in variable.dims for variable in sampler.variables):
         attributes = {"axis": "T", "long_name": "time"}
         found = {TIME: (TIME, sampler.times, attributes), **found}
-    return found
+    return found | sampler.auxiliary_coords()
 
 
 def variable_attributes(variable: Any) -> dict[str, Any]:

@@ -23,6 +23,9 @@ from montezarr.core.tunables.memory import (
 from montezarr.random.draws import MAX_STEPS
 from montezarr.random.seeding import BLOCK
 
+SCENARIO_BYTES = 1024
+"""What a scenario takes beside its paths, about."""
+
 
 def plain_room(worker_bytes: int) -> int:
     """Return the bytes that expressions may take in a Dask worker before it spills."""
@@ -64,6 +67,7 @@ def choose_chunk(
     is_loop: bool = False,
     least_paths: int = 1,
     worker_bytes: int | None = None,
+    scenarios: int = 1,
 ) -> int:
     """Return the paths per chunk: whole blocks, near the requested number or by policy.
 
@@ -73,7 +77,8 @@ def choose_chunk(
     keeps little still spreads over the workers. `local_workers` of these share the memory of this
     machine. A sampler that `is_loop` draws one path at a time, in Python: its chunks take long at
     any size, so they may be small. A sampler that draws at least `least_paths` at once takes the
-    memory of these. `worker_bytes` is the smallest memory of a Dask worker.
+    memory of these. `worker_bytes` is the smallest memory of a Dask worker. A path has the values
+    of all `scenarios`.
 
     The last chunk is as large as the others if each worker gets one chunk.
 
@@ -101,14 +106,40 @@ def choose_chunk(
     paths = max(min(count * BLOCK, n_paths), least_paths)
     at_once = CHUNK_WORKING_COPIES * min(local_workers, n_chunks)
     if paths * path_bytes * at_once > limit:
-        raise MemoryBudgetError(
-            f"chunks: expected chunks that fit into memory, got {paths:,} paths of"
-            f" {path_bytes:,} bytes = {show_bytes(paths * path_bytes)}, {at_once} times at once,"
-            f" with {show_bytes(limit)} to use. Take fewer steps, keep fewer times, fewer workers"
-            " or smaller chunks."
-        )
+        raise _too_large(paths, path_bytes, scenarios, at_once, limit)
     check_number(n_paths, count * BLOCK, path_bytes)
     return count * BLOCK
+
+
+def check_scenarios_fit(n_paths: int | None, path_bytes: int, scenarios: int) -> None:
+    """Raise if not even the smallest chunk of all scenarios fits, before any of them is made.
+
+    Raises
+    ------
+    MemoryBudgetError
+        With the projected size.
+    """
+    paths = BLOCK if n_paths is None else min(n_paths, BLOCK)
+    whole, limit = path_bytes * scenarios, memory_limit()
+    if (paths * whole + SCENARIO_BYTES * scenarios) * CHUNK_WORKING_COPIES > limit:
+        raise _too_large(paths, whole, scenarios, CHUNK_WORKING_COPIES, limit)
+
+
+def _too_large(
+    paths: int, path_bytes: int, scenarios: int, at_once: int, limit: int
+) -> MemoryBudgetError:
+    """Return the error of chunks of so many paths, each with the values of all scenarios."""
+    each, remedy = f"{path_bytes:,} bytes", ""
+    if scenarios > 1:
+        one = show_bytes(paths * path_bytes // scenarios)
+        each = f"{scenarios:,} scenarios ({one} each)"
+        remedy = " Or take fewer scenarios: each is the same in a run of its own."
+    return MemoryBudgetError(
+        f"chunks: expected chunks that fit into memory, got {paths:,} paths of"
+        f" {each} = {show_bytes(paths * path_bytes)}, {at_once} times at once,"
+        f" with {show_bytes(limit)} to use. Take fewer steps, keep fewer times, fewer workers"
+        f" or smaller chunks.{remedy}"
+    )
 
 
 def check_asked(chunks: Any) -> int:

@@ -91,7 +91,7 @@ def run_ranges(
     """
     states = InitialStates(run)
     items = ((start, stop, states.of(start, stop)) for start, stop in ranges)
-    monitor.process = run.sampler.name
+    monitor.process = run.sampler.title
     with backend.running():
         results = windowed(
             backend,

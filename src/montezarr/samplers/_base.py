@@ -7,7 +7,7 @@ import traceback as tracebacks
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from montezarr.core.tunables.scheduling import PATH_RETRIES
 from montezarr.processes import Process
 from montezarr.processes.time_grid import TimeGrid
 from montezarr.random.seeding import BLOCK_PREFIX, RootSeed, describe_seed
+from montezarr.samplers.context import NO_CONTEXT, DrawContext
 from montezarr.samplers.interfaces import Interface
 from montezarr.samplers.returned import ReturnedVariable, coords_of
 from montezarr.samplers.schema import PathArrays, Variable
@@ -41,8 +42,8 @@ SLICE_BYTES = 2**25
 class Sampler(ABC):
     """A sampler with all that its paths depend on; equal samplers give equal paths anywhere.
 
-    A subclass is one way to call code that draws. It states the facts of each of its interfaces,
-    under their names in recipes, and whether a given object offers one of them.
+    `CodeSampler` is the base of the ways to call code that draws. The sampler of a run with varying
+    parameters has one such sampler for each scenario.
 
     Attributes
     ----------
@@ -79,9 +80,9 @@ class Sampler(ABC):
     format : int
         Format of the recipe: 1, or for counter-based draws with float32 states the newest, unless
         an older recipe says otherwise; see `montezarr.random.draws.FORMAT`.
+    context : DrawContext
+        In a run with varying parameters: scenario, and parameters by path, of the range to draw.
     """
-
-    interfaces: ClassVar[Mapping[str, Interface]]
 
     target: Any
     kind: str
@@ -99,26 +100,14 @@ class Sampler(ABC):
     options: Mapping[str, Any] = field(default_factory=dict)
     asks: tuple[str, ...] | None = None
     format: int = 1
+    context: DrawContext = field(default=NO_CONTEXT, compare=False, repr=False)
 
     # --- implemented by subclasses -----------------------------------------------------------
 
-    @classmethod
+    @property
     @abstractmethod
-    def offered(cls, target: Any, options: Mapping[str, Any], legacy: bool) -> str | None:
-        """Return the name of the interface that a process or function offers; None for none.
-
-        `options` are its further keyword arguments, and `legacy` is whether the caller allows
-        code on the global np.random state.
-
-        Raises
-        ------
-        ArgumentTypeError
-            For code that almost offers an interface, but lacks a parameter.
-        """
-
-    @abstractmethod
-    def bind(self, declared: Any) -> Sampler:
-        """Return the sampler with the variables that its first paths declare."""
+    def interface(self) -> Interface:
+        """The facts of the interface by which the code is called."""
 
     @abstractmethod
     def draw(self, start: int, stop: int, x0: Any) -> PathArrays:
@@ -132,20 +121,20 @@ class Sampler(ABC):
             If a path fails.
         """
 
-    @classmethod
-    @abstractmethod
-    def examples(cls) -> tuple[tuple[Any, Mapping[str, Any]], ...]:
-        """Return targets of this class, with arguments of `simulate`, for the conformance suite."""
+    def draw_under(self, draw: DrawUnder, start: int, stop: int, x0: Any) -> Any:
+        """Return what `draw` makes of this sampler and a range: paths under the policies of a run.
 
-    @classmethod
-    @abstractmethod
-    def fragile(cls) -> tuple[Any, Mapping[str, Any]]:
-        """Return a target some of whose paths fail, with arguments of `simulate`.
-
-        It has one variable x(time) of floats and two options: if the largest value of a path is
-        above `limit`, it raises; else if that is above `ceiling`, the last value is infinite. The
-        conformance suite chooses by the options which paths fail.
+        A sampler of several scenarios calls it for each of them, since policies apply to each.
         """
+        return draw(self, start, stop, x0)
+
+    def masked_in(self, report: Any, start: int, n: int) -> dict[str, NDArray[np.bool_]] | None:
+        """Return where variables of the paths start ... start+n-1 are masked, by name.
+
+        None stands for all variables of the paths in the report. A sampler of several scenarios
+        returns arrays (scenarios ..., n) of those variables that scenarios mask.
+        """
+        return None
 
     def is_surely_finite(self, x0: Any) -> bool:
         """Return whether it is proven that no value of these paths can be NaN or infinite."""
@@ -159,16 +148,16 @@ class Sampler(ABC):
     # --- derived facts -----------------------------------------------------------------------
 
     @property
-    def interface(self) -> Interface:
-        """The facts of the interface by which the sampler is called."""
-        return self.interfaces[self.kind]
-
-    @property
     def name(self) -> str:
         """Name of the process or function, as shown in task names and messages."""
         if not self.interface.method:
             return str(getattr(self.target, "__name__", type(self.target).__name__))
         return type(self.target).__name__
+
+    @property
+    def title(self) -> str:
+        """Name of the process, with the number of scenarios if there are several."""
+        return self.name
 
     @property
     def may_mask(self) -> bool:
@@ -181,10 +170,19 @@ class Sampler(ABC):
         return self.grid.T + 1 if self.keep is None else len(self.keep)
 
     @property
+    def leads(self) -> dict[str, int]:
+        """Number of dimensions of scenarios, which come before the paths, by variable."""
+        return {variable.name: variable.lead for variable in self.variables}
+
+    @property
     def times(self) -> NDArray[np.float64]:
         """The times in the result."""
         times = self.grid.times
         return times if self.keep is None else times[list(self.keep)]
+
+    def auxiliary_coords(self) -> dict[str, tuple[tuple[str, ...], Any]]:
+        """Return dims and values of coordinates that are none of a dimension, as CF calls them."""
+        return {}
 
     @property
     def path_bytes(self) -> int:
@@ -195,6 +193,11 @@ class Sampler(ABC):
     def whole_path_bytes(self) -> int:
         """Bytes of one path with all its times."""
         return sum(variable.bytes(self.grid.T + 1) for variable in self.variables)
+
+    @property
+    def drawn_path_bytes(self) -> int:
+        """Bytes of one path with all its times while it is drawn: of one scenario at a time."""
+        return self.whole_path_bytes
 
     @property
     def slice_paths(self) -> int:
@@ -306,6 +309,11 @@ class Sampler(ABC):
             return describe_seed(self.seed, BLOCK_PREFIX, path // self.interface.unit)
         return describe_seed(self.seed, path)
 
+    def _varied(self, path: int | None) -> dict[str, str]:
+        """Return the entry of an error's context with the varying parameters, if there are any."""
+        varied = self.context.scenario if path is None else self.context.at(path)
+        return {"varied": ", ".join(f"{k}={show(v)}" for k, v in varied.items())} if varied else {}
+
     def failure(self, path: int | None, x0: Any, message: str, error: Any = None) -> SamplerError:
         """Return the error of a path, with the context that reproduces it."""
         context = {
@@ -313,7 +321,8 @@ class Sampler(ABC):
             "T": str(self.grid.T),
             "x0": show(x0),
             "parameters": show(describe(self.target), 300),
-            "replay": f"mz.replay(ds, {'path' if path is None else path})",
+            **self._varied(path),
+            "replay": self.context.replay_line(path),
         }
         text = "".join(tracebacks.format_exception(error)).rstrip() if error is not None else ""
         # Dask replaces errors of over 10,000 characters by other ones.
@@ -321,6 +330,10 @@ class Sampler(ABC):
         message = message if len(message) <= 1000 else message[:997] + "..."
         where = "a range of paths" if path is None else f"path {path}"
         return SamplerError(f"{self.name}: {where}: {message}", path, context, text)
+
+
+DrawUnder = Callable[[Sampler, int, int, Any], Any]
+"""Function that draws a range of paths of a sampler under the policies of a run."""
 
 
 def own(value: Any) -> Any:

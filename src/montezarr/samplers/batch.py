@@ -16,6 +16,7 @@ from montezarr.core.tunables.scheduling import COEFFICIENT_TRIAL_PATHS
 from montezarr.random.seeding import BLOCK
 from montezarr.samplers import declare, functions
 from montezarr.samplers._base import Sampler, own
+from montezarr.samplers._code import CodeSampler
 from montezarr.samplers.drawing import private
 from montezarr.samplers.encode import encode
 from montezarr.samplers.interfaces import Interface, accepts
@@ -33,7 +34,7 @@ from montezarr.samplers.schema import PATH, Asked, PathArrays, Variable, count_o
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BatchSampler(Sampler):
+class BatchSampler(CodeSampler):
     """Sampler for a method or function that returns a block of paths along the first axis."""
 
     interfaces: ClassVar[Mapping[str, Interface]] = {
@@ -164,13 +165,15 @@ class BatchSampler(Sampler):
 
     def drawn(self, block: int, n: int, x0: Any) -> Any:
         """Call the user's code for `n` paths on the stream of a block."""
+        own = self.context.of(block * BLOCK, block * BLOCK + n)
         if self.kind == "sample_paths":
             rng = self.seed.block_generator(block)
-            return self.target.sample_paths(n, self.grid.T, x0, rng=rng, **self.options)
+            options = {**self.options, **own}
+            return self.target.sample_paths(n, self.grid.T, x0, rng=rng, **options)
         fixed = {"n": n, **functions.given(self)}
         streams = {"rng": self.seed.block_generator, "seed": self.seed.block_seed}
         asked = {name: stream for name, stream in streams.items() if name in (self.asks or ())}
-        return functions.calling(self, fixed, asked)(block, x0)
+        return functions.calling(self, fixed, asked)(block, x0, own)
 
     def _leading(self, name: str, part: ReturnedVariable, path: int, x0: Any) -> ReturnedVariable:
         """Return a variable of a block with the paths first, and dims without that of the paths."""

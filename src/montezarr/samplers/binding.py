@@ -13,6 +13,7 @@ from montezarr.processes.time_grid import TimeGrid
 from montezarr.random.draws import FORMAT
 from montezarr.samplers import functions
 from montezarr.samplers._base import OnNonfinite, Sampler
+from montezarr.samplers._code import CodeSampler
 from montezarr.samplers.arguments import ADDED, unknown_argument
 from montezarr.samplers.batch import BatchSampler
 from montezarr.samplers.compiled import CompiledSampler
@@ -29,7 +30,7 @@ from montezarr.samplers.legacy import LegacySampler
 from montezarr.samplers.path import PathSampler
 from montezarr.samplers.schema import Asked
 
-SAMPLERS: tuple[type[Sampler], ...] = (
+SAMPLERS: tuple[type[CodeSampler], ...] = (
     CounterSampler,
     BatchSampler,
     LegacySampler,
@@ -66,7 +67,7 @@ def choose_sampler(
     legacy: bool = False,
     options: Mapping[str, Any] | None = None,
     recorded: str | None = None,
-) -> tuple[type[Sampler], str]:
+) -> tuple[type[CodeSampler], str]:
     """Return the first class of samplers that supports a process, and the name of the interface.
 
     An interface that a recipe has `recorded` takes precedence if the process offers it, since newer
@@ -97,7 +98,7 @@ def choose_sampler(
 
 def bind(
     process: Any,
-    chosen: type[Sampler],
+    chosen: type[CodeSampler],
     kind: str,
     *,
     T: Any,

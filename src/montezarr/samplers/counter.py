@@ -20,6 +20,7 @@ from montezarr.processes.time_grid import TimeGrid
 from montezarr.random.draws import Draws
 from montezarr.samplers import declare
 from montezarr.samplers._base import Sampler, annotate, describe_error
+from montezarr.samplers._code import CodeSampler
 from montezarr.samplers.arguments import DTYPES, unknown_argument
 from montezarr.samplers.encode import cast, check_no_mask
 from montezarr.samplers.interfaces import Interface
@@ -31,7 +32,7 @@ Rows = NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CounterSampler(Sampler):
+class CounterSampler(CodeSampler):
     """Sampler for a process, or an object with its `sample`: any range of paths in one call."""
 
     interfaces: ClassVar[Mapping[str, Interface]] = {
@@ -193,16 +194,19 @@ class CounterSampler(Sampler):
 
     def is_surely_finite(self, x0: Any) -> bool:
         """Return whether the process has a bound that excludes an overflow."""
-        if not isinstance(self.target, Process):
+        if not isinstance(self.target, Process) or self.context.values:
             return False
         reach = float(np.abs(self.state(x0)).max())
         return _is_bounded(self.target, self.grid, reach, str(self.dtype))
 
     def state(self, x0: Any) -> Rows:
         """Return the initial state as the array that `sample` gets."""
+        return self._state_of(self.target, x0)
+
+    def _state_of(self, target: Any, x0: Any) -> Rows:
         value = self.x0 if x0 is None else x0
-        if isinstance(self.target, Process):
-            return self.target.check_x0(value, str(self.dtype))
+        if isinstance(target, Process):
+            return target.check_x0(value, str(self.dtype))
         given = np.asarray(0.0 if value is None else value)
         out = np.array(given, self.dtype)  # a copy: the sampler may write into it
         if self.dtype.kind in "iu" and given.dtype.kind in "iuf" and not (out == given).all():
@@ -212,9 +216,23 @@ class CounterSampler(Sampler):
     def raw(self, start: int, stop: int, x0: Any) -> Any:
         """Call `sample` for paths start ... stop-1."""
         precision = "float32" if self.dtype == np.float32 else "float64"
-        draws = Draws(self.seed.philox_key(), start, stop - start, precision, format=self.format)
-        value = self.target.sample(draws, self.grid, self.state(x0), **self.options)
+        key, shared = self.seed.philox_key(), self.context.draws
+        draws = Draws(key, start, stop - start, precision, format=self.format)
+        if shared is not None:
+            draws = shared.of(draws)
+        target, options = self._with_own(start, stop)
+        value = target.sample(draws, self.grid, self._state_of(target, x0), **options)
         return value if isinstance(value, Mapping) else plain_array("sample", value)
+
+    def _with_own(self, start: int, stop: int) -> tuple[Any, Mapping[str, Any]]:
+        """Return the target and options, with the parameters that each path has for itself."""
+        own = self.context.of(start, stop)
+        if not own:
+            return self.target, self.options
+        if isinstance(self.target, Process):
+            numbers = {name: array.astype(np.float64) for name, array in own.items()}
+            return self.target.with_arrays(numbers), self.options
+        return self.target, {**self.options, **own}
 
     def split(self, value: Any, n: int, x0: Any) -> PathArrays:
         """Return the value that `sample` returned for `n` paths, by variable, in its dtypes."""

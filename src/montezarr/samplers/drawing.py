@@ -50,6 +50,13 @@ def sample_private(
     sampler: Sampler, start: int, stop: int, x0: Any
 ) -> tuple[PathArrays, FailureReport]:
     """Return the result of `sample_reported` for a sampler that is already `private`."""
+    found: tuple[PathArrays, FailureReport] = sampler.draw_under(_under_policies, start, stop, x0)
+    return found
+
+
+def _under_policies(
+    sampler: Sampler, start: int, stop: int, x0: Any
+) -> tuple[PathArrays, FailureReport]:
     arrays, report = policy.draw_range(sampler, start, stop, x0)
     has_real = any(variable.is_real for variable in sampler.variables)
     if sampler.on_nonfinite != "keep" and has_real and not sampler.is_surely_finite(x0):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from montezarr.core.checks import type_error, value_error
@@ -19,6 +20,13 @@ BY_STREAM = {"rng", "seed", "T", "x0"}
 
 STREAM_KINDS = ("rng", "seed")
 """Names of these older interfaces."""
+
+
+PathFunction = Callable[..., Any]
+"""A function (number of the stream, x0, own parameters by name) that draws a path or a block."""
+
+NONE: Mapping[str, Any] = MappingProxyType({})
+"""No parameters of its own."""
 
 
 def kind_of_one(target: Any, options: Mapping[str, Any]) -> str | None:
@@ -116,8 +124,8 @@ def check_parameters(target: Any, options: Mapping[str, Any]) -> None:
             )  # fmt: skip
 
 
-def by_stream(sampler: Sampler) -> Callable[[int, Any], Any]:
-    """Return the function (path, x0) of the interfaces "rng" and "seed"."""
+def by_stream(sampler: Sampler) -> PathFunction:
+    """Return the function (path, x0, own parameters) of the interfaces "rng" and "seed"."""
     target, seed, T = sampler.target, sampler.seed, sampler.grid.T
     options = dict(sampler.options)
     stream = seed.path_generator if sampler.kind == "rng" else seed.path_seed
@@ -131,19 +139,19 @@ def by_stream(sampler: Sampler) -> Callable[[int, Any], Any]:
     # Without an x0 the function's own default applies, if it has one.
     has_x0 = any(p.name == "x0" and p.default is not p.empty for p in asked)
 
-    def function(path: int, x0: Any) -> Any:
+    def function(path: int, x0: Any, own: Mapping[str, Any] = NONE) -> Any:
         values = (stream(path), T, x0)
         leave_out = 2 if x0 is None and has_x0 else None
         if in_order and leave_out is None:
-            return target(*[values[place] for place in places])
+            return target(*[values[place] for place in places], **own)
         given = {offered[place]: values[place] for place in places if place != leave_out}
-        return target(**given, **options)
+        return target(**given, **options, **own)
 
     return function
 
 
-def by_name(sampler: Sampler) -> Callable[[int, Any], Any]:
-    """Return the function (path, x0) of the interface "function"."""
+def by_name(sampler: Sampler) -> PathFunction:
+    """Return the function (path, x0, own parameters) of the interface "function"."""
     seed, fixed = sampler.seed, given(sampler)
     streams: dict[str, Callable[[int], Any]] = {
         name: stream
@@ -163,8 +171,8 @@ def given(sampler: Sampler) -> dict[str, Any]:
 
 def calling(
     sampler: Sampler, fixed: Mapping[str, Any], streams: Mapping[str, Callable[[int], Any]]
-) -> Callable[[int, Any], Any]:
-    """Return the function (number of the stream, x0) that calls the target with its arguments."""
+) -> PathFunction:
+    """Return the function (number of the stream, x0, own parameters) that calls the target."""
     target, options = sampler.target, dict(sampler.options)
     parameters = signature(target).parameters
     asks_x0 = "x0" in (sampler.asks or ())
@@ -177,11 +185,12 @@ def calling(
             break
         places.append(name)
 
-    def function(number: int, x0: Any) -> Any:
+    def function(number: int, x0: Any, own: Mapping[str, Any] = NONE) -> Any:
         values = {**fixed, **{name: stream(number) for name, stream in streams.items()}}
         if asks_x0 and not (x0 is None and may_lack):
             values["x0"] = x0
         values.update(options)
+        values.update(own)
         return target(*[values.pop(name) for name in places], **values)
 
     return function

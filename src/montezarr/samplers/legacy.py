@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from montezarr.core.fork import ForkLock
+from montezarr.samplers.functions import NONE, PathFunction
 from montezarr.samplers.interfaces import Interface, accepts
 from montezarr.samplers.path import PathSampler, _fragile
 
@@ -45,17 +46,17 @@ class LegacySampler(PathSampler):
         """Return an object that draws from the global state."""
         return _Fragile(), {"T": 5, "legacy_global_rng": True}
 
-    def caller(self) -> Callable[[int, Any], Any]:
-        """Return the function (path, x0) that draws one path."""
+    def caller(self) -> PathFunction:
+        """Return the function (path, x0, its own parameters) that draws one path."""
         target, seed, T = self.target, self.seed, self.grid.T
         options = dict(self.options)
 
-        def legacy(path: int, x0: Any) -> Any:
+        def legacy(path: int, x0: Any, own: Mapping[str, Any] = NONE) -> Any:
             with _global_state:  # one path at a time, since a process has one global state
                 before = np.random.get_state()
                 np.random.seed(seed.path_sequence(path).generate_state(624))
                 try:
-                    return target.sample_path(T, x0, **options)
+                    return target.sample_path(T, x0, **options, **own)
                 finally:
                     np.random.set_state(before)
 

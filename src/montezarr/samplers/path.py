@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from montezarr.core.checks import show, type_error
 from montezarr.samplers import declare, functions
 from montezarr.samplers._base import EVENT_TIME, Sampler
+from montezarr.samplers._code import CodeSampler
 from montezarr.samplers.encode import cast, encode
+from montezarr.samplers.functions import NONE
 from montezarr.samplers.interfaces import Interface, accepts
 from montezarr.samplers.probe import check_repeats, no_global_stream, probe_first_paths
 from montezarr.samplers.returned import (
@@ -27,7 +29,7 @@ from montezarr.samplers.schema import Asked, PathArrays, Variable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PathSampler(Sampler):
+class PathSampler(CodeSampler):
     """Sampler for a method or function that returns one path."""
 
     interfaces: ClassVar[Mapping[str, Interface]] = {
@@ -99,6 +101,7 @@ class PathSampler(Sampler):
         """Return the kept times of paths start ... stop-1."""
         out = self.new_arrays(stop - start)
         function, plain = self.caller(), self._plain_variable()
+        own_of = self._own_parameters(start, stop)
         times = self.grid.times if self.own_times else None
         names = tuple(v.name for v in self.variables if v.name != EVENT_TIME)
         keep: Any = slice(None) if self.keep is None else list(self.keep)
@@ -108,7 +111,8 @@ class PathSampler(Sampler):
             shape = plain.shape(self.grid.T + 1)
         for path in range(start, stop):
             initial = self.state_at_start(x0, path - start)
-            value = self.attempt(partial(function, path, initial), path, initial)
+            call = partial(function, path, initial, own_of(path - start))
+            value = self.attempt(call, path, initial)
             # Most paths need no conversion; this shortcut takes a third of the time.
             if (
                 plain is not None
@@ -130,6 +134,13 @@ class PathSampler(Sampler):
                 array = whole[variable.name]
                 out[variable.name][..., path - start] = self.thin(variable, array)
         return out
+
+    def _own_parameters(self, start: int, stop: int) -> Callable[[int], Mapping[str, Any]]:
+        """Return the function of a position in a range with the parameters of its path."""
+        own = {name: array.tolist() for name, array in self.context.of(start, stop).items()}
+        if not own:
+            return lambda position: {}
+        return lambda position: {name: values[position] for name, values in own.items()}
 
     def _plain_variable(self) -> Variable | None:
         """Return the variable of a run whose arrays need no conversion, or None."""
@@ -185,21 +196,21 @@ class PathSampler(Sampler):
                 )
                 raise self.failure(path, x0, message)
 
-    def caller(self) -> Callable[[int, Any], Any]:
-        """Return the function (path, x0) that draws one path."""
+    def caller(self) -> functions.PathFunction:
+        """Return the function (path, x0, its own parameters) that draws one path."""
         if self.interface.method:
             return self._method()
         if self.kind == "function":
             return functions.by_name(self)
         return functions.by_stream(self)
 
-    def _method(self) -> Callable[[int, Any], Any]:
+    def _method(self) -> functions.PathFunction:
         target, T, options = self.target, self.grid.T, dict(self.options)
         keyword = "rng" if accepts(target.sample_path, "rng") else "seed"
         stream = self.seed.path_generator if keyword == "rng" else self.seed.path_seed
 
-        def method(path: int, x0: Any) -> Any:
-            return target.sample_path(T, x0, **{keyword: stream(path)}, **options)
+        def method(path: int, x0: Any, own: Mapping[str, Any] = NONE) -> Any:
+            return target.sample_path(T, x0, **{keyword: stream(path)}, **options, **own)
 
         return method
 

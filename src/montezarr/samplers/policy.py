@@ -24,15 +24,19 @@ class FailureReport:
         Index of every masked path, and the reason.
     retried : tuple of (int, int)
         Index of every path that was drawn again successfully, and the number of attempts.
+    where : tuple of (int, tuple of int)
+        Of several scenarios: index of every masked path, and the scenarios in which it is masked.
     """
 
     masked: tuple[tuple[int, str], ...] = ()
     retried: tuple[tuple[int, int], ...] = ()
+    where: tuple[tuple[int, tuple[int, ...]], ...] = ()
 
     def __add__(self, other: FailureReport) -> FailureReport:
         return FailureReport(
-            tuple(sorted(self.masked + other.masked)), tuple(sorted(self.retried + other.retried))
-        )
+            tuple(sorted(self.masked + other.masked)), tuple(sorted(self.retried + other.retried)),
+            tuple(sorted(self.where + other.where)),
+        )  # fmt: skip
 
 
 def draw_range(

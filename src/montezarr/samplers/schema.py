@@ -34,6 +34,8 @@ class Variable:
         Sizes of those dimensions that are not the time.
     attrs : dict
         Attributes from the sampler, such as units; no value depends on them.
+    lead : int
+        Number of the first `dims` that come before the paths in a Dataset: those of scenarios.
     """
 
     name: str
@@ -42,6 +44,17 @@ class Variable:
     dims: tuple[str, ...] = (TIME,)
     sizes: tuple[int, ...] = ()
     attrs: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    lead: int = 0
+
+    @property
+    def dims_with_paths(self) -> tuple[str, ...]:
+        """All dimensions in a Dataset: those of scenarios, the paths, the others."""
+        return (*self.dims[: self.lead], PATH, *self.dims[self.lead :])
+
+    @property
+    def scenarios(self) -> int:
+        """Number of scenarios; 1 without dimensions of scenarios."""
+        return math.prod(self.sizes[: self.lead])
 
     @property
     def masked(self) -> float | int:
@@ -85,6 +98,8 @@ class Variable:
         if self.dims != (TIME,):
             out["dims"] = list(self.dims)
             out["sizes"] = list(self.sizes)
+        if self.lead:
+            out["lead"] = self.lead
         return out
 
 

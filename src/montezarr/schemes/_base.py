@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from montezarr.core.checks import check_callable, plain_array, type_error
 from montezarr.core.errors import ArgumentValueError
 from montezarr.core.value import Value
+from montezarr.schemes._arguments import BoundCoefficient, bind_arguments, is_compiled
 
 Rows = NDArray[Any]
 Coefficient = Callable[[float, Rows], Any]
@@ -55,6 +56,15 @@ class Scheme(Value, ABC):
         dw : array (n,) or (noises, n)
             Brownian increments, variance `dt`.
         """
+
+    def functions(self) -> dict[str, Callable[..., Any]]:
+        """Return the functions among its fields, by name; they get arguments as coefficients do."""
+        return {}
+
+    def with_arguments(self, values: Mapping[str, Any]) -> Self:
+        """Return the scheme whose functions get those of `values` that they ask for by name."""
+        bound = {name: bind_arguments(f, values) for name, f in self.functions().items()}
+        return replace(self, **bound) if bound else self
 
     def check_trial(
         self, drift: Coefficient, diffusion: Coefficient, t: float, x: Rows, dt: float
@@ -99,15 +109,18 @@ def _call(name: str, coefficient: Coefficient, t: float, x: Rows) -> Any:
     try:
         return coefficient(t, shown)
     except TypeError:
-        if not type(coefficient).__module__.startswith("numba."):
+        own = coefficient.function if isinstance(coefficient, BoundCoefficient) else coefficient
+        if not is_compiled(own):
             raise
         return coefficient(t, x.copy())  # compiled for writable arrays alone
     except ValueError as error:
         if "read-only" not in str(error):
             raise
+        what = "x and its arguments as they are, got one that writes into them"
+        if not isinstance(coefficient, BoundCoefficient):
+            what = "x as it is, got one that writes into it"
         raise ArgumentValueError(
-            f"{name}: expected a function that leaves x as it is, got one that writes into it:"
-            f" {error}. Let it work on a copy."
+            f"{name}: expected a function that leaves {what}: {error}. Let it work on a copy."
         ) from error
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import ClassVar, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 
@@ -30,7 +31,8 @@ class Milstein(Scheme):
     Parameters
     ----------
     derivative : function (t, x), optional
-        Derivative of each component of the diffusion by its own component of the state. Without
+        Derivative of each component of the diffusion by its own component of the state; it gets
+        further arguments by name as the diffusion does. Without
         it b b' is replaced by the difference quotient of the derivative-free scheme, of the same
         order (Kloeden and Platen, equation 11.1.3).
 
@@ -70,6 +72,10 @@ class Milstein(Scheme):
 
     def __post_init__(self) -> None:
         self.check_fields()
+
+    def functions(self) -> dict[str, Callable[..., Any]]:
+        """Return the derivative, if there is one; see `Scheme.functions`."""
+        return {} if self.derivative is None else {"derivative": self.derivative}
 
     def check_trial(
         self, drift: Coefficient, diffusion: Coefficient, t: float, x: Rows, dt: float

@@ -18,6 +18,8 @@ from montezarr.statistics.mean import Mean as Mean
 from montezarr.statistics.moments import Moments as Moments
 from montezarr.statistics.proportion import Proportion as Proportion
 from montezarr.statistics.quantile import Quantile as Quantile
+from montezarr.statistics.sobol_indices import SobolIndices as SobolIndices
 from montezarr.statistics.standard_deviation import StandardDeviation as StandardDeviation
 from montezarr.statistics.time_average import TimeAverage as TimeAverage
 from montezarr.statistics.variance import Variance as Variance
+from montezarr.statistics.variance_shares import VarianceShares as VarianceShares

@@ -12,7 +12,9 @@ from typing import Any, ClassVar, Literal, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from montezarr.core.added_fields import added
 from montezarr.core.value import Value
+from montezarr.random.designs._base import Grouping
 from montezarr.statistics._binomial import binomial_sequence
 from montezarr.statistics._labels import Labels
 from montezarr.statistics._moments import CentralSums
@@ -52,6 +54,12 @@ class Source:
     is_boolean : bool
         Whether the values are booleans, as 1 and 0, or known to be only 0 and 1: then a mean is a
         share.
+    grouping : Grouping or None
+        How the paths of the run behind the values belong together, if it is on a design such as
+        `montezarr.saltelli`.
+    first_path : int or None
+        Index in the run of the first path, for a statistic that `takes_groups`; None if the paths
+        are not known to be consecutive ones of the run.
 
     Examples
     --------
@@ -70,6 +78,8 @@ class Source:
     time_units: str | None = None
     mismatch: str | None = None
     is_boolean: bool = False
+    grouping: Grouping | None = added(None)  # noqa: RUF009
+    first_path: int | None = added(0)
 
 
 class Sample:
@@ -225,6 +235,8 @@ class Statistic(Value, ABC):
     takes_labels : bool
         Whether the statistic accepts labelled states, whose values are codes: a count of each code
         has a meaning, a mean of codes does not.
+    takes_groups : bool
+        Whether it takes groups of consecutive paths of a run, so that `Source.first_path` counts.
 
     Examples
     --------
@@ -245,6 +257,7 @@ class Statistic(Value, ABC):
     tolerance: ClassVar[float] = 1e-12
     without_error: ClassVar[tuple[str, ...]] = ()
     takes_labels: ClassVar[bool] = False
+    takes_groups: ClassVar[bool] = False
 
     @property
     def name(self) -> str:

@@ -97,6 +97,17 @@ class Covariance(Statistic):
     array([[1. , 1. , 1.1],
            [1. , 2.1, 2.1],
            [1.1, 2.1, 3.1]])
+
+    Parameters that a run draws per path are variables, so outputs and parameters covary in one
+    pass. Here the correlation is 2 over the root of 5:
+
+    >>> def f(rng, n, R0):
+    ...     return {"final": 2.0 * R0 + rng.normal(size=n)}
+    >>> vary = {"R0": mz.Normal(2.5, 1.0)}
+    >>> ds = mz.simulate(f, n_paths=20_000, vary=vary, dims={"final": ()}, seed=1)
+    >>> found = mz.reduce(ds[["final", "R0"]], mz.Covariance("variable"))
+    >>> found.correlation.sel(variable="final", variable_2="R0").round(2).item()
+    0.89
     """
 
     # Other modules read `axis` instead.

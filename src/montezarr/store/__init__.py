@@ -1,7 +1,7 @@
 """Paths in Zarr format 3, readable by any Zarr library."""
 
 from montezarr.store._committed import is_complete
-from montezarr.store._estimate import store_bytes, working_bytes
+from montezarr.store._estimate import store_size, working_bytes
 from montezarr.store._extend import extend
 from montezarr.store._merge import merge
 from montezarr.store._open import open_store as open
@@ -22,7 +22,7 @@ __all__ = [
     "merge",
     "open",
     "repair",
-    "store_bytes",
+    "store_size",
     "verify",
     "working_bytes",
     "write",

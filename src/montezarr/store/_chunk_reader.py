@@ -11,16 +11,19 @@ from typing import Any
 
 import numpy as np
 from dask.base import normalize_token
-from zarr.abc.store import Store
+from zarr.abc.store import Store, SuffixByteRequest
 from zarr.buffer import default_buffer_prototype
 from zarr.storage import WrapperStore
 
 from montezarr.core.compat.zarr import RemadeWrapper
 from montezarr.core.errors import StoreError
 from montezarr.core.secrets import cause_of, is_clean
-from montezarr.store.format import PATH, dims_of, largest_chunk
+from montezarr.store.format import PATH, count_chunks, dims_of, largest_chunk
 from montezarr.store.locations import Directory, LocalLocation, ReadableLocation
 from montezarr.store.locations._remote_store import is_of_system, told_size
+
+LEFT_OUT = 2**64 - 1
+"""Entry in the index of a shard for an inner chunk that is not there."""
 
 REMEDY = "Call montezarr.repair, or write with the same Dataset, to draw it again."
 
@@ -39,6 +42,8 @@ class Chunks:
         Bytes of each file; None if compressed.
     largest : int
         Upper bound of the bytes of a file.
+    parts : int
+        Number of inner chunks of a shard; 0 if files are no shards.
     """
 
     axis: int
@@ -46,6 +51,7 @@ class Chunks:
     paths: int
     size: int | None
     largest: int
+    parts: int = 0
 
     @classmethod
     def of(cls, node: Mapping[str, Any], info: Mapping[str, Any]) -> Chunks:
@@ -53,7 +59,9 @@ class Chunks:
         shape = node["chunk_grid"]["configuration"]["chunk_shape"]
         axis = dims_of(node).index(PATH)
         size = plain_size(node, shape)
-        return cls(axis, info["first_path"], info["chunk"], size, largest_chunk(node))
+        is_shard = any(codec["name"] == "sharding_indexed" for codec in node["codecs"])
+        parts = count_chunks({**node, "shape": shape}) if is_shard else 0
+        return cls(axis, info["first_path"], info["chunk"], size, largest_chunk(node), parts)
 
     def wrong(self, size: int | None, is_whole: bool) -> str | None:
         """Return what is wrong with a file of which `size` bytes were read, or None."""
@@ -66,6 +74,18 @@ class Chunks:
         if not 0 < size <= self.largest:
             return f"{size:,} bytes"
         return None
+
+    def lacks_parts(self, data: Any, byte_range: Any) -> bool:
+        """Return whether an index that was read says that an inner chunk is left out.
+
+        Zarr reads such a one as fill values, and leaves it out when it writes only these.
+        """
+        size = 16 * self.parts + 4
+        is_index = isinstance(byte_range, SuffixByteRequest) and byte_range.suffix == size
+        if not self.parts or len(data) < size or not (byte_range is None or is_index):
+            return False
+        entries = data.as_numpy_array().view(np.uint8)[-size:-4].tobytes()
+        return bool((np.frombuffer(entries, "<u8") == LEFT_OUT).any())
 
     def paths_of(self, key: str) -> str:
         """Return the paths in the file of a key, as text."""
@@ -178,6 +198,8 @@ class ChunkReader(RemadeWrapper, WrapperStore[Store]):
         chunks, size = self._chunks_of(key), None if data is None else len(data)
         if chunks is not None:
             wrong = chunks.wrong(size, byte_range is None)
+            if wrong is None and chunks.lacks_parts(data, byte_range):
+                wrong = "one without all of its parts"
         else:  # a chunk of a coordinate, which `open` has checked
             wrong = "none" if size is None else None
         if wrong is not None:

@@ -19,21 +19,31 @@ TEXT = "montezarr_labels"
 """Attribute of a coordinate with its labels as JSON, where its values are their positions."""
 
 
-def text_of_run(recipe: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Return the text coordinates of a run, by dimension."""
-    coords = recipe.get("coords")
-    if not isinstance(coords, Mapping):
-        return {}
+def text_of_run(recipe: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Return the text coordinates of a run by name, as nested lists."""
+    coords, scenarios = recipe.get("coords"), recipe.get("scenario_coords")
+    found: dict[Any, Any] = dict(coords) if isinstance(coords, Mapping) else {}
+    for name, entry in scenarios.items() if isinstance(scenarios, Mapping) else ():
+        found[name] = entry.get("values") if isinstance(entry, Mapping) else None
     return {
-        str(dim): list(labels)
-        for dim, labels in coords.items()
-        if isinstance(labels, (list, tuple)) and all(isinstance(label, str) for label in labels)
+        str(name): list(labels)
+        for name, labels in found.items()
+        if isinstance(labels, (list, tuple)) and _is_text(labels)
     }
 
 
-def text_as_codes(labels: list[str]) -> xr.Variable:
+def _is_text(labels: Any) -> bool:
+    if isinstance(labels, (list, tuple)):
+        return all(map(_is_text, labels))
+    return isinstance(labels, str)
+
+
+def text_as_codes(labels: list[Any]) -> xr.Variable:
     """Return a text coordinate as positions of its labels: a store holds no text."""
-    return xr.Variable("label", np.arange(len(labels)), code_attributes(labels, in_full=True))
+    array = np.array(labels, object)
+    dims = [f"label_{axis}" for axis in range(array.ndim)]
+    attributes = code_attributes(array.ravel().tolist(), in_full=True)
+    return xr.Variable(dims, np.arange(array.size).reshape(array.shape), attributes)
 
 
 def code_attributes(labels: list[Any], *, in_full: bool) -> dict[str, Any]:
@@ -51,7 +61,7 @@ def with_text(ds: xr.Dataset) -> xr.Dataset:
     def labels_of(coordinate: xr.DataArray) -> list[Any] | None:
         labels = _full_labels(coordinate)
         is_text = labels is not None and all(isinstance(label, str) for label in labels)
-        return labels if is_text and coordinate.ndim == 1 else None
+        return labels if is_text and coordinate.ndim else None
 
     return _with_labels(ds, labels_of)
 

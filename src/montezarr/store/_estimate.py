@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from montezarr.core.errors import SamplerError, StoreError
 from montezarr.core.text import show_bytes
@@ -15,8 +15,26 @@ from montezarr.store.format import CommitState, Manifest, Storage, encode_chunk
 from montezarr.store.locations import ReadableLocation
 
 
-def store_bytes(ds: Any, storage: Storage) -> tuple[int, int]:
-    """Return the bytes of a store of a Dataset, and the number of paths measured for that, or 0.
+class StoreSize(NamedTuple):
+    """The size of a store.
+
+    Attributes
+    ----------
+    bytes : int
+        Bytes of all files.
+    measured : int
+        Number of paths measured for that; 0 if nothing is compressed.
+    scenario_bytes : int
+        Bytes of one scenario of a chunk, uncompressed; 0 if none is stored alone.
+    """
+
+    bytes: int
+    measured: int
+    scenario_bytes: int
+
+
+def store_size(ds: Any, storage: Storage) -> StoreSize:
+    """Return the size of a store of a Dataset.
 
     Raises
     ------
@@ -28,10 +46,13 @@ def store_bytes(ds: Any, storage: Storage) -> tuple[int, int]:
     n_paths, chunks = source.run.length, manifest.chunk_count(source.run.length)
     sizes = [manifest.chunk_file_bytes(array) for array in manifest.arrays]
     fixed = sum(len(data) for data in manifest.files(n_paths, n_paths, n_paths, True).values())
+    alone = [array for array in manifest.arrays if array.scenarios]
+    scenario = max((array.scenario_bytes(manifest.chunk) for array in alone), default=0)
     if None not in sizes:
-        return fixed + chunks * sum(size for size in sizes if size is not None), 0
+        whole = sum(size for size in sizes if size is not None)
+        return StoreSize(fixed + chunks * whole, 0, scenario)
     per_path, sample = _measured(source, manifest)
-    return fixed + int(n_paths * per_path), sample
+    return StoreSize(fixed + int(n_paths * per_path), sample, scenario)
 
 
 def working_bytes(run: Run, storage: Storage) -> int:

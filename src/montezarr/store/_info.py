@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, final
 
 import xarray as xr
@@ -14,6 +14,7 @@ from montezarr.core.text import for_terminal, show_bytes
 from montezarr.run._attributes import ATTRIBUTE
 from montezarr.run._recipe import format_note
 from montezarr.run._texts import process_text, seed_text, state_text, value_text
+from montezarr.run._varied_texts import varied_in
 from montezarr.store._committed import commit_state_of
 from montezarr.store._open import open_store
 from montezarr.store._where import COMPLETE, INCOMPLETE, location_of
@@ -66,6 +67,10 @@ class Info:
         Paths that failed and were masked.
     damaged : int
         Number of lines of the commit log that cannot be read.
+    scenarios_alone : bool
+        Whether each scenario of a chunk can be read without the others.
+    varied : dict of str to str
+        By name of a parameter that varies, how: by scenario or by path, and its values.
     """
 
     path: str
@@ -90,6 +95,8 @@ class Info:
     environments: tuple[Mapping[str, Any], ...] = ()
     masked: int = 0
     damaged: int = 0
+    scenarios_alone: bool = False
+    varied: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_complete(self) -> bool:
@@ -98,7 +105,8 @@ class Info:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON."""
-        return {**asdict(self), "percent": self._percent()}
+        told = {name: value for name, value in asdict(self).items() if value or name != "varied"}
+        return {**told, "percent": self._percent()}
 
     def __repr__(self) -> str:
         return str(self)
@@ -113,8 +121,11 @@ class Info:
         return 100 if self.is_complete else 100 * self.committed // max(self.target, 1)
 
     def _lines(self) -> Iterator[tuple[str, str]]:
-        yield "process", _cut(process_text(self.process)) + (" (own code)" if self.own_code else "")
-        x0 = _cut(state_text(self.x0))
+        process = _cut(process_text(self.process, self.varied))
+        yield "process", process + (" (own code)" if self.own_code else "")
+        for i, (name, how) in enumerate(self.varied.items()):
+            yield "" if i else "varies", _cut(f"{name} {how}")
+        x0 = _cut(state_text(self.x0, self.varied))
         yield "run", f"seed {_cut(seed_text(self.seed))}, x0 {x0}, {self.sampler}"
         start = f", from path {self.first_path:,} on" if self.first_path else ""
         less = f"; {self.readable:,} can be read" if self.readable < self.committed else ""
@@ -131,7 +142,8 @@ class Info:
         if self.derived:
             yield "", "made of paths by an expression, which the store does not hold"
         if self.chunk is not None and self.storage is not None:
-            yield "chunk", f"{self.chunk:,} paths"
+            alone = ", each scenario alone" if self.scenarios_alone else ""
+            yield "chunk", f"{self.chunk:,} paths{alone}"
             yield "storage", _storage(self.storage)
         if self.statistics:
             yield "statistics", ", ".join(self.statistics)
@@ -212,6 +224,8 @@ def _of_commit_state(location: ReadableLocation, commits: CommitState) -> Info:
         environments=tuple(dict(e) for e in commits.environments),
         masked=sum(len(record.masked) for record in commits.chunks.values()),
         damaged=commits.bad,
+        scenarios_alone=any(array.scenarios for array in manifest.arrays),
+        varied=varied_in(recipe),
     )
 
 
@@ -238,6 +252,7 @@ def _of_dataset(path: str, ds: xr.Dataset) -> Info:
             _variable(str(name), str(v.dtype), map(str, v.dims), v.shape)
             for name, v in ds.data_vars.items()
         ],
+        varied=varied_in(recipe),
     )
 
 

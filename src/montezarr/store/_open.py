@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from montezarr.core.checks import check_choice
@@ -15,6 +17,7 @@ from montezarr.core.errors import MontezarrWarning
 from montezarr.core.json import load_object
 from montezarr.core.parameters import references
 from montezarr.core.tunables.limits import GRAPH_CHUNKS_MAX
+from montezarr.core.tunables.memory import GOOD_CHUNKS_MAX, SCENARIOS_READ_MIN_BYTES
 from montezarr.run._attributes import ATTRIBUTE
 from montezarr.run._origins import remember_origin
 from montezarr.run._stored_states import remember_states
@@ -33,6 +36,8 @@ from montezarr.store.format import (
     _parameters,
     as_read,
     count_chunks,
+    dims_of,
+    read_alone,
 )
 from montezarr.store.locations import LocalLocation, ReadableLocation
 from montezarr.store.virtual import VirtualStore
@@ -42,6 +47,10 @@ def open_store(
     path: Any, group: str | None = None, *, storage_options: Mapping[str, Any] | None = None
 ) -> xr.Dataset:
     """Open the committed paths of a store lazily, one Dask chunk per stored chunk.
+
+    Scenarios of a grid are Dask chunks of their own, so that ``.sel(sigma=0.2)`` reads the bytes of
+    that scenario alone; several are one Dask chunk where a scenario is less than 2 MiB of a stored
+    chunk, or where there would be more than 20,000.
 
     While `write` or `extend` runs, these are the first paths, up to the first missing chunk, and
     ``attrs["montezarr_status"]`` has the progress of the writer, such as ``"incomplete, 37 %"``.
@@ -116,12 +125,11 @@ def open_location(location: ReadableLocation) -> xr.Dataset:
         warnings.warn(wrong, MontezarrWarning, stacklevel=3)
     arrays = checked_arrays(location, document, info)
     # Use the metadata in the root: those of all variables change with one rename.
-    many = any(count_chunks(node) > GRAPH_CHUNKS_MAX for node in arrays.values())
     with as_store_errors(location):
         ds: xr.Dataset = xr.open_zarr(
             ChunkReader.of(location, text, as_read(document), arrays, info),
             consolidated=True,
-            chunks={PATH: info["chunk"]} if many else {},  # whole shards, if there are very many
+            chunks=_dask_chunks(arrays.values(), info["chunk"]),
             zarr_format=3,
             decode_timedelta=TIMEDELTAS,
         )
@@ -142,6 +150,29 @@ def open_location(location: ReadableLocation) -> xr.Dataset:
         if "masked_value" in variable.attrs:  # see `montezarr.run._variables.masked_attribute`
             variable.encoding["masked_value"] = variable.attrs["masked_value"]
     return ds
+
+
+def _dask_chunks(nodes: Iterable[Mapping[str, Any]], chunk: int) -> dict[str, int]:
+    """Return the sizes of Dask chunks that are not the chunks that can be read alone.
+
+    A Dask chunk has several scenarios where one is small, or where there would be too many tasks;
+    the largest variable decides.
+    """
+    nodes = list(nodes)
+    out = {PATH: chunk} if any(count_chunks(node) > GRAPH_CHUNKS_MAX for node in nodes) else {}
+    if not nodes:
+        return out
+    largest = max(nodes, key=lambda node: math.prod(node["shape"]))
+    alone, count = read_alone(largest), count_chunks(largest)
+    size = math.prod(alone) * np.dtype(largest["data_type"]).itemsize
+    together = max(-(-SCENARIOS_READ_MIN_BYTES // size), -(-count // GOOD_CHUNKS_MAX))
+    sizes = zip(dims_of(largest), largest["shape"], alone, strict=True)
+    for dim, whole, part in reversed(list(sizes)):
+        parts = -(-whole // part)
+        if dim != PATH and parts > 1 and together > 1:
+            out[dim] = min(parts, together) * part
+            together = -(-together // parts)
+    return out
 
 
 def _states_in(find: Callable[[], ReadableLocation | None]) -> Mapping[str, Any] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -25,6 +25,7 @@ from montezarr.store.format import (
     MANTISSA_BITS_OF,
     PATH,
     RECIPE_ATTRIBUTE,
+    SCENARIOS,
     STORE_ATTRIBUTE,
     Checksum,
     ChunkRecord,
@@ -182,8 +183,11 @@ def _manifest(
     source = source_of(ds, process, list(with_paths), statistics, is_stored=True)
     source = replace(source, run=replace(source.run, chunk=info["chunk"]))
     types = {v.name: v.dtype for v in source.schema.variables}
-    storage = _storage(with_paths, types)
-    manifest = source.manifest(storage, info["first_path"]).with_constants(known)
+    found = _storage(with_paths, types)
+    for storage in _like(found, info["chunk"]):
+        manifest = source.manifest(storage, info["first_path"]).with_constants(known)
+        if _is_stored_so(manifest, with_paths, info):
+            break
     told = parse_json(recipe)
     if not is_same_recipe(told, manifest.recipe_dict):
         raise ArgumentValueError(
@@ -191,7 +195,7 @@ def _manifest(
         )
     if not references(told):  # as in earlier versions
         manifest = replace(manifest, whole=None)
-    if info["format"] != BESIDE:
+    if info["format"] < BESIDE:
         manifest = replace(manifest, x0=None)
     return replace(manifest, recipe=recipe, environment=environment())
 
@@ -233,6 +237,27 @@ def _storage(nodes: Mapping[str, Any], types: Mapping[str, np.dtype[Any]]) -> St
         if kind.kind == "f" or len(nodes) == 1:
             return Storage(inner_chunk=inner, **options)
     return Storage(inner_chunk=inner, **options) if nodes else Storage()
+
+
+def _like(storage: Storage, chunk: int) -> Iterator[Storage]:
+    """Yield what a Storage may have been: shards may have been made for scenarios alone."""
+    for scenarios in ("each", "all"):
+        found = replace(storage, scenario_chunk=scenarios)
+        if found.inner_chunk == chunk:
+            yield replace(found, inner_chunk=None)
+        yield found
+
+
+def _is_stored_so(manifest: Manifest, nodes: Mapping[str, Any], info: Mapping[str, Any]) -> bool:
+    """Return whether the inner chunks of all arrays are those in their metadata."""
+    # The format tells inner chunks of scenarios from others, also if there is one scenario only.
+    if (manifest.format == SCENARIOS) != (info["format"] == SCENARIOS):
+        return False
+    return all(
+        array.metadata(info["n_paths"], manifest.chunk, manifest.storage)["codecs"]
+        == nodes[array.name]["codecs"]
+        for array in manifest.arrays
+    )
 
 
 def _as_drawn(

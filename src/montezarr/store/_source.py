@@ -123,7 +123,12 @@ class ChunkSource:
         """
         storage.check_chunk(self.run.chunk)
         sampler = self.run.sampler
-        arrays = tuple(self._array(i, storage) for i in self.stored)
+        scenarios = {dim for v in sampler.variables for dim in v.dims[: v.lead]}
+        if not scenarios:  # the option says nothing then
+            storage = replace(storage, scenario_chunk="each")
+        arrays = tuple(self._array(i, storage, scenarios) for i in self.stored)
+        if storage.inner_chunk == self.run.chunk and all(array.scenarios for array in arrays):
+            storage = replace(storage, inner_chunk=None)  # its files do not tell them apart
         self._check_filled(arrays)
         used = {dim for array in arrays for dim in array.dims}
         if not arrays and self.layout is None:
@@ -164,7 +169,7 @@ class ChunkSource:
                 " what was asked for, also with fewer paths: ask simulate for smaller chunks."
             )
 
-    def _array(self, i: int, storage: Storage) -> StoredArray:
+    def _array(self, i: int, storage: Storage, scenarios: Collection[str]) -> StoredArray:
         variable = self.schema.variables[i]
         source = self.ds[variable.name]
         kind = storage.stored_dtype(variable.dtype)
@@ -179,13 +184,16 @@ class ChunkSource:
         _check_attributes(variable.name, source.attrs)
         if "masked_value" in source.encoding:
             fill = int(source.encoding["masked_value"])
+        dims = tuple(str(dim) for dim in source.dims)
+        is_cut = storage.scenario_chunk == "each"
         return StoredArray(
             name=check_name(variable.name),
-            dims=tuple(str(dim) for dim in source.dims),
+            dims=dims,
             shape=variable.shape,
             dtype=kind.name,
             fill=fill,
             attributes={str(k): _plain(k, v) for k, v in source.attrs.items()},
+            scenarios=tuple(dim for dim in dims if dim in scenarios) if is_cut else (),
         )
 
 
@@ -460,7 +468,7 @@ def _check_attributes(name: str, attributes: Mapping[Any, Any]) -> None:
         )  # fmt: skip
 
 
-def _constant(name: str, coordinate: xr.DataArray, text: list[str] | None) -> Constant:
+def _constant(name: str, coordinate: xr.DataArray, text: list[Any] | None) -> Constant:
     variable = coordinate.variable
     if text is not None and coordinate.dtype.kind in "UO" and coordinate.values.tolist() == text:
         variable = text_as_codes(text)

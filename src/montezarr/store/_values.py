@@ -15,7 +15,6 @@ from montezarr.reduction.accumulate import (
     DrawnTask,
     SplitAccumulation,
     dump_states,
-    without_masked,
 )
 from montezarr.run._run import Run
 from montezarr.run.cost import initial_states
@@ -59,7 +58,7 @@ class ChunkValues:
         report = FailureReport()
         for low, arrays, more in drawn.pieces(start, stop, x0, size):
             report += more
-            seen = without_masked(arrays, more, low)
+            seen = drawn.seen(arrays, more, low)
             if parts is not None:
                 for at, slab in _slabs(low, seen, drawn.slab):
                     parts.add(at, slab)

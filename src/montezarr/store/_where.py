@@ -190,7 +190,8 @@ def check_root(attributes: Mapping[str, Any], location: ReadableLocation) -> Non
         recipe = parse_json(attributes[RECIPE_ATTRIBUTE])
         counts = [info[name] for name in ("n_paths", "target", "committed", "first_path", "chunk")]
         good = recipe.keys() >= RECIPE_KEYS and info["status"] in (COMPLETE, INCOMPLETE)
-        good = good and (not references(recipe, LARGE_PARAMETERS_MAX_BYTES) or found == BESIDE)
+        are_beside = bool(references(recipe, LARGE_PARAMETERS_MAX_BYTES))
+        good = good and (not are_beside or int(found or 0) >= BESIDE)
         good = good and all(type(count) is int and count >= 0 for count in counts)
         good = good and info["n_paths"] <= info["committed"] <= info["target"] <= STORE_PATHS_MAX
         good = (

@@ -195,7 +195,7 @@ class Writer:
         task = ChunkTask(source.chunk_values(light), self.location, self.durable)
         tasks = items(source.run, manifest, commits.target, list(chunks), per_task)
         monitor(commits.committed, commits.target, len(failure_log.masked))
-        monitor.process = source.run.sampler.name
+        monitor.process = source.run.sampler.title
         monitor.planned = partial(_planned, source.run, commits, backend)
         with self._tidy(monitor):
             try:

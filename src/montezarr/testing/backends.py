@@ -15,7 +15,8 @@ import xarray as xr
 import montezarr as mz
 from montezarr.execute import BACKENDS, Backend, in_force
 from montezarr.run._run import Run
-from montezarr.samplers import SAMPLERS, Sampler
+from montezarr.samplers import SAMPLERS
+from montezarr.samplers._code import CodeSampler
 
 N, T = 1500, 12
 
@@ -156,13 +157,13 @@ def _installed() -> tuple[type[Backend], ...]:
     return tuple(out)
 
 
-def _examples() -> list[tuple[type[Sampler], int]]:
+def _examples() -> list[tuple[type[CodeSampler], int]]:
     """Return all sampler classes with the numbers of their examples."""
     return [(kind, i) for kind in SAMPLERS for i in range(len(kind.examples()))]
 
 
 @cache
-def _expected(kind: type[Sampler], number: int) -> xr.Dataset:
+def _expected(kind: type[CodeSampler], number: int) -> xr.Dataset:
     process, arguments = kind.examples()[number]
     with mz.backend("synchronous"):
         return mz.simulate(process, N, seed=7, chunks=1024, **arguments).compute()

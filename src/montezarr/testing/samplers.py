@@ -20,7 +20,14 @@ from montezarr.random.seeding import BLOCK
 from montezarr.run._replay import replay
 from montezarr.run._run import Run
 from montezarr.run._simulate import simulate
-from montezarr.samplers import SAMPLERS, Sampler, choose_sampler, recorded_interface, sample_range
+from montezarr.samplers import (
+    SAMPLERS,
+    Sampler,
+    choose_sampler,
+    recorded_interface,
+    sample_range,
+)
+from montezarr.samplers._code import CodeSampler
 from montezarr.samplers.drawing import sample_reported
 from montezarr.samplers.policy import take_paths
 from montezarr.samplers.schema import PathArrays, same_paths
@@ -52,7 +59,7 @@ class SamplerTests:
             samplers = (MySampler,)
     """
 
-    samplers: ClassVar[tuple[type[Sampler], ...] | None] = None
+    samplers: ClassVar[tuple[type[CodeSampler], ...] | None] = None
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Run each test on each example of each class."""
@@ -66,7 +73,7 @@ class SamplerTests:
             metafunc.parametrize("fragile", chosen, ids=ids)
 
     def test_its_code_is_drawn_by_it_and_the_recipe_says_so(
-        self, kind: type[Sampler], number: int
+        self, kind: type[CodeSampler], number: int
     ) -> None:
         process, arguments = _example(kind, number)
         chosen, interface = choose_sampler(process, bool(arguments.get("legacy_global_rng")))
@@ -78,7 +85,7 @@ class SamplerTests:
         again = Run.from_recipe(recipe, process, SAMPLER_SUITE_PATHS)
         assert again.fingerprint == Run.behind(ds).fingerprint
 
-    def test_variables_are_what_is_drawn(self, kind: type[Sampler], number: int) -> None:
+    def test_variables_are_what_is_drawn(self, kind: type[CodeSampler], number: int) -> None:
         ds = _simulated(kind, number)
         computed = ds.compute(scheduler="synchronous")
         for name in ds.data_vars:
@@ -87,7 +94,7 @@ class SamplerTests:
             assert computed[name].shape == ds[name].shape
 
     def test_paths_do_not_depend_on_chunks_or_threads(
-        self, kind: type[Sampler], number: int
+        self, kind: type[CodeSampler], number: int
     ) -> None:
         right = _simulated(kind, number).compute(scheduler="synchronous")
         chunked = _simulated(kind, number, chunks=BLOCK)
@@ -96,7 +103,7 @@ class SamplerTests:
             assert right.identical(chunked.compute(scheduler=scheduler))
 
     def test_a_path_does_not_depend_on_how_many_there_are(
-        self, kind: type[Sampler], number: int
+        self, kind: type[CodeSampler], number: int
     ) -> None:
         right = _simulated(kind, number).compute(scheduler="synchronous")
         few = _simulated(kind, number, n_paths=3).compute(scheduler="synchronous")
@@ -106,7 +113,7 @@ class SamplerTests:
             xr.testing.assert_equal(alone, right.isel(path=path))
 
     def test_any_range_may_be_drawn_where_it_says_so(
-        self, kind: type[Sampler], number: int
+        self, kind: type[CodeSampler], number: int
     ) -> None:
         sampler = Run.behind(_simulated(kind, number)).sampler
         whole = sample_range(sampler, 0, BLOCK + 40)
@@ -117,13 +124,15 @@ class SamplerTests:
                     sample_range(sampler, low, high), take_paths(whole, low, high)
                 ).all()
 
-    def test_it_draws_the_same_in_another_process(self, kind: type[Sampler], number: int) -> None:
+    def test_it_draws_the_same_in_another_process(
+        self, kind: type[CodeSampler], number: int
+    ) -> None:
         sampler = Run.behind(_simulated(kind, number)).sampler
         sent = cloudpickle.loads(cloudpickle.dumps(sampler))
         assert same_paths(sample_range(sent, 0, 20), sample_range(sampler, 0, 20)).all()
 
     def test_other_seeds_and_streams_are_other_noise(
-        self, kind: type[Sampler], number: int
+        self, kind: type[CodeSampler], number: int
     ) -> None:
         process, arguments = _example(kind, number)
         first, again, other, stream = (
@@ -134,7 +143,7 @@ class SamplerTests:
         assert not first.equals(other)
         assert not first.equals(stream)
 
-    def test_kept_times_are_those_of_all_times(self, kind: type[Sampler], number: int) -> None:
+    def test_kept_times_are_those_of_all_times(self, kind: type[CodeSampler], number: int) -> None:
         right = _simulated(kind, number).compute(scheduler="synchronous")
         if "time" not in right.dims:
             return
@@ -142,7 +151,7 @@ class SamplerTests:
         xr.testing.assert_equal(kept, right.isel(time=[0, -1]))
 
     def test_a_path_starts_where_its_initial_state_says(
-        self, kind: type[Sampler], number: int
+        self, kind: type[CodeSampler], number: int
     ) -> None:
         _, arguments = _example(kind, number)
         if "x0" not in arguments:
@@ -161,7 +170,7 @@ class SamplerTests:
 
     # --- failing and non-finite paths ----------------------------------------------------------
 
-    def test_a_path_that_fails_is_told_and_may_be_masked(self, fragile: type[Sampler]) -> None:
+    def test_a_path_that_fails_is_told_and_may_be_masked(self, fragile: type[CodeSampler]) -> None:
         right, seed, limit, failing = _of_fragile(fragile)
         options = {"limit": limit, "ceiling": np.inf}
         with pytest.raises(SamplerError) as caught:
@@ -175,7 +184,9 @@ class SamplerTests:
         assert np.array_equal(masked[~failing], right[~failing])
         assert np.isnan(masked[failing]).all()
 
-    def test_a_path_that_is_not_finite_is_told_kept_or_masked(self, fragile: type[Sampler]) -> None:
+    def test_a_path_that_is_not_finite_is_told_kept_or_masked(
+        self, fragile: type[CodeSampler]
+    ) -> None:
         right, seed, ceiling, _ = _of_fragile(fragile)
         infinite = right.max(axis=1) > ceiling
         options = {"limit": np.inf, "ceiling": ceiling}
@@ -190,7 +201,7 @@ class SamplerTests:
         assert np.array_equal(masked[~infinite], right[~infinite])
         assert np.isnan(masked[infinite]).all()
 
-    def test_a_path_that_fails_once_is_drawn_again(self, fragile: type[Sampler]) -> None:
+    def test_a_path_that_fails_once_is_drawn_again(self, fragile: type[CodeSampler]) -> None:
         process, arguments = fragile.fragile()
         ds = simulate(
             process, SAMPLER_SUITE_PATHS, seed=SAMPLER_SUITE_SEED, limit=np.inf, ceiling=np.inf,
@@ -204,7 +215,9 @@ class SamplerTests:
         assert report.retried
         assert {attempt for _, attempt in report.retried} <= {2, 3}
 
-    def test_options_reach_the_code_and_others_are_refused(self, fragile: type[Sampler]) -> None:
+    def test_options_reach_the_code_and_others_are_refused(
+        self, fragile: type[CodeSampler]
+    ) -> None:
         process, arguments = fragile.fragile()
         given: dict[str, Any] = {"limit": np.inf, "ceiling": np.inf}
         one, same, other = (
@@ -218,7 +231,7 @@ class SamplerTests:
             simulate(process, 50, seed=SAMPLER_SUITE_SEED, no_such_option=1, **given, **arguments)
 
     def test_a_failure_names_its_path_and_its_stream(
-        self, kind: type[Sampler], number: int
+        self, kind: type[CodeSampler], number: int
     ) -> None:
         sampler = Run.behind(_simulated(kind, number)).sampler
         failure = sampler.failure(BLOCK + 1, None, "no good")
@@ -227,20 +240,20 @@ class SamplerTests:
         assert str(np.array(SAMPLER_SUITE_SEED)) in failure.context["seed key"]
 
 
-def _example(kind: type[Sampler], number: int) -> tuple[Any, dict[str, Any]]:
+def _example(kind: type[CodeSampler], number: int) -> tuple[Any, dict[str, Any]]:
     process, arguments = kind.examples()[number]
     return process, dict(arguments)
 
 
 def _simulated(
-    kind: type[Sampler], number: int, n_paths: int = SAMPLER_SUITE_PATHS, **more: Any
+    kind: type[CodeSampler], number: int, n_paths: int = SAMPLER_SUITE_PATHS, **more: Any
 ) -> xr.Dataset:
     process, arguments = _example(kind, number)
     return simulate(process, n_paths, seed=SAMPLER_SUITE_SEED, **(arguments | more))
 
 
 def _drawn_fragile(
-    kind: type[Sampler], seed: int, options: dict[str, Any], **policies: Any
+    kind: type[CodeSampler], seed: int, options: dict[str, Any], **policies: Any
 ) -> NDArray[Any]:
     """Return the values of the fragile code of a class, (path, time)."""
     process, arguments = kind.fragile()
@@ -250,7 +263,7 @@ def _drawn_fragile(
 
 
 @cache
-def _of_fragile(kind: type[Sampler]) -> tuple[NDArray[Any], int, float, NDArray[np.bool_]]:
+def _of_fragile(kind: type[CodeSampler]) -> tuple[NDArray[Any], int, float, NDArray[np.bool_]]:
     """Return values of the fragile code, their seed, a limit, and which paths fail at that limit.
 
     The limit is above all paths of the first unit, which must not fail. A path fails with every

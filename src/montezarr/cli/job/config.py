@@ -37,6 +37,7 @@ NUMBER: Types = (int, float)
 SCHEMA: dict[str, dict[str, Types]] = {
     "data": {"file": (str,), "column": (str,), "per_year": NUMBER},
     "process": {},  # the parameters depend on the process
+    "vary": {},  # so do those that vary
     "run": {
         "n_paths": (int,),
         "T": (int,),
@@ -204,8 +205,17 @@ def _check(config: Config) -> None:
 def number_of(config: Config, section: str, key: str, default: float) -> float:
     """Return a number that may be written as a fraction, such as "1/252"."""
     value = config.get(section, key, default)
-    if not isinstance(value, str):
-        return float(value)
+    return fraction(config, section, key, value) if isinstance(value, str) else float(value)
+
+
+def fraction(config: Config, section: str, key: str, value: str) -> float:
+    """Return the number that a text such as "1/252" is.
+
+    Raises
+    ------
+    ConfigError
+        If it is none.
+    """
     # Not fractions.Fraction, which would build the integer 10**999999999 of "1e999999999".
     parts = value.split("/")
     try:
@@ -232,6 +242,8 @@ def line_of_key(text: str, section: str, key: str | None) -> int:
         line = raw.strip()
         if line.startswith("[") and "]" in line:
             current = line.lstrip("[").partition("]")[0].strip().strip("\"'")
+            if key is not None and current == f"{section}.{key}":  # a table of its own
+                return number
             if current == section:
                 found = number
             continue

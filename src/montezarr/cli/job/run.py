@@ -6,7 +6,8 @@ import inspect
 import json
 import math
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +18,22 @@ from numpy.typing import NDArray
 from montezarr import plot
 from montezarr.cli.job.config import Config, number_of
 from montezarr.cli.job.prices import read_prices
+from montezarr.cli.job.vary import base_values, vary_of
 from montezarr.core.checks import show
-from montezarr.core.errors import ArgumentTypeError, ArgumentValueError
+from montezarr.core.errors import ArgumentTypeError, ArgumentValueError, ConfigError
 from montezarr.plot._fan import BANDS, fan_with
 from montezarr.plot._figure import check_texts
+from montezarr.plot._hue import hue_of
 from montezarr.processes import Fit, GeometricBrownianMotion, Process
 from montezarr.processes._base import HasLabels
 from montezarr.processes._built_in import built_in_processes
 from montezarr.reduction.passes import reduce
 from montezarr.run._attributes import ATTRIBUTE
+from montezarr.run._run import Run
 from montezarr.run._simulate import simulate
+from montezarr.run._varied_texts import scenario_sizes, varied_in
 from montezarr.run.execution import OnProgress
+from montezarr.samplers.varied import Scenario
 from montezarr.statistics import Quantile
 from montezarr.statistics.risk import (
     Risk,
@@ -51,6 +57,23 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScenarioRisk:
+    """The risk in one scenario.
+
+    Attributes
+    ----------
+    scenario : dict of str to number
+        Its parameters.
+    risk, closed_form : list of Risk
+        As in `JobResult`.
+    """
+
+    scenario: Mapping[str, Any]
+    risk: list[Risk]
+    closed_form: list[Risk]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobResult:
     """The results of a job.
 
@@ -61,13 +84,20 @@ class JobResult:
     fit : dict or None
         Standard errors of the parameters and number of transitions, if the process was fitted.
     risk, closed_form : list of Risk
-        Estimates from the paths, and exact values where known, of the loss in units of x0.
+        Estimates from the paths, and exact values where known, of the loss in units of x0; empty
+        with scenarios.
     reused : bool
         Whether the store was complete already.
     paths, seconds : int, float
         Number of paths, and the time of the whole job.
     store, plot : str
         Where the paths and the picture are.
+    varied : dict of str to str
+        By name of a parameter that varies, how; `process` does not have it.
+    scenarios : int
+        Number of scenarios, each of which has all paths.
+    by_scenario : list of ScenarioRisk
+        The risk in each scenario, if there are several.
     """
 
     process: dict[str, Any]
@@ -79,10 +109,14 @@ class JobResult:
     seconds: float
     store: str
     plot: str | None
+    varied: Mapping[str, str] = field(default_factory=dict)
+    scenarios: int = 1
+    by_scenario: list[ScenarioRisk] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the report as JSON."""
-        return asdict(self)
+        """Return the report as JSON; the last three entries are in it if a parameter varies."""
+        left_out = () if self.varied else ("varied", "scenarios", "by_scenario")
+        return {name: value for name, value in asdict(self).items() if name not in left_out}
 
 
 def prepare(config: Config) -> Prepared:
@@ -104,13 +138,28 @@ def prepare(config: Config) -> Prepared:
     }
     if "dt" in run:
         arguments["dt"] = number_of(config, "run", "dt", 1.0)
+    arguments |= vary_of(config)
     try:
         ds = simulate(process, x0=x0, **arguments)
     except (ArgumentTypeError, ArgumentValueError) as error:
-        key, _, problem = str(error).partition(": ")
-        raise config.error("run", key.partition("[")[0], problem) from error
+        raise _simulate_error(config, str(error)) from error
     _check_outputs(config, process, ds, process.default_x0() if x0 is None else x0)
     return Prepared(config=config, process=process, fit=fit, prices=prices, ds=ds)
+
+
+def _simulate_error(config: Config, text: str) -> ConfigError:
+    """Return the error of `simulate` with the section and the key that it is about."""
+    key, _, problem = text.partition(": ")
+    name, _, place = key.partition("[")
+    varying = config.sections.get("vary", {})
+    if name == "vary":
+        return config.error("vary", place.strip("]'\"") or None, problem)
+    if name in varying:
+        return config.error("vary", name, problem)
+    unknown = next((one for one in varying if f"parameter {one!r}" in problem), None)
+    if unknown is not None:
+        return config.error("vary", unknown, problem)
+    return config.error("run", name, problem)
 
 
 def execute(job: Prepared, on_progress: OnProgress | None = None) -> JobResult:
@@ -123,19 +172,25 @@ def execute(job: Prepared, on_progress: OnProgress | None = None) -> JobResult:
     stored = write(job.ds, target, on_progress=on_progress)
     levels = check_confidence_levels(config.get("risk", "levels", []))
     picture = config.file("output", "plot")
-    risk, exact, bands = _risk(job.process, stored, levels, with_bands=picture is not None)
+    recipe = json.loads(stored.attrs[ATTRIBUTE])
+    varied, scenarios = varied_in(recipe), scenario_sizes(recipe)
+    with_bands = picture is not None and not scenarios
+    found, bands = _risk(job, stored, levels, with_bands=with_bands)
     if picture is not None:
         _draw(config, job, stored, picture, bands)
     return JobResult(
-        process=job.process.to_dict(),
+        process={name: v for name, v in job.process.to_dict().items() if name not in varied},
         fit=None if job.fit is None else {"n": job.fit.n, **job.fit.standard_errors},
-        risk=risk,
-        closed_form=exact,
+        risk=found[0].risk if found and not scenarios else [],
+        closed_form=found[0].closed_form if found and not scenarios else [],
         reused=reused,
         paths=stored.sizes["path"],
         seconds=time.perf_counter() - started,
         store=str(target),
         plot=None if picture is None else str(picture),
+        varied=varied,
+        scenarios=math.prod(scenarios.values()),
+        by_scenario=found if scenarios else [],
     )
 
 
@@ -149,7 +204,7 @@ def _process(config: Config, prices: NDArray[np.float64] | None) -> tuple[Proces
     kind: Any = built_in_processes()[name]
     try:
         if not wanted:
-            return kind.from_dict(table), None
+            return kind.from_dict({**base_values(config, kind, table), **table}), None
         if not _fits_prices(kind):
             raise config.error(
                 "process", "fit", f"{name} has no fit to prices; give its parameters."
@@ -194,10 +249,17 @@ def _x0(config: Config, process: Process, prices: NDArray[np.float64] | None) ->
 def _check_outputs(config: Config, process: Process, ds: xr.Dataset, x0: Any) -> None:
     """Raise, before the simulation, the errors that would occur after it."""
     levels = config.get("risk", "levels", [])
+    recipe = json.loads(ds.attrs[ATTRIBUTE])
+    scenarios = list(scenario_sizes(recipe))
     if levels:
+        if {"x0", "dt"} & set(varied_in(recipe)):
+            raise config.error(
+                "risk", "levels", "is relative to one x0, over one horizon: neither x0 nor dt may"
+                " vary.",
+            )  # fmt: skip
         if process.variables != ("x",) or ds["x"].dtype.kind != "f":
             raise config.error("risk", "levels", "needs a process of one real variable.")
-        grid = json.loads(ds.attrs[ATTRIBUTE])["grid"]
+        grid = recipe["grid"]
         ends = (
             [0.0, grid["T"] * grid["dt"]] if "T" in grid else [grid["times"][0], grid["times"][-1]]
         )
@@ -215,6 +277,7 @@ def _check_outputs(config: Config, process: Process, ds: xr.Dataset, x0: Any) ->
                 "output", "plot", "a fan chart is of numbers, and these paths hold labels."
             )
         plot.require()
+        _check_colours(config, ds, process, scenarios)
         for key in ("title", "xlabel", "ylabel"):
             try:
                 check_texts(**{key: config.get("output", key)})
@@ -222,15 +285,33 @@ def _check_outputs(config: Config, process: Process, ds: xr.Dataset, x0: Any) ->
                 raise config.error("output", key, str(error).partition(": ")[2]) from error
 
 
+def _check_colours(
+    config: Config, ds: xr.Dataset, process: Process, scenarios: Sequence[str]
+) -> None:
+    """Raise if a fan chart cannot have all scenarios, each in a colour."""
+    if len(scenarios) > 1:
+        listed = " and ".join(scenarios)
+        raise config.error(
+            "output", "plot", f"a fan chart has one dimension of scenarios, and this job {listed}:"
+            " give them one dim, or draw some of the store in Python.",
+        )  # fmt: skip
+    for dim in scenarios:
+        try:
+            hue_of(ds[process.variables[0]], dim, dim)
+        except ArgumentValueError as error:
+            problem = str(error).partition(": ")[2].partition(". Select")[0]
+            raise config.error("output", "plot", f"{problem}.".replace("..", ".")) from error
+
+
 def _risk(
-    process: Process, stored: xr.Dataset, levels: list[float], *, with_bands: bool
-) -> tuple[list[Risk], list[Risk], xr.DataArray | None]:
-    """Return estimates, exact values, and quantiles for the picture, in one pass over the store.
+    job: Prepared, stored: xr.Dataset, levels: list[float], *, with_bands: bool
+) -> tuple[list[ScenarioRisk], xr.DataArray | None]:
+    """Return risks by scenario, and quantiles for the picture, in one pass over the store.
 
     Without levels nothing is read, and there are no quantiles.
     """
     if not levels:
-        return [], [], None
+        return [], None
     ends = stored["x"].isel(time=[0, -1]).astype(np.float64)
     loss = 1 - ends.isel(time=1, drop=True) / ends.isel(time=0, drop=True)
     wanted: dict[str, Any] = {"loss": statistic_of(levels)}
@@ -238,13 +319,31 @@ def _risk(
         wanted["x"] = Quantile(BANDS)
     found = reduce(xr.Dataset({"x": stored["x"], "loss": loss}), wanted)
     names = {str(name): found[name] for name in found if str(name).startswith("loss_")}
-    table = {name.removeprefix("loss_"): array.values for name, array in names.items()}
-    estimates = risk_table(levels, table)
     horizon = float(stored["time"][-1] - stored["time"][0])
-    exact = []
-    if isinstance(process, GeometricBrownianMotion) and math.isfinite(horizon) and horizon > 0:
-        exact = closed_form_risk(process, horizon, levels)
-    return estimates, exact, found["x_quantile"] if with_bands else None
+    risks = []
+    for scenario in getattr(Run.behind(job.ds).sampler, "scenarios", (Scenario(),)):
+        table = {
+            name.removeprefix("loss_"): array.isel(scenario.position).values
+            for name, array in names.items()
+        }
+        exact = _closed_form(job.process, stored, scenario.label, horizon, levels)
+        risks.append(
+            ScenarioRisk(scenario=scenario.label, risk=risk_table(levels, table), closed_form=exact)
+        )
+    return risks, found["x_quantile"] if with_bands else None
+
+
+def _closed_form(
+    process: Process, stored: xr.Dataset, label: Mapping[str, Any], horizon: float,
+    levels: list[float],
+) -> list[Risk]:  # fmt: skip
+    """Return the exact risk in a scenario; empty if it is not known."""
+    is_fixed = set(varied_in(json.loads(stored.attrs[ATTRIBUTE]))) <= set(label)
+    if not (is_fixed and isinstance(process, GeometricBrownianMotion)):
+        return []
+    if not (math.isfinite(horizon) and horizon > 0):
+        return []
+    return closed_form_risk(replace(process, **label), horizon, levels)
 
 
 def _draw(
@@ -258,6 +357,7 @@ def _draw(
         "xlabel": config.get("output", "xlabel", "time"),
     }
     if bands is None:
-        plot.save_fan(paths, picture, **texts)
+        hue = next(iter(scenario_sizes(json.loads(stored.attrs[ATTRIBUTE]))), None)
+        plot.save_fan(paths, picture, hue=hue, **texts)
     else:
         fan_with(paths, bands, picture, **texts)

@@ -33,6 +33,7 @@ TRIED = {
     "llvmlite": ("0.50.0",),
     "numba": ("0.68.1",),
     "ray": ("2.60.0",),
+    "scipy": ("1.17.1", "1.18.1"),
     "zarr": ("3.1.6", "3.4.2"),
 }
 """Versions of each package with which the names were tested; of Python, major and minor."""
@@ -46,6 +47,7 @@ _ADDED = (
     " these, "
 )
 _POOL = "a pool that lost a child is ended by its own `terminate`, within some seconds"
+_FROZEN = "frozen distributions of SciPy are refused as those of parameters"
 _PAGE = "the dashboard of Dask has no page of the runs"
 
 TABLE = (
@@ -124,6 +126,9 @@ TABLE = (
         "numba.core.dispatcher.Dispatcher.targetoptions",
         "compiled functions are assumed to keep the GIL, so `plan` advises processes",
     ),
+    Private("scipy", "scipy.stats.distributions.rv_frozen.args", _FROZEN),
+    Private("scipy", "scipy.stats.distributions.rv_frozen.dist", _FROZEN),
+    Private("scipy", "scipy.stats.distributions.rv_frozen.kwds", _FROZEN),
     Private("python", "dataclasses.__dataclass_fields__", _ADDED + "with an InitVar"),
     Private("python", "dataclasses.__dataclass_params__", _ADDED + "of any kind"),
     Private("python", "concurrent.futures.ThreadPoolExecutor._max_workers", "all cores are taken"),

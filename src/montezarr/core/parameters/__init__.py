@@ -18,6 +18,7 @@ from montezarr.core.parameters._reference import (
     references,
 )
 from montezarr.core.parameters._states import (
+    PARAMETER,
     referred,
     restore_initial_states,
     state_references,
@@ -27,6 +28,7 @@ from montezarr.core.parameters._states import (
 __all__ = [
     "DIGEST",
     "MOST_DIMENSIONS",
+    "PARAMETER",
     "Reference",
     "array_of",
     "check_parameters_fit",

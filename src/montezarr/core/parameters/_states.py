@@ -1,4 +1,4 @@
-"""Initial states per path: a JSON form that refers to their arrays.
+"""Initial states, and parameters, per path: a JSON form that refers to their arrays.
 
 The recipe has only their digest. A store keeps the arrays beside it, so that its paths can be drawn
 again; the form says which array belongs to which variable.
@@ -16,10 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montezarr.core.parameters._known import array_of, know
-from montezarr.core.parameters._reference import DIGEST, Reference
+from montezarr.core.parameters._reference import DIGEST, MOST_DIMENSIONS, Reference
 
-DTYPE = re.compile(r"[<>|][iuf][1248]|[<>]U[1-9][0-9]{0,3}")
-"""Dtypes of numbers and of labels."""
+DTYPE = re.compile(r"[<>|][iuf][1248]|\|b1|[<>]U[1-9][0-9]{0,3}")
+"""Dtypes of numbers, flags and labels."""
+
+PARAMETER = "vary:"
+"""Prefix of the field of a parameter, beside that of the initial states."""
 
 PLAIN = (bool, int, float, str, type(None))
 STATES_LENGTH_MAX = 2**62
@@ -90,7 +93,7 @@ def state_references(form: Mapping[str, Any] | None, most: int) -> tuple[Referen
 
 def states_in(form: Mapping[str, Any]) -> int:
     """Return the number of paths for which a form has initial states."""
-    return max((r.shape[0] for r in _references(form) if r.shape), default=0)
+    return max((r.shape[-1] for r in _references(form) if r.shape), default=0)
 
 
 def _leaf(name: str, part: Any, arrays: dict[str, NDArray[Any]]) -> dict[str, Any] | None:
@@ -98,12 +101,16 @@ def _leaf(name: str, part: Any, arrays: dict[str, NDArray[Any]]) -> dict[str, An
     if not isinstance(part, np.ndarray):
         is_finite = not isinstance(part, float) or math.isfinite(part)
         return {"value": part} if type(part) in PLAIN and is_finite else None
-    if not DTYPE.fullmatch(part.dtype.str) or part.ndim > 1:
+    if not DTYPE.fullmatch(part.dtype.str) or part.ndim > _most_dimensions(name):
         return None
     data = np.ascontiguousarray(part).reshape(-1).view(np.uint8)
     digest = hashlib.sha256(data.data).hexdigest()
     arrays[digest] = data
     return {"array": Reference(name, part.dtype.str, part.shape, digest).to_dict()}
+
+
+def _most_dimensions(name: str) -> int:
+    return MOST_DIMENSIONS if name.startswith(PARAMETER) else 1
 
 
 def _references(form: Mapping[str, Any]) -> Iterator[Reference]:
@@ -122,7 +129,7 @@ def _references(form: Mapping[str, Any]) -> Iterator[Reference]:
 def _reference(data: Mapping[str, Any]) -> Reference:
     name, dtype, shape, digest = (data[key] for key in ("name", "dtype", "shape", "sha256"))
     good = isinstance(name, str) and isinstance(dtype, str) and DTYPE.fullmatch(dtype) is not None
-    good = good and isinstance(shape, list) and len(shape) <= 1
+    good = good and isinstance(shape, list) and len(shape) <= _most_dimensions(name)
     good = good and all(type(size) is int and 0 < size <= STATES_LENGTH_MAX for size in shape)
     good = good and isinstance(digest, str) and DIGEST.fullmatch(digest) is not None
     if not good:

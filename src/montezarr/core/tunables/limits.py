@@ -33,6 +33,9 @@ GROUPS_MAX = 1024
 RECIPE_STEPS_MAX = 10**7
 """Steps of a recipe whose times are made: a recipe of somebody else may say any number."""
 
+PLOT_COLOURS_MAX = 12
+"""Entries of a dimension that a picture shows in colours of their own, at most."""
+
 PLOT_BINS_MAX = 65536
 """Bins of a picture that may be asked for: more than any screen has columns."""
 
@@ -53,6 +56,9 @@ PRICES_LINE_MAX_CHARACTERS = 2**20
 
 PRICES_MAX_FIELDS = 2**24
 """Fields, and rows, of a file of prices: each takes some ten bytes of memory or more."""
+
+SCENARIOS_FILE_MAX_BYTES = 2**24
+"""Bytes of a table of scenarios: each of its rows is simulated as often as there are paths."""
 
 RESULTS_ALLOWED_BYTES = 2**25
 """Bytes that stored results may take in memory whatever their files have."""

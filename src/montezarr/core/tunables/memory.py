@@ -51,6 +51,15 @@ ENGINE_TASK_MAX_BYTES = 32 * MIB
 BATCHES_IN_MEMORY = 3
 """Batches in memory: the one that the caller has, the next one, and what is being drawn."""
 
+RANDOM_PART_BYTES = 8 * MIB
+"""Bytes that random batches read at once where chunks are smaller, and draw at once, about."""
+
+RANDOM_WINDOW_BYTES = 128 * MIB
+"""Bytes of the paths that random batches shuffle together, unless the caller says how many."""
+
+BATCHES_TAKEN_BYTES = 1 * MIB
+"""Bytes of small random batches that are copied out of a window together, about."""
+
 DATAFRAME_ROW_BYTES = 40
 """Bytes that a row of `to_dataframe` takes, about: what is refused is told by it beforehand."""
 
@@ -128,6 +137,12 @@ FILLED_PIECE_BYTES = 4 * MIB
 
 PARQUET_GROUP_ROWS = 2**20
 """Rows of a group of a Parquet file, about: a group is in memory as a table."""
+
+SCENARIOS_READ_MIN_BYTES = 2 * MIB
+"""Bytes that a Dask chunk of a store has, at least, where more scenarios make it larger.
+
+A task costs about a millisecond, in which as much is read.
+"""
 
 VIRTUAL_WAITING_MAX_BYTES = 128 * MIB
 """Bytes that wait for the next request where one draw of a virtual store serves several."""

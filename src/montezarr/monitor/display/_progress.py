@@ -5,11 +5,18 @@ from __future__ import annotations
 import time
 from typing import final
 
+import numpy as np
+import xarray as xr
+
 from montezarr.core.text import duration
-from montezarr.execute.run_monitor import intervals_of
+from montezarr.execute.run_monitor import intervals_of, where_in
 from montezarr.plot import Trace
+from montezarr.reduction.sources import TIME
 from montezarr.reduction.streaming import Snapshot
 from montezarr.reduction.streaming._run import StreamRun
+
+SHOWN_CELLS = 3
+"""Scenarios whose estimates are shown, at most."""
 
 
 @final
@@ -52,8 +59,10 @@ class StreamProgress:
 
     def estimate(self) -> str:
         """Return the result with its standard error or interval, and confidence sequence."""
-        if self.name is None or self.last is None:
+        if self.last is None:
             return ""
+        if self.name is None:
+            return self._of_scenarios(self.last.dataset)
         ds = self.last.dataset
         intervals = intervals_of(ds, self.name)
         assert intervals is not None  # the shown result has a standard error
@@ -63,6 +72,22 @@ class StreamProgress:
         )
         around = "" if low is None else f", within [{low:.6g}, {high:.6g}] at 95 % at any time"
         return f"{self.name} = {ds[self.name].item():.6g} {intervals.text(())}{around}"
+
+    def _of_scenarios(self, ds: xr.Dataset) -> str:
+        """Return the first result that has one number in each scenario, of the first few."""
+        fitting = (str(name) for name, v in ds.data_vars.items() if TIME not in v.dims)
+        for name in fitting:
+            intervals = intervals_of(ds, name)
+            if intervals is None or not ds[name].size:
+                continue
+            cells = list(np.ndindex(ds[name].shape))
+            shown = ", ".join(
+                f"{ds[name].values[at]:.6g} {intervals.text(at)} {where_in(ds[name], at)}".rstrip()
+                for at in cells[:SHOWN_CELLS]
+            )
+            left = len(cells) - SHOWN_CELLS
+            return f"{name} = {shown}" + (f" and {left:,} more" if left > 0 else "")
+        return ""
 
     def speed(self) -> str:
         """Return paths, seconds and speed as text."""

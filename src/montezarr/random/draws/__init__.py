@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -139,7 +139,13 @@ class Draws:
         if not fits or not out.flags.writeable or not out.flags.c_contiguous:
             expected = f"a writable contiguous {self.dtype} array (steps, {self.n})"
             raise value_error("out", expected, f"{out.dtype} {out.shape}")
-        self._module.fill(kind, self.key, self.start, step, slot, out)
+        self._fill(kind, step, out, slot)
+
+    def part(self, low: int, high: int) -> Draws:
+        """Return the draws of the paths low ... high-1 of these n."""
+        check_int("high", high, maximum=self.n)
+        check_int("low", low, maximum=high)
+        return replace(self, start=self.start + low, n=high - low)
 
     def rows(self, kind: str, count: int, slot: int = 0) -> Iterator[NDArray[Any]]:
         """Yield the rows of steps 0 ... count-1, each valid until the next is requested."""
@@ -152,9 +158,10 @@ class Draws:
 
     def gaussian_recursion(
         self,
-        coefficients: NDArray[np.float64],
+        coefficients: NDArray[np.float64] | Callable[[slice], NDArray[np.float64]],
         x0: NDArray[Any],
         *,
+        steps: int | None = None,
         exponential: bool = False,
         slot: int = 0,
     ) -> NDArray[Any]:
@@ -166,32 +173,42 @@ class Draws:
 
         Parameters
         ----------
-        coefficients : array (3, T)
-            a, b and c of every step.
+        coefficients : array (3, T), (3, T, n) or (3, 1, n), or a function
+            a, b and c of every step; of every step and path; or of every path, for all steps. A
+            function gets a slice of the n paths and returns the array of these: it is called for a
+            few paths at a time, so that T * n coefficients need not be in memory together.
         x0 : array, broadcast to (n,)
             Value at step 0.
+        steps : int, optional
+            T, for coefficients that do not show it: (3, 1, n), or a function.
         exponential : bool
             Return ``x0 * exp(y)`` with y starting at 0, instead of y starting at `x0`.
         slot : int
             Slot of the normal draws z.
         """
         check_int("slot", slot, maximum=MAX_SLOT)
-        coefficients = np.asarray(coefficients)
-        if coefficients.ndim != 2 or len(coefficients) != 3:
-            raise value_error("coefficients", "three rows (3, T)", coefficients.shape)
-        out = self.empty_rows(coefficients.shape[1] + 1)
-        rows = np.ascontiguousarray(coefficients, np.float64)
+        if callable(coefficients):
+            count = check_int("steps", steps, maximum=MAX_STEPS)
+            size = _paths_at_once(count)
+            parts = [slice(low, min(low + size, self.n)) for low in range(0, self.n, size)]
+            arrays: Iterable[Any] = map(coefficients, parts)
+        else:
+            coefficients = np.asarray(coefficients)
+            if coefficients.ndim not in (2, 3) or len(coefficients) != 3:
+                expected = "three rows (3, T), (3, T, n) or (3, 1, n)"
+                raise value_error("coefficients", expected, coefficients.shape)
+            count = coefficients.shape[1] if steps is None else check_int("steps", steps)
+            parts, arrays = [slice(0, self.n)], [coefficients]
         # A writable copy: for a read-only array Numba would compile the loop again.
         first = np.array(np.broadcast_to(np.asarray(x0, self.dtype), (self.n,)))
-        if self.format == 1 and self.dtype == "float32":
-            format1.gaussian_recursion(
-                rows, first, out, bool(exponential), lambda part: self.fill("normal", 0, part, slot)
-            )
-            return out
-        self._module.gaussian_recursion(
-            self.key, self.start, slot, rows, first, out, bool(exponential)
-        )
-        return out
+        out, column = self._target(count + 1)
+        for part, array in zip(parts, arrays, strict=True):
+            draws = self if len(parts) == 1 else self.part(part.start, part.stop)
+            draws._recursion(
+                _fitting(array, count, draws.n), first[part], out, column + part.start,
+                bool(exponential), slot,
+            )  # fmt: skip
+        return out if out.shape[1] == self.n else out[:, column : column + self.n]
 
     @property
     def state_dtype(self) -> str:
@@ -200,6 +217,38 @@ class Draws:
         In a recipe of format 1 it is the dtype of the paths.
         """
         return self.dtype if self.format == 1 else "float64"
+
+    def _fill(self, kind: str, step: int, out: NDArray[Any], slot: int) -> None:
+        """Compute `fill`, its arguments checked."""
+        self._module.fill(kind, self.key, self.start, step, slot, out)
+
+    def _target(self, count: int) -> tuple[NDArray[Any], int]:
+        """Return rows for the results of a recursion, and the column of the first path in them."""
+        return self.empty_rows(count), 0
+
+    def _normals(self, count: int, slot: int) -> NDArray[Any] | None:
+        """Return the normal draws of steps 0 ... count-1; None to draw them inside the pass."""
+        return None
+
+    def _recursion(
+        self,
+        coefficients: NDArray[np.float64],
+        x0: NDArray[Any],
+        out: NDArray[Any],
+        column: int,
+        exponential: bool,
+        slot: int,
+    ) -> None:
+        if self.format == 1 and self.dtype == "float32":
+            format1.gaussian_recursion(
+                coefficients, x0, out[:, column : column + self.n], exponential,
+                lambda part: self.fill("normal", 0, part, slot),
+            )  # fmt: skip
+            return
+        self._module.gaussian_recursion(
+            self.key, self.start, slot, coefficients, x0, out, exponential,
+            column=column, normals=self._normals(len(out) - 1, slot),
+        )  # fmt: skip
 
     @property
     def _module(self) -> Any:
@@ -221,3 +270,23 @@ class Draws:
         out = self.empty_rows(count)
         self.fill(kind, first, out, slot)
         return out if isinstance(steps, range) else out[0]
+
+
+COEFFICIENT_BYTES = 2**20
+"""Bytes of coefficients that are computed together, about: they stay in the cache."""
+
+
+def _paths_at_once(steps: int) -> int:
+    """Return for how many paths coefficients (3, steps, paths) are computed together."""
+    size = max(1, COEFFICIENT_BYTES // (24 * max(steps, 1)))
+    return size if size < 16 else size // 16 * 16  # whole vector registers
+
+
+def _fitting(coefficients: Any, steps: int, n: int) -> NDArray[np.float64]:
+    """Return coefficients as contiguous float64, or raise if they are not of n paths."""
+    array = np.ascontiguousarray(coefficients, np.float64)
+    shapes = ((3, steps), (3, steps, n), (3, 1, n))
+    if array.shape not in shapes:
+        expected = " or ".join(map(str, dict.fromkeys(shapes)))
+        raise value_error("coefficients", f"the shape {expected}", array.shape)
+    return array

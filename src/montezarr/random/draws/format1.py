@@ -24,15 +24,18 @@ def gaussian_recursion(
 ) -> None:
     """Fill `out` (T+1, n), float32, with y[k+1] = a[k] y[k] + b[k] + c[k] z[k], all in float32.
 
-    `normals` fills rows (T, n) with the draws z.
+    `normals` fills rows (T, n) with the draws z. Coefficients are as in `reference`.
     """
-    a, b, c = coefficients.astype(np.float32)
+    rounded = coefficients.astype(np.float32)
     y = np.zeros_like(x0) if exponential else x0
     out[0] = x0
-    if not len(a):
+    steps = len(out) - 1
+    if not steps:
         return
-    normals(out[1:])
+    z = np.empty((steps, len(x0)), np.float32)
+    normals(z)
     with np.errstate(over="ignore", invalid="ignore"):
-        for k in range(len(a)):
-            y = (a[k] * y + b[k]) + c[k] * out[k + 1]
+        for k in range(steps):
+            a, b, c = rounded[:, k if rounded.shape[1] > 1 else 0]
+            y = (a * y + b) + c * z[k]
             out[k + 1] = x0 * reference.exp(y) if exponential else y

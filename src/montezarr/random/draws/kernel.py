@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numba import njit, types
-from numba.extending import intrinsic
+from numba.extending import intrinsic, overload
 
 from montezarr.core.compat.llvmlite import add_attribute
 from montezarr.random.draws import reference as ref
@@ -253,12 +253,45 @@ def _make_fill(kind: int) -> tuple[Any, Any]:
 _FILL = {"uniform": _make_fill(0), "normal": _make_fill(1), "exponential": _make_fill(2)}
 
 
-# Not inlined: inlined, these loops would share registers with the draws, and spill them.
+def _at(value: Any, j: int) -> Any:
+    """Return a coefficient of path j: the same number for all paths, or one of an array."""
+
+
+@overload(_at, inline="always")
+def _at_typed(value, j):
+    if isinstance(value, types.Array):
+        return lambda value, j: value[j]
+    return lambda value, j: value
+
+
+def _of_step(coefficients: Any, k: int, low: int, n: int) -> Any:
+    """Return a, b and c of step k: three numbers, or their values for n paths from `low` on."""
+
+
+@overload(_of_step, inline="always")
+def _of_step_typed(coefficients, k, low, n):
+    if coefficients.ndim == 2:
+        return lambda coefficients, k, low, n: (
+            coefficients[0, k], coefficients[1, k], coefficients[2, k]
+        )  # fmt: skip
+
+    def per_path(coefficients, k, low, n):
+        row = k if coefficients.shape[1] > 1 else 0  # one row holds for all steps
+        a = coefficients[0, row, low : low + n]
+        b = coefficients[1, row, low : low + n]
+        c = coefficients[2, row, low : low + n]
+        return a, b, c
+
+    return per_path
+
+
+# Not inlined: inlined, these loops would share registers with the draws, and spill them. Each
+# writes to few arrays: LLVM vectorises a loop only if a few comparisons show that none overlap.
 @njit(error_model="numpy")
 def _advance(a, b, c, z, y, n):
     _widest_vectors()
     for j in range(n):
-        y[j] = (a * y[j] + b) + c * z[j]
+        y[j] = (_at(a, j) * y[j] + _at(b, j)) + _at(c, j) * f64(z[j])
 
 
 @njit(error_model="numpy")
@@ -276,26 +309,23 @@ def _normals32(k0, k1, path, n, group, slot, z):
 
 
 @njit(error_model="numpy")
-def _advance32(a, b, c, z, y, target, n):
+def _round32(y, target, n):
     _widest_vectors()
     for j in range(n):
-        value = (a * y[j] + b) + c * f64(z[j])
-        y[j] = value
-        target[j] = f32(value)
+        target[j] = f32(y[j])
 
 
 # `reference.scaled_exp32` in two loops: the float64 operations in one, the float32 operations in
 # the other, which then has twice as many numbers per vector.
 @njit(error_model="numpy")
-def _advance_reduced32(a, b, c, z, y, m, n):
+def _reduce32(y, r, m, n):
     _widest_vectors()
     for j in range(n):
-        value = (a * y[j] + b) + c * f64(z[j])
-        y[j] = value
+        value = y[j]
         x = -176.0 if value < -176.0 else value  # in this form, NaN stays NaN
         x = 177.0 if x > 177.0 else x
         t = x * 1.44269504088896338700e00 + ROUND
-        z[j] = f32(x - (t - ROUND) * LN2)  # in place, which keeps the tile in the cache
+        r[j] = f32(x - (t - ROUND) * LN2)
         m[j] = i32(f64(t).view(i64))
 
 
@@ -312,53 +342,66 @@ def _scale_exp32(r, m, start, target, n):
 
 
 def _make_recursion(exponential: bool) -> tuple[Any, Any]:
-    """Return the float64 and the float32 loop of `gaussian_recursion`."""
+    """Return the float64 and the float32 loop of `gaussian_recursion`.
 
-    def recursion64(k0, k1, path, slot, coefficients, x0, out):
+    Numba compiles each for what it gets: coefficients of steps (3, T) or of paths (3, 1 or T, n),
+    and normals (T, n), or an empty array of one dimension for those that the loop draws itself.
+    """
+
+    def recursion64(k0, k1, path, slot, coefficients, normals, x0, out, column):
         _widest_vectors()
-        rows1, n = out.shape
-        steps = rows1 - 1
-        a, b, c = coefficients[0], coefficients[1], coefficients[2]
+        steps, n = len(out) - 1, len(x0)
         z = np.empty((2, TILE), np.float64)
         y = np.empty(TILE, np.float64)
         for low in range(0, n, TILE):
             size = min(TILE, n - low)
             start = x0[low : low + size]
+            at = column + low
             for j in range(size):
                 y[j] = 0.0 if exponential else start[j]
-                out[0, low + j] = start[j]
+                out[0, at + j] = start[j]
             for group in range((steps + 1) // 2):
-                _tile64(1, k0, k1, path + u64(low), size, u64(group), slot, z[0], z[1])
+                if normals.ndim == 1:
+                    _tile64(1, k0, k1, path + u64(low), size, u64(group), slot, z[0], z[1])
                 for k in range(group * 2, min(group * 2 + 2, steps)):
-                    target = out[k + 1, low : low + size]
-                    _advance(a[k], b[k], c[k], z[k - group * 2], y, size)
+                    target = out[k + 1, at : at + size]
+                    a, b, c = _of_step(coefficients, k, low, size)
+                    if normals.ndim == 1:
+                        _advance(a, b, c, z[k - group * 2], y, size)
+                    else:
+                        _advance(a, b, c, normals[k, low : low + size], y, size)
                     if exponential:
                         _scale_exp64(y, start, target, size)
                     else:
                         target[:] = y[:size]
 
-    def recursion32(k0, k1, path, slot, coefficients, x0, out):
+    def recursion32(k0, k1, path, slot, coefficients, normals, x0, out, column):
         _widest_vectors()
-        rows1, n = out.shape
-        steps = rows1 - 1
-        a, b, c = coefficients[0], coefficients[1], coefficients[2]
+        steps, n = len(out) - 1, len(x0)
         z, y = np.empty((4, TILE), np.float32), np.empty(TILE, np.float64)
-        m = np.empty(TILE, np.int32)
+        r, m = np.empty(TILE, np.float32), np.empty(TILE, np.int32)
         for low in range(0, n, TILE):
             size = min(TILE, n - low)
             start = x0[low : low + size]
+            at = column + low
             for j in range(size):
                 y[j] = 0.0 if exponential else f64(start[j])
-                out[0, low + j] = start[j]
+                out[0, at + j] = start[j]
             for group in range((steps + 3) // 4):
-                _normals32(k0, k1, path + u64(low), size, u64(group), slot, z)
+                if normals.ndim == 1:
+                    _normals32(k0, k1, path + u64(low), size, u64(group), slot, z)
                 for k in range(group * 4, min(group * 4 + 4, steps)):
-                    target, row = out[k + 1, low : low + size], z[k - group * 4]
-                    if exponential:
-                        _advance_reduced32(a[k], b[k], c[k], row, y, m, size)
-                        _scale_exp32(row, m, start, target, size)
+                    target = out[k + 1, at : at + size]
+                    a, b, c = _of_step(coefficients, k, low, size)
+                    if normals.ndim == 1:
+                        _advance(a, b, c, z[k - group * 4], y, size)
                     else:
-                        _advance32(a[k], b[k], c[k], row, y, target, size)
+                        _advance(a, b, c, normals[k, low : low + size], y, size)
+                    if exponential:
+                        _reduce32(y, r, m, size)
+                        _scale_exp32(r, m, start, target, size)
+                    else:
+                        _round32(y, target, size)
 
     return compile_loops(recursion64), compile_loops(recursion32)
 
@@ -400,7 +443,11 @@ def gaussian_recursion(
     x0: ref.Array,
     out: ref.Array,
     exponential: bool,
+    *,
+    column: int = 0,
+    normals: ref.Array | None = None,
 ) -> None:
     """Compute `reference.gaussian_recursion`, bit for bit."""
     loop = _RECURSION[exponential][out.dtype == np.float32]
-    loop(u64(key[0]), u64(key[1]), u64(start), u64(slot), coefficients, x0, out)
+    given = np.empty(0, out.dtype) if normals is None else normals
+    loop(u64(key[0]), u64(key[1]), u64(start), u64(slot), coefficients, given, x0, out, column)

@@ -272,25 +272,38 @@ def gaussian_recursion(
     x0: Array,
     out: Array,
     exponential: bool,
+    *,
+    column: int = 0,
+    normals: Array | None = None,
 ) -> None:
-    """Fill `out` (T+1, n) with y[k+1] = a[k] y[k] + b[k] + c[k] z[k], z standard normal.
+    """Fill columns of `out` (T+1, ...) with y[k+1] = a[k] y[k] + b[k] + c[k] z[k].
 
-    `coefficients`, the rows a, b, c, are float64, and so is y. If `out` and `x0` are float32, z is
-    drawn in float32 and each row is rounded when it is written, but the recursion goes on from the
-    unrounded y. With `exponential`, y starts at 0 and row k is ``x0 * exp(y[k])``; without, y
+    The columns are those of the n paths of `x0` (n,), from `column` on, which is path `start`. The
+    z are standard normal: the draws of these paths, or `normals` (T, n).
+
+    `coefficients`, the rows a, b, c, are float64, and so is y: (3, T), (3, T, n) with numbers of
+    each path, or (3, 1, n) with numbers that hold for all steps. If `out` and `x0` are float32, z
+    is drawn in float32 and each row is rounded when it is written, but the recursion goes on from
+    the unrounded y. With `exponential`, y starts at 0 and row k is ``x0 * exp(y[k])``; without, y
     starts at `x0` and row k is y[k].
     """
-    a, b, c = coefficients
-    y = np.zeros(out.shape[1]) if exponential else np.array(x0, np.float64)
+    steps, n = len(out) - 1, len(x0)
+    y = np.zeros(n) if exponential else np.array(x0, np.float64)
+    part = out[:, column : column + n]
     with np.errstate(over="ignore", invalid="ignore"):
-        out[0] = x0
-        if not len(a):
+        part[0] = x0
+        if not steps:
             return
-        fill("normal", key, start, 0, slot, out[1:])
+        if normals is None:
+            z = part[1:]
+            fill("normal", key, start, 0, slot, z)
+        else:
+            z = normals
         single = out.dtype == np.float32
-        for k in range(len(a)):
-            y = (a[k] * y + b[k]) + c[k] * out[k + 1].astype(np.float64)
+        for k in range(steps):
+            a, b, c = coefficients[:, k if coefficients.shape[1] > 1 else 0]
+            y = (a * y + b) + c * z[k].astype(np.float64)
             if exponential:
-                out[k + 1] = scaled_exp32(y, x0) if single else x0 * exp(y)
+                part[k + 1] = scaled_exp32(y, x0) if single else x0 * exp(y)
             else:
-                out[k + 1] = y
+                part[k + 1] = y

@@ -16,7 +16,7 @@ from montezarr.reduction.accumulate._states import (
     parse_states,
     restore_states,
 )
-from montezarr.reduction.accumulate._task import DrawnTask, without_masked, without_paths
+from montezarr.reduction.accumulate._task import DrawnTask, without_paths
 
 __all__ = [
     "NO_GROUP",
@@ -33,6 +33,5 @@ __all__ = [
     "dump_states",
     "parse_states",
     "restore_states",
-    "without_masked",
     "without_paths",
 ]

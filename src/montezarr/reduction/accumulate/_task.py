@@ -36,6 +36,12 @@ from montezarr.samplers.schema import count_of
 TaskRange = tuple[int, int, tuple[int, ...], Any]
 """First path, end, splits, and what else the task needs."""
 
+Masks = dict[str, NDArray[np.bool_]]
+"""Where variables are masked, by name: (scenarios ..., paths)."""
+
+REPLACEMENTS = (None, 0.0, 1e9, -1e9, np.inf, -np.inf)
+"""Replacements of values that are masked in some scenarios; None is the path before."""
+
 BlockTransform = Callable[[PathArrays], Arrays]
 """From the variables of whole blocks to the arrays that statistics see."""
 
@@ -79,7 +85,7 @@ class DrawnTask:
         parts, report = SplitAccumulation(self.accumulator, splits), FailureReport()
         for low, arrays, more in self.pieces(start, stop, x0, self.slab):
             report += more
-            parts.add(low, without_masked(arrays, more, low))
+            parts.add(low, self.seen(arrays, more, low))
         return parts.end(stop), report
 
     def pieces(
@@ -95,7 +101,46 @@ class DrawnTask:
             high = min(low + size, stop)
             part = None if x0 is None else x0[..., low - start : high - start]
             drawn, report = sample_private(sampler, low, high, part)
-            yield low, self.transform(self._replaced(drawn, report, low), low), report
+            masks = self._masks(report, low, high - low)
+            if masks is None or self.chunk_function is None:
+                made = self.transform(self._replaced(drawn, report, low), low)
+            else:
+                made = self._of_scenarios(drawn, masks, low)
+            yield low, made, report
+
+    def seen(self, arrays: Arrays, report: FailureReport, low: int) -> Arrays:
+        """Return the arrays of a range of `pieces`, with NaN in place of masked paths."""
+        masks = self._masks(report, low, arrays[0].shape[-1] if arrays else 0)
+        if masks is None:
+            return without_masked(arrays, report, low)
+        if self.chunk_function is not None:
+            return arrays  # `pieces` has put NaN already
+        names = [variable.name for variable in self.sampler.variables]
+        return [
+            without_where(array, masks[name]) if name in masks else array
+            for name, array in zip(names, arrays, strict=True)
+        ]
+
+    def _masks(self, report: FailureReport, low: int, n: int) -> Masks | None:
+        return self.sampler.masked_in(report, low, n) if report.masked else None
+
+    def _of_scenarios(self, drawn: PathArrays, masks: Masks, low: int) -> Arrays:
+        """Return what the chunk function makes of paths that are masked in some scenarios.
+
+        A result may be of any scenarios: it is NaN where it changes if the masked values do.
+        """
+        first, *others = (_filled_in(drawn, masks, fill) for fill in REPLACEMENTS)
+        out = self.transform(first, low)
+        changed = [np.zeros(array.shape, np.bool_) for array in out]
+        for other in others:
+            try:
+                with np.errstate(all="ignore"):
+                    again = self.transform(other, low)
+            except SamplerError:  # the function may fail for this number
+                continue
+            for one, two, mark in zip(out, again, changed, strict=True):
+                mark |= (one != two) & ~((one != one) & (two != two))
+        return [without_where(array, mark) for array, mark in zip(out, changed, strict=True)]
 
     def at_once(self, n_paths: int | None) -> int:
         """Return the number of paths in memory at once, given the number in all or None."""
@@ -143,6 +188,50 @@ class DrawnTask:
 def _filled_up(array: NDArray[Any], missing: int) -> NDArray[Any]:
     """Pad paths with `missing` copies of the last one."""
     return np.concatenate([array, np.repeat(array[..., -1:], missing, axis=-1)], axis=-1)
+
+
+def _filled_in(drawn: PathArrays, masks: Masks, fill: float | None) -> PathArrays:
+    """Return paths with a number, or the values of the path before, in place of masked ones."""
+    out = dict(drawn)
+    for name, mask in masks.items():
+        array = out[name] = drawn[name].copy()
+        place = np.broadcast_to(_beside(mask, array), array.shape)
+        if fill is None:
+            known = np.where(place.all(axis=-1, keepdims=True), 0, _path_before(array, place))
+            array[place] = known[place]
+            continue
+        if array.dtype.kind in "iu":
+            limits = np.iinfo(array.dtype)
+            fill = (
+                limits.min if fill < limits.min else limits.max if fill > limits.max else int(fill)
+            )
+        array[place] = fill
+    return out
+
+
+def _path_before(array: NDArray[Any], place: NDArray[np.bool_]) -> NDArray[Any]:
+    """Return for each entry the value of the last path up to it that is not masked, or the last."""
+    known = np.where(place, -1, np.arange(array.shape[-1]))
+    before = np.maximum.accumulate(known, axis=-1)
+    before = np.where(before < 0, known.max(axis=-1, keepdims=True), before)
+    return np.take_along_axis(array, np.maximum(before, 0), axis=-1)
+
+
+def _beside(mask: NDArray[np.bool_], array: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return a mask (scenarios ..., paths) with further axes, those of an array between these."""
+    return mask.reshape(*mask.shape[:-1], *(1,) * (array.ndim - mask.ndim), mask.shape[-1])
+
+
+def without_where(array: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return values with NaN where a mask is set, of the shape (scenarios ..., paths) or whole."""
+    if not mask.any():
+        return array
+    place = np.broadcast_to(_beside(mask, array), array.shape)
+    drawn = array.copy()
+    drawn[place] = 0  # any number that float64 can represent
+    out = as_float64(drawn)
+    out[place] = np.nan
+    return out
 
 
 def without_masked(arrays: Arrays, report: FailureReport, low: int) -> Arrays:

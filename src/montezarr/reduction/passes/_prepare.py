@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,6 +18,7 @@ from montezarr.reduction.sources import (
     BlockSource,
     DrawnBlocks,
     PathData,
+    Schema,
     SourceVariable,
     block_source_of,
     path_indices,
@@ -55,13 +58,26 @@ def prepare_reduction(
     group = None if name is None else _group(block_source, name)
     if isinstance(wanted, dict):
         _check_known(wanted, [v.name for v in block_source.schema.variables if v is not group])
-    layout = layout_of(block_source.schema, wanted, group, memory=partial(_memory, block_source))
+    schema = block_source.schema
+    kinds = itertools.chain(*wanted.values()) if isinstance(wanted, dict) else wanted
+    if any(kind.takes_groups for kind in kinds) and not isinstance(block_source, DrawnBlocks):
+        schema = replace(schema, first_path=_first_path(data, schema))
+    layout = layout_of(schema, wanted, group, memory=partial(_memory, block_source))
     if isinstance(block_source, DrawnBlocks) or dim != PATH:
         return block_source, layout
     names = [variable.name for variable in block_source.schema.variables]
     # The result of a `transform` has the paths of its input, whichever variable that is.
     named = [name if name in data.variables else next(iter(data.variables)) for name in names]
     return block_source, layout.with_indices(lambda i: path_indices(data.ds, named[i]))
+
+
+def _first_path(data: PathData, schema: Schema) -> int | None:
+    """Return the index in the run of the first path; None unless the others follow in order."""
+    if data.dim != PATH and schema.grouping is not None:
+        return None
+    parts = path_indices(data.ds, next(iter(data.variables))).parts or ()
+    only = parts[0] if len(parts) == 1 else None
+    return only.start if isinstance(only, range) and only.step == 1 else None
 
 
 def _check_known(wanted: Mapping[str, Any], names: list[str]) -> None:

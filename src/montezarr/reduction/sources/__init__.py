@@ -75,7 +75,7 @@ def block_source_of(
     if transform is not None:
         check_callable("transform", transform, "(Dataset in memory)")
     source = _source_of(data, transform)
-    source.process = "" if data.run is None else data.run.sampler.name
+    source.process = "" if data.run is None else data.run.sampler.title
     return source
 
 

@@ -60,6 +60,8 @@ class ChunkFunction:
         Keys of the results, each with its axis of the paths.
     of_paths : set of key, optional
         Steps that depend on paths, where it is yet to be tested that they keep paths apart.
+    leads : dict of str to int
+        Number of dimensions before that of the paths, by variable of the run.
     """
 
     def __init__(
@@ -68,7 +70,10 @@ class ChunkFunction:
         source: Any,
         outputs: list[tuple[Any, int]],
         of_paths: frozenset[Any] = frozenset(),
+        *,
+        leads: Mapping[str, int],
     ):
+        self.leads = leads
         self.steps, self.source, self.outputs = steps, source, outputs
         self.of_paths = of_paths
         kept = {source, *(key for key, _ in outputs)}
@@ -129,7 +134,7 @@ class ChunkFunction:
     ) -> list[NDArray[Any]]:
         """Return the outputs, and record the shapes of the steps in `of_paths`."""
         # In the memory layout of the chunks of a run, which NumPy's sums depend on.
-        values = {self.source: as_block(drawn)}
+        values = {self.source: as_block(drawn, self.leads)}
         n = count_of(drawn)
         for (key, step), done in zip(self.steps, self._done, strict=True):
             task = step.of(n) if isinstance(step, _Filled) else step
@@ -199,7 +204,10 @@ def functions_in(thing: Any) -> Iterator[Any]:
 
 
 def chunk_function_of(
-    arrays: list[tuple[Any, int]], source: str, chunks: tuple[int, ...]
+    arrays: list[tuple[Any, int]],
+    source: str,
+    chunks: tuple[int, ...],
+    leads: Mapping[str, int],
 ) -> ChunkFunction:
     """Return the chunk function of lazy arrays that are computed from one run.
 
@@ -211,6 +219,8 @@ def chunk_function_of(
         Name of the array of the run.
     chunks : tuple of int
         Paths of each of its chunks.
+    leads : dict of str to int
+        Number of dimensions before that of the paths, by variable of the run.
 
     Raises
     ------
@@ -229,7 +239,7 @@ def chunk_function_of(
         if any(n != 1 for i, n in enumerate(array.numblocks) if i != axis):
             raise NoChunkFunction("it is cut along another dimension than the paths")
     if len(chunks) == 1:
-        return _of_one_chunk(graph, arrays, source, chunks[0])
+        return _of_one_chunk(graph, arrays, source, chunks[0], leads)
     first, second = (
         [(array.name, *(i if k == axis else 0 for k in range(array.ndim)))
          for array, axis in arrays]
@@ -240,11 +250,15 @@ def chunk_function_of(
         walk.visit(a, b)
     _check_layers(graph, walk, len(chunks))
     outputs = [(key, axis) for key, (_, axis) in zip(first, arrays, strict=True)]
-    return ChunkFunction(walk.steps, walk.place, outputs)
+    return ChunkFunction(walk.steps, walk.place, outputs, leads=leads)
 
 
 def _of_one_chunk(
-    graph: HighLevelGraph, arrays: list[tuple[Any, int]], source: str, n_paths: int
+    graph: HighLevelGraph,
+    arrays: list[tuple[Any, int]],
+    source: str,
+    n_paths: int,
+    leads: Mapping[str, int],
 ) -> ChunkFunction:
     """Return the function of arrays of one chunk; `keeps_paths` is yet to be tested."""
     outputs = [((array.name, *(0 for _ in array.shape)), axis) for array, axis in arrays]
@@ -275,7 +289,7 @@ def _of_one_chunk(
     if len(places) != 1:
         raise NoChunkFunction("chunks depend on others")
     made = frozenset(key for key, is_made in of_paths.items() if is_made)
-    return ChunkFunction(steps, places.pop(), outputs, made)
+    return ChunkFunction(steps, places.pop(), outputs, made, leads=leads)
 
 
 def _filled_along(task: Any, n_paths: int) -> _Filled | None:

@@ -52,7 +52,8 @@ class DatasetFunction:
                 "What it makes of a path depends on the paths beside it, so results would depend on"
                 " chunks.",
             )  # fmt: skip
-        return replace(found.schema, run_times=self.schema.run_times)
+        own = self.schema
+        return replace(found.schema, run_times=own.run_times, grouping=own.grouping)
 
     def _check_comparisons(self, arrays: Arrays) -> None:
         """Raise if it compares codes with text, which only the graph of lazy arrays shows."""

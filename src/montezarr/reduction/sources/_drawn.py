@@ -149,7 +149,7 @@ def _expression(data: PathData, run: Run) -> ChunkFunction | None:
         If there is none.
     """
     arrays = [(v.data, v.dims.index(PATH)) for v in data.variables.values()]
-    known = {variable.name: (PATH, *variable.dims) for variable in run.sampler.variables}
+    known = {variable.name: variable.dims_with_paths for variable in run.sampler.variables}
     is_alike = [v.dims for v in data.variables.values()] == list(known.values())  # not renamed
     if is_alike and list(data.variables) == list(known) and is_untouched(data.provenance, run):
         return None
@@ -157,7 +157,7 @@ def _expression(data: PathData, run: Run) -> ChunkFunction | None:
     if is_alike and len(arrays) == 1 and arrays[0][0].name == drawn:  # the variable was renamed
         return None
     try:
-        return chunk_function_of(arrays, drawn, chunk_sizes(run))
+        return chunk_function_of(arrays, drawn, chunk_sizes(run), run.sampler.leads)
     except NoChunkFunction:
         raise
     except Exception as error:  # another version of Dask may have other graphs

@@ -13,6 +13,7 @@ from dask.base import is_dask_collection
 
 from montezarr.core.checks import type_error, value_error
 from montezarr.core.compat.dask import meta_of
+from montezarr.random.designs._built_in import grouping_in
 from montezarr.reduction.sources._schema import Schema, schema_of
 from montezarr.run._behind import undrawn_run
 from montezarr.run._origins import Origin
@@ -145,7 +146,9 @@ class PathData:
         """
         # An array has no recipe, but the graph of a lazy one tells.
         times = None if self.run is None else self.run.sampler.times
-        return schema_of(self.ds, self.variables, times)
+        schema = schema_of(self.ds, self.variables, times)
+        groupings = {grouping_in(origin.recipe) for origin in self.origins.values()}
+        return replace(schema, grouping=groupings.pop()) if len(groupings) == 1 else schema
 
     @cached_property
     def provenance(self) -> Provenance:

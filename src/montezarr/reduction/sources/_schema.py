@@ -11,6 +11,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from montezarr.core.checks import value_error
+from montezarr.random.designs._base import Grouping
+from montezarr.random.designs._built_in import grouping_in
 from montezarr.reduction.sources._labels import are_codes, check_comparisons, labels_of
 from montezarr.reduction.sources._times import times_in, times_told
 from montezarr.run._attributes import recipe_told
@@ -70,12 +72,18 @@ class Schema:
         Attributes of the Dataset.
     run_times : array or None
         The kept times of the run behind the Dataset, where there is one.
+    grouping : Grouping or None
+        How the paths of that run belong together, if it is on a design.
+    first_path : int or None
+        Index in the run of the first path; None if the paths are not consecutive ones of the run.
     """
 
     variables: tuple[SourceVariable, ...]
     coords: Mapping[str, Any] = field(default_factory=dict)
     attrs: Mapping[str, Any] = field(default_factory=dict)
     run_times: NDArray[np.float64] | None = field(default=None, compare=False)
+    grouping: Grouping | None = None
+    first_path: int | None = 0
 
     @property
     def path_bytes(self) -> int:
@@ -122,6 +130,8 @@ class Schema:
             units=None if units is None else str(units),
             long_name=None if long_name is None else str(long_name),
             is_boolean=variable.dtype.kind == "b",
+            grouping=self.grouping,
+            first_path=self.first_path,
             **self.times_of(variable),
         )
 
@@ -163,4 +173,4 @@ def schema_of(
         )
     coords = {str(name): c for name, c in ds.coords.items() if PATH not in c.dims}
     times = times_told(recipe) if run_times is None else run_times
-    return Schema(tuple(found), coords, dict(ds.attrs), times)
+    return Schema(tuple(found), coords, dict(ds.attrs), times, grouping_in(recipe))

@@ -26,6 +26,7 @@ from montezarr.store.format._manifest import (
     MANIFEST,
     MAX_BYTES,
     RECIPE_ATTRIBUTE,
+    SCENARIOS,
     STATUS_ATTRIBUTE,
     STORE_ATTRIBUTE,
     STORE_PATHS_MAX,
@@ -33,7 +34,13 @@ from montezarr.store.format._manifest import (
     check_format,
     environment,
 )
-from montezarr.store.format._safe import check_chunks, check_document, count_chunks, largest_chunk
+from montezarr.store.format._safe import (
+    check_chunks,
+    check_document,
+    count_chunks,
+    largest_chunk,
+    read_alone,
+)
 from montezarr.store.format._storage import MANTISSA_BITS_OF, Storage
 
 __all__ = [
@@ -44,6 +51,7 @@ __all__ = [
     "MAX_BYTES",
     "PATH",
     "RECIPE_ATTRIBUTE",
+    "SCENARIOS",
     "STATES",
     "STATUS_ATTRIBUTE",
     "STORE_ATTRIBUTE",
@@ -72,6 +80,7 @@ __all__ = [
     "environment",
     "largest_chunk",
     "padded",
+    "read_alone",
     "shard_index",
     "with_checksum",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import google_crc32c
@@ -34,25 +34,28 @@ def encode_chunk(array: StoredArray, chunk: int, storage: Storage, values: NDArr
         All paths of the chunk, or fewer at the end of a run; the rest is padded.
     """
     kind = np.dtype(array.dtype).newbyteorder("<")
-    rows = storage.apply(values, kind)
-    if storage.compression == "gzip":
-        pieces = _with_gzip(padded(rows, chunk, array.fill), storage)
-        return pieces, *file_digest(pieces)
-    if storage.compression is not None:
-        pieces = [_by_zarr(array, chunk, storage, padded(rows, chunk, array.fill))]
-        return pieces, *file_digest(pieces)
-    if rows.shape[-1] < chunk:
-        if storage.inner_chunk is not None:
-            shard = FilledUpShard(rows, chunk, array.fill, storage.inner_chunk)
+    inner = array.inner_shape(chunk, storage)
+    if storage.compression is None and values.shape[-1] < chunk:
+        rows = storage.apply(values, kind)
+        if inner is not None:
+            shard = FilledUpShard(array, rows, chunk, storage)
             return shard, *file_digest(shard)
         filled = FilledUp(rows, chunk, array.fill)
         return filled, chunk * array.path_bytes + 4, _digest_of(filled.checksum())
-    if storage.inner_chunk is None:
-        pieces = with_checksum(np.ascontiguousarray(rows))
-        return pieces, rows.nbytes + 4, _digest_of(pieces[1])
-    pieces = [piece for part in _inner(rows, storage.inner_chunk) for piece in with_checksum(part)]
-    size = storage.inner_chunk * array.path_bytes + 4
-    pieces += with_checksum(shard_index([size] * (chunk // storage.inner_chunk)))
+    encode = _encoder(array, inner or array.with_paths(chunk), storage)
+    if inner is None:
+        pieces = encode(padded(storage.apply(values, kind), chunk, array.fill))
+        if storage.compression is None:
+            return pieces, chunk * array.path_bytes + 4, _digest_of(pieces[1])
+        return pieces, *file_digest(pieces)
+    pieces, sizes = [], []
+    # Part by part, so that no other copy of the whole is made.
+    for place in array.inner_slices(chunk, storage):
+        rows = storage.apply(values[place], kind)
+        part = encode(padded(rows, inner[array.axis], array.fill))
+        pieces += part
+        sizes.append(sum(memoryview(piece).nbytes for piece in part))
+    pieces += with_checksum(shard_index(sizes))
     return pieces, *file_digest(pieces)
 
 
@@ -119,20 +122,27 @@ class FilledUpShard(Sequence[Any]):
 
     Parameters
     ----------
-    rows, chunk, fill
-        As for `FilledUp`.
-    inner : int
-        Number of paths of an inner chunk.
+    array : StoredArray
+        The variable.
+    rows : array (other dimensions ..., paths)
+        The paths of the chunk, as they are stored.
+    chunk, storage
+        As for `encode_chunk`.
     """
 
-    def __init__(self, rows: NDArray[Any], chunk: int, fill: float, inner: int):
-        n = rows.shape[-1]
-        starts = range(0, n, inner)
-        self._parts = [FilledUp(rows[..., low : low + inner], inner, fill) for low in starts]
-        blank = FilledUp(rows[..., n:], inner, fill)  # shared by all inner chunks without paths
-        self._parts += [blank] * (chunk // inner - len(self._parts))
-        self._each = len(blank)
-        size = inner * math.prod(rows.shape[:-1]) * rows.itemsize + 4
+    def __init__(self, array: StoredArray, rows: NDArray[Any], chunk: int, storage: Storage):
+        inner = storage.inner_chunk or chunk
+        self._parts: list[FilledUp] = []
+        blank = None  # shared by all inner chunks without paths
+        for place in array.inner_slices(chunk, storage):
+            part = rows[place]
+            if part.shape[-1]:
+                self._parts.append(FilledUp(part, inner, array.fill))
+                continue
+            blank = FilledUp(part, inner, array.fill) if blank is None else blank
+            self._parts.append(blank)
+        self._each = len(self._parts[0])
+        size = array.part_bytes(chunk, storage) + 4
         self._index = with_checksum(shard_index([size] * len(self._parts)))
 
     def __len__(self) -> int:
@@ -158,24 +168,27 @@ def shard_index(sizes: Sequence[int]) -> NDArray[np.uint64]:
     return np.stack([ends - np.asarray(sizes, "<u8"), np.asarray(sizes, "<u8")], axis=1)
 
 
-def _inner(rows: NDArray[Any], size: int) -> Iterator[NDArray[Any]]:
-    for low in range(0, rows.shape[-1], size):
-        yield np.ascontiguousarray(rows[..., low : low + size])
+def _encoder(
+    array: StoredArray, shape: list[int], storage: Storage
+) -> Callable[[NDArray[Any]], list[Any]]:
+    """Return the function from the rows of an (inner) chunk of a shape to the pieces of it."""
+    if storage.compression is None:
+        return with_checksum
+    if storage.compression == "gzip":
+        # Zarr writes the time into the header, so that files of the same values would differ. All
+        # other bytes are those of Zarr.
+        return lambda rows: with_checksum(_gzipped(rows, storage.level))
+    objects: dict[str, Any] = {"zarr.json": buffer_of(as_json(array.part_metadata(shape, storage)))}
+    target: Any = zarr.open_array(MemoryStore(objects), mode="r+", zarr_format=3)
+    # Chunks of fill values are written too.
+    target = target.with_config({"write_empty_chunks": True})
+    key = array.key(0).removeprefix(f"{array.name}/")
 
+    def by_zarr(rows: NDArray[Any]) -> list[Any]:
+        target[...] = np.moveaxis(rows, -1, array.axis)
+        return [bytes(objects.pop(key).to_bytes())]
 
-def _with_gzip(rows: NDArray[Any], storage: Storage) -> list[Any]:
-    """Return the pieces of a chunk or shard compressed by gzip.
-
-    Zarr writes the time into the header, so that files of the same values would differ. All other
-    bytes are those of Zarr.
-    """
-    inner = storage.inner_chunk
-    parts = [rows] if inner is None else list(_inner(rows, inner))
-    pieces = [piece for part in parts for piece in with_checksum(_gzipped(part, storage.level))]
-    if inner is not None:
-        sizes = [len(data) + len(crc) for data, crc in zip(pieces[::2], pieces[1::2], strict=True)]
-        pieces += with_checksum(shard_index(sizes))
-    return pieces
+    return by_zarr
 
 
 def _gzipped(rows: NDArray[Any], level: int | None) -> NDArray[np.uint8]:
@@ -186,18 +199,6 @@ def _gzipped(rows: NDArray[Any], level: int | None) -> NDArray[np.uint8]:
     ) as file:
         file.write(data)
     return np.frombuffer(out.getbuffer(), np.uint8)
-
-
-def _by_zarr(array: StoredArray, chunk: int, storage: Storage, rows: NDArray[Any]) -> bytes:
-    """Return the object that Zarr encodes a chunk to, in memory."""
-    document = as_json(array.metadata(chunk, chunk, storage))
-    objects: dict[str, Any] = {"zarr.json": buffer_of(document)}
-    target: Any = zarr.open_array(MemoryStore(objects), mode="r+", zarr_format=3)
-    # Chunks of fill values are written too.
-    target = target.with_config({"write_empty_chunks": True})
-    target[...] = np.moveaxis(rows, -1, array.axis)
-    key = array.key(0).removeprefix(f"{array.name}/")
-    return bytes(objects[key].to_bytes())
 
 
 def decode(array: StoredArray, chunk: int, storage: Storage, data: bytes) -> NDArray[Any]:

@@ -6,11 +6,12 @@ All of it follows from the manifest and the number of paths, so it can be checke
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,6 +116,9 @@ class StoredArray:
         Fill value: NaN, or the number that stands for masked paths, or 0.
     attributes : dict
         Attributes, in JSON types.
+    scenarios : tuple of str
+        Dimensions of scenarios, each of which has an inner chunk of its own; none if all scenarios
+        of a chunk are stored together.
     """
 
     name: str
@@ -123,6 +127,7 @@ class StoredArray:
     dtype: str
     fill: float
     attributes: Mapping[str, Any]
+    scenarios: tuple[str, ...] = ()
 
     @property
     def path_bytes(self) -> int:
@@ -143,23 +148,60 @@ class StoredArray:
         sizes = iter(self.shape)
         return [n if dim == PATH else next(sizes) for dim in self.dims]
 
+    def inner_shape(self, chunk: int, storage: Storage) -> list[int] | None:
+        """Return the shape of an inner chunk; None if a chunk is no shard."""
+        if storage.inner_chunk is None and not self.scenarios:
+            return None
+        whole = self.with_paths(storage.inner_chunk or chunk)
+        pairs = zip(self.dims, whole, strict=True)
+        return [1 if dim in self.scenarios else size for dim, size in pairs]
+
+    def part_bytes(self, chunk: int, storage: Storage) -> int:
+        """Return the uncompressed bytes of an inner chunk, or of a chunk that is no shard."""
+        inner = self.inner_shape(chunk, storage)
+        shape = self.with_paths(chunk) if inner is None else inner
+        return math.prod(shape) * np.dtype(self.dtype).itemsize
+
+    def scenario_bytes(self, chunk: int) -> int:
+        """Return the uncompressed bytes of one scenario of a chunk."""
+        pairs = zip(self.dims, self.with_paths(chunk), strict=True)
+        count = math.prod(size for dim, size in pairs if dim in self.scenarios)
+        return chunk * self.path_bytes // max(1, count)
+
+    def inner_slices(self, chunk: int, storage: Storage) -> Iterator[tuple[slice, ...]]:
+        """Yield where each inner chunk of a shard is in an array (other dimensions ..., paths).
+
+        They are in the order of C over the dimensions of the stored array.
+        """
+        whole, inner = self.with_paths(chunk), self.inner_shape(chunk, storage)
+        starts = [range(0, n, size) for n, size in zip(whole, inner or whole, strict=True)]
+        for corner in itertools.product(*starts):
+            place = [slice(low, low + axis.step) for low, axis in zip(corner, starts, strict=True)]
+            place.append(place.pop(self.axis))
+            yield tuple(place)
+
     def metadata(self, n: int, chunk: int, storage: Storage) -> dict[str, Any]:
         """Return the metadata of the array for `n` paths."""
-        kind = np.dtype(self.dtype)
-        fill = "NaN" if kind.kind == "f" and math.isnan(self.fill) else self.fill
-        codecs = _codecs(self.dims, kind, storage)
-        if storage.inner_chunk is not None:
+        inner = self.inner_shape(chunk, storage)
+        codecs = _codecs(self.dims, np.dtype(self.dtype), storage)
+        if inner is not None:
             configuration = {
-                "chunk_shape": self.with_paths(storage.inner_chunk),
+                "chunk_shape": inner,
                 "codecs": codecs,
                 "index_codecs": [BYTES, CRC],
                 "index_location": "end",
             }
             codecs = [{"name": "sharding_indexed", "configuration": configuration}]
-        return _document(
-            self.with_paths(n), self.with_paths(chunk), self.dims, kind, fill, codecs,
-            self.attributes,
-        )  # fmt: skip
+        return self._document(self.with_paths(n), self.with_paths(chunk), codecs)
+
+    def part_metadata(self, shape: list[int], storage: Storage) -> dict[str, Any]:
+        """Return the metadata of an array that is one (inner) chunk of a shape."""
+        return self._document(shape, shape, _codecs(self.dims, np.dtype(self.dtype), storage))
+
+    def _document(self, shape: list[int], chunk: list[int], codecs: list[Any]) -> dict[str, Any]:
+        kind = np.dtype(self.dtype)
+        fill = "NaN" if kind.kind == "f" and math.isnan(self.fill) else self.fill
+        return _document(shape, chunk, self.dims, kind, fill, codecs, self.attributes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

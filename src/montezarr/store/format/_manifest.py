@@ -34,8 +34,9 @@ from montezarr.store.format._layout import (
 from montezarr.store.format._storage import Storage
 
 MANIFEST = "montezarr/manifest.json"
-STORE_FORMAT, BESIDE = 2, 3
-"""Of stores, and of those with arrays beside the recipe, which earlier versions cannot read."""
+STORE_FORMAT, BESIDE, SCENARIOS = 2, 3, 4
+"""Of stores, of those with arrays beside the recipe, and of those with an inner chunk for each
+scenario: earlier versions cannot read these."""
 
 STORE_ATTRIBUTE = "montezarr_store"
 """Root attribute with the state of the store; the recipe is another attribute."""
@@ -121,6 +122,7 @@ class Manifest:
                     "dtype": a.dtype,
                     "fill": None if a.fill != a.fill else a.fill,
                     "attributes": dict(a.attributes),
+                    **({"scenarios": list(a.scenarios)} if a.scenarios else {}),
                 }
                 for a in self.arrays
             ],
@@ -158,7 +160,7 @@ class Manifest:
         whole = data["fingerprint"] if references(recipe, LARGE_PARAMETERS_MAX_BYTES) else None
         if whole is not None and not FINGERPRINT.fullmatch(whole):
             raise ValueError("fingerprint")
-        x0 = data.get("x0") if data["format"] == BESIDE else None
+        x0 = data.get("x0") if data["format"] >= BESIDE else None
         state_references(x0, LARGE_PARAMETERS_MAX_BYTES)
         chunk, first = _whole(data["chunk"]), _whole(data["first_path"])
         if chunk < BLOCK or chunk % BLOCK or first % chunk:
@@ -195,6 +197,8 @@ class Manifest:
     @property
     def format(self) -> int:
         """Version of the format: the oldest one that can express the manifest."""
+        if any(array.scenarios for array in self.arrays):
+            return SCENARIOS
         return STORE_FORMAT if self.whole is None and self.x0 is None else BESIDE
 
     @cached_property
@@ -222,6 +226,11 @@ class Manifest:
         found = {constant.name: constant for constant in known}
         return replace(self, constants=tuple(found.get(c.name, c) for c in self.constants))
 
+    @property
+    def chunk_bytes(self) -> int:
+        """Uncompressed bytes of a chunk of all arrays."""
+        return self.chunk * sum(array.path_bytes for array in self.arrays)
+
     def chunk_count(self, n_paths: int) -> int:
         """Return the number of chunks of `n_paths` paths."""
         return -(-n_paths // self.chunk)
@@ -234,15 +243,19 @@ class Manifest:
         """Return the exact size of a chunk file, or None if it is compressed."""
         if self.storage.compression is not None:
             return None
-        inner = self.storage.inner_chunk
-        if inner is None:
-            return self.chunk * array.path_bytes + 4
-        return (self.chunk // inner) * (inner * array.path_bytes + 4 + 16) + 4
+        size = array.part_bytes(self.chunk, self.storage) + 4
+        if array.inner_shape(self.chunk, self.storage) is None:
+            return size
+        return self.parts(array) * (size + 16) + 4
 
     def largest_file(self, array: StoredArray) -> int:
         """Return an upper bound of the bytes of a chunk file."""
-        count = 1 if self.storage.inner_chunk is None else self.chunk // self.storage.inner_chunk
-        return largest_file(self.chunk * array.path_bytes, count)
+        return largest_file(self.chunk * array.path_bytes, self.parts(array))
+
+    def parts(self, array: StoredArray) -> int:
+        """Return the number of inner chunks of a chunk; 1 if it is no shard."""
+        size = array.part_bytes(self.chunk, self.storage)
+        return self.chunk * array.path_bytes // size if size else 1
 
     def files(self, n: int, target: int, committed: int, complete: bool) -> dict[str, bytes]:
         """Return all metadata files for `n` paths, in the order in which they are written.
@@ -334,8 +347,10 @@ def check_format(found: Any) -> None:
     StoreError
         If it is not.
     """
-    if type(found) is not int or found not in (STORE_FORMAT, BESIDE):
-        raise StoreError(f"path: expected store format {STORE_FORMAT} or {BESIDE}, got {found!r}.")
+    if type(found) is not int or found not in (STORE_FORMAT, BESIDE, SCENARIOS):
+        raise StoreError(
+            f"path: expected store format {STORE_FORMAT}, {BESIDE} or {SCENARIOS}, got {found!r}."
+        )
 
 
 def _flat(prefix: str, data: Any) -> Iterator[tuple[str, Any]]:
@@ -384,6 +399,9 @@ def _array(entry: Mapping[str, Any]) -> StoredArray:
     fill = entry["fill"]
     if fill is not None and not isinstance(fill, (int, float)):
         raise ValueError("fill")
+    scenarios = tuple(map(str, entry.get("scenarios", ())))
+    if not set(scenarios) <= set(dims) - {PATH}:
+        raise ValueError("scenarios")
     return StoredArray(
         name=check_name(entry["name"]),
         dims=dims,
@@ -391,4 +409,5 @@ def _array(entry: Mapping[str, Any]) -> StoredArray:
         dtype=entry["dtype"],
         fill=float("nan") if fill is None else fill,
         attributes=dict(entry["attributes"]),
+        scenarios=scenarios,
     )

@@ -73,11 +73,16 @@ def check_chunks(
 
 def count_chunks(document: Mapping[str, Any]) -> int:
     """Return the number of chunks of an array that can be read alone: inner chunks of shards."""
-    chunk = document["chunk_grid"]["configuration"]["chunk_shape"]
+    return _count(document["shape"], read_alone(document))
+
+
+def read_alone(document: Mapping[str, Any]) -> list[int]:
+    """Return the shape of what can be read alone: an inner chunk of a shard, else a chunk."""
+    chunk: list[int] = document["chunk_grid"]["configuration"]["chunk_shape"]
     for codec in document["codecs"]:
         if codec["name"] == "sharding_indexed":
             chunk = codec["configuration"]["chunk_shape"]
-    return _count(document["shape"], chunk)
+    return chunk
 
 
 def largest_chunk(document: Mapping[str, Any]) -> int:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
+from montezarr.core.added_fields import added
 from montezarr.core.checks import check_choice, check_int, value_error
 from montezarr.core.value import Value, checked
 from montezarr.random.seeding import BLOCK
@@ -51,6 +52,11 @@ class Storage(Value):
     inner_chunk : int, optional
         Makes each chunk a shard of inner chunks of this many paths, which can be read alone: a
         multiple of 1024 that divides the chunk.
+    scenario_chunk : {"each", "all"}
+        Of a run on a grid of parameters: with "each", the default, a chunk is a shard with an inner
+        chunk for each scenario, so that one scenario can be read without the others. "all" stores
+        the scenarios of a chunk together, which reads faster where they are very many and small,
+        and always read together.
 
     References
     ----------
@@ -76,9 +82,11 @@ class Storage(Value):
     )
     level: int | None = None
     inner_chunk: int | None = field(default=None, metadata=checked(_check_blocks, optional=True))
+    scenario_chunk: str = added("each")
 
     def __post_init__(self) -> None:
         self.check_fields()
+        check_choice("scenario_chunk", self.scenario_chunk, ("each", "all"))
         if self.keep_bits is not None:
             most = MANTISSA_BITS_OF[self.dtype or "float64"]
             check_int("keep_bits", self.keep_bits, minimum=1, maximum=most)

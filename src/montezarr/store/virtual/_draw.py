@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
@@ -106,39 +107,44 @@ class VirtualChunks:
     def __init__(self, values: ChunkValues, n_paths: int, x0: Any, cache_bytes: int) -> None:
         self.values, self.manifest = values, values.manifest
         self.n_paths, self.x0 = n_paths, x0
-        storage = self.manifest.storage
+        storage, chunk = self.manifest.storage, self.manifest.chunk
+        arrays = self.manifest.arrays
+        shards = [array.inner_shape(chunk, storage) is not None for array in arrays]
         # Parts of a shard of known size can be made alone.
-        self._splits = storage.inner_chunk is not None and storage.compression is None
-        chunk = self.manifest.chunk
-        self._unit: int = (storage.inner_chunk or chunk) if self._splits else chunk
-        shared = storage.inner_chunk is not None and not self._splits
+        plain = storage.compression is None
+        self._splits = [plain and is_shard for is_shard in shards]
+        self._unit: int = (storage.inner_chunk or chunk) if plain else chunk
+        shared = not plain and any(shards)
         self._files = Recent(max(cache_bytes, self._largest() if shared else 0))
-        self._several = len(self.manifest.arrays) > 1
-        self._draws = Recent(VIRTUAL_WAITING_MAX_BYTES if self._several else 0)
-        self._once = Once()
+        # Requests for all variables and scenarios of some paths, which one draw serves.
+        self._served = sum(self._parts(i) for i in range(len(arrays))) * self._unit // chunk
+        waiting = max(VIRTUAL_WAITING_MAX_BYTES, 2 * self.manifest.chunk_bytes)
+        self._draws = Recent(waiting if self._served > 1 else 0)
+        self._once, self._counting = Once(), threading.Lock()
 
     def is_ready(self, i: int, byte_range: Any) -> bool:
         """Return whether bytes need no draw: those of the index of a shard."""
-        if not self._splits:
+        if not self._splits[i]:
             return False
         low, _ = request_bounds(byte_range, self._size(i))
-        return low >= self._part_bytes(i) * self._parts
+        return low >= self._part_bytes(i) * self._parts(i)
 
     def get(self, i: int, chunk: int, byte_range: Any = None) -> Data:
         """Return bytes of a chunk of variable number `i`."""
-        if not self._splits:
+        if not self._splits[i]:
             whole = self._made(i, chunk, 0, 1)
             low, high = request_bounds(byte_range, len(whole))
             return whole[low:high]
         low, high = request_bounds(byte_range, self._size(i))
-        part, body = self._part_bytes(i), self._part_bytes(i) * self._parts
+        part, count = self._part_bytes(i), self._parts(i)
+        body = part * count
         pieces = []
         if low < min(high, body):
-            first, last = low // part, min(-(-high // part), self._parts)
+            first, last = low // part, min(-(-high // part), count)
             drawn = self._made(i, chunk, first, last)
             pieces.append(drawn[low - first * part : high - first * part])
         if high > body:
-            index = joined_pieces(with_checksum(shard_index([part] * self._parts)))
+            index = joined_pieces(with_checksum(shard_index([part] * count)))
             pieces.append(index[max(low - body, 0) : high - body])
         return pieces[0] if len(pieces) == 1 else joined_pieces(pieces)
 
@@ -147,12 +153,12 @@ class VirtualChunks:
         known = self.manifest.chunk_file_bytes(self.manifest.arrays[i])
         return len(self.get(i, chunk)) if known is None else known
 
-    @property
-    def _parts(self) -> int:
-        return self.manifest.chunk // self._unit
+    def _parts(self, i: int) -> int:
+        """Return the number of parts of a file that can be made alone."""
+        return self.manifest.parts(self.manifest.arrays[i]) if self._splits[i] else 1
 
     def _part_bytes(self, i: int) -> int:
-        return self._unit * self.manifest.arrays[i].path_bytes + 4
+        return self.manifest.arrays[i].part_bytes(self.manifest.chunk, self.manifest.storage) + 4
 
     def _size(self, i: int) -> int:
         size = self.manifest.chunk_file_bytes(self.manifest.arrays[i])
@@ -173,9 +179,7 @@ class VirtualChunks:
             # Another thread may have put it into the cache meanwhile.
             data: Data | None = self._files.get(key)
             if data is None:
-                data = joined_pieces(
-                    self._encoded(i, self._drawn(chunk, first, last)[i], last - first)
-                )
+                data = joined_pieces(self._encoded(i, chunk, first, last))
                 data.setflags(write=False)  # shared by several readers
                 self._files.put(key, data, data.nbytes)
             return data
@@ -183,36 +187,46 @@ class VirtualChunks:
         made: Data = self._once(key, make)
         return made
 
-    def _encoded(self, i: int, values: NDArray[Any], parts: int) -> Iterable[Any]:
-        array, storage = self.manifest.arrays[i], self.manifest.storage
-        if not self._splits:
-            return encode_chunk(array, self.manifest.chunk, storage, values)[0]
-        rows = storage.apply(values, np.dtype(array.dtype).newbyteorder("<"))
-        rows = padded(rows, parts * self._unit, array.fill)
-        starts = range(0, rows.shape[-1], self._unit)
-        inner = (np.ascontiguousarray(rows[..., low : low + self._unit]) for low in starts)
-        return [piece for part in inner for piece in with_checksum(part)]
+    def _encoded(self, i: int, chunk: int, first: int, last: int) -> Iterable[Any]:
+        array, manifest = self.manifest.arrays[i], self.manifest
+        storage = manifest.storage
+        if not self._splits[i]:
+            values = self._drawn(chunk, 0, manifest.chunk // self._unit, 1)[i]
+            return encode_chunk(array, manifest.chunk, storage, values)[0]
+        places = list(itertools.islice(array.inner_slices(manifest.chunk, storage), first, last))
+        low = min(place[-1].start for place in places)
+        high = max(place[-1].stop for place in places)
+        values = self._drawn(chunk, low // self._unit, high // self._unit, len(places))[i]
+        kind, out = np.dtype(array.dtype).newbyteorder("<"), []
+        for *others, paths in places:
+            part = values[(*others, slice(paths.start - low, paths.stop - low))]
+            out += with_checksum(padded(storage.apply(part, kind), self._unit, array.fill))
+        return out
 
-    def _drawn(self, chunk: int, first: int, last: int) -> Arrays:
-        """Return the values of all variables, drawn now or for another variable before."""
+    def _drawn(self, chunk: int, first: int, last: int, served: int) -> Arrays:
+        """Return the values of all variables, drawn now or for another request before.
+
+        Parameters
+        ----------
+        served : int
+            Number of parts of files that are made of them now.
+        """
         key = (chunk, first, last)
 
-        def make() -> Arrays:
+        def make() -> Any:
             entry = self._draws.get(key)
             if entry is None:
                 arrays = self._draw(chunk, first, last)
-                if self._several:
-                    size = sum(array.nbytes for array in arrays)
-                    self._draws.put(key, (arrays, [len(arrays) - 1]), size)
-                return arrays
-            arrays, left = entry
-            left[0] -= 1
-            if left[0] == 0:  # all variables were read
-                self._draws.drop(key)
-            return list(arrays)
+                entry = arrays, [self._served * (last - first)]
+                self._draws.put(key, entry, sum(array.nbytes for array in arrays))
+            return entry
 
-        drawn: Arrays = self._once(key, make)
-        return drawn
+        arrays, left = self._once(key, make)
+        with self._counting:
+            left[0] -= served
+        if left[0] <= 0:  # all of it was read
+            self._draws.drop(key)
+        return list(arrays)
 
     def _draw(self, chunk: int, first: int, last: int) -> Arrays:
         start = chunk * self.manifest.chunk + first * self._unit

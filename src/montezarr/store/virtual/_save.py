@@ -30,7 +30,7 @@ def document_of(chunks: VirtualChunks) -> bytes:
     if drawn.chunk_function is not None:
         reason = "variables made of the paths"
     elif chunks.x0 is not None or (isinstance(recipe["x0"], dict) and "digest" in recipe["x0"]):
-        reason = "an x0 that is an array or an object"
+        reason = "an x0, or parameters by path, that are arrays or objects"
     elif "options" in recipe:
         reason = "options of the sampler"
     if reason is not None:

@@ -40,7 +40,8 @@ class VirtualStore(Store):
     pickled; `save` writes it to a small file for `montezarr.open`: some hundred bytes, and all
     numbers of the process as JSON.
 
-    A read draws whole chunks; for an uncompressed shard, only the inner chunks that it needs.
+    A read draws whole chunks; for an uncompressed shard, only the inner chunks that it needs. Of a
+    grid of scenarios all are drawn for the paths of a chunk, once: the others wait to be read.
     xarray makes a Dask chunk of each (inner) chunk, and opens two million of them in half a second.
     So chunks are larger if there would be more, and a few paths of 10**12 take a second or two: to
     read them in milliseconds pass smaller ``chunks`` here, and ``chunks=None`` to xarray.

@@ -1,0 +1,141 @@
+"""Colours for the entries of a further dimension, such as scenarios, in one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from montezarr.core.checks import did_you_mean, type_error, value_error
+from montezarr.core.optional import import_optional
+from montezarr.core.tunables.limits import PLOT_COLOURS_MAX
+from montezarr.plot._figure import BLUE, GREY, ORANGE, label_of, showable
+from montezarr.reduction.sources import PATH, TIME
+from montezarr.reduction.streaming import Snapshot
+
+NAMED_COLOURS = (
+    BLUE, ORANGE, (0.0, 0.62, 0.45), (0.8, 0.47, 0.65), (0.9, 0.62, 0.0), (0.34, 0.71, 0.91),
+)  # fmt: skip
+"""Colours of entries without an order, after Okabe and Ito; see `ORANGE`."""
+
+ORDERED_COLOURS = "plasma"
+"""Colour map of entries that are numbers: equal steps look equal, also to the colour-blind."""
+
+LIGHTEST = 0.76
+"""End of that colour map that is used: its last part is too light for lines on white."""
+
+OWN_DIMS = (PATH, TIME, "quantile", "bin")
+
+BAND_OPACITY = 0.12
+"""Opacity of a band: those of several colours lie over each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hue:
+    """The entries of a dimension with their colours.
+
+    Attributes
+    ----------
+    dim : str
+        The dimension.
+    labels : tuple of str
+        Text of each entry.
+    title : str
+        Name of the entries, with their units.
+    colours : tuple
+        Colour of each entry.
+    """
+
+    dim: str
+    labels: tuple[str, ...]
+    title: str
+    colours: tuple[Any, ...]
+
+    def legend(self, ax: Any, others: Iterable[Any] = (), **options: Any) -> None:
+        """Draw the legend: a line for each entry, and other artists after these."""
+        lines = import_optional("matplotlib.lines", extra="plot", purpose="A plot")
+        entries = [
+            lines.Line2D([], [], color=colour, linewidth=2.0, label=label)
+            for label, colour in zip(self.labels, self.colours, strict=True)
+        ]
+        options = {"title": self.title, "alignment": "left", "frameon": False, **options}
+        ax.legend(handles=[*entries, *others], **options)
+
+
+def hue_dim(data: Any, hue: Any) -> str | None:
+    """Return the dimension of `hue`: a dimension of the data, or a coordinate along one.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If it is neither; with the nearest.
+    """
+    if hue is None:
+        return None
+    if not isinstance(hue, str):
+        raise type_error("hue", "the name of a dimension", hue)
+    ds = data.dataset if isinstance(data, Snapshot) else data
+    if not isinstance(ds, (xr.Dataset, xr.DataArray)):
+        return hue  # the check of the data raises
+    dims = [str(dim) for dim in ds.dims if dim not in OWN_DIMS]
+    known = dims + [str(name) for name, c in ds.coords.items() if c.ndim == 1 and c.dims[0] in dims]
+    if hue not in known:
+        listed = ", ".join(dict.fromkeys(known)) or "none of which there is"
+        raise value_error(
+            "hue", f"a dimension of data besides those of the picture, or a coordinate of it"
+            f" ({listed})", hue, did_you_mean(hue, known),
+        )  # fmt: skip
+    return hue if hue in dims else str(ds.coords[hue].dims[0])
+
+
+def hue_of(array: xr.DataArray, hue: str, dim: str) -> Hue:
+    """Return the colours of the entries of a dimension.
+
+    Raises
+    ------
+    ArgumentValueError
+        If there are more entries than colours can tell apart.
+    """
+    if hue in array.coords:
+        values, attrs = array.coords[hue].values, array.coords[hue].attrs
+    else:
+        values, attrs = np.arange(array.sizes[dim]), {}
+    is_ordered = values.dtype.kind in "iuf"
+    most = PLOT_COLOURS_MAX if is_ordered else len(NAMED_COLOURS)
+    if len(values) > most:
+        step = -(-len(values) // most)
+        raise value_error(
+            "hue", f"a dimension of at most {most} entries, since colours must differ",
+            f"{dim!r} of {len(values):,}",
+            f"Select some, such as .isel({dim}=slice(None, None, {step})).",
+        )  # fmt: skip
+    labels = tuple(f"{v:.6g}" if is_ordered else showable(str(v)) for v in values.tolist())
+    colours = NAMED_COLOURS[: len(values)]
+    if is_ordered:
+        colormaps = import_optional("matplotlib", extra="plot", purpose="A plot").colormaps
+        places = np.linspace(0.0, LIGHTEST, max(2, len(values)))
+        ranks = np.argsort(np.argsort(values, kind="stable"), kind="stable")
+        colours = tuple(colormaps[ORDERED_COLOURS](places[rank])[:3] for rank in ranks)
+    return Hue(dim, labels, label_of(hue, attrs), colours)
+
+
+def draw_band(ax: Any, times: Any, low: Any, high: Any, colour: Any) -> None:
+    """Fill a band, with its edges, since bands of other colours lie over it."""
+    ax.fill_between(times, low, high, color=colour, linewidth=0, alpha=BAND_OPACITY)
+    for edge in (low, high):
+        ax.plot(times, edge, color=colour, linewidth=0.9, label="_edge")
+
+
+def band_entry(text: str, opacity: float = BAND_OPACITY) -> Any:
+    """Return the entry of a legend for bands, whatever their colour."""
+    patches = import_optional("matplotlib.patches", extra="plot", purpose="A plot")
+    return patches.Patch(color=GREY, alpha=opacity, linewidth=0, label=text)
+
+
+def line_entry(text: str, **style: Any) -> Any:
+    """Return the entry of a legend for lines of this style, whatever their colour."""
+    lines = import_optional("matplotlib.lines", extra="plot", purpose="A plot")
+    return lines.Line2D([], [], color=GREY, label=text, **style)

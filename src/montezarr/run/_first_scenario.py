@@ -1,0 +1,171 @@
+"""Check the parameters that vary, and give those of the first scenario to a process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import dask.array as da
+import numpy as np
+
+from montezarr.core.checks import did_you_mean, value_error
+from montezarr.core.errors import ArgumentTypeError, ArgumentValueError
+from montezarr.processes import Process
+from montezarr.processes._built_in import runs_user_code
+from montezarr.random.seeding import RootSeed
+from montezarr.run._vary import DT, X0, PathArray, ScenarioValues, Vary
+from montezarr.samplers import Interface
+from montezarr.samplers.arguments import ARGUMENTS
+from montezarr.samplers.functions import OFFERED
+from montezarr.samplers.interfaces import accepts, named_parameters
+from montezarr.samplers.varied import (
+    values_of_paths,
+)
+
+RESERVED = (X0, DT)
+"""Parameters that are arguments of `simulate`."""
+
+
+N = "n"
+"""A function gets the number of paths of a block under this name, unless it is a parameter."""
+
+
+def check_no_argument(vary: Vary, process: Any) -> None:
+    """Raise for a parameter of code of the user that is an argument of the run.
+
+    Raises
+    ------
+    ArgumentValueError
+        Names it.
+    """
+    for name in () if isinstance(process, Process) else vary.names:
+        if name in {*OFFERED, *ARGUMENTS} - {*RESERVED, N}:
+            raise value_error(
+                "vary", f"parameters of the process, {X0} or {DT}", name,
+                f"{name} is an argument of the run: if your code means another, rename it there.",
+            )  # fmt: skip
+
+
+def check_parameters(
+    vary: Vary,
+    process: Any,
+    interface: Interface,
+    options: Mapping[str, Any],
+    arguments: Mapping[str, Any],
+) -> None:
+    """Check that a process, or a function, has the parameters that vary.
+
+    Parameters
+    ----------
+    arguments : dict of str to object
+        The arguments x0, dt and times of `simulate`, which cannot vary too.
+
+    Raises
+    ------
+    ArgumentValueError
+        For an unknown parameter, with the nearest; for one that is given twice; for a value out of
+        its range.
+    """
+    for name in vary.names:
+        if name in options or (name in RESERVED and arguments[name] is not None):
+            raise value_error(
+                f"vary[{name!r}]", "a parameter that is not given as an argument too", name,
+                f"Leave out {name}=.",
+            )  # fmt: skip
+    if DT in vary.names and arguments["times"] is not None:
+        raise value_error("vary['dt']", "no times=, which are those of all scenarios", "times")
+    if isinstance(process, Process):
+        _check_ranges(vary, process)
+        return
+    function = interface.function_of(process)
+    taken = {*OFFERED, *interface.order} - ({N} if not interface.method else set())
+    known = sorted(named_parameters(function) - taken - {"self"})
+    for name in vary.own_names:
+        if not accepts(function, name) or name in taken:
+            title = getattr(function, "__qualname__", "the sampler")
+            expected = f"parameters of {title}: {', '.join([*known, X0, DT])}"
+            raise value_error("vary", expected, name, did_you_mean(name, [*known, X0, DT]))
+
+
+def _check_ranges(vary: Vary, process: Process) -> None:
+    entries: list[ScenarioValues | PathArray] = [*vary.scenarios, *vary.arrays]
+    for entry in entries:
+        if entry.name not in RESERVED and isinstance(entry.values, np.ndarray):
+            process.check_values(entry.name, entry.values.ravel())
+    for drawn in vary.drawn:
+        for name in drawn.names:
+            if name not in RESERVED:
+                ends = [drawn.distribution.low, drawn.distribution.high]
+                reach = [end[name] if isinstance(end, Mapping) else end for end in ends]
+                process.check_values(name, np.array(reach))
+
+
+@dataclass(frozen=True, slots=True)
+class FirstScenario:
+    """The arguments of path 0 in the first scenario, with which a sampler is bound.
+
+    Attributes
+    ----------
+    process, options, x0, dt : object
+        As arguments of `simulate`.
+    has_x0 : bool
+        Whether x0 is that of path 0: a lazy one is not computed for a process without user code.
+    """
+
+    process: Any
+    options: Mapping[str, Any]
+    x0: Any
+    dt: Any
+    has_x0: bool
+
+
+def first_scenario(
+    vary: Vary, process: Any, options: Mapping[str, Any], arguments: Mapping[str, Any],
+    seed: RootSeed, unit: int = 1,
+) -> FirstScenario:  # fmt: skip
+    """Return the arguments of path 0 in the first scenario.
+
+    Code that draws `unit` paths at a time gets arrays of what differs from path to path.
+    """
+    is_tried = not isinstance(process, Process) or runs_user_code(process)
+    own = values = first_values(vary, seed, is_tried)
+    if unit > 1 and not isinstance(process, Process):
+        own = {k: np.full(unit, v) if k in vary.by_path else v for k, v in values.items()}
+    with naming(dict.fromkeys(vary.lengths, 0)):
+        target, given = with_parameters(process, options, own)
+    x0, dt = (values.get(name, arguments[name]) for name in RESERVED)
+    return FirstScenario(target, given, x0, dt, X0 not in vary.names or X0 in values)
+
+
+def first_values(vary: Vary, seed: RootSeed, compute: bool = True) -> dict[str, Any]:
+    """Return the parameters of path 0 in the first scenario; lazy ones if they may be computed."""
+    first = vary.values_of(dict.fromkeys(vary.lengths, 0))
+    for entry in vary.arrays:
+        if isinstance(entry.values, da.Array) and not compute:
+            continue
+        value = np.asarray(entry.values[..., :1]).ravel()[0]
+        first[entry.name] = value.item()
+    for drawn in vary.drawn:
+        values = values_of_paths(drawn.distribution, drawn.names, seed, 0, 1)
+        first.update({name: array[0].item() for name, array in values.items()})
+    return first
+
+
+def with_parameters(process: Any, options: Mapping[str, Any], values: Mapping[str, Any]) -> Any:
+    """Return a process and options with other parameters: of the process, or as options."""
+    own = {name: value for name, value in values.items() if name not in RESERVED}
+    if isinstance(process, Process):
+        return (process.with_parameters(**own) if own else process), options
+    return process, {**options, **own}
+
+
+@contextmanager
+def naming(position: Mapping[str, int]) -> Iterator[None]:
+    """Have errors about a parameter name the scenario."""
+    try:
+        yield
+    except (ArgumentTypeError, ArgumentValueError) as error:
+        at = f", scenario {dict(position)}" if position else ""
+        raise type(error)(f"vary{at}: {error}") from error

@@ -1,0 +1,322 @@
+"""Several scenarios, and parameters that differ from path to path, as one sampler."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from montezarr.core.errors import SamplerError
+from montezarr.random.designs._base import Design
+from montezarr.random.distributions._base import Distribution, drawn_parameters
+from montezarr.random.draws import Draws
+from montezarr.random.draws.shared import CALLS_BYTES, PASS_BYTES, shared_slices
+from montezarr.random.seeding import RootSeed
+from montezarr.samplers._base import DrawUnder, Sampler
+from montezarr.samplers.context import DrawContext, DrawsOfSlice
+from montezarr.samplers.inputs import initial_states_in, parameters_in
+from montezarr.samplers.interfaces import Interface
+from montezarr.samplers.policy import FailureReport
+from montezarr.samplers.schema import TIME, PathArrays, Variable
+
+X0 = "x0"
+
+
+def values_of_paths(
+    distribution: Distribution | Design, names: tuple[str, ...], seed: RootSeed, start: int, n: int
+) -> dict[str, NDArray[np.float64]]:
+    """Return the values of parameters for the paths start ... start+n-1, by name."""
+    if isinstance(distribution, Design):
+        return distribution.of_paths(seed, start, n)
+    return drawn_parameters(distribution, names, seed, start, n)
+
+
+OwnValues = dict[str, tuple[int, NDArray[Any]]]
+"""Parameters that differ from path to path: index of the first path, and (scenarios ..., n)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathParameters:
+    """The parameters that differ from path to path.
+
+    Attributes
+    ----------
+    distributions : tuple of Distribution or Design, each with the names of its parameters
+        Those drawn by counter, from the seed of the run.
+    seed : RootSeed
+        That seed; all scenarios have the same values, also on independent noise.
+    variables : tuple of Variable
+        All of them as variables of a path, without a time.
+    """
+
+    distributions: tuple[tuple[tuple[str, ...], Distribution | Design], ...] = ()
+    seed: RootSeed
+    variables: tuple[Variable, ...] = ()
+
+    def of(self, start: int, stop: int, inputs: Any, unit: int) -> OwnValues:
+        """Return the parameters of the paths start ... stop-1, at least, with the first path.
+
+        Those that are drawn are of whole units, since the code that draws a block sees them all.
+
+        Parameters
+        ----------
+        inputs : array or None
+            What came as arrays for these paths.
+        unit : int
+            Number of paths that are drawn together.
+        """
+        low, high = start // unit * unit, -(-stop // unit) * unit
+        found = {name: (start, array) for name, array in parameters_in(inputs).items()}
+        for names, distribution in self.distributions:
+            drawn = values_of_paths(distribution, names, self.seed, low, high - low)
+            found |= {name: (low, array) for name, array in drawn.items()}
+        return {
+            v.name: (first, array.reshape(*v.sizes, -1))
+            for v in self.variables
+            for first, array in [found[v.name]]
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """One point of a grid of parameters.
+
+    Attributes
+    ----------
+    label : dict of str to object
+        Its parameters, for messages.
+    replaced : dict of str to object
+        Fields of the sampler that differ from the first scenario: target, options, x0, grid, seed.
+    position : dict of str to int
+        Its position along each dimension of scenarios.
+    """
+
+    label: Mapping[str, Any] = field(default_factory=dict)
+    replaced: Mapping[str, Any] = field(default_factory=dict)
+    position: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VariedSampler(Sampler):
+    """Sampler of a run with varying parameters: for each scenario a sampler of another class.
+
+    Its variables begin with the dimensions of the scenarios. Parameters that differ from path to
+    path are variables too.
+
+    Attributes
+    ----------
+    single : Sampler
+        The sampler of the first scenario, bound.
+    scenarios : tuple of Scenario
+        All scenarios, in the order of C over the dimensions; one if only paths differ.
+    per_path : PathParameters or None
+        The parameters that differ from path to path.
+    scenario_dims : tuple of str
+        The dimensions of the scenarios.
+    other_coords : dict of str to (dims, values)
+        Coordinates along these dimensions besides those of the same name.
+    step_dims : tuple of str
+        Those along which the step length differs.
+    """
+
+    single: Sampler
+    scenarios: tuple[Scenario, ...]
+    per_path: PathParameters | None = None
+    scenario_dims: tuple[str, ...] = ()
+    other_coords: Mapping[str, tuple[tuple[str, ...], list[Any]]] = field(default_factory=dict)
+    step_dims: tuple[str, ...] = ()
+
+    @property
+    def interface(self) -> Interface:
+        """The facts of the interface of the scenarios."""
+        return self.single.interface
+
+    @property
+    def drawn_path_bytes(self) -> int:
+        """Bytes of one path with all its times in one scenario."""
+        return self.single.whole_path_bytes
+
+    @property
+    def slice_paths(self) -> int:
+        """Number of complete paths of a scenario that are simulated at once."""
+        return self.single.slice_paths
+
+    @property
+    def releases_gil(self) -> bool:
+        """Whether threads can draw in parallel."""
+        return self.single.releases_gil
+
+    @property
+    def title(self) -> str:
+        """Name of the process, with the number of scenarios if there are several."""
+        count = len(self.scenarios)
+        return f"{self.name} × {count:,} scenarios" if count > 1 else self.name
+
+    def auxiliary_coords(self) -> dict[str, tuple[tuple[str, ...], Any]]:
+        """Return the parameters of the scenarios, and the times ``t`` where these differ."""
+        found: dict[str, Any] = dict(self.other_coords)
+        if any("grid" in scenario.replaced for scenario in self.scenarios):
+            found["t"] = self._times_of_scenarios()
+        return found
+
+    def _times_of_scenarios(self) -> tuple[tuple[str, ...], Any]:
+        dims = tuple(dim for dim in self.scenario_dims if dim in self.step_dims)
+        found = {tuple(s.position[dim] for dim in dims): s.replaced["grid"] for s in self.scenarios}
+        times = [replace(self.single, keep=self.keep, grid=grid).times for grid in found.values()]
+        sizes = [1 + max(places) for places in zip(*found, strict=True)]
+        return (*dims, TIME), np.array(times).reshape(*sizes, -1)
+
+    def draw(self, start: int, stop: int, x0: Any) -> PathArrays:
+        """Return the kept times of paths start ... stop-1 of all scenarios."""
+        arrays, _ = self.draw_under(_without_policies, start, stop, x0)
+        found: PathArrays = arrays
+        return found
+
+    def draw_under(self, draw: DrawUnder, start: int, stop: int, x0: Any) -> Any:
+        """Draw the range in every scenario, a few paths at a time, on draws that all share."""
+        out, reports = self.new_arrays(stop - start), _Reports()
+        for low, high in self._slices(start, stop):
+            inside = slice(low - start, high - start)
+            inputs = None if x0 is None else x0[..., inside]
+            own = self._own(low, high, inputs)
+            shared = DrawsOfSlice() if self._shares_draws else None
+            failure: SamplerError | None = None
+            for position, scenario in enumerate(self.scenarios):
+                rows = self._rows_of(out, position)
+                if shared is not None and len(rows) == 1:
+                    shared.into(next(iter(rows.values())), low - start)
+                part, states = self._part(scenario, low, high, own, inputs, shared)
+                try:
+                    arrays, found = draw(part, low, high, states)
+                except SamplerError as error:
+                    failure = _lower(failure, error)
+                    if failure.path == low:  # no path of another scenario comes before it
+                        break
+                    continue
+                for name, target in rows.items():
+                    _put(arrays[name].reshape(len(target), -1), target[:, inside])
+                reports.add(found, scenario, position)
+            if failure is not None:
+                raise failure
+            for name, (first, values) in own.items():
+                out[name][..., inside] = values[..., low - first : high - first]
+        return out, reports.joined()
+
+    def masked_in(self, report: Any, start: int, n: int) -> dict[str, NDArray[np.bool_]]:
+        """Return where variables are masked: each scenario masks paths of its own.
+
+        The parameters of a masked path are known, and not masked.
+        """
+        mask = np.zeros((len(self.scenarios), n), np.bool_)
+        for path, positions in report.where:
+            if start <= path < start + n:
+                mask[list(positions), path - start] = True
+        return {
+            v.name: mask.reshape(*self.variables[i].sizes[: self.variables[i].lead], n)
+            for i, v in enumerate(self.single.variables)
+        }
+
+    @property
+    def _shares_draws(self) -> bool:
+        return self.interface.takes_ranges and len(self.scenarios) > 1
+
+    def _slices(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
+        """Yield ranges of which the draws of all scenarios stay in the cache of a processor."""
+        if not self._shares_draws:
+            yield start, stop
+            return
+        target = self.single.target
+        size = PASS_BYTES if getattr(target, "is_one_pass", False) else CALLS_BYTES
+        for first, last in shared_slices(Draws((0, 0), start, stop - start), self.grid.T, size):
+            step = last - first if self.keep is None else self.single.slice_paths
+            for low in range(first, last, step):
+                yield start + low, start + min(low + step, last)
+
+    def _rows_of(self, out: PathArrays, position: int) -> dict[str, NDArray[Any]]:
+        """Return the rows (..., paths) of each variable of a scenario in the arrays of all."""
+        return {
+            v.name: out[v.name].reshape(len(self.scenarios), -1, out[v.name].shape[-1])[position]
+            for v in self.single.variables
+        }
+
+    def _own(self, start: int, stop: int, inputs: Any) -> OwnValues:
+        """Return the parameters of each of the paths start ... stop-1."""
+        if self.per_path is None:
+            return {}
+        return self.per_path.of(start, stop, inputs, self.interface.unit)
+
+    def selectors(self, scenario: Scenario) -> dict[str, Any]:
+        """Return the coordinate of a scenario along each dimension, or its position there."""
+        known = self.coords
+        return {
+            dim: known[dim][place] if dim in known else place
+            for dim, place in scenario.position.items()
+        }
+
+    def _part(
+        self, scenario: Scenario, start: int, stop: int, own: OwnValues, inputs: Any, shared: Any
+    ) -> tuple[Sampler, Any]:
+        """Return the sampler of a scenario in a range, and the initial states there."""
+        values = {}
+        for variable in () if self.per_path is None else self.per_path.variables:
+            first, array = own[variable.name]
+            values[variable.name] = first, array[tuple(scenario.position[d] for d in variable.dims)]
+        states = initial_states_in(inputs)
+        if X0 in values:
+            first, array = values.pop(X0)
+            states = array[start - first : stop - first]
+        context = DrawContext(scenario.label, values, shared, self.selectors(scenario))
+        changed = {"target": self.target, **scenario.replaced}
+        part = replace(
+            self.single, keep=self.keep, on_error=self.on_error, on_nonfinite=self.on_nonfinite,
+            retries=self.retries, foreground=self.foreground, context=context, **changed,
+        )  # fmt: skip
+        return part, states
+
+
+def _put(rows: NDArray[Any], target: NDArray[Any]) -> None:
+    """Copy rows to their place, unless they were drawn there."""
+    if rows.ctypes.data != target.ctypes.data:
+        target[...] = rows
+
+
+def _without_policies(
+    sampler: Sampler, start: int, stop: int, x0: Any
+) -> tuple[PathArrays, FailureReport]:
+    return sampler.draw(start, stop, x0), FailureReport()
+
+
+def _lower(a: SamplerError | None, b: SamplerError) -> SamplerError:
+    """Return the failure of the lower path, so that the error does not depend on the range."""
+    if a is None or (b.path is not None and (a.path is None or b.path < a.path)):
+        return b
+    return a
+
+
+class _Reports:
+    """The failure reports of the scenarios of a range, joined: a path is in it once."""
+
+    def __init__(self) -> None:
+        self._masked: dict[int, tuple[str, list[tuple[str, int]]]] = {}
+        self._retried: dict[int, int] = {}
+
+    def add(self, report: FailureReport, scenario: Scenario, position: int) -> None:
+        """Add the report of a scenario at a position in the list of all."""
+        name = ", ".join(f"{key}={value}" for key, value in scenario.label.items())
+        for path, reason in report.masked:
+            self._masked.setdefault(path, (reason, []))[1].append((name, position))
+        for path, attempts in report.retried:
+            self._retried[path] = max(attempts, self._retried.get(path, 0))
+
+    def joined(self) -> FailureReport:
+        """Return all, with reasons that name the first scenario and how many more there are."""
+        masked, where = [], []
+        for path, (reason, scenarios) in sorted(self._masked.items()):
+            name = scenarios[0][0]
+            more = f", and in {len(scenarios) - 1:,} more" if len(scenarios) > 1 else ""
+            masked.append((path, f"{reason} (scenario {name}{more})" if name else reason))
+            where.append((path, tuple(position for _, position in scenarios)))
+        return FailureReport(tuple(masked), tuple(sorted(self._retried.items())), tuple(where))
