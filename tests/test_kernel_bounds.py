@@ -23,10 +23,13 @@ TESTED = {
     "test_statistics_along_time.py": "passages, drawdowns, lags",
     "test_statistics.py::TestEveryBuiltInStatistic": "all of them, in ranges and parts",
     "test_draws.py": "rows, words and recursions of draws",
+    "test_distributions.py": "quantiles of tables",
+    "test_shared_draws.py": "recursions with coefficients of each path",
 }
 """What is run, and which of the compiled loops it has."""
 
 LOOPS = (
+    "montezarr.random.distributions._kernel",
     "montezarr.random.draws.kernel",
     "montezarr.statistics._kernel",
     "montezarr.statistics._kernel_bins",

@@ -58,7 +58,7 @@ def test_what_is_read_is_what_was_simulated_also_by_a_virtual_store(tmp_path, st
         sizes = sum(f.stat().st_size for f in counted)
         assert said.store_bytes == pytest.approx(sizes, abs=64)
     is_whole = storage.scenario_chunk == "all"
-    assert said.scenario_bytes == (0 if is_whole else 2048 * 4 * (4 if storage.dtype else 8))
+    assert said.scenario_chunk_bytes == (0 if is_whole else 2048 * 4 * (4 if storage.dtype else 8))
     assert ("each scenario in chunks of its own" in " ".join(str(said).split())) != is_whole
     virtual = mz.VirtualStore(ds, storage=storage)
     on_disk = {

@@ -6,7 +6,6 @@ All of it follows from the manifest and the number of paths, so it can be checke
 from __future__ import annotations
 
 import base64
-import itertools
 import json
 import math
 import re
@@ -168,15 +167,23 @@ class StoredArray:
         count = math.prod(size for dim, size in pairs if dim in self.scenarios)
         return chunk * self.path_bytes // max(1, count)
 
-    def inner_slices(self, chunk: int, storage: Storage) -> Iterator[tuple[slice, ...]]:
-        """Yield where each inner chunk of a shard is in an array (other dimensions ..., paths).
+    def inner_slices(
+        self, chunk: int, storage: Storage, first: int = 0, last: int | None = None
+    ) -> Iterator[tuple[slice, ...]]:
+        """Yield where inner chunks of a shard are in an array (other dimensions ..., paths).
 
-        They are in the order of C over the dimensions of the stored array.
+        They are in the order of C over the dimensions of the stored array: those from number
+        `first` on, up to `last` or the end.
         """
         whole, inner = self.with_paths(chunk), self.inner_shape(chunk, storage)
         starts = [range(0, n, size) for n, size in zip(whole, inner or whole, strict=True)]
-        for corner in itertools.product(*starts):
-            place = [slice(low, low + axis.step) for low, axis in zip(corner, starts, strict=True)]
+        counts = [len(axis) for axis in starts]
+        for number in range(first, math.prod(counts) if last is None else last):
+            corner = np.unravel_index(number, counts)
+            place = [
+                slice(axis[int(i)], axis[int(i)] + axis.step)
+                for i, axis in zip(corner, starts, strict=True)
+            ]
             place.append(place.pop(self.axis))
             yield tuple(place)
 

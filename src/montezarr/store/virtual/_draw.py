@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
@@ -193,12 +192,14 @@ class VirtualChunks:
         if not self._splits[i]:
             values = self._drawn(chunk, 0, manifest.chunk // self._unit, 1)[i]
             return encode_chunk(array, manifest.chunk, storage, values)[0]
-        places = list(itertools.islice(array.inner_slices(manifest.chunk, storage), first, last))
-        low = min(place[-1].start for place in places)
-        high = max(place[-1].stop for place in places)
-        values = self._drawn(chunk, low // self._unit, high // self._unit, len(places))[i]
+        ends = [*array.inner_slices(manifest.chunk, storage, first, first + 1)]
+        ends += array.inner_slices(manifest.chunk, storage, last - 1, last)
+        low, high = ends[0][-1].start, ends[1][-1].stop
+        if ends[0][:-1] != ends[1][:-1]:  # of several scenarios
+            low, high = 0, manifest.chunk
+        values = self._drawn(chunk, low // self._unit, high // self._unit, last - first)[i]
         kind, out = np.dtype(array.dtype).newbyteorder("<"), []
-        for *others, paths in places:
+        for *others, paths in array.inner_slices(manifest.chunk, storage, first, last):
             part = values[(*others, slice(paths.start - low, paths.stop - low))]
             out += with_checksum(padded(storage.apply(part, kind), self._unit, array.fill))
         return out
