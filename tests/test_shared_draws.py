@@ -17,7 +17,6 @@ from montezarr.random.draws import has_kernel, kernel, reference
 from montezarr.random.draws.shared import (
     CALLS_BYTES,
     PASS_BYTES,
-    SLICE_MULTIPLE,
     SharedDraws,
     shared_slices,
 )
@@ -227,8 +226,10 @@ def test_slices_cover_the_paths_and_stay_within_their_bytes(n, steps, dtype, siz
     assert [low for low, _ in slices[1:]] == [high for _, high in slices[:-1]]
     assert not n or (slices[0][0], slices[-1][1]) == (0, n)
     for low, high in slices:
-        assert (high - low) * steps * np.dtype(dtype).itemsize <= size or high - low <= 16
-    assert SLICE_MULTIPLE == TILE
+        assert (high - low - 16) * steps * np.dtype(
+            dtype
+        ).itemsize <= 1.5 * size or high - low <= 32
+    assert all(high - low > 8 for low, high in slices) or n < 32
 
 
 # Processes on the same draws

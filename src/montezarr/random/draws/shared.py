@@ -31,9 +31,6 @@ CALLS_BYTES = 2**24
 A call takes a microsecond whatever the number of paths: 8,000 paths make that small.
 """
 
-SLICE_MULTIPLE = 480
-"""Paths of which a slice is a multiple, if it can be: those of a tile of the kernel."""
-
 
 def shared_slices(draws: Draws, steps: int, size: int = PASS_BYTES) -> Iterator[tuple[int, int]]:
     """Yield the ranges (low, high) of the paths of `draws` that should share `SharedDraws`.
@@ -47,9 +44,10 @@ def shared_slices(draws: Draws, steps: int, size: int = PASS_BYTES) -> Iterator[
     size : int
         Bytes that the draws of a range take in one slot, about: `PASS_BYTES` or `CALLS_BYTES`.
     """
-    paths = size // (max(steps, 1) * np.dtype(draws.dtype).itemsize)
-    multiple = SLICE_MULTIPLE if paths >= SLICE_MULTIPLE else 16
-    paths = max(paths // multiple, 1) * multiple
+    most = max(16, size // (max(steps, 1) * np.dtype(draws.dtype).itemsize))
+    # Of equal length: a short last slice would cost as many calls as a long one.
+    count = max(1, round(draws.n / most))
+    paths = max(1, -(-draws.n // (16 * count)) * 16)
     for low in range(0, draws.n, paths):
         yield low, min(low + paths, draws.n)
 
