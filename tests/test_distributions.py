@@ -145,9 +145,9 @@ def test_quantiles_keep_their_bits_over_all_shapes(implementation):
     tail = ends(300)
     shapes = (1e-3, 0.02, 0.5, 1.0, 7.5, 4e3, 1e6, 1e9)
     gamma = [mz.Gamma(shape, 1.0).at_tails(tail) for shape in shapes]
-    beta = [mz.Beta(a, b).at_tails(tail) for a in shapes for b in shapes[::2]]
+    beta = [mz.Beta(a, b).at_tails(tail) for a in shapes[::2] for b in shapes[1::2]]
     assert digest(np.stack(gamma)) == "2320b97919461acd"
-    assert digest(np.stack(beta)) == "45ff382649435cb8"
+    assert digest(np.stack(beta)) == "2fd39be1ba86b4d7"
 
 
 def ends(n):

@@ -40,6 +40,9 @@ OUTER_BELOW = (1.0, 5.99832206555887937690e-1, 1.36929880922735805310e-1, 1.4875
              7.86869131145613259100e-4, 1.84631831751005468180e-5, 1.42151175831644588870e-7,
              2.04426310338993978564e-15)  # fmt: skip
 
+LOOKED_UP_AT_ONCE = 2**14
+"""Values for which rows of a table are gathered at once, 4 MiB."""
+
 
 def tails(uniform: Array) -> Array:
     """Return the signed tail probabilities of u = k 2**-53 + 2**-54, for `uniform` k 2**-53."""
@@ -78,20 +81,23 @@ def affine(tail: Array, mean: float, sd: float, exponential: bool) -> Array:
 
 
 def _tabulated(tail: Array, table: Table) -> Array:
-    p, is_lower = np.abs(tail), tail < 0
-    out = np.empty_like(p)
-    for chosen, starts, rows in (
-        (is_lower, table.lower_starts, table.lower_rows),
-        (~is_lower, table.upper_starts, table.upper_rows),
-    ):
-        part = p[chosen]
-        place = np.searchsorted(starts, part, side="right") - 1
-        row = rows[place]
-        t = (part - starts[place]) * row[:, 0]
-        y = row[:, NODES + 1]
-        for k in range(NODES - 1, 0, -1):
-            y = row[:, k + 1] + (t - row[:, NODES + 1 + k]) * y
-        out[chosen] = row[:, 1] + t * y
+    out = np.empty_like(tail)
+    for low in range(0, len(tail), LOOKED_UP_AT_ONCE):
+        part, found = tail[low : low + LOOKED_UP_AT_ONCE], out[low : low + LOOKED_UP_AT_ONCE]
+        is_lower = part < 0
+        found[is_lower] = _looked_up(-part[is_lower], table.lower_starts, table.lower_rows)
+        found[~is_lower] = _looked_up(part[~is_lower], table.upper_starts, table.upper_rows)
+    return out
+
+
+def _looked_up(p: Array, starts: Array, rows: Array) -> Array:
+    place = np.searchsorted(starts, p, side="right") - 1
+    row = rows[place]
+    t = (p - starts[place]) * row[:, 0]
+    y = row[:, NODES + 1]
+    for k in range(NODES - 1, 0, -1):
+        y = row[:, k + 1] + (t - row[:, NODES + 1 + k]) * y
+    out: Array = row[:, 1] + t * y
     return out
 
 

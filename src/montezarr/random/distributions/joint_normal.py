@@ -50,7 +50,7 @@ class JointNormal(Distribution):
 
     L is the lower Cholesky root of the covariance, and :math:`z_j = \Phi^{-1}(u_j)`, with the
     uniform number :math:`u_j` of component j: that of a parameter of its name, see `Distribution`.
-    So :math:`X_i = \mu_i + L_{i1} z_1 + \dots + L_{ii} z_i`, summed in this order.
+    So :math:`X_i = \mu_i + \sum_{j \le i} L_{ij} z_j`, summed in the order of j.
 
     Parameters
     ----------
