@@ -8,8 +8,6 @@ from typing import Any
 
 from montezarr.core.checks import MAX_INDEX, check_bool, check_int, value_error
 from montezarr.execute import configured, cores
-from montezarr.processes import Process
-from montezarr.processes._built_in import runs_user_code
 from montezarr.random.seeding import BLOCK, as_root_seed
 from montezarr.run import chunk_policy
 from montezarr.run._first_scenario import check_no_argument, check_parameters, first_scenario
@@ -17,7 +15,6 @@ from montezarr.run._inputs import with_arrays
 from montezarr.run._policies import Policies, check_policies
 from montezarr.run._recipe import recipe_of
 from montezarr.run._scenarios import check_resolutions, check_varied, varied_sampler
-from montezarr.run._vary import Vary
 from montezarr.run._vary_argument import check_vary
 from montezarr.run._x0 import first_block, per_path, plain_scalars
 from montezarr.samplers import Sampler, bind, choose_sampler
@@ -31,7 +28,6 @@ from montezarr.samplers.arguments import (
 from montezarr.samplers.binding import check_no_parameter
 from montezarr.samplers.resolution import check_resolution
 from montezarr.samplers.schema import Asked
-from montezarr.samplers.varied import VariedSampler
 
 ENDLESS_CHUNK = 2**30
 """Paths per chunk of a run without end: a graph of a thousand chunks, of which none is drawn."""
@@ -92,8 +88,6 @@ def bind_arguments(
     check_parameters(varying, process, interface, given, arguments)
     first = first_scenario(varying, process, given, arguments, root, interface.unit)
     states = per_path(process, interface, x0, n_paths)
-    # Built-in processes need no trial, so a lazy x0 is not computed for them.
-    needs_first = not (states.is_lazy and isinstance(process, Process)) or runs_user_code(process)
     sampler = bind(
         first.process, chosen, kind, T=T, dt=first.dt, times=times, x0=first.x0, seed=root,
         asked=Asked(
@@ -103,7 +97,8 @@ def bind_arguments(
             coords=check_coords(coords),
             names=names,
             per_path=states.array is not None or not first.has_x0,
-            first_x0=states.first() if needs_first else None,
+            # Built-in processes need no trial, so a lazy x0 is not computed for them.
+            first_x0=states.first() if first.is_tried or not states.is_lazy else None,
         ),
         on_nonfinite="keep" if policies.on_nonfinite in ("keep", "mask") else "raise",
         options=first.options,
@@ -117,7 +112,8 @@ def bind_arguments(
         if recorded is None:  # a stored run is drawn again without new checks
             check_resolutions(varied, varying, states.array, states.is_lazy)
         inputs, kept = with_arrays(varying, inputs, kept)
-        _check_first_paths(varying, varied, process, inputs, kept)
+        if varying.by_path and first.is_tried:
+            check_varied(varied, first_block(inputs, is_lazy=kept is None))
         sampler = varied
     elif recorded is None:
         check_resolution(sampler, states.array, states.is_lazy)
@@ -132,14 +128,6 @@ def bind_arguments(
         "asked": asked,
         "given_x0": kept,
     }
-
-
-def _check_first_paths(
-    varying: Vary, sampler: VariedSampler, process: Any, inputs: Any, kept: Any
-) -> None:
-    """Draw the first paths of code of the user, if their parameters differ from path to path."""
-    if varying.by_path and (not isinstance(process, Process) or runs_user_code(process)):
-        check_varied(sampler, first_block(inputs, is_lazy=kept is None))
 
 
 def check_paths(n_paths: Any, chunks: Any) -> tuple[int | None, int | None]:

@@ -20,9 +20,7 @@ from montezarr.samplers import Interface
 from montezarr.samplers.arguments import ARGUMENTS
 from montezarr.samplers.functions import OFFERED
 from montezarr.samplers.interfaces import accepts, named_parameters
-from montezarr.samplers.varied import (
-    values_of_paths,
-)
+from montezarr.samplers.varied import values_of_paths
 
 RESERVED = (X0, DT)
 """Parameters that are arguments of `simulate`."""
@@ -112,6 +110,8 @@ class FirstScenario:
         As arguments of `simulate`.
     has_x0 : bool
         Whether x0 is that of path 0: a lazy one is not computed for a process without user code.
+    is_tried : bool
+        Whether the process runs code of the user, which is tried on the first paths.
     """
 
     process: Any
@@ -119,6 +119,7 @@ class FirstScenario:
     x0: Any
     dt: Any
     has_x0: bool
+    is_tried: bool
 
 
 def first_scenario(
@@ -136,7 +137,8 @@ def first_scenario(
     with naming(dict.fromkeys(vary.lengths, 0)):
         target, given = with_parameters(process, options, own)
     x0, dt = (values.get(name, arguments[name]) for name in RESERVED)
-    return FirstScenario(target, given, x0, dt, X0 not in vary.names or X0 in values)
+    has_x0 = X0 not in vary.names or X0 in values
+    return FirstScenario(target, given, x0, dt, has_x0, is_tried)
 
 
 def first_values(vary: Vary, seed: RootSeed, compute: bool = True) -> dict[str, Any]:

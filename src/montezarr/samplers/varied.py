@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from montezarr.core.errors import SamplerError
 from montezarr.random.designs._base import Design
-from montezarr.random.distributions._base import Distribution, drawn_parameters
+from montezarr.random.distributions._base import Distribution
 from montezarr.random.draws import Draws
 from montezarr.random.draws.shared import CALLS_BYTES, PASS_BYTES, shared_slices
 from montezarr.random.seeding import RootSeed
@@ -31,7 +31,7 @@ def values_of_paths(
     """Return the values of parameters for the paths start ... start+n-1, by name."""
     if isinstance(distribution, Design):
         return distribution.of_paths(seed, start, n)
-    return drawn_parameters(distribution, names, seed, start, n)
+    return distribution.by_name(names, seed.philox_key(), start, n)
 
 
 OwnValues = dict[str, tuple[int, NDArray[Any]]]

@@ -10,7 +10,7 @@ import numpy as np
 
 from montezarr.core.checks import check_int
 from montezarr.random.designs._base import SIZE_MAX, Design, check_entries, check_groups
-from montezarr.random.distributions._base import Array, drawn_parameters
+from montezarr.random.distributions._base import Array
 from montezarr.random.seeding import RootSeed
 
 
@@ -34,7 +34,7 @@ class Nested(Design):
         count = (start + max(n, 1) - 1) // self.size - first + 1
         out: dict[str, Array] = {}
         for names, distribution in self.entries:
-            out |= drawn_parameters(distribution, names, seed, first, count)
+            out |= distribution.by_name(names, seed.philox_key(), first, count)
         return {name: out[name][group - first] for name in self.names}
 
     def more(self) -> dict[str, Any]:

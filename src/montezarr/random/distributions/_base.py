@@ -18,7 +18,7 @@ from montezarr.core.checks import MAX_INDEX, check_int, plain_array, type_error,
 from montezarr.core.value import Value
 from montezarr.random.distributions._table import LEAST
 from montezarr.random.draws import Draws, has_kernel
-from montezarr.random.seeding import RootSeed, as_root_seed
+from montezarr.random.seeding import as_root_seed
 
 Array = NDArray[np.float64]
 
@@ -182,9 +182,12 @@ class Distribution(Value, ABC):
         """Return the values of paths start ... start+n-1 under a Philox key, without checks."""
         return self.at_tails(tails(key, slot, start, n))
 
-    def together(self, key: tuple[int, int], start: int, n: int) -> Array:
-        """Return the values (len(names), n) of parameters that are drawn together."""
-        raise NotImplementedError
+    def by_name(
+        self, names: tuple[str, ...], key: tuple[int, int], start: int, n: int
+    ) -> dict[str, Array]:
+        """Return the values of paths start ... start+n-1 under a Philox key, by parameter."""
+        (name,) = names
+        return {name: self.of_paths(key, parameter_slot(name), start, n)}
 
     def quantile(self, p: Any) -> Any:
         """Return the quantile at probabilities that draws reach.
@@ -232,18 +235,3 @@ def checked_range(
     first = check_int("start", start)
     count = check_int("n", n, maximum=MAX_INDEX - first)
     return as_root_seed(seed, stream).philox_key(), first, count
-
-
-def drawn_parameters(
-    distribution: Distribution, names: tuple[str, ...], seed: RootSeed, start: int, n: int
-) -> dict[str, Array]:
-    """Return the values of parameters for the paths start ... start+n-1, by name.
-
-    `names` is the name of the parameter, where the distribution is not a joint one.
-    """
-    key = seed.philox_key()
-    if distribution.names:  # several that are drawn together
-        together = distribution.together(key, start, n)
-        return dict(zip(distribution.names, together, strict=True))
-    (name,) = names
-    return {name: distribution.of_paths(key, parameter_slot(name), start, n)}

@@ -145,8 +145,13 @@ class JointNormal(Distribution):
         if name is not None:
             raise value_error("name", f"None, since this draws {', '.join(self.names)}", name)
         key, first, count = checked_range(seed, start, n, stream)
-        found = self.together(key, first, count)
-        return dict(zip(self.names, found, strict=True))
+        return self.by_name(self.names, key, first, count)
+
+    def by_name(
+        self, names: tuple[str, ...], key: tuple[int, int], start: int, n: int
+    ) -> dict[str, Array]:
+        """Return the values of all parameters; see `Distribution.by_name`."""
+        return dict(zip(self.names, self.together(key, start, n), strict=True))
 
     def together(self, key: tuple[int, int], start: int, n: int) -> Array:
         """Return the values (k, n) of paths start ... start+n-1 under a Philox key."""
