@@ -69,7 +69,7 @@ ROOMS = {
         arguments returned
         _base
         _code encode functions policy resolution
-        declare drawing varied
+        declare drawing joint varied
         probe
         batch counter path
         compiled legacy
@@ -117,7 +117,7 @@ ROOMS = {
         digests
         _recipe _vary _x0
         _attributes _first_scenario _inputs _texts _vary_argument
-        _card _provenance _recorded _scenarios
+        _card _provenance _recorded _scenarios _several
         _arguments
         _run
         _arrays _plan _replay _states cost
@@ -128,12 +128,13 @@ ROOMS = {
     "reduction": Room(
         "one pass over the blocks of a run: sources, accumulation, reduce, stream",
         """
-        __init__ accumulate._merge_tree accumulate._whole sources._chunk_function \
-            sources._labels sources._masks sources._tasks sources._times streaming._shown \
-            streaming._until
-        accumulate._accumulator sources._schema sources._terms streaming._splits
+        __init__ accumulate._merge_tree accumulate._whole sources._alike \
+            sources._chunk_function sources._labels sources._masks sources._tasks \
+            sources._times streaming._shown streaming._until
+        accumulate._accumulator sources._rechunked sources._schema sources._terms \
+            streaming._splits
         accumulate._state_checker accumulate._task sources._noise sources._path_data \
-            sources._places
+            sources._graph_walk sources._places
         accumulate._states sources._paths
         accumulate
         sources._dataset_function streaming._state

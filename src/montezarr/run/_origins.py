@@ -65,6 +65,10 @@ class Origin:
     @property
     def noise(self) -> str:
         """Key that is equal for runs on the same random numbers."""
+        several = self.recipe.get("runs")
+        if isinstance(several, list):  # a store of an expression of several runs
+            noises = {Origin(run, 0, (), 0).noise for run in several if isinstance(run, Mapping)}
+            return noises.pop() if len(noises) == 1 else json.dumps(sorted(noises))
         stream = recorded_stream(self.recipe)
         seed: Any = self.recipe.get("seed")
         try:  # by its state: one seed can be written in several ways
@@ -79,7 +83,7 @@ class Origin:
     @property
     def model(self) -> str:
         """Key of process and initial state, with the digests of code and options."""
-        parts = ("process", "code", "options", "x0")
+        parts = ("process", "code", "options", "x0", "runs")
         return identity_of({part: self.recipe.get(part) for part in parts})
 
     @property
@@ -126,12 +130,15 @@ def origin_of(name: str) -> Origin | None:
 
 
 def origins_behind(arrays: Iterable[Any]) -> dict[str, Origin]:
-    """Return the origins of lazy arrays, by the names of the arrays of paths."""
+    """Return the origins of lazy arrays, by the names of the arrays of paths.
+
+    They are in the order in which the expression names them, which is the same in every process.
+    """
     found: dict[str, Origin] = {}
     for array in arrays:
         if not is_dask_collection(array):
             continue
-        dependencies = getattr(array.dask, "dependencies", {})
+        graph: Any = array.dask
         waiting, seen = [array.name], {array.name}
         while waiting:
             name = waiting.pop()
@@ -139,10 +146,22 @@ def origins_behind(arrays: Iterable[Any]) -> dict[str, Origin]:
             if origin is not None:
                 found[name] = origin
                 continue
-            new = set(dependencies.get(name, ())) - seen
-            seen |= new
-            waiting += new
+            new = [below for below in _below(graph, name) if below not in seen]
+            seen |= set(new)
+            waiting += reversed(new)
     return found
+
+
+def _below(graph: Any, name: str) -> list[str]:
+    """Return the layers that a layer depends on, in the order of its arguments where it has one."""
+    names = getattr(graph, "dependencies", {}).get(name, ())
+    layer = graph.layers.get(name) if names else None
+    order: dict[Any, int] = {}
+    if isinstance(layer, Blockwise):
+        for i, (part, _) in enumerate(layer.indices):
+            if isinstance(part, str):
+                order.setdefault(part, i)
+    return sorted(names, key=lambda below: (order.get(below, len(order)), below))
 
 
 def draws_paths(name: str, layer: Mapping[Any, Any]) -> bool:

@@ -51,7 +51,7 @@ class Provenance:
 
     @property
     def runs(self) -> list[Any]:
-        """The `Run` of each of these arrays that is of a live run of this process."""
+        """The `Run` of each of these arrays that is of a live run of this process, in order."""
         return [origin.run for origin in self.origins.values() if origin.run is not None]
 
     @property

@@ -31,7 +31,7 @@ from montezarr.reduction.sources import (
     Schema,
     block_source_of,
 )
-from montezarr.run._attributes import recipe_in
+from montezarr.run._attributes import recipe_in, recipe_told
 from montezarr.run._behind import is_untouched
 from montezarr.run._dataset import to_dataset
 from montezarr.run._provenance import Provenance
@@ -219,13 +219,10 @@ def source_of(
             "ds: expected a Dataset, got a DataArray. Write the Dataset that it comes from, or of"
             " one that has it, ds.assign(y=...), variables=['y'] alone."
         )
-    recipe = recipe_in(ds)
     made = Provenance.of(ds)
-    run = Run.made_of(made, process)
+    run = _run_of(made, process)
     if run.is_endless:
         raise value_error("ds", "a number of paths", None, "Pass n_paths= to simulate.")
-    if not is_same_recipe(recipe, run.recipe):
-        raise value_error("ds", "the recipe of its own paths in its attributes", "another one")
     block_source, values = _drawn(ds, made, run)
     schema = block_source.schema
     names = [variable.name for variable in schema.variables]
@@ -242,6 +239,31 @@ def source_of(
         layout=layout,
         statistics=told,
     )
+
+
+def _run_of(made: Provenance, process: Any) -> Run:
+    """Return the run that a Dataset is made of, which may be one of several; its recipe is checked.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If there is none, or the Dataset carries the recipe of another one.
+    """
+    runs = made.runs
+    if len(runs) < 2 or len(runs) != len(made.origins):
+        recipe, run = recipe_in(made.obj), Run.made_of(made, process)
+        if not is_same_recipe(recipe, run.recipe):
+            raise value_error("ds", "the recipe of its own paths in its attributes", "another one")
+        return run
+    if process is not None:
+        raise value_error("process", "None, since the runs are alive in this process", process)
+    run = Run.of_several(runs)
+    told = recipe_told(made.obj.attrs)
+    if told and not any(is_same_recipe(told, one.recipe) for one in (run, *runs)):
+        raise value_error(
+            "ds", "the recipe of one of its own runs in its attributes", "another one"
+        )
+    return run
 
 
 def source_in(
