@@ -117,7 +117,8 @@ ROOMS = {
         digests
         _recipe _vary _x0
         _attributes _first_scenario _inputs _texts _vary_argument
-        _card _provenance _recorded _scenarios _several
+        _several
+        _card _provenance _recorded _scenarios
         _arguments
         _run
         _arrays _plan _replay _states cost
@@ -152,8 +153,8 @@ ROOMS = {
     "store": Room(
         "paths in Zarr: format, locations, reader, writer; virtual stores; other formats",
         """
-        _codes _differences _digest _faults _interrupt_listener _report export._file \
-            format._bounded format._commit_log format._storage locations._conditions \
+        _codes _differences _digest _faults _interrupt_listener _report _run_to_write \
+            export._file format._bounded format._commit_log format._storage locations._conditions \
             locations._directory locations._lock locations._staging
         _interrupt_handler format._layout locations._readable locations._remote_store
         format._encode format._safe locations._location

@@ -376,7 +376,7 @@ def test_a_run_without_end_says_so_itself(forget):
 def test_a_run_without_end_and_one_with_an_end_are_refused_in_one_expression():
     endless, other = (mz.simulate(BROWNIAN, n, T=1, seed=1) for n in (None, 2048))
     difference = endless.x.isel(path=slice(2048)) - other.x
-    told = "no end.*2,048 paths.*Pass the same n_paths= to simulate"
+    told = "no end and 2,048 paths.*pass the same n_paths= to simulate"
     with pytest.raises(mz.ArgumentValueError, match=told):
         mz.stream(difference, "mean", until=mz.PathCount(1024))
 

@@ -66,19 +66,11 @@ class Origin:
     def noise(self) -> str:
         """Key that is equal for runs on the same random numbers."""
         several = self.recipe.get("runs")
-        if isinstance(several, list):  # a store of an expression of several runs
-            noises = {Origin(run, 0, (), 0).noise for run in several if isinstance(run, Mapping)}
-            return noises.pop() if len(noises) == 1 else json.dumps(sorted(noises))
-        stream = recorded_stream(self.recipe)
-        seed: Any = self.recipe.get("seed")
-        try:  # by its state: one seed can be written in several ways
-            root = as_root_seed(seed)
-            is_counted = recorded_interface(self.recipe).takes_ranges
-            sequence = root.sequence() if is_counted else root.path_sequence(0)
-            seed = sequence.generate_state(4).tolist()
-        except (TypeError, ValueError):  # a store that montezarr did not write
-            pass
-        return json.dumps([seed, stream], sort_keys=True)
+        if not isinstance(several, list):
+            return _noise_in(self.recipe)
+        # A store of an expression of several runs.
+        noises = sorted({_noise_in(run) for run in several if isinstance(run, Mapping)})
+        return noises[0] if len(noises) == 1 else json.dumps(noises)
 
     @property
     def model(self) -> str:
@@ -92,6 +84,20 @@ class Origin:
         keep, variables = self.recipe.get("keep"), self.recipe.get("variables", [])
         is_known = recorded_interface(self.recipe).takes_ranges and len(variables) == 1
         return is_known and (keep is None or keep[0] == 0)
+
+
+def _noise_in(recipe: Mapping[str, Any]) -> str:
+    """Return the key of the random numbers of the recipe of one run."""
+    stream = recorded_stream(recipe)
+    seed: Any = recipe.get("seed")
+    try:  # by its state: one seed can be written in several ways
+        root = as_root_seed(seed)
+        is_counted = recorded_interface(recipe).takes_ranges
+        sequence = root.sequence() if is_counted else root.path_sequence(0)
+        seed = sequence.generate_state(4).tolist()
+    except (TypeError, ValueError):  # a store that montezarr did not write
+        pass
+    return json.dumps([seed, stream], sort_keys=True)
 
 
 _stored: OrderedDict[str, Origin] = OrderedDict()

@@ -21,7 +21,9 @@ RUNS = "runs"
 def is_of_several(recipe: Mapping[str, Any]) -> bool:
     """Return whether a recipe, which may be any mapping, is that of several runs."""
     runs = recipe.get(RUNS)
-    return isinstance(runs, list) and bool(runs) and all(isinstance(run, dict) for run in runs)
+    if not isinstance(runs, list) or not runs:
+        return False
+    return all(isinstance(run, dict) and RUNS not in run for run in runs)  # one level, not a tree
 
 
 def recipe_of_several(recipes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -86,8 +88,9 @@ def differing(runs: Sequence[Any]) -> tuple[str, str, str] | None:
 def _told(
     expected: str, runs: Sequence[Any], i: int, text: Any, names: str
 ) -> tuple[str, str, str]:
-    both = [f"{runs[k].sampler.name} (run {k}): {text(runs[k])}" for k in (0, i)]
-    return expected, " and ".join(both), f"Pass the same {names} to simulate."
+    one, other = runs[0], runs[i]
+    of = f"Those are run 0, {one.sampler.name}, and run {i}, {other.sampler.name}"
+    return expected, f"{text(one)} and {text(other)}", f"{of}: pass the same {names} to simulate."
 
 
 def _paths_text(run: Any) -> str:
@@ -96,7 +99,7 @@ def _paths_text(run: Any) -> str:
 
 def _policies_text(run: Any) -> str:
     told = ", ".join(f"{name}={value!r}" for name, value in run.policies.to_dict().items())
-    return told or "the default"
+    return told or "no policy"
 
 
 def states_of_several(states: Sequence[Any]) -> Any:

@@ -200,8 +200,13 @@ class CounterSampler(CodeSampler):
         return _is_bounded(self.target, self.grid, reach, str(self.dtype))
 
     def draws_key(self) -> Any:
-        """Return key, precision, format and number of the draws."""
-        return self.seed.philox_key(), self._precision, self.format, self.grid.T
+        """Return key, precision, format and number of the draws, and who uses them alike.
+
+        Processes of one pass over the steps use all of them at once; of others, which take some at
+        a time, those of one class do: what is kept for the next one is then what it asks for.
+        """
+        alike = "one pass" if getattr(self.target, "is_one_pass", False) else type(self.target)
+        return self.seed.philox_key(), self._precision, self.format, self.grid.T, alike
 
     @property
     def _precision(self) -> str:

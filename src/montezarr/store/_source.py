@@ -14,7 +14,6 @@ from montezarr.core.checks import type_error, value_error
 from montezarr.core.errors import ArgumentTypeError, MemoryBudgetError
 from montezarr.core.memory import memory_limit
 from montezarr.core.parameters import (
-    is_same_recipe,
     referred,
     restore_initial_states,
     shortened,
@@ -31,7 +30,6 @@ from montezarr.reduction.sources import (
     Schema,
     block_source_of,
 )
-from montezarr.run._attributes import recipe_in, recipe_told
 from montezarr.run._behind import is_untouched
 from montezarr.run._dataset import to_dataset
 from montezarr.run._provenance import Provenance
@@ -42,6 +40,7 @@ from montezarr.statistics import Statistic
 from montezarr.statistics._built_in import built_in_statistics
 from montezarr.statistics._names import statistics_of
 from montezarr.store._codes import text_as_codes, text_of_run, with_text
+from montezarr.store._run_to_write import run_to_write
 from montezarr.store._values import ChunkValues
 from montezarr.store.format import (
     PATH,
@@ -220,7 +219,7 @@ def source_of(
             " one that has it, ds.assign(y=...), variables=['y'] alone."
         )
     made = Provenance.of(ds)
-    run = _run_of(made, process)
+    run = run_to_write(made, process)
     if run.is_endless:
         raise value_error("ds", "a number of paths", None, "Pass n_paths= to simulate.")
     block_source, values = _drawn(ds, made, run)
@@ -239,31 +238,6 @@ def source_of(
         layout=layout,
         statistics=told,
     )
-
-
-def _run_of(made: Provenance, process: Any) -> Run:
-    """Return the run that a Dataset is made of, which may be one of several; its recipe is checked.
-
-    Raises
-    ------
-    ArgumentTypeError, ArgumentValueError
-        If there is none, or the Dataset carries the recipe of another one.
-    """
-    runs = made.runs
-    if len(runs) < 2 or len(runs) != len(made.origins):
-        recipe, run = recipe_in(made.obj), Run.made_of(made, process)
-        if not is_same_recipe(recipe, run.recipe):
-            raise value_error("ds", "the recipe of its own paths in its attributes", "another one")
-        return run
-    if process is not None:
-        raise value_error("process", "None, since the runs are alive in this process", process)
-    run = Run.of_several(runs)
-    told = recipe_told(made.obj.attrs)
-    if told and not any(is_same_recipe(told, one.recipe) for one in (run, *runs)):
-        raise value_error(
-            "ds", "the recipe of one of its own runs in its attributes", "another one"
-        )
-    return run
 
 
 def source_in(
