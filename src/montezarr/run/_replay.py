@@ -22,7 +22,7 @@ from montezarr.samplers.schema import PATH
 
 
 def replay(
-    ds: xr.Dataset, path: int, *, process: Any = None, run: int | None = None, **scenario: Any
+    ds: xr.Dataset, path: int, *, process: Any = None, run: Any = None, **scenario: Any
 ) -> xr.Dataset:
     """Draw one path again, alone, in a time that does not depend on its index.
 
@@ -40,7 +40,8 @@ def replay(
     process : object, optional
         The sampler, if it is your own code and not alive in this process.
     run : int, optional
-        For what is made of several runs, the number of one, as `plan` and errors have it.
+        For what is made of several runs, the number of one, as `plan` and errors have it. For one
+        with scenarios along a dimension ``run`` it is a coordinate there.
     **scenario
         Coordinates of scenarios, such as ``sigma=0.3``, each one exact value; of a dimension
         without coordinates a position. Other scenarios are not drawn.
@@ -73,6 +74,8 @@ def replay(
     """
     index = check_int("path", path, maximum=MAX_INDEX - BLOCK)
     one = _one_of(ds, process, run)
+    if run is not None and _is_along_run(one):
+        scenario["run"] = run
     bare = replace(one.sampler, on_error="raise", on_nonfinite="keep", foreground=True)
     return replay_run(one, index, bare, positions_of(bare, scenario))
 
@@ -88,9 +91,14 @@ def _one_of(ds: Any, process: Any, number: int | None) -> Run:
         runs = Run.behind(ds, process).parts
     elif number is None and recipe_told(ds.attrs):
         return Run.behind(ds)  # of some variables and others made of them, the run of the Dataset
-    if len(runs) == 1 and number is None:
+    if len(runs) == 1 and (number is None or _is_along_run(runs[0])):
         return runs[0]
     return runs[_number_of(number, recipe_of_several([run.recipe for run in runs]))]
+
+
+def _is_along_run(run: Run) -> bool:
+    """Return whether a run has scenarios along a dimension that is called run."""
+    return any("run" in v.dims[: v.lead] for v in run.sampler.variables)
 
 
 def _number_of(number: Any, recipe: Mapping[str, Any]) -> int:

@@ -143,8 +143,8 @@ class _GraphWalk:
         if _is_filled(self.graph.layers.get(name)):
             self.steps.append((a, Filled(self.tasks[a], axis - 1)))
             return
-        if self.is_rechunked(name):
-            self._visit_below(a, axis)
+        if (joined := self.joined(name)) is not None:
+            self._visit_below(a, joined, axis)
             return
         needed: list[tuple[Any, Any]] = []
 
@@ -183,8 +183,8 @@ class _GraphWalk:
         if _is_filled(layer) and (step := _filled_along(self.tasks[key], n_paths)) is not None:
             self.steps.append((key, step))
             self._alone[key] = True
-        elif self.is_rechunked(name):
-            self._visit_below(key, None)
+        elif (joined := self.joined(name)) is not None:
+            self._visit_below(key, joined, joined.axis)
             self._alone[key] = True
         else:
             made = [self.visit_alone(needed) for needed in self._needed(key)]  # visit all
@@ -207,20 +207,28 @@ class _GraphWalk:
 
     # --- other chunks of the same paths ------------------------------------------------------
 
-    def is_rechunked(self, name: str) -> bool:
-        """Return whether a layer only has other chunks: runs of several may have their own."""
-        return len(self.sources) > 1 and name.startswith(MERGED)
+    def joined(self, name: str) -> Joined | None:
+        """Return how a layer cuts and joins chunks along the paths; None if it does not.
 
-    def _visit_below(self, key: Any, axis: int | None) -> None:
+        Of several runs each may have chunks of its own, which Dask makes equal to add them.
+        """
+        if len(self.sources) == 1 or not name.startswith(MERGED):
+            return None
+        if name not in self._joined:
+            (below,) = self.graph.dependencies[name]
+            chunks = self.chunks_of(below)
+            layer = self.graph.layers[name]
+            found = None if chunks is None else joined_chunks(name, layer, below, chunks)
+            self._joined[name] = found
+        return self._joined[name]
+
+    def _visit_below(self, key: Any, joined: Joined, axis: int) -> None:
         """Go on with the chunks that a layer cuts and joins, which are the same paths."""
-        name = name_of(key)
-        (below,) = self.graph.dependencies[name]
-        chunks = self.chunks_of(below)
-        joined = self._joined.get(name) if self.chunks_of(name) is not None else None
-        if chunks is None or joined is None or axis not in (None, joined.axis):
-            raise NoChunkFunction("its chunks are made of others")
+        if axis != joined.axis:
+            raise NoChunkFunction("it turns the paths round")
+        (below,) = self.graph.dependencies[name_of(key)]
         first: Any = (below, *(0 for _ in key[1:]))
-        self.start(first, joined.axis, len(chunks))
+        self.start(first, axis, len(self.chunks_of(below) or ()))
         self.steps.append((key, Alias(key, first)))
 
     def chunks_of(self, name: str) -> tuple[int, ...] | None:
@@ -233,14 +241,11 @@ class _GraphWalk:
         if name in self.sources:
             return self.sources[name].chunks
         if name not in self._chunks:
-            below = sorted(self.graph.dependencies.get(name, ()))
+            below = self.graph.dependencies.get(name, ())
             found = {chunks for one in below if (chunks := self.chunks_of(one)) is not None}
+            joined = self.joined(name)
             out = found.pop() if len(found) == 1 else None
-            if out is not None and self.is_rechunked(name):
-                joined = joined_chunks(name, self.graph.layers[name], below[0], out)
-                self._joined[name] = joined
-                out = None if joined is None else joined.chunks
-            self._chunks[name] = out
+            self._chunks[name] = out if joined is None else joined.chunks
         return self._chunks[name]
 
     def first_keys(self, name: str) -> list[Any]:
@@ -274,7 +279,7 @@ def _is_filled(layer: Any) -> bool:
 def _check_layers(graph: HighLevelGraph, walk: _GraphWalk) -> None:
     """Raise unless the tasks of all chunks are those of the first one."""
     for name, axis in walk.axes.items():
-        if name in walk.sources or walk.is_rechunked(name):
+        if name in walk.sources or walk.joined(name) is not None:
             continue
         layer = graph.layers.get(name)
         if layer is None:

@@ -77,7 +77,7 @@ def _pieces(
 ) -> list[Piece] | None:
     """Return the pieces that a chunk is made of, in order; None if it is made of anything else."""
     if name_of(key) == below:
-        return [Piece(key[axis], 0, chunks[key[axis]])]
+        return [Piece(key[axis], 0, chunks[key[axis]])] if key[axis] < len(chunks) else None
     task = tasks.get(key)
     if isinstance(task, Alias):
         return _pieces(task.target, tasks, below, chunks, axis)
