@@ -67,7 +67,7 @@ def chunk_function_of(
         if any(n != 1 for i, n in enumerate(array.numblocks) if i != axis):
             raise NoChunkFunction("it is cut along another dimension than the paths")
         key = (array.name, *(0 for _ in array.shape))
-        walk.start(key, axis + 1, array.numblocks[axis])
+        walk.start(key, axis + 1, array.chunks[axis])
         outputs.append((key, axis))
     _check_layers(graph, walk)
     places = {walk.places[s.name]: s for s in sources if s.name in walk.places}
@@ -88,8 +88,10 @@ class _GraphWalk:
         The first chunk of each source.
     of_paths : set of key
         Steps on paths of which there is one chunk alone.
-    axes, counts : dict of str to int
-        By layer, the place of the number of a chunk in its keys, and the number of chunks.
+    axes : dict of str to int
+        By layer, the place of the number of a chunk in its keys.
+    chunks : dict of str to tuple of int
+        By layer, the paths of each chunk.
     tasks : dict of key to task
         The tasks of the chunks that were visited.
     """
@@ -99,28 +101,28 @@ class _GraphWalk:
         self.sources = {source.name: source for source in sources}
         self.places: dict[str, Any] = {}
         self.axes: dict[str, int] = {}
-        self.counts: dict[str, int] = {}
+        self.chunks: dict[str, tuple[int, ...]] = {}
         self.steps: list[tuple[Any, Any]] = []
         self.of_paths: set[Any] = set()
         self.tasks: dict[Any, GraphNode] = {}
         self._pairs: dict[Any, Any] = {}
         self._alone: dict[Any, bool] = {}
-        self._chunks: dict[str, tuple[int, ...] | None] = {}
+        self._known: dict[str, tuple[int, ...] | None] = {}
         self._joined: dict[str, Joined | None] = {}
 
-    def start(self, key: Any, axis: int, count: int) -> None:
+    def start(self, key: Any, axis: int, chunks: tuple[int, ...]) -> None:
         """Walk from the first of some chunks, whose number stands at a place in the key."""
         self._load([key])
-        if count > 1:
+        if len(chunks) > 1:
             second = moved(key, axis, 1)
             self._load([second])
-            self.visit(key, second, count)
+            self.visit(key, second, chunks)
         elif not self.visit_alone(key):
             raise NoChunkFunction("it is not made of simulated paths")
 
     # --- two chunks --------------------------------------------------------------------------
 
-    def visit(self, a: Any, b: Any, count: int) -> None:
+    def visit(self, a: Any, b: Any, chunks: tuple[int, ...]) -> None:
         """Compare the tasks of two keys and their dependencies, and record the steps."""
         if a in self._pairs:
             if self._pairs[a] != b:
@@ -136,7 +138,7 @@ class _GraphWalk:
         name, axis = differing
         if self.axes.setdefault(name, axis) != axis:
             raise NoChunkFunction("it turns the paths round")
-        self.counts[name] = count
+        self.chunks[name] = chunks
         if name in self.sources:
             self._place(a)
             return
@@ -155,7 +157,7 @@ class _GraphWalk:
         if not alike(self.tasks[a], self.tasks[b], match):
             raise NoChunkFunction(f"{plain_name(name)} differs from chunk to chunk")
         for x, y in needed:
-            self.visit(x, y, count)
+            self.visit(x, y, chunks)
         self.steps.append((a, self.tasks[a]))
 
     def _constant(self, key: Any) -> None:
@@ -228,7 +230,7 @@ class _GraphWalk:
             raise NoChunkFunction("it turns the paths round")
         (below,) = self.graph.dependencies[name_of(key)]
         first: Any = (below, *(0 for _ in key[1:]))
-        self.start(first, axis, len(self.chunks_of(below) or ()))
+        self.start(first, axis, self.chunks_of(below) or ())
         self.steps.append((key, Alias(key, first)))
 
     def chunks_of(self, name: str) -> tuple[int, ...] | None:
@@ -240,13 +242,13 @@ class _GraphWalk:
             return next(iter(self.sources.values())).chunks
         if name in self.sources:
             return self.sources[name].chunks
-        if name not in self._chunks:
+        if name not in self._known:
             below = self.graph.dependencies.get(name, ())
             found = {chunks for one in below if (chunks := self.chunks_of(one)) is not None}
             joined = self.joined(name)
             out = found.pop() if len(found) == 1 else None
-            self._chunks[name] = out if joined is None else joined.chunks
-        return self._chunks[name]
+            self._known[name] = out if joined is None else joined.chunks
+        return self._known[name]
 
     def first_keys(self, name: str) -> list[Any]:
         """Return the keys of the first chunk in a layer."""
@@ -290,7 +292,7 @@ def _check_layers(graph: HighLevelGraph, walk: _GraphWalk) -> None:
             continue  # one task for all chunks, by its nature
         tasks = as_tasks(dict(layer), all_keys=EveryKey())
         for base in walk.first_keys(name):
-            for i in range(walk.counts[name]):
+            for i in range(len(walk.chunks[name])):
                 key, match = moved(base, axis, i), partial(_is_moved, walk.axes, i)
                 if key not in tasks or not alike(walk.tasks[base], tasks[key], match):
                     raise NoChunkFunction(f"{plain_name(name)} differs from chunk to chunk")
