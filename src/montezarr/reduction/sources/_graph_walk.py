@@ -66,9 +66,12 @@ def chunk_function_of(
             raise NoChunkFunction("its chunks are not those of the run")
         if any(n != 1 for i, n in enumerate(array.numblocks) if i != axis):
             raise NoChunkFunction("it is cut along another dimension than the paths")
-        key = (array.name, *(0 for _ in array.shape))
-        walk.start(key, axis + 1, array.chunks[axis])
-        outputs.append((key, axis))
+        outputs.append(((array.name, *(0 for _ in array.shape)), axis))
+    pairs = zip(outputs, arrays, strict=True)
+    each = [(key, axis + 1, array.chunks[axis]) for (key, axis), (array, _) in pairs]
+    walk.load([moved(key, at, i) for key, at, chunks in each for i in range(min(2, len(chunks)))])
+    for one in each:
+        walk.start(*one)
     _check_layers(graph, walk)
     places = {walk.places[s.name]: s for s in sources if s.name in walk.places}
     return ChunkFunction(walk.steps, places, outputs, frozenset(walk.of_paths))
@@ -112,12 +115,13 @@ class _GraphWalk:
 
     def start(self, key: Any, axis: int, chunks: tuple[int, ...]) -> None:
         """Walk from the first of some chunks, whose number stands at a place in the key."""
-        self._load([key])
         if len(chunks) > 1:
             second = moved(key, axis, 1)
-            self._load([second])
+            self.load([key, second])
             self.visit(key, second, chunks)
-        elif not self.visit_alone(key):
+            return
+        self.load([key])
+        if not self.visit_alone(key):
             raise NoChunkFunction("it is not made of simulated paths")
 
     # --- two chunks --------------------------------------------------------------------------
@@ -254,8 +258,8 @@ class _GraphWalk:
         """Return the keys of the first chunk in a layer."""
         return [a for a, b in self._pairs.items() if a != b and name_of(a) == name]
 
-    def _load(self, keys: list[Any]) -> None:
-        """Look up the tasks of chunks, with all that they need."""
+    def load(self, keys: list[Any]) -> None:
+        """Look up the tasks of some chunks, with all that they need."""
         if not all(key in self.tasks for key in keys):
             self.tasks |= as_tasks(dict(self.graph.cull(set(keys))))
 
