@@ -69,7 +69,7 @@ ROOMS = {
         arguments returned
         _base
         _code encode functions policy resolution
-        declare drawing varied
+        declare drawing joint varied
         probe
         batch counter path
         compiled legacy
@@ -117,6 +117,7 @@ ROOMS = {
         digests
         _recipe _vary _x0
         _attributes _first_scenario _inputs _texts _vary_argument
+        _several
         _card _provenance _recorded _scenarios
         _arguments
         _run
@@ -128,12 +129,13 @@ ROOMS = {
     "reduction": Room(
         "one pass over the blocks of a run: sources, accumulation, reduce, stream",
         """
-        __init__ accumulate._merge_tree accumulate._whole sources._chunk_function \
-            sources._labels sources._masks sources._tasks sources._times streaming._shown \
-            streaming._until
-        accumulate._accumulator sources._schema sources._terms streaming._splits
+        __init__ accumulate._merge_tree accumulate._whole sources._alike \
+            sources._chunk_function sources._labels sources._masks sources._tasks \
+            sources._times streaming._shown streaming._until
+        accumulate._accumulator sources._rechunked sources._schema sources._terms \
+            streaming._splits
         accumulate._state_checker accumulate._task sources._noise sources._path_data \
-            sources._places
+            sources._graph_walk sources._places
         accumulate._states sources._paths
         accumulate
         sources._dataset_function streaming._state
@@ -151,8 +153,8 @@ ROOMS = {
     "store": Room(
         "paths in Zarr: format, locations, reader, writer; virtual stores; other formats",
         """
-        _codes _differences _digest _faults _interrupt_listener _report export._file \
-            format._bounded format._commit_log format._storage locations._conditions \
+        _codes _differences _digest _faults _interrupt_listener _report _run_to_write \
+            export._file format._bounded format._commit_log format._storage locations._conditions \
             locations._directory locations._lock locations._staging
         _interrupt_handler format._layout locations._readable locations._remote_store
         format._encode format._safe locations._location

@@ -373,10 +373,12 @@ def test_a_run_without_end_says_so_itself(forget):
         again.x[:3].compute()
 
 
-def test_two_runs_without_end_in_one_expression_are_refused():
-    one, other = (mz.simulate(BROWNIAN, None, T=1, seed=n) for n in (1, 2))
-    with pytest.raises(mz.ArgumentValueError, match="one run without end"):
-        mz.stream((one - other).x, "mean", until=mz.PathCount(1024))
+def test_a_run_without_end_and_one_with_an_end_are_refused_in_one_expression():
+    endless, other = (mz.simulate(BROWNIAN, n, T=1, seed=1) for n in (None, 2048))
+    difference = endless.x.isel(path=slice(2048)) - other.x
+    told = "no end and 2,048 paths.*pass the same n_paths= to simulate"
+    with pytest.raises(mz.ArgumentValueError, match=told):
+        mz.stream(difference, "mean", until=mz.PathCount(1024))
 
 
 def test_an_initial_state_of_each_path_needs_a_number_of_paths():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +24,7 @@ from montezarr.run import cost
 from montezarr.run._plan import Plan, plan_of
 from montezarr.run._provenance import Provenance
 from montezarr.run._run import Run
+from montezarr.run._several import differing, recipe_of_several, runs_text
 from montezarr.run._texts import sampler_text
 from montezarr.run.choose_backend import backend_of
 from montezarr.store import Storage, store_size, working_bytes
@@ -48,8 +49,8 @@ def plan(
     ----------
     ds : Dataset or DataArray
         From `simulate`, or made of it by xarray, or opened from a store. Of an expression of
-        several runs, the plan has the costs of all together, and says in `Plan.noise` whether they
-        are driven by the same random numbers.
+        several runs, the plan has the costs of all together, lists them in `Plan.runs`, and says in
+        `Plan.noise` whether they are driven by the same random numbers.
     statistics : Statistic, str, or sequence or mapping of them, optional
         As for `montezarr.reduce`: then the plan has the memory of one pass of them too,
         `Plan.reduction_bytes`.
@@ -90,10 +91,10 @@ def plan(
     """
     transform = renamed_argument("observe", observe, "transform", transform)
     made = Provenance.of(ds)
-    runs = {run.fingerprint: run for run in made.runs}
+    runs = made.runs or [Run.behind(ds)]
     if storage is not None and not isinstance(storage, Storage):
         raise type_error("storage", "a montezarr.Storage", storage)
-    found = _together([_plan_of(run, storage) for run in runs.values() or [Run.behind(ds)]])
+    found = _together(runs, storage)
     between = noise_of(made.origins)
     noises = [text for text in (between, found.noise) if text]
     found = replace(found, noise="; scenarios: ".join(noises))
@@ -130,11 +131,22 @@ def _plan_of(run: Run, storage: Storage | None) -> Plan:
     return replace(planned, worker_bytes=each, peak_bytes=each * at_once)
 
 
-def _together(plans: list[Plan]) -> Plan:
-    """Return the plan of an expression of several runs, all of which are drawn."""
+def _together(runs: Sequence[Run], storage: Storage | None) -> Plan:
+    """Return the plan of all runs of an expression, each of which is drawn."""
+    plans = [_plan_of(run, storage) for run in runs]
     first = plans[0]
     if len(plans) == 1:
         return first
+    several = runs_text(recipe_of_several([run.recipe for run in runs]))
+    chunk_bytes = sum(plan.chunk_bytes for plan in plans)
+    if differing(runs) is None:  # drawn together
+        run = Run.of_several(runs)
+        chunk_bytes = run.chunk_bytes
+        backend = backend_of(run)
+        first = replace(
+            first, backend=str(backend), workers=backend.workers, chunks=run.n_chunks,
+            chunk_paths=run.chunk,
+        )  # fmt: skip
     seconds = [plan.seconds_per_path for plan in plans]
     each = [plan.scenario_bytes for plan in plans]
     names = dict.fromkeys(plan.process for plan in plans)
@@ -143,7 +155,8 @@ def _together(plans: list[Plan]) -> Plan:
         process=" and ".join(names),
         sampler="; ".join(dict.fromkeys(plan.sampler for plan in plans)),
         steps=max(plan.steps for plan in plans),
-        chunk_bytes=sum(plan.chunk_bytes for plan in plans),
+        times=max(plan.times for plan in plans),
+        chunk_bytes=chunk_bytes,
         tasks=sum(plan.tasks for plan in plans),
         total_bytes=sum(plan.total_bytes for plan in plans),
         store_bytes=sum(plan.store_bytes for plan in plans),
@@ -156,6 +169,7 @@ def _together(plans: list[Plan]) -> Plan:
         scenario_bytes=None if None in each else sum(size for size in each if size is not None),
         varied=tuple(dict(entry for plan in plans for entry in plan.varied).items()),
         noise="; ".join(dict.fromkeys(plan.noise for plan in plans if plan.noise)),
+        runs=tuple(several),
     )
 
 

@@ -17,6 +17,7 @@ from montezarr.run._attributes import ATTRIBUTE
 from montezarr.run._card import Recipe
 from montezarr.run._provenance import Provenance
 from montezarr.run._run import Run
+from montezarr.run._several import differing
 
 
 def is_untouched(made: Provenance, run: Run) -> bool:
@@ -34,14 +35,17 @@ def is_untouched(made: Provenance, run: Run) -> bool:
 
 
 def undrawn_run(made: Provenance) -> Run | None:
-    """Return the one run whose paths, still to be drawn, all lazy variables are made of, or None.
+    """Return the run whose paths, still to be drawn, all lazy variables are made of, or None.
 
-    Those of a Dataset from another process, which has no run of this one, are known as they are.
-    What was persisted, or drawn by the engine, has the same name and is there already.
+    Of an expression of several runs it is the run of all of them; see `Run.of_several`. Those of a
+    Dataset from another process, which has no run of this one, are known as they are. What was
+    persisted, or drawn by the engine, has the same name and is there already.
     """
     if made.origins:
         are_drawn = not all(isinstance(made.layers.get(name), Blockwise) for name in made.origins)
-        return None if are_drawn or len(made.origins) != 1 else made.run
+        if are_drawn or len(made.runs) != len(made.origins) or differing(made.runs) is not None:
+            return None
+        return Run.of_several(made.runs)
     is_blockwise = any(isinstance(layer, Blockwise) for layer in made.layers.values())
     if ATTRIBUTE not in made.obj.attrs or not is_blockwise:
         return None

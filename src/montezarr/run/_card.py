@@ -8,6 +8,7 @@ from typing import Any, final
 from montezarr.core.errors import ReplayError, StoreError
 from montezarr.core.text import Card
 from montezarr.run._recipe import fingerprint
+from montezarr.run._several import is_of_several, runs_text
 from montezarr.run._texts import (
     grid_text,
     process_name,
@@ -86,8 +87,11 @@ class Recipe(Mapping[str, Any]):
         return self._card().html()
 
     def _card(self) -> Card:
-        process = self.get("process")
-        name, varied = process_name(process), varied_in(self._data)
+        name = process_name(self.get("process"))
+        if is_of_several(self._data):
+            runs = [(f"run {i}", text) for i, text in enumerate(runs_text(self._data))]
+            return Card(f"Recipe of {len(runs)} runs of {name}", [*runs, self._fingerprint_row()])
+        varied = varied_in(self._data)
         rows = [
             *recipe_process_rows(self._data),
             *varied_rows(self._data),
@@ -101,8 +105,13 @@ class Recipe(Mapping[str, Any]):
             rows.append(("code", f"yours, with the digest {self['code']}"))
         if "options" in self:
             rows.append(("options", f"yours, with the digest {self['options']}"))
+        return Card(f"Recipe of {name}", [*rows, self._fingerprint_row()])
+
+    def _fingerprint_row(self) -> tuple[str, str]:
         try:
-            known = self.fingerprint
+            return "fingerprint", self.fingerprint
         except (ReplayError, StoreError):
-            known = "not known without the large parameters, which lie beside the recipe"
-        return Card(f"Recipe of {name}", [*rows, ("fingerprint", known)])
+            return (
+                "fingerprint",
+                "not known without the large parameters, which lie beside the recipe",
+            )

@@ -65,21 +65,17 @@ class Origin:
     @property
     def noise(self) -> str:
         """Key that is equal for runs on the same random numbers."""
-        stream = recorded_stream(self.recipe)
-        seed: Any = self.recipe.get("seed")
-        try:  # by its state: one seed can be written in several ways
-            root = as_root_seed(seed)
-            is_counted = recorded_interface(self.recipe).takes_ranges
-            sequence = root.sequence() if is_counted else root.path_sequence(0)
-            seed = sequence.generate_state(4).tolist()
-        except (TypeError, ValueError):  # a store that montezarr did not write
-            pass
-        return json.dumps([seed, stream], sort_keys=True)
+        several = self.recipe.get("runs")
+        if not isinstance(several, list):
+            return _noise_in(self.recipe)
+        # A store of an expression of several runs.
+        noises = sorted({_noise_in(run) for run in several if isinstance(run, Mapping)})
+        return noises[0] if len(noises) == 1 else json.dumps(noises)
 
     @property
     def model(self) -> str:
         """Key of process and initial state, with the digests of code and options."""
-        parts = ("process", "code", "options", "x0")
+        parts = ("process", "code", "options", "x0", "runs")
         return identity_of({part: self.recipe.get(part) for part in parts})
 
     @property
@@ -88,6 +84,20 @@ class Origin:
         keep, variables = self.recipe.get("keep"), self.recipe.get("variables", [])
         is_known = recorded_interface(self.recipe).takes_ranges and len(variables) == 1
         return is_known and (keep is None or keep[0] == 0)
+
+
+def _noise_in(recipe: Mapping[str, Any]) -> str:
+    """Return the key of the random numbers of the recipe of one run."""
+    stream = recorded_stream(recipe)
+    seed: Any = recipe.get("seed")
+    try:  # by its state: one seed can be written in several ways
+        root = as_root_seed(seed)
+        is_counted = recorded_interface(recipe).takes_ranges
+        sequence = root.sequence() if is_counted else root.path_sequence(0)
+        seed = sequence.generate_state(4).tolist()
+    except (TypeError, ValueError):  # a store that montezarr did not write
+        pass
+    return json.dumps([seed, stream], sort_keys=True)
 
 
 _stored: OrderedDict[str, Origin] = OrderedDict()
@@ -126,12 +136,15 @@ def origin_of(name: str) -> Origin | None:
 
 
 def origins_behind(arrays: Iterable[Any]) -> dict[str, Origin]:
-    """Return the origins of lazy arrays, by the names of the arrays of paths."""
+    """Return the origins of lazy arrays, by the names of the arrays of paths.
+
+    They are in the order in which the expression names them, which is the same in every process.
+    """
     found: dict[str, Origin] = {}
     for array in arrays:
         if not is_dask_collection(array):
             continue
-        dependencies = getattr(array.dask, "dependencies", {})
+        graph: Any = array.dask
         waiting, seen = [array.name], {array.name}
         while waiting:
             name = waiting.pop()
@@ -139,10 +152,22 @@ def origins_behind(arrays: Iterable[Any]) -> dict[str, Origin]:
             if origin is not None:
                 found[name] = origin
                 continue
-            new = set(dependencies.get(name, ())) - seen
-            seen |= new
-            waiting += new
+            new = [below for below in _below(graph, name) if below not in seen]
+            seen |= set(new)
+            waiting += reversed(new)
     return found
+
+
+def _below(graph: Any, name: str) -> list[str]:
+    """Return the layers that a layer depends on, in the order of its arguments where it has one."""
+    names = getattr(graph, "dependencies", {}).get(name, ())
+    layer = graph.layers.get(name) if names else None
+    order: dict[Any, int] = {}
+    if isinstance(layer, Blockwise):
+        for i, (part, _) in enumerate(layer.indices):
+            if isinstance(part, str):
+                order.setdefault(part, i)
+    return sorted(names, key=lambda below: (order.get(below, len(order)), below))
 
 
 def draws_paths(name: str, layer: Mapping[Any, Any]) -> bool:

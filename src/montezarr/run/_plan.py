@@ -76,6 +76,9 @@ class Plan:
         None without scenarios.
     varied : tuple of (str, str)
         Name of each parameter that varies, and how: by scenario or by path, and its values.
+    runs : tuple of str
+        For an expression of several runs: process, parameters, initial state and seed of each, in
+        the order of their numbers. Empty for one run. Costs and bytes are those of all together.
 
     Examples
     --------
@@ -115,14 +118,18 @@ class Plan:
     scenario_bytes: int | None = added(None)
     scenario_chunk_bytes: int = added(0)
     varied: tuple[tuple[str, str], ...] = added(())
+    runs: tuple[str, ...] = added(())
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as JSON, with entries about several runs or scenarios if there are."""
         left_out = set() if self.noise else {"noise"}
         if not self.varied:
             left_out |= {"scenarios", "scenario_bytes", "scenario_chunk_bytes", "varied"}
+        if not self.runs:
+            left_out.add("runs")
         told = {name: getattr(self, name) for name in self.__slots__ if name not in left_out}
-        return told | ({"varied": dict(self.varied)} if self.varied else {})
+        told |= {"varied": dict(self.varied)} if self.varied else {}
+        return told | ({"runs": list(self.runs)} if self.runs else {})
 
     def __repr__(self) -> str:
         return str(self)

@@ -17,6 +17,7 @@ def plan_card(plan: Any) -> Card:
     rows: list[tuple[str, str]] = []
     if plan.equation:
         rows.append(("process", Formula(plan.equation)))
+    rows += [(f"run {i}", text) for i, text in enumerate(plan.runs)]
     rows += [("" if i else "varies", f"{n} {how}") for i, (n, how) in enumerate(plan.varied)]
     rows += [
         ("sampler", plan.sampler),

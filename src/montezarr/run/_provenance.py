@@ -13,6 +13,7 @@ from dask.base import is_dask_collection
 from montezarr.random.seeding import BLOCK
 from montezarr.run._attributes import ATTRIBUTE, Carried, carried_by, check_recipe, recipe_in
 from montezarr.run._origins import Origin, draws_paths, origins_behind
+from montezarr.run._several import recipe_of_several
 from montezarr.run._variables import variables_of
 from montezarr.samplers.schema import PATH
 
@@ -51,7 +52,7 @@ class Provenance:
 
     @property
     def runs(self) -> list[Any]:
-        """The `Run` of each of these arrays that is of a live run of this process."""
+        """The `Run` of each of these arrays that is of a live run of this process, in order."""
         return [origin.run for origin in self.origins.values() if origin.run is not None]
 
     @property
@@ -78,7 +79,7 @@ class Provenance:
 
     @cached_property
     def recipe(self) -> dict[str, Any]:
-        """The recipe in the attributes; without one, that of the only run of the lazy variables.
+        """The recipe in the attributes; without one, that of the live runs of the lazy variables.
 
         Raises
         ------
@@ -88,6 +89,8 @@ class Provenance:
         recipes = {}
         if ATTRIBUTE not in getattr(self.obj, "attrs", {}):
             recipes = {origin.identity: origin.recipe for origin in self.origins.values()}
+        if len(recipes) > 1 and len(self.runs) == len(self.origins):
+            return recipe_of_several([run.recipe for run in self.runs])
         if len(recipes) != 1:
             return recipe_in(self.obj)
         return check_recipe(dict(next(iter(recipes.values()))))

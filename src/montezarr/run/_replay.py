@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from montezarr.core.checks import MAX_INDEX, check_int
+from montezarr.core.checks import MAX_INDEX, check_int, value_error
 from montezarr.random.seeding import BLOCK
-from montezarr.run._attributes import recipe_in
+from montezarr.run._attributes import recipe_in, recipe_told
+from montezarr.run._provenance import Provenance
 from montezarr.run._run import Run
 from montezarr.run._selected import Positions, coords_at, only, placed, positions_of
+from montezarr.run._several import RUNS, is_of_several, recipe_of_several, runs_text
 from montezarr.run._variables import coordinates_of, label_encoding, variable_attributes
 from montezarr.samplers import Sampler, sample_range
 from montezarr.samplers.schema import PATH
 
 
-def replay(ds: xr.Dataset, path: int, *, process: Any = None, **scenario: Any) -> xr.Dataset:
+def replay(
+    ds: xr.Dataset, path: int, *, process: Any = None, run: Any = None, **scenario: Any
+) -> xr.Dataset:
     """Draw one path again, alone, in a time that does not depend on its index.
 
     Of a run with scenarios it is drawn in all of them, or in those that you name. If the sampler
@@ -34,6 +39,9 @@ def replay(ds: xr.Dataset, path: int, *, process: Any = None, **scenario: Any) -
         `ds`.
     process : object, optional
         The sampler, if it is your own code and not alive in this process.
+    run : int, optional
+        For what is made of several runs, the number of one, as `plan` and errors have it. For one
+        with scenarios along a dimension ``run`` it is a coordinate there.
     **scenario
         Coordinates of scenarios, such as ``sigma=0.3``, each one exact value; of a dimension
         without coordinates a position. Other scenarios are not drawn.
@@ -47,7 +55,8 @@ def replay(ds: xr.Dataset, path: int, *, process: Any = None, **scenario: Any) -
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        If `path` is not an index, `ds` does not come from `simulate`, or it has no such scenario.
+        If `path` is not an index, `ds` does not come from `simulate`, or it has no such scenario or
+        run.
     ReplayError
         If the sampler is not available.
 
@@ -64,10 +73,41 @@ def replay(ds: xr.Dataset, path: int, *, process: Any = None, **scenario: Any) -
     (('sigma', 'time'), ('time',))
     """
     index = check_int("path", path, maximum=MAX_INDEX - BLOCK)
-    recipe_in(ds)
-    run = Run.behind(ds, process)
-    bare = replace(run.sampler, on_error="raise", on_nonfinite="keep", foreground=True)
-    return replay_run(run, index, bare, positions_of(bare, scenario))
+    one = _one_of(ds, process, run)
+    if run is not None and _is_along_run(one):
+        scenario["run"] = run
+    bare = replace(one.sampler, on_error="raise", on_nonfinite="keep", foreground=True)
+    return replay_run(one, index, bare, positions_of(bare, scenario))
+
+
+def _one_of(ds: Any, process: Any, number: int | None) -> Run:
+    """Return the run behind an object, or one of those that it is made of, by its number."""
+    runs: Sequence[Run] = Provenance.of(ds).runs
+    if len(runs) < 2 or process is not None:
+        told = recipe_in(ds)
+        if is_of_several(told) and process is not None:
+            told = told[RUNS][_number_of(number, told)]
+            return Run.from_recipe(told, process)
+        runs = Run.behind(ds, process).parts
+    elif number is None and recipe_told(ds.attrs):
+        return Run.behind(ds)  # of some variables and others made of them, the run of the Dataset
+    if len(runs) == 1 and (number is None or _is_along_run(runs[0])):
+        return runs[0]
+    return runs[_number_of(number, recipe_of_several([run.recipe for run in runs]))]
+
+
+def _is_along_run(run: Run) -> bool:
+    """Return whether a run has scenarios along a dimension that is called run."""
+    return any("run" in v.dims[: v.lead] for v in run.sampler.variables)
+
+
+def _number_of(number: Any, recipe: Mapping[str, Any]) -> int:
+    """Return the checked number of one of several runs."""
+    texts = runs_text(recipe)
+    if number is None:
+        listed = "; ".join(f"{i} is {text}" for i, text in enumerate(texts))
+        raise value_error("run", f"the number of one of {len(texts)} runs", None, listed + ".")
+    return check_int("run", number, minimum=0, maximum=len(texts) - 1)
 
 
 def replay_run(

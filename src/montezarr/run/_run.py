@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,15 +12,23 @@ from montezarr.core.json import parse_json
 from montezarr.core.tunables.memory import CHUNK_WORKING_COPIES
 from montezarr.random.seeding import BLOCK
 from montezarr.run._arguments import ENDLESS_CHUNK, bind_arguments, check_paths
-from montezarr.run._attributes import Carried, check_parts, check_recipe
+from montezarr.run._attributes import Carried, check_parts, check_recipe, recipe_told
 from montezarr.run._policies import Policies, check_policies
 from montezarr.run._provenance import Provenance
 from montezarr.run._recipe import fingerprint
 from montezarr.run._recorded import arguments_in, parameters_of
+from montezarr.run._several import (
+    RUNS,
+    differing,
+    is_of_several,
+    recipe_of_several,
+    states_of_several,
+)
 from montezarr.run._stored_states import stored_states
 from montezarr.run._tasks_alive import run_of_recipe
 from montezarr.run.chunk_policy import check_number
 from montezarr.samplers import Sampler
+from montezarr.samplers.joint import JointSampler
 
 ENDLESS_ARRAY_PATHS = 2**40
 """Paths of the lazy arrays of a run without end, which Dask wants a number of."""
@@ -50,6 +58,8 @@ class Run:
         chunk, but its store, which may grow, uses the requested size.
     given_x0 : array, mapping of arrays and values, or None
         The initial states as the user gave them, if in memory: a store keeps these.
+    together : tuple of Run
+        The runs that an expression is made of, if this is a run of several; see `of_several`.
     """
 
     sampler: Sampler
@@ -59,6 +69,7 @@ class Run:
     x0: Any = None
     asked: int = 0
     given_x0: Any = field(default=None, repr=False)
+    together: tuple[Run, ...] = field(default=(), repr=False)
     # Shared by all copies that `replace` makes: the recipe is digested once.
     _known: dict[str, Any] = field(default_factory=dict, repr=False)
 
@@ -93,6 +104,32 @@ class Run:
         """
         chosen = Policies() if policies is None else policies
         return cls(**bind_arguments(process, n_paths, T, x0, policies=chosen, **arguments))
+
+    @classmethod
+    def of_several(cls, runs: Sequence[Run]) -> Run:
+        """Return the run whose path i is path i of each of several runs; one is returned itself.
+
+        Raises
+        ------
+        ArgumentValueError
+            If they differ in what all paths must share, with both values; see `differing`.
+        """
+        if len(runs) == 1:
+            return runs[0]
+        first, found = runs[0], differing(runs)
+        if found is not None:
+            raise value_error("obj", *found)
+        chunk = min(run.chunk for run in runs)
+        asked = min(run.store_chunk for run in runs)
+        return cls(
+            sampler=JointSampler.of([run.sampler for run in runs]),
+            n_paths=first.n_paths,
+            chunk=chunk,
+            recipe=recipe_of_several([run.recipe for run in runs]),
+            x0=states_of_several([run.x0 for run in runs]),
+            asked=asked if asked > chunk else 0,
+            together=tuple(runs),
+        )
 
     @classmethod
     def from_recipe(
@@ -148,6 +185,16 @@ class Run:
         *, x0: Any = None, chunks: int | None = None, policies: Policies | None = None,
     ) -> Run:  # fmt: skip
         """Return the run of a recipe that was checked; see `from_recipe`."""
+        if is_of_several(recipe):
+            each = [check_recipe(dict(one)) for one in recipe[RUNS]]
+            if process is not None:
+                raise value_error("process", "None, for the recipe of several runs", process)
+            return cls.of_several(
+                [
+                    cls._recorded(one, None, n_paths, chunks=chunks, policies=policies)
+                    for one in each
+                ]
+            )
         check_parts(recipe)
         given = parameters_of(recipe, process)  # keeps the parameters registered until the end
         key = fingerprint(recipe)
@@ -201,12 +248,14 @@ class Run:
         live: list[Run] = made.runs
         if process is None and made.is_lazy and len(live) == 1:
             return live[0]
-        recipe = made.recipe
         if process is None and len(live) > 1:  # take the one whose recipe is in the attributes
-            key = fingerprint(recipe)
-            mine = [run for run in live if run.fingerprint == key]
+            told = recipe_told(made.obj.attrs)
+            mine = [run for run in live if told and run.fingerprint == fingerprint(told)]
             if mine:
                 return mine[0]
+            if not told and len(live) == len(made.origins):
+                return cls.of_several(live)
+        recipe = made.recipe
         policies = None if made.carried is None else made.carried.policies
         return cls._recorded(recipe, process, made.n_paths, chunks=made.asked, policies=policies)
 
@@ -228,6 +277,11 @@ class Run:
         chunk = min(asked, blocks)
         check_number(n_paths, chunk, self.path_bytes)
         return replace(self, n_paths=n_paths, chunk=chunk, asked=asked if asked > chunk else 0)
+
+    @property
+    def parts(self) -> tuple[Run, ...]:
+        """The runs that it is made of: itself, unless it is one of several."""
+        return self.together or (self,)
 
     @property
     def policies(self) -> Policies:
@@ -279,17 +333,8 @@ class Run:
 
     @property
     def scratch_bytes(self) -> int:
-        """Peak bytes of complete paths in memory beside those of the chunk.
-
-        Needed if only some times are kept, and by a sampler of whole blocks.
-        """
-        sampler = self.sampler
-        at_once = 0 if sampler.keep is None else 1
-        if sampler.interface.unit > 1:
-            at_once = sampler.interface.unit
-        elif at_once and sampler.interface.takes_ranges:
-            at_once = min(sampler.slice_paths, self.length)
-        return at_once * sampler.drawn_path_bytes
+        """Peak bytes of complete paths in memory beside those of the chunk."""
+        return self.sampler.scratch_bytes(self.length)
 
     @property
     def working_bytes(self) -> int:

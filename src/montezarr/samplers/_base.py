@@ -6,7 +6,7 @@ import copy
 import traceback as tracebacks
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -140,6 +140,14 @@ class Sampler(ABC):
         """Return whether it is proven that no value of these paths can be NaN or infinite."""
         return False
 
+    def draws_key(self) -> Any:
+        """Return what samplers have in common that can share their draws; None if none can."""
+        return None
+
+    def with_targets(self, change: Callable[[Any], Any]) -> Sampler:
+        """Return the sampler with what a function makes of its target."""
+        return replace(self, target=change(self.target))
+
     @property
     def releases_gil(self) -> bool:
         """Whether threads can draw in parallel."""
@@ -203,6 +211,19 @@ class Sampler(ABC):
     def slice_paths(self) -> int:
         """Number of complete paths that are simulated at once if only some times are kept."""
         return max(1, min(SLICE, SLICE_BYTES // max(1, self.whole_path_bytes)))
+
+    def scratch_bytes(self, length: int) -> int:
+        """Return the bytes of complete paths that drawing takes beside those that are kept.
+
+        Needed if only some times are kept, and by a sampler of whole blocks. `length` is the number
+        of paths of the run.
+        """
+        at_once = 0 if self.keep is None else 1
+        if self.interface.unit > 1:
+            at_once = self.interface.unit
+        elif at_once and self.interface.takes_ranges:
+            at_once = min(self.slice_paths, length)
+        return at_once * self.drawn_path_bytes
 
     def new_arrays(self, n: int) -> PathArrays:
         """Return uninitialised arrays for the kept times of `n` paths."""

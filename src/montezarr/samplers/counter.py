@@ -199,6 +199,19 @@ class CounterSampler(CodeSampler):
         reach = float(np.abs(self.state(x0)).max())
         return _is_bounded(self.target, self.grid, reach, str(self.dtype))
 
+    def draws_key(self) -> Any:
+        """Return key, precision, format and number of the draws, and who uses them alike.
+
+        Processes of one pass over the steps use all of them at once; of others, which take some at
+        a time, those of one class do: what is kept for the next one is then what it asks for.
+        """
+        alike = "one pass" if getattr(self.target, "is_one_pass", False) else type(self.target)
+        return self.seed.philox_key(), self._precision, self.format, self.grid.T, alike
+
+    @property
+    def _precision(self) -> str:
+        return "float32" if self.dtype == np.float32 else "float64"
+
     def state(self, x0: Any) -> Rows:
         """Return the initial state as the array that `sample` gets."""
         return self._state_of(self.target, x0)
@@ -215,9 +228,8 @@ class CounterSampler(CodeSampler):
 
     def raw(self, start: int, stop: int, x0: Any) -> Any:
         """Call `sample` for paths start ... stop-1."""
-        precision = "float32" if self.dtype == np.float32 else "float64"
         key, shared = self.seed.philox_key(), self.context.draws
-        draws = Draws(key, start, stop - start, precision, format=self.format)
+        draws = Draws(key, start, stop - start, self._precision, format=self.format)
         if shared is not None:
             draws = shared.of(draws)
         target, options = self._with_own(start, stop)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from types import FunctionType
 from typing import Any
 
@@ -43,7 +42,7 @@ def sample_reported(
 
 def private(sampler: Sampler) -> Sampler:
     """Return a sampler with its own copy of the target, which may keep state in itself."""
-    return replace(sampler, target=own_copy(sampler.target))
+    return sampler.with_targets(own_copy)
 
 
 def sample_private(

@@ -13,6 +13,7 @@ from montezarr.core.checks import show
 from montezarr.core.text import for_terminal, show_bytes
 from montezarr.run._attributes import ATTRIBUTE
 from montezarr.run._recipe import format_note
+from montezarr.run._several import runs_text
 from montezarr.run._texts import process_text, seed_text, state_text, value_text
 from montezarr.run._varied_texts import varied_in
 from montezarr.store._committed import commit_state_of
@@ -71,6 +72,8 @@ class Info:
         Whether each scenario of a chunk can be read without the others.
     varied : dict of str to str
         By name of a parameter that varies, how: by scenario or by path, and its values.
+    runs : tuple of str
+        For an expression of several runs, process, parameters, initial state and seed of each.
     """
 
     path: str
@@ -97,6 +100,7 @@ class Info:
     damaged: int = 0
     scenarios_alone: bool = False
     varied: Mapping[str, str] = field(default_factory=dict)
+    runs: tuple[str, ...] = ()
 
     @property
     def is_complete(self) -> bool:
@@ -105,7 +109,8 @@ class Info:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON."""
-        told = {name: value for name, value in asdict(self).items() if value or name != "varied"}
+        fields = asdict(self).items()
+        told = {name: value for name, value in fields if value or name not in ("varied", "runs")}
         return {**told, "percent": self._percent()}
 
     def __repr__(self) -> str:
@@ -120,13 +125,19 @@ class Info:
     def _percent(self) -> int:
         return 100 if self.is_complete else 100 * self.committed // max(self.target, 1)
 
-    def _lines(self) -> Iterator[tuple[str, str]]:
+    def _run_lines(self) -> Iterator[tuple[str, str]]:
         process = _cut(process_text(self.process, self.varied))
         yield "process", process + (" (own code)" if self.own_code else "")
         for i, (name, how) in enumerate(self.varied.items()):
             yield "" if i else "varies", _cut(f"{name} {how}")
         x0 = _cut(state_text(self.x0, self.varied))
         yield "run", f"seed {_cut(seed_text(self.seed))}, x0 {x0}, {self.sampler}"
+
+    def _lines(self) -> Iterator[tuple[str, str]]:
+        for i, run in enumerate(self.runs):
+            yield f"run {i}", _cut(run)
+        if not self.runs:
+            yield from self._run_lines()
         start = f", from path {self.first_path:,} on" if self.first_path else ""
         less = f"; {self.readable:,} can be read" if self.readable < self.committed else ""
         yield "paths", f"{self.committed:,} of {self.target:,}{start}{less}"
@@ -226,6 +237,7 @@ def _of_commit_state(location: ReadableLocation, commits: CommitState) -> Info:
         damaged=commits.bad,
         scenarios_alone=any(array.scenarios for array in manifest.arrays),
         varied=varied_in(recipe),
+        runs=tuple(runs_text(recipe)),
     )
 
 

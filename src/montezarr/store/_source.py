@@ -14,7 +14,6 @@ from montezarr.core.checks import type_error, value_error
 from montezarr.core.errors import ArgumentTypeError, MemoryBudgetError
 from montezarr.core.memory import memory_limit
 from montezarr.core.parameters import (
-    is_same_recipe,
     referred,
     restore_initial_states,
     shortened,
@@ -31,7 +30,6 @@ from montezarr.reduction.sources import (
     Schema,
     block_source_of,
 )
-from montezarr.run._attributes import recipe_in
 from montezarr.run._behind import is_untouched
 from montezarr.run._dataset import to_dataset
 from montezarr.run._provenance import Provenance
@@ -42,6 +40,7 @@ from montezarr.statistics import Statistic
 from montezarr.statistics._built_in import built_in_statistics
 from montezarr.statistics._names import statistics_of
 from montezarr.store._codes import text_as_codes, text_of_run, with_text
+from montezarr.store._run_to_write import run_to_write
 from montezarr.store._values import ChunkValues
 from montezarr.store.format import (
     PATH,
@@ -219,13 +218,10 @@ def source_of(
             "ds: expected a Dataset, got a DataArray. Write the Dataset that it comes from, or of"
             " one that has it, ds.assign(y=...), variables=['y'] alone."
         )
-    recipe = recipe_in(ds)
     made = Provenance.of(ds)
-    run = Run.made_of(made, process)
+    run = run_to_write(made, process)
     if run.is_endless:
         raise value_error("ds", "a number of paths", None, "Pass n_paths= to simulate.")
-    if not is_same_recipe(recipe, run.recipe):
-        raise value_error("ds", "the recipe of its own paths in its attributes", "another one")
     block_source, values = _drawn(ds, made, run)
     schema = block_source.schema
     names = [variable.name for variable in schema.variables]

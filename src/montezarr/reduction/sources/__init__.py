@@ -19,6 +19,7 @@ from montezarr.reduction.sources._path_data import PathData
 from montezarr.reduction.sources._paths import PathIndices, path_indices
 from montezarr.reduction.sources._schema import Schema, SourceVariable
 from montezarr.reduction.sources._times import STEPS, seconds_of
+from montezarr.run._several import differing
 from montezarr.samplers.schema import PATH, TIME
 
 __all__ = [
@@ -75,7 +76,8 @@ def block_source_of(
     if transform is not None:
         check_callable("transform", transform, "(Dataset in memory)")
     source = _source_of(data, transform)
-    source.process = "" if data.run is None else data.run.sampler.title
+    run = data.undrawn or data.run
+    source.process = "" if run is None else run.sampler.title
     return source
 
 
@@ -97,8 +99,12 @@ def _source_of(data: PathData, transform: Any) -> BlockSource:
                     str(error), "Pass n_paths= to simulate.",
                 ) from error  # fmt: skip
             reason = str(error)
-    elif any(data.is_lazy) and data.provenance.is_endless:
-        raise value_error("obj", "one run without end", "several", "Pass n_paths= to simulate.")
+    elif any(data.is_lazy):
+        found = differing(data.provenance.runs)
+        if data.provenance.is_endless:
+            other = "live runs without end alone", "others too", "Pass n_paths= to simulate."
+            raise value_error("obj", *(found or other))
+        reason = reason if found is None else f"made of {found[1]}"
     data.schema.check_masks()
     if not any(data.is_lazy):
         return MemoryBlocks(data, transform)

@@ -1,43 +1,23 @@
-"""From a lazy expression to a chunk function: what Dask's graph does with one chunk.
-
-An expression that treats every path alike has the same tasks for every chunk. These can be run on
-any range of paths, not only on the chunks of the expression.
-"""
+"""A chunk function: what Dask's graph does with one chunk, run on any range of paths."""
 
 from __future__ import annotations
 
 import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from dask.base import tokenize
-from dask.highlevelgraph import HighLevelGraph
 from numpy.typing import NDArray
 
 from montezarr.core.checks import without_mask
-from montezarr.core.compat.dask import (
-    Alias,
-    ArrayChunkShapeDep,
-    Blockwise,
-    DataNode,
-    GraphNode,
-    NestedContainer,
-    Task,
-    TaskRef,
-    as_tasks,
-    contents_of,
-)
+from montezarr.core.compat.dask import Alias, GraphNode, Task, contents_of
 from montezarr.run._task import as_block
 from montezarr.run.digests import digest_of_code
 from montezarr.samplers import PathArrays
 from montezarr.samplers.schema import count_of, first_paths_of
-
-TermKey = tuple[Any, ...]
-Match = Callable[[Any, Any], bool]
-"""Whether two keys correspond to each other in two chunks."""
-
 
 TRIAL_PATHS_MIN = 4
 """Paths on which it can be tried whether an expression treats all alike."""
@@ -47,6 +27,35 @@ class NoChunkFunction(Exception):
     """Raised, with the reason, where an expression cannot be run on any range of paths."""
 
 
+@dataclass(frozen=True, slots=True)
+class GraphSource:
+    """The array of a run in a graph.
+
+    Attributes
+    ----------
+    name : str
+        Its name.
+    chunks : tuple of int
+        Paths of each of its chunks.
+    leads : dict of str to int
+        Number of dimensions before that of the paths, by variable of the run.
+    names : dict of str to str
+        Name of each of these variables among those that are drawn.
+    """
+
+    name: str
+    chunks: tuple[int, ...]
+    leads: Mapping[str, int]
+    names: Mapping[str, str]
+
+    def block(self, drawn: PathArrays) -> Any:
+        """Return the chunk of drawn paths, in the memory layout of the chunks of the run.
+
+        NumPy's sums depend on that layout.
+        """
+        return as_block({own: drawn[name] for own, name in self.names.items()}, self.leads)
+
+
 class ChunkFunction:
     """The tasks of one chunk, run on any range of paths.
 
@@ -54,32 +63,27 @@ class ChunkFunction:
     ----------
     steps : list of (key, task)
         In topological order.
-    source : key
-        Key of the paths.
+    sources : dict of key to GraphSource
+        The runs by the keys of their paths, in order.
     outputs : list of (key, int)
         Keys of the results, each with its axis of the paths.
     of_paths : set of key, optional
         Steps that depend on paths, where it is yet to be tested that they keep paths apart.
-    leads : dict of str to int
-        Number of dimensions before that of the paths, by variable of the run.
     """
 
     def __init__(
         self,
         steps: list[tuple[Any, Any]],
-        source: Any,
+        sources: Mapping[Any, GraphSource],
         outputs: list[tuple[Any, int]],
         of_paths: frozenset[Any] = frozenset(),
-        *,
-        leads: Mapping[str, int],
     ):
-        self.leads = leads
-        self.steps, self.source, self.outputs = steps, source, outputs
+        self.steps, self.sources, self.outputs = steps, dict(sources), outputs
         self.of_paths = of_paths
-        kept = {source, *(key for key, _ in outputs)}
+        kept = {*sources, *(key for key, _ in outputs)}
         last: dict[Any, int] = {}
         for i, (_, step) in enumerate(steps):
-            for name in () if isinstance(step, _Filled) else step.dependencies:
+            for name in () if isinstance(step, Filled) else step.dependencies:
                 last[name] = i
         self._done: list[list[Any]] = [[] for _ in steps]
         for name, i in last.items():
@@ -133,11 +137,10 @@ class ChunkFunction:
         self, drawn: PathArrays, shapes: dict[Any, list[tuple[int, ...]]]
     ) -> list[NDArray[Any]]:
         """Return the outputs, and record the shapes of the steps in `of_paths`."""
-        # In the memory layout of the chunks of a run, which NumPy's sums depend on.
-        values = {self.source: as_block(drawn, self.leads)}
+        values = {key: source.block(drawn) for key, source in self.sources.items()}
         n = count_of(drawn)
         for (key, step), done in zip(self.steps, self._done, strict=True):
-            task = step.of(n) if isinstance(step, _Filled) else step
+            task = step.of(n) if isinstance(step, Filled) else step
             values[key] = task({name: values[name] for name in task.dependencies})
             if key in self.of_paths:
                 shapes[key] = list(_shapes_in(values[key]))
@@ -147,17 +150,44 @@ class ChunkFunction:
 
     def token(self) -> str:
         """Return a digest of the steps that does not depend on the names of keys."""
-        names = {self.source: "source"}
+        if len(self.sources) > 1:
+            return self._token_of_several()
+        names = dict.fromkeys(self.sources, "source")
         parts: list[Any] = []
         for i, (key, step) in enumerate(self.steps):
-            task = step.of(1) if isinstance(step, _Filled) else step
-            used = [names[name] for name in sorted(task.dependencies, key=str)]
-            renamed = task.substitute({name: names[name] for name in task.dependencies})
+            task = step.of(1) if isinstance(step, Filled) else step
+            parts.append(_told(task, sorted(task.dependencies, key=str), names))
             names[key] = f"step-{i}"
-            what = ("func", "args", "kwargs", "value", "target")
-            parts.append((used, type(task).__name__, *(getattr(renamed, w, None) for w in what)))
+        return self._digest(parts, names)
+
+    def _token_of_several(self) -> str:
+        """Return the digest for several runs, which does not depend on the chunks of either.
+
+        That of one run is older: it has aliases, and takes what a task needs in the order of keys.
+        """
+        names = {key: f"source-{i}" for i, key in enumerate(self.sources)}
+        parts: list[Any] = []
+        for key, step in self.steps:
+            task = step.of(1) if isinstance(step, Filled) else step
+            if isinstance(task, Alias):
+                names[key] = names[task.target]
+                continue
+            needed = sorted(task.dependencies, key=names.__getitem__)
+            parts.append(_told(task, needed, names))
+            names[key] = f"step-{len(parts)}"
+        return self._digest(parts, names)
+
+    def _digest(self, parts: list[Any], names: Mapping[Any, str]) -> str:
         code = digest_of_code(f for _, step in self.steps for f in functions_in(step))
         return str(tokenize(parts, code, [(names[key], axis) for key, axis in self.outputs]))
+
+
+def _told(task: Any, needed: list[Any], names: Mapping[Any, str]) -> tuple[Any, ...]:
+    """Return the parts of a task that make a difference, with these names in place of keys."""
+    renamed = task.substitute({name: names[name] for name in task.dependencies})
+    what = ("func", "args", "kwargs", "value", "target")
+    used = [names[name] for name in needed]
+    return (used, type(task).__name__, *(getattr(renamed, w, None) for w in what))
 
 
 def is_pathwise(
@@ -187,7 +217,7 @@ def is_pathwise(
 
 def functions_in(thing: Any) -> Iterator[Any]:
     """Yield the functions and classes that a task, or a part of one, may call."""
-    if isinstance(thing, _Filled):
+    if isinstance(thing, Filled):
         thing = thing.task
     contents = contents_of(thing)
     if contents is not None:
@@ -203,102 +233,18 @@ def functions_in(thing: Any) -> Iterator[Any]:
         yield thing
 
 
-def chunk_function_of(
-    arrays: list[tuple[Any, int]],
-    source: str,
-    chunks: tuple[int, ...],
-    leads: Mapping[str, int],
-) -> ChunkFunction:
-    """Return the chunk function of lazy arrays that are computed from one run.
+class Filled:
+    """The task of a constant array, which gets the shape of its chunk."""
 
-    Parameters
-    ----------
-    arrays : list of (dask array, int)
-        Each with the position of its axis of paths.
-    source : str
-        Name of the array of the run.
-    chunks : tuple of int
-        Paths of each of its chunks.
-    leads : dict of str to int
-        Number of dimensions before that of the paths, by variable of the run.
+    def __init__(self, task: GraphNode, axis: int):
+        self.task, self.axis = task, axis
 
-    Raises
-    ------
-    NoChunkFunction
-        If the tasks of some chunk differ from those of the others, with the reason.
-    """
-    graphs = [array.dask for array, _ in arrays]
-    if not all(isinstance(graph, HighLevelGraph) for graph in graphs):
-        raise NoChunkFunction("its graph has no layers")
-    graph = HighLevelGraph.merge(*graphs)
-    if source not in graph.layers:
-        raise NoChunkFunction("it is not made of simulated paths")
-    for array, axis in arrays:
-        if array.chunks[axis] != chunks:
-            raise NoChunkFunction("its chunks are not those of the run")
-        if any(n != 1 for i, n in enumerate(array.numblocks) if i != axis):
-            raise NoChunkFunction("it is cut along another dimension than the paths")
-    if len(chunks) == 1:
-        return _of_one_chunk(graph, arrays, source, chunks[0], leads)
-    first, second = (
-        [(array.name, *(i if k == axis else 0 for k in range(array.ndim)))
-         for array, axis in arrays]
-        for i in (0, 1)
-    )  # fmt: skip
-    walk = _GraphWalk(graph, _tasks(graph, first), _tasks(graph, second), source)
-    for a, b in zip(first, second, strict=True):
-        walk.visit(a, b)
-    _check_layers(graph, walk, len(chunks))
-    outputs = [(key, axis) for key, (_, axis) in zip(first, arrays, strict=True)]
-    return ChunkFunction(walk.steps, walk.place, outputs, leads=leads)
-
-
-def _of_one_chunk(
-    graph: HighLevelGraph,
-    arrays: list[tuple[Any, int]],
-    source: str,
-    n_paths: int,
-    leads: Mapping[str, int],
-) -> ChunkFunction:
-    """Return the function of arrays of one chunk; `keeps_paths` is yet to be tested."""
-    outputs = [((array.name, *(0 for _ in array.shape)), axis) for array, axis in arrays]
-    tasks = _tasks(graph, [key for key, _ in outputs])
-    steps: list[tuple[Any, Any]] = []
-    of_paths: dict[Any, bool] = {}
-    places = {key for key in tasks if _name(key) == source}
-
-    def visit(key: Any) -> bool:
-        if key in places:
-            return True
-        if key not in of_paths:
-            layer = graph.layers.get(_name(key))
-            if _is_filled(layer) and (step := _filled_along(tasks[key], n_paths)) is not None:
-                steps.append((key, step))
-                of_paths[key] = True
-                return True
-            made = [visit(name) for name in sorted(tasks[key].dependencies, key=str)]  # visit all
-            of_paths[key] = any(made)
-            if of_paths[key] and isinstance(layer, Blockwise) and layer.io_deps:
-                raise NoChunkFunction(f"{_plain(_name(key))} knows the number of its chunk")
-            steps.append((key, tasks[key]))
-        return of_paths[key]
-
-    for key, _ in outputs:
-        if not visit(key):
-            raise NoChunkFunction("it is not made of simulated paths")
-    if len(places) != 1:
-        raise NoChunkFunction("chunks depend on others")
-    made = frozenset(key for key, is_made in of_paths.items() if is_made)
-    return ChunkFunction(steps, places.pop(), outputs, made, leads=leads)
-
-
-def _filled_along(task: Any, n_paths: int) -> _Filled | None:
-    """Return a task that fills an array along the paths, for any number of paths."""
-    shape = task.args[0].value if hasattr(task.args[0], "value") else task.args[0]
-    axes = [axis for axis, n in enumerate(shape) if n == n_paths]
-    if len(axes) > 1:
-        raise NoChunkFunction("a dimension is as long as there are paths")
-    return _Filled(task, axes[0]) if axes else None
+    def of(self, n: int) -> GraphNode:
+        """Return the task for a chunk of `n` paths."""
+        task: Any = self.task
+        shape = task.args[0].value
+        cut = (*shape[: self.axis], n, *shape[self.axis + 1 :])
+        return Task(task.key, task.func, cut, *task.args[1:], **task.kwargs)
 
 
 def _shapes_in(value: Any) -> Iterator[tuple[int, ...]]:
@@ -316,184 +262,3 @@ def _follows(long: tuple[int, ...], short: tuple[int, ...], n: int, fewer: int) 
     """Return whether exactly one axis changes with the number of paths."""
     differing = [pair for pair in zip(long, short, strict=False) if pair[0] != pair[1]]
     return len(long) == len(short) and differing == [(n, fewer)]
-
-
-def _tasks(graph: HighLevelGraph, keys: list[TermKey]) -> dict[Any, GraphNode]:
-    return as_tasks(dict(graph.cull(set(keys))))
-
-
-class _GraphWalk:
-    """Walk the graphs of the first two chunks in parallel, from the outputs to the source."""
-
-    def __init__(
-        self,
-        graph: HighLevelGraph,
-        first: Mapping[Any, GraphNode],
-        second: Mapping[Any, GraphNode],
-        source: str,
-    ):
-        self.graph, self.first, self.second, self.source = graph, first, second, source
-        self.place: Any = None
-        self.axes: dict[str, int] = {}
-        self.steps: list[tuple[Any, Any]] = []
-        self._seen: dict[Any, Any] = {}
-
-    def visit(self, a: Any, b: Any) -> None:
-        """Compare the tasks of two keys and their dependencies, and record the steps."""
-        if a in self._seen:
-            if self._seen[a] != b:
-                raise NoChunkFunction("chunks depend on others")
-            return
-        self._seen[a] = b
-        if a == b:
-            self._constant(a)
-            return
-        name, axis = _difference(a, b)
-        if self.axes.setdefault(name, axis) != axis:
-            raise NoChunkFunction("it turns the paths round")
-        if name == self.source:
-            if self.place not in (None, a):
-                raise NoChunkFunction("chunks depend on others")
-            self.place = a
-            return
-        if _is_filled(self.graph.layers.get(name)):
-            self.steps.append((a, _Filled(self.first[a], axis - 1)))
-            return
-        needed: list[tuple[Any, Any]] = []
-
-        def match(x: Any, y: Any) -> bool:
-            needed.append((x, y))
-            return True
-
-        if not alike(self.first[a], self.second[b], match):
-            raise NoChunkFunction(f"{_plain(name)} differs from chunk to chunk")
-        for x, y in needed:
-            self.visit(x, y)
-        self.steps.append((a, self.first[a]))
-
-    def _constant(self, key: Any) -> None:
-        """Take over a value that all chunks share, unless it depends on paths."""
-        task = self.first[key]
-        if _name(key) == self.source:
-            raise NoChunkFunction("all chunks depend on one")
-        for name in sorted(task.dependencies, key=str):
-            if name not in self._seen:
-                self._seen[name] = name
-                self._constant(name)
-        self.steps.append((key, task))
-
-
-def _check_layers(graph: HighLevelGraph, walk: _GraphWalk, n_chunks: int) -> None:
-    """Raise unless the tasks of all chunks are those of the first one."""
-    for name, axis in walk.axes.items():
-        if name == walk.source:
-            continue
-        layer = graph.layers.get(name)
-        if layer is None:
-            raise NoChunkFunction(f"{_plain(name)} is no layer of its graph")
-        if isinstance(layer, Blockwise):
-            if layer.io_deps and not _is_filled(layer):
-                raise NoChunkFunction(f"{_plain(name)} knows the number of its chunk")
-            continue  # one task for all chunks, by its nature
-        tasks = as_tasks(dict(layer), all_keys=_Everything())
-        wanted = [key for key in walk.first if _name(key) == name]
-        for base in wanted:
-            for i in range(n_chunks):
-                key = _moved(base, axis, i)
-
-                def match(x: Any, y: Any, i: int = i) -> bool:
-                    moved = _moved(x, walk.axes[_name(x)], i) if _name(x) in walk.axes else x
-                    return bool(moved == y)
-
-                if key not in tasks or not alike(walk.first[base], tasks[key], match):
-                    raise NoChunkFunction(f"{_plain(name)} differs from chunk to chunk")
-
-
-class _Filled:
-    """The task of a constant array, which gets the shape of its chunk."""
-
-    def __init__(self, task: GraphNode, axis: int):
-        self.task, self.axis = task, axis
-
-    def of(self, n: int) -> GraphNode:
-        """Return the task for a chunk of `n` paths."""
-        task: Any = self.task
-        shape = task.args[0].value
-        cut = (*shape[: self.axis], n, *shape[self.axis + 1 :])
-        return Task(task.key, task.func, cut, *task.args[1:], **task.kwargs)
-
-
-def _is_filled(layer: Any) -> bool:
-    """Return whether a layer only fills arrays, as `zeros_like` does."""
-    return (
-        isinstance(layer, Blockwise)
-        and len(layer.indices) == 1
-        and [type(dep) for dep in layer.io_deps.values()] == [ArrayChunkShapeDep]
-    )
-
-
-class _Everything:
-    """A container of every key, for the tasks of a layer that refer to other layers."""
-
-    def __contains__(self, key: Any) -> bool:
-        return isinstance(key, tuple) and bool(key) and isinstance(key[0], str)
-
-
-def alike(a: Any, b: Any, match: Match) -> bool:
-    """Return whether two tasks apply the same operation to matching keys."""
-    if isinstance(a, TaskRef) and isinstance(b, TaskRef):
-        return match(a.key, b.key)
-    if isinstance(a, Alias) and isinstance(b, Alias):
-        return match(a.target, b.target)
-    if isinstance(a, DataNode) and isinstance(b, DataNode):
-        return _equal(a.value, b.value)
-    if isinstance(a, NestedContainer) != isinstance(b, NestedContainer):
-        return False
-    if isinstance(a, Task) and isinstance(b, Task):
-        if type(a) is not type(b) or not _equal(a.func, b.func):
-            return False
-        if len(a.args) != len(b.args) or a.kwargs.keys() != b.kwargs.keys():
-            return False
-        pairs = [*zip(a.args, b.args, strict=True), *((a.kwargs[k], b.kwargs[k]) for k in a.kwargs)]
-        return all(alike(x, y, match) for x, y in pairs)
-    if isinstance(a, (list, tuple)) and type(a) is type(b) and len(a) == len(b):
-        return all(alike(x, y, match) for x, y in zip(a, b, strict=True))
-    return _equal(a, b)
-
-
-def _equal(a: Any, b: Any) -> bool:
-    if a is b:
-        return True
-    if type(a) is not type(b):
-        return False
-    if isinstance(a, functools.partial):
-        return _equal(a.func, b.func) and _equal(a.args, b.args) and _equal(a.keywords, b.keywords)
-    if isinstance(a, (int, float, str, bytes, bool, slice, np.generic, type(None))):
-        return bool(a == b)
-    if isinstance(a, (list, tuple)):
-        return len(a) == len(b) and all(_equal(x, y) for x, y in zip(a, b, strict=True))
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(_equal(a[key], b[key]) for key in a)
-    return bool(tokenize(a) == tokenize(b))
-
-
-def _difference(a: Any, b: Any) -> tuple[str, int]:
-    """Return name and axis of two keys that differ only in the chunk number."""
-    if isinstance(a, tuple) and isinstance(b, tuple) and len(a) == len(b) and a[0] == b[0]:
-        places = [i for i in range(1, len(a)) if a[i] != b[i]]
-        if len(places) == 1 and (a[places[0]], b[places[0]]) == (0, 1):
-            return str(a[0]), places[0]
-    raise NoChunkFunction("its chunks are made of others")
-
-
-def _moved(key: Any, place: int, i: int) -> Any:
-    return (*key[:place], i, *key[place + 1 :])
-
-
-def _name(key: Any) -> str:
-    return str(key[0]) if isinstance(key, tuple) else str(key)
-
-
-def _plain(name: str) -> str:
-    """Return a layer's name without its token."""
-    return name.rpartition("-")[0] or name

@@ -17,10 +17,11 @@ from montezarr.reduction.accumulate import Accumulator, Arrays, DrawnTask
 from montezarr.reduction.sources._block_source import BlockSource, SplitsBetween, no_splits
 from montezarr.reduction.sources._chunk_function import (
     ChunkFunction,
+    GraphSource,
     NoChunkFunction,
-    chunk_function_of,
 )
 from montezarr.reduction.sources._dataset_function import ComposedFunction
+from montezarr.reduction.sources._graph_walk import chunk_function_of
 from montezarr.reduction.sources._path_data import PathData
 from montezarr.reduction.sources._schema import Schema
 from montezarr.run import cost
@@ -30,6 +31,7 @@ from montezarr.run._run import Run
 from montezarr.run._states import InitialStates
 from montezarr.run.choose_backend import backend_of
 from montezarr.samplers import PathArrays
+from montezarr.samplers.joint import name_in
 from montezarr.samplers.schema import PATH
 
 
@@ -149,6 +151,8 @@ def _expression(data: PathData, run: Run) -> ChunkFunction | None:
         If there is none.
     """
     arrays = [(v.data, v.dims.index(PATH)) for v in data.variables.values()]
+    if len(run.parts) > 1:
+        return _function_of(arrays, run)
     known = {variable.name: variable.dims_with_paths for variable in run.sampler.variables}
     is_alike = [v.dims for v in data.variables.values()] == list(known.values())  # not renamed
     if is_alike and list(data.variables) == list(known) and is_untouched(data.provenance, run):
@@ -156,8 +160,19 @@ def _expression(data: PathData, run: Run) -> ChunkFunction | None:
     drawn = array_name(run)
     if is_alike and len(arrays) == 1 and arrays[0][0].name == drawn:  # the variable was renamed
         return None
+    return _function_of(arrays, run)
+
+
+def _function_of(arrays: list[tuple[Any, int]], run: Run) -> ChunkFunction:
+    """Return the chunk function of lazy arrays, which may be made of several runs."""
+    sources = []
+    for i, part in enumerate(run.parts):
+        own = [variable.name for variable in part.sampler.variables]
+        names = {name: name_in(i, name) if run.together else name for name in own}
+        leads = part.sampler.leads
+        sources.append(GraphSource(array_name(part), chunk_sizes(part), leads, names))
     try:
-        return chunk_function_of(arrays, drawn, chunk_sizes(run), run.sampler.leads)
+        return chunk_function_of(arrays, sources)
     except NoChunkFunction:
         raise
     except Exception as error:  # another version of Dask may have other graphs

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -145,7 +145,7 @@ class PathData:
             If a lazy variable is made by comparing codes with a text.
         """
         # An array has no recipe, but the graph of a lazy one tells.
-        times = None if self.run is None else self.run.sampler.times
+        times = _times_of(self.provenance.runs)
         schema = schema_of(self.ds, self.variables, times)
         groupings = {grouping_in(origin.recipe) for origin in self.origins.values()}
         return replace(schema, grouping=groupings.pop()) if len(groupings) == 1 else schema
@@ -168,7 +168,10 @@ class PathData:
 
     @cached_property
     def undrawn(self) -> Run | None:
-        """The one run whose paths, still to be drawn, all variables are made of, or None."""
+        """The run whose paths, still to be drawn, all variables are made of, or None.
+
+        Of an expression of several runs it is the run of all of them.
+        """
         return undrawn_run(self.provenance) if all(self.is_lazy) else None
 
     @cached_property
@@ -184,6 +187,12 @@ class PathData:
         known = next(v for v in self.variables.values() if is_dask_collection(v.data))
         ds = self.ds.chunk({PATH: tuple(known.data.chunks[known.dims.index(PATH)])})
         return replace(self, ds=ds, variables={name: ds.variables[name] for name in self.variables})
+
+
+def _times_of(runs: Sequence[Run]) -> Any:
+    """Return the kept times of runs, if all have the same; else None."""
+    found = [run.sampler.times for run in runs]
+    return found[0] if found and all(np.array_equal(found[0], one) for one in found) else None
 
 
 def _named(array: xr.DataArray) -> xr.Dataset:

@@ -94,6 +94,11 @@ def _policy(run: Run, n_paths: int, storage: Storage) -> int:
 
 
 def _check(run: Run) -> None:
+    if run.together:
+        raise value_error(
+            "recipe", "the recipe of one run", f"that of {len(run.together)} runs",
+            "Take one of its runs, recipe['runs'][0], or write the expression of them.",
+        )  # fmt: skip
     if run.sampler.interface.uses_global_state:
         raise value_error(
             "recipe", "a sampler with a stream of its own",
