@@ -81,7 +81,7 @@ ROOMS = {
     "statistics": Room(
         "mergeable accumulators and their estimates",
         """
-        __init__ _binomial _bins_plain _kernel_bins _labels _moments _room _shares
+        __init__ _binomial _bins_plain _cells _kernel_bins _labels _moments _room _shares
         _kernel_unions _widths risk
         _kernel
         _sums
@@ -128,9 +128,9 @@ ROOMS = {
     "reduction": Room(
         "one pass over the blocks of a run: sources, accumulation, reduce, stream",
         """
-        __init__ accumulate._merge_tree accumulate._whole sources._chunk_function \
-            sources._labels sources._masks sources._tasks sources._times streaming._shown \
-            streaming._until
+        __init__ accumulate._merge_tree accumulate._whole sources._labels sources._masks \
+            sources._sized_tasks sources._tasks sources._times streaming._shown streaming._until
+        sources._chunk_function
         accumulate._accumulator sources._schema sources._terms streaming._splits
         accumulate._state_checker accumulate._task sources._noise sources._path_data \
             sources._places

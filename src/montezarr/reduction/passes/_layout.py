@@ -190,7 +190,11 @@ class Layout:
                 times = self.schema.shown_times(*dims)  # no value depends on them
             else:
                 times = source.times.tolist()
-            kinds = [{**s.to_dict(), "code": _code(s)} for s in reduced.statistics]
+            axes = {"axes": [axis.identity() for axis in source.axes]}
+            kinds = [
+                {**s.to_dict(), "code": _code(s), **(axes if s.takes_axes else {})}
+                for s in reduced.statistics
+            ]
             statistics.append([*facts, times, kinds])
         by = None if self.by is None else [self.by.name, _words(self.by.attrs), self.by.masked]
         return {"statistics": statistics, "by": by}
@@ -398,7 +402,8 @@ def _reduced_variables(
             rest = tuple(d for d in v.dims if d != TIME)
             shape = tuple(n for d, n in zip(v.dims, v.shape, strict=True) if d != TIME)
             cells = int(np.prod(shape, dtype=np.int64))
-            reduced = ReducedVariable(schema.source_of(v), here[0], cells, axis, timed, here[1])
+            source = schema.source_of(v, TIME)
+            reduced = ReducedVariable(source, here[0], cells, axis, timed, here[1])
             yield reduced, (rest, shape)
     if joint:
         first = variables[0]
@@ -406,7 +411,8 @@ def _reduced_variables(
             listed = {v.name: v.dims for v in variables}
             raise value_error("statistics", "two variables or more, of equal dimensions", listed)
         names = tuple(v.name for v in variables)
-        source = Source(name="", names=names, **schema.times_of(first))
+        axes = schema.axes_of(first.dims, first.shape)
+        source = Source(name="", names=names, axes=axes, **schema.times_of(first))
         cells = int(np.prod(first.shape, dtype=np.int64))
         places = tuple(position[name] for name in names)
         masked = tuple(v.masked for v in variables)

@@ -94,7 +94,8 @@ def _source_of(data: PathData, transform: Any) -> BlockSource:
             if run.is_endless:
                 raise value_error(
                     "obj", "an expression that treats every path alike, since there is no end",
-                    str(error), "Pass n_paths= to simulate.",
+                    str(error), "Pass the expression as transform=, a function of a Dataset of some"
+                    " paths, or n_paths= to simulate.",
                 ) from error  # fmt: skip
             reason = str(error)
     elif any(data.is_lazy) and data.provenance.is_endless:

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from montezarr.core.checks import without_mask
 from montezarr.core.compat.dask import (
     Alias,
-    ArrayChunkShapeDep,
     Blockwise,
     DataNode,
     GraphNode,
@@ -28,6 +27,17 @@ from montezarr.core.compat.dask import (
     TaskRef,
     as_tasks,
     contents_of,
+    without_chunk_number,
+)
+from montezarr.reduction.sources._sized_tasks import NoChunkFunction as NoChunkFunction
+from montezarr.reduction.sources._sized_tasks import (
+    SizedTask,
+    in_chunk,
+    is_cut_at,
+    is_filled,
+    knows_chunk,
+    sized_along,
+    sized_at,
 )
 from montezarr.run._task import as_block
 from montezarr.run.digests import digest_of_code
@@ -41,10 +51,6 @@ Match = Callable[[Any, Any], bool]
 
 TRIAL_PATHS_MIN = 4
 """Paths on which it can be tried whether an expression treats all alike."""
-
-
-class NoChunkFunction(Exception):
-    """Raised, with the reason, where an expression cannot be run on any range of paths."""
 
 
 class ChunkFunction:
@@ -79,7 +85,7 @@ class ChunkFunction:
         kept = {source, *(key for key, _ in outputs)}
         last: dict[Any, int] = {}
         for i, (_, step) in enumerate(steps):
-            for name in () if isinstance(step, _Filled) else step.dependencies:
+            for name in step.dependencies:
                 last[name] = i
         self._done: list[list[Any]] = [[] for _ in steps]
         for name, i in last.items():
@@ -137,7 +143,7 @@ class ChunkFunction:
         values = {self.source: as_block(drawn, self.leads)}
         n = count_of(drawn)
         for (key, step), done in zip(self.steps, self._done, strict=True):
-            task = step.of(n) if isinstance(step, _Filled) else step
+            task = step.of(n) if isinstance(step, SizedTask) else step
             values[key] = task({name: values[name] for name in task.dependencies})
             if key in self.of_paths:
                 shapes[key] = list(_shapes_in(values[key]))
@@ -150,7 +156,7 @@ class ChunkFunction:
         names = {self.source: "source"}
         parts: list[Any] = []
         for i, (key, step) in enumerate(self.steps):
-            task = step.of(1) if isinstance(step, _Filled) else step
+            task = step.of(1) if isinstance(step, SizedTask) else step
             used = [names[name] for name in sorted(task.dependencies, key=str)]
             renamed = task.substitute({name: names[name] for name in task.dependencies})
             names[key] = f"step-{i}"
@@ -187,7 +193,7 @@ def is_pathwise(
 
 def functions_in(thing: Any) -> Iterator[Any]:
     """Yield the functions and classes that a task, or a part of one, may call."""
-    if isinstance(thing, _Filled):
+    if isinstance(thing, SizedTask):
         thing = thing.task
     contents = contents_of(thing)
     if contents is not None:
@@ -227,6 +233,8 @@ def chunk_function_of(
     NoChunkFunction
         If the tasks of some chunk differ from those of the others, with the reason.
     """
+    # Scenarios that are joined, or cut, are several blocks; statistics take one.
+    arrays = [(_whole_beside(array, axis), axis) for array, axis in arrays]
     graphs = [array.dask for array, _ in arrays]
     if not all(isinstance(graph, HighLevelGraph) for graph in graphs):
         raise NoChunkFunction("its graph has no layers")
@@ -236,8 +244,6 @@ def chunk_function_of(
     for array, axis in arrays:
         if array.chunks[axis] != chunks:
             raise NoChunkFunction("its chunks are not those of the run")
-        if any(n != 1 for i, n in enumerate(array.numblocks) if i != axis):
-            raise NoChunkFunction("it is cut along another dimension than the paths")
     if len(chunks) == 1:
         return _of_one_chunk(graph, arrays, source, chunks[0], leads)
     first, second = (
@@ -245,12 +251,17 @@ def chunk_function_of(
          for array, axis in arrays]
         for i in (0, 1)
     )  # fmt: skip
-    walk = _GraphWalk(graph, _tasks(graph, first), _tasks(graph, second), source)
+    walk = _GraphWalk(graph, _tasks(graph, first), _tasks(graph, second), source, chunks)
     for a, b in zip(first, second, strict=True):
         walk.visit(a, b)
-    _check_layers(graph, walk, len(chunks))
+    _check_layers(graph, walk)
     outputs = [(key, axis) for key, (_, axis) in zip(first, arrays, strict=True)]
     return ChunkFunction(walk.steps, walk.place, outputs, leads=leads)
+
+
+def _whole_beside(array: Any, axis: int) -> Any:
+    """Return an array with one chunk along all dimensions but that of the paths."""
+    return array.rechunk({other: -1 for other in range(array.ndim) if other != axis})
 
 
 def _of_one_chunk(
@@ -272,15 +283,15 @@ def _of_one_chunk(
             return True
         if key not in of_paths:
             layer = graph.layers.get(_name(key))
-            if _is_filled(layer) and (step := _filled_along(tasks[key], n_paths)) is not None:
-                steps.append((key, step))
-                of_paths[key] = True
-                return True
+            step = sized_along(layer, tasks[key], n_paths)
+            is_sized = isinstance(step, SizedTask)
             made = [visit(name) for name in sorted(tasks[key].dependencies, key=str)]  # visit all
-            of_paths[key] = any(made)
-            if of_paths[key] and isinstance(layer, Blockwise) and layer.io_deps:
+            of_paths[key] = any(made) or is_sized
+            if of_paths[key] and knows_chunk(layer, tasks[key]):
                 raise NoChunkFunction(f"{_plain(_name(key))} knows the number of its chunk")
-            steps.append((key, tasks[key]))
+            if of_paths[key] and is_cut_at(tasks[key], n_paths):
+                raise NoChunkFunction(f"{_plain(_name(key))} knows the number of paths")
+            steps.append((key, step))
         return of_paths[key]
 
     for key, _ in outputs:
@@ -290,15 +301,6 @@ def _of_one_chunk(
         raise NoChunkFunction("chunks depend on others")
     made = frozenset(key for key, is_made in of_paths.items() if is_made)
     return ChunkFunction(steps, places.pop(), outputs, made, leads=leads)
-
-
-def _filled_along(task: Any, n_paths: int) -> _Filled | None:
-    """Return a task that fills an array along the paths, for any number of paths."""
-    shape = task.args[0].value if hasattr(task.args[0], "value") else task.args[0]
-    axes = [axis for axis, n in enumerate(shape) if n == n_paths]
-    if len(axes) > 1:
-        raise NoChunkFunction("a dimension is as long as there are paths")
-    return _Filled(task, axes[0]) if axes else None
 
 
 def _shapes_in(value: Any) -> Iterator[tuple[int, ...]]:
@@ -313,9 +315,12 @@ def _shapes_in(value: Any) -> Iterator[tuple[int, ...]]:
 
 
 def _follows(long: tuple[int, ...], short: tuple[int, ...], n: int, fewer: int) -> bool:
-    """Return whether exactly one axis changes with the number of paths."""
+    """Return whether exactly one axis changes with the number of paths, as a multiple of it."""
     differing = [pair for pair in zip(long, short, strict=False) if pair[0] != pair[1]]
-    return len(long) == len(short) and differing == [(n, fewer)]
+    if len(long) != len(short) or len(differing) != 1:
+        return False
+    times = differing[0][0] // n
+    return differing == [(times * n, times * fewer)]
 
 
 def _tasks(graph: HighLevelGraph, keys: list[TermKey]) -> dict[Any, GraphNode]:
@@ -331,8 +336,10 @@ class _GraphWalk:
         first: Mapping[Any, GraphNode],
         second: Mapping[Any, GraphNode],
         source: str,
+        chunks: tuple[int, ...],
     ):
         self.graph, self.first, self.second, self.source = graph, first, second, source
+        self.chunks = chunks
         self.place: Any = None
         self.axes: dict[str, int] = {}
         self.steps: list[tuple[Any, Any]] = []
@@ -356,8 +363,9 @@ class _GraphWalk:
                 raise NoChunkFunction("chunks depend on others")
             self.place = a
             return
-        if _is_filled(self.graph.layers.get(name)):
-            self.steps.append((a, _Filled(self.first[a], axis - 1)))
+        step = self.step_of(a, axis)
+        if is_filled(self.graph.layers.get(name)):
+            self.steps.append((a, step))
             return
         needed: list[tuple[Any, Any]] = []
 
@@ -365,11 +373,16 @@ class _GraphWalk:
             needed.append((x, y))
             return True
 
-        if not alike(self.first[a], self.second[b], match):
+        if not alike(in_chunk(step, self.chunks[1]), without_chunk_number(self.second[b]), match):
             raise NoChunkFunction(f"{_plain(name)} differs from chunk to chunk")
         for x, y in needed:
             self.visit(x, y)
-        self.steps.append((a, self.first[a]))
+        self.steps.append((a, step))
+
+    def step_of(self, key: Any, axis: int) -> Any:
+        """Return the task of a key of the first chunk, for any number of paths if it names that."""
+        layer = self.graph.layers.get(_name(key))
+        return sized_at(layer, self.first[key], axis - 1, self.chunks[0])
 
     def _constant(self, key: Any) -> None:
         """Take over a value that all chunks share, unless it depends on paths."""
@@ -383,53 +396,38 @@ class _GraphWalk:
         self.steps.append((key, task))
 
 
-def _check_layers(graph: HighLevelGraph, walk: _GraphWalk, n_chunks: int) -> None:
+def _check_layers(graph: HighLevelGraph, walk: _GraphWalk) -> None:
     """Raise unless the tasks of all chunks are those of the first one."""
     for name, axis in walk.axes.items():
         if name == walk.source:
             continue
+        wanted = [key for key in walk.first if _name(key) == name]
         layer = graph.layers.get(name)
-        if layer is None:
-            raise NoChunkFunction(f"{_plain(name)} is no layer of its graph")
         if isinstance(layer, Blockwise):
-            if layer.io_deps and not _is_filled(layer):
+            if any(knows_chunk(layer, walk.first[key]) for key in wanted):
                 raise NoChunkFunction(f"{_plain(name)} knows the number of its chunk")
             continue  # one task for all chunks, by its nature
-        tasks = as_tasks(dict(layer), all_keys=_Everything())
-        wanted = [key for key in walk.first if _name(key) == name]
+        tasks = as_tasks(_layer_with(graph, name, wanted[0]), all_keys=_Everything())
         for base in wanted:
-            for i in range(n_chunks):
+            step = walk.step_of(base, axis)
+            for i, n in enumerate(walk.chunks):
                 key = _moved(base, axis, i)
 
                 def match(x: Any, y: Any, i: int = i) -> bool:
                     moved = _moved(x, walk.axes[_name(x)], i) if _name(x) in walk.axes else x
                     return bool(moved == y)
 
-                if key not in tasks or not alike(walk.first[base], tasks[key], match):
+                if key not in tasks or not alike(in_chunk(step, n), tasks[key], match):
                     raise NoChunkFunction(f"{_plain(name)} differs from chunk to chunk")
 
 
-class _Filled:
-    """The task of a constant array, which gets the shape of its chunk."""
-
-    def __init__(self, task: GraphNode, axis: int):
-        self.task, self.axis = task, axis
-
-    def of(self, n: int) -> GraphNode:
-        """Return the task for a chunk of `n` paths."""
-        task: Any = self.task
-        shape = task.args[0].value
-        cut = (*shape[: self.axis], n, *shape[self.axis + 1 :])
-        return Task(task.key, task.func, cut, *task.args[1:], **task.kwargs)
-
-
-def _is_filled(layer: Any) -> bool:
-    """Return whether a layer only fills arrays, as `zeros_like` does."""
-    return (
-        isinstance(layer, Blockwise)
-        and len(layer.indices) == 1
-        and [type(dep) for dep in layer.io_deps.values()] == [ArrayChunkShapeDep]
-    )
+def _layer_with(graph: HighLevelGraph, name: str, key: Any) -> dict[Any, Any]:
+    """Return the tasks of the layer of this name, or of that which has tasks of two names."""
+    layers = [graph.layers[name]] if name in graph.layers else graph.layers.values()
+    for layer in layers:
+        if not isinstance(layer, Blockwise) and key in layer:
+            return dict(layer)
+    raise NoChunkFunction(f"{_plain(name)} is no layer of its graph")
 
 
 class _Everything:
