@@ -343,15 +343,15 @@ class _GraphWalk:
         self.place: Any = None
         self.axes: dict[str, int] = {}
         self.steps: list[tuple[Any, Any]] = []
-        self._seen: dict[Any, Any] = {}
+        self.seen: dict[Any, Any] = {}
 
     def visit(self, a: Any, b: Any) -> None:
         """Compare the tasks of two keys and their dependencies, and record the steps."""
-        if a in self._seen:
-            if self._seen[a] != b:
+        if a in self.seen:
+            if self.seen[a] != b:
                 raise NoChunkFunction("chunks depend on others")
             return
-        self._seen[a] = b
+        self.seen[a] = b
         if a == b:
             self._constant(a)
             return
@@ -390,8 +390,8 @@ class _GraphWalk:
         if _name(key) == self.source:
             raise NoChunkFunction("all chunks depend on one")
         for name in sorted(task.dependencies, key=str):
-            if name not in self._seen:
-                self._seen[name] = name
+            if name not in self.seen:
+                self.seen[name] = name
                 self._constant(name)
         self.steps.append((key, task))
 
@@ -401,7 +401,7 @@ def _check_layers(graph: HighLevelGraph, walk: _GraphWalk) -> None:
     for name, axis in walk.axes.items():
         if name == walk.source:
             continue
-        wanted = [key for key in walk.first if _name(key) == name]
+        wanted = [key for key in walk.seen if _name(key) == name]
         layer = graph.layers.get(name)
         if isinstance(layer, Blockwise):
             if any(knows_chunk(layer, walk.first[key]) for key in wanted):
