@@ -19,6 +19,7 @@ import xarray as xr
 from scipy import integrate, stats
 
 import montezarr as mz
+from benchmarks._measure import Row
 
 RATE, SIGMA, STRIKE, X0 = 0.03, 0.2, 100.0, 100.0
 GBM = mz.GeometricBrownianMotion(mu=RATE, sigma=SIGMA)
@@ -186,6 +187,17 @@ def found(difference: Difference, tolerance: float = TOLERANCE, seed: int = SEED
         snapshot.paths,
         at_high(apart, "price_contrast_se"),
     )
+
+
+def rows() -> list[Row]:
+    """The rows of the table of ``python -m benchmarks``."""
+    out = []
+    for one in map(found, differences()):
+        title = f"{one.difference.name}, error on independent noise over common"
+        details = f"{one.independent:.5f} against {one.error:.5f}; z = {one.z:.2f}"
+        wanted = f">= {one.difference.least:g}"
+        out.append(Row(title, wanted, one.ratio, one.reached, details))
+    return out
 
 
 def main() -> None:

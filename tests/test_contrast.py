@@ -148,6 +148,35 @@ def test_a_store_has_it_and_goes_on_with_it(tmp_path):
     np.testing.assert_array_equal(grown.x_contrast, wanted.x_contrast)
 
 
+def test_a_written_expression_has_it_too(tmp_path):
+    ds = run(2500, chunks=1024)
+    payoff = call(ds).to_dataset().assign_attrs(ds.attrs)
+    mz.write(payoff, tmp_path / "payoff", statistics=mz.Contrast(to=TO))
+    kept = xr.open_zarr(tmp_path / "payoff", group="statistics", consolidated=False)
+    same(kept, mz.reduce(call(ds), mz.Contrast(to=TO)))
+    same(mz.reduce(mz.open(tmp_path / "payoff"), mz.Contrast(to=TO)), kept)
+
+
+def late(rng, T, level):
+    x = rng.random(T + 1)
+    if x[0] < 0.05 * level:
+        raise ValueError("too low")
+    return x + level
+
+
+@pytest.mark.filterwarnings("ignore::montezarr.MontezarrWarning")
+def test_a_path_that_is_masked_in_one_scenario_is_no_pair():
+    vary = {"level": xr.DataArray([1.0, 2.0, 0.0], dims="level")}
+    ds = mz.simulate(late, 400, T=1, seed=1, vary=vary, on_error="mask")
+    found = mz.reduce(ds.x.isel(time=1), ["count", mz.Contrast(to={"level": 1.0})])
+    values = ds.x.isel(time=1).values
+    both = np.isfinite(values[0])
+    assert 0 < both.sum() < 400 == found.x_count.sel(level=0.0)
+    np.testing.assert_allclose(found.x_contrast.sel(level=0.0), -1.0)
+    pairs = (values[1] - values[0])[both & np.isfinite(values[1])]
+    np.testing.assert_allclose(found.x_contrast.sel(level=2.0), pairs.mean())
+
+
 def test_a_stream_goes_on_with_the_same_labels_alone(tmp_path):
     payoff, until = call(run(None)), mz.PathCount(8192)
     first = next(mz.stream(payoff, mz.Contrast(to=TO), until=until))

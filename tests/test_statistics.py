@@ -157,7 +157,7 @@ WAYS: dict[str, Callable[[Case, Any], xr.Dataset]] = {
     "in memory": lambda case, _: case.simulate(chunks=1024).compute(),
     "from a store": lambda case, path: stored(case.simulate(chunks=1024), path),
     "multiplied by 1": lambda case, _: keeping(case.simulate(chunks=1024), lambda ds: ds * 1),
-    "other layout": lambda case, _: case.simulate().transpose("time", ..., "path").compute(),
+    "other layout": lambda case, _: case.simulate().transpose(..., "time", "path").compute(),
 }
 
 

@@ -63,7 +63,7 @@ class Source:
         are not known to be consecutive ones of the run.
     axes : tuple of Axis
         Name, length and labels of each dimension that the cells are made of, in order (C order),
-        such as those of scenarios; for a statistic that `takes_axes`.
+        such as those of scenarios; none unless a statistic `takes_axes`.
 
     Examples
     --------
@@ -243,7 +243,8 @@ class Statistic(Value, ABC):
     takes_groups : bool
         Whether it takes groups of consecutive paths of a run, so that `Source.first_path` counts.
     takes_axes : bool
-        Whether states depend on `Source.axes`: a stream or a store that goes on then has the same.
+        Whether it gets `Source.axes`, and its states depend on these: a stream or a store that goes
+        on must then have the same.
 
     Examples
     --------

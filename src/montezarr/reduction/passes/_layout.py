@@ -347,7 +347,10 @@ def layout_of(
     """
     variables = [v for v in schema.variables if by is None or v.name != by.name]
     reduced_variables, dims = [], []
-    for reduced, shape in _reduced_variables(schema, variables, statistics):
+    for found, shape in _reduced_variables(schema, variables, statistics):
+        reduced = found
+        if any(statistic.takes_axes for statistic in found.statistics):
+            reduced = replace(found, source=replace(found.source, axes=schema.axes_of(*shape)))
         for statistic in reduced.statistics:
             statistic.check(reduced.source)
             if not is_stored:
@@ -402,8 +405,7 @@ def _reduced_variables(
             rest = tuple(d for d in v.dims if d != TIME)
             shape = tuple(n for d, n in zip(v.dims, v.shape, strict=True) if d != TIME)
             cells = int(np.prod(shape, dtype=np.int64))
-            source = schema.source_of(v, TIME)
-            reduced = ReducedVariable(source, here[0], cells, axis, timed, here[1])
+            reduced = ReducedVariable(schema.source_of(v), here[0], cells, axis, timed, here[1])
             yield reduced, (rest, shape)
     if joint:
         first = variables[0]
@@ -411,8 +413,7 @@ def _reduced_variables(
             listed = {v.name: v.dims for v in variables}
             raise value_error("statistics", "two variables or more, of equal dimensions", listed)
         names = tuple(v.name for v in variables)
-        axes = schema.axes_of(first.dims, first.shape)
-        source = Source(name="", names=names, axes=axes, **schema.times_of(first))
+        source = Source(name="", names=names, **schema.times_of(first))
         cells = int(np.prod(first.shape, dtype=np.int64))
         places = tuple(position[name] for name in names)
         masked = tuple(v.masked for v in variables)

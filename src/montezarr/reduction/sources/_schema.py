@@ -127,9 +127,8 @@ class Schema:
         labels = {d: self.coords[d].values for d in dims if d in self.coords}
         return tuple(Axis(d, n, labels.get(d)) for d, n in zip(dims, shape, strict=True))
 
-    def source_of(self, variable: SourceVariable, along: str | None = None) -> Source:
-        """Return the description of a variable for statistics, maybe along a dimension."""
-        cells = [(d, n) for d, n in zip(variable.dims, variable.shape, strict=True) if d != along]
+    def source_of(self, variable: SourceVariable) -> Source:
+        """Return the description of a variable for statistics, without the axes of cells."""
         units, long_name = variable.attrs.get("units"), variable.attrs.get("long_name")
         return Source(
             name=variable.name,
@@ -139,7 +138,6 @@ class Schema:
             is_boolean=variable.dtype.kind == "b",
             grouping=self.grouping,
             first_path=self.first_path,
-            axes=self.axes_of([d for d, _ in cells], [n for _, n in cells]),
             **self.times_of(variable),
         )
 
