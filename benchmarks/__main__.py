@@ -12,7 +12,7 @@ import dask
 import numpy as np
 
 import montezarr as mz
-from benchmarks import peers, scenarios
+from benchmarks import greeks, peers, scenarios
 from benchmarks._measure import Row, best
 from benchmarks.samplers import (
     DT,
@@ -172,6 +172,7 @@ def main() -> None:
         python_rows,
         scaling_rows,
         scenarios.rows,
+        greeks.rows,
     ):
         for row in make():
             print(row, flush=True)

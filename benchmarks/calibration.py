@@ -115,6 +115,7 @@ def instances(law: Law) -> Iterator[tuple[Any, bool]]:
         "FirstPassage": mz.FirstPassage(law.level, direction="up"),
         "Histogram": mz.Histogram(edges=edges),
         "Quantile": mz.Quantile([0.01, 0.5, 0.95]),
+        "Contrast": mz.Contrast(to={"scenario": 1}),
         "ExpectedShortfall": mz.ExpectedShortfall(0.95),
         "Covariance": mz.Covariance("time"),
         "Autocorrelation": mz.Autocorrelation(1),
@@ -155,6 +156,7 @@ def truths(law: Law) -> dict[str, Callable[[xr.DataArray], Any] | float]:
     return {
         **m,
         "exceedance": above,
+        "contrast": lambda result: [m["mean"], 0.0],  # to a scenario of zeros, the second one
         "time_average": m["mean"],
         "first_passage_probability": hit,
         "first_passage_time": float((times * passed).sum() / hit) if hit else math.nan,
@@ -234,6 +236,7 @@ REASONS: dict[tuple[str, str, str, str], str] = {
     ("expected_shortfall", "*", "*", "100"): "five values in the tail",
     ("autocorrelation", "*", "lognormal", "100"): RARE_LARGE,
     ("mean", "*", "lognormal", "100"): RARE_LARGE,
+    ("contrast", "*", "lognormal", "100"): RARE_LARGE,
     ("time_average", "*", "lognormal", "100"): RARE_LARGE,
     ("variance", "*", "t3", "*"): "infinite fourth moment: no standard error exists",
     ("std", "*", "t3", "*"): "infinite fourth moment: no standard error exists",
@@ -260,6 +263,8 @@ REASONS: dict[tuple[str, str, str, str], str] = {
     ("*_share", "*", "Bernoulli*", "4096"): "four hits are expected",
     ("mean", "*", "Bernoulli*", "100"): "no hit in most samples of 100",
     ("mean", "*", "Bernoulli*", "4096"): "four hits are expected",
+    ("contrast", "*", "Bernoulli*", "100"): "no hit in most samples of 100",
+    ("contrast", "*", "Bernoulli*", "4096"): "four hits are expected",
 }
 """Why a claim does not hold: result, claim, law and size, as patterns; the first that fits is told.
 
@@ -287,6 +292,13 @@ def samples(law: Law, n: int, repeats: int, times: int | None) -> Iterator[xr.Da
         yield xr.DataArray(np.stack(values, -1), dims=(*dims, "repeat"), name="x")
 
 
+def seen_by(statistic: Any, x: xr.DataArray) -> xr.DataArray:
+    """What a statistic gets: a contrast gets a scenario of zeros behind that of the law."""
+    if not isinstance(statistic, mz.Contrast):
+        return x
+    return xr.concat([x, xr.zeros_like(x)], dim="scenario")
+
+
 def claims(ds: xr.Dataset) -> Iterator[tuple[str, str, xr.DataArray, xr.DataArray, xr.DataArray]]:
     """Yield each claim: name of the result, the claim, the result, and both ends."""
     for name, result in ds.data_vars.items():
@@ -307,7 +319,7 @@ def coverage(law: Law, n: int, repeats: int, only: Any = None) -> list[Cell]:
         for x in samples(law, n, repeats, TIMES if along else None):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                ds = mz.reduce(x, statistic)
+                ds = mz.reduce(seen_by(statistic, x), statistic)
             for base, claim, result, low, high in claims(ds):
                 _count(cells, (base, claim), law, n, repeats, true, result, low, high)
     for cell in cells.values():
@@ -389,7 +401,7 @@ def sequences(law: Law, repeats: int, paths: int, only: Any = None) -> list[Cell
             missed: dict[str, np.ndarray] = {}
             with warnings.catch_warnings(), mz.backend("synchronous"):
                 warnings.simplefilter("ignore")
-                for snapshot in mz.stream(x, statistic):
+                for snapshot in mz.stream(seen_by(statistic, x), statistic):
                     for name, misses in _missed(snapshot.dataset, true).items():
                         missed[name] = missed.get(name, False) | misses
             for name, misses in missed.items():

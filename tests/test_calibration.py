@@ -24,7 +24,7 @@ sys.path.remove(str(ROOT))
 HELD = [
     "Mean", "Exceedance", "Proportion", "TimeAverage", "Histogram", "Variance",
     "StandardDeviation", "Covariance", "ExpectedShortfall", "Quantile", "SobolIndices",
-    "VarianceShares",
+    "VarianceShares", "Contrast",
 ]  # fmt: skip
 """Statistics whose claims must hold, or have a reason in the table of the benchmark."""
 
@@ -82,7 +82,7 @@ def test_what_is_taken_for_true_is_what_many_values_show(law):
             continue  # checked below, of plain values
         shape = (n // 4, 4) if along else (n,)
         x = xr.DataArray(law.draw(rng, shape), dims=("path", "time")[: len(shape)], name="x")
-        ds = mz.reduce(x, statistic)
+        ds = mz.reduce(calibration.seen_by(statistic, x), statistic)
         for name, wanted in true.items():
             if f"x_{name}" not in ds or f"x_{name}_se" not in ds:
                 continue

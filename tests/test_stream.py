@@ -716,7 +716,8 @@ def test_no_rule_is_asked_when_a_stream_is_stopped_by_hand():
 def everything():
     """Return one of every statistic there is."""
     return [
-        mz.Autocorrelation((1, 2)), mz.Count(), mz.Covariance(), mz.Drawdown(),
+        mz.Autocorrelation((1, 2)), mz.Contrast(to={"time": 0.25}), mz.Count(), mz.Covariance(),
+        mz.Drawdown(),
         mz.Exceedance((0.5, 100.0)), mz.ExpectedShortfall((0.9, 0.99)), mz.Extrema(k=2),
         mz.FirstPassage(101.0), mz.Histogram(), mz.Mean(), mz.Moments(),
         mz.Proportion(states=(0, 1)), mz.Quantile(), mz.SobolIndices(["a", "b"]),

@@ -6,6 +6,7 @@ from montezarr.statistics._base import Source as Source
 from montezarr.statistics._base import Statistic as Statistic
 from montezarr.statistics._sums import tree_sum as tree_sum
 from montezarr.statistics.autocorrelation import Autocorrelation as Autocorrelation
+from montezarr.statistics.contrast import Contrast as Contrast
 from montezarr.statistics.count import Count as Count
 from montezarr.statistics.covariance import Covariance as Covariance
 from montezarr.statistics.drawdown import Drawdown as Drawdown

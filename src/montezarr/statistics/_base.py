@@ -16,6 +16,7 @@ from montezarr.core.added_fields import added
 from montezarr.core.value import Value
 from montezarr.random.designs._base import Grouping
 from montezarr.statistics._binomial import binomial_sequence
+from montezarr.statistics._cells import Axis
 from montezarr.statistics._labels import Labels
 from montezarr.statistics._moments import CentralSums
 from montezarr.statistics._sums import central_sums, tree_sum
@@ -60,6 +61,9 @@ class Source:
     first_path : int or None
         Index in the run of the first path, for a statistic that `takes_groups`; None if the paths
         are not known to be consecutive ones of the run.
+    axes : tuple of Axis
+        Name, length and labels of each dimension that the cells are made of, in order (C order),
+        such as those of scenarios; none unless a statistic `takes_axes`.
 
     Examples
     --------
@@ -80,6 +84,7 @@ class Source:
     is_boolean: bool = False
     grouping: Grouping | None = added(None)  # noqa: RUF009
     first_path: int | None = added(0)
+    axes: tuple[Axis, ...] = added(())
 
 
 class Sample:
@@ -237,6 +242,9 @@ class Statistic(Value, ABC):
         has a meaning, a mean of codes does not.
     takes_groups : bool
         Whether it takes groups of consecutive paths of a run, so that `Source.first_path` counts.
+    takes_axes : bool
+        Whether it gets `Source.axes`, and its states depend on these: a stream or a store that goes
+        on must then have the same.
 
     Examples
     --------
@@ -258,6 +266,7 @@ class Statistic(Value, ABC):
     without_error: ClassVar[tuple[str, ...]] = ()
     takes_labels: ClassVar[bool] = False
     takes_groups: ClassVar[bool] = False
+    takes_axes: ClassVar[bool] = False
 
     @property
     def name(self) -> str:

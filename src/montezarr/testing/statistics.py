@@ -25,6 +25,7 @@ from montezarr.reduction.accumulate import Accumulator, PartialState
 from montezarr.reduction.streaming._state import load_state, save
 from montezarr.statistics import Estimate, Sample, Source, Statistic
 from montezarr.statistics._built_in import built_in_statistics
+from montezarr.statistics._cells import Axis
 from montezarr.testing._accumulation import (
     arrays_of,
     assert_agrees,
@@ -400,10 +401,10 @@ class StatisticTests:
     # --- helpers -----------------------------------------------------------------------------
 
     def _source(self, statistic: Statistic) -> Source:
-        times = np.array(self.times)
+        times, axes = np.array(self.times), (Axis("scenario", SAMPLE_CELLS),)
         if statistic.axis == "variable":
-            return Source("", times, ("x", "y", "z"))
-        return Source("x", times, labels=self.labels, units="m")
+            return Source("", times, ("x", "y", "z"), axes=axes)
+        return Source("x", times, labels=self.labels, units="m", axes=axes)
 
     def _values(self, statistic: Statistic, case: Case, without: tuple[str, ...] = ()) -> Array:
         kinds = [kind for kind in self.kinds if kind not in without]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Container, Iterable, Mapping
+from numbers import Integral
 from typing import Any
 
 from dask.optimization import cull
@@ -83,8 +84,16 @@ __all__ = [
     "meta_of",
     "named_schedulers",
     "operand_names",
+    "place_of_shape",
     "scheduler_of",
+    "without_chunk_number",
 ]
+
+SHAPED = ("broadcast_to", "reshape", "_reshape_blockwise")
+"""Functions and methods whose tasks hold, behind the array, the shape of the chunk they make."""
+
+ALIKE_IN_CHUNKS = ("_gradient_kernel", "_trim")
+"""Functions of Dask that get the number of a chunk, and use it along their own axis alone."""
 
 
 class UnknownTasks(Exception):
@@ -141,6 +150,35 @@ def contents_of(node: Any) -> list[Any] | None:
     if hasattr(node, "func") and hasattr(node, "args"):
         return [node.func, *node.args, *getattr(node, "kwargs", {}).values()]
     return [node.value] if hasattr(node, "value") and hasattr(node, "key") else None
+
+
+def place_of_shape(task: Any) -> int | None:
+    """Return which argument of a task is the shape of the chunk that it makes; None if unknown."""
+    if not isinstance(task, Task) or len(task.args) < 2:
+        return None
+    name = getattr(task.func, "method", None) or getattr(task.func, "__name__", None)
+    if name not in SHAPED:
+        return None
+    shape = getattr(task.args[1], "value", task.args[1])
+    is_shape = isinstance(shape, tuple) and all(isinstance(n, Integral) for n in shape)
+    return 1 if is_shape else None
+
+
+def without_chunk_number(task: Any) -> Any:
+    """Return a task of Dask's own that does the same in all chunks without the chunk's number.
+
+    ``map_blocks`` and ``map_overlap`` pass the number, though functions such as that of a gradient
+    use it along one dimension alone. Any other task is returned as it is.
+    """
+    if not isinstance(task, Task) or getattr(task.func, "__name__", "") != "_pass_extra_kwargs":
+        return task
+    function, names = (getattr(entry, "value", entry) for entry in task.args[:2])
+    function = getattr(function, "func", function)  # of a partial one
+    is_known = getattr(function, "__module__", "").startswith("dask.array.")
+    if not is_known or getattr(function, "__name__", "") not in ALIKE_IN_CHUNKS:
+        return task
+    args = task.args[:2] + task.args[2 + len(names) :]
+    return Task(task.key, task.func, *args, **task.kwargs)
 
 
 def meta_of(array: Any) -> Any:

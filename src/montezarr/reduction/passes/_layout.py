@@ -190,7 +190,11 @@ class Layout:
                 times = self.schema.shown_times(*dims)  # no value depends on them
             else:
                 times = source.times.tolist()
-            kinds = [{**s.to_dict(), "code": _code(s)} for s in reduced.statistics]
+            axes = {"axes": [axis.identity() for axis in source.axes]}
+            kinds = [
+                {**s.to_dict(), "code": _code(s), **(axes if s.takes_axes else {})}
+                for s in reduced.statistics
+            ]
             statistics.append([*facts, times, kinds])
         by = None if self.by is None else [self.by.name, _words(self.by.attrs), self.by.masked]
         return {"statistics": statistics, "by": by}
@@ -343,7 +347,10 @@ def layout_of(
     """
     variables = [v for v in schema.variables if by is None or v.name != by.name]
     reduced_variables, dims = [], []
-    for reduced, shape in _reduced_variables(schema, variables, statistics):
+    for found, shape in _reduced_variables(schema, variables, statistics):
+        reduced = found
+        if any(statistic.takes_axes for statistic in found.statistics):
+            reduced = replace(found, source=replace(found.source, axes=schema.axes_of(*shape)))
         for statistic in reduced.statistics:
             statistic.check(reduced.source)
             if not is_stored:

@@ -9,7 +9,6 @@ import xarray as xr
 
 from montezarr.core.checks import check_callable, value_error
 from montezarr.reduction.sources._block_source import BlockSource, SplitsBetween, no_splits
-from montezarr.reduction.sources._chunk_function import NoChunkFunction
 from montezarr.reduction.sources._computed import ComputedBlocks
 from montezarr.reduction.sources._drawn import DrawnBlocks
 from montezarr.reduction.sources._labels import are_codes, in_state, labels_in_recipe, labels_of
@@ -18,6 +17,7 @@ from montezarr.reduction.sources._noise import noise_of, warn_of_sums
 from montezarr.reduction.sources._path_data import PathData
 from montezarr.reduction.sources._paths import PathIndices, path_indices
 from montezarr.reduction.sources._schema import Schema, SourceVariable
+from montezarr.reduction.sources._sized_tasks import NoChunkFunction
 from montezarr.reduction.sources._times import STEPS, seconds_of
 from montezarr.run._several import differing
 from montezarr.samplers.schema import PATH, TIME
@@ -96,7 +96,8 @@ def _source_of(data: PathData, transform: Any) -> BlockSource:
             if run.is_endless:
                 raise value_error(
                     "obj", "an expression that treats every path alike, since there is no end",
-                    str(error), "Pass n_paths= to simulate.",
+                    str(error), "Pass the expression as transform=, a function of a Dataset of some"
+                    " paths, or n_paths= to simulate.",
                 ) from error  # fmt: skip
             reason = str(error)
     elif any(data.is_lazy):

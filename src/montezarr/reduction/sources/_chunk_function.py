@@ -13,7 +13,8 @@ from dask.base import tokenize
 from numpy.typing import NDArray
 
 from montezarr.core.checks import without_mask
-from montezarr.core.compat.dask import Alias, GraphNode, Task, contents_of
+from montezarr.core.compat.dask import Alias, contents_of
+from montezarr.reduction.sources._sized_tasks import SizedTask
 from montezarr.run._task import as_block
 from montezarr.run.digests import digest_of_code
 from montezarr.samplers import PathArrays
@@ -21,10 +22,6 @@ from montezarr.samplers.schema import count_of, first_paths_of
 
 TRIAL_PATHS_MIN = 4
 """Paths on which it can be tried whether an expression treats all alike."""
-
-
-class NoChunkFunction(Exception):
-    """Raised, with the reason, where an expression cannot be run on any range of paths."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +80,7 @@ class ChunkFunction:
         kept = {*sources, *(key for key, _ in outputs)}
         last: dict[Any, int] = {}
         for i, (_, step) in enumerate(steps):
-            for name in () if isinstance(step, Filled) else step.dependencies:
+            for name in step.dependencies:
                 last[name] = i
         self._done: list[list[Any]] = [[] for _ in steps]
         for name, i in last.items():
@@ -140,7 +137,7 @@ class ChunkFunction:
         values = {key: source.block(drawn) for key, source in self.sources.items()}
         n = count_of(drawn)
         for (key, step), done in zip(self.steps, self._done, strict=True):
-            task = step.of(n) if isinstance(step, Filled) else step
+            task = step.of(n) if isinstance(step, SizedTask) else step
             values[key] = task({name: values[name] for name in task.dependencies})
             if key in self.of_paths:
                 shapes[key] = list(_shapes_in(values[key]))
@@ -155,7 +152,7 @@ class ChunkFunction:
         names = dict.fromkeys(self.sources, "source")
         parts: list[Any] = []
         for i, (key, step) in enumerate(self.steps):
-            task = step.of(1) if isinstance(step, Filled) else step
+            task = step.of(1) if isinstance(step, SizedTask) else step
             parts.append(_told(task, sorted(task.dependencies, key=str), names))
             names[key] = f"step-{i}"
         return self._digest(parts, names)
@@ -168,7 +165,7 @@ class ChunkFunction:
         names = {key: f"source-{i}" for i, key in enumerate(self.sources)}
         parts: list[Any] = []
         for key, step in self.steps:
-            task = step.of(1) if isinstance(step, Filled) else step
+            task = step.of(1) if isinstance(step, SizedTask) else step
             if isinstance(task, Alias):
                 names[key] = names[task.target]
                 continue
@@ -217,7 +214,7 @@ def is_pathwise(
 
 def functions_in(thing: Any) -> Iterator[Any]:
     """Yield the functions and classes that a task, or a part of one, may call."""
-    if isinstance(thing, Filled):
+    if isinstance(thing, SizedTask):
         thing = thing.task
     contents = contents_of(thing)
     if contents is not None:
@@ -233,20 +230,6 @@ def functions_in(thing: Any) -> Iterator[Any]:
         yield thing
 
 
-class Filled:
-    """The task of a constant array, which gets the shape of its chunk."""
-
-    def __init__(self, task: GraphNode, axis: int):
-        self.task, self.axis = task, axis
-
-    def of(self, n: int) -> GraphNode:
-        """Return the task for a chunk of `n` paths."""
-        task: Any = self.task
-        shape = task.args[0].value
-        cut = (*shape[: self.axis], n, *shape[self.axis + 1 :])
-        return Task(task.key, task.func, cut, *task.args[1:], **task.kwargs)
-
-
 def _shapes_in(value: Any) -> Iterator[tuple[int, ...]]:
     """Yield the shapes of the arrays in a value: partial means and the like are dicts of arrays."""
     if isinstance(value, dict):
@@ -259,6 +242,9 @@ def _shapes_in(value: Any) -> Iterator[tuple[int, ...]]:
 
 
 def _follows(long: tuple[int, ...], short: tuple[int, ...], n: int, fewer: int) -> bool:
-    """Return whether exactly one axis changes with the number of paths."""
+    """Return whether exactly one axis changes with the number of paths, as a multiple of it."""
     differing = [pair for pair in zip(long, short, strict=False) if pair[0] != pair[1]]
-    return len(long) == len(short) and differing == [(n, fewer)]
+    if len(long) != len(short) or len(differing) != 1:
+        return False
+    times = differing[0][0] // n
+    return differing == [(times * n, times * fewer)]

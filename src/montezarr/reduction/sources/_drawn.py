@@ -15,15 +15,12 @@ from montezarr.core.tunables.scheduling import (
 from montezarr.random.seeding import BLOCK
 from montezarr.reduction.accumulate import Accumulator, Arrays, DrawnTask
 from montezarr.reduction.sources._block_source import BlockSource, SplitsBetween, no_splits
-from montezarr.reduction.sources._chunk_function import (
-    ChunkFunction,
-    GraphSource,
-    NoChunkFunction,
-)
+from montezarr.reduction.sources._chunk_function import ChunkFunction, GraphSource
 from montezarr.reduction.sources._dataset_function import ComposedFunction
 from montezarr.reduction.sources._graph_walk import chunk_function_of
 from montezarr.reduction.sources._path_data import PathData
 from montezarr.reduction.sources._schema import Schema
+from montezarr.reduction.sources._sized_tasks import NoChunkFunction
 from montezarr.run import cost
 from montezarr.run._arrays import array_name, chunk_sizes
 from montezarr.run._behind import is_untouched

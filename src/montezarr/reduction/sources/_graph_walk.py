@@ -14,10 +14,10 @@ from dask.highlevelgraph import HighLevelGraph
 
 from montezarr.core.compat.dask import (
     Alias,
-    ArrayChunkShapeDep,
     Blockwise,
     GraphNode,
     as_tasks,
+    without_chunk_number,
 )
 from montezarr.reduction.sources._alike import (
     alike,
@@ -27,13 +27,18 @@ from montezarr.reduction.sources._alike import (
     needed_by,
     plain_name,
 )
-from montezarr.reduction.sources._chunk_function import (
-    ChunkFunction,
-    Filled,
-    GraphSource,
-    NoChunkFunction,
-)
+from montezarr.reduction.sources._chunk_function import ChunkFunction, GraphSource
 from montezarr.reduction.sources._rechunked import MERGED, EveryKey, Joined, joined_chunks
+from montezarr.reduction.sources._sized_tasks import (
+    NoChunkFunction,
+    SizedTask,
+    in_chunk,
+    is_cut_at,
+    is_filled,
+    knows_chunk,
+    sized_along,
+    sized_at,
+)
 
 
 def chunk_function_of(
@@ -53,6 +58,8 @@ def chunk_function_of(
     NoChunkFunction
         If the tasks of some chunk differ from those of the others, with the reason.
     """
+    # Scenarios that are joined, or cut, are several blocks; statistics take one.
+    arrays = [(_whole_beside(array, axis), axis) for array, axis in arrays]
     graphs = [array.dask for array, _ in arrays]
     if not all(isinstance(graph, HighLevelGraph) for graph in graphs):
         raise NoChunkFunction("its graph has no layers")
@@ -64,8 +71,6 @@ def chunk_function_of(
     for array, axis in arrays:
         if array.chunks[axis] != walk.chunks_of(array.name):
             raise NoChunkFunction("its chunks are not those of the run")
-        if any(n != 1 for i, n in enumerate(array.numblocks) if i != axis):
-            raise NoChunkFunction("it is cut along another dimension than the paths")
         outputs.append(((array.name, *(0 for _ in array.shape)), axis))
     pairs = zip(outputs, arrays, strict=True)
     each = [(key, axis + 1, array.chunks[axis]) for (key, axis), (array, _) in pairs]
@@ -75,6 +80,11 @@ def chunk_function_of(
     _check_layers(graph, walk)
     places = {walk.places[s.name]: s for s in sources if s.name in walk.places}
     return ChunkFunction(walk.steps, places, outputs, frozenset(walk.of_paths))
+
+
+def _whole_beside(array: Any, axis: int) -> Any:
+    """Return an array with one chunk along all dimensions but that of the paths."""
+    return array.rechunk({other: -1 for other in range(array.ndim) if other != axis})
 
 
 class _GraphWalk:
@@ -146,8 +156,9 @@ class _GraphWalk:
         if name in self.sources:
             self._place(a)
             return
-        if _is_filled(self.graph.layers.get(name)):
-            self.steps.append((a, Filled(self.tasks[a], axis - 1)))
+        step = self.step_of(a, axis)
+        if is_filled(self.graph.layers.get(name)):
+            self.steps.append((a, step))
             return
         if (joined := self.joined(name)) is not None:
             self._visit_below(a, joined, axis)
@@ -158,11 +169,17 @@ class _GraphWalk:
             needed.append((x, y))
             return True
 
-        if not alike(self.tasks[a], self.tasks[b], match):
+        if not alike(in_chunk(step, chunks[1]), without_chunk_number(self.tasks[b]), match):
             raise NoChunkFunction(f"{plain_name(name)} differs from chunk to chunk")
         for x, y in needed:
             self.visit(x, y, chunks)
-        self.steps.append((a, self.tasks[a]))
+        self.steps.append((a, step))
+
+    def step_of(self, key: Any, axis: int) -> Any:
+        """Return the task of a key of the first chunk, for any number of paths if it names that."""
+        name = name_of(key)
+        layer = self.graph.layers.get(name)
+        return sized_at(layer, self.tasks[key], axis - 1, self.chunks[name][0])
 
     def _constant(self, key: Any) -> None:
         """Take over a value that all chunks share, unless it depends on paths."""
@@ -184,23 +201,27 @@ class _GraphWalk:
             return True
         if key in self._alone:
             return self._alone[key]
-        layer = self.graph.layers.get(name)
-        n_paths = sum(next(iter(self.sources.values())).chunks)
-        if _is_filled(layer) and (step := _filled_along(self.tasks[key], n_paths)) is not None:
-            self.steps.append((key, step))
-            self._alone[key] = True
-        elif (joined := self.joined(name)) is not None:
+        if (joined := self.joined(name)) is not None:
             self._visit_below(key, joined, joined.axis)
             self._alone[key] = True
         else:
-            made = [self.visit_alone(needed) for needed in self._needed(key)]  # visit all
-            if any(made) and isinstance(layer, Blockwise) and layer.io_deps:
-                raise NoChunkFunction(f"{plain_name(name)} knows the number of its chunk")
-            self._alone[key] = any(made)
-            self.steps.append((key, self.tasks[key]))
+            self._alone[key] = self._step_alone(key)
         if self._alone[key]:
             self.of_paths.add(key)
         return self._alone[key]
+
+    def _step_alone(self, key: Any) -> bool:
+        layer, task = self.graph.layers.get(name_of(key)), self.tasks[key]
+        n_paths = sum(next(iter(self.sources.values())).chunks)
+        step = sized_along(layer, task, n_paths)
+        made = [self.visit_alone(needed) for needed in self._needed(key)]  # visit all
+        is_of_paths = any(made) or isinstance(step, SizedTask)
+        if is_of_paths and knows_chunk(layer, task):
+            raise NoChunkFunction(f"{plain_name(name_of(key))} knows the number of its chunk")
+        if is_of_paths and is_cut_at(task, n_paths):
+            raise NoChunkFunction(f"{plain_name(name_of(key))} knows the number of paths")
+        self.steps.append((key, step))
+        return is_of_paths
 
     def _needed(self, key: Any) -> list[Any]:
         """Return what a task needs: in the order of keys for one run, as its token has it."""
@@ -264,42 +285,32 @@ class _GraphWalk:
             self.tasks |= as_tasks(dict(self.graph.cull(set(keys))))
 
 
-def _filled_along(task: Any, n_paths: int) -> Filled | None:
-    """Return a task that fills an array along the paths, for any number of paths."""
-    shape = task.args[0].value if hasattr(task.args[0], "value") else task.args[0]
-    axes = [axis for axis, n in enumerate(shape) if n == n_paths]
-    if len(axes) > 1:
-        raise NoChunkFunction("a dimension is as long as there are paths")
-    return Filled(task, axes[0]) if axes else None
-
-
-def _is_filled(layer: Any) -> bool:
-    """Return whether a layer only fills arrays, as `zeros_like` does."""
-    return (
-        isinstance(layer, Blockwise)
-        and len(layer.indices) == 1
-        and [type(dep) for dep in layer.io_deps.values()] == [ArrayChunkShapeDep]
-    )
-
-
 def _check_layers(graph: HighLevelGraph, walk: _GraphWalk) -> None:
     """Raise unless the tasks of all chunks are those of the first one."""
     for name, axis in walk.axes.items():
         if name in walk.sources or walk.joined(name) is not None:
             continue
-        layer = graph.layers.get(name)
-        if layer is None:
-            raise NoChunkFunction(f"{plain_name(name)} is no layer of its graph")
+        layer, keys = graph.layers.get(name), walk.first_keys(name)
         if isinstance(layer, Blockwise):
-            if layer.io_deps and not _is_filled(layer):
+            if any(knows_chunk(layer, walk.tasks[key]) for key in keys):
                 raise NoChunkFunction(f"{plain_name(name)} knows the number of its chunk")
             continue  # one task for all chunks, by its nature
-        tasks = as_tasks(dict(layer), all_keys=EveryKey())
-        for base in walk.first_keys(name):
-            for i in range(len(walk.chunks[name])):
+        tasks = as_tasks(_layer_with(graph, name, keys[0]), all_keys=EveryKey())
+        for base in keys:
+            step = walk.step_of(base, axis)
+            for i, n in enumerate(walk.chunks[name]):
                 key, match = moved(base, axis, i), partial(_is_moved, walk.axes, i)
-                if key not in tasks or not alike(walk.tasks[base], tasks[key], match):
+                if key not in tasks or not alike(in_chunk(step, n), tasks[key], match):
                     raise NoChunkFunction(f"{plain_name(name)} differs from chunk to chunk")
+
+
+def _layer_with(graph: HighLevelGraph, name: str, key: Any) -> dict[Any, Any]:
+    """Return the tasks of the layer of this name, or of that which has tasks of two names."""
+    layers = [graph.layers[name]] if name in graph.layers else graph.layers.values()
+    for layer in layers:
+        if not isinstance(layer, Blockwise) and key in layer:
+            return dict(layer)
+    raise NoChunkFunction(f"{plain_name(name)} is no layer of its graph")
 
 
 def _is_moved(axes: Mapping[str, int], i: int, x: Any, y: Any) -> bool:

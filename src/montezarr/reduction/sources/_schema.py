@@ -18,6 +18,7 @@ from montezarr.reduction.sources._times import times_in, times_told
 from montezarr.run._attributes import recipe_told
 from montezarr.samplers.schema import PATH, TIME
 from montezarr.statistics import Source
+from montezarr.statistics._cells import Axis
 from montezarr.statistics._labels import Labels
 
 
@@ -121,8 +122,13 @@ class Schema:
         times = times_in(self.coords.get(TIME), shape[dims.index(TIME)], None).values
         return list(times.tolist())
 
+    def axes_of(self, dims: Sequence[str], shape: Sequence[int]) -> tuple[Axis, ...]:
+        """Return the dimensions of cells, with the labels of those that have a coordinate."""
+        labels = {d: self.coords[d].values for d in dims if d in self.coords}
+        return tuple(Axis(d, n, labels.get(d)) for d, n in zip(dims, shape, strict=True))
+
     def source_of(self, variable: SourceVariable) -> Source:
-        """Return the description of a variable for statistics."""
+        """Return the description of a variable for statistics, without the axes of cells."""
         units, long_name = variable.attrs.get("units"), variable.attrs.get("long_name")
         return Source(
             name=variable.name,
