@@ -36,7 +36,8 @@ ROOMS = {
         __init__ designs distributions draws.reference seeding
         distributions._table draws.format1 draws.kernel
         distributions._densities distributions._reference draws
-        bits distributions._base distributions._kernel draws.shared
+        bits distributions._base distributions._kernel draws.recursions \
+            draws.shared
         distributions.*
         distributions._built_in
         designs._base
@@ -131,6 +132,7 @@ ROOMS = {
         __init__ accumulate._merge_tree accumulate._whole sources._chunk_function \
             sources._labels sources._masks sources._tasks sources._times streaming._shown \
             streaming._until
+        accumulate._reduced_variable
         accumulate._accumulator sources._schema sources._terms streaming._splits
         accumulate._state_checker accumulate._task sources._noise sources._path_data \
             sources._places

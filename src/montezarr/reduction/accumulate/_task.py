@@ -18,10 +18,10 @@ from montezarr.core.tunables.memory import (
 from montezarr.random.seeding import BLOCK
 from montezarr.reduction.accumulate._accumulator import (
     Accumulator,
-    Arrays,
     PartialState,
     SplitAccumulation,
 )
+from montezarr.reduction.accumulate._reduced_variable import Arrays
 from montezarr.reduction.accumulate._whole import as_float64
 from montezarr.samplers import (
     FailureReport,
@@ -73,10 +73,10 @@ class DrawnTask:
         self.sampler, self.accumulator, self.chunk_function = sampler, accumulator, chunk_function
         size = DRAWN_SLAB_BYTES if chunk_function is None else TRANSFORMED_SLAB_BYTES
         self.slab = max(1, size // max(1, width) // BLOCK) * BLOCK
-        self.unit = 1
-        if chunk_function is not None:
-            is_whole = BLOCK * width <= WHOLE_BLOCK_MAX_BYTES
-            self.unit = BLOCK if is_whole else SLAB_PATHS_MULTIPLE
+        self.unit = 1 if chunk_function is None else BLOCK
+        if chunk_function is not None and BLOCK * width > WHOLE_BLOCK_MAX_BYTES:
+            self.unit = SLAB_PATHS_MULTIPLE
+            self.slab = max(1, size // width // self.unit) * self.unit
         self.__name__ = f"reduce-{sampler.name}"  # its name on the dashboard
 
     def __call__(self, item: TaskRange) -> tuple[list[tuple[int, PartialState]], FailureReport]:
