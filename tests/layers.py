@@ -134,9 +134,9 @@ ROOMS = {
             streaming._until
         accumulate._reduced_variable
         accumulate._accumulator sources._schema sources._terms streaming._splits
-        accumulate._state_checker accumulate._task sources._noise sources._path_data \
-            sources._places
-        accumulate._states sources._paths
+        accumulate._scenario_parts accumulate._state_checker sources._noise \
+            sources._path_data sources._places
+        accumulate._states accumulate._task sources._paths
         accumulate
         sources._dataset_function streaming._state
         sources._block_source streaming._snapshot

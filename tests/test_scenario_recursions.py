@@ -15,11 +15,13 @@ from montezarr.processes import Process
 from montezarr.random.draws import has_kernel, kernel, reference
 from montezarr.random.draws.recursions import Recursions
 from montezarr.random.seeding import BLOCK
-from montezarr.reduction.accumulate import Accumulator, DrawnTask
+from montezarr.reduction.accumulate import Accumulator, DrawnTask, _task, dump_states
+from montezarr.reduction.passes import prepare_reduction
 from montezarr.run import cost
 from montezarr.run._run import Run
 from montezarr.samplers.counter import CounterSampler
 from montezarr.samplers.policy import FailureReport
+from montezarr.samplers.varied import VariedSampler
 
 T, DT = 7, 0.25
 GBM = mz.GeometricBrownianMotion(mu=0.05, sigma=0.2)
@@ -234,3 +236,70 @@ def test_nothing_is_reported_of_scenarios_in_one_call():
     sampler = Run.behind(grid_of(GBM, {"sigma": SIGMA}, 100.0).x).sampler
     _, report = sampler.draw_under(no_scenario_alone, 5, 9, None)
     assert report == FailureReport()
+
+
+# All times of many scenarios: a few scenarios of a block after the other
+
+
+FEW = {"sigma": np.linspace(0.1, 0.4, 11).tolist()}
+STATISTICS = ["mean", "variance", "skewness"]
+
+
+@pytest.mark.parametrize(
+    ("n_paths", "keep", "values"), [(1500, None, MANY), (700, 3, FEW), (2048, None, FEW)]
+)
+def test_many_scenarios_are_folded_a_few_at_a_time(n_paths, keep, values, monkeypatch):
+    ds = grid_of(GBM, values, 100.0, n_paths=n_paths, keep=keep)
+    if values is FEW:
+        monkeypatch.setattr(_task, "WHOLE_BLOCK_MAX_BYTES", 2**10)
+        monkeypatch.setattr(_task, "TRANSFORMED_SLAB_BYTES", 2**17)
+    monkeypatch.setattr(VariedSampler, "draw_under", no_scenario_alone)
+    monkeypatch.setattr(cost, "measure", lambda *_: 1e-6)
+    with mz.backend("synchronous"):
+        found = mz.reduce(ds, STATISTICS)
+        last = list(mz.stream(ds, STATISTICS))[-1].dataset
+    monkeypatch.undo()
+    for i in (0, len(values["sigma"]) - 1):
+        process = GBM.with_parameters(sigma=values["sigma"][i])
+        one = mz.simulate(process, n_paths=n_paths, T=T, dt=DT, x0=100.0, seed=3, keep=keep)
+        right = mz.reduce(one, STATISTICS)
+        for name in right.data_vars:
+            np.testing.assert_array_equal(found[name].isel(sigma=i), right[name])
+            np.testing.assert_array_equal(last[name].isel(sigma=i), right[name])
+
+
+def test_tails_of_scenarios_apart_are_those_of_all(monkeypatch):
+    ds = grid_of(GBM, {"sigma": SIGMA, "mu": [0.0, 0.1]}, 100.0, n_paths=5000)
+    accumulator = prepare_reduction(ds, "mean", "path", None, None)[1].accumulator
+    run = Run.behind(ds.x)
+    item = (0, 5000, (2048,), None)
+    whole, _ = DrawnTask(run.sampler, accumulator)(item)
+    monkeypatch.setattr(_task, "WHOLE_BLOCK_MAX_BYTES", 0)
+    monkeypatch.setattr(_task, "TRANSFORMED_SLAB_BYTES", 4 * BLOCK * run.path_bytes // 6)
+    monkeypatch.setattr(VariedSampler, "draw_under", no_scenario_alone)
+    task = DrawnTask(run.sampler, accumulator)
+    apart, report = task(item)
+    assert report == FailureReport()
+    assert task.bytes_at_once(None, None) == 4 * BLOCK * run.path_bytes // 6
+    for (cut, one), (other_cut, other) in zip(whole, apart, strict=True):
+        assert cut == other_cut
+        assert one.paths == other.paths
+        assert dump_states({}, one) == dump_states({}, other)
+        for block, pieces in one.pieces.items():
+            for a, b in zip(pieces, other.pieces[block], strict=True):
+                assert a.start == b.start
+                np.testing.assert_array_equal(a.arrays[0], b.arrays[0])
+
+
+def test_statistics_that_take_all_scenarios_together_see_all(monkeypatch):
+    ds = grid_of(GBM, {"sigma": SIGMA}, 100.0, n_paths=2000)
+    wanted = mz.reduce(ds, ["mean", "max", "q50"])
+    monkeypatch.setattr(_task, "WHOLE_BLOCK_MAX_BYTES", 0)
+    monkeypatch.setattr(VariedSampler, "draw_apart", no_scenario_alone)
+    xr.testing.assert_identical(mz.reduce(ds, ["mean", "max", "q50"]), wanted)
+
+
+def test_memory_is_planned_for_the_scenarios_at_once():
+    ds = grid_of(GBM, {"sigma": MANY["sigma"]}, 100.0, n_paths=10**6)
+    source, layout = prepare_reduction(ds, "mean", "path", None, None)
+    assert source.bytes_with(layout.accumulator) <= TRANSFORMED_SLAB_BYTES < source.block_bytes

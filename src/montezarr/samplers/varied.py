@@ -185,10 +185,9 @@ class VariedSampler(Sampler):
 
     def draw_under(self, draw: DrawUnder, start: int, stop: int, x0: Any) -> Any:
         """Draw the range in every scenario, a few paths at a time, on draws that all share."""
-        if x0 is None and self._shares_draws and self.per_path is None:
-            recursions = self._recursions()
-            if recursions is not None:  # no path fails: nothing to report
-                return self._in_one_pass(recursions, start, stop), FailureReport()
+        recursions = self._recursions(x0)
+        if recursions is not None:  # no path fails: nothing to report
+            return self._in_one_pass(recursions, start, stop), FailureReport()
         out, reports = self.new_arrays(stop - start), _Reports()
         for low, high in self._slices(start, stop):
             inside = slice(low - start, high - start)
@@ -231,10 +230,33 @@ class VariedSampler(Sampler):
             for i, v in enumerate(self.single.variables)
         }
 
-    def _recursions(self) -> Recursions | None:
+    def scenarios_apart(self, x0: Any) -> int:
+        """Return the number of scenarios if one compiled call draws some of them, else 0."""
+        return 0 if self._recursions(x0) is None else len(self.scenarios)
+
+    def draw_apart(self, start: int, stop: int, at_once: int) -> Iterator[NDArray[Any]]:
+        """Yield arrays (scenarios, times, paths), of at most `at_once` scenarios each."""
+        recursions = self._recursions(None)
+        assert recursions is not None
+        whole_draws, parts = self._draws(start, stop), []
+        for low, high in shared_slices(whole_draws, self.grid.T, RECURSIONS_BYTES):
+            draws = self._draws(start + low, start + high)
+            parts.append((slice(low, high), draws, recursions.normals(draws)))
+        room = whole_draws.empty_rows(at_once * self.n_times)
+        rows = room.reshape(at_once, self.n_times, stop - start)
+        for first in range(0, len(self.scenarios), at_once):
+            which = slice(first, min(first + at_once, len(self.scenarios)))
+            out = rows[: which.stop - which.start]
+            for inside, draws, normals in parts:
+                self._fill_in(recursions, out, which, draws, inside, normals)
+            yield out
+
+    def _recursions(self, x0: Any) -> Recursions | None:
         """Return what all scenarios are if one compiled call draws them, and surely finite."""
         single = self.single
         may_differ = {"target", "x0", "grid"}
+        if x0 is not None or self.per_path is not None or not self._shares_draws:
+            return None
         is_one_pass = getattr(self.target, "is_one_pass", False) and len(single.variables) == 1
         if not is_one_pass or any(s.replaced.keys() - may_differ for s in self.scenarios):
             return None
@@ -244,22 +266,30 @@ class VariedSampler(Sampler):
         """Return the paths of all scenarios, a few at a time."""
         out = self.new_arrays(stop - start)
         (array,) = out.values()
-        rows, times = array.reshape(len(self.scenarios), -1, stop - start), self.grid.T + 1
+        rows = array.reshape(len(self.scenarios), self.n_times, stop - start)
         whole_draws = self._draws(start, stop)
         for low, high in shared_slices(whole_draws, self.grid.T, RECURSIONS_BYTES):
-            draws, inside = self._draws(start + low, start + high), slice(low, high)
-            if self.keep is None:
-                recursions.fill(draws, rows, low)
-                continue
-            normals = recursions.normals(draws)
-            size = max(1, RECURSIONS_BYTES // (times * (high - low) * array.itemsize))
-            whole = draws.empty_rows(size * times).reshape(size, times, -1)
-            for first in range(0, len(rows), size):
-                part = slice(first, first + size)
-                kept = rows[part, :, inside]
-                recursions.fill(draws, whole[: len(kept)], 0, part, normals)
-                kept[...] = whole[: len(kept), list(self.keep)]
+            draws = self._draws(start + low, start + high)
+            which, inside = slice(0, len(rows)), slice(low, high)
+            self._fill_in(recursions, rows, which, draws, inside, recursions.normals(draws))
         return out
+
+    def _fill_in(
+        self, recursions: Recursions, rows: NDArray[Any], which: slice, draws: Draws,
+        inside: slice, normals: NDArray[Any],
+    ) -> None:  # fmt: skip
+        """Draw some scenarios into their rows (scenarios, times, ...), at the paths `inside`."""
+        if self.keep is None:
+            recursions.fill(draws, rows, inside.start, which, normals)
+            return
+        times = self.grid.T + 1
+        size = max(1, RECURSIONS_BYTES // (times * draws.n * rows.itemsize))
+        whole = draws.empty_rows(size * times).reshape(size, times, draws.n)
+        for low in range(0, len(rows), size):
+            kept = rows[low : low + size, :, inside]
+            part = slice(which.start + low, which.start + low + len(kept))
+            recursions.fill(draws, whole[: len(kept)], 0, part, normals)
+            kept[...] = whole[: len(kept), list(self.keep)]
 
     def _draws(self, start: int, stop: int) -> Draws:
         return _draws_of(self.single, start, stop)

@@ -245,7 +245,8 @@ class Accumulator:
     def _complete(self, partial_state: PartialState, block: int, size: int) -> None:
         pieces = sorted(partial_state.pieces.pop(block), key=lambda piece: piece.start)
         reduced_variables = zip(*(piece.arrays for piece in pieces), strict=True)
-        arrays = [np.concatenate(parts, axis=-1) for parts in reduced_variables]
+        several = len(pieces) > 1
+        arrays = [np.concatenate(p, axis=-1) if several else p[0] for p in reduced_variables]
         self._blocks(partial_state, block, arrays, size)
 
     def _blocks(self, partial_state: PartialState, block: int, arrays: Arrays, size: int) -> None:
@@ -393,6 +394,10 @@ class SplitAccumulation:
             self.accumulator.add(
                 self._current, low, [array[..., low - start :] for array in arrays]
             )
+
+    def finish(self, stop: int) -> None:
+        """Fold the last block, which may be incomplete, if no path follows `stop`."""
+        self.accumulator.finish(self._current, stop)
 
     def end(self, stop: int) -> list[tuple[int, PartialState]]:
         """Return the end and the partial state of each part; the last part ends at `stop`."""
