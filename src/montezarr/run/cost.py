@@ -12,6 +12,7 @@ import numpy as np
 from montezarr.core.checks import check_int, check_real
 from montezarr.core.errors import WorkerDied, WorkerTimeout
 from montezarr.core.tunables.keeping import COSTS_KEPT
+from montezarr.core.tunables.memory import SLAB_PATHS_MULTIPLE, TRANSFORMED_SLAB_BYTES
 from montezarr.core.tunables.scheduling import (
     COST_TRIAL_PATHS_MAX,
     SHORT_BLOCK_SECONDS,
@@ -161,6 +162,8 @@ def measure(run: Run, place: Backend | None = None) -> float | None:
     known = _measured.get(run.fingerprint)
     if known is None:
         step = BLOCK if run.sampler.interface.is_vectorised else 1
+        if step > 1 and run.sampler.interface.takes_ranges:  # not a whole block of many scenarios
+            step = max(SLAB_PATHS_MULTIPLE, min(step, TRANSFORMED_SLAB_BYTES // run.path_bytes))
         step = min(step, run.length)
         limit = min(run.length, max(COST_TRIAL_PATHS_MAX, SHORT_BLOCKS_AT_ONCE * step))
         sampler = replace(run.sampler, on_error="raise", on_nonfinite="keep")

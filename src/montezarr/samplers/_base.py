@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import traceback as tracebacks
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -135,6 +135,17 @@ class Sampler(ABC):
         returns arrays (scenarios ..., n) of those variables that scenarios mask.
         """
         return None
+
+    def scenarios_apart(self, x0: Any) -> int:
+        """Return the number of scenarios if `draw_apart` can draw them a few at a time, else 0."""
+        return 0
+
+    def draw_apart(self, start: int, stop: int, at_once: int) -> Iterator[NDArray[Any]]:
+        """Yield the paths start ... stop-1 of a few scenarios after the other.
+
+        Each array (scenarios, times, paths) is valid until the next one is requested.
+        """
+        raise NotImplementedError
 
     def is_surely_finite(self, x0: Any) -> bool:
         """Return whether it is proven that no value of these paths can be NaN or infinite."""

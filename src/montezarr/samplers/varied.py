@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from montezarr.core.errors import SamplerError
+from montezarr.core.tunables.keeping import SCENARIO_RECURSIONS_KEPT
 from montezarr.random.designs._base import Design
 from montezarr.random.distributions._base import Distribution
 from montezarr.random.draws import Draws
-from montezarr.random.draws.shared import CALLS_BYTES, PASS_BYTES, shared_slices
+from montezarr.random.draws.recursions import Recursions
+from montezarr.random.draws.shared import (
+    CALLS_BYTES,
+    PASS_BYTES,
+    RECURSIONS_BYTES,
+    shared_slices,
+)
 from montezarr.random.seeding import RootSeed
 from montezarr.samplers._base import DrawUnder, Sampler
 from montezarr.samplers.context import DrawContext, DrawsOfSlice
@@ -177,6 +185,9 @@ class VariedSampler(Sampler):
 
     def draw_under(self, draw: DrawUnder, start: int, stop: int, x0: Any) -> Any:
         """Draw the range in every scenario, a few paths at a time, on draws that all share."""
+        recursions = self._recursions(x0)
+        if recursions is not None:  # no path fails: nothing to report
+            return self._in_one_pass(recursions, start, stop), FailureReport()
         out, reports = self.new_arrays(stop - start), _Reports()
         for low, high in self._slices(start, stop):
             inside = slice(low - start, high - start)
@@ -218,6 +229,70 @@ class VariedSampler(Sampler):
             v.name: mask.reshape(*self.variables[i].sizes[: self.variables[i].lead], n)
             for i, v in enumerate(self.single.variables)
         }
+
+    def scenarios_apart(self, x0: Any) -> int:
+        """Return the number of scenarios if one compiled call draws some of them, else 0."""
+        return 0 if self._recursions(x0) is None else len(self.scenarios)
+
+    def draw_apart(self, start: int, stop: int, at_once: int) -> Iterator[NDArray[Any]]:
+        """Yield arrays (scenarios, times, paths), of at most `at_once` scenarios each."""
+        recursions = self._recursions(None)
+        assert recursions is not None
+        whole_draws, parts = self._draws(start, stop), []
+        for low, high in shared_slices(whole_draws, self.grid.T, RECURSIONS_BYTES):
+            draws = self._draws(start + low, start + high)
+            parts.append((slice(low, high), draws, recursions.normals(draws)))
+        room = whole_draws.empty_rows(at_once * self.n_times)
+        rows = room.reshape(at_once, self.n_times, stop - start)
+        for first in range(0, len(self.scenarios), at_once):
+            which = slice(first, min(first + at_once, len(self.scenarios)))
+            out = rows[: which.stop - which.start]
+            for inside, draws, normals in parts:
+                self._fill_in(recursions, out, which, draws, inside, normals)
+            yield out
+
+    def _recursions(self, x0: Any) -> Recursions | None:
+        """Return what all scenarios are if one compiled call draws them, and surely finite."""
+        single = self.single
+        may_differ = {"target", "x0", "grid"}
+        if x0 is not None or self.per_path is not None or not self._shares_draws:
+            return None
+        is_one_pass = getattr(self.target, "is_one_pass", False) and len(single.variables) == 1
+        if not is_one_pass or any(s.replaced.keys() - may_differ for s in self.scenarios):
+            return None
+        return _recursions_of(_Alike((self.scenarios, single, self.target, self.on_nonfinite)))
+
+    def _in_one_pass(self, recursions: Recursions, start: int, stop: int) -> PathArrays:
+        """Return the paths of all scenarios, a few at a time."""
+        out = self.new_arrays(stop - start)
+        (array,) = out.values()
+        rows = array.reshape(len(self.scenarios), self.n_times, stop - start)
+        whole_draws = self._draws(start, stop)
+        for low, high in shared_slices(whole_draws, self.grid.T, RECURSIONS_BYTES):
+            draws = self._draws(start + low, start + high)
+            which, inside = slice(0, len(rows)), slice(low, high)
+            self._fill_in(recursions, rows, which, draws, inside, recursions.normals(draws))
+        return out
+
+    def _fill_in(
+        self, recursions: Recursions, rows: NDArray[Any], which: slice, draws: Draws,
+        inside: slice, normals: NDArray[Any],
+    ) -> None:  # fmt: skip
+        """Draw some scenarios into their rows (scenarios, times, ...), at the paths `inside`."""
+        if self.keep is None:
+            recursions.fill(draws, rows, inside.start, which, normals)
+            return
+        times = self.grid.T + 1
+        size = max(1, RECURSIONS_BYTES // (times * draws.n * rows.itemsize))
+        whole = draws.empty_rows(size * times).reshape(size, times, draws.n)
+        for low in range(0, len(rows), size):
+            kept = rows[low : low + size, :, inside]
+            part = slice(which.start + low, which.start + low + len(kept))
+            recursions.fill(draws, whole[: len(kept)], 0, part, normals)
+            kept[...] = whole[: len(kept), list(self.keep)]
+
+    def _draws(self, start: int, stop: int) -> Draws:
+        return _draws_of(self.single, start, stop)
 
     @property
     def _shares_draws(self) -> bool:
@@ -275,6 +350,51 @@ class VariedSampler(Sampler):
             retries=self.retries, foreground=self.foreground, context=context, **changed,
         )  # fmt: skip
         return part, states
+
+
+class _Alike:
+    """The same objects, as a key: they are kept, and so their addresses stay theirs."""
+
+    def __init__(self, parts: tuple[Any, ...]):
+        self.parts = parts
+
+    def __hash__(self) -> int:
+        return hash(tuple(map(id, self.parts)))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, _Alike):
+            return NotImplemented
+        return all(a is b for a, b in zip(self.parts, other.parts, strict=True))
+
+
+@lru_cache(maxsize=SCENARIO_RECURSIONS_KEPT)
+def _recursions_of(key: _Alike) -> Recursions | None:
+    """Return the recursions of scenarios, of a sampler and its target under a policy.
+
+    None if they are none, or not surely finite: then each scenario is drawn under its policies.
+    """
+    scenarios, single, target, on_nonfinite = key.parts
+    found = []
+    for scenario in scenarios:
+        part = replace(single, **{"target": target, **scenario.replaced})
+        try:
+            state = part.state(None)
+            is_finite = on_nonfinite == "keep" or part.is_surely_finite(None)
+        except Exception:  # drawing it raises the error of its path
+            return None
+        if not is_finite:
+            return None
+        found.append((part.target, part.grid, state))
+    try:
+        return Recursions.of(_draws_of(single, 0, 1), found)
+    except Exception:
+        return None
+
+
+def _draws_of(single: Sampler, start: int, stop: int) -> Draws:
+    (variable,) = single.variables
+    key = single.seed.philox_key()
+    return Draws(key, start, stop - start, variable.dtype, format=single.format)
 
 
 def _put(rows: NDArray[Any], target: NDArray[Any]) -> None:

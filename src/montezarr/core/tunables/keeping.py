@@ -6,6 +6,9 @@ SHARED_OBJECTS_KEPT = 4
 RECIPE_DIGESTS_KEPT = 256
 """Recipes of which the digest is kept: that of millions of numbers takes seconds."""
 
+SCENARIO_RECURSIONS_KEPT = 4
+"""Runs of several scenarios whose coefficients are kept for the next range of paths."""
+
 STORED_PARAMETERS_KEPT = 256
 """Large parameters of opened stores of which it is kept where they are."""
 

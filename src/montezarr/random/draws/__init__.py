@@ -6,6 +6,7 @@ import importlib.util
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -28,7 +29,12 @@ MAX_SLOT = 2**32 - 1
 def has_kernel() -> bool:
     """Return whether Numba is installed and its compiler enabled, so that draws are compiled."""
     off = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
-    return not off and importlib.util.find_spec("numba") is not None
+    return not off and _has_numba()
+
+
+@cache
+def _has_numba() -> bool:
+    return importlib.util.find_spec("numba") is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +255,32 @@ class Draws:
             self.key, self.start, slot, coefficients, x0, out, exponential,
             column=column, normals=self._normals(len(out) - 1, slot),
         )  # fmt: skip
+
+    def several_recursions(
+        self,
+        coefficients: NDArray[np.float64],
+        normals: NDArray[Any],
+        x0: NDArray[Any],
+        out: NDArray[Any],
+        column: int,
+        exponential: bool,
+    ) -> None:
+        """Compute `gaussian_recursion` once per scenario, on the same normal numbers.
+
+        Parameters
+        ----------
+        coefficients : array (scenarios, 3, T)
+            a, b and c of every step.
+        normals : array (T, n)
+            The numbers z.
+        x0 : array (scenarios,)
+            Value at step 0, in the dtype of the draws.
+        out : array (scenarios, T+1, ...)
+            Its columns, from `column` on, become the results.
+        exponential : bool
+            Return ``x0 * exp(y)``.
+        """
+        self._module.several_recursions(coefficients, normals, x0, out, column, exponential)
 
     @property
     def _module(self) -> Any:

@@ -407,6 +407,33 @@ def _make_recursion(exponential: bool) -> tuple[Any, Any]:
 
 
 _RECURSION = {True: _make_recursion(True), False: _make_recursion(False)}
+# Names of the module: a compiled function in a closure would be another one in every process.
+_exponential64, _exponential32 = _RECURSION[True]
+_linear64, _linear32 = _RECURSION[False]
+
+
+@compile_loops
+def _several64(exponential, coefficients, normals, x0, out, column):
+    none = u64(0)  # where draws would be: the normals are given
+    start = np.empty(normals.shape[1], np.float64)
+    for i in range(len(x0)):
+        start[:] = x0[i]
+        if exponential:
+            _exponential64(none, none, none, none, coefficients[i], normals, start, out[i], column)
+        else:
+            _linear64(none, none, none, none, coefficients[i], normals, start, out[i], column)
+
+
+@compile_loops
+def _several32(exponential, coefficients, normals, x0, out, column):
+    none = u64(0)
+    start = np.empty(normals.shape[1], np.float32)
+    for i in range(len(x0)):
+        start[:] = x0[i]
+        if exponential:
+            _exponential32(none, none, none, none, coefficients[i], normals, start, out[i], column)
+        else:
+            _linear32(none, none, none, none, coefficients[i], normals, start, out[i], column)
 
 
 def _words(k0, k1, path, group, slot, out):
@@ -451,3 +478,16 @@ def gaussian_recursion(
     loop = _RECURSION[exponential][out.dtype == np.float32]
     given = np.empty(0, out.dtype) if normals is None else normals
     loop(u64(key[0]), u64(key[1]), u64(start), u64(slot), coefficients, given, x0, out, column)
+
+
+def several_recursions(
+    coefficients: ref.Array,
+    normals: ref.Array,
+    x0: ref.Array,
+    out: ref.Array,
+    column: int,
+    exponential: bool,
+) -> None:
+    """Compute `reference.several_recursions`, bit for bit."""
+    loop = _several32 if out.dtype == np.float32 else _several64
+    loop(exponential, coefficients, normals, x0, out, column)

@@ -307,3 +307,17 @@ def gaussian_recursion(
                 part[k + 1] = scaled_exp32(y, x0) if single else x0 * exp(y)
             else:
                 part[k + 1] = y
+
+
+def several_recursions(
+    coefficients: Array, normals: Array, x0: Array, out: Array, column: int, exponential: bool
+) -> None:
+    """Fill columns of `out` (scenarios, T+1, ...) by `gaussian_recursion` on the same normals.
+
+    The coefficients are (scenarios, 3, T), and `x0` (scenarios,) is the same for all paths.
+    """
+    for one, first, rows in zip(coefficients, x0, out, strict=True):
+        start = np.full(normals.shape[1], first)
+        gaussian_recursion(
+            (0, 0), 0, 0, one, start, rows, exponential, column=column, normals=normals
+        )

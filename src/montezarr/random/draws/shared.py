@@ -7,6 +7,7 @@ every scenario with it before the next slice.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -24,6 +25,9 @@ They are written once and read once per scenario, from the second- or third-leve
 and 8 MiB the speed is the same within a few percent; beyond, the reads come from memory, and ten
 scenarios take a fifth longer.
 """
+
+RECURSIONS_BYTES = 2**20
+"""Bytes of the same where one call draws all scenarios: less fits in the second-level cache."""
 
 CALLS_BYTES = 2**24
 """Bytes of the draws of a slice in one slot for processes that call NumPy at every step, about.
@@ -45,11 +49,13 @@ def shared_slices(draws: Draws, steps: int, size: int = PASS_BYTES) -> Iterator[
         Bytes that the draws of a range take in one slot, about: `PASS_BYTES` or `CALLS_BYTES`.
     """
     most = max(16, size // (max(steps, 1) * np.dtype(draws.dtype).itemsize))
-    # Of equal length: a short last slice would cost as many calls as a long one.
-    count = max(1, round(draws.n / most))
-    paths = max(1, -(-draws.n // (16 * count)) * 16)
-    for low in range(0, draws.n, paths):
-        yield low, min(low + paths, draws.n)
+    # Of about equal length: a short last slice would cost as many calls as a long one.
+    count = max(1, -(-(draws.n - most // 2) // most))
+    groups = -(-draws.n // 16)
+    ends = [groups * i // count * 16 for i in range(count + 1)]
+    for low, high in itertools.pairwise(ends):
+        if low < draws.n:
+            yield low, min(high, draws.n)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,12 @@
 from montezarr.reduction.accumulate._accumulator import (
     NO_GROUP,
     Accumulator,
-    Arrays,
     Group,
     PartialState,
-    ReducedVariable,
     SplitAccumulation,
 )
 from montezarr.reduction.accumulate._merge_tree import VALUES, MergeTree
+from montezarr.reduction.accumulate._reduced_variable import Arrays, ReducedVariable
 from montezarr.reduction.accumulate._states import (
     Content,
     dump_states,

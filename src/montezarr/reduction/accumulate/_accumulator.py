@@ -20,8 +20,17 @@ from montezarr.reduction.accumulate._merge_tree import (
     TailKey,
     squeeze,
 )
+from montezarr.reduction.accumulate._reduced_variable import (
+    NOTHING_LOST,
+    Arrays,
+    ReducedVariable,
+    clean,
+    finite_sample,
+    lost_in,
+    sample_of,
+)
 from montezarr.reduction.accumulate._whole import as_float64
-from montezarr.statistics import Sample, Source, Statistic
+from montezarr.statistics import Sample
 from montezarr.statistics._tails import (
     MOST_ROWS,
     Tails,
@@ -33,62 +42,6 @@ from montezarr.statistics._tails import (
 
 NO_GROUP: NodeKey = (-1, None)
 """Key under which values that belong to no group are counted."""
-
-
-Arrays = list[NDArray[Any]]
-"""Values of all variables, (other dimensions ..., paths)."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReducedVariable:
-    """Statistics of one variable, or of several together.
-
-    Attributes
-    ----------
-    source : Source
-        Describes the variable to the statistics.
-    arrays : tuple of int
-        Positions of the arrays that it takes; several for statistics along the variables.
-    cells : int
-        Number of cells: the product of the other dimensions, without the axis.
-    axis : int or None
-        Position, among the other dimensions, of the one that the statistics take as a whole; -1
-        for that of the variables.
-    statistics : tuple of Statistic
-        The statistics of this variable.
-    masked : tuple of (float or None)
-        For each array, the number that stands for a masked path, if it is not NaN.
-    only : float or None
-        The only group that is reduced; None for every group.
-    """
-
-    source: Source
-    arrays: tuple[int, ...]
-    cells: int
-    axis: int | None
-    statistics: tuple[Statistic, ...]
-    masked: tuple[float | None, ...]
-    only: float | None = None
-
-    @property
-    def order(self) -> int:
-        """Highest power of centred values that a statistic needs."""
-        return max((statistic.order for statistic in self.statistics), default=0)
-
-    @property
-    def has_tails(self) -> bool:
-        """Whether the tails of the values are kept with the states."""
-        return any(statistic.has_tails for statistic in self.statistics)
-
-    @property
-    def in_order(self) -> tuple[Statistic, ...]:
-        """The statistics whose states are merged along the tree of blocks."""
-        return tuple(statistic for statistic in self.statistics if not statistic.order_free)
-
-    @property
-    def any_order(self) -> tuple[Statistic, ...]:
-        """The statistics whose states may be merged in any order."""
-        return tuple(statistic for statistic in self.statistics if statistic.order_free)
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,7 +245,8 @@ class Accumulator:
     def _complete(self, partial_state: PartialState, block: int, size: int) -> None:
         pieces = sorted(partial_state.pieces.pop(block), key=lambda piece: piece.start)
         reduced_variables = zip(*(piece.arrays for piece in pieces), strict=True)
-        arrays = [np.concatenate(parts, axis=-1) for parts in reduced_variables]
+        several = len(pieces) > 1
+        arrays = [np.concatenate(p, axis=-1) if several else p[0] for p in reduced_variables]
         self._blocks(partial_state, block, arrays, size)
 
     def _blocks(self, partial_state: PartialState, block: int, arrays: Arrays, size: int) -> None:
@@ -305,10 +259,16 @@ class Accumulator:
         known: dict[int, tuple[NDArray[np.float64], NDArray[Any]]] = {}
         node_states: NodeStates = {}
         for position, reduced in enumerate(self.reduced_variables):
+            sample = None if codes is not None else finite_sample(reduced, arrays, block, size)
+            if sample is not None:
+                key = position, None
+                lost = [NOTHING_LOST]
+                node_states[key] = self._one(partial_state, key, sample, lost)
+                continue
             parts = []
             for i, masked in zip(reduced.arrays, reduced.masked, strict=True):
                 if i not in known:
-                    known[i] = _clean(arrays[i], masked, reduced.source.name)
+                    known[i] = clean(arrays[i], masked, reduced.source.name)
                 parts.append(known[i])
             for group, mask in _groups(codes, arrays[reduced.arrays[0]].shape, reduced.only):
                 values = [
@@ -316,7 +276,8 @@ class Accumulator:
                 ]
                 lost = [bad if mask is None else bad & mask for _, bad in parts]
                 key = position, group
-                node_states[key] = self._one(partial_state, key, block, size, values, lost)
+                sample = sample_of(reduced, values, block, size)
+                node_states[key] = self._one(partial_state, key, sample, lost)
         count = arrays[0].shape[-1] // size
         partial_state.tree.add_run(self.merge, block, count, node_states)
 
@@ -324,16 +285,11 @@ class Accumulator:
         self,
         partial_state: PartialState,
         key: NodeKey,
-        block: int,
-        size: int,
-        values: Arrays,
+        sample: Sample,
         lost: Arrays,
     ) -> tuple[Any, ...]:
         """Fold values of a reduced variable and group; return the states for the merge tree."""
         reduced = self.reduced_variables[key[0]]
-        sample = Sample(
-            _arranged(reduced, values, size), block * BLOCK, reduced.source, reduced.order
-        )
         mine = partial_state.states.get(key)
         kinds = reduced.any_order
         if mine is None:
@@ -347,7 +303,7 @@ class Accumulator:
         partial_state.states[key] = states
         in_order = tuple(kind.chunk(sample) for kind in reduced.in_order)
         _add_tails(partial_state, reduced, key, sample)
-        count = _lost(reduced, lost)
+        count = lost_in(reduced, lost)
         partial_state.lost[key] = (
             partial_state.lost[key] + count if key in partial_state.lost else count
         )
@@ -388,52 +344,6 @@ def _join_tails(partial_state: PartialState, other: PartialState) -> None:
             partial_state.tails[place] = merge_tails(partial_state.tails[place], tails)
         elif place[:2] not in partial_state.lost:
             partial_state.tails[place] = tails
-
-
-_NOTHING_LOST = np.zeros((), bool)
-
-
-def _clean(
-    values: NDArray[Any], masked: float | None, name: str
-) -> tuple[NDArray[np.float64], Any]:
-    """Return values as float64, with NaN for those that do not count, and the mask of these."""
-    if values.dtype.kind != "f":
-        out = as_float64(values, masked, name)
-        if masked is None:
-            return out, _NOTHING_LOST
-        bad = values == masked
-    else:
-        out = np.ascontiguousarray(values, np.float64)
-        bad = ~np.isfinite(out)
-    if not bad.any():
-        return out, _NOTHING_LOST
-    return np.where(bad, np.nan, out), bad
-
-
-def _arranged(reduced: ReducedVariable, values: Arrays, size: int) -> NDArray[np.float64]:
-    """Return the values in the layout of statistics: (cells, blocks, paths), the axis first."""
-    if reduced.axis == -1:
-        array = np.stack([part.reshape(reduced.cells, -1) for part in values])
-    else:
-        array = values[0]
-        if reduced.axis is not None:
-            array = np.moveaxis(array, reduced.axis, 0)
-    lead = (reduced.cells,) if reduced.axis is None else (len(array), reduced.cells)
-    blocks = array.shape[-1] // size
-    return np.ascontiguousarray(array.reshape(*lead, blocks, size))
-
-
-def _lost(reduced: ReducedVariable, lost: Arrays) -> NDArray[np.int64]:
-    """Return the number of values that are not finite, of each cell and entry of the axis."""
-    total = np.zeros(reduced.cells, np.int64)
-    for bad in lost:
-        if bad.ndim:
-            array = bad if reduced.axis in (None, -1) else np.moveaxis(bad, reduced.axis, 0)
-            counts = array.sum(axis=-1, dtype=np.int64)
-            if reduced.axis not in (None, -1):
-                counts = counts.sum(axis=0)
-            total += counts.reshape(reduced.cells)
-    return total
 
 
 def _groups(codes: Any, shape: tuple[int, ...], only: float | None) -> Iterator[tuple[Any, Any]]:
@@ -484,6 +394,10 @@ class SplitAccumulation:
             self.accumulator.add(
                 self._current, low, [array[..., low - start :] for array in arrays]
             )
+
+    def finish(self, stop: int) -> None:
+        """Fold the last block, which may be incomplete, if no path follows `stop`."""
+        self.accumulator.finish(self._current, stop)
 
     def end(self, stop: int) -> list[tuple[int, PartialState]]:
         """Return the end and the partial state of each part; the last part ends at `stop`."""

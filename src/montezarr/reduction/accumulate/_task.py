@@ -18,10 +18,11 @@ from montezarr.core.tunables.memory import (
 from montezarr.random.seeding import BLOCK
 from montezarr.reduction.accumulate._accumulator import (
     Accumulator,
-    Arrays,
     PartialState,
     SplitAccumulation,
 )
+from montezarr.reduction.accumulate._reduced_variable import Arrays
+from montezarr.reduction.accumulate._scenario_parts import ScenarioParts
 from montezarr.reduction.accumulate._whole import as_float64
 from montezarr.samplers import (
     FailureReport,
@@ -61,6 +62,11 @@ class DrawnTask:
         Makes what statistics see of the paths; by default they see the variables themselves.
     width : int
         Bytes of a path and of the results of the chunk function.
+
+    Attributes
+    ----------
+    end : int or None
+        Number of paths of a pass over all of them, after which no path follows; None if unknown.
     """
 
     def __init__(
@@ -70,23 +76,57 @@ class DrawnTask:
         chunk_function: BlockTransform | None = None,
         width: int = 8,
     ):
+        self.end: int | None = None
         self.sampler, self.accumulator, self.chunk_function = sampler, accumulator, chunk_function
         size = DRAWN_SLAB_BYTES if chunk_function is None else TRANSFORMED_SLAB_BYTES
         self.slab = max(1, size // max(1, width) // BLOCK) * BLOCK
-        self.unit = 1
-        if chunk_function is not None:
-            is_whole = BLOCK * width <= WHOLE_BLOCK_MAX_BYTES
-            self.unit = BLOCK if is_whole else SLAB_PATHS_MULTIPLE
+        self.unit = 1 if chunk_function is None else BLOCK
+        if chunk_function is not None and BLOCK * width > WHOLE_BLOCK_MAX_BYTES:
+            self.unit = SLAB_PATHS_MULTIPLE
+            self.slab = max(1, size // width // self.unit) * self.unit
+        self.width = width
         self.__name__ = f"reduce-{sampler.name}"  # its name on the dashboard
 
     def __call__(self, item: TaskRange) -> tuple[list[tuple[int, PartialState]], FailureReport]:
         """Run the task on (start, stop, splits, initial states)."""
         start, stop, splits, x0 = item
+        if (several := self._scenario_parts(x0)) is not None:
+            return self._by_scenarios(several, start, stop, splits), FailureReport()
         parts, report = SplitAccumulation(self.accumulator, splits), FailureReport()
         for low, arrays, more in self.pieces(start, stop, x0, self.slab):
             report += more
             parts.add(low, self.seen(arrays, more, low))
         return parts.end(stop), report
+
+    def _scenario_parts(self, x0: Any) -> ScenarioParts | None:
+        """Return the parts of the scenarios if a block of all of them is too large to be whole."""
+        count = self.sampler.scenarios_apart(x0)
+        block = BLOCK * self.sampler.path_bytes
+        is_plain = self.chunk_function is None and bool(self.accumulator.reduced_variables)
+        if not count or not is_plain or block <= WHOLE_BLOCK_MAX_BYTES:
+            return None
+        variable = self.sampler.variables[0]
+        at_once = max(1, TRANSFORMED_SLAB_BYTES * count // block)
+        parts = ScenarioParts(self.accumulator, variable.sizes[: variable.lead], at_once)
+        return parts if parts.is_possible and len(parts.accumulators) > 1 else None
+
+    def _by_scenarios(
+        self, several: ScenarioParts, start: int, stop: int, splits: tuple[int, ...]
+    ) -> list[tuple[int, PartialState]]:
+        """Fold the paths of a few scenarios after the other, a block at a time."""
+        folds = [SplitAccumulation(part, splits) for part in several.accumulators]
+        for low in range(start, stop, self.slab):
+            high = min(low + self.slab, stop)
+            drawn = self.sampler.draw_apart(low, high, several.at_once)
+            for fold, array in zip(folds, drawn, strict=True):
+                fold.add(low, [array])
+                if high == self.end:  # at once: the values are large, the states are not
+                    fold.finish(high)
+        ends = [fold.end(stop) for fold in folds]
+        return [
+            (parts[0][0], several.joined([state for _, state in parts]))
+            for parts in zip(*ends, strict=True)
+        ]
 
     def pieces(
         self, start: int, stop: int, x0: Any, size: int
@@ -141,6 +181,13 @@ class DrawnTask:
             for one, two, mark in zip(out, again, changed, strict=True):
                 mark |= (one != two) & ~((one != one) & (two != two))
         return [without_where(array, mark) for array, mark in zip(out, changed, strict=True)]
+
+    def bytes_at_once(self, n_paths: int | None, x0: Any) -> int:
+        """Return the bytes of the paths in memory at once, given their number and their starts."""
+        parts = self._scenario_parts(x0)
+        if parts is None:
+            return self.at_once(n_paths) * self.width
+        return parts.at_once * BLOCK * self.sampler.path_bytes // parts.scenarios
 
     def at_once(self, n_paths: int | None) -> int:
         """Return the number of paths in memory at once, given the number in all or None."""

@@ -64,7 +64,7 @@ def fold_all(
     total, done = PartialState(), 0
     items = block_source.items(0, block_source.n_paths, block_source.size())
     monitor(0, block_source.n_paths, 0)
-    task = block_source.task(accumulator)
+    task = block_source.whole_task(accumulator)
     with closing(windowed(block_source.backend, task, items, span_of, monitor=monitor)) as ended:
         for (start, stop, *_), (parts, report) in ended:
             failure_log.add(report)

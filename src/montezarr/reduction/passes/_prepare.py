@@ -100,7 +100,7 @@ def _memory(block_source: BlockSource, accumulator: Accumulator, share: float = 
     # `block_bytes` of computed arrays includes their copies; 2 is for those of the layout.
     copies = SLAB_COPIES if isinstance(block_source, DrawnBlocks) else 2
     in_hand = copies * (
-        block_source.block_bytes if share == 1.0 else block_source.part_bytes(share)
+        block_source.bytes_with(accumulator) if share == 1.0 else block_source.part_bytes(share)
     )
     states = state_bytes(accumulator)
     return int(workers * (in_hand + 6 * states) + 2 * states + REDUCTION_FIXED_BYTES)

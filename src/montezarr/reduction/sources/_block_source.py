@@ -97,6 +97,10 @@ class BlockSource(ABC):
     def task(self, accumulator: Accumulator) -> Callable[[Any], Result]:
         """Return the task, a function of an item."""
 
+    def whole_task(self, accumulator: Accumulator) -> Callable[[Any], Result]:
+        """Return the task of a pass over all paths, after which no paths are added."""
+        return self.task(accumulator)
+
     @abstractmethod
     def size(self) -> int:
         """Return the number of paths that one task should cover."""
@@ -123,6 +127,10 @@ class BlockSource(ABC):
     @abstractmethod
     def block_bytes(self) -> int:
         """Bytes that a worker holds at once."""
+
+    def bytes_with(self, accumulator: Accumulator) -> int:
+        """Return the bytes that a worker holds at once to fold paths by this accumulator."""
+        return self.block_bytes
 
     def part_bytes(self, share: float) -> int:
         """Return `block_bytes` for an expression that takes this share of the values."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from montezarr.core.checks import without_mask
 from montezarr.core.compat.dask import Alias, contents_of
-from montezarr.reduction.sources._sized_tasks import SizedTask
+from montezarr.reduction.sources._sized_tasks import NoChunkFunction, SizedTask
 from montezarr.run._task import as_block
 from montezarr.run.digests import digest_of_code
 from montezarr.samplers import PathArrays

@@ -82,6 +82,12 @@ class DrawnBlocks(BlockSource):
         """Return the task that draws and folds a range."""
         return DrawnTask(self.run.sampler, accumulator, self.chunk_function, self._path_bytes)
 
+    def whole_task(self, accumulator: Accumulator) -> DrawnTask:
+        """Return the task of a pass over all paths, after which no paths are added."""
+        task = self.task(accumulator)
+        task.end = self.n_paths
+        return task
+
     def size(self) -> int:
         """Return the number of paths that take about a second: a power of two of blocks.
 
@@ -123,8 +129,12 @@ class DrawnBlocks(BlockSource):
     @property
     def block_bytes(self) -> int:
         """Bytes of the paths that are drawn at once."""
-        paths = self.task(Accumulator(())).at_once(self.n_paths)
-        return paths * self._path_bytes + self.run.scratch_bytes
+        return self.bytes_with(Accumulator(()))
+
+    def bytes_with(self, accumulator: Accumulator) -> int:
+        """Return the bytes of the paths that are drawn at once to fold them by an accumulator."""
+        at_once = self.task(accumulator).bytes_at_once(self.n_paths, self.run.x0)
+        return at_once + self.run.scratch_bytes
 
     def part_bytes(self, share: float) -> int:
         """Return the bytes of whole paths, and of the share that an expression takes of them."""
