@@ -161,7 +161,8 @@ ROOMS = {
         format._commit_state
         format
         _chunk_reader _live_parameters _recipe_size _results _values _where
-        _damage _put_results _root _source _task virtual._draw
+        _damage _put_results _root _source _task virtual._scenarios
+        virtual._draw
         _committed _estimate _open_results _regenerate _writer virtual._layout
         _rebuild _verify virtual._file
         _repair virtual._save
