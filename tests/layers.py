@@ -151,8 +151,8 @@ ROOMS = {
     "store": Room(
         "paths in Zarr: format, locations, reader, writer; virtual stores; other formats",
         """
-        _codes _differences _digest _faults _interrupt_listener _report export._file \
-            format._bounded format._commit_log format._storage locations._conditions \
+        _arrays_by_path _codes _differences _digest _faults _interrupt_listener _report \
+            export._file format._bounded format._commit_log format._storage locations._conditions \
             locations._directory locations._lock locations._staging
         _interrupt_handler format._layout locations._readable locations._remote_store
         format._encode format._safe locations._location
