@@ -11,8 +11,8 @@ from montezarr.run._run import Run
 
 REMEDY = (
     "An array by path is in the recipe as a whole, so that a longer one is another run: write it to"
-    " a store of its own. A store that shall grow begins with a part of the run of all values,"
-    " write(ds, path, paths=range(...)), and is extended up to these."
+    " a store of its own. A store that shall grow begins with whole chunks of the run of all"
+    " values, write(ds, path, paths=range(...)), and is extended up to these."
 )
 
 

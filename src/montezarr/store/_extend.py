@@ -44,8 +44,8 @@ def extend(
     Statistics that were taken with the paths are extended too.
 
     Where each path has an x0 or a parameter of an array, a store grows up to the paths of its run,
-    since the array is in the recipe as a whole: begin such a store with a part of the run of all
-    values, ``write(ds, path, paths=range(...))``. Parameters that are drawn have no such limit.
+    since the array is in the recipe as a whole: begin such a store with whole chunks of the run of
+    all values, ``write(ds, path, paths=range(...))``. Parameters that are drawn have no such limit.
 
     Parameters
     ----------
