@@ -201,7 +201,8 @@ ROOMS = {
         "the engine, its results, batches, plans of anything, measuring",
         """
         __init__ _batch_formats _planning _random_order _result bench bench.samplers
-        _engine _random_batches
+        _engine _lazy_rows
+        _random_batches
         _batches bench.run
         """,
     ),
