@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import dask
+import dask.base
 import numpy as np
 import xarray as xr
 from dask.base import compute_as_if_collection
@@ -39,7 +39,8 @@ class LazyRows:
         blocks = sum(v.data.npartitions for v in self._lazy.values())
         self._graph: dict[Any, Any] | None = None
         if blocks <= ROWS_GRAPH_BLOCKS_MAX:
-            arrays = dask.optimize(*(v.data for v in self._lazy.values()))
+            optimize: Any = dask.base.optimize
+            arrays = optimize(*(v.data for v in self._lazy.values()))
             self._arrays = dict(zip(self._lazy, arrays, strict=True))
             self._graph = {}
             for array in arrays:
@@ -56,8 +57,8 @@ class LazyRows:
         graph, _ = cull(self._graph, keys)
         found = iter(compute_as_if_collection(Delayed, graph, keys))
         for name, blocks in wanted.items():
-            for _, axis, part, target in blocks:
-                values = np.asarray(next(found))[part]
+            for _, axis, inside, target in blocks:
+                values = np.asarray(next(found))[inside]
                 rows[name][target] = np.moveaxis(values, axis, 0)
         others = {n: v for n, v in self._variables.items() if n not in self._lazy}
         known = {n: v.isel({PATH: slice(low, high)}) for n, v in others.items()}
@@ -75,11 +76,11 @@ class LazyRows:
         for index in itertools.product(*numbers):
             spans = [slice(ends[d][i], ends[d][i + 1]) for d, i in enumerate(index)]
             begun, ended = max(low, spans[axis].start), min(high, spans[axis].stop)
-            part = [slice(None)] * len(index)
-            part[axis] = slice(begun - spans[axis].start, ended - spans[axis].start)
+            inside = [slice(None)] * len(index)
+            inside[axis] = slice(begun - spans[axis].start, ended - spans[axis].start)
             del spans[axis]
             own = slice(place + begun - low, place + ended - low)
-            yield (array.name, *index), axis, tuple(part), (own, *spans)
+            yield (array.name, *index), axis, tuple(inside), (own, *spans)
 
 
 def _put(variables: Mapping[str, xr.Variable], rows: Rows, place: slice) -> None:

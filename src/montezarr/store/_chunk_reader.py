@@ -200,9 +200,11 @@ class ChunkReader(RemadeWrapper, WrapperStore[Store]):
         ) -> AsyncIterator[Sequence[tuple[int, Any]]]:
             # Not the wrapper's, for the same reason: this one joins ranges, and calls `get`.
             told = {name: limit for name, limit in limits.items() if limit is not None}
-            ranges: Any = Store.get_ranges(self, key, byte_ranges, prototype=prototype, **told)
+            joined: Any = Store
             try:
-                async for group in ranges:
+                async for group in joined.get_ranges(
+                    self, key, byte_ranges, prototype=prototype, **told
+                ):
                     yield group
             except BaseExceptionGroup as errors:
                 raise _first_of(errors) from None
