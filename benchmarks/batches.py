@@ -2,7 +2,7 @@
 
     python -m benchmarks.batches                # 10**6 paths of 52 float64, in chunks of 32,768
     python -m benchmarks.batches 10000000       # so many paths
-    python -m benchmarks.batches 8000000 1      # a store of 3 GiB, and a limit of 1 GiB of memory
+    python -m benchmarks.batches 8000000 1      # 3.2 GiB, of which 1 GiB may be in memory
 
 All sides read the same store through the same reader, with one parameter per path; a round has
 them all, one after the other. In order, whole chunks are computed, or `mz.batches` yields them.
@@ -113,7 +113,7 @@ def limited(side: str, path: str, limit: int) -> None:
     The limit counts private writable memory, not the code of libraries, nor files that are mapped.
     """
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-    mz.open(path), mz.batches  # noqa: B018 - imports are not what is measured
+    mz.open(path), mz.batches  # imports are not what is measured
     cpu, started = time.process_time(), time.perf_counter()
     SIDES[side](Path(path))
     wall, cpu = time.perf_counter() - started, time.process_time() - cpu
