@@ -11,7 +11,7 @@ import xarray as xr
 from leaks import check_nothing_left, snapshot
 
 import montezarr as mz
-from montezarr.engine import _batches, _random_order
+from montezarr.engine import _batches, _lazy_rows, _random_order
 from montezarr.random.distributions import Normal
 from montezarr.random.seeding import as_root_seed
 
@@ -106,6 +106,33 @@ def test_the_order_of_a_seed_is_kept():
     first = order_of(varied(), window=3000)
     assert first[:6].tolist() == FIRST
     assert int((first * np.arange(N)).sum()) == SUM
+
+
+@pytest.mark.parametrize("graphs", ["one", "one for each range"])
+def test_blocks_of_any_sizes_are_put_together(store, graphs, monkeypatch):
+    if graphs != "one":
+        monkeypatch.setattr(_lazy_rows, "ROWS_GRAPH_BLOCKS_MAX", 0)
+    ds = mz.open(store)
+    ds = ds.assign(
+        odd=ds.x.chunk(path=700, time=3, scale=1).transpose("time", "path", "scale"),
+        whole=ds.drift.chunk(path=-1) + 1,
+        held=("path", np.arange(N)),
+    )
+    read = []
+
+    def noted(block):
+        read.append(block.shape)
+        return block
+
+    meta = np.empty((0, 0, 0))
+    ds["x"] = ds.x.copy(data=ds.x.data.map_blocks(noted, dtype=float, meta=meta))
+    wanted = ds.compute()
+    read.clear()
+    for part in mz.batches(ds, 900, order="random", seed=1, window=2000, format="numpy"):
+        for name in ("x", "odd", "whole", "held"):
+            values = np.moveaxis(wanted[name].values, wanted[name].dims.index("path"), 0)
+            np.testing.assert_array_equal(part[name], values[part["path"]])
+    assert len(read) == ds.x.data.npartitions
 
 
 def test_epochs_differ_and_each_can_be_had_again(store):
@@ -270,6 +297,34 @@ def test_tensors(store, monkeypatch):
         for tensors, arrays in parts:
             assert set(tensors) == set(arrays)
             assert all(np.array_equal(tensors[k].array, arrays[k]) for k in arrays)
+    named = mz.open(store).assign_coords(path=[f"path {i}" for i in range(N)])
+    with pytest.raises(ValueError, match=r"format: .* torch has no values as in 'path'"):
+        mz.batches(named, 10, format="torch")
+
+
+def test_tensors_of_torch_itself(store):
+    """Training on them changes no batch; it runs where torch is installed."""
+    torch = pytest.importorskip("torch")
+    seen, weight = [], torch.zeros(7, dtype=torch.float64, requires_grad=True)
+    for batch in mz.batches(store, 700, order="random", seed=(1, 2), format="torch"):
+        assert {name: t.dtype for name, t in batch.items()} == {
+            "x": torch.float64, "drift": torch.float64, "path": torch.int64,
+        }  # fmt: skip
+        assert all(t.is_contiguous() for t in batch.values())
+        loss = ((batch["x"][:, 0] @ weight - batch["drift"]) ** 2).mean()
+        loss.backward()
+        with torch.no_grad():
+            weight -= 1e-3 * weight.grad
+            batch["x"].zero_()  # a batch is the caller's own
+        weight.grad = None
+        seen.append(batch["path"])
+    order = torch.cat(seen)
+    assert torch.equal(order.sort().values, torch.arange(N))
+    assert torch.isfinite(weight).all()
+    again = mz.batches(store, 700, order="random", seed=(1, 2), format="torch")
+    first = next(again)
+    assert torch.equal(first["path"], seen[0])
+    assert first["x"].abs().sum() > 0
     named = mz.open(store).assign_coords(path=[f"path {i}" for i in range(N)])
     with pytest.raises(ValueError, match=r"format: .* torch has no values as in 'path'"):
         mz.batches(named, 10, format="torch")

@@ -448,7 +448,7 @@ def test_paths_with_their_own_x0_are_another_recipe_when_there_are_more(tmp_path
     x0 = np.linspace(90, 110, 5000)
     ds = gbm_paths(x0=x0)
     mz.write(ds, tmp_path / "a.zarr")
-    with pytest.raises(mz.MontezarrError, match=r"its own x0|an array"):
+    with pytest.raises(mz.MontezarrError, match="at most 5,000, for which this run has its x0"):
         mz.extend(tmp_path / "a.zarr", 6000)
     assert mz.verify(tmp_path / "a.zarr", 3, ds=ds).ok
 

@@ -1,14 +1,18 @@
 """Scenarios are read from a store alone, and damage to one is found and harms no other."""
 
+import asyncio
+
 import numpy as np
 import pytest
 import xarray as xr
 from scenario_stores import SIGMAS, grid, parts_of
 from stores import files
-from zarr.abc.store import Store
+from zarr.abc.store import RangeByteRequest, Store
+from zarr.buffer import default_buffer_prototype
 from zarr.storage import MemoryStore, WrapperStore
 
 import montezarr as mz
+from montezarr.store._chunk_reader import ChunkReader, Chunks
 from montezarr.store.format import with_checksum
 
 
@@ -145,6 +149,59 @@ def test_a_damaged_shard_never_reads_as_values(tmp_path, how):
             x.isel(sigma=i).compute()
     mz.repair(tmp_path / "a.zarr")
     assert file.read_bytes() == data
+
+
+class Vanishing(WrapperStore):
+    """A store whose shards are gone, or cannot be read, once their index was read."""
+
+    _supports_sync_io = False  # of newer Zarr, which then reads parts of a shard asynchronously
+
+    def __init__(self, store, error=None):
+        super().__init__(store)
+        self.error = error
+
+    def _with_store(self, store):
+        return type(self)(store, self.error)
+
+    async def get(self, key, prototype=None, byte_range=None):
+        if isinstance(byte_range, RangeByteRequest):
+            if self.error is not None:
+                raise self.error
+            return None
+        return await self._store.get(key, prototype, byte_range)
+
+
+@pytest.mark.parametrize("error", [None, RuntimeError("out of order")])
+def test_a_shard_that_goes_after_its_index_was_read_is_an_error(error):
+    inner = MemoryStore()
+    mz.write(grid(), inner)
+    x = mz.open(Vanishing(inner, error)).x
+    assert x.chunks[0] == (3,)
+    message = "chunk that can be read" if error else "none for paths"
+    with pytest.raises(mz.StoreError, match=message):
+        x.isel(sigma=1, path=slice(2000)).compute()
+
+
+def test_parts_of_files_are_read_through_the_same_checks():
+    inner = MemoryStore()
+    mz.write(grid(), inner)
+    chunks = Chunks(axis=1, first_path=0, paths=2048, size=None, largest=10**6, parts=3)
+    reader = ChunkReader(inner, {"x": chunks})
+    parts = [RangeByteRequest(0, 8), RangeByteRequest(16, 24)]
+    key, prototype = "x/c/0/0/0", default_buffer_prototype()
+
+    async def read():
+        found = await reader.get_partial_values(prototype, [(key, part) for part in parts])
+        if hasattr(Store, "get_ranges"):
+            ranges = reader.get_ranges(key, parts, prototype=prototype, max_concurrency=None)
+            again = dict([item async for group in ranges for item in group])
+            assert [again[i].to_bytes() for i in range(2)] == [data.to_bytes() for data in found]
+        return found
+
+    assert len(asyncio.run(read())) == 2
+    del inner._store_dict[key]
+    with pytest.raises(mz.StoreError, match=f"none for paths from 0 on: .*{key}"):
+        asyncio.run(read())
 
 
 def _with_index(data, entry):

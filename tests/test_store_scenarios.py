@@ -20,6 +20,7 @@ from zarr.abc.store import RangeByteRequest
 
 import montezarr as mz
 from montezarr.run import chunk_policy
+from montezarr.samplers.varied import VariedSampler
 from montezarr.store.export import export
 from montezarr.store.format import StoredArray, decode, encode_chunk
 
@@ -80,18 +81,60 @@ async def _keys(store):
     return [key async for key in store.list()]
 
 
-def test_a_virtual_store_draws_a_range_of_paths_once_for_all_scenarios(monkeypatch):
-    store = mz.VirtualStore(grid())
-    drawn = []
-    of = store._chunks.values.of
-    monkeypatch.setattr(
-        store._chunks.values, "of", lambda *args: drawn.append(args[:2]) or of(*args)
-    )
+@pytest.fixture
+def drawn(monkeypatch):
+    """The scenario and the range of each draw of a sampler."""
+    noted = []
+    part = VariedSampler._part
+
+    def noting(self, scenario, start, stop, *others):
+        noted.append((tuple(scenario.position.values()), start, stop))
+        return part(self, scenario, start, stop, *others)
+
+    monkeypatch.setattr(VariedSampler, "_part", noting)
+    return noted
+
+
+def test_a_virtual_store_draws_the_scenarios_alone_that_are_read(drawn):
+    ds = grid()
+    store = mz.VirtualStore(ds)
     array = zarr.open_array(store, path="x", mode="r")
-    for i in range(len(SIGMAS)):
-        array[i]
-    assert sorted(drawn) == [(0, 2048), (2048, 4096), (4096, 4700)]
+    for i in (1, 0):
+        drawn.clear()
+        found = array[i]
+        assert {scenario for scenario, *_ in drawn} == {(i,)}
+        assert sum(stop - start for _, start, stop in drawn) == 4700
+        np.testing.assert_array_equal(found, ds.x.isel(sigma=i))
     assert store._chunks._draws.bytes == 0  # nothing waits any more
+    drawn.clear()
+    np.testing.assert_array_equal(array[:], ds.x)
+    # Both reads of all scenarios draw them together.
+    assert sum(stop - start for _, start, stop in drawn) == 2 * 3 * 4700
+
+
+def test_what_a_virtual_store_holds_of_a_wide_grid_is_drawn_by_scenario(drawn):
+    varied = {"mu": xr.DataArray(np.linspace(0, 1, 5200).reshape(2, -1), dims=("case", "path"))}
+    ds = grid(2600, vary=GRID | varied | {"x0": mz.Uniform(90.0, 110.0)})
+    wanted = ds.compute()
+    for storage in STORAGES[0], mz.Storage(inner_chunk=1024):
+        store = mz.VirtualStore(ds, storage=storage)
+        for place in ((2, 1), (0, 1), (slice(None), 1), (2, slice(None)), (slice(1, 3), 0)):
+            drawn.clear()
+            found = zarr.open_array(store, path="x", mode="r")[place]
+            np.testing.assert_array_equal(found, wanted.x.values[place])
+            read = {scenario for scenario, *_ in drawn}
+            assert read == {tuple(i) for i in np.argwhere(_chosen((3, 2), place))}
+        drawn.clear()
+        for name in ("mu", "x0"):
+            found = zarr.open_array(store, path=name, mode="r")[:]
+            np.testing.assert_array_equal(found, wanted[name])
+        assert drawn == []  # the parameters of paths are known without the paths
+
+
+def _chosen(shape, place):
+    mask = np.zeros(shape, bool)
+    mask[place] = True
+    return mask
 
 
 @st.composite

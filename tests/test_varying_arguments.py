@@ -226,3 +226,67 @@ def test_times_differ_along_the_dimensions_of_their_steps():
     assert ds.t.dims == ("p1", "p2", "time")
     np.testing.assert_array_equal(ds.t[0, 1], [0.0, 1.5])
     assert model.simulate(N, {"dt": 0.5}).t.dims == ("time",)
+
+
+def one(rng, T, sigma):
+    return rng.normal(0.0, abs(sigma), T + 1)
+
+
+def many(n, T, rng, sigma):
+    return rng.poisson(np.broadcast_to(sigma, n)[:, None], (n, T + 1))  # fails for NaN, as a block
+
+
+def with_lazy(process, bad, name="sigma", at=1500, n=2600, **options):
+    """A run of which one path has a bad value in a lazy array."""
+    values = np.linspace(0.1, 0.4, n)
+    values[at] = bad
+    lazy = xr.DataArray(da.from_array(values, chunks=700), dims="path")
+    if options.pop("in_scenarios", False):
+        lazy = xr.concat([abs(lazy.fillna(1.0)), lazy], "case")
+    return mz.simulate(process, n, 4, seed=SEED, chunks=1024, vary={name: lazy}, **options)
+
+
+LAZY = {
+    "a process": ({"process": mz.BrownianMotion()}, "sigma"),
+    "in scenarios": ({"process": mz.BrownianMotion(), "in_scenarios": True}, "sigma"),
+    "an initial state": ({"process": mz.BrownianMotion(), "name": "x0"}, "x0"),
+    "a function": ({"process": one}, "sigma"),
+    "a function of a block": ({"process": many}, "sigma"),
+    "masked": ({"process": one, "on_error": "mask", "on_nonfinite": "mask"}, "sigma"),
+}
+
+
+@pytest.mark.parametrize("kind", LAZY)
+def test_bad_values_of_a_lazy_array_are_an_error_that_names_the_path(kind):
+    given, name = LAZY[kind]
+    ds = with_lazy(bad=np.nan, **given)
+    message = rf"path 1500: vary\['{name}'\]: expected finite numbers, got nan"
+    for use in (ds.compute, lambda: mz.reduce(ds.x, "mean"), lambda: mz.replay(ds, 1500)):
+        with mz.backend("threads", 1), pytest.raises(mz.SamplerError, match=message) as caught:
+            use()
+        assert caught.value.path == 1500
+    assert ds.isel(path=slice(1024)).compute().sizes["path"] == 1024
+
+
+def test_values_of_a_lazy_array_out_of_range_are_found_as_in_memory():
+    ds = with_lazy(mz.BrownianMotion(), -0.5)
+    with pytest.raises(mz.SamplerError, match=r"path 1500: vary\['sigma'\]: .* >= 0, got -0.5"):
+        ds.compute()
+    for values, message in (
+        ({"sigm": da.ones(100)}, "unknown parameter 'sigm'. Did you mean 'sigma'"),
+        ({"sigma": da.ones(100) > 0}, "sigma: expected numbers, one per path"),
+    ):
+        with pytest.raises((mz.ArgumentTypeError, mz.ArgumentValueError), match=message):
+            mz.simulate(mz.BrownianMotion(), 100, 4, seed=SEED, vary=values)
+
+
+def test_a_failure_of_a_lower_path_comes_before_a_bad_value():
+    def fails(rng, T, sigma):
+        if rng.bit_generator.seed_seq.spawn_key == (1100,):
+            raise RuntimeError("this one")
+        return rng.normal(size=T + 1)
+
+    with pytest.raises(mz.SamplerError, match="path 1100: RuntimeError: this one"):
+        with_lazy(fails, np.nan).compute()
+    masked = with_lazy(fails, 0.2, on_error="mask").compute()
+    assert np.flatnonzero(np.isnan(masked.x[:, 0])).tolist() == [1100]

@@ -78,8 +78,8 @@ def batches(
     of all paths**, unless the window has all of them: paths of one chunk come near each other. A
     larger window mixes more chunks and takes more memory. While one window is handed out, the next
     one is read, so that reading and training overlap. Memory: two windows; the chunks being read,
-    one for each core but one, at most four (a few for each worker, where paths are drawn); two
-    batches, or a mebibyte of them. A Dataset in memory takes the batches alone, and is one window.
+    one for each core, at most four (a few for each worker, where paths are drawn); two batches, or
+    a mebibyte of them. A Dataset in memory takes the batches alone, and is one window.
 
     The order is a function of `seed`, of `window`, and of the chunks of the Dataset: not of `size`,
     `format`, backend, workers or timing. Another seed is another order. So for several epochs, pass

@@ -17,6 +17,7 @@ from montezarr.core.interrupts import wait_uninterrupted
 from montezarr.core.tunables.memory import BATCHES_TAKEN_BYTES
 from montezarr.core.tunables.scheduling import BATCH_READERS_MAX
 from montezarr.engine._batch_formats import Rows, path_variables, rows_of
+from montezarr.engine._lazy_rows import LazyRows
 from montezarr.engine._random_order import RandomOrder, Range, positions_of
 from montezarr.execute import cores
 from montezarr.execute.run_monitor import RunMonitor
@@ -159,19 +160,13 @@ def _windows(
 @contextmanager
 def computed(ds: xr.Dataset) -> Iterator[Fill]:
     """Return what fills windows with paths of a lazy Dataset, computed by a few threads."""
-    lazy = ds[[str(name) for name in path_variables(ds)]]
-
-    def compute(low: int, high: int, rows: Rows, place: int) -> None:
-        part = lazy.isel({PATH: slice(low, high)}).compute()
-        for name, variable in path_variables(part).items():
-            values = np.moveaxis(variable.values, variable.dims.index(PATH), 0)
-            rows[name][place : place + high - low] = values
+    lazy = LazyRows(ds)
 
     def fill(window: Sequence[Range], rows: Rows) -> Iterator[int]:
         places = np.cumsum([0, *(high - low for low, high in window)]).tolist()
         futures = [
             # Each in a copy of the context, which says what backend is in force.
-            pool.submit(contextvars.copy_context().run, compute, low, high, rows, place)
+            pool.submit(contextvars.copy_context().run, lazy.put, low, high, rows, place)
             for (low, high), place in zip(window, places[:-1], strict=True)
         ]
         for future, place in zip(futures, places[1:], strict=True):
@@ -179,7 +174,7 @@ def computed(ds: xr.Dataset) -> Iterator[Fill]:
             future.result()
             yield place
 
-    readers = max(1, min(BATCH_READERS_MAX, cores() - 1))
+    readers = min(BATCH_READERS_MAX, cores())
     pool = ThreadPoolExecutor(readers, "montezarr-batches")
     try:
         yield fill

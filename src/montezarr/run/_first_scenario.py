@@ -90,8 +90,13 @@ def check_parameters(
 def _check_ranges(vary: Vary, process: Process) -> None:
     entries: list[ScenarioValues | PathArray] = [*vary.scenarios, *vary.arrays]
     for entry in entries:
-        if entry.name not in RESERVED and isinstance(entry.values, np.ndarray):
+        if entry.name in RESERVED:
+            continue
+        if isinstance(entry.values, np.ndarray):
             process.check_values(entry.name, entry.values.ravel())
+        else:  # lazy values are checked when a path gets them; now the name and the kind
+            kind = np.float64 if entry.values.dtype.kind in "iuf" else entry.values.dtype
+            process.check_values(entry.name, np.ravel(getattr(process, entry.name, 0)).astype(kind))
     for drawn in vary.drawn:
         for name in drawn.names:
             if name not in RESERVED:

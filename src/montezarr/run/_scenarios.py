@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import dask.array as da
 import numpy as np
 
 from montezarr.core.checks import value_error
@@ -156,6 +157,7 @@ def _own_parameters(vary: Vary, seed: RootSeed) -> PathParameters | None:
     return PathParameters(
         distributions=tuple((d.names, d.distribution) for d in vary.drawn),
         seed=seed, variables=tuple(variables),
+        lazy=tuple(array.name for array in vary.arrays if isinstance(array.values, da.Array)),
     )  # fmt: skip
 
 

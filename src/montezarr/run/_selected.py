@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from montezarr.core.checks import did_you_mean, type_error, value_error
 from montezarr.samplers import Sampler, Variable
-from montezarr.samplers.varied import VariedSampler
+from montezarr.samplers.varied import Scenario, VariedSampler
 
 Positions = Mapping[str, Sequence[int]]
 """Positions along dimensions of scenarios; a dimension that is not in it is whole."""
@@ -108,6 +108,14 @@ def only(sampler: Sampler, positions: Positions) -> Sampler:
         scenario for scenario in sampler.scenarios
         if all(scenario.position[dim] in places for dim, places in positions.items())
     )  # fmt: skip
+    return of_scenarios(sampler, chosen)
+
+
+def of_scenarios(sampler: VariedSampler, chosen: tuple[Scenario, ...]) -> VariedSampler:
+    """Return a sampler of some scenarios, along one dimension in place of those of the run.
+
+    Parameters that differ from path to path keep their dimensions.
+    """
     names = {variable.name for variable in sampler.single.variables}
     variables = tuple(_listed(v, len(chosen)) if v.name in names else v for v in sampler.variables)
     return replace(sampler, scenarios=chosen, variables=variables)

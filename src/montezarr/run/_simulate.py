@@ -125,10 +125,12 @@ def simulate(
         ``path`` makes scenarios: its dimensions come first in the result, and several arrays are
         combined as xarray broadcasts them, so that arrays on two dimensions are a grid, and arrays
         on one are a list. An array of n_paths values, or a DataArray with ``path``, has one value
-        per path. A distribution (`Normal` and others) draws one for each path; the key of a joint
-        one is a tuple of names. A design (`saltelli`, `nested`) in place of the mapping says which
-        draws a path gets. Parameters that differ from path to path become variables. With
-        ``dt``, ``time`` counts the steps and the coordinate ``t`` has the times.
+        per path; those of a Dask array are checked when their paths are drawn, where NaN, or a
+        value out of range, is an error under every policy. A distribution (`Normal` and others)
+        draws one for each path; the key of a joint one is a tuple of names. A design (`saltelli`,
+        `nested`) in place of the mapping says which draws a path gets. Parameters that differ from
+        path to path become variables. With ``dt``, ``time`` counts the steps and the coordinate
+        ``t`` has the times.
     noise : {"common", "independent"}
         Whether all scenarios have the same random numbers. A scenario on common noise is bit for
         bit the separate run with its parameters; on independent noise, that run with ``stream=``

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from montezarr.core.errors import SamplerError
 from montezarr.core.tunables.keeping import SCENARIO_RECURSIONS_KEPT
+from montezarr.processes import Process
 from montezarr.random.designs._base import Design
 from montezarr.random.distributions._base import Distribution
 from montezarr.random.draws import Draws
@@ -25,7 +26,7 @@ from montezarr.random.draws.shared import (
 from montezarr.random.seeding import RootSeed
 from montezarr.samplers._base import DrawUnder, Sampler
 from montezarr.samplers.context import DrawContext, DrawsOfSlice
-from montezarr.samplers.inputs import initial_states_in, parameters_in
+from montezarr.samplers.inputs import first_refused, initial_states_in, parameters_in
 from montezarr.samplers.interfaces import Interface
 from montezarr.samplers.policy import FailureReport
 from montezarr.samplers.schema import TIME, PathArrays, Variable
@@ -58,11 +59,14 @@ class PathParameters:
         That seed; all scenarios have the same values, also on independent noise.
     variables : tuple of Variable
         All of them as variables of a path, without a time.
+    lazy : tuple of str
+        Those that came as lazy arrays, whose values nobody has checked yet.
     """
 
     distributions: tuple[tuple[tuple[str, ...], Distribution | Design], ...] = ()
     seed: RootSeed
     variables: tuple[Variable, ...] = ()
+    lazy: tuple[str, ...] = ()
 
     def of(self, start: int, stop: int, inputs: Any, unit: int) -> OwnValues:
         """Return the parameters of the paths start ... stop-1, at least, with the first path.
@@ -185,6 +189,8 @@ class VariedSampler(Sampler):
 
     def draw_under(self, draw: DrawUnder, start: int, stop: int, x0: Any) -> Any:
         """Draw the range in every scenario, a few paths at a time, on draws that all share."""
+        if self.per_path is not None and self.per_path.lazy:
+            self._check_lazy(draw, start, stop, x0)
         recursions = self._recursions(x0)
         if recursions is not None:  # no path fails: nothing to report
             return self._in_one_pass(recursions, start, stop), FailureReport()
@@ -215,6 +221,26 @@ class VariedSampler(Sampler):
             for name, (first, values) in own.items():
                 out[name][..., inside] = values[..., low - first : high - first]
         return out, reports.joined()
+
+    def _check_lazy(self, draw: DrawUnder, start: int, stop: int, inputs: Any) -> None:
+        """Raise for values that would be refused at the call if they were in memory.
+
+        No policy masks them. Paths before the first such one may fail: then that is the error.
+        """
+        assert self.per_path is not None
+        given = parameters_in(inputs)
+        lazy = {name: given[name] for name in self.per_path.lazy}
+        check = None
+        if isinstance(self.target, Process):
+            check = self.target.check_values
+        found = first_refused(lazy, check)
+        if found is None:
+            return
+        position, message = found
+        if position:
+            known = replace(self, per_path=replace(self.per_path, lazy=()))
+            known.draw_under(draw, start, start + position, inputs[:position])
+        raise self.failure(start + position, self.x0, message)
 
     def masked_in(self, report: Any, start: int, n: int) -> dict[str, NDArray[np.bool_]]:
         """Return where variables are masked: each scenario masks paths of its own.

@@ -43,6 +43,10 @@ def extend(
     its paths, and replaces the old one atomically. If `extend` is killed, the same call continues.
     Statistics that were taken with the paths are extended too.
 
+    Where each path has an x0 or a parameter of an array, a store grows up to the paths of its run,
+    since the array is in the recipe as a whole: begin such a store with whole chunks of the run of
+    all values, ``write(ds, path, paths=range(...))``. Parameters that are drawn have no such limit.
+
     Parameters
     ----------
     path : str, path or Zarr store
@@ -51,7 +55,8 @@ def extend(
         New number of paths, not less than the present one.
     ds : Dataset, optional
         What was written, lazily, with any number of paths: needed if its variables are computed
-        from paths by an expression, or each path has an x0 of its own that was lazy.
+        from paths by an expression, or each path has values of its own, x0 or parameters, that
+        came as a lazy array.
     statistics : as for `write`, optional
         Needed if some of them are your own classes.
     process : object, optional
@@ -67,7 +72,8 @@ def extend(
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        For fewer paths than the store has, or if a Dataset is needed.
+        For fewer paths than the store has, for more than there are values of an array by path, or
+        if a Dataset is needed.
     StoreNotFoundError
         If no store is there.
     StoreLockedError, StoreError, SamplerError

@@ -39,6 +39,7 @@ from montezarr.run._tasks_alive import run_of_recipe
 from montezarr.statistics import Statistic
 from montezarr.statistics._built_in import built_in_statistics
 from montezarr.statistics._names import statistics_of
+from montezarr.store._arrays_by_path import check_arrays, too_many_paths
 from montezarr.store._codes import text_as_codes, text_of_run, with_text
 from montezarr.store._run_to_write import run_to_write
 from montezarr.store._values import ChunkValues
@@ -270,14 +271,12 @@ def source_in(
     elif source.run.length >= n_paths:
         run = replace(source.run, chunk=manifest.chunk)
     else:
-        raise value_error(
-            "ds", f"a Dataset of {n_paths:,} paths, since each has its own x0", source.run.length,
-            "Another array of x0 is another recipe.",
-        )  # fmt: skip
+        raise too_many_paths(source.run, n_paths)
     source = replace(source, run=run)
     mine = source.manifest(manifest.storage, manifest.first_path).with_constants(known)
     differing = manifest.differences(mine)
     if differing:
+        check_arrays(manifest.recipe_dict, mine.recipe_dict)
         name, there, here = differing[0]
         raise value_error("ds", f"the one that was written: {name} = {there}", here)
     return source

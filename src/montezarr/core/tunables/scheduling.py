@@ -10,7 +10,10 @@ TASKS_IN_FLIGHT_PER_WORKER = 3
 """Tasks in flight per worker: one that runs, and enough behind it that no worker waits."""
 
 BATCH_READERS_MAX = 4
-"""Parts of a Dataset that random batches compute at once, at most; a core is the caller's."""
+"""Parts of a Dataset that random batches compute at once, at most, and one for each core."""
+
+ROWS_GRAPH_BLOCKS_MAX = 50_000
+"""Blocks of a Dataset up to which random batches make one graph of all, some kilobytes each."""
 
 DASK_TASK_KEYS = 2048
 """Keys of tasks on a cluster that are used in turn: the scheduler remembers each."""

@@ -21,6 +21,7 @@ from montezarr.core.tunables.memory import CHUNK_WORKING_COPIES, VIRTUAL_WAITING
 from montezarr.reduction.accumulate import Arrays
 from montezarr.store._values import ChunkValues
 from montezarr.store.format import encode_chunk, padded, shard_index, with_checksum
+from montezarr.store.virtual._scenarios import Numbers, ScenarioValues
 
 Data = NDArray[np.uint8]
 
@@ -105,6 +106,7 @@ class VirtualChunks:
 
     def __init__(self, values: ChunkValues, n_paths: int, x0: Any, cache_bytes: int) -> None:
         self.values, self.manifest = values, values.manifest
+        self._scenarios = ScenarioValues(values)
         self.n_paths, self.x0 = n_paths, x0
         storage, chunk = self.manifest.storage, self.manifest.chunk
         arrays = self.manifest.arrays
@@ -115,10 +117,9 @@ class VirtualChunks:
         self._unit: int = (storage.inner_chunk or chunk) if plain else chunk
         shared = not plain and any(shards)
         self._files = Recent(max(cache_bytes, self._largest() if shared else 0))
-        # Requests for all variables and scenarios of some paths, which one draw serves.
-        self._served = sum(self._parts(i) for i in range(len(arrays))) * self._unit // chunk
         waiting = max(VIRTUAL_WAITING_MAX_BYTES, 2 * self.manifest.chunk_bytes)
-        self._draws = Recent(waiting if self._served > 1 else 0)
+        # A draw serves requests for several variables.
+        self._draws = Recent(waiting if self._served(None) > 1 else 0)
         self._once, self._counting = Once(), threading.Lock()
 
     def is_ready(self, i: int, byte_range: Any) -> bool:
@@ -190,35 +191,41 @@ class VirtualChunks:
         array, manifest = self.manifest.arrays[i], self.manifest
         storage = manifest.storage
         if not self._splits[i]:
-            values = self._drawn(chunk, 0, manifest.chunk // self._unit, 1)[i]
+            whole = tuple(slice(0, size) for size in array.shape)
+            numbers = self._scenarios.needed(i, [whole])
+            values = self._drawn(chunk, 0, manifest.chunk // self._unit, numbers, 1)[i]
             return encode_chunk(array, manifest.chunk, storage, values)[0]
-        ends = [*array.inner_slices(manifest.chunk, storage, first, first + 1)]
-        ends += array.inner_slices(manifest.chunk, storage, last - 1, last)
-        low, high = ends[0][-1].start, ends[1][-1].stop
-        if ends[0][:-1] != ends[1][:-1]:  # of several scenarios
+        places = list(array.inner_slices(manifest.chunk, storage, first, last))
+        low, high = places[0][-1].start, places[-1][-1].stop
+        if places[0][:-1] != places[-1][:-1]:  # of several scenarios
             low, high = 0, manifest.chunk
-        values = self._drawn(chunk, low // self._unit, high // self._unit, last - first)[i]
+        numbers = self._scenarios.needed(i, places)
+        units = low // self._unit, high // self._unit
+        values = self._drawn(chunk, *units, numbers, last - first)[i]
         kind, out = np.dtype(array.dtype).newbyteorder("<"), []
-        for *others, paths in array.inner_slices(manifest.chunk, storage, first, last):
-            part = values[(*others, slice(paths.start - low, paths.stop - low))]
+        for *others, paths in places:
+            place = (*others, slice(paths.start - low, paths.stop - low))
+            part = self._scenarios.part(i, numbers, values, place)
             out += with_checksum(padded(storage.apply(part, kind), self._unit, array.fill))
         return out
 
-    def _drawn(self, chunk: int, first: int, last: int, served: int) -> Arrays:
+    def _drawn(self, chunk: int, first: int, last: int, numbers: Numbers, served: int) -> Arrays:
         """Return the values of all variables, drawn now or for another request before.
 
         Parameters
         ----------
+        numbers : tuple of int or None
+            The scenarios to draw; None for all.
         served : int
             Number of parts of files that are made of them now.
         """
-        key = (chunk, first, last)
+        key = (chunk, first, last, numbers)
 
         def make() -> Any:
             entry = self._draws.get(key)
             if entry is None:
-                arrays = self._draw(chunk, first, last)
-                entry = arrays, [self._served * (last - first)]
+                arrays = self._draw(chunk, first, last, numbers)
+                entry = arrays, [self._served(numbers) * (last - first)]
                 self._draws.put(key, entry, sum(array.nbytes for array in arrays))
             return entry
 
@@ -229,13 +236,23 @@ class VirtualChunks:
             self._draws.drop(key)
         return list(arrays)
 
-    def _draw(self, chunk: int, first: int, last: int) -> Arrays:
+    def _served(self, numbers: Numbers) -> int:
+        """Return the parts of files, of as few paths as can be made alone, that a draw serves."""
+        chunk, count = self.manifest.chunk, 0
+        for i in range(len(self.manifest.arrays)):
+            share = self._scenarios.share(i, numbers)
+            count += round(self._parts(i) * self._unit // chunk * share)
+        return count
+
+    def _draw(self, chunk: int, first: int, last: int, numbers: Numbers) -> Arrays:
         start = chunk * self.manifest.chunk + first * self._unit
         stop = min(start + (last - first) * self._unit, self.n_paths)
         arrays = self.manifest.arrays
         if start >= stop:  # the end of the last shard, without paths
-            return [np.empty((*array.shape, 0), array.dtype) for array in arrays]
-        size = (stop - start) * sum(array.path_bytes for array in arrays)
+            return self._scenarios.none(numbers)
+        shares = [self._scenarios.share(i, numbers) for i in range(len(arrays))]
+        width = sum(share * array.path_bytes for share, array in zip(shares, arrays, strict=True))
+        size = int((stop - start) * width)
         if size * CHUNK_WORKING_COPIES > memory_limit():
             raise MemoryBudgetError(
                 f"key: expected a chunk that fits into memory, got {stop - start:,} paths ="
@@ -246,7 +263,7 @@ class VirtualChunks:
         x0 = self.x0
         if x0 is not None:
             x0 = np.asarray(x0[..., start:stop].compute(scheduler="synchronous"))
-        return self.values.of(start, stop, x0)[0]
+        return self._scenarios.of(numbers, start, stop, x0)
 
 
 def request_bounds(byte_range: Any, size: int) -> tuple[int, int]:

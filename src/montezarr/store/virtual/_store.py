@@ -40,8 +40,10 @@ class VirtualStore(Store):
     pickled; `save` writes it to a small file for `montezarr.open`: some hundred bytes, and all
     numbers of the process as JSON.
 
-    A read draws whole chunks; for an uncompressed shard, only the inner chunks that it needs. Of a
-    grid of scenarios all are drawn for the paths of a chunk, once: the others wait to be read.
+    A read draws whole chunks; for an uncompressed shard, only the inner chunks that it needs, so of
+    a grid only its scenarios. Scenarios that are read at once share their draws: all of them in one
+    read take less time than one by one. Parameters of paths need no path.
+
     xarray makes a Dask chunk of each (inner) chunk, and opens two million of them in half a second.
     So chunks are larger if there would be more, and a few paths of 10**12 take a second or two: to
     read them in milliseconds pass smaller ``chunks`` here, and ``chunks=None`` to xarray.
