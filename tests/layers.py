@@ -180,6 +180,7 @@ ROOMS = {
         """
         _bins _figure _single
         _closed_form _data _hue _parameters
+        _facets
         _density _fan _histogram _paths _trace
         _compare _convergence
         __init__

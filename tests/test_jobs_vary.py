@@ -168,12 +168,16 @@ def test_a_section_that_cannot_be_meant_is_refused_in_one_line(make, vary, said)
     ("vary", "output", "rest", "said"),
     [
         ("dt = [0.1, 0.2]", "", "[risk]\nlevels = [0.95]", "levels: is relative to one x0"),
-        ("sigma = [0.1]\nmu = [0.0]", 'plot = "f.png"', "", "plot: a fan chart has one dimension"),
+        ("sigma = [0.1]\nmu = [0.0]\nx0 = [1.0]\ndt = [0.1]", 'plot = "f.png"', "",
+         "plot: a fan chart has at most 3 dimensions"),
         (f"sigma = {[0.1 + i / 100 for i in range(20)]}", 'plot = "f.png"', "", "plot: .*most 12"),
+        (f"sigma = {[0.1 + i / 100 for i in range(70)]}\nmu = [0.0]", 'plot = "f.png"', "",
+         "plot: .*most 64 entries"),
     ],
 )  # fmt: skip
 def test_results_that_scenarios_do_not_have_are_refused_before_the_run(
     make, tmp_path, vary, output, rest, said
 ):
-    assert re.search(said, refusal(make(vary, output=output, rest=rest)))
+    run = "" if "x0" in vary else "x0 = 100.0"
+    assert re.search(said, refusal(make(vary, run=run, output=output, rest=rest)))
     assert not (tmp_path / "paths.zarr").exists()
