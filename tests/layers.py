@@ -215,7 +215,8 @@ ROOMS = {
         "the command: stores, runs, jobs in TOML",
         """
         _group job.config
-        _main _stores job.prices job.vary
+        _main _stores job.drawn job.prices
+        job.vary
         job.run
         job
         _runs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,13 +15,14 @@ from montezarr.core.checks import did_you_mean, value_error
 from montezarr.core.errors import ArgumentTypeError, ArgumentValueError
 from montezarr.processes import Process
 from montezarr.processes._built_in import runs_user_code
+from montezarr.random.distributions._base import Distribution
 from montezarr.random.seeding import RootSeed
 from montezarr.run._vary import DT, X0, PathArray, ScenarioValues, Vary
 from montezarr.samplers import Interface
 from montezarr.samplers.arguments import ARGUMENTS
 from montezarr.samplers.functions import OFFERED
 from montezarr.samplers.interfaces import accepts, named_parameters
-from montezarr.samplers.varied import values_of_paths
+from montezarr.samplers.schema import PATH
 
 RESERVED = (X0, DT)
 """Parameters that are arguments of `simulate`."""
@@ -88,16 +90,55 @@ def check_parameters(
 
 
 def _check_ranges(vary: Vary, process: Process) -> None:
+    """Check the values of all scenarios and paths, and the ends of what is drawn."""
     entries: list[ScenarioValues | PathArray] = [*vary.scenarios, *vary.arrays]
     for entry in entries:
         if entry.name not in RESERVED and isinstance(entry.values, np.ndarray):
-            process.check_values(entry.name, entry.values.ravel())
+            dims = entry.dims if isinstance(entry, ScenarioValues) else (*entry.dims, PATH)
+            _check_values(process, entry.name, entry.values, dims)
     for drawn in vary.drawn:
-        for name in drawn.names:
-            if name not in RESERVED:
-                ends = [drawn.distribution.low, drawn.distribution.high]
-                reach = [end[name] if isinstance(end, Mapping) else end for end in ends]
-                process.check_values(name, np.array(reach))
+        for name, distribution in drawn.each():
+            if name in RESERVED:
+                continue
+            for which in ("low", "high"):
+                end = getattr(distribution, which)
+                end = end[name] if isinstance(end, Mapping) else end
+                _check_end(process, name, end, which, distribution)
+
+
+def _check_values(process: Process, name: str, values: Any, dims: tuple[str, ...]) -> None:
+    """Check the values of a parameter; an error has the position along each dimension."""
+    try:
+        process.check_values(name, values.ravel())
+    except (ArgumentTypeError, ArgumentValueError) as error:
+        found = PLACED.fullmatch(str(error))
+        if found is None:
+            raise
+        places = np.unravel_index(int(found["place"]), values.shape)
+        at = ", ".join(f"{dim}={place}" for dim, place in zip(dims, places, strict=True))
+        where = f" at the position {at}" if at else ""
+        raise type(error)(f"vary[{name!r}]: {found['problem']}{where}.") from error
+
+
+def _check_end(
+    process: Process, name: str, end: float, which: str, distribution: Distribution
+) -> None:
+    """Check the smallest or largest value that a distribution can give a parameter."""
+    try:
+        process.check_values(name, np.array([end]))
+    except (ArgumentTypeError, ArgumentValueError) as error:
+        found = PLACED.fullmatch(str(error))
+        if found is None:
+            raise
+        extreme = "smallest" if which == "low" else "largest"
+        raise type(error)(
+            f"vary[{name!r}]: {found['problem']}, the {extreme} value that {distribution} can draw."
+            " Take a distribution inside the range of the parameter."
+        ) from error
+
+
+PLACED = re.compile(r"[^:]*\[(?P<place>\d+)\]: (?P<problem>.*?)\.?", re.S)
+"""The error of `Process.check_values` about the value at a place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +191,7 @@ def first_values(vary: Vary, seed: RootSeed, compute: bool = True) -> dict[str, 
         value = np.asarray(entry.values[..., :1]).ravel()[0]
         first[entry.name] = value.item()
     for drawn in vary.drawn:
-        values = values_of_paths(drawn.distribution, drawn.names, seed, 0, 1)
+        values = drawn.distribution.by_name(drawn.names, seed, 0, 1)
         first.update({name: array[0].item() for name, array in values.items()})
     return first
 

@@ -153,10 +153,10 @@ def _simulate_error(config: Config, text: str) -> ConfigError:
     key, _, problem = text.partition(": ")
     name, _, place = key.partition("[")
     varying = config.sections.get("vary", {})
-    if name == "vary":
-        return config.error("vary", place.strip("]'\"") or None, problem)
-    if name in varying:
-        return config.error("vary", name, problem)
+    about = place.strip("]'\"") if name == "vary" else name
+    own = next((one for one in varying if about in map(str.strip, one.split(","))), None)
+    if name == "vary" or own is not None:
+        return config.error("vary", own or about or None, problem)
     unknown = next((one for one in varying if f"parameter {one!r}" in problem), None)
     if unknown is not None:
         return config.error("vary", unknown, problem)
