@@ -12,7 +12,7 @@ import dask.array as da
 import numpy as np
 
 from montezarr.core.checks import did_you_mean, value_error
-from montezarr.core.errors import ArgumentTypeError, ArgumentValueError
+from montezarr.core.errors import ArgumentTypeError, ArgumentValueError, SamplerError
 from montezarr.processes import Process
 from montezarr.processes._built_in import runs_user_code
 from montezarr.random.distributions._base import Distribution
@@ -76,7 +76,16 @@ def check_parameters(
             )  # fmt: skip
     if DT in vary.names and arguments["times"] is not None:
         raise value_error("vary['dt']", "no times=, which are those of all scenarios", "times")
+    for entry in vary.scenarios:
+        if entry.name == DT and not (entry.values > 0).all():
+            place = np.argwhere(~(entry.values > 0))[0].tolist()
+            at = ", ".join(f"{dim}={k}" for dim, k in zip(entry.dims, place, strict=True))
+            raise ArgumentValueError(
+                f"vary[{DT!r}]: expected steps > 0, got {entry.values[tuple(place)]} at the"
+                f" position {at}."
+            )
     if isinstance(process, Process):
+        _check_x0(vary, process)
         _check_ranges(vary, process)
         return
     function = interface.function_of(process)
@@ -87,6 +96,16 @@ def check_parameters(
             title = getattr(function, "__qualname__", "the sampler")
             expected = f"parameters of {title}: {', '.join([*known, X0, DT])}"
             raise value_error("vary", expected, name, did_you_mean(name, [*known, X0, DT]))
+
+
+def _check_x0(vary: Vary, process: Process) -> None:
+    """Raise where x0 varies, but is no single number."""
+    title, names = type(process).__name__, process.variables
+    if X0 in vary.names and len(names) > 1:
+        raise value_error(
+            f"vary[{X0!r}]", "a process of one variable", f"{title} of {', '.join(names)}",
+            "Initial states of several variables differ from path to path by x0= alone.",
+        )  # fmt: skip
 
 
 def _check_ranges(vary: Vary, process: Process) -> None:
@@ -113,7 +132,7 @@ def _check_values(process: Process, name: str, values: Any, dims: tuple[str, ...
     except (ArgumentTypeError, ArgumentValueError) as error:
         found = PLACED.fullmatch(str(error))
         if found is None:
-            raise
+            raise _about(name, error) from error
         places = np.unravel_index(int(found["place"]), values.shape)
         at = ", ".join(f"{dim}={place}" for dim, place in zip(dims, places, strict=True))
         where = f" at the position {at}" if at else ""
@@ -129,12 +148,22 @@ def _check_end(
     except (ArgumentTypeError, ArgumentValueError) as error:
         found = PLACED.fullmatch(str(error))
         if found is None:
-            raise
+            raise _about(name, error) from error
         extreme = "smallest" if which == "low" else "largest"
         raise type(error)(
             f"vary[{name!r}]: {found['problem']}, the {extreme} value that {distribution} can draw."
             " Take a distribution inside the range of the parameter."
         ) from error
+
+
+def _about(name: str, error: Exception) -> Exception:
+    """Return an error about all values of a parameter that says that these are of ``vary=``."""
+    text = str(error)
+    if text.startswith(f"{name}: "):
+        text = f"vary[{name!r}]{text.removeprefix(name)}"
+    elif name in ARGUMENTS:
+        text = f"{text} {name} is an argument of simulate, the same in all scenarios."
+    return type(error)(text)
 
 
 PLACED = re.compile(r"[^:]*\[(?P<place>\d+)\]: (?P<problem>.*?)\.?", re.S)
@@ -202,6 +231,20 @@ def with_parameters(process: Any, options: Mapping[str, Any], values: Mapping[st
     if isinstance(process, Process):
         return (process.with_parameters(**own) if own else process), options
     return process, {**options, **own}
+
+
+@contextmanager
+def telling_of_arrays(vary: Vary, unit: int) -> Iterator[None]:
+    """Have errors of code that draws `unit` paths at a time say which parameters are arrays."""
+    try:
+        yield
+    except SamplerError as error:
+        if unit > 1 and vary.by_path:
+            listed = ", ".join(vary.by_path)
+            error.add_note(
+                f"{listed}: one value per path: code that draws n paths gets arrays (n,)."
+            )
+        raise
 
 
 @contextmanager

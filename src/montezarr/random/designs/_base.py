@@ -125,7 +125,7 @@ class Design(ABC):
         """
         if n_paths is None:
             return
-        if n_paths % self.size:
+        if n_paths % self.size and self.n is None:
             following = -(-n_paths // self.size) * self.size
             raise value_error(
                 "n_paths", f"a multiple of {self.size}, the paths of a group of the design"
