@@ -107,6 +107,12 @@ def texts_of(array: xr.DataArray, name: str, dim: str) -> tuple[str, ...]:
     return tuple(f"{v:.6g}" if is_number else showable(str(v)) for v in values.tolist())
 
 
+def has_colours(array: xr.DataArray, dim: str) -> bool:
+    """Return whether the entries of a dimension are few enough for colours that differ."""
+    is_number = values_along(array, dim, dim).dtype.kind in "iuf"
+    return array.sizes[dim] <= (PLOT_COLOURS_MAX if is_number else len(NAMED_COLOURS))
+
+
 def hue_of(array: xr.DataArray, hue: str, dim: str) -> Hue:
     """Return the colours of the entries of a dimension.
 
