@@ -74,6 +74,21 @@ def test_columns_hold_colours(ds, table):
     assert legend.get_title().get_text() == "sigma"
 
 
+def test_a_legend_of_colours_hides_nothing(ds):
+    pictures = [
+        mz.plot.fan(ds.isel(mu=0), hue="sigma"),
+        mz.plot.paths(ds.isel(mu=0), hue="sigma"),
+        mz.plot.histogram(ds.isel(mu=0), time=1.0, hue="sigma"),
+    ]
+    for ax in pictures:
+        ax.figure.canvas.draw()
+        assert ax.get_legend().get_window_extent().x0 >= ax.get_window_extent().x1
+    own = mz.plot.figure().subplots(1, 2)[0]
+    ax = mz.plot.fan(ds.isel(mu=0), hue="sigma", ax=own)
+    ax.figure.canvas.draw()
+    assert ax.get_legend().get_window_extent().x1 <= ax.get_window_extent().x1
+
+
 def test_results_have_panels_as_paths_do(ds, table):
     found = mz.reduce(ds.x, mz.Quantile(LEVELS))
     for a, b in zip(mz.plot.fan(found, col="mu", hue="sigma").flat,

@@ -39,12 +39,15 @@ class Legend(NamedTuple):
     note: str | None = None
     style: Mapping[str, Any] = {}
 
-    def place(self, ax: Any) -> None:
-        """Draw it on its Axes, the note above the title."""
+    def place(self, ax: Any, *, beside: bool = False) -> None:
+        """Draw it on its Axes or beside these, the note above the title."""
         title = "\n".join(text for text in (self.note, self.title) if text) or None
         entries = self.of(ax)
         if entries or title:
-            ax.legend(handles=entries, title=title, loc=self.loc, **self.options())
+            where: dict[str, Any] = {"loc": self.loc}
+            if beside:
+                where = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
+            ax.legend(handles=entries, title=title, **{**self.options(), **where})
 
     def of(self, ax: Any) -> list[Any]:
         """Return the entries; those on the Axes are in the order in which they were drawn."""
@@ -195,7 +198,8 @@ class Facets:
         drawing = draw(ax, {}, hue)
         ax.set_ylim(*drawing.height)
         if drawing.legend is not None:
-            drawing.legend.place(ax)
+            # On Axes of the caller, who knows what is beside them, it stays inside.
+            drawing.legend.place(ax, beside=hue is not None and options.ax is None)
         if drawing.colours is not None:
             artist, look = drawing.colours
             ax.figure.colorbar(artist, ax=ax, **look)
