@@ -192,6 +192,14 @@ def test_a_job_with_scenarios_runs_plans_and_is_described(make, tmp_path):
     assert call(cli, ["verify", str(tmp_path / "paths.zarr"), "--level", "3"]).exit_code == 0
 
 
+def test_a_picture_has_two_dimensions_of_scenarios(make, tmp_path):
+    pytest.importorskip("matplotlib")
+    file = make("sigma = [0.1, 0.3]\nmu = [0.0, 0.1]", output='plot = "fan.png"')
+    done = CliRunner().invoke(cli, ["run", str(file), "--quiet"])
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "fan.png").read_bytes()[:4] == b"\x89PNG"
+
+
 def test_the_risk_is_that_of_each_scenario_beside_its_closed_form(make, tmp_path):
     pytest.importorskip("matplotlib")
     file = make(
