@@ -261,6 +261,8 @@ REASONS: dict[tuple[str, str, str, str], str] = {
     ("first_order*", "*", "Bernoulli*", "4096"): "four hits are expected",
     ("total*", "*", "Bernoulli*", "4096"): "four hits are expected",
     ("*_share", "*", "Bernoulli*", "4096"): "four hits are expected",
+    ("first_order*", "*", "Bernoulli*", "*"): "rare: groups with two hits are rarer still",
+    ("*_share", "*", "Bernoulli*", "*"): "rare: groups with two hits are rarer still",
     ("mean", "*", "Bernoulli*", "100"): "no hit in most samples of 100",
     ("mean", "*", "Bernoulli*", "4096"): "four hits are expected",
     ("contrast", "*", "Bernoulli*", "100"): "no hit in most samples of 100",

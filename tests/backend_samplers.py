@@ -22,6 +22,20 @@ class Loop:
         return x
 
 
+class Counting(Loop):
+    """A loop that notes the index of every path that it draws, in this process."""
+
+    def __init__(self):
+        self.drawn = []
+
+    def sample_path(self, T, x0, rng):
+        self.drawn.append(index_of(rng))
+        return super().sample_path(T, x0, rng)
+
+    def __deepcopy__(self, memo):
+        return self
+
+
 class Batch:
     """Kind 2: a block of paths at a time."""
 

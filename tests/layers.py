@@ -182,6 +182,7 @@ ROOMS = {
         """
         _bins _figure _single
         _closed_form _data _hue _parameters
+        _facets
         _density _fan _histogram _paths _trace
         _compare _convergence
         __init__
@@ -216,7 +217,8 @@ ROOMS = {
         "the command: stores, runs, jobs in TOML",
         """
         _group job.config
-        _main _stores job.prices job.vary
+        _main _stores job.drawn job.prices
+        job.vary
         job.run
         job
         _runs

@@ -34,24 +34,15 @@ def test_the_accessor_forwards():
 
 
 def test_every_path_is_drawn_once_and_few_ahead():
-    drawn = []
-
-    class Counting(samplers.Loop):
-        def sample_path(self, T, x0, rng):
-            drawn.append(samplers.index_of(rng))
-            return super().sample_path(T, x0, rng)
-
-        def __deepcopy__(self, memo):
-            return self
-
-    ds = mz.simulate(Counting(), 4000, 5, 1.0, seed=1, chunks=4096)
-    drawn.clear()
+    counting = samplers.Counting()
+    ds = mz.simulate(counting, 4000, 5, 1.0, seed=1, chunks=4096)
+    counting.drawn.clear()
     with mz.backend("threads", 2):
         parts = mz.batches(ds, 500)
         next(parts)
-        assert len(drawn) <= 4 * 500
+        assert len(counting.drawn) <= 4 * 500
         list(parts)
-    assert sorted(drawn) == list(range(4000))
+    assert sorted(counting.drawn) == list(range(4000))
 
 
 def test_derived_datasets_and_stores_are_computed_in_parts(tmp_path):

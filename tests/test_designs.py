@@ -67,10 +67,10 @@ def test_replicates_share_their_parameters_and_differ_in_noise():
 @given(start=st.integers(0, 3000), n=st.integers(0, 40), far=st.sampled_from([0, 2**40]))
 def test_any_range_has_the_parameters_of_the_same_paths(name, start, n, far):
     design, seed = MADE[name], as_root_seed(7)
-    found = design.of_paths(seed, far + start, n)
+    found = design.by_name(design.names, seed, far + start, n)
     assert list(found) == ["a", "b", "d"]
     for k in (0, n // 2, n - 1) if n else ():
-        one = design.of_paths(seed, far + start + k, 1)
+        one = design.by_name(design.names, seed, far + start + k, 1)
         assert all(one[key][0] == found[key][k] for key in found)
     assert all(len(values) == n for values in found.values())
 

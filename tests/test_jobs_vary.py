@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -76,6 +77,83 @@ def test_a_distribution_draws_a_value_for_each_path(make):
     assert "by path: Normal(mean=100, sd=5" in str(mz.plan(ds))
 
 
+UNIFORM = '{ distribution = "Uniform", low = 0.1, high = 0.3 }'
+NORMAL = '{ distribution = "Normal", mean = 0.05, sd = 0.01 }'
+
+
+def test_the_sections_of_the_page_are_those_of_jobs(tmp_path):
+    page = Path(__file__).parents[1] / "docs/how-to/command-line.md"
+    blocks = re.findall(r"^```toml\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+    scenarios, design = (text for text in blocks if "[vary]" in text)
+    rest = '[output]\nstore = "paths.zarr"\n'
+    for text, run in (
+        (scenarios, "[run]\nx0 = 100.0\nn_paths = 2000\nT = 4\nseed = 1\n"),
+        (re.sub("^# (mu|x0)", r"\1", scenarios, flags=re.M).replace("mu = 0.05\n", ""),
+         "[run]\nn_paths = 2000\nT = 4\nseed = 1\n"),
+        ('[process]\nname = "GeometricBrownianMotion"\n'
+         + design.replace("n_paths", "T = 4\nseed = 1\nn_paths"), ""),
+    ):  # fmt: skip
+        file = tmp_path / "job.toml"
+        file.write_text(f"{text}\n{run}{rest}")
+        assert prepared(file).x.dims[-2:] == ("path", "time")
+    assert list(prepared(file).data_vars) == ["x", "x0", "mu", "sigma"]
+
+
+def told(ds, *entries):
+    return {entry: ds.mz.recipe.get(entry) for entry in entries}
+
+
+def test_a_joint_distribution_has_its_names_as_key(make):
+    text = (
+        '[vary."mu, sigma"]\ndistribution = "JointNormal"\nmean = { mu = 0.05, sigma = 0.2 }\n'
+        "sd = [0.01, 0.01]\ncorrelation = [[1, 0.5], [0.5, 1]]"
+    )
+    found = prepared(make(text, process=""))
+    joint = mz.JointNormal(
+        {"mu": 0.05, "sigma": 0.2}, sd=[0.01, 0.01], correlation=[[1, 0.5], [0.5, 1]]
+    )
+    alone = mz.simulate(GBM, 2000, 4, 100.0, seed=1, vary={("mu", "sigma"): joint})
+    assert told(found, "vary") == told(alone, "vary")
+    xr.testing.assert_equal(found.compute(), alone.compute())
+
+
+def test_a_distribution_of_scipy_is_named_as_in_python(make):
+    stats = pytest.importorskip("scipy.stats")
+    text = 'sigma = { distribution = "scipy.stats.triang", c = 0.5, loc = 0.1, scale = 0.2 }'
+    found = prepared(make(text, process="mu = 0.05"))
+    law = stats.triang(0.5, loc=0.1, scale=0.2)
+    alone = mz.simulate(GBM, 2000, 4, 100.0, seed=1, vary={"sigma": law})
+    assert told(found, "vary") == told(alone, "vary")
+    xr.testing.assert_equal(found.compute(), alone.compute())
+
+
+@pytest.mark.parametrize(
+    ("text", "design"),
+    [
+        ('design = "saltelli"', lambda p: mz.saltelli(p, 500)),
+        ('design = { name = "nested", replicates = 4 }',
+         lambda p: mz.nested(p, 500, replicates=4)),
+    ],
+)  # fmt: skip
+def test_a_design_takes_all_distributions_beside_scenarios(make, text, design):
+    lists = "x0 = [90.0, 100.0]"
+    found = prepared(make(f"{text}\nsigma = {UNIFORM}\n{lists}\nmu = {NORMAL}", process="", run=""))
+    made = design({"sigma": mz.Uniform(0.1, 0.3), "mu": mz.Normal(0.05, 0.01)})
+    vary = {made.names: made, "x0": xr.DataArray([90.0, 100.0], dims="x0")}
+    alone = mz.simulate(GBM, 2000, 4, seed=1, vary=vary)
+    assert told(found, "vary", "design") == told(alone, "vary", "design")
+    xr.testing.assert_equal(found.compute(), alone.compute())
+
+
+def test_a_job_with_a_design_is_run_and_read_by_its_statistic(make, tmp_path):
+    file = make(f'design = "saltelli"\nsigma = {UNIFORM}\nmu = {NORMAL}', process="")
+    done = CliRunner().invoke(cli, ["run", str(file), "--quiet"])
+    assert done.exit_code == 0, done.output
+    stored = mz.open(tmp_path / "paths.zarr")
+    indices = mz.reduce(stored.x.isel(time=-1), mz.SobolIndices())
+    assert indices.parameter.values.tolist() == ["sigma", "mu"]
+
+
 def test_steps_may_be_fractions(make):
     ds = prepared(make('dt = ["1/252", "1/52", 0.5]'))
     assert ds.dt.values.tolist() == [1 / 252, 1 / 52, 0.5]
@@ -114,6 +192,14 @@ def test_a_job_with_scenarios_runs_plans_and_is_described(make, tmp_path):
     assert call(cli, ["verify", str(tmp_path / "paths.zarr"), "--level", "3"]).exit_code == 0
 
 
+def test_a_picture_has_two_dimensions_of_scenarios(make, tmp_path):
+    pytest.importorskip("matplotlib")
+    file = make("sigma = [0.1, 0.3]\nmu = [0.0, 0.1]", output='plot = "fan.png"')
+    done = CliRunner().invoke(cli, ["run", str(file), "--quiet"])
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "fan.png").read_bytes()[:4] == b"\x89PNG"
+
+
 def test_the_risk_is_that_of_each_scenario_beside_its_closed_form(make, tmp_path):
     pytest.importorskip("matplotlib")
     file = make(
@@ -145,14 +231,40 @@ def test_the_risk_is_that_of_each_scenario_beside_its_closed_form(make, tmp_path
         ("sigma = [0.1, nan]", r"\[vary\] sigma: expected finite numbers, got nan at"),
         ("sigm = [0.1]", r"job\.toml:6: \[vary\] sigm: .*Did you mean 'sigma'"),
         ("sigma = [0.1, -0.2]", r"job\.toml:6: \[vary\] sigma: .*-0\.2"),
-        ('sigma = { distribution = "Norml", mean = 1 }', "sigma: distribution: .*Normal"),
+        ('sigma = { distribution = "Norml", mean = 1 }', r"sigma: distribution: .*mean 'Normal'\?"),
+        ('sigma = { distribution = "Normal", mean = 1, std = 2 }', "unknown key std.* mean sd[?]"),
+        ('sigma = { distribution = "Normal", mean = 1 }', r"\[vary\] sigma: sd: missing"),
+        ('sigma = { distribution = "Normal", mean = 1, sd = -1 }', "distribution: sd: .*-1"),
+        ('sigma = { distribution = "scipy.stats.triag", c = 0.5 }', "mean 'scipy.stats.triang'"),
+        ('sigma = { distribution = "scipy.stats.triang" }', "distribution: arguments: .*triang"),
+        ('sigma = { distribution = "scipy.stats.triang", c = "a" }', "sigma: distribution: .*'c'"),
+        ('"mu, sigma" = [0.1]', r"job\.toml:6: \[vary\] mu, sigma: expected a joint"),
+        ('"mu, " = [0.1]', r"\[vary\] mu, : expected names of parameters"),
+        ('"mu, sigma" = { distribution = "Normal", mean = 1, sd = 2 }', "joint distribution"),
+        ('"mu, sgma" = { distribution = "JointNormal", mean = { mu = 0, sigma = 1 }, sd = [1, 1] }',
+         "the key .*'mu', 'sigma'"),
+        ('"mu, sigma" = { distribution = "JointNormal", mean = { mu = 0, sigma = 1 } }',
+         "distribution: covariance: expected a matrix, or sd="),
+        ('design = "saltelli"', r"\[vary\] design: expected parameters with a distribution"),
+        ('design = "saltell"\nmu = { distribution = "Uniform", low = 0, high = 1 }',
+         r"job\.toml:6: \[vary\] design: name: .*mean 'saltelli'\?"),
+        ('design = { name = "nested" }\nmu = { distribution = "Uniform", low = 0, high = 1 }',
+         "design: replicates: missing"),
+        ('design = { name = "nested", replicate = 2 }\n'
+         'mu = { distribution = "Uniform", low = 0, high = 1 }',
+         "design: unknown key replicate.*mean replicates"),
+        ('design = { name = "nested", replicates = 1 }\n'
+         'mu = { distribution = "Uniform", low = 0, high = 1 }', "design: replicates: .*got 1"),
+        ('design = 3', r"\[vary\] design: expected \{ name ="),
+        ('design = "saltelli"\nmu = { distribution = "Uniform", low = 0, high = 1 }',
+         r"\[run\] n_paths: expected a multiple of 3"),
         ("sigma = { value = [0.1] }", r"\[vary\] sigma: unknown key value\. .*Did you mean values"),
         ("sigma = { values = 0.1 }", r"\[vary\] sigma: values: expected a list"),
         ("sigma = { values = [0.1], dim = 3 }", r"\[vary\] sigma: dim: expected a string"),
         ('sigma = { values = [0.1], dim = "time" }', r"\[vary\] sigma: .*other than 'time'"),
-        ("sigma = { distribution = 3 }", r"\[vary\] sigma: distribution: expected the name"),
-        ('sigma = { distribution = "scipy" }', r"\[vary\] sigma: distribution: expected the name"),
-        ('sigma = { distribution = "Normal" }', r"\[vary\] sigma: distribution"),
+        ("sigma = { distribution = 3 }", r"\[vary\] sigma: distribution: expected a name"),
+        ('sigma = { distribution = "scipy" }', r"\[vary\] sigma: distribution: .*SciPy, such as"),
+        ('sigma = { distribution = "Normal" }', r"\[vary\] sigma: mean: missing"),
         ('noise = "common"', r"\[vary\]: expected a parameter"),
         ('noise = "other"\nsigma = [0.1]', r"\[vary\] noise: expected .common. or .independent."),
         ('dt = ["1/0"]', r"\[vary\] dt: expected a number or a fraction"),
@@ -168,12 +280,16 @@ def test_a_section_that_cannot_be_meant_is_refused_in_one_line(make, vary, said)
     ("vary", "output", "rest", "said"),
     [
         ("dt = [0.1, 0.2]", "", "[risk]\nlevels = [0.95]", "levels: is relative to one x0"),
-        ("sigma = [0.1]\nmu = [0.0]", 'plot = "f.png"', "", "plot: a fan chart has one dimension"),
+        ("sigma = [0.1]\nmu = [0.0]\nx0 = [1.0]\ndt = [0.1]", 'plot = "f.png"', "",
+         "plot: a fan chart has at most 3 dimensions"),
         (f"sigma = {[0.1 + i / 100 for i in range(20)]}", 'plot = "f.png"', "", "plot: .*most 12"),
+        (f"sigma = {[0.1 + i / 100 for i in range(70)]}\nmu = [0.0]", 'plot = "f.png"', "",
+         "plot: .*most 64 entries"),
     ],
 )  # fmt: skip
 def test_results_that_scenarios_do_not_have_are_refused_before_the_run(
     make, tmp_path, vary, output, rest, said
 ):
-    assert re.search(said, refusal(make(vary, output=output, rest=rest)))
+    run = "" if "x0" in vary else "x0 = 100.0"
+    assert re.search(said, refusal(make(vary, run=run, output=output, rest=rest)))
     assert not (tmp_path / "paths.zarr").exists()

@@ -56,6 +56,28 @@ def test_a_log_has_lines_that_say_how_far_it_is(capsys, each_line):
     assert end.endswith(" paths/s; stopped: standard errors within 0.1")
 
 
+def test_scenarios_have_lines_of_colours_in_the_picture(capsys):
+    pytest.importorskip("matplotlib")
+    sigma = xr.DataArray([0.1, 0.2, 0.3], dims="sigma")
+    process = mz.GeometricBrownianMotion(mu=0.05, sigma=0.2)
+    ds = mz.simulate(process, 20_000, 4, 100.0, dt=0.25, seed=1, vary={"sigma": sigma})
+    stream = mz.stream(ds.x, "mean")
+    assert StreamProgress(stream._run, None).estimate() == ""
+    for values, hue in ((ds.x.isel(time=-1), "sigma"), (ds.x, None)):
+        stream = mz.stream(values.rename("price"), "mean")
+        progress = StreamProgress(stream._run, None)
+        for snapshot in stream:
+            progress.add(snapshot)
+        assert progress.hue == hue
+        assert size_of(progress) == ((0.0, 0.0) if hue is None else pytest.approx((7.6, 3.7)))
+    progress = StreamProgress(stream._run, None)
+    for snapshot in mz.stream(ds.x.isel(time=-1), "mean"):
+        progress.add(snapshot)
+    assert progress.estimate().startswith("x_mean = 105.")
+    assert progress.estimate().count("[sigma=") == 3
+    assert picture_of(progress)[:4] == b"\x89PNG"
+
+
 def test_a_log_has_few_lines(capsys):
     list(mz.live(mz.stream(payoff(20_000), "mean")))
     (line,) = capsys.readouterr().err.splitlines()

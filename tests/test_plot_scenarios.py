@@ -165,7 +165,7 @@ def many():
         (lambda ds: mz.plot.paths(ds, hue=3), TypeError, "hue: expected the name of a dimension"),
         (lambda ds: mz.plot.fan(ds.x.sel(sigma=0.1), hue="sigma"), ValueError, "hue: .*none of"),
         (lambda ds: mz.plot.fan(ds), ValueError, r"\.sel\(sigma=0\.1\), or pass hue='sigma'\."),
-        (lambda ds: mz.plot.density(ds), ValueError, r"Select one, with \.sel\(sigma=0\.1\)\."),
+        (lambda ds: mz.plot.density(ds), ValueError, r"sel\(sigma=0\.1\), or pass col='sigma'\."),
         (lambda ds: mz.plot.histogram(ds, time=1.0), ValueError, "or pass hue='sigma'"),
         (lambda ds: mz.plot.compare(ds, ds), ValueError, "a: .*or pass hue='sigma'"),
         (lambda ds: mz.plot.compare(ds, ds[{"sigma": [0, 1]}], hue="sigma"), ValueError, "entries"),

@@ -89,7 +89,7 @@ def test_results_of_vectors_are_drawn_entry_by_entry(ds):
 SELECT = [
     (lambda ds: mz.plot.fan(ds.v), r"data: .*\.sel\(asset='A'\), or pass hue='asset'\."),
     (lambda ds: mz.plot.paths(ds.v), r"data: .*\.sel\(asset='A'\), or pass hue='asset'\."),
-    (lambda ds: mz.plot.density(ds.v), r"data: .*\.sel\(asset='A'\)\."),
+    (lambda ds: mz.plot.density(ds.v), r"data: .*\.sel\(asset='A'\), or pass col='asset'\."),
     (lambda ds: mz.plot.compare(ds.v, ds.v), r"a: .*\.sel\(asset='A'\), or pass hue='asset'"),
     (lambda ds: mz.plot.histogram(ds.v), r"data: .*\.isel\(time=-1, asset=0\), or pass hue="),
     (lambda ds: mz.plot.histogram(ds.v, time=1.0), r"data: .*\.sel\(asset='A'\), or pass hue="),

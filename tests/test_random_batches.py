@@ -186,21 +186,12 @@ def test_few_paths_are_read_ahead(store):
 
 
 def test_a_sampler_draws_each_path_once_in_windows():
-    drawn = []
-
-    class Counting(samplers.Loop):
-        def sample_path(self, T, x0, rng):
-            drawn.append(samplers.index_of(rng))
-            return super().sample_path(T, x0, rng)
-
-        def __deepcopy__(self, memo):
-            return self
-
-    ds = mz.simulate(Counting(), 4000, 5, 1.0, seed=1)
-    drawn.clear()
+    counting = samplers.Counting()
+    ds = mz.simulate(counting, 4000, 5, 1.0, seed=1)
+    counting.drawn.clear()
     with mz.backend("threads", 1):
         list(mz.batches(ds, 300, order="random", seed=1, window=1))
-    assert sorted(drawn) == list(range(4000))
+    assert sorted(counting.drawn) == list(range(4000))
 
 
 @pytest.mark.parametrize("name", ["threads", "processes"])

@@ -13,7 +13,12 @@ from montezarr.core.optional import import_optional
 from montezarr.random.distributions import _scipy_stats
 from montezarr.random.distributions._base import parameter_slot
 from montezarr.random.distributions._built_in import as_distribution, distribution_from_dict
-from montezarr.random.distributions._scipy_stats import CONTINUOUS, DISCRETE, KNOWN
+from montezarr.random.distributions._scipy_stats import (
+    CONTINUOUS,
+    DISCRETE,
+    KNOWN,
+    ScipyDistribution,
+)
 
 LEAST = 2.0**-54
 
@@ -54,6 +59,12 @@ def test_json_and_pickle_bring_it_back(frozen):
     assert distribution_from_dict(data) == prior
     assert hash(prior) == hash(distribution_from_dict(data))
     assert pickle.loads(pickle.dumps(prior)) == prior
+
+
+def test_there_are_examples_as_of_every_distribution():
+    for example in ScipyDistribution.examples():
+        assert ScipyDistribution.from_dict(example.to_dict()) == example
+        assert np.isfinite(example.draw(1, "a", n=5)).all()
 
 
 def test_arguments_are_recorded_by_name_and_as_given():

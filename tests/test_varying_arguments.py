@@ -93,7 +93,7 @@ REFUSED = {
     "large integers": ({"a": np.full(N, 2**63, np.uint64)}, r"integers below 2\*\*63"),
     "dt by path": ({"dt": np.ones(N), "a": 1.0}, r"vary\['dt'\]: expected values by scenario"),
     "dt drawn": ({"dt": Normal(1.0, 0.1), "a": 1.0}, r"vary\['dt'\]: expected values by scenario"),
-    "dt below 0": ({"dt": on([1.0, -1.0], "q"), "a": 1.0}, r"scenario {'q': 1}: dt: .*> 0, got -1"),
+    "dt below 0": ({"dt": on([1.0, -1.0], "q"), "a": 1.0}, r"\['dt'\]: .*> 0, got -1.0 .* q=1"),
     "a function": ({"a": lambda u: u}, r"or a distribution, such as mz.Normal.*<lambda>"),
     "None": ({"a": None}, "or a distribution, such as mz.Normal"),
     "a Dataset": ({"a": xr.Dataset()}, "or a distribution, such as mz.Normal"),
@@ -130,7 +130,7 @@ OTHERS = {
         GBM, {"sigma": on([-0.5, 0.1], "q")}, {"x0": 1.0}, r"sigma.* >= 0, got -0.5",
     ),
     "no start": (MODELS["MarkovChain"].process, {"x0": on(["calm", "warm"], "q")}, {}, "'warm'"),
-    "one start of two": (HESTON, {"x0": on([1.0, 2.0], "q")}, {}, "over s, v"),
+    "one start of two": (HESTON, {"x0": on([1.0, 2.0], "q")}, {}, "Heston of s, v"),
     "dimension of the paths": (
         several, {"a": on([1.0, 2.0], "asset")}, {}, "got 'asset'. 'asset' is a dimension",
     ),
@@ -290,3 +290,77 @@ def test_a_failure_of_a_lower_path_comes_before_a_bad_value():
         with_lazy(fails, np.nan).compute()
     masked = with_lazy(fails, 0.2, on_error="mask").compute()
     assert np.flatnonzero(np.isnan(masked.x[:, 0])).tolist() == [1100]
+
+
+# --- mistakes that are easily made -----------------------------------------------------------
+
+
+def block_of_paths(n, T, rng, R0):
+    return rng.poisson(R0, size=(n, T + 1))
+
+
+MISTAKES = {
+    "a table": (pd.DataFrame({"sigma": [0.1]}), {}, TypeError, r"pass mz\.scenarios\(table\)"),
+    "a table of a parameter": (
+        {"sigma": pd.DataFrame({"a": [0.1, 0.2]})}, {}, ValueError, r"mz\.scenarios\(table\)"
+    ),
+    "no dimensions": (
+        {"sigma": np.ones((2, 3))}, {}, ValueError, r"Pass xr\.DataArray\(values, dims=\[\.\.\.\]\)"
+    ),
+    "an argument of the run": (
+        {"seed": xr.DataArray([1, 2], dims="seed")}, {}, ValueError,
+        "unknown parameter 'seed'.* seed is an argument of simulate",
+    ),
+    "a negative volatility of a grid": (
+        {"sigma": xr.DataArray([[0.1, 0.2], [0.3, -0.2]], dims=("a", "b"))}, {}, ValueError,
+        r"vary\['sigma'\]: .*>= 0, got -0\.2 at the position a=1, b=1\.",
+    ),
+    "a negative volatility of a path": (
+        {"sigma": np.where(np.arange(100) == 7, -1.0, 0.2)}, {}, ValueError,
+        r"vary\['sigma'\]: .*got -1\.0 at the position path=7\.",
+    ),
+    "draws out of range": (
+        {"sigma": mz.Normal(0.2, 0.1)}, {}, ValueError,
+        r"vary\['sigma'\]: .*the smallest value that Normal\(mean=0\.2, sd=0\.1\) can draw",
+    ),
+    "draws of a joint distribution out of range": (
+        {("mu", "sigma"): mz.JointNormal({"mu": 0.0, "sigma": 0.2}, sd=[1, 1])}, {}, ValueError,
+        r"vary\['sigma'\]: .*smallest value that JointNormal",
+    ),
+    "text": (
+        {"sigma": xr.DataArray(["a"], dims="s")}, {}, TypeError, r"vary\['sigma'\]: .*numbers"
+    ),
+    "a hole": (
+        {"sigma": xr.DataArray(np.array([1, None], object), dims="s")}, {}, TypeError,
+        r"vary\['sigma'\]: .*got None",
+    ),
+    "a step below 0": (
+        {"dt": xr.DataArray([0.1, -0.2], dims="dt")}, {"dt": None}, ValueError,
+        r"vary\['dt'\]: expected steps > 0, got -0\.2 at the position dt=1",
+    ),
+    "a start of several variables": (
+        {"x0": xr.DataArray([90.0, 100.0], dims="x0")},
+        {"x0": None, "process": mz.Heston(mu=0.0, kappa=1.0, theta=0.04, xi=0.3, rho=-0.5)},
+        ValueError, r"vary\['x0'\]: expected a process of one variable, got 'Heston of s, v'",
+    ),
+    "other paths than those of a design": (
+        mz.saltelli({"mu": mz.Normal(0, 1)}, 4), {}, ValueError, "n_paths: expected 12, as",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_told_with_its_place_and_what_to_do(name):
+    vary, others, error, said = MISTAKES[name]
+    given = {"n_paths": 100, "T": 4, "x0": 100.0, "dt": 0.25, "seed": 1, **others}
+    process = given.pop("process", mz.GeometricBrownianMotion(mu=0.05, sigma=0.2))
+    with pytest.raises(error, match=said):
+        mz.simulate(process, vary=vary, **given)
+
+
+def test_code_of_blocks_that_fails_is_told_what_it_gets():
+    with pytest.raises(mz.SamplerError) as caught:
+        mz.simulate(block_of_paths, 100, 4, seed=1, vary={"R0": mz.Gamma(2.0, 1.0)})
+    assert caught.value.__notes__ == [
+        "R0: one value per path: code that draws n paths gets arrays (n,)."
+    ]

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from montezarr.core.added_fields import counted_fields
-from montezarr.core.checks import value_error
+from montezarr.core.checks import did_you_mean, value_error
 from montezarr.core.compat.dataclasses import entries_of
 from montezarr.core.errors import ArgumentValueError
 
@@ -97,10 +97,10 @@ def check_parameter_names(kind: type[Value], data: Mapping[str, Any]) -> None:
     known = {entry.name for entry in fields(kind)}
     unknown = sorted(set(data) - known - ({"name"} if kind.is_named else set()))
     if unknown:
-        raise ArgumentValueError(
-            f"{kind.__name__}: unknown parameter {unknown[0]!r}."
-            f" Known: {', '.join(sorted(known)) or 'none'}."
-        )
+        text = f"{kind.__name__}: unknown parameter {unknown[0]!r}."
+        hint = did_you_mean(str(unknown[0]), known)
+        listed = f"Known: {', '.join(sorted(known)) or 'none'}."
+        raise ArgumentValueError(" ".join(part for part in (text, hint, listed) if part))
 
 
 @lru_cache(maxsize=256)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from montezarr.core.checks import type_error, value_error
 from montezarr.plot import _data as given
 from montezarr.plot._bins import edges_for, first_ends
+from montezarr.plot._facets import Drawing, Facets, Legend
 from montezarr.plot._fan import quantity
 from montezarr.plot._figure import (
     BLUE,
@@ -22,8 +23,8 @@ from montezarr.plot._figure import (
     per,
     shade,
 )
-from montezarr.plot._histogram import Counted, counted_in
-from montezarr.plot._hue import BAND_OPACITY, Hue, hue_dim, hue_of, line_entry
+from montezarr.plot._histogram import counted_in
+from montezarr.plot._hue import BAND_OPACITY, Hue, line_entry, values_along
 from montezarr.plot._parameters import AxesOptions, describe_shared
 from montezarr.reduction.sources import PATH, TIME
 from montezarr.statistics import Histogram, Quantile
@@ -39,7 +40,12 @@ class Side(NamedTuple):
 
     table: xr.DataArray
     error: xr.DataArray
-    counted: list[Counted] | None = None
+    counts: xr.Dataset | None = None
+
+    def at(self, position: Mapping[str, int]) -> Side:
+        """Return the results of one entry."""
+        counts = None if self.counts is None else self.counts.isel(position)
+        return Side(self.table.isel(position), self.error.isel(position), counts)
 
 
 @describe_shared
@@ -50,6 +56,10 @@ def compare(
     labels: Sequence[str] = ("a", "b"),
     quantiles: Sequence[float] = COMPARED_LEVELS,
     hue: str | None = None,
+    col: str | None = None,
+    row: str | None = None,
+    col_wrap: int | None = None,
+    sharey: bool = True,
     ax: Any = None,
     title: str | None = None,
     xlabel: str | None = None,
@@ -57,7 +67,8 @@ def compare(
 ) -> Any:
     """Draw two runs together: bands and medians over time, or histograms of one value per path.
 
-    The title of the legend is the largest difference of their quantiles, in standard errors of a
+    The title of the legend, or a note on each of several Axes, is the largest difference of their
+    quantiles, in standard errors of a
     difference of independent runs: "none" if all are equal, "not known" if no two that differ have
     a standard error. Two samples of one distribution differ in a given quantile by more than 2 in
     5 % of all cases, and in one of many quantiles more often: 3 is not unusual. Runs of one seed
@@ -66,20 +77,22 @@ def compare(
     Parameters
     ----------
     a, b : DataArray (path, time) or (path,), Dataset with one such variable, or Snapshot
-        Paths, lazy or not, at the same times, with `hue` of one dimension more; numbers of paths
-        may differ. Or results of
-        `montezarr.stream` or `montezarr.reduce` with one ``<variable>_quantile`` (time, quantile).
+        Paths, lazy or not, at the same times, also with the dimensions of `hue`, `col` and `row`;
+        numbers of paths may differ. Or results of `montezarr.stream` or `montezarr.reduce` with one
+        ``<variable>_quantile`` (time, quantile).
     labels : (str, str)
         Names of the runs.
     {quantiles}
         A band lies between the outermost two; in histograms they are lines.
     {hue}
         Both runs have it, at the same coordinates; lines of `b` are dashed.
+    {facets}
+        Both runs have these dimensions, at the same coordinates.
     {ax_and_texts}
 
     Returns
     -------
-    matplotlib Axes
+    {axes}
 
     Raises
     ------
@@ -100,8 +113,8 @@ def compare(
     options = AxesOptions.of(ax, title, xlabel, ylabel)
     levels = given.check_band_levels("quantiles", quantiles)
     names = _check_labels(labels)
-    dim = hue_dim(a, hue)
-    further = () if dim is None else (dim,)
+    facets = Facets.of(a, options, hue=hue, col=col, row=row, col_wrap=col_wrap, sharey=sharey)
+    further = facets.dims
     dims = (*_dims(a, further), *further)
     arrays: list[xr.DataArray | None] = []
     for name, data in (("a", a), ("b", b)):
@@ -109,48 +122,34 @@ def compare(
         if is_result and TIME not in dims:
             raise value_error(name, "one value per path, as a has", data)
         if is_result:
-            given.results_in(data, "quantile", (TIME, "quantile", *further), name)
+            found = given.results_in(data, "quantile", (TIME, "quantile", *further), name)
             arrays.append(None)
         else:
-            array = given.paths_of(data, dims, name, takes_hue=True)
-            given.check_not_labels(array, name)
-            arrays.append(array)
+            found = given.paths_of(data, dims, name, places=given.PLACES)
+            given.check_not_labels(found, name)
+            arrays.append(found)
+        facets.check(found)
     if TIME not in dims:
-        sides = _sides_at_once([x for x in arrays if x is not None], levels, dim)
+        sides = _sides_at_once([x for x in arrays if x is not None], levels)
     else:
         sides = [_side(*pair, levels, further) for pair in zip((a, b), arrays, strict=True)]
         first, second = (side.table[TIME].values for side in sides)
         if not np.array_equal(first, second):
             raise value_error("b", f"the {len(first)} times of a", second.tolist())
-    colours = None if hue is None or dim is None else _same_entries(sides, hue, dim)
-    ax = options.axes()
-    draw = _bands if TIME in dims else _histograms
-    defaults = draw(ax, sides, names, colours)
-    note = f"largest difference: {difference(*sides)}"
-    where = "upper left" if TIME in dims else "upper right"
-    if colours is None:
-        ax.legend(frameon=False, loc=where, title=note, alignment="left")
-    else:
-        others = [
-            line_entry(name, linestyle=dashes, linewidth=1.6)
-            for name, (_, dashes) in zip(names, STYLES, strict=True)
-        ]
-        colours.legend(ax, others, loc=where, title=f"{note}\n{colours.title}")
-    return options.finish(ax, **defaults)
+    for entry in facets.entries:
+        _check_same_entries(sides, *entry)
+
+    def draw(ax: Any, at: Mapping[str, int], hue: Hue | None) -> Drawing:
+        return _draw_both(ax, [side.at(at) for side in sides], names, hue)
+
+    return facets.draw(options, sides[0].table, draw)
 
 
-def _same_entries(sides: Sequence[Side], hue: str, dim: str) -> Hue:
-    """Return the colours of the entries, which both runs have."""
-    first, second = (side.table for side in sides)
-    if not np.array_equal(_labels(first, hue, dim), _labels(second, hue, dim)):
-        wanted = _labels(first, hue, dim).tolist()
-        got = _labels(second, hue, dim).tolist()
-        raise value_error("b", f"the entries along {dim!r} of a, {wanted}", got)
-    return hue_of(first, hue, dim)
-
-
-def _labels(table: xr.DataArray, hue: str, dim: str) -> NDArray[Any]:
-    return np.asarray(table[hue].values if hue in table.coords else np.arange(table.sizes[dim]))
+def _check_same_entries(sides: Sequence[Side], name: str, dim: str) -> None:
+    """Raise unless both runs have the same entries along a dimension."""
+    first, second = (values_along(side.table, name, dim) for side in sides)
+    if not np.array_equal(first, second):
+        raise value_error("b", f"the entries along {dim!r} of a, {first.tolist()}", second.tolist())
 
 
 def difference(a: Side, b: Side) -> str:
@@ -158,11 +157,13 @@ def difference(a: Side, b: Side) -> str:
 
     Quantiles without a standard error, such as those of one path or of a constant, are left out.
     """
-    gap = np.abs(a.table.values - b.table.values)
+    order = a.table.dims
+    gap = np.abs(a.table.values - b.table.transpose(*order).values)
     if (gap == 0).all():
         return "none"
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = gap / np.hypot(a.error.values, b.error.values)
+        errors = (side.error.transpose(*order).values for side in (a, b))
+        ratio = gap / np.hypot(*errors)
     known = ratio[(gap > 0) & np.isfinite(ratio)]
     return f"{known.max():.2g} standard errors" if known.size else "not known"
 
@@ -199,16 +200,12 @@ def _side(
     if array is None:
         found = given.results_in(data, "quantile", dims)
         error = given.results_in(data, "quantile_se", dims)
-        both = (given.levels_in(x, levels, any_will_do=False) for x in (found, error))
-        return Side(*(x.transpose(*dims) for x in both))
+        return Side(*(given.levels_in(x, levels, any_will_do=False) for x in (found, error)))
     ds = given.reduced(array, [Quantile(tuple(levels.tolist()))])
-    table = given.named_as(array, ds["x_quantile"])
-    return Side(table.transpose(*dims), ds["x_quantile_se"].transpose(*dims))
+    return Side(given.named_as(array, ds["x_quantile"]), ds["x_quantile_se"])
 
 
-def _sides_at_once(
-    arrays: list[xr.DataArray], levels: NDArray[np.float64], dim: str | None
-) -> list[Side]:
+def _sides_at_once(arrays: list[xr.DataArray], levels: NDArray[np.float64]) -> list[Side]:
     """Return quantiles and counts of one value per path, in the same bins for both."""
     lows, highs = zip(*(first_ends(array) for array in arrays), strict=True)
     # Use bins of integers only if both are integers.
@@ -218,72 +215,85 @@ def _sides_at_once(
     for array in arrays:
         statistics = [Quantile(tuple(levels.tolist())), Histogram(tuple(edges.tolist()))]
         ds = given.reduced(array, statistics)
-        dims = ("quantile",) if dim is None else (dim, "quantile")
-        table = given.named_as(array, ds["x_quantile"]).transpose(*dims)
-        counted = counted_in(ds, ds["x_histogram"].rename("x"), dim)
-        out.append(Side(table, ds["x_quantile_se"].transpose(*dims), counted))
+        table = given.named_as(array, ds["x_quantile"])
+        out.append(Side(table, ds["x_quantile_se"], ds))
     return out
+
+
+def _draw_both(ax: Any, sides: Sequence[Side], names: tuple[str, str], hue: Hue | None) -> Drawing:
+    """Draw two runs, or each entry of a hue of both."""
+    of_time = TIME in sides[0].table.dims
+    labels = (_bands if of_time else _histograms)(ax, sides, names, hue)
+    loc, note = (
+        "upper left" if of_time else "upper right",
+        f"largest difference: {difference(*sides)}",
+    )
+    height = (None, None) if of_time else (0.0, None)
+    if hue is None:
+        return Drawing(*labels, Legend(loc, note=note), height)
+    styles = [
+        line_entry(name, linestyle=dashes, linewidth=1.6)
+        for name, (_, dashes) in zip(names, STYLES, strict=True)
+    ]
+    legend = Legend(loc, [*hue.entries(), *styles], hue.title, note)
+    return Drawing(*labels, legend, height)
 
 
 def _bands(
     ax: Any, sides: Sequence[Side], names: tuple[str, str], hue: Hue | None
-) -> dict[str, str]:
+) -> tuple[str, str]:
     """Draw bands and medians over time; return the labels of the axes."""
     times, time_attrs = given.times_of(sides[0].table)
     levels = sides[0].table["quantile"].values
     share = f"{100 * (levels[-1] - levels[0]):.4g}%"
-    for colour, _, name, side, i in _entries(sides, names, hue) if len(levels) > 1 else ():
-        table = _of(side.table, i, hue).transpose("quantile", TIME).values
+    for colour, _, name, side in _entries(sides, names, hue) if len(levels) > 1 else ():
+        table = side.table.transpose("quantile", TIME).values
         ax.fill_between(
             times, table[0], table[-1], color=colour, alpha=0.2 if hue is None else BAND_OPACITY,
             linewidth=0, label=f"{name}: {share} of paths",
         )  # fmt: skip
-    for colour, dashes, name, side, i in _entries(sides, names, hue):
-        table = _of(side.table, i, hue).transpose("quantile", TIME).values
+    for colour, dashes, name, side in _entries(sides, names, hue):
+        table = side.table.transpose("quantile", TIME).values
         for level, row in enumerate(table):
             is_median = 2 * level + 1 == len(levels)
             label = f"{name}: median" if is_median else "_quantile"
             ax.plot(times, row, color=colour, linestyle=dashes, label=label,
                     linewidth=2.0 if is_median else 0.8)  # fmt: skip
     limit_times(ax, times)
-    return {"xlabel": label_of(TIME, time_attrs), "ylabel": quantity(sides[0].table)}
+    return label_of(TIME, time_attrs), quantity(sides[0].table)
 
 
 def _histograms(
     ax: Any, sides: Sequence[Side], names: tuple[str, str], hue: Hue | None
-) -> dict[str, str]:
+) -> tuple[str, str]:
     """Draw a filled histogram and an outlined one, with lines at the quantiles.
 
     In colours of a further dimension both are outlines.
     """
-    for k, (colour, dashes, name, side, i) in enumerate(_entries(sides, names, hue)):
-        assert side.counted is not None
-        counted = side.counted[i]
+    for k, (colour, dashes, name, side) in enumerate(_entries(sides, names, hue)):
+        assert side.counts is not None
+        counted = counted_in(side.counts, side.counts["x_histogram"].rename("x"), {})
         lines = {"color": colour, "linewidth": 1.6}
         if hue is not None:
             lines["linestyle"] = dashes
         elif k == 0:
             lines = {"fill": True, "color": shade(0.3, colour)}
         ax.stairs(counted.heights(True), counted.edges, label=name, **lines)
-        levels = _of(side.table, i, hue).values
-        ax.vlines(levels, 0.0, 1.0, transform=ax.get_xaxis_transform(), color=colour,
+        ax.vlines(side.table.values, 0.0, 1.0, transform=ax.get_xaxis_transform(), color=colour,
                   linestyle=dashes, linewidth=1.0 if hue is None else 0.6,
                   label=f"{name}: quantiles")  # fmt: skip
         ax.set_xlim(counted.edges[0], counted.edges[-1])
-    ax.set_ylim(bottom=0)
-    attrs = sides[0].table.attrs
-    text = label_of("probability density", per(attrs))
-    return {"xlabel": quantity(sides[0].table), "ylabel": text}
+    text = label_of("probability density", per(sides[0].table.attrs))
+    return quantity(sides[0].table), text
 
 
 def _entries(
     sides: Sequence[Side], names: tuple[str, str], hue: Hue | None
-) -> Iterator[tuple[Any, Any, str, Side, int]]:
-    """Yield colour, dashes, name, side and position of all that is drawn of the runs."""
+) -> Iterator[tuple[Any, Any, str, Side]]:
+    """Yield colour, dashes, name and results of all that is drawn of the runs."""
     for (own, dashes), name, side in zip(STYLES, names, sides, strict=True):
-        for i, colour in enumerate((own,) if hue is None else hue.colours):
-            yield colour, dashes, name, side, i
-
-
-def _of(table: xr.DataArray, position: int, hue: Hue | None) -> xr.DataArray:
-    return table if hue is None else table.isel({hue.dim: position})
+        if hue is None:
+            yield own, dashes, name, side
+            continue
+        for i, colour in enumerate(hue.colours):
+            yield colour, dashes, name, side.at({hue.dim: i})

@@ -22,6 +22,9 @@ from montezarr.statistics import Statistic
 
 BOTH = (PATH, TIME)
 
+PLACES = ("hue", "col", "row")
+"""Arguments for further dimensions, in the order in which an error offers them."""
+
 STATES = (
     "Draw how often each state is, with plot.density or plot.histogram, or the share of one,"
     ' mz.in_state(x, "storm").'
@@ -30,11 +33,11 @@ STATES = (
 
 
 def paths_of(
-    data: Any, dims: Sequence[str] = BOTH, name: str = "data", *, takes_hue: bool = False
+    data: Any, dims: Sequence[str] = BOTH, name: str = "data", *, places: Sequence[str] = ()
 ) -> xr.DataArray:
     """Return the variable to draw: the only one of a Dataset, or its only one with these dims.
 
-    `takes_hue` is whether the picture has an argument of that name, which an error then offers.
+    `places` are the arguments of the picture for further dimensions, which an error then offers.
 
     Raises
     ------
@@ -53,14 +56,14 @@ def paths_of(
         if len(chosen) != 1:
             raise value_error(
                 name, f"one variable with dims {listed}", names,
-                _hint_to_pick(data, dims, takes_hue),
+                _hint_to_pick(data, dims, places),
             )  # fmt: skip
         data = _knowing_labels(data[chosen[0]], data.attrs)
     if not isinstance(data, xr.DataArray):
         hint = "Pass its .dataset." if hasattr(data, "dataset") else ""
         raise type_error(name, f"a DataArray with dims {listed}", data, hint)
     if set(data.dims) != set(dims):
-        hint = _hint_to_select(data, dims, takes_hue)
+        hint = _hint_to_select(data, dims, places)
         raise value_error(name, f"dims {listed}", data.dims, hint)
     if data.dtype.kind not in "iufb":
         raise type_error(name, "numbers", data.dtype)
@@ -74,14 +77,14 @@ def paths_of(
     return data
 
 
-def _hint_to_pick(ds: xr.Dataset, dims: Sequence[str], takes_hue: bool) -> str:
+def _hint_to_pick(ds: xr.Dataset, dims: Sequence[str], places: Sequence[str]) -> str:
     """Return a hint how to select a variable to draw; an empty text if there is none."""
     for names in ([key for key, v in ds.items() if set(v.dims) == set(dims)], list(ds)):
         for key in names:
             call = _selection(ds[key], dims)
             if call is not None:
-                hue = _hue_hint(ds[key], dims) if takes_hue else ""
-                return f"Pick one, such as ds[{key!r}]{call}{hue}."
+                offer = _offer(ds[key], dims, places)
+                return f"Pick one, such as ds[{key!r}]{call}{offer}."
     return ""
 
 
@@ -101,22 +104,24 @@ def _others(array: xr.DataArray, dims: Sequence[str]) -> list[str]:
     return [str(dim) for dim in array.dims if dim not in dims]
 
 
-def _hue_hint(array: xr.DataArray, dims: Sequence[str]) -> str:
-    """Return the end of a hint that offers colours for a further dimension."""
-    others = _others(array, (*dims, TIME))
-    if not others:
+def _offer(array: xr.DataArray, dims: Sequence[str], places: Sequence[str]) -> str:
+    """Return the end of a hint that offers colours and panels for further dimensions."""
+    others = [dim for dim in _others(array, (*dims, TIME)) if dim not in dims]
+    pairs = [f"{place}={dim!r}" for place, dim in zip(places, others, strict=False)]
+    if not pairs:
         return ""
-    return f", or pass hue={others[0]!r}" + (", and select of the others" if others[1:] else "")
+    rest = ", and select of the others" if len(others) > len(pairs) else ""
+    return f", or pass {', '.join(pairs)}{rest}"
 
 
-def _hint_to_select(array: xr.DataArray, dims: Sequence[str], takes_hue: bool) -> str:
+def _hint_to_select(array: xr.DataArray, dims: Sequence[str], places: Sequence[str]) -> str:
     """Return a hint for an array with other dimensions than those that are drawn."""
     call = _selection(array, dims)
     if call is not None:
         is_time_alone = TIME not in dims and set(array.dims) == {*dims, TIME}
         if is_time_alone:
             return f"Pick a time: time=, or {call}."
-        return f"Select one, with {call}{_hue_hint(array, dims) if takes_hue else ''}."
+        return f"Select one, with {call}{_offer(array, dims, places)}."
     call = _selection(array, (PATH,))
     if call is None or TIME in array.dims:
         return ""

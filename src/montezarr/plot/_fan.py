@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from montezarr.core.checks import check_int, local_path, type_error, value_error
-from montezarr.core.optional import import_optional
 from montezarr.plot import _data as given
+from montezarr.plot._facets import Drawing, Facets, Legend
 from montezarr.plot._figure import (
     BLUE,
     FIGURE_DPI,
-    FIGURE_INCHES,
     GREY,
     label_of,
     limit_times,
     shade,
+    without_pyplot,
 )
-from montezarr.plot._hue import BAND_OPACITY, Hue, band_entry, draw_band, hue_dim, hue_of
+from montezarr.plot._hue import BAND_OPACITY, Hue, band_entry, draw_band
 from montezarr.plot._parameters import AxesOptions, describe_shared
 from montezarr.plot._single import choose_positions, single_paths
 from montezarr.statistics import Quantile
@@ -42,6 +43,10 @@ def fan(
     samples: int | None = None,
     seed: int = 0,
     hue: str | None = None,
+    col: str | None = None,
+    row: str | None = None,
+    col_wrap: int | None = None,
+    sharey: bool = True,
     ax: Any = None,
     title: str | None = None,
     xlabel: str | None = None,
@@ -55,20 +60,21 @@ def fan(
     Parameters
     ----------
     data : DataArray (path, time), Dataset with one such variable, or Snapshot
-        Paths, lazy or not, with `hue` of one dimension more; or results of `montezarr.stream` or
-        `montezarr.reduce` with one ``<variable>_quantile`` (time, quantile), without single
-        paths. For many times select some: ``ds.isel(time=slice(None, None, 21))``.
+        Paths, lazy or not, also with the dimensions of `hue`, `col` and `row`; or results of
+        `montezarr.stream` or `montezarr.reduce` with one ``<variable>_quantile`` (time, quantile),
+        without single paths. For many times select some: ``ds.isel(time=slice(None, None, 21))``.
     {quantiles}
         The outermost two bound the widest band. For results, all their levels by default.
     samples : int, optional
         Number of single paths, >= 0; by default 6, and none with `hue`.
     {seed}
     {hue}
+    {facets}
     {ax_and_texts}
 
     Returns
     -------
-    matplotlib Axes
+    {axes}
 
     Raises
     ------
@@ -96,27 +102,24 @@ def fan(
     ['0.1', '0.3', '90% of paths', '50% of paths']
     """
     options = AxesOptions.of(ax, title, xlabel, ylabel)
+    facets = Facets.of(data, options, hue=hue, col=col, row=row, col_wrap=col_wrap, sharey=sharey)
     levels = given.check_band_levels("quantiles", quantiles)
-    dim = hue_dim(data, hue)
-    further = () if dim is None else (dim,)
-    default = SAMPLES if dim is None else 0
+    default = 0 if facets.hue else SAMPLES
     count = check_int("samples", default if samples is None else samples)
     key = check_int("seed", seed)
     if given.is_results(data):
-        found = given.results_in(data, "quantile", ("time", "quantile", *further))
+        found = given.results_in(data, "quantile", ("time", "quantile", *facets.dims))
+        facets.check(found)
         table = given.levels_in(found, levels, any_will_do=quantiles is BANDS)
-        singles: Any = ()
+        singles = xr.DataArray(np.empty((0, 0)), dims=("path", "time"))
     else:
-        array = given.paths_of(data, (*given.BOTH, *further), takes_hue=True)
+        array = given.paths_of(data, (*given.BOTH, *facets.dims), places=given.PLACES)
         given.check_not_labels(array)
-        if hue is not None and dim is not None:
-            hue_of(array, hue, dim)  # refuses too many before the pass
+        facets.check(array)
         table = given.reduced(array, [Quantile(tuple(levels.tolist()))])["x_quantile"]
         table = given.named_as(array, table)
-        singles = _singles(array, count, key, further)
-    if hue is None or dim is None:
-        return _drawn(options.axes(), table, singles, options)
-    return _drawn_in_colours(options.axes(), table, singles, options, hue_of(table, hue, dim))
+        singles = _singles(array, count, key, facets.dims)
+    return _drawn(facets, options, table, singles)
 
 
 def fan_with(
@@ -138,34 +141,49 @@ def fan_with(
         Texts of the picture, as for `fan`.
     """
     _check_file(file)
-    options = AxesOptions.of(**texts)
-    picture, ax = _canvas()
-    _drawn(ax, given.named_as(array, table), _singles(array, samples, 0), options)
-    picture.savefig(file, dpi=FIGURE_DPI)
+    singles = _singles(array, samples, 0)
+    with without_pyplot():
+        ax = _drawn(Facets(), AxesOptions.of(**texts), given.named_as(array, table), singles)
+    ax.figure.savefig(file, dpi=FIGURE_DPI)
 
 
-def _singles(array: xr.DataArray, count: int, key: int, further: Sequence[str] = ()) -> Any:
+def _singles(
+    array: xr.DataArray, count: int, key: int, further: Sequence[str] = ()
+) -> xr.DataArray:
+    dims = ("path", *further, "time")
     paths = choose_positions(array.sizes["path"], count, key)
-    return single_paths(array.transpose("path", *further, "time"), paths)[0]
+    return xr.DataArray(single_paths(array.transpose(*dims), paths)[0], dims=dims)
 
 
-def _drawn(ax: Any, table: xr.DataArray, singles: Any, options: AxesOptions) -> Any:
-    """Draw the bands of a table, some paths over them, and the median on top."""
+def _drawn(facets: Facets, options: AxesOptions, table: xr.DataArray, singles: xr.DataArray) -> Any:
+    """Draw the bands and medians of a table, and single paths."""
+
+    def draw(ax: Any, at: Mapping[str, int], hue: Hue | None) -> Drawing:
+        own = singles.isel(at, missing_dims="ignore")
+        return _draw_fan(ax, table.isel(at), own, hue)
+
+    return facets.draw(options, table, draw)
+
+
+def _draw_fan(ax: Any, table: xr.DataArray, singles: xr.DataArray, hue: Hue | None) -> Drawing:
+    """Draw a fan, or one for each entry of a hue, in its colour."""
     times, time_attrs = given.times_of(table)
-    draw_bands(ax, times, table)
-    for values in singles:
-        ax.plot(times, values, color=GREY, linewidth=0.6, alpha=0.7)
-    draw_median(ax, times, table)
+    if hue is None:
+        draw_bands(ax, times, table)
+        for values in singles.values:
+            ax.plot(times, values, color=GREY, linewidth=0.6, alpha=0.7)
+        draw_median(ax, times, table)
+        legend = Legend("upper left")
+    else:
+        legend = _draw_in_colours(ax, times, table, singles, hue)
     limit_times(ax, times)
-    ax.legend(frameon=False, loc="upper left")
-    return options.finish(ax, xlabel=label_of("time", time_attrs), ylabel=quantity(table))
+    return Drawing(label_of("time", time_attrs), quantity(table), legend)
 
 
-def _drawn_in_colours(
-    ax: Any, table: xr.DataArray, singles: Any, options: AxesOptions, hue: Hue
-) -> Any:
+def _draw_in_colours(
+    ax: Any, times: Any, table: xr.DataArray, singles: xr.DataArray, hue: Hue
+) -> Legend:
     """Draw the bands, medians and single paths of each entry in its colour."""
-    times, time_attrs = given.times_of(table)
     levels = table["quantile"].values
     tables = table.transpose(hue.dim, "quantile", "time").values
     half = len(levels) // 2
@@ -175,19 +193,18 @@ def _drawn_in_colours(
         for i in range(1, half):
             ax.fill_between(times, values[i], values[-1 - i], color=colour, linewidth=0,
                             alpha=BAND_OPACITY)  # fmt: skip
-    for path in singles:
+    for path in singles.transpose("path", hue.dim, "time").values if singles.size else ():
         for values, colour in zip(path, hue.colours, strict=True):
             ax.plot(times, values, color=colour, linewidth=0.6, alpha=0.7)
     if len(levels) % 2:
         for values, colour in zip(tables, hue.colours, strict=True):
             ax.plot(times, values[half], color=colour, linewidth=2.0)
-    limit_times(ax, times)
     shares = [100 * (levels[-1 - i] - levels[i]) for i in range(half)]
-    hue.legend(ax, [
+    bands = [
         band_entry(f"{share:.4g}% of paths", 1 - (1 - BAND_OPACITY) ** (i + 1))
         for i, share in enumerate(shares)
-    ], loc="upper left")  # fmt: skip
-    return options.finish(ax, xlabel=label_of("time", time_attrs), ylabel=quantity(table))
+    ]
+    return Legend("upper left", [*hue.entries(), *bands], hue.title)
 
 
 def draw_bands(ax: Any, times: Any, table: xr.DataArray, label: str = "{} of paths") -> None:
@@ -251,16 +268,9 @@ def save_fan(data: Any, file: Any, **options: Any) -> None:
     _check_file(file)
     if "ax" in options:
         raise type_error("ax", "none, since the picture is a file of its own", options["ax"])
-    picture, ax = _canvas()
-    fan(data, ax=ax, **options)
-    picture.savefig(file, dpi=FIGURE_DPI)
-
-
-def _canvas() -> tuple[Any, Any]:
-    """Return a figure without a window, and axes in it."""
-    figures = import_optional("matplotlib.figure", extra="plot", purpose="A plot")
-    picture = figures.Figure(figsize=FIGURE_INCHES, layout="constrained")
-    return picture, picture.subplots()
+    with without_pyplot():
+        ax = fan(data, **options)
+    np.ravel(ax)[0].figure.savefig(file, dpi=FIGURE_DPI)
 
 
 def _check_file(file: Any) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -28,6 +30,8 @@ Okabe and Ito, "Color Universal Design", 2008, https://jfly.uni-koeln.de/color/.
 
 GREY = "0.35"
 """The colour of single paths."""
+
+_WITHOUT_PYPLOT: ContextVar[bool] = ContextVar("without_pyplot", default=False)
 
 
 def figure() -> Any:
@@ -53,11 +57,21 @@ def figure() -> Any:
     [8.  4.5]
     """
     require()
-    if "matplotlib.pyplot" in sys.modules or _is_notebook():
+    if not _WITHOUT_PYPLOT.get() and ("matplotlib.pyplot" in sys.modules or _is_notebook()):
         pyplot = import_optional("matplotlib.pyplot", extra="plot", purpose="A plot")
         return pyplot.figure(figsize=FIGURE_INCHES, layout="constrained")
     figures = import_optional("matplotlib.figure", extra="plot", purpose="A plot")
     return figures.Figure(figsize=FIGURE_INCHES, layout="constrained")
+
+
+@contextmanager
+def without_pyplot() -> Iterator[None]:
+    """Make figures inside that pyplot does not know, such as those of files."""
+    token = _WITHOUT_PYPLOT.set(True)
+    try:
+        yield
+    finally:
+        _WITHOUT_PYPLOT.reset(token)
 
 
 def require() -> None:

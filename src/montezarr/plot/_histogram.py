@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +14,7 @@ from montezarr.core.tunables.limits import PLOT_SUMMED_INTEGERS_MAX
 from montezarr.plot import _data as given
 from montezarr.plot._bins import check_range, edges_for
 from montezarr.plot._closed_form import ClosedForm, closed_form_of
+from montezarr.plot._facets import Drawing, Facets, Legend
 from montezarr.plot._figure import (
     ORANGE,
     count_in_thousands,
@@ -22,7 +22,7 @@ from montezarr.plot._figure import (
     per,
     shade,
 )
-from montezarr.plot._hue import Hue, hue_dim, hue_of, line_entry
+from montezarr.plot._hue import Hue, line_entry
 from montezarr.plot._parameters import AxesOptions, check_bins, describe_shared
 from montezarr.reduction.sources import PATH, TIME
 from montezarr.reduction.streaming import Snapshot
@@ -64,6 +64,10 @@ def histogram(
     time: Any = None,
     density: bool = True,
     hue: str | None = None,
+    col: str | None = None,
+    row: str | None = None,
+    col_wrap: int | None = None,
+    sharey: bool = True,
     ax: Any = None,
     title: str | None = None,
     xlabel: str | None = None,
@@ -84,9 +88,9 @@ def histogram(
     ----------
     data : DataArray (path,), Dataset with one such variable, or Snapshot
         One value per path, such as a payoff or ``ds.x.isel(time=-1)``; with `time` also (path,
-        time); with `hue` of one dimension more. Or results of `montezarr.stream` or
-        `montezarr.reduce` with one ``<variable>_histogram`` (bin,), whose bins are used instead of
-        `bins` and `range`.
+        time); also with the dimensions of `hue`, `col`, `row`. Or results of `montezarr.stream`
+        or `montezarr.reduce` with one ``<variable>_histogram`` (bin,), whose bins are used
+        instead of `bins` and `range`.
     {bins}
     {range}
         The legend says how many values lie outside.
@@ -97,11 +101,12 @@ def histogram(
         numbers of paths.
     {hue}
         The histograms have the same bins, and are outlines.
+    {facets}
     {ax_and_texts}
 
     Returns
     -------
-    matplotlib Axes
+    {axes}
 
     Raises
     ------
@@ -122,81 +127,91 @@ def histogram(
     count = check_bins(bins)
     ends = check_range(range)
     as_density = check_bool("density", density)
-    dim = hue_dim(data, hue)
-    further = () if dim is None else (dim,)
+    facets = Facets.of(data, options, hue=hue, col=col, row=row, col_wrap=col_wrap, sharey=sharey)
     is_result = given.is_results(data)
     if is_result:
         if time is not None:
             raise value_error("time", "None for a result, whose bins have no time", time)
-        found = given.results_in(data, "histogram", ("bin", *further))
-        array, several = found, counted_in(data, found, dim)
+        array = given.results_in(data, "histogram", ("bin", *facets.dims))
+        facets.check(array)
+        source = data
+        counts = array
     else:
-        array = values_at(data, time, dim=dim, takes_hue=True)
-        if hue is not None and dim is not None:
-            hue_of(array, hue, dim)  # refuses too many before the pass
-        several = count_values(array, edges_for(array, count, ends), dim)
-    ax = options.axes()
-    if hue is None or dim is None:
-        exact = None if is_result else closed_form_of(data, array)
-        _draw_filled(ax, several[0], exact, as_density)
-    else:
-        forms = [None if is_result else closed_form_of(data, array.isel({dim: i}))
-                 for i, _ in enumerate(several)]  # fmt: skip
-        _draw_outlines(ax, several, forms, as_density, hue_of(array, hue, dim))
-    ax.set_xlim(several[0].edges[0], several[0].edges[-1])
-    ax.set_ylim(0, HEADROOM * ax.dataLim.y1 or None)
+        array = values_at(data, time, further=facets.dims, places=given.PLACES)
+        facets.check(array)
+        source = given.reduced(array, [Histogram(tuple(edges_for(array, count, ends).tolist()))])
+        counts = source["x_histogram"].rename("x")
+
+    def of_one(at: Mapping[str, int]) -> tuple[Counted, ClosedForm | None]:
+        exact = None if is_result else closed_form_of(data, array.isel(at))
+        return counted_in(source, counts, at), exact
+
     is_discrete = array.dtype.kind in "iub" and not is_result
-    if is_result:  # the array holds counts
-        array = array.drop_attrs()
-    else:
-        given.name_states(ax.xaxis, array)
     text = "probability" if is_discrete else label_of("probability density", per(array.attrs))
-    if not as_density:
-        text = "number of paths"
-        count_in_thousands(ax.yaxis)
-    return options.finish(ax, xlabel=label_of(given.display_name(array), array.attrs), ylabel=text)
+    shown = array.drop_attrs() if is_result else array  # a result holds counts
+    labels = (
+        label_of(given.display_name(shown), shown.attrs), text if as_density else "number of paths"
+    )  # fmt: skip
+
+    def draw(ax: Any, at: Mapping[str, int], hue: Hue | None) -> Drawing:
+        if hue is None:
+            counted, exact = of_one(at)
+            legend = _draw_filled(ax, counted, exact, as_density)
+        else:
+            entries = [of_one({**at, hue.dim: i}) for i, _ in enumerate(hue.colours)]
+            legend = _draw_outlines(ax, entries, as_density, hue)
+            counted = entries[0][0]
+        ax.set_xlim(counted.edges[0], counted.edges[-1])
+        if not is_result:
+            given.name_states(ax.xaxis, array)
+        if not as_density:
+            count_in_thousands(ax.yaxis)
+        return Drawing(*labels, legend, (0.0, HEADROOM * ax.dataLim.y1 or None))
+
+    return facets.draw(options, counts if is_result else array, draw)
 
 
-def _draw_filled(ax: Any, counted: Counted, exact: ClosedForm | None, density: bool) -> None:
+def _draw_filled(ax: Any, counted: Counted, exact: ClosedForm | None, density: bool) -> Legend:
     ax.stairs(counted.heights(density), counted.edges, fill=True, color=shade(0.42),
               label=legend_of(counted))  # fmt: skip
     if exact is not None:
         _draw_exact(ax, exact, counted, density)
-    ax.legend(frameon=False, loc="upper right")
+    return Legend("upper right")
 
 
 def _draw_outlines(
-    ax: Any, several: Sequence[Counted], forms: Sequence[ClosedForm | None], density: bool, hue: Hue
-) -> None:
+    ax: Any, entries: Sequence[tuple[Counted, ClosedForm | None]], density: bool, hue: Hue
+) -> Legend:
     """Draw an outline for each entry, with its closed form as a thin dashed line over it."""
-    for counted, exact, colour in zip(several, forms, hue.colours, strict=True):
+    for (counted, exact), colour in zip(entries, hue.colours, strict=True):
         ax.stairs(counted.heights(density), counted.edges, color=colour, linewidth=1.6)
         if exact is not None:
             style = {} if exact.is_discrete else DASHES
             _draw_exact(ax, exact, counted, density, color=colour, **style)
-    labels = [f"{label}: {legend_of(c)}" for label, c in zip(hue.labels, several, strict=True)]
-    style = POINTS if any(form.is_discrete for form in forms if form is not None) else DASHES
-    closed = [line_entry(CLOSED_FORM, **style)] if any(forms) else []
-    replace(hue, labels=tuple(labels)).legend(ax, closed, loc="upper right")
+    counts = [legend_of(counted) for counted, _ in entries]
+    labels = [f"{label}: {text}" for label, text in zip(hue.labels, counts, strict=True)]
+    forms = [exact for _, exact in entries if exact is not None]
+    style = POINTS if any(form.is_discrete for form in forms) else DASHES
+    closed = [line_entry(CLOSED_FORM, **style)] if forms else []
+    return Legend("upper right", [*hue.entries(labels), *closed], hue.title)
 
 
 def values_at(
-    data: Any, time: Any = None, name: str = "data", *, dim: str | None = None,
-    takes_hue: bool = False,
+    data: Any, time: Any = None, name: str = "data", *, further: Sequence[str] = (),
+    places: Sequence[str] = (),
 ) -> xr.DataArray:  # fmt: skip
-    """Return one value per path, at a time if one is given, and of each entry along `dim`.
+    """Return one value per path, at a time if one is given, and of further dimensions.
 
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
         If the data have other dimensions, or lack that time.
     """
-    further = () if dim is None else (dim,)
     if time is None:
-        return given.paths_of(data, (PATH, *further), name, takes_hue=takes_hue)
+        return given.paths_of(data, (PATH, *further), name, places=places)
     if set(getattr(data, "dims", ())) == {PATH, *further}:
         raise value_error("time", "None, since data has no times", time)
-    array = given.paths_of(data, (*given.BOTH, *further), name, takes_hue=takes_hue)
+    array = given.paths_of(data, (*given.BOTH, *further), name, places=places)
     times = array[TIME].values
     is_date = isinstance(time, (np.datetime64, np.timedelta64))
     if np.ndim(time) != 0 or (is_date and times.dtype.kind in "iuf"):
@@ -213,26 +228,14 @@ def values_at(
     return array.isel({TIME: place})
 
 
-def count_values(
-    array: xr.DataArray, edges: NDArray[np.float64], dim: str | None = None
-) -> list[Counted]:
-    """Return the counts of all paths, of each entry along `dim`, in one pass."""
-    found = given.reduced(array, [Histogram(tuple(edges.tolist()))])
-    return counted_in(found, found["x_histogram"].rename("x"), dim)
-
-
-def counted_in(data: Any, counts: xr.DataArray, dim: str | None = None) -> list[Counted]:
-    """Return the counts of a result, with those outside its bins, of each entry along `dim`."""
+def counted_in(data: Any, counts: xr.DataArray, at: Mapping[str, int]) -> Counted:
+    """Return the counts of a result at a position, with those outside its bins."""
     ds = data.dataset if isinstance(data, Snapshot) else data
     left, right = counts["bin_left"].values, counts["bin_right"].values
     outside = [f"{counts.name}_histogram_{side}" for side in ("below", "above")]
-    out = []
-    for i in [0] if dim is None else range(counts.sizes[dim]):
-        of_one = {} if dim is None else {dim: i}
-        values = counts.isel(of_one).values
-        beyond = sum(int(ds[name].isel(of_one)) for name in outside if name in ds)
-        out.append(Counted(np.append(left, right[-1:]), values, int(values.sum()) + beyond))
-    return out
+    values = counts.isel(at).values
+    beyond = sum(int(ds[name].isel(at)) for name in outside if name in ds)
+    return Counted(np.append(left, right[-1:]), values, int(values.sum()) + beyond)
 
 
 def legend_of(counted: Counted, label: str = "paths") -> str:

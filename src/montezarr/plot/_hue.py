@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from montezarr.core.checks import did_you_mean, type_error, value_error
 from montezarr.core.optional import import_optional
@@ -54,41 +55,62 @@ class Hue:
     title: str
     colours: tuple[Any, ...]
 
-    def legend(self, ax: Any, others: Iterable[Any] = (), **options: Any) -> None:
-        """Draw the legend: a line for each entry, and other artists after these."""
+    def entries(self, labels: Sequence[str] | None = None) -> list[Any]:
+        """Return the entries of a legend: a line of each colour, with these labels or its own."""
         lines = import_optional("matplotlib.lines", extra="plot", purpose="A plot")
-        entries = [
+        return [
             lines.Line2D([], [], color=colour, linewidth=2.0, label=label)
-            for label, colour in zip(self.labels, self.colours, strict=True)
+            for label, colour in zip(labels or self.labels, self.colours, strict=True)
         ]
-        options = {"title": self.title, "alignment": "left", "frameon": False, **options}
-        ax.legend(handles=[*entries, *others], **options)
 
 
-def hue_dim(data: Any, hue: Any) -> str | None:
-    """Return the dimension of `hue`: a dimension of the data, or a coordinate along one.
+def entry_dim(data: Any, name: str, value: Any) -> str | None:
+    """Return the dimension of an argument: a dimension of the data, or a coordinate along one.
+
+    Parameters
+    ----------
+    name : str
+        The argument: ``hue``, ``col`` or ``row``.
 
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
         If it is neither; with the nearest.
     """
-    if hue is None:
+    if value is None:
         return None
-    if not isinstance(hue, str):
-        raise type_error("hue", "the name of a dimension", hue)
+    if not isinstance(value, str):
+        raise type_error(name, "the name of a dimension", value)
     ds = data.dataset if isinstance(data, Snapshot) else data
     if not isinstance(ds, (xr.Dataset, xr.DataArray)):
-        return hue  # the check of the data raises
+        return value  # the check of the data raises
     dims = [str(dim) for dim in ds.dims if dim not in OWN_DIMS]
     known = dims + [str(name) for name, c in ds.coords.items() if c.ndim == 1 and c.dims[0] in dims]
-    if hue not in known:
+    if value not in known:
         listed = ", ".join(dict.fromkeys(known)) or "none of which there is"
         raise value_error(
-            "hue", f"a dimension of data besides those of the picture, or a coordinate of it"
-            f" ({listed})", hue, did_you_mean(hue, known),
+            name, f"a dimension of data besides those of the picture, or a coordinate of it"
+            f" ({listed})", value, did_you_mean(value, known),
         )  # fmt: skip
-    return hue if hue in dims else str(ds.coords[hue].dims[0])
+    return value if value in dims else str(ds.coords[value].dims[0])
+
+
+def values_along(array: xr.DataArray, name: str, dim: str) -> NDArray[Any]:
+    """Return the entries along a dimension: those of the coordinate `name`, else positions."""
+    return np.asarray(array[name].values if name in array.coords else np.arange(array.sizes[dim]))
+
+
+def texts_of(array: xr.DataArray, name: str, dim: str) -> tuple[str, ...]:
+    """Return the entries along a dimension as text."""
+    values = values_along(array, name, dim)
+    is_number = values.dtype.kind in "iuf"
+    return tuple(f"{v:.6g}" if is_number else showable(str(v)) for v in values.tolist())
+
+
+def has_colours(array: xr.DataArray, dim: str) -> bool:
+    """Return whether the entries of a dimension are few enough for colours that differ."""
+    is_number = values_along(array, dim, dim).dtype.kind in "iuf"
+    return array.sizes[dim] <= (PLOT_COLOURS_MAX if is_number else len(NAMED_COLOURS))
 
 
 def hue_of(array: xr.DataArray, hue: str, dim: str) -> Hue:
@@ -99,10 +121,8 @@ def hue_of(array: xr.DataArray, hue: str, dim: str) -> Hue:
     ArgumentValueError
         If there are more entries than colours can tell apart.
     """
-    if hue in array.coords:
-        values, attrs = array.coords[hue].values, array.coords[hue].attrs
-    else:
-        values, attrs = np.arange(array.sizes[dim]), {}
+    values = values_along(array, hue, dim)
+    attrs = array.coords[hue].attrs if hue in array.coords else {}
     is_ordered = values.dtype.kind in "iuf"
     most = PLOT_COLOURS_MAX if is_ordered else len(NAMED_COLOURS)
     if len(values) > most:
@@ -112,14 +132,13 @@ def hue_of(array: xr.DataArray, hue: str, dim: str) -> Hue:
             f"{dim!r} of {len(values):,}",
             f"Select some, such as .isel({dim}=slice(None, None, {step})).",
         )  # fmt: skip
-    labels = tuple(f"{v:.6g}" if is_ordered else showable(str(v)) for v in values.tolist())
     colours = NAMED_COLOURS[: len(values)]
     if is_ordered:
         colormaps = import_optional("matplotlib", extra="plot", purpose="A plot").colormaps
         places = np.linspace(0.0, LIGHTEST, max(2, len(values)))
         ranks = np.argsort(np.argsort(values, kind="stable"), kind="stable")
         colours = tuple(colormaps[ORDERED_COLOURS](places[rank])[:3] for rank in ranks)
-    return Hue(dim, labels, label_of(hue, attrs), colours)
+    return Hue(dim, texts_of(array, hue, dim), label_of(hue, attrs), colours)
 
 
 def draw_band(ax: Any, times: Any, low: Any, high: Any, colour: Any) -> None:

@@ -26,6 +26,18 @@ title, xlabel, ylabel : str, optional
 hue : str, optional
     A further dimension of `data`, such as one of scenarios, or a coordinate along it: each of
     its entries is drawn in a colour of its own, at most 12 numbers or 6 others.""",
+    "facets": """\
+col, row : str, optional
+    Further dimensions, or coordinates along them, as in xarray: each of their entries has Axes
+    of its own, in columns and rows of one figure, at most 64.
+col_wrap : int, optional
+    Number of columns after which a new row begins, with one of `col` and `row`.
+sharey : bool
+    Whether the Axes of all entries have the same limits of values.""",
+    "axes": """\
+matplotlib Axes
+    With `col` or `row` an array (rows, columns) of them, dtype object, as of
+    ``plt.subplots``; their figure is ``axes[0, 0].figure``.""",
     "bins": """\
 bins : int
     Number of bins, 1 to 65536. Those of integers hold the same number of integers each, so
@@ -100,13 +112,21 @@ class AxesOptions:
 
     def finish(self, ax: Any, *, xlabel: str, ylabel: str) -> Any:
         """Set the title and the labels, with these defaults; return the Axes."""
-        for name, default in (("xlabel", xlabel), ("ylabel", ylabel)):
-            text = self.texts[name]
-            getattr(ax, f"set_{name}")(default if text is None else text)
+        self.label(ax, xlabel=xlabel, ylabel=ylabel)
         if self.texts["title"] is not None:
             ax.set_title(self.texts["title"], loc="left")
-        ax.spines[["top", "right"]].set_visible(False)
         return ax
+
+    def label(
+        self, ax: Any, *, xlabel: str, ylabel: str, is_outer: tuple[bool, bool] = (True, True)
+    ) -> None:
+        """Set the labels of the axes that are outer ones, with these defaults."""
+        defaults = (("xlabel", xlabel), ("ylabel", ylabel))
+        for (name, default), is_shown in zip(defaults, is_outer, strict=True):
+            text = self.texts[name]
+            if is_shown:
+                getattr(ax, f"set_{name}")(default if text is None else text)
+        ax.spines[["top", "right"]].set_visible(False)
 
 
 def check_bins(bins: Any) -> int:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import xarray as xr
 
 from montezarr.core.checks import check_bool, check_int, check_real, value_error
 from montezarr.plot import _data as given
+from montezarr.plot._facets import Drawing, Facets, Legend
 from montezarr.plot._figure import (
     BLUE,
     GREY,
@@ -16,7 +17,7 @@ from montezarr.plot._figure import (
     limit_times,
     shade,
 )
-from montezarr.plot._hue import band_entry, draw_band, hue_dim, hue_of
+from montezarr.plot._hue import Hue, band_entry, draw_band
 from montezarr.plot._parameters import AxesOptions, describe_shared
 from montezarr.plot._single import choose_positions, single_paths
 from montezarr.statistics import Mean, Quantile, Statistic
@@ -31,6 +32,10 @@ def paths(
     band: float | None = 0.9,
     mean: bool = True,
     hue: str | None = None,
+    col: str | None = None,
+    row: str | None = None,
+    col_wrap: int | None = None,
+    sharey: bool = True,
     ax: Any = None,
     title: str | None = None,
     xlabel: str | None = None,
@@ -44,7 +49,7 @@ def paths(
     Parameters
     ----------
     data : DataArray (path, time), or Dataset with one such variable
-        Paths, lazy or not, with `hue` of one dimension more.
+        Paths, lazy or not, also with the dimensions of `hue`, `col` and `row`.
     n : int
         Number of single paths, >= 1; all paths if there are fewer.
     {seed}
@@ -55,11 +60,12 @@ def paths(
         Whether the mean of all paths is drawn.
     {hue}
         The same paths are drawn of each.
+    {facets}
     {ax_and_texts}
 
     Returns
     -------
-    matplotlib Axes
+    {axes}
 
     Raises
     ------
@@ -84,41 +90,45 @@ def paths(
     if ends is not None and not 0 < ends[0] < ends[1] < 1:
         raise value_error("band", "a share in (0, 1) that is not too near to its ends", band)
     with_mean = check_bool("mean", mean)
-    dim = hue_dim(data, hue)
-    further = () if dim is None else (dim,)
-    array = given.paths_of(data, (*given.BOTH, *further), takes_hue=True)
+    facets = Facets.of(data, options, hue=hue, col=col, row=row, col_wrap=col_wrap, sharey=sharey)
+    array = given.paths_of(data, (*given.BOTH, *facets.dims), places=given.PLACES)
     if with_mean or ends is not None:
         given.check_not_labels(array, hint=f"Pass mean=False, band=None. {given.STATES}")
-    colours = None if hue is None or dim is None else hue_of(array, hue, dim)
+    facets.check(array)
     statistics: list[Statistic] = [Mean()] if with_mean else []
     if ends is not None:
         statistics.append(Quantile(ends))
     found = given.reduced(array, statistics) if statistics else xr.Dataset()
     chosen = choose_positions(array.sizes["path"], count, key)
-    singles, indices = single_paths(array.transpose("path", *further, "time"), chosen)
+    dims = ("path", *facets.dims, "time")
+    values, indices = single_paths(array.transpose(*dims), chosen)
+    singles = xr.DataArray(values, dims=dims)
     # The label of a line holds the index of its path, for mz.replay(ds, index).
     names = [
         f"_path {i}" if i >= 0 else f"_position {at}" for at, i in zip(chosen, indices, strict=True)
     ]
-    ax = options.axes()
     times, time_attrs = given.times_of(array)
     of_one = Drawn(times, names, None if share is None else f"{100 * share:.4g}% of paths")
-    if colours is None:
-        of_one.draw(ax, found, singles)
-        if statistics:
-            ax.legend(frameon=False, loc="upper left")
-    else:
-        for i, colour in enumerate(colours.colours):
-            of_one.draw(ax, found.isel({dim: i}, missing_dims="ignore"), singles[:, i], colour)
-        others = [] if of_one.band is None else [band_entry(of_one.band)]
-        colours.legend(ax, others, loc="upper left")
-    limit_times(ax, times)
-    given.name_states(ax.yaxis, array)
-    return options.finish(
-        ax,
-        xlabel=label_of("time", time_attrs),
-        ylabel=label_of(given.display_name(array), array.attrs),
-    )
+    labels = label_of("time", time_attrs), label_of(given.display_name(array), array.attrs)
+
+    def draw(ax: Any, at: Mapping[str, int], hue: Hue | None) -> Drawing:
+        results, own = found.isel(at, missing_dims="ignore"), singles.isel(at)
+        if hue is None:
+            of_one.draw(ax, results, own.values)
+            legend = Legend("upper left") if statistics else None
+        else:
+            for i, colour in enumerate(hue.colours):
+                entry = {hue.dim: i}
+                of_one.draw(
+                    ax, results.isel(entry, missing_dims="ignore"), own.isel(entry).values, colour
+                )
+            bands = [] if of_one.band is None else [band_entry(of_one.band)]
+            legend = Legend("upper left", [*hue.entries(), *bands], hue.title)
+        limit_times(ax, times)
+        given.name_states(ax.yaxis, array)
+        return Drawing(*labels, legend)
+
+    return facets.draw(options, array, draw)
 
 
 class Drawn(NamedTuple):

@@ -10,7 +10,12 @@ from montezarr.core.checks import MAX_INDEX, check_bool, check_int, value_error
 from montezarr.execute import configured, cores
 from montezarr.random.seeding import BLOCK, as_root_seed
 from montezarr.run import chunk_policy
-from montezarr.run._first_scenario import check_no_argument, check_parameters, first_scenario
+from montezarr.run._first_scenario import (
+    check_no_argument,
+    check_parameters,
+    first_scenario,
+    telling_of_arrays,
+)
 from montezarr.run._inputs import with_arrays
 from montezarr.run._policies import Policies, check_policies
 from montezarr.run._recipe import recipe_of
@@ -88,22 +93,23 @@ def bind_arguments(
     check_parameters(varying, process, interface, given, arguments)
     first = first_scenario(varying, process, given, arguments, root, interface.unit)
     states = per_path(process, interface, x0, n_paths)
-    sampler = bind(
-        first.process, chosen, kind, T=T, dt=first.dt, times=times, x0=first.x0, seed=root,
-        asked=Asked(
-            dtype=check_dtypes(dtype),
-            labels=check_labels(labels),
-            dims=check_dims(dims),
-            coords=check_coords(coords),
-            names=names,
-            per_path=states.array is not None or not first.has_x0,
-            # Built-in processes need no trial, so a lazy x0 is not computed for them.
-            first_x0=states.first() if first.is_tried or not states.is_lazy else None,
-        ),
-        on_nonfinite="keep" if policies.on_nonfinite in ("keep", "mask") else "raise",
-        options=first.options,
-        recorded=recorded,
-    )  # fmt: skip
+    with telling_of_arrays(varying, interface.unit):
+        sampler = bind(
+            first.process, chosen, kind, T=T, dt=first.dt, times=times, x0=first.x0, seed=root,
+            asked=Asked(
+                dtype=check_dtypes(dtype),
+                labels=check_labels(labels),
+                dims=check_dims(dims),
+                coords=check_coords(coords),
+                names=names,
+                per_path=states.array is not None or not first.has_x0,
+                # Built-in processes need no trial, so a lazy x0 is not computed for them.
+                first_x0=states.first() if first.is_tried or not states.is_lazy else None,
+            ),
+            on_nonfinite="keep" if policies.on_nonfinite in ("keep", "mask") else "raise",
+            options=first.options,
+            recorded=recorded,
+        )  # fmt: skip
     inputs, kept = states.array, states.given
     sampler = replace(sampler, keep=check_keep(keep, sampler.grid.T))
     if varying.names:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,16 +12,17 @@ import dask.array as da
 import numpy as np
 
 from montezarr.core.checks import did_you_mean, value_error
-from montezarr.core.errors import ArgumentTypeError, ArgumentValueError
+from montezarr.core.errors import ArgumentTypeError, ArgumentValueError, SamplerError
 from montezarr.processes import Process
 from montezarr.processes._built_in import runs_user_code
+from montezarr.random.distributions._base import Distribution
 from montezarr.random.seeding import RootSeed
 from montezarr.run._vary import DT, X0, PathArray, ScenarioValues, Vary
 from montezarr.samplers import Interface
 from montezarr.samplers.arguments import ARGUMENTS
 from montezarr.samplers.functions import OFFERED
 from montezarr.samplers.interfaces import accepts, named_parameters
-from montezarr.samplers.varied import values_of_paths
+from montezarr.samplers.schema import PATH
 
 RESERVED = (X0, DT)
 """Parameters that are arguments of `simulate`."""
@@ -74,7 +76,16 @@ def check_parameters(
             )  # fmt: skip
     if DT in vary.names and arguments["times"] is not None:
         raise value_error("vary['dt']", "no times=, which are those of all scenarios", "times")
+    for entry in vary.scenarios:
+        if entry.name == DT and not (entry.values > 0).all():
+            place = np.argwhere(~(entry.values > 0))[0].tolist()
+            at = ", ".join(f"{dim}={k}" for dim, k in zip(entry.dims, place, strict=True))
+            raise ArgumentValueError(
+                f"vary[{DT!r}]: expected steps > 0, got {entry.values[tuple(place)]} at the"
+                f" position {at}."
+            )
     if isinstance(process, Process):
+        _check_x0(vary, process)
         _check_ranges(vary, process)
         return
     function = interface.function_of(process)
@@ -87,22 +98,81 @@ def check_parameters(
             raise value_error("vary", expected, name, did_you_mean(name, [*known, X0, DT]))
 
 
+def _check_x0(vary: Vary, process: Process) -> None:
+    """Raise where x0 varies, but is no single number."""
+    title, names = type(process).__name__, process.variables
+    if X0 in vary.names and len(names) > 1:
+        raise value_error(
+            f"vary[{X0!r}]", "a process of one variable", f"{title} of {', '.join(names)}",
+            "Initial states of several variables differ from path to path by x0= alone.",
+        )  # fmt: skip
+
+
 def _check_ranges(vary: Vary, process: Process) -> None:
+    """Check the values of all scenarios and paths, and the ends of what is drawn."""
     entries: list[ScenarioValues | PathArray] = [*vary.scenarios, *vary.arrays]
     for entry in entries:
         if entry.name in RESERVED:
             continue
         if isinstance(entry.values, np.ndarray):
-            process.check_values(entry.name, entry.values.ravel())
+            dims = entry.dims if isinstance(entry, ScenarioValues) else (*entry.dims, PATH)
+            _check_values(process, entry.name, entry.values, dims)
         else:  # lazy values are checked when a path gets them; now the name and the kind
             kind = np.float64 if entry.values.dtype.kind in "iuf" else entry.values.dtype
             process.check_values(entry.name, np.ravel(getattr(process, entry.name, 0)).astype(kind))
     for drawn in vary.drawn:
-        for name in drawn.names:
-            if name not in RESERVED:
-                ends = [drawn.distribution.low, drawn.distribution.high]
-                reach = [end[name] if isinstance(end, Mapping) else end for end in ends]
-                process.check_values(name, np.array(reach))
+        for name, distribution in drawn.each():
+            if name in RESERVED:
+                continue
+            for which in ("low", "high"):
+                end = getattr(distribution, which)
+                end = end[name] if isinstance(end, Mapping) else end
+                _check_end(process, name, end, which, distribution)
+
+
+def _check_values(process: Process, name: str, values: Any, dims: tuple[str, ...]) -> None:
+    """Check the values of a parameter; an error has the position along each dimension."""
+    try:
+        process.check_values(name, values.ravel())
+    except (ArgumentTypeError, ArgumentValueError) as error:
+        found = PLACED.fullmatch(str(error))
+        if found is None:
+            raise _about(name, error) from error
+        places = np.unravel_index(int(found["place"]), values.shape)
+        at = ", ".join(f"{dim}={place}" for dim, place in zip(dims, places, strict=True))
+        where = f" at the position {at}" if at else ""
+        raise type(error)(f"vary[{name!r}]: {found['problem']}{where}.") from error
+
+
+def _check_end(
+    process: Process, name: str, end: float, which: str, distribution: Distribution
+) -> None:
+    """Check the smallest or largest value that a distribution can give a parameter."""
+    try:
+        process.check_values(name, np.array([end]))
+    except (ArgumentTypeError, ArgumentValueError) as error:
+        found = PLACED.fullmatch(str(error))
+        if found is None:
+            raise _about(name, error) from error
+        extreme = "smallest" if which == "low" else "largest"
+        raise type(error)(
+            f"vary[{name!r}]: {found['problem']}, the {extreme} value that {distribution} can draw."
+            " Take a distribution inside the range of the parameter."
+        ) from error
+
+
+def _about(name: str, error: Exception) -> Exception:
+    """Return an error about all values of a parameter that says that these are of ``vary=``."""
+    text = str(error)
+    if text.startswith(f"{name}: "):
+        text = f"vary[{name!r}]{text.removeprefix(name)}"
+    elif name in ARGUMENTS:
+        text = f"{text} {name} is an argument of simulate, the same in all scenarios."
+    return type(error)(text)
+
+
+PLACED = re.compile(r"[^:]*\[(?P<place>\d+)\]: (?P<problem>.*?)\.?", re.S)
+"""The error of `Process.check_values` about the value at a place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +225,7 @@ def first_values(vary: Vary, seed: RootSeed, compute: bool = True) -> dict[str, 
         value = np.asarray(entry.values[..., :1]).ravel()[0]
         first[entry.name] = value.item()
     for drawn in vary.drawn:
-        values = values_of_paths(drawn.distribution, drawn.names, seed, 0, 1)
+        values = drawn.distribution.by_name(drawn.names, seed, 0, 1)
         first.update({name: array[0].item() for name, array in values.items()})
     return first
 
@@ -166,6 +236,20 @@ def with_parameters(process: Any, options: Mapping[str, Any], values: Mapping[st
     if isinstance(process, Process):
         return (process.with_parameters(**own) if own else process), options
     return process, {**options, **own}
+
+
+@contextmanager
+def telling_of_arrays(vary: Vary, unit: int) -> Iterator[None]:
+    """Have errors of code that draws `unit` paths at a time say which parameters are arrays."""
+    try:
+        yield
+    except SamplerError as error:
+        if unit > 1 and vary.by_path:
+            listed = ", ".join(vary.by_path)
+            error.add_note(
+                f"{listed}: one value per path: code that draws n paths gets arrays (n,)."
+            )
+        raise
 
 
 @contextmanager

@@ -119,7 +119,7 @@ def simulate(
         and further ones are called ``x_dim_0`` and so on.
     coords : mapping of str to sequence, optional
         By dimension, its coordinates as numbers or text, such as ``{"asset": ["A", "B"]}``.
-    vary : mapping of str to values, optional
+    vary : mapping of str to values, or design, optional
         Parameters that vary: those of a built-in process (or of the functions of a `Diffusion`),
         arguments of your function or method, ``x0`` and ``dt``. A DataArray without the dimension
         ``path`` makes scenarios: its dimensions come first in the result, and several arrays are
@@ -130,7 +130,9 @@ def simulate(
         draws one for each path; the key of a joint one is a tuple of names. A design (`saltelli`,
         `nested`) in place of the mapping says which draws a path gets. Parameters that differ from
         path to path become variables. With ``dt``, ``time`` counts the steps and the coordinate
-        ``t`` has the times.
+        ``t`` has the times. Values are finite and in the range of the parameter, and so is all that
+        a distribution can draw; text goes to functions, by scenario. A number is a scenario without
+        a dimension. A table of scenarios is made by `scenarios`.
     noise : {"common", "independent"}
         Whether all scenarios have the same random numbers. A scenario on common noise is bit for
         bit the separate run with its parameters; on independent noise, that run with ``stream=``
@@ -175,6 +177,14 @@ def simulate(
     >>> ds = mz.simulate(gbm, n_paths=10**8, T=252, x0=100.0, dt=1 / 252, seed=42)
     >>> ds.sizes["path"], ds.sizes["time"]
     (100000000, 253)
+
+    Three volatilities on the same random numbers, and a drift of its own for each path:
+
+    >>> import xarray as xr
+    >>> vary = {"sigma": xr.DataArray([0.1, 0.2, 0.3], dims="sigma"), "mu": mz.Normal(0.05, 0.01)}
+    >>> ds = mz.simulate(gbm, 10**6, 252, 100.0, dt=1 / 252, seed=42, vary=vary)
+    >>> ds.x.dims, ds.mu.dims
+    (('sigma', 'path', 'time'), ('path',))
     """
     policies = Policies(
         on_error=on_error,  # type: ignore[arg-type]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -91,9 +91,13 @@ class Drawn:
     @property
     def slot_names(self) -> tuple[str, ...]:
         """The names of all that is drawn."""
-        if isinstance(self.distribution, Design):
-            return self.distribution.slot_names
-        return self.names
+        return self.distribution.slot_names(self.names)
+
+    def each(self) -> Iterator[tuple[str, Distribution]]:
+        """Yield each parameter with its distribution, also a joint one."""
+        for names, distribution in self.distribution.parts(self.names):
+            for name in names:
+                yield name, distribution
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

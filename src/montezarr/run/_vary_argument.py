@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from montezarr.core.checks import show, type_error, value_error
+from montezarr.core.checks import is_frame, show, type_error, value_error
 from montezarr.core.errors import ArgumentValueError
 from montezarr.random.designs._base import Design
 from montezarr.random.distributions._base import Distribution, parameter_slots
@@ -40,7 +40,7 @@ def check_vary(vary: Any, noise: Any, n_paths: int | None) -> Vary:
     if isinstance(vary, Design):
         vary = {vary.names: vary}
     if not isinstance(vary, Mapping):
-        raise type_error("vary", "a mapping of parameters to their values", vary)
+        raise type_error("vary", "a mapping of parameters to their values", vary, _for_table(vary))
     scenarios, arrays, drawn, designs = [], [], [], []
     lengths: dict[str, int] = {}
     coords: dict[str, tuple[tuple[str, ...], list[Any]]] = {}
@@ -73,6 +73,12 @@ def check_vary(vary: Any, noise: Any, n_paths: int | None) -> Vary:
     )  # fmt: skip
     _check_names(found)
     return found
+
+
+def _for_table(value: Any) -> str:
+    """Return a hint for a table of pandas; an empty text for another value."""
+    is_one = is_frame(value)
+    return "For a table with a row for each scenario pass mz.scenarios(table)." if is_one else ""
 
 
 def _on_design(names: tuple[str, ...], design: Design, n_paths: int | None) -> Drawn:
@@ -114,7 +120,8 @@ def _as_array(name: str, value: Any, n_paths: int | None) -> xr.DataArray:
             )  # fmt: skip
         return xr.DataArray(data, dims=PATH)
     if data.ndim:
-        raise value_error(where, "an xr.DataArray, which names its dimensions", data.shape)
+        hint = _for_table(value) or f"Pass xr.DataArray(values, dims=[...]) for {name}."
+        raise value_error(where, "an xr.DataArray, which names its dimensions", data.shape, hint)
     return xr.DataArray(data)
 
 
@@ -127,7 +134,8 @@ def _check_numbers(name: str, array: xr.DataArray, values: NDArray[Any], *, text
         return
     if values.dtype.kind not in "iufb":
         kinds = "numbers, or text that all paths of a scenario share"
-        raise type_error(where, kinds, next(iter(values.ravel())))
+        others = (x for x in values.ravel() if not isinstance(x, (int, float, np.number)))
+        raise type_error(where, kinds, next(others, values.ravel()[0]))
     bad = np.argwhere(~np.isfinite(values))
     if len(bad):
         place = dict(zip(array.dims, bad[0].tolist(), strict=True))

@@ -34,15 +34,6 @@ from montezarr.samplers.schema import TIME, PathArrays, Variable
 X0 = "x0"
 
 
-def values_of_paths(
-    distribution: Distribution | Design, names: tuple[str, ...], seed: RootSeed, start: int, n: int
-) -> dict[str, NDArray[np.float64]]:
-    """Return the values of parameters for the paths start ... start+n-1, by name."""
-    if isinstance(distribution, Design):
-        return distribution.of_paths(seed, start, n)
-    return distribution.by_name(names, seed.philox_key(), start, n)
-
-
 OwnValues = dict[str, tuple[int, NDArray[Any]]]
 """Parameters that differ from path to path: index of the first path, and (scenarios ..., n)."""
 
@@ -83,7 +74,7 @@ class PathParameters:
         low, high = start // unit * unit, -(-stop // unit) * unit
         found = {name: (start, array) for name, array in parameters_in(inputs).items()}
         for names, distribution in self.distributions:
-            drawn = values_of_paths(distribution, names, self.seed, low, high - low)
+            drawn = distribution.by_name(names, self.seed, low, high - low)
             found |= {name: (low, array) for name, array in drawn.items()}
         return {
             v.name: (first, array.reshape(*v.sizes, -1))

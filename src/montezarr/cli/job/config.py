@@ -29,6 +29,9 @@ DEEP_KEY = re.compile(rf"(?<![\w-])(?:[\w-]+[ \t]*\.[ \t]*){{{JOB_KEY_MAX_PARTS}
 DECIMAL = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 """A decimal number. `float` would also take 1_0 for 10, and digits of other scripts."""
 
+KEY = re.compile(r"""(?:"([^"]*)"|'([^']*)'|([A-Za-z0-9_-]+))\s*[.=]""")
+"""A key at the start of a line, bare or in quotes."""
+
 PER_YEAR_MAX = 1e12
 """Most prices per unit of time: squares of the fitted rates stay finite in float64."""
 
@@ -247,9 +250,10 @@ def line_of_key(text: str, section: str, key: str | None) -> int:
             if current == section:
                 found = number
             continue
-        name = re.match(r"(?:[\"']?)([A-Za-z0-9_-]+)(?:[\"']?)\s*[.=]", line)
-        if key is not None and name and current == section and name.group(1) == key:
+        match = KEY.match(line)
+        name = None if match is None else next(part for part in match.groups() if part is not None)
+        if key is not None and current == section and name == key:
             return number
-        if not current and name and name.group(1) == section:
+        if not current and name == section:
             found = number
     return found

@@ -21,9 +21,10 @@ from montezarr.cli.job.prices import read_prices
 from montezarr.cli.job.vary import base_values, vary_of
 from montezarr.core.checks import show
 from montezarr.core.errors import ArgumentTypeError, ArgumentValueError, ConfigError
+from montezarr.plot._facets import Facets
 from montezarr.plot._fan import BANDS, fan_with
 from montezarr.plot._figure import check_texts
-from montezarr.plot._hue import hue_of
+from montezarr.plot._parameters import AxesOptions
 from montezarr.processes import Fit, GeometricBrownianMotion, Process
 from montezarr.processes._base import HasLabels
 from montezarr.processes._built_in import built_in_processes
@@ -152,10 +153,10 @@ def _simulate_error(config: Config, text: str) -> ConfigError:
     key, _, problem = text.partition(": ")
     name, _, place = key.partition("[")
     varying = config.sections.get("vary", {})
-    if name == "vary":
-        return config.error("vary", place.strip("]'\"") or None, problem)
-    if name in varying:
-        return config.error("vary", name, problem)
+    about = place.strip("]'\"") if name == "vary" else name
+    own = next((one for one in varying if about in map(str.strip, one.split(","))), None)
+    if name == "vary" or own is not None:
+        return config.error("vary", own or about or None, problem)
     unknown = next((one for one in varying if f"parameter {one!r}" in problem), None)
     if unknown is not None:
         return config.error("vary", unknown, problem)
@@ -277,7 +278,7 @@ def _check_outputs(config: Config, process: Process, ds: xr.Dataset, x0: Any) ->
                 "output", "plot", "a fan chart is of numbers, and these paths hold labels."
             )
         plot.require()
-        _check_colours(config, ds, process, scenarios)
+        _check_places(config, ds, process, scenarios)
         for key in ("title", "xlabel", "ylabel"):
             try:
                 check_texts(**{key: config.get("output", key)})
@@ -285,22 +286,33 @@ def _check_outputs(config: Config, process: Process, ds: xr.Dataset, x0: Any) ->
                 raise config.error("output", key, str(error).partition(": ")[2]) from error
 
 
-def _check_colours(
+PLACES = (("hue",), ("col", "hue"), ("row", "col", "hue"))
+"""Where a fan chart shows one, two and three dimensions of scenarios, in their order."""
+
+
+def _places(scenarios: Sequence[str]) -> dict[str, str]:
+    """Return the arguments of a fan chart that shows all dimensions of scenarios."""
+    if not scenarios:
+        return {}
+    return dict(zip(PLACES[len(scenarios) - 1], scenarios, strict=True))
+
+
+def _check_places(
     config: Config, ds: xr.Dataset, process: Process, scenarios: Sequence[str]
 ) -> None:
-    """Raise if a fan chart cannot have all scenarios, each in a colour."""
-    if len(scenarios) > 1:
+    """Raise if a fan chart cannot have all scenarios, in colours and panels."""
+    if len(scenarios) > len(PLACES):
         listed = " and ".join(scenarios)
         raise config.error(
-            "output", "plot", f"a fan chart has one dimension of scenarios, and this job {listed}:"
-            " give them one dim, or draw some of the store in Python.",
+            "output", "plot", f"a fan chart has at most {len(PLACES)} dimensions of scenarios, and"
+            f" this job {listed}: give some of them one dim, or draw some of the store in Python.",
         )  # fmt: skip
-    for dim in scenarios:
-        try:
-            hue_of(ds[process.variables[0]], dim, dim)
-        except ArgumentValueError as error:
-            problem = str(error).partition(": ")[2].partition(". Select")[0]
-            raise config.error("output", "plot", f"{problem}.".replace("..", ".")) from error
+    array = ds[process.variables[0]]
+    try:
+        Facets.of(array, AxesOptions.of(), **_places(scenarios)).check(array)
+    except ArgumentValueError as error:
+        problem = str(error).partition(": ")[2].partition(". Select")[0]
+        raise config.error("output", "plot", f"{problem}.".replace("..", ".")) from error
 
 
 def _risk(
@@ -357,7 +369,7 @@ def _draw(
         "xlabel": config.get("output", "xlabel", "time"),
     }
     if bands is None:
-        hue = next(iter(scenario_sizes(json.loads(stored.attrs[ATTRIBUTE]))), None)
-        plot.save_fan(paths, picture, hue=hue, **texts)
+        places = _places(list(scenario_sizes(json.loads(stored.attrs[ATTRIBUTE]))))
+        plot.save_fan(paths, picture, **places, **texts)
     else:
         fan_with(paths, bands, picture, **texts)

@@ -10,12 +10,12 @@ import numpy as np
 import xarray as xr
 
 from montezarr.cli.job.config import Config, fraction
+from montezarr.cli.job.drawn import DESIGN, design_of, distribution_of, names_of
 from montezarr.core.checks import did_you_mean, show
-from montezarr.core.errors import ArgumentTypeError, ArgumentValueError
-from montezarr.random.distributions._built_in import distribution_from_dict
+from montezarr.random.distributions._base import Distribution
 
 NOISE = "noise"
-"""The key of [vary] that is no parameter."""
+"""The key of [vary], beside that of a design, that is no parameter."""
 
 LIST_KEYS = ("values", "dim")
 
@@ -29,30 +29,53 @@ def vary_of(config: Config) -> dict[str, Any]:
         For a value that is neither a list of numbers nor a distribution.
     """
     table = dict(config.sections.get("vary", {}))
-    noise = table.pop(NOISE, "common")
+    noise, design = table.pop(NOISE, "common"), table.pop(DESIGN, None)
     if noise not in ("common", "independent"):
         expected = f'expected "common" or "independent", got {show(noise)}.'
         raise config.error("vary", NOISE, expected)
-    if not table:
+    if not table and design is None:
         if "vary" in config.sections:
             raise config.error("vary", None, "expected a parameter, such as sigma = [0.1, 0.2].")
         return {}
-    vary = {key: _values(config, key, value) for key, value in table.items()}
+    vary = {_key(config, key): _values(config, key, value) for key, value in table.items()}
+    if design is not None:
+        drawn = {key: value for key, value in vary.items() if isinstance(value, Distribution)}
+        made = design_of(config, design, drawn)
+        vary = {key: value for key, value in vary.items() if key not in drawn}
+        vary[made.names] = made
     return {"vary": vary, "noise": noise}
 
 
-def base_values(config: Config, kind: type, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a value of each parameter of a process that varies and is not given: the first one.
+def _key(config: Config, key: str) -> str | tuple[str, ...]:
+    """Return a key as `simulate` takes it: a name, or a tuple of those of a joint distribution."""
+    names = names_of(config, key)
+    return names if len(names) > 1 else names[0]
 
-    A process needs all its parameters, and none of its paths has these values.
+
+def base_values(config: Config, kind: type, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a value of each parameter of a process that varies and is not given.
+
+    A process needs all its parameters, and no path of a scenario has these values: the first one
+    of a list, the mean of a joint normal distribution, the median of another.
     """
     names = {field.name for field in dataclasses.fields(kind)} if _is_process(kind) else set()
-    vary = vary_of(config).get("vary", {})
-    return {
-        name: value.values.ravel()[0].item()
-        for name, value in vary.items()
-        if name in names and name not in given and isinstance(value, xr.DataArray)
-    }
+    found: dict[str, Any] = {}
+    for key, value in vary_of(config).get("vary", {}).items():
+        found |= _typical(key, value)
+    return {name: value for name, value in found.items() if name in names and name not in given}
+
+
+def _typical(key: Any, value: Any) -> dict[str, Any]:
+    """Return a value of each parameter of an entry of ``vary=``."""
+    if isinstance(value, xr.DataArray):
+        return {key: value.values.ravel()[0].item()}
+    found: dict[str, Any] = {}
+    for names, distribution in value.parts(key if isinstance(key, tuple) else (key,)):
+        if distribution.names:
+            found |= {name: mean for name, (mean, _) in distribution.moments().items()}
+        else:
+            found[names[0]] = distribution.quantile(0.5)
+    return found
 
 
 def _is_process(kind: type) -> bool:
@@ -61,6 +84,10 @@ def _is_process(kind: type) -> bool:
 
 def _values(config: Config, key: str, value: Any) -> Any:
     """Return an entry of the section as `simulate` takes it."""
+    if "," in key and not (isinstance(value, dict) and "distribution" in value):
+        raise config.error(
+            "vary", key, f"expected a joint distribution for several names, got {show(value)}."
+        )
     if isinstance(value, list):
         return xr.DataArray(_numbers(config, key, value), dims=key)
     if not isinstance(value, dict):
@@ -70,7 +97,7 @@ def _values(config: Config, key: str, value: Any) -> Any:
             f" got {show(value)}.",
         )  # fmt: skip
     if "distribution" in value:
-        return _distribution(config, key, dict(value))
+        return distribution_of(config, key, value)
     for name in value:
         if name not in LIST_KEYS:
             hint = did_you_mean(name, [*LIST_KEYS, "distribution"], quoted=False)
@@ -100,16 +127,3 @@ def _numbers(config: Config, key: str, values: list[Any]) -> Any:
         if not is_text and (isinstance(item, bool) or not isinstance(item, (int, float))):
             raise config.error("vary", key, f"value {place}: expected a number, got {show(item)}.")
     return np.array(values)
-
-
-def _distribution(config: Config, key: str, table: dict[str, Any]) -> Any:
-    name = table.pop("distribution")
-    if not isinstance(name, str) or name == "scipy":
-        raise config.error(
-            "vary", key, f"distribution: expected the name of a built-in one, got {show(name)}."
-        )
-    try:
-        return distribution_from_dict({"name": name, **table})
-    except (ArgumentTypeError, ArgumentValueError, KeyError, TypeError) as error:
-        problem = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise config.error("vary", key, f"distribution: {problem}") from error

@@ -36,6 +36,9 @@ RECIPE_STEPS_MAX = 10**7
 PLOT_COLOURS_MAX = 12
 """Entries of a dimension that a picture shows in colours of their own, at most."""
 
+PLOT_PANELS_MAX = 64
+"""Entries that a picture shows on Axes of their own, at most: more are too small to read."""
+
 PLOT_BINS_MAX = 65536
 """Bins of a picture that may be asked for: more than any screen has columns."""
 

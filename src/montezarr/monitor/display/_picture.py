@@ -11,6 +11,9 @@ from montezarr.monitor.display._progress import StreamProgress
 LIVE_PART_WIDTH, LIVE_PART_HEIGHT = 5.2, 3.7
 """Inches of each part of the figure."""
 
+LIVE_LEGEND_WIDTH = 2.4
+"""Inches beside a part for its legend, where that is of several entries."""
+
 LIVE_DPI = 144
 """Dots per inch: twice those of a usual screen, so that text is sharp on high-resolution ones."""
 
@@ -18,7 +21,8 @@ LIVE_DPI = 144
 def size_of(progress: StreamProgress) -> tuple[float, float]:
     """Return width and height of the figure in inches; (0, 0) if there is nothing to draw."""
     parts = (progress.name is not None) + (_histogram(progress) is not None)
-    return (parts * LIVE_PART_WIDTH, LIVE_PART_HEIGHT) if parts else (0.0, 0.0)
+    legend = 0.0 if progress.hue is None else LIVE_LEGEND_WIDTH
+    return (parts * LIVE_PART_WIDTH + legend, LIVE_PART_HEIGHT) if parts else (0.0, 0.0)
 
 
 def picture_of(progress: StreamProgress) -> bytes:
@@ -36,7 +40,7 @@ def picture_of(progress: StreamProgress) -> bytes:
     parts = iter(figure.subplots(1, (progress.name is not None) + (histogram is not None),
                                  squeeze=False)[0])  # fmt: skip
     if progress.name is not None:
-        plot.convergence(progress.trace, progress.name, ax=next(parts))
+        plot.convergence(progress.trace, progress.name, hue=progress.hue, ax=next(parts))
     if histogram is not None:
         assert progress.last is not None
         names = [n for n in progress.last.dataset.data_vars if str(n).startswith(histogram)]

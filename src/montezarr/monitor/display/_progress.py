@@ -11,6 +11,7 @@ import xarray as xr
 from montezarr.core.text import duration
 from montezarr.execute.run_monitor import intervals_of, where_in
 from montezarr.plot import Trace
+from montezarr.plot._hue import has_colours
 from montezarr.reduction.sources import TIME
 from montezarr.reduction.streaming import Snapshot
 from montezarr.reduction.streaming._run import StreamRun
@@ -36,12 +37,15 @@ class StreamProgress:
         The results that are numbers with a standard error, over the snapshots.
     last : Snapshot or None
         The last snapshot so far.
+    hue : str or None
+        The dimension of the result, if there is none that is one number: each entry has a colour.
     """
 
     def __init__(self, run: StreamRun, name: str | None):
         self.run, self.name = run, name
         self.trace = Trace()
         self.last: Snapshot | None = None
+        self.hue: str | None = None
 
     def add(self, snapshot: Snapshot) -> None:
         """Add a snapshot.
@@ -55,13 +59,27 @@ class StreamProgress:
             self.trace.add(snapshot)
         if self.last is None and (self.name is not None or self.trace.names):
             self.name = self.trace.choose(self.name or self.trace.names[0])
+        elif self.last is None:
+            self._choose_entries(snapshot)
         self.last = snapshot
+
+    def _choose_entries(self, snapshot: Snapshot) -> None:
+        """Show the first result of one further dimension whose entries have colours, if any."""
+        ds = snapshot.dataset
+        for name, array in ds.data_vars.items():
+            if array.ndim != 1 or array.dims[0] == TIME or f"{name}_se" not in ds:
+                continue
+            dim = str(array.dims[0])
+            if has_colours(array, dim):
+                self.name, self.hue, self.trace = str(name), dim, Trace([dim])
+                self.trace.add(snapshot)
+                return
 
     def estimate(self) -> str:
         """Return the result with its standard error or interval, and confidence sequence."""
         if self.last is None:
             return ""
-        if self.name is None:
+        if self.name is None or self.hue is not None:
             return self._of_scenarios(self.last.dataset)
         ds = self.last.dataset
         intervals = intervals_of(ds, self.name)
@@ -75,7 +93,8 @@ class StreamProgress:
 
     def _of_scenarios(self, ds: xr.Dataset) -> str:
         """Return the first result that has one number in each scenario, of the first few."""
-        fitting = (str(name) for name, v in ds.data_vars.items() if TIME not in v.dims)
+        known = [str(name) for name, v in ds.data_vars.items() if TIME not in v.dims]
+        fitting = known if self.name is None else [self.name]
         for name in fitting:
             intervals = intervals_of(ds, name)
             if intervals is None or not ds[name].size:

@@ -80,8 +80,10 @@ class Design(ABC):
         return Grouping(self.name, self.names, self.size)
 
     @abstractmethod
-    def of_paths(self, seed: RootSeed, start: int, n: int) -> dict[str, Array]:
-        """Return the parameters of paths start ... start+n-1, by name."""
+    def by_name(
+        self, names: tuple[str, ...], seed: RootSeed, start: int, n: int
+    ) -> dict[str, Array]:
+        """Return all parameters of paths start ... start+n-1, by name; as a `Distribution` does."""
 
     @property
     def low(self) -> dict[str, float]:
@@ -93,10 +95,13 @@ class Design(ABC):
         """The largest value that each parameter can have."""
         return {name: _end(d.high, name) for names, d in self.entries for name in names}
 
-    @property
-    def slot_names(self) -> tuple[str, ...]:
-        """The names of all that is drawn."""
-        return self.names
+    def slot_names(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the names of all that is drawn for these parameters."""
+        return names
+
+    def parts(self, names: tuple[str, ...]) -> Entries:
+        """Return the distributions of these parameters, all of them."""
+        return self.entries
 
     def to_dict(self) -> dict[str, Any]:
         """Return the design as JSON; parameters are a list, since their order counts."""
@@ -120,7 +125,7 @@ class Design(ABC):
         """
         if n_paths is None:
             return
-        if n_paths % self.size:
+        if n_paths % self.size and self.n is None:
             following = -(-n_paths // self.size) * self.size
             raise value_error(
                 "n_paths", f"a multiple of {self.size}, the paths of a group of the design"

@@ -27,15 +27,17 @@ class Nested(Design):
         """Number of paths of a group."""
         return self.replicates
 
-    def of_paths(self, seed: RootSeed, start: int, n: int) -> dict[str, Array]:
-        """Return the parameters of paths start ... start+n-1, by name."""
+    def by_name(
+        self, names: tuple[str, ...], seed: RootSeed, start: int, n: int
+    ) -> dict[str, Array]:
+        """Return the parameters of paths start ... start+n-1; see `Design.by_name`."""
         group = np.arange(start, start + n) // self.size
         first = start // self.size
         count = (start + max(n, 1) - 1) // self.size - first + 1
         out: dict[str, Array] = {}
-        for names, distribution in self.entries:
-            out |= distribution.by_name(names, seed.philox_key(), first, count)
-        return {name: out[name][group - first] for name in self.names}
+        for own, distribution in self.entries:
+            out |= distribution.by_name(own, seed, first, count)
+        return {name: out[name][group - first] for name in names}
 
     def more(self) -> dict[str, Any]:
         """Return what else the JSON form has."""

@@ -33,13 +33,14 @@ class Saltelli(Design):
         """Number of paths of a group."""
         return len(self.entries) + 2
 
-    @property
-    def slot_names(self) -> tuple[str, ...]:
-        """The names of all that is drawn: A and B of each parameter."""
-        return (*self.names, *(SECOND.format(name) for name in self.names))
+    def slot_names(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the names of all that is drawn: A and B of each parameter."""
+        return (*names, *(SECOND.format(name) for name in names))
 
-    def of_paths(self, seed: RootSeed, start: int, n: int) -> dict[str, Array]:
-        """Return the parameters of paths start ... start+n-1, by name."""
+    def by_name(
+        self, names: tuple[str, ...], seed: RootSeed, start: int, n: int
+    ) -> dict[str, Array]:
+        """Return the parameters of paths start ... start+n-1; see `Design.by_name`."""
         group, role = np.divmod(np.arange(start, start + n), self.size)
         first = start // self.size
         count = (start + max(n, 1) - 1) // self.size - first + 1
@@ -117,5 +118,5 @@ def saltelli(parameters: Mapping[str, Any], n: int | None) -> Saltelli:
     if len(entries) > SIZE_MAX - 2:
         raise value_error("parameters", f"at most {SIZE_MAX - 2} parameters", len(entries))
     design = Saltelli(entries, check_groups(n, len(entries) + 2))
-    parameter_slots(design.slot_names)
+    parameter_slots(design.slot_names(design.names))
     return design

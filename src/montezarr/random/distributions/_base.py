@@ -18,7 +18,7 @@ from montezarr.core.checks import MAX_INDEX, check_int, plain_array, type_error,
 from montezarr.core.value import Value
 from montezarr.random.distributions._table import LEAST
 from montezarr.random.draws import Draws, has_kernel
-from montezarr.random.seeding import as_root_seed
+from montezarr.random.seeding import RootSeed, as_root_seed
 
 Array = NDArray[np.float64]
 
@@ -183,11 +183,19 @@ class Distribution(Value, ABC):
         return self.at_tails(tails(key, slot, start, n))
 
     def by_name(
-        self, names: tuple[str, ...], key: tuple[int, int], start: int, n: int
+        self, names: tuple[str, ...], seed: RootSeed, start: int, n: int
     ) -> dict[str, Array]:
-        """Return the values of paths start ... start+n-1 under a Philox key, by parameter."""
+        """Return the values of parameters for paths start ... start+n-1; as a `Design` does."""
         (name,) = names
-        return {name: self.of_paths(key, parameter_slot(name), start, n)}
+        return {name: self.of_paths(seed.philox_key(), parameter_slot(name), start, n)}
+
+    def slot_names(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the names of all that is drawn for these parameters."""
+        return names
+
+    def parts(self, names: tuple[str, ...]) -> tuple[tuple[tuple[str, ...], Distribution], ...]:
+        """Return the distributions of these parameters: this one alone."""
+        return ((names, self),)
 
     def quantile(self, p: Any) -> Any:
         """Return the quantile at probabilities that draws reach.

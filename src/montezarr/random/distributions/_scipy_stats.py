@@ -110,6 +110,11 @@ class ScipyDistribution(Distribution):
             self.set_field("check", self._digest())
 
     @classmethod
+    def examples(cls) -> tuple[Self, ...]:
+        """Return instances for tests; they need SciPy."""
+        return cls("norm", {"loc": -2.0, "scale": 0.25}), cls("poisson", {"mu": 3.0})
+
+    @classmethod
     def of(cls, frozen: Any) -> Self:
         """Return a frozen distribution of SciPy as one of ours.
 

@@ -20,6 +20,7 @@ from montezarr.random.distributions._base import (
     tails,
 )
 from montezarr.random.distributions._table import LEAST
+from montezarr.random.seeding import RootSeed
 
 SYMMETRY = 1e-12
 """Relative deviation of a matrix from its transpose that is taken for rounding."""
@@ -145,13 +146,13 @@ class JointNormal(Distribution):
         if name is not None:
             raise value_error("name", f"None, since this draws {', '.join(self.names)}", name)
         key, first, count = checked_range(seed, start, n, stream)
-        return self.by_name(self.names, key, first, count)
+        return dict(zip(self.names, self.together(key, first, count), strict=True))
 
     def by_name(
-        self, names: tuple[str, ...], key: tuple[int, int], start: int, n: int
+        self, names: tuple[str, ...], seed: RootSeed, start: int, n: int
     ) -> dict[str, Array]:
         """Return the values of all parameters; see `Distribution.by_name`."""
-        return dict(zip(self.names, self.together(key, start, n), strict=True))
+        return dict(zip(self.names, self.together(seed.philox_key(), start, n), strict=True))
 
     def together(self, key: tuple[int, int], start: int, n: int) -> Array:
         """Return the values (k, n) of paths start ... start+n-1 under a Philox key."""

@@ -65,6 +65,7 @@ def reduce(
     transform : function, optional
         Applied before the statistics: a function from a Dataset in memory, with some of the paths
         of `obj`, to a Dataset or DataArray of the same paths. It must treat every path alike.
+        In its variables ``path`` is the first dimension, before those of scenarios.
     compute : bool
         False returns the result as lazy arrays, computed together when one of them is.
     show_progress : bool
