@@ -36,7 +36,7 @@ ROOMS = {
         __init__ designs distributions draws.reference seeding
         distributions._table draws.format1 draws.kernel
         distributions._densities distributions._reference draws
-        bits distributions._base distributions._kernel draws.shared
+        bits distributions._base distributions._kernel draws.recursions draws.shared
         distributions.*
         distributions._built_in
         designs._base
@@ -81,7 +81,7 @@ ROOMS = {
     "statistics": Room(
         "mergeable accumulators and their estimates",
         """
-        __init__ _binomial _bins_plain _kernel_bins _labels _moments _room _shares
+        __init__ _binomial _bins_plain _cells _kernel_bins _labels _moments _room _shares
         _kernel_unions _widths risk
         _kernel
         _sums
@@ -117,9 +117,8 @@ ROOMS = {
         digests
         _recipe _vary _x0
         _attributes _first_scenario _inputs _texts _vary_argument
-        _several
-        _card _provenance _recorded _scenarios
-        _arguments
+        _recorded _scenarios _several
+        _arguments _card _provenance
         _run
         _arrays _plan _replay _states cost
         _behind _chunk_buffer _dataset choose_backend execution
@@ -129,14 +128,14 @@ ROOMS = {
     "reduction": Room(
         "one pass over the blocks of a run: sources, accumulation, reduce, stream",
         """
-        __init__ accumulate._merge_tree accumulate._whole sources._alike \
-            sources._chunk_function sources._labels sources._masks sources._tasks \
-            sources._times streaming._shown streaming._until
-        accumulate._accumulator sources._rechunked sources._schema sources._terms \
+        __init__ accumulate._merge_tree accumulate._whole sources._alike sources._labels \
+            sources._masks sources._sized_tasks sources._tasks sources._times streaming._shown \
+            streaming._until
+        accumulate._reduced_variable sources._chunk_function sources._rechunked sources._schema \
             streaming._splits
-        accumulate._state_checker accumulate._task sources._noise sources._path_data \
-            sources._graph_walk sources._places
-        accumulate._states sources._paths
+        accumulate._accumulator sources._graph_walk sources._path_data sources._terms
+        accumulate._scenario_parts accumulate._state_checker sources._noise sources._places
+        accumulate._states accumulate._task sources._paths
         accumulate
         sources._dataset_function streaming._state
         sources._block_source streaming._snapshot
@@ -153,9 +152,9 @@ ROOMS = {
     "store": Room(
         "paths in Zarr: format, locations, reader, writer; virtual stores; other formats",
         """
-        _codes _differences _digest _faults _interrupt_listener _report _run_to_write \
-            export._file format._bounded format._commit_log format._storage locations._conditions \
-            locations._directory locations._lock locations._staging
+        _arrays_by_path _codes _differences _digest _faults _interrupt_listener _report \
+            _run_to_write export._file format._bounded format._commit_log format._storage \
+            locations._conditions locations._directory locations._lock locations._staging
         _interrupt_handler format._layout locations._readable locations._remote_store
         format._encode format._safe locations._location
         format._manifest locations locations._remote_fence locations._remote_lock
@@ -163,10 +162,11 @@ ROOMS = {
         format._commit_state
         format
         _chunk_reader _live_parameters _recipe_size _results _values _where
-        _damage _put_results _root _source _task virtual._draw
-        _committed _estimate _open_results _regenerate _writer virtual._layout
-        _rebuild _verify virtual._file
-        _repair virtual._save
+        _damage _put_results _root _source _task virtual._scenarios
+        _committed _estimate _open_results _regenerate _writer virtual._draw
+        _rebuild _verify virtual._layout
+        _repair virtual._file
+        virtual._save
         virtual._store
         virtual
         _open
@@ -182,9 +182,9 @@ ROOMS = {
         """
         _bins _figure _single
         _closed_form _data _hue _parameters
-        _facets
-        _density _fan _histogram _paths _trace
-        _compare _convergence
+        _facets _trace
+        _convergence _density _fan _histogram _paths
+        _compare
         __init__
         """,
     ),
@@ -203,8 +203,9 @@ ROOMS = {
         "the engine, its results, batches, plans of anything, measuring",
         """
         __init__ _batch_formats _planning _random_order _result bench bench.samplers
-        _engine _random_batches
-        _batches bench.run
+        _engine _lazy_rows
+        _random_batches bench.run
+        _batches
         """,
     ),
     "accessor": Room(
