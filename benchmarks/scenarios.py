@@ -1,12 +1,18 @@
 """Scenarios on common noise against single runs; a number per path against constants.
 
 ``python -m benchmarks.scenarios`` prints both sides of each row, in the same run. Both compute all
-times, on all cores.
+times, on all cores. The rows of memory are processes of their own, one after the other.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -16,7 +22,8 @@ import montezarr as mz
 from benchmarks._measure import Row, best
 from benchmarks.samplers import DT, STEPS
 
-SCENARIOS = 10
+SCENARIOS, STRIKES = 10, 12
+MANY, WEEKS, FEW_PATHS, MANY_PATHS = 1000, 52, 10**4, 10**5
 SINGLE, TASKS = 32_768, 8
 """Paths of a task of parameters per path, and the number of tasks."""
 
@@ -24,10 +31,13 @@ GRID = mz.TimeGrid.of(STEPS, DT)
 GBM = mz.GeometricBrownianMotion(mu=0.05, sigma=0.2)
 OU = mz.OrnsteinUhlenbeck(theta=2.0, mu=0.05, sigma=0.2)
 HESTON = mz.Heston(mu=0.05, kappa=2.0, theta=0.04, xi=0.3, rho=-0.7)
-STARTS = {"GeometricBrownianMotion": 100.0, "OrnsteinUhlenbeck": 0.0, "Heston": (100.0, 0.04)}
+POISSON = mz.PoissonProcess(rate=300.0)
+STARTS = {"GeometricBrownianMotion": 100.0, "OrnsteinUhlenbeck": 0.0, "Heston": (100.0, 0.04),
+          "PoissonProcess": 0}  # fmt: skip
 RANGES = {
     "GeometricBrownianMotion": {"mu": (0.0, 0.1), "sigma": (0.1, 0.4)},
     "OrnsteinUhlenbeck": {"theta": (1.0, 3.0), "mu": (0.0, 0.1), "sigma": (0.1, 0.4)},
+    "PoissonProcess": {"rate": (100.0, 1000.0)},
     "Heston": {
         "mu": (0.0, 0.1), "kappa": (1.0, 3.0), "theta": (0.02, 0.06), "xi": (0.2, 0.4),
         "rho": (-0.9, -0.5),
@@ -41,15 +51,34 @@ def in_threads(task, total: int, size: int) -> None:
         list(pool.map(lambda start: task(start, min(size, total - start)), range(0, total, size)))
 
 
-def single(process, x0, dtype: str, n_paths: int) -> None:
+def of_draws(x0) -> str:
+    return "float32" if x0.dtype == np.float32 else "float64"
+
+
+def single(process, x0, n_paths: int) -> None:
     def task(start: int, n: int) -> None:
-        process.sample(mz.Draws.of(1, start=start, n=n, dtype=dtype), GRID, x0)
+        process.sample(mz.Draws.of(1, start=start, n=n, dtype=of_draws(x0)), GRID, x0)
 
     in_threads(task, n_paths, SINGLE)
 
 
-def scenario_row(process, name: str, dtype: str, wanted: float) -> Row:
-    """k values of a parameter in one reduction of all states, against k reductions."""
+def every_time(ds):
+    """The mean of every state."""
+    return mz.reduce(ds, "mean")
+
+
+def table(ds):
+    """The prices of calls at some strikes, with standard errors."""
+    strikes = xr.DataArray(np.linspace(80.0, 130.0, STRIKES), dims="strike")
+    return mz.reduce((ds.x.isel(time=-1) - strikes).clip(min=0).rename("payoff"), "mean")
+
+
+REDUCTIONS: dict[str, Callable] = {"means of all times": every_time, "table of calls": table}
+
+
+def scenario_row(process, name: str, dtype: str, wanted: float, of="means of all times") -> Row:
+    """k values of a parameter in one reduction, against k reductions."""
+    reduction = REDUCTIONS[of]
     low, high = RANGES[type(process).__name__][name]
     values = np.linspace(low, high, SCENARIOS)
     n_paths = SINGLE * (TASKS if process.is_one_pass else 2)
@@ -62,12 +91,12 @@ def scenario_row(process, name: str, dtype: str, wanted: float) -> Row:
     each = [process.with_parameters(**{name: value}) for value in values.tolist()]
     runs = [mz.simulate(one, **arguments) for one in each]
     several, apart = best(
-        lambda: mz.reduce(grid, "mean"), lambda: [mz.reduce(run, "mean") for run in runs], rounds=3
+        lambda: reduction(grid), lambda: [reduction(run) for run in runs], rounds=3
     )
     ratio = several / apart
     per_step = 1e9 / (n_paths * STEPS * SCENARIOS)
     details = f"{several * per_step:.2f} against {apart * per_step:.2f} ns/step"
-    title = f"{SCENARIOS} values of {name} of {type(process).__name__}, {dtype}"
+    title = f"{SCENARIOS} values of {name} of {type(process).__name__}, {dtype}, {of}"
     return Row(f"{title}, against single", f"<= {wanted:g}", ratio, ratio <= wanted, details)
 
 
@@ -81,11 +110,11 @@ def per_path_row(process, dtype: str) -> Row:
 
     def each(start: int, n: int) -> None:
         some = process.with_arrays({k: v[start : start + n] for k, v in values.items()})
-        some.sample(mz.Draws.of(1, start=start, n=n, dtype=dtype), GRID, x0)
+        some.sample(mz.Draws.of(1, start=start, n=n, dtype=of_draws(x0)), GRID, x0)
 
     own, constant = best(
         lambda: in_threads(each, n_paths, SINGLE),
-        lambda: single(process, x0, dtype, n_paths),
+        lambda: single(process, x0, n_paths),
         rounds=3,
     )
     per_step, ratio = 1e9 / (n_paths * STEPS), own / constant
@@ -94,18 +123,58 @@ def per_path_row(process, dtype: str) -> Row:
     return Row(title, "<= 1.5", ratio, ratio <= 1.5, details)
 
 
-def rows() -> list[Row]:
-    out = []
+def rows() -> Iterator[Row]:
     for dtype in ("float64", "float32"):
-        out.append(scenario_row(GBM, "sigma", dtype, 0.6))
+        for of in REDUCTIONS:
+            yield scenario_row(GBM, "sigma", dtype, 0.6, of)
         # Most of its time is the step of the variance, which each scenario has for itself.
-        out.append(scenario_row(HESTON, "xi", dtype, 1.0))
-        out += [per_path_row(process, dtype) for process in (GBM, OU, HESTON)]
-    return out
+        yield scenario_row(HESTON, "xi", dtype, 1.0)
+        for process in (GBM, OU, HESTON):
+            yield per_path_row(process, dtype)
+    yield per_path_row(POISSON, "int64")
+
+
+def one_reduction(of: str, scenarios: int, steps: int, n_paths: int) -> None:
+    """Print seconds and peak memory of a reduction: the work of a process of its own."""
+    sigma = xr.DataArray(np.linspace(0.1, 0.4, scenarios), dims="sigma")
+    arguments = {"n_paths": n_paths, "T": steps, "dt": 1 / steps, "x0": 100.0, "seed": 1}
+    ds = mz.simulate(GBM, **arguments, vary={"sigma": sigma})
+    began = time.perf_counter()
+    REDUCTIONS[of](ds)
+    seconds = time.perf_counter() - began
+    print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+def measured(of: str, scenarios: int, steps: int, n_paths: int) -> tuple[float, float]:
+    """Return seconds and MiB of `one_reduction`."""
+    words = [of, str(scenarios), str(steps), str(n_paths)]
+    command = [sys.executable, "-m", "benchmarks.scenarios", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    seconds, mebibytes = map(float, done.stdout.split())
+    return seconds, mebibytes
+
+
+def memory_rows() -> Iterator[Row]:
+    """Ten times the paths in the same memory; and the largest table."""
+    for of in REDUCTIONS:
+        few, many = (measured(of, MANY, WEEKS, n) for n in (FEW_PATHS, MANY_PATHS))
+        ratio = many[1] / few[1]
+        is_flat = ratio <= 1.1 and many[1] < 1024
+        details = f"{many[1]:.0f} MiB, {many[0]:.1f} s against {few[1]:.0f} MiB, {few[0]:.1f} s"
+        title = f"{MANY:,} scenarios, {WEEKS} steps, {of}: 10**5 paths against 10**4"
+        yield Row(title, "<= 1.1", ratio, is_flat, details)
+    seconds, peak = measured("table of calls", SCENARIOS, STEPS, 10**6)
+    title = f"{SCENARIOS} scenarios, 10**6 paths, {STEPS} steps, table of calls: GiB"
+    details = f"{seconds:.1f} s, {peak:.0f} MiB"
+    yield Row(title, "<= 1", peak / 1024, peak <= 1024, details)
 
 
 def main() -> None:
-    for row in rows():
+    if len(sys.argv) > 1:
+        of, *sizes = sys.argv[1:]
+        one_reduction(of, *map(int, sizes))
+        return
+    for row in itertools.chain(rows(), memory_rows()):
         print(row, flush=True)
 
 

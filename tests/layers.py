@@ -57,7 +57,7 @@ ROOMS = {
         """
         __init__ _describe _discrete _per_path _quantiles time_grid
         _base _slope_laws
-        _built_in _fit _gaussian _reversion
+        _built_in _fit _gaussian _poisson_kernel _reversion
         _reversion_at
         *
         """,

@@ -13,6 +13,7 @@ from montezarr.processes import heston
 from montezarr.processes._base import HasBound, HasDeviation, HasMean, HasVariance
 from montezarr.processes._built_in import built_in_processes
 from montezarr.processes._per_path import number_fields, square
+from montezarr.processes.poisson_process import Tables, _distribution
 from montezarr.random.draws import has_kernel, kernel
 
 numba = pytest.importorskip("numba") if has_kernel() else None
@@ -380,3 +381,24 @@ def test_compiled_functions_get_their_arguments_too():
     assert part.tobytes() == np.ascontiguousarray(rows[:, 9:12]).tobytes()
     with_number = mz.Diffusion(drift=pull, diffusion=lambda t, x: 0 * x, parameters={"kappa": 1.0})
     assert with_number.sample(mz.Draws.of(1), mz.TimeGrid.of(1), x0)[1] == 0.5
+
+
+@given(st.lists(st.floats(1e-3, 5e4), min_size=1, max_size=12), st.integers(0, 2**32))
+@settings(deadline=None, max_examples=25)
+def test_counts_of_tables_are_those_of_each_distribution(means, seed):
+    tables = Tables.of(np.array(means))
+    uniforms = np.random.default_rng(seed).random((8, len(means)))
+    uniforms[0], uniforms[1], uniforms[2] = 0.0, 1 - 2**-53, 0.5
+    for j in range(len(means)):  # also exactly at an entry, and just below it
+        own = tables.cdf[tables.start[j] : tables.start[j] + tables.length[j]]
+        uniforms[3, j] = own[seed % len(own)]
+        uniforms[4, j] = np.nextafter(uniforms[3, j], 0)
+    right = np.zeros((9, len(means)), np.int64)
+    for j, mean in enumerate(means):
+        first, cdf = _distribution(mean)
+        right[1:, j] = np.cumsum(first + np.searchsorted(cdf, uniforms[:, j], side="right"))
+    for implementation in ("kernel", "reference") if has_kernel() else ("reference",):
+        rows = np.zeros((9, len(means) + 2), np.int64)
+        tables.add_counts(uniforms, rows[:, 1:-1], implementation)
+        np.testing.assert_array_equal(rows[:, 1:-1], right)
+        assert not rows[:, [0, -1]].any()

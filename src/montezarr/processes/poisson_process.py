@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple, Self, final
@@ -93,13 +95,13 @@ class PoissonProcess(Process):
         size = max(1, TABLE_BYTES // (8 * longest))
         for low in range(0, draws.n, size):
             high = min(low + size, draws.n)
-            table, length = None, None
-            uniforms = draws.part(low, high).rows("uniform", grid.T)
-            for k, (dt, uniform) in enumerate(zip(grid.steps.tolist(), uniforms, strict=True)):
-                if table is None or dt != length:
-                    table, length = Tables.of(rates[low:high] * dt), dt
-                count = table.counts(uniform).astype(x0.dtype)
-                rows[k + 1, low:high] = rows[k, low:high] + count
+            part, columns = draws.part(low, high), rows[:, low:high]
+            for first, last in _equal_steps(grid.steps):
+                tables = Tables.of(rates[low:high] * grid.steps[first])
+                for at in range(first, last, STEPS_AT_ONCE):
+                    uniforms = part.uniform(range(at, min(at + STEPS_AT_ONCE, last)))
+                    here = columns[at : at + len(uniforms) + 1]
+                    tables.add_counts(uniforms, here, draws.implementation)
         return rows
 
     def mean(self, t: Any, x0: Any = 0) -> Any:
@@ -142,6 +144,16 @@ MAX_MEAN = 1e7
 
 TABLE_BYTES = 2**22
 """Bytes of the tables of paths with a rate each that are in memory together, about."""
+
+
+STEPS_AT_ONCE = 64
+"""Steps whose uniform numbers are drawn together, of paths with a rate each."""
+
+
+def _equal_steps(steps: NDArray[np.float64]) -> Iterator[tuple[int, int]]:
+    """Yield the ranges of steps of one length that follow on one another."""
+    ends = np.flatnonzero(np.diff(steps)) + 1
+    yield from itertools.pairwise([0, *ends.tolist(), len(steps)])
 
 
 def _check_means(means: NDArray[np.float64], x0: Rows) -> None:
@@ -197,13 +209,15 @@ class Tables(NamedTuple):
     length: NDArray[np.intp]
     first: NDArray[np.int64]
     """The count of the first entry."""
+    likely: NDArray[np.int64]
+    """Place of the most likely count among the entries of the path."""
 
     @classmethod
     def of(cls, means: NDArray[np.float64]) -> Self:
         """Return the tables of paths with these means; means of one mode and reach together."""
         modes, reaches = means.astype(np.int64), _reach(means).astype(np.int64)
         cdf, place = [], 0
-        start, length, first = (np.zeros(len(means), np.int64) for _ in range(3))
+        start, length, first, likely = (np.zeros(len(means), np.int64) for _ in range(4))
         order = np.lexsort((reaches, modes))
         ends = np.flatnonzero(np.diff(modes[order]) | np.diff(reaches[order])) + 1
         for group in np.split(order, ends):
@@ -211,10 +225,22 @@ class Tables(NamedTuple):
                 means[group], int(modes[group[0]]), int(reaches[group[0]])
             )
             first[group], length[group] = lowest, table.shape[1]
+            likely[group] = modes[group] - lowest
             start[group] = place + table.shape[1] * np.arange(len(group))
             cdf.append(table.ravel())
             place += table.size
-        return cls(np.concatenate(cdf), start, length, first)
+        return cls(np.concatenate(cdf), start, length, first, likely)
+
+    def add_counts(self, uniforms: Rows, rows: Rows, implementation: str) -> None:
+        """Fill rows 1, 2, ... (steps + 1, paths) with the row before and the counts of a step."""
+        if implementation == "kernel":
+            # Imported here, since Numba takes half a second to import.
+            from montezarr.processes import _poisson_kernel
+
+            _poisson_kernel.add_counts(*self, uniforms, rows)
+            return
+        for k, uniform in enumerate(uniforms):
+            rows[k + 1] = rows[k] + self.counts(uniform).astype(rows.dtype)
 
     def counts(self, uniform: Rows) -> NDArray[np.int64]:
         """Return the count of each path at its uniform number."""
