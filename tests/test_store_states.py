@@ -105,7 +105,7 @@ def test_a_path_of_an_opened_store_is_drawn_again_from_its_initial_state(make, t
                 assert np.array_equal(again[name], path[name])
         run = Run.behind(obj, **process)
         assert run.n_paths == N
-        assert run.given_x0 is not None
+        assert run.given_inputs is not None
     with pytest.raises(mz.ArgumentValueError, match="path: expected an integer"):
         mz.replay(stored, N, **process)
 

@@ -66,8 +66,8 @@ class RandomOrder:
 
 def parts_of_run(run: Run, path_bytes: int) -> list[Range]:
     """Return ranges of whole blocks of a run that depend on its paths alone, not on a machine."""
-    if run.x0 is not None and run.given_x0 is None:  # Dask computes whole chunks of these
-        ends = np.cumsum(run.x0.chunks[-1])
+    if run.inputs is not None and run.given_inputs is None:  # Dask computes whole chunks of these
+        ends = np.cumsum(run.inputs.chunks[-1])
         if all(end % BLOCK == 0 for end in ends[:-1]):
             return _ranges([0, *ends.tolist()])
     size = BLOCK * max(1, RANDOM_PART_BYTES // (BLOCK * max(1, path_bytes)))

@@ -69,7 +69,7 @@ def closed_form_of(data: Any, array: xr.DataArray) -> ClosedForm | None:
     if (
         run is None
         or not _is_selection(array)
-        or run.x0 is not None
+        or run.inputs is not None
         or not run.sampler.interface.takes_ranges
     ):
         return None

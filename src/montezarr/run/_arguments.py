@@ -130,9 +130,9 @@ def bind_arguments(
         "n_paths": n_paths,
         "chunk": chunk,
         "recipe": recipe_of(sampler, states.digest) | varying.to_recipe(),
-        "x0": inputs,
+        "inputs": inputs,
         "asked": asked,
-        "given_x0": kept,
+        "given_inputs": kept,
     }
 
 

@@ -67,9 +67,9 @@ def _axes_beside_paths(variable: Variable) -> list[int]:
 def _drawn(run: Run, name: str, **form: Any) -> Any:
     """Return the array whose blocks tasks draw; a block may hold all variables of a chunk."""
     options = {"name": name, "run": _own_task(register_task(run), name), **form}
-    if run.x0 is None:
+    if run.inputs is None:
         return da.map_blocks(chunk_of, **options)
-    x0 = run.x0.rechunk({-1: chunk_sizes(run)})
+    x0 = run.inputs.rechunk({-1: chunk_sizes(run)})
     # The paths are the last dimension of x0, and the first of the drawn block after scenarios.
     variables = run.sampler.variables
     options["new_axis"] = _axes_beside_paths(variables[0]) if len(variables) == 1 else []
@@ -92,7 +92,7 @@ def array_name(run: Run) -> str:
     told = run.carried.to_attributes()
     if told:
         name += f"-{hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]}"
-    return name if run.x0 is None else f"{name}-{run.x0.name}"
+    return name if run.inputs is None else f"{name}-{run.inputs.name}"
 
 
 def register_task(run: Run) -> RunTask:

@@ -120,11 +120,11 @@ def replay_run(
     positions = positions or {}
     alone = only(sampler, positions)
     low, high, x0 = index, index + 1, None
-    if run.x0 is not None:
+    if run.inputs is not None:
         check_int("path", index, maximum=run.length - 1)
         # Paths of a block may depend on the x0 of the whole block.
         low, high = sampler.interface.drawn_with(index, run.length)
-        x0 = np.asarray(run.x0[..., low:high])
+        x0 = np.asarray(run.inputs[..., low:high])
     arrays = sample_range(alone, low, high, x0)
     variables = {
         variable.name: (

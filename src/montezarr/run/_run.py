@@ -51,13 +51,14 @@ class Run:
         Paths per chunk, whole blocks.
     recipe : dict
         Everything that determines the values, as JSON.
-    x0 : dask array (n_paths,) or (variables, n_paths), or None
-        Initial states, if they differ from path to path.
+    inputs : dask array (n_paths,) or (variables, n_paths), or None
+        What differs from path to path and came as arrays: initial states; with parameters, a
+        structured array of both, see `samplers.inputs`.
     asked : int
         Requested paths per chunk, whole blocks, or 0: a run of fewer paths has a smaller single
         chunk, but its store, which may grow, uses the requested size.
-    given_x0 : array, mapping of arrays and values, or None
-        The initial states as the user gave them, if in memory: a store keeps these.
+    given_inputs : array, mapping of arrays and values, or None
+        The same as the user gave it, if in memory: a store keeps it.
     together : tuple of Run
         The runs that an expression is made of, if this is a run of several; see `of_several`.
     """
@@ -66,9 +67,9 @@ class Run:
     n_paths: int | None
     chunk: int
     recipe: Mapping[str, Any]
-    x0: Any = None
+    inputs: Any = None
     asked: int = 0
-    given_x0: Any = field(default=None, repr=False)
+    given_inputs: Any = field(default=None, repr=False)
     together: tuple[Run, ...] = field(default=(), repr=False)
     # Shared by all copies that `replace` makes: the recipe is digested once.
     _known: dict[str, Any] = field(default_factory=dict, repr=False)
@@ -126,7 +127,7 @@ class Run:
             n_paths=first.n_paths,
             chunk=chunk,
             recipe=recipe_of_several([run.recipe for run in runs]),
-            x0=states_of_several([run.x0 for run in runs]),
+            inputs=states_of_several([run.inputs for run in runs]),
             asked=asked if asked > chunk else 0,
             together=tuple(runs),
         )
@@ -264,8 +265,8 @@ class Run:
         return replace(self, sampler=policies.on(self.sampler))
 
     def _as_long_as(self, n_paths: int | None, chunks: int | None) -> Run:
-        """Return the run with another length, which its initial states limit."""
-        if self.x0 is not None:
+        """Return the run with another length, which its inputs limit."""
+        if self.inputs is not None:
             return self
         if n_paths is None:
             return replace(self, n_paths=None, chunk=ENDLESS_CHUNK, asked=0)

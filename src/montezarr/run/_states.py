@@ -25,16 +25,16 @@ class InitialStates:
     def of(self, start: int, stop: int) -> Any:
         """Return the initial states of a range of paths, or None if all paths have the same."""
         run = self.run
-        if run.x0 is None:
+        if run.inputs is None:
             return None
-        if run.given_x0 is not None:
-            return np.asarray(run.x0[..., start:stop])
+        if run.given_inputs is not None:
+            return np.asarray(run.inputs[..., start:stop])
         if not (self._low <= start and stop <= self._high):
-            ends = np.cumsum(run.x0.chunks[-1])
+            ends = np.cumsum(run.inputs.chunks[-1])
             first = int(np.searchsorted(ends, start, "right"))
             last = int(np.searchsorted(ends, stop, "left"))
             low, high = int(ends[first - 1]) if first else 0, int(ends[last])
-            values = np.asarray(run.x0[..., low:high])
+            values = np.asarray(run.inputs[..., low:high])
             if values.nbytes > INITIAL_STATES_KEPT_BYTES:
                 return values[..., start - low : stop - low]
             self._low, self._high, self._values = low, high, values

@@ -219,4 +219,4 @@ _at_most: dict[str, float] = {}
 
 def initial_states(run: Run, start: int, stop: int) -> Any:
     """Return the initial states of a range of paths, or None if all paths have the same."""
-    return None if run.x0 is None else np.asarray(run.x0[..., start:stop])
+    return None if run.inputs is None else np.asarray(run.inputs[..., start:stop])

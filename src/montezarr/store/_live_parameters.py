@@ -36,5 +36,5 @@ def parameters_at_hand(manifest: Manifest, ds: Any = None, process: Any = None) 
             runs.append(Run.behind(ds))
     if isinstance(process, Process):
         recipes.append({"process": process.to_dict()})
-    states = [referred(run.given_x0, LARGE_PARAMETERS_MAX_BYTES) for run in runs]
+    states = [referred(run.given_inputs, LARGE_PARAMETERS_MAX_BYTES) for run in runs]
     return [*map(shortened, recipes), *states]

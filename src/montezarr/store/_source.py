@@ -142,7 +142,7 @@ class ChunkSource:
             arrays = tuple(replace(a, attributes={**a.attributes, **attribute}) for a in arrays)
         recipe, parameters = shortened(self.run.recipe)
         room = LARGE_PARAMETERS_MAX_BYTES - sum(array.nbytes for array in parameters.values())
-        x0, states = referred(self.run.given_x0, room)
+        x0, states = referred(self.run.given_inputs, room)
         return Manifest(
             recipe=json.dumps(recipe),
             parameters={**parameters, **states},
@@ -266,7 +266,7 @@ def source_in(
         ds, known = made_again(manifest, process), manifest.constants
         process = None
     source = source_of(ds, process, names, statistics, is_stored=True)
-    if source.run.x0 is None:
+    if source.run.inputs is None:
         run = replace(source.run, n_paths=n_paths, chunk=manifest.chunk)
     elif source.run.length >= n_paths:
         run = replace(source.run, chunk=manifest.chunk)

@@ -133,7 +133,7 @@ class DrawnBlocks(BlockSource):
 
     def bytes_with(self, accumulator: Accumulator) -> int:
         """Return the bytes of the paths that are drawn at once to fold them by an accumulator."""
-        at_once = self.task(accumulator).bytes_at_once(self.n_paths, self.run.x0)
+        at_once = self.task(accumulator).bytes_at_once(self.n_paths, self.run.inputs)
         return at_once + self.run.scratch_bytes
 
     def part_bytes(self, share: float) -> int:

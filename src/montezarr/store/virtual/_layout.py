@@ -68,7 +68,7 @@ def store_source(
     _check(source.run)
     manifest = source.manifest(storage, 0)
     return VirtualChunks(
-        source.chunk_values(manifest), source.run.length, source.run.x0, cache_bytes
+        source.chunk_values(manifest), source.run.length, source.run.inputs, cache_bytes
     )
 
 
@@ -123,7 +123,7 @@ def run_to_store(recipe: Any, process: Any) -> Run:
             raise value_error("n_paths", "None, or a Dataset as simulate returned it", recipe, hint)
     else:
         run = _run_of_recipe(recipe, process)
-    if run.x0 is not None:
+    if run.inputs is not None:
         raise value_error(
             "recipe", "the Dataset alone where each path has its own x0", recipe,
             "Pass what simulate returned, without n_paths.",
