@@ -382,3 +382,9 @@ def test_a_virtual_store_holds_one_run():
     y = bumped(2048)
     with pytest.raises(mz.ArgumentValueError, match="2 runs"):
         mz.VirtualStore(dict(y.to_dataset().mz.recipe), 2048)
+
+
+def test_the_recipe_of_several_runs_stays_what_it_is():
+    runs = [Run.of(GBM, 2000, 6, x0, dt=1 / 12, seed=1) for x0 in (101.0, 99.0)]
+    assert Run.of_several(runs).fingerprint == "884e26682d09555c47ab22ecec8f9523"
+    assert Run.of_several(runs[:1]) is runs[0]
