@@ -291,7 +291,7 @@ def test_threads_that_ask_at_once_draw_once():
         go.set()
         found = {future.result().to_bytes() for future in [first, *others]}
     assert found == {get(store, "x/c/1/0")}
-    assert draws[0] == (1, 0, 1)
+    assert draws[0] == (1, 0, 1, None)  # all scenarios
     assert len(draws) == 2  # and that of the comparison
 
 
