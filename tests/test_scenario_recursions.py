@@ -303,3 +303,25 @@ def test_memory_is_planned_for_the_scenarios_at_once():
     ds = grid_of(GBM, {"sigma": MANY["sigma"]}, 100.0, n_paths=10**6)
     source, layout = prepare_reduction(ds, "mean", "path", None, None)
     assert source.bytes_with(layout.accumulator) <= TRANSFORMED_SLAB_BYTES < source.block_bytes
+
+
+@pytest.mark.parametrize("span", [(0, 3000), (100, 2500), (1000, 1030), (2048, 3072)])
+def test_parts_of_blocks_are_folded_as_whole_blocks_are(span, monkeypatch):
+    # In one scenario some paths overflow and are masked; their values are NaN.
+    ds = grid_of(GBM, {"mu": [0.2, 60.0]}, 1e300, n_paths=4000, on_nonfinite="mask")
+    top = ds.x.max("time").rename("top")
+    source, layout = prepare_reduction(top, ["mean", "count"], "path", None, None)
+    item = (*span, (2048,), None)
+    whole, report = source.task(layout.accumulator)(item)
+    assert report.masked
+    monkeypatch.setattr(_task, "WHOLE_BLOCK_MAX_BYTES", 0)
+    monkeypatch.setattr(_task, "TRANSFORMED_SLAB_BYTES", 48 * source.task(Accumulator(())).width)
+    task = source.task(layout.accumulator)
+    assert task.slab == 48  # no divisor of a block
+    parts, other_report = task(item)
+    assert sorted(report.masked) == sorted(other_report.masked)
+    for (cut, one), (other_cut, other) in zip(whole, parts, strict=True):
+        for state in (one, other):
+            layout.accumulator.finish(state, min(cut, span[1]))
+        assert cut == other_cut
+        assert dump_states({}, one) == dump_states({}, other)

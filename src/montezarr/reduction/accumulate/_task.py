@@ -93,9 +93,12 @@ class DrawnTask:
         if (several := self._scenario_parts(x0)) is not None:
             return self._by_scenarios(several, start, stop, splits), FailureReport()
         parts, report = SplitAccumulation(self.accumulator, splits), FailureReport()
+        block = _Block(start, stop) if self.slab < BLOCK else None
         for low, arrays, more in self.pieces(start, stop, x0, self.slab):
             report += more
-            parts.add(low, self.seen(arrays, more, low))
+            seen = self.seen(arrays, more, low)
+            for at, whole in [(low, seen)] if block is None else block.with_part(low, seen):
+                parts.add(at, whole)
         return parts.end(stop), report
 
     def _scenario_parts(self, x0: Any) -> ScenarioParts | None:
@@ -230,6 +233,40 @@ class DrawnTask:
             message = f"what is observed of paths {low} to {low + n - 1}: {describe_error(error)}"
             raise self.sampler.failure(None, self.sampler.x0, message, error) from None
         return [array[..., :n] for array in arrays]
+
+
+class _Block:
+    """Room for the values of a block, of which a part comes after the other: no part is kept."""
+
+    def __init__(self, start: int, stop: int):
+        self.start, self.stop = start, stop
+        self._rooms: Arrays = []
+
+    def with_part(self, low: int, arrays: Arrays) -> Iterator[tuple[int, Arrays]]:
+        """Yield first path and values of each block that a part from path `low` on completes.
+
+        Values are valid until the next part.
+        """
+        end = low + arrays[0].shape[-1]
+        at = low
+        while at < end:
+            first = at // BLOCK * BLOCK
+            last = min(first + BLOCK, self.stop)
+            high = min(last, end)
+            self._put(at - first, [array[..., at - low : high - low] for array in arrays])
+            if high == last:
+                begin = max(first, self.start)
+                yield begin, [room[..., begin - first : last - first] for room in self._rooms]
+            at = high
+
+    def _put(self, at: int, arrays: Arrays) -> None:
+        if not self._rooms:
+            self._rooms = [np.empty((*a.shape[:-1], BLOCK), a.dtype) for a in arrays]
+        for i, array in enumerate(arrays):
+            dtype = np.result_type(self._rooms[i], array)  # values of masked paths are NaN
+            if dtype != self._rooms[i].dtype:
+                self._rooms[i] = self._rooms[i].astype(dtype)
+            self._rooms[i][..., at : at + array.shape[-1]] = array
 
 
 def _filled_up(array: NDArray[Any], missing: int) -> NDArray[Any]:
