@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from montezarr.core.checks import type_error, value_error
+from montezarr.random.path_streams import path_generators
 from montezarr.samplers._base import Sampler
 from montezarr.samplers.interfaces import named_parameters, signature
 
@@ -128,7 +129,7 @@ def by_stream(sampler: Sampler) -> PathFunction:
     """Return the function (path, x0, own parameters) of the interfaces "rng" and "seed"."""
     target, seed, T = sampler.target, sampler.seed, sampler.grid.T
     options = dict(sampler.options)
-    stream = seed.path_generator if sampler.kind == "rng" else seed.path_seed
+    stream = path_generators(seed) if sampler.kind == "rng" else seed.path_seed
     parameters = [p for p in signature(target).parameters.values() if p.name not in options]
     offered = (sampler.kind, "T", "x0")
     asked = [p for p in parameters if p.name in offered]
@@ -155,7 +156,7 @@ def by_name(sampler: Sampler) -> PathFunction:
     seed, fixed = sampler.seed, given(sampler)
     streams: dict[str, Callable[[int], Any]] = {
         name: stream
-        for name, stream in (("rng", seed.path_generator), ("seed", seed.path_seed))
+        for name, stream in (("rng", path_generators(seed)), ("seed", seed.path_seed))
         if name in (sampler.asks or ())
     }
     return calling(sampler, fixed, streams)

@@ -13,6 +13,9 @@ from montezarr.core.errors import SamplerError
 from montezarr.samplers._base import Sampler
 from montezarr.samplers.schema import PathArrays, count_of
 
+FINITE_AT_ONCE = 2**16
+"""Values that are tested for NaN and infinities at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class FailureReport:
@@ -41,10 +44,14 @@ class FailureReport:
 
 def draw_range(
     sampler: Sampler, start: int, stop: int, x0: Any
-) -> tuple[PathArrays, FailureReport]:
-    """Draw paths start ... stop-1 under the policy `on_error`; return them and the report."""
+) -> tuple[PathArrays, FailureReport, bool]:
+    """Draw paths start ... stop-1 under the policy `on_error`.
+
+    Return them, the report, and whether all values are known to be finite.
+    """
     try:
-        return sampler.draw(start, stop, x0), FailureReport()
+        arrays, is_finite = sampler.draw_known(start, stop, x0)
+        return arrays, FailureReport(), is_finite
     except SamplerError as failure:
         if sampler.on_error == "raise":
             _raise_first(sampler, start, x0, failure)
@@ -57,7 +64,7 @@ def draw_range(
         initial = None if x0 is None else x0[..., low - start : high - start]
         known = first if first.path is not None and low <= first.path < high else None
         report += _draw_unit(sampler, part, low, high, initial, known)
-    return arrays, report
+    return arrays, report, False
 
 
 def take_paths(arrays: PathArrays, low: int, high: int) -> PathArrays:
@@ -133,11 +140,21 @@ def _not_finite_paths(sampler: Sampler, arrays: PathArrays) -> NDArray[np.bool_]
     for variable in sampler.variables:
         if not variable.is_real:
             continue
-        finite = np.isfinite(arrays[variable.name])
-        if not finite.all():
+        values = arrays[variable.name]
+        if not _all_finite(values):
+            finite = np.isfinite(values)
             here = np.asarray(~finite.all(axis=tuple(range(finite.ndim - 1))))
             bad = here if bad is None else bad | here
     return bad
+
+
+def _all_finite(values: NDArray[Any]) -> bool:
+    """Return whether all values are finite; a piece at a time, so that the tests stay in cache."""
+    flat = values.reshape(-1)
+    return all(
+        bool(np.isfinite(flat[low : low + FINITE_AT_ONCE]).all())
+        for low in range(0, flat.size, FINITE_AT_ONCE)
+    )
 
 
 def _raise_first(sampler: Sampler, start: int, x0: Any, failure: SamplerError) -> None:
