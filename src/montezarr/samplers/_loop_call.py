@@ -10,11 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from montezarr.core.compat.numba import (
-    is_of_compiled_class,
-    may_run_in_a_loop,
-    releases_gil,
-)
+from montezarr.core.compat.numba import may_run_in_a_loop, releases_gil
 from montezarr.core.compat.numpy_random import state_views
 from montezarr.random.path_streams import is_as_numpy, prefix_of
 from montezarr.samplers import _path_loop
@@ -112,7 +108,7 @@ def loop_call(
         key = text, call.nogil, tuple(map(_kind_of, (*call.values, *arrays)))
     except NotInALoop:
         return None
-    loop = _path_loop.loop_of(call.owner, key)
+    loop = _path_loop.loop_of(call.target, key)
     return LoopCall(loop, text, call.target, call.nogil, before, after, done)
 
 
@@ -140,14 +136,12 @@ def may_have_loop(sampler: Sampler) -> bool:
     function = sampler.interface.function_of(sampler.target)
     if not accepts(function, "rng"):
         return False
-    if is_of_compiled_class(sampler.target):
-        return True
     return may_run_in_a_loop(_unbound(function))
 
 
 def frees_gil(sampler: Sampler) -> bool:
     """Return whether the loop of a function releases the GIL, if there is one."""
-    if not may_have_loop(sampler) or is_of_compiled_class(sampler.target):
+    if not may_have_loop(sampler):
         return False
     function = _unbound(sampler.interface.function_of(sampler.target))
     return releases_gil(function) or not any(map(_is_large, sampler.options.values()))
@@ -156,9 +150,7 @@ def frees_gil(sampler: Sampler) -> bool:
 def compiled_method(target: Any, name: str) -> bool:
     """Return whether Numba compiled a method of an object."""
     method = getattr(target, name, None)
-    return method is not None and (
-        is_compiled(_unbound(method)) or is_of_compiled_class(target)
-    )
+    return method is not None and is_compiled(_unbound(method))
 
 
 def _unbound(function: Any) -> Any:
@@ -173,16 +165,14 @@ class _Call:
     parts: list[str] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     values: list[Any] = field(default_factory=list)
-    head: str = "target"
     target: Any = None
-    owner: Any = None
     nogil: bool = True
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
         """The call in the source of the loop."""
-        return f"{self.head}({', '.join(self.parts)})"
+        return f"target({', '.join(self.parts)})"
 
     def add_arguments(self, start: int, stop: int, x0: Any) -> None:
         """Add all arguments, by name where the interface names them."""
@@ -191,11 +181,8 @@ class _Call:
         if not sampler.interface.method:
             self.parameters = signature(function).parameters
         bound = getattr(function, "__self__", None)
-        self.target = self.owner = _unbound(function)
-        if is_of_compiled_class(sampler.target):
-            self.head = f"{self._added(sampler.target)}.{sampler.interface.method}"
-            self.target, self.owner, self.nogil = None, type(sampler.target), False
-        elif bound is not None:
+        self.target = _unbound(function)
+        if bound is not None:
             self.parts.append(self._added(bound))
         options = {**sampler.options, **{name: None for name in sampler.context.values}}
         for name, value in self._fixed().items():
@@ -303,6 +290,6 @@ def _kind_of(value: Any) -> Any:
         return (type(value), *map(_kind_of, value))
     if may_run_in_a_loop(value):
         return id(value)
-    if value is None or isinstance(value, (*NUMBERS, str)) or is_of_compiled_class(value):
+    if value is None or isinstance(value, (*NUMBERS, str)):
         return type(value)
     raise NotInALoop

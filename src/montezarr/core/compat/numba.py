@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 
@@ -25,10 +24,3 @@ def may_run_in_a_loop(function: Any) -> bool:
     options = getattr(function, "targetoptions", None)
     refused = ("parallel", "fastmath", "forceobj", "debug")
     return isinstance(options, dict) and not any(options.get(name) for name in refused)
-
-
-def is_of_compiled_class(value: Any) -> bool:
-    """Return whether an object is one of a ``jitclass``, which compiled code may change."""
-    module = sys.modules.get("numba.experimental.jitclass.boxing")
-    box = getattr(module, "Box", None)
-    return isinstance(box, type) and isinstance(value, box)
