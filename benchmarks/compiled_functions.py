@@ -2,8 +2,8 @@
 
 ``python -m benchmarks.compiled_functions`` prints both sides of each row, measured in turn. The
 bare loop has one PCG64 per thread, which it never seeds again, and writes its paths into one array
-per thread, path after path. Ours has a stream of its own for each path. Ratios are of CPU time of all
-threads, which other work on the machine disturbs less, and of elapsed time.
+per thread, path after path. Ours has a stream of its own for each path. Ratios are of CPU time of
+all threads, which other work on the machine disturbs less, and of elapsed time.
 """
 
 from __future__ import annotations
@@ -139,7 +139,12 @@ def _look(block: Any) -> Any:
 
 
 def row(
-    name: str, wanted: float, unit: str, count: float, ours: Callable[[], Any], bare: Callable[[], Any]
+    name: str,
+    wanted: float,
+    unit: str,
+    count: float,
+    ours: Callable[[], Any],
+    bare: Callable[[], Any],
 ) -> Row:
     (cpu, wall), (bare_cpu, bare_wall) = timed(ours, bare)
     ratio = cpu / bare_cpu

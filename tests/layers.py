@@ -34,8 +34,8 @@ ROOMS = {
         "from the seed of a run to the streams and draws of its paths",
         """
         __init__ designs distributions draws.reference seeding
-        distributions._table draws.format1 draws.kernel
-        distributions._densities distributions._reference draws
+        distributions._table draws.format1 draws.kernel path_streams
+        distributions._densities distributions._reference draws path_states
         bits distributions._base distributions._kernel draws.shared
         distributions.*
         distributions._built_in
@@ -65,11 +65,11 @@ ROOMS = {
     "samplers": Room(
         "from a range of paths to path arrays: schema, one class per interface, failures",
         """
-        context inputs interfaces schema
-        arguments returned
+        _put context inputs interfaces schema
+        _path_loop arguments returned
         _base
         _code encode functions policy resolution
-        declare drawing varied
+        _loop_call declare drawing varied
         probe
         batch counter path
         compiled legacy

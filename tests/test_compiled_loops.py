@@ -9,7 +9,7 @@ import xarray as xr
 from numba import njit
 
 import montezarr as mz
-from montezarr.core.compat import numpy_random
+from montezarr.core.compat import numpy as compat_numpy
 from montezarr.run._run import Run
 from montezarr.samplers import _loop_call, compiled
 from montezarr.samplers.drawing import sample_range
@@ -133,7 +133,9 @@ def test_an_error_names_its_path_and_a_mask_takes_that_path_alone(at_once):
     with pytest.raises(mz.SamplerError) as expected:
         PathSampler.draw(sampler, 0, 400, None)
     assert raised.value.path == expected.value.path
-    assert str(raised.value).partition("original")[0] == str(expected.value).partition("original")[0]
+    assert (
+        str(raised.value).partition("original")[0] == str(expected.value).partition("original")[0]
+    )
     masked = mz.simulate(failing, 400, 3, seed=2, limit=2.0, on_error="mask")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", mz.MaskedPathsWarning)
@@ -141,7 +143,9 @@ def test_an_error_names_its_path_and_a_mask_takes_that_path_alone(at_once):
     bad = np.isnan(found).all(axis=1)
     assert bad.argmax() == expected.value.path
     good = int(bad.argmin() if bad[0] else 0)
-    np.testing.assert_array_equal(found[good], PathSampler.draw(sampler, good, good + 1, None)["x"][:, 0])
+    np.testing.assert_array_equal(
+        found[good], PathSampler.draw(sampler, good, good + 1, None)["x"][:, 0]
+    )
 
 
 @njit
@@ -163,11 +167,6 @@ def test_a_path_of_another_length_and_one_that_is_not_finite_are_found(at_once):
     assert at_once
 
 
-def in_python(rng, T):
-    with_memory = rng.standard_normal(T + 1)
-    return with_memory
-
-
 @pytest.mark.slow
 def test_functions_that_have_no_loop_run_as_before(at_once):
     @njit(fastmath=True)
@@ -183,6 +182,10 @@ def test_functions_that_have_no_loop_run_as_before(at_once):
         return rng.standard_normal(T + 1) * 2.0
 
     @njit
+    def of_threads(rng, T):
+        return own_threads(rng, T)
+
+    @njit
     def a_list(rng, T):
         return [rng.random() for _ in range(T + 1)]
 
@@ -191,7 +194,8 @@ def test_functions_that_have_no_loop_run_as_before(at_once):
         return np.full(T + 1, rng.random() + len(names))
 
     for function, options in (
-        (fast, {}), (of_fast, {}), (own_threads, {}), (a_list, {}), (mapping, {"names": ("a", 1)}),
+        (fast, {}), (of_fast, {}), (own_threads, {}), (of_threads, {}),
+        (a_list, {}), (mapping, {"names": ("a", 1)}),
     ):  # fmt: skip
         ds = mz.simulate(function, 20, 3, seed=1, **options)
         check_same(ds, at_once, is_looped=function is mapping)
@@ -200,7 +204,7 @@ def test_functions_that_have_no_loop_run_as_before(at_once):
 @pytest.mark.parametrize("broken", ["layout", "words"])
 def test_another_numpy_takes_the_paths_from_python(at_once, monkeypatch, broken):
     if broken == "layout":
-        monkeypatch.setattr(numpy_random, "_is_as_known", lambda: False)
+        monkeypatch.setattr(compat_numpy, "_is_as_known", lambda: False)
         monkeypatch.setattr(_loop_call, "_of_thread", type("Local", (), {})())
     else:
         monkeypatch.setattr(_loop_call, "is_as_numpy", lambda root: False)
@@ -209,18 +213,18 @@ def test_another_numpy_takes_the_paths_from_python(at_once, monkeypatch, broken)
 
 def test_the_state_of_a_bit_generator_is_found_and_another_layout_is_not(monkeypatch):
     bits = np.random.PCG64(7)
-    numbers, cached = numpy_random.state_views(bits)
+    numbers, cached = compat_numpy.state_views(bits)
     numbers[:] = [1, 2, 3, 4]
     cached[:] = [1, 9]
     assert bits.state["state"] == {"state": 1 + 2 * 2**64, "inc": 3 + 4 * 2**64}
     assert (bits.state["has_uint32"], bits.state["uinteger"]) == (1, 9)
-    known = numpy_random._is_as_known.__wrapped__
+    known = compat_numpy._is_as_known.__wrapped__
     assert known()
-    monkeypatch.setattr(numpy_random, "_equal", lambda views, shown: False)
+    monkeypatch.setattr(compat_numpy, "_equal", lambda views, shown: False)
     assert not known()
-    monkeypatch.setattr(numpy_random, "_points_near", lambda address: False)
+    monkeypatch.setattr(compat_numpy, "_points_near", lambda address: False)
     assert not known()
-    monkeypatch.setattr(numpy_random.np.random, "PCG64", np.random.MT19937)
+    monkeypatch.setattr(compat_numpy.np.random, "PCG64", np.random.MT19937)
     assert not known()
 
 
@@ -267,8 +271,7 @@ def test_methods_run_in_the_loop(process, at_once):
 def with_memory(rng, T, memory):
     for k in range(T + 1):
         memory[k] = rng.standard_normal()
-    total = memory[: T + 1].copy()
-    return total
+    return memory[: T + 1].copy()
 
 
 def test_memory_that_is_an_option_belongs_to_a_range(at_once):
@@ -291,3 +294,138 @@ def test_a_loop_is_compiled_where_that_pays(monkeypatch):
     monkeypatch.setattr(_loop_call.LoopCall, "compile", compiled_loops.append)
     mz.simulate(quick, 100, 3, seed=1).compute(scheduler="sync")
     assert not compiled_loops
+
+
+@njit
+def fill(rng, T, out, scale=1.0):
+    for k in range(T + 1):
+        out[k] = scale * rng.standard_normal()
+
+
+def test_a_function_may_fill_an_array(at_once):
+    ds = mz.simulate(fill, 40, 4, seed=1)
+    check_same(ds, at_once)
+    expected = np.random.default_rng(np.random.SeedSequence(1, spawn_key=(7,))).standard_normal(5)
+    np.testing.assert_array_equal(ds.x[7], expected)
+    again = mz.replay(ds, 7)
+    np.testing.assert_array_equal(again.x, expected)
+    assert mz.simulate(fill.py_func, 40, 4, seed=1).compute().equals(ds.compute())
+
+
+def test_an_array_to_fill_has_the_dims_and_dtype_that_are_asked_for(at_once):
+    def assets(rng, out):
+        out[:, 1] = rng.integers(0, 9, len(out))
+
+    coords = {"asset": ["a", "b"]}
+    ds = mz.simulate(
+        assets, 30, 4, seed=1, dtype="int32", dims={"x": ("time", "asset")}, coords=coords
+    )
+    assert ds.x.dtype == np.int32
+    assert ds.x.dims == ("path", "time", "asset")
+    assert not ds.x.sel(asset="a").any()
+    with pytest.raises(mz.ArgumentValueError, match=r"coords: expected labels .* \['asset'\]"):
+        mz.simulate(assets, 30, 4, seed=1, dims={"x": ("time", "asset")})
+    with pytest.raises(mz.ArgumentValueError, match="T: expected a number of steps"):
+        mz.simulate(assets, 30, seed=1)
+
+
+def test_what_is_not_filled_is_not_finite_and_nothing_else_is_returned():
+    def half(rng, T, out):
+        out[: T // 2] = 1.0
+
+    def both(rng, T, out):
+        out[:] = 1.0
+        return 3.0
+
+    with pytest.raises(mz.SamplerError, match="x is nan at time 2"):
+        mz.simulate(half, 3, 4, seed=1)
+    with pytest.raises(mz.SamplerError, match=r"returned 3\.0, expected to fill out alone"):
+        mz.simulate(both, 3, 4, seed=1)
+
+
+def test_an_option_or_a_default_called_out_stays_what_it_is():
+    def own(rng, T, out=None):
+        return rng.standard_normal(T + 1) + (0 if out is None else out)
+
+    assert "asks" not in mz.simulate(own, 3, 4, seed=1).mz.recipe
+    found = mz.simulate(own, 3, 4, seed=1, out=1.0).x - mz.simulate(own, 3, 4, seed=1).x
+    np.testing.assert_allclose(found, 1.0)
+    with pytest.raises(mz.ArgumentValueError, match="got 'out'"):
+        mz.simulate(lambda rng, n, T, out: out, 3, 4, seed=1)
+
+
+class OneField(NamedTuple):
+    x: np.ndarray
+
+
+@pytest.mark.slow
+def test_all_that_a_function_may_return_is_read_as_from_python(at_once):
+    @njit
+    def numbers(rng):
+        return 1, rng.random(), rng.random() < 0.5
+
+    @njit
+    def whole(rng):
+        return rng.integers(0, 9), rng.random() < 0.5
+
+    @njit
+    def arrays(rng, T):
+        return rng.standard_normal(T + 1), np.zeros(T + 1)
+
+    @njit
+    def transposed(rng, T):
+        return rng.standard_normal((2, T + 1)).T
+
+    @njit
+    def strided(rng, T):
+        return rng.standard_normal((T + 1, 4))[:, ::2]
+
+    @njit
+    def one_field(rng, T):
+        return OneField(rng.integers(0, 9, T + 1).astype(np.uint8))
+
+    @njit
+    def truth(rng, T):
+        return rng.random(T + 1) < 0.5
+
+    @njit
+    def a_number(rng, T):
+        return rng.integers(0, 2**62)
+
+    @njit
+    def of_table(rng, T, table, name):
+        return rng.random(T + 1) + table[1] + len(name)
+
+    for function, T, options in (
+        (numbers, None, {}),
+        (whole, None, {"dtype": "float32"}),
+        (arrays, 3, {"dims": {"x": ("asset", "time")}}),
+        (transposed, 3, {}),
+        (strided, 3, {"keep": [0, 3]}),
+        (one_field, 3, {}),
+        (truth, 3, {}),
+        (a_number, 3, {"dtype": "int64"}),
+        (a_number, 3, {"dtype": "float32"}),
+        (of_table, 3, {"table": (1, 2.5, np.ones(3)), "name": "a name"}),
+    ):
+        check_same(mz.simulate(function, 30, T, seed=1, **options), at_once)
+
+
+@pytest.mark.slow
+def test_numbers_that_the_dtype_does_not_hold_are_left_to_python(at_once):
+    @njit
+    def large(rng, T):
+        return 2**53 + 1 if rng.random() < 0.1 else 1
+
+    @njit
+    def small(rng, T):
+        return np.full(T + 1, 300 if rng.random() < 0.1 else 1)
+
+    for function, dtype, message in ((large, None, "dtype='int64'"), (small, "int8", "int8")):
+        ds = mz.simulate(function, 200, 3, seed=3, dtype=dtype)
+        with pytest.raises(mz.SamplerError, match=message) as found:
+            ds.compute(scheduler="sync")
+        assert at_once
+        with pytest.raises(mz.SamplerError) as expected:
+            by_python(ds)
+        assert found.value.path == expected.value.path

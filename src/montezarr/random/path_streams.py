@@ -161,8 +161,12 @@ class PathSeed(np.random.SeedSequence):
         return repr(self._whole)
 
 
+def _of_whole(name: str) -> Callable[[Any], Any]:
+    return lambda self: getattr(self._whole, name)
+
+
 for _name in ("entropy", "spawn_key", "pool_size", "pool", "n_children_spawned", "state"):
-    setattr(PathSeed, _name, property(lambda self, name=_name: getattr(self._whole, name)))
+    setattr(PathSeed, _name, property(_of_whole(_name)))
 
 
 def path_generators(root: RootSeed) -> Callable[[int], np.random.Generator]:

@@ -121,10 +121,6 @@ class Sampler(ABC):
             If a path fails.
         """
 
-    def draw_known(self, start: int, stop: int, x0: Any) -> tuple[PathArrays, bool]:
-        """Return what `draw` does, and whether all values are known to be finite."""
-        return self.draw(start, stop, x0), False
-
     def draw_under(self, draw: DrawUnder, start: int, stop: int, x0: Any) -> Any:
         """Return what `draw` makes of this sampler and a range: paths under the policies of a run.
 

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montezarr.core.compat.numba import may_run_in_a_loop, releases_gil
-from montezarr.core.compat.numpy_random import state_views
+from montezarr.core.compat.numpy import state_views
 from montezarr.random.path_streams import is_as_numpy, prefix_of
 from montezarr.samplers import _path_loop
 from montezarr.samplers._base import EVENT_TIME, Sampler, own
-from montezarr.samplers.functions import given
+from montezarr.samplers.functions import OUT, blank_of, empty_path, given
 from montezarr.samplers.interfaces import accepts, is_compiled, signature
 from montezarr.samplers.schema import PathArrays
 
@@ -70,9 +70,7 @@ class LoopCall:
         self.loop.function, self.loop.is_tried = found, True
 
 
-def loop_call(
-    sampler: Sampler, start: int, stop: int, x0: Any, out: PathArrays
-) -> LoopCall | None:
+def loop_call(sampler: Sampler, start: int, stop: int, x0: Any, out: PathArrays) -> LoopCall | None:
     """Return the call that draws paths start ... stop-1 into arrays; None if there is none."""
     if not may_have_loop(sampler) or not is_as_numpy(sampler.seed):
         return None
@@ -100,7 +98,7 @@ def loop_call(
             for variable, shape, size, chosen, array in places
             for part in (np.empty((size, shortest + PAD), variable.dtype), chosen, array, shape)
         ]
-        text = _path_loop.text_of(call.text, tuple(call.names), tuple(values))
+        text = _path_loop.text_of(call.lines, tuple(call.names), tuple(values))
         prefix = prefix_of(sampler.seed)
         done = np.ones(3, np.int64)
         before = (*stream, prefix.pool, np.uint64(prefix.constant), start)
@@ -168,11 +166,16 @@ class _Call:
     target: Any = None
     nogil: bool = True
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    filled: tuple[str, str] | None = None
 
     @property
-    def text(self) -> str:
-        """The call in the source of the loop."""
-        return f"target({', '.join(self.parts)})"
+    def lines(self) -> tuple[str, ...]:
+        """The lines of the loop that call the function, and name what is its value."""
+        call = f"target({', '.join(self.parts)})"
+        if self.filled is None:
+            return (f"value = {call}",)
+        place, blank = self.filled
+        return f"{place}.fill({blank})", f"no_value({call})", f"value = {place}"
 
     def add_arguments(self, start: int, stop: int, x0: Any) -> None:
         """Add all arguments, by name where the interface names them."""
@@ -184,7 +187,7 @@ class _Call:
         self.target = _unbound(function)
         if bound is not None:
             self.parts.append(self._added(bound))
-        options = {**sampler.options, **{name: None for name in sampler.context.values}}
+        options = {**sampler.options, **dict.fromkeys(sampler.context.values)}
         for name, value in self._fixed().items():
             if sampler.interface.method:
                 self.parts.append(self._added(value))
@@ -193,6 +196,10 @@ class _Call:
         if "x0" not in options:
             self._add_x0(x0)
         self.parts.append("rng=rng")
+        if OUT in (sampler.asks or ()):
+            place, blank = empty_path(sampler), blank_of(sampler.variables[0].dtype)
+            self.filled = self._added(place), self._added(blank)
+            self.parts.append(f"{OUT}={self.filled[0]}")
         self._add_options(start, stop)
 
     def _fixed(self) -> dict[str, Any]:

@@ -28,8 +28,7 @@ def loop(rng, numbers, cached, prefix, constant, start, low, high, tile, done, {
         for i in range(base, end):
             done[1] = i
             seed_path(prefix, constant, np.uint64(start + i), pool, numbers, cached)
-            value = {call}
-"""
+{lines}"""
 PUT = """\
             if not put({value}, rows{k}[:, i - base], shape{k}):
                 return
@@ -77,18 +76,18 @@ _lock = ForkLock()
 
 
 def loop_of(function: Any, key: Any) -> Loop:
-    """Return the loop of a function and of what its text and types depend on; a new one at first."""
+    """Return the loop of a function, and of what its text and types depend on."""
     with _lock:
         return _loops.setdefault(function, {}).setdefault(key, Loop())
 
 
-def text_of(call: str, given: tuple[str, ...], values: tuple[str, ...]) -> str:
+def text_of(lines: tuple[str, ...], given: tuple[str, ...], values: tuple[str, ...]) -> str:
     """Return the source of a loop.
 
     Parameters
     ----------
-    call : str
-        The call of the function.
+    lines : tuple of str
+        The call of the function, whose value is called ``value``.
     given : tuple of str
         Names of the arguments of the loop that the call uses.
     values : tuple of str
@@ -96,7 +95,8 @@ def text_of(call: str, given: tuple[str, ...], values: tuple[str, ...]) -> str:
     """
     names = ("rows", "chosen", "out", "shape")
     places = ", ".join(f"{name}{k}" for k in range(len(values)) for name in names)
-    parts = [HEAD.format(given=", ".join(given), places=places, call=call)]
+    body = "".join(f"            {line}\n" for line in lines)
+    parts = [HEAD.format(given=", ".join(given), places=places, lines=body)]
     parts += [PUT.format(k=k, value=value) for k, value in enumerate(values)]
     parts += [SPREAD.format(k=k) for k in range(len(values))]
     return "".join([*parts, TAIL]).replace(", ,", ",")
@@ -110,10 +110,11 @@ def compiled(text: str, target: Any, arguments: tuple[Any, ...], nogil: bool) ->
     from numba import njit  # imported here to keep the import of montezarr quick
 
     from montezarr.random.path_states import seed_path
-    from montezarr.samplers._put import put, spread
+    from montezarr.samplers._put import no_value, put, spread
 
     names: dict[str, Any] = {
-        "np": np, "seed_path": seed_path, "put": put, "spread": spread, "target": target,
+        "np": np, "seed_path": seed_path, "put": put, "spread": spread, "no_value": no_value,
+        "target": target,
     }  # fmt: skip
     exec(text, names)
     loop = njit(nogil=nogil)(names["loop"])

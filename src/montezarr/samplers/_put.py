@@ -6,7 +6,7 @@ version is refused by Numba when it compiles, and such a function is called from
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numba import njit, types
@@ -39,22 +39,42 @@ def _put(value: Any, row: Any, shape: Any) -> Any:
     if isinstance(value, types.BaseNamedTuple):
         return _named(value)
     if isinstance(value, types.BaseTuple):
-        parts = list(value)
+        parts: list[Any] = list(cast(Any, value))
         if all(isinstance(part, (types.Number, types.Boolean)) for part in parts):
             return _numbers(parts, row)
         if isinstance(value, types.UniTuple) and isinstance(value.dtype, types.Array):
             return _arrays
-    if isinstance(value, types.Array):
+    if isinstance(value, types.Array) and value.ndim == len(shape):
         return _array(value, row)
-    if isinstance(value, (types.Number, types.Boolean)):
+    if isinstance(value, (types.Number, types.Boolean)) and len(shape) <= 1:
         return _number(value, row)
     raise TypingError(f"no way to read {value}")
+
+
+def no_value(value: Any) -> None:
+    """Refuse to compile code around a function that fills `out`, and returns something too."""
+    raise NotImplementedError  # compiled code has the version below
+
+
+@overload(no_value)
+def _no_value(value: Any) -> Any:
+    if value is not types.none:
+        raise TypingError("a function that fills out, and returns something else too")
+
+    def nothing(value: Any) -> Any:
+        return None
+
+    return nothing
 
 
 def _named(value: Any) -> Any:
     if tuple(value.fields) != ("x",):
         raise TypingError("a NamedTuple of other fields than the variable")
-    return lambda value, row, shape: put(value.x, row, shape)
+
+    def one(value: Any, row: Any, shape: Any) -> Any:
+        return put(value.x, row, shape)
+
+    return one
 
 
 def _number(value: Any, row: Any) -> Any:
@@ -84,7 +104,7 @@ def _numbers(parts: list[Any], row: Any) -> Any:
         if len(shape) != 1 or shape[0] != count:
             return False
         array = np.array(value, common)
-        for k in range(count):
+        for k in range(count):  # noqa: SIM110 (Numba has no `all`)
             if not store(array[k], row, k):
                 return False
         return True
@@ -99,38 +119,34 @@ def _array(value: Any, row: Any) -> Any:
     def flat(value: Any, row: Any, shape: Any) -> Any:
         if value.shape != shape:
             return False
-        for k in range(len(value)):
+        for k in range(len(value)):  # noqa: SIM110 (Numba has no `all`)
             if not store(value[k], row, k):
                 return False
         return True
 
-    def any_shape(value: Any, row: Any, shape: Any) -> Any:
-        if value.shape != shape:
-            return False
-        k = 0
-        for entry in np.nditer(value):
-            if not store(entry.item(), row, k):
-                return False
-            k += 1
-        return True
+    def no_axis(value: Any, row: Any, shape: Any) -> Any:
+        return put(value[()], row, shape)
 
     def of_c(value: Any, row: Any, shape: Any) -> Any:
         return value.shape == shape and put(value.reshape(-1), row, (len(row),))
+
+    def of_any(value: Any, row: Any, shape: Any) -> Any:
+        return value.shape == shape and put(np.ascontiguousarray(value), row, shape)
 
     if is_flat:
         return flat
     if value.layout == "C" and value.ndim:
         return of_c
     if value.ndim == 0:
-        return any_shape
-    return lambda value, row, shape: put(np.ascontiguousarray(value), row, shape)
+        return no_axis
+    return of_any
 
 
 def _arrays(value: Any, row: Any, shape: Any) -> Any:
     step = len(row) // len(value)
     if len(value) != shape[0]:
         return False
-    for k in range(len(value)):
+    for k in range(len(value)):  # noqa: SIM110 (Numba has no `all`)
         if not put(value[k], row[k * step : (k + 1) * step], shape[1:]):
             return False
     return True
@@ -145,8 +161,8 @@ def _store_of(source: Any, row: Any) -> Any:
         raise TypingError(f"no cast from {source} to {target}")
     if isinstance(target, types.Float):
         return _store
-    signed = kind == "b" or (kind == "i" and source.signed)
-    if kind == "f" or (signed and not target.signed):
+    signed = kind == "b" or (kind == "i" and bool(source.signed))
+    if kind == "f" or (signed and not cast(Any, target).signed):
         raise TypingError(f"no cast from {source} to {target}")
     return _store if source == target else _store_whole
 

@@ -21,7 +21,7 @@ from montezarr.samplers._loop_call import LoopCall, compiled_method, frees_gil, 
 from montezarr.samplers.interfaces import accepts, is_compiled
 from montezarr.samplers.path import PathSampler, _fragile
 from montezarr.samplers.policy import take_paths
-from montezarr.samplers.schema import PathArrays
+from montezarr.samplers.schema import FinitePaths, PathArrays
 
 CHECKED_PATHS = 3
 """Paths that are drawn both by a new loop and by Python, and compared."""
@@ -61,17 +61,13 @@ class CompiledSampler(PathSampler):
 
     def draw(self, start: int, stop: int, x0: Any) -> PathArrays:
         """Return the kept times of paths start ... stop-1."""
-        return self.draw_known(start, stop, x0)[0]
-
-    def draw_known(self, start: int, stop: int, x0: Any) -> tuple[PathArrays, bool]:
-        """Return what `draw` does, and whether the loop found all values finite."""
         out = self.new_arrays(stop - start)
         call = loop_call(self, start, stop, x0, out) if stop - start > 1 else None
         drawing = _Drawing(self, start, stop - start, x0, out, call)
         done = 0
         while done < stop - start:
             done = drawing.by_loop(done) if drawing.is_compiled(done) else drawing.by_python(done)
-        return out, drawing.is_finite
+        return FinitePaths(out) if drawing.is_finite else out
 
 
 class _Drawing:

@@ -57,10 +57,9 @@ def sample_private(
 def _under_policies(
     sampler: Sampler, start: int, stop: int, x0: Any
 ) -> tuple[PathArrays, FailureReport]:
-    arrays, report, is_finite = policy.draw_range(sampler, start, stop, x0)
+    arrays, report = policy.draw_range(sampler, start, stop, x0)
     has_real = any(variable.is_real for variable in sampler.variables)
-    is_finite = is_finite or not has_real or sampler.is_surely_finite(x0)
-    if sampler.on_nonfinite != "keep" and not is_finite:
+    if sampler.on_nonfinite != "keep" and has_real and not sampler.is_surely_finite(x0):
         report += policy.check_finite(sampler, arrays, start, x0, report)
     return arrays, report
 

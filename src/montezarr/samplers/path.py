@@ -60,6 +60,8 @@ class PathSampler(CodeSampler):
 
     def bind(self, declared: Asked) -> Sampler:
         """Return the sampler with the variables of its first path, which is drawn twice."""
+        if functions.OUT in (self.asks or ()):
+            self = replace(self, variables=(declare.filled_variable(declared),))
         with no_global_stream(self):
             value, parts, times = self._first(0, declared)
             bound: Sampler = declare.with_grid(self, declared, parts)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from montezarr.core.errors import SamplerError
 from montezarr.samplers._base import Sampler
-from montezarr.samplers.schema import PathArrays, count_of
+from montezarr.samplers.schema import FinitePaths, PathArrays, count_of
 
 FINITE_AT_ONCE = 2**16
 """Values that are tested for NaN and infinities at once."""
@@ -44,14 +44,10 @@ class FailureReport:
 
 def draw_range(
     sampler: Sampler, start: int, stop: int, x0: Any
-) -> tuple[PathArrays, FailureReport, bool]:
-    """Draw paths start ... stop-1 under the policy `on_error`.
-
-    Return them, the report, and whether all values are known to be finite.
-    """
+) -> tuple[PathArrays, FailureReport]:
+    """Draw paths start ... stop-1 under the policy `on_error`; return them and the report."""
     try:
-        arrays, is_finite = sampler.draw_known(start, stop, x0)
-        return arrays, FailureReport(), is_finite
+        return sampler.draw(start, stop, x0), FailureReport()
     except SamplerError as failure:
         if sampler.on_error == "raise":
             _raise_first(sampler, start, x0, failure)
@@ -64,7 +60,7 @@ def draw_range(
         initial = None if x0 is None else x0[..., low - start : high - start]
         known = first if first.path is not None and low <= first.path < high else None
         report += _draw_unit(sampler, part, low, high, initial, known)
-    return arrays, report, False
+    return arrays, report
 
 
 def take_paths(arrays: PathArrays, low: int, high: int) -> PathArrays:
@@ -111,7 +107,7 @@ def check_finite(
     SamplerError
         For the first path that is not finite under "raise", or after all retries under "retry".
     """
-    bad = _not_finite_paths(sampler, arrays)
+    bad = None if isinstance(arrays, FinitePaths) else _not_finite_paths(sampler, arrays)
     if bad is None:
         return FailureReport()
     bad[[path - start for path, _ in before.masked]] = False

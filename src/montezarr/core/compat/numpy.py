@@ -41,7 +41,7 @@ def _views(bits: Any) -> StateViews:
     assert inner is not None
     numbers = (ctypes.c_uint64 * 4).from_address(inner)
     cached = (ctypes.c_uint32 * 2).from_address(address + ctypes.sizeof(ctypes.c_void_p))
-    return StateViews(np.frombuffer(numbers, np.uint64), np.frombuffer(cached, np.uint32))
+    return StateViews(np.asarray(numbers), np.asarray(cached))
 
 
 @cache
@@ -74,7 +74,7 @@ def _points_near(address: int) -> bool:
 
 def _equal(views: StateViews, shown: Any) -> bool:
     low, high, inc_low, inc_high = (int(word) for word in views.numbers)
-    return (
+    return bool(
         shown["state"] == {"state": low | high << 64, "inc": inc_low | inc_high << 64}
         and shown["has_uint32"] == views.cached[0]
         and shown["uinteger"] == views.cached[1]
