@@ -296,7 +296,7 @@ def _kind_of(value: Any) -> Any:
     if isinstance(value, tuple):
         return (type(value), *map(_kind_of, value))
     if may_run_in_a_loop(value):
-        return id(value)
+        return value
     if value is None or isinstance(value, (*NUMBERS, str)):
         return type(value)
     raise NotInALoop

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from montezarr.core.fork import ForkLock
+from montezarr.core.tunables.keeping import LOOPS_KEPT
 
 UNFIT = re.compile(r"numba_parallel_for|__svml_|\b(fast|reassoc|contract|afn) (double|float|<)")
 """In the code of a loop: threads of its own, or floating-point operations that may be reordered.
@@ -56,14 +56,14 @@ class Loop:
     is_checked : bool
         Whether its paths were compared with those that the function returns to Python.
     at_once : int
-        Paths that a call draws, by the time that calls took.
+        Steps that a call draws, by the time that calls took.
     """
 
     function: Any = None
     spent: float = 0.0
     is_tried: bool = False
     is_checked: bool = False
-    at_once: int = 16
+    at_once: int = 4096
     lock: Any = field(default_factory=ForkLock)
 
     def give_up(self) -> None:
@@ -71,14 +71,18 @@ class Loop:
         self.function, self.is_tried = None, True
 
 
-_loops: weakref.WeakKeyDictionary[Any, dict[Any, Loop]] = weakref.WeakKeyDictionary()
+_loops: dict[Any, Loop] = {}
 _lock = ForkLock()
 
 
 def loop_of(function: Any, key: Any) -> Loop:
     """Return the loop of a function, and of what its text and types depend on."""
     with _lock:
-        return _loops.setdefault(function, {}).setdefault(key, Loop())
+        known = _loops.pop((function, key)) if (function, key) in _loops else Loop()
+        _loops[function, key] = known
+        while len(_loops) > LOOPS_KEPT:
+            del _loops[next(iter(_loops))]
+        return known
 
 
 def text_of(lines: tuple[str, ...], given: tuple[str, ...], values: tuple[str, ...]) -> str:

@@ -140,12 +140,13 @@ class _Drawing:
         A call is short, so that Ctrl-C, and what waits for the GIL, are not held up.
         """
         assert self.call is not None
-        loop = self.call.loop
-        stop = min(done + loop.at_once, self.n)
+        loop, steps = self.call.loop, self.sampler.grid.T + 1
+        stop = min(done + max(1, loop.at_once // steps), self.n)
         began = time.perf_counter()
         reached = self._run(done, stop)
-        fast = (stop - done) * LOOP_CALL_SECONDS / max(time.perf_counter() - began, 1e-9)
-        loop.at_once = max(1, min(int(fast), 4 * loop.at_once))
+        seconds = max(time.perf_counter() - began, 1e-9)
+        in_time = int((stop - done) * steps * LOOP_CALL_SECONDS / seconds)
+        loop.at_once = max(steps, min(in_time, 4 * loop.at_once))
         if self.sampler.may_mask:
             self._refuse_masks(done, reached)
         if reached < stop:  # Python raises the error of this path, or returns it
