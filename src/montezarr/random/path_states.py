@@ -10,7 +10,7 @@ from montezarr.random import path_streams as streams
 from montezarr.random.draws.kernel import compile_loops
 
 u64 = np.uint64
-WORD, SHIFT, HALF = u64(streams.WORD), u64(streams.SHIFT), u64(32)
+LOW, DOWN, HALF = u64(streams.LOW_32), u64(streams.HASH_SHIFT), u64(32)
 MULT_A, INIT_B, MULT_B = u64(streams.MULT_A), u64(streams.INIT_B), u64(streams.MULT_B)
 MIX_LEFT, MIX_RIGHT = u64(streams.MIX_LEFT), u64(streams.MIX_RIGHT)
 PCG_LOW, PCG_HIGH = u64(0x4385DF649FCCF645), u64(0x2360ED051FC65DA4)
@@ -21,20 +21,20 @@ def absorb(pool: Any, constant: Any, word: Any) -> Any:
     """Mix a word into the pool, as `path_streams.prefix_of` does; return the next constant."""
     for k in range(len(pool)):
         value = word ^ constant
-        constant = constant * MULT_A & WORD
-        value = value * constant & WORD
-        value ^= value >> SHIFT
-        value = pool[k] * MIX_LEFT - value * MIX_RIGHT & WORD
-        pool[k] = value ^ value >> SHIFT
+        constant = constant * MULT_A & LOW
+        value = value * constant & LOW
+        value ^= value >> DOWN
+        value = pool[k] * MIX_LEFT - value * MIX_RIGHT & LOW
+        pool[k] = value ^ value >> DOWN
     return constant
 
 
 @compile_loops
 def high_product(a: Any, b: Any) -> Any:
     """Return the upper 64 bits of a product."""
-    a0, a1, b0, b1 = a & WORD, a >> HALF, b & WORD, b >> HALF
+    a0, a1, b0, b1 = a & LOW, a >> HALF, b & LOW, b >> HALF
     low, one, two = a0 * b0, a1 * b0, a0 * b1
-    middle = (low >> HALF) + (one & WORD) + (two & WORD)
+    middle = (low >> HALF) + (one & LOW) + (two & LOW)
     return a1 * b1 + (one >> HALF) + (two >> HALF) + (middle >> HALF)
 
 
@@ -55,7 +55,7 @@ def seed_path(prefix: Any, constant: Any, path: Any, pool: Any, numbers: Any, ca
     """
     for k in range(len(prefix)):
         pool[k] = prefix[k]
-    constant = absorb(pool, constant, path & WORD)
+    constant = absorb(pool, constant, path & LOW)
     if path >> HALF:
         absorb(pool, constant, path >> HALF)
     constant, place = INIT_B, 0
@@ -63,9 +63,9 @@ def seed_path(prefix: Any, constant: Any, path: Any, pool: Any, numbers: Any, ca
         word = u64(0)
         for shift in range(2):
             value = pool[place] ^ constant
-            constant = constant * MULT_B & WORD
-            value = value * constant & WORD
-            value ^= value >> SHIFT
+            constant = constant * MULT_B & LOW
+            value = value * constant & LOW
+            value ^= value >> DOWN
             word |= value << (HALF * u64(shift))
             place = place + 1 if place + 1 < len(pool) else 0
         numbers[k ^ 1] = word

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from montezarr.random.seeding import RootSeed
 
-WORD, SHIFT = 0xFFFFFFFF, 16
+LOW_32, HASH_SHIFT = 0xFFFFFFFF, 16
 INIT_A, MULT_A = 0x43B0D7E5, 0x931E8875
 INIT_B, MULT_B = 0x8B51F9DD, 0x58F38DED
 MIX_LEFT, MIX_RIGHT = 0xCA01F9DD, 0x4973F715
@@ -47,20 +47,20 @@ class Prefix(NamedTuple):
 
 def _hashed(value: Any, constant: int) -> tuple[Any, int]:
     value = value ^ constant
-    constant = constant * MULT_A & WORD
-    value = value * constant & WORD
-    return value ^ value >> SHIFT, constant
+    constant = constant * MULT_A & LOW_32
+    value = value * constant & LOW_32
+    return value ^ value >> HASH_SHIFT, constant
 
 
 def _mixed(x: Any, y: Any) -> Any:
-    value = x * MIX_LEFT - y * MIX_RIGHT & WORD
-    return value ^ value >> SHIFT
+    value = x * MIX_LEFT - y * MIX_RIGHT & LOW_32
+    return value ^ value >> HASH_SHIFT
 
 
 def _words_of(number: int) -> list[int]:
-    words = [number & WORD]
+    words = [number & LOW_32]
     while number := number >> 32:
-        words.append(number & WORD)
+        words.append(number & LOW_32)
     return words
 
 
@@ -103,16 +103,16 @@ def _fill(prefix: Prefix, low: int, high: int, out: NDArray[np.uint32]) -> None:
     index = np.uint64(low) + np.arange(high - low, dtype=np.uint64)
     pool: list[Any] = [np.uint64(word) for word in prefix.pool]
     constant = prefix.constant
-    for word in (index & np.uint64(WORD), index >> np.uint64(32))[: 1 if high <= 1 << 32 else 2]:
+    for word in (index & np.uint64(LOW_32), index >> np.uint64(32))[: 1 if high <= 1 << 32 else 2]:
         for target in range(len(pool)):
             value, constant = _hashed(word, constant)
             pool[target] = _mixed(pool[target], value)
     constant = INIT_B
     for place in range(STATE_WORDS):
         value = pool[place % len(pool)] ^ constant
-        constant = constant * MULT_B & WORD
-        value = value * constant & WORD
-        out[:, place] = value ^ value >> SHIFT
+        constant = constant * MULT_B & LOW_32
+        value = value * constant & LOW_32
+        out[:, place] = value ^ value >> HASH_SHIFT
 
 
 @lru_cache(maxsize=64)
