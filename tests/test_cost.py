@@ -105,10 +105,15 @@ def test_auto_runs_compiled_code_that_releases_the_gil_on_threads():
         return rng.standard_normal(T + 1)
 
     @njit
+    def looped(rng, T):
+        return rng.standard_normal(T + 1)
+
+    @njit(fastmath=True)
     def holding(rng, T):
         return rng.standard_normal(T + 1)
 
     assert choice.choose_backend(run(free, 10**7)).name == "threads"
+    assert choice.choose_backend(run(looped, 10**7)).name == "threads"
     assert choice.choose_backend(run(holding, 10**8)).name == "joblib"
 
 

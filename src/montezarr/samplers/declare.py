@@ -178,6 +178,29 @@ def _check_sizes(variables: list[Variable]) -> None:
                 )  # fmt: skip
 
 
+def filled_variable(asked: Asked) -> Variable:
+    """Return the variable x that a function fills as its argument `out`, before it is called.
+
+    Raises
+    ------
+    ArgumentValueError
+        If the shape does not follow from `T`, and from `coords` for further dimensions.
+    """
+    if asked.free_length:
+        raise value_error("T", "a number of steps for a function that fills out, or times=", None)
+    dtype = asked.dtype.get("x") if isinstance(asked.dtype, dict) else asked.dtype
+    dims = asked.dims.get("x", (TIME,))
+    others = [dim for dim in dims if dim != TIME]
+    missing = [dim for dim in others if dim not in asked.coords]
+    if missing:
+        raise value_error(
+            "coords", "labels of each dimension of out besides time", missing,
+            "Their number is the size of out.",
+        )  # fmt: skip
+    sizes = tuple(len(asked.coords[dim]) for dim in others)
+    return Variable("x", dtype or "float64", None, tuple(dims), sizes)
+
+
 def with_times(sampler: Sampler, asked: Asked, times: Any, others: Any) -> Sampler:
     """Return a sampler on the times that its first path returned, if the caller gave none.
 

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from montezarr.core.checks import type_error, value_error
+import numpy as np
+from numpy.typing import NDArray
+
+from montezarr.core.checks import show, type_error, value_error
+from montezarr.core.errors import ArgumentValueError
+from montezarr.random.path_streams import path_generators
 from montezarr.samplers._base import Sampler
 from montezarr.samplers.interfaces import named_parameters, signature
 
 OFFERED = ("rng", "seed", "n", "T", "dt", "times", "x0")
 """Names of the arguments that a function may ask for, besides its options."""
+
+OUT = "out"
+"""Argument without a default that a function of one path gets: the array that it fills."""
 
 BY_STREAM = {"rng", "seed", "T", "x0"}
 """Arguments of the older interfaces "rng" and "seed"."""
@@ -57,6 +66,9 @@ def asks_of(target: Any, options: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the offered arguments that a function takes by name, without the caller's options."""
     named = named_parameters(target)
     asked = tuple(name for name in OFFERED if name in named and name not in options)
+    if OUT in named and OUT not in options and "n" not in asked:
+        default = signature(target).parameters[OUT].default
+        asked += (OUT,) if default is inspect.Parameter.empty else ()
     if {"rng", "seed"} <= set(asked):
         default = signature(target).parameters["seed"].default
         if default is not inspect.Parameter.empty:  # a seed of its own, besides the rng
@@ -102,11 +114,13 @@ def resolved(
                 "dt", "There is no dt where times= gives the grid: ask for times.",
             )  # fmt: skip
         asked.remove("dt")
-    check_parameters(target, options)
+    check_parameters(target, options, (*OFFERED, *asked))
     return tuple(asked)
 
 
-def check_parameters(target: Any, options: Mapping[str, Any]) -> None:
+def check_parameters(
+    target: Any, options: Mapping[str, Any], offered: tuple[str, ...] = OFFERED
+) -> None:
     """Raise if a function requires an argument that it does not get.
 
     Raises
@@ -117,7 +131,7 @@ def check_parameters(target: Any, options: Mapping[str, Any]) -> None:
     kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     for name, parameter in signature(target).parameters.items():
         is_needed = parameter.default is parameter.empty and parameter.kind not in kinds
-        if is_needed and name not in options and name not in OFFERED:
+        if is_needed and name not in options and name not in offered:
             raise value_error(
                 "process", f"a function that asks for {_listed()}, or for options that are passed",
                 name, f"Pass {name}= to simulate, or give it a default.",
@@ -128,7 +142,7 @@ def by_stream(sampler: Sampler) -> PathFunction:
     """Return the function (path, x0, own parameters) of the interfaces "rng" and "seed"."""
     target, seed, T = sampler.target, sampler.seed, sampler.grid.T
     options = dict(sampler.options)
-    stream = seed.path_generator if sampler.kind == "rng" else seed.path_seed
+    stream = path_generators(seed) if sampler.kind == "rng" else seed.path_seed
     parameters = [p for p in signature(target).parameters.values() if p.name not in options]
     offered = (sampler.kind, "T", "x0")
     asked = [p for p in parameters if p.name in offered]
@@ -155,7 +169,7 @@ def by_name(sampler: Sampler) -> PathFunction:
     seed, fixed = sampler.seed, given(sampler)
     streams: dict[str, Callable[[int], Any]] = {
         name: stream
-        for name, stream in (("rng", seed.path_generator), ("seed", seed.path_seed))
+        for name, stream in (("rng", path_generators(seed)), ("seed", seed.path_seed))
         if name in (sampler.asks or ())
     }
     return calling(sampler, fixed, streams)
@@ -178,7 +192,8 @@ def calling(
     asks_x0 = "x0" in (sampler.asks or ())
     # Without an x0 the function's own default applies, if it has one.
     may_lack = asks_x0 and parameters["x0"].default is not inspect.Parameter.empty
-    known = {*fixed, *streams, *options, *(["x0"] if asks_x0 else [])}
+    fills = OUT in (sampler.asks or ())
+    known = {*fixed, *streams, *options, *(["x0"] if asks_x0 else []), *([OUT] if fills else [])}
     places = []  # leading arguments by position, as is usual for compiled functions
     for name, parameter in parameters.items():
         if not _by_position(parameter) or name not in known or (name == "x0" and may_lack):
@@ -191,9 +206,27 @@ def calling(
             values["x0"] = x0
         values.update(options)
         values.update(own)
-        return target(*[values.pop(name) for name in places], **values)
+        if not fills:
+            return target(*[values.pop(name) for name in places], **values)
+        out = values[OUT] = empty_path(sampler)
+        value = target(*[values.pop(name) for name in places], **values)
+        if value is not None and value is not out:
+            raise ArgumentValueError(f"returned {show(value)}, expected to fill out alone.")
+        return out
 
     return function
+
+
+def empty_path(sampler: Sampler) -> NDArray[Any]:
+    """Return the array of a path for a function to fill: NaN, or zeros for whole numbers."""
+    variable = sampler.variables[0]
+    shape = variable.shape(sampler.grid.T + 1)
+    return np.full(shape, blank_of(variable.dtype), variable.dtype)
+
+
+def blank_of(dtype: str) -> float | int:
+    """Return the value of what a function does not fill."""
+    return math.nan if np.dtype(dtype).kind == "f" else 0
 
 
 def _by_position(parameter: inspect.Parameter) -> bool:

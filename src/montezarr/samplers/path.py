@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montezarr.core.checks import show, type_error
+from montezarr.random.path_streams import path_generators
 from montezarr.samplers import declare, functions
 from montezarr.samplers._base import EVENT_TIME, Sampler
 from montezarr.samplers._code import CodeSampler
@@ -59,6 +60,8 @@ class PathSampler(CodeSampler):
 
     def bind(self, declared: Asked) -> Sampler:
         """Return the sampler with the variables of its first path, which is drawn twice."""
+        if functions.OUT in (self.asks or ()):
+            self = replace(self, variables=(declare.filled_variable(declared),))
         with no_global_stream(self):
             value, parts, times = self._first(0, declared)
             bound: Sampler = declare.with_grid(self, declared, parts)
@@ -100,6 +103,11 @@ class PathSampler(CodeSampler):
     def draw(self, start: int, stop: int, x0: Any) -> PathArrays:
         """Return the kept times of paths start ... stop-1."""
         out = self.new_arrays(stop - start)
+        self.fill(out, start, stop, x0)
+        return out
+
+    def fill(self, out: PathArrays, start: int, stop: int, x0: Any) -> None:
+        """Write the kept times of paths start ... stop-1 into arrays."""
         function, plain = self.caller(), self._plain_variable()
         own_of = self._own_parameters(start, stop)
         times = self.grid.times if self.own_times else None
@@ -133,7 +141,6 @@ class PathSampler(CodeSampler):
             for variable in self.variables:
                 array = whole[variable.name]
                 out[variable.name][..., path - start] = self.thin(variable, array)
-        return out
 
     def _own_parameters(self, start: int, stop: int) -> Callable[[int], Mapping[str, Any]]:
         """Return the function of a position in a range with the parameters of its path."""
@@ -207,7 +214,7 @@ class PathSampler(CodeSampler):
     def _method(self) -> functions.PathFunction:
         target, T, options = self.target, self.grid.T, dict(self.options)
         keyword = "rng" if accepts(target.sample_path, "rng") else "seed"
-        stream = self.seed.path_generator if keyword == "rng" else self.seed.path_seed
+        stream = path_generators(self.seed) if keyword == "rng" else self.seed.path_seed
 
         def method(path: int, x0: Any, own: Mapping[str, Any] = NONE) -> Any:
             return target.sample_path(T, x0, **{keyword: stream(path)}, **options, **own)

@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 
 from montezarr.core.errors import SamplerError
 from montezarr.samplers._base import Sampler
-from montezarr.samplers.schema import PathArrays, count_of
+from montezarr.samplers.schema import FinitePaths, PathArrays, count_of
+
+FINITE_AT_ONCE = 2**16
+"""Values that are tested for NaN and infinities at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,7 @@ def check_finite(
     SamplerError
         For the first path that is not finite under "raise", or after all retries under "retry".
     """
-    bad = _not_finite_paths(sampler, arrays)
+    bad = None if isinstance(arrays, FinitePaths) else _not_finite_paths(sampler, arrays)
     if bad is None:
         return FailureReport()
     bad[[path - start for path, _ in before.masked]] = False
@@ -133,11 +136,21 @@ def _not_finite_paths(sampler: Sampler, arrays: PathArrays) -> NDArray[np.bool_]
     for variable in sampler.variables:
         if not variable.is_real:
             continue
-        finite = np.isfinite(arrays[variable.name])
-        if not finite.all():
+        values = arrays[variable.name]
+        if not _all_finite(values):
+            finite = np.isfinite(values)
             here = np.asarray(~finite.all(axis=tuple(range(finite.ndim - 1))))
             bad = here if bad is None else bad | here
     return bad
+
+
+def _all_finite(values: NDArray[Any]) -> bool:
+    """Return whether all values are finite; a piece at a time, so that the tests stay in cache."""
+    flat = values.reshape(-1)
+    return all(
+        bool(np.isfinite(flat[low : low + FINITE_AT_ONCE]).all())
+        for low in range(0, flat.size, FINITE_AT_ONCE)
+    )
 
 
 def _raise_first(sampler: Sampler, start: int, x0: Any, failure: SamplerError) -> None:

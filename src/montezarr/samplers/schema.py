@@ -16,6 +16,10 @@ PathArrays = dict[str, NDArray[Any]]
 """Values of a range of paths by variable, each (dims ..., paths), with the paths contiguous."""
 
 
+class FinitePaths(PathArrays):
+    """Path arrays whose values were seen to be finite when they were written."""
+
+
 @dataclass(frozen=True, slots=True)
 class Variable:
     """A variable of a path: a scalar, a value per time, or an array with further dimensions.

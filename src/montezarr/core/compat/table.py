@@ -32,6 +32,7 @@ TRIED = {
     "joblib": ("1.6.0",),
     "llvmlite": ("0.50.0",),
     "numba": ("0.68.1",),
+    "numpy": ("2.4.6", "2.5.5"),
     "ray": ("2.60.0",),
     "scipy": ("1.17.1", "1.18.1"),
     "zarr": ("3.1.6", "3.4.2"),
@@ -124,7 +125,13 @@ TABLE = (
     Private(
         "numba",
         "numba.core.dispatcher.Dispatcher.targetoptions",
-        "compiled functions are assumed to keep the GIL, so `plan` advises processes",
+        "compiled functions are called path by path, and assumed to keep the GIL, so `plan` advises"
+        " processes",
+    ),
+    Private(
+        "numpy",
+        "numpy.random.PCG64.ctypes",
+        "compiled functions are called path by path from Python",
     ),
     Private("scipy", "scipy.stats.distributions.rv_frozen.args", _FROZEN),
     Private("scipy", "scipy.stats.distributions.rv_frozen.dist", _FROZEN),

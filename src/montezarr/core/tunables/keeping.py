@@ -41,3 +41,6 @@ DASHBOARD_MOMENTS_KEPT = 600
 
 REPORT_MOMENTS_KEPT = 1000
 """Moments of a run whose speed its report has; then every other one."""
+
+LOOPS_KEPT = 64
+"""Compiled loops around functions that are kept, with these functions."""

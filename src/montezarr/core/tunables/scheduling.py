@@ -95,3 +95,12 @@ What nobody sees in them concerns less than 1 in 10,000, which shows in no pictu
 
 LISTED_KEYS_PER_TURN = 1000
 """Keys of a virtual store that are listed before other requests have their turn."""
+
+LOOP_COMPILE_AFTER_SECONDS = 0.5
+"""Seconds that calls from Python take, or would, before a loop around a function is compiled."""
+
+LOOP_SAVED_SECONDS_PER_PATH = 3e-5
+"""Seconds per path that such a loop saves, at least."""
+
+LOOP_CALL_SECONDS = 0.05
+"""Seconds after which calls of such a loop are not made longer."""
