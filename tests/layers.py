@@ -34,8 +34,8 @@ ROOMS = {
         "from the seed of a run to the streams and draws of its paths",
         """
         __init__ designs distributions draws.reference seeding
-        distributions._table draws.format1 draws.kernel
-        distributions._densities distributions._reference draws
+        distributions._table draws.format1 draws.kernel path_streams
+        distributions._densities distributions._reference draws path_states
         bits distributions._base distributions._kernel draws.recursions draws.shared
         distributions.*
         distributions._built_in
@@ -55,9 +55,9 @@ ROOMS = {
     "processes": Room(
         "models: equation, parameters, exact transition or drift; what is known of them",
         """
-        __init__ _describe _discrete _per_path _quantiles time_grid
+        __init__ _describe _discrete _per_path _poisson_kernel _quantiles time_grid
         _base _slope_laws
-        _built_in _fit _gaussian _poisson_kernel _reversion
+        _built_in _fit _gaussian _reversion
         _reversion_at
         *
         """,
@@ -65,11 +65,11 @@ ROOMS = {
     "samplers": Room(
         "from a range of paths to path arrays: schema, one class per interface, failures",
         """
-        context inputs interfaces schema
-        arguments returned
+        _put context inputs interfaces schema
+        _path_loop arguments returned
         _base
         _code encode functions policy resolution
-        declare drawing joint varied
+        _loop_call declare drawing joint varied
         probe
         batch counter path
         compiled legacy

@@ -313,7 +313,9 @@ def test_an_unknown_label_among_many_is_answered_with_the_nearest():
         mz.reduce(x, mz.Contrast(to=3.2))
 
 
-@pytest.mark.parametrize("to", [None, [0.2], {"sigma": [0.2]}, {1: 2}, b"x", object()], ids=str)
+@pytest.mark.parametrize(
+    "to", [None, [0.2], {"sigma": [0.2]}, {1: 2}, b"x", object()], ids=lambda to: type(to).__name__
+)
 def test_what_is_no_label_is_refused(to):
     with pytest.raises(ArgumentTypeError, match=r"^to: expected a label of the reference"):
         mz.Contrast(to=to)
