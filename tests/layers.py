@@ -34,7 +34,8 @@ ROOMS = {
         "from the seed of a run to the streams and draws of its paths",
         """
         __init__ designs distributions draws.reference seeding
-        distributions._table draws.format1 draws.kernel
+        distributions._table draws.format1 draws.phases
+        draws.kernel
         distributions._densities distributions._reference draws
         bits distributions._base distributions._kernel draws.shared
         distributions.*

@@ -31,6 +31,7 @@ TESTED = {
 LOOPS = (
     "montezarr.random.distributions._kernel",
     "montezarr.random.draws.kernel",
+    "montezarr.random.draws.phases",
     "montezarr.statistics._kernel",
     "montezarr.statistics._kernel_bins",
     "montezarr.statistics._kernel_unions",

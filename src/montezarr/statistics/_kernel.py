@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from montezarr.random.draws.kernel import (
+from montezarr.random.draws.phases import (
     compile_loops,  # cached on disk: compiling takes four seconds
 )
 from montezarr.statistics import _kernel_bins as bins
