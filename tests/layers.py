@@ -37,7 +37,7 @@ ROOMS = {
         distributions._table draws.format1 draws.phases
         draws.kernel
         distributions._densities distributions._reference draws
-        bits distributions._base distributions._kernel draws.shared
+        bits distributions._base distributions._kernel draws.kept draws.shared
         distributions.*
         distributions._built_in
         designs._base
@@ -82,10 +82,11 @@ ROOMS = {
     "statistics": Room(
         "mergeable accumulators and their estimates",
         """
-        __init__ _binomial _bins_plain _kernel_bins _labels _moments _room _shares
+        __init__ _binomial _bins_plain _kernel_bins _labels _room _shares
         _kernel_unions _widths risk
         _kernel
         _sums
+        _moments
         _base _bridge _keys
         _bins _built_in _levels _per_path _ranks _student _tails _wilson
         _bins_read _groups _selection _spans _variance
@@ -137,7 +138,7 @@ ROOMS = {
             sources._places
         accumulate._states sources._paths
         accumulate
-        sources._dataset_function streaming._state
+        sources._dataset_function sources._kept_times streaming._state
         sources._block_source streaming._snapshot
         sources._computed sources._drawn sources._memory
         sources

@@ -22,6 +22,7 @@ from montezarr.reduction.accumulate._merge_tree import (
 )
 from montezarr.reduction.accumulate._whole import as_float64
 from montezarr.statistics import Sample, Source, Statistic
+from montezarr.statistics._sums import all_finite
 from montezarr.statistics._tails import (
     MOST_ROWS,
     Tails,
@@ -302,7 +303,7 @@ class Accumulator:
         if codes is not None:
             count = np.array([np.isnan(codes).sum()])
             partial_state.lost[NO_GROUP] = partial_state.lost.get(NO_GROUP, 0) + count
-        known: dict[int, tuple[NDArray[np.float64], NDArray[Any]]] = {}
+        known: dict[int, tuple[NDArray[np.floating[Any]], NDArray[Any]]] = {}
         node_states: NodeStates = {}
         for position, reduced in enumerate(self.reduced_variables):
             parts = []
@@ -392,25 +393,30 @@ def _join_tails(partial_state: PartialState, other: PartialState) -> None:
 
 _NOTHING_LOST = np.zeros((), bool)
 
+FLOATS = (np.float32, np.float64)
+"""Types of values that statistics take as they are."""
+
 
 def _clean(
     values: NDArray[Any], masked: float | None, name: str
-) -> tuple[NDArray[np.float64], Any]:
-    """Return values as float64, with NaN for those that do not count, and the mask of these."""
+) -> tuple[NDArray[np.floating[Any]], Any]:
+    """Return values as floats, with NaN for those that do not count, and the mask of these."""
     if values.dtype.kind != "f":
         out = as_float64(values, masked, name)
         if masked is None:
             return out, _NOTHING_LOST
         bad = values == masked
     else:
-        out = np.ascontiguousarray(values, np.float64)
+        out = np.ascontiguousarray(values, None if values.dtype in FLOATS else np.float64)
+        if all_finite(out):
+            return out, _NOTHING_LOST
         bad = ~np.isfinite(out)
     if not bad.any():
         return out, _NOTHING_LOST
     return np.where(bad, np.nan, out), bad
 
 
-def _arranged(reduced: ReducedVariable, values: Arrays, size: int) -> NDArray[np.float64]:
+def _arranged(reduced: ReducedVariable, values: Arrays, size: int) -> NDArray[Any]:
     """Return the values in the layout of statistics: (cells, blocks, paths), the axis first."""
     if reduced.axis == -1:
         array = np.stack([part.reshape(reduced.cells, -1) for part in values])
