@@ -18,6 +18,7 @@ from montezarr.processes._base import HasBound, HasLabels, HasTrial
 from montezarr.processes._built_in import runs_user_code
 from montezarr.processes.time_grid import TimeGrid
 from montezarr.random.draws import Draws
+from montezarr.random.draws.kept import KeptDraws
 from montezarr.samplers import declare
 from montezarr.samplers._base import Sampler, annotate, describe_error
 from montezarr.samplers._code import CodeSampler
@@ -199,6 +200,21 @@ class CounterSampler(CodeSampler):
         reach = float(np.abs(self.state(x0)).max())
         return _is_bounded(self.target, self.grid, reach, str(self.dtype))
 
+    @property
+    def _skips_times(self) -> bool:
+        """Whether `sample` is one recursion, which can leave out the rows of some times."""
+        target = self.target
+        return isinstance(target, Process) and target.is_one_pass and not runs_user_code(target)
+
+    def keeping(self, positions: tuple[int, ...]) -> CounterSampler | None:
+        """Return the sampler that keeps these of its times; see `Sampler.keeping`."""
+        if not self._skips_times or not (
+            self.on_nonfinite == "keep" or self.is_surely_finite(None)
+        ):
+            return None
+        known = range(self.grid.T + 1) if self.keep is None else self.keep
+        return replace(self, keep=tuple(known[i] for i in positions))
+
     def state(self, x0: Any) -> Rows:
         """Return the initial state as the array that `sample` gets."""
         return self._state_of(self.target, x0)
@@ -213,12 +229,14 @@ class CounterSampler(CodeSampler):
             raise value_error("x0", f"numbers that {self.dtype} holds", value)
         return out
 
-    def raw(self, start: int, stop: int, x0: Any) -> Any:
-        """Call `sample` for paths start ... stop-1."""
+    def raw(self, start: int, stop: int, x0: Any, keep: tuple[int, ...] | None = None) -> Any:
+        """Call `sample` for paths start ... stop-1; it returns the times `keep` alone, if given."""
         precision = "float32" if self.dtype == np.float32 else "float64"
         key, shared = self.seed.philox_key(), self.context.draws
         draws = Draws(key, start, stop - start, precision, format=self.format)
-        if shared is not None:
+        if keep is not None:
+            draws = KeptDraws.over(draws, keep, self.grid.T)
+        elif shared is not None:
             draws = shared.of(draws)
         target, options = self._with_own(start, stop)
         value = target.sample(draws, self.grid, self._state_of(target, x0), **options)
@@ -234,11 +252,11 @@ class CounterSampler(CodeSampler):
             return self.target.with_arrays(numbers), self.options
         return self.target, {**self.options, **own}
 
-    def split(self, value: Any, n: int, x0: Any) -> PathArrays:
+    def split(self, value: Any, n: int, x0: Any, times: int | None = None) -> PathArrays:
         """Return the value that `sample` returned for `n` paths, by variable, in its dtypes."""
         if isinstance(value, Mapping):
             return self._by_name(value, n, x0)
-        shape = (self.grid.T + 1, n)
+        shape = (self.grid.T + 1 if times is None else times, n)
         wanted = shape if len(self.variables) == 1 else (len(self.variables), *shape)
         if value.shape not in (wanted, (1, *shape)):
             message = f"sample returned shape {value.shape}, expected {wanted}."
@@ -277,6 +295,9 @@ class CounterSampler(CodeSampler):
     def _kept(self, start: int, stop: int, x0: Any) -> PathArrays:
         if self.keep is None:
             return self._complete(start, stop, x0)
+        if self._skips_times and self.context.draws is None:
+            value = self.raw(start, stop, x0, self.keep)
+            return self.split(value, stop - start, x0, len(self.keep))
         out = self.new_arrays(stop - start)
         for low in range(start, stop, self.slice_paths):
             high = min(low + self.slice_paths, stop)

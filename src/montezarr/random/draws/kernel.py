@@ -279,27 +279,30 @@ def _make_recursion(exponential: bool) -> tuple[Any, Any]:
     and normals (T, n), or an empty array of one dimension for those that the loop draws itself.
     """
 
-    def recursion64(k0, k1, path, slot, coefficients, normals, x0, out, column):
+    def recursion64(k0, k1, path, slot, coefficients, normals, x0, rows, out, column):
         widest_vectors()
-        steps, n = len(out) - 1, len(x0)
+        steps, n = len(rows) - 1, len(x0)
         u, v = np.empty(TILE, np.uint64), np.empty(TILE, np.uint64)
-        radius, z, state = np.empty(TILE), np.empty((2, TILE)), np.empty((3, TILE))
+        radius, z, state = np.empty(TILE), np.empty((2, TILE)), np.empty((4, TILE))
         low = 0
         while low < n:
             size = tile_size(path, low, n, TILE)
             start = x0[low : low + size]
             at = column + low
+            y = state[3]
             for j in range(size):
-                state[0, j] = 0.0
-                out[0, at + j] = start[j]
+                y[j] = 0.0 if exponential else start[j]
+                if rows[0] >= 0:
+                    out[rows[0], at + j] = start[j]
             largest, reach = _largest(coefficients, low, size), 0.0
             for k in range(0, steps, 2):
                 last = min(k + 1, steps - 1)  # after an odd number of steps, one is not kept
-                if exponential:
-                    y, first, second = state[k % 4 // 2], state[2], state[1 - k % 4 // 2]
-                else:
-                    y, first = out[k, at : at + size], out[k + 1, at : at + size]
-                    second = out[k + 2, at : at + size] if k + 2 <= steps else state[1]
+                first, second = state[2], state[k % 4 // 2]
+                if not exponential:  # what is kept goes to its place at once
+                    if rows[k + 1] >= 0:
+                        first = out[rows[k + 1], at : at + size]
+                    if k < last and rows[k + 2] >= 0:
+                        second = out[rows[k + 2], at : at + size]
                 a, b, c = _of_step(coefficients, k, low, size)
                 d, e, f = _of_step(coefficients, last, low, size)
                 if normals.ndim == 1:
@@ -314,21 +317,25 @@ def _make_recursion(exponential: bool) -> tuple[Any, Any]:
                 else:
                     _advance(a, b, c, normals[k, low : low + size], y, first, size)
                     _advance(d, e, f, normals[last, low : low + size], first, second, size)
+                y = second
                 if exponential:
                     for i in range(k, last + 1):
                         row = i if largest.shape[1] > 1 else 0
                         reach = largest[0, row] * reach + largest[1, row]
                         reach = reach + largest[2, row] * FURTHEST
-                        target, value = out[i + 1, at : at + size], first if i == k else second
+                        if rows[i + 1] < 0:
+                            continue
+                        target = out[rows[i + 1], at : at + size]
+                        value = first if i == k else second
                         if reach < SMALL:
                             _scale_small_exp64(value, start, target, size)
                         else:
                             _scale_exp64(value, start, target, size)
             low += size
 
-    def recursion32(k0, k1, path, slot, coefficients, normals, x0, out, column):
+    def recursion32(k0, k1, path, slot, coefficients, normals, x0, rows, out, column):
         widest_vectors()
-        steps, n = len(out) - 1, len(x0)
+        steps, n = len(rows) - 1, len(x0)
         w, z = np.empty((4, TILE32), np.uint32), np.empty((4, TILE32), np.float32)
         radius, y = np.empty(TILE32, np.float32), np.empty(TILE32, np.float64)
         r, m = np.empty(TILE32, np.float32), np.empty(TILE32, np.int32)
@@ -340,7 +347,8 @@ def _make_recursion(exponential: bool) -> tuple[Any, Any]:
             is_moderate = True
             for j in range(size):
                 y[j] = 0.0 if exponential else f64(start[j])
-                out[0, at + j] = start[j]
+                if rows[0] >= 0:
+                    out[rows[0], at + j] = start[j]
                 distance = abs(start[j])
                 is_moderate &= (distance >= SMALLEST_X0) & (distance <= LARGEST_X0)
             largest, reach = _largest(coefficients, low, size), 0.0
@@ -350,19 +358,22 @@ def _make_recursion(exponential: bool) -> tuple[Any, Any]:
                     for pair in range(0, 4, 2):
                         radius32(w[pair], radius, size)
                         normal32(radius, w[pair + 1], z[pair], z[pair + 1], size)
-                target = out[k + 1, at : at + size]
                 a, b, c = _of_step(coefficients, k, low, size)
                 row = k if largest.shape[1] > 1 else 0
                 reach = largest[0, row] * reach + largest[1, row]
                 reach = reach + largest[2, row] * FURTHEST
-                is_small = exponential and is_moderate and reach < SMALL32
                 numbers = z[k % 4] if normals.ndim == 1 else normals[k, low : low + size]
-                if coefficients.ndim == 2 and is_small:
+                is_kept = rows[k + 1] >= 0
+                is_small = exponential and is_moderate and reach < SMALL32
+                if coefficients.ndim == 2 and is_small and is_kept:
                     _advance_reduce32(a, b, c, numbers, y, r, m, size)
                 else:
                     _advance_in_place(a, b, c, numbers, y, size)
-                    if exponential:
+                    if exponential and is_kept:
                         _reduce32(y, r, m, size)
+                if not is_kept:
+                    continue
+                target = out[rows[k + 1], at : at + size]
                 if is_small:
                     _scale_small_exp32(r, m, start, target, size)
                 elif exponential:
@@ -414,8 +425,14 @@ def gaussian_recursion(
     *,
     column: int = 0,
     normals: ref.Array | None = None,
+    rows: ref.Array | None = None,
 ) -> None:
-    """Compute `reference.gaussian_recursion`, bit for bit."""
+    """Compute `reference.gaussian_recursion`, bit for bit.
+
+    `rows` has the row of `out` of each of the T+1 times, negative for times that are not kept.
+    """
     loop = _RECURSION[exponential][out.dtype == np.float32]
     given = np.empty(0, out.dtype) if normals is None else normals
-    loop(u64(key[0]), u64(key[1]), u64(start), u64(slot), coefficients, given, x0, out, column)
+    places = np.arange(len(out)) if rows is None else rows
+    k0, k1, path = u64(key[0]), u64(key[1]), u64(start)
+    loop(k0, k1, path, u64(slot), coefficients, given, x0, places, out, column)
