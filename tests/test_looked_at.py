@@ -19,7 +19,7 @@ SINGLE = {
     "first": lambda x: x.isel(time=0),
     "by its label": lambda x: x.sel(time=0.5, method="nearest"),
     "scaled": lambda x: x.isel(time=-1) * 2.0 - 0.5,
-    "ratio": lambda x: x.isel(time=-1) / x.isel(time=3),
+    "difference": lambda x: x.isel(time=-1) - x.isel(time=3),
 }
 SEVERAL = {
     "slice": lambda x: x.isel(time=slice(0, None, 3)),

@@ -222,6 +222,8 @@ class CounterSampler(CodeSampler):
     def _state_of(self, target: Any, x0: Any) -> Rows:
         value = self.x0 if x0 is None else x0
         if isinstance(target, Process):
+            if x0 is None and target is self.target and type(value) in (int, float):
+                return _common_state(target, value, str(self.dtype)).copy()
             return target.check_x0(value, str(self.dtype))
         given = np.asarray(0.0 if value is None else value)
         out = np.array(given, self.dtype)  # a copy: the sampler may write into it
@@ -358,6 +360,12 @@ class _FragileProcess:
 def in_its_format(sampler: CounterSampler) -> CounterSampler:
     """Return a bound sampler with the oldest format of recipes that gives its paths."""
     return sampler if sampler.dtype == np.float32 else replace(sampler, format=1)
+
+
+@lru_cache(maxsize=128, typed=True)
+def _common_state(process: Process, x0: float, dtype: str) -> Rows:
+    """Return the initial state that all paths have; cached, since chunks share it."""
+    return process.check_x0(x0, dtype)
 
 
 @lru_cache(maxsize=128)
