@@ -34,9 +34,10 @@ ROOMS = {
         "from the seed of a run to the streams and draws of its paths",
         """
         __init__ designs distributions draws.reference seeding
-        distributions._table draws.format1 draws.kernel path_streams
-        distributions._densities distributions._reference draws path_states
-        bits distributions._base distributions._kernel draws.recursions draws.shared
+        distributions._table draws.format1 draws.phases path_streams
+        distributions._densities distributions._reference draws.kernel path_states
+        distributions._kernel draws
+        bits distributions._base draws.kept draws.recursions draws.shared
         distributions.*
         distributions._built_in
         designs._base
@@ -81,14 +82,14 @@ ROOMS = {
     "statistics": Room(
         "mergeable accumulators and their estimates",
         """
-        __init__ _binomial _bins_plain _cells _kernel_bins _labels _moments _room _shares
+        __init__ _binomial _bins_plain _cells _kernel_bins _labels _room _shares
         _kernel_unions _widths risk
         _kernel
         _sums
-        _base _bridge _keys
-        _bins _built_in _levels _per_path _ranks _student _tails _wilson
-        _bins_read _groups _selection _spans _variance
-        _octaves
+        _bridge _keys _moments
+        _base _bins
+        _bins_read _built_in _levels _per_path _ranks _spans _student _tails _wilson
+        _groups _octaves _selection _variance
         *
         _names expected_shortfall
         """,
@@ -133,7 +134,8 @@ ROOMS = {
             streaming._until
         accumulate._reduced_variable sources._chunk_function sources._rechunked sources._schema \
             streaming._splits
-        accumulate._accumulator sources._graph_walk sources._path_data sources._terms
+        accumulate._accumulator sources._graph_walk sources._kept_times sources._path_data \
+            sources._terms
         accumulate._scenario_parts accumulate._state_checker sources._noise sources._places
         accumulate._states accumulate._task sources._paths
         accumulate

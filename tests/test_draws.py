@@ -16,7 +16,7 @@ import montezarr as mz
 from montezarr import Draws
 from montezarr.core.errors import ArgumentTypeError, ArgumentValueError
 from montezarr.processes._base import NORMAL_BOUND
-from montezarr.random.draws import MAX_SLOT, MAX_STEPS, has_kernel, kernel, reference
+from montezarr.random.draws import MAX_SLOT, MAX_STEPS, has_kernel, kernel, phases, reference
 from montezarr.random.seeding import as_root_seed
 
 KINDS = Draws.kinds
@@ -173,6 +173,23 @@ def test_recursions_agree_on_every_bit(key, start, n, T, slot, dtype, exponentia
     assert same_bits(one, other)
 
 
+@pytest.mark.parametrize("x0", [100.0, -(2.0**36), 2.0**-36, 2.0**37, 1e-30, 0.0, np.nan])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_recursions_agree_where_the_quick_exponential_ends(dtype, x0):
+    # The bound of abs(y) grows by 5.5, beyond both limits: of float32 after 11 steps, then of both.
+    steps, n = 160, 37
+    coefficients = np.tile([[1.0], [1.0], [0.5]], steps)
+    coefficients[1, ::2] = -1.0
+    coefficients[1, 100:] = np.sign(x0 if x0 == x0 else 1.0) * 12.0
+    start = np.full(n, x0, dtype)
+    for form in (coefficients, np.repeat(coefficients[:, :1, np.newaxis], n, axis=2)):
+        one, other = np.empty((2, steps + 1, n), dtype)
+        for module, out in ((kernel, one), (reference, other)):
+            with np.errstate(over="ignore", invalid="ignore"):
+                module.gaussian_recursion((1, 2), 5, 0, form, start, out, True)
+        assert same_bits(one, other)
+
+
 def test_recursion_is_what_it_says():
     draws = Draws.of(5, start=10, n=1000)
     a, b, c = coefficients = np.array([[1.0, 0.5, -0.9, 1.0], [0, 1, 0.1, 2], [1, 0.3, 2, 0.0]])
@@ -243,27 +260,48 @@ def test_normal_bound_holds_for_the_least_uniform_number():
         assert np.abs(values).max() <= NORMAL_BOUND
 
 
-def test_kernel_and_reference_agree_on_the_rarest_words():
-    rng = np.random.default_rng(1)
-    words = np.concatenate([EXTREMES, rng.integers(0, 2**32, 300, np.uint32)])
-    pairs = [np.repeat(words[:40], 40), np.tile(words[:40], 40)]
-    low, high = (word.astype(np.uint64) for word in pairs)
-    unit = np.array([kernel._unit64(*pair) for pair in zip(low, high, strict=True)])
-    assert same_bits(unit, reference._unit64(*pairs))
-    unit = np.concatenate([unit + 2.0**-53, 1 - np.arange(9) * 2.0**-53, [2.0**-53, 0.5**0.5]])
-    assert same_bits(np.array([kernel._neg_log64(u) for u in unit]), reference._neg_log64(unit))
-    turns = np.concatenate([unit - 0.5, np.arange(-8, 8) / 16, -(2.0 ** -np.arange(1.0, 60))])
-    turns = turns[turns < 0.5]
-    found = np.array([kernel._cos_sin64(turn) for turn in turns]).T
-    assert same_bits(found.copy(), np.stack(reference._cos_sin64(turns)))
+EIGHTHS = np.arange(8, dtype=np.uint32) << np.uint32(29)
+"""Words of angles halfway between quarters of the circle, and of the quarters."""
 
-    wide = words.astype(np.uint64)
-    unit = np.array([kernel._unit32(word) for word in wide], np.float32)
-    assert same_bits(unit, reference._unit32(words))
-    logs = np.array([kernel._neg_log32(u) for u in unit], np.float32)
-    assert same_bits(logs, reference._neg_log32(unit))
-    found = np.array([kernel._cos_sin32(word) for word in wide], np.float32).T
-    assert same_bits(found.copy(), np.stack(reference._cos_sin32(reference._turn32(words))))
+
+def numbers_of(words, kind, dtype):
+    """Return the numbers of one step group, by the compiled loops, from its words (4, n)."""
+    n, out = words.shape[1], np.empty((2 if dtype == "float64" else 4, words.shape[1]), dtype)
+    if dtype == "float64":
+        w0, w1, w2, w3 = words.astype(np.uint64)
+        kept = np.uint64(0xFFFFF800)
+        pairs = [(w1 << np.uint64(32) | w0 & kept, w3 << np.uint64(32) | w2 & kept)]
+        each, radius, normal = phases.uniform64, phases.radius64, phases.normal64
+        if kind == "exponential":
+            each = phases.exponential64
+    else:
+        pairs = [(words[0], words[1]), (words[2], words[3])]
+        each, radius, normal = phases.uniform32, phases.radius32, phases.normal32
+        if kind == "exponential":
+            each = phases.exponential32
+    for i, pair in enumerate(pairs):
+        if kind == "normal":
+            distance = np.empty(n, dtype)
+            radius(pair[0], distance, n)
+            normal(distance, pair[1], out[2 * i], out[2 * i + 1], n)
+        else:
+            each(pair[0], out[2 * i], n)
+            each(pair[1], out[2 * i + 1], n)
+    return out
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_kernel_and_reference_agree_on_the_rarest_words(dtype, kind):
+    rng = np.random.default_rng(1)
+    rare = np.concatenate([EXTREMES, EIGHTHS, EIGHTHS - np.uint32(1), EIGHTHS + np.uint32(1)])
+    rare = np.concatenate([rare, rng.integers(0, 2**32, 20, np.uint32)])
+    low, high = np.repeat(rare, len(rare)), np.tile(rare, len(rare))
+    other = rng.permutation(len(low))
+    words = np.ascontiguousarray([low, high, low[other], high[other]])
+    assert same_bits(
+        numbers_of(words, kind, dtype), reference.group_of(kind, words, np.dtype(dtype))
+    )
 
 
 EXPONENTS = [0.0, -0.0, 1.0, -1.0, 0.34657, -0.34658, 1e-300, 5e-324, 88.72, 88.73, -87.4, -103.97,
@@ -274,7 +312,9 @@ EXPONENTS = [0.0, -0.0, 1.0, -1.0, 0.34657, -0.34658, 1e-300, 5e-324, 88.72, 88.
 def test_kernel_and_reference_agree_on_exp():
     x = np.concatenate([EXPONENTS, np.random.default_rng(2).uniform(-760, 720, 400)])
     with np.errstate(over="ignore"):
-        assert same_bits(np.array([kernel._exp64(v) for v in x]), reference.exp(x))
+        assert same_bits(np.array([phases.exp64(v) for v in x]), reference.exp(x))
+    small = x[np.abs(x) <= kernel.SMALL]
+    assert same_bits(np.array([phases.small_exp64(v) for v in small]), reference.exp(small))
 
 
 @pytest.mark.parametrize("scale", [1.0, -123.456789012, 1e-30, 1e30, 0.0, 3e38])

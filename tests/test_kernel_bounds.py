@@ -25,12 +25,19 @@ TESTED = {
     "test_draws.py": "rows, words and recursions of draws",
     "test_distributions.py": "quantiles of tables",
     "test_shared_draws.py": "recursions with coefficients of each path",
+    "test_scenario_recursions.py": "recursions of several scenarios",
+    "test_parameters_per_path.py": "counts of jumps with a rate of each path",
+    "test_compiled_loops.py": "streams and rows of functions of a Generator",
 }
 """What is run, and which of the compiled loops it has."""
 
 LOOPS = (
+    "montezarr.processes._poisson_kernel",
     "montezarr.random.distributions._kernel",
     "montezarr.random.draws.kernel",
+    "montezarr.random.draws.phases",
+    "montezarr.random.path_states",
+    "montezarr.samplers._put",
     "montezarr.statistics._kernel",
     "montezarr.statistics._kernel_bins",
     "montezarr.statistics._kernel_unions",
@@ -63,7 +70,7 @@ def test_an_index_out_of_bounds_would_be_found(checked):
     """A loop that is compiled as ours are reads beside its array: that is an error there."""
     code = (
         "import numpy as np\n"
-        "from montezarr.random.draws.kernel import compile_loops\n"
+        "from montezarr.random.draws.phases import compile_loops\n"
         "def read(x, i):\n    return x[i]\n"
         "print(compile_loops(read)(np.zeros(2), 2))\n"
     )

@@ -14,6 +14,7 @@ from montezarr.core.errors import ArgumentValueError
 from montezarr.processes import Process
 from montezarr.processes._built_in import built_in_processes
 from montezarr.random.draws import has_kernel, kernel, reference
+from montezarr.random.draws.kept import KeptDraws
 from montezarr.random.draws.shared import (
     CALLS_BYTES,
     PASS_BYTES,
@@ -284,3 +285,19 @@ def test_scenarios_with_starts_and_numbers_of_each_path_are_each_alone(dtype, st
         found = process.sample(shared.into(rows, 0), grid, start)
         assert np.shares_memory(found, rows)
         assert rows.tobytes() == process.sample(draws, grid, start).tobytes()
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("exponential", [False, True])
+@pytest.mark.parametrize("times", [(0,), (7,), (0, 1, 4), (2, 3, 7), tuple(range(8))])
+def test_kept_rows_are_those_of_the_whole_recursion(implementation, dtype, exponential, times):
+    n, steps = TILE + 5, 7
+    draws = Draws.of(3, start=9, n=n, dtype=dtype, implementation=implementation)
+    kept = KeptDraws.over(draws, times, steps)
+    per_step = np.random.default_rng(1).uniform(-1, 1, (3, steps))
+    per_path = np.random.default_rng(2).uniform(-1, 1, (3, 1, n))
+    for form in (per_step, per_path, lambda part: per_path[..., part]):
+        whole = draws.gaussian_recursion(form, 1.5, steps=steps, exponential=exponential)
+        some = kept.gaussian_recursion(form, 1.5, steps=steps, exponential=exponential)
+        assert some.tobytes() == whole[list(times)].tobytes()

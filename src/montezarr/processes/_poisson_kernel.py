@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from montezarr.random.draws.kernel import compile_loops
+from montezarr.random.draws.phases import compile_loops
 
 TILE = 256
 """Paths that are taken through some steps together: their tables stay in the cache."""

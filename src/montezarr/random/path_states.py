@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from montezarr.random import path_streams as streams
-from montezarr.random.draws.kernel import compile_loops
+from montezarr.random.draws.phases import compile_loops
 
 u64 = np.uint64
 LOW, DOWN, HALF = u64(streams.LOW_32), u64(streams.HASH_SHIFT), u64(32)

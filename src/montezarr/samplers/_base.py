@@ -199,6 +199,13 @@ class Sampler(ABC):
         times = self.grid.times
         return times if self.keep is None else times[list(self.keep)]
 
+    def keeping(self, positions: tuple[int, ...]) -> Sampler | None:
+        """Return the sampler that keeps these of its times, increasing, and takes less time.
+
+        Its paths are the same, with the same failures. None if there is no such sampler.
+        """
+        return None
+
     def auxiliary_coords(self) -> dict[str, tuple[tuple[str, ...], Any]]:
         """Return dims and values of coordinates that are none of a dimension, as CF calls them."""
         return {}

@@ -13,7 +13,7 @@ from numba import njit, types
 from numba.core.errors import TypingError
 from numba.extending import overload
 
-from montezarr.random.draws.kernel import compile_loops
+from montezarr.random.draws.phases import compile_loops
 
 PLAIN_MAX = 2**53
 """Whole numbers up to here are exact in float64."""

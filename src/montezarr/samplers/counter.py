@@ -18,6 +18,7 @@ from montezarr.processes._base import HasBound, HasLabels, HasTrial
 from montezarr.processes._built_in import runs_user_code
 from montezarr.processes.time_grid import TimeGrid
 from montezarr.random.draws import Draws
+from montezarr.random.draws.kept import KeptDraws
 from montezarr.samplers import declare
 from montezarr.samplers._base import Sampler, annotate, describe_error
 from montezarr.samplers._code import CodeSampler
@@ -212,6 +213,21 @@ class CounterSampler(CodeSampler):
     def _precision(self) -> str:
         return "float32" if self.dtype == np.float32 else "float64"
 
+    @property
+    def _skips_times(self) -> bool:
+        """Whether `sample` is one recursion, which can leave out the rows of some times."""
+        target = self.target
+        return isinstance(target, Process) and target.is_one_pass and not runs_user_code(target)
+
+    def keeping(self, positions: tuple[int, ...]) -> CounterSampler | None:
+        """Return the sampler that keeps these of its times; see `Sampler.keeping`."""
+        if not self._skips_times or not (
+            self.on_nonfinite == "keep" or self.is_surely_finite(None)
+        ):
+            return None
+        known = range(self.grid.T + 1) if self.keep is None else self.keep
+        return replace(self, keep=tuple(known[i] for i in positions))
+
     def state(self, x0: Any) -> Rows:
         """Return the initial state as the array that `sample` gets."""
         return self._state_of(self.target, x0)
@@ -219,6 +235,10 @@ class CounterSampler(CodeSampler):
     def _state_of(self, target: Any, x0: Any) -> Rows:
         value = self.x0 if x0 is None else x0
         if isinstance(target, Process):
+            is_common = x0 is None and target is self.target and type(value) in (int, float)
+            if is_common and not runs_user_code(target):
+                # Its text too: 0.0 and -0.0 are equal, and two initial states.
+                return _common_state(target, value, str(value), str(self.dtype)).copy()
             return target.check_x0(value, str(self.dtype))
         given = np.asarray(0.0 if value is None else value)
         out = np.array(given, self.dtype)  # a copy: the sampler may write into it
@@ -226,11 +246,13 @@ class CounterSampler(CodeSampler):
             raise value_error("x0", f"numbers that {self.dtype} holds", value)
         return out
 
-    def raw(self, start: int, stop: int, x0: Any) -> Any:
-        """Call `sample` for paths start ... stop-1."""
+    def raw(self, start: int, stop: int, x0: Any, keep: tuple[int, ...] | None = None) -> Any:
+        """Call `sample` for paths start ... stop-1; it returns the times `keep` alone, if given."""
         key, shared = self.seed.philox_key(), self.context.draws
         draws = Draws(key, start, stop - start, self._precision, format=self.format)
-        if shared is not None:
+        if keep is not None:
+            draws = KeptDraws.over(draws, keep, self.grid.T)
+        elif shared is not None:
             draws = shared.of(draws)
         target, options = self._with_own(start, stop)
         value = target.sample(draws, self.grid, self._state_of(target, x0), **options)
@@ -246,11 +268,11 @@ class CounterSampler(CodeSampler):
             return self.target.with_arrays(numbers), self.options
         return self.target, {**self.options, **own}
 
-    def split(self, value: Any, n: int, x0: Any) -> PathArrays:
+    def split(self, value: Any, n: int, x0: Any, times: int | None = None) -> PathArrays:
         """Return the value that `sample` returned for `n` paths, by variable, in its dtypes."""
         if isinstance(value, Mapping):
             return self._by_name(value, n, x0)
-        shape = (self.grid.T + 1, n)
+        shape = (self.grid.T + 1 if times is None else times, n)
         wanted = shape if len(self.variables) == 1 else (len(self.variables), *shape)
         if value.shape not in (wanted, (1, *shape)):
             message = f"sample returned shape {value.shape}, expected {wanted}."
@@ -289,6 +311,9 @@ class CounterSampler(CodeSampler):
     def _kept(self, start: int, stop: int, x0: Any) -> PathArrays:
         if self.keep is None:
             return self._complete(start, stop, x0)
+        if self._skips_times and self.context.draws is None:
+            value = self.raw(start, stop, x0, self.keep)
+            return self.split(value, stop - start, x0, len(self.keep))
         out = self.new_arrays(stop - start)
         for low in range(start, stop, self.slice_paths):
             high = min(low + self.slice_paths, stop)
@@ -349,6 +374,12 @@ class _FragileProcess:
 def in_its_format(sampler: CounterSampler) -> CounterSampler:
     """Return a bound sampler with the oldest format of recipes that gives its paths."""
     return sampler if sampler.dtype == np.float32 else replace(sampler, format=1)
+
+
+@lru_cache(maxsize=128, typed=True)
+def _common_state(process: Process, x0: float, text: str, dtype: str) -> Rows:
+    """Return the initial state that all paths have; cached, since chunks share it."""
+    return process.check_x0(x0, dtype)
 
 
 @lru_cache(maxsize=128)

@@ -93,9 +93,9 @@ class Sample:
     Parameters
     ----------
     values : array (cells, blocks, paths), or (axis, cells, blocks, paths)
-        float64, contiguous. A cell is one time, or another point at which a statistic is computed;
-        a block holds up to 1024 paths. For statistics along an axis, that axis comes first. NaN
-        marks values that do not count: nonfinite values, masked paths, other groups.
+        float64 or float32, contiguous. A cell is one time, or another point at which a statistic
+        is computed; a block holds up to 1024 paths. For statistics along an axis, that axis comes
+        first. NaN marks values that do not count: nonfinite values, masked paths, other groups.
     start : int
         Index of the first path of the first block; blocks are consecutive.
     source : Source
@@ -118,14 +118,24 @@ class Sample:
 
     def __init__(
         self,
-        values: NDArray[np.float64],
+        values: NDArray[np.floating[Any]],
         start: int = 0,
         source: Source | None = None,
         order: int = 0,
     ):
-        self.values, self.start, self.order = values, start, order
+        self._given, self.start, self.order = values, start, order
         self.source = Source() if source is None else source
         self._terms: dict[int, tuple[Statistic, Sample]] = {}
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the values."""
+        return self._given.shape
+
+    @cached_property
+    def values(self) -> NDArray[np.float64]:
+        """The values in float64, NaN for those that do not count."""
+        return self._given.astype(np.float64, copy=False)
 
     @cached_property
     def count(self) -> NDArray[np.int64]:
@@ -145,7 +155,7 @@ class Sample:
         """Return count, mean and sums of the centred powers 2 ... `order` of each block."""
         known = self.__dict__.get("_central")
         if known is None or len(known.sums) < order - 1:
-            known = CentralSums(*central_sums(self.values, max(order, self.order)))
+            known = CentralSums(*central_sums(self._given, max(order, self.order)))
             self.__dict__["_central"] = known
         return cast(CentralSums, known._replace(sums=known.sums[: order - 1]))
 

@@ -4,64 +4,111 @@ from __future__ import annotations
 
 import numpy as np
 
-from montezarr.random.draws.kernel import (
-    compile_loops,  # cached on disk: compiling takes four seconds
-)
+# Compiled loops are cached on disk: compiling takes four seconds.
+from montezarr.random.draws.phases import compile_loops, f64, inline
 from montezarr.statistics import _kernel_bins as bins
 from montezarr.statistics import _kernel_unions as unions
 
-__all__ = ["bins", "central_sums", "count_between", "tree_sum", "unions"]
+__all__ = [
+    "any_has",
+    "bins",
+    "central_sums",
+    "count_between",
+    "merge_squares",
+    "tree_sum",
+    "unions",
+]
 
 # `fastmath` stays off: the compiler must not change the order of a sum.
 
 ROW_LENGTH = 1024
 """Length of a row: known to the compiler, which makes the loops four times as fast."""
-HALF_ROW = ROW_LENGTH // 2
 EXTREMES = 32
 """Extremes of a block that are kept: `BLOCK_VALUES_MAX` of `montezarr.statistics._tails`."""
 
 
+@inline
+def _eight(x, j, s):
+    """Return the sum that three levels of the tree make of 8 s values, for position j of s."""
+    a = (f64(x[j]) + f64(x[j + 4 * s])) + (f64(x[j + 2 * s]) + f64(x[j + 6 * s]))
+    return a + ((f64(x[j + s]) + f64(x[j + 5 * s])) + (f64(x[j + 3 * s]) + f64(x[j + 7 * s])))
+
+
+@inline
+def _square(x, centre):
+    d = f64(x) - centre
+    return d * d
+
+
+@inline
+def _eight_squares(x, centre, j, s):
+    """Return what `_eight` returns of the squared distances from a centre."""
+    a = _square(x[j], centre) + _square(x[j + 4 * s], centre)
+    b = _square(x[j + 2 * s], centre) + _square(x[j + 6 * s], centre)
+    c = _square(x[j + s], centre) + _square(x[j + 5 * s], centre)
+    d = _square(x[j + 3 * s], centre) + _square(x[j + 7 * s], centre)
+    return (a + b) + (c + d)
+
+
+@inline
+def _top(tree):
+    """Return the sum of the first 128 values."""
+    for j in range(16):
+        tree[128 + j] = _eight(tree, j, 16)
+    for j in range(128, 130):
+        tree[j] = _eight(tree, j, 2)
+    return tree[128] + tree[129]
+
+
+# Three levels at a time: each value is read once, and most sums stay in registers.
 @compile_loops
 def _tree(x, tree):
     """Return the sum of a row of 1024 values."""
-    for j in range(HALF_ROW):
-        tree[j] = x[j] + x[j + HALF_ROW]
-    half = HALF_ROW
-    while half > 1:
-        half //= 2
-        for j in range(half):
-            tree[j] = tree[j] + tree[j + half]
-    return tree[0]
+    for j in range(128):
+        tree[j] = _eight(x, j, 128)
+    return _top(tree)
+
+
+@compile_loops
+def _tree_of_squares(x, centre, tree):
+    """Return the sum of the squared distances of 1024 values from a centre."""
+    for j in range(128):
+        tree[j] = _eight_squares(x, centre, j, 128)
+    return _top(tree)
 
 
 @compile_loops
 def tree_sum(values, out):
     """Compute `reference_tree_sum` for rows (m, n) with n <= 1024."""
     rows, n = values.shape
-    tree = np.empty(HALF_ROW)
+    tree = np.empty(144)
     padded = np.zeros(ROW_LENGTH)
     for i in range(rows):
-        x = values[i]
         if n < ROW_LENGTH:
-            padded[:n] = x
-            x = padded
-        out[i] = _tree(x, tree)
+            padded[:n] = values[i]
+            out[i] = _tree(padded, tree)
+        else:
+            out[i] = _tree(values[i], tree)
 
 
 @compile_loops
 def central_sums(values, count, mean, sums):
-    """Compute `reference_central_sums` for rows (m, n) with n <= 1024."""
+    """Compute `reference_central_sums` for rows (m, n) with n <= 1024, in either precision."""
     rows, n = values.shape
     orders = sums.shape[0]
-    tree = np.empty(HALF_ROW)
-    padded = np.zeros(ROW_LENGTH)
+    tree = np.empty(144)
+    x = np.zeros(ROW_LENGTH)
     centred = np.zeros(ROW_LENGTH)
     power = np.zeros(ROW_LENGTH)
     for i in range(rows):
-        x = values[i]
-        if n < ROW_LENGTH:
-            padded[:n] = x
-            x = padded
+        if n == ROW_LENGTH and orders == 1:  # the usual case, without a copy
+            total = _tree(values[i], tree)
+            if total == total:
+                count[i] = n
+                mean[i] = total / n
+                sums[0, i] = _tree_of_squares(values[i], mean[i], tree)
+                continue
+        x[:n] = values[i]
         total = _tree(x, tree)
         present = n
         full = total == total  # a NaN among the values makes the total NaN
@@ -93,6 +140,28 @@ def central_sums(values, count, mean, sums):
                 for j in range(ROW_LENGTH):
                     power[j] = power[j] * centred[j]
             sums[p, i] = _tree(power, tree)
+
+
+@compile_loops
+def merge_squares(a_n, a_mean, a_sums, b_n, b_mean, b_sums, n, mean, sums):
+    """Compute `merge_sums` of counts that are not 0, means and squares, each (n,)."""
+    for i in range(a_n.size):
+        n[i] = a_n[i] + b_n[i]
+        delta = b_mean[i] - a_mean[i]
+        share = b_n[i] / n[i]
+        mean[i] = a_mean[i] + delta * share
+        left, right = -delta * share, delta * (a_n[i] / n[i])
+        first = a_sums[i] + a_n[i] * (left * left)
+        sums[i] = first + (b_sums[i] + b_n[i] * (right * right))
+
+
+@compile_loops
+def any_has(bits, mask):
+    """Return whether any of the integers (n,) has all bits of a mask."""
+    found = False
+    for j in range(bits.size):
+        found |= (bits[j] & mask) == mask
+    return found
 
 
 @compile_loops

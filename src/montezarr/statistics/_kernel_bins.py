@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from montezarr.random.draws.kernel import compile_loops
+from montezarr.random.draws.phases import compile_loops
 
 KEY_MAGNITUDE = np.int64(0x7FFF_FFFF_FFFF_FFFF)
 """All bits of a number but its sign."""

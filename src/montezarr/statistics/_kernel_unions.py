@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from montezarr.random.draws.kernel import compile_loops
+from montezarr.random.draws.phases import compile_loops
 from montezarr.statistics._kernel_bins import OCTAVE, bit_length
 
 

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from montezarr.statistics._sums import compiled
+
 Array = NDArray[np.float64]
 
 SAME = 1e-9
@@ -42,6 +44,8 @@ def merge_sums(a: CentralSums, b: CentralSums) -> CentralSums:
     side, with its shift s (Pébay, SAND2008-6212, 2008, doi:10.2172/1028931; for p = 2 it is
     Chan, Golub and LeVeque 1983, doi:10.1080/00031305.1983.10483115).
     """
+    if (merged := _merged_at_once(a, b)) is not None:
+        return merged
     n = a.n + b.n
     with np.errstate(over="ignore", invalid="ignore"):
         delta = b.mean - a.mean
@@ -58,6 +62,20 @@ def merge_sums(a: CentralSums, b: CentralSums) -> CentralSums:
     mean = np.where(a.n == 0, b.mean, np.where(b.n == 0, a.mean, mean))
     sums = np.where(a.n == 0, b.sums, np.where(b.n == 0, a.sums, sums))
     return CentralSums(n, mean, sums)
+
+
+def _merged_at_once(a: CentralSums, b: CentralSums) -> CentralSums | None:
+    """Return `merge_sums` of squares by one compiled loop; None if they need the general way."""
+    kernel, shape = compiled(), np.shape(a.n)
+    if kernel is None or not shape or len(a.sums) != 1 or len(b.sums) != 1:
+        return None
+    if not np.shape(a.mean) == np.shape(b.n) == np.shape(b.mean) == shape:
+        return None
+    if not (a.n.all() and b.n.all()):
+        return None
+    out = CentralSums(np.empty(shape, np.int64), np.empty(shape), np.empty((1, *shape)))
+    kernel.merge_squares(*(x.ravel() for state in (a, b, out) for x in state))
+    return out
 
 
 def _shifted(state: CentralSums, shift: Array) -> Array:

@@ -52,8 +52,10 @@ def tree_sum(values: Array) -> Array:
     return reference_tree_sum(values)
 
 
-def central_sums(values: Array, order: int) -> tuple[NDArray[np.int64], Array, Array]:
+def central_sums(values: NDArray[Any], order: int) -> tuple[NDArray[np.int64], Array, Array]:
     """Return counts, means and sums of centred powers over the last axis, ignoring NaN.
+
+    Values of float32 are widened as they are read, without a copy of all of them.
 
     Returns
     -------
@@ -72,7 +74,17 @@ def central_sums(values: Array, order: int) -> tuple[NDArray[np.int64], Array, A
             sums.reshape(order - 1, -1),
         )  # fmt: skip
         return count, mean, sums
-    return reference_central_sums(values, order)
+    return reference_central_sums(values.astype(np.float64, copy=False), order)
+
+
+def all_finite(values: NDArray[Any]) -> bool:
+    """Return whether all numbers of a contiguous array, float32 or float64, are finite."""
+    kernel = compiled()
+    if kernel is None:
+        return bool(np.isfinite(values).all())
+    # The exponents of infinities and NaN have all bits.
+    integer, mask = (np.int32, 0x7F800000) if values.itemsize == 4 else (np.int64, 0x7FF << 52)
+    return not kernel.any_has(values.reshape(-1).view(integer), integer(mask))
 
 
 def reference_tree_sum(values: Array) -> Array:

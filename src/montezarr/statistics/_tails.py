@@ -59,7 +59,7 @@ class Tails(NamedTuple):
 
 def rows_of(sample: Sample) -> int:
     """Return the number of cells of a sample, times the length of its axis if it has one."""
-    return math.prod(sample.values.shape[:-2])
+    return math.prod(sample.shape[:-2])
 
 
 def tail_bytes(rows: int) -> int:
@@ -69,20 +69,19 @@ def tail_bytes(rows: int) -> int:
 
 def tails_of(sample: Sample, known: Tails | None = None) -> Tails:
     """Return the tails of a sample, merged with known ones, which stay unchanged."""
-    values = sample.values
-    blocks, paths = values.shape[-2:]
+    blocks, paths = sample.shape[-2:]
     rows = rows_of(sample)
     if known is None:
-        orders = sample.order // 2 if values.ndim == 3 else 0
+        orders = sample.order // 2 if len(sample.shape) == 3 else 0
         none = np.empty((rows, 0))
         known = Tails(np.zeros(rows, np.int64), none, none, np.zeros((orders, rows)))
     n, low, high, largest = known
     seen = _looked_at(sample.start // BLOCK, blocks)
     if seen:
-        counts = sample.central(2).n if values.ndim == 3 else sample.count
+        counts = sample.central(2).n if len(sample.shape) == 3 else sample.count
         n = n + counts.reshape(rows, blocks)[:, seen].sum(axis=-1)
         low, high = _filled(-low[:, ::-1]), _filled(high)
-        _add_extremes(values.reshape(rows, blocks, paths), seen, low, high)
+        _add_extremes(sample.values.reshape(rows, blocks, paths), seen, low, high)
         low = -low[:, ::-1]
     if len(largest):
         largest = _add_largest(sample.central(2 * len(largest)).sums, largest)

@@ -8,7 +8,7 @@ import numpy as np
 
 from montezarr.random.distributions import _reference as reference
 from montezarr.random.distributions._table import NODES, Table
-from montezarr.random.draws.kernel import _exp64, _inline, _neg_log64, compile_loops
+from montezarr.random.draws.phases import compile_loops, exp64, inline, neg_log64
 
 Array = reference.Array
 
@@ -34,7 +34,7 @@ def _tails(uniform, out):
 _TAILS = compile_loops(_tails)
 
 
-@_inline
+@inline
 def _normal(tail):
     p = abs(tail)
     q = 0.5 - p
@@ -44,7 +44,7 @@ def _normal(tail):
         below = 1.0 + r * (B1 + r * (B2 + r * (B3 + r * (B4 + r * (B5 + r * (B6 + r * B7))))))
         z = q * (above / below)
     else:
-        r = np.sqrt(_neg_log64(p))
+        r = np.sqrt(neg_log64(p))
         if r <= 5.0:
             r = r - 1.6
             above = C0 + r * (C1 + r * (C2 + r * (C3 + r * (C4 + r * (C5 + r * (C6 + r * C7))))))
@@ -61,7 +61,7 @@ def _make_affine(exponential: bool) -> Any:
     def affine(tail, mean, sd, out):
         for j in range(len(tail)):
             y = mean + sd * _normal(tail[j])
-            out[j] = _exp64(y) if exponential else y
+            out[j] = exp64(y) if exponential else y
 
     return compile_loops(affine)
 
@@ -77,7 +77,7 @@ def _normals(tail, out):
 _NORMALS = compile_loops(_normals)
 
 
-@_inline
+@inline
 def _tabulated(p, starts, rows):
     place = 0
     n = len(starts)
@@ -92,7 +92,7 @@ def _tabulated(p, starts, rows):
     return rows[place, 1] + t * y
 
 
-@_inline
+@inline
 def _of_table(tail, lower_starts, lower_rows, upper_starts, upper_rows):
     if tail < 0.0:
         return _tabulated(-tail, lower_starts, lower_rows)
@@ -102,7 +102,7 @@ def _of_table(tail, lower_starts, lower_rows, upper_starts, upper_rows):
 def _scaled_exp(tail, lower_starts, lower_rows, upper_starts, upper_rows, scale, out):
     for j in range(len(tail)):
         y = _of_table(tail[j], lower_starts, lower_rows, upper_starts, upper_rows)
-        out[j] = scale * _exp64(y)
+        out[j] = scale * exp64(y)
 
 
 _SCALED_EXP = compile_loops(_scaled_exp)
@@ -111,7 +111,7 @@ _SCALED_EXP = compile_loops(_scaled_exp)
 def _logistic(tail, lower_starts, lower_rows, upper_starts, upper_rows, out):
     for j in range(len(tail)):
         y = _of_table(tail[j], lower_starts, lower_rows, upper_starts, upper_rows)
-        e = _exp64(-abs(y))
+        e = exp64(-abs(y))
         out[j] = (e if y < 0.0 else 1.0) / (1.0 + e)
 
 

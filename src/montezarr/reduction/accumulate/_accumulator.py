@@ -256,7 +256,7 @@ class Accumulator:
         if codes is not None:
             count = np.array([np.isnan(codes).sum()])
             partial_state.lost[NO_GROUP] = partial_state.lost.get(NO_GROUP, 0) + count
-        known: dict[int, tuple[NDArray[np.float64], NDArray[Any]]] = {}
+        known: dict[int, tuple[NDArray[np.floating[Any]], NDArray[Any]]] = {}
         node_states: NodeStates = {}
         for position, reduced in enumerate(self.reduced_variables):
             sample = None if codes is not None else finite_sample(reduced, arrays, block, size)

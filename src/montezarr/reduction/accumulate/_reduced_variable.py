@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from montezarr.random.seeding import BLOCK
 from montezarr.reduction.accumulate._whole import as_float64
 from montezarr.statistics import Sample, Source, Statistic
+from montezarr.statistics._sums import all_finite
 
 Arrays = list[NDArray[Any]]
 """Values of all variables, (other dimensions ..., paths)."""
@@ -70,16 +71,23 @@ class ReducedVariable:
 
 NOTHING_LOST = np.zeros((), bool)
 
+FLOATS = (np.float32, np.float64)
+"""Types of values that statistics take as they are."""
 
-def clean(values: NDArray[Any], masked: float | None, name: str) -> tuple[NDArray[np.float64], Any]:
-    """Return values as float64, with NaN for those that do not count, and the mask of these."""
+
+def clean(
+    values: NDArray[Any], masked: float | None, name: str
+) -> tuple[NDArray[np.floating[Any]], Any]:
+    """Return values as floats, with NaN for those that do not count, and the mask of these."""
     if values.dtype.kind != "f":
         out = as_float64(values, masked, name)
         if masked is None:
             return out, NOTHING_LOST
         bad = values == masked
     else:
-        out = np.ascontiguousarray(values, np.float64)
+        out = np.ascontiguousarray(values, None if values.dtype in FLOATS else np.float64)
+        if all_finite(out):
+            return out, NOTHING_LOST
         bad = ~np.isfinite(out)
     if not bad.any():
         return out, NOTHING_LOST
@@ -93,7 +101,7 @@ def finite_sample(reduced: ReducedVariable, arrays: Arrays, block: int, size: in
     means, this saves another look at values that are no longer in the cache.
     """
     values = arrays[reduced.arrays[0]]
-    is_plain = values.dtype == np.float64 and values.flags.c_contiguous and reduced.axis is None
+    is_plain = values.dtype in FLOATS and values.flags.c_contiguous and reduced.axis is None
     if not is_plain or not any(s.order >= 2 and not s.has_terms for s in reduced.statistics):
         return None
     sample = sample_of(reduced, [values], block, size)
@@ -107,7 +115,7 @@ def sample_of(reduced: ReducedVariable, values: Arrays, block: int, size: int) -
     return Sample(layout, block * BLOCK, reduced.source, reduced.order)
 
 
-def arranged(reduced: ReducedVariable, values: Arrays, size: int) -> NDArray[np.float64]:
+def arranged(reduced: ReducedVariable, values: Arrays, size: int) -> NDArray[Any]:
     """Return the values in the layout of statistics: (cells, blocks, paths), the axis first."""
     if reduced.axis == -1:
         array = np.stack([part.reshape(reduced.cells, -1) for part in values])

@@ -18,6 +18,7 @@ from montezarr.reduction.sources._block_source import BlockSource, SplitsBetween
 from montezarr.reduction.sources._chunk_function import ChunkFunction, GraphSource
 from montezarr.reduction.sources._dataset_function import ComposedFunction
 from montezarr.reduction.sources._graph_walk import chunk_function_of
+from montezarr.reduction.sources._kept_times import kept_times
 from montezarr.reduction.sources._path_data import PathData
 from montezarr.reduction.sources._schema import Schema
 from montezarr.reduction.sources._sized_tasks import NoChunkFunction
@@ -45,6 +46,17 @@ class DrawnBlocks(BlockSource):
         policies = f"{run.sampler.on_error}-{run.sampler.on_nonfinite}"
         token = str if expression is None else expression.token
         self.key = lambda: f"{run.fingerprint}-{policies}-{token()}"
+        self.sampler, self.made_of_paths = run.sampler, expression
+        is_plain = run.inputs is None and not run.together
+        if expression is not None and is_plain:  # a common start shows that all is finite
+            self._draw_what_is_looked_at(expression)
+
+    def _draw_what_is_looked_at(self, expression: ChunkFunction) -> None:
+        """Draw the times alone that an expression takes, if it takes single ones."""
+        kept = kept_times(expression, self.run.sampler.n_times)
+        sampler = None if kept is None else self.run.sampler.keeping(kept.positions)
+        if kept is not None and sampler is not None:
+            self.sampler, self.made_of_paths = sampler, kept.function
 
     @classmethod
     def of_expression(cls, data: PathData, run: Run, transform: Any) -> DrawnBlocks:
@@ -75,12 +87,12 @@ class DrawnBlocks(BlockSource):
     def chunk_function(self) -> Callable[[PathArrays], Arrays] | None:
         """What is made of the paths that are drawn; None if statistics see these."""
         if self.transform is None:
-            return self.expression
-        return ComposedFunction(self.expression, self.transform)
+            return self.made_of_paths
+        return ComposedFunction(self.made_of_paths, self.transform)
 
     def task(self, accumulator: Accumulator) -> DrawnTask:
         """Return the task that draws and folds a range."""
-        return DrawnTask(self.run.sampler, accumulator, self.chunk_function, self._path_bytes)
+        return DrawnTask(self.sampler, accumulator, self.chunk_function, self._path_bytes)
 
     def whole_task(self, accumulator: Accumulator) -> DrawnTask:
         """Return the task of a pass over all paths, after which no paths are added."""
@@ -139,14 +151,14 @@ class DrawnBlocks(BlockSource):
     def part_bytes(self, share: float) -> int:
         """Return the bytes of whole paths, and of the share that an expression takes of them."""
         width = int((1 + share) * self.run.path_bytes)
-        task = DrawnTask(self.run.sampler, Accumulator(()), self.chunk_function or _as_drawn, width)
+        task = DrawnTask(self.sampler, Accumulator(()), self.chunk_function or _as_drawn, width)
         return task.at_once(self.n_paths) * width + self.run.scratch_bytes
 
     @property
     def _path_bytes(self) -> int:
         # A chunk function reads the path; its result is usually at most as large.
         extra = 0 if self.chunk_function is None else self.schema.path_bytes
-        return self.run.path_bytes + extra
+        return self.sampler.path_bytes + extra
 
 
 def _expression(data: PathData, run: Run) -> ChunkFunction | None:

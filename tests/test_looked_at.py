@@ -1,0 +1,98 @@
+"""A reduction of single times draws these alone, with the numbers of the whole paths."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import montezarr as mz
+from montezarr.random.draws.kept import KeptDraws
+
+GRID = {"n_paths": 5000, "T": 12, "dt": 0.1, "seed": 3}
+GBM = mz.GeometricBrownianMotion(mu=0.05, sigma=0.2)
+PROCESSES = [
+    (GBM, 100.0), (mz.BrownianMotion(mu=0.1, sigma=0.3), 1.0),
+    (mz.OrnsteinUhlenbeck(theta=1.0, mu=0.2, sigma=0.5), 0.5),
+]  # fmt: skip
+
+SINGLE = {
+    "last": lambda x: x.isel(time=-1),
+    "first": lambda x: x.isel(time=0),
+    "by its label": lambda x: x.sel(time=0.5, method="nearest"),
+    "scaled": lambda x: x.isel(time=-1) * 2.0 - 0.5,
+    "difference": lambda x: x.isel(time=-1) - x.isel(time=3),
+}
+SEVERAL = {
+    "slice": lambda x: x.isel(time=slice(0, None, 3)),
+    "list": lambda x: x.isel(time=[1, 5]),
+    "with the whole": lambda x: x.isel(time=-1) - x.mean("time"),
+    "maximum": lambda x: x.max("time"),
+}
+
+
+@pytest.fixture
+def kept(monkeypatch):
+    """The times of every draw that keeps some."""
+    seen = []
+    over = KeptDraws.over
+    monkeypatch.setattr(
+        KeptDraws,
+        "over",
+        lambda draws, times, steps: seen.append(times) or over(draws, times, steps),
+    )
+    return seen
+
+
+def numbers(expression):
+    with mz.backend("synchronous"):
+        return mz.reduce(expression, [mz.Mean(), mz.Variance()])
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(("process", "x0"), PROCESSES, ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize("look", [*SINGLE, *SEVERAL])
+def test_what_is_looked_at_has_the_numbers_of_whole_paths(process, x0, look, dtype, kept):
+    x = mz.simulate(process, x0=x0, dtype=dtype, chunks=2048, **GRID).x
+    expression = (SINGLE | SEVERAL)[look](x)
+    found = numbers(expression)
+    assert bool(kept) == (look in SINGLE)
+    computed = expression.compute(scheduler="synchronous")
+    given = computed.chunk(path=2048) if computed.chunks is None else computed
+    expected = numbers(xr.DataArray(given.data, given.coords, given.dims, "x"))
+    for name in found.data_vars:
+        np.testing.assert_array_equal(found[name].values, expected[name].values)
+
+
+def test_only_the_times_that_an_expression_takes_are_drawn(kept):
+    x = mz.simulate(GBM, x0=1.0, **GRID).x
+    numbers(x.isel(time=-1) / x.isel(time=3))
+    assert set(kept) == {(3, 12)}
+    kept.clear()
+    numbers(mz.simulate(GBM, x0=1.0, keep=[2, 5, 12], **GRID).x.isel(time=1))
+    assert set(kept) == {(2, 5, 12), (5,)}  # the first on trial
+
+
+class Own(mz.GeometricBrownianMotion):
+    """A user's process, whose `sample` may do anything with the rows."""
+
+
+@pytest.mark.parametrize(
+    ("process", "options"),
+    [
+        (Own(mu=0.0, sigma=0.1), {"x0": 1.0}),
+        (mz.PoissonProcess(rate=1.0), {}),
+        (GBM, {"x0": np.linspace(1.0, 2.0, GRID["n_paths"])}),
+        # A path may be infinite in between: it is looked for at all times.
+        (mz.GeometricBrownianMotion(mu=0.0, sigma=200.0), {"x0": 1.0, "on_nonfinite": "mask"}),
+    ],
+    ids=["own", "poisson", "start of each path", "masked"],
+)
+def test_whole_paths_are_drawn_where_all_times_count(process, options, kept):
+    numbers(mz.simulate(process, **options, **GRID).x.isel(time=-1))
+    assert not kept
+
+
+def test_starts_that_are_equal_keep_their_sign():
+    still = mz.BrownianMotion(mu=0.0, sigma=0.0)
+    for x0 in (0.0, -0.0, 0.0):
+        x = mz.simulate(still, n_paths=2, T=1, dt=1.0, x0=x0, seed=1).x.isel(time=0).values
+        assert (np.signbit(x) == np.signbit(x0)).all()
