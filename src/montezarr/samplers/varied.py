@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from montezarr.core.errors import SamplerError
 from montezarr.random.designs._base import Design
 from montezarr.random.distributions._base import Distribution
-from montezarr.random.draws import Draws
+from montezarr.random.draws import Draws, has_kernel
 from montezarr.random.draws.shared import CALLS_BYTES, PASS_BYTES, shared_slices
 from montezarr.random.seeding import RootSeed
 from montezarr.samplers._base import DrawUnder, Sampler
@@ -229,7 +229,8 @@ class VariedSampler(Sampler):
             yield start, stop
             return
         target = self.single.target
-        size = PASS_BYTES if getattr(target, "is_one_pass", False) else CALLS_BYTES
+        is_one_pass = getattr(target, "is_one_pass", False) and has_kernel()
+        size = PASS_BYTES if is_one_pass else CALLS_BYTES
         for first, last in shared_slices(Draws((0, 0), start, stop - start), self.grid.T, size):
             step = last - first if self.keep is None else self.single.slice_paths
             for low in range(first, last, step):

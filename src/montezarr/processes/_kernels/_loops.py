@@ -1,0 +1,50 @@
+"""Loops of NumPy called from compiled code, for the bits of its `exp`, `log` and so on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from montezarr.core.compat.numpy import loop_of
+
+
+def addresses_of(*functions: Any) -> Any:
+    """Return the addresses (functions, 2) of loops and of their data; None if one is unknown."""
+    found = [loop_of(function) for function in functions]
+    return None if None in found else np.array(found, np.int64)
+
+
+def _call_loop(context: Any, address: Any, data: Any, x: Any, out: Any, n: Any) -> Any:
+    """Compute ``out[:n] = function(x[:n])`` by the loop of NumPy at an address."""
+    signature = types.void(types.int64, types.int64, x, out, types.int64)
+
+    def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        word, pointer = ir.IntType(64), ir.IntType(8).as_pointer()
+        places = cgutils.alloca_once(builder, ir.ArrayType(pointer, 2))
+        sizes = cgutils.alloca_once(builder, ir.ArrayType(word, 3))
+        for i in (0, 1):
+            kind, value = signature.args[2 + i], arguments[2 + i]
+            array = target.make_array(kind)(target, builder, value)
+            at = cgutils.gep_inbounds(builder, places, 0, i)
+            builder.store(builder.bitcast(array.data, pointer), at)
+            builder.store(ir.Constant(word, 8), cgutils.gep_inbounds(builder, sizes, 0, 1 + i))
+        builder.store(arguments[4], cgutils.gep_inbounds(builder, sizes, 0, 0))
+        kinds = [pointer.as_pointer(), word.as_pointer(), word.as_pointer(), pointer]
+        loop = builder.inttoptr(arguments[0], ir.FunctionType(ir.VoidType(), kinds).as_pointer())
+        builder.call(loop, [
+            cgutils.gep_inbounds(builder, places, 0, 0),
+            cgutils.gep_inbounds(builder, sizes, 0, 0),
+            cgutils.gep_inbounds(builder, sizes, 0, 1),
+            builder.inttoptr(arguments[1], pointer),
+        ])  # fmt: skip
+        return target.get_dummy_value()
+
+    return signature, generate
+
+
+call_loop: Any = intrinsic(_call_loop)
