@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
 from numba import types
 from numba.core import cgutils
+from numba.core.cgutils import ir  # of llvmlite, which is Numba's dependency
 from numba.extending import intrinsic
 
 from montezarr.core.compat.numpy import loop_of
