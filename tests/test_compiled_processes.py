@@ -1,5 +1,7 @@
 """Compiled steps of processes: every bit of the NumPy code that specifies them."""
 
+import hashlib
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 import montezarr as mz
 from montezarr import Draws
 from montezarr.core.compat import numpy as compat_numpy
+from montezarr.processes import poisson_process
 from montezarr.random.draws import has_kernel
 from montezarr.random.draws.shared import SharedDraws
 
@@ -106,3 +109,76 @@ def test_a_loop_with_other_bits_is_not_taken(monkeypatch):
     monkeypatch.setattr(compat_numpy, "called", lambda loop, x: np.sqrt(np.abs(x)))
     assert compat_numpy.loop_of(np.exp) is None
     compat_numpy.loop_of.cache_clear()
+
+
+# Processes of integers
+
+MATRICES = {
+    "three": ((0.2, 0.5, 0.3), (0.0, 0.7, 0.3), (0.0, 0.0, 1.0)),
+    "many": np.random.default_rng(1).dirichlet(np.full(120, 0.05), 120).tolist(),
+}
+INTEGERS = {
+    "few": mz.PoissonProcess(rate=3.0),
+    "thousands": mz.PoissonProcess(rate=5000.0),
+    "millions": mz.PoissonProcess(rate=1e6),
+    "even": mz.RandomWalk(),
+    "falling": mz.RandomWalk(p=0.2),
+    "sure": mz.RandomWalk(p=1.0),
+    "three": mz.MarkovChain(transition=MATRICES["three"]),
+    "many": mz.MarkovChain(transition=MATRICES["many"]),
+}
+
+
+@given(
+    st.sampled_from(sorted(INTEGERS)), st.sampled_from(["int64", "int32"]),
+    st.sampled_from(GRIDS), places, st.booleans(), st.booleans(),
+)  # fmt: skip
+@settings(deadline=None, max_examples=60)
+def test_processes_of_integers_are_those_of_numpy(name, dtype, grid, place, shared, own_x0):
+    start, n = place
+    x0 = np.arange(n) % 3 if own_x0 else 1
+    process = INTEGERS[name]
+    found = both(process, dtype, grid, x0, start, n, "float64", shared)
+    assert is_same(*found)
+
+
+@given(st.sampled_from(GRIDS), places, st.booleans(), st.integers(0, 99))
+@settings(deadline=None, max_examples=30)
+def test_integers_with_numbers_of_each_path_are_those_of_numpy(grid, place, shared, seed):
+    start, n = place
+    random = np.random.default_rng(seed)
+    walk = mz.RandomWalk().with_arrays({"p": random.uniform(0, 1, n)})
+    assert is_same(*both(walk, "int64", grid, 0, start, n, "float64", shared))
+    rates = random.choice([0.01, 1.0, 50.0, 2000.0], n) * random.uniform(0.5, 1.5, n)
+    poisson = mz.PoissonProcess(rate=1.0).with_arrays({"rate": rates})
+    assert is_same(*both(poisson, "int64", grid, 0, start, n, "float64", shared))
+
+
+def test_states_of_single_bytes_and_draws_of_single_precision_are_those_of_numpy():
+    chain = INTEGERS["three"]
+    for dtype in ("int8", "int16"):
+        assert is_same(*both(chain, dtype, REGULAR[3], 0, 3, 700, "float64"))
+    for process in (chain, INTEGERS["even"], INTEGERS["few"]):
+        assert is_same(*both(process, "int32", REGULAR[3], 0, 3, 700, "float32"))
+
+
+def test_tables_beyond_the_memory_for_them_are_made_one_after_the_other(monkeypatch):
+    monkeypatch.setattr(poisson_process, "TABLE_BYTES", 60_000)
+    assert is_same(*both(INTEGERS["thousands"], "int64", UNLIKE, 0, 3, 700, "float64"))
+    process = INTEGERS["few"].with_arrays({"rate": np.linspace(0.1, 40.0, 700)})
+    assert is_same(*both(process, "int64", IRREGULAR, 0, 3, 700, "float64"))
+
+
+DIGESTS = {
+    "few": "decb6cd79db78a78",
+    "three": "8a4fe08322ae532a",
+    "falling": "2b2be7c16f1ab3b8",
+}
+"""Of the paths of version 0.1.0, which have the same bits on every machine."""
+
+
+@pytest.mark.parametrize("name", sorted(DIGESTS))
+def test_paths_of_integers_are_those_of_earlier_versions(name):
+    process = INTEGERS[name]
+    paths = process.sample(Draws.of(7, start=5, n=999), UNLIKE, process.check_x0(1, "int64"))
+    assert hashlib.sha256(paths.astype("<i8").tobytes()).hexdigest()[:16] == DIGESTS[name]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, ClassVar, NamedTuple, Self, final
 
 import numpy as np
@@ -13,7 +14,7 @@ from montezarr.core.checks import check_real, real_numbers
 from montezarr.core.errors import ArgumentValueError
 from montezarr.core.value import checked
 from montezarr.processes._base import Process, Rows, check_reach
-from montezarr.processes._discrete import as_integers, elsewhere, poisson
+from montezarr.processes._discrete import as_integers, elsewhere, is_compiled, poisson
 from montezarr.processes._per_path import check_lengths
 from montezarr.processes.time_grid import TimeGrid
 from montezarr.random.draws import Draws
@@ -50,6 +51,7 @@ class PoissonProcess(Process):
 
     equation: ClassVar[str] = "N(t) − N(s) ~ Poisson(λ (t − s)), λ = rate"
     dtypes: ClassVar[tuple[str, ...]] = ("int64", "int32")
+    is_one_pass: ClassVar[bool] = True
 
     rate: float = field(metadata=checked(check_real, above=0.0))
 
@@ -74,6 +76,9 @@ class PoissonProcess(Process):
         _check_means(means, x0)
         rows = draws.empty_rows(grid.T + 1, x0.dtype)
         rows[0] = x0
+        if is_compiled(draws):
+            _compiled(draws, means, rows)
+            return rows
         uniforms = draws.rows("uniform", grid.T)
         for k, (mean, uniform) in enumerate(zip(means.tolist(), uniforms, strict=True)):
             first, cdf = _distribution(mean)
@@ -93,6 +98,9 @@ class PoissonProcess(Process):
         size = max(1, TABLE_BYTES // (8 * longest))
         for low in range(0, draws.n, size):
             high = min(low + size, draws.n)
+            if is_compiled(draws):
+                _compiled_each(draws.part(low, high), rates[low:high], grid, rows[:, low:high])
+                continue
             table, length = None, None
             uniforms = draws.part(low, high).rows("uniform", grid.T)
             for k, (dt, uniform) in enumerate(zip(grid.steps.tolist(), uniforms, strict=True)):
@@ -156,6 +164,46 @@ def _check_means(means: NDArray[np.float64], x0: Rows) -> None:
 def _reach(mean: Any) -> Any:
     """Return the largest distance of a count from the mean: beyond it P is below 2**-53."""
     return 12 * np.sqrt(mean) + 40
+
+
+def _compiled(draws: Draws, means: NDArray[np.float64], rows: Rows) -> None:
+    """Fill rows after the first one by compiled code; all paths have the means."""
+    # Imported here, since Numba takes half a second to import and a lazy Dataset needs none.
+    from montezarr.processes._kernels import poisson as kernel
+
+    @lru_cache(maxsize=1)
+    def table(mean: float) -> tuple[int, NDArray[np.float64], NDArray[np.int32]]:
+        first, cdf = _distribution(mean)
+        return first, cdf, kernel.guide_of(cdf)
+
+    step = 0
+    while step < len(means):
+        tables: dict[float, Any] = {}
+        which, size = [], 0
+        for mean in means[step:].tolist():
+            if mean not in tables:
+                found = table(mean)
+                size += found[1].nbytes + found[2].nbytes
+                if tables and size > TABLE_BYTES:
+                    break
+                tables[mean] = len(tables), found
+            which.append(tables[mean][0])
+        kernel.fill_paths(
+            draws, step, np.array(which), [found for _, found in tables.values()], rows
+        )
+        step += len(which)
+
+
+def _compiled_each(draws: Draws, rates: NDArray[np.float64], grid: TimeGrid, rows: Rows) -> None:
+    """Fill rows after the first one by compiled code; each path has a rate."""
+    from montezarr.processes._kernels import poisson as kernel
+
+    steps = grid.steps
+    ends = [0, *(np.flatnonzero(np.diff(steps)) + 1).tolist(), len(steps)]
+    for low, high in pairwise(ends):
+        if low < high:
+            tables = Tables.of(rates * steps[low])
+            kernel.fill_each(draws, low, high - low, tables, rows)
 
 
 @lru_cache(maxsize=16)

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from numba import types
 from numba.core import cgutils
-from numba.core.cgutils import ir  # of llvmlite, which is Numba's dependency
 from numba.extending import intrinsic
 
 from montezarr.core.compat.numpy import loop_of
+
+ir: Any = vars(cgutils)["ir"]  # of llvmlite, which is a dependency of Numba, not of ours
 
 
 def addresses_of(*functions: Any) -> Any:

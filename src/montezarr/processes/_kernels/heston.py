@@ -15,10 +15,21 @@ from numba.extending import overload
 
 from montezarr.processes._kernels._loops import addresses_of, call_loop
 from montezarr.random.draws import Draws
-from montezarr.random.draws import kernel as draws
-from montezarr.random.draws.kernel import _widest_vectors, compile_loops, f64, u64
+from montezarr.random.draws.kernel import (
+    _FILL,
+    SHIFT,
+    TILE,
+    _neg_log32,
+    _neg_log64,
+    _philox,
+    _unit32,
+    _unit64,
+    _widest_vectors,
+    compile_loops,
+    f64,
+    u64,
+)
 
-TILE = draws.TILE
 # Rows of the work buffer, at constant distances, so that LLVM sees that they do not overlap.
 V, LOG_S, NEXT, ARGUMENT, LOG, K0, PSI = (i * TILE for i in range(7))
 ROWS = 7
@@ -27,7 +38,7 @@ T_V, T_PSI, T_DRAWN, T_Q, T_LOG, T_ARGUMENT, T_EXISTS = (i * (TILE + 1) for i in
 # Places of the coefficients, as `heston._Coefficients` has them.
 DECAY, MEAN, VARIANCE, REST, A_STAR, K0_OTHER, K1, K2, K3, K4, DRIFT = range(11)
 COUNT = 11
-_FILL64, _FILL32 = draws._FILL["normal"]
+_FILL64, _FILL32 = _FILL["normal"]
 
 
 def _fill(k0: Any, k1: Any, path: Any, step: int, slot: Any, out: Any) -> None:
@@ -119,14 +130,14 @@ def _exponential_typed(words, step, like):
         def in_float64(words, step, like):
             w0, w1, w2, w3 = words
             low, high = (w0, w1) if step & 1 == 0 else (w2, w3)
-            return draws._neg_log64(draws._unit64(low, high) + 2.0**-53)
+            return _neg_log64(_unit64(low, high) + 2.0**-53)
 
         return in_float64
 
     def in_float32(words, step, like):
         w0, w1, w2, w3 = words
         even, odd = (w0, w1) if step & 2 == 0 else (w2, w3)
-        return f64(draws._neg_log32(draws._unit32(even if step & 1 == 0 else odd)))
+        return f64(_neg_log32(_unit32(even if step & 1 == 0 else odd)))
 
     return in_float32
 
@@ -137,7 +148,7 @@ def _exponentials(k0, k1, path, step, places, t, like, n):
     group = u64(step // (16 // like.itemsize))
     for i in range(n):
         p = path + u64(places[i])
-        words = draws._philox(group, p, p >> draws.SHIFT, u64(1), k0, k1)
+        words = _philox(group, p, p >> SHIFT, u64(1), k0, k1)
         t[T_DRAWN + i] = _exponential(words, step, like)
 
 
@@ -226,12 +237,12 @@ def _paths(
                 row = which[k]
                 c = _of_tile(coefficients, row, low, size, buffer)
             at = k % group_size * size
-            if normals.ndim == 1 and at == 0:
+            if len(normals) == 0 and at == 0:
                 count = min(group_size, steps - k)
                 for i in range(2):
                     group = z[i, : count * size].reshape(count, size)
                     _fill(k0, k1, first, step + k, u64(2 * i), group)
-            if normals.ndim == 1:
+            if len(normals) == 0:
                 normal, normal_s = z[0, at : at + size], z[1, at : at + size]
             else:
                 normal, normal_s = normals[step + k, low:high], normals_s[step + k, low:high]
@@ -286,7 +297,7 @@ def fill_paths(
     """
     if not len(which) or not len(v):
         return
-    total, none = rows.shape[1] - 1, np.empty(0, rows.dtype)
+    total, none = rows.shape[1] - 1, np.empty((0, 0), rows.dtype)
     kept = (source.kept_rows("normal", total, slot) for slot in (0, 2))
     normals, normals_s = (none if numbers is None else numbers for numbers in kept)
     _PATHS(
