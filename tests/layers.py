@@ -56,8 +56,8 @@ ROOMS = {
         "models: equation, parameters, exact transition or drift; what is known of them",
         """
         __init__ _describe _discrete _kernels _kernels._loops _kernels._uniforms \
-            _per_path _quantiles time_grid
-        _base _kernels.heston _kernels.markov_chain _kernels.poisson \
+            _kernels.diffusion _per_path _quantiles time_grid
+        _base _fused _kernels.heston _kernels.markov_chain _kernels.poisson \
             _kernels.random_walk _slope_laws
         _built_in _fit _gaussian _reversion
         _reversion_at

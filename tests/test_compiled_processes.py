@@ -1,19 +1,23 @@
 """Compiled steps of processes: every bit of the NumPy code that specifies them."""
 
 import hashlib
+import sys
+from collections import OrderedDict
 
 import numpy as np
 import pytest
+import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import montezarr as mz
 from montezarr import Draws
 from montezarr.core.compat import numpy as compat_numpy
-from montezarr.processes import poisson_process
+from montezarr.processes import _fused, poisson_process
 from montezarr.random.draws import has_kernel
 from montezarr.random.draws.shared import SharedDraws
 
+numba = pytest.importorskip("numba")
 pytestmark = pytest.mark.skipif(not has_kernel(), reason="needs Numba")
 
 REGULAR = [mz.TimeGrid.of(T, dt) for T, dt in ((0, 0.5), (1, 0.5), (5, 0.1), (37, 1 / 252))]
@@ -182,3 +186,139 @@ def test_paths_of_integers_are_those_of_earlier_versions(name):
     process = INTEGERS[name]
     paths = process.sample(Draws.of(7, start=5, n=999), UNLIKE, process.check_x0(1, "int64"))
     assert hashlib.sha256(paths.astype("<i8").tobytes()).hexdigest()[:16] == DIGESTS[name]
+
+
+# Diffusion
+
+
+@pytest.fixture
+def at_once(monkeypatch):
+    """Compile the functions of a Diffusion at its first steps."""
+    monkeypatch.setattr(_fused, "STEPS_BEFORE", 1)
+    monkeypatch.setattr(_fused, "STEPS_BEFORE_COMPILED", 1)
+    monkeypatch.setattr(_fused, "_KNOWN", OrderedDict())
+
+
+def was_taken():
+    """Return whether the compiled loop of the last equation was taken in its last run."""
+    known = next(reversed(_fused._KNOWN.values()))
+    return known.loop is not None and next(reversed(known.trials.values()))
+
+
+def pull(t, x, kappa, level=1):
+    return kappa * (level - x) + 0.1 * t
+
+
+def spread(t, x, sigma):
+    return sigma**2 * np.sqrt(np.abs(x))
+
+
+def slope(t, x, sigma):
+    return 0.5 * sigma**2 * np.sign(x) / np.sqrt(np.abs(x) + 1e-9)
+
+
+SCHEMES = {
+    "Euler": mz.EulerMaruyama(),
+    "Milstein": mz.Milstein(),
+    "derivative": mz.Milstein(derivative=slope),
+}
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_compiled_diffusion_is_that_of_numpy(at_once, scheme):
+    process = mz.Diffusion(
+        drift=pull, diffusion=spread, scheme=SCHEMES[scheme],
+        parameters={"kappa": 1.1, "sigma": 0.3},
+    )  # fmt: skip
+    random = np.random.default_rng(1)
+    for grid in (REGULAR[1], REGULAR[3], UNLIKE):
+        for n in (1, 500):
+            x0 = random.uniform(0.5, 2, n)
+            assert is_same(*both(process, "float64", grid, x0, 2**40, n))
+            assert was_taken()
+    if scheme == "Euler":
+        own = process.with_arrays({"sigma": random.uniform(0.1, 0.5, n)})
+        assert is_same(*both(own, "float64", UNLIKE, x0, 0, n, shared=True))
+        assert was_taken()
+        assert is_same(*both(process, "float32", UNLIKE, x0, 0, n))
+        assert was_taken()
+
+
+def test_functions_of_numba_are_compiled_into_the_loop(at_once):
+    process = mz.Diffusion(
+        drift=numba.njit(lambda t, x: 0.1 * np.exp(-x)), diffusion=numba.njit(lambda t, x: 0.2 * x)
+    )
+    assert is_same(*both(process, "float64", REGULAR[3], 1.0, 0, 500))
+    assert was_taken()
+
+
+@numba.njit(fastmath=True)
+def fast(t, x):
+    return 0.1 * x
+
+
+def inside(t, x):
+    return sum(0.1 * x for _ in range(2))
+
+
+REFUSED = {
+    "another exp": lambda t, x: np.exp(-x),
+    "another power": lambda t, x: x**1.5,
+    "an array": lambda t, x: np.where(x > 0, x, 0.0),
+    "no single number": lambda t, x: 0.1 * np.broadcast_to(x, x.shape),
+    "fast": fast,
+    "a function inside": inside,
+    "keywords": lambda t, x, *, a=0.1: a * x,
+    "a list": lambda t, x, a=[0.1]: a[0] * x,
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_functions_with_other_bits_than_numpy_are_not_compiled(at_once, case):
+    process = mz.Diffusion(drift=REFUSED[case], diffusion=REFUSED[case])
+    assert is_same(*both(process, "float64", REGULAR[2], 1.0, 0, 50))
+    assert not _fused._KNOWN or not was_taken()
+
+
+@pytest.mark.parametrize("power", [lambda t, x: x**3, lambda t, x: t**2 * x])
+def test_powers_that_numpy_rounds_otherwise_are_found_by_the_trial(at_once, power):
+    process = mz.Diffusion(drift=power, diffusion=power)
+    assert is_same(*both(process, "float64", UNLIKE, 0.3, 0, 1))
+    assert not was_taken()
+
+
+RATE = 0.1
+
+
+def changing(t, x):
+    return RATE * x
+
+
+def test_a_global_that_changes_is_seen(at_once, monkeypatch):
+    process = mz.Diffusion(drift=changing, diffusion=lambda t, x: 0.2 * x)
+    first, _ = both(process, "float64", REGULAR[2], 1.0, 0, 50)
+    assert was_taken()
+    monkeypatch.setattr(sys.modules[__name__], "RATE", 0.3)
+    found, wanted = both(process, "float64", REGULAR[2], 1.0, 0, 50)
+    assert is_same(found, wanted)
+    assert not is_same(found, first)
+
+
+def test_few_steps_compile_nothing(monkeypatch):
+    monkeypatch.setattr(_fused, "_KNOWN", OrderedDict())
+    process = mz.Diffusion(drift=changing, diffusion=changing)
+    both(process, "float64", REGULAR[2], 1.0, 0, 50)
+    (known,) = _fused._KNOWN.values()
+    assert known.loop is None
+    assert known.steps == 50 * REGULAR[2].T
+
+
+def test_a_compiled_run_is_that_of_numpy(at_once, monkeypatch):
+    process = mz.Diffusion(drift=lambda t, x: 0.05 * x, diffusion=lambda t, x: 0.2 * x)
+    vary = {"x0": xr.DataArray([90.0, 100.0], dims="start")}
+    run = {"n_paths": 3000, "T": 9, "dt": 0.1, "seed": 3, "keep": [4, 9]}
+    compiled = mz.simulate(process, **run, vary=vary).compute()
+    assert was_taken()
+    monkeypatch.setattr(_fused, "STEPS_BEFORE", 10**12)
+    monkeypatch.setattr(_fused, "_KNOWN", OrderedDict())
+    assert compiled.identical(mz.simulate(process, **run, vary=vary).compute())

@@ -124,7 +124,8 @@ TABLE = (
     Private(
         "numba",
         "numba.core.dispatcher.Dispatcher.targetoptions",
-        "compiled functions are assumed to keep the GIL, so `plan` advises processes",
+        "compiled functions are assumed to keep the GIL, so `plan` advises processes, and those of"
+        " a Diffusion are called for all paths at each step",
     ),
     Private("scipy", "scipy.stats.distributions.rv_frozen.args", _FROZEN),
     Private("scipy", "scipy.stats.distributions.rv_frozen.dist", _FROZEN),
