@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from montezarr.processes._kernels._draws import fill_uniforms
 from montezarr.random.draws import Draws
-from montezarr.random.draws.kernel import _FILL, u64
-
-_fill, _ = _FILL["uniform"]
+from montezarr.random.draws.kernel import u64
 
 
 @njit(error_model="numpy")
@@ -24,7 +23,7 @@ def uniforms_at(k0, k1, path, step, first, low, size, kept, buffer):
     odd = step % 2
     if odd == 0 or step == first:
         both = buffer[: 2 * size].reshape(2, size)
-        _fill(k0, k1, path + u64(low), step - odd, u64(0), both)
+        fill_uniforms(k0, k1, path + u64(low), step - odd, u64(0), both)
     at = odd * size
     return buffer[at : at + size]
 

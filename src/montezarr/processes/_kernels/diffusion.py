@@ -16,11 +16,10 @@ from numba import config, njit, types
 from numba.core.errors import NumbaError
 from numba.extending import overload
 
+from montezarr.processes._kernels._draws import fill_normals, widest_vectors
 from montezarr.random.draws import Draws
-from montezarr.random.draws.kernel import _FILL, TILE, _at, _widest_vectors, f64, u64
+from montezarr.random.draws.kernel import TILE, _at, f64, u64
 from montezarr.schemes._arguments import is_compiled
-
-_FILL64, _FILL32 = _FILL["normal"]
 
 EXACT = re.compile(r"llvm\.((sqrt|fabs|floor|ceil|trunc|rint|copysign)\.f64|lifetime\..*|assume)$")
 """Functions of LLVM with one possible result."""
@@ -90,20 +89,10 @@ def _values_at_typed(values, j):
     return lambda values, j: (_at(values[0], j), *_values_at(values[1:], j))
 
 
-def _fill(k0: Any, k1: Any, path: Any, step: int, out: Any) -> None:
-    """Fill the rows of `out` with normal numbers, by its dtype."""
-
-
-@overload(_fill)
-def _fill_typed(k0, k1, path, step, out):
-    loop = _FILL64 if out.dtype == types.float64 else _FILL32
-    return lambda k0, k1, path, step, out: loop(k0, k1, path, step, u64(0), out)
-
-
 def _euler(drift: Any, diffusion: Any) -> Any:
     @njit(error_model="numpy")
     def step(t, dt, root, values, at, y, z, n):
-        _widest_vectors()
+        widest_vectors()
         for j in range(n):
             x, dw = y[j], f64(z[j]) * root
             a = drift(t, x, *_values_at(values[0], at + j))
@@ -116,7 +105,7 @@ def _euler(drift: Any, diffusion: Any) -> Any:
 def _milstein(drift: Any, diffusion: Any) -> Any:
     @njit(error_model="numpy")
     def step(t, dt, root, values, at, y, z, n):
-        _widest_vectors()
+        widest_vectors()
         for j in range(n):
             x, dw = y[j], f64(z[j]) * root
             a = drift(t, x, *_values_at(values[0], at + j))
@@ -132,7 +121,7 @@ def _milstein(drift: Any, diffusion: Any) -> Any:
 def _milstein_with_derivative(drift: Any, diffusion: Any, derivative: Any) -> Any:
     @njit(error_model="numpy")
     def step(t, dt, root, values, at, y, z, n):
-        _widest_vectors()
+        widest_vectors()
         for j in range(n):
             x, dw = y[j], f64(z[j]) * root
             a = drift(t, x, *_values_at(values[0], at + j))
@@ -168,7 +157,7 @@ def loop_of(functions: Any, is_milstein: bool) -> Any:
                     if at == 0:
                         count = min(group, len(steps) - k)
                         rows = z[: count * size].reshape(count, size)
-                        _fill(k0, k1, path + u64(low), k, rows)
+                        fill_normals(k0, k1, path + u64(low), k, u64(0), rows)
                     normal = z[at : at + size]
                 step(times[k], steps[k], roots[k], values, low, y, normal, size)
                 for j in range(size):

@@ -13,22 +13,10 @@ import numpy as np
 from numba import njit, types
 from numba.extending import overload
 
+from montezarr.processes._kernels._draws import exponentials, fill_normals, widest_vectors
 from montezarr.processes._kernels._loops import addresses_of, call_loop
 from montezarr.random.draws import Draws
-from montezarr.random.draws.kernel import (
-    _FILL,
-    SHIFT,
-    TILE,
-    _neg_log32,
-    _neg_log64,
-    _philox,
-    _unit32,
-    _unit64,
-    _widest_vectors,
-    compile_loops,
-    f64,
-    u64,
-)
+from montezarr.random.draws.kernel import TILE, compile_loops, f64, u64
 
 # Rows of the work buffer, at constant distances, so that LLVM sees that they do not overlap.
 V, LOG_S, NEXT, ARGUMENT, LOG, K0, PSI = (i * TILE for i in range(7))
@@ -38,17 +26,6 @@ T_V, T_PSI, T_DRAWN, T_Q, T_LOG, T_ARGUMENT, T_EXISTS = (i * (TILE + 1) for i in
 # Places of the coefficients, as `heston._Coefficients` has them.
 DECAY, MEAN, VARIANCE, REST, A_STAR, K0_OTHER, K1, K2, K3, K4, DRIFT = range(11)
 COUNT = 11
-_FILL64, _FILL32 = _FILL["normal"]
-
-
-def _fill(k0: Any, k1: Any, path: Any, step: int, slot: Any, out: Any) -> None:
-    """Fill the rows of `out` with normal numbers, by its dtype."""
-
-
-@overload(_fill)
-def _fill_typed(k0, k1, path, step, slot, out):
-    loop = _FILL64 if out.dtype == types.float64 else _FILL32
-    return lambda k0, k1, path, step, slot, out: loop(k0, k1, path, step, slot, out)
 
 
 def _of(coefficients: Any, which: int, j: int) -> Any:
@@ -87,7 +64,7 @@ def _of_tile_typed(coefficients, row, low, n, buffer):
 @njit(error_model="numpy")
 def _quadratic(c, w, normal, n):
     """Compute the quadratic branch; return the number of paths that take the other one."""
-    _widest_vectors()
+    widest_vectors()
     others = 0
     for j in range(n):
         v = w[V + j]
@@ -119,43 +96,10 @@ def _draw_up(w, places, t, n):
         count += 0 if psi <= 1.5 else 1
 
 
-def _exponential(words: Any, step: int, like: Any) -> Any:
-    """Return the exponential number of a step out of the words of its group, by the dtype."""
-
-
-@overload(_exponential, inline="always")
-def _exponential_typed(words, step, like):
-    if like.dtype == types.float64:
-
-        def in_float64(words, step, like):
-            w0, w1, w2, w3 = words
-            low, high = (w0, w1) if step & 1 == 0 else (w2, w3)
-            return _neg_log64(_unit64(low, high) + 2.0**-53)
-
-        return in_float64
-
-    def in_float32(words, step, like):
-        w0, w1, w2, w3 = words
-        even, odd = (w0, w1) if step & 2 == 0 else (w2, w3)
-        return f64(_neg_log32(_unit32(even if step & 1 == 0 else odd)))
-
-    return in_float32
-
-
-@njit(error_model="numpy")
-def _exponentials(k0, k1, path, step, places, t, like, n):
-    _widest_vectors()
-    group = u64(step // (16 // like.itemsize))
-    for i in range(n):
-        p = path + u64(places[i])
-        words = _philox(group, p, p >> SHIFT, u64(1), k0, k1)
-        t[T_DRAWN + i] = _exponential(words, step, like)
-
-
 @njit(error_model="numpy")
 def _shares(t, n):
     """Compute q = P(v > 0)."""
-    _widest_vectors()
+    widest_vectors()
     for i in range(n):
         t[T_Q + i] = 2.0 / (t[T_PSI + i] + 1.0)
 
@@ -163,7 +107,7 @@ def _shares(t, n):
 @njit(error_model="numpy")
 def _tail(c, places, t, n):
     """Compute the next v of the exponential branch, and the argument of log1p."""
-    _widest_vectors()
+    widest_vectors()
     for i in range(n):
         j = places[i]
         mean = _of(c, MEAN, j) + t[T_V + i] * _of(c, DECAY, j)
@@ -188,7 +132,7 @@ def _put_back(w, places, t, n):
 
 @njit(error_model="numpy")
 def _advance(c, w, normal, n):
-    _widest_vectors()
+    widest_vectors()
     for j in range(n):
         v, following = w[V + j], w[NEXT + j]
         k1, k3 = _of(c, K1, j), _of(c, K3, j)
@@ -203,14 +147,14 @@ def _advance(c, w, normal, n):
 
 @njit(error_model="numpy")
 def _put_price(start, w, out, n):
-    _widest_vectors()
+    widest_vectors()
     for j in range(n):
         out[j] = f64(start[j]) * w[NEXT + j]
 
 
 @njit(error_model="numpy")
 def _put_variance(w, out, n):
-    _widest_vectors()
+    widest_vectors()
     for j in range(n):
         out[j] = w[V + j]
 
@@ -218,7 +162,7 @@ def _put_variance(w, out, n):
 def _paths(
     k0, k1, path, step, loops, coefficients, which, normals, normals_s, v, log_s, start, out
 ):
-    _widest_vectors()
+    widest_vectors()
     steps, n = len(which), len(v)
     w, t = np.empty(ROWS * TILE, np.float64), np.empty(ROWS * (TILE + 1), np.float64)
     buffer = np.empty(COUNT * TILE, np.float64)
@@ -241,7 +185,7 @@ def _paths(
                 count = min(group_size, steps - k)
                 for i in range(2):
                     group = z[i, : count * size].reshape(count, size)
-                    _fill(k0, k1, first, step + k, u64(2 * i), group)
+                    fill_normals(k0, k1, first, step + k, u64(2 * i), group)
             if len(normals) == 0:
                 normal, normal_s = z[0, at : at + size], z[1, at : at + size]
             else:
@@ -250,7 +194,7 @@ def _paths(
             call_loop(loops[1, 0], loops[1, 1], w[ARGUMENT:LOG], w[LOG:K0], size)
             if others > 0:
                 _draw_up(w, places, t, size)
-                _exponentials(k0, k1, first, step + k, places, t, z, others)
+                exponentials(k0, k1, first, step + k, u64(1), places, z, t[T_DRAWN:T_Q], others)
                 _shares(t, others)
                 call_loop(loops[1, 0], loops[1, 1], t[T_Q:T_LOG], t[T_LOG:T_ARGUMENT], others)
                 _tail(c, places, t, others)

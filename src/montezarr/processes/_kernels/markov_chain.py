@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from montezarr.processes._kernels._draws import widest_vectors
 from montezarr.processes._kernels._uniforms import arguments_of, uniforms_at
 from montezarr.random.draws import Draws
-from montezarr.random.draws.kernel import TILE, _widest_vectors, compile_loops, f64, i32, i64, u64
+from montezarr.random.draws.kernel import TILE, compile_loops, f64, i32, i64, u64
 
 
 @njit(error_model="numpy")
 def _step(uniform, accept, nexts, states, previous, target, n):
-    _widest_vectors()
+    widest_vectors()
     for j in range(n):
         scaled = uniform[j] * f64(states)
         column = i32(scaled)
@@ -25,7 +26,7 @@ def _step(uniform, accept, nexts, states, previous, target, n):
 
 
 def _paths(k0, k1, path, kept, accept, nexts, states, out):
-    _widest_vectors()
+    widest_vectors()
     buffer = np.empty(2 * TILE)
     steps, n = len(out) - 1, out.shape[1]
     for low in range(0, n, TILE):

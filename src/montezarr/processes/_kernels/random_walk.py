@@ -8,9 +8,10 @@ import numpy as np
 from numba import njit, types
 from numba.extending import overload
 
+from montezarr.processes._kernels._draws import widest_vectors
 from montezarr.processes._kernels._uniforms import arguments_of, uniforms_at
 from montezarr.random.draws import Draws
-from montezarr.random.draws.kernel import TILE, _at, _widest_vectors, compile_loops
+from montezarr.random.draws.kernel import TILE, _at, compile_loops
 
 
 def _part(value: Any, low: int, high: int) -> Any:
@@ -26,13 +27,13 @@ def _part_typed(value, low, high):
 
 @njit(error_model="numpy")
 def _step(uniform, p, previous, target, n):
-    _widest_vectors()
+    widest_vectors()
     for j in range(n):
         target[j] = previous[j] + (1 if uniform[j] < _at(p, j) else -1)
 
 
 def _paths(k0, k1, path, kept, p, out):
-    _widest_vectors()
+    widest_vectors()
     buffer = np.empty(2 * TILE)
     steps, n = len(out) - 1, out.shape[1]
     for low in range(0, n, TILE):
