@@ -173,6 +173,43 @@ def test_tables_beyond_the_memory_for_them_are_made_one_after_the_other(monkeypa
     assert is_same(*both(process, "int64", IRREGULAR, 0, 3, 700, "float64"))
 
 
+class Fixed:
+    """Draws that are these uniform numbers, one for each path, at every step."""
+
+    dtype, key, start = "float64", (0, 0), 0
+
+    def __init__(self, implementation, uniforms):
+        self.implementation, self.uniforms, self.n = implementation, uniforms, len(uniforms)
+
+    def rows(self, kind, count, slot=0):
+        return iter(self.kept_rows(kind, count))
+
+    def kept_rows(self, kind, count, slot=0):
+        return np.tile(self.uniforms, (count, 1))
+
+    def empty_rows(self, count, dtype):
+        return np.full((count, self.n), -99, dtype)
+
+    def part(self, low, high):
+        return Fixed(self.implementation, self.uniforms[low:high])
+
+
+@pytest.mark.parametrize("name", sorted(INTEGERS))
+def test_uniform_numbers_at_the_edges_of_tables_are_those_of_numpy(name):
+    process, grid = INTEGERS[name], mz.TimeGrid.of(3, 0.01)
+    edges = [0.0, 0.2, 0.5, 1 / 3, 2 / 3, *(np.arange(120) / 120)]
+    if isinstance(process, mz.PoissonProcess):
+        edges += poisson_process._distribution(process.rate * 0.01)[1].tolist()
+    edges = np.array(edges)
+    edges = np.concatenate([edges, np.nextafter(edges, 0), np.nextafter(edges, 1)])
+    edges = edges[(edges >= 0) & (edges <= 1 - 2.0**-53)]
+    found = [
+        process.sample(Fixed(how, edges), grid, process.check_x0(0, "int64"))
+        for how in ("kernel", "reference")
+    ]
+    assert is_same(*found)
+
+
 DIGESTS = {
     "few": "decb6cd79db78a78",
     "three": "8a4fe08322ae532a",

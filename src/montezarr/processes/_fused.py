@@ -25,7 +25,7 @@ STEPS_BEFORE = 2**26
 STEPS_BEFORE_COMPILED = 2**16
 """The same for functions that Numba compiled already: more than the trial of `simulate` makes."""
 
-KEPT = 32
+EQUATIONS_KEPT = 32
 """Sets of functions, and trials of each, that are remembered."""
 
 TRIAL_STATES = 2**18
@@ -71,7 +71,7 @@ class Fused:
                 if self.loop is None:
                     return None
                 self.trials[key] = trial()
-                if len(self.trials) > KEPT:
+                if len(self.trials) > EQUATIONS_KEPT:
                     self.trials.popitem(last=False)
             finally:
                 self.lock.release()
@@ -114,7 +114,7 @@ def fused(functions: Sequence[Any], is_milstein: bool) -> Fused | None:
     with _LOCK:
         found = _KNOWN.setdefault((tuple(key), is_milstein), Fused(before))
         _KNOWN.move_to_end((tuple(key), is_milstein))
-        if len(_KNOWN) > KEPT:
+        if len(_KNOWN) > EQUATIONS_KEPT:
             _KNOWN.popitem(last=False)
     return found
 

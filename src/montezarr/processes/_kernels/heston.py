@@ -20,7 +20,7 @@ from montezarr.random.draws.kernel import TILE, compile_loops, f64, u64
 
 # Rows of the work buffer, at constant distances, so that LLVM sees that they do not overlap.
 V, LOG_S, NEXT, ARGUMENT, LOG, K0, PSI = (i * TILE for i in range(7))
-ROWS = 7
+BUFFER_ROWS = 7
 # The same for the paths that take the other branch.
 T_V, T_PSI, T_DRAWN, T_Q, T_LOG, T_ARGUMENT, T_EXISTS = (i * (TILE + 1) for i in range(7))
 # Places of the coefficients, as `heston._Coefficients` has them.
@@ -164,7 +164,7 @@ def _paths(
 ):
     widest_vectors()
     steps, n = len(which), len(v)
-    w, t = np.empty(ROWS * TILE, np.float64), np.empty(ROWS * (TILE + 1), np.float64)
+    w, t = np.empty(BUFFER_ROWS * TILE, np.float64), np.empty(BUFFER_ROWS * (TILE + 1), np.float64)
     buffer = np.empty(COUNT * TILE, np.float64)
     group_size = 16 // out.itemsize
     z = np.empty((2, group_size * TILE), out.dtype)
