@@ -20,21 +20,27 @@ def addresses_of(*functions: Any) -> Any:
     return None if None in found else np.array(found, np.int64)
 
 
-def _call_loop(context: Any, address: Any, data: Any, x: Any, out: Any, n: Any) -> Any:
-    """Compute ``out[:n] = function(x[:n])`` by the loop of NumPy at an address."""
-    signature = types.void(types.int64, types.int64, x, out, types.int64)
+def _call_loop(
+    context: Any, address: Any, data: Any, array: Any, source: Any, target: Any, n: Any
+) -> Any:
+    """Compute ``array[target:][:n] = function(array[source:][:n])`` by the loop at an address.
+
+    Places in one array, not slices: a slice counts references, which takes longer than its use.
+    """
+    word = types.int64
+    signature = types.void(word, word, array, word, word, word)
 
     def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         word, pointer = ir.IntType(64), ir.IntType(8).as_pointer()
         places = cgutils.alloca_once(builder, ir.ArrayType(pointer, 2))
         sizes = cgutils.alloca_once(builder, ir.ArrayType(word, 3))
+        array = target.make_array(signature.args[2])(target, builder, arguments[2])
         for i in (0, 1):
-            kind, value = signature.args[2 + i], arguments[2 + i]
-            array = target.make_array(kind)(target, builder, value)
+            start = builder.gep(array.data, [arguments[3 + i]])
             at = cgutils.gep_inbounds(builder, places, 0, i)
-            builder.store(builder.bitcast(array.data, pointer), at)
+            builder.store(builder.bitcast(start, pointer), at)
             builder.store(ir.Constant(word, 8), cgutils.gep_inbounds(builder, sizes, 0, 1 + i))
-        builder.store(arguments[4], cgutils.gep_inbounds(builder, sizes, 0, 0))
+        builder.store(arguments[5], cgutils.gep_inbounds(builder, sizes, 0, 0))
         kinds = [pointer.as_pointer(), word.as_pointer(), word.as_pointer(), pointer]
         loop = builder.inttoptr(arguments[0], ir.FunctionType(ir.VoidType(), kinds).as_pointer())
         builder.call(loop, [

@@ -131,7 +131,7 @@ def _put_back(w, places, t, n):
 
 
 @njit(error_model="numpy")
-def _advance(c, w, normal, n):
+def _advance(c, w, normal, out, n):
     widest_vectors()
     for j in range(n):
         v, following = w[V + j], w[NEXT + j]
@@ -142,7 +142,7 @@ def _advance(c, w, normal, n):
         noise = np.sqrt(k3 * v + _of(c, K4, j) * following) * f64(normal[j])
         change = _of(c, DRIFT, j) + k0 + k1 * v + _of(c, K2, j) * following + noise
         w[LOG_S + j] = w[LOG_S + j] + change
-        w[V + j] = following
+        w[V + j] = out[j] = following
 
 
 @njit(error_model="numpy")
@@ -150,13 +150,6 @@ def _put_price(start, w, out, n):
     widest_vectors()
     for j in range(n):
         out[j] = f64(start[j]) * w[NEXT + j]
-
-
-@njit(error_model="numpy")
-def _put_variance(w, out, n):
-    widest_vectors()
-    for j in range(n):
-        out[j] = w[V + j]
 
 
 def _paths(
@@ -191,21 +184,18 @@ def _paths(
             else:
                 normal, normal_s = normals[step + k, low:high], normals_s[step + k, low:high]
             others = _quadratic(c, w, normal, size)
-            call_loop(loops[1, 0], loops[1, 1], w[ARGUMENT:LOG], w[LOG:K0], size)
+            call_loop(loops[1, 0], loops[1, 1], w, ARGUMENT, LOG, size)
             if others > 0:
                 _draw_up(w, places, t, size)
                 exponentials(k0, k1, first, step + k, u64(1), places, z, t[T_DRAWN:T_Q], others)
                 _shares(t, others)
-                call_loop(loops[1, 0], loops[1, 1], t[T_Q:T_LOG], t[T_LOG:T_ARGUMENT], others)
+                call_loop(loops[1, 0], loops[1, 1], t, T_Q, T_LOG, others)
                 _tail(c, places, t, others)
-                call_loop(
-                    loops[2, 0], loops[2, 1], t[T_ARGUMENT:T_EXISTS], t[T_LOG:T_ARGUMENT], others
-                )
+                call_loop(loops[2, 0], loops[2, 1], t, T_ARGUMENT, T_LOG, others)
                 _put_back(w, places, t, others)
-            _advance(c, w, normal_s, size)
-            call_loop(loops[0, 0], loops[0, 1], w[LOG_S:NEXT], w[NEXT:ARGUMENT], size)
+            _advance(c, w, normal_s, out[1, step + k + 1, low:high], size)
+            call_loop(loops[0, 0], loops[0, 1], w, LOG_S, NEXT, size)
             _put_price(start[low:high], w, out[0, step + k + 1, low:high], size)
-            _put_variance(w, out[1, step + k + 1, low:high], size)
         for j in range(size):
             v[low + j], log_s[low + j] = w[V + j], w[LOG_S + j]
 
