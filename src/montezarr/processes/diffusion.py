@@ -44,6 +44,9 @@ class Diffusion(Process):
     those it asks for: as one number, or as a read-only array (n,) where paths differ in it. The
     functions share them by name, and an argument with a default need not be given.
 
+    In a long run of a scalar equation the functions are compiled by Numba, if they are arithmetic
+    that gives NumPy's bits; the paths are the same either way.
+
     Parameters
     ----------
     drift : function (t, x, ...)
