@@ -56,9 +56,11 @@ ROOMS = {
     "processes": Room(
         "models: equation, parameters, exact transition or drift; what is known of them",
         """
-        __init__ _describe _discrete _per_path _poisson_kernel _quantiles time_grid
-        _base _slope_laws
-        _built_in _fit _gaussian _reversion
+        __init__ _describe _discrete _kernels _kernels._draws _kernels._loops _per_path \
+            _quantiles time_grid
+        _base _kernels._uniforms _kernels.diffusion _kernels.heston _slope_laws
+        _built_in _fit _fused _gaussian _kernels.markov_chain _kernels.poisson \
+            _kernels.random_walk _reversion
         _reversion_at
         *
         """,

@@ -27,12 +27,19 @@ TESTED = {
     "test_shared_draws.py": "recursions with coefficients of each path",
     "test_scenario_recursions.py": "recursions of several scenarios",
     "test_parameters_per_path.py": "counts of jumps with a rate of each path",
+    "test_compiled_processes.py": "steps of processes",
     "test_compiled_loops.py": "streams and rows of functions of a Generator",
 }
 """What is run, and which of the compiled loops it has."""
 
 LOOPS = (
-    "montezarr.processes._poisson_kernel",
+    "montezarr.processes._kernels._draws",
+    "montezarr.processes._kernels._uniforms",
+    "montezarr.processes._kernels.diffusion",
+    "montezarr.processes._kernels.heston",
+    "montezarr.processes._kernels.markov_chain",
+    "montezarr.processes._kernels.poisson",
+    "montezarr.processes._kernels.random_walk",
     "montezarr.random.distributions._kernel",
     "montezarr.random.draws.kernel",
     "montezarr.random.draws.phases",

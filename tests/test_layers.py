@@ -34,7 +34,7 @@ ONLY_IN = {
     "psutil": {"core", "engine", "monitor"},
     "google_crc32c": {"store"},
     "obstore": {"store"},
-    "numba": {"random", "samplers"},
+    "numba": {"random", "processes", "samplers"},
     "boost_histogram": {"statistics"},
     "scipy": {"random"},
     "pytest": {"testing"},

@@ -595,6 +595,8 @@ def test_what_is_no_markov_chain_is_refused(arguments, error, message):
 class Fixed:
     """Draws that are these uniform numbers, one for each path, at every step."""
 
+    implementation, dtype = "reference", "float64"
+
     def __init__(self, *uniforms):
         self.uniforms = np.array(uniforms)
         self.n = len(uniforms)

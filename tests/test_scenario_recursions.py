@@ -92,7 +92,7 @@ def test_paths_of_recursions_are_those_of_the_processes(implementation, dtype):
 class Mirrored(Process):
     """Brownian motion that is changed after its recursion."""
 
-    is_one_pass = True
+    is_one_pass = is_recursion = True
     sigma: float = 1.0
 
     def sample(self, draws, grid, x0):

@@ -164,7 +164,8 @@ def test_each_number_is_drawn_once(monkeypatch):
     for sigma in (1.0, 2.0, 3.0):
         mz.BrownianMotion(sigma=sigma).sample(shared, grid, np.array(0.0))
         mz.RandomWalk(p=sigma / 4).sample(shared, grid, np.array(0))
-    assert len(count) == 4  # the normals; and the uniforms, 8 + 8 + 4 steps
+    # The normals; and the uniforms, at once for compiled code, else 8 + 8 + 4 steps.
+    assert len(count) == (2 if has_kernel() else 4)
 
 
 def test_what_a_process_writes_into_its_draws_is_its_own():

@@ -63,7 +63,10 @@ class Process(Value, ABC):
     """Whether the time of the process is the number of steps, whatever the times of the grid."""
 
     is_one_pass: ClassVar[bool] = False
-    """Whether `sample` is one call of `Draws.gaussian_recursion`, not several calls per step."""
+    """Whether `sample`, where draws are compiled, is one compiled pass, not calls at each step."""
+
+    is_recursion: ClassVar[bool] = False
+    """Whether `sample` is one call of `Draws.gaussian_recursion`, and so one pass."""
 
     @property
     def variables(self) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montezarr.core.checks import real_numbers
+from montezarr.random.draws import Draws
 
 SMALL = np.array(
     [0.0]
@@ -79,3 +80,8 @@ def as_integers(k: Any) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
 def elsewhere(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the probability of unreachable values: 0, and NaN for NaN."""
     return np.where(np.isnan(values), np.nan, 0.0)
+
+
+def is_compiled(draws: Draws) -> bool:
+    """Return whether the steps of a process of integers run as compiled code on these draws."""
+    return draws.implementation == "kernel" and draws.dtype == "float64"

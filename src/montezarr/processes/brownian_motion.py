@@ -47,6 +47,7 @@ class BrownianMotion(Process):
 
     equation: ClassVar[str] = "dX = μ dt + σ dW"
     is_one_pass: ClassVar[bool] = True
+    is_recursion: ClassVar[bool] = True
 
     mu: float = field(default=0.0, metadata=checked(check_real))
     sigma: float = field(default=1.0, metadata=checked(check_real, minimum=0.0))

@@ -16,12 +16,18 @@ from montezarr.core.errors import ArgumentValueError
 from montezarr.core.tunables.scheduling import COEFFICIENT_TRIAL_TIMES
 from montezarr.core.value import checked
 from montezarr.processes._base import Process, Rows
+from montezarr.processes._fused import Fused, arguments_in_place, fused, trial_paths
 from montezarr.processes._per_path import check_lengths, checked_numbers, unknown_parameter
 from montezarr.processes.time_grid import TimeGrid
 from montezarr.random.draws import Draws
 from montezarr.schemes import EulerMaruyama, Milstein, Scheme
 from montezarr.schemes._arguments import asked_of, bind_arguments, check_complete
-from montezarr.schemes._base import Coefficient, check_coefficient, weighted_sum
+from montezarr.schemes._base import (
+    Coefficient,
+    check_coefficient,
+    evaluate_coefficient,
+    weighted_sum,
+)
 
 
 @final
@@ -37,6 +43,9 @@ class Diffusion(Process):
     A function may have further arguments, which are parameters of the equation. It gets by name
     those it asks for: as one number, or as a read-only array (n,) where paths differ in it. The
     functions share them by name, and an argument with a default need not be given.
+
+    In a long run of a scalar equation the functions are compiled by Numba, if they are arithmetic
+    that gives NumPy's bits; the paths are the same either way.
 
     Parameters
     ----------
@@ -165,7 +174,13 @@ class Diffusion(Process):
         """Return paths of the scheme; noise j draws from slot j. See `Process.sample`.
 
         The functions get float64 states even if the paths are float32, which are rounded copies.
+        Where they can be compiled, and both ways give the same bits, one compiled loop makes them.
         """
+        compiled = self._sample_compiled(draws, grid, x0)
+        return self._sample_by_step(draws, grid, x0) if compiled is None else compiled
+
+    def _sample_by_step(self, draws: Draws, grid: TimeGrid, x0: Rows) -> Rows:
+        """Return paths by a call of the functions for all paths at each step."""
         drift, diffusion, scheme = self._with_arguments(draws.n)
         scalar, noises = len(self.names) == 1, self.noises or 1
         shape = (draws.n,) if scalar else (len(self.names), draws.n)
@@ -195,6 +210,62 @@ class Diffusion(Process):
             with np.errstate(over="ignore"):  # on_nonfinite handles infinities
                 rows[:, k + 1] = x
         return rows[0] if scalar else rows
+
+    def _sample_compiled(self, draws: Draws, grid: TimeGrid, x0: Rows) -> Rows | None:
+        """Return paths by one compiled loop; None if there is none, or not yet."""
+        is_plain = len(self.names) == 1 and self.noises == 1 and self.correlation is None
+        if draws.implementation != "kernel" or not is_plain or draws.state_dtype != "float64":
+            return None
+        if type(self.scheme) not in (EulerMaruyama, Milstein) or not draws.n or not grid.T:
+            return None
+        values, functions = dict(self.parameters), tuple(self._functions().values())
+        given = [arguments_in_place(function, values) for function in functions]
+        if None in given:
+            return None
+        arguments: Any = tuple(given)
+        check_lengths(self.arrays_per_path(), draws.n)
+        is_milstein = type(self.scheme) is Milstein
+        known = fused(functions, is_milstein)
+        if known is None:
+            return None
+        constants = tuple(tuple(None if np.ndim(v) else v for v in one) for one in arguments)
+        loop = known.loop_for(
+            (grid, draws.dtype, constants),
+            draws.n * grid.T,
+            lambda: known.compile(functions, tuple(map(len, arguments)), is_milstein),
+            lambda: self._is_same(known, draws, grid, x0),
+        )
+        return None if loop is None else _filled(loop, draws, grid, arguments, x0)
+
+    def _is_same(self, known: Fused, draws: Draws, grid: TimeGrid, x0: Rows) -> bool:
+        """Return whether compiled code gives the bits of NumPy: some paths, and all coefficients.
+
+        The coefficients are compared too, since the last bit of an increment is often lost when it
+        is added to the state. The trial does not depend on the range of paths that is asked for.
+        """
+        n = trial_paths(grid.T)
+        part = Draws(draws.key, 0, n, draws.dtype, draws.implementation, draws.format)
+        start = np.resize(x0, n)
+        process = self.with_arrays({k: np.resize(v, n) for k, v in self.arrays_per_path().items()})
+        values, functions = dict(process.parameters), self._functions()
+        arguments: Any = tuple(arguments_in_place(f, values) for f in functions.values())
+        try:
+            with np.errstate(all="ignore"):
+                wanted = process._sample_by_step(part, grid, start)
+                found = _filled(known.loop, part, grid, arguments, start)
+                if found.tobytes() != wanted.tobytes():
+                    return False
+                out = np.empty((len(functions), n))
+                own = {name: bind_arguments(f, values) for name, f in functions.items()}
+                for t, x in zip(grid.times.tolist(), wanted.astype(np.float64), strict=True):
+                    known.evaluate(t, x, arguments, out)
+                    for row, (name, function) in zip(out, own.items(), strict=True):
+                        exact = np.broadcast_to(evaluate_coefficient(name, function, t, x), n)
+                        if exact.astype(np.float64).tobytes() != row.tobytes():
+                            return False
+        except Exception:  # of the functions: compiled ones may raise where NumPy has infinities
+            return False
+        return True
 
     def check_trial(self, grid: TimeGrid, rows: Rows) -> None:
         """Raise if the scheme does not support these coefficients; see `HasTrial`."""
@@ -262,6 +333,16 @@ class Diffusion(Process):
             bind_arguments(self.diffusion, values),
             self.scheme.with_arguments(values),
         )
+
+
+def _filled(loop: Any, draws: Draws, grid: TimeGrid, arguments: Any, x0: Rows) -> Rows:
+    """Return the paths of a compiled loop."""
+    from montezarr.processes._kernels import diffusion as kernel
+
+    rows = draws.empty_rows(grid.T + 1)
+    rows[0] = np.broadcast_to(x0, (draws.n,))
+    kernel.fill_paths(loop, draws, grid, arguments, rows[0].astype(np.float64), rows)
+    return rows
 
 
 def _pull(t: float, x: Rows) -> Rows:

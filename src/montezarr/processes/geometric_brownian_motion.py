@@ -53,6 +53,7 @@ class GeometricBrownianMotion(Process):
 
     equation: ClassVar[str] = "dX = μ X dt + σ X dW"
     is_one_pass: ClassVar[bool] = True
+    is_recursion: ClassVar[bool] = True
 
     mu: float = field(metadata=checked(check_real))
     sigma: float = field(metadata=checked(check_real, minimum=0.0))

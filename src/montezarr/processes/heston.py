@@ -75,6 +75,7 @@ class Heston(Process):
     """
 
     equation: ClassVar[str] = "dS = μ S dt + √V S dW\ndV = κ (θ − V) dt + ξ √V dZ\nd⟨W, Z⟩ = ρ dt"
+    is_one_pass: ClassVar[bool] = True
 
     mu: float = field(metadata=checked(check_real))
     kappa: float = field(metadata=checked(check_real, above=0.0))
@@ -124,6 +125,8 @@ class Heston(Process):
         v = rows[1, 0].astype(np.float64)
         log_s = np.zeros(draws.n)
         of_step = _coefficients_by_length(self)
+        if draws.implementation == "kernel" and _compiled(self, draws, grid, v, log_s, rows):
+            return rows
         streams = zip(
             draws.rows("normal", grid.T, 0),
             draws.rows("exponential", grid.T, 1),
@@ -209,6 +212,32 @@ def _coefficients_by_length(process: Heston) -> Callable[[float], _Coefficients]
     """Return a function of the length of a step that keeps its last result: most are of one."""
     squares = square(process.xi), square(process.rho)
     return lru_cache(maxsize=1)(partial(_Coefficients.of, process, squares))
+
+
+WINDOW = 8
+"""Steps whose coefficients are in memory together where both paths and steps have their own."""
+
+
+def _compiled(
+    process: Heston, draws: Draws, grid: TimeGrid, v: Rows, log_s: Rows, rows: Rows
+) -> bool:
+    """Fill rows by compiled code with the same bits; return whether that is possible."""
+    # Imported here, since Numba takes half a second to import and a lazy Dataset needs none.
+    from montezarr.processes._kernels import heston as kernel
+
+    if not kernel.can_compile():
+        return False
+    squares = square(process.xi), square(process.rho)
+    arrays = process.arrays_per_path()
+    window = WINDOW if arrays and grid.dt is None else max(grid.T, 1)
+    for step in range(0, grid.T, window):
+        lengths, which = np.unique(grid.steps[step : step + window], return_inverse=True)
+        parts = [_Coefficients.of(process, squares, dt) for dt in lengths.tolist()]
+        n = (draws.n,) if arrays else ()
+        table = np.array([[np.broadcast_to(value, n) for value in part] for part in parts])
+        table = np.ascontiguousarray(table.swapaxes(0, 1))
+        kernel.fill_paths(draws, step, table, which.astype(np.int64), v, log_s, rows)
+    return True
 
 
 def _step(

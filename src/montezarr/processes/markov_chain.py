@@ -22,7 +22,7 @@ from montezarr.core.checks import (
 from montezarr.core.errors import ArgumentValueError
 from montezarr.core.text import for_terminal
 from montezarr.processes._base import Process, Rows
-from montezarr.processes._discrete import as_integers, elsewhere
+from montezarr.processes._discrete import as_integers, elsewhere, is_compiled
 from montezarr.processes._fit import Fit, own_times
 from montezarr.processes._quantiles import Z, share_interval
 from montezarr.processes.time_grid import TimeGrid
@@ -73,6 +73,7 @@ class MarkovChain(Process):
     equation: ClassVar[str] = "P(Xₖ₊₁ = j | Xₖ = i) = transition[i, j]"
     dtypes: ClassVar[tuple[str, ...]] = ("int32", "int8", "int16", "int64")
     counts_steps: ClassVar[bool] = True
+    is_one_pass: ClassVar[bool] = True
 
     transition: tuple[tuple[float, ...], ...]
     states: tuple[str | int, ...] | None = None
@@ -189,6 +190,11 @@ class MarkovChain(Process):
         flat_accept, flat_alias = accept.ravel(), alias.ravel()
         rows = draws.empty_rows(grid.T + 1, x0.dtype)
         rows[0] = x0
+        if is_compiled(draws):
+            from montezarr.processes._kernels import markov_chain as kernel
+
+            kernel.fill_paths(draws, flat_accept, _nexts(self.transition), n_states, rows)
+            return rows
         for k, uniform in enumerate(draws.rows("uniform", grid.T)):
             scaled = uniform * n_states
             column = scaled.astype(np.intp)
@@ -322,3 +328,13 @@ def _alias_tables(
     for table in (accept, alias):
         table.setflags(write=False)
     return accept, alias
+
+
+@lru_cache(maxsize=4)
+def _nexts(transition: tuple[tuple[float, ...], ...]) -> NDArray[np.int32]:
+    """Return column and alias of each cell of Walker's tables, side by side."""
+    _, alias = _alias_tables(transition)
+    columns = np.broadcast_to(np.arange(len(alias)), alias.shape)
+    nexts = np.stack([columns, alias], axis=-1).astype(np.int32).ravel()
+    nexts.setflags(write=False)
+    return nexts

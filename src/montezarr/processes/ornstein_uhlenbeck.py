@@ -57,6 +57,7 @@ class OrnsteinUhlenbeck(Process):
 
     equation: ClassVar[str] = "dX = θ (μ − X) dt + σ dW"
     is_one_pass: ClassVar[bool] = True
+    is_recursion: ClassVar[bool] = True
 
     theta: float = field(metadata=checked(check_real, above=0.0))
     mu: float = field(metadata=checked(check_real))

@@ -15,7 +15,7 @@ from montezarr.core.checks import check_real, real_numbers
 from montezarr.core.errors import ArgumentValueError
 from montezarr.core.value import checked
 from montezarr.processes._base import Process, Rows, check_reach
-from montezarr.processes._discrete import as_integers, elsewhere, poisson
+from montezarr.processes._discrete import as_integers, elsewhere, is_compiled, poisson
 from montezarr.processes._per_path import check_lengths
 from montezarr.processes.time_grid import TimeGrid
 from montezarr.random.draws import Draws
@@ -52,6 +52,7 @@ class PoissonProcess(Process):
 
     equation: ClassVar[str] = "N(t) − N(s) ~ Poisson(λ (t − s)), λ = rate"
     dtypes: ClassVar[tuple[str, ...]] = ("int64", "int32")
+    is_one_pass: ClassVar[bool] = True
 
     rate: float = field(metadata=checked(check_real, above=0.0))
 
@@ -76,6 +77,9 @@ class PoissonProcess(Process):
         _check_means(means, x0)
         rows = draws.empty_rows(grid.T + 1, x0.dtype)
         rows[0] = x0
+        if is_compiled(draws):
+            _compiled(draws, means, rows)
+            return rows
         uniforms = draws.rows("uniform", grid.T)
         for k, (mean, uniform) in enumerate(zip(means.tolist(), uniforms, strict=True)):
             first, cdf = _distribution(mean)
@@ -145,7 +149,6 @@ MAX_MEAN = 1e7
 TABLE_BYTES = 2**22
 """Bytes of the tables of paths with a rate each that are in memory together, about."""
 
-
 STEPS_AT_ONCE = 64
 """Steps whose uniform numbers are drawn together, of paths with a rate each."""
 
@@ -153,7 +156,8 @@ STEPS_AT_ONCE = 64
 def _equal_steps(steps: NDArray[np.float64]) -> Iterator[tuple[int, int]]:
     """Yield the ranges of steps of one length that follow on one another."""
     ends = np.flatnonzero(np.diff(steps)) + 1
-    yield from itertools.pairwise([0, *ends.tolist(), len(steps)])
+    if len(steps):
+        yield from itertools.pairwise([0, *ends.tolist(), len(steps)])
 
 
 def _check_means(means: NDArray[np.float64], x0: Rows) -> None:
@@ -168,6 +172,34 @@ def _check_means(means: NDArray[np.float64], x0: Rows) -> None:
 def _reach(mean: Any) -> Any:
     """Return the largest distance of a count from the mean: beyond it P is below 2**-53."""
     return 12 * np.sqrt(mean) + 40
+
+
+def _compiled(draws: Draws, means: NDArray[np.float64], rows: Rows) -> None:
+    """Fill rows after the first one by compiled code; all paths have the means."""
+    # Imported here, since Numba takes half a second to import and a lazy Dataset needs none.
+    from montezarr.processes._kernels import poisson as kernel
+
+    @lru_cache(maxsize=1)
+    def table(mean: float) -> tuple[int, NDArray[np.float64], NDArray[np.int32]]:
+        first, cdf = _distribution(mean)
+        return first, cdf, kernel.guide_of(cdf)
+
+    step = 0
+    while step < len(means):
+        tables: dict[float, Any] = {}
+        which, size = [], 0
+        for mean in means[step:].tolist():
+            if mean not in tables:
+                found = table(mean)
+                size += found[1].nbytes + found[2].nbytes
+                if tables and size > TABLE_BYTES:
+                    break
+                tables[mean] = len(tables), found
+            which.append(tables[mean][0])
+        kernel.fill_paths(
+            draws, step, np.array(which), [found for _, found in tables.values()], rows
+        )
+        step += len(which)
 
 
 @lru_cache(maxsize=16)
@@ -234,10 +266,9 @@ class Tables(NamedTuple):
     def add_counts(self, uniforms: Rows, rows: Rows, implementation: str) -> None:
         """Fill rows 1, 2, ... (steps + 1, paths) with the row before and the counts of a step."""
         if implementation == "kernel":
-            # Imported here, since Numba takes half a second to import.
-            from montezarr.processes import _poisson_kernel
+            from montezarr.processes._kernels import poisson as kernel  # late, as in `_compiled`
 
-            _poisson_kernel.add_counts(*self, uniforms, rows)
+            kernel.add_counts(*self, uniforms, rows)
             return
         for k, uniform in enumerate(uniforms):
             rows[k + 1] = rows[k] + self.counts(uniform).astype(rows.dtype)

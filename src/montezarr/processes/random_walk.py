@@ -10,7 +10,7 @@ import numpy as np
 from montezarr.core.checks import check_real, real_numbers
 from montezarr.core.value import checked
 from montezarr.processes._base import Process, Rows, check_reach
-from montezarr.processes._discrete import as_integers, binomial, elsewhere
+from montezarr.processes._discrete import as_integers, binomial, elsewhere, is_compiled
 from montezarr.processes._per_path import check_lengths
 from montezarr.processes.time_grid import TimeGrid
 from montezarr.random.draws import Draws
@@ -46,6 +46,7 @@ class RandomWalk(Process):
     equation: ClassVar[str] = "Xₖ₊₁ = Xₖ + 1 with probability p, else Xₖ − 1"
     dtypes: ClassVar[tuple[str, ...]] = ("int64", "int32")
     counts_steps: ClassVar[bool] = True
+    is_one_pass: ClassVar[bool] = True
 
     p: float = field(default=0.5, metadata=checked(check_real, minimum=0.0, maximum=1.0))
 
@@ -67,6 +68,11 @@ class RandomWalk(Process):
         check_reach(x0.dtype, int(x0.min()) - grid.T, int(x0.max()) + grid.T)
         rows = draws.empty_rows(grid.T + 1, x0.dtype)
         rows[0] = x0
+        if is_compiled(draws):
+            from montezarr.processes._kernels import random_walk as kernel
+
+            kernel.fill_paths(draws, self.p, rows)
+            return rows
         for k, uniform in enumerate(draws.rows("uniform", grid.T)):
             up = uniform < self.p
             np.add(rows[k], np.where(up, 1, -1), out=rows[k + 1], casting="unsafe")

@@ -17,7 +17,7 @@ from montezarr.processes import BrownianMotion, Process
 from montezarr.processes._base import HasBound, HasLabels, HasTrial
 from montezarr.processes._built_in import runs_user_code
 from montezarr.processes.time_grid import TimeGrid
-from montezarr.random.draws import Draws
+from montezarr.random.draws import Draws, has_kernel
 from montezarr.random.draws.kept import KeptDraws
 from montezarr.samplers import declare
 from montezarr.samplers._base import Sampler, annotate, describe_error
@@ -206,7 +206,8 @@ class CounterSampler(CodeSampler):
         Processes of one pass over the steps use all of them at once; of others, which take some at
         a time, those of one class do: what is kept for the next one is then what it asks for.
         """
-        alike = "one pass" if getattr(self.target, "is_one_pass", False) else type(self.target)
+        is_one_pass = getattr(self.target, "is_one_pass", False) and has_kernel()
+        alike = "one pass" if is_one_pass else type(self.target)
         return self.seed.philox_key(), self._precision, self.format, self.grid.T, alike
 
     @property
@@ -217,7 +218,7 @@ class CounterSampler(CodeSampler):
     def _skips_times(self) -> bool:
         """Whether `sample` is one recursion, which can leave out the rows of some times."""
         target = self.target
-        return isinstance(target, Process) and target.is_one_pass and not runs_user_code(target)
+        return isinstance(target, Process) and target.is_recursion and not runs_user_code(target)
 
     def keeping(self, positions: tuple[int, ...]) -> CounterSampler | None:
         """Return the sampler that keeps these of its times; see `Sampler.keeping`."""

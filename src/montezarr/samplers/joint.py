@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montezarr.core.errors import SamplerError
-from montezarr.random.draws import Draws
+from montezarr.random.draws import Draws, has_kernel
 from montezarr.random.draws.shared import CALLS_BYTES, PASS_BYTES, shared_slices
 from montezarr.samplers._base import DrawUnder, Sampler
 from montezarr.samplers.context import DrawContext, DrawsOfSlice
@@ -185,7 +185,7 @@ class JointSampler(Sampler):
         """Yield ranges of which the draws of all runs stay in the cache of a processor."""
         parts = [self.parts[i] for i in runs]
         is_one_pass = all(getattr(part.target, "is_one_pass", False) for part in parts)
-        size = PASS_BYTES if is_one_pass else CALLS_BYTES
+        size = PASS_BYTES if is_one_pass and has_kernel() else CALLS_BYTES
         kept = [part.slice_paths for part in parts if part.keep is not None]
         for first, last in shared_slices(Draws((0, 0), start, stop - start), parts[0].grid.T, size):
             step = min([last - first, *kept])

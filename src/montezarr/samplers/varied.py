@@ -15,7 +15,7 @@ from montezarr.core.tunables.keeping import SCENARIO_RECURSIONS_KEPT
 from montezarr.processes import Process
 from montezarr.random.designs._base import Design
 from montezarr.random.distributions._base import Distribution
-from montezarr.random.draws import Draws
+from montezarr.random.draws import Draws, has_kernel
 from montezarr.random.draws.recursions import Recursions
 from montezarr.random.draws.shared import (
     CALLS_BYTES,
@@ -274,8 +274,8 @@ class VariedSampler(Sampler):
         may_differ = {"target", "x0", "grid"}
         if x0 is not None or self.per_path is not None or not self._shares_draws:
             return None
-        is_one_pass = getattr(self.target, "is_one_pass", False) and len(single.variables) == 1
-        if not is_one_pass or any(s.replaced.keys() - may_differ for s in self.scenarios):
+        is_recursion = getattr(self.target, "is_recursion", False) and len(single.variables) == 1
+        if not is_recursion or any(s.replaced.keys() - may_differ for s in self.scenarios):
             return None
         return _recursions_of(_Alike((self.scenarios, single, self.target, self.on_nonfinite)))
 
@@ -321,7 +321,8 @@ class VariedSampler(Sampler):
             yield start, stop
             return
         target = self.single.target
-        size = PASS_BYTES if getattr(target, "is_one_pass", False) else CALLS_BYTES
+        is_one_pass = getattr(target, "is_one_pass", False) and has_kernel()
+        size = PASS_BYTES if is_one_pass else CALLS_BYTES
         for first, last in shared_slices(Draws((0, 0), start, stop - start), self.grid.T, size):
             step = last - first if self.keep is None else self.single.slice_paths
             for low in range(first, last, step):

@@ -24,3 +24,9 @@ def may_run_in_a_loop(function: Any) -> bool:
     options = getattr(function, "targetoptions", None)
     refused = ("parallel", "fastmath", "forceobj", "debug")
     return isinstance(options, dict) and not any(options.get(name) for name in refused)
+
+
+def changes_rounding(function: Any) -> bool:
+    """Return whether a function was compiled with options by which its last bits may change."""
+    options = getattr(function, "targetoptions", None)
+    return not isinstance(options, dict) or any(options.get(o) for o in ("fastmath", "parallel"))

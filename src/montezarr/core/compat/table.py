@@ -125,8 +125,8 @@ TABLE = (
     Private(
         "numba",
         "numba.core.dispatcher.Dispatcher.targetoptions",
-        "compiled functions are called path by path, and assumed to keep the GIL, so `plan` advises"
-        " processes",
+        "compiled functions are called path by path, those of a Diffusion for all paths at each"
+        " step, and assumed to keep the GIL, so `plan` advises processes",
     ),
     Private(
         "numpy",

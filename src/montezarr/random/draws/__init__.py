@@ -232,8 +232,11 @@ class Draws:
         """Return rows for the results of a recursion, and the column of the first path in them."""
         return self.empty_rows(count), 0
 
-    def _normals(self, count: int, slot: int) -> NDArray[Any] | None:
-        """Return the normal draws of steps 0 ... count-1; None to draw them inside the pass."""
+    def kept_rows(self, kind: str, count: int, slot: int = 0) -> NDArray[Any] | None:
+        """Return rows of steps 0 ... count-1 that are kept, for reading alone; None if none are.
+
+        Compiled code of a process takes these, and without them draws the same numbers itself.
+        """
         return None
 
     def _recursion(
@@ -253,7 +256,7 @@ class Draws:
             return
         self._module.gaussian_recursion(
             self.key, self.start, slot, coefficients, x0, out, exponential,
-            column=column, normals=self._normals(len(out) - 1, slot),
+            column=column, normals=self.kept_rows("normal", len(out) - 1, slot),
         )  # fmt: skip
 
     def several_recursions(

@@ -119,8 +119,9 @@ class SharedDraws(Draws):
     def _fill(self, kind: str, step: int, out: NDArray[Any], slot: int) -> None:
         out[:] = self.numbers(kind, step, len(out), slot)
 
-    def _normals(self, count: int, slot: int) -> NDArray[Any] | None:
-        return self.numbers("normal", 0, count, slot)
+    def kept_rows(self, kind: str, count: int, slot: int = 0) -> NDArray[Any] | None:
+        """Return kept draws, computed if they are not there yet; see `Draws.kept_rows`."""
+        return self.numbers(kind, 0, count, slot)
 
     def numbers(self, kind: str, step: int, count: int, slot: int) -> NDArray[Any]:
         """Return kept draws (count, n), for reading alone: no process gets them to write into."""
@@ -148,8 +149,8 @@ class _Part(Draws):
     def _fill(self, kind: str, step: int, out: NDArray[Any], slot: int) -> None:
         out[:] = self._numbers(kind, step, len(out), slot)
 
-    def _normals(self, count: int, slot: int) -> NDArray[Any] | None:
-        return np.ascontiguousarray(self._numbers("normal", 0, count, slot))
+    def kept_rows(self, kind: str, count: int, slot: int = 0) -> NDArray[Any] | None:
+        return np.ascontiguousarray(self._numbers(kind, 0, count, slot))
 
     def _numbers(self, kind: str, step: int, count: int, slot: int) -> NDArray[Any]:
         rows: NDArray[Any] = self.whole.numbers(kind, step, count, slot)
