@@ -102,12 +102,12 @@ def terminal_rows() -> Iterator[Row]:
 
     looked, kept, whole, dask_random = best(
         lambda: payoff(paths().x.isel(time=-1)),
-        lambda: payoff(paths(keep=-1).x.isel(time=-1)),
+        lambda: payoff(paths(keep=[-1]).x.isel(time=-1)),
         lambda: np.asarray(mz.reduce(paths().x, "mean")),
         lambda: peers.payoff_mean_dask_random(PATHS),
     )
     details = f"{per_step(looked):.2f} against {per_step(kept):.2f} ns/step"
-    title = "payoff of isel(time=-1) against keep=-1"
+    title = "payoff of isel(time=-1) against keep=[-1]"
     yield Row.at_most(title, 1.05, looked / kept, details)
     details = f"{per_step(looked):.2f} against {per_step(whole):.2f} ns/step"
     title = "payoff of isel(time=-1) against the mean at every time"
