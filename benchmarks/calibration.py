@@ -11,12 +11,10 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import math
-import re
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,10 +22,11 @@ import xarray as xr
 from scipy import stats
 
 import montezarr as mz
+from benchmarks._pages import write_between
 from montezarr.statistics._base import INTERVAL
 from montezarr.statistics._built_in import built_in_statistics
 
-PAGE = Path(__file__).parents[1] / "docs/explanation/calibration.md"
+PAGE = "explanation/calibration.md"
 LEVEL, LEAST = 0.95, 0.93
 TIMES = 4
 """Independent values of a path, of the statistics that go along time."""
@@ -498,14 +497,6 @@ def report(sizes: dict[int, int], runs: dict[str, int], only: Any, laws: Any) ->
     return "\n\n".join(parts)
 
 
-def write_page(text: str, name: str = "calibration") -> None:
-    """Put tables into the page of the docs, between the marks of this name."""
-    page = PAGE.read_text(encoding="utf-8")
-    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-    pattern = re.compile(f"{begin}.*{end}", re.DOTALL)
-    PAGE.write_text(pattern.sub(lambda _: f"{begin}\n\n{text}\n\n{end}", page), encoding="utf-8")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--docs", action="store_true", help="write the tables into the docs")
@@ -519,7 +510,7 @@ def main() -> None:
     text = report(sizes, runs, chosen.statistic, chosen.law)
     print(text)
     if chosen.docs:
-        write_page(text)
+        write_between(PAGE, "calibration", text)
 
 
 if __name__ == "__main__":

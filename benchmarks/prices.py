@@ -15,7 +15,8 @@ import xarray as xr
 from scipy import stats
 
 import montezarr as mz
-from benchmarks.calibration import LEAST, LEVEL, write_page
+from benchmarks._pages import write_between
+from benchmarks.calibration import LEAST, LEVEL
 from montezarr.statistics._base import INTERVAL
 
 RUNS = {10**4: 1000, 10**5: 300, 10**6: 300, 10**7: 100, 10**8: 40}
@@ -101,7 +102,7 @@ def main() -> None:
     text = table(sizes)
     print(text)
     if chosen.docs:
-        write_page(text, "prices")
+        write_between("explanation/calibration.md", "prices", text)
 
 
 if __name__ == "__main__":

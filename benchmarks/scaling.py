@@ -1,0 +1,130 @@
+"""One worker against two, for every class of sampler on every backend.
+
+``python -m benchmarks.scaling`` prints the seconds of both and their ratio; workers are started and
+warm. Names of backends after it choose some of them. The last part draws 200 paths of 50 ms each
+on processes, in everything that consumes paths.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import montezarr as mz
+from benchmarks._machine import machine
+from benchmarks._measure import Row, best
+from benchmarks.samplers import (
+    DT,
+    MU,
+    SIGMA,
+    STEPS,
+    X0,
+    BatchGBM,
+    PythonGBM,
+    VectorPath,
+    compiled_path,
+)
+from montezarr.engine.bench.run import BENCH_STEPS, calibrated
+from montezarr.engine.bench.samplers import PythonLoop
+
+LOCAL = ("threads", "processes", "joblib", "multiprocessing", "dask")
+WANTED = 1.8
+SLOW_PATHS, SLOW_SECONDS = 200, 0.05
+
+
+def runs() -> dict[str, Callable[[], Any]]:
+    """Return a lazy run of each class of sampler, of about two seconds of work."""
+    gbm = mz.GeometricBrownianMotion(mu=MU, sigma=SIGMA)
+    heston = mz.Heston(mu=MU, kappa=2.0, theta=0.04, xi=0.3, rho=-0.7)
+
+    def run(process: Any, n_paths: int, x0: Any = X0) -> Callable[[], Any]:
+        return lambda: mz.simulate(process, n_paths, STEPS, x0, dt=DT, seed=1)
+
+    return {
+        "compiled process (GBM)": run(gbm, 4_000_000),
+        "Heston": run(heston, 400_000, {"s": 100.0, "v": 0.04}),
+        "sample_paths, NumPy": run(BatchGBM(), 800_000),
+        "sample_path, NumPy": run(VectorPath(), 60_000),
+        "sample_path, loop in Python": run(PythonGBM(), 15_000),
+        "Numba function of a Generator": run(compiled_path(), 200_000),
+    }
+
+
+def reduced(make: Callable[[], Any]) -> Callable[[], Any]:
+    """Return a call that reduces a run to the mean of its last state."""
+
+    def call() -> Any:
+        ds = make()
+        return mz.reduce(ds[next(iter(ds.data_vars))].isel(time=-1), "mean")
+
+    return call
+
+
+def class_rows(backends: list[str]) -> Iterator[Row]:
+    """Yield a row for each class of sampler and backend."""
+    for title, make in runs().items():
+        for name in backends:
+            with mz.backend(name, n_jobs=1) as one, mz.backend(name, n_jobs=2) as two:
+                call = reduced(make)
+                single, double = best(_within(one, call), _within(two, call), rounds=3)
+            details = f"{single:.2f} s on 1 worker, {double:.2f} s on 2"
+            yield Row.at_least(f"{title}, {name}", WANTED, single / double, details)
+
+
+def slow_rows() -> Iterator[Row]:
+    """Yield a row for each consumer of few, slow paths."""
+    work = calibrated(SLOW_SECONDS)
+    folder = Path(tempfile.mkdtemp())
+
+    def simulate() -> Any:
+        return mz.simulate(PythonLoop(work), SLOW_PATHS, BENCH_STEPS, 0.0, seed=1)
+
+    def write() -> None:
+        shutil.rmtree(folder / "x.zarr", ignore_errors=True)
+        mz.write(simulate(), folder / "x.zarr")
+
+    consumers: dict[str, Callable[[], Any]] = {
+        "compute": lambda: simulate().compute(),
+        "reduce": lambda: mz.reduce(simulate().x, "mean"),
+        "write": write,
+        "stream": lambda: list(mz.stream(simulate().x, "mean", every=50)),
+        "batches": lambda: list(mz.batches(simulate(), 50)),
+    }
+    try:
+        for name, call in consumers.items():
+            with mz.backend("processes", n_jobs=1) as one, mz.backend("processes", n_jobs=2) as two:
+                single, double = best(_within(one, call), _within(two, call), rounds=1)
+            details = f"{single:.2f} s on 1 worker, {double:.2f} s on 2"
+            title = f"{SLOW_PATHS} paths of {SLOW_SECONDS * 1e3:g} ms, {name}"
+            yield Row.at_least(title, WANTED, single / double, details)
+    finally:
+        shutil.rmtree(folder)
+
+
+def _within(place: mz.Backend, call: Callable[[], Any]) -> Callable[[], Any]:
+    """Return the call made on a backend."""
+
+    def run() -> Any:
+        with mz.backend(place):
+            return call()
+
+    return run
+
+
+def main() -> None:
+    """Print the rows."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("backends", nargs="*", help=f"of {', '.join(LOCAL)}")
+    backends = parser.parse_args().backends or list(LOCAL)
+    print(machine())
+    for rows in (class_rows(backends), slow_rows()):
+        for row in rows:
+            print(row, flush=True)
+
+
+if __name__ == "__main__":
+    main()
