@@ -41,7 +41,7 @@ def check_same(ds, ranges, is_looped=True):
     found = ds.compute(scheduler="sync")
     assert bool(ranges) == is_looped
     run = Run.behind(ds)
-    x0 = None if run.x0 is None else np.asarray(run.x0)
+    x0 = None if run.inputs is None else np.asarray(run.inputs)
     for name, array in by_python(ds, x0=x0).items():
         stored = np.moveaxis(found[name].values, 0, -1)
         assert stored.dtype == array.dtype

@@ -5,7 +5,11 @@ import pytest
 import xarray as xr
 
 import montezarr as mz
+from montezarr.processes._built_in import built_in_processes
+from montezarr.random.draws import Draws
 from montezarr.random.draws.kept import KeptDraws
+from montezarr.random.draws.recursions import Recursions
+from montezarr.testing.processes import _start
 
 GRID = {"n_paths": 5000, "T": 12, "dt": 0.1, "seed": 3}
 GBM = mz.GeometricBrownianMotion(mu=0.05, sigma=0.2)
@@ -96,3 +100,21 @@ def test_starts_that_are_equal_keep_their_sign():
     for x0 in (0.0, -0.0, 0.0):
         x = mz.simulate(still, n_paths=2, T=1, dt=1.0, x0=x0, seed=1).x.isel(time=0).values
         assert (np.signbit(x) == np.signbit(x0)).all()
+
+
+@pytest.mark.parametrize("name", built_in_processes())
+def test_processes_of_one_recursion_say_so_and_no_others(name):
+    cls, grid = built_in_processes()[name], mz.TimeGrid.of(7, 0.1)
+    assert cls.is_one_pass or not cls.is_recursion
+    for process in cls.examples():
+        real = process.dtypes[0] if process.dtypes[0].startswith("float") else "float64"
+        draws = Draws.of(1, n=3, dtype=real)
+        x0 = process.check_x0(_start(process), process.dtypes[0])
+        try:
+            found = Recursions.of(draws, [(process, grid, x0)])
+        except ValueError:  # the state is no single number
+            found = None
+        assert (found is not None) == cls.is_recursion
+        if cls.is_recursion:
+            some = process.sample(KeptDraws.over(draws, (2, 7), 7), grid, x0)
+            assert some.tobytes() == process.sample(draws, grid, x0)[[2, 7]].tobytes()
