@@ -25,10 +25,12 @@ TESTED = {
     "test_draws.py": "rows, words and recursions of draws",
     "test_distributions.py": "quantiles of tables",
     "test_shared_draws.py": "recursions with coefficients of each path",
-    "test_scenario_recursions.py": "recursions of several scenarios",
-    "test_parameters_per_path.py": "counts of jumps with a rate of each path",
+    "test_scenario_recursions.py::test_several_recursions_are_those_of_the_reference": (
+        "recursions of several scenarios"
+    ),
     "test_compiled_processes.py": "steps of processes",
-    "test_compiled_loops.py": "streams and rows of functions of a Generator",
+    "test_path_streams.py": "streams of paths",
+    "test_compiled_loops.py::test_several_variables_of_all_kinds": "rows of functions",
 }
 """What is run, and which of the compiled loops it has."""
 

@@ -167,7 +167,7 @@ def _largest_typed(coefficients, low, n):
 
     def of_paths(coefficients, low, n):
         out = np.full((3, 1), np.inf)
-        if coefficients.shape[1] > 1:
+        if coefficients.shape[1] != 1:
             return out  # to find the largest of each step takes longer than it saves
         for i in range(3):
             largest = invalid = 0.0
