@@ -30,7 +30,9 @@ TESTED = {
     ),
     "test_compiled_processes.py": "steps of processes",
     "test_path_streams.py": "streams of paths",
-    "test_compiled_loops.py::test_several_variables_of_all_kinds": "rows of functions",
+    "test_compiled_loops.py::test_a_function_is_called_in_a_loop_and_its_paths_stay_bit_for_bit": (
+        "rows of functions of a Generator"
+    ),
 }
 """What is run, and which of the compiled loops it has."""
 
