@@ -44,6 +44,9 @@ EXPRESSIONS = [
     lambda ds: (ds.x.isel(time=-1) > 0).rename("x"),
     lambda ds: ds.x.max("time"),
     lambda ds: ds.x.fillna(7.0),
+    # No replacement of a masked value is in the range, but other paths are.
+    lambda ds: ((ds.x > 5.0) & (ds.x < 8.0)).rename("x"),
+    lambda ds: xr.where((ds.x > 5.0) & (ds.x < 8.0), 1.0, 0.0).rename("x"),
 ]
 
 
@@ -113,6 +116,18 @@ def test_parameters_of_masked_paths_are_known(tmp_path):
         xr.testing.assert_equal(mz.reduce(ds[name], "mean"), mz.reduce(stored[name], "mean"))
     assert mz.reduce(ds.limit, "mean").limit_nonfinite == 0
     assert mz.reduce(ds.last, "mean").last_nonfinite > 0
+
+
+def test_ranges_of_paths_with_parameters_of_their_own_leave_out_masked_ones():
+    ds = mz.simulate(fragile, 1500, vary={"limit": Normal(10.0, 2.0)}, **OPTIONS)
+    inside = ((ds.last > 1.0) & (ds.last < 2.0)).rename("inside")
+    whole = ds.compute()
+    is_known = np.isfinite(whole.last)
+    right = ((whole.last > 1.0) & (whole.last < 2.0))[is_known].mean()
+    found = mz.reduce(xr.Dataset({"inside": inside, "double": ds.limit * 2}), "mean")
+    np.testing.assert_allclose(found.inside_mean, right, rtol=1e-12)
+    assert found.inside_nonfinite == (~is_known).sum() > 0
+    assert found.double_nonfinite == 0
 
 
 def test_single_paths_of_a_picture_are_gaps_in_their_scenario_alone(ds, alone):
