@@ -59,6 +59,28 @@ def test_statistics_of_a_scenario_are_those_of_the_separate_run(ds, alone, expre
         )
 
 
+@pytest.mark.parametrize("transform", [None, lambda ds: ds * 2.0], ids=["none", "a function"])
+@pytest.mark.parametrize("of_one", [True, False], ids=["of one variable", "of several"])
+def test_expressions_that_dask_computes_leave_out_masked_paths(of_one, transform):
+    def one(rng, n, limit):
+        return fragile(rng, n, limit)["x"]
+
+    function = one if of_one else fragile
+    options = {k: v for k, v in OPTIONS.items() if k != "dims"} if of_one else OPTIONS
+
+    def above(ds):
+        return (ds.x.isel(time=-1).chunk(path=500) > 0).rename("above")
+
+    ds = mz.simulate(function, 1500, vary={"limit": LIMITS}, **options)
+    assert "chunk by chunk" in str(mz.plan(above(ds)))
+    found = mz.reduce(above(ds), "mean", transform=transform)
+    for i, limit in enumerate(LIMITS.values.tolist()):
+        alone = mz.simulate(function, 1500, limit=limit, **options)
+        right = mz.reduce(above(alone), "mean", transform=transform)
+        for name in ("above_mean", "above_nonfinite"):
+            np.testing.assert_array_equal(found[name][i], right[name])
+
+
 @pytest.mark.parametrize("name", ["x", "count"])
 def test_simulated_stored_and_streamed_paths_have_the_same_statistics(ds, stored, name):
     found = mz.reduce(ds[name], "mean")
