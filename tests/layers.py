@@ -137,7 +137,7 @@ ROOMS = {
         accumulate._scenario_parts accumulate._state_checker sources._noise sources._places
         accumulate._states accumulate._task sources._paths
         accumulate
-        sources._dataset_function streaming._state
+        sources._dataset_function sources._scenario_masks streaming._state
         sources._block_source streaming._snapshot
         sources._computed sources._drawn sources._memory
         sources

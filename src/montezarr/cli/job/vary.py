@@ -17,6 +17,9 @@ from montezarr.random.distributions._base import Distribution
 NOISE = "noise"
 """The key of [vary], beside that of a design, that is no parameter."""
 
+X0 = "x0"
+"""The initial state; of several variables it is a table of them."""
+
 LIST_KEYS = ("values", "dim")
 
 
@@ -69,6 +72,8 @@ def _typical(key: Any, value: Any) -> dict[str, Any]:
     """Return a value of each parameter of an entry of ``vary=``."""
     if isinstance(value, xr.DataArray):
         return {key: value.values.ravel()[0].item()}
+    if isinstance(value, Mapping):  # initial states by variable, which are no field
+        return {}
     found: dict[str, Any] = {}
     for names, distribution in value.parts(key if isinstance(key, tuple) else (key,)):
         if distribution.names:
@@ -88,6 +93,8 @@ def _values(config: Config, key: str, value: Any) -> Any:
         raise config.error(
             "vary", key, f"expected a joint distribution for several names, got {show(value)}."
         )
+    if key == X0 and isinstance(value, dict) and not {"distribution", *LIST_KEYS} & value.keys():
+        return {name: _initial_state(config, name, part) for name, part in value.items()}
     if isinstance(value, list):
         return xr.DataArray(_numbers(config, key, value), dims=key)
     if not isinstance(value, dict):
@@ -111,6 +118,15 @@ def _values(config: Config, key: str, value: Any) -> Any:
     if not isinstance(dim, str) or not dim:
         raise config.error("vary", key, f"dim: expected a string, got {show(dim)}.")
     return xr.DataArray(_numbers(config, key, value["values"]), dims=dim)
+
+
+def _initial_state(config: Config, name: str, value: Any) -> Any:
+    """Return the initial state of one of several variables: a number, or a list by scenario."""
+    if isinstance(value, (list, dict)):
+        return _values(config, f"{X0}_{name}", value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise config.error("vary", X0, f"{name}: expected a number or a list, got {show(value)}.")
+    return value
 
 
 def _numbers(config: Config, key: str, values: list[Any]) -> Any:

@@ -15,7 +15,7 @@ from montezarr.reduction.accumulate._states import (
     parse_states,
     restore_states,
 )
-from montezarr.reduction.accumulate._task import DrawnTask, without_paths
+from montezarr.reduction.accumulate._task import DrawnTask, without_paths, without_where
 
 __all__ = [
     "NO_GROUP",
@@ -33,4 +33,5 @@ __all__ = [
     "parse_states",
     "restore_states",
     "without_paths",
+    "without_where",
 ]

@@ -25,6 +25,7 @@ from montezarr.reduction.sources._chunk_function import functions_in
 from montezarr.reduction.sources._dataset_function import DatasetFunction
 from montezarr.reduction.sources._masks import Masks, masks_of, paths_last
 from montezarr.reduction.sources._path_data import PathData
+from montezarr.reduction.sources._scenario_masks import ScenarioMasks, masks_by_scenario
 from montezarr.run._run import Run
 from montezarr.run.choose_backend import backend_of
 from montezarr.run.digests import digest_of_code
@@ -72,6 +73,11 @@ class ComputedTask:
         for start, keys in part.chunks:
             with noting_range(start, stop):
                 masked: list[int] = []
+                if isinstance(self.masks, ScenarioMasks):
+                    seen, report = self.masks.seen(graph, keys, self.axes, self.transform)
+                    parts.add(start, seen)
+                    reports += report
+                    continue
                 if self.masks is None:
                     arrays = paths_last(get_sync(graph, keys), self.axes)
                 else:
@@ -116,7 +122,7 @@ class ComputedBlocks(BlockSource):
         self._needs: Callable[[Any], Iterable[Any]] = lambda key: ()
         self._futures: dict[Any, Any] = {}
         self._drawn_bytes = 0 if run is None else run.path_bytes
-        self._masks = masks_of(data.run)
+        self._masks = masks_by_scenario(masks_of(data.run), data.run)
         self._source_bytes = sum(array.nbytes for array in self.arrays) // sum(self.chunks)
         if transform is not None:
             few = compute(*(array.isel({PATH: slice(8)}).data for array in self.arrays))

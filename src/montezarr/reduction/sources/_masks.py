@@ -68,7 +68,9 @@ class Masks:
         """Return arrays with the paths along the last axis, their masked paths, and a report."""
         from dask.local import get_sync
 
-        drawn = {key: (values, masked) for key, values, masked in self.chunks(_needed(graph, keys))}
+        drawn = {
+            key: (values, masked) for key, values, masked in self.chunks(needed_tasks(graph, keys))
+        }
         fixed = graph | {key: as_node(key, values) for key, (values, _) in drawn.items()}
 
         def values_of(graph: dict[Any, Any]) -> list[NDArray[Any]]:
@@ -115,7 +117,7 @@ def masks_of(run: Run | None) -> Masks | None:
     return Masks(array_name(run), values, run.chunk)
 
 
-def _needed(graph: Mapping[Any, Any], keys: list[Any]) -> dict[Any, Any]:
+def needed_tasks(graph: Mapping[Any, Any], keys: list[Any]) -> dict[Any, Any]:
     """Return the part of a graph that some keys depend on."""
     _, needs = graph_of_chunks(graph, graph.keys())
     needed: dict[Any, Any] = {}
