@@ -169,7 +169,7 @@ class DrawnTask:
 
         A result may be of any scenarios: it is NaN where it changes if the masked values do.
         """
-        first, *others = (_filled_in(drawn, masks, fill) for fill in REPLACEMENTS)
+        first, *others = (filled_in(drawn, masks, fill) for fill in REPLACEMENTS)
         out = self.transform(first, low)
         changed = [np.zeros(array.shape, np.bool_) for array in out]
         for other in others:
@@ -237,7 +237,7 @@ def _filled_up(array: NDArray[Any], missing: int) -> NDArray[Any]:
     return np.concatenate([array, np.repeat(array[..., -1:], missing, axis=-1)], axis=-1)
 
 
-def _filled_in(drawn: PathArrays, masks: Masks, fill: float | None) -> PathArrays:
+def filled_in(drawn: PathArrays, masks: Masks, fill: float | None) -> PathArrays:
     """Return paths with a number, or the values of the path before, in place of masked ones."""
     out = dict(drawn)
     for name, mask in masks.items():
