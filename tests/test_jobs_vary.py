@@ -295,6 +295,21 @@ def test_a_section_that_cannot_be_meant_is_refused_in_one_line(make, vary, said)
 
 
 @pytest.mark.parametrize(
+    ("vary", "said"),
+    [
+        ("sgima = [0.1, 0.2]", r"job\.toml:5: \[vary\] sgima: .*Did you mean 'sigma'"),
+        ("sigma = [-0.1, 0.2]", r"job\.toml:5: \[vary\] sigma: expected .* got -0\.1"),
+        ('sigma = { distribution = "Normal", mean = -1, sd = 0.1 }',
+         r"job\.toml:5: \[vary\] sigma: expected "),
+        ('"mu, sgima" = { distribution = "JointNormal", mean = { mu = 0, sgima = 1 },'
+         " sd = [1, 1] }", r"job\.toml:5: \[vary\] mu, sgima: .*Did you mean 'sigma'"),
+    ],
+)  # fmt: skip
+def test_an_entry_without_which_the_process_lacks_a_parameter_is_named(make, vary, said):
+    assert re.search(said, refusal(make(vary, process="mu = 0.05" if "mu" not in vary else "")))
+
+
+@pytest.mark.parametrize(
     ("vary", "output", "rest", "said"),
     [
         ("dt = [0.1, 0.2]", "", "[risk]\nlevels = [0.95]", "levels: is relative to one x0"),

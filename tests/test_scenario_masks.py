@@ -81,6 +81,53 @@ def test_expressions_that_dask_computes_leave_out_masked_paths(of_one, transform
             np.testing.assert_array_equal(found[name][i], right[name])
 
 
+@pytest.mark.parametrize("expression", EXPRESSIONS[1:])
+@pytest.mark.parametrize("paths", [slice(5, 1400), slice(None, None, -1)], ids=["part", "reversed"])
+def test_a_selection_of_paths_leaves_out_those_that_the_separate_run_does(expression, paths):
+    def selected(**limit):
+        made = mz.simulate(fragile, 1500, chunks=1024, **limit, **OPTIONS)
+        return expression(made).isel(path=paths)
+
+    y = selected(vary={"limit": LIMITS})
+    assert mz.plan(y, "mean").reduction.startswith("chunk by chunk")
+    found = mz.reduce(y, ["mean", "std"])
+    for i, limit in enumerate(LIMITS.values.tolist()):
+        right = mz.reduce(selected(limit=limit), ["mean", "std"])
+        xr.testing.assert_equal(found.isel(limit=i, drop=True), right)
+
+
+def test_a_variable_alone_and_parameters_by_path_have_masks_in_a_selection():
+    def alone(rng, n, limit):
+        return fragile(rng, n, limit)["x"]
+
+    limits = np.random.default_rng(1).uniform(9.0, 12.0, 1500)
+    wide = xr.DataArray(np.stack([limits, limits + 1]), dims=("k", "path"))
+    for function in (fragile, alone):
+        for values in (LIMITS, limits, wide):
+            vary = {"limit": values}
+            options = OPTIONS if function is fragile else {"seed": 3, "on_nonfinite": "mask"}
+            ds = mz.simulate(function, 1500, chunks=1024, vary=vary, **options)
+            drawn = ds.x.isel(path=slice(5, 1400)).compute()
+            right = (drawn.max(drawn.dims[-1]) > 0).where(drawn.notnull().all(drawn.dims[-1]))
+            y = (ds.x.max(drawn.dims[-1]) > 0).isel(path=slice(5, 1400)).rename("y")
+            found = mz.reduce(y, "mean")
+            assert found.y_nonfinite.sum() == right.isnull().sum() > 0
+            np.testing.assert_allclose(found.y_mean, right.mean("path"), rtol=1e-12)
+
+
+def test_a_selection_of_several_runs_leaves_out_the_paths_that_either_masks():
+    one = mz.simulate(fragile, 1500, chunks=1024, limit=9.0, **OPTIONS)
+    other = mz.simulate(fragile, 1500, chunks=1024, limit=6.0, **OPTIONS | {"seed": 4})
+    y = ((one.x.max("time") > 0).astype(float) + (other.x.max("time") > 0)).rename("y")
+    assert mz.plan(y, "mean").reduction.startswith("block by block")
+    known = one["last"].notnull() & other["last"].notnull()
+    right = y.where(known).compute()
+    assert mz.reduce(y, "mean").y_nonfinite == right.isnull().sum()
+    part = mz.reduce(y.isel(path=slice(5, 1400)), "mean")
+    assert part.y_nonfinite == right[5:1400].isnull().sum() > 0
+    np.testing.assert_allclose(part.y_mean, right[5:1400].mean(), rtol=1e-12)
+
+
 @pytest.mark.parametrize("name", ["x", "count"])
 def test_simulated_stored_and_streamed_paths_have_the_same_statistics(ds, stored, name):
     found = mz.reduce(ds[name], "mean")

@@ -12,6 +12,7 @@ import xarray as xr
 from montezarr.cli.job.config import Config, fraction
 from montezarr.cli.job.drawn import DESIGN, design_of, distribution_of, names_of
 from montezarr.core.checks import did_you_mean, show
+from montezarr.processes._per_path import unknown_parameter
 from montezarr.random.distributions._base import Distribution
 
 NOISE = "noise"
@@ -19,6 +20,9 @@ NOISE = "noise"
 
 X0 = "x0"
 """The initial state; of several variables it is a table of them."""
+
+RUN_NAMES = ("x0", "dt")
+"""What may vary beside the parameters of a process."""
 
 LIST_KEYS = ("values", "dim")
 
@@ -60,12 +64,27 @@ def base_values(config: Config, kind: type, given: Mapping[str, Any]) -> dict[st
 
     A process needs all its parameters, and no path of a scenario has these values: the first one
     of a list, the mean of a joint normal distribution, the median of another.
+
+    Raises
+    ------
+    ConfigError
+        For the name of a parameter that the process does not have.
     """
     names = {field.name for field in dataclasses.fields(kind)} if _is_process(kind) else set()
     found: dict[str, Any] = {}
     for key, value in vary_of(config).get("vary", {}).items():
         found |= _typical(key, value)
+    for name in found:  # here, since without a misspelt one the process may lack a parameter
+        if names and name not in {*names, *RUN_NAMES}:
+            problem = str(unknown_parameter(kind.__name__, name, names))
+            raise config.error("vary", entry_of(config, name), problem)
     return {name: value for name, value in found.items() if name in names and name not in given}
+
+
+def entry_of(config: Config, name: str) -> str:
+    """Return the key of the section that gives a parameter, alone or with others."""
+    keys = [key for key in config.sections["vary"] if key not in (NOISE, DESIGN)]
+    return next(key for key in keys if name in names_of(config, key))
 
 
 def _typical(key: Any, value: Any) -> dict[str, Any]:

@@ -189,7 +189,7 @@ class DrawnTask:
         and where it is of the scenarios with these, which other paths show: whether a value is in a
         range, say, does not change if no replacement is.
         """
-        first, *others = (_filled_in(drawn, masks, fill) for fill in REPLACEMENTS)
+        first, *others = (filled_in(drawn, masks, fill) for fill in REPLACEMENTS)
         out = self.transform(first, low)
         marks = [np.zeros(array.shape, np.bool_) for array in out]
         everywhere = np.ones(count_of(drawn), np.bool_)
@@ -295,7 +295,7 @@ def _filled_up(array: NDArray[Any], missing: int) -> NDArray[Any]:
     return np.concatenate([array, np.repeat(array[..., -1:], missing, axis=-1)], axis=-1)
 
 
-def _filled_in(drawn: PathArrays, masks: Masks, fill: float | None) -> PathArrays:
+def filled_in(drawn: PathArrays, masks: Masks, fill: float | None) -> PathArrays:
     """Return paths with a number, or the values of the path before, in place of masked ones."""
     out = dict(drawn)
     for name, mask in masks.items():

@@ -12,7 +12,7 @@ from dask.base import compute, tokenize
 from montezarr.core.compat.dask import graph_of_chunks
 from montezarr.core.tunables.memory import REDUCTION_TASK_BYTES
 from montezarr.core.tunables.scheduling import REDUCTION_TASKS_PER_WORKER
-from montezarr.reduction.accumulate import Accumulator, SplitAccumulation, without_paths
+from montezarr.reduction.accumulate import Accumulator, SplitAccumulation
 from montezarr.reduction.sources._block_source import (
     BlockSource,
     Result,
@@ -25,7 +25,6 @@ from montezarr.reduction.sources._chunk_function import functions_in
 from montezarr.reduction.sources._dataset_function import DatasetFunction
 from montezarr.reduction.sources._masks import Masks, masks_of, paths_last
 from montezarr.reduction.sources._path_data import PathData
-from montezarr.reduction.sources._scenario_masks import ScenarioMasks, masks_by_scenario
 from montezarr.run._run import Run
 from montezarr.run.choose_backend import backend_of
 from montezarr.run.digests import digest_of_code
@@ -72,20 +71,17 @@ class ComputedTask:
         parts, reports = SplitAccumulation(self.accumulator, splits), FailureReport()
         for start, keys in part.chunks:
             with noting_range(start, stop):
-                masked: list[int] = []
-                if isinstance(self.masks, ScenarioMasks):
-                    seen, report = self.masks.seen(graph, keys, self.axes, self.transform)
-                    parts.add(start, seen)
-                    reports += report
-                    continue
                 if self.masks is None:
-                    arrays = paths_last(get_sync(graph, keys), self.axes)
+                    seen = self._seen(paths_last(get_sync(graph, keys), self.axes))
                 else:
-                    arrays, masked, report = self.masks.compute(graph, keys, self.axes)
+                    seen, report = self.masks.compute(graph, keys, self.axes, self._seen)
                     reports += report
-                seen = arrays if self.transform is None else self.transform(arrays)
-                parts.add(start, without_paths(seen, masked))
+                parts.add(start, seen)
         return parts.end(stop), reports
+
+    def _seen(self, arrays: list[Any]) -> list[Any]:
+        """Return what statistics see of arrays with the paths along the last axis."""
+        return arrays if self.transform is None else self.transform(arrays)
 
 
 @final
@@ -122,7 +118,7 @@ class ComputedBlocks(BlockSource):
         self._needs: Callable[[Any], Iterable[Any]] = lambda key: ()
         self._futures: dict[Any, Any] = {}
         self._drawn_bytes = 0 if run is None else run.path_bytes
-        self._masks = masks_by_scenario(masks_of(data.run), data.run)
+        self._masks = masks_of(data.provenance.runs)
         self._source_bytes = sum(array.nbytes for array in self.arrays) // sum(self.chunks)
         if transform is not None:
             few = compute(*(array.isel({PATH: slice(8)}).data for array in self.arrays))
