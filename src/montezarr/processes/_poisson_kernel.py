@@ -8,7 +8,7 @@ import numpy as np
 
 from montezarr.random.draws.kernel import compile_loops
 
-TILE = 256
+TABLES_AT_ONCE = 256
 """Paths that are taken through some steps together: their tables stay in the cache."""
 
 
@@ -28,9 +28,9 @@ def add_counts(
         low = max(likely[j] - size // 2, 0)
         near[j] = start[j] + low
         room[j] = size if low + size < length[j] else 0
-    for low in range(0, n, TILE):
+    for low in range(0, n, TABLES_AT_ONCE):
         for k in range(steps):
-            for j in range(low, min(low + TILE, n)):
+            for j in range(low, min(low + TABLES_AT_ONCE, n)):
                 u = uniforms[k, j]
                 if cdf[start[j]] > u:  # no event, as in most of the shortest steps
                     rows[k + 1, j] = rows[k, j] + first[j]

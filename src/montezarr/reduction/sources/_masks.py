@@ -21,13 +21,30 @@ MASKED = "masked where it was drawn"
 """Reason recorded for a masked path in a chunk, which holds no reasons."""
 
 FILLS: tuple[float | None, ...] = (None, 0.0, 1e9, -1e9)
-"""Replacements of masked values, tried one after the other; None is another path."""
+"""Numbers in place of masked values; None is that of a path before."""
 
 SHIFTS = range(1, 9)
-"""Distances of the paths that replace masked ones of a scenario: a value in a range shows so."""
+"""Distances of paths whose values replace masked ones: whether a value is in a range shows so."""
 
 Seen = Callable[[list[NDArray[Any]]], list[NDArray[Any]]]
 """From arrays with the paths along the last axis to what statistics see."""
+
+
+def _moved_in(drawn: PathArrays, masks: Any, by: int) -> PathArrays:
+    """Return paths with the values of the path some places before in place of masked ones."""
+    out = dict(drawn)
+    for name, mask in masks.items():
+        array = drawn[name]
+        place = mask.reshape(*mask.shape[:-1], *(1,) * (array.ndim - mask.ndim), mask.shape[-1])
+        out[name] = np.where(place, np.roll(array, by, axis=-1), array)
+    return out
+
+
+REPLACEMENTS: tuple[Callable[[PathArrays, Any], PathArrays], ...] = (
+    *(partial(filled_in, fill=fill) for fill in FILLS),
+    *(partial(_moved_in, by=by) for by in SHIFTS),
+)
+"""Functions of path arrays and masks that replace masked values, tried one after the other."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +132,7 @@ class Masks:
         if not paths:
             return (seen(whole) if self.is_whole else whole), FailureReport()
         changed = [np.zeros(array.shape, bool) for array in whole]
-        for replaced in self._replacements():
+        for replaced in REPLACEMENTS:
             other = {
                 key: as_node(key, run.block(replaced(run.arrays(block), masks), block))
                 for key, (run, block, masks, _) in drawn.items()
@@ -137,12 +154,6 @@ class Masks:
         if is_by_path:
             whole = [without_where(one, mark) for one, mark in zip(whole, changed, strict=True)]
         return whole, report
-
-    def _replacements(self) -> list[Callable[[PathArrays, Any], PathArrays]]:
-        """Return functions that replace masked values, each in another way."""
-        found = [partial(filled_in, fill=fill) for fill in FILLS]
-        # A path that is masked in all results is found by its NaN too.
-        return found if self.is_whole else found + [partial(_moved_in, by=by) for by in SHIFTS]
 
     def _drawn(self, graph: Mapping[Any, Any]) -> dict[Any, tuple[MaskedRun, Any, Any, list[int]]]:
         """Return the run, block, masks and masked paths of each chunk of the runs, by key."""
@@ -181,16 +192,6 @@ def masks_of(runs: Sequence[Run]) -> Masks | None:
     if not found:
         return None
     return Masks(tuple(found), is_whole=len(runs) == 1 and not by_scenario)
-
-
-def _moved_in(drawn: PathArrays, masks: Any, by: int) -> PathArrays:
-    """Return paths with the values of the path some places before in place of masked ones."""
-    out = dict(drawn)
-    for name, mask in masks.items():
-        array = drawn[name]
-        place = mask.reshape(*mask.shape[:-1], *(1,) * (array.ndim - mask.ndim), mask.shape[-1])
-        out[name] = np.where(place, np.roll(array, by, axis=-1), array)
-    return out
 
 
 def _needed(graph: Mapping[Any, Any], keys: list[Any]) -> dict[Any, Any]:
