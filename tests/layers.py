@@ -132,8 +132,7 @@ ROOMS = {
         "one pass over the blocks of a run: sources, accumulation, reduce, stream",
         """
         __init__ accumulate._merge_tree accumulate._whole sources._alike sources._labels \
-            sources._masks sources._sized_tasks sources._tasks sources._times streaming._shown \
-            streaming._until
+            sources._sized_tasks sources._tasks sources._times streaming._shown streaming._until
         accumulate._reduced_variable sources._chunk_function sources._rechunked sources._schema \
             streaming._splits
         accumulate._accumulator sources._graph_walk sources._kept_times sources._path_data \
@@ -141,7 +140,7 @@ ROOMS = {
         accumulate._scenario_parts accumulate._state_checker sources._noise sources._places
         accumulate._states accumulate._task sources._paths
         accumulate
-        sources._dataset_function streaming._state
+        sources._dataset_function sources._masks streaming._state
         sources._block_source streaming._snapshot
         sources._computed sources._drawn sources._memory
         sources

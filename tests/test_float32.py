@@ -215,6 +215,26 @@ def test_recipes_of_float32_alone_are_of_format_2():
         assert mz.simulate(sampler, 10, 3, seed=1, dtype="float32").mz.recipe["format"] == 1
 
 
+@pytest.mark.parametrize("kind", ["distribution", "array", "joint", "design", "x0"])
+def test_paths_in_float32_with_parameters_of_their_own_are_read_again(kind, tmp_path):
+    mean = {"mu": 0.1, "sigma": 5.0}
+    n, vary = 1500, {
+        "distribution": {"sigma": mz.Uniform(0.1, 0.3)},
+        "array": {"sigma": np.linspace(0.1, 0.3, 1500)},
+        "joint": {("mu", "sigma"): mz.JointNormal(mean, sd=[0.1, 0.1])},
+        "design": mz.nested({"sigma": mz.Uniform(0.1, 0.3)}, 750, replicates=2),
+        "x0": {"x0": mz.Uniform(1.0, 2.0)},
+    }[kind]  # fmt: skip
+    process = mz.GeometricBrownianMotion(mu=0.05, sigma=0.2)
+    x0 = None if kind == "x0" else 1.0
+    ds = mz.simulate(process, n, 3, x0, seed=1, dtype="float32", vary=vary)
+    assert ds.mz.recipe["format"] == 2
+    assert np.array_equal(mz.replay(ds.compute(), 1490).x, ds.x[1490])
+    mz.write(ds, tmp_path / "a.zarr")
+    assert np.array_equal(mz.open(tmp_path / "a.zarr").x, ds.x)
+    assert mz.verify(tmp_path / "a.zarr", level=3, ds=ds).ok
+
+
 def test_a_sample_of_ones_own_in_float32_gets_the_recursion_of_its_recipe():
     class Walk:
         def sample(self, draws, grid, x0):

@@ -59,6 +59,24 @@ def test_a_list_is_a_dimension_of_scenarios(make):
     )
 
 
+def test_initial_states_of_several_variables_are_a_table(tmp_path):
+    file = tmp_path / "job.toml"
+    model = 'name = "Heston"\nmu = 0.0\nkappa = 1.0\ntheta = 0.04\nxi = 0.3\nrho = -0.5'
+    text = (
+        "[process]\n{}\n[vary]\nx0 = {{ s = [99.0, 101.0], v = {} }}\n"
+        '[run]\nn_paths = 20\nT = 3\nseed = 1\n[output]\nstore = "a.zarr"\n'
+    )
+    file.write_text(text.format(model, 0.04))
+    found = prepared(file).compute()
+    assert found.s.dims == ("x0_s", "path", "time")
+    assert list(found.x0_s.values) == [99.0, 101.0]
+    heston = mz.Heston(mu=0.0, kappa=1.0, theta=0.04, xi=0.3, rho=-0.5)
+    alone = mz.simulate(heston, 20, 3, {"s": 101.0, "v": 0.04}, seed=1)
+    np.testing.assert_array_equal(found.s.sel(x0_s=101.0), alone.s)
+    file.write_text(text.format(model, "true"))
+    assert "v: expected a number or a list, got True" in refusal(file)
+
+
 def test_lists_on_one_dimension_are_zipped_and_noise_may_be_independent(make):
     text = (
         'noise = "independent"\nmu = { values = [0.0, 0.1], dim = "case" }\n'
@@ -274,6 +292,21 @@ def test_the_risk_is_that_of_each_scenario_beside_its_closed_form(make, tmp_path
 )  # fmt: skip
 def test_a_section_that_cannot_be_meant_is_refused_in_one_line(make, vary, said):
     assert re.search(said, refusal(make(vary)))
+
+
+@pytest.mark.parametrize(
+    ("vary", "said"),
+    [
+        ("sgima = [0.1, 0.2]", r"job\.toml:5: \[vary\] sgima: .*Did you mean 'sigma'"),
+        ("sigma = [-0.1, 0.2]", r"job\.toml:5: \[vary\] sigma: expected .* got -0\.1"),
+        ('sigma = { distribution = "Normal", mean = -1, sd = 0.1 }',
+         r"job\.toml:5: \[vary\] sigma: expected "),
+        ('"mu, sgima" = { distribution = "JointNormal", mean = { mu = 0, sgima = 1 },'
+         " sd = [1, 1] }", r"job\.toml:5: \[vary\] mu, sgima: .*Did you mean 'sigma'"),
+    ],
+)  # fmt: skip
+def test_an_entry_without_which_the_process_lacks_a_parameter_is_named(make, vary, said):
+    assert re.search(said, refusal(make(vary, process="mu = 0.05" if "mu" not in vary else "")))
 
 
 @pytest.mark.parametrize(

@@ -391,3 +391,21 @@ def test_the_recipe_of_several_runs_stays_what_it_is():
     runs = [Run.of(GBM, 2000, 6, x0, dt=1 / 12, seed=1) for x0 in (101.0, 99.0)]
     assert Run.of_several(runs).fingerprint == "884e26682d09555c47ab22ecec8f9523"
     assert Run.of_several(runs[:1]) is runs[0]
+
+
+def test_an_expression_of_one_run_is_written_without_its_dataset(tmp_path):
+    def varied(n):
+        return payoff(gbm(n, vary=SIGMA, chunks=1024)).rename("y")
+
+    stored = mz.write(varied(1500).to_dataset(), tmp_path / "a.zarr", statistics=["mean"])
+    np.testing.assert_array_equal(stored.y, varied(1500))
+    assert mz.replay(stored, 17).x.sizes["sigma"] == 3
+    mz.extend(tmp_path / "a.zarr", 2500, ds=varied(1024).to_dataset())
+    mz.write(varied(2500).to_dataset(), tmp_path / "b.zarr", statistics=["mean"])
+    for name in ["y/c/0/0", "y/c/0/1", "y/c/0/2", "y/zarr.json", "zarr.json"]:
+        assert (tmp_path / "a.zarr" / name).read_bytes() == (
+            tmp_path / "b.zarr" / name
+        ).read_bytes()
+    assert mz.verify(tmp_path / "a.zarr", level=3, ds=varied(2500).to_dataset()).ok
+    with pytest.raises(mz.ArgumentValueError, match="a Dataset of montezarr"):
+        mz.write(varied(1500).compute().to_dataset(), tmp_path / "c.zarr")

@@ -91,7 +91,14 @@ def drawn(monkeypatch):
         noted.append((tuple(scenario.position.values()), start, stop))
         return part(self, scenario, start, stop, *others)
 
+    whole = VariedSampler._in_one_pass
+
+    def noting_all(self, recursions, start, stop):
+        noted.extend((tuple(s.position.values()), start, stop) for s in self.scenarios)
+        return whole(self, recursions, start, stop)
+
     monkeypatch.setattr(VariedSampler, "_part", noting)
+    monkeypatch.setattr(VariedSampler, "_in_one_pass", noting_all)
     return noted
 
 

@@ -130,7 +130,7 @@ OTHERS = {
         GBM, {"sigma": on([-0.5, 0.1], "q")}, {"x0": 1.0}, r"sigma.* >= 0, got -0.5",
     ),
     "no start": (MODELS["MarkovChain"].process, {"x0": on(["calm", "warm"], "q")}, {}, "'warm'"),
-    "one start of two": (HESTON, {"x0": on([1.0, 2.0], "q")}, {}, "Heston of s, v"),
+    "one start of two": (HESTON, {"x0": on([1.0, 2.0], "q")}, {}, "for each of s, v"),
     "dimension of the paths": (
         several, {"a": on([1.0, 2.0], "asset")}, {}, "got 'asset'. 'asset' is a dimension",
     ),
@@ -341,7 +341,7 @@ MISTAKES = {
     "a start of several variables": (
         {"x0": xr.DataArray([90.0, 100.0], dims="x0")},
         {"x0": None, "process": mz.Heston(mu=0.0, kappa=1.0, theta=0.04, xi=0.3, rho=-0.5)},
-        ValueError, r"vary\['x0'\]: expected a process of one variable, got 'Heston of s, v'",
+        ValueError, r"vary\['x0'\]: expected a mapping .* each of s, v, got 'one for a Heston'",
     ),
     "other paths than those of a design": (
         mz.saltelli({"mu": mz.Normal(0, 1)}, 4), {}, ValueError, "n_paths: expected 12, as",

@@ -99,12 +99,21 @@ def check_parameters(
 
 
 def _check_x0(vary: Vary, process: Process) -> None:
-    """Raise where x0 varies, but is no single number."""
+    """Raise where x0 varies, but not as a process of one, or of several variables has it."""
+    if X0 not in vary.names:
+        return
     title, names = type(process).__name__, process.variables
-    if X0 in vary.names and len(names) > 1:
+    given = [entry.variable for entry in vary.scenarios if entry.name == X0]
+    if len(names) > 1 and set(given) != set(names):
         raise value_error(
-            f"vary[{X0!r}]", "a process of one variable", f"{title} of {', '.join(names)}",
+            f"vary[{X0!r}]", f"a mapping with an initial state for each of {', '.join(names)}",
+            ", ".join(map(str, given)) if any(given) else f"one for a {title}",
             "Initial states of several variables differ from path to path by x0= alone.",
+        )  # fmt: skip
+    if len(names) == 1 and any(given):
+        raise value_error(
+            f"vary[{X0!r}]", f"one initial state, since a {title} has one variable",
+            f"a mapping of {', '.join(map(str, given))}", "Leave out the mapping.",
         )  # fmt: skip
 
 

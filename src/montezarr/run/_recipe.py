@@ -65,8 +65,12 @@ def recipe_of(sampler: Sampler, x0_digest: str | None) -> dict[str, Any]:
 def formats_of(recipe: Mapping[str, Any]) -> tuple[int, ...]:
     """Return the formats that a recipe of this kind may have."""
     try:
-        dtypes = {str(variable["dtype"]) for variable in recipe["variables"]}
-    except (TypeError, LookupError):  # not a recipe of montezarr
+        entries = [*recipe.get("vary", ()), *recipe.get("design", {}).get("parameters", ())]
+        varied = {name for entry in entries for name in entry["names"]}
+        # Parameters by path are float64 variables in runs of any dtype.
+        states = [v for v in recipe["variables"] if v["name"] not in varied]
+        dtypes = {str(variable["dtype"]) for variable in states}
+    except (TypeError, LookupError, AttributeError):  # not a recipe of montezarr
         dtypes = set()
     reals = {dtype for dtype in dtypes if dtype.startswith("float")}
     is_counted = recorded_interface(recipe).takes_ranges

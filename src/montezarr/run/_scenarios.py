@@ -138,13 +138,18 @@ def scenario_stream(values: Mapping[str, Any], stream: str | None = None) -> str
     Parameters
     ----------
     values : dict of str to number or str
-        The parameters of the scenario.
+        The parameters of the scenario; initial states of several variables are a dict of them.
     stream : str, optional
         The stream of the run, which then comes first.
     """
-    plain = {k: v if isinstance(v, str) else float(v) + 0.0 for k, v in values.items()}
-    text = json.dumps(plain, sort_keys=True)
+    text = json.dumps(_canonical(values), sort_keys=True)
     return text if stream is None else f"{stream} {text}"
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _canonical(part) for name, part in value.items()}
+    return value if isinstance(value, str) else float(value) + 0.0
 
 
 def _own_parameters(vary: Vary, seed: RootSeed) -> PathParameters | None:

@@ -132,7 +132,8 @@ def simulate(
         path to path become variables. With ``dt``, ``time`` counts the steps and the coordinate
         ``t`` has the times. Values are finite and in the range of the parameter, and so is all that
         a distribution can draw; text goes to functions, by scenario. A number is a scenario without
-        a dimension. A table of scenarios is made by `scenarios`.
+        a dimension. For several variables ``x0`` is a mapping of these to such values by scenario;
+        for those by path there is `x0` itself. A table of scenarios is made by `scenarios`.
     noise : {"common", "independent"}
         Whether all scenarios have the same random numbers. A scenario on common noise is bit for
         bit the separate run with its parameters; on independent noise, that run with ``stream=``

@@ -32,6 +32,9 @@ def varied_in(recipe: Mapping[str, Any]) -> dict[str, str]:
             text = _entry_text(entry, scenario_sizes(recipe)) + ending
         except (TypeError, ValueError, LookupError, AttributeError, RecursionError):
             text = show(entry)
+        if isinstance(entry, Mapping) and "variable" in entry:  # x0 has an entry for each
+            text = f"{entry['variable']} {text}"
+            text = "; ".join([*(found[name] for name in names[:1] if name in found), text])
         found |= dict.fromkeys(names, text)
     return found
 
@@ -101,6 +104,8 @@ def _entry_text(entry: Mapping[str, Any], sizes: Mapping[str, int]) -> str:
         together = f", with {' and '.join(entry['names'])}" if len(entry["names"]) > 1 else ""
         return f"by path: {text}{together}"
     dims = [str(dim) for dim in entry["dims"]]
+    if not dims:
+        return f"in all scenarios: {_short(entry['values'])}"
     along = f"along {', '.join(f'{dim} ({sizes[dim]:,})' for dim in dims if dim != PATH)}"
     if "digest" in entry:
         return f"by path{', ' + along if len(dims) > 1 else ''}: an array"

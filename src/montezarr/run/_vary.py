@@ -35,11 +35,22 @@ class ScenarioValues:
         Its dimensions.
     values : array
         Numbers, one for each scenario of these dimensions.
+    variable : str or None
+        The variable whose initial state it is, of several: then the parameter is x0.
     """
 
     name: str
     dims: tuple[str, ...]
     values: NDArray[Any]
+    variable: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the entry of a recipe."""
+        variable = {} if self.variable is None else {"variable": self.variable}
+        return {
+            "names": [self.name], **variable, "dims": list(self.dims),
+            "values": self.values.tolist(),
+        }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +146,7 @@ class Vary:
     @property
     def names(self) -> list[str]:
         """Names of all parameters that vary."""
-        return [*(p.name for p in self.scenarios), *self.by_path]
+        return [*dict.fromkeys(p.name for p in self.scenarios), *self.by_path]
 
     @property
     def own_names(self) -> list[str]:
@@ -151,10 +162,7 @@ class Vary:
         """Return the entries of a recipe, none where nothing varies; arrays by their digest."""
         if not self.names:
             return {}
-        entries: list[dict[str, Any]] = [
-            {"names": [p.name], "dims": list(p.dims), "values": p.values.tolist()}
-            for p in self.scenarios
-        ]
+        entries = [p.to_dict() for p in self.scenarios]
         for array in self.arrays:
             dims = [*array.dims, PATH]
             entries.append({"names": [array.name], "dims": dims, "digest": array.digest})
@@ -205,8 +213,11 @@ class Vary:
                 columns.append(PathArray(names[0], dims[:-1], values))
             else:
                 values = np.asarray(entry["values"])
-                scenarios.append(ScenarioValues(names[0], dims, values))
+                variable = str(entry["variable"]) if "variable" in entry else None
+                scenarios.append(ScenarioValues(names[0], dims, values, variable))
             lengths.update(dict(zip(dims, values.shape, strict=True)))
+        if len({p.name for p in scenarios}) < len({(p.name, not p.variable) for p in scenarios}):
+            raise ValueError("one initial state, and those of variables")
         if "design" in recipe:
             design = design_from_dict(recipe["design"])
             drawn.append(Drawn(design.names, design))
@@ -222,10 +233,18 @@ class Vary:
         )  # fmt: skip
 
     def values_of(self, position: Mapping[str, int]) -> dict[str, Any]:
-        """Return the parameters of the scenario at a position along each dimension."""
-        return {
-            p.name: p.values[tuple(position[dim] for dim in p.dims)].item() for p in self.scenarios
-        }
+        """Return the parameters of the scenario at a position along each dimension.
+
+        Initial states of several variables are a dict.
+        """
+        found: dict[str, Any] = {}
+        for p in self.scenarios:
+            value = p.values[tuple(position[dim] for dim in p.dims)].item()
+            if p.variable is None:
+                found[p.name] = value
+            else:
+                found.setdefault(p.name, {})[p.variable] = value
+        return found
 
     def positions(self) -> list[dict[str, int]]:
         """Return the position of every scenario, in the order of C."""

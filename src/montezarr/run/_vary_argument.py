@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dask.array as da
@@ -16,7 +16,7 @@ from montezarr.random.designs._base import Design
 from montezarr.random.distributions._base import Distribution, parameter_slots
 from montezarr.random.distributions._built_in import as_distribution
 from montezarr.run._entries import data_of
-from montezarr.run._vary import DT, Drawn, PathArray, ScenarioValues, Vary
+from montezarr.run._vary import DT, X0, Drawn, PathArray, ScenarioValues, Vary
 from montezarr.samplers.schema import PATH, TIME
 
 NOISES = ("common", "independent")
@@ -58,6 +58,11 @@ def check_vary(vary: Any, noise: Any, n_paths: int | None) -> Vary:
         if len(names) != 1:
             raise type_error(f"vary[{key!r}]", "a joint distribution", value)
         (name,) = names
+        if name == X0 and isinstance(value, Mapping):
+            for variable, array in _initial_states(value):
+                scenarios.append(_scenario_values(X0, array, variable))
+                _add_dims(X0, array, lengths, coords, variable)
+            continue
         array = _as_array(name, value, n_paths)
         if PATH in array.dims:
             arrays.append(_path_array(name, array, n_paths))
@@ -71,8 +76,34 @@ def check_vary(vary: Any, noise: Any, n_paths: int | None) -> Vary:
         scenarios=tuple(scenarios), arrays=tuple(arrays), drawn=(*drawn, *designs),
         lengths=lengths, coords=coords, noise=noise,
     )  # fmt: skip
-    _check_names(found)
+    _check_names(found, [n for key in vary for n in (key if isinstance(key, tuple) else (key,))])
     return found
+
+
+def _initial_states(value: Mapping[Any, Any]) -> Iterator[tuple[str, xr.DataArray]]:
+    """Yield the initial state of each variable, by scenario.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        For values by path, which `simulate` takes as ``x0=``.
+    """
+    if not value:
+        raise value_error(f"vary[{X0!r}]", "an initial state for each variable", value)
+    for variable, part in value.items():
+        if not isinstance(variable, str) or not variable:
+            raise type_error(f"vary[{X0!r}]", "names of variables as keys", variable)
+        where = _where(X0, variable)
+        if isinstance(part, np.ndarray) and part.ndim == 0:
+            part = part[()]
+        if isinstance(part, (bool, int, float, str, np.generic)):
+            part = xr.DataArray(part)
+        if not isinstance(part, xr.DataArray) or PATH in part.dims:
+            raise type_error(
+                where, "a number, or an xr.DataArray on dimensions of scenarios", part,
+                "Initial states of several variables differ from path to path by x0= alone.",
+            )  # fmt: skip
+        yield variable, part
 
 
 def _for_table(value: Any) -> str:
@@ -125,9 +156,8 @@ def _as_array(name: str, value: Any, n_paths: int | None) -> xr.DataArray:
     return xr.DataArray(data)
 
 
-def _check_numbers(name: str, array: xr.DataArray, values: NDArray[Any], *, text: bool) -> None:
+def _check_numbers(where: str, array: xr.DataArray, values: NDArray[Any], *, text: bool) -> None:
     """Raise unless all values are finite numbers, or text where that is allowed."""
-    where = f"vary[{name!r}]"
     if values.size == 0:
         raise value_error(where, "one value or more", dict(array.sizes))
     if values.dtype.kind == "U" and text:
@@ -144,12 +174,16 @@ def _check_numbers(name: str, array: xr.DataArray, values: NDArray[Any], *, text
         raise ArgumentValueError(f"{where}: expected finite numbers, got {found}.")
 
 
-def _scenario_values(name: str, array: xr.DataArray) -> ScenarioValues:
+def _scenario_values(name: str, array: xr.DataArray, variable: str | None = None) -> ScenarioValues:
     values = np.array(array.values)
     if values.dtype == object and all(isinstance(item, str) for item in values.ravel()):
         values = values.astype(str)
-    _check_numbers(name, array, values, text=True)
-    return ScenarioValues(name, tuple(map(str, array.dims)), _plain(values))
+    _check_numbers(_where(name, variable), array, values, text=True)
+    return ScenarioValues(name, tuple(map(str, array.dims)), _plain(values), variable)
+
+
+def _where(name: str, variable: str | None = None) -> str:
+    return f"vary[{name!r}]" + ("" if variable is None else f"[{variable!r}]")
 
 
 def _path_array(name: str, array: xr.DataArray, n_paths: int | None) -> PathArray:
@@ -164,10 +198,10 @@ def _path_array(name: str, array: xr.DataArray, n_paths: int | None) -> PathArra
     array = array.transpose(..., PATH)
     data = array.data
     if isinstance(data, da.Array):
-        _check_numbers(name, array, np.zeros(min(1, data.size), data.dtype), text=False)
+        _check_numbers(where, array, np.zeros(min(1, data.size), data.dtype), text=False)
     else:
         data = np.array(array.values)
-        _check_numbers(name, array, data, text=False)
+        _check_numbers(where, array, data, text=False)
         if data.dtype == np.uint64 and data.max() > np.iinfo(np.int64).max:
             raise value_error(where, "integers below 2**63", data.max())
     data = data.astype(np.int64) if data.dtype.kind in "iu" else _plain(data)
@@ -180,10 +214,12 @@ def _plain(values: Any) -> Any:
 
 
 def _add_dims(
-    name: str, array: xr.DataArray, lengths: dict[str, int], coords: dict[str, Any]
-) -> None:
+    name: str, array: xr.DataArray, lengths: dict[str, int], coords: dict[str, Any],
+    variable: str | None = None,
+) -> None:  # fmt: skip
     """Add the dimensions of scenarios of a parameter, and their coordinates, to those known."""
-    where = f"vary[{name!r}]"
+    where = _where(name, variable)
+    name = name if variable is None else f"{name}_{variable}"  # that of a variable is taken
     for dim in map(str, array.dims):
         if dim == PATH:
             continue
@@ -228,8 +264,7 @@ def _enter(where: str, label: str, entry: tuple[tuple[str, ...], Any], coords: A
         )  # fmt: skip
 
 
-def _check_names(vary: Vary) -> None:
-    names = vary.names
+def _check_names(vary: Vary, names: list[str]) -> None:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise value_error("vary", "each parameter once", twice, "It is in two keys.")

@@ -66,7 +66,8 @@ class OfGroups(Statistic):
         if found is None and told is None:
             raise value_error(
                 "statistics", f"values of a run on a design of {self.maker}", source.name,
-                "No such run is known behind the values: pass the lazy variable, or the Dataset"
+                "No such run is known behind the values: simulate with"
+                f" vary={self.maker}(parameters, ...), and pass the lazy variable, or the Dataset"
                 f" with its attributes; or tell the design, as {self.examples()[0]} does.",
             )  # fmt: skip
         if found is not None and found.design != self.design:

@@ -6,7 +6,7 @@ from typing import Any
 
 from montezarr.core.checks import value_error
 from montezarr.core.parameters import is_same_recipe
-from montezarr.run._attributes import recipe_in, recipe_told
+from montezarr.run._attributes import recipe_told
 from montezarr.run._provenance import Provenance
 from montezarr.run._run import Run
 
@@ -21,7 +21,8 @@ def run_to_write(made: Provenance, process: Any) -> Run:
     """
     runs = made.runs
     if len(runs) < 2 or len(runs) != len(made.origins):
-        recipe, run = recipe_in(made.obj), Run.made_of(made, process)
+        # A Dataset of expressions may carry no recipe: that of its live run is known.
+        recipe, run = made.recipe, Run.made_of(made, process)
         if not is_same_recipe(recipe, run.recipe):
             raise value_error("ds", "the recipe of its own paths in its attributes", "another one")
         return run

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from montezarr import plot
 from montezarr.cli.job.config import Config, number_of
 from montezarr.cli.job.prices import read_prices
-from montezarr.cli.job.vary import base_values, vary_of
+from montezarr.cli.job.vary import base_values, entry_of, vary_of
 from montezarr.core.checks import show
 from montezarr.core.errors import ArgumentTypeError, ArgumentValueError, ConfigError
 from montezarr.plot._facets import Facets
@@ -203,9 +203,10 @@ def _process(config: Config, prices: NDArray[np.float64] | None) -> tuple[Proces
             "process", "name", f"{show(name)} is none of {', '.join(built_in_processes())}."
         )
     kind: Any = built_in_processes()[name]
+    base = {} if wanted else base_values(config, kind, table)
     try:
         if not wanted:
-            return kind.from_dict({**base_values(config, kind, table), **table}), None
+            return kind.from_dict({**base, **table}), None
         if not _fits_prices(kind):
             raise config.error(
                 "process", "fit", f"{name} has no fit to prices; give its parameters."
@@ -215,6 +216,8 @@ def _process(config: Config, prices: NDArray[np.float64] | None) -> tuple[Proces
         fit = kind.fit(prices, dt=1 / number_of(config, "data", "per_year", 252))
     except (TypeError, ArgumentValueError) as error:
         key, _, problem = str(error).partition(": ")
+        if key in base:  # a value of [vary]: it stands for all of the entry
+            raise config.error("vary", entry_of(config, key), problem) from error
         known = key if key in table else None
         raise config.error("process", known, problem if known else str(error)) from error
     return fit.process, fit

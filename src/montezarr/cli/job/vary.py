@@ -12,10 +12,17 @@ import xarray as xr
 from montezarr.cli.job.config import Config, fraction
 from montezarr.cli.job.drawn import DESIGN, design_of, distribution_of, names_of
 from montezarr.core.checks import did_you_mean, show
+from montezarr.processes._per_path import unknown_parameter
 from montezarr.random.distributions._base import Distribution
 
 NOISE = "noise"
 """The key of [vary], beside that of a design, that is no parameter."""
+
+X0 = "x0"
+"""The initial state; of several variables it is a table of them."""
+
+RUN_NAMES = ("x0", "dt")
+"""What may vary beside the parameters of a process."""
 
 LIST_KEYS = ("values", "dim")
 
@@ -57,18 +64,35 @@ def base_values(config: Config, kind: type, given: Mapping[str, Any]) -> dict[st
 
     A process needs all its parameters, and no path of a scenario has these values: the first one
     of a list, the mean of a joint normal distribution, the median of another.
+
+    Raises
+    ------
+    ConfigError
+        For the name of a parameter that the process does not have.
     """
     names = {field.name for field in dataclasses.fields(kind)} if _is_process(kind) else set()
     found: dict[str, Any] = {}
     for key, value in vary_of(config).get("vary", {}).items():
         found |= _typical(key, value)
+    for name in found:  # here, since without a misspelt one the process may lack a parameter
+        if names and name not in {*names, *RUN_NAMES}:
+            problem = str(unknown_parameter(kind.__name__, name, names))
+            raise config.error("vary", entry_of(config, name), problem)
     return {name: value for name, value in found.items() if name in names and name not in given}
+
+
+def entry_of(config: Config, name: str) -> str:
+    """Return the key of the section that gives a parameter, alone or with others."""
+    keys = [key for key in config.sections["vary"] if key not in (NOISE, DESIGN)]
+    return next(key for key in keys if name in names_of(config, key))
 
 
 def _typical(key: Any, value: Any) -> dict[str, Any]:
     """Return a value of each parameter of an entry of ``vary=``."""
     if isinstance(value, xr.DataArray):
         return {key: value.values.ravel()[0].item()}
+    if isinstance(value, Mapping):  # initial states by variable, which are no field
+        return {}
     found: dict[str, Any] = {}
     for names, distribution in value.parts(key if isinstance(key, tuple) else (key,)):
         if distribution.names:
@@ -88,6 +112,8 @@ def _values(config: Config, key: str, value: Any) -> Any:
         raise config.error(
             "vary", key, f"expected a joint distribution for several names, got {show(value)}."
         )
+    if key == X0 and isinstance(value, dict) and not {"distribution", *LIST_KEYS} & value.keys():
+        return {name: _initial_state(config, name, part) for name, part in value.items()}
     if isinstance(value, list):
         return xr.DataArray(_numbers(config, key, value), dims=key)
     if not isinstance(value, dict):
@@ -111,6 +137,15 @@ def _values(config: Config, key: str, value: Any) -> Any:
     if not isinstance(dim, str) or not dim:
         raise config.error("vary", key, f"dim: expected a string, got {show(dim)}.")
     return xr.DataArray(_numbers(config, key, value["values"]), dims=dim)
+
+
+def _initial_state(config: Config, name: str, value: Any) -> Any:
+    """Return the initial state of one of several variables: a number, or a list by scenario."""
+    if isinstance(value, (list, dict)):
+        return _values(config, f"{X0}_{name}", value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise config.error("vary", X0, f"{name}: expected a number or a list, got {show(value)}.")
+    return value
 
 
 def _numbers(config: Config, key: str, values: list[Any]) -> Any:

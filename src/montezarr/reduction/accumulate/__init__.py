@@ -15,7 +15,7 @@ from montezarr.reduction.accumulate._states import (
     parse_states,
     restore_states,
 )
-from montezarr.reduction.accumulate._task import DrawnTask, without_paths
+from montezarr.reduction.accumulate._task import DrawnTask, filled_in, without_paths, without_where
 
 __all__ = [
     "NO_GROUP",
@@ -30,7 +30,9 @@ __all__ = [
     "ReducedVariable",
     "SplitAccumulation",
     "dump_states",
+    "filled_in",
     "parse_states",
     "restore_states",
     "without_paths",
+    "without_where",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -170,20 +171,40 @@ class DrawnTask:
     def _of_scenarios(self, drawn: PathArrays, masks: Masks, low: int) -> Arrays:
         """Return what the chunk function makes of paths that are masked in some scenarios.
 
-        A result may be of any scenarios: it is NaN where it changes if the masked values do.
+        A block at a time, so that what is found of it does not depend on the range.
         """
-        first, *others = (_filled_in(drawn, masks, fill) for fill in REPLACEMENTS)
+        parts = []
+        for at in range(0, count_of(drawn), BLOCK):
+            block = {name: array[..., at : at + BLOCK] for name, array in drawn.items()}
+            its = {name: mask[..., at : at + BLOCK] for name, mask in masks.items()}
+            is_masked = any(mask.any() for mask in its.values())
+            make = partial(self._of_masked, masks=its) if is_masked else self.transform
+            parts.append(make(block, low=low + at))
+        return [np.concatenate(arrays, axis=-1) for arrays in zip(*parts, strict=True)]
+
+    def _of_masked(self, drawn: PathArrays, masks: Masks, low: int) -> Arrays:
+        """Return the same of a block: NaN where a result is made of masked values.
+
+        A result may be of any scenarios. It is made of masked values where it changes with them;
+        and where it is of the scenarios with these, which other paths show: whether a value is in a
+        range, say, does not change if no replacement is.
+        """
+        first, *others = (filled_in(drawn, masks, fill) for fill in REPLACEMENTS)
         out = self.transform(first, low)
-        changed = [np.zeros(array.shape, np.bool_) for array in out]
-        for other in others:
+        marks = [np.zeros(array.shape, np.bool_) for array in out]
+        everywhere = np.ones(count_of(drawn), np.bool_)
+        tried = [(everywhere, other, False) for other in others]
+        tried += [(paths, rolled, True) for paths, rolled in _rolled(first, masks)]
+        for paths, values, of_all in tried:
             try:
                 with np.errstate(all="ignore"):
-                    again = self.transform(other, low)
+                    again = self.transform(values, low)
             except SamplerError:  # the function may fail for this number
                 continue
-            for one, two, mark in zip(out, again, changed, strict=True):
-                mark |= (one != two) & ~((one != one) & (two != two))
-        return [without_where(array, mark) for array, mark in zip(out, changed, strict=True)]
+            for one, two, mark in zip(out, again, marks, strict=True):
+                changed = (one != two) & ~((one != one) & (two != two))
+                mark |= (changed.any(axis=-1, keepdims=True) if of_all else changed) & paths
+        return [without_where(array, mark) for array, mark in zip(out, marks, strict=True)]
 
     def bytes_at_once(self, n_paths: int | None, x0: Any) -> int:
         """Return the bytes of the paths in memory at once, given their number and their starts."""
@@ -274,7 +295,7 @@ def _filled_up(array: NDArray[Any], missing: int) -> NDArray[Any]:
     return np.concatenate([array, np.repeat(array[..., -1:], missing, axis=-1)], axis=-1)
 
 
-def _filled_in(drawn: PathArrays, masks: Masks, fill: float | None) -> PathArrays:
+def filled_in(drawn: PathArrays, masks: Masks, fill: float | None) -> PathArrays:
     """Return paths with a number, or the values of the path before, in place of masked ones."""
     out = dict(drawn)
     for name, mask in masks.items():
@@ -291,6 +312,29 @@ def _filled_in(drawn: PathArrays, masks: Masks, fill: float | None) -> PathArray
             )
         array[place] = fill
     return out
+
+
+def _rolled(drawn: PathArrays, masks: Masks) -> Iterator[tuple[NDArray[np.bool_], PathArrays]]:
+    """Yield masked paths, with arrays in which the scenarios that mask them have other paths.
+
+    Scenarios, also of several variables, that mask the same paths are one. The values are those of
+    the path before; and of that path with its times, and other dimensions, turned round, since what
+    no path has at one time it may have at another.
+    """
+    rows = np.concatenate([mask.reshape(-1, mask.shape[-1]) for mask in masks.values()])
+    for paths in np.unique(rows[rows.any(axis=1)], axis=0):
+        own = {name: (mask == paths).all(axis=-1) for name, mask in masks.items()}
+        own = {name: rows for name, rows in own.items() if rows.any()}
+        for turned in (
+            (False, True) if any(drawn[n].ndim > masks[n].ndim for n in own) else (False,)
+        ):
+            out = dict(drawn)
+            for name, which in own.items():
+                array = out[name] = drawn[name].copy()
+                values = np.roll(array[which], 1, axis=-1)
+                others = tuple(range(1, values.ndim - 1)) if turned else ()
+                array[which] = np.flip(values, others)
+            yield paths, out
 
 
 def _path_before(array: NDArray[Any], place: NDArray[np.bool_]) -> NDArray[Any]:

@@ -12,7 +12,7 @@ from dask.base import compute, tokenize
 from montezarr.core.compat.dask import graph_of_chunks
 from montezarr.core.tunables.memory import REDUCTION_TASK_BYTES
 from montezarr.core.tunables.scheduling import REDUCTION_TASKS_PER_WORKER
-from montezarr.reduction.accumulate import Accumulator, SplitAccumulation, without_paths
+from montezarr.reduction.accumulate import Accumulator, SplitAccumulation
 from montezarr.reduction.sources._block_source import (
     BlockSource,
     Result,
@@ -71,15 +71,17 @@ class ComputedTask:
         parts, reports = SplitAccumulation(self.accumulator, splits), FailureReport()
         for start, keys in part.chunks:
             with noting_range(start, stop):
-                masked: list[int] = []
                 if self.masks is None:
-                    arrays = paths_last(get_sync(graph, keys), self.axes)
+                    seen = self._seen(paths_last(get_sync(graph, keys), self.axes))
                 else:
-                    arrays, masked, report = self.masks.compute(graph, keys, self.axes)
+                    seen, report = self.masks.compute(graph, keys, self.axes, self._seen)
                     reports += report
-                seen = arrays if self.transform is None else self.transform(arrays)
-                parts.add(start, without_paths(seen, masked))
+                parts.add(start, seen)
         return parts.end(stop), reports
+
+    def _seen(self, arrays: list[Any]) -> list[Any]:
+        """Return what statistics see of arrays with the paths along the last axis."""
+        return arrays if self.transform is None else self.transform(arrays)
 
 
 @final
@@ -116,7 +118,7 @@ class ComputedBlocks(BlockSource):
         self._needs: Callable[[Any], Iterable[Any]] = lambda key: ()
         self._futures: dict[Any, Any] = {}
         self._drawn_bytes = 0 if run is None else run.path_bytes
-        self._masks = masks_of(data.run)
+        self._masks = masks_of(data.provenance.runs)
         self._source_bytes = sum(array.nbytes for array in self.arrays) // sum(self.chunks)
         if transform is not None:
             few = compute(*(array.isel({PATH: slice(8)}).data for array in self.arrays))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,94 +12,163 @@ from numpy.typing import NDArray
 
 from montezarr.core.checks import without_mask
 from montezarr.core.compat.dask import as_node, graph_of_chunks
+from montezarr.reduction.accumulate import filled_in, without_paths, without_where
 from montezarr.run._arrays import array_name
 from montezarr.run._run import Run
-from montezarr.samplers import FailureReport
+from montezarr.samplers import FailureReport, PathArrays
 
 MASKED = "masked where it was drawn"
 """Reason recorded for a masked path in a chunk, which holds no reasons."""
 
 FILLS: tuple[float | None, ...] = (None, 0.0, 1e9, -1e9)
-"""Replacements of masked paths, tried one after the other; None is another path."""
+"""Numbers in place of masked values; None is that of a path before."""
+
+SHIFTS = range(1, 9)
+"""Distances of paths whose values replace masked ones: whether a value is in a range shows so."""
+
+Seen = Callable[[list[NDArray[Any]]], list[NDArray[Any]]]
+"""From arrays with the paths along the last axis to what statistics see."""
+
+
+def _moved_in(drawn: PathArrays, masks: Any, by: int) -> PathArrays:
+    """Return paths with the values of the path some places before in place of masked ones."""
+    out = dict(drawn)
+    for name, mask in masks.items():
+        array = drawn[name]
+        place = mask.reshape(*mask.shape[:-1], *(1,) * (array.ndim - mask.ndim), mask.shape[-1])
+        out[name] = np.where(place, np.roll(array, by, axis=-1), array)
+    return out
+
+
+REPLACEMENTS: tuple[Callable[[PathArrays, Any], PathArrays], ...] = (
+    *(partial(filled_in, fill=fill) for fill in FILLS),
+    *(partial(_moved_in, by=by) for by in SHIFTS),
+)
+"""Functions of path arrays and masks that replace masked values, tried one after the other."""
+
+
+@dataclass(frozen=True)
+class MaskedRun:
+    """What finds the masked paths in the chunks of a run.
+
+    Parameters
+    ----------
+    source : str
+        Name of the array of the run.
+    leads : dict of int
+        Number of dimensions of scenarios, before that of the paths, by variable.
+    values : dict of float
+        The number that stands for a masked path, by variable. Parameters of a path are not masked.
+    chunk : int
+        Number of paths per chunk.
+    """
+
+    source: str
+    leads: Mapping[str, int]
+    values: Mapping[str, float]
+    chunk: int
+
+    def first_path(self, key: tuple[Any, ...]) -> int:
+        """Return the index of the first path of a chunk."""
+        # The chunks of several variables are one mapping each, and numbered by paths alone.
+        axis = next(iter(self.leads.values())) if len(self.leads) == 1 else 0
+        return int(key[1 + axis]) * self.chunk
+
+    def arrays(self, block: Any) -> dict[str, NDArray[Any]]:
+        """Return the variables of a chunk with the paths along the last axis."""
+        several = block if isinstance(block, dict) else {next(iter(self.leads)): block}
+        return {
+            name: np.moveaxis(np.asarray(several[name]), lead, -1)
+            for name, lead in self.leads.items()
+        }
+
+    def block(self, arrays: Mapping[str, NDArray[Any]], like: Any) -> Any:
+        """Return a chunk of these variables."""
+        found = {n: np.moveaxis(array, -1, self.leads[n]) for n, array in arrays.items()}
+        return found if isinstance(like, dict) else next(iter(found.values()))
+
+    def masks(self, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.bool_]]:
+        """Return where variables are masked, (scenarios ..., paths): all at the same places."""
+        marks = []
+        for name, mark in self.values.items():
+            array, lead = arrays[name], self.leads[name]
+            here = np.isnan(array) if np.isnan(mark) else array == mark
+            marks.append(here.all(axis=tuple(range(lead, array.ndim - 1))))
+        return dict.fromkeys(self.values, np.asarray(np.logical_and.reduce(marks)))
 
 
 @dataclass(frozen=True)
 class Masks:
-    """Finds the paths of a result that depend on masked ones.
+    """Finds the values of a result that depend on masked paths.
 
     A masked path is replaced by other values: results that change depend on it. So the mask follows
     the path through selections, and through comparisons and sums, which turn NaN into numbers.
 
     Parameters
     ----------
-    source : str
-        Name of the array of the run.
-    values : tuple
-        The number that stands for a masked path, by variable.
-    chunk : int
-        Number of paths per chunk of the run.
+    runs : tuple of MaskedRun
+        The runs of which paths may be masked.
+    is_whole : bool
+        Whether a path is masked in all results. If not, runs or scenarios mask paths of their own.
     """
 
-    source: str
-    values: tuple[float, ...]
-    chunk: int
-
-    def chunks(self, graph: Mapping[Any, Any]) -> Iterator[tuple[Any, Any, NDArray[Any]]]:
-        """Yield key, block and masked positions of each chunk of the run."""
-        from dask.local import get_sync
-
-        for key in graph:
-            if isinstance(key, tuple) and key[0] == self.source:
-                block = get_sync(graph, key)
-                yield key, block, np.flatnonzero(self._is_masked(block))
-
-    def _is_masked(self, block: Any) -> NDArray[np.bool_]:
-        several = list(block.values()) if isinstance(block, dict) else [np.asarray(block)]
-        marks = [
-            (np.isnan(each) if np.isnan(mark) else each == mark).all(
-                axis=tuple(range(1, each.ndim))
-            )
-            for each, mark in zip(several, self.values, strict=True)
-        ]
-        return np.asarray(np.logical_and.reduce(marks))
+    runs: tuple[MaskedRun, ...]
+    is_whole: bool
 
     def compute(
-        self, graph: dict[Any, Any], keys: list[Any], axes: list[int]
-    ) -> tuple[list[NDArray[Any]], list[int], FailureReport]:
-        """Return arrays with the paths along the last axis, their masked paths, and a report."""
+        self, graph: dict[Any, Any], keys: list[Any], axes: list[int], seen: Seen
+    ) -> tuple[list[NDArray[Any]], FailureReport]:
+        """Return what statistics see, with NaN for what masked paths make, and a report."""
         from dask.local import get_sync
 
-        drawn = {key: (values, masked) for key, values, masked in self.chunks(_needed(graph, keys))}
-        fixed = graph | {key: as_node(key, values) for key, (values, _) in drawn.items()}
-
         def values_of(graph: dict[Any, Any]) -> list[NDArray[Any]]:
-            return paths_last(get_sync(graph, keys), axes)
+            made = paths_last(get_sync(graph, keys), axes)
+            return made if self.is_whole else seen(made)
 
+        drawn = self._drawn(_needed(graph, keys))
+        fixed = graph | {key: as_node(key, block) for key, (_, block, _, _) in drawn.items()}
         whole = values_of(fixed)
-        found = [
-            (int(key[1]) * self.chunk + int(position), MASKED)
-            for key, (_, masked) in drawn.items()
-            for position in masked
-        ]
-        if not found:
-            return whole, [], FailureReport()
-        changed = np.zeros(whole[0].shape[-1], bool)
-        for fill in FILLS:
+        paths = {path for *_, found in drawn.values() for path in found}
+        if not paths:
+            return (seen(whole) if self.is_whole else whole), FailureReport()
+        changed = [np.zeros(array.shape, bool) for array in whole]
+        for replaced in REPLACEMENTS:
             other = {
-                key: as_node(key, _filled(values, masked, fill))
-                for key, (values, masked) in drawn.items()
+                key: as_node(key, run.block(replaced(run.arrays(block), masks), block))
+                for key, (run, block, masks, _) in drawn.items()
             }
             try:
                 with np.errstate(all="ignore"):
                     again = values_of(fixed | other)
             except Exception:  # the expression may fail for this number; try the next one
                 continue
-            for one, two in zip(whole, again, strict=True):
-                changed |= _differ(one, two)
-        positions = np.flatnonzero(changed)
+            for one, two, mark in zip(whole, again, changed, strict=True):
+                mark |= _differ(one, two)
+        of_paths = [mark.any(axis=tuple(range(mark.ndim - 1))) for mark in changed]
+        positions = np.flatnonzero(np.logical_or.reduce(of_paths))
+        report = FailureReport(tuple((path, MASKED) for path in sorted(paths)))
         # A result of all paths together changes everywhere: there only NaN marks masked paths.
-        made = positions.tolist() if len(positions) <= len(found) else []
-        return whole, made, FailureReport(tuple(sorted(found)))
+        is_by_path = len(positions) <= len(paths)
+        if self.is_whole:
+            return without_paths(seen(whole), positions.tolist() if is_by_path else []), report
+        if is_by_path:
+            whole = [without_where(one, mark) for one, mark in zip(whole, changed, strict=True)]
+        return whole, report
+
+    def _drawn(self, graph: Mapping[Any, Any]) -> dict[Any, tuple[MaskedRun, Any, Any, list[int]]]:
+        """Return the run, block, masks and masked paths of each chunk of the runs, by key."""
+        from dask.local import get_sync
+
+        runs, out = {run.source: run for run in self.runs}, {}
+        for key in graph:
+            if not isinstance(key, tuple) or key[0] not in runs:
+                continue
+            run, block = runs[key[0]], get_sync(graph, key)
+            masks = run.masks(run.arrays(block))
+            mask = next(iter(masks.values()))
+            paths = np.flatnonzero(mask.any(axis=tuple(range(mask.ndim - 1))))
+            out[key] = (run, block, masks, (run.first_path(key) + paths).tolist())
+        return out
 
 
 def paths_last(values: Sequence[Any], axes: Sequence[int]) -> list[NDArray[Any]]:
@@ -107,12 +177,21 @@ def paths_last(values: Sequence[Any], axes: Sequence[int]) -> list[NDArray[Any]]
     return [np.moveaxis(without_mask(value), axis, -1) for value, axis in pairs]
 
 
-def masks_of(run: Run | None) -> Masks | None:
-    """Return the masks of a run that may have masked paths; None for any other."""
-    if run is None or not run.sampler.may_mask:
+def masks_of(runs: Sequence[Run]) -> Masks | None:
+    """Return the masks of runs of which some may have masked paths; None for any others."""
+    found, by_scenario = [], False
+    for run in runs:
+        if not run.sampler.may_mask:
+            continue
+        own = run.sampler.masked_in(FailureReport(), 0, 1)  # None if all variables are masked
+        by_scenario |= own is not None
+        variables = run.sampler.variables
+        values = {v.name: float(v.masked) for v in variables if own is None or v.name in own}
+        leads = {v.name: v.lead for v in variables}
+        found.append(MaskedRun(array_name(run), leads, values, run.chunk))
+    if not found:
         return None
-    values = tuple(float(variable.masked) for variable in run.sampler.variables)
-    return Masks(array_name(run), values, run.chunk)
+    return Masks(tuple(found), is_whole=len(runs) == 1 and not by_scenario)
 
 
 def _needed(graph: Mapping[Any, Any], keys: list[Any]) -> dict[Any, Any]:
@@ -128,22 +207,8 @@ def _needed(graph: Mapping[Any, Any], keys: list[Any]) -> dict[Any, Any]:
     return needed
 
 
-def _filled(block: Any, masked: NDArray[Any], fill: float | None) -> Any:
-    """Return a chunk with `fill`, or another path, in place of masked paths."""
-    if isinstance(block, dict):
-        return {name: _filled(values, masked, fill) for name, values in block.items()}
-    out = np.array(block)
-    others = np.setdiff1d(np.arange(len(out)), masked)
-    if fill is None and len(others):
-        out[masked] = out[others[masked % len(others)]]
-    else:
-        out[masked] = 0.0 if fill is None else fill
-    return out
-
-
 def _differ(one: NDArray[Any], two: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return along the last axis where two arrays differ; NaN equals NaN."""
+    """Return where two arrays differ; NaN equals NaN."""
     if one.shape != two.shape:
-        return np.ones(one.shape[-1], bool)
-    same = (one == two) | ((one != one) & (two != two))
-    return np.asarray(~same.all(axis=tuple(range(one.ndim - 1))))
+        return np.ones(one.shape, bool)
+    return np.asarray((one != two) & ~((one != one) & (two != two)))
