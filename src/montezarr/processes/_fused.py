@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from montezarr.core.compat.numba import changes_rounding
+from montezarr.core.fork import ForkLock
 from montezarr.schemes._arguments import is_compiled
 
 STEPS_BEFORE = 2**26
@@ -43,6 +44,7 @@ class Fused:
     evaluate: Any = None
     is_refused: bool = False
     trials: OrderedDict[Any, bool] = field(default_factory=OrderedDict)
+    # Never waited for: a child forked while it is held has NumPy, to the same bits.
     lock: Any = field(default_factory=threading.Lock)
 
     def loop_for(
@@ -96,7 +98,7 @@ def trial_paths(steps: int) -> int:
 
 
 _KNOWN: OrderedDict[Any, Fused] = OrderedDict()
-_LOCK = threading.Lock()
+_lock = ForkLock()
 
 
 def fused(functions: Sequence[Any], is_milstein: bool) -> Fused | None:
@@ -111,7 +113,7 @@ def fused(functions: Sequence[Any], is_milstein: bool) -> Fused | None:
             return None
         key.append(frozen)
     before = STEPS_BEFORE_COMPILED if all(map(is_compiled, functions)) else STEPS_BEFORE
-    with _LOCK:
+    with _lock:
         found = _KNOWN.setdefault((tuple(key), is_milstein), Fused(before))
         _KNOWN.move_to_end((tuple(key), is_milstein))
         if len(_KNOWN) > EQUATIONS_KEPT:
