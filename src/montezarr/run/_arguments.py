@@ -100,8 +100,7 @@ def bind_arguments(
                 dtype=check_dtypes(dtype),
                 labels=check_labels(labels),
                 dims=check_dims(dims),
-                coords=check_coords(coords),
-                names=names,
+                coords=check_coords(coords), names=names,
                 per_path=states.array is not None or not first.has_x0,
                 # Built-in processes need no trial, so a lazy x0 is not computed for them.
                 first_x0=states.first() if first.is_tried or not states.is_lazy else None,

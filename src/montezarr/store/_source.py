@@ -233,7 +233,7 @@ def source_of(
         run=replace(run, chunk=run.store_chunk),
         ds=ds,
         schema=schema,
-        chunk_function=block_source.chunk_function,
+        chunk_function=block_source.function_of_paths,
         values=values,
         stored=_stored(variables, names),
         layout=layout,

@@ -272,11 +272,11 @@ def _scale_small_exp32(r, m, start, target, n):
         target[j] = i32(scaled.view(i32) + i32(m[j] << i32(23))).view(f32)
 
 
-def _make_recursion(exponential: bool) -> tuple[Any, Any]:
-    """Return the float64 and the float32 loop of `gaussian_recursion`.
+def _make_recursion64(exponential: bool) -> Any:
+    """Return the float64 loop of `gaussian_recursion`.
 
-    Numba compiles each for what it gets: coefficients of steps (3, T) or of paths (3, 1 or T, n),
-    and normals (T, n), or an empty array of one dimension for those that the loop draws itself.
+    Numba compiles it for what it gets: coefficients of steps (3, T) or of paths (3, 1 or T, n), and
+    normals (T, n), or an empty array of one dimension for those that the loop draws itself.
     """
 
     def recursion64(k0, k1, path, slot, coefficients, normals, x0, rows, out, column):
@@ -333,6 +333,12 @@ def _make_recursion(exponential: bool) -> tuple[Any, Any]:
                             _scale_exp64(value, start, target, size)
             low += size
 
+    return compile_loops(recursion64)
+
+
+def _make_recursion32(exponential: bool) -> Any:
+    """Return the float32 loop of the same."""
+
     def recursion32(k0, k1, path, slot, coefficients, normals, x0, rows, out, column):
         widest_vectors()
         steps, n = len(rows) - 1, len(x0)
@@ -382,10 +388,10 @@ def _make_recursion(exponential: bool) -> tuple[Any, Any]:
                     _round32(y, target, size)
             low += size
 
-    return compile_loops(recursion64), compile_loops(recursion32)
+    return compile_loops(recursion32)
 
 
-_RECURSION = {True: _make_recursion(True), False: _make_recursion(False)}
+_RECURSION = {e: (_make_recursion64(e), _make_recursion32(e)) for e in (True, False)}
 # Names of the module: a compiled function in a closure would be another one in every process.
 _exponential64, _exponential32 = _RECURSION[True]
 _linear64, _linear32 = _RECURSION[False]

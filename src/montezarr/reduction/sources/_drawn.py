@@ -90,6 +90,13 @@ class DrawnBlocks(BlockSource):
             return self.made_of_paths
         return ComposedFunction(self.made_of_paths, self.transform)
 
+    @property
+    def function_of_paths(self) -> Callable[[PathArrays], Arrays] | None:
+        """What is made of paths that have all times of the run; None if these are stored."""
+        if self.transform is None:
+            return self.expression
+        return ComposedFunction(self.expression, self.transform)
+
     def task(self, accumulator: Accumulator) -> DrawnTask:
         """Return the task that draws and folds a range."""
         return DrawnTask(self.sampler, accumulator, self.chunk_function, self._path_bytes)
