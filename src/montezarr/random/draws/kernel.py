@@ -117,7 +117,7 @@ _FILL = {"uniform": _make_fill(0), "normal": _make_fill(1), "exponential": _make
 FURTHEST = 9.0
 """No normal number is further from 0: the radius is at most ``sqrt(2 * 53 * log(2))``, 8.6."""
 
-SMALL = 700.0
+SMALL_EXPONENT = 700.0
 """e**x for x up to this size is a normal number in float64; see `small_exp64`."""
 
 SMALL32, SMALLEST_X0, LARGEST_X0 = 60.0, 2.0**-36, 2.0**36
@@ -327,7 +327,7 @@ def _make_recursion64(exponential: bool) -> Any:
                             continue
                         target = out[rows[i + 1], at : at + size]
                         value = first if i == k else second
-                        if reach < SMALL:
+                        if reach < SMALL_EXPONENT:
                             _scale_small_exp64(value, start, target, size)
                         else:
                             _scale_exp64(value, start, target, size)
