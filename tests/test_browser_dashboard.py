@@ -23,7 +23,7 @@ import montezarr as mz
 
 if __name__ == "__main__":
     gbm = mz.GeometricBrownianMotion(mu=0.05, sigma=0.2)
-    ds = mz.simulate(gbm, n_paths=10**8, T=252, x0=100.0, dt=1 / 252, seed=42)
+    ds = mz.simulate(gbm, n_paths=4 * 10**8, T=252, x0=100.0, dt=1 / 252, seed=42)
     payoff = (ds.x.isel(time=-1) - 105).clip(min=0).rename("payoff")
     options = {"n_workers": 2, "threads_per_worker": 1, "host": "127.0.0.1"}
     address = f"127.0.0.1:{sys.argv[1]}"
@@ -61,7 +61,7 @@ def shot(page, file, name):
 def numbers(page):
     """Return the texts on the page, and how many paths they say are drawn."""
     text = "\n".join(page.locator(".montezarr").all_inner_texts())
-    found = re.search(r"([\d,]+) of 100,000,000 paths", text)
+    found = re.search(r"([\d,]+) of 400,000,000 paths", text)
     return text, int(found[1].replace(",", "")) if found else 0
 
 
