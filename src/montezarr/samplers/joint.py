@@ -15,7 +15,7 @@ from montezarr.random.draws.shared import CALLS_BYTES, PASS_BYTES, shared_slices
 from montezarr.samplers._base import DrawUnder, Sampler
 from montezarr.samplers.context import DrawContext, DrawsOfSlice
 from montezarr.samplers.interfaces import Interface
-from montezarr.samplers.policy import FailureReport
+from montezarr.samplers.policy import FailureReport, draw_as_it_is
 from montezarr.samplers.schema import TIME, PathArrays, Variable
 
 SEVERAL = "several runs"
@@ -112,7 +112,7 @@ class JointSampler(Sampler):
 
     def draw(self, start: int, stop: int, x0: Any) -> PathArrays:
         """Return the kept times of paths start ... stop-1 of all runs."""
-        arrays, _ = self.draw_under(_without_policies, start, stop, x0)
+        arrays, _ = self.draw_under(draw_as_it_is, start, stop, x0)
         found: PathArrays = arrays
         return found
 
@@ -289,9 +289,3 @@ def _named(run: int, part: Sampler) -> Iterator[Variable]:
         dims = tuple(name_in(run, dim) if dim == TIME else dim for dim in variable.dims)
         sizes = variable.shape(part.n_times)
         yield replace(variable, name=name_in(run, variable.name), dims=dims, sizes=sizes)
-
-
-def _without_policies(
-    sampler: Sampler, start: int, stop: int, x0: Any
-) -> tuple[PathArrays, FailureReport]:
-    return sampler.draw(start, stop, x0), FailureReport()

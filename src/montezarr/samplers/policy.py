@@ -63,6 +63,13 @@ def draw_range(
     return arrays, report
 
 
+def draw_as_it_is(
+    sampler: Sampler, start: int, stop: int, x0: Any
+) -> tuple[PathArrays, FailureReport]:
+    """Draw paths start ... stop-1 under no policy; the report is empty."""
+    return sampler.draw(start, stop, x0), FailureReport()
+
+
 def take_paths(arrays: PathArrays, low: int, high: int) -> PathArrays:
     """Return views of the paths from position `low` to `high`."""
     return {name: array[..., low:high] for name, array in arrays.items()}

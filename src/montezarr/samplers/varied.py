@@ -28,7 +28,7 @@ from montezarr.samplers._base import DrawUnder, Sampler
 from montezarr.samplers.context import DrawContext, DrawsOfSlice
 from montezarr.samplers.inputs import first_refused, initial_states_in, parameters_in
 from montezarr.samplers.interfaces import Interface
-from montezarr.samplers.policy import FailureReport
+from montezarr.samplers.policy import FailureReport, draw_as_it_is
 from montezarr.samplers.schema import TIME, PathArrays, Variable
 
 X0 = "x0"
@@ -174,7 +174,7 @@ class VariedSampler(Sampler):
 
     def draw(self, start: int, stop: int, x0: Any) -> PathArrays:
         """Return the kept times of paths start ... stop-1 of all scenarios."""
-        arrays, _ = self.draw_under(_without_policies, start, stop, x0)
+        arrays, _ = self.draw_under(draw_as_it_is, start, stop, x0)
         found: PathArrays = arrays
         return found
 
@@ -419,12 +419,6 @@ def _put(rows: NDArray[Any], target: NDArray[Any]) -> None:
     """Copy rows to their place, unless they were drawn there."""
     if rows.ctypes.data != target.ctypes.data:
         target[...] = rows
-
-
-def _without_policies(
-    sampler: Sampler, start: int, stop: int, x0: Any
-) -> tuple[PathArrays, FailureReport]:
-    return sampler.draw(start, stop, x0), FailureReport()
 
 
 def _lower(a: SamplerError | None, b: SamplerError) -> SamplerError:

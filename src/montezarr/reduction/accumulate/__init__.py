@@ -15,7 +15,13 @@ from montezarr.reduction.accumulate._states import (
     parse_states,
     restore_states,
 )
-from montezarr.reduction.accumulate._task import DrawnTask, filled_in, without_paths, without_where
+from montezarr.reduction.accumulate._task import (
+    DrawnTask,
+    beside,
+    filled_in,
+    without_paths,
+    without_where,
+)
 
 __all__ = [
     "NO_GROUP",
@@ -29,6 +35,7 @@ __all__ = [
     "PartialState",
     "ReducedVariable",
     "SplitAccumulation",
+    "beside",
     "dump_states",
     "filled_in",
     "parse_states",

@@ -300,7 +300,7 @@ def filled_in(drawn: PathArrays, masks: Masks, fill: float | None) -> PathArrays
     out = dict(drawn)
     for name, mask in masks.items():
         array = out[name] = drawn[name].copy()
-        place = np.broadcast_to(_beside(mask, array), array.shape)
+        place = np.broadcast_to(beside(mask, array), array.shape)
         if fill is None:
             known = np.where(place.all(axis=-1, keepdims=True), 0, _path_before(array, place))
             array[place] = known[place]
@@ -345,7 +345,7 @@ def _path_before(array: NDArray[Any], place: NDArray[np.bool_]) -> NDArray[Any]:
     return np.take_along_axis(array, np.maximum(before, 0), axis=-1)
 
 
-def _beside(mask: NDArray[np.bool_], array: NDArray[Any]) -> NDArray[np.bool_]:
+def beside(mask: NDArray[np.bool_], array: NDArray[Any]) -> NDArray[np.bool_]:
     """Return a mask (scenarios ..., paths) with further axes, those of an array between these."""
     return mask.reshape(*mask.shape[:-1], *(1,) * (array.ndim - mask.ndim), mask.shape[-1])
 
@@ -354,7 +354,7 @@ def without_where(array: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[np.fl
     """Return values with NaN where a mask is set, of the shape (scenarios ..., paths) or whole."""
     if not mask.any():
         return array
-    place = np.broadcast_to(_beside(mask, array), array.shape)
+    place = np.broadcast_to(beside(mask, array), array.shape)
     drawn = array.copy()
     drawn[place] = 0  # any number that float64 can represent
     out = as_float64(drawn)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from montezarr.core.checks import without_mask
 from montezarr.core.compat.dask import as_node, graph_of_chunks
-from montezarr.reduction.accumulate import filled_in, without_paths, without_where
+from montezarr.reduction.accumulate import beside, filled_in, without_paths, without_where
 from montezarr.run._arrays import array_name
 from montezarr.run._run import Run
 from montezarr.samplers import FailureReport, PathArrays
@@ -35,8 +35,7 @@ def _moved_in(drawn: PathArrays, masks: Any, by: int) -> PathArrays:
     out = dict(drawn)
     for name, mask in masks.items():
         array = drawn[name]
-        place = mask.reshape(*mask.shape[:-1], *(1,) * (array.ndim - mask.ndim), mask.shape[-1])
-        out[name] = np.where(place, np.roll(array, by, axis=-1), array)
+        out[name] = np.where(beside(mask, array), np.roll(array, by, axis=-1), array)
     return out
 
 
