@@ -437,6 +437,7 @@ def test_small_things_go_without_what_is_not_there(monkeypatch):
     ipykernel.answer_anywhere(bare)
     assert not ipykernel.has_subshells(bare)
     assert not numba.releases_gil(bare)
+    numba.keep_apart(bare, "digest")
     registered = []
     monkeypatch.delattr(threading, "_register_atexit")
     monkeypatch.setattr(atexit, "register", registered.append)

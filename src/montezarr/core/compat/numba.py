@@ -1,4 +1,4 @@
-"""Undocumented names of Numba: the options with which a function was compiled."""
+"""Undocumented names of Numba: the options of a compiled function, and its cache on disk."""
 
 from __future__ import annotations
 
@@ -30,3 +30,33 @@ def changes_rounding(function: Any) -> bool:
     """Return whether a function was compiled with options by which its last bits may change."""
     options = getattr(function, "targetoptions", None)
     return not isinstance(options, dict) or any(options.get(o) for o in ("fastmath", "parallel"))
+
+
+def keep_apart(function: Any, sources: str) -> None:
+    """Have the cache of a compiled function give code of these sources and its arguments alone.
+
+    Numba asks for the file of the function only, though its code contains functions of others. And
+    a process that compiles for other arguments at the same time may take the same file for its
+    code: where Numba lacks the names, both can happen.
+
+    Parameters
+    ----------
+    function : Numba function
+        With ``cache=True``.
+    sources : str
+        Digest of all sources that its code is made of.
+    """
+    cache = getattr(function, "_cache", None)
+    file = getattr(cache, "_cache_file", None)
+    load = getattr(cache, "load_overload", None)
+    if load is None or not hasattr(file, "_source_stamp"):
+        return
+    stamped: Any = file
+    stamped._source_stamp = (stamped._source_stamp, sources)
+
+    def load_own(types: Any, context: Any) -> Any:
+        found = load(types, context)
+        own = found is not None and tuple(found.signature.args) == tuple(types)
+        return found if own else None
+
+    vars(cache)["load_overload"] = load_own

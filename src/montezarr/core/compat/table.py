@@ -124,6 +124,11 @@ TABLE = (
     ),
     Private(
         "numba",
+        "numba.core.caching.Cache.load_overload",
+        "the cache of compiled loops is for the file of each alone, not for all that it contains",
+    ),
+    Private(
+        "numba",
         "numba.core.dispatcher.Dispatcher.targetoptions",
         "compiled functions are called path by path, those of a Diffusion for all paths at each"
         " step, and assumed to keep the GIL, so `plan` advises processes",

@@ -12,7 +12,11 @@ two go into constants, and integers are read out of the bits of a float instead 
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +24,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from montezarr.core.compat.llvmlite import add_attribute
+from montezarr.core.compat.numba import keep_apart
 from montezarr.random.draws import reference as ref
 
 
@@ -28,13 +33,39 @@ def inline(function: Callable[..., Any]) -> Any:
     return njit(inline="always", error_model="numpy")(function)
 
 
+@cache
+def _sources() -> str:
+    """Return a digest of all modules with compiled loops, which contain parts of one another."""
+    package = Path(__file__).parents[2]
+    files = sorted(
+        file
+        for folder in ("random/draws", "random/distributions", "processes/_kernels")
+        for file in (package / folder).glob("*.py")
+    )
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
 def compile_loops(function: Callable[..., Any]) -> Any:
-    """Compile without the GIL, and cache the machine code on disk if a directory is writable."""
+    """Compile without the GIL, and cache the machine code on disk if a directory is writable.
+
+    Functions that differ in the values of their closures get names of their own. Numba names
+    machine code by the function and a count of the process that compiles it, and the linker takes
+    the first code of a name: of two loops of one name from the cache, one would run for both.
+    """
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        value = cell.cell_contents
+        shown = re.sub(r"\W", "_", str(getattr(value, "__qualname__", value)))
+        function.__qualname__ += f"_{name}_{shown}"
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
     try:
-        return njit(cache=True, **options)(function)
+        compiled = njit(cache=True, **options)(function)
     except RuntimeError:  # no writable cache directory, such as in a read-only container
         return njit(**options)(function)
+    keep_apart(compiled, _sources())
+    return compiled
 
 
 def _widest(context: Any) -> Any:
