@@ -123,6 +123,12 @@ TABLE = (
         "draws are compiled for vectors of 256 bits: a quarter slower, with the same bits",
     ),
     Private(
+        "llvmlite",
+        "llvmlite.ir.MDValue.operands",
+        "loops of the draws compute one vector at a time: a fifth slower on AVX2,"
+        " with the same bits",
+    ),
+    Private(
         "numba",
         "numba.core.dispatcher.Dispatcher.targetoptions",
         "compiled functions are called path by path, those of a Diffusion for all paths at each"
