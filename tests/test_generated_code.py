@@ -1,4 +1,4 @@
-"""The compiled loops of draws are vectors of the full width, and keep their values in registers."""
+"""The compiled loops of draws are vectors of the full width, several of them side by side."""
 
 import json
 import os
@@ -53,16 +53,17 @@ for module in (phases, kernel):
         found[name] = {
             "width": width if any(wide in x for x in best) else 128,
             "instructions": len(best),
+            "roots": sum("sqrtp" in x for x in best),
             "spills": sum(bool(re.search(r"[xyz]mm\d+, -?\d*\(%r[sb]p\)", x)) for x in best),
         }
 print(json.dumps(found))
 """
 
 MOST = {
-    "words64": 66, "radius64": 44, "_advance_two": 62, "_scale_small_exp64": 35,
-    "radius32": 38, "normal32": 42, "_scale_small_exp32": 27,
+    "words64": (66, 2), "radius64": (44, 2), "_advance_two": (62, 4), "_scale_small_exp64": (35, 4),
+    "radius32": (38, 4), "normal32": (42, 4), "_scale_small_exp32": (27, 4),
 }  # fmt: skip
-"""Instructions of a loop over one vector of 512 bits, at most."""
+"""Instructions for one vector of 512 bits, at most, and vectors that a loop has side by side."""
 
 
 def loops_on(processor, cache):
@@ -87,6 +88,11 @@ def has(feature):
     return bool(binding.get_host_cpu_features().get(feature))
 
 
+def assert_interleaved(loops):
+    for name in ("radius64", "radius32"):  # one square root for each vector
+        assert loops[name]["roots"] == MOST[name][1], name
+
+
 def test_loops_have_vectors_of_512_bits(tmp_path):
     if not (has("avx512f") and has("avx512dq")):
         pytest.skip("this processor has no such vectors")
@@ -94,8 +100,9 @@ def test_loops_have_vectors_of_512_bits(tmp_path):
     assert set(MOST) <= set(loops)
     assert {name: loop["width"] for name, loop in loops.items() if loop["width"] != 512} == {}
     assert {name: loop["spills"] for name, loop in loops.items() if loop["spills"]} == {}
-    for name, most in MOST.items():
-        assert loops[name]["instructions"] <= most, name
+    for name, (most, vectors) in MOST.items():
+        assert loops[name]["instructions"] <= most * vectors, name
+    assert_interleaved(loops)
 
 
 def test_loops_have_vectors_of_256_bits_on_older_processors(tmp_path):
@@ -103,3 +110,4 @@ def test_loops_have_vectors_of_256_bits_on_older_processors(tmp_path):
         pytest.skip("this processor has no such vectors")
     loops = loops_on("x86-64-v3", tmp_path)
     assert {name: loop["width"] for name, loop in loops.items() if loop["width"] != 256} == {}
+    assert_interleaved(loops)

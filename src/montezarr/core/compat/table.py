@@ -123,6 +123,12 @@ TABLE = (
         "draws are compiled for vectors of 256 bits: a quarter slower, with the same bits",
     ),
     Private(
+        "llvmlite",
+        "llvmlite.ir.MDValue.operands",
+        "loops of the draws compute one vector at a time: a fifth slower on AVX2,"
+        " with the same bits",
+    ),
+    Private(
         "numba",
         "numba.core.caching.Cache.load_overload",
         "the cache of compiled loops is for the file of each alone, not for all that it contains",

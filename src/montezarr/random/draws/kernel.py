@@ -31,6 +31,7 @@ from montezarr.random.draws.phases import (
     f64,
     i32,
     i64,
+    interleaved,
     normal32,
     normal64,
     pair64,
@@ -195,6 +196,7 @@ def _advance_two(a, b, c, d, e, f, radius, v, y, first, second, n):
         value = (a * y[j] + b) + c * z0
         first[j] = value
         second[j] = (d * value + e) + f * z1
+    interleaved(4)
 
 
 @phase
@@ -202,6 +204,7 @@ def _scale_exp64(y, start, target, n):
     alone()
     for j in range(n):
         target[j] = start[j] * exp64(y[j])
+    interleaved(2)
 
 
 @phase
@@ -209,6 +212,7 @@ def _scale_small_exp64(y, start, target, n):
     alone()
     for j in range(n):
         target[j] = start[j] * small_exp64(y[j])
+    interleaved(4)
 
 
 @phase
@@ -248,6 +252,7 @@ def _advance_reduce32(a, b, c, z, y, r, m, n):
         t = x * 1.44269504088896338700e00 + ROUND
         r[j] = f32(x - (t - ROUND) * LN2)
         m[j] = i32(f64(t).view(i64))
+    interleaved(2)
 
 
 @phase
@@ -260,6 +265,7 @@ def _scale_exp32(r, m, start, target, n):
         first = i32((half + i32(127)) << i32(23)).view(f32)
         second = i32((m[j] - half + i32(127)) << i32(23)).view(f32)
         target[j] = (start[j] + start[j] * p) * first * second
+    interleaved(4)
 
 
 @phase
@@ -270,6 +276,7 @@ def _scale_small_exp32(r, m, start, target, n):
         p = x + x * x * (e1 + x * (e2 + x * (e3 + x * (e4 + x * (e5 + x * e6)))))
         scaled = f32(start[j] + start[j] * p)
         target[j] = i32(scaled.view(i32) + i32(m[j] << i32(23))).view(f32)
+    interleaved(4)
 
 
 def _make_recursion64(exponential: bool) -> Any:
