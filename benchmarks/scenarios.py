@@ -67,13 +67,27 @@ def every_time(ds):
     return mz.reduce(ds, "mean")
 
 
-def table(ds):
+def prices(underlying):
     """The prices of calls at some strikes, with standard errors."""
     strikes = xr.DataArray(np.linspace(80.0, 130.0, STRIKES), dims="strike")
-    return mz.reduce((ds.x.isel(time=-1) - strikes).clip(min=0).rename("payoff"), "mean")
+    return mz.reduce((underlying - strikes).clip(min=0).rename("payoff"), "mean")
 
 
-REDUCTIONS: dict[str, Callable] = {"means of all times": every_time, "table of calls": table}
+def asian_table(ds):
+    """Prices of calls on the average over all times."""
+    return prices(ds.x.mean("time"))
+
+
+def table(ds):
+    """Prices of calls on the last value, for which neither side computes the other states."""
+    return prices(ds.x.isel(time=-1))
+
+
+REDUCTIONS: dict[str, Callable] = {
+    "means of all times": every_time,
+    "table of Asian calls": asian_table,
+    "table of calls": table,
+}
 
 
 def scenario_row(process, name: str, dtype: str, wanted: float, of="means of all times") -> Row:
