@@ -75,6 +75,38 @@ def test_only_the_times_that_an_expression_takes_are_drawn(kept):
     assert set(kept) == {(2, 5, 12), (5,)}  # the first on trial
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("look", [*SINGLE, *SEVERAL])
+def test_scenarios_have_the_numbers_of_whole_paths_too(look, dtype, monkeypatch):
+    seen = set()
+    fill = Recursions.fill
+
+    def noted(self, *arguments):
+        seen.add(arguments[-1])  # the times
+        return fill(self, *arguments)
+
+    monkeypatch.setattr(Recursions, "fill", noted)
+    sigma = xr.DataArray([0.1, 0.4], dims="sigma")
+    made = (SINGLE | SEVERAL)[look]
+    x = mz.simulate(GBM, x0=100.0, dtype=dtype, chunks=2048, vary={"sigma": sigma}, **GRID).x
+    found = numbers(made(x))
+    assert any(seen) == (look in SINGLE)
+    for i, one in enumerate(sigma.values):
+        process = GBM.with_parameters(sigma=one)
+        alone = numbers(made(mz.simulate(process, x0=100.0, dtype=dtype, chunks=2048, **GRID).x))
+        for name in alone.data_vars:
+            np.testing.assert_array_equal(found[name].values[i], alone[name].values)
+
+
+def test_one_of_the_scenarios_is_looked_at_too():
+    sigma = xr.DataArray([0.1, 0.4], dims="sigma")
+    x = mz.simulate(GBM, x0=100.0, vary={"sigma": sigma}, **GRID).x
+    found = numbers(x.isel(sigma=1, time=-1))
+    alone = numbers(mz.simulate(GBM.with_parameters(sigma=0.4), x0=100.0, **GRID).x.isel(time=-1))
+    for name in alone.data_vars:
+        np.testing.assert_array_equal(found[name].values, alone[name].values)
+
+
 class Own(mz.GeometricBrownianMotion):
     """A user's process, whose `sample` may do anything with the rows."""
 

@@ -57,16 +57,21 @@ def no_scenario_alone(*_):
 
 @pytest.mark.skipif(not has_kernel(), reason="needs Numba")
 @given(st.integers(0, 2**32), st.sampled_from([0, 1, 13, 500]), st.integers(0, 6), st.booleans(),
-       st.sampled_from(DTYPES), st.integers(0, 3))  # fmt: skip
+       st.sampled_from(DTYPES), st.integers(0, 3), st.none() | st.sets(st.integers(0, 6)),
+)  # fmt: skip
 @settings(deadline=None, max_examples=30)
-def test_several_recursions_are_those_of_the_reference(seed, n, steps, exponential, dtype, column):
+def test_several_recursions_are_those_of_the_reference(
+    seed, n, steps, exponential, dtype, column, kept
+):
     random = np.random.default_rng(seed)
     coefficients = random.uniform(-1, 1, (3, 3, steps))
     normals = random.standard_normal((steps, n)).astype(dtype)
     x0 = random.uniform(0.1, 2, 3).astype(dtype)
-    one, other = np.full((2, 3, steps + 1, n + column + 2), 7, dtype)
+    times = None if kept is None else tuple(sorted(k for k in kept if k <= steps))
+    count = steps + 1 if times is None else len(times)
+    one, other = np.full((2, 3, count, n + column + 2), 7, dtype)
     for module, out in ((kernel, one), (reference, other)):
-        module.several_recursions(coefficients, normals, x0, out, column, exponential)
+        module.several_recursions(coefficients, normals, x0, out, column, exponential, times)
     assert one.tobytes() == other.tobytes()
     assert (one[..., :column] == 7).all()  # nothing is written beside the paths
     assert (one[..., column + n :] == 7).all()
@@ -131,6 +136,38 @@ def test_scenarios_are_drawn_in_one_call_and_are_the_separate_runs(name, options
         one = mz.simulate(process.with_parameters(**own), **run)
         where = dict(zip(values, place, strict=True))
         np.testing.assert_array_equal(found.isel(where).values, one.x.values)
+
+
+@pytest.mark.parametrize("exponential", [False, True])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_recursions_that_are_surely_finite_are_so_with_the_largest_normal_numbers(
+    exponential, dtype
+):
+    top = np.log(float(np.finfo(dtype).max)) if exponential else float(np.finfo(dtype).max)
+    steps, known = 5, set()
+    for share in (0.01, 0.5, 0.95, 1.05, 3.0):
+        for a in (-1.0, 0.5, 1.0, 1.5):
+            c = share * top / steps / reference.FURTHEST / max(1.0, abs(a)) ** steps
+            coefficients = np.tile(np.array([[a], [0.0], [c]]), (1, 1, steps))
+            x0 = np.array([1.0], dtype)
+            is_finite = Recursions(coefficients, x0, exponential, 0).is_surely_finite()
+            signs = np.sign(a) ** np.arange(steps)[::-1]
+            normals = (signs * reference.FURTHEST)[:, np.newaxis].astype(dtype)
+            out = np.empty((1, steps + 1, 1), dtype)
+            reference.several_recursions(coefficients, normals, x0, out, 0, exponential)
+            assert np.isfinite(out).all() or not is_finite
+            known.add((share, is_finite))
+    assert {(0.01, True), (3.0, False)} <= known
+    spoilt = Recursions(np.full((1, 3, 2), np.nan), np.ones(1, dtype), exponential, 0)
+    assert not spoilt.is_surely_finite()
+
+
+def test_scenarios_of_float32_are_drawn_in_one_call(monkeypatch):
+    # The paths of one year at these volatilities are far below the largest number.
+    sigma = {"sigma": [0.1, 0.4]}
+    ds = grid_of(GBM, sigma, 100.0, n_paths=50, T=252, dt=1 / 252, dtype="float32")
+    monkeypatch.setattr(CounterSampler, "draw", no_scenario_alone)
+    ds.x.compute()
 
 
 def test_scenarios_that_may_overflow_are_drawn_under_their_policies():

@@ -247,6 +247,13 @@ class VariedSampler(Sampler):
             for i, v in enumerate(self.single.variables)
         }
 
+    def keeping(self, positions: tuple[int, ...]) -> VariedSampler | None:
+        """Return the sampler that keeps these of its times; see `Sampler.keeping`."""
+        if self._recursions(None) is None:
+            return None
+        known = range(self.grid.T + 1) if self.keep is None else self.keep
+        return replace(self, keep=tuple(known[i] for i in positions))
+
     def scenarios_apart(self, x0: Any) -> int:
         """Return the number of scenarios if one compiled call draws some of them, else 0."""
         return 0 if self._recursions(x0) is None else len(self.scenarios)
@@ -296,17 +303,7 @@ class VariedSampler(Sampler):
         inside: slice, normals: NDArray[Any],
     ) -> None:  # fmt: skip
         """Draw some scenarios into their rows (scenarios, times, ...), at the paths `inside`."""
-        if self.keep is None:
-            recursions.fill(draws, rows, inside.start, which, normals)
-            return
-        times = self.grid.T + 1
-        size = max(1, RECURSIONS_BYTES // (times * draws.n * rows.itemsize))
-        whole = draws.empty_rows(size * times).reshape(size, times, draws.n)
-        for low in range(0, len(rows), size):
-            kept = rows[low : low + size, :, inside]
-            part = slice(which.start + low, which.start + low + len(kept))
-            recursions.fill(draws, whole[: len(kept)], 0, part, normals)
-            kept[...] = whole[: len(kept), list(self.keep)]
+        recursions.fill(draws, rows, inside.start, which, normals, self.keep)
 
     def _draws(self, start: int, stop: int) -> Draws:
         return _draws_of(self.single, start, stop)
@@ -392,21 +389,14 @@ def _recursions_of(key: _Alike) -> Recursions | None:
     None if they are none, or not surely finite: then each scenario is drawn under its policies.
     """
     scenarios, single, target, on_nonfinite = key.parts
-    found = []
-    for scenario in scenarios:
-        part = replace(single, **{"target": target, **scenario.replaced})
-        try:
-            state = part.state(None)
-            is_finite = on_nonfinite == "keep" or part.is_surely_finite(None)
-        except Exception:  # drawing it raises the error of its path
-            return None
-        if not is_finite:
-            return None
-        found.append((part.target, part.grid, state))
     try:
-        return Recursions.of(_draws_of(single, 0, 1), found)
-    except Exception:
+        parts = [replace(single, **{"target": target, **s.replaced}) for s in scenarios]
+        found = [(part.target, part.grid, part.state(None)) for part in parts]
+        recursions = Recursions.of(_draws_of(single, 0, 1), found)
+    except Exception:  # drawing it raises the error of its path
         return None
+    is_drawn = recursions is not None and (on_nonfinite == "keep" or recursions.is_surely_finite())
+    return recursions if is_drawn else None
 
 
 def _draws_of(single: Sampler, start: int, stop: int) -> Draws:

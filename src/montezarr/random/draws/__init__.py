@@ -267,6 +267,7 @@ class Draws:
         out: NDArray[Any],
         column: int,
         exponential: bool,
+        times: tuple[int, ...] | None = None,
     ) -> None:
         """Compute `gaussian_recursion` once per scenario, on the same normal numbers.
 
@@ -278,12 +279,16 @@ class Draws:
             The numbers z.
         x0 : array (scenarios,)
             Value at step 0, in the dtype of the draws.
-        out : array (scenarios, T+1, ...)
+        out : array (scenarios, times, ...)
             Its columns, from `column` on, become the results.
         exponential : bool
             Return ``x0 * exp(y)``.
+        times : tuple of int, optional
+            Positions of the times of `out`, increasing, out of 0 ... T; all by default.
         """
-        self._module.several_recursions(coefficients, normals, x0, out, column, exponential)
+        self._module.several_recursions(
+            coefficients, normals, x0, out, column, exponential, times
+        )  # fmt: skip
 
     @property
     def _module(self) -> Any:

@@ -49,6 +49,7 @@ from montezarr.random.draws.phases import (
     words32,
     words64,
 )
+from montezarr.random.draws.reference import FURTHEST
 
 __all__ = ["TILE", "fill", "fill_words", "gaussian_recursion"]
 
@@ -114,9 +115,6 @@ _FILL = {"uniform": _make_fill(0), "normal": _make_fill(1), "exponential": _make
 
 
 # --- recursions ------------------------------------------------------------------------------
-
-FURTHEST = 9.0
-"""No normal number is further from 0: the radius is at most ``sqrt(2 * 53 * log(2))``, 8.6."""
 
 SMALL_EXPONENT = 700.0
 """e**x for x up to this size is a normal number in float64; see `small_exp64`."""
@@ -405,9 +403,8 @@ _linear64, _linear32 = _RECURSION[False]
 
 
 @compile_loops
-def _several64(exponential, coefficients, normals, x0, out, column):
+def _several64(exponential, coefficients, normals, x0, rows, out, column):
     none = u64(0)  # where draws would be: the normals are given
-    rows = np.arange(normals.shape[0] + 1)
     start = np.empty(normals.shape[1], np.float64)
     for i in range(len(x0)):
         start[:], steps = x0[i], coefficients[i]
@@ -418,9 +415,8 @@ def _several64(exponential, coefficients, normals, x0, out, column):
 
 
 @compile_loops
-def _several32(exponential, coefficients, normals, x0, out, column):
+def _several32(exponential, coefficients, normals, x0, rows, out, column):
     none = u64(0)
-    rows = np.arange(normals.shape[0] + 1)
     start = np.empty(normals.shape[1], np.float32)
     for i in range(len(x0)):
         start[:], steps = x0[i], coefficients[i]
@@ -487,7 +483,12 @@ def several_recursions(
     out: ref.Array,
     column: int,
     exponential: bool,
+    times: tuple[int, ...] | None = None,
 ) -> None:
     """Compute `reference.several_recursions`, bit for bit."""
+    rows = np.arange(normals.shape[0] + 1)
+    if times is not None:
+        rows[:] = -1
+        rows[list(times)] = np.arange(len(times))
     loop = _several32 if out.dtype == np.float32 else _several64
-    loop(exponential, coefficients, normals, x0, out, column)
+    loop(exponential, coefficients, normals, x0, rows, out, column)

@@ -13,6 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montezarr.random.draws import Draws
+from montezarr.random.draws.reference import FURTHEST
+
+ROUNDED = 1.01
+"""More than rounding adds to a bound: a few parts in 10**16 for each of at most 2**32 steps."""
 
 
 class SamplesByDraws(Protocol):
@@ -94,8 +98,9 @@ class Recursions:
         column: int,
         scenarios: slice = slice(None),
         normals: NDArray[Any] | None = None,
+        times: tuple[int, ...] | None = None,
     ) -> None:
-        """Fill columns of `out` (scenarios, T+1, ...), from `column` on, with the paths of `draws`.
+        """Fill columns of `out` (scenarios, times, ...), from `column` on, with paths of `draws`.
 
         They have the bits of `Draws.gaussian_recursion`.
 
@@ -105,10 +110,26 @@ class Recursions:
             The scenarios of `out`.
         normals : array, optional
             Those of `normals`, to draw them once for several calls.
+        times : tuple of int, optional
+            Positions of the times of `out`, increasing, out of 0 ... T; all by default.
         """
         given = self.normals(draws) if normals is None else normals
         coefficients, x0 = self.coefficients[scenarios], self.x0[scenarios]
-        draws.several_recursions(coefficients, given, x0, out, column, self.exponential)
+        draws.several_recursions(coefficients, given, x0, out, column, self.exponential, times)
+
+    def is_surely_finite(self) -> bool:
+        """Return whether no state can overflow, since no normal number is beyond `FURTHEST`."""
+        a, b, c = np.abs(self.coefficients).transpose(1, 0, 2)
+        start = np.abs(self.x0.astype(np.float64))
+        with np.errstate(over="ignore", invalid="ignore"):
+            # With each a below 1 taken as 1, the bound of the last step is that of all.
+            growth = np.prod(np.maximum(a, 1.0), axis=-1)
+            first = 0.0 if self.exponential else start
+            reach = ROUNDED * growth * (first + (b + FURTHEST * c).sum(axis=-1))
+            if self.exponential:
+                # Its powers of two must be numbers too, also where a small x0 makes the state one.
+                reach = np.maximum(start, 1.0) * np.exp(reach)
+        return bool((reach < float(np.finfo(self.x0.dtype).max)).all())
 
 
 def _recorded(

@@ -225,6 +225,10 @@ def scaled_exp32(x: Array, x0: Array) -> Array:
     return out
 
 
+FURTHEST = 9.0
+"""No normal number is further from 0: the radius is at most ``sqrt(2 * 53 * log(2))``, 8.6."""
+
+
 def group_of(kind: str, w: Array, dtype: np.dtype[Any]) -> Array:
     """Return the numbers of one step group, (2 or 4, n), computed from its words (4, n).
 
@@ -310,14 +314,18 @@ def gaussian_recursion(
 
 
 def several_recursions(
-    coefficients: Array, normals: Array, x0: Array, out: Array, column: int, exponential: bool
-) -> None:
-    """Fill columns of `out` (scenarios, T+1, ...) by `gaussian_recursion` on the same normals.
+    coefficients: Array, normals: Array, x0: Array, out: Array, column: int, exponential: bool,
+    times: tuple[int, ...] | None = None,
+) -> None:  # fmt: skip
+    """Fill columns of `out` (scenarios, times, ...) by `gaussian_recursion` on the same normals.
 
-    The coefficients are (scenarios, 3, T), and `x0` (scenarios,) is the same for all paths.
+    The coefficients are (scenarios, 3, T), and `x0` (scenarios,) is the same for all paths. The
+    rows are those of `times`, increasing, or of all T+1.
     """
+    steps, n = normals.shape
+    kept = slice(None) if times is None else list(times)
     for one, first, rows in zip(coefficients, x0, out, strict=True):
-        start = np.full(normals.shape[1], first)
-        gaussian_recursion(
-            (0, 0), 0, 0, one, start, rows, exponential, column=column, normals=normals
-        )
+        whole = np.empty((steps + 1, n), out.dtype)
+        start = np.full(n, first)
+        gaussian_recursion((0, 0), 0, 0, one, start, whole, exponential, normals=normals)
+        rows[:, column : column + n] = whole[kept]

@@ -32,12 +32,13 @@ def kept_times(function: ChunkFunction, times: int) -> KeptTimes | None:
     if len(function.sources) != 1:
         return None
     ((place, source),) = function.sources.items()
-    if len(source.leads) != 1 or any(source.leads.values()):
+    if len(source.leads) != 1:
         return None
+    (lead,) = source.leads.values()
     looked_at: dict[Any, int] = {}
     for key, step in function.steps:
         if place in step.dependencies:
-            position = _position(step, place, times)
+            position = _position(step, place, lead, times)
             if position is None:
                 return None
             looked_at[key] = position
@@ -54,20 +55,23 @@ def kept_times(function: ChunkFunction, times: int) -> KeptTimes | None:
     )
 
 
-def _position(step: Any, place: Any, times: int) -> int | None:
-    """Return which time of the paths (paths, time) a task takes; None if it does anything else."""
+def _position(step: Any, place: Any, lead: int, times: int) -> int | None:
+    """Return which time of (scenarios ..., paths, time) a task takes, of all paths; else None."""
     if not isinstance(step, Task) or step.func not in GETITEMS or step.kwargs:
         return None
     if len(step.args) != 2 or not isinstance(step.args[0], TaskRef) or step.args[0].key != place:
         return None
     index = step.args[1]
-    if not isinstance(index, tuple) or len(index) != 2 or index[0] != slice(None):
+    if not isinstance(index, tuple) or len(index) != lead + 2 or index[lead] != slice(None):
         return None
-    if not isinstance(index[1], int) or not -times <= index[1] < times:
+    if not all(isinstance(i, (int, slice)) for i in index[:lead]):
         return None
-    return index[1] % times
+    position = index[-1]
+    if not isinstance(position, int) or not -times <= position < times:
+        return None
+    return position % times
 
 
 def _taking(step: Any, position: int) -> Any:
     """Return a task that takes another time."""
-    return Task(step.key, step.func, step.args[0], (slice(None), position))
+    return Task(step.key, step.func, step.args[0], (*step.args[1][:-1], position))
