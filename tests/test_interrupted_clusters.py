@@ -210,7 +210,7 @@ print(counts)
 LOST = re.compile(
     r"Exception ignored in: <function Weak.*\n(Traceback.*\n( .*\n)+)KeyboardInterrupt.*\n"
 )
-"""What Python prints where Ctrl-C comes in a callback of a weak reference: it cannot be raised there."""
+"""What Python prints of a Ctrl-C in a callback of a weak reference, where it cannot be raised."""
 
 
 @pytest.mark.slow
