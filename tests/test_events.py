@@ -1,5 +1,6 @@
 """Events: paths that differ in length, padded, with their number beside them."""
 
+import gc
 import json
 from typing import NamedTuple
 
@@ -147,13 +148,15 @@ def test_a_path_is_what_the_function_returns():
 def test_an_object_of_its_own_length_has_event_times():
     ds = simulated(CASES["object"]).compute()
     assert ds.event_time.dims == ds.x.dims == ("path", "event")
-    assert (ds.n_events >= 2).all() and len(np.unique(ds.n_events)) > 3
+    assert (ds.n_events >= 2).all()
+    assert len(np.unique(ds.n_events)) > 3
     assert (ds.x.isel(event=0) == 2.0).all()
 
 
 def test_a_list_and_padded_arrays_may_have_no_events_at_all():
     ds = mz.simulate(lambda rng: {"t": np.empty(0)}, 3, seed=0, max_events={"event": None})
-    assert (ds.compute().n_events == 0).all() and ds.t.isnull().all()
+    assert (ds.compute().n_events == 0).all()
+    assert ds.t.isnull().all()
 
 
 def test_scenarios_are_their_separate_runs():
@@ -202,7 +205,7 @@ def test_a_path_without_room_may_be_masked():
         reduced = mz.reduce(ds[["n_arrivals", "mark"]], "mean")
     kept = numbers.where(numbers <= 9)
     np.testing.assert_allclose(reduced.n_arrivals_mean, kept.mean())
-    marks = found.mark.where((found.mark != found.mark.masked_value)).isel(arrival=0)
+    marks = found.mark.where(found.mark != found.mark.masked_value).isel(arrival=0)
     np.testing.assert_allclose(reduced.mark_mean[0], marks.mean())
 
 
@@ -210,7 +213,8 @@ def test_cut_paths_are_flagged_and_the_room_is_in_the_recipe():
     ds, whole = simulated(CASES["cut"]), simulated(CASES["streams"]).compute()
     cut = ds.compute()
     too_long = (whole.n_arrivals > 6) | (whole.n_departures > 9)
-    assert (cut.truncated == too_long).all() and too_long.any()
+    assert (cut.truncated == too_long).all()
+    assert too_long.any()
     assert (cut.n_arrivals == np.minimum(whole.n_arrivals, 6)).all()
     xr.testing.assert_equal(cut.t, whole.t.isel(arrival=slice(6)))
     variables = json.loads(ds.attrs["montezarr"])["variables"]
@@ -299,3 +303,40 @@ def test_an_error_about_lengths_says_how_to_declare_events():
     ds = mz.simulate(lambda rng: rng.random(rng.poisson(5.0)), 50, seed=0)
     with pytest.raises(mz.SamplerError, match=r"dims=\{'x': \('event',\)\}"):
         ds.compute()
+
+
+def test_a_store_and_a_virtual_store_keep_their_room_in_another_session(tmp_path):
+    process, arguments = CASES["streams"]
+    rooms = {"arrival": 50, "departure": 90}
+    arguments = arguments | {"max_events": rooms}
+    mz.write(mz.simulate(process, 10, seed=3, **arguments), tmp_path / "s.zarr")
+    mz.VirtualStore(mz.simulate(process, 10, seed=3, **arguments)).save(tmp_path / "v.json")
+    gc.collect()  # no run is alive that would be found by its recipe
+    mz.extend(tmp_path / "s.zarr", 20, process=queue)
+    right = mz.simulate(process, 20, seed=3, **arguments).compute()
+    xr.testing.assert_equal(mz.open(tmp_path / "s.zarr").compute(), right)
+    assert not mz.verify(tmp_path / "s.zarr", level=3, process=queue).problems
+    loaded = mz.VirtualStore.load(tmp_path / "v.json", process=queue)
+    found = xr.open_zarr(loaded, consolidated=False)
+    xr.testing.assert_equal(found.compute(), right.isel(path=slice(10)))
+
+
+def test_paths_of_the_engine_are_what_the_code_returns():
+    result = mz.MonteCarloEngine(Jumps()).simulate(20, 5, 2.0, seed=3)
+    path = result.paths[7]
+    rng = np.random.default_rng(np.random.SeedSequence(3, spawn_key=(7,)))
+    alone = Jumps().sample_path(5, 2.0, rng)
+    np.testing.assert_array_equal(path.times, alone.times)
+    np.testing.assert_array_equal(path.states, alone.states)
+    with pytest.raises(mz.ArgumentValueError, match="events_frame"):
+        result.to_dataframe()
+
+
+def test_plan_batches_and_stream_take_events():
+    ds = simulated(CASES["streams"])
+    assert "path" in str(mz.plan(ds))
+    parts = [part.n_arrivals.values for part in mz.batches(ds, 500)]
+    right = ds.compute()
+    np.testing.assert_array_equal(np.concatenate(parts), right.n_arrivals)
+    last = list(mz.stream(ds, "mean", until=mz.PathCount(N)))[-1]
+    np.testing.assert_allclose(last.n_arrivals_mean, right.n_arrivals.mean())

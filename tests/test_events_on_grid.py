@@ -6,6 +6,7 @@ import pytest
 import xarray as xr
 
 import montezarr as mz
+from montezarr.store.export import export
 
 N = 1100
 TIMES = np.array([-1.0, 0.0, 0.3, 0.7, 1.0, 3.0])
@@ -44,7 +45,9 @@ def event_rows(drawn, name):
 
 def test_counts_are_those_of_a_search(ds, drawn):
     found = mz.on_grid(ds, TIMES, "x", method="count")
-    assert found.name == "n_events" and found.dtype == np.int64 and found.chunks is not None
+    assert found.name == "n_events"
+    assert found.dtype == np.int64
+    assert found.chunks is not None
     right = [np.searchsorted(t, TIMES, "right") for t, _ in event_rows(drawn, "x")]
     np.testing.assert_array_equal(found, right)
     np.testing.assert_array_equal(found[:, -1], drawn.n_events)
@@ -69,7 +72,8 @@ def test_linear_is_that_of_numpy(ds, drawn):
 
 def test_further_dimensions_and_whole_numbers_keep_theirs(ds, drawn):
     v = mz.on_grid(ds, TIMES, "v")
-    assert v.dims == ("path", "leg", "time") and list(v.leg) == ["a", "b"]
+    assert v.dims == ("path", "leg", "time")
+    assert list(v.leg) == ["a", "b"]
     one = mz.on_grid(drawn.assign(v=drawn.v.isel(leg=1)), TIMES, "v")
     xr.testing.assert_equal(v.isel(leg=1, drop=True).compute(), one)
     k = mz.on_grid(ds, TIMES, "k")
@@ -87,7 +91,8 @@ def test_it_is_the_same_in_every_chunking_and_reduced_block_by_block(ds, drawn):
     rates = mz.reduce(rate.to_dataset(name="rate"), "mean").rate_mean
     np.testing.assert_allclose(rates, right.mean("path").diff("time") / np.diff(TIMES))
     # Uniform times of 4 events on [0, 1]: a rate of 4 inside, and none outside.
-    assert abs(float(rates[2]) - 4.0) < 5 * np.sqrt(4.0 / 0.4 / N) and rates[0] == 0
+    assert abs(float(rates[2]) - 4.0) < 5 * np.sqrt(4.0 / 0.4 / N)
+    assert rates[0] == 0
 
 
 def test_scenarios_are_put_on_the_grid_side_by_side():
@@ -97,7 +102,8 @@ def test_scenarios_are_put_on_the_grid_side_by_side():
     assert found.dims == ("rate", "path", "time")
     xr.testing.assert_equal(found.isel(time=-1, drop=True).compute(), ds.n_events.compute())
     table = mz.events_frame(ds)
-    assert len(table) == int(ds.n_events.sum()) and set(table.rate) == {2.0, 9.0}
+    assert len(table) == int(ds.n_events.sum())
+    assert set(table.rate) == {2.0, 9.0}
 
 
 def test_masked_paths_stay_masked():
@@ -112,7 +118,8 @@ def test_masked_paths_stay_masked():
     found = mz.on_grid(ds, TIMES, "event_time", method="count")
     assert ((found == found.attrs["masked_value"]).all("time") == is_masked).all()
     states = mz.on_grid(ds, TIMES, "event_time", before=0.0)
-    assert (states.isnull().all("time") == is_masked).all() and is_masked.any()
+    assert (states.isnull().all("time") == is_masked).all()
+    assert is_masked.any()
 
 
 def test_times_of_events_may_not_decrease():
@@ -162,3 +169,28 @@ def test_the_ragged_form_goes_to_netcdf_and_back(ds, drawn, tmp_path):
     ends = again.n_events.cumsum()
     np.testing.assert_array_equal(again.x[int(ends[4]) : int(ends[5])],
                                   [*event_rows(drawn, "x")][5][1])  # fmt: skip
+
+
+def test_a_store_is_exported_as_a_long_table(ds, tmp_path):
+    mz.write(ds, tmp_path / "s.zarr", storage=mz.Storage(compression="zstd"))
+    export(tmp_path / "s.zarr", tmp_path / "events.parquet")
+    table = pd.read_parquet(tmp_path / "events.parquet")
+    right = mz.events_frame(ds)
+    pd.testing.assert_frame_equal(table[list(right)], right)
+    assert (table.groupby("path").size() == table.groupby("path").n_events.first()).all()
+    part = export(tmp_path / "s.zarr", tmp_path / "p.parquet", start=1030, stop=1040)
+    some = pd.read_parquet(part.file)
+    some = some[list(right)].reset_index(drop=True)
+    wanted = right[(right.path >= 1030) & (right.path < 1040)].reset_index(drop=True)
+    pd.testing.assert_frame_equal(some, wanted)
+
+
+def test_padding_costs_next_to_nothing_compressed(ds, tmp_path):
+    wide = mz.simulate(walk, N, seed=1, dims={"v": ("event", "leg")}, max_events=640,
+                       coords={"leg": ["a", "b"]})  # fmt: skip
+    sizes = []
+    for name, one in (("narrow", ds), ("wide", wide)):
+        mz.write(one, tmp_path / name, storage=mz.Storage(compression="zstd"))
+        sizes.append(sum(f.stat().st_size for f in (tmp_path / name).rglob("*") if f.is_file()))
+    print(f"{sizes[0] / N:.0f} bytes per path with room for 32 events, {sizes[1] / N:.0f} for 640")
+    assert sizes[1] < 1.1 * sizes[0]

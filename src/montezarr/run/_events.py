@@ -21,6 +21,11 @@ def check_dataset(ds: Any) -> xr.Dataset:
     return ds
 
 
+def has_events(ds: xr.Dataset) -> bool:
+    """Return whether a Dataset has events, and their number."""
+    return any(array.attrs.get(SAMPLE) in ds.dims for array in ds.data_vars.values())
+
+
 def numbers_in(ds: xr.Dataset) -> dict[str, xr.DataArray]:
     """Return the number of events of each path by dimension of events.
 

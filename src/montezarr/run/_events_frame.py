@@ -108,8 +108,13 @@ def _stream_of(ds: Any, dim: Any) -> tuple[str, xr.DataArray, list[str]]:
     return dim, known[dim], names
 
 
-def columns_of(ds: xr.Dataset, dim: str, start: int) -> dict[str, NDArray[Any]]:
-    """Return the columns of the long table of a Dataset in memory, paths counted from `start`."""
+def columns_of(
+    ds: xr.Dataset, dim: str, start: int, *, beside: bool = False
+) -> dict[str, NDArray[Any]]:
+    """Return the columns of the long table of a Dataset in memory, paths counted from `start`.
+
+    With `beside`, variables of paths alone are repeated for every event of the path.
+    """
     number = numbers_in(ds)[dim]
     is_event = np.arange(ds.sizes[dim]) < number.values[..., np.newaxis]
     places = np.nonzero(is_event)
@@ -123,6 +128,8 @@ def columns_of(ds: xr.Dataset, dim: str, start: int) -> dict[str, NDArray[Any]]:
     out = {PATH: out.pop(PATH), **out, dim: places[-1]}
     for name, variable in ds.data_vars.items():
         if dim not in variable.dims:
+            if beside and variable.dims == number.dims:
+                out[str(name)] = variable.values[places[:-1]]
             continue
         rows = variable.transpose(*number.dims, dim, ...)
         further = rows.dims[number.ndim + 1 :]

@@ -78,7 +78,7 @@ def on_grid(
     dim = dim_of(ds, values, "variable")
     when = times_of(ds, dim, event_time)
     number = numbers_in(ds)[dim]
-    if when.dims != number.dims + (dim,):
+    if when.dims != (*number.dims, dim):
         raise value_error("event_time", f"one with the dimensions {(*number.dims, dim)}", when.dims)
     if method == "count":
         values = when

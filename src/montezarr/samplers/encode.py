@@ -113,9 +113,10 @@ def check_no_mask(
     if taken.any():
         if path is not None and numbers.ndim > len(variable.dims):
             path += int(np.argwhere(taken)[0, 0])
+        stands_for = "no event" if variable.has_events else "a masked path"
         message = (
             f"{variable.name}: expected {variable.dtype} other than {variable.masked}, which stands"
-            f" for {'no event' if variable.has_events else 'a masked path'}, got it. Pass a dtype= that has more numbers, such as dtype=float."
+            f" for {stands_for}, got it. Pass a dtype= that has more numbers, such as dtype=float."
         )
         raise sampler.failure(path, x0, message)
 

@@ -1,4 +1,4 @@
-"""Events: arrays that differ in length from path to path, padded, with their numbers beside them."""
+"""Events: arrays that differ in length from path to path, padded, with their numbers beside."""
 
 from __future__ import annotations
 

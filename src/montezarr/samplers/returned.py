@@ -154,7 +154,7 @@ def _part(name: str, part: Any) -> ReturnedVariable:
 
 def _rows_or_part(name: str, part: Any) -> ReturnedVariable:
     """Return a list of arrays of any length as rows of the longest, with their lengths."""
-    is_list = isinstance(part, (list, tuple)) or getattr(part, "dtype", None) == object
+    is_list = isinstance(part, (list, tuple)) or getattr(part, "dtype", 0) == np.dtype(object)
     if not is_list or not all(np.ndim(row) for row in part):
         return _part(name, part)
     rows = [_array(name, row) for row in part]
