@@ -339,4 +339,4 @@ def test_plan_batches_and_stream_take_events():
     right = ds.compute()
     np.testing.assert_array_equal(np.concatenate(parts), right.n_arrivals)
     last = list(mz.stream(ds, "mean", until=mz.PathCount(N)))[-1]
-    np.testing.assert_allclose(last.n_arrivals_mean, right.n_arrivals.mean())
+    np.testing.assert_allclose(last.dataset.n_arrivals_mean, right.n_arrivals.mean())

@@ -96,12 +96,19 @@ def arguments_in(recipe: Mapping[str, Any], process: Any = None, x0: Any = None)
 
 
 def events_in(recipe: Mapping[str, Any]) -> dict[str, int | None]:
-    """Return the dimensions of events of a recipe, with the room where it determines values."""
-    found = {}
-    for variable in recipe["variables"]:
-        dim = variable.get("event_dim")
-        if isinstance(dim, str) and not variable.get("derived"):
-            found[dim] = variable["sizes"][variable.get("lead", 0)]
+    """Return the dimensions of events of a recipe, with the room where it determines values.
+
+    The recipe may be any mapping: what is none of ours has no events.
+    """
+    found: dict[str, int | None] = {}
+    variables = recipe.get("variables")
+    for variable in variables if isinstance(variables, list) else []:
+        if not isinstance(variable, dict) or variable.get("derived"):
+            continue
+        dim, sizes = variable.get("event_dim"), variable.get("sizes")
+        lead = variable.get("lead", 0)
+        if isinstance(dim, str) and isinstance(sizes, list) and type(lead) is int:
+            found[dim] = sizes[lead] if 0 <= lead < len(sizes) else None
     return found
 
 
