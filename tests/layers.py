@@ -72,6 +72,7 @@ ROOMS = {
         _path_loop arguments returned
         _base
         _code encode functions policy resolution
+        events
         _loop_call declare drawing joint varied
         probe
         batch counter path
@@ -111,11 +112,11 @@ ROOMS = {
     "run": Room(
         "the run as one value: recipe, Dask arrays, simulate, replay; what it costs",
         """
-        __init__ _entries _plan_card _policies _scenario_table _selected _stored_states _task \
-            _tasks_alive _variables _varied_texts chunk_policy digests._generated \
-            digests._pieces digests._source
-        _origins digests._functions
-        digests._classes
+        __init__ _entries _grid_kernel _max_events _plan_card _policies _scenario_table _selected \
+            _stored_states _task _tasks_alive _variables _varied_texts chunk_policy \
+            digests._generated digests._pieces digests._source
+        _events _origins digests._functions
+        _events_frame _on_grid digests._classes
         digests._values
         digests
         _recipe _vary _x0

@@ -48,6 +48,9 @@ from montezarr.reduction.streaming import Stream as Stream
 from montezarr.reduction.streaming import Until as Until
 from montezarr.reduction.streaming import stream as stream
 from montezarr.run._card import Recipe as Recipe
+from montezarr.run._events_frame import events_frame as events_frame
+from montezarr.run._events_frame import events_ragged as events_ragged
+from montezarr.run._on_grid import on_grid as on_grid
 from montezarr.run._plan import Plan as Plan
 from montezarr.run._replay import replay as replay
 from montezarr.run._scenario_table import scenarios as scenarios

@@ -25,7 +25,7 @@ from montezarr.run._run import Run
 from montezarr.run._selected import positions_of
 from montezarr.run._texts import process_rows, seed_text
 from montezarr.run._varied_texts import scenario_sizes, varied_rows
-from montezarr.samplers import EVENT_TIME
+from montezarr.samplers import EVENT_TIME, Sampler
 from montezarr.samplers.schema import PATH, TIME
 
 State = int | float | str
@@ -228,6 +228,11 @@ class SimulationResult:
             If the table would not fit into memory.
         """
         variables = self._run.sampler.variables
+        if any(variable.has_events for variable in variables):
+            raise value_error(
+                "to_dataframe", "paths with a row for each time", "events",
+                "Take montezarr.events_frame(result.dataset).",
+            )  # fmt: skip
         has_times = self._has_times
         n_times = self._run.sampler.n_times if has_times else 1
         rows = len(self) * n_times
@@ -347,6 +352,7 @@ class SimulationResult:
         else:
             alone = replay_run(self._run, index, self._run.sampler)
             rows = {str(name): array.values for name, array in alone.data_vars.items()}
+        rows = _without_padding(rows, self._run.sampler)
         times = rows.pop(EVENT_TIME, self._run.sampler.times)
         states = {name: self._decode(name, row) for name, row in rows.items()}
         dims = {v.name: v.dims for v in self._run.sampler.variables if v.name in states}
@@ -368,6 +374,18 @@ class SimulationResult:
         inside = (codes >= 0) & (codes < len(labels))
         decoded: NDArray[Any] = table[np.where(inside, codes, len(labels))]
         return decoded
+
+
+def _without_padding(rows: dict[str, NDArray[Any]], sampler: Sampler) -> dict[str, NDArray[Any]]:
+    """Return the variables of one path as its code returned them: without padding, and numbers."""
+    numbers = {v.event_dim: int(rows[v.name].item()) for v in sampler.variables if v.derived
+               and not v.lead}  # fmt: skip
+    if not numbers:
+        return rows
+    return {
+        v.name: rows[v.name][: max(0, numbers[v.event_dim])] if v.has_events else rows[v.name]
+        for v in sampler.returned
+    }
 
 
 def _columns(array: xr.DataArray, n_times: int) -> Iterator[tuple[str, NDArray[Any]]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from montezarr.core.checks import MAX_INDEX, check_bool, check_int, value_error
+from montezarr.core.checks import MAX_INDEX, check_bool, check_choice, check_int, value_error
 from montezarr.execute import configured, cores
 from montezarr.random.seeding import BLOCK, as_root_seed
 from montezarr.run import chunk_policy
@@ -17,6 +17,7 @@ from montezarr.run._first_scenario import (
     telling_of_arrays,
 )
 from montezarr.run._inputs import with_arrays
+from montezarr.run._max_events import check_max_events, with_measured
 from montezarr.run._policies import Policies, check_policies
 from montezarr.run._recipe import recipe_of
 from montezarr.run._scenarios import check_resolutions, check_varied, varied_sampler
@@ -32,7 +33,7 @@ from montezarr.samplers.arguments import (
 )
 from montezarr.samplers.binding import check_no_parameter
 from montezarr.samplers.resolution import check_resolution
-from montezarr.samplers.schema import Asked
+from montezarr.samplers.schema import EVENT, Asked
 
 ENDLESS_CHUNK = 2**30
 """Paths per chunk of a run without end: a graph of a thousand chunks, of which none is drawn."""
@@ -56,6 +57,8 @@ def bind_arguments(
     coords: Mapping[str, Any] | None = None,
     vary: Any = None,
     noise: str = "common",
+    max_events: Any = None,
+    on_overflow: str = "raise",
     names: tuple[str, ...] = (),
     policies: Policies,
     legacy_global_rng: bool = False,
@@ -77,6 +80,8 @@ def bind_arguments(
     check_bool("legacy_global_rng", legacy_global_rng)
     given = {} if options is None else options
     n_paths, chunks = check_paths(n_paths, chunks)
+    rooms = check_max_events(max_events)
+    cuts = check_choice("on_overflow", on_overflow, ("raise", "truncate")) == "truncate"
     varying = check_vary(vary, noise, n_paths)
     check_no_argument(varying, process)
     chosen, kind = choose_sampler(
@@ -104,11 +109,16 @@ def bind_arguments(
                 per_path=states.array is not None or not first.has_x0,
                 # Built-in processes need no trial, so a lazy x0 is not computed for them.
                 first_x0=states.first() if first.is_tried or not states.is_lazy else None,
+                # In an older recipe a dimension of this name is as any other.
+                events=frozenset({*rooms, *([] if recorded else [EVENT])}),
+                max_events=rooms,
+                cuts=cuts,
             ),
             on_nonfinite="keep" if policies.on_nonfinite in ("keep", "mask") else "raise",
             options=first.options,
             recorded=recorded,
         )  # fmt: skip
+    _check_events(sampler, rooms, cuts)
     inputs, kept = states.array, states.given
     sampler = replace(sampler, keep=check_keep(keep, sampler.grid.T))
     if varying.names:
@@ -117,9 +127,13 @@ def bind_arguments(
         if recorded is None:  # a stored run is drawn again without new checks
             check_resolutions(varied, varying, states.array, states.is_lazy)
         inputs, kept = with_arrays(varying, inputs, kept)
+        if any(v.has_events for v in varied.variables):
+            varied = with_measured(varied, rooms, first_block(inputs, is_lazy=kept is None))
         if varying.by_path and first.is_tried:
             check_varied(varied, first_block(inputs, is_lazy=kept is None))
         sampler = varied
+    elif any(v.has_events for v in sampler.variables):
+        sampler = with_measured(sampler, rooms, first_block(inputs, is_lazy=states.is_lazy))
     elif recorded is None:
         check_resolution(sampler, states.array, states.is_lazy)
     sampler = policies.on(sampler)
@@ -133,6 +147,18 @@ def bind_arguments(
         "asked": asked,
         "given_inputs": kept,
     }
+
+
+def _check_events(sampler: Sampler, rooms: Mapping[str, Any], cuts: bool) -> None:
+    """Raise for arguments about events of a process whose paths have none."""
+    if any(variable.has_events for variable in sampler.variables):
+        return
+    for name, value in (("max_events", rooms or None), ("on_overflow", "truncate" if cuts else "")):
+        if value:
+            raise value_error(
+                name, "none, for a process whose paths have no events", value,
+                "dims={'name': ('event',)} says that an array differs in length.",
+            )  # fmt: skip
 
 
 def check_paths(n_paths: Any, chunks: Any) -> tuple[int | None, int | None]:

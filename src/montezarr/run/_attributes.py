@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import xarray as xr
@@ -40,11 +40,14 @@ class Carried:
         Requested paths per chunk, or 0; see `Run`.
     is_endless : bool
         Whether the run has no number of paths.
+    max_events : dict of str to int
+        The room for events, by dimension, where it determines no value.
     """
 
     policies: Policies = Policies()  # noqa: RUF009
     asked: int = 0
     is_endless: bool = False
+    max_events: Mapping[str, int] = field(default_factory=dict)
 
     def to_attributes(self) -> dict[str, str]:
         """Return the attribute, or no entry if all is as by default."""
@@ -53,6 +56,8 @@ class Carried:
             told["chunks"] = self.asked
         if self.is_endless:
             told["n_paths"] = None
+        if self.max_events:
+            told["max_events"] = dict(self.max_events)
         return {RUN_ATTRIBUTE: json.dumps(told)} if told else {}
 
 
@@ -72,7 +77,11 @@ def carried_by(obj: Any) -> Carried | None:
         told = parse_json(text)
         asked = check_int("chunks", told.get("chunks", 0), minimum=0)
         is_endless = "n_paths" in told and told["n_paths"] is None
-        return Carried(Policies.from_dict(told), asked, is_endless)
+        rooms = {
+            str(dim): check_int("max_events", room, minimum=1)
+            for dim, room in told.get("max_events", {}).items()
+        }
+        return Carried(Policies.from_dict(told), asked, is_endless, rooms)
     except (ValueError, TypeError, AttributeError) as error:
         raise value_error("ds", expected, text, f"It is none: {error}") from error
 
@@ -106,6 +115,14 @@ def recipe_told(attrs: Mapping[Any, Any]) -> dict[str, Any]:
     except ValueError:
         return {}
     return recipe if isinstance(recipe, dict) else {}
+
+
+def event_dims_told(recipe: Mapping[str, Any]) -> frozenset[str]:
+    """Return the dimensions of events of a recipe, which may be any mapping."""
+    variables = recipe.get("variables")
+    told = variables if isinstance(variables, list) else []
+    dims = (variable.get("event_dim") for variable in told if isinstance(variable, dict))
+    return frozenset(dim for dim in dims if isinstance(dim, str))
 
 
 def check_recipe(shown: Any) -> dict[str, Any]:

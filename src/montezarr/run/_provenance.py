@@ -13,6 +13,7 @@ from dask.base import is_dask_collection
 from montezarr.random.seeding import BLOCK
 from montezarr.run._attributes import ATTRIBUTE, Carried, carried_by, check_recipe, recipe_in
 from montezarr.run._origins import Origin, draws_paths, origins_behind
+from montezarr.run._recorded import events_in
 from montezarr.run._several import recipe_of_several
 from montezarr.run._variables import variables_of
 from montezarr.samplers.schema import PATH
@@ -113,6 +114,14 @@ class Provenance:
         if self.carried is not None and self.carried.is_endless:
             return None
         return max(1, int(self.obj.sizes.get(PATH, 1)))
+
+    @property
+    def max_events(self) -> dict[str, int]:
+        """The room for events by dimension: what the object carries, or the size that it has."""
+        if self.carried is not None and self.carried.max_events:
+            return dict(self.carried.max_events)
+        sizes = getattr(self.obj, "sizes", {})
+        return {dim: int(sizes[dim]) for dim in events_in(self.recipe) if sizes.get(dim)}
 
     @property
     def asked(self) -> int | None:

@@ -85,12 +85,36 @@ def arguments_in(recipe: Mapping[str, Any], process: Any = None, x0: Any = None)
         "labels": None if isinstance(target, Process) else labels,
         "legacy_global_rng": recorded_interface(recipe).uses_global_state,
         "dims": _dims(recipe, variables),
+        "max_events": events_in(recipe),
+        "on_overflow": "truncate" if _cuts(recipe) else "raise",
         "names": tuple(name for name in names if name != EVENT_TIME),
         "coords": recipe.get("coords"),
         "vary": vary,
         "noise": vary.noise,
         "recorded": recipe,
     }
+
+
+def events_in(recipe: Mapping[str, Any]) -> dict[str, int | None]:
+    """Return the dimensions of events of a recipe, with the room where it determines values.
+
+    The recipe may be any mapping: what is none of ours has no events.
+    """
+    found: dict[str, int | None] = {}
+    variables = recipe.get("variables")
+    for variable in variables if isinstance(variables, list) else []:
+        if not isinstance(variable, dict) or variable.get("derived"):
+            continue
+        dim, sizes = variable.get("event_dim"), variable.get("sizes")
+        lead = variable.get("lead", 0)
+        if isinstance(dim, str) and isinstance(sizes, list) and type(lead) is int:
+            found[dim] = sizes[lead] if 0 <= lead < len(sizes) else None
+    return found
+
+
+def _cuts(recipe: Mapping[str, Any]) -> bool:
+    derived = [variable for variable in recipe["variables"] if variable.get("derived")]
+    return any("event_dim" not in variable for variable in derived)
 
 
 def _varying(recipe: Mapping[str, Any], parameters: Mapping[str, Any]) -> Vary:
@@ -109,7 +133,7 @@ def _variables_of_path(recipe: Mapping[str, Any], vary: Vary) -> list[dict[str, 
     """Return the recorded variables of a path, without parameters and dimensions of scenarios."""
     found = []
     for variable in recipe["variables"]:
-        if variable["name"] in vary.by_path:
+        if variable["name"] in vary.by_path or variable.get("derived"):
             continue
         lead = variable.get("lead", 0)
         entry = {key: value for key, value in variable.items() if key != "lead"}

@@ -16,7 +16,12 @@ from montezarr.run._provenance import Provenance
 from montezarr.run._run import Run
 from montezarr.run._selected import Positions, coords_at, only, placed, positions_of
 from montezarr.run._several import RUNS, is_of_several, recipe_of_several, runs_text
-from montezarr.run._variables import coordinates_of, label_encoding, variable_attributes
+from montezarr.run._variables import (
+    coordinates_of,
+    label_encoding,
+    masked_attribute,
+    variable_attributes,
+)
 from montezarr.samplers import Sampler, sample_range
 from montezarr.samplers.schema import PATH
 
@@ -129,8 +134,8 @@ def replay_run(
     variables = {
         variable.name: (
             *placed(variable, alone, arrays[variable.name][..., index - low].copy(), positions),
-            variable_attributes(variable),
-            label_encoding(variable),
+            variable_attributes(variable) | masked_attribute(variable, sampler),
+            label_encoding(variable) | masked_attribute(variable, sampler),
         )
         for variable in sampler.variables
     }

@@ -29,6 +29,7 @@ from montezarr.run._tasks_alive import run_of_recipe
 from montezarr.run.chunk_policy import check_number
 from montezarr.samplers import Sampler
 from montezarr.samplers.joint import JointSampler
+from montezarr.samplers.schema import rooms_of
 
 ENDLESS_ARRAY_PATHS = 2**40
 """Paths of the lazy arrays of a run without end, which Dask wants a number of."""
@@ -82,7 +83,8 @@ class Run:
 
     @property
     def _key(self) -> tuple[Any, ...]:
-        return self.fingerprint, self.n_paths, self.chunk, self.asked, self.policies
+        rooms = tuple(self.max_events.items())
+        return self.fingerprint, self.n_paths, self.chunk, self.asked, self.policies, rooms
 
     @classmethod
     def of(
@@ -136,6 +138,7 @@ class Run:
     def from_recipe(
         cls, recipe: Any, process: Any = None, n_paths: int | None = None,
         *, x0: Any = None, chunks: int | None = None, policies: Policies | None = None,
+        max_events: Mapping[str, int] | None = None,
     ) -> Run:  # fmt: skip
         """Return the run of a recipe with a number of paths: from a live run, or a new one.
 
@@ -155,6 +158,9 @@ class Run:
         policies : Policies, optional
             The failure policies. By default those of the live run; without one, nonfinite paths
             pass, since existing paths may be nonfinite.
+        max_events : mapping of str to int, optional
+            The room for events by dimension, which a recipe has only where it determines values.
+            By default that of the live run; without one, it is measured.
 
         Raises
         ------
@@ -177,13 +183,15 @@ class Run:
         if not isinstance(recipe, Mapping):
             raise type_error("recipe", "a mapping, or JSON", recipe)
         return cls._recorded(
-            check_recipe(dict(recipe)), process, n_paths, x0=x0, chunks=chunks, policies=policies
-        )
+            check_recipe(dict(recipe)), process, n_paths, x0=x0, chunks=chunks, policies=policies,
+            max_events=max_events,
+        )  # fmt: skip
 
     @classmethod
     def _recorded(
         cls, recipe: dict[str, Any], process: Any, n_paths: int | None,
         *, x0: Any = None, chunks: int | None = None, policies: Policies | None = None,
+        max_events: Mapping[str, int] | None = None,
     ) -> Run:  # fmt: skip
         """Return the run of a recipe that was checked; see `from_recipe`."""
         if is_of_several(recipe):
@@ -202,6 +210,7 @@ class Run:
         live = None if process is not None else run_of_recipe(key)
         if live is not None:
             found: Run = live if policies is None else live.under(policies)
+            found = found.with_rooms(max_events or {})
             return found._as_long_as(n_paths, chunks)
         if policies is None:
             policies = Policies(on_nonfinite="keep")
@@ -209,6 +218,7 @@ class Run:
         if stored is not None:  # as many paths as there are states
             x0, n_paths = stored
         arguments = arguments_in(recipe, process, x0)
+        arguments["max_events"] |= max_events or {}
         run = cls.of(**arguments, n_paths=n_paths, chunks=chunks, policies=policies)
         if run.fingerprint != key:
             raise ReplayError("process: not the sampler that this Dataset was simulated with.")
@@ -258,11 +268,19 @@ class Run:
                 return cls.of_several(live)
         recipe = made.recipe
         policies = None if made.carried is None else made.carried.policies
-        return cls._recorded(recipe, process, made.n_paths, chunks=made.asked, policies=policies)
+        return cls._recorded(
+            recipe, process, made.n_paths, chunks=made.asked, policies=policies,
+            max_events=made.max_events,
+        )  # fmt: skip
 
     def under(self, policies: Policies) -> Run:
         """Return the run with other failure policies."""
         return replace(self, sampler=policies.on(self.sampler))
+
+    def with_rooms(self, rooms: Mapping[str, int]) -> Run:
+        """Return the run with room for so many events, by dimension, unless they are cut off."""
+        own = {dim: rooms[dim] for dim in self.max_events if dim in rooms}
+        return replace(self, sampler=self.sampler.with_rooms(own)) if own else self
 
     def _as_long_as(self, n_paths: int | None, chunks: int | None) -> Run:
         """Return the run with another length, which its inputs limit."""
@@ -302,7 +320,12 @@ class Run:
     @property
     def carried(self) -> Carried:
         """The part of the run that a Dataset carries beside the recipe."""
-        return Carried(self.policies, self.asked, self.is_endless)
+        return Carried(self.policies, self.asked, self.is_endless, self.max_events)
+
+    @property
+    def max_events(self) -> dict[str, int]:
+        """The room for events by dimension, where it determines no value."""
+        return rooms_of(v for v in self.sampler.variables if not v.cuts)
 
     @property
     def fingerprint(self) -> str:

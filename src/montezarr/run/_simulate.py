@@ -54,6 +54,8 @@ def simulate(
     coords: Mapping[str, Any] | None = None,
     vary: Mapping[Any, Any] | None = None,
     noise: str = "common",
+    max_events: int | Mapping[str, int | None] | None = None,
+    on_overflow: str = "raise",
     on_error: str = "raise",
     on_nonfinite: str = "raise",
     retries: int = PATH_RETRIES,
@@ -138,6 +140,19 @@ def simulate(
         Whether all scenarios have the same random numbers. A scenario on common noise is bit for
         bit the separate run with its parameters; on independent noise, that run with ``stream=``
         the canonical JSON of them, such as ``'{"sigma": 0.2}'``: equal values have equal noise.
+    max_events : int or mapping of str to int or None, optional
+        Room for the events of a path, where these differ in number from path to path: along the
+        dimension ``event``, or by dimension, such as ``{"arrival": 500, "departure": 500}``. Events
+        are the first dimension of a variable that `dims` gives it, such as
+        ``dims={"size": ("arrival",)}``; all arrays without one, if there is no grid and
+        one dimension is named here; and the ``times`` and ``states`` of an object whose
+        paths differ in length. They are padded with NaN, or the number in ``masked_value``; their
+        number is a variable, ``n_events(path)`` or ``n_arrivals(path)``. By default, or for None,
+        the room is measured on 64 paths: twice the longest, or ten standard deviations more.
+    on_overflow : {"raise", "truncate"}
+        What to do about a path with more events. "raise" makes it fail: its room then changes no
+        path, and is not in the recipe. "truncate" leaves later events out, and the variable
+        ``truncated(path)`` is 1 for such a path; the room is in the recipe.
     on_error : {"raise", "mask", "retry"}
         What to do about a path on which the sampler fails. "mask" sets it to NaN, or in an integer
         variable to the number in its attribute ``masked_value``; averages over the rest are then
@@ -195,7 +210,7 @@ def simulate(
     run = Run.of(
         process, n_paths, T, x0, dt=dt, times=times, seed=seed, dtype=dtype, chunks=chunks,
         keep=keep, labels=labels, dims=dims, coords=coords, vary=vary, noise=noise,
-        policies=policies,
+        max_events=max_events, on_overflow=on_overflow, policies=policies,
         legacy_global_rng=legacy_global_rng, stream=stream, options=options,
     )  # fmt: skip
     return to_dataset(run)

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from montezarr.samplers import EVENT_TIME, Sampler
 from montezarr.samplers.schema import TIME
 
+SAMPLE = "sample_dimension"
+"""Attribute of the number of events of a path, in CF of contiguous ragged arrays: its dimension."""
+
 LABELS = "labels"
 """Entry in the encoding of a variable of codes: code and label of each state."""
 
@@ -29,6 +32,10 @@ def variable_attributes(variable: Any) -> dict[str, Any]:
     """Return the attributes of a variable: those of CF, and those that its sampler declares."""
     if variable.name == EVENT_TIME:
         return {"long_name": "time of the event"}
+    if variable.derived and variable.event_dim is not None:  # as CF calls it
+        return {"long_name": f"number along {variable.event_dim}", SAMPLE: variable.event_dim}
+    if variable.derived:
+        return {"long_name": "whether later events of the path are left out"}
     if variable.labels is None:
         return dict(variable.attrs)
     codes = np.arange(len(variable.labels), dtype=variable.dtype)
@@ -57,11 +64,11 @@ def label_encoding(variable: Any) -> dict[str, Any]:
 
 
 def masked_attribute(variable: Any, sampler: Any) -> dict[str, Any]:
-    """Return the attribute with the value of masked paths, if that is not NaN.
+    """Return the attribute with the value of masked paths, and of no event, if that is not NaN.
 
     It is also in the encoding, which arithmetic drops: only that entry is reliable.
     """
-    is_number = sampler.may_mask and not variable.is_real
+    is_number = (sampler.may_mask or variable.has_events) and not variable.is_real
     return {"masked_value": variable.masked} if is_number else {}
 
 

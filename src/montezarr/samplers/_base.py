@@ -184,6 +184,21 @@ class Sampler(ABC):
         return "mask" in (self.on_error, self.on_nonfinite)
 
     @property
+    def returned(self) -> tuple[Variable, ...]:
+        """The variables that the code returns; others are made of these."""
+        return tuple(variable for variable in self.variables if not variable.derived)
+
+    def with_rooms(self, rooms: Mapping[str, int], cuts: bool | None = None) -> Sampler:
+        """Return the sampler with room for so many events, by dimension.
+
+        With `cuts`, paths with more events are cut off; else they fail.
+        """
+        variables = [v.with_room(rooms) for v in self.variables]
+        if cuts is not None:
+            variables = [replace(v, cuts=cuts) if v.has_events else v for v in variables]
+        return replace(self, variables=tuple(variables))
+
+    @property
     def n_times(self) -> int:
         """Number of times in the result."""
         return self.grid.T + 1 if self.keep is None else len(self.keep)
@@ -309,7 +324,7 @@ class Sampler(ABC):
 
     def check_names(self, parts: Mapping[str, ReturnedVariable], path: int, x0: Any) -> None:
         """Raise if a path, or a block, has other variables than the first one."""
-        names = [variable.name for variable in self.variables]
+        names = [variable.name for variable in self.returned]
         if set(parts) != set(names):
             raise self.failure(path, x0, f"returned {sorted(parts)}, expected {names}.")
 

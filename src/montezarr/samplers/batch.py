@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from montezarr.core.checks import show, type_error
 from montezarr.core.tunables.memory import COMPARED_PATHS_AT_ONCE
 from montezarr.core.tunables.scheduling import COEFFICIENT_TRIAL_PATHS
 from montezarr.random.seeding import BLOCK
-from montezarr.samplers import declare, functions
+from montezarr.samplers import declare, events, functions
 from montezarr.samplers._base import Sampler, own
 from montezarr.samplers._code import CodeSampler
 from montezarr.samplers.drawing import private
@@ -70,28 +70,46 @@ class BatchSampler(CodeSampler):
         first_x0 = declared.first_x0
         with no_global_stream(self):
             n = 0 if first_x0 is None else first_x0.shape[-1]
-            value, parts, times = self.block(0, self.block_x0(first_x0, 0, n, 0), declared.names)
+            initial = self.block_x0(first_x0, 0, n, 0)
+            has_rows = bool(declared.max_events) or any(
+                own[:1] and own[0] in declared.events for own in declared.dims.values()
+            )
+            value, parts, times = self.block(0, initial, declared.names, has_rows)
             told = self.read(0, self.x0, coords_of, value)
             attributes = attributes_of(value)
             # Copies, since the sampler may return a buffer that it reuses.
             parts = {k: part._replace(array=np.array(part.array)) for k, part in parts.items()}
             del value  # a block of long paths is large
+            dims = self._events(declared, parts)
+            parts = events.block_events(self, parts, dims, 0, self.x0) if dims else parts
             self._check_times(parts, declared)
-            alone = {k: part._replace(array=part.array[0]) for k, part in parts.items()}
+            alone = {k: part.row(0) for k, part in parts.items()}
             alone = declare.oriented(declared, alone)
+            alone = events.named(self, declared, alone, None, lambda: None)
             bound: Sampler = declare.with_grid(self, declared, alone)
             bound = replace(bound, variables=declare.declared_variables(bound, declared, alone))
+            longest = {dims[k]: part.longest for k, part in parts.items() if k in dims}
+            bound = bound.with_rooms({d: declared.room(d) or n for d, n in longest.items()})
             bound = declare.with_times(bound, declared, times, lambda: times)
             bound = declare.labelled(bound, declared, told, attributes)
             assert isinstance(bound, BatchSampler)
-            check_block(bound, parts, first_x0)
+            check_block(cast(BatchSampler, bound.with_rooms(longest)), parts, first_x0)
         return bound
+
+    def _events(self, declared: Asked, parts: ReturnedVariables) -> dict[str, str]:
+        """Return the dimension of events by variable of the first block."""
+        rows = {k: p._replace(array=p.array[0], dims=p.dims) for k, p in parts.items()}
+        rows = {k: p for k, p in rows.items() if p.array.ndim}
+        return events.declared_dims(
+            declared, events.named(self, declared, rows, None, lambda: None)
+        )
 
     def _check_times(self, parts: ReturnedVariables, declared: Asked) -> None:
         """Raise if a second axis without a name is not that of the times."""
         length = self.grid.T + 1
         for name, part in parts.items():
             is_named = part.dims is not None or name in declared.dims or declared.free_length
+            is_named |= part.counts is not None
             if not is_named and part.array.ndim > 1 and part.array.shape[1] != length:
                 expected = f"expected {(BLOCK, length)}"
                 message = f"{self._what()} returned shape {part.array.shape}, {expected}."
@@ -110,23 +128,31 @@ class BatchSampler(CodeSampler):
     def draw(self, start: int, stop: int, x0: Any) -> PathArrays:
         """Return the kept times of paths start ... stop-1, sliced from whole blocks."""
         out = self.new_arrays(stop - start)
-        names = tuple(variable.name for variable in self.variables)
+        names = tuple(variable.name for variable in self.returned)
+        dims = events.event_dims(self.variables)
         for block in range(start // BLOCK, -(-stop // BLOCK)):
             first = block * BLOCK
             low, high = max(first, start), min(first + BLOCK, stop)
             initial = self.block_x0(x0, start, stop, first)
-            value, parts, times = self.block(block, initial, names)
+            value, parts, times = self.block(block, initial, names, bool(dims))
             self.check_labels(value, first, initial)
             del value
             if self.own_times and (times is None or not np.array_equal(times, self.grid.times)):
                 message = f"returned times {show(times)}, other ones than the first block."
                 raise self.failure(first, initial, message)
+            parts = events.block_events(self, parts, dims, first, initial) if dims else parts
             self.check_names(parts, first, initial)
-            for variable in self.variables:
+            inside = slice(low - start, high - start)
+            if dims:  # paths outside of the range may have any length
+                parts = {k: part.rows(low - first, high - first) for k, part in parts.items()}
+                first = low
+                for name, array in events.block_numbers(self, parts, first, initial).items():
+                    out[name][inside] = array
+            for variable in self.returned:
                 # A block of long paths is large: free each variable as soon as it is copied.
                 array = self.encoded(variable, parts.pop(variable.name), first, initial)
                 kept = self.thin(variable, np.moveaxis(array[low - first : high - first], 0, -1))
-                out[variable.name][..., low - start : high - start] = kept
+                out[variable.name][..., inside] = kept
         return out
 
     def block_x0(self, x0: Any, start: int, stop: int, first: int) -> Any:
@@ -149,9 +175,12 @@ class BatchSampler(CodeSampler):
         return x0.copy() if names is None else own({name: x0[name].copy() for name in names})
 
     def block(
-        self, block: int, x0: Any, names: tuple[str, ...]
+        self, block: int, x0: Any, names: tuple[str, ...], has_rows: bool = False
     ) -> tuple[Any, ReturnedVariables, Any]:
-        """Draw a block; return the returned value, its variables (1024, ...), and its times."""
+        """Draw a block; return the returned value, its variables (1024, ...), and its times.
+
+        With `has_rows`, a variable may be a list of arrays of any length; see `unpack_returned`.
+        """
         path = block * BLOCK
         where = f"in its block of {BLOCK} paths: "
 
@@ -159,7 +188,7 @@ class BatchSampler(CodeSampler):
         if not is_xarray(value) and hasattr(value, "states") and hasattr(value, "times"):
             message = "returned an object with times; a block has arrays, the paths first."
             raise self.failure(path, x0, message)
-        parts, times = self.read(path, x0, unpack_returned, value, names)
+        parts, times = self.read(path, x0, unpack_returned, value, names, has_rows)
         leading = {name: self._leading(name, part, path, x0) for name, part in parts.items()}
         return value, leading, times
 
@@ -192,7 +221,7 @@ class BatchSampler(CodeSampler):
             if not self.interface.method:
                 message += " Its n is the number of paths of a block: rename it if it is another."
             raise self.failure(path, x0, message)
-        return ReturnedVariable(array, dims, False)
+        return part._replace(array=array, dims=dims, is_plain=False)
 
     def encoded(
         self, variable: Variable, part: ReturnedVariable, path: int, x0: Any
@@ -200,6 +229,8 @@ class BatchSampler(CodeSampler):
         """Return a variable (paths, dims ...) of a block that begins with `path`, encoded."""
         shape = variable.shape(self.grid.T + 1)
         array = self.in_order(variable, part, path, x0, lead=1)
+        if variable.has_events:
+            return events.encoded_rows(self, variable, part._replace(array=array), path, x0)
         if array.shape[1:] != shape:
             if array.shape[1:] == () and shape == (1,):
                 array = array[:, np.newaxis]
@@ -212,8 +243,9 @@ class BatchSampler(CodeSampler):
     def arranged(self, parts: ReturnedVariables, path: int, x0: Any) -> PathArrays:
         """Return the kept times of the variables of a block, with the paths last."""
         self.check_names(parts, path, x0)
-        out = {}
-        for variable in self.variables:
+        has_events = any(variable.has_events for variable in self.variables)
+        out = events.block_numbers(self, parts, path, x0) if has_events else {}
+        for variable in self.returned:
             array = self.encoded(variable, parts[variable.name], path, x0)
             out[variable.name] = self.thin(variable, np.moveaxis(array, 0, -1))
         return out
@@ -245,7 +277,7 @@ def check_block(sampler: BatchSampler, parts: ReturnedVariables, first_x0: Any) 
     paths = probe_first_paths(sampler, first_x0, BLOCK)
     for low in range(0, count_of(paths), COMPARED_PATHS_AT_ONCE):  # a block of long paths is large
         high = min(low + COMPARED_PATHS_AT_ONCE, count_of(paths))
-        some = {name: part._replace(array=part.array[low:high]) for name, part in parts.items()}
+        some = {name: part.rows(low, high) for name, part in parts.items()}
         again = sampler.arranged(some, low, sampler.state_at_start(first_x0, low))
         check_repeats(sampler, again, take_paths(paths, low, high))
     if sampler.grid.T + 1 == BLOCK:  # a block of another size shows which axis is that of the paths

@@ -13,6 +13,8 @@ from montezarr.processes.time_grid import TimeGrid
 from montezarr.samplers._base import EVENT_TIME, Sampler
 from montezarr.samplers.arguments import DTYPES
 from montezarr.samplers.encode import plain_numbers
+from montezarr.samplers.events import declared_dims as event_dims
+from montezarr.samplers.events import with_numbers
 from montezarr.samplers.returned import ReturnedVariable, ReturnedVariables
 from montezarr.samplers.schema import PATH, TIME, Asked, Variable
 
@@ -64,6 +66,7 @@ def labelled(
     ArgumentValueError
         If the caller gave other labels.
     """
+    told = {dim: labels for dim, labels in told.items() if dim not in asked.events}
     for dim in asked.coords.keys() & told.keys():
         if asked.coords[dim] != told[dim]:
             raise value_error(
@@ -94,12 +97,12 @@ def declared_dims(
     unknown = sorted(set(asked.dims) - set(parts))
     if unknown:
         raise value_error("dims", f"names of variables among {sorted(parts)}", unknown)
-    found = {}
+    found, has_events = {}, bool(event_dims(asked, parts))
     for name, part in parts.items():
         dims = asked.dims.get(name, part.dims)
         is_one_state = dims == (TIME,) and part.array.ndim == 0 and sampler.grid.T == 0
         if dims is None or is_one_state:
-            dims = _by_shape(sampler, name, part.array.shape)
+            dims = _by_shape(sampler, name, part.array.shape, has_events)
         elif len(dims) != part.array.ndim:
             raise value_error(
                 "dims", f"one name for each axis of {name!r}, of shape {part.array.shape}", dims
@@ -109,16 +112,19 @@ def declared_dims(
     return found
 
 
-def _by_shape(sampler: Sampler, name: str, shape: tuple[int, ...]) -> tuple[str, ...]:
+def _by_shape(
+    sampler: Sampler, name: str, shape: tuple[int, ...], has_events: bool
+) -> tuple[str, ...]:
     length = sampler.grid.T + 1
     if not shape:
-        return (TIME,) if length == 1 else ()
+        return (TIME,) if length == 1 and not has_events else ()
     if shape[0] == length:
         return (TIME, *(f"{name}_dim_{k}" for k in range(len(shape) - 1)))
     what = f"{shape[0]} states" if len(shape) == 1 else f"shape {shape}"
     message = (
         f"{name}: returned {what}, expected T+1 = {length}. Where this is no axis of times, name"
-        f" its dimensions by dims={{{name!r}: (...)}}."
+        f" its dimensions by dims={{{name!r}: (...)}}; by dims={{{name!r}: ('event',)}} where paths"
+        " differ in length."
     )
     raise sampler.failure(0, sampler.x0, message)
 
@@ -156,11 +162,11 @@ def declared_variables(
         shape = part.array.shape or (1,) * len(dims[name])
         sizes = tuple(n for n, dim in zip(shape, dims[name], strict=True) if dim != TIME)
         found.append(replace(variable, dims=dims[name], sizes=sizes))
-    _check_sizes(found)
-    return tuple(found)
+    _check_sizes(found, asked.events)
+    return with_numbers(found, asked)
 
 
-def _check_sizes(variables: list[Variable]) -> None:
+def _check_sizes(variables: list[Variable], events: frozenset[str]) -> None:
     """Raise if two variables have one dimension in two sizes, or a dimension a variable's name."""
     known: dict[str, int] = {}
     names = {variable.name for variable in variables}
@@ -169,7 +175,7 @@ def _check_sizes(variables: list[Variable]) -> None:
         for dim, size in zip(others, variable.sizes, strict=True):
             if dim in names:
                 raise value_error("dims", "dimensions that do not bear the name of a variable", dim)
-            if size == 0:
+            if size == 0 and dim not in events:
                 raise value_error("process", "at least one entry along every dimension", dim)
             if known.setdefault(dim, size) != size:
                 raise value_error(
@@ -207,7 +213,7 @@ def with_times(sampler: Sampler, asked: Asked, times: Any, others: Any) -> Sampl
     `others` returns the times of the next path: if they are the same, they become the grid, else an
     additional variable.
     """
-    if times is None or not asked.free_times:
+    if times is None or not asked.free_times or any(v.has_events for v in sampler.variables):
         return sampler
     if np.array_equal(times, sampler.grid.times[: len(times)]):
         return replace(sampler, own_times=True)
@@ -227,6 +233,10 @@ def check_label_lengths(sampler: Sampler, coords: Mapping[str, tuple[Any, ...]])
         Names the known dimensions, or the number of labels.
     """
     sizes: dict[str, int] = {}
+    events = {variable.event_dim for variable in sampler.variables}
+    for dim in coords:
+        if dim in events:
+            raise value_error("coords", "labels of dimensions that all paths have alike", dim)
     for variable in sampler.variables:
         others = [dim for dim in variable.dims if dim != TIME]
         sizes |= dict(zip(others, variable.sizes, strict=True))

@@ -107,15 +107,16 @@ def check_no_mask(
     numbers : array
         Values of one path, or of several along the first axis, of which `path` is the first.
     """
-    if numbers.dtype.kind not in "iu" or not sampler.may_mask:
+    if numbers.dtype.kind not in "iu" or not (sampler.may_mask or variable.has_events):
         return
     taken = numbers == variable.masked
     if taken.any():
         if path is not None and numbers.ndim > len(variable.dims):
             path += int(np.argwhere(taken)[0, 0])
+        stands_for = "no event" if variable.has_events else "a masked path"
         message = (
             f"{variable.name}: expected {variable.dtype} other than {variable.masked}, which stands"
-            " for a masked path, got it. Pass a dtype= that has more numbers, such as dtype=float."
+            f" for {stands_for}, got it. Pass a dtype= that has more numbers, such as dtype=float."
         )
         raise sampler.failure(path, x0, message)
 

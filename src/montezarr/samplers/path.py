@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from montezarr.core.checks import show, type_error
 from montezarr.random.path_streams import path_generators
-from montezarr.samplers import declare, functions
+from montezarr.samplers import declare, events, functions
 from montezarr.samplers._base import EVENT_TIME, Sampler
 from montezarr.samplers._code import CodeSampler
 from montezarr.samplers.encode import cast, encode
@@ -26,7 +26,7 @@ from montezarr.samplers.returned import (
     coords_of,
     unpack_returned,
 )
-from montezarr.samplers.schema import Asked, PathArrays, Variable
+from montezarr.samplers.schema import TIME, Asked, PathArrays, Variable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +64,13 @@ class PathSampler(CodeSampler):
             self = replace(self, variables=(declare.filled_variable(declared),))
         with no_global_stream(self):
             value, parts, times = self._first(0, declared)
+            others = partial(self._next_times, declared)
+            parts = events.named(self, declared, parts, times, others)
+            dims = events.declared_dims(declared, parts)
+            parts = self.read(0, self.x0, events.cut_to_numbers, parts, dims)
             bound: Sampler = declare.with_grid(self, declared, parts)
             bound = replace(bound, variables=declare.declared_variables(bound, declared, parts))
-            bound = declare.with_times(bound, declared, times, lambda: self._first(1, declared)[2])
+            bound = declare.with_times(bound, declared, times, others)
             labels = self.read(0, declared.first_x0, coords_of, value)
             bound = declare.labelled(bound, declared, labels, attributes_of(value))
             assert isinstance(bound, PathSampler)
@@ -75,6 +79,10 @@ class PathSampler(CodeSampler):
             again = {v.name: bound.thin(v, whole[v.name][..., None]) for v in bound.variables}
             check_repeats(bound, again, probe_first_paths(bound, declared.first_x0, 1))
         return bound
+
+    def _next_times(self, declared: Asked) -> Any:
+        """Return the times of the second path."""
+        return self._first(1, declared)[2]
 
     def _first(self, path: int, declared: Asked) -> tuple[Any, ReturnedVariables, Any]:
         """Draw one of the first paths; return the returned value, its variables, and its times."""
@@ -111,7 +119,7 @@ class PathSampler(CodeSampler):
         function, plain = self.caller(), self._plain_variable()
         own_of = self._own_parameters(start, stop)
         times = self.grid.times if self.own_times else None
-        names = tuple(v.name for v in self.variables if v.name != EVENT_TIME)
+        names = tuple(v.name for v in self.returned if v.name != EVENT_TIME)
         keep: Any = slice(None) if self.keep is None else list(self.keep)
         single = any(v.shape(self.grid.T + 1) in ((), (1,)) for v in self.variables)
         if plain is not None:
@@ -163,12 +171,14 @@ class PathSampler(CodeSampler):
         """Return the variables of one path with all times, encoded; labels as codes."""
         if times is not None and any(v.name == EVENT_TIME for v in self.variables):
             parts = {**parts, EVENT_TIME: ReturnedVariable(times, None, False)}
+        dims = events.event_dims(self.variables)
+        parts = events.cut_to_numbers(parts, dims) if dims else parts
         self.check_names(parts, path, x0)
         out = {}
-        for variable in self.variables:
+        for variable in self.returned:
             array = self._fitted(variable, parts[variable.name], path, x0)
             out[variable.name] = encode(self, variable, array, path, x0)
-        return out
+        return events.padded(self, out, path, x0) if dims else out
 
     def _fitted(
         self, variable: Variable, part: ReturnedVariable, path: int, x0: Any
@@ -176,13 +186,19 @@ class PathSampler(CodeSampler):
         """Return the values of a variable in its shape, or raise the failure of the path."""
         shape = variable.shape(self.grid.T + 1)
         array = self.in_order(variable, part, path, x0)
+        if variable.has_events and array.ndim == len(shape):
+            shape = (len(array), *shape[1:])
         if array.shape != shape and array.shape == () and shape == (1,):
             array = array.reshape(shape)
         if array.shape != shape:
             if len(shape) == 1 and array.ndim <= 1 and variable.time_axis == 0:
                 message = f"returned {array.size} states, expected T+1 = {shape[0]}."
+                message += f" Where paths differ in length: dims={{{variable.name!r}: ('event',)}}."
             else:
                 message = f"{variable.name}: returned shape {array.shape}, expected {shape}."
+                dim = variable.dims[0] if variable.dims else TIME
+                if dim != TIME and array.shape[1:] == shape[1:] and not variable.has_events:
+                    message += f" Where paths differ in length: max_events={{{dim!r}: None}}."
             raise self.failure(path, x0, message)
         return array
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from montezarr.core.errors import SamplerError
 from montezarr.samplers._base import Sampler
-from montezarr.samplers.schema import FinitePaths, PathArrays, count_of
+from montezarr.samplers.schema import FinitePaths, PathArrays, Variable, count_of, padding_in
 
 FINITE_AT_ONCE = 2**16
 """Values that are tested for NaN and infinities at once."""
@@ -144,11 +144,19 @@ def _not_finite_paths(sampler: Sampler, arrays: PathArrays) -> NDArray[np.bool_]
         if not variable.is_real:
             continue
         values = arrays[variable.name]
-        if not _all_finite(values):
-            finite = np.isfinite(values)
+        if variable.has_events or not _all_finite(values):
+            finite = _finite(sampler, arrays, variable)
             here = np.asarray(~finite.all(axis=tuple(range(finite.ndim - 1))))
             bad = here if bad is None else bad | here
     return bad
+
+
+def _finite(sampler: Sampler, arrays: PathArrays, variable: Variable) -> NDArray[np.bool_]:
+    """Return where values of a variable are finite, or are no values but padding."""
+    finite = np.isfinite(arrays[variable.name])
+    if variable.has_events:
+        finite |= padding_in(variable, sampler.variables, arrays)
+    return finite
 
 
 def _all_finite(values: NDArray[Any]) -> bool:
@@ -207,13 +215,15 @@ def _draw_finite(sampler: Sampler, arrays: PathArrays, position: int, path: int,
 def _not_finite(
     sampler: Sampler, arrays: PathArrays, position: int, path: int, x0: Any, count: int
 ) -> SamplerError:
+    one = take_paths(arrays, position, position + 1)
     for variable in sampler.variables:
-        values = arrays[variable.name][..., position]
-        if variable.is_real and not np.isfinite(values).all():
+        if variable.is_real and not (finite := _finite(sampler, one, variable)[..., 0]).all():
             break
-    place = tuple(int(index) for index in np.argwhere(~np.isfinite(values))[0])
+    values = one[variable.name][..., 0]
+    place = tuple(int(index) for index in np.argwhere(~finite)[0])
     axis = variable.time_axis
     when = "" if axis is None else f" at time {sampler.times[place[axis]]:g}"
+    when = f" at {variable.event_dim} {place[0]}" if variable.has_events else when
     message = (
         f"{variable.name} is {values[place]}{when}; {count} of {count_of(arrays)} paths in"
         " this chunk are not finite. on_nonfinite='keep' lets them pass, 'mask' sets them to NaN."

@@ -27,11 +27,31 @@ class ReturnedVariable(NamedTuple):
         Its dimensions, if it names them.
     is_plain : bool
         Whether it is a Python number, which may be an integer by chance and so declares no dtype.
+    counts : array (n,) or None
+        Of a block, the number of events of each path; the rest of its row is padding.
     """
 
     array: NDArray[Any]
     dims: tuple[str, ...] | None
     is_plain: bool
+    counts: NDArray[np.int64] | None = None
+
+    @property
+    def longest(self) -> int:
+        """Largest number of events of a path of a block; at least 1."""
+        return 1 if self.counts is None else max(1, int(self.counts.max(initial=0)))
+
+    def rows(self, low: int, high: int) -> ReturnedVariable:
+        """Return the paths from position `low` to `high` of a block."""
+        counts = None if self.counts is None else self.counts[low:high]
+        return self._replace(array=self.array[low:high], counts=counts)
+
+    def row(self, position: int) -> ReturnedVariable:
+        """Return one path of a block."""
+        array = self.array[position]
+        if self.counts is not None:
+            array = array[: self.counts[position]]
+        return self._replace(array=array, counts=None)
 
 
 ReturnedVariables = dict[str, ReturnedVariable]
@@ -64,19 +84,21 @@ def parts_of(value: Any) -> Mapping[Any, Any]:
 
 
 def unpack_returned(
-    value: Any, names: tuple[str, ...] = ()
+    value: Any, names: tuple[str, ...] = (), has_rows: bool = False
 ) -> tuple[dict[str, ReturnedVariable], NDArray[np.float64] | None]:
     """Return the variables of one path or block by name, and its own times or None.
 
     If a run has the single variable `x`, a DataArray or NamedTuple is that variable, whatever its
-    names: earlier versions ignored the names of these.
+    names: earlier versions ignored the names of these. With `has_rows` a list of arrays of any
+    length is one row for each path.
     """
     parts = parts_of(value)
     if names == ("x",) and "x" not in parts and _is_one(value):
         parts = {"x": value}
     if not parts:
         raise ArgumentValueError("returned no variables, expected a path.")
-    out = {str(name): _part(str(name), part) for name, part in parts.items()}
+    read = _rows_or_part if has_rows else _part
+    out = {str(name): read(str(name), part) for name, part in parts.items()}
     if len(out) != len(parts):
         raise ArgumentValueError(f"returned {list(parts)}, expected names that differ as text.")
     times = _times_of(value, parts)
@@ -128,6 +150,21 @@ def _part(name: str, part: Any) -> ReturnedVariable:
     is_plain = isinstance(part, (int, float)) and not isinstance(part, np.generic)
     dims = tuple(map(str, part.dims)) if is_xarray(part) else None
     return ReturnedVariable(_array(name, part), dims, is_plain)
+
+
+def _rows_or_part(name: str, part: Any) -> ReturnedVariable:
+    """Return a list of arrays of any length as rows of the longest, with their lengths."""
+    is_list = isinstance(part, (list, tuple)) or getattr(part, "dtype", 0) == np.dtype(object)
+    if not is_list or not all(np.ndim(row) for row in part):
+        return _part(name, part)
+    rows = [_array(name, row) for row in part]
+    counts = np.array([len(row) for row in rows], np.int64)
+    first = max(rows, key=len, default=np.empty(0))
+    kind = np.result_type(*{row.dtype for row in rows if row.size} or {first.dtype})
+    array = np.zeros((len(rows), counts.max(initial=0), *first.shape[1:]), kind)
+    for i, row in enumerate(rows):
+        array[i, : len(row)] = row
+    return ReturnedVariable(array, None, False, counts)
 
 
 def _times_of(value: Any, parts: Mapping[Any, Any]) -> NDArray[np.float64] | None:

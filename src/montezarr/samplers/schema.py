@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 PATH, TIME = "path", "time"
+
+EVENT = "event"
+"""A dimension of this name differs in length from path to path; further ones are told."""
 
 PathArrays = dict[str, NDArray[Any]]
 """Values of a range of paths by variable, each (dims ..., paths), with the paths contiguous."""
@@ -40,6 +43,14 @@ class Variable:
         Attributes from the sampler, such as units; no value depends on them.
     lead : int
         Number of the first `dims` that come before the paths in a Dataset: those of scenarios.
+    event_dim : str or None
+        The first of its own dimensions, if its length differs from path to path: then `sizes` has
+        the room for a path, and what a path does not fill is padding, `masked`. Of a variable that
+        is `derived`, the dimension whose length it is.
+    derived : bool
+        Whether it is made of the events of a path, and not returned by the code that draws it.
+    cuts : bool
+        Whether longer paths are cut off, so that the room for events determines values.
     """
 
     name: str
@@ -49,6 +60,27 @@ class Variable:
     sizes: tuple[int, ...] = ()
     attrs: Mapping[str, Any] = field(default_factory=dict, compare=False)
     lead: int = 0
+    event_dim: str | None = None
+    derived: bool = False
+    cuts: bool = False
+
+    @property
+    def has_events(self) -> bool:
+        """Whether its length differs from path to path, so that it is padded."""
+        return self.event_dim is not None and not self.derived
+
+    @property
+    def room(self) -> int:
+        """Number of events that a path may have."""
+        return self.sizes[self.lead]
+
+    def with_room(self, rooms: Mapping[str, int]) -> Variable:
+        """Return the variable with room for so many events, by dimension."""
+        if not self.has_events or self.event_dim not in rooms:
+            return self
+        lead = self.lead
+        sizes = (*self.sizes[:lead], rooms[str(self.event_dim)], *self.sizes[lead + 1 :])
+        return replace(self, sizes=sizes)
 
     @property
     def dims_with_paths(self) -> tuple[str, ...]:
@@ -104,7 +136,28 @@ class Variable:
             out["sizes"] = list(self.sizes)
         if self.lead:
             out["lead"] = self.lead
+        if self.event_dim is not None:
+            out["event_dim"] = self.event_dim
+        if self.derived:
+            out["derived"] = True
+        if self.has_events and not self.cuts:  # room alone determines no value
+            out["sizes"][self.lead] = None
         return out
+
+
+def rooms_of(variables: Iterable[Variable]) -> dict[str, int]:
+    """Return the number of events that a path may have, by dimension."""
+    return {str(v.event_dim): v.room for v in variables if v.has_events}
+
+
+def padding_in(
+    variable: Variable, variables: Iterable[Variable], arrays: Mapping[str, NDArray[Any]]
+) -> NDArray[np.bool_]:
+    """Return where a variable with events is padding, as an array of its axes (events, ..., n)."""
+    number = next(v.name for v in variables if v.derived and v.event_dim == variable.event_dim)
+    array = arrays[variable.name]
+    places = np.arange(variable.room).reshape(-1, *[1] * (array.ndim - 1))
+    return np.asarray(places >= arrays[number])
 
 
 def first_paths_of(arrays: Mapping[str, NDArray[Any]], n: int) -> PathArrays:
@@ -151,6 +204,12 @@ class Asked:
         Whether the first path determines the number of times.
     free_times : bool
         Whether the first path may determine the times.
+    events : frozenset of str
+        Names of dimensions that differ in length from path to path.
+    max_events : dict of str to int or None
+        By such dimension that the caller named, the room for its events; None if it is measured.
+    cuts : bool
+        Whether longer paths are cut off.
     """
 
     dtype: str | dict[str, str] | None = None
@@ -162,3 +221,10 @@ class Asked:
     first_x0: Any = None
     free_length: bool = False
     free_times: bool = False
+    events: frozenset[str] = frozenset({EVENT})
+    max_events: Mapping[str, int | None] = field(default_factory=dict)
+    cuts: bool = False
+
+    def room(self, dim: str) -> int | None:
+        """Return the room for events that the caller asked for; None if it is measured."""
+        return self.max_events.get(dim)

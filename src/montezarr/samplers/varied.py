@@ -132,6 +132,11 @@ class VariedSampler(Sampler):
     other_coords: Mapping[str, tuple[tuple[str, ...], list[Any]]] = field(default_factory=dict)
     step_dims: tuple[str, ...] = ()
 
+    def with_rooms(self, rooms: Mapping[str, int], cuts: bool | None = None) -> Sampler:
+        """Return the sampler with room for so many events in every scenario."""
+        alike = Sampler.with_rooms(self, rooms, cuts)
+        return replace(alike, single=self.single.with_rooms(rooms, cuts))  # type: ignore[call-arg]
+
     @property
     def interface(self) -> Interface:
         """The facts of the interface of the scenarios."""

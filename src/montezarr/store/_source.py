@@ -34,6 +34,7 @@ from montezarr.run._behind import is_untouched
 from montezarr.run._dataset import to_dataset
 from montezarr.run._provenance import Provenance
 from montezarr.run._recipe import fingerprint
+from montezarr.run._recorded import events_in
 from montezarr.run._run import Run
 from montezarr.run._tasks_alive import run_of_recipe
 from montezarr.statistics import Statistic
@@ -301,10 +302,19 @@ def drawn_again(manifest: Manifest, process: Any) -> xr.Dataset:
     is_alive = process is None and run_of_recipe(manifest.fingerprint) is not None
     if manifest.x0 is not None and not is_alive:
         x0, n_paths = restore_initial_states(manifest.x0), states_in(manifest.x0)
-    run = Run.from_recipe(manifest.recipe, process, n_paths, x0=x0)
+    run = Run.from_recipe(manifest.recipe, process, n_paths, x0=x0, max_events=_rooms_in(manifest))
     policies: Any = manifest.policies
     run = run.under(replace(run.policies, **policies))
     return to_dataset(replace(run, chunk=manifest.chunk))
+
+
+def _rooms_in(manifest: Manifest) -> dict[str, int]:
+    """Return the room for events by dimension, which the stored arrays have."""
+    dims, rooms = events_in(manifest.recipe_dict), dict[str, int]()
+    for array in manifest.arrays:
+        sizes = dict(zip(array.dims, array.with_paths(0), strict=True))
+        rooms |= {dim: sizes[dim] for dim in dims if dim in sizes}
+    return rooms
 
 
 def as_described(

@@ -80,3 +80,6 @@ COMMIT_LOG_MAX_BYTES = 2**30
 
 LOCK_RECORD_MAX_BYTES = 2**16
 """Bytes of a lock that are read: the record of an owner has less."""
+
+MAX_EVENTS_MAX = 2**31
+"""Largest room for the events of a path."""

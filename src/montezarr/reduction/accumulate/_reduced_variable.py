@@ -86,9 +86,11 @@ def clean(
         bad = values == masked
     else:
         out = np.ascontiguousarray(values, None if values.dtype in FLOATS else np.float64)
-        if all_finite(out):
+        if masked is None and all_finite(out):
             return out, NOTHING_LOST
         bad = ~np.isfinite(out)
+        if masked is not None:  # of integers with NaN for masked paths, and the number for no event
+            bad |= out == masked
     if not bad.any():
         return out, NOTHING_LOST
     return np.where(bad, np.nan, out), bad

@@ -234,7 +234,7 @@ class Layout:
                 continue  # the same values once more, along an axis
             warned.update(reduced.arrays)
             total = lost.get(position, 0)
-            if total:
+            if total and not all(map(self.schema.is_padded, reduced.arrays)):
                 length = 1 if reduced.axis is None else self.accumulator.axis_length(reduced)
                 values = partial_state.paths * reduced.cells * length
                 source = reduced.source

@@ -15,7 +15,7 @@ from montezarr.random.designs._base import Grouping
 from montezarr.random.designs._built_in import grouping_in
 from montezarr.reduction.sources._labels import are_codes, check_comparisons, labels_of
 from montezarr.reduction.sources._times import times_in, times_told
-from montezarr.run._attributes import recipe_told
+from montezarr.run._attributes import event_dims_told, recipe_told
 from montezarr.samplers.schema import PATH, TIME
 from montezarr.statistics import Source
 from montezarr.statistics._cells import Axis
@@ -77,6 +77,8 @@ class Schema:
         How the paths of that run belong together, if it is on a design.
     first_path : int or None
         Index in the run of the first path; None if the paths are not consecutive ones of the run.
+    event_dims : frozenset of str
+        Dimensions along which paths differ in length.
     """
 
     variables: tuple[SourceVariable, ...]
@@ -85,6 +87,11 @@ class Schema:
     run_times: NDArray[np.float64] | None = field(default=None, compare=False)
     grouping: Grouping | None = None
     first_path: int | None = 0
+    event_dims: frozenset[str] = field(default=frozenset(), compare=False)
+
+    def is_padded(self, position: int) -> bool:
+        """Return whether values of a variable are no values where a path has no more events."""
+        return not self.event_dims.isdisjoint(self.variables[position].dims)
 
     @property
     def path_bytes(self) -> int:
@@ -179,4 +186,7 @@ def schema_of(
         )
     coords = {str(name): c for name, c in ds.coords.items() if PATH not in c.dims}
     times = times_told(recipe) if run_times is None else run_times
-    return Schema(tuple(found), coords, dict(ds.attrs), times, grouping_in(recipe))
+    return Schema(
+        tuple(found), coords, dict(ds.attrs), times, grouping_in(recipe),
+        event_dims=event_dims_told(recipe),
+    )  # fmt: skip

@@ -15,6 +15,8 @@ from montezarr.core.checks import value_error
 from montezarr.core.optional import import_optional
 from montezarr.core.tunables.memory import PARQUET_GROUP_ROWS
 from montezarr.run._attributes import ATTRIBUTE
+from montezarr.run._events import has_events, numbers_in
+from montezarr.run._events_frame import columns_of
 from montezarr.run.execution import OnProgress
 from montezarr.samplers.schema import PATH
 from montezarr.store.export._part import MASKED, Selected, masked_values, recipe_text_of
@@ -36,6 +38,9 @@ def write(part: Selected, file: Path, on_progress: OnProgress) -> None:
         If the dimensions of variables differ, so that they do not form one table.
     """
     arrow, parquet = _arrow()
+    if has_events(part.ds):
+        _write_events(part, file, on_progress)
+        return
     dims = common_dims(part.ds)
     schema, masked = _schema(arrow, part.ds, dims), masked_values(part.ds)
     done = 0
@@ -53,6 +58,42 @@ def write(part: Selected, file: Path, on_progress: OnProgress) -> None:
                 writer.write_table(arrow.Table.from_arrays(arrays, schema=schema))
             done += piece.sizes[PATH]
             on_progress(done, part.n_paths, 0)
+
+
+def _write_events(part: Selected, file: Path, on_progress: OnProgress) -> None:
+    """Write the events of all paths, one row for each, a chunk of paths at a time.
+
+    Raises
+    ------
+    ArgumentValueError
+        If there are events of several dimensions, or variables of others.
+    """
+    arrow, parquet = _arrow()
+    known = numbers_in(part.ds)
+    if len(known) > 1:
+        raise value_error(
+            "variable", "events along one dimension, and their number", list(known),
+            "Choose with --variable.",
+        )  # fmt: skip
+    ((dim, number),) = known.items()
+    for name, variable in part.ds.data_vars.items():
+        if dim not in variable.dims and variable.dims != number.dims:
+            raise value_error(
+                "variable", f"variables along {dim!r}, or of paths alone",
+                f"{name} {variable.dims}", "Choose with --variable.",
+            )  # fmt: skip
+    metadata, writer, done = {ATTRIBUTE: recipe_text_of(part.ds)}, None, 0
+    try:
+        for start, piece in part.pieces():
+            table = arrow.table(columns_of(piece, dim, start, beside=True))
+            table = table.replace_schema_metadata(metadata)
+            writer = writer or parquet.ParquetWriter(file, table.schema, compression="zstd")
+            writer.write_table(table)
+            done += piece.sizes[PATH]
+            on_progress(done, part.n_paths, 0)
+    finally:
+        if writer is not None:
+            writer.close()
 
 
 def common_dims(ds: xr.Dataset) -> tuple[str, ...]:

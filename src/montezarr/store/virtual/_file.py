@@ -11,6 +11,7 @@ from montezarr.core.checks import check_choice, check_int, local_path, type_erro
 from montezarr.core.errors import ReplayError, StoreError, StoreNotFoundError
 from montezarr.core.json import load_object
 from montezarr.core.regular_files import NotRegularError, is_regular, read_start
+from montezarr.core.tunables.limits import MAX_EVENTS_MAX
 from montezarr.random.seeding import BLOCK
 from montezarr.run import Policies
 from montezarr.store.format import MAX_BYTES, STORE_PATHS_MAX, Storage
@@ -28,6 +29,9 @@ MARK = "montezarr_virtual"
 
 VERSION = 1
 KEYS = {MARK, "recipe", "n_paths", "chunk", "storage", "policies"}
+
+ROOMS = "max_events"
+"""Key of the room for events by dimension, in the file of a run that has some."""
 
 POLICIES = {
     "on_error": ("raise", "mask", "retry"),
@@ -92,7 +96,7 @@ def _checked(
 def _restored(document: Mapping[str, Any], process: Any, cache_bytes: int) -> VirtualChunks:
     if document[MARK] != VERSION or type(document[MARK]) is not int:
         raise value_error(MARK, str(VERSION), document[MARK])
-    if document.keys() != KEYS:
+    if document.keys() - {ROOMS} != KEYS:
         raise value_error("keys", str(sorted(KEYS)), sorted(document))
     recipe, policies = document["recipe"], document["policies"]
     if not isinstance(recipe, dict) or not isinstance(recipe.get("process"), dict):
@@ -103,7 +107,11 @@ def _restored(document: Mapping[str, Any], process: Any, cache_bytes: int) -> Vi
     chunk = check_int("chunk", document["chunk"], minimum=BLOCK, maximum=STORE_PATHS_MAX)
     count = check_int("n_paths", document["n_paths"], minimum=1, maximum=STORE_PATHS_MAX)
     storage = Storage.from_dict(document["storage"])
-    run = run_to_store(recipe, process).under(Policies.from_dict(chosen))
+    rooms = {
+        str(dim): check_int(ROOMS, room, minimum=1, maximum=MAX_EVENTS_MAX)
+        for dim, room in document.get(ROOMS, {}).items()
+    }
+    run = run_to_store(recipe, process).under(Policies.from_dict(chosen)).with_rooms(rooms)
     return store_source(plain_source(run, count), whole_blocks(chunk), storage, cache_bytes)
 
 

@@ -10,10 +10,11 @@ from montezarr.core.atomic_files import written_beside
 from montezarr.core.checks import value_error
 from montezarr.core.errors import StoreError, StoreExistsError
 from montezarr.core.parameters import with_parameters
+from montezarr.samplers.schema import rooms_of
 from montezarr.store._recipe_size import too_large
 from montezarr.store.format import MAX_BYTES
 from montezarr.store.virtual._draw import VirtualChunks
-from montezarr.store.virtual._file import MARK, POLICIES, VERSION, read_document
+from montezarr.store.virtual._file import MARK, POLICIES, ROOMS, VERSION, read_document
 
 
 def document_of(chunks: VirtualChunks) -> bytes:
@@ -46,6 +47,9 @@ def document_of(chunks: VirtualChunks) -> bytes:
         "storage": manifest.storage.to_dict(),
         "policies": {name: getattr(drawn.sampler, name) for name in POLICIES},
     }
+    rooms = rooms_of(v for v in drawn.sampler.variables if not v.cuts)
+    if rooms:
+        document[ROOMS] = rooms
     text = json.dumps(document, indent=1).encode()
     if len(text) > MAX_BYTES:
         text = json.dumps(document).encode()

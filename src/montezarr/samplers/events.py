@@ -1,0 +1,308 @@
+"""Events: arrays that differ in length from path to path, padded, with their numbers beside."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from montezarr.core.checks import value_error
+from montezarr.core.errors import ArgumentValueError, SamplerError
+from montezarr.samplers._base import EVENT_TIME, Sampler
+from montezarr.samplers.encode import encode
+from montezarr.samplers.returned import ReturnedVariable, ReturnedVariables
+from montezarr.samplers.schema import EVENT, Asked, Variable
+
+TRUNCATED = "truncated"
+"""Variable of a run that cuts longer paths off: 1 for a path that was cut, else 0."""
+
+
+def number_name(dim: str) -> str:
+    """Return the name of the number of events along a dimension: n_events, n_arrivals."""
+    return f"n_{dim}" if dim.endswith("s") else f"n_{dim}s"
+
+
+def event_dims(variables: Iterable[Variable]) -> dict[str, str]:
+    """Return the dimension of events by variable."""
+    return {v.name: str(v.event_dim) for v in variables if v.has_events}
+
+
+def declared_dims(asked: Asked, parts: ReturnedVariables) -> dict[str, str]:
+    """Return the dimension of events by variable of the first path, before it is declared."""
+    found = {name: asked.dims.get(name, part.dims) for name, part in parts.items()}
+    return {name: dims[0] for name, dims in found.items() if dims and dims[0] in asked.events}
+
+
+# --- declared by the first path ----------------------------------------------------------------
+
+
+def named(
+    sampler: Sampler, asked: Asked, parts: ReturnedVariables, times: Any, others: Callable[[], Any]
+) -> ReturnedVariables:
+    """Return the variables of the first path, with the dimension of events where it is clear.
+
+    It is for an object with times of its own, if its length is no number of steps, or that of
+    another path; then these times are a variable. And without a grid it is for every array whose
+    axes nobody has named, if the caller has named one dimension of events alone.
+
+    Parameters
+    ----------
+    times : array or None
+        The times that the first path returned.
+    others : callable
+        Returns those of the next path.
+    """
+    told = {dims[0] for dims in asked.dims.values() if dims and dims[0] in asked.events}
+    dims = [*asked.max_events] if asked.max_events else sorted(told)
+    is_object = times is not None and all(part.dims is None for part in parts.values())
+    if is_object and (dims or _differ(sampler, asked, times, others)):
+        dim = dims[0] if len(dims) == 1 else EVENT
+        parts = {**parts, EVENT_TIME: ReturnedVariable(times, None, False)}
+        return {name: _along(name, part, dim) for name, part in parts.items()}
+    if asked.free_length and len(asked.max_events) == 1:
+        unknown = {k: p for k, p in parts.items() if k not in asked.dims and p.dims is None}
+        along = {name: _along(name, part, dims[0]) for name, part in unknown.items()}
+        return {**parts, **along}
+    return parts
+
+
+def _differ(sampler: Sampler, asked: Asked, times: Any, others: Callable[[], Any]) -> bool:
+    """Return whether the times that a path returned are those of events, not of a grid."""
+    if not asked.free_times or np.array_equal(times, np.arange(len(times)) * sampler.grid.dt):
+        return False
+    if not asked.free_length and len(times) != sampler.grid.T + 1:
+        return True
+    return len(times) != len(others())
+
+
+def _along(name: str, part: ReturnedVariable, dim: str) -> ReturnedVariable:
+    further = tuple(f"{name}_dim_{k}" for k in range(part.array.ndim - 1))
+    return part._replace(dims=(dim, *further) if part.array.ndim else ())
+
+
+def with_numbers(variables: list[Variable], asked: Asked) -> tuple[Variable, ...]:
+    """Return declared variables, those of events marked, and the numbers of events after them.
+
+    Raises
+    ------
+    ArgumentValueError
+        If events are not the first dimension, or a name is taken.
+    """
+    found, dims = [], dict[str, None]()
+    for variable in variables:
+        if variable.dims and variable.dims[0] in asked.events:
+            dim = variable.dims[0]
+            room = asked.max_events.get(dim) or max(1, variable.sizes[0])
+            variable = replace(variable, event_dim=dim, cuts=asked.cuts).with_room({dim: room})
+            dims[dim] = None
+        elif asked.events.intersection(variable.dims):
+            raise value_error(
+                "dims", f"the events first among the dimensions of {variable.name!r}",
+                variable.dims,
+            )  # fmt: skip
+        found.append(variable)
+    unknown = sorted(set(asked.max_events) - set(dims))
+    if unknown:
+        raise value_error(
+            "max_events", f"dimensions of events among {sorted(dims)}", unknown,
+            "dims={'name': ('dimension',)} says which dimension a variable has.",
+        )  # fmt: skip
+    derived = [
+        Variable(number_name(dim), "int64", dims=(), event_dim=dim, derived=True) for dim in dims
+    ]
+    if dims and asked.cuts:
+        derived.append(Variable(TRUNCATED, "int8", dims=(), derived=True))
+    taken = {name for v in variables for name in (v.name, *v.dims)}
+    clash = next((v.name for v in derived if v.name in taken), None)
+    if clash is not None:
+        raise value_error(
+            "process", f"no variable or dimension {clash!r}, which says how long paths are", clash,
+            "Rename it.",
+        )  # fmt: skip
+    return (*found, *derived)
+
+
+# --- drawn --------------------------------------------------------------------------------------
+
+
+def cut_to_numbers(parts: ReturnedVariables, dims: Mapping[str, str]) -> ReturnedVariables:
+    """Return the variables of a path without the padding that it returned, and its numbers.
+
+    Code may return longer arrays, and beside them a whole number under the name of the number of
+    events.
+
+    Raises
+    ------
+    ArgumentValueError
+        If it is no such number.
+    """
+    out = dict(parts)
+    for dim in dict.fromkeys(dims.values()):
+        told = out.pop(number_name(dim), None)
+        if told is None:
+            continue
+        mine = [name for name, own in dims.items() if own == dim and name in out]
+        longest = min((len(out[name].array) for name in mine), default=0)
+        number = told.array.item() if told.array.ndim == 0 else None
+        is_whole = isinstance(number, (int, float)) and number == math.floor(number)
+        if not is_whole or not 0 <= number <= longest:
+            raise ArgumentValueError(
+                f"{number_name(dim)}: expected a number from 0 to {longest}, got {told.array}."
+            )
+        out |= {n: out[n]._replace(array=out[n].array[: int(number)]) for n in mine}
+    return out
+
+
+def padded(
+    sampler: Sampler, arrays: Mapping[str, NDArray[Any]], path: int, x0: Any
+) -> dict[str, NDArray[Any]]:
+    """Return the encoded variables of one path with events padded, and the numbers of these.
+
+    Raises
+    ------
+    SamplerError
+        If variables of one dimension differ in length, or there is no room for so many events.
+    """
+    out, lengths, is_cut = dict(arrays), dict[str, int](), False
+    for variable in sampler.variables:
+        if not variable.has_events:
+            continue
+        array, dim = arrays[variable.name], str(variable.event_dim)
+        if lengths.setdefault(dim, len(array)) != len(array):
+            message = (
+                f"{variable.name}: returned {len(array):,} values along {dim!r}, expected"
+                f" {lengths[dim]:,} as of the variable before it."
+            )
+            raise sampler.failure(path, x0, message)
+        if len(array) > variable.room:
+            if not variable.cuts:
+                raise overflow(sampler, variable, len(array), path, x0)
+            is_cut, lengths[dim] = True, len(array)
+        count = min(len(array), variable.room)
+        whole = np.full(variable.shape(sampler.grid.T + 1), variable.masked, variable.dtype)
+        whole[:count] = array[:count]
+        out[variable.name] = whole
+    for variable in sampler.variables:
+        if variable.derived and variable.event_dim is None:
+            out[variable.name] = np.array(is_cut, variable.dtype)
+        elif variable.derived:
+            room = _room(sampler, variable)
+            out[variable.name] = np.array(min(lengths[str(variable.event_dim)], room), np.int64)
+    return out
+
+
+def _room(sampler: Sampler, number: Variable) -> int:
+    dim = number.event_dim
+    return next(v.room for v in sampler.variables if v.has_events and v.event_dim == dim)
+
+
+def overflow(sampler: Sampler, variable: Variable, length: int, path: int, x0: Any) -> SamplerError:
+    """Return the error of a path with more events than there is room for."""
+    dim = str(variable.event_dim)
+    return sampler.failure(
+        path, x0,
+        f"returned {length:,} events along {dim!r}, expected at most max_events ="
+        f" {variable.room:,}. Pass max_events={{{dim!r}: {2 * length}}}, which changes no path; or"
+        " on_overflow='truncate'.",
+    )  # fmt: skip
+
+
+# --- drawn by blocks ----------------------------------------------------------------------------
+
+
+def block_events(
+    sampler: Sampler, parts: ReturnedVariables, dims: Mapping[str, str], path: int, x0: Any
+) -> ReturnedVariables:
+    """Return the variables of a block with the numbers of events of its paths in `counts`.
+
+    Code returns a list of arrays, one for each path; or an array with the events along the second
+    axis, and beside it the numbers of events (paths,).
+    """
+    out = dict(parts)
+    told = {dim: out.pop(number_name(dim), None) for dim in dict.fromkeys(dims.values())}
+    for name, dim in dims.items():
+        part, number = out.get(name), told[dim]
+        if part is None or part.counts is not None:
+            continue
+        counts = None if number is None else number.array
+        expected = "a list of arrays, one for each path"
+        if counts is None or counts.ndim != 1 or counts.dtype.kind not in "iu":
+            message = (
+                f"{name}: expected {expected}, or an array (paths, {dim}) and the numbers of its"
+                f" events as {number_name(dim)}, (paths,), got {part.array.shape} alone."
+            )
+            raise sampler.failure(path, x0, message)
+        wrong = (counts < 0) | (counts > part.array.shape[1])
+        if wrong.any():
+            at = int(wrong.argmax())
+            message = (
+                f"{number_name(dim)}: expected from 0 to {part.array.shape[1]}, got {counts[at]}."
+            )
+            raise sampler.failure(path + at, x0, message)
+        out[name] = part._replace(counts=counts.astype(np.int64))
+    return out
+
+
+def encoded_rows(
+    sampler: Sampler, variable: Variable, part: ReturnedVariable, path: int, x0: Any
+) -> NDArray[Any]:
+    """Return the events of a block (paths, events, ...) in the room for them, encoded and padded.
+
+    Raises
+    ------
+    SamplerError
+        Names the path, if there is no room for so many events.
+    """
+    array, counts = part.array, part.counts
+    assert counts is not None
+    if not variable.cuts and counts.max(initial=0) > variable.room:
+        at = int((counts > variable.room).argmax())
+        raise overflow(sampler, variable, int(counts[at]), path + at, x0)
+    shape = variable.shape(sampler.grid.T + 1)
+    if array.shape[2:] != shape[1:]:
+        expected = ("paths", variable.event_dim, *shape[1:])
+        message = f"{variable.name}: returned shape {array.shape}, expected {expected}."
+        raise sampler.failure(path, x0, message)
+    kept = array[:, : variable.room]
+    is_event = np.arange(kept.shape[1]) < counts[:, np.newaxis]
+    out = np.full((len(array), *shape), variable.masked, variable.dtype)
+    try:
+        values = encode(sampler, variable, kept[is_event], path, x0)
+    except SamplerError:
+        for i, row in enumerate(is_event):  # which path it is
+            encode(sampler, variable, kept[i][row], path + i, x0)
+        raise
+    out[:, : kept.shape[1]][is_event] = values
+    return out
+
+
+def block_numbers(
+    sampler: Sampler, parts: ReturnedVariables, path: int, x0: Any
+) -> dict[str, NDArray[Any]]:
+    """Return the numbers of events of the paths of a block, and which paths were cut off."""
+    found: dict[str, NDArray[Any]] = {}
+    is_cut: Any = False
+    for variable in sampler.variables:
+        if not variable.has_events:
+            continue
+        counts, name = parts[variable.name].counts, number_name(str(variable.event_dim))
+        assert counts is not None
+        if (found.setdefault(name, counts) != counts).any():
+            at = int((found[name] != counts).argmax())
+            message = (
+                f"{variable.name}: returned {counts[at]:,} values along {variable.event_dim!r},"
+                f" expected {found[name][at]:,} as of the variable before it."
+            )
+            raise sampler.failure(path + at, x0, message)
+        is_cut = is_cut | (counts > variable.room)
+    out = {}
+    for variable in sampler.variables:
+        if variable.derived and variable.event_dim is None:
+            out[variable.name] = np.asarray(is_cut, variable.dtype)
+        elif variable.derived:
+            out[variable.name] = np.minimum(found[variable.name], _room(sampler, variable))
+    return out
