@@ -72,7 +72,7 @@ ROOMS = {
         _path_loop arguments returned
         _base
         _code encode functions policy resolution
-        _loop_call declare drawing joint varied
+        _loop_call declare drawing drawn_range joint varied
         probe
         batch counter path
         compiled legacy
@@ -124,7 +124,7 @@ ROOMS = {
         _arguments _card _provenance
         _run
         _arrays _plan _replay _states cost
-        _behind _chunk_buffer _dataset choose_backend execution
+        _behind _chunk_buffer _dataset choose_backend execution in_parts
         _simulate
         """,
     ),

@@ -174,11 +174,13 @@ def _together(runs: Sequence[Run], storage: Storage | None) -> Plan:
 
 
 def _reduction(block_source: BlockSource) -> str:
-    size = block_source.size()
+    part = block_source.part
+    size = block_source.size() if part is None else part
     if block_source.n_paths is None:
         return f"{block_source.how}, tasks of {size:,} paths without end"
     tasks = -(-block_source.n_paths // size)
     unit = "paths" if isinstance(block_source, DrawnBlocks) else "paths or one chunk"
+    unit += "" if part is None else ", parts of a block"
     return (
         f"{block_source.how}, about {tasks:,} tasks of {min(size, block_source.n_paths):,} {unit}"
     )

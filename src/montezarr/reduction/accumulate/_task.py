@@ -33,10 +33,11 @@ from montezarr.samplers import (
     private,
     sample_private,
 )
+from montezarr.samplers.drawn_range import DrawnRange
 from montezarr.samplers.schema import count_of
 
 TaskRange = tuple[int, int, tuple[int, ...], Any]
-"""First path, end, splits, and what else the task needs."""
+"""First path, end, splits, and initial states, or the range if it is drawn already."""
 
 Masks = dict[str, NDArray[np.bool_]]
 """Where variables are masked, by name: (scenarios ..., paths)."""
@@ -89,7 +90,7 @@ class DrawnTask:
         self.__name__ = f"reduce-{sampler.name}"  # its name on the dashboard
 
     def __call__(self, item: TaskRange) -> tuple[list[tuple[int, PartialState]], FailureReport]:
-        """Run the task on (start, stop, splits, initial states)."""
+        """Run the task on (start, stop, splits, initial states or drawn range)."""
         start, stop, splits, x0 = item
         if (several := self._scenario_parts(x0)) is not None:
             return self._by_scenarios(several, start, stop, splits), FailureReport()
@@ -104,7 +105,7 @@ class DrawnTask:
 
     def _scenario_parts(self, x0: Any) -> ScenarioParts | None:
         """Return the parts of the scenarios if a block of all of them is too large to be whole."""
-        count = self.sampler.scenarios_apart(x0)
+        count = 0 if isinstance(x0, DrawnRange) else self.sampler.scenarios_apart(x0)
         block = BLOCK * self.sampler.path_bytes
         is_plain = self.chunk_function is None and bool(self.accumulator.reduced_variables)
         if not count or not is_plain or block <= WHOLE_BLOCK_MAX_BYTES:
@@ -138,13 +139,16 @@ class DrawnTask:
         """Yield first path, arrays and failure report of each range of about `size` paths.
 
         Masked paths are included: as the sampler left them, or with what the chunk function made
-        of the paths that replaced them.
+        of the paths that replaced them. In place of initial states may come paths that are drawn.
         """
         sampler = private(self.sampler)
         for low in range(start, stop, size):
             high = min(low + size, stop)
-            part = None if x0 is None else x0[..., low - start : high - start]
-            drawn, report = sample_private(sampler, low, high, part)
+            if isinstance(x0, DrawnRange):
+                drawn, report = x0.between(low, high)
+            else:
+                part = None if x0 is None else x0[..., low - start : high - start]
+                drawn, report = sample_private(sampler, low, high, part)
             masks = self._masks(report, low, high - low)
             if masks is None or self.chunk_function is None:
                 made = self.transform(self._replaced(drawn, report, low), low)
