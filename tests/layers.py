@@ -20,7 +20,7 @@ ROOMS = {
         "errors, checks, text, values, files; worker processes; private names of other packages",
         """
         __init__ added_fields compat compat.* context fork memory moved notices public_ids \
-            startup text timed_task tunables tunables.* version
+            startup stopwatch text timed_task tunables tunables.* version
         buffers compat.multiprocessing moved.* secrets worker
         errors spawn
         checks interrupts json parameters._reference regular_files
@@ -73,7 +73,7 @@ ROOMS = {
         _base
         _code encode functions policy resolution
         events
-        _loop_call declare drawing joint varied
+        _loop_call declare drawing drawn_range joint varied
         probe
         batch counter path
         compiled legacy
@@ -120,12 +120,13 @@ ROOMS = {
         digests._values
         digests
         _recipe _vary _x0
+        first_path
         _attributes _first_scenario _inputs _texts _vary_argument
         _recorded _scenarios _several
         _arguments _card _provenance
         _run
         _arrays _plan _replay _states cost
-        _behind _chunk_buffer _dataset choose_backend execution
+        _behind _chunk_buffer _dataset choose_backend execution in_parts
         _simulate
         """,
     ),

@@ -126,8 +126,9 @@ def _plan_of(run: Run, storage: Storage | None) -> Plan:
     )
     if storage is None:
         return planned
-    each = working_bytes(run, storage)
-    at_once = min(backend.workers, run.n_chunks)
+    stored = run.in_chunks(run.whole) if run.whole else run
+    each = working_bytes(stored, storage)
+    at_once = min(backend.workers, stored.n_chunks)
     return replace(planned, worker_bytes=each, peak_bytes=each * at_once)
 
 
@@ -174,11 +175,13 @@ def _together(runs: Sequence[Run], storage: Storage | None) -> Plan:
 
 
 def _reduction(block_source: BlockSource) -> str:
-    size = block_source.size()
+    part = block_source.part
+    size = block_source.size() if part is None else part
     if block_source.n_paths is None:
         return f"{block_source.how}, tasks of {size:,} paths without end"
     tasks = -(-block_source.n_paths // size)
     unit = "paths" if isinstance(block_source, DrawnBlocks) else "paths or one chunk"
+    unit += "" if part is None else ", parts of a block"
     return (
         f"{block_source.how}, about {tasks:,} tasks of {min(size, block_source.n_paths):,} {unit}"
     )

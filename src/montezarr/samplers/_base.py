@@ -164,6 +164,11 @@ class Sampler(ABC):
         """Whether threads can draw in parallel."""
         return self.interface.is_vectorised
 
+    @property
+    def draws_single_paths(self) -> bool:
+        """Whether each path is drawn alone, so that a block may be drawn in parts."""
+        return self.interface.unit == 1 and not self.interface.is_vectorised
+
     # --- derived facts -----------------------------------------------------------------------
 
     @property

@@ -41,6 +41,14 @@ class FailureReport:
             tuple(sorted(self.where + other.where)),
         )  # fmt: skip
 
+    def between(self, start: int, stop: int) -> FailureReport:
+        """Return the report of the paths start ... stop-1."""
+        return FailureReport(
+            tuple(entry for entry in self.masked if start <= entry[0] < stop),
+            tuple(entry for entry in self.retried if start <= entry[0] < stop),
+            tuple(entry for entry in self.where if start <= entry[0] < stop),
+        )
+
 
 def draw_range(
     sampler: Sampler, start: int, stop: int, x0: Any

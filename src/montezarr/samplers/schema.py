@@ -210,6 +210,8 @@ class Asked:
         By such dimension that the caller named, the room for its events; None if it is measured.
     cuts : bool
         Whether longer paths are cut off.
+    took : list of float
+        Gets the seconds that the first path took, of a sampler of single paths.
     """
 
     dtype: str | dict[str, str] | None = None
@@ -228,3 +230,5 @@ class Asked:
     def room(self, dim: str) -> int | None:
         """Return the room for events that the caller asked for; None if it is measured."""
         return self.max_events.get(dim)
+
+    took: list[float] = field(default_factory=list, compare=False)

@@ -33,10 +33,11 @@ from montezarr.samplers import (
     private,
     sample_private,
 )
+from montezarr.samplers.drawn_range import DrawnRange
 from montezarr.samplers.schema import count_of
 
 TaskRange = tuple[int, int, tuple[int, ...], Any]
-"""First path, end, splits, and what else the task needs."""
+"""First path, end, splits, and initial states, or the range if it is drawn already."""
 
 Masks = dict[str, NDArray[np.bool_]]
 """Where variables are masked, by name: (scenarios ..., paths)."""
@@ -89,7 +90,7 @@ class DrawnTask:
         self.__name__ = f"reduce-{sampler.name}"  # its name on the dashboard
 
     def __call__(self, item: TaskRange) -> tuple[list[tuple[int, PartialState]], FailureReport]:
-        """Run the task on (start, stop, splits, initial states)."""
+        """Run the task on (start, stop, splits, initial states or drawn range)."""
         start, stop, splits, x0 = item
         if (several := self._scenario_parts(x0)) is not None:
             return self._by_scenarios(several, start, stop, splits), FailureReport()
@@ -104,7 +105,7 @@ class DrawnTask:
 
     def _scenario_parts(self, x0: Any) -> ScenarioParts | None:
         """Return the parts of the scenarios if a block of all of them is too large to be whole."""
-        count = self.sampler.scenarios_apart(x0)
+        count = 0 if isinstance(x0, DrawnRange) else self.sampler.scenarios_apart(x0)
         block = BLOCK * self.sampler.path_bytes
         is_plain = self.chunk_function is None and bool(self.accumulator.reduced_variables)
         if not count or not is_plain or block <= WHOLE_BLOCK_MAX_BYTES:
@@ -138,13 +139,16 @@ class DrawnTask:
         """Yield first path, arrays and failure report of each range of about `size` paths.
 
         Masked paths are included: as the sampler left them, or with what the chunk function made
-        of the paths that replaced them.
+        of the paths that replaced them. In place of initial states may come paths that are drawn.
         """
         sampler = private(self.sampler)
         for low in range(start, stop, size):
             high = min(low + size, stop)
-            part = None if x0 is None else x0[..., low - start : high - start]
-            drawn, report = sample_private(sampler, low, high, part)
+            if isinstance(x0, DrawnRange):
+                drawn, report = x0.between(low, high)
+            else:
+                part = None if x0 is None else x0[..., low - start : high - start]
+                drawn, report = sample_private(sampler, low, high, part)
             masks = self._masks(report, low, high - low)
             if masks is None or self.chunk_function is None:
                 made = self.transform(self._replaced(drawn, report, low), low)
@@ -236,16 +240,17 @@ class DrawnTask:
     def transform(self, drawn: PathArrays, low: int) -> Arrays:
         """Return the arrays (..., paths) that statistics see of the paths from `low` on.
 
-        A chunk function sees whole blocks, the last one of a run padded with copies of the last
-        path: NumPy may sum one path in another order than many, and a path must not change with
-        n_paths. Where a block of long paths would fill the memory, it sees part of a block.
+        A chunk function sees whole blocks, a part of one at its place and padded with copies of its
+        first and last path: NumPy may sum one path in another order than many, and a path must not
+        change with n_paths. Where a block of long paths would fill the memory, it sees part of a block.
         """
         if self.chunk_function is None:
             return list(drawn.values())
         n = count_of(drawn)
-        missing = -n % self.unit
-        if missing:
-            drawn = {name: _filled_up(array, missing) for name, array in drawn.items()}
+        before = low % self.unit
+        after = -(before + n) % self.unit
+        if before or after:
+            drawn = {name: _filled_up(array, before, after) for name, array in drawn.items()}
         try:
             arrays = self.chunk_function(drawn)
         except (KeyboardInterrupt, SamplerError):
@@ -253,7 +258,7 @@ class DrawnTask:
         except BaseException as error:  # also SystemExit, which would end a worker silently
             message = f"what is observed of paths {low} to {low + n - 1}: {describe_error(error)}"
             raise self.sampler.failure(None, self.sampler.x0, message, error) from None
-        return [array[..., :n] for array in arrays]
+        return [array[..., before : before + n] for array in arrays]
 
 
 class _Block:
@@ -290,9 +295,11 @@ class _Block:
             self._rooms[i][..., at : at + array.shape[-1]] = array
 
 
-def _filled_up(array: NDArray[Any], missing: int) -> NDArray[Any]:
-    """Pad paths with `missing` copies of the last one."""
-    return np.concatenate([array, np.repeat(array[..., -1:], missing, axis=-1)], axis=-1)
+def _filled_up(array: NDArray[Any], before: int, after: int) -> NDArray[Any]:
+    """Pad paths with copies of the first one before them, and of the last one after them."""
+    first, last = array[..., :1], array[..., -1:]
+    parts = [np.repeat(first, before, axis=-1), array, np.repeat(last, after, axis=-1)]
+    return np.concatenate(parts, axis=-1)
 
 
 def filled_in(drawn: PathArrays, masks: Masks, fill: float | None) -> PathArrays:

@@ -10,7 +10,6 @@ from typing import Any
 
 import xarray as xr
 
-from montezarr.execute import windowed
 from montezarr.execute.run_monitor import RunMonitor
 from montezarr.reduction.accumulate import Accumulator, PartialState
 from montezarr.reduction.passes._layout import Layout
@@ -65,22 +64,19 @@ def fold_all(
     items = block_source.items(0, block_source.n_paths, block_source.size())
     monitor(0, block_source.n_paths, 0)
     task = block_source.whole_task(accumulator)
-    with closing(windowed(block_source.backend, task, items, span_of, monitor=monitor)) as ended:
-        for (start, stop, *_), (parts, report) in ended:
-            failure_log.add(report)
-            for _, partial_state in parts:
-                accumulator.join(total, partial_state)
+    with closing(block_source.results(task, items, monitor)) as ended:
+        for start, stop, result in ended:
+            if result is not None:
+                parts, report = result
+                failure_log.add(report)
+                for _, partial_state in parts:
+                    accumulator.join(total, partial_state)
             done += stop - start
-            if results is not None:
+            if results is not None and result is not None:
                 monitor.estimate(partial(results, total))
             monitor(done, block_source.n_paths, len(failure_log.masked))
     accumulator.finish(total, block_source.n_paths)
     return total
-
-
-def span_of(item: Any) -> tuple[int, int]:
-    """Return the range of paths of an item."""
-    return int(item[0]), int(item[1])
 
 
 def _again(accumulator: Accumulator, partial_state: PartialState) -> SelectionResults:

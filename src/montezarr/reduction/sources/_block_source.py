@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
 import xarray as xr
 
 from montezarr.core.checks import value_error
-from montezarr.execute import Backend, configured
+from montezarr.execute import Backend, configured, windowed
+from montezarr.execute.run_monitor import RunMonitor
 from montezarr.execute.threads import Threads
+from montezarr.random.seeding import BLOCK
 from montezarr.reduction.accumulate import Accumulator, Arrays, PartialState
 from montezarr.reduction.sources._dataset_function import DatasetFunction
 from montezarr.reduction.sources._schema import Schema
@@ -55,6 +57,8 @@ class BlockSource(ABC):
         What the user makes of the paths before statistics see them.
     marks_masked : bool
         Whether masked paths are known by themselves, not by their values.
+    grain : int
+        A stream has its snapshots at multiples of so many paths: those that are drawn together.
     """
 
     schema: Schema
@@ -65,6 +69,7 @@ class BlockSource(ABC):
     process: str = ""
     transform: DatasetFunction | None = None
     marks_masked: bool = False
+    grain: int = BLOCK
 
     def apply_transform(self, transform: Callable[[xr.Dataset], Any], first: Arrays) -> None:
         """Let statistics see what a function of the user makes of the paths.
@@ -119,6 +124,24 @@ class BlockSource(ABC):
         """
 
     @property
+    def part(self) -> int | None:
+        """Paths of a task if it draws a part of an item, which is then folded in this thread."""
+        return None
+
+    def results(
+        self, task: Callable[[Any], Result], items: Iterable[Any], monitor: RunMonitor,
+        **options: Any,
+    ) -> Generator[tuple[int, int, Result | None], None, None]:  # fmt: skip
+        """Yield first path and end of what a task has done, and the result of a finished item.
+
+        The options are those of `windowed`.
+        """
+        ended = windowed(self.backend, task, items, span_of, monitor=monitor, **options)
+        with closing(ended):
+            for item, result in ended:
+                yield *span_of(item), result
+
+    @property
     def seconds(self) -> float | None:
         """Seconds that drawing all paths takes, where known."""
         return None
@@ -135,6 +158,11 @@ class BlockSource(ABC):
     def part_bytes(self, share: float) -> int:
         """Return `block_bytes` for an expression that takes this share of the values."""
         return int(share * self.block_bytes)
+
+
+def span_of(item: Any) -> tuple[int, int]:
+    """Return the range of paths of an item."""
+    return int(item[0]), int(item[1])
 
 
 @contextmanager

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from typing import Any, final
 
-from montezarr.core.tunables.memory import EXPRESSION_TRIAL_MAX_BYTES
+from montezarr.core.tunables.memory import (
+    EXPRESSION_TRIAL_MAX_BYTES,
+    SLAB_PATHS_MULTIPLE,
+    WHOLE_BLOCK_MAX_BYTES,
+)
 from montezarr.core.tunables.scheduling import (
     EXPRESSION_TRIAL_BLOCKS,
     REDUCTION_TASK_MIN_SECONDS,
     REDUCTION_TASK_SECONDS,
     REDUCTION_TASKS_PER_WORKER,
 )
+from montezarr.execute.run_monitor import RunMonitor
 from montezarr.random.seeding import BLOCK
 from montezarr.reduction.accumulate import Accumulator, Arrays, DrawnTask
-from montezarr.reduction.sources._block_source import BlockSource, SplitsBetween, no_splits
+from montezarr.reduction.sources._block_source import (
+    BlockSource,
+    Result,
+    SplitsBetween,
+    no_splits,
+)
 from montezarr.reduction.sources._chunk_function import ChunkFunction, GraphSource
 from montezarr.reduction.sources._dataset_function import ComposedFunction
 from montezarr.reduction.sources._graph_walk import chunk_function_of
@@ -28,6 +39,7 @@ from montezarr.run._behind import is_untouched
 from montezarr.run._run import Run
 from montezarr.run._states import InitialStates
 from montezarr.run.choose_backend import backend_of
+from montezarr.run.in_parts import drawn_in_parts, part_of_block
 from montezarr.samplers import PathArrays
 from montezarr.samplers.joint import name_in
 from montezarr.samplers.schema import PATH
@@ -42,6 +54,7 @@ class DrawnBlocks(BlockSource):
     def __init__(self, run: Run, schema: Schema, expression: ChunkFunction | None = None):
         self.run, self.schema, self.expression = run, schema, expression
         self.n_paths = run.n_paths
+        self.grain = 1 if run.sampler.draws_single_paths else BLOCK
         self.states = InitialStates(run)
         policies = f"{run.sampler.on_error}-{run.sampler.on_nonfinite}"
         token = str if expression is None else expression.token
@@ -110,8 +123,12 @@ class DrawnBlocks(BlockSource):
     def size(self) -> int:
         """Return the number of paths that take about a second: a power of two of blocks.
 
-        A run that takes less than the least time of a task is one task.
+        A run that takes less than the least time of a task is one task. If a block takes too long,
+        it is an item that is drawn in parts; of long paths, a part of a block is.
         """
+        if self.part is not None:
+            most = max(SLAB_PATHS_MULTIPLE, WHOLE_BLOCK_MAX_BYTES // max(1, self.run.path_bytes))
+            return int(max(self.part, min(BLOCK, 1 << (most.bit_length() - 1))))
         if self.n_paths is not None and cost.is_short(self.run, REDUCTION_TASK_MIN_SECONDS):
             return _blocks_of(self.n_paths)
         seconds = cost.measure(self.run, self.backend)
@@ -129,6 +146,28 @@ class DrawnBlocks(BlockSource):
         """Return the paths of one of about 256 tasks: a measured size would vary between calls."""
         blocks = max(1, (self.n_paths or 0) // (256 * BLOCK))
         return int(min(BLOCK << (blocks.bit_length() - 1), 2**20))
+
+    @property
+    def part(self) -> int | None:
+        """Paths of a task if a block takes too long for one."""
+        return part_of_block(self.run, self.backend)
+
+    def results(
+        self, task: Any, items: Iterable[Any], monitor: RunMonitor, **options: Any
+    ) -> Generator[tuple[int, int, Result | None], None, None]:
+        """Yield first path and end of what a task has done, and the result of a finished item.
+
+        The options are those of `windowed`.
+        """
+        if self.part is None:
+            yield from super().results(task, items, monitor, **options)
+            return
+        drawn = drawn_in_parts(
+            self.backend, self.sampler, items, self.part, monitor=monitor, **options
+        )
+        with closing(drawn):
+            for start, stop, item in drawn:
+                yield start, stop, None if item is None else task(item)
 
     def items(
         self, start: int, stop: int, size: int, splits: SplitsBetween = no_splits

@@ -63,7 +63,8 @@ def stream(
     dim, by, transform, observe
         As for `montezarr.reduce`.
     every : int, optional
-        Paths between two snapshots, rounded up to whole blocks of 1024.
+        Paths between two snapshots, rounded up to whole blocks of 1024; exact for code of your own
+        that draws one path at a time.
     progress : bool
         Show paths per second and time left on standard error.
     resume_from : str or path, optional
@@ -98,8 +99,10 @@ def stream(
     transform = renamed_argument("observe", observe, "transform", transform)
     rule = check_until(until)
     show = check_bool("progress", progress)
-    step = None if every is None else -(-check_int("every", every, minimum=1) // BLOCK) * BLOCK
+    step = None if every is None else check_int("every", every, minimum=1)
     block_source, layout = prepare_reduction(obj, statistics, dim, by, transform)
+    if step is not None:
+        step = -(-step // block_source.grain) * block_source.grain
     for reduced in layout.accumulator.reduced_variables:
         for statistic in reduced.statistics:
             if not statistic.is_one_pass:

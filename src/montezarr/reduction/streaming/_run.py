@@ -8,13 +8,11 @@ from contextlib import closing
 from functools import partial
 from typing import Any, final
 
-from montezarr.execute import windowed
 from montezarr.execute.progress import Progress
 from montezarr.execute.run_monitor import RunMonitor
 from montezarr.random.seeding import BLOCK
 from montezarr.reduction.accumulate import PartialState
 from montezarr.reduction.passes._layout import Layout
-from montezarr.reduction.passes._passes import span_of
 from montezarr.reduction.passes._prepare import planned
 from montezarr.reduction.sources import BlockSource, DrawnBlocks
 from montezarr.reduction.streaming._snapshot import Snapshot, with_sequences
@@ -35,6 +33,8 @@ class StreamRun:
 
     Attributes
     ----------
+    done, drawn : int
+        Number of paths so far: in the results, and drawn for them.
     is_stopping : bool
         Whether to stop; any thread may set it at any time.
     tick : callable or None
@@ -53,8 +53,8 @@ class StreamRun:
     ):
         self.block_source, self.layout, self.rule = block_source, layout, rule
         self.show, self.header, self.partial_state = show, header, partial_state
-        self.started_at = partial_state.paths
-        self.splits = Splits(step, rule, partial_state.paths)
+        self.started_at = self.done = self.drawn = partial_state.paths
+        self.splits = Splits(step, rule, partial_state.paths, block_source.grain)
         self.began = time.perf_counter()
         self.is_stopping = False
         self.tick: Callable[[], None] | None = None
@@ -79,26 +79,29 @@ class StreamRun:
             monitor(self.started_at, end, 0)
             monitor.process = self.block_source.process
             monitor.planned = partial(planned, self.block_source, self.layout)
-            results = windowed(
-                backend, self.block_source.task(accumulator), self._items(), span_of, ordered=True,
+            results = self.block_source.results(
+                self.block_source.task(accumulator), self._items(), monitor, ordered=True,
                 # Such a backend runs submitted tasks at once, and cannot be stopped in between.
                 window=1 if backend.runs_at_once else None,
-                stopping=self._may_stop, settle=False, monitor=monitor,
+                stopping=self._may_stop, settle=False,
             )  # fmt: skip
             with closing(results):
-                for _, (parts, report) in results:
+                for _, self.drawn, result in results:
+                    if result is None:
+                        monitor(self.drawn, monitor.total, len(failure_log.masked))
+                        continue
+                    parts, report = result
                     failure_log.add(report)
                     for stop, partial_state in parts:
                         if stop <= self.started_at:
                             continue  # a part of a chunk that was folded before
                         accumulator.join(self.partial_state, partial_state)
                         is_end = stop == end
+                        is_exact = is_end or self.block_source.grain == 1
+                        self.done = stop if is_exact else self.partial_state.paths
                         if not is_end and stop not in self.splits:
-                            monitor(
-                                self.partial_state.paths, monitor.total, len(failure_log.masked)
-                            )
+                            monitor(stop, monitor.total, len(failure_log.masked))
                             continue
-                        accumulator.finish(self.partial_state, stop)
                         snapshot = self._snapshot("all paths" if is_end else None)
                         yield self._told(snapshot, monitor, failure_log)
                         if snapshot.stopped is not None:
@@ -107,10 +110,10 @@ class StreamRun:
             yield self._told(self._snapshot(BY_USER), monitor, failure_log)
 
     def _may_stop(self) -> bool:
-        """Return whether to stop: without one block there would be no results."""
+        """Return whether to stop: without a path there would be no results."""
         if self.tick is not None:
             self.tick()
-        return self.is_stopping and self.partial_state.paths > 0
+        return self.is_stopping and self.drawn > 0
 
     def _told(self, snapshot: Snapshot, monitor: RunMonitor, failure_log: FailureLog) -> Snapshot:
         """Report the progress and, with the last snapshot, failures and warnings."""
@@ -120,18 +123,27 @@ class StreamRun:
         monitor(snapshot.paths, total, len(failure_log.masked))
         if snapshot.stopped is not None:
             failure_log.warn(snapshot.paths, stacklevel=DEPTH)
-            self.layout.warn(self.partial_state, DEPTH)
+            self.layout.warn(self._finished(), DEPTH)
         return snapshot
+
+    def _finished(self) -> PartialState:
+        """Return the state with the last block folded, which the next paths may add to."""
+        if self.partial_state.paths == self.done:
+            return self.partial_state
+        finished = self.partial_state.copy()
+        self.layout.accumulator.finish(finished, self.done)
+        return finished
 
     def _snapshot(self, stopped: str | None) -> Snapshot:
         """Return the results so far, and whether the rule is met."""
-        partial_state = self.partial_state
+        partial_state = self._finished()
         seconds = time.perf_counter() - self.began
         ds = self.layout.dataset(partial_state)
         totals = self.layout.accumulator.totals(partial_state)
         hits = self.layout.hits(totals) if self.rule is not None else {}
         vary = self.layout.vary(totals) if self.rule is not None else {}
-        reached = Reached(partial_state.paths, seconds, ds, self.started_at, hits, vary)
+        grain = self.block_source.grain
+        reached = Reached(self.done, seconds, ds, self.started_at, hits, vary, grain)
         new = partial_state.paths - self.started_at
         rate = new / seconds if seconds > 0 else 0.0
         reason, needed = stopped, self.block_source.n_paths
@@ -145,6 +157,7 @@ class StreamRun:
             predicted = self.rule.needed(reached)
             if predicted is not None:
                 needed = predicted if needed is None else min(predicted, needed)
+        is_last = partial_state.paths == self.block_source.n_paths
         left = (
             None if needed is None or reason is not None else max(0, needed - partial_state.paths)
         )
@@ -166,7 +179,8 @@ class StreamRun:
             paths_needed=left,
             seconds_left=None if left is None or rate == 0 else left / rate,
             stopped=reason,
-            _state=(self.header, partial_state.copy()),
+            # That of whole blocks goes on with the bits of one stream, that of all paths does not.
+            _state=(self.header, (partial_state if is_last else self.partial_state).copy()),
         )
 
     def _items(self) -> Iterator[Any]:
@@ -182,7 +196,9 @@ class StreamRun:
             assert end is not None
             yield from block_source.items(low, end, largest, splits)
             return
-        while low != end:
+        if self.rule is not None and (last := self.rule.last(block_source.grain)) is not None:
+            end = last if end is None else min(end, last)
+        while end is None or low < end:
             high = self.splits.after(low)
             high = high if end is None else min(high, end)
             fair = max(1, (high - low) // block_source.backend.workers // BLOCK)

@@ -90,7 +90,9 @@ class Snapshot:
     def save(self, path: Any) -> None:
         """Write the state to a file, whole or not at all; ``stream(resume_from=path)`` goes on.
 
-        It holds arrays and JSON, as an ``.npz`` file of NumPy, and no code.
+        It goes on after the last whole block of 1024 paths, unless these are all paths of the run:
+        of paths that are drawn one at a time, the few beyond it are drawn again. The file holds
+        arrays and JSON, as an ``.npz`` file of NumPy, and no code.
 
         Parameters
         ----------
@@ -107,7 +109,7 @@ class Snapshot:
         if not isinstance(path, (str, os.PathLike)):
             raise type_error("path", "the path of a file", path)
         header, partial_state = self._state
-        save(local_path("path", os.fsdecode(path)), {**header, "paths": self.paths}, partial_state)
+        save(local_path("path", os.fsdecode(path)), header, partial_state)
 
     def __repr__(self) -> str:
         return str(self)

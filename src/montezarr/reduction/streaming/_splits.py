@@ -20,16 +20,19 @@ class Splits:
     Parameters
     ----------
     step : int or None
-        Paths between two splits, whole blocks; None for four splits per doubling.
+        Paths between two splits, of a multiple of the grain; None for four splits per doubling.
     rule : Until or None
         The rule, whose own path counts are added.
     began : int
         Number of paths when the stream began.
+    grain : int
+        Paths that are drawn together: splits of the rule are multiples of so many.
     """
 
     step: int | None
     rule: Until | None
     began: int
+    grain: int = BLOCK
 
     def after(self, paths: int) -> int:
         """Return the first split beyond a number of paths."""
@@ -39,7 +42,7 @@ class Splits:
             blocks = paths // BLOCK + 1
             width = max(1, (1 << (blocks.bit_length() - 1)) // PER_OCTAVE)
             found = -(-blocks // width) * width * BLOCK
-        of_rule = self.rule.splits() if self.rule is not None else ()
+        of_rule = self.rule.splits(self.grain) if self.rule is not None else ()
         return min([found, *(split for split in of_rule if split > paths)])
 
     def __contains__(self, paths: int) -> bool:

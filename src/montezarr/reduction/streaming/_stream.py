@@ -44,7 +44,7 @@ class Stream(ContextManager, Iterator[Snapshot]):
         until = "all paths" if end is None else f"all {end:,} paths"
         names = [name for name in run.names if not name.endswith(("_se", "_low", "_high"))]
         listed = ", ".join(names[:4]) + ", ..." * (len(names) > 4)
-        paths = f"{run.partial_state.paths:,} paths so far"
+        paths = f"{run.done:,} paths so far"
         return f"<Stream of {listed}: {paths}, until {until if rule is None else rule}>"
 
     def __iter__(self) -> Self:
@@ -59,8 +59,9 @@ class Stream(ContextManager, Iterator[Snapshot]):
 
         It may be called from another thread or a signal handler, and returns at once. Running tasks
         finish, waiting ones are cancelled; then the last snapshot follows, with ``stopped="by the
-        user"``. Its paths are 0 ... n-1 as always, in whole blocks of 1024, but n is the number
-        drawn by then, also between two splits. The stream waits for the first block in any case.
+        user"``. Its paths are 0 ... n-1 as always, in whole blocks of 1024 unless they are drawn
+        one at a time, but n is the number drawn by then, also between two splits. The stream waits
+        for the first of them in any case.
 
         A second call, or a call after the end of the stream, does nothing.
         """

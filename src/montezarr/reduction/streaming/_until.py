@@ -38,6 +38,8 @@ class Reached:
         Numbers of hits and of trials of the results that are shares; see `Statistic.hits`.
     vary : mapping of str to array of bool
         Where values differ, of the results whose error may be 0 then; see `Statistic.vary`.
+    grain : int
+        Paths that are drawn together: path counts of rules are multiples of so many.
     """
 
     paths: int
@@ -46,6 +48,7 @@ class Reached:
     before: int = 0
     hits: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     vary: Mapping[str, Any] = field(default_factory=dict)
+    grain: int = BLOCK
 
 
 class Until(ABC):
@@ -73,9 +76,13 @@ class Until(ABC):
         """
         return
 
-    def splits(self) -> tuple[int, ...]:
-        """Return path counts at which the rule is to be evaluated."""
+    def splits(self, grain: int = BLOCK) -> tuple[int, ...]:
+        """Return path counts at which the rule is to be evaluated, multiples of `grain`."""
         return ()
+
+    def last(self, grain: int = BLOCK) -> int | None:
+        """Return the path count at which the rule stops at the latest, None where not known."""
+        return None
 
     def needed(self, reached: Reached) -> int | None:
         """Return the predicted number of paths needed in all, or None."""
@@ -95,7 +102,9 @@ class Until(ABC):
 @final
 @dataclass(frozen=True, slots=True)
 class PathCount(Until):
-    """Stop after `n` paths, rounded up to whole blocks of 1024.
+    """Stop after `n` paths, rounded up to what is drawn together: whole blocks of 1024.
+
+    Code of your own that draws one path at a time draws just `n`, and none beyond.
 
     Parameters
     ----------
@@ -128,13 +137,17 @@ class PathCount(Until):
     def __str__(self) -> str:
         return f"{self.n:,} paths"
 
-    def splits(self) -> tuple[int, ...]:
-        """Return the number of paths in whole blocks."""
-        return (-(-self.n // BLOCK) * BLOCK,)
+    def splits(self, grain: int = BLOCK) -> tuple[int, ...]:
+        """Return the number of paths, a multiple of `grain`."""
+        return (self.last(grain),)
+
+    def last(self, grain: int = BLOCK) -> int:
+        """Return the number of paths, a multiple of `grain`."""
+        return -(-self.n // grain) * grain
 
     def needed(self, reached: Reached) -> int | None:
         """Return the number of paths of the rule."""
-        return self.splits()[0]
+        return self.last(reached.grain)
 
 
 @final
@@ -340,9 +353,9 @@ class Several(Until):
         for rule in self.rules:
             rule.check(names)
 
-    def splits(self) -> tuple[int, ...]:
+    def splits(self, grain: int = BLOCK) -> tuple[int, ...]:
         """Return the path counts of all rules."""
-        return tuple(split for rule in self.rules for split in rule.splits())
+        return tuple(split for rule in self.rules for split in rule.splits(grain))
 
 
 @final
@@ -360,6 +373,11 @@ class AnyOf(Several):
     def needed(self, reached: Reached) -> int | None:
         """Return the number of paths of the rule that needs fewest."""
         known = [n for rule in self.rules if (n := rule.needed(reached)) is not None]
+        return min(known, default=None)
+
+    def last(self, grain: int = BLOCK) -> int | None:
+        """Return the path count at which the first of the rules stops for certain."""
+        known = [n for rule in self.rules if (n := rule.last(grain)) is not None]
         return min(known, default=None)
 
 
@@ -380,6 +398,11 @@ class AllOf(Several):
     def needed(self, reached: Reached) -> int | None:
         """Return the number of paths of the rule that needs most, if all are predicted."""
         known = [rule.needed(reached) for rule in self.rules]
+        return None if None in known else max(n for n in known if n is not None)
+
+    def last(self, grain: int = BLOCK) -> int | None:
+        """Return the path count at which the last of the rules stops, if all do for certain."""
+        known = [rule.last(grain) for rule in self.rules]
         return None if None in known else max(n for n in known if n is not None)
 
 
