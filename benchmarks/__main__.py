@@ -19,6 +19,7 @@ from benchmarks import (
     pipeline,
     processes,
     python_samplers,
+    reductions,
     scenarios,
 )
 from benchmarks._machine import machine
@@ -33,6 +34,7 @@ PARTS = {
     "greeks": greeks.rows,
     "compiled_functions": compiled_functions.rows,
     "python_samplers": python_samplers.rows,
+    "reductions": reductions.rows,
 }
 
 
