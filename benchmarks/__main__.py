@@ -19,6 +19,7 @@ from benchmarks import (
     pipeline,
     processes,
     python_samplers,
+    reductions,
     scenarios,
     slow_samplers,
 )
@@ -35,6 +36,7 @@ PARTS = {
     "compiled_functions": compiled_functions.rows,
     "python_samplers": python_samplers.rows,
     "slow_samplers": slow_samplers.rows,
+    "reductions": reductions.rows,
 }
 
 

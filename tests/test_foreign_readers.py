@@ -105,6 +105,11 @@ def stores(tmp_path_factory):
             mz.simulate(mixed, 3000, 4, **MIXED, seed=3, chunks=2048),
             {"storage": mz.Storage(compression="zstd", inner_chunk=1024)},
         ),
+        "cut times": (large, {"storage": mz.Storage(time_chunk=4)}),
+        "cut times in zstd": (
+            large,
+            {"storage": mz.Storage(time_chunk=1, compression="zstd", inner_chunk=1024)},
+        ),
         "scenarios": (grid, {}),
         "scenario shards": (
             grid,

@@ -99,10 +99,11 @@ def plan(
     noises = [text for text in (between, found.noise) if text]
     found = replace(found, noise="; scenarios: ".join(noises))
     if storage is not None:
-        size, measured, scenario = store_size(ds, storage)
+        size = store_size(ds, storage)
         found = replace(
-            found, store_bytes=size, store_ratio=size / ds.nbytes, measured=measured,
-            scenario_chunk_bytes=scenario,
+            found, store_bytes=size.bytes, store_ratio=size.bytes / ds.nbytes,
+            measured=size.measured, scenario_chunk_bytes=size.scenario_bytes,
+            read_time_bytes=size.time_bytes, read_path_bytes=size.read_path_bytes,
         )  # fmt: skip
     if statistics is not None:
         block_source, layout = prepare_reduction(ds, statistics, dim, by, transform)

@@ -60,6 +60,9 @@ class Plan:
     scenario_chunk_bytes : int
         Bytes of one scenario of a stored chunk, which is read without the others; 0 without
         scenarios, and where they are stored together.
+    read_time_bytes, read_path_bytes : int or None
+        Bytes of the store that are read for one time of all paths, and for all times of one path:
+        inner chunks of shards are read alone. None unless a `Storage` was given.
     store_ratio : float or None
         Bytes of the store over bytes in memory, if a `Storage` was given.
     measured : int
@@ -119,6 +122,8 @@ class Plan:
     scenario_chunk_bytes: int = added(0)
     varied: tuple[tuple[str, str], ...] = added(())
     runs: tuple[str, ...] = added(())
+    read_time_bytes: int | None = added(None)
+    read_path_bytes: int | None = added(None)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as JSON, with entries about several runs or scenarios if there are."""
@@ -127,6 +132,8 @@ class Plan:
             left_out |= {"scenarios", "scenario_bytes", "scenario_chunk_bytes", "varied"}
         if not self.runs:
             left_out.add("runs")
+        if self.read_time_bytes is None:
+            left_out |= {"read_time_bytes", "read_path_bytes"}
         told = {name: getattr(self, name) for name in self.__slots__ if name not in left_out}
         told |= {"varied": dict(self.varied)} if self.varied else {}
         return told | ({"runs": list(self.runs)} if self.runs else {})

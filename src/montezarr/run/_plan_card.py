@@ -40,6 +40,9 @@ def plan_card(plan: Any) -> Card:
             ("memory", memory),
             ("all paths", f"{show_bytes(plan.total_bytes)}{_each(plan)}, {stored}"),
         ]
+    if plan.read_time_bytes is not None:
+        one_time, one_path = map(show_bytes, (plan.read_time_bytes, plan.read_path_bytes))
+        rows.append(("read", f"{one_time} for one time of all paths, {one_path} for one path"))
     if plan.noise:
         rows.append(("noise", plan.noise))
     if plan.reduction:

@@ -160,6 +160,14 @@ class Sampler(ABC):
         return replace(self, target=change(self.target))
 
     @property
+    def is_one_pass(self) -> bool:
+        """Whether many paths at once are drawn as fast as few, path by path, as one pass does.
+
+        Otherwise NumPy is called at each step, for an array of all paths that are drawn at once.
+        """
+        return not self.interface.takes_ranges
+
+    @property
     def releases_gil(self) -> bool:
         """Whether threads can draw in parallel."""
         return self.interface.is_vectorised

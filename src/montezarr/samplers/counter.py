@@ -206,9 +206,13 @@ class CounterSampler(CodeSampler):
         Processes of one pass over the steps use all of them at once; of others, which take some at
         a time, those of one class do: what is kept for the next one is then what it asks for.
         """
-        is_one_pass = getattr(self.target, "is_one_pass", False) and has_kernel()
-        alike = "one pass" if is_one_pass else type(self.target)
+        alike = "one pass" if self.is_one_pass else type(self.target)
         return self.seed.philox_key(), self._precision, self.format, self.grid.T, alike
+
+    @property
+    def is_one_pass(self) -> bool:
+        """Whether the process makes one compiled pass; see `Sampler.is_one_pass`."""
+        return bool(getattr(self.target, "is_one_pass", False)) and has_kernel()
 
     @property
     def _precision(self) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montezarr.core.errors import SamplerError
-from montezarr.random.draws import Draws, has_kernel
+from montezarr.random.draws import Draws
 from montezarr.random.draws.shared import CALLS_BYTES, PASS_BYTES, shared_slices
 from montezarr.samplers._base import DrawUnder, Sampler
 from montezarr.samplers.context import DrawContext, DrawsOfSlice
@@ -83,6 +83,11 @@ class JointSampler(Sampler):
             takes_ranges=all(one.takes_ranges for one in every),
             uses_global_state=any(one.uses_global_state for one in every),
         )
+
+    @property
+    def is_one_pass(self) -> bool:
+        """Whether each run is drawn as `Sampler.is_one_pass` says."""
+        return all(part.is_one_pass for part in self.parts)
 
     @property
     def releases_gil(self) -> bool:
@@ -184,8 +189,7 @@ class JointSampler(Sampler):
     def _slices(self, runs: list[int], start: int, stop: int) -> Iterator[tuple[int, int]]:
         """Yield ranges of which the draws of all runs stay in the cache of a processor."""
         parts = [self.parts[i] for i in runs]
-        is_one_pass = all(getattr(part.target, "is_one_pass", False) for part in parts)
-        size = PASS_BYTES if is_one_pass and has_kernel() else CALLS_BYTES
+        size = PASS_BYTES if all(part.is_one_pass for part in parts) else CALLS_BYTES
         kept = [part.slice_paths for part in parts if part.keep is not None]
         for first, last in shared_slices(Draws((0, 0), start, stop - start), parts[0].grid.T, size):
             step = min([last - first, *kept])

@@ -15,7 +15,7 @@ from montezarr.core.tunables.keeping import SCENARIO_RECURSIONS_KEPT
 from montezarr.processes import Process
 from montezarr.random.designs._base import Design
 from montezarr.random.distributions._base import Distribution
-from montezarr.random.draws import Draws, has_kernel
+from montezarr.random.draws import Draws
 from montezarr.random.draws.recursions import Recursions
 from montezarr.random.draws.shared import (
     CALLS_BYTES,
@@ -151,6 +151,11 @@ class VariedSampler(Sampler):
     def slice_paths(self) -> int:
         """Number of complete paths of a scenario that are simulated at once."""
         return self.single.slice_paths
+
+    @property
+    def is_one_pass(self) -> bool:
+        """Whether a scenario is drawn as `Sampler.is_one_pass` says."""
+        return self.single.is_one_pass
 
     @property
     def releases_gil(self) -> bool:
@@ -322,9 +327,7 @@ class VariedSampler(Sampler):
         if not self._shares_draws:
             yield start, stop
             return
-        target = self.single.target
-        is_one_pass = getattr(target, "is_one_pass", False) and has_kernel()
-        size = PASS_BYTES if is_one_pass else CALLS_BYTES
+        size = PASS_BYTES if self.single.is_one_pass else CALLS_BYTES
         for first, last in shared_slices(Draws((0, 0), start, stop - start), self.grid.T, size):
             step = last - first if self.keep is None else self.single.slice_paths
             for low in range(first, last, step):

@@ -55,6 +55,8 @@ class Source:
     is_boolean : bool
         Whether the values are booleans, as 1 and 0, or known to be only 0 and 1: then a mean is a
         share.
+    is_integer : bool
+        Whether the values are integers, not codes of labels: then a quantile is one too.
     grouping : Grouping or None
         How the paths of the run behind the values belong together, if it is on a design such as
         `montezarr.saltelli`.
@@ -85,6 +87,7 @@ class Source:
     grouping: Grouping | None = added(None)  # noqa: RUF009
     first_path: int | None = added(0)
     axes: tuple[Axis, ...] = added(())
+    is_integer: bool = added(False)
 
 
 class Sample:

@@ -59,6 +59,10 @@ class Spans(NamedTuple):
         counts = self.counts[::-1].copy()
         return Spans(-self.right[::-1], -self.left[::-1], counts, np.cumsum(counts) + missing)
 
+    def of_integers(self) -> Spans:
+        """Return the bins from the smallest to the largest integer in each."""
+        return self._replace(left=np.ceil(self.left), right=np.floor(self.right))
+
     def at(self, ranks: Integers) -> tuple[Array, Array, Array]:
         """Return the values at some ranks, from 1, and their lower and upper bounds.
 

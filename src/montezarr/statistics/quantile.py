@@ -44,6 +44,11 @@ class Quantile(Statistic):
     down to 2**11 for each. The state depends only on the values, so every chunking gives the same
     bits.
 
+    Of variables of integers, a bin that is no wider than 1 counts one integer: a quantile is the
+    order statistic itself where it is at most 512 in size, for the default `relative_error`,
+    whatever the range of the values; and beyond, where they span no more octaves than the bins have
+    room for, in the same memory. In a wider bin it is the integer nearest to the interpolated one.
+
     The 95 % interval lies between the order statistics whose ranks are the 0.025- and
     0.975-quantiles of a binomial law, and needs no density (David and Nagaraja, Order Statistics,
     2003, section 7.1, doi:10.1002/0471722162). It reaches from the lower edge of the first one's
@@ -159,7 +164,7 @@ class Quantile(Statistic):
         """Return quantiles, standard errors and intervals."""
         levels = check_levels("q", self.q)
         ranks = ranks_of(state.n, levels.array)
-        value, left, right = self._at(state, np.stack(ranks[:3], axis=-1))
+        value, left, right = self._at(state, np.stack(ranks[:3], axis=-1), source)
         wide = float(np.nan_to_num(right - left)[..., 0].max(initial=0.0))
         return self.estimates(ranks, value[..., 0], left[..., 1], right[..., 2], wide)
 
@@ -168,14 +173,15 @@ class Quantile(Statistic):
         levels = check_levels("q", self.q)
         first, last = ranks_always(state.n, levels.array)
         n = state.n[:, None]
-        _, left, right = self._at(state, np.clip(np.stack([first, last], axis=-1), 1, n[..., None]))
+        ranks = np.clip(np.stack([first, last], axis=-1), 1, n[..., None])
+        _, left, right = self._at(state, ranks, source)
         low = np.where(first >= 1, left[..., 0], -np.inf)
         high = np.where(last <= n, right[..., 1], np.inf)
         ends = (np.where(n > 0, end, np.nan) for end in (low, high))
         low, high = (levels.squeeze(end) for end in ends)
         return {"quantile": (low, high)}
 
-    def _at(self, state: Bins, ranks: NDArray[np.int64]) -> NDArray[np.float64]:
+    def _at(self, state: Bins, ranks: NDArray[np.int64], source: Source) -> NDArray[np.float64]:
         """Return the values at ranks (cells, ...), and their lower and upper bounds."""
         found, budget = np.full((3, *ranks.shape), np.nan), self.budget(len(state.n))
         begins = begins_of(state, budget)
@@ -185,7 +191,10 @@ class Quantile(Statistic):
                 continue
             bins = bins_at(state, cell, begins[cell], budget, ranks[cell])
             spans = spans_of(bins, float(state.low[cell]), float(state.high[cell]))
+            spans = spans.of_integers() if source.is_integer else spans
             found[:, cell] = spans.at(ranks[cell])
+        if source.is_integer:
+            np.rint(found[0], out=found[0])  # in a bin of several integers
         return found
 
     def vary(self, state: Bins, source: Source) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from montezarr.run._run import Run
 from montezarr.run.cost import initial_states
 from montezarr.store._source import ChunkSource, source_of
 from montezarr.store.format import CommitState, Manifest, Storage, encode_chunk
+from montezarr.store.format._layout import TIME
 from montezarr.store.locations import ReadableLocation
 
 
@@ -26,11 +27,15 @@ class StoreSize(NamedTuple):
         Number of paths measured for that; 0 if nothing is compressed.
     scenario_bytes : int
         Bytes of one scenario of a chunk, uncompressed; 0 if none is stored alone.
+    time_bytes, read_path_bytes : int
+        Bytes that are read for one time of all paths, and for one path.
     """
 
     bytes: int
     measured: int
     scenario_bytes: int
+    time_bytes: int
+    read_path_bytes: int
 
 
 def store_size(ds: Any, storage: Storage) -> StoreSize:
@@ -48,11 +53,31 @@ def store_size(ds: Any, storage: Storage) -> StoreSize:
     fixed = sum(len(data) for data in manifest.files(n_paths, n_paths, n_paths, True).values())
     alone = [array for array in manifest.arrays if array.scenarios]
     scenario = max((array.scenario_bytes(manifest.chunk) for array in alone), default=0)
-    if None not in sizes:
-        whole = sum(size for size in sizes if size is not None)
-        return StoreSize(fixed + chunks * whole, 0, scenario)
-    per_path, sample = _measured(source, manifest)
-    return StoreSize(fixed + int(n_paths * per_path), sample, scenario)
+    known = [size for size in sizes if size is not None]
+    if len(known) == len(sizes):
+        ratio, sample, total = 1.0, 0, fixed + chunks * sum(known)
+    else:
+        per_path, sample = _measured(source, manifest)
+        total = fixed + int(n_paths * per_path)
+        ratio = per_path / max(1, sum(array.path_bytes for array in manifest.arrays))
+    one_time, one_path = (int(ratio * size) for size in _read_alone(manifest))
+    return StoreSize(total, sample, scenario, chunks * one_time, one_path)
+
+
+def _read_alone(manifest: Manifest) -> tuple[int, int]:
+    """Return the uncompressed bytes that are read for one time of a chunk, and for one path."""
+    one_time = one_path = 0
+    chunk, storage = manifest.chunk, manifest.storage
+    for array in manifest.arrays:
+        whole = array.chunk_shape(chunk, storage)
+        inner = array.inner_shape(chunk, storage) or whole
+        size = array.chunk_bytes(chunk, storage)
+        paths = inner[array.axis] / whole[array.axis]
+        one_path += int(size * paths)
+        if TIME in array.dims:
+            at = array.dims.index(TIME)
+            one_time += size * inner[at] // max(1, whole[at])
+    return one_time, one_path
 
 
 def working_bytes(run: Run, storage: Storage) -> int:

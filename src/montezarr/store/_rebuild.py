@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -39,8 +39,10 @@ from montezarr.store.format import (
     decode,
     dims_of,
     environment,
+    read_alone,
     with_checksum,
 )
+from montezarr.store.format._layout import TIME
 from montezarr.store.locations import ReadableLocation
 
 WITHOUT = {"on_error": "raise", "on_nonfinite": "raise"}
@@ -219,12 +221,13 @@ def _constant(location: ReadableLocation, name: str, node: Mapping[str, Any]) ->
 
 def _storage(nodes: Mapping[str, Any], types: Mapping[str, np.dtype[Any]]) -> Storage:
     """Return the Storage of arrays by their metadata, which do not have `keep_bits`."""
+    times = _times_alone(nodes.values())
     for name, node in nodes.items():
         inner, codecs = None, node["codecs"]
         for codec in codecs:
             if codec["name"] == "sharding_indexed":
-                shape = codec["configuration"]["chunk_shape"]
-                inner = shape[dims_of(node).index(PATH)]
+                alone = dict(zip(dims_of(node), codec["configuration"]["chunk_shape"], strict=True))
+                inner = alone[PATH]
                 codecs = codec["configuration"]["codecs"]
         kind = types[name]
         is_other = kind.kind == "f" and node["data_type"] != kind.name
@@ -235,8 +238,18 @@ def _storage(nodes: Mapping[str, Any], types: Mapping[str, np.dtype[Any]]) -> St
                 level = configuration.get("level", configuration.get("clevel"))
                 options |= {"compression": codec["name"], "level": level}
         if kind.kind == "f" or len(nodes) == 1:
-            return Storage(inner_chunk=inner, **options)
-    return Storage(inner_chunk=inner, **options) if nodes else Storage()
+            return Storage(inner_chunk=inner, time_chunk=times, **options)
+    return Storage(inner_chunk=inner, time_chunk=times, **options) if nodes else Storage()
+
+
+def _times_alone(nodes: Iterable[Mapping[str, Any]]) -> int | None:
+    """Return the times that an inner chunk of a shard has, if it has not all of them."""
+    for node in nodes:
+        sizes = zip(dims_of(node), node["shape"], read_alone(node), strict=True)
+        for dim, size, part in sizes:
+            if dim == TIME and part < size:
+                return part
+    return None
 
 
 def _like(storage: Storage, chunk: int) -> Iterator[Storage]:
@@ -251,7 +264,7 @@ def _like(storage: Storage, chunk: int) -> Iterator[Storage]:
 def _is_stored_so(manifest: Manifest, nodes: Mapping[str, Any], info: Mapping[str, Any]) -> bool:
     """Return whether the inner chunks of all arrays are those in their metadata."""
     # The format tells inner chunks of scenarios from others, also if there is one scenario only.
-    if (manifest.format == SCENARIOS) != (info["format"] == SCENARIOS):
+    if manifest.format != info["format"] and SCENARIOS in (manifest.format, info["format"]):
         return False
     return all(
         array.metadata(info["n_paths"], manifest.chunk, manifest.storage)["codecs"]

@@ -128,8 +128,11 @@ class ChunkSource:
         if not scenarios:  # the option says nothing then
             storage = replace(storage, scenario_chunk="each")
         arrays = tuple(self._array(i, storage, scenarios) for i in self.stored)
-        if storage.inner_chunk == self.run.chunk and all(array.scenarios for array in arrays):
-            storage = replace(storage, inner_chunk=None)  # its files do not tell them apart
+        if not any(array.times_cut(storage) for array in arrays):
+            storage = replace(storage, time_chunk=None)  # the option says nothing then
+        plain, chunk = replace(storage, inner_chunk=None), self.run.chunk
+        if storage.inner_chunk == chunk and all(a.inner_shape(chunk, plain) for a in arrays):
+            storage = plain  # its files do not tell them apart
         self._check_filled(arrays)
         used = {dim for array in arrays for dim in array.dims}
         if not arrays and self.layout is None:

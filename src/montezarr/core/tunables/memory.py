@@ -63,8 +63,17 @@ BATCHES_TAKEN_BYTES = 1 * MIB
 DATAFRAME_ROW_BYTES = 40
 """Bytes that a row of `to_dataframe` takes, about: what is refused is told by it beforehand."""
 
-DRAWN_SLAB_BYTES = 4 * MIB
-"""Bytes of the paths that a reduction draws at once: they stay in the cache until reduced."""
+DRAWN_SLAB_BYTES = 16 * MIB
+"""Bytes of the paths that a reduction draws at once, where one compiled pass makes them.
+
+Fewer would stay in a cache until reduced, but starting a pass costs more than that saves.
+"""
+
+CALLS_SLAB_BYTES = 32 * MIB
+"""Bytes of the same where NumPy is called at each step, for an array of all of these paths.
+
+Calls for short arrays cost as much as those for long ones, and hold Python's lock.
+"""
 
 TRANSFORMED_SLAB_BYTES = 16 * MIB
 """Bytes of the same where a transform makes little of much: fewer calls are worth more there."""

@@ -66,6 +66,9 @@ EXPRESSION_TRIAL_BLOCKS = 2
 REDUCTION_TASKS_PER_WORKER = 8
 """Least number of tasks of a reduction per worker, if there is that much work."""
 
+REDUCTION_SLAB_TASKS_PER_WORKER = 3
+"""Least number of the same where a task would draw fewer paths than are drawn at once."""
+
 REDUCTION_TASK_SECONDS = 1.0
 """Target seconds of a task that draws and reduces: long enough for a thousand workers."""
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montezarr.random.seeding import BLOCK
-from montezarr.reduction.accumulate._whole import as_float64
+from montezarr.reduction.accumulate._whole import LARGEST_WHOLE, as_float64
 from montezarr.statistics import Sample, Source, Statistic
 from montezarr.statistics._sums import all_finite
 
@@ -74,6 +74,9 @@ NOTHING_LOST = np.zeros((), bool)
 FLOATS = (np.float32, np.float64)
 """Types of values that statistics take as they are."""
 
+INTEGERS = (np.int32, np.int64)
+"""Types of values that sums take as they are, without a copy in float64."""
+
 
 def clean(
     values: NDArray[Any], masked: float | None, name: str
@@ -97,18 +100,27 @@ def clean(
 
 
 def finite_sample(reduced: ReducedVariable, arrays: Arrays, block: int, size: int) -> Sample | None:
-    """Return the sample of a variable whose values are finite, if its means show that; else None.
+    """Return the sample of a variable whose values are finite, if its sums show that; else None.
 
-    Then no value is NaN, which are not counted, and none is infinite. Where a statistic needs the
-    means, this saves another look at values that are no longer in the cache.
+    Then no value is NaN, which are not counted, and none is infinite; and integers are so small
+    that float64 holds each of them. Where a statistic needs the sums, this saves another look at
+    values that are no longer in the cache.
     """
     values = arrays[reduced.arrays[0]]
-    is_plain = values.dtype in FLOATS and values.flags.c_contiguous and reduced.axis is None
-    if not is_plain or not any(s.order >= 2 and not s.has_terms for s in reduced.statistics):
+    is_integer = values.dtype in INTEGERS and reduced.masked[0] is None
+    is_plain = (values.dtype in FLOATS or is_integer) and values.flags.c_contiguous
+    if not is_plain or reduced.axis is not None:
+        return None
+    if not any(s.order >= 2 and not s.has_terms for s in reduced.statistics):
         return None
     sample = sample_of(reduced, [values], block, size)
     found = sample.central(2)
-    return sample if (found.n == size).all() and np.isfinite(found.mean).all() else None
+    if not (found.n == size).all() or not np.isfinite(found.mean).all():
+        return None
+    if is_integer:  # no value is further from the mean than the root of the sum of squares
+        reach = np.abs(found.mean) + np.sqrt(found.sums[0])
+        return sample if (reach < LARGEST_WHOLE / 2).all() else None
+    return sample
 
 
 def sample_of(reduced: ReducedVariable, values: Arrays, block: int, size: int) -> Sample:

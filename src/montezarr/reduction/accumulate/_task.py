@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from montezarr.core.errors import SamplerError
 from montezarr.core.tunables.memory import (
+    CALLS_SLAB_BYTES,
     DRAWN_SLAB_BYTES,
     SLAB_PATHS_MULTIPLE,
     TRANSFORMED_SLAB_BYTES,
@@ -81,6 +82,8 @@ class DrawnTask:
         self.end: int | None = None
         self.sampler, self.accumulator, self.chunk_function = sampler, accumulator, chunk_function
         size = DRAWN_SLAB_BYTES if chunk_function is None else TRANSFORMED_SLAB_BYTES
+        if not sampler.is_one_pass:
+            size = max(size, CALLS_SLAB_BYTES)
         self.slab = max(1, size // max(1, width) // BLOCK) * BLOCK
         self.unit = 1 if chunk_function is None else BLOCK
         if chunk_function is not None and BLOCK * width > WHOLE_BLOCK_MAX_BYTES:

@@ -13,6 +13,7 @@ from montezarr.core.tunables.memory import (
 )
 from montezarr.core.tunables.scheduling import (
     EXPRESSION_TRIAL_BLOCKS,
+    REDUCTION_SLAB_TASKS_PER_WORKER,
     REDUCTION_TASK_MIN_SECONDS,
     REDUCTION_TASK_SECONDS,
     REDUCTION_TASKS_PER_WORKER,
@@ -138,7 +139,9 @@ class DrawnBlocks(BlockSource):
             share = self.n_paths / (REDUCTION_TASKS_PER_WORKER * self.backend.workers)
             if least >= self.n_paths:
                 return _blocks_of(self.n_paths)
-            paths = min(paths, max(share, least))
+            fewer = self.n_paths / (REDUCTION_SLAB_TASKS_PER_WORKER * self.backend.workers)
+            at_once = self.task(Accumulator(())).slab
+            paths = min(paths, max(share, least, min(at_once, fewer)))
         blocks = max(1, int(paths // BLOCK))
         return int(BLOCK << (blocks.bit_length() - 1))
 

@@ -143,6 +143,7 @@ class Schema:
             units=None if units is None else str(units),
             long_name=None if long_name is None else str(long_name),
             is_boolean=variable.dtype.kind == "b",
+            is_integer=variable.dtype.kind in "iu",
             grouping=self.grouping,
             first_path=self.first_path,
             **self.times_of(variable),

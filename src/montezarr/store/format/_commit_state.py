@@ -275,7 +275,7 @@ class CommitState:
         """Return the uncompressed bytes of the missing chunks."""
         manifest = self.manifest
         sizes = (manifest.chunk_file_bytes(array) for array in manifest.arrays)
-        plain = (manifest.chunk * array.path_bytes for array in manifest.arrays)
+        plain = (a.chunk_bytes(manifest.chunk, manifest.storage) for a in manifest.arrays)
         chunk = sum(p if size is None else size for size, p in zip(sizes, plain, strict=True))
         return len(self.missing()) * chunk
 

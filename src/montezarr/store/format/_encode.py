@@ -44,15 +44,17 @@ def encode_chunk(array: StoredArray, chunk: int, storage: Storage, values: NDArr
         return filled, chunk * array.path_bytes + 4, _digest_of(filled.checksum())
     encode = _encoder(array, inner or array.with_paths(chunk), storage)
     if inner is None:
-        pieces = encode(padded(storage.apply(values, kind), chunk, array.fill))
+        rows = storage.apply(values, kind)
+        pieces = encode(padded(rows, (*array.shape, chunk), array.fill))
         if storage.compression is None:
             return pieces, chunk * array.path_bytes + 4, _digest_of(pieces[1])
         return pieces, *file_digest(pieces)
     pieces, sizes = [], []
+    shape = paths_last(array, inner)
     # Part by part, so that no other copy of the whole is made.
     for place in array.inner_slices(chunk, storage):
         rows = storage.apply(values[place], kind)
-        part = encode(padded(rows, inner[array.axis], array.fill))
+        part = encode(padded(rows, shape, array.fill))
         pieces += part
         sizes.append(sum(memoryview(piece).nbytes for piece in part))
     pieces += with_checksum(shard_index(sizes))
@@ -64,13 +66,18 @@ def _digest_of(crc: bytes) -> str:
     return f"{int.from_bytes(crc, 'little'):08x}{crc.hex()}"
 
 
-def padded(rows: NDArray[Any], chunk: int, fill: float) -> NDArray[Any]:
-    """Return rows padded to a whole chunk, contiguous; unchanged if they are both."""
-    n = rows.shape[-1]
-    if n == chunk:
+def paths_last(array: StoredArray, shape: Sequence[int]) -> tuple[int, ...]:
+    """Return the shape of an (inner) chunk with the paths last, as values are drawn."""
+    others = [size for i, size in enumerate(shape) if i != array.axis]
+    return (*others, shape[array.axis])
+
+
+def padded(rows: NDArray[Any], shape: tuple[int, ...], fill: float) -> NDArray[Any]:
+    """Return rows padded to a shape, contiguous; unchanged if they are both."""
+    if rows.shape == shape:
         return np.ascontiguousarray(rows)
-    out = np.full((*rows.shape[:-1], chunk), fill, rows.dtype)
-    out[..., :n] = rows
+    out = np.full(shape, fill, rows.dtype)
+    out[tuple(map(slice, rows.shape))] = rows
     return out
 
 
@@ -105,7 +112,7 @@ class FilledUp(Sequence[Any]):
 
     def _part(self, i: int) -> NDArray[np.uint8]:
         rows = self._rows[i * self._step : (i + 1) * self._step]
-        return padded(rows, self._chunk, self._fill).reshape(-1).view(np.uint8)
+        return padded(rows, (len(rows), self._chunk), self._fill).reshape(-1).view(np.uint8)
 
     def checksum(self) -> bytes:
         """Return the checksum at the end of the file."""
@@ -131,11 +138,12 @@ class FilledUpShard(Sequence[Any]):
     """
 
     def __init__(self, array: StoredArray, rows: NDArray[Any], chunk: int, storage: Storage):
-        inner = storage.inner_chunk or chunk
+        *others, inner = paths_last(array, array.inner_shape(chunk, storage) or [])
         self._parts: list[FilledUp] = []
         blank = None  # shared by all inner chunks without paths
         for place in array.inner_slices(chunk, storage):
             part = rows[place]
+            part = padded(part, (*others, part.shape[-1]), array.fill)
             if part.shape[-1]:
                 self._parts.append(FilledUp(part, inner, array.fill))
                 continue

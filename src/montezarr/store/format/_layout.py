@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from montezarr.core.checks import value_error
 from montezarr.samplers.schema import PATH as PATH
+from montezarr.samplers.schema import TIME as TIME
 from montezarr.store.format._storage import Storage
 
 RESERVED = frozenset({"montezarr", "statistics", "c", "zarr.json"})
@@ -147,13 +148,31 @@ class StoredArray:
         sizes = iter(self.shape)
         return [n if dim == PATH else next(sizes) for dim in self.dims]
 
+    def times_cut(self, storage: Storage) -> int | None:
+        """Return the times of an inner chunk; None if all times of a path are in one."""
+        if storage.time_chunk is None or TIME not in self.dims:
+            return None
+        n_times = self.with_paths(0)[self.dims.index(TIME)]
+        return storage.time_chunk if storage.time_chunk < n_times else None
+
     def inner_shape(self, chunk: int, storage: Storage) -> list[int] | None:
         """Return the shape of an inner chunk; None if a chunk is no shard."""
-        if storage.inner_chunk is None and not self.scenarios:
+        times = self.times_cut(storage)
+        if storage.inner_chunk is None and not self.scenarios and times is None:
             return None
         whole = self.with_paths(storage.inner_chunk or chunk)
-        pairs = zip(self.dims, whole, strict=True)
-        return [1 if dim in self.scenarios else size for dim, size in pairs]
+        cut = dict.fromkeys(self.scenarios, 1) | ({} if times is None else {TIME: times})
+        return [cut.get(dim, size) for dim, size in zip(self.dims, whole, strict=True)]
+
+    def chunk_shape(self, chunk: int, storage: Storage) -> list[int]:
+        """Return the shape of a chunk: a shard has whole inner chunks, also along the times."""
+        shape, inner = self.with_paths(chunk), self.inner_shape(chunk, storage)
+        pairs = zip(shape, shape if inner is None else inner, strict=True)
+        return [-(-size // part) * part if part else size for size, part in pairs]
+
+    def chunk_bytes(self, chunk: int, storage: Storage) -> int:
+        """Return the uncompressed bytes of a chunk."""
+        return math.prod(self.chunk_shape(chunk, storage)) * np.dtype(self.dtype).itemsize
 
     def part_bytes(self, chunk: int, storage: Storage) -> int:
         """Return the uncompressed bytes of an inner chunk, or of a chunk that is no shard."""
@@ -175,7 +194,7 @@ class StoredArray:
         They are in the order of C over the dimensions of the stored array: those from number
         `first` on, up to `last` or the end.
         """
-        whole, inner = self.with_paths(chunk), self.inner_shape(chunk, storage)
+        whole, inner = self.chunk_shape(chunk, storage), self.inner_shape(chunk, storage)
         starts = [range(0, n, size) for n, size in zip(whole, inner or whole, strict=True)]
         counts = [len(axis) for axis in starts]
         for number in range(first, math.prod(counts) if last is None else last):
@@ -199,7 +218,7 @@ class StoredArray:
                 "index_location": "end",
             }
             codecs = [{"name": "sharding_indexed", "configuration": configuration}]
-        return self._document(self.with_paths(n), self.with_paths(chunk), codecs)
+        return self._document(self.with_paths(n), self.chunk_shape(chunk, storage), codecs)
 
     def part_metadata(self, shape: list[int], storage: Storage) -> dict[str, Any]:
         """Return the metadata of an array that is one (inner) chunk of a shape."""

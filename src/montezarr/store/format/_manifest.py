@@ -34,9 +34,12 @@ from montezarr.store.format._layout import (
 from montezarr.store.format._storage import Storage
 
 MANIFEST = "montezarr/manifest.json"
-STORE_FORMAT, BESIDE, SCENARIOS = 2, 3, 4
-"""Of stores, of those with arrays beside the recipe, and of those with an inner chunk for each
-scenario: earlier versions cannot read these."""
+STORE_FORMAT, BESIDE, SCENARIOS, TIMES = 2, 3, 4, 5
+"""Of stores, of those with arrays beside the recipe, of those with an inner chunk for each
+scenario, and of those with inner chunks along the times: earlier versions cannot read these."""
+
+FORMATS = (STORE_FORMAT, BESIDE, SCENARIOS, TIMES)
+"""All that this version reads."""
 
 STORE_ATTRIBUTE = "montezarr_store"
 """Root attribute with the state of the store; the recipe is another attribute."""
@@ -197,6 +200,8 @@ class Manifest:
     @property
     def format(self) -> int:
         """Version of the format: the oldest one that can express the manifest."""
+        if any(array.times_cut(self.storage) for array in self.arrays):
+            return TIMES
         if any(array.scenarios for array in self.arrays):
             return SCENARIOS
         return STORE_FORMAT if self.whole is None and self.x0 is None else BESIDE
@@ -250,12 +255,12 @@ class Manifest:
 
     def largest_file(self, array: StoredArray) -> int:
         """Return an upper bound of the bytes of a chunk file."""
-        return largest_file(self.chunk * array.path_bytes, self.parts(array))
+        return largest_file(array.chunk_bytes(self.chunk, self.storage), self.parts(array))
 
     def parts(self, array: StoredArray) -> int:
         """Return the number of inner chunks of a chunk; 1 if it is no shard."""
         size = array.part_bytes(self.chunk, self.storage)
-        return self.chunk * array.path_bytes // size if size else 1
+        return array.chunk_bytes(self.chunk, self.storage) // size if size else 1
 
     def files(self, n: int, target: int, committed: int, complete: bool) -> dict[str, bytes]:
         """Return all metadata files for `n` paths, in the order in which they are written.
@@ -347,10 +352,10 @@ def check_format(found: Any) -> None:
     StoreError
         If it is not.
     """
-    if type(found) is not int or found not in (STORE_FORMAT, BESIDE, SCENARIOS):
-        raise StoreError(
-            f"path: expected store format {STORE_FORMAT}, {BESIDE} or {SCENARIOS}, got {found!r}."
-        )
+    if type(found) is not int or found not in FORMATS:
+        *others, last = FORMATS
+        known = f"{', '.join(map(str, others))} or {last}"
+        raise StoreError(f"path: expected store format {known}, got {found!r}.")
 
 
 def _flat(prefix: str, data: Any) -> Iterator[tuple[str, Any]]:

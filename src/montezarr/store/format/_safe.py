@@ -13,7 +13,7 @@ from montezarr.core.memory import memory_limit
 from montezarr.core.parameters import MOST_DIMENSIONS
 from montezarr.core.tunables.limits import GRAPH_CHUNKS_MAX
 from montezarr.store.format._bounded import largest_file
-from montezarr.store.format._layout import NUMBERS, PATH, check_name, dims_of
+from montezarr.store.format._layout import NUMBERS, PATH, TIME, check_name, dims_of
 
 ALLOWED_CODECS = frozenset(
     {"bytes", "crc32c", "transpose", "zstd", "gzip", "blosc", "sharding_indexed"}
@@ -58,9 +58,10 @@ def check_chunks(
     """
     dims, shape = dims_of(document), document["shape"]
     found = document["chunk_grid"]["configuration"]["chunk_shape"]
+    alone = read_alone(document)
     chunk = [
-        info["chunk"] if dim == PATH else max(1, size)
-        for dim, size in zip(dims, shape, strict=True)
+        info["chunk"] if dim == PATH else _whole(dim, max(1, size), part)
+        for dim, size, part in zip(dims, shape, alone, strict=True)
     ]
     counts = [size for dim, size in zip(dims, shape, strict=True) if dim == PATH]
     if list(found) != chunk or counts not in ([], [info["n_paths"]]):
@@ -69,6 +70,11 @@ def check_chunks(
             f" else cut, as the root says, got the shape {shape} in chunks of {found} of {name!r}:"
             f" {where}. Call montezarr.repair."
         )
+
+
+def _whole(dim: str, size: int, part: int) -> int:
+    """Return the length of a chunk with all of a dimension: times are whole inner chunks."""
+    return -(-size // part) * part if dim == TIME and part < size else size
 
 
 def count_chunks(document: Mapping[str, Any]) -> int:

@@ -52,6 +52,11 @@ class Storage(Value):
     inner_chunk : int, optional
         Makes each chunk a shard of inner chunks of this many paths, which can be read alone: a
         multiple of 1024 that divides the chunk.
+    time_chunk : int, optional
+        Makes each chunk a shard whose inner chunks hold this many times, so that single times, such
+        as the last one, are read without the others: 1 for one time each. A path is then read in
+        as many pieces. Where it does not divide the number of times, the last inner chunk is padded
+        with fill values, which no reader shows. Ignored for variables without times.
     scenario_chunk : {"each", "all"}
         Of a run on a grid of parameters: with "each", the default, a chunk is a shard with an inner
         chunk for each scenario, so that one scenario can be read without the others. "all" stores
@@ -83,10 +88,13 @@ class Storage(Value):
     level: int | None = None
     inner_chunk: int | None = field(default=None, metadata=checked(_check_blocks, optional=True))
     scenario_chunk: str = added("each")
+    time_chunk: int | None = added(None)
 
     def __post_init__(self) -> None:
         self.check_fields()
         check_choice("scenario_chunk", self.scenario_chunk, ("each", "all"))
+        if self.time_chunk is not None:
+            self.set_field("time_chunk", check_int("time_chunk", self.time_chunk, minimum=1))
         if self.keep_bits is not None:
             most = MANTISSA_BITS_OF[self.dtype or "float64"]
             check_int("keep_bits", self.keep_bits, minimum=1, maximum=most)

@@ -20,7 +20,7 @@ from montezarr.core.text import show_bytes
 from montezarr.core.tunables.memory import CHUNK_WORKING_COPIES, VIRTUAL_WAITING_MAX_BYTES
 from montezarr.reduction.accumulate import Arrays
 from montezarr.store._values import ChunkValues
-from montezarr.store.format import encode_chunk, padded, shard_index, with_checksum
+from montezarr.store.format import encode_chunk, padded, paths_last, shard_index, with_checksum
 from montezarr.store.virtual._scenarios import Numbers, ScenarioValues
 
 Data = NDArray[np.uint8]
@@ -196,17 +196,17 @@ class VirtualChunks:
             values = self._drawn(chunk, 0, manifest.chunk // self._unit, numbers, 1)[i]
             return encode_chunk(array, manifest.chunk, storage, values)[0]
         places = list(array.inner_slices(manifest.chunk, storage, first, last))
-        low, high = places[0][-1].start, places[-1][-1].stop
-        if places[0][:-1] != places[-1][:-1]:  # of several scenarios
-            low, high = 0, manifest.chunk
+        low = min(place[-1].start for place in places)
+        high = max(place[-1].stop for place in places)
         numbers = self._scenarios.needed(i, places)
         units = low // self._unit, high // self._unit
         values = self._drawn(chunk, *units, numbers, last - first)[i]
         kind, out = np.dtype(array.dtype).newbyteorder("<"), []
+        shape = paths_last(array, array.inner_shape(manifest.chunk, storage) or [])
         for *others, paths in places:
             place = (*others, slice(paths.start - low, paths.stop - low))
             part = self._scenarios.part(i, numbers, values, place)
-            out += with_checksum(padded(storage.apply(part, kind), self._unit, array.fill))
+            out += with_checksum(padded(storage.apply(part, kind), shape, array.fill))
         return out
 
     def _drawn(self, chunk: int, first: int, last: int, numbers: Numbers, served: int) -> Arrays:
