@@ -67,7 +67,14 @@ REDUCTION_TASKS_PER_WORKER = 8
 """Least number of tasks of a reduction per worker, if there is that much work."""
 
 REDUCTION_TASK_SECONDS = 1.0
-"""Target seconds of a task that draws and reduces: long enough for a thousand workers."""
+"""Target seconds of a task that draws and reduces, if workers are not too many for it."""
+
+SCHEDULER_SECONDS_PER_TASK = 0.002
+"""Seconds of its core that a scheduler, or a driver, takes per task; `benchmarks.scale` prints it.
+"""
+
+SCHEDULER_SHARE = 0.25
+"""Share of that core that tasks may take: many workers get longer tasks."""
 
 REDUCTION_TASK_MIN_SECONDS = 0.004
 """Least seconds of such a task: submitting it and merging its states takes part of one ms."""

@@ -9,7 +9,6 @@ from montezarr.core.tunables.memory import EXPRESSION_TRIAL_MAX_BYTES
 from montezarr.core.tunables.scheduling import (
     EXPRESSION_TRIAL_BLOCKS,
     REDUCTION_TASK_MIN_SECONDS,
-    REDUCTION_TASK_SECONDS,
     REDUCTION_TASKS_PER_WORKER,
 )
 from montezarr.random.seeding import BLOCK
@@ -110,12 +109,13 @@ class DrawnBlocks(BlockSource):
     def size(self) -> int:
         """Return the number of paths that take about a second: a power of two of blocks.
 
-        A run that takes less than the least time of a task is one task.
+        With more than a hundred workers it takes longer, so that the scheduler keeps up. A run that
+        takes less than the least time of a task is one task.
         """
         if self.n_paths is not None and cost.is_short(self.run, REDUCTION_TASK_MIN_SECONDS):
             return _blocks_of(self.n_paths)
         seconds = cost.measure(self.run, self.backend)
-        paths = BLOCK if seconds is None else REDUCTION_TASK_SECONDS / max(seconds, 1e-9)
+        paths = BLOCK if seconds is None else cost.task_seconds(self.backend) / max(seconds, 1e-9)
         if self.n_paths is not None:
             least = 0 if seconds is None else REDUCTION_TASK_MIN_SECONDS / max(seconds, 1e-9)
             share = self.n_paths / (REDUCTION_TASKS_PER_WORKER * self.backend.workers)
