@@ -8,8 +8,8 @@ the processor time per task of the scheduler, of the driver and of a worker, the
 number of workers that keep scheduler or driver busy all the time.
 
 Processor time is what is measured, since it hardly depends on other work on the machine. What the
-scheduler takes with all workers connected and no task is measured before, and taken off. With
-``--docs`` the row goes into ``docs/explanation/scale.md``.
+scheduler takes with all workers connected and no task is measured before, and taken off.
+The row that is printed is one of the table in ``docs/explanation/scale.md``.
 """
 
 from __future__ import annotations
@@ -235,18 +235,19 @@ def work(kind: str, client: Any, seconds: float, folder: str) -> None:
                 mz.reduce(mz.simulate(process, PATHS, 1, seed=1).x, "mean")
 
 
-def measure(kind: str, workers: int, seconds: float, duration: float, per_process: int) -> str:
-    """Print readings, and return the row of the table: the last half of the time."""
+def measure(kind: str, workers: int, seconds: float, duration: float, per_process: int) -> None:
+    """Print readings, and the row of the table: the last half of the time."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # the shell may have had it ignored
     logging.getLogger("tornado.application").disabled = True  # results that nobody waits for
-    with cluster(workers, per_process) as found, tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, cluster(workers, per_process) as found:
         watch = Watch(found, duration)
         watch.measure_idle()
         thread = threading.Thread(target=watch.run)
         thread.start()
         work(kind, found.client, seconds, folder)
         thread.join()
-    return row(kind, workers, watch)
+        print(f"| {' | '.join(COLUMNS)} |\n|---{'|--:' * (len(COLUMNS) - 1)}|")
+        print(row(kind, workers, watch), flush=True)
 
 
 def row(kind: str, workers: int, watch: Watch) -> str:
@@ -288,8 +289,7 @@ def main() -> None:
         asyncio.run(host_workers(chosen.host_workers, chosen.workers))
         return
     print(machine(), flush=True)
-    made = measure(chosen.kind, chosen.workers, chosen.seconds, chosen.duration, chosen.per_process)
-    print(f"| {' | '.join(COLUMNS)} |\n|---{'|--:' * (len(COLUMNS) - 1)}|\n{made}")
+    measure(chosen.kind, chosen.workers, chosen.seconds, chosen.duration, chosen.per_process)
 
 
 if __name__ == "__main__":

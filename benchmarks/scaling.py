@@ -1,7 +1,8 @@
 """One worker against two, for every class of sampler on every backend.
 
 ``python -m benchmarks.scaling`` prints the seconds of both and their ratio; workers are started and
-warm. Names of backends after it choose some of them. The last part draws 200 paths of 50 ms each
+warm. Names of backends after it choose some of them; ``--docs`` writes the table into
+``docs/explanation/speed.md``. The last part draws 200 paths of 50 ms each
 on processes, in everything that consumes paths.
 """
 
@@ -16,7 +17,8 @@ from typing import Any
 
 import montezarr as mz
 from benchmarks._machine import machine
-from benchmarks._measure import Row, best
+from benchmarks._measure import Row, best, markdown
+from benchmarks._pages import write_between
 from benchmarks.samplers import (
     DT,
     MU,
@@ -119,11 +121,16 @@ def main() -> None:
     """Print the rows."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("backends", nargs="*", help=f"of {', '.join(LOCAL)}")
-    backends = parser.parse_args().backends or list(LOCAL)
+    parser.add_argument("--docs", action="store_true", help="write the table into the docs")
+    chosen = parser.parse_args()
     print(machine())
-    for rows in (class_rows(backends), slow_rows()):
+    table: list[Row] = []
+    for rows in (class_rows(chosen.backends or list(LOCAL)), slow_rows()):
         for row in rows:
             print(row, flush=True)
+            table.append(row)
+    if chosen.docs:
+        write_between("explanation/speed.md", "scaling", f"{machine()}.\n\n{markdown(table)}")
 
 
 if __name__ == "__main__":
