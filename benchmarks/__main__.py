@@ -1,7 +1,10 @@
 """Print the speed table: each row both sides in the same run, with the ratio reached.
 
 ``python -m benchmarks`` prints it; ``--docs`` writes it into ``docs/explanation/speed.md`` too,
-``--json`` prints it for programs. Names choose parts: ``python -m benchmarks every_state``.
+``--json`` prints it for programs. Names choose parts: ``python -m benchmarks every_state``. What
+takes long or fills a disk is measured by commands of its own: ``python -m benchmarks.statistics``
+(10**8 paths), ``benchmarks.store`` (`write`), ``benchmarks.scaling`` (1 against 2 workers on every
+backend) and ``benchmarks.scale`` (a scheduler with many workers).
 """
 
 from __future__ import annotations
@@ -15,7 +18,9 @@ import dask
 from benchmarks import (
     compiled_functions,
     every_state,
+    gillespie,
     greeks,
+    limits,
     pipeline,
     processes,
     python_samplers,
@@ -34,9 +39,11 @@ PARTS = {
     "scenarios": scenarios.rows,
     "greeks": greeks.rows,
     "compiled_functions": compiled_functions.rows,
+    "gillespie": gillespie.rows,
     "python_samplers": python_samplers.rows,
     "slow_samplers": slow_samplers.rows,
     "reductions": reductions.rows,
+    "limits": limits.rows,
 }
 
 

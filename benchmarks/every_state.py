@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
+
 import montezarr as mz
 from benchmarks import peers
 from benchmarks._measure import Row, best
@@ -19,11 +21,21 @@ PATHS = 800_000
 GBM = mz.GeometricBrownianMotion(mu=MU, sigma=SIGMA)
 HESTON = {"kappa": 2.0, "theta": 0.04, "rho": -0.7, "mu": 0.05}
 XI, HESTON_X0 = 0.3, (100.0, 0.04)
+OU, OU_X0 = {"theta": 2.0, "mu": 0.05, "sigma": 0.2}, 0.1
+CIR, CIR_X0 = {"theta": 2.0, "mu": 0.04, "sigma": 0.3}, 0.09
+CIR_EULER = mz.Diffusion(
+    drift=lambda t, x: 2.0 * (0.04 - x), diffusion=lambda t, x: 0.3 * np.sqrt(np.maximum(x, 0.0))
+)
 
 
 def paths(dtype: str = "float64", **options: Any) -> Any:
     """A lazy run of geometric Brownian motion."""
     return mz.simulate(GBM, PATHS, STEPS, X0, dt=DT, seed=1, dtype=dtype, **options)
+
+
+def _run(process: mz.Process, x0: float) -> Any:
+    """A lazy run of another process."""
+    return mz.simulate(process, PATHS, STEPS, x0, dt=DT, seed=1)
 
 
 def heston() -> Any:
@@ -56,6 +68,7 @@ def rows() -> Iterator[Row]:
         if dtype == "float64":  # these have no other precision
             others += [
                 ("pathwise-sde", lambda: peers.means_pathwise(PATHS), 8.0),
+                ("a bare Numba loop", lambda: peers.means_numba(PATHS), 2.0),
                 ("dask.array.random", lambda: peers.means_dask_random(PATHS), 4.0),
                 ("NumPy on one core", lambda: peers.means_numpy(PATHS), 5.0),
             ]
@@ -69,6 +82,16 @@ def rows() -> Iterator[Row]:
         "Heston, mean price at every time",
         lambda: mz.reduce(heston().s, "mean"),
         [("stochastic-rs", other, 5.0)],
+    )
+    yield from against(
+        "Ornstein-Uhlenbeck, mean at every time",
+        lambda: mz.reduce(_run(mz.OrnsteinUhlenbeck(**OU), OU_X0).x, "mean"),
+        [("stochastic-rs", lambda: peers.means_stochastic_rs_ou(PATHS, **OU, x0=OU_X0), 5.0)],
+    )
+    yield from against(
+        "CIR as a Diffusion by Euler, mean at every time",
+        lambda: mz.reduce(_run(CIR_EULER, CIR_X0).x, "mean"),
+        [("stochastic-rs", lambda: peers.means_stochastic_rs_cir(PATHS, **CIR, x0=CIR_X0), 1.0)],
     )
     yield from own_rows()
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from typing import Any
 
 import dask.array as da
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -52,6 +53,42 @@ def means_stochastic_rs_heston(n_paths: int, x0: tuple[float, float], **paramete
 
     process = rs.PyHeston(**parameters, n=STEPS + 1, s0=x0[0], v0=x0[1], t=1.0)
     return means_in_chunks(lambda n: process.sample_par(n)[0], n_paths)
+
+
+def means_stochastic_rs_ou(n_paths: int, **parameters: float) -> NDArray[np.float64]:
+    """The process of Ornstein and Uhlenbeck by stochastic-rs, by Euler."""
+    import stochastic_rs as rs
+
+    return means_in_chunks(rs.PyOu(**parameters, n=STEPS + 1, t=1.0).sample_par, n_paths)
+
+
+def means_stochastic_rs_cir(n_paths: int, **parameters: float) -> NDArray[np.float64]:
+    """The process of Cox, Ingersoll and Ross by stochastic-rs, by Euler."""
+    import stochastic_rs as rs
+
+    return means_in_chunks(rs.PyCir(**parameters, n=STEPS + 1, t=1.0).sample_par, n_paths)
+
+
+@numba.njit(nogil=True)  # type: ignore[untyped-decorator]
+def _numba_sums(rng: Any, n: int, sums: Any) -> None:
+    a, b = (MU - SIGMA**2 / 2) * DT, SIGMA * np.sqrt(DT)
+    for _ in range(n):
+        x = X0
+        sums[0] += x
+        for k in range(STEPS):
+            x *= np.exp(a + b * rng.standard_normal())
+            sums[k + 1] += x
+
+
+def means_numba(n_paths: int) -> NDArray[np.float64]:
+    """A bare Numba loop on all cores, a Generator for each thread; paths are not even kept."""
+    cores = os.cpu_count() or 1
+    sums = np.zeros((cores, STEPS + 1))
+    with ThreadPoolExecutor(cores) as pool:
+        for k in range(cores):
+            rng = np.random.default_rng(k)
+            pool.submit(_numba_sums, rng, n_paths // cores, sums[k])
+    return np.asarray(sums.sum(axis=0) / n_paths)
 
 
 def means_dask_random(n_paths: int) -> NDArray[np.float64]:

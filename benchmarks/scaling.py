@@ -1,22 +1,21 @@
 """One worker against two, for every class of sampler on every backend.
 
 ``python -m benchmarks.scaling`` prints the seconds of both and their ratio; workers are started and
-warm. Names of backends after it choose some of them. The last part draws 200 paths of 50 ms each
+warm. Names of backends after it choose some of them; ``--docs`` writes the table into
+``docs/explanation/speed.md``. The last part draws 200 paths of 50 ms each
 on processes, in everything that consumes paths.
 """
 
 from __future__ import annotations
 
 import argparse
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import montezarr as mz
 from benchmarks._machine import machine
-from benchmarks._measure import Row, best
+from benchmarks._measure import Row, best, markdown
+from benchmarks._pages import write_between
 from benchmarks.samplers import (
     DT,
     MU,
@@ -28,8 +27,6 @@ from benchmarks.samplers import (
     VectorPath,
     compiled_path,
 )
-from montezarr.engine.bench.run import BENCH_STEPS, calibrated
-from montezarr.engine.bench.samplers import PythonLoop
 
 LOCAL = ("threads", "processes", "joblib", "multiprocessing", "dask")
 WANTED = 1.8
@@ -75,36 +72,6 @@ def class_rows(backends: list[str]) -> Iterator[Row]:
             yield Row.at_least(f"{title}, {name}", WANTED, single / double, details)
 
 
-def slow_rows() -> Iterator[Row]:
-    """Yield a row for each consumer of few, slow paths."""
-    work = calibrated(SLOW_SECONDS)
-    folder = Path(tempfile.mkdtemp())
-
-    def simulate() -> Any:
-        return mz.simulate(PythonLoop(work), SLOW_PATHS, BENCH_STEPS, 0.0, seed=1)
-
-    def write() -> None:
-        shutil.rmtree(folder / "x.zarr", ignore_errors=True)
-        mz.write(simulate(), folder / "x.zarr")
-
-    consumers: dict[str, Callable[[], Any]] = {
-        "compute": lambda: simulate().compute(),
-        "reduce": lambda: mz.reduce(simulate().x, "mean"),
-        "write": write,
-        "stream": lambda: list(mz.stream(simulate().x, "mean", every=50)),
-        "batches": lambda: list(mz.batches(simulate(), 50)),
-    }
-    try:
-        for name, call in consumers.items():
-            with mz.backend("processes", n_jobs=1) as one, mz.backend("processes", n_jobs=2) as two:
-                single, double = best(_within(one, call), _within(two, call), rounds=1)
-            details = f"{single:.2f} s on 1 worker, {double:.2f} s on 2"
-            title = f"{SLOW_PATHS} paths of {SLOW_SECONDS * 1e3:g} ms, {name}"
-            yield Row.at_least(title, WANTED, single / double, details)
-    finally:
-        shutil.rmtree(folder)
-
-
 def _within(place: mz.Backend, call: Callable[[], Any]) -> Callable[[], Any]:
     """Return the call made on a backend."""
 
@@ -119,11 +86,15 @@ def main() -> None:
     """Print the rows."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("backends", nargs="*", help=f"of {', '.join(LOCAL)}")
-    backends = parser.parse_args().backends or list(LOCAL)
+    parser.add_argument("--docs", action="store_true", help="write the table into the docs")
+    chosen = parser.parse_args()
     print(machine())
-    for rows in (class_rows(backends), slow_rows()):
-        for row in rows:
-            print(row, flush=True)
+    table: list[Row] = []
+    for row in class_rows(chosen.backends or list(LOCAL)):
+        print(row, flush=True)
+        table.append(row)
+    if chosen.docs:
+        write_between("explanation/speed.md", "scaling", f"{machine()}.\n\n{markdown(table)}")
 
 
 if __name__ == "__main__":

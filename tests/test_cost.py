@@ -198,6 +198,28 @@ def test_what_lasts_no_longer_than_a_task_should_is_one_task(monkeypatch, per_pa
         assert len(list(feed.items(0, 30 * 1024, feed.size()))) == tasks
 
 
+@pytest.mark.parametrize(("workers", "seconds"), [(2, 1.0), (100, 1.0), (1000, 8.0)])
+def test_many_workers_get_longer_tasks(monkeypatch, workers, seconds):
+    monkeypatch.setattr(cost, "measure", lambda run, place=None: 1e-3)
+    ds = mz.simulate(mz.RandomWalk(), 10**9, 10, 1, seed=1)
+    with mz.backend("threads", n_jobs=workers) as place:
+        assert cost.task_seconds(place) == seconds
+        size = block_source_of(PathData.of(ds)).size()
+        assert seconds / 2.5 < size * 1e-3 <= max(seconds, 1.024)
+
+
+def test_a_task_writes_more_chunks_where_workers_are_many(monkeypatch):
+    monkeypatch.setattr(cost, "measure", lambda run, place=None: 1e-3)
+    made = run(mz.RandomWalk(), 10**9, x0=1)
+    with mz.backend("threads", n_jobs=2) as few, mz.backend("threads", n_jobs=1000) as many:
+        assert cost.chunks_per_task(made, few, 1024, 10**6) == 1
+        assert cost.chunks_per_task(made, many, 1024, 10**6) == 7  # of 1.024 s, and 8 s a task
+        assert cost.chunks_per_task(made, many, 10_000, 10**6) == 1
+        assert cost.chunks_per_task(made, many, 1024, 16_000) == 2  # 8 tasks for each worker
+        monkeypatch.setattr(cost, "measure", lambda run, place=None: None)
+        assert cost.chunks_per_task(made, many, 1024, 10**6) == 1
+
+
 def test_what_the_first_paths_took_saves_a_measurement(monkeypatch):
     monkeypatch.setattr(cost, "time", SimpleNamespace(perf_counter=Clock()))
     monkeypatch.setattr(cost, "measure", None)  # never asked

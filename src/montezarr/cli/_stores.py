@@ -67,12 +67,12 @@ def repair(path: str, as_json: bool, quiet: bool) -> None:
 @cli.command()
 @path_argument
 @click.option("--n-paths", type=int, required=True, help="Number of paths afterwards.")
-@click.option("--chunks-per-task", type=int, default=1, show_default=True)
+@click.option("--chunks-per-task", type=int, help="Chosen by default.")
 @click.option("--durable", is_flag=True, help="What is committed outlives a loss of power.")
 @json_option
 @quiet_option
 def extend(
-    path: str, n_paths: int, chunks_per_task: int, durable: bool, as_json: bool, quiet: bool
+    path: str, n_paths: int, chunks_per_task: int | None, durable: bool, as_json: bool, quiet: bool
 ) -> None:
     """Add paths to the store at PATH. Run it again to resume where it stopped."""
     before = info(path).committed

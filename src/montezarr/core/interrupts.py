@@ -11,7 +11,7 @@ import importlib
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ALL_COMPLETED, Future, wait
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
@@ -123,10 +123,8 @@ def import_whole(name: str) -> ModuleType:
         return importlib.import_module(name)
 
 
-def wait_uninterrupted(
-    futures: Iterable[Future[Any]], timeout: float | None, return_when: str = ALL_COMPLETED
-) -> set[Future[Any]]:
-    """Wait for futures, at most `timeout` seconds (None: no limit), and return those done.
+def wait_uninterrupted(futures: Iterable[Future[Any]], timeout: float | None) -> set[Future[Any]]:
+    """Wait for all futures, at most `timeout` seconds (None: no limit), and return those done.
 
     Raises
     ------
@@ -135,7 +133,7 @@ def wait_uninterrupted(
         ``release unlocked lock``.
     """
     try:
-        return wait(futures, timeout, return_when).done
+        return wait(futures, timeout).done
     except RuntimeError as error:
         cause: BaseException | None = error
         while cause is not None:

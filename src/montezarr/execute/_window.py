@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Future
+from concurrent.futures import CancelledError, Future
 from contextlib import AbstractContextManager, nullcontext
+from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
 from montezarr.core.errors import WorkerDied, WorkerTimeout
@@ -117,6 +118,7 @@ class _Window:
         self._settle = stopping is not None if settle is None else settle
         self._source = enumerate(items)
         self._pending: dict[Future[Any], tuple[int, Any]] = {}
+        self._done: SimpleQueue[Future[Any]] = SimpleQueue()
         self._early: dict[int, tuple[Any, Any]] = {}
         self._following = 0
 
@@ -127,8 +129,8 @@ class _Window:
                 self._submit()
                 if not self._pending:
                     return
-                _check_not_stopped(self._backend, self._pending)
-                done = wait_uninterrupted(self._pending, WORKER_CHECK_SECONDS, FIRST_COMPLETED)
+                done = self._wait_for_some()
+                _check_not_stopped(self._backend, done)
                 for future in sorted(done, key=lambda f: self._pending[f][0]):
                     yield from self._ended(future)
         except KeyboardInterrupt:
@@ -166,6 +168,21 @@ class _Window:
             entries = list(itertools.islice(self._source, room))
             futures = backend.submit_all(self._function, [item for _, item in entries])
             self._pending.update(zip(futures, entries, strict=True))
+            for future in futures:
+                future.add_done_callback(self._done.put)
+
+    def _wait_for_some(self) -> list[Future[Any]]:
+        """Return the pending tasks that have ended since; wait a while if there are none.
+
+        Tasks put themselves into a queue: to wait for any of thousands would look at each of them.
+        """
+        done: list[Future[Any]] = []
+        try:
+            done.append(self._done.get(timeout=WORKER_CHECK_SECONDS))
+            while True:
+                done.append(self._done.get_nowait())
+        except Empty:
+            return [future for future in done if future in self._pending]
 
     def _ended(self, future: Future[Any]) -> Iterator[tuple[Any, Any]]:
         """Yield the results that are due once a task has ended, or raise if it has failed."""
@@ -209,9 +226,9 @@ def _is_good(future: Future[Any]) -> bool:
     return future.done() and not future.cancelled() and future.exception() is None
 
 
-def _check_not_stopped(backend: Backend, pending: Iterable[Future[Any]]) -> None:
-    """Raise if a pending future was cancelled elsewhere, which wakes no waiter."""
-    if backend.is_lost or any(future.cancelled() for future in pending):
+def _check_not_stopped(backend: Backend, done: Iterable[Future[Any]]) -> None:
+    """Raise if the backend is lost, or a task was cancelled elsewhere."""
+    if backend.is_lost or any(future.cancelled() for future in done):
         raise backend.loss_of(CancelledError()) or CancelledError()
 
 

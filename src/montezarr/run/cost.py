@@ -15,7 +15,11 @@ from montezarr.core.tunables.keeping import COSTS_KEPT
 from montezarr.core.tunables.memory import SLAB_PATHS_MULTIPLE, TRANSFORMED_SLAB_BYTES
 from montezarr.core.tunables.scheduling import (
     COST_TRIAL_PATHS_MAX,
+    REDUCTION_TASK_SECONDS,
+    REDUCTION_TASKS_PER_WORKER,
     SAMPLER_TRIAL_SECONDS,
+    SCHEDULER_SECONDS_PER_TASK,
+    SCHEDULER_SHARE,
     SHORT_BLOCK_SECONDS,
     SHORT_BLOCKS_AT_ONCE,
     TASK_GOAL_SECONDS,
@@ -149,6 +153,30 @@ def expected(run: Run, place: Backend, n_paths: int) -> float | None:
     """Return the seconds that drawing a number of paths takes on a backend; None if unknown."""
     seconds = measure(run, place)
     return None if seconds is None else seconds * n_paths / place.workers
+
+
+def task_seconds(place: Backend) -> float:
+    """Return the target seconds of a task of a long run: more if many workers share a scheduler.
+
+    With ``w`` workers and tasks of ``s`` seconds the scheduler has ``w / s`` tasks a second to
+    hand out, of which each takes a part of its one core.
+    """
+    return max(REDUCTION_TASK_SECONDS, place.workers * SCHEDULER_SECONDS_PER_TASK / SCHEDULER_SHARE)
+
+
+def chunks_per_task(run: Run, place: Backend, chunk: int, count: int) -> int:
+    """Return how many of `count` chunks a task writes: one, unless workers are too many for that.
+
+    A chunk has `chunk` paths.
+    """
+    seconds = task_seconds(place)
+    if seconds <= REDUCTION_TASK_SECONDS:
+        return 1
+    of_path = measure(run, place)
+    if of_path is None:
+        return 1
+    share = count // (REDUCTION_TASKS_PER_WORKER * place.workers)
+    return max(1, min(int(seconds / max(of_path * chunk, 1e-9)), share))
 
 
 def measure(run: Run, place: Backend | None = None) -> float | None:

@@ -32,7 +32,7 @@ def extend(
     statistics: Any = None,
     process: Any = None,
     durable: bool = False,
-    chunks_per_task: int = 1,
+    chunks_per_task: int | None = None,
     storage_options: Mapping[str, Any] | None = None,
     show_progress: bool = False,
     on_progress: OnProgress | None = None,

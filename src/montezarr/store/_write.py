@@ -11,6 +11,7 @@ from montezarr.core.checks import check_bool, check_callable, check_int, type_er
 from montezarr.core.errors import StoreError
 from montezarr.execute.progress import Progress
 from montezarr.execute.run_monitor import RunMonitor
+from montezarr.run import cost
 from montezarr.run.choose_backend import backend_of
 from montezarr.run.execution import OnProgress
 from montezarr.store._committed import check_same, drop_lost, in_chunks
@@ -33,7 +34,7 @@ def write(
     storage: Storage | None = None,
     paths: range | None = None,
     durable: bool = False,
-    chunks_per_task: int = 1,
+    chunks_per_task: int | None = None,
     storage_options: Mapping[str, Any] | None = None,
     process: Any = None,
     show_progress: bool = False,
@@ -67,8 +68,9 @@ def write(
         The range begins at a chunk boundary, and ends at one or at the end of the run.
     durable : bool
         Whether committed chunks survive a loss of power, not only the death of the process.
-    chunks_per_task : int
-        Chunks that one task writes.
+    chunks_per_task : int, optional
+        Chunks that one task writes; by default one, or as many as take some seconds if there are
+        more than a hundred workers, so that the scheduler keeps up.
     storage_options : dict, optional
         For a URL, options of fsspec.
     process : object, optional
@@ -145,8 +147,8 @@ def write(
     return open_location(location)
 
 
-def check_options(durable: Any, chunks_per_task: Any, on_progress: Any) -> int:
-    """Check the options of a writer, and return the chunks per task.
+def check_options(durable: Any, chunks_per_task: Any, on_progress: Any) -> int | None:
+    """Check the options of a writer, and return the chunks per task, if they are given.
 
     Raises
     ------
@@ -156,6 +158,8 @@ def check_options(durable: Any, chunks_per_task: Any, on_progress: Any) -> int:
     check_bool("durable", durable)
     if on_progress is not None:
         check_callable("on_progress", on_progress, "(paths done, paths in all, paths that failed)")
+    if chunks_per_task is None:
+        return None
     return check_int("chunks_per_task", chunks_per_task, minimum=1)
 
 
@@ -164,7 +168,7 @@ def complete_store(
     source: ChunkSource,
     stop: InterruptHandler,
     monitor: RunMonitor,
-    per_task: int,
+    per_task: int | None,
 ) -> None:
     """Do all that is not done yet: under the lock."""
     commits, location = writer.commits, writer.location
@@ -180,6 +184,9 @@ def complete_store(
     missing = commits.missing()
     if missing:
         backend = backend_of(source.run)
+        if per_task is None:
+            chunk = writer.manifest.chunk
+            per_task = cost.chunks_per_task(source.run, backend, chunk, len(missing))
         failure_log = writer.run(source, backend, missing, monitor, stop, per_task)
         failure_log.warn(commits.target, stacklevel=4)  # the caller of write or extend
     if not commits.missing():

@@ -70,7 +70,14 @@ REDUCTION_SLAB_TASKS_PER_WORKER = 3
 """Least number of the same where a task would draw fewer paths than are drawn at once."""
 
 REDUCTION_TASK_SECONDS = 1.0
-"""Target seconds of a task that draws and reduces: long enough for a thousand workers."""
+"""Target seconds of a task that draws and reduces, if workers are not too many for it."""
+
+SCHEDULER_SECONDS_PER_TASK = 0.002
+"""Seconds of its core that a scheduler, or a driver, takes per task; `benchmarks.scale` prints it.
+"""
+
+SCHEDULER_SHARE = 0.25
+"""Share of that core that tasks may take: many workers get longer tasks."""
 
 SLOW_PATH_SECONDS = 0.001
 """Seconds from which a path is slow: a block takes longer than the longest task shall."""

@@ -15,7 +15,6 @@ from montezarr.core.tunables.scheduling import (
     EXPRESSION_TRIAL_BLOCKS,
     REDUCTION_SLAB_TASKS_PER_WORKER,
     REDUCTION_TASK_MIN_SECONDS,
-    REDUCTION_TASK_SECONDS,
     REDUCTION_TASKS_PER_WORKER,
 )
 from montezarr.execute.run_monitor import RunMonitor
@@ -124,8 +123,9 @@ class DrawnBlocks(BlockSource):
     def size(self) -> int:
         """Return the number of paths that take about a second: a power of two of blocks.
 
-        A run that takes less than the least time of a task is one task. If a block takes too long,
-        it is an item that is drawn in parts; of long paths, a part of a block is.
+        With more than a hundred workers it takes longer, so that the scheduler keeps up. A run that
+        takes less than the least time of a task is one task. If a block takes too long, it is an
+        item that is drawn in parts; of long paths, a part of a block is.
         """
         if self.part is not None:
             most = max(SLAB_PATHS_MULTIPLE, WHOLE_BLOCK_MAX_BYTES // max(1, self.run.path_bytes))
@@ -133,7 +133,7 @@ class DrawnBlocks(BlockSource):
         if self.n_paths is not None and cost.is_short(self.run, REDUCTION_TASK_MIN_SECONDS):
             return _blocks_of(self.n_paths)
         seconds = cost.measure(self.run, self.backend)
-        paths = BLOCK if seconds is None else REDUCTION_TASK_SECONDS / max(seconds, 1e-9)
+        paths = BLOCK if seconds is None else cost.task_seconds(self.backend) / max(seconds, 1e-9)
         if self.n_paths is not None:
             least = 0 if seconds is None else REDUCTION_TASK_MIN_SECONDS / max(seconds, 1e-9)
             share = self.n_paths / (REDUCTION_TASKS_PER_WORKER * self.backend.workers)
