@@ -68,7 +68,7 @@ ROOMS = {
     "samplers": Room(
         "from a range of paths to path arrays: schema, one class per interface, failures",
         """
-        _put context inputs interfaces schema
+        _put _spread context inputs interfaces schema
         _path_loop arguments returned
         _base
         _code encode functions policy resolution

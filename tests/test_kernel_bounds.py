@@ -49,6 +49,7 @@ LOOPS = (
     "montezarr.random.draws.phases",
     "montezarr.random.path_states",
     "montezarr.samplers._put",
+    "montezarr.samplers._spread",
     "montezarr.statistics._kernel",
     "montezarr.statistics._kernel_bins",
     "montezarr.statistics._kernel_unions",

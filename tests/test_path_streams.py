@@ -30,14 +30,16 @@ def test_words_and_states_are_those_of_numpy(root):
     pool = np.empty_like(prefix.pool)
     for first in FIRST:
         words = path_streams.words_of_paths(root, first, first + 6)
+        states = np.empty((6, 4), np.uint64)
+        path_states.path_states(
+            prefix.pool, np.uint64(prefix.constant), np.uint64(first), pool, states
+        )
         for path in range(first, first + 6):
             sequence = root.path_sequence(path)
             expected = sequence.generate_state(4, np.uint64)
             np.testing.assert_array_equal(words[path - first], expected)
             views.cached[:] = [1, 7]  # half a number of the path before
-            path_states.seed_path(
-                prefix.pool, np.uint64(prefix.constant), np.uint64(path), pool, *views
-            )
+            path_states.set_state(states[path - first], *views)
             assert bits.state == np.random.PCG64(sequence).state
     assert path_streams.is_as_numpy(root)
 

@@ -2,7 +2,7 @@
 
 A fresh 64 MiB array costs as much time in page faults as the draws that fill it, and page faults
 serialise threads. Arrays made here give their memory back when their last view is freed, and the
-next array of the same size reuses it without page faults.
+next array of that size, or of somewhat less, reuses it without page faults.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from numpy.typing import DTypeLike, NDArray
 
 from montezarr.core.fork import ForkLock
 from montezarr.core.tunables.memory import (
+    BUFFER_ALIGNMENT,
     IDLE_BUFFERS_DASK_SHARE,
     IDLE_BUFFERS_PER_CORE,
+    RECYCLED_BUFFER_MAX_RATIO,
     RECYCLED_BUFFER_MIN_BYTES,
 )
 
@@ -39,11 +41,12 @@ class _Lease:
 
     def __init__(self, memory: NDArray[np.uint8], shape: tuple[int, ...], dtype: np.dtype[Any]):
         self._memory = memory
+        address = memory.ctypes.data
         self.__array_interface__ = {
             "version": 3,
             "shape": shape,
             "typestr": dtype.str,
-            "data": memory.__array_interface__["data"],
+            "data": (address + -address % BUFFER_ALIGNMENT, False),
         }
 
     def __del__(self) -> None:
@@ -66,12 +69,14 @@ def recycled_empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     size = math.prod(shape) * kind.itemsize
     if size < RECYCLED_BUFFER_MIN_BYTES:
         return np.empty(shape, kind)
+    needed = size + BUFFER_ALIGNMENT
     with _lock:
-        match = next((i for i, memory in enumerate(_idle) if memory.nbytes == size), None)
-        if match is not None:
-            memory = _idle.pop(match)
+        largest = RECYCLED_BUFFER_MAX_RATIO * needed
+        fitting = [(m.nbytes, i) for i, m in enumerate(_idle) if needed <= m.nbytes <= largest]
+        if fitting:
+            memory = _idle.pop(min(fitting)[1])
         else:
             # Runs of another chunk size have ended: nothing would reuse their buffers.
             _idle.clear()
-            memory = np.empty(size, np.uint8)
+            memory = np.empty(needed, np.uint8)
     return np.asarray(_Lease(memory, shape, kind))

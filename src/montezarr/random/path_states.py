@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from montezarr.random import path_streams as streams
-from montezarr.random.draws.phases import compile_loops
+from montezarr.random.draws.phases import compile_loops, inline
 
 u64 = np.uint64
 LOW, DOWN, HALF = u64(streams.LOW_32), u64(streams.HASH_SHIFT), u64(32)
@@ -39,20 +39,8 @@ def high_product(a: Any, b: Any) -> Any:
 
 
 @compile_loops
-def seed_path(prefix: Any, constant: Any, path: Any, pool: Any, numbers: Any, cached: Any) -> None:
-    """Write the state of the PCG64 of a path into the memory of a bit generator.
-
-    Parameters
-    ----------
-    prefix, constant : array of uint64, uint64
-        `path_streams.Prefix`.
-    path : uint64
-        Index of the path.
-    pool : array of uint64
-        Working memory, as long as `prefix`.
-    numbers, cached : array
-        `StateViews` of the bit generator.
-    """
+def seed_path(prefix: Any, constant: Any, path: Any, pool: Any, numbers: Any) -> None:
+    """Compute the state of the PCG64 of a path: its two numbers, the low half of each first."""
     for k in range(len(prefix)):
         pool[k] = prefix[k]
     constant = absorb(pool, constant, path & LOW)
@@ -79,4 +67,33 @@ def seed_path(prefix: Any, constant: Any, path: Any, pool: Any, numbers: Any, ca
     numbers[0] = b_low + low
     numbers[1] = b_high + high + u64(numbers[0] < low)
     numbers[2], numbers[3] = low, high
+
+
+@compile_loops
+def path_states(prefix: Any, constant: Any, path: Any, pool: Any, states: Any) -> None:
+    """Compute the states of the PCG64 of neighbouring paths.
+
+    Ahead of the paths, and not before each: the hash of the next path then overlaps with that of
+    this one, and not with the calls of the function.
+
+    Parameters
+    ----------
+    prefix, constant : array of uint64, uint64
+        `path_streams.Prefix`.
+    path : uint64
+        Index of the first path.
+    pool : array of uint64
+        Working memory, as long as `prefix`.
+    states : array of uint64 (paths, 4)
+        The states, in the order of `StateViews`.
+    """
+    for row in range(len(states)):
+        seed_path(prefix, constant, path + u64(row), pool, states[row])
+
+
+@inline
+def set_state(state: Any, numbers: Any, cached: Any) -> None:
+    """Write a state into the memory of a bit generator, which `StateViews` shows."""
+    for k in range(4):
+        numbers[k] = state[k]
     cached[0] = cached[1] = 0

@@ -19,8 +19,11 @@ from montezarr.samplers.functions import OUT, blank_of, empty_path, given
 from montezarr.samplers.interfaces import accepts, is_compiled, signature
 from montezarr.samplers.schema import PathArrays
 
-TILE_BYTES, TILE_MIN, TILE_MAX = 2**18, 8, 128
-"""Paths whose values wait in rows until they are written side by side, by their bytes."""
+TILE_BYTES, TILE_MIN, TILE_MAX = 2**17, 8, 128
+"""Paths whose values wait in rows until they are written side by side, by their bytes.
+
+They fill a part of the second-level cache, and lines of memory are written whole.
+"""
 
 PAD = 8
 """Further columns of these rows, so that they lie in other sets of the cache."""

@@ -21,13 +21,14 @@ might depend on how the function was compiled: alone, or in a loop.
 
 HEAD = """\
 def loop(rng, numbers, cached, prefix, constant, start, low, high, tile, done, {given}, {places}):
-    pool = np.empty_like(prefix)
+    pool, states = np.empty_like(prefix), np.empty((tile, 4), np.uint64)
     for base in range(low, high, tile):
         end = min(base + tile, high)
         done[0] = base
+        path_states(prefix, constant, np.uint64(start + base), pool, states[: end - base])
         for i in range(base, end):
             done[1] = i
-            seed_path(prefix, constant, np.uint64(start + i), pool, numbers, cached)
+            set_state(states[i - base], numbers, cached)
 {lines}"""
 PUT = """\
             if not put({value}, rows{k}[:, i - base], shape{k}):
@@ -113,12 +114,13 @@ def compiled(text: str, target: Any, arguments: tuple[Any, ...], nogil: bool) ->
     """
     from numba import njit  # imported here to keep the import of montezarr quick
 
-    from montezarr.random.path_states import seed_path
-    from montezarr.samplers._put import no_value, put, spread
+    from montezarr.random.path_states import path_states, set_state
+    from montezarr.samplers._put import no_value, put
+    from montezarr.samplers._spread import spread
 
     names: dict[str, Any] = {
-        "np": np, "seed_path": seed_path, "put": put, "spread": spread, "no_value": no_value,
-        "target": target,
+        "np": np, "path_states": path_states, "set_state": set_state, "put": put,
+        "spread": spread, "no_value": no_value, "target": target,
     }  # fmt: skip
     exec(text, names)
     loop = njit(nogil=nogil)(names["loop"])

@@ -13,8 +13,6 @@ from numba import njit, types
 from numba.core.errors import TypingError
 from numba.extending import overload
 
-from montezarr.random.draws.phases import compile_loops
-
 PLAIN_MAX = 2**53
 """Whole numbers up to here are exact in float64."""
 
@@ -177,21 +175,3 @@ def _store(value: Any, row: Any, k: int) -> bool:
 def _store_whole(value: Any, row: Any, k: int) -> bool:
     row[k] = value
     return bool(row[k] == value and (row[k] < 0) == (value < 0))
-
-
-@compile_loops
-def spread(rows: Any, chosen: Any, out: Any, low: int, high: int) -> Any:
-    """Write the chosen values of the waiting paths into an array with the paths last.
-
-    Return whether all of them are finite.
-    """
-    is_finite = True
-    for k in range(len(chosen)):
-        source, target = rows[chosen[k]], out[k, low:high]
-        wrong = 0
-        for j in range(high - low):
-            value = source[j]
-            target[j] = value
-            wrong += value - value != 0  # as for NaN and infinities alone
-        is_finite = is_finite and wrong == 0
-    return is_finite

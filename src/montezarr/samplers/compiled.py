@@ -26,6 +26,9 @@ from montezarr.samplers.schema import FinitePaths, PathArrays
 CHECKED_PATHS = 3
 """Paths that are drawn both by a new loop and by Python, and compared."""
 
+WHOLE_LINES = 64
+"""Paths of a multiple of which a call ends: the next one begins at a line of memory."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompiledSampler(PathSampler):
@@ -141,7 +144,10 @@ class _Drawing:
         """
         assert self.call is not None
         loop, steps = self.call.loop, self.sampler.grid.T + 1
-        stop = min(done + max(1, loop.at_once // steps), self.n)
+        stop = done + max(1, loop.at_once // steps)
+        if stop - done >= WHOLE_LINES:
+            stop -= stop % WHOLE_LINES
+        stop = min(stop, self.n)
         began = time.perf_counter()
         reached = self._run(done, stop)
         seconds = max(time.perf_counter() - began, 1e-9)

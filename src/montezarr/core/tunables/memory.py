@@ -36,6 +36,15 @@ DASK_SPILL_SHARE = 0.6
 RECYCLED_BUFFER_MIN_BYTES = 1 << 20
 """Bytes of an array from which its buffer is used again; the allocator recycles smaller ones."""
 
+RECYCLED_BUFFER_MAX_RATIO = 4
+"""Times that a buffer may be as large as the array in it, such as that of a last, smaller chunk."""
+
+BUFFER_ALIGNMENT = 64
+"""Bytes of which the address of a buffer is a multiple: a line of the caches."""
+
+STREAMED_ARRAY_MIN_BYTES = 8 * MIB
+"""Bytes of an array that compiled loops write past the caches, in which it would not stay."""
+
 IDLE_BUFFERS_DASK_SHARE = 0.125
 """Share of the memory of a Dask worker that idle buffers may take: Dask does not know of them."""
 
