@@ -2,8 +2,7 @@
 
 ``python -m benchmarks.scaling`` prints the seconds of both and their ratio; workers are started and
 warm. Names of backends after it choose some of them; ``--docs`` writes the table into
-``docs/explanation/speed.md``. The last part draws 200 paths of 50 ms each
-on processes, in everything that consumes paths.
+``docs/explanation/speed.md``. Slow paths are a part of ``python -m benchmarks`` (`slow_samplers`).
 """
 
 from __future__ import annotations
@@ -30,7 +29,6 @@ from benchmarks.samplers import (
 
 LOCAL = ("threads", "processes", "joblib", "multiprocessing", "dask")
 WANTED = 1.8
-SLOW_PATHS, SLOW_SECONDS = 200, 0.05
 
 
 def runs() -> dict[str, Callable[[], Any]]:
