@@ -107,8 +107,8 @@ def plan(
         )  # fmt: skip
     if statistics is not None:
         block_source, layout = prepare_reduction(ds, statistics, dim, by, transform)
-        size = memory_of(block_source, layout)
-        return replace(found, reduction=_reduction(block_source), reduction_bytes=size)
+        held = memory_of(block_source, layout)
+        return replace(found, reduction=_reduction(block_source), reduction_bytes=held)
     if dim not in getattr(ds, "dims", ()):
         warn_of_sums(made.variables, made.origins)
         return found

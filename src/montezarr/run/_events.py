@@ -60,7 +60,8 @@ def variable_of(ds: xr.Dataset, name: Any, argument: str) -> xr.DataArray:
     """Return a variable by its name."""
     if name not in ds.data_vars:
         raise value_error(argument, f"the name of a variable among {list(ds.data_vars)}", name)
-    return ds[name]
+    found: xr.DataArray = ds[name]
+    return found
 
 
 def times_of(ds: xr.Dataset, dim: str, name: Any = None) -> xr.DataArray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from montezarr.core.memory import memory_limit
 from montezarr.core.tunables.limits import MAX_EVENTS_MAX
 from montezarr.samplers import Sampler, sample_range
 from montezarr.samplers.schema import EVENT, PATH, TIME, rooms_of
+
+S = TypeVar("S", bound=Sampler)
 
 TRIAL_PATHS = 64
 """Paths on which the room is measured, unless the caller says what it is."""
@@ -48,7 +50,7 @@ def check_max_events(value: Any) -> dict[str, int | None]:
     return found
 
 
-def with_measured(sampler: Sampler, asked: Mapping[str, int | None], inputs: Any) -> Sampler:
+def with_measured(sampler: S, asked: Mapping[str, int | None], inputs: Any) -> S:
     """Return a sampler with room for the events of its paths where the caller has said nothing.
 
     It is the larger of twice the longest of the first 64 paths, of all scenarios, and ten standard
@@ -90,7 +92,8 @@ def with_measured(sampler: Sampler, asked: Mapping[str, int | None], inputs: Any
         if not full:
             break
         rooms |= {dim: rooms[dim] * ENLARGED for dim in full}
-    return sampler.with_rooms({dim: _with_room_to_spare(seen) for dim, seen in numbers.items()})
+    found: S = sampler.with_rooms({d: _with_room_to_spare(seen) for d, seen in numbers.items()})
+    return found
 
 
 def _with_room_to_spare(numbers: Any) -> int:

@@ -86,7 +86,7 @@ def on_grid(
     kind = {"count": np.dtype("int64"), "linear": np.dtype("float64")}.get(method, values.dtype)
     first = _fill_of(kind, masked, before)
     others = [d for d in values.dims if d not in when.dims]
-    found = xr.apply_ufunc(
+    found: xr.DataArray = xr.apply_ufunc(
         _resampled, when, number, values,
         input_core_dims=[[dim], [], [*others, dim]],
         output_core_dims=[[*others, TIME]],

@@ -7,7 +7,7 @@ import traceback as tracebacks
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -201,7 +201,7 @@ class Sampler(ABC):
         """The variables that the code returns; others are made of these."""
         return tuple(variable for variable in self.variables if not variable.derived)
 
-    def with_rooms(self, rooms: Mapping[str, int], cuts: bool | None = None) -> Sampler:
+    def with_rooms(self, rooms: Mapping[str, int], cuts: bool | None = None) -> Self:
         """Return the sampler with room for so many events, by dimension.
 
         With `cuts`, paths with more events are cut off; else they fail.

@@ -72,7 +72,8 @@ def named(
 
 def _differ(sampler: Sampler, asked: Asked, times: Any, others: Callable[[], Any]) -> bool:
     """Return whether the times that a path returned are those of events, not of a grid."""
-    if not asked.free_times or np.array_equal(times, np.arange(len(times)) * sampler.grid.dt):
+    dt = sampler.grid.dt
+    if not asked.free_times or dt is None or np.array_equal(times, np.arange(len(times)) * dt):
         return False
     if not asked.free_length and len(times) != sampler.grid.T + 1:
         return True
@@ -147,7 +148,7 @@ def cut_to_numbers(parts: ReturnedVariables, dims: Mapping[str, str]) -> Returne
             continue
         mine = [name for name, own in dims.items() if own == dim and name in out]
         longest = min((len(out[name].array) for name in mine), default=0)
-        number = told.array.item() if told.array.ndim == 0 else None
+        number: Any = told.array.item() if told.array.ndim == 0 else None
         is_whole = isinstance(number, (int, float)) and number == math.floor(number)
         if not is_whole or not 0 <= number <= longest:
             raise ArgumentValueError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,10 +132,11 @@ class VariedSampler(Sampler):
     other_coords: Mapping[str, tuple[tuple[str, ...], list[Any]]] = field(default_factory=dict)
     step_dims: tuple[str, ...] = ()
 
-    def with_rooms(self, rooms: Mapping[str, int], cuts: bool | None = None) -> Sampler:
+    def with_rooms(self, rooms: Mapping[str, int], cuts: bool | None = None) -> Self:
         """Return the sampler with room for so many events in every scenario."""
         alike = Sampler.with_rooms(self, rooms, cuts)
-        return replace(alike, single=self.single.with_rooms(rooms, cuts))  # type: ignore[call-arg]
+        own: Self = replace(alike, single=self.single.with_rooms(rooms, cuts))
+        return own
 
     @property
     def interface(self) -> Interface:

@@ -13,23 +13,13 @@ import xarray as xr
 from montezarr.core.checks import type_error, value_error
 from montezarr.core.errors import ArgumentTypeError, MemoryBudgetError
 from montezarr.core.memory import memory_limit
-from montezarr.core.parameters import (
-    referred,
-    restore_initial_states,
-    shortened,
-    states_in,
-)
+from montezarr.core.parameters import referred, restore_initial_states, shortened, states_in
 from montezarr.core.text import show_bytes
 from montezarr.core.tunables.limits import LARGE_PARAMETERS_MAX_BYTES
 from montezarr.random.seeding import BLOCK
 from montezarr.reduction.accumulate import Accumulator, DrawnTask
 from montezarr.reduction.passes import Layout, layout_of
-from montezarr.reduction.sources import (
-    DrawnBlocks,
-    PathData,
-    Schema,
-    block_source_of,
-)
+from montezarr.reduction.sources import DrawnBlocks, PathData, Schema, block_source_of
 from montezarr.run._behind import is_untouched
 from montezarr.run._dataset import to_dataset
 from montezarr.run._provenance import Provenance
