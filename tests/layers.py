@@ -20,7 +20,7 @@ ROOMS = {
         "errors, checks, text, values, files; worker processes; private names of other packages",
         """
         __init__ added_fields compat compat.* context fork memory moved notices public_ids \
-            startup text timed_task tunables tunables.* version
+            startup stopwatch text timed_task tunables tunables.* version
         buffers compat.multiprocessing moved.* secrets worker
         errors spawn
         checks interrupts json parameters._reference regular_files
@@ -119,6 +119,7 @@ ROOMS = {
         digests._values
         digests
         _recipe _vary _x0
+        first_path
         _attributes _first_scenario _inputs _texts _vary_argument
         _recorded _scenarios _several
         _arguments _card _provenance

@@ -9,7 +9,7 @@ import pytest
 
 import montezarr as mz
 from montezarr.reduction.sources import PathData, block_source_of
-from montezarr.run import Run, cost
+from montezarr.run import Run, cost, first_path
 from montezarr.run import choose_backend as choice
 
 DRAWN = importlib.import_module("montezarr.reduction.sources._drawn")
@@ -36,7 +36,9 @@ def shortest_task(monkeypatch):
 def clock(monkeypatch):
     """Measure by a clock of our own: what else runs on the machine costs nothing."""
     clock = Clock()
-    monkeypatch.setattr("montezarr.samplers.task.time", SimpleNamespace(perf_counter=clock))
+    watch = SimpleNamespace(perf_counter=clock, thread_time=lambda: 0.0)
+    monkeypatch.setattr("montezarr.core.stopwatch.time", watch)
+    monkeypatch.setattr(first_path, "_kept", {})
     monkeypatch.setattr(cost, "_measured", {})
     monkeypatch.setattr(cost, "_at_most", {})
     monkeypatch.setattr(Slow, "clock", clock)

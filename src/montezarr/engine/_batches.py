@@ -47,6 +47,7 @@ from montezarr.run._provenance import Provenance
 from montezarr.run._run import Run
 from montezarr.run.choose_backend import backend_of
 from montezarr.run.execution import FailureLog, ranges_of, run_ranges
+from montezarr.run.in_parts import part_of_block
 from montezarr.samplers import PathArrays
 from montezarr.samplers.schema import PATH, count_of
 from montezarr.samplers.task import RangeTask
@@ -268,10 +269,11 @@ def _slice(ds: xr.Dataset, start: int, size: int) -> xr.Dataset:
 def _drawn(ds: xr.Dataset, run: Run, size: int) -> Iterator[xr.Dataset]:
     """Yield batches of a run, drawn on all workers in tasks that may cross the ends of batches."""
     backend, failure_log = backend_of(run), FailureLog()
-    piece = max(1, min(run.chunk, -(-size // backend.workers)))
+    most = part_of_block(run, backend) or run.chunk
+    piece = max(1, min(most, -(-size // backend.workers)))
     unit = run.sampler.interface.unit
     piece = -(-piece // unit) * unit
-    window = max(1, size // piece)
+    window = max(backend.workers, size // piece)
     ranges = ranges_of(0, run.length, piece)
     task = RangeTask(run.sampler)
     start = filled = 0

@@ -23,7 +23,8 @@ from montezarr.execute import cores
 from montezarr.execute.run_monitor import RunMonitor
 from montezarr.run._run import Run
 from montezarr.run.choose_backend import backend_of
-from montezarr.run.execution import FailureLog, run_ranges
+from montezarr.run.execution import FailureLog, ranges_of, run_ranges
+from montezarr.run.in_parts import part_of_block
 from montezarr.samplers.schema import PATH
 from montezarr.samplers.task import RangeTask
 
@@ -186,7 +187,10 @@ def computed(ds: xr.Dataset) -> Iterator[Fill]:
 def drawn(run: Run, order: RandomOrder) -> Iterator[Fill]:
     """Return what fills windows with paths of a run, drawn on all workers."""
     backend, failure_log, task = backend_of(run), FailureLog(), RangeTask(run.sampler)
-    parts = (part for window in order.windows() for part in window)
+    most = part_of_block(run, backend) or run.length
+    parts = (
+        part for window in order.windows() for whole in window for part in ranges_of(*whole, most)
+    )
     with (
         RunMonitor("batches") as monitor,
         closing(
@@ -197,8 +201,9 @@ def drawn(run: Run, order: RandomOrder) -> Iterator[Fill]:
 
         def fill(window: Sequence[Range], rows: Rows) -> Iterator[int]:
             nonlocal done
-            place = 0
-            for _, (low, high, arrays) in zip(window, results, strict=False):
+            place, total = 0, sum(high - low for low, high in window)
+            while place < total:
+                low, high, arrays = next(results)
                 for name, values in arrays.items():
                     rows[name][place : place + high - low] = np.moveaxis(values, -1, 0)
                 place, done = place + high - low, done + high - low

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from montezarr.core.checks import MAX_INDEX, check_bool, check_int, value_error
+from montezarr.core.tunables.scheduling import SLOW_PATH_SECONDS
 from montezarr.execute import configured, cores
 from montezarr.random.seeding import BLOCK, as_root_seed
 from montezarr.run import chunk_policy
@@ -22,6 +23,7 @@ from montezarr.run._recipe import recipe_of
 from montezarr.run._scenarios import check_resolutions, check_varied, varied_sampler
 from montezarr.run._vary_argument import check_vary
 from montezarr.run._x0 import first_block, per_path, plain_scalars
+from montezarr.run.first_path import keep_seconds
 from montezarr.samplers import Sampler, bind, choose_sampler
 from montezarr.samplers.arguments import (
     check_coords,
@@ -93,6 +95,7 @@ def bind_arguments(
     check_parameters(varying, process, interface, given, arguments)
     first = first_scenario(varying, process, given, arguments, root, interface.unit)
     states = per_path(process, interface, x0, n_paths)
+    took: list[float] = []
     with telling_of_arrays(varying, interface.unit):
         sampler = bind(
             first.process, chosen, kind, T=T, dt=first.dt, times=times, x0=first.x0, seed=root,
@@ -104,6 +107,7 @@ def bind_arguments(
                 per_path=states.array is not None or not first.has_x0,
                 # Built-in processes need no trial, so a lazy x0 is not computed for them.
                 first_x0=states.first() if first.is_tried or not states.is_lazy else None,
+                took=took,
             ),
             on_nonfinite="keep" if policies.on_nonfinite in ("keep", "mask") else "raise",
             options=first.options,
@@ -123,16 +127,28 @@ def bind_arguments(
     elif recorded is None:
         check_resolution(sampler, states.array, states.is_lazy)
     sampler = policies.on(sampler)
+    recipe = recipe_of(sampler, states.digest) | varying.to_recipe()
     chunk, asked = _chunk(sampler, n_paths, chunks)
+    part = None
+    if n_paths is not None and sampler.draws_single_paths:
+        seconds = keep_seconds(recipe, varying.count * sum(took))
+        if chunks is None and seconds >= SLOW_PATH_SECONDS:
+            part = chunk_policy.paths_of_part(seconds, n_paths, _workers())
     return {
         "sampler": sampler,
         "n_paths": n_paths,
-        "chunk": chunk,
-        "recipe": recipe_of(sampler, states.digest) | varying.to_recipe(),
+        "chunk": part or chunk,
+        "recipe": recipe,
         "inputs": inputs,
         "asked": asked,
+        "whole": 0 if part is None else chunk,
         "given_inputs": kept,
     }
+
+
+def _workers() -> int:
+    backend = configured()
+    return cores() if backend is None else backend.workers
 
 
 def check_paths(n_paths: Any, chunks: Any) -> tuple[int | None, int | None]:
@@ -154,8 +170,7 @@ def _chunk(sampler: Sampler, n_paths: int | None, chunks: int | None) -> tuple[i
     """Return the paths per chunk, and the requested ones if they are more."""
     if n_paths is None:
         return ENDLESS_CHUNK, 0
-    backend = configured()
-    workers = cores() if backend is None else backend.workers
+    backend, workers = configured(), _workers()
     chunk = chunk_policy.choose_chunk(
         n_paths,
         sampler.path_bytes,

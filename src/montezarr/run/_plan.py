@@ -165,7 +165,8 @@ def plan_of(
         tasks=run.n_chunks,
         total_bytes=total,
         # Every chunk file has full size, the last one padded.
-        store_bytes=run.n_chunks * (run.store_chunk * run.path_bytes + _checksums(run)),
+        store_bytes=-(-run.length // run.store_chunk)
+        * (run.store_chunk * run.path_bytes + _checksums(run)),
         scenario_chunk_bytes=_scenario_bytes(run),
         workers=workers,
         worker_bytes=run.working_bytes,

@@ -48,7 +48,7 @@ class Run:
     n_paths : int or None
         Number of paths; None for an endless run, which is streamed until something stops it.
     chunk : int
-        Paths per chunk, whole blocks.
+        Paths per chunk of the lazy arrays: whole blocks, or a part of one where paths are slow.
     recipe : dict
         Everything that determines the values, as JSON.
     inputs : dask array (n_paths,) or (variables, n_paths), or None
@@ -57,6 +57,8 @@ class Run:
     asked : int
         Requested paths per chunk, whole blocks, or 0: a run of fewer paths has a smaller single
         chunk, but its store, which may grow, uses the requested size.
+    whole : int
+        Paths per chunk of a store, whole blocks, if the chunk is a part of a block; else 0.
     given_inputs : array, mapping of arrays and values, or None
         The same as the user gave it, if in memory: a store keeps it.
     together : tuple of Run
@@ -69,6 +71,7 @@ class Run:
     recipe: Mapping[str, Any]
     inputs: Any = None
     asked: int = 0
+    whole: int = 0
     given_inputs: Any = field(default=None, repr=False)
     together: tuple[Run, ...] = field(default=(), repr=False)
     # Shared by all copies that `replace` makes: the recipe is digested once.
@@ -121,6 +124,7 @@ class Run:
         if found is not None:
             raise value_error("obj", *found)
         chunk = min(run.chunk for run in runs)
+        whole = min(run.whole or run.chunk for run in runs)
         asked = min(run.store_chunk for run in runs)
         return cls(
             sampler=JointSampler.of([run.sampler for run in runs]),
@@ -128,7 +132,8 @@ class Run:
             chunk=chunk,
             recipe=recipe_of_several([run.recipe for run in runs]),
             inputs=states_of_several([run.inputs for run in runs]),
-            asked=asked if asked > chunk else 0,
+            asked=asked if asked > whole else 0,
+            whole=whole if whole > chunk else 0,
             together=tuple(runs),
         )
 
@@ -260,6 +265,10 @@ class Run:
         policies = None if made.carried is None else made.carried.policies
         return cls._recorded(recipe, process, made.n_paths, chunks=made.asked, policies=policies)
 
+    def in_chunks(self, chunk: int) -> Run:
+        """Return the run with other chunks, of whole blocks."""
+        return replace(self, chunk=chunk, whole=0)
+
     def under(self, policies: Policies) -> Run:
         """Return the run with other failure policies."""
         return replace(self, sampler=policies.on(self.sampler))
@@ -269,15 +278,18 @@ class Run:
         if self.inputs is not None:
             return self
         if n_paths is None:
-            return replace(self, n_paths=None, chunk=ENDLESS_CHUNK, asked=0)
+            return replace(self, n_paths=None, chunk=ENDLESS_CHUNK, asked=0, whole=0)
         if chunks is None:
-            chunk = self.chunk if self.n_paths is not None else BLOCK
+            if n_paths == self.n_paths:
+                return self
+            chunk = (self.whole or self.chunk) if self.n_paths is not None else BLOCK
             check_number(n_paths, chunk, self.path_bytes)
-            return replace(self, n_paths=n_paths, chunk=chunk)
+            return replace(self.in_chunks(chunk), n_paths=n_paths)
         asked, blocks = (-(-count // BLOCK) * BLOCK for count in (chunks, n_paths))
         chunk = min(asked, blocks)
         check_number(n_paths, chunk, self.path_bytes)
-        return replace(self, n_paths=n_paths, chunk=chunk, asked=asked if asked > chunk else 0)
+        asked = asked if asked > chunk else 0
+        return replace(self.in_chunks(chunk), n_paths=n_paths, asked=asked)
 
     @property
     def parts(self) -> tuple[Run, ...]:
@@ -315,7 +327,7 @@ class Run:
     @property
     def store_chunk(self) -> int:
         """Paths per chunk of a store."""
-        return max(self.chunk, self.asked)
+        return max(self.chunk, self.asked, self.whole)
 
     @property
     def n_chunks(self) -> int:

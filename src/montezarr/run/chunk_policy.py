@@ -20,6 +20,11 @@ from montezarr.core.tunables.memory import (
     GOOD_CHUNKS_MAX,
     WORKER_PROCESS_BYTES,
 )
+from montezarr.core.tunables.scheduling import (
+    PART_SECONDS_MIN,
+    REDUCTION_TASK_SECONDS,
+    REDUCTION_TASKS_PER_WORKER,
+)
 from montezarr.random.draws import MAX_STEPS
 from montezarr.random.seeding import BLOCK
 
@@ -109,6 +114,31 @@ def choose_chunk(
         raise _too_large(paths, path_bytes, scenarios, at_once, limit)
     check_number(n_paths, count * BLOCK, path_bytes)
     return count * BLOCK
+
+
+def paths_of_part(seconds: float, n_paths: int | None, workers: int) -> int | None:
+    """Return a power of two of paths that take 0.5 to 1 s, or None if that is a block or more.
+
+    Tasks are shorter, down to 0.2 s, where a worker would get less than 8 of them, and longer where
+    they would be too many for one graph.
+
+    Parameters
+    ----------
+    seconds : float
+        What a path takes on one core.
+    n_paths : int or None
+        Number of paths; None for any number.
+    workers : int
+        Number of workers.
+    """
+    goal, least = REDUCTION_TASK_SECONDS, 1
+    if n_paths is not None:
+        share = seconds * n_paths / (REDUCTION_TASKS_PER_WORKER * workers)
+        goal = max(min(goal, share), PART_SECONDS_MIN)
+        least = -(-n_paths // GOOD_CHUNKS_MAX)
+    paths = max(1, int(goal / max(seconds, 1e-9)))
+    part = max(1 << (paths.bit_length() - 1), 1 << (least - 1).bit_length())
+    return part if part < BLOCK else None
 
 
 def check_scenarios_fit(n_paths: int | None, path_bytes: int, scenarios: int) -> None:

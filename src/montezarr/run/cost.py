@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import replace
 from typing import Any
 
@@ -11,10 +10,12 @@ import numpy as np
 
 from montezarr.core.checks import check_int, check_real
 from montezarr.core.errors import WorkerDied, WorkerTimeout
+from montezarr.core.stopwatch import Stopwatch
 from montezarr.core.tunables.keeping import COSTS_KEPT
 from montezarr.core.tunables.memory import SLAB_PATHS_MULTIPLE, TRANSFORMED_SLAB_BYTES
 from montezarr.core.tunables.scheduling import (
     COST_TRIAL_PATHS_MAX,
+    SAMPLER_TRIAL_SECONDS,
     SHORT_BLOCK_SECONDS,
     SHORT_BLOCKS_AT_ONCE,
     TASK_GOAL_SECONDS,
@@ -24,6 +25,7 @@ from montezarr.core.tunables.scheduling import (
 from montezarr.execute import Backend, check_jobs
 from montezarr.random.seeding import BLOCK
 from montezarr.run._run import Run
+from montezarr.run.first_path import kept_seconds
 from montezarr.samplers import PathArrays, sample_range
 from montezarr.samplers.task import trial
 
@@ -152,7 +154,9 @@ def expected(run: Run, place: Backend, n_paths: int) -> float | None:
 def measure(run: Run, place: Backend | None = None) -> float | None:
     """Return the seconds that a path takes on one core, or None if the trial fails.
 
-    A few paths are drawn, for 20 ms or little more. The result is cached.
+    A few paths are drawn, for 20 ms or little more, unless the first path took longer when the run
+    was made. It is processor time, unless the sampler sleeps: other load on the machine is no part
+    of it. The result is kept, so that all decisions about the run are the same.
 
     Parameters
     ----------
@@ -160,6 +164,8 @@ def measure(run: Run, place: Backend | None = None) -> float | None:
         Where to draw them, if known: code that kills its worker must not do so here.
     """
     known = _measured.get(run.fingerprint)
+    if known is None and (first := kept_seconds(run.recipe)) is not None:
+        known = first if first >= SAMPLER_TRIAL_SECONDS else None
     if known is None:
         step = BLOCK if run.sampler.interface.is_vectorised else 1
         if step > 1 and run.sampler.interface.takes_ranges:  # not a whole block of many scenarios
@@ -186,9 +192,9 @@ def measure(run: Run, place: Backend | None = None) -> float | None:
 def timed_first_paths(run: Run, n: int) -> PathArrays:
     """Return the first paths, and record how long they took; see `is_short`."""
     x0 = initial_states(run, 0, n)
-    began = time.perf_counter()
+    watch = Stopwatch()
     arrays = sample_range(run.sampler, 0, n, x0)
-    _keep(_at_most, run.fingerprint, (time.perf_counter() - began) / n)
+    _keep(_at_most, run.fingerprint, watch.seconds() / n)
     return arrays
 
 

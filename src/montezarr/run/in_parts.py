@@ -10,17 +10,11 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from typing import Any
 
-from montezarr.core.tunables.memory import GOOD_CHUNKS_MAX
-from montezarr.core.tunables.scheduling import (
-    PART_SECONDS_MIN,
-    REDUCTION_TASK_SECONDS,
-    REDUCTION_TASKS_PER_WORKER,
-)
 from montezarr.execute import Backend, windowed
 from montezarr.execute.run_monitor import RunMonitor
-from montezarr.random.seeding import BLOCK
 from montezarr.run import cost
 from montezarr.run._run import Run
+from montezarr.run.chunk_policy import paths_of_part
 from montezarr.samplers import Sampler
 from montezarr.samplers.drawn_range import DrawnRange
 from montezarr.samplers.task import RangeTask
@@ -35,31 +29,6 @@ def part_of_block(run: Run, backend: Backend) -> int | None:
         return None
     seconds = cost.measure(run, backend)
     return None if seconds is None else paths_of_part(seconds, run.n_paths, backend.workers)
-
-
-def paths_of_part(seconds: float, n_paths: int | None, workers: int) -> int | None:
-    """Return a power of two of paths that take 0.5 to 1 s, or None if that is a block or more.
-
-    Tasks are shorter, down to 0.2 s, where a worker would get less than 8 of them, and longer where
-    they would be too many for one graph.
-
-    Parameters
-    ----------
-    seconds : float
-        What a path takes on one core.
-    n_paths : int or None
-        Number of paths; None for any number.
-    workers : int
-        Number of workers.
-    """
-    goal, least = REDUCTION_TASK_SECONDS, 1
-    if n_paths is not None:
-        share = seconds * n_paths / (REDUCTION_TASKS_PER_WORKER * workers)
-        goal = max(min(goal, share), PART_SECONDS_MIN)
-        least = -(-n_paths // GOOD_CHUNKS_MAX)
-    paths = max(1, int(goal / max(seconds, 1e-9)))
-    part = max(1 << (paths.bit_length() - 1), 1 << (least - 1).bit_length())
-    return part if part < BLOCK else None
 
 
 def drawn_in_parts(

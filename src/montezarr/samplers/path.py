@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montezarr.core.checks import show, type_error
+from montezarr.core.stopwatch import Stopwatch
 from montezarr.random.path_streams import path_generators
 from montezarr.samplers import declare, functions
 from montezarr.samplers._base import EVENT_TIME, Sampler
@@ -73,7 +74,9 @@ class PathSampler(CodeSampler):
             x0 = self.state_at_start(declared.first_x0, 0)
             whole = bound.arranged(parts, times, 0, x0)
             again = {v.name: bound.thin(v, whole[v.name][..., None]) for v in bound.variables}
+            watch = Stopwatch()
             check_repeats(bound, again, probe_first_paths(bound, declared.first_x0, 1))
+            declared.took.append(watch.seconds())
         return bound
 
     def _first(self, path: int, declared: Asked) -> tuple[Any, ReturnedVariables, Any]:

@@ -151,6 +151,8 @@ class Asked:
         Whether the first path determines the number of times.
     free_times : bool
         Whether the first path may determine the times.
+    took : list of float
+        Gets the seconds that the first path took, of a sampler of single paths.
     """
 
     dtype: str | dict[str, str] | None = None
@@ -162,3 +164,4 @@ class Asked:
     first_x0: Any = None
     free_length: bool = False
     free_times: bool = False
+    took: list[float] = field(default_factory=list, compare=False)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import time
 from typing import Any
 
 from montezarr.core.errors import SamplerError
+from montezarr.core.stopwatch import Stopwatch
 from montezarr.core.tunables.scheduling import (
     SAMPLER_TRIAL_SECONDS,
     SHORT_BLOCK_SECONDS,
@@ -52,9 +52,9 @@ def trial(item: tuple[Sampler, int, int, int, Any]) -> float | None:
 
     def draw(start: int, size: int) -> tuple[int, float]:
         stop = min(start + size, limit)
-        began = time.perf_counter()
+        watch = Stopwatch()
         sample_range(sampler, start, stop, None if x0 is None else x0[..., start:stop])
-        return stop, time.perf_counter() - began
+        return stop, watch.seconds()
 
     done, seconds, fastest, size = 0, 0.0, math.inf, step * together
     if step > 1 and not sampler.interface.takes_ranges:

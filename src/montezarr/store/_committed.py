@@ -82,7 +82,7 @@ def check_same(
 
 def in_chunks(source: ChunkSource, chunk: int) -> ChunkSource:
     """Return a chunk source with another chunk size."""
-    return replace(source, run=replace(source.run, chunk=chunk))
+    return replace(source, run=source.run.in_chunks(chunk))
 
 
 def drop_lost(commits: CommitState, location: ReadableLocation) -> None:

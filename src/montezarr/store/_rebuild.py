@@ -181,7 +181,7 @@ def _manifest(
                 " the recipe, got None."
             )
     source = source_of(ds, process, list(with_paths), statistics, is_stored=True)
-    source = replace(source, run=replace(source.run, chunk=info["chunk"]))
+    source = replace(source, run=source.run.in_chunks(info["chunk"]))
     types = {v.name: v.dtype for v in source.schema.variables}
     found = _storage(with_paths, types)
     for storage in _like(found, info["chunk"]):

@@ -230,7 +230,7 @@ def source_of(
     if statistics is not None:
         layout, told = _layout(schema, statistics, names, is_stored)
     return ChunkSource(
-        run=replace(run, chunk=run.store_chunk),
+        run=run.in_chunks(run.store_chunk),
         ds=ds,
         schema=schema,
         chunk_function=block_source.function_of_paths,
@@ -267,9 +267,9 @@ def source_in(
         process = None
     source = source_of(ds, process, names, statistics, is_stored=True)
     if source.run.inputs is None:
-        run = replace(source.run, n_paths=n_paths, chunk=manifest.chunk)
+        run = replace(source.run.in_chunks(manifest.chunk), n_paths=n_paths)
     elif source.run.length >= n_paths:
-        run = replace(source.run, chunk=manifest.chunk)
+        run = source.run.in_chunks(manifest.chunk)
     else:
         raise too_many_paths(source.run, n_paths)
     source = replace(source, run=run)
@@ -304,7 +304,7 @@ def drawn_again(manifest: Manifest, process: Any) -> xr.Dataset:
     run = Run.from_recipe(manifest.recipe, process, n_paths, x0=x0)
     policies: Any = manifest.policies
     run = run.under(replace(run.policies, **policies))
-    return to_dataset(replace(run, chunk=manifest.chunk))
+    return to_dataset(run.in_chunks(manifest.chunk))
 
 
 def as_described(

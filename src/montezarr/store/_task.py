@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from montezarr.samplers import FailureReport
+from montezarr.samplers.drawn_range import DrawnRange
 from montezarr.store._digest import file_digest
 from montezarr.store._values import ChunkTaskItem, ChunkValues
 from montezarr.store.format import STATES, ChunkRecord, encode_chunk
@@ -36,7 +37,8 @@ class ChunkTask:
         for i, chunk in enumerate(chunks):
             low = start + i * self.manifest.chunk
             high = min(low + self.manifest.chunk, stop)
-            part = None if x0 is None else x0[..., low - start : high - start]
+            is_range = x0 is None or isinstance(x0, DrawnRange)
+            part = x0 if is_range else x0[..., low - start : high - start]
             record, more = self._one(chunk, low, high, part)
             out.append((chunk, record))
             report += more

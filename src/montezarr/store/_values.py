@@ -22,7 +22,7 @@ from montezarr.samplers import FailureReport
 from montezarr.store.format import Manifest
 
 ChunkTaskItem = tuple[int, int, tuple[int, ...], Any]
-"""First path and end, in the run; the chunks; and initial states."""
+"""First path and end, in the run; the chunks; and initial states, or the paths if drawn already."""
 
 
 class ChunkValues:

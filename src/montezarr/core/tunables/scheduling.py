@@ -69,6 +69,9 @@ REDUCTION_TASKS_PER_WORKER = 8
 REDUCTION_TASK_SECONDS = 1.0
 """Target seconds of a task that draws and reduces: long enough for a thousand workers."""
 
+SLOW_PATH_SECONDS = 0.001
+"""Seconds from which a path is slow: a block takes longer than the longest task shall."""
+
 PART_SECONDS_MIN = 0.4
 """Seconds up to which a task with a part of a block takes, at least half of it, in a short run."""
 

@@ -64,7 +64,7 @@ def store_source(
     source: ChunkSource, chunk: int, storage: Storage, cache_bytes: int
 ) -> VirtualChunks:
     """Return the virtual chunks of a source, with `chunk` paths each."""
-    source = replace(source, run=replace(source.run, chunk=chunk))
+    source = replace(source, run=source.run.in_chunks(chunk))
     _check(source.run)
     manifest = source.manifest(storage, 0)
     return VirtualChunks(
