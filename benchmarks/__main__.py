@@ -20,6 +20,7 @@ from benchmarks import (
     processes,
     python_samplers,
     scenarios,
+    slow_samplers,
 )
 from benchmarks._machine import machine
 from benchmarks._measure import Row, markdown
@@ -33,6 +34,7 @@ PARTS = {
     "greeks": greeks.rows,
     "compiled_functions": compiled_functions.rows,
     "python_samplers": python_samplers.rows,
+    "slow_samplers": slow_samplers.rows,
 }
 
 

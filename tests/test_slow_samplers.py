@@ -56,9 +56,7 @@ EXPRESSIONS = {
     "single times": lambda: simulated(2100).x.isel(time=[0, -1]),
     "masked": lambda: simulated(2100, failing, on_error="mask").x,
     "masked squares": lambda: np.exp(simulated(2100, failing, on_error="mask").x),
-    "scenarios": lambda: simulated(
-        1100, vary={"scale": xr.DataArray([1.0, 2.0], dims="scale")}
-    ).x,
+    "scenarios": lambda: simulated(1100, vary={"scale": xr.DataArray([1.0, 2.0], dims="scale")}).x,
     "drawn parameters": lambda: simulated(1100, vary={"scale": mz.Normal(1.0, 0.1)}),
     "two runs": lambda: simulated(1100).x - simulated(1100, stream="other").x,
 }
