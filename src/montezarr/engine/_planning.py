@@ -126,8 +126,9 @@ def _plan_of(run: Run, storage: Storage | None) -> Plan:
     )
     if storage is None:
         return planned
-    each = working_bytes(run, storage)
-    at_once = min(backend.workers, run.n_chunks)
+    stored = run.in_chunks(run.whole) if run.whole else run
+    each = working_bytes(stored, storage)
+    at_once = min(backend.workers, stored.n_chunks)
     return replace(planned, worker_bytes=each, peak_bytes=each * at_once)
 
 

@@ -130,9 +130,9 @@ def bind_arguments(
     recipe = recipe_of(sampler, states.digest) | varying.to_recipe()
     chunk, asked = _chunk(sampler, n_paths, chunks)
     part = None
-    if n_paths is not None and sampler.draws_single_paths:
+    if sampler.draws_single_paths:
         seconds = keep_seconds(recipe, varying.count * sum(took))
-        if chunks is None and seconds >= SLOW_PATH_SECONDS:
+        if n_paths is not None and chunks is None and seconds >= SLOW_PATH_SECONDS:
             part = chunk_policy.paths_of_part(seconds, n_paths, _workers())
     return {
         "sampler": sampler,

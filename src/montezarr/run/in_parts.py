@@ -15,6 +15,7 @@ from montezarr.execute.run_monitor import RunMonitor
 from montezarr.run import cost
 from montezarr.run._run import Run
 from montezarr.run.chunk_policy import paths_of_part
+from montezarr.run.first_path import kept_seconds
 from montezarr.samplers import Sampler
 from montezarr.samplers.drawn_range import DrawnRange
 from montezarr.samplers.task import RangeTask
@@ -23,9 +24,10 @@ from montezarr.samplers.task import RangeTask
 def part_of_block(run: Run, backend: Backend) -> int | None:
     """Return the paths of a task where a block takes too long for one; None for whole blocks.
 
-    A path is measured, once for each run.
+    A path is measured, once for each run, if the first one was slow.
     """
-    if not run.sampler.draws_single_paths:
+    kept = [kept_seconds(part.recipe) for part in run.parts]
+    if not run.sampler.draws_single_paths or not any(kept):
         return None
     seconds = cost.measure(run, backend)
     return None if seconds is None else paths_of_part(seconds, run.n_paths, backend.workers)
