@@ -240,16 +240,17 @@ class DrawnTask:
     def transform(self, drawn: PathArrays, low: int) -> Arrays:
         """Return the arrays (..., paths) that statistics see of the paths from `low` on.
 
-        A chunk function sees whole blocks, the last one of a run padded with copies of the last
-        path: NumPy may sum one path in another order than many, and a path must not change with
-        n_paths. Where a block of long paths would fill the memory, it sees part of a block.
+        A chunk function sees whole blocks, a part of one at its place and padded with copies of its
+        first and last path: NumPy may sum one path in another order than many, and a path must not
+        change with n_paths. Where a block of long paths would fill the memory, it sees part of a block.
         """
         if self.chunk_function is None:
             return list(drawn.values())
         n = count_of(drawn)
-        missing = -n % self.unit
-        if missing:
-            drawn = {name: _filled_up(array, missing) for name, array in drawn.items()}
+        before = low % self.unit
+        after = -(before + n) % self.unit
+        if before or after:
+            drawn = {name: _filled_up(array, before, after) for name, array in drawn.items()}
         try:
             arrays = self.chunk_function(drawn)
         except (KeyboardInterrupt, SamplerError):
@@ -257,7 +258,7 @@ class DrawnTask:
         except BaseException as error:  # also SystemExit, which would end a worker silently
             message = f"what is observed of paths {low} to {low + n - 1}: {describe_error(error)}"
             raise self.sampler.failure(None, self.sampler.x0, message, error) from None
-        return [array[..., :n] for array in arrays]
+        return [array[..., before : before + n] for array in arrays]
 
 
 class _Block:
@@ -294,9 +295,11 @@ class _Block:
             self._rooms[i][..., at : at + array.shape[-1]] = array
 
 
-def _filled_up(array: NDArray[Any], missing: int) -> NDArray[Any]:
-    """Pad paths with `missing` copies of the last one."""
-    return np.concatenate([array, np.repeat(array[..., -1:], missing, axis=-1)], axis=-1)
+def _filled_up(array: NDArray[Any], before: int, after: int) -> NDArray[Any]:
+    """Pad paths with copies of the first one before them, and of the last one after them."""
+    first, last = array[..., :1], array[..., -1:]
+    parts = [np.repeat(first, before, axis=-1), array, np.repeat(last, after, axis=-1)]
+    return np.concatenate(parts, axis=-1)
 
 
 def filled_in(drawn: PathArrays, masks: Masks, fill: float | None) -> PathArrays:
