@@ -199,7 +199,6 @@ def test_what_lasts_no_longer_than_a_task_should_is_one_task(monkeypatch, per_pa
 
 
 def test_what_the_first_paths_took_saves_a_measurement(monkeypatch):
-    monkeypatch.setattr(cost, "time", SimpleNamespace(perf_counter=Clock()))
     monkeypatch.setattr(cost, "measure", None)  # never asked
     last = mz.simulate(mz.RandomWalk(), 10_000, 10, 1, seed=1).x.isel(time=-1)
     feed = block_source_of(PathData.of(last.to_dataset()))
