@@ -32,4 +32,4 @@ def kept_seconds(recipe: Mapping[str, Any]) -> float | None:
 
 
 def _key(recipe: Mapping[str, Any]) -> str:
-    return fingerprint({name: value for name, value in recipe.items() if name != "seed"})
+    return fingerprint({**recipe, "seed": None})
