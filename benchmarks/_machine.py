@@ -10,6 +10,7 @@ import numba
 import numpy as np
 
 MICROARCHITECTURES = {
+    ("AuthenticAMD", 23, 1): "Zen 1", ("AuthenticAMD", 23, 49): "Zen 2",
     ("AuthenticAMD", 25, 1): "Zen 3", ("AuthenticAMD", 25, 17): "Zen 4",
     ("AuthenticAMD", 25, 97): "Zen 4", ("AuthenticAMD", 26, 2): "Zen 5",
     ("AuthenticAMD", 26, 17): "Zen 5", ("AuthenticAMD", 26, 68): "Zen 5",
