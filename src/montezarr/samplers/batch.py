@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,7 +93,7 @@ class BatchSampler(CodeSampler):
             bound = declare.with_times(bound, declared, times, lambda: times)
             bound = declare.labelled(bound, declared, told, attributes)
             assert isinstance(bound, BatchSampler)
-            check_block(cast(BatchSampler, bound.with_rooms(longest)), parts, first_x0)
+            check_block(bound.with_rooms(longest), parts, first_x0)
         return bound
 
     def _events(self, declared: Asked, parts: ReturnedVariables) -> dict[str, str]:

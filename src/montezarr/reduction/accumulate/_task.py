@@ -245,11 +245,7 @@ class DrawnTask:
 
         A chunk function sees whole blocks, a part of one at its place and padded with copies of its
         first and last path: NumPy may sum one path in another order than many, and a path must not
-<<<<<<< ours
-        change with n_paths. Where a block of long paths would fill the memory, it sees part of one.
-=======
         change with n_paths. Of a block of long paths, which would fill the memory, it sees a part.
->>>>>>> theirs
         """
         if self.chunk_function is None:
             return list(drawn.values())
