@@ -13,6 +13,7 @@ import known_secret
 import pytest
 from hypothesis import HealthCheck, settings
 from leaks import own_names as mark_names
+from patience import is_over
 
 from montezarr.execute import _cluster
 from montezarr.execute.ray import Ray
@@ -44,6 +45,12 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if SLOW.search(item.nodeid):
             item.add_marker(pytest.mark.slow)
+
+
+def pytest_runtest_setup(item):
+    """Leave out what would begin after the time that the continuous integration gives."""
+    if is_over(os.environ.get("MONTEZARR_TESTS_UNTIL", "inf")):
+        pytest.skip("no time is left for it")
 
 
 @pytest.hookimpl(hookwrapper=True)

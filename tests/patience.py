@@ -45,3 +45,8 @@ def calls_of(function, *args):
     finally:
         sys.setprofile(before)
     return count
+
+
+def is_over(end):
+    """Return whether a time, in seconds of the epoch, has passed."""
+    return time.time() > float(end)

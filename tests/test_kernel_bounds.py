@@ -29,6 +29,7 @@ TESTED = {
         "recursions of several scenarios"
     ),
     "test_compiled_processes.py": "steps of processes",
+    "test_events_on_grid.py": "events up to times",
     "test_path_streams.py": "streams of paths",
     "test_compiled_loops.py::test_a_function_is_called_in_a_loop_and_its_paths_stay_bit_for_bit": (
         "rows of functions of a Generator"
@@ -48,6 +49,7 @@ LOOPS = (
     "montezarr.random.draws.kernel",
     "montezarr.random.draws.phases",
     "montezarr.random.path_states",
+    "montezarr.run._grid_kernel",
     "montezarr.samplers._put",
     "montezarr.samplers._spread",
     "montezarr.statistics._kernel",

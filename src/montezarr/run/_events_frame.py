@@ -78,6 +78,16 @@ def events_ragged(ds: xr.Dataset, dim: str | None = None) -> xr.Dataset:
     References
     ----------
     CF Conventions 1.11, section 9.3.3, Contiguous ragged array representation.
+
+    Examples
+    --------
+    >>> import montezarr as mz
+    >>> def arrivals(rng):
+    ...     return {"event_time": rng.exponential(1.0, size=rng.poisson(3.0)).cumsum()}
+    >>> ds = mz.simulate(arrivals, 1000, seed=1, max_events=32)
+    >>> ragged = mz.events_ragged(ds)
+    >>> ragged.sizes["event"] == int(ragged.n_events.sum())
+    True
     """
     dim, number, names = _stream_of(ds, dim)
     if number.dims != (PATH,):

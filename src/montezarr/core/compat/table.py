@@ -48,6 +48,7 @@ _ADDED = (
     " these, "
 )
 _POOL = "a pool that lost a child is ended by its own `terminate`, within some seconds"
+_CACHED = "the cache of a compiled loop asks for the file of the loop alone"
 _FROZEN = "frozen distributions of SciPy are refused as those of parameters"
 _PAGE = "the dashboard of Dask has no page of the runs"
 
@@ -128,11 +129,10 @@ TABLE = (
         "loops of the draws compute one vector at a time: a fifth slower on AVX2,"
         " with the same bits",
     ),
-    Private(
-        "numba",
-        "numba.core.caching.Cache.load_overload",
-        "the cache of compiled loops is for the file of each alone, not for all that it contains",
-    ),
+    Private("numba", "numba.core.caching.Cache._cache_file", _CACHED),
+    Private("numba", "numba.core.caching.Cache.load_overload", _CACHED),
+    Private("numba", "numba.core.caching.IndexDataCacheFile._source_stamp", _CACHED),
+    Private("numba", "numba.core.dispatcher.Dispatcher._cache", _CACHED),
     Private(
         "numba",
         "numba.core.dispatcher.Dispatcher.targetoptions",

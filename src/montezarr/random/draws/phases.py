@@ -33,15 +33,15 @@ def inline(function: Callable[..., Any]) -> Any:
     return njit(inline="always", error_model="numpy")(function)
 
 
+LOOPS = ("random/d*/*.py", "processes/_kernels/*.py", "statistics/_kernel*.py")
+"""Where the modules are whose compiled loops contain parts of one another."""
+
+
 @cache
 def _sources() -> str:
-    """Return a digest of all modules with compiled loops, which contain parts of one another."""
+    """Return a digest of all modules with compiled loops."""
     package = Path(__file__).parents[2]
-    files = sorted(
-        file
-        for folder in ("random/draws", "random/distributions", "processes/_kernels")
-        for file in (package / folder).glob("*.py")
-    )
+    files = sorted(file for names in LOOPS for file in package.glob(names))
     digest = hashlib.sha256()
     for file in files:
         digest.update(file.read_bytes())
