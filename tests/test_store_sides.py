@@ -106,8 +106,9 @@ def test_a_reader_imports_nothing_that_writes_and_changes_no_place(module):
 def test_a_writer_imports_nothing_that_draws(module):
     names = imported(TREES[module])
     assert not [name for name in names if is_in(name, DRAWING)]
-    # What a task reports is no sampler.
-    assert {n for n in names if n.startswith("samplers.")} <= {"samplers.FailureReport"}
+    # What a task reports and is given, and facts of variables, are no samplers.
+    data = {"samplers.FailureReport", "samplers.drawn_range.DrawnRange", "samplers.schema.rooms_of"}
+    assert {n for n in names if n.startswith("samplers.")} <= data
     assert "run.cost.initial_states" not in names
     called = {
         node.func.attr

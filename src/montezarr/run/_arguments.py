@@ -12,18 +12,19 @@ from montezarr.execute import configured, cores
 from montezarr.random.seeding import BLOCK, as_root_seed
 from montezarr.run import chunk_policy
 from montezarr.run._first_scenario import (
+    FirstScenario,
     check_no_argument,
     check_parameters,
     first_scenario,
     telling_of_arrays,
 )
 from montezarr.run._inputs import with_arrays
-from montezarr.run._max_events import check_max_events, with_measured
+from montezarr.run._max_events import S, check_max_events, with_measured
 from montezarr.run._policies import Policies, check_policies
 from montezarr.run._recipe import recipe_of
 from montezarr.run._scenarios import check_resolutions, check_varied, varied_sampler
 from montezarr.run._vary_argument import check_vary
-from montezarr.run._x0 import first_block, per_path, plain_scalars
+from montezarr.run._x0 import PathStates, first_block, per_path, plain_scalars
 from montezarr.run.first_path import keep_seconds
 from montezarr.samplers import Sampler, bind, choose_sampler
 from montezarr.samplers.arguments import (
@@ -100,24 +101,11 @@ def bind_arguments(
     check_parameters(varying, process, interface, given, arguments)
     first = first_scenario(varying, process, given, arguments, root, interface.unit)
     states = per_path(process, interface, x0, n_paths)
-    took: list[float] = []
+    asked = _asked(dtype, labels, dims, coords, names, rooms, cuts, states, first, recorded)
     with telling_of_arrays(varying, interface.unit):
         sampler = bind(
             first.process, chosen, kind, T=T, dt=first.dt, times=times, x0=first.x0, seed=root,
-            asked=Asked(
-                dtype=check_dtypes(dtype),
-                labels=check_labels(labels),
-                dims=check_dims(dims),
-                coords=check_coords(coords), names=names,
-                per_path=states.array is not None or not first.has_x0,
-                # Built-in processes need no trial, so a lazy x0 is not computed for them.
-                first_x0=states.first() if first.is_tried or not states.is_lazy else None,
-                # In an older recipe a dimension of this name is as any other.
-                events=frozenset({*rooms, *([] if recorded else [EVENT])}),
-                max_events=rooms,
-                cuts=cuts,
-                took=took,
-            ),
+            asked=asked,
             on_nonfinite="keep" if policies.on_nonfinite in ("keep", "mask") else "raise",
             options=first.options,
             recorded=recorded,
@@ -125,39 +113,81 @@ def bind_arguments(
     _check_events(sampler, rooms, cuts)
     inputs, kept = states.array, states.given
     sampler = replace(sampler, keep=check_keep(keep, sampler.grid.T))
+    is_new = recorded is None  # a stored run is drawn again without new checks
     if varying.names:
         chunk_policy.check_scenarios_fit(n_paths, sampler.path_bytes, varying.count)
         varied = varied_sampler(varying, sampler, process, given, x0, root)
-        if recorded is None:  # a stored run is drawn again without new checks
+        if is_new:
             check_resolutions(varied, varying, states.array, states.is_lazy)
         inputs, kept = with_arrays(varying, inputs, kept)
-        if any(v.has_events for v in varied.variables):
-            varied = with_measured(varied, rooms, first_block(inputs, is_lazy=kept is None))
+        varied = _with_room(varied, rooms, inputs, is_lazy=kept is None)
         if varying.by_path and first.is_tried:
             check_varied(varied, first_block(inputs, is_lazy=kept is None))
         sampler = varied
-    elif any(v.has_events for v in sampler.variables):
-        sampler = with_measured(sampler, rooms, first_block(inputs, is_lazy=states.is_lazy))
-    elif recorded is None:
-        check_resolution(sampler, states.array, states.is_lazy)
+    else:
+        sampler = _with_room(sampler, rooms, inputs, is_lazy=states.is_lazy)
+        if is_new and not any(v.has_events for v in sampler.variables):
+            check_resolution(sampler, states.array, states.is_lazy)
     sampler = policies.on(sampler)
     recipe = recipe_of(sampler, states.digest) | varying.to_recipe()
-    chunk, asked = _chunk(sampler, n_paths, chunks)
-    part = None
-    if sampler.draws_single_paths:
-        seconds = keep_seconds(recipe, varying.count * sum(took))
-        if n_paths is not None and chunks is None and seconds >= SLOW_PATH_SECONDS:
-            part = chunk_policy.paths_of_part(seconds, n_paths, _workers())
     return {
         "sampler": sampler,
         "n_paths": n_paths,
-        "chunk": part or chunk,
         "recipe": recipe,
         "inputs": inputs,
-        "asked": asked,
-        "whole": 0 if part is None else chunk,
         "given_inputs": kept,
+        **_chunks(sampler, recipe, varying.count, asked.took, n_paths, chunks),
     }
+
+
+def _with_room(sampler: S, rooms: Mapping[str, int | None], inputs: Any, *, is_lazy: bool) -> S:
+    """Return the sampler with room for the events of its paths, if these have any."""
+    if not any(v.has_events for v in sampler.variables):
+        return sampler
+    return with_measured(sampler, rooms, first_block(inputs, is_lazy=is_lazy))
+
+
+def _asked(
+    dtype: Any, labels: Any, dims: Any, coords: Any, names: tuple[str, ...],
+    rooms: Mapping[str, int | None], cuts: bool, states: PathStates, first: FirstScenario,
+    recorded: Mapping[str, Any] | None,
+) -> Asked:  # fmt: skip
+    """Return what the caller says of the variables, checked."""
+    return Asked(
+        dtype=check_dtypes(dtype),
+        labels=check_labels(labels),
+        dims=check_dims(dims),
+        coords=check_coords(coords),
+        names=names,
+        max_events=rooms,
+        cuts=cuts,
+        per_path=states.array is not None or not first.has_x0,
+        # Built-in processes need no trial, so a lazy x0 is not computed for them.
+        first_x0=states.first() if first.is_tried or not states.is_lazy else None,
+        # In an older recipe a dimension of this name is as any other.
+        events=frozenset({*rooms, *([] if recorded else [EVENT])}),
+    )
+
+
+def _chunks(
+    sampler: Sampler, recipe: Mapping[str, Any], scenarios: int, took: Sequence[float],
+    n_paths: int | None, chunks: int | None,
+) -> dict[str, int]:  # fmt: skip
+    """Return the paths of a chunk, the requested ones if they are more, and those in a store.
+
+    The last differ where a block of paths takes too long: a chunk is a part of one then. What a
+    path took is kept. That of a fast path is mostly the call, of which many take less.
+    """
+    chunk, asked = _chunk(sampler, n_paths, chunks)
+    found = {"chunk": chunk, "asked": asked, "whole": 0}
+    if not sampler.draws_single_paths:
+        return found
+    alone = min(took, default=0.0)
+    kept = keep_seconds(recipe, scenarios * alone if alone >= SLOW_PATH_SECONDS else 0.0)
+    if n_paths is None or chunks is not None or kept < SLOW_PATH_SECONDS:
+        return found
+    part = chunk_policy.paths_of_part(kept, n_paths, _workers())
+    return found if part is None else {"chunk": part, "asked": asked, "whole": chunk}
 
 
 def _check_events(sampler: Sampler, rooms: Mapping[str, Any], cuts: bool) -> None:

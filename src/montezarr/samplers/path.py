@@ -92,7 +92,10 @@ class PathSampler(CodeSampler):
         first_x0 = declared.first_x0
         n = 0 if first_x0 is None else first_x0.shape[-1]
         x0 = self.state_at_start(first_x0, min(path, n - 1))
+        watch = Stopwatch()
         value = self.attempt(partial(self.caller(), path, x0), path, x0)
+        if path == 0:
+            declared.took.append(watch.seconds())
         parts, times = self.read(path, x0, unpack_returned, value, declared.names)
         return value, declare.oriented(declared, parts), times
 

@@ -211,7 +211,8 @@ class Asked:
     cuts : bool
         Whether longer paths are cut off.
     took : list of float
-        Gets the seconds that the first path took, of a sampler of single paths.
+        Gets the seconds that the first path took, each time, of a sampler of single paths: the
+        first time is that of code that may import or compile, the second has checks beside it.
     """
 
     dtype: str | dict[str, str] | None = None

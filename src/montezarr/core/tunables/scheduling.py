@@ -79,7 +79,7 @@ SCHEDULER_SECONDS_PER_TASK = 0.002
 SCHEDULER_SHARE = 0.25
 """Share of that core that tasks may take: many workers get longer tasks."""
 
-SLOW_PATH_SECONDS = 0.001
+SLOW_PATH_SECONDS = 0.002
 """Seconds from which a path is slow: a block takes longer than the longest task shall."""
 
 PART_SECONDS_MIN = 0.4
