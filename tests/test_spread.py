@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from montezarr.core import buffers
-from montezarr.core.tunables.memory import BUFFER_ALIGNMENT, STREAMED_ARRAY_MIN_BYTES
+from montezarr.core.tunables.memory import BUFFER_ALIGNMENT_BYTES, STREAMED_ARRAY_MIN_BYTES
 from montezarr.samplers._spread import WIDTH, spread
 
 LARGE = STREAMED_ARRAY_MIN_BYTES
@@ -41,7 +41,7 @@ def test_an_array_begins_at_a_line_of_memory_and_a_smaller_one_reuses_the_memory
     buffers._idle.clear()
     first = buffers.recycled_empty((3, 2**20), "f4")
     place = first.ctypes.data
-    assert place % BUFFER_ALIGNMENT == 0
+    assert place % BUFFER_ALIGNMENT_BYTES == 0
     del first
     smaller = buffers.recycled_empty((2**19,), "f8")
     assert smaller.ctypes.data == place

@@ -17,7 +17,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from montezarr.core.fork import ForkLock
 from montezarr.core.tunables.memory import (
-    BUFFER_ALIGNMENT,
+    BUFFER_ALIGNMENT_BYTES,
     IDLE_BUFFERS_DASK_SHARE,
     IDLE_BUFFERS_PER_CORE,
     RECYCLED_BUFFER_MAX_RATIO,
@@ -46,7 +46,7 @@ class _Lease:
             "version": 3,
             "shape": shape,
             "typestr": dtype.str,
-            "data": (address + -address % BUFFER_ALIGNMENT, False),
+            "data": (address + -address % BUFFER_ALIGNMENT_BYTES, False),
         }
 
     def __del__(self) -> None:
@@ -69,7 +69,7 @@ def recycled_empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     size = math.prod(shape) * kind.itemsize
     if size < RECYCLED_BUFFER_MIN_BYTES:
         return np.empty(shape, kind)
-    needed = size + BUFFER_ALIGNMENT
+    needed = size + BUFFER_ALIGNMENT_BYTES
     with _lock:
         largest = RECYCLED_BUFFER_MAX_RATIO * needed
         fitting = [(m.nbytes, i) for i, m in enumerate(_idle) if needed <= m.nbytes <= largest]

@@ -39,7 +39,7 @@ RECYCLED_BUFFER_MIN_BYTES = 1 << 20
 RECYCLED_BUFFER_MAX_RATIO = 4
 """Times that a buffer may be as large as the array in it, such as that of a last, smaller chunk."""
 
-BUFFER_ALIGNMENT = 64
+BUFFER_ALIGNMENT_BYTES = 64
 """Bytes of which the address of a buffer is a multiple: a line of the caches."""
 
 STREAMED_ARRAY_MIN_BYTES = 8 * MIB
