@@ -198,11 +198,11 @@ class StoredArray:
         starts = [range(0, n, size) for n, size in zip(whole, inner or whole, strict=True)]
         counts = [len(axis) for axis in starts]
         for number in range(first, math.prod(counts) if last is None else last):
-            corner = np.unravel_index(number, counts)
-            place = [
-                slice(axis[int(i)], axis[int(i)] + axis.step)
-                for i, axis in zip(corner, starts, strict=True)
-            ]
+            place, rest = [slice(0)] * len(starts), number
+            for axis in range(len(starts) - 1, -1, -1):
+                rest, i = divmod(rest, counts[axis])
+                start = starts[axis][i]
+                place[axis] = slice(start, start + starts[axis].step)
             place.append(place.pop(self.axis))
             yield tuple(place)
 

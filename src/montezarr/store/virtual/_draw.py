@@ -195,6 +195,8 @@ class VirtualChunks:
             numbers = self._scenarios.needed(i, [whole])
             values = self._drawn(chunk, 0, manifest.chunk // self._unit, numbers, 1)[i]
             return encode_chunk(array, manifest.chunk, storage, values)[0]
+        # Before the places are listed, of which a shard may have millions.
+        _check_fits(f"{last - first:,} inner chunks", (last - first) * self._part_bytes(i))
         places = list(array.inner_slices(manifest.chunk, storage, first, last))
         low = min(place[-1].start for place in places)
         high = max(place[-1].stop for place in places)
@@ -252,18 +254,21 @@ class VirtualChunks:
             return self._scenarios.none(numbers)
         shares = [self._scenarios.share(i, numbers) for i in range(len(arrays))]
         width = sum(share * array.path_bytes for share, array in zip(shares, arrays, strict=True))
-        size = int((stop - start) * width)
-        if size * CHUNK_WORKING_COPIES > memory_limit():
-            raise MemoryBudgetError(
-                f"key: expected a chunk that fits into memory, got {stop - start:,} paths ="
-                f" {show_bytes(size)}, {CHUNK_WORKING_COPIES} times, with"
-                f" {show_bytes(memory_limit())} to use. Read fewer paths at once: whole inner"
-                " chunks of a shard are drawn alone."
-            )
+        _check_fits(f"{stop - start:,} paths", int((stop - start) * width))
         x0 = self.x0
         if x0 is not None:
             x0 = np.asarray(x0[..., start:stop].compute(scheduler="synchronous"))
         return self._scenarios.of(numbers, start, stop, x0)
+
+
+def _check_fits(what: str, size: int) -> None:
+    """Raise for what does not fit into memory while it is drawn."""
+    if size * CHUNK_WORKING_COPIES > memory_limit():
+        raise MemoryBudgetError(
+            f"key: expected a chunk that fits into memory, got {what} = {show_bytes(size)},"
+            f" {CHUNK_WORKING_COPIES} times, with {show_bytes(memory_limit())} to use. Read fewer"
+            " paths at once: whole inner chunks of a shard are drawn alone."
+        )
 
 
 def request_bounds(byte_range: Any, size: int) -> tuple[int, int]:
