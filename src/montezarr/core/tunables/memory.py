@@ -72,10 +72,10 @@ BATCHES_TAKEN_BYTES = 1 * MIB
 DATAFRAME_ROW_BYTES = 40
 """Bytes that a row of `to_dataframe` takes, about: what is refused is told by it beforehand."""
 
-DRAWN_SLAB_BYTES = 16 * MIB
+DRAWN_SLAB_BYTES = 8 * MIB
 """Bytes of the paths that a reduction draws at once, where one compiled pass makes them.
 
-Fewer would stay in a cache until reduced, but starting a pass costs more than that saves.
+With 4 MiB it takes 5 % longer on a processor with 8 MiB of cache, with 16 MiB 4 % less.
 """
 
 CALLS_SLAB_BYTES = 32 * MIB
