@@ -228,7 +228,7 @@ class SimulationResult:
             If the table would not fit into memory.
         """
         variables = self._run.sampler.variables
-        if any(variable.has_events for variable in variables):
+        if self._run.sampler.has_events:
             raise value_error(
                 "to_dataframe", "paths with a row for each time", "events",
                 "Take montezarr.events_frame(result.dataset).",

@@ -126,7 +126,7 @@ def bind_arguments(
         sampler = varied
     else:
         sampler = _with_room(sampler, rooms, inputs, is_lazy=states.is_lazy)
-        if is_new and not any(v.has_events for v in sampler.variables):
+        if is_new and not sampler.has_events:
             check_resolution(sampler, states.array, states.is_lazy)
     sampler = policies.on(sampler)
     recipe = recipe_of(sampler, states.digest) | varying.to_recipe()
@@ -142,7 +142,7 @@ def bind_arguments(
 
 def _with_room(sampler: S, rooms: Mapping[str, int | None], inputs: Any, *, is_lazy: bool) -> S:
     """Return the sampler with room for the events of its paths, if these have any."""
-    if not any(v.has_events for v in sampler.variables):
+    if not sampler.has_events:
         return sampler
     return with_measured(sampler, rooms, first_block(inputs, is_lazy=is_lazy))
 
@@ -192,7 +192,7 @@ def _chunks(
 
 def _check_events(sampler: Sampler, rooms: Mapping[str, Any], cuts: bool) -> None:
     """Raise for arguments about events of a process whose paths have none."""
-    if any(variable.has_events for variable in sampler.variables):
+    if sampler.has_events:
         return
     for name, value in (("max_events", rooms or None), ("on_overflow", "truncate" if cuts else "")):
         if value:

@@ -23,7 +23,7 @@ def check_dataset(ds: Any) -> xr.Dataset:
 
 def has_events(ds: xr.Dataset) -> bool:
     """Return whether a Dataset has events, and their number."""
-    return any(array.attrs.get(SAMPLE) in ds.dims for array in ds.data_vars.values())
+    return bool(_numbers(ds))
 
 
 def numbers_in(ds: xr.Dataset) -> dict[str, xr.DataArray]:
@@ -34,16 +34,17 @@ def numbers_in(ds: xr.Dataset) -> dict[str, xr.DataArray]:
     ArgumentValueError
         If there are none.
     """
-    found = {
-        str(array.attrs[SAMPLE]): array
-        for array in ds.data_vars.values()
-        if array.attrs.get(SAMPLE) in ds.dims
-    }
+    found = _numbers(ds)
     if not found:
         raise value_error(
             "ds", "a Dataset with events and their number, such as n_events", list(ds.data_vars)
         )
     return found
+
+
+def _numbers(ds: xr.Dataset) -> dict[str, xr.DataArray]:
+    told = ((array.attrs.get(SAMPLE), array) for array in ds.data_vars.values())
+    return {str(dim): array for dim, array in told if dim in ds.dims}
 
 
 def dim_of(ds: xr.Dataset, variable: xr.DataArray, argument: str) -> str:

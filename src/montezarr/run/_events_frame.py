@@ -92,7 +92,8 @@ def events_ragged(ds: xr.Dataset, dim: str | None = None) -> xr.Dataset:
     dim, number, names = _stream_of(ds, dim)
     if number.dims != (PATH,):
         raise value_error("ds", "paths without scenarios", number.dims, "Select one, by ds.sel.")
-    others = [n for n, v in ds.data_vars.items() if not set(v.dims) & set(numbers_in(ds))]
+    dims = numbers_in(ds).keys()
+    others = [n for n, v in ds.data_vars.items() if dims.isdisjoint(v.dims)]
     some = ds[[*others, *names]].compute()
     numbers = np.maximum(some[number.name].values, 0)
     is_event = np.arange(ds.sizes[dim]) < numbers[:, np.newaxis]

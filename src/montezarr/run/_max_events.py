@@ -41,12 +41,9 @@ def check_max_events(value: Any) -> dict[str, int | None]:
     for dim, room in given.items():
         if not isinstance(dim, str) or not dim or dim in (PATH, TIME):
             raise type_error("max_events", "a number, or a mapping of dimensions to numbers", value)
-        number = (
-            None
-            if room is None
-            else check_int("max_events", room, minimum=1, maximum=MAX_EVENTS_MAX)
-        )
-        found[dim] = number
+        if room is not None:
+            room = check_int("max_events", room, minimum=1, maximum=MAX_EVENTS_MAX)
+        found[dim] = room
     return found
 
 

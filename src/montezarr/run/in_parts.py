@@ -26,8 +26,9 @@ def part_of_block(run: Run, backend: Backend) -> int | None:
 
     A path is measured, once for each run, if the first one was slow.
     """
-    kept = [kept_seconds(part.recipe) for part in run.parts]
-    if not run.sampler.draws_single_paths or not any(kept):
+    if not run.sampler.draws_single_paths:
+        return None
+    if not any(kept_seconds(part.recipe) for part in run.parts):
         return None
     seconds = cost.measure(run, backend)
     return None if seconds is None else paths_of_part(seconds, run.n_paths, backend.workers)

@@ -173,6 +173,11 @@ class Sampler(ABC):
         return self.interface.is_vectorised
 
     @property
+    def has_events(self) -> bool:
+        """Whether some variable differs in length from path to path."""
+        return any(variable.has_events for variable in self.variables)
+
+    @property
     def draws_single_paths(self) -> bool:
         """Whether each path is drawn alone, so that a block may be drawn in parts."""
         return self.interface.unit == 1 and not self.interface.is_vectorised

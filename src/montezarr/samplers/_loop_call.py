@@ -130,7 +130,7 @@ def may_have_loop(sampler: Sampler) -> bool:
     """Return whether nothing is known that keeps compiled code from calling the function."""
     if any(v.labels is not None or v.name == EVENT_TIME for v in sampler.variables):
         return False
-    if any(v.has_events for v in sampler.variables):
+    if sampler.has_events:
         return False
     if sampler.own_times or "seed" in (sampler.asks or ()) or sampler.kind == "seed":
         return False

@@ -243,8 +243,7 @@ class BatchSampler(CodeSampler):
     def arranged(self, parts: ReturnedVariables, path: int, x0: Any) -> PathArrays:
         """Return the kept times of the variables of a block, with the paths last."""
         self.check_names(parts, path, x0)
-        has_events = any(variable.has_events for variable in self.variables)
-        out = events.block_numbers(self, parts, path, x0) if has_events else {}
+        out = events.block_numbers(self, parts, path, x0) if self.has_events else {}
         for variable in self.returned:
             array = self.encoded(variable, parts[variable.name], path, x0)
             out[variable.name] = self.thin(variable, np.moveaxis(array, 0, -1))

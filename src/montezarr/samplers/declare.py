@@ -213,7 +213,7 @@ def with_times(sampler: Sampler, asked: Asked, times: Any, others: Any) -> Sampl
     `others` returns the times of the next path: if they are the same, they become the grid, else an
     additional variable.
     """
-    if times is None or not asked.free_times or any(v.has_events for v in sampler.variables):
+    if times is None or not asked.free_times or sampler.has_events:
         return sampler
     if np.array_equal(times, sampler.grid.times[: len(times)]):
         return replace(sampler, own_times=True)

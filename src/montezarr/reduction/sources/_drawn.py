@@ -127,9 +127,9 @@ class DrawnBlocks(BlockSource):
         takes less than the least time of a task is one task. If a block takes too long, it is an
         item that is drawn in parts; of long paths, a part of a block is.
         """
-        if self.part is not None:
+        if (part := self.part) is not None:
             most = max(SLAB_PATHS_MULTIPLE, WHOLE_BLOCK_MAX_BYTES // max(1, self.run.path_bytes))
-            return int(max(self.part, min(BLOCK, 1 << (most.bit_length() - 1))))
+            return int(max(part, min(BLOCK, 1 << (most.bit_length() - 1))))
         if self.n_paths is not None and cost.is_short(self.run, REDUCTION_TASK_MIN_SECONDS):
             return _blocks_of(self.n_paths)
         seconds = cost.measure(self.run, self.backend)
@@ -162,12 +162,11 @@ class DrawnBlocks(BlockSource):
 
         The options are those of `windowed`.
         """
-        if self.part is None:
+        part = self.part
+        if part is None:
             yield from super().results(task, items, monitor, **options)
             return
-        drawn = drawn_in_parts(
-            self.backend, self.sampler, items, self.part, monitor=monitor, **options
-        )
+        drawn = drawn_in_parts(self.backend, self.sampler, items, part, monitor=monitor, **options)
         with closing(drawn):
             for start, stop, item in drawn:
                 yield start, stop, None if item is None else task(item)
