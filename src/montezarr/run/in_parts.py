@@ -34,6 +34,36 @@ def part_of_block(run: Run, backend: Backend) -> int | None:
     return None if seconds is None else paths_of_part(seconds, run.n_paths, backend.workers)
 
 
+def results_of(
+    backend: Backend, sampler: Sampler | None, part: int | None, task: Callable[[Any], Any],
+    items: Iterable[Any], monitor: RunMonitor, **options: Any,
+) -> Generator[tuple[int, int, Any], None, None]:  # fmt: skip
+    """Yield first path and end of what a task has done, and the result of a finished item.
+
+    Parameters
+    ----------
+    sampler, part : Sampler, int
+        What draws the paths, and how many a task draws; without them, a task does a whole item.
+    options
+        Those of `windowed`.
+    """
+    if sampler is None or part is None:
+        ended = windowed(backend, task, items, span_of, monitor=monitor, **options)
+        with closing(ended):
+            for item, result in ended:
+                yield *span_of(item), result
+        return
+    drawn = drawn_in_parts(backend, sampler, items, part, monitor=monitor, **options)
+    with closing(drawn):
+        for start, stop, item in drawn:
+            yield start, stop, None if item is None else task(item)
+
+
+def span_of(item: Any) -> tuple[int, int]:
+    """Return the range of paths of an item."""
+    return int(item[0]), int(item[1])
+
+
 def drawn_in_parts(
     backend: Backend,
     sampler: Sampler,
@@ -70,7 +100,7 @@ def drawn_in_parts(
                 yield low, high, None if x0 is None else x0[..., low - start : high - start]
 
     results = windowed(
-        backend, RangeTask(sampler), parts(), lambda part: part[:2], ordered=ordered,
+        backend, RangeTask(sampler), parts(), span_of, ordered=ordered,
         window=window, stopping=stopping, settle=settle, monitor=monitor,
     )  # fmt: skip
     last: tuple[Any, DrawnRange, int] | None = None

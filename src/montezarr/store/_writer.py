@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -16,21 +16,20 @@ from montezarr.core.parameters import array_of
 from montezarr.core.text import show_bytes
 from montezarr.core.tunables.stores import METADATA_ROOM_BYTES
 from montezarr.core.tunables.waiting import PUBLISH_SECONDS
-from montezarr.execute import Backend, windowed
+from montezarr.execute import Backend
 from montezarr.execute.run_monitor import RunMonitor
 from montezarr.reduction.passes import Layout
 from montezarr.run._run import Run
 from montezarr.run.cost import expected
 from montezarr.run.execution import FailureLog
-from montezarr.run.in_parts import drawn_in_parts, part_of_block
-from montezarr.samplers import FailureReport
+from montezarr.run.in_parts import part_of_block, results_of
 from montezarr.store import _faults
 from montezarr.store._interrupt_handler import InterruptHandler, LeaveAtOnce
 from montezarr.store._interrupt_listener import interrupt_listener
 from montezarr.store._put_results import merge_states, put_results
 from montezarr.store._source import ChunkSource
 from montezarr.store._task import ChunkTask
-from montezarr.store._values import ChunkTaskItem, items, span
+from montezarr.store._values import items
 from montezarr.store.format import (
     COMMIT_LOG,
     STATES,
@@ -202,9 +201,15 @@ class Writer:
         with self._tidy(monitor):
             try:
                 with backend.running(), _killed_when_left(backend):
-                    results = _results(source.run, backend, task, tasks, stop, monitor)
+                    part = part_of_block(source.run, backend)
+                    results = results_of(
+                        backend, source.run.sampler, part, task, tasks, monitor, stopping=stop
+                    )
                     with _closed(results):
-                        for records, report in results:
+                        for _, _, result in results:
+                            if result is None:
+                                continue  # some paths of the chunk are missing
+                            records, report = result
                             failure_log.add(report)
                             for chunk, record in records:
                                 self.commit(chunk, record)
@@ -350,25 +355,6 @@ class Writer:
             f"montezarr: stopped; {commits.committed:,} of {commits.target:,} paths are committed."
             f" To go on: {interrupt_listener.get().resume(self.call)}"
         )
-
-
-def _results(
-    run: Run, backend: Backend, task: ChunkTask, tasks: Iterable[ChunkTaskItem],
-    stop: InterruptHandler, monitor: RunMonitor,
-) -> Generator[tuple[list[tuple[int, ChunkRecord]], FailureReport], None, None]:  # fmt: skip
-    """Yield the results of tasks; slow paths are drawn in parts of a chunk, and written here."""
-    part = part_of_block(run, backend)
-    if part is None:
-        results = windowed(backend, task, tasks, span, stopping=stop, monitor=monitor)
-        with contextlib.closing(results):
-            for _, result in results:
-                yield result
-        return
-    drawn = drawn_in_parts(backend, run.sampler, tasks, part, stopping=stop, monitor=monitor)
-    with contextlib.closing(drawn):
-        for _, _, item in drawn:
-            if item is not None:
-                yield task(item)
 
 
 def _planned(run: Run, commits: CommitState, backend: Backend) -> dict[str, float | None]:

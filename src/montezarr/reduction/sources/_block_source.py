@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import xarray as xr
 
 from montezarr.core.checks import value_error
-from montezarr.execute import Backend, configured, windowed
+from montezarr.execute import Backend, configured
 from montezarr.execute.run_monitor import RunMonitor
 from montezarr.execute.threads import Threads
 from montezarr.random.seeding import BLOCK
@@ -18,6 +18,7 @@ from montezarr.reduction.accumulate import Accumulator, Arrays, PartialState
 from montezarr.reduction.sources._dataset_function import DatasetFunction
 from montezarr.reduction.sources._schema import Schema
 from montezarr.run.digests import digest_of
+from montezarr.run.in_parts import results_of
 from montezarr.samplers import FailureReport
 
 FingerprintFunction = Callable[[], str]
@@ -136,10 +137,7 @@ class BlockSource(ABC):
 
         The options are those of `windowed`.
         """
-        ended = windowed(self.backend, task, items, span_of, monitor=monitor, **options)
-        with closing(ended):
-            for item, result in ended:
-                yield *span_of(item), result
+        return results_of(self.backend, None, None, task, items, monitor, **options)
 
     @property
     def seconds(self) -> float | None:
@@ -158,11 +156,6 @@ class BlockSource(ABC):
     def part_bytes(self, share: float) -> int:
         """Return `block_bytes` for an expression that takes this share of the values."""
         return int(share * self.block_bytes)
-
-
-def span_of(item: Any) -> tuple[int, int]:
-    """Return the range of paths of an item."""
-    return int(item[0]), int(item[1])
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing
 from typing import Any, final
 
 from montezarr.core.tunables.memory import (
@@ -39,7 +38,7 @@ from montezarr.run._behind import is_untouched
 from montezarr.run._run import Run
 from montezarr.run._states import InitialStates
 from montezarr.run.choose_backend import backend_of
-from montezarr.run.in_parts import drawn_in_parts, part_of_block
+from montezarr.run.in_parts import part_of_block, results_of
 from montezarr.samplers import PathArrays
 from montezarr.samplers.joint import name_in
 from montezarr.samplers.schema import PATH
@@ -162,14 +161,9 @@ class DrawnBlocks(BlockSource):
 
         The options are those of `windowed`.
         """
-        part = self.part
-        if part is None:
-            yield from super().results(task, items, monitor, **options)
-            return
-        drawn = drawn_in_parts(self.backend, self.sampler, items, part, monitor=monitor, **options)
-        with closing(drawn):
-            for start, stop, item in drawn:
-                yield start, stop, None if item is None else task(item)
+        return results_of(
+            self.backend, self.sampler, self.part, task, items, monitor, **options
+        )  # fmt: skip
 
     def items(
         self, start: int, stop: int, size: int, splits: SplitsBetween = no_splits
