@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from montezarr.core.compat.ray import set_starts_unasked, starts_unasked
+from montezarr.core.compat.ray import end_failed_start, set_starts_unasked, starts_unasked
 from montezarr.core.fork import ForkLock
 from montezarr.core.spawn import worker_environment
 from montezarr.execute._lost import ray_no_start
@@ -45,26 +45,37 @@ def join_session(ray: Any, workers: int, check_allowed: Callable[[], None]) -> R
             check_allowed()
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
             os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-            try:
-                ray.init(
-                    address="local",
-                    num_cpus=workers,
-                    include_dashboard=False,
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                    runtime_env={
-                        "env_vars": {**worker_environment(), "PYTHONPATH": _import_path()}
-                    },
-                )
-            except Exception as error:  # Ray has no class for this error
-                with suppress(Exception):
-                    ray.shutdown()
-                raise ray_no_start(error) from error
+            _start(ray, workers)
             _own_session, _users = session_of(ray), 0
         session = session_of(ray)
         if session is not None and session == _own_session:
             _users += 1
         return session
+
+
+def _start(ray: Any, workers: int) -> None:
+    """Start a session, at the second attempt if need be, and leave nothing of one that failed.
+
+    Ray waits 30 s for its processes, which a first start from a cold disk may take; a second one
+    finds the files read.
+    """
+    for is_last in (False, True):
+        try:
+            ray.init(
+                address="local",
+                num_cpus=workers,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                runtime_env={"env_vars": {**worker_environment(), "PYTHONPATH": _import_path()}},
+            )
+            return
+        except Exception as error:  # Ray has no class for this error
+            with suppress(Exception):
+                ray.shutdown()
+            end_failed_start(error)
+            if is_last:
+                raise ray_no_start(error) from error
 
 
 def leave_session(ray: Any, session: RaySession | None) -> None:
